@@ -1,0 +1,1 @@
+"""The compiler: graph to kernels to loops to LLVM text. Pure functions of data."""

@@ -1,0 +1,68 @@
+"""What the runtime is handed: code as text, and a plan of launches over buffers. Plain data.
+
+The call convention of every compiled function:
+
+    void NAME(ptr slots, i64 begin, i64 end)
+
+`slots` points to 8-byte values: addresses of arrays, integers (extents, strides, block sizes) and scalars
+(in the low bytes). `begin`, `end` is a range of blocks; ranges may run on several threads at once.
+A function may have a second one, `NAME.finish`, of the same type, which runs once after all blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .types import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One compiled kernel: LLVM text that defines `name` and, if `finish`, `name + ".finish"`."""
+
+    key: str  # the kernel's canonical text plus what else decides the code: the cache key
+    name: str
+    llvm: str
+    finish: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """`kind`: "input" (the caller's), "output" (the caller gets it), "temp" (at `offset` of the
+    plan's working memory). Inputs and outputs are row-major unless the input says `strides`."""
+
+    kind: str
+    dtype: DType
+    shape: tuple[int, ...]
+    nbytes: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A slot that holds the address of a buffer, plus `offset` bytes."""
+
+    buffer: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Run `code` over blocks 0..blocks. Slots: an Address, an int, or 8 raw bytes of a scalar."""
+
+    code: Code
+    slots: tuple[Address | int | bytes, ...]
+    blocks: int
+    work: int  # bytes moved: the runtime decides by it whether threads are worth waking
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`aliases[k]` is the input that output k may overwrite when the caller allows it, else -1."""
+
+    buffers: tuple[Buffer, ...]
+    inputs: tuple[int, ...]  # buffer numbers, in the caller's order
+    outputs: tuple[int, ...]
+    aliases: tuple[int, ...]
+    launches: tuple[Launch, ...]
+    temp_bytes: int

@@ -1,0 +1,167 @@
+"""LUCID_VERIFY and LUCID_CHECK: is each pass's result legal, and does it mean what its input meant?"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from .graph import Graph, Node
+from .interpret import interpret_graph, interpret_kernel
+from .interpret_loop import interpret_func
+from .kernel import Array, arrays
+from .lower import lower, part_name, slots, stride_name, totals
+from .plan import grid
+from .program import Call, Operand, Program
+from .schedule import schedule
+from .target import Target
+from .types import TensorType
+
+Values = dict[Node, np.ndarray]  # type: ignore[type-arg]  # any dtype
+
+# Interpreting a pass touches every element several times in Python: larger graphs are not compared.
+ELEMENTS = 65_536
+
+
+class MiscompileError(AssertionError):
+    """A pass changed the meaning of its input."""
+
+
+def verifying() -> bool:
+    return os.environ.get("LUCID_VERIFY", "0") not in ("", "0") or comparing()
+
+
+def comparing() -> bool:
+    return os.environ.get("LUCID_CHECK", "0") not in ("", "0")
+
+
+def sample(type_: TensorType, seed: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Values for comparisons: small, of both signs, positive in every third element."""
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(-2.0, 2.0, type_.shape)
+    if type_.dtype.kind in "bu":
+        values = np.abs(values)
+    return np.asarray(values * (1 if type_.dtype.is_float else 3)).astype(type_.dtype.np)
+
+
+def _small(graph: Graph) -> bool:
+    return sum(n.type.size for n in graph.inputs + graph.outputs) <= ELEMENTS
+
+
+def _inputs(graph: Graph) -> list[np.ndarray]:  # type: ignore[type-arg]
+    return [sample(n.type, seed) for seed, n in enumerate(graph.inputs)]
+
+
+def compare(what: str, old: np.ndarray, new: np.ndarray) -> None:  # type: ignore[type-arg]
+    """Equal, or for floats equal within the rounding that another order of summation brings."""
+    same = old.dtype == new.dtype and old.shape == new.shape
+    if same and old.dtype.kind == "f":
+        eps = float(np.finfo(old.dtype).eps)
+        scale = float(np.max(np.abs(old[np.isfinite(old)]), initial=1.0))
+        tolerance = eps * scale * (64 + 8 * old.size**0.5)
+        with np.errstate(all="ignore"):
+            same = bool(np.allclose(old, new, rtol=256 * eps, atol=tolerance, equal_nan=True))
+    elif same:
+        same = bool(np.array_equal(old, new))
+    if not same:
+        raise MiscompileError(f"{what}: the values changed\nbefore:\n{old}\nafter:\n{new}")
+
+
+def graphs(name: str, old: Graph, new: Graph) -> None:
+    if not _small(old):
+        return
+    values = _inputs(old)
+    for n, (a, b) in enumerate(
+        zip(interpret_graph(old, values), interpret_graph(new, values), strict=True)
+    ):
+        compare(f"{name}, output {n}", a, b)
+
+
+def _strided(buffer: np.ndarray, call: Call, array: Array, operand: Operand) -> np.ndarray:  # type: ignore[type-arg]
+    shape = tuple(call.symbols[d] if isinstance(d, str) else d for d in array.dims)
+    flat = buffer.reshape(-1)
+    size = flat.itemsize
+    if 0 in shape or not flat.size:
+        return np.zeros(shape, buffer.dtype)
+    return np.lib.stride_tricks.as_strided(
+        flat[operand.offset :], shape, tuple(s * size for s in operand.strides)
+    )
+
+
+def run_kernels(program: Program, inputs: list[np.ndarray]) -> Values:  # type: ignore[type-arg]
+    """Every node that the program writes, by the interpreter of kernels."""
+    memory: Values = dict(zip(program.graph.inputs, inputs, strict=True))
+    for call in program.calls:
+        table = arrays(call.kernel)
+        outputs = {o.name for o in call.kernel.outputs}
+        bound = {
+            name: _strided(memory[op.node], call, table[name], op)
+            for name, op in call.arrays.items()
+            if name not in outputs
+        }
+        results = interpret_kernel(
+            call.kernel, bound, dict(call.scalars), dict(call.symbols)
+        )
+        for name in outputs:
+            operand = call.arrays[name]
+            type_ = operand.node.type
+            target = memory.setdefault(operand.node, np.zeros(type_.shape, type_.dtype.np))
+            _strided(target, call, table[name], operand)[...] = results[name]
+    return memory
+
+
+def program(name: str, old: Graph, new: Program) -> None:
+    if not _small(old):
+        return
+    values = _inputs(old)
+    memory = run_kernels(new, values)
+    for n, (node, want) in enumerate(
+        zip(new.graph.outputs, interpret_graph(old, values), strict=True)
+    ):
+        compare(f"{name}, output {n}", want, memory[node])
+
+
+def run_loops(call: Call, memory: Values, target: Target) -> None:
+    """One kernel call by the interpreter of loops, on whole buffers."""
+    kernel = call.kernel
+    plan = schedule(kernel, target.vector_bytes)
+    block, blocks = grid(call, plan)
+    funcs = lower(kernel, plan)
+    flat: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    values: dict[str, int | float] = {"block": block, "blocks": blocks}
+    values |= dict(call.symbols) | dict(call.scalars)
+    for name in arrays(kernel):
+        operand = call.arrays[name]
+        flat[name] = memory[operand.node].reshape(-1)[operand.offset :]
+        for dim, stride in enumerate(operand.strides):
+            values[stride_name(name, dim)] = stride
+    sizes = {a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes}
+    for reduce in totals(kernel):
+        count = max(1, blocks)
+        for axis in reduce.keep:
+            count *= int(sizes[axis])
+        flat[part_name(reduce.name)] = np.zeros(count, reduce.dtype.np)
+    wanted = {slot.name for slot in slots(kernel)}
+    given = {name: v for name, v in values.items() if name in wanted}
+    for number, func in enumerate(funcs):
+        interpret_func(func, flat, given, 0, 1 if number else blocks)
+
+
+def lowering(name: str, target: Target, call: Call) -> None:
+    """The loops of a call against its kernel, on sample values."""
+    nodes = {op.node for op in call.arrays.values()}
+    if sum(n.type.size for n in nodes) > ELEMENTS:
+        return
+    outputs = {o.name for o in call.kernel.outputs}
+    if any(s < 0 for op in call.arrays.values() for s in op.strides):
+        return  # the interpreter of loops addresses forwards only
+    ordered = [op.node for key, op in call.arrays.items() if key not in outputs]
+    inputs = {n: sample(n.type, seed) for seed, n in enumerate(dict.fromkeys(ordered))}
+    written = [op.node for key, op in call.arrays.items() if key in outputs]
+    blank = {n: np.zeros(n.shape, n.type.dtype.np) for n in written}
+    memory = inputs | blank
+    run_loops(call, memory, target)
+    graph = Graph("check", tuple(inputs), tuple(written))
+    expected = run_kernels(Program(graph, (call,)), list(inputs.values()))
+    for node in written:
+        compare(f"{name}, {call.kernel.name}", expected[node], memory[node])

@@ -1,0 +1,160 @@
+"""How one element of an op is computed, in loop instructions.
+
+Each function takes (builder, operands, result dtype) and returns the value; operands are scalars or vectors
+alike. Nothing here calls a library, so code inlines, vectorises, and gives the same bits on every target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .loop import Builder, Imm, Operand, Value
+from .transcendental import exp, log, power, tanh
+from .types import DTYPES, DType, b1
+
+__all__ = ["exp", "log", "power", "tanh"]
+
+Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
+_BITS = {16: "i16", 32: "i32", 64: "i64"}
+
+
+def instruction(name: str) -> Lower:
+    """An op that is one instruction."""
+
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        return b.op(name, *args)
+
+    return lower
+
+
+def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    (x,) = args
+    if x.dtype == dtype:
+        return x
+    if dtype is b1:
+        return b.op("ne", x, b.imm(0, x))
+    return b.op("cast", x, dtype=dtype)
+
+
+def absolute(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    (x,) = args
+    if dtype.kind == "u":
+        return x
+    if dtype.is_float:
+        return b.op("abs", x)
+    return b.op("select", b.op("lt", x, b.imm(0, x)), b.op("neg", x), x)
+
+
+def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    """NumPy's: -1, 0, 1; NaN stays; -0.0 gives 0.0."""
+    (x,) = args
+    zero, one = b.imm(0, x), b.imm(1, x)
+    if dtype.kind == "u":
+        return b.op("select", b.op("ne", x, zero), one, zero)
+    unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
+    if not dtype.is_float:
+        return b.op("select", b.op("eq", x, zero), zero, unit)
+    # x + 0 turns -0 into 0 and keeps NaN
+    ordered = b.op("or", b.op("lt", x, zero), b.op("gt", x, zero))
+    return b.op("select", ordered, unit, b.op("add", x, zero))
+
+
+def _extreme(better: str) -> Lower:
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        """NumPy's: a NaN operand wins, the first one first; between equals (+0, -0) the second."""
+        x, y = args
+        if dtype is b1:
+            return b.op("or" if better == "gt" else "and", x, y)
+        best = b.op("select", b.op(better, x, y), x, y)
+        return b.op("select", b.op("ne", x, x), x, best) if dtype.is_float else best
+
+    return lower
+
+
+maximum = _extreme("gt")
+minimum = _extreme("lt")
+
+
+def _int_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value, Value]:
+    """Floor quotient and remainder. x // 0 is 0 and x % 0 is 0; MIN // -1 wraps to MIN."""
+    zero, one = b.imm(0, x), b.imm(1, x)
+    by_zero = b.op("eq", y, zero)
+    if dtype.kind == "u":
+        safe = b.op("select", by_zero, one, y)
+        q, r = b.op("div", x, safe), b.op("rem", x, safe)
+    else:
+        by_minus = b.op("eq", y, b.imm(-1, y))
+        safe = b.op("select", b.op("or", by_zero, by_minus), one, y)
+        q, r = b.op("div", x, safe), b.op("rem", x, safe)
+        q = b.op("select", by_minus, b.op("neg", x), q)
+        # truncation rounds towards zero; floor is one less where signs differ and it is inexact
+        differs = b.op("lt", b.op("xor", r, y), zero)
+        adjust = b.op("and", b.op("ne", r, zero), differs)
+        q = b.op("select", adjust, b.op("sub", q, one), q)
+        r = b.op("select", adjust, b.op("add", r, y), r)
+    return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
+
+
+def _fmod(b: Builder, x: Operand, y: Operand) -> Value:
+    """C's fmod, by the `rem` instruction of floats."""
+    return b.op("rem", x, y)
+
+
+def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """NumPy's npy_divmod: the remainder has the divisor's sign, the quotient is a whole number."""
+    zero, one = b.imm(0, x), b.imm(1, x)
+    r = _fmod(b, x, y)
+    q = b.op("div", b.op("sub", x, r), y)
+    r_zero = b.op("eq", r, zero)
+    signed_zero = _copy_sign(b, zero, y)
+    wrong_side = b.op("ne", b.op("lt", y, zero), b.op("lt", r, zero))
+    adjust = b.op("and", wrong_side, b.op("ne", r, zero))
+    r = b.op("select", adjust, b.op("add", r, y), r)
+    q = b.op("select", adjust, b.op("sub", q, one), q)
+    r = b.op("select", r_zero, signed_zero, r)
+    floor = b.op("floor", q)
+    snap = b.op("select", b.op("gt", b.op("sub", q, floor), b.imm(0.5, q)), b.op("add", floor, one), floor)
+    snap = b.op("select", b.op("eq", q, zero), _copy_sign(b, zero, b.op("div", x, y)), snap)
+    by_zero = b.op("eq", y, zero)
+    return b.op("select", by_zero, b.op("div", x, y), snap), b.op("select", by_zero, b.op("rem", x, y), r)
+
+
+def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
+    bits = sign_of.dtype.bits
+    ints = DTYPES[_BITS[bits]]
+    top = Imm(-(1 << (bits - 1)), ints, sign_of.lanes)
+    s = b.op("and", b.op("bitcast", sign_of, dtype=ints), top)
+    m = b.op("and", b.op("bitcast", magnitude, dtype=ints), b.op("not", top))
+    return b.op("bitcast", b.op("or", m, s), dtype=sign_of.dtype)
+
+
+def floordiv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    if dtype.is_float:
+        return _float_divide(b, *args)[0]
+    return _int_divide(b, *args, dtype)[0]
+
+
+def mod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    if dtype.is_float:
+        return _float_divide(b, *args)[1]
+    return _int_divide(b, *args, dtype)[1]
+
+
+def _shift(name: str) -> Lower:
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        """NumPy's: an amount outside of 0..width-1 shifts everything out (the sign stays)."""
+        x, amount = args
+        last = b.imm(dtype.bits - 1, amount)
+        inside = b.op("le", amount, last)
+        if dtype.kind == "i":
+            inside = b.op("and", inside, b.op("ge", amount, b.imm(0, amount)))
+        kept = b.op(name, x, b.op("select", inside, amount, last))
+        if name == "shr" and dtype.kind == "i":
+            return kept  # a shift by width-1 leaves only the sign, as shifting further would
+        return b.op("select", inside, kept, b.imm(0, x))
+
+    return lower
+
+
+shift_left = _shift("shl")
+shift_right = _shift("shr")

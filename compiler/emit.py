@@ -1,0 +1,393 @@
+"""Loops to LLVM text, in SSA form: no IR pass has to run before code generation.
+
+Vectors are explicit, arithmetic carries no fast-math flag, memory operations carry no alias or range promise that
+the verifier did not check. A bool is `i1` in registers and a byte in memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from .loop import Alloc, For, Func, Imm, Let, Load, Operand, Slot, Stmt, Store, Value
+from .types import DType, b1, f32, i8, i32, i64
+
+_FLOAT = {
+    "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem",
+    "eq": "fcmp oeq", "ne": "fcmp une", "lt": "fcmp olt", "le": "fcmp ole",
+    "gt": "fcmp ogt", "ge": "fcmp oge",
+}  # fmt: skip
+_SIGNED = {
+    "add": "add", "sub": "sub", "mul": "mul", "div": "sdiv", "rem": "srem", "and": "and",
+    "or": "or", "xor": "xor", "shl": "shl", "shr": "ashr",
+    "eq": "icmp eq", "ne": "icmp ne", "lt": "icmp slt", "le": "icmp sle",
+    "gt": "icmp sgt", "ge": "icmp sge",
+}  # fmt: skip
+_UNSIGNED = _SIGNED | {
+    "div": "udiv", "rem": "urem", "shr": "lshr",
+    "lt": "icmp ult", "le": "icmp ule", "gt": "icmp ugt", "ge": "icmp uge",
+}  # fmt: skip
+_BINARY = {"f": _FLOAT, "i": _SIGNED, "u": _UNSIGNED, "b": _UNSIGNED}
+_INTRINSIC = {
+    "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
+    "rint": "rint", "fma": "fma",
+}  # fmt: skip
+
+
+def _element(dtype: DType) -> str:
+    return "i1" if dtype is b1 else dtype.llvm
+
+
+def _vector(element: str, lanes: int) -> str:
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def type_of(value: Operand) -> str:
+    return _vector(_element(value.dtype), value.lanes)
+
+
+def _suffix(value: Operand) -> str:
+    """The type in an intrinsic's name: v16f32."""
+    bits = 1 if value.dtype is b1 else value.dtype.bits
+    name = f"{'f' if value.dtype.is_float else 'i'}{bits}"
+    return name if value.lanes == 1 else f"v{value.lanes}{name}"
+
+
+def _number(value: float | int | bool, dtype: DType) -> str:
+    if dtype is b1:
+        return "true" if value else "false"
+    if not dtype.is_float:
+        return str(int(value))
+    with np.errstate(all="ignore"):
+        rounded = dtype.np.type(value)
+    if dtype.bits == 16:
+        return f"0xH{rounded.view(np.uint16):04X}"
+    # float literals are written as the double of the same value
+    return f"0x{struct.unpack('<Q', struct.pack('<d', float(rounded)))[0]:016X}"
+
+
+class _Emitter:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.declared: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+        self.pointers: dict[str, tuple[str, DType]] = {}
+        self.count = 0
+        self.block = "entry"
+
+    # -- names and text
+
+    def fresh(self, hint: str = "x") -> str:
+        self.count += 1
+        return f"%{hint}.{self.count}"
+
+    def put(self, line: str) -> None:
+        self.lines.append("  " + line)
+
+    def let(self, text: str, hint: str = "x") -> str:
+        name = self.fresh(hint)
+        self.put(f"{name} = {text}")
+        return name
+
+    def ref(self, value: Operand) -> str:
+        if isinstance(value, Value):
+            return self.names[value.name]
+        number = _number(value.value, value.dtype)
+        return number if value.lanes == 1 else f"splat ({_element(value.dtype)} {number})"
+
+    def typed(self, value: Operand) -> str:
+        return f"{type_of(value)} {self.ref(value)}"
+
+    def call(self, name: str, result: str, args: Sequence[tuple[str, str]]) -> str:
+        """An intrinsic; args are (type, value)."""
+        kinds = ", ".join(t for t, _ in args)
+        self.declared[name] = f"declare {result} @{name}({kinds})"
+        text = f"call {result} @{name}({', '.join(f'{t} {v}' for t, v in args)})"
+        if result == "void":
+            self.put(text)
+            return ""
+        return self.let(text)
+
+    # -- functions
+
+    def func(self, func: Func, attributes: str) -> None:
+        self.names, self.pointers, self.block = {"begin": "%begin", "end": "%end"}, {}, "entry"
+        self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
+        self.lines.append("entry:")
+        for number, slot in enumerate(func.slots):
+            self.slot(slot, number)
+        for stmt in func.body:
+            self.stmt(stmt)
+        self.put("ret void")
+        self.lines.append("}")
+
+    def slot(self, slot: Slot, number: int) -> None:
+        at = self.let(f"getelementptr i64, ptr %slots, i64 {number}")
+        if slot.kind == "array":
+            self.pointers[slot.name] = (self.let(f"load ptr, ptr {at}, align 8", slot.name), slot.dtype)
+        else:
+            loaded = self.let(f"load {slot.dtype.llvm}, ptr {at}, align 8", slot.name)
+            if slot.dtype is b1:
+                loaded = self.let(f"icmp ne i8 {loaded}, 0")
+            self.names[slot.name] = loaded
+
+    def stmt(self, stmt: Stmt) -> None:
+        if isinstance(stmt, Let):
+            self.names[stmt.result.name] = self.instruction(stmt)
+        elif isinstance(stmt, Load):
+            self.names[stmt.result.name] = self.load(stmt)
+        elif isinstance(stmt, Store):
+            self.store(stmt)
+        elif isinstance(stmt, For):
+            self.loop(stmt)
+        else:
+            self.alloc(stmt)
+
+    def alloc(self, stmt: Alloc) -> None:
+        name = self.let(f"alloca [{stmt.count} x {stmt.dtype.llvm}], align 64", stmt.name)
+        self.pointers[stmt.name] = (name, stmt.dtype)
+
+    def loop(self, stmt: For) -> None:
+        self.count += 1
+        head, body, done = f"head{self.count}", f"body{self.count}", f"done{self.count}"
+        before = self.block
+        self.put(f"br label %{head}")
+        self.lines.append(f"{head}:")
+        var, step = self.fresh("i"), self.fresh("next")
+        phis = [self.fresh("c") for _ in stmt.carried]
+        mark = len(self.lines)  # phis are written when the values of the back edge are known
+        more = self.let(f"icmp slt i64 {var}, {self.ref(stmt.hi)}")
+        self.put(f"br i1 {more}, label %{body}, label %{done}")
+        self.lines.append(f"{body}:")
+        self.block = body
+        self.names[stmt.var.name] = var
+        for value, name in zip(stmt.carried, phis, strict=True):
+            self.names[value.name] = name
+        inits = [self.ref(v) for v in stmt.inits]
+        for inner in stmt.body:
+            self.stmt(inner)
+        self.put(f"{step} = add i64 {var}, {self.ref(stmt.step)}")
+        self.put(f"br label %{head}")
+        latch = self.block
+        lines = [
+            f"  {var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"
+        ]
+        for init, name, value in zip(inits, phis, stmt.yields, strict=True):
+            lines.append(
+                f"  {name} = phi {type_of(value)} [ {init}, %{before} ],"
+                f" [ {self.ref(value)}, %{latch} ]"
+            )
+        self.lines[mark:mark] = lines
+        self.lines.append(f"{done}:")
+        self.block = done
+        for value, name in zip(stmt.results, phis, strict=True):
+            self.names[value.name] = name
+
+    # -- instructions
+
+    def instruction(self, stmt: Let) -> str:
+        op, args, result = stmt.op, stmt.args, stmt.result
+        kind = type_of(result)
+        if op in _BINARY["i"] or op in _FLOAT:
+            code = _BINARY[args[0].dtype.kind][op]
+            return self.let(f"{code} {self.typed(args[0])}, {self.ref(args[1])}")
+        if op in _INTRINSIC:
+            name = f"llvm.{_INTRINSIC[op]}.{_suffix(result)}"
+            return self.call(name, kind, [(type_of(a), self.ref(a)) for a in args])
+        if op == "neg":
+            if result.dtype.is_float:
+                return self.let(f"fneg {self.typed(args[0])}")
+            zero = Imm(0, result.dtype, result.lanes)
+            return self.let(f"sub {kind} {self.ref(zero)}, {self.ref(args[0])}")
+        if op == "not":
+            ones = Imm(True if result.dtype is b1 else -1, result.dtype, result.lanes)
+            return self.let(f"xor {self.typed(args[0])}, {self.ref(ones)}")
+        if op == "select":
+            return self.let("select " + ", ".join(self.typed(a) for a in args))
+        if op == "cast":
+            return self.cast(args[0], result)
+        if op == "bitcast":
+            return self.let(f"bitcast {self.typed(args[0])} to {kind}")
+        if op == "splat":
+            first = self.let(f"insertelement {kind} poison, {self.typed(args[0])}, i64 0")
+            zeros = f"<{result.lanes} x i32> zeroinitializer"
+            return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
+        if op == "iota":
+            return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
+        assert op in ("lo", "hi"), op
+        (v,) = args
+        first_lane = 0 if op == "lo" else v.lanes // 2
+        if result.lanes == 1:
+            return self.let(f"extractelement {self.typed(v)}, i64 {first_lane}")
+        picks = ", ".join(f"i32 {first_lane + n}" for n in range(result.lanes))
+        return self.let(
+            f"shufflevector {self.typed(v)}, {type_of(v)} poison, <{result.lanes} x i32> <{picks}>"
+        )
+
+    def iota(self, like: Value) -> str:
+        element = _element(like.dtype)
+        return "<" + ", ".join(f"{element} {n}" for n in range(like.lanes)) + ">"
+
+    def cast(self, x: Operand, result: Value) -> str:
+        source, target = x.dtype, result.dtype
+        kind = type_of(result)
+        if source.is_float and target.is_float:
+            code = "fpext" if target.bits > source.bits else "fptrunc"
+            return self.let(f"{code} {self.typed(x)} to {kind}")
+        if target.is_float:
+            code = "sitofp" if source.kind == "i" else "uitofp"
+            return self.let(f"{code} {self.typed(x)} to {kind}")
+        if source.is_float:
+            return self.float_to_int(x, result)
+        bits = 1 if source is b1 else source.bits
+        if target.bits == bits:
+            return self.ref(x)
+        if target.bits < bits:
+            return self.let(f"trunc {self.typed(x)} to {kind}")
+        return self.let(f"{'sext' if source.kind == 'i' else 'zext'} {self.typed(x)} to {kind}")
+
+    def float_to_int(self, x: Operand, result: Value) -> str:
+        """NumPy's on this family of machines: truncation through a signed integer of 32 bits (64 for
+        u32, i64, u64); what does not fit there, NaN included, becomes its most negative value."""
+        target = result.dtype
+        wide = i64 if target.bits == 64 or target.name == "u32" else i32
+        bound = float(1 << (wide.bits - 1))
+        floats, ints = type_of(x), _vector(wide.llvm, x.lanes)
+        if x.dtype.bits == 16:  # the bound is no half
+            x32 = self.let(f"fpext {self.typed(x)} to {_vector('float', x.lanes)}")
+            self.names[x32] = x32
+            x = Value(x32, f32, x.lanes)
+            floats = type_of(x)
+        value = self.ref(x)
+        top, bottom = Imm(bound, x.dtype, x.lanes), Imm(-bound, x.dtype, x.lanes)
+        above = self.let(f"fcmp oge {floats} {value}, {self.ref(bottom)}")
+        below = self.let(f"fcmp olt {floats} {value}, {self.ref(top)}")
+        fits = self.let(f"and {_vector('i1', x.lanes)} {above}, {below}")
+        raw = self.let(f"fptosi {floats} {value} to {ints}")
+        lowest = Imm(-(1 << (wide.bits - 1)), wide, x.lanes)
+        done = self.let(
+            f"select {_vector('i1', x.lanes)} {fits}, {ints} {raw}, {ints} {self.ref(lowest)}"
+        )
+        if target.name == "u64":
+            big = self.let(f"fcmp oge {floats} {value}, {self.ref(top)}")
+            limit = Imm(2.0 * bound, x.dtype, x.lanes)
+            low = self.let(f"fcmp olt {floats} {value}, {self.ref(limit)}")
+            high = self.let(f"and {_vector('i1', x.lanes)} {big}, {low}")
+            unsigned = self.let(f"fptoui {floats} {value} to {ints}")
+            done = self.let(
+                f"select {_vector('i1', x.lanes)} {high}, {ints} {unsigned}, {ints} {done}"
+            )
+        if target.bits < wide.bits:
+            return self.let(f"trunc {ints} {done} to {type_of(result)}")
+        return done
+
+    # -- memory
+
+    def pointer(self, array: str, index: str) -> str:
+        base, dtype = self.pointers[array]
+        return self.let(f"getelementptr {dtype.llvm}, ptr {base}, i64 {index}")
+
+    def lane_pointers(self, array: str, index: str, stride: Operand, lanes: int) -> str:
+        base, dtype = self.pointers[array]
+        kind = f"<{lanes} x i64>"
+        step = self.splat(self.ref(stride), lanes)
+        away = self.let(f"mul {kind} {step}, {self.iota(Value('', i64, lanes))}")
+        at = self.let(f"add {kind} {away}, {self.splat(index, lanes)}")
+        return self.let(f"getelementptr {dtype.llvm}, ptr {base}, {kind} {at}")
+
+    def splat(self, text: str, lanes: int) -> str:
+        kind = f"<{lanes} x i64>"
+        first = self.let(f"insertelement {kind} poison, i64 {text}, i64 0")
+        return self.let(
+            f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer"
+        )
+
+    def from_memory(self, text: str, dtype: DType, lanes: int) -> str:
+        if dtype is not b1:
+            return text
+        kind = _vector("i8", lanes)
+        zero = "0" if lanes == 1 else "zeroinitializer"
+        return self.let(f"icmp ne {kind} {text}, {zero}")
+
+    def load(self, stmt: Load) -> str:
+        result = stmt.result
+        dtype, lanes = result.dtype, result.lanes
+        kind = _vector(dtype.llvm, lanes)
+        index = self.ref(stmt.index)
+        memory = Value("", i8 if dtype is b1 else dtype, lanes)
+        if lanes == 1:
+            if stmt.mask is None:
+                at = self.pointer(stmt.array, index)
+                text = self.let(f"load {kind}, ptr {at}, align {dtype.size}")
+                return self.from_memory(text, dtype, 1)
+            one = f"<1 x {dtype.llvm}>"
+            mask = self.let(f"insertelement <1 x i1> poison, i1 {self.ref(stmt.mask)}, i64 0")
+            at = self.pointer(stmt.array, index)
+            name = f"llvm.masked.load.v1{_suffix(memory)}.p0"
+            got = self.call(
+                name, one,
+                [("ptr", at), ("i32", str(dtype.size)), ("<1 x i1>", mask), (one, "zeroinitializer")],
+            )  # fmt: skip
+            text = self.let(f"extractelement {one} {got}, i64 0")
+            return self.from_memory(text, dtype, 1)
+        masks = f"<{lanes} x i1>"
+        if stmt.stride is not None:
+            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
+            mask = "splat (i1 true)" if stmt.mask is None else self.ref(stmt.mask)
+            name = f"llvm.masked.gather.{_suffix(memory)}.v{lanes}p0"
+            text = self.call(
+                name, kind,
+                [(f"<{lanes} x ptr>", at), ("i32", str(dtype.size)), (masks, mask), (kind, "zeroinitializer")],
+            )  # fmt: skip
+            return self.from_memory(text, dtype, lanes)
+        at = self.pointer(stmt.array, index)
+        if stmt.mask is None:
+            text = self.let(f"load {kind}, ptr {at}, align {dtype.size}")
+        else:
+            text = self.call(
+                f"llvm.masked.load.{_suffix(memory)}.p0", kind,
+                [("ptr", at), ("i32", str(dtype.size)), (masks, self.ref(stmt.mask)), (kind, "zeroinitializer")],
+            )  # fmt: skip
+        return self.from_memory(text, dtype, lanes)
+
+    def store(self, stmt: Store) -> None:
+        value = stmt.value
+        dtype, lanes = value.dtype, value.lanes
+        text, kind = self.ref(value), _vector(dtype.llvm, lanes)
+        if dtype is b1:
+            text = self.let(f"zext {type_of(value)} {text} to {kind}")
+        index = self.ref(stmt.index)
+        memory = Value("", i8 if dtype is b1 else dtype, lanes)
+        masks = f"<{lanes} x i1>"
+        if stmt.stride is not None and lanes > 1:
+            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
+            mask = "splat (i1 true)" if stmt.mask is None else self.ref(stmt.mask)
+            self.call(
+                f"llvm.masked.scatter.{_suffix(memory)}.v{lanes}p0", "void",
+                [(kind, text), (f"<{lanes} x ptr>", at), ("i32", str(dtype.size)), (masks, mask)],
+            )  # fmt: skip
+            return
+        at = self.pointer(stmt.array, index)
+        if stmt.mask is None:
+            hint = ", !nontemporal !0" if stmt.stream else ""
+            align = dtype.size * lanes if stmt.stream else dtype.size
+            self.put(f"store {kind} {text}, ptr {at}, align {align}{hint}")
+        else:
+            self.call(
+                f"llvm.masked.store.{_suffix(memory)}.p0", "void",
+                [(kind, text), ("ptr", at), ("i32", str(dtype.size)), (masks, self.ref(stmt.mask))],
+            )  # fmt: skip
+
+
+def emit(funcs: Sequence[Func], triple: str, vector_bytes: int) -> str:
+    """LLVM text that defines `funcs` for vectors of `vector_bytes`."""
+    emitter = _Emitter()
+    bits = vector_bytes * 8
+    attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+    for func in funcs:
+        emitter.func(func, attributes)
+    head = [f'target triple = "{triple}"', ""]
+    tail = ["", *emitter.declared.values(), "!0 = !{i32 1}"]
+    return "\n".join([*head, *emitter.lines, *tail]) + "\n"

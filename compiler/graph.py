@@ -1,0 +1,117 @@
+"""Graph level: what is computed. An immutable DAG of `Node(op, inputs, attrs)`.
+
+    graph f(%x: f32[4], %y: f32[4]) -> (%2) {
+      %2: f32[4] = sub %x, %y            # train.py:12
+    }
+
+The type of a node is derived by its op's own rule when the node is made. A `Node` compares by
+identity; two structurally equal nodes are merged by `simplify`, never by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from .types import TensorType
+
+if TYPE_CHECKING:
+    from .ops import Op
+
+NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Loc:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+LOC: ContextVar[Loc | None] = ContextVar("LOC", default=None)
+
+
+@contextmanager
+def at(loc: Loc | None) -> Iterator[None]:
+    """Nodes made inside belong to the user's line `loc`."""
+    token = LOC.set(loc)
+    try:
+        yield
+    finally:
+        LOC.reset(token)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Node:
+    """One operation. `attrs` holds plain ints, floats, strings, DTypes and tuples of them."""
+
+    op: Op
+    inputs: tuple[Node, ...] = ()
+    attrs: Mapping[str, Any] = field(default_factory=lambda: NO_ATTRS)
+    loc: Loc | None = field(default_factory=LOC.get)
+    type: TensorType = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "type", self.op.infer(tuple(n.type for n in self.inputs), self.attrs)
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.type}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A closed piece of the DAG. `inputs` are nodes of op `input`; every leaf of that op that
+    `outputs` reach must be among them."""
+
+    name: str
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+
+def toposort(outputs: Iterable[Node]) -> list[Node]:
+    """Every node that `outputs` reach, inputs before users. Iterative: depth is unbounded."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(n, False) for n in reversed(list(outputs))]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+            continue
+        if node in done:
+            continue
+        done.add(node)
+        stack.append((node, True))
+        stack.extend((n, False) for n in reversed(node.inputs) if n not in done)
+    return order
+
+
+def users(order: Iterable[Node]) -> dict[Node, list[Node]]:
+    """For every node of `order`, the nodes that read it."""
+    table: dict[Node, list[Node]] = {}
+    for node in order:
+        table.setdefault(node, [])
+        for source in node.inputs:
+            table.setdefault(source, []).append(node)
+    return table
+
+
+def rebuild(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """`node` over other inputs; the same object where nothing changed."""
+    if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
+        return node
+    return Node(node.op, inputs, node.attrs, node.loc)

@@ -1,0 +1,213 @@
+"""Kernel level: what runs together. Data only; one screen of grammar.
+
+    kernel NAME(params) -> (outputs)
+      for i in n, ...                 outer axes, shared by every stage
+        stage j in d, ...             inner axes of this stage (may be none)
+          t = expr                    Let
+          o[i, j] = expr              Store
+          r = sum(expr)               Reduce "row": over the inner axes, one value per outer point
+          g[j] += expr                Reduce "all": over the outer axes too; known in `finally`
+      finally                         once, after the block results are combined
+        stage j in d
+          ...
+
+Meaning: for every point of the outer axes, in any order, run the stages in order; each stage runs
+its body at every point of its inner axes. Extents are symbols, so that one kernel serves all sizes.
+Array strides are not part of a kernel, but for one fact: whether the last dimension has stride 1
+(`f32[n, d]`) or not (`f32[n, d:]`). Numeric semantics of `Call` are those of the op registry.
+Reductions follow the order in `docs/architecture.md`. A kernel's canonical text is its cache key;
+`loc` is not part of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .graph import Loc
+from .types import DType, b1
+
+Extent = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    name: str
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A parameter or output in memory. `dims` from the outermost; `unit`: last stride is 1."""
+
+    name: str
+    dtype: DType
+    dims: tuple[Extent, ...]
+    unit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """An operand passed by value."""
+
+    name: str
+    dtype: DType
+
+
+# --- expressions: trees; a value used twice is a Let ---------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    value: float | int | bool
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A Let, a row Reduce, a Scalar, or (in `finally`) an accumulator without kept axes."""
+
+    name: str
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """True where lo <= axis < hi; `lo` and `hi` are symbols."""
+
+    axis: str
+    lo: str
+    hi: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One subscript: `axis`, or `axis - shift` where `shift` is the `lo` of a guarding Within."""
+
+    axis: str
+    shift: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """An element of an array, or 0 where a guard does not hold (then nothing is read)."""
+
+    array: str
+    index: tuple[Index, ...]
+    dtype: DType
+    guards: tuple[Within, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An elementwise op of the registry; `dtype` is the result's."""
+
+    op: str
+    args: tuple[Expr, ...]
+    dtype: DType
+
+
+Expr = Const | Ref | Load | Call | Within
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    name: str
+    expr: Expr
+    loc: Loc | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    array: str
+    index: tuple[Index, ...]
+    expr: Expr
+    loc: Loc | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """`op` is sum, max, min or dot (the sum of products of two args, each step one fma).
+
+    `dtype` is the accumulator's. "row": over all inner axes of the stage. "all": over the outer
+    axes and those inner axes that are not in `keep`.
+    """
+
+    name: str
+    op: str
+    args: tuple[Expr, ...]
+    dtype: DType
+    scope: str
+    keep: tuple[str, ...] = ()
+    loc: Loc | None = field(default=None, compare=False)
+
+
+Stmt = Let | Store | Reduce
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    axes: tuple[Axis, ...]
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    name: str
+    params: tuple[Array | Scalar, ...]
+    outputs: tuple[Array, ...]
+    outer: tuple[Axis, ...]
+    stages: tuple[Stage, ...]
+    final: tuple[Stage, ...] = ()
+
+
+# --- questions every pass asks -------------------------------------------------------------------
+
+
+def arrays(kernel: Kernel) -> dict[str, Array]:
+    found = {p.name: p for p in kernel.params if isinstance(p, Array)}
+    found.update({o.name: o for o in kernel.outputs})
+    return found
+
+
+def scalars(kernel: Kernel) -> dict[str, Scalar]:
+    return {p.name: p for p in kernel.params if isinstance(p, Scalar)}
+
+
+def operands(stmt: Stmt) -> tuple[Expr, ...]:
+    return stmt.args if isinstance(stmt, Reduce) else (stmt.expr,)
+
+
+def walk(expr: Expr) -> list[Expr]:
+    """`expr` and everything below it, operands first."""
+    if isinstance(expr, Call):
+        return [e for arg in expr.args for e in walk(arg)] + [expr]
+    return [expr]
+
+
+def symbols(kernel: Kernel) -> tuple[str, ...]:
+    """Every integer operand: extents first, then guard bounds, in order of first appearance."""
+    seen: dict[str, None] = {}
+    stages = kernel.stages + kernel.final
+    for axis in kernel.outer + tuple(a for s in stages for a in s.axes):
+        if isinstance(axis.extent, str):
+            seen[axis.extent] = None
+    for array in arrays(kernel).values():
+        for extent in array.dims:
+            if isinstance(extent, str):
+                seen[extent] = None
+    for stage in stages:
+        for stmt in stage.body:
+            for expr in (e for operand in operands(stmt) for e in walk(operand)):
+                guards = expr.guards if isinstance(expr, Load) else ()
+                if isinstance(expr, Within):
+                    guards = (expr,)
+                for guard in guards:
+                    seen[guard.lo] = None
+                    seen[guard.hi] = None
+    return tuple(seen)
+
+
+def expr_dtype(expr: Expr) -> DType:
+    return b1 if isinstance(expr, Within) else expr.dtype

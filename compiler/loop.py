@@ -1,0 +1,249 @@
+"""Loop level: how a kernel runs on a target. SSA values with explicit lanes; one screen of grammar.
+
+    func NAME(slots)
+      %v: f32x16 = add %a, %b                       Let
+      %v: f32x16 = load x[%o]                       Load   contiguous lanes from element %o
+      %v: f32x16 = load x[%o : %s] mask %m          Load   lanes %s elements apart; masked lanes are 0
+      store x[%o], %v mask %m                       Store
+      %r = for %i in %lo .. %hi step %k kind (%acc = %init, ...)     For
+        ...
+        yield %next, ...
+
+`%v: f32` is a scalar (one lane). Scalars and vectors do not mix: `splat` makes a vector. Arithmetic is
+IEEE, round to nearest, no flags; integers wrap. `div`/`rem` of integers truncate and need a non-zero
+divisor; shifts need an amount below the width. Comparisons are false for NaN, except `ne`. `min`, `max`
+do not exist here: NumPy's are made from `lt` and `select` (decompose.py).
+
+Loop kinds: `parallel` (the outermost; its range is handed to the function, iterations are independent),
+`serial`, `vector` (documents that the body advances by whole vectors). All are run alike, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from .graph import Loc
+from .types import DType, b1, i64
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    name: str
+    dtype: DType
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Imm:
+    """A literal; in every lane if the instruction is a vector one."""
+
+    value: float | int | bool
+    dtype: DType
+    lanes: int = 1
+
+
+Operand = Value | Imm
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    result: Value
+    op: str
+    args: tuple[Operand, ...]
+    loc: Loc | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    result: Value
+    array: str
+    index: Operand
+    stride: Operand | None = None
+    mask: Operand | None = None
+    loc: Loc | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    array: str
+    index: Operand
+    value: Operand
+    stride: Operand | None = None
+    mask: Operand | None = None
+    stream: bool = False
+    loc: Loc | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`results[k]` is the last value of `carried[k]`, which starts as `inits[k]` and becomes
+    `yields[k]` after each iteration."""
+
+    var: Value
+    lo: Operand
+    hi: Operand
+    step: Operand
+    kind: str
+    carried: tuple[Value, ...]
+    inits: tuple[Operand, ...]
+    body: tuple[Stmt, ...]
+    yields: tuple[Operand, ...]
+    results: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alloc:
+    """`count` elements of working memory of this call, 64-byte aligned, not initialised."""
+
+    name: str
+    dtype: DType
+    count: int
+
+
+Stmt = Let | Load | Store | For | Alloc
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One 8-byte argument: `kind` is "array" (a pointer), "int" (i64) or "scalar" (low bytes)."""
+
+    name: str
+    kind: str
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Func:
+    """Called as f(slots, %begin, %end): the range of the parallel loop, if there is one."""
+
+    name: str
+    slots: tuple[Slot, ...]
+    body: tuple[Stmt, ...]
+
+
+BEGIN = Value("begin", i64)
+END = Value("end", i64)
+
+# Instructions whose result is a bool vector.
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+
+# Every instruction and its number of operands. Result type: that of the first operand, but for
+# comparisons (b1), `select` (that of the second), and those in SHAPED, which state it.
+INSTRUCTIONS: dict[str, int] = {
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "rem": 2, "neg": 1, "abs": 1, "sqrt": 1, "fma": 3,
+    "floor": 1, "ceil": 1, "trunc": 1, "rint": 1,
+    "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
+    "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
+    "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
+}  # fmt: skip
+# cast, bitcast: other dtype. splat: more lanes. iota: 0, 1, 2, ... lo, hi: one half of the lanes.
+SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi")
+
+
+def result_type(op: str, args: tuple[Operand, ...]) -> tuple[DType, int]:
+    """dtype and lanes of an instruction that is not in SHAPED."""
+    lanes = max(a.lanes for a in args)
+    if op in COMPARISONS:
+        return b1, lanes
+    return (args[1] if op == "select" else args[0]).dtype, lanes
+
+
+class Builder:
+    """Writes statements in order. Repeated pure instructions in one block are written once."""
+
+    def __init__(self) -> None:
+        self._blocks: list[list[Stmt]] = [[]]
+        self._known: list[dict[object, Value]] = [{}]
+        self._count = 0
+        self.loc: Loc | None = None
+
+    def fresh(self, dtype: DType, lanes: int = 1, hint: str = "") -> Value:
+        self._count += 1
+        return Value(f"{hint}{self._count}", dtype, lanes)
+
+    def emit(self, stmt: Stmt) -> None:
+        self._blocks[-1].append(stmt)
+
+    def op(
+        self, name: str, *args: Operand, dtype: DType | None = None, lanes: int | None = None
+    ) -> Value:
+        if name not in SHAPED:
+            width = max(a.lanes for a in args)
+            args = tuple(self.widen(a, width) for a in args)
+            dtype, lanes = result_type(name, args)
+        elif lanes is None:
+            lanes = args[0].lanes
+        assert dtype is not None and lanes is not None
+        key = (name, args, dtype, lanes)
+        for known in reversed(self._known):
+            if key in known:
+                return known[key]
+        result = self.fresh(dtype, lanes)
+        self.emit(Let(result, name, args, self.loc))
+        self._known[-1][key] = result
+        return result
+
+    def widen(self, value: Operand, lanes: int) -> Operand:
+        if value.lanes == lanes:
+            return value
+        assert value.lanes == 1
+        if isinstance(value, Imm):
+            return Imm(value.value, value.dtype, lanes)
+        return self.op("splat", value, dtype=value.dtype, lanes=lanes)
+
+    def imm(self, value: float | int | bool, like: Operand) -> Imm:
+        return Imm(value, like.dtype, like.lanes)
+
+    def load(
+        self,
+        array: str,
+        dtype: DType,
+        index: Operand,
+        lanes: int = 1,
+        stride: Operand | None = None,
+        mask: Operand | None = None,
+    ) -> Value:
+        result = self.fresh(dtype, lanes)
+        self.emit(Load(result, array, index, stride, mask, self.loc))
+        return result
+
+    @contextmanager
+    def loop(
+        self,
+        lo: Operand,
+        hi: Operand,
+        step: int | Operand,
+        kind: str,
+        inits: tuple[Operand, ...] = (),
+    ) -> Iterator[Body]:
+        """Open a For; the `with` block writes its body and sets `yields`; `results` are known after."""
+        var = self.fresh(i64, hint="i")
+        carried = tuple(self.fresh(v.dtype, v.lanes, "c") for v in inits)
+        results = tuple(self.fresh(v.dtype, v.lanes, "r") for v in inits)
+        body = Body(var, carried, results)
+        self._blocks.append([])
+        self._known.append({})
+        yield body
+        self._known.pop()
+        stmts = tuple(self._blocks.pop())
+        by = step if not isinstance(step, int) else Imm(step, i64)
+        assert len(body.yields) == len(carried)
+        self.emit(
+            For(var, lo, hi, by, kind, carried, inits, stmts, tuple(body.yields), results)
+        )
+
+    def done(self) -> tuple[Stmt, ...]:
+        (block,) = self._blocks
+        return tuple(block)
+
+
+@dataclass(slots=True)
+class Body:
+    """An open loop of a Builder."""
+
+    var: Value
+    carried: tuple[Value, ...]
+    results: tuple[Value, ...]
+    yields: tuple[Operand, ...] = ()

@@ -1,0 +1,670 @@
+"""Kernels to loops: the parallel loop over blocks, vector loops with masked tails, and reductions in their
+normative order.
+
+    for i in n:  r += f(x[i])
+    =>  for %blk in %begin .. %end parallel
+          for %i in %lo .. %main step 64 vector (4 accumulators of 16 lanes)      whole vectors
+          for %i in %main .. %hi step 64 vector                                   at most once, masked
+          store part.r[%blk]                                                      lanes combined by halving
+        NAME.finish:  blocks combined by the same rule, then `finally`
+
+A value is computed at the outermost level that knows its axes: before the loops, once a row, or per vector.
+Within a stage all loads come before all stores, so an output may overwrite an input that is read at the
+same subscripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import kernel as k
+from .decompose import maximum, minimum
+from .graph import Loc
+from .loop import BEGIN, END, Body, Builder, Func, Imm, Operand, Slot, Store, Value
+from .ops import REGISTRY
+from .schedule import BLOCK, Schedule, lanes
+from .types import DType, b1, i32, i64
+
+_Chunk = Callable[[int, list[Operand]], list[Operand]]
+_Each = Callable[[Operand, Operand | None], None]
+
+ROW = "row"  # pseudo-axis: depends on a row reduction
+
+
+def part_name(reduce: str) -> str:
+    """The scratch array that holds a total's value per block."""
+    return f"part.{reduce}"
+
+
+def stride_name(array: str, dim: int) -> str:
+    return f"{array}.s{dim}"
+
+
+def totals(kernel: k.Kernel) -> list[k.Reduce]:
+    return [
+        s
+        for stage in kernel.stages
+        for s in stage.body
+        if isinstance(s, k.Reduce) and s.scope == "all"
+    ]
+
+
+def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
+    """Argument order of the compiled functions."""
+    found: list[Slot] = []
+    for array in k.arrays(kernel).values():
+        found.append(Slot(array.name, "array", array.dtype))
+    for reduce in totals(kernel):
+        found.append(Slot(part_name(reduce.name), "array", reduce.dtype))
+    for symbol in k.symbols(kernel):
+        found.append(Slot(symbol, "int", i64))
+    for array in k.arrays(kernel).values():
+        for dim in range(len(array.dims) - array.unit * bool(array.dims)):
+            found.append(Slot(stride_name(array.name, dim), "int", i64))
+    found.append(Slot("block", "int", i64))
+    found.append(Slot("blocks", "int", i64))
+    for scalar in k.scalars(kernel).values():
+        found.append(Slot(scalar.name, "scalar", scalar.dtype))
+    return tuple(found)
+
+
+def identity(op: str, dtype: DType) -> float | int | bool:
+    if op in ("sum", "dot"):
+        return 0
+    if dtype is b1:
+        return op == "min"
+    if dtype.is_float:
+        return float("-inf") if op == "max" else float("inf")
+    low = 0 if dtype.kind == "u" else -(1 << (dtype.bits - 1))
+    high = (1 << (dtype.bits - (dtype.kind == "i"))) - 1
+    return low if op == "max" else high
+
+
+@dataclass(slots=True)
+class _Level:
+    """Values known at one level of the loops, and the axes that are fixed there."""
+
+    axes: frozenset[str]
+    values: dict[k.Expr, Operand] = field(default_factory=dict)
+    lets: dict[str, Operand] = field(default_factory=dict)
+
+
+class _Lowering:
+    def __init__(self, kernel: k.Kernel, schedule: Schedule) -> None:
+        self.kernel = kernel
+        self.schedule = schedule
+        self.b = Builder()
+        self.arrays = k.arrays(kernel)
+        self.scalars = k.scalars(kernel)
+        self.outer = frozenset(a.name for a in kernel.outer)
+        self.levels: list[_Level] = [_Level(frozenset())]
+        self.at: dict[str, Operand] = {}  # current value of each open axis; the base of a vector
+        self.vector: str | None = None
+        self.mask: Operand | None = None
+        self.rows: dict[str, Operand] = {}  # row reductions and totals, once known
+        self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
+        self.lets: dict[str, k.Let] = {}
+        self.reduces = {
+            s.name: s
+            for stage in kernel.stages
+            for s in stage.body
+            if isinstance(s, k.Reduce)
+        }
+        self.dependence: dict[k.Expr, frozenset[str]] = {}
+
+    # -- small helpers
+
+    def slot(self, name: str, dtype: DType = i64) -> Value:
+        return Value(name, dtype)
+
+    def extent(self, extent: k.Extent) -> Operand:
+        return Imm(extent, i64) if isinstance(extent, int) else self.slot(extent)
+
+    def minimum(self, a: Operand, c: Operand) -> Value:
+        return self.b.op("select", self.b.op("lt", a, c), a, c)
+
+    def combine(self, op: str, acc: Operand, *args: Operand) -> Operand:
+        b = self.b
+        if op == "dot" and len(args) == 2:
+            if acc.dtype.is_float:
+                return b.op("fma", *args, acc)
+            return b.op("add", acc, b.op("mul", *args))
+        if op in ("sum", "dot"):
+            return b.op("add", acc, args[0])
+        return (maximum if op == "max" else minimum)(b, (acc, args[0]), acc.dtype)
+
+    def halve(self, op: str, vectors: list[Operand]) -> Operand:
+        """All lanes of all vectors to one value: lane l with lane l + half, again and again."""
+        while len(vectors) > 1:
+            half = len(vectors) // 2
+            vectors = [self.combine(op, vectors[n], vectors[n + half]) for n in range(half)]
+        (v,) = vectors
+        while v.lanes > 1:
+            low = self.b.op("lo", v, dtype=v.dtype, lanes=v.lanes // 2)
+            high = self.b.op("hi", v, dtype=v.dtype, lanes=v.lanes // 2)
+            v = self.combine(op, low, high)
+        return v
+
+    # -- which axes an expression depends on
+
+    def depends(self, expr: k.Expr) -> frozenset[str]:
+        known = self.dependence.get(expr)
+        if known is not None:
+            return known
+        found: frozenset[str] = frozenset()
+        if isinstance(expr, k.Ref):
+            if expr.name in self.lets:
+                found = self.depends(self.lets[expr.name].expr)
+            elif expr.name in self.reduces and self.reduces[expr.name].scope == "row":
+                found = self.outer | {ROW}
+        elif isinstance(expr, k.Within):
+            found = frozenset({expr.axis})
+        elif isinstance(expr, k.Load):
+            found = frozenset(i.axis for i in expr.index) | {g.axis for g in expr.guards}
+        elif isinstance(expr, k.Call):
+            found = frozenset().union(*(self.depends(a) for a in expr.args))
+        self.dependence[expr] = found
+        return found
+
+    # -- expressions
+
+    def value(self, expr: k.Expr) -> Operand:
+        """`expr` at the current point; scalar if it does not vary along the vector."""
+        if isinstance(expr, k.Const):
+            return Imm(expr.value, expr.dtype)
+        needs = self.depends(expr)
+        for level in self.levels:
+            if needs <= level.axes or level is self.levels[-1]:
+                if expr not in level.values:
+                    level.values[expr] = self.compute(expr)
+                return level.values[expr]
+        raise AssertionError
+
+    def compute(self, expr: k.Expr) -> Operand:
+        b = self.b
+        if isinstance(expr, k.Ref):
+            if expr.name in self.lets:
+                return self.value(self.lets[expr.name].expr)
+            if expr.name in self.rows:
+                return self.rows[expr.name]
+            return self.slot(expr.name, self.scalars[expr.name].dtype)
+        if isinstance(expr, k.Within):
+            return self.within(expr)
+        if isinstance(expr, k.Load):
+            return self.load(expr)
+        assert isinstance(expr, k.Call)
+        args = tuple(self.value(a) for a in expr.args)
+        width = max(a.lanes for a in args)
+        args = tuple(b.widen(a, width) for a in args)
+        result: Operand = REGISTRY[expr.op].lower(b, args, expr.dtype)
+        return result
+
+    def hoist(self, stage: k.Stage, level: _Level) -> None:
+        """Compute now what the stage needs and what this level already knows, vectors of it too."""
+        wide = self.schedule.width
+
+        def visit(expr: k.Expr, top: bool) -> None:
+            if isinstance(expr, k.Const):
+                return
+            if self.depends(expr) <= level.axes:
+                value = self.value(expr)
+                if top and self.splats(stage):
+                    self.b.widen(value, wide)
+                return
+            if isinstance(expr, k.Ref) and expr.name in self.lets:
+                visit(self.lets[expr.name].expr, top)
+            if isinstance(expr, k.Call):
+                for arg in expr.args:
+                    visit(arg, True)
+
+        for stmt in stage.body:
+            if isinstance(stmt, k.Let):
+                self.lets[stmt.name] = stmt
+        for stmt in stage.body:
+            for expr in k.operands(stmt):
+                visit(expr, True)
+
+    def splats(self, stage: k.Stage) -> bool:
+        return bool(stage.axes) or self.schedule.mode == "flat"
+
+    def within(self, expr: k.Within) -> Operand:
+        b = self.b
+        index = self.lane_index(expr.axis)
+        above = b.op("ge", index, self.slot(expr.lo))
+        return b.op("and", above, b.op("lt", index, self.slot(expr.hi)))
+
+    def lane_index(self, axis: str) -> Operand:
+        base = self.at[axis]
+        if axis != self.vector:
+            return base
+        iota = self.b.op("iota", dtype=i64, lanes=self.schedule.width)
+        return self.b.op("add", self.b.widen(base, self.schedule.width), iota)
+
+    def stride(self, array: k.Array, dim: int) -> Operand:
+        if array.unit and dim == len(array.dims) - 1:
+            return Imm(1, i64)
+        return self.slot(stride_name(array.name, dim))
+
+    def address(
+        self, array: k.Array, index: tuple[k.Index, ...]
+    ) -> tuple[Operand, Operand | None, bool]:
+        """First element; stride along the vector (None: 1); whether it varies along the vector."""
+        b = self.b
+        total: Operand = Imm(0, i64)
+        step: Operand | None = None
+        varies = False
+        for dim, ix in enumerate(index):
+            here = self.at[ix.axis]
+            if ix.shift is not None:
+                here = b.op("sub", here, self.slot(ix.shift))
+            stride = self.stride(array, dim)
+            if ix.axis == self.vector:
+                varies = True
+                step = None if isinstance(stride, Imm) else stride
+            part = here if isinstance(stride, Imm) else b.op("mul", here, stride)
+            total = part if isinstance(total, Imm) else b.op("add", total, part)
+        return total, step, varies
+
+    def both(self, a: Operand | None, c: Operand | None) -> Operand | None:
+        if a is None or c is None:
+            return a if c is None else c
+        return self.b.op("and", a, c)
+
+    def load(self, expr: k.Load) -> Operand:
+        if expr.array in self.parts:
+            axes, base = self.parts[expr.array]
+            index = self.part_index(axes, base)
+            lanes_ = self.schedule.width if self.vector in {a.name for a in axes} else 1
+            mask = self.mask if lanes_ > 1 else None
+            return self.b.load(part_name(expr.array), expr.dtype, index, lanes_, None, mask)
+        array = self.arrays[expr.array]
+        guard: Operand | None = None
+        for g in expr.guards:
+            guard = self.both(guard, self.within(g))
+        index, stride, varies = self.address(array, expr.index)
+        if not varies and guard is not None and guard.lanes > 1:
+            varies, stride = True, Imm(0, i64)  # one element, read under a mask of lanes
+        width = self.schedule.width if varies else 1
+        mask = guard if guard is None else self.b.widen(guard, width)
+        if width > 1:
+            mask = self.both(mask, self.mask)
+        return self.b.load(array.name, array.dtype, index, width, stride, mask)
+
+    def part_index(self, axes: tuple[k.Axis, ...], base: Operand) -> Operand:
+        """Element of a block's row of kept values, row-major over `axes`."""
+        b = self.b
+        index: Operand = Imm(0, i64)
+        for axis in axes:
+            here = self.at[axis.name]
+            if not isinstance(index, Imm):
+                here = b.op("add", b.op("mul", index, self.extent(axis.extent)), here)
+            index = here
+        return b.op("add", base, index)
+
+    # -- loops
+
+    def run(self) -> list[Func]:
+        table = slots(self.kernel)
+        (self.flat if self.schedule.mode == "flat" else self.row_blocks)()
+        main = Func(self.kernel.name, table, self.b.done())
+        if not totals(self.kernel) and not self.kernel.final:
+            return [main]
+        self.b = Builder()
+        self.levels = [_Level(frozenset())]
+        self.at, self.vector, self.mask, self.rows, self.lets = {}, None, None, {}, {}
+        self.dependence = {}
+        self.finish()
+        return [main, Func(f"{self.kernel.name}.finish", table, self.b.done())]
+
+    def open(self, axes: frozenset[str]) -> _Level:
+        self.levels.append(_Level(axes))
+        return self.levels[-1]
+
+    def vectors(
+        self,
+        axis: str,
+        lo: Operand,
+        hi: Operand,
+        inits: tuple[Operand, ...],
+        chunk: _Chunk,
+    ) -> tuple[Operand, ...]:
+        """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
+        code of one vector, u counting those of a turn, and returns the accumulators."""
+        b, width, step = self.b, self.schedule.width, self.schedule.step
+        span = b.op("sub", hi, lo)
+        main = b.op("add", lo, b.op("and", span, Imm(-step, i64)))
+        fixed = frozenset().union(*(level.axes for level in self.levels))
+        outside = self.vector, self.mask
+        for masked in (False, True):
+            begin, end = (main, hi) if masked else (lo, main)
+            with b.loop(begin, end, step, "vector", inits) as body:
+                carried: list[Operand] = list(body.carried)
+                self.vector = axis
+                for u in range(step // width):
+                    self.open(fixed | {axis})
+                    base = b.op("add", body.var, Imm(u * width, i64)) if u else body.var
+                    self.at[axis] = base
+                    self.mask = None
+                    if masked:
+                        left = b.op("cast", b.op("sub", hi, base), dtype=i32)
+                        iota = b.op("iota", dtype=i32, lanes=width)
+                        self.mask = b.op("lt", iota, b.widen(left, width))
+                    carried = chunk(u, carried)
+                    self.levels.pop()
+                body.yields = tuple(carried)
+            inits = body.results
+            self.vector, self.mask = outside
+        del self.at[axis]
+        return inits
+
+    def accumulators(self, reduces: list[k.Reduce]) -> tuple[Operand, ...]:
+        return tuple(
+            Imm(identity(r.op, r.dtype), r.dtype, self.schedule.width)
+            for r in reduces
+            for _ in range(self.count(r))
+        )
+
+    def count(self, reduce: k.Reduce) -> int:
+        """Vectors that hold the lanes of one accumulator."""
+        return max(1, lanes(reduce.dtype) // self.schedule.width)
+
+    def split(self, reduces: list[k.Reduce], values: tuple[Operand, ...]) -> list[list[Operand]]:
+        groups, at = [], 0
+        for r in reduces:
+            groups.append(list(values[at : at + self.count(r)]))
+            at += self.count(r)
+        return groups
+
+    def body(self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]) -> list[Operand]:
+        """One vector of one stage: values first, then stores."""
+        b = self.b
+        groups = self.split(reduces, tuple(carried))
+        stores: list[tuple[k.Store | k.Reduce, Operand, Loc | None]] = []
+        for stmt in stage.body:
+            b.loc = stmt.loc
+            if isinstance(stmt, k.Let):
+                continue
+            if isinstance(stmt, k.Store):
+                stores.append((stmt, self.value(stmt.expr), stmt.loc))
+                continue
+            args = tuple(self.cast(self.value(a), stmt.dtype) for a in stmt.args)
+            if stmt.keep:
+                axes, base = self.parts[stmt.name]
+                index = self.part_index(axes, base)
+                part = part_name(stmt.name)
+                old = b.load(part, stmt.dtype, index, self.schedule.width, None, self.mask)
+                stores.append((stmt, self.combine(stmt.op, old, *args), stmt.loc))
+                continue
+            group = groups[reduces.index(stmt)]
+            turn = u % len(group)
+            new = b.widen(self.combine(stmt.op, group[turn], *args), self.schedule.width)
+            if self.mask is not None:
+                new = b.op("select", self.mask, new, group[turn])
+            group[turn] = new
+        for target, value, loc in stores:
+            b.loc = loc
+            self.store(target, value)
+        b.loc = None
+        return [v for group in groups for v in group]
+
+    def cast(self, value: Operand, dtype: DType) -> Operand:
+        if value.dtype == dtype:
+            return value
+        if isinstance(value, Imm):
+            return Imm(value.value, dtype, value.lanes)
+        return self.b.op("cast", value, dtype=dtype)
+
+    def store(self, target: k.Store | k.Reduce, value: Operand) -> None:
+        b = self.b
+        if isinstance(target, k.Reduce):
+            axes, base = self.parts[target.name]
+            width = self.schedule.width if self.vector else 1
+            index = self.part_index(axes, base)
+            value = b.widen(value, width)
+            b.emit(Store(part_name(target.name), index, value, None, self.mask, False, b.loc))
+            return
+        array = self.arrays[target.array]
+        index, stride, varies = self.address(array, target.index)
+        if varies:
+            value = b.widen(value, self.schedule.width)
+        mask = self.mask if varies else None
+        b.emit(Store(array.name, index, value, stride, mask, False, b.loc))
+
+    # -- flat kernels
+
+    def flat(self) -> None:
+        b = self.b
+        (axis,) = self.kernel.outer
+        reduces = totals(self.kernel)
+        for stage in self.kernel.stages:
+            self.hoist(stage, self.levels[0])
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            self.open(frozenset())
+            lo = b.op("mul", block.var, Imm(BLOCK, i64))
+            hi = self.minimum(b.op("add", lo, Imm(BLOCK, i64)), self.extent(axis.extent))
+
+            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+                for stage in self.kernel.stages:
+                    carried = self.body(stage, u, reduces, carried)
+                return carried
+
+            ends = self.vectors(axis.name, lo, hi, self.accumulators(reduces), chunk)
+            for reduce, group in zip(reduces, self.split(reduces, ends), strict=True):
+                total = self.halve(reduce.op, group)
+                b.emit(Store(part_name(reduce.name), block.var, total))
+            self.levels.pop()
+
+    # -- row kernels
+
+    def row_blocks(self) -> None:
+        b, kernel = self.b, self.kernel
+        every = totals(kernel)
+        scalar = [r for r in every if not r.keep]
+        for stage in kernel.stages:
+            self.hoist(stage, self.levels[0])
+        rows: Operand = Imm(1, i64)
+        for axis in kernel.outer:
+            extent = self.extent(axis.extent)
+            rows = extent if isinstance(rows, Imm) else b.op("mul", rows, extent)
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            self.open(frozenset())
+            lo = b.op("mul", block.var, self.slot("block"))
+            hi = self.minimum(b.op("add", lo, self.slot("block")), rows)
+            for reduce in every:
+                if reduce.keep:
+                    self.clear(reduce, block)
+            inits = tuple(Imm(identity(r.op, r.dtype), r.dtype) for r in scalar)
+            with b.loop(lo, hi, 1, "serial", inits) as row:
+                self.open(self.outer | {ROW})
+                self.place_row(row)
+                running = dict(zip((r.name for r in scalar), row.carried, strict=True))
+                now: dict[str, Operand] = dict(running)
+                for stage in kernel.stages:
+                    self.stage(stage, now)
+                row.yields = tuple(now[r.name] for r in scalar)
+                self.levels.pop()
+                self.at.clear()
+            for reduce, total in zip(scalar, row.results, strict=True):
+                b.emit(Store(part_name(reduce.name), block.var, total))
+            self.levels.pop()
+
+    def place_row(self, row: Body) -> None:
+        """The outer axes of a row number."""
+        b = self.b
+        rest: Operand = row.var
+        for n, axis in enumerate(reversed(self.kernel.outer)):
+            if n == len(self.kernel.outer) - 1:
+                self.at[axis.name] = rest
+            else:
+                extent = self.extent(axis.extent)
+                self.at[axis.name] = b.op("rem", rest, extent)
+                rest = b.op("div", rest, extent)
+
+    def kept_axes(self, reduce: k.Reduce) -> tuple[k.Axis, ...]:
+        table = {a.name: a for s in self.kernel.stages for a in s.axes}
+        return tuple(table[name] for name in reduce.keep)
+
+    def kept_size(self, reduce: k.Reduce) -> Operand:
+        size: Operand = Imm(1, i64)
+        for axis in self.kept_axes(reduce):
+            extent = self.extent(axis.extent)
+            size = extent if isinstance(size, Imm) else self.b.op("mul", size, extent)
+        return size
+
+    def each(self, count: Operand, code: _Each) -> None:
+        """A masked vector loop over 0..count that calls code(index, mask)."""
+        width = self.schedule.width
+
+        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            code(self.at["each"], self.mask)
+            return carried
+
+        step = self.schedule
+        self.schedule = Schedule(step.mode, width, width)
+        self.vectors("each", Imm(0, i64), count, (), chunk)
+        self.schedule = step
+
+    def clear(self, reduce: k.Reduce, block: Body) -> None:
+        b = self.b
+        size = self.kept_size(reduce)
+        base = b.op("mul", block.var, size)
+        self.parts[reduce.name] = (self.kept_axes(reduce), base)
+        fill = Imm(identity(reduce.op, reduce.dtype), reduce.dtype, self.schedule.width)
+
+        def code(index: Operand, mask: Operand | None) -> None:
+            at = b.op("add", base, index)
+            b.emit(Store(part_name(reduce.name), at, fill, None, mask))
+
+        self.each(size, code)
+
+    def stage(self, stage: k.Stage, now: dict[str, Operand]) -> None:
+        """One stage of one row. `now` holds the running totals of the block."""
+        self.hoist(stage, self.levels[-1])
+        if not stage.axes:
+            self.scalar_stage(stage, now)
+            return
+        reduces = [s for s in stage.body if isinstance(s, k.Reduce) and not s.keep]
+        ends = self.nest(stage, stage.axes, self.accumulators(reduces), reduces)
+        for reduce, group in zip(reduces, self.split(reduces, ends), strict=True):
+            total = self.halve(reduce.op, group)
+            if reduce.scope == "row":
+                self.rows[reduce.name] = total
+            else:
+                now[reduce.name] = self.combine(reduce.op, now[reduce.name], total)
+
+    def nest(
+        self,
+        stage: k.Stage,
+        axes: tuple[k.Axis, ...],
+        inits: tuple[Operand, ...],
+        reduces: list[k.Reduce],
+    ) -> tuple[Operand, ...]:
+        b = self.b
+        extent = self.extent(axes[0].extent)
+        if len(axes) == 1:
+            return self.vectors(
+                axes[0].name, Imm(0, i64), extent, inits,
+                lambda u, carried: self.body(stage, u, reduces, carried),
+            )  # fmt: skip
+        with b.loop(Imm(0, i64), extent, 1, "serial", inits) as body:
+            self.open(self.levels[-1].axes | {axes[0].name})
+            self.at[axes[0].name] = body.var
+            self.hoist(stage, self.levels[-1])
+            body.yields = self.nest(stage, axes[1:], body.carried, reduces)
+            self.levels.pop()
+        del self.at[axes[0].name]
+        return body.results
+
+    def scalar_stage(self, stage: k.Stage, now: dict[str, Operand]) -> None:
+        b = self.b
+        stores: list[tuple[k.Store, Operand]] = []
+        for stmt in stage.body:
+            b.loc = stmt.loc
+            if isinstance(stmt, k.Store):
+                stores.append((stmt, self.value(stmt.expr)))
+            elif isinstance(stmt, k.Reduce):
+                args = tuple(self.cast(self.value(a), stmt.dtype) for a in stmt.args)
+                if stmt.scope == "row":  # no inner axes: a sum of one term
+                    start = Imm(identity(stmt.op, stmt.dtype), stmt.dtype)
+                    self.rows[stmt.name] = self.combine(stmt.op, start, *args)
+                else:
+                    now[stmt.name] = self.combine(stmt.op, now[stmt.name], *args)
+        for target, value in stores:
+            b.loc = target.loc
+            self.store(target, value)
+        b.loc = None
+
+    # -- after the blocks
+
+    def finish(self) -> None:
+        blocks = self.slot("blocks")
+        for reduce in totals(self.kernel):
+            if reduce.keep:
+                self.fold_rows(reduce, blocks)
+                self.parts[reduce.name] = (self.kept_axes(reduce), Imm(0, i64))
+            else:
+                self.rows[reduce.name] = self.fold(reduce, blocks)
+        self.reduces = {}
+        for stage in self.kernel.final:
+            self.hoist(stage, self.levels[0])
+            if stage.axes:
+                self.nest(stage, stage.axes, (), [])
+            else:
+                self.scalar_stage(stage, {})
+
+    def fold(self, reduce: k.Reduce, blocks: Operand) -> Operand:
+        """Block results of a scalar total, by the rule of a block."""
+        plain = k.Reduce(reduce.name, reduce.op, (), reduce.dtype, "all")
+        step = self.schedule
+        self.schedule = Schedule(step.mode, step.width, max(step.width, lanes(reduce.dtype)))
+
+        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            part, mask = part_name(reduce.name), self.mask
+            value = self.b.load(part, reduce.dtype, self.at["blk"], step.width, None, mask)
+            new = self.combine(reduce.op, carried[u], value)
+            carried[u] = new if mask is None else self.b.op("select", mask, new, carried[u])
+            return carried
+
+        ends = self.vectors("blk", Imm(0, i64), blocks, self.accumulators([plain]), chunk)
+        self.schedule = step
+        return self.halve(reduce.op, list(ends))
+
+    def fold_rows(self, reduce: k.Reduce, blocks: Operand) -> None:
+        """Block results of a total with kept axes, in place, by the same rule: block b goes to
+        lane b mod L, then lanes are halved; the result is the first row."""
+        b = self.b
+        size = self.kept_size(reduce)
+        part, width = part_name(reduce.name), self.schedule.width
+        count = lanes(reduce.dtype)
+        empty = b.op("eq", blocks, Imm(0, i64))
+        fill = Imm(identity(reduce.op, reduce.dtype), reduce.dtype, width)
+        self.each(
+            b.op("select", empty, size, Imm(0, i64)),
+            lambda index, mask: b.emit(Store(part, index, fill, None, mask)),
+        )
+
+        def add(into: Operand, source: Operand) -> None:
+            to, at = b.op("mul", into, size), b.op("mul", source, size)
+
+            def code(index: Operand, mask: Operand | None) -> None:
+                here = b.op("add", to, index)
+                old = b.load(part, reduce.dtype, here, width, None, mask)
+                new = b.load(part, reduce.dtype, b.op("add", at, index), width, None, mask)
+                b.emit(Store(part, here, self.combine(reduce.op, old, new), None, mask))
+
+            self.each(size, code)
+
+        with b.loop(Imm(count, i64), blocks, 1, "serial") as later:
+            add(b.op("and", later.var, Imm(count - 1, i64)), later.var)
+        half = count // 2
+        while half:
+            beyond = b.op("sub", blocks, Imm(half, i64))
+            with b.loop(Imm(0, i64), self.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
+                add(lane.var, b.op("add", lane.var, Imm(half, i64)))
+            half //= 2
+
+
+def lower(kernel: k.Kernel, schedule: Schedule) -> list[Func]:
+    """The function over blocks, and the one that finishes, if the kernel has totals."""
+    return _Lowering(kernel, schedule).run()

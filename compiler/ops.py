@@ -1,0 +1,691 @@
+"""The op registry: every fact about an op stands in its one record here.
+
+Elementwise ops take operands of one shape and one dtype (the front end promotes and broadcasts, with
+nodes of their own); so a graph says what really happens. Gradients are written in graph ops and can be
+differentiated again. `compiled equals evaluate` bit for bit where `exact`, else within `ulp` units in
+the last place (reductions and contractions: within the bound that `docs/architecture.md` states).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import decompose as dec
+from .graph import NO_ATTRS, Node
+from .types import DTYPES, DType, TensorType, b1
+
+Array = np.ndarray[Any, Any]
+Attrs = Mapping[str, Any]
+Types = tuple[TensorType, ...]
+Vjp = Callable[[Node, Node, tuple[bool, ...]], tuple[Node | None, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ix:
+    """One subscript of a view: element `step * axis + offset`; the constant `offset` if no axis."""
+
+    axis: str | None
+    step: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The view is 0 unless lo <= axis < hi."""
+
+    axis: str
+    lo: int
+    hi: int
+
+
+View = tuple[tuple[Ix, ...], tuple[Guard, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One way to call the op in tests: operand shapes (dtype is the test's choice) and attrs."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    attrs: Attrs = field(default_factory=lambda: NO_ATTRS)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One op. `lower` by kind: elementwise: (builder, loop-level args, result dtype) -> value;
+    view: (attrs, input shape, subscripts of the result) -> subscripts of the input, or None where
+    they cannot be written; reduce, contract: the name of the kernel-level reduction."""
+
+    name: str
+    kind: str  # leaf, elementwise, view, reduce, contract
+    infer: Callable[[Types, Attrs], TensorType]
+    evaluate: Callable[..., Array] | None  # (attrs, *arrays) -> array
+    vjp: Vjp | None  # (node, cotangent, which inputs need one) -> cotangents; None: zero everywhere
+    lower: Any
+    kinds: str = "f"  # the kinds of dtype it takes: b, i, u, f
+    samples: tuple[Sample, ...] = ()
+    domain: tuple[float, float] = (-4.0, 4.0)  # sample values for finite differences
+    exact: bool = True
+    ulp: float = 0.0
+    flops: int = 1  # rough cost of an element, for the choice between recomputing and storing
+    attrs: tuple[str, ...] = field(default=())
+
+    def __call__(self, *inputs: Node, **attrs: Any) -> Node:
+        return Node(self, inputs, attrs if attrs else NO_ATTRS)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+REGISTRY: dict[str, Op] = {}
+
+
+def _register(op: Op) -> Op:
+    assert op.name not in REGISTRY
+    REGISTRY[op.name] = op
+    return op
+
+
+def _fail(op: str, message: str) -> None:
+    raise TypeError(f"{op}: {message}")
+
+
+def _count(op: str, types: Types, n: int) -> None:
+    if len(types) != n:
+        _fail(op, f"expected {n} operand{'s' * (n != 1)}, got {len(types)}")
+
+
+# --- leaves --------------------------------------------------------------------------------------
+
+
+def _infer_input(types: Types, attrs: Attrs) -> TensorType:
+    _count("input", types, 0)
+    return TensorType(attrs["dtype"], tuple(attrs["shape"]))
+
+
+def _infer_literal(types: Types, attrs: Attrs) -> TensorType:
+    _count("const", types, 0)
+    return TensorType(attrs["dtype"], ())
+
+
+def _literal(attrs: Attrs) -> Array:
+    return np.asarray(attrs["value"]).astype(attrs["dtype"].np)
+
+
+INPUT = _register(
+    Op("input", "leaf", _infer_input, None, None, None, "biuf", attrs=("name", "dtype", "shape"))
+)
+# A literal of a formula; part of the kernel's text.
+CONST = _register(
+    Op("const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"))
+)
+# A number of the user's; an operand of the kernel, so that another value needs no other code.
+SCALAR = _register(
+    Op("scalar", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"))
+)
+
+
+def const(value: float | int | bool, like: Node) -> Node:
+    """`value` in the dtype and shape of `like`."""
+    return fill(CONST(value=value, dtype=like.type.dtype), like.shape)
+
+
+def fill(node: Node, shape: tuple[int, ...]) -> Node:
+    """A 0-d node broadcast to `shape`."""
+    return node if node.shape == shape else BROADCAST(node, shape=shape)
+
+
+def zeros_like(node: Node) -> Node:
+    return const(0, node)
+
+
+# --- elementwise ---------------------------------------------------------------------------------
+
+
+def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[..., TensorType]:
+    def infer(types: Types, attrs: Attrs) -> TensorType:
+        _count(name, types, arity)
+        first = types[0]
+        for other in types[1:]:
+            if other != first:
+                _fail(name, f"operands differ in type: {', '.join(map(str, types))}")
+        if first.dtype.kind not in kinds:
+            _fail(name, f"not defined for {first.dtype.numpy}")
+        return first if result is None else TensorType(result, first.shape)
+
+    return infer
+
+
+def _element(
+    name: str,
+    arity: int,
+    evaluate: Callable[..., Array],
+    vjp: Vjp | None,
+    lower: Any = None,
+    kinds: str = "f",
+    result: DType | None = None,
+    **more: Any,
+) -> Op:
+    """An elementwise op; by default it lowers to the loop instruction of its name."""
+
+    def run(attrs: Attrs, *args: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(evaluate(*args))
+
+    infer = _same(name, arity, kinds, result)
+    code = lower or dec.instruction(name)
+    samples = tuple(Sample((shape,) * arity) for shape in ((), (7,), (3, 5)))
+    return _register(
+        Op(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more)
+    )
+
+
+def _d_add(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return ct, ct
+
+
+def _d_sub(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return ct, NEG(ct) if needs[1] else None
+
+
+def _d_mul(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    a, b = node.inputs
+    if a is b:
+        return MUL(ct, MUL(const(2, a), a)), None
+    return MUL(ct, b) if needs[0] else None, MUL(ct, a) if needs[1] else None
+
+
+def _d_div(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    b = node.inputs[1]
+    da = DIV(ct, b)
+    return da, NEG(MUL(da, node)) if needs[1] else None
+
+
+def _d_pow(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    a, b = node.inputs
+    da = db = None
+    if needs[0]:  # at b = 0 the derivative is 0, also where a**-1 is not finite
+        slope = MUL(b, POW(a, SUB(b, const(1, b))))
+        da = MUL(ct, WHERE(EQ(b, const(0, b)), const(0, b), slope))
+    if needs[1]:  # a**b * log(a), its limit 0 at a = 0
+        safe = WHERE(EQ(a, const(0, a)), const(1, a), a)
+        db = MUL(ct, MUL(node, LOG(safe)))
+    return da, db
+
+
+def _d_mod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return ct, NEG(MUL(ct, FLOORDIV(*node.inputs))) if needs[1] else None
+
+
+def _d_select(better: str) -> Vjp:
+    def vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        """The winner takes the cotangent; a tie halves it, so that x and its twin are alike."""
+        a, b = node.inputs
+        half = WHERE(EQ(a, b), MUL(const(0.5, ct), ct), zeros_like(ct))
+        wins = REGISTRY[better]
+        return WHERE(wins(a, b), ct, half), WHERE(wins(b, a), ct, half)
+
+    return vjp
+
+
+def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    zero = zeros_like(ct)
+    return None, WHERE(node.inputs[0], ct, zero), WHERE(node.inputs[0], zero, ct)
+
+
+def _np_floordiv(a: Array, b: Array) -> Array:
+    return np.floor_divide(a, b)
+
+
+ADD = _element("add", 2, np.add, _d_add, kinds="iuf")
+SUB = _element("sub", 2, np.subtract, _d_sub, kinds="iuf")
+MUL = _element("mul", 2, np.multiply, _d_mul, kinds="iuf")
+DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0))
+FLOORDIV = _element(
+    "floordiv", 2, _np_floordiv, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8
+)
+MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8)
+POW = _element(
+    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=4, flops=40
+)
+MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf")
+MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf")
+NEG = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf")
+ABS = _element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
+SIGN = _element("sign", 1, np.sign, None, dec.sign, "iuf")
+SQRT = _element(
+    "sqrt", 1, np.sqrt, lambda n, ct, _: (DIV(ct, MUL(const(2, n), n)),), domain=(0.5, 4.0), flops=4
+)
+EXP = _element(
+    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=2, flops=15
+)
+LOG = _element(
+    "log", 1, np.log, lambda n, ct, _: (DIV(ct, n.inputs[0]),), dec.log,
+    domain=(0.5, 4.0), exact=False, ulp=2, flops=20,
+)  # fmt: skip
+TANH = _element(
+    "tanh", 1, np.tanh, lambda n, ct, _: (MUL(ct, SUB(const(1, n), MUL(n, n))),), dec.tanh,
+    exact=False, ulp=4, flops=25,
+)  # fmt: skip
+FLOOR = _element("floor", 1, np.floor, None)
+
+AND = _element("and", 2, np.bitwise_and, None, kinds="biu")
+OR = _element("or", 2, np.bitwise_or, None, kinds="biu")
+XOR = _element("xor", 2, np.bitwise_xor, None, kinds="biu")
+NOT = _element("not", 1, np.invert, None, kinds="biu")
+SHL = _element("shl", 2, np.left_shift, None, dec.shift_left, "iu")
+SHR = _element("shr", 2, np.right_shift, None, dec.shift_right, "iu")
+
+EQ = _element("eq", 2, np.equal, None, kinds="biuf", result=b1)
+NE = _element("ne", 2, np.not_equal, None, kinds="biuf", result=b1)
+LT = _element("lt", 2, np.less, None, kinds="biuf", result=b1)
+LE = _element("le", 2, np.less_equal, None, kinds="biuf", result=b1)
+GT = _element("gt", 2, np.greater, None, kinds="biuf", result=b1)
+GE = _element("ge", 2, np.greater_equal, None, kinds="biuf", result=b1)
+
+
+def _infer_where(types: Types, attrs: Attrs) -> TensorType:
+    _count("where", types, 3)
+    cond, a, b = types
+    if cond.dtype is not b1 or cond.shape != a.shape or a != b:
+        _fail("where", f"expected bool, t, t of one shape, got {', '.join(map(str, types))}")
+    return a
+
+
+def _infer_cast(types: Types, attrs: Attrs) -> TensorType:
+    _count("cast", types, 1)
+    return TensorType(attrs["dtype"], types[0].shape)
+
+
+def _cast(attrs: Attrs, x: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return x.astype(attrs["dtype"].np)
+
+
+def _d_cast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    source = node.inputs[0].type.dtype
+    if not (source.is_float and node.type.dtype.is_float):
+        return (None,)
+    return (CAST(ct, dtype=source),)
+
+
+WHERE = _register(
+    Op(
+        "where", "elementwise", _infer_where,
+        lambda attrs, c, a, b: np.where(c, a, b), _d_where, dec.instruction("select"), "biuf",
+        samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)),
+    )
+)  # fmt: skip
+CAST = _register(
+    Op(
+        "cast", "elementwise", _infer_cast, _cast, _d_cast, dec.cast, "biuf", attrs=("dtype",),
+        samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0,
+    )
+)  # fmt: skip
+# The identity, through which no gradient flows.
+STOP = _register(
+    Op(
+        "stop_gradient", "elementwise", _same("stop_gradient", 1, "biuf", None),
+        lambda attrs, x: x, None, lambda b, args, dtype: args[0], "biuf",
+        samples=(Sample(((7,),)),), flops=0,
+    )
+)  # fmt: skip
+
+# --- views ---------------------------------------------------------------------------------------
+
+
+def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
+    _count("reshape", types, 1)
+    result = TensorType(types[0].dtype, tuple(attrs["shape"]))
+    if result.size != types[0].size:
+        _fail("reshape", f"{types[0]} has {types[0].size} elements, {result} has {result.size}")
+    return result
+
+
+def _index_reshape(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+    """Only extents of 1 come and go; anything else changes the order of a strided walk."""
+    kept = [ix for ix, n in zip(index, attrs["shape"], strict=True) if n != 1]
+    if [n for n in shape if n != 1] != [n for n in attrs["shape"] if n != 1]:
+        return None
+    rest = iter(kept)
+    return tuple(Ix(None) if n == 1 else next(rest) for n in shape), ()
+
+
+def _infer_transpose(types: Types, attrs: Attrs) -> TensorType:
+    _count("transpose", types, 1)
+    perm = attrs["perm"]
+    if sorted(perm) != list(range(types[0].ndim)):
+        _fail("transpose", f"{perm} is not a permutation of the {types[0].ndim} axes")
+    return TensorType(types[0].dtype, tuple(types[0].shape[p] for p in perm))
+
+
+def _index_transpose(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+    source: list[Ix] = [Ix(None)] * len(shape)
+    for ix, p in zip(index, attrs["perm"], strict=True):
+        source[p] = ix
+    return tuple(source), ()
+
+
+def _inverse(perm: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(perm.index(k) for k in range(len(perm)))
+
+
+def _infer_broadcast(types: Types, attrs: Attrs) -> TensorType:
+    _count("broadcast", types, 1)
+    shape = tuple(attrs["shape"])
+    source = types[0].shape
+    tail = shape[len(shape) - len(source) :]
+    if len(source) > len(shape) or any(n not in (1, m) for n, m in zip(source, tail, strict=True)):
+        _fail("broadcast", f"shape {source} does not broadcast to {shape}")
+    return TensorType(types[0].dtype, shape)
+
+
+def _index_broadcast(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+    tail = index[len(index) - len(shape) :]
+    return tuple(Ix(None) if n == 1 else ix for ix, n in zip(tail, shape, strict=True)), ()
+
+
+def _d_broadcast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    source = node.inputs[0].shape
+    lead = ct.type.ndim - len(source)
+    stretched = tuple(
+        d for d, n in enumerate(ct.shape) if d < lead or (source[d - lead] == 1 and n != 1)
+    )
+    total = SUM(ct, axes=stretched) if stretched else ct
+    return (reshape(total, source),)
+
+
+def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
+    _count("slice", types, 1)
+    starts, steps, counts = attrs["starts"], attrs["steps"], attrs["counts"]
+    if not len(starts) == len(steps) == len(counts) == types[0].ndim:
+        _fail("slice", f"{types[0]} needs {types[0].ndim} starts, steps and counts")
+    for start, step, count, n in zip(starts, steps, counts, types[0].shape, strict=True):
+        last = start + (count - 1) * step
+        if count < 0 or step == 0 or (count and not (0 <= start < n and 0 <= last < n)):
+            _fail("slice", f"{start}:{step}:{count} (start:step:count) is outside of {n} elements")
+    return TensorType(types[0].dtype, tuple(counts))
+
+
+def _index_slice(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+    return tuple(
+        Ix(ix.axis, ix.step * step, ix.offset * step + start)
+        for ix, start, step in zip(index, attrs["starts"], attrs["steps"], strict=True)
+    ), ()
+
+
+def _slice(attrs: Attrs, x: Array) -> Array:
+    for axis, (start, step, count) in enumerate(
+        zip(attrs["starts"], attrs["steps"], attrs["counts"], strict=True)
+    ):
+        x = np.take(x, start + step * np.arange(count), axis=axis)
+    return x
+
+
+def _d_slice(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """The cotangent, spread over zeros: axis by axis, flip, space out by the step, pad."""
+    for axis, (start, step, count, n) in enumerate(
+        zip(*(node.attrs[k] for k in ("starts", "steps", "counts")), node.inputs[0].shape, strict=True)
+    ):
+        if (start, step, count) == (0, 1, n):
+            continue
+        if step < 0:
+            ct = flip(ct, axis)
+            start, step = start + (count - 1) * step, -step
+        if step > 1 and count:
+            before, after = ct.shape[:axis], ct.shape[axis + 1 :]
+            spaced = reshape(ct, (*before, count, 1, *after))
+            spaced = _pad_axis(spaced, axis + 1, 0, step - 1)
+            spaced = reshape(spaced, (*before, count * step, *after))
+            ct = narrow(spaced, axis, 0, (count - 1) * step + 1)
+        ct = _pad_axis(ct, axis, start, n - start - ct.shape[axis])
+    return (ct,)
+
+
+def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
+    _count("pad", types, 1)
+    lo, hi = attrs["lo"], attrs["hi"]
+    if len(lo) != types[0].ndim or len(hi) != types[0].ndim or min((*lo, *hi), default=0) < 0:
+        _fail("pad", f"{types[0]} needs {types[0].ndim} non-negative widths, got {lo}, {hi}")
+    shape = tuple(a + n + b for a, n, b in zip(lo, types[0].shape, hi, strict=True))
+    return TensorType(types[0].dtype, shape)
+
+
+def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+    source, guards = [], []
+    for ix, lo, hi, n in zip(index, attrs["lo"], attrs["hi"], shape, strict=True):
+        if lo == hi == 0:
+            source.append(ix)
+        elif ix.axis is None or ix.step != 1:
+            return None
+        else:
+            source.append(Ix(ix.axis, 1, ix.offset - lo))
+            guards.append(Guard(ix.axis, lo - ix.offset, lo - ix.offset + n))
+    return tuple(source), tuple(guards)
+
+
+def _d_pad(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    shape = node.inputs[0].shape
+    return (SLICE(ct, starts=node.attrs["lo"], steps=(1,) * len(shape), counts=shape),)
+
+
+RESHAPE = _register(
+    Op(
+        "reshape", "view", _infer_reshape, lambda attrs, x: x.reshape(attrs["shape"]),
+        lambda n, ct, _: (RESHAPE(ct, shape=n.inputs[0].shape),), _index_reshape, "biuf",
+        attrs=("shape",),
+        samples=(
+            Sample(((6,),), {"shape": (2, 3)}), Sample(((2, 3),), {"shape": (3, 2)}),
+            Sample(((2, 3),), {"shape": (2, 1, 3)}), Sample(((1,),), {"shape": ()}),
+        ),
+    )
+)  # fmt: skip
+TRANSPOSE = _register(
+    Op(
+        "transpose", "view", _infer_transpose, lambda attrs, x: x.transpose(attrs["perm"]),
+        lambda n, ct, _: (TRANSPOSE(ct, perm=_inverse(n.attrs["perm"])),), _index_transpose, "biuf",
+        attrs=("perm",),
+        samples=(Sample(((3, 5),), {"perm": (1, 0)}), Sample(((2, 3, 4),), {"perm": (2, 0, 1)})),
+    )
+)  # fmt: skip
+BROADCAST = _register(
+    Op(
+        "broadcast", "view", _infer_broadcast,
+        lambda attrs, x: np.broadcast_to(x, attrs["shape"]), _d_broadcast, _index_broadcast, "biuf",
+        attrs=("shape",),
+        samples=(
+            Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
+            Sample(((3, 1),), {"shape": (2, 3, 5)}),
+        ),
+    )
+)  # fmt: skip
+# Element start + k * step of each axis, for k < count; steps may be negative.
+SLICE = _register(
+    Op(
+        "slice", "view", _infer_slice, _slice, _d_slice, _index_slice, "biuf",
+        attrs=("starts", "steps", "counts"),
+        samples=(
+            Sample(((9,),), {"starts": (2,), "steps": (1,), "counts": (5,)}),
+            Sample(((9,),), {"starts": (8,), "steps": (-3,), "counts": (3,)}),
+            Sample(((4, 9),), {"starts": (1, 0), "steps": (2, 4), "counts": (2, 3)}),
+        ),
+    )
+)  # fmt: skip
+# Zeros around.
+PAD = _register(
+    Op(
+        "pad", "view", _infer_pad,
+        lambda attrs, x: np.pad(x, tuple(zip(attrs["lo"], attrs["hi"], strict=True))),
+        _d_pad, _index_pad, "biuf", attrs=("lo", "hi"),
+        samples=(
+            Sample(((5,),), {"lo": (2,), "hi": (1,)}),
+            Sample(((3, 4),), {"lo": (0, 3), "hi": (2, 0)}),
+        ),
+    )
+)  # fmt: skip
+
+
+def reshape(node: Node, shape: tuple[int, ...]) -> Node:
+    return node if node.shape == shape else RESHAPE(node, shape=shape)
+
+
+def narrow(node: Node, axis: int, start: int, count: int) -> Node:
+    """`count` elements of one axis from `start`."""
+    starts, counts = [0] * node.type.ndim, list(node.shape)
+    if (start, count) == (0, counts[axis]):
+        return node
+    starts[axis], counts[axis] = start, count
+    return SLICE(node, starts=tuple(starts), steps=(1,) * len(starts), counts=tuple(counts))
+
+
+def flip(node: Node, axis: int) -> Node:
+    """One axis, reversed."""
+    starts, steps = [0] * node.type.ndim, [1] * node.type.ndim
+    if node.shape[axis]:
+        starts[axis], steps[axis] = node.shape[axis] - 1, -1
+    return SLICE(node, starts=tuple(starts), steps=tuple(steps), counts=node.shape)
+
+
+def _pad_axis(node: Node, axis: int, lo: int, hi: int) -> Node:
+    if lo == hi == 0:
+        return node
+    los, his = [0] * node.type.ndim, [0] * node.type.ndim
+    los[axis], his[axis] = lo, hi
+    return PAD(node, lo=tuple(los), hi=tuple(his))
+
+
+# --- reductions ----------------------------------------------------------------------------------
+
+
+def kept_dims(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` with 1 at `axes`: a reduction's result, made broadcastable to its operand again."""
+    return tuple(1 if d in axes else n for d, n in enumerate(shape))
+
+
+def _reduction(name: str, kinds: str) -> Callable[..., TensorType]:
+    def infer(types: Types, attrs: Attrs) -> TensorType:
+        _count(name, types, 1)
+        axes = attrs["axes"]
+        if len(set(axes)) != len(axes) or any(not 0 <= a < types[0].ndim for a in axes):
+            _fail(name, f"axes {axes} do not fit {types[0]}")
+        if types[0].dtype.kind not in kinds:
+            _fail(name, f"not defined for {types[0].dtype.numpy}")
+        shape = tuple(n for d, n in enumerate(types[0].shape) if d not in axes)
+        if name != "sum" and any(types[0].shape[a] == 0 for a in axes):
+            raise ValueError(f"{name} of zero elements has no value (operand {types[0]})")
+        return TensorType(types[0].dtype, shape)
+
+    return infer
+
+
+def _sum(attrs: Attrs, x: Array) -> Array:
+    """float16 accumulates in float32, as the kernels do."""
+    wide = np.float32 if x.dtype == np.float16 else x.dtype
+    with np.errstate(all="ignore"):
+        return np.asarray(np.sum(x, axis=attrs["axes"], dtype=wide)).astype(x.dtype)
+
+
+def _d_sum(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    shape = node.inputs[0].shape
+    kept = reshape(ct, kept_dims(shape, node.attrs["axes"]))
+    return (kept if kept.shape == shape else BROADCAST(kept, shape=shape),)
+
+
+def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """Equal shares to all elements that attain the extreme."""
+    x, axes = node.inputs[0], node.attrs["axes"]
+
+    def spread(n: Node) -> Node:
+        kept = reshape(n, kept_dims(x.shape, axes))
+        return kept if kept.shape == x.shape else BROADCAST(kept, shape=x.shape)
+
+    hit = EQ(x, spread(node))
+    share = DIV(ct, SUM(CAST(hit, dtype=ct.type.dtype), axes=axes))
+    return (WHERE(hit, spread(share), zeros_like(x)),)
+
+
+_REDUCE_SAMPLES = (
+    Sample(((7,),), {"axes": (0,)}), Sample(((3, 5),), {"axes": (1,)}),
+    Sample(((3, 5),), {"axes": (0,)}), Sample(((3, 5),), {"axes": (0, 1)}),
+    Sample(((2, 3, 4),), {"axes": (0, 2)}),
+)  # fmt: skip
+SUM = _register(
+    Op(
+        "sum", "reduce", _reduction("sum", "iuf"), _sum, _d_sum, "sum", "iuf",
+        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
+    )
+)  # fmt: skip
+AMAX = _register(
+    Op(
+        "amax", "reduce", _reduction("amax", "biuf"),
+        lambda attrs, x: np.asarray(np.max(x, axis=attrs["axes"])), _d_extreme, "max", "biuf",
+        attrs=("axes",), samples=_REDUCE_SAMPLES,
+    )
+)  # fmt: skip
+AMIN = _register(
+    Op(
+        "amin", "reduce", _reduction("amin", "biuf"),
+        lambda attrs, x: np.asarray(np.min(x, axis=attrs["axes"])), _d_extreme, "min", "biuf",
+        attrs=("axes",), samples=_REDUCE_SAMPLES,
+    )
+)  # fmt: skip
+
+# --- contraction ---------------------------------------------------------------------------------
+
+
+def parse_spec(spec: str) -> tuple[str, str, str]:
+    """'ij,jk->ik' as its three parts."""
+    left, _, out = spec.partition("->")
+    a, _, b = left.partition(",")
+    return a, b, out
+
+
+def _infer_contract(types: Types, attrs: Attrs) -> TensorType:
+    _count("contract", types, 2)
+    a, b, out = parse_spec(attrs["spec"])
+    x, y = types
+    if x.dtype != y.dtype or not x.dtype.kind in "iuf":
+        _fail("contract", f"needs two numbers of one dtype, got {x}, {y}")
+    if len(a) != x.ndim or len(b) != y.ndim or any(len(set(p)) != len(p) for p in (a, b, out)):
+        _fail("contract", f"spec {attrs['spec']!r} does not fit {x}, {y}")
+    extent: dict[str, int] = {}
+    for letter, n in (*zip(a, x.shape, strict=True), *zip(b, y.shape, strict=True)):
+        if extent.setdefault(letter, n) != n:
+            _fail("contract", f"extents of {letter!r} differ: {x}, {y} with {attrs['spec']!r}")
+    for letter in set(a + b + out):
+        if (letter in a) + (letter in b) + (letter in out) < 2:
+            _fail("contract", f"{letter!r} stands in only one part of {attrs['spec']!r}")
+    return TensorType(x.dtype, tuple(extent[letter] for letter in out))
+
+
+def _contract(attrs: Attrs, x: Array, y: Array) -> Array:
+    wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+    with np.errstate(all="ignore"):
+        return np.asarray(np.einsum(attrs["spec"], x.astype(wide), y.astype(wide))).astype(x.dtype)
+
+
+def _d_contract(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """Every letter stands in two parts at least, so each gradient is again a contraction."""
+    a, b, out = parse_spec(node.attrs["spec"])
+    x, y = node.inputs
+    return (
+        CONTRACT(ct, y, spec=f"{out},{b}->{a}") if needs[0] else None,
+        CONTRACT(ct, x, spec=f"{out},{a}->{b}") if needs[1] else None,
+    )
+
+
+# Sum of products over the letters that the result lacks. Each letter stands in at least two parts.
+CONTRACT = _register(
+    Op(
+        "contract", "contract", _infer_contract, _contract, _d_contract, "dot", "iuf",
+        attrs=("spec",), exact=False,
+        samples=(
+            Sample(((3, 4), (4, 5)), {"spec": "ij,jk->ik"}), Sample(((3, 4), (4,)), {"spec": "ij,j->i"}),
+            Sample(((3, 4), (5, 4)), {"spec": "ij,kj->ik"}), Sample(((7,), (7,)), {"spec": "i,i->"}),
+            Sample(((3,), (4,)), {"spec": "i,j->ij"}), Sample(((2, 3, 4), (2, 4, 5)), {"spec": "bij,bjk->bik"}),
+        ),
+    )
+)  # fmt: skip

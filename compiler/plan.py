@@ -1,0 +1,225 @@
+"""Kernel calls to a plan: which buffer each array lives in, when working memory can be used again, what
+each argument slot holds. Every access is proven to stay inside of its buffer here, before any code runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from . import kernel as k
+from .artifact import Address, Buffer, Code, Launch, Plan
+from .graph import Graph, Node
+from .lower import part_name, slots, stride_name, totals
+from .program import Call, Operand, Program
+from .schedule import BLOCK, Schedule, row_block
+
+ALIGN = 64
+
+
+def _extent(call: Call, extent: k.Extent) -> int:
+    return call.symbols[extent] if isinstance(extent, str) else extent
+
+
+def _inner_size(call: Call) -> int:
+    """Elements of the longest stage of a row."""
+    return max(
+        (prod(_extent(call, a.extent) for a in s.axes) for s in call.kernel.stages), default=1
+    )
+
+
+def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
+    """Points of the outer axes in a block, and the number of blocks."""
+    points = prod(_extent(call, a.extent) for a in call.kernel.outer)
+    block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call))
+    return block, -(-points // block)
+
+
+def _check(call: Call, array: k.Array, operand: Operand) -> None:
+    low = high = operand.offset
+    for extent, stride in zip(array.dims, operand.strides, strict=True):
+        n = _extent(call, extent)
+        if n == 0:
+            return
+        low, high = low + min(0, stride * (n - 1)), high + max(0, stride * (n - 1))
+    if operand.node.type.size and not 0 <= low <= high < operand.node.type.size:
+        raise AssertionError(f"{array.name} leaves {operand.node.type}: {low}..{high}")
+
+
+def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
+    table = {a.name: _extent(call, a.extent) for s in call.kernel.stages for a in s.axes}
+    return (max(1, blocks), *(table[name] for name in reduce.keep))
+
+
+def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[k.Index, ...], bool]]:
+    """(stage, subscripts, guarded) of every load or store of an array."""
+    found = set()
+    for number, stage in enumerate(kernel.stages + kernel.final):
+        for stmt in stage.body:
+            if store:
+                if isinstance(stmt, k.Store) and stmt.array == name:
+                    found.add((number, stmt.index, False))
+                continue
+            for operand in k.operands(stmt):
+                for e in k.walk(operand):
+                    if isinstance(e, k.Load) and e.array == name:
+                        found.add((number, e.index, bool(e.guards)))
+    return found
+
+
+def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
+    """Whether, in the call that writes `target`, every element of `source` is read where the same
+    element of `target` is written, in the same stage (loads come first) or an earlier one."""
+    kernel = call.kernel
+    outputs = [o for o in kernel.outputs if call.arrays[o.name].node is target]
+    for output in outputs:
+        place = call.arrays[output.name]
+        ((number, index, _),) = _index_of(kernel, output.name, True)
+        last = number >= len(kernel.stages)
+        for param in kernel.params:
+            if not isinstance(param, k.Array) or call.arrays[param.name].node is not source:
+                continue
+            read = call.arrays[param.name]
+            loads = _index_of(kernel, param.name, False)
+            if last and all(n < len(kernel.stages) for n, _, _ in loads):
+                continue  # `finally` runs after every block
+            same = (read.offset, read.strides) == (place.offset, place.strides)
+            if not same or any(n > number or i != index or g for n, i, g in loads):
+                return False
+            if not last and any(n != number for n, _, _ in loads) and not index:
+                return False
+    return bool(outputs)
+
+
+def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
+    """Those of the wanted aliases (output k over input j) that no read forbids."""
+    graph, found = program.graph, []
+    for target, j in zip(graph.outputs, wanted, strict=True):
+        if j < 0 or graph.inputs[j].type != target.type:
+            found.append(-1)
+            continue
+        source = graph.inputs[j]
+        writer = next(
+            (n for n, c in enumerate(program.calls) if _touches(c, target, True)), -1
+        )
+        readers = [n for n, c in enumerate(program.calls) if _touches(c, source, False)]
+        safe = writer >= 0 and all(n <= writer for n in readers) and source not in graph.outputs
+        if safe and writer in readers:
+            safe = _overwrites_safely(program.calls[writer], source, target)
+        found.append(j if safe else -1)
+    return tuple(found)
+
+
+def _touches(call: Call, node: Node, write: bool) -> bool:
+    names = {o.name for o in call.kernel.outputs}
+    return any(op.node is node and (name in names) == write for name, op in call.arrays.items())
+
+
+def _scalar_bytes(value: float | int | bool, dtype: np.dtype[np.generic]) -> bytes:
+    with np.errstate(all="ignore"):
+        return np.asarray(value).astype(dtype).tobytes()
+
+
+class _Memory:
+    """First-fit reuse of working memory by lifetime."""
+
+    def __init__(self) -> None:
+        self.live: list[tuple[int, int, int]] = []  # offset, end, last call that uses it
+        self.size = 0
+
+    def place(self, nbytes: int, first: int, last: int) -> int:
+        self.live = sorted(x for x in self.live if x[2] >= first)
+        need = max(ALIGN, -(-nbytes // ALIGN) * ALIGN)
+        offset = 0
+        for begin, end, _ in self.live:
+            if begin - offset >= need:
+                break
+            offset = max(offset, end)
+        self.live.append((offset, offset + need, last))
+        self.size = max(self.size, offset + need)
+        return offset
+
+
+def make_plan(
+    program: Program,
+    codes: Sequence[Code],
+    schedules: Sequence[Schedule],
+    wanted_aliases: Sequence[int] = (),
+) -> Plan:
+    """`codes[k]` and `schedules[k]` are those of `program.calls[k]`. Outputs that are inputs of the
+    graph as they stand are the caller's business: they must not be in `graph.outputs`."""
+    graph: Graph = program.graph
+    buffers: list[Buffer] = []
+    where: dict[Node, int] = {}
+    for node in graph.inputs:
+        where[node] = len(buffers)
+        buffers.append(Buffer("input", node.type.dtype, node.shape, node.type.nbytes))
+    for node in graph.outputs:
+        assert node not in where, "an output stands twice, or is an input"
+        where[node] = len(buffers)
+        buffers.append(Buffer("output", node.type.dtype, node.shape, node.type.nbytes))
+    last_use: dict[Node, int] = {}
+    for number, call in enumerate(program.calls):
+        for operand in call.arrays.values():
+            last_use[operand.node] = number
+    memory = _Memory()
+    launches = []
+    for number, (call, code, schedule) in enumerate(
+        zip(program.calls, codes, schedules, strict=True)
+    ):
+        for operand in call.arrays.values():
+            node = operand.node
+            if node not in where:
+                offset = memory.place(node.type.nbytes, number, last_use[node])
+                where[node] = len(buffers)
+                buffers.append(
+                    Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, offset)
+                )
+        block, blocks = grid(call, schedule)
+        scratch: dict[str, int] = {}
+        for reduce in totals(call.kernel):
+            shape = _part_shape(call, reduce, blocks)
+            nbytes = prod(shape) * reduce.dtype.size
+            offset = memory.place(nbytes, number, number)
+            scratch[part_name(reduce.name)] = len(buffers)
+            buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, offset))
+        launches.append(_launch(call, code, block, blocks, where, scratch))
+    return Plan(
+        tuple(buffers),
+        tuple(where[n] for n in graph.inputs),
+        tuple(where[n] for n in graph.outputs),
+        _aliases(program, wanted_aliases or [-1] * len(graph.outputs)),
+        tuple(launches),
+        memory.size,
+    )
+
+
+def _launch(
+    call: Call,
+    code: Code,
+    block: int,
+    blocks: int,
+    where: Mapping[Node, int],
+    scratch: Mapping[str, int],
+) -> Launch:
+    kernel = call.kernel
+    values: dict[str, Address | int | bytes] = {"block": block, "blocks": blocks}
+    values |= {name: Address(buffer) for name, buffer in scratch.items()}
+    for name in k.symbols(kernel):
+        values[name] = call.symbols[name]
+    for name, array in k.arrays(kernel).items():
+        operand = call.arrays[name]
+        _check(call, array, operand)
+        size = array.dtype.size
+        offset = operand.offset if operand.node.type.size else 0
+        values[name] = Address(where[operand.node], offset * size)
+        for dim, stride in enumerate(operand.strides):
+            values[stride_name(name, dim)] = stride
+    for name, scalar in k.scalars(kernel).items():
+        values[name] = _scalar_bytes(call.scalars[name], scalar.dtype.np)
+    table = tuple(values[slot.name] for slot in slots(kernel))
+    return Launch(code, table, blocks, call.bytes)
+
+

@@ -1,0 +1,404 @@
+"""exp, log, tanh and power, as loop instructions.
+
+    exp(x)   = 2**k * e**r               x = k ln2 + r, |r| <= ln2/2
+    log(x)   = k ln2 + log(m)            x = 2**k * m, sqrt(1/2) <= m < sqrt(2)
+    tanh(x)  = (T + t) / (1 + T t)       x = k ln2/2 + r, t = tanh(r), T = (2**k - 1) / (2**k + 1)
+    power    = e**(y log|x|)             with the logarithm to twice the precision, and a sign
+
+There are no tables, no branches and no library calls, so the code inlines and vectorises; every step is
+an IEEE operation (`fma` where it is written), so the result is the same on every target, in every lane.
+
+float32 and float64 are computed as such (power of float32 inside float64), float16 in float32. The whole
+range is covered: overflow to inf, denormal results rounded once, denormal operands, signed zeros, NaN.
+The error bounds stand in the op registry and are checked by tests/compiler/test_transcendental.py.
+
+The polynomials are minimax in relative error of the function (Remez exchange in 250 bits); the coefficients
+are rounded one by one from the lowest, the others being fitted again each time. Each comment states the
+interval and the largest relative error of the rounded polynomial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .loop import Builder, Operand, Value
+from .types import DType, f16, f32, f64, u32, u64
+
+
+def _hex(text: str) -> tuple[float, ...]:
+    return tuple(float.fromhex(word) for word in text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A float format and the constants of its approximations. Coefficients: from the lowest power."""
+
+    dtype: DType
+    ints: DType  # the bits as an unsigned integer
+    fraction: int  # bits of the fraction
+    bias: int  # of the exponent
+    ln2: float  # ln2 rounded to the format, and the rest
+    ln2_rest: float
+    exp_range: tuple[float, float]  # outside, exp is 0 or inf
+    exp: tuple[float, ...]  # (e**r - 1 - r) / r**2
+    log: tuple[float, ...]
+    tanh_range: float  # from here on, tanh is 1
+    tanh: tuple[float, ...]  # (tanh(r) / r - 1) / z in powers of z = r**2
+
+    @property
+    def minimum(self) -> float:
+        """The smallest normal number."""
+        return math.ldexp(1.0, 1 - self.bias)
+
+    @property
+    def shifter(self) -> float:
+        """Adding it rounds a small number to a whole one, which then stands in the low bits."""
+        return math.ldexp(1.5, self.fraction)
+
+    @property
+    def sign(self) -> int:
+        return 1 << (self.dtype.bits - 1)
+
+
+_F32 = _Format(
+    dtype=f32,
+    ints=u32,
+    fraction=23,
+    bias=127,
+    ln2=float.fromhex("0x1.62e430p-1"),
+    ln2_rest=float.fromhex("-0x1.05c610p-29"),
+    exp_range=(-104.0, 89.0),
+    # |r| <= ln2/2: 2**-28.2
+    exp=_hex("0x1.fffffcp-2 0x1.555492p-3 0x1.5558acp-5 0x1.123974p-7 0x1.6a504ap-10"),
+    # (log(1 + f) - f) / f**2, sqrt(1/2) <= 1 + f <= sqrt(2): 2**-27.8
+    log=_hex(
+        "-0x1.fffff8p-2 0x1.555550p-2 -0x1.000438p-2 0x1.99a428p-3 -0x1.542420p-3"
+        " 0x1.226b2cp-3 -0x1.0f4cd0p-3 0x1.087df8p-3 -0x1.3850c4p-4"
+    ),
+    tanh_range=10.0,
+    # |r| <= ln2/4: 2**-32.5
+    tanh=_hex("-0x1.55554ep-2 0x1.110594p-3 -0x1.afd7f4p-5"),
+)
+_F64 = _Format(
+    dtype=f64,
+    ints=u64,
+    fraction=52,
+    bias=1023,
+    ln2=float.fromhex("0x1.62e42fefa39efp-1"),
+    ln2_rest=float.fromhex("0x1.abc9e3b39803fp-56"),
+    exp_range=(-746.0, 710.0),
+    # |r| <= ln2/2: 2**-57.9
+    exp=_hex(
+        "0x1.000000000000ap-1 0x1.555555555550cp-3 0x1.55555555507a2p-5 0x1.1111111124834p-7"
+        " 0x1.6c16c1843935ap-10 0x1.a01a01378e223p-13 0x1.a0199a09835c2p-16"
+        " 0x1.71df0e098ce93p-19 0x1.28ad64c00671cp-22 0x1.ad9d737b035bcp-26"
+    ),
+    # (2 atanh(s) - 2 s) / s**3 in powers of z = s**2, |s| <= 3 - sqrt(8): 2**-59.5
+    log=_hex(
+        "0x1.5555555555592p-1 0x1.999999997ff1ap-2 0x1.24924941e13e3p-2 0x1.c71c521469cb0p-3"
+        " 0x1.74663ce7751cdp-3 0x1.39a1e974746e6p-3 0x1.2f03b2e20669cp-3"
+    ),
+    tanh_range=20.0,
+    # |r| <= ln2/4: 2**-57.8
+    tanh=_hex(
+        "-0x1.55555555554bcp-2 0x1.11111110e0989p-3 -0x1.ba1ba116befddp-5 0x1.664ec9d1fe74fp-6"
+        " -0x1.223c7220937efp-7 0x1.c38367830cebdp-9"
+    ),
+)
+_FORMATS = {f32: _F32, f64: _F64}
+
+# ln2 in 40 bits, so that its product with an exponent is exact, and the rest
+_LN2_HIGH = float.fromhex("0x1.62e42fefa2000p-1")
+_LN2_LOW = float.fromhex("0x1.9ef35793c7673p-41")
+
+# log2(m) / s in powers of z = s**2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt(2): 2**-37.8
+_LOG2 = _hex(
+    "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2"
+    " 0x1.5cea888ae149bp-2"
+)
+# 2**r, |r| <= 1/2: 2**-29.0
+_EXP2 = _hex(
+    "0x1.0000000260fd8p+0 0x1.62e430c7ea6cap-1 0x1.ebfbdadcfe3e1p-3 0x1.c6aed4b6d59fbp-5"
+    " 0x1.3b2dbb9885c34p-7 0x1.5f456bf5ff990p-10 0x1.41d34d0aefaf1p-13"
+)
+# ((2 atanh(s) - 2 s) / s**3 - 2/3) / z as above; of the whole logarithm: 2**-66.3
+_ATANH = _hex(
+    "0x1.9999999999b30p-2 0x1.2492492457d6ep-2 0x1.c71c722d6415dp-3 0x1.745ce9e462a42p-3"
+    " 0x1.3b1eebd1b2e91p-3 0x1.0f7fef9b7fb64p-3 0x1.0e426e26b428bp-3"
+)
+
+
+def _through_f32(
+    native: Callable[[Builder, tuple[Operand, ...], _Format], Operand],
+) -> Callable[[Builder, tuple[Operand, ...], DType], Operand]:
+    """float16 is computed in float32 and rounded once more."""
+
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        if dtype == f16:
+            wide = tuple(b.op("cast", a, dtype=f32) for a in args)
+            return b.op("cast", native(b, wide, _F32), dtype=f16)
+        return native(b, args, _FORMATS[dtype])
+
+    return lower
+
+
+# --- steps that several functions share ----------------------------------------------------------
+
+
+def _horner(b: Builder, x: Operand, coefficients: tuple[float, ...], start: int = 0) -> Value:
+    """The polynomial, one fma a coefficient."""
+    *rest, last = coefficients[start:]
+    total: Operand = b.imm(last, x)
+    for c in reversed(rest):
+        total = b.op("fma", total, x, b.imm(c, x))
+    assert isinstance(total, Value)
+    return total
+
+
+def _clamp(b: Builder, x: Operand, lo: float, hi: float) -> Value:
+    """NaN stays. In this form each half is one instruction of x86."""
+    low, high = b.imm(lo, x), b.imm(hi, x)
+    x = b.op("select", b.op("lt", x, low), low, x)
+    return b.op("select", b.op("gt", x, high), high, x)
+
+
+def _as_bits(b: Builder, x: Operand, form: _Format) -> Value:
+    return b.op("bitcast", x, dtype=form.ints)
+
+
+def _as_float(b: Builder, bits: Operand, form: _Format) -> Value:
+    return b.op("bitcast", bits, dtype=form.dtype)
+
+
+def _sign(b: Builder, x: Operand, form: _Format) -> Value:
+    """The sign bit, as bits."""
+    bits = _as_bits(b, x, form)
+    return b.op("and", bits, b.imm(form.sign, bits))
+
+
+def _with_sign(b: Builder, magnitude: Operand, sign: Operand, form: _Format) -> Value:
+    return _as_float(b, b.op("or", _as_bits(b, magnitude, form), sign), form)
+
+
+def _times_power(b: Builder, p: Operand, shifted: Operand, form: _Format) -> Value:
+    """p * 2**k, where `shifted` is k + 2 bias + shifter; rounded once, also where it is denormal.
+
+    2**k itself may be out of range: it is the product of two powers of about half the exponent.
+    The first product is exact.
+    """
+    bits = _as_bits(b, shifted, form)
+    exponents = ((1 << (form.dtype.bits - 1 - form.fraction)) - 1) << form.fraction
+    first = b.op("shl", bits, b.imm(form.fraction - 1, bits))
+    first = b.op("and", first, b.imm(exponents, bits))
+    second = b.op("sub", b.op("shl", bits, b.imm(form.fraction, bits)), first)
+    scaled = b.op("mul", p, _as_float(b, first, form))
+    return b.op("mul", scaled, _as_float(b, second, form))
+
+
+def _exp_sum(b: Builder, x: Operand, rest: Operand | None, form: _Format) -> Value:
+    """e**(x + rest) for x inside of exp_range, or NaN; |rest| is far below 1."""
+    shifter = b.imm(form.shifter + 2 * form.bias, x)
+    shifted = b.op("fma", x, b.imm(1 / math.log(2), x), shifter)
+    k = b.op("sub", shifted, shifter)
+    r = b.op("fma", k, b.imm(-form.ln2, x), x)  # exact: a multiple of ulp(ln2) or ulp(x)
+    small = b.imm(-form.ln2_rest, x)
+    if rest is None:
+        r = b.op("fma", k, small, r)
+    else:
+        r = b.op("add", r, b.op("fma", k, small, rest))
+    p = _horner(b, r, (1.0, 1.0, *form.exp))
+    return _times_power(b, p, shifted, form)
+
+
+def _split(b: Builder, x: Operand, form: _Format, denormals: bool) -> tuple[Value, Value]:
+    """(m - 1, k) of x = 2**k * m; if x is 0, negative, infinite or NaN, something finite."""
+    base = math.floor(math.ldexp(math.sqrt(0.5), form.fraction + 1)) - (1 << form.fraction)
+    base += (form.bias - 1) << form.fraction  # the bits of sqrt(1/2)
+    # The offset keeps the difference positive, so that a logical shift does and k is found without
+    # a conversion: AVX2 has neither the other shift nor the conversion for 64 bits.
+    offset = 1 << (form.dtype.bits - 1 - form.fraction)
+    origin = base + form.sign
+    start: Operand = b.imm(origin, _as_bits(b, x, form))
+    if denormals:
+        lift = form.fraction + 2
+        tiny = b.op("lt", x, b.imm(form.minimum, x))
+        x = b.op("select", tiny, b.op("mul", x, b.imm(math.ldexp(1.0, lift), x)), x)
+        start = b.op("select", tiny, b.imm(origin + (lift << form.fraction), start), start)
+    distance = b.op("sub", _as_bits(b, x, form), start)
+    high = b.op("shr", distance, b.imm(form.fraction, distance))
+    whole = math.ldexp(1.0, form.fraction)
+    pattern = b.imm((form.bias + form.fraction) << form.fraction, high)  # the bits of `whole`
+    k = b.op("sub", _as_float(b, b.op("or", high, pattern), form), b.imm(whole + offset, x))
+    low = b.op("and", distance, b.imm((1 << form.fraction) - 1, distance))
+    m = _as_float(b, b.op("add", low, b.imm(base, low)), form)
+    return b.op("sub", m, b.imm(1.0, m)), k
+
+
+# --- the four functions --------------------------------------------------------------------------
+
+
+@_through_f32
+def exp(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
+    """e**x. 0 at -inf, inf at inf."""
+    (x,) = args
+    return _exp_sum(b, _clamp(b, x, *form.exp_range), None, form)
+
+
+@_through_f32
+def log(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
+    """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
+    (x,) = args
+    f, k = _split(b, x, form, denormals=True)
+    ln2 = b.imm(form.ln2, x)
+    # k ln2 + f and what its rounding loses: k ln2 - sum is exact, for it is about -f
+    total = b.op("fma", k, ln2, f)
+    rest = b.op("add", b.op("fma", k, ln2, b.op("neg", total)), f)
+    if form.dtype == f32:
+        rest = b.op("fma", b.op("mul", f, f), _horner(b, f, form.log), rest)
+    else:
+        # A polynomial in f would need twenty terms. s = f / (2 + f):
+        # log(1 + f) = 2 s + s z C(z) = f - s (f - z C(z))
+        s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
+        z = b.op("mul", s, s)
+        rest = b.op("fma", k, b.imm(form.ln2_rest, x), rest)
+        tail = b.op("fma", z, _horner(b, z, form.log), b.op("neg", f))
+        rest = b.op("fma", s, tail, rest)
+    result = b.op("add", total, rest)
+    # inf and NaN stay, negative numbers and -0 become NaN: x inf + inf is that
+    bits = _as_bits(b, x, form)
+    inf = b.imm(math.inf, x)
+    infinite = ((2 << (form.dtype.bits - 2 - form.fraction)) - 1) << form.fraction
+    odd = b.op("ge", bits, b.imm(infinite, bits))
+    result = b.op("select", odd, b.op("fma", x, inf, inf), result)
+    return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), result)
+
+
+@_through_f32
+def tanh(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
+    """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
+    (x,) = args
+    a = b.op("abs", x)
+    limit = b.imm(form.tanh_range, x)
+    a = b.op("select", b.op("gt", a, limit), limit, a)
+    shifter = b.imm(form.shifter + form.bias, x)
+    shifted = b.op("fma", a, b.imm(2 / math.log(2), x), shifter)
+    k = b.op("sub", shifted, shifter)
+    r = b.op("fma", k, b.imm(-form.ln2 / 2, x), a)
+    z = b.op("mul", r, r)
+    t = b.op("fma", b.op("mul", z, r), _horner(b, z, form.tanh), r)
+    bits = _as_bits(b, shifted, form)
+    scale = _as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
+    one = b.imm(1.0, x)
+    less, more = b.op("sub", scale, one), b.op("add", scale, one)
+    result = b.op("div", b.op("fma", t, more, less), b.op("fma", t, less, more))
+    return _with_sign(b, result, _sign(b, x, form), form)
+
+
+@_through_f32
+def power(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
+    """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
+    x, y = args
+    zero, one = b.imm(0.0, x), b.imm(1.0, x)
+    # Where |y| >= 2**64, y is even and x**y is 0, inf or 1: so y may stay finite.
+    exponent = _clamp(b, y, -(2.0**64), 2.0**64)
+    magnitude = _power32 if form.dtype == f32 else _power64
+    result = magnitude(b, b.op("abs", x), exponent)
+    half = b.op("mul", y, b.imm(0.5, y))
+    whole = b.op("eq", b.op("rint", y), y)
+    odd = b.op("and", whole, b.op("ne", b.op("rint", half), half))
+    sign = _sign(b, x, form)
+    sign = b.op("select", odd, sign, b.imm(0, sign))
+    result = _with_sign(b, result, sign, form)
+    negative = b.op("and", b.op("lt", x, zero), b.op("gt", x, b.imm(-math.inf, x)))
+    undefined = b.op("and", negative, b.op("not", whole))
+    result = b.op("select", undefined, b.imm(math.nan, x), result)
+    return b.op("select", b.op("or", b.op("eq", y, zero), b.op("eq", x, one)), one, result)
+
+
+def _power32(b: Builder, x: Operand, y: Operand) -> Value:
+    """float32 x**y for x >= 0 and finite y, in float64: 2**(y log2 x), log2 x = k + s P(s s)."""
+    x, y = b.op("cast", x, dtype=f64), b.op("cast", y, dtype=f64)
+    f, k = _split(b, x, _F64, denormals=False)  # float32 has no denormals in float64
+    s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
+    log2 = b.op("fma", s, _horner(b, b.op("mul", s, s), _LOG2), k)
+    w = _clamp(b, b.op("mul", y, _at_ends(b, x, log2)), -160.0, 160.0)
+    shifter = b.imm(_F64.shifter + _F64.bias, w)
+    shifted = b.op("add", w, shifter)
+    p = _horner(b, b.op("sub", w, b.op("sub", shifted, shifter)), _EXP2)
+    bits = _as_bits(b, shifted, _F64)
+    scale = _as_float(b, b.op("shl", bits, b.imm(_F64.fraction, bits)), _F64)
+    return b.op("cast", b.op("mul", p, scale), dtype=f32)
+
+
+def _power64(b: Builder, x: Operand, y: Operand) -> Value:
+    """float64 x**y for x >= 0 and finite y: e**(w + rest), where w + rest is y log x."""
+    log, log_rest = _log_twice(b, x)
+    w = b.op("mul", y, log)
+    rest = b.op("fma", y, log, b.op("neg", w))
+    rest = b.op("fma", y, log_rest, rest)
+    w = b.op("mul", y, _at_ends(b, x, log))
+    # outside of the range of exp, `rest` may be large and means nothing
+    inside = b.op("lt", b.op("abs", w), b.imm(-_F64.exp_range[0], w))
+    rest = b.op("select", inside, rest, b.imm(0.0, w))
+    return _exp_sum(b, _clamp(b, w, *_F64.exp_range), rest, _F64)
+
+
+def _at_ends(b: Builder, x: Operand, log: Operand) -> Value:
+    """The logarithm of any x >= 0, if `log` is that of the finite positive ones."""
+    log = b.op("select", b.op("lt", x, b.imm(math.inf, x)), log, x)
+    return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), log)
+
+
+def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
+    """log x of a positive float64 as a sum of two, to about 2**-65.
+
+    log(m) = 2 s + s**3 (2/3 + z P(z)), s = f / (2 + f), z = s s. Each of s, z, s**3 and the bracket
+    is a sum of two; the rest of a product is an fma, the rest of a sum the part that did not fit.
+    """
+    f, k = _split(b, x, _F64, denormals=True)
+    two = b.imm(2.0, f)
+
+    def minus(p: Operand) -> Value:
+        return b.op("neg", p)
+
+    # s + s_rest = f / (d + d_rest), d + d_rest = 2 + f
+    d = b.op("add", two, f)
+    d_rest = b.op("sub", f, b.op("sub", d, two))
+    inverse = b.op("div", b.imm(1.0, f), d)
+    s = b.op("mul", f, inverse)
+    left = b.op("fma", minus(s), d_rest, b.op("fma", minus(s), d, f))
+    s_rest = b.op("mul", left, inverse)
+
+    z = b.op("mul", s, s)
+    z_rest = b.op("fma", s, s, minus(z))
+    z_rest = b.op("fma", b.op("add", s, s), s_rest, z_rest)
+
+    cube = b.op("mul", s, z)
+    cube_rest = b.op("fma", s, z, minus(cube))
+    cube_rest = b.op("fma", s, z_rest, b.op("fma", s_rest, z, cube_rest))
+
+    third = b.imm(2 / 3, f)
+    tail = b.op("mul", z, _horner(b, z, _ATANH))
+    c = b.op("add", third, tail)
+    c_rest = b.op("sub", tail, b.op("sub", c, third))
+    c_rest = b.op("add", c_rest, b.imm(float.fromhex("0x1.5555555555555p-55"), f))
+
+    term = b.op("mul", cube, c)
+    term_rest = b.op("fma", cube, c, minus(term))
+    term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, term_rest))
+
+    # k ln2 + 2 s + term; k ln2_high is exact, and larger than 2 s unless k is 0
+    base = b.op("mul", k, b.imm(_LN2_HIGH, k))
+    twice = b.op("add", s, s)
+    sum1 = b.op("add", base, twice)
+    rest = b.op("sub", twice, b.op("sub", sum1, base))
+    rest = b.op("fma", k, b.imm(_LN2_LOW, k), rest)
+    rest = b.op("fma", two, s_rest, rest)
+    rest = b.op("add", rest, term_rest)
+    sum2 = b.op("add", sum1, term)
+    rest = b.op("add", rest, b.op("sub", term, b.op("sub", sum2, sum1)))
+    # once more, so that the second part is below half a unit of the first
+    high = b.op("add", sum2, rest)
+    return high, b.op("sub", rest, b.op("sub", high, sum2))

@@ -1,0 +1,95 @@
+"""Element types and tensor types: the words every level of the compiler shares."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """One element type. `kind` is 'b' (bool), 'i', 'u' or 'f'; `llvm` is its type in memory."""
+
+    name: str
+    kind: str
+    bits: int
+    numpy: str
+    llvm: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of one element in memory."""
+        return self.bits // 8
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind == "f"
+
+    @property
+    def np(self) -> np.dtype[np.generic]:
+        return np.dtype(self.numpy)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"lucid.{self.numpy}"
+
+
+b1 = DType("b1", "b", 8, "bool", "i8")
+i8 = DType("i8", "i", 8, "int8", "i8")
+i16 = DType("i16", "i", 16, "int16", "i16")
+i32 = DType("i32", "i", 32, "int32", "i32")
+i64 = DType("i64", "i", 64, "int64", "i64")
+u8 = DType("u8", "u", 8, "uint8", "i8")
+u16 = DType("u16", "u", 16, "uint16", "i16")
+u32 = DType("u32", "u", 32, "uint32", "i32")
+u64 = DType("u64", "u", 64, "uint64", "i64")
+f16 = DType("f16", "f", 16, "float16", "half")
+f32 = DType("f32", "f", 32, "float32", "float")
+f64 = DType("f64", "f", 64, "float64", "double")
+
+DTYPES: dict[str, DType] = {
+    d.name: d for d in (b1, i8, i16, i32, i64, u8, u16, u32, u64, f16, f32, f64)
+}
+_BY_NUMPY: dict[str, DType] = {d.numpy: d for d in DTYPES.values()}
+
+
+def from_numpy(dtype: object) -> DType:
+    """The DType of a NumPy dtype (or anything `np.dtype` accepts). TypeError if there is none."""
+    if isinstance(dtype, DType):
+        return dtype
+    try:
+        resolved = np.dtype(dtype)  # type: ignore[call-overload]  # any object: rejected below
+    except TypeError:
+        raise TypeError(f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}") from None
+    found = _BY_NUMPY.get(resolved.name)
+    if found is None:
+        raise TypeError(f"unsupported dtype {resolved}; expected one of {', '.join(_BY_NUMPY)}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """dtype and shape of one tensor value; prints as `f32[32, 16]`."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.size
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"

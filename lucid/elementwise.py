@@ -1,0 +1,187 @@
+"""Elementwise functions of values, with NumPy's promotion: what the operators of Tensor build."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+from lucid.compiler.ops import Op
+from lucid.compiler.types import b1, u64
+
+from .promote import Value, cast, fits, joint, loop_dtypes, result_dtype, spread, weak
+
+Unary = Callable[[Node], Node]
+Binary = Callable[[Value, Value], Node]
+
+
+def _unary(op: Op, ufunc: np.ufunc) -> Unary:
+    def build(x: Node) -> Node:
+        dtype = x.type.dtype
+        return op(x if dtype.kind in op.kinds else cast(x, loop_dtypes(ufunc, dtype.name)[0]))
+
+    return build
+
+
+def _binary(op: Op, ufunc: np.ufunc, of_bools: Op | None = None) -> Binary:
+    """`of_bools` stands in where NumPy's loop for two bools is another operation."""
+
+    def build(a: Value, b: Value) -> Node:
+        if isinstance(a, Node) and isinstance(b, Node) and a.type == b.type:
+            dtype = a.type.dtype
+            if dtype.is_float or (dtype.kind in "iu" and dtype.kind in op.kinds):
+                return op(a, b)
+        dtype = loop_dtypes(ufunc, weak(a), weak(b))[0]
+        return (of_bools if of_bools and dtype is b1 else op)(*joint(op.name, dtype, a, b))
+
+    return build
+
+
+add = _binary(ops.ADD, np.add, ops.OR)
+sub = _binary(ops.SUB, np.subtract)
+mul = _binary(ops.MUL, np.multiply, ops.AND)
+div = _binary(ops.DIV, np.true_divide)
+floordiv = _binary(ops.FLOORDIV, np.floor_divide)
+mod = _binary(ops.MOD, np.remainder)
+maximum = _binary(ops.MAX, np.maximum)
+minimum = _binary(ops.MIN, np.minimum)
+and_ = _binary(ops.AND, np.bitwise_and)
+or_ = _binary(ops.OR, np.bitwise_or)
+xor = _binary(ops.XOR, np.bitwise_xor)
+shl = _binary(ops.SHL, np.left_shift)
+shr = _binary(ops.SHR, np.right_shift)
+sqrt = _unary(ops.SQRT, np.sqrt)
+exp = _unary(ops.EXP, np.exp)
+log = _unary(ops.LOG, np.log)
+tanh = _unary(ops.TANH, np.tanh)
+sign = _unary(ops.SIGN, np.sign)
+
+
+def neg(x: Node) -> Node:
+    if x.type.dtype is b1:
+        raise TypeError("neg: not defined for bool; use ~x")
+    return ops.NEG(x)
+
+
+def invert(x: Node) -> Node:
+    if x.type.dtype.is_float:
+        raise TypeError(f"invert: not defined for {x.type.dtype.numpy}; cast with astype")
+    return ops.NOT(x)
+
+
+def absolute(x: Node) -> Node:
+    return x if x.type.dtype is b1 else ops.ABS(x)
+
+
+def floor(x: Node) -> Node:
+    """Integers stay as they are, as in NumPy."""
+    return ops.FLOOR(x) if x.type.dtype.is_float else x
+
+
+def square(x: Node) -> Node:
+    """x * x; bools become int8, as in NumPy."""
+    x = cast(x, loop_dtypes(np.square, x.type.dtype.name)[0])
+    return ops.MUL(x, x)
+
+
+# --- comparisons ---------------------------------------------------------------------------------
+
+
+def _compare(op: Op, ufunc: np.ufunc, python: Callable[[int, int], bool]) -> Binary:
+    def build(a: Value, b: Value) -> Node:
+        if isinstance(a, Node) and isinstance(b, Node) and a.type == b.type:
+            return op(a, b)
+        left, right = loop_dtypes(ufunc, weak(a), weak(b))
+        if left is not right:
+            return _mixed_signs(op, *spread(op.name, cast(a, left), cast(b, right)))
+        # Where no element reaches a Python integer, all of them compare as 0 does.
+        if isinstance(a, Node) and isinstance(b, int) and not fits(b, left):
+            return ops.fill(ops.CONST(value=python(0, b), dtype=b1), a.shape)
+        if isinstance(b, Node) and isinstance(a, int) and not fits(a, left):
+            return ops.fill(ops.CONST(value=python(a, 0), dtype=b1), b.shape)
+        return op(*joint(op.name, left, a, b))
+
+    return build
+
+
+_MIRROR = {"eq": ops.EQ, "ne": ops.NE, "lt": ops.GT, "le": ops.GE, "gt": ops.LT, "ge": ops.LE}
+
+
+def _mixed_signs(op: Op, a: Node, b: Node) -> Node:
+    """int64 with uint64, compared as the numbers they are: a negative one is less than all others."""
+    if a.type.dtype is u64:
+        a, b, op = b, a, _MIRROR[op.name]
+    negative = ops.LT(a, ops.const(0, a))
+    compared = op(ops.CAST(a, dtype=u64), b)
+    if op.name in ("ne", "lt", "le"):
+        return ops.OR(negative, compared)
+    return ops.AND(ops.NOT(negative), compared)
+
+
+eq = _compare(ops.EQ, np.equal, operator.eq)
+ne = _compare(ops.NE, np.not_equal, operator.ne)
+lt = _compare(ops.LT, np.less, operator.lt)
+le = _compare(ops.LE, np.less_equal, operator.le)
+gt = _compare(ops.GT, np.greater, operator.gt)
+ge = _compare(ops.GE, np.greater_equal, operator.ge)
+
+# --- powers --------------------------------------------------------------------------------------
+
+
+def power(a: Value, b: Value) -> Node:
+    """NumPy's `power`. Small whole exponents multiply; a whole power of integers must be a Python
+    integer, since a negative exponent, which NumPy refuses, could not be seen in a tensor."""
+    dtype = loop_dtypes(np.power, weak(a), weak(b))[0]
+    if isinstance(a, Node) and not isinstance(b, Node):
+        base = cast(a, dtype)
+        if not dtype.is_float:
+            return _whole_power(base, int(b))
+        if b == 0.5:
+            return ops.SQRT(base)
+        if b == -1:
+            return ops.DIV(ops.const(1, base), base)
+        if b in (0, 1, 2, 3, 4):
+            return _whole_power(base, int(b))
+    if not dtype.is_float:
+        raise TypeError("pow: an integer tensor as exponent of integers; cast one to float")
+    return ops.POW(*joint("pow", dtype, a, b))
+
+
+def _whole_power(base: Node, exponent: int) -> Node:
+    """By repeated squaring; integers wrap, as NumPy's do."""
+    if exponent < 0:
+        raise ValueError("pow: integers to negative integer powers are not allowed; cast to float")
+    result: Node | None = None
+    while exponent:
+        if exponent & 1:
+            result = base if result is None else ops.MUL(result, base)
+        exponent >>= 1
+        if exponent:
+            base = ops.MUL(base, base)
+    return ops.const(1, base) if result is None else result
+
+
+# --- choices -------------------------------------------------------------------------------------
+
+
+def where(condition: Value, a: Value, b: Value) -> Node:
+    """Elements of `a` where `condition` is true (not 0), else of `b`."""
+    dtype = result_dtype(weak(a), weak(b))
+    return ops.WHERE(*spread("where", cast(condition, b1), cast(a, dtype), cast(b, dtype)))
+
+
+def clip(x: Node, low: Value | None, high: Value | None) -> Node:
+    """x, or the bound that it passes; NaN stays. At a bound the gradient is that of x.
+    A NaN bound gives NaN."""
+    for bound, inside in ((low, ops.GE), (high, ops.LE)):
+        if bound is not None:
+            dtype = loop_dtypes(np.minimum, x.type.dtype.name, weak(bound))[0]
+            value, limit = joint("clip", dtype, x, bound)
+            keep = inside(value, limit)
+            if dtype.is_float:
+                keep = ops.OR(keep, ops.NE(value, value))
+            x = ops.WHERE(keep, value, limit)
+    return x

@@ -1,0 +1,186 @@
+"""Losses, activations and normalisations as graphs of nodes.
+
+Literals of a formula are constants of the kernel; what the user chooses (delta, eps) is an operand.
+"""
+
+from __future__ import annotations
+
+import math
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+from lucid.compiler.types import f16, f32
+
+from ..promote import cast, float_dtype, joint, scalar, spread
+from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose, var
+
+# --- losses --------------------------------------------------------------------------------------
+# d = input - target, a = |d|. `where` never lets the branch that was not taken into value or gradient.
+
+
+def _distance(name: str, x: Node, y: Node, weight: Node | None) -> tuple[Node, Node | None]:
+    """d, and the weight in its dtype and shape. Integers become float64."""
+    dtype = float_dtype(x, y) if weight is None else float_dtype(x, y, weight)
+    a, b = joint(name, dtype, x, y)
+    d = ops.SUB(a, b)
+    if weight is None:
+        return d, None
+    return d, ops.fill(cast(weight, dtype), d.shape)
+
+
+def _number(value: float, like: Node) -> Node:
+    """The user's number, for every element of `like`."""
+    return ops.fill(scalar(value, like.type.dtype), like.shape)
+
+
+def _reduced(element: Node, reduction: str) -> Node:
+    if reduction == "none":
+        return element
+    return mean(element) if reduction == "mean" else sum_(element)
+
+
+def _weighted(element: Node, weight: Node | None, reduction: str) -> Node:
+    """Mean is the sum of w * l over the sum of w."""
+    if weight is None:
+        return _reduced(element, reduction)
+    product = ops.MUL(weight, element)
+    if reduction == "mean":
+        return ops.DIV(sum_(product), sum_(weight))
+    return _reduced(product, reduction)
+
+
+def _huber_element(d: Node, delta: float) -> Node:
+    """d²/2 where a < delta, else delta (a - delta/2). At a tie both agree; `<` makes the second
+    derivative 0 there. An infinite delta never ends the parabola, not even for an infinite d."""
+    half = ops.const(0.5, d)
+    parabola = ops.MUL(half, ops.MUL(d, d))
+    if math.isinf(delta):
+        return parabola
+    a, limit = ops.ABS(d), _number(delta, d)
+    line = ops.MUL(limit, ops.SUB(a, ops.MUL(half, limit)))
+    return ops.WHERE(ops.LT(a, limit), parabola, line)
+
+
+def huber(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str) -> Node:
+    """Weighted: the plain mean of w * l."""
+    d, w = _distance("huber_loss", x, y, weight)
+    element = _huber_element(d, delta)
+    return _reduced(element if w is None else ops.MUL(w, element), reduction)
+
+
+def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
+    """d²/(2 beta) where a < beta, else a - beta/2; beta 0 is the L1 loss."""
+    d, _ = _distance("smooth_l1_loss", x, y, None)
+    a = ops.ABS(d)
+    if beta == 0:
+        return _reduced(a, reduction)
+    half, limit = ops.const(0.5, d), _number(beta, d)
+    parabola = ops.DIV(ops.MUL(half, ops.MUL(d, d)), limit)
+    line = ops.SUB(a, ops.MUL(half, limit))
+    return _reduced(ops.WHERE(ops.LT(a, limit), parabola, line), reduction)
+
+
+def l1(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
+    d, w = _distance("l1_loss", x, y, weight)
+    return _weighted(ops.ABS(d), w, reduction)
+
+
+def mse(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
+    d, w = _distance("mse_loss", x, y, weight)
+    return _weighted(ops.MUL(d, d), w, reduction)
+
+
+# --- activations ---------------------------------------------------------------------------------
+
+
+def _float(x: Node) -> Node:
+    return cast(x, float_dtype(x))
+
+
+def relu(x: Node) -> Node:
+    """0 where x <= 0, else x: NaN stays, the gradient at 0 is 0."""
+    zero = ops.const(0, x)
+    return ops.WHERE(ops.LE(x, zero), zero, x)
+
+
+def sigmoid(x: Node) -> Node:
+    """1 / (1 + exp(-x)), by an exponential that never overflows."""
+    x = _float(x)
+    zero, one = ops.const(0, x), ops.const(1, x)
+    positive = ops.GE(x, zero)
+    e = ops.EXP(ops.WHERE(positive, ops.NEG(x), x))
+    return ops.DIV(ops.WHERE(positive, one, e), ops.ADD(one, e))
+
+
+def gelu_tanh(x: Node) -> Node:
+    """x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))): Hendrycks and Gimpel, arXiv:1606.08415."""
+    x = _float(x)
+    cube = ops.MUL(ops.MUL(x, x), x)
+    inner = ops.ADD(x, ops.MUL(ops.const(0.044715, x), cube))
+    t = ops.TANH(ops.MUL(ops.const(math.sqrt(2 / math.pi), x), inner))
+    return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), t))
+
+
+def _shifted(x: Node, axis: int) -> Node:
+    """x less its maximum, which does not change softmax, so it needs no gradient."""
+    top = ops.STOP(amax(x, axis=axis, keepdims=True))
+    return ops.SUB(x, ops.fill(top, x.shape))
+
+
+def softmax(x: Node, *, axis: int) -> Node:
+    x = _float(x)
+    e = ops.EXP(_shifted(x, normal_axis(axis, x.type.ndim)))
+    return ops.DIV(e, ops.fill(sum_(e, axis=axis, keepdims=True), x.shape))
+
+
+def log_softmax(x: Node, *, axis: int) -> Node:
+    x = _float(x)
+    s = _shifted(x, normal_axis(axis, x.type.ndim))
+    total = ops.LOG(sum_(ops.EXP(s), axis=axis, keepdims=True))
+    return ops.SUB(s, ops.fill(total, x.shape))
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+def linear(x: Node, weight: Node, bias: Node | None) -> Node:
+    """x @ weight.T + bias; weight is (out, in)."""
+    if weight.type.ndim != 2 or not x.type.ndim or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: input of shape {x.shape} does not fit weight of shape {weight.shape}; "
+            f"expected (..., {weight.shape[-1]})"
+        )
+    dtype = float_dtype(x, weight) if bias is None else float_dtype(x, weight, bias)
+    x, weight = cast(x, dtype), cast(weight, dtype)
+    if x.type.ndim == 1:
+        out = ops.CONTRACT(x, weight, spec="i,oi->o")
+    elif x.type.ndim == 2:
+        out = ops.CONTRACT(x, weight, spec="bi,oi->bo")
+    else:
+        out = matmul(x, transpose(weight, ()))
+    if bias is None:
+        return out
+    return ops.ADD(*spread("linear", out, cast(bias, dtype)))
+
+
+def layer_norm(
+    x: Node, weight: Node | None, bias: Node | None, *, shape: tuple[int, ...], eps: float
+) -> Node:
+    """(x - mean) / sqrt(var + eps) over the last axes, times weight, plus bias; float16 is computed
+    in float32."""
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ValueError(
+            f"layer_norm: input of shape {x.shape} does not end in normalized_shape {shape}"
+        )
+    result = float_dtype(x)
+    x = cast(x, f32 if result is f16 else result)
+    axes = tuple(range(x.type.ndim - len(shape), x.type.ndim))
+    center = mean(x, axis=axes, keepdims=True)
+    spread_ = var(x, axis=axes, keepdims=True)
+    deviation = ops.SQRT(ops.ADD(spread_, _number(eps, spread_)))
+    out = ops.DIV(ops.SUB(x, ops.fill(center, x.shape)), ops.fill(deviation, x.shape))
+    if weight is not None:
+        out = ops.MUL(*spread("layer_norm", out, cast(weight, out.type.dtype)))
+    if bias is not None:
+        out = ops.ADD(*spread("layer_norm", out, cast(bias, out.type.dtype)))
+    return cast(out, result)

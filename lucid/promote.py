@@ -1,0 +1,124 @@
+"""NumPy's rules for operands: which dtype, which shape, and the nodes that bring them there.
+
+A `Value` is a node, or a Python scalar, which is weak (NEP 50): it takes the dtype of its partner.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+from lucid.compiler.types import DTYPES, DType, b1, f64, from_numpy
+
+Value = Node | bool | int | float
+
+_BY_NUMPY: dict[np.dtype[Any], DType] = {d.np: d for d in DTYPES.values()}
+
+
+def dtype_of(dtype: object) -> DType:
+    """The DType of anything that NumPy takes for one. TypeError naming those there are."""
+    found = _BY_NUMPY.get(dtype) if isinstance(dtype, np.dtype) else None
+    return from_numpy(dtype) if found is None else found
+
+
+def weak(value: Value) -> str | type:
+    """What decides a loop's dtype: a dtype's name, or `int` or `float` for a weak scalar."""
+    if isinstance(value, Node):
+        return value.type.dtype.name
+    return "b1" if isinstance(value, bool) else type(value)
+
+
+def _resolvable(key: str | type) -> Any:
+    return DTYPES[key].np if isinstance(key, str) else key
+
+
+@functools.cache
+def loop_dtypes(ufunc: np.ufunc, *keys: str | type) -> tuple[DType, ...]:
+    """The operand dtypes of the loop that NumPy would choose. TypeError if it has none."""
+    try:
+        found = ufunc.resolve_dtypes((*map(_resolvable, keys), None))
+    except TypeError:
+        names = ", ".join(DTYPES[k].numpy if isinstance(k, str) else k.__name__ for k in keys)
+        raise TypeError(f"{ufunc.__name__}: not defined for {names}; cast with astype") from None
+    return tuple(from_numpy(d) for d in found[: len(keys)])
+
+
+@functools.cache
+def result_dtype(*keys: str | type) -> DType:
+    """NumPy's `result_type`."""
+    return from_numpy(np.result_type(*(k(0) if isinstance(k, type) else _resolvable(k) for k in keys)))
+
+
+def float_dtype(*values: Value) -> DType:
+    """The dtype of a formula over `values`: theirs, or float64 where they are integers."""
+    dtype = result_dtype(*map(weak, values))
+    return dtype if dtype.is_float else f64
+
+
+@functools.cache
+def bounds(dtype: DType) -> tuple[int, int]:
+    """The least and the greatest integer of an integer dtype."""
+    info = np.iinfo(dtype.np)
+    return int(info.min), int(info.max)
+
+
+def fits(value: bool | int | float, dtype: DType) -> bool:
+    """Whether a Python integer is in the range of an integer dtype."""
+    if dtype.kind not in "iu":
+        return True
+    lo, hi = bounds(dtype)
+    return lo <= value <= hi
+
+
+def scalar(value: bool | int | float, dtype: DType) -> Node:
+    """The user's number: an operand, so that another value needs no other code. OverflowError as
+    NumPy's where it does not fit."""
+    if not fits(value, dtype):
+        raise OverflowError(f"Python integer {value} out of bounds for {dtype.numpy}")
+    exact = float(value) if dtype.is_float else bool(value) if dtype is b1 else int(value)
+    return ops.SCALAR(value=exact, dtype=dtype)
+
+
+def cast(value: Value, dtype: DType) -> Node:
+    """`value` as a node of `dtype`."""
+    if not isinstance(value, Node):
+        return scalar(value, dtype)
+    return value if value.type.dtype is dtype else ops.CAST(value, dtype=dtype)
+
+
+def shape_of(value: Value) -> tuple[int, ...]:
+    return value.type.shape if isinstance(value, Node) else ()
+
+
+def joint_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The broadcast shape. ValueError naming all shapes if there is none."""
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    result: list[int] = [1] * max(map(len, shapes))
+    for shape in shapes:
+        for k, n in enumerate(reversed(shape), 1):
+            if n != 1:
+                if result[-k] not in (1, n):
+                    listed = " and ".join(map(str, shapes))
+                    raise ValueError(
+                        f"{name}: shapes {listed} do not broadcast; from the right, extents must be "
+                        "equal or 1; reshape one operand, or add an axis by x[:, None]"
+                    )
+                result[-k] = n
+    return tuple(result)
+
+
+def joint(name: str, dtype: DType, *values: Value) -> list[Node]:
+    """All `values` as nodes of one dtype and one shape."""
+    return spread(name, *(cast(v, dtype) for v in values))
+
+
+def spread(name: str, *nodes: Node) -> list[Node]:
+    """All `nodes` in one shape."""
+    shape = joint_shape(name, *(n.type.shape for n in nodes))
+    return [ops.fill(n, shape) for n in nodes]

@@ -1,0 +1,57 @@
+"""Random tensors, from one NumPy generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .context import MODE
+from .creation import _made, _shape
+from .engine import Array
+from .errors import TraceError, here
+from .promote import dtype_of
+from .tensor import Tensor
+
+_generator = np.random.default_rng()
+
+
+def manual_seed(seed: int) -> None:
+    """What `rand`, `randn`, `randint` and new layers draw from here on is decided by `seed`."""
+    global _generator
+    _generator = np.random.default_rng(seed)
+
+
+def generator() -> np.random.Generator:
+    """The generator that all random tensors come from. TraceError in a compiled function, where
+    one draw would be frozen into every call."""
+    if MODE.get().trace is not None:
+        raise TraceError(
+            here("random numbers in a compiled function would be the same at every call; pass them in")
+        )
+    return _generator
+
+
+def _float(array: Array, dtype: object, requires_grad: bool) -> Tensor:
+    kind = dtype_of(dtype or np.float32)
+    if not kind.is_float:
+        raise TypeError(here(f"random floats need a float dtype, not {kind.numpy}"))
+    return _made(array, kind, requires_grad)
+
+
+def rand(*shape: Any, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    """Uniform in [0, 1)."""
+    wanted = np.dtype(np.float64 if dtype_of(dtype or np.float32).size == 8 else np.float32)
+    return _float(generator().random(_shape(shape), dtype=wanted), dtype, requires_grad)  # type: ignore[arg-type]
+
+
+def randn(*shape: Any, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal."""
+    return _float(generator().standard_normal(_shape(shape)), dtype, requires_grad)
+
+
+def randint(low: int, high: int | None = None, size: Any = (), *, dtype: object = None) -> Tensor:
+    """Integers in [low, high), or [0, low) without `high`."""
+    kind = dtype_of(dtype or np.int64)
+    drawn = generator().integers(low, high, size=_shape((size,)) if size != () else ())
+    return _made(np.asarray(drawn), kind, False)

@@ -1,0 +1,219 @@
+"""Views, reductions and products of nodes, with NumPy's rules for axes, indices and `@`."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from types import EllipsisType
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+from lucid.compiler.types import DType, b1, f16, f32, f64, i64, u64
+
+from .promote import Value, cast, joint_shape, loop_dtypes
+
+Axes = int | Sequence[int] | None
+
+# --- axes and views ------------------------------------------------------------------------------
+
+
+def normal_axis(axis: int, ndim: int) -> int:
+    """`axis` counted from the front. NumPy's AxisError if there is no such axis."""
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(f"axis {axis} is out of bounds for a tensor of {ndim} dimensions")
+    return axis % ndim
+
+
+def normal_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
+    """Sorted axes from the front; None means all. ValueError if one is given twice."""
+    if axes is None:
+        return tuple(range(ndim))
+    listed = [axes] if not isinstance(axes, Iterable) else list(axes)
+    normal = sorted(normal_axis(a, ndim) for a in listed)
+    if len(set(normal)) != len(normal):
+        raise ValueError(f"duplicate axis in {axes}")
+    return tuple(normal)
+
+
+def reshape(x: Node, shape: tuple[int, ...]) -> Node:
+    """As NumPy's: one extent may be -1."""
+    wanted = tuple(operator.index(n) for n in shape)
+    if wanted.count(-1) == 1:
+        rest = math.prod(n for n in wanted if n != -1)
+        if rest and x.type.size % rest == 0:
+            wanted = tuple(x.type.size // rest if n == -1 else n for n in wanted)
+    if min(wanted, default=0) < 0 or math.prod(wanted) != x.type.size:
+        raise ValueError(f"reshape: {x.type.size} elements of shape {x.shape} do not fill {shape}")
+    return ops.reshape(x, wanted)
+
+
+def transpose(x: Node, axes: tuple[int, ...]) -> Node:
+    """Axis k of the result is axis `axes[k]` of x; no axes reverses them."""
+    ndim = x.type.ndim
+    perm = tuple(normal_axis(a, ndim) for a in axes) if axes else tuple(reversed(range(ndim)))
+    if sorted(perm) != list(range(ndim)):
+        raise ValueError(
+            f"transpose: {axes} is not an order of all {ndim} axes; name every axis once"
+        )
+    return x if perm == tuple(range(ndim)) else ops.TRANSPOSE(x, perm=perm)
+
+
+def broadcast_to(x: Node, shape: tuple[int, ...]) -> Node:
+    if joint_shape("broadcast_to", x.shape, shape) != shape:
+        raise ValueError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}")
+    return ops.fill(x, shape)
+
+
+Key = int | slice | EllipsisType | None
+
+
+def index(x: Node, key: object) -> Node:
+    """x[key] for ints, slices, Ellipsis and None. IndexError for anything else."""
+    keys = [_plain_key(k) for k in (key if isinstance(key, tuple) else (key,))]
+    named = sum(k is not None and k is not Ellipsis for k in keys)
+    if named > x.type.ndim:
+        raise IndexError(f"too many indices: {named} for a tensor of {x.type.ndim} dimensions")
+    gaps = [position for position, k in enumerate(keys) if k is Ellipsis] or [len(keys)]
+    if len(gaps) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    keys[gaps[0] : gaps[0] + 1] = [slice(None)] * (x.type.ndim - named)
+
+    starts: list[int] = []
+    steps: list[int] = []
+    counts: list[int] = []
+    shape: list[int] = []
+    for k in keys:
+        if k is None:
+            shape.append(1)
+            continue
+        axis = len(starts)
+        n = x.shape[axis]
+        if isinstance(k, slice):
+            start, stop, step = k.indices(n)
+            count = len(range(start, stop, step))
+            shape.append(count)
+            start, step = (start, step) if count else (0, 1)
+        else:
+            assert isinstance(k, int)
+            if not -n <= k < n:
+                raise IndexError(f"index {k} is out of bounds for axis {axis} with size {n}")
+            start, step, count = k % n, 1, 1
+        starts.append(start)
+        steps.append(step)
+        counts.append(count)
+    if any(starts) or tuple(counts) != x.shape:
+        x = ops.SLICE(x, starts=tuple(starts), steps=tuple(steps), counts=tuple(counts))
+    return ops.reshape(x, tuple(shape))
+
+
+def _plain_key(key: object) -> Key:
+    if key is None or key is Ellipsis or isinstance(key, slice):
+        return key  # type: ignore[return-value]  # mypy does not narrow by `is Ellipsis`
+    if not isinstance(key, bool | np.bool_):
+        try:
+            return operator.index(key)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise IndexError(
+        f"tensors are indexed by ints, slices, ... and None, not by {type(key).__name__}; "
+        "to choose by a condition use lucid.where"
+    )
+
+
+# --- reductions ----------------------------------------------------------------------------------
+
+
+def _reduce(op: ops.Op, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    result = op(x, axes=axes) if axes else x
+    return ops.reshape(result, ops.kept_dims(x.shape, axes)) if keepdims else result
+
+
+def _sum_dtype(dtype: DType) -> DType:
+    if dtype.is_float:
+        return dtype
+    return u64 if dtype.kind == "u" else i64
+
+
+def sum_(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
+    """Small integers and bools are summed as 64-bit integers, as in NumPy."""
+    x = cast(x, dtype or _sum_dtype(x.type.dtype))
+    return _reduce(ops.SUM, x, normal_axes(axis, x.type.ndim), keepdims)
+
+
+def mean(
+    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
+) -> Node:
+    """Sum over count (less `ddof`), in float64 for integers, and inside in float32 for float16. Of no
+    elements: NaN."""
+    result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    inner = f32 if result is f16 else result
+    x = cast(x, inner)
+    axes = normal_axes(axis, x.type.ndim)
+    count = max(math.prod(x.shape[a] for a in axes) - ddof, 0)
+    total = _reduce(ops.SUM, x, axes, keepdims)
+    divisor = ops.fill(ops.SCALAR(value=float(count), dtype=inner), total.shape)
+    return cast(ops.DIV(total, divisor), result)
+
+
+def var(
+    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
+) -> Node:
+    """The mean squared distance from the mean."""
+    result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    x = cast(x, f32 if result is f16 else result)
+    center = ops.fill(mean(x, axis=axis, keepdims=True), x.shape)
+    off = ops.SUB(x, center)
+    return cast(mean(ops.MUL(off, off), axis=axis, keepdims=keepdims, ddof=ddof), result)
+
+
+def amax(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    """NaN wins. ValueError for no elements."""
+    return _reduce(ops.AMAX, x, normal_axes(axis, x.type.ndim), keepdims)
+
+
+def amin(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    """NaN wins. ValueError for no elements."""
+    return _reduce(ops.AMIN, x, normal_axes(axis, x.type.ndim), keepdims)
+
+
+# --- products ------------------------------------------------------------------------------------
+
+
+def matmul(a: Value, b: Value) -> Node:
+    """NumPy's `@`: vectors, matrices, and stacks of them, which broadcast."""
+    if not (isinstance(a, Node) and isinstance(b, Node) and a.type.ndim and b.type.ndim):
+        raise ValueError("matmul: 0-d operand; use * to multiply by a number")
+    dtype = loop_dtypes(np.matmul, a.type.dtype.name, b.type.dtype.name)[0]
+    if dtype is b1:  # whether any product is true: the count is not 0
+        counts = matmul(ops.CAST(a, dtype=i64), ops.CAST(b, dtype=i64))
+        return ops.NE(counts, ops.const(0, counts))
+    a, b = cast(a, dtype), cast(b, dtype)
+    inner = a.shape[-1], b.shape[-2 if b.type.ndim > 1 else 0]
+    if inner[0] != inner[1]:
+        raise ValueError(
+            f"matmul: shapes {a.shape} and {b.shape} do not fit: {inner[0]} columns meet {inner[1]} "
+            "rows; transpose one operand with .T"
+        )
+    stack = joint_shape("matmul", a.shape[:-2], b.shape[:-2])
+    letters = "abcdefghijklmnopqrstuvw"[: len(stack)]
+    a, in_a = _stack(a, a.shape[:-2], a.shape[-2:], letters, stack)
+    b, in_b = _stack(b, b.shape[:-2], b.shape[-2:], letters, stack)
+    rows, columns = "x" * (a.type.ndim > len(in_a) + 1), "z" * (b.type.ndim > len(in_b) + 1)
+    out = "".join(c for c in letters if c in in_a or c in in_b)
+    spec = f"{in_a}{rows}y,{in_b}y{columns}->{out}{rows}{columns}"
+    result = ops.CONTRACT(a, b, spec=spec)
+    return ops.reshape(result, stack + result.shape[len(out) :])
+
+
+def _stack(
+    x: Node, own: tuple[int, ...], matrix: tuple[int, ...], letters: str, stack: tuple[int, ...]
+) -> tuple[Node, str]:
+    """x without the stacked axes of extent 1, and the letters of the rest."""
+    offset = len(stack) - len(own)
+    kept = [k for k, n in enumerate(own) if n != 1]
+    x = ops.reshape(x, (*(own[k] for k in kept), *matrix))
+    return x, "".join(letters[offset + k] for k in kept)

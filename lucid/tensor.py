@@ -1,0 +1,728 @@
+"""Tensor: a lazy, immutable value. Every operation adds a node; reading a value computes it.
+
+    x = lucid.Tensor([1.0, 2.0], requires_grad=True)
+    loss = (x * x).sum()            # a graph of two nodes
+    loss.backward()                 # x.grad is a graph, too
+    print(loss, x.grad)             # compiled and run here
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from weakref import WeakKeyDictionary, WeakSet, ref
+
+import numpy as np
+import numpy.typing as npt
+
+from lucid.compiler import ops
+from lucid.compiler.autodiff import gradients
+from lucid.compiler.graph import LOC, Node
+from lucid.compiler.types import f32
+
+from . import elementwise as ew
+from . import shapes
+from .context import MODE
+from .engine import DATA, Array, evaluate, leaf
+from .errors import TraceError, here, located, user_loc
+from .promote import cast, dtype_of
+from .shapes import Axes
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+# The tensor that collects the gradient of a node.
+LEAVES: WeakKeyDictionary[Node, ref[Tensor]] = WeakKeyDictionary()
+# What `backward` was called on: an optimiser's step computes these losses along the way.
+PENDING: WeakSet[Tensor] = WeakSet()
+
+
+def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
+    """The one way to make a result: `build` (an op, or a function of nodes) over `operands`.
+
+    Operands are Tensors, arrays, NumPy or Python numbers; the last stay weak (NEP 50), so `build`
+    gets them as they are. Errors of `build` come back with the user's line in front.
+    """
+    trace, grad = MODE.get()
+    loc = user_loc()
+    token = LOC.set(loc)
+    tracked = False
+    nodes: list[Any] = []
+    try:
+        for x in operands:
+            if isinstance(x, Tensor):
+                node = x._node if x._trace is trace else foreign(x, trace)
+                if x._requires_grad:
+                    if grad:
+                        tracked = True
+                    else:
+                        node = ops.STOP(node)
+                nodes.append(node)
+            elif x is None or type(x) in _WEAK:
+                nodes.append(x)
+            elif isinstance(x, int | float) and not isinstance(x, np.generic):
+                nodes.append(int(x) if isinstance(x, int) else float(x))  # IntEnum and the like
+            else:
+                nodes.append(data_node(x, trace))
+        result = build(*nodes, **attrs)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        raise located(error, loc) from None
+    finally:
+        LOC.reset(token)
+    return Tensor._of(result, tracked and result.type.dtype.is_float, trace)
+
+
+_WEAK = {bool, int, float}
+
+
+def foreign(tensor: Tensor, trace: Trace | None) -> Node:
+    """The node of a tensor that was not made where it is used: a trace captures it."""
+    if trace is None or tensor._trace is not None:
+        raise TraceError(
+            "a tensor that was made inside of a compiled function outlived the call; "
+            "return it from the function to get its value"
+        )
+    return trace.capture(tensor)
+
+
+def node_of(tensor: Tensor) -> Node:
+    """The node that stands for `tensor` at this moment: in a trace, its placeholder."""
+    trace = MODE.get().trace
+    return tensor._node if tensor._trace is trace else foreign(tensor, trace)
+
+
+def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
+    """A node for arrays, NumPy scalars, Python numbers and lists of them.
+
+    Arrays keep their dtype; Python floats become float32, ints int64. Arrays are copied, since a
+    tensor is immutable; a trace refers to the array instead, so that every call sees its content.
+    """
+    if isinstance(data, np.ndarray) and trace is not None:
+        node = trace.capture_array(data)
+        return node if dtype is None else cast(node, dtype_of(dtype))
+    if isinstance(data, np.generic) and dtype is None:
+        return ops.SCALAR(value=data.item(), dtype=dtype_of(data.dtype))
+    wanted = None if dtype is None else dtype_of(dtype)
+    if wanted is None and not isinstance(data, np.ndarray) and _is_plain(data):
+        found = np.asarray(data).dtype
+        wanted = f32 if found == np.float64 else dtype_of(found)
+    source = data
+    if isinstance(data, list | tuple) and not _is_plain(data):
+        source = _with_arrays(data)
+    array = np.array(source, dtype=None if wanted is None else wanted.np, order="C", copy=True)
+    dtype_of(array.dtype)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return leaf(array) if trace is None else trace.capture_array(array)
+
+
+def _is_plain(data: object) -> bool:
+    """Python numbers only, however deep in lists and tuples."""
+    if isinstance(data, list | tuple):
+        return all(map(_is_plain, data))
+    return type(data) in _WEAK
+
+
+def _with_arrays(data: Any) -> Any:
+    """Lists that hold tensors, with arrays in their place."""
+    if isinstance(data, list | tuple):
+        return [_with_arrays(x) for x in data]
+    return data.numpy() if isinstance(data, Tensor) else data
+
+
+class Tensor:
+    """An array of one dtype, on the CPU.
+
+    `data`: anything array-like. Python floats make float32, ints int64, bools bool; NumPy arrays
+    keep their dtype and are copied (`lucid.from_numpy` shares). `requires_grad=True` makes a leaf
+    whose `grad` is filled by `backward`; only float dtypes can be differentiated.
+
+    Raises TypeError for an unsupported dtype, ValueError for ragged lists.
+    """
+
+    __slots__ = ("__weakref__", "_grad", "_node", "_requires_grad", "_trace")
+    # np_array + tensor is left to Tensor.__radd__; np.exp(tensor) still works, by __array__
+    __array_priority__ = 1000
+
+    _node: Node
+    _grad: Tensor | None
+    _requires_grad: bool
+    _trace: Trace | None  # the trace that made this tensor; None: made outside of any
+
+    def __init__(self, data: object, requires_grad: bool = False, dtype: object = None) -> None:
+        trace = MODE.get().trace
+        loc = user_loc()
+        token = LOC.set(loc)
+        try:
+            if isinstance(data, Tensor):
+                node = self._copied(data, requires_grad, dtype)
+            else:
+                node = data_node(data, trace, dtype)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise located(error, loc) from None
+        finally:
+            LOC.reset(token)
+        self._node, self._grad, self._requires_grad, self._trace = node, None, False, trace
+        if requires_grad:
+            self.requires_grad = True
+
+    @staticmethod
+    def _copied(data: Tensor, requires_grad: bool, dtype: object) -> Node:
+        node = ops.STOP(node_of(data)) if data._requires_grad else node_of(data)
+        if dtype is not None:
+            node = cast(node, dtype_of(dtype))
+        if not requires_grad:
+            return node
+        # A leaf needs a node of its own; the array itself is immutable and shared.
+        return ops.STOP(node) if MODE.get().trace is not None else leaf(evaluate([node])[0])
+
+    @staticmethod
+    def _of(node: Node, requires_grad: bool, trace: Trace | None) -> Tensor:
+        """A tensor for `node`, as it is."""
+        self = _new(Tensor)
+        self._node, self._grad, self._requires_grad, self._trace = node, None, requires_grad, trace
+        return self
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._node.type.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype."""
+        return self._node.type.dtype.np
+
+    @property
+    def ndim(self) -> int:
+        return len(self._node.type.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._node.type.size
+
+    @property
+    def nbytes(self) -> int:
+        return self._node.type.nbytes
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802  # NumPy's name
+        """All axes in reverse."""
+        return apply(shapes.transpose, self, axes=())
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to or through this tensor. Can be set on a leaf."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        trace = MODE.get().trace
+        if trace is not self._trace:
+            raise TraceError(here("requires_grad of an outer tensor cannot be set while tracing"))
+        if value and not self._node.type.dtype.is_float:
+            raise TypeError(
+                here(f"requires_grad: {self.dtype} has no gradient; use a float dtype (astype)")
+            )
+        if self._requires_grad and not self.is_leaf:
+            raise RuntimeError(here("requires_grad can only be set on a leaf; use detach()"))
+        self._requires_grad = bool(value)
+        if value:
+            LEAVES[self._node] = ref(self)
+        else:
+            LEAVES.pop(self._node, None)
+
+    @property
+    def is_leaf(self) -> bool:
+        """False for the result of an operation through which gradients flow."""
+        if not self._requires_grad:
+            return True
+        owner = LEAVES.get(node_of(self))
+        return owner is not None and owner() is self
+
+    # --- gradients -------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` left here: a tensor like any other, differentiable again."""
+        trace = MODE.get().trace
+        return self._grad if trace is self._trace or trace is None else trace.grad(self)
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(here(f"grad must be a Tensor or None, not {type(value).__name__}"))
+        if value is not None and value.shape != self.shape:
+            raise ValueError(here(f"grad has shape {value.shape}, the tensor {self.shape}"))
+        trace = MODE.get().trace
+        if trace is self._trace or trace is None:
+            self._grad = value
+        else:
+            trace.set_grad(self, value)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def detach(self) -> Tensor:
+        """The same value, as a constant of differentiation."""
+        node = node_of(self)
+        return Tensor._of(ops.STOP(node) if self._requires_grad else node, False, MODE.get().trace)
+
+    def backward(self, gradient: Tensor | npt.ArrayLike | None = None) -> None:
+        """Add the gradient of this tensor to `grad` of every leaf that it depends on.
+
+        `gradient`: the cotangent, of this tensor's shape; 1 for a tensor of one element. Nothing is
+        computed yet: the gradients are lazy. RuntimeError for a tensor of more elements without
+        `gradient`, or one that depends on no leaf; ValueError for a `gradient` of another shape.
+        """
+        node = node_of(self)
+        cotangent = self._cotangent(gradient)
+        leaves = differentiable_leaves(node)
+        if not leaves:
+            raise RuntimeError(
+                here(
+                    "backward(): this tensor depends on no tensor with requires_grad=True; "
+                    "set it on the inputs or parameters before computing the result"
+                )
+            )
+        trace, grad = MODE.get()
+        for (_, owner), part in zip(
+            leaves, gradients(node, cotangent, [n for n, _ in leaves]), strict=True
+        ):
+            if part is not None:
+                new = Tensor._of(part if grad else ops.STOP(part), grad, trace)
+                old = owner.grad
+                owner.grad = new if old is None else old + new
+        if trace is None:
+            PENDING.add(self)
+
+    def _cotangent(self, gradient: object) -> Node:
+        if gradient is None:
+            if self.size != 1:
+                raise RuntimeError(
+                    here(
+                        f"backward() of a tensor of shape {self.shape}: only a tensor of one element "
+                        "has a gradient by itself; reduce it with .sum() or .mean(), or pass gradient="
+                    )
+                )
+            return ops.const(1, self._node)
+        given = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+        if given.shape != self.shape:
+            raise ValueError(
+                here(f"backward(): gradient has shape {given.shape}, the tensor {self.shape}")
+            )
+        return cast(node_of(given), self._node.type.dtype)
+
+    def _assign(self, node: Node) -> None:
+        """Change this tensor in place: the one door for optimisers, buffers and state_dicts.
+
+        dtype and shape must stay. In a trace the change is recorded, not made.
+        """
+        if node.type != self._node.type:
+            raise ValueError(here(f"a tensor of type {self._node.type} cannot become {node.type}"))
+        trace = MODE.get().trace
+        if trace is not self._trace:
+            if trace is None:
+                foreign(self, trace)
+            else:
+                trace.assign(self, node)
+        else:
+            self._node = node
+        if self._requires_grad:
+            LEAVES[node] = ref(self)
+
+    # --- reading values --------------------------------------------------------------------------
+
+    def _read(self, what: str) -> Array:
+        """The value. The array is this tensor's own: do not write to it."""
+        if self._trace is not None or MODE.get().trace is not None:
+            raise TraceError(here(_unreadable(self, what)))
+        node = self._node
+        data = DATA.get(node)
+        if data is None:
+            data = evaluate([node])[0]
+        if node.inputs and not self._requires_grad:
+            # The history is not needed any more. A fresh leaf lets go of it.
+            self._node = leaf(data)
+        return data
+
+    def numpy(self) -> Array:
+        """The value as an array: a read-only view, without a copy."""
+        view = self._read("numpy()").view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        data = self._read("numpy.asarray()")
+        if copy or (dtype is not None and np.dtype(dtype) != data.dtype):
+            if copy is False:
+                raise ValueError(here(f"a {self.dtype} tensor cannot become {dtype} without a copy"))
+            return np.array(data, dtype=dtype)
+        return self.numpy()
+
+    def item(self) -> Any:
+        """The only element, as a Python number. ValueError if there are more."""
+        data = self._read("item()")
+        if data.size != 1:
+            raise ValueError(here(f"item(): a tensor of shape {self.shape} has {data.size} elements"))
+        return data.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers; a number for a 0-d tensor."""
+        return self._read("tolist()").tolist()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                here(
+                    f"the truth value of a tensor of shape {self.shape} is ambiguous; reduce it, for "
+                    "example with .max() or .min()"
+                )
+            )
+        return bool(self._read("bool()"))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.ndim or self._node.type.dtype.kind not in "iu":
+            raise TypeError(here("only a 0-d tensor of integers can be an index"))
+        return int(self._read("an index"))
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError(here("len() of a 0-d tensor"))
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError(here("iteration over a 0-d tensor"))
+        return (self[k] for k in range(self.shape[0]))
+
+    def __repr__(self) -> str:
+        if self._trace is not None or MODE.get().trace is not None:
+            return f"Tensor(<{self._node.type}, traced>)"
+        return f"Tensor({self._text()}, grad={'None' if self._grad is None else self._grad._text()})"
+
+    def _text(self) -> str:
+        data = self._read("repr()")
+        if not data.ndim:
+            return str(data[()])
+        return np.array2string(data, separator=", ", prefix="Tensor(")
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        return format(self._read("format()")[()], spec)
+
+    def __reduce__(self) -> Any:
+        return _restore, (type(self), np.array(self._read("pickle")), self._requires_grad)
+
+    # Equality is elementwise; identity is what sets and dicts use.
+    __hash__ = object.__hash__
+
+    def __setitem__(self, key: object, value: object) -> NoReturn:
+        raise TypeError(
+            here("tensors are immutable; build a new one, for example with lucid.where(mask, a, b)")
+        )
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return apply(shapes.index, self, key=key)
+
+    # --- operators -------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return _infix(ew.add, self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _infix(ew.add, other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return _infix(ew.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _infix(ew.sub, other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return _infix(ew.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _infix(ew.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return _infix(ew.div, self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _infix(ew.div, other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return _infix(ew.floordiv, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return _infix(ew.floordiv, other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return _infix(ew.mod, self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return _infix(ew.mod, other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return _infix(ew.power, self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return _infix(ew.power, other, self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return _infix(ew.and_, self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return _infix(ew.and_, other, self)
+
+    def __or__(self, other: Any) -> Tensor:
+        return _infix(ew.or_, self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return _infix(ew.or_, other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _infix(ew.xor, self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return _infix(ew.xor, other, self)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return _infix(ew.shl, self, other)
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return _infix(ew.shl, other, self)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return _infix(ew.shr, self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return _infix(ew.shr, other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return _infix(shapes.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _infix(shapes.matmul, other, self)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
+        return _infix(ew.eq, self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return _infix(ew.ne, self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return _infix(ew.lt, self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return _infix(ew.le, self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return _infix(ew.gt, self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return _infix(ew.ge, self, other)
+
+    def __neg__(self) -> Tensor:
+        return apply(ew.neg, self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return apply(ew.absolute, self)
+
+    def __invert__(self) -> Tensor:
+        return apply(ew.invert, self)
+
+    # --- elementwise methods ---------------------------------------------------------------------
+
+    def abs(self) -> Tensor:
+        return apply(ew.absolute, self)
+
+    def sqrt(self) -> Tensor:
+        return apply(ew.sqrt, self)
+
+    def exp(self) -> Tensor:
+        return apply(ew.exp, self)
+
+    def log(self) -> Tensor:
+        return apply(ew.log, self)
+
+    def tanh(self) -> Tensor:
+        return apply(ew.tanh, self)
+
+    def square(self) -> Tensor:
+        return apply(ew.square, self)
+
+    def sign(self) -> Tensor:
+        """-1, 0 or 1; NaN stays NaN. Its gradient is 0."""
+        return apply(ew.sign, self)
+
+    def floor(self) -> Tensor:
+        return apply(ew.floor, self)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """Elements below `min` become `min`, those above `max` become `max`; NaN stays. The gradient
+        is 1 where an element is kept, bounds included."""
+        return apply(ew.clip, self, min, max)
+
+    clamp = clip
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Converted as NumPy does: floats to integers towards zero, anything to bool by != 0."""
+        return apply(_astype, self, dtype=dtype)
+
+    # --- shapes ----------------------------------------------------------------------------------
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in row-major order; one extent may be -1. ValueError if they do not fit."""
+        return apply(shapes.reshape, self, shape=_listed(shape))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Axis k of the result is axis `axes[k]`; without arguments all axes are reversed."""
+        return apply(shapes.transpose, self, axes=_listed(axes))
+
+    permute = transpose
+
+    def broadcast_to(self, *shape: Any) -> Tensor:
+        return apply(shapes.broadcast_to, self, shape=_listed(shape))
+
+    # --- reductions ------------------------------------------------------------------------------
+    # `axis` and `keepdims` as in NumPy; `dim` and `keepdim` are other names for them.
+
+    def sum(
+        self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Integers are summed as 64-bit ones, as in NumPy."""
+        return _reduced(shapes.sum_, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype))
+
+    def mean(
+        self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Of integers in float64. NaN for no elements."""
+        return _reduced(shapes.mean, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype))
+
+    def var(
+        self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
+        keepdims: bool = False, *, correction: float | None = None,
+        dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Mean squared distance from the mean; the divisor is the count less `ddof` (or
+        `correction`), which is 0 as in NumPy."""
+        ddof = ddof if correction is None else correction
+        return _reduced(
+            shapes.var, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof
+        )
+
+    def std(
+        self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
+        keepdims: bool = False, *, correction: float | None = None,
+        dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """The square root of `var`."""
+        return self.var(
+            axis, dtype, out, ddof, keepdims, correction=correction, dim=dim, keepdim=keepdim
+        ).sqrt()
+
+    def max(
+        self, axis: Axes = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """NaN wins. Equal greatest elements share the gradient. ValueError for no elements."""
+        return _reduced(shapes.amax, self, axis, dim, keepdims or keepdim, out)
+
+    def min(
+        self, axis: Axes = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """NaN wins. Equal least elements share the gradient. ValueError for no elements."""
+        return _reduced(shapes.amin, self, axis, dim, keepdims or keepdim, out)
+
+
+_new = Tensor.__new__
+_OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)
+
+
+def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:
+    if not (isinstance(a, _OPERANDS) and isinstance(b, _OPERANDS)):
+        return NotImplemented
+    return apply(build, a, b)
+
+
+def _astype(x: Node, dtype: object) -> Node:
+    return cast(x, dtype_of(dtype))
+
+
+def _maybe(dtype: object) -> Any:
+    return None if dtype is None else dtype_of(dtype)
+
+
+def _listed(values: tuple[Any, ...]) -> tuple[SupportsIndex, ...]:
+    """(2, 3), and ((2, 3),) alike."""
+    if len(values) == 1 and not hasattr(values[0], "__index__"):
+        return tuple(values[0])
+    return values
+
+
+def _reduced(
+    build: Callable[..., Node], x: Tensor, axis: Axes, dim: Axes, keepdims: bool, out: None, **attrs: Any
+) -> Tensor:
+    if axis is not None and dim is not None:
+        raise TypeError(here("axis and dim are one argument under two names; give one of them"))
+    if out is not None:
+        raise TypeError(here("out: tensors are immutable; use the result"))
+    return apply(build, x, axis=dim if axis is None else axis, keepdims=keepdims, **attrs)
+
+
+def _unreadable(tensor: Tensor, what: str) -> str:
+    kind = f"a tensor of type {tensor._node.type}"
+    if MODE.get().trace is None:
+        return f"{what}: {kind}, made inside of a compiled function, outlived the call; return it"
+    return (
+        f"{what} of {kind} in a compiled function: while it is traced, values are not known. "
+        "To choose by a condition use lucid.where(condition, a, b); to look at a value, return it"
+    )
+
+
+def _restore(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
+    return kind(array, requires_grad=requires_grad)
+
+
+def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
+    """The nodes with a collecting tensor that `output` depends on, not counting what is stopped."""
+    trace = MODE.get().trace
+    found: list[tuple[Node, Tensor]] = []
+    done: set[Node] = set()
+    stack = [output]
+    while stack:
+        node = stack.pop()
+        if node in done:
+            continue
+        done.add(node)
+        owner = LEAVES.get(node)
+        tensor = None if owner is None else owner()
+        if tensor is not None and tensor._requires_grad:
+            found.append((node, tensor))
+        if trace is not None and node in trace.histories:
+            raise TraceError(
+                here(
+                    "backward() in a compiled function reaches a tensor that was computed outside from "
+                    "tensors with requires_grad; compute it inside, or pass it as x.detach()"
+                )
+            )
+        if node.op is not ops.STOP:
+            stack.extend(n for n in node.inputs if n.type.dtype.is_float)
+    return found

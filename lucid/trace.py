@@ -1,0 +1,113 @@
+"""A trace: what a function does to tensors, recorded once, as a graph of its inputs.
+
+While a trace is active, nothing outside of it changes. Reads of an outer tensor (a parameter, a buffer, an
+optimiser's state) give a placeholder; assignments and new gradients are kept here, as outputs. So a
+function that raises half-way leaves no mark, and other threads see nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+from lucid.compiler.types import TensorType, from_numpy
+
+from .engine import Array
+from .tensor import LEAVES, Tensor
+
+
+@dataclass(slots=True, eq=False)
+class Outer:
+    """A tensor from outside, as the trace sees it.
+
+    `argument`: its position among the array arguments, where it is one; else it is captured, and
+    `tensor` itself is the source of its value at every call.
+    """
+
+    tensor: Tensor
+    argument: int | None
+    placeholder: Node
+    node: Node  # the placeholder, or what was assigned since
+    grad: Tensor | None = None
+    grad_placeholder: Node | None = None  # stands for the gradient that was there before
+    grad_seen: bool = False  # `grad` above counts; before, the outer one does
+    grad_read: bool = False  # the call depends on whether there was a gradient
+    requires_grad: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Trace:
+    """One run of a function over placeholders."""
+
+    outers: dict[int, Outer] = field(default_factory=dict)  # by id; the tensor is kept alive
+    arrays: dict[int, tuple[Array, Node]] = field(default_factory=dict)
+    histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
+
+    def argument(self, tensor: Tensor, position: int) -> None:
+        """`tensor` is the array argument at `position`."""
+        self._outer(tensor, position)
+
+    def _outer(self, tensor: Tensor, argument: int | None = None) -> Outer:
+        found = self.outers.get(id(tensor))
+        if found is None:
+            node = placeholder(tensor._node.type)
+            flag = tensor._requires_grad
+            found = Outer(tensor, argument, node, node, requires_grad=flag)
+            self.outers[id(tensor)] = found
+            owner = LEAVES.get(tensor._node)
+            if owner is not None and owner() is tensor:
+                LEAVES[node] = owner
+            elif flag:
+                self.histories.add(node)
+        return found
+
+    # --- what Tensor calls -----------------------------------------------------------------------
+
+    def capture(self, tensor: Tensor) -> Node:
+        """The node for an outer tensor, as of now."""
+        return self._outer(tensor).node
+
+    def capture_array(self, array: Array) -> Node:
+        """The node for an array, by reference: each call uses its content at that time."""
+        found = self.arrays.get(id(array))
+        if found is None:
+            dtype = from_numpy(array.dtype)
+            found = array, placeholder(TensorType(dtype, array.shape))
+            self.arrays[id(array)] = found
+        return found[1]
+
+    def assign(self, tensor: Tensor, node: Node) -> None:
+        """An outer tensor changes: later reads see `node`, and so will the outside, after the call."""
+        self._outer(tensor).node = node
+
+    def grad(self, tensor: Tensor) -> Tensor | None:
+        """The gradient of an outer tensor, as of now."""
+        outer = self._outer(tensor)
+        if not outer.grad_seen:
+            outer.grad_seen = outer.grad_read = True
+            old = tensor._grad
+            if old is not None:
+                node = outer.grad_placeholder = placeholder(old._node.type)
+                if old._requires_grad:
+                    self.histories.add(node)
+                outer.grad = Tensor._of(node, False, self)
+        return outer.grad
+
+    def set_grad(self, tensor: Tensor, value: Tensor | None) -> None:
+        """The gradient of an outer tensor changes."""
+        if value is not None and value._trace is not self:
+            value = Tensor._of(self.capture(value), value._requires_grad, self)
+        outer = self._outer(tensor)
+        outer.grad, outer.grad_seen = value, True
+
+
+def placeholder(kind: TensorType) -> Node:
+    """An input without a value."""
+    return ops.INPUT(name="x", dtype=kind.dtype, shape=kind.shape)
+
+
+def array_type(array: Array | np.generic) -> TensorType:
+    return TensorType(from_numpy(array.dtype), array.shape)

@@ -1,0 +1,204 @@
+"""The disk cache: machine code by key, which can only ever cost time.
+
+One file per key in the user's cache directory (`LUCID_CACHE_DIR` overrides it, `LUCID_CACHE=0`
+turns the cache off, `LUCID_CACHE_SIZE` caps its bytes). A file is written under a temporary name
+and renamed, so a reader sees all of it or none. It starts with
+
+    magic (8 bytes), SHA-256 of the key, SHA-256 of the payload
+
+and is not believed unless all three are right and the file, like the directory, belongs to this
+user and nobody else can write to it. Whatever goes wrong, the kernel is compiled again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import stat
+import sys
+import time
+import warnings
+from pathlib import Path
+
+# Part of every key; raise it when the meaning of a payload changes.
+FORMAT = "1"
+MAGIC = b"\x89lucid\r\n"
+DEFAULT_SIZE = 256 << 20
+# A writer that was killed leaves its temporary file; after this long nobody is writing to it.
+STALE_SECONDS = 3600
+# The directory is measured at the first write of a process and at every so many after that.
+WRITES_PER_SWEEP = 32
+
+_HEADER = len(MAGIC) + 64
+_PRIVATE = not sys.platform.startswith("win")  # owners and modes mean something
+
+
+class DiskCache:
+    """Payloads by key in one directory. No method raises; every one is safe in any thread and in
+    any number of processes at once."""
+
+    def __init__(self, folder: Path, size: int = DEFAULT_SIZE) -> None:
+        self.folder = folder
+        self.size = size
+        self._usable: bool | None = None  # not tried yet
+        self._writes = 0
+
+    def get(self, key: str) -> bytes | None:
+        """The payload of `key`, or None if there is none that can be trusted."""
+        digest = hashlib.sha256(key.encode()).digest()
+        data = self._read(self.folder / digest.hex())
+        if data is None or len(data) < _HEADER or not data.startswith(MAGIC + digest):
+            return None
+        payload = data[_HEADER:]
+        if hashlib.sha256(payload).digest() != data[_HEADER - 32 : _HEADER]:
+            return None
+        return payload
+
+    def put(self, key: str, payload: bytes) -> None:
+        """Keep the payload of `key`, if the directory lets us."""
+        if not self._ready():
+            return
+        digest = hashlib.sha256(key.encode()).digest()
+        data = MAGIC + digest + hashlib.sha256(payload).digest() + payload
+        name = digest.hex()
+        draft = self.folder / f".{name}.{os.getpid()}.{os.urandom(8).hex()}"
+        try:
+            try:
+                _write(draft, data)
+                os.replace(draft, self.folder / name)
+            except OSError:
+                os.unlink(draft)
+        except OSError:  # read-only, full, or gone
+            return
+        self._writes += 1
+        if self._writes % WRITES_PER_SWEEP == 1:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what killed writers left, then the oldest entries beyond the size cap."""
+        now = time.time()
+        entries = []
+        try:
+            with os.scandir(self.folder) as files:
+                for file in files:
+                    info = file.stat(follow_symlinks=False)
+                    if not stat.S_ISREG(info.st_mode):
+                        continue
+                    if file.name.startswith("."):
+                        if now - info.st_mtime > STALE_SECONDS:
+                            os.unlink(file.path)
+                    elif len(file.name) == 64:
+                        entries.append((info.st_mtime, info.st_size, file.path))
+        except OSError:
+            return
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self.size:
+                break
+            with contextlib.suppress(OSError):  # another process was faster
+                os.unlink(path)
+            total -= size
+
+    def _ready(self) -> bool:
+        """Make the directory; whether it is ours alone. Decided once per process."""
+        if self._usable is None:
+            self._usable = False  # so it stays if the warning is made an error
+            self._usable = self._make()
+        return self._usable
+
+    def _make(self) -> bool:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            info = self.folder.stat()
+        except OSError:
+            return False
+        if not stat.S_ISDIR(info.st_mode):
+            return False
+        if _PRIVATE and not _ours(info):
+            warnings.warn(
+                f"lucid: the cache directory {self.folder} belongs to another user or can be "
+                "written by others; going on without a disk cache",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return False
+        return True
+
+    def _read(self, path: Path) -> bytes | None:
+        """The content of a file of ours; None if it is not there or not ours alone."""
+        if not self._ready():
+            return None
+        try:
+            # Not through a link, and without waiting if somebody put a pipe there.
+            flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+            handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        except OSError:
+            return None
+        try:
+            with os.fdopen(handle, "rb") as file:
+                info = os.fstat(handle)
+                if not stat.S_ISREG(info.st_mode) or (_PRIVATE and not _ours(info)):
+                    return None
+                return file.read()
+        except (OSError, MemoryError):
+            return None
+
+
+def _ours(info: os.stat_result) -> bool:
+    """Whether a file or directory belongs to this user, and only this user may write to it."""
+    return info.st_uid == os.geteuid() and not info.st_mode & 0o022
+
+
+def _write(path: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+
+
+def default_folder() -> Path:
+    """Where the cache is unless the user says otherwise."""
+    override = os.environ.get("LUCID_CACHE_DIR")
+    if override:
+        return Path(override)
+    if sys.platform == "linux":  # what platformdirs says too, without the 10 ms of its import
+        home = os.environ.get("XDG_CACHE_HOME", "").strip()
+        return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache")) / "lucid"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("lucid", appauthor=False))
+
+
+@functools.cache
+def disk() -> DiskCache | None:
+    """The cache of this process, as the environment asks for it; None if it is turned off."""
+    if os.environ.get("LUCID_CACHE", "").strip() == "0":
+        return None
+    size = os.environ.get("LUCID_CACHE_SIZE", "")
+    try:
+        return DiskCache(default_folder(), int(size) if size.isdigit() else DEFAULT_SIZE)
+    except (OSError, RuntimeError):  # no home directory
+        return None
+
+
+@functools.cache
+def stamp() -> str | None:
+    """What every key begins with: the version of lucid, of LLVM, and of the format of a payload.
+
+    Of lucid, the size and time of every source file that decides the code: an edited compiler
+    never meets code of the old one. None where there are no files to ask (then nothing is cached).
+    """
+    import llvmlite  # only its version; LLVM itself is in llvmlite.binding
+
+    here = Path(__file__).resolve().parent
+    words = [FORMAT, llvmlite.__version__]
+    try:
+        for folder in (here, here.parent / "compiler"):
+            for path in sorted(folder.glob("*.py")):
+                info = path.stat()
+                words.append(f"{path.name} {info.st_size} {info.st_mtime_ns}")
+    except OSError:
+        return None
+    return "\n".join(words) if len(words) > 2 else None

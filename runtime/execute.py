@@ -1,0 +1,188 @@
+"""Running a plan: arrays in, arrays out, one native call in between."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler.artifact import Address, Launch, Plan
+
+from . import memory, pool
+from .load import load
+from .runner import PARALLEL_BYTES, runner
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Executable:
+    """A plan whose code is loaded, ready to be called any number of times, from any thread.
+
+    RuntimeError if a kernel does not compile; ValueError if the plan contradicts itself.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        _check(plan)
+        self.plan = plan
+        self._inputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.inputs)
+        self._outputs = tuple(
+            (plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs
+        )
+        self._program = np.array([w for x in plan.launches for w in _record(x)], np.int64)
+        self._start = self._program.ctypes.data
+        self._scratch = max((len(x.slots) for x in plan.launches), default=0)
+        self._temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
+        self._large = any(x.work >= PARALLEL_BYTES for x in plan.launches)
+        self._run = runner(self._large)
+
+    def __call__(
+        self,
+        inputs: Sequence[Array],
+        out: Sequence[Array | None] | None = None,
+        threads: int | None = None,
+    ) -> list[Array]:
+        """The outputs of the plan, in its order.
+
+        `inputs` match the plan's input buffers in dtype and shape; one that is not row-major,
+        aligned and in native byte order is copied first. `out[k]`, if given, receives output k: it
+        may be the very array of input `plan.aliases[k]`, which is then overwritten. `threads` is
+        the most threads this call may use. TypeError for a wrong count, type or dtype, ValueError
+        for a wrong shape, a read-only output or less than one thread; nothing has run then.
+        """
+        plan = self.plan
+        if len(inputs) != len(plan.inputs):
+            raise TypeError(f"expected {len(plan.inputs)} inputs, got {len(inputs)}")
+        if out is not None and len(out) != len(plan.outputs):
+            raise TypeError(f"expected {len(plan.outputs)} outputs, got {len(out)}")
+        if threads is None:
+            threads = pool.get_num_threads()
+        elif threads < 1:
+            raise ValueError(f"the number of threads must be at least 1, not {threads}")
+        sources = [
+            _source(array, dtype, shape, k)
+            for k, (array, (dtype, shape)) in enumerate(zip(inputs, self._inputs, strict=True))
+        ]
+        targets = [
+            _target(None if out is None else out[k], dtype, shape, k)
+            for k, (dtype, shape) in enumerate(self._outputs)
+        ]
+        results = targets
+        if out is not None:
+            clashes = [
+                given is not None and self._clashes(k, sources, targets)
+                for k, given in enumerate(out)
+            ]
+            targets = [
+                memory.array(shape, dtype) if clash else target
+                for clash, target, (dtype, shape) in zip(
+                    clashes, targets, self._outputs, strict=True
+                )
+            ]
+        addresses = [0] * len(plan.buffers)
+        for i, array in zip(plan.inputs, sources, strict=True):
+            addresses[i] = array.ctypes.data
+        for i, array in zip(plan.outputs, targets, strict=True):
+            addresses[i] = array.ctypes.data
+        block = memory.allocate(plan.temp_bytes) if self._temps else None
+        if block is not None:
+            for i, offset in self._temps:
+                addresses[i] = block.address + offset
+        words = (ctypes.c_int64 * len(addresses))(*addresses)
+        try:
+            self._run(
+                self._start,
+                len(plan.launches),
+                self._scratch,
+                ctypes.addressof(words),
+                pool.reach(threads) if self._large else 0,
+                threads,
+                PARALLEL_BYTES,
+            )
+        finally:
+            if block is not None:
+                memory.release(block)
+        for result, target in zip(results, targets, strict=True):
+            if result is not target:
+                np.copyto(result, target)
+        return results
+
+    def _clashes(self, k: int, sources: list[Array], targets: list[Array]) -> bool:
+        """Whether output k cannot be written to the caller's array while the plan runs."""
+        array, alias = targets[k], self.plan.aliases[k]
+        if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
+            return True
+        others = [t for i, t in enumerate(targets) if i != k]
+        for i, source in enumerate(sources):
+            if i != alias or source.ctypes.data != array.ctypes.data:
+                others.append(source)
+        return any(np.may_share_memory(array, other) for other in others)
+
+
+def _source(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int) -> Array:
+    """Input k as native code may read it."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"input {k}: expected a NumPy array, got {type(array).__name__}")
+    if array.dtype != dtype and array.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"input {k}: expected dtype {dtype}, got {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"input {k}: expected shape {shape}, got {array.shape}")
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def _target(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int) -> Array:
+    """Where output k goes: the caller's array, or a new one."""
+    if array is None:
+        return memory.array(shape, dtype)
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"output {k}: expected a NumPy array, got {type(array).__name__}")
+    if array.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"output {k}: expected dtype {dtype}, got {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"output {k}: expected shape {shape}, got {array.shape}")
+    if not array.flags.writeable:
+        raise ValueError(f"output {k}: the array is read-only")
+    return array
+
+
+def _record(launch: Launch) -> list[int]:
+    """The launch as words of the runner's program."""
+    loaded = load(launch.code)
+    slots: list[int] = []
+    patches: list[int] = []
+    for k, slot in enumerate(launch.slots):
+        if isinstance(slot, Address):
+            patches += [k, slot.buffer, slot.offset]
+            slots.append(0)
+        elif isinstance(slot, bytes):
+            slots.append(int.from_bytes(slot.ljust(8, b"\0"), "little", signed=True))
+        else:
+            slots.append(slot)
+    head = [loaded.run, loaded.finish, launch.blocks, launch.work]
+    return [*head, len(slots), len(patches) // 3, *slots, *patches]
+
+
+def _check(plan: Plan) -> None:
+    """ValueError unless every address of the plan stays inside its buffer."""
+    for kind, numbers in (("input", plan.inputs), ("output", plan.outputs)):
+        for i in numbers:
+            if plan.buffers[i].kind != kind:
+                raise ValueError(f"buffer {i} is {plan.buffers[i].kind}, not {kind}")
+    if len(set(plan.outputs)) != len(plan.outputs):
+        raise ValueError("a buffer is given twice as an output")
+    if len(plan.aliases) != len(plan.outputs):
+        raise ValueError("a plan needs one alias per output")
+    for i, buffer in enumerate(plan.buffers):
+        if buffer.nbytes < buffer.dtype.size * int(np.prod(buffer.shape)):
+            raise ValueError(f"buffer {i} is smaller than its shape")
+        if buffer.kind == "temp" and buffer.offset + buffer.nbytes > plan.temp_bytes:
+            raise ValueError(f"buffer {i} ends outside the working memory")
+    for launch in plan.launches:
+        for slot in launch.slots:
+            if isinstance(slot, Address) and not 0 <= slot.buffer < len(plan.buffers):
+                raise ValueError(f"{launch.code.name}: no buffer {slot.buffer}")
+            if isinstance(slot, Address) and slot.offset < 0:
+                raise ValueError(f"{launch.code.name}: an address before buffer {slot.buffer}")
+            if isinstance(slot, bytes) and len(slot) > 8:
+                raise ValueError(f"{launch.code.name}: a scalar of {len(slot)} bytes")

@@ -1,0 +1,70 @@
+"""How many threads to use: what the user, the scheduler and the container allow."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def thread_limit(environ: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
+    """The least of `LUCID_NUM_THREADS`, `OMP_NUM_THREADS`, the CPUs of the affinity mask and the
+    CPU quota of the cgroup; at least 1. A variable that is not a positive number is ignored."""
+    limits = [_affinity(), *_variables(environ), *_quotas(root)]
+    return max(1, min(limits))
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _variables(environ: Mapping[str, str]) -> list[int]:
+    found = []
+    for name in ("LUCID_NUM_THREADS", "OMP_NUM_THREADS"):
+        # OpenMP allows a list, one number per level of nesting.
+        value = environ.get(name, "").split(",")[0].strip()
+        if value.isascii() and value.isdigit() and int(value) > 0:
+            found.append(int(value))
+    return found
+
+
+def _quotas(root: Path) -> list[int]:
+    """CPUs that each cgroup from this process' own up to the top one may use, rounded up."""
+    found = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":
+            tops = [root / "sys/fs/cgroup"]
+        elif "cpu" in controllers.split(","):
+            tops = [root / "sys/fs/cgroup/cpu", root / "sys/fs/cgroup" / controllers]
+        else:
+            continue
+        parts = [p for p in path.split("/") if p not in ("", "..")]
+        for top in tops:
+            for depth in range(len(parts) + 1):
+                found += _quota(top.joinpath(*parts[:depth]))
+    return found
+
+
+def _quota(folder: Path) -> list[int]:
+    words = _read(folder / "cpu.max").split()
+    if not words:
+        words = (
+            _read(folder / "cpu.cfs_quota_us") + " " + _read(folder / "cpu.cfs_period_us")
+        ).split()
+    try:
+        quota, period = (int(w) for w in words)
+    except ValueError:  # "max", or no such file
+        return []
+    return [math.ceil(quota / period)] if quota > 0 and period > 0 else []
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

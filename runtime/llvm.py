@@ -1,0 +1,102 @@
+"""LLVM text to machine code: the only module that needs llvmlite to do its work.
+
+llvmlite is imported by the first call, not by `import lucid`: a process whose kernels are all in
+the disk cache never needs it (40 ms).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from typing import Any
+
+from lucid.compiler.target import Target
+
+from . import elf
+
+# Instruction selection, scheduling and register allocation run at this level. The text arrives in
+# SSA form with explicit vectors, so no IR pass runs: they would cost more than they find.
+OPT_LEVEL = 2
+
+
+@functools.cache
+def _binding() -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm
+
+
+@functools.lru_cache(maxsize=16)
+def _machine(target: Target, flat: bool) -> Any:
+    llvm = _binding()
+    machine = llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu,
+        features=target.features,
+        opt=OPT_LEVEL,
+        reloc="pic" if flat else "default",
+        codemodel="small" if flat else "jitdefault",
+    )
+    machine.set_asm_verbosity(False)
+    return machine
+
+
+def _module(text: str, target: Target, machine: Any) -> Any:
+    llvm = _binding()
+    # A context of its own: types and constants of a dead module do not pile up in the global one.
+    module = llvm.parse_assembly(text, llvm.create_context())
+    module.triple = target.triple
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    return module
+
+
+def emit_object(text: str, target: Target, flat: bool = False) -> bytes:
+    """Object file of LLVM `text` for `target`.
+
+    `flat` asks for position-independent code that may be laid out as one image (see `image.py`);
+    otherwise it is what LLVM's own loader expects. RuntimeError if the text is malformed.
+    """
+    machine = _machine(target, flat)
+    data: bytes = machine.emit_object(_module(text, target, machine))
+    return data
+
+
+def emit_assembly(text: str, target: Target) -> str:
+    """Assembly of LLVM `text` for `target`. RuntimeError if the text is malformed."""
+    machine = _machine(target, True)
+    listing: str = machine.emit_assembly(_module(text, target, machine))
+    return listing
+
+
+def link_object(data: bytes, names: tuple[str, ...], target: Target) -> dict[str, int]:
+    """Load an object file by LLVM's loader; addresses of `names` (0 for one that is missing).
+
+    Every object gets an engine of its own, so equal names in two objects do not meet. RuntimeError
+    if the object needs a function that is not in this process.
+    """
+    llvm = _binding()
+    if os.name == "posix":
+        process = ctypes.CDLL(None)
+        for name in elf.undefined(data):
+            # LLVM would end the process, or leave an address that ends it later.
+            if not hasattr(process, name):
+                raise RuntimeError(f"there is no function {name} in this process")
+            llvm.add_symbol(name, ctypes.cast(process[name], ctypes.c_void_p).value)
+    empty = llvm.parse_assembly("", llvm.create_context())
+    empty.triple = target.triple
+    engine = llvm.create_mcjit_compiler(
+        empty,
+        llvm.Target.from_triple(target.triple).create_target_machine(
+            cpu=target.cpu, features=target.features, opt=OPT_LEVEL, jit=True
+        ),
+    )
+    engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+    engine.finalize_object()
+    _ENGINES.append(engine)  # never freed: a thread of the pool may still be inside the code
+    return {name: engine.get_function_address(name) for name in names}
+
+
+_ENGINES: list[Any] = []

@@ -1,0 +1,138 @@
+"""Code to callable addresses: from this process, from the disk cache, or from LLVM.
+
+One compile per key and process, whichever threads ask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from dataclasses import dataclass
+
+from lucid.compiler.artifact import Code
+from lucid.compiler.target import Target
+
+from . import elf, image, llvm
+from .cache import disk, stamp
+from .host import host
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Addresses of `void NAME(ptr slots, i64 begin, i64 end)` and of `NAME.finish`, or 0."""
+
+    run: int
+    finish: int
+
+
+# Held while code is made. A fork waits for it, so that no child inherits a half-done compile.
+_LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+    )
+_LOADED: dict[str, Loaded] = {}
+_compiles = 0
+
+# The first byte of a payload of the disk cache says what follows.
+_IMAGE, _OBJECT = b"I", b"O"
+
+
+def compiles() -> int:
+    """How many times LLVM has compiled a kernel in this process."""
+    return _compiles
+
+
+def load(code: Code) -> Loaded:
+    """The native functions of `code` in this process.
+
+    RuntimeError if LLVM rejects the text, or if it does not define what `code` says it does.
+    """
+    global _compiles
+    found = _LOADED.get(code.key)
+    if found is not None:
+        return found
+    with _LOCK:
+        found = _LOADED.get(code.key)
+        if found is not None:
+            return found
+        names = [code.name, code.name + ".finish"][: 1 + code.finish]
+        key = f"kernel\n{code.name} {code.finish}\n{code.key}"
+        addresses = _cached(key, tuple(names))
+        if addresses is None:
+            _compiles += 1
+            addresses = _compiled(key, code.llvm, tuple(names))
+        loaded = Loaded(addresses[names[0]], addresses[names[-1]] if code.finish else 0)
+        _LOADED[code.key] = loaded
+        return loaded
+
+
+def native(text: str, names: tuple[str, ...]) -> dict[str, int]:
+    """Addresses of the functions `names` of LLVM `text`, compiled for the host.
+
+    The code stays for the life of the process. RuntimeError as for `load`.
+    """
+    key = "text\n" + hashlib.sha256(text.encode()).hexdigest()
+    with _LOCK:
+        return _cached(key, names) or _compiled(key, text, names)
+
+
+def assembly(code: Code, target: Target | None = None) -> str:
+    """The assembly that LLVM makes of `code`, for the host or for `target`."""
+    return llvm.emit_assembly(code.llvm, target or host())
+
+
+def _full(key: str) -> str | None:
+    """The key in the disk cache: all that decides the machine code."""
+    versions = stamp()
+    return None if versions is None else f"{versions}\n{host().key}\n{key}"
+
+
+def _cached(key: str, names: tuple[str, ...]) -> dict[str, int] | None:
+    """The functions from the disk cache, or None."""
+    store, full = disk(), _full(key)
+    payload = store.get(full) if store is not None and full is not None else None
+    if not payload:
+        return None
+    try:
+        addresses = _place(payload)
+    except (ValueError, elf.Unsupported):
+        return None
+    return addresses if all(addresses.get(name) for name in names) else None
+
+
+def _compiled(key: str, text: str, names: tuple[str, ...]) -> dict[str, int]:
+    """The functions from LLVM, which the disk cache then keeps."""
+    payload, addresses = _make(text, names)
+    missing = [name for name in names if not addresses.get(name)]
+    if missing:
+        raise RuntimeError(f"compiled code does not define {', '.join(missing)}")
+    store, full = disk(), _full(key)
+    if store is not None and full is not None:
+        store.put(full, payload)
+    return addresses
+
+
+def _make(text: str, names: tuple[str, ...]) -> tuple[bytes, dict[str, int]]:
+    """What to keep of the compiled text, and the addresses of its functions."""
+    if image.supported():
+        try:
+            payload = _IMAGE + image.pack(elf.link(llvm.emit_object(text, host(), flat=True)))
+            return payload, _place(payload)
+        except elf.Unsupported:
+            pass
+    data = llvm.emit_object(text, host())
+    payload = _OBJECT + "\n".join(names).encode() + b"\0" + data
+    return payload, _place(payload)
+
+
+def _place(payload: bytes) -> dict[str, int]:
+    """Load a payload. ValueError, Unsupported if it cannot be."""
+    kind, body = payload[:1], payload[1:]
+    if kind == _IMAGE:
+        return image.place(image.unpack(body))
+    if kind == _OBJECT:
+        names, _, data = body.partition(b"\0")
+        return llvm.link_object(data, tuple(names.decode().split("\n")), host())
+    raise ValueError("a payload of unknown kind")

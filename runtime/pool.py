@@ -1,0 +1,155 @@
+"""The worker threads of this process: how many, and starting them.
+
+The threads are native ones that run `worker` of `region.py`; they never touch Python. They start
+with the first large plan, spin for a moment after each region, then park. After a fork the child
+has none, and starts its own. Where there are no POSIX threads, all runs on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from . import region, runner
+from .limits import thread_limit
+
+# A worker that found no work looks again for this long before it parks: longer than the Python code
+# between two calls of a training loop, short enough not to matter to other processes.
+SPIN_SECONDS = 50e-6
+STACK_BYTES = 4 << 20
+
+
+class Pool:
+    """The workers and the state that they share; `address` is 0 as long as there are none.
+
+    The state is never freed: a worker may look at it until the process ends.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.workers = 0
+        self.address = 0
+        self.failed = os.name != "posix"
+        self._state: np.ndarray[Any, np.dtype[np.int64]] | None = None
+
+    def reach(self, threads: int) -> int:
+        """`address`, after starting workers for regions of `threads` threads as far as possible."""
+        if self.workers < threads - 1 and not self.failed:
+            with self.lock:
+                self._grow(min(threads, region.MAX_THREADS) - 1)
+        return self.address
+
+    def _grow(self, workers: int) -> None:
+        native = runner.functions()
+        libc = ctypes.CDLL(None)
+        if self._state is None:
+            self._state, start = _new_state(libc, native["pauses"])
+        else:
+            start = self.address
+        word = self._state[_aligned(self._state) :]
+        while self.workers < workers:
+            if not _start_thread(libc, native["worker"], start):
+                self.failed = True  # a limit of the system: go on with those that there are
+                break
+            self.workers += 1
+            word[region.WORKERS // 8] = self.workers
+        if self.workers:
+            self.address = start
+
+
+def _aligned(state: np.ndarray[Any, np.dtype[np.int64]]) -> int:
+    """The first element at a 64-byte boundary."""
+    return (-state.ctypes.data % 64) // 8
+
+
+def _new_state(libc: ctypes.CDLL, pauses: int) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
+    """A state without workers, and its address."""
+    state = np.zeros(region.STATE_BYTES // 8 + 8, np.int64)
+    start = _aligned(state)
+    address = state.ctypes.data + 8 * start
+    names = (
+        "pthread_mutex_lock",
+        "pthread_mutex_unlock",
+        "pthread_cond_wait",
+        "pthread_cond_signal",
+        "sched_yield",
+    )
+    for k, name in enumerate(names):
+        state[start + region.CALLS // 8 + k] = ctypes.cast(libc[name], ctypes.c_void_p).value or 0
+    libc.pthread_mutex_init(ctypes.c_void_p(address + region.MUTEX), None)
+    libc.pthread_cond_init(ctypes.c_void_p(address + region.CONDITION), None)
+    state[start + region.SPINS // 8] = _spins(pauses)
+    return state, address
+
+
+def _spins(pauses: int) -> int:
+    """How many pauses of the core take SPIN_SECONDS: one is 40 to 150 cycles on x86."""
+    pause = ctypes.CFUNCTYPE(None, ctypes.c_int64)(pauses)
+    best = 1.0
+    for _ in range(3):
+        start = time.perf_counter()
+        pause(500)
+        best = min(best, time.perf_counter() - start)
+    return max(50, min(int(500 * SPIN_SECONDS / best), 100_000))
+
+
+def _start_thread(libc: ctypes.CDLL, worker: int, state: int) -> bool:
+    """Start a detached thread in `worker(state)` that gets no signals."""
+    attributes = (ctypes.c_int64 * 32)()  # more than any system's pthread_attr_t
+    thread = ctypes.c_void_p()
+    libc.pthread_attr_init(attributes)
+    libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(STACK_BYTES))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        error: int = libc.pthread_create(
+            ctypes.byref(thread), attributes, ctypes.c_void_p(worker), ctypes.c_void_p(state)
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        libc.pthread_attr_destroy(attributes)
+    if error == 0:
+        libc.pthread_detach(thread)
+    return error == 0
+
+
+_POOL = Pool()
+_limit = 0
+
+
+def reach(threads: int) -> int:
+    """The address of a state whose workers serve `threads` threads; 0 if all must run serially."""
+    return _POOL.reach(threads) if threads > 1 else 0
+
+
+def get_num_threads() -> int:
+    """The most threads that a call uses."""
+    global _limit
+    if not _limit:
+        _limit = min(thread_limit(), region.MAX_THREADS)
+    return _limit
+
+
+def set_num_threads(threads: int) -> None:
+    """Use at most `threads` threads per call. TypeError, ValueError unless it is an int >= 1."""
+    global _limit
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"the number of threads must be an int, not {type(threads).__name__}")
+    if threads < 1:
+        raise ValueError(f"the number of threads must be at least 1, not {threads}")
+    _limit = min(threads, region.MAX_THREADS)
+
+
+def _after_fork() -> None:
+    """The child has none of the threads, and perhaps a lock that one of them held."""
+    global _POOL
+    _POOL = Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,276 @@
+"""A parallel region in LLVM text: how blocks of one launch are shared among threads.
+
+Everything is in one piece of memory, the pool's state. A region is opened by storing a number of
+tickets into `gate`. A worker that takes a ticket (ticket t makes it participant t; the caller is
+participant 0) may read the job, and counts itself in `left` when it finds no more work. The caller
+closes the region by taking the tickets that are left, so a worker that wakes too late is never
+waited for: it finds no ticket.
+
+Each participant owns a contiguous range of blocks, so data stays in the cache of one core from
+launch to launch; it takes an eighth of its range at a time, and helps the others when it is done.
+Which thread runs a block never changes what the block computes.
+"""
+
+from __future__ import annotations
+
+# Offsets in the state, in bytes; what different threads write is in cache lines of its own.
+GATE = 0  # open tickets
+LEFT = 64  # workers that took a ticket and are done
+BUSY = 128  # 1 while a caller has the pool
+SLEEPERS = 192  # workers that are parked, or about to be
+JOB = 256  # run, slots, blocks, participants
+WORKERS = 320  # threads that were started
+SPINS = 328  # looks at the gate before a worker parks
+CALLS = 384  # addresses: mutex_lock, mutex_unlock, cond_wait, cond_signal, sched_yield
+MUTEX = 448  # 128 bytes each: more than any system's pthread_mutex_t and pthread_cond_t
+CONDITION = 576
+CURSORS = 704  # first block of each range that nobody has taken; one line per participant
+MAX_THREADS = 256
+STATE_BYTES = CURSORS + 64 * MAX_THREADS
+
+# How a spinning thread tells the core that it waits.
+_PAUSE = {
+    "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
+    "aarch64": ("declare void @llvm.aarch64.isb(i32)", "call void @llvm.aarch64.isb(i32 15)"),
+}
+
+_WORK = f"""
+define internal void @work(ptr %state, i64 %self) nounwind {{
+entry:
+  %at.fn = getelementptr i8, ptr %state, i64 {JOB}
+  %at.slots = getelementptr i8, ptr %state, i64 {JOB + 8}
+  %at.blocks = getelementptr i8, ptr %state, i64 {JOB + 16}
+  %at.count = getelementptr i8, ptr %state, i64 {JOB + 24}
+  %cursors = getelementptr i8, ptr %state, i64 {CURSORS}
+  %fn = load ptr, ptr %at.fn
+  %slots = load ptr, ptr %at.slots
+  %blocks = load i64, ptr %at.blocks
+  %count = load i64, ptr %at.count
+  br label %range
+range:
+  %d = phi i64 [ 0, %entry ], [ %d.next, %range.next ]
+  %r.raw = add i64 %self, %d
+  %wraps = icmp uge i64 %r.raw, %count
+  %r.less = sub i64 %r.raw, %count
+  %r = select i1 %wraps, i64 %r.less, i64 %r.raw
+  %r1 = add i64 %r, 1
+  %lo.product = mul i64 %blocks, %r
+  %hi.product = mul i64 %blocks, %r1
+  %lo = udiv i64 %lo.product, %count
+  %hi = udiv i64 %hi.product, %count
+  %length = sub i64 %hi, %lo
+  %eighth = lshr i64 %length, 3
+  %step = call i64 @llvm.umax.i64(i64 %eighth, i64 1)
+  %line = mul i64 %r, 64
+  %cursor = getelementptr i8, ptr %cursors, i64 %line
+  br label %take
+take:
+  %begin = atomicrmw add ptr %cursor, i64 %step monotonic
+  %some = icmp ult i64 %begin, %hi
+  br i1 %some, label %run, label %range.next
+run:
+  %end.raw = add i64 %begin, %step
+  %end = call i64 @llvm.umin.i64(i64 %end.raw, i64 %hi)
+  call void %fn(ptr %slots, i64 %begin, i64 %end)
+  br label %take
+range.next:
+  %d.next = add i64 %d, 1
+  %again = icmp ult i64 %d.next, %count
+  br i1 %again, label %range, label %done
+done:
+  ret void
+}}
+"""
+
+_WORKER = f"""
+define ptr @worker(ptr %state) nounwind {{
+entry:
+  %left = getelementptr i8, ptr %state, i64 {LEFT}
+  %sleepers = getelementptr i8, ptr %state, i64 {SLEEPERS}
+  %at.spins = getelementptr i8, ptr %state, i64 {SPINS}
+  %at.lock = getelementptr i8, ptr %state, i64 {CALLS}
+  %at.unlock = getelementptr i8, ptr %state, i64 {CALLS + 8}
+  %at.wait = getelementptr i8, ptr %state, i64 {CALLS + 16}
+  %mutex = getelementptr i8, ptr %state, i64 {MUTEX}
+  %condition = getelementptr i8, ptr %state, i64 {CONDITION}
+  %lock = load ptr, ptr %at.lock
+  %unlock = load ptr, ptr %at.unlock
+  %wait = load ptr, ptr %at.wait
+  %spins = load i64, ptr %at.spins
+  br label %look
+look:
+  %n = phi i64 [ %spins, %entry ], [ %n.next, %pause ], [ %spins, %finished ], [ %spins, %wake ]
+  %tickets = load atomic i64, ptr %state acquire, align 8
+  %open = icmp sgt i64 %tickets, 0
+  br i1 %open, label %join, label %idle
+idle:
+  %tired = icmp sle i64 %n, 0
+  br i1 %tired, label %park, label %pause
+pause:
+  PAUSE
+  %n.next = sub i64 %n, 1
+  br label %look
+join:
+  %fewer = sub i64 %tickets, 1
+  %swap = cmpxchg ptr %state, i64 %tickets, i64 %fewer acq_rel acquire
+  %joined = extractvalue {{ i64, i1 }} %swap, 1
+  br i1 %joined, label %work, label %finished
+work:
+  call void @work(ptr %state, i64 %tickets)
+  %old.left = atomicrmw add ptr %left, i64 1 acq_rel
+  br label %finished
+finished:
+  br label %look
+park:
+  %e1 = call i32 %lock(ptr %mutex)
+  %old.up = atomicrmw add ptr %sleepers, i64 1 seq_cst
+  br label %asleep
+asleep:
+  %now = load atomic i64, ptr %state seq_cst, align 8
+  %called = icmp sgt i64 %now, 0
+  br i1 %called, label %wake, label %sleep
+sleep:
+  %e2 = call i32 %wait(ptr %condition, ptr %mutex)
+  br label %asleep
+wake:
+  %old.down = atomicrmw sub ptr %sleepers, i64 1 seq_cst
+  %e3 = call i32 %unlock(ptr %mutex)
+  br label %look
+}}
+"""
+
+_REGION = f"""
+define void @region(ptr %state, ptr %fn, ptr %slots, i64 %blocks, i64 %threads) nounwind {{
+entry:
+  %no.state = icmp eq ptr %state, null
+  %few.threads = icmp slt i64 %threads, 2
+  %few.blocks = icmp slt i64 %blocks, 2
+  %a = or i1 %no.state, %few.threads
+  %b = or i1 %a, %few.blocks
+  br i1 %b, label %serial, label %try
+serial:
+  call void %fn(ptr %slots, i64 0, i64 %blocks)
+  ret void
+try:
+  %busy = getelementptr i8, ptr %state, i64 {BUSY}
+  %swap = cmpxchg ptr %busy, i64 0, i64 1 acq_rel monotonic
+  %mine = extractvalue {{ i64, i1 }} %swap, 1
+  br i1 %mine, label %size, label %serial
+size:
+  %at.workers = getelementptr i8, ptr %state, i64 {WORKERS}
+  %workers = load atomic i64, ptr %at.workers acquire, align 8
+  %all = add i64 %workers, 1
+  %some = call i64 @llvm.umin.i64(i64 %all, i64 %threads)
+  %count = call i64 @llvm.umin.i64(i64 %some, i64 %blocks)
+  %alone = icmp ult i64 %count, 2
+  br i1 %alone, label %give.back, label %setup
+give.back:
+  store atomic i64 0, ptr %busy release, align 8
+  br label %serial
+setup:
+  %at.fn = getelementptr i8, ptr %state, i64 {JOB}
+  %at.slots = getelementptr i8, ptr %state, i64 {JOB + 8}
+  %at.blocks = getelementptr i8, ptr %state, i64 {JOB + 16}
+  %at.count = getelementptr i8, ptr %state, i64 {JOB + 24}
+  %left = getelementptr i8, ptr %state, i64 {LEFT}
+  %cursors = getelementptr i8, ptr %state, i64 {CURSORS}
+  store ptr %fn, ptr %at.fn
+  store ptr %slots, ptr %at.slots
+  store i64 %blocks, ptr %at.blocks
+  store i64 %count, ptr %at.count
+  store i64 0, ptr %left
+  br label %cursor
+cursor:
+  %r = phi i64 [ 0, %setup ], [ %r.next, %cursor ]
+  %product = mul i64 %blocks, %r
+  %lo = udiv i64 %product, %count
+  %line = mul i64 %r, 64
+  %at.cursor = getelementptr i8, ptr %cursors, i64 %line
+  store i64 %lo, ptr %at.cursor
+  %r.next = add i64 %r, 1
+  %again = icmp ult i64 %r.next, %count
+  br i1 %again, label %cursor, label %open
+open:
+  %tickets = sub i64 %count, 1
+  %old.gate = atomicrmw xchg ptr %state, i64 %tickets seq_cst
+  %at.sleepers = getelementptr i8, ptr %state, i64 {SLEEPERS}
+  %sleepers = load atomic i64, ptr %at.sleepers seq_cst, align 8
+  %asleep = icmp sgt i64 %sleepers, 0
+  br i1 %asleep, label %wake, label %share
+wake:
+  %at.lock = getelementptr i8, ptr %state, i64 {CALLS}
+  %at.unlock = getelementptr i8, ptr %state, i64 {CALLS + 8}
+  %at.signal = getelementptr i8, ptr %state, i64 {CALLS + 24}
+  %mutex = getelementptr i8, ptr %state, i64 {MUTEX}
+  %condition = getelementptr i8, ptr %state, i64 {CONDITION}
+  %lock = load ptr, ptr %at.lock
+  %unlock = load ptr, ptr %at.unlock
+  %signal = load ptr, ptr %at.signal
+  %calls = call i64 @llvm.umin.i64(i64 %sleepers, i64 %tickets)
+  %e1 = call i32 %lock(ptr %mutex)
+  %e2 = call i32 %unlock(ptr %mutex)
+  br label %one
+one:
+  %c = phi i64 [ %calls, %wake ], [ %c.next, %one ]
+  %e3 = call i32 %signal(ptr %condition)
+  %c.next = sub i64 %c, 1
+  %others = icmp sgt i64 %c.next, 0
+  br i1 %others, label %one, label %share
+share:
+  call void @work(ptr %state, i64 0)
+  %unused = atomicrmw xchg ptr %state, i64 0 acq_rel
+  %joined = sub i64 %tickets, %unused
+  %at.spins = getelementptr i8, ptr %state, i64 {SPINS}
+  %spins = load i64, ptr %at.spins
+  br label %wait
+wait:
+  %n = phi i64 [ %spins, %share ], [ %n.next, %spin ], [ 0, %yield ]
+  %done = load atomic i64, ptr %left acquire, align 8
+  %ready = icmp sge i64 %done, %joined
+  br i1 %ready, label %finish, label %not.yet
+not.yet:
+  %patient = icmp sgt i64 %n, 0
+  br i1 %patient, label %spin, label %yield
+spin:
+  PAUSE
+  %n.next = sub i64 %n, 1
+  br label %wait
+yield:
+  %at.yield = getelementptr i8, ptr %state, i64 {CALLS + 32}
+  %yield.fn = load ptr, ptr %at.yield
+  %e4 = call i32 %yield.fn()
+  br label %wait
+finish:
+  store atomic i64 0, ptr %busy release, align 8
+  ret void
+}}
+"""
+
+_REST = """
+define void @pauses(i64 %count) nounwind {
+entry:
+  br label %loop
+loop:
+  %n = phi i64 [ %count, %entry ], [ %n.next, %loop ]
+  PAUSE
+  %n.next = sub i64 %n, 1
+  %more = icmp sgt i64 %n.next, 0
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}
+declare i64 @llvm.umin.i64(i64, i64)
+declare i64 @llvm.umax.i64(i64, i64)
+"""
+
+
+def text(arch: str) -> str:
+    """LLVM text of `worker(state)`, `pauses(count)` and
+
+        void region(ptr state, ptr run, ptr slots, i64 blocks, i64 threads)
+
+    which calls `run(slots, begin, end)` until all blocks are done, on at most `threads` threads.
+    It runs all of them on the caller's thread where `state` is null or another caller has the pool.
+    """
+    declare, pause = _PAUSE.get(arch, ("", ""))
+    return (declare + _WORK + _WORKER + _REGION + _REST).replace("PAUSE", pause)

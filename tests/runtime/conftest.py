@@ -1,0 +1,19 @@
+"""Tests of the runtime: their helpers are importable, and the user's disk cache is not touched."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+if "LUCID_CACHE_DIR" not in os.environ:
+    _folder = tempfile.mkdtemp(prefix="lucid-tests-")
+    os.environ["LUCID_CACHE_DIR"] = _folder
+    # Only the process that made it: a forked child runs this handler too, when it exits normally.
+    _owner = os.getpid()
+    atexit.register(lambda: os.getpid() == _owner and shutil.rmtree(_folder, ignore_errors=True))
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,288 @@
+"""Threads: every block runs exactly once, whatever the number of threads, callers and processes."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lucid.runtime import limits, load, pool, runner
+
+# Counts block k in cell k: a block that ran twice or never shows.
+COUNT = """
+define void @count(ptr %slots, i64 %begin, i64 %end) nounwind {
+entry:
+  %cells = load ptr, ptr %slots
+  br label %loop
+loop:
+  %k = phi i64 [ %begin, %entry ], [ %next, %body ]
+  %more = icmp slt i64 %k, %end
+  br i1 %more, label %body, label %done
+body:
+  %cell = getelementptr i64, ptr %cells, i64 %k
+  %old = load i64, ptr %cell
+  %new = add i64 %old, 1
+  store i64 %new, ptr %cell
+  %next = add i64 %k, 1
+  br label %loop
+done:
+  ret void
+}
+"""
+
+
+class Counting:
+    """A program of `launches` launches of COUNT over `blocks` blocks, and its cells."""
+
+    def __init__(self, blocks: int, launches: int) -> None:
+        function = load.native(COUNT, ("count",))["count"]
+        record = [function, 0, blocks, 1, 1, 1, 0, 0, 0, 0]
+        self.program = np.array(record * launches, np.int64)
+        self.launches = launches
+        self.cells = np.zeros(blocks, np.int64)
+
+    def run(self, threads: int) -> None:
+        words = (ctypes.c_int64 * 1)(self.cells.ctypes.data)
+        state = pool.reach(threads)
+        runner.runner(True)(
+            self.program.ctypes.data,
+            self.launches,
+            1,
+            ctypes.addressof(words),
+            state,
+            threads,
+            0,
+        )
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("blocks", [0, 1, 2, 7, 64, 1001])
+def test_every_block_runs_once(threads: int, blocks: int) -> None:
+    counting = Counting(blocks, 100)
+    for _ in range(5):
+        counting.run(threads)
+    assert (counting.cells == 500).all()
+
+
+def test_after_the_workers_went_to_sleep() -> None:
+    counting = Counting(64, 1)
+    for k in range(50):
+        if k % 5 == 0:
+            time.sleep(0.002)  # far longer than they spin
+        counting.run(4)
+    assert (counting.cells == 50).all()
+
+
+def test_eight_callers_at_once() -> None:
+    countings = [Counting(37, 200) for _ in range(8)]
+
+    def call(counting: Counting) -> None:
+        for _ in range(20):
+            counting.run(3)
+
+    threads = [threading.Thread(target=call, args=(c,)) for c in countings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for counting in countings:
+        assert (counting.cells == 4000).all()
+
+
+def test_more_threads_than_there_can_be() -> None:
+    counting = Counting(1000, 3)
+    counting.run(10**6)
+    assert (counting.cells == 3).all()
+
+
+def test_without_workers_the_caller_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = pool.Pool()
+    alone.failed = True
+    monkeypatch.setattr(pool, "_POOL", alone)
+    counting = Counting(100, 3)
+    assert pool.reach(4) == 0
+    counting.run(4)
+    assert (counting.cells == 3).all()
+
+
+def test_a_system_that_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_POOL", pool.Pool())
+    monkeypatch.setattr(pool, "_start_thread", lambda *args: False)
+    counting = Counting(100, 3)
+    counting.run(4)
+    assert (counting.cells == 3).all()
+
+
+def _child(queue: multiprocessing.Queue[bool]) -> None:
+    counting = Counting(100, 50)
+    counting.run(4)
+    queue.put(bool((counting.cells == 50).all()))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_child_processes(method: str) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method}")
+    Counting(100, 5).run(4)  # the parent has workers
+    context = multiprocessing.get_context(method)
+    queue: multiprocessing.Queue[bool] = context.Queue()
+    children = [context.Process(target=_child, args=(queue,)) for _ in range(3)]
+    for child in children:
+        child.start()
+    assert all(queue.get(timeout=60) for _ in children)
+    for child in children:
+        child.join(timeout=60)
+        assert child.exitcode == 0
+    Counting(100, 5).run(4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_fork_while_other_threads_run_regions() -> None:
+    stop = threading.Event()
+
+    def busy() -> None:
+        counting = Counting(50, 500)
+        while not stop.is_set():
+            counting.run(3)
+
+    threads = [threading.Thread(target=busy) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                try:
+                    counting = Counting(100, 50)
+                    counting.run(3)
+                    os._exit(0 if (counting.cells == 50).all() else 1)
+                except BaseException:
+                    os._exit(2)
+            deadline = time.monotonic() + 60
+            while True:
+                done, status = os.waitpid(child, os.WNOHANG)
+                if done:
+                    break
+                assert time.monotonic() < deadline, "the child hangs"
+                time.sleep(0.005)
+            assert os.waitstatus_to_exitcode(status) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _python(program: str, **environ: str) -> str:
+    path = os.pathsep.join(p for p in sys.path if p)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_interpreter_exits_while_threads_work() -> None:
+    program = """
+import threading, time
+from test_pool import Counting
+def busy():
+    counting = Counting(50, 2000)
+    while True:
+        counting.run(4)
+threading.Thread(target=busy, daemon=True).start()
+Counting(50, 200).run(4)
+time.sleep(0.05)
+print("bye")
+"""
+    assert _python(program) == "bye\n"
+
+
+# --- how many ------------------------------------------------------------------------------------
+
+
+def test_environment_limits_the_threads() -> None:
+    program = "from lucid.runtime import pool; print(pool.get_num_threads())"
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert _python(program, LUCID_NUM_THREADS="1") == "1\n"
+    assert _python(program, OMP_NUM_THREADS="1,4") == "1\n"
+    most = int(_python(program, OMP_NUM_THREADS="many", LUCID_NUM_THREADS=""))
+    assert 1 <= most <= (affinity or 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity")
+def test_affinity_limits_the_threads() -> None:
+    program = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from lucid.runtime import pool
+print(pool.get_num_threads())
+"""
+    assert _python(program) == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "150000 100000"}, 2),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "max 100000"}, 64),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "300000 100000"}, 3),
+        ({"proc/self/cgroup": "0::/../..\n", "sys/fs/cgroup/cpu.max": "300000 100000"}, 3),
+        (
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/x\n1:memory:/x\n",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "50000",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000",
+            },
+            1,
+        ),
+        (
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/x\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
+            },
+            64,
+        ),
+        ({"proc/self/cgroup": "nonsense"}, 64),
+        ({}, 64),
+    ],
+)
+def test_cgroup_quota(
+    files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    monkeypatch.setattr(limits, "_affinity", lambda: 64)
+    assert limits.thread_limit({}, tmp_path) == expected
+
+
+def test_set_num_threads() -> None:
+    before = pool.get_num_threads()
+    try:
+        pool.set_num_threads(3)
+        assert pool.get_num_threads() == 3
+        for wrong in (0, -1):
+            with pytest.raises(ValueError, match="at least 1"):
+                pool.set_num_threads(wrong)
+        for kind in (1.5, "2", True):
+            with pytest.raises(TypeError, match="must be an int"):
+                pool.set_num_threads(kind)  # type: ignore[arg-type]
+        assert pool.get_num_threads() == 3
+    finally:
+        pool.set_num_threads(before)
