@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .loop import Builder, Imm, Operand, Value
 from .transcendental import exp, log, power, tanh
-from .types import DTYPES, DType, b1
+from .types import DTYPES, DType, b1, f16, f32, f64, i32
 
 __all__ = ["exp", "log", "power", "tanh"]
 
@@ -33,7 +33,20 @@ def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
         return x
     if dtype is b1:
         return b.op("ne", x, b.imm(0, x))
+    if x.dtype is f64 and dtype is f16:
+        x = _round_to_odd(b, x)
     return b.op("cast", x, dtype=dtype)
+
+
+def _round_to_odd(b: Builder, x: Operand) -> Value:
+    """float64 to float32, inexact results made odd: a second rounding, to float16, is then right."""
+    near = b.op("cast", x, dtype=f32)
+    back = b.op("cast", near, dtype=f64)
+    bits = b.op("bitcast", near, dtype=i32)
+    beyond = b.op("gt", b.op("abs", back), b.op("abs", x))
+    odd = b.op("or", b.op("select", beyond, b.op("sub", bits, b.imm(1, bits)), bits), b.imm(1, bits))
+    inexact = b.op("and", b.op("ne", back, x), b.op("eq", x, x))
+    return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)
 
 
 def absolute(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
@@ -61,11 +74,13 @@ def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
 
 def _extreme(better: str) -> Lower:
     def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        """NumPy's: a NaN operand wins, the first one first; between equals (+0, -0) the second."""
+        """NumPy's: a NaN operand wins, the first one first; between equals (+0, -0) the second, but
+        for float16, where NumPy keeps the first."""
         x, y = args
         if dtype is b1:
             return b.op("or" if better == "gt" else "and", x, y)
-        best = b.op("select", b.op(better, x, y), x, y)
+        test = f"{better[0]}e" if dtype is f16 else better
+        best = b.op("select", b.op(test, x, y), x, y)
         return b.op("select", b.op("ne", x, x), x, best) if dtype.is_float else best
 
     return lower

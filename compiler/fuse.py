@@ -282,7 +282,12 @@ class _Fuser:
         """Nodes below `node` whose reader is a view that cannot be folded."""
         for n, a in self.inlined(node, access, root):
             if n.op.kind == "view" and self.storage.base(n) is None and _view(n, a) is None:
-                yield n.inputs[0]
+                yield self._below(n) if n.op is ops.RESHAPE else n
+
+    def _below(self, node: Node) -> Node:
+        while node.op is ops.RESHAPE:
+            node = node.inputs[0]
+        return node
 
     def inlined(self, node: Node, access: Access, root: Node | None) -> Iterator[tuple[Node, Access]]:
         """Every (node, access) that evaluating `node` there visits; stops at memory."""

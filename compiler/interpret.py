@@ -13,6 +13,7 @@ import numpy as np
 
 from .graph import Graph, Node, toposort
 from .interpret_loop import evaluate_instruction, fma, interpret_func
+from .kernel import Array as Param
 from .kernel import (
     Axis,
     Call,
@@ -30,7 +31,6 @@ from .kernel import (
     Store,
     Within,
 )
-from .kernel import Array as Param
 from .kernel import scalars as scalars_of
 from .kernel import symbols as symbols_of
 from .ops import REGISTRY
@@ -55,7 +55,9 @@ def interpret_graph(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     for node, array in zip(graph.inputs, inputs, strict=True):
         if array.dtype != node.type.dtype.np or array.shape != node.shape:
             given = f"{array.dtype.name}{list(array.shape)}"
-            raise ValueError(f"{graph.name}: input %{node.attrs['name']} is {node.type}, not {given}")
+            raise ValueError(
+                f"{graph.name}: input %{node.attrs['name']} is {node.type}, not {given}"
+            )
         values[node] = array
     for node in toposort(graph.outputs):
         if node in values:
@@ -132,7 +134,9 @@ class _Run:
         for extent, n in zip(param.dims, array.shape, strict=True):
             known = self.symbols.setdefault(extent, n) if isinstance(extent, str) else extent
             if known != n:
-                raise ValueError(f"{self.kernel.name}: {param.name} has {n} for {extent}, not {known}")
+                raise ValueError(
+                    f"{self.kernel.name}: {param.name} has {n} for {extent}, not {known}"
+                )
         self.arrays[param.name] = array
 
     def _extent(self, extent: Extent) -> int:
@@ -262,4 +266,3 @@ def _worst(stmt: Reduce) -> Any:
         return stmt.op == "min"
     limits = np.iinfo(stmt.dtype.numpy)
     return limits.min if stmt.op == "max" else limits.max
-

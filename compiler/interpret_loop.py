@@ -188,7 +188,9 @@ def interpret_func(
             continue
         array = memory[slot.name]
         if array.ndim != 1 or array.dtype != slot.dtype.np:
-            raise ValueError(f"{func.name}: `{slot.name}` must be a flat array of {slot.dtype.numpy}")
+            raise ValueError(
+                f"{func.name}: `{slot.name}` must be a flat array of {slot.dtype.numpy}"
+            )
         arrays[slot.name] = array
     _run(func.body, values, arrays)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from . import check
+from . import check, ops
 from .artifact import Code, Plan
 from .emit import emit
 from .fuse import fuse
-from .graph import Graph
+from .graph import Graph, Node
 from .kernel import Kernel
 from .loop import Func
 from .lower import lower
@@ -33,10 +33,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Every stage of one compile. `times` holds seconds by pass, in order."""
+    """Every stage of one compile. `times` holds seconds by pass, in order.
+
+    `picks[k]` tells where output k of `graph` is found: n >= 0 is the plan's output n, -1 - j is
+    input j as it was given; in either case in row-major order, to be reshaped to the output's shape.
+    """
 
     graph: Graph
     simplified: Graph
+    picks: tuple[int, ...]
     program: Program
     schedules: tuple[Schedule, ...]
     codes: tuple[Code, ...]
@@ -56,23 +61,45 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     trail = _Trail(graph)
     simplified = trail.step("simplify", lambda: simplify(graph))
     trail.checked("simplify", simplified, lambda: verify_graph(simplified), check.graphs, graph)
-    program = trail.step("fuse", lambda: fuse(simplified))
+    core, picks = distinct(simplified)
+    program = trail.step("fuse", lambda: fuse(core))
     for call in program.calls:
         trail.checked("fuse", call, lambda c=call: verify_kernel(c.kernel))  # type: ignore[misc]
-    trail.checked("fuse", program, lambda: None, check.program, simplified)
+    trail.checked("fuse", program, lambda: None, check.program, core)
     made = trail.step(
         "lower and emit", lambda: [compile_kernel(c.kernel, target) for c in program.calls]
     )
     schedules, codes = [s for s, _ in made], [c for _, c in made]
     for call in program.calls:
         trail.checked("lower", call, lambda: None, check.lowering, target)
-    plan = trail.step("plan", lambda: make_plan(program, codes, schedules, aliases))
+    wanted = [-1] * len(core.outputs)
+    for pick, alias in zip(picks, aliases, strict=False):
+        if pick >= 0 and picks.count(pick) == 1:
+            wanted[pick] = alias
+    plan = trail.step("plan", lambda: make_plan(program, codes, schedules, wanted))
     compiled = Compiled(
-        graph, simplified, program, tuple(schedules), tuple(codes), plan, tuple(trail.times)
+        graph, simplified, picks, program, tuple(schedules), tuple(codes), plan, tuple(trail.times)
     )
     if dump := os.environ.get("LUCID_DUMP"):
         _dump(compiled, target, Path(dump))
     return compiled
+
+
+def distinct(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
+    """The graph without outputs that cost nothing (inputs, repetitions, reshapes of others), and
+    where to find all outputs: see `Compiled.picks`."""
+    outputs: list[Node] = []
+    picks: list[int] = []
+    for node in graph.outputs:
+        while node.op is ops.RESHAPE:
+            node = node.inputs[0]
+        if node.op is ops.INPUT:
+            picks.append(-1 - graph.inputs.index(node))
+            continue
+        if node not in outputs:
+            outputs.append(node)
+        picks.append(outputs.index(node))
+    return Graph(graph.name, graph.inputs, tuple(outputs)), tuple(picks)
 
 
 def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:

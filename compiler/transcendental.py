@@ -290,8 +290,13 @@ def tanh(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     t = b.op("fma", b.op("mul", z, r), _horner(b, z, form.tanh), r)
     bits = _as_bits(b, shifted, form)
     scale = _as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
-    one = b.imm(1.0, x)
-    less, more = b.op("sub", scale, one), b.op("add", scale, one)
+    # Both sides of the quotient times 1 for k = 0, 5/4 for k = 1, then 13/8: as they are, both lie
+    # about 2**k where the result is just below 1, and rounding costs most above a power of two.
+    factor = b.op("fma", scale, b.imm(0.25, x), b.imm(0.75, x))
+    most = b.imm(1.625, x)
+    factor = b.op("select", b.op("gt", factor, most), most, factor)
+    less = b.op("fma", scale, factor, b.op("neg", factor))
+    more = b.op("fma", scale, factor, factor)
     result = b.op("div", b.op("fma", t, more, less), b.op("fma", t, less, more))
     return _with_sign(b, result, _sign(b, x, form), form)
 

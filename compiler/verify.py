@@ -69,4 +69,3 @@ def _type_problem(type_: TensorType) -> str | None:
     if any(type(n) is not int or n < 0 for n in type_.shape):
         return f"the shape {type_.shape} is not one of whole numbers"
     return None
-

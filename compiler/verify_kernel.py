@@ -172,7 +172,9 @@ class _Check:
         if stmt.op not in ROW:
             self.fail(f"`{stmt.op}` is not a reduction ({', '.join(ROW)})")
         if len(stmt.args) != (2 if stmt.op == "dot" else 1):
-            self.fail(f"`{stmt.op}` takes {'two arguments' if stmt.op == 'dot' else 'one argument'}")
+            self.fail(
+                f"`{stmt.op}` takes {'two arguments' if stmt.op == 'dot' else 'one argument'}"
+            )
         for arg in stmt.args:
             dtype = self.expr(arg)
             if dtype.kind != stmt.dtype.kind or dtype.bits > stmt.dtype.bits:

@@ -6,7 +6,6 @@ from typing import NoReturn
 
 from .loop import (
     BEGIN,
-    COMPARISONS,
     END,
     INSTRUCTIONS,
     Alloc,
@@ -22,7 +21,7 @@ from .loop import (
     result_type,
 )
 from .text_lexer import MAX_DEPTH, fit, is_name
-from .text_loop import KINDS, statement_text, type_text
+from .text_loop import KINDS, MAX_LANES, statement_text, type_text
 from .types import DTYPES, DType, b1, i64
 from .verify_error import VerifyError
 
@@ -88,7 +87,7 @@ class _Check:
             self.fail(f"`%{value.name}` is defined twice")
         if not is_name("v" + value.name):
             self.fail(f"`%{value.name}` cannot be a name")
-        if value.lanes < 1 or DTYPES.get(value.dtype.name) is not value.dtype:
+        if not 0 < value.lanes <= MAX_LANES or DTYPES.get(value.dtype.name) is not value.dtype:
             self.fail(f"`%{value.name}` has no known type")
         self.defined.add(value.name)
         self.scopes[-1][value.name] = value

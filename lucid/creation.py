@@ -11,7 +11,6 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import LOC, Node
-from lucid.compiler.types import DType
 
 from .context import MODE
 from .engine import Array, leaf
@@ -121,12 +120,15 @@ def full_like(
 
 
 def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
-    """A new array, which needs no copy."""
+    """A tensor around a new array, which needs no copy."""
     trace = MODE.get().trace
-    array = np.ascontiguousarray(array, dtype=None if dtype is None else dtype_of(dtype).np)
-    token = LOC.set(user_loc())
+    loc = user_loc()
+    token = LOC.set(loc)
     try:
+        array = np.ascontiguousarray(array, None if dtype is None else dtype_of(dtype).np)
         node = leaf(array) if trace is None else trace.capture_array(array)
+    except TypeError as error:
+        raise located(error, loc) from None
     finally:
         LOC.reset(token)
     return _maybe_leaf(Tensor._of(node, False, trace), requires_grad)
@@ -153,8 +155,3 @@ def linspace(
 ) -> Tensor:
     """`num` evenly spaced numbers, both ends included."""
     return _made(np.linspace(start, stop, num), dtype or np.float32, requires_grad)
-
-
-def dtype_named(name: str) -> np.dtype[Any]:
-    kind: DType = dtype_of(name)
-    return kind.np

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -654,6 +654,13 @@ class Tensor:
 
 _new = Tensor.__new__
 _OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)
+
+
+def settle(tensors: Sequence[Tensor]) -> None:
+    """Compute many tensors at once, and let go of the history of those that need none."""
+    for tensor, data in zip(tensors, evaluate([t._node for t in tensors]), strict=True):
+        if not tensor._requires_grad:
+            tensor._node = leaf(data)
 
 
 def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:

@@ -10,6 +10,7 @@ import struct
 import sys
 
 from .elf import Image, Unsupported
+from .forever import forever
 
 
 def supported() -> bool:
@@ -20,10 +21,6 @@ def supported() -> bool:
 @functools.cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-# Never unmapped: a thread of the pool may be inside the code until the process ends.
-_MAPPED: list[mmap.mmap] = []
 
 
 def place(image: Image) -> dict[str, int]:
@@ -46,7 +43,7 @@ def place(image: Image) -> dict[str, int]:
     wanted = mmap.PROT_READ | mmap.PROT_EXEC
     if _libc().mprotect(ctypes.c_void_p(address), ctypes.c_size_t(len(pages)), wanted):
         raise Unsupported(f"mprotect: {os.strerror(ctypes.get_errno())}")
-    _MAPPED.append(pages)
+    forever(pages)  # a thread may be inside the code until the process ends
     return {name: address + offset for name, offset in image.symbols.items()}
 
 

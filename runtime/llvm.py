@@ -14,6 +14,7 @@ from typing import Any
 from lucid.compiler.target import Target
 
 from . import elf
+from .forever import forever
 
 # Instruction selection, scheduling and register allocation run at this level. The text arrives in
 # SSA form with explicit vectors, so no IR pass runs: they would cost more than they find.
@@ -95,8 +96,5 @@ def link_object(data: bytes, names: tuple[str, ...], target: Target) -> dict[str
     )
     engine.add_object_file(llvm.ObjectFileRef.from_data(data))
     engine.finalize_object()
-    _ENGINES.append(engine)  # never freed: a thread of the pool may still be inside the code
+    forever(engine)  # a thread may be inside the code until the process ends
     return {name: engine.get_function_address(name) for name in names}
-
-
-_ENGINES: list[Any] = []

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import region, runner
+from .forever import forever
 from .limits import thread_limit
 
 # A worker that found no work looks again for this long before it parks: longer than the Python code
@@ -70,7 +71,7 @@ def _aligned(state: np.ndarray[Any, np.dtype[np.int64]]) -> int:
 
 def _new_state(libc: ctypes.CDLL, pauses: int) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
     """A state without workers, and its address."""
-    state = np.zeros(region.STATE_BYTES // 8 + 8, np.int64)
+    state = forever(np.zeros(region.STATE_BYTES // 8 + 8, np.int64))
     start = _aligned(state)
     address = state.ctypes.data + 8 * start
     names = (

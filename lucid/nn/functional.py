@@ -86,8 +86,84 @@ def _optional(x: Any) -> Tensor | None:
 
 
 def huber_loss(
-    input: Any, target: Any, reduction: str | None = "mean", delta: float = 1.0, weight: Any = None
+    input: Any, target: Any, delta: float = 1.0, reduction: str | None = "mean", *, weight: Any = None
 ) -> Tensor:
-    raise NotImplementedError
+    """Huber's loss: d²/2 where |d| <= delta, else delta (|d| - delta/2), with d = input - target.
+
+    `reduction`: "mean", "sum" or "none" (also None). `weight`, of the input's size, multiplies each
+    element; the mean stays that over all elements. Shapes broadcast, with a warning. Integers are
+    computed in float64. Raises ValueError unless delta > 0, TypeError if it is no real number.
+    """
+    delta = checked_number("huber_loss", "delta", delta, zero=False)
+    how = checked_reduction("huber_loss", reduction)
+    x, y, w = _operands("huber_loss", input, target, weight)
+    return apply(formulas.huber, x, y, w, delta=delta, reduction=how)
 
 
+def smooth_l1_loss(
+    input: Any, target: Any, beta: float = 1.0, reduction: str | None = "mean"
+) -> Tensor:
+    """d²/(2 beta) where |d| < beta, else |d| - beta/2: `huber_loss` with delta = beta, over beta. With
+    beta = 0 it is the L1 loss. Raises ValueError if beta < 0 or NaN; else as `huber_loss`."""
+    beta = checked_number("smooth_l1_loss", "beta", beta, zero=True)
+    how = checked_reduction("smooth_l1_loss", reduction)
+    x, y, _ = _operands("smooth_l1_loss", input, target, None)
+    return apply(formulas.smooth_l1, x, y, beta=beta, reduction=how)
+
+
+def l1_loss(
+    input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None
+) -> Tensor:
+    """|input - target|; the gradient at 0 is 0. A weighted mean is sum(w l) / sum(w)."""
+    how = checked_reduction("l1_loss", reduction)
+    return apply(formulas.l1, *_operands("l1_loss", input, target, weight), reduction=how)
+
+
+def mse_loss(
+    input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None
+) -> Tensor:
+    """(input - target)². A weighted mean is sum(w l) / sum(w)."""
+    how = checked_reduction("mse_loss", reduction)
+    return apply(formulas.mse, *_operands("mse_loss", input, target, weight), reduction=how)
+
+
+def checked_reduction(name: str, reduction: str | None) -> str:
+    how = "none" if reduction is None else reduction
+    if how not in REDUCTIONS:
+        raise ValueError(
+            here(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+        )
+    return how
+
+
+def checked_number(name: str, what: str, value: Any, *, zero: bool) -> float:
+    """`value` as a Python number, which keeps the dtype of the operands."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        shown = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else repr(value)
+        raise TypeError(here(f"{name}: {what} must be an int or a float, not {shown}"))
+    number = float(value)
+    if math.isnan(number) or number < 0 or (number == 0 and not zero):
+        bound = "at least 0" if zero else "greater than 0"
+        raise ValueError(here(f"{name}: {what} must be {bound}, not {value}"))
+    return number
+
+
+def _operands(
+    name: str, input: Any, target: Any, weight: Any
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    x, y = asarray(input), asarray(target)
+    if x.shape != y.shape:
+        warn_user(
+            f"{name}: input has shape {x.shape} and target {y.shape}; they broadcast, which is often a "
+            "mistake ((N,) against (N, 1) makes N×N). Reshape one of them if it is"
+        )
+    if weight is None:
+        return x, y, None
+    w = asarray(weight)
+    if w.shape != x.shape:
+        raise ValueError(
+            here(f"{name}: weight has shape {w.shape}; expected that of the input, {x.shape}")
+        )
+    return x, y, w

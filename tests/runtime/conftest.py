@@ -14,6 +14,11 @@ if "LUCID_CACHE_DIR" not in os.environ:
     os.environ["LUCID_CACHE_DIR"] = _folder
     # Only the process that made it: a forked child runs this handler too, when it exits normally.
     _owner = os.getpid()
-    atexit.register(lambda: os.getpid() == _owner and shutil.rmtree(_folder, ignore_errors=True))
+
+    @atexit.register
+    def _clean() -> None:
+        if os.getpid() == _owner:
+            shutil.rmtree(_folder, ignore_errors=True)
+
 
 sys.path.insert(0, str(Path(__file__).parent))

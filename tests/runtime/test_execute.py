@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 from handwritten import add_code, add_plan, sum_plan
+
 from lucid.compiler.artifact import Address, Buffer, Launch, Plan
 from lucid.compiler.types import f32
 from lucid.runtime import memory, pool
@@ -141,7 +142,7 @@ def test_wrong_arguments_change_nothing() -> None:
         ([x, x], [frozen], ValueError, "output 0: the array is read-only"),
     ):
         with pytest.raises(error, match=text):
-            run(inputs, outs)  # type: ignore[arg-type]
+            run(inputs, outs)
     with pytest.raises(ValueError, match="at least 1"):
         run([x, x], [out], threads=0)
     assert not out.any() and not frozen.any()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from handwritten import add_code
+
 from lucid.compiler.artifact import Code
 from lucid.runtime import elf, image, llvm, load
 from lucid.runtime.host import host

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lucid.runtime import memory
 from lucid.runtime.memory import Allocator, size_class
 

@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
 from lucid.runtime import limits, load, pool, runner
 
 # Counts block k in cell k: a block that ran twice or never shows.
@@ -132,8 +134,8 @@ def test_child_processes(method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method}")
     Counting(100, 5).run(4)  # the parent has workers
-    context = multiprocessing.get_context(method)
-    queue: multiprocessing.Queue[bool] = context.Queue()
+    context: Any = multiprocessing.get_context(method)
+    queue = context.Queue()
     children = [context.Process(target=_child, args=(queue,)) for _ in range(3)]
     for child in children:
         child.start()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lucid.compiler.target import HASWELL, NEOVERSE_N1, ZNVER4, vector_bytes
 from lucid.runtime import host as hosts
 from lucid.runtime import llvm
@@ -52,14 +54,12 @@ def test_host_is_the_same_from_the_cache() -> None:
     assert detected.l1_bytes >= 8 << 10 and detected.l2_bytes >= 64 << 10
 
 
-def test_a_damaged_record_of_the_host_is_ignored(tmp_path: Path) -> None:
+def test_a_damaged_record_of_the_host_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Liar(DiskCache):
         def get(self, key: str) -> bytes | None:
             return b'{"triple": 1}'
 
-    original = hosts.disk
-    try:
-        hosts.disk = lambda: Liar(tmp_path)  # type: ignore[assignment]
-        assert hosts.host.__wrapped__() == hosts.detect()
-    finally:
-        hosts.disk = original
+    monkeypatch.setattr(hosts, "disk", lambda: Liar(tmp_path))
+    assert hosts.host.__wrapped__() == hosts.detect()

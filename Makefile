@@ -1,0 +1,44 @@
+# Needs make and Python >= 3.11; every target sets up what it uses in .venv.
+#
+#   make demo                the demonstration: robust regression on real data
+#   make test                lint and all tests
+#   make lint                lint alone
+#   make bench CASE=huber    one benchmark; without CASE, all
+#   make clean               removes .venv and what tools leave behind
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+CASE ?=
+
+.PHONY: demo test lint bench clean
+
+demo: $(READY)
+	$(BIN)/python examples/huber_regression.py
+
+test: lint
+	LUCID_VERIFY=1 $(BIN)/pytest -n auto --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/ready-bench
+	$(BIN)/python -m benchmarks $(CASE)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lucid needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,demo]'
+	@touch $@
+
+$(VENV)/ready-bench: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@

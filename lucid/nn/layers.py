@@ -1,0 +1,139 @@
+"""Layers and activations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import random
+from ..errors import here
+from ..promote import dtype_of
+from ..tensor import Tensor
+from . import functional as F
+from .module import Module, Parameter
+
+
+class Linear(Module):
+    """x @ weight.T + bias: (..., in_features) to (..., out_features).
+
+    weight is (out_features, in_features), bias (out_features); both start uniform in ±1/sqrt(in).
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: object = None
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        bound = 1 / math.sqrt(in_features) if in_features else 0.0
+        self.weight = _uniform((out_features, in_features), bound, dtype)
+        self.bias = _uniform((out_features,), bound, dtype) if bias else None
+
+    def forward(self, x: Any) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
+
+def _uniform(shape: tuple[int, ...], bound: float, dtype: object) -> Parameter:
+    drawn = random.generator().uniform(-bound, bound, shape)
+    return Parameter(drawn.astype(dtype_of(dtype or np.float32).np))
+
+
+class Sequential(Module):
+    """One module after another. They are attributes "0", "1", ..., and can be indexed."""
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__()
+        for k, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise TypeError(here(f"Sequential: {module!r} is no Module"))
+            setattr(self, str(k), module)
+
+    def forward(self, x: Any) -> Any:
+        for module in self:
+            x = module(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return (m for m in vars(self).values() if isinstance(m, Module))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x: Any) -> Tensor:
+        return F.relu(x)
+
+
+class Tanh(Module):
+    def forward(self, x: Any) -> Tensor:
+        return F.tanh(x)
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x))."""
+
+    def forward(self, x: Any) -> Tensor:
+        return F.sigmoid(x)
+
+
+class GELU(Module):
+    """The Gaussian error linear unit, in its tanh form."""
+
+    def __init__(self, approximate: str = "tanh") -> None:
+        super().__init__()
+        if approximate != "tanh":
+            raise ValueError(here(f"GELU: approximate must be 'tanh', not {approximate!r}"))
+
+    def forward(self, x: Any) -> Tensor:
+        return F.gelu(x)
+
+
+class Softmax(Module):
+    """exp(x) / sum(exp(x)) over one axis, the last by default."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Any) -> Tensor:
+        return F.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LayerNorm(Module):
+    """Mean 0 and variance 1 over the last axes, then times weight (ones at first) plus bias (zeros)."""
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        dtype: object = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = F.as_shape(normalized_shape)
+        self.eps = eps
+        kind = dtype_of(dtype or np.float32).np
+        affine = elementwise_affine
+        self.weight = Parameter(np.ones(self.normalized_shape, kind)) if affine else None
+        self.bias = Parameter(np.zeros(self.normalized_shape, kind)) if affine and bias else None
+
+    def forward(self, x: Any) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"

@@ -1,0 +1,60 @@
+"""Losses as modules. `reduction` is "mean", "sum" or "none" (also None); bad arguments raise at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..tensor import Tensor
+from . import functional as F
+from .module import Module
+
+
+class _Loss(Module):
+    def __init__(self, reduction: str | None = "mean") -> None:
+        super().__init__()
+        self.reduction = F.checked_reduction(type(self).__name__, reduction)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}"
+
+
+class HuberLoss(_Loss):
+    """d²/2 where |d| <= delta, else delta (|d| - delta/2). ValueError unless delta > 0."""
+
+    def __init__(self, reduction: str | None = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = F.checked_number("HuberLoss", "delta", delta, zero=False)
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.huber_loss(input, target, delta=self.delta, reduction=self.reduction)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}, delta={self.delta}"
+
+
+class SmoothL1Loss(_Loss):
+    """d²/(2 beta) where |d| < beta, else |d| - beta/2. ValueError if beta < 0 or NaN."""
+
+    def __init__(self, reduction: str | None = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = F.checked_number("SmoothL1Loss", "beta", beta, zero=True)
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.smooth_l1_loss(input, target, beta=self.beta, reduction=self.reduction)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}, beta={self.beta}"
+
+
+class L1Loss(_Loss):
+    """|d|."""
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class MSELoss(_Loss):
+    """d²."""
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.mse_loss(input, target, reduction=self.reduction)

@@ -1,0 +1,214 @@
+"""Module and Parameter: a model is a tree of attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from ..engine import leaf
+from ..errors import here
+from ..promote import dtype_of
+from ..tensor import PENDING, Tensor, node_of
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module lists among its parameters; requires_grad is True by default."""
+
+    __slots__ = ()
+
+    def __init__(self, data: object, requires_grad: bool = True, dtype: object = None) -> None:
+        super().__init__(data, requires_grad, dtype)
+
+
+class Loaded(NamedTuple):
+    """What `load_state_dict` did not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """Base class of layers and models. Define `forward`; call the module.
+
+    Parameters and modules are found among the attributes, in the order in which they were set.
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.hidden = nn.Linear(8, 16)
+                self.out = nn.Linear(16, 1)
+
+            def forward(self, x):
+                return self.out(self.hidden(x).tanh())
+    """
+
+    training: bool = True
+    _buffers: tuple[str, ...] = ()  # names of attributes that are buffers, in order
+    _transient: tuple[str, ...] = ()  # those that state_dict leaves out
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    # --- the tree --------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Modules among the attributes, each once."""
+        seen: set[int] = set()
+        for name, value in vars(self).items():
+            if isinstance(value, Module) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
+
+    def children(self) -> Iterator[Module]:
+        return (m for _, m in self.named_children())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module, under the name `prefix`, and all below it; each once."""
+        return self._walk(prefix, set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        if id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
+
+    def modules(self) -> Iterator[Module]:
+        return (m for _, m in self.named_modules())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Parameters of this module and all below, each once, with dotted names."""
+        seen: set[int] = set()
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def parameters(self) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Tensors that are state but no parameters, with dotted names."""
+        for prefix, module in self.named_modules():
+            for name in module._buffers:
+                value = getattr(module, name)
+                if value is not None:
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def buffers(self) -> Iterator[Tensor]:
+        return (b for _, b in self.named_buffers())
+
+    def register_buffer(self, name: str, value: Any, persistent: bool = True) -> None:
+        """Make `value` (a tensor, what makes one, or None) state of the module. Assigning a tensor of
+        the same type to the attribute changes the buffer in place, also in a compiled function."""
+        if name in self._buffers or not name.isidentifier():
+            raise KeyError(here(f"register_buffer: {name!r} is taken or no attribute name"))
+        tensor = value if isinstance(value, Tensor) or value is None else Tensor(value)
+        self._buffers = (*self._buffers, name)
+        if not persistent:
+            self._transient = (*self._transient, name)
+        setattr(self, name, tensor)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = vars(self).get(name) if name in self._buffers else None
+        if isinstance(old, Tensor) and isinstance(value, Tensor) and old is not value:
+            old._assign(node_of(value.detach()))
+            PENDING.add(old)  # computed with the next optimiser step at the latest
+        else:
+            object.__setattr__(self, name, value)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        setattr(self, name, parameter)
+
+    def add_module(self, name: str, module: Module) -> None:
+        setattr(self, name, module)
+
+    # --- modes -----------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Set `training` here and below."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self.parameters():
+            p.grad = None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Whether the parameters are to be trained."""
+        for p in self.parameters():
+            p.requires_grad = requires_grad
+        return self
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Tensor]:
+        """The tensors themselves."""
+        state: dict[str, Tensor] = {}
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                buffer = name in module._buffers and name not in module._transient
+                if isinstance(value, Parameter) or (buffer and isinstance(value, Tensor)):
+                    state[f"{prefix}.{name}" if prefix else name] = value
+        return state
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters and buffers by dotted name, as they are now: later changes do not show."""
+        return {name: t.detach() for name, t in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Loaded:
+        """Take over the values of `state` (tensors or arrays), converted to the own dtypes.
+
+        Raises KeyError naming the keys that are missing or unknown (if `strict`), ValueError naming
+        the shapes that differ; then nothing has changed.
+        """
+        own = self._state()
+        loaded = Loaded([k for k in own if k not in state], [k for k in state if k not in own])
+        if strict and (loaded.missing_keys or loaded.unexpected_keys):
+            raise KeyError(
+                here(
+                    f"load_state_dict of {type(self).__name__}: missing keys {loaded.missing_keys}, "
+                    f"unexpected keys {loaded.unexpected_keys}; strict=False takes what fits"
+                )
+            )
+        arrays = {k: _matching(k, state[k], own[k]) for k in own if k in state}
+        for name, array in arrays.items():
+            own[name]._assign(leaf(array))
+        return loaded
+
+    # --- text ------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of a module without children."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"({name}): {child!r}" for name, child in self.named_children()]
+        if not lines:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        inner = "\n".join(lines).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {inner}\n)"
+
+
+def _matching(name: str, value: Any, own: Tensor) -> np.ndarray[Any, Any]:
+    array = np.asarray(value)
+    if array.shape != own.shape:
+        raise ValueError(
+            here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}")
+        )
+    kind = dtype_of(array.dtype)
+    if kind.is_float != (own.dtype.kind == "f"):
+        raise ValueError(here(f"load_state_dict: {name} is {array.dtype}, expected {own.dtype}"))
+    return np.array(array, dtype=own.dtype, order="C", copy=True)

@@ -1,0 +1,91 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+
+from ..errors import here
+from ..promote import cast, scalar
+from ..tensor import Tensor, node_of
+from .optimizer import Changes, Optimizer, checked, times
+
+
+class Adam(Optimizer):
+    """p -= lr m' / (sqrt(v') + eps), with running means m of g and v of g², freed of their bias towards
+    zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t) (Kingma and Ba, arXiv:1412.6980).
+
+    `weight_decay` adds weight_decay p to the gradient g. The bias is computed in float64.
+    """
+
+    hyper = ("lr", "betas", "eps", "weight_decay")
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr)
+        self.betas = (checked("beta1", betas[0]), checked("beta2", betas[1]))
+        if max(self.betas) >= 1:
+            raise ValueError(here(f"betas must be below 1, not {betas}"))
+        self.eps = checked("eps", eps)
+        self.weight_decay = checked("weight_decay", weight_decay)
+        self.state["mean"] = self._zeros()
+        self.state["square"] = self._zeros()
+        self.state["steps"] = self._counts()
+
+    def _decayed(self, value: Node, g: Node) -> tuple[Node, Node]:
+        """Parameter and gradient, with weight decay."""
+        return value, ops.ADD(g, times(self.weight_decay, value)) if self.weight_decay else g
+
+    def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
+        beta1, beta2 = self.betas
+        mean, square, steps = (self.state[name][k] for name in ("mean", "square", "steps"))
+        value, g = self._decayed(value, g)
+        count = node_of(steps)
+        t = ops.ADD(count, ops.const(1, count))
+        m = ops.ADD(times(beta1, node_of(mean)), times(1 - beta1, g))
+        v = ops.ADD(times(beta2, node_of(square)), times(1 - beta2, ops.MUL(g, g)))
+        rate = ops.DIV(node_of(self._lr), _correction(beta1, t))
+        root = ops.SQRT(_correction(beta2, t))
+
+        def each(number: Node) -> Node:
+            return ops.fill(cast(number, g.type.dtype), g.shape)
+
+        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root)), each(scalar(self.eps, g.type.dtype)))
+        new = ops.SUB(value, ops.MUL(each(rate), ops.DIV(m, spread)))
+        return [(mean, m), (square, v), (steps, t), (p, new)]
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient: p is first multiplied by 1 - lr weight_decay
+    (Loshchilov and Hutter, arXiv:1711.05101)."""
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def _decayed(self, value: Node, g: Node) -> tuple[Node, Node]:
+        if not self.weight_decay:
+            return value, g
+        rate = node_of(self._lr)
+        shrink = ops.SUB(ops.const(1, rate), times(self.weight_decay, rate))
+        return ops.MUL(value, ops.fill(cast(shrink, value.type.dtype), value.shape)), g
+
+
+def _correction(beta: float, t: Node) -> Node:
+    """1 - beta^t, in float64."""
+    power = ops.POW(scalar(beta, t.type.dtype), t)
+    return ops.SUB(ops.const(1, t), power)

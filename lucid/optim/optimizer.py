@@ -1,0 +1,157 @@
+"""What all optimisers share: parameters, learning rate, state, and the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.graph import LOC, Node
+
+from ..context import MODE
+from ..engine import evaluate, leaf
+from ..errors import here, user_loc
+from ..promote import cast, scalar
+from ..tensor import PENDING, Tensor, node_of, settle
+
+# Tensors that a step changes, with their new nodes.
+Changes = list[tuple[Tensor, Node]]
+
+
+class Optimizer:
+    """Changes parameters by their gradients.
+
+    All state exists from the start, as tensors that a step re-assigns; so a compiled training step has
+    it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it reads
+    as a 0-d float64 Tensor.
+    """
+
+    hyper: ClassVar[tuple[str, ...]] = ()  # names of attributes that state_dict carries
+    per_parameter: ClassVar[tuple[str, ...]] = ()  # names of the state of each parameter
+
+    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+        self.params = list(params)
+        if not self.params:
+            raise ValueError(here(f"{type(self).__name__}: no parameters to optimise"))
+        for p in self.params:
+            if not isinstance(p, Tensor) or not p.is_leaf:
+                raise TypeError(
+                    here(f"{type(self).__name__}: expected leaf tensors, got {type(p).__name__}")
+                )
+        if len({id(p) for p in self.params}) != len(self.params):
+            raise ValueError(here(f"{type(self).__name__}: a parameter is listed twice"))
+        self._lr = Tensor(np.float64(checked("lr", lr)))
+        self.state: dict[str, list[Tensor]] = {}
+
+    # --- learning rate ---------------------------------------------------------------------------
+
+    @property
+    def lr(self) -> Any:
+        """The learning rate: a float; a 0-d Tensor in a compiled function."""
+        return self._lr.item() if MODE.get().trace is None else self._lr
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        if isinstance(value, Tensor):
+            new = value.detach().astype(np.float64).reshape(())
+            self._lr._assign(node_of(new) if MODE.get().trace else leaf(np.array(new.numpy())))
+        else:
+            number = checked("lr", value)
+            literal = ops.SCALAR(value=number, dtype=self._lr._node.type.dtype)
+            self._lr._assign(literal if MODE.get().trace else leaf(np.array(number)))
+
+    # --- the step --------------------------------------------------------------------------------
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient. All new values are computed together, and
+        with them the losses that `backward` was called on; if that fails, nothing has changed."""
+        token = LOC.set(user_loc())
+        try:
+            changes: Changes = []
+            for k, p in enumerate(self.params):
+                g = p.grad
+                if g is not None:
+                    node = node_of(p)
+                    changes += self._update(k, p, node, cast(node_of(g), node.type.dtype))
+        finally:
+            LOC.reset(token)
+        if MODE.get().trace is not None:
+            for tensor, node in changes:
+                tensor._assign(node)
+            return
+        losses = [t for t in PENDING if t._trace is None]
+        arrays = evaluate([node for _, node in changes] + [t._node for t in losses])
+        for (tensor, _), array in zip(changes, arrays, strict=False):
+            tensor._assign(leaf(array))
+        settle(losses)
+        PENDING.clear()
+
+    def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
+        """The changes for parameter number k, of value `value` and gradient `g`."""
+        raise NotImplementedError
+
+    def _rate(self, like: Node) -> Node:
+        return ops.fill(cast(node_of(self._lr), like.type.dtype), like.shape)
+
+    def _zeros(self) -> list[Tensor]:
+        """State of zeros, one tensor for each parameter."""
+        return [Tensor(np.zeros(p.shape, p.dtype)) for p in self.params]
+
+    def _counts(self) -> list[Tensor]:
+        """A count for each parameter, from 0."""
+        return [Tensor(np.zeros((), np.float64)) for _ in self.params]
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Hyperparameters, and under "state" a list of tensors for each kind of state."""
+        state = {name: [t.detach() for t in tensors] for name, tensors in self.state.items()}
+        return {**{name: getattr(self, name) for name in self.hyper}, "state": state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave. KeyError or ValueError where it does not fit; then
+        nothing has changed."""
+        wanted = {*self.hyper, "state"}
+        if set(state) != wanted or set(state["state"]) != set(self.state):
+            raise KeyError(
+                here(
+                    f"load_state_dict of {type(self).__name__}: expected the keys {sorted(wanted)} with "
+                    f"state {sorted(self.state)}, got {sorted(state)} with {sorted(state.get('state', ()))}"
+                )
+            )
+        changes: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
+        for name, tensors in self.state.items():
+            given = [np.asarray(t) for t in state["state"][name]]
+            shapes, own = [a.shape for a in given], [t.shape for t in tensors]
+            if shapes != own:
+                raise ValueError(here(f"load_state_dict: {name} has shapes {shapes}, expected {own}"))
+            changes += [(t, a.astype(t.dtype)) for t, a in zip(tensors, given, strict=True)]
+        for tensor, array in changes:
+            tensor._assign(leaf(array))
+        for name in self.hyper:
+            setattr(self, name, state[name])
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)}" for name in self.hyper)
+        return f"{type(self).__name__}({shown}, {len(self.params)} parameters)"
+
+
+def checked(name: str, value: Any) -> float:
+    """A finite number, at least 0."""
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(here(f"{name} must be a finite number, at least 0, not {value}"))
+    return number
+
+
+def times(number: float, x: Node) -> Node:
+    """The user's number times x."""
+    return ops.MUL(ops.fill(scalar(number, x.type.dtype), x.shape), x)

@@ -1,0 +1,153 @@
+"""Every record of the registry: compiled code against NumPy, on special values and every vector tail."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lucid.compiler import ops
+from lucid.compiler.ops import REGISTRY, Op, Sample
+from lucid.compiler.types import DTYPES, DType, b1
+from tests.native import Array, build, run
+
+FLOATS = ("f16", "f32", "f64")
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, 3.0, 7.0, 1e-3, np.inf, -np.inf, np.nan, -np.nan]
+
+
+def dtypes(op: Op) -> list[DType]:
+    return [d for d in DTYPES.values() if d.kind in op.kinds]
+
+
+def special(dtype: DType) -> Array:
+    with np.errstate(all="ignore"):
+        if dtype.is_float:
+            info = np.finfo(dtype.np)
+            edges = [info.max, -info.max, info.tiny, -info.tiny, info.smallest_subnormal]
+            return np.array([*SPECIAL, *edges, 88.0, -88.0, 1.5, 10.0], dtype.np)
+        if dtype is b1:
+            return np.array([False, True])
+        info_ = np.iinfo(dtype.np)
+        return np.array([0, 1, 2, 3, 7, 100, info_.max, info_.min, info_.max - 1], dtype.np)
+
+
+def ulps(got: Array, want: Array) -> float:
+    """Distance in units in the last place; inf where one is special and the other is not."""
+    exact = want.astype(np.float64)
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    with np.errstate(all="ignore"):
+        unit = np.spacing(np.abs(want)).astype(np.float64)
+        away = np.abs(got.astype(np.float64) - exact) / unit
+    away = np.where(same, 0.0, np.where(np.isfinite(away), away, np.inf))
+    return float(np.max(away, initial=0.0))
+
+
+def check(op: Op, got: Array, want: Array) -> None:
+    assert got.dtype == want.dtype
+    assert got.shape == want.shape
+    if op.exact or got.dtype.kind != "f":
+        np.testing.assert_array_equal(got, want)
+        if got.dtype.kind == "f":
+            real = ~np.isnan(want)
+            np.testing.assert_array_equal(np.signbit(got[real]), np.signbit(want[real]))
+    elif op.ulp:
+        assert ulps(got, want) <= op.ulp + 1  # NumPy itself is up to one unit off
+    else:
+        eps = float(np.finfo(got.dtype).eps)
+        np.testing.assert_allclose(got, want, rtol=32 * eps, atol=32 * eps)
+
+
+ELEMENTWISE = [op for op in REGISTRY.values() if op.kind == "elementwise"]
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
+def test_special_values(op: Op) -> None:
+    """All pairs of special values."""
+    for dtype in dtypes(op):
+        arity = len(op.samples[0].shapes)
+        values = special(dtype)
+        if op is ops.WHERE:
+            flags = np.resize([True, False], values.size)
+            arrays = [flags, values, values[::-1].copy()]
+        elif arity == 2:
+            arrays = [g.ravel().copy() for g in np.meshgrid(values, values)]
+        else:
+            arrays = [values]
+        targets = list(DTYPES.values()) if op is ops.CAST else [None]
+        for target in targets:
+            attrs: dict[str, Any] = {} if target is None else {"dtype": target}
+            if target is not None and dtype.is_float and not target.is_float and target is not b1:
+                limit = 100.0  # beyond the target's range, and for NaN, C leaves it undefined
+                arrays = [np.abs(values[np.abs(values) <= limit])]
+            elif target is not None:
+                arrays = [values]
+            graph = build(lambda *x, a=attrs: op(*x, **a), arrays)
+            assert op.evaluate is not None
+            check(op, run(graph, arrays)[0], op.evaluate(attrs, *arrays))
+
+
+def sample_arrays(op: Op, sample: Sample, dtype: DType, seed: int) -> list[Array]:
+    rng = np.random.default_rng(seed)
+    low, high = op.domain
+    arrays = []
+    for n, shape in enumerate(sample.shapes):
+        if op is ops.WHERE and n == 0:
+            arrays.append(rng.random(shape) < 0.5)
+            continue
+        values = rng.uniform(low, high, shape)
+        if dtype.kind in "bu":
+            values = np.abs(values)
+        arrays.append(np.asarray(np.asarray(values).astype(dtype.np)))
+    return arrays
+
+
+CASES = [
+    (op, sample, dtype)
+    for op in REGISTRY.values()
+    if op.kind != "leaf"
+    for sample in op.samples
+    for dtype in dtypes(op)
+    if dtype.name in (*FLOATS, "i32", "u8", "b1", "i64")
+]
+
+
+@pytest.mark.parametrize(
+    ("op", "sample", "dtype"), CASES,
+    ids=[f"{o.name}-{d}-{n}" for n, (o, _, d) in enumerate(CASES)],
+)  # fmt: skip
+def test_samples(op: Op, sample: Sample, dtype: DType) -> None:
+    arrays = sample_arrays(op, sample, dtype, zlib.crc32(op.name.encode()))
+    graph = build(lambda *x: op(*x, **sample.attrs), arrays)
+    assert op.evaluate is not None
+    check(op, run(graph, arrays)[0], op.evaluate(sample.attrs, *arrays))
+
+
+LENGTHS = [*range(0, 70), 127, 128, 129, 255, 16383, 16384, 16385, 40000]
+
+
+@pytest.mark.parametrize("name", ["f16", "f32", "f64", "i32", "u8"])
+def test_every_tail(name: str) -> None:
+    """A map, a sum, and an extreme in one kernel, at every length around vectors and blocks."""
+    dtype = DTYPES[name]
+    rng = np.random.default_rng(7)
+    for n in LENGTHS:
+        x = (rng.uniform(0, 3, n)).astype(dtype.np)
+        y = (rng.uniform(0, 3, n)).astype(dtype.np)
+        graph = build(lambda a, b: (ops.MUL(a, b), ops.SUM(ops.SUB(a, b), axes=(0,))), [x, y])
+        product, total = run(graph, [x, y])
+        np.testing.assert_array_equal(product, x * y)
+        want = np.sum(x - y, dtype=np.float32 if name == "f16" else dtype.np).astype(dtype.np)
+        tolerance = 0 if dtype.kind in "iu" else 64 * float(np.finfo(dtype.np).eps)
+        np.testing.assert_allclose(total, want, rtol=tolerance, atol=tolerance * 3 * n**0.5)
+
+
+def test_records_are_complete() -> None:
+    for op in REGISTRY.values():
+        if op.kind == "leaf":
+            continue
+        assert op.evaluate is not None, op.name
+        assert op.lower is not None, op.name
+        assert op.samples, op.name
+        assert op.exact or op.ulp or op.kind in ("reduce", "contract"), op.name
