@@ -10,7 +10,8 @@ from .graph import Graph, Node
 from .interpret import interpret_graph, interpret_kernel
 from .interpret_loop import interpret_func
 from .kernel import Array, arrays
-from .lower import lower, part_name, slots, stride_name, totals
+from .lower import part_name, slots, stride_name, totals
+from .lowering import lower
 from .plan import grid
 from .program import Call, Operand, Program
 from .schedule import schedule

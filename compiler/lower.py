@@ -82,7 +82,7 @@ def identity(op: str, dtype: DType) -> float | int | bool:
 
 
 @dataclass(slots=True)
-class _Level:
+class Level:
     """Values known at one level of the loops, and the axes that are fixed there."""
 
     axes: frozenset[str]
@@ -90,7 +90,9 @@ class _Level:
     lets: dict[str, Operand] = field(default_factory=dict)
 
 
-class _Lowering:
+class Lowering:
+    """State of lowering one kernel; the functions of all modes share it."""
+
     def __init__(self, kernel: k.Kernel, schedule: Schedule) -> None:
         self.kernel = kernel
         self.schedule = schedule
@@ -98,7 +100,7 @@ class _Lowering:
         self.arrays = k.arrays(kernel)
         self.scalars = k.scalars(kernel)
         self.outer = frozenset(a.name for a in kernel.outer)
-        self.levels: list[_Level] = [_Level(frozenset())]
+        self.levels: list[Level] = [Level(frozenset())]
         self.at: dict[str, Operand] = {}  # current value of each open axis; the base of a vector
         self.vector: str | None = None
         self.mask: Operand | None = None
@@ -200,7 +202,7 @@ class _Lowering:
         result: Operand = REGISTRY[expr.op].lower(b, args, expr.dtype)
         return result
 
-    def hoist(self, stage: k.Stage, level: _Level) -> None:
+    def hoist(self, stage: k.Stage, level: Level) -> None:
         """Compute now what the stage needs and what this level already knows, vectors of it too."""
         wide = self.schedule.width
 
@@ -304,21 +306,21 @@ class _Lowering:
 
     # -- loops
 
-    def run(self) -> list[Func]:
+    def run(self, body: Callable[[], None]) -> list[Func]:
         table = slots(self.kernel)
-        (self.flat if self.schedule.mode == "flat" else self.row_blocks)()
+        body()
         main = Func(self.kernel.name, table, self.b.done())
         if not totals(self.kernel) and not self.kernel.final:
             return [main]
         self.b = Builder()
-        self.levels = [_Level(frozenset())]
+        self.levels = [Level(frozenset())]
         self.at, self.vector, self.mask, self.rows, self.lets = {}, None, None, {}, {}
         self.dependence = {}
         self.finish()
         return [main, Func(f"{self.kernel.name}.finish", table, self.b.done())]
 
-    def open(self, axes: frozenset[str]) -> _Level:
-        self.levels.append(_Level(axes))
+    def open(self, axes: frozenset[str]) -> Level:
+        self.levels.append(Level(axes))
         return self.levels[-1]
 
     def vectors(
@@ -663,8 +665,3 @@ class _Lowering:
             with b.loop(Imm(0, i64), self.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
                 add(lane.var, b.op("add", lane.var, Imm(half, i64)))
             half //= 2
-
-
-def lower(kernel: k.Kernel, schedule: Schedule) -> list[Func]:
-    """The function over blocks, and the one that finishes, if the kernel has totals."""
-    return _Lowering(kernel, schedule).run()

@@ -16,7 +16,7 @@ from .fuse import fuse
 from .graph import Graph, Node
 from .kernel import Kernel
 from .loop import Func
-from .lower import lower
+from .lowering import lower
 from .plan import make_plan
 from .program import Program
 from .schedule import Schedule, schedule

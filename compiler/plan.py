@@ -14,7 +14,7 @@ from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
 from .lower import part_name, slots, stride_name, totals
 from .program import Call, Operand, Program
-from .schedule import BLOCK, Schedule, row_block
+from .schedule import BLOCK, PRODUCT_ROWS, Schedule, product, row_block
 
 ALIGN = 64
 
@@ -32,6 +32,12 @@ def _inner_size(call: Call) -> int:
 
 def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     """Points of the outer axes in a block, and the number of blocks."""
+    if schedule.mode == "product":
+        shape = product(call.kernel)
+        assert shape is not None
+        table = {a.name: _extent(call, a.extent) for a in call.kernel.outer}
+        rows = prod(table[x] for x in shape.rows)
+        return PRODUCT_ROWS, prod(table[x] for x in shape.batch) * -(-rows // PRODUCT_ROWS)
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
     block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call))
     return block, -(-points // block)

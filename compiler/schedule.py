@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .kernel import Kernel, Reduce, arrays, expr_dtype, operands, walk
+from .kernel import Call, Expr, Kernel, Load, Reduce, arrays, expr_dtype, operands, walk
 from .types import DType
 
 # Lanes of a reduction, by bytes of the accumulator: lane l sums elements l, l + L, ... of a block.
@@ -20,15 +20,23 @@ ROW_ELEMENTS = 16_384
 ROWS = 512
 
 
+# A matrix product: rows of a block, and how much of the summed axis a packed panel holds. Sums run
+# along that axis in order, each step one fma, so neither decides the result.
+PRODUCT_ROWS = 64
+PRODUCT_DEPTH = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
-    vectors along the last inner axis). `width`: lanes of a vector. `step`: elements a turn of the
-    vector loop takes."""
+    vectors along the last inner axis), "product" (tiles of rows x vectors along the last outer
+    axis). `width`: lanes of a vector. `step`: elements a turn of the vector loop takes. `tile`:
+    rows and vectors of a product's register tile."""
 
     mode: str
     width: int
     step: int
+    tile: tuple[int, int] = (1, 1)
 
 
 def lanes(dtype: DType) -> int:
@@ -53,10 +61,63 @@ def _dtypes(kernel: Kernel) -> set[DType]:
     return found
 
 
+def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
+    """Axes that an operand of a product varies with; None if it is more than loads and ops."""
+    found: set[str] = set()
+    for e in walk(expr):
+        if isinstance(e, Load):
+            if e.guards:
+                return None
+            found.update(ix.axis for ix in e.index)
+        elif not isinstance(e, Call):
+            return None
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A kernel that is a matrix product with an epilogue. For each batch: rows x columns."""
+
+    reduce: Reduce
+    left: int  # which operand varies with the rows; the other varies with the columns
+    depth: str  # the summed axis
+    column: str  # the last outer axis
+    rows: tuple[str, ...]
+    batch: tuple[str, ...]
+
+
+def product(kernel: Kernel) -> Product | None:
+    """`kernel` as a matrix product, if it is one."""
+    if len(kernel.outer) < 2 or kernel.final or len(kernel.stages[0].axes) != 1:
+        return None
+    first, *rest = kernel.stages
+    if len(first.body) != 1 or any(s.axes for s in rest):
+        return None
+    (reduce,) = first.body
+    if not isinstance(reduce, Reduce) or reduce.op != "dot" or reduce.scope != "row":
+        return None
+    if any(isinstance(s, Reduce) for stage in rest for s in stage.body):
+        return None
+    column, sides = kernel.outer[-1].name, [_axes(kernel, arg) for arg in reduce.args]
+    if None in sides:
+        return None
+    left = 0 if column not in (sides[0] or ()) else 1
+    a, b = sides[left] or frozenset(), sides[1 - left] or frozenset()
+    outer = [axis.name for axis in kernel.outer[:-1]]
+    rows = tuple(x for x in outer if x not in b)
+    batch = tuple(x for x in outer if x in b)
+    if column in a or column not in b or not rows:
+        return None
+    return Product(reduce, left, first.axes[0].name, column, rows, batch)
+
+
 def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     """The layout of `kernel` for vectors of `vector_bytes`."""
     widest = max((d.size for d in _dtypes(kernel)), default=4)
     width = max(2, vector_bytes // max(4, widest))
+    if product(kernel) is not None:
+        # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 4 x 2
+        return Schedule("product", width, width, (4 if vector_bytes == 32 else 12, 2))
     reduces = [
         lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)
     ]
@@ -64,6 +125,3 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     flat = len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages)
     return Schedule("flat" if flat else "rows", width, max(step, width))
-
-
-

@@ -74,6 +74,7 @@ class _Parser:
         c.expect_word("kernel")
         name = c.name("the name of the kernel").text
         params = self.several("(", ")", self.param)
+        c.skip_lines()
         c.expect("->")
         start = c.token
         outputs: list[Array] = []

@@ -5,16 +5,18 @@
     tanh(x)  = (T + t) / (1 + T t)       x = k ln2/2 + r, t = tanh(r), T = (2**k - 1) / (2**k + 1)
     power    = e**(y log|x|)             with the logarithm to twice the precision, and a sign
 
-There are no tables, no branches and no library calls, so the code inlines and vectorises; every step is
-an IEEE operation (`fma` where it is written), so the result is the same on every target, in every lane.
+There are no tables, no branches and no library calls, so the code inlines and vectorises; every
+step is an IEEE operation (`fma` where it is written), so the result is the same on every target and
+in every lane.
 
-float32 and float64 are computed as such (power of float32 inside float64), float16 in float32. The whole
-range is covered: overflow to inf, denormal results rounded once, denormal operands, signed zeros, NaN.
-The error bounds stand in the op registry and are checked by tests/compiler/test_transcendental.py.
+float32 and float64 are computed as such (power of float32 inside float64), float16 in float32. The
+whole range is covered: overflow to inf, denormal results rounded once, denormal operands, signed
+zeros, NaN. The error bounds stand in the op registry; tests/compiler/test_transcendental.py checks
+them.
 
-The polynomials are minimax in relative error of the function (Remez exchange in 250 bits); the coefficients
-are rounded one by one from the lowest, the others being fitted again each time. Each comment states the
-interval and the largest relative error of the rounded polynomial.
+The polynomials are minimax in relative error of the function (Remez exchange in 250 bits). Their
+coefficients were rounded one by one from the lowest, the others being fitted again each time. The
+comments state the interval and the largest relative error of the rounded polynomial.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def _hex(text: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """A float format and the constants of its approximations. Coefficients: from the lowest power."""
+    """A float format and the constants of its approximations; lowest coefficients first."""
 
     dtype: DType
     ints: DType  # the bits as an unsigned integer
@@ -109,10 +111,6 @@ _F64 = _Format(
 )
 _FORMATS = {f32: _F32, f64: _F64}
 
-# ln2 in 40 bits, so that its product with an exponent is exact, and the rest
-_LN2_HIGH = float.fromhex("0x1.62e42fefa2000p-1")
-_LN2_LOW = float.fromhex("0x1.9ef35793c7673p-41")
-
 # log2(m) / s in powers of z = s**2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt(2): 2**-37.8
 _LOG2 = _hex(
     "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2"
@@ -147,9 +145,9 @@ def _through_f32(
 # --- steps that several functions share ----------------------------------------------------------
 
 
-def _horner(b: Builder, x: Operand, coefficients: tuple[float, ...], start: int = 0) -> Value:
+def _horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Value:
     """The polynomial, one fma a coefficient."""
-    *rest, last = coefficients[start:]
+    *rest, last = coefficients
     total: Operand = b.imm(last, x)
     for c in reversed(rest):
         total = b.op("fma", total, x, b.imm(c, x))
@@ -197,19 +195,21 @@ def _times_power(b: Builder, p: Operand, shifted: Operand, form: _Format) -> Val
     return b.op("mul", scaled, _as_float(b, second, form))
 
 
-def _exp_sum(b: Builder, x: Operand, rest: Operand | None, form: _Format) -> Value:
-    """e**(x + rest) for x inside of exp_range, or NaN; |rest| is far below 1."""
+def _exp_steps(b: Builder, x: Operand, form: _Format) -> tuple[Value, Value, Value]:
+    """(r, k, shifted): x = k ln2 + r - k ln2_rest, and what _times_power needs to know of k."""
     shifter = b.imm(form.shifter + 2 * form.bias, x)
     shifted = b.op("fma", x, b.imm(1 / math.log(2), x), shifter)
     k = b.op("sub", shifted, shifter)
-    r = b.op("fma", k, b.imm(-form.ln2, x), x)  # exact: a multiple of ulp(ln2) or ulp(x)
-    small = b.imm(-form.ln2_rest, x)
-    if rest is None:
-        r = b.op("fma", k, small, r)
-    else:
-        r = b.op("add", r, b.op("fma", k, small, rest))
-    p = _horner(b, r, (1.0, 1.0, *form.exp))
-    return _times_power(b, p, shifted, form)
+    # exact: a multiple of the last bit of x or of ln2, and not above half of ln2
+    return b.op("fma", k, b.imm(-form.ln2, x), x), k, shifted
+
+
+def _add_multiple(b: Builder, k: Operand, f: Operand, form: _Format) -> tuple[Value, Value]:
+    """k ln2 + f, with ln2 as rounded to the format, and what rounding the sum loses."""
+    ln2 = b.imm(form.ln2, f)
+    total = b.op("fma", k, ln2, f)
+    # k ln2 - total is exact: it is about -f
+    return total, b.op("add", b.op("fma", k, ln2, b.op("neg", total)), f)
 
 
 def _split(b: Builder, x: Operand, form: _Format, denormals: bool) -> tuple[Value, Value]:
@@ -243,7 +243,9 @@ def _split(b: Builder, x: Operand, form: _Format, denormals: bool) -> tuple[Valu
 def exp(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
     (x,) = args
-    return _exp_sum(b, _clamp(b, x, *form.exp_range), None, form)
+    r, k, shifted = _exp_steps(b, _clamp(b, x, *form.exp_range), form)
+    r = b.op("fma", k, b.imm(-form.ln2_rest, x), r)
+    return _times_power(b, _horner(b, r, (1.0, 1.0, *form.exp)), shifted, form)
 
 
 @_through_f32
@@ -251,10 +253,7 @@ def log(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
     (x,) = args
     f, k = _split(b, x, form, denormals=True)
-    ln2 = b.imm(form.ln2, x)
-    # k ln2 + f and what its rounding loses: k ln2 - sum is exact, for it is about -f
-    total = b.op("fma", k, ln2, f)
-    rest = b.op("add", b.op("fma", k, ln2, b.op("neg", total)), f)
+    total, rest = _add_multiple(b, k, f, form)
     if form.dtype == f32:
         rest = b.op("fma", b.op("mul", f, f), _horner(b, f, form.log), rest)
     else:
@@ -286,18 +285,19 @@ def tanh(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     shifted = b.op("fma", a, b.imm(2 / math.log(2), x), shifter)
     k = b.op("sub", shifted, shifter)
     r = b.op("fma", k, b.imm(-form.ln2 / 2, x), a)
+    if form.dtype == f64:  # the rest of ln2 is a third of the last place here, in float32 a tenth
+        r = b.op("fma", k, b.imm(-form.ln2_rest / 2, x), r)
     z = b.op("mul", r, r)
     t = b.op("fma", b.op("mul", z, r), _horner(b, z, form.tanh), r)
     bits = _as_bits(b, shifted, form)
     scale = _as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
-    # Both sides of the quotient times 1 for k = 0, 5/4 for k = 1, then 13/8: as they are, both lie
-    # about 2**k where the result is just below 1, and rounding costs most above a power of two.
-    factor = b.op("fma", scale, b.imm(0.25, x), b.imm(0.75, x))
-    most = b.imm(1.625, x)
-    factor = b.op("select", b.op("gt", factor, most), most, factor)
-    less = b.op("fma", scale, factor, b.op("neg", factor))
-    more = b.op("fma", scale, factor, factor)
-    result = b.op("div", b.op("fma", t, more, less), b.op("fma", t, less, more))
+    one = b.imm(1.0, x)
+    less, more = b.op("sub", scale, one), b.op("add", scale, one)
+    # The divisor t less + more is made from the dividend, so that it shares its rounding error:
+    # that counts 1 - tanh(x) times then.
+    top = b.op("fma", t, more, less)
+    bottom = b.op("fma", b.op("sub", one, t), b.imm(2.0, x), top)
+    result = b.op("div", top, bottom)
     return _with_sign(b, result, _sign(b, x, form), form)
 
 
@@ -347,7 +347,16 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     # outside of the range of exp, `rest` may be large and means nothing
     inside = b.op("lt", b.op("abs", w), b.imm(-_F64.exp_range[0], w))
     rest = b.op("select", inside, rest, b.imm(0.0, w))
-    return _exp_sum(b, _clamp(b, w, *_F64.exp_range), rest, _F64)
+    r, k, shifted = _exp_steps(b, _clamp(b, w, *_F64.exp_range), _F64)
+    rest = b.op("fma", k, b.imm(-_F64.ln2_rest, w), rest)
+    # e**(r + rest) = 1 + r + r r g(r) + (1 + r) rest; what rounding 1 + r loses counts too. Thus
+    # only the last sum rounds, and a result that is a float64 comes out exact: x**1, 3**5.
+    one = b.imm(1.0, w)
+    linear = b.op("add", one, r)
+    lost = b.op("sub", r, b.op("sub", linear, one))
+    small = b.op("fma", rest, linear, lost)
+    small = b.op("fma", b.op("mul", r, r), _horner(b, r, _F64.exp), small)
+    return _times_power(b, b.op("add", linear, small), shifted, _F64)
 
 
 def _at_ends(b: Builder, x: Operand, log: Operand) -> Value:
@@ -394,16 +403,9 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     term_rest = b.op("fma", cube, c, minus(term))
     term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, term_rest))
 
-    # k ln2 + 2 s + term; k ln2_high is exact, and larger than 2 s unless k is 0
-    base = b.op("mul", k, b.imm(_LN2_HIGH, k))
-    twice = b.op("add", s, s)
-    sum1 = b.op("add", base, twice)
-    rest = b.op("sub", twice, b.op("sub", sum1, base))
-    rest = b.op("fma", k, b.imm(_LN2_LOW, k), rest)
+    total, rest = _add_multiple(b, k, b.op("add", s, s), _F64)
+    rest = b.op("fma", k, b.imm(_F64.ln2_rest, k), rest)
     rest = b.op("fma", two, s_rest, rest)
     rest = b.op("add", rest, term_rest)
-    sum2 = b.op("add", sum1, term)
-    rest = b.op("add", rest, b.op("sub", term, b.op("sub", sum2, sum1)))
-    # once more, so that the second part is below half a unit of the first
-    high = b.op("add", sum2, rest)
-    return high, b.op("sub", rest, b.op("sub", high, sum2))
+    result = b.op("add", total, term)
+    return result, b.op("add", rest, b.op("sub", term, b.op("sub", result, total)))

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DType:
-    """One element type. `kind` is 'b' (bool), 'i', 'u' or 'f'; `llvm` is its type in memory."""
+    """One element type. `kind` is 'b' (bool), 'i', 'u' or 'f'; `llvm` is its type in memory.
+
+    There is one object for each type: they compare and hash by identity, which is quick.
+    """
 
     name: str
     kind: str
@@ -36,6 +39,9 @@ class DType:
 
     def __repr__(self) -> str:
         return f"lucid.{self.numpy}"
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return from_numpy, (self.numpy,)
 
 
 b1 = DType("b1", "b", 8, "bool", "i8")

@@ -1,8 +1,8 @@
 """lucid compiles tensor programs to native kernels, forward and backward.
 
-    import lucid
+import lucid
 
-    step = lucid.compile(training_step)
+step = lucid.compile(training_step)
 """
 
 from __future__ import annotations

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from .trace import Trace
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Mode(NamedTuple):
@@ -34,17 +32,13 @@ class no_grad(contextlib.ContextDecorator):  # noqa: N801  # a function by use, 
     """
 
     _grad = False
-
-    @overload
-    def __new__(cls) -> no_grad: ...
-    @overload
-    def __new__(cls, function: F) -> F: ...
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        self = super().__new__(cls)
-        self._tokens: list[Token[Mode]] = []
-        return self if function is None else self(function)
-
     _tokens: list[Token[Mode]]
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """Without parentheses, `@no_grad` gets the function here."""
+        self = super().__new__(cls)
+        self._tokens = []
+        return self if function is None else self(function)
 
     def _recreate_cm(self) -> no_grad:
         return type(self)()  # each call of a decorated function has tokens of its own

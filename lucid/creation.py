@@ -37,7 +37,9 @@ def from_numpy(array: Array, requires_grad: bool = False) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(here(f"from_numpy: expected an array, got {type(array).__name__}"))
     if not array.dtype.isnative:
-        raise TypeError(here(f"from_numpy: byte order of {array.dtype} is foreign; use lucid.tensor"))
+        raise TypeError(
+            here(f"from_numpy: byte order of {array.dtype} is foreign; use lucid.tensor")
+        )
     trace = MODE.get().trace
     try:
         node = leaf(array) if trace is None else trace.capture_array(array)
@@ -102,7 +104,9 @@ def full(
 
 
 def _default(value: object) -> type:
-    return np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
+    return (
+        np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
+    )
 
 
 def zeros_like(x: Tensor, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
@@ -125,7 +129,7 @@ def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
     loc = user_loc()
     token = LOC.set(loc)
     try:
-        array = np.ascontiguousarray(array, None if dtype is None else dtype_of(dtype).np)
+        array = np.asarray(array, None if dtype is None else dtype_of(dtype).np, order="C")
         node = leaf(array) if trace is None else trace.capture_array(array)
     except TypeError as error:
         raise located(error, loc) from None
@@ -134,7 +138,9 @@ def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
     return _maybe_leaf(Tensor._of(node, False, trace), requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False
+) -> Tensor:
     """Ones on the diagonal of an n × m matrix (m = n if left out)."""
     return _made(np.eye(n, m), dtype or np.float32, requires_grad)
 

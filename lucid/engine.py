@@ -1,7 +1,12 @@
-"""Values of nodes: the table of data, and evaluation."""
+"""Values of nodes: the table of data, and evaluation through the compiler.
+
+Work is keyed by structure: the same operations on the same shapes and dtypes, whoever built them, are planned once.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,12 +15,20 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Node
-from lucid.compiler.types import from_numpy
+from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
+from lucid.compiler.types import DType, from_numpy
+from lucid.runtime import execute
+from lucid.runtime.host import host
+from lucid.runtime.load import assembly
 
 Array = np.ndarray[Any, Any]
 
 # The value of every input node, and of every node that was evaluated.
 DATA: WeakKeyDictionary[Node, Array] = WeakKeyDictionary()
+
+# Structures whose plan is kept; the least recently used goes first.
+PLANS = 1024
+_plans: OrderedDict[object, Executable] = OrderedDict()
 
 
 def leaf(array: Array) -> Node:
@@ -28,59 +41,114 @@ def leaf(array: Array) -> Node:
 
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
     """The values of `nodes`, computed from the nearest nodes with data. They become data in turn."""
-    values: dict[Node, Array] = {}
-    for node in _pending(nodes):
-        values[node] = _run(node, values)
-    for node in nodes:
-        if node not in DATA:
-            DATA[node] = np.ascontiguousarray(values[node]).reshape(node.shape)
+    wanted = list(dict.fromkeys(n for n in nodes if n not in DATA))
+    if wanted:
+        order, leaves = _pending(wanted)
+        executable = _executable(order, leaves, wanted)
+        for node, array in zip(wanted, executable([DATA[n] for n in leaves]), strict=True):
+            DATA[node] = array
     return [DATA[node] for node in nodes]
 
 
-def _pending(nodes: Sequence[Node]) -> list[Node]:
-    """All that must be computed, operands first."""
+def _pending(wanted: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+    """All that must be computed, operands first; and the nodes with data that it starts from."""
     order: list[Node] = []
+    leaves: dict[Node, None] = {}
     done: set[Node] = set()
-    stack = [(n, False) for n in nodes]
+    stack = [(n, False) for n in reversed(wanted)]
     while stack:
         node, expanded = stack.pop()
         if expanded:
             order.append(node)
-        elif node not in done and node not in DATA:
+        elif node not in done:
             done.add(node)
+            if node in DATA:
+                leaves[node] = None
+                continue
             stack.append((node, True))
-            stack.extend((n, False) for n in node.inputs)
-    return order
+            stack.extend((n, False) for n in reversed(node.inputs))
+    return order, list(leaves)
 
 
-def _run(node: Node, values: dict[Node, Array]) -> Array:
-    assert node.op.evaluate is not None, f"an input without a value: {node}"
-    args = [values[n] if n in values else DATA[n] for n in node.inputs]
-    return np.asarray(node.op.evaluate(node.attrs, *args))
+def _executable(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Executable:
+    number = {node: k for k, node in enumerate(leaves)}
+    parts: list[object] = [(n.type.dtype, n.type.shape) for n in leaves]
+    for node in order:
+        number[node] = len(number)
+        parts.append(
+            (node.op.name, *[number[n] for n in node.inputs], *map(_hashable, node.attrs.values()))
+        )
+    key = (tuple(parts), tuple(number[n] for n in wanted))
+    found = _plans.get(key)
+    if found is None:
+        found = _plans[key] = build(_closed(order, leaves, wanted))
+        if len(_plans) > PLANS:
+            _plans.popitem(last=False)
+    else:
+        _plans.move_to_end(key)
+    return found
+
+
+def _hashable(value: object) -> object:
+    """An attribute as part of a key: 0.0 and -0.0, 1 and True, NaN and itself are told apart."""
+    return value if type(value) in _PLAIN else repr(value)
+
+
+_PLAIN = {tuple, str, DType}
+
+
+def _closed(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Graph:
+    """The pending nodes as a graph of their own, over inputs without data."""
+    new = {
+        n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)
+    }
+    inputs = tuple(new.values())
+    for node in order:
+        new[node] = Node(node.op, tuple(new[n] for n in node.inputs), node.attrs, node.loc)
+    return Graph("lazy", inputs, tuple(new[n] for n in wanted))
 
 
 class Executable:
-    """A graph, ready to run: call it with one array per graph input, get one per output."""
+    """A graph, compiled: call it with one array per graph input, get one per output."""
 
     def __init__(self, graph: Graph, aliases: Sequence[int], threads: int | None) -> None:
-        self.graph = graph
-        self.aliases = tuple(aliases)
+        self.compiled: Compiled = compile_graph(graph, host(), aliases)
         self.threads = threads
-        self._order = _closed(graph)
+        self._run = execute.Executable(self.compiled.plan)
+        self._aliases = self.compiled.plan.aliases
+        self._shapes = [n.type.shape for n in graph.outputs]
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        values = dict(zip(self.graph.inputs, arrays, strict=True))
-        for node in self._order:
-            values[node] = _run(node, values)
-        return [np.array(values[n], order="C") for n in self.graph.outputs]
+    def __call__(self, arrays: Sequence[Array], reuse: Sequence[bool] = ()) -> list[Array]:
+        """`reuse[j]`: nobody but the caller will ever look at `arrays[j]` again, so an output that
+        may take over its memory does."""
+        out = [
+            arrays[j] if 0 <= j < len(reuse) and reuse[j] and arrays[j].flags.writeable else None
+            for j in self._aliases
+        ]
+        results = self._run(arrays, out, self.threads)
+        return [
+            _as_given(arrays[-1 - pick], shape) if pick < 0 else results[pick].reshape(shape)
+            for pick, shape in zip(self.compiled.picks, self._shapes, strict=True)
+        ]
+
+    def ir(self, stage: str) -> str:
+        """One stage as text: graph, simplified, kernel, loop, llvm or asm."""
+        if stage == "asm":
+            unique = {code.key: code for code in self.compiled.codes}
+            return "\n".join(assembly(code) for code in unique.values())
+        return stage_text(self.compiled, stage, host())
 
 
-def _closed(graph: Graph) -> list[Node]:
-    from lucid.compiler.graph import toposort
-
-    return [n for n in toposort(graph.outputs) if n.op is not ops.INPUT]
+def _as_given(array: Array, shape: tuple[int, ...]) -> Array:
+    """An output that is an input: a copy, since the two may part ways."""
+    return np.array(array, order="C").reshape(shape)
 
 
 def build(graph: Graph, aliases: Sequence[int] = (), threads: int | None = None) -> Executable:
     """`aliases[k]` is the input whose memory output k may take over, or -1."""
     return Executable(graph, aliases, threads)
+
+
+def exclusive(array: Array, references: int) -> bool:
+    """Whether nothing but `references` known references holds `array`, and it owns its memory."""
+    return sys.getrefcount(array) <= references + 2  # the parameter, and getrefcount's own

@@ -50,7 +50,9 @@ def loop_dtypes(ufunc: np.ufunc, *keys: str | type) -> tuple[DType, ...]:
 @functools.cache
 def result_dtype(*keys: str | type) -> DType:
     """NumPy's `result_type`."""
-    return from_numpy(np.result_type(*(k(0) if isinstance(k, type) else _resolvable(k) for k in keys)))
+    return from_numpy(
+        np.result_type(*(k(0) if isinstance(k, type) else _resolvable(k) for k in keys))
+    )
 
 
 def float_dtype(*values: Value) -> DType:
@@ -62,7 +64,7 @@ def float_dtype(*values: Value) -> DType:
 @functools.cache
 def bounds(dtype: DType) -> tuple[int, int]:
     """The least and the greatest integer of an integer dtype."""
-    info = np.iinfo(dtype.np)
+    info = np.iinfo(dtype.numpy)
     return int(info.min), int(info.max)
 
 

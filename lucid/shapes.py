@@ -24,7 +24,9 @@ def normal_axis(axis: int, ndim: int) -> int:
     """`axis` counted from the front. NumPy's AxisError if there is no such axis."""
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(f"axis {axis} is out of bounds for a tensor of {ndim} dimensions")
+        raise np.exceptions.AxisError(
+            f"axis {axis} is out of bounds for a tensor of {ndim} dimensions"
+        )
     return axis % ndim
 
 
@@ -112,7 +114,7 @@ def index(x: Node, key: object) -> Node:
 
 def _plain_key(key: object) -> Key:
     if key is None or key is Ellipsis or isinstance(key, slice):
-        return key  # type: ignore[return-value]  # mypy does not narrow by `is Ellipsis`
+        return key
     if not isinstance(key, bool | np.bool_):
         try:
             return operator.index(key)  # type: ignore[arg-type]
@@ -145,7 +147,12 @@ def sum_(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bo
 
 
 def mean(
-    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
+    x: Node,
+    *,
+    axis: Axes = None,
+    dtype: DType | None = None,
+    keepdims: bool = False,
+    ddof: float = 0,
 ) -> Node:
     """Sum over count (less `ddof`), in float64 for integers, and inside in float32 for float16. Of no
     elements: NaN."""
@@ -160,7 +167,12 @@ def mean(
 
 
 def var(
-    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
+    x: Node,
+    *,
+    axis: Axes = None,
+    dtype: DType | None = None,
+    keepdims: bool = False,
+    ddof: float = 0,
 ) -> Node:
     """The mean squared distance from the mean."""
     result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)

@@ -1,9 +1,9 @@
 """Tensor: a lazy, immutable value. Every operation adds a node; reading a value computes it.
 
-    x = lucid.Tensor([1.0, 2.0], requires_grad=True)
-    loss = (x * x).sum()            # a graph of two nodes
-    loss.backward()                 # x.grad is a graph, too
-    print(loss, x.grad)             # compiled and run here
+x = lucid.Tensor([1.0, 2.0], requires_grad=True)
+loss = (x * x).sum()            # a graph of two nodes
+loss.backward()                 # x.grad is a graph, too
+print(loss, x.grad)             # compiled and run here
 """
 
 from __future__ import annotations
@@ -359,7 +359,9 @@ class Tensor:
         data = self._read("numpy.asarray()")
         if copy or (dtype is not None and np.dtype(dtype) != data.dtype):
             if copy is False:
-                raise ValueError(here(f"a {self.dtype} tensor cannot become {dtype} without a copy"))
+                raise ValueError(
+                    here(f"a {self.dtype} tensor cannot become {dtype} without a copy")
+                )
             return np.array(data, dtype=dtype)
         return self.numpy()
 
@@ -367,7 +369,9 @@ class Tensor:
         """The only element, as a Python number. ValueError if there are more."""
         data = self._read("item()")
         if data.size != 1:
-            raise ValueError(here(f"item(): a tensor of shape {self.shape} has {data.size} elements"))
+            raise ValueError(
+                here(f"item(): a tensor of shape {self.shape} has {data.size} elements")
+            )
         return data.item()
 
     def tolist(self) -> Any:
@@ -408,7 +412,9 @@ class Tensor:
     def __repr__(self) -> str:
         if self._trace is not None or MODE.get().trace is not None:
             return f"Tensor(<{self._node.type}, traced>)"
-        return f"Tensor({self._text()}, grad={'None' if self._grad is None else self._grad._text()})"
+        return (
+            f"Tensor({self._text()}, grad={'None' if self._grad is None else self._grad._text()})"
+        )
 
     def _text(self) -> str:
         data = self._read("repr()")
@@ -663,10 +669,10 @@ def settle(tensors: Sequence[Tensor]) -> None:
             tensor._node = leaf(data)
 
 
-def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:
-    if not (isinstance(a, _OPERANDS) and isinstance(b, _OPERANDS)):
-        return NotImplemented
-    return apply(build, a, b)
+def _infix(build: Callable[..., Node], a: Any, b: Any) -> Any:
+    if isinstance(a, _OPERANDS) and isinstance(b, _OPERANDS):
+        return apply(build, a, b)
+    return NotImplemented
 
 
 def _astype(x: Node, dtype: object) -> Node:
@@ -685,7 +691,13 @@ def _listed(values: tuple[Any, ...]) -> tuple[SupportsIndex, ...]:
 
 
 def _reduced(
-    build: Callable[..., Node], x: Tensor, axis: Axes, dim: Axes, keepdims: bool, out: None, **attrs: Any
+    build: Callable[..., Node],
+    x: Tensor,
+    axis: Axes,
+    dim: Axes,
+    keepdims: bool,
+    out: None,
+    **attrs: Any,
 ) -> Tensor:
     if axis is not None and dim is not None:
         raise TypeError(here("axis and dim are one argument under two names; give one of them"))

@@ -16,8 +16,8 @@ import contextlib
 import functools
 import hashlib
 import os
+import platform
 import stat
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -32,7 +32,8 @@ STALE_SECONDS = 3600
 WRITES_PER_SWEEP = 32
 
 _HEADER = len(MAGIC) + 64
-_PRIVATE = not sys.platform.startswith("win")  # owners and modes mean something
+_PRIVATE = os.name == "posix"  # owners and modes mean something
+_LINUX = platform.system() == "Linux"
 
 
 class DiskCache:
@@ -163,7 +164,7 @@ def default_folder() -> Path:
     override = os.environ.get("LUCID_CACHE_DIR")
     if override:
         return Path(override)
-    if sys.platform == "linux":  # what platformdirs says too, without the 10 ms of its import
+    if _LINUX:  # what platformdirs says too, without the 10 ms of its import
         home = os.environ.get("XDG_CACHE_HOME", "").strip()
         return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache")) / "lucid"
     import platformdirs

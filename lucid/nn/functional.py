@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def layer_norm(
 
 
 def as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (int(shape),) if hasattr(shape, "__index__") else tuple(shape)  # type: ignore[arg-type]
+    return tuple(shape) if isinstance(shape, Iterable) else (int(shape),)
 
 
 def _optional(x: Any) -> Tensor | None:
@@ -86,7 +87,12 @@ def _optional(x: Any) -> Tensor | None:
 
 
 def huber_loss(
-    input: Any, target: Any, delta: float = 1.0, reduction: str | None = "mean", *, weight: Any = None
+    input: Any,
+    target: Any,
+    delta: float = 1.0,
+    reduction: str | None = "mean",
+    *,
+    weight: Any = None,
 ) -> Tensor:
     """Huber's loss: d²/2 where |d| <= delta, else delta (|d| - delta/2), with d = input - target.
 

@@ -132,7 +132,9 @@ class Optimizer:
             given = [np.asarray(t) for t in state["state"][name]]
             shapes, own = [a.shape for a in given], [t.shape for t in tensors]
             if shapes != own:
-                raise ValueError(here(f"load_state_dict: {name} has shapes {shapes}, expected {own}"))
+                raise ValueError(
+                    here(f"load_state_dict: {name} has shapes {shapes}, expected {own}")
+                )
             changes += [(t, a.astype(t.dtype)) for t, a in zip(tensors, given, strict=True)]
         for tensor, array in changes:
             tensor._assign(leaf(array))

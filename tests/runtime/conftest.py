@@ -1,13 +1,11 @@
-"""Tests of the runtime: their helpers are importable, and the user's disk cache is not touched."""
+"""Tests of the runtime: the user's disk cache is not touched."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import shutil
-import sys
 import tempfile
-from pathlib import Path
 
 if "LUCID_CACHE_DIR" not in os.environ:
     _folder = tempfile.mkdtemp(prefix="lucid-tests-")
@@ -19,6 +17,3 @@ if "LUCID_CACHE_DIR" not in os.environ:
     def _clean() -> None:
         if os.getpid() == _owner:
             shutil.rmtree(_folder, ignore_errors=True)
-
-
-sys.path.insert(0, str(Path(__file__).parent))

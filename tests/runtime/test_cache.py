@@ -318,7 +318,7 @@ def test_the_stamp_changes_with_the_compiler(
 PROGRAM = """
 import sys
 sys.path[:0] = {path!r}
-from test_cache import kernel, run
+from tests.runtime.test_cache import kernel, run
 from lucid.runtime import load
 for k in range(3):
     assert run(kernel(100 + k)) == 100 + k

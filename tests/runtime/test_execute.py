@@ -8,12 +8,13 @@ import threading
 
 import numpy as np
 import pytest
-from handwritten import add_code, add_plan, sum_plan
 
 from lucid.compiler.artifact import Address, Buffer, Launch, Plan
 from lucid.compiler.types import f32
 from lucid.runtime import memory, pool
 from lucid.runtime.execute import Executable
+
+from .handwritten import add_code, add_plan, sum_plan
 
 RANDOM = np.random.default_rng(0)
 
@@ -142,7 +143,7 @@ def test_wrong_arguments_change_nothing() -> None:
         ([x, x], [frozen], ValueError, "output 0: the array is read-only"),
     ):
         with pytest.raises(error, match=text):
-            run(inputs, outs)
+            run(inputs, outs)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1"):
         run([x, x], [out], threads=0)
     assert not out.any() and not frozen.any()
@@ -163,7 +164,7 @@ def test_a_plan_that_contradicts_itself() -> None:
         ({"launches": (dataclasses.replace(launch, slots=(bytes(9),)),)}, "9 bytes"),
     ):
         with pytest.raises(ValueError, match=text):
-            Executable(dataclasses.replace(plan, **changes))  # type: ignore[arg-type]
+            Executable(dataclasses.replace(plan, **changes))
 
 
 def test_memory_does_not_grow() -> None:

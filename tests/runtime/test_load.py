@@ -10,11 +10,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from handwritten import add_code
 
 from lucid.compiler.artifact import Code
 from lucid.runtime import elf, image, llvm, load
 from lucid.runtime.host import host
+
+from .handwritten import add_code
 
 CONSTANT = "define i64 @NAME(i64 %x) nounwind {{\n  %r = add i64 %x, {}\n  ret i64 %r\n}}\n"
 
@@ -200,7 +201,7 @@ def test_a_warm_process_does_not_load_llvm(tmp_path: Path) -> None:
     program = """
 import sys
 from lucid.runtime import load
-from handwritten import add_code
+from tests.runtime.handwritten import add_code
 load.load(add_code())
 print(load.compiles(), "llvmlite.binding" in sys.modules)
 """

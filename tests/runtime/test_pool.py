@@ -200,7 +200,7 @@ def _python(program: str, **environ: str) -> str:
 def test_the_interpreter_exits_while_threads_work() -> None:
     program = """
 import threading, time
-from test_pool import Counting
+from tests.runtime.test_pool import Counting
 def busy():
     counting = Counting(50, 2000)
     while True:

@@ -1,0 +1,21 @@
+"""Kernels to loops, by the schedule's mode."""
+
+from __future__ import annotations
+
+from .kernel import Kernel
+from .loop import Func
+from .lower import Lowering
+from .lower_product import ProductLowering
+from .schedule import Schedule, product
+
+
+def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
+    """The function over blocks, and the one that finishes, if the kernel has totals."""
+    base = Lowering(kernel, schedule)
+    if schedule.mode == "flat":
+        return base.run(base.flat)
+    if schedule.mode == "rows":
+        return base.run(base.row_blocks)
+    shape = product(kernel)
+    assert shape is not None
+    return base.run(ProductLowering(base, shape).run)

@@ -1,0 +1,64 @@
+"""Arguments and results of compiled functions: nested containers around leaves.
+
+f((x, {"w": w}), 0.5)    arrays: [x, w]    signature: (tuple, (tensor f32 (3,)), (dict, ...)), (float, 0.5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import EllipsisType, NoneType
+from typing import Any
+
+import numpy as np
+
+from .promote import dtype_of
+from .tensor import Tensor
+
+Signature = tuple[Any, ...]
+_VALUES = (bool, int, str, bytes, complex, NoneType, EllipsisType, range)
+
+
+def describe(value: Any, arrays: list[Any], objects: list[Any]) -> Signature:
+    """A hashable description of one argument. Its tensors and arrays are appended to `arrays`, what
+    is neither container nor plain value to `objects`: that is known by identity."""
+    kind = type(value)
+    if isinstance(value, Tensor):
+        arrays.append(value)
+        node_type = value._node.type
+        return kind, node_type.dtype.name, node_type.shape, value._requires_grad
+    if kind is np.ndarray or isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+        arrays.append(array)
+        return np.ndarray, dtype_of(array.dtype).name, array.shape
+    if kind is float:  # 0.0 and -0.0 are equal, a NaN is not: say which
+        return float, value if value == value and value != 0 else repr(value)
+    if kind is tuple or kind is list or _is_named(value):
+        return kind, *[describe(v, arrays, objects) for v in value]
+    if kind is dict:
+        return kind, *[(k, describe(v, arrays, objects)) for k, v in value.items()]
+    if kind in _VALUES or isinstance(value, np.dtype):
+        return kind, value
+    if kind is slice and all(isinstance(v, int | None) for v in _parts(value)):
+        return kind, _parts(value)
+    objects.append(value)
+    return kind, id(value)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
+def _parts(value: slice) -> tuple[Any, Any, Any]:
+    return value.start, value.stop, value.step
+
+
+def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    """The same containers, with `leaf` of each leaf, in the order of `describe`."""
+    kind = type(value)
+    if kind is tuple or kind is list:
+        return kind([rebuild(v, leaf) for v in value])
+    if _is_named(value):
+        return kind(*[rebuild(v, leaf) for v in value])
+    if kind is dict:
+        return {k: rebuild(v, leaf) for k, v in value.items()}
+    return leaf(value)

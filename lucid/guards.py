@@ -1,0 +1,403 @@
+"""Guards: what else a compiled function depends on, beyond its arguments.
+
+Before a function is traced, everything plain that it can reach is walked: globals that its code
+names, closure cells, defaults, the object it is bound to, attributes, containers, and the functions it
+calls, in turn. Each fact found there (this cell holds that object; this list has those items) becomes a
+guard. A call whose guards still hold may use the trace; else the function is traced again.
+
+Facts are compared by identity, then, for numbers, strings and tuples of them, by value. Left out are the standard
+library, installed packages and lucid itself: their code, not the objects that are theirs. NumPy arrays that the
+function hands to tensors are inputs; of other arrays up to ARRAY_BYTES the content is a fact.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import math
+import os
+import sys
+import sysconfig
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from operator import is_
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
+
+import numpy as np
+
+from .errors import is_internal
+from .tensor import Tensor
+
+ARRAY_BYTES = 1 << 20
+
+_MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
+# Names by which code reads attributes that its text does not name.
+_DYNAMIC = {
+    "getattr", "hasattr", "setattr", "vars", "dir", "eval", "exec", "globals", "locals",
+    "attrgetter", "__dict__", "__getattribute__",
+}  # fmt: skip
+_CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__init_subclass__", "__class_getitem__")
+_NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
+_LIBRARIES = tuple(
+    os.path.realpath(p) + os.sep
+    for p in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    if p
+)
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two facts are the same for any computation."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, float) and isinstance(b, float):
+        return (a == b and math.copysign(1, a) == math.copysign(1, b)) or (a != a and b != b)
+    return isinstance(a, _NUMBERS) and bool(a == b or (a != a and b != b))
+
+
+@dataclass(slots=True)
+class Guards:
+    """Facts, by the kind of place that holds them."""
+
+    cells: list[tuple[CellType, Any, str]] = field(default_factory=list)
+    items: list[tuple[dict[Any, Any], Any, Any, str]] = field(default_factory=list)
+    dicts: list[tuple[dict[Any, Any], list[Any], list[Any], str]] = field(default_factory=list)
+    lists: list[tuple[Any, list[Any], str]] = field(default_factory=list)
+    slots: list[tuple[object, str, Any, str]] = field(default_factory=list)
+    arrays: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], str]] = field(
+        default_factory=list
+    )
+    tensors: set[int] = field(default_factory=set)  # ids of all tensors in those places
+
+    def changed(self) -> str | None:
+        """The first fact that does not hold any more, in words; None if all hold."""
+        for d, key, value, where in self.items:
+            now = d.get(key, _MISSING)
+            if now is not value and not same(now, value):
+                return f"{where} changed from {_short(value)} to {_short(now)}"
+        for cell, value, where in self.cells:
+            now = _content(cell)
+            if now is not value and not same(now, value):
+                return f"{where} changed from {_short(value)} to {_short(now)}"
+        for d, keys, values, where in self.dicts:
+            if len(d) != len(keys) or not all(map(is_, d.values(), values)) or list(d) != keys:
+                if list(d) != keys:
+                    return f"{where} has other keys"
+                for key, value, now in zip(keys, values, d.values(), strict=True):
+                    if not same(now, value):
+                        return f"{where}.{key} changed from {_short(value)} to {_short(now)}"
+        for items, values, where in self.lists:
+            if len(items) != len(values):
+                return f"{where} has {len(items)} items, had {len(values)}"
+            if not all(map(is_, items, values)) and not all(map(same, items, values)):
+                return f"an item of {where} changed"
+        for owner, name, value, where in self.slots:
+            now = getattr(owner, name, _MISSING)
+            if now is not value and not same(now, value):
+                return f"{where} changed from {_short(value)} to {_short(now)}"
+        for array, value, where in self.arrays:
+            if array.shape != value.shape or not np.array_equal(
+                array, value, equal_nan=_floats(value)
+            ):
+                return f"the content of {where} changed"
+        return None
+
+    def release(self, ids: set[int]) -> None:
+        """Arrays with these ids are inputs: their content is no fact."""
+        self.arrays = [entry for entry in self.arrays if id(entry[0]) not in ids]
+
+
+def _floats(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype.kind in "fc"
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return _MISSING
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Tensor):
+        return "a tensor" if value is not _MISSING else "nothing"
+    text = (
+        repr(value)
+        if isinstance(value, (*_NUMBERS, type(_MISSING)))
+        else f"a {type(value).__name__}"
+    )
+    return text if len(text) < 60 else f"{text[:57]}..."
+
+
+def watch(*roots: object) -> Guards:
+    """Guards for all that `roots` (functions, modules, objects) depend on."""
+    names: frozenset[str] = frozenset()
+    while True:  # code found on the way names more attributes; then walk again
+        walk = _Walk(names)
+        for root in roots:
+            walk.visit(root, getattr(root, "__qualname__", type(root).__name__))
+        walk.finish()
+        if walk.names <= names:
+            return walk.guards
+        names = frozenset(walk.names) | names
+
+
+# --- which code belongs to the user --------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_user_file(filename: str) -> bool:
+    if filename.startswith("<frozen") or is_internal(filename):
+        return False
+    path = os.path.realpath(filename)
+    if "site-packages" in path.split(os.sep) or "dist-packages" in path.split(os.sep):
+        return False
+    return not path.startswith(_LIBRARIES)
+
+
+def _is_user_module(module: ModuleType) -> bool:
+    filename = getattr(module, "__file__", None)
+    if filename is None:
+        return module.__name__ == "__main__"
+    return _is_user_file(filename)
+
+
+def _is_user_class(cls: type) -> bool:
+    module = sys.modules.get(cls.__module__)
+    return module is not None and _is_user_module(module)
+
+
+def _is_lucid(cls: type) -> bool:
+    return cls.__module__ == "lucid" or cls.__module__.startswith("lucid.")
+
+
+@functools.lru_cache(maxsize=4096)
+def _code_names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """The globals that code reads, and all names in it; nested functions included."""
+    reads = {
+        str(i.argval)
+        for i in dis.get_instructions(code)
+        if i.opname in ("LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
+    }
+    names = set(code.co_names)
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            inner = _code_names(const)
+            reads |= inner[0]
+            names |= inner[1]
+    return frozenset(reads), frozenset(names)
+
+
+# --- the walk ------------------------------------------------------------------------------------
+
+
+class _Walk:
+    """One pass over what is reachable, given the attribute names that code is known to mention."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.known = names
+        self.dynamic = bool(names & _DYNAMIC)
+        self.names: set[str] = set(names)
+        self.guards = Guards()
+        self.seen: dict[int, object] = {}
+        self.classes: set[tuple[type, tuple[str, ...]]] = set()
+        self.queue: deque[tuple[object, str]] = deque()
+
+    def visit(self, value: object, where: str) -> None:
+        if isinstance(value, _NUMBERS) or isinstance(value, BuiltinFunctionType):
+            return
+        if isinstance(value, tuple) and all(isinstance(v, _NUMBERS) for v in value):
+            return
+        if id(value) not in self.seen:
+            self.seen[id(value)] = value
+            self.queue.append((value, where))
+
+    def finish(self) -> None:
+        while self.queue:
+            value, where = self.queue.popleft()
+            self._enter(value, where)
+
+    def _enter(self, value: Any, where: str) -> None:
+        if isinstance(value, Tensor):
+            self.guards.tensors.add(id(value))
+            return
+        for kind, enter in _ENTER:
+            if isinstance(value, kind):
+                enter(self, value, where)
+                return
+        self.instance(value, where)
+
+    def function(self, f: FunctionType, where: str) -> None:
+        self.visit(vars(f).get("__wrapped__"), where)
+        if not _is_user_file(f.__code__.co_filename):
+            return
+        reads, names = _code_names(f.__code__)
+        self.names |= names
+        scope = f.__globals__
+        for name in sorted(reads):
+            value = scope.get(name, _MISSING)
+            self.guards.items.append((scope, name, value, f"global {name}"))
+            self.visit(sys.modules.get(name) if value is _MISSING else value, name)
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            value = _content(cell)
+            self.guards.cells.append((cell, value, name))
+            self.visit(value, name)
+        for attribute in ("__defaults__", "__kwdefaults__", "__code__"):
+            value = getattr(f, attribute)
+            self.guards.slots.append((f, attribute, value, f"{where}.{attribute}"))
+            if attribute != "__code__":
+                self.visit(value, f"the defaults of {where}")
+        self.attributes(vars(f), where)
+
+    def method(self, m: MethodType, where: str) -> None:
+        self.visit(m.__func__, where)
+        self.visit(m.__self__, f"{where}.__self__")
+
+    def partial(self, p: functools.partial[Any], where: str) -> None:
+        for part in (p.func, p.args, p.keywords):
+            self.visit(part, where)
+
+    def wrapped(self, p: Any, where: str) -> None:
+        """classmethod, staticmethod, property: the functions inside."""
+        for name in ("__func__", "fget", "fset"):
+            self.visit(getattr(p, name, None), where)
+
+    def module(self, m: ModuleType, where: str) -> None:
+        if _is_user_module(m):
+            scope = vars(m)
+            for name in scope if self.dynamic else self.known:
+                if name in scope and not name.startswith("__"):
+                    self.guards.items.append((scope, name, scope[name], f"{where}.{name}"))
+                    self.visit(scope[name], f"{where}.{name}")
+
+    def mapping(self, d: dict[Any, Any], where: str) -> None:
+        self.guards.dicts.append((d, list(d), list(d.values()), where))
+        for key, value in d.items():
+            self.visit(key, where)
+            self.visit(value, f"{where}[{key!r}]" if isinstance(key, _NUMBERS) else where)
+
+    def sequence(self, items: Any, where: str) -> None:
+        if not isinstance(items, tuple):
+            self.guards.lists.append((items, list(items), where))
+        for k, value in enumerate(items):
+            self.visit(value, f"{where}[{k}]")
+
+    def unordered(self, items: Any, where: str) -> None:
+        # The order of an unchanged set does not change.
+        self.sequence(items, where)
+
+    def array(self, a: np.ndarray[Any, Any], where: str) -> None:
+        if a.nbytes <= ARRAY_BYTES and a.dtype.kind != "O":
+            self.guards.arrays.append((a, a.copy(), where))
+
+    def cls(self, cls: type, where: str) -> None:
+        """A class that code names, and so may make objects of."""
+        self.members(cls, _CONSTRUCTORS)
+
+    def members(self, cls: type, more: tuple[str, ...] = ()) -> None:
+        """Methods and class attributes that code mentions, or that Python or lucid calls; of the
+        classes that the user wrote."""
+        if (cls, more) in self.classes:
+            return
+        self.classes.add((cls, more))
+        lucid = [base for base in cls.__mro__ if _is_lucid(base)]
+        for base in cls.__mro__:
+            if not _is_user_class(base):
+                continue
+            for name, value in vars(base).items():
+                called = isinstance(value, FunctionType) and (
+                    name in more
+                    or (name.startswith("__") and name not in _CONSTRUCTORS)
+                    or any(hasattr(b, name) for b in lucid)
+                )
+                if called or name in self.known or (self.dynamic and not name.startswith("__")):
+                    self.guards.slots.append((_Class(base), name, value, f"{base.__name__}.{name}"))
+                    self.visit(value, f"{base.__name__}.{name}")
+
+    def instance(self, value: object, where: str) -> None:
+        cls = type(value)
+        scope = getattr(value, "__dict__", None)
+        if isinstance(scope, dict):
+            self.visit(scope.get("__wrapped__"), where)
+            if getattr(cls, "_opaque", False):
+                return
+            if any(map(_is_lucid, cls.__mro__)):
+                self.mapping_of(scope, where)
+            else:
+                self.attributes(scope, where)
+                self._shadows(scope, cls, where)
+        if _is_user_class(cls):
+            self.members(cls)
+            for name in _slots(cls):
+                if name in self.known or self.dynamic:
+                    content = getattr(value, name, _MISSING)
+                    self.guards.slots.append((value, name, content, f"{where}.{name}"))
+                    self.visit(content, f"{where}.{name}")
+
+    def mapping_of(self, scope: dict[str, Any], where: str) -> None:
+        """All attributes: for objects whose own code, in lucid, goes through them."""
+        self.guards.dicts.append((scope, list(scope), list(scope.values()), where))
+        for name, content in scope.items():
+            self.visit(content, f"{where}.{name}")
+
+    def attributes(self, scope: dict[str, Any], where: str) -> None:
+        """Those attributes that code mentions; all, if it may read any."""
+        if self.dynamic:
+            self.mapping_of(scope, where)
+            return
+        for name in self.known:
+            if name in scope:
+                self.guards.items.append((scope, name, scope[name], f"{where}.{name}"))
+                self.visit(scope[name], f"{where}.{name}")
+
+    def _shadows(self, scope: dict[str, Any], cls: type, where: str) -> None:
+        """A class attribute that the object may get for itself later."""
+        if self.dynamic or not _is_user_class(cls):
+            return
+        for name in self.known:
+            if name not in scope and hasattr(cls, name):
+                self.guards.items.append((scope, name, _MISSING, f"{where}.{name}"))
+
+
+class _Class:
+    """Reads a class's own attributes as they stand in it, functions unbound."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, cls: type) -> None:
+        object.__setattr__(self, "_scope", vars(cls))
+
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, "_scope").get(name, _MISSING)
+
+
+def _slots(cls: type) -> Iterator[str]:
+    for base in cls.__mro__:
+        names = vars(base).get("__slots__", ())
+        yield from (names,) if isinstance(names, str) else names
+
+
+_ENTER: tuple[tuple[type | tuple[type, ...], Callable[[_Walk, Any, str], None]], ...] = (
+    (FunctionType, _Walk.function),
+    (MethodType, _Walk.method),
+    (functools.partial, _Walk.partial),
+    ((classmethod, staticmethod, property, functools.cached_property), _Walk.wrapped),
+    (ModuleType, _Walk.module),
+    (dict, _Walk.mapping),
+    ((list, tuple, deque), _Walk.sequence),
+    ((set, frozenset), _Walk.unordered),
+    (np.ndarray, _Walk.array),
+    (type, _Walk.cls),
+)

@@ -1,0 +1,373 @@
+"""Recordings: a traced function as a graph, and the call that runs it on current values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler.graph import Graph, Node, rebuild, toposort
+from lucid.compiler.types import TensorType
+
+from . import arguments
+from .context import tracing
+from .engine import DATA, Array, Executable, build, leaf
+from .errors import TraceError, here
+from .guards import Guards
+from .tensor import Tensor, settle
+from .trace import Outer, Trace, array_type, placeholder
+
+# Whom a value comes from or goes to: a captured tensor, or the array argument of that number.
+Owner = Tensor | int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an input of the graph comes from: the value of `owner`, or its gradient; or an array
+    that the function refers to."""
+
+    node: Node
+    owner: Owner | None = None
+    grad: bool = False
+    array: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A result: output `output` of the graph if that is not negative, else input `-1 - output`."""
+
+    output: int
+    node: Node
+    requires_grad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """A result that is a tensor from outside, itself."""
+
+    owner: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """After the call, `owner` (or its gradient) becomes `value`; None for no gradient."""
+
+    owner: Owner
+    grad: bool
+    value: Made | None
+
+
+@dataclass(slots=True)
+class Recording:
+    """One trace, ready to run. `run` takes the array arguments, in the order of `describe`."""
+
+    guards: Guards
+    sources: list[Source]
+    executable: Executable
+    results: Any  # what the function returned, with Made and Same for tensors
+    updates: list[Update]
+    flags: list[tuple[Tensor, bool]]  # requires_grad of captured tensors
+    grads: list[tuple[Owner, TensorType | None]]  # which gradients there were before
+    pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
+    rooted: list[Node] = field(default_factory=list)  # nodes of differentiable results, in order
+
+    def changed(self, arrays: list[Any]) -> str | None:
+        """Why this recording does not serve a call with these arguments; None if it does."""
+        for k, value in enumerate(arrays):
+            if isinstance(value, Tensor):
+                if k in self.pinned:
+                    if value is not self.pinned[k]:
+                        return f"argument {k} was a tensor that the function also reaches elsewhere"
+                elif id(value) in self.guards.tensors:
+                    return f"argument {k} is a tensor that the function also reaches elsewhere"
+        for tensor, flag in self.flags:
+            if tensor._requires_grad != flag:
+                return f"requires_grad of a tensor became {tensor._requires_grad}"
+        for owner, kind in self.grads:
+            grad = _tensor(owner, arrays)._grad
+            if (None if grad is None else grad._node.type) != kind:
+                return "a gradient that is accumulated " + ("went" if grad is None else "came")
+        for source in self.sources:
+            array = source.array
+            if array is not None and array_type(array) != source.node.type:
+                return f"an array of type {source.node.type} became {array_type(array)}"
+        return self.guards.changed()
+
+    def run(self, arrays: list[Any]) -> Any:
+        """Compute, then change what is to be changed, then return."""
+        inputs = [self._tensor(source, arrays) for source in self.sources]
+        pending = [t for t in inputs if isinstance(t, Tensor) and t._node not in DATA]
+        if pending:
+            settle(pending)
+        nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
+        buffers = [
+            DATA[n] if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)
+        ]
+        outputs = self.executable(buffers)
+        return self._finish(arrays, nodes, buffers, outputs)
+
+    def _tensor(self, source: Source, arrays: list[Any]) -> Any:
+        """The tensor, or the array, that an input takes its value from."""
+        if source.owner is None:
+            return source.array
+        found = arrays[source.owner] if isinstance(source.owner, int) else source.owner
+        return found._grad if source.grad else found
+
+    def _finish(
+        self,
+        arrays: list[Any],
+        nodes: list[Node | None],
+        buffers: list[Array],
+        outputs: list[Array],
+    ) -> Any:
+        actual: dict[int, Node] = {}
+
+        def node_for(made: Made) -> Node:
+            """One node for each output, however often it is used."""
+            found = actual.get(made.output)
+            if found is None:
+                if made.output >= 0:
+                    found = leaf(outputs[made.output])
+                else:
+                    k = -1 - made.output
+                    known = nodes[k]
+                    found = leaf(np.array(buffers[k])) if known is None else known
+                actual[made.output] = found
+            return found
+
+        roots = self._roots(nodes, buffers) if self.rooted else {}
+
+        def result(value: Any) -> Any:
+            if isinstance(value, Made):
+                node = node_for(value)
+                if value.requires_grad:
+                    history = roots[value.node]
+                    if history not in DATA:
+                        DATA[history] = DATA[node]
+                    node = history
+                return Tensor._of(node, value.requires_grad, None)
+            if isinstance(value, Same):
+                return _tensor(value.owner, arrays)
+            return value
+
+        results = arguments.rebuild(self.results, result)
+        changes = []
+        for update in self.updates:
+            made = update.value
+            changes.append((update, None if made is None else node_for(made)))
+        for update, node in changes:
+            target = _tensor(update.owner, arrays)
+            if update.grad:
+                target._grad = None if node is None else Tensor._of(node, False, None)
+            elif node is not None and DATA.get(target._node) is not DATA[node]:
+                target._assign(node)
+        return results
+
+    def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
+        """The traced nodes of differentiable results, over the actual inputs: `backward` finds them."""
+        table: dict[Node, Node] = {}
+        for source, node, buffer in zip(self.sources, nodes, buffers, strict=True):
+            table[source.node] = leaf(np.array(buffer)) if node is None else node
+        for node in self.rooted:
+            if node not in table:
+                table[node] = rebuild(node, tuple(table[n] for n in node.inputs))
+        return table
+
+
+def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
+    found = arrays[owner] if isinstance(owner, int) else owner
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _contiguous(array: Array) -> Array:
+    if array.flags.c_contiguous and array.dtype.isnative:
+        return array
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+# --- recording -----------------------------------------------------------------------------------
+
+
+def record(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    arrays: list[Any],
+    guards: Guards,
+    name: str,
+    threads: int | None,
+) -> Recording:
+    """Run `f` once over placeholders. Nothing outside changes, whatever happens."""
+    trace = Trace()
+    inner = _arguments(trace, arrays)
+    counter = iter(inner)
+
+    def substitute(value: Any) -> Any:
+        return next(counter) if isinstance(value, Tensor | np.ndarray | np.generic) else value
+
+    traced_args = arguments.rebuild(args, substitute)
+    traced_kwargs = arguments.rebuild(kwargs, substitute)
+    with tracing(trace):
+        returned = f(*traced_args, **traced_kwargs)
+    return _Finish(trace, arrays, inner, guards, name, threads).recording(returned)
+
+
+def _arguments(trace: Trace, arrays: list[Any]) -> list[Tensor]:
+    """What `f` gets for each array argument: tensors as they are, known to the trace; for an array a
+    tensor of the trace."""
+    inner = []
+    for k, value in enumerate(arrays):
+        if isinstance(value, Tensor):
+            trace.argument(value, k)
+            inner.append(value)
+        else:
+            inner.append(Tensor._of(placeholder(array_type(value)), False, trace))
+    return inner
+
+
+class _Finish:
+    """Turns a finished trace into a recording."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        arrays: list[Any],
+        inner: list[Tensor],
+        guards: Guards,
+        name: str,
+        threads: int | None,
+    ) -> None:
+        self.trace, self.arrays, self.inner = trace, arrays, inner
+        self.guards, self.name, self.threads = guards, name, threads
+        self.outputs: dict[Node, int] = {}
+        self.all_sources = {s.node: s for s in self._sources()}
+
+    def recording(self, returned: Any) -> Recording:
+        results = arguments.rebuild(returned, self._result)
+        wanted = self._wanted()
+        used = toposort([*(m.node for m in self._made(results)), *(n for *_, n in wanted if n)])
+        sources = [s for n in used if (s := self.all_sources.get(n)) is not None]
+        position = {s.node: k for k, s in enumerate(sources)}
+
+        updates = []
+        for owner, grad, node in wanted:
+            made = None if node is None else self._placed(Made(0, node, False), position)
+            updates.append(Update(owner, grad, made))
+        tracked = self._differentiable(updates)
+        results = arguments.rebuild(results, lambda v: self._placed(v, position, tracked))
+        rooted = toposort([m.node for m in self._made(results) if m.requires_grad])
+        graph = Graph(self.name, tuple(s.node for s in sources), tuple(self.outputs))
+        aliases = [-1] * len(self.outputs) if rooted else self._aliases(results, updates, position)
+        outers = self.trace.outers.values()
+        self.guards.release(set(self.trace.arrays))
+        return Recording(
+            self.guards,
+            sources,
+            build(graph, aliases, self.threads),
+            results,
+            updates,
+            [(o.tensor, o.requires_grad) for o in outers if o.argument is None],
+            [(_owner(o), _type(o.grad_placeholder)) for o in outers if o.grad_read],
+            self._pinned(),
+            rooted,
+        )
+
+    def _sources(self) -> list[Source]:
+        found = []
+        for k, (value, tensor) in enumerate(zip(self.arrays, self.inner, strict=True)):
+            if not isinstance(value, Tensor):
+                found.append(Source(tensor._node, array=None, owner=k))
+        for outer in self.trace.outers.values():
+            found.append(Source(outer.placeholder, _owner(outer)))
+            if outer.grad_placeholder is not None:
+                found.append(Source(outer.grad_placeholder, _owner(outer), grad=True))
+        found += [Source(node, array=array) for array, node in self.trace.arrays.values()]
+        return found
+
+    def _result(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if value._trace is self.trace:
+                return Made(0, value._node, value._requires_grad)
+            if value._trace is not None:
+                raise TraceError(here(f"{self.name} returns a tensor of another compiled function"))
+            return Same(_owner(self.trace._outer(value)))
+        if isinstance(value, np.ndarray):
+            raise TypeError(
+                here(f"{self.name} returns a NumPy array, which would be the same at every call")
+            )
+        if isinstance(value, bool | int | float | complex | str | bytes | np.generic | None):
+            return value
+        raise TypeError(
+            here(
+                f"{self.name} returns a {type(value).__name__}; expected tensors, plain values, and "
+                "tuples, lists and dicts of them"
+            )
+        )
+
+    @staticmethod
+    def _made(results: Any) -> list[Made]:
+        found: list[Made] = []
+
+        def look(value: Any) -> Any:
+            if isinstance(value, Made):
+                found.append(value)
+            return value
+
+        arguments.rebuild(results, look)
+        return found
+
+    def _wanted(self) -> list[tuple[Owner, bool, Node | None]]:
+        """All changes of outer tensors and gradients."""
+        found: list[tuple[Owner, bool, Node | None]] = []
+        for o in self.trace.outers.values():
+            if o.node is not o.placeholder:
+                found.append((_owner(o), False, o.node))
+            if o.grad_seen and (o.grad is None or o.grad._node is not o.grad_placeholder):
+                found.append((_owner(o), True, None if o.grad is None else o.grad._node))
+        return found
+
+    def _placed(self, value: Any, position: dict[Node, int], tracked: bool = False) -> Any:
+        """With the number of its output, or of the input that it is."""
+        if not isinstance(value, Made):
+            return value
+        flag = value.requires_grad and tracked
+        if value.node in position:
+            return Made(-1 - position[value.node], value.node, flag)
+        return Made(self.outputs.setdefault(value.node, len(self.outputs)), value.node, flag)
+
+    def _differentiable(self, updates: list[Update]) -> bool:
+        """Whether results may have a history. After a `backward` inside, or a change of what is
+        differentiated, the graph is spent: results are plain values."""
+        return not any(u.grad or _tensor(u.owner, self.arrays)._requires_grad for u in updates)
+
+    def _aliases(self, results: Any, updates: list[Update], position: dict[Node, int]) -> list[int]:
+        """Output k may overwrite the input that it replaces, unless that is also a result."""
+        aliases = [-1] * len(self.outputs)
+        kept = {m.output for m in self._made(results)}
+        kept |= {u.value.output for u in updates if u.value is not None and u.value.output < 0}
+        for u in updates:
+            if u.value is None or u.grad or u.value.output < 0 or u.value.output in kept:
+                continue
+            outer = self.trace.outers[id(_tensor(u.owner, self.arrays))]
+            old = position.get(outer.placeholder)
+            if old is not None and -1 - old not in kept:
+                aliases[u.value.output] = old
+        return aliases
+
+    def _pinned(self) -> dict[int, Tensor]:
+        return {
+            k: value
+            for k, value in enumerate(self.arrays)
+            if isinstance(value, Tensor) and id(value) in self.guards.tensors
+        }
+
+
+def _owner(outer: Outer) -> Owner:
+    return outer.tensor if outer.argument is None else outer.argument
+
+
+def _type(node: Node | None) -> TensorType | None:
+    return None if node is None else node.type

@@ -1,0 +1,40 @@
+"""For all tests: every pass is verified, and texts are compared with files under tests/golden/."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("LUCID_VERIFY", "1")
+
+GOLDEN = Path(__file__).parent / "golden"
+Golden = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write the texts that the tests produce to tests/golden/, instead of comparing them",
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """golden(name, text): `text` is that of tests/golden/`name`."""
+    update = bool(request.config.getoption("--update-golden"))
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        hint = f"compare, then run pytest --update-golden to accept ({path})"
+        assert path.exists(), f"no such golden text: {hint}"
+        assert text == path.read_text(encoding="utf-8"), hint
+
+    return check
