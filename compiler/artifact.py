@@ -4,9 +4,10 @@ The call convention of every compiled function:
 
     void NAME(ptr slots, i64 begin, i64 end)
 
-`slots` points to 8-byte values: addresses of arrays, integers (extents, strides, block sizes) and scalars
-(in the low bytes). `begin`, `end` is a range of blocks; ranges may run on several threads at once.
-A function may have a second one, `NAME.finish`, of the same type, which runs once after all blocks.
+`slots` points to 8-byte values: addresses of arrays, integers (extents, strides, block sizes) and
+scalars (in the low bytes). `begin`, `end` is a range of blocks; ranges may run on several threads
+at once. A function may have a second one, `NAME.finish`, of the same type, which runs once after
+all blocks.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     out = sum(where(m, f(x), g(x)))      d out/dx:  where(m, ct * f'(x), ct * g'(x))
 
-A cotangent that comes out of a `where` is zero by structure, not by value, in the elements that the mask
-rules out. So elementwise ops are differentiated under the mask: where(m, c, 0) times f' becomes
-where(m, c * f', 0). An infinity or NaN in the branch that was not taken never reaches the gradient,
+A cotangent that comes out of a `where` is zero by structure, not by value, in the elements that
+the mask rules out. So elementwise ops are differentiated under the mask: where(m, c, 0) times f'
+becomes where(m, c * f', 0). An infinity or NaN in the branch that was not taken never reaches the gradient,
 and the two halves of a `where` meet again as one.
 """
 

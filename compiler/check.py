@@ -1,8 +1,10 @@
-"""LUCID_VERIFY and LUCID_CHECK: is each pass's result legal, and does it mean what its input meant?"""
+"""LUCID_VERIFY and LUCID_CHECK: is each pass's result legal, and does it mean what its input
+meant?"""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,8 @@ from .schedule import schedule
 from .target import Target
 from .types import TensorType
 
-Values = dict[Node, np.ndarray]  # type: ignore[type-arg]  # any dtype
+Data = np.ndarray[Any, Any]
+Values = dict[Node, Data]
 
 # Interpreting a pass touches every element several times in Python: larger graphs are not compared.
 ELEMENTS = 65_536
@@ -36,7 +39,7 @@ def comparing() -> bool:
     return os.environ.get("LUCID_CHECK", "0") not in ("", "0")
 
 
-def sample(type_: TensorType, seed: int) -> np.ndarray:  # type: ignore[type-arg]
+def sample(type_: TensorType, seed: int) -> Data:
     """Values for comparisons: small, of both signs, positive in every third element."""
     rng = np.random.default_rng(seed)
     values = rng.uniform(-2.0, 2.0, type_.shape)
@@ -49,11 +52,11 @@ def _small(graph: Graph) -> bool:
     return sum(n.type.size for n in graph.inputs + graph.outputs) <= ELEMENTS
 
 
-def _inputs(graph: Graph) -> list[np.ndarray]:  # type: ignore[type-arg]
+def _inputs(graph: Graph) -> list[Data]:
     return [sample(n.type, seed) for seed, n in enumerate(graph.inputs)]
 
 
-def compare(what: str, old: np.ndarray, new: np.ndarray) -> None:  # type: ignore[type-arg]
+def compare(what: str, old: Data, new: Data) -> None:
     """Equal, or for floats equal within the rounding that another order of summation brings."""
     same = old.dtype == new.dtype and old.shape == new.shape
     if same and old.dtype.kind == "f":
@@ -78,7 +81,7 @@ def graphs(name: str, old: Graph, new: Graph) -> None:
         compare(f"{name}, output {n}", a, b)
 
 
-def _strided(buffer: np.ndarray, call: Call, array: Array, operand: Operand) -> np.ndarray:  # type: ignore[type-arg]
+def _strided(buffer: Data, call: Call, array: Array, operand: Operand) -> Data:
     shape = tuple(call.symbols[d] if isinstance(d, str) else d for d in array.dims)
     flat = buffer.reshape(-1)
     size = flat.itemsize
@@ -89,7 +92,7 @@ def _strided(buffer: np.ndarray, call: Call, array: Array, operand: Operand) -> 
     )
 
 
-def run_kernels(program: Program, inputs: list[np.ndarray]) -> Values:  # type: ignore[type-arg]
+def run_kernels(program: Program, inputs: list[Data]) -> Values:
     """Every node that the program writes, by the interpreter of kernels."""
     memory: Values = dict(zip(program.graph.inputs, inputs, strict=True))
     for call in program.calls:
@@ -100,9 +103,7 @@ def run_kernels(program: Program, inputs: list[np.ndarray]) -> Values:  # type: 
             for name, op in call.arrays.items()
             if name not in outputs
         }
-        results = interpret_kernel(
-            call.kernel, bound, dict(call.scalars), dict(call.symbols)
-        )
+        results = interpret_kernel(call.kernel, bound, dict(call.scalars), dict(call.symbols))
         for name in outputs:
             operand = call.arrays[name]
             type_ = operand.node.type
@@ -128,7 +129,7 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
     plan = schedule(kernel, target.vector_bytes)
     block, blocks = grid(call, plan)
     funcs = lower(kernel, plan)
-    flat: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    flat: dict[str, Data] = {}
     values: dict[str, int | float] = {"block": block, "blocks": blocks}
     values |= dict(call.symbols) | dict(call.scalars)
     for name in arrays(kernel):
@@ -136,7 +137,9 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
         flat[name] = memory[operand.node].reshape(-1)[operand.offset :]
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
-    sizes = {a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes}
+    sizes = {
+        a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes
+    }
     for reduce in totals(kernel):
         count = max(1, blocks)
         for axis in reduce.keep:

@@ -1,7 +1,8 @@
 """How one element of an op is computed, in loop instructions.
 
-Each function takes (builder, operands, result dtype) and returns the value; operands are scalars or vectors
-alike. Nothing here calls a library, so code inlines, vectorises, and gives the same bits on every target.
+Each function takes (builder, operands, result dtype) and returns the value; operands are scalars
+or vectors alike. Nothing here calls a library, so code inlines, vectorises, and gives the same
+bits on every target.
 """
 
 from __future__ import annotations
@@ -39,12 +40,15 @@ def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
 
 
 def _round_to_odd(b: Builder, x: Operand) -> Value:
-    """float64 to float32, inexact results made odd: a second rounding, to float16, is then right."""
+    """float64 to float32, inexact results made odd: a second rounding, to float16, is then
+    right."""
     near = b.op("cast", x, dtype=f32)
     back = b.op("cast", near, dtype=f64)
     bits = b.op("bitcast", near, dtype=i32)
     beyond = b.op("gt", b.op("abs", back), b.op("abs", x))
-    odd = b.op("or", b.op("select", beyond, b.op("sub", bits, b.imm(1, bits)), bits), b.imm(1, bits))
+    odd = b.op(
+        "or", b.op("select", beyond, b.op("sub", bits, b.imm(1, bits)), bits), b.imm(1, bits)
+    )
     inexact = b.op("and", b.op("ne", back, x), b.op("eq", x, x))
     return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)
 
@@ -128,10 +132,14 @@ def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     q = b.op("select", adjust, b.op("sub", q, one), q)
     r = b.op("select", r_zero, signed_zero, r)
     floor = b.op("floor", q)
-    snap = b.op("select", b.op("gt", b.op("sub", q, floor), b.imm(0.5, q)), b.op("add", floor, one), floor)
+    snap = b.op(
+        "select", b.op("gt", b.op("sub", q, floor), b.imm(0.5, q)), b.op("add", floor, one), floor
+    )
     snap = b.op("select", b.op("eq", q, zero), _copy_sign(b, zero, b.op("div", x, y)), snap)
     by_zero = b.op("eq", y, zero)
-    return b.op("select", by_zero, b.op("div", x, y), snap), b.op("select", by_zero, b.op("rem", x, y), r)
+    return b.op("select", by_zero, b.op("div", x, y), snap), b.op(
+        "select", by_zero, b.op("rem", x, y), r
+    )
 
 
 def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
@@ -145,14 +153,14 @@ def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
 
 def floordiv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     if dtype.is_float:
-        return _float_divide(b, *args)[0]
-    return _int_divide(b, *args, dtype)[0]
+        return _float_divide(b, args[0], args[1])[0]
+    return _int_divide(b, args[0], args[1], dtype)[0]
 
 
 def mod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     if dtype.is_float:
-        return _float_divide(b, *args)[1]
-    return _int_divide(b, *args, dtype)[1]
+        return _float_divide(b, args[0], args[1])[1]
+    return _int_divide(b, args[0], args[1], dtype)[1]
 
 
 def _shift(name: str) -> Lower:

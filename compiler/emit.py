@@ -1,7 +1,7 @@
 """Loops to LLVM text, in SSA form: no IR pass has to run before code generation.
 
-Vectors are explicit, arithmetic carries no fast-math flag, memory operations carry no alias or range promise that
-the verifier did not check. A bool is `i1` in registers and a byte in memory.
+Vectors are explicit, arithmetic carries no fast-math flag, memory operations carry no alias or
+range promise that the verifier did not check. A bool is `i1` in registers and a byte in memory.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class _Emitter:
 
     def func(self, func: Func, attributes: str) -> None:
         self.names, self.pointers, self.block = {"begin": "%begin", "end": "%end"}, {}, "entry"
-        self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
+        self.lines.append(
+            f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{"
+        )
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
             self.slot(slot, number)
@@ -126,7 +128,10 @@ class _Emitter:
     def slot(self, slot: Slot, number: int) -> None:
         at = self.let(f"getelementptr i64, ptr %slots, i64 {number}")
         if slot.kind == "array":
-            self.pointers[slot.name] = (self.let(f"load ptr, ptr {at}, align 8", slot.name), slot.dtype)
+            self.pointers[slot.name] = (
+                self.let(f"load ptr, ptr {at}, align 8", slot.name),
+                slot.dtype,
+            )
         else:
             loaded = self.let(f"load {slot.dtype.llvm}, ptr {at}, align 8", slot.name)
             if slot.dtype is b1:
@@ -171,9 +176,7 @@ class _Emitter:
         self.put(f"{step} = add i64 {var}, {self.ref(stmt.step)}")
         self.put(f"br label %{head}")
         latch = self.block
-        lines = [
-            f"  {var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"
-        ]
+        lines = [f"  {var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"]
         for init, name, value in zip(inits, phis, stmt.yields, strict=True):
             lines.append(
                 f"  {name} = phi {type_of(value)} [ {init}, %{before} ],"
@@ -248,17 +251,18 @@ class _Emitter:
             return self.let(f"trunc {self.typed(x)} to {kind}")
         return self.let(f"{'sext' if source.kind == 'i' else 'zext'} {self.typed(x)} to {kind}")
 
-    def float_to_int(self, x: Operand, result: Value) -> str:
-        """NumPy's on this family of machines: truncation through a signed integer of 32 bits (64 for
-        u32, i64, u64); what does not fit there, NaN included, becomes its most negative value."""
+    def float_to_int(self, source: Operand, result: Value) -> str:
+        """NumPy's on this family of machines: truncation through a signed integer of 32 bits (64
+        for u32, i64, u64); what does not fit there, NaN included, becomes its most negative value."""
+        x: Operand = source
         target = result.dtype
         wide = i64 if target.bits == 64 or target.name == "u32" else i32
         bound = float(1 << (wide.bits - 1))
         floats, ints = type_of(x), _vector(wide.llvm, x.lanes)
         if x.dtype.bits == 16:  # the bound is no half
-            x32 = self.let(f"fpext {self.typed(x)} to {_vector('float', x.lanes)}")
-            self.names[x32] = x32
-            x = Value(x32, f32, x.lanes)
+            wider = self.let(f"fpext {self.typed(x)} to {_vector('float', x.lanes)}")
+            x = Value(wider, f32, x.lanes)
+            self.names[wider] = wider
             floats = type_of(x)
         value = self.ref(x)
         top, bottom = Imm(bound, x.dtype, x.lanes), Imm(-bound, x.dtype, x.lanes)
@@ -312,73 +316,55 @@ class _Emitter:
         return self.let(f"icmp ne {kind} {text}, {zero}")
 
     def load(self, stmt: Load) -> str:
-        result = stmt.result
-        dtype, lanes = result.dtype, result.lanes
-        kind = _vector(dtype.llvm, lanes)
-        index = self.ref(stmt.index)
+        dtype, lanes = stmt.result.dtype, stmt.result.lanes
         memory = Value("", i8 if dtype is b1 else dtype, lanes)
-        if lanes == 1:
-            if stmt.mask is None:
-                at = self.pointer(stmt.array, index)
-                text = self.let(f"load {kind}, ptr {at}, align {dtype.size}")
-                return self.from_memory(text, dtype, 1)
-            one = f"<1 x {dtype.llvm}>"
-            mask = self.let(f"insertelement <1 x i1> poison, i1 {self.ref(stmt.mask)}, i64 0")
-            at = self.pointer(stmt.array, index)
-            name = f"llvm.masked.load.v1{_suffix(memory)}.p0"
-            got = self.call(
-                name, one,
-                [("ptr", at), ("i32", str(dtype.size)), ("<1 x i1>", mask), (one, "zeroinitializer")],
-            )  # fmt: skip
-            text = self.let(f"extractelement {one} {got}, i64 0")
-            return self.from_memory(text, dtype, 1)
-        masks = f"<{lanes} x i1>"
-        if stmt.stride is not None:
-            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
-            mask = "splat (i1 true)" if stmt.mask is None else self.ref(stmt.mask)
-            name = f"llvm.masked.gather.{_suffix(memory)}.v{lanes}p0"
-            text = self.call(
-                name, kind,
-                [(f"<{lanes} x ptr>", at), ("i32", str(dtype.size)), (masks, mask), (kind, "zeroinitializer")],
-            )  # fmt: skip
-            return self.from_memory(text, dtype, lanes)
-        at = self.pointer(stmt.array, index)
-        if stmt.mask is None:
-            text = self.let(f"load {kind}, ptr {at}, align {dtype.size}")
-        else:
-            text = self.call(
-                f"llvm.masked.load.{_suffix(memory)}.p0", kind,
-                [("ptr", at), ("i32", str(dtype.size)), (masks, self.ref(stmt.mask)), (kind, "zeroinitializer")],
-            )  # fmt: skip
-        return self.from_memory(text, dtype, lanes)
-
-    def store(self, stmt: Store) -> None:
-        value = stmt.value
-        dtype, lanes = value.dtype, value.lanes
-        text, kind = self.ref(value), _vector(dtype.llvm, lanes)
-        if dtype is b1:
-            text = self.let(f"zext {type_of(value)} {text} to {kind}")
-        index = self.ref(stmt.index)
-        memory = Value("", i8 if dtype is b1 else dtype, lanes)
-        masks = f"<{lanes} x i1>"
+        kind, index, align = _vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
         if stmt.stride is not None and lanes > 1:
             at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
-            mask = "splat (i1 true)" if stmt.mask is None else self.ref(stmt.mask)
-            self.call(
-                f"llvm.masked.scatter.{_suffix(memory)}.v{lanes}p0", "void",
-                [(kind, text), (f"<{lanes} x ptr>", at), ("i32", str(dtype.size)), (masks, mask)],
-            )  # fmt: skip
-            return
-        at = self.pointer(stmt.array, index)
-        if stmt.mask is None:
-            hint = ", !nontemporal !0" if stmt.stream else ""
-            align = dtype.size * lanes if stmt.stream else dtype.size
-            self.put(f"store {kind} {text}, ptr {at}, align {align}{hint}")
+            args = [(f"<{lanes} x ptr>", at), ("i32", align), self.mask(stmt.mask, lanes)]
+            name = f"llvm.masked.gather.{_suffix(memory)}.v{lanes}p0"
+            text = self.call(name, kind, [*args, (kind, "zeroinitializer")])
+        elif stmt.mask is None:
+            text = self.let(f"load {kind}, ptr {self.pointer(stmt.array, index)}, align {align}")
+        elif lanes > 1:
+            args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args += [self.mask(stmt.mask, lanes), (kind, "zeroinitializer")]
+            text = self.call(f"llvm.masked.load.{_suffix(memory)}.p0", kind, args)
+        else:  # a vector of one lane, so that nothing is read where the mask is false
+            one = f"<1 x {dtype.llvm}>"
+            mask = self.let(f"insertelement <1 x i1> poison, i1 {self.ref(stmt.mask)}, i64 0")
+            args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args += [("<1 x i1>", mask), (one, "zeroinitializer")]
+            got = self.call(f"llvm.masked.load.v1{_suffix(memory)}.p0", one, args)
+            text = self.let(f"extractelement {one} {got}, i64 0")
+        return self.from_memory(text, dtype, lanes)
+
+    def mask(self, mask: Operand | None, lanes: int) -> tuple[str, str]:
+        """A mask as an argument: its type and value."""
+        return f"<{lanes} x i1>", "splat (i1 true)" if mask is None else self.ref(mask)
+
+    def store(self, stmt: Store) -> None:
+        dtype, lanes = stmt.value.dtype, stmt.value.lanes
+        memory = Value("", i8 if dtype is b1 else dtype, lanes)
+        kind, index, align = _vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        text = self.ref(stmt.value)
+        if dtype is b1:
+            text = self.let(f"zext {type_of(stmt.value)} {text} to {kind}")
+        if stmt.stride is not None and lanes > 1:
+            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
+            args = [(kind, text), (f"<{lanes} x ptr>", at), ("i32", align)]
+            name = f"llvm.masked.scatter.{_suffix(memory)}.v{lanes}p0"
+            self.call(name, "void", [*args, self.mask(stmt.mask, lanes)])
+        elif stmt.mask is None:
+            at = self.pointer(stmt.array, index)
+            if stmt.stream:
+                self.put(f"store {kind} {text}, ptr {at}, align {dtype.size * lanes}, !nontemporal !0")
+            else:
+                self.put(f"store {kind} {text}, ptr {at}, align {align}")
         else:
-            self.call(
-                f"llvm.masked.store.{_suffix(memory)}.p0", "void",
-                [(kind, text), ("ptr", at), ("i32", str(dtype.size)), (masks, self.ref(stmt.mask))],
-            )  # fmt: skip
+            args = [(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args.append(self.mask(stmt.mask, lanes))
+            self.call(f"llvm.masked.store.{_suffix(memory)}.p0", "void", args)
 
 
 def emit(funcs: Sequence[Func], triple: str, vector_bytes: int) -> str:

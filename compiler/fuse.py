@@ -5,14 +5,18 @@
 
 One cost decides: bytes moved through memory, then launches. The steps:
 
-1. *Roots* are the nodes that a kernel computes for their own sake: graph outputs, reductions, and values that
-   must stand in memory (operands of matrix products, what a true reshape reads, costly values with many
-   readers). Everything else, elementwise ops and views, is recomputed inside the kernels that read it.
-2. Roots join *drafts* in topological order. The dimensions of a root's domain are labels; a root that reads a
-   reduction of the draft, or the same memory, shares its labels. A draft is legal if it has outer axes
-   (`_outer`): a row reduction that another root reads must keep exactly the outer axes; any other reduction
-   must reduce all of them, and is then known only in `finally`.
-3. Each draft becomes a kernel: adjacent axes that every access walks as one are collapsed, names become canonical.
+1. *Roots* are the nodes that a kernel computes for their own sake: graph outputs, reductions, and
+values that
+   must stand in memory (operands of matrix products, what a true reshape reads, costly values with
+   many readers). Everything else, elementwise ops and views, is recomputed inside the kernels that
+   read it.
+2. Roots join *drafts* in topological order. The dimensions of a root's domain are labels; a root
+that reads a
+   reduction of the draft, or the same memory, shares its labels. A draft is legal if it has outer
+   axes (`_outer`): a row reduction that another root reads must keep exactly the outer axes; any
+   other reduction must reduce all of them, and is then known only in `finally`.
+3. Each draft becomes a kernel: adjacent axes that every access walks as one are collapsed, names
+become canonical.
 """
 
 from __future__ import annotations
@@ -26,7 +30,6 @@ from .graph import Graph, Node, toposort
 from .kernel import (
     Array,
     Axis,
-    Call as CallExpr,
     Const,
     Expr,
     Index,
@@ -40,6 +43,9 @@ from .kernel import (
     Stmt,
     Store,
     Within,
+)
+from .kernel import (
+    Call as CallExpr,
 )
 from .ops import Guard, Ix
 from .program import Call, Operand, Program
@@ -123,7 +129,8 @@ class _Storage:
         self.roots = roots
 
     def base(self, node: Node) -> Node | None:
-        """The node whose memory holds `node` in row-major order, unless a view reaches it anyway."""
+        """The node whose memory holds `node` in row-major order, unless a view reaches it
+        anyway."""
         while node.op is ops.RESHAPE and node not in self.roots:
             if _view(node, (_full(node, ("",) * node.type.ndim), ())) is not None:
                 return None
@@ -142,7 +149,8 @@ class _Read:
 
     @staticmethod
     def of(node: Node, base: Node, access: Access) -> _Read:
-        offset, strides = 0, {}
+        offset = 0
+        strides: dict[str, int] = {}
         for ix, stride in zip(access[0], _row_major(node.shape), strict=True):
             offset += ix.offset * stride
             if ix.axis is not None:
@@ -289,7 +297,9 @@ class _Fuser:
             node = node.inputs[0]
         return node
 
-    def inlined(self, node: Node, access: Access, root: Node | None) -> Iterator[tuple[Node, Access]]:
+    def inlined(
+        self, node: Node, access: Access, root: Node | None
+    ) -> Iterator[tuple[Node, Access]]:
         """Every (node, access) that evaluating `node` there visits; stops at memory."""
         seen: set[tuple[Node, Access]] = set()
         stack = [(node, access)]
@@ -393,10 +403,10 @@ class _Fuser:
         shared = []
         for draft in self.drafts:
             if draft not in consumed:
-                bases = {
-                    self.storage.base(n) for p in draft.placed for n, _ in self.reads(p)
-                }
-                weight = max((b.type.size for b in reads if b is not None and b in bases), default=0)
+                bases = {self.storage.base(n) for p in draft.placed for n, _ in self.reads(p)}
+                weight = max(
+                    (b.type.size for b in reads if b is not None and b in bases), default=0
+                )
                 scalar = not placed.domain and not any(p.domain for p in draft.placed)
                 if weight > 1 or scalar:
                     shared.append((weight, draft))
@@ -448,6 +458,8 @@ class _Fuser:
                 return None
             if home.reduced:
                 rows.add(home.node)
+            else:
+                common = max(common, node.type.size)
         theirs: dict[Node, list[tuple[Node, Access]]] = {}
         for p in draft.placed:
             for node, access in self.reads(p):
@@ -519,7 +531,7 @@ class _Fuser:
     def _join_epilogue(self, draft: _Draft, placed: _Placed, extents: dict[str, int]) -> bool:
         """Onto a matrix product: only maps over its result."""
         unified = self._unify(draft, placed, extents)
-        if unified is None or placed.reduced or not unified[1]:
+        if unified is None or placed.reduced or not self._consumes(draft, placed):
             return False
         moved = _relabel(placed, unified[0])
         product = next((p for p in draft.placed if p.form == "product"), None)
@@ -529,6 +541,9 @@ class _Fuser:
         draft.rows |= unified[1]
         self._joined(draft, placed, "epilogue of the product")
         return True
+
+    def _consumes(self, draft: _Draft, placed: _Placed) -> bool:
+        return any(self.home.get(n) is draft for n, _ in self.reads(placed))
 
     def _joined(self, draft: _Draft, placed: _Placed, why: str) -> None:
         self.home[placed.node] = draft
@@ -573,17 +588,17 @@ def _label(node: Node) -> str:
 
 def _outer(draft: _Draft) -> tuple[str, ...] | None:
     """The outer axes that make the draft legal, or None."""
-    if any(r in draft.totals for r in draft.rows):
+    if draft.rows & draft.totals:
         return None
     exact: set[frozenset[str]] = set()
     for p in draft.placed:
         if p.form == "product" or p.node in draft.rows:
-            if not p.kept and p.reduced:
+            if not p.kept:
                 return None  # a full reduction is known only after the last block
             exact.add(p.kept)
         elif p.form == "row" and p.node not in draft.totals:
             exact.add(p.kept)
-        elif p.form == "column" or (p.form == "row" and p.node in draft.totals):
+        elif p.form in ("row", "column"):
             exact.add(p.reduced)
     if len(exact) > 1:
         return None
@@ -594,23 +609,24 @@ def _outer(draft: _Draft) -> tuple[str, ...] | None:
         outer = frozenset.intersection(*domains) if domains else frozenset()
         if not outer and any(domains):
             return None
-    for p in draft.placed:
-        if not outer <= frozenset(p.domain):
-            return None
-        if not p.reduced:
-            continue
-        if not (p.reduced & outer):
-            if p.node in draft.totals:
-                return None
-        elif not outer <= p.reduced:
-            return None
-        elif p.node in draft.rows:
-            return None
-        elif p.kept and frozenset(p.domain) - outer != p.kept:
-            return None
-        elif prod(draft.extents[x] for x in p.kept) > KEPT_ELEMENTS:
-            return None
+    if not all(_fits(draft, p, outer) for p in draft.placed):
+        return None
     return tuple(x for x in draft.extents if x in outer)
+
+
+def _fits(draft: _Draft, p: _Placed, outer: frozenset[str]) -> bool:
+    """Whether a root can run inside of these outer axes."""
+    if not outer <= frozenset(p.domain):
+        return False
+    if not p.reduced:
+        return True
+    if not p.reduced & outer:  # known after its stage
+        return p.node not in draft.totals
+    if not outer <= p.reduced or p.node in draft.rows:
+        return False
+    inner = frozenset(p.domain) - outer  # accumulated over blocks
+    small = prod(draft.extents[x] for x in p.kept) <= KEPT_ELEMENTS
+    return not p.kept or (inner == p.kept and small)
 
 
 # --- drafts to kernels ---------------------------------------------------------------------------
@@ -635,9 +651,9 @@ class _Writer:
         for placed in self.draft.placed:
             self._assign_stage(placed)
         for placed in self.draft.placed:  # row values that stand in memory
-            if placed.reduced and not placed.reduced & set(self.outer):
-                if placed.node in self.stored:
-                    self._enter(frozenset(), self.level[placed.node] + 1, placed, False)
+            known = placed.reduced and not placed.reduced & set(self.outer)
+            if known and placed.node in self.stored:
+                self._enter(frozenset(), self.level[placed.node] + 1, placed, False)
         product = any(p.form == "product" for p in self.draft.placed)
         order = self._label_order()
         groups = self._collapse(order)
@@ -716,7 +732,9 @@ class _Writer:
         return (
             label in self.outer,
             tuple(label in inner for inner, _ in self.stages),
-            tuple((label in p.kept, label in p.domain) for p in self.draft.placed + self.draft.final),
+            tuple(
+                (label in p.kept, label in p.domain) for p in self.draft.placed + self.draft.final
+            ),
         )
 
     def _collapse(self, order: list[str]) -> list[tuple[str, ...]]:
@@ -766,7 +784,9 @@ class _Writer:
             for x in group[:-1]:
                 self.axis[x] = ""  # walked by the last label of its group
             self.axis[group[-1]] = axis
-        outer = tuple(Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
+        outer = tuple(
+            Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups
+        )
         stages: list[Stage] = []
         for p in self.draft.placed:
             if p.reduced:
@@ -788,7 +808,8 @@ class _Writer:
             self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final)
         )
         operands = {
-            name: self._operand(read) for name, read, _ in (*self.arrays.values(), *self._out_list())
+            name: self._operand(read)
+            for name, read, _ in (*self.arrays.values(), *self._out_list())
         }
         values = {name: node.attrs["value"] for node, name in self.scalars.items()}
         return Call(kernel, operands, self.symbols, values, tuple(self.draft.reasons))
@@ -884,9 +905,9 @@ class _Writer:
         name = self.results[p.node]
         dtype = _accumulator(p.node.type.dtype, p.node.op.lower)
         everywhere = bool(p.reduced & set(self.outer))
-        keep = tuple(
-            self.axis[x] for x in self._ordered(p.kept) if self.axis[x]
-        ) if everywhere else ()
+        keep = (
+            tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
+        )
         scope = "all" if everywhere else "row"
         return Reduce(name, p.node.op.lower, exprs, dtype, scope, keep, p.node.loc)
 
@@ -916,9 +937,7 @@ class _Writer:
                 expr = text.total(p, p.access) if total else text.expr(*p.operands[0])
                 if p.node in self.stored:
                     self._store(p, expr, text)
-            stages.append(
-                Stage(tuple(Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body))
-            )
+            stages.append(Stage(tuple(Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body)))
         return stages
 
 

@@ -1,7 +1,8 @@
 """NumPy evaluation of the three levels: what every pass must preserve.
 
-A graph is evaluated op by op. A kernel is evaluated statement by statement, over whole arrays whose axes
-are the outer axes followed by the inner axes of the stage. Functions are in `interpret_loop.py`.
+A graph is evaluated op by op. A kernel is evaluated statement by statement, over whole arrays
+whose axes are the outer axes followed by the inner axes of the stage. Functions are in
+`interpret_loop.py`.
 """
 
 from __future__ import annotations
@@ -80,15 +81,16 @@ def interpret_kernel(
 ) -> dict[str, Array]:
     """The outputs of `kernel` by name, as new arrays.
 
-    `arrays`: every array parameter, of any strides; `scalars`: every scalar parameter; `symbols`: extents
-    and guard bounds, of which those that an array's shape tells may be left out. Reductions of float16
-    accumulate in float32 at least; their order is NumPy's, not the kernel's. The maximum of nothing is the least value.
-    Raises ValueError for a missing or unfitting operand, IndexError for an unguarded access outside of an array."""
+    `arrays`: every array parameter, of any strides; `scalars`: every scalar parameter; `symbols`:
+    extents and guard bounds, of which those that an array's shape tells may be left out.
+    Reductions of float16 accumulate in float32 at least; their order is NumPy's, not the kernel's.
+    The maximum of nothing is the least value. Raises ValueError for a missing or unfitting
+    operand, IndexError for an unguarded access outside of an array."""
     return _Run(kernel, arrays, scalars or {}, symbols or {}).outputs
 
 
 class _Run:
-    """One evaluation. `names` holds values of shape (outer axes); accumulators have those of `keep`."""
+    """One evaluation. `names` holds values of the shape of the outer axes, or 0-d."""
 
     def __init__(
         self,
@@ -166,8 +168,8 @@ class _Run:
 
 
 class _Point:
-    """All points of one stage at once. A value has one dimension for each axis, of extent 1 where it
-    does not depend on that axis."""
+    """All points of one stage at once. A value has one dimension for each axis, of extent 1 where
+    it does not depend on that axis."""
 
     def __init__(self, run: _Run, axes: tuple[Axis, ...], inner: int) -> None:
         self.run = run
@@ -232,7 +234,7 @@ class _Point:
             for guard in guards:
                 if guard.axis == ix.axis:
                     place = np.where(self._within(guard), place, 0)
-            if place.size and not (0 <= place.min() and place.max() < n):
+            if place.size and (place.min() < 0 or place.max() >= n):
                 raise IndexError(
                     f"{self.run.kernel.name}: a subscript {ix.axis} is outside of {n} elements"
                 )

@@ -1,7 +1,7 @@
 """NumPy evaluation of the loop level, one instruction at a time, with its exact semantics.
 
-What has no meaning in compiled code (a division of integers by zero, a shift by the width, an access outside of
-an array) raises here. So does nothing else: floats follow IEEE, silently.
+What has no meaning in compiled code (a division of integers by zero, a shift by the width, an
+access outside of an array) raises here. So does nothing else: floats follow IEEE, silently.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ Array = np.ndarray[Any, Any]
 
 
 def fma(a: Array, b: Array, c: Array) -> Array:
-    """a * b + c with one rounding, for float16, float32 and float64 arrays of one dtype and shape."""
+    """a * b + c, rounded once: float16, float32 or float64 arrays of one dtype and shape."""
     with np.errstate(all="ignore"):
         if a.dtype == np.float64:
             return _fma64(a, b, c)
         # The product is exact in float64. The sum, rounded to odd there, keeps what the second
-        # rounding needs to know (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums").
+        # rounding needs to know (Boldo and Melquiond, "Emulation of FMA and correctly rounded
+        # sums").
         product = a.astype(np.float64) * b.astype(np.float64)
         return _odd_sum(product, c.astype(np.float64)).astype(a.dtype)
 
@@ -140,7 +141,8 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
 
     `args` are arrays of shape (lanes,) of one dtype (`select`: bool first; `splat`: shape (1,);
     `lo`, `hi`: twice the lanes). Returns shape (lanes,) in `dtype`. Integers wrap. Raises
-    ZeroDivisionError or OverflowError where the instruction has no result, KeyError for no instruction."""
+    ZeroDivisionError or OverflowError where the instruction has no result, KeyError for no
+    instruction."""
     with np.errstate(all="ignore"):
         match op:
             case "cast":
@@ -163,17 +165,19 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
 
 def interpret_func(
     func: Func,
-    memory: Mapping[str, Array],
+    memory: Mapping[str, Array | tuple[Array, int]],
     slots: Mapping[str, Number],
     begin: int = 0,
     end: int = 0,
 ) -> None:
     """Run `func` over begin..end, writing to `memory`, as compiled code would.
 
-    `memory`: a flat array for each array slot, of its dtype; `slots`: a number for each other slot.
+    `memory`: a flat array for each array slot, of its dtype, or such an array and the number of its
+    element that the slot points to; `slots`: a number for each other slot.
     Raises ValueError if one is missing or has another dtype; IndexError for an access outside of an
-    array (of a lane that is not masked); ZeroDivisionError and OverflowError as `evaluate_instruction`.
-    Each names the statement and the user's line. Working memory starts as garbage (NaN for floats)."""
+    array (of a lane that is not masked); ZeroDivisionError and OverflowError as
+    `evaluate_instruction`. Each names the statement and the user's line. Working memory starts as
+    garbage (NaN for floats)."""
     arrays: dict[str, Array] = {}
     values: dict[str, Array] = {
         "begin": np.asarray([begin], np.int64),
@@ -255,7 +259,7 @@ def _places(
     active = np.ones(lanes, bool) if stmt.mask is None else _value(stmt.mask, values)
     last = first + (lanes - 1) * step  # Python's integers do not wrap
     places = np.zeros(lanes, np.int64)
-    if 0 <= min(first, last) and max(first, last) < size:
+    if min(first, last) >= 0 and max(first, last) < size:
         return places + first + step * np.arange(lanes), active
     for lane in np.flatnonzero(active):
         place = first + int(lane) * step

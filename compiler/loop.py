@@ -9,10 +9,10 @@
         ...
         yield %next, ...
 
-`%v: f32` is a scalar (one lane). Scalars and vectors do not mix: `splat` makes a vector. Arithmetic is
-IEEE, round to nearest, no flags; integers wrap. `div`/`rem` of integers truncate and need a non-zero
-divisor; shifts need an amount below the width. Comparisons are false for NaN, except `ne`. `min`, `max`
-do not exist here: NumPy's are made from `lt` and `select` (decompose.py).
+`%v: f32` is a scalar (one lane). Scalars and vectors do not mix: `splat` makes a vector.
+Arithmetic is IEEE, round to nearest, no flags; integers wrap. `div`/`rem` of integers truncate and
+need a non-zero divisor; shifts need an amount below the width. Comparisons are false for NaN,
+except `ne`. `min`, `max` do not exist here: NumPy's are made from `lt` and `select` (decompose.py).
 
 Loop kinds: `parallel` (the outermost; its range is handed to the function, iterations are independent),
 `serial`, `vector` (documents that the body advances by whole vectors). All are run alike, in order.
@@ -218,7 +218,8 @@ class Builder:
         kind: str,
         inits: tuple[Operand, ...] = (),
     ) -> Iterator[Body]:
-        """Open a For; the `with` block writes its body and sets `yields`; `results` are known after."""
+        """Open a For; the `with` block writes its body and sets `yields`; `results` are known
+        after."""
         var = self.fresh(i64, hint="i")
         carried = tuple(self.fresh(v.dtype, v.lanes, "c") for v in inits)
         results = tuple(self.fresh(v.dtype, v.lanes, "r") for v in inits)
@@ -230,9 +231,7 @@ class Builder:
         stmts = tuple(self._blocks.pop())
         by = step if not isinstance(step, int) else Imm(step, i64)
         assert len(body.yields) == len(carried)
-        self.emit(
-            For(var, lo, hi, by, kind, carried, inits, stmts, tuple(body.yields), results)
-        )
+        self.emit(For(var, lo, hi, by, kind, carried, inits, stmts, tuple(body.yields), results))
 
     def done(self) -> tuple[Stmt, ...]:
         (block,) = self._blocks

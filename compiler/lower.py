@@ -1,5 +1,5 @@
-"""Kernels to loops: the parallel loop over blocks, vector loops with masked tails, and reductions in their
-normative order.
+"""Kernels to loops: the parallel loop over blocks, vector loops with masked tails, and reductions
+in their normative order.
 
     for i in n:  r += f(x[i])
     =>  for %blk in %begin .. %end parallel
@@ -8,9 +8,9 @@ normative order.
           store part.r[%blk]                                                      lanes combined by halving
         NAME.finish:  blocks combined by the same rule, then `finally`
 
-A value is computed at the outermost level that knows its axes: before the loops, once a row, or per vector.
-Within a stage all loads come before all stores, so an output may overwrite an input that is read at the
-same subscripts.
+A value is computed at the outermost level that knows its axes: before the loops, once a row, or
+per vector. Within a stage all loads come before all stores, so an output may overwrite an input
+that is read at the same subscripts.
 """
 
 from __future__ import annotations
@@ -108,10 +108,7 @@ class Lowering:
         self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
         self.lets: dict[str, k.Let] = {}
         self.reduces = {
-            s.name: s
-            for stage in kernel.stages
-            for s in stage.body
-            if isinstance(s, k.Reduce)
+            s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)
         }
         self.dependence: dict[k.Expr, frozenset[str]] = {}
 
@@ -378,7 +375,9 @@ class Lowering:
             at += self.count(r)
         return groups
 
-    def body(self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]) -> list[Operand]:
+    def body(
+        self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]
+    ) -> list[Operand]:
         """One vector of one stage: values first, then stores."""
         b = self.b
         groups = self.split(reduces, tuple(carried))

@@ -135,7 +135,7 @@ class ProductLowering:
                 for v in range(self.vectors)
             ]
             x.at[self.p.depth] = b.op("add", start, line.var)
-            sums = list(line.carried)
+            sums: list[Operand] = list(line.carried)
             for m, number in enumerate(numbers):
                 self.place(self.p.rows, number)
                 value = b.widen(self.value(left), self.width)

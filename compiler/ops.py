@@ -1,9 +1,10 @@
 """The op registry: every fact about an op stands in its one record here.
 
-Elementwise ops take operands of one shape and one dtype (the front end promotes and broadcasts, with
-nodes of their own); so a graph says what really happens. Gradients are written in graph ops and can be
-differentiated again. `compiled equals evaluate` bit for bit where `exact`, else within `ulp` units in
-the last place (reductions and contractions: within the bound that `docs/architecture.md` states).
+Elementwise ops take operands of one shape and one dtype (the front end promotes and broadcasts,
+with nodes of their own); so a graph says what really happens. Gradients are written in graph ops
+and can be differentiated again. `compiled equals evaluate` bit for bit where `exact`, else within
+`ulp` units in the last place (reductions and contractions: within the bound that
+`docs/architecture.md` states).
 """
 
 from __future__ import annotations
@@ -178,9 +179,7 @@ def _element(
     infer = _same(name, arity, kinds, result)
     code = lower or dec.instruction(name)
     samples = tuple(Sample((shape,) * arity) for shape in ((), (7,), (3, 5)))
-    return _register(
-        Op(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more)
-    )
+    return _register(Op(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more))
 
 
 def _d_add(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
@@ -253,9 +252,11 @@ POW = _element(
 )
 MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf")
 MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf")
-NEG = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf")
-ABS = _element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
-SIGN = _element("sign", 1, np.sign, None, dec.sign, "iuf")
+NEG: Op = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf")
+ABS = _element(
+    "abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf"
+)
+SIGN: Op = _element("sign", 1, np.sign, None, dec.sign, "iuf")
 SQRT = _element(
     "sqrt", 1, np.sqrt, lambda n, ct, _: (DIV(ct, MUL(const(2, n), n)),), domain=(0.5, 4.0), flops=4
 )
@@ -295,6 +296,10 @@ def _infer_where(types: Types, attrs: Attrs) -> TensorType:
     return a
 
 
+def _where(attrs: Attrs, cond: Array, a: Array, b: Array) -> Array:
+    return np.asarray(np.where(cond, a, b))
+
+
 def _infer_cast(types: Types, attrs: Attrs) -> TensorType:
     _count("cast", types, 1)
     return TensorType(attrs["dtype"], types[0].shape)
@@ -315,7 +320,7 @@ def _d_cast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None,
 WHERE = _register(
     Op(
         "where", "elementwise", _infer_where,
-        lambda attrs, c, a, b: np.where(c, a, b), _d_where, dec.instruction("select"), "biuf",
+        _where, _d_where, dec.instruction("select"), "biuf",
         samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)),
     )
 )  # fmt: skip
@@ -428,7 +433,11 @@ def _slice(attrs: Attrs, x: Array) -> Array:
 def _d_slice(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """The cotangent, spread over zeros: axis by axis, flip, space out by the step, pad."""
     for axis, (start, step, count, n) in enumerate(
-        zip(*(node.attrs[k] for k in ("starts", "steps", "counts")), node.inputs[0].shape, strict=True)
+        zip(
+            *(node.attrs[k] for k in ("starts", "steps", "counts")),
+            node.inputs[0].shape,
+            strict=True,
+        )
     ):
         if (start, step, count) == (0, 1, n):
             continue
@@ -472,7 +481,7 @@ def _d_pad(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
     return (SLICE(ct, starts=node.attrs["lo"], steps=(1,) * len(shape), counts=shape),)
 
 
-RESHAPE = _register(
+RESHAPE: Op = _register(
     Op(
         "reshape", "view", _infer_reshape, lambda attrs, x: x.reshape(attrs["shape"]),
         lambda n, ct, _: (RESHAPE(ct, shape=n.inputs[0].shape),), _index_reshape, "biuf",
@@ -483,7 +492,7 @@ RESHAPE = _register(
         ),
     )
 )  # fmt: skip
-TRANSPOSE = _register(
+TRANSPOSE: Op = _register(
     Op(
         "transpose", "view", _infer_transpose, lambda attrs, x: x.transpose(attrs["perm"]),
         lambda n, ct, _: (TRANSPOSE(ct, perm=_inverse(n.attrs["perm"])),), _index_transpose, "biuf",
@@ -518,7 +527,7 @@ SLICE = _register(
 PAD = _register(
     Op(
         "pad", "view", _infer_pad,
-        lambda attrs, x: np.pad(x, tuple(zip(attrs["lo"], attrs["hi"], strict=True))),
+        lambda attrs, x: np.pad(x, [*zip(attrs["lo"], attrs["hi"], strict=True)]) if x.ndim else x,
         _d_pad, _index_pad, "biuf", attrs=("lo", "hi"),
         samples=(
             Sample(((5,),), {"lo": (2,), "hi": (1,)}),
@@ -647,7 +656,7 @@ def _infer_contract(types: Types, attrs: Attrs) -> TensorType:
     _count("contract", types, 2)
     a, b, out = parse_spec(attrs["spec"])
     x, y = types
-    if x.dtype != y.dtype or not x.dtype.kind in "iuf":
+    if x.dtype != y.dtype or x.dtype.kind not in "iuf":
         _fail("contract", f"needs two numbers of one dtype, got {x}, {y}")
     if len(a) != x.ndim or len(b) != y.ndim or any(len(set(p)) != len(p) for p in (a, b, out)):
         _fail("contract", f"spec {attrs['spec']!r} does not fit {x}, {y}")
@@ -685,7 +694,8 @@ CONTRACT = _register(
         samples=(
             Sample(((3, 4), (4, 5)), {"spec": "ij,jk->ik"}), Sample(((3, 4), (4,)), {"spec": "ij,j->i"}),
             Sample(((3, 4), (5, 4)), {"spec": "ij,kj->ik"}), Sample(((7,), (7,)), {"spec": "i,i->"}),
-            Sample(((3,), (4,)), {"spec": "i,j->ij"}), Sample(((2, 3, 4), (2, 4, 5)), {"spec": "bij,bjk->bik"}),
+            Sample(((3,), (4,)), {"spec": "i,j->ij"}),
+            Sample(((2, 3, 4), (2, 4, 5)), {"spec": "bij,bjk->bik"}),
         ),
     )
 )  # fmt: skip

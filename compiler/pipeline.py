@@ -36,7 +36,8 @@ class Compiled:
     """Every stage of one compile. `times` holds seconds by pass, in order.
 
     `picks[k]` tells where output k of `graph` is found: n >= 0 is the plan's output n, -1 - j is
-    input j as it was given; in either case in row-major order, to be reshaped to the output's shape.
+    input j as it was given; in either case in row-major order, to be reshaped to the output's
+    shape.
     """
 
     graph: Graph
@@ -162,8 +163,12 @@ def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
         return print_graph(compiled.graph, locs=True)
     if stage == "simplified":
         return print_graph(compiled.simplified, locs=True)
-    unique = {id(c): (call, s, c) for call, s, c in zip(
-        compiled.program.calls, compiled.schedules, compiled.codes, strict=True)}.values()
+    unique = {
+        id(c): (call, s, c)
+        for call, s, c in zip(
+            compiled.program.calls, compiled.schedules, compiled.codes, strict=True
+        )
+    }.values()
     if stage == "kernel":
         return "\n".join(print_kernel(c.kernel, locs=True) for c in compiled.program.calls)
     if stage == "loop":
@@ -185,5 +190,3 @@ def _dump(compiled: Compiled, target: Target, directory: Path) -> None:
     for number, stage in enumerate(STAGES):
         name = f"{_dumps:03d}-{compiled.graph.name}.{number}-{stage}.txt"
         (directory / name).write_text(stage_text(compiled, stage, target))
-
-

@@ -1,5 +1,6 @@
-"""Kernel calls to a plan: which buffer each array lives in, when working memory can be used again, what
-each argument slot holds. Every access is proven to stay inside of its buffer here, before any code runs.
+"""Kernel calls to a plan: which buffer each array lives in, when working memory can be used again,
+what each argument slot holds. Every access is proven to stay inside of its buffer here, before any
+code runs.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
     return (max(1, blocks), *(table[name] for name in reduce.keep))
 
 
-def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[k.Index, ...], bool]]:
+def _index_of(
+    kernel: k.Kernel, name: str, store: bool
+) -> set[tuple[int, tuple[k.Index, ...], bool]]:
     """(stage, subscripts, guarded) of every load or store of an array."""
     found = set()
     for number, stage in enumerate(kernel.stages + kernel.final):
@@ -107,9 +110,7 @@ def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
             found.append(-1)
             continue
         source = graph.inputs[j]
-        writer = next(
-            (n for n, c in enumerate(program.calls) if _touches(c, target, True)), -1
-        )
+        writer = next((n for n, c in enumerate(program.calls) if _touches(c, target, True)), -1)
         readers = [n for n, c in enumerate(program.calls) if _touches(c, source, False)]
         safe = writer >= 0 and all(n <= writer for n in readers) and source not in graph.outputs
         if safe and writer in readers:
@@ -227,5 +228,3 @@ def _launch(
         values[name] = _scalar_bytes(call.scalars[name], scalar.dtype.np)
     table = tuple(values[slot.name] for slot in slots(kernel))
     return Launch(code, table, blocks, call.bytes)
-
-

@@ -1,8 +1,8 @@
 """A small pattern driver: rules are data, `(pattern, result)`.
 
-A pattern is a tuple ("op", operand, ...); an operand is a variable (a string), a number (a literal of that
-value, seen through broadcasts), or another pattern. A result is a variable or a function of the bound
-variables. Equal nodes are merged on the way, so a rule may compare by identity.
+A pattern is a tuple ("op", operand, ...); an operand is a variable (a string), a number (a literal
+of that value, seen through broadcasts), or another pattern. A result is a variable or a function
+of the bound variables. Equal nodes are merged on the way, so a rule may compare by identity.
 """
 
 from __future__ import annotations

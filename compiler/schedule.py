@@ -1,7 +1,8 @@
 """How a kernel is laid out on a target: which axis is walked by vectors, how wide, in which blocks.
 
-Everything that decides the order of a reduction is here, and depends on the kernel and its shapes alone, never on
-the machine: LANES, BLOCK, and `row_block`. What may depend on the machine is `width`, the vector length.
+Everything that decides the order of a reduction is here, and depends on the kernel and its shapes
+alone, never on the machine: LANES, BLOCK, and `row_block`. What may depend on the machine is
+`width`, the vector length.
 """
 
 from __future__ import annotations
@@ -118,9 +119,7 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     if product(kernel) is not None:
         # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 4 x 2
         return Schedule("product", width, width, (4 if vector_bytes == 32 else 12, 2))
-    reduces = [
-        lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)
-    ]
+    reduces = [lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)]
     calls = sum(len(walk(o)) for st in kernel.stages for s in st.body for o in operands(s))
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     flat = len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages)

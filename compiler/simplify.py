@@ -1,4 +1,5 @@
-"""Graph to smaller graph, by rules that hold for every IEEE value: NaN, inf and signed zeros included.
+"""Graph to smaller graph, by rules that hold for every IEEE value: NaN, inf and signed zeros
+included.
 
     mul %x, 1 -> %x        reshape(reshape %x) -> reshape %x        cast(%x to its own dtype) -> %x
 
@@ -20,7 +21,8 @@ def _only_units_move(node: Node) -> bool:
 
 
 def _reshape_down(env: Env) -> Node | None:
-    """A reshape that is no mere view moves above elementwise ops, towards memory, where it is free."""
+    """A reshape that is no mere view moves above elementwise ops, towards memory, where it is
+    free."""
     node, x = env["self"], env["x"]
     shape = node.attrs["shape"]
     if node.shape == x.shape:

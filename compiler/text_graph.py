@@ -5,8 +5,8 @@
       %3: f32[] = sum %2 axes=(0)
     }
 
-Inputs are called by their names, other nodes by their numbers. Attributes follow the operands: numbers,
-`true`, `"strings"`, dtypes, and tuples in parentheses.
+Inputs are called by their names, other nodes by their numbers. Attributes follow the operands:
+numbers, `true`, `"strings"`, dtypes, and tuples in parentheses.
 """
 
 from __future__ import annotations

@@ -10,14 +10,17 @@
       finally
         loss = f32(total)
 
-- One call argument makes `max`, `min` a row reduction of the statement (`top = max(x[i, j])`), two make it the
-  elementwise op; `sum(e)` and `dot(a, b)` are always reductions. `+=`, `max=`, `min=` reduce over the outer axes.
+- One call argument makes `max`, `min` a row reduction of the statement (`top = max(x[i, j])`), two
+  make it the elementwise op; `sum(e)` and `dot(a, b)` are always reductions. `+=`, `max=`, `min=`
+  reduce over the outer axes.
 - A reduction's accumulator has the dtype of its expression, or the one after the colon.
-- A bare literal has the dtype of the operands beside it (in `where`, of the other branch). A literal with
-  none beside it carries its dtype: `f32(0.5)`. A dtype around anything else is a cast: `f64(x)`.
-- `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is that test itself.
-- `;` separates statements as a line break does; a colon may follow a stage's axes; statements straight
-  below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
+- A bare literal has the dtype of the operands beside it (in `where`, of the other branch). A
+  literal with none beside it carries its dtype: `f32(0.5)`. A dtype around anything else is a
+  cast: `f64(x)`.
+- `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is
+  that test itself.
+- `;` separates statements as a line break does; a colon may follow a stage's axes; statements
+  straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
 """
 
 from __future__ import annotations
@@ -156,7 +159,7 @@ def _expr(expr: Expr, level: int) -> str:
 def _arguments(
     args: tuple[Expr, ...], alike: tuple[int, ...], levels: tuple[int, ...] = ()
 ) -> list[str]:
-    """Operands of one op; those in `alike` have one dtype, so that one tells a literal beside it."""
+    """Operands of one op. Those in `alike` have one dtype: one tells a literal beside it."""
     told = {expr_dtype(args[k]) for k in alike if k < len(args) and not isinstance(args[k], Const)}
     texts = []
     for k, arg in enumerate(args):

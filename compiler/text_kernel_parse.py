@@ -39,15 +39,15 @@ _COMPARISONS = frozenset(op for op, mark in INFIX.items() if LEVEL[mark] == 1)
 def parse_kernel(text: str) -> Kernel:
     """The kernel that `text` describes; dtypes of expressions come from the ops' type rules.
 
-    Raises IRSyntaxError, at the line and column of what is wrong. What needs the whole kernel (scopes,
-    extents, stores) is left to `verify_kernel`."""
+    Raises IRSyntaxError, at the line and column of what is wrong. What needs the whole kernel
+    (scopes, extents, stores) is left to `verify_kernel`."""
     return _Parser(text).kernel()
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A parsed expression. `expr` is None while it holds only literals, whose dtype the context tells:
-    then it is `number`, or `op` of `args`."""
+    """A parsed expression. `expr` is None while it holds only literals, whose dtype the context
+    tells: then it is `number`, or `op` of `args`."""
 
     token: Token
     depth: int

@@ -237,7 +237,9 @@ def describe(token: Token) -> str:
 
 
 def fit(value: Number, dtype: DType) -> Number:
-    """`value` exactly as `dtype` holds it. ValueError where it cannot (`300` in u8, `1e39` in f32)."""
+    """`value` as `dtype` holds it. ValueError where it cannot (`300` in u8, `1e39` in f32)."""
+    if not isinstance(value, int | float):  # untyped callers
+        raise ValueError(f"{value!r} is no number")
     given = str(value).lower() if isinstance(value, bool) else repr(value)
     if dtype.kind == "b" and value in (0, 1):
         return bool(value)
@@ -245,7 +247,7 @@ def fit(value: Number, dtype: DType) -> Number:
         raise ValueError(f"{given} is no {dtype}")
     if dtype.is_float:
         held = rounded(value, dtype)
-        if math.isinf(held) and not math.isinf(value):
+        if math.isinf(held) and value not in (math.inf, -math.inf):
             raise ValueError(f"{given} does not fit into {dtype}")
         return held
     if isinstance(value, float) and not value.is_integer():
@@ -258,8 +260,12 @@ def fit(value: Number, dtype: DType) -> Number:
 
 def rounded(value: Number, dtype: DType) -> float:
     """`value` rounded to the float type `dtype`."""
+    try:
+        wide = float(value)
+    except OverflowError:  # an int beyond float64
+        return math.inf if value > 0 else -math.inf
     with np.errstate(all="ignore"):
-        return float(np.asarray(value, np.float64).astype(dtype.np))
+        return float(np.asarray(wide).astype(dtype.np))
 
 
 def format_number(value: Number, dtype: DType) -> str:
@@ -269,7 +275,7 @@ def format_number(value: Number, dtype: DType) -> str:
     if not dtype.is_float:
         return repr(value) if isinstance(value, float) and value % 1 else str(int(value))
     held = rounded(value, dtype)
-    short = str(np.asarray(held).astype(dtype.np)[()])
+    short = repr(float(str(np.asarray(held).astype(dtype.np)[()])))
     # the shortest text of an f32 could, read as f64 first, round to a neighbour
     return short if math.isnan(held) or rounded(float(short), dtype) == held else repr(held)
 

@@ -3,17 +3,18 @@
     func add(x: f32[], o: f32[], n: int, scale: f32)
       alloc tmp: f32[64]
       %1: f32x16 = splat %scale
-      %r = for %i2 in %begin .. %end step 16 parallel (%c3: f32x16 = 0.0)
+      %r = for %i2 in 0 .. %n step 16 vector (%c3: f32x16 = 0.0)
         %4: f32x16 = load x[%i2]  # train.py:3
         %5: f32x16 = mul %4, %1
         store o[%i2], %5 stream
         %6: f32x16 = add %c3, %5
         yield %6
 
-Slots are arrays (`f32[]`), integers (`int`) and scalars; `%begin` and `%end` are always there. A `yield`, with
-or without values, ends the body of every loop; indentation is free. A bare literal has the type that its place
-says: an index, stride, bound or step is i64; a mask is b1 of the lanes of the value; an operand of an instruction has
-the type of the result, in a comparison that of the other operand. Elsewhere it carries its type: `f32x16(0.5)`.
+Slots are arrays (`f32[]`), integers (`int`) and scalars; `%begin` and `%end` are always there. A
+`yield`, with or without values, ends the body of every loop; indentation is free. A bare literal
+has the type that its place says: an index, stride, bound or step is i64; a mask is b1 of the lanes
+of the value; an operand of an instruction has the type of the result, in a comparison that of the
+other operand. Elsewhere it carries its type: `f32x16(0.5)`.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def _operand(operand: Operand, expected: Type | None = None) -> str:
 
 
 def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[Type | None]:
-    """The type that a bare literal has at each operand of an instruction; None: it must say its own.
+    """The type that a bare literal has at each operand of an instruction; None: it must say its
+    own.
 
     `args` may hold None where the operand is not known yet."""
     dtype, lanes = result

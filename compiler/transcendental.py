@@ -2,7 +2,7 @@
 
     exp(x)   = 2**k * e**r               x = k ln2 + r, |r| <= ln2/2
     log(x)   = k ln2 + log(m)            x = 2**k * m, sqrt(1/2) <= m < sqrt(2)
-    tanh(x)  = (T + t) / (1 + T t)       x = k ln2/2 + r, t = tanh(r), T = (2**k - 1) / (2**k + 1)
+    tanh(x)  = (T + t) / (1 + T t)       x = k ln2 + r, t = tanh(r), T = (4**k - 1) / (4**k + 1)
     power    = e**(y log|x|)             with the logarithm to twice the precision, and a sign
 
 There are no tables, no branches and no library calls, so the code inlines and vectorises; every
@@ -80,8 +80,8 @@ _F32 = _Format(
         " 0x1.226b2cp-3 -0x1.0f4cd0p-3 0x1.087df8p-3 -0x1.3850c4p-4"
     ),
     tanh_range=10.0,
-    # |r| <= ln2/4: 2**-32.5
-    tanh=_hex("-0x1.55554ep-2 0x1.110594p-3 -0x1.afd7f4p-5"),
+    # |r| <= ln2/2: 2**-31.1
+    tanh=_hex("-0x1.55554ep-2 0x1.110c4cp-3 -0x1.b830aep-5 0x1.3f135ep-6"),
 )
 _F64 = _Format(
     dtype=f64,
@@ -103,10 +103,10 @@ _F64 = _Format(
         " 0x1.74663ce7751cdp-3 0x1.39a1e974746e6p-3 0x1.2f03b2e20669cp-3"
     ),
     tanh_range=20.0,
-    # |r| <= ln2/4: 2**-57.8
+    # |r| <= ln2/2: 2**-56.8
     tanh=_hex(
-        "-0x1.55555555554bcp-2 0x1.11111110e0989p-3 -0x1.ba1ba116befddp-5 0x1.664ec9d1fe74fp-6"
-        " -0x1.223c7220937efp-7 0x1.c38367830cebdp-9"
+        "-0x1.55555555554d7p-2 0x1.11111111005e4p-3 -0x1.ba1ba1a1f401ep-5 0x1.664f400cdb1bbp-6"
+        " -0x1.226c90a96bfaap-7 0x1.d6742aebd91e7p-9 -0x1.7746e55b24213p-10 0x1.f3ba1748450c2p-12"
     ),
 )
 _FORMATS = {f32: _F32, f64: _F64}
@@ -281,22 +281,32 @@ def tanh(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     a = b.op("abs", x)
     limit = b.imm(form.tanh_range, x)
     a = b.op("select", b.op("gt", a, limit), limit, a)
-    shifter = b.imm(form.shifter + form.bias, x)
+    # With twice the usual shifter, 2 k / 2 stands in the bits, to be shifted twice as far. The bias
+    # is odd, so this gives half of 4**k.
+    shifter = b.imm(2 * form.shifter + (form.bias - 1), x)
     shifted = b.op("fma", a, b.imm(2 / math.log(2), x), shifter)
-    k = b.op("sub", shifted, shifter)
-    r = b.op("fma", k, b.imm(-form.ln2 / 2, x), a)
-    if form.dtype == f64:  # the rest of ln2 is a third of the last place here, in float32 a tenth
-        r = b.op("fma", k, b.imm(-form.ln2_rest / 2, x), r)
+    k2 = b.op("sub", shifted, shifter)
+    r = b.op("fma", k2, b.imm(-form.ln2 / 2, x), a)
     z = b.op("mul", r, r)
-    t = b.op("fma", b.op("mul", z, r), _horner(b, z, form.tanh), r)
+    cube, tail = b.op("mul", z, r), _horner(b, z, form.tanh)
+    if form.dtype == f32:
+        t = b.op("fma", cube, tail, r)
+    else:  # the rest of ln2 is a third of the last place here, in float32 a tenth
+        rest = b.op("mul", k2, b.imm(-form.ln2_rest / 2, x))
+        t = b.op("add", b.op("fma", cube, tail, rest), r)
     bits = _as_bits(b, shifted, form)
-    scale = _as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
-    one = b.imm(1.0, x)
-    less, more = b.op("sub", scale, one), b.op("add", scale, one)
-    # The divisor t less + more is made from the dividend, so that it shares its rounding error:
-    # that counts 1 - tanh(x) times then.
+    half = _as_float(b, b.op("shl", bits, b.imm(form.fraction + 1, bits)), form)
+    scale = b.op("add", half, half)
+    # Both sides of the quotient times 7/4, unless k is 0: for k = 1 the divisor then lies just below
+    # powers of two, where rounding costs least.
+    factor = b.imm(1.75, x)
+    factor = b.op("select", b.op("lt", scale, factor), scale, factor)
+    less = b.op("fma", scale, factor, b.op("neg", factor))
+    more = b.op("fma", scale, factor, factor)
+    # The divisor, t less + more, is made from the dividend: it shares its rounding error, so that
+    # this error counts only 1 - tanh(x) times.
     top = b.op("fma", t, more, less)
-    bottom = b.op("fma", b.op("sub", one, t), b.imm(2.0, x), top)
+    bottom = b.op("fma", b.op("fma", t, b.imm(-2.0, x), b.imm(2.0, x)), factor, top)
     result = b.op("div", top, bottom)
     return _with_sign(b, result, _sign(b, x, form), form)
 

@@ -70,7 +70,9 @@ def from_numpy(dtype: object) -> DType:
     try:
         resolved = np.dtype(dtype)  # type: ignore[call-overload]  # any object: rejected below
     except TypeError:
-        raise TypeError(f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}") from None
+        raise TypeError(
+            f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}"
+        ) from None
     found = _BY_NUMPY.get(resolved.name)
     if found is None:
         raise TypeError(f"unsupported dtype {resolved}; expected one of {', '.join(_BY_NUMPY)}")

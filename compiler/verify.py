@@ -18,9 +18,9 @@ __all__ = ["VerifyError", "verify_func", "verify_graph", "verify_kernel"]
 
 
 def verify_graph(graph: Graph) -> None:
-    """Raises VerifyError unless: every node is of a registered op, has exactly that op's attributes and
-    the type that its rule derives; literals fit their dtype; the inputs are distinct `input` nodes, and
-    no other `input` node is reached."""
+    """Raises VerifyError unless: every node is of a registered op, has exactly that op's
+    attributes and the type that its rule derives; literals fit their dtype; the inputs are
+    distinct `input` nodes, and no other `input` node is reached."""
     inputs = set(graph.inputs)
     for node in graph.inputs:
         if node.op is not INPUT:

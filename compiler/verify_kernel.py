@@ -39,13 +39,16 @@ _TAKEN = frozenset(("begin", "end", "block", "blocks"))
 def verify_kernel(kernel: Kernel) -> None:
     """Raises VerifyError unless, in short:
 
-    - every name is plain, is defined once in the kernel, and is used only where it is known: a let in its
-      stage, a row reduction in later stages, a total (scope "all") in `finally`; an axis has one extent;
-    - every expression obeys its op's type rule, literals fit their dtype, trees are at most MAX_DEPTH deep;
-    - every subscript is an axis in scope whose extent is the dimension's, or is shifted by the `lo` of a guard;
+    - every name is plain, is defined once in the kernel, and is used only where it is known: a let
+      in its stage, a row reduction in later stages, a total (scope "all") in `finally`; an axis
+      has one extent;
+    - every expression obeys its op's type rule, literals fit their dtype, trees are at most
+      MAX_DEPTH deep;
+    - every subscript is an axis in scope whose extent is the dimension's, or is shifted by the
+      `lo` of a guard;
     - every output is stored once, at each point of all axes of one stage, and never loaded;
-    - reductions: `dot` has two arguments, others one; the accumulator has the dtype of the arguments or a
-      wider one of the same kind; `keep` names inner axes; `finally` holds none."""
+    - reductions: `dot` has two arguments, others one; the accumulator has the dtype of the
+      arguments or a wider one of the same kind; `keep` names inner axes; `finally` holds none."""
     _Check(kernel).run()
 
 
@@ -116,7 +119,7 @@ class _Check:
             self.fail(f"{extent} cannot be an extent")
 
     def stage(self, stage: Stage, outer: tuple[Axis, ...], last: bool) -> None:
-        """One stage; `last`: of `finally`. Afterwards its row reductions are known, its lets are not."""
+        """One stage; `last`: of `finally`. Its row reductions are known after it, its lets not."""
         self.stmt = None
         self.axes = {}
         for axis in outer + stage.axes:

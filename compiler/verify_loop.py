@@ -39,12 +39,15 @@ _MAX_ALLOC = 1 << 31  # elements of one alloc
 def verify_func(func: Func) -> None:
     """Raises VerifyError unless, in short:
 
-    - every value is defined once, and used, with its own type, only after that in its block or below;
-    - every instruction has its number of operands, of one dtype that it takes and of the result's lanes;
-    - arrays are slots, or allocs above; an element's dtype is the array's; indices and strides are i64 scalars;
+    - every value is defined once, and used, with its own type, only after that in its block or
+      below;
+    - every instruction has its number of operands, of one dtype that it takes and of the result's
+      lanes;
+    - arrays are slots, or allocs above; an element's dtype is the array's; indices and strides are
+      i64 scalars;
     - masks are b1 of as many lanes as the value; literals fit their dtype;
-    - loops have a known kind, a positive step if that is a literal, and equal types of inits, carried values,
-      yields and results; a parallel loop stands outermost and carries nothing."""
+    - loops have a known kind, a positive step if that is a literal, and equal types of inits,
+      carried values, yields and results; a parallel loop stands outermost and carries nothing."""
     _Check(func).run()
 
 

@@ -1,4 +1,4 @@
-"""The diamonds data: prices and attributes of 53,940 round-cut diamonds, recording errors and all."""
+"""Prices and attributes of 53,940 round-cut diamonds, recording errors and all."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Diamonds:
 
 
 def load() -> Diamonds:
-    """All diamonds, in the order of the file. Nothing is cleaned: stones of 0 mm and of 58.9 mm stay."""
+    """All diamonds, in the order of the file, uncleaned: stones of 0 mm and of 58.9 mm stay."""
     ranks = {name: {grade: k for k, grade in enumerate(g)} for name, g in GRADED.items()}
     features: list[list[float]] = []
     prices: list[float] = []

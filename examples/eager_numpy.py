@@ -1,4 +1,4 @@
-"""The training step of `huber_regression.py`, written by hand in NumPy: what lucid is compared with."""
+"""The training step of `huber_regression.py`, by hand in NumPy: what lucid is compared with."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Array = np.ndarray[Any, Any]
 
 
 class EagerNet:
-    """Linear layers with ReLU between them; mean Huber loss (`delta`), or mean squared error (None);
-    Adam. `layers`: weight (out, in) and bias (out,) of each layer, float32; copied."""
+    """Linear layers with ReLU between them; mean Huber loss, or mean squared error where `delta`
+    is None; Adam. `params`: weight (out, in) and bias (out,) of each layer in turn, float32."""
 
-    def __init__(self, layers: Sequence[tuple[Array, Array]], delta: float | None, lr: float) -> None:
-        self.params = [array.copy() for layer in layers for array in layer]
+    def __init__(self, params: Sequence[Array], delta: float | None, lr: float) -> None:
+        self.params = [p.copy() for p in params]
         self.delta, self.lr = delta, lr
         self.mean = [np.zeros_like(p) for p in self.params]
         self.square = [np.zeros_like(p) for p in self.params]

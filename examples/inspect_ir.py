@@ -1,5 +1,7 @@
 """What lucid makes of the smallest loss: every stage, from the graph to machine code, as text.
 
+Use:
+
     python examples/inspect_ir.py                  all stages
     python examples/inspect_ir.py kernel loop      these
 """

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import numpy as _np
 
+from lucid.runtime.memory import empty_cache
+from lucid.runtime.pool import get_num_threads, set_num_threads
+
 from . import nn, optim
 from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile
@@ -29,7 +32,24 @@ from .creation import (
     zeros_like,
 )
 from .errors import TraceError
-from .functional import matmul, maximum, minimum, where
+from .functional import (
+    abs,
+    clip,
+    exp,
+    log,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    sign,
+    sqrt,
+    square,
+    sum,
+    tanh,
+    where,
+)
 from .random import manual_seed, rand, randint, randn
 from .tensor import Tensor
 
@@ -44,12 +64,16 @@ __all__ = [
     "Compiled",
     "Tensor",
     "TraceError",
+    "abs",
     "arange",
     "asarray",
     "bool_",
+    "clip",
     "compile",
     "empty",
+    "empty_cache",
     "enable_grad",
+    "exp",
     "eye",
     "float16",
     "float32",
@@ -57,16 +81,21 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "get_num_threads",
     "grad",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
     "is_grad_enabled",
     "linspace",
+    "log",
     "manual_seed",
     "matmul",
+    "max",
     "maximum",
+    "mean",
+    "min",
     "minimum",
     "nn",
     "no_grad",
@@ -76,11 +105,17 @@ __all__ = [
     "rand",
     "randint",
     "randn",
+    "set_num_threads",
+    "sign",
+    "sqrt",
+    "square",
+    "sum",
+    "tanh",
     "tensor",
-    "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "uint8",
     "value_and_grad",
     "where",
     "zeros",

@@ -21,8 +21,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     """A function that returns `(f(...), gradient)`.
 
     `f` takes tensors, arrays or numbers, and returns a tensor of one element. The gradient is with
-    respect to the positional argument `argnums` (with its shape and dtype), or a tuple of gradients if
-    `argnums` is a sequence. Results are tensors, so `grad` can be applied again.
+    respect to the positional argument `argnums` (with its shape and dtype), or a tuple of
+    gradients if `argnums` is a sequence. Results are tensors, so `grad` can be applied again.
 
     Raises TypeError if such an argument is missing or no float, or if `f` returns no tensor;
     ValueError if the tensor has more than one element.

@@ -6,9 +6,9 @@ import functools
 import inspect
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import MethodType
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 
 from . import record
@@ -16,11 +16,10 @@ from .arguments import Signature, describe
 from .context import MODE
 from .errors import here
 from .guards import watch
+from .inspection import KernelCall, explain, kernel_calls
 from .nn.module import Module
 from .record import Recording
 from .tensor import Tensor
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 SIGNATURES = 256  # kept for each function; the one that was not used for longest goes first
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
@@ -42,16 +41,16 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
             return loss
 
     Arguments: tensors and arrays (by dtype and shape), Python numbers and strings (by value), lists,
-    tuples and dicts of them, and any other object (by identity). Results: tensors, plain values, and
-    lists, tuples and dicts of them; arrays that come in are tensors inside.
+    tuples and dicts of them, and any other object (by identity). Results: tensors, plain values,
+    and lists, tuples and dicts of them; arrays that come in are tensors inside.
 
     The function is traced once for each signature, and again whenever something else that it reads
-    has changed: globals, closures, attributes, containers. Tensors that it reads are inputs; those that
-    it re-assigns, and gradients, are outputs, and change when the call has succeeded.
+    has changed: globals, closures, attributes, containers. Tensors that it reads are inputs; those
+    that it re-assigns, and gradients, are outputs, and change when the call has succeeded.
     `threads`: how many the kernels may use; by default as many as the process has CPUs.
 
-    Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f` needs
-    a value that is known only when it runs.
+    Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
+    needs a value that is known only when it runs.
     """
     if f is None:
         return functools.partial(compile, threads=threads)
@@ -61,8 +60,8 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
 
 
 class Compiled:
-    """What `lucid.compile` returns: call it like the function. `traces` counts the times it was traced;
-    attributes of a compiled module are the module's."""
+    """What `lucid.compile` returns: call it like the function. `traces` counts the times it was
+    traced; attributes of a compiled module are the module's."""
 
     _opaque = True  # for guards: only the function inside counts
 
@@ -165,15 +164,15 @@ class Compiled:
         return self._last().executable.ir(stage)
 
     @property
-    def kernels(self) -> Sequence[Any]:
-        """The kernels of the latest call, each with `name` and `bytes`, the bytes that it moves."""
-        return self._last().executable.kernels
+    def kernels(self) -> list[KernelCall]:
+        """The kernels of the latest call, each with `name`, `bytes` (what it moves) and `text`."""
+        return kernel_calls(self._last().executable.compiled)
 
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""
         lines = [*self._reasons]
         if self._latest is not None:
-            lines.append(self._latest.executable.explain())
+            lines += explain(self._latest.executable.compiled)
         return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
-"""What surrounds an operation: whether gradients are wanted, and the trace that records it, if any."""
+"""What surrounds an operation: whether gradients are wanted, and the trace that records it, if
+any."""
 
 from __future__ import annotations
 

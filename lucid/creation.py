@@ -1,6 +1,7 @@
 """Making tensors: constants, ranges, and arrays from elsewhere.
 
-Shapes are given as numbers or as one tuple: `zeros(2, 3)`, `zeros((2, 3))`. The default dtype is float32.
+Shapes are given as numbers or as one tuple: `zeros(2, 3)`, `zeros((2, 3))`. The default dtype is
+float32.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ def asarray(data: object, dtype: object = None) -> Tensor:
 
 
 def from_numpy(array: Array, requires_grad: bool = False) -> Tensor:
-    """A Tensor that shares the memory of `array`: what is written there later is seen by every value
-    that has not been computed by then. TypeError for what is no array of a supported dtype."""
+    """A Tensor that shares the memory of `array`: what is written there later is seen by every
+    value that has not been computed by then. TypeError for what is no array of a supported
+    dtype."""
     if not isinstance(array, np.ndarray):
         raise TypeError(here(f"from_numpy: expected an array, got {type(array).__name__}"))
     if not array.dtype.isnative:

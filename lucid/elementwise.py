@@ -111,7 +111,8 @@ _MIRROR = {"eq": ops.EQ, "ne": ops.NE, "lt": ops.GT, "le": ops.GE, "gt": ops.LT,
 
 
 def _mixed_signs(op: Op, a: Node, b: Node) -> Node:
-    """int64 with uint64, compared as the numbers they are: a negative one is less than all others."""
+    """int64 with uint64, compared as the numbers they are: a negative one is less than all
+    others."""
     if a.type.dtype is u64:
         a, b, op = b, a, _MIRROR[op.name]
     negative = ops.LT(a, ops.const(0, a))

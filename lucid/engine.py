@@ -1,13 +1,14 @@
 """Values of nodes: the table of data, and evaluation through the compiler.
 
-Work is keyed by structure: the same operations on the same shapes and dtypes, whoever built them, are planned once.
+Work is keyed by structure: the same operations on the same shapes and dtypes, whoever built them,
+are planned once.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Node
 from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
+from lucid.compiler.text import print_kernel
 from lucid.compiler.types import DType, from_numpy
 from lucid.runtime import execute
 from lucid.runtime.host import host
@@ -40,7 +42,8 @@ def leaf(array: Array) -> Node:
 
 
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
-    """The values of `nodes`, computed from the nearest nodes with data. They become data in turn."""
+    """The values of `nodes`, computed from the nearest nodes with data. They become data in
+    turn."""
     wanted = list(dict.fromkeys(n for n in nodes if n not in DATA))
     if wanted:
         order, leaves = _pending(wanted)
@@ -108,6 +111,17 @@ def _closed(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Graph:
     return Graph("lazy", inputs, tuple(new[n] for n in wanted))
 
 
+@dataclass(frozen=True, slots=True)
+class KernelInfo:
+    """One kernel of a plan: its name, the bytes that one call moves, its text, and why it holds
+    what it holds."""
+
+    name: str
+    bytes: int
+    text: str
+    reasons: tuple[str, ...]
+
+
 class Executable:
     """A graph, compiled: call it with one array per graph input, get one per output."""
 
@@ -119,17 +133,50 @@ class Executable:
         self._shapes = [n.type.shape for n in graph.outputs]
 
     def __call__(self, arrays: Sequence[Array], reuse: Sequence[bool] = ()) -> list[Array]:
-        """`reuse[j]`: nobody but the caller will ever look at `arrays[j]` again, so an output that
-        may take over its memory does."""
-        out = [
-            arrays[j] if 0 <= j < len(reuse) and reuse[j] and arrays[j].flags.writeable else None
-            for j in self._aliases
-        ]
+        """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
+        replaces it takes over its memory."""
+        out = None
+        if any(reuse):
+            out = [
+                arrays[j] if j >= 0 and reuse[j] and arrays[j].flags.c_contiguous else None
+                for j in self._aliases
+            ]
         results = self._run(arrays, out, self.threads)
         return [
-            _as_given(arrays[-1 - pick], shape) if pick < 0 else results[pick].reshape(shape)
+            _as_given(arrays[-1 - pick], shape)
+            if pick < 0
+            else results[pick]
+            if results[pick].shape == shape
+            else results[pick].reshape(shape)
             for pick, shape in zip(self.compiled.picks, self._shapes, strict=True)
         ]
+
+    @property
+    def kernels(self) -> list[KernelInfo]:
+        """The kernels in the order in which they run."""
+        return [
+            KernelInfo(c.kernel.name, c.bytes, print_kernel(c.kernel, locs=True), c.reasons)
+            for c in self.compiled.program.calls
+        ]
+
+    def explain(self) -> str:
+        """Kernels, the bytes they move, why they hold what they hold; memory; compile times."""
+        plan = self.compiled.plan
+        lines = []
+        for kernel in self.kernels:
+            lines.append(f"kernel {kernel.name}: {kernel.bytes:,} bytes")
+            lines += [f"  {reason}" for reason in kernel.reasons]
+        total = sum(plan.buffers[b].nbytes for b in (*plan.inputs, *plan.outputs))
+        reused = sum(
+            plan.buffers[b].nbytes for b in plan.inputs if plan.inputs.index(b) in plan.aliases
+        )
+        lines.append(
+            f"memory: {total:,} bytes of inputs and outputs ({reused:,} updated in place), "
+            f"{plan.temp_bytes:,} bytes of working memory"
+        )
+        passes = ", ".join(f"{name} {1e3 * t:.2f} ms" for name, t in self.compiled.times)
+        lines.append(f"passes: {passes}")
+        return "\n".join(lines)
 
     def ir(self, stage: str) -> str:
         """One stage as text: graph, simplified, kernel, loop, llvm or asm."""
@@ -147,8 +194,3 @@ def _as_given(array: Array, shape: tuple[int, ...]) -> Array:
 def build(graph: Graph, aliases: Sequence[int] = (), threads: int | None = None) -> Executable:
     """`aliases[k]` is the input whose memory output k may take over, or -1."""
     return Executable(graph, aliases, threads)
-
-
-def exclusive(array: Array, references: int) -> bool:
-    """Whether nothing but `references` known references holds `array`, and it owns its memory."""
-    return sys.getrefcount(array) <= references + 2  # the parameter, and getrefcount's own

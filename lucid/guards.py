@@ -1,13 +1,15 @@
 """Guards: what else a compiled function depends on, beyond its arguments.
 
 Before a function is traced, everything plain that it can reach is walked: globals that its code
-names, closure cells, defaults, the object it is bound to, attributes, containers, and the functions it
-calls, in turn. Each fact found there (this cell holds that object; this list has those items) becomes a
-guard. A call whose guards still hold may use the trace; else the function is traced again.
+names, closure cells, defaults, the object it is bound to, attributes, containers, and the
+functions it calls, in turn. Each fact found there (this cell holds that object; this list has
+those items) becomes a guard. A call whose guards still hold may use the trace; else the function
+is traced again.
 
-Facts are compared by identity, then, for numbers, strings and tuples of them, by value. Left out are the standard
-library, installed packages and lucid itself: their code, not the objects that are theirs. NumPy arrays that the
-function hands to tensors are inputs; of other arrays up to ARRAY_BYTES the content is a fact.
+Facts are compared by identity, then, for numbers, strings and tuples of them, by value. Left out
+are the standard library, installed packages and lucid itself: their code, not the objects that are
+theirs. NumPy arrays that the function hands to tensors are inputs; of other arrays up to
+ARRAY_BYTES the content is a fact.
 """
 
 from __future__ import annotations

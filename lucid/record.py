@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ class Recording:
     flags: list[tuple[Tensor, bool]]  # requires_grad of captured tensors
     grads: list[tuple[Owner, TensorType | None]]  # which gradients there were before
     pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
-    rooted: list[Node] = field(default_factory=list)  # nodes of differentiable results, in order
+    rooted: list[Node]  # nodes of differentiable results, in order
+    replaced: list[int]  # inputs whose memory an output may take over
 
     def changed(self, arrays: list[Any]) -> str | None:
         """Why this recording does not serve a call with these arguments; None if it does."""
@@ -105,8 +107,18 @@ class Recording:
         buffers = [
             DATA[n] if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)
         ]
-        outputs = self.executable(buffers)
+        outputs = self.executable(buffers, self._reusable(nodes, buffers))
         return self._finish(arrays, nodes, buffers, outputs)
+
+    def _reusable(self, nodes: list[Node | None], buffers: list[Array]) -> list[bool]:
+        """Which buffers nobody else can see: those of captured tensors that this call re-assigns,
+        if no other tensor, graph or view holds them."""
+        found = [False] * len(nodes)
+        for k in self.replaced:
+            node = nodes[k]
+            # The node: held by its tensor, `nodes`, `node` and the argument of getrefcount.
+            found[k] = node is not None and getrefcount(node) == 4 and _unshared(buffers, k)
+        return found
 
     def _tensor(self, source: Source, arrays: list[Any]) -> Any:
         """The tensor, or the array, that an input takes its value from."""
@@ -166,7 +178,8 @@ class Recording:
         return results
 
     def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
-        """The traced nodes of differentiable results, over the actual inputs: `backward` finds them."""
+        """The traced nodes of differentiable results, over the actual inputs: `backward` finds
+        them."""
         table: dict[Node, Node] = {}
         for source, node, buffer in zip(self.sources, nodes, buffers, strict=True):
             table[source.node] = leaf(np.array(buffer)) if node is None else node
@@ -180,6 +193,16 @@ def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
     found = arrays[owner] if isinstance(owner, int) else owner
     assert isinstance(found, Tensor)
     return found
+
+
+def _unshared(buffers: list[Array], k: int) -> bool:
+    """Whether only DATA and `buffers` hold array number k, and only itself its memory."""
+    array = buffers[k]
+    if getrefcount(array) != 4:  # those two, `array`, and the argument of getrefcount
+        return False
+    base = array.base
+    # Views of views hold the owner of the memory, not the view that they were made from.
+    return not isinstance(base, np.ndarray) or getrefcount(base) == 3
 
 
 def _contiguous(array: Array) -> Array:
@@ -216,8 +239,8 @@ def record(
 
 
 def _arguments(trace: Trace, arrays: list[Any]) -> list[Tensor]:
-    """What `f` gets for each array argument: tensors as they are, known to the trace; for an array a
-    tensor of the trace."""
+    """What `f` gets for each array argument: tensors as they are, known to the trace; for an array
+    a tensor of the trace."""
     inner = []
     for k, value in enumerate(arrays):
         if isinstance(value, Tensor):
@@ -273,6 +296,7 @@ class _Finish:
             [(_owner(o), _type(o.grad_placeholder)) for o in outers if o.grad_read],
             self._pinned(),
             rooted,
+            sorted({j for j in aliases if j >= 0}),
         )
 
     def _sources(self) -> list[Source]:

@@ -154,8 +154,8 @@ def mean(
     keepdims: bool = False,
     ddof: float = 0,
 ) -> Node:
-    """Sum over count (less `ddof`), in float64 for integers, and inside in float32 for float16. Of no
-    elements: NaN."""
+    """Sum over count (less `ddof`), in float64 for integers, and inside in float32 for float16. Of
+    no elements: NaN."""
     result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
     inner = f32 if result is f16 else result
     x = cast(x, inner)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from typing import cast as cast_type
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
@@ -579,8 +580,8 @@ class Tensor:
         return apply(ew.floor, self)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        """Elements below `min` become `min`, those above `max` become `max`; NaN stays. The gradient
-        is 1 where an element is kept, bounds included."""
+        """Elements below `min` become `min`, those above `max` become `max`; NaN stays. The
+        gradient is 1 where an element is kept, bounds included."""
         return apply(ew.clip, self, min, max)
 
     clamp = clip
@@ -592,7 +593,8 @@ class Tensor:
     # --- shapes ----------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in row-major order; one extent may be -1. ValueError if they do not fit."""
+        """The same elements in row-major order; one extent may be -1. ValueError if they do not
+        fit."""
         return apply(shapes.reshape, self, shape=_listed(shape))
 
     def transpose(self, *axes: Any) -> Tensor:
@@ -669,10 +671,10 @@ def settle(tensors: Sequence[Tensor]) -> None:
             tensor._node = leaf(data)
 
 
-def _infix(build: Callable[..., Node], a: Any, b: Any) -> Any:
+def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:
     if isinstance(a, _OPERANDS) and isinstance(b, _OPERANDS):
         return apply(build, a, b)
-    return NotImplemented
+    return cast_type(Tensor, NotImplemented)
 
 
 def _astype(x: Node, dtype: object) -> Node:

@@ -1,8 +1,8 @@
 """A trace: what a function does to tensors, recorded once, as a graph of its inputs.
 
-While a trace is active, nothing outside of it changes. Reads of an outer tensor (a parameter, a buffer, an
-optimiser's state) give a placeholder; assignments and new gradients are kept here, as outputs. So a
-function that raises half-way leaves no mark, and other threads see nothing.
+While a trace is active, nothing outside of it changes. Reads of an outer tensor (a parameter, a
+buffer, an optimiser's state) give a placeholder; assignments and new gradients are kept here, as
+outputs. So a function that raises half-way leaves no mark, and other threads see nothing.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class Trace:
         return found[1]
 
     def assign(self, tensor: Tensor, node: Node) -> None:
-        """An outer tensor changes: later reads see `node`, and so will the outside, after the call."""
+        """An outer tensor changes: later reads see `node`, and so will the outside, after the
+        call."""
         self._outer(tensor).node = node
 
     def grad(self, tensor: Tensor) -> Tensor | None:

@@ -20,22 +20,21 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Executable:
     """A plan whose code is loaded, ready to be called any number of times, from any thread.
 
-    RuntimeError if a kernel does not compile; ValueError if the plan contradicts itself.
+    `program` and `scratch` are what `runner.py` takes; `large` says whether some launch is worth
+    threads. RuntimeError if a kernel does not compile; ValueError if the plan contradicts itself.
     """
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)
         self.plan = plan
         self._inputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.inputs)
-        self._outputs = tuple(
-            (plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs
-        )
-        self._program = np.array([w for x in plan.launches for w in _record(x)], np.int64)
-        self._start = self._program.ctypes.data
-        self._scratch = max((len(x.slots) for x in plan.launches), default=0)
+        self._outputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs)
+        self.program = np.array([w for x in plan.launches for w in _record(x)], np.int64)
+        self.scratch = max((len(x.slots) for x in plan.launches), default=0)
+        self.large = any(x.work >= PARALLEL_BYTES for x in plan.launches)
+        self._start = self.program.ctypes.data
         self._temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
-        self._large = any(x.work >= PARALLEL_BYTES for x in plan.launches)
-        self._run = runner(self._large)
+        self._run = runner(self.large)
 
     def __call__(
         self,
@@ -48,18 +47,19 @@ class Executable:
         `inputs` match the plan's input buffers in dtype and shape; one that is not row-major,
         aligned and in native byte order is copied first. `out[k]`, if given, receives output k: it
         may be the very array of input `plan.aliases[k]`, which is then overwritten. `threads` is
-        the most threads this call may use. TypeError for a wrong count, type or dtype, ValueError
-        for a wrong shape, a read-only output or less than one thread; nothing has run then.
+        the most threads this call may use, within those of the process. TypeError for a wrong
+        count, type or dtype, ValueError for a wrong shape, a read-only output or less than one
+        thread; nothing has run then.
         """
         plan = self.plan
         if len(inputs) != len(plan.inputs):
             raise TypeError(f"expected {len(plan.inputs)} inputs, got {len(inputs)}")
         if out is not None and len(out) != len(plan.outputs):
             raise TypeError(f"expected {len(plan.outputs)} outputs, got {len(out)}")
-        if threads is None:
-            threads = pool.get_num_threads()
-        elif threads < 1:
+        if threads is not None and threads < 1:
             raise ValueError(f"the number of threads must be at least 1, not {threads}")
+        most = pool.get_num_threads()
+        threads = most if threads is None else min(threads, most)
         sources = [
             _source(array, dtype, shape, k)
             for k, (array, (dtype, shape)) in enumerate(zip(inputs, self._inputs, strict=True))
@@ -71,14 +71,11 @@ class Executable:
         results = targets
         if out is not None:
             clashes = [
-                given is not None and self._clashes(k, sources, targets)
-                for k, given in enumerate(out)
+                given is not None and self._clashes(k, sources, targets) for k, given in enumerate(out)
             ]
             targets = [
                 memory.array(shape, dtype) if clash else target
-                for clash, target, (dtype, shape) in zip(
-                    clashes, targets, self._outputs, strict=True
-                )
+                for clash, target, (dtype, shape) in zip(clashes, targets, self._outputs, strict=True)
             ]
         addresses = [0] * len(plan.buffers)
         for i, array in zip(plan.inputs, sources, strict=True):
@@ -94,9 +91,9 @@ class Executable:
             self._run(
                 self._start,
                 len(plan.launches),
-                self._scratch,
+                self.scratch,
                 ctypes.addressof(words),
-                pool.reach(threads) if self._large else 0,
+                pool.reach(threads) if self.large else 0,
                 threads,
                 PARALLEL_BYTES,
             )
@@ -128,6 +125,8 @@ def _source(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int)
         raise TypeError(f"input {k}: expected dtype {dtype}, got {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"input {k}: expected shape {shape}, got {array.shape}")
+    if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
+        return array
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 

@@ -53,9 +53,7 @@ def _quotas(root: Path) -> list[int]:
 def _quota(folder: Path) -> list[int]:
     words = _read(folder / "cpu.max").split()
     if not words:
-        words = (
-            _read(folder / "cpu.cfs_quota_us") + " " + _read(folder / "cpu.cfs_period_us")
-        ).split()
+        words = (_read(folder / "cpu.cfs_quota_us") + " " + _read(folder / "cpu.cfs_period_us")).split()
     try:
         quota, period = (int(w) for w in words)
     except ValueError:  # "max", or no such file

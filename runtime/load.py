@@ -29,9 +29,7 @@ class Loaded:
 # Held while code is made. A fork waits for it, so that no child inherits a half-done compile.
 _LOCK = threading.RLock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
-    )
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 _LOADED: dict[str, Loaded] = {}
 _compiles = 0
 

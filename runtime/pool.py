@@ -121,11 +121,22 @@ def _start_thread(libc: ctypes.CDLL, worker: int, state: int) -> bool:
 
 _POOL = Pool()
 _limit = 0
+# What the native call path reads: the pool's state, the number of threads, and whether the first
+# serves the second (if not, it leaves the call to Python, which starts the workers).
+CELL = forever(np.zeros(3, np.int64))
 
 
 def reach(threads: int) -> int:
     """The address of a state whose workers serve `threads` threads; 0 if all must run serially."""
-    return _POOL.reach(threads) if threads > 1 else 0
+    address = _POOL.reach(threads) if threads > 1 else 0
+    if not CELL[2]:
+        _publish()
+    return address
+
+
+def _publish() -> None:
+    served = _POOL.failed or _POOL.workers >= _limit - 1
+    CELL[:] = _POOL.address, max(_limit, 1), bool(_limit and served)
 
 
 def get_num_threads() -> int:
@@ -144,12 +155,14 @@ def set_num_threads(threads: int) -> None:
     if threads < 1:
         raise ValueError(f"the number of threads must be at least 1, not {threads}")
     _limit = min(threads, region.MAX_THREADS)
+    _publish()
 
 
 def _after_fork() -> None:
     """The child has none of the threads, and perhaps a lock that one of them held."""
     global _POOL
     _POOL = Pool()
+    _publish()
 
 
 if hasattr(os, "register_at_fork"):

@@ -15,7 +15,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 
-from . import region
+from . import call_text, region
 from .host import host
 from .load import native
 
@@ -105,8 +105,17 @@ done:
 @functools.cache
 def functions() -> dict[str, int]:
     """Addresses of the native functions: `run`, and `region`, `worker`, `pauses` of `region.py`."""
-    text = region.text(host().arch) + _RUN
-    return native(text, ("run", "region", "worker", "pauses"))
+    return native(_text(), ("run", "region", "worker", "pauses"))
+
+
+@functools.cache
+def call_function() -> int:
+    """Address of `call` of `call_text.py`. RuntimeError if this Python lacks what it needs."""
+    return native(_text() + call_text.text(), ("call",))["call"]
+
+
+def _text() -> str:
+    return region.text(host().arch) + _RUN
 
 
 @functools.cache

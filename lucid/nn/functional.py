@@ -109,8 +109,8 @@ def huber_loss(
 def smooth_l1_loss(
     input: Any, target: Any, beta: float = 1.0, reduction: str | None = "mean"
 ) -> Tensor:
-    """d²/(2 beta) where |d| < beta, else |d| - beta/2: `huber_loss` with delta = beta, over beta. With
-    beta = 0 it is the L1 loss. Raises ValueError if beta < 0 or NaN; else as `huber_loss`."""
+    """d²/(2 beta) where |d| < beta, else |d| - beta/2: `huber_loss` with delta = beta, over beta.
+    With beta = 0 it is the L1 loss. Raises ValueError if beta < 0 or NaN; else as `huber_loss`."""
     beta = checked_number("smooth_l1_loss", "beta", beta, zero=True)
     how = checked_reduction("smooth_l1_loss", reduction)
     x, y, _ = _operands("smooth_l1_loss", input, target, None)

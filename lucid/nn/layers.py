@@ -114,7 +114,8 @@ class Softmax(Module):
 
 
 class LayerNorm(Module):
-    """Mean 0 and variance 1 over the last axes, then times weight (ones at first) plus bias (zeros)."""
+    """Mean 0 and variance 1 over the last axes, then times weight (ones at first) plus bias
+    (zeros)."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""Losses as modules. `reduction` is "mean", "sum" or "none" (also None); bad arguments raise at once."""
+"""Losses as modules. `reduction` is "mean", "sum" or "none" (also None); bad arguments raise at
+once."""
 
 from __future__ import annotations
 

@@ -106,8 +106,9 @@ class Module:
         return (b for _, b in self.named_buffers())
 
     def register_buffer(self, name: str, value: Any, persistent: bool = True) -> None:
-        """Make `value` (a tensor, what makes one, or None) state of the module. Assigning a tensor of
-        the same type to the attribute changes the buffer in place, also in a compiled function."""
+        """Make `value` (a tensor, what makes one, or None) state of the module. Assigning a tensor
+        of the same type to the attribute changes the buffer in place, also in a compiled
+        function."""
         if name in self._buffers or not name.isidentifier():
             raise KeyError(here(f"register_buffer: {name!r} is taken or no attribute name"))
         tensor = value if isinstance(value, Tensor) or value is None else Tensor(value)

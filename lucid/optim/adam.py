@@ -14,8 +14,8 @@ from .optimizer import Changes, Optimizer, checked, times
 
 
 class Adam(Optimizer):
-    """p -= lr m' / (sqrt(v') + eps), with running means m of g and v of g², freed of their bias towards
-    zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t) (Kingma and Ba, arXiv:1412.6980).
+    """p -= lr m' / (sqrt(v') + eps), with running means m of g and v of g², freed of their bias
+    towards zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t) (Kingma and Ba, arXiv:1412.6980).
 
     `weight_decay` adds weight_decay p to the gradient g. The bias is computed in float64.
     """

@@ -24,9 +24,9 @@ Changes = list[tuple[Tensor, Node]]
 class Optimizer:
     """Changes parameters by their gradients.
 
-    All state exists from the start, as tensors that a step re-assigns; so a compiled training step has
-    it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it reads
-    as a 0-d float64 Tensor.
+    All state exists from the start, as tensors that a step re-assigns; so a compiled training step
+    has it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it
+    reads as a 0-d float64 Tensor.
     """
 
     hyper: ClassVar[tuple[str, ...]] = ()  # names of attributes that state_dict carries

@@ -13,8 +13,9 @@ from .optimizer import Changes, Optimizer, checked, times
 
 
 class SGD(Optimizer):
-    """p -= lr v, with v = momentum v + (1 - dampening) g (g itself at first), and g the gradient plus
-    weight_decay p; with `nesterov` g + momentum v takes the place of v. Formulas as in PyTorch."""
+    """p -= lr v, with v = momentum v + (1 - dampening) g (g itself at first), and g the gradient
+    plus weight_decay p; with `nesterov` g + momentum v takes the place of v. Formulas as in
+    PyTorch."""
 
     hyper = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
 

@@ -32,7 +32,7 @@ def numbers(dtype: DType) -> st.SearchStrategy[float | int | bool]:
         return floats.filter(lambda v: np.isinf(v) or abs(v) < 6e4 or dtype is not f16).map(
             lambda v: fit(v, dtype)
         )
-    limits = np.iinfo(dtype.np)
+    limits = np.iinfo(dtype.numpy)
     return st.integers(int(limits.min), int(limits.max))
 
 

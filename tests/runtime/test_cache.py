@@ -248,9 +248,7 @@ def test_the_default_directory_is_what_platformdirs_says(monkeypatch: pytest.Mon
 # --- kernels -------------------------------------------------------------------------------------
 
 
-def test_a_damaged_entry_is_compiled_again(
-    fresh: DiskCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_entry_is_compiled_again(fresh: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(kernel(7)) == 7
     (path,) = entries(fresh)
     good = path.read_bytes()
@@ -286,18 +284,14 @@ def test_code_of_another_cpu_or_version_is_not_seen(
     assert len(entries(fresh)) == (3 if target.has("avx2") else 2)
 
 
-def test_without_a_version_nothing_is_kept(
-    fresh: DiskCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_version_nothing_is_kept(fresh: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "stamp", lambda: None)
     assert run(kernel(10)) == 10
     assert compiled_again(kernel(10), 10, monkeypatch)
     assert not fresh.folder.exists()
 
 
-def test_the_stamp_changes_with_the_compiler(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_stamp_changes_with_the_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("runtime", "compiler"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.py").write_text("1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,6 +18,15 @@ from lucid.runtime.execute import Executable
 from .handwritten import add_code, add_plan, sum_plan
 
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def many_threads() -> Iterator[None]:
+    """More threads than this machine has: what may go wrong will."""
+    before = pool.get_num_threads()
+    pool.set_num_threads(8)
+    yield
+    pool.set_num_threads(before)
 
 
 def numbers(n: int) -> np.ndarray:
@@ -201,11 +211,13 @@ def test_no_launch_at_all() -> None:
     assert Executable(Plan((), (), (), (), (), 0))([]) == []
 
 
-def test_the_number_of_threads_is_obeyed() -> None:
-    before = pool.get_num_threads()
-    try:
-        pool.set_num_threads(1)
-        x = numbers(200_000)
-        np.testing.assert_array_equal(Executable(add_plan(200_000))([x, x])[0], x + x)
-    finally:
-        pool.set_num_threads(before)
+def test_the_number_of_threads_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(pool, "reach", lambda threads: asked.append(threads) or 0)
+    x = numbers(200_000)
+    run = Executable(add_plan(200_000))
+    for threads in (None, 1, 3, 100):
+        np.testing.assert_array_equal(run([x, x], threads=threads)[0], x + x)
+    pool.set_num_threads(1)
+    run([x, x], threads=4)
+    assert asked == [8, 1, 3, 8, 1]

@@ -54,9 +54,7 @@ def test_host_is_the_same_from_the_cache() -> None:
     assert detected.l1_bytes >= 8 << 10 and detected.l2_bytes >= 64 << 10
 
 
-def test_a_damaged_record_of_the_host_is_ignored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_record_of_the_host_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Liar(DiskCache):
         def get(self, key: str) -> bytes | None:
             return b'{"triple": 1}'

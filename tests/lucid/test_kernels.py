@@ -1,0 +1,120 @@
+"""What becomes of the losses: how many kernels, how many bytes, what code, and the same bits always."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+import lucid.nn.functional as F
+from lucid import nn
+
+
+def loss(x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+    return F.huber_loss(x, y, delta=1.35)
+
+
+def regression(w: lucid.Tensor, b: lucid.Tensor, x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+    return F.huber_loss(x @ w + b, y)
+
+
+def data(*shape: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(seed).normal(0, 2, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(1000,), (40, 25), (2, 3, 50)])
+def test_value_and_grad_of_huber_is_one_kernel_that_moves_each_byte_once(shape: tuple[int, ...]) -> None:
+    step = lucid.compile(lucid.value_and_grad(loss))
+    x, y = data(*shape), data(*shape, seed=1)
+    step(x, y)
+    (kernel,) = step.kernels
+    assert kernel.bytes == 4 * (2 * x.size + x.size + 1)  # x, y, gradient, loss
+    reads = re.findall(r"\b(a\d)\[", kernel.text)
+    assert sorted(set(reads)) == ["a0", "a1"]
+    lines = step.ir("kernel").splitlines()
+    assert [line.startswith("kernel ") for line in lines].count(True) == 1
+
+
+def test_code_of_huber_is_vectors_with_no_scalar_loop() -> None:
+    step = lucid.compile(lucid.value_and_grad(loss))
+    step(data(1000), data(1000, seed=1))
+    main = step.ir("llvm").split("define ")[1]
+    assert re.search(r"load <\d+ x float>, ptr", main)
+    assert re.search(r"store <\d+ x float>", main)
+    assert "masked.store" in main  # the tail
+    inner = main[main.index("parallel") :] if "parallel" in main else main
+    loops = inner.split("body")[1:]
+    assert not any(re.search(r"= load float, ptr", part) for part in loops)
+
+
+def test_linear_regression_reads_x_once() -> None:
+    step = lucid.compile(lucid.value_and_grad(regression, argnums=(0, 1)))
+    n, d = 300, 16
+    step(data(d), np.float32(0.5), data(n, d), data(n))
+    (kernel,) = step.kernels
+    # X, y, w, b; the loss, gradients of w and b
+    assert kernel.bytes == 4 * (n * d + n + d + 1 + 1 + d + 1)
+    assert kernel.text.count("f32[n0, n1]") == 1
+
+
+def test_user_written_huber_is_one_kernel_too() -> None:
+    def by_hand(x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+        d = x - y
+        a = lucid.abs(d)
+        return lucid.where(a <= 1.0, 0.5 * d * d, a - 0.5).mean()
+
+    step = lucid.compile(lucid.value_and_grad(by_hand))
+    x = np.array([0.25, -3.0, np.inf, -np.inf, np.nan], np.float32)
+    _, grad = step(x, np.zeros(5, np.float32))
+    assert len(step.kernels) == 1
+    want = np.array([0.25, -1, 1, -1, np.nan], np.float32) / 5
+    np.testing.assert_allclose(grad.numpy(), want, rtol=1e-6)
+
+
+def test_softmax_reads_its_rows_once() -> None:
+    step = lucid.compile(lambda x: F.softmax(x, axis=-1))
+    x = data(30, 70)
+    out = step(x).numpy()
+    (kernel,) = step.kernels
+    assert kernel.bytes == 2 * x.nbytes
+    want = np.exp(x - x.max(-1, keepdims=True))
+    np.testing.assert_allclose(out, want / want.sum(-1, keepdims=True), rtol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(100_003,), (700, 129), (5, 40_000)])
+def test_same_bits_on_any_number_of_threads_and_on_any_run(shape: tuple[int, ...]) -> None:
+    x, y = data(*shape), data(*shape, seed=1)
+
+    def all_of_it(x: lucid.Tensor, y: lucid.Tensor) -> tuple[lucid.Tensor, ...]:
+        return x.sum(), (x * y).sum(axis=0), (x * y).sum(axis=-1), x.max(), loss(x, y)
+
+    results = [
+        [t.numpy().tobytes() for t in lucid.compile(all_of_it, threads=n)(x, y)]
+        for n in (1, 2, 1, 2, 3)
+    ]
+    assert all(r == results[0] for r in results)
+
+
+def test_same_bits_for_a_whole_training_on_one_and_two_threads() -> None:
+    def train(threads: int) -> list[bytes]:
+        lucid.manual_seed(3)
+        model = nn.Sequential(nn.Linear(20, 70), nn.Tanh(), nn.Linear(70, 1))
+        opt = lucid.optim.Adam(model.parameters(), lr=1e-2)
+
+        @lucid.compile(threads=threads)
+        def step(x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+            opt.zero_grad()
+            value = F.huber_loss(model(x), y)
+            value.backward()
+            opt.step()
+            return value
+
+        x, y = data(900, 20), data(900, 1, seed=1)
+        for _ in range(20):
+            step(x, y)
+        return [p.numpy().tobytes() for p in model.parameters()]
+
+    assert train(1) == train(2) == train(1)

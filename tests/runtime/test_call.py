@@ -1,0 +1,456 @@
+"""The native call path: right results, exact references, and Python for everything unusual."""
+
+from __future__ import annotations
+
+import gc
+import os
+import struct
+import subprocess
+import sys
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lucid.compiler.artifact import Buffer, Plan
+from lucid.compiler.types import f32
+from lucid.runtime import call, memory, pool
+from lucid.runtime.call import THE_ARRAY, Earlier, Link, Made, NativeCall, Source
+from lucid.runtime.execute import Executable
+
+from .handwritten import add_plan, sum_plan
+
+pytestmark = pytest.mark.skipif(
+    not call.available() and sys.platform != "linux", reason="no native call path here"
+)
+Array = np.ndarray[Any, Any]
+
+
+class Node:
+    __slots__ = ("__weakref__", "data", "op")
+    data: Any
+    op: Any
+
+
+class Value:
+    __slots__ = ("__weakref__", "_grad", "_node")
+    _grad: Any
+    _node: Any
+
+
+CHAIN = (Link(Value, "_node"), Link(Node, "data"))
+RECIPE = (
+    Made(Node, (("op", "input"), ("data", THE_ARRAY))),
+    Made(Value, (("_node", Earlier(0)), ("_grad", None))),
+)
+
+
+def value(array: object) -> Value:
+    made = Value()
+    made._node = Node()
+    made._node.data = array
+    return made
+
+
+def numbers(n: int) -> Array:
+    return np.random.default_rng(n).standard_normal(n).astype(np.float32)
+
+
+class Calls:
+    """A fallback that remembers what it was called with."""
+
+    def __init__(self, answer: object = "fallback") -> None:
+        self.seen: list[tuple[tuple[object, ...], dict[str, object]]] = []
+        self.answer = answer
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        self.seen.append((args, kwargs))
+        return self.answer
+
+
+def adder(n: int = 10, **options: Any) -> tuple[NativeCall, Calls]:
+    calls = Calls()
+    native = NativeCall(calls)
+    native.add(Executable(add_plan(n)), [Source(0, chain=CHAIN), Source(1)], [0], **options)
+    return native, calls
+
+
+def test_this_system_has_the_path() -> None:
+    assert call.available()
+
+
+def test_arrays_in_arrays_out() -> None:
+    native, calls = adder()
+    x = numbers(10)
+    result = native.function(x, x)
+    assert type(result) is tuple
+    np.testing.assert_array_equal(result[0], x + x)
+    assert result[0].flags.owndata
+    assert not calls.seen
+
+
+def test_values_in_values_out() -> None:
+    native, calls = adder(recipe=RECIPE, single=True)
+    x = numbers(10)
+    result = native.function(value(x), x)
+    assert type(result) is Value
+    assert (result._grad, result._node.op) == (None, "input")
+    np.testing.assert_array_equal(result._node.data, x + x)
+    np.testing.assert_array_equal(native.function(result, x)._node.data, x + x + x)
+    kept = weakref.ref(result)
+    del result
+    assert kept() is None
+    assert not calls.seen
+
+
+def test_everything_unusual_goes_to_python() -> None:
+    native, calls = adder()
+    x = numbers(10)
+
+    class Sub(np.ndarray):
+        pass
+
+    class SubValue(Value):
+        __slots__ = ()
+
+    empty = Value()
+    cases: list[tuple[object, ...]] = [
+        (),
+        (x,),
+        (x, x, x),
+        (x, x[:9]),
+        (x, x[None]),
+        (x, x.astype("f8")),
+        (x, x.astype(">f4")),
+        (x, np.repeat(x, 2)[::2]),
+        (x, np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32)),
+        (x, x.view(Sub)),
+        (x, list(x)),
+        (x, None),
+        (x, 3.0),
+        (x, value(x)),  # the second input has no chain
+        (value(None), x),
+        (value(x[:9]), x),
+        (value(value(x)), x),
+        (SubValue(), x),
+        (empty, x),
+    ]
+    for case in cases:
+        assert native.function(*case) == "fallback"
+        seen, names = calls.seen.pop()
+        assert len(seen) == len(case)
+        assert all(a is b for a, b in zip(seen, case, strict=True))
+        assert names == {}
+    assert native.function(x, x, out=x) == "fallback"
+    assert calls.seen.pop()[1]["out"] is x
+    assert native.function(x, y=x) == "fallback"
+    assert calls.seen.pop()[1]["y"] is x
+
+
+def test_read_only_and_empty_inputs_are_fine() -> None:
+    native, calls = adder()
+    x = numbers(10)
+    x.flags.writeable = False
+    np.testing.assert_array_equal(native.function(x, x)[0], x + x)
+    native, calls = adder(0)
+    assert native.function(x[:0], x[:0])[0].shape == (0,)
+    assert not calls.seen
+
+
+def test_the_first_spec_that_fits_runs() -> None:
+    calls = Calls()
+    native = NativeCall(calls)
+    for n in (3, 5, 7):
+        native.add(Executable(add_plan(n)), [Source(0), Source(1)], [0])
+    for n in (3, 5, 7):
+        np.testing.assert_array_equal(native.function(numbers(n), numbers(n))[0], 2 * numbers(n))
+    assert native.function(numbers(4), numbers(4)) == "fallback"
+    native.specs.clear()
+    assert native.function(numbers(3), numbers(3)) == "fallback"
+
+
+def test_a_fallback_that_raises() -> None:
+    def fail(*args: object) -> None:
+        raise KeyError("why")
+
+    with pytest.raises(KeyError, match="why"):
+        NativeCall(fail).function(1)
+
+
+def test_a_guard_closes_the_path() -> None:
+    guard = np.zeros(1, np.int64)
+    native, calls = adder(guard=guard)
+    x = numbers(10)
+    native.function(x, x)
+    assert not calls.seen
+    guard[0] = 1
+    native.function(x, x)
+    assert len(calls.seen) == 1
+
+
+def test_no_result_and_several_results() -> None:
+    x = numbers(10)
+    calls = Calls()
+    native = NativeCall(calls)
+    native.add(Executable(add_plan(10)), [Source(0), Source(1)], [])
+    assert native.function(x, x) is None
+    native = NativeCall(calls)
+    native.add(Executable(add_plan(10)), [Source(0), Source(1)], [0, 0])
+    one, two = native.function(x, x)
+    assert one is two
+    with pytest.raises(ValueError, match="single"):
+        native.add(Executable(add_plan(10)), [Source(0), Source(1)], [0, 0], single=True)
+    assert not calls.seen
+
+
+def test_objects_as_sources() -> None:
+    state, x = value(numbers(10)), numbers(10)
+    calls = Calls()
+    native = NativeCall(calls)
+    native.add(Executable(add_plan(10)), [Source(object=state, chain=CHAIN), Source(0)], [0])
+    np.testing.assert_array_equal(native.function(x)[0], state._node.data + x)
+    state._node.data = np.ones(10, np.float32)
+    np.testing.assert_array_equal(native.function(x)[0], 1 + x)
+    state._node.data = np.ones(11, np.float32)
+    assert native.function(x) == "fallback"
+
+
+def in_place(n: int = 10) -> tuple[NativeCall, Calls, Value]:
+    state = value(np.zeros(n, np.float32))
+    calls = Calls()
+    native = NativeCall(calls)
+    sources = [Source(object=state, chain=CHAIN, overwritten=True), Source(0)]
+    native.add(Executable(add_plan(n)), sources, [])
+    return native, calls, state
+
+
+def test_an_input_is_overwritten_where_nobody_else_holds_it() -> None:
+    native, calls, state = in_place()
+    address = state._node.data.ctypes.data
+    x = numbers(10)
+    for _ in range(3):
+        assert native.function(x) is None
+    np.testing.assert_array_equal(state._node.data, x + x + x)
+    assert state._node.data.ctypes.data == address
+    assert not calls.seen
+
+
+def test_an_input_that_others_see_is_left_alone() -> None:
+    native, calls, state = in_place()
+    x = numbers(10)
+    snapshot = state._node.data
+    native.function(x)  # another reference
+    del snapshot
+    view = state._node.data[:3]
+    native.function(x)  # a view holds one, too
+    del view
+    state._node.data.flags.writeable = False
+    native.function(x)
+    state._node.data.flags.writeable = True
+    assert len(calls.seen) == 3
+    assert not state._node.data.any()
+    base = np.zeros(15, np.float32)
+    state._node.data = base[:10]
+    assert native.function(base[5:]) == "fallback"  # overlaps the other input
+    state._node.data = np.zeros(10, np.float32)
+    native.function(x)
+    assert state._node.data.any()
+
+
+def test_temporaries_and_scalar_results() -> None:
+    for n in (100, 20_000):  # on the stack, and from the allocator
+        native = NativeCall(Calls())
+        run = Executable(sum_plan(n, struct.pack("<f", 0.5)))
+        native.add(run, [Source(0), Source(1)], [0], single=True)
+        run([numbers(n), numbers(n)])
+        result = native.function(numbers(n), numbers(n))
+        assert result.shape == ()
+        assert result == run([numbers(n), numbers(n)])[0]
+
+
+# --- large plans ---------------------------------------------------------------------------------
+
+
+def large(n: int, threads: int = 0) -> tuple[NativeCall, Executable]:
+    run = Executable(add_plan(n))
+    native = NativeCall(lambda x, y: ("python", *run([x, y])))
+    native.add(run, [Source(0), Source(1)], [0], threads=threads)
+    return native, run
+
+
+def test_a_large_plan_starts_the_threads_in_python_then_runs_natively() -> None:
+    native, run = large(200_000)
+    x = numbers(200_000)
+    for _ in range(2):
+        result = native.function(x, x)
+        np.testing.assert_array_equal(result[-1], x + x)
+    assert run.large
+    assert len(result) == 1
+    assert result[0].ctypes.data % 64 == 0
+
+
+def test_large_plans_from_eight_threads() -> None:
+    native, _ = large(200_000, threads=2)
+    inputs = [numbers(200_000) + k for k in range(8)]
+    failures = []
+
+    def work(k: int) -> None:
+        for _ in range(20):
+            if not np.array_equal(native.function(inputs[k], inputs[k])[-1], 2 * inputs[k]):
+                failures.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_after_fork() -> None:
+    native, _ = large(200_000)
+    x = numbers(200_000)
+    for _ in range(2):
+        native.function(x, x)
+    child = os.fork()
+    if child == 0:
+        try:
+            right = all(np.array_equal(native.function(x, x)[-1], x + x) for _ in range(3))
+            os._exit(0 if right and len(native.function(x, x)) == 1 else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_the_number_of_threads_may_change() -> None:
+    native, _ = large(200_000)
+    x = numbers(200_000)
+    before = pool.get_num_threads()
+    try:
+        for threads in (1, 2, 5, 1):
+            pool.set_num_threads(threads)
+            for _ in range(2):
+                np.testing.assert_array_equal(native.function(x, x)[-1], x + x)
+    finally:
+        pool.set_num_threads(before)
+
+
+# --- references and memory -----------------------------------------------------------------------
+
+
+def test_references_are_exact() -> None:
+    native, _ = adder(recipe=RECIPE, single=True)
+    state = value(numbers(10))
+    x = numbers(10)
+    things: list[object] = [state, state._node, state._node.data, x, Value, Node, "input", native]
+    things += [np.dtype("f4"), None, native.specs, native.function]
+    native.function(state, x)
+    before = [sys.getrefcount(t) for t in things]
+    for _ in range(1000):
+        native.function(state, x)
+    after = [sys.getrefcount(t) for t in things]
+    assert all(abs(a - b) < 50 for a, b in zip(before, after, strict=True)), (before, after)
+    results = [native.function(state, x) for _ in range(100)]
+    assert sys.getrefcount(Value) - before[4] >= 95  # each object holds its type
+    del results
+    assert abs(sys.getrefcount(Value) - before[4]) < 50
+
+
+def test_a_failure_leaves_nothing_behind() -> None:
+    shape = (1 << 58,)
+    buffers = (
+        Buffer("input", f32, (4,), 16),
+        Buffer("output", f32, (4,), 16),
+        Buffer("output", f32, shape, 4 << 58),
+    )
+    native = NativeCall(Calls())
+    native.add(Executable(Plan(buffers, (0,), (1, 2), (-1, -1), (), 0)), [Source(0)], [0, 1])
+    x = np.zeros(4, np.float32)
+    used, references = memory.statistics().used, sys.getrefcount(x)
+    for _ in range(10):
+        with pytest.raises(MemoryError):
+            native.function(x)
+    assert (memory.statistics().used, sys.getrefcount(x)) == (used, references)
+
+
+def test_a_working_memory_that_cannot_be_had() -> None:
+    buffers = (Buffer("input", f32, (4,), 16), Buffer("output", f32, (4,), 16))
+    native = NativeCall(Calls())
+    native.add(Executable(Plan(buffers, (0,), (1,), (-1,), (), 1 << 60)), [Source(0)], [0])
+    with pytest.raises(MemoryError):
+        native.function(np.zeros(4, np.float32))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_million_calls_use_no_memory() -> None:
+    program = """
+import resource
+import numpy as np
+from tests.runtime.test_call import RECIPE, adder, value
+native, calls = adder(recipe=RECIPE, single=True)
+x = np.ones(10, np.float32)
+state = value(x)
+call = native.function
+def pages():
+    return int(open("/proc/self/statm").read().split()[1])
+for _ in range(10_000):
+    call(state, x)
+before = pages()
+for _ in range(1_000_000):
+    call(state, x)
+print(pages() - before, len(calls.seen))
+"""
+    path = os.pathsep.join(p for p in sys.path if p)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    grown, fallbacks = map(int, done.stdout.split())
+    assert grown < 64
+    assert fallbacks == 0
+
+
+def test_a_callable_can_be_collected() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.native = NativeCall(self.explain)
+            self.native.add(Executable(add_plan(10)), [Source(0), Source(1)], [0])
+
+        def explain(self, *args: object) -> str:
+            return "explained"
+
+    owner = Owner()
+    assert owner.native.function(1) == "explained"
+    kept = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert kept() is None
+
+
+def test_types_that_cannot_be_read() -> None:
+    class Plain:
+        pass
+
+    class Mixed(Plain):
+        __slots__ = ("slot",)
+
+    for kind, name in ((Plain, "slot"), (Mixed, "slot"), (Value, "missing"), (int, "real")):
+        with pytest.raises(TypeError, match="not a slot"):
+            call.slot_offset(kind, name)
+
+
+def test_without_the_native_path_the_fallback_is_the_function(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call, "available", lambda: False)
+    native, calls = adder()
+    assert native.function is calls
+    assert native.specs == []
