@@ -32,6 +32,7 @@ from .kernel import (
     Axis,
     Const,
     Expr,
+    Extent,
     Index,
     Kernel,
     Let,
@@ -57,6 +58,8 @@ FINAL_ELEMENTS = 65_536
 KEPT_ELEMENTS = 65_536
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
+# Inner extents up to this are part of the code: a row is then a few registers, with no loop.
+SMALL = 64
 # Deeper expressions are cut into lets, so that no later pass recurses without bound.
 DEPTH = 12
 
@@ -775,12 +778,18 @@ class _Writer:
         self.axis: dict[str, str] = {}
         self.size: dict[str, int] = {}
         self.symbols: dict[str, int] = {}
-        self.symbol_of: dict[str, str] = {}
+        self.symbol_of: dict[str, Extent] = {}
         self.guards: dict[tuple[str, int, int], Within] = {}
+        product = any(p.form == "product" for p in self.draft.placed)
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
-            self.symbols[symbol] = self.size[axis] = prod(self.draft.extents[x] for x in group)
-            self.symbol_of[axis] = symbol
+            self.size[axis] = prod(self.draft.extents[x] for x in group)
+            inner = group is demote or group[0] not in self.outer
+            if inner and not product and self.size[axis] <= SMALL:
+                self.symbol_of[axis] = self.size[axis]
+            else:
+                self.symbols[symbol] = self.size[axis]
+                self.symbol_of[axis] = symbol
             for x in group[:-1]:
                 self.axis[x] = ""  # walked by the last label of its group
             self.axis[group[-1]] = axis
@@ -836,7 +845,7 @@ class _Writer:
 
     def _array(self, name: str, read: _Read, dtype: DType) -> Array:
         dims = self._dims(read)
-        extents: list[str] = []
+        extents: list[Extent] = []
         for axis, _ in dims:
             guard = self._guard(read.guards, axis)
             extents.append(self.symbol_of[axis] if guard is None else self._range(guard))

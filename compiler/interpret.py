@@ -56,9 +56,7 @@ def interpret_graph(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     for node, array in zip(graph.inputs, inputs, strict=True):
         if array.dtype != node.type.dtype.np or array.shape != node.shape:
             given = f"{array.dtype.name}{list(array.shape)}"
-            raise ValueError(
-                f"{graph.name}: input %{node.attrs['name']} is {node.type}, not {given}"
-            )
+            raise ValueError(f"{graph.name}: input %{node.attrs['name']} is {node.type}, not {given}")
         values[node] = array
     for node in toposort(graph.outputs):
         if node in values:
@@ -136,9 +134,7 @@ class _Run:
         for extent, n in zip(param.dims, array.shape, strict=True):
             known = self.symbols.setdefault(extent, n) if isinstance(extent, str) else extent
             if known != n:
-                raise ValueError(
-                    f"{self.kernel.name}: {param.name} has {n} for {extent}, not {known}"
-                )
+                raise ValueError(f"{self.kernel.name}: {param.name} has {n} for {extent}, not {known}")
         self.arrays[param.name] = array
 
     def _extent(self, extent: Extent) -> int:
@@ -222,9 +218,7 @@ class _Point:
         found = source[tuple(places)] if places else source
         return found if not load.guards else np.where(inside, found, np.zeros((), source.dtype))
 
-    def places(
-        self, index: tuple[Index, ...], array: Array, guards: tuple[Within, ...]
-    ) -> list[Array]:
+    def places(self, index: tuple[Index, ...], array: Array, guards: tuple[Within, ...]) -> list[Array]:
         """Subscripts of `array` at every point; 0 where a guard of the same axis does not hold."""
         found: list[Array] = []
         for ix, n in zip(index, array.shape, strict=True):
@@ -235,9 +229,7 @@ class _Point:
                 if guard.axis == ix.axis:
                     place = np.where(self._within(guard), place, 0)
             if place.size and (place.min() < 0 or place.max() >= n):
-                raise IndexError(
-                    f"{self.run.kernel.name}: a subscript {ix.axis} is outside of {n} elements"
-                )
+                raise IndexError(f"{self.run.kernel.name}: a subscript {ix.axis} is outside of {n} elements")
             found.append(place)
         return found
 

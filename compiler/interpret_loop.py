@@ -18,6 +18,7 @@ from .text_loop import statement_text
 from .types import DType, b1
 
 Array = np.ndarray[Any, Any]
+_Memory = tuple[Array, int]  # a flat array, and its element that a pointer points to
 
 
 # --- fused multiply-add --------------------------------------------------------------------------
@@ -178,7 +179,7 @@ def interpret_func(
     array (of a lane that is not masked); ZeroDivisionError and OverflowError as
     `evaluate_instruction`. Each names the statement and the user's line. Working memory starts as
     garbage (NaN for floats)."""
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, _Memory] = {}
     values: dict[str, Array] = {
         "begin": np.asarray([begin], np.int64),
         "end": np.asarray([end], np.int64),
@@ -190,12 +191,11 @@ def interpret_func(
         if slot.kind != "array":
             values[slot.name] = np.asarray([slots[slot.name]]).astype(slot.dtype.np)
             continue
-        array = memory[slot.name]
+        held = memory[slot.name]
+        array, base = held if isinstance(held, tuple) else (held, 0)
         if array.ndim != 1 or array.dtype != slot.dtype.np:
-            raise ValueError(
-                f"{func.name}: `{slot.name}` must be a flat array of {slot.dtype.numpy}"
-            )
-        arrays[slot.name] = array
+            raise ValueError(f"{func.name}: `{slot.name}` must be a flat array of {slot.dtype.numpy}")
+        arrays[slot.name] = array, base
     _run(func.body, values, arrays)
 
 
@@ -210,7 +210,7 @@ def _whole(operand: Operand, values: Mapping[str, Array]) -> int:
     return int(_value(operand, values)[0])
 
 
-def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, Array]) -> None:
+def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Memory]) -> None:
     for stmt in body:
         match stmt:
             case Let(result, op, operands):
@@ -221,23 +221,23 @@ def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, Arr
                     raise type(error)(f"{error}{_where(stmt)}") from None
                 values[result.name] = found
             case Load():
-                array = arrays[stmt.array]
-                places, active = _places(stmt, stmt.result.lanes, len(array), values)
+                array, _ = arrays[stmt.array]
+                places, active = _places(stmt, stmt.result.lanes, arrays, values)
                 loaded = np.zeros(stmt.result.lanes, array.dtype)
                 loaded[active] = array[places[active]]
                 values[stmt.result.name] = loaded
             case Store():
-                array = arrays[stmt.array]
-                places, active = _places(stmt, stmt.value.lanes, len(array), values)
+                array, _ = arrays[stmt.array]
+                places, active = _places(stmt, stmt.value.lanes, arrays, values)
                 array[places[active]] = _value(stmt.value, values)[active]
             case Alloc(name, dtype, count):
                 garbage = np.full(count * dtype.size, 0xFF if dtype.kind == "f" else 0x5A, np.uint8)
-                arrays[name] = garbage.view(dtype.np) if dtype is not b1 else garbage % 2 == 0
+                arrays[name] = (garbage % 2 == 0 if dtype is b1 else garbage.view(dtype.np)), 0
             case For():
                 _loop(stmt, values, arrays)
 
 
-def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, Array]) -> None:
+def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory]) -> None:
     step = _whole(stmt.step, values)
     if step <= 0:
         raise ValueError(f"the step of a loop must be positive, not {step}{_where(stmt)}")
@@ -251,11 +251,12 @@ def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, Array]) -> None
 
 
 def _places(
-    stmt: Load | Store, lanes: int, size: int, values: Mapping[str, Array]
+    stmt: Load | Store, lanes: int, arrays: Mapping[str, _Memory], values: Mapping[str, Array]
 ) -> tuple[Array, Array]:
     """The element of each lane, and which lanes are active."""
     step = 1 if stmt.stride is None else _whole(stmt.stride, values)
-    first = _whole(stmt.index, values)
+    array, base = arrays[stmt.array]
+    first, size = base + _whole(stmt.index, values), len(array)
     active = np.ones(lanes, bool) if stmt.mask is None else _value(stmt.mask, values)
     last = first + (lanes - 1) * step  # Python's integers do not wrap
     places = np.zeros(lanes, np.int64)

@@ -331,6 +331,8 @@ class Lowering:
         """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
         code of one vector, u counting those of a turn, and returns the accumulators."""
         b, width, step = self.b, self.schedule.width, self.schedule.step
+        if isinstance(lo, Imm) and isinstance(hi, Imm):
+            return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
         span = b.op("sub", hi, lo)
         main = b.op("add", lo, b.op("and", span, Imm(-step, i64)))
         fixed = frozenset().union(*(level.axes for level in self.levels))
@@ -356,6 +358,28 @@ class Lowering:
             self.vector, self.mask = outside
         del self.at[axis]
         return inits
+
+    def unrolled(
+        self, axis: str, lo: int, hi: int, inits: tuple[Operand, ...], chunk: _Chunk
+    ) -> tuple[Operand, ...]:
+        """As `vectors`, for a known number of elements: no loop, and a mask only where one is due."""
+        width = self.schedule.width
+        outside = self.vector, self.mask
+        fixed = frozenset().union(*(level.axes for level in self.levels))
+        carried = list(inits)
+        self.vector = axis
+        for u, base in enumerate(range(lo, hi, width)):
+            self.open(fixed | {axis})
+            self.at[axis] = Imm(base, i64)
+            self.mask = None
+            if base + width > hi:
+                iota = self.b.op("iota", dtype=i32, lanes=width)
+                self.mask = self.b.op("lt", iota, Imm(hi - base, i32, width))
+            carried = chunk(u, carried)
+            self.levels.pop()
+        self.vector, self.mask = outside
+        self.at.pop(axis, None)
+        return tuple(carried)
 
     def accumulators(self, reduces: list[k.Reduce]) -> tuple[Operand, ...]:
         return tuple(

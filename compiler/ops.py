@@ -248,7 +248,7 @@ FLOORDIV = _element(
 )
 MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8)
 POW = _element(
-    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=4, flops=40
+    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1.1, flops=40
 )
 MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf")
 MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf")
@@ -261,15 +261,15 @@ SQRT = _element(
     "sqrt", 1, np.sqrt, lambda n, ct, _: (DIV(ct, MUL(const(2, n), n)),), domain=(0.5, 4.0), flops=4
 )
 EXP = _element(
-    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=2, flops=15
+    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=0.9, flops=15
 )
 LOG = _element(
     "log", 1, np.log, lambda n, ct, _: (DIV(ct, n.inputs[0]),), dec.log,
-    domain=(0.5, 4.0), exact=False, ulp=2, flops=20,
+    domain=(0.5, 4.0), exact=False, ulp=0.95, flops=20,
 )  # fmt: skip
 TANH = _element(
     "tanh", 1, np.tanh, lambda n, ct, _: (MUL(ct, SUB(const(1, n), MUL(n, n))),), dec.tanh,
-    exact=False, ulp=4, flops=25,
+    exact=False, ulp=2, flops=25,
 )  # fmt: skip
 FLOOR = _element("floor", 1, np.floor, None)
 

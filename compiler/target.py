@@ -59,6 +59,4 @@ ZNVER4 = Target(
     HASWELL.features + ",+avx512f,+avx512vl,+avx512bw,+avx512dq,+avx512cd",
     64,
 )
-NEOVERSE_N1 = Target(
-    "aarch64-unknown-linux-gnu", "neoverse-n1", "+neon,+fullfp16", 16, l1_bytes=64 << 10
-)
+NEOVERSE_N1 = Target("aarch64-unknown-linux-gnu", "neoverse-n1", "+neon,+fullfp16", 16, l1_bytes=64 << 10)

@@ -74,9 +74,7 @@ def print_kernel(kernel: Kernel, locs: bool = False) -> str:
     if kernel.final:
         lines.append("  finally")
     for k, stage in enumerate(kernel.final):
-        lines += _stage(
-            stage, "    ", bare=k == 0 and not stage.axes and bool(stage.body), locs=locs
-        )
+        lines += _stage(stage, "    ", bare=k == 0 and not stage.axes and bool(stage.body), locs=locs)
     return "\n".join([*lines, ""])
 
 
@@ -94,9 +92,7 @@ def _axes(axes: tuple[Axis, ...]) -> str:
 def _stage(stage: Stage, indent: str, bare: bool, locs: bool) -> list[str]:
     body = indent if bare else indent + "  "
     lines = [] if bare else [f"{indent}stage {_axes(stage.axes)}".rstrip()]
-    return lines + [
-        f"{body}{statement_text(s)}{format_loc(s.loc) if locs else ''}" for s in stage.body
-    ]
+    return lines + [f"{body}{statement_text(s)}{format_loc(s.loc) if locs else ''}" for s in stage.body]
 
 
 def statement_text(stmt: Stmt) -> str:
@@ -156,9 +152,7 @@ def _expr(expr: Expr, level: int) -> str:
     return f"({left} {mark} {right})" if own < level else f"{left} {mark} {right}"
 
 
-def _arguments(
-    args: tuple[Expr, ...], alike: tuple[int, ...], levels: tuple[int, ...] = ()
-) -> list[str]:
+def _arguments(args: tuple[Expr, ...], alike: tuple[int, ...], levels: tuple[int, ...] = ()) -> list[str]:
     """Operands of one op. Those in `alike` have one dtype: one tells a literal beside it."""
     told = {expr_dtype(args[k]) for k in alike if k < len(args) and not isinstance(args[k], Const)}
     texts = []

@@ -200,16 +200,12 @@ class _Parser:
                 return Reduce(name, call.text, exprs, dtype, "row", (), c.loc(c.token))
             first = self.apply(call.text, tuple(args), call)
         if dtype is not None:
-            raise c.error(
-                "only a reduction is given a dtype; a let has that of its expression", start
-            )
+            raise c.error("only a reduction is given a dtype; a let has that of its expression", start)
         expr = self.close(self.expr(0, first), None)
         self.values[name] = expr_dtype(expr)
         return Let(name, expr, c.loc(c.token))
 
-    def total(
-        self, start: Token, index: tuple[Index, ...] | None, op: str, dtype: DType | None
-    ) -> Reduce:
+    def total(self, start: Token, index: tuple[Index, ...] | None, op: str, dtype: DType | None) -> Reduce:
         """A reduction over the outer axes, from behind its `+=`, `max=` or `min=`."""
         c = self.c
         if any(ix.shift for ix in index or ()):
@@ -309,9 +305,7 @@ class _Parser:
         c = self.c
         dtype = DTYPES.get(token.text)
         if dtype is None:
-            return self.apply(
-                token.text, tuple(self.several("(", ")", lambda: self.expr(nest + 1))), token
-            )
+            return self.apply(token.text, tuple(self.several("(", ")", lambda: self.expr(nest + 1))), token)
         c.expect("(")
         sign = 1 if c.at("-") else 0
         after = c.ahead(1 + sign)
@@ -400,9 +394,7 @@ class _Parser:
         if item.expr is not None:
             return item.expr
         if dtype is None:
-            raise self.c.error(
-                "the dtype of a literal is not known here; write `f32(0.5)`", item.token
-            )
+            raise self.c.error("the dtype of a literal is not known here; write `f32(0.5)`", item.token)
         if item.op:
             return self.typed(item.op, tuple(self.close(a, dtype) for a in item.args), item.token)
         try:

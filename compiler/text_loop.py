@@ -316,13 +316,9 @@ class _Parser:
             if k:
                 c.expect(",")
             yields.append(self.operand((value.dtype, value.lanes)))
-        results = tuple(
-            Value(n.text, v.dtype, v.lanes) for n, v in zip(names, carried, strict=True)
-        )
+        results = tuple(Value(n.text, v.dtype, v.lanes) for n, v in zip(names, carried, strict=True))
         self.values |= {v.name: v for v in results}
-        return For(
-            var, lo, hi, step, kind, tuple(carried), tuple(inits), body, tuple(yields), results
-        )
+        return For(var, lo, hi, step, kind, tuple(carried), tuple(inits), body, tuple(yields), results)
 
     # --- operands ---------------------------------------------------------------------------------
 

@@ -113,8 +113,7 @@ _FORMATS = {f32: _F32, f64: _F64}
 
 # log2(m) / s in powers of z = s**2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt(2): 2**-37.8
 _LOG2 = _hex(
-    "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2"
-    " 0x1.5cea888ae149bp-2"
+    "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2 0x1.5cea888ae149bp-2"
 )
 # 2**r, |r| <= 1/2: 2**-29.0
 _EXP2 = _hex(
@@ -299,8 +298,8 @@ def tanh(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     scale = b.op("add", half, half)
     # Both sides of the quotient times 7/4, unless k is 0: for k = 1 the divisor then lies just below
     # powers of two, where rounding costs least.
-    factor = b.imm(1.75, x)
-    factor = b.op("select", b.op("lt", scale, factor), scale, factor)
+    most = b.imm(1.75, x)
+    factor = b.op("select", b.op("lt", scale, most), scale, most)
     less = b.op("fma", scale, factor, b.op("neg", factor))
     more = b.op("fma", scale, factor, factor)
     # The divisor, t less + more, is made from the dividend: it shares its rounding error, so that
@@ -359,12 +358,14 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     rest = b.op("select", inside, rest, b.imm(0.0, w))
     r, k, shifted = _exp_steps(b, _clamp(b, w, *_F64.exp_range), _F64)
     rest = b.op("fma", k, b.imm(-_F64.ln2_rest, w), rest)
-    # e**(r + rest) = 1 + r + r r g(r) + (1 + r) rest; what rounding 1 + r loses counts too. Thus
-    # only the last sum rounds, and a result that is a float64 comes out exact: x**1, 3**5.
+    # e**(r + rest) = 1 + r + rest + r r g(r), and what r + rest and 1 + r lose in rounding. So only
+    # the last sum counts, and where the result is a float64 it comes out exact: x**1, 3**5.
+    exact = r
+    r = b.op("add", exact, rest)
+    rest = b.op("sub", rest, b.op("sub", r, exact))
     one = b.imm(1.0, w)
     linear = b.op("add", one, r)
-    lost = b.op("sub", r, b.op("sub", linear, one))
-    small = b.op("fma", rest, linear, lost)
+    small = b.op("fma", rest, linear, b.op("sub", r, b.op("sub", linear, one)))
     small = b.op("fma", b.op("mul", r, r), _horner(b, r, _F64.exp), small)
     return _times_power(b, b.op("add", linear, small), shifted, _F64)
 

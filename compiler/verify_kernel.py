@@ -175,9 +175,7 @@ class _Check:
         if stmt.op not in ROW:
             self.fail(f"`{stmt.op}` is not a reduction ({', '.join(ROW)})")
         if len(stmt.args) != (2 if stmt.op == "dot" else 1):
-            self.fail(
-                f"`{stmt.op}` takes {'two arguments' if stmt.op == 'dot' else 'one argument'}"
-            )
+            self.fail(f"`{stmt.op}` takes {'two arguments' if stmt.op == 'dot' else 'one argument'}")
         for arg in stmt.args:
             dtype = self.expr(arg)
             if dtype.kind != stmt.dtype.kind or dtype.bits > stmt.dtype.bits:
@@ -257,9 +255,7 @@ class _Check:
         if guard.axis not in self.axes:
             self.fail(f"the axis `{guard.axis}` is not known here")
 
-    def subscripts(
-        self, array: Array, index: tuple[Index, ...], guards: tuple[Within, ...]
-    ) -> None:
+    def subscripts(self, array: Array, index: tuple[Index, ...], guards: tuple[Within, ...]) -> None:
         if len(index) != len(array.dims):
             self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(index)}")
         for ix, extent in zip(index, array.dims, strict=True):

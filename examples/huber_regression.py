@@ -80,9 +80,7 @@ def make_model(kind: str) -> nn.Sequential:
     )
 
 
-def make_step(
-    model: nn.Module, loss: str, opt: lucid.optim.Optimizer
-) -> Callable[[Array, Array], Tensor]:
+def make_step(model: nn.Module, loss: str, opt: lucid.optim.Optimizer) -> Callable[[Array, Array], Tensor]:
     """The whole training step, compiled: forward, backward, the optimiser's update."""
     criterion = nn.HuberLoss(delta=DELTA) if loss == "Huber" else nn.MSELoss()
 
@@ -177,8 +175,7 @@ def main() -> None:
 
     print("\nMedian absolute error on the test diamonds, in dollars; steps per second")
     print(
-        f"{'':15}{'clean':>8}{'5 % wrong':>11}{'first step':>13}{'training':>11}"
-        f"{'steps/s':>10}{'NumPy':>10}"
+        f"{'':15}{'clean':>8}{'5 % wrong':>11}{'first step':>13}{'training':>11}{'steps/s':>10}{'NumPy':>10}"
     )
     for kind, loss in cases:
         found = fits[kind, loss]

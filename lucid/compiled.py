@@ -14,9 +14,9 @@ from typing import Any, overload
 from . import record
 from .arguments import Signature, describe
 from .context import MODE
+from .engine import KernelInfo
 from .errors import here
 from .guards import watch
-from .inspection import KernelCall, explain, kernel_calls
 from .nn.module import Module
 from .record import Recording
 from .tensor import Tensor
@@ -164,15 +164,15 @@ class Compiled:
         return self._last().executable.ir(stage)
 
     @property
-    def kernels(self) -> list[KernelCall]:
+    def kernels(self) -> list[KernelInfo]:
         """The kernels of the latest call, each with `name`, `bytes` (what it moves) and `text`."""
-        return kernel_calls(self._last().executable.compiled)
+        return self._last().executable.kernels
 
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""
         lines = [*self._reasons]
         if self._latest is not None:
-            lines += explain(self._latest.executable.compiled)
+            lines.append(self._latest.executable.explain())
         return "\n".join(lines)
 
 

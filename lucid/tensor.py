@@ -324,6 +324,11 @@ class Tensor:
         """
         if node.type != self._node.type:
             raise ValueError(here(f"a tensor of type {self._node.type} cannot become {node.type}"))
+        if self._requires_grad:
+            owner = LEAVES.get(node)
+            if owner is not None and owner() is not None and owner() is not self:  # a leaf needs a node of its own
+                node = leaf(DATA[node]) if node in DATA else ops.STOP(node)
+            LEAVES[node] = ref(self)
         trace = MODE.get().trace
         if trace is not self._trace:
             if trace is None:
@@ -332,8 +337,6 @@ class Tensor:
                 trace.assign(self, node)
         else:
             self._node = node
-        if self._requires_grad:
-            LEAVES[node] = ref(self)
 
     # --- reading values --------------------------------------------------------------------------
 

@@ -325,5 +325,6 @@ def _environment() -> Words:
         "pool": pool.CELL.ctypes.data,
         "threshold": runner.PARALLEL_BYTES,
         "none": id(None),
+        "run": runner.functions()["run"],
     }
     return forever(np.array([words[name] for name in layout.ENV], np.int64))

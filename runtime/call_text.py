@@ -22,7 +22,7 @@ SPEC = (
     "scratch", "n_buffers", "large", "threads", "recipe", "n_recipe", "guard", "env",
 )  # fmt: skip
 # Words that are the same for every spec.
-ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "none")
+ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "none", "run")
 # An input: argument `which`, or the object at that address; `chain` leads from it to its array.
 INPUT = ("is_object", "which", "chain", "n_chain", "descr", "nd", "dims", "buffer", "nbytes",
          "max_refs")  # fmt: skip
@@ -53,6 +53,7 @@ declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyTuple_New(i64)
 declare ptr @PyType_GenericAlloc(ptr, i64)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
+declare i64 @llvm.umin.i64(i64, i64)
 """
 
 _ARRAY_OF = """
@@ -432,9 +433,10 @@ go:
   %launches = ldi %spec, SPEC.launches
   %scratch = ldi %spec, SPEC.scratch
   %threshold = ldi %env, ENV.threshold
+  %run = ldp %env, ENV.run
   br i1 %large, label %hold.arrays, label %serial
 serial:
-  call void @run(ptr %program, i64 %launches, i64 %scratch, ptr %buffers, ptr null, i64 1,
+  call void %run(ptr %program, i64 %launches, i64 %scratch, ptr %buffers, ptr null, i64 1,
                  i64 %threshold)
   br label %ran
 hold.arrays:
@@ -449,7 +451,7 @@ hold.body:
   br label %hold.arrays
 parallel:
   %saved = call ptr @PyEval_SaveThread()
-  call void @run(ptr %program, i64 %launches, i64 %scratch, ptr %buffers, ptr %state,
+  call void %run(ptr %program, i64 %launches, i64 %scratch, ptr %buffers, ptr %state,
                  i64 %threads, i64 %threshold)
   call void @PyEval_RestoreThread(ptr %saved)
   call void @release(ptr %arrays, i64 %n.inputs)
@@ -559,7 +561,7 @@ _NUMBERS = {
 
 
 def text() -> str:
-    """LLVM text of `call`; it calls `run` of `runner.py`, which must be in the same module."""
+    """LLVM text of `call`."""
     parts = (_DECLARATIONS, _ARRAY_OF, _MAY_OVERWRITE, _RELEASE, _WRAP, _ATTEMPT, _CALL)
     source = "".join(parts)
     source = re.sub(r"\b([A-Z]+)\.SIZE\b", lambda m: str(len(_NAMES[m[1]])), source)

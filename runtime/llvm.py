@@ -31,12 +31,12 @@ def _binding() -> Any:
 
 
 @functools.lru_cache(maxsize=16)
-def _machine(target: Target, flat: bool) -> Any:
+def _machine(target: Target, flat: bool, level: int) -> Any:
     llvm = _binding()
     machine = llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu,
         features=target.features,
-        opt=OPT_LEVEL,
+        opt=level,
         reloc="pic" if flat else "default",
         codemodel="small" if flat else "jitdefault",
     )
@@ -54,20 +54,20 @@ def _module(text: str, target: Target, machine: Any) -> Any:
     return module
 
 
-def emit_object(text: str, target: Target, flat: bool = False) -> bytes:
+def emit_object(text: str, target: Target, flat: bool = False, level: int = OPT_LEVEL) -> bytes:
     """Object file of LLVM `text` for `target`.
 
     `flat` asks for position-independent code that may be laid out as one image (see `image.py`);
     otherwise it is what LLVM's own loader expects. RuntimeError if the text is malformed.
     """
-    machine = _machine(target, flat)
+    machine = _machine(target, flat, level)
     data: bytes = machine.emit_object(_module(text, target, machine))
     return data
 
 
 def emit_assembly(text: str, target: Target) -> str:
     """Assembly of LLVM `text` for `target`. RuntimeError if the text is malformed."""
-    machine = _machine(target, True)
+    machine = _machine(target, True, OPT_LEVEL)
     listing: str = machine.emit_assembly(_module(text, target, machine))
     return listing
 

@@ -60,20 +60,20 @@ def load(code: Code) -> Loaded:
         addresses = _cached(key, tuple(names))
         if addresses is None:
             _compiles += 1
-            addresses = _compiled(key, code.llvm, tuple(names))
+            addresses = _compiled(key, code.llvm, tuple(names), llvm.OPT_LEVEL)
         loaded = Loaded(addresses[names[0]], addresses[names[-1]] if code.finish else 0)
         _LOADED[code.key] = loaded
         return loaded
 
 
-def native(text: str, names: tuple[str, ...]) -> dict[str, int]:
-    """Addresses of the functions `names` of LLVM `text`, compiled for the host.
+def native(text: str, names: tuple[str, ...], level: int = llvm.OPT_LEVEL) -> dict[str, int]:
+    """Addresses of the functions `names` of LLVM `text`, compiled for the host at `level` (0 to 3).
 
     The code stays for the life of the process. RuntimeError as for `load`.
     """
-    key = "text\n" + hashlib.sha256(text.encode()).hexdigest()
+    key = f"text {level}\n" + hashlib.sha256(text.encode()).hexdigest()
     with _LOCK:
-        return _cached(key, names) or _compiled(key, text, names)
+        return _cached(key, names) or _compiled(key, text, names, level)
 
 
 def assembly(code: Code, target: Target | None = None) -> str:
@@ -100,9 +100,9 @@ def _cached(key: str, names: tuple[str, ...]) -> dict[str, int] | None:
     return addresses if all(addresses.get(name) for name in names) else None
 
 
-def _compiled(key: str, text: str, names: tuple[str, ...]) -> dict[str, int]:
+def _compiled(key: str, text: str, names: tuple[str, ...], level: int) -> dict[str, int]:
     """The functions from LLVM, which the disk cache then keeps."""
-    payload, addresses = _make(text, names)
+    payload, addresses = _make(text, names, level)
     missing = [name for name in names if not addresses.get(name)]
     if missing:
         raise RuntimeError(f"compiled code does not define {', '.join(missing)}")
@@ -112,15 +112,16 @@ def _compiled(key: str, text: str, names: tuple[str, ...]) -> dict[str, int]:
     return addresses
 
 
-def _make(text: str, names: tuple[str, ...]) -> tuple[bytes, dict[str, int]]:
+def _make(text: str, names: tuple[str, ...], level: int) -> tuple[bytes, dict[str, int]]:
     """What to keep of the compiled text, and the addresses of its functions."""
     if image.supported():
         try:
-            payload = _IMAGE + image.pack(elf.link(llvm.emit_object(text, host(), flat=True)))
+            data = llvm.emit_object(text, host(), True, level)
+            payload = _IMAGE + image.pack(elf.link(data))
             return payload, _place(payload)
         except elf.Unsupported:
             pass
-    data = llvm.emit_object(text, host())
+    data = llvm.emit_object(text, host(), False, level)
     payload = _OBJECT + "\n".join(names).encode() + b"\0" + data
     return payload, _place(payload)
 

@@ -44,9 +44,7 @@ def arity(op: Op) -> int:
 def graphs(draw: st.DrawFn) -> Graph:
     """Elementwise ops, casts, views, reductions and products over small shapes."""
     shapes = ((), (3,), (2, 3))
-    names = draw(
-        st.lists(st.sampled_from(("x", "y", "a b", "w.0", "7", "x")), min_size=1, max_size=4)
-    )
+    names = draw(st.lists(st.sampled_from(("x", "y", "a b", "w.0", "7", "x")), min_size=1, max_size=4))
     nodes = [
         ops.INPUT(name=name, dtype=draw(st.sampled_from(SOME)), shape=draw(st.sampled_from(shapes)))
         for name in names
@@ -184,9 +182,7 @@ class _Maker:
             self.known[name] = dtype
             self.lets.add(name)
             return stmt
-        op = self.draw(
-            st.sampled_from(("max", "min") if dtype is b1 else ("sum", "max", "min", "dot"))
-        )
+        op = self.draw(st.sampled_from(("max", "min") if dtype is b1 else ("sum", "max", "min", "dot")))
         args = tuple(self.expr(dtype, 3) for _ in range(2 if op == "dot" else 1))
         wide = f64 if dtype is f32 and self.draw(st.booleans()) else dtype
         name = f"r{tag}"
@@ -212,9 +208,7 @@ class _Maker:
             return k.Call("cast", (self.expr(source, depth - 1),), dtype)
         if form == 6:
             cond = self.expr(b1, depth - 1)
-            return k.Call(
-                "where", (cond, self.expr(dtype, depth - 1), self.expr(dtype, depth - 1)), dtype
-            )
+            return k.Call("where", (cond, self.expr(dtype, depth - 1), self.expr(dtype, depth - 1)), dtype)
         choices = [op for op in ELEMENTWISE if _result(op, dtype)]
         op = draw(st.sampled_from(choices))
         source = dtype
@@ -273,8 +267,7 @@ def funcs(draw: st.DrawFn) -> Func:
             for _ in range(draw(st.integers(0, 8))):
                 local.append(_instruction(draw, b, local))
             inner.yields = tuple(
-                draw(st.sampled_from([v for v in local if _type(v) == _type(c)]))
-                for c in inner.carried
+                draw(st.sampled_from([v for v in local if _type(v) == _type(c)])) for c in inner.carried
             )
         for value in inner.results:
             if _type(value) == (f32, 4):

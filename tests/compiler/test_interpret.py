@@ -101,8 +101,7 @@ def layer_norm_grad(rng: np.random.Generator, n: int, m: int) -> Case:
 
 
 CASES: dict[str, Callable[[np.random.Generator, int, int], Case]] = {
-    f.__name__: f
-    for f in (huber_value_and_grad, softmax, huber_linear, linear_gelu, layer_norm_grad)
+    f.__name__: f for f in (huber_value_and_grad, softmax, huber_linear, linear_gelu, layer_norm_grad)
 }
 
 
@@ -353,15 +352,11 @@ def test_shaped_instructions() -> None:
     np.testing.assert_array_equal(
         evaluate_instruction("cast", (x,), DTYPES["b1"], 4), [True, True, False, True]
     )
-    np.testing.assert_array_equal(
-        evaluate_instruction("cast", (x[:3],), DTYPES["i32"], 3), [1, -2, 0]
-    )
+    np.testing.assert_array_equal(evaluate_instruction("cast", (x[:3],), DTYPES["i32"], 3), [1, -2, 0])
     np.testing.assert_array_equal(
         evaluate_instruction("ne", (x, x), DTYPES["b1"], 4), [False, False, False, True]
     )
-    np.testing.assert_array_equal(
-        evaluate_instruction("rem", (x[:2], x[:2] * 0 + 1), f32, 2), [0.5, -0.0]
-    )
+    np.testing.assert_array_equal(evaluate_instruction("rem", (x[:2], x[:2] * 0 + 1), f32, 2), [0.5, -0.0])
 
 
 # --- functions -----------------------------------------------------------------------------------

@@ -87,9 +87,7 @@ def test_kernels_round_trip(kernel: k.Kernel) -> None:
         "h": np.ones(4), "q": np.ones((4, 3), np.int32), "b": np.ones((), np.float32),
         "m": np.ones(4, bool),
     }  # fmt: skip
-    results = interpret_kernel(
-        kernel, arrays, {"s": 0.5, "c": 2}, {"lo": 1, "hi": 3, "d": 5, "n": 4}
-    )
+    results = interpret_kernel(kernel, arrays, {"s": 0.5, "c": 2}, {"lo": 1, "hi": 3, "d": 5, "n": 4})
     assert {name: a.shape for name, a in results.items()} == {
         o.name: tuple({"n": 4, "d": 5}.get(str(e), e) for e in o.dims) for o in kernel.outputs
     }
@@ -257,9 +255,7 @@ def test_literals_take_the_dtype_beside_them() -> None:
     expr = _expr("0.1 * h[i]")
     assert isinstance(expr, k.Call)
     assert expr.args[0] == k.Const(float(np.float16(0.1)), f16)
-    assert _expr("c[i] * 3") == k.Call(
-        "mul", (k.Load("c", (k.Index("i"),), i32), k.Const(3, i32)), i32
-    )
+    assert _expr("c[i] * 3") == k.Call("mul", (k.Load("c", (k.Index("i"),), i32), k.Const(3, i32)), i32)
 
 
 def test_layout_is_free_and_lines_are_kept() -> None:
@@ -279,9 +275,7 @@ def test_layout_is_free_and_lines_are_kept() -> None:
 
 def test_a_kernel_is_its_text_without_locs() -> None:
     stmt = k.Store("o", (), k.Ref("y", f32), Loc("a.py", 1))
-    kernel = k.Kernel(
-        "f", (k.Scalar("y", f32),), (k.Array("o", f32, ()),), (), (k.Stage((), (stmt,)),)
-    )
+    kernel = k.Kernel("f", (k.Scalar("y", f32),), (k.Array("o", f32, ()),), (), (k.Stage((), (stmt,)),))
     assert "a.py" not in print_kernel(kernel)
     assert "  # a.py:1\n" in print_kernel(kernel, locs=True)
     # 0.1 and the float32 nearest to it are one constant, so they are one text
@@ -310,9 +304,7 @@ def test_operands_of_instructions_show_their_type_where_it_is_not_implied() -> N
         Let(Value("e", f32, 2), "lo", (Imm(1.0, f32, 4),)),
         Let(Value("f", f32, 4), "splat", (Imm(1.0, f32),)),
         Let(v, "select", (Imm(True, b1, 4), Value("a", f32, 4), Imm(0.0, f32, 4))),
-        Let(
-            Value("odd", f32, 4), "add", (Value("a", f32, 4), Imm(0.0, f64, 4))
-        ),  # illegal, but printable
+        Let(Value("odd", f32, 4), "add", (Value("a", f32, 4), Imm(0.0, f64, 4))),  # illegal, but printable
     )
     func = Func("f", (Slot("n", "int", i64),), lets)
     text = print_func(func)

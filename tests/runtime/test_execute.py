@@ -213,7 +213,12 @@ def test_no_launch_at_all() -> None:
 
 def test_the_number_of_threads_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(pool, "reach", lambda threads: asked.append(threads) or 0)
+
+    def reach(threads: int) -> int:
+        asked.append(threads)
+        return 0
+
+    monkeypatch.setattr(pool, "reach", reach)
     x = numbers(200_000)
     run = Executable(add_plan(200_000))
     for threads in (None, 1, 3, 100):

@@ -1,0 +1,228 @@
+"""The parent's side: a process for each peer, and samples of all contenders in turn."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .cases import Variant
+from .worker import Message, serve
+
+# Longest wait for an answer: torch.compile takes 20 s for a function on a busy machine.
+TIMEOUT = 300.0
+# Threads of a peer may spin for a while after its last call.
+PAUSE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much to measure: seconds of one sample, seconds for one contender of one variant, rounds."""
+
+    sample: float
+    share: float
+    rounds: int
+
+
+FULL = Effort(0.02, 2.0, 25)
+QUICK = Effort(0.005, 0.3, 7)
+LEAST = 3  # samples of even the slowest contender
+
+
+@dataclass(slots=True)
+class Timed:
+    """The samples of one contender, seconds a call, by round; and the errors of its results."""
+
+    peer: str
+    calls: int
+    errors: dict[str, float]
+    samples: dict[int, float] = field(default_factory=dict)
+
+
+class Gone(Exception):
+    """A worker ended, or did not answer in time."""
+
+
+class Peer:
+    """The process of one peer. `missing` says why there is none."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.name, self.threads = name, threads
+        self.missing: str | None = None
+        self.versions: dict[str, str] = {}
+        self.kinds: dict[str, list[str]] = {}
+        self._start()
+
+    def _start(self) -> None:
+        # A new interpreter: nothing that the parent or another peer has loaded is in it.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=serve, args=(self.name, self.threads, theirs), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        try:
+            self.missing = self._receive().get("missing")
+            if self.missing is None:
+                offers = self.ask(do="offers")
+                self.versions, self.kinds = offers["versions"], offers["kinds"]
+        except Gone as error:
+            self.missing = str(error)
+
+    def ask(self, **message: Any) -> Message:
+        """The answer. Gone if there will be none."""
+        self.tell(**message)
+        return self._receive()
+
+    def tell(self, **message: Any) -> None:
+        try:
+            self._pipe.send(message)
+        except OSError as error:
+            raise Gone(f"its process ended ({error})") from None
+
+    def _receive(self) -> Message:
+        try:
+            if self._pipe.poll(TIMEOUT):
+                answer: Message = self._pipe.recv()
+                return answer
+        except (EOFError, OSError):
+            raise Gone("its process ended") from None
+        raise Gone(f"no answer in {TIMEOUT:.0f} s")
+
+    answer = _receive
+
+    def restart(self) -> None:
+        """A new process in the place of one that does not answer."""
+        self.stop()
+        self._start()
+
+    def stop(self) -> None:
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+def set_threads(threads: int) -> None:
+    """What the workers inherit."""
+    for name in (
+        "OMP_NUM_THREADS", "LUCID_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+        "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    ):  # fmt: skip
+        os.environ[name] = str(threads)
+
+
+@dataclass(slots=True)
+class Measured:
+    """One variant: contenders by label, and why others are not among them."""
+
+    timed: dict[str, Timed]
+    failed: dict[str, str]
+
+
+def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured:
+    """Samples of every contender of `variant`, A B C A B C."""
+    found = Measured({}, {})
+    asked: list[tuple[Peer, list[str]]] = []
+    for peer in peers:
+        kind, params = variant.kind, variant.params
+        if peer.name == "limit":
+            if variant.mix is None:
+                continue
+            kind, params = "mix", variant.mix.params()
+        labels = [k for k in peer.kinds.get(kind, []) if variant.wants(k)]
+        if peer.missing is None and labels:
+            try:
+                # All prepare at once: compiling is not what is timed here.
+                peer.tell(do="prepare", kind=kind, params=params, labels=labels)
+                asked.append((peer, labels))
+            except Gone as error:
+                found.failed |= dict.fromkeys(labels, str(error))
+    seconds: dict[str, float] = {}
+    ready: list[Peer] = []
+    for peer, labels in asked:
+        try:
+            answer = peer.answer()
+        except Gone as error:
+            answer = {"error": str(error)}
+            peer.restart()
+        if "error" in answer:
+            found.failed |= dict.fromkeys(labels, answer["error"])
+            continue
+        found.failed |= answer["failed"]
+        ready.append(peer)
+        for label, made in answer["made"].items():
+            seconds[label] = made["seconds"]
+            found.timed[label] = Timed(peer.name, 0, made["errors"])
+    _sample({p.name: p for p in ready}, found, seconds, effort)
+    for peer in ready:
+        try:
+            peer.ask(do="drop")
+        except Gone:
+            peer.restart()
+    return found
+
+
+def _sample(
+    peers: dict[str, Peer], found: Measured, seconds: dict[str, float], effort: Effort
+) -> None:
+    plans = {}
+    for label, timed in found.timed.items():
+        # The first call after the check is often slow; a second look keeps the samples short.
+        once = seconds[label]
+        if once < effort.sample:
+            answer = _ask(peers[timed.peer], label, 1, max(1, int(effort.sample / 4 / once)))
+            once = answer.get("seconds", once)
+        plans[label] = _Plan.of(once, effort)
+        timed.calls = plans[label].calls
+    for turn in range(effort.rounds):
+        for label in _rotated(list(plans), turn):
+            plan, timed = plans[label], found.timed.get(label)
+            if timed is None or not plan.joins(turn, effort.rounds):
+                continue
+            time.sleep(PAUSE)
+            answer = _ask(peers[timed.peer], label, plan.warm, plan.calls)
+            if "seconds" in answer:
+                timed.samples[turn] = answer["seconds"]
+            else:
+                found.failed[label] = answer["error"]
+                del found.timed[label]
+
+
+def _ask(peer: Peer, label: str, warm: int, calls: int) -> Message:
+    try:
+        return peer.ask(do="time", label=label, warm=warm, calls=calls)
+    except Gone as error:
+        peer.restart()
+        return {"error": str(error)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A sample is `warm` calls that nobody times, then `calls`; there are `samples` of them."""
+
+    warm: int
+    calls: int
+    samples: int
+
+    @staticmethod
+    def of(once: float, effort: Effort) -> _Plan:
+        calls = max(1, min(int(effort.sample / once), 200_000))
+        # Another peer had the caches before.
+        warm = 0 if once > 0.5 else max(1, calls // 5)
+        cost = once * (warm + calls)
+        return _Plan(warm, calls, max(LEAST, min(effort.rounds, int(effort.share / cost))))
+
+    def joins(self, turn: int, rounds: int) -> bool:
+        """Whether it has a sample in this round: they are spread evenly."""
+        return (turn + 1) * self.samples // rounds > turn * self.samples // rounds
+
+
+def _rotated(labels: list[str], turn: int) -> Iterator[str]:
+    """Each round begins with another, so that nobody always comes after the same one."""
+    k = turn % len(labels) if labels else 0
+    return iter(labels[k:] + labels[:k])

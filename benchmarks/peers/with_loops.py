@@ -1,0 +1,143 @@
+"""The machine's limit: plain native loops that move the bytes of a case and compute next to nothing.
+
+    for i: s = in0[i] + in1[i] + ...; out0[i] = s; out1[i] = s; ...
+
+Written as LLVM text, 64 bytes at a time, four at once, in blocks that the threads share. With plain
+stores, with stores that go around the cache, and as one contiguous part for each thread: the limit
+is the fastest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from lucid.compiler.artifact import Address, Buffer, Code, Launch, Plan
+from lucid.compiler.types import f32
+from lucid.runtime import memory
+from lucid.runtime.execute import Executable
+from lucid.runtime.pool import get_num_threads
+
+from ..contender import Contender, Offer, Problem
+
+PACKAGES = ("llvmlite",)
+
+LANES, UNROLL = 16, 4
+STEP = LANES * UNROLL  # elements for each turn of the loop
+BLOCK = 16384  # elements for each block: 64 KiB of every array
+
+
+def text(reads: int, writes: int, streaming: bool) -> str:
+    """`mix(slots, begin, end)` with slots: steps, steps of a block, sink, inputs, outputs."""
+    hint = ", !nontemporal !0" if streaming else ""
+    arrays = [f"in{k}" for k in range(reads)] + [f"out{k}" for k in range(writes)]
+    head = []
+    for k, name in enumerate(["steps", "block", "sink", *arrays]):
+        kind = "i64" if k < 2 else "ptr"
+        head += [
+            f"  %{name}.at = getelementptr i64, ptr %slots, i64 {k}",
+            f"  %{name} = load {kind}, ptr %{name}.at",
+        ]
+    body, sums = [], []
+    for u in range(UNROLL):
+        body.append(f"  %e{u} = add i64 %element, {u * LANES}")
+        found = ""
+        for k in range(reads):
+            body += [
+                f"  %p{u}.{k} = getelementptr float, ptr %in{k}, i64 %e{u}",
+                f"  %v{u}.{k} = load <16 x float>, ptr %p{u}.{k}, align 64",
+            ]
+            if k:
+                body.append(f"  %s{u}.{k} = fadd <16 x float> {found}, %v{u}.{k}")
+            found = f"%s{u}.{k}" if k else f"%v{u}.{k}"
+        for k in range(writes):
+            body += [
+                f"  %q{u}.{k} = getelementptr float, ptr %out{k}, i64 %e{u}",
+                f"  store <16 x float> {found}, ptr %q{u}.{k}, align 64{hint}",
+            ]
+        body.append(f"  %a{u}.new = fadd <16 x float> %a{u}, {found}")
+        sums.append(
+            f"  %a{u} = phi <16 x float> [ zeroinitializer, %entry ], [ %a{u}.new, %body ]"
+        )
+    if writes:  # nobody needs the sums: what was read is written
+        body = [line for line in body if ".new = " not in line]
+        sums = []
+    tail = []
+    for u in range(UNROLL if not writes else 0):
+        tail += [
+            f"  %z{u}.at = getelementptr <16 x float>, ptr %mine, i64 {u}",
+            f"  store <16 x float> %a{u}, ptr %z{u}.at, align 64",
+        ]
+    lines = [
+        "define void @mix(ptr %slots, i64 %begin, i64 %end) nounwind {",
+        "entry:",
+        *head,
+        "  %from = mul i64 %begin, %block",
+        "  %there = mul i64 %end, %block",
+        "  %within = icmp slt i64 %there, %steps",
+        "  %to = select i1 %within, i64 %there, i64 %steps",
+        f"  %row = mul i64 %begin, {STEP}",
+        "  %mine = getelementptr float, ptr %sink, i64 %row",
+        "  br label %loop",
+        "loop:",
+        "  %step = phi i64 [ %from, %entry ], [ %next, %body ]",
+        *sums,
+        "  %more = icmp slt i64 %step, %to",
+        "  br i1 %more, label %body, label %done",
+        "body:",
+        f"  %element = mul i64 %step, {STEP}",
+        *body,
+        "  %next = add i64 %step, 1",
+        "  br label %loop",
+        "done:",
+        *tail,
+        *(["  fence seq_cst"] if streaming else []),
+        "  ret void",
+        "}",
+    ]
+    if streaming:
+        lines.append("!0 = !{i32 1}")
+    return "\n".join(lines) + "\n"
+
+
+def _mix(streaming: bool, contiguous: bool) -> Callable[[Problem], Contender]:
+    def maker(problem: Problem) -> Contender:
+        n, reads, writes = (int(problem.params[k]) for k in ("n", "reads", "writes"))
+        in_place = problem.params["in_place"]
+        if streaming and not writes:
+            raise NotImplementedError("nothing is stored")
+        steps = -(-n // STEP)
+        block = -(-steps // get_num_threads()) if contiguous else BLOCK // STEP
+        blocks = -(-steps // block)
+        count = reads + (0 if in_place else writes)
+        arrays = [memory.array((steps * STEP,), np.dtype(np.float32)) for _ in range(count)]
+        sink = memory.array((blocks * STEP,), np.dtype(np.float32))
+        for array in (*arrays, sink):
+            array[:] = 0
+        # In place, output k is input reads - writes + k: what is updated comes after what is only read.
+        first = reads - writes if in_place else reads
+        source = text(reads, writes, streaming)
+        slots = [Address(k) for k in (count, *range(reads), *range(first, first + writes))]
+        plan = Plan(
+            tuple(Buffer("input", f32, a.shape, a.nbytes) for a in (*arrays, sink)),
+            tuple(range(count + 1)),
+            (),
+            (),
+            (Launch(Code(source, "mix", source, False), (steps, block, *slots), blocks, 4 * n * count),),
+            0,
+        )  # fmt: skip
+        run = Executable(plan)
+        return Contender(run, ([*arrays, sink],), lambda out: {})
+
+    return maker
+
+
+OFFERS: Mapping[str, Offer] = {
+    "mix": {
+        "limit, plain stores": _mix(False, False),
+        "limit, plain stores, in halves": _mix(False, True),
+        "limit, streaming stores": _mix(True, False),
+        "limit, streaming stores, in halves": _mix(True, True),
+    }
+}

@@ -1,0 +1,109 @@
+"""The kernels written by hand, run at every level below: as loops, by the interpreter, and natively.
+
+Loops mean exactly what the machine does, so these two agree bit for bit, whatever the vector width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lucid.compiler import kernel as k
+from lucid.compiler import ops
+from lucid.compiler.graph import Graph, Node
+from lucid.compiler.interpret import interpret_func, interpret_kernel
+from lucid.compiler.lower import part_name, slots, stride_name, totals
+from lucid.compiler.lowering import lower
+from lucid.compiler.pipeline import compile_kernel
+from lucid.compiler.plan import grid, make_plan
+from lucid.compiler.program import Call, Operand, Program
+from lucid.compiler.schedule import schedule
+from lucid.compiler.text import parse_func, print_func
+from lucid.compiler.verify import verify_func
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
+
+from .test_interpret import CASES, load
+
+Array = np.ndarray[Any, Any]
+Inputs = dict[str, Array]
+
+
+def _operands(name: str, n: int, m: int) -> tuple[k.Kernel, Inputs, dict[str, float]]:
+    arrays, scalars, _ = CASES[name](np.random.default_rng(n), n, m)
+    return load(name), {key: np.asarray(a, np.float32) for key, a in arrays.items()}, scalars
+
+
+def _call(kernel: k.Kernel, inputs: Inputs, scalars: dict[str, float]) -> tuple[Program, Call]:
+    """The kernel applied to row-major arrays."""
+    symbols: dict[str, int] = {}
+    for name, array in inputs.items():
+        for extent, n in zip(k.arrays(kernel)[name].dims, array.shape, strict=True):
+            symbols[str(extent)] = n
+    nodes: dict[str, Node] = {}
+    for name, param in k.arrays(kernel).items():
+        shape = tuple(symbols[str(e)] for e in param.dims)
+        zero = ops.CONST(value=0, dtype=param.dtype)
+        made = ops.BROADCAST(zero, shape=shape)  # stands for what the kernel writes
+        nodes[name] = ops.INPUT(name=name, dtype=param.dtype, shape=shape)
+        if name not in inputs:
+            nodes[name] = made
+    bound = {
+        name: Operand(node, 0, tuple(np.cumprod((1, *node.shape[:0:-1]))[::-1].tolist()))
+        if node.shape
+        else Operand(node, 0, ())
+        for name, node in nodes.items()
+    }
+    outputs = tuple(nodes[o.name] for o in kernel.outputs)
+    graph = Graph(kernel.name, tuple(nodes[name] for name in inputs), outputs)
+    call = Call(kernel, bound, symbols, scalars, ())
+    return Program(graph, (call,)), call
+
+
+def _loops(call: Call, inputs: Inputs, vector_bytes: int) -> Inputs:
+    """The outputs, by the interpreter of loops."""
+    kernel = call.kernel
+    plan = schedule(kernel, vector_bytes)
+    block, blocks = grid(call, plan)
+    memory = {name: array.reshape(-1) for name, array in inputs.items()}
+    for out in kernel.outputs:
+        shape = tuple(call.symbols[str(e)] for e in out.dims)
+        memory[out.name] = np.full(int(np.prod(shape)), np.nan, out.dtype.np)
+    extents = {a.name: call.symbols[str(a.extent)] for s in kernel.stages for a in s.axes}
+    for reduce in totals(kernel):
+        size = int(np.prod([max(1, blocks), *(extents[a] for a in reduce.keep)]))
+        memory[part_name(reduce.name)] = np.full(size, np.nan, reduce.dtype.np)
+    values: dict[str, float] = {**call.symbols, **call.scalars, "block": block, "blocks": blocks}
+    for name, operand in call.arrays.items():
+        values |= {stride_name(name, d): s for d, s in enumerate(operand.strides)}
+    needed = {slot.name for slot in slots(kernel)}
+    for number, func in enumerate(lower(kernel, plan)):
+        verify_func(func)
+        text = print_func(func)
+        read = parse_func(text)  # run what the text says
+        assert print_func(read) == text
+        given = {name: v for name, v in values.items() if name in needed}
+        interpret_func(read, memory, given, 0, 1 if number else blocks)
+    return {
+        o.name: memory[o.name].reshape(tuple(call.symbols[str(e)] for e in o.dims)) for o in kernel.outputs
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 5), (9, 67), (0, 4)])
+def test_loops_and_machine_code(name: str, n: int, m: int) -> None:
+    kernel, inputs, scalars = _operands(name, n, m)
+    program, call = _call(kernel, inputs, scalars)
+    expected = interpret_kernel(kernel, inputs, scalars)
+    target = host()
+    by_width = [_loops(call, inputs, width) for width in (16, 32, 64)]
+    plan, code = compile_kernel(kernel, target)
+    native = Executable(make_plan(program, [code], [plan]))(list(inputs.values()))
+    for number, out in enumerate(kernel.outputs):
+        want = expected[out.name]
+        np.testing.assert_allclose(native[number].reshape(want.shape), want, rtol=1e-4, atol=1e-4)
+        for loops in by_width:
+            same = native[number].reshape(want.shape).tobytes() == loops[out.name].tobytes()
+            assert same, f"{out.name}: {native[number]} is not {loops[out.name]}"

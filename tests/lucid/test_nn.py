@@ -1,0 +1,250 @@
+"""Modules, layers and activations."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+from lucid.nn import functional as F
+
+Array = np.ndarray[Any, Any]
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(3, 4)
+        self.act = nn.Tanh()
+        self.out = nn.Linear(4, 1, bias=False)
+        self.scale = nn.Parameter(np.ones((), np.float32))
+        self.register_buffer("seen", np.zeros((), np.int64))
+        self.register_buffer("scratch", Tensor([0.0]), persistent=False)
+
+    def forward(self, x: Any) -> Tensor:
+        if self.training:
+            self.seen = self.seen + 1
+        return self.out(self.act(self.hidden(x))) * self.scale
+
+
+def test_tree() -> None:
+    net = Net()
+    assert [n for n, _ in net.named_parameters()] == [
+        "scale", "hidden.weight", "hidden.bias", "out.weight",
+    ]  # fmt: skip
+    assert len(list(net.parameters())) == 4
+    assert [n for n, _ in net.named_modules()] == ["", "hidden", "act", "out"]
+    assert [n for n, _ in net.named_children()] == ["hidden", "act", "out"]
+    assert list(net.modules())[0] is net
+    assert list(net.children()) == [net.hidden, net.act, net.out]
+    assert [n for n, _ in net.named_buffers()] == ["seen", "scratch"]
+    assert all(isinstance(b, Tensor) for b in net.buffers())
+
+
+def test_shared_parts_count_once() -> None:
+    a = nn.Linear(2, 2)
+    both = nn.Sequential(a, nn.ReLU(), a)
+    assert len(list(both.parameters())) == 2
+    assert len(list(both.modules())) == 3
+
+
+def test_modes_and_grads() -> None:
+    net = Net()
+    assert net.training and net.hidden.training
+    assert net.eval() is net
+    assert not any(m.training for m in net.modules())
+    assert all(m.training for m in net.train().modules())
+    net(Tensor([[1.0, 2.0, 3.0]])).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    net.zero_grad()
+    assert all(p.grad is None for p in net.parameters())
+    net.requires_grad_(False)
+    assert not net(Tensor([[1.0, 2.0, 3.0]])).requires_grad
+
+
+def test_buffers_change_in_place() -> None:
+    net = Net()
+    buffer = net.seen
+    for _ in range(3):
+        net(Tensor([[1.0, 2.0, 3.0]]))
+    assert net.seen is buffer
+    assert buffer.item() == 3
+    net.eval()(Tensor([[1.0, 2.0, 3.0]]))
+    assert buffer.item() == 3
+    with pytest.raises(KeyError, match="'seen' is taken"):
+        net.register_buffer("seen", None)
+
+
+def test_state_dict() -> None:
+    net, other = Net(), Net()
+    net.seen = net.seen + 5
+    state = net.state_dict()
+    assert set(state) == {"scale", "hidden.weight", "hidden.bias", "out.weight", "seen"}
+    loaded = other.load_state_dict(state)
+    assert loaded == ([], [])
+    x = Tensor(np.random.default_rng(0).normal(size=(5, 3)).astype("f"))
+    np.testing.assert_array_equal(net.eval()(x), other.eval()(x))
+    assert other.seen.item() == 5
+    before = np.array(state["scale"])
+    net.load_state_dict({**state, "scale": np.float64(7)})  # a snapshot does not follow
+    np.testing.assert_array_equal(state["scale"], before)
+    assert net.scale.item() == 7 and net.scale.dtype == np.float32
+    assert net.scale.requires_grad and net.scale.is_leaf
+
+
+def test_a_wrong_state_dict_changes_nothing() -> None:
+    net = Net()
+    good = {k: np.array(v) for k, v in net.state_dict().items()}
+    zeros = {k: np.zeros_like(v) for k, v in good.items()}
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({k: v for k, v in zeros.items() if k != "scale"}, KeyError, "missing keys .'scale'."),
+        ({**zeros, "more": np.zeros(2)}, KeyError, "unexpected keys .'more'."),
+        ({**zeros, "out.weight": np.zeros((4, 1))}, ValueError, r"out.weight has shape \(4, 1\), expected \(1, 4\)"),
+        ({**zeros, "seen": np.float32(1)}, ValueError, "seen is float32, expected int64"),
+        ({**zeros, "scale": np.array("x")}, TypeError, "unsupported dtype"),
+    ]  # fmt: skip
+    for state, error, message in cases:
+        with pytest.raises(error, match=message):
+            net.load_state_dict(state)
+        for name, value in net.state_dict().items():
+            np.testing.assert_array_equal(value, good[name])
+    loaded = net.load_state_dict({"scale": np.float32(3), "more": 1}, strict=False)
+    assert loaded.unexpected_keys == ["more"]
+    assert "hidden.weight" in loaded.missing_keys
+    assert net.scale.item() == 3
+
+
+def test_parameters() -> None:
+    p = nn.Parameter([1.0, 2.0])
+    assert isinstance(p, Tensor) and p.requires_grad and p.is_leaf
+    assert not nn.Parameter([1.0], requires_grad=False).requires_grad
+    with pytest.raises(TypeError, match="no gradient"):
+        nn.Parameter([1, 2])
+    net = Net()
+    twin = copy.deepcopy(net)
+    assert isinstance(twin.scale, nn.Parameter)
+    assert twin.scale is not net.scale
+    np.testing.assert_array_equal(twin.hidden.weight, net.hidden.weight)
+
+
+def test_repr() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()), nn.LayerNorm(3), nn.Softmax())
+    assert repr(net) == (
+        "Sequential(\n"
+        "  (0): Linear(2, 3, bias=True)\n"
+        "  (1): Sequential(\n"
+        "    (0): ReLU()\n"
+        "  )\n"
+        "  (2): LayerNorm((3,), eps=1e-05, elementwise_affine=True)\n"
+        "  (3): Softmax(dim=-1)\n"
+        ")"
+    )
+    assert repr(nn.HuberLoss(delta=2)) == "HuberLoss(reduction='mean', delta=2.0)"
+
+
+def test_sequential() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    assert len(net) == 2
+    assert isinstance(net[1], nn.ReLU)
+    assert [type(m).__name__ for m in net] == ["Linear", "ReLU"]
+    assert set(net.state_dict()) == {"0.weight", "0.bias"}
+    with pytest.raises(TypeError, match="no Module"):
+        nn.Sequential(math.sin)  # type: ignore[arg-type]
+    with pytest.raises(NotImplementedError, match="Module has no forward"):
+        nn.Module()(1)
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3)])
+def test_linear(shape: tuple[int, ...]) -> None:
+    lucid.manual_seed(0)
+    layer = nn.Linear(3, 4)
+    bound = 1 / math.sqrt(3)
+    w, b = np.asarray(layer.weight), np.asarray(layer.bias)
+    assert w.shape == (4, 3) and w.dtype == np.float32
+    assert (abs(w) <= bound).all() and (abs(b) <= bound).all()
+    x = np.random.default_rng(0).normal(size=shape).astype("f")
+    out = layer(x)
+    assert out.shape == (*shape[:-1], 4)
+    np.testing.assert_allclose(out, x @ w.T + b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(nn.Linear(3, 4, bias=False)(x).shape, (*shape[:-1], 4))
+    with pytest.raises(ValueError, match=r"test_nn.py:\d+: linear: input of shape \(2, 5\)"):
+        layer(np.zeros((2, 5), "f"))
+    assert nn.Linear(2, 2, dtype="float64")(np.zeros((1, 2))).dtype == np.float64
+
+
+# --- activations ---------------------------------------------------------------------------------
+
+X = np.array([-1000.0, -30.0, -3.0, -0.5, -0.0, 0.0, 0.1, 2.0, 30.0, 1000.0, np.inf, -np.inf, np.nan])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations(dtype: Any) -> None:
+    x = X.astype(dtype)
+    rtol = 8 * np.finfo(dtype).eps
+    with np.errstate(all="ignore"):
+        sigmoid = np.where(x >= 0, 1 / (1 + np.exp(-abs(x))), np.exp(-abs(x)) / (1 + np.exp(-abs(x))))
+    np.testing.assert_array_equal(nn.ReLU()(x), np.maximum(x, 0))
+    np.testing.assert_allclose(nn.Tanh()(x), np.tanh(x), rtol=rtol)
+    np.testing.assert_allclose(nn.Sigmoid()(x), sigmoid, rtol=rtol)
+    with np.errstate(all="ignore"):
+        inner = math.sqrt(2 / math.pi) * (X + 0.044715 * X**3)
+        gelu = 0.5 * X * (1 + np.tanh(inner))
+    finite = abs(X) < 10
+    np.testing.assert_allclose(nn.GELU()(x).numpy()[finite], gelu[finite], rtol=rtol, atol=rtol)
+    with pytest.raises(ValueError, match="approximate"):
+        F.gelu(x, approximate="none")
+
+
+def test_activation_gradients_at_the_edges() -> None:
+    x = Tensor([-1000.0, 0.0, 1000.0, np.inf, -np.inf], requires_grad=True)
+    for f, expected in (
+        (F.relu, [0, 0, 1, 1, 0]),
+        (F.sigmoid, [0, 0.25, 0, 0, 0]),
+        (F.tanh, [0, 1, 0, 0, 0]),
+    ):
+        x.zero_grad()
+        f(x).sum().backward()
+        np.testing.assert_array_equal(x.grad, expected)
+    second = lucid.grad(lambda v: lucid.grad(lambda u: F.sigmoid(u).sum())(v).sum())
+    np.testing.assert_allclose(
+        second(np.array([0.0, 1.0, -1.0])), [0, -0.09085774767294841, 0.09085774767294841]
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_softmax(axis: int) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 6)) * 50
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    expected = e / e.sum(axis=axis, keepdims=True)
+    np.testing.assert_allclose(F.softmax(x, axis), expected, rtol=1e-12)
+    np.testing.assert_allclose(F.softmax(x, dim=axis), expected, rtol=1e-12)
+    np.testing.assert_allclose(nn.Softmax(dim=axis)(x), expected, rtol=1e-12)
+    log = x - x.max(axis=axis, keepdims=True) - np.log(e.sum(axis=axis, keepdims=True))
+    np.testing.assert_allclose(F.log_softmax(x, axis), log, rtol=1e-12, atol=1e-15)
+    assert np.isfinite(np.asarray(F.log_softmax(np.array([0.0, -1e4])))).all()
+    # d log_softmax_k / dx = e_k - softmax
+    first = lucid.grad(lambda v: F.log_softmax(v)[1])(np.array([0.1, 0.2, 0.3]))
+    np.testing.assert_allclose(first, [0, 1, 0] - np.asarray(F.softmax(np.array([0.1, 0.2, 0.3]))))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_layer_norm(dtype: Any) -> None:
+    x = (np.random.default_rng(0).normal(size=(4, 3, 5)) * 3 + 1).astype(dtype)
+    layer = nn.LayerNorm((3, 5), dtype=dtype)
+    mean, var = x.astype("d").mean(axis=(1, 2), keepdims=True), x.astype("d").var(axis=(1, 2), keepdims=True)
+    expected = (x - mean) / np.sqrt(var + 1e-5)
+    tolerance = {np.float16: 4e-3, np.float32: 1e-5, np.float64: 1e-12}[dtype]
+    found = layer(x)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    layer.load_state_dict({"weight": np.full((3, 5), 2.0), "bias": np.full((3, 5), 1.0)})
+    np.testing.assert_allclose(layer(x), 2 * expected + 1, rtol=tolerance, atol=4 * tolerance)
+    assert nn.LayerNorm(5, elementwise_affine=False)(x).shape == x.shape
+    assert nn.LayerNorm(5, bias=False).bias is None
+    with pytest.raises(ValueError, match=r"does not end in normalized_shape \(4,\)"):
+        nn.LayerNorm(4)(x)

@@ -1,0 +1,240 @@
+"""Optimisers against the formulas in NumPy, lazy and compiled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn, optim
+
+Array = np.ndarray[Any, Any]
+LAZY_AND_COMPILED = pytest.mark.parametrize("wrap", [lambda f: f, lucid.compile], ids=["lazy", "compiled"])
+
+
+def sgd(
+    lr: float = 1e-3,
+    momentum: float = 0,
+    dampening: float = 0,
+    weight_decay: float = 0,
+    nesterov: bool = False,
+) -> Iterator[Any]:
+    p, g = yield
+    velocity = None
+    while True:
+        g = g + weight_decay * p
+        if momentum:
+            velocity = g if velocity is None else momentum * velocity + (1 - dampening) * g
+            g = g + momentum * velocity if nesterov else velocity
+        p, g = yield p - lr * g
+
+
+def adam(
+    lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0,
+    decoupled: bool = False,
+) -> Iterator[Any]:  # fmt: skip
+    p, g = yield
+    m, v, t = np.zeros_like(p), np.zeros_like(p), 0
+    while True:
+        t += 1
+        if decoupled:
+            p = p * (1 - lr * weight_decay)
+        else:
+            g = g + weight_decay * p
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g * g
+        hat = m / (1 - betas[0] ** t)
+        p, g = yield p - lr * hat / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+
+
+CASES: list[tuple[Any, Any, dict[str, Any]]] = [
+    (optim.SGD, sgd, {"lr": 0.1}),
+    (optim.SGD, sgd, {"lr": 0.1, "momentum": 0.9}),
+    (optim.SGD, sgd, {"lr": 0.05, "momentum": 0.9, "dampening": 0.3}),
+    (optim.SGD, sgd, {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    (optim.SGD, sgd, {"lr": 0.05, "weight_decay": 0.2}),
+    (optim.Adam, adam, {"lr": 0.1}),
+    (optim.Adam, adam, {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
+    (optim.AdamW, lambda **o: adam(decoupled=True, **o), {"lr": 0.05, "weight_decay": 0.1}),
+    (optim.AdamW, lambda **o: adam(decoupled=True, **o), {"lr": 0.05, "weight_decay": 0}),
+]
+
+
+def ids(case: Any) -> str | None:
+    return getattr(case, "__name__", None) if not isinstance(case, dict) else ",".join(case)
+
+
+@LAZY_AND_COMPILED
+@pytest.mark.parametrize(("cls", "formula", "options"), CASES, ids=ids)
+def test_formulas(cls: Any, formula: Any, options: dict[str, Any], wrap: Any) -> None:
+    """25 steps on a quartic bowl, in float64."""
+    start = np.array([[1.0, -2.0, 0.5]])
+    p = nn.Parameter(start)
+    opt = cls([p], **options)
+
+    @wrap
+    def step() -> Tensor:
+        opt.zero_grad()
+        loss = (p**4).sum() / 4 + (p * p).sum() / 2
+        loss.backward()
+        opt.step()
+        return loss
+
+    rule = formula(**options)
+    next(rule)
+    q = start
+    for _ in range(25):
+        loss = step()
+        np.testing.assert_allclose(loss.item(), (q**4).sum() / 4 + (q * q).sum() / 2, rtol=1e-10)
+        q = rule.send((q, q**3 + q))
+        np.testing.assert_allclose(p, q, rtol=1e-10)
+
+
+@LAZY_AND_COMPILED
+def test_learning_rate_can_be_changed(wrap: Any) -> None:
+    p = nn.Parameter(np.zeros(2))
+    opt = optim.SGD([p], lr=0.1)
+
+    @wrap
+    def step() -> None:
+        opt.zero_grad()
+        p.sum().backward()
+        opt.step()
+
+    step()
+    opt.lr = 0.5
+    assert opt.lr == 0.5
+    step()
+    opt.lr = Tensor(0.25)
+    step()
+    opt.lr *= 2
+    step()
+    np.testing.assert_allclose(p, -(0.1 + 0.5 + 0.25 + 0.5))
+    for bad in (-1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="lr must be"):
+            opt.lr = bad
+
+
+def test_a_schedule_inside_of_a_compiled_step() -> None:
+    p = nn.Parameter(np.zeros(2))
+    opt = optim.SGD([p], lr=1.0)
+
+    @lucid.compile
+    def step() -> None:
+        opt.zero_grad()
+        p.sum().backward()
+        opt.step()
+        opt.lr = opt.lr * 0.5
+
+    for _ in range(4):
+        step()
+    np.testing.assert_allclose(p, -(1 + 0.5 + 0.25 + 0.125))
+    assert opt.lr == 1 / 16
+    assert step.traces == 1
+
+
+@LAZY_AND_COMPILED
+def test_parameters_without_gradient_stay(wrap: Any) -> None:
+    p, q = nn.Parameter([1.0]), nn.Parameter([1.0])
+    opt = optim.Adam([p, q], lr=0.1)
+
+    @wrap
+    def step(both: bool) -> None:
+        opt.zero_grad()
+        ((p * q).sum() if both else p.sum()).backward()
+        opt.step()
+
+    step(False)
+    assert q.item() == 1 and p.item() != 1
+    assert opt.state["steps"][0].item() == 1
+    assert opt.state["steps"][1].item() == 0
+    step(True)
+    assert q.item() == pytest.approx(0.9)  # its first step
+
+
+@pytest.mark.parametrize(("cls", "formula", "options"), CASES, ids=ids)
+def test_state_dict(cls: Any, formula: Any, options: dict[str, Any]) -> None:
+    def make() -> tuple[nn.Parameter, optim.Optimizer, Callable[[], None]]:
+        p = nn.Parameter([1.0, -2.0])
+        opt = cls([p], **options)
+
+        def step() -> None:
+            opt.zero_grad()
+            (p**4).sum().backward()
+            opt.step()
+
+        return p, opt, step
+
+    p, opt, step = make()
+    for _ in range(3):
+        step()
+    saved, values = opt.state_dict(), np.array(p)
+    q, other, step2 = make()
+    q._assign(p._node)
+    other.load_state_dict(saved)
+    step()
+    step2()
+    np.testing.assert_array_equal(p, q)
+    assert not np.array_equal(p, values)
+    assert repr(opt).startswith(cls.__name__)
+
+
+def test_a_wrong_state_dict_changes_nothing() -> None:
+    p = nn.Parameter([1.0, 2.0])
+    opt = optim.SGD([p], lr=0.1, momentum=0.9)
+    saved = opt.state_dict()
+    with pytest.raises(KeyError, match="expected the keys"):
+        opt.load_state_dict({k: v for k, v in saved.items() if k != "lr"})
+    with pytest.raises(KeyError, match="velocity"):
+        opt.load_state_dict({**saved, "state": {}})
+    with pytest.raises(ValueError, match="velocity has shapes"):
+        opt.load_state_dict({**saved, "lr": 5.0, "state": {"velocity": [np.zeros(3)]}})
+    assert opt.lr == 0.1
+
+
+def test_arguments() -> None:
+    p = nn.Parameter([1.0])
+    with pytest.raises(ValueError, match="no parameters"):
+        optim.SGD([])
+    with pytest.raises(TypeError, match="expected leaf tensors"):
+        optim.SGD([p * 2])
+    with pytest.raises(TypeError, match="expected leaf tensors, got dict"):
+        optim.SGD([{"params": [p]}])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="listed twice"):
+        optim.SGD([p, p])
+    with pytest.raises(ValueError, match="lr must be"):
+        optim.SGD([p], lr=-1)
+    with pytest.raises(ValueError, match="nesterov"):
+        optim.SGD([p], nesterov=True)
+    with pytest.raises(ValueError, match="betas"):
+        optim.Adam([p], betas=(1.0, 0.9))
+    late = optim.SGD([p])
+    late.momentum = 0.9
+    p.sum().backward()
+    with pytest.raises(RuntimeError, match="switched on later"):
+        late.step()
+
+
+def test_the_loss_is_computed_with_the_step() -> None:
+    from lucid.engine import DATA
+
+    p = nn.Parameter([1.0, 2.0])
+    opt = optim.SGD([p], lr=0.1)
+    loss = (p * p).sum()
+    loss.backward()
+    opt.step()
+    assert loss._node in DATA
+    assert loss.item() == 5
+
+
+def test_float16_parameters() -> None:
+    p = nn.Parameter(np.array([1.0], np.float16))
+    opt = optim.Adam([p], lr=0.5)
+    (p * p).sum().backward()
+    opt.step()
+    assert p.dtype == np.float16
+    assert p.item() == pytest.approx(0.5, abs=1e-3)
