@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .cases import Variant
+from .samples import Measured, Series
 from .worker import Message, serve
 
 # Longest wait for an answer: torch.compile takes 20 s for a function on a busy machine.
@@ -30,16 +31,6 @@ class Effort:
 FULL = Effort(0.02, 2.0, 25)
 QUICK = Effort(0.005, 0.3, 7)
 LEAST = 3  # samples of even the slowest contender
-
-
-@dataclass(slots=True)
-class Timed:
-    """The samples of one contender, seconds a call, by round; and the errors of its results."""
-
-    peer: str
-    calls: int
-    errors: dict[str, float]
-    samples: dict[int, float] = field(default_factory=dict)
 
 
 class Gone(Exception):
@@ -116,17 +107,9 @@ def set_threads(threads: int) -> None:
         os.environ[name] = str(threads)
 
 
-@dataclass(slots=True)
-class Measured:
-    """One variant: contenders by label, and why others are not among them."""
-
-    timed: dict[str, Timed]
-    failed: dict[str, str]
-
-
 def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured:
     """Samples of every contender of `variant`, A B C A B C."""
-    found = Measured({}, {})
+    found = Measured()
     asked: list[tuple[Peer, list[str]]] = []
     for peer in peers:
         kind, params = variant.kind, variant.params
@@ -143,7 +126,7 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
             except Gone as error:
                 found.failed |= dict.fromkeys(labels, str(error))
     seconds: dict[str, float] = {}
-    ready: list[Peer] = []
+    owners: dict[str, Peer] = {}
     for peer, labels in asked:
         try:
             answer = peer.answer()
@@ -154,12 +137,11 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
             found.failed |= dict.fromkeys(labels, answer["error"])
             continue
         found.failed |= answer["failed"]
-        ready.append(peer)
         for label, made in answer["made"].items():
-            seconds[label] = made["seconds"]
-            found.timed[label] = Timed(peer.name, 0, made["errors"])
-    _sample({p.name: p for p in ready}, found, seconds, effort)
-    for peer in ready:
+            seconds[label], owners[label] = made["seconds"], peer
+            found.series[label] = Series(1, made["errors"])
+    _sample(owners, found, seconds, effort)
+    for peer in dict.fromkeys(owners.values()):
         try:
             peer.ask(do="drop")
         except Gone:
@@ -168,29 +150,28 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
 
 
 def _sample(
-    peers: dict[str, Peer], found: Measured, seconds: dict[str, float], effort: Effort
+    owners: dict[str, Peer], found: Measured, seconds: dict[str, float], effort: Effort
 ) -> None:
     plans = {}
-    for label, timed in found.timed.items():
-        # The first call after the check is often slow; a second look keeps the samples short.
-        once = seconds[label]
+    for label, once in seconds.items():
         if once < effort.sample:
-            answer = _ask(peers[timed.peer], label, 1, max(1, int(effort.sample / 4 / once)))
-            once = answer.get("seconds", once)
+            # The second call of a process is often slow still: look again.
+            calls = max(1, int(effort.sample / 4 / once))
+            once = _ask(owners[label], label, 1, calls).get("seconds", once)
         plans[label] = _Plan.of(once, effort)
-        timed.calls = plans[label].calls
+        found.series[label].calls = plans[label].calls
     for turn in range(effort.rounds):
         for label in _rotated(list(plans), turn):
-            plan, timed = plans[label], found.timed.get(label)
-            if timed is None or not plan.joins(turn, effort.rounds):
+            plan = plans[label]
+            if label in found.failed or not plan.joins(turn, effort.rounds):
                 continue
             time.sleep(PAUSE)
-            answer = _ask(peers[timed.peer], label, plan.warm, plan.calls)
+            answer = _ask(owners[label], label, plan.warm, plan.calls)
             if "seconds" in answer:
-                timed.samples[turn] = answer["seconds"]
+                found.series[label].samples[turn] = answer["seconds"]
             else:
                 found.failed[label] = answer["error"]
-                del found.timed[label]
+                found.series[label].samples.clear()
 
 
 def _ask(peer: Peer, label: str, warm: int, calls: int) -> Message:

@@ -33,7 +33,8 @@ def serve(peer: str, threads: int, pipe: Connection) -> None:
     try:
         state.module = importlib.import_module(f".peers.{PEERS[peer]}", __package__)
     except ImportError as error:
-        pipe.send({"missing": f"not installed ({error.name or error})"})
+        absent = isinstance(error, ModuleNotFoundError)
+        pipe.send({"missing": f"{error.name} is not installed" if absent else str(error)})
         return
     pipe.send({})
     while True:

@@ -75,9 +75,7 @@ def graphs(name: str, old: Graph, new: Graph) -> None:
     if not _small(old):
         return
     values = _inputs(old)
-    for n, (a, b) in enumerate(
-        zip(interpret_graph(old, values), interpret_graph(new, values), strict=True)
-    ):
+    for n, (a, b) in enumerate(zip(interpret_graph(old, values), interpret_graph(new, values), strict=True)):
         compare(f"{name}, output {n}", a, b)
 
 
@@ -117,9 +115,7 @@ def program(name: str, old: Graph, new: Program) -> None:
         return
     values = _inputs(old)
     memory = run_kernels(new, values)
-    for n, (node, want) in enumerate(
-        zip(new.graph.outputs, interpret_graph(old, values), strict=True)
-    ):
+    for n, (node, want) in enumerate(zip(new.graph.outputs, interpret_graph(old, values), strict=True)):
         compare(f"{name}, output {n}", want, memory[node])
 
 
@@ -137,14 +133,13 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
         flat[name] = memory[operand.node].reshape(-1)[operand.offset :]
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
-    sizes = {
-        a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes
-    }
+    sizes = {a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes}
     for reduce in totals(kernel):
         count = max(1, blocks)
         for axis in reduce.keep:
             count *= int(sizes[axis])
-        flat[part_name(reduce.name)] = np.zeros(count, reduce.dtype.np)
+        blank_part = np.nan if reduce.dtype.is_float else 1  # what nobody wrote is found out
+        flat[part_name(reduce.name)] = np.full(count, blank_part, reduce.dtype.np)
     wanted = {slot.name for slot in slots(kernel)}
     given = {name: v for name, v in values.items() if name in wanted}
     for number, func in enumerate(funcs):

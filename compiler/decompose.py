@@ -46,9 +46,7 @@ def _round_to_odd(b: Builder, x: Operand) -> Value:
     back = b.op("cast", near, dtype=f64)
     bits = b.op("bitcast", near, dtype=i32)
     beyond = b.op("gt", b.op("abs", back), b.op("abs", x))
-    odd = b.op(
-        "or", b.op("select", beyond, b.op("sub", bits, b.imm(1, bits)), bits), b.imm(1, bits)
-    )
+    odd = b.op("or", b.op("select", beyond, b.op("sub", bits, b.imm(1, bits)), bits), b.imm(1, bits))
     inexact = b.op("and", b.op("ne", back, x), b.op("eq", x, x))
     return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)
 
@@ -132,14 +130,10 @@ def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     q = b.op("select", adjust, b.op("sub", q, one), q)
     r = b.op("select", r_zero, signed_zero, r)
     floor = b.op("floor", q)
-    snap = b.op(
-        "select", b.op("gt", b.op("sub", q, floor), b.imm(0.5, q)), b.op("add", floor, one), floor
-    )
+    snap = b.op("select", b.op("gt", b.op("sub", q, floor), b.imm(0.5, q)), b.op("add", floor, one), floor)
     snap = b.op("select", b.op("eq", q, zero), _copy_sign(b, zero, b.op("div", x, y)), snap)
     by_zero = b.op("eq", y, zero)
-    return b.op("select", by_zero, b.op("div", x, y), snap), b.op(
-        "select", by_zero, b.op("rem", x, y), r
-    )
+    return b.op("select", by_zero, b.op("div", x, y), snap), b.op("select", by_zero, b.op("rem", x, y), r)
 
 
 def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:

@@ -68,6 +68,11 @@ def _number(value: float | int | bool, dtype: DType) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', float(rounded)))[0]:016X}"
 
 
+def _literal(operand: Operand) -> int:
+    assert isinstance(operand, Imm)
+    return int(operand.value)
+
+
 class _Emitter:
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -114,9 +119,7 @@ class _Emitter:
 
     def func(self, func: Func, attributes: str) -> None:
         self.names, self.pointers, self.block = {"begin": "%begin", "end": "%end"}, {}, "entry"
-        self.lines.append(
-            f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{"
-        )
+        self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
             self.slot(slot, number)
@@ -171,16 +174,15 @@ class _Emitter:
         for value, name in zip(stmt.carried, phis, strict=True):
             self.names[value.name] = name
         inits = [self.ref(v) for v in stmt.inits]
-        for inner in stmt.body:
-            self.stmt(inner)
+        for statement in stmt.body:
+            self.stmt(statement)
         self.put(f"{step} = add i64 {var}, {self.ref(stmt.step)}")
         self.put(f"br label %{head}")
         latch = self.block
         lines = [f"  {var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"]
-        for init, name, value in zip(inits, phis, stmt.yields, strict=True):
+        for init, name, back in zip(inits, phis, stmt.yields, strict=True):
             lines.append(
-                f"  {name} = phi {type_of(value)} [ {init}, %{before} ],"
-                f" [ {self.ref(value)}, %{latch} ]"
+                f"  {name} = phi {type_of(back)} [ {init}, %{before} ], [ {self.ref(back)}, %{latch} ]"
             )
         self.lines[mark:mark] = lines
         self.lines.append(f"{done}:")
@@ -219,14 +221,26 @@ class _Emitter:
             return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
         if op == "iota":
             return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
+        if op == "lane":
+            return self.shuffle(args[0], None, [_literal(args[1])] * result.lanes)
+        if op in ("pack_lo", "pack_hi"):
+            n = _literal(args[2])
+            segments = range(0, 2 * result.lanes, 2 * n)
+            off = n if op == "pack_hi" else 0
+            return self.shuffle(args[0], args[1], [s + off + m for s in segments for m in range(n)])
         assert op in ("lo", "hi"), op
         (v,) = args
         first_lane = 0 if op == "lo" else v.lanes // 2
         if result.lanes == 1:
             return self.let(f"extractelement {self.typed(v)}, i64 {first_lane}")
-        picks = ", ".join(f"i32 {first_lane + n}" for n in range(result.lanes))
+        return self.shuffle(v, None, [first_lane + n for n in range(result.lanes)])
+
+    def shuffle(self, x: Operand, y: Operand | None, picks: Sequence[int]) -> str:
+        """Lanes of x, numbered from 0, and of y, numbered on from there."""
+        other = "poison" if y is None else self.ref(y)
+        lanes = ", ".join(f"i32 {n}" for n in picks)
         return self.let(
-            f"shufflevector {self.typed(v)}, {type_of(v)} poison, <{result.lanes} x i32> <{picks}>"
+            f"shufflevector {self.typed(x)}, {type_of(x)} {other}, <{len(picks)} x i32> <{lanes}>"
         )
 
     def iota(self, like: Value) -> str:
@@ -271,18 +285,14 @@ class _Emitter:
         fits = self.let(f"and {_vector('i1', x.lanes)} {above}, {below}")
         raw = self.let(f"fptosi {floats} {value} to {ints}")
         lowest = Imm(-(1 << (wide.bits - 1)), wide, x.lanes)
-        done = self.let(
-            f"select {_vector('i1', x.lanes)} {fits}, {ints} {raw}, {ints} {self.ref(lowest)}"
-        )
+        done = self.let(f"select {_vector('i1', x.lanes)} {fits}, {ints} {raw}, {ints} {self.ref(lowest)}")
         if target.name == "u64":
             big = self.let(f"fcmp oge {floats} {value}, {self.ref(top)}")
             limit = Imm(2.0 * bound, x.dtype, x.lanes)
             low = self.let(f"fcmp olt {floats} {value}, {self.ref(limit)}")
             high = self.let(f"and {_vector('i1', x.lanes)} {big}, {low}")
             unsigned = self.let(f"fptoui {floats} {value} to {ints}")
-            done = self.let(
-                f"select {_vector('i1', x.lanes)} {high}, {ints} {unsigned}, {ints} {done}"
-            )
+            done = self.let(f"select {_vector('i1', x.lanes)} {high}, {ints} {unsigned}, {ints} {done}")
         if target.bits < wide.bits:
             return self.let(f"trunc {ints} {done} to {type_of(result)}")
         return done
@@ -304,9 +314,7 @@ class _Emitter:
     def splat(self, text: str, lanes: int) -> str:
         kind = f"<{lanes} x i64>"
         first = self.let(f"insertelement {kind} poison, i64 {text}, i64 0")
-        return self.let(
-            f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer"
-        )
+        return self.let(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
     def from_memory(self, text: str, dtype: DType, lanes: int) -> str:
         if dtype is not b1:

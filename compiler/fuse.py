@@ -107,9 +107,7 @@ def _through_views(node: Node) -> Node:
 
 def _full(node: Node, labels: tuple[str, ...]) -> tuple[Ix, ...]:
     """The access of a whole node; dimensions of extent 1 have no axis."""
-    return tuple(
-        Ix(None) if n == 1 else Ix(label) for label, n in zip(labels, node.shape, strict=True)
-    )
+    return tuple(Ix(None) if n == 1 else Ix(label) for label, n in zip(labels, node.shape, strict=True))
 
 
 def _view(node: Node, access: Access) -> Access | None:
@@ -227,8 +225,7 @@ def _place(node: Node, labels: _Labels, extents: dict[str, int]) -> _Placed:
         at = tuple(spot.values())
         kept = tuple(spot[x] for x in out)
         operands = tuple(
-            (n, (tuple(spot[x] for x in part), ()))
-            for n, part in zip(node.inputs, (a, b), strict=True)
+            (n, (tuple(spot[x] for x in part), ())) for n, part in zip(node.inputs, (a, b), strict=True)
         )
     else:
         at = kept = _full(node, name(node.shape))
@@ -300,9 +297,7 @@ class _Fuser:
             node = node.inputs[0]
         return node
 
-    def inlined(
-        self, node: Node, access: Access, root: Node | None
-    ) -> Iterator[tuple[Node, Access]]:
+    def inlined(self, node: Node, access: Access, root: Node | None) -> Iterator[tuple[Node, Access]]:
         """Every (node, access) that evaluating `node` there visits; stops at memory."""
         seen: set[tuple[Node, Access]] = set()
         stack = [(node, access)]
@@ -407,9 +402,7 @@ class _Fuser:
         for draft in self.drafts:
             if draft not in consumed:
                 bases = {self.storage.base(n) for p in draft.placed for n, _ in self.reads(p)}
-                weight = max(
-                    (b.type.size for b in reads if b is not None and b in bases), default=0
-                )
+                weight = max((b.type.size for b in reads if b is not None and b in bases), default=0)
                 scalar = not placed.domain and not any(p.domain for p in draft.placed)
                 if weight > 1 or scalar:
                     shared.append((weight, draft))
@@ -483,17 +476,15 @@ class _Fuser:
         if unified is None:
             return False
         names, rows, common = unified
-        if any(self._in_final(draft, r) for r in rows):
-            return False
+        if any(p.node is n for p in draft.final for n, _ in self.reads(placed)):
+            return False  # what `finally` makes is known too late
         scalar = not placed.domain and not any(p.domain for p in draft.placed)
         size = prod(extents[x] for x in placed.domain)
         if not rows and not scalar and (not placed.domain or common < max(2, size // 4)):
             return False
         moved = _relabel(placed, names)
         merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
-        trial = replace(
-            draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows
-        )
+        trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
         if _outer(trial) is None:
             return False
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
@@ -527,9 +518,6 @@ class _Fuser:
     def _same_domain(self, draft: _Draft, node: Node | None, moved: _Placed) -> bool:
         other = next(p for p in draft.final if p.node is node)
         return set(other.domain) <= set(moved.domain)
-
-    def _in_final(self, draft: _Draft, node: Node) -> bool:
-        return any(p.node is node for p in draft.final)
 
     def _join_epilogue(self, draft: _Draft, placed: _Placed, extents: dict[str, int]) -> bool:
         """Onto a matrix product: only maps over its result."""
@@ -578,9 +566,7 @@ class _Fuser:
                             found[n] = f"{_label(n)}: stored, recomputing would repeat it"
             for n in here:
                 count[n] = count.get(n, 0) + 1
-        found.update(
-            {n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1}
-        )
+        found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
         return found
 
 
@@ -735,9 +721,7 @@ class _Writer:
         return (
             label in self.outer,
             tuple(label in inner for inner, _ in self.stages),
-            tuple(
-                (label in p.kept, label in p.domain) for p in self.draft.placed + self.draft.final
-            ),
+            tuple((label in p.kept, label in p.domain) for p in self.draft.placed + self.draft.final),
         )
 
     def _collapse(self, order: list[str]) -> list[tuple[str, ...]]:
@@ -784,8 +768,8 @@ class _Writer:
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
-            inner = group is demote or group[0] not in self.outer
-            if inner and not product and self.size[axis] <= SMALL:
+            fixed = group is demote or group[0] not in self.outer
+            if fixed and not product and self.size[axis] <= SMALL:
                 self.symbol_of[axis] = self.size[axis]
             else:
                 self.symbols[symbol] = self.size[axis]
@@ -793,9 +777,7 @@ class _Writer:
             for x in group[:-1]:
                 self.axis[x] = ""  # walked by the last label of its group
             self.axis[group[-1]] = axis
-        outer = tuple(
-            Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups
-        )
+        outer = tuple(Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
         stages: list[Stage] = []
         for p in self.draft.placed:
             if p.reduced:
@@ -806,20 +788,13 @@ class _Writer:
             axes = [a for a in ordered if a in {self.axis[x] for x in here if self.axis[x]}]
             stages.append(self._stage(axes, placed, number))
         final = self._final(ordered)
-        kernel_outputs = tuple(
-            self._array(name, read, dtype) for name, read, dtype in self._out_list()
-        )
+        kernel_outputs = tuple(self._array(name, read, dtype) for name, read, dtype in self._out_list())
         params: list[Array | Scalar] = [
             self._array(name, read, dtype) for name, read, dtype in self.arrays.values()
         ]
         params += [Scalar(name, node.type.dtype) for node, name in self.scalars.items()]
-        kernel = Kernel(
-            self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final)
-        )
-        operands = {
-            name: self._operand(read)
-            for name, read, _ in (*self.arrays.values(), *self._out_list())
-        }
+        kernel = Kernel(self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final))
+        operands = {name: self._operand(read) for name, read, _ in (*self.arrays.values(), *self._out_list())}
         values = {name: node.attrs["value"] for node, name in self.scalars.items()}
         return Call(kernel, operands, self.symbols, values, tuple(self.draft.reasons))
 
@@ -833,10 +808,7 @@ class _Writer:
         return "_".join(words[:4])
 
     def _out_list(self) -> list[tuple[str, _Read, DType]]:
-        return [
-            (name, _Read.of(p.node, p.node, p.access), p.node.type.dtype)
-            for name, p in self.outputs
-        ]
+        return [(name, _Read.of(p.node, p.node, p.access), p.node.type.dtype) for name, p in self.outputs]
 
     def _dims(self, read: _Read) -> list[tuple[str, int]]:
         """(axis, stride) of a read, outermost first; collapsed and constant dimensions left out."""
@@ -914,9 +886,7 @@ class _Writer:
         name = self.results[p.node]
         dtype = _accumulator(p.node.type.dtype, p.node.op.lower)
         everywhere = bool(p.reduced & set(self.outer))
-        keep = (
-            tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
-        )
+        keep = tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
         scope = "all" if everywhere else "row"
         return Reduce(name, p.node.op.lower, exprs, dtype, scope, keep, p.node.loc)
 

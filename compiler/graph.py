@@ -60,9 +60,7 @@ class Node:
     type: TensorType = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "type", self.op.infer(tuple(n.type for n in self.inputs), self.attrs)
-        )
+        object.__setattr__(self, "type", self.op.infer(tuple(n.type for n in self.inputs), self.attrs))
 
     @property
     def shape(self) -> tuple[int, ...]:

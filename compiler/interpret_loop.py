@@ -158,6 +158,12 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 return args[0][:lanes]
             case "hi":
                 return args[0][lanes:]
+            case "lane":
+                return np.repeat(args[0][int(args[1][0])], lanes)
+            case "pack_lo" | "pack_hi":
+                n = int(args[2][0])
+                part = slice(n) if op == "pack_lo" else slice(n, None)
+                return np.concatenate([x.reshape(-1, 2 * n)[:, part].ravel() for x in args[:2]])
         return np.asarray(_EVALUATE[op](*args)).astype(dtype.np, copy=False)
 
 

@@ -137,9 +137,12 @@ INSTRUCTIONS: dict[str, int] = {
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
+    "lane": 2, "pack_lo": 3, "pack_hi": 3,
 }  # fmt: skip
 # cast, bitcast: other dtype. splat: more lanes. iota: 0, 1, 2, ... lo, hi: one half of the lanes.
-SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi")
+# lane(x, n): lane n of x in all lanes. pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
+# every 2n lanes of x, then of y. The literals n are of type i32.
+SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi", "lane", "pack_lo", "pack_hi")
 
 
 def result_type(op: str, args: tuple[Operand, ...]) -> tuple[DType, int]:
@@ -161,14 +164,12 @@ class Builder:
 
     def fresh(self, dtype: DType, lanes: int = 1, hint: str = "") -> Value:
         self._count += 1
-        return Value(f"{hint}{self._count}", dtype, lanes)
+        return Value(f"{hint}.{self._count}" if hint else str(self._count), dtype, lanes)
 
     def emit(self, stmt: Stmt) -> None:
         self._blocks[-1].append(stmt)
 
-    def op(
-        self, name: str, *args: Operand, dtype: DType | None = None, lanes: int | None = None
-    ) -> Value:
+    def op(self, name: str, *args: Operand, dtype: DType | None = None, lanes: int | None = None) -> Value:
         if name not in SHAPED:
             width = max(a.lanes for a in args)
             args = tuple(self.widen(a, width) for a in args)

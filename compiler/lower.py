@@ -42,12 +42,7 @@ def stride_name(array: str, dim: int) -> str:
 
 
 def totals(kernel: k.Kernel) -> list[k.Reduce]:
-    return [
-        s
-        for stage in kernel.stages
-        for s in stage.body
-        if isinstance(s, k.Reduce) and s.scope == "all"
-    ]
+    return [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce) and s.scope == "all"]
 
 
 def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
@@ -87,7 +82,7 @@ class Level:
 
     axes: frozenset[str]
     values: dict[k.Expr, Operand] = field(default_factory=dict)
-    lets: dict[str, Operand] = field(default_factory=dict)
+    rows: bool = False  # vectors here hold one value for each row of a group
 
 
 class Lowering:
@@ -104,12 +99,11 @@ class Lowering:
         self.at: dict[str, Operand] = {}  # current value of each open axis; the base of a vector
         self.vector: str | None = None
         self.mask: Operand | None = None
+        self.lane: int | None = None  # the row of a group that is being computed
         self.rows: dict[str, Operand] = {}  # row reductions and totals, once known
         self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
         self.lets: dict[str, k.Let] = {}
-        self.reduces = {
-            s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)
-        }
+        self.reduces = {s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)}
         self.dependence: dict[k.Expr, frozenset[str]] = {}
 
     # -- small helpers
@@ -122,6 +116,22 @@ class Lowering:
 
     def minimum(self, a: Operand, c: Operand) -> Value:
         return self.b.op("select", self.b.op("lt", a, c), a, c)
+
+    def times(self, a: Operand, c: Operand) -> Operand:
+        """a * c for extents; literals are multiplied here."""
+        if isinstance(a, Imm) and isinstance(c, Imm):
+            return Imm(int(a.value) * int(c.value), i64)
+        if isinstance(a, Imm) and a.value == 1:
+            return c
+        return self.b.op("mul", a, c)
+
+    def plus(self, a: Operand, c: Operand) -> Operand:
+        """a + c for indices; literals are added here."""
+        if isinstance(a, Imm) and isinstance(c, Imm):
+            return Imm(int(a.value) + int(c.value), i64)
+        if isinstance(a, Imm) and a.value == 0:
+            return c
+        return self.b.op("add", a, c)
 
     def combine(self, op: str, acc: Operand, *args: Operand) -> Operand:
         b = self.b
@@ -177,7 +187,11 @@ class Lowering:
             if needs <= level.axes or level is self.levels[-1]:
                 if expr not in level.values:
                     level.values[expr] = self.compute(expr)
-                return level.values[expr]
+                value = level.values[expr]
+                if level.rows and self.lane is not None and value.lanes > 1:
+                    literal = Imm(self.lane, i32)
+                    return self.b.op("lane", value, literal, dtype=value.dtype, lanes=value.lanes)
+                return value
         raise AssertionError
 
     def compute(self, expr: k.Expr) -> Operand:
@@ -245,9 +259,7 @@ class Lowering:
             return Imm(1, i64)
         return self.slot(stride_name(array.name, dim))
 
-    def address(
-        self, array: k.Array, index: tuple[k.Index, ...]
-    ) -> tuple[Operand, Operand | None, bool]:
+    def address(self, array: k.Array, index: tuple[k.Index, ...]) -> tuple[Operand, Operand | None, bool]:
         """First element; stride along the vector (None: 1); whether it varies along the vector."""
         b = self.b
         total: Operand = Imm(0, i64)
@@ -261,8 +273,8 @@ class Lowering:
             if ix.axis == self.vector:
                 varies = True
                 step = None if isinstance(stride, Imm) else stride
-            part = here if isinstance(stride, Imm) else b.op("mul", here, stride)
-            total = part if isinstance(total, Imm) else b.op("add", total, part)
+            part = here if isinstance(stride, Imm) else self.times(here, stride)
+            total = self.plus(total, part)
         return total, step, varies
 
     def both(self, a: Operand | None, c: Operand | None) -> Operand | None:
@@ -296,8 +308,8 @@ class Lowering:
         index: Operand = Imm(0, i64)
         for axis in axes:
             here = self.at[axis.name]
-            if not isinstance(index, Imm):
-                here = b.op("add", b.op("mul", index, self.extent(axis.extent)), here)
+            if axis is not axes[0]:
+                here = b.op("add", self.times(index, self.extent(axis.extent)), here)
             index = here
         return b.op("add", base, index)
 
@@ -316,8 +328,8 @@ class Lowering:
         self.finish()
         return [main, Func(f"{self.kernel.name}.finish", table, self.b.done())]
 
-    def open(self, axes: frozenset[str]) -> Level:
-        self.levels.append(Level(axes))
+    def open(self, axes: frozenset[str], rows: bool = False) -> Level:
+        self.levels.append(Level(axes, rows=rows))
         return self.levels[-1]
 
     def vectors(
@@ -399,9 +411,7 @@ class Lowering:
             at += self.count(r)
         return groups
 
-    def body(
-        self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]
-    ) -> list[Operand]:
+    def body(self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]) -> list[Operand]:
         """One vector of one stage: values first, then stores."""
         b = self.b
         groups = self.split(reduces, tuple(carried))
@@ -491,7 +501,7 @@ class Lowering:
         rows: Operand = Imm(1, i64)
         for axis in kernel.outer:
             extent = self.extent(axis.extent)
-            rows = extent if isinstance(rows, Imm) else b.op("mul", rows, extent)
+            rows = self.times(rows, extent)
         with b.loop(BEGIN, END, 1, "parallel") as block:
             self.open(frozenset())
             lo = b.op("mul", block.var, self.slot("block"))
@@ -534,7 +544,7 @@ class Lowering:
         size: Operand = Imm(1, i64)
         for axis in self.kept_axes(reduce):
             extent = self.extent(axis.extent)
-            size = extent if isinstance(size, Imm) else self.b.op("mul", size, extent)
+            size = self.times(size, extent)
         return size
 
     def each(self, count: Operand, code: _Each) -> None:

@@ -39,7 +39,7 @@ class ProductLowering:
         total: Operand = Imm(1, i64)
         for axis in axes:
             extent = self.extent(axis)
-            total = extent if isinstance(total, Imm) else self.b.op("mul", total, extent)
+            total = self.x.times(total, extent)
         return total
 
     def place(self, axes: tuple[str, ...], number: Operand) -> None:

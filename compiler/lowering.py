@@ -5,6 +5,7 @@ from __future__ import annotations
 from .kernel import Kernel
 from .loop import Func
 from .lower import Lowering
+from .lower_groups import GroupLowering
 from .lower_product import ProductLowering
 from .schedule import Schedule, product
 
@@ -16,6 +17,8 @@ def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
         return base.run(base.flat)
     if schedule.mode == "rows":
         return base.run(base.row_blocks)
+    if schedule.mode == "groups":
+        return base.run(GroupLowering(base).run)
     shape = product(kernel)
     assert shape is not None
     return base.run(ProductLowering(base, shape).run)

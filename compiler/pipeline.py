@@ -67,9 +67,7 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     for call in program.calls:
         trail.checked("fuse", call, lambda c=call: verify_kernel(c.kernel))  # type: ignore[misc]
     trail.checked("fuse", program, lambda: None, check.program, core)
-    made = trail.step(
-        "lower and emit", lambda: [compile_kernel(c.kernel, target) for c in program.calls]
-    )
+    made = trail.step("lower and emit", lambda: [compile_kernel(c.kernel, target) for c in program.calls])
     schedules, codes = [s for s, _ in made], [c for _, c in made]
     for call in program.calls:
         trail.checked("lower", call, lambda: None, check.lowering, target)
@@ -165,16 +163,12 @@ def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
         return print_graph(compiled.simplified, locs=True)
     unique = {
         id(c): (call, s, c)
-        for call, s, c in zip(
-            compiled.program.calls, compiled.schedules, compiled.codes, strict=True
-        )
+        for call, s, c in zip(compiled.program.calls, compiled.schedules, compiled.codes, strict=True)
     }.values()
     if stage == "kernel":
         return "\n".join(print_kernel(c.kernel, locs=True) for c in compiled.program.calls)
     if stage == "loop":
-        return "\n".join(
-            print_func(f, locs=True) for call, s, _ in unique for f in loops(call.kernel, s)
-        )
+        return "\n".join(print_func(f, locs=True) for call, s, _ in unique for f in loops(call.kernel, s))
     if stage == "llvm":
         return "\n".join(code.llvm for _, _, code in unique)
     raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm")

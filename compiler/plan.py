@@ -26,9 +26,7 @@ def _extent(call: Call, extent: k.Extent) -> int:
 
 def _inner_size(call: Call) -> int:
     """Elements of the longest stage of a row."""
-    return max(
-        (prod(_extent(call, a.extent) for a in s.axes) for s in call.kernel.stages), default=1
-    )
+    return max((prod(_extent(call, a.extent) for a in s.axes) for s in call.kernel.stages), default=1)
 
 
 def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
@@ -60,9 +58,7 @@ def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
     return (max(1, blocks), *(table[name] for name in reduce.keep))
 
 
-def _index_of(
-    kernel: k.Kernel, name: str, store: bool
-) -> set[tuple[int, tuple[k.Index, ...], bool]]:
+def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[k.Index, ...], bool]]:
     """(stage, subscripts, guarded) of every load or store of an array."""
     found = set()
     for number, stage in enumerate(kernel.stages + kernel.final):
@@ -173,17 +169,13 @@ def make_plan(
             last_use[operand.node] = number
     memory = _Memory()
     launches = []
-    for number, (call, code, schedule) in enumerate(
-        zip(program.calls, codes, schedules, strict=True)
-    ):
+    for number, (call, code, schedule) in enumerate(zip(program.calls, codes, schedules, strict=True)):
         for operand in call.arrays.values():
             node = operand.node
             if node not in where:
                 offset = memory.place(node.type.nbytes, number, last_use[node])
                 where[node] = len(buffers)
-                buffers.append(
-                    Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, offset)
-                )
+                buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, offset))
         block, blocks = grid(call, schedule)
         scratch: dict[str, int] = {}
         for reduce in totals(call.kernel):

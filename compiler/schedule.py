@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .kernel import Call, Expr, Kernel, Load, Reduce, arrays, expr_dtype, operands, walk
+from .kernel import Call, Expr, Kernel, Load, Reduce, Within, arrays, expr_dtype, operands, walk
 from .types import DType
 
 # Lanes of a reduction, by bytes of the accumulator: lane l sums elements l, l + L, ... of a block.
@@ -21,6 +21,8 @@ ROW_ELEMENTS = 16_384
 ROWS = 512
 
 
+# Lanes of a total over the rows of a block, where all inner extents are small and fixed.
+ROW_LANES = 16
 # A matrix product: rows of a block, and how much of the summed axis a packed panel holds. Sums run
 # along that axis in order, each step one fma, so neither decides the result.
 PRODUCT_ROWS = 64
@@ -30,7 +32,7 @@ PRODUCT_DEPTH = 256
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
-    vectors along the last inner axis), "product" (tiles of rows x vectors along the last outer
+    vectors along the last inner axis), "groups" (the same, for a vector of rows at a time), "product" (tiles of rows x vectors along the last outer
     axis). `width`: lanes of a vector. `step`: elements a turn of the vector loop takes. `tile`:
     rows and vectors of a product's register tile."""
 
@@ -122,5 +124,22 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     reduces = [lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)]
     calls = sum(len(walk(o)) for st in kernel.stages for s in st.body for o in operands(s))
     step = max(reduces, default=width * (2 if calls < 64 else 1))
-    flat = len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages)
-    return Schedule("flat" if flat else "rows", width, max(step, width))
+    if len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages):
+        return Schedule("flat", width, max(step, width))
+    return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
+
+
+def _grouped(kernel: Kernel) -> bool:
+    """Whether rows are a few registers, and something is to be gained by doing several at once:
+    a value for each row, or a total over rows."""
+    inner = [s.axes for s in kernel.stages if s.axes]
+    small = all(len(axes) == 1 and isinstance(axes[0].extent, int) for axes in inner)
+    reduces = any(isinstance(s, Reduce) for stage in kernel.stages for s in stage.body)
+    guarded = any(
+        isinstance(e, Within) or (isinstance(e, Load) and e.guards)
+        for stage in kernel.stages
+        for s in stage.body
+        for o in operands(s)
+        for e in walk(o)
+    )
+    return len(kernel.outer) == 1 and bool(inner) and small and reduces and not guarded

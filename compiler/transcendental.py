@@ -120,10 +120,10 @@ _EXP2 = _hex(
     "0x1.0000000260fd8p+0 0x1.62e430c7ea6cap-1 0x1.ebfbdadcfe3e1p-3 0x1.c6aed4b6d59fbp-5"
     " 0x1.3b2dbb9885c34p-7 0x1.5f456bf5ff990p-10 0x1.41d34d0aefaf1p-13"
 )
-# ((2 atanh(s) - 2 s) / s**3 - 2/3) / z as above; of the whole logarithm: 2**-66.3
+# ((2 atanh(s) - 2 s) / s**3 - 2/3) / z as above; of the whole logarithm: 2**-73.5
 _ATANH = _hex(
-    "0x1.9999999999b30p-2 0x1.2492492457d6ep-2 0x1.c71c722d6415dp-3 0x1.745ce9e462a42p-3"
-    " 0x1.3b1eebd1b2e91p-3 0x1.0f7fef9b7fb64p-3 0x1.0e426e26b428bp-3"
+    "0x1.9999999999996p-2 0x1.2492492492f51p-2 0x1.c71c71c5968fap-3 0x1.745d1829565f2p-3"
+    " 0x1.3b1364c95fb69p-3 0x1.11206f287dd68p-3 0x1.de3d71d605badp-4 0x1.eac5b0b1550d3p-4"
 )
 
 
@@ -409,6 +409,7 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     c = b.op("add", third, tail)
     c_rest = b.op("sub", tail, b.op("sub", c, third))
     c_rest = b.op("add", c_rest, b.imm(float.fromhex("0x1.5555555555555p-55"), f))
+    c_rest = b.op("fma", z_rest, b.imm(_ATANH[0], f), c_rest)
 
     term = b.op("mul", cube, c)
     term_rest = b.op("fma", cube, c, minus(term))

@@ -57,22 +57,22 @@ f16 = DType("f16", "f", 16, "float16", "half")
 f32 = DType("f32", "f", 32, "float32", "float")
 f64 = DType("f64", "f", 64, "float64", "double")
 
-DTYPES: dict[str, DType] = {
-    d.name: d for d in (b1, i8, i16, i32, i64, u8, u16, u32, u64, f16, f32, f64)
-}
+DTYPES: dict[str, DType] = {d.name: d for d in (b1, i8, i16, i32, i64, u8, u16, u32, u64, f16, f32, f64)}
 _BY_NUMPY: dict[str, DType] = {d.numpy: d for d in DTYPES.values()}
+_BY_DTYPE: dict[np.dtype[np.generic], DType] = {d.np: d for d in DTYPES.values()}
 
 
 def from_numpy(dtype: object) -> DType:
     """The DType of a NumPy dtype (or anything `np.dtype` accepts). TypeError if there is none."""
     if isinstance(dtype, DType):
         return dtype
+    known = _BY_DTYPE.get(dtype) if isinstance(dtype, np.dtype) else None
+    if known is not None:
+        return known
     try:
         resolved = np.dtype(dtype)  # type: ignore[call-overload]  # any object: rejected below
     except TypeError:
-        raise TypeError(
-            f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}"
-        ) from None
+        raise TypeError(f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}") from None
     found = _BY_NUMPY.get(resolved.name)
     if found is None:
         raise TypeError(f"unsupported dtype {resolved}; expected one of {', '.join(_BY_NUMPY)}")

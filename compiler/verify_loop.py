@@ -22,7 +22,7 @@ from .loop import (
 )
 from .text_lexer import MAX_DEPTH, fit, is_name
 from .text_loop import KINDS, MAX_LANES, statement_text, type_text
-from .types import DTYPES, DType, b1, i64
+from .types import DTYPES, DType, b1, i32, i64
 from .verify_error import VerifyError
 
 # The kinds of dtype that each instruction takes; those not named here take all.
@@ -139,7 +139,7 @@ class _Check:
         for arg in args:
             self.use(arg)
         kinds = _TAKES.get(op, "biuf")
-        same = args[1:] if op == "select" else args
+        same = {"select": args[1:], "lane": args[:1], "pack_lo": args[:2], "pack_hi": args[:2]}.get(op, args)
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
                 self.fail("the operands differ in type")
@@ -149,6 +149,11 @@ class _Check:
             self.fail(f"select needs a {type_text(b1, args[1].lanes)} first")
         self.shape(stmt)
         self.define(result)
+
+    @staticmethod
+    def literal(operand: Operand, below: int) -> bool:
+        """Whether an operand is a literal lane number, or count of lanes."""
+        return isinstance(operand, Imm) and operand.dtype is i32 and 0 <= operand.value < below
 
     def shape(self, stmt: Let) -> None:
         """The type of the result."""
@@ -161,6 +166,11 @@ class _Check:
                 legal = args[0].lanes == 1 and args[0].dtype == result.dtype
             case "lo" | "hi":
                 legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
+            case "lane":
+                legal = args[0].dtype == result.dtype and self.literal(args[1], args[0].lanes)
+            case "pack_lo" | "pack_hi":
+                same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
+                legal = same and self.literal(args[2], lanes)
             case "cast":
                 legal = args[0].lanes == lanes
             case "bitcast":

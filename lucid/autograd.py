@@ -36,9 +36,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         for k in places:
             if not -len(args) <= k < len(args):
                 raise TypeError(
-                    here(
-                        f"{_name(f)}: argnums={argnums}, but only {len(args)} positional arguments"
-                    )
+                    here(f"{_name(f)}: argnums={argnums}, but only {len(args)} positional arguments")
                 )
             call[k] = _fresh(f, k, args[k])
             fresh.append(call[k])
@@ -79,9 +77,7 @@ def _fresh(f: Callable[..., Any], k: int, value: Any) -> Tensor:
     node = node_of(source)
     dtype = node.type.dtype
     if not dtype.is_float:
-        raise TypeError(
-            here(f"{_name(f)}: argument {k} is {dtype.numpy}; gradients need a float dtype")
-        )
+        raise TypeError(here(f"{_name(f)}: argument {k} is {dtype.numpy}; gradients need a float dtype"))
     result = Tensor._of(ops.CAST(node, dtype=dtype), False, MODE.get().trace)
     result._requires_grad = True
     LEAVES[result._node] = ref(result)
@@ -93,9 +89,7 @@ def _scalar_node(f: Callable[..., Any], value: Any) -> Node:
         raise TypeError(here(f"{_name(f)} returned {type(value).__name__}, not a Tensor"))
     if value.size != 1:
         raise ValueError(
-            here(
-                f"{_name(f)} returned a tensor of shape {value.shape}; reduce it, by .sum() or .mean()"
-            )
+            here(f"{_name(f)} returned a tensor of shape {value.shape}; reduce it, by .sum() or .mean()")
         )
     if not value.dtype.kind == "f":
         raise TypeError(here(f"{_name(f)} returned {value.dtype}; gradients need a float dtype"))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, overload
 
-
 from . import record
 from .arguments import Signature, describe
 from .context import MODE

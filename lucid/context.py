@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 if TYPE_CHECKING:
     from .trace import Trace
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Mode(NamedTuple):
@@ -20,41 +22,45 @@ class Mode(NamedTuple):
 
 
 # One variable for both: every operation reads it. Each thread and each task has its own.
-MODE: ContextVar[Mode] = ContextVar("MODE", default=Mode(None, True))
+MODE: ContextVar[Mode] = ContextVar("MODE", default=Mode(None, True))  # noqa: B039  # a Mode is immutable
 
 
-class no_grad(contextlib.ContextDecorator):  # noqa: N801  # a function by use, as in PyTorch
-    """Results computed inside need no gradients: their operands count as constants.
+class GradMode(contextlib.ContextDecorator):
+    """Whether gradients are wanted inside: a context manager, and a decorator."""
 
-    A context manager and a decorator:
+    def __init__(self, grad: bool) -> None:
+        self.grad = grad
+        self._tokens: list[Token[Mode]] = []
 
-        with lucid.no_grad():              @lucid.no_grad()
-            pred = model(x)                def predict(x): ...
-    """
-
-    _grad = False
-    _tokens: list[Token[Mode]]
-
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        """Without parentheses, `@no_grad` gets the function here."""
-        self = super().__new__(cls)
-        self._tokens = []
-        return self if function is None else self(function)
-
-    def _recreate_cm(self) -> no_grad:
-        return type(self)()  # each call of a decorated function has tokens of its own
+    def _recreate_cm(self) -> GradMode:
+        return GradMode(self.grad)  # each call of a decorated function has tokens of its own
 
     def __enter__(self) -> None:
-        self._tokens.append(MODE.set(Mode(MODE.get().trace, self._grad)))
+        self._tokens.append(MODE.set(Mode(MODE.get().trace, self.grad)))
 
     def __exit__(self, *error: object) -> None:
         MODE.reset(self._tokens.pop())
 
 
-class enable_grad(no_grad):  # noqa: N801
-    """Results computed inside are differentiable, also within `no_grad`."""
+@overload
+def no_grad() -> GradMode: ...
+@overload
+def no_grad(function: F) -> F: ...
+def no_grad(function: F | None = None) -> GradMode | F:
+    """Results computed inside need no gradients: their operands count as constants.
 
-    _grad = True
+    A context manager and a decorator, with or without parentheses:
+
+        with lucid.no_grad():              @lucid.no_grad
+            pred = model(x)                def predict(x): ...
+    """
+    mode = GradMode(False)
+    return mode if function is None else mode(function)
+
+
+def enable_grad() -> GradMode:
+    """Results computed inside are differentiable, also within `no_grad`."""
+    return GradMode(True)
 
 
 def is_grad_enabled() -> bool:

@@ -39,9 +39,7 @@ def from_numpy(array: Array, requires_grad: bool = False) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(here(f"from_numpy: expected an array, got {type(array).__name__}"))
     if not array.dtype.isnative:
-        raise TypeError(
-            here(f"from_numpy: byte order of {array.dtype} is foreign; use lucid.tensor")
-        )
+        raise TypeError(here(f"from_numpy: byte order of {array.dtype} is foreign; use lucid.tensor"))
     trace = MODE.get().trace
     try:
         node = leaf(array) if trace is None else trace.capture_array(array)
@@ -88,9 +86,7 @@ def empty(*shape: Any, dtype: object = None, requires_grad: bool = False) -> Ten
     return _filled(0, shape, dtype, requires_grad)
 
 
-def full(
-    shape: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False
-) -> Tensor:
+def full(shape: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
     """Everywhere `fill_value`: a number, or a tensor that broadcasts to `shape`. Python floats make
     float32, ints int64, bools bool."""
     shape = (shape,) if hasattr(shape, "__index__") else shape
@@ -106,9 +102,7 @@ def full(
 
 
 def _default(value: object) -> type:
-    return (
-        np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
-    )
+    return np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
 
 
 def zeros_like(x: Tensor, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
@@ -119,9 +113,7 @@ def ones_like(x: Tensor, *, dtype: object = None, requires_grad: bool = False) -
     return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
-def full_like(
-    x: Tensor, fill_value: Any, *, dtype: object = None, requires_grad: bool = False
-) -> Tensor:
+def full_like(x: Tensor, fill_value: Any, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
     return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
@@ -140,9 +132,7 @@ def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
     return _maybe_leaf(Tensor._of(node, False, trace), requires_grad)
 
 
-def eye(
-    n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False
-) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n × m matrix (m = n if left out)."""
     return _made(np.eye(n, m), dtype or np.float32, requires_grad)
 

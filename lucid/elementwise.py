@@ -12,10 +12,21 @@ from lucid.compiler.graph import Node
 from lucid.compiler.ops import Op
 from lucid.compiler.types import b1, u64
 
-from .promote import Value, cast, fits, joint, loop_dtypes, result_dtype, spread, weak
+from .promote import (
+    Value,
+    cast,
+    fits,
+    joint,
+    loop_dtypes,
+    result_dtype,
+    scalar,
+    spread,
+    weak,
+)
 
 Unary = Callable[[Node], Node]
 Binary = Callable[[Value, Value], Node]
+_REAL = (int, float)
 
 
 def _unary(op: Op, ufunc: np.ufunc) -> Unary:
@@ -28,12 +39,17 @@ def _unary(op: Op, ufunc: np.ufunc) -> Unary:
 
 def _binary(op: Op, ufunc: np.ufunc, of_bools: Op | None = None) -> Binary:
     """`of_bools` stands in where NumPy's loop for two bools is another operation."""
+    takes_floats = "f" in op.kinds
 
     def build(a: Value, b: Value) -> Node:
         if isinstance(a, Node) and isinstance(b, Node) and a.type == b.type:
             dtype = a.type.dtype
             if dtype.is_float or (dtype.kind in "iu" and dtype.kind in op.kinds):
                 return op(a, b)
+        elif takes_floats and isinstance(a, Node) and type(b) in _REAL and a.type.dtype.is_float:
+            return op(a, ops.fill(scalar(b, a.type.dtype), a.type.shape))
+        elif takes_floats and isinstance(b, Node) and type(a) in _REAL and b.type.dtype.is_float:
+            return op(ops.fill(scalar(a, b.type.dtype), b.type.shape), b)
         dtype = loop_dtypes(ufunc, weak(a), weak(b))[0]
         return (of_bools if of_bools and dtype is b1 else op)(*joint(op.name, dtype, a, b))
 

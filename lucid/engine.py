@@ -78,9 +78,7 @@ def _executable(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Ex
     parts: list[object] = [(n.type.dtype, n.type.shape) for n in leaves]
     for node in order:
         number[node] = len(number)
-        parts.append(
-            (node.op.name, *[number[n] for n in node.inputs], *map(_hashable, node.attrs.values()))
-        )
+        parts.append((node.op.name, *[number[n] for n in node.inputs], *map(_hashable, node.attrs.values())))
     key = (tuple(parts), tuple(number[n] for n in wanted))
     found = _plans.get(key)
     if found is None:
@@ -102,9 +100,7 @@ _PLAIN = {tuple, str, DType}
 
 def _closed(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Graph:
     """The pending nodes as a graph of their own, over inputs without data."""
-    new = {
-        n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)
-    }
+    new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)}
     inputs = tuple(new.values())
     for node in order:
         new[node] = Node(node.op, tuple(new[n] for n in node.inputs), node.attrs, node.loc)
@@ -167,9 +163,7 @@ class Executable:
             lines.append(f"kernel {kernel.name}: {kernel.bytes:,} bytes")
             lines += [f"  {reason}" for reason in kernel.reasons]
         total = sum(plan.buffers[b].nbytes for b in (*plan.inputs, *plan.outputs))
-        reused = sum(
-            plan.buffers[b].nbytes for b in plan.inputs if plan.inputs.index(b) in plan.aliases
-        )
+        reused = sum(plan.buffers[b].nbytes for b in plan.inputs if plan.inputs.index(b) in plan.aliases)
         lines.append(
             f"memory: {total:,} bytes of inputs and outputs ({reused:,} updated in place), "
             f"{plan.temp_bytes:,} bytes of working memory"

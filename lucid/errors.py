@@ -77,6 +77,4 @@ def warn_user(message: str) -> None:
         warnings.warn(message, UserWarning, stacklevel=2)
         return
     registry = frame.f_globals.setdefault("__warningregistry__", {})
-    warnings.warn_explicit(
-        message, UserWarning, frame.f_code.co_filename, frame.f_lineno, registry=registry
-    )
+    warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno, registry=registry)

@@ -78,9 +78,7 @@ class Guards:
     dicts: list[tuple[dict[Any, Any], list[Any], list[Any], str]] = field(default_factory=list)
     lists: list[tuple[Any, list[Any], str]] = field(default_factory=list)
     slots: list[tuple[object, str, Any, str]] = field(default_factory=list)
-    arrays: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], str]] = field(
-        default_factory=list
-    )
+    arrays: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], str]] = field(default_factory=list)
     tensors: set[int] = field(default_factory=set)  # ids of all tensors in those places
 
     def changed(self) -> str | None:
@@ -110,9 +108,7 @@ class Guards:
             if now is not value and not same(now, value):
                 return f"{where} changed from {_short(value)} to {_short(now)}"
         for array, value, where in self.arrays:
-            if array.shape != value.shape or not np.array_equal(
-                array, value, equal_nan=_floats(value)
-            ):
+            if array.shape != value.shape or not np.array_equal(array, value, equal_nan=_floats(value)):
                 return f"the content of {where} changed"
         return None
 
@@ -135,11 +131,7 @@ def _content(cell: CellType) -> Any:
 def _short(value: object) -> str:
     if isinstance(value, Tensor):
         return "a tensor" if value is not _MISSING else "nothing"
-    text = (
-        repr(value)
-        if isinstance(value, (*_NUMBERS, type(_MISSING)))
-        else f"a {type(value).__name__}"
-    )
+    text = repr(value) if isinstance(value, (*_NUMBERS, type(_MISSING))) else f"a {type(value).__name__}"
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
@@ -218,7 +210,7 @@ class _Walk:
         self.queue: deque[tuple[object, str]] = deque()
 
     def visit(self, value: object, where: str) -> None:
-        if isinstance(value, _NUMBERS) or isinstance(value, BuiltinFunctionType):
+        if isinstance(value, (*_NUMBERS, BuiltinFunctionType)):
             return
         if isinstance(value, tuple) and all(isinstance(v, _NUMBERS) for v in value):
             return

@@ -16,13 +16,7 @@ from lucid.compiler.types import DTYPES, DType, b1, f64, from_numpy
 
 Value = Node | bool | int | float
 
-_BY_NUMPY: dict[np.dtype[Any], DType] = {d.np: d for d in DTYPES.values()}
-
-
-def dtype_of(dtype: object) -> DType:
-    """The DType of anything that NumPy takes for one. TypeError naming those there are."""
-    found = _BY_NUMPY.get(dtype) if isinstance(dtype, np.dtype) else None
-    return from_numpy(dtype) if found is None else found
+dtype_of = from_numpy
 
 
 def weak(value: Value) -> str | type:
@@ -50,9 +44,7 @@ def loop_dtypes(ufunc: np.ufunc, *keys: str | type) -> tuple[DType, ...]:
 @functools.cache
 def result_dtype(*keys: str | type) -> DType:
     """NumPy's `result_type`."""
-    return from_numpy(
-        np.result_type(*(k(0) if isinstance(k, type) else _resolvable(k) for k in keys))
-    )
+    return from_numpy(np.result_type(*(k(0) if isinstance(k, type) else _resolvable(k) for k in keys)))
 
 
 def float_dtype(*values: Value) -> DType:

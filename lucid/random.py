@@ -27,9 +27,7 @@ def generator() -> np.random.Generator:
     one draw would be frozen into every call."""
     if MODE.get().trace is not None:
         raise TraceError(
-            here(
-                "random numbers in a compiled function would be the same at every call; pass them in"
-            )
+            here("random numbers in a compiled function would be the same at every call; pass them in")
         )
     return _generator
 

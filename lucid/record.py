@@ -104,9 +104,7 @@ class Recording:
         if pending:
             settle(pending)
         nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
-        buffers = [
-            DATA[n] if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)
-        ]
+        buffers = [DATA[n] if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)]
         outputs = self.executable(buffers, self._reusable(nodes, buffers))
         return self._finish(arrays, nodes, buffers, outputs)
 
@@ -167,13 +165,15 @@ class Recording:
         results = arguments.rebuild(self.results, result)
         changes = []
         for update in self.updates:
-            made = update.value
-            changes.append((update, None if made is None else node_for(made)))
-        for update, node in changes:
-            target = _tensor(update.owner, arrays)
-            if update.grad:
+            target, made = _tensor(update.owner, arrays), update.value
+            if made is None or update.grad:
+                changes.append((target, update.grad, None if made is None else node_for(made)))
+            elif made.output < 0 or outputs[made.output] is not DATA.get(target._node):
+                changes.append((target, False, node_for(made)))  # else: written in place
+        for target, grad, node in changes:
+            if grad:
                 target._grad = None if node is None else Tensor._of(node, False, None)
-            elif node is not None and DATA.get(target._node) is not DATA[node]:
+            elif node is not None:
                 target._assign(node)
         return results
 
@@ -319,9 +319,7 @@ class _Finish:
                 raise TraceError(here(f"{self.name} returns a tensor of another compiled function"))
             return Same(_owner(self.trace._outer(value)))
         if isinstance(value, np.ndarray):
-            raise TypeError(
-                here(f"{self.name} returns a NumPy array, which would be the same at every call")
-            )
+            raise TypeError(here(f"{self.name} returns a NumPy array, which would be the same at every call"))
         if isinstance(value, bool | int | float | complex | str | bytes | np.generic | None):
             return value
         raise TypeError(

@@ -24,9 +24,7 @@ def normal_axis(axis: int, ndim: int) -> int:
     """`axis` counted from the front. NumPy's AxisError if there is no such axis."""
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(
-            f"axis {axis} is out of bounds for a tensor of {ndim} dimensions"
-        )
+        raise np.exceptions.AxisError(f"axis {axis} is out of bounds for a tensor of {ndim} dimensions")
     return axis % ndim
 
 
@@ -58,9 +56,7 @@ def transpose(x: Node, axes: tuple[int, ...]) -> Node:
     ndim = x.type.ndim
     perm = tuple(normal_axis(a, ndim) for a in axes) if axes else tuple(reversed(range(ndim)))
     if sorted(perm) != list(range(ndim)):
-        raise ValueError(
-            f"transpose: {axes} is not an order of all {ndim} axes; name every axis once"
-        )
+        raise ValueError(f"transpose: {axes} is not an order of all {ndim} axes; name every axis once")
     return x if perm == tuple(range(ndim)) else ops.TRANSPOSE(x, perm=perm)
 
 

@@ -209,7 +209,7 @@ class Tensor:
         return self._node.type.nbytes
 
     @property
-    def T(self) -> Tensor:  # noqa: N802  # NumPy's name
+    def T(self) -> Tensor:
         """All axes in reverse."""
         return apply(shapes.transpose, self, axes=())
 
@@ -224,9 +224,7 @@ class Tensor:
         if trace is not self._trace:
             raise TraceError(here("requires_grad of an outer tensor cannot be set while tracing"))
         if value and not self._node.type.dtype.is_float:
-            raise TypeError(
-                here(f"requires_grad: {self.dtype} has no gradient; use a float dtype (astype)")
-            )
+            raise TypeError(here(f"requires_grad: {self.dtype} has no gradient; use a float dtype (astype)"))
         if self._requires_grad and not self.is_leaf:
             raise RuntimeError(here("requires_grad can only be set on a leaf; use detach()"))
         self._requires_grad = bool(value)
@@ -290,9 +288,7 @@ class Tensor:
                 )
             )
         trace, grad = MODE.get()
-        for (_, owner), part in zip(
-            leaves, gradients(node, cotangent, [n for n, _ in leaves]), strict=True
-        ):
+        for (_, owner), part in zip(leaves, gradients(node, cotangent, [n for n, _ in leaves]), strict=True):
             if part is not None:
                 new = Tensor._of(part if grad else ops.STOP(part), grad, trace)
                 old = owner.grad
@@ -312,9 +308,7 @@ class Tensor:
             return ops.const(1, self._node)
         given = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
         if given.shape != self.shape:
-            raise ValueError(
-                here(f"backward(): gradient has shape {given.shape}, the tensor {self.shape}")
-            )
+            raise ValueError(here(f"backward(): gradient has shape {given.shape}, the tensor {self.shape}"))
         return cast(node_of(given), self._node.type.dtype)
 
     def _assign(self, node: Node) -> None:
@@ -324,9 +318,9 @@ class Tensor:
         """
         if node.type != self._node.type:
             raise ValueError(here(f"a tensor of type {self._node.type} cannot become {node.type}"))
-        if self._requires_grad:
+        if self._requires_grad:  # a leaf has a node of its own, and no history
             owner = LEAVES.get(node)
-            if owner is not None and owner() is not None and owner() is not self:  # a leaf needs a node of its own
+            if node.inputs or (owner is not None and owner() is not self):
                 node = leaf(DATA[node]) if node in DATA else ops.STOP(node)
             LEAVES[node] = ref(self)
         trace = MODE.get().trace
@@ -363,9 +357,7 @@ class Tensor:
         data = self._read("numpy.asarray()")
         if copy or (dtype is not None and np.dtype(dtype) != data.dtype):
             if copy is False:
-                raise ValueError(
-                    here(f"a {self.dtype} tensor cannot become {dtype} without a copy")
-                )
+                raise ValueError(here(f"a {self.dtype} tensor cannot become {dtype} without a copy"))
             return np.array(data, dtype=dtype)
         return self.numpy()
 
@@ -373,9 +365,7 @@ class Tensor:
         """The only element, as a Python number. ValueError if there are more."""
         data = self._read("item()")
         if data.size != 1:
-            raise ValueError(
-                here(f"item(): a tensor of shape {self.shape} has {data.size} elements")
-            )
+            raise ValueError(here(f"item(): a tensor of shape {self.shape} has {data.size} elements"))
         return data.item()
 
     def tolist(self) -> Any:
@@ -416,9 +406,7 @@ class Tensor:
     def __repr__(self) -> str:
         if self._trace is not None or MODE.get().trace is not None:
             return f"Tensor(<{self._node.type}, traced>)"
-        return (
-            f"Tensor({self._text()}, grad={'None' if self._grad is None else self._grad._text()})"
-        )
+        return f"Tensor({self._text()}, grad={'None' if self._grad is None else self._grad._text()})"
 
     def _text(self) -> str:
         data = self._read("repr()")
@@ -634,9 +622,7 @@ class Tensor:
         """Mean squared distance from the mean; the divisor is the count less `ddof` (or
         `correction`), which is 0 as in NumPy."""
         ddof = ddof if correction is None else correction
-        return _reduced(
-            shapes.var, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof
-        )
+        return _reduced(shapes.var, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof)
 
     def std(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,

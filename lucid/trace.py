@@ -44,9 +44,7 @@ class Trace:
 
     outers: dict[int, Outer] = field(default_factory=dict)  # by id; the tensor is kept alive
     arrays: dict[int, tuple[Array, Node]] = field(default_factory=dict)
-    histories: set[Node] = field(
-        default_factory=set
-    )  # placeholders of computed, differentiable ones
+    histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
 
     def argument(self, tensor: Tensor, position: int) -> None:
         """`tensor` is the array argument at `position`."""

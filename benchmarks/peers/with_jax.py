@@ -16,8 +16,11 @@ from ..problems import ADAM, DELTA, EPS, MLP_STEPS
 PACKAGES = ("jax", "jaxlib", "optax")
 
 
+tensor = jnp.array
+
+
 def _loss(x: Any, y: Any) -> Any:
-    return optax.losses.huber_loss(x, y, DELTA).mean()
+    return optax.losses.huber_loss(x, y, delta=DELTA).mean()
 
 
 def _gradient(out: Any) -> Mapping[str, Any]:
@@ -142,4 +145,5 @@ OFFERS: Mapping[str, Offer] = {
     "rows": {"JAX": _rows},
     "adam": {"JAX": _adam},
     "mlp": {"JAX": _mlp},
+    "new_batch": {"JAX": _mlp},
 }

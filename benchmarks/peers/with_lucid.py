@@ -10,11 +10,16 @@ import numpy as np
 import lucid
 from lucid import Tensor, nn
 from lucid.nn import functional
+from lucid.runtime.load import compiles
 
 from ..contender import Array, Contender, Offer, Problem
 from ..problems import ADAM, DELTA, EPS, MLP_STEPS
 
+__all__ = ["OFFERS", "PACKAGES", "compiles", "tensor"]
+
 PACKAGES = ("lucid-compiler", "numpy", "llvmlite")
+
+tensor = lucid.tensor
 
 
 def _loss(x: Any, y: Any) -> Tensor:
@@ -161,4 +166,5 @@ OFFERS: Mapping[str, Offer] = {
     "rows": {"lucid": _rows},
     "adam": {"lucid": _adam},
     "mlp": {"lucid": _mlp, "lucid, not compiled": _mlp_lazy},
+    "new_batch": {"lucid": _mlp},
 }

@@ -151,6 +151,10 @@ def _adam(fused: bool, wrap: Callable[..., Any]) -> Callable[[Problem], Contende
     return maker
 
 
+def tensor(array: Any) -> Any:
+    return torch.tensor(array)
+
+
 def _mlp(fused: bool, wrap: Callable[..., Any]) -> Callable[[Problem], Contender]:
     def maker(problem: Problem) -> Contender:
         hidden, width = problem.inputs["w0"].shape
@@ -211,4 +215,5 @@ OFFERS: Mapping[str, Offer] = {
         "PyTorch, fused Adam": _mlp(True, _same),
         "torch.compile": _mlp(False, _compiled),
     },
+    "new_batch": {"torch.compile, dynamic": _mlp(False, torch.compile)},
 }

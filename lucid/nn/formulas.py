@@ -169,9 +169,7 @@ def layer_norm(
     """(x - mean) / sqrt(var + eps) over the last axes, times weight, plus bias; float16 is computed
     in float32."""
     if not shape or x.shape[-len(shape) :] != shape:
-        raise ValueError(
-            f"layer_norm: input of shape {x.shape} does not end in normalized_shape {shape}"
-        )
+        raise ValueError(f"layer_norm: input of shape {x.shape} does not end in normalized_shape {shape}")
     result = float_dtype(x)
     x = cast(x, f32 if result is f16 else result)
     axes = tuple(range(x.type.ndim - len(shape), x.type.ndim))

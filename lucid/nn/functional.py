@@ -106,9 +106,7 @@ def huber_loss(
     return apply(formulas.huber, x, y, w, delta=delta, reduction=how)
 
 
-def smooth_l1_loss(
-    input: Any, target: Any, beta: float = 1.0, reduction: str | None = "mean"
-) -> Tensor:
+def smooth_l1_loss(input: Any, target: Any, beta: float = 1.0, reduction: str | None = "mean") -> Tensor:
     """d²/(2 beta) where |d| < beta, else |d| - beta/2: `huber_loss` with delta = beta, over beta.
     With beta = 0 it is the L1 loss. Raises ValueError if beta < 0 or NaN; else as `huber_loss`."""
     beta = checked_number("smooth_l1_loss", "beta", beta, zero=True)
@@ -117,17 +115,13 @@ def smooth_l1_loss(
     return apply(formulas.smooth_l1, x, y, beta=beta, reduction=how)
 
 
-def l1_loss(
-    input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None
-) -> Tensor:
+def l1_loss(input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None) -> Tensor:
     """|input - target|; the gradient at 0 is 0. A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("l1_loss", reduction)
     return apply(formulas.l1, *_operands("l1_loss", input, target, weight), reduction=how)
 
 
-def mse_loss(
-    input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None
-) -> Tensor:
+def mse_loss(input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None) -> Tensor:
     """(input - target)². A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("mse_loss", reduction)
     return apply(formulas.mse, *_operands("mse_loss", input, target, weight), reduction=how)
@@ -136,9 +130,7 @@ def mse_loss(
 def checked_reduction(name: str, reduction: str | None) -> str:
     how = "none" if reduction is None else reduction
     if how not in REDUCTIONS:
-        raise ValueError(
-            here(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
-        )
+        raise ValueError(here(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}"))
     return how
 
 
@@ -156,9 +148,7 @@ def checked_number(name: str, what: str, value: Any, *, zero: bool) -> float:
     return number
 
 
-def _operands(
-    name: str, input: Any, target: Any, weight: Any
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _operands(name: str, input: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor, Tensor | None]:
     x, y = asarray(input), asarray(target)
     if x.shape != y.shape:
         warn_user(
@@ -169,7 +159,5 @@ def _operands(
         return x, y, None
     w = asarray(weight)
     if w.shape != x.shape:
-        raise ValueError(
-            here(f"{name}: weight has shape {w.shape}; expected that of the input, {x.shape}")
-        )
+        raise ValueError(here(f"{name}: weight has shape {w.shape}; expected that of the input, {x.shape}"))
     return x, y, w

@@ -22,9 +22,7 @@ class Linear(Module):
     weight is (out_features, in_features), bias (out_features); both start uniform in ±1/sqrt(in).
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, dtype: object = None
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: object = None) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
@@ -137,6 +135,4 @@ class LayerNorm(Module):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
-        )
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"

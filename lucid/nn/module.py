@@ -44,9 +44,12 @@ class Module:
                 return self.out(self.hidden(x).tanh())
     """
 
-    training: bool = True
+    training: bool = True  # here, too, for subclasses that do not call __init__
     _buffers: tuple[str, ...] = ()  # names of attributes that are buffers, in order
     _transient: tuple[str, ...] = ()  # those that state_dict leaves out
+
+    def __init__(self) -> None:
+        self.training = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
@@ -206,9 +209,7 @@ class Module:
 def _matching(name: str, value: Any, own: Tensor) -> np.ndarray[Any, Any]:
     array = np.asarray(value)
     if array.shape != own.shape:
-        raise ValueError(
-            here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}")
-        )
+        raise ValueError(here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}"))
     kind = dtype_of(array.dtype)
     if kind.is_float != (own.dtype.kind == "f"):
         raise ValueError(here(f"load_state_dict: {name} is {array.dtype}, expected {own.dtype}"))

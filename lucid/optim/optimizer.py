@@ -38,9 +38,7 @@ class Optimizer:
             raise ValueError(here(f"{type(self).__name__}: no parameters to optimise"))
         for p in self.params:
             if not isinstance(p, Tensor) or not p.is_leaf:
-                raise TypeError(
-                    here(f"{type(self).__name__}: expected leaf tensors, got {type(p).__name__}")
-                )
+                raise TypeError(here(f"{type(self).__name__}: expected leaf tensors, got {type(p).__name__}"))
         if len({id(p) for p in self.params}) != len(self.params):
             raise ValueError(here(f"{type(self).__name__}: a parameter is listed twice"))
         self._lr = Tensor(np.float64(checked("lr", lr)))
@@ -132,9 +130,7 @@ class Optimizer:
             given = [np.asarray(t) for t in state["state"][name]]
             shapes, own = [a.shape for a in given], [t.shape for t in tensors]
             if shapes != own:
-                raise ValueError(
-                    here(f"load_state_dict: {name} has shapes {shapes}, expected {own}")
-                )
+                raise ValueError(here(f"load_state_dict: {name} has shapes {shapes}, expected {own}"))
             changes += [(t, a.astype(t.dtype)) for t, a in zip(tensors, given, strict=True)]
         for tensor, array in changes:
             tensor._assign(leaf(array))

@@ -20,8 +20,8 @@ from lucid.compiler.pipeline import compile_kernel
 from lucid.compiler.plan import grid, make_plan
 from lucid.compiler.program import Call, Operand, Program
 from lucid.compiler.schedule import schedule
-from lucid.compiler.text import parse_func, print_func
-from lucid.compiler.verify import verify_func
+from lucid.compiler.text import parse_func, parse_kernel, print_func
+from lucid.compiler.verify import verify_func, verify_kernel
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 
@@ -39,7 +39,7 @@ def _operands(name: str, n: int, m: int) -> tuple[k.Kernel, Inputs, dict[str, fl
 def _call(kernel: k.Kernel, inputs: Inputs, scalars: dict[str, float]) -> tuple[Program, Call]:
     """The kernel applied to row-major arrays."""
     symbols: dict[str, int] = {}
-    for name, array in inputs.items():
+    for name, array in inputs.items():  # a literal extent stands for itself
         for extent, n in zip(k.arrays(kernel)[name].dims, array.shape, strict=True):
             symbols[str(extent)] = n
     nodes: dict[str, Node] = {}
@@ -94,12 +94,31 @@ def _loops(call: Call, inputs: Inputs, vector_bytes: int) -> Inputs:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 5), (9, 67), (0, 4)])
 def test_loops_and_machine_code(name: str, n: int, m: int) -> None:
-    kernel, inputs, scalars = _operands(name, n, m)
+    _agree(*_operands(name, n, m))
+
+
+def test_fixed_extents() -> None:
+    kernel = parse_kernel("""
+        kernel fixed(x: f32[3, 2, 5, 4]) -> (o: f32[5, 4], t: f32[])
+          for i in 3, j in 2
+            stage p in 5, q in 4
+              kept[p, q] += x[i, j, p, q]
+              total += x[i, j, p, q] * 0.5
+          finally
+            t = total
+            stage p in 5, q in 4:  o[p, q] = kept[p, q]
+    """)
+    verify_kernel(kernel)
+    x = np.arange(120, dtype=np.float32).reshape(3, 2, 5, 4)
+    _agree(kernel, {"x": x}, {})
+
+
+def _agree(kernel: k.Kernel, inputs: Inputs, scalars: dict[str, float]) -> None:
+    """Kernel, loops at three vector widths, and machine code."""
     program, call = _call(kernel, inputs, scalars)
     expected = interpret_kernel(kernel, inputs, scalars)
-    target = host()
     by_width = [_loops(call, inputs, width) for width in (16, 32, 64)]
-    plan, code = compile_kernel(kernel, target)
+    plan, code = compile_kernel(kernel, host())
     native = Executable(make_plan(program, [code], [plan]))(list(inputs.values()))
     for number, out in enumerate(kernel.outputs):
         want = expected[out.name]

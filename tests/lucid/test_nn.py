@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 
 
 class Net(nn.Module):
+    seen: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.hidden = nn.Linear(3, 4)
@@ -26,7 +28,7 @@ class Net(nn.Module):
         self.register_buffer("seen", np.zeros((), np.int64))
         self.register_buffer("scratch", Tensor([0.0]), persistent=False)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         if self.training:
             self.seen = self.seen + 1
         return self.out(self.act(self.hidden(x))) * self.scale
@@ -40,7 +42,7 @@ def test_tree() -> None:
     assert len(list(net.parameters())) == 4
     assert [n for n, _ in net.named_modules()] == ["", "hidden", "act", "out"]
     assert [n for n, _ in net.named_children()] == ["hidden", "act", "out"]
-    assert list(net.modules())[0] is net
+    assert next(iter(net.modules())) is net
     assert list(net.children()) == [net.hidden, net.act, net.out]
     assert [n for n, _ in net.named_buffers()] == ["seen", "scratch"]
     assert all(isinstance(b, Tensor) for b in net.buffers())
@@ -104,7 +106,7 @@ def test_a_wrong_state_dict_changes_nothing() -> None:
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({k: v for k, v in zeros.items() if k != "scale"}, KeyError, "missing keys .'scale'."),
         ({**zeros, "more": np.zeros(2)}, KeyError, "unexpected keys .'more'."),
-        ({**zeros, "out.weight": np.zeros((4, 1))}, ValueError, r"out.weight has shape \(4, 1\), expected \(1, 4\)"),
+        ({**zeros, "out.weight": np.zeros((4, 1))}, ValueError, r"shape \(4, 1\), expected \(1, 4\)"),
         ({**zeros, "seen": np.float32(1)}, ValueError, "seen is float32, expected int64"),
         ({**zeros, "scale": np.array("x")}, TypeError, "unsupported dtype"),
     ]  # fmt: skip

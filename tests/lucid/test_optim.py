@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import lucid
 from lucid import Tensor, nn, optim
 
 Array = np.ndarray[Any, Any]
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 LAZY_AND_COMPILED = pytest.mark.parametrize("wrap", [lambda f: f, lucid.compile], ids=["lazy", "compiled"])
 
 
@@ -22,7 +23,7 @@ def sgd(
     dampening: float = 0,
     weight_decay: float = 0,
     nesterov: bool = False,
-) -> Iterator[Any]:
+) -> Generator[Any, Any, None]:
     p, g = yield
     velocity = None
     while True:
@@ -36,7 +37,7 @@ def sgd(
 def adam(
     lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0,
     decoupled: bool = False,
-) -> Iterator[Any]:  # fmt: skip
+) -> Generator[Any, Any, None]:  # fmt: skip
     p, g = yield
     m, v, t = np.zeros_like(p), np.zeros_like(p), 0
     while True:
@@ -70,7 +71,7 @@ def ids(case: Any) -> str | None:
 
 @LAZY_AND_COMPILED
 @pytest.mark.parametrize(("cls", "formula", "options"), CASES, ids=ids)
-def test_formulas(cls: Any, formula: Any, options: dict[str, Any], wrap: Any) -> None:
+def test_formulas(cls: Any, formula: Any, options: dict[str, Any], wrap: Wrap) -> None:
     """25 steps on a quartic bowl, in float64."""
     start = np.array([[1.0, -2.0, 0.5]])
     p = nn.Parameter(start)
@@ -95,7 +96,7 @@ def test_formulas(cls: Any, formula: Any, options: dict[str, Any], wrap: Any) ->
 
 
 @LAZY_AND_COMPILED
-def test_learning_rate_can_be_changed(wrap: Any) -> None:
+def test_learning_rate_can_be_changed(wrap: Wrap) -> None:
     p = nn.Parameter(np.zeros(2))
     opt = optim.SGD([p], lr=0.1)
 
@@ -138,7 +139,7 @@ def test_a_schedule_inside_of_a_compiled_step() -> None:
 
 
 @LAZY_AND_COMPILED
-def test_parameters_without_gradient_stay(wrap: Any) -> None:
+def test_parameters_without_gradient_stay(wrap: Wrap) -> None:
     p, q = nn.Parameter([1.0]), nn.Parameter([1.0])
     opt = optim.Adam([p, q], lr=0.1)
 

@@ -1,0 +1,102 @@
+"""Bad input raises at the operation, with the user's line, and changes nothing."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+from lucid.nn import functional as F
+
+X = Tensor([1.0, 2.0, 3.0])
+Y = Tensor([1.0, 2.0, 3.0, 4.0])
+BITS = Tensor([True, False])
+
+CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: X + Y, ValueError, r"add: shapes \(3,\) and \(4,\) do not broadcast"),
+    (lambda: X == Y, ValueError, "eq: shapes"),
+    (lambda: lucid.where(X > 0, X, Y), ValueError, "where: shapes"),
+    (lambda: X @ Y, ValueError, "matmul: shapes"),
+    (lambda: X & 1, TypeError, "bitwise_and: not defined for float32, int; cast with astype"),
+    (lambda: BITS - BITS, TypeError, "subtract: not defined for bool, bool"),
+    (lambda: -BITS, TypeError, "neg: not defined for bool; use ~x"),
+    (lambda: ~X, TypeError, "invert: not defined for float32"),
+    (lambda: X + "a", TypeError, "unsupported operand"),
+    (lambda: X + 1j, TypeError, "unsupported operand"),
+    (lambda: Tensor([1]) + 2**70, OverflowError, "out of bounds for int64"),
+    (lambda: X.astype("float128x"), TypeError, "unknown dtype 'float128x'; expected one of bool, int8"),
+    (lambda: X.astype(complex), TypeError, "unsupported dtype complex128"),
+    (lambda: Tensor([1.0], dtype="int3"), TypeError, "unknown dtype 'int3'"),
+    (lambda: Tensor(["a"]), TypeError, "unsupported dtype"),
+    (lambda: Tensor([[1.0], [1.0, 2.0]]), ValueError, "inhomogeneous"),
+    (lambda: Tensor(object()), TypeError, "unsupported dtype object"),
+    (lambda: lucid.zeros(2, dtype="f3"), TypeError, "f3"),
+    (lambda: lucid.zeros(2, -1), ValueError, "negative extent"),
+    (lambda: lucid.arange(3, dtype="x"), TypeError, "unknown dtype"),
+    (lambda: lucid.rand(3, dtype="int32"), TypeError, "float dtype"),
+    (lambda: X.reshape(2, 2), ValueError, "reshape: 3 elements"),
+    (lambda: X.sum(axis=1), IndexError, "axis 1 is out of bounds for a tensor of 1 dimensions"),
+    (lambda: X[5], IndexError, "index 5 is out of bounds"),
+    (lambda: X[X > 1], IndexError, "lucid.where"),
+    (lambda: bool(X), ValueError, r"truth value of a tensor of shape \(3,\) is ambiguous"),
+    (lambda: X.item(), ValueError, r"item\(\)"),
+    (lambda: X.backward(), RuntimeError, r"backward\(\) of a tensor of shape \(3,\)"),
+    (lambda: F.huber_loss(X, X, delta=0), ValueError, "delta must be greater than 0, not 0"),
+    (lambda: F.mse_loss(X, X, reduction="avg"), ValueError, "'mean', 'sum' or 'none', not 'avg'"),
+    (lambda: nn.Linear(2, 1)(X), ValueError, "linear: input of shape"),
+    (lambda: F.softmax(X, axis=1), IndexError, "axis 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("run", "error", "message"), CASES, ids=lambda c: getattr(c, "pattern", None))
+def test_message(run: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        run()
+    if message != "unsupported operand":  # Python's own: the traceback has the line
+        line = inspect.getsourcelines(run)[1]
+        assert re.match(rf".*test_errors\.py:{line}: ", str(caught.value)), str(caught.value)
+
+
+def test_the_line_is_the_innermost_of_the_user() -> None:
+    def inner() -> Tensor:
+        return X + Y
+
+    def outer() -> Tensor:
+        return nn.Sequential(_Calls(inner))(X)  # type: ignore[no-any-return]
+
+    line = inspect.getsourcelines(inner)[1] + 1
+    with pytest.raises(ValueError, match=rf"test_errors.py:{line}: add"):
+        outer()
+
+
+class _Calls(nn.Module):
+    def __init__(self, f: Callable[[], Tensor]) -> None:
+        super().__init__()
+        self.f = f
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f()
+
+
+def test_nodes_carry_the_line() -> None:
+    y = X * 2
+    assert y._node.loc is not None
+    assert y._node.loc.file == __file__
+
+
+def test_a_failed_step_changes_nothing() -> None:
+    p, q = nn.Parameter([1.0]), nn.Parameter([2.0])
+    opt = lucid.optim.SGD([p, q], lr=0.1, momentum=0.9)
+    (p * q).sum().backward()
+    assert q.grad is not None
+    q._grad = Tensor(np.zeros(3, "f"))  # a broken gradient
+    with pytest.raises((ValueError, TypeError)):
+        opt.step()
+    assert (p.item(), q.item()) == (1, 2)
+    assert [v.item() for v in opt.state["velocity"]] == [0, 0]
