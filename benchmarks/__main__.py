@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import driver, fresh, machine, report
-from .cases import CASES, Case, shown
+from .cases import CASES, LIMITS, Case, shown
 from .driver import FULL, QUICK, Effort, Peer
 from .peers import PEERS
 from .samples import Measured, record
@@ -75,7 +75,7 @@ def _show(name: str, found: Measured, variant: dict[str, Any]) -> None:
     line = ", ".join(
         f"{label} {shown(value, found.unit)}"
         for value, label in times
-        if not label.startswith("limit") or label == variant["limit"]
+        if not label.startswith(tuple(LIMITS)) or label in variant["limits"].values()
     )
     _say(f"  {name}: {line}")
     for label, why in found.failed.items():

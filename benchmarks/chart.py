@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from .cases import shown
+from .cases import LIMITS, shown
 
 # One colour for each peer; a variation of it has another line or marker.
 COLOURS = {
@@ -74,8 +74,8 @@ def _lines(axes: Axes, result: dict[str, Any]) -> None:
     for variant in result["variants"]:
         n = float(variant["name"].replace(",", ""))
         for label, found in variant["contenders"].items():
-            if label.startswith("limit"):
-                if label != variant["limit"]:
+            if label.startswith(tuple(LIMITS)):
+                if label != variant["limits"]["limit"]:
                     continue
                 label = "limit of the machine"
             ratio = 1.0 if label == "lucid" else found.get("times lucid")
@@ -105,7 +105,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, float], float]]:
             continue
         ratios = {}
         for label, found in variant["contenders"].items():
-            if label.startswith("limit") and label != variant["limit"]:
+            if label.startswith(tuple(LIMITS)) and label != variant["limits"]["limit"]:
                 continue
             name = "limit of the machine" if label.startswith("limit") else label
             if "times lucid" in found:

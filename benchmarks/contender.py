@@ -25,11 +25,13 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class Contender:
     """`call(*args)` is what is timed; it ends when the results are there. `result` turns what it
-    returned into arrays by name (it may call again: the timing comes later)."""
+    returned into arrays by name (it may call again: the timing comes later). Its time counts `scale`
+    times."""
 
     call: Callable[..., Any]
     args: tuple[Any, ...]
     result: Callable[[Any], Mapping[str, Any]]
+    scale: float = 1.0
 
 
 # What a peer offers for one kind of problem: how each contender is made, by its label.

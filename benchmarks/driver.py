@@ -168,7 +168,7 @@ def _sample(
             time.sleep(PAUSE)
             answer = _ask(owners[label], label, plan.warm, plan.calls)
             if "seconds" in answer:
-                found.series[label].samples[turn] = answer["seconds"]
+                found.series[label].samples[turn] = answer["scale"] * answer["seconds"]
             else:
                 found.failed[label] = answer["error"]
                 found.series[label].samples.clear()

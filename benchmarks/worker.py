@@ -2,7 +2,7 @@
 
     {"do": "offers"}                                  -> {"versions": {...}, "kinds": {kind: [label, ...]}}
     {"do": "prepare", "kind", "params", "labels"}     -> {"made": {label: {"errors", "seconds"}}, "failed": {label: why}}
-    {"do": "time", "label", "warm", "calls"}          -> {"seconds": of one call, on average}
+    {"do": "time", "label", "warm", "calls"}          -> {"seconds": of one call, on average, "scale"}
     {"do": "drop"}                                    -> {}
 """
 
@@ -109,7 +109,7 @@ class _Worker:
         timer = _timer(contender)
         if warm:
             timer.timeit(warm)
-        return {"seconds": timer.timeit(calls) / calls}
+        return {"seconds": timer.timeit(calls) / calls, "scale": contender.scale}
 
     def drop(self) -> Message:
         self.contenders.clear()

@@ -58,8 +58,14 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    value: float | int | bool
+    """A literal. It compares by its text, so that -0.0 is not 0.0 and NaN is itself."""
+
+    value: float | int | bool = field(compare=False)
     dtype: DType
+    text: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", repr(self.value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,16 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Imm:
-    """A literal; in every lane if the instruction is a vector one."""
+    """A literal; in every lane if the instruction is a vector one. It compares by its text, so
+    that -0.0 is not 0.0 and NaN is itself."""
 
-    value: float | int | bool
+    value: float | int | bool = field(compare=False)
     dtype: DType
     lanes: int = 1
+    text: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", repr(self.value))
 
 
 Operand = Value | Imm

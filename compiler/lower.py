@@ -23,7 +23,7 @@ from .decompose import maximum, minimum
 from .graph import Loc
 from .loop import BEGIN, END, Body, Builder, Func, Imm, Operand, Slot, Store, Value
 from .ops import REGISTRY
-from .schedule import BLOCK, Schedule, lanes
+from .schedule import BLOCK, RowCache, Schedule, expanded, lanes, row_caches
 from .types import DType, b1, i32, i64
 
 _Chunk = Callable[[int, list[Operand]], list[Operand]]
@@ -105,6 +105,28 @@ class Lowering:
         self.lets: dict[str, k.Let] = {}
         self.reduces = {s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)}
         self.dependence: dict[k.Expr, frozenset[str]] = {}
+        self.number = -1  # of the current stage
+        self.kept_rows: dict[int, list[tuple[k.Expr, RowCache]]] = {}  # by the stage that computes
+        self.cached: dict[tuple[int, k.Expr], RowCache] = {}  # by the stage that reads
+        self.find_row_caches()
+
+    def find_row_caches(self) -> None:
+        lets = {s.name: s.expr for st in self.kernel.stages for s in st.body if isinstance(s, k.Let)}
+        for cache in row_caches(self.kernel):
+            for number in (cache.first, cache.last):
+                for stmt in self.kernel.stages[number].body:
+                    for e in (e for o in k.operands(stmt) for e in k.walk(o)):
+                        if isinstance(e, k.Call) and expanded(e, lets) == cache.value:
+                            if number == cache.last:
+                                self.cached[number, e] = cache
+                            elif number not in self.kept_rows:
+                                self.kept_rows[number] = [(e, cache)]
+                            elif all(c is not cache for _, c in self.kept_rows[number]):
+                                self.kept_rows[number].append((e, cache))
+
+    def keep_rows(self) -> list[tuple[k.Store, Operand]]:
+        """Stores of what a later stage will read again."""
+        return [(c.store, self.value(e)) for e, c in self.kept_rows.get(self.number, ())]
 
     # -- small helpers
 
@@ -207,6 +229,9 @@ class Lowering:
         if isinstance(expr, k.Load):
             return self.load(expr)
         assert isinstance(expr, k.Call)
+        cache = self.cached.get((self.number, expr))
+        if cache is not None:
+            return self.load(k.Load(cache.store.array, cache.store.index, expr.dtype))
         args = tuple(self.value(a) for a in expr.args)
         width = max(a.lanes for a in args)
         args = tuple(b.widen(a, width) for a in args)
@@ -437,6 +462,7 @@ class Lowering:
             if self.mask is not None:
                 new = b.op("select", self.mask, new, group[turn])
             group[turn] = new
+        stores += [(target, value, None) for target, value in self.keep_rows()]
         for target, value, loc in stores:
             b.loc = loc
             self.store(target, value)
@@ -515,8 +541,9 @@ class Lowering:
                 self.place_row(row)
                 running = dict(zip((r.name for r in scalar), row.carried, strict=True))
                 now: dict[str, Operand] = dict(running)
-                for stage in kernel.stages:
+                for self.number, stage in enumerate(kernel.stages):
                     self.stage(stage, now)
+                self.number = -1
                 row.yields = tuple(now[r.name] for r in scalar)
                 self.levels.pop()
                 self.at.clear()

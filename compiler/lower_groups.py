@@ -107,7 +107,7 @@ class GroupLowering:
         b, x = self.b, self.x
         base = b.op("add", group.var, Imm(turn * self.width, i64)) if turn else group.var
         level = x.open(x.outer | {ROW}, rows=True)
-        for stage in x.kernel.stages:
+        for x.number, stage in enumerate(x.kernel.stages):
             x.vector, x.at[self.outer.name] = self.outer.name, base
             x.hoist(stage, level)
             if not stage.axes:
@@ -188,7 +188,7 @@ class GroupLowering:
                 turn = u % len(group)
                 new = self.b.widen(x.combine(stmt.op, group[turn], *args), self.width)
                 group[turn] = new if x.mask is None else self.b.op("select", x.mask, new, group[turn])
-            for target, value in stores:
+            for target, value in stores + x.keep_rows():
                 self.b.loc = target.loc
                 x.store(target, value)
             self.b.loc = None
@@ -230,7 +230,7 @@ class GroupLowering:
         x = self.x
         x.at[self.outer.name] = row.var
         level = x.open(x.outer | {ROW})
-        for stage in x.kernel.stages:
+        for x.number, stage in enumerate(x.kernel.stages):
             x.hoist(stage, level)
             if not stage.axes:
                 self.lone_stage(stage, lane, lanes)

@@ -15,7 +15,7 @@ from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
 from .lower import part_name, slots, stride_name, totals
 from .program import Call, Operand, Program
-from .schedule import BLOCK, PRODUCT_ROWS, Schedule, product, row_block
+from .schedule import BLOCK, PRODUCT_ROWS, Schedule, product, row_block, row_caches
 
 ALIGN = 64
 
@@ -82,6 +82,7 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
     for output in outputs:
         place = call.arrays[output.name]
         ((number, index, _),) = _index_of(kernel, output.name, True)
+        number = min([number, *(c.first for c in row_caches(kernel) if c.store.array == output.name)])
         last = number >= len(kernel.stages)
         for param in kernel.params:
             if not isinstance(param, k.Array) or call.arrays[param.name].node is not source:

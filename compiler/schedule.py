@@ -7,9 +7,26 @@ alone, never on the machine: LANES, BLOCK, and `row_block`. What may depend on t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .kernel import Call, Expr, Kernel, Load, Reduce, Within, arrays, expr_dtype, operands, walk
+from .kernel import (
+    Call,
+    Expr,
+    Kernel,
+    Let,
+    Load,
+    Reduce,
+    Ref,
+    Stage,
+    Store,
+    Within,
+    arrays,
+    expr_dtype,
+    operands,
+    walk,
+)
+from .ops import REGISTRY
 from .types import DType
 
 # Lanes of a reduction, by bytes of the accumulator: lane l sums elements l, l + L, ... of a block.
@@ -21,6 +38,8 @@ ROW_ELEMENTS = 16_384
 ROWS = 512
 
 
+# Ops of at least this cost are kept rather than computed again in a later stage of a row.
+COSTLY = 10
 # Lanes of a total over the rows of a block, where all inner extents are small and fixed.
 ROW_LANES = 16
 # A matrix product: rows of a block, and how much of the summed axis a packed panel holds. Sums run
@@ -32,8 +51,8 @@ PRODUCT_DEPTH = 256
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
-    vectors along the last inner axis), "groups" (the same, for a vector of rows at a time), "product" (tiles of rows x vectors along the last outer
-    axis). `width`: lanes of a vector. `step`: elements a turn of the vector loop takes. `tile`:
+    vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
+    "product" (tiles of rows x vectors along the last outer axis). `width`: lanes of a vector. `step`: elements a turn of the vector loop takes. `tile`:
     rows and vectors of a product's register tile."""
 
     mode: str
@@ -112,6 +131,50 @@ def product(kernel: Kernel) -> Product | None:
     if column in a or column not in b or not rows:
         return None
     return Product(reduce, left, first.axes[0].name, column, rows, batch)
+
+
+@dataclass(frozen=True, slots=True)
+class RowCache:
+    """A costly value that stage `first` computes and stage `last` needs again, where `last` stores to
+    `store.array` at the same subscripts: that element holds the value in between."""
+
+    first: int
+    last: int
+    value: Expr  # without lets
+    store: Store
+
+
+def row_caches(kernel: Kernel) -> tuple[RowCache, ...]:
+    """What is kept in an output row instead of being computed twice. One value for an output."""
+    lets = {s.name: s.expr for st in kernel.stages for s in st.body if isinstance(s, Let)}
+    found: list[RowCache] = []
+    for last, stage in enumerate(kernel.stages):
+        for store in (s for s in stage.body if isinstance(s, Store)):
+            for value in _costly(store.expr, lets):
+                first = next((n for n, st in enumerate(kernel.stages) if _computes(st, value, lets)), last)
+                same = kernel.stages[first].axes == stage.axes and bool(stage.axes)
+                output = next(o for o in kernel.outputs if o.name == store.array)
+                if first < last and same and output.dtype == expr_dtype(value):
+                    found.append(RowCache(first, last, value, store))
+                    break
+    return tuple(found)
+
+
+def expanded(expr: Expr, lets: Mapping[str, Expr]) -> Expr:
+    """`expr` with lets put in."""
+    if isinstance(expr, Ref) and expr.name in lets:
+        return expanded(lets[expr.name], lets)
+    if isinstance(expr, Call):
+        return Call(expr.op, tuple(expanded(a, lets) for a in expr.args), expr.dtype)
+    return expr
+
+
+def _costly(expr: Expr, lets: Mapping[str, Expr]) -> list[Expr]:
+    return [e for e in walk(expanded(expr, lets)) if isinstance(e, Call) and REGISTRY[e.op].flops >= COSTLY]
+
+
+def _computes(stage: Stage, value: Expr, lets: Mapping[str, Expr]) -> bool:
+    return any(e == value for s in stage.body for o in operands(s) for e in walk(expanded(o, lets)))
 
 
 def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:

@@ -116,7 +116,7 @@ class Compiled:
             reason = known[0].changed(arrays) if known else "new argument types or values"
             guards = watch(self.__wrapped__, *objects)
             recording = record.record(
-                self.__wrapped__, args, kwargs, arrays, guards, self._name(), self.threads
+                self.__wrapped__, args, kwargs, arrays, objects, guards, self._name(), self.threads
             )
             self.traces += 1
             self._reasons.append(f"trace {self.traces}: {reason}")

@@ -26,7 +26,6 @@ from .promote import (
 
 Unary = Callable[[Node], Node]
 Binary = Callable[[Value, Value], Node]
-_REAL = (int, float)
 
 
 def _unary(op: Op, ufunc: np.ufunc) -> Unary:
@@ -46,9 +45,13 @@ def _binary(op: Op, ufunc: np.ufunc, of_bools: Op | None = None) -> Binary:
             dtype = a.type.dtype
             if dtype.is_float or (dtype.kind in "iu" and dtype.kind in op.kinds):
                 return op(a, b)
-        elif takes_floats and isinstance(a, Node) and type(b) in _REAL and a.type.dtype.is_float:
-            return op(a, ops.fill(scalar(b, a.type.dtype), a.type.shape))
-        elif takes_floats and isinstance(b, Node) and type(a) in _REAL and b.type.dtype.is_float:
+        # The same as below, without the search for a loop.
+        elif takes_floats and isinstance(a, Node) and not isinstance(b, Node | bool):
+            if a.type.dtype.is_float:
+                return op(a, ops.fill(scalar(b, a.type.dtype), a.type.shape))
+        elif (
+            takes_floats and isinstance(b, Node) and not isinstance(a, Node | bool) and b.type.dtype.is_float
+        ):
             return op(ops.fill(scalar(a, b.type.dtype), b.type.shape), b)
         dtype = loop_dtypes(ufunc, weak(a), weak(b))[0]
         return (of_bools if of_bools and dtype is b1 else op)(*joint(op.name, dtype, a, b))

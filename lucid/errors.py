@@ -67,7 +67,14 @@ def located(error: Exception, loc: Loc | None) -> Exception:
     """The same kind of error, its message behind `loc`."""
     if loc is None or str(error).startswith(f"{loc}: "):
         return error
-    return type(error)(f"{loc}: {error}")
+    for kind in type(error).__mro__:
+        try:
+            made = kind(f"{loc}: {error}")
+        except Exception:  # a kind with arguments of its own: its base will do
+            continue
+        if isinstance(made, Exception):
+            return made
+    return error
 
 
 def warn_user(message: str) -> None:

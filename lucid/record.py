@@ -74,6 +74,7 @@ class Recording:
     pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
     rooted: list[Node]  # nodes of differentiable results, in order
     replaced: list[int]  # inputs whose memory an output may take over
+    objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
 
     def changed(self, arrays: list[Any]) -> str | None:
         """Why this recording does not serve a call with these arguments; None if it does."""
@@ -219,6 +220,7 @@ def record(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     arrays: list[Any],
+    objects: list[Any],
     guards: Guards,
     name: str,
     threads: int | None,
@@ -235,7 +237,7 @@ def record(
     traced_kwargs = arguments.rebuild(kwargs, substitute)
     with tracing(trace):
         returned = f(*traced_args, **traced_kwargs)
-    return _Finish(trace, arrays, inner, guards, name, threads).recording(returned)
+    return _Finish(trace, arrays, inner, objects, guards, name, threads).recording(returned)
 
 
 def _arguments(trace: Trace, arrays: list[Any]) -> list[Tensor]:
@@ -259,12 +261,13 @@ class _Finish:
         trace: Trace,
         arrays: list[Any],
         inner: list[Tensor],
+        objects: list[Any],
         guards: Guards,
         name: str,
         threads: int | None,
     ) -> None:
         self.trace, self.arrays, self.inner = trace, arrays, inner
-        self.guards, self.name, self.threads = guards, name, threads
+        self.objects, self.guards, self.name, self.threads = objects, guards, name, threads
         self.outputs: dict[Node, int] = {}
         self.all_sources = {s.node: s for s in self._sources()}
 
@@ -297,6 +300,7 @@ class _Finish:
             self._pinned(),
             rooted,
             sorted({j for j in aliases if j >= 0}),
+            self.objects,
         )
 
     def _sources(self) -> list[Source]:

@@ -80,8 +80,10 @@ def foreign(tensor: Tensor, trace: Trace | None) -> Node:
     """The node of a tensor that was not made where it is used: a trace captures it."""
     if trace is None or tensor._trace is not None:
         raise TraceError(
-            "a tensor that was made inside of a compiled function outlived the call; "
-            "return it from the function to get its value"
+            here(
+                "a tensor that was made inside of a compiled function outlived the call; "
+                "return it from the function to get its value"
+            )
         )
     return trace.capture(tensor)
 

@@ -4,12 +4,13 @@
 
 Written as LLVM text, 64 bytes at a time, four at once, in blocks that the threads share. With plain
 stores, with stores that go around the cache, and as one contiguous part for each thread: the limit
-is the fastest of them.
+is the fastest of them. Beside it stand a copy and a read of arrays that no cache holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,7 @@ PACKAGES = ("llvmlite",)
 
 LANES, UNROLL = 16, 4
 STEP = LANES * UNROLL  # elements for each turn of the loop
+LARGE = 1 << 25  # elements of an array that no cache holds
 BLOCK = 16384  # elements for each block: 64 KiB of every array
 
 
@@ -101,43 +103,66 @@ def text(reads: int, writes: int, streaming: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mix(streaming: bool, contiguous: bool) -> Callable[[Problem], Contender]:
+def _loop(problem: Problem, streaming: bool, contiguous: bool) -> Contender:
+    """Over n elements of each array; NotImplementedError for streaming stores where nothing is stored."""
+    n, reads, writes = (int(problem.params[k]) for k in ("n", "reads", "writes"))
+    in_place = problem.params["in_place"]
+    if streaming and not writes:
+        raise NotImplementedError
+    steps = -(-n // STEP)
+    block = -(-steps // get_num_threads()) if contiguous else BLOCK // STEP
+    blocks = -(-steps // block)
+    count = reads + (0 if in_place else writes)
+    arrays = [memory.array((steps * STEP,), np.dtype(np.float32)) for _ in range(count)]
+    sink = memory.array((blocks * STEP,), np.dtype(np.float32))
+    for array in (*arrays, sink):
+        array[:] = 0
+    # In place, output k is input reads - writes + k: what is updated comes after what is only read.
+    first = reads - writes if in_place else reads
+    source = text(reads, writes, streaming)
+    slots = [Address(k) for k in (count, *range(reads), *range(first, first + writes))]
+    code = Code(source, "mix", source, False)
+    plan = Plan(
+        buffers=tuple(Buffer("input", f32, a.shape, a.nbytes) for a in (*arrays, sink)),
+        inputs=tuple(range(count + 1)),
+        outputs=(),
+        aliases=(),
+        launches=(Launch(code, (steps, block, *slots), blocks, 4 * n * count),),
+        temp_bytes=0,
+    )
+    return Contender(Executable(plan), ([*arrays, sink],), lambda out: {})
+
+
+def _own(streaming: bool, contiguous: bool) -> Callable[[Problem], Contender]:
+    """The arrays of the case itself."""
+
     def maker(problem: Problem) -> Contender:
-        n, reads, writes = (int(problem.params[k]) for k in ("n", "reads", "writes"))
-        in_place = problem.params["in_place"]
-        if streaming and not writes:
-            raise NotImplementedError("nothing is stored")
-        steps = -(-n // STEP)
-        block = -(-steps // get_num_threads()) if contiguous else BLOCK // STEP
-        blocks = -(-steps // block)
-        count = reads + (0 if in_place else writes)
-        arrays = [memory.array((steps * STEP,), np.dtype(np.float32)) for _ in range(count)]
-        sink = memory.array((blocks * STEP,), np.dtype(np.float32))
-        for array in (*arrays, sink):
-            array[:] = 0
-        # In place, output k is input reads - writes + k: what is updated comes after what is only read.
-        first = reads - writes if in_place else reads
-        source = text(reads, writes, streaming)
-        slots = [Address(k) for k in (count, *range(reads), *range(first, first + writes))]
-        plan = Plan(
-            tuple(Buffer("input", f32, a.shape, a.nbytes) for a in (*arrays, sink)),
-            tuple(range(count + 1)),
-            (),
-            (),
-            (Launch(Code(source, "mix", source, False), (steps, block, *slots), blocks, 4 * n * count),),
-            0,
-        )  # fmt: skip
-        run = Executable(plan)
-        return Contender(run, ([*arrays, sink],), lambda out: {})
+        return _loop(problem, streaming, contiguous)
+
+    return maker
+
+
+def _large(reads: int, writes: int, streaming: bool) -> Callable[[Problem], Contender]:
+    """Large arrays, as if it were the bytes of the case."""
+
+    def maker(problem: Problem) -> Contender:
+        own = problem.params
+        params = {"n": LARGE, "reads": reads, "writes": writes, "in_place": False}
+        found = _loop(replace(problem, params=params), streaming, True)
+        scale = own["n"] * (own["reads"] + own["writes"]) / (LARGE * (reads + writes))
+        return replace(found, scale=scale)
 
     return maker
 
 
 OFFERS: Mapping[str, Offer] = {
     "mix": {
-        "limit, plain stores": _mix(False, False),
-        "limit, plain stores, in halves": _mix(False, True),
-        "limit, streaming stores": _mix(True, False),
-        "limit, streaming stores, in halves": _mix(True, True),
+        "limit, plain stores": _own(False, False),
+        "limit, plain stores, in halves": _own(False, True),
+        "limit, streaming stores": _own(True, False),
+        "limit, streaming stores, in halves": _own(True, True),
+        "copy, plain stores": _large(1, 1, False),
+        "copy, streaming stores": _large(1, 1, True),
+        "read": _large(1, 0, False),
     }
 }

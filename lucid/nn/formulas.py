@@ -130,7 +130,8 @@ def _shifted(x: Node, axis: int) -> Node:
 def softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     e = ops.EXP(_shifted(x, normal_axis(axis, x.type.ndim)))
-    return ops.DIV(e, ops.fill(sum_(e, axis=axis, keepdims=True), x.shape))
+    total = sum_(e, axis=axis, keepdims=True)
+    return ops.MUL(e, ops.fill(ops.DIV(ops.const(1, total), total), x.shape))  # one division a row
 
 
 def log_softmax(x: Node, *, axis: int) -> Node:

@@ -764,6 +764,13 @@ def test_objects_as_arguments() -> None:
     close(f(cfg, other, X), other(X) * 2)
 
 
+def test_objects_that_come_and_go() -> None:
+    """A new object may get the address of an old one."""
+    f = lucid.compile(lambda cfg, x: x * cfg.k)
+    for k in range(20):
+        close(f(SimpleNamespace(k=float(k)), X), X * k)
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -823,7 +830,12 @@ def test_random_numbers_are_refused() -> None:
 def test_tensors_that_leak() -> None:
     kept: list[Tensor] = []
     lucid.compile(lambda x: kept.append(x * 2))(X)
-    for use in (lambda t: t.numpy(), lambda t: t + 1, lambda t: lucid.compile(lambda: t * 1)()):
+    uses: list[Callable[[Tensor], Any]] = [
+        lambda t: t.numpy(),
+        lambda t: t + 1,
+        lambda t: lucid.compile(lambda: t * 1)(),
+    ]
+    for use in uses:
         with pytest.raises(TraceError, match="outlived the call"):
             use(kept[0])
     assert "traced" in repr(kept[0])
