@@ -75,7 +75,7 @@ def _lines(axes: Axes, result: dict[str, Any]) -> None:
         n = float(variant["name"].replace(",", ""))
         for label, found in variant["contenders"].items():
             if label.startswith(tuple(LIMITS)):
-                if label != variant["limits"]["limit"]:
+                if label != variant["limits"].get("limit"):
                     continue
                 label = "limit of the machine"
             ratio = 1.0 if label == "lucid" else found.get("times lucid")
@@ -105,7 +105,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, float], float]]:
             continue
         ratios = {}
         for label, found in variant["contenders"].items():
-            if label.startswith(tuple(LIMITS)) and label != variant["limits"]["limit"]:
+            if label.startswith(tuple(LIMITS)) and label != variant["limits"].get("limit"):
                 continue
             name = "limit of the machine" if label.startswith("limit") else label
             if "times lucid" in found:

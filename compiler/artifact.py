@@ -12,6 +12,7 @@ all blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .types import DType
@@ -19,12 +20,19 @@ from .types import DType
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One compiled kernel: LLVM text that defines `name` and, if `finish`, `name + ".finish"`."""
+    """One compiled kernel: LLVM text that defines `name` and, if `finish`, `name + ".finish"`.
+
+    `source` is the text, or makes it: whoever has the machine code under `key` never asks.
+    """
 
     key: str  # the kernel's canonical text plus what else decides the code: the cache key
     name: str
-    llvm: str
+    source: str | Callable[[], str]
     finish: bool
+
+    @property
+    def llvm(self) -> str:
+        return self.source if isinstance(self.source, str) else self.source()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from .graph import Graph, Node
 from .interpret import interpret_graph, interpret_kernel
 from .interpret_loop import interpret_func
 from .kernel import Array, arrays
+from .loop import Func
 from .lower import part_name, slots, stride_name, totals
 from .lowering import lower
 from .plan import grid
@@ -19,6 +20,7 @@ from .program import Call, Operand, Program
 from .schedule import schedule
 from .target import Target
 from .types import TensorType
+from .verify import verify_func, verify_graph, verify_kernel
 
 Data = np.ndarray[Any, Any]
 Values = dict[Node, Data]
@@ -31,12 +33,42 @@ class MiscompileError(AssertionError):
     """A pass changed the meaning of its input."""
 
 
-def verifying() -> bool:
-    return os.environ.get("LUCID_VERIFY", "0") not in ("", "0") or comparing()
-
-
 def comparing() -> bool:
     return os.environ.get("LUCID_CHECK", "0") not in ("", "0")
+
+
+# --- what the pipeline calls: each verifies, and compares if LUCID_CHECK is set -------------------
+
+
+def graph(graph: Graph) -> None:
+    verify_graph(graph)
+
+
+def simplified(old: Graph, new: Graph) -> None:
+    verify_graph(new)
+    if comparing():
+        graphs("simplify", old, new)
+
+
+def fused(old: Graph, new: Program) -> None:
+    for call in new.calls:
+        verify_kernel(call.kernel)
+    if comparing():
+        program("fuse", old, new)
+
+
+def lowered(new: Program, target: Target) -> None:
+    if comparing():
+        for call in new.calls:
+            lowering("lower", target, call)
+
+
+def funcs(funcs: list[Func]) -> None:
+    for func in funcs:
+        verify_func(func)
+
+
+# --- comparisons ----------------------------------------------------------------------------------
 
 
 def sample(type_: TensorType, seed: int) -> Data:

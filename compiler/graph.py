@@ -58,6 +58,8 @@ class Node:
     attrs: Mapping[str, Any] = field(default_factory=lambda: NO_ATTRS)
     loc: Loc | None = field(default_factory=LOC.get)
     type: TensorType = field(init=False)
+    # The value that the front end bound or computed, by `bind`; the compiler never looks at it.
+    data: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", self.op.infer(tuple(n.type for n in self.inputs), self.attrs))
@@ -68,6 +70,12 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.type}>"
+
+
+def bind(node: Node, data: object) -> None:
+    """Give `node` its value: once, whoever computes it; so nodes stay immutable for all that read
+    them."""
+    object.__setattr__(node, "data", data)
 
 
 @dataclass(frozen=True, slots=True)

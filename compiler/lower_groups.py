@@ -107,7 +107,8 @@ class GroupLowering:
         b, x = self.b, self.x
         base = b.op("add", group.var, Imm(turn * self.width, i64)) if turn else group.var
         level = x.open(x.outer | {ROW}, rows=True)
-        for x.number, stage in enumerate(x.kernel.stages):
+        for number, stage in enumerate(x.kernel.stages):
+            x.number = number
             x.vector, x.at[self.outer.name] = self.outer.name, base
             x.hoist(stage, level)
             if not stage.axes:
@@ -230,7 +231,8 @@ class GroupLowering:
         x = self.x
         x.at[self.outer.name] = row.var
         level = x.open(x.outer | {ROW})
-        for x.number, stage in enumerate(x.kernel.stages):
+        for number, stage in enumerate(x.kernel.stages):
+            x.number = number
             x.hoist(stage, level)
             if not stage.axes:
                 self.lone_stage(stage, lane, lanes)

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
 
-from . import check, ops
+from . import ops
 from .artifact import Code, Plan
 from .emit import emit
 from .fuse import fuse
 from .graph import Graph, Node
 from .kernel import Kernel
 from .loop import Func
+from .lower import totals
 from .lowering import lower
 from .plan import make_plan
 from .program import Program
 from .schedule import Schedule, schedule
 from .simplify import simplify
 from .target import Target
-from .text import print_func, print_graph, print_kernel
-from .verify import verify_func, verify_graph, verify_kernel
+from .text_kernel import print_kernel
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
 LOWERING = 1
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +58,32 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     LUCID_VERIFY=1 verifies after every pass, LUCID_CHECK=1 also interprets before and after every
     pass and compares, LUCID_DUMP=dir writes every stage to a file there.
     """
-    trail = _Trail(graph)
-    simplified = trail.step("simplify", lambda: simplify(graph))
-    trail.checked("simplify", simplified, lambda: verify_graph(simplified), check.graphs, graph)
+    audit = _audit()
+    clock = _Clock()
+    if audit:
+        audit.graph(graph)
+    simplified = simplify(graph)
+    clock.lap("simplify")
+    if audit:
+        audit.simplified(graph, simplified)
     core, picks = distinct(simplified)
-    program = trail.step("fuse", lambda: fuse(core))
-    for call in program.calls:
-        trail.checked("fuse", call, lambda c=call: verify_kernel(c.kernel))  # type: ignore[misc]
-    trail.checked("fuse", program, lambda: None, check.program, core)
-    made = trail.step("lower and emit", lambda: [compile_kernel(c.kernel, target) for c in program.calls])
+    program = fuse(core)
+    clock.lap("fuse")
+    if audit:
+        audit.fused(core, program)
+    made = [compile_kernel(c.kernel, target) for c in program.calls]
     schedules, codes = [s for s, _ in made], [c for _, c in made]
-    for call in program.calls:
-        trail.checked("lower", call, lambda: None, check.lowering, target)
+    clock.lap("schedule")
+    if audit:
+        audit.lowered(program, target)
     wanted = [-1] * len(core.outputs)
     for pick, alias in zip(picks, aliases, strict=False):
         if pick >= 0 and picks.count(pick) == 1:
             wanted[pick] = alias
-    plan = trail.step("plan", lambda: make_plan(program, codes, schedules, wanted))
+    plan = make_plan(program, codes, schedules, wanted)
+    clock.lap("plan")
     compiled = Compiled(
-        graph, simplified, picks, program, tuple(schedules), tuple(codes), plan, tuple(trail.times)
+        graph, simplified, picks, program, tuple(schedules), tuple(codes), plan, tuple(clock.laps)
     )
     if dump := os.environ.get("LUCID_DUMP"):
         _dump(compiled, target, Path(dump))
@@ -102,15 +108,19 @@ def distinct(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
 
 
 def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
-    """Schedule, lower and emit one kernel; done once per text and target in a process."""
+    """Schedule one kernel; done once per text and target in a process. Its code is lowered and
+    emitted when somebody asks for it: not if machine code for the same text is at hand."""
     text = print_kernel(kernel, locs=False)
     key = (text, target.key)
     found = _KERNELS.get(key)
     if found is None:
         plan = schedule(kernel, target.vector_bytes)
-        funcs = loops(kernel, plan)
-        llvm = emit(funcs, target.triple, target.vector_bytes)
-        code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, llvm, len(funcs) > 1)
+        finish = bool(totals(kernel) or kernel.final)
+
+        def source() -> str:
+            return emit(loops(kernel, plan), target.triple, target.vector_bytes)
+
+        code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
         found = _KERNELS[key] = (plan, code)
     return found
 
@@ -118,38 +128,30 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
     """The loop level of a kernel, verified if asked."""
     funcs = lower(kernel, plan)
-    if check.verifying():
-        for func in funcs:
-            verify_func(func)
+    if audit := _audit():
+        audit.funcs(funcs)
     return funcs
 
 
-class _Trail:
-    """Times, verifies and compares after each pass."""
+def _audit() -> ModuleType | None:
+    """The module that verifies and compares, if the environment asks for it."""
+    for name in ("LUCID_VERIFY", "LUCID_CHECK"):
+        if os.environ.get(name, "0") not in ("", "0"):
+            return import_module(".check", __package__)
+    return None
 
-    def __init__(self, graph: Graph) -> None:
-        self.times: list[tuple[str, float]] = []
-        if check.verifying():
-            verify_graph(graph)
 
-    def step(self, name: str, run: Callable[[], T]) -> T:
-        begin = time.perf_counter()
-        result = run()
-        self.times.append((name, time.perf_counter() - begin))
-        return result
+class _Clock:
+    """Seconds by pass."""
 
-    def checked(
-        self,
-        name: str,
-        new: object,
-        verify: Callable[[], None],
-        compare: Callable[..., None] | None = None,
-        old: object = None,
-    ) -> None:
-        if check.verifying():
-            verify()
-        if check.comparing() and compare is not None:
-            compare(name, old, new)
+    def __init__(self) -> None:
+        self.laps: list[tuple[str, float]] = []
+        self._begin = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps.append((name, now - self._begin))
+        self._begin = time.perf_counter()
 
 
 STAGES = ("graph", "simplified", "kernel", "loop", "llvm")
@@ -157,6 +159,8 @@ STAGES = ("graph", "simplified", "kernel", "loop", "llvm")
 
 def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
     """One stage of a compile as text; `stage` is one of STAGES."""
+    from .text import print_func, print_graph  # only who looks inside needs them
+
     if stage == "graph":
         return print_graph(compiled.graph, locs=True)
     if stage == "simplified":

@@ -69,7 +69,8 @@ def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
 
     def settle(node: Node) -> Node:
         for _ in range(100):  # a rule that undoes another would loop
-            if node.op is not ops.INPUT:
+            # scalars of equal value stay apart, or the kernel would depend on the coincidence
+            if node.op is not ops.INPUT and node.op is not ops.SCALAR:
                 keep.append(node)
                 node = merged.setdefault(_key(node), node)
             better = _apply(table.get(node.op.name, ()), node)

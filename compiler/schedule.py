@@ -52,8 +52,9 @@ PRODUCT_DEPTH = 256
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
     vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
-    "product" (tiles of rows x vectors along the last outer axis). `width`: lanes of a vector. `step`: elements a turn of the vector loop takes. `tile`:
-    rows and vectors of a product's register tile."""
+    "product" (tiles of rows x vectors along the last outer axis). `width`: lanes of a vector.
+    `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
+    register tile."""
 
     mode: str
     width: int

@@ -1,4 +1,5 @@
-"""Values of nodes: the table of data, and evaluation through the compiler.
+"""Values of nodes: evaluation through the compiler. A node with data is a leaf of later
+evaluations.
 
 Work is keyed by structure: the same operations on the same shapes and dtypes, whoever built them,
 are planned once.
@@ -10,23 +11,19 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Graph, Node
+from lucid.compiler.graph import Graph, Node, bind
 from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
-from lucid.compiler.text import print_kernel
+from lucid.compiler.text_kernel import print_kernel
 from lucid.compiler.types import DType, from_numpy
 from lucid.runtime import execute
 from lucid.runtime.host import host
 from lucid.runtime.load import assembly
 
 Array = np.ndarray[Any, Any]
-
-# The value of every input node, and of every node that was evaluated.
-DATA: WeakKeyDictionary[Node, Array] = WeakKeyDictionary()
 
 # Structures whose plan is kept; the least recently used goes first.
 PLANS = 1024
@@ -37,20 +34,20 @@ def leaf(array: Array) -> Node:
     """An input node whose value is `array`, which nobody changes from here on (or whoever does,
     by `from_numpy`, wants to). TypeError for an unsupported dtype."""
     node = ops.INPUT(name="x", dtype=from_numpy(array.dtype), shape=array.shape)
-    DATA[node] = array
+    bind(node, array)
     return node
 
 
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
     """The values of `nodes`, computed from the nearest nodes with data. They become data in
     turn."""
-    wanted = list(dict.fromkeys(n for n in nodes if n not in DATA))
+    wanted = list(dict.fromkeys(n for n in nodes if n.data is None))
     if wanted:
         order, leaves = _pending(wanted)
         executable = _executable(order, leaves, wanted)
-        for node, array in zip(wanted, executable([DATA[n] for n in leaves]), strict=True):
-            DATA[node] = array
-    return [DATA[node] for node in nodes]
+        for node, array in zip(wanted, executable([n.data for n in leaves]), strict=True):
+            bind(node, array)
+    return [node.data for node in nodes]
 
 
 def _pending(wanted: Sequence[Node]) -> tuple[list[Node], list[Node]]:
@@ -65,7 +62,7 @@ def _pending(wanted: Sequence[Node]) -> tuple[list[Node], list[Node]]:
             order.append(node)
         elif node not in done:
             done.add(node)
-            if node in DATA:
+            if node.data is not None:
                 leaves[node] = None
                 continue
             stack.append((node, True))

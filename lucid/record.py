@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.graph import Graph, Node, rebuild, toposort
+from lucid.compiler.graph import Graph, Node, bind, rebuild, toposort
 from lucid.compiler.types import TensorType
 
 from . import arguments
 from .context import tracing
-from .engine import DATA, Array, Executable, build, leaf
+from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
 from .guards import Guards
 from .tensor import Tensor, settle
@@ -101,11 +101,11 @@ class Recording:
     def run(self, arrays: list[Any]) -> Any:
         """Compute, then change what is to be changed, then return."""
         inputs = [self._tensor(source, arrays) for source in self.sources]
-        pending = [t for t in inputs if isinstance(t, Tensor) and t._node not in DATA]
+        pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
         if pending:
             settle(pending)
         nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
-        buffers = [DATA[n] if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)]
+        buffers = [n.data if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)]
         outputs = self.executable(buffers, self._reusable(nodes, buffers))
         return self._finish(arrays, nodes, buffers, outputs)
 
@@ -155,8 +155,8 @@ class Recording:
                 node = node_for(value)
                 if value.requires_grad:
                     history = roots[value.node]
-                    if history not in DATA:
-                        DATA[history] = DATA[node]
+                    if history.data is None:
+                        bind(history, node.data)
                     node = history
                 return Tensor._of(node, value.requires_grad, None)
             if isinstance(value, Same):
@@ -169,7 +169,7 @@ class Recording:
             target, made = _tensor(update.owner, arrays), update.value
             if made is None or update.grad:
                 changes.append((target, update.grad, None if made is None else node_for(made)))
-            elif made.output < 0 or outputs[made.output] is not DATA.get(target._node):
+            elif made.output < 0 or outputs[made.output] is not target._node.data:
                 changes.append((target, False, node_for(made)))  # else: written in place
         for target, grad, node in changes:
             if grad:
@@ -197,7 +197,7 @@ def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
 
 
 def _unshared(buffers: list[Array], k: int) -> bool:
-    """Whether only DATA and `buffers` hold array number k, and only itself its memory."""
+    """Whether only its node and `buffers` hold array number k, and only itself its memory."""
     array = buffers[k]
     if getrefcount(array) != 4:  # those two, `array`, and the argument of getrefcount
         return False

@@ -24,7 +24,7 @@ from lucid.compiler.types import f32
 from . import elementwise as ew
 from . import shapes
 from .context import MODE
-from .engine import DATA, Array, evaluate, leaf
+from .engine import Array, evaluate, leaf
 from .errors import TraceError, here, located, user_loc
 from .promote import cast, dtype_of
 from .shapes import Axes
@@ -323,7 +323,7 @@ class Tensor:
         if self._requires_grad:  # a leaf has a node of its own, and no history
             owner = LEAVES.get(node)
             if node.inputs or (owner is not None and owner() is not self):
-                node = leaf(DATA[node]) if node in DATA else ops.STOP(node)
+                node = ops.STOP(node) if node.data is None else leaf(node.data)
             LEAVES[node] = ref(self)
         trace = MODE.get().trace
         if trace is not self._trace:
@@ -341,9 +341,7 @@ class Tensor:
         if self._trace is not None or MODE.get().trace is not None:
             raise TraceError(here(_unreadable(self, what)))
         node = self._node
-        data = DATA.get(node)
-        if data is None:
-            data = evaluate([node])[0]
+        data: Array = evaluate([node])[0] if node.data is None else node.data
         if node.inputs and not self._requires_grad:
             # The history is not needed any more. A fresh leaf lets go of it.
             self._node = leaf(data)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("LUCID_VERIFY", "1")
+if "LUCID_CACHE_DIR" not in os.environ:  # tests leave no trace in the user's cache, and see none
+    _folder = tempfile.mkdtemp(prefix="lucid-tests-")
+    os.environ["LUCID_CACHE_DIR"] = _folder
+    atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
 GOLDEN = Path(__file__).parent / "golden"
 Golden = Callable[[str, str], None]

@@ -19,8 +19,7 @@ Array = np.ndarray[Any, Any]
 
 def inputs_like(arrays: Sequence[Array]) -> tuple[Node, ...]:
     return tuple(
-        ops.INPUT(name=f"x{n}", dtype=from_numpy(a.dtype), shape=a.shape)
-        for n, a in enumerate(arrays)
+        ops.INPUT(name=f"x{n}", dtype=from_numpy(a.dtype), shape=a.shape) for n, a in enumerate(arrays)
     )
 
 

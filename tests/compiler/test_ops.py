@@ -15,6 +15,8 @@ from lucid.compiler.types import DTYPES, DType, b1
 from tests.native import Array, build, run
 
 FLOATS = ("f16", "f32", "f64")
+# How far NumPy itself may be off; test_transcendental.py holds the functions to exact references.
+NUMPY_ULP = 4
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, 3.0, 7.0, 1e-3, np.inf, -np.inf, np.nan, -np.nan]
 
 
@@ -23,14 +25,15 @@ def dtypes(op: Op) -> list[DType]:
 
 
 def special(dtype: DType) -> Array:
+    kind: Any = dtype.np
     with np.errstate(all="ignore"):
         if dtype.is_float:
-            info = np.finfo(dtype.np)
+            info = np.finfo(kind)
             edges = [info.max, -info.max, info.tiny, -info.tiny, info.smallest_subnormal]
             return np.array([*SPECIAL, *edges, 88.0, -88.0, 1.5, 10.0], dtype.np)
         if dtype is b1:
             return np.array([False, True])
-        info_ = np.iinfo(dtype.np)
+        info_ = np.iinfo(kind)
         return np.array([0, 1, 2, 3, 7, 100, info_.max, info_.min, info_.max - 1], dtype.np)
 
 
@@ -54,7 +57,7 @@ def check(op: Op, got: Array, want: Array) -> None:
             real = ~np.isnan(want)
             np.testing.assert_array_equal(np.signbit(got[real]), np.signbit(want[real]))
     elif op.ulp:
-        assert ulps(got, want) <= op.ulp + 1  # NumPy itself is up to one unit off
+        assert ulps(got, want) <= op.ulp + NUMPY_ULP
     else:
         eps = float(np.finfo(got.dtype).eps)
         np.testing.assert_allclose(got, want, rtol=32 * eps, atol=32 * eps)
@@ -140,7 +143,8 @@ def test_every_tail(name: str) -> None:
         product, total = run(graph, [x, y])
         np.testing.assert_array_equal(product, x * y)
         want = np.sum(x - y, dtype=np.float32 if name == "f16" else dtype.np).astype(dtype.np)
-        tolerance = 0 if dtype.kind in "iu" else 64 * float(np.finfo(dtype.np).eps)
+        kind: Any = dtype.np
+        tolerance = 0 if dtype.kind in "iu" else 64 * float(np.finfo(kind).eps)
         np.testing.assert_allclose(total, want, rtol=tolerance, atol=tolerance * 3 * n**0.5)
 
 

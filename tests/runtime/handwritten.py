@@ -111,11 +111,11 @@ done:
 
 
 def add_code() -> Code:
-    return Code(key="test add", name="add", llvm=ADD, finish=False)
+    return Code(key="test add", name="add", source=ADD, finish=False)
 
 
 def total_code() -> Code:
-    return Code(key="test total", name="total", llvm=TOTAL, finish=True)
+    return Code(key="test total", name="total", source=TOTAL, finish=True)
 
 
 def add_plan(n: int, block: int = 1024) -> Plan:

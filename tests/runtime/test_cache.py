@@ -52,7 +52,7 @@ def kernel(value: int) -> Code:
       store i64 %new, ptr %cell
       ret void
     }}"""
-    return Code(key=text, name="add_value", llvm=text, finish=False)
+    return Code(key=text, name="add_value", source=text, finish=False)
 
 
 def run(code: Code) -> int:

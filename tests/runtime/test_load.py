@@ -32,7 +32,7 @@ def call(address: int, x: int) -> int:
 def test_one_compile_per_key() -> None:
     # A text that no earlier run can have left in the cache.
     text = constant(int.from_bytes(os.urandom(4), "little"))
-    code = Code(key=text, name="constant", llvm=text, finish=False)
+    code = Code(key=text, name="constant", source=text, finish=False)
     before = load.compiles()
     loaded = [load.load(code) for _ in range(3)]
     assert load.compiles() == before + 1
@@ -41,7 +41,7 @@ def test_one_compile_per_key() -> None:
 
 def test_many_threads_ask_for_one_code() -> None:
     text = constant(int.from_bytes(os.urandom(4), "little"))
-    code = Code(key=text, name="constant", llvm=text, finish=False)
+    code = Code(key=text, name="constant", source=text, finish=False)
     before, found = load.compiles(), []
     start = threading.Barrier(8)
 
@@ -66,7 +66,7 @@ def test_equal_names_do_not_clash() -> None:
 
 def test_malformed_text() -> None:
     with pytest.raises(RuntimeError, match=r"parsing error|expected"):
-        load.load(Code(key="bad", name="bad", llvm="define void @bad( {", finish=False))
+        load.load(Code(key="bad", name="bad", source="define void @bad( {", finish=False))
 
 
 @pytest.mark.parametrize("name", ["other", "constant.finish"])
