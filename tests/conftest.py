@@ -15,7 +15,14 @@ os.environ.setdefault("LUCID_VERIFY", "1")
 if "LUCID_CACHE_DIR" not in os.environ:  # tests leave no trace in the user's cache, and see none
     _folder = tempfile.mkdtemp(prefix="lucid-tests-")
     os.environ["LUCID_CACHE_DIR"] = _folder
-    atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+    # Only the process that made it: a forked child runs this handler too, when it exits normally.
+    _owner = os.getpid()
+
+    @atexit.register
+    def _clean() -> None:
+        if os.getpid() == _owner:
+            shutil.rmtree(_folder, ignore_errors=True)
+
 
 GOLDEN = Path(__file__).parent / "golden"
 Golden = Callable[[str, str], None]
