@@ -1,5 +1,7 @@
 """lucid measured against its peers and against the machine, side by side in one run.
 
-    python -m benchmarks                  every case: tables in results/README.md, figures in results/*.json
-    python -m benchmarks huber --quick    one case, fewer samples
+    python -m benchmarks                  every case
+    python -m benchmarks huber --quick    one case, few samples
+
+The figures go to results/*.json, a table and a chart of them to results/README.md.
 """

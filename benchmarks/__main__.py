@@ -99,9 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--case", action="append", default=[], choices=CASES, help="the same")
     parser.add_argument("--quick", action="store_true", help="few samples, for a first look")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument(
-        "--peers", default=",".join(PEERS), help="a comma-separated list; lucid always runs"
-    )
+    parser.add_argument("--peers", default=",".join(PEERS), help="a comma-separated list; lucid always runs")
     parser.add_argument("--output", type=Path, default=report.RESULTS, help="where results go")
     parser.add_argument("--report", action="store_true", help="only write table and chart again")
     options = parser.parse_args()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-
 MEMORY_ELEMENTS = 5 * 10**7
 
 
@@ -192,9 +191,7 @@ def _huber() -> Case:
 def _huber_call() -> Case:
     goals = within(1e-6), ahead(10, "JAX"), ahead(3, "Numba, parallel"), ahead(1)
     variant = Variant("10", "huber_call", {"n": 10}, None, goals)
-    return Case(
-        "huber_call", "Huber loss, value and gradient of 10 elements, NumPy arrays in", (variant,)
-    )
+    return Case("huber_call", "Huber loss, value and gradient of 10 elements, NumPy arrays in", (variant,))
 
 
 def _linear() -> Case:
@@ -203,9 +200,7 @@ def _linear() -> Case:
         Variant(f"{n:,} × {d}", "linear", {"n": n, "d": d}, Mix(n * d, 1, 0), goals)
         for n, d in ((1_000_000, 16), (200_000, 128))
     ]
-    return Case(
-        "linear", "Linear Huber regression, value and gradient to w and b", tuple(variants)
-    )
+    return Case("linear", "Linear Huber regression, value and gradient to w and b", tuple(variants))
 
 
 def _rows(op: str, title: str) -> Case:
@@ -270,9 +265,7 @@ CASES = {
         _rows("layer_norm", "Layer normalisation over rows"),
         _adam(),
         _mlp(),
-        Case(
-            "import", "Import, after NumPy", fresh="imports", goals={"import": (within(0.1),)}
-        ),
+        Case("import", "Import, after NumPy", fresh="imports", goals={"import": (within(0.1),)}),
         Case(
             "first_call",
             "First call of Huber value and gradient, after the import",

@@ -62,9 +62,7 @@ def _style(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for peer, colour in COLOURS.items():
         own = [label for label in labels if _peer(label) == peer]
-        found |= {
-            label: (colour, MARKERS[k % len(MARKERS)]) for k, label in enumerate(sorted(own))
-        }
+        found |= {label: (colour, MARKERS[k % len(MARKERS)]) for k, label in enumerate(sorted(own))}
     return found
 
 

@@ -52,9 +52,7 @@ def errors(problem: Problem, found: Mapping[str, Any]) -> dict[str, float]:
             raise ValueError(f"{name} has shape {value.shape}, expected {right.shape}")
         off[name] = _error(value.reshape(-1), right.reshape(-1))
         if not off[name] <= problem.tolerance[name]:
-            raise ValueError(
-                f"{name} is off by {off[name]:.1e}, allowed are {problem.tolerance[name]:.0e}"
-            )
+            raise ValueError(f"{name} is off by {off[name]:.1e}, allowed are {problem.tolerance[name]:.0e}")
     return off
 
 

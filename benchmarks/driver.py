@@ -51,9 +51,7 @@ class Peer:
         # A new interpreter: nothing that the parent or another peer has loaded is in it.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=serve, args=(self.name, self.threads, theirs), daemon=True
-        )
+        self._process = context.Process(target=serve, args=(self.name, self.threads, theirs), daemon=True)
         self._process.start()
         theirs.close()
         try:
@@ -149,9 +147,7 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
     return found
 
 
-def _sample(
-    owners: dict[str, Peer], found: Measured, seconds: dict[str, float], effort: Effort
-) -> None:
+def _sample(owners: dict[str, Peer], found: Measured, seconds: dict[str, float], effort: Effort) -> None:
     plans = {}
     for label, once in seconds.items():
         if once < effort.sample:

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import problems
 from .cases import MEMORY_ELEMENTS
-from .contender import Array, Contender
+from .contender import Contender
 from .driver import Effort
 from .peers import PEERS
 from .samples import Measured, Series
@@ -160,9 +160,7 @@ def _run(task: tuple[str, str, str], threads: int, extra: Mapping[str, str]) -> 
     return answer
 
 
-def _note(
-    found: Measured, label: str, turn: int, answer: Mapping[str, Any], name: str = "value"
-) -> None:
+def _note(found: Measured, label: str, turn: int, answer: Mapping[str, Any], name: str = "value") -> None:
     if "error" in answer:
         found.failed[label] = answer["error"]
         found.series.pop(label, None)

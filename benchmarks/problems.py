@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -187,7 +188,7 @@ def _mlp(params: dict[str, Any]) -> Problem:
     batch, width, hidden = (int(params[k]) for k in ("batch", "width", "hidden"))
     inputs = {"x": _normal(1, 1.0, batch, width), "y": _normal(2, 1.0, batch, 1)}
     sizes = [width, hidden, hidden, 1]
-    for k, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (a, b) in enumerate(itertools.pairwise(sizes)):
         inputs[f"w{k}"] = _normal(3 + k, a**-0.5, b, a)
         inputs[f"b{k}"] = _normal(6 + k, 0.1, b)
 

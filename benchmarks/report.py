@@ -45,8 +45,8 @@ def markdown(results: Sequence[Result], chart: bool) -> str:
     lines = [
         "# Measurements",
         "",
-        "Written by `make bench`. Each case ran lucid and its peers in turn, A B C A B C, each in a process of its own; "
-        "a figure is the median, with the quartiles in brackets. *Times lucid* is the median of the "
+        "Written by `make bench`. Each case ran lucid and its peers in turn, A B C A B C, each in a process "
+        "of its own; a figure is the median, with the quartiles in brackets. *Times lucid* is the median of the "
         "ratios within a round.",
         "",
         "Beside them stands what the machine can do, by plain native loops, of several the fastest: "
@@ -72,9 +72,7 @@ def _goals(results: Sequence[Result]) -> list[str]:
                 against = goal["against"]
                 if figure is not None and goal["unit"] in ("times", "of the limit"):
                     value += f" ({against})"
-                rows.append(
-                    [result["case"], variant["name"], goal["goal"], value, _MARK[goal["reached"]]]
-                )
+                rows.append([result["case"], variant["name"], goal["goal"], value, _MARK[goal["reached"]]])
     if not rows:
         return []
     return ["## Goals", "", *_table(["case", "size", "goal", "measured", "reached"], rows), ""]

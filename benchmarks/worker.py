@@ -1,9 +1,11 @@
 """One peer in a process of its own, driven by the parent over a pipe.
 
-    {"do": "offers"}                                  -> {"versions": {...}, "kinds": {kind: [label, ...]}}
-    {"do": "prepare", "kind", "params", "labels"}     -> {"made": {label: {"errors", "seconds"}}, "failed": {label: why}}
-    {"do": "time", "label", "warm", "calls"}          -> {"seconds": of one call, on average, "scale"}
-    {"do": "drop"}                                    -> {}
+    {"do": "offers"}                                 {"versions", "kinds": {kind: [label, ...]}}
+    {"do": "prepare", "kind", "params", "labels"}    {"made": {label: {...}}, "failed": {label: why}}
+    {"do": "time", "label", "warm", "calls"}         {"seconds": of one call, on average, "scale"}
+    {"do": "drop"}                                   {}
+
+Or {"error": why}.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
     block, blocks = grid(call, plan)
     funcs = lower(kernel, plan)
     flat: dict[str, Data] = {}
-    values: dict[str, int | float] = {"block": block, "blocks": blocks}
+    values: dict[str, int | float] = {"block": block, "blocks": blocks, "stream": 1}
     values |= dict(call.symbols) | dict(call.scalars)
     for name in arrays(kernel):
         operand = call.arrays[name]

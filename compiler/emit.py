@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .loop import Alloc, For, Func, Imm, Let, Load, Operand, Slot, Stmt, Store, Value
+from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Slot, Stmt, Store, Value
 from .types import DType, b1, f32, i8, i32, i64
 
 _FLOAT = {
@@ -73,6 +73,10 @@ def _literal(operand: Operand) -> int:
     return int(operand.value)
 
 
+def _streams(body: Sequence[Stmt]) -> bool:
+    return any((isinstance(s, Store) and s.stream) or (isinstance(s, For) and _streams(s.body)) for s in body)
+
+
 class _Emitter:
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -125,6 +129,8 @@ class _Emitter:
             self.slot(slot, number)
         for stmt in func.body:
             self.stmt(stmt)
+        if _streams(func.body):
+            self.put("fence seq_cst")  # streaming stores are seen by whoever sees the return
         self.put("ret void")
         self.lines.append("}")
 
@@ -150,8 +156,15 @@ class _Emitter:
             self.store(stmt)
         elif isinstance(stmt, For):
             self.loop(stmt)
+        elif isinstance(stmt, Aligned):
+            self.names[stmt.result.name] = self.aligned(stmt.array)
         else:
             self.alloc(stmt)
+
+    def aligned(self, array: str) -> str:
+        number = self.let(f"ptrtoint ptr {self.pointers[array][0]} to i64")
+        low = self.let(f"and i64 {number}, 63")
+        return self.let(f"zext i1 {self.let(f'icmp eq i64 {low}, 0')} to i64")
 
     def alloc(self, stmt: Alloc) -> None:
         name = self.let(f"alloca [{stmt.count} x {stmt.dtype.llvm}], align 64", stmt.name)

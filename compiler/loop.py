@@ -4,7 +4,8 @@
       %v: f32x16 = add %a, %b                       Let
       %v: f32x16 = load x[%o]                       Load   contiguous lanes from element %o
       %v: f32x16 = load x[%o : %s] mask %m          Load   lanes %s elements apart; masked lanes are 0
-      store x[%o], %v mask %m                       Store
+      store x[%o], %v mask %m                       Store  `stream` at the end: around the cache
+      %v: i64 = aligned x                           Aligned
       %r = for %i in %lo .. %hi step %k kind (%acc = %init, ...)     For
         ...
         yield %next, ...
@@ -82,6 +83,14 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Aligned:
+    """1 if the array begins at a multiple of 64 bytes, as streaming stores need; else 0."""
+
+    result: Value
+    array: str
+
+
+@dataclass(frozen=True, slots=True)
 class For:
     """`results[k]` is the last value of `carried[k]`, which starts as `inits[k]` and becomes
     `yields[k]` after each iteration."""
@@ -107,7 +116,7 @@ class Alloc:
     count: int
 
 
-Stmt = Let | Load | Store | For | Alloc
+Stmt = Let | Load | Store | Aligned | For | Alloc
 
 
 @dataclass(frozen=True, slots=True)

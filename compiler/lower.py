@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from . import kernel as k
 from .decompose import maximum, minimum
 from .graph import Loc
-from .loop import BEGIN, END, Body, Builder, Func, Imm, Operand, Slot, Store, Value
+from .loop import BEGIN, END, Aligned, Body, Builder, Func, Imm, Operand, Slot, Store, Value
 from .ops import REGISTRY
 from .schedule import BLOCK, RowCache, Schedule, expanded, lanes, row_caches
 from .types import DType, b1, i32, i64
@@ -59,6 +59,7 @@ def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
             found.append(Slot(stride_name(array.name, dim), "int", i64))
     found.append(Slot("block", "int", i64))
     found.append(Slot("blocks", "int", i64))
+    found.append(Slot("stream", "int", i64))
     for scalar in k.scalars(kernel).values():
         found.append(Slot(scalar.name, "scalar", scalar.dtype))
     return tuple(found)
@@ -106,6 +107,7 @@ class Lowering:
         self.reduces = {s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)}
         self.dependence: dict[k.Expr, frozenset[str]] = {}
         self.number = -1  # of the current stage
+        self.streaming = False  # whether stores go around the cache
         self.kept_rows: dict[int, list[tuple[k.Expr, RowCache]]] = {}  # by the stage that computes
         self.cached: dict[tuple[int, k.Expr], RowCache] = {}  # by the stage that reads
         self.find_row_caches()
@@ -364,9 +366,11 @@ class Lowering:
         hi: Operand,
         inits: tuple[Operand, ...],
         chunk: _Chunk,
+        stream: Operand | None = None,
     ) -> tuple[Operand, ...]:
         """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
-        code of one vector, u counting those of a turn, and returns the accumulators."""
+        code of one vector, u counting those of a turn, and returns the accumulators. Where `stream`
+        is not 0, whole vectors are stored around the cache."""
         b, width, step = self.b, self.schedule.width, self.schedule.step
         if isinstance(lo, Imm) and isinstance(hi, Imm):
             return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
@@ -374,8 +378,11 @@ class Lowering:
         main = b.op("add", lo, b.op("and", span, Imm(-step, i64)))
         fixed = frozenset().union(*(level.axes for level in self.levels))
         outside = self.vector, self.mask
-        for masked in (False, True):
-            begin, end = (main, hi) if masked else (lo, main)
+        parts = [(lo, main, False, False), (main, hi, True, False)]
+        if stream is not None:
+            turn = b.op("select", b.op("ne", stream, Imm(0, i64)), main, lo)
+            parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
+        for begin, end, masked, self.streaming in parts:
             with b.loop(begin, end, step, "vector", inits) as body:
                 carried: list[Operand] = list(body.carried)
                 self.vector = axis
@@ -490,7 +497,8 @@ class Lowering:
         if varies:
             value = b.widen(value, self.schedule.width)
         mask = self.mask if varies else None
-        b.emit(Store(array.name, index, value, stride, mask, False, b.loc))
+        stream = self.streaming and varies and stride is None and mask is None
+        b.emit(Store(array.name, index, value, stride, mask, stream, b.loc))
 
     # -- flat kernels
 
@@ -500,6 +508,7 @@ class Lowering:
         reduces = totals(self.kernel)
         for stage in self.kernel.stages:
             self.hoist(stage, self.levels[0])
+        stream = self.stream()
         with b.loop(BEGIN, END, 1, "parallel") as block:
             self.open(frozenset())
             lo = b.op("mul", block.var, Imm(BLOCK, i64))
@@ -510,11 +519,22 @@ class Lowering:
                     carried = self.body(stage, u, reduces, carried)
                 return carried
 
-            ends = self.vectors(axis.name, lo, hi, self.accumulators(reduces), chunk)
+            ends = self.vectors(axis.name, lo, hi, self.accumulators(reduces), chunk, stream)
             for reduce, group in zip(reduces, self.split(reduces, ends), strict=True):
                 total = self.halve(reduce.op, group)
                 b.emit(Store(part_name(reduce.name), block.var, total))
             self.levels.pop()
+
+    def stream(self) -> Operand | None:
+        """Whether this call's stores go around the cache: if the plan says so, and all outputs of
+        the stages begin where streaming stores can. None if nothing is stored."""
+        names = [s.array for stage in self.kernel.stages for s in stage.body if isinstance(s, k.Store)]
+        flag: Operand = self.slot("stream")
+        for name in names:
+            result = self.b.fresh(i64)
+            self.b.emit(Aligned(result, name))
+            flag = self.b.op("and", flag, result)
+        return flag if names else None
 
     # -- row kernels
 

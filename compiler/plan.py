@@ -18,6 +18,8 @@ from .program import Call, Operand, Program
 from .schedule import BLOCK, PRODUCT_ROWS, Schedule, product, row_block, row_caches
 
 ALIGN = 64
+# Outputs of this size do not stay in the cache until somebody reads them: they are stored around it.
+STREAM_BYTES = 8 << 20
 
 
 def _extent(call: Call, extent: k.Extent) -> int:
@@ -205,7 +207,9 @@ def _launch(
     scratch: Mapping[str, int],
 ) -> Launch:
     kernel = call.kernel
+    written = sum(call.arrays[o.name].node.type.nbytes for o in kernel.outputs)
     values: dict[str, Address | int | bytes] = {"block": block, "blocks": blocks}
+    values["stream"] = int(written >= STREAM_BYTES)
     values |= {name: Address(buffer) for name, buffer in scratch.items()}
     for name in k.symbols(kernel):
         values[name] = call.symbols[name]

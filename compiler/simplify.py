@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import ops
-from .graph import Graph, Node
+from .graph import Graph, Node, rebuild, toposort
 from .rewrite import Env, Rule, literal, rewrite
 
 
@@ -118,6 +118,19 @@ RULES: list[Rule] = [
 ]
 
 
+def _without_empties(graph: Graph) -> Graph:
+    """What has no elements, or sums over none, is a literal: no later pass sees a kernel that loads
+    elements of an array that has none."""
+    new: dict[Node, Node] = {}
+    for node in toposort(graph.outputs):
+        sums = node.op in (ops.SUM, ops.CONTRACT) and any(n.type.size == 0 for n in node.inputs)
+        if (sums or node.type.size == 0) and node.op is not ops.INPUT:
+            new[node] = ops.zeros_like(node)
+        else:
+            new[node] = rebuild(node, tuple(new[n] for n in node.inputs))
+    return Graph(graph.name, graph.inputs, tuple(new[n] for n in graph.outputs))
+
+
 def simplify(graph: Graph) -> Graph:
     """The same values from fewer nodes; equal nodes are merged."""
-    return rewrite(graph, RULES)
+    return rewrite(_without_empties(graph), RULES)

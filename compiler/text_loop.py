@@ -27,6 +27,7 @@ from .loop import (
     COMPARISONS,
     END,
     INSTRUCTIONS,
+    Aligned,
     Alloc,
     For,
     Func,
@@ -67,7 +68,7 @@ def _slot(slot: Slot) -> str:
 
 def _block(body: tuple[Stmt, ...], indent: str, locs: bool, lines: list[str]) -> None:
     for stmt in body:
-        loc = None if isinstance(stmt, For | Alloc) else stmt.loc
+        loc = None if isinstance(stmt, For | Alloc | Aligned) else stmt.loc
         lines.append(indent + statement_text(stmt) + (format_loc(loc) if locs else ""))
         if isinstance(stmt, For):
             _block(stmt.body, indent + "  ", locs, lines)
@@ -90,6 +91,8 @@ def statement_text(stmt: Stmt) -> str:
             place = _place(array, index, stride)
             tail = " stream" if stream else ""
             return f"store {place}, {_operand(value)}{_mask(mask, value.lanes)}{tail}"
+        case Aligned(result, array):
+            return f"{_typed(result)} = aligned {array}"
         case Alloc(name, dtype, count):
             return f"alloc {name}: {dtype}[{count}]"
     bounds = f"{_operand(stmt.lo, _INDEX)} .. {_operand(stmt.hi, _INDEX)}"
@@ -242,15 +245,17 @@ class _Parser:
         stream = c.accept_word("stream")
         return Store(array, index, value, stride, mask, stream, c.loc(c.token))
 
-    def definition(self, name: Token) -> Let | Load:
+    def definition(self, name: Token) -> Let | Load | Aligned:
         """From the colon behind a value on."""
         c = self.c
         c.expect(":")
         type_ = self.type()
         c.expect("=")
         result = Value(name.text, *type_)
-        stmt: Let | Load
-        if c.accept_word("load"):
+        stmt: Let | Load | Aligned
+        if c.accept_word("aligned"):
+            stmt = Aligned(result, c.name("an array").text)
+        elif c.accept_word("load"):
             array, index, stride = self.place()
             mask = self.mask(result.lanes)
             stmt = Load(result, array, index, stride, mask, c.loc(c.token))

@@ -8,6 +8,7 @@ from .loop import (
     BEGIN,
     END,
     INSTRUCTIONS,
+    Aligned,
     Alloc,
     For,
     Func,
@@ -63,7 +64,7 @@ class _Check:
     def fail(self, message: str) -> NoReturn:
         stmt = self.stmt
         text = "" if stmt is None else statement_text(stmt)
-        loc = None if stmt is None or isinstance(stmt, For | Alloc) else stmt.loc
+        loc = None if stmt is None or isinstance(stmt, For | Alloc | Aligned) else stmt.loc
         raise VerifyError(f"func {self.func.name}: {message}", text, loc)
 
     def run(self) -> None:
@@ -123,6 +124,10 @@ class _Check:
                     self.mask(mask, value.lanes)
                     if stream and stride is not None:
                         self.fail("a strided store cannot stream")
+                case Aligned(result, array):
+                    if not any(array in scope for scope in self.arrays) or result.dtype is not i64:
+                        self.fail("`aligned` takes an array and gives an i64")
+                    self.define(result)
                 case Alloc(name, dtype, count):
                     if not 0 < count <= _MAX_ALLOC:
                         self.fail(f"an alloc of {count} elements")

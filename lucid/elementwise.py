@@ -195,9 +195,11 @@ def where(condition: Value, a: Value, b: Value) -> Node:
 
 def clip(x: Node, low: Value | None, high: Value | None) -> Node:
     """x, or the bound that it passes; NaN stays. At a bound the gradient is that of x.
-    A NaN bound gives NaN."""
-    for bound, inside in ((low, ops.GE), (high, ops.LE)):
+    A NaN bound gives NaN. A Python integer that no element of an integer dtype can pass is no bound."""
+    for bound, inside, passed in ((low, ops.GE, operator.lt), (high, ops.LE, operator.gt)):
         if bound is not None:
+            if isinstance(bound, int) and not fits(bound, x.type.dtype) and passed(bound, 0):
+                continue
             dtype = loop_dtypes(np.minimum, x.type.dtype.name, weak(bound))[0]
             value, limit = joint("clip", dtype, x, bound)
             keep = inside(value, limit)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from lucid.compiler.artifact import Address, Launch, Plan
 
 from . import memory, pool
+from .address import address
 from .load import load
 from .runner import PARALLEL_BYTES, runner
 
@@ -29,6 +33,7 @@ class Executable:
         self.plan = plan
         self._inputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.inputs)
         self._outputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs)
+        self._sizes = [d.itemsize * math.prod(shape) for d, shape in self._inputs]
         self.program = np.array([w for x in plan.launches for w in _record(x)], np.int64)
         self.scratch = max((len(x.slots) for x in plan.launches), default=0)
         self.large = any(x.work >= PARALLEL_BYTES for x in plan.launches)
@@ -61,27 +66,31 @@ class Executable:
         most = pool.get_num_threads()
         threads = most if threads is None else min(threads, most)
         sources = [
-            _source(array, dtype, shape, k)
+            array
+            if type(array) is np.ndarray
+            and array.dtype is dtype
+            and array.shape == shape
+            and (flags := array.flags).c_contiguous
+            and flags.aligned
+            else _source(array, dtype, shape, k)
             for k, (array, (dtype, shape)) in enumerate(zip(inputs, self._inputs, strict=True))
         ]
         targets = [
             _target(None if out is None else out[k], dtype, shape, k)
             for k, (dtype, shape) in enumerate(self._outputs)
         ]
-        results = targets
-        if out is not None:
-            clashes = [
-                given is not None and self._clashes(k, sources, targets) for k, given in enumerate(out)
-            ]
-            targets = [
-                memory.array(shape, dtype) if clash else target
-                for clash, target, (dtype, shape) in zip(clashes, targets, self._outputs, strict=True)
-            ]
         addresses = [0] * len(plan.buffers)
         for i, array in zip(plan.inputs, sources, strict=True):
-            addresses[i] = array.ctypes.data
+            addresses[i] = address(array)
         for i, array in zip(plan.outputs, targets, strict=True):
-            addresses[i] = array.ctypes.data
+            addresses[i] = address(array)
+        results = targets
+        if out is not None:
+            targets = list(targets)
+            for k in self._clashes([array is not None for array in out], targets, addresses):
+                dtype, shape = self._outputs[k]
+                targets[k] = memory.array(shape, dtype)
+                addresses[plan.outputs[k]] = address(targets[k])
         block = memory.allocate(plan.temp_bytes) if self._temps else None
         if block is not None:
             for i, offset in self._temps:
@@ -105,16 +114,35 @@ class Executable:
                 np.copyto(result, target)
         return results
 
-    def _clashes(self, k: int, sources: list[Array], targets: list[Array]) -> bool:
-        """Whether output k cannot be written to the caller's array while the plan runs."""
-        array, alias = targets[k], self.plan.aliases[k]
-        if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
-            return True
-        others = [t for i, t in enumerate(targets) if i != k]
-        for i, source in enumerate(sources):
-            if i != alias or source.ctypes.data != array.ctypes.data:
-                others.append(source)
-        return any(np.may_share_memory(array, other) for other in others)
+    def _clashes(self, given: list[bool], targets: list[Array], addresses: list[int]) -> list[int]:
+        """The given outputs that cannot be written to the caller's array while the plan runs."""
+        plan, found = self.plan, set()
+        same = set()  # inputs that an output takes over as they are
+        for k, array in enumerate(targets):
+            if given[k]:
+                flags, alias = array.flags, plan.aliases[k]
+                if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
+                    found.add(k)
+                elif alias >= 0 and addresses[plan.inputs[alias]] == addresses[plan.outputs[k]]:
+                    same.add(alias)
+        # All arrays by their first byte; then only neighbours can tell of an overlap. An input's
+        # number is -1.
+        spans = []
+        for k, array in enumerate(targets):
+            low, high = addresses[plan.outputs[k]], 0
+            if k in found:
+                low, high = byte_bounds(array)
+            spans.append((low, high or low + array.nbytes, k))
+        for j, i in enumerate(plan.inputs):
+            if j not in same:
+                spans.append((addresses[i], addresses[i] + self._sizes[j], -1))
+        spans = sorted(span for span in spans if span[1] > span[0])
+        reached = 0  # the end of what lies before
+        for (low, high, k), (following, *_) in pairwise([*spans, (1 << 64, 0, -1)]):
+            if k >= 0 and given[k] and (reached > low or following < high):
+                found.add(k)
+            reached = max(reached, high)
+        return sorted(found)
 
 
 def _source(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int) -> Array:

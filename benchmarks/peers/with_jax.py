@@ -75,9 +75,7 @@ def _rows(problem: Problem) -> Contender:
     if not backward:
         return Contender(_ready(jax.jit(forward)), args, lambda out: {"out": out})
     names = ["out", *[f"g{k}" for k in leaves]]
-    return Contender(
-        _ready(jax.jit(both)), args, lambda out: dict(zip(names, out, strict=True))
-    )
+    return Contender(_ready(jax.jit(both)), args, lambda out: dict(zip(names, out, strict=True)))
 
 
 def _optimiser() -> Any:

@@ -77,9 +77,7 @@ def text(reads: int, writes: int, style: Style) -> str:
                 f"  store <16 x float> {found}, ptr %q{u}.{k}, align 64{hint}",
             ]
         body.append(f"  %a{u}.new = fadd <16 x float> %a{u}, {found}")
-        sums.append(
-            f"  %a{u} = phi <16 x float> [ zeroinitializer, %entry ], [ %a{u}.new, %body ]"
-        )
+        sums.append(f"  %a{u} = phi <16 x float> [ zeroinitializer, %entry ], [ %a{u}.new, %body ]")
     if writes:  # nobody needs the sums: what was read is written
         body = [line for line in body if ".new = " not in line]
         sums = []

@@ -84,7 +84,7 @@ def _rows(problem: Problem) -> Contender:
     for leaf in leaves:
         leaf.requires_grad = True
 
-    def both(g: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
+    def both(g: Tensor, *leaves: Tensor) -> tuple[Any, ...]:
         for leaf in leaves:
             leaf.grad = None
         out = forward(*leaves)
@@ -133,9 +133,7 @@ def _network(inputs: Mapping[str, Array]) -> nn.Sequential:
 
 def _mlp(problem: Problem, compiled: bool = True) -> Contender:
     net = _network(problem.inputs)
-    opt = lucid.optim.Adam(
-        net.parameters(), ADAM["lr"], (ADAM["beta1"], ADAM["beta2"]), ADAM["eps"]
-    )
+    opt = lucid.optim.Adam(net.parameters(), ADAM["lr"], (ADAM["beta1"], ADAM["beta2"]), ADAM["eps"])
     criterion = nn.HuberLoss(delta=DELTA)
 
     def step(x: Any, y: Any) -> Tensor:

@@ -90,9 +90,7 @@ def _huber(kernel: Callable[..., Any]) -> Callable[[Problem], Contender]:
 def _huber_out(problem: Problem) -> Contender:
     x, y = problem.inputs["x"], problem.inputs["y"]
     out = empty(x.size)
-    return Contender(
-        huber_into, (x, y, f32(DELTA), out), lambda loss: {"loss": loss, "gx": out}
-    )
+    return Contender(huber_into, (x, y, f32(DELTA), out), lambda loss: {"loss": loss, "gx": out})
 
 
 # --- linear Huber regression ---------------------------------------------------------------------
@@ -262,8 +260,12 @@ def _rows(problem: Problem) -> Contender:
     args = [problem.inputs[k] for k in ("x", "w", "b", "g") if k in problem.inputs]
     if op == "layer_norm":
         args.append(cast(Array, f32(EPS)))
-    forward = {"softmax": softmax, "log_softmax": log_softmax, "layer_norm": layer_norm}
-    both = {
+    forward: dict[str, Callable[..., Any]] = {
+        "softmax": softmax,
+        "log_softmax": log_softmax,
+        "layer_norm": layer_norm,
+    }
+    both: dict[str, Callable[..., Any]] = {
         "softmax": softmax_both, "log_softmax": log_softmax_both, "layer_norm": layer_norm_both,
     }  # fmt: skip
     if not backward:
@@ -276,7 +278,7 @@ def _rows(problem: Problem) -> Contender:
 
 
 @parallel
-def adam(p: Any, g: Any, m: Any, v: Any, beta1: Any, beta2: Any, rate: Any, root: Any, eps: Any) -> None:
+def adam(p: Any, g: Any, m: Any, v: Any, beta1: Any, beta2: Any, rate: Any, root: Any, eps: Any) -> Any:
     for i in prange(p.size):
         a = beta1 * m[i] + (f32(1) - beta1) * g[i]
         b = beta2 * v[i] + (f32(1) - beta2) * g[i] * g[i]
@@ -289,7 +291,7 @@ def _adam(problem: Problem) -> Contender:
     parts = problem.params["tensors"]
     p, g = problem.inputs["p"].copy(), problem.inputs["g"]
     m, v = np.zeros_like(p), np.zeros_like(p)
-    pieces = list(zip(*[np.split(a, parts) for a in (p, g, m, v)], strict=True))
+    pieces = [tuple(piece) for piece in zip(*[np.split(a, parts) for a in (p, g, m, v)], strict=True)]
     beta1, beta2 = ADAM["beta1"], ADAM["beta2"]
     steps = 0
 

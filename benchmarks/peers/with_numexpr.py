@@ -14,10 +14,7 @@ from ..problems import ADAM, DELTA
 PACKAGES = ("numexpr",)
 
 # Times 1.0, a double: its sums of float32 are 1 % off for 10⁷ elements.
-_LOSS = (
-    "sum(1.0 * where(abs(x - y) <= delta, half * (x - y) * (x - y),"
-    " delta * (abs(x - y) - half * delta)))"
-)
+_LOSS = "sum(1.0 * where(abs(x - y) <= delta, half * (x - y) * (x - y), delta * (abs(x - y) - half * delta)))"
 _GRADIENT = "where(abs(x - y) <= delta, x - y, where(x > y, delta, -delta)) * scale"
 
 

@@ -29,9 +29,7 @@ def _linear(problem: Problem) -> Contender:
             "gb": g[-2] / (2 * n),
         }
 
-    return Contender(
-        _huber_loss_and_gradient, (start, x, y, DELTA, 0.0, np.ones(n)), result
-    )
+    return Contender(_huber_loss_and_gradient, (start, x, y, DELTA, 0.0, np.ones(n)), result)
 
 
 OFFERS: Mapping[str, Offer] = {"linear": {"scikit-learn, float64": _linear}}

@@ -75,7 +75,7 @@ def _loops(call: Call, inputs: Inputs, vector_bytes: int) -> Inputs:
     for reduce in totals(kernel):
         size = int(np.prod([max(1, blocks), *(extents[a] for a in reduce.keep)]))
         memory[part_name(reduce.name)] = np.full(size, np.nan, reduce.dtype.np)
-    values: dict[str, float] = {**call.symbols, **call.scalars, "block": block, "blocks": blocks}
+    values: dict[str, float] = {**call.symbols, **call.scalars, "block": block, "blocks": blocks, "stream": 1}
     for name, operand in call.arrays.items():
         values |= {stride_name(name, d): s for d, s in enumerate(operand.strides)}
     needed = {slot.name for slot in slots(kernel)}
