@@ -101,7 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--peers", default=",".join(PEERS), help="a comma-separated list; lucid always runs")
     parser.add_argument("--output", type=Path, default=report.RESULTS, help="where results go")
-    parser.add_argument("--report", action="store_true", help="only write table and chart again")
+    parser.add_argument("--report", action="store_true", help="only write the tables and charts again")
     options = parser.parse_args()
     unknown = [name for name in options.cases if name not in CASES]
     if unknown:

@@ -254,6 +254,16 @@ def _mlp() -> Case:
     return Case("mlp", "A training step of three linear layers: ReLU, Huber, Adam", tuple(variants))
 
 
+def _region() -> Case:
+    def cost(figures: Figures) -> tuple[float, str] | None:
+        parallel, serial = figures.median("lucid"), figures.median("lucid, one thread")
+        return None if parallel is None or serial is None else (parallel - serial, "lucid, one thread")
+
+    goal = Goal("at most 5 µs more than on one thread", "s", cost, most=5e-6)
+    variant = Variant("2 blocks that do nothing", "region", {}, None, (goal,))
+    return Case("region", "A parallel region", (variant,))
+
+
 CASES = {
     case.name: case
     for case in (
@@ -265,7 +275,8 @@ CASES = {
         _rows("layer_norm", "Layer normalisation over rows"),
         _adam(),
         _mlp(),
-        Case("import", "Import, after NumPy", fresh="imports", goals={"import": (within(0.1),)}),
+        _region(),
+        Case("import", "Import", fresh="imports", goals={"after NumPy": (within(0.1),)}),
         Case(
             "first_call",
             "First call of Huber value and gradient, after the import",

@@ -1,4 +1,4 @@
-"""The chart: how many times as long as lucid each contender takes."""
+"""The charts: how many times as long as lucid each contender takes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 
 from .cases import LIMITS, shown
 
-# One colour for each peer; a variation of it has another line or marker.
+Points = list[tuple[float, float]]
+
+# One colour for each peer, by the start of its labels.
 COLOURS = {
     "lucid": "#000000",
     "limit": "#999999",
@@ -27,109 +28,107 @@ COLOURS = {
     "numexpr": "#a65628",
     "scikit-learn": "#e7298a",
 }
-MARKERS = ("o", "s", "^")
+MARKERS = ("o", "s", "^")  # of several contenders of one peer
+LIMIT = "limit of the machine"
 
 
-def draw(results: Sequence[dict[str, Any]], path: Path) -> bool:
-    """Draw what there is; False if that is nothing."""
-    sizes = [r for r in results if r["case"] == "huber"]
-    others = [r for r in results if r["case"] != "huber" and _rows(r)]
-    count = sum(len(_rows(r)) for r in others)
-    if not sizes and not others:
-        return False
-    panels = bool(sizes) + bool(others)
-    figure, axes = plt.subplots(
-        panels, 1, squeeze=False, figsize=(9, 5.5 * bool(sizes) + 1.4 + 0.32 * count),
-        height_ratios=[5.5] * bool(sizes) + [max(1.4 + 0.32 * count, 2)] * bool(others),
-        layout="constrained",
-    )  # fmt: skip
-    panel = iter(axes[:, 0])
-    if sizes:
-        _lines(next(panel), sizes[0])
-    if others:
-        _dots(next(panel), others)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-    return True
+def draw(results: Sequence[dict[str, Any]], folder: Path) -> dict[str, str]:
+    """Write huber.png and cases.png as far as there are results for them; names and titles."""
+    drawn = {}
+    for result in results:
+        if result["case"] == "huber":
+            _sizes(result, folder / "huber.png")
+            drawn["huber.png"] = f"{result['title']}: time by size, relative to lucid"
+    rows = [row for result in results if result["case"] != "huber" for row in _rows(result)]
+    if rows:
+        _cases(rows, folder / "cases.png")
+        drawn["cases.png"] = "Time of each peer relative to lucid"
+    return drawn
 
 
 def _peer(label: str) -> str:
-    return next((p for p in COLOURS if label.startswith(p)), "NumPy")
+    return next((p for p in COLOURS if label.startswith(p)), label)
 
 
-def _style(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker by label."""
-    found: dict[str, tuple[str, str]] = {}
-    for peer, colour in COLOURS.items():
-        own = [label for label in labels if _peer(label) == peer]
-        found |= {label: (colour, MARKERS[k % len(MARKERS)]) for k, label in enumerate(sorted(own))}
+def _ratios(variant: dict[str, Any]) -> dict[str, float]:
+    """Time relative to lucid by label; of the loops, only the limit of the case itself."""
+    found = {}
+    for label, contender in variant["contenders"].items():
+        if label.startswith(tuple(LIMITS)) and label != variant["limits"].get("limit"):
+            continue
+        ratio = 1.0 if label == "lucid" else contender.get("times lucid")
+        if ratio is not None:
+            found[LIMIT if label.startswith("limit") else label] = ratio
     return found
 
 
-def _lines(axes: Axes, result: dict[str, Any]) -> None:
-    """Time against size for one case, relative to lucid."""
-    series: dict[str, list[tuple[float, float]]] = {}
+def _sizes(result: dict[str, Any], path: Path) -> None:
+    """One line for each contender over the number of elements."""
+    series: dict[str, Points] = {}
     for variant in result["variants"]:
         n = float(variant["name"].replace(",", ""))
-        for label, found in variant["contenders"].items():
-            if label.startswith(tuple(LIMITS)):
-                if label != variant["limits"].get("limit"):
-                    continue
-                label = "limit of the machine"
-            ratio = 1.0 if label == "lucid" else found.get("times lucid")
-            if ratio is not None:
-                series.setdefault(label, []).append((n, ratio))
-    style = _style(list(series))
-    for label, points in series.items():
-        colour, marker = style[label]
-        dashed = ":" if label.startswith("limit") else "-"
+        for label, ratio in _ratios(variant).items():
+            series.setdefault(label, []).append((n, ratio))
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    # The legend goes from the slowest to the fastest at the largest size, like the lines.
+    for label, points in sorted(series.items(), key=lambda item: -item[1][-1][1]):
+        peer = _peer(label)
+        own = sorted(name for name in series if _peer(name) == peer)
         axes.plot(
-            *zip(*points, strict=True), dashed, color=colour, marker=marker, markersize=5,
-            linewidth=2.5 if label == "lucid" else 1.4, label=label,
-        )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="elements", ylabel="time, lucid = 1")
-    axes.set_title(f"{result['title']}, {result['machine']['threads']} threads", loc="left")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            *zip(*points, strict=True),
+            ":" if label == LIMIT else "-",
+            color=COLOURS.get(peer),
+            marker=MARKERS[own.index(label) % len(MARKERS)],
+            markersize=5,
+            linewidth=2.5 if label == "lucid" else 1.4,
+            label=label,
+        )
+    axes.set(xscale="log", yscale="log", xlabel="elements", ylabel="time relative to lucid")
+    axes.set_title(f"{result['title']}, float32, {result['machine']['threads']} threads", loc="left")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
     axes.grid(True, which="major", color="#dddddd", linewidth=0.8)
-    axes.legend(fontsize=8, ncols=2, frameon=False, loc="upper right")
+    figure.legend(fontsize=9, frameon=False, loc="outside right upper")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
 
 
-def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, float], float]]:
-    """Name of each variant, ratios to lucid by label, and lucid's own time."""
+def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
+    """For each size of a case that is a time: its name, and the ratio of each peer, at its fastest."""
     rows = []
     for variant in result["variants"]:
         own = variant["contenders"].get("lucid")
         if own is None or variant["unit"] != "s":
             continue
-        ratios = {}
-        for label, found in variant["contenders"].items():
-            if label.startswith(tuple(LIMITS)) and label != variant["limits"].get("limit"):
-                continue
-            name = "limit of the machine" if label.startswith("limit") else label
-            if "times lucid" in found:
-                ratios[name] = found["times lucid"]
-        rows.append((f"{result['case']}, {variant['name']}", ratios, own["median"]))
+        best: dict[str, float] = {}
+        for label, ratio in _ratios(variant).items():
+            peer = LIMIT if label == LIMIT else _peer(label)
+            best[peer] = min(ratio, best.get(peer, ratio))
+        name = f"{result['case'].replace('_', ' ')}: {variant['name'].replace('and backward', '+ backward')}"
+        rows.append((f"{name}   [{shown(own['median'], 's')}]", best))
     return rows
 
 
-def _dots(axes: Axes, results: Sequence[dict[str, Any]]) -> None:
-    """One row for each variant, one dot for each contender."""
-    rows = [row for result in results for row in _rows(result)]
-    labels = list(dict.fromkeys(label for _, ratios, _ in rows for label in ratios))
-    style = _style(labels)
+def _cases(rows: Sequence[tuple[str, dict[str, float]]], path: Path) -> None:
+    """One row for each size of each case, one dot for each peer."""
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.28 * len(rows)), layout="constrained")
     heights = range(len(rows), 0, -1)
-    for label in labels:
-        points = [(r[label], h) for (_, r, _), h in zip(rows, heights, strict=True) if label in r]
-        colour, marker = style[label]
-        axes.plot(
-            *zip(*points, strict=True), marker, color=colour, markersize=6, label=label,
-            linestyle="none",
-        )  # fmt: skip
-    axes.axvline(1, color="black", linewidth=2, label="lucid")
-    names = [f"{name}  ({shown(seconds, 's')})" for name, _, seconds in rows]
-    axes.set_yticks(list(heights), names, fontsize=8)
-    axes.set(xscale="log", xlabel="time, lucid = 1 (its own time is in brackets)")
+    peers = list(dict.fromkeys(peer for _, best in rows for peer in best))
+    for peer in [LIMIT, *[p for p in COLOURS if p in peers and p != "lucid"]]:
+        points = [(best[peer], h) for (_, best), h in zip(rows, heights, strict=True) if peer in best]
+        if points:
+            axes.plot(
+                *zip(*points, strict=True),
+                "D" if peer == LIMIT else "o",
+                color=COLOURS[_peer(peer)],
+                markersize=6,
+                label=peer,
+            )
+    axes.axvline(1, color=COLOURS["lucid"], linewidth=2, label="lucid")
+    axes.set_yticks(list(heights), [name for name, _ in rows], fontsize=8)
+    axes.set(xscale="log", xlabel="time relative to lucid, of each peer at its fastest   [lucid's own time]")
     axes.set_ylim(0.3, len(rows) + 0.7)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
     axes.grid(True, color="#dddddd", linewidth=0.8)
-    axes.legend(fontsize=8, ncols=4, frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    figure.legend(fontsize=9, ncols=5, frameon=False, loc="outside upper center")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

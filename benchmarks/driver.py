@@ -16,7 +16,7 @@ from .worker import Message, serve
 # Longest wait for an answer: torch.compile takes 20 s for a function on a busy machine.
 TIMEOUT = 300.0
 # Threads of a peer may spin for a while after its last call.
-PAUSE = 0.01
+PAUSE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Effort:
     rounds: int
 
 
-FULL = Effort(0.02, 2.0, 25)
+FULL = Effort(0.02, 1.2, 21)
 QUICK = Effort(0.005, 0.3, 7)
 LEAST = 3  # samples of even the slowest contender
 
@@ -132,7 +132,8 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
             answer = {"error": str(error)}
             peer.restart()
         if "error" in answer:
-            found.failed |= dict.fromkeys(labels, answer["error"])
+            why: str = answer["error"]
+            found.failed |= dict.fromkeys(labels, why)
             continue
         found.failed |= answer["failed"]
         for label, made in answer["made"].items():

@@ -58,7 +58,7 @@ def imports(peers: Mapping[str, str], threads: int, effort: Effort) -> dict[str,
             tasks[label] = ("imports", peer, module)
     for turn, label, answer in _turns(tasks, threads, effort, {}):
         _note(found, label, turn, answer)
-    return {"import": found}
+    return {"after NumPy": found}
 
 
 def first_calls(peers: Mapping[str, str], threads: int, effort: Effort) -> dict[str, Measured]:

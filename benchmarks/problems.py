@@ -202,6 +202,13 @@ def _mlp(params: dict[str, Any]) -> Problem:
     return Problem(inputs, expected, {"losses": 1e-3}, params)
 
 
+# --- nothing to compare --------------------------------------------------------------------------
+
+
+def _nothing(params: dict[str, Any]) -> Problem:
+    return Problem({}, dict, {}, params)
+
+
 _MAKE: dict[str, Callable[[dict[str, Any]], Problem]] = {
     "huber": _huber,
     "huber_call": _huber,
@@ -209,4 +216,6 @@ _MAKE: dict[str, Callable[[dict[str, Any]], Problem]] = {
     "rows": _rows,
     "adam": _adam,
     "mlp": _mlp,
+    "region": _nothing,
+    "mix": _nothing,
 }

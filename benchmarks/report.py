@@ -30,32 +30,33 @@ def load(folder: Path = RESULTS) -> list[Result]:
 
 
 def write(folder: Path = RESULTS) -> None:
-    """Write README.md and chart.png from the results in `folder`."""
+    """Write README.md, and its charts, from the results in `folder`."""
     results = load(folder)
     try:
         from .chart import draw
-    except ImportError:
-        drawn = False
+    except ImportError:  # no matplotlib
+        charts = {}
     else:
-        drawn = draw(results, folder / "chart.png")
-    (folder / "README.md").write_text(markdown(results, drawn), encoding="utf-8")
+        charts = draw(results, folder)
+    (folder / "README.md").write_text(markdown(results, charts), encoding="utf-8")
 
 
-def markdown(results: Sequence[Result], chart: bool) -> str:
+def markdown(results: Sequence[Result], charts: Mapping[str, str]) -> str:
+    """The page. `charts` maps names of images to what they show."""
     lines = [
         "# Measurements",
         "",
         "Written by `make bench`. Each case ran lucid and its peers in turn, A B C A B C, each in a process "
-        "of its own; a figure is the median, with the quartiles in brackets. *Times lucid* is the median of the "
-        "ratios within a round.",
+        "of its own; a figure is the median, with the quartiles in brackets. *Times lucid* is the median of "
+        "the ratios within a round.",
         "",
         "Beside them stands what the machine can do, by plain native loops, of several the fastest: "
         + "; ".join(f"*{kind}*: {what}" for kind, what in LIMITS.items())
         + ".",
         "",
     ]
-    if chart:
-        lines += ["![Time of each contender relative to lucid](chart.png)", ""]
+    for name, title in charts.items():
+        lines += [f"![{title}]({name})", ""]
     lines += _goals(results)
     for result in results:
         lines += _section(result)

@@ -12,8 +12,8 @@ from .graph import Graph, Node
 from .interpret import interpret_graph, interpret_kernel
 from .interpret_loop import interpret_func
 from .kernel import Array, arrays
+from .layout import part_name, slots, stride_name, totals
 from .loop import Func
-from .lower import part_name, slots, stride_name, totals
 from .lowering import lower
 from .plan import grid
 from .program import Call, Operand, Program

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from . import kernel as k
 from .decompose import maximum, minimum
 from .graph import Loc
-from .loop import BEGIN, END, Aligned, Body, Builder, Func, Imm, Operand, Slot, Store, Value
+from .layout import part_name, slots, stride_name, totals
+from .loop import BEGIN, END, Aligned, Body, Builder, Func, Imm, Operand, Store, Value
 from .ops import REGISTRY
 from .schedule import BLOCK, RowCache, Schedule, expanded, lanes, row_caches
 from .types import DType, b1, i32, i64
@@ -30,39 +31,6 @@ _Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]
 
 ROW = "row"  # pseudo-axis: depends on a row reduction
-
-
-def part_name(reduce: str) -> str:
-    """The scratch array that holds a total's value per block."""
-    return f"part.{reduce}"
-
-
-def stride_name(array: str, dim: int) -> str:
-    return f"{array}.s{dim}"
-
-
-def totals(kernel: k.Kernel) -> list[k.Reduce]:
-    return [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce) and s.scope == "all"]
-
-
-def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
-    """Argument order of the compiled functions."""
-    found: list[Slot] = []
-    for array in k.arrays(kernel).values():
-        found.append(Slot(array.name, "array", array.dtype))
-    for reduce in totals(kernel):
-        found.append(Slot(part_name(reduce.name), "array", reduce.dtype))
-    for symbol in k.symbols(kernel):
-        found.append(Slot(symbol, "int", i64))
-    for array in k.arrays(kernel).values():
-        for dim in range(len(array.dims) - array.unit * bool(array.dims)):
-            found.append(Slot(stride_name(array.name, dim), "int", i64))
-    found.append(Slot("block", "int", i64))
-    found.append(Slot("blocks", "int", i64))
-    found.append(Slot("stream", "int", i64))
-    for scalar in k.scalars(kernel).values():
-        found.append(Slot(scalar.name, "scalar", scalar.dtype))
-    return tuple(found)
 
 
 def identity(op: str, dtype: DType) -> float | int | bool:

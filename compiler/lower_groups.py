@@ -15,8 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import kernel as k
+from .layout import part_name, totals
 from .loop import BEGIN, END, Body, Imm, Operand, Store
-from .lower import ROW, Lowering, identity, part_name, totals
+from .lower import ROW, Lowering, identity
 from .schedule import ROW_LANES
 from .types import i32, i64
 

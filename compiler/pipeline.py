@@ -12,13 +12,11 @@ from types import ModuleType
 
 from . import ops
 from .artifact import Code, Plan
-from .emit import emit
 from .fuse import fuse
 from .graph import Graph, Node
 from .kernel import Kernel
+from .layout import totals
 from .loop import Func
-from .lower import totals
-from .lowering import lower
 from .plan import make_plan
 from .program import Program
 from .schedule import Schedule, schedule
@@ -118,6 +116,8 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
         finish = bool(totals(kernel) or kernel.final)
 
         def source() -> str:
+            from .emit import emit  # not needed where machine code is cached
+
             return emit(loops(kernel, plan), target.triple, target.vector_bytes)
 
         code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
@@ -127,6 +127,8 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
 
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
     """The loop level of a kernel, verified if asked."""
+    from .lowering import lower  # not needed where machine code is cached
+
     funcs = lower(kernel, plan)
     if audit := _audit():
         audit.funcs(funcs)

@@ -13,7 +13,7 @@ import numpy as np
 from . import kernel as k
 from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
-from .lower import part_name, slots, stride_name, totals
+from .layout import part_name, slots, stride_name, totals
 from .program import Call, Operand, Program
 from .schedule import BLOCK, PRODUCT_ROWS, Schedule, product, row_block, row_caches
 

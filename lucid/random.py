@@ -13,7 +13,7 @@ from .errors import TraceError, here
 from .promote import dtype_of
 from .tensor import Tensor
 
-_generator = np.random.default_rng()
+_generator: np.random.Generator | None = None  # made at first use: numpy.random takes 15 ms to import
 
 
 def manual_seed(seed: int) -> None:
@@ -29,6 +29,9 @@ def generator() -> np.random.Generator:
         raise TraceError(
             here("random numbers in a compiled function would be the same at every call; pass them in")
         )
+    global _generator
+    if _generator is None:
+        _generator = np.random.default_rng()
     return _generator
 
 

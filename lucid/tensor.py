@@ -14,7 +14,6 @@ from typing import cast as cast_type
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
-import numpy.typing as npt
 
 from lucid.compiler import ops
 from lucid.compiler.autodiff import gradients
@@ -30,6 +29,8 @@ from .promote import cast, dtype_of
 from .shapes import Axes
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .trace import Trace
 
 # The tensor that collects the gradient of a node.

@@ -11,6 +11,7 @@ no cache holds.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,7 @@ from lucid.runtime import memory
 from lucid.runtime.execute import Executable
 from lucid.runtime.pool import get_num_threads
 
-from ..contender import Contender, Offer, Problem
+from ..contender import Array, Contender, Offer, Problem
 
 PACKAGES = ("llvmlite",)
 
@@ -129,10 +130,8 @@ def _loop(problem: Problem, style: Style) -> Contender:
     block = -(-steps // get_num_threads()) if style.halves else BLOCK // STEP
     blocks = -(-steps // block)
     count = reads + (0 if in_place else writes)
-    arrays = [memory.array((steps * STEP,), np.dtype(np.float32)) for _ in range(count)]
+    arrays = _arrays(count, steps * STEP)
     sink = memory.array((blocks * STEP,), np.dtype(np.float32))
-    for array in (*arrays, sink):
-        array[:] = 0
     # In place, output k is input reads - writes + k: what is updated comes after what is only read.
     first = reads - writes if in_place else reads
     source = text(reads, writes, style)
@@ -147,6 +146,15 @@ def _loop(problem: Problem, style: Style) -> Contender:
         temp_bytes=0,
     )
     return Contender(Executable(plan), ([*arrays, sink],), lambda out: {})
+
+
+@functools.lru_cache(maxsize=3)
+def _arrays(count: int, size: int) -> tuple[Array, ...]:
+    """Zeros. The loops of a case work on the same arrays."""
+    found = tuple(memory.array((size,), np.dtype(np.float32)) for _ in range(count))
+    for array in found:
+        array[:] = 0
+    return found
 
 
 def _own(style: Style) -> Callable[[Problem], Contender]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 import lucid
 from lucid import Tensor, nn
+from lucid.compiler.artifact import Code, Launch, Plan
 from lucid.nn import functional
+from lucid.runtime.execute import Executable
 from lucid.runtime.load import compiles
 
 from ..contender import Array, Contender, Offer, Problem
@@ -157,6 +159,18 @@ def _mlp_lazy(problem: Problem) -> Contender:
     return _mlp(problem, compiled=False)
 
 
+_NOTHING = "define void @nothing(ptr %slots, i64 %begin, i64 %end) nounwind {\n  ret void\n}\n"
+
+
+def _region(threads: int) -> Callable[[Problem], Contender]:
+    def maker(problem: Problem) -> Contender:
+        launch = Launch(Code(_NOTHING, "nothing", _NOTHING, False), (), 2, work=1 << 30)
+        run = Executable(Plan((), (), (), (), (launch,), 0))
+        return Contender(lambda: run((), threads=threads), (), lambda out: {})
+
+    return maker
+
+
 OFFERS: Mapping[str, Offer] = {
     "huber": {"lucid": _huber, "lucid, output reused": _huber_out},
     "huber_call": {"lucid": _huber_call},
@@ -165,4 +179,5 @@ OFFERS: Mapping[str, Offer] = {
     "adam": {"lucid": _adam},
     "mlp": {"lucid": _mlp, "lucid, not compiled": _mlp_lazy},
     "new_batch": {"lucid": _mlp},
+    "region": {"lucid": _region(2), "lucid, one thread": _region(1)},
 }

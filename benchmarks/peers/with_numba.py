@@ -291,7 +291,7 @@ def _adam(problem: Problem) -> Contender:
     parts = problem.params["tensors"]
     p, g = problem.inputs["p"].copy(), problem.inputs["g"]
     m, v = np.zeros_like(p), np.zeros_like(p)
-    pieces = [tuple(piece) for piece in zip(*[np.split(a, parts) for a in (p, g, m, v)], strict=True)]
+    pieces = list(zip(*[np.split(a, parts) for a in (p, g, m, v)], strict=True))
     beta1, beta2 = ADAM["beta1"], ADAM["beta2"]
     steps = 0
 
@@ -300,10 +300,23 @@ def _adam(problem: Problem) -> Contender:
         steps += 1
         rate = f32(ADAM["lr"] / (1 - beta1**steps))
         root = f32((1 - beta2**steps) ** -0.5)
-        for piece in pieces:
-            adam(*piece, f32(beta1), f32(beta2), rate, root, f32(ADAM["eps"]))
+        for a, b, c, d in pieces:
+            adam(a, b, c, d, f32(beta1), f32(beta2), rate, root, f32(ADAM["eps"]))
 
     return Contender(call, (), lambda out: {"p": p, "mean": m, "square": v})
+
+
+# --- a parallel region ---------------------------------------------------------------------------
+
+
+@parallel
+def region(out: Any) -> Any:
+    for i in prange(2):
+        out[i] = i
+
+
+def _region(problem: Problem) -> Contender:
+    return Contender(region, (np.zeros(2, np.float32),), lambda out: {})
 
 
 OFFERS: Mapping[str, Offer] = {
@@ -319,4 +332,5 @@ OFFERS: Mapping[str, Offer] = {
     "linear": {"Numba": _linear},
     "rows": {"Numba": _rows},
     "adam": {"Numba": _adam},
+    "region": {"Numba": _region},
 }

@@ -1,0 +1,40 @@
+"""What a compiled kernel is called with: the names and order of its argument slots."""
+
+from __future__ import annotations
+
+from . import kernel as k
+from .loop import Slot
+from .types import i64
+
+
+def part_name(reduce: str) -> str:
+    """The scratch array that holds a total's value per block."""
+    return f"part.{reduce}"
+
+
+def stride_name(array: str, dim: int) -> str:
+    return f"{array}.s{dim}"
+
+
+def totals(kernel: k.Kernel) -> list[k.Reduce]:
+    return [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce) and s.scope == "all"]
+
+
+def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
+    """Argument order of the compiled functions."""
+    found: list[Slot] = []
+    for array in k.arrays(kernel).values():
+        found.append(Slot(array.name, "array", array.dtype))
+    for reduce in totals(kernel):
+        found.append(Slot(part_name(reduce.name), "array", reduce.dtype))
+    for symbol in k.symbols(kernel):
+        found.append(Slot(symbol, "int", i64))
+    for array in k.arrays(kernel).values():
+        for dim in range(len(array.dims) - array.unit * bool(array.dims)):
+            found.append(Slot(stride_name(array.name, dim), "int", i64))
+    found.append(Slot("block", "int", i64))
+    found.append(Slot("blocks", "int", i64))
+    found.append(Slot("stream", "int", i64))
+    for scalar in k.scalars(kernel).values():
+        found.append(Slot(scalar.name, "scalar", scalar.dtype))
+    return tuple(found)
