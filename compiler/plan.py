@@ -5,7 +5,7 @@ code runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from math import prod
 
 import numpy as np
@@ -18,7 +18,8 @@ from .program import Call, Operand, Program
 from .schedule import BLOCK, PRODUCT_ROWS, Schedule, product, row_block, row_caches
 
 ALIGN = 64
-# Outputs of this size do not stay in the cache until somebody reads them: they are stored around it.
+# Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
+# unless they overwrite an input, whose lines are in the cache anyway.
 STREAM_BYTES = 8 << 20
 
 
@@ -170,6 +171,8 @@ def make_plan(
     for number, call in enumerate(program.calls):
         for operand in call.arrays.values():
             last_use[operand.node] = number
+    aliases = _aliases(program, wanted_aliases or [-1] * len(graph.outputs))
+    in_place = {n for n, alias in zip(graph.outputs, aliases, strict=True) if alias >= 0}
     memory = _Memory()
     launches = []
     for number, (call, code, schedule) in enumerate(zip(program.calls, codes, schedules, strict=True)):
@@ -187,12 +190,12 @@ def make_plan(
             offset = memory.place(nbytes, number, number)
             scratch[part_name(reduce.name)] = len(buffers)
             buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, offset))
-        launches.append(_launch(call, code, block, blocks, where, scratch))
+        launches.append(_launch(call, code, block, blocks, where, scratch, in_place))
     return Plan(
         tuple(buffers),
         tuple(where[n] for n in graph.inputs),
         tuple(where[n] for n in graph.outputs),
-        _aliases(program, wanted_aliases or [-1] * len(graph.outputs)),
+        aliases,
         tuple(launches),
         memory.size,
     )
@@ -205,11 +208,13 @@ def _launch(
     blocks: int,
     where: Mapping[Node, int],
     scratch: Mapping[str, int],
+    in_place: Set[Node],
 ) -> Launch:
     kernel = call.kernel
-    written = sum(call.arrays[o.name].node.type.nbytes for o in kernel.outputs)
+    outputs = [call.arrays[o.name].node for o in kernel.outputs]
+    written = sum(n.type.nbytes for n in outputs)
     values: dict[str, Address | int | bytes] = {"block": block, "blocks": blocks}
-    values["stream"] = int(written >= STREAM_BYTES)
+    values["stream"] = int(written >= STREAM_BYTES and not in_place & set(outputs))
     values |= {name: Address(buffer) for name, buffer in scratch.items()}
     for name in k.symbols(kernel):
         values[name] = call.symbols[name]
