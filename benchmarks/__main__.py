@@ -65,7 +65,8 @@ def _run(case: Case, peers: list[Peer], effort: Effort, threads: int) -> dict[st
         "title": case.title,
         "machine": described,
         "versions": {k: v for p in peers for k, v in p.versions.items()},
-        "missing": {p.name: p.missing for p in peers if p.missing is not None},
+        "missing": dict.fromkeys(PEERS.keys() - {p.name for p in peers}, "not asked for")
+        | {p.name: p.missing for p in peers if p.missing is not None},
         "variants": variants,
     }
 

@@ -123,6 +123,7 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
                 asked.append((peer, labels))
             except Gone as error:
                 found.failed |= dict.fromkeys(labels, str(error))
+                peer.restart()
     seconds: dict[str, float] = {}
     owners: dict[str, Peer] = {}
     for peer, labels in asked:

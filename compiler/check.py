@@ -4,14 +4,15 @@ meant?"""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Node
+from .graph import Graph, Node, toposort
 from .interpret import interpret_graph, interpret_kernel
 from .interpret_loop import interpret_func
-from .kernel import Array, arrays
+from .kernel import Array, Kernel, Reduce, arrays, expr_dtype, operands, walk
 from .layout import part_name, slots, stride_name, totals
 from .loop import Func
 from .lowering import lower
@@ -19,7 +20,7 @@ from .plan import grid
 from .program import Call, Operand, Program
 from .schedule import schedule
 from .target import Target
-from .types import TensorType
+from .types import DType, TensorType
 from .verify import verify_func, verify_graph, verify_kernel
 
 Data = np.ndarray[Any, Any]
@@ -88,11 +89,27 @@ def _inputs(graph: Graph) -> list[Data]:
     return [sample(n.type, seed) for seed, n in enumerate(graph.inputs)]
 
 
-def compare(what: str, old: Data, new: Data) -> None:
-    """Equal, or for floats equal within the rounding that another order of summation brings."""
+def _rounding(dtypes: Iterable[DType]) -> float:
+    """The coarsest eps on the way: what a float32 sum rounds off, a float64 result still lacks."""
+    return max((float(np.finfo(d.numpy).eps) for d in dtypes if d.is_float), default=0.0)
+
+
+def _graph_rounding(graph: Graph) -> float:
+    return _rounding(n.type.dtype for n in toposort(graph.outputs))
+
+
+def _kernel_rounding(kernel: Kernel) -> float:
+    stmts = [stmt for stage in kernel.stages + kernel.final for stmt in stage.body]
+    exprs = [e for stmt in stmts for operand in operands(stmt) for e in walk(operand)]
+    sums = [stmt.dtype for stmt in stmts if isinstance(stmt, Reduce)]
+    return _rounding([*sums, *map(expr_dtype, exprs), *(a.dtype for a in arrays(kernel).values())])
+
+
+def compare(what: str, old: Data, new: Data, eps: float) -> None:
+    """Equal, or for floats equal within the rounding that another order of summation brings, in
+    steps of `eps`."""
     same = old.dtype == new.dtype and old.shape == new.shape
     if same and old.dtype.kind == "f":
-        eps = float(np.finfo(old.dtype).eps)
         scale = float(np.max(np.abs(old[np.isfinite(old)]), initial=1.0))
         tolerance = eps * scale * (64 + 8 * old.size**0.5)
         with np.errstate(all="ignore"):
@@ -108,7 +125,7 @@ def graphs(name: str, old: Graph, new: Graph) -> None:
         return
     values = _inputs(old)
     for n, (a, b) in enumerate(zip(interpret_graph(old, values), interpret_graph(new, values), strict=True)):
-        compare(f"{name}, output {n}", a, b)
+        compare(f"{name}, output {n}", a, b, _graph_rounding(old))
 
 
 def _strided(buffer: Data, call: Call, array: Array, operand: Operand) -> Data:
@@ -148,7 +165,7 @@ def program(name: str, old: Graph, new: Program) -> None:
     values = _inputs(old)
     memory = run_kernels(new, values)
     for n, (node, want) in enumerate(zip(new.graph.outputs, interpret_graph(old, values), strict=True)):
-        compare(f"{name}, output {n}", want, memory[node])
+        compare(f"{name}, output {n}", want, memory[node], _graph_rounding(old))
 
 
 def run_loops(call: Call, memory: Values, target: Target) -> None:
@@ -195,4 +212,4 @@ def lowering(name: str, target: Target, call: Call) -> None:
     graph = Graph("check", tuple(inputs), tuple(written))
     expected = run_kernels(Program(graph, (call,)), list(inputs.values()))
     for node in written:
-        compare(f"{name}, {call.kernel.name}", expected[node], memory[node])
+        compare(f"{name}, {call.kernel.name}", expected[node], memory[node], _kernel_rounding(call.kernel))

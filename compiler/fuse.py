@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import NamedTuple
 
 from . import ops
 from .graph import Graph, Node, toposort
@@ -139,8 +140,7 @@ class _Storage:
         return node if node in self.roots or node.op is ops.INPUT else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """An access to memory: the element `offset` + sum of strides[label] * label."""
 
     base: Node
@@ -187,6 +187,8 @@ class _Draft:
     totals: set[Node] = field(default_factory=set)  # reductions that `finally` reads
     after: set[_Draft] = field(default_factory=set)  # transitively
     reasons: list[str] = field(default_factory=list)
+    reads: dict[Node, list[tuple[Node, Access]]] = field(default_factory=dict)  # see _Fuser.table
+    listed: int = 0  # how many of `placed` are in `reads`
 
     def find(self, node: Node) -> _Placed | None:
         return next((p for p in self.placed + self.final if p.node is node), None)
@@ -237,10 +239,10 @@ def _place(node: Node, labels: _Labels, extents: dict[str, int]) -> _Placed:
 
 def _relabel(placed: _Placed, names: Mapping[str, str]) -> _Placed:
     def ix(i: Ix) -> Ix:
-        return i if i.axis is None else replace(i, axis=names.get(i.axis, i.axis))
+        return i if i.axis is None else i._replace(axis=names.get(i.axis, i.axis))
 
     def access(a: Access) -> Access:
-        return tuple(map(ix, a[0])), tuple(replace(g, axis=names.get(g.axis, g.axis)) for g in a[1])
+        return tuple(map(ix, a[0])), tuple(g._replace(axis=names.get(g.axis, g.axis)) for g in a[1])
 
     return _Placed(
         placed.node,
@@ -361,6 +363,16 @@ class _Fuser:
         self.read_cache[id(placed)] = (placed, list(found))
         return self.read_cache[id(placed)][1]
 
+    def table(self, draft: _Draft) -> dict[Node, list[tuple[Node, Access]]]:
+        """What the stages of a draft read, by the memory that they read it from."""
+        for p in draft.placed[draft.listed :]:
+            for node, access in self.reads(p):
+                base = self.storage.base(node)
+                assert base is not None
+                draft.reads.setdefault(base, []).append((node, access))
+        draft.listed = len(draft.placed)
+        return draft.reads
+
     def _form(self, placed: _Placed, extents: dict[str, int]) -> str:
         if not placed.reduced:
             return "map"
@@ -401,7 +413,7 @@ class _Fuser:
         shared = []
         for draft in self.drafts:
             if draft not in consumed:
-                bases = {self.storage.base(n) for p in draft.placed for n, _ in self.reads(p)}
+                bases = self.table(draft)
                 weight = max((b.type.size for b in reads if b is not None and b in bases), default=0)
                 scalar = not placed.domain and not any(p.domain for p in draft.placed)
                 if weight > 1 or scalar:
@@ -456,12 +468,7 @@ class _Fuser:
                 rows.add(home.node)
             else:
                 common = max(common, node.type.size)
-        theirs: dict[Node, list[tuple[Node, Access]]] = {}
-        for p in draft.placed:
-            for node, access in self.reads(p):
-                base = self.storage.base(node)
-                assert base is not None
-                theirs.setdefault(base, []).append((node, access))
+        theirs = self.table(draft)
         for node, access in sorted(reads, key=lambda r: -r[0].type.size):
             base = self.storage.base(node)
             assert base is not None

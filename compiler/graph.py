@@ -10,7 +10,7 @@ identity; two structurally equal nodes are merged by `simplify`, never by constr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -88,8 +88,9 @@ class Graph:
     outputs: tuple[Node, ...]
 
 
-def toposort(outputs: Iterable[Node]) -> list[Node]:
-    """Every node that `outputs` reach, inputs before users. Iterative: depth is unbounded."""
+def toposort(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
+    """Every node that `outputs` reach, inputs before users, but for those in `known` and what only
+    they reach. Iterative: depth is unbounded."""
     order: list[Node] = []
     done: set[Node] = set()
     stack: list[tuple[Node, bool]] = [(n, False) for n in reversed(list(outputs))]
@@ -98,7 +99,7 @@ def toposort(outputs: Iterable[Node]) -> list[Node]:
         if expanded:
             order.append(node)
             continue
-        if node in done:
+        if node in done or node in known:
             continue
         done.add(node)
         stack.append((node, True))

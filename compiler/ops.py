@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ Types = tuple[TensorType, ...]
 Vjp = Callable[[Node, Node, tuple[bool, ...]], tuple[Node | None, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Ix:
+class Ix(NamedTuple):  # not a dataclass: fusion hashes thousands
     """One subscript of a view: element `step * axis + offset`; the constant `offset` if no axis."""
 
     axis: str | None
@@ -34,8 +33,7 @@ class Ix:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """The view is 0 unless lo <= axis < hi."""
 
     axis: str

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import ops
 from .graph import Graph, Node, rebuild, toposort
+from .types import DType
 
 Pattern = tuple[Any, ...]
 Env = dict[str, Node]
@@ -54,8 +55,11 @@ def _apply(rules: Sequence[Rule], node: Node) -> Node | None:
 
 
 def _key(node: Node) -> object:
-    attrs = tuple((k, repr(v)) for k, v in sorted(node.attrs.items()))
+    attrs = tuple((k, v if type(v) in _EXACT else repr(v)) for k, v in sorted(node.attrs.items()))
     return (node.op.name, tuple(map(id, node.inputs)), attrs)
+
+
+_EXACT = (tuple, str, DType)  # values whose equality means sameness; not so 0.0 and -0.0, 1 and True
 
 
 def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
@@ -80,12 +84,11 @@ def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
         raise AssertionError(f"rewriting does not end at {node}")
 
     def visit(root: Node) -> Node:
-        for node in toposort([root]):
-            if node not in new:
-                new[node] = node  # what a rule returns may hold this very node
-                settled = settle(rebuild(node, tuple(new[n] for n in node.inputs)))
-                new[node] = settled
-                new.setdefault(settled, settled)
+        for node in toposort([root], new):
+            new[node] = node  # what a rule returns may hold this very node
+            settled = settle(rebuild(node, tuple(new[n] for n in node.inputs)))
+            new[node] = settled
+            new.setdefault(settled, settled)
         return new[root]
 
     return Graph(graph.name, graph.inputs, tuple(visit(n) for n in graph.outputs))

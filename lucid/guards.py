@@ -20,8 +20,10 @@ import math
 import os
 import sys
 import sysconfig
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from operator import is_
 from types import (
@@ -29,6 +31,7 @@ from types import (
     CellType,
     CodeType,
     FunctionType,
+    MappingProxyType,
     MethodType,
     ModuleType,
 )
@@ -79,6 +82,7 @@ class Guards:
     lists: list[tuple[Any, list[Any], str]] = field(default_factory=list)
     slots: list[tuple[object, str, Any, str]] = field(default_factory=list)
     arrays: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], str]] = field(default_factory=list)
+    variables: list[tuple[ContextVar[Any], Any, str]] = field(default_factory=list)
     tensors: set[int] = field(default_factory=set)  # ids of all tensors in those places
 
     def changed(self) -> str | None:
@@ -107,8 +111,12 @@ class Guards:
             now = getattr(owner, name, _MISSING)
             if now is not value and not same(now, value):
                 return f"{where} changed from {_short(value)} to {_short(now)}"
-        for array, value, where in self.arrays:
-            if array.shape != value.shape or not np.array_equal(array, value, equal_nan=_floats(value)):
+        for variable, value, where in self.variables:
+            now = variable.get(_MISSING)
+            if now is not value and not same(now, value):
+                return f"{where} changed from {_short(value)} to {_short(now)}"
+        for data, value, where in self.arrays:
+            if data.shape != value.shape or not np.array_equal(data, value, equal_nan=_floats(value)):
                 return f"the content of {where} changed"
         return None
 
@@ -163,8 +171,9 @@ def _is_user_file(filename: str) -> bool:
 
 def _is_user_module(module: ModuleType) -> bool:
     filename = getattr(module, "__file__", None)
-    if filename is None:
-        return module.__name__ == "__main__"
+    if filename is None:  # __main__, a namespace package, one made by hand; or a part of Python
+        spec = getattr(module, "__spec__", None)
+        return spec is None or spec.origin not in ("built-in", "frozen")
     return _is_user_file(filename)
 
 
@@ -281,24 +290,38 @@ class _Walk:
         for key, value in d.items():
             self.visit(key, where)
             self.visit(value, f"{where}[{key!r}]" if isinstance(key, _NUMBERS) else where)
+        self._subclass(d, where)
 
     def sequence(self, items: Any, where: str) -> None:
         if not isinstance(items, tuple):
             self.guards.lists.append((items, list(items), where))
         for k, value in enumerate(items):
             self.visit(value, f"{where}[{k}]")
+        self._subclass(items, where)
+
+    def _subclass(self, container: object, where: str) -> None:
+        """The attributes of a container of a class of the user's."""
+        if _is_user_class(type(container)):
+            self.instance(container, where)
+
+    def variable(self, v: ContextVar[Any], where: str) -> None:
+        content = v.get(_MISSING)
+        self.guards.variables.append((v, content, where))
+        self.visit(content, where)
 
     def unordered(self, items: Any, where: str) -> None:
         # The order of an unchanged set does not change.
         self.sequence(items, where)
 
-    def array(self, a: np.ndarray[Any, Any], where: str) -> None:
+    def numpy_array(self, a: np.ndarray[Any, Any], where: str) -> None:
         if a.nbytes <= ARRAY_BYTES and a.dtype.kind != "O":
             self.guards.arrays.append((a, a.copy(), where))
 
     def cls(self, cls: type, where: str) -> None:
         """A class that code names, and so may make objects of."""
         self.members(cls, _CONSTRUCTORS)
+        if type(cls) is not type:
+            self.members(type(cls))
 
     def members(self, cls: type, more: tuple[str, ...] = ()) -> None:
         """Methods and class attributes that code mentions, or that Python or lucid calls; of the
@@ -319,6 +342,14 @@ class _Walk:
                 if called or name in self.known or (self.dynamic and not name.startswith("__")):
                     self.guards.slots.append((_Class(base), name, value, f"{base.__name__}.{name}"))
                     self.visit(value, f"{base.__name__}.{name}")
+            self._overrides(cls, base)
+
+    def _overrides(self, cls: type, base: type) -> None:
+        """What `base` inherits from another class of the user's, and may get for itself later."""
+        above = cls.__mro__[cls.__mro__.index(base) + 1 :]
+        for name in self.known:
+            if name not in vars(base) and any(name in vars(b) for b in above if _is_user_class(b)):
+                self.guards.slots.append((_Class(base), name, _MISSING, f"{base.__name__}.{name}"))
 
     def instance(self, value: object, where: str) -> None:
         cls = type(value)
@@ -389,9 +420,10 @@ _ENTER: tuple[tuple[type | tuple[type, ...], Callable[[_Walk, Any, str], None]],
     (functools.partial, _Walk.partial),
     ((classmethod, staticmethod, property, functools.cached_property), _Walk.wrapped),
     (ModuleType, _Walk.module),
-    (dict, _Walk.mapping),
-    ((list, tuple, deque), _Walk.sequence),
+    ((dict, MappingProxyType), _Walk.mapping),
+    ((list, tuple, deque, bytearray, array), _Walk.sequence),
+    (ContextVar, _Walk.variable),
     ((set, frozenset), _Walk.unordered),
-    (np.ndarray, _Walk.array),
+    (np.ndarray, _Walk.numpy_array),
     (type, _Walk.cls),
 )

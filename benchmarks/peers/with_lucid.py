@@ -45,6 +45,11 @@ def _huber_out(problem: Problem) -> Contender:
     def call(x: Tensor, y: Tensor) -> Any:
         return f(x, y, out=out)
 
+    try:
+        call(x, y)
+    except TypeError as error:
+        raise NotImplementedError from error
+
     return Contender(call, (x, y), _gradient)
 
 

@@ -1,0 +1,92 @@
+"""Tables of words that the native call path reads, and what it knows of Python's objects.
+
+`call.py` writes the tables, `call_text.py` and `check_text.py` are the code that reads them. A word
+has 8 bytes: a number, or the address of an object or of another table.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Words of a spec.
+SPEC = (
+    "nargs", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs", "temps", "n_temps",
+    "temp_bytes", "temp_args", "program", "launches", "scratch", "n_buffers", "large", "threads",
+    "made", "n_made", "answer", "n_answer", "stores", "n_stores", "env",
+)  # fmt: skip
+# Words that are the same for every spec.
+ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run")
+# Where something starts: argument `which`, or the object at that address. Other rows begin with it.
+PLACE = ("is_object", "which")
+# An input: `chain` leads to its array. `max_refs`: how often the array may be held if it is
+# overwritten, else 0; `exclusive`: what the chain leads through is held by nothing else.
+INPUT = ("is_object", "which", "chain", "n_chain", "descr", "nd", "dims", "buffer", "nbytes",
+         "max_refs", "exclusive")  # fmt: skip
+LINK = ("type", "offset")
+# An output: kind NEW is NumPy's memory, LARGE is ours, ALIAS is the array of input `source`.
+OUTPUT = ("kind", "buffer", "descr", "nd", "dims", "args", "source")
+NEW, LARGE, ALIAS = 0, 1, 2
+TEMP = ("buffer", "offset")
+# A value: an object, the array of an output, one of the objects made, an argument.
+VALUE = ("kind", "number")
+CONSTANT, ARRAY, EARLIER, ARGUMENT = 0, 1, 2, 3
+# The answer is built by a stack machine: values are pushed; a container takes `number` of them.
+TUPLE, LIST, DICT = 4, 5, 6
+# An object to make, and its slots.
+OBJECT = ("type", "fields", "n_fields")
+FIELD = ("offset", "kind", "number")
+# A slot to assign after the run: `offset` bytes into the target, or, if `hop` is not negative, into
+# the object that it holds there.
+STORE = ("is_object", "which", "hop", "offset", "kind", "number")
+# A fact that must hold, about what is at a place.
+CHECK = ("is_object", "which", "kind", "key", "want")
+IS, OF_TYPE, SLOT, DIFFERS, OUTSIDE, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEXT = range(11)
+
+# Words of CPython's and NumPy's objects. `call.py` looks at live objects before it relies on them.
+TYPE, SIZE_OF, TUPLE_ITEMS, LIST_ITEMS, CELL = 1, 2, 3, 3, 2
+DATA, ND, DIMS, BASE, DESCR, FLAGS = 2, 3, 4, 6, 7, 8
+READABLE = 0x101  # C_CONTIGUOUS | ALIGNED
+OWNED = 0x4
+WRITEABLE = 0x400
+STACK_BYTES = 16 << 10  # temporaries up to this size live on the stack
+
+_TABLES = {
+    "SPEC": SPEC, "ENV": ENV, "INPUT": INPUT, "LINK": LINK, "OUTPUT": OUTPUT, "TEMP": TEMP,
+    "VALUE": VALUE, "PLACE": PLACE, "OBJECT": OBJECT, "FIELD": FIELD, "STORE": STORE, "CHECK": CHECK,
+}  # fmt: skip
+_NUMBERS = {name: value for name, value in globals().items() if isinstance(value, int)}
+
+
+def expand(source: str) -> str:
+    """LLVM text, from text with names of words and four more instructions:
+
+    %x = ldp %base, INDEX     load a pointer, word number INDEX from `base`
+    %x = ldi %base, INDEX     load an i64
+    %x = ldw %base, INDEX     load an i32, as an i64
+    %x = row %table, %k, T    the address of row k of a table whose rows are T
+    """
+    source = re.sub(
+        r"\b([A-Z]+)\.([a-z_]+)\b",
+        lambda m: str(_TABLES[m[1]].index(m[2])) if m[1] in _TABLES else m[0],
+        source,
+    )
+    source = re.sub(r"^  (%[\w.]+) = row (%[\w.]+), (%[\w.]+), ([A-Z]+)$", _row, source, flags=re.M)
+    source = re.sub(r"(?<![%@.\w])([A-Z_]+)\b", lambda m: str(_NUMBERS.get(m[1], m[1])), source)
+    return re.sub(r"^  (%[\w.]+) = (ld[piw]) (%[\w.]+), (\S+)$", _load, source, flags=re.M)
+
+
+def _row(found: re.Match[str]) -> str:
+    name, table, number, kind = found.groups()
+    words = len(_TABLES[kind])
+    return (
+        f"  {name}.words = mul i64 {number}, {words}\n"
+        f"  {name} = getelementptr i64, ptr {table}, i64 {name}.words"
+    )
+
+
+def _load(found: re.Match[str]) -> str:
+    name, kind, base, index = found.groups()
+    at = f"  {name}.at = getelementptr i64, ptr {base}, i64 {index}\n"
+    if kind == "ldw":
+        return at + f"  {name}.32 = load i32, ptr {name}.at\n  {name} = zext i32 {name}.32 to i64"
+    return at + f"  {name} = load {'ptr' if kind == 'ldp' else 'i64'}, ptr {name}.at"
