@@ -426,7 +426,15 @@ class _Fuser:
             return False
         if any(p.form == "product" for p in draft.placed) or placed.form == "product":
             return self._join_epilogue(draft, placed, extents)
-        return self._join_row(draft, placed, extents) or self._join_final(draft, placed, extents)
+        ways = [self._join_row, self._join_final]
+        if any(self._is_column(draft, n) for n, _ in self.reads(placed)):
+            ways.reverse()  # as row values they would be summed across memory
+        return any(way(draft, placed, extents) for way in ways)
+
+    def _is_column(self, draft: _Draft, node: Node) -> bool:
+        base = self.storage.base(node)
+        home = draft.find(base) if base is not None else None
+        return home is not None and home.form == "column" and home.node not in draft.rows
 
     def _unify(
         self, draft: _Draft, placed: _Placed, extents: dict[str, int]
@@ -764,6 +772,12 @@ class _Writer:
 
     # -- text
 
+    def _dense(self, label: str) -> bool:
+        """Whether an axis runs along memory wherever it appears: rows of features do, a batch does
+        not, so that another size of batch needs no other code."""
+        tables = [dict(a.strides) for a in self._every_read() + self._every_write()]
+        return all(abs(t.get(label, 1)) == 1 for t in tables)
+
     def _emit(self, groups: list[tuple[str, ...]], demote: tuple[str, ...] | None) -> Call:
         outer_groups = [g for g in groups if g[0] in self.outer and g is not demote]
         self.axis: dict[str, str] = {}
@@ -775,7 +789,7 @@ class _Writer:
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
-            fixed = group is demote or group[0] not in self.outer
+            fixed = (group is demote or group[0] not in self.outer) and self._dense(group[-1])
             if fixed and not product and self.size[axis] <= SMALL:
                 self.symbol_of[axis] = self.size[axis]
             else:

@@ -1,7 +1,7 @@
 """The native call path: a callable that costs a fraction of a microsecond.
 
     native = NativeCall(fallback)
-    native.add(executable, sources=(Source(0), Source(1)), results=(0, 1))
+    native.add(executable, sources=(Source(Argument(0)), Source(Argument(1))), answer=Output(0))
     native.function(x, y)        # a builtin function: no Python code runs where a spec fits
 
 `fallback` is called with the arguments as they came whenever no spec fits: it explains, compiles,
@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import platform
-import sys
-import sysconfig
+import math
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from . import call_text as layout
+from . import call_layout as layout
 from . import memory, pool, runner
+from .address import direct, word
+from .checks import MISSING, Argument, Bits, Check
 from .execute import Executable
 from .forever import forever
 
@@ -32,6 +32,7 @@ from .forever import forever
 SMALL_BYTES = 32 << 10
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
+Row = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +43,65 @@ class Link:
     attribute: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """Where an input comes from: positional argument `argument`, or `object`.
+    """Where an input comes from: an Argument, or an object.
 
     That is an ndarray, or `chain` leads from it to one. `overwritten`: an output takes over the
     array's memory, if no more than `references` references to it exist and it overlaps no other
-    input.
+    input. `exclusive`: so that it fits, nothing else may hold the objects on the way, from the
+    second on; an array that is overwritten implies that.
     """
 
-    argument: int = 0
-    object: object = None
+    place: object
     chain: tuple[Link, ...] = ()
     overwritten: bool = False
     references: int = 1
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The array of output `number`."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The object number `index` of the same recipe."""
+    """The object number `index` of those that are made."""
 
     index: int
 
 
-class _TheArray:
-    """Stands for the output array in a recipe."""
-
-
-THE_ARRAY = _TheArray()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Made:
     """An object that is made without calling its constructor: `type` has slots only, and those in
-    `fields` are set: to THE_ARRAY, to an Earlier object, or to the same constant each time."""
+    `fields` are set: to an Output, an Earlier object, an Argument, or the same constant each
+    time."""
 
     type: type
     fields: tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """After the run, the slot at the end of `chain`, from the object or Argument `place` on,
+    becomes `value`, which is as in `Made`. A chain of two leads through an object that a Source with
+    the same beginning has found, exclusive."""
+
+    place: object
+    chain: tuple[Link, ...]
+    value: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unused:
+    """An argument of this dtype and shape that no input takes."""
+
+    source: Source
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
 
 
 class NativeCall:
@@ -90,123 +113,207 @@ class NativeCall:
     def __init__(self, fallback: Callable[..., Any], name: str = "compiled") -> None:
         self.specs: list[tuple[Any, ...]] = []
         self.function: Callable[..., Any] = fallback
+        self._latest = np.zeros(1, np.int64)
         if available():
             # The function's definition must outlive every reference to the function.
             method = forever(_MethodDef(name.encode(), runner.call_function(), _FLAGS, None))
-            self.function = _new_function(ctypes.addressof(method), (self.specs, fallback), None)
+            own = (self.specs, fallback, self._latest)
+            self.function = _new_function(ctypes.addressof(method), own, None)
+
+    @property
+    def latest(self) -> tuple[Any, ...] | None:
+        """The spec that has run last; None after `forget`, or if it is gone."""
+        found = int(self._latest[0])
+        return next((s for s in self.specs if s[0].ctypes.data == found), None) if found else None
+
+    def forget(self) -> None:
+        """`latest` is None until a spec runs."""
+        self._latest[0] = 0
 
     def add(
         self,
         executable: Executable,
         sources: Sequence[Source],
-        results: Sequence[int],
+        answer: object = None,
         *,
         arguments: int | None = None,
-        recipe: Sequence[Made] = (),
-        single: bool = False,
-        guard: Words | None = None,
+        checks: Sequence[Check] = (),
+        made: Sequence[Made] = (),
+        stores: Sequence[Store] = (),
+        unused: Sequence[Unused] = (),
+        shapes: Mapping[int, tuple[int, ...]] | None = None,
         threads: int = 0,
+        label: object = None,
     ) -> None:
         """Let calls that fit run `executable` natively from now on.
 
         `sources[k]` is where input k comes from, `arguments` the exact number of arguments (by
-        default as many as the sources name). The call returns the outputs `results` as a tuple, or
-        `single` one, or None for none; `recipe` says what becomes of each, by default nothing. An
-        output whose alias is an `overwritten` source is written there. While the first word of
-        `guard` is not 0, the fallback is called. `threads`: the most threads, 0 for no limit.
+        default as many as the sources name). `checks` must hold, in their order, which comes before
+        all else; so a slot of an argument is looked at after its type. Then the objects `made` are
+        made, in order. `answer` says what the call returns: an Output, an Earlier object, an
+        Argument, a tuple, list or dict of such, or a constant. An output whose alias is an
+        `overwritten` source is written there, and is no array that `answer`, `made` or `stores` may
+        name. `shapes`: outputs that get another shape of as many elements. `threads`: the most
+        threads, 0 for no limit. `label` is the last item of the spec.
 
-        TypeError if a type of a chain or recipe has no such slots.
+        TypeError if a type of a chain or object has no such slots; ValueError for values that
+        cannot be.
         """
         if not available():
             return
-        plan, keep = executable.plan, [executable, *sources, *recipe]
+        plan, keep = executable.plan, [executable, *sources, *made, *stores, *unused, *checks]
         if arguments is None:
-            arguments = max((s.argument + 1 for s in sources if s.object is None), default=0)
+            places = (s.place for s in (*sources, *(u.source for u in unused)))
+            arguments = max((p.number + 1 for p in places if isinstance(p, Argument)), default=0)
+        table = functools.partial(_table, keep)
+        held = functools.partial(_held, keep)
 
-        def table(rows: Sequence[Sequence[int]]) -> int:
-            words = np.array([w for row in rows for w in row] or [0], np.int64)
-            keep.append(words)
-            return words.ctypes.data
+        def place(thing: object) -> tuple[int, int]:
+            if not isinstance(thing, Argument):
+                return 1, held(thing)
+            if not 0 <= thing.number < arguments:
+                raise ValueError(f"{arguments} arguments, but a use of number {thing.number}")
+            return 0, thing.number
 
-        def held(thing: object) -> int:
-            keep.append(thing)
-            return id(thing)
-
-        inputs = [
-            (
-                source.object is not None,
-                source.argument if source.object is None else held(source.object),
+        def taken(source: Source, dtype: np.dtype[Any], shape: tuple[int, ...], buffer: int) -> Row:
+            return (
+                *place(source.place),
                 table([(held(k.type), slot_offset(k.type, k.attribute)) for k in source.chain]),
                 len(source.chain),
-                held(plan.buffers[i].dtype.np),
-                len(plan.buffers[i].shape),
-                table([plan.buffers[i].shape]),
-                i,
-                plan.buffers[i].nbytes,
+                held(dtype),
+                len(shape),
+                table([shape]),
+                buffer,
+                _nbytes(dtype, shape),
                 source.references if source.overwritten else 0,
+                source.overwritten or source.exclusive,
             )
-            for source, i in zip(sources, plan.inputs, strict=True)
+
+        buffers = [plan.buffers[i] for i in plan.inputs]
+        inputs = [
+            taken(s, b.dtype.np, b.shape, i) for s, b, i in zip(sources, buffers, plan.inputs, strict=True)
         ]
+        # The address of what is only looked at goes to one more buffer, which no launch reads.
+        inputs += [taken(u.source, u.dtype, u.shape, len(plan.buffers)) for u in unused]
+
+        new: set[int] = set()  # outputs that are arrays of their own
         outputs = []
-        for i, alias in zip(plan.outputs, plan.aliases, strict=True):
+        for k, (i, alias) in enumerate(zip(plan.outputs, plan.aliases, strict=True)):
             buffer = plan.buffers[i]
+            dtype, shape = buffer.dtype.np, (shapes or {}).get(k, buffer.shape)
+            if _nbytes(dtype, shape) != _nbytes(dtype, buffer.shape):
+                raise ValueError(f"output {k} of shape {buffer.shape} cannot have shape {shape}")
             kind = layout.LARGE if buffer.nbytes > SMALL_BYTES else layout.NEW
             if alias >= 0 and sources[alias].overwritten:
                 kind = layout.ALIAS
-            maker = (held(buffer.shape), held(buffer.dtype.np))
-            shape = (len(buffer.shape), table([buffer.shape]))
-            outputs.append((kind, i, id(buffer.dtype.np), *shape, table([maker]), alias))
-        temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
-        made = [
+            else:
+                new.add(k)
+            maker = table([(held(shape), held(dtype))])
+            outputs.append((kind, i, held(dtype), len(shape), table([shape]), maker, alias))
+
+        def value(thing: object, objects: int) -> tuple[int, int]:
+            if isinstance(thing, Output):
+                if thing.number not in new:
+                    raise ValueError(f"output {thing.number} is no array of its own")
+                return layout.ARRAY, thing.number
+            if isinstance(thing, Earlier):
+                if not 0 <= thing.index < objects:
+                    raise ValueError(f"object {thing.index} is not made before")
+                return layout.EARLIER, thing.index
+            if isinstance(thing, Argument):
+                return layout.ARGUMENT, place(thing)[1]
+            return layout.CONSTANT, held(thing)
+
+        def built(thing: Any) -> list[Row]:
+            if type(thing) is tuple or type(thing) is list:
+                kind = layout.TUPLE if type(thing) is tuple else layout.LIST
+                return [row for part in thing for row in built(part)] + [(kind, len(thing))]
+            if type(thing) is dict:
+                parts = (row for k, v in thing.items() for row in ((layout.CONSTANT, held(k)), *built(v)))
+                return [*parts, (layout.DICT, len(thing))]
+            return [value(thing, len(made))]
+
+        objects = [
             (
                 held(part.type),
-                table([(slot_offset(part.type, n), *_field(v, held)) for n, v in part.fields]),
+                table([(slot_offset(part.type, n), *value(v, k)) for n, v in part.fields]),
                 len(part.fields),
             )
-            for part in recipe
+            for k, part in enumerate(made)
         ]
-        if single and len(results) != 1:
-            raise ValueError(f"a single result, but {len(results)} outputs")
-        count = layout.SINGLE if single else layout.TUPLE if results else layout.NOTHING
-        temp_args = (held((plan.temp_bytes,)), held(np.dtype(np.uint8)))
+        assigned = [
+            (
+                *place(s.place),
+                slot_offset(s.chain[0].type, s.chain[0].attribute) if len(s.chain) > 1 else -1,
+                slot_offset(s.chain[-1].type, s.chain[-1].attribute),
+                *value(s.value, len(made)),
+            )
+            for s in stores
+        ]
+        facts = [
+            (*place(c.place), c.kind, _operand(c.key, table, held), _operand(c.want, table, held))
+            for c in checks
+        ]
+        temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
+        program = built(answer)
         words = {
             "nargs": arguments,
+            "checks": table(facts),
+            "n_checks": len(facts),
             "inputs": table(inputs),
             "n_inputs": len(inputs),
             "outputs": table(outputs),
             "n_outputs": len(outputs),
-            "results": table([results]),
-            "n_results": len(results),
-            "shape_of_result": count,
             "temps": table(temps),
             "n_temps": len(temps),
             "temp_bytes": plan.temp_bytes,
-            "temp_args": table([temp_args]),
+            "temp_args": table([(held((plan.temp_bytes,)), held(np.dtype(np.uint8)))]),
             "program": executable.program.ctypes.data,
             "launches": len(plan.launches),
             "scratch": executable.scratch,
-            "n_buffers": len(plan.buffers),
+            "n_buffers": len(plan.buffers) + 1,
             "large": executable.large,
             "threads": threads,
-            "recipe": table(made),
-            "n_recipe": len(made),
-            "guard": (_OPEN if guard is None else guard).ctypes.data,
+            "made": table(objects),
+            "n_made": len(objects),
+            "answer": table(program),
+            "n_answer": len(program),
+            "stores": table(assigned),
+            "n_stores": len(assigned),
             "env": _environment().ctypes.data,
         }
-        keep.append(guard)
         spec = np.array([words[name] for name in layout.SPEC], np.int64)
-        self.specs.append((spec, keep))
+        self.specs.append((spec, keep, label))
 
 
-def _field(value: object, held: Callable[[object], int]) -> tuple[int, int]:
-    if isinstance(value, _TheArray):
-        return layout.THE_ARRAY, 0
-    if isinstance(value, Earlier):
-        return layout.EARLIER, value.index
-    return layout.CONSTANT, held(value)
+def _table(keep: list[Any], rows: Sequence[Row]) -> int:
+    """The address of a table of these rows."""
+    words = np.array([w for row in rows for w in row] or [0], np.int64)
+    keep.append(words)
+    return words.ctypes.data
 
 
-_OPEN = forever(np.zeros(1, np.int64))
+def _held(keep: list[Any], thing: object) -> int:
+    """The address of an object that lives as long as the spec."""
+    keep.append(thing)
+    return id(thing)
+
+
+def _operand(thing: object, table: Callable[[Sequence[Row]], int], held: Callable[[object], int]) -> int:
+    """A number as it is, a sequence as a table of its objects, any other object as its address."""
+    if thing is MISSING:
+        return 0
+    if isinstance(thing, Bits):
+        return thing.word
+    if isinstance(thing, tuple):
+        return table([[held(x) for x in thing.objects]])
+    if isinstance(thing, _Number):
+        return thing.value
+    return held(thing)
+
+
+def _nbytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    return dtype.itemsize * math.prod(shape)
 
 
 class _MethodDef(ctypes.Structure):
@@ -244,18 +351,10 @@ def available() -> bool:
     Their layouts have been stable for years, but are looked at in live objects before they are
     relied on. A free-threaded Python needs locks that this path does not take.
     """
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return False
-    if platform.system() not in ("Linux", "Darwin") or ctypes.sizeof(ctypes.c_void_p) != 8:
-        return False
     try:
-        return _layouts_hold() and bool(_environment().size and runner.call_function())
+        return direct() and _layouts_hold() and bool(_environment().size and runner.call_function())
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return False
-
-
-def _word(thing: object, index: int) -> int:
-    return ctypes.c_int64.from_address(id(thing) + 8 * index).value
 
 
 def _half(thing: object, index: int) -> int:
@@ -269,23 +368,35 @@ def _layouts_hold() -> bool:
     references = _half(array, 0)
     items = [array, frozen]
     pair = (array, frozen)
-    dims = (ctypes.c_int64 * 2).from_address(_word(array, layout.DIMS))
+    closed = _reads(pair).__closure__
+    dims = (ctypes.c_int64 * 2).from_address(word(array, layout.DIMS))
     both = layout.READABLE | layout.WRITEABLE
-    first = ctypes.c_int64.from_address(_word(items, layout.LIST_ITEMS) + 8)
+    first = ctypes.c_int64.from_address(word(items, layout.LIST_ITEMS) + 8)
     return (
-        _word(array, layout.TYPE) == id(np.ndarray)
-        and _word(array, layout.DATA) == array.ctypes.data
+        word(array, layout.TYPE) == id(np.ndarray)
+        and word(array, layout.DATA) == array.ctypes.data
         and _half(array, layout.ND) == 2
         and tuple(dims) == (3, 5)
-        and _word(array, layout.DESCR) == id(np.dtype(np.float32))
+        and word(array, layout.DESCR) == id(np.dtype(np.float32))
         and _half(array, layout.FLAGS) & both == both
         and _half(frozen, layout.FLAGS) & both == layout.READABLE & ~1
         and _half(array, 0) == references + 2
-        and _word(items, layout.LIST_SIZE) == 2
+        and word(frozen, layout.BASE) == id(array)
+        and _half(array, layout.FLAGS) & layout.OWNED == layout.OWNED
+        and word(items, layout.SIZE_OF) == word(pair, layout.SIZE_OF) == 2
         and first.value == id(frozen)
-        and _word(pair, layout.TUPLE_ITEMS + 1) == id(frozen)
+        and word(pair, layout.TUPLE_ITEMS + 1) == id(frozen)
+        and closed is not None
+        and word(closed[0], layout.CELL) == id(pair)
         and slot_offset(_Probe, "second") > 0
     )
+
+
+def _reads(thing: object) -> types.FunctionType:
+    """A function with a cell that holds `thing`."""
+    function = lambda: thing  # noqa: E731  # its type is what is wanted
+    assert isinstance(function, types.FunctionType)
+    return function
 
 
 class _Probe:
@@ -299,18 +410,18 @@ def slot_offset(kind: type, name: str) -> int:
     if not isinstance(member, types.MemberDescriptorType) or kind.__dictoffset__:
         raise TypeError(f"{kind.__name__}.{name} is not a slot of a class with slots only")
     # PyMemberDescrObject: five words, then a pointer to PyMemberDef: name, type, offset.
-    offset = ctypes.c_int64.from_address(_word(member, 5) + 16).value
+    offset = ctypes.c_int64.from_address(word(member, 5) + 16).value
     probe: object = object.__new__(kind)
     mark = object()
     member.__set__(probe, mark)
-    if not 16 <= offset < kind.__basicsize__ or _word(probe, offset // 8) != id(mark):
+    if not 16 <= offset < kind.__basicsize__ or word(probe, offset // 8) != id(mark):
         raise TypeError(f"cannot find {kind.__name__}.{name} in memory")
     return offset
 
 
 @functools.cache
 def _environment() -> Words:
-    """The words of `call_text.ENV`."""
+    """The words of `call_layout.ENV`."""
     capsule = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]  # private
     unwrap = ctypes.pythonapi.PyCapsule_GetPointer
     unwrap.restype = ctypes.c_void_p
@@ -324,7 +435,6 @@ def _environment() -> Words:
         "make_array": id(forever(memory.array)),
         "pool": pool.CELL.ctypes.data,
         "threshold": runner.PARALLEL_BYTES,
-        "none": id(None),
         "run": runner.functions()["run"],
     }
     return forever(np.array([words[name] for name in layout.ENV], np.int64))

@@ -42,6 +42,8 @@ STORE = ("is_object", "which", "hop", "offset", "kind", "number")
 CHECK = ("is_object", "which", "kind", "key", "want")
 IS, OF_TYPE, SLOT, DIFFERS, OUTSIDE, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEXT = range(11)
 
+LATEST = 5  # word of the tuple (specs, fallback, latest)
+
 # Words of CPython's and NumPy's objects. `call.py` looks at live objects before it relies on them.
 TYPE, SIZE_OF, TUPLE_ITEMS, LIST_ITEMS, CELL = 1, 2, 3, 3, 2
 DATA, ND, DIMS, BASE, DESCR, FLAGS = 2, 3, 4, 6, 7, 8

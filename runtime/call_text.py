@@ -2,48 +2,17 @@
 
     ptr call(ptr self, ptr args, i64 nargs, ptr kwnames)        METH_FASTCALL | METH_KEYWORDS
 
-`self` is a tuple (specs, fallback). `specs` is a list of tuples whose first item is an int64 array,
-a spec: tables of words that say what one signature takes and gives (`call.py` writes them). The
-first spec that fits the arguments runs; if none does, `fallback` is called with the arguments as
-they came. Nothing is changed and no reference is taken before a spec is known to fit.
-
-Three instructions are added to LLVM's, each with a base and an index in words of 8 bytes:
-`ldp` loads a pointer, `ldi` an i64, `ldw` an i32 (as an i64).
+`self` is a tuple (specs, fallback, latest). `specs` is a list of tuples whose first item is an
+int64 array, a spec (`call_layout.py`): what one signature takes, relies on, and gives. The first
+spec that fits runs, and its address is left in the array `latest`; if none does, `fallback` is
+called with the arguments as they came. Nothing outside is changed before the run, and all that can
+fail comes before it.
 """
 
 from __future__ import annotations
 
-import re
-
-# Words of a spec.
-SPEC = (
-    "nargs", "inputs", "n_inputs", "outputs", "n_outputs", "results", "n_results",
-    "shape_of_result", "temps", "n_temps", "temp_bytes", "temp_args", "program", "launches",
-    "scratch", "n_buffers", "large", "threads", "recipe", "n_recipe", "guard", "env",
-)  # fmt: skip
-# Words that are the same for every spec.
-ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "none", "run")
-# An input: argument `which`, or the object at that address; `chain` leads from it to its array.
-INPUT = ("is_object", "which", "chain", "n_chain", "descr", "nd", "dims", "buffer", "nbytes",
-         "max_refs")  # fmt: skip
-LINK = ("type", "offset")
-# An output: kind NEW is NumPy's memory, LARGE is ours, ALIAS is the array of input `source`.
-OUTPUT = ("kind", "buffer", "descr", "nd", "dims", "args", "source")
-NEW, LARGE, ALIAS = 0, 1, 2
-TEMP = ("buffer", "offset")
-# What an output becomes: objects that are made in order, the last one is the result.
-OBJECT = ("type", "fields", "n_fields")
-FIELD = ("offset", "kind", "value")
-CONSTANT, THE_ARRAY, EARLIER = 0, 1, 2
-# Shape of the result: None, the only result itself, or a tuple of them.
-NOTHING, SINGLE, TUPLE = 0, 1, 2
-
-# Words of CPython's and NumPy's objects. `call.py` looks at live objects before it relies on them.
-TYPE, TUPLE_ITEMS, LIST_SIZE, LIST_ITEMS = 1, 3, 2, 3
-DATA, ND, DIMS, DESCR, FLAGS = 2, 3, 4, 7, 8
-READABLE = 0x101  # C_CONTIGUOUS | ALIGNED
-WRITEABLE = 0x400
-STACK_BYTES = 16 << 10  # temporaries up to this size live on the stack
+from . import check_text
+from .call_layout import expand
 
 _DECLARATIONS = """
 declare void @Py_IncRef(ptr)
@@ -51,6 +20,9 @@ declare void @Py_DecRef(ptr)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyTuple_New(i64)
+declare ptr @PyList_New(i64)
+declare ptr @PyDict_New()
+declare i32 @PyDict_SetItem(ptr, ptr, ptr)
 declare ptr @PyType_GenericAlloc(ptr, i64)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare i64 @llvm.umin.i64(i64, i64)
@@ -65,6 +37,8 @@ entry:
   %descr = ldp %rule, INPUT.descr
   %nd = ldi %rule, INPUT.nd
   %dims = ldp %rule, INPUT.dims
+  %exclusive.word = ldi %rule, INPUT.exclusive
+  %shared.is.fine = icmp eq i64 %exclusive.word, 0
   br label %look
 look:
   %obj = phi ptr [ %start, %entry ], [ %inner, %follow ]
@@ -82,6 +56,14 @@ step:
   %same.type = icmp eq ptr %type, %expected
   br i1 %same.type, label %inside, label %wrong
 inside:
+  ; where the chain starts is known to many; what is on the way, perhaps to nobody else
+  %refs = ldw %obj, 0
+  %one.holder = icmp eq i64 %refs, 1
+  %first = icmp eq i64 %k, 0
+  %fine = or i1 %first, %shared.is.fine
+  %passes = or i1 %fine, %one.holder
+  br i1 %passes, label %lead, label %wrong
+lead:
   %at.inner = getelementptr i8, ptr %obj, i64 %offset
   %inner = load ptr, ptr %at.inner
   %empty = icmp eq ptr %inner, null
@@ -119,36 +101,83 @@ wrong:
 }
 """
 
-_MAY_OVERWRITE = """
-; Whether input `mine` may be overwritten: writeable, held by nobody else, apart from other inputs.
-define internal i1 @may_overwrite(ptr %inputs, ptr %arrays, i64 %n, i64 %mine) nounwind {
+_RELEASE = """
+; Give back references; null is none.
+define internal void @release(ptr %objects, i64 %n) nounwind {
 entry:
-  %array = ldp %arrays, %mine
-  %mine.words = mul i64 %mine, INPUT.SIZE
-  %entry.mine = getelementptr i64, ptr %inputs, i64 %mine.words
-  %most = ldi %entry.mine, INPUT.max_refs
-  %size = ldi %entry.mine, INPUT.nbytes
+  br label %loop
+loop:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
+  %more = icmp slt i64 %k, %n
+  br i1 %more, label %body, label %done
+body:
+  %object = ldp %objects, %k
+  call void @Py_DecRef(ptr %object)
+  %k.next = add i64 %k, 1
+  br label %loop
+done:
+  ret void
+}
+
+define internal void @clear(ptr %objects, i64 %n) nounwind {
+entry:
+  br label %loop
+loop:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
+  %more = icmp slt i64 %k, %n
+  br i1 %more, label %body, label %done
+body:
+  %at = getelementptr ptr, ptr %objects, i64 %k
+  store ptr null, ptr %at
+  %k.next = add i64 %k, 1
+  br label %loop
+done:
+  ret void
+}
+"""
+
+_MAY_OVERWRITE = """
+; Whether the array of input `mine` may be overwritten: writeable, held by nobody else, and apart
+; from the other inputs.
+define internal i1 @may_overwrite(ptr %inputs, ptr %arrays, i64 %n, ptr %row, ptr %array) nounwind {
+entry:
+  %most = ldi %row, INPUT.max_refs
+  %size = ldi %row, INPUT.nbytes
   %flags = ldw %array, FLAGS
   %refs = ldw %array, 0
+  %base = ldp %array, BASE
   %lo = ldi %array, DATA
   %hi = add i64 %lo, %size
   %writeable.bit = and i64 %flags, WRITEABLE
   %a = icmp ne i64 %writeable.bit, 0
   %b = icmp ule i64 %refs, %most
   %ab = and i1 %a, %b
-  br i1 %ab, label %loop, label %no
+  br i1 %ab, label %memory, label %no
+memory:
+  ; its own memory, which nobody else can see; or that of an object that nobody else holds
+  %based = icmp ne ptr %base, null
+  br i1 %based, label %base.refs, label %own
+own:
+  %own.bit = and i64 %flags, OWNED
+  %owned = icmp ne i64 %own.bit, 0
+  br i1 %owned, label %yes, label %loop.start
+base.refs:
+  %base.count = ldw %base, 0
+  %base.alone = icmp eq i64 %base.count, 1
+  br i1 %base.alone, label %loop.start, label %no
+loop.start:
+  br label %loop
 loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
+  %k = phi i64 [ 0, %loop.start ], [ %k.next, %next ]
   %more = icmp slt i64 %k, %n
   br i1 %more, label %body, label %yes
 body:
   %k.next = add i64 %k, 1
-  %self = icmp eq i64 %k, %mine
+  %other = ldp %arrays, %k
+  %self = icmp eq ptr %other, %array
   br i1 %self, label %next, label %compare
 compare:
-  %other = ldp %arrays, %k
-  %k.words = mul i64 %k, INPUT.SIZE
-  %entry.k = getelementptr i64, ptr %inputs, i64 %k.words
+  %entry.k = row %inputs, %k, INPUT
   %other.size = ldi %entry.k, INPUT.nbytes
   %other.lo = ldi %other, DATA
   %other.hi = add i64 %other.lo, %other.size
@@ -165,87 +194,369 @@ no:
 }
 """
 
-_RELEASE = """
-define internal void @release(ptr %objects, i64 %n) nounwind {
+_GATHER = """
+; The arrays of all inputs, and where their data lies. 0 if one is not what the plan needs.
+define internal i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers) nounwind {
 entry:
+  %inputs = ldp %spec, SPEC.inputs
+  %n = ldi %spec, SPEC.n_inputs
+  %env = ldp %spec, SPEC.env
+  %array.type = ldp %env, ENV.array_type
+  br label %input
+input:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %input.ok ]
+  %more.inputs = icmp slt i64 %i, %n
+  br i1 %more.inputs, label %input.body, label %alias
+input.body:
+  %row.i = row %inputs, %i, INPUT
+  %from = call ptr @start(ptr %row.i, ptr %args)
+  %array = call ptr @array_of(ptr %from, ptr %row.i, ptr %array.type)
+  %missing = icmp eq ptr %array, null
+  br i1 %missing, label %no, label %input.ok
+input.ok:
+  %at.array = getelementptr ptr, ptr %arrays, i64 %i
+  store ptr %array, ptr %at.array
+  %data = ldp %array, DATA
+  %buffer = ldi %row.i, INPUT.buffer
+  %at.buffer = getelementptr ptr, ptr %buffers, i64 %buffer
+  store ptr %data, ptr %at.buffer
+  %i.next = add i64 %i, 1
+  br label %input
+alias:
+  %v = phi i64 [ 0, %input ], [ %v.next, %alias.next ]
+  %more.aliases = icmp slt i64 %v, %n
+  br i1 %more.aliases, label %alias.body, label %yes
+alias.body:
+  %row.v = row %inputs, %v, INPUT
+  %most = ldi %row.v, INPUT.max_refs
+  %is.alias = icmp ne i64 %most, 0
+  br i1 %is.alias, label %alias.check, label %alias.next
+alias.check:
+  %taken = ldp %arrays, %v
+  %may = call i1 @may_overwrite(ptr %inputs, ptr %arrays, i64 %n, ptr %row.v, ptr %taken)
+  br i1 %may, label %alias.next, label %no
+alias.next:
+  %v.next = add i64 %v, 1
+  br label %alias
+yes:
+  ret i1 1
+no:
+  ret i1 0
+}
+"""
+
+_OUTPUTS = """
+; New arrays for the outputs: references in `outs`, null for those that overwrite an input. 0 with an
+; exception set if it fails.
+define internal i1 @outputs(ptr %spec, ptr %outs, ptr %buffers) nounwind {
+entry:
+  %table = ldp %spec, SPEC.outputs
+  %n = ldi %spec, SPEC.n_outputs
+  %env = ldp %spec, SPEC.env
+  %array.type = ldp %env, ENV.array_type
+  %make = ldp %env, ENV.make_array
+  %new.array = ldp %env, ENV.new_array
+  br label %output
+output:
+  %o = phi i64 [ 0, %entry ], [ %o.next, %next ]
+  %more = icmp slt i64 %o, %n
+  br i1 %more, label %body, label %yes
+body:
+  %row.o = row %table, %o, OUTPUT
+  %kind = ldi %row.o, OUTPUT.kind
+  %buffer = ldi %row.o, OUTPUT.buffer
+  %o.next = add i64 %o, 1
+  switch i64 %kind, label %small [ i64 LARGE, label %large  i64 ALIAS, label %next ]
+small:
+  %descr = ldp %row.o, OUTPUT.descr
+  %nd = ldi %row.o, OUTPUT.nd
+  %nd32 = trunc i64 %nd to i32
+  %dims = ldp %row.o, OUTPUT.dims
+  call void @Py_IncRef(ptr %descr)
+  %small.new = call ptr %new.array(ptr %array.type, ptr %descr, i32 %nd32, ptr %dims, ptr null,
+                                   ptr null, i32 0, ptr null)
+  br label %made
+large:
+  %make.args = ldp %row.o, OUTPUT.args
+  %large.new = call ptr @PyObject_Vectorcall(ptr %make, ptr %make.args, i64 2, ptr null)
+  br label %made
+made:
+  %out = phi ptr [ %small.new, %small ], [ %large.new, %large ]
+  %failed = icmp eq ptr %out, null
+  br i1 %failed, label %no, label %keep
+keep:
+  %at.out = getelementptr ptr, ptr %outs, i64 %o
+  store ptr %out, ptr %at.out
+  %data = ldp %out, DATA
+  %at.buffer = getelementptr ptr, ptr %buffers, i64 %buffer
+  store ptr %data, ptr %at.buffer
+  br label %next
+next:
+  br label %output
+yes:
+  ret i1 1
+no:
+  ret i1 0
+}
+
+; Outputs that overwrite an input go where that lies.
+define internal void @aliases(ptr %spec, ptr %arrays, ptr %buffers) nounwind {
+entry:
+  %table = ldp %spec, SPEC.outputs
+  %n = ldi %spec, SPEC.n_outputs
   br label %loop
 loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
-  %more = icmp slt i64 %k, %n
+  %o = phi i64 [ 0, %entry ], [ %o.next, %next ]
+  %more = icmp slt i64 %o, %n
   br i1 %more, label %body, label %done
 body:
-  %object = ldp %objects, %k
-  call void @Py_DecRef(ptr %object)
-  %k.next = add i64 %k, 1
+  %row.o = row %table, %o, OUTPUT
+  %kind = ldi %row.o, OUTPUT.kind
+  %o.next = add i64 %o, 1
+  %is.alias = icmp eq i64 %kind, ALIAS
+  br i1 %is.alias, label %alias, label %next
+alias:
+  %source = ldi %row.o, OUTPUT.source
+  %buffer = ldi %row.o, OUTPUT.buffer
+  %array = ldp %arrays, %source
+  %data = ldp %array, DATA
+  %at.buffer = getelementptr ptr, ptr %buffers, i64 %buffer
+  store ptr %data, ptr %at.buffer
+  br label %next
+next:
   br label %loop
 done:
   ret void
 }
 """
 
-_WRAP = """
-; A new reference to what `array` becomes for the user; null with an exception set if it fails.
-define internal ptr @wrap(ptr %spec, ptr %array) nounwind {
+_VALUES = """
+; The object, not a new reference, that a row says.
+define internal ptr @value(ptr %row, ptr %outs, ptr %made, ptr %args) nounwind {
 entry:
-  %recipe = ldp %spec, SPEC.recipe
-  %n = ldi %spec, SPEC.n_recipe
-  %raw = icmp eq i64 %n, 0
-  br i1 %raw, label %as.is, label %prepare
+  %kind = ldi %row, VALUE.kind
+  %constant = ldp %row, VALUE.number
+  %number = ldi %row, VALUE.number
+  %is.array = icmp eq i64 %kind, ARRAY
+  %is.arg = icmp eq i64 %kind, ARGUMENT
+  %is.constant = icmp eq i64 %kind, CONSTANT
+  br i1 %is.constant, label %as.is, label %indexed
 as.is:
-  call void @Py_IncRef(ptr %array)
-  ret ptr %array
-prepare:
-  %made = alloca ptr, i64 %n
+  ret ptr %constant
+indexed:
+  %a = select i1 %is.array, ptr %outs, ptr %made
+  %table = select i1 %is.arg, ptr %args, ptr %a
+  %object = ldp %table, %number
+  ret ptr %object
+}
+
+; The objects to make, in order: references in `made`. 0 with an exception set if it fails.
+define internal i1 @make(ptr %spec, ptr %outs, ptr %made, ptr %args) nounwind {
+entry:
+  %recipe = ldp %spec, SPEC.made
+  %n = ldi %spec, SPEC.n_made
   br label %object
 object:
-  %k = phi i64 [ 0, %prepare ], [ %k.next, %object.done ]
-  %words = mul i64 %k, OBJECT.SIZE
-  %entry.k = getelementptr i64, ptr %recipe, i64 %words
-  %type = ldp %entry.k, OBJECT.type
-  %fields = ldp %entry.k, OBJECT.fields
-  %n.fields = ldi %entry.k, OBJECT.n_fields
+  %k = phi i64 [ 0, %entry ], [ %k.next, %field ]
+  %more = icmp slt i64 %k, %n
+  br i1 %more, label %body, label %yes
+body:
+  %row.k = row %recipe, %k, OBJECT
+  %type = ldp %row.k, OBJECT.type
+  %fields = ldp %row.k, OBJECT.fields
+  %n.fields = ldi %row.k, OBJECT.n_fields
   %new = call ptr @PyType_GenericAlloc(ptr %type, i64 0)
   %failed = icmp eq ptr %new, null
-  br i1 %failed, label %fail, label %keep
-fail:
-  call void @release(ptr %made, i64 %k)
-  ret ptr null
+  br i1 %failed, label %no, label %keep
 keep:
   %at.made = getelementptr ptr, ptr %made, i64 %k
   store ptr %new, ptr %at.made
+  %k.next = add i64 %k, 1
   br label %field
 field:
-  %f = phi i64 [ 0, %keep ], [ %f.next, %field.set ]
+  %f = phi i64 [ 0, %keep ], [ %f.next, %field.body ]
   %more.fields = icmp slt i64 %f, %n.fields
-  br i1 %more.fields, label %field.body, label %object.done
+  br i1 %more.fields, label %field.body, label %object
 field.body:
-  %f.words = mul i64 %f, FIELD.SIZE
-  %entry.f = getelementptr i64, ptr %fields, i64 %f.words
-  %offset = ldi %entry.f, FIELD.offset
-  %kind = ldi %entry.f, FIELD.kind
-  %constant = ldp %entry.f, FIELD.value
-  %number = ldi %entry.f, FIELD.value
-  %is.array = icmp eq i64 %kind, THE_ARRAY
-  %is.earlier = icmp eq i64 %kind, EARLIER
-  br i1 %is.earlier, label %field.earlier, label %field.set
-field.earlier:
-  %earlier = ldp %made, %number
-  br label %field.set
-field.set:
-  %one = phi ptr [ %constant, %field.body ], [ %earlier, %field.earlier ]
-  %value = select i1 %is.array, ptr %array, ptr %one
+  %row.f = row %fields, %f, FIELD
+  %offset = ldi %row.f, FIELD.offset
+  %what = getelementptr i64, ptr %row.f, i64 FIELD.kind
+  %value = call ptr @value(ptr %what, ptr %outs, ptr %made, ptr %args)
   call void @Py_IncRef(ptr %value)
   %at.field = getelementptr i8, ptr %new, i64 %offset
   store ptr %value, ptr %at.field
   %f.next = add i64 %f, 1
   br label %field
-object.done:
+yes:
+  ret i1 1
+no:
+  ret i1 0
+}
+
+; The answer, a new reference; null with an exception set if it fails.
+define internal ptr @answer(ptr %spec, ptr %outs, ptr %made, ptr %args) nounwind {
+entry:
+  %program = ldp %spec, SPEC.answer
+  %n = ldi %spec, SPEC.n_answer
+  %stack = alloca ptr, i64 %n
+  br label %loop
+loop:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %push ]
+  %depth = phi i64 [ 0, %entry ], [ %depth.next, %push ]
+  %more = icmp slt i64 %k, %n
+  br i1 %more, label %body, label %done
+body:
+  %row.k = row %program, %k, VALUE
+  %kind = ldi %row.k, VALUE.kind
+  %count = ldi %row.k, VALUE.number
   %k.next = add i64 %k, 1
-  %more = icmp slt i64 %k.next, %n
-  br i1 %more, label %object, label %finish
-finish:
-  call void @release(ptr %made, i64 %k)
-  ret ptr %new
+  %is.value = icmp ule i64 %kind, ARGUMENT
+  br i1 %is.value, label %one, label %container
+one:
+  %value = call ptr @value(ptr %row.k, ptr %outs, ptr %made, ptr %args)
+  call void @Py_IncRef(ptr %value)
+  br label %push
+container:
+  %is.dict = icmp eq i64 %kind, DICT
+  br i1 %is.dict, label %dict, label %sequence
+
+sequence:
+  %from.seq = sub i64 %depth, %count
+  %is.list = icmp eq i64 %kind, LIST
+  br i1 %is.list, label %list, label %tuple
+tuple:
+  %tuple.new = call ptr @PyTuple_New(i64 %count)
+  br label %sequence.made
+list:
+  %list.new = call ptr @PyList_New(i64 %count)
+  br label %sequence.made
+sequence.made:
+  %seq = phi ptr [ %tuple.new, %tuple ], [ %list.new, %list ]
+  %no.seq = icmp eq ptr %seq, null
+  br i1 %no.seq, label %fail, label %items
+items:
+  %in.tuple = getelementptr i64, ptr %seq, i64 TUPLE_ITEMS
+  %at.items = getelementptr i64, ptr %seq, i64 LIST_ITEMS
+  br i1 %is.list, label %items.list, label %fill
+items.list:
+  %in.list = load ptr, ptr %at.items
+  br label %fill
+fill:
+  %into = phi ptr [ %in.tuple, %items ], [ %in.list, %items.list ]
+  br label %fill.loop
+fill.loop:
+  %j = phi i64 [ 0, %fill ], [ %j.next, %fill.body ]
+  %more.items = icmp slt i64 %j, %count
+  br i1 %more.items, label %fill.body, label %push
+fill.body:
+  %from.j = add i64 %from.seq, %j
+  %item = ldp %stack, %from.j
+  %at.item = getelementptr ptr, ptr %into, i64 %j
+  store ptr %item, ptr %at.item
+  %j.next = add i64 %j, 1
+  br label %fill.loop
+
+dict:
+  %words = mul i64 %count, 2
+  %from.dict = sub i64 %depth, %words
+  %first = getelementptr ptr, ptr %stack, i64 %from.dict
+  %dict.new = call ptr @PyDict_New()
+  %no.dict = icmp eq ptr %dict.new, null
+  br i1 %no.dict, label %fail, label %pair
+pair:
+  %p = phi i64 [ 0, %dict ], [ %p.next, %pair.set ]
+  %more.pairs = icmp slt i64 %p, %words
+  br i1 %more.pairs, label %pair.set, label %dict.made
+pair.set:
+  %p.value = add i64 %p, 1
+  %p.next = add i64 %p, 2
+  %key = ldp %first, %p
+  %content = ldp %first, %p.value
+  %status = call i32 @PyDict_SetItem(ptr %dict.new, ptr %key, ptr %content)
+  %set = icmp eq i32 %status, 0
+  br i1 %set, label %pair, label %dict.fail
+dict.fail:
+  call void @Py_DecRef(ptr %dict.new)
+  br label %fail
+dict.made:
+  call void @release(ptr %first, i64 %words)
+  br label %push
+
+push:
+  %new = phi ptr [ %value, %one ], [ %seq, %fill.loop ], [ %dict.new, %dict.made ]
+  %at = phi i64 [ %depth, %one ], [ %from.seq, %fill.loop ], [ %from.dict, %dict.made ]
+  %at.top = getelementptr ptr, ptr %stack, i64 %at
+  store ptr %new, ptr %at.top
+  %depth.next = add i64 %at, 1
+  br label %loop
+fail:
+  call void @release(ptr %stack, i64 %depth)
+  ret ptr null
+done:
+  %answer = load ptr, ptr %stack
+  ret ptr %answer
+}
+
+; The objects whose slots are to be assigned: references in `targets`.
+define internal void @targets(ptr %spec, ptr %args, ptr %targets) nounwind {
+entry:
+  %stores = ldp %spec, SPEC.stores
+  %n = ldi %spec, SPEC.n_stores
+  br label %loop
+loop:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %found ]
+  %more = icmp slt i64 %k, %n
+  br i1 %more, label %body, label %done
+body:
+  %row.k = row %stores, %k, STORE
+  %hop = ldi %row.k, STORE.hop
+  %k.next = add i64 %k, 1
+  %target = call ptr @start(ptr %row.k, ptr %args)
+  %direct = icmp slt i64 %hop, 0
+  br i1 %direct, label %found, label %through
+through:
+  %at.inner = getelementptr i8, ptr %target, i64 %hop
+  %inner = load ptr, ptr %at.inner
+  br label %found
+found:
+  %object = phi ptr [ %target, %body ], [ %inner, %through ]
+  call void @Py_IncRef(ptr %object)
+  %at.target = getelementptr ptr, ptr %targets, i64 %k
+  store ptr %object, ptr %at.target
+  br label %loop
+done:
+  ret void
+}
+
+; Assign what is to be assigned, then let go of what was there: that may run any code.
+define internal void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets) nounwind {
+entry:
+  %stores = ldp %spec, SPEC.stores
+  %n = ldi %spec, SPEC.n_stores
+  %olds = alloca ptr, i64 %n
+  br label %loop
+loop:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
+  %more = icmp slt i64 %k, %n
+  br i1 %more, label %body, label %done
+body:
+  %row.k = row %stores, %k, STORE
+  %offset = ldi %row.k, STORE.offset
+  %what = getelementptr i64, ptr %row.k, i64 STORE.kind
+  %object = ldp %targets, %k
+  %value = call ptr @value(ptr %what, ptr %outs, ptr %made, ptr %args)
+  call void @Py_IncRef(ptr %value)
+  %at.slot = getelementptr i8, ptr %object, i64 %offset
+  %old = load ptr, ptr %at.slot
+  store ptr %value, ptr %at.slot
+  %at.old = getelementptr ptr, ptr %olds, i64 %k
+  store ptr %old, ptr %at.old
+  %k.next = add i64 %k, 1
+  br label %loop
+done:
+  call void @release(ptr %olds, i64 %n)
+  call void @release(ptr %targets, i64 %n)
+  ret void
 }
 """
 
@@ -254,139 +565,59 @@ _ATTEMPT = """
 ; exception set.
 define internal i32 @attempt(ptr %spec, ptr %args, i64 %nargs, ptr %result) nounwind {
 entry:
+  %at.answer = alloca ptr
+  %at.holder = alloca ptr
+  store ptr null, ptr %at.answer
+  store ptr null, ptr %at.holder
   %wanted = ldi %spec, SPEC.nargs
-  %inputs = ldp %spec, SPEC.inputs
+  %checks = ldp %spec, SPEC.checks
+  %n.checks = ldi %spec, SPEC.n_checks
   %n.inputs = ldi %spec, SPEC.n_inputs
+  %n.outs = ldi %spec, SPEC.n_outputs
+  %n.made = ldi %spec, SPEC.n_made
+  %n.stores = ldi %spec, SPEC.n_stores
   %n.buffers = ldi %spec, SPEC.n_buffers
   %env = ldp %spec, SPEC.env
-  %guard = ldp %spec, SPEC.guard
   %large.word = ldi %spec, SPEC.large
   %cap = ldi %spec, SPEC.threads
-  %array.type = ldp %env, ENV.array_type
   %pool = ldp %env, ENV.pool
   %large = icmp ne i64 %large.word, 0
-  %closed = load i64, ptr %guard
-  %is.open = icmp eq i64 %closed, 0
   %counted = icmp eq i64 %wanted, %nargs
-  %fits = and i1 %is.open, %counted
-  br i1 %fits, label %start, label %no
-start:
+  br i1 %counted, label %workers, label %no
+workers:
   ; the pool: [state, threads, whether its workers are started]
-  %state = ldp %pool, 0
-  %all.threads = ldi %pool, 1
   %started = ldi %pool, 2
   %is.started = icmp ne i64 %started, 0
-  %uncapped = icmp eq i64 %cap, 0
-  %fewer = call i64 @llvm.umin.i64(i64 %cap, i64 %all.threads)
-  %threads = select i1 %uncapped, i64 %all.threads, i64 %fewer
   %small = xor i1 %large, 1
   %ready = or i1 %small, %is.started
-  br i1 %ready, label %prepare, label %no
+  br i1 %ready, label %facts, label %no
+facts:
+  %hold.true = call i1 @check(ptr %checks, i64 %n.checks, ptr %args)
+  br i1 %hold.true, label %prepare, label %no
 prepare:
   %arrays = alloca ptr, i64 %n.inputs
   %buffers = alloca ptr, i64 %n.buffers
-  br label %input
-input:
-  %i = phi i64 [ 0, %prepare ], [ %i.next, %input.ok ]
-  %more.inputs = icmp slt i64 %i, %n.inputs
-  br i1 %more.inputs, label %input.body, label %aliases
-input.body:
-  %i.words = mul i64 %i, INPUT.SIZE
-  %entry.i = getelementptr i64, ptr %inputs, i64 %i.words
-  %is.object.word = ldi %entry.i, INPUT.is_object
-  %object = ldp %entry.i, INPUT.which
-  %which = ldi %entry.i, INPUT.which
-  %is.object = icmp ne i64 %is.object.word, 0
-  br i1 %is.object, label %input.have, label %input.arg
-input.arg:
-  %arg = ldp %args, %which
-  br label %input.have
-input.have:
-  %from = phi ptr [ %object, %input.body ], [ %arg, %input.arg ]
-  %array = call ptr @array_of(ptr %from, ptr %entry.i, ptr %array.type)
-  %missing = icmp eq ptr %array, null
-  br i1 %missing, label %no, label %input.ok
-input.ok:
-  %at.array = getelementptr ptr, ptr %arrays, i64 %i
-  store ptr %array, ptr %at.array
-  %data = ldp %array, DATA
-  %in.buffer = ldi %entry.i, INPUT.buffer
-  %at.in = getelementptr ptr, ptr %buffers, i64 %in.buffer
-  store ptr %data, ptr %at.in
-  %i.next = add i64 %i, 1
-  br label %input
-aliases:
-  %v = phi i64 [ 0, %input ], [ %v.next, %alias.next ]
-  %more.aliases = icmp slt i64 %v, %n.inputs
-  br i1 %more.aliases, label %alias.body, label %outputs
-alias.body:
-  %v.words = mul i64 %v, INPUT.SIZE
-  %entry.v = getelementptr i64, ptr %inputs, i64 %v.words
-  %most = ldi %entry.v, INPUT.max_refs
-  %is.alias = icmp ne i64 %most, 0
-  br i1 %is.alias, label %alias.check, label %alias.next
-alias.check:
-  %may = call i1 @may_overwrite(ptr %inputs, ptr %arrays, i64 %n.inputs, i64 %v)
-  br i1 %may, label %alias.next, label %no
-alias.next:
-  %v.next = add i64 %v, 1
-  br label %aliases
+  %fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
+  br i1 %fits, label %fill, label %no
 no:
   ret i32 0
 
-outputs:
-  %outs.table = ldp %spec, SPEC.outputs
-  %n.outs = ldi %spec, SPEC.n_outputs
-  %make = ldp %env, ENV.make_array
-  %new.array = ldp %env, ENV.new_array
+fill:
   %outs = alloca ptr, i64 %n.outs
-  br label %output
-output:
-  %o = phi i64 [ 0, %outputs ], [ %o.next, %output.ok ]
-  %more.outs = icmp slt i64 %o, %n.outs
-  br i1 %more.outs, label %output.body, label %temporaries
-output.body:
-  %o.words = mul i64 %o, OUTPUT.SIZE
-  %entry.o = getelementptr i64, ptr %outs.table, i64 %o.words
-  %kind = ldi %entry.o, OUTPUT.kind
-  %out.buffer = ldi %entry.o, OUTPUT.buffer
-  switch i64 %kind, label %output.small [ i64 LARGE, label %output.large
-                                          i64 ALIAS, label %output.alias ]
-output.small:
-  %descr = ldp %entry.o, OUTPUT.descr
-  %nd = ldi %entry.o, OUTPUT.nd
-  %nd32 = trunc i64 %nd to i32
-  %dims = ldp %entry.o, OUTPUT.dims
-  call void @Py_IncRef(ptr %descr)
-  %small.new = call ptr %new.array(ptr %array.type, ptr %descr, i32 %nd32, ptr %dims, ptr null,
-                                   ptr null, i32 0, ptr null)
-  br label %output.made
-output.large:
-  %make.args = ldp %entry.o, OUTPUT.args
-  %large.new = call ptr @PyObject_Vectorcall(ptr %make, ptr %make.args, i64 2, ptr null)
-  br label %output.made
-output.alias:
-  %source = ldi %entry.o, OUTPUT.source
-  %old = ldp %arrays, %source
-  call void @Py_IncRef(ptr %old)
-  br label %output.made
-output.made:
-  %out = phi ptr [ %small.new, %output.small ], [ %large.new, %output.large ],
-                 [ %old, %output.alias ]
-  %out.failed = icmp eq ptr %out, null
-  br i1 %out.failed, label %output.fail, label %output.ok
-output.ok:
-  %at.out = getelementptr ptr, ptr %outs, i64 %o
-  store ptr %out, ptr %at.out
-  %out.data = ldp %out, DATA
-  %at.out.buffer = getelementptr ptr, ptr %buffers, i64 %out.buffer
-  store ptr %out.data, ptr %at.out.buffer
-  %o.next = add i64 %o, 1
-  br label %output
-output.fail:
-  call void @release(ptr %outs, i64 %o)
-  store ptr null, ptr %result
-  ret i32 1
+  %made = alloca ptr, i64 %n.made
+  %targets = alloca ptr, i64 %n.stores
+  call void @clear(ptr %outs, i64 %n.outs)
+  call void @clear(ptr %made, i64 %n.made)
+  %have.outs = call i1 @outputs(ptr %spec, ptr %outs, ptr %buffers)
+  br i1 %have.outs, label %objects, label %failed
+objects:
+  %have.objects = call i1 @make(ptr %spec, ptr %outs, ptr %made, ptr %args)
+  br i1 %have.objects, label %build, label %failed
+build:
+  %answer = call ptr @answer(ptr %spec, ptr %outs, ptr %made, ptr %args)
+  store ptr %answer, ptr %at.answer
+  %no.answer = icmp eq ptr %answer, null
+  br i1 %no.answer, label %failed, label %temporaries
 
 temporaries:
   %temp.bytes = ldi %spec, SPEC.temp_bytes
@@ -399,36 +630,39 @@ temp.small:
   br label %temp.ready
 temp.big:
   %temp.args = ldp %spec, SPEC.temp_args
-  %holder = call ptr @PyObject_Vectorcall(ptr %make, ptr %temp.args, i64 2, ptr null)
+  %make.array = ldp %env, ENV.make_array
+  %holder = call ptr @PyObject_Vectorcall(ptr %make.array, ptr %temp.args, i64 2, ptr null)
+  store ptr %holder, ptr %at.holder
   %temp.failed = icmp eq ptr %holder, null
-  br i1 %temp.failed, label %temp.fail, label %temp.made
-temp.fail:
-  call void @release(ptr %outs, i64 %n.outs)
-  store ptr null, ptr %result
-  ret i32 1
+  br i1 %temp.failed, label %failed, label %temp.made
 temp.made:
   %holder.data = ldp %holder, DATA
   br label %temp.ready
 temp.ready:
   %base = phi ptr [ %stack, %temp.small ], [ %holder.data, %temp.made ]
-  %hold = phi ptr [ null, %temp.small ], [ %holder, %temp.made ]
   br label %temp
 temp:
   %t = phi i64 [ 0, %temp.ready ], [ %t.next, %temp.body ]
   %more.temps = icmp slt i64 %t, %n.temps
-  br i1 %more.temps, label %temp.body, label %go
+  br i1 %more.temps, label %temp.body, label %again
 temp.body:
-  %t.words = mul i64 %t, TEMP.SIZE
-  %entry.t = getelementptr i64, ptr %temps, i64 %t.words
-  %t.buffer = ldi %entry.t, TEMP.buffer
-  %t.offset = ldi %entry.t, TEMP.offset
+  %row.t = row %temps, %t, TEMP
+  %t.buffer = ldi %row.t, TEMP.buffer
+  %t.offset = ldi %row.t, TEMP.offset
   %t.address = getelementptr i8, ptr %base, i64 %t.offset
   %at.t = getelementptr ptr, ptr %buffers, i64 %t.buffer
   store ptr %t.address, ptr %at.t
   %t.next = add i64 %t, 1
   br label %temp
 
+again:
+  ; Making objects may have run other code (a garbage collection, another thread): look again. From
+  ; here to the run there is none.
+  %still.fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
+  br i1 %still.fits, label %go, label %finish
 go:
+  call void @aliases(ptr %spec, ptr %arrays, ptr %buffers)
+  call void @targets(ptr %spec, ptr %args, ptr %targets)
   %program = ldp %spec, SPEC.program
   %launches = ldi %spec, SPEC.launches
   %scratch = ldi %spec, SPEC.scratch
@@ -450,6 +684,11 @@ hold.body:
   %h.next = add i64 %h, 1
   br label %hold.arrays
 parallel:
+  %state = ldp %pool, 0
+  %all.threads = ldi %pool, 1
+  %uncapped = icmp eq i64 %cap, 0
+  %fewer = call i64 @llvm.umin.i64(i64 %cap, i64 %all.threads)
+  %threads = select i1 %uncapped, i64 %all.threads, i64 %fewer
   %saved = call ptr @PyEval_SaveThread()
   call void %run(ptr %program, i64 %launches, i64 %scratch, ptr %buffers, ptr %state,
                  i64 %threads, i64 %threshold)
@@ -457,56 +696,23 @@ parallel:
   call void @release(ptr %arrays, i64 %n.inputs)
   br label %ran
 ran:
-  %has.holder = icmp ne ptr %hold, null
-  br i1 %has.holder, label %free.temp, label %give
-free.temp:
-  call void @Py_DecRef(ptr %hold)
-  br label %give
-
-give:
-  %results = ldp %spec, SPEC.results
-  %n.results = ldi %spec, SPEC.n_results
-  %shape = ldi %spec, SPEC.shape_of_result
-  switch i64 %shape, label %give.tuple [ i64 NOTHING, label %give.none
-                                         i64 SINGLE, label %give.single ]
-give.none:
-  %none = ldp %env, ENV.none
-  call void @Py_IncRef(ptr %none)
-  br label %return
-give.single:
-  %single.number = ldi %results, 0
-  %single.array = ldp %outs, %single.number
-  %single = call ptr @wrap(ptr %spec, ptr %single.array)
-  br label %return
-give.tuple:
-  %tuple = call ptr @PyTuple_New(i64 %n.results)
-  %no.tuple = icmp eq ptr %tuple, null
-  br i1 %no.tuple, label %return, label %item
-item:
-  %r = phi i64 [ 0, %give.tuple ], [ %r.next, %item.set ]
-  %more.items = icmp slt i64 %r, %n.results
-  br i1 %more.items, label %item.body, label %return
-item.body:
-  %number = ldi %results, %r
-  %item.array = ldp %outs, %number
-  %item.new = call ptr @wrap(ptr %spec, ptr %item.array)
-  %item.failed = icmp eq ptr %item.new, null
-  br i1 %item.failed, label %item.fail, label %item.set
-item.set:
-  %r.word = add i64 %r, TUPLE_ITEMS
-  %at.item = getelementptr ptr, ptr %tuple, i64 %r.word
-  store ptr %item.new, ptr %at.item
-  %r.next = add i64 %r, 1
-  br label %item
-item.fail:
-  call void @Py_DecRef(ptr %tuple)
-  br label %return
-return:
-  %answer = phi ptr [ %none, %give.none ], [ %single, %give.single ], [ null, %give.tuple ],
-                    [ %tuple, %item ], [ null, %item.fail ]
+  call void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets)
+  br label %finish
+failed:
+  br label %finish
+finish:
+  %status = phi i32 [ 1, %ran ], [ 0, %again ], [ 1, %failed ]
+  %good = phi i1 [ true, %ran ], [ false, %again ], [ false, %failed ]
+  %built = load ptr, ptr %at.answer
+  %given = select i1 %good, ptr %built, ptr null
+  %dropped = select i1 %good, ptr null, ptr %built
+  store ptr %given, ptr %result
+  call void @Py_DecRef(ptr %dropped)
+  call void @release(ptr %made, i64 %n.made)
   call void @release(ptr %outs, i64 %n.outs)
-  store ptr %answer, ptr %result
-  ret i32 1
+  %held.last = load ptr, ptr %at.holder
+  call void @Py_DecRef(ptr %held.last)
+  ret i32 %status
 }
 """
 
@@ -539,6 +745,9 @@ next:
   %k.next = add i64 %k, 1
   br label %spec
 done:
+  %cell = ldp %self, LATEST
+  %cell.data = ldp %cell, DATA
+  store ptr %words, ptr %cell.data
   %answer = load ptr, ptr %result
   ret ptr %answer
 give.up:
@@ -548,36 +757,8 @@ give.up:
 }
 """
 
-_NAMES = {
-    "SPEC": SPEC, "ENV": ENV, "INPUT": INPUT, "LINK": LINK, "OUTPUT": OUTPUT, "TEMP": TEMP,
-    "OBJECT": OBJECT, "FIELD": FIELD,
-}  # fmt: skip
-_NUMBERS = {
-    "TYPE": TYPE, "TUPLE_ITEMS": TUPLE_ITEMS, "LIST_SIZE": LIST_SIZE, "LIST_ITEMS": LIST_ITEMS,
-    "DATA": DATA, "ND": ND, "DIMS": DIMS, "DESCR": DESCR, "FLAGS": FLAGS, "READABLE": READABLE,
-    "WRITEABLE": WRITEABLE, "STACK_BYTES": STACK_BYTES, "LARGE": LARGE, "ALIAS": ALIAS,
-    "THE_ARRAY": THE_ARRAY, "EARLIER": EARLIER, "NOTHING": NOTHING, "SINGLE": SINGLE,
-}  # fmt: skip
-
 
 def text() -> str:
     """LLVM text of `call`."""
-    parts = (_DECLARATIONS, _ARRAY_OF, _MAY_OVERWRITE, _RELEASE, _WRAP, _ATTEMPT, _CALL)
-    source = "".join(parts)
-    source = re.sub(r"\b([A-Z]+)\.SIZE\b", lambda m: str(len(_NAMES[m[1]])), source)
-    source = re.sub(
-        r"\b([A-Z]+)\.([a-z_]+)\b",
-        lambda m: str(_NAMES[m[1]].index(m[2])) if m[1] in _NAMES else m[0],
-        source,
-    )
-    source = re.sub(r"(?<![%@.\w])([A-Z_]+)\b", lambda m: str(_NUMBERS.get(m[1], m[1])), source)
-    return re.sub(r"^  (%[\w.]+) = (ld[piw]) (%[\w.]+), (\S+)$", _load, source, flags=re.M)
-
-
-def _load(found: re.Match[str]) -> str:
-    """One added instruction, as LLVM knows it."""
-    name, kind, base, index = found.groups()
-    at = f"  {name}.at = getelementptr i64, ptr {base}, i64 {index}\n"
-    if kind == "ldw":
-        return at + f"  {name}.32 = load i32, ptr {name}.at\n  {name} = zext i32 {name}.32 to i64"
-    return at + f"  {name} = load {'ptr' if kind == 'ldp' else 'i64'}, ptr {name}.at"
+    parts = (_DECLARATIONS, check_text.TEXT, _ARRAY_OF, _RELEASE, _MAY_OVERWRITE, _GATHER, _OUTPUTS)
+    return expand("".join((*parts, _VALUES, _ATTEMPT, _CALL)))

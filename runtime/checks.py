@@ -1,0 +1,108 @@
+"""What a native call relies on, beyond the arrays: facts about arguments and objects.
+
+Each function here gives a fact as it is now (or should be); a call that finds it changed goes to
+Python. Objects are compared by identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import CellType
+from typing import Any
+
+from . import call_layout as layout
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Positional argument number `number`."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """A word that is no object."""
+
+    word: int
+
+
+class Missing:
+    """Stands for no value."""
+
+
+MISSING = Missing()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """`place` is an object or an Argument; `key` and `want` are numbers, objects or sequences of
+    objects, as the kind has it."""
+
+    kind: int
+    place: object
+    key: object = 0
+    want: object = MISSING
+
+
+def same(place: object, thing: object) -> Check:
+    """The place holds this very object."""
+    return Check(layout.IS, place, 0, thing)
+
+
+def of_type(place: object, kind: type) -> Check:
+    """The place holds an object of exactly this type."""
+    return Check(layout.OF_TYPE, place, 0, kind)
+
+
+def slot(place: object, offset: int, thing: object) -> Check:
+    """The slot, `offset` bytes into the object, holds this very object, or those `Bits`, or
+    nothing if that is MISSING."""
+    return Check(layout.SLOT, place, offset, thing)
+
+
+def cell(place: CellType, thing: object) -> Check:
+    """The cell holds this very object; nothing if that is MISSING."""
+    return slot(place, 8 * layout.CELL, thing)
+
+
+def differ(a: int, b: int) -> Check:
+    """Arguments a and b are two objects."""
+    return Check(layout.DIFFERS, Argument(a), b)
+
+
+def outside(argument: int, things: Sequence[object]) -> Check:
+    """The argument is none of these objects."""
+    return Check(layout.OUTSIDE, Argument(argument), len(things), tuple(things))
+
+
+def item(mapping: dict[Any, Any], key: object, thing: object) -> Check:
+    """The dict has this very object under `key`; nothing if that is MISSING."""
+    return Check(layout.ITEM, mapping, key, thing)
+
+
+def pairs(mapping: dict[Any, Any]) -> Check:
+    """The dict has the items that it has now, in this order."""
+    return Check(layout.PAIRS, mapping, len(mapping), [x for pair in mapping.items() for x in pair])
+
+
+def items(values: list[Any]) -> Check:
+    """The list has the items that it has now."""
+    return Check(layout.ITEMS, values, len(values), list(values))
+
+
+def attribute(thing: object, name: str, value: object) -> Check:
+    """The object has this very value as an attribute."""
+    return Check(layout.ATTRIBUTE, thing, name, value)
+
+
+def call(question: Callable[[], object]) -> Check:
+    """The function returns None. It is Python code: slow."""
+    return Check(layout.CALL, question, 0, None)
+
+
+def context(variable: ContextVar[Any], values: tuple[object, ...]) -> Check:
+    """The variable, always a tuple, has these very items."""
+    return Check(layout.CONTEXT, variable, len(values), list(values))
