@@ -24,7 +24,7 @@ import numpy as np
 from . import call_layout as layout
 from . import memory, pool, runner
 from .address import direct, word
-from .checks import MISSING, Argument, Bits, Check
+from .checks import MISSING, Argument, Bits, Check, Objects
 from .execute import Executable
 from .forever import forever
 
@@ -300,15 +300,13 @@ def _held(keep: list[Any], thing: object) -> int:
 
 
 def _operand(thing: object, table: Callable[[Sequence[Row]], int], held: Callable[[object], int]) -> int:
-    """A number as it is, a sequence as a table of its objects, any other object as its address."""
+    """A word of a check."""
     if thing is MISSING:
         return 0
     if isinstance(thing, Bits):
         return thing.word
-    if isinstance(thing, tuple):
+    if isinstance(thing, Objects):
         return table([[held(x) for x in thing.objects]])
-    if isinstance(thing, _Number):
-        return thing.value
     return held(thing)
 
 

@@ -728,7 +728,7 @@ entry:
 spec:
   %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
   ; read anew each time: Python code that ran meanwhile may have changed the list
-  %n = ldi %specs, LIST_SIZE
+  %n = ldi %specs, SIZE_OF
   %more = icmp slt i64 %k, %n
   br i1 %more, label %try, label %give.up
 try:

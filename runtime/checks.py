@@ -29,6 +29,13 @@ class Bits:
     word: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Objects:
+    """A table of objects."""
+
+    objects: tuple[object, ...]
+
+
 class Missing:
     """Stands for no value."""
 
@@ -38,29 +45,29 @@ MISSING = Missing()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """`place` is an object or an Argument; `key` and `want` are numbers, objects or sequences of
-    objects, as the kind has it."""
+    """`place` is an object or an Argument; `key` and `want` are Bits, Objects, an object or MISSING,
+    as the kind has it."""
 
     kind: int
     place: object
-    key: object = 0
-    want: object = MISSING
+    key: object
+    want: object
 
 
 def same(place: object, thing: object) -> Check:
     """The place holds this very object."""
-    return Check(layout.IS, place, 0, thing)
+    return Check(layout.IS, place, MISSING, thing)
 
 
 def of_type(place: object, kind: type) -> Check:
     """The place holds an object of exactly this type."""
-    return Check(layout.OF_TYPE, place, 0, kind)
+    return Check(layout.OF_TYPE, place, MISSING, kind)
 
 
 def slot(place: object, offset: int, thing: object) -> Check:
     """The slot, `offset` bytes into the object, holds this very object, or those `Bits`, or
     nothing if that is MISSING."""
-    return Check(layout.SLOT, place, offset, thing)
+    return Check(layout.SLOT, place, Bits(offset), thing)
 
 
 def cell(place: CellType, thing: object) -> Check:
@@ -70,12 +77,12 @@ def cell(place: CellType, thing: object) -> Check:
 
 def differ(a: int, b: int) -> Check:
     """Arguments a and b are two objects."""
-    return Check(layout.DIFFERS, Argument(a), b)
+    return Check(layout.DIFFERS, Argument(a), Bits(b), MISSING)
 
 
 def outside(argument: int, things: Sequence[object]) -> Check:
     """The argument is none of these objects."""
-    return Check(layout.OUTSIDE, Argument(argument), len(things), tuple(things))
+    return Check(layout.OUTSIDE, Argument(argument), Bits(len(things)), Objects(tuple(things)))
 
 
 def item(mapping: dict[Any, Any], key: object, thing: object) -> Check:
@@ -85,12 +92,13 @@ def item(mapping: dict[Any, Any], key: object, thing: object) -> Check:
 
 def pairs(mapping: dict[Any, Any]) -> Check:
     """The dict has the items that it has now, in this order."""
-    return Check(layout.PAIRS, mapping, len(mapping), [x for pair in mapping.items() for x in pair])
+    flat = tuple(x for pair in mapping.items() for x in pair)
+    return Check(layout.PAIRS, mapping, Bits(len(mapping)), Objects(flat))
 
 
 def items(values: list[Any]) -> Check:
     """The list has the items that it has now."""
-    return Check(layout.ITEMS, values, len(values), list(values))
+    return Check(layout.ITEMS, values, Bits(len(values)), Objects(tuple(values)))
 
 
 def attribute(thing: object, name: str, value: object) -> Check:
@@ -100,9 +108,9 @@ def attribute(thing: object, name: str, value: object) -> Check:
 
 def call(question: Callable[[], object]) -> Check:
     """The function returns None. It is Python code: slow."""
-    return Check(layout.CALL, question, 0, None)
+    return Check(layout.CALL, question, MISSING, None)
 
 
 def context(variable: ContextVar[Any], values: tuple[object, ...]) -> Check:
     """The variable, always a tuple, has these very items."""
-    return Check(layout.CONTEXT, variable, len(values), list(values))
+    return Check(layout.CONTEXT, variable, Bits(len(values)), Objects(values))

@@ -16,8 +16,9 @@ import pytest
 
 from lucid.compiler.artifact import Buffer, Plan
 from lucid.compiler.types import f32
-from lucid.runtime import call, memory, pool
-from lucid.runtime.call import THE_ARRAY, Earlier, Link, Made, NativeCall, Source
+from lucid.runtime import call, checks, memory, pool
+from lucid.runtime.call import Earlier, Link, Made, NativeCall, Output, Source, Store, Unused
+from lucid.runtime.checks import Argument, Bits
 from lucid.runtime.execute import Executable
 
 from .handwritten import add_plan, sum_plan
@@ -40,9 +41,10 @@ class Value:
     _node: Any
 
 
+FIRST, SECOND = Source(Argument(0)), Source(Argument(1))
 CHAIN = (Link(Value, "_node"), Link(Node, "data"))
 RECIPE = (
-    Made(Node, (("op", "input"), ("data", THE_ARRAY))),
+    Made(Node, (("op", "input"), ("data", Output(0)))),
     Made(Value, (("_node", Earlier(0)), ("_grad", None))),
 )
 
@@ -73,7 +75,8 @@ class Calls:
 def adder(n: int = 10, **options: Any) -> tuple[NativeCall, Calls]:
     calls = Calls()
     native = NativeCall(calls)
-    native.add(Executable(add_plan(n)), [Source(0, chain=CHAIN), Source(1)], [0], **options)
+    answer = options.pop("answer", (Output(0),))
+    native.add(Executable(add_plan(n)), [Source(Argument(0), CHAIN), SECOND], answer, **options)
     return native, calls
 
 
@@ -92,7 +95,7 @@ def test_arrays_in_arrays_out() -> None:
 
 
 def test_values_in_values_out() -> None:
-    native, calls = adder(recipe=RECIPE, single=True)
+    native, calls = adder(made=RECIPE, answer=Earlier(1))
     x = numbers(10)
     result = native.function(value(x), x)
     assert type(result) is Value
@@ -163,7 +166,7 @@ def test_the_first_spec_that_fits_runs() -> None:
     calls = Calls()
     native = NativeCall(calls)
     for n in (3, 5, 7):
-        native.add(Executable(add_plan(n)), [Source(0), Source(1)], [0])
+        native.add(Executable(add_plan(n)), [FIRST, SECOND], (Output(0),))
     for n in (3, 5, 7):
         np.testing.assert_array_equal(native.function(numbers(n), numbers(n))[0], 2 * numbers(n))
     assert native.function(numbers(4), numbers(4)) == "fallback"
@@ -179,37 +182,50 @@ def test_a_fallback_that_raises() -> None:
         NativeCall(fail).function(1)
 
 
-def test_a_guard_closes_the_path() -> None:
-    guard = np.zeros(1, np.int64)
-    native, calls = adder(guard=guard)
-    x = numbers(10)
-    native.function(x, x)
-    assert not calls.seen
-    guard[0] = 1
-    native.function(x, x)
-    assert len(calls.seen) == 1
-
-
-def test_no_result_and_several_results() -> None:
+def test_what_an_answer_can_be() -> None:
     x = numbers(10)
     calls = Calls()
-    native = NativeCall(calls)
-    native.add(Executable(add_plan(10)), [Source(0), Source(1)], [])
-    assert native.function(x, x) is None
-    native = NativeCall(calls)
-    native.add(Executable(add_plan(10)), [Source(0), Source(1)], [0, 0])
-    one, two = native.function(x, x)
-    assert one is two
-    with pytest.raises(ValueError, match="single"):
-        native.add(Executable(add_plan(10)), [Source(0), Source(1)], [0, 0], single=True)
+    mark = object()
+    for answer in (
+        None,
+        mark,
+        (),
+        [],
+        {},
+        Output(0),
+        (Output(0), Output(0)),
+        [Output(0), Argument(1)],
+        {"sum": Output(0), "x": (Argument(0), [mark, {1: Output(0)}, None]), 3: ()},
+    ):
+        native = NativeCall(calls)
+        native.add(Executable(add_plan(10)), [FIRST, SECOND], answer)
+        y = numbers(10)
+        found = native.function(x, y)
+        assert same(found, answer, (x, y), x + y)
     assert not calls.seen
+
+
+def same(found: Any, answer: Any, args: tuple[object, ...], output: Array) -> bool:
+    if isinstance(answer, Output):
+        return bool(np.array_equal(found, output))
+    if isinstance(answer, Argument):
+        return found is args[answer.number]
+    if isinstance(answer, dict):
+        return list(found) == list(answer) and all(same(found[k], answer[k], args, output) for k in answer)
+    if isinstance(answer, tuple | list):
+        return (
+            type(found) is type(answer)
+            and len(found) == len(answer)
+            and all(same(f, a, args, output) for f, a in zip(found, answer, strict=True))
+        )
+    return found is answer
 
 
 def test_objects_as_sources() -> None:
     state, x = value(numbers(10)), numbers(10)
     calls = Calls()
     native = NativeCall(calls)
-    native.add(Executable(add_plan(10)), [Source(object=state, chain=CHAIN), Source(0)], [0])
+    native.add(Executable(add_plan(10)), [Source(state, CHAIN), FIRST], (Output(0),))
     np.testing.assert_array_equal(native.function(x)[0], state._node.data + x)
     state._node.data = np.ones(10, np.float32)
     np.testing.assert_array_equal(native.function(x)[0], 1 + x)
@@ -221,8 +237,8 @@ def in_place(n: int = 10) -> tuple[NativeCall, Calls, Value]:
     state = value(np.zeros(n, np.float32))
     calls = Calls()
     native = NativeCall(calls)
-    sources = [Source(object=state, chain=CHAIN, overwritten=True), Source(0)]
-    native.add(Executable(add_plan(n)), sources, [])
+    sources = [Source(state, CHAIN, overwritten=True), FIRST]
+    native.add(Executable(add_plan(n)), sources)
     return native, calls, state
 
 
@@ -263,7 +279,7 @@ def test_temporaries_and_scalar_results() -> None:
     for n in (100, 20_000):  # on the stack, and from the allocator
         native = NativeCall(Calls())
         run = Executable(sum_plan(n, struct.pack("<f", 0.5)))
-        native.add(run, [Source(0), Source(1)], [0], single=True)
+        native.add(run, [FIRST, SECOND], Output(0))
         run([numbers(n), numbers(n)])
         result = native.function(numbers(n), numbers(n))
         assert result.shape == ()
@@ -276,7 +292,7 @@ def test_temporaries_and_scalar_results() -> None:
 def large(n: int, threads: int = 0) -> tuple[NativeCall, Executable]:
     run = Executable(add_plan(n))
     native = NativeCall(lambda x, y: ("python", *run([x, y])))
-    native.add(run, [Source(0), Source(1)], [0], threads=threads)
+    native.add(run, [FIRST, SECOND], (Output(0),), threads=threads)
     return native, run
 
 
@@ -343,7 +359,7 @@ def test_the_number_of_threads_may_change() -> None:
 
 
 def test_references_are_exact() -> None:
-    native, _ = adder(recipe=RECIPE, single=True)
+    native, _ = adder(made=RECIPE, answer=Earlier(1))
     state = value(numbers(10))
     x = numbers(10)
     things: list[object] = [state, state._node, state._node.data, x, Value, Node, "input", native]
@@ -368,7 +384,7 @@ def test_a_failure_leaves_nothing_behind() -> None:
         Buffer("output", f32, shape, 4 << 58),
     )
     native = NativeCall(Calls())
-    native.add(Executable(Plan(buffers, (0,), (1, 2), (-1, -1), (), 0)), [Source(0)], [0, 1])
+    native.add(Executable(Plan(buffers, (0,), (1, 2), (-1, -1), (), 0)), [FIRST], (Output(0), Output(1)))
     x = np.zeros(4, np.float32)
     used, references = memory.statistics().used, sys.getrefcount(x)
     for _ in range(10):
@@ -380,7 +396,7 @@ def test_a_failure_leaves_nothing_behind() -> None:
 def test_a_working_memory_that_cannot_be_had() -> None:
     buffers = (Buffer("input", f32, (4,), 16), Buffer("output", f32, (4,), 16))
     native = NativeCall(Calls())
-    native.add(Executable(Plan(buffers, (0,), (1,), (-1,), (), 1 << 60)), [Source(0)], [0])
+    native.add(Executable(Plan(buffers, (0,), (1,), (-1,), (), 1 << 60)), [FIRST], Output(0))
     with pytest.raises(MemoryError):
         native.function(np.zeros(4, np.float32))
 
@@ -391,7 +407,7 @@ def test_a_million_calls_use_no_memory() -> None:
 import resource
 import numpy as np
 from tests.runtime.test_call import RECIPE, adder, value
-native, calls = adder(recipe=RECIPE, single=True)
+native, calls = adder(made=RECIPE, answer=Earlier(1))
 x = np.ones(10, np.float32)
 state = value(x)
 call = native.function
@@ -422,7 +438,7 @@ def test_a_callable_can_be_collected() -> None:
     class Owner:
         def __init__(self) -> None:
             self.native = NativeCall(self.explain)
-            self.native.add(Executable(add_plan(10)), [Source(0), Source(1)], [0])
+            self.native.add(Executable(add_plan(10)), [FIRST, SECOND], (Output(0),))
 
         def explain(self, *args: object) -> str:
             return "explained"
