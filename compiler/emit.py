@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Slot, Stmt, Store, Value
+from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Slot, Stmt, Store, Value
 from .types import DType, b1, f32, i8, i32, i64
 
 _FLOAT = {
@@ -156,6 +156,10 @@ class _Emitter:
             self.store(stmt)
         elif isinstance(stmt, For):
             self.loop(stmt)
+        elif isinstance(stmt, Prefetch):
+            at = self.pointer(stmt.array, self.ref(stmt.index))
+            args = [("ptr", at), ("i32", "0"), ("i32", "3"), ("i32", "1")]  # read, all caches, data
+            self.call("llvm.prefetch.p0", "void", args)
         elif isinstance(stmt, Aligned):
             self.names[stmt.result.name] = self.aligned(stmt.array)
         else:

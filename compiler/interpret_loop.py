@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Stmt, Store
+from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store
 from .text_lexer import Number
 from .text_loop import statement_text
 from .types import DType, b1
@@ -236,6 +236,8 @@ def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Me
                 array, _ = arrays[stmt.array]
                 places, active = _places(stmt, stmt.value.lanes, arrays, values)
                 array[places[active]] = _value(stmt.value, values)[active]
+            case Prefetch():
+                pass
             case Aligned(result, _):
                 values[result.name] = np.ones(1, np.int64)
             case Alloc(name, dtype, count):
@@ -279,5 +281,5 @@ def _places(
 
 
 def _where(stmt: Stmt) -> str:
-    loc = None if isinstance(stmt, For | Alloc | Aligned) else stmt.loc
+    loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch) else stmt.loc
     return f"\n  in: {statement_text(stmt)}{'' if loc is None else f'  ({loc})'}"

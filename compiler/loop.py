@@ -6,6 +6,7 @@
       %v: f32x16 = load x[%o : %s] mask %m          Load   lanes %s elements apart; masked lanes are 0
       store x[%o], %v mask %m                       Store  `stream` at the end: around the cache
       %v: i64 = aligned x                           Aligned
+      prefetch x[%o]                                Prefetch
       %r = for %i in %lo .. %hi step %k kind (%acc = %init, ...)     For
         ...
         yield %next, ...
@@ -91,6 +92,14 @@ class Aligned:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """A hint that the element will be read soon. It means nothing, and may lie outside."""
+
+    array: str
+    index: Operand
+
+
+@dataclass(frozen=True, slots=True)
 class For:
     """`results[k]` is the last value of `carried[k]`, which starts as `inits[k]` and becomes
     `yields[k]` after each iteration."""
@@ -116,7 +125,7 @@ class Alloc:
     count: int
 
 
-Stmt = Let | Load | Store | Aligned | For | Alloc
+Stmt = Let | Load | Store | Aligned | Prefetch | For | Alloc
 
 
 @dataclass(frozen=True, slots=True)

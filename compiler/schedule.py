@@ -7,7 +7,6 @@ alone, never on the machine: LANES, BLOCK, and `row_block`. What may depend on t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .kernel import (
@@ -18,7 +17,6 @@ from .kernel import (
     Load,
     Reduce,
     Ref,
-    Stage,
     Store,
     Within,
     arrays,
@@ -141,41 +139,59 @@ class RowCache:
 
     first: int
     last: int
-    value: Expr  # without lets
+    value: int  # by `Numbers`
     store: Store
 
 
-def row_caches(kernel: Kernel) -> tuple[RowCache, ...]:
+class Numbers:
+    """Numbers expressions such that equal ones, lets put in, have one number. A let is looked at
+    once, however often it is used."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._known: dict[object, int] = {}
+        self._lets: dict[str, int] = {}
+        for stage in kernel.stages:
+            for stmt in stage.body:
+                if isinstance(stmt, Let):
+                    self._lets[stmt.name] = self(stmt.expr)
+
+    def __call__(self, expr: Expr) -> int:
+        if isinstance(expr, Ref) and expr.name in self._lets:
+            return self._lets[expr.name]
+        key: object = expr
+        if isinstance(expr, Call):
+            key = expr.op, tuple(map(self, expr.args)), expr.dtype
+        return self._known.setdefault(key, len(self._known))
+
+
+def row_caches(kernel: Kernel, numbers: Numbers) -> tuple[RowCache, ...]:
     """What is kept in an output row instead of being computed twice. One value for an output."""
-    lets = {s.name: s.expr for st in kernel.stages for s in st.body if isinstance(s, Let)}
+    computed = [
+        {numbers(e) for s in stage.body for o in operands(s) for e in walk(o)} for stage in kernel.stages
+    ]
+    costly: dict[str, dict[int, DType]] = {}  # what a let is made of, operands first
     found: list[RowCache] = []
     for last, stage in enumerate(kernel.stages):
-        for store in (s for s in stage.body if isinstance(s, Store)):
-            for value in _costly(store.expr, lets):
-                first = next((n for n, st in enumerate(kernel.stages) if _computes(st, value, lets)), last)
+        for stmt in stage.body:
+            if isinstance(stmt, Reduce):
+                continue
+            parts: dict[int, DType] = {}
+            for e in walk(stmt.expr):
+                if isinstance(e, Ref):
+                    parts.update(costly.get(e.name, {}))
+                elif isinstance(e, Call) and REGISTRY[e.op].flops >= COSTLY:
+                    parts[numbers(e)] = e.dtype
+            if isinstance(stmt, Let):
+                costly[stmt.name] = parts
+                continue
+            output = next(o for o in kernel.outputs if o.name == stmt.array)
+            for value, dtype in parts.items():
+                first = next(n for n, known in enumerate(computed) if value in known)
                 same = kernel.stages[first].axes == stage.axes and bool(stage.axes)
-                output = next(o for o in kernel.outputs if o.name == store.array)
-                if first < last and same and output.dtype == expr_dtype(value):
-                    found.append(RowCache(first, last, value, store))
+                if first < last and same and output.dtype == dtype:
+                    found.append(RowCache(first, last, value, stmt))
                     break
     return tuple(found)
-
-
-def expanded(expr: Expr, lets: Mapping[str, Expr]) -> Expr:
-    """`expr` with lets put in."""
-    if isinstance(expr, Ref) and expr.name in lets:
-        return expanded(lets[expr.name], lets)
-    if isinstance(expr, Call):
-        return Call(expr.op, tuple(expanded(a, lets) for a in expr.args), expr.dtype)
-    return expr
-
-
-def _costly(expr: Expr, lets: Mapping[str, Expr]) -> list[Expr]:
-    return [e for e in walk(expanded(expr, lets)) if isinstance(e, Call) and REGISTRY[e.op].flops >= COSTLY]
-
-
-def _computes(stage: Stage, value: Expr, lets: Mapping[str, Expr]) -> bool:
-    return any(e == value for s in stage.body for o in operands(s) for e in walk(expanded(o, lets)))
 
 
 def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:

@@ -35,6 +35,7 @@ from .loop import (
     Let,
     Load,
     Operand,
+    Prefetch,
     Slot,
     Stmt,
     Store,
@@ -68,7 +69,7 @@ def _slot(slot: Slot) -> str:
 
 def _block(body: tuple[Stmt, ...], indent: str, locs: bool, lines: list[str]) -> None:
     for stmt in body:
-        loc = None if isinstance(stmt, For | Alloc | Aligned) else stmt.loc
+        loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch) else stmt.loc
         lines.append(indent + statement_text(stmt) + (format_loc(loc) if locs else ""))
         if isinstance(stmt, For):
             _block(stmt.body, indent + "  ", locs, lines)
@@ -93,6 +94,8 @@ def statement_text(stmt: Stmt) -> str:
             return f"store {place}, {_operand(value)}{_mask(mask, value.lanes)}{tail}"
         case Aligned(result, array):
             return f"{_typed(result)} = aligned {array}"
+        case Prefetch(array, index):
+            return f"prefetch {_place(array, index, None)}"
         case Alloc(name, dtype, count):
             return f"alloc {name}: {dtype}[{count}]"
     bounds = f"{_operand(stmt.lo, _INDEX)} .. {_operand(stmt.hi, _INDEX)}"
@@ -236,6 +239,9 @@ class _Parser:
             count = c.natural("a number of elements")
             c.expect("]")
             return Alloc(name, dtype, count)
+        if c.accept_word("prefetch"):
+            array, index, _ = self.place()
+            return Prefetch(array, index)
         if not c.accept_word("store"):
             raise c.expected("a statement (`%v: f32 = ...`, `store`, `alloc`, `for` or `yield`)")
         array, index, stride = self.place()

@@ -16,6 +16,7 @@ from .loop import (
     Let,
     Load,
     Operand,
+    Prefetch,
     Stmt,
     Store,
     Value,
@@ -64,7 +65,7 @@ class _Check:
     def fail(self, message: str) -> NoReturn:
         stmt = self.stmt
         text = "" if stmt is None else statement_text(stmt)
-        loc = None if stmt is None or isinstance(stmt, For | Alloc | Aligned) else stmt.loc
+        loc = None if stmt is None or isinstance(stmt, For | Alloc | Aligned | Prefetch) else stmt.loc
         raise VerifyError(f"func {self.func.name}: {message}", text, loc)
 
     def run(self) -> None:
@@ -124,6 +125,10 @@ class _Check:
                     self.mask(mask, value.lanes)
                     if stream and stride is not None:
                         self.fail("a strided store cannot stream")
+                case Prefetch(array, index):
+                    if not any(array in scope for scope in self.arrays):
+                        self.fail(f"the array `{array}` is not known here")
+                    self.index(index, "an index")
                 case Aligned(result, array):
                     if not any(array in scope for scope in self.arrays) or result.dtype is not i64:
                         self.fail("`aligned` takes an array and gives an i64")

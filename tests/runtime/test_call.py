@@ -406,7 +406,7 @@ def test_a_million_calls_use_no_memory() -> None:
     program = """
 import resource
 import numpy as np
-from tests.runtime.test_call import RECIPE, adder, value
+from tests.runtime.test_call import RECIPE, Earlier, adder, value
 native, calls = adder(made=RECIPE, answer=Earlier(1))
 x = np.ones(10, np.float32)
 state = value(x)

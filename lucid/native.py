@@ -1,0 +1,284 @@
+"""A recording as a native call: no Python code runs where all that it relies on is as it was.
+
+Where a recording needs more than native code does (results with a history, containers of arrays as
+arguments), it stays with Python.
+"""
+
+from __future__ import annotations
+
+import gc
+from types import EllipsisType, NoneType
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+from lucid.compiler.types import from_numpy
+from lucid.runtime import checks
+from lucid.runtime.call import Earlier, Link, Made, NativeCall, Output, Source, Store, Unused, slot_offset
+from lucid.runtime.checks import MISSING, Argument, Bits, Check
+
+from . import arguments, record
+from .context import MODE
+from .guards import Guards, class_dict
+from .tensor import Tensor
+
+_NODE = Link(Node, "data")
+_CONSTANTS = (bool, int, str, bytes, complex, NoneType, EllipsisType, range, np.dtype)
+
+
+class _CannotError(Exception):
+    """This recording stays with Python."""
+
+
+def add(native: NativeCall, recording: record.Recording, args: tuple[Any, ...], threads: int | None) -> bool:
+    """Let `native` run the recording for calls like the one with `args`, which it has just served.
+    False if it cannot be."""
+    try:
+        spec = _Spec(recording, args)
+        spec.fill()
+        native.add(
+            recording.executable.native,
+            spec.sources,
+            spec.answer,
+            arguments=len(args),
+            checks=spec.checks,
+            made=spec.made,
+            stores=spec.stores,
+            unused=spec.unused,
+            shapes=spec.shapes,
+            threads=threads or 0,
+            label=recording,
+        )
+    except (_CannotError, TypeError, ValueError):
+        return False
+    return True
+
+
+class _Spec:
+    """What `NativeCall.add` takes, for one recording."""
+
+    def __init__(self, recording: record.Recording, args: tuple[Any, ...]) -> None:
+        self.recording, self.args = recording, args
+        self.sources: list[Source] = []
+        self.checks: list[Check] = []
+        self.made: list[Made] = []
+        self.stores: list[Store] = []
+        self.unused: list[Unused] = []
+        self.shapes: dict[int, tuple[int, ...]] = {}
+        self.answer: object = None
+        self.positions: list[int] = []  # of the array arguments, among all
+        self.nodes: dict[int, Earlier] = {}  # the node made for each output of the graph
+        self.rebound: set[int] = set()  # inputs whose node gets another array
+
+    def fill(self) -> None:
+        if self.recording.rooted:
+            raise _CannotError
+        grad = MODE.get().grad
+        self.checks.append(checks.context(MODE, (None, grad)))
+        for k, value in enumerate(self.args):
+            self._argument(k, value)
+        self._tensors()
+        self._guards(self.recording.guards)
+        self._updates()
+        self._sources()
+        self.answer = arguments.rebuild(self.recording.results, self._result)
+
+    # --- what it relies on -----------------------------------------------------------------------
+
+    def _argument(self, k: int, value: Any) -> None:
+        place = Argument(k)
+        kind = type(value)
+        if isinstance(value, Tensor):
+            self.positions.append(k)
+            flag = slot_offset(kind, "_requires_grad")
+            self.checks += [
+                checks.of_type(place, kind),
+                checks.slot(place, flag, value._requires_grad),
+            ]
+        elif kind is np.ndarray:
+            self.positions.append(k)
+            self.checks.append(checks.of_type(place, kind))
+        elif kind is float:
+            bits = int(np.array(value).view(np.int64))
+            self.checks += [checks.of_type(place, kind), checks.slot(place, _FLOAT, Bits(bits))]
+        elif isinstance(value, np.ndarray | np.generic | list | dict | slice):
+            raise _CannotError
+        elif isinstance(value, tuple) and not _constant(value):
+            raise _CannotError
+        else:
+            self.checks.append(checks.same(place, value))
+
+    def _tensors(self) -> None:
+        """Which tensors are which, and what is differentiated."""
+        recording, pinned = self.recording, self.recording.pinned
+        elsewhere = recording.guards.held
+        tensors = []
+        for number, k in enumerate(self.positions):
+            value = self.args[k]
+            if not isinstance(value, Tensor):
+                continue
+            if any(value is other for other, _ in tensors):
+                raise _CannotError
+            self.checks += [checks.differ(k, other) for _, other in tensors]
+            tensors.append((value, k))
+            if number in pinned:
+                self.checks.append(checks.same(Argument(k), pinned[number]))
+            elif elsewhere:
+                self.checks.append(checks.outside(k, elsewhere))
+        for tensor, flag in recording.flags:
+            self.checks.append(checks.slot(tensor, slot_offset(type(tensor), "_requires_grad"), flag))
+        for owner, kind in recording.grads:
+            tensor = self._owner(owner)
+            if kind is None:
+                place, at = self._place(owner), slot_offset(type(tensor), "_grad")
+                self.checks.append(checks.slot(place, at, None))
+
+    def _guards(self, guards: Guards) -> None:
+        """The facts, as they are now: an equal object may have taken the place of the first."""
+        slow = Guards(arrays=guards.arrays)
+        for d, key, _, where in guards.items:
+            if type(d) is dict:
+                self.checks.append(checks.item(d, key, d.get(key, MISSING)))
+            else:
+                slow.items.append((d, key, d.get(key, MISSING), where))
+        for cell, *_ in guards.cells:
+            try:
+                self.checks.append(checks.cell(cell, cell.cell_contents))
+            except ValueError:
+                self.checks.append(checks.cell(cell, MISSING))
+        for entry in guards.dicts:
+            if type(entry[0]) is dict:
+                self.checks.append(checks.pairs(entry[0]))
+            else:
+                slow.dicts.append(entry)
+        for items in guards.lists:
+            if type(items[0]) is list:
+                self.checks.append(checks.items(items[0]))
+            else:
+                slow.lists.append(items)
+        for fact in guards.slots:
+            owner, name, *_ = fact
+            scope = class_dict(owner)
+            if scope is not None:
+                self.checks.append(checks.item(scope, name, scope.get(name, MISSING)))
+            elif hasattr(owner, name):
+                self.checks.append(checks.attribute(owner, name, getattr(owner, name)))
+            else:
+                slow.slots.append(fact)
+        if slow.items or slow.dicts or slow.lists or slow.slots or slow.arrays:
+            self.checks.insert(0, checks.call(slow.changed))
+
+    # --- where values come from and go to --------------------------------------------------------
+
+    def _owner(self, owner: record.Owner) -> Tensor:
+        found = self.args[self.positions[owner]] if isinstance(owner, int) else owner
+        assert isinstance(found, Tensor)
+        return found
+
+    def _place(self, owner: record.Owner) -> object:
+        return Argument(self.positions[owner]) if isinstance(owner, int) else owner
+
+    def _sources(self) -> None:
+        used: set[int] = set()
+        for number, source in enumerate(self.recording.sources):
+            if source.owner is None:
+                self.sources.append(Source(source.array))
+                continue
+            if isinstance(source.owner, int):
+                used.add(source.owner)
+                value = self.args[self.positions[source.owner]]
+            else:
+                value = source.owner
+            chain: tuple[Link, ...] = ()
+            if isinstance(value, Tensor):
+                chain = (Link(type(value), "_node"), _NODE)
+                if source.grad:
+                    chain = (Link(type(value), "_grad"), Link(type(value._grad), "_node"), _NODE)
+            self.sources.append(
+                Source(
+                    self._place(source.owner),
+                    chain,
+                    overwritten=number in self.recording.replaced and number not in self.rebound,
+                    exclusive=number in self.rebound,
+                )
+            )
+        for number, k in enumerate(self.positions):
+            if number not in used:
+                value = self.args[k]
+                chain = (Link(type(value), "_node"), _NODE) if isinstance(value, Tensor) else ()
+                self.unused.append(Unused(Source(Argument(k), chain), value.dtype, value.shape))
+
+    def _updates(self) -> None:
+        position = {
+            (s.owner if isinstance(s.owner, int) else id(s.owner)): k
+            for k, s in enumerate(self.recording.sources)
+            if s.owner is not None and not s.grad
+        }
+        aliases = self.recording.executable.compiled.plan.aliases
+        for update in self.recording.updates:
+            place, kind = self._place(update.owner), type(self._owner(update.owner))
+            value = update.value
+            if update.grad:
+                new: object = None if value is None else self._tensor(value)
+                self.stores.append(Store(place, (Link(kind, "_grad"),), new))
+                continue
+            owner = update.owner if isinstance(update.owner, int) else id(update.owner)
+            source = position.get(owner)
+            if value is None or value.output < 0 or source is None:
+                raise _CannotError
+            pick = self._pick(value.output)
+            if aliases[pick] == source:
+                continue  # overwritten
+            if aliases[pick] >= 0 and aliases[pick] in self.recording.replaced:
+                raise _CannotError
+            # Its node, which nobody else has, gets the new array.
+            self.rebound.add(source)
+            self.stores.append(Store(place, (Link(kind, "_node"), _NODE), self._array(value.output)))
+
+    def _pick(self, output: int) -> int:
+        pick = self.recording.executable.compiled.picks[output]
+        if pick < 0:
+            raise _CannotError
+        return pick
+
+    def _array(self, output: int) -> Output:
+        """The array of an output of the graph. Each has a memory of its own."""
+        executable = self.recording.executable
+        if executable.compiled.picks.count(self._pick(output)) > 1:
+            raise _CannotError
+        pick, shape = self._pick(output), executable.shapes[output]
+        self.shapes[pick] = shape
+        return Output(pick)
+
+    def _tensor(self, made: record.Made) -> Earlier:
+        """A new tensor, over one node for each output, however often it is used."""
+        node = self.nodes.get(made.output)
+        if node is None:
+            if made.output < 0 or made.requires_grad:
+                raise _CannotError
+            model = ops.INPUT(name="x", dtype=made.node.type.dtype, shape=made.node.type.shape)
+            fields = {name: getattr(model, name) for name in ("op", "inputs", "attrs", "loc", "type")}
+            node = self.nodes[made.output] = Earlier(len(self.made))
+            self.made.append(Made(Node, (*fields.items(), ("data", self._array(made.output)))))
+        self.made.append(
+            Made(Tensor, (("_node", node), ("_grad", None), ("_requires_grad", False), ("_trace", None)))
+        )
+        return Earlier(len(self.made) - 1)
+
+    def _result(self, value: Any) -> Any:
+        if isinstance(value, record.Made):
+            return self._tensor(value)
+        if isinstance(value, record.Same):
+            return self._place(value.owner)
+        return value
+
+
+# Bytes from a Python float to its value.
+_FLOAT = object.__basicsize__
+
+
+def _constant(value: Any) -> bool:
+    """A plain value that cannot change."""
+    return all(map(_constant, value)) if type(value) is tuple else isinstance(value, (*_CONSTANTS, float))
