@@ -441,7 +441,8 @@ class Lowering:
         stores: list[tuple[k.Store | k.Reduce, Operand, Loc | None]] = []
         for stmt in stage.body:
             b.loc = stmt.loc
-            if isinstance(stmt, k.Let):
+            if isinstance(stmt, k.Let):  # in order: a chain of lets is no recursion, and has its own lines
+                self.value(stmt.expr)
                 continue
             if isinstance(stmt, k.Store):
                 stores.append((stmt, self.value(stmt.expr), stmt.loc))
@@ -506,7 +507,7 @@ class Lowering:
             hi = self.minimum(b.op("add", lo, Imm(BLOCK, i64)), self.extent(axis.extent))
 
             def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-                for self.number, stage in enumerate(self.kernel.stages):
+                for self.number, stage in enumerate(stages):
                     carried = self.body(stage, u, reduces, carried)
                 return carried
 

@@ -175,7 +175,10 @@ class GroupLowering:
             stores: list[tuple[k.Store, Operand]] = []
             for stmt in stage.body:
                 self.b.loc = stmt.loc
-                if isinstance(stmt, k.Let):
+                if isinstance(
+                    stmt, k.Let
+                ):  # in order: a chain of lets is no recursion, and has its own lines
+                    x.value(stmt.expr)
                     continue
                 if isinstance(stmt, k.Store):
                     stores.append((stmt, x.value(stmt.expr)))

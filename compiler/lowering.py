@@ -7,6 +7,7 @@ from .loop import Func
 from .lower import Lowering
 from .lower_groups import GroupLowering
 from .lower_product import ProductLowering
+from .lower_tiles import TileLowering
 from .schedule import Schedule, product
 
 
@@ -19,6 +20,8 @@ def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
         return base.run(base.row_blocks)
     if schedule.mode == "groups":
         return base.run(GroupLowering(base).run)
+    if schedule.mode == "tiles":
+        return base.run(TileLowering(base).run)
     shape = product(kernel)
     assert shape is not None
     return base.run(ProductLowering(base, shape).run)

@@ -15,7 +15,7 @@ from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
 from .layout import part_name, slots, stride_name, totals
 from .program import Call, Operand, Program
-from .schedule import BLOCK, PRODUCT_ROWS, Schedule, product, row_block, row_caches
+from .schedule import BLOCK, PRODUCT_ROWS, TILE_ROWS, Schedule, product, row_block, row_caches
 
 ALIGN = 64
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
@@ -41,6 +41,8 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         rows = prod(table[x] for x in shape.rows)
         return PRODUCT_ROWS, prod(table[x] for x in shape.batch) * -(-rows // PRODUCT_ROWS)
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
+    if schedule.mode == "tiles":
+        return TILE_ROWS, -(-points // TILE_ROWS)
     block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call))
     return block, -(-points // block)
 

@@ -40,6 +40,8 @@ ROWS = 512
 COSTLY = 10
 # Lanes of a total over the rows of a block, where all inner extents are small and fixed.
 ROW_LANES = 16
+# Rows of a block of a kernel that reads across memory, a multiple of every vector length.
+TILE_ROWS = 64
 # A matrix product: rows of a block, and how much of the summed axis a packed panel holds. Sums run
 # along that axis in order, each step one fma, so neither decides the result.
 PRODUCT_ROWS = 64
@@ -50,7 +52,8 @@ PRODUCT_DEPTH = 256
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
     vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
-    "product" (tiles of rows x vectors along the last outer axis). `width`: lanes of a vector.
+    "tiles" (square tiles, transposed in
+    registers), "product" (tiles of rows x vectors along the last outer axis). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
     register tile."""
 
@@ -164,8 +167,9 @@ class Numbers:
         return self._known.setdefault(key, len(self._known))
 
 
-def row_caches(kernel: Kernel, numbers: Numbers) -> tuple[RowCache, ...]:
+def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache, ...]:
     """What is kept in an output row instead of being computed twice. One value for an output."""
+    numbers = numbers or Numbers(kernel)
     computed = [
         {numbers(e) for s in stage.body for o in operands(s) for e in walk(o)} for stage in kernel.stages
     ]
@@ -206,7 +210,27 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     if len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages):
         return Schedule("flat", width, max(step, width))
+    if across(kernel):
+        return Schedule("tiles", width, width)
     return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
+
+
+def across(kernel: Kernel) -> tuple[Load, ...]:
+    """The loads of a plain map over two axes that run along memory with the rows, where the stores
+    run with the columns: a transpose, alone or in an expression. Empty for any other kernel."""
+    if len(kernel.outer) != 1 or kernel.final or len(kernel.stages) != 1:
+        return ()
+    (stage,) = kernel.stages
+    if len(stage.axes) != 1 or any(isinstance(s, Reduce) for s in stage.body):
+        return ()
+    table, row = arrays(kernel), kernel.outer[0].name
+    found: dict[Load, None] = {}
+    for e in (e for s in stage.body for o in operands(s) for e in walk(o)):
+        if isinstance(e, Within) or (isinstance(e, Load) and e.guards):
+            return ()
+        if isinstance(e, Load) and len(e.index) == 2 and table[e.array].unit and e.index[-1].axis == row:
+            found[e] = None
+    return tuple(found)
 
 
 def _grouped(kernel: Kernel) -> bool:

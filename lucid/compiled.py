@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from . import record
 from .arguments import Signature, describe
@@ -20,7 +20,11 @@ from .nn.module import Module
 from .record import Recording
 from .tensor import Tensor
 
+if TYPE_CHECKING:
+    from lucid.runtime.call import NativeCall
+
 SIGNATURES = 256  # kept for each function; the one that was not used for longest goes first
+SPECS = 16  # signatures that native code knows
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
 
 
@@ -62,7 +66,10 @@ class Compiled:
     """What `lucid.compile` returns: call it like the function. `traces` counts the times it was
     traced; attributes of a compiled module are the module's."""
 
+    # Python finds what a call runs in the slot: at first `_call`, later a native function.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
     _opaque = True  # for guards: only the function inside counts
+    __call__: Callable[..., Any]
 
     def __init__(self, f: Callable[..., Any], threads: int | None = None) -> None:
         self.__wrapped__ = f
@@ -73,9 +80,12 @@ class Compiled:
         self._reasons: list[str] = []
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
         self._latest: Recording | None = None
+        self._native: NativeCall | None = None
+        self.__call__ = self._call
         self._lock = threading.RLock()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """The call in Python: traces where it must, and explains what is wrong."""
         mode = MODE.get()
         if mode.trace is not None:  # part of another compiled function
             return self.__wrapped__(*args, **kwargs)
@@ -94,8 +104,11 @@ class Compiled:
         if found is not None:
             for recording in found:
                 if recording.changed(arrays) is None:
-                    self._latest = recording
-                    return recording.run(arrays)
+                    self._set_latest(recording)
+                    results = recording.run(arrays)
+                    if recording.served >= 0 and not kwargs:
+                        self._go_native(recording, args)
+                    return results
         return self._record(signature, args, kwargs, arrays, objects).run(arrays)
 
     def _record(
@@ -124,8 +137,27 @@ class Compiled:
             self._cache.move_to_end(signature)
             while len(self._cache) > SIGNATURES:
                 self._cache.popitem(last=False)
-            self._latest = recording
+            self._set_latest(recording)
         return recording
+
+    def _go_native(self, recording: Recording, args: tuple[Any, ...]) -> None:
+        """Let native code serve calls like this one from now on. It comes back here where it sees an
+        object that it does not know, though that may be equal: then a new try may pay, seldom."""
+        recording.served += 1
+        if recording.served & (recording.served - 1):  # not 1, 2, 4, 8 ...
+            return
+        from . import native
+
+        with self._lock:
+            if self._native is None:
+                self._native = native.NativeCall(self._call, self._name())
+                self.__call__ = self._native.function
+            if not native.add(self._native, recording, args, self.threads):
+                recording.served = -1
+                return
+            new = self._native.specs[-1]
+            others = [spec for spec in self._native.specs[:-1] if spec[-1] is not recording]
+            self._native.specs[:] = [new, *others[: SPECS - 1]]
 
     @functools.cached_property
     def _signature(self) -> inspect.Signature | None:
@@ -152,10 +184,21 @@ class Compiled:
 
     # --- looking inside --------------------------------------------------------------------------
 
+    def _set_latest(self, recording: Recording) -> None:
+        self._latest = recording
+        if self._native is not None:
+            self._native.forget()
+
+    def _recent(self) -> Recording | None:
+        """The recording of the latest call."""
+        spec = None if self._native is None else self._native.latest
+        return self._latest if spec is None else spec[-1]
+
     def _last(self) -> Recording:
-        if self._latest is None:
+        found = self._recent()
+        if found is None:
             raise RuntimeError(here(f"{self._name()} has not been called yet: nothing is compiled"))
-        return self._latest
+        return found
 
     def ir(self, stage: str = "kernel") -> str:
         """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm"
@@ -170,8 +213,9 @@ class Compiled:
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""
         lines = [*self._reasons]
-        if self._latest is not None:
-            lines.append(self._latest.executable.explain())
+        latest = self._recent()
+        if latest is not None:
+            lines.append(latest.executable.explain())
         return "\n".join(lines)
 
 

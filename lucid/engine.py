@@ -121,9 +121,9 @@ class Executable:
     def __init__(self, graph: Graph, aliases: Sequence[int], threads: int | None) -> None:
         self.compiled: Compiled = compile_graph(graph, host(), aliases)
         self.threads = threads
-        self._run = execute.Executable(self.compiled.plan)
+        self.native = execute.Executable(self.compiled.plan)
         self._aliases = self.compiled.plan.aliases
-        self._shapes = [n.type.shape for n in graph.outputs]
+        self.shapes = [n.type.shape for n in graph.outputs]
 
     def __call__(self, arrays: Sequence[Array], reuse: Sequence[bool] = ()) -> list[Array]:
         """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
@@ -134,14 +134,14 @@ class Executable:
                 arrays[j] if j >= 0 and reuse[j] and arrays[j].flags.c_contiguous else None
                 for j in self._aliases
             ]
-        results = self._run(arrays, out, self.threads)
+        results = self.native(arrays, out, self.threads)
         return [
             _as_given(arrays[-1 - pick], shape)
             if pick < 0
             else results[pick]
             if results[pick].shape == shape
             else results[pick].reshape(shape)
-            for pick, shape in zip(self.compiled.picks, self._shapes, strict=True)
+            for pick, shape in zip(self.compiled.picks, self.shapes, strict=True)
         ]
 
     @property

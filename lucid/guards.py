@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import gc
 import math
 import os
 import sys
@@ -406,6 +407,14 @@ class _Class:
 
     def __getattribute__(self, name: str) -> Any:
         return object.__getattribute__(self, "_scope").get(name, _MISSING)
+
+
+def class_dict(owner: object) -> dict[str, Any] | None:
+    """The dict of the class, where the owner of a slot is one."""
+    if type(owner) is not _Class:
+        return None
+    found = gc.get_referents(object.__getattribute__(owner, "_scope"))
+    return found[0] if len(found) == 1 and type(found[0]) is dict else None
 
 
 def _slots(cls: type) -> Iterator[str]:

@@ -6,7 +6,6 @@ arguments), it stays with Python.
 
 from __future__ import annotations
 
-import gc
 from types import EllipsisType, NoneType
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import Node
-from lucid.compiler.types import from_numpy
 from lucid.runtime import checks
 from lucid.runtime.call import Earlier, Link, Made, NativeCall, Output, Source, Store, Unused, slot_offset
 from lucid.runtime.checks import MISSING, Argument, Bits, Check
@@ -113,8 +111,8 @@ class _Spec:
     def _tensors(self) -> None:
         """Which tensors are which, and what is differentiated."""
         recording, pinned = self.recording, self.recording.pinned
-        elsewhere = recording.guards.held
-        tensors = []
+        elsewhere = sorted(recording.guards.tensors)
+        tensors: list[tuple[Tensor, int]] = []
         for number, k in enumerate(self.positions):
             value = self.args[k]
             if not isinstance(value, Tensor):
@@ -272,6 +270,8 @@ class _Spec:
             return self._tensor(value)
         if isinstance(value, record.Same):
             return self._place(value.owner)
+        if isinstance(value, tuple):  # one with names: `rebuild` goes into all others
+            raise _CannotError
         return value
 
 

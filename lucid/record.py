@@ -75,6 +75,7 @@ class Recording:
     rooted: list[Node]  # nodes of differentiable results, in order
     replaced: list[int]  # inputs whose memory an output may take over
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
+    served: int = 0  # calls since then that took the Python path; -1: all will
 
     def changed(self, arrays: list[Any]) -> str | None:
         """Why this recording does not serve a call with these arguments; None if it does."""

@@ -306,7 +306,7 @@ def _operand(thing: object, table: Callable[[Sequence[Row]], int], held: Callabl
     if isinstance(thing, Bits):
         return thing.word
     if isinstance(thing, Objects):
-        return table([[held(x) for x in thing.objects]])
+        return table([[x.word if isinstance(x, Bits) else held(x) for x in thing.objects]])
     return held(thing)
 
 

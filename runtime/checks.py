@@ -31,7 +31,7 @@ class Bits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """A table of objects."""
+    """A table of objects, or Bits."""
 
     objects: tuple[object, ...]
 
@@ -80,9 +80,9 @@ def differ(a: int, b: int) -> Check:
     return Check(layout.DIFFERS, Argument(a), Bits(b), MISSING)
 
 
-def outside(argument: int, things: Sequence[object]) -> Check:
-    """The argument is none of these objects."""
-    return Check(layout.OUTSIDE, Argument(argument), Bits(len(things)), Objects(tuple(things)))
+def outside(argument: int, ids: Sequence[int]) -> Check:
+    """The argument is no object with one of these ids."""
+    return Check(layout.OUTSIDE, Argument(argument), Bits(len(ids)), Objects(tuple(map(Bits, ids))))
 
 
 def item(mapping: dict[Any, Any], key: object, thing: object) -> Check:

@@ -117,3 +117,20 @@ def test_same_bits_for_a_whole_training_on_one_and_two_threads() -> None:
         return [p.numpy().tobytes() for p in model.parameters()]
 
     assert train(1) == train(2) == train(1)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (16, 16), (17, 33), (64, 100), (130, 65)])
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int8", "bool"])
+def test_transposes_go_by_tiles(shape: tuple[int, int], kind: str) -> None:
+    x = (data(*shape) * 10).astype(kind)
+    step = lucid.compile(lambda x: x.T)
+    np.testing.assert_array_equal(step(x).numpy(), x.T)
+    if min(shape) > 1:
+        assert "pack_lo" in step.ir("loop")
+
+
+def test_a_transpose_in_an_expression_is_one_kernel() -> None:
+    step = lucid.compile(lambda x, y, b: x.T * 2.0 + y - b)
+    x, y, b = data(70, 33), data(33, 70, seed=1), data(70, seed=2)
+    np.testing.assert_array_equal(step(x, y, b).numpy(), x.T * np.float32(2) + y - b)
+    assert len(step.kernels) == 1
