@@ -169,6 +169,8 @@ class Numbers:
 
 def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache, ...]:
     """What is kept in an output row instead of being computed twice. One value for an output."""
+    if sum(bool(stage.axes) for stage in kernel.stages) < 2:
+        return ()
     numbers = numbers or Numbers(kernel)
     computed = [
         {numbers(e) for s in stage.body for o in operands(s) for e in walk(o)} for stage in kernel.stages
