@@ -106,8 +106,8 @@ class Compiled:
                 if recording.changed(arrays) is None:
                     self._set_latest(recording)
                     results = recording.run(arrays)
-                    if recording.served >= 0 and not kwargs:
-                        self._go_native(recording, args)
+                    if recording.served >= 0:
+                        self._go_native(recording, args, kwargs)
                     return results
         return self._record(signature, args, kwargs, arrays, objects).run(arrays)
 
@@ -140,7 +140,7 @@ class Compiled:
             self._set_latest(recording)
         return recording
 
-    def _go_native(self, recording: Recording, args: tuple[Any, ...]) -> None:
+    def _go_native(self, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Let native code serve calls like this one from now on. It comes back here where it sees an
         object that it does not know, though that may be equal: then a new try may pay, seldom."""
         recording.served += 1
@@ -152,7 +152,7 @@ class Compiled:
             if self._native is None:
                 self._native = native.NativeCall(self._call, self._name())
                 self.__call__ = self._native.function
-            if not native.add(self._native, recording, args, self.threads):
+            if not native.add(self._native, recording, args, kwargs, self.threads):
                 recording.served = -1
                 return
             new = self._native.specs[-1]

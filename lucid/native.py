@@ -30,17 +30,24 @@ class _CannotError(Exception):
     """This recording stays with Python."""
 
 
-def add(native: NativeCall, recording: record.Recording, args: tuple[Any, ...], threads: int | None) -> bool:
-    """Let `native` run the recording for calls like the one with `args`, which it has just served.
-    False if it cannot be."""
+def add(
+    native: NativeCall,
+    recording: record.Recording,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    threads: int | None,
+) -> bool:
+    """Let `native` run the recording for calls like the one that it has just served. False if it
+    cannot be."""
     try:
-        spec = _Spec(recording, args)
+        spec = _Spec(recording, (*args, *kwargs.values()))
         spec.fill()
         native.add(
             recording.executable.native,
             spec.sources,
             spec.answer,
-            arguments=len(args),
+            arguments=len(spec.args),
+            keywords=tuple(kwargs),
             checks=spec.checks,
             made=spec.made,
             stores=spec.stores,

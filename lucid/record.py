@@ -11,6 +11,7 @@ import numpy as np
 
 from lucid.compiler.graph import Graph, Node, bind, rebuild, toposort
 from lucid.compiler.types import TensorType
+from lucid.runtime import memory
 
 from . import arguments
 from .context import tracing
@@ -202,9 +203,14 @@ def _unshared(buffers: list[Array], k: int) -> bool:
     array = buffers[k]
     if getrefcount(array) != 4:  # those two, `array`, and the argument of getrefcount
         return False
+    ours = memory.owner(array.nbytes)
     base = array.base
     # Views of views hold the owner of the memory, not the view that they were made from.
-    return not isinstance(base, np.ndarray) or getrefcount(base) == 3
+    while base is not None and type(base) is not ours:
+        if type(base) is not np.ndarray or getrefcount(base) != 3:  # a foreign buffer, or others see it
+            return False
+        array, base = base, base.base
+    return base is not None or bool(array.flags.owndata)
 
 
 def _contiguous(array: Array) -> Array:

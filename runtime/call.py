@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Unused:
 
 
 class NativeCall:
-    """A callable and the specs that it knows; it takes positional arguments only.
+    """A callable and the specs that it knows.
 
     The specs are tried in the order of `specs`, a list that may be cut or reordered at any time.
     """
@@ -137,6 +138,7 @@ class NativeCall:
         answer: object = None,
         *,
         arguments: int | None = None,
+        keywords: Sequence[str] = (),
         checks: Sequence[Check] = (),
         made: Sequence[Made] = (),
         stores: Sequence[Store] = (),
@@ -148,8 +150,7 @@ class NativeCall:
         """Let calls that fit run `executable` natively from now on.
 
         `sources[k]` is where input k comes from, `arguments` the exact number of arguments (by
-        default as many as the sources name). `checks` must hold, in their order, which comes before
-        all else; so a slot of an argument is looked at after its type. Then the objects `made` are
+        default as many as the sources name), of which the last have these `keywords`. `checks` must hold, in their order; so a slot of an argument is looked at after its type. Then the objects `made` are
         made, in order. `answer` says what the call returns: an Output, an Earlier object, an
         Argument, a tuple, list or dict of such, or a constant. An output whose alias is an
         `overwritten` source is written there, and is no array that `answer`, `made` or `stores` may
@@ -186,6 +187,7 @@ class NativeCall:
                 buffer,
                 _nbytes(dtype, shape),
                 source.references if source.overwritten else 0,
+                held(memory.owner(_nbytes(dtype, shape))) if source.overwritten else 0,
                 source.overwritten or source.exclusive,
             )
 
@@ -257,7 +259,9 @@ class NativeCall:
         temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
         program = built(answer)
         words = {
-            "nargs": arguments,
+            "nargs": arguments - len(keywords),
+            "keywords": table([[held(sys.intern(name)) for name in keywords]]),
+            "n_keywords": len(keywords),
             "checks": table(facts),
             "n_checks": len(facts),
             "inputs": table(inputs),

@@ -10,18 +10,19 @@ import re
 
 # Words of a spec.
 SPEC = (
-    "nargs", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs", "temps", "n_temps",
-    "temp_bytes", "temp_args", "program", "launches", "scratch", "n_buffers", "large", "threads",
-    "made", "n_made", "answer", "n_answer", "stores", "n_stores", "env",
+    "nargs", "keywords", "n_keywords", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs", "temps", "n_temps",
+    "temp_bytes", "temp_args", "program", "launches", "scratch", "n_buffers", "large", "threads", "made",
+    "n_made", "answer", "n_answer", "stores", "n_stores", "env",
 )  # fmt: skip
 # Words that are the same for every spec.
 ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run")
 # Where something starts: argument `which`, or the object at that address. Other rows begin with it.
 PLACE = ("is_object", "which")
 # An input: `chain` leads to its array. `max_refs`: how often the array may be held if it is
-# overwritten, else 0; `exclusive`: what the chain leads through is held by nothing else.
+# overwritten, else 0, and `owner` the type of the base of our own arrays of this size; `exclusive`:
+# what the chain leads through is held by nothing else.
 INPUT = ("is_object", "which", "chain", "n_chain", "descr", "nd", "dims", "buffer", "nbytes",
-         "max_refs", "exclusive")  # fmt: skip
+         "max_refs", "owner", "exclusive")  # fmt: skip
 LINK = ("type", "offset")
 # An output: kind NEW is NumPy's memory, LARGE is ours, ALIAS is the array of input `source`.
 OUTPUT = ("kind", "buffer", "descr", "nd", "dims", "args", "source")

@@ -145,7 +145,6 @@ entry:
   %size = ldi %row, INPUT.nbytes
   %flags = ldw %array, FLAGS
   %refs = ldw %array, 0
-  %base = ldp %array, BASE
   %lo = ldi %array, DATA
   %hi = add i64 %lo, %size
   %writeable.bit = and i64 %flags, WRITEABLE
@@ -154,17 +153,32 @@ entry:
   %ab = and i1 %a, %b
   br i1 %ab, label %memory, label %no
 memory:
-  ; its own memory, which nobody else can see; or that of an object that nobody else holds
+  ; its own memory, which nobody else can see; or that of an array of the same kind, or of one of our
+  ; blocks, which nobody else holds
+  %holder = phi ptr [ %array, %entry ], [ %base, %base.array ]
+  %base = ldp %holder, BASE
   %based = icmp ne ptr %base, null
   br i1 %based, label %base.refs, label %own
 own:
-  %own.bit = and i64 %flags, OWNED
+  %own.flags = ldw %holder, FLAGS
+  %own.bit = and i64 %own.flags, OWNED
   %owned = icmp ne i64 %own.bit, 0
-  br i1 %owned, label %yes, label %loop.start
+  br i1 %owned, label %yes, label %no
 base.refs:
   %base.count = ldw %base, 0
   %base.alone = icmp eq i64 %base.count, 1
-  br i1 %base.alone, label %loop.start, label %no
+  br i1 %base.alone, label %base.type, label %no
+base.type:
+  %type = ldp %base, TYPE
+  %ours = ldp %row, INPUT.owner
+  %is.ours = icmp eq ptr %type, %ours
+  br i1 %is.ours, label %loop.start, label %base.other
+base.other:
+  %array.type = ldp %array, TYPE
+  %is.array = icmp eq ptr %type, %array.type
+  br i1 %is.array, label %base.array, label %no
+base.array:
+  br label %memory
 loop.start:
   br label %loop
 loop:
@@ -563,7 +577,7 @@ done:
 _ATTEMPT = """
 ; 0 if the spec does not fit. Otherwise 1, and at `result` a new reference, or null with an
 ; exception set.
-define internal i32 @attempt(ptr %spec, ptr %args, i64 %nargs, ptr %result) nounwind {
+define internal i32 @attempt(ptr %spec, ptr %args, i64 %nargs, ptr %kwnames, ptr %result) nounwind {
 entry:
   %at.answer = alloca ptr
   %at.holder = alloca ptr
@@ -583,22 +597,38 @@ entry:
   %pool = ldp %env, ENV.pool
   %large = icmp ne i64 %large.word, 0
   %counted = icmp eq i64 %wanted, %nargs
-  br i1 %counted, label %workers, label %no
+  %keywords = ldp %spec, SPEC.keywords
+  %n.keywords = ldi %spec, SPEC.n_keywords
+  %no.names = icmp eq ptr %kwnames, null
+  br i1 %counted, label %names, label %no
+names:
+  br i1 %no.names, label %names.none, label %names.some
+names.none:
+  %none.wanted = icmp eq i64 %n.keywords, 0
+  br i1 %none.wanted, label %workers, label %no
+names.some:
+  %names.given = ldi %kwnames, SIZE_OF
+  %first.name = getelementptr i64, ptr %kwnames, i64 TUPLE_ITEMS
+  %as.many = icmp eq i64 %names.given, %n.keywords
+  br i1 %as.many, label %names.compare, label %no
+names.compare:
+  %same.names = call i1 @equal(ptr %first.name, ptr %keywords, i64 %n.keywords)
+  br i1 %same.names, label %workers, label %no
 workers:
   ; the pool: [state, threads, whether its workers are started]
   %started = ldi %pool, 2
   %is.started = icmp ne i64 %started, 0
   %small = xor i1 %large, 1
   %ready = or i1 %small, %is.started
-  br i1 %ready, label %facts, label %no
-facts:
-  %hold.true = call i1 @check(ptr %checks, i64 %n.checks, ptr %args)
-  br i1 %hold.true, label %prepare, label %no
+  br i1 %ready, label %prepare, label %no
 prepare:
   %arrays = alloca ptr, i64 %n.inputs
   %buffers = alloca ptr, i64 %n.buffers
   %fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
-  br i1 %fits, label %fill, label %no
+  br i1 %fits, label %facts, label %no
+facts:
+  %hold.true = call i1 @check(ptr %checks, i64 %n.checks, ptr %args)
+  br i1 %hold.true, label %fill, label %no
 no:
   ret i32 0
 
@@ -656,7 +686,7 @@ temp.body:
   br label %temp
 
 again:
-  ; Making objects may have run other code (a garbage collection, another thread): look again. From
+  ; Checks and making objects may have run other code (a garbage collection, another thread): look again. From
   ; here to the run there is none.
   %still.fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
   br i1 %still.fits, label %go, label %finish
@@ -723,8 +753,7 @@ entry:
   %specs = ldp %self, TUPLE_ITEMS
   %at.fallback = getelementptr ptr, ptr %self, i64 TUPLE_ITEMS
   %at.fallback.1 = getelementptr ptr, ptr %at.fallback, i64 1
-  %plain = icmp eq ptr %kwnames, null
-  br i1 %plain, label %spec, label %give.up
+  br label %spec
 spec:
   %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
   ; read anew each time: Python code that ran meanwhile may have changed the list
@@ -737,7 +766,7 @@ try:
   %array = ldp %item, TUPLE_ITEMS
   %words = ldp %array, DATA
   call void @Py_IncRef(ptr %item)
-  %fits = call i32 @attempt(ptr %words, ptr %args, i64 %nargs, ptr %result)
+  %fits = call i32 @attempt(ptr %words, ptr %args, i64 %nargs, ptr %kwnames, ptr %result)
   call void @Py_DecRef(ptr %item)
   %did = icmp ne i32 %fits, 0
   br i1 %did, label %done, label %next

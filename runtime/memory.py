@@ -170,6 +170,11 @@ def _owner(size: int) -> type[ctypes.Array[ctypes.c_char]]:
     return Owner
 
 
+def owner(nbytes: int) -> type:
+    """The type of the base of an array of `nbytes` bytes, as `array` gives it."""
+    return _owner(size_class(nbytes))
+
+
 def array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A row-major array with arbitrary content, at a 64-byte boundary.
 

@@ -178,6 +178,8 @@ class Module:
         Raises KeyError naming the keys that are missing or unknown (if `strict`), ValueError naming
         the shapes that differ; then nothing has changed.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(here(f"load_state_dict: expected a dict, got {type(state).__name__}"))
         own = self._state()
         loaded = Loaded([k for k in own if k not in state], [k for k in state if k not in own])
         if strict and (loaded.missing_keys or loaded.unexpected_keys):
@@ -210,7 +212,6 @@ def _matching(name: str, value: Any, own: Tensor) -> np.ndarray[Any, Any]:
     array = np.asarray(value)
     if array.shape != own.shape:
         raise ValueError(here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}"))
-    kind = dtype_of(array.dtype)
-    if kind.is_float != (own.dtype.kind == "f"):
+    if array.dtype.kind not in "biuf" or (array.dtype.kind == "f") != (own.dtype.kind == "f"):
         raise ValueError(here(f"load_state_dict: {name} is {array.dtype}, expected {own.dtype}"))
     return np.array(array, dtype=own.dtype, order="C", copy=True)

@@ -19,7 +19,7 @@ from .programs import Array, Program, random_program
 VALUES = (15, 20, 40, 57, 84, 1189, 1382, 1550, 2029, *range(5000, 5040))
 CHECKED = (200029, 200168, *range(6100, 6106))
 SMOOTH = tuple(range(7000, 7020))
-TRAINED = tuple(range(8000, 8008))
+TRAINED = tuple(range(8000, 8006))
 
 
 def weighted(program: Program, values: Mapping[str, Any]) -> Any:
