@@ -145,15 +145,24 @@ def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
     return b.op("bitcast", b.op("or", m, s), dtype=sign_of.dtype)
 
 
+def _through_f32(b: Builder, args: tuple[Operand, ...], part: int) -> Operand:
+    """Quotient (part 0) or remainder (1) of floats. float16 goes through float32, as in NumPy."""
+    x, y = args
+    if x.dtype is not f16:
+        return _float_divide(b, x, y)[part]
+    wide = [b.op("cast", v, dtype=f32) for v in args]
+    return b.op("cast", _float_divide(b, wide[0], wide[1])[part], dtype=f16)
+
+
 def floordiv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     if dtype.is_float:
-        return _float_divide(b, args[0], args[1])[0]
+        return _through_f32(b, args, 0)
     return _int_divide(b, args[0], args[1], dtype)[0]
 
 
 def mod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     if dtype.is_float:
-        return _float_divide(b, args[0], args[1])[1]
+        return _through_f32(b, args, 1)
     return _int_divide(b, args[0], args[1], dtype)[1]
 
 

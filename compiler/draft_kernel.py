@@ -291,7 +291,7 @@ class Writer:
         return Load(name, tuple(index), dtype, tuple(guards))
 
     def _stage(self, axes: list[str], items: list[tuple[Placed, bool]], number: int) -> Stage:
-        text = _StageText(self, [p for p, compute in items if compute], number)
+        text = _StageText(self, [p for p, compute in items if compute], f"t{number}")
         for p, compute in items:
             if not compute:
                 self._store(p, text.total(p, p.access), text)
@@ -331,8 +331,8 @@ class Writer:
             labels = p.kept if total else frozenset(p.domain)
             axes = tuple(a for a in ordered if a in {self.axis[x] for x in labels if self.axis[x]})
             table.setdefault(axes, []).append((p, total))
-        for axes, items in table.items():
-            text = _StageText(self, [p for p, total in items if not total], -1)
+        for number, (axes, items) in enumerate(table.items()):
+            text = _StageText(self, [p for p, total in items if not total], f"f{number}")
             for p, total in items:
                 expr = text.total(p, p.access) if total else text.expr(*p.operands[0])
                 if p.node in self.stored:
@@ -348,9 +348,9 @@ def accumulator(dtype: DType, op: str) -> DType:
 class _StageText:
     """Expressions of one stage; values used twice, and deep ones, become lets."""
 
-    def __init__(self, writer: Writer, placed: list[Placed], number: int) -> None:
+    def __init__(self, writer: Writer, placed: list[Placed], prefix: str) -> None:
         self.w = writer
-        self.number = number
+        self.prefix = prefix  # of the names of lets: no two stages of a kernel share one
         self.body: list[Stmt] = []
         self.known: dict[tuple[Node, Access], Expr] = {}
         self.depth: dict[tuple[Node, Access], int] = {}
@@ -417,7 +417,7 @@ class _StageText:
             expr = args[0]
         shared = self.uses.get(key, 0) > 1 or self.depth[key] > DEPTH
         if isinstance(expr, CallExpr) and shared:
-            name = f"t{len(self.known)}" if self.number < 0 else f"t{self.number}_{len(self.known)}"
+            name = f"{self.prefix}_{len(self.known)}"
             self.body.append(Let(name, expr, n.loc))
             expr = Ref(name, n.type.dtype)
             self.depth[key] = 0

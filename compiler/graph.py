@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
+from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .types import TensorType
@@ -49,20 +49,35 @@ def at(loc: Loc | None) -> Iterator[None]:
         LOC.reset(token)
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, init=False)
 class Node:
-    """One operation. `attrs` holds plain ints, floats, strings, DTypes and tuples of them."""
+    """One operation. `attrs` holds plain ints, floats, strings, DTypes and tuples of them. `loc` is
+    by default the line that is being traced. TypeError, ValueError if the op does not take `inputs`
+    or `attrs`."""
 
     op: Op
-    inputs: tuple[Node, ...] = ()
-    attrs: Mapping[str, Any] = field(default_factory=lambda: NO_ATTRS)
-    loc: Loc | None = field(default_factory=LOC.get)
-    type: TensorType = field(init=False)
+    inputs: tuple[Node, ...]
+    attrs: Mapping[str, Any]
+    loc: Loc | None
+    type: TensorType
     # The value that the front end bound or computed, by `bind`; the compiler never looks at it.
-    data: Any = field(default=None, init=False, repr=False)
+    data: Any
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "type", self.op.infer(tuple(n.type for n in self.inputs), self.attrs))
+    def __init__(
+        self,
+        op: Op,
+        inputs: tuple[Node, ...] = (),
+        attrs: Mapping[str, Any] = NO_ATTRS,
+        loc: Loc | EllipsisType | None = ...,
+    ) -> None:
+        # By hand, since eager work makes hundreds of nodes: half the time of what dataclass makes.
+        set_op, set_inputs, set_attrs, set_loc, set_type, set_data = _SETTERS
+        set_op(self, op)
+        set_inputs(self, inputs)
+        set_attrs(self, attrs)
+        set_loc(self, LOC.get() if loc is ... else loc)
+        set_type(self, op.infer(tuple([n.type for n in inputs]), attrs))
+        set_data(self, None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,6 +85,10 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.type}>"
+
+
+# What assigns the slots of a node, which is frozen otherwise.
+_SETTERS = tuple(getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "data"))
 
 
 def bind(node: Node, data: object) -> None:

@@ -370,6 +370,8 @@ def _infer_broadcast(types: Types, attrs: Attrs) -> TensorType:
     _count("broadcast", types, 1)
     shape = tuple(attrs["shape"])
     source = types[0].shape
+    if not source:
+        return TensorType(types[0].dtype, shape)
     tail = shape[len(shape) - len(source) :]
     if len(source) > len(shape) or any(n not in (1, m) for n, m in zip(source, tail, strict=True)):
         _fail("broadcast", f"shape {source} does not broadcast to {shape}")

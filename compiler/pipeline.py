@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 from . import ops
@@ -54,7 +53,7 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1.
 
     LUCID_VERIFY=1 verifies after every pass, LUCID_CHECK=1 also interprets before and after every
-    pass and compares, LUCID_DUMP=dir writes every stage to a file there.
+    pass and compares.
     """
     audit = _audit()
     clock = _Clock()
@@ -80,12 +79,8 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
             wanted[pick] = alias
     plan = make_plan(program, codes, schedules, wanted)
     clock.lap("plan")
-    compiled = Compiled(
-        graph, simplified, picks, program, tuple(schedules), tuple(codes), plan, tuple(clock.laps)
-    )
-    if dump := os.environ.get("LUCID_DUMP"):
-        _dump(compiled, target, Path(dump))
-    return compiled
+    times = tuple(clock.laps)
+    return Compiled(graph, simplified, picks, program, tuple(schedules), tuple(codes), plan, times)
 
 
 def distinct(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
@@ -178,15 +173,3 @@ def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
     if stage == "llvm":
         return "\n".join(code.llvm for _, _, code in unique)
     raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm")
-
-
-_dumps = 0
-
-
-def _dump(compiled: Compiled, target: Target, directory: Path) -> None:
-    global _dumps
-    _dumps += 1
-    directory.mkdir(parents=True, exist_ok=True)
-    for number, stage in enumerate(STAGES):
-        name = f"{_dumps:03d}-{compiled.graph.name}.{number}-{stage}.txt"
-        (directory / name).write_text(stage_text(compiled, stage, target))

@@ -79,6 +79,10 @@ def _unit_reduce(env: Env) -> Node | None:
     return ops.reshape(x, node.shape) if units else None
 
 
+def _abs_of_negative(env: Env) -> Node | None:
+    return None if env["x"].type.dtype.kind == "u" else ops.ABS(env["x"])
+
+
 def _fold(env: Env) -> Node | None:
     """An elementwise op of literals is a literal."""
     node = env["self"]
@@ -101,7 +105,7 @@ RULES: list[Rule] = [
     (("div", "x", 1), "x"),  # x/1 -> x
     (("sub", "x", 0), "x"),  # x-0 -> x; -0 - 0 is -0
     (("neg", ("neg", "x")), "x"),
-    (("abs", ("neg", "x")), lambda e: ops.ABS(e["x"])),
+    (("abs", ("neg", "x")), _abs_of_negative),  # |-x| -> |x|, but not of unsigned: -1 is 255
     (("abs", ("abs", "x")), lambda e: ops.ABS(e["x"])),
     (("sub", "x", ("neg", "y")), lambda e: ops.ADD(e["x"], e["y"])),  # x-(-y) -> x+y, exactly
     (("add", "x", ("neg", "y")), lambda e: ops.SUB(e["x"], e["y"])),

@@ -146,11 +146,13 @@ class Compiled:
         recording.served += 1
         if recording.served & (recording.served - 1):  # not 1, 2, 4, 8 ...
             return
+        from lucid.runtime.call import NativeCall  # the first call does without
+
         from . import native
 
         with self._lock:
             if self._native is None:
-                self._native = native.NativeCall(self._call, self._name())
+                self._native = NativeCall(self._call, self._name())
                 self.__call__ = self._native.function
             if not native.add(self._native, recording, args, kwargs, self.threads):
                 recording.served = -1

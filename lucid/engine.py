@@ -7,16 +7,20 @@ are planned once.
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Node, bind
-from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
+from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text_kernel import print_kernel
 from lucid.compiler.types import DType, from_numpy
 from lucid.runtime import execute
@@ -104,6 +108,9 @@ def _closed(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Graph:
     return Graph("lazy", inputs, tuple(new[n] for n in wanted))
 
 
+_dumps = itertools.count(1)
+
+
 @dataclass(frozen=True, slots=True)
 class KernelInfo:
     """One kernel of a plan: its name, the bytes that one call moves, its text, and why it holds
@@ -124,6 +131,8 @@ class Executable:
         self.native = execute.Executable(self.compiled.plan)
         self._aliases = self.compiled.plan.aliases
         self.shapes = [n.type.shape for n in graph.outputs]
+        if folder := os.environ.get("LUCID_DUMP"):
+            self._dump(Path(folder), graph.name)
 
     def __call__(self, arrays: Sequence[Array], reuse: Sequence[bool] = ()) -> list[Array]:
         """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
@@ -168,6 +177,16 @@ class Executable:
         passes = ", ".join(f"{name} {1e3 * t:.2f} ms" for name, t in self.compiled.times)
         lines.append(f"passes: {passes}")
         return "\n".join(lines)
+
+    def _dump(self, folder: Path, name: str) -> None:
+        """Every stage in a file of its own. Files of several processes and compiles stand side by
+        side: the process and a count are part of their names."""
+        plain = re.sub(r"\W+", "_", name).strip("_") or "f"
+        folder.mkdir(parents=True, exist_ok=True)
+        count = next(_dumps)
+        for number, stage in enumerate((*STAGES, "asm")):
+            path = folder / f"{os.getpid()}-{count:03d}-{plain}.{number}-{stage}.txt"
+            path.write_text(self.ir(stage), encoding="utf-8")
 
     def ir(self, stage: str) -> str:
         """One stage as text: graph, simplified, kernel, loop, llvm or asm."""

@@ -25,6 +25,9 @@ from .tensor import Tensor
 _NODE = Link(Node, "data")
 _CONSTANTS = (bool, int, str, bytes, complex, NoneType, EllipsisType, range, np.dtype)
 
+# Arguments that are described by what is in them.
+_OPEN = (np.ndarray, np.generic, list, dict, slice)
+
 
 class _CannotError(Exception):
     """This recording stays with Python."""
@@ -108,9 +111,7 @@ class _Spec:
         elif kind is float:
             bits = int(np.array(value).view(np.int64))
             self.checks += [checks.of_type(place, kind), checks.slot(place, _FLOAT, Bits(bits))]
-        elif isinstance(value, np.ndarray | np.generic | list | dict | slice):
-            raise _CannotError
-        elif isinstance(value, tuple) and not _constant(value):
+        elif isinstance(value, _OPEN) or (isinstance(value, tuple) and not _constant(value)):
             raise _CannotError
         else:
             self.checks.append(checks.same(place, value))

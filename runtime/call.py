@@ -150,12 +150,15 @@ class NativeCall:
         """Let calls that fit run `executable` natively from now on.
 
         `sources[k]` is where input k comes from, `arguments` the exact number of arguments (by
-        default as many as the sources name), of which the last have these `keywords`. `checks` must hold, in their order; so a slot of an argument is looked at after its type. Then the objects `made` are
-        made, in order. `answer` says what the call returns: an Output, an Earlier object, an
-        Argument, a tuple, list or dict of such, or a constant. An output whose alias is an
-        `overwritten` source is written there, and is no array that `answer`, `made` or `stores` may
-        name. `shapes`: outputs that get another shape of as many elements. `threads`: the most
-        threads, 0 for no limit. `label` is the last item of the spec.
+        default as many as the sources name), of which the last have these `keywords`; of arguments
+        that no input takes, `unused` may say what they must be. `checks` must hold, in their order:
+        a slot of an argument is looked at after its type.
+
+        The objects `made` are made, in order. `answer` says what the call returns: an Output, an
+        Earlier object, an Argument, a tuple, list or dict of such, or a constant. An output whose
+        alias is an `overwritten` source is written there, and is no array that `answer`, `made` or
+        `stores` may name. `shapes`: outputs that get another shape of as many elements. `threads`:
+        the most threads, 0 for no limit. `label` is the last item of the spec.
 
         TypeError if a type of a chain or object has no such slots; ValueError for values that
         cannot be.
@@ -405,9 +408,13 @@ class _Probe:
     __slots__ = ("__weakref__", "first", "second")
 
 
-@functools.cache
 def slot_offset(kind: type, name: str) -> int:
     """Bytes from an object of `kind` to its slot `name`. TypeError if it has none, or a dict."""
+    return _slot_offset(kind, name)
+
+
+@functools.cache
+def _slot_offset(kind: type, name: str) -> int:
     member = getattr(kind, name, None)
     if not isinstance(member, types.MemberDescriptorType) or kind.__dictoffset__:
         raise TypeError(f"{kind.__name__}.{name} is not a slot of a class with slots only")

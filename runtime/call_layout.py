@@ -10,9 +10,9 @@ import re
 
 # Words of a spec.
 SPEC = (
-    "nargs", "keywords", "n_keywords", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs", "temps", "n_temps",
-    "temp_bytes", "temp_args", "program", "launches", "scratch", "n_buffers", "large", "threads", "made",
-    "n_made", "answer", "n_answer", "stores", "n_stores", "env",
+    "nargs", "keywords", "n_keywords", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs",
+    "temps", "n_temps", "temp_bytes", "temp_args", "program", "launches", "scratch", "n_buffers", "large",
+    "threads", "made", "n_made", "answer", "n_answer", "stores", "n_stores", "env",
 )  # fmt: skip
 # Words that are the same for every spec.
 ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run")

@@ -113,7 +113,7 @@ def functions() -> dict[str, int]:
 @functools.cache
 def call_function() -> int:
     """Address of `call` of `call_text.py`. RuntimeError if this Python lacks what it needs."""
-    return native(call_text.text(), ("call",), level=2)["call"]
+    return native(call_text.text(), ("call",))["call"]
 
 
 @functools.cache

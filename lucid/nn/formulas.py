@@ -177,7 +177,8 @@ def layer_norm(
     center = mean(x, axis=axes, keepdims=True)
     spread_ = var(x, axis=axes, keepdims=True)
     deviation = ops.SQRT(ops.ADD(spread_, _number(eps, spread_)))
-    out = ops.DIV(ops.SUB(x, ops.fill(center, x.shape)), ops.fill(deviation, x.shape))
+    rate = ops.DIV(ops.const(1, deviation), deviation)  # one division a row
+    out = ops.MUL(ops.SUB(x, ops.fill(center, x.shape)), ops.fill(rate, x.shape))
     if weight is not None:
         out = ops.MUL(*spread("layer_norm", out, cast(weight, out.type.dtype)))
     if bias is not None:

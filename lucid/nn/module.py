@@ -9,7 +9,6 @@ import numpy as np
 
 from ..engine import leaf
 from ..errors import here
-from ..promote import dtype_of
 from ..tensor import PENDING, Tensor, node_of
 
 

@@ -199,7 +199,10 @@ class _Maker:
         if op in ("//", "%"):
             if self.smooth or a not in self.exact or b not in self.exact:
                 return
-            if np.asarray(self.values[a]).dtype == np.float16 or np.asarray(self.values[b]).dtype == np.float16:
+            if (
+                np.asarray(self.values[a]).dtype == np.float16
+                or np.asarray(self.values[b]).dtype == np.float16
+            ):
                 return
         if op == "/":
             if self.whole:
@@ -224,7 +227,9 @@ class _Maker:
         b = a and self.partner(a, "biu", exact=True)
         if a and b:
             op = self.rng.choice("&|^~<>")
-            text = {"~": f"~{a}", "<": f"{a} << (abs({b}) & 3)", ">": f"{a} >> ({b} & 3)"}.get(op, f"{a} {op} {b}")
+            text = {"~": f"~{a}", "<": f"{a} << (abs({b}) & 3)", ">": f"{a} >> ({b} & 3)"}.get(
+                op, f"{a} {op} {b}"
+            )
             self.add(text, a, b)
 
     def unary(self) -> None:
@@ -295,7 +300,7 @@ class _Maker:
         axis: Any = None if count == v.ndim and self.rng.random() < 0.5 else axes if count > 1 else axes[0]
         if op in ("max", "min") and v.dtype == bool:
             return
-        exact = op in ("max", "min") or v.dtype.kind in "biu" or self.whole and not self.special
+        exact = op in ("max", "min") or v.dtype.kind in "biu" or (self.whole and not self.special)
         if v.dtype == np.float16 and op in ("sum", "mean"):
             exact = False
         keep = self.rng.random() < 0.4
@@ -308,7 +313,9 @@ class _Maker:
             return
         va, vb = np.asarray(self.values[a]), np.asarray(self.values[b])
         half = np.float16 in (va.dtype, vb.dtype)
-        exact = (va.dtype.kind in "iu" and vb.dtype.kind in "iu") or (self.whole and not self.special and not half)
+        exact = (va.dtype.kind in "iu" and vb.dtype.kind in "iu") or (
+            self.whole and not self.special and not half
+        )
         for text in (f"{a} @ {b}", f"{a} @ {b}.T", f"{a}.T @ {b}", f"{b} @ {a}", f"{a} @ {a}.T"):
             if self.add(text, a, b, exact=exact):
                 return
@@ -429,18 +436,19 @@ def tensors(inputs: Mapping[str, Array]) -> dict[str, lucid.Tensor]:
     return {n: lucid.Tensor(a) for n, a in inputs.items()}
 
 
-def compiled(program: Program, threads: int | None = None) -> Callable[..., tuple[lucid.Tensor, ...]]:
+def compiled(program: Program) -> Callable[..., tuple[lucid.Tensor, ...]]:
+    """A compiled function of the program's inputs, in order, that returns its outputs."""
     names = list(program.inputs)
 
     def run(*args: lucid.Tensor) -> tuple[lucid.Tensor, ...]:
         values = program.run(lucid, dict(zip(names, args, strict=True)))
         return tuple(values[o] for o in program.outputs)
 
-    return lucid.compile(run, threads=threads)
+    return lucid.compile(run)
 
 
 def check_values(program: Program) -> str | None:
-    """Lazy and compiled against NumPy; one thread against two, bit for bit."""
+    """What is wrong with the outputs of `program`, compiled or lazy, by NumPy's; None if nothing."""
     want = program.run(np, program.inputs)
     size = coarsest({k: v for k, v in want.items() if isinstance(v, np.ndarray | np.generic)})
     for way in ("compiled", "lazy"):
@@ -451,7 +459,9 @@ def check_values(program: Program) -> str | None:
         else:
             results = program.run(lucid, given)
         for name in program.outputs:
-            wrong = difference(f"{way} {name}", results[name].numpy(), want[name], name in program.exact, size)
+            wrong = difference(
+                f"{way} {name}", results[name].numpy(), want[name], name in program.exact, size
+            )
             if wrong:
                 return wrong
     return None

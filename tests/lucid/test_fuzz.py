@@ -14,12 +14,52 @@ import lucid
 from . import programs
 from .programs import Array, Program, random_program
 
-# Each seed is one program. Some of these once failed: programs without elements, unsigned bounds,
-# sums of float32 that end in float64.
-VALUES = (15, 20, 40, 57, 84, 1189, 1382, 1550, 2029, *range(5000, 5040))
+# Each seed is one program. The first ones once failed: programs without elements, unsigned bounds and
+# signs, sums of float32 that end in float64.
+VALUES = (15, 20, 40, 57, 84, 1189, 1382, 1550, 2029, 5778, *range(5000, 5040))
 CHECKED = (200029, 200168, *range(6100, 6106))
 SMOOTH = tuple(range(7000, 7020))
 TRAINED = tuple(range(8000, 8006))
+
+
+def test_shared_subexpressions_are_compiled_once() -> None:
+    """A chain that is a tree of 2^300 leaves when it is written out."""
+    x = np.array([0.1, -0.2, 0.3], np.float32)
+
+    def chain(t: Any) -> Any:
+        for _ in range(300):
+            t = t * t - t
+        return t
+
+    assert np.array_equal(chain(lucid.Tensor(x)).numpy(), chain(x))
+
+
+def test_several_stages_in_finally() -> None:
+    """Shared values of a total, used once as a number and once over an axis."""
+    x = np.arange(68, dtype=np.float64).reshape(17, 2, 2) - 30
+
+    def f(t: Any) -> tuple[Any, Any]:
+        total = t.sum(axis=None, keepdims=True)
+        twice = 2 * (1 - total)
+        top = lucid.maximum(twice, 1 - total)
+        return top, top * t.sum(axis=2, keepdims=True)
+
+    top, product = lucid.compile(f)(lucid.Tensor(x))
+    want = np.maximum(2 * (1 - x.sum(keepdims=True)), 1 - x.sum(keepdims=True))
+    assert np.array_equal(top.numpy(), want)
+    assert np.array_equal(product.numpy(), want * x.sum(axis=2, keepdims=True))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64", "int8", "int64"])
+def test_signs_of_integers(dtype: str) -> None:
+    info = np.iinfo(dtype)
+    x = np.array([0, 1, 2, info.max, info.min, info.max - 1], dtype)
+
+    def signs(t: Any) -> list[Any]:
+        return [abs(-t), -(0 - t), abs(abs(t)), t - (-t), abs(t)]
+
+    for got, want in zip(signs(lucid.Tensor(x)), signs(x), strict=True):
+        assert np.array_equal(got.numpy(), want)
 
 
 def weighted(program: Program, values: Mapping[str, Any]) -> Any:

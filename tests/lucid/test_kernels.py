@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,3 +135,15 @@ def test_a_transpose_in_an_expression_is_one_kernel() -> None:
     x, y, b = data(70, 33), data(33, 70, seed=1), data(70, seed=2)
     np.testing.assert_array_equal(step(x, y, b).numpy(), x.T * np.float32(2) + y - b)
     assert len(step.kernels) == 1
+
+
+def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
+    lucid.compile(lambda x: x * 2.0 + 1.0)(data(5))
+    lucid.compile(loss)(data(5), data(5))
+    names = sorted(p.name.partition("-")[2] for p in (tmp_path / "dump").iterdir())
+    stages = ["graph", "simplified", "kernel", "loop", "llvm", "asm"]
+    for plain in ("lambda", "loss"):
+        found = [n for n in names if f"-{plain}." in n]
+        assert [n.split("-")[-1] for n in found] == [f"{stage}.txt" for stage in stages]
+    assert all(p.stat().st_size for p in (tmp_path / "dump").iterdir())

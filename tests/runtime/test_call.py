@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from lucid.compiler.artifact import Buffer, Plan
 from lucid.compiler.types import f32
 from lucid.runtime import call, checks, memory, pool
 from lucid.runtime.call import Earlier, Link, Made, NativeCall, Output, Source, Store, Unused
-from lucid.runtime.checks import Argument, Bits
+from lucid.runtime.checks import Argument, Bits, Check
 from lucid.runtime.execute import Executable
 
 from .handwritten import add_plan, sum_plan
@@ -58,6 +60,9 @@ def value(array: object) -> Value:
 
 def numbers(n: int) -> Array:
     return np.random.default_rng(n).standard_normal(n).astype(np.float32)
+
+
+KEPT = numbers(10)
 
 
 class Calls:
@@ -275,6 +280,155 @@ def test_an_input_that_others_see_is_left_alone() -> None:
     assert state._node.data.any()
 
 
+def test_a_node_gets_another_array() -> None:
+    state, x = value(numbers(10)), numbers(10)
+    first, node = state._node.data, state._node
+    calls = Calls()
+    native = NativeCall(calls)
+    for chain, answer in ((CHAIN, Output(0)), (CHAIN[:1], Earlier(0))):
+        sources = [Source(state, CHAIN, exclusive=True), FIRST]
+        stores = [Store(state, chain, answer)]
+        native.add(Executable(add_plan(10)), sources, stores=stores, made=RECIPE[:1])
+    assert native.function(x) == "fallback"  # `node` is known here, too
+    del node
+    assert native.function(x) is None
+    np.testing.assert_array_equal(state._node.data, x + x)
+    np.testing.assert_array_equal(first, x)  # who holds the old array may keep it
+    del native.specs[0]
+    native.function(x)
+    np.testing.assert_array_equal(state._node.data, x + x + x)
+    assert len(calls.seen) == 1
+
+
+def test_slots_of_arguments_and_objects() -> None:
+    state, x = value(numbers(10)), numbers(10)
+    native = NativeCall(Calls())
+    native.add(
+        Executable(add_plan(10)),
+        [FIRST, FIRST],
+        arguments=2,
+        made=RECIPE,
+        checks=[checks.of_type(Argument(1), Value)],
+        stores=[
+            Store(Argument(1), (Link(Value, "_grad"),), Earlier(1)),
+            Store(state, (Link(Value, "_grad"),), Argument(1)),
+        ],
+    )
+    target = value(x)
+    for _ in range(3):
+        assert native.function(x, target) is None
+        np.testing.assert_array_equal(target._grad._node.data, x + x)
+        assert state._grad is target
+    references = sys.getrefcount(target)
+    for _ in range(3):
+        native.function(x, target)
+    assert sys.getrefcount(target) == references
+    assert native.function(x, x) == "fallback"
+
+
+def test_keywords() -> None:
+    native, calls = adder(keywords=("y",))
+    x = numbers(10)
+    np.testing.assert_array_equal(native.function(x, y=x)[0], x + x)
+    np.testing.assert_array_equal(native.function(x, **{"".join(["y"]): x})[0], x + x)
+    assert not calls.seen
+    assert native.function(x, x) == "fallback"
+    assert native.function(x, z=x) == "fallback"
+    assert native.function(x=x, y=x) == "fallback"
+    assert native.function(y=x) == "fallback"
+
+
+def test_arguments_that_no_input_takes() -> None:
+    unused = Unused(Source(Argument(2), CHAIN), np.dtype("i8"), (2, 3))
+    native, calls = adder(unused=[unused])
+    x = numbers(10)
+    for wanted in (np.ones((2, 3), np.int64), value(np.ones((2, 3), np.int64))):
+        np.testing.assert_array_equal(native.function(x, x, wanted)[0], x + x)
+    assert not calls.seen
+    for other in (np.ones((3, 2), np.int64), np.ones((2, 3)), None):
+        assert native.function(x, x, other) == "fallback"
+    assert native.function(x, x) == "fallback"
+
+
+class Facts:
+    """Things that checks are about, and changes to them."""
+
+    def __init__(self) -> None:
+        self.mapping: dict[Any, Any] = {"a": 1000, 2: "b"}
+        self.values: list[Any] = [1000, "b"]
+        self.answer: object = None
+        self.variable: ContextVar[Any] = ContextVar("variable", default=(None, True))
+        self.value = value(numbers(3))
+        self.cell = (lambda: self.value).__closure__[0]  # type: ignore[index]
+
+
+FACTS: list[tuple[Callable[[Facts], Check], Callable[[Facts], object]]] = [
+    (lambda f: checks.item(f.mapping, "a", f.mapping["a"]), lambda f: f.mapping.update(a=int("1000"))),
+    (lambda f: checks.item(f.mapping, "a", f.mapping["a"]), lambda f: f.mapping.pop("a")),
+    (lambda f: checks.item(f.mapping, "c", checks.MISSING), lambda f: f.mapping.update(c=1)),
+    (lambda f: checks.pairs(f.mapping), lambda f: f.mapping.update(c=1)),
+    (lambda f: checks.pairs(f.mapping), lambda f: f.mapping.update(a=2)),
+    (lambda f: checks.pairs(f.mapping), lambda f: f.mapping.update(a=f.mapping.pop("a"))),
+    (lambda f: checks.pairs(f.mapping), lambda f: f.mapping.clear()),
+    (lambda f: checks.items(f.values), lambda f: f.values.append(1)),
+    (lambda f: checks.items(f.values), lambda f: f.values.reverse()),
+    (lambda f: checks.attribute(f, "answer", None), lambda f: setattr(f, "answer", 1)),
+    (lambda f: checks.attribute(f, "answer", None), lambda f: delattr(f, "answer")),
+    (lambda f: checks.call(lambda: f.answer), lambda f: setattr(f, "answer", 1)),
+    (lambda f: checks.call(lambda: f.answer), lambda f: delattr(f, "answer")),
+    (lambda f: checks.context(f.variable, (None, True)), lambda f: f.variable.set((None, False))),
+    (lambda f: checks.context(f.variable, (None, True)), lambda f: f.variable.set((None,))),
+    (lambda f: checks.cell(f.cell, f), lambda f: setattr(f.cell, "cell_contents", 1)),
+    (lambda f: checks.cell(f.cell, f), lambda f: delattr(f.cell, "cell_contents")),
+    (
+        lambda f: checks.slot(f.value, call.slot_offset(Value, "_node"), f.value._node),
+        lambda f: setattr(f.value, "_node", 1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fact", "change"), FACTS)
+def test_facts(fact: Callable[[Facts], Check], change: Callable[[Facts], object]) -> None:
+    def run() -> None:
+        facts = Facts()
+        native, calls = adder(checks=[fact(facts)])
+        x = numbers(10)
+        for _ in range(3):
+            native.function(x, x)
+        assert not calls.seen
+        change(facts)
+        for _ in range(3):
+            assert native.function(x, x) == "fallback"
+        assert len(calls.seen) == 3
+
+    copy_context().run(run)
+
+
+def test_facts_about_arguments() -> None:
+    x, y, mark, known = numbers(10), numbers(10), object(), object()
+    native, calls = adder(
+        arguments=4,
+        checks=[
+            checks.differ(0, 1),
+            checks.same(Argument(2), mark),
+            checks.of_type(Argument(3), float),
+            checks.slot(Argument(3), object.__basicsize__, Bits(int(np.array(0.5).view(np.int64)))),
+            checks.outside(0, [id(known), id(mark)]),
+            checks.outside(1, [id(mark), id(KEPT)]),
+        ],
+    )
+    native.function(x, y, mark, float("0.5"))
+    assert not calls.seen
+    for args in (
+        (x, x, mark, 0.5),
+        (x, y, known, 0.5),
+        (x, y, mark, 0.25),
+        (x, y, mark, 1),
+        (y, KEPT, mark, 0.5),
+    ):
+        assert native.function(*args) == "fallback"
+
+
 def test_temporaries_and_scalar_results() -> None:
     for n in (100, 20_000):  # on the stack, and from the allocator
         native = NativeCall(Calls())
@@ -365,6 +519,7 @@ def test_references_are_exact() -> None:
     things: list[object] = [state, state._node, state._node.data, x, Value, Node, "input", native]
     things += [np.dtype("f4"), None, native.specs, native.function]
     native.function(state, x)
+    gc.collect()
     before = [sys.getrefcount(t) for t in things]
     for _ in range(1000):
         native.function(state, x)

@@ -1,0 +1,748 @@
+"""Compiled functions as native calls: Python is not asked where nothing has changed, and is where
+something has."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import tracemalloc
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn, optim
+from lucid.runtime import call, memory
+
+pytestmark = pytest.mark.skipif(not call.available(), reason="no native call path here")
+Array = np.ndarray[Any, Any]
+
+
+def numbers(*shape: int) -> Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def served(f: Any) -> int:
+    """How many calls Python has served without a trace."""
+    return sum(r.served for found in f._cache.values() for r in found)
+
+
+def natively(f: Any, *args: Any, **kwargs: Any) -> Any:
+    """The result of a call that no Python code serves."""
+    before = served(f), f.traces
+    result = f(*args, **kwargs)
+    assert (served(f), f.traces) == before
+    return result
+
+
+def in_python(f: Any, *args: Any, **kwargs: Any) -> Any:
+    """The result of a call that Python serves."""
+    before = served(f), f.traces
+    result = f(*args, **kwargs)
+    assert (served(f), f.traces) != before
+    return result
+
+
+def warm(f: Any, *args: Any, **kwargs: Any) -> None:
+    for _ in range(2):
+        f(*args, **kwargs)
+
+
+# --- arguments and results -----------------------------------------------------------------------
+
+
+def test_arrays_and_tensors() -> None:
+    f = lucid.compile(lambda x, y: x * 2 + y)
+    x, y = numbers(10), Tensor(numbers(10))
+    warm(f, x, y)
+    result = natively(f, x, y)
+    assert type(result) is Tensor
+    assert not result.requires_grad
+    assert result.grad is None
+    np.testing.assert_array_equal(result.numpy(), x * 2 + y.numpy())
+    np.testing.assert_array_equal(natively(f, x, result).numpy(), x * 2 + result.numpy())
+    assert (result + 1).sum().shape == ()
+    in_python(f, x, y.numpy())  # another signature
+    natively(f, x, y)
+
+
+def test_lazy_arguments_are_computed_first() -> None:
+    f = lucid.compile(lambda x: x * 2)
+    x = Tensor(numbers(10))
+    warm(f, x)
+    np.testing.assert_array_equal(in_python(f, x + 1).numpy(), (x.numpy() + 1) * 2)
+
+
+def test_arguments_that_do_not_fit_are_explained() -> None:
+    f = lucid.compile(lambda x, y: x @ y)
+    x = numbers(4, 4)
+    warm(f, x, x)
+    with pytest.raises(ValueError, match=r"test_native\.py"):
+        f(x, numbers(5, 4))
+    with pytest.raises(TypeError, match="missing"):
+        f(x)
+    with pytest.raises(TypeError, match="unexpected"):
+        f(x, x, z=x)
+    natively(f, x, x)
+
+
+def test_arguments_that_nothing_reads() -> None:
+    f = lucid.compile(lambda x, unused: x * unused.shape[0])
+    x = numbers(4)
+    warm(f, x, numbers(2, 3))
+    np.testing.assert_array_equal(natively(f, x, numbers(2, 3)).numpy(), x * 2)
+    np.testing.assert_array_equal(f(x, numbers(5, 3)).numpy(), x * 5)
+
+
+def test_plain_values() -> None:
+    f = lucid.compile(lambda x, k, how: x * k if how == "times" else x + k)
+    x = numbers(4)
+    half = float("0.5")
+    warm(f, x, half, "times")
+    np.testing.assert_array_equal(natively(f, x, float("0.5"), "times").numpy(), x * 0.5)
+    np.testing.assert_array_equal(f(x, 0.25, "times").numpy(), x * 0.25)
+    np.testing.assert_array_equal(f(x, half, "plus").numpy(), x + 0.5)
+    np.testing.assert_array_equal(f(x, 2, "times").numpy(), x * 2)
+    for zero in (0.0, -0.0, 0.0, -0.0):
+        for _ in range(3):
+            assert np.signbit(f(np.ones(1, np.float32), zero, "times").item()) == np.signbit(zero)
+
+
+def test_keywords() -> None:
+    f = lucid.compile(lambda x, a=1.0, b=2.0: x * a - b)
+    x = numbers(4)
+    y = numbers(4)
+    warm(f, x, b=y, a=3.0)
+    np.testing.assert_array_equal(natively(f, x, b=y, a=3.0).numpy(), x * 3 - y)
+    np.testing.assert_array_equal(f(x, a=y, b=3.0).numpy(), x * y - 3)
+    np.testing.assert_array_equal(f(x, y, 3.0).numpy(), x * y - 3)
+    np.testing.assert_array_equal(f(x=x, b=y, a=3.0).numpy(), x * 3 - y)
+    natively(f, x, b=y, a=3.0)
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        lambda a, b: a,
+        lambda a, b: (a,),
+        lambda a, b: [a, b, a],
+        lambda a, b: (a, [b, (a, 3, None)], {"x": b, 1: [a], "text": "ok"}),
+        lambda a, b: ((), [], {}),
+        lambda a, b: None,
+    ],
+)
+def test_results(structure: Callable[[Any, Any], Any]) -> None:
+    def plain(x: Any) -> Any:
+        return structure(x + 1, x * 2)
+
+    def numpy(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.tolist()
+        if isinstance(value, list | tuple):
+            return type(value)(map(numpy, value))
+        return {k: numpy(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    f = lucid.compile(plain)
+    x = Tensor(numbers(3))
+    warm(f, x)
+    assert numpy(natively(f, x)) == numpy(plain(x))
+
+
+def test_results_that_need_python() -> None:
+    x, w = numbers(3), Tensor(numbers(3), requires_grad=True)
+    named = lucid.compile(lambda x: Pair(x + 1, x))
+    warm(named, x)
+    result = named(x)
+    assert isinstance(result, Pair)
+    np.testing.assert_array_equal(result.first.numpy(), x + 1)
+    rooted = lucid.compile(lambda x: (x * w).sum())
+    warm(rooted, x)
+    rooted(x).backward()
+    assert w.grad is not None
+    np.testing.assert_array_equal(w.grad.numpy(), x)
+    given = lucid.compile(lambda x: (x, x.reshape(3)))
+    warm(given, x)
+    for part in given(x):
+        np.testing.assert_array_equal(part.numpy(), x)
+        assert not np.shares_memory(part.numpy(), x)
+
+
+def test_tensors_that_come_back() -> None:
+    w = Tensor(numbers(3))
+    f = lucid.compile(lambda x: (w, x, x + w))
+    x = Tensor(numbers(3))
+    warm(f, x)
+    result = natively(f, x)
+    assert result[0] is w
+    assert result[1] is x
+
+
+def test_a_view_of_an_output() -> None:
+    f = lucid.compile(lambda x: (x + 1).reshape(2, 3))
+    x = numbers(6)
+    warm(f, x)
+    np.testing.assert_array_equal(natively(f, x).numpy(), (x + 1).reshape(2, 3))
+    both = lucid.compile(lambda x: ((x + 1).reshape(2, 3), x + 1))
+    warm(both, x)
+    a, b = both(x)
+    assert (a.shape, b.shape) == ((2, 3), (6,))
+
+
+def test_many_signatures() -> None:
+    f = lucid.compile(lambda x: x * 2)
+    for n in [*range(1, 40), *range(1, 40)]:
+        for _ in range(3):
+            np.testing.assert_array_equal(f(numbers(n)).numpy(), numbers(n) * 2)
+    assert f.traces == 39
+    assert f._native is not None
+    assert len(f._native.specs) == 16
+
+
+def test_the_latest_call_is_the_one_that_is_shown() -> None:
+    f = lucid.compile(lambda x: x * 2)
+    for _ in range(3):
+        f(numbers(3))
+        f(numbers(4, 5))
+    for x in (numbers(3), numbers(4, 5), numbers(3)):
+        natively(f, x)
+        assert str(list(x.shape)) in f.ir("graph")
+
+
+def test_methods_and_modules() -> None:
+    class Model(nn.Module):
+        def __init__(self, scale: float) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+            self.scale = scale
+
+        def forward(self, x: Tensor) -> Tensor:
+            with lucid.no_grad():
+                result: Tensor = self.linear(x) * self.scale
+                return result
+
+        @lucid.compile
+        def method(self, x: Tensor) -> Tensor:
+            return self.forward(x)
+
+    x = Tensor(numbers(4, 3))
+    models = [Model(2.0), Model(3.0)]
+    for model in models:
+        compiled = lucid.compile(model)
+        warm(compiled, x)
+        warm(model.method, x)
+        np.testing.assert_array_equal(natively(compiled, x).numpy(), model(x).numpy())
+        model.scale = 5.0
+        np.testing.assert_array_equal(in_python(compiled, x).numpy(), model(x).numpy())
+    for model in models:
+        np.testing.assert_array_equal(model.method(x).numpy(), model(x).numpy())
+
+
+# --- modes ---------------------------------------------------------------------------------------
+
+
+def test_the_mode_counts() -> None:
+    w = Tensor(numbers(3), requires_grad=True)
+    f = lucid.compile(lambda x: x * w)
+    x = numbers(3)
+    with lucid.no_grad():
+        warm(f, x)
+        assert not natively(f, x).requires_grad
+    assert f(x).requires_grad
+    with lucid.no_grad():
+        assert not natively(f, x).requires_grad
+
+
+def test_inside_of_another() -> None:
+    inner = lucid.compile(lambda x: x * 2)
+    x = numbers(3)
+    warm(inner, x)
+    outer = lucid.compile(lambda x: inner(x) + 1)
+    warm(outer, x)
+    np.testing.assert_array_equal(natively(outer, x).numpy(), x * 2 + 1)
+    graded = lucid.grad(lambda x: inner(x).sum())
+    np.testing.assert_array_equal(graded(x).numpy(), np.full(3, 2, np.float32))
+
+
+def test_requires_grad_of_an_argument() -> None:
+    f = lucid.compile(lambda x: (x * x).sum())
+    x = Tensor(numbers(3))
+    warm(f, x)
+    natively(f, x)
+    x.requires_grad = True
+    loss = f(x)
+    loss.backward()
+    assert x.grad is not None
+
+
+# --- facts ---------------------------------------------------------------------------------------
+
+FACTOR = 3.0
+TABLE = {"a": 1.0, "b": 2.0}
+ITEMS = [1.0, 2.0]
+SAMPLES = np.ones(3)
+QUEUE = deque([1.0, 2.0])
+ORDERED = OrderedDict(a=1.0)
+
+
+class Settings:
+    scale = 2.0
+
+    def __init__(self) -> None:
+        self.offset = 1.0
+
+    def apply(self, x: Any) -> Any:
+        return x * self.scale + self.offset
+
+
+class Slotted:
+    __slots__ = ("scale",)
+    scale: float
+
+
+def check(f: Any, plain: Callable[[Any], Any], change: Callable[[], None]) -> None:
+    """Native before the change; right, then native after it."""
+    x = numbers(3)
+    warm(f, x)
+    np.testing.assert_array_equal(natively(f, x).numpy(), np.asarray(plain(x), np.float32))
+    change()
+    np.testing.assert_array_equal(in_python(f, x).numpy(), np.asarray(plain(x), np.float32))
+    f(x)
+    np.testing.assert_array_equal(natively(f, x).numpy(), np.asarray(plain(x), np.float32))
+
+
+def test_globals(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(x: Any) -> Any:
+        return x * FACTOR
+
+    check(lucid.compile(plain), plain, lambda: monkeypatch.setattr(sys.modules[__name__], "FACTOR", 4.0))
+
+
+def test_dicts_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(x: Any) -> Any:
+        return x * TABLE["a"] + ITEMS[1] + len(ITEMS) + len(TABLE) + sum(QUEUE) + ORDERED["a"]
+
+    f = lucid.compile(plain)
+    check(f, plain, lambda: monkeypatch.setitem(TABLE, "a", 5.0))
+    check(f, plain, lambda: monkeypatch.setitem(TABLE, "c", 5.0))
+    check(f, plain, lambda: monkeypatch.setitem(ORDERED, "a", 3.0))
+    try:
+        check(f, plain, lambda: ITEMS.__setitem__(1, 7.0))
+        check(f, plain, lambda: ITEMS.append(8.0))
+        check(f, plain, lambda: QUEUE.append(3.0))
+    finally:
+        ITEMS[:] = [1.0, 2.0]
+        QUEUE.pop()
+
+
+def test_closures_and_defaults() -> None:
+    factor = 2.0
+
+    def plain(x: Any, shift: float = 1.0) -> Any:
+        return x * factor + shift
+
+    def change() -> None:
+        nonlocal factor
+        factor = 3.0
+
+    def replace_defaults() -> None:
+        plain.__defaults__ = (4.0,)
+
+    def replace_code() -> None:
+        def other(x: Any, shift: float = 1.0) -> Any:
+            return x - factor - shift
+
+        plain.__code__ = other.__code__
+
+    f = lucid.compile(plain)
+    check(f, plain, change)
+    check(f, plain, replace_defaults)
+    check(f, plain, replace_code)
+
+
+def test_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings()
+    f = lucid.compile(settings.apply)
+    check(f, settings.apply, lambda: setattr(settings, "offset", 2.0))
+    check(f, settings.apply, lambda: monkeypatch.setattr(Settings, "scale", 5.0))
+    check(f, settings.apply, lambda: setattr(settings, "scale", 7.0))
+    slotted = Slotted()
+    slotted.scale = 2.0
+
+    def plain(x: Any) -> Any:
+        return x * slotted.scale
+
+    check(lucid.compile(plain), plain, lambda: setattr(slotted, "scale", 3.0))
+
+
+def test_arrays_as_facts() -> None:
+    def plain(x: Any) -> Any:
+        return x * float(SAMPLES.sum())
+
+    f = lucid.compile(plain)
+    try:
+        check(f, plain, lambda: SAMPLES.__setitem__(1, 7))
+    finally:
+        SAMPLES[:] = 1
+
+
+def test_arrays_as_inputs() -> None:
+    table = numbers(3)
+    f = lucid.compile(lambda x: x + table)
+    x = numbers(3)
+    warm(f, x)
+    table[1] = 9
+    np.testing.assert_array_equal(natively(f, x).numpy(), x + table)
+
+
+def test_equal_but_other_objects() -> None:
+    state = {"scale": float("1.5")}
+    f = lucid.compile(lambda x: x * state["scale"])
+    x = numbers(3)
+    warm(f, x)
+    natively(f, x)
+    state["scale"] = float("1.5")
+    in_python(f, x)  # another object, though equal: Python looks closer, and learns it
+    natively(f, x)
+    assert f.traces == 1
+
+
+def test_an_argument_that_is_also_reached_elsewhere() -> None:
+    w = Tensor(numbers(3))
+    f = lucid.compile(lambda x: x * w)
+    x = Tensor(numbers(3) + 1)
+    warm(f, x)
+    natively(f, x)
+    np.testing.assert_array_equal(in_python(f, w).numpy(), w.numpy() * w.numpy())
+    warm(f, w)
+    np.testing.assert_array_equal(natively(f, w).numpy(), w.numpy() * w.numpy())
+    np.testing.assert_array_equal(natively(f, x).numpy(), x.numpy() * w.numpy())
+
+
+def test_one_tensor_twice() -> None:
+    f = lucid.compile(lambda x, y: x * 2 + y)
+    x, y = Tensor(numbers(3)), Tensor(numbers(3) + 1)
+    warm(f, x, y)
+    natively(f, x, y)
+    np.testing.assert_array_equal(f(x, x).numpy(), x.numpy() * 2 + x.numpy())
+    array = numbers(3)
+    warm(f, array, array)
+    np.testing.assert_array_equal(natively(f, array, array[:]).numpy(), array * 2 + array)
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+def training(kind: Any = optim.Adam) -> tuple[nn.Module, Any, Callable[..., Tensor]]:
+    lucid.manual_seed(3)
+    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 1))
+    optimizer = kind(model.parameters(), lr=1e-2)
+
+    def step(x: Any, y: Any) -> Tensor:
+        optimizer.zero_grad()
+        loss = nn.HuberLoss()(model(x), y)
+        loss.backward()
+        optimizer.step()
+        result: Tensor = loss.detach()
+        return result
+
+    return model, optimizer, step
+
+
+@pytest.mark.parametrize("kind", [optim.Adam, optim.AdamW, optim.SGD])
+def test_training(kind: Any) -> None:
+    x, y = numbers(8, 5), numbers(8, 1)
+    model, optimizer, step = training(kind)
+    lazy = [step(x, y).item() for _ in range(6)]
+    expected = [p.numpy().copy() for p in model.parameters()]
+    model, optimizer, step = training(kind)
+    f = lucid.compile(step)
+    found = [f(x, y).item() for _ in range(2)]
+    where = [p._node.data.ctypes.data for p in model.parameters()]
+    found += [natively(f, x, y).item() for _ in range(4)]
+    assert found == lazy
+    for p, value in zip(model.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(p.numpy(), value)
+        assert p.grad is not None
+        assert p.is_leaf
+    assert [p._node.data.ctypes.data for p in model.parameters()] == where  # in place
+    optimizer.lr = 0.0
+    natively(f, x, y)
+    for p, value in zip(model.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(p.numpy(), value)
+    lazily = step(x, y)
+    assert lazily.item() == natively(f, x, y).item()
+
+
+def test_values_that_others_hold_do_not_change() -> None:
+    x, y = numbers(8, 5), numbers(8, 1)
+    model, _, step = training()
+    f = lucid.compile(step)
+    warm(f, x, y)
+    holds: list[Callable[[Tensor], Any]] = [
+        lambda p: p.numpy(),
+        lambda p: p.numpy()[1:].T,
+        lambda p: p.detach(),
+        lambda p: p * 1,  # not yet computed
+    ]
+    for hold in holds:
+        expected = [np.array(hold(p)) for p in model.parameters()]
+        held = [hold(p) for p in model.parameters()]
+        in_python(f, x, y)
+        for _ in range(3):
+            f(x, y)
+        for found, value in zip(held, expected, strict=True):
+            np.testing.assert_array_equal(np.asarray(found), value)
+        del held, found
+    natively(f, x, y)
+
+
+def test_memory_of_others_is_left_alone() -> None:
+    buffer = bytearray(np.zeros(4, np.float32).tobytes())
+    w = lucid.from_numpy(np.frombuffer(buffer, np.float32))
+    f = lucid.compile(lambda x: _add(w, x))
+    x = np.ones(4, np.float32)
+    for k in range(4):
+        f(x)
+        assert w.tolist() == [k + 1] * 4
+        assert not any(buffer)
+
+
+def _add(w: Tensor, x: Any) -> None:
+    w._assign((w + x)._node)
+
+
+def test_state_that_is_also_the_result() -> None:
+    w = Tensor(np.zeros(3, np.float32))
+
+    def step(x: Any) -> Tensor:
+        _add(w, x)
+        return w + 0
+
+    f = lucid.compile(step)
+    x = np.ones(3, np.float32)
+    results = [f(x) for _ in range(5)]
+    assert [r.tolist() for r in results] == [[k] * 3 for k in range(1, 6)]
+    assert w.tolist() == [5, 5, 5]
+
+    def other(x: Any) -> Tensor:
+        _add(w, x)
+        return w
+
+    g = lucid.compile(other)
+    results = [g(x) for _ in range(5)]
+    assert all(r is w for r in results)
+    assert w.tolist() == [10, 10, 10]
+
+
+def test_gradients_come_and_go() -> None:
+    w = Tensor(np.ones(3, np.float32), requires_grad=True)
+
+    def accumulate(x: Any) -> None:
+        (w * x).sum().backward()
+
+    f = lucid.compile(accumulate)
+    x = np.arange(3, dtype=np.float32)
+    held = []
+    for k in range(1, 6):
+        f(x)
+        assert w.grad is not None
+        held.append(w.grad)
+        assert w.grad.tolist() == [0, k, 2 * k]
+    natively(f, x)
+    assert [h.tolist() for h in held] == [[0, k, 2 * k] for k in range(1, 6)]
+    w.zero_grad()
+    f(x)
+    assert w.grad is not None
+    assert w.grad.tolist() == [0, 1, 2]
+
+    def forget(x: Any) -> None:
+        w.grad = None
+
+    g = lucid.compile(forget)
+    warm(g, x)
+    f(x)
+    natively(g, x)
+    assert w.grad is None
+
+
+def test_the_gradient_of_an_argument() -> None:
+    def step(w: Tensor, x: Any) -> None:
+        w.grad = None
+        (w * x).sum().backward()
+
+    f = lucid.compile(step)
+    x = np.arange(3, dtype=np.float32)
+    tensors = [Tensor(np.ones(3, np.float32), requires_grad=True) for _ in range(4)]
+    for w in tensors[:2]:
+        f(w, x)
+    for w in tensors[2:]:
+        natively(f, w, x)
+    for w in tensors:
+        assert w.grad is not None
+        assert w.grad.tolist() == [0, 1, 2]
+
+
+def test_state_that_somebody_replaces() -> None:
+    x, y = numbers(8, 5), numbers(8, 1)
+    model, _, step = training()
+    f = lucid.compile(step)
+    warm(f, x, y)
+    state = {k: np.array(v.numpy()) for k, v in model.state_dict().items()}
+    first = f(x, y).item()
+    f(x, y)
+    model.load_state_dict({k: Tensor(v) for k, v in state.items()})
+    assert natively(f, x, y).item() == pytest.approx(first, rel=1e-5)
+
+
+# --- references, memory, threads -----------------------------------------------------------------
+
+
+def test_many_calls_use_no_memory() -> None:
+    f = lucid.compile(lambda x, y: {"sum": x + y, "all": [(x * y).sum(), x]})
+    x, y = Tensor(numbers(10)), numbers(10)
+    model, _, step = training()
+    g = lucid.compile(step)
+    a, b = numbers(8, 5), numbers(8, 1)
+    for _ in range(3):
+        f(x, y)
+        g(a, b)
+    things = [x, y, x._node, x._node.data, Tensor, type(x._node), None, True, False, f, g, a, b, model]
+    things += [p._node for p in model.parameters()]
+
+    def many(n: int) -> None:
+        for _ in range(n):
+            f(x, y)
+        for _ in range(n // 10):
+            g(a, b)
+
+    many(1000)
+    gc.collect()
+    counts = [sys.getrefcount(t) for t in things]
+    used = memory.statistics().used
+    tracemalloc.start()
+    try:
+        many(1000)
+        before = tracemalloc.get_traced_memory()[0]
+        many(20_000)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    many(180_000)
+    gc.collect()
+    assert grown < 20_000
+    assert memory.statistics().used == used
+    after = [sys.getrefcount(t) for t in things]
+    assert all(abs(p - q) < 20 for p, q in zip(counts, after, strict=True)), (counts, after)
+
+
+def test_an_exception_leaves_nothing_behind() -> None:
+    w = Tensor(np.zeros(3, np.float32))
+
+    def step(x: Any) -> Tensor:
+        _add(w, x)
+        return w + 1
+
+    f = lucid.compile(step)
+    x = np.ones(3, np.float32)
+    warm(f, x)
+    references = sys.getrefcount(x), sys.getrefcount(w), sys.getrefcount(w._node)
+    for wrong in (np.ones(4, np.float32), np.ones((2, 2, 2), np.float32), object(), "x", None):
+        with pytest.raises((ValueError, TypeError)):
+            f(wrong)
+    gc.collect()
+    assert (sys.getrefcount(x), sys.getrefcount(w), sys.getrefcount(w._node)) == references
+    natively(f, x)
+    assert w.tolist() == [3, 3, 3]
+
+
+def test_a_function_can_be_collected() -> None:
+    def made() -> tuple[Any, Any]:
+        w = Tensor(numbers(3))
+        f = lucid.compile(lambda x: x * w)
+        warm(f, numbers(3))
+        return weakref.ref(f), weakref.ref(w)
+
+    found = made()
+    gc.collect()
+    assert [r() for r in found] == [None, None]
+
+
+def test_eight_threads() -> None:
+    scale = Tensor(numbers(10))
+    f = lucid.compile(lambda x: (x * scale, x.sum()))
+    wrong: list[object] = []
+
+    def work(k: int) -> None:
+        x = numbers(10) + k
+        expected = x * scale.numpy()
+        try:
+            for _ in range(2000):
+                product, _ = f(x)
+                if not np.array_equal(product.numpy(), expected):
+                    wrong.append(k)
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert f.traces <= 8
+
+
+def test_threads_that_train_and_read() -> None:
+    x, y = numbers(8, 5), numbers(8, 1)
+    model, _, step = training()
+    f = lucid.compile(step)
+    warm(f, x, y)
+    stop, wrong = threading.Event(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            values = [p.numpy() for p in model.parameters()]
+            copies = [v.copy() for v in values]
+            for value, old in zip(values, copies, strict=True):
+                if not np.array_equal(value, old):
+                    wrong.append(value)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for _ in range(300):
+        f(x, y)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not wrong
+
+
+def test_large_arrays() -> None:
+    w = Tensor(np.zeros(200_000, np.float32))
+
+    def step(x: Any) -> Any:
+        _add(w, x)
+        return x * 2
+
+    f = lucid.compile(step)
+    x = numbers(200_000)
+    warm(f, x)
+    used = memory.statistics().used
+    for _ in range(5):
+        np.testing.assert_array_equal(natively(f, x).numpy(), x * 2)
+    assert memory.statistics().used == used
+    total = np.zeros_like(x)
+    for _ in range(7):
+        total += x
+    np.testing.assert_array_equal(w.numpy(), total)
