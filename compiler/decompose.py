@@ -19,15 +19,6 @@ Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
 _BITS = {16: "i16", 32: "i32", 64: "i64"}
 
 
-def instruction(name: str) -> Lower:
-    """An op that is one instruction."""
-
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        return b.op(name, *args)
-
-    return lower
-
-
 def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     (x,) = args
     if x.dtype == dtype:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Slot, Stmt, Store, Value
+from .layout import Slot
+from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value
 from .types import DType, b1, f32, i8, i32, i64
 
 _FLOAT = {

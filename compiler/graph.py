@@ -10,6 +10,7 @@ identity; two structurally equal nodes are merged by `simplify`, never by constr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -60,6 +61,7 @@ class Node:
     attrs: Mapping[str, Any]
     loc: Loc | None
     type: TensorType
+    serial: int  # of nodes, the later has the greater: operands come before those who use them
     # The value that the front end bound or computed, by `bind`; the compiler never looks at it.
     data: Any
 
@@ -71,12 +73,14 @@ class Node:
         loc: Loc | EllipsisType | None = ...,
     ) -> None:
         # By hand, since eager work makes hundreds of nodes: half the time of what dataclass makes.
-        set_op, set_inputs, set_attrs, set_loc, set_type, set_data = _SETTERS
+        set_op, set_inputs, set_attrs, set_loc, set_type, set_serial, set_data = _SETTERS
         set_op(self, op)
         set_inputs(self, inputs)
         set_attrs(self, attrs)
         set_loc(self, LOC.get() if loc is ... else loc)
-        set_type(self, op.infer(tuple([n.type for n in inputs]), attrs))
+        types = (inputs[0].type, inputs[1].type) if len(inputs) == 2 else tuple([n.type for n in inputs])
+        set_type(self, op.infer(types, attrs))
+        set_serial(self, _next())
         set_data(self, None)
 
     @property
@@ -88,7 +92,10 @@ class Node:
 
 
 # What assigns the slots of a node, which is frozen otherwise.
-_SETTERS = tuple(getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "data"))
+_SETTERS = tuple(
+    getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "serial", "data")
+)
+_next = itertools.count().__next__
 
 
 def bind(node: Node, data: object) -> None:

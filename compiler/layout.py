@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from . import kernel as k
-from .loop import Slot
-from .types import i64
+from .types import DType, i64
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One 8-byte argument: `kind` is "array" (a pointer), "int" (i64) or "scalar" (low bytes)."""
+
+    name: str
+    kind: str
+    dtype: DType
 
 
 def part_name(reduce: str) -> str:

@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .graph import Loc
+from .layout import Slot
 from .types import DType, b1, i64
 
 
@@ -126,15 +127,6 @@ class Alloc:
 
 
 Stmt = Let | Load | Store | Aligned | Prefetch | For | Alloc
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One 8-byte argument: `kind` is "array" (a pointer), "int" (i64) or "scalar" (low bytes)."""
-
-    name: str
-    kind: str
-    dtype: DType
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import decompose as dec
 from .graph import NO_ATTRS, Node
-from .types import DTYPES, DType, TensorType, b1
+from .types import DTYPES, DType, TensorType, b1, tensor_type
 
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
@@ -82,6 +82,25 @@ class Op:
 REGISTRY: dict[str, Op] = {}
 
 
+class _Decompose:
+    """`dec.NAME` is the lowering of that name, imported when a kernel is lowered: a process that finds
+    its machine code in the cache never lowers."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def lower(*args: Any) -> Any:
+            return getattr(import_module(".decompose", __package__), name)(*args)
+
+        return lower
+
+    @staticmethod
+    def instruction(name: str) -> Callable[..., Any]:
+        """The loop instruction of that name."""
+        return lambda b, args, dtype: b.op(name, *args)
+
+
+dec = _Decompose()
+
+
 def _register(op: Op) -> Op:
     assert op.name not in REGISTRY
     REGISTRY[op.name] = op
@@ -102,12 +121,12 @@ def _count(op: str, types: Types, n: int) -> None:
 
 def _infer_input(types: Types, attrs: Attrs) -> TensorType:
     _count("input", types, 0)
-    return TensorType(attrs["dtype"], tuple(attrs["shape"]))
+    return tensor_type(attrs["dtype"], tuple(attrs["shape"]))
 
 
 def _infer_literal(types: Types, attrs: Attrs) -> TensorType:
     _count("const", types, 0)
-    return TensorType(attrs["dtype"], ())
+    return tensor_type(attrs["dtype"], ())
 
 
 def _literal(attrs: Attrs) -> Array:
@@ -147,11 +166,11 @@ def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[.
         _count(name, types, arity)
         first = types[0]
         for other in types[1:]:
-            if other != first:
+            if other is not first and other != first:
                 _fail(name, f"operands differ in type: {', '.join(map(str, types))}")
         if first.dtype.kind not in kinds:
             _fail(name, f"not defined for {first.dtype.numpy}")
-        return first if result is None else TensorType(result, first.shape)
+        return first if result is None else tensor_type(result, first.shape)
 
     return infer
 
@@ -290,7 +309,7 @@ def _where(attrs: Attrs, cond: Array, a: Array, b: Array) -> Array:
 
 def _infer_cast(types: Types, attrs: Attrs) -> TensorType:
     _count("cast", types, 1)
-    return TensorType(attrs["dtype"], types[0].shape)
+    return tensor_type(attrs["dtype"], types[0].shape)
 
 
 def _cast(attrs: Attrs, x: Array) -> Array:
@@ -371,7 +390,7 @@ def _infer_broadcast(types: Types, attrs: Attrs) -> TensorType:
     shape = tuple(attrs["shape"])
     source = types[0].shape
     if not source:
-        return TensorType(types[0].dtype, shape)
+        return tensor_type(types[0].dtype, shape)
     tail = shape[len(shape) - len(source) :]
     if len(source) > len(shape) or any(n not in (1, m) for n, m in zip(source, tail, strict=True)):
         _fail("broadcast", f"shape {source} does not broadcast to {shape}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from . import ops
 from .artifact import Code, Plan
@@ -15,13 +16,15 @@ from .fuse import fuse
 from .graph import Graph, Node
 from .kernel import Kernel
 from .layout import totals
-from .loop import Func
 from .plan import make_plan
 from .program import Program
 from .schedule import Schedule, schedule
 from .simplify import simplify
 from .target import Target
 from .text_kernel import print_kernel
+
+if TYPE_CHECKING:
+    from .loop import Func
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
 LOWERING = 1

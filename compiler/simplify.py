@@ -123,12 +123,12 @@ RULES: list[Rule] = [
 
 
 def _without_empties(graph: Graph) -> Graph:
-    """What has no elements, or sums over none, is a literal: no later pass sees a kernel that loads
-    elements of an array that has none."""
+    """What has no elements, or sums or pads none, is a literal: no later pass sees a kernel that
+    loads elements of an array that has none."""
     new: dict[Node, Node] = {}
     for node in toposort(graph.outputs):
-        sums = node.op in (ops.SUM, ops.CONTRACT) and any(n.type.size == 0 for n in node.inputs)
-        if (sums or node.type.size == 0) and node.op is not ops.INPUT:
+        of_none = node.op in (ops.SUM, ops.CONTRACT, ops.PAD) and any(n.type.size == 0 for n in node.inputs)
+        if (of_none or node.type.size == 0) and node.op is not ops.INPUT:
             new[node] = ops.zeros_like(node)
         else:
             new[node] = rebuild(node, tuple(new[n] for n in node.inputs))

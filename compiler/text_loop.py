@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .layout import Slot
 from .loop import (
     BEGIN,
     COMPARISONS,
@@ -36,7 +37,6 @@ from .loop import (
     Load,
     Operand,
     Prefetch,
-    Slot,
     Stmt,
     Store,
     Value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -101,3 +102,9 @@ class TensorType:
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@functools.lru_cache(maxsize=4096)
+def tensor_type(dtype: DType, shape: tuple[int, ...]) -> TensorType:
+    """The type, as one object for all that ask: quicker to get, and to compare."""
+    return TensorType(dtype, shape)

@@ -7,12 +7,15 @@ step = lucid.compile(training_step)
 
 from __future__ import annotations
 
+from importlib import import_module as _import
+from typing import TYPE_CHECKING as _CHECKING
+from typing import Any as _Any
+
 import numpy as _np
 
 from lucid.runtime.memory import empty_cache
 from lucid.runtime.pool import get_num_threads, set_num_threads
 
-from . import nn, optim
 from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile
 from .context import enable_grad, is_grad_enabled, no_grad
@@ -52,6 +55,18 @@ from .functional import (
 )
 from .random import manual_seed, rand, randint, randn
 from .tensor import Tensor
+
+if _CHECKING:
+    from . import nn as nn
+    from . import optim as optim
+
+
+def __getattr__(name: str) -> _Any:
+    """`lucid.nn` and `lucid.optim` are imported when they are first used."""
+    if name in ("nn", "optim"):
+        return _import(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 float16, float32, float64 = _np.dtype("float16"), _np.dtype("float32"), _np.dtype("float64")
 int8, int16, int32, int64 = (_np.dtype(f"int{n}") for n in (8, 16, 32, 64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from .context import MODE
 from .engine import KernelInfo
 from .errors import here
 from .guards import watch
-from .nn.module import Module
 from .record import Recording
 from .tensor import Tensor
 
@@ -73,7 +73,7 @@ class Compiled:
 
     def __init__(self, f: Callable[..., Any], threads: int | None = None) -> None:
         self.__wrapped__ = f
-        if not isinstance(f, Module):
+        if not _is_module(f):
             functools.update_wrapper(self, f, updated=())
         self.threads = threads
         self.traces = 0
@@ -165,7 +165,7 @@ class Compiled:
     def _signature(self) -> inspect.Signature | None:
         f = self.__wrapped__
         try:
-            return inspect.signature(f.forward if isinstance(f, Module) else f)
+            return inspect.signature(getattr(f, "forward", f) if _is_module(f) else f)
         except ValueError:  # functions written in C may not tell
             return None
 
@@ -227,3 +227,9 @@ def _twins(arrays: list[Any]) -> tuple[int, ...] | None:
     if len(set(tensors)) == len(tensors):
         return None
     return tuple(tensors.index(t) for t in tensors)
+
+
+def _is_module(f: object) -> bool:
+    """Whether `f` is an nn.Module; if nobody has imported lucid.nn, it is not."""
+    nn = sys.modules.get("lucid.nn.module")
+    return nn is not None and isinstance(f, nn.Module)

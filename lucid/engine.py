@@ -13,6 +13,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -45,61 +46,66 @@ def leaf(array: Array) -> Node:
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
     """The values of `nodes`, computed from the nearest nodes with data. They become data in
     turn."""
-    wanted = list(dict.fromkeys(n for n in nodes if n.data is None))
+    wanted = list(dict.fromkeys([n for n in nodes if n.data is None]))
     if wanted:
-        order, leaves = _pending(wanted)
-        executable = _executable(order, leaves, wanted)
+        leaves, executable = _planned(wanted)
         for node, array in zip(wanted, executable([n.data for n in leaves]), strict=True):
             bind(node, array)
     return [node.data for node in nodes]
 
 
-def _pending(wanted: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-    """All that must be computed, operands first; and the nodes with data that it starts from."""
-    order: list[Node] = []
-    leaves: dict[Node, None] = {}
-    done: set[Node] = set()
-    stack = [(n, False) for n in reversed(wanted)]
-    while stack:
-        node, expanded = stack.pop()
-        if expanded:
-            order.append(node)
-        elif node not in done:
-            done.add(node)
-            if node.data is not None:
-                leaves[node] = None
-                continue
-            stack.append((node, True))
-            stack.extend((n, False) for n in reversed(node.inputs))
-    return order, list(leaves)
+def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
+    """The nodes with data that `wanted` are computed from, and what computes them.
 
-
-def _executable(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Executable:
-    number = {node: k for k, node in enumerate(leaves)}
-    parts: list[object] = [(n.type.dtype, n.type.shape) for n in leaves]
-    for node in order:
-        number[node] = len(number)
-        parts.append((node.op.name, *[number[n] for n in node.inputs], *map(_hashable, node.attrs.values())))
-    key = (tuple(parts), tuple(number[n] for n in wanted))
+    The key is the structure in numbers, operands before those who use them. It is made at every
+    evaluation, so it is made in few steps.
+    """
+    nodes = list(wanted)
+    seen = set(nodes)
+    for node in nodes:  # it grows
+        if node.data is None:
+            for n in node.inputs:
+                if n not in seen:
+                    seen.add(n)
+                    nodes.append(n)
+    nodes.sort(key=_serial)
+    number: dict[Node, int] = {}
+    parts: list[object] = []
+    leaves: list[Node] = []
+    for k, node in enumerate(nodes):
+        number[node] = k
+        op, attrs = node.op, node.attrs
+        if node.data is not None:
+            leaves.append(node)
+            parts.append(node.type)
+        elif not attrs:
+            parts.append((op.name, *[number[n] for n in node.inputs]))
+        elif op.kind == "leaf":
+            parts.append((op.name, *map(_hashable, attrs.values())))
+        else:  # shapes, axes, dtypes
+            parts.append((op.name, *[number[n] for n in node.inputs], *attrs.values()))
+    key = (tuple(parts), tuple([number[n] for n in wanted]))
     found = _plans.get(key)
     if found is None:
+        order = [n for n in nodes if n.data is None]
         found = _plans[key] = build(_closed(order, leaves, wanted))
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
         _plans.move_to_end(key)
-    return found
+    return leaves, found
 
 
 def _hashable(value: object) -> object:
-    """An attribute as part of a key: 0.0 and -0.0, 1 and True, NaN and itself are told apart."""
-    return value if type(value) in _PLAIN else repr(value)
+    """A number as part of a key: 0.0 and -0.0, and NaN and itself, are told apart. (1 and 1.0 come
+    with the same dtype, and mean the same.)"""
+    return value if type(value) is not float or (value and value == value) else repr(value)
 
 
-_PLAIN = {tuple, str, DType}
+_serial = attrgetter("serial")
 
 
-def _closed(order: list[Node], leaves: list[Node], wanted: list[Node]) -> Graph:
+def _closed(order: list[Node], leaves: list[Node], wanted: Sequence[Node]) -> Graph:
     """The pending nodes as a graph of their own, over inputs without data."""
     new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)}
     inputs = tuple(new.values())

@@ -26,11 +26,8 @@ from . import call_layout as layout
 from . import memory, pool, runner
 from .address import direct, word
 from .checks import MISSING, Argument, Bits, Check, Objects
-from .execute import Executable
+from .execute import SMALL_BYTES, Executable
 from .forever import forever
-
-# Outputs up to this size live in NumPy's memory, which native code gets without calling Python.
-SMALL_BYTES = 32 << 10
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
 Row = Sequence[int]

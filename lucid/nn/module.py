@@ -211,6 +211,8 @@ def _matching(name: str, value: Any, own: Tensor) -> np.ndarray[Any, Any]:
     array = np.asarray(value)
     if array.shape != own.shape:
         raise ValueError(here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}"))
-    if array.dtype.kind not in "biuf" or (array.dtype.kind == "f") != (own.dtype.kind == "f"):
+    if array.dtype.kind not in "biuf":
+        raise TypeError(here(f"load_state_dict: {name} has the unsupported dtype {array.dtype}"))
+    if (array.dtype.kind == "f") != (own.dtype.kind == "f"):
         raise ValueError(here(f"load_state_dict: {name} is {array.dtype}, expected {own.dtype}"))
     return np.array(array, dtype=own.dtype, order="C", copy=True)

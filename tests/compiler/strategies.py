@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from lucid.compiler import kernel as k
 from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Loc, Node, at
-from lucid.compiler.loop import COMPARISONS, Builder, Func, Imm, Operand, Slot, Store, Value
+from lucid.compiler.layout import Slot
+from lucid.compiler.loop import COMPARISONS, Builder, Func, Imm, Operand, Store, Value
 from lucid.compiler.ops import REGISTRY, Op
 from lucid.compiler.text_lexer import fit
 from lucid.compiler.types import DTYPES, DType, b1, f16, f32, f64, i32, i64, u8
@@ -82,7 +83,8 @@ def _grow(draw: st.DrawFn, nodes: list[Node]) -> Node | None:
         if x.type.dtype is b1:
             return None
         axes = tuple(d for d in range(x.type.ndim) if draw(st.booleans()))
-        return draw(st.sampled_from((ops.SUM, ops.AMAX, ops.AMIN)))(x, axes=axes)
+        some = all(x.shape[d] for d in axes)  # no elements have a sum, but no extreme
+        return draw(st.sampled_from((ops.SUM, ops.AMAX, ops.AMIN) if some else (ops.SUM,)))(x, axes=axes)
     if form == "product":
         if x.type.ndim != 2 or x.type.dtype is b1:
             return None

@@ -14,7 +14,7 @@ from lucid.compiler import kernel as k
 from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Node
 from lucid.compiler.interpret import interpret_func, interpret_kernel
-from lucid.compiler.lower import part_name, slots, stride_name, totals
+from lucid.compiler.layout import part_name, slots, stride_name, totals
 from lucid.compiler.lowering import lower
 from lucid.compiler.pipeline import compile_kernel
 from lucid.compiler.plan import grid, make_plan

@@ -16,7 +16,8 @@ from lucid.compiler import kernel as k
 from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Loc, Node, at, toposort
 from lucid.compiler.interpret import interpret_func, interpret_graph, interpret_kernel
-from lucid.compiler.loop import Func, Imm, Let, Slot, Value
+from lucid.compiler.layout import Slot
+from lucid.compiler.loop import Func, Imm, Let, Value
 from lucid.compiler.ops import REGISTRY, Op, Sample
 from lucid.compiler.text import (
     IRSyntaxError,

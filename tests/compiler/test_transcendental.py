@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from lucid.compiler.interpret_loop import interpret_func
-from lucid.compiler.loop import Builder, Func, Imm, Slot, Store
+from lucid.compiler.layout import Slot
+from lucid.compiler.loop import Builder, Func, Imm, Store
 from lucid.compiler.ops import REGISTRY
 from lucid.compiler.types import from_numpy, i64
 from tests.native import build, run

@@ -14,7 +14,8 @@ from lucid.compiler import kernel as k
 from lucid.compiler import loop as lo
 from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Loc, Node, at
-from lucid.compiler.loop import Func, Imm, Slot, Value
+from lucid.compiler.layout import Slot
+from lucid.compiler.loop import Func, Imm, Value
 from lucid.compiler.text import parse_func, parse_kernel
 from lucid.compiler.types import DType, TensorType, b1, f16, f32, f64, i32, i64
 from lucid.compiler.verify import VerifyError, verify_func, verify_graph, verify_kernel

@@ -34,6 +34,16 @@ def test_shared_subexpressions_are_compiled_once() -> None:
     assert np.array_equal(chain(lucid.Tensor(x)).numpy(), chain(x))
 
 
+def test_gradient_of_an_empty_slice_is_zero() -> None:
+    def f(t: Any) -> Any:
+        return t[1:2:-1, ::-1].sum() + t[0].sum()
+
+    found = lucid.compile(lucid.grad(f))(lucid.Tensor([[2.0, 3.0], [4.0, 5.0]]))
+    assert np.array_equal(found.numpy(), [[1.0, 1.0], [0.0, 0.0]])
+    unit = lucid.Tensor([[2.0]])
+    assert lucid.grad(lambda t: t[1:2:-1, ::-1].sum())(unit).tolist() == [[0.0]]
+
+
 def test_several_stages_in_finally() -> None:
     """Shared values of a total, used once as a number and once over an axis."""
     x = np.arange(68, dtype=np.float64).reshape(17, 2, 2) - 30
