@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import ops
-from .graph import Node, at, toposort
+from .graph import LOC, Node, toposort
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
 _Mask = tuple[Node, bool]
@@ -27,19 +27,27 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node |
     order = toposort([output])
     active = _depends(order, set(wrt))
     found: dict[Node, Node] = {output: cotangent}
-    for node in reversed(order):
-        ct = found.get(node)
-        if ct is None or node.op.vjp is None or node not in active:
-            continue
-        needs = tuple(n in active and n.type.dtype.is_float for n in node.inputs)
-        if not any(needs):
-            continue
-        with at(node.loc):
-            for source, part in zip(node.inputs, _vjp(node, ct, needs), strict=True):
-                if part is None or source not in active or not source.type.dtype.is_float:
-                    continue
-                found[source] = _accumulate(found[source], part) if source in found else part
+    with ops.shared_constants():
+        for node in reversed(order):
+            ct = found.get(node)
+            if ct is not None and node.op.vjp is not None and node in active:
+                _spread(node, ct, active, found)
     return [found.get(n) if n in active else None for n in wrt]
+
+
+def _spread(node: Node, ct: Node, active: set[Node], found: dict[Node, Node]) -> None:
+    """The part of the cotangent of `node` that each operand gets."""
+    needs = tuple([n in active and n.type.dtype.is_float for n in node.inputs])
+    if not any(needs):
+        return
+    token = LOC.set(node.loc)
+    try:
+        for source, part in zip(node.inputs, _vjp(node, ct, needs), strict=True):
+            if part is None or source not in active or not source.type.dtype.is_float:
+                continue
+            found[source] = _accumulate(found[source], part) if source in found else part
+    finally:
+        LOC.reset(token)
 
 
 def _depends(order: list[Node], wrt: set[Node]) -> set[Node]:

@@ -73,15 +73,14 @@ class Node:
         loc: Loc | EllipsisType | None = ...,
     ) -> None:
         # By hand, since eager work makes hundreds of nodes: half the time of what dataclass makes.
-        set_op, set_inputs, set_attrs, set_loc, set_type, set_serial, set_data = _SETTERS
-        set_op(self, op)
-        set_inputs(self, inputs)
-        set_attrs(self, attrs)
-        set_loc(self, LOC.get() if loc is ... else loc)
+        _set_op(self, op)
+        _set_inputs(self, inputs)
+        _set_attrs(self, attrs)
+        _set_loc(self, LOC.get() if loc is ... else loc)
         types = (inputs[0].type, inputs[1].type) if len(inputs) == 2 else tuple([n.type for n in inputs])
-        set_type(self, op.infer(types, attrs))
-        set_serial(self, _next())
-        set_data(self, None)
+        _set_type(self, op.infer(types, attrs))
+        _set_serial(self, _next())
+        _set_data(self, None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -92,7 +91,7 @@ class Node:
 
 
 # What assigns the slots of a node, which is frozen otherwise.
-_SETTERS = tuple(
+_set_op, _set_inputs, _set_attrs, _set_loc, _set_type, _set_serial, _set_data = (
     getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "serial", "data")
 )
 _next = itertools.count().__next__
@@ -101,7 +100,7 @@ _next = itertools.count().__next__
 def bind(node: Node, data: object) -> None:
     """Give `node` its value: once, whoever computes it; so nodes stay immutable for all that read
     them."""
-    object.__setattr__(node, "data", data)
+    _set_data(node, data)
 
 
 @dataclass(frozen=True, slots=True)

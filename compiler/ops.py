@@ -9,7 +9,9 @@ and can be differentiated again. `compiled equals evaluate` bit for bit where `e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -144,8 +146,40 @@ SCALAR = _register(
 )
 
 
+# The constants of a piece of work that makes many alike: one node for each.
+_SHARED: ContextVar[dict[object, Node] | None] = ContextVar("_SHARED", default=None)
+
+
+@contextmanager
+def shared_constants() -> Iterator[None]:
+    """What is made inside by `const` and `once` is made once, up to the outermost of these."""
+    token = _SHARED.set({}) if _SHARED.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _SHARED.reset(token)
+
+
+def once(key: Hashable, make: Callable[..., Node], *args: Any) -> Node:
+    """`make(*args)`; within `shared_constants` the same node for equal keys."""
+    known = _SHARED.get()
+    if known is None:
+        return make(*args)
+    found = known.get(key)
+    if found is None:
+        found = known[key] = make(*args)
+    return found
+
+
 def const(value: float | int | bool, like: Node) -> Node:
     """`value` in the dtype and shape of `like`."""
+    if type(value) is int:  # floats that are equal may differ in the sign of zero
+        return once((value, like.type), _const, value, like)
+    return _const(value, like)
+
+
+def _const(value: float | int | bool, like: Node) -> Node:
     return fill(CONST(value=value, dtype=like.type.dtype), like.shape)
 
 
@@ -163,7 +197,8 @@ def zeros_like(node: Node) -> Node:
 
 def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[..., TensorType]:
     def infer(types: Types, attrs: Attrs) -> TensorType:
-        _count(name, types, arity)
+        if len(types) != arity:
+            _count(name, types, arity)
         first = types[0]
         for other in types[1:]:
             if other is not first and other != first:
@@ -351,7 +386,7 @@ STOP = _register(
 
 def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     _count("reshape", types, 1)
-    result = TensorType(types[0].dtype, tuple(attrs["shape"]))
+    result = tensor_type(types[0].dtype, tuple(attrs["shape"]))
     if result.size != types[0].size:
         _fail("reshape", f"{types[0]} has {types[0].size} elements, {result} has {result.size}")
     return result
@@ -371,7 +406,7 @@ def _infer_transpose(types: Types, attrs: Attrs) -> TensorType:
     perm = attrs["perm"]
     if sorted(perm) != list(range(types[0].ndim)):
         _fail("transpose", f"{perm} is not a permutation of the {types[0].ndim} axes")
-    return TensorType(types[0].dtype, tuple(types[0].shape[p] for p in perm))
+    return tensor_type(types[0].dtype, tuple(types[0].shape[p] for p in perm))
 
 
 def _index_transpose(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
@@ -394,7 +429,7 @@ def _infer_broadcast(types: Types, attrs: Attrs) -> TensorType:
     tail = shape[len(shape) - len(source) :]
     if len(source) > len(shape) or any(n not in (1, m) for n, m in zip(source, tail, strict=True)):
         _fail("broadcast", f"shape {source} does not broadcast to {shape}")
-    return TensorType(types[0].dtype, shape)
+    return tensor_type(types[0].dtype, shape)
 
 
 def _index_broadcast(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
@@ -419,7 +454,7 @@ def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
         last = start + (count - 1) * step
         if count < 0 or step == 0 or (count and not (0 <= start < n and 0 <= last < n)):
             _fail("slice", f"{start}:{step}:{count} (start:step:count) is outside of {n} elements")
-    return TensorType(types[0].dtype, tuple(counts))
+    return tensor_type(types[0].dtype, tuple(counts))
 
 
 def _index_slice(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
@@ -467,7 +502,7 @@ def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
     if len(lo) != types[0].ndim or len(hi) != types[0].ndim or min((*lo, *hi), default=0) < 0:
         _fail("pad", f"{types[0]} needs {types[0].ndim} non-negative widths, got {lo}, {hi}")
     shape = tuple(a + n + b for a, n, b in zip(lo, types[0].shape, hi, strict=True))
-    return TensorType(types[0].dtype, shape)
+    return tensor_type(types[0].dtype, shape)
 
 
 def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
@@ -592,7 +627,7 @@ def _reduction(name: str, kinds: str) -> Callable[..., TensorType]:
         shape = tuple(n for d, n in enumerate(types[0].shape) if d not in axes)
         if name != "sum" and any(types[0].shape[a] == 0 for a in axes):
             raise ValueError(f"{name} of zero elements has no value (operand {types[0]})")
-        return TensorType(types[0].dtype, shape)
+        return tensor_type(types[0].dtype, shape)
 
     return infer
 
@@ -674,7 +709,7 @@ def _infer_contract(types: Types, attrs: Attrs) -> TensorType:
     for letter in set(a + b + out):
         if (letter in a) + (letter in b) + (letter in out) < 2:
             _fail("contract", f"{letter!r} stands in only one part of {attrs['spec']!r}")
-    return TensorType(x.dtype, tuple(extent[letter] for letter in out))
+    return tensor_type(x.dtype, tuple(extent[letter] for letter in out))
 
 
 def _contract(attrs: Attrs, x: Array, y: Array) -> Array:

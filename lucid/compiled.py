@@ -52,6 +52,11 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     that it re-assigns, and gradients, are outputs, and change when the call has succeeded.
     `threads`: how many the kernels may use; by default as many as the process has CPUs.
 
+    Calls take `out=`, unless the function has an argument of that name: an array, or the structure of
+    the result with arrays (or None) in place of tensors. The results are written there, and the
+    returned tensors share that memory. TypeError or ValueError if an array does not fit; nothing has
+    run then.
+
     Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
     needs a value that is known only when it runs.
     """
@@ -87,7 +92,10 @@ class Compiled:
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
         mode = MODE.get()
+        out = kwargs.pop("out") if "out" in kwargs and not self._names_out else None
         if mode.trace is not None:  # part of another compiled function
+            if out is not None:
+                raise TypeError(here(f"{self._name()}: out= has no meaning in another compiled function"))
             return self.__wrapped__(*args, **kwargs)
         arrays: list[Any] = []
         objects: list[Any] = []
@@ -105,11 +113,11 @@ class Compiled:
             for recording in found:
                 if recording.changed(arrays) is None:
                     self._set_latest(recording)
-                    results = recording.run(arrays)
-                    if recording.served >= 0:
+                    results = recording.run(arrays, out)
+                    if recording.served >= 0 and out is None:
                         self._go_native(recording, args, kwargs)
                     return results
-        return self._record(signature, args, kwargs, arrays, objects).run(arrays)
+        return self._record(signature, args, kwargs, arrays, objects).run(arrays, out)
 
     def _record(
         self,
@@ -168,6 +176,12 @@ class Compiled:
             return inspect.signature(getattr(f, "forward", f) if _is_module(f) else f)
         except ValueError:  # functions written in C may not tell
             return None
+
+    @functools.cached_property
+    def _names_out(self) -> bool:
+        """Whether the function has an argument `out` of its own."""
+        known = self._signature.parameters.values() if self._signature is not None else ()
+        return any(p.name == "out" or p.kind is p.VAR_KEYWORD for p in known)
 
     def _name(self) -> str:
         f = self.__wrapped__

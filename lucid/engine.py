@@ -11,10 +11,11 @@ import itertools
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from lucid.compiler import ops
 from lucid.compiler.graph import Graph, Node, bind
 from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text_kernel import print_kernel
-from lucid.compiler.types import DType, from_numpy
+from lucid.compiler.types import from_numpy
 from lucid.runtime import execute
 from lucid.runtime.host import host
 from lucid.runtime.load import assembly
@@ -62,12 +63,15 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
     """
     nodes = list(wanted)
     seen = set(nodes)
+    given: set[Node] = set()
     for node in nodes:  # it grows
-        if node.data is None:
-            for n in node.inputs:
-                if n not in seen:
-                    seen.add(n)
-                    nodes.append(n)
+        if node.data is not None:
+            given.add(node)
+            continue
+        for n in node.inputs:
+            if n not in seen:
+                seen.add(n)
+                nodes.append(n)
     nodes.sort(key=_serial)
     number: dict[Node, int] = {}
     parts: list[object] = []
@@ -75,7 +79,7 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
     for k, node in enumerate(nodes):
         number[node] = k
         op, attrs = node.op, node.attrs
-        if node.data is not None:
+        if node in given:
             leaves.append(node)
             parts.append(node.type)
         elif not attrs:
@@ -87,7 +91,7 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
     key = (tuple(parts), tuple([number[n] for n in wanted]))
     found = _plans.get(key)
     if found is None:
-        order = [n for n in nodes if n.data is None]
+        order = [n for n in nodes if n not in given]
         found = _plans[key] = build(_closed(order, leaves, wanted))
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
@@ -140,24 +144,40 @@ class Executable:
         if folder := os.environ.get("LUCID_DUMP"):
             self._dump(Path(folder), graph.name)
 
-    def __call__(self, arrays: Sequence[Array], reuse: Sequence[bool] = ()) -> list[Array]:
+    def __call__(
+        self,
+        arrays: Sequence[Array],
+        reuse: Sequence[bool] = (),
+        given: Mapping[int, Array] = MappingProxyType({}),
+    ) -> list[Array]:
         """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
-        replaces it takes over its memory."""
-        out = None
-        if any(reuse):
+        replaces it takes over its memory. `given[k]`: the row-major array that output k goes to."""
+        out: list[Array | None] | None = None
+        picks = self.compiled.picks
+        if given or any(reuse):
             out = [
                 arrays[j] if j >= 0 and reuse[j] and arrays[j].flags.c_contiguous else None
                 for j in self._aliases
             ]
+            for k, array in given.items():
+                if picks[k] >= 0:
+                    out[picks[k]] = array.reshape(
+                        self.native.plan.buffers[self.native.plan.outputs[picks[k]]].shape
+                    )
         results = self.native(arrays, out, self.threads)
-        return [
+        outputs = [
             _as_given(arrays[-1 - pick], shape)
             if pick < 0
             else results[pick]
             if results[pick].shape == shape
             else results[pick].reshape(shape)
-            for pick, shape in zip(self.compiled.picks, self.shapes, strict=True)
+            for pick, shape in zip(picks, self.shapes, strict=True)
         ]
+        for k, array in given.items():
+            if not np.shares_memory(array, outputs[k]):  # an input, or what another output is, too
+                np.copyto(array, outputs[k])
+            outputs[k] = array
+        return outputs
 
     @property
     def kernels(self) -> list[KernelInfo]:

@@ -100,16 +100,45 @@ class Recording:
                 return f"an array of type {source.node.type} became {array_type(array)}"
         return self.guards.changed()
 
-    def run(self, arrays: list[Any]) -> Any:
-        """Compute, then change what is to be changed, then return."""
+    def run(self, arrays: list[Any], out: Any = None) -> Any:
+        """Compute, then change what is to be changed, then return. `out`: where to write results."""
+        given = {} if out is None else self._given(out)
         inputs = [self._tensor(source, arrays) for source in self.sources]
         pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
         if pending:
             settle(pending)
         nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
         buffers = [n.data if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)]
-        outputs = self.executable(buffers, self._reusable(nodes, buffers))
+        outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
         return self._finish(arrays, nodes, buffers, outputs)
+
+    def _given(self, out: Any) -> dict[int, Array]:
+        """The caller's array for each output of the graph."""
+        if isinstance(self.results, Made):
+            pairs = [(self.results, out)]
+        else:
+            made: list[Any] = []
+            arguments.rebuild(self.results, made.append)
+            found: list[Any] = []
+            arguments.rebuild(out, found.append)
+            if len(found) != len(made) or type(out) is not type(self.results):
+                raise ValueError(here(f"out= has {len(found)} leaves, the result {len(made)}"))
+            pairs = list(zip(made, found, strict=True))
+        given: dict[int, Array] = {}
+        for result, array in pairs:
+            if array is None:
+                continue
+            if not isinstance(array, np.ndarray):
+                raise TypeError(here(f"out= takes NumPy arrays, not {type(array).__name__}"))
+            if not isinstance(result, Made) or result.output < 0 or result.output in given:
+                raise ValueError(here("out= fits results that the call computes, each once"))
+            kind = result.node.type
+            if array_type(array) != kind or not array.dtype.isnative:
+                raise ValueError(here(f"out= is {array.dtype} {array.shape}, the result {kind}"))
+            if not (array.flags.c_contiguous and array.flags.writeable):
+                raise ValueError(here("out= needs a writable array in row-major order"))
+            given[result.output] = array
+        return given
 
     def _reusable(self, nodes: list[Node | None], buffers: list[Array]) -> list[bool]:
         """Which buffers nobody else can see: those of captured tensors that this call re-assigns,

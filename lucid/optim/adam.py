@@ -8,9 +8,9 @@ from lucid.compiler import ops
 from lucid.compiler.graph import Node
 
 from ..errors import here
-from ..promote import cast, scalar
+from ..promote import cast
 from ..tensor import Tensor, node_of
-from .optimizer import Changes, Optimizer, checked, times
+from .optimizer import Changes, Optimizer, checked, filled, literal, times
 
 
 class Adam(Optimizer):
@@ -58,7 +58,7 @@ class Adam(Optimizer):
         def each(number: Node) -> Node:
             return ops.fill(cast(number, g.type.dtype), g.shape)
 
-        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root)), each(scalar(self.eps, g.type.dtype)))
+        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root)), filled(self.eps, g))
         new = ops.SUB(value, ops.MUL(each(rate), ops.DIV(m, spread)))
         return [(mean, m), (square, v), (steps, t), (p, new)]
 
@@ -87,5 +87,5 @@ class AdamW(Adam):
 
 def _correction(beta: float, t: Node) -> Node:
     """1 - beta^t, in float64."""
-    power = ops.POW(scalar(beta, t.type.dtype), t)
+    power = ops.POW(literal(beta, t.type.dtype), t)
     return ops.SUB(ops.const(1, t), power)

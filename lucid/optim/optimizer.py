@@ -10,6 +10,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import LOC, Node
+from lucid.compiler.types import DType
 
 from ..context import MODE
 from ..engine import evaluate, leaf
@@ -74,11 +75,12 @@ class Optimizer:
         token = LOC.set(user_loc())
         try:
             changes: Changes = []
-            for k, p in enumerate(self.params):
-                g = p.grad
-                if g is not None:
-                    node = node_of(p)
-                    changes += self._update(k, p, node, cast(node_of(g), node.type.dtype))
+            with ops.shared_constants():
+                for k, p in enumerate(self.params):
+                    g = p.grad
+                    if g is not None:
+                        node = node_of(p)
+                        changes += self._update(k, p, node, cast(node_of(g), node.type.dtype))
         finally:
             LOC.reset(token)
         if MODE.get().trace is not None:
@@ -152,4 +154,18 @@ def checked(name: str, value: Any) -> float:
 
 def times(number: float, x: Node) -> Node:
     """The user's number times x."""
-    return ops.MUL(ops.fill(scalar(number, x.type.dtype), x.shape), x)
+    return ops.MUL(filled(number, x), x)
+
+
+def filled(number: float, like: Node) -> Node:
+    """The user's number in the dtype and shape of `like`."""
+    return ops.once(("filled", number, like.type), _filled, number, like)
+
+
+def _filled(number: float, like: Node) -> Node:
+    return ops.fill(literal(number, like.type.dtype), like.shape)
+
+
+def literal(number: float, dtype: DType) -> Node:
+    """The user's number."""
+    return ops.once(("literal", number, dtype), scalar, number, dtype)
