@@ -57,12 +57,12 @@ def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     zero, one = b.imm(0, x), b.imm(1, x)
     if dtype.kind == "u":
         return b.op("select", b.op("ne", x, zero), one, zero)
-    unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
     if not dtype.is_float:
+        unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
         return b.op("select", b.op("eq", x, zero), zero, unit)
-    # x + 0 turns -0 into 0 and keeps NaN
-    ordered = b.op("or", b.op("lt", x, zero), b.op("gt", x, zero))
-    return b.op("select", ordered, unit, b.op("add", x, zero))
+    # x + 0 turns -0 into 0 and keeps NaN; |x| is often there already
+    nonzero = b.op("gt", b.op("abs", x), zero)
+    return b.op("select", nonzero, _copy_sign(b, one, x), b.op("add", x, zero))
 
 
 def _extreme(better: str) -> Lower:
@@ -132,7 +132,7 @@ def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
     ints = DTYPES[_BITS[bits]]
     top = Imm(-(1 << (bits - 1)), ints, sign_of.lanes)
     s = b.op("and", b.op("bitcast", sign_of, dtype=ints), top)
-    m = b.op("and", b.op("bitcast", magnitude, dtype=ints), b.op("not", top))
+    m = b.op("and", b.op("bitcast", magnitude, dtype=ints), Imm((1 << (bits - 1)) - 1, ints, sign_of.lanes))
     return b.op("bitcast", b.op("or", m, s), dtype=sign_of.dtype)
 
 

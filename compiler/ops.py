@@ -243,7 +243,7 @@ def _d_sub(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
 def _d_mul(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     a, b = node.inputs
     if a is b:
-        return MUL(ct, MUL(const(2, a), a)), None
+        return MUL(MUL(const(2, ct), ct), a), None  # 2 ct is often the same for all elements
     return MUL(ct, b) if needs[0] else None, MUL(ct, a) if needs[1] else None
 
 
