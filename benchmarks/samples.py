@@ -49,7 +49,8 @@ class Measured:
         a, b = self.series.get(above), self.series.get(below)
         if a is None or b is None:
             return None
-        common = [a.samples[k] / b.samples[k] for k in a.samples.keys() & b.samples.keys()]
+        shared = a.samples.keys() & b.samples.keys()
+    common = [a.samples[k] / b.samples[k] for k in shared if b.samples[k]]  # no ratio to nothing
         return statistics.median(common) if common else None
 
     def fastest(self, start: str) -> str | None:

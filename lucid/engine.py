@@ -7,6 +7,7 @@ are planned once.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
@@ -39,9 +40,15 @@ _plans: OrderedDict[object, Executable] = OrderedDict()
 def leaf(array: Array) -> Node:
     """An input node whose value is `array`, which nobody changes from here on (or whoever does,
     by `from_numpy`, wants to). TypeError for an unsupported dtype."""
-    node = ops.INPUT(name="x", dtype=from_numpy(array.dtype), shape=array.shape)
+    node = Node(ops.INPUT, (), _leaf_attrs(array.dtype, array.shape))
     bind(node, array)
     return node
+
+
+@functools.lru_cache(maxsize=4096)
+def _leaf_attrs(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Mapping[str, Any]:
+    """The attributes of a leaf, the same for all of this kind: an optimiser's step makes many."""
+    return MappingProxyType({"name": "x", "dtype": from_numpy(dtype), "shape": shape})
 
 
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
