@@ -50,7 +50,7 @@ class Measured:
         if a is None or b is None:
             return None
         shared = a.samples.keys() & b.samples.keys()
-    common = [a.samples[k] / b.samples[k] for k in shared if b.samples[k]]  # no ratio to nothing
+        common = [a.samples[k] / b.samples[k] for k in shared if b.samples[k]]  # no ratio to nothing
         return statistics.median(common) if common else None
 
     def fastest(self, start: str) -> str | None:
