@@ -1,0 +1,45 @@
+"""The same bits for every vector length: code for 16, 32 and 64 byte vectors, run on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lucid.compiler import ops
+from lucid.compiler.graph import Node
+from lucid.compiler.pipeline import compile_graph
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
+from tests.native import Array, build
+
+
+def regression(x: Node, w: Node, y: Node) -> tuple[Node, ...]:
+    d = ops.SUB(ops.CONTRACT(x, w, spec="ij,j->i"), y)
+    return ops.SUM(ops.ABS(d), axes=(0,)), ops.CONTRACT(d, x, spec="i,ij->j")
+
+
+def rows(x: Node, w: Node, y: Node) -> tuple[Node, ...]:
+    top = ops.AMAX(x, axes=(1,))
+    e = ops.EXP(ops.SUB(x, ops.BROADCAST(ops.reshape(top, (x.shape[0], 1)), shape=x.shape)))
+    return e, ops.SUM(e, axes=(1,)), ops.SUM(e, axes=(0,)), ops.SUM(e, axes=(0, 1))
+
+
+def product(x: Node, w: Node, y: Node) -> tuple[Node, ...]:
+    return ops.TANH(ops.CONTRACT(x, x, spec="ij,kj->ik")), ops.TRANSPOSE(x, perm=(1, 0))
+
+
+@pytest.mark.parametrize("function", [regression, rows, product])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(37, 3), (130, 16), (33, 50), (40, 300), (1000, 7)])
+def test_same_bits(function: Callable[..., tuple[Node, ...]], kind: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    arrays: list[Array] = [rng.normal(size=s).astype(kind) for s in (shape, shape[1:], shape[:1])]
+    graph = build(function, arrays)
+    results = []
+    for width in (64, 32, 16):
+        made = compile_graph(graph, replace(host(), vector_bytes=width))
+        results.append([a.tobytes() for a in Executable(made.plan)(arrays)])
+    assert results[0] == results[1] == results[2]
