@@ -192,6 +192,11 @@ def walk(expr: Expr) -> list[Expr]:
     return [expr]
 
 
+def expressions(stage: Stage) -> list[Expr]:
+    """Every expression of a stage, operands first."""
+    return [e for stmt in stage.body for operand in operands(stmt) for e in walk(operand)]
+
+
 def symbols(kernel: Kernel) -> tuple[str, ...]:
     """Every integer operand: extents first, then guard bounds, in order of first appearance."""
     seen: dict[str, None] = {}

@@ -74,6 +74,7 @@ class Lowering:
         self.lane: int | None = None  # the row of a group that is being computed
         self.rows: dict[str, Operand] = {}  # row reductions and totals, once known
         self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
+        self.registers: dict[str, list[Operand]] = {}  # totals with kept axes that are not in memory
         self.lets: dict[str, k.Let] = {}
         self.reduces = {s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)}
         self.dependence: dict[k.Expr, frozenset[str]] = {}
@@ -87,7 +88,7 @@ class Lowering:
         self.outputs_stream = any(s.array in names for s in stores)
         self.first_reads: dict[str, int] = {}  # the stage that brings an array into the cache
         for number, stage in enumerate(kernel.stages):
-            for e in (e for s in stage.body for o in k.operands(s) for e in k.walk(o)):
+            for e in k.expressions(stage):
                 if isinstance(e, k.Load):
                     self.first_reads.setdefault(e.array, number)
 
@@ -136,6 +137,13 @@ class Lowering:
             return c
         return self.b.op("add", a, c)
 
+    def first_lanes(self, count: Operand) -> Value:
+        """A mask of the first `count` lanes: none if it is negative, all if it is more than there are."""
+        b, width = self.b, self.schedule.width
+        narrow = self.cast(count, i32)
+        iota = b.op("iota", dtype=i32, lanes=width)
+        return b.op("lt", iota, b.widen(narrow, width))
+
     def combine(self, op: str, acc: Operand, *args: Operand) -> Operand:
         b = self.b
         if op == "dot" and len(args) == 2:
@@ -146,12 +154,16 @@ class Lowering:
             return b.op("add", acc, args[0])
         return (maximum if op == "max" else minimum)(b, (acc, args[0]), acc.dtype)
 
-    def halve(self, op: str, vectors: list[Operand]) -> Operand:
-        """All lanes of all vectors to one value: lane l with lane l + half, again and again."""
+    def halve_vectors(self, op: str, vectors: list[Operand]) -> Operand:
+        """The first part of `halve`: down to one vector."""
         while len(vectors) > 1:
             half = len(vectors) // 2
             vectors = [self.combine(op, vectors[n], vectors[n + half]) for n in range(half)]
-        (v,) = vectors
+        return vectors[0]
+
+    def halve(self, op: str, vectors: list[Operand]) -> Operand:
+        """All lanes of all vectors to one value: lane l with lane l + half, again and again."""
+        v = self.halve_vectors(op, vectors)
         while v.lanes > 1:
             low = self.b.op("lo", v, dtype=v.dtype, lanes=v.lanes // 2)
             high = self.b.op("hi", v, dtype=v.dtype, lanes=v.lanes // 2)
@@ -383,9 +395,7 @@ class Lowering:
                     self.at[axis] = base
                     self.mask = None
                     if masked:
-                        left = b.op("cast", b.op("sub", hi, base), dtype=i32)
-                        iota = b.op("iota", dtype=i32, lanes=width)
-                        self.mask = b.op("lt", iota, b.widen(left, width))
+                        self.mask = self.first_lanes(b.op("sub", hi, base))
                     carried = chunk(u, carried)
                     self.levels.pop()
                 body.yields = tuple(carried)
@@ -408,8 +418,7 @@ class Lowering:
             self.at[axis] = Imm(base, i64)
             self.mask = None
             if base + width > hi:
-                iota = self.b.op("iota", dtype=i32, lanes=width)
-                self.mask = self.b.op("lt", iota, Imm(hi - base, i32, width))
+                self.mask = self.first_lanes(Imm(hi - base, i64))
             carried = chunk(u, carried)
             self.levels.pop()
         self.vector, self.mask = outside
@@ -448,6 +457,10 @@ class Lowering:
                 stores.append((stmt, self.value(stmt.expr), stmt.loc))
                 continue
             args = tuple(self.cast(self.value(a), stmt.dtype) for a in stmt.args)
+            if stmt.name in self.registers:
+                vectors = self.registers[stmt.name]
+                vectors[u] = b.widen(self.combine(stmt.op, vectors[u], *args), self.schedule.width)
+                continue
             if stmt.keep:
                 axes, base = self.parts[stmt.name]
                 index = self.part_index(axes, base)

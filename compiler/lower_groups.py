@@ -97,8 +97,7 @@ class GroupLowering:
             left = total.size - u * self.width
             mask = None
             if left < self.width:
-                iota = b.op("iota", dtype=i32, lanes=self.width)
-                mask = b.op("lt", iota, Imm(left, i32, self.width))
+                mask = self.x.first_lanes(Imm(left, i64))
             at = b.op("add", base, Imm(u * self.width, i64))
             b.emit(Store(part_name(total.reduce.name), at, vector, None, mask))
 
@@ -168,48 +167,20 @@ class GroupLowering:
         (axis,) = stage.axes
         assert isinstance(axis.extent, int)
         outside = x.vector
-        accumulated = [t for t in self.kept if any(s is t.reduce for s in stage.body)]
+        x.registers = {t.reduce.name: vectors for t, vectors in zip(self.kept, kept, strict=True)}
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            groups = x.split(reduces, tuple(carried))
-            stores: list[tuple[k.Store, Operand]] = []
-            for stmt in stage.body:
-                self.b.loc = stmt.loc
-                if isinstance(
-                    stmt, k.Let
-                ):  # in order: a chain of lets is no recursion, and has its own lines
-                    x.value(stmt.expr)
-                    continue
-                if isinstance(stmt, k.Store):
-                    stores.append((stmt, x.value(stmt.expr)))
-                    continue
-                args = tuple(x.cast(x.value(a), stmt.dtype) for a in stmt.args)
-                if stmt.keep:
-                    total = next(t for t in accumulated if t.reduce is stmt)
-                    vectors = kept[self.kept.index(total)]
-                    vectors[u] = self.b.widen(x.combine(stmt.op, vectors[u], *args), self.width)
-                    continue
-                group = groups[reduces.index(stmt)]
-                turn = u % len(group)
-                new = self.b.widen(x.combine(stmt.op, group[turn], *args), self.width)
-                group[turn] = new if x.mask is None else self.b.op("select", x.mask, new, group[turn])
-            for target, value in stores + x.keep_rows():
-                self.b.loc = target.loc
-                x.store(target, value)
-            self.b.loc = None
-            return [v for group in groups for v in group]
+            return x.body(stage, u, reduces, carried)
 
         lane = x.lane
         x.vector = None
         ends = x.unrolled(axis.name, 0, axis.extent, x.accumulators(reduces), chunk)
         x.vector, x.lane = outside, lane
-        folded = []
-        for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
-            while len(group) > 1:
-                half = len(group) // 2
-                group = [x.combine(reduce.op, group[n], group[n + half]) for n in range(half)]
-            folded.append(self.b.widen(group[0], self.width))
-        return folded
+        groups = x.split(reduces, ends)
+        return [
+            self.b.widen(x.halve_vectors(reduce.op, group), self.width)
+            for reduce, group in zip(reduces, groups, strict=True)
+        ]
 
     def fold(self, op: str, vectors: list[Operand]) -> Operand:
         """Vectors of lanes, one for each row, to one vector of rows: each row's lanes are halved

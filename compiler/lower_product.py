@@ -16,7 +16,7 @@ from . import kernel as k
 from .loop import BEGIN, END, Alloc, Imm, Operand, Store
 from .lower import ROW, Lowering
 from .schedule import PRODUCT_DEPTH, PRODUCT_ROWS, Product
-from .types import i32, i64
+from .types import i64
 
 
 class ProductLowering:
@@ -71,12 +71,7 @@ class ProductLowering:
 
     def masks(self, left: Operand) -> list[Operand]:
         b = self.b
-        iota = b.op("iota", dtype=i32, lanes=self.width)
-        found: list[Operand] = []
-        for v in range(self.vectors):
-            rest = b.op("cast", b.op("sub", left, Imm(v * self.width, i64)), dtype=i32)
-            found.append(b.op("lt", iota, b.widen(rest, self.width)))
-        return found
+        return [self.x.first_lanes(b.op("sub", left, Imm(v * self.width, i64))) for v in range(self.vectors)]
 
     def sums(self, column: Operand, masks: list[Operand], lo: Operand, hi: Operand) -> None:
         b, x = self.b, self.x

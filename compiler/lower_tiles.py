@@ -50,7 +50,7 @@ class TileLowering:
         b, x, width = self.b, self.x, self.width
         array = x.arrays[load.array]
         last = b.op("sub", columns, Imm(1, i64))
-        x.vector, x.mask, x.at[self.row.name] = self.row.name, self.below(b.op("sub", rows, i)), i
+        x.vector, x.mask, x.at[self.row.name] = self.row.name, x.first_lanes(b.op("sub", rows, i)), i
         vectors: list[Operand] = []
         for c in range(width):
             x.at[self.column.name] = x.minimum(b.op("add", j, Imm(c, i64)), last)
@@ -67,12 +67,6 @@ class TileLowering:
             ]
         return vectors
 
-    def below(self, count: Operand) -> Operand:
-        """A mask of the first `count` lanes."""
-        b = self.b
-        iota = b.op("iota", dtype=i32, lanes=self.width)
-        return b.op("lt", iota, b.widen(b.op("cast", count, dtype=i32), self.width))
-
     def one_row(
         self,
         i: Operand,
@@ -85,7 +79,7 @@ class TileLowering:
         b, x = self.b, self.x
         inside = b.op("lt", i, rows)
         x.vector = self.column.name
-        x.mask = self.below(b.op("select", inside, left, Imm(0, i64)))
+        x.mask = x.first_lanes(b.op("select", inside, left, Imm(0, i64)))
         x.at[self.row.name] = x.minimum(i, b.op("sub", rows, Imm(1, i64)))
         x.at[self.column.name] = j
         level = x.open(frozenset({self.row.name, self.column.name}))

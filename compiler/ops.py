@@ -285,15 +285,11 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
     return None, WHERE(node.inputs[0], ct, zero), WHERE(node.inputs[0], zero, ct)
 
 
-def _np_floordiv(a: Array, b: Array) -> Array:
-    return np.floor_divide(a, b)
-
-
 ADD = _element("add", 2, np.add, _d_add, kinds="iuf")
 SUB = _element("sub", 2, np.subtract, _d_sub, kinds="iuf")
 MUL = _element("mul", 2, np.multiply, _d_mul, kinds="iuf")
 DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0))
-FLOORDIV = _element("floordiv", 2, _np_floordiv, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
+FLOORDIV = _element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
 MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8)
 POW = _element("pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40)
 MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf")

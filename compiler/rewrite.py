@@ -46,7 +46,7 @@ def _match(pattern: Any, node: Node, env: Env) -> bool:
 def _apply(rules: Sequence[Rule], node: Node) -> Node | None:
     for pattern, result in rules:
         env: Env = {"self": node}
-        if pattern[0] in (node.op.name, "any") and _match((node.op.name, *pattern[1:]), node, env):
+        if _match(pattern, node, env):
             new = env[result] if isinstance(result, str) else result(env)
             if new is not None and new is not node:
                 assert new.type == node.type, (pattern, new.type, node.type)

@@ -21,6 +21,7 @@ from .kernel import (
     Within,
     arrays,
     expr_dtype,
+    expressions,
     operands,
     walk,
 )
@@ -172,9 +173,7 @@ def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache
     if sum(bool(stage.axes) for stage in kernel.stages) < 2:
         return ()
     numbers = numbers or Numbers(kernel)
-    computed = [
-        {numbers(e) for s in stage.body for o in operands(s) for e in walk(o)} for stage in kernel.stages
-    ]
+    computed = [{numbers(e) for e in expressions(stage)} for stage in kernel.stages]
     costly: dict[str, dict[int, DType]] = {}  # what a let is made of, operands first
     found: list[RowCache] = []
     for last, stage in enumerate(kernel.stages):
@@ -208,7 +207,7 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
         # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 4 x 2
         return Schedule("product", width, width, (4 if vector_bytes == 32 else 12, 2))
     reduces = [lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)]
-    calls = sum(len(walk(o)) for st in kernel.stages for s in st.body for o in operands(s))
+    calls = sum(len(expressions(stage)) for stage in kernel.stages)
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     if len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages):
         return Schedule("flat", width, max(step, width))
@@ -227,7 +226,7 @@ def across(kernel: Kernel) -> tuple[Load, ...]:
         return ()
     table, row = arrays(kernel), kernel.outer[0].name
     found: dict[Load, None] = {}
-    for e in (e for s in stage.body for o in operands(s) for e in walk(o)):
+    for e in expressions(stage):
         if isinstance(e, Within) or (isinstance(e, Load) and e.guards):
             return ()
         if isinstance(e, Load) and len(e.index) == 2 and table[e.array].unit and e.index[-1].axis == row:
@@ -244,8 +243,6 @@ def _grouped(kernel: Kernel) -> bool:
     guarded = any(
         isinstance(e, Within) or (isinstance(e, Load) and e.guards)
         for stage in kernel.stages
-        for s in stage.body
-        for o in operands(s)
-        for e in walk(o)
+        for e in expressions(stage)
     )
     return len(kernel.outer) == 1 and bool(inner) and small and reduces and not guarded

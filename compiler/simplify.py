@@ -94,8 +94,9 @@ def _fold(env: Env) -> Node | None:
     return ops.fill(ops.CONST(value=value.item(), dtype=node.type.dtype), node.shape)
 
 
-_FOLDABLE = ("add", "sub", "mul", "div", "neg", "abs", "sqrt", "cast")
-_ARITY = {"add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "abs": 1, "sqrt": 1, "cast": 1}
+_FOLDABLE = {  # with the number of operands
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "abs": 1, "sqrt": 1, "cast": 1,
+}  # fmt: skip
 
 RULES: list[Rule] = [
     (("stop_gradient", "x"), "x"),
@@ -118,7 +119,7 @@ RULES: list[Rule] = [
     (("slice", "x"), _slice),
     (("pad", "x"), _pad),
     *(((op, "x"), _unit_reduce) for op in ("sum", "amax", "amin")),
-    *(((op, *"ab"[: _ARITY[op]]), _fold) for op in _FOLDABLE),
+    *(((op, *"ab"[:arity]), _fold) for op, arity in _FOLDABLE.items()),
 ]
 
 
