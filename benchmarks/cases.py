@@ -215,6 +215,27 @@ def _rows(op: str, title: str) -> Case:
     return Case(op, title, tuple(variants))
 
 
+def _moves() -> Case:
+    """Kernels that compute next to nothing: what is left is how they walk through memory."""
+    m = n = 4096
+    variants = [
+        Variant(
+            f"{name}, {m:,} × {n:,}",
+            "moves",
+            {"op": op, "m": m, "n": n},
+            Mix(m * n, 1, writes),
+            (of_limit(0.85), ahead(1)),
+        )
+        for name, op, writes in (
+            ("sum of all", "all", 0),
+            ("sums of rows", "rows", 0),
+            ("sums of columns", "columns", 0),
+            ("transpose", "transpose", 1),
+        )
+    ]
+    return Case("moves", "Sums over all, rows and columns; a transpose", tuple(variants))
+
+
 def _adam() -> Case:
     n = 10**7
     goals = of_limit(0.9), ahead(1, "PyTorch, fused")
@@ -273,6 +294,7 @@ CASES = {
         _rows("softmax", "Softmax over rows"),
         _rows("log_softmax", "Log-softmax over rows"),
         _rows("layer_norm", "Layer normalisation over rows"),
+        _moves(),
         _adam(),
         _mlp(),
         _region(),

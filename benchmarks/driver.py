@@ -152,10 +152,12 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
 def _sample(owners: dict[str, Peer], found: Measured, seconds: dict[str, float], effort: Effort) -> None:
     plans = {}
     for label, once in seconds.items():
-        if once < effort.sample:
-            # The second call of a process is often slow still: look again.
+        # The second call of a process is often slow still: look again, until it stays as it is. (Who compiles
+        # then, for longer than a sample takes, would be sampled by single calls.)
+        earlier = 2 * once
+        while once < min(0.5, 0.6 * earlier):
             calls = max(1, int(effort.sample / 4 / once))
-            once = _ask(owners[label], label, 1, calls).get("seconds", once)
+            earlier, once = once, _ask(owners[label], label, 1, calls).get("seconds", once)
         plans[label] = _Plan.of(once, effort)
         found.series[label].calls = plans[label].calls
     for turn in range(effort.rounds):

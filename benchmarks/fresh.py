@@ -145,10 +145,11 @@ def _run(task: tuple[str, str, str], threads: int, extra: Mapping[str, str]) -> 
     command = [sys.executable, "-m", __spec__.name, *task, str(threads)]
     if what == "imports":  # without what this module imports
         command = [sys.executable, "-c", _IMPORT, label]
+    environ = {**os.environ, **extra}
+    # Peers were compiled to bytecode when they were installed; lucid may run from a checkout.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
-        done = subprocess.run(
-            command, env=os.environ | extra, capture_output=True, text=True, timeout=TIMEOUT
-        )
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return {"error": f"not done in {TIMEOUT:.0f} s"}
     lines = done.stdout.strip().splitlines()

@@ -156,6 +156,22 @@ def _layer_norm(x: Array, w: Array, b: Array, g: Array) -> tuple[Array, Array, A
     return h * w + b, gx, (g * h).sum(axis=0), g.sum(axis=0)
 
 
+# --- moves: sums over all, rows or columns; the transpose, made anew in memory -------------------
+
+
+def _moves(params: dict[str, Any]) -> Problem:
+    m, n, op = int(params["m"]), int(params["n"]), params["op"]
+    x = _normal(1, 1.0, m, n)
+
+    def expected() -> dict[str, Array]:
+        if op == "transpose":
+            return {"out": x.T}
+        return {"out": x.sum(axis={"all": None, "rows": 1, "columns": 0}[op], dtype=np.float64)}
+
+    # Sums of as many positive as negative numbers.
+    return Problem({"x": x}, expected, {"out": 0.0 if op == "transpose" else 1e-3}, params)
+
+
 # --- one Adam step over n parameters in `tensors` equal parts ------------------------------------
 
 
@@ -214,6 +230,7 @@ _MAKE: dict[str, Callable[[dict[str, Any]], Problem]] = {
     "huber_call": _huber,
     "linear": _linear,
     "rows": _rows,
+    "moves": _moves,
     "adam": _adam,
     "mlp": _mlp,
     "region": _nothing,

@@ -13,12 +13,12 @@ all blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from .data import data
 from .types import DType
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Code:
     """One compiled kernel: LLVM text that defines `name` and, if `finish`, `name + ".finish"`.
 
@@ -29,13 +29,14 @@ class Code:
     name: str
     source: str | Callable[[], str]
     finish: bool
+    search: bool = False  # for the cheapest addresses in loops: half of the compile time
 
     @property
     def llvm(self) -> str:
         return self.source if isinstance(self.source, str) else self.source()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Buffer:
     """`kind`: "input" (the caller's), "output" (the caller gets it), "temp" (at `offset` of the
     plan's working memory). Inputs and outputs are row-major unless the input says `strides`."""
@@ -47,7 +48,7 @@ class Buffer:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Address:
     """A slot that holds the address of a buffer, plus `offset` bytes."""
 
@@ -55,17 +56,22 @@ class Address:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Launch:
-    """Run `code` over blocks 0..blocks. Slots: an Address, an int, or 8 raw bytes of a scalar."""
+    """Run `code` over blocks 0..blocks. Slots: an Address, an int, or 8 raw bytes of a scalar.
+
+    One that `joins` belongs to the group of the launch before it. Launches of a group may run at
+    once: none of them reads or writes what another one writes.
+    """
 
     code: Code
     slots: tuple[Address | int | bytes, ...]
     blocks: int
     work: int  # bytes moved: the runtime decides by it whether threads are worth waking
+    joins: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Plan:
     """`aliases[k]` is the input that output k may overwrite when the caller allows it, else -1."""
 

@@ -10,7 +10,7 @@ and the two halves of a `where` meet again as one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from . import ops
 from .graph import LOC, Node, toposort
@@ -25,35 +25,36 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node |
     if cotangent.type != output.type:
         raise TypeError(f"the cotangent is {cotangent.type}, the output {output.type}")
     order = toposort([output])
-    active = _depends(order, set(wrt))
+    active = _depends(order, wrt)
     found: dict[Node, Node] = {output: cotangent}
-    with ops.shared_constants():
-        for node in reversed(order):
-            ct = found.get(node)
-            if ct is not None and node.op.vjp is not None and node in active:
-                _spread(node, ct, active, found)
-    return [found.get(n) if n in active else None for n in wrt]
+    before = LOC.set(output.loc)
+    try:
+        with ops.shared_constants():
+            for node in reversed(order):
+                ct = found.get(node)
+                if ct is not None and node in active and node.op.vjp is not None:
+                    LOC.set(node.loc)
+                    _spread(node, ct, active, found)
+    finally:
+        LOC.reset(before)
+    return [found.get(n) for n in wrt]
 
 
 def _spread(node: Node, ct: Node, active: set[Node], found: dict[Node, Node]) -> None:
     """The part of the cotangent of `node` that each operand gets."""
-    needs = tuple([n in active and n.type.dtype.is_float for n in node.inputs])
-    if not any(needs):
+    needs = tuple([n in active for n in node.inputs])
+    if True not in needs:
         return
-    token = LOC.set(node.loc)
-    try:
-        for source, part in zip(node.inputs, _vjp(node, ct, needs), strict=True):
-            if part is None or source not in active or not source.type.dtype.is_float:
-                continue
+    for source, need, part in zip(node.inputs, needs, _vjp(node, ct, needs), strict=True):
+        if need and part is not None:
             found[source] = _accumulate(found[source], part) if source in found else part
-    finally:
-        LOC.reset(token)
 
 
-def _depends(order: list[Node], wrt: set[Node]) -> set[Node]:
-    active: set[Node] = set()
+def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:
+    """The floats among `wrt` and all that is computed from them."""
+    active = {n for n in wrt if n.type.dtype.is_float}
     for node in order:
-        if node in wrt or (node.op.vjp is not None and any(n in active for n in node.inputs)):
+        if node.op.vjp is not None and node.type.dtype.is_float and not active.isdisjoint(node.inputs):
             active.add(node)
     return active
 
@@ -64,7 +65,13 @@ def _vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ..
         return node.op.vjp(node, ct, needs)
     masks, core = _peel(ct)
     parts = node.op.vjp(node, core, needs)
-    return tuple(None if p is None else _wrap(p, masks) for p in parts)
+    if not masks:
+        return parts
+    wrapped = {core: ct}
+    for part, need in zip(parts, needs, strict=True):
+        if need and part is not None and part not in wrapped:  # operands often get the same
+            wrapped[part] = _wrap(part, masks)
+    return tuple([None if part is None else wrapped.get(part) for part in parts])
 
 
 def _is_zero(node: Node) -> bool:

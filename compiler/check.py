@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .artifact import Plan
 from .graph import Graph, Node, toposort
 from .interpret import interpret_graph, interpret_kernel
 from .interpret_loop import interpret_func
@@ -62,6 +63,12 @@ def lowered(new: Program, target: Target) -> None:
     if comparing():
         for call in new.calls:
             lowering("lower", target, call)
+
+
+def same_plan(filled: Plan, made: Plan) -> None:
+    """A template filled in is what the passes make of these very sizes."""
+    if filled != made:
+        raise MiscompileError(f"a template differs from the passes\ntemplate:\n{filled}\npasses:\n{made}")
 
 
 def funcs(funcs: list[Func]) -> None:

@@ -54,15 +54,13 @@ def absolute(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
 def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     """NumPy's: -1, 0, 1; NaN stays; -0.0 gives 0.0."""
     (x,) = args
+    if dtype.is_float:
+        return b.op("sign", x)
     zero, one = b.imm(0, x), b.imm(1, x)
     if dtype.kind == "u":
         return b.op("select", b.op("ne", x, zero), one, zero)
-    if not dtype.is_float:
-        unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
-        return b.op("select", b.op("eq", x, zero), zero, unit)
-    # x + 0 turns -0 into 0 and keeps NaN; |x| is often there already
-    nonzero = b.op("gt", b.op("abs", x), zero)
-    return b.op("select", nonzero, _copy_sign(b, one, x), b.op("add", x, zero))
+    unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
+    return b.op("select", b.op("eq", x, zero), zero, unit)
 
 
 def _extreme(better: str) -> Lower:

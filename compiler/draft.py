@@ -7,11 +7,11 @@ labels for each of its dimensions, and guards outside of which it is 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
 
 from . import ops
+from .data import data, field
 from .graph import Node
 from .ops import Guard, Ix
 
@@ -112,7 +112,7 @@ class Read(NamedTuple):
 # --- drafts --------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@data(frozen=False)
 class Placed:
     """A root in a draft: the labels of its domain, those of its result, those it reduces."""
 
@@ -128,7 +128,7 @@ class Placed:
         return frozenset(ix.axis for ix in self.access[0] if ix.axis is not None)
 
 
-@dataclass(slots=True, eq=False)
+@data(frozen=False, eq=False)
 class Draft:
     extents: dict[str, int] = field(default_factory=dict)
     placed: list[Placed] = field(default_factory=list)

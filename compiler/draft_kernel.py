@@ -105,11 +105,9 @@ class Writer:
         ]
 
     def _label_order(self) -> list[str]:
-        """Outermost in memory first, judged by writes, then the largest reads."""
+        """Outermost in memory first, judged by writes, then by the reads with the most axes."""
         weight: dict[str, tuple[int, ...]] = {}
-        accesses = self._every_write() + sorted(
-            self._every_read(), key=lambda r: -prod(self.draft.extents[x] for x, _ in r.strides)
-        )
+        accesses = self._every_write() + sorted(self._every_read(), key=lambda r: -len(r.strides))
         for label in self.draft.extents:
             weight[label] = tuple(abs(dict(a.strides).get(label, 0)) for a in accesses)
 
@@ -191,7 +189,7 @@ class Writer:
             self.size[axis] = prod(self.draft.extents[x] for x in group)
             fixed = (group is demote or group[0] not in self.outer) and self._dense(group[-1])
             if fixed and not product and self.size[axis] <= SMALL:
-                self.symbol_of[axis] = self.size[axis]
+                self.symbol_of[axis] = int(self.size[axis])
             else:
                 self.symbols[symbol] = self.size[axis]
                 self.symbol_of[axis] = symbol

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .layout import Slot
-from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value
-from .types import DType, b1, f32, i8, i32, i64
+from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
+from .types import DTYPES, DType, b1, f32, i8, i32, i64
 
 _FLOAT = {
     "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem",
@@ -79,7 +79,8 @@ def _streams(body: Sequence[Stmt]) -> bool:
 
 
 class _Emitter:
-    def __init__(self) -> None:
+    def __init__(self, avx512: bool) -> None:
+        self.avx512 = avx512  # then `scale` and `sign` of vectors are instructions
         self.lines: list[str] = []
         self.declared: dict[str, str] = {}
         self.names: dict[str, str] = {}
@@ -159,10 +160,17 @@ class _Emitter:
             self.loop(stmt)
         elif isinstance(stmt, Prefetch):
             at = self.pointer(stmt.array, self.ref(stmt.index))
-            args = [("ptr", at), ("i32", "0"), ("i32", "3"), ("i32", "1")]  # read, all caches, data
+            level = "2" if stmt.far else "3"  # of caches; all of them
+            args = [("ptr", at), ("i32", "0"), ("i32", level), ("i32", "1")]  # read, caches, data
             self.call("llvm.prefetch.p0", "void", args)
         elif isinstance(stmt, Aligned):
             self.names[stmt.result.name] = self.aligned(stmt.array)
+        elif isinstance(stmt, Window):
+            first = self.pointer(stmt.first, self.ref(stmt.at))
+            second = self.pointer(stmt.second, self.ref(stmt.index))
+            chosen = self.let(f"icmp ne i64 {self.ref(stmt.choice)}, 0")
+            name = self.let(f"select i1 {chosen}, ptr {first}, ptr {second}", stmt.name)
+            self.pointers[stmt.name] = (name, stmt.dtype)
         else:
             self.alloc(stmt)
 
@@ -219,6 +227,10 @@ class _Emitter:
         if op in _INTRINSIC:
             name = f"llvm.{_INTRINSIC[op]}.{_suffix(result)}"
             return self.call(name, kind, [(type_of(a), self.ref(a)) for a in args])
+        if op == "scale":
+            return self.scale(args[0], args[1])
+        if op == "sign":
+            return self.sign(args[0])
         if op == "neg":
             if result.dtype.is_float:
                 return self.let(f"fneg {self.typed(args[0])}")
@@ -252,6 +264,66 @@ class _Emitter:
         if result.lanes == 1:
             return self.let(f"extractelement {self.typed(v)}, i64 {first_lane}")
         return self.shuffle(v, None, [first_lane + n for n in range(result.lanes)])
+
+    def scale(self, x: Operand, k: Operand) -> str:
+        """One instruction, or two products: 2**k itself may be out of range, two powers of about half
+        the exponent are not, and the first product is exact."""
+        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
+        bits = dtype.bits * lanes
+        if self.avx512 and bits in (128, 256, 512):
+            letter = "s" if dtype is f32 else "d"
+            mask = "i16" if lanes == 16 else "i8"
+            args = [(kind, self.ref(x)), (kind, self.ref(k)), (kind, "zeroinitializer"), (mask, "-1")]
+            current = [("i32", "4")] if bits == 512 else []  # the rounding of the environment
+            return self.call(f"llvm.x86.avx512.mask.scalef.p{letter}.{bits}", kind, [*args, *current])
+        fraction = {16: 10, 32: 23, 64: 52}[dtype.bits]
+        bias = (1 << (dtype.bits - 2 - fraction)) - 1
+        ints = DTYPES[f"u{dtype.bits}"]
+        integer = _vector(ints.llvm, lanes)
+
+        def literal(value: float, like: DType) -> str:
+            return self.ref(Imm(value, like, lanes))
+
+        # k + 2 bias in the low bits: the exponent fields of both powers add up to it
+        shifter = literal(1.5 * 2.0**fraction + 2 * bias, dtype)
+        shifted = self.let(f"fadd {kind} {self.ref(k)}, {shifter}")
+        whole = self.let(f"bitcast {kind} {shifted} to {integer}")
+        exponents = ((1 << (dtype.bits - 1 - fraction)) - 1) << fraction
+        half = self.let(f"shl {integer} {whole}, {literal(fraction - 1, ints)}")
+        first = self.let(f"and {integer} {half}, {literal(exponents, ints)}")
+        both = self.let(f"shl {integer} {whole}, {literal(fraction, ints)}")
+        second = self.let(f"sub {integer} {both}, {first}")
+        powers = [self.let(f"bitcast {integer} {n} to {kind}") for n in (first, second)]
+        scaled = self.let(f"fmul {kind} {self.ref(x)}, {powers[0]}")
+        return self.let(f"fmul {kind} {scaled}, {powers[1]}")
+
+    def sign(self, x: Operand) -> str:
+        """One instruction, which takes its answer from a table by the class of the number; or by bits."""
+        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
+        bits = dtype.bits * lanes
+        ints = DTYPES[f"i{dtype.bits}"]
+        integer = _vector(ints.llvm, lanes)
+
+        def literal(value: float, like: DType) -> str:
+            return self.ref(Imm(value, like, lanes))
+
+        if self.avx512 and dtype.bits >= 32 and bits in (128, 256, 512):
+            letter = "s" if dtype is f32 else "d"
+            # four bits a class, from the lowest: NaN (quiet, signalling) 2: itself, quiet; 0 8: 0.0; then 9
+            # for -1.0 and 10 for 1.0: 1, -inf, inf, less, more
+            table = (integer, literal(0xA9A9A822 - (1 << 32), ints))
+            mask = ("i16" if lanes == 16 else "i8", "-1")
+            args = [(kind, self.ref(x)), (kind, self.ref(x)), table, ("i32", "0"), mask]
+            current = [("i32", "4")] if bits == 512 else []  # the exceptions of the environment
+            return self.call(f"llvm.x86.avx512.mask.fixupimm.p{letter}.{bits}", kind, [*args, *current])
+        size = self.call(f"llvm.fabs.{_suffix(x)}", kind, [(kind, self.ref(x))])
+        nonzero = self.let(f"fcmp ogt {kind} {size}, {literal(0, dtype)}")
+        raw = self.let(f"bitcast {self.typed(x)} to {integer}")
+        top = self.let(f"and {integer} {raw}, {literal(-(1 << (dtype.bits - 1)), ints)}")
+        one = self.let(f"bitcast {kind} {literal(1, dtype)} to {integer}")
+        unit = self.let(f"bitcast {integer} {self.let(f'or {integer} {one}, {top}')} to {kind}")
+        rest = self.let(f"fadd {kind} {self.ref(x)}, {literal(0, dtype)}")  # NaN, and 0.0 for -0.0
+        return self.let(f"select {_vector('i1', lanes)} {nonzero}, {kind} {unit}, {kind} {rest}")
 
     def shuffle(self, x: Operand, y: Operand | None, picks: Sequence[int]) -> str:
         """Lanes of x, numbered from 0, and of y, numbered on from there."""
@@ -395,7 +467,8 @@ class _Emitter:
 
 def emit(funcs: Sequence[Func], triple: str, vector_bytes: int) -> str:
     """LLVM text that defines `funcs` for vectors of `vector_bytes`."""
-    emitter = _Emitter()
+    # vectors of 64 bytes on x86 mean AVX-512 with VL
+    emitter = _Emitter(avx512=triple.startswith("x86_64") and vector_bytes == 64)
     bits = vector_bytes * 8
     attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
     for func in funcs:

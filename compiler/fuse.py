@@ -22,10 +22,10 @@ become canonical.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from math import prod
 
 from . import ops
+from .data import replace
 from .draft import (
     Access,
     Draft,
@@ -128,16 +128,15 @@ class _Fuser:
             return "full"
         if is_product(placed.node):
             return "product"
-        # Which axis runs along memory, in the largest read?
-        size, inner = -1, None
+        # Which axis runs along memory, in the read with the most axes?
+        rank, inner = 0, None
         for node, access in self.reader.reads(placed):
             base = self.reader.storage.base(node)
             assert base is not None
             strides = Read.of(node, base, access).strides
-            count = prod(extents[x] for x, _ in strides)
             unit = [x for x, s in strides if abs(s) == 1]
-            if unit and count > size:
-                size, inner = count, unit[0]
+            if unit and len(strides) > rank:
+                rank, inner = len(strides), unit[0]
         kept = prod(extents[x] for x in placed.kept)
         column = inner in placed.kept and kept <= KEPT_ELEMENTS
         return "column" if column else "row"
@@ -186,12 +185,12 @@ class _Fuser:
 
     def _unify(
         self, draft: Draft, placed: Placed, extents: dict[str, int]
-    ) -> tuple[dict[str, str], set[Node], int] | None:
+    ) -> tuple[dict[str, str], set[Node], list[int]] | None:
         """Labels of `placed` in terms of the draft's, the reductions of the draft it reads, and
-        the elements read in common. None if it reads them in another order than they are made."""
+        the sizes of what is read in common. None if it reads them in another order than they are made."""
         names: dict[str, str] = {}
         rows: set[Node] = set()
-        common = 0
+        common: list[int] = []
 
         def match(mine: tuple[Ix, ...], theirs: tuple[Ix, ...]) -> bool:
             new: dict[str, str] = {}
@@ -223,14 +222,14 @@ class _Fuser:
             if home.reduced:
                 rows.add(home.node)
             else:
-                common = max(common, node.type.size)
+                common.append(node.type.size)
         theirs = self.table(draft)
-        for node, access in sorted(reads, key=lambda r: -r[0].type.size):
+        for node, access in sorted(reads, key=lambda r: -_rank(r[1])):
             base = self.reader.storage.base(node)
             assert base is not None
             for other, spot in theirs.get(base, ()):
                 if other.shape == node.shape and match(access[0], spot[0]):
-                    common = max(common, node.type.size)
+                    common.append(node.type.size)
                     break
         return names, rows, common
 
@@ -243,7 +242,8 @@ class _Fuser:
             return False  # what `finally` makes is known too late
         scalar = not placed.domain and not any(p.domain for p in draft.placed)
         size = prod(extents[x] for x in placed.domain)
-        if not rows and not scalar and (not placed.domain or common < max(2, size // 4)):
+        enough = next((n for n in common if n >= 2 and 4 * n >= size - 3), None) if placed.domain else None
+        if not rows and not scalar and enough is None:
             return False
         moved = relabel(placed, names)
         merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
@@ -251,7 +251,8 @@ class _Fuser:
         if _outer(trial) is None:
             return False
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
-        why = "reads its row values" if rows else f"reads the same {common} elements"
+        same = f"reads the same {enough!r} elements" if enough is not None else "of single values"
+        why = "reads its row values" if rows else same
         self._joined(draft, placed, why)
         return True
 
@@ -331,6 +332,11 @@ class _Fuser:
                 count[n] = count.get(n, 0) + 1
         found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
         return found
+
+
+def _rank(access: Access) -> int:
+    """How many axes it walks. Sizes are not asked for where this tells: they may be of different plans."""
+    return sum(ix.axis is not None for ix in access[0])
 
 
 def _label(node: Node) -> str:

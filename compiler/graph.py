@@ -10,14 +10,13 @@ identity; two structurally equal nodes are merged by `simplify`, never by constr
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from .data import data
 from .types import TensorType
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Loc:
     """A line of the user's program."""
 
@@ -50,7 +49,7 @@ def at(loc: Loc | None) -> Iterator[None]:
         LOC.reset(token)
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, init=False)
+@data(eq=False, weakref=True)
 class Node:
     """One operation. `attrs` holds plain ints, floats, strings, DTypes and tuples of them. `loc` is
     by default the line that is being traced. TypeError, ValueError if the op does not take `inputs`
@@ -61,7 +60,6 @@ class Node:
     attrs: Mapping[str, Any]
     loc: Loc | None
     type: TensorType
-    serial: int  # of nodes, the later has the greater: operands come before those who use them
     # The value that the front end bound or computed, by `bind`; the compiler never looks at it.
     data: Any
 
@@ -77,9 +75,13 @@ class Node:
         _set_inputs(self, inputs)
         _set_attrs(self, attrs)
         _set_loc(self, LOC.get() if loc is ... else loc)
-        types = (inputs[0].type, inputs[1].type) if len(inputs) == 2 else tuple([n.type for n in inputs])
-        _set_type(self, op.infer(types, attrs))
-        _set_serial(self, _next())
+        count = len(inputs)
+        if count == 2:
+            _set_type(self, op.infer((inputs[0].type, inputs[1].type), attrs))
+        elif count == 1:
+            _set_type(self, op.infer((inputs[0].type,), attrs))
+        else:
+            _set_type(self, op.infer(tuple([n.type for n in inputs]), attrs))
         _set_data(self, None)
 
     @property
@@ -91,10 +93,9 @@ class Node:
 
 
 # What assigns the slots of a node, which is frozen otherwise.
-_set_op, _set_inputs, _set_attrs, _set_loc, _set_type, _set_serial, _set_data = (
-    getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "serial", "data")
+_set_op, _set_inputs, _set_attrs, _set_loc, _set_type, _set_data = (
+    getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "data")
 )
-_next = itertools.count().__next__
 
 
 def bind(node: Node, data: object) -> None:
@@ -103,7 +104,7 @@ def bind(node: Node, data: object) -> None:
     _set_data(node, data)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Graph:
     """A closed piece of the DAG. `inputs` are nodes of op `input`; every leaf of that op that
     `outputs` reach must be among them."""
@@ -118,17 +119,21 @@ def toposort(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]
     they reach. Iterative: depth is unbounded."""
     order: list[Node] = []
     done: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(n, False) for n in reversed(list(outputs))]
+    stack: list[Node | None] = list(outputs)
+    stack.reverse()
     while stack:
-        node, expanded = stack.pop()
-        if expanded:
+        node = stack.pop()
+        if node is None:  # what lies below has all its inputs in `order`
+            node = stack.pop()
+            assert node is not None
             order.append(node)
-            continue
-        if node in done or node in known:
-            continue
-        done.add(node)
-        stack.append((node, True))
-        stack.extend((n, False) for n in reversed(node.inputs) if n not in done)
+        elif node not in done and node not in known:
+            done.add(node)
+            if node.inputs:
+                stack += (node, None)
+                stack += node.inputs[::-1]
+            else:
+                order.append(node)
     return order
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store
+from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Window
 from .text_lexer import Number
 from .text_loop import statement_text
 from .types import DType, b1
@@ -96,6 +96,11 @@ def _fma_fraction(a: float, b: float, c: float) -> float:
 # --- instructions --------------------------------------------------------------------------------
 
 
+def _scale(x: Array, k: Array) -> Array:
+    whole = np.where(np.isnan(k), 0, k).astype(np.int32)
+    return np.asarray(np.where(np.isnan(k), x * k, np.ldexp(x, whole)))
+
+
 def _divide(a: Array, b: Array) -> Array:
     if a.dtype.kind == "f":
         return np.asarray(a / b)
@@ -128,8 +133,9 @@ def _shift(apply: Callable[[Array, Array], Array]) -> Callable[[Array, Array], A
 
 _EVALUATE: dict[str, Callable[..., Array]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide, "rem": _rem,
-    "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt, "fma": fma,
+    "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt, "fma": fma, "scale": _scale,
     "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "rint": np.rint,
+    "sign": np.sign,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
     "shl": _shift(np.left_shift), "shr": _shift(np.right_shift),
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
@@ -238,6 +244,10 @@ def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Me
                 array[places[active]] = _value(stmt.value, values)[active]
             case Prefetch():
                 pass
+            case Window(name, _, choice, first, at, second, index):
+                source, start = (first, at) if _whole(choice, values) else (second, index)
+                array, base = arrays[source]
+                arrays[name] = array, base + _whole(start, values)
             case Aligned(result, _):
                 values[result.name] = np.ones(1, np.int64)
             case Alloc(name, dtype, count):
@@ -281,5 +291,5 @@ def _places(
 
 
 def _where(stmt: Stmt) -> str:
-    loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch) else stmt.loc
+    loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
     return f"\n  in: {statement_text(stmt)}{'' if loc is None else f'  ({loc})'}"

@@ -21,21 +21,20 @@ Reductions follow the order in `docs/architecture.md`. A kernel's canonical text
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from .data import data, field
 from .graph import Loc
 from .types import DType, b1
 
 Extent = str | int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Axis:
     name: str
     extent: Extent
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Array:
     """A parameter or output in memory. `dims` from the outermost; `unit`: last stride is 1."""
 
@@ -45,7 +44,7 @@ class Array:
     unit: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Scalar:
     """An operand passed by value."""
 
@@ -56,19 +55,19 @@ class Scalar:
 # --- expressions: trees; a value used twice is a Let ---------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Const:
     """A literal. It compares by its text, so that -0.0 is not 0.0 and NaN is itself."""
 
     value: float | int | bool = field(compare=False)
     dtype: DType
-    text: str = field(init=False, repr=False)
+    text: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", repr(self.value))
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Ref:
     """A Let, a row Reduce, a Scalar, or (in `finally`) an accumulator without kept axes."""
 
@@ -76,7 +75,7 @@ class Ref:
     dtype: DType
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Within:
     """True where lo <= axis < hi; `lo` and `hi` are symbols."""
 
@@ -85,7 +84,7 @@ class Within:
     hi: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Index:
     """One subscript: `axis`, or `axis - shift` where `shift` is the `lo` of a guarding Within."""
 
@@ -93,7 +92,7 @@ class Index:
     shift: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Load:
     """An element of an array, or 0 where a guard does not hold (then nothing is read)."""
 
@@ -103,7 +102,7 @@ class Load:
     guards: tuple[Within, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Call:
     """An elementwise op of the registry; `dtype` is the result's."""
 
@@ -117,14 +116,14 @@ Expr = Const | Ref | Load | Call | Within
 # --- statements ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Let:
     name: str
     expr: Expr
     loc: Loc | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Store:
     array: str
     index: tuple[Index, ...]
@@ -132,7 +131,7 @@ class Store:
     loc: Loc | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Reduce:
     """`op` is sum, max, min or dot (the sum of products of two args, each step one fma).
 
@@ -152,13 +151,13 @@ class Reduce:
 Stmt = Let | Store | Reduce
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Stage:
     axes: tuple[Axis, ...]
     body: tuple[Stmt, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Kernel:
     name: str
     params: tuple[Array | Scalar, ...]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from . import kernel as k
+from .data import data
 from .types import DType, i64
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Slot:
     """One 8-byte argument: `kind` is "array" (a pointer), "int" (i64) or "scalar" (low bytes)."""
 

@@ -6,7 +6,8 @@
       %v: f32x16 = load x[%o : %s] mask %m          Load   lanes %s elements apart; masked lanes are 0
       store x[%o], %v mask %m                       Store  `stream` at the end: around the cache
       %v: i64 = aligned x                           Aligned
-      prefetch x[%o]                                Prefetch
+      prefetch x[%o] far                            Prefetch
+      window w: f32 = x[%o] if %c else y[%p]        Window
       %r = for %i in %lo .. %hi step %k kind (%acc = %init, ...)     For
         ...
         yield %next, ...
@@ -24,21 +25,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
+from .data import data, field
 from .graph import Loc
 from .layout import Slot
 from .types import DType, b1, i64
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Value:
     name: str
     dtype: DType
     lanes: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Imm:
     """A literal; in every lane if the instruction is a vector one. It compares by its text, so
     that -0.0 is not 0.0 and NaN is itself."""
@@ -46,7 +47,7 @@ class Imm:
     value: float | int | bool = field(compare=False)
     dtype: DType
     lanes: int = 1
-    text: str = field(init=False, repr=False)
+    text: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", repr(self.value))
@@ -55,7 +56,7 @@ class Imm:
 Operand = Value | Imm
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Let:
     result: Value
     op: str
@@ -63,7 +64,7 @@ class Let:
     loc: Loc | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Load:
     result: Value
     array: str
@@ -73,7 +74,7 @@ class Load:
     loc: Loc | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Store:
     array: str
     index: Operand
@@ -84,7 +85,7 @@ class Store:
     loc: Loc | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Aligned:
     """1 if the array begins at a multiple of 64 bytes, as streaming stores need; else 0."""
 
@@ -92,15 +93,31 @@ class Aligned:
     array: str
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Prefetch:
-    """A hint that the element will be read soon. It means nothing, and may lie outside."""
+    """A hint that the element will be read soon, or, if `far`, later: so that the first cache is left to
+    what is needed before. It means nothing, and may lie outside."""
 
     array: str
     index: Operand
+    far: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@data
+class Window:
+    """`name` is another name for the elements from first[at] on if `choice` is not 0, else for those
+    from second[index] on. Both arrays hold `dtype`."""
+
+    name: str
+    dtype: DType
+    choice: Operand
+    first: str
+    at: Operand
+    second: str
+    index: Operand
+
+
+@data
 class For:
     """`results[k]` is the last value of `carried[k]`, which starts as `inits[k]` and becomes
     `yields[k]` after each iteration."""
@@ -117,7 +134,7 @@ class For:
     results: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Alloc:
     """`count` elements of working memory of this call, 64-byte aligned, not initialised."""
 
@@ -126,10 +143,10 @@ class Alloc:
     count: int
 
 
-Stmt = Let | Load | Store | Aligned | Prefetch | For | Alloc
+Stmt = Let | Load | Store | Aligned | Prefetch | Window | For | Alloc
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Func:
     """Called as f(slots, %begin, %end): the range of the parallel loop, if there is one."""
 
@@ -147,13 +164,16 @@ COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 # Every instruction and its number of operands. Result type: that of the first operand, but for
 # comparisons (b1), `select` (that of the second), and those in SHAPED, which state it.
 INSTRUCTIONS: dict[str, int] = {
-    "add": 2, "sub": 2, "mul": 2, "div": 2, "rem": 2, "neg": 1, "abs": 1, "sqrt": 1, "fma": 3,
-    "floor": 1, "ceil": 1, "trunc": 1, "rint": 1,
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "rem": 2, "neg": 1, "abs": 1, "sqrt": 1, "fma": 3, "scale": 2,
+    "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sign": 1,
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
     "lane": 2, "pack_lo": 3, "pack_hi": 3,
 }  # fmt: skip
+# scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
+# whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
+# sign(x): -1, 0 or 1; NaN for NaN, 0.0 for -0.0.
 # cast, bitcast: other dtype. splat: more lanes. iota: 0, 1, 2, ... lo, hi: one half of the lanes.
 # lane(x, n): lane n of x in all lanes. pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
 # every 2n lanes of x, then of y. The literals n are of type i32.
@@ -183,6 +203,10 @@ class Builder:
 
     def emit(self, stmt: Stmt) -> None:
         self._blocks[-1].append(stmt)
+
+    def alloc(self, name: str, dtype: DType, count: int) -> None:
+        """Working memory for the whole function."""
+        self._blocks[0].insert(0, Alloc(name, dtype, count))
 
     def op(self, name: str, *args: Operand, dtype: DType | None = None, lanes: int | None = None) -> Value:
         if name not in SHAPED:
@@ -254,7 +278,7 @@ class Builder:
         return tuple(block)
 
 
-@dataclass(slots=True)
+@data(frozen=False)
 class Body:
     """An open loop of a Builder."""
 

@@ -16,13 +16,25 @@ that is read at the same subscripts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from . import kernel as k
+from .data import data, field
 from .decompose import maximum, minimum
 from .graph import Loc
 from .layout import part_name, slots, stride_name, totals
-from .loop import BEGIN, END, Aligned, Body, Builder, Func, Imm, Operand, Prefetch, Store, Value
+from .loop import (
+    BEGIN,
+    END,
+    Aligned,
+    Body,
+    Builder,
+    Func,
+    Imm,
+    Operand,
+    Prefetch,
+    Store,
+    Value,
+)
 from .ops import REGISTRY
 from .schedule import BLOCK, Numbers, RowCache, Schedule, lanes, row_caches
 from .types import DType, b1, i32, i64
@@ -30,8 +42,9 @@ from .types import DType, b1, i32, i64
 _Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]
 
-# How far ahead a kernel that only reads asks for memory.
+# How far ahead memory is asked for, at least.
 PREFETCH_BYTES = 4096
+LINE = 64  # bytes of a line of the cache, on all machines but a few, where asking twice costs little
 
 ROW = "row"  # pseudo-axis: depends on a row reduction
 
@@ -48,13 +61,17 @@ def identity(op: str, dtype: DType) -> float | int | bool:
     return low if op == "max" else high
 
 
-@dataclass(slots=True)
+def neutral(op: str, dtype: DType) -> float | int | bool:
+    """What changes nothing, in `combine`: not even the sign of a zero, as the identity of a sum does."""
+    return -0.0 if op in ("sum", "dot") and dtype.is_float else identity(op, dtype)
+
+
+@data(frozen=False)
 class Level:
     """Values known at one level of the loops, and the axes that are fixed there."""
 
     axes: frozenset[str]
     values: dict[k.Expr, Operand] = field(default_factory=dict)
-    rows: bool = False  # vectors here hold one value for each row of a group
 
 
 class Lowering:
@@ -71,7 +88,6 @@ class Lowering:
         self.at: dict[str, Operand] = {}  # current value of each open axis; the base of a vector
         self.vector: str | None = None
         self.mask: Operand | None = None
-        self.lane: int | None = None  # the row of a group that is being computed
         self.rows: dict[str, Operand] = {}  # row reductions and totals, once known
         self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
         self.registers: dict[str, list[Operand]] = {}  # totals with kept axes that are not in memory
@@ -80,6 +96,8 @@ class Lowering:
         self.dependence: dict[k.Expr, frozenset[str]] = {}
         self.number = -1  # of the current stage
         self.streaming = False  # whether stores go around the cache
+        self.windows: dict[RowCache, str] = {}  # where the values wait, in mode "rows"
+        self.prefetches: dict[int, list[tuple[k.Load, Operand]]] = {}  # by stage: what, how far ahead
         self.kept_rows: dict[int, list[tuple[k.Expr, RowCache]]] = {}  # by the stage that computes
         self.cached: dict[tuple[int, k.Expr], RowCache] = {}  # by the stage that reads
         self.find_row_caches()
@@ -106,9 +124,24 @@ class Lowering:
                             elif all(c is not cache for _, c in self.kept_rows[number]):
                                 self.kept_rows[number].append((e, cache))
 
-    def keep_rows(self) -> list[tuple[k.Store, Operand]]:
-        """Stores of what a later stage will read again."""
-        return [(c.store, self.value(e)) for e, c in self.kept_rows.get(self.number, ())]
+    def keep_rows(self) -> list[tuple[RowCache, Operand]]:
+        """What a later stage will read again."""
+        return [(c, self.value(e)) for e, c in self.kept_rows.get(self.number, ())]
+
+    def keep_row(self, cache: RowCache, value: Operand) -> None:
+        window = self.windows.get(cache)
+        if window is None:
+            self.store(cache.store, value)
+        else:
+            wide = self.b.widen(value, self.schedule.width)
+            self.b.emit(Store(window, self.at[self.vector or ""], wide, None, self.mask))
+
+    def kept_row(self, cache: RowCache, dtype: DType) -> Operand:
+        window = self.windows.get(cache)
+        if window is None:
+            return self.load(k.Load(cache.store.array, cache.store.index, dtype))
+        index = self.at[self.vector or ""]
+        return self.b.load(window, dtype, index, self.schedule.width, None, self.mask)
 
     # -- small helpers
 
@@ -146,6 +179,12 @@ class Lowering:
 
     def combine(self, op: str, acc: Operand, *args: Operand) -> Operand:
         b = self.b
+        nothing = Imm(neutral(op, acc.dtype), acc.dtype, acc.lanes)
+        if acc == nothing:
+            term = b.op("mul", *args) if len(args) == 2 else args[0]
+            return b.widen(term, max(term.lanes, acc.lanes))
+        if args[0] == nothing and len(args) == 1:
+            return acc
         if op == "dot" and len(args) == 2:
             if acc.dtype.is_float:
                 return b.op("fma", *args, acc)
@@ -202,11 +241,7 @@ class Lowering:
             if needs <= level.axes or level is self.levels[-1]:
                 if expr not in level.values:
                     level.values[expr] = self.compute(expr)
-                value = level.values[expr]
-                if level.rows and self.lane is not None and value.lanes > 1:
-                    literal = Imm(self.lane, i32)
-                    return self.b.op("lane", value, literal, dtype=value.dtype, lanes=value.lanes)
-                return value
+                return level.values[expr]
         raise AssertionError
 
     def compute(self, expr: k.Expr) -> Operand:
@@ -224,16 +259,18 @@ class Lowering:
         assert isinstance(expr, k.Call)
         cache = self.cached.get((self.number, expr))
         if cache is not None:
-            return self.load(k.Load(cache.store.array, cache.store.index, expr.dtype))
+            return self.kept_row(cache, expr.dtype)
         args = tuple(self.value(a) for a in expr.args)
         width = max(a.lanes for a in args)
         args = tuple(b.widen(a, width) for a in args)
         result: Operand = REGISTRY[expr.op].lower(b, args, expr.dtype)
         return result
 
-    def hoist(self, stage: k.Stage, level: Level) -> None:
-        """Compute now what the stage needs and what this level already knows, vectors of it too."""
+    def hoist(self, stage: k.Stage, level: Level) -> list[k.Expr]:
+        """Compute now what the stage needs and what this level already knows, vectors of it too.
+        Returns the largest expressions that are known."""
         wide = self.schedule.width
+        known: list[k.Expr] = []
         seen: set[tuple[k.Expr, bool]] = set()
 
         def visit(expr: k.Expr, top: bool) -> None:
@@ -242,6 +279,7 @@ class Lowering:
             seen.add((expr, top))
             if self.depends(expr) <= level.axes:
                 value = self.value(expr)
+                known.append(expr)
                 if top and self.splats(stage):
                     self.b.widen(value, wide)
                 return
@@ -257,6 +295,7 @@ class Lowering:
         for stmt in stage.body:
             for expr in k.operands(stmt):
                 visit(expr, True)
+        return known
 
     def splats(self, stage: k.Stage) -> bool:
         return bool(stage.axes) or self.schedule.mode == "flat"
@@ -328,7 +367,7 @@ class Lowering:
     def ahead(self, expr: k.Load) -> bool:
         """Whether a load streams from memory in a kernel that only reads: there, asking ahead of the
         hardware gains a quarter (26 to 33 GB/s measured); beside stores it gains nothing."""
-        if self.outputs_stream or not self.outer & {ix.axis for ix in expr.index}:
+        if self.prefetches or self.outputs_stream or not self.outer & {ix.axis for ix in expr.index}:
             return False
         return self.first_reads.get(expr.array, self.number) == self.number
 
@@ -354,12 +393,13 @@ class Lowering:
         self.b = Builder()
         self.levels = [Level(frozenset())]
         self.at, self.vector, self.mask, self.rows, self.lets = {}, None, None, {}, {}
+        self.prefetches = {}
         self.dependence = {}
         self.finish()
         return [main, Func(f"{self.kernel.name}.finish", table, self.b.done())]
 
-    def open(self, axes: frozenset[str], rows: bool = False) -> Level:
-        self.levels.append(Level(axes, rows=rows))
+    def open(self, axes: frozenset[str]) -> Level:
+        self.levels.append(Level(axes))
         return self.levels[-1]
 
     def vectors(
@@ -386,10 +426,11 @@ class Lowering:
             turn = b.op("select", b.op("ne", stream, Imm(0, i64)), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
         for begin, end, masked, self.streaming in parts:
-            with b.loop(begin, end, step, "vector", inits) as body:
+            turn_step = width if masked and not inits else step  # less code where no lanes are told apart
+            with b.loop(begin, end, turn_step, "vector", inits) as body:
                 carried: list[Operand] = list(body.carried)
                 self.vector = axis
-                for u in range(step // width):
+                for u in range(turn_step // width):
                     self.open(fixed | {axis})
                     base = b.op("add", body.var, Imm(u * width, i64)) if u else body.var
                     self.at[axis] = base
@@ -446,6 +487,7 @@ class Lowering:
     def body(self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]) -> list[Operand]:
         """One vector of one stage: values first, then stores."""
         b = self.b
+        self.prefetch(u)
         groups = self.split(reduces, tuple(carried))
         stores: list[tuple[k.Store | k.Reduce, Operand, Loc | None]] = []
         for stmt in stage.body:
@@ -462,11 +504,7 @@ class Lowering:
                 vectors[u] = b.widen(self.combine(stmt.op, vectors[u], *args), self.schedule.width)
                 continue
             if stmt.keep:
-                axes, base = self.parts[stmt.name]
-                index = self.part_index(axes, base)
-                part = part_name(stmt.name)
-                old = b.load(part, stmt.dtype, index, self.schedule.width, None, self.mask)
-                stores.append((stmt, self.combine(stmt.op, old, *args), stmt.loc))
+                stores.append((stmt, self.combine(stmt.op, self.kept_vector(stmt), *args), stmt.loc))
                 continue
             group = groups[reduces.index(stmt)]
             turn = u % len(group)
@@ -474,12 +512,30 @@ class Lowering:
             if self.mask is not None:
                 new = b.op("select", self.mask, new, group[turn])
             group[turn] = new
-        stores += [(target, value, None) for target, value in self.keep_rows()]
+        waiting = self.keep_rows()
         for target, value, loc in stores:
             b.loc = loc
             self.store(target, value)
         b.loc = None
+        for cache, value in waiting:
+            self.keep_row(cache, value)
         return [v for group in groups for v in group]
+
+    def kept_vector(self, reduce: k.Reduce) -> Operand:
+        """The running total of a block for the elements of the current vector."""
+        axes, base = self.parts[reduce.name]
+        index = self.part_index(axes, base)
+        return self.b.load(part_name(reduce.name), reduce.dtype, index, self.schedule.width, None, self.mask)
+
+    def prefetch(self, u: int) -> None:
+        """What this stage asks for, beside vector `u` of a turn: each line of the cache once."""
+        if self.mask is not None:
+            return
+        for load, away in self.prefetches.get(self.number, ()):
+            array = self.arrays[load.array]
+            if u * self.schedule.width * array.dtype.size % LINE == 0:
+                index, _, _ = self.address(array, load.index)
+                self.b.emit(Prefetch(array.name, self.b.op("add", index, away), far=True))
 
     def cast(self, value: Operand, dtype: DType) -> Operand:
         if value.dtype == dtype:
@@ -534,59 +590,17 @@ class Lowering:
         """Whether this call's stores go around the cache: if the plan says so, and all outputs of
         the stages begin where streaming stores can. None if nothing is stored."""
         names = [s.array for stage in self.kernel.stages for s in stage.body if isinstance(s, k.Store)]
+        return self.aligned(names) if names else None
+
+    def aligned(self, names: list[str]) -> Operand:
         flag: Operand = self.slot("stream")
         for name in names:
             result = self.b.fresh(i64)
             self.b.emit(Aligned(result, name))
             flag = self.b.op("and", flag, result)
-        return flag if names else None
+        return flag
 
-    # -- row kernels
-
-    def row_blocks(self) -> None:
-        b, kernel = self.b, self.kernel
-        every = totals(kernel)
-        scalar = [r for r in every if not r.keep]
-        for stage in kernel.stages:
-            self.hoist(stage, self.levels[0])
-        rows: Operand = Imm(1, i64)
-        for axis in kernel.outer:
-            extent = self.extent(axis.extent)
-            rows = self.times(rows, extent)
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            self.open(frozenset())
-            lo = b.op("mul", block.var, self.slot("block"))
-            hi = self.minimum(b.op("add", lo, self.slot("block")), rows)
-            for reduce in every:
-                if reduce.keep:
-                    self.clear(reduce, block)
-            inits = tuple(Imm(identity(r.op, r.dtype), r.dtype) for r in scalar)
-            with b.loop(lo, hi, 1, "serial", inits) as row:
-                self.open(self.outer | {ROW})
-                self.place_row(row)
-                running = dict(zip((r.name for r in scalar), row.carried, strict=True))
-                now: dict[str, Operand] = dict(running)
-                for self.number, stage in enumerate(kernel.stages):
-                    self.stage(stage, now)
-                self.number = -1
-                row.yields = tuple(now[r.name] for r in scalar)
-                self.levels.pop()
-                self.at.clear()
-            for reduce, total in zip(scalar, row.results, strict=True):
-                b.emit(Store(part_name(reduce.name), block.var, total))
-            self.levels.pop()
-
-    def place_row(self, row: Body) -> None:
-        """The outer axes of a row number."""
-        b = self.b
-        rest: Operand = row.var
-        for n, axis in enumerate(reversed(self.kernel.outer)):
-            if n == len(self.kernel.outer) - 1:
-                self.at[axis.name] = rest
-            else:
-                extent = self.extent(axis.extent)
-                self.at[axis.name] = b.op("rem", rest, extent)
-                rest = b.op("div", rest, extent)
+    # -- totals with kept axes
 
     def kept_axes(self, reduce: k.Reduce) -> tuple[k.Axis, ...]:
         table = {a.name: a for s in self.kernel.stages for a in s.axes}
@@ -625,20 +639,7 @@ class Lowering:
 
         self.each(size, code)
 
-    def stage(self, stage: k.Stage, now: dict[str, Operand]) -> None:
-        """One stage of one row. `now` holds the running totals of the block."""
-        self.hoist(stage, self.levels[-1])
-        if not stage.axes:
-            self.scalar_stage(stage, now)
-            return
-        reduces = [s for s in stage.body if isinstance(s, k.Reduce) and not s.keep]
-        ends = self.nest(stage, stage.axes, self.accumulators(reduces), reduces)
-        for reduce, group in zip(reduces, self.split(reduces, ends), strict=True):
-            total = self.halve(reduce.op, group)
-            if reduce.scope == "row":
-                self.rows[reduce.name] = total
-            else:
-                now[reduce.name] = self.combine(reduce.op, now[reduce.name], total)
+    # -- stages of a row
 
     def nest(
         self,
@@ -646,19 +647,22 @@ class Lowering:
         axes: tuple[k.Axis, ...],
         inits: tuple[Operand, ...],
         reduces: list[k.Reduce],
+        stream: Operand | None = None,
     ) -> tuple[Operand, ...]:
+        """The loops over the inner axes of a stage; the lanes of its reductions."""
         b = self.b
         extent = self.extent(axes[0].extent)
         if len(axes) == 1:
             return self.vectors(
                 axes[0].name, Imm(0, i64), extent, inits,
                 lambda u, carried: self.body(stage, u, reduces, carried),
+                stream,
             )  # fmt: skip
         with b.loop(Imm(0, i64), extent, 1, "serial", inits) as body:
             self.open(self.levels[-1].axes | {axes[0].name})
             self.at[axes[0].name] = body.var
             self.hoist(stage, self.levels[-1])
-            body.yields = self.nest(stage, axes[1:], body.carried, reduces)
+            body.yields = self.nest(stage, axes[1:], body.carried, reduces, stream)
             self.levels.pop()
         del self.at[axes[0].name]
         return body.results

@@ -7,6 +7,7 @@ from .loop import Func
 from .lower import Lowering
 from .lower_groups import GroupLowering
 from .lower_product import ProductLowering
+from .lower_rows import RowLowering
 from .lower_tiles import TileLowering
 from .schedule import Schedule, product
 
@@ -17,7 +18,7 @@ def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
     if schedule.mode == "flat":
         return base.run(base.flat)
     if schedule.mode == "rows":
-        return base.run(base.row_blocks)
+        return base.run(RowLowering(base).run)
     if schedule.mode == "groups":
         return base.run(GroupLowering(base).run)
     if schedule.mode == "tiles":

@@ -9,15 +9,16 @@ and can be differentiated again. `compiled equals evaluate` bit for bit where `e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .data import data
 from .graph import NO_ATTRS, Node
 from .types import DTYPES, DType, TensorType, b1, tensor_type
 
@@ -46,15 +47,15 @@ class Guard(NamedTuple):
 View = tuple[tuple[Ix, ...], tuple[Guard, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Sample:
     """One way to call the op in tests: operand shapes (dtype is the test's choice) and attrs."""
 
     shapes: tuple[tuple[int, ...], ...]
-    attrs: Attrs = field(default_factory=lambda: NO_ATTRS)
+    attrs: Attrs = NO_ATTRS
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Op:
     """One op. `lower` by kind: elementwise: (builder, loop-level args, result dtype) -> value;
     view: (attrs, input shape, subscripts of the result) -> subscripts of the input, or None where
@@ -72,7 +73,8 @@ class Op:
     exact: bool = True
     ulp: float = 0.0
     flops: int = 1  # rough cost of an element, for the choice between recomputing and storing
-    attrs: tuple[str, ...] = field(default=())
+    attrs: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()  # the attrs that are tuples of sizes: another value may need no other kernels
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
         return Node(self, inputs, attrs if attrs else NO_ATTRS)
@@ -136,8 +138,11 @@ def _literal(attrs: Attrs) -> Array:
 
 
 INPUT = _register(
-    Op("input", "leaf", _infer_input, None, None, None, "biuf", attrs=("name", "dtype", "shape"))
-)
+    Op(
+        "input", "leaf", _infer_input, None, None, None, "biuf",
+        attrs=("name", "dtype", "shape"), sizes=("shape",),
+    )
+)  # fmt: skip
 # A literal of a formula; part of the kernel's text.
 CONST = _register(Op("const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype")))
 # A number of the user's; an operand of the kernel, so that another value needs no other code.
@@ -185,7 +190,7 @@ def _const(value: float | int | bool, like: Node) -> Node:
 
 def fill(node: Node, shape: tuple[int, ...]) -> Node:
     """A 0-d node broadcast to `shape`."""
-    return node if node.shape == shape else BROADCAST(node, shape=shape)
+    return node if node.type.shape == shape else BROADCAST(node, shape=shape)
 
 
 def zeros_like(node: Node) -> Node:
@@ -200,9 +205,8 @@ def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[.
         if len(types) != arity:
             _count(name, types, arity)
         first = types[0]
-        for other in types[1:]:
-            if other is not first and other != first:
-                _fail(name, f"operands differ in type: {', '.join(map(str, types))}")
+        if arity == 2 and types[1] is not first and types[1] != first:
+            _fail(name, f"operands differ in type: {', '.join(map(str, types))}")
         if first.dtype.kind not in kinds:
             _fail(name, f"not defined for {first.dtype.numpy}")
         return first if result is None else tensor_type(result, first.shape)
@@ -281,8 +285,8 @@ def _d_select(better: str) -> Vjp:
 
 
 def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    zero = zeros_like(ct)
-    return None, WHERE(node.inputs[0], ct, zero), WHERE(node.inputs[0], zero, ct)
+    mask, zero = node.inputs[0], zeros_like(ct)
+    return None, WHERE(mask, ct, zero) if needs[1] else None, WHERE(mask, zero, ct) if needs[2] else None
 
 
 ADD = _element("add", 2, np.add, _d_add, kinds="iuf")
@@ -523,7 +527,7 @@ RESHAPE: Op = _register(
     Op(
         "reshape", "view", _infer_reshape, lambda attrs, x: x.reshape(attrs["shape"]),
         lambda n, ct, _: (RESHAPE(ct, shape=n.inputs[0].shape),), _index_reshape, "biuf",
-        attrs=("shape",),
+        attrs=("shape",), sizes=("shape",),
         samples=(
             Sample(((6,),), {"shape": (2, 3)}), Sample(((2, 3),), {"shape": (3, 2)}),
             Sample(((2, 3),), {"shape": (2, 1, 3)}), Sample(((1,),), {"shape": ()}),
@@ -542,7 +546,7 @@ BROADCAST = _register(
     Op(
         "broadcast", "view", _infer_broadcast,
         lambda attrs, x: np.broadcast_to(x, attrs["shape"]), _d_broadcast, _index_broadcast, "biuf",
-        attrs=("shape",),
+        attrs=("shape",), sizes=("shape",),
         samples=(
             Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
             Sample(((3, 1),), {"shape": (2, 3, 5)}),
@@ -553,7 +557,7 @@ BROADCAST = _register(
 SLICE = _register(
     Op(
         "slice", "view", _infer_slice, _slice, _d_slice, _index_slice, "biuf",
-        attrs=("starts", "steps", "counts"),
+        attrs=("starts", "steps", "counts"), sizes=("starts", "counts"),
         samples=(
             Sample(((9,),), {"starts": (2,), "steps": (1,), "counts": (5,)}),
             Sample(((9,),), {"starts": (8,), "steps": (-3,), "counts": (3,)}),
@@ -566,7 +570,7 @@ PAD = _register(
     Op(
         "pad", "view", _infer_pad,
         lambda attrs, x: np.pad(x, [*zip(attrs["lo"], attrs["hi"], strict=True)]) if x.ndim else x,
-        _d_pad, _index_pad, "biuf", attrs=("lo", "hi"),
+        _d_pad, _index_pad, "biuf", attrs=("lo", "hi"), sizes=("lo", "hi"),
         samples=(
             Sample(((5,),), {"lo": (2,), "hi": (1,)}),
             Sample(((3, 4),), {"lo": (0, 3), "hi": (2, 0)}),
@@ -683,6 +687,7 @@ AMIN = _register(
 # --- contraction ---------------------------------------------------------------------------------
 
 
+@functools.cache
 def parse_spec(spec: str) -> tuple[str, str, str]:
     """'ij,jk->ik' as its three parts."""
     left, _, out = spec.partition("->")
@@ -690,22 +695,30 @@ def parse_spec(spec: str) -> tuple[str, str, str]:
     return a, b, out
 
 
+@functools.cache
+def _letters(spec: str) -> tuple[str, str, str, bool, str]:
+    """The three parts; whether a letter stands twice in one; a letter that stands in only one."""
+    parts = parse_spec(spec)
+    alone = [x for x in "".join(parts) if sum(x in part for part in parts) < 2]
+    return *parts, any(len(set(part)) != len(part) for part in parts), alone[0] if alone else ""
+
+
 def _infer_contract(types: Types, attrs: Attrs) -> TensorType:
     _count("contract", types, 2)
-    a, b, out = parse_spec(attrs["spec"])
+    spec = attrs["spec"]
+    a, b, out, twice, alone = _letters(spec)
     x, y = types
-    if x.dtype != y.dtype or x.dtype.kind not in "iuf":
+    if x.dtype is not y.dtype or x.dtype.kind not in "iuf":
         _fail("contract", f"needs two numbers of one dtype, got {x}, {y}")
-    if len(a) != x.ndim or len(b) != y.ndim or any(len(set(p)) != len(p) for p in (a, b, out)):
-        _fail("contract", f"spec {attrs['spec']!r} does not fit {x}, {y}")
-    extent: dict[str, int] = {}
-    for letter, n in (*zip(a, x.shape, strict=True), *zip(b, y.shape, strict=True)):
+    if len(a) != len(x.shape) or len(b) != len(y.shape) or twice:
+        _fail("contract", f"spec {spec!r} does not fit {x}, {y}")
+    extent = dict(zip(a, x.shape, strict=True))
+    for letter, n in zip(b, y.shape, strict=True):
         if extent.setdefault(letter, n) != n:
-            _fail("contract", f"extents of {letter!r} differ: {x}, {y} with {attrs['spec']!r}")
-    for letter in set(a + b + out):
-        if (letter in a) + (letter in b) + (letter in out) < 2:
-            _fail("contract", f"{letter!r} stands in only one part of {attrs['spec']!r}")
-    return tensor_type(x.dtype, tuple(extent[letter] for letter in out))
+            _fail("contract", f"extents of {letter!r} differ: {x}, {y} with {spec!r}")
+    if alone:
+        _fail("contract", f"{alone!r} stands in only one part of {spec!r}")
+    return tensor_type(x.dtype, tuple([extent[letter] for letter in out]))
 
 
 def _contract(attrs: Attrs, x: Array, y: Array) -> Array:

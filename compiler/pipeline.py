@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from . import ops
 from .artifact import Code, Plan
+from .data import data
 from .fuse import fuse
 from .graph import Graph, Node
 from .kernel import Kernel
@@ -21,25 +23,20 @@ from .program import Program
 from .schedule import Schedule, schedule
 from .simplify import simplify
 from .target import Target
+from .template import Outline, Template, outline
 from .text_kernel import print_kernel
 
 if TYPE_CHECKING:
     from .loop import Func
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
-LOWERING = 1
+LOWERING = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """Every stage of one compile. `times` holds seconds by pass, in order.
+@data
+class Stages:
+    """What each pass made of one graph. `times` holds seconds by pass, in order."""
 
-    `picks[k]` tells where output k of `graph` is found: n >= 0 is the plan's output n, -1 - j is
-    input j as it was given; in either case in row-major order, to be reshaped to the output's
-    shape.
-    """
-
-    graph: Graph
     simplified: Graph
     picks: tuple[int, ...]
     program: Program
@@ -49,16 +46,102 @@ class Compiled:
     times: tuple[tuple[str, float], ...]
 
 
+class Compiled:
+    """A graph with its plan.
+
+    `picks[k]` tells where output k of `graph` is found: n >= 0 is the plan's output n, -1 - j is
+    input j as it was given; in either case in row-major order, to be reshaped to the output's
+    shape. `times` holds seconds by pass, in order: of the passes, or of filling a template.
+    """
+
+    def __init__(self, graph: Graph, made: _Made, plan: Plan, times: tuple[tuple[str, float], ...]) -> None:
+        self.graph, self.plan, self.times = graph, plan, times
+        self.picks, self.codes = made.picks, made.codes
+        self._passes = made.passes
+
+    @functools.cached_property
+    def stages(self) -> Stages:
+        """What lies between graph and plan, for those who look inside: the passes run again, over
+        this graph's sizes."""
+        return self._passes(self.graph, _audit())
+
+
+# From a graph, and what verifies and compares, to what the passes make of it.
+Passes = Callable[[Graph, ModuleType | None], Stages]
+
+
+@data
+class _Made:
+    """A template, and what it has in common with all plans that are made from it."""
+
+    template: Template
+    picks: tuple[int, ...]
+    codes: tuple[Code, ...]
+    passes: Passes
+    times: tuple[tuple[str, float], ...]
+
+
 _KERNELS: dict[tuple[str, str], tuple[Schedule, Code]] = {}
+# The templates for graphs of one structure, the latest first; the structure that was not used for longest
+# goes first.
+_TEMPLATES: OrderedDict[object, list[_Made]] = OrderedDict()
+STRUCTURES = 1024
+TEMPLATES = 8
 
 
 def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> Compiled:
     """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1.
 
+    The passes run over symbols in place of sizes; graphs of the same structure that differ in sizes
+    alone share what they make (`template.py`).
+
     LUCID_VERIFY=1 verifies after every pass, LUCID_CHECK=1 also interprets before and after every
     pass and compares.
     """
-    audit = _audit()
+    clock = _Clock()
+    outlined = outline(graph)
+    key = (outlined.key, tuple(aliases), target.key)
+    known = _TEMPLATES.get(key, [])
+    for made in known:
+        plan = made.template.fill(outlined)
+        if plan is not None:
+            _TEMPLATES.move_to_end(key)
+            clock.lap("fill")
+            return _audited(Compiled(graph, made, plan, tuple(clock.laps)))
+    made, plan = _generalise(graph, outlined, lambda g, audit: run_passes(g, target, aliases, audit))
+    _TEMPLATES[key] = [made, *known][:TEMPLATES]
+    if len(_TEMPLATES) > STRUCTURES:
+        _TEMPLATES.popitem(last=False)
+    return _audited(Compiled(graph, made, plan, made.times))
+
+
+def _generalise(graph: Graph, outlined: Outline, passes: Passes) -> tuple[_Made, Plan]:
+    """The template that `graph` is the first example of, and its own plan."""
+    found: list[Stages] = []
+
+    def run(general: Graph) -> Plan:
+        found.append(passes(general, None))
+        return found[0].plan
+
+    template = Template(graph, outlined, run)
+    plan = template.fill(outlined)
+    assert plan is not None, "the passes took other steps than they noted"
+    (stages,) = found
+    return _Made(template, stages.picks, stages.codes, passes, stages.times), plan
+
+
+def _audited(compiled: Compiled) -> Compiled:
+    """If the environment asks for it: the passes run over plain sizes too, each is verified, and the plan
+    must be the same."""
+    if audit := _audit():
+        stages = compiled.stages
+        audit.same_plan(compiled.plan, stages.plan)
+        assert compiled.picks == stages.picks
+    return compiled
+
+
+def run_passes(graph: Graph, target: Target, aliases: Sequence[int], audit: ModuleType | None) -> Stages:
+    """The passes, in order; `audit` looks at what each has made, of a graph with plain sizes."""
     clock = _Clock()
     if audit:
         audit.graph(graph)
@@ -82,8 +165,7 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
             wanted[pick] = alias
     plan = make_plan(program, codes, schedules, wanted)
     clock.lap("plan")
-    times = tuple(clock.laps)
-    return Compiled(graph, simplified, picks, program, tuple(schedules), tuple(codes), plan, times)
+    return Stages(simplified, picks, program, tuple(schedules), tuple(codes), plan, tuple(clock.laps))
 
 
 def distinct(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
@@ -118,7 +200,7 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
 
             return emit(loops(kernel, plan), target.triple, target.vector_bytes)
 
-        code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
+        code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish, plan.mode == "product")
         found = _KERNELS[key] = (plan, code)
     return found
 
@@ -164,13 +246,14 @@ def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
     if stage == "graph":
         return print_graph(compiled.graph, locs=True)
     if stage == "simplified":
-        return print_graph(compiled.simplified, locs=True)
+        return print_graph(compiled.stages.simplified, locs=True)
+    inside = compiled.stages
     unique = {
         id(c): (call, s, c)
-        for call, s, c in zip(compiled.program.calls, compiled.schedules, compiled.codes, strict=True)
+        for call, s, c in zip(inside.program.calls, inside.schedules, inside.codes, strict=True)
     }.values()
     if stage == "kernel":
-        return "\n".join(print_kernel(c.kernel, locs=True) for c in compiled.program.calls)
+        return "\n".join(print_kernel(c.kernel, locs=True) for c in inside.program.calls)
     if stage == "loop":
         return "\n".join(print_func(f, locs=True) for call, s, _ in unique for f in loops(call.kernel, s))
     if stage == "llvm":

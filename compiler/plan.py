@@ -1,6 +1,6 @@
-"""Kernel calls to a plan: which buffer each array lives in, when working memory can be used again,
-what each argument slot holds. Every access is proven to stay inside of its buffer here, before any
-code runs.
+"""Kernel calls to a plan: which calls run together, which buffer each array lives in, when working
+memory can be used again, what each argument slot holds. Every access is proven to stay inside of
+its buffer here, before any code runs.
 """
 
 from __future__ import annotations
@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from math import prod
 
-import numpy as np
-
 from . import kernel as k
 from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
 from .layout import part_name, slots, stride_name, totals
-from .program import Call, Operand, Program
+from .program import Call, Operand, Program, scalar_bytes
 from .schedule import BLOCK, PRODUCT_ROWS, TILE_ROWS, Schedule, product, row_block, row_caches
 
 ALIGN = 64
@@ -60,7 +58,7 @@ def _check(call: Call, array: k.Array, operand: Operand) -> None:
 
 def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
     table = {a.name: _extent(call, a.extent) for s in call.kernel.stages for a in s.axes}
-    return (max(1, blocks), *(table[name] for name in reduce.keep))
+    return (blocks or 1, *(table[name] for name in reduce.keep))
 
 
 def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[k.Index, ...], bool]]:
@@ -107,40 +105,39 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
 def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
     """Those of the wanted aliases (output k over input j) that no read forbids."""
     graph, found = program.graph, []
+    writers: dict[Node, int] = {}
+    readers: dict[Node, list[int]] = {}
+    for number, call in enumerate(program.calls):
+        written = {o.name for o in call.kernel.outputs}
+        for name, operand in call.arrays.items():
+            if name in written:
+                writers.setdefault(operand.node, number)
+            else:
+                readers.setdefault(operand.node, []).append(number)
     for target, j in zip(graph.outputs, wanted, strict=True):
         if j < 0 or graph.inputs[j].type != target.type:
             found.append(-1)
             continue
         source = graph.inputs[j]
-        writer = next((n for n, c in enumerate(program.calls) if _touches(c, target, True)), -1)
-        readers = [n for n, c in enumerate(program.calls) if _touches(c, source, False)]
-        safe = writer >= 0 and all(n <= writer for n in readers) and source not in graph.outputs
-        if safe and writer in readers:
+        writer = writers.get(target, -1)
+        reads = readers.get(source, [])
+        safe = writer >= 0 and all(n <= writer for n in reads) and source not in graph.outputs
+        if safe and writer in reads:
             safe = _overwrites_safely(program.calls[writer], source, target)
         found.append(j if safe else -1)
     return tuple(found)
-
-
-def _touches(call: Call, node: Node, write: bool) -> bool:
-    names = {o.name for o in call.kernel.outputs}
-    return any(op.node is node and (name in names) == write for name, op in call.arrays.items())
-
-
-def _scalar_bytes(value: float | int | bool, dtype: np.dtype[np.generic]) -> bytes:
-    with np.errstate(all="ignore"):
-        return np.asarray(value).astype(dtype).tobytes()
 
 
 class _Memory:
     """First-fit reuse of working memory by lifetime."""
 
     def __init__(self) -> None:
-        self.live: list[tuple[int, int, int]] = []  # offset, end, last call that uses it
+        self.live: list[tuple[int, int, int]] = []  # offset, end, last group that uses it
         self.size = 0
 
     def place(self, nbytes: int, first: int, last: int) -> int:
         self.live = sorted(x for x in self.live if x[2] >= first)
-        need = max(ALIGN, -(-nbytes // ALIGN) * ALIGN)
+        need = -(-nbytes // ALIGN) * ALIGN or ALIGN
         offset = 0
         for begin, end, _ in self.live:
             if begin - offset >= need:
@@ -149,6 +146,65 @@ class _Memory:
         self.live.append((offset, offset + need, last))
         self.size = max(self.size, offset + need)
         return offset
+
+
+def _after(program: Program, aliases: Sequence[int]) -> list[set[int]]:
+    """For each call the earlier ones that it must wait for: those that write what it reads or
+    writes, or read what it writes. An output that may overwrite an input is that input's memory."""
+    graph = program.graph
+    memory = {n: graph.inputs[j] for n, j in zip(graph.outputs, aliases, strict=True) if j >= 0}
+    writer: dict[Node, int] = {}
+    readers: dict[Node, set[int]] = {}
+    found: list[set[int]] = []
+    for number, call in enumerate(program.calls):
+        written = {o.name for o in call.kernel.outputs}
+        nodes = [(memory.get(o.node, o.node), name in written) for name, o in call.arrays.items()]
+        before = {writer[node] for node, _ in nodes if node in writer}
+        found.append(before.union(*(readers.get(node, ()) for node, writes in nodes if writes)))
+        for node, writes in nodes:
+            if writes:
+                writer[node] = number
+            else:
+                readers.setdefault(node, set()).add(number)
+    return found
+
+
+def _groups(program: Program, aliases: Sequence[int]) -> list[list[int]]:
+    """The calls in groups that run at once, in the order of the groups.
+
+    A group begins with the first call that is left, in the program's order. All others join it that
+    wait for no call outside of earlier groups, and need no working memory but for scalars: neither
+    temporaries, nor sums that are kept by element. So a group has at once what its first call has
+    without the others, and memory is as small as if each call ran alone, whatever the sizes: a
+    temporary that is made long before it is read costs space and cache, a group more costs
+    microseconds. (What a scalar total needs is four bytes for each block.)
+    """
+    graph = program.graph
+    given = {*graph.inputs, *graph.outputs}
+    alone = [
+        any(r.keep for r in totals(call.kernel))
+        or any(o.node not in given and o.node.shape for n, o in call.arrays.items() if n in written)
+        for call in program.calls
+        for written in [{o.name for o in call.kernel.outputs}]
+    ]
+    after = _after(program, aliases)
+    followers: list[list[int]] = [[] for _ in after]
+    for number, before in enumerate(after):
+        for earlier in before:
+            followers[earlier].append(number)
+    waits = [len(before) for before in after]
+    ready = [number for number, count in enumerate(waits) if not count]
+    groups = []
+    while ready:
+        first, *others = sorted(ready)
+        group = [first, *(number for number in others if not alone[number])]
+        ready = [number for number in others if alone[number]]
+        for follower in (f for number in group for f in followers[number]):
+            waits[follower] -= 1
+            if not waits[follower]:
+                ready.append(follower)
+        groups.append(group)
+    return groups
 
 
 def make_plan(
@@ -169,30 +225,34 @@ def make_plan(
         assert node not in where, "an output stands twice, or is an input"
         where[node] = len(buffers)
         buffers.append(Buffer("output", node.type.dtype, node.shape, node.type.nbytes))
-    last_use: dict[Node, int] = {}
-    for number, call in enumerate(program.calls):
-        for operand in call.arrays.values():
-            last_use[operand.node] = number
     aliases = _aliases(program, wanted_aliases or [-1] * len(graph.outputs))
     in_place = {n for n, alias in zip(graph.outputs, aliases, strict=True) if alias >= 0}
+    groups = _groups(program, aliases)
+    last_use: dict[Node, int] = {}
+    for at, group in enumerate(groups):
+        for number in group:
+            last_use |= {operand.node: at for operand in program.calls[number].arrays.values()}
     memory = _Memory()
     launches = []
-    for number, (call, code, schedule) in enumerate(zip(program.calls, codes, schedules, strict=True)):
-        for operand in call.arrays.values():
-            node = operand.node
-            if node not in where:
-                offset = memory.place(node.type.nbytes, number, last_use[node])
-                where[node] = len(buffers)
-                buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, offset))
-        block, blocks = grid(call, schedule)
-        scratch: dict[str, int] = {}
-        for reduce in totals(call.kernel):
-            shape = _part_shape(call, reduce, blocks)
-            nbytes = prod(shape) * reduce.dtype.size
-            offset = memory.place(nbytes, number, number)
-            scratch[part_name(reduce.name)] = len(buffers)
-            buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, offset))
-        launches.append(_launch(call, code, block, blocks, where, scratch, in_place))
+    for at, group in enumerate(groups):
+        for number in group:
+            call, schedule = program.calls[number], schedules[number]
+            for operand in call.arrays.values():
+                node = operand.node
+                if node not in where:
+                    offset = memory.place(node.type.nbytes, at, last_use[node])
+                    where[node] = len(buffers)
+                    buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, offset))
+            block, blocks = grid(call, schedule)
+            scratch: dict[str, int] = {}
+            for reduce in totals(call.kernel):
+                shape = _part_shape(call, reduce, blocks)
+                nbytes = prod(shape) * reduce.dtype.size
+                offset = memory.place(nbytes, at, at)
+                scratch[part_name(reduce.name)] = len(buffers)
+                buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, offset))
+            joins = number != group[0]
+            launches.append(_launch(call, codes[number], block, blocks, where, scratch, in_place, joins))
     return Plan(
         tuple(buffers),
         tuple(where[n] for n in graph.inputs),
@@ -211,6 +271,7 @@ def _launch(
     where: Mapping[Node, int],
     scratch: Mapping[str, int],
     in_place: Set[Node],
+    joins: bool,
 ) -> Launch:
     kernel = call.kernel
     outputs = [call.arrays[o.name].node for o in kernel.outputs]
@@ -229,6 +290,6 @@ def _launch(
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
     for name, scalar in k.scalars(kernel).items():
-        values[name] = _scalar_bytes(call.scalars[name], scalar.dtype.np)
+        values[name] = scalar_bytes(call.scalars[name], scalar.dtype)
     table = tuple(values[slot.name] for slot in slots(kernel))
-    return Launch(code, table, blocks, call.bytes)
+    return Launch(code, table, blocks, call.bytes, joins)

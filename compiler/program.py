@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from .data import data
 from .graph import Graph, Node
 from .kernel import Array, Kernel
+from .types import DType
 
 
-@dataclass(frozen=True, slots=True)
+class Hole(NamedTuple):
+    """The value of scalar `number` of a graph, in a plan for any: see `template.py`. Where one stands, the
+    types promise a number (or its bytes), which it will be."""
+
+    number: int
+    dtype: DType | None = None
+
+
+Number = float | int | bool
+
+
+def scalar_bytes(value: Any, dtype: DType) -> Any:
+    """A scalar as the content of an argument slot."""
+    if isinstance(value, Hole):
+        return Hole(value.number, dtype)
+    with np.errstate(all="ignore"):
+        return np.asarray(value).astype(dtype.np).tobytes()
+
+
+@data
 class Operand:
     """A kernel's array is the memory of `node`: element `offset`, then `strides` (in elements), one
     for each dimension of the array."""
@@ -19,14 +42,14 @@ class Operand:
     strides: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Call:
     """One application of a kernel. `arrays`, `symbols` and `scalars` bind all its names."""
 
     kernel: Kernel
     arrays: Mapping[str, Operand]
     symbols: Mapping[str, int]
-    scalars: Mapping[str, float | int | bool]
+    scalars: Mapping[str, Number]
     reasons: tuple[str, ...]
 
     @property
@@ -46,7 +69,7 @@ class Call:
         return sum(seen.values())
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Program:
     """Calls in an order that respects data flow. Every node of `graph.outputs` is an input or is
     written by exactly one call."""

@@ -7,8 +7,7 @@ alone, never on the machine: LANES, BLOCK, and `row_block`. What may depend on t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from .data import data
 from .kernel import (
     Call,
     Expr,
@@ -31,12 +30,14 @@ from .types import DType
 # Lanes of a reduction, by bytes of the accumulator: lane l sums elements l, l + L, ... of a block.
 LANES = {1: 64, 2: 64, 4: 64, 8: 32}
 # Elements of a block of a flat kernel.
-BLOCK = 16_384
+BLOCK = 8_192
 # Elements of a block of rows; at most ROWS rows.
 ROW_ELEMENTS = 16_384
 ROWS = 512
 
 
+# Bytes of working memory in which a value of a row waits if the output is stored around the cache.
+WAITING_BYTES = 16_384
 # Ops of at least this cost are kept rather than computed again in a later stage of a row.
 COSTLY = 10
 # Lanes of a total over the rows of a block, where all inner extents are small and fixed.
@@ -49,7 +50,7 @@ PRODUCT_ROWS = 64
 PRODUCT_DEPTH = 256
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
     vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
@@ -99,7 +100,7 @@ def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
     return frozenset(found)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Product:
     """A kernel that is a matrix product with an epilogue. For each batch: rows x columns."""
 
@@ -136,7 +137,7 @@ def product(kernel: Kernel) -> Product | None:
     return Product(reduce, left, first.axes[0].name, column, rows, batch)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class RowCache:
     """A costly value that stage `first` computes and stage `last` needs again, where `last` stores to
     `store.array` at the same subscripts: that element holds the value in between."""
@@ -191,9 +192,10 @@ def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache
                 continue
             output = next(o for o in kernel.outputs if o.name == stmt.array)
             for value, dtype in parts.items():
-                first = next(n for n, known in enumerate(computed) if value in known)
+                first = next(n for n, values in enumerate(computed) if value in values)
                 same = kernel.stages[first].axes == stage.axes and bool(stage.axes)
-                if first < last and same and output.dtype == dtype:
+                known = any((c.last, c.value) == (last, value) for c in found)
+                if first < last and same and output.dtype == dtype and not known:
                     found.append(RowCache(first, last, value, stmt))
                     break
     return tuple(found)

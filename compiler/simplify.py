@@ -25,7 +25,7 @@ def _reshape_down(env: Env) -> Node | None:
     free."""
     node, x = env["self"], env["x"]
     shape = node.attrs["shape"]
-    if node.shape == x.shape:
+    if node.type.ndim == x.type.ndim and node.shape == x.shape:
         return x
     if x.op is ops.RESHAPE:
         return ops.reshape(x.inputs[0], shape)
@@ -38,7 +38,7 @@ def _reshape_down(env: Env) -> Node | None:
 
 def _broadcast(env: Env) -> Node | None:
     node, x = env["self"], env["x"]
-    if node.shape == x.shape:
+    if node.type.ndim == x.type.ndim and node.shape == x.shape:
         return x
     if x.op is ops.BROADCAST:
         return ops.BROADCAST(x.inputs[0], shape=node.shape)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .data import data
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Target:
     """One kind of CPU, in LLVM's words.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from .data import data
 from .kernel import (
     Array,
     Axis,
@@ -44,7 +44,7 @@ def parse_kernel(text: str) -> Kernel:
     return _Parser(text).kernel()
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class _Item:
     """A parsed expression. `expr` is None while it holds only literals, whose dtype the context
     tells: then it is `number`, or `op` of `args`."""

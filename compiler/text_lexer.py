@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
+from .data import data
 from .graph import Loc
 from .types import DTYPES, DType
 
@@ -38,7 +38,7 @@ class IRSyntaxError(ValueError):
         return f"{where}\n  {shown}\n  {' ' * (self.column - 1 - start)}^"
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Token:
     """`kind`: name, value (`%x`), number, string, mark, newline or end. `text` without the `%`."""
 
@@ -48,7 +48,8 @@ class Token:
     column: int
 
 
-_TOKEN = re.compile(
+# Patterns as text: printing, which every compile does, never needs them.
+_TOKEN = (
     r"(?P<space>[ \t\r]+)|(?P<newline>\n)|(?P<comment>#[^\n]*)"
     r"|(?P<value>%[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)"
@@ -56,13 +57,15 @@ _TOKEN = re.compile(
     r'|(?P<string>"(?:[^"\\\n]|\\[^\n])*")'
     r"|(?P<mark>->|<=|>=|==|!=|\+=|\.\.|[()\[\]{}:,;=+\-*/<>|])"
 )
-_LOC = re.compile(r"#\s*(\S.*):([0-9]{1,9})\s*")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
+_LOC = r"#\s*(\S.*):([0-9]{1,9})\s*"
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can stand for a name in IR text."""
-    return _NAME.fullmatch(text) is not None
+    """Whether `text` can stand for a name in IR text: a word, and more words or numbers behind dots."""
+    head, *rest = text.split(".")
+    return (
+        text.isascii() and head.isidentifier() and all(("_" + part).isidentifier() and part for part in rest)
+    )
 
 
 class Cursor:
@@ -77,8 +80,9 @@ class Cursor:
     def _scan(self, text: str) -> list[Token]:
         tokens: list[Token] = []
         at, line, start, depth = 0, 1, 0, 0
+        scan = re.compile(_TOKEN).match
         while at < len(text):
-            match = _TOKEN.match(text, at)
+            match = scan(text, at)
             column = at - start + 1
             if match is None:
                 what = "unfinished string" if text[at] == '"' else f"unexpected {text[at]!r}"
@@ -90,7 +94,7 @@ class Cursor:
                     tokens.append(Token("newline", "", line, column))
                 line, start = line + 1, at
             elif kind == "comment":
-                if loc := _LOC.fullmatch(word):
+                if loc := re.fullmatch(_LOC, word):
                     self._locs[line] = Loc(loc[1], int(loc[2]))
             elif kind != "space":
                 depth = max(0, depth + (word in ("(", "[")) - (word in (")", "]")))

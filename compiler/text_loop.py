@@ -40,6 +40,7 @@ from .loop import (
     Stmt,
     Store,
     Value,
+    Window,
 )
 from .text_lexer import MAX_DEPTH, Cursor, Number, Token, fit, format_loc, format_number
 from .types import DTYPES, DType, b1, i64
@@ -69,7 +70,7 @@ def _slot(slot: Slot) -> str:
 
 def _block(body: tuple[Stmt, ...], indent: str, locs: bool, lines: list[str]) -> None:
     for stmt in body:
-        loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch) else stmt.loc
+        loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
         lines.append(indent + statement_text(stmt) + (format_loc(loc) if locs else ""))
         if isinstance(stmt, For):
             _block(stmt.body, indent + "  ", locs, lines)
@@ -94,8 +95,13 @@ def statement_text(stmt: Stmt) -> str:
             return f"store {place}, {_operand(value)}{_mask(mask, value.lanes)}{tail}"
         case Aligned(result, array):
             return f"{_typed(result)} = aligned {array}"
-        case Prefetch(array, index):
-            return f"prefetch {_place(array, index, None)}"
+        case Prefetch(array, index, far):
+            return f"prefetch {_place(array, index, None)}{' far' if far else ''}"
+        case Window(name, dtype, choice, first, at, second, index):
+            places = (
+                f"{_place(first, at, None)} if {_operand(choice, _INDEX)} else {_place(second, index, None)}"
+            )
+            return f"window {name}: {dtype} = {places}"
         case Alloc(name, dtype, count):
             return f"alloc {name}: {dtype}[{count}]"
     bounds = f"{_operand(stmt.lo, _INDEX)} .. {_operand(stmt.hi, _INDEX)}"
@@ -239,9 +245,11 @@ class _Parser:
             count = c.natural("a number of elements")
             c.expect("]")
             return Alloc(name, dtype, count)
+        if c.accept_word("window"):
+            return self.window()
         if c.accept_word("prefetch"):
             array, index, _ = self.place()
-            return Prefetch(array, index)
+            return Prefetch(array, index, c.accept_word("far"))
         if not c.accept_word("store"):
             raise c.expected("a statement (`%v: f32 = ...`, `store`, `alloc`, `for` or `yield`)")
         array, index, stride = self.place()
@@ -250,6 +258,20 @@ class _Parser:
         mask = self.mask(value.lanes)
         stream = c.accept_word("stream")
         return Store(array, index, value, stride, mask, stream, c.loc(c.token))
+
+    def window(self) -> Window:
+        """From behind `window` on."""
+        c = self.c
+        name = c.name("an array").text
+        c.expect(":")
+        dtype = c.dtype()
+        c.expect("=")
+        first, at, _ = self.place()
+        c.expect_word("if")
+        choice = self.operand(_INDEX)
+        c.expect_word("else")
+        second, index, _ = self.place()
+        return Window(name, dtype, choice, first, at, second, index)
 
     def definition(self, name: Token) -> Let | Load | Aligned:
         """From the colon behind a value on."""

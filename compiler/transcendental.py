@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from .data import data
 from .loop import Builder, Operand, Value
 from .types import DType, f16, f32, f64, u32, u64
 
@@ -33,7 +33,7 @@ def _hex(text: str) -> tuple[float, ...]:
     return tuple(float.fromhex(word) for word in text.split())
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class _Format:
     """A float format and the constants of its approximations; lowest coefficients first."""
 
@@ -179,28 +179,12 @@ def _with_sign(b: Builder, magnitude: Operand, sign: Operand, form: _Format) -> 
     return _as_float(b, b.op("or", _as_bits(b, magnitude, form), sign), form)
 
 
-def _times_power(b: Builder, p: Operand, shifted: Operand, form: _Format) -> Value:
-    """p * 2**k, where `shifted` is k + 2 bias + shifter; rounded once, also where it is denormal.
-
-    2**k itself may be out of range: it is the product of two powers of about half the exponent.
-    The first product is exact.
-    """
-    bits = _as_bits(b, shifted, form)
-    exponents = ((1 << (form.dtype.bits - 1 - form.fraction)) - 1) << form.fraction
-    first = b.op("shl", bits, b.imm(form.fraction - 1, bits))
-    first = b.op("and", first, b.imm(exponents, bits))
-    second = b.op("sub", b.op("shl", bits, b.imm(form.fraction, bits)), first)
-    scaled = b.op("mul", p, _as_float(b, first, form))
-    return b.op("mul", scaled, _as_float(b, second, form))
-
-
-def _exp_steps(b: Builder, x: Operand, form: _Format) -> tuple[Value, Value, Value]:
-    """(r, k, shifted): x = k ln2 + r - k ln2_rest, and what _times_power needs to know of k."""
-    shifter = b.imm(form.shifter + 2 * form.bias, x)
-    shifted = b.op("fma", x, b.imm(1 / math.log(2), x), shifter)
-    k = b.op("sub", shifted, shifter)
+def _exp_steps(b: Builder, x: Operand, form: _Format) -> tuple[Value, Value]:
+    """(r, k): x = k ln2 + r - k ln2_rest."""
+    shifter = b.imm(form.shifter, x)
+    k = b.op("sub", b.op("fma", x, b.imm(1 / math.log(2), x), shifter), shifter)
     # exact: a multiple of the last bit of x or of ln2, and not above half of ln2
-    return b.op("fma", k, b.imm(-form.ln2, x), x), k, shifted
+    return b.op("fma", k, b.imm(-form.ln2, x), x), k
 
 
 def _add_multiple(b: Builder, k: Operand, f: Operand, form: _Format) -> tuple[Value, Value]:
@@ -242,9 +226,9 @@ def _split(b: Builder, x: Operand, form: _Format, denormals: bool) -> tuple[Valu
 def exp(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
     (x,) = args
-    r, k, shifted = _exp_steps(b, _clamp(b, x, *form.exp_range), form)
+    r, k = _exp_steps(b, _clamp(b, x, *form.exp_range), form)
     r = b.op("fma", k, b.imm(-form.ln2_rest, x), r)
-    return _times_power(b, _horner(b, r, (1.0, 1.0, *form.exp)), shifted, form)
+    return b.op("scale", _horner(b, r, (1.0, 1.0, *form.exp)), k)
 
 
 @_through_f32
@@ -356,7 +340,7 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     # outside of the range of exp, `rest` may be large and means nothing
     inside = b.op("lt", b.op("abs", w), b.imm(-_F64.exp_range[0], w))
     rest = b.op("select", inside, rest, b.imm(0.0, w))
-    r, k, shifted = _exp_steps(b, _clamp(b, w, *_F64.exp_range), _F64)
+    r, k = _exp_steps(b, _clamp(b, w, *_F64.exp_range), _F64)
     rest = b.op("fma", k, b.imm(-_F64.ln2_rest, w), rest)
     # e**(r + rest) = 1 + r + rest + r r g(r), and what r + rest and 1 + r lose in rounding. So only
     # the last sum counts, and where the result is a float64 it comes out exact: x**1, 3**5.
@@ -367,7 +351,7 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     linear = b.op("add", one, r)
     small = b.op("fma", rest, linear, b.op("sub", r, b.op("sub", linear, one)))
     small = b.op("fma", b.op("mul", r, r), _horner(b, r, _F64.exp), small)
-    return _times_power(b, b.op("add", linear, small), shifted, _F64)
+    return b.op("scale", b.op("add", linear, small), k)
 
 
 def _at_ends(b: Builder, x: Operand, log: Operand) -> Value:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
+from .data import data
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@data(eq=False)
 class DType:
     """One element type. `kind` is 'b' (bool), 'i', 'u' or 'f'; `llvm` is its type in memory.
 
@@ -80,7 +81,7 @@ def from_numpy(dtype: object) -> DType:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class TensorType:
     """dtype and shape of one tensor value; prints as `f32[32, 16]`."""
 
@@ -101,10 +102,13 @@ class TensorType:
         return self.size * self.dtype.size
 
     def __str__(self) -> str:
-        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+        return f"{self.dtype}[{', '.join(map(repr, self.shape))}]"
 
 
-@functools.lru_cache(maxsize=4096)
+_interned = functools.lru_cache(maxsize=4096)(TensorType)
+
+
 def tensor_type(dtype: DType, shape: tuple[int, ...]) -> TensorType:
-    """The type, as one object for all that ask: quicker to get, and to compare."""
-    return TensorType(dtype, shape)
+    """The type, as one object for all that ask: quicker to get, and to compare. Sizes that are symbols
+    (`size.py`) must not meet others here: each comparison would be noted."""
+    return _interned(dtype, shape) if type(sum(shape)) is int else TensorType(dtype, shape)

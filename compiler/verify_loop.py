@@ -20,6 +20,7 @@ from .loop import (
     Stmt,
     Store,
     Value,
+    Window,
     result_type,
 )
 from .text_lexer import MAX_DEPTH, fit, is_name
@@ -30,7 +31,7 @@ from .verify_error import VerifyError
 # The kinds of dtype that each instruction takes; those not named here take all.
 _TAKES: dict[str, str] = (
     dict.fromkeys(("add", "sub", "mul", "div", "rem", "neg"), "iuf")
-    | dict.fromkeys(("abs", "sqrt", "fma", "floor", "ceil", "trunc", "rint"), "f")
+    | dict.fromkeys(("abs", "sqrt", "fma", "scale", "floor", "ceil", "trunc", "rint", "sign"), "f")
     | dict.fromkeys(("and", "or", "xor", "not"), "biu")
     | dict.fromkeys(("shl", "shr"), "iu")
     | {"bitcast": "iuf"}
@@ -45,7 +46,7 @@ def verify_func(func: Func) -> None:
       below;
     - every instruction has its number of operands, of one dtype that it takes and of the result's
       lanes;
-    - arrays are slots, or allocs above; an element's dtype is the array's; indices and strides are
+    - arrays are slots, or allocs or windows above; an element's dtype is the array's; indices and strides are
       i64 scalars;
     - masks are b1 of as many lanes as the value; literals fit their dtype;
     - loops have a known kind, a positive step if that is a literal, and equal types of inits,
@@ -65,7 +66,9 @@ class _Check:
     def fail(self, message: str) -> NoReturn:
         stmt = self.stmt
         text = "" if stmt is None else statement_text(stmt)
-        loc = None if stmt is None or isinstance(stmt, For | Alloc | Aligned | Prefetch) else stmt.loc
+        loc = (
+            None if stmt is None or isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
+        )
         raise VerifyError(f"func {self.func.name}: {message}", text, loc)
 
     def run(self) -> None:
@@ -125,7 +128,7 @@ class _Check:
                     self.mask(mask, value.lanes)
                     if stream and stride is not None:
                         self.fail("a strided store cannot stream")
-                case Prefetch(array, index):
+                case Prefetch(array, index, _):
                     if not any(array in scope for scope in self.arrays):
                         self.fail(f"the array `{array}` is not known here")
                     self.index(index, "an index")
@@ -133,6 +136,11 @@ class _Check:
                     if not any(array in scope for scope in self.arrays) or result.dtype is not i64:
                         self.fail("`aligned` takes an array and gives an i64")
                     self.define(result)
+                case Window(name, dtype, choice, first, at, second, index):
+                    self.index(choice, "a choice")
+                    self.element(first, dtype, at, None)
+                    self.element(second, dtype, index, None)
+                    self.name_array(name, dtype)
                 case Alloc(name, dtype, count):
                     if not 0 < count <= _MAX_ALLOC:
                         self.fail(f"an alloc of {count} elements")

@@ -14,10 +14,10 @@ from typing import Any as _Any
 import numpy as _np
 
 from lucid.runtime.memory import empty_cache
-from lucid.runtime.pool import get_num_threads, set_num_threads
+from lucid.runtime.pool import get_num_threads
 
 from .autograd import grad, value_and_grad
-from .compiled import Compiled, compile
+from .compiled import Compiled, compile, set_num_threads
 from .context import enable_grad, is_grad_enabled, no_grad
 from .creation import (
     arange,

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, overload
 
+from lucid.runtime import pool
+
 from . import record
 from .arguments import Signature, describe
 from .context import MODE
 from .engine import KernelInfo
-from .errors import here
+from .errors import here, located, user_loc
 from .guards import watch
 from .record import Recording
 from .tensor import Tensor
@@ -58,12 +60,17 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     run then.
 
     Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
-    needs a value that is known only when it runs.
+    needs a value that is known only when it runs, or draws random numbers, from NumPy's or Python's global
+    generator or from one that it refers to. TypeError, ValueError unless `threads` is an int >= 1.
     """
     if f is None:
         return functools.partial(compile, threads=threads)
     if not callable(f):
         raise TypeError(here(f"compile: {type(f).__name__} is not callable"))
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise TypeError(here(f"compile: threads must be an int, not {type(threads).__name__}"))
+    if threads is not None and threads < 1:
+        raise ValueError(here(f"compile: threads must be at least 1, not {threads}"))
     return Compiled(f, threads)
 
 
@@ -92,7 +99,11 @@ class Compiled:
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
         mode = MODE.get()
-        out = kwargs.pop("out") if "out" in kwargs and not self._names_out else None
+        given = "out" if kwargs.get("out") is not None and not self._names_out else None
+        out, all_kwargs = None, kwargs
+        if "out" in kwargs and not self._names_out:
+            all_kwargs = dict(kwargs)
+            out = kwargs.pop("out")
         if mode.trace is not None:  # part of another compiled function
             if out is not None:
                 raise TypeError(here(f"{self._name()}: out= has no meaning in another compiled function"))
@@ -114,8 +125,7 @@ class Compiled:
                 if recording.changed(arrays) is None:
                     self._set_latest(recording)
                     results = recording.run(arrays, out)
-                    if recording.served >= 0 and out is None:
-                        self._go_native(recording, args, kwargs)
+                    self._go_native(recording, args, all_kwargs, given)
                     return results
         return self._record(signature, args, kwargs, arrays, objects).run(arrays, out)
 
@@ -148,11 +158,16 @@ class Compiled:
             self._set_latest(recording)
         return recording
 
-    def _go_native(self, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _go_native(
+        self, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any], out: str | None
+    ) -> None:
         """Let native code serve calls like this one from now on. It comes back here where it sees an
         object that it does not know, though that may be equal: then a new try may pay, seldom."""
-        recording.served += 1
-        if recording.served & (recording.served - 1):  # not 1, 2, 4, 8 ...
+        form = out is not None
+        if recording.served[form] < 0:
+            return
+        recording.served[form] += 1
+        if recording.served[form] & (recording.served[form] - 1):  # not 1, 2, 4, 8 ...
             return
         from lucid.runtime.call import NativeCall  # the first call does without
 
@@ -162,11 +177,15 @@ class Compiled:
             if self._native is None:
                 self._native = NativeCall(self._call, self._name())
                 self.__call__ = self._native.function
-            if not native.add(self._native, recording, args, kwargs, self.threads):
-                recording.served = -1
+            if not native.add(self._native, recording, args, kwargs, self.threads, out):
+                recording.served[form] = -1
                 return
             new = self._native.specs[-1]
-            others = [spec for spec in self._native.specs[:-1] if spec[-1] is not recording]
+            others = [
+                spec
+                for spec in self._native.specs[:-1]
+                if spec[-1][0] is not recording or spec[-1][1] != form
+            ]
             self._native.specs[:] = [new, *others[: SPECS - 1]]
 
     @functools.cached_property
@@ -208,7 +227,7 @@ class Compiled:
     def _recent(self) -> Recording | None:
         """The recording of the latest call."""
         spec = None if self._native is None else self._native.latest
-        return self._latest if spec is None else spec[-1]
+        return self._latest if spec is None else spec[-1][0]
 
     def _last(self) -> Recording:
         found = self._recent()
@@ -233,6 +252,14 @@ class Compiled:
         if latest is not None:
             lines.append(latest.executable.explain())
         return "\n".join(lines)
+
+
+def set_num_threads(threads: int) -> None:
+    """Use at most `threads` threads per call. TypeError, ValueError unless it is an int >= 1."""
+    try:
+        pool.set_num_threads(threads)
+    except (TypeError, ValueError) as error:
+        raise located(error, user_loc()) from None
 
 
 def _twins(arrays: list[Any]) -> tuple[int, ...] | None:

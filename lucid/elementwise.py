@@ -15,11 +15,11 @@ from lucid.compiler.types import b1, u64
 from .promote import (
     Value,
     cast,
+    filled,
     fits,
     joint,
     loop_dtypes,
     result_dtype,
-    scalar,
     spread,
     weak,
 )
@@ -48,11 +48,11 @@ def _binary(op: Op, ufunc: np.ufunc, of_bools: Op | None = None) -> Binary:
         # The same as below, without the search for a loop.
         elif takes_floats and isinstance(a, Node) and not isinstance(b, Node | bool):
             if a.type.dtype.is_float:
-                return op(a, ops.fill(scalar(b, a.type.dtype), a.type.shape))
+                return op(a, filled(b, a.type))
         elif (
             takes_floats and isinstance(b, Node) and not isinstance(a, Node | bool) and b.type.dtype.is_float
         ):
-            return op(ops.fill(scalar(a, b.type.dtype), b.type.shape), b)
+            return op(filled(a, b.type), b)
         dtype = loop_dtypes(ufunc, weak(a), weak(b))[0]
         return (of_bools if of_bools and dtype is b1 else op)(*joint(op.name, dtype, a, b))
 

@@ -11,10 +11,8 @@ import functools
 import itertools
 import os
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Graph, Node, bind
+from lucid.compiler.data import data
+from lucid.compiler.graph import Graph, Node, bind, toposort
 from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text_kernel import print_kernel
 from lucid.compiler.types import from_numpy
@@ -65,41 +64,35 @@ def evaluate(nodes: Sequence[Node]) -> list[Array]:
 def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
     """The nodes with data that `wanted` are computed from, and what computes them.
 
-    The key is the structure in numbers, operands before those who use them. It is made at every
-    evaluation, so it is made in few steps.
+    The key is the structure: nodes are numbered as they are met, from `wanted` on, and each adds its
+    op, the numbers of its operands, its attributes. It does not depend on when a node was made, so
+    graphs may share nodes with older ones. It is made at every evaluation, so in few steps.
     """
     nodes = list(wanted)
-    seen = set(nodes)
-    given: set[Node] = set()
+    number = {node: k for k, node in enumerate(nodes)}
+    known = number.get
+    parts: list[object] = [len(nodes)]
+    add, meet = parts.append, nodes.append
+    leaves: list[Node] = []
     for node in nodes:  # it grows
         if node.data is not None:
-            given.add(node)
-            continue
-        for n in node.inputs:
-            if n not in seen:
-                seen.add(n)
-                nodes.append(n)
-    nodes.sort(key=_serial)
-    number: dict[Node, int] = {}
-    parts: list[object] = []
-    leaves: list[Node] = []
-    for k, node in enumerate(nodes):
-        number[node] = k
-        op, attrs = node.op, node.attrs
-        if node in given:
             leaves.append(node)
-            parts.append(node.type)
-        elif not attrs:
-            parts.append((op.name, *[number[n] for n in node.inputs]))
-        elif op.kind == "leaf":
-            parts.append((op.name, *map(_hashable, attrs.values())))
-        else:  # shapes, axes, dtypes
-            parts.append((op.name, *[number[n] for n in node.inputs], *attrs.values()))
-    key = (tuple(parts), tuple([number[n] for n in wanted]))
+            add(node.type)
+            continue
+        op = node.op
+        add(op.name)
+        for n in node.inputs:
+            k = known(n)
+            if k is None:
+                k = number[n] = len(nodes)
+                meet(n)
+            add(k)
+        if attrs := node.attrs:
+            parts += map(_hashable, attrs.values()) if op.kind == "leaf" else attrs.values()
+    key = tuple(parts)
     found = _plans.get(key)
     if found is None:
-        order = [n for n in nodes if n not in given]
-        found = _plans[key] = build(_closed(order, leaves, wanted))
+        found = _plans[key] = build(_closed(wanted, leaves))
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
@@ -113,14 +106,11 @@ def _hashable(value: object) -> object:
     return value if type(value) is not float or (value and value == value) else repr(value)
 
 
-_serial = attrgetter("serial")
-
-
-def _closed(order: list[Node], leaves: list[Node], wanted: Sequence[Node]) -> Graph:
-    """The pending nodes as a graph of their own, over inputs without data."""
+def _closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph:
+    """What `wanted` are computed by, as a graph of its own, over inputs without data."""
     new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)}
     inputs = tuple(new.values())
-    for node in order:
+    for node in toposort(wanted, new):
         new[node] = Node(node.op, tuple(new[n] for n in node.inputs), node.attrs, node.loc)
     return Graph("lazy", inputs, tuple(new[n] for n in wanted))
 
@@ -128,7 +118,7 @@ def _closed(order: list[Node], leaves: list[Node], wanted: Sequence[Node]) -> Gr
 _dumps = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class KernelInfo:
     """One kernel of a plan: its name, the bytes that one call moves, its text, and why it holds
     what it holds."""
@@ -188,19 +178,23 @@ class Executable:
 
     @property
     def kernels(self) -> list[KernelInfo]:
-        """The kernels in the order in which they run."""
+        """The kernels in the order of data flow."""
         return [
             KernelInfo(c.kernel.name, c.bytes, print_kernel(c.kernel, locs=True), c.reasons)
-            for c in self.compiled.program.calls
+            for c in self.compiled.stages.program.calls
         ]
 
     def explain(self) -> str:
-        """Kernels, the bytes they move, why they hold what they hold; memory; compile times."""
+        """Kernels, the bytes they move, why they hold what they hold; which of them run at once;
+        memory; compile times."""
         plan = self.compiled.plan
         lines = []
         for kernel in self.kernels:
             lines.append(f"kernel {kernel.name}: {kernel.bytes:,} bytes")
             lines += [f"  {reason}" for reason in kernel.reasons]
+        groups = [Counter(x.code.name for x in group) for group in execute.grouped(plan.launches)]
+        steps = [" + ".join(f"{n} {x}" if n > 1 else x for x, n in group.items()) for group in groups]
+        lines.append(f"runs, what shares threads joined by +: {', then '.join(steps)}")
         total = sum(plan.buffers[b].nbytes for b in (*plan.inputs, *plan.outputs))
         reused = sum(plan.buffers[b].nbytes for b in plan.inputs if plan.inputs.index(b) in plan.aliases)
         lines.append(

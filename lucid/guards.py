@@ -25,7 +25,6 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from operator import is_
 from types import (
     BuiltinFunctionType,
@@ -40,6 +39,9 @@ from typing import Any
 
 import numpy as np
 
+from lucid.compiler.data import data, field
+
+from .chance import is_generator
 from .errors import is_internal
 from .tensor import Tensor
 
@@ -73,7 +75,7 @@ def same(a: object, b: object) -> bool:
     return isinstance(a, _NUMBERS) and bool(a == b or (a != a and b != b))
 
 
-@dataclass(slots=True)
+@data(frozen=False)
 class Guards:
     """Facts, by the kind of place that holds them."""
 
@@ -85,6 +87,11 @@ class Guards:
     arrays: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], str]] = field(default_factory=list)
     variables: list[tuple[ContextVar[Any], Any, str]] = field(default_factory=list)
     tensors: set[int] = field(default_factory=set)  # ids of all tensors in those places
+    generators: list[tuple[Any, str]] = field(default_factory=list)  # of random numbers; no facts
+
+    def codes(self) -> list[CodeType]:
+        """The code of every function of the user's that was found."""
+        return [value for _, name, value, _ in self.slots if name == "__code__"]
 
     def changed(self) -> str | None:
         """The first fact that does not hold any more, in words; None if all hold."""
@@ -116,8 +123,8 @@ class Guards:
             now = variable.get(_MISSING)
             if now is not value and not same(now, value):
                 return f"{where} changed from {_short(value)} to {_short(now)}"
-        for data, value, where in self.arrays:
-            if data.shape != value.shape or not np.array_equal(data, value, equal_nan=_floats(value)):
+        for held, value, where in self.arrays:
+            if held.shape != value.shape or not np.array_equal(held, value, equal_nan=_floats(value)):
                 return f"the content of {where} changed"
         return None
 
@@ -220,6 +227,8 @@ class _Walk:
         self.queue: deque[tuple[object, str]] = deque()
 
     def visit(self, value: object, where: str) -> None:
+        if isinstance(value, BuiltinFunctionType) and is_generator(value.__self__):
+            value = value.__self__
         if isinstance(value, (*_NUMBERS, BuiltinFunctionType)):
             return
         if isinstance(value, tuple) and all(isinstance(v, _NUMBERS) for v in value):
@@ -353,6 +362,9 @@ class _Walk:
                 self.guards.slots.append((_Class(base), name, _MISSING, f"{base.__name__}.{name}"))
 
     def instance(self, value: object, where: str) -> None:
+        if is_generator(value):
+            self.guards.generators.append((value, where))
+            return
         cls = type(value)
         scope = getattr(value, "__dict__", None)
         if isinstance(scope, dict):

@@ -6,7 +6,7 @@ arguments), it stays with Python.
 
 from __future__ import annotations
 
-from types import EllipsisType, NoneType
+from types import EllipsisType, FunctionType, NoneType
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,18 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.graph import Node
 from lucid.runtime import checks
-from lucid.runtime.call import Earlier, Link, Made, NativeCall, Output, Source, Store, Unused, slot_offset
+from lucid.runtime.call import (
+    Earlier,
+    Gift,
+    Link,
+    Made,
+    NativeCall,
+    Output,
+    Source,
+    Store,
+    Unused,
+    slot_offset,
+)
 from lucid.runtime.checks import MISSING, Argument, Bits, Check
 
 from . import arguments, record
@@ -23,6 +34,7 @@ from .guards import Guards, class_dict
 from .tensor import Tensor
 
 _NODE = Link(Node, "data")
+_NODE_FIELDS = tuple(name for name in Node.__match_args__ if name != "data")
 _CONSTANTS = (bool, int, str, bytes, complex, NoneType, EllipsisType, range, np.dtype)
 
 # Arguments that are described by what is in them.
@@ -39,11 +51,14 @@ def add(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     threads: int | None,
+    out: str | None = None,
 ) -> bool:
-    """Let `native` run the recording for calls like the one that it has just served. False if it
-    cannot be."""
+    """Let `native` run the recording for calls like the one that it has just served. `out`: the keyword
+    that says where results go. False if it cannot be."""
     try:
         spec = _Spec(recording, (*args, *kwargs.values()))
+        if out is not None:
+            spec.out = len(args) + list(kwargs).index(out)
         spec.fill()
         native.add(
             recording.executable.native,
@@ -55,9 +70,10 @@ def add(
             made=spec.made,
             stores=spec.stores,
             unused=spec.unused,
+            gifts=spec.gifts,
             shapes=spec.shapes,
             threads=threads or 0,
-            label=recording,
+            label=(recording, out is not None),
         )
     except (_CannotError, TypeError, ValueError):
         return False
@@ -74,6 +90,8 @@ class _Spec:
         self.made: list[Made] = []
         self.stores: list[Store] = []
         self.unused: list[Unused] = []
+        self.gifts: list[Gift] = []
+        self.out = -1  # the argument that says where results go
         self.shapes: dict[int, tuple[int, ...]] = {}
         self.answer: object = None
         self.positions: list[int] = []  # of the array arguments, among all
@@ -86,11 +104,14 @@ class _Spec:
         grad = MODE.get().grad
         self.checks.append(checks.context(MODE, (None, grad)))
         for k, value in enumerate(self.args):
-            self._argument(k, value)
+            if k != self.out:
+                self._argument(k, value)
         self._tensors()
         self._guards(self.recording.guards)
         self._updates()
         self._sources()
+        if self.out >= 0:
+            self._gifts()
         self.answer = arguments.rebuild(self.recording.results, self._result)
 
     # --- what it relies on -----------------------------------------------------------------------
@@ -167,7 +188,10 @@ class _Spec:
         for fact in guards.slots:
             owner, name, *_ = fact
             scope = class_dict(owner)
-            if scope is not None:
+            at = checks.function_slot(owner, name) if type(owner) is FunctionType else None
+            if at is not None:
+                self.checks.append(at)
+            elif scope is not None:
                 self.checks.append(checks.item(scope, name, scope.get(name, MISSING)))
             elif hasattr(owner, name):
                 self.checks.append(checks.attribute(owner, name, getattr(owner, name)))
@@ -227,12 +251,14 @@ class _Spec:
             place, kind = self._place(update.owner), type(self._owner(update.owner))
             value = update.value
             if update.grad:
-                new: object = None if value is None else self._tensor(value)
+                new: object = None
+                if value is not None:
+                    new = self._place(value.owner) if isinstance(value, record.Same) else self._tensor(value)
                 self.stores.append(Store(place, (Link(kind, "_grad"),), new))
                 continue
             owner = update.owner if isinstance(update.owner, int) else id(update.owner)
             source = position.get(owner)
-            if value is None or value.output < 0 or source is None:
+            if not isinstance(value, record.Made) or value.output < 0 or source is None:
                 raise _CannotError
             pick = self._pick(value.output)
             if aliases[pick] == source:
@@ -242,6 +268,21 @@ class _Spec:
             # Its node, which nobody else has, gets the new array.
             self.rebound.add(source)
             self.stores.append(Store(place, (Link(kind, "_node"), _NODE), self._array(value.output)))
+
+    def _gifts(self) -> None:
+        """Where results go: in arrays, tuples and lists of the caller's."""
+        place = Argument(self.out)
+        for result, array, path in record.paired(self.recording.results, self.args[self.out]):
+            steps = []
+            for container, index in path:
+                if type(container) is not tuple and type(container) is not list:
+                    raise _CannotError
+                steps.append((type(container), len(container), index))
+            output = -1
+            if array is not None:
+                assert isinstance(result, record.Made)
+                output = self._array(result.output).number
+            self.gifts.append(Gift(place, tuple(steps), output))
 
     def _pick(self, output: int) -> int:
         pick = self.recording.executable.compiled.picks[output]
@@ -265,9 +306,11 @@ class _Spec:
             if made.output < 0 or made.requires_grad:
                 raise _CannotError
             model = ops.INPUT(name="x", dtype=made.node.type.dtype, shape=made.node.type.shape)
-            fields = {name: getattr(model, name) for name in ("op", "inputs", "attrs", "loc", "type")}
+            # Its number is older than that of any node that will read it.
+            fields = {name: getattr(model, name) for name in _NODE_FIELDS}
             node = self.nodes[made.output] = Earlier(len(self.made))
-            self.made.append(Made(Node, (*fields.items(), ("data", self._array(made.output)))))
+            parts = (*fields.items(), ("data", self._array(made.output)))
+            self.made.append(Made(Node, parts, kept=True))
         self.made.append(
             Made(Tensor, (("_node", node), ("_grad", None), ("_requires_grad", False), ("_trace", None)))
         )

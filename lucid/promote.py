@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Node
-from lucid.compiler.types import DTYPES, DType, b1, f64, from_numpy
+from lucid.compiler.graph import LOC, Loc, Node
+from lucid.compiler.types import DTYPES, DType, TensorType, b1, f64, from_numpy, tensor_type
 
 Value = Node | bool | int | float
 
@@ -75,6 +75,20 @@ def scalar(value: bool | int | float, dtype: DType) -> Node:
         raise OverflowError(f"Python integer {value} out of bounds for {dtype.numpy}")
     exact = float(value) if dtype.is_float else bool(value) if dtype is b1 else int(value)
     return ops.SCALAR(value=exact, dtype=dtype)
+
+
+def filled(value: bool | int | float, kind: TensorType) -> Node:
+    """The user's number in every element, as an operand. On one line of the user's it is one node,
+    however often the line is run: it must never become the node of a tensor."""
+    return _filled(value, value if value else repr(value), kind, LOC.get())
+
+
+@functools.lru_cache(maxsize=1024)
+def _filled(value: bool | int | float, signed: object, kind: TensorType, loc: Loc | None) -> Node:
+    """`signed` tells 0.0 and -0.0 apart."""
+    if not kind.shape:
+        return scalar(value, kind.dtype)
+    return ops.fill(_filled(value, signed, tensor_type(kind.dtype, ()), loc), kind.shape)
 
 
 def cast(value: Value, dtype: DType) -> Node:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
+from lucid.compiler.data import data, field
 from lucid.compiler.graph import Graph, Node, bind, rebuild, toposort
 from lucid.compiler.types import TensorType
 from lucid.runtime import memory
 
-from . import arguments
+from . import arguments, chance
 from .context import tracing
 from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
@@ -25,7 +25,7 @@ from .trace import Outer, Trace, array_type, placeholder
 Owner = Tensor | int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Source:
     """Where an input of the graph comes from: the value of `owner`, or its gradient; or an array
     that the function refers to."""
@@ -36,7 +36,7 @@ class Source:
     array: Array | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Made:
     """A result: output `output` of the graph if that is not negative, else input `-1 - output`."""
 
@@ -45,23 +45,23 @@ class Made:
     requires_grad: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Same:
     """A result that is a tensor from outside, itself."""
 
     owner: Owner
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Update:
     """After the call, `owner` (or its gradient) becomes `value`; None for no gradient."""
 
     owner: Owner
     grad: bool
-    value: Made | None
+    value: Made | Same | None
 
 
-@dataclass(slots=True)
+@data(frozen=False)
 class Recording:
     """One trace, ready to run. `run` takes the array arguments, in the order of `describe`."""
 
@@ -76,7 +76,8 @@ class Recording:
     rooted: list[Node]  # nodes of differentiable results, in order
     replaced: list[int]  # inputs whose memory an output may take over
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
-    served: int = 0  # calls since then that took the Python path; -1: all will
+    # Calls since then that took the Python path, without and with `out=`; -1: all will.
+    served: list[int] = field(default_factory=lambda: [0, 0])
 
     def changed(self, arrays: list[Any]) -> str | None:
         """Why this recording does not serve a call with these arguments; None if it does."""
@@ -114,18 +115,8 @@ class Recording:
 
     def _given(self, out: Any) -> dict[int, Array]:
         """The caller's array for each output of the graph."""
-        if isinstance(self.results, Made):
-            pairs = [(self.results, out)]
-        else:
-            made: list[Any] = []
-            arguments.rebuild(self.results, made.append)
-            found: list[Any] = []
-            arguments.rebuild(out, found.append)
-            if len(found) != len(made) or type(out) is not type(self.results):
-                raise ValueError(here(f"out= has {len(found)} leaves, the result {len(made)}"))
-            pairs = list(zip(made, found, strict=True))
         given: dict[int, Array] = {}
-        for result, array in pairs:
+        for result, array, _ in paired(self.results, out):
             if array is None:
                 continue
             if not isinstance(array, np.ndarray):
@@ -195,18 +186,19 @@ class Recording:
             return value
 
         results = arguments.rebuild(self.results, result)
-        changes = []
+        grads, nodes_of = [], []
         for update in self.updates:
-            target, made = _tensor(update.owner, arrays), update.value
-            if made is None or update.grad:
-                changes.append((target, update.grad, None if made is None else node_for(made)))
-            elif made.output < 0 or outputs[made.output] is not target._node.data:
-                changes.append((target, False, node_for(made)))  # else: written in place
-        for target, grad, node in changes:
-            if grad:
-                target._grad = None if node is None else Tensor._of(node, False, None)
-            elif node is not None:
-                target._assign(node)
+            target, value = _tensor(update.owner, arrays), update.value
+            if update.grad:
+                grads.append((target, result(value)))
+            elif isinstance(value, Made) and (
+                value.output < 0 or outputs[value.output] is not target._node.data
+            ):
+                nodes_of.append((target, node_for(value)))  # else: written in place
+        for target, grad in grads:
+            target._grad = grad
+        for target, node in nodes_of:
+            target._assign(node)
         return results
 
     def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
@@ -219,6 +211,33 @@ class Recording:
             if node not in table:
                 table[node] = rebuild(node, tuple(table[n] for n in node.inputs))
         return table
+
+
+def paired(results: Any, out: Any) -> list[tuple[Any, Any, tuple[tuple[Any, Any], ...]]]:
+    """Each leaf of `results` with what `out` has in its place, and the way there: containers of `out`,
+    and the index or key in each. ValueError if `out` has another structure."""
+    found: list[tuple[Any, Any, tuple[tuple[Any, Any], ...]]] = []
+
+    def walk(result: Any, given: Any, path: tuple[tuple[Any, Any], ...]) -> None:
+        if not isinstance(result, tuple | list | dict):
+            found.append((result, given, path))
+            return
+        keys = list(result) if isinstance(result, dict) else range(len(result))
+        if type(given) is not type(result) or len(given) != len(result):
+            raise ValueError(here(f"out= has {_shape(given)} where the result has {_shape(result)}"))
+        for key in keys:
+            if isinstance(given, dict) and key not in given:
+                raise ValueError(here(f"out= has no {key!r}, as the result has"))
+            walk(result[key], given[key], (*path, (given, key)))
+
+    walk(results, out, ())
+    return found
+
+
+def _shape(value: Any) -> str:
+    """A container in words."""
+    kind = type(value).__name__
+    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list | dict) else f"a {kind}"
 
 
 def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
@@ -271,8 +290,10 @@ def record(
 
     traced_args = arguments.rebuild(args, substitute)
     traced_kwargs = arguments.rebuild(kwargs, substitute)
+    before = chance.states(guards.generators)
     with tracing(trace):
         returned = f(*traced_args, **traced_kwargs)
+    chance.check(before, guards.generators, guards.codes(), name)
     return _Finish(trace, arrays, inner, objects, guards, name, threads).recording(returned)
 
 
@@ -310,14 +331,15 @@ class _Finish:
     def recording(self, returned: Any) -> Recording:
         results = arguments.rebuild(returned, self._result)
         wanted = self._wanted()
-        used = toposort([*(m.node for m in self._made(results)), *(n for *_, n in wanted if n)])
+        changed = [value for *_, value in wanted if isinstance(value, Node)]
+        used = toposort([*(m.node for m in self._made(results)), *changed])
         sources = [s for n in used if (s := self.all_sources.get(n)) is not None]
         position = {s.node: k for k, s in enumerate(sources)}
 
         updates = []
-        for owner, grad, node in wanted:
-            made = None if node is None else self._placed(Made(0, node, False), position)
-            updates.append(Update(owner, grad, made))
+        for owner, grad, value in wanted:
+            new = self._placed(Made(0, value, False), position) if isinstance(value, Node) else value
+            updates.append(Update(owner, grad, new))
         tracked = self._differentiable(updates)
         results = arguments.rebuild(results, lambda v: self._placed(v, position, tracked))
         rooted = toposort([m.node for m in self._made(results) if m.requires_grad])
@@ -381,13 +403,15 @@ class _Finish:
         arguments.rebuild(results, look)
         return found
 
-    def _wanted(self) -> list[tuple[Owner, bool, Node | None]]:
+    def _wanted(self) -> list[tuple[Owner, bool, Node | Same | None]]:
         """All changes of outer tensors and gradients."""
-        found: list[tuple[Owner, bool, Node | None]] = []
+        found: list[tuple[Owner, bool, Node | Same | None]] = []
         for o in self.trace.outers.values():
             if o.node is not o.placeholder:
                 found.append((_owner(o), False, o.node))
-            if o.grad_seen and (o.grad is None or o.grad._node is not o.grad_placeholder):
+            if o.grad_given is not None:
+                found.append((_owner(o), True, Same(_owner(o.grad_given))))
+            elif o.grad_seen and (o.grad is None or o.grad._node is not o.grad_placeholder):
                 found.append((_owner(o), True, None if o.grad is None else o.grad._node))
         return found
 
@@ -409,9 +433,9 @@ class _Finish:
         """Output k may overwrite the input that it replaces, unless that is also a result."""
         aliases = [-1] * len(self.outputs)
         kept = {m.output for m in self._made(results)}
-        kept |= {u.value.output for u in updates if u.value is not None and u.value.output < 0}
+        kept |= {u.value.output for u in updates if isinstance(u.value, Made) and u.value.output < 0}
         for u in updates:
-            if u.value is None or u.grad or u.value.output < 0 or u.value.output in kept:
+            if not isinstance(u.value, Made) or u.grad or u.value.output < 0 or u.value.output in kept:
                 continue
             outer = self.trace.outers[id(_tensor(u.owner, self.arrays))]
             old = position.get(outer.placeholder)

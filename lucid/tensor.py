@@ -19,6 +19,7 @@ from lucid.compiler import ops
 from lucid.compiler.autodiff import gradients
 from lucid.compiler.graph import LOC, Node
 from lucid.compiler.types import f32
+from lucid.runtime import memory
 
 from . import elementwise as ew
 from . import shapes
@@ -113,11 +114,13 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
     source = data
     if isinstance(data, list | tuple) and not _is_plain(data):
         source = _with_arrays(data)
-    array = np.array(source, dtype=None if wanted is None else wanted.np, order="C", copy=True)
+    array = np.asarray(source, dtype=None if wanted is None else wanted.np)
     dtype_of(array.dtype)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return leaf(array) if trace is None else trace.capture_array(array)
+    kind = array.dtype.newbyteorder("=")
+    # Ours is aligned, and in huge pages, which kernels like; NumPy's is made at once.
+    copy = memory.array(array.shape, kind) if array.nbytes >= 4096 else np.empty(array.shape, kind)
+    np.copyto(copy, array)
+    return leaf(copy) if trace is None else trace.capture_array(copy)
 
 
 def _is_plain(data: object) -> bool:
@@ -735,5 +738,5 @@ def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
                 )
             )
         if node.op is not ops.STOP:
-            stack.extend(n for n in node.inputs if n.type.dtype.is_float)
+            stack += [n for n in node.inputs if n not in done and n.type.dtype.is_float]
     return found

@@ -7,11 +7,10 @@ outputs. So a function that raises half-way leaves no mark, and other threads se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from lucid.compiler import ops
+from lucid.compiler.data import data, field
 from lucid.compiler.graph import Node
 from lucid.compiler.types import TensorType, from_numpy
 
@@ -19,7 +18,7 @@ from .engine import Array
 from .tensor import LEAVES, Tensor
 
 
-@dataclass(slots=True, eq=False)
+@data(frozen=False, eq=False)
 class Outer:
     """A tensor from outside, as the trace sees it.
 
@@ -33,12 +32,13 @@ class Outer:
     node: Node  # the placeholder, or what was assigned since
     grad: Tensor | None = None
     grad_placeholder: Node | None = None  # stands for the gradient that was there before
+    grad_given: Outer | None = None  # `grad` is this tensor itself
     grad_seen: bool = False  # `grad` above counts; before, the outer one does
     grad_read: bool = False  # the call depends on whether there was a gradient
     requires_grad: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@data(frozen=False, eq=False)
 class Trace:
     """One run of a function over placeholders."""
 
@@ -99,9 +99,11 @@ class Trace:
 
     def set_grad(self, tensor: Tensor, value: Tensor | None) -> None:
         """The gradient of an outer tensor changes."""
-        if value is not None and value._trace is not self:
-            value = Tensor._of(self.capture(value), value._requires_grad, self)
         outer = self._outer(tensor)
+        outer.grad_given = None
+        if value is not None and value._trace is not self:
+            outer.grad_given = self._outer(value)
+            value = Tensor._of(self.capture(value), value._requires_grad, self)
         outer.grad, outer.grad_seen = value, True
 
 

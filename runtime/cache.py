@@ -197,9 +197,11 @@ def stamp() -> str | None:
     words = [FORMAT, llvmlite.__version__]
     try:
         for folder in (here, here.parent / "compiler"):
-            for path in sorted(folder.glob("*.py")):
-                info = path.stat()
-                words.append(f"{path.name} {info.st_size} {info.st_mtime_ns}")
+            with os.scandir(folder) as files:  # a tenth of the time of Path.glob and Path.stat
+                for file in sorted(files, key=lambda f: f.name):
+                    if file.name.endswith(".py"):
+                        info = file.stat()
+                        words.append(f"{file.name} {info.st_size} {info.st_mtime_ns}")
     except OSError:
         return None
     return "\n".join(words) if len(words) > 2 else None

@@ -17,23 +17,25 @@ import math
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lucid.compiler.data import data
+
 from . import call_layout as layout
-from . import memory, pool, runner
+from . import call_text, memory, pool, runner
 from .address import direct, word
 from .checks import MISSING, Argument, Bits, Check, Objects
 from .execute import SMALL_BYTES, Executable
 from .forever import forever
+from .load import native
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
 Row = Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Link:
     """Objects of exactly `type` lead on through their slot `attribute`."""
 
@@ -41,7 +43,7 @@ class Link:
     attribute: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@data(eq=False)
 class Source:
     """Where an input comes from: an Argument, or an object.
 
@@ -58,31 +60,43 @@ class Source:
     exclusive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Output:
     """The array of output `number`."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Earlier:
     """The object number `index` of those that are made."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@data(eq=False)
 class Made:
     """An object that is made without calling its constructor: `type` has slots only, and those in
     `fields` are set: to an Output, an Earlier object, an Argument, or the same constant each
-    time."""
+    time. `kept`: where one made by an earlier call is held by nobody any more, nor the array of its one
+    Output, that one may come again. All else in it must be constants, and weak references allowed."""
 
     type: type
     fields: tuple[tuple[str, object], ...]
+    kept: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@data(eq=False)
+class Gift:
+    """The caller's array for output `output`: argument `place` itself, or what is found in it at
+    `path`, tuples and lists by their type, length, and index. Without an output, None must be there."""
+
+    place: Argument
+    path: tuple[tuple[type, int, int], ...] = ()
+    output: int = -1
+
+
+@data(eq=False)
 class Store:
     """After the run, the slot at the end of `chain`, from the object or Argument `place` on,
     becomes `value`, which is as in `Made`. A chain of two leads through an object that a Source with
@@ -93,13 +107,16 @@ class Store:
     value: object
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@data(eq=False)
 class Unused:
     """An argument of this dtype and shape that no input takes."""
 
     source: Source
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+
+
+_VALUES = (Output, Earlier, Argument)  # what differs from call to call
 
 
 class NativeCall:
@@ -114,7 +131,7 @@ class NativeCall:
         self._latest = np.zeros(1, np.int64)
         if available():
             # The function's definition must outlive every reference to the function.
-            method = forever(_MethodDef(name.encode(), runner.call_function(), _FLAGS, None))
+            method = forever(_MethodDef(name.encode(), _call_function(), _FLAGS, None))
             own = (self.specs, fallback, self._latest)
             self.function = _new_function(ctypes.addressof(method), own, None)
 
@@ -140,6 +157,7 @@ class NativeCall:
         made: Sequence[Made] = (),
         stores: Sequence[Store] = (),
         unused: Sequence[Unused] = (),
+        gifts: Sequence[Gift] = (),
         shapes: Mapping[int, tuple[int, ...]] | None = None,
         threads: int = 0,
         label: object = None,
@@ -148,8 +166,9 @@ class NativeCall:
 
         `sources[k]` is where input k comes from, `arguments` the exact number of arguments (by
         default as many as the sources name), of which the last have these `keywords`; of arguments
-        that no input takes, `unused` may say what they must be. `checks` must hold, in their order:
-        a slot of an argument is looked at after its type.
+        that no input takes, `unused` may say what they must be, and `gifts` which are outputs: arrays
+        that may be written to, and share no memory with inputs or each other. `checks` must hold, in
+        their order: a slot of an argument is looked at after its type.
 
         The objects `made` are made, in order. `answer` says what the call returns: an Output, an
         Earlier object, an Argument, a tuple, list or dict of such, or a constant. An output whose
@@ -162,7 +181,7 @@ class NativeCall:
         """
         if not available():
             return
-        plan, keep = executable.plan, [executable, *sources, *made, *stores, *unused, *checks]
+        plan, keep = executable.plan, [executable, *sources, *made, *stores, *unused, *gifts, *checks]
         if arguments is None:
             places = (s.place for s in (*sources, *(u.source for u in unused)))
             arguments = max((p.number + 1 for p in places if isinstance(p, Argument)), default=0)
@@ -198,6 +217,7 @@ class NativeCall:
         # The address of what is only looked at goes to one more buffer, which no launch reads.
         inputs += [taken(u.source, u.dtype, u.shape, len(plan.buffers)) for u in unused]
 
+        given = {g.output for g in gifts if g.output >= 0}
         new: set[int] = set()  # outputs that are arrays of their own
         outputs = []
         for k, (i, alias) in enumerate(zip(plan.outputs, plan.aliases, strict=True)):
@@ -210,8 +230,13 @@ class NativeCall:
                 kind = layout.ALIAS
             else:
                 new.add(k)
+                kind = layout.GIVEN if k in given else kind
             maker = table([(held(shape), held(dtype))])
-            outputs.append((kind, i, held(dtype), len(shape), table([shape]), maker, alias))
+            owner = held(memory.owner(buffer.nbytes)) if buffer.nbytes > SMALL_BYTES else 0
+            dims = table([shape])
+            outputs.append([kind, i, held(dtype), len(shape), dims, maker, alias, 0, 0, 0, 0, owner])
+        if not given <= new:
+            raise ValueError(f"outputs {sorted(given - new)} cannot be given")
 
         def value(thing: object, objects: int) -> tuple[int, int]:
             if isinstance(thing, Output):
@@ -235,11 +260,26 @@ class NativeCall:
                 return [*parts, (layout.DICT, len(thing))]
             return [value(thing, len(made))]
 
+        def keeping(k: int, part: Made) -> int:
+            """The list of kept objects of this kind; 0 if none is kept."""
+            kind, values = part.type, [(n, v) for n, v in part.fields if isinstance(v, _VALUES)]
+            name, output = values[0] if len(values) == 1 else ("", None)
+            if not isinstance(output, Output) or not kind.__weakrefoffset__:
+                raise ValueError(f"{kind.__name__} cannot be kept")
+            row = outputs[output.number]
+            size = plan.buffers[row[1]].nbytes
+            if row[0] not in (layout.NEW, layout.LARGE) or row[7] or size > layout.KEPT_BYTES:
+                return 0
+            slot, weak = slot_offset(kind, name) // 8, kind.__weakrefoffset__ // 8
+            row[7:11] = held([None] * layout.KEPT), k, slot, weak
+            return row[7]
+
         objects = [
             (
                 held(part.type),
                 table([(slot_offset(part.type, n), *value(v, k)) for n, v in part.fields]),
                 len(part.fields),
+                keeping(k, part) if part.kept else 0,
             )
             for k, part in enumerate(made)
         ]
@@ -256,6 +296,18 @@ class NativeCall:
             (*place(c.place), c.kind, _operand(c.key, table, held), _operand(c.want, table, held))
             for c in checks
         ]
+
+        def gift(g: Gift) -> Row:
+            steps = table([(held(kind), size, index) for kind, size, index in g.path])
+            if g.output < 0:
+                row = taken(Source(g.place), np.dtype(np.uint8), (), len(plan.buffers))
+            else:
+                i = plan.outputs[g.output]
+                shape = (shapes or {}).get(g.output, plan.buffers[i].shape)
+                row = taken(Source(g.place), plan.buffers[i].dtype.np, shape, i)
+            return *row, steps, len(g.path), g.output
+
+        given_rows = [gift(g) for g in gifts]
         temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
         program = built(answer)
         words = {
@@ -273,7 +325,7 @@ class NativeCall:
             "temp_bytes": plan.temp_bytes,
             "temp_args": table([(held((plan.temp_bytes,)), held(np.dtype(np.uint8)))]),
             "program": executable.program.ctypes.data,
-            "launches": len(plan.launches),
+            "launches": executable.groups,
             "scratch": executable.scratch,
             "n_buffers": len(plan.buffers) + 1,
             "large": executable.large,
@@ -284,6 +336,8 @@ class NativeCall:
             "n_answer": len(program),
             "stores": table(assigned),
             "n_stores": len(assigned),
+            "gifts": table(given_rows),
+            "n_gifts": len(given_rows),
             "env": _environment().ctypes.data,
         }
         spec = np.array([words[name] for name in layout.SPEC], np.int64)
@@ -354,9 +408,16 @@ def available() -> bool:
     relied on. A free-threaded Python needs locks that this path does not take.
     """
     try:
-        return direct() and _layouts_hold() and bool(_environment().size and runner.call_function())
+        return direct() and _layouts_hold() and bool(_environment().size and _call_function())
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return False
+
+
+@functools.cache
+def _call_function() -> int:
+    """Address of `call` of `call_text.py`. RuntimeError if this Python lacks what it needs."""
+    key = f"{layout.NUMBERS}{layout.TABLES}{call_text.SOURCE}"
+    return native(call_text.text, ("call",), key=key)["call"]
 
 
 def _half(thing: object, index: int) -> int:
@@ -385,6 +446,8 @@ def _layouts_hold() -> bool:
         and _half(array, 0) == references + 2
         and word(frozen, layout.BASE) == id(array)
         and _half(array, layout.FLAGS) & layout.OWNED == layout.OWNED
+        and np.ndarray.__weakrefoffset__ == 8 * layout.WEAK
+        and _dtypes_hold()
         and word(items, layout.SIZE_OF) == word(pair, layout.SIZE_OF) == 2
         and first.value == id(frozen)
         and word(pair, layout.TUPLE_ITEMS + 1) == id(frozen)
@@ -392,6 +455,15 @@ def _layouts_hold() -> bool:
         and word(closed[0], layout.CELL) == id(pair)
         and slot_offset(_Probe, "second") > 0
     )
+
+
+def _dtypes_hold() -> bool:
+    """Whether one word tells all dtypes of arrays from each other, and equal ones are equal in it."""
+    plain = [np.dtype(c) for c in "?bBhHiIlLefdFDSUVMm"]
+    others = [d.newbyteorder("S") for d in plain if d.itemsize > 1]
+    words = [word(d, layout.DTYPE) for d in (*plain, *others)]
+    copies = [word(d.newbyteorder("="), layout.DTYPE) for d in plain]
+    return len(set(words)) == len(words) and copies == words[: len(plain)]
 
 
 def _reads(thing: object) -> types.FunctionType:
@@ -442,5 +514,7 @@ def _environment() -> Words:
         "pool": pool.CELL.ctypes.data,
         "threshold": runner.PARALLEL_BYTES,
         "run": runner.functions()["run"],
+        "list_type": id(list),
+        "none": id(None),
     }
     return forever(np.array([words[name] for name in layout.ENV], np.int64))

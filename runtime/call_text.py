@@ -11,7 +11,7 @@ fail comes before it.
 
 from __future__ import annotations
 
-from . import check_text
+from . import build_text, check_text
 from .call_layout import expand
 
 _DECLARATIONS = """
@@ -19,11 +19,6 @@ declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
-declare ptr @PyTuple_New(i64)
-declare ptr @PyList_New(i64)
-declare ptr @PyDict_New()
-declare i32 @PyDict_SetItem(ptr, ptr, ptr)
-declare ptr @PyType_GenericAlloc(ptr, i64)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare i64 @llvm.umin.i64(i64, i64)
 """
@@ -73,11 +68,14 @@ lead:
 follow:
   br label %look
 check:
+  ; arrays that were pickled or swapped have dtypes that are equal, but other objects
   %obj.descr = ldp %obj, DESCR
+  %obj.dtype = ldi %obj.descr, DTYPE
+  %dtype = ldi %descr, DTYPE
   %obj.nd = ldw %obj, ND
   %obj.flags = ldw %obj, FLAGS
   %obj.dims = ldp %obj, DIMS
-  %a = icmp eq ptr %obj.descr, %descr
+  %a = icmp eq i64 %obj.dtype, %dtype
   %b = icmp eq i64 %obj.nd, %nd
   %masked = and i64 %obj.flags, READABLE
   %c = icmp eq i64 %masked, READABLE
@@ -85,15 +83,8 @@ check:
   %abc = and i1 %ab, %c
   br i1 %abc, label %extents, label %wrong
 extents:
-  %d = phi i64 [ 0, %check ], [ %d.next, %extent ]
-  %some = icmp slt i64 %d, %nd
-  br i1 %some, label %extent, label %right
-extent:
-  %have = ldi %obj.dims, %d
-  %want = ldi %dims, %d
-  %d.next = add i64 %d, 1
-  %equal = icmp eq i64 %have, %want
-  br i1 %equal, label %extents, label %wrong
+  %same = call i1 @equal(ptr %obj.dims, ptr %dims, i64 %nd)
+  br i1 %same, label %right, label %wrong
 right:
   ret ptr %obj
 wrong:
@@ -105,15 +96,9 @@ _RELEASE = """
 ; Give back references; null is none.
 define internal void @release(ptr %objects, i64 %n) nounwind {
 entry:
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %done
-body:
+loop: each %k in %n from entry, loop.body else done
   %object = ldp %objects, %k
   call void @Py_DecRef(ptr %object)
-  %k.next = add i64 %k, 1
   br label %loop
 done:
   ret void
@@ -121,18 +106,36 @@ done:
 
 define internal void @clear(ptr %objects, i64 %n) nounwind {
 entry:
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %done
-body:
-  %at = getelementptr ptr, ptr %objects, i64 %k
-  store ptr null, ptr %at
-  %k.next = add i64 %k, 1
+loop: each %k in %n from entry, loop.body else done
+  stp null, %objects, %k
   br label %loop
 done:
   ret void
+}
+"""
+
+_APART = """
+; Whether the bytes from `lo` on lie outside of all inputs but `array` itself.
+define internal i1 @apart(ptr %inputs, ptr %arrays, i64 %n, i64 %lo, i64 %size, ptr %array) nounwind {
+entry:
+  %hi = add i64 %lo, %size
+loop: each %k in %n from entry, loop.body, compare else yes
+  %other = ldp %arrays, %k
+  %self = icmp eq ptr %other, %array
+  br i1 %self, label %loop, label %compare
+compare:
+  %row.k = row %inputs, %k, INPUT
+  %other.size = ldi %row.k, INPUT.nbytes
+  %other.lo = ldi %other, DATA
+  %other.hi = add i64 %other.lo, %other.size
+  %before = icmp ule i64 %hi, %other.lo
+  %after = icmp ule i64 %other.hi, %lo
+  %is.apart = or i1 %before, %after
+  br i1 %is.apart, label %loop, label %no
+yes:
+  ret i1 1
+no:
+  ret i1 0
 }
 """
 
@@ -146,7 +149,6 @@ entry:
   %flags = ldw %array, FLAGS
   %refs = ldw %array, 0
   %lo = ldi %array, DATA
-  %hi = add i64 %lo, %size
   %writeable.bit = and i64 %flags, WRITEABLE
   %a = icmp ne i64 %writeable.bit, 0
   %b = icmp ule i64 %refs, %most
@@ -172,35 +174,16 @@ base.type:
   %type = ldp %base, TYPE
   %ours = ldp %row, INPUT.owner
   %is.ours = icmp eq ptr %type, %ours
-  br i1 %is.ours, label %loop.start, label %base.other
+  br i1 %is.ours, label %others, label %base.other
 base.other:
   %array.type = ldp %array, TYPE
   %is.array = icmp eq ptr %type, %array.type
   br i1 %is.array, label %base.array, label %no
 base.array:
   br label %memory
-loop.start:
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %loop.start ], [ %k.next, %next ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %yes
-body:
-  %k.next = add i64 %k, 1
-  %other = ldp %arrays, %k
-  %self = icmp eq ptr %other, %array
-  br i1 %self, label %next, label %compare
-compare:
-  %entry.k = row %inputs, %k, INPUT
-  %other.size = ldi %entry.k, INPUT.nbytes
-  %other.lo = ldi %other, DATA
-  %other.hi = add i64 %other.lo, %other.size
-  %before = icmp ule i64 %hi, %other.lo
-  %after = icmp ule i64 %other.hi, %lo
-  %apart = or i1 %before, %after
-  br i1 %apart, label %next, label %no
-next:
-  br label %loop
+others:
+  %free = call i1 @apart(ptr %inputs, ptr %arrays, i64 %n, i64 %lo, i64 %size, ptr %array)
+  ret i1 %free
 yes:
   ret i1 1
 no:
@@ -216,42 +199,28 @@ entry:
   %n = ldi %spec, SPEC.n_inputs
   %env = ldp %spec, SPEC.env
   %array.type = ldp %env, ENV.array_type
-  br label %input
-input:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %input.ok ]
-  %more.inputs = icmp slt i64 %i, %n
-  br i1 %more.inputs, label %input.body, label %alias
-input.body:
+input: each %i in %n from entry, input.ok else alias.start
   %row.i = row %inputs, %i, INPUT
   %from = call ptr @start(ptr %row.i, ptr %args)
   %array = call ptr @array_of(ptr %from, ptr %row.i, ptr %array.type)
   %missing = icmp eq ptr %array, null
   br i1 %missing, label %no, label %input.ok
 input.ok:
-  %at.array = getelementptr ptr, ptr %arrays, i64 %i
-  store ptr %array, ptr %at.array
+  stp %array, %arrays, %i
   %data = ldp %array, DATA
   %buffer = ldi %row.i, INPUT.buffer
-  %at.buffer = getelementptr ptr, ptr %buffers, i64 %buffer
-  store ptr %data, ptr %at.buffer
-  %i.next = add i64 %i, 1
+  stp %data, %buffers, %buffer
   br label %input
-alias:
-  %v = phi i64 [ 0, %input ], [ %v.next, %alias.next ]
-  %more.aliases = icmp slt i64 %v, %n
-  br i1 %more.aliases, label %alias.body, label %yes
-alias.body:
+alias.start:
+alias: each %v in %n from alias.start, alias.body, alias.check else yes
   %row.v = row %inputs, %v, INPUT
   %most = ldi %row.v, INPUT.max_refs
   %is.alias = icmp ne i64 %most, 0
-  br i1 %is.alias, label %alias.check, label %alias.next
+  br i1 %is.alias, label %alias.check, label %alias
 alias.check:
   %taken = ldp %arrays, %v
   %may = call i1 @may_overwrite(ptr %inputs, ptr %arrays, i64 %n, ptr %row.v, ptr %taken)
-  br i1 %may, label %alias.next, label %no
-alias.next:
-  %v.next = add i64 %v, 1
-  br label %alias
+  br i1 %may, label %alias, label %no
 yes:
   ret i1 1
 no:
@@ -259,318 +228,110 @@ no:
 }
 """
 
-_OUTPUTS = """
-; New arrays for the outputs: references in `outs`, null for those that overwrite an input. 0 with an
-; exception set if it fails.
-define internal i1 @outputs(ptr %spec, ptr %outs, ptr %buffers) nounwind {
+_GIFTS = """
+; The caller's arrays for outputs: references in `outs`, where they must be those that are there
+; already. 0 if one is not what the plan needs, or shares memory with an input or with another.
+define internal i1 @gifts(ptr %spec, ptr %args, ptr %arrays, ptr %outs, ptr %buffers) nounwind {
 entry:
-  %table = ldp %spec, SPEC.outputs
-  %n = ldi %spec, SPEC.n_outputs
+  %gifts = ldp %spec, SPEC.gifts
+  %n = ldi %spec, SPEC.n_gifts
+  %inputs = ldp %spec, SPEC.inputs
+  %n.inputs = ldi %spec, SPEC.n_inputs
   %env = ldp %spec, SPEC.env
   %array.type = ldp %env, ENV.array_type
-  %make = ldp %env, ENV.make_array
-  %new.array = ldp %env, ENV.new_array
-  br label %output
-output:
-  %o = phi i64 [ 0, %entry ], [ %o.next, %next ]
-  %more = icmp slt i64 %o, %n
-  br i1 %more, label %body, label %yes
-body:
-  %row.o = row %table, %o, OUTPUT
-  %kind = ldi %row.o, OUTPUT.kind
-  %buffer = ldi %row.o, OUTPUT.buffer
-  %o.next = add i64 %o, 1
-  switch i64 %kind, label %small [ i64 LARGE, label %large  i64 ALIAS, label %next ]
-small:
-  %descr = ldp %row.o, OUTPUT.descr
-  %nd = ldi %row.o, OUTPUT.nd
-  %nd32 = trunc i64 %nd to i32
-  %dims = ldp %row.o, OUTPUT.dims
-  call void @Py_IncRef(ptr %descr)
-  %small.new = call ptr %new.array(ptr %array.type, ptr %descr, i32 %nd32, ptr %dims, ptr null,
-                                   ptr null, i32 0, ptr null)
-  br label %made
-large:
-  %make.args = ldp %row.o, OUTPUT.args
-  %large.new = call ptr @PyObject_Vectorcall(ptr %make, ptr %make.args, i64 2, ptr null)
-  br label %made
-made:
-  %out = phi ptr [ %small.new, %small ], [ %large.new, %large ]
-  %failed = icmp eq ptr %out, null
-  br i1 %failed, label %no, label %keep
-keep:
-  %at.out = getelementptr ptr, ptr %outs, i64 %o
-  store ptr %out, ptr %at.out
-  %data = ldp %out, DATA
-  %at.buffer = getelementptr ptr, ptr %buffers, i64 %buffer
-  store ptr %data, ptr %at.buffer
-  br label %next
-next:
-  br label %output
-yes:
-  ret i1 1
-no:
-  ret i1 0
-}
-
-; Outputs that overwrite an input go where that lies.
-define internal void @aliases(ptr %spec, ptr %arrays, ptr %buffers) nounwind {
-entry:
-  %table = ldp %spec, SPEC.outputs
-  %n = ldi %spec, SPEC.n_outputs
-  br label %loop
-loop:
-  %o = phi i64 [ 0, %entry ], [ %o.next, %next ]
-  %more = icmp slt i64 %o, %n
-  br i1 %more, label %body, label %done
-body:
-  %row.o = row %table, %o, OUTPUT
-  %kind = ldi %row.o, OUTPUT.kind
-  %o.next = add i64 %o, 1
-  %is.alias = icmp eq i64 %kind, ALIAS
-  br i1 %is.alias, label %alias, label %next
-alias:
-  %source = ldi %row.o, OUTPUT.source
-  %buffer = ldi %row.o, OUTPUT.buffer
-  %array = ldp %arrays, %source
-  %data = ldp %array, DATA
-  %at.buffer = getelementptr ptr, ptr %buffers, i64 %buffer
-  store ptr %data, ptr %at.buffer
-  br label %next
-next:
-  br label %loop
-done:
-  ret void
-}
-"""
-
-_VALUES = """
-; The object, not a new reference, that a row says.
-define internal ptr @value(ptr %row, ptr %outs, ptr %made, ptr %args) nounwind {
-entry:
-  %kind = ldi %row, VALUE.kind
-  %constant = ldp %row, VALUE.number
-  %number = ldi %row, VALUE.number
-  %is.array = icmp eq i64 %kind, ARRAY
-  %is.arg = icmp eq i64 %kind, ARGUMENT
-  %is.constant = icmp eq i64 %kind, CONSTANT
-  br i1 %is.constant, label %as.is, label %indexed
-as.is:
-  ret ptr %constant
-indexed:
-  %a = select i1 %is.array, ptr %outs, ptr %made
-  %table = select i1 %is.arg, ptr %args, ptr %a
-  %object = ldp %table, %number
-  ret ptr %object
-}
-
-; The objects to make, in order: references in `made`. 0 with an exception set if it fails.
-define internal i1 @make(ptr %spec, ptr %outs, ptr %made, ptr %args) nounwind {
-entry:
-  %recipe = ldp %spec, SPEC.made
-  %n = ldi %spec, SPEC.n_made
-  br label %object
-object:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %field ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %yes
-body:
-  %row.k = row %recipe, %k, OBJECT
-  %type = ldp %row.k, OBJECT.type
-  %fields = ldp %row.k, OBJECT.fields
-  %n.fields = ldi %row.k, OBJECT.n_fields
-  %new = call ptr @PyType_GenericAlloc(ptr %type, i64 0)
-  %failed = icmp eq ptr %new, null
-  br i1 %failed, label %no, label %keep
-keep:
-  %at.made = getelementptr ptr, ptr %made, i64 %k
-  store ptr %new, ptr %at.made
+  %list.type = ldp %env, ENV.list_type
+  %none = ldp %env, ENV.none
+gift: each %g in %n from entry, nothing, keep else yes
+  %row.g = row %gifts, %g, GIFT
+  %path = ldp %row.g, GIFT.path
+  %n.path = ldi %row.g, GIFT.n_path
+  %output = ldi %row.g, GIFT.output
+  %place = call ptr @start(ptr %row.g, ptr %args)
+  br label %walk
+walk:
+  %object = phi ptr [ %place, %gift.body ], [ %inner, %into ]
+  %k = phi i64 [ 0, %gift.body ], [ %k.next, %into ]
+  %deeper = icmp slt i64 %k, %n.path
+  br i1 %deeper, label %step, label %leaf
+step:
+  %row.k = row %path, %k, STEP
+  %wanted = ldp %row.k, STEP.type
+  %size = ldi %row.k, STEP.size
+  %index = ldi %row.k, STEP.index
+  %type = ldp %object, TYPE
   %k.next = add i64 %k, 1
-  br label %field
-field:
-  %f = phi i64 [ 0, %keep ], [ %f.next, %field.body ]
-  %more.fields = icmp slt i64 %f, %n.fields
-  br i1 %more.fields, label %field.body, label %object
-field.body:
-  %row.f = row %fields, %f, FIELD
-  %offset = ldi %row.f, FIELD.offset
-  %what = getelementptr i64, ptr %row.f, i64 FIELD.kind
-  %value = call ptr @value(ptr %what, ptr %outs, ptr %made, ptr %args)
-  call void @Py_IncRef(ptr %value)
-  %at.field = getelementptr i8, ptr %new, i64 %offset
-  store ptr %value, ptr %at.field
-  %f.next = add i64 %f, 1
-  br label %field
-yes:
-  ret i1 1
-no:
-  ret i1 0
-}
-
-; The answer, a new reference; null with an exception set if it fails.
-define internal ptr @answer(ptr %spec, ptr %outs, ptr %made, ptr %args) nounwind {
-entry:
-  %program = ldp %spec, SPEC.answer
-  %n = ldi %spec, SPEC.n_answer
-  %stack = alloca ptr, i64 %n
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %push ]
-  %depth = phi i64 [ 0, %entry ], [ %depth.next, %push ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %done
-body:
-  %row.k = row %program, %k, VALUE
-  %kind = ldi %row.k, VALUE.kind
-  %count = ldi %row.k, VALUE.number
-  %k.next = add i64 %k, 1
-  %is.value = icmp ule i64 %kind, ARGUMENT
-  br i1 %is.value, label %one, label %container
-one:
-  %value = call ptr @value(ptr %row.k, ptr %outs, ptr %made, ptr %args)
-  call void @Py_IncRef(ptr %value)
-  br label %push
-container:
-  %is.dict = icmp eq i64 %kind, DICT
-  br i1 %is.dict, label %dict, label %sequence
-
-sequence:
-  %from.seq = sub i64 %depth, %count
-  %is.list = icmp eq i64 %kind, LIST
-  br i1 %is.list, label %list, label %tuple
-tuple:
-  %tuple.new = call ptr @PyTuple_New(i64 %count)
-  br label %sequence.made
-list:
-  %list.new = call ptr @PyList_New(i64 %count)
-  br label %sequence.made
-sequence.made:
-  %seq = phi ptr [ %tuple.new, %tuple ], [ %list.new, %list ]
-  %no.seq = icmp eq ptr %seq, null
-  br i1 %no.seq, label %fail, label %items
+  %same.type = icmp eq ptr %type, %wanted
+  br i1 %same.type, label %sized, label %no
+sized:
+  %have.size = ldi %object, SIZE_OF
+  %same.size = icmp eq i64 %size, %have.size
+  br i1 %same.size, label %items, label %no
 items:
-  %in.tuple = getelementptr i64, ptr %seq, i64 TUPLE_ITEMS
-  %at.items = getelementptr i64, ptr %seq, i64 LIST_ITEMS
-  br i1 %is.list, label %items.list, label %fill
-items.list:
-  %in.list = load ptr, ptr %at.items
-  br label %fill
-fill:
-  %into = phi ptr [ %in.tuple, %items ], [ %in.list, %items.list ]
-  br label %fill.loop
-fill.loop:
-  %j = phi i64 [ 0, %fill ], [ %j.next, %fill.body ]
-  %more.items = icmp slt i64 %j, %count
-  br i1 %more.items, label %fill.body, label %push
-fill.body:
-  %from.j = add i64 %from.seq, %j
-  %item = ldp %stack, %from.j
-  %at.item = getelementptr ptr, ptr %into, i64 %j
-  store ptr %item, ptr %at.item
-  %j.next = add i64 %j, 1
-  br label %fill.loop
-
-dict:
-  %words = mul i64 %count, 2
-  %from.dict = sub i64 %depth, %words
-  %first = getelementptr ptr, ptr %stack, i64 %from.dict
-  %dict.new = call ptr @PyDict_New()
-  %no.dict = icmp eq ptr %dict.new, null
-  br i1 %no.dict, label %fail, label %pair
-pair:
-  %p = phi i64 [ 0, %dict ], [ %p.next, %pair.set ]
-  %more.pairs = icmp slt i64 %p, %words
-  br i1 %more.pairs, label %pair.set, label %dict.made
-pair.set:
-  %p.value = add i64 %p, 1
-  %p.next = add i64 %p, 2
-  %key = ldp %first, %p
-  %content = ldp %first, %p.value
-  %status = call i32 @PyDict_SetItem(ptr %dict.new, ptr %key, ptr %content)
-  %set = icmp eq i32 %status, 0
-  br i1 %set, label %pair, label %dict.fail
-dict.fail:
-  call void @Py_DecRef(ptr %dict.new)
-  br label %fail
-dict.made:
-  call void @release(ptr %first, i64 %words)
-  br label %push
-
-push:
-  %new = phi ptr [ %value, %one ], [ %seq, %fill.loop ], [ %dict.new, %dict.made ]
-  %at = phi i64 [ %depth, %one ], [ %from.seq, %fill.loop ], [ %from.dict, %dict.made ]
-  %at.top = getelementptr ptr, ptr %stack, i64 %at
-  store ptr %new, ptr %at.top
-  %depth.next = add i64 %at, 1
-  br label %loop
-fail:
-  call void @release(ptr %stack, i64 %depth)
-  ret ptr null
-done:
-  %answer = load ptr, ptr %stack
-  ret ptr %answer
-}
-
-; The objects whose slots are to be assigned: references in `targets`.
-define internal void @targets(ptr %spec, ptr %args, ptr %targets) nounwind {
-entry:
-  %stores = ldp %spec, SPEC.stores
-  %n = ldi %spec, SPEC.n_stores
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %found ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %done
-body:
-  %row.k = row %stores, %k, STORE
-  %hop = ldi %row.k, STORE.hop
-  %k.next = add i64 %k, 1
-  %target = call ptr @start(ptr %row.k, ptr %args)
-  %direct = icmp slt i64 %hop, 0
-  br i1 %direct, label %found, label %through
-through:
-  %at.inner = getelementptr i8, ptr %target, i64 %hop
-  %inner = load ptr, ptr %at.inner
-  br label %found
-found:
-  %object = phi ptr [ %target, %body ], [ %inner, %through ]
-  call void @Py_IncRef(ptr %object)
-  %at.target = getelementptr ptr, ptr %targets, i64 %k
-  store ptr %object, ptr %at.target
-  br label %loop
-done:
-  ret void
-}
-
-; Assign what is to be assigned, then let go of what was there: that may run any code.
-define internal void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets) nounwind {
-entry:
-  %stores = ldp %spec, SPEC.stores
-  %n = ldi %spec, SPEC.n_stores
-  %olds = alloca ptr, i64 %n
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %done
-body:
-  %row.k = row %stores, %k, STORE
-  %offset = ldi %row.k, STORE.offset
-  %what = getelementptr i64, ptr %row.k, i64 STORE.kind
-  %object = ldp %targets, %k
-  %value = call ptr @value(ptr %what, ptr %outs, ptr %made, ptr %args)
-  call void @Py_IncRef(ptr %value)
-  %at.slot = getelementptr i8, ptr %object, i64 %offset
-  %old = load ptr, ptr %at.slot
-  store ptr %value, ptr %at.slot
-  %at.old = getelementptr ptr, ptr %olds, i64 %k
-  store ptr %old, ptr %at.old
-  %k.next = add i64 %k, 1
-  br label %loop
-done:
-  call void @release(ptr %olds, i64 %n)
-  call void @release(ptr %targets, i64 %n)
-  ret void
+  %in.tuple = getelementptr i64, ptr %object, i64 TUPLE_ITEMS
+  %is.list = icmp eq ptr %type, %list.type
+  br i1 %is.list, label %list, label %into
+list:
+  %in.list = ldp %object, LIST_ITEMS
+  br label %into
+into:
+  %all = phi ptr [ %in.tuple, %items ], [ %in.list, %list ]
+  %inner = ldp %all, %index
+  br label %walk
+leaf:
+  %takes.none = icmp slt i64 %output, 0
+  br i1 %takes.none, label %nothing, label %given
+nothing:
+  %is.none = icmp eq ptr %object, %none
+  br i1 %is.none, label %gift, label %no
+given:
+  %array = call ptr @array_of(ptr %object, ptr %row.g, ptr %array.type)
+  %unfit = icmp eq ptr %array, null
+  br i1 %unfit, label %no, label %writeable
+writeable:
+  %flags = ldw %array, FLAGS
+  %lo = ldi %array, DATA
+  %nbytes = ldi %row.g, INPUT.nbytes
+  %writeable.bit = and i64 %flags, WRITEABLE
+  %may.write = icmp ne i64 %writeable.bit, 0
+  %alone = call i1 @apart(ptr %inputs, ptr %arrays, i64 %n.inputs, i64 %lo, i64 %nbytes, ptr null)
+  %fits = and i1 %may.write, %alone
+  %hi = add i64 %lo, %nbytes
+  br i1 %fits, label %apart.of, label %no
+apart.of:
+others: each %o in %g from apart.of, others.body, compare else settle
+  %row.o = row %gifts, %o, GIFT
+  %other.output = ldi %row.o, GIFT.output
+  %is.nothing = icmp slt i64 %other.output, 0
+  br i1 %is.nothing, label %others, label %compare
+compare:
+  %other = ldp %outs, %other.output
+  %other.size = ldi %row.o, INPUT.nbytes
+  %other.lo = ldi %other, DATA
+  %other.hi = add i64 %other.lo, %other.size
+  %before = icmp ule i64 %hi, %other.lo
+  %after = icmp ule i64 %other.hi, %lo
+  %apart = or i1 %before, %after
+  br i1 %apart, label %others, label %no
+settle:
+  %buffer = ldi %row.g, INPUT.buffer
+  %data = ldp %array, DATA
+  %known = ldp %outs, %output
+  %first = icmp eq ptr %known, null
+  br i1 %first, label %take, label %again
+take:
+  call void @Py_IncRef(ptr %array)
+  br label %keep
+again:
+  %still = icmp eq ptr %known, %array
+  br i1 %still, label %keep, label %no
+keep:
+  stp %array, %outs, %output
+  stp %data, %buffers, %buffer
+  br label %gift
+yes:
+  ret i1 1
+no:
+  ret i1 0
 }
 """
 
@@ -625,10 +386,7 @@ prepare:
   %arrays = alloca ptr, i64 %n.inputs
   %buffers = alloca ptr, i64 %n.buffers
   %fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
-  br i1 %fits, label %facts, label %no
-facts:
-  %hold.true = call i1 @check(ptr %checks, i64 %n.checks, ptr %args)
-  br i1 %hold.true, label %fill, label %no
+  br i1 %fits, label %fill, label %no
 no:
   ret i32 0
 
@@ -638,7 +396,13 @@ fill:
   %targets = alloca ptr, i64 %n.stores
   call void @clear(ptr %outs, i64 %n.outs)
   call void @clear(ptr %made, i64 %n.made)
-  %have.outs = call i1 @outputs(ptr %spec, ptr %outs, ptr %buffers)
+  %have.gifts = call i1 @gifts(ptr %spec, ptr %args, ptr %arrays, ptr %outs, ptr %buffers)
+  br i1 %have.gifts, label %facts, label %unfit
+facts:
+  %hold.true = call i1 @check(ptr %checks, i64 %n.checks, ptr %args)
+  br i1 %hold.true, label %new, label %unfit
+new:
+  %have.outs = call i1 @outputs(ptr %spec, ptr %outs, ptr %made, ptr %buffers)
   br i1 %have.outs, label %objects, label %failed
 objects:
   %have.objects = call i1 @make(ptr %spec, ptr %outs, ptr %made, ptr %args)
@@ -670,26 +434,24 @@ temp.made:
   br label %temp.ready
 temp.ready:
   %base = phi ptr [ %stack, %temp.small ], [ %holder.data, %temp.made ]
-  br label %temp
-temp:
-  %t = phi i64 [ 0, %temp.ready ], [ %t.next, %temp.body ]
-  %more.temps = icmp slt i64 %t, %n.temps
-  br i1 %more.temps, label %temp.body, label %again
-temp.body:
+temp: each %t in %n.temps from temp.ready, temp.body else again
   %row.t = row %temps, %t, TEMP
   %t.buffer = ldi %row.t, TEMP.buffer
   %t.offset = ldi %row.t, TEMP.offset
   %t.address = getelementptr i8, ptr %base, i64 %t.offset
-  %at.t = getelementptr ptr, ptr %buffers, i64 %t.buffer
-  store ptr %t.address, ptr %at.t
-  %t.next = add i64 %t, 1
+  stp %t.address, %buffers, %t.buffer
   br label %temp
 
 again:
   ; Checks and making objects may have run other code (a garbage collection, another thread): look again. From
   ; here to the run there is none.
   %still.fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
-  br i1 %still.fits, label %go, label %finish
+  br i1 %still.fits, label %still.given, label %unfit
+still.given:
+  %same.gifts = call i1 @gifts(ptr %spec, ptr %args, ptr %arrays, ptr %outs, ptr %buffers)
+  br i1 %same.gifts, label %go, label %unfit
+unfit:
+  br label %finish
 go:
   call void @aliases(ptr %spec, ptr %arrays, ptr %buffers)
   call void @targets(ptr %spec, ptr %args, ptr %targets)
@@ -705,14 +467,10 @@ serial:
   br label %ran
 hold.arrays:
   ; another thread may rebind what held them while we are without the lock
-  %h = phi i64 [ 0, %go ], [ %h.next, %hold.body ]
-  %more.holds = icmp slt i64 %h, %n.inputs
-  br i1 %more.holds, label %hold.body, label %parallel
-hold.body:
+hold: each %h in %n.inputs from hold.arrays, hold.body else parallel
   %held = ldp %arrays, %h
   call void @Py_IncRef(ptr %held)
-  %h.next = add i64 %h, 1
-  br label %hold.arrays
+  br label %hold
 parallel:
   %state = ldp %pool, 0
   %all.threads = ldi %pool, 1
@@ -731,8 +489,8 @@ ran:
 failed:
   br label %finish
 finish:
-  %status = phi i32 [ 1, %ran ], [ 0, %again ], [ 1, %failed ]
-  %good = phi i1 [ true, %ran ], [ false, %again ], [ false, %failed ]
+  %status = phi i32 [ 1, %ran ], [ 0, %unfit ], [ 1, %failed ]
+  %good = phi i1 [ true, %ran ], [ false, %unfit ], [ false, %failed ]
   %built = load ptr, ptr %at.answer
   %given = select i1 %good, ptr %built, ptr null
   %dropped = select i1 %good, ptr null, ptr %built
@@ -787,7 +545,12 @@ give.up:
 """
 
 
+SOURCE = "".join(
+    (_DECLARATIONS, check_text.TEXT, _ARRAY_OF, _RELEASE, _APART, _MAY_OVERWRITE, _GATHER, _GIFTS,
+     build_text.TEXT, _ATTEMPT, _CALL)
+)  # fmt: skip
+
+
 def text() -> str:
     """LLVM text of `call`."""
-    parts = (_DECLARATIONS, check_text.TEXT, _ARRAY_OF, _RELEASE, _MAY_OVERWRITE, _GATHER, _OUTPUTS)
-    return expand("".join((*parts, _VALUES, _ATTEMPT, _CALL)))
+    return expand(SOURCE)

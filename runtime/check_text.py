@@ -33,15 +33,9 @@ given:
 ; Whether `n` words at `a` and at `b` are the same.
 define internal i1 @equal(ptr %a, ptr %b, i64 %n) nounwind {
 entry:
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %yes
-body:
+loop: each %k in %n from entry, loop.body else yes
   %x = ldi %a, %k
   %y = ldi %b, %k
-  %k.next = add i64 %k, 1
   %same = icmp eq i64 %x, %y
   br i1 %same, label %loop, label %no
 yes:
@@ -56,18 +50,12 @@ entry:
   %position = alloca i64
   %pair = alloca ptr, i64 2
   %pair.value = getelementptr ptr, ptr %pair, i64 1
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %verdict ]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %body, label %yes
-body:
+loop: each %k in %n from entry, verdict else yes
   %row = row %checks, %k, CHECK
   %kind = ldi %row, CHECK.kind
   %key = ldi %row, CHECK.key
   %key.object = ldp %row, CHECK.key
   %want = ldp %row, CHECK.want
-  %k.next = add i64 %k, 1
   %object = call ptr @start(ptr %row, ptr %args)
   switch i64 %kind, label %is [
     i64 OF_TYPE, label %of.type
@@ -102,7 +90,7 @@ differs:
 
 outside:
   ; none of the `key` objects of the table `want`
-  %o = phi i64 [ 0, %body ], [ %o.next, %outside.body ]
+  %o = phi i64 [ 0, %loop.body ], [ %o.next, %outside.body ]
   %more.outside = icmp slt i64 %o, %key
   br i1 %more.outside, label %outside.body, label %verdict
 outside.body:

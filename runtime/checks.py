@@ -6,30 +6,33 @@ Python. Objects are compared by identity.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from types import CellType
+from types import CellType, FunctionType
 from typing import Any
 
+from lucid.compiler.data import data
+
 from . import call_layout as layout
+from .address import direct, word
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Argument:
     """Positional argument number `number`."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Bits:
     """A word that is no object."""
 
     word: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@data(eq=False)
 class Objects:
     """A table of objects, or Bits."""
 
@@ -43,7 +46,7 @@ class Missing:
 MISSING = Missing()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@data(eq=False)
 class Check:
     """`place` is an object or an Argument; `key` and `want` are Bits, Objects, an object or MISSING,
     as the kind has it."""
@@ -73,6 +76,28 @@ def slot(place: object, offset: int, thing: object) -> Check:
 def cell(place: CellType, thing: object) -> Check:
     """The cell holds this very object; nothing if that is MISSING."""
     return slot(place, 8 * layout.CELL, thing)
+
+
+def function_slot(function: FunctionType, name: str) -> Check | None:
+    """`__code__`, `__defaults__` or `__kwdefaults__` of the function is what it is now; None if that is
+    not found in memory. (Reading these attributes costs 200 instructions each: Python audits it.)"""
+    offset, value = _function_offset(name), getattr(function, name)
+    if offset is None or word(function, offset // 8) != (0 if value is None else id(value)):
+        return None
+    return slot(function, offset, MISSING if value is None else value)
+
+
+@functools.cache
+def _function_offset(name: str) -> int | None:
+    """Bytes from a function to what it has under this name."""
+
+    def probe(a: object = id, *, b: object = id) -> object:
+        return a or b
+
+    if not direct() or name not in ("__code__", "__defaults__", "__kwdefaults__"):
+        return None
+    words = range(FunctionType.__basicsize__ // 8)
+    return next((8 * k for k in words if word(probe, k) == id(getattr(probe, name))), None)
 
 
 def differ(a: int, b: int) -> Check:

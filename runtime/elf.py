@@ -15,7 +15,8 @@ Source of the formats: System V ABI, and its AMD64 supplement 1.0, section 4.4.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from lucid.compiler.data import data
 
 PAGE = 4096
 
@@ -24,7 +25,7 @@ class Unsupported(Exception):
     """The object needs more than an image can give."""
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Image:
     """`data` starts at a page boundary. `symbols`: offsets of the functions it defines; `imports`:
     offsets of the slots for the functions that it needs."""
@@ -34,7 +35,7 @@ class Image:
     imports: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class _Section:
     kind: int
     flags: int
@@ -45,7 +46,7 @@ class _Section:
     align: int
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class _Symbol:
     name: str
     info: int

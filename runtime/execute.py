@@ -16,19 +16,25 @@ from lucid.compiler.artifact import Address, Launch, Plan
 from . import memory, pool
 from .address import address
 from .load import load
-from .runner import PARALLEL_BYTES, runner
+from .runner import PARALLEL_BYTES, ROW, runner
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Outputs up to this size live in NumPy's own memory.
 SMALL_BYTES = 32 << 10
+# The blocks of the launches of a group are weighed against each other in steps of this many parts of
+# the heaviest.
+WEIGHTS = 16
+# Words that a group may have on the stack: some 200 launches.
+MOST_WORDS = 8 << 10
 
 
 class Executable:
     """A plan whose code is loaded, ready to be called any number of times, from any thread.
 
-    `program` and `scratch` are what `runner.py` takes; `large` says whether some launch is worth
-    threads. RuntimeError if a kernel does not compile; ValueError if the plan contradicts itself.
+    `program`, `groups` and `scratch` are what `runner.py` takes; `large` says whether some group of
+    launches is worth threads. RuntimeError if a kernel does not compile; ValueError if the plan
+    contradicts itself.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -37,9 +43,11 @@ class Executable:
         self._inputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.inputs)
         self._outputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs)
         self._sizes = [d.itemsize * math.prod(shape) for d, shape in self._inputs]
-        self.program = np.array([w for x in plan.launches for w in _record(x)], np.int64)
-        self.scratch = max((len(x.slots) for x in plan.launches), default=0)
-        self.large = any(x.work >= PARALLEL_BYTES for x in plan.launches)
+        groups = grouped(plan.launches)
+        self.program = np.array([w for group in groups for w in _record(group)], np.int64)
+        self.groups = len(groups)
+        self.scratch = max(map(_words, groups), default=0)
+        self.large = any(sum(x.work for x in group) >= PARALLEL_BYTES for group in groups)
         self._start = self.program.ctypes.data
         self._temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
         self._run = runner(self.large)
@@ -102,7 +110,7 @@ class Executable:
         try:
             self._run(
                 self._start,
-                len(plan.launches),
+                self.groups,
                 self.scratch,
                 ctypes.addressof(words),
                 pool.reach(threads) if self.large else 0,
@@ -178,21 +186,48 @@ def _target(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int)
     return array
 
 
-def _record(launch: Launch) -> list[int]:
-    """The launch as words of the runner's program."""
-    loaded = load(launch.code)
-    slots: list[int] = []
-    patches: list[int] = []
-    for k, slot in enumerate(launch.slots):
-        if isinstance(slot, Address):
-            patches += [k, slot.buffer, slot.offset]
-            slots.append(0)
-        elif isinstance(slot, bytes):
-            slots.append(int.from_bytes(slot.ljust(8, b"\0"), "little", signed=True))
+def grouped(launches: Sequence[Launch]) -> list[list[Launch]]:
+    """The launches by group: all of one may run at once."""
+    groups: list[list[Launch]] = []
+    words = 0
+    for launch in launches:
+        words += _words([launch])
+        if launch.joins and groups and words <= MOST_WORDS:
+            groups[-1].append(launch)
         else:
-            slots.append(slot)
-    head = [loaded.run, loaded.finish, launch.blocks, launch.work]
-    return [*head, len(slots), len(patches) // 3, *slots, *patches]
+            groups.append([launch])
+            words = _words([launch])
+    return groups
+
+
+def _words(group: Sequence[Launch]) -> int:
+    """What the group needs on the stack while it runs."""
+    return 2 + sum(ROW + len(x.slots) for x in group)
+
+
+def _record(group: Sequence[Launch]) -> list[int]:
+    """The group as words of the runner's program."""
+    costs = [launch.work / max(launch.blocks, 1) for launch in group]
+    most = max(*costs, 1.0)
+    weights = [max(1, round(WEIGHTS * cost / most)) for cost in costs]
+    common = math.gcd(*weights)
+    records: list[int] = []
+    for launch, weight in zip(group, weights, strict=True):
+        loaded = load(launch.code)
+        slots: list[int] = []
+        patches: list[int] = []
+        for k, slot in enumerate(launch.slots):
+            if isinstance(slot, Address):
+                patches += [k, slot.buffer, slot.offset]
+                slots.append(0)
+            elif isinstance(slot, bytes):
+                slots.append(int.from_bytes(slot.ljust(8, b"\0"), "little", signed=True))
+            else:
+                slots.append(slot)
+        head = [loaded.run, loaded.finish, launch.blocks, weight // common]
+        records += [*head, len(slots), len(patches) // 3, *slots, *patches]
+    units = sum(launch.blocks * w // common for launch, w in zip(group, weights, strict=True))
+    return [len(group), units, sum(launch.work for launch in group), *records]
 
 
 def _check(plan: Plan) -> None:

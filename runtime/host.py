@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import platform
 
+from lucid.compiler.data import as_dict
 from lucid.compiler.target import Target, vector_bytes
 
 from .cache import disk, stamp
@@ -31,7 +31,7 @@ def host() -> Target:
                 pass
     found = detect()
     if store is not None and keeps:
-        store.put(key, json.dumps(dataclasses.asdict(found)).encode())
+        store.put(key, json.dumps(as_dict(found)).encode())
     return found
 
 

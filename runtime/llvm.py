@@ -6,9 +6,11 @@ the disk cache never needs it (40 ms).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from lucid.compiler.target import Target
@@ -25,14 +27,23 @@ OPT_LEVEL = 2
 def _binding() -> Any:
     import llvmlite.binding as llvm
 
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
     return llvm
+
+
+@functools.cache
+def _foreign() -> None:
+    """Machines other than the own are described only where somebody asks for one."""
+    _binding().initialize_all_targets()
+    _binding().initialize_all_asmprinters()
 
 
 @functools.lru_cache(maxsize=16)
 def _machine(target: Target, flat: bool, level: int) -> Any:
     llvm = _binding()
+    if _arch(target.triple) != _arch(llvm.get_process_triple()):
+        _foreign()
     machine = llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu,
         features=target.features,
@@ -54,21 +65,50 @@ def _module(text: str, target: Target, machine: Any) -> Any:
     return module
 
 
-def emit_object(text: str, target: Target, flat: bool = False, level: int = OPT_LEVEL) -> bytes:
+@contextlib.contextmanager
+def _addresses(target: Target, search: bool) -> Iterator[None]:
+    """Whether loop strength reduction runs on what is compiled inside.
+
+    It searches for the cheapest addresses of all accesses in a loop, longer than all other passes
+    take together. x86 adds base, index and offset in the access itself, so only loops with many
+    pointers gain. The switch is the process's: others who compile find it as it was.
+    """
+    skip = not search and _arch(target.triple) == "x86_64"
+    if skip:
+        _binding().set_option("lucid", "-disable-lsr")
+    try:
+        yield
+    finally:
+        if skip:
+            _binding().set_option("lucid", "-disable-lsr=false")
+
+
+def _arch(triple: str) -> str:
+    return triple.split("-", 1)[0]
+
+
+def emit_object(
+    text: str, target: Target, flat: bool = False, level: int = OPT_LEVEL, search: bool = False
+) -> bytes:
     """Object file of LLVM `text` for `target`.
 
     `flat` asks for position-independent code that may be laid out as one image (see `image.py`);
-    otherwise it is what LLVM's own loader expects. RuntimeError if the text is malformed.
+    otherwise it is what LLVM's own loader expects. `search`: see `Code`. RuntimeError if the text is
+    malformed. One thread at a time.
     """
     machine = _machine(target, flat, level)
-    data: bytes = machine.emit_object(_module(text, target, machine))
+    module = _module(text, target, machine)
+    with _addresses(target, search):
+        data: bytes = machine.emit_object(module)
     return data
 
 
-def emit_assembly(text: str, target: Target) -> str:
-    """Assembly of LLVM `text` for `target`. RuntimeError if the text is malformed."""
+def emit_assembly(text: str, target: Target, search: bool = False) -> str:
+    """Assembly of LLVM `text` for `target`; else as `emit_object`."""
     machine = _machine(target, True, OPT_LEVEL)
-    listing: str = machine.emit_assembly(_module(text, target, machine))
+    module = _module(text, target, machine)
+    with _addresses(target, search):
+        listing: str = machine.emit_assembly(module)
     return listing
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from lucid.compiler.artifact import Code
+from lucid.compiler.data import data
 from lucid.compiler.target import Target
 
 from . import elf, image, llvm
@@ -18,7 +19,7 @@ from .cache import disk, stamp
 from .host import host
 
 
-@dataclass(frozen=True, slots=True)
+@data
 class Loaded:
     """Addresses of `void NAME(ptr slots, i64 begin, i64 end)` and of `NAME.finish`, or 0."""
 
@@ -60,25 +61,34 @@ def load(code: Code) -> Loaded:
         addresses = _cached(key, tuple(names))
         if addresses is None:
             _compiles += 1
-            addresses = _compiled(key, code.llvm, tuple(names), llvm.OPT_LEVEL)
+            addresses = _compiled(key, code.llvm, tuple(names), llvm.OPT_LEVEL, code.search)
         loaded = Loaded(addresses[names[0]], addresses[names[-1]] if code.finish else 0)
         _LOADED[code.key] = loaded
         return loaded
 
 
-def native(text: str, names: tuple[str, ...], level: int = llvm.OPT_LEVEL) -> dict[str, int]:
+def native(
+    text: str | Callable[[], str],
+    names: tuple[str, ...],
+    level: int = llvm.OPT_LEVEL,
+    key: str = "",
+) -> dict[str, int]:
     """Addresses of the functions `names` of LLVM `text`, compiled for the host at `level` (0 to 3).
 
-    The code stays for the life of the process. RuntimeError as for `load`.
+    The code stays for the life of the process. A `key` may stand for a text that is costly to make: whoever
+    has the machine code under it never asks. RuntimeError as for `load`.
     """
-    key = f"text {level}\n" + hashlib.sha256(text.encode()).hexdigest()
+    known = text if isinstance(text, str) else key
+    key = f"text {level}\n" + hashlib.sha256(known.encode()).hexdigest()
     with _LOCK:
-        return _cached(key, names) or _compiled(key, text, names, level)
+        found = _cached(key, names)
+        return found or _compiled(key, text if isinstance(text, str) else text(), names, level)
 
 
 def assembly(code: Code, target: Target | None = None) -> str:
     """The assembly that LLVM makes of `code`, for the host or for `target`."""
-    return llvm.emit_assembly(code.llvm, target or host())
+    with _LOCK:
+        return llvm.emit_assembly(code.llvm, target or host(), code.search)
 
 
 def _full(key: str) -> str | None:
@@ -100,9 +110,11 @@ def _cached(key: str, names: tuple[str, ...]) -> dict[str, int] | None:
     return addresses if all(addresses.get(name) for name in names) else None
 
 
-def _compiled(key: str, text: str, names: tuple[str, ...], level: int) -> dict[str, int]:
+def _compiled(
+    key: str, text: str, names: tuple[str, ...], level: int, search: bool = False
+) -> dict[str, int]:
     """The functions from LLVM, which the disk cache then keeps."""
-    payload, addresses = _make(text, names, level)
+    payload, addresses = _make(text, names, level, search)
     missing = [name for name in names if not addresses.get(name)]
     if missing:
         raise RuntimeError(f"compiled code does not define {', '.join(missing)}")
@@ -112,16 +124,16 @@ def _compiled(key: str, text: str, names: tuple[str, ...], level: int) -> dict[s
     return addresses
 
 
-def _make(text: str, names: tuple[str, ...], level: int) -> tuple[bytes, dict[str, int]]:
+def _make(text: str, names: tuple[str, ...], level: int, search: bool) -> tuple[bytes, dict[str, int]]:
     """What to keep of the compiled text, and the addresses of its functions."""
     if image.supported():
         try:
-            data = llvm.emit_object(text, host(), True, level)
+            data = llvm.emit_object(text, host(), True, level, search)
             payload = _IMAGE + image.pack(elf.link(data))
             return payload, _place(payload)
         except elf.Unsupported:
             pass
-    data = llvm.emit_object(text, host(), False, level)
+    data = llvm.emit_object(text, host(), False, level, search)
     payload = _OBJECT + "\n".join(names).encode() + b"\0" + data
     return payload, _place(payload)
 

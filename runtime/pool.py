@@ -119,6 +119,11 @@ def _start_thread(libc: ctypes.CDLL, worker: int, state: int) -> bool:
     return error == 0
 
 
+def regions() -> int:
+    """How many parallel regions this process has opened."""
+    return ctypes.c_int64.from_address(_POOL.address + region.OPENED).value if _POOL.address else 0
+
+
 _POOL = Pool()
 _limit = 0
 # What the native call path reads: the pool's state, the number of threads, and whether the first

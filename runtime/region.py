@@ -7,7 +7,8 @@ closes the region by taking the tickets that are left, so a worker that wakes to
 waited for: it finds no ticket.
 
 Each participant owns a contiguous range of blocks, so data stays in the cache of one core from
-launch to launch; it takes an eighth of its range at a time, and helps the others when it is done.
+launch to launch; it takes an eighth of what is left of it at a time, so that there are few turns and
+the last ones are short, and helps the others when it is done.
 Which thread runs a block never changes what the block computes.
 """
 
@@ -21,6 +22,7 @@ SLEEPERS = 192  # workers that are parked, or about to be
 JOB = 256  # run, slots, blocks, participants
 WORKERS = 320  # threads that were started
 SPINS = 328  # looks at the gate before a worker parks
+OPENED = 336  # regions so far
 CALLS = 384  # addresses: mutex_lock, mutex_unlock, cond_wait, cond_signal, sched_yield
 MUTEX = 448  # 128 bytes each: more than any system's pthread_mutex_t and pthread_cond_t
 CONDITION = 576
@@ -54,17 +56,17 @@ range:
   %r.less = sub i64 %r.raw, %count
   %r = select i1 %wraps, i64 %r.less, i64 %r.raw
   %r1 = add i64 %r, 1
-  %lo.product = mul i64 %blocks, %r
   %hi.product = mul i64 %blocks, %r1
-  %lo = udiv i64 %lo.product, %count
   %hi = udiv i64 %hi.product, %count
-  %length = sub i64 %hi, %lo
-  %eighth = lshr i64 %length, 3
-  %step = call i64 @llvm.umax.i64(i64 %eighth, i64 1)
   %line = mul i64 %r, 64
   %cursor = getelementptr i8, ptr %cursors, i64 %line
   br label %take
 take:
+  ; another thread may come between, and is then left with an eighth of a little more
+  %next = load atomic i64, ptr %cursor monotonic, align 8
+  %left = call i64 @llvm.usub.sat.i64(i64 %hi, i64 %next)
+  %part = lshr i64 %left, 3
+  %step = call i64 @llvm.umax.i64(i64 %part, i64 1)
   %begin = atomicrmw add ptr %cursor, i64 %step monotonic
   %some = icmp ult i64 %begin, %hi
   br i1 %some, label %run, label %range.next
@@ -179,6 +181,10 @@ setup:
   store i64 %blocks, ptr %at.blocks
   store i64 %count, ptr %at.count
   store i64 0, ptr %left
+  %at.opened = getelementptr i8, ptr %state, i64 {OPENED}
+  %opened = load i64, ptr %at.opened
+  %opened.next = add i64 %opened, 1
+  store i64 %opened.next, ptr %at.opened
   br label %cursor
 cursor:
   %r = phi i64 [ 0, %setup ], [ %r.next, %cursor ]
@@ -261,6 +267,7 @@ done:
 }
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
+declare i64 @llvm.usub.sat.i64(i64, i64)
 """
 
 

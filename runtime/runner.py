@@ -1,12 +1,18 @@
 """The native function that runs a whole plan: one call from Python, however many launches.
 
-A program is an array of int64, one record per launch, one after another:
+A program is an array of int64, one record per group of launches that run at once. A group and,
+after it, each of its launches:
 
-    run, finish, blocks, work, n, p, slots[n], patches[3 p]
+    launches, units, work
+    run, finish, blocks, weight, n, p, slots[n], patches[3 p]
 
 `run` and `finish` are addresses (finish may be 0). A patch (slot, buffer, offset) stores
 `buffers[buffer] + offset` into the slot. Slots are copied to the stack before they are patched, so
 a program is read only, and any number of threads may run it at once.
+
+A group that moves enough is one parallel region. What its threads share are not blocks but units:
+each block of a launch is `weight` of them, the more the longer it takes. A block runs with its last
+unit, so any range of units is a range of whole blocks.
 """
 
 from __future__ import annotations
@@ -15,38 +21,136 @@ import ctypes
 import functools
 from collections.abc import Callable
 
-from . import call_text, region
+from . import region
 from .host import host
 from .load import native
 
-# Launches that move fewer bytes stay on the caller's thread: waking another costs more.
+# Groups that move fewer bytes stay on the caller's thread: waking another costs more.
 PARALLEL_BYTES = 256 << 10
 
-_RUN = """
-define void @run(ptr %program, i64 %launches, i64 %scratch, ptr %buffers, ptr %pool, i64 %threads,
-                  i64 %threshold) nounwind {
+# A launch of a group in the table on the stack: the first of its units, run, slots, weight, finish,
+# blocks. One more row holds the number of all units.
+ROW = 6
+
+_SPREAD = f"""
+define internal void @spread(ptr %table, i64 %begin, i64 %end) nounwind {{
 entry:
-  %slots = alloca i64, i64 %scratch, align 64
+  %rows = load i64, ptr %table
+  %first.row = getelementptr i64, ptr %table, i64 1
+  br label %search
+search:
+  ; row lo begins at or before `begin`, row hi after it
+  %lo = phi i64 [ 0, %entry ], [ %lo.next, %halve ]
+  %hi = phi i64 [ %rows, %entry ], [ %hi.next, %halve ]
+  %gap = sub i64 %hi, %lo
+  %wide = icmp ugt i64 %gap, 1
+  br i1 %wide, label %halve, label %launch
+halve:
+  %sum = add i64 %lo, %hi
+  %mid = lshr i64 %sum, 1
+  %mid.word = mul i64 %mid, {ROW}
+  %at.mid = getelementptr i64, ptr %first.row, i64 %mid.word
+  %mid.first = load i64, ptr %at.mid
+  %later = icmp ugt i64 %mid.first, %begin
+  %lo.next = select i1 %later, i64 %lo, i64 %mid
+  %hi.next = select i1 %later, i64 %mid, i64 %hi
+  br label %search
+launch:
+  %k = phi i64 [ %lo, %search ], [ %k.next, %next ]
+  %from = phi i64 [ %begin, %search ], [ %after, %next ]
+  %word = mul i64 %k, {ROW}
+  %row = getelementptr i64, ptr %first.row, i64 %word
+  %at.fn = getelementptr i64, ptr %row, i64 1
+  %at.slots = getelementptr i64, ptr %row, i64 2
+  %at.weight = getelementptr i64, ptr %row, i64 3
+  %at.after = getelementptr i64, ptr %row, i64 {ROW}
+  %first = load i64, ptr %row
+  %fn = load ptr, ptr %at.fn
+  %slots = load ptr, ptr %at.slots
+  %weight = load i64, ptr %at.weight
+  %after = load i64, ptr %at.after
+  %to = call i64 @llvm.umin.i64(i64 %end, i64 %after)
+  %from.unit = sub i64 %from, %first
+  %to.unit = sub i64 %to, %first
+  %from.block = udiv i64 %from.unit, %weight
+  %to.block = udiv i64 %to.unit, %weight
+  %some = icmp ult i64 %from.block, %to.block
+  br i1 %some, label %run, label %next
+run:
+  call void %fn(ptr %slots, i64 %from.block, i64 %to.block)
+  br label %next
+next:
+  %k.next = add i64 %k, 1
+  %more = icmp ult i64 %after, %end
+  br i1 %more, label %launch, label %done
+done:
+  ret void
+}}
+"""
+
+_RUN = f"""
+define void @run(ptr %program, i64 %groups, i64 %scratch, ptr %buffers, ptr %pool, i64 %threads,
+                  i64 %threshold) nounwind {{
+entry:
+  %table = alloca i64, i64 %scratch, align 64
+  %rows = getelementptr i64, ptr %table, i64 1
+  br label %group
+group:
+  %g = phi i64 [ 0, %entry ], [ %g.next, %next.group ]
+  %header = phi ptr [ %program, %entry ], [ %record, %next.group ]
+  %more = icmp slt i64 %g, %groups
+  br i1 %more, label %open, label %done
+open:
+  %at.units = getelementptr i64, ptr %header, i64 1
+  %at.work = getelementptr i64, ptr %header, i64 2
+  %first.record = getelementptr i64, ptr %header, i64 3
+  %launches = load i64, ptr %header
+  %units = load i64, ptr %at.units
+  %work = load i64, ptr %at.work
+  store i64 %launches, ptr %table
+  %end.word = mul i64 %launches, {ROW}
+  %end.row = getelementptr i64, ptr %rows, i64 %end.word
+  store i64 %units, ptr %end.row
+  %first.slots = getelementptr i64, ptr %end.row, i64 1
   br label %launch
 launch:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
-  %record = phi ptr [ %program, %entry ], [ %at, %next ]
-  %more = icmp slt i64 %k, %launches
-  br i1 %more, label %head, label %done
+  %k = phi i64 [ 0, %open ], [ %k.next, %placed ]
+  %record = phi ptr [ %first.record, %open ], [ %at, %placed ]
+  %slots = phi ptr [ %first.slots, %open ], [ %slots.next, %placed ]
+  %unit = phi i64 [ 0, %open ], [ %unit.next, %placed ]
+  %row.word = mul i64 %k, {ROW}
+  %row = getelementptr i64, ptr %rows, i64 %row.word
+  %more.launches = icmp slt i64 %k, %launches
+  br i1 %more.launches, label %head, label %start
 head:
   %at.finish = getelementptr i64, ptr %record, i64 1
   %at.blocks = getelementptr i64, ptr %record, i64 2
-  %at.work = getelementptr i64, ptr %record, i64 3
+  %at.weight = getelementptr i64, ptr %record, i64 3
   %at.n = getelementptr i64, ptr %record, i64 4
   %at.p = getelementptr i64, ptr %record, i64 5
   %template = getelementptr i64, ptr %record, i64 6
   %fn = load ptr, ptr %record
   %finish = load ptr, ptr %at.finish
   %blocks = load i64, ptr %at.blocks
-  %work = load i64, ptr %at.work
+  %weight = load i64, ptr %at.weight
   %n = load i64, ptr %at.n
   %p = load i64, ptr %at.p
+  %row.fn = getelementptr i64, ptr %row, i64 1
+  %row.slots = getelementptr i64, ptr %row, i64 2
+  %row.weight = getelementptr i64, ptr %row, i64 3
+  %row.finish = getelementptr i64, ptr %row, i64 4
+  %row.blocks = getelementptr i64, ptr %row, i64 5
+  store i64 %unit, ptr %row
+  store ptr %fn, ptr %row.fn
+  store ptr %slots, ptr %row.slots
+  store i64 %weight, ptr %row.weight
+  store ptr %finish, ptr %row.finish
+  store i64 %blocks, ptr %row.blocks
+  %own.units = mul i64 %blocks, %weight
+  %unit.next = add i64 %unit, %own.units
+  %k.next = add i64 %k, 1
   %patches = getelementptr i64, ptr %template, i64 %n
+  %slots.next = getelementptr i64, ptr %slots, i64 %n
   br label %copy
 copy:
   %i = phi i64 [ 0, %head ], [ %i.next, %copy.body ]
@@ -63,7 +167,7 @@ patch:
   %j = phi i64 [ 0, %copy ], [ %j.next, %patch.body ]
   %at = phi ptr [ %patches, %copy ], [ %at.next, %patch.body ]
   %patching = icmp slt i64 %j, %p
-  br i1 %patching, label %patch.body, label %start
+  br i1 %patching, label %patch.body, label %placed
 patch.body:
   %at.buffer = getelementptr i64, ptr %at, i64 1
   %at.offset = getelementptr i64, ptr %at, i64 2
@@ -78,27 +182,44 @@ patch.body:
   %j.next = add i64 %j, 1
   %at.next = getelementptr i64, ptr %at, i64 3
   br label %patch
+placed:
+  br label %launch
 start:
   %large = icmp sge i64 %work, %threshold
   br i1 %large, label %parallel, label %serial
 parallel:
-  call void @region(ptr %pool, ptr %fn, ptr %slots, i64 %blocks, i64 %threads)
+  call void @region(ptr %pool, ptr @spread, ptr %table, i64 %units, i64 %threads)
   br label %then
 serial:
-  call void %fn(ptr %slots, i64 0, i64 %blocks)
+  call void @spread(ptr %table, i64 0, i64 %units)
   br label %then
 then:
-  %finishes = icmp ne ptr %finish, null
-  br i1 %finishes, label %last, label %next
+  %f = phi i64 [ 0, %parallel ], [ 0, %serial ], [ %f.next, %finished ]
+  %finishing = icmp slt i64 %f, %launches
+  br i1 %finishing, label %last, label %next.group
 last:
-  call void %finish(ptr %slots, i64 0, i64 %blocks)
-  br label %next
-next:
-  %k.next = add i64 %k, 1
-  br label %launch
+  %f.word = mul i64 %f, {ROW}
+  %f.row = getelementptr i64, ptr %rows, i64 %f.word
+  %f.at.slots = getelementptr i64, ptr %f.row, i64 2
+  %f.at.finish = getelementptr i64, ptr %f.row, i64 4
+  %f.at.blocks = getelementptr i64, ptr %f.row, i64 5
+  %f.slots = load ptr, ptr %f.at.slots
+  %f.finish = load ptr, ptr %f.at.finish
+  %f.blocks = load i64, ptr %f.at.blocks
+  %f.next = add i64 %f, 1
+  %none = icmp eq ptr %f.finish, null
+  br i1 %none, label %finished, label %call.finish
+call.finish:
+  call void %f.finish(ptr %f.slots, i64 0, i64 %f.blocks)
+  br label %finished
+finished:
+  br label %then
+next.group:
+  %g.next = add i64 %g, 1
+  br label %group
 done:
   ret void
-}
+}}
 """
 
 
@@ -106,19 +227,13 @@ done:
 def functions() -> dict[str, int]:
     """Addresses of the native functions: `run`, and `region`, `worker`, `pauses` of `region.py`."""
     # Level 0: a launch costs 17 ns more than at level 2, the compile 12 ms less.
-    text = region.text(host().arch) + _RUN
+    text = region.text(host().arch) + _SPREAD + _RUN
     return native(text, ("run", "region", "worker", "pauses"), level=0)
 
 
 @functools.cache
-def call_function() -> int:
-    """Address of `call` of `call_text.py`. RuntimeError if this Python lacks what it needs."""
-    return native(call_text.text(), ("call",))["call"]
-
-
-@functools.cache
 def runner(release_gil: bool) -> Callable[..., None]:
-    """`run(program, launches, scratch, buffers, pool, threads, threshold)`, all plain integers.
+    """`run(program, groups, scratch, buffers, pool, threads, threshold)`, all plain integers.
 
     Releasing the interpreter's lock costs a little, and lets other Python threads run meanwhile.
     """

@@ -78,6 +78,15 @@ def _rows(problem: Problem) -> Contender:
     return Contender(_ready(jax.jit(both)), args, lambda out: dict(zip(names, out, strict=True)))
 
 
+def _moves(problem: Problem) -> Contender:
+    op = problem.params["op"]
+
+    def f(x: Any) -> Any:
+        return x.T if op == "transpose" else x.sum(axis={"all": None, "rows": 1, "columns": 0}[op])
+
+    return Contender(_ready(jax.jit(f)), (jnp.array(problem.inputs["x"]),), lambda out: {"out": out})
+
+
 def _optimiser() -> Any:
     return optax.adam(ADAM["lr"], ADAM["beta1"], ADAM["beta2"], ADAM["eps"])
 
@@ -141,6 +150,7 @@ OFFERS: Mapping[str, Offer] = {
     "huber_call": {"JAX": _huber_call},
     "linear": {"JAX": _linear},
     "rows": {"JAX": _rows},
+    "moves": {"JAX": _moves},
     "adam": {"JAX": _adam},
     "mlp": {"JAX": _mlp},
     "new_batch": {"JAX": _mlp},

@@ -106,6 +106,17 @@ def _rows(problem: Problem) -> Contender:
     return Contender(lucid.compile(both), (tensors["g"], *leaves), result)
 
 
+def _moves(problem: Problem) -> Contender:
+    op = problem.params["op"]
+
+    @lucid.compile
+    def f(x: Tensor) -> Tensor:
+        # A plain transpose is a view, which a compiled function writes out.
+        return x.T if op == "transpose" else x.sum(axis={"all": None, "rows": 1, "columns": 0}[op])
+
+    return Contender(f, (lucid.tensor(problem.inputs["x"]),), lambda out: {"out": out.numpy()})
+
+
 def _adam(problem: Problem) -> Contender:
     parts = problem.params["tensors"]
     ps = [lucid.tensor(a) for a in np.split(problem.inputs["p"], parts)]
@@ -181,6 +192,7 @@ OFFERS: Mapping[str, Offer] = {
     "huber_call": {"lucid": _huber_call},
     "linear": {"lucid": _linear},
     "rows": {"lucid": _rows},
+    "moves": {"lucid": _moves},
     "adam": {"lucid": _adam},
     "mlp": {"lucid": _mlp, "lucid, not compiled": _mlp_lazy},
     "new_batch": {"lucid": _mlp},

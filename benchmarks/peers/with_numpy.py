@@ -77,6 +77,16 @@ def _rows(problem: Problem) -> Contender:
     return Contender(call, args, lambda out: dict(zip(names, out, strict=False)))
 
 
+def _moves(problem: Problem) -> Contender:
+    op = problem.params["op"]
+    axis = {"all": None, "rows": 1, "columns": 0}.get(op)
+
+    def call(x: Array) -> Any:
+        return np.ascontiguousarray(x.T) if op == "transpose" else x.sum(axis=axis)
+
+    return Contender(call, (problem.inputs["x"],), lambda out: {"out": out})
+
+
 def _adam(problem: Problem) -> Contender:
     p, g = problem.inputs["p"].copy(), problem.inputs["g"]
     m, v = np.zeros_like(p), np.zeros_like(p)
@@ -112,6 +122,7 @@ OFFERS: Mapping[str, Offer] = {
     "huber_call": {"NumPy": _huber},
     "linear": {"NumPy": _linear},
     "rows": {"NumPy": _rows},
+    "moves": {"NumPy": _moves},
     "adam": {"NumPy": _adam},
     "mlp": {"NumPy": _mlp},
 }

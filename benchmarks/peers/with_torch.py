@@ -122,6 +122,21 @@ def _rows(wrap: Callable[..., Any]) -> Callable[[Problem], Contender]:
     return maker
 
 
+def _moves(wrap: Callable[..., Any]) -> Callable[[Problem], Contender]:
+    def maker(problem: Problem) -> Contender:
+        op = problem.params["op"]
+        # A clone: a transpose alone, or a contiguous one of a compiled function, would be a view.
+        plain = {
+            "all": lambda x: x.sum(),
+            "rows": lambda x: x.sum(dim=1),
+            "columns": lambda x: x.sum(dim=0),
+            "transpose": lambda x: x.T.clone(memory_format=torch.contiguous_format),
+        }[op]
+        return Contender(wrap(plain), (torch.tensor(problem.inputs["x"]),), lambda out: {"out": out})
+
+    return maker
+
+
 def _optimiser(params: Any, fused: bool) -> Any:
     betas = ADAM["beta1"], ADAM["beta2"]
     return torch.optim.Adam(params, ADAM["lr"], betas, ADAM["eps"], fused=fused)
@@ -205,6 +220,7 @@ OFFERS: Mapping[str, Offer] = {
         "torch.compile, grad_and_value": _linear_func,
     },
     "rows": {"PyTorch": _rows(_same), "torch.compile": _rows(_compiled)},
+    "moves": {"PyTorch": _moves(_same), "torch.compile": _moves(_compiled)},
     "adam": {
         "PyTorch": _adam(False, _same),
         "PyTorch, fused": _adam(True, _same),

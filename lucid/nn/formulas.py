@@ -11,8 +11,8 @@ from lucid.compiler import ops
 from lucid.compiler.graph import Node
 from lucid.compiler.types import f16, f32
 
-from ..promote import cast, float_dtype, joint, scalar, spread
-from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose, var
+from ..promote import cast, filled, float_dtype, joint, spread
+from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose
 
 # --- losses --------------------------------------------------------------------------------------
 # d = input - target, a = |d|. `where` never lets the branch that was not taken into value or gradient.
@@ -26,11 +26,6 @@ def _distance(name: str, x: Node, y: Node, weight: Node | None) -> tuple[Node, N
     if weight is None:
         return d, None
     return d, ops.fill(cast(weight, dtype), d.shape)
-
-
-def _number(value: float, like: Node) -> Node:
-    """The user's number, for every element of `like`."""
-    return ops.fill(scalar(value, like.type.dtype), like.shape)
 
 
 def _reduced(element: Node, reduction: str) -> Node:
@@ -56,7 +51,7 @@ def _huber_element(d: Node, delta: float) -> Node:
     parabola = ops.MUL(half, ops.MUL(d, d))
     if math.isinf(delta):
         return parabola
-    a, limit = ops.ABS(d), _number(delta, d)
+    a, limit = ops.ABS(d), filled(delta, d.type)
     line = ops.MUL(limit, ops.SUB(a, ops.MUL(half, limit)))
     return ops.WHERE(ops.LT(a, limit), parabola, line)
 
@@ -74,7 +69,7 @@ def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     a = ops.ABS(d)
     if beta == 0:
         return _reduced(a, reduction)
-    half, limit = ops.const(0.5, d), _number(beta, d)
+    half, limit = ops.const(0.5, d), filled(beta, d.type)
     parabola = ops.DIV(ops.MUL(half, ops.MUL(d, d)), limit)
     line = ops.SUB(a, ops.MUL(half, limit))
     return _reduced(ops.WHERE(ops.LT(a, limit), parabola, line), reduction)
@@ -174,11 +169,11 @@ def layer_norm(
     result = float_dtype(x)
     x = cast(x, f32 if result is f16 else result)
     axes = tuple(range(x.type.ndim - len(shape), x.type.ndim))
-    center = mean(x, axis=axes, keepdims=True)
-    spread_ = var(x, axis=axes, keepdims=True)
-    deviation = ops.SQRT(ops.ADD(spread_, _number(eps, spread_)))
+    off = ops.SUB(x, ops.fill(mean(x, axis=axes, keepdims=True), x.shape))
+    spread_ = mean(ops.MUL(off, off), axis=axes, keepdims=True)  # the variance
+    deviation = ops.SQRT(ops.ADD(spread_, filled(eps, spread_.type)))
     rate = ops.DIV(ops.const(1, deviation), deviation)  # one division a row
-    out = ops.MUL(ops.SUB(x, ops.fill(center, x.shape)), ops.fill(rate, x.shape))
+    out = ops.MUL(off, ops.fill(rate, x.shape))
     if weight is not None:
         out = ops.MUL(*spread("layer_norm", out, cast(weight, out.type.dtype)))
     if bias is not None:

@@ -8,9 +8,9 @@ from lucid.compiler import ops
 from lucid.compiler.graph import Node
 
 from ..errors import here
-from ..promote import cast
+from ..promote import filled
 from ..tensor import Tensor, node_of
-from .optimizer import Changes, Optimizer, checked, filled, literal, times
+from .optimizer import Changes, Optimizer, checked, each, times
 
 
 class Adam(Optimizer):
@@ -49,17 +49,13 @@ class Adam(Optimizer):
         mean, square, steps = (self.state[name][k] for name in ("mean", "square", "steps"))
         value, g = self._decayed(value, g)
         count = node_of(steps)
-        t = ops.ADD(count, ops.const(1, count))
+        t = ops.once((self, "count", count), ops.ADD, count, ops.const(1, count))
         m = ops.ADD(times(beta1, node_of(mean)), times(1 - beta1, g))
         v = ops.ADD(times(beta2, node_of(square)), times(1 - beta2, ops.MUL(g, g)))
-        rate = ops.DIV(node_of(self._lr), _correction(beta1, t))
-        root = ops.SQRT(_correction(beta2, t))
-
-        def each(number: Node) -> Node:
-            return ops.fill(cast(number, g.type.dtype), g.shape)
-
-        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root)), filled(self.eps, g))
-        new = ops.SUB(value, ops.MUL(each(rate), ops.DIV(m, spread)))
+        rate = ops.once((self, "rate", t), lambda: ops.DIV(node_of(self._lr), _correction(beta1, t)))
+        root = ops.once((self, "root", t), lambda: ops.SQRT(_correction(beta2, t)))
+        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root, g)), filled(self.eps, g.type))
+        new = ops.SUB(value, ops.MUL(each(rate, g), ops.DIV(m, spread)))
         return [(mean, m), (square, v), (steps, t), (p, new)]
 
 
@@ -82,10 +78,10 @@ class AdamW(Adam):
             return value, g
         rate = node_of(self._lr)
         shrink = ops.SUB(ops.const(1, rate), times(self.weight_decay, rate))
-        return ops.MUL(value, ops.fill(cast(shrink, value.type.dtype), value.shape)), g
+        return ops.MUL(value, each(shrink, value)), g
 
 
 def _correction(beta: float, t: Node) -> Node:
     """1 - beta^t, in float64."""
-    power = ops.POW(literal(beta, t.type.dtype), t)
+    power = ops.POW(filled(beta, t.type), t)
     return ops.SUB(ops.const(1, t), power)

@@ -10,12 +10,11 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import LOC, Node
-from lucid.compiler.types import DType
 
 from ..context import MODE
 from ..engine import evaluate, leaf
 from ..errors import here, user_loc
-from ..promote import cast, scalar
+from ..promote import cast, filled
 from ..tensor import PENDING, Tensor, node_of, settle
 
 # Tensors that a step changes, with their new nodes.
@@ -88,9 +87,10 @@ class Optimizer:
                 tensor._assign(node)
             return
         losses = [t for t in PENDING if t._trace is None]
-        arrays = evaluate([node for _, node in changes] + [t._node for t in losses])
-        for (tensor, _), array in zip(changes, arrays, strict=False):
-            tensor._assign(leaf(array))
+        wanted = dict.fromkeys([*(node for _, node in changes), *(t._node for t in losses)])
+        new = {node: leaf(array) for node, array in zip(wanted, evaluate([*wanted]), strict=True)}
+        for tensor, node in changes:
+            tensor._assign(new[node])
         settle(losses)
         PENDING.clear()
 
@@ -98,16 +98,15 @@ class Optimizer:
         """The changes for parameter number k, of value `value` and gradient `g`."""
         raise NotImplementedError
 
-    def _rate(self, like: Node) -> Node:
-        return ops.fill(cast(node_of(self._lr), like.type.dtype), like.shape)
-
     def _zeros(self) -> list[Tensor]:
         """State of zeros, one tensor for each parameter."""
         return [Tensor(np.zeros(p.shape, p.dtype)) for p in self.params]
 
     def _counts(self) -> list[Tensor]:
-        """A count for each parameter, from 0."""
-        return [Tensor(np.zeros((), np.float64)) for _ in self.params]
+        """A count for each parameter, from 0. As long as counts are equal they share a node, and what
+        is computed from them is computed once."""
+        zero = Tensor(np.zeros((), np.float64))
+        return [zero.detach() for _ in self.params]
 
     # --- state -----------------------------------------------------------------------------------
 
@@ -152,20 +151,13 @@ def checked(name: str, value: Any) -> float:
     return number
 
 
+def each(number: Node, like: Node) -> Node:
+    """A 0-d node in the dtype and shape of `like`: in one step the same for all that are alike."""
+    dtype = like.type.dtype
+    same = ops.once(("cast", number, dtype), cast, number, dtype)
+    return ops.once(("each", number, like.type), ops.fill, same, like.shape)
+
+
 def times(number: float, x: Node) -> Node:
     """The user's number times x."""
-    return ops.MUL(filled(number, x), x)
-
-
-def filled(number: float, like: Node) -> Node:
-    """The user's number in the dtype and shape of `like`."""
-    return ops.once(("filled", number, like.type), _filled, number, like)
-
-
-def _filled(number: float, like: Node) -> Node:
-    return ops.fill(literal(number, like.type.dtype), like.shape)
-
-
-def literal(number: float, dtype: DType) -> Node:
-    """The user's number."""
-    return ops.once(("literal", number, dtype), scalar, number, dtype)
+    return ops.MUL(filled(number, x.type), x)

@@ -9,7 +9,7 @@ from lucid.compiler.graph import Node
 
 from ..errors import here
 from ..tensor import Tensor, node_of
-from .optimizer import Changes, Optimizer, checked, times
+from .optimizer import Changes, Optimizer, checked, each, times
 
 
 class SGD(Optimizer):
@@ -58,4 +58,4 @@ class SGD(Optimizer):
                 changes.append((steps, ops.ADD(count, ops.const(1, count))))
             changes.append((velocity, v))
             g = ops.ADD(g, times(self.momentum, v)) if self.nesterov else v
-        return [*changes, (p, ops.SUB(value, ops.MUL(self._rate(g), g)))]
+        return [*changes, (p, ops.SUB(value, ops.MUL(each(node_of(self._lr), g), g)))]

@@ -27,6 +27,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         for op in ("softmax", "log_softmax", "layer_norm")
         for backward in (False, True)
     ],
+    "moves": [{"op": op, "m": 37, "n": 19} for op in ("all", "rows", "columns", "transpose")],
     "adam": [{"n": 60, "tensors": 1}, {"n": 60, "tensors": 3}],
     "mlp": [{"batch": 8, "width": 4, "hidden": 5}],
     "new_batch": [{"batch": 8, "width": 4, "hidden": 5}],

@@ -417,6 +417,24 @@ def test_strided_masked_and_working_memory() -> None:
     assert np.isnan(out[4:]).all()
 
 
+@pytest.mark.parametrize("choice", [0, 1])
+def test_window(choice: int) -> None:
+    """Another name for a part of one array or of another."""
+    func = parse_func("""
+        func f(x: f32[], o: f32[], c: int)
+          window w: f32 = x[3] if %c else o[1]
+          prefetch w[100] far
+          %v: f32x2 = load w[0]
+          %s: f32x2 = scale %v, 2.0
+          store w[2], %s
+    """)
+    verify_func(func)
+    memory = {"x": np.arange(8, dtype=np.float32), "o": np.ones(8, np.float32)}
+    interpret_func(func, memory, {"c": choice})
+    np.testing.assert_array_equal(memory["x"], [0, 1, 2, 3, 4, *([12, 16, 7] if choice else [5, 6, 7])])
+    np.testing.assert_array_equal(memory["o"], [1, 1, 1, *([1, 1] if choice else [4, 4]), 1, 1, 1])
+
+
 @pytest.mark.parametrize(
     ("line", "error", "message"),
     [

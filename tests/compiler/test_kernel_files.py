@@ -92,7 +92,7 @@ def _loops(call: Call, inputs: Inputs, vector_bytes: int) -> Inputs:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 5), (9, 67), (0, 4)])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 5), (9, 67), (6, 80), (0, 4)])
 def test_loops_and_machine_code(name: str, n: int, m: int) -> None:
     _agree(*_operands(name, n, m))
 

@@ -433,7 +433,8 @@ _TEXTS: list[tuple[Callable[[str], Any], Callable[[Any], None], str]] = [
 _TEXTS.append((parse_graph, verify_graph, G + "sum %x axes=(0)  # a.py:3\n}".replace("(0)", "()")))
 _TEXTS.append((
     parse_func, verify_func,
-    F + "alloc t: f32[8]\n  %r = for %i in 0 .. %n step 4 vector (%c: f32x4 = 0.0)\n"
+    F + "alloc t: f32[8]\n  window w: f32 = t[2] if %n else x[0]\n  prefetch w[%n] far\n"
+    "  %r = for %i in 0 .. %n step 4 vector (%c: f32x4 = 0.0)\n"
     "    %v: f32x4 = load x[%i : 2]  # a.py:3\n    %m: b1x4 = lt %v, 0.5\n"
     "    store t[0], %v mask %m stream\n    yield %v\n  store x[0], %r\n",
 ))  # fmt: skip

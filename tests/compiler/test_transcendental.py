@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lucid.compiler.data import replace
 from lucid.compiler.interpret_loop import interpret_func
 from lucid.compiler.layout import Slot
 from lucid.compiler.loop import Builder, Func, Imm, Store
 from lucid.compiler.ops import REGISTRY
+from lucid.compiler.pipeline import compile_graph
 from lucid.compiler.types import from_numpy, i64
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
 from tests.native import build, run
 
 Array = np.ndarray[Any, Any]
@@ -301,3 +305,23 @@ def test_native_bits_are_the_interpreters(name: str, dtype: str) -> None:
     assert_same_bits(together, interpreted(name, *args))
     for lo, hi in ((0, 1), (1, 4), (5, 28), (100, 163)):  # other vector tails
         assert_same_bits(native(name, *(np.ascontiguousarray(a[lo:hi]) for a in args)), together[lo:hi])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAMES)
+def test_same_bits_for_every_width(name: str, dtype: str) -> None:
+    """Also where the machine has instructions for some widths only."""
+    rng = np.random.default_rng(12)
+    args = [patterns(dtype, 1 << 16, rng) for _ in range(1 + (name == "pow"))]
+    if name != "pow":
+        edges = np.array([v for row in SPECIAL[name] for v in row], dtype)
+        args = [np.concatenate([args[0], *near(dtype, name, 1 << 14, rng), edges])]
+    else:
+        args[1] = rng.permutation(args[1])
+    graph = build(REGISTRY[name], args)
+    found = [
+        Executable(compile_graph(graph, replace(host(), vector_bytes=width)).plan)(args)[0]
+        for width in (64, 32, 16)
+    ]
+    assert_same_bits(found[0], found[1])
+    assert_same_bits(found[0], found[2])

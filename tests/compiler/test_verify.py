@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from lucid.compiler import kernel as k
 from lucid.compiler import loop as lo
 from lucid.compiler import ops
+from lucid.compiler.data import replace
 from lucid.compiler.graph import Graph, Loc, Node, at
 from lucid.compiler.layout import Slot
 from lucid.compiler.loop import Func, Imm, Value
@@ -268,6 +268,10 @@ FUNC = "func f(x: f32[], k: i64[], n: int, s: f32)\n"
         ("store x[0 : 2], %s stream", "a strided store cannot stream"),
         ("alloc x: f32[4]", "the array `x` is there twice"),
         ("alloc t: f32[0]", "an alloc of 0 elements"),
+        ("window x: f32 = x[0] if %n else x[1]", "the array `x` is there twice"),
+        ("window w: i64 = x[0] if %n else k[0]", "`x` holds f32, not i64"),
+        ("window w: f32 = x[0] if %s else x[1]", "a choice must be i64, not f32"),
+        ("%a: i64 = scale %n, %n", "scale is not defined for"),
         ("for %i in 0 .. %s step 1 serial\n yield", "a bound of a loop must be i64"),
         ("for %i in 0 .. %n step 0 serial\n yield", "the step must be positive"),
         ("for %n in 0 .. %n step 1 serial\n yield", "`%n` is defined twice"),
@@ -289,7 +293,7 @@ def test_func_rules(body: str, message: str) -> None:
         verify_func(func)
     assert message in str(caught.value)
     assert caught.value.statement
-    if not body.startswith(("for", "%r = for", "alloc")):
+    if not body.startswith(("for", "%r = for", "alloc", "window")):
         assert caught.value.loc == LOC
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lucid.compiler import ops
+from lucid.compiler.data import replace
 from lucid.compiler.graph import Node
 from lucid.compiler.pipeline import compile_graph
 from lucid.runtime.execute import Executable

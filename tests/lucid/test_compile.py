@@ -164,6 +164,44 @@ def test_one_compile_for_a_hundred_batch_sizes() -> None:
             assert {c.key for c in f._last().executable.compiled.codes} == codes
 
 
+def test_the_passes_run_once_for_all_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training step, first with a batch as large as the layers are wide."""
+    from lucid.compiler import pipeline
+
+    runs: list[str] = []
+    generalise = pipeline._generalise
+
+    def counted(graph: Any, *rest: Any) -> Any:
+        runs.append(graph.name)
+        return generalise(graph, *rest)
+
+    def training() -> tuple[Any, Any]:
+        lucid.manual_seed(0)
+        model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 1))
+        opt = lucid.optim.Adam(model.parameters(), lr=1e-2)
+
+        def step(x: Any, y: Any) -> Any:
+            opt.zero_grad()
+            loss = F.huber_loss(model(x), y)
+            loss.backward()
+            opt.step()
+            return loss
+
+        return step, model
+
+    rng = np.random.default_rng(0)
+    (step, model), (lazy, other) = training(), training()
+    step = lucid.compile(step)
+    monkeypatch.setattr(pipeline, "_generalise", counted)
+    for n in (32, 33, 7, 64, 100, 2, 32, 500):
+        x, y = rng.standard_normal((n, 16)).astype("f"), rng.standard_normal((n, 1)).astype("f")
+        loss = step(x, y)
+        assert np.allclose(loss.numpy(), lazy(lucid.tensor(x), lucid.tensor(y)).numpy(), rtol=1e-4)
+    assert runs.count("step") == 1 and step.traces == 7
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        assert np.allclose(p.numpy(), q.numpy(), rtol=1e-3, atol=1e-4)
+
+
 def test_signatures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from lucid import compiled
 

@@ -51,6 +51,10 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.mse_loss(X, X, reduction="avg"), ValueError, "'mean', 'sum' or 'none', not 'avg'"),
     (lambda: nn.Linear(2, 1)(X), ValueError, "linear: input of shape"),
     (lambda: F.softmax(X, axis=1), IndexError, "axis 1"),
+    (lambda: lucid.set_num_threads(0), ValueError, "at least 1, not 0"),
+    (lambda: lucid.set_num_threads(1.5), TypeError, "must be an int, not float"),  # type: ignore[arg-type]
+    (lambda: lucid.compile(F.relu, threads=-1), ValueError, "compile: threads must be at least 1, not -1"),
+    (lambda: lucid.compile(F.relu, threads=True), TypeError, "compile: threads must be an int, not bool"),
 ]  # fmt: skip
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,6 +13,9 @@ import pytest
 
 import lucid
 import lucid.nn.functional as F
+from lucid.runtime import call
+
+from .test_native import in_python, natively, served, warm
 
 
 def both(x: lucid.Tensor, y: lucid.Tensor) -> tuple[lucid.Tensor, lucid.Tensor]:
@@ -81,3 +88,225 @@ def test_a_function_may_have_an_out_of_its_own() -> None:
     f = lucid.compile(lambda x, out: x + out)
     x, y = arrays()
     np.testing.assert_array_equal(f(x, out=y).numpy(), x + y)
+
+
+# --- natively ------------------------------------------------------------------------------------
+
+needs_path = pytest.mark.skipif(not call.available(), reason="no native call path here")
+
+
+@needs_path
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_native_code_writes_to_the_given_arrays(kind: type) -> None:
+    f = lucid.compile(lambda x, y: kind(both(x, y)))
+    x, y = arrays()
+    out = kind((np.empty_like(x), np.empty((), np.float32)))
+    warm(f, x, lucid.Tensor(y), out=out)
+    out[0][...], out[1][...] = 0, 0
+    first, second = natively(f, x, lucid.Tensor(y), out=out)
+    np.testing.assert_array_equal(out[0], abs(x - y))
+    np.testing.assert_allclose(out[1], (x * y).sum(), rtol=1e-5)
+    assert first._node.data is out[0]
+    assert second._node.data is out[1]
+    other = kind((np.empty_like(x), np.empty((), np.float32)))
+    natively(f, x, lucid.Tensor(y), out=other)
+    np.testing.assert_array_equal(other[0], out[0])
+    assert f.traces == 1
+
+
+@needs_path
+def test_native_calls_of_both_forms_stand_side_by_side() -> None:
+    f = lucid.compile(lambda x, scale=1.0: x * scale)
+    x, _ = arrays()
+    out = np.empty_like(x)
+    for _ in range(3):
+        f(x, out=out, scale=2.0)
+        f(x, scale=2.0)
+    for _ in range(3):
+        natively(f, x, out=out, scale=2.0)
+        np.testing.assert_array_equal(out, x * 2)
+        result = natively(f, x, scale=2.0)
+        assert not np.shares_memory(result.numpy(), out)
+        np.testing.assert_array_equal(result.numpy(), x * 2)
+    natively(f, x, scale=2.0)
+    in_python(f, x, scale=2.0, out=out)  # keywords in another order
+
+
+@needs_path
+def test_none_and_nested_structures_natively() -> None:
+    f = lucid.compile(lambda x: (x + 1, [x * 2, (x - 1, 3.0)], None))
+    x, _ = arrays()
+    out = (None, [np.empty_like(x), (np.empty_like(x), None)], None)
+    warm(f, x, out=out)
+    a, (b, (c, number)), none = natively(f, x, out=out)
+    assert (number, none) == (3.0, None)
+    for result, want in ((a, x + 1), (b, x * 2), (c, x - 1)):
+        np.testing.assert_array_equal(result.numpy(), want)
+    assert b._node.data is out[1][0]
+    assert c._node.data is out[1][1][0]
+    natively(f, x, out=out)
+    for other in (
+        (np.empty_like(x), [out[1][0], out[1][1]], None),
+        (None, [None, out[1][1]], None),
+    ):
+        again = in_python(f, x, out=other)
+        np.testing.assert_array_equal(again[0].numpy(), x + 1)
+        np.testing.assert_array_equal(again[1][0].numpy(), x * 2)
+    for wrong in (
+        (None, (out[1][0], out[1][1]), None),
+        (None, [out[1][0]], None),
+        (None, [out[1][0], (out[1][1][0], out[1][0])], None),
+        [None, out[1], None],
+        None,
+    ):
+        before = served(f), f.traces
+        if wrong is None:
+            f(x, out=wrong)
+            continue
+        with pytest.raises(ValueError, match="out="):
+            f(x, out=wrong)
+        assert (served(f), f.traces) == before
+
+
+@needs_path
+def test_a_dict_is_matched_by_its_keys() -> None:
+    f = lucid.compile(lambda x: {"twice": x * 2, "more": x + 1})
+    x, _ = arrays()
+    twice, more = np.empty_like(x), np.empty_like(x)
+    for _ in range(4):
+        twice[...] = more[...] = 0
+        f(x, out={"more": more, "twice": twice})
+        np.testing.assert_array_equal(twice, x * 2)
+        np.testing.assert_array_equal(more, x + 1)
+    with pytest.raises(ValueError, match="no 'more', as the result has"):
+        f(x, out={"less": more, "twice": twice})
+
+
+class Sub(np.ndarray[Any, Any]):
+    pass
+
+
+@needs_path
+def test_what_does_not_fit_is_not_written_by_native_code() -> None:
+    f = lucid.compile(lambda x: x + 1.0)
+    x, _ = arrays()
+    good = np.empty_like(x)
+    warm(f, x, out=good)
+    natively(f, x, out=good)
+    frozen = np.zeros_like(x)
+    frozen.flags.writeable = False
+    backing = np.zeros(x.nbytes + 1, np.uint8)
+    cases: list[tuple[Any, type[Exception]]] = [
+        (np.zeros((5, 7), np.float64), ValueError),
+        (np.zeros((5, 7), np.int32), ValueError),
+        (np.zeros((5, 7), ">f4"), ValueError),
+        (np.zeros((7, 5), np.float32), ValueError),
+        (np.zeros((5, 8), np.float32), ValueError),
+        (np.zeros((5, 6), np.float32), ValueError),
+        (np.zeros(35, np.float32), ValueError),
+        (np.zeros((1, 5, 7), np.float32), ValueError),
+        (np.zeros((5, 14), np.float32)[:, ::2], ValueError),
+        (np.zeros((7, 5), np.float32).T, ValueError),
+        (frozen, ValueError),
+        (lucid.Tensor(x), TypeError),
+        ((good,), TypeError),
+        (3, TypeError),
+    ]
+    for wrong, error in cases:
+        content = np.array(wrong) if isinstance(wrong, np.ndarray) else None
+        with pytest.raises(error, match="out="):
+            f(x, out=wrong)
+        if content is not None:
+            np.testing.assert_array_equal(wrong, content)
+    # What Python takes, with care.
+    for odd in (np.zeros_like(x).view(Sub), backing[1:].view(np.float32).reshape(5, 7)):
+        in_python(f, x, out=odd)
+        np.testing.assert_array_equal(odd, x + 1)
+    natively(f, x, out=good)
+
+
+@needs_path
+def test_outputs_that_overlap_go_through_python() -> None:
+    f = lucid.compile(lambda x, y: (x[::-1] + y, x - y))
+    memory = np.arange(60, dtype=np.float32)
+
+    def part(start: int) -> np.ndarray[Any, Any]:
+        return memory[start : start + 10]
+
+    x, y = part(0), part(10)
+    warm(f, x, y, out=(part(20), part(30)))
+    natively(f, x, y, out=(part(30), part(20)))
+    natively(f, x, y, out=(part(20), part(30)))  # side by side
+    for first, second in ((0, 20), (20, 10), (5, 20), (15, 30), (11, 21), (19, 40), (1, 11)):
+        memory[:] = np.arange(60)
+        want = x[::-1] + y, x - y
+        in_python(f, x, y, out=(part(first), part(second)))
+        np.testing.assert_array_equal(part(first), want[0])
+        np.testing.assert_array_equal(part(second), want[1])
+    memory[:] = np.arange(60)
+    want = x[::-1] + y, x - y
+    in_python(f, x, y, out=(part(20), part(25)))  # with each other: the later one stays whole
+    np.testing.assert_array_equal(part(25), want[1])
+    same = np.empty(10, np.float32)
+    in_python(f, x, y, out=(same, same))
+    np.testing.assert_array_equal(same, want[1])
+    in_python(f, x, x, out=(x, None))
+
+
+@needs_path
+def test_references_are_exact_and_memory_stays() -> None:
+    f = lucid.compile(both)
+    x, y = arrays()
+    out = (np.empty_like(x), np.empty((), np.float32))
+    warm(f, x, y, out=out)
+    bad = (np.empty_like(x), np.empty(1, np.float32))
+    things = [x, y, *out, *bad, out, bad, None, lucid.Tensor, type(lucid.Tensor(x)._node)]
+    gc.collect()
+    counts = [sys.getrefcount(t) for t in things]
+    for _ in range(1000):
+        natively(f, x, y, out=out)
+        with pytest.raises(ValueError, match="out="):
+            f(x, y, out=bad)
+    gc.collect()
+    after = [sys.getrefcount(t) for t in things]
+    assert all(abs(a - b) < 20 for a, b in zip(counts, after, strict=True)), (counts, after)
+    result = natively(f, x, y, out=out)
+    assert sys.getrefcount(out[0]) == counts[2] + 1
+    del result
+    assert sys.getrefcount(out[0]) == counts[2]
+    tracemalloc.start()
+    try:
+        for n in (1000, 50_000):
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(n):
+                f(x, y, out=out)
+            grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 20_000
+
+
+@needs_path
+def test_large_outputs_from_threads() -> None:
+    f = lucid.compile(lambda x: (x * 2, x + 1))
+    x = np.arange(200_000, dtype=np.float32)
+    warm(f, x, out=(np.empty_like(x), None))
+    wrong: list[object] = []
+
+    def work(k: int) -> None:
+        mine, out = x + k, np.empty_like(x)
+        try:
+            for _ in range(20):
+                _, more = f(mine, out=(out, None))
+                if not (np.array_equal(out, mine * 2) and np.array_equal(more.numpy(), mine + 1)):
+                    wrong.append(k)
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    natively(f, x, out=(np.empty_like(x), None))

@@ -500,3 +500,13 @@ def test_deep_graphs() -> None:
     for _ in range(3000):
         x = x + 1
     assert x.item() == 3000
+
+
+def test_numbers_that_are_equal_and_yet_differ_keep_apart_on_one_line() -> None:
+    x = Tensor([1.0, -2.0])
+    ones = Tensor(np.array([1, 1], np.int64))
+    for number in (0.0, -0.0, 1.0, float("nan"), 0.0):
+        expected = np.array([1, -2], np.float32) * np.float32(number)
+        np.testing.assert_array_equal(np.signbit((x * number).numpy()), np.signbit(expected))
+        np.testing.assert_array_equal((x * number).numpy(), expected)
+    assert [(ones + number).dtype for number in (True, 1, 1.0)] == [np.int64, np.int64, np.float64]

@@ -18,8 +18,9 @@ import pytest
 
 from lucid.compiler.artifact import Buffer, Plan
 from lucid.compiler.types import f32
-from lucid.runtime import call, checks, memory, pool
-from lucid.runtime.call import Earlier, Link, Made, NativeCall, Output, Source, Store, Unused
+from lucid.runtime import call, checks, execute, memory, pool
+from lucid.runtime import call_layout as layout
+from lucid.runtime.call import Earlier, Gift, Link, Made, NativeCall, Output, Source, Store, Unused
 from lucid.runtime.checks import Argument, Bits, Check
 from lucid.runtime.execute import Executable
 
@@ -49,6 +50,8 @@ RECIPE = (
     Made(Node, (("op", "input"), ("data", Output(0)))),
     Made(Value, (("_node", Earlier(0)), ("_grad", None))),
 )
+
+KEPT_RECIPE = (Made(Node, RECIPE[0].fields, kept=True), RECIPE[1])
 
 
 def value(array: object) -> Value:
@@ -509,6 +512,149 @@ def test_the_number_of_threads_may_change() -> None:
         pool.set_num_threads(before)
 
 
+# --- arrays of the caller's, and objects that come again -----------------------------------------
+
+
+def test_a_given_array_is_written_to() -> None:
+    native, calls = adder(
+        arguments=3, gifts=[Gift(Argument(2), output=0)], made=RECIPE, answer=(Output(0), Earlier(1))
+    )
+    x, out = numbers(10), np.zeros(10, np.float32)
+    array, made = native.function(x, x, out)
+    assert array is out
+    assert made._node.data is out
+    np.testing.assert_array_equal(out, x + x)
+    for wrong in (x, x[::-1], out[::-1], numbers(9), out[None], out.astype("f8"), None, 3, (out,), [out]):
+        before = np.array(out)
+        assert native.function(x, x, wrong) == "fallback"
+        np.testing.assert_array_equal(out, before)
+    frozen = np.zeros(10, np.float32)
+    frozen.flags.writeable = False
+    assert native.function(x, x, frozen) == "fallback"
+    assert not frozen.any()
+    calls.seen.clear()
+    del array, made, wrong
+    assert sys.getrefcount(out) == 2
+
+
+def test_given_arrays_in_containers() -> None:
+    path = ((tuple, 2, 1), (list, 3, 2))
+    native, _ = adder(arguments=3, gifts=[Gift(Argument(2), ((tuple, 2, 0),)), Gift(Argument(2), path, 0)])
+    x, out = numbers(10), np.zeros(10, np.float32)
+    assert native.function(x, x, (None, [1, 2, out]))[0] is out
+    np.testing.assert_array_equal(out, x + x)
+    for wrong in (
+        (), (None,), (None, []), (None, [1, 2]), (None, [1, 2, out, 4]), (0, [1, 2, out]), object(), None,
+        [None, [1, 2, out]], (None, (1, 2, out)), (None, [1, 2, None]), (None, object()), (None, [1, 2, x]),
+    ):  # fmt: skip
+        assert native.function(x, x, wrong) == "fallback"
+
+
+def test_a_list_that_changes_during_the_call() -> None:
+    x, first, second = numbers(10), np.zeros(10, np.float32), np.zeros(10, np.float32)
+    box = [first]
+    native, _ = adder(
+        arguments=3,
+        gifts=[Gift(Argument(2), ((list, 1, 0),), 0)],
+        checks=[checks.call(lambda: box.__setitem__(0, second))],
+    )
+    assert native.function(x, x, box) == "fallback"
+    assert not first.any()
+    assert not second.any()
+    assert native.function(x, x, box)[0] is second
+    assert sys.getrefcount(first) == 2
+
+
+def test_outputs_that_cannot_be_given() -> None:
+    with pytest.raises(ValueError, match="cannot be given"):
+        adder(arguments=3, gifts=[Gift(Argument(2), output=1)])
+
+
+SIZES = pytest.mark.parametrize("n", [10, execute.SMALL_BYTES, layout.KEPT_BYTES // 4])
+
+
+@SIZES
+def test_an_object_comes_again_when_nobody_holds_it(n: int) -> None:
+    native, _ = adder(n, made=KEPT_RECIPE, answer=Earlier(1))
+    x = numbers(n)
+    results = [native.function(x, x * k) for k in range(5)]
+    assert len({id(r._node) for r in results} | {id(r._node.data) for r in results}) == 10
+    for k, result in enumerate(results):
+        np.testing.assert_array_equal(result._node.data, x + x * k)
+    del result
+    known = {id(r._node) for r in results[-layout.KEPT :]}
+    results.clear()
+    again = native.function(x, x)
+    assert id(again._node) in known
+    np.testing.assert_array_equal(again._node.data, x + x)
+
+
+def test_an_array_that_is_too_large_does_not_come_again() -> None:
+    n = layout.KEPT_BYTES // 4 + 1
+    native, _ = adder(n, made=KEPT_RECIPE, answer=Earlier(1))
+    used = memory.statistics().used
+    native.function(numbers(n), numbers(n))
+    assert memory.statistics().used == used
+
+
+@SIZES
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda r: r._node,
+        lambda r: r._node.data,
+        lambda r: r._node.data[2:5],
+        lambda r: memoryview(r._node.data),
+        lambda r: r._node.data if r._node.data.base is None else r._node.data.base,
+        lambda r: weakref.ref(r._node),
+        lambda r: weakref.ref(r._node.data),
+    ],
+)
+def test_what_is_held_in_any_way_does_not_come_again(hold: Callable[[Any], Any], n: int) -> None:
+    native, _ = adder(n, made=KEPT_RECIPE, answer=Earlier(1))
+    x = numbers(n)
+    result = native.function(x, x)
+    held, node, data = hold(result), id(result._node), id(result._node.data)
+    del result
+    more = [native.function(x, x)]
+    assert node not in {id(r._node) for r in more}
+    assert data not in {id(r._node.data) for r in more}
+    del held
+
+
+@SIZES
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda n: setattr(n.data, "shape", (2, n.data.size // 2)),
+        lambda n: setattr(n.data, "dtype", np.int32),
+        lambda n: setattr(n.data.flags, "writeable", False),
+        lambda n: n.data.resize(3, refcheck=False) if n.data.base is None else setattr(n, "data", None),
+        lambda n: setattr(n, "data", n.data[::1]),
+        lambda n: setattr(n, "data", "no array"),
+        lambda n: setattr(n, "data", np.zeros(3)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_object_that_somebody_changed_does_not_come_again(change: Callable[[Any], Any], n: int) -> None:
+    native, _ = adder(n, made=KEPT_RECIPE, answer=Earlier(1))
+    x = numbers(n)
+    result = native.function(x, x)
+    node = id(result._node)
+    change(result._node)
+    del result
+    again = native.function(x, x)
+    assert id(again._node) != node
+    np.testing.assert_array_equal(again._node.data, x + x)
+    assert again._node.data.flags.writeable
+
+
+def test_only_what_is_made_of_constants_is_kept() -> None:
+    for fields in ((("op", Argument(0)), ("data", Output(0))), (("op", Output(0)), ("data", Output(0)))):
+        with pytest.raises(ValueError, match="cannot be kept"):
+            adder(made=(Made(Node, fields, kept=True),))
+
+
 # --- references and memory -----------------------------------------------------------------------
 
 
@@ -557,22 +703,25 @@ def test_a_working_memory_that_cannot_be_had() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_million_calls_use_no_memory() -> None:
-    program = """
-import resource
+@pytest.mark.parametrize("form", ["plain", "kept", "given"])
+def test_a_million_calls_use_no_memory(form: str) -> None:
+    program = f"""
 import numpy as np
-from tests.runtime.test_call import RECIPE, Earlier, adder, value
-native, calls = adder(made=RECIPE, answer=Earlier(1))
+from tests.runtime.test_call import *
+form = {form!r}
+options = {{"plain": {{"made": RECIPE}}, "kept": {{"made": KEPT_RECIPE}},
+            "given": {{"made": RECIPE, "arguments": 3, "gifts": [Gift(Argument(2), ((tuple, 1, 0),), 0)]}}}}
+native, calls = adder(answer=Earlier(1), **options[form])
 x = np.ones(10, np.float32)
-state = value(x)
+args = (value(x), x, (np.ones(10, np.float32),))[:3 if form == "given" else 2]
 call = native.function
 def pages():
     return int(open("/proc/self/statm").read().split()[1])
 for _ in range(10_000):
-    call(state, x)
+    call(*args)
 before = pages()
 for _ in range(1_000_000):
-    call(state, x)
+    out = call(*args)
 print(pages() - before, len(calls.seen))
 """
     path = os.pathsep.join(p for p in sys.path if p)

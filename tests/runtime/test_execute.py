@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 import threading
 from collections.abc import Iterator
@@ -11,11 +10,12 @@ import numpy as np
 import pytest
 
 from lucid.compiler.artifact import Address, Buffer, Launch, Plan
+from lucid.compiler.data import replace
 from lucid.compiler.types import f32
-from lucid.runtime import memory, pool
+from lucid.runtime import execute, memory, pool
 from lucid.runtime.execute import Executable
 
-from .handwritten import add_code, add_plan, sum_plan
+from .handwritten import add_code, add_plan, sum_plan, total_code
 
 RANDOM = np.random.default_rng(0)
 
@@ -49,6 +49,54 @@ def test_two_launches_share_working_memory_and_bits_do_not_depend_on_threads() -
     results = [run([x, y], threads=t)[0] for t in (1, 2, 3, 8) for _ in range(5)]
     assert all(r.tobytes() == results[0].tobytes() for r in results)
     np.testing.assert_allclose(results[0], 0.5 * (x.astype("f8") + y).sum(), rtol=1e-3, atol=1e-2)
+
+
+def group_plan(sizes: list[int]) -> Plan:
+    """For each n: o = x + x, and the sum of x; all in one group."""
+    buffers, launches, offset, block = [], [], 0, 1024
+    for n in sizes:
+        first, blocks = len(buffers), -(-n // block)
+        buffers += [
+            Buffer("input", f32, (n,), 4 * n),
+            Buffer("output", f32, (n,), 4 * n),
+            Buffer("output", f32, (), 4),
+            Buffer("temp", f32, (blocks,), 4 * blocks, offset),
+        ]
+        offset += (4 * blocks + 63) // 64 * 64
+        x, o, total, part = (Address(first + k) for k in range(4))
+        launches += [
+            Launch(add_code(), (x, x, o, n, block), blocks, 12 * n, bool(launches)),
+            Launch(total_code(), (x, part, total, n, block, struct.pack("<f", 1)), blocks, 4 * n, True),
+        ]
+    outputs = tuple(k for k, b in enumerate(buffers) if b.kind == "output")
+    inputs = tuple(k for k, b in enumerate(buffers) if b.kind == "input")
+    return Plan(tuple(buffers), inputs, outputs, (-1,) * len(outputs), tuple(launches), offset)
+
+
+@pytest.mark.parametrize("sizes", [[5], [300_000, 1], [0, 40_000, 0], [1000 * k for k in range(40)]])
+def test_a_group_is_one_region_and_has_the_bits_of_its_launches(sizes: list[int]) -> None:
+    plan = group_plan(sizes)
+    alone = replace(plan, launches=tuple(replace(launch, joins=False) for launch in plan.launches))
+    xs = [numbers(n) for n in sizes]
+    expected = [r.tobytes() for r in Executable(alone)(xs, threads=1)]
+    for made, groups in ((plan, 1), (alone, 2 * len(sizes))):
+        run = Executable(made)
+        assert run.groups == groups
+        for threads in (1, 2, 8):
+            run(xs, threads=threads)
+            before = pool.regions()
+            assert [r.tobytes() for r in run(xs, threads=threads)] == expected
+            if made is plan:
+                assert pool.regions() - before == (run.large and threads > 1)
+
+
+def test_a_group_beyond_the_stack_is_several() -> None:
+    run = Executable(group_plan([3] * 500))
+    assert 1 < run.groups < 10
+    assert run.scratch <= execute.MOST_WORDS
+    xs = [numbers(3) for _ in range(500)]
+    for x, got in zip(xs, run(xs)[::2], strict=True):
+        np.testing.assert_array_equal(got, x + x)
 
 
 def test_inputs_of_any_layout() -> None:
@@ -168,13 +216,13 @@ def test_a_plan_that_contradicts_itself() -> None:
         ({"aliases": ()}, "one alias per output"),
         ({"outputs": (2, 2), "aliases": (-1, -1)}, "twice"),
         ({"temp_bytes": 100}, "outside the working memory"),
-        ({"buffers": (dataclasses.replace(buffers[0], nbytes=4), *buffers[1:])}, "smaller"),
-        ({"launches": (dataclasses.replace(launch, slots=(Address(9),)),)}, "no buffer 9"),
-        ({"launches": (dataclasses.replace(launch, slots=(Address(0, -8),)),)}, "before"),
-        ({"launches": (dataclasses.replace(launch, slots=(bytes(9),)),)}, "9 bytes"),
+        ({"buffers": (replace(buffers[0], nbytes=4), *buffers[1:])}, "smaller"),
+        ({"launches": (replace(launch, slots=(Address(9),)),)}, "no buffer 9"),
+        ({"launches": (replace(launch, slots=(Address(0, -8),)),)}, "before"),
+        ({"launches": (replace(launch, slots=(bytes(9),)),)}, "9 bytes"),
     ):
         with pytest.raises(ValueError, match=text):
-            Executable(dataclasses.replace(plan, **changes))
+            Executable(replace(plan, **changes))
 
 
 def test_memory_does_not_grow() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import mmap
 import multiprocessing
+import os
 import sys
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,6 +55,40 @@ def test_statistics_and_cap() -> None:
     assert allocator.statistics().cached == 0
     allocator.reset_peak()
     assert allocator.statistics().peak == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("nbytes", [64, memory.MIDDLE, memory.LARGE])
+def test_a_child_writes_to_memory_of_its_own(nbytes: int) -> None:
+    array = memory.array((nbytes,), np.dtype(np.uint8))
+    array[:] = 1
+    child = os.fork()
+    if child == 0:
+        array[:] = 2
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (array == 1).all()
+
+
+@pytest.mark.parametrize("cap", [1 << 30, 0])
+def test_blocks_of_a_slab_are_apart_and_given_back_one_by_one(cap: int) -> None:
+    allocator = Allocator(cap)
+    sizes = [memory.MIDDLE, 3 * memory.MIDDLE, memory.LARGE * 3 // 4, memory.MIDDLE] * 12  # several slabs
+    blocks = [allocator.allocate(size) for size in sizes]
+    spans = sorted((b.address, b.address + b.size) for b in blocks)
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
+    assert len({id(b.holder) for b in blocks}) < len(blocks) / 4
+    arrays = [(ctypes.c_char * b.size).from_address(b.address) for b in blocks]
+    for k, array in enumerate(arrays):
+        ctypes.memset(array, k + 1, len(array))
+    for block in blocks[::2]:
+        allocator.release(block)
+    allocator.empty()
+    for k, array in enumerate(arrays):
+        wanted = 0 if k % 2 == 0 and hasattr(mmap, "MADV_DONTNEED") else k + 1
+        assert k % 2 == 0 or set(array.raw) == {wanted}
+        assert not hasattr(mmap, "MADV_DONTNEED") or array.raw[4096] == wanted
 
 
 def test_too_much_is_a_memory_error() -> None:

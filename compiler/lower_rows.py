@@ -1,0 +1,356 @@
+"""Rows, one after the other: a scalar loop over the outer axes, vectors along the last inner one.
+
+    for row i:
+      stage j:  top = max(x[i, j])
+      stage j:  total = sum(exp(x[i, j] - top))             the exponentials wait in working memory
+           and  o[i-1, j] = exp(x[i-1, j] - top') / total'  of the row before
+
+The last stage of a row is done beside an earlier one of the next row: so one loop computes what needs
+no memory while it stores what needs no computing, and asks for the row after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from . import kernel as k
+from .data import data
+from .layout import part_name, totals
+from .loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
+from .lower import PREFETCH_BYTES, ROW, Level, Lowering, identity
+from .ops import REGISTRY
+from .schedule import WAITING_BYTES, RowCache
+from .types import i64
+
+# The longest row that is asked for while the row before it is computed: both have to stay in the cache.
+PREFETCH_ROW = 65_536
+# Operations for each element that is moved, from which on a row has time to ask for memory.
+BUSY = 5
+
+
+@data
+class _Row:
+    """What belongs to one row."""
+
+    at: dict[str, Operand]
+    level: Level
+    values: dict[str, Operand]  # its reductions
+    windows: dict[RowCache, str]
+
+
+class RowLowering:
+    """Lowers one kernel whose schedule says "rows"."""
+
+    def __init__(self, base: Lowering) -> None:
+        self.x = base
+        self.b = base.b
+        self.kernel = base.kernel
+        self.caches = [cache for kept in base.kept_rows.values() for _, cache in kept]
+        self.stream: Operand | None = None  # whether stages store around the cache
+        self.waiting: dict[RowCache, str] = {}  # working memory
+        self.windows = 0
+        self.last = len(base.kernel.stages) - 1
+        self.busy = False
+        self.beside: int | None = None  # the stage beside which the last one is done
+
+    def partner(self) -> int | None:
+        """The stage beside which the last one of the row before is done: one that stores little, and
+        computes much. None if there is little to compute, or the stages do not walk the same axis."""
+        stages = self.kernel.stages
+        axes = stages[-1].axes
+        if (
+            not self.busy
+            or len(axes) != 1
+            or not isinstance(axes[0].extent, str)
+            or not self.stores(self.last)
+        ):
+            return None
+        like = [n for n, stage in enumerate(stages[:-1]) if stage.axes == axes]
+
+        def gain(number: int) -> tuple[int, int]:
+            return -self.stores(number), self.cost(number)
+
+        return max(like, key=gain, default=None)
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        every = totals(self.kernel)
+        scalar = [r for r in every if not r.keep]
+        for stage in self.kernel.stages:
+            x.hoist(stage, x.levels[0])
+        self.busy = self.is_busy()
+        self.beside = self.partner()
+        self.stream = self.streams()
+        if self.stream is not None:
+            self.alloc()
+        self.plan_prefetches()
+        rows: Operand = Imm(1, i64)
+        for axis in self.kernel.outer:
+            rows = x.times(rows, x.extent(axis.extent))
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            lo = b.op("mul", block.var, x.slot("block"))
+            hi = x.minimum(b.op("add", lo, x.slot("block")), rows)
+            for reduce in every:
+                if reduce.keep:
+                    x.clear(reduce, block)
+            now: dict[str, Operand] = {r.name: Imm(identity(r.op, r.dtype), r.dtype) for r in scalar}
+            if self.beside is None:
+                self.one_by_one(lo, hi, now)
+            else:
+                self.overlapped(lo, hi, now, self.beside)
+            for reduce in scalar:
+                b.emit(Store(part_name(reduce.name), block.var, now[reduce.name]))
+            x.levels.pop()
+
+    # -- rows of a block; `now` holds its running totals
+
+    def one_by_one(self, lo: Operand, hi: Operand, now: dict[str, Operand]) -> None:
+        with self.b.loop(lo, hi, 1, "serial", tuple(now.values())) as turn:
+            row = self.place(turn.var)
+            found: dict[str, Operand] = dict(zip(now, turn.carried, strict=True))
+            for number in range(self.last + 1):
+                self.stage(number, row, found)
+            turn.yields = tuple(found.values())
+        now.update(zip(now, turn.results, strict=True))
+
+    def overlapped(self, lo: Operand, hi: Operand, now: dict[str, Operand], beside: int) -> None:
+        """The first row without its last stage; row by row, with the last stage of the row before;
+        the last stage of the last row."""
+        b, one = self.b, Imm(1, i64)
+        row = self.place(lo)
+        for number in range(self.last):
+            self.stage(number, row, now)
+        wanted = self.wanted()
+        inits = (*now.values(), *(row.values[name] for name in wanted))
+        with b.loop(b.op("add", lo, one), hi, 1, "serial", inits) as turn:
+            row, before = self.place(turn.var), self.place(b.op("sub", turn.var, one))
+            found: dict[str, Operand] = dict(zip(now, turn.carried, strict=False))
+            before.values.update(zip(wanted, turn.carried[len(now) :], strict=True))
+            for number in range(self.last):
+                self.stage(number, row, found, before if number == beside else None)
+            turn.yields = (*found.values(), *(row.values[name] for name in wanted))
+        now.update(zip(now, turn.results, strict=False))
+        row = self.place(b.op("sub", hi, one))
+        row.values.update(zip(wanted, turn.results[len(now) :], strict=True))
+        self.stage(self.last, row, now)
+
+    def wanted(self) -> list[str]:
+        """The reductions of a row that its last stage reads."""
+        x, found, seen = self.x, dict[str, None](), set[k.Expr]()
+
+        def visit(expr: k.Expr) -> None:
+            if expr in seen:
+                return
+            seen.add(expr)
+            for e in k.walk(expr):
+                if isinstance(e, k.Ref) and e.name in x.lets:
+                    visit(x.lets[e.name].expr)
+                elif isinstance(e, k.Ref) and e.name in x.reduces:
+                    found[e.name] = None
+
+        for stmt in self.kernel.stages[-1].body:
+            for operand in k.operands(stmt):
+                visit(operand)
+        return list(found)
+
+    # -- one row
+
+    def place(self, number: Operand) -> _Row:
+        """The outer axes of a row number, and where its values wait."""
+        b, x = self.b, self.x
+        at: dict[str, Operand] = {}
+        turn = b.op("and", number, Imm(1, i64))  # two rows wait at a time
+        for n, axis in enumerate(reversed(self.kernel.outer)):
+            if n == len(self.kernel.outer) - 1:
+                at[axis.name] = number
+            else:
+                extent = x.extent(axis.extent)
+                at[axis.name] = b.op("rem", number, extent)
+                number = b.op("div", number, extent)
+        row = _Row(at, Level(x.outer | {ROW}), {}, {})
+        if self.stream is not None:
+            with self.inside(row):
+                for cache, place in self.waiting.items():
+                    row.windows[cache] = self.window(cache, place, turn, self.stream)
+        return row
+
+    def window(self, cache: RowCache, place: str, turn: Operand, stream: Operand) -> str:
+        """Where values of a row wait: in working memory or in the output."""
+        x, array = self.x, self.x.arrays[cache.store.array]
+        (axis,) = self.kernel.stages[cache.last].axes
+        x.at[axis.name] = Imm(0, i64)
+        start, _, _ = x.address(array, cache.store.index)
+        del x.at[axis.name]
+        name, self.windows = f"row.{self.windows}", self.windows + 1
+        mine = self.b.op("mul", turn, Imm(WAITING_BYTES // array.dtype.size, i64))
+        self.b.emit(Window(name, array.dtype, stream, place, mine, array.name, start))
+        return name
+
+    @contextmanager
+    def inside(self, row: _Row, number: int = -1) -> Iterator[None]:
+        """Code of one row, for stage `number`."""
+        x = self.x
+        outside, x.number = x.number, number
+        x.at.update(row.at)
+        x.levels.append(row.level)
+        x.rows, x.windows = row.values, row.windows
+        yield
+        x.number = outside
+        x.levels.pop()
+        for name in row.at:
+            del x.at[name]
+
+    def stage(self, number: int, row: _Row, now: dict[str, Operand], before: _Row | None = None) -> None:
+        """One stage of one row; beside it, the last one of the row `before`."""
+        x, stages = self.x, self.kernel.stages
+        jobs = [(number, row)] if before is None else [(number, row), (self.last, before)]
+        for n, r in jobs:
+            with self.inside(r, n):
+                x.hoist(stages[n], r.level)
+        if not stages[number].axes:
+            with self.inside(row, number):
+                x.scalar_stage(stages[number], now)
+            return
+        reduces = [[s for s in stages[n].body if isinstance(s, k.Reduce) and not s.keep] for n, _ in jobs]
+        stores = any(isinstance(s, k.Store) for n, _ in jobs for s in stages[n].body)
+        stream = self.stream if stores else None
+        if before is None:
+            with self.inside(row, number):
+                inits = x.accumulators(reduces[0])
+                ends = x.nest(stages[number], stages[number].axes, inits, reduces[0], stream)
+        else:
+            ends = self.both(jobs, reduces, stream)
+        for (_, r), own in zip(jobs, reduces, strict=True):
+            for reduce, group in zip(own, x.split(own, ends), strict=True):
+                total = x.halve(reduce.op, group)
+                if reduce.scope == "row":
+                    r.values[reduce.name] = total
+                else:
+                    now[reduce.name] = x.combine(reduce.op, now[reduce.name], total)
+            ends = ends[len(x.accumulators(own)) :]
+
+    def both(
+        self, jobs: list[tuple[int, _Row]], reduces: list[list[k.Reduce]], stream: Operand | None
+    ) -> tuple[Operand, ...]:
+        """Stages of several rows in one loop; the lanes of all their reductions. What does not vary
+        with the rows is computed once."""
+        x, stages = self.x, self.kernel.stages
+        (axis,) = stages[self.last].axes
+
+        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            common, found = x.levels[-1], list[Operand]()
+            for (n, row), own in zip(jobs, reduces, strict=True):
+                share = len(x.accumulators(own))
+                with self.inside(row, n):
+                    x.open(common.axes | row.level.axes)
+                    found += x.body(stages[n], u, own, carried[:share])
+                    x.levels.pop()
+                carried = carried[share:]
+            return found
+
+        inits = tuple(v for own in reduces for v in x.accumulators(own))
+        return x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), inits, chunk, stream)
+
+    # -- stores around the cache
+
+    def streams(self) -> Operand | None:
+        """Whether the plan says so, every row begins where streaming stores can, and there is room for
+        what waits in an output otherwise. None if no stage stores whole vectors, or something waits
+        where its elements are no neighbours."""
+        b, x = self.b, self.x
+        wide = [s for stage in self.kernel.stages if stage.axes for s in stage.body if isinstance(s, k.Store)]
+        stores = [s for s in wide if x.arrays[s.array].unit]
+        if not stores or not all(map(self.in_a_row, self.caches)):
+            return None
+        if any(ix.shift for s in stores for ix in s.index):
+            return None
+        flag = x.aligned([s.array for s in stores])
+
+        def unless(wrong: Operand) -> Operand:
+            return b.op("select", wrong, Imm(0, i64), flag)
+
+        for store in stores:
+            array = x.arrays[store.array]
+            for dim in range(len(array.dims) - 1):
+                size = x.times(x.stride(array, dim), Imm(array.dtype.size, i64))
+                flag = unless(b.op("ne", b.op("and", size, Imm(63, i64)), Imm(0, i64)))
+        for cache in self.caches:
+            (axis,) = self.kernel.stages[cache.last].axes
+            most = Imm(WAITING_BYTES // x.arrays[cache.store.array].dtype.size, i64)
+            flag = unless(b.op("gt", x.extent(axis.extent), most))
+        return flag
+
+    def in_a_row(self, cache: RowCache) -> bool:
+        """Whether the elements that a stage fills of an output are neighbours."""
+        axes, index = self.kernel.stages[cache.last].axes, cache.store.index
+        varies = [n for n, ix in enumerate(index) if ix.axis == axes[0].name]
+        return len(axes) == 1 and varies == [len(index) - 1] and self.x.arrays[cache.store.array].unit
+
+    def alloc(self) -> None:
+        for n, cache in enumerate(self.caches):
+            dtype = self.x.arrays[cache.store.array].dtype
+            self.waiting[cache] = f"wait.{n}"
+            self.b.emit(Alloc(f"wait.{n}", dtype, 2 * WAITING_BYTES // dtype.size))
+
+    # -- asking for memory
+
+    def is_busy(self) -> bool:
+        """Whether rows are walked more than once, with enough to compute beside what memory does. The
+        hardware guesses better where there is less."""
+        wide = [n for n, stage in enumerate(self.kernel.stages) if stage.axes]
+        moved = len(self.loads()) + sum(map(self.stores, wide))
+        return len(wide) > 1 and sum(map(self.cost, wide)) >= BUSY * moved
+
+    def loads(self) -> list[k.Load]:
+        """What walks along memory, another part of it for each row."""
+        x, found = self.x, dict[tuple[str, tuple[k.Index, ...]], k.Load]()
+        row = self.kernel.outer[-1].name if self.kernel.outer else ""
+        for e in (e for stage in self.kernel.stages for e in k.expressions(stage)):
+            if not isinstance(e, k.Load) or e.guards or e.array not in x.arrays or not x.arrays[e.array].unit:
+                continue
+            axes = [ix.axis for ix in e.index]
+            if row in axes and axes[-1] not in x.outer and x.outer.issuperset(axes[:-1]):
+                found[e.array, e.index] = e
+        return list(found.values())
+
+    def plan_prefetches(self) -> None:
+        """Later stages read a row from the cache: while they compute, memory would idle. So they ask for
+        what the next row needs, each array in the stage that has most to compute for what it moves."""
+        x, stages = self.x, self.kernel.stages
+        if not self.busy:
+            return
+        wide = [n for n, stage in enumerate(stages) if stage.axes]
+        moved = {n: self.stores(n) for n in wide}
+        cost = {n: self.cost(n) for n in wide}
+        if self.beside is not None:  # the last stage has no loop of its own
+            moved[self.beside] += moved.pop(self.last)
+            cost[self.beside] += cost.pop(self.last)
+        for load in self.loads():
+            like = [n for n in cost if stages[n].axes[-1].name == load.index[-1].axis]
+            if not like:
+                continue
+            number = max(like, key=lambda n: cost[n] / (moved[n] + 1))
+            moved[number] += 1
+            dim = [ix.axis for ix in load.index].index(self.kernel.outer[-1].name)
+            away = self.ahead(x.arrays[load.array], dim)
+            x.prefetches.setdefault(number, []).append((load, away))
+
+    def stores(self, number: int) -> int:
+        return sum(isinstance(s, k.Store) for s in self.kernel.stages[number].body)
+
+    def ahead(self, array: k.Array, dim: int) -> Operand:
+        """How many elements ahead memory is asked for: none if rows are long."""
+        b, size = self.b, array.dtype.size
+        away = self.x.stride(array, dim)
+        least, most = Imm(PREFETCH_BYTES // size, i64), Imm(PREFETCH_ROW // size, i64)
+        near = b.op("select", b.op("lt", away, least), least, away)
+        return b.op("select", b.op("le", away, most), near, Imm(0, i64))
+
+    def cost(self, number: int) -> int:
+        """Operations for each element of a stage."""
+        x, stage = self.x, self.kernel.stages[number]
+        inner = {a.name for a in stage.axes}
+        found = {e for e in k.expressions(stage) if isinstance(e, k.Call) and x.depends(e) & inner}
+        return sum(1 if (number, e) in x.cached else REGISTRY[e.op].flops for e in found)

@@ -1,0 +1,300 @@
+"""Sizes that remember where they come from: one run of the passes serves every size.
+
+A `Size` stands for an int, and behaves like it, but is a polynomial of symbols (the extents of a
+graph's inputs). Whatever a pass asks of one (is it 1? which of two is larger?) is answered for the
+sizes at hand, and written down in its `Facts`. For other sizes of which all of these facts hold, the
+passes would take the same steps, so their result needs only its polynomials evaluated:
+
+    n = facts.symbol(32)
+    n * 4 + 1                # 129
+    n * 4 < 256              # True; noted: n * 4 <= 255
+    facts.hold([40])         # True
+    facts.hold([64])         # False
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# Products of symbols with their coefficients; a product is a sorted tuple of symbol numbers.
+Terms = tuple[tuple[tuple[int, ...], int], ...]
+
+
+class Facts:
+    """The symbols of one run, and what it found out about them.
+
+    Symbols are numbered. The first are free; the others, made by division, are computed from those
+    before them. `unions`: what was found equal to a free symbol, another or a plain int.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[int] = []
+        self.free = 0
+        self.divisions: list[tuple[Size | int, Size | int]] = []  # the quotients after the free symbols
+        self.recording = True
+        self.unions: list[tuple[int, int | Size]] | None = None
+        self._known: dict[tuple[int, Terms, int, Terms], Size] = {}
+        self._least: dict[Terms, int] = {}
+        self._greatest: dict[Terms, int] = {}
+        self._never: dict[Terms, set[int]] = {}
+
+    def symbol(self, value: int) -> Size:
+        """A new free symbol, `value` in this run. All are made before the first division."""
+        assert not self.divisions
+        self.values.append(value)
+        self.free += 1
+        return Size(self, value, 0, (((self.free - 1,), 1),))
+
+    def quotient(self, a: Size | int, b: Size | int) -> Size:
+        """a // b."""
+        key = (*_parts(a), *_parts(b))
+        found = self._known.get(key)
+        if found is None:
+            self.divisions.append((a, b))
+            value = int(_value(a) // _value(b))
+            self.values.append(value)
+            found = self._known[key] = Size(self, value, 0, (((len(self.values) - 1,), 1),))
+        return found
+
+    # --- what was found out ----------------------------------------------------------------------
+
+    def at_least(self, terms: Terms, value: int, limit: int) -> bool:
+        """value >= limit; noted."""
+        if self.recording:
+            if value >= limit:
+                self._least[terms] = max(self._least.get(terms, limit), limit)
+            else:
+                self._greatest[terms] = min(self._greatest.get(terms, limit - 1), limit - 1)
+        return value >= limit
+
+    def equal(self, terms: Terms, value: int, other: int) -> bool:
+        """value == other; noted."""
+        if value == other and self.unions is not None:
+            self._unite(terms, other)
+        if self.recording:
+            if value == other:
+                self._least[terms] = self._greatest[terms] = other
+            else:
+                self._never.setdefault(terms, set()).add(other)
+        return value == other
+
+    def _unite(self, terms: Terms, constant: int) -> None:
+        assert self.unions is not None
+        if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
+            self.unions.append((terms[0][0][0], constant))
+        elif len(terms) == 2 and not constant and {c for _, c in terms} == {1, -1}:
+            (a, _), (b, _) = terms
+            if len(a) == len(b) == 1:
+                self.unions.append((a[0], Size(self, self.values[b[0]], 0, ((b, 1),))))
+
+    def program(self) -> Callable[[Sequence[int]], list[int] | None]:
+        """A function of the free symbols: the values of all symbols if every fact holds, else None."""
+        divisions = [(evaluator(a), evaluator(b)) for a, b in self.divisions]
+        bounds = []
+        for terms in {**self._least, **self._greatest, **self._never}:
+            low, high = self._least.get(terms), self._greatest.get(terms)
+            never = frozenset(
+                n
+                for n in self._never.get(terms, ())
+                if (low is None or n >= low) and (high is None or n <= high)
+            )
+            value = evaluator(Size(self, 0, 0, terms))
+            bounds.append((value, low, high, never))
+
+        def hold(free: Sequence[int]) -> list[int] | None:
+            values = list(free)
+            for a, b in divisions:
+                divisor = b(values)
+                if not divisor:
+                    return None
+                values.append(a(values) // divisor)
+            for value, low, high, never in bounds:
+                n = value(values)
+                if (low is not None and n < low) or (high is not None and n > high) or n in never:
+                    return None
+            return values
+
+        return hold
+
+
+def evaluator(size: Size | int) -> Callable[[Sequence[int]], int]:
+    """The polynomial as a function of the values of all symbols."""
+    if not isinstance(size, Size):
+        constant = size
+        return lambda values: constant
+    offset, terms = size.offset, size.terms
+    if len(terms) == 1:
+        ((product, factor),) = terms
+        if len(product) == 1:
+            (k,) = product
+            return lambda values: values[k] * factor + offset
+        if len(product) == 2:
+            i, j = product
+            return lambda values: values[i] * values[j] * factor + offset
+
+    def evaluate(values: Sequence[int]) -> int:
+        total = offset
+        for product, factor in terms:
+            for k in product:
+                factor *= values[k]
+            total += factor
+        return total
+
+    return evaluate
+
+
+class Size:
+    """An int that knows its polynomial: `offset` + the sum of `terms`. Where an int itself is asked for
+    (an index, a text that is part of a kernel) it is that int, and will be in every run."""
+
+    __slots__ = ("facts", "offset", "terms", "value")
+
+    def __init__(self, facts: Facts, value: int, offset: int, terms: Terms) -> None:
+        self.facts, self.value, self.offset, self.terms = facts, value, offset, terms
+
+    # --- arithmetic ------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, int):
+            return Size(self.facts, self.value + other, self.offset + other, self.terms) if other else self
+        if not isinstance(other, Size):
+            return NotImplemented
+        return _size(
+            self.facts, self.value + other.value, self.offset + other.offset, (*self.terms, *other.terms)
+        )
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Size:
+        return Size(self.facts, -self.value, -self.offset, tuple([(p, -c) for p, c in self.terms]))
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, int):
+            if other == 1:
+                return self
+            terms = tuple([(p, c * other) for p, c in self.terms])
+            return Size(self.facts, self.value * other, self.offset * other, terms) if other else 0
+        if not isinstance(other, Size):
+            return NotImplemented
+        mine = (*self.terms, ((), self.offset)) if self.offset else self.terms
+        theirs = (*other.terms, ((), other.offset)) if other.offset else other.terms
+        found = [(tuple(sorted(p + q)), c * d) for p, c in mine for q, d in theirs]
+        rest = [(p, c) for p, c in found if p]
+        return _size(self.facts, self.value * other.value, self.offset * other.offset, rest)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        if isinstance(other, int) and other:
+            if all(c % other == 0 for _, c in self.terms):  # exactly, but for the constant
+                terms = tuple([(p, c // other) for p, c in self.terms])
+                return Size(self.facts, self.value // other, self.offset // other, terms)
+        elif isinstance(other, Size) and _parts(other) == _parts(self) and self != 0:
+            return 1
+        if not other:
+            raise ZeroDivisionError("division of a size by zero")
+        return self.facts.quotient(self, other)
+
+    def __rfloordiv__(self, other: int) -> Any:
+        if not self:
+            raise ZeroDivisionError("division by a size of zero")
+        return self.facts.quotient(other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return self - self // other * other
+
+    def __rmod__(self, other: int) -> Any:
+        return other - other // self * self
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    # --- questions -------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int):
+            return self.facts.equal(self.terms, self.value, other) if not self.offset else self._equals(other)
+        if not isinstance(other, Size):
+            return NotImplemented
+        return self is other or (self.facts is other.facts and self._equals(other))
+
+    def _equals(self, other: Any) -> bool:
+        d = self - other
+        if isinstance(d, int):
+            return not d
+        if d.terms[0][1] < 0:
+            d = -d
+        return self.facts.equal(d.terms, d.value - d.offset, -d.offset)
+
+    def __ne__(self, other: object) -> bool:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def _at_least(self, other: Any) -> bool:
+        d = self - other
+        if isinstance(d, int):
+            return d >= 0
+        if d.terms[0][1] < 0:  # -d <= 0
+            d = -d
+            return not self.facts.at_least(d.terms, d.value - d.offset, 1 - d.offset)
+        return self.facts.at_least(d.terms, d.value - d.offset, -d.offset)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._at_least(other)
+
+    def __gt__(self, other: Any) -> bool:
+        return self._at_least(other + 1)
+
+    def __lt__(self, other: Any) -> bool:
+        return not self._at_least(other)
+
+    def __le__(self, other: Any) -> bool:
+        return not self._at_least(other + 1)
+
+    def __bool__(self) -> bool:
+        return self != 0
+
+    def __hash__(self) -> int:
+        return hash(self.value)  # as an equal int's: where keys are compared, it is noted
+
+    def __index__(self) -> int:
+        assert self == self.value
+        return self.value
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        return float(int(self))
+
+    def __str__(self) -> str:
+        return str(int(self))
+
+    def __format__(self, spec: str) -> str:
+        return format(int(self), spec)
+
+    def __repr__(self) -> str:  # for messages and reasons, which decide nothing: nothing is noted
+        return repr(self.value)
+
+
+def _size(facts: Facts, value: int, offset: int, terms: Sequence[tuple[tuple[int, ...], int]]) -> Size | int:
+    """With equal products added up, and none of coefficient 0."""
+    table: dict[tuple[int, ...], int] = {}
+    for product, factor in terms:
+        table[product] = table.get(product, 0) + factor
+    rest = tuple(sorted([(p, c) for p, c in table.items() if c]))
+    return Size(facts, value, offset, rest) if rest else offset
+
+
+def _value(size: Size | int) -> int:
+    return size.value if isinstance(size, Size) else size
+
+
+def _parts(size: Size | int) -> tuple[int, Terms]:
+    return (size.offset, size.terms) if isinstance(size, Size) else (size, ())

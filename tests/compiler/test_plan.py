@@ -1,0 +1,120 @@
+"""Which kernel calls of a plan run together, and that none of them can disturb another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lucid.compiler import ops
+from lucid.compiler.artifact import Address, Buffer, Launch, Plan
+from lucid.compiler.graph import Graph, Node
+from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.types import f32
+from lucid.runtime import execute
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
+
+
+def node(name: str, *shape: int) -> Node:
+    return ops.INPUT(name=name, dtype=f32, shape=shape)
+
+
+def plan(inputs: tuple[Node, ...], outputs: tuple[Node, ...], aliases: tuple[int, ...] = ()) -> Plan:
+    found = compile_graph(Graph("test", inputs, outputs), host(), aliases).plan
+    disturbed(found)
+    return found
+
+
+def sizes(found: Plan) -> list[int]:
+    return [len(group) for group in execute.grouped(found.launches)]
+
+
+def spans(found: Plan, launch: Launch) -> list[tuple[int, int, int]]:
+    """(memory, begin, end) of every buffer that the launch touches. An output that may overwrite an
+    input is that input's memory; working memory is number -1."""
+    own = {o: found.inputs[a] for o, a in zip(found.outputs, found.aliases, strict=True) if a >= 0}
+    places = []
+    for slot in launch.slots:
+        if isinstance(slot, Address):
+            buffer: Buffer = found.buffers[slot.buffer]
+            if buffer.kind == "temp":
+                places.append((-1, buffer.offset, buffer.offset + max(1, buffer.nbytes)))
+            else:
+                places.append((own.get(slot.buffer, slot.buffer), 0, 1))
+    return places
+
+
+def disturbed(found: Plan) -> None:
+    """Launches of a group may share what is an input and no output's memory, or a temporary that an
+    earlier group wrote; all else must be apart."""
+    written = {found.inputs[a] for a in found.aliases if a >= 0} | set(found.outputs)
+    before: set[tuple[int, int, int]] = set()  # of the working memory
+    for group in execute.grouped(found.launches):
+        touched = [spans(found, launch) for launch in group]
+        for k, mine in enumerate(touched):
+            for theirs in touched[:k]:
+                for m, b, e in mine:
+                    for other, low, high in theirs:
+                        if m == other and b < high and low < e:
+                            shared = (m, b, e) in before and (m, b, e) == (other, low, high)
+                            assert m not in written and (m >= 0 or shared)
+        before.update(place for mine in touched for place in mine)
+
+
+def product(x: Node, y: Node) -> Node:
+    return ops.CONTRACT(x, y, spec="ij,jk->ik")
+
+
+def test_what_is_independent_is_one_group() -> None:
+    xs = tuple(node(f"x{k}", 100 + k) for k in range(10))
+    assert sizes(plan(xs, tuple(ops.NEG(x) for x in xs))) == [10]
+
+
+def test_readers_wait_for_the_writer() -> None:
+    a, b, y = node("a", 40, 50), node("b", 50, 60), node("y", 70)
+    found = plan((a, b, y), (product(product(a, b), ops.TRANSPOSE(b, perm=(1, 0))), ops.NEG(y)))
+    assert sizes(found) == [2, 1]  # y's call, the last of the program, beside the first product
+
+
+def test_an_input_is_overwritten_after_it_was_read() -> None:
+    a, b = node("a", 40, 50), node("b", 50, 50)
+    for aliases, expected in (((-1, -1), [2]), ((-1, 0), [1, 1])):
+        found = plan((a, b), (product(a, b), ops.NEG(a)), aliases)
+        assert found.aliases == aliases
+        assert sizes(found) == expected
+
+
+def test_memory_does_not_grow_with_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each branch has a temporary: side by side they would all live at once."""
+    xs = tuple(node(f"x{k}", 64, 64) for k in range(5))
+    outputs = tuple(product(product(x, x), x) for x in xs)
+    found = plan(xs, outputs)
+    assert found.temp_bytes == 64 * 64 * 4
+    # What needs none joins: here the maps, whatever their place in the program.
+    found = plan(xs, (*outputs, *map(ops.NEG, xs)))
+    assert found.temp_bytes == 64 * 64 * 4
+    assert sizes(found) == [6] + [1] * 9
+
+
+def test_a_temporary_lives_as_long_as_the_group_that_reads_it() -> None:
+    x, y = node("x", 64, 64), node("y", 64, 64)
+    inner = product(x, x)
+    found = plan((x, y), (product(inner, x), product(inner, y), product(product(y, y), x)))
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(-2, 3, (64, 64)).astype("f4") for _ in range(2)]
+    a, b = arrays
+    for threads in (1, 8):
+        results = Executable(found)(arrays, threads=threads)
+        for result, wanted in zip(results, (a @ a @ a, a @ a @ b, b @ b @ a), strict=True):
+            np.testing.assert_array_equal(result, wanted)
+
+
+def test_totals_of_a_group_have_block_results_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(n).astype("f4") for n in (50_000, 40_000, 30_000, 7)]
+    xs = tuple(node(f"x{k}", a.size) for k, a in enumerate(arrays))
+    found = plan(xs, tuple(ops.SUM(ops.MUL(x, x), axes=(0,)) for x in xs))
+    assert sizes(found) == [4]
+    results = Executable(found)(arrays)
+    for array, result in zip(arrays, results, strict=True):
+        np.testing.assert_allclose(result, np.square(array, dtype="f8").sum(), rtol=1e-5)

@@ -1,0 +1,170 @@
+"""One run of the passes serves other sizes: the same plan as if they had run again, and no run where
+the sizes allow it. (LUCID_VERIFY, which is on here, compares the two at every compile.)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lucid.compiler import ops, pipeline
+from lucid.compiler.graph import Node
+from lucid.compiler.pipeline import Compiled
+
+from ..native import build, compiled, run
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def no_templates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(pipeline, "_TEMPLATES", type(pipeline._TEMPLATES)())
+    yield
+
+
+def filled(made: Compiled) -> bool:
+    """Whether no pass has run for it."""
+    return [name for name, _ in made.times] == ["fill"]
+
+
+def arrays(*shapes: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(1)
+    return [rng.standard_normal(s).astype(np.float32) for s in shapes]
+
+
+def mean(x: Node) -> Node:
+    total = ops.SUM(x, axes=tuple(range(x.type.ndim)))
+    return ops.MUL(total, ops.SCALAR(value=1 / max(1, x.type.size), dtype=x.type.dtype))
+
+
+def huber(x: Node, y: Node) -> tuple[Node, Node]:
+    d = ops.SUB(x, y)
+    delta = ops.fill(ops.SCALAR(value=1.0, dtype=x.type.dtype), x.shape)
+    inside = ops.LE(ops.ABS(d), delta)
+    return mean(ops.WHERE(inside, ops.MUL(d, d), ops.MUL(delta, ops.ABS(d)))), ops.WHERE(inside, d, delta)
+
+
+def layer(x: Node, w: Node, b: Node) -> Node:
+    product = ops.CONTRACT(x, w, spec="ij,jk->ik")
+    return ops.EXP(ops.ADD(product, ops.BROADCAST(b, shape=product.shape)))
+
+
+def softmax(x: Node) -> Node:
+    top = ops.reshape(ops.AMAX(x, axes=(1,)), (x.shape[0], 1))
+    e = ops.EXP(ops.SUB(x, ops.BROADCAST(top, shape=x.shape)))
+    total = ops.reshape(ops.SUM(e, axes=(1,)), (x.shape[0], 1))
+    return ops.DIV(e, ops.BROADCAST(total, shape=x.shape))
+
+
+def windows(x: Node) -> Node:
+    """Overlapping differences, from slices, padded again."""
+    n = x.shape[0]
+    d = ops.SUB(ops.narrow(x, 0, 1, n - 1), ops.narrow(x, 0, 0, n - 1))
+    return ops.PAD(ops.flip(d, 0), lo=(1, 0), hi=(0, 2))
+
+
+def regrouped(x: Node) -> tuple[Node, Node]:
+    rows, columns = x.shape
+    flat = ops.TRANSPOSE(x, perm=(1, 0))
+    return ops.reshape(flat, (rows * columns,)), ops.SUM(ops.reshape(x, (rows // 2, 2, columns)), axes=(0, 1))
+
+
+CASES: list[tuple[Make, list[list[tuple[int, ...]]]]] = [
+    (huber, [[(n,)] * 2 for n in (32, 33, 2, 1000, 8_192, 8_193, 100_000)]),
+    (layer, [[(n, 16), (16, 32), (32,)] for n in (32, 33, 16, 2, 100, 1000)]),
+    (softmax, [[(n, 100)] for n in (100, 7, 2, 333)]),
+    (windows, [[(n, 3)] for n in (5, 4, 9, 50)]),
+    (regrouped, [[(2 * n, 5)] for n in (5, 3, 2, 40)]),
+]
+
+
+@pytest.mark.parametrize(("function", "shapes"), CASES, ids=[f.__name__ for f, _ in CASES])
+def test_one_run_serves_other_sizes(function: Make, shapes: Any) -> None:
+    first, *others = shapes
+    assert not filled(compiled(build(function, arrays(*first))))
+    for other in others:
+        given = arrays(*other)
+        graph = build(function, given)
+        made = compiled(graph)
+        assert filled(made), other
+        assert made.plan == made.stages.plan
+        again = compiled(graph)
+        assert again.plan == made.plan
+        assert all(np.isfinite(r).all() for r in run(graph, given))
+
+
+@pytest.mark.parametrize(("function", "shapes"), CASES, ids=[f.__name__ for f, _ in CASES])
+def test_results_do_not_depend_on_what_was_compiled_before(
+    function: Make, shapes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = [(build(function, arrays(*s)), arrays(*s)) for s in shapes]
+    forward = [run(g, given) for g, given in graphs]
+    monkeypatch.setattr(pipeline, "_TEMPLATES", type(pipeline._TEMPLATES)())
+    backward = [run(g, given) for g, given in reversed(graphs)][::-1]
+    for a, b in zip(forward, backward, strict=True):
+        assert [r.tobytes() for r in a] == [r.tobytes() for r in b]
+
+
+@pytest.mark.parametrize("n", [0, 1, 64, 65, 3_000_000])
+def test_other_facts_other_plans(n: int) -> None:
+    """None, one, few enough for registers, too many for the cache: not what was found out for 500 rows."""
+
+    def scale(x: Node) -> Node:
+        return ops.MUL(x, x)
+
+    assert not filled(compiled(build(scale, arrays((500,)))))
+    x = arrays((n,))
+    made = compiled(build(scale, x))
+    assert filled(made) == (n in (64, 65))
+    assert made.plan == made.stages.plan
+    assert np.array_equal(run(build(scale, x), x)[0], x[0] * x[0])
+
+
+def test_features_that_are_part_of_the_text() -> None:
+    """An inner extent of at most 64 is literal in the kernel; another one is another kernel."""
+
+    def total(x: Node) -> Node:
+        return ops.SUM(x, axes=(1,))
+
+    assert not filled(compiled(build(total, arrays((40, 8)))))
+    assert filled(compiled(build(total, arrays((50, 8)))))
+    assert not filled(compiled(build(total, arrays((50, 9)))))
+    assert not filled(compiled(build(total, arrays((50, 100)))))
+    assert filled(compiled(build(total, arrays((40, 120)))))
+
+
+def test_scalars_are_those_of_the_graph() -> None:
+    def scaled(value: float) -> Make:
+        return lambda x: ops.MUL(x, ops.fill(ops.SCALAR(value=value, dtype=x.type.dtype), x.shape))
+
+    (x,) = arrays((5,))
+    assert np.array_equal(run(build(scaled(2.0), [x]), [x])[0], 2 * x)
+    for value in (3.0, -0.0, float("nan")):
+        graph = build(scaled(value), [x])
+        assert filled(compiled(graph))
+        assert run(graph, [x])[0].tobytes() == (x * np.float32(value)).tobytes()
+
+
+def test_what_is_no_size_is_part_of_the_structure() -> None:
+    (x,) = arrays((6, 6))
+    for axes in ((0,), (1,)):
+        assert not filled(compiled(build(lambda n, a=axes: ops.SUM(n, axes=a), [x])))
+    for value in (1.5, 2.5):
+        assert not filled(compiled(build(lambda n, v=value: ops.MUL(n, ops.const(v, n)), [x])))
+
+
+def test_structures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "STRUCTURES", 3)
+    monkeypatch.setattr(pipeline, "TEMPLATES", 2)
+    for count in range(1, 6):
+
+        def chain(x: Node, count: int = count) -> Node:
+            for _ in range(count):
+                x = ops.MUL(x, x)
+            return ops.SUM(x, axes=(1,))
+
+        for width in (2, 3, 4):
+            compiled(build(chain, arrays((5, width))))
+    assert [len(made) for made in pipeline._TEMPLATES.values()] == [2, 2, 2]
