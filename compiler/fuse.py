@@ -253,8 +253,49 @@ class _Fuser:
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
         same = f"reads the same {enough!r} elements" if enough is not None else "of single values"
         why = "reads its row values" if rows else same
+        others = [d for d in self._before(placed, draft) if d not in draft.after and d is not draft]
         self._joined(draft, placed, why)
+        for other in others:
+            self._absorb(draft, other, placed, extents, names)
         return True
+
+    def _absorb(
+        self, draft: Draft, other: Draft, placed: Placed, extents: dict[str, int], names: dict[str, str]
+    ) -> None:
+        """`placed`, now in `draft`, reads row values of `other` as well, which did not wait for each
+        other: one kernel can make both. `names`: its labels in terms of the draft's."""
+        unified = self._unify(other, placed, extents)
+        if unified is None or not unified[1] or draft.final or other.final or draft in other.after:
+            return
+        if any(p.form == "product" for p in other.placed):
+            return
+        if any(other in d.after for d in draft.after if d is not other):
+            return  # what runs between the two
+        back = {theirs: names.get(mine, mine) for mine, theirs in unified[0].items()}
+        absorbed = {back.get(x, x): n for x, n in other.extents.items()}
+        if any(draft.extents.get(x, n) != n for x, n in absorbed.items()):
+            return
+        trial = replace(
+            draft,
+            extents=draft.extents | absorbed,
+            placed=[*(relabel(p, back) for p in other.placed), *draft.placed],
+            rows=draft.rows | other.rows | unified[1],
+            totals=draft.totals | other.totals,
+        )
+        if _outer(trial) is None:
+            return
+        draft.extents, draft.placed = trial.extents, trial.placed
+        draft.rows, draft.totals = trial.rows, trial.totals
+        draft.after = (draft.after | other.after) - {other}
+        draft.reads, draft.listed = {}, 0
+        draft.reasons[:0] = other.reasons
+        draft.reasons.append(f"{_label(placed.node)}: brings the two together")
+        self.drafts.remove(other)
+        for p in other.placed:
+            self.home[p.node] = draft
+        for d in self.drafts:
+            if other in d.after:
+                d.after = (d.after - {other}) | {draft} | draft.after
 
     def _join_final(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         unified = self._unify(draft, placed, extents)

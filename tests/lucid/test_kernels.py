@@ -85,6 +85,26 @@ def test_softmax_reads_its_rows_once() -> None:
     np.testing.assert_allclose(out, want / want.sum(-1, keepdims=True), rtol=2e-6)
 
 
+def test_log_softmax_with_its_gradient_is_one_kernel() -> None:
+    """Two row sums that do not wait for each other (of g, and of the exponentials) meet in the gradient."""
+    rng = np.random.default_rng(0)
+    x, g = (lucid.tensor(rng.standard_normal((64, 100)).astype(np.float32)) for _ in range(2))
+    x.requires_grad = True
+
+    def both(g: Any, x: Any) -> Any:
+        x.grad = None
+        out = F.log_softmax(x)
+        out.backward(g)
+        return out.detach(), x.grad
+
+    step = lucid.compile(both)
+    out, gx = step(g, x)
+    (kernel,) = step.kernels
+    assert kernel.bytes == 4 * 4 * 64 * 100
+    p = np.exp(out.numpy().astype(np.float64))
+    assert np.allclose(gx.numpy(), g.numpy() - p * g.numpy().sum(axis=1, keepdims=True), atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(100_003,), (700, 129), (5, 40_000)])
 def test_same_bits_on_any_number_of_threads_and_on_any_run(shape: tuple[int, ...]) -> None:
     x, y = data(*shape), data(*shape, seed=1)
