@@ -251,8 +251,6 @@ class _Emitter:
             return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
         if op == "iota":
             return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
-        if op == "lane":
-            return self.shuffle(args[0], None, [_literal(args[1])] * result.lanes)
         if op in ("pack_lo", "pack_hi"):
             n = _literal(args[2])
             segments = range(0, 2 * result.lanes, 2 * n)

@@ -164,8 +164,6 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 return args[0][:lanes]
             case "hi":
                 return args[0][lanes:]
-            case "lane":
-                return np.repeat(args[0][int(args[1][0])], lanes)
             case "pack_lo" | "pack_hi":
                 n = int(args[2][0])
                 part = slice(n) if op == "pack_lo" else slice(n, None)

@@ -169,15 +169,15 @@ INSTRUCTIONS: dict[str, int] = {
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
-    "lane": 2, "pack_lo": 3, "pack_hi": 3,
+    "pack_lo": 3, "pack_hi": 3,
 }  # fmt: skip
 # scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
 # sign(x): -1, 0 or 1; NaN for NaN, 0.0 for -0.0.
 # cast, bitcast: other dtype. splat: more lanes. iota: 0, 1, 2, ... lo, hi: one half of the lanes.
-# lane(x, n): lane n of x in all lanes. pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
+# pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
 # every 2n lanes of x, then of y. The literals n are of type i32.
-SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi", "lane", "pack_lo", "pack_hi")
+SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi")
 
 
 def result_type(op: str, args: tuple[Operand, ...]) -> tuple[DType, int]:

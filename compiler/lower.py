@@ -15,7 +15,7 @@ that is read at the same subscripts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from . import kernel as k
 from .data import data, field
@@ -599,6 +599,29 @@ class Lowering:
             self.b.emit(Aligned(result, name))
             flag = self.b.op("and", flag, result)
         return flag
+
+    def streams_rows(self) -> Operand | None:
+        """The same for stages of rows: every row must begin where streaming stores can. None if no stage
+        stores whole vectors."""
+        b = self.b
+        wide = [s for stage in self.kernel.stages if stage.axes for s in stage.body if isinstance(s, k.Store)]
+        stores = [s for s in wide if self.arrays[s.array].unit]
+        if not stores or any(ix.shift for s in stores for ix in s.index):
+            return None
+        flag = self.aligned([s.array for s in stores])
+        for array in (self.arrays[s.array] for s in stores):
+            for dim in range(len(array.dims) - 1):
+                size = self.times(self.stride(array, dim), Imm(array.dtype.size, i64))
+                wrong = b.op("ne", b.op("and", size, Imm(63, i64)), Imm(0, i64))
+                flag = b.op("select", wrong, Imm(0, i64), flag)
+        return flag
+
+    def cost(self, number: int, kept: Container[tuple[int, k.Expr]]) -> int:
+        """Operations for each element of a stage, where what is `kept` from an earlier one is one."""
+        stage = self.kernel.stages[number]
+        inner = {a.name for a in stage.axes}
+        found = {e for e in k.expressions(stage) if isinstance(e, k.Call) and self.depends(e) & inner}
+        return sum(1 if (number, e) in kept else REGISTRY[e.op].flops for e in found)
 
     # -- totals with kept axes
 

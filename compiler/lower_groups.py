@@ -22,7 +22,6 @@ from .data import data
 from .layout import part_name, totals
 from .loop import BEGIN, END, Body, Imm, Operand, Store, Value
 from .lower import PREFETCH_BYTES, ROW, Level, Lowering, identity, neutral
-from .ops import REGISTRY
 from .schedule import ROW_LANES, RowCache
 from .types import i32, i64
 
@@ -88,7 +87,7 @@ class GroupLowering:
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
         self.memory()
-        stream = self.streams()
+        stream = self.x.streams_rows()
         with b.loop(BEGIN, END, 1, "parallel") as block:
             lo = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.extent(self.outer.extent))
@@ -172,28 +171,12 @@ class GroupLowering:
                 size = self.width * self.vectors(axis) * self.width
                 b.alloc(self.waiting[cache], k.expr_dtype(expr), size)
 
-    def streams(self) -> Operand | None:
-        """Whether the plan says so, and every row begins where streaming stores can. None if no stage
-        stores whole vectors."""
-        b, x = self.b, self.x
-        wide = [s for stage in x.kernel.stages if stage.axes for s in stage.body if isinstance(s, k.Store)]
-        stores = [s for s in wide if x.arrays[s.array].unit]
-        if not stores or any(ix.shift for s in stores for ix in s.index):
-            return None
-        flag = x.aligned([s.array for s in stores])
-        for array in (x.arrays[s.array] for s in stores):
-            for dim in range(len(array.dims) - 1):
-                size = x.times(x.stride(array, dim), Imm(array.dtype.size, i64))
-                wrong = b.op("ne", b.op("and", size, Imm(63, i64)), Imm(0, i64))
-                flag = b.op("select", wrong, Imm(0, i64), flag)
-        return flag
-
     def ahead(self) -> dict[int, list[tuple[k.Load, Operand]]]:
         """What later groups need, asked for by the stage that computes most: while it does, memory
         would idle, for a group is read by one stage all at once."""
         x, stages = self.x, self.x.kernel.stages
         wide = [n for n, stage in enumerate(stages) if stage.axes]
-        busy = max(wide, key=self.cost)
+        busy = max(wide, key=lambda n: x.cost(n, self.reads))
         (axis,) = stages[busy].axes
         found: dict[tuple[str, tuple[k.Index, ...]], tuple[k.Load, Operand]] = {}
         for e in (e for n in wide for e in k.expressions(stages[n])):
@@ -204,13 +187,6 @@ class GroupLowering:
                 rows = max(self.width, PREFETCH_BYTES // (self.size(axis) * array.dtype.size))
                 found[e.array, e.index] = e, x.times(Imm(rows, i64), x.stride(array, 0))
         return {busy: list(found.values())}
-
-    def cost(self, number: int) -> int:
-        """Operations for each element of a stage."""
-        x, stage = self.x, self.x.kernel.stages[number]
-        inner = {a.name for a in stage.axes}
-        found = {e for e in k.expressions(stage) if isinstance(e, k.Call) and x.depends(e) & inner}
-        return sum(1 if (number, e) in self.reads else REGISTRY[e.op].flops for e in found)
 
     # -- a group of rows
 

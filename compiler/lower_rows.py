@@ -19,7 +19,6 @@ from .data import data
 from .layout import part_name, totals
 from .loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
 from .lower import PREFETCH_BYTES, ROW, Level, Lowering, identity
-from .ops import REGISTRY
 from .schedule import WAITING_BYTES, RowCache
 from .types import i64
 
@@ -69,7 +68,7 @@ class RowLowering:
         like = [n for n, stage in enumerate(stages[:-1]) if stage.axes == axes]
 
         def gain(number: int) -> tuple[int, int]:
-            return -self.stores(number), self.cost(number)
+            return -self.stores(number), self.x.cost(number, self.x.cached)
 
         return max(like, key=gain, default=None)
 
@@ -256,30 +255,16 @@ class RowLowering:
     # -- stores around the cache
 
     def streams(self) -> Operand | None:
-        """Whether the plan says so, every row begins where streaming stores can, and there is room for
-        what waits in an output otherwise. None if no stage stores whole vectors, or something waits
-        where its elements are no neighbours."""
+        """Whether stages store around the cache: if there is room for what waits in an output otherwise.
+        None if none ever does, or something waits where its elements are no neighbours."""
         b, x = self.b, self.x
-        wide = [s for stage in self.kernel.stages if stage.axes for s in stage.body if isinstance(s, k.Store)]
-        stores = [s for s in wide if x.arrays[s.array].unit]
-        if not stores or not all(map(self.in_a_row, self.caches)):
+        flag = x.streams_rows() if all(map(self.in_a_row, self.caches)) else None
+        if flag is None:
             return None
-        if any(ix.shift for s in stores for ix in s.index):
-            return None
-        flag = x.aligned([s.array for s in stores])
-
-        def unless(wrong: Operand) -> Operand:
-            return b.op("select", wrong, Imm(0, i64), flag)
-
-        for store in stores:
-            array = x.arrays[store.array]
-            for dim in range(len(array.dims) - 1):
-                size = x.times(x.stride(array, dim), Imm(array.dtype.size, i64))
-                flag = unless(b.op("ne", b.op("and", size, Imm(63, i64)), Imm(0, i64)))
         for cache in self.caches:
             (axis,) = self.kernel.stages[cache.last].axes
             most = Imm(WAITING_BYTES // x.arrays[cache.store.array].dtype.size, i64)
-            flag = unless(b.op("gt", x.extent(axis.extent), most))
+            flag = b.op("select", b.op("gt", x.extent(axis.extent), most), Imm(0, i64), flag)
         return flag
 
     def in_a_row(self, cache: RowCache) -> bool:
@@ -301,7 +286,7 @@ class RowLowering:
         hardware guesses better where there is less."""
         wide = [n for n, stage in enumerate(self.kernel.stages) if stage.axes]
         moved = len(self.loads()) + sum(map(self.stores, wide))
-        return len(wide) > 1 and sum(map(self.cost, wide)) >= BUSY * moved
+        return len(wide) > 1 and sum(self.x.cost(n, self.x.cached) for n in wide) >= BUSY * moved
 
     def loads(self) -> list[k.Load]:
         """What walks along memory, another part of it for each row."""
@@ -323,7 +308,7 @@ class RowLowering:
             return
         wide = [n for n, stage in enumerate(stages) if stage.axes]
         moved = {n: self.stores(n) for n in wide}
-        cost = {n: self.cost(n) for n in wide}
+        cost = {n: self.x.cost(n, self.x.cached) for n in wide}
         if self.beside is not None:  # the last stage has no loop of its own
             moved[self.beside] += moved.pop(self.last)
             cost[self.beside] += cost.pop(self.last)
@@ -347,10 +332,3 @@ class RowLowering:
         least, most = Imm(PREFETCH_BYTES // size, i64), Imm(PREFETCH_ROW // size, i64)
         near = b.op("select", b.op("lt", away, least), least, away)
         return b.op("select", b.op("le", away, most), near, Imm(0, i64))
-
-    def cost(self, number: int) -> int:
-        """Operations for each element of a stage."""
-        x, stage = self.x, self.kernel.stages[number]
-        inner = {a.name for a in stage.axes}
-        found = {e for e in k.expressions(stage) if isinstance(e, k.Call) and x.depends(e) & inner}
-        return sum(1 if (number, e) in x.cached else REGISTRY[e.op].flops for e in found)

@@ -154,7 +154,7 @@ def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[T
             return [(dtype, 1)]
         case "lo" | "hi":
             return [(dtype, 2 * lanes)]
-        case "cast" | "bitcast" | "iota" | "lane" | "pack_lo" | "pack_hi":
+        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi":
             return [None] * len(args)
         case "select":
             return [(b1, lanes), result, result][: len(args)]

@@ -157,7 +157,7 @@ class _Check:
         for arg in args:
             self.use(arg)
         kinds = _TAKES.get(op, "biuf")
-        same = {"select": args[1:], "lane": args[:1], "pack_lo": args[:2], "pack_hi": args[:2]}.get(op, args)
+        same = {"select": args[1:], "pack_lo": args[:2], "pack_hi": args[:2]}.get(op, args)
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
                 self.fail("the operands differ in type")
@@ -184,8 +184,6 @@ class _Check:
                 legal = args[0].lanes == 1 and args[0].dtype == result.dtype
             case "lo" | "hi":
                 legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
-            case "lane":
-                legal = args[0].dtype == result.dtype and self.literal(args[1], args[0].lanes)
             case "pack_lo" | "pack_hi":
                 same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
                 legal = same and self.literal(args[2], lanes)

@@ -136,7 +136,7 @@ def test_native_calls_of_both_forms_stand_side_by_side() -> None:
 def test_none_and_nested_structures_natively() -> None:
     f = lucid.compile(lambda x: (x + 1, [x * 2, (x - 1, 3.0)], None))
     x, _ = arrays()
-    out = (None, [np.empty_like(x), (np.empty_like(x), None)], None)
+    out: Any = (None, [np.empty_like(x), (np.empty_like(x), None)], None)
     warm(f, x, out=out)
     a, (b, (c, number)), none = natively(f, x, out=out)
     assert (number, none) == (3.0, None)
