@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -28,8 +29,16 @@ def scalar_bytes(value: Any, dtype: DType) -> Any:
     """A scalar as the content of an argument slot."""
     if isinstance(value, Hole):
         return Hole(value.number, dtype)
+    # Most are the same in every plan; 0.0 and -0.0 are not told apart by a cache.
+    return _known_bytes(value, dtype) if value else _bytes(value, dtype)
+
+
+def _bytes(value: Number, dtype: DType) -> bytes:
     with np.errstate(all="ignore"):
         return np.asarray(value).astype(dtype.np).tobytes()
+
+
+_known_bytes = functools.lru_cache(maxsize=1024, typed=True)(_bytes)
 
 
 @data

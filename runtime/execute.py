@@ -241,7 +241,7 @@ def _check(plan: Plan) -> None:
     if len(plan.aliases) != len(plan.outputs):
         raise ValueError("a plan needs one alias per output")
     for i, buffer in enumerate(plan.buffers):
-        if buffer.nbytes < buffer.dtype.size * int(np.prod(buffer.shape)):
+        if buffer.nbytes < buffer.dtype.size * math.prod(buffer.shape):
             raise ValueError(f"buffer {i} is smaller than its shape")
         if buffer.kind == "temp" and buffer.offset + buffer.nbytes > plan.temp_bytes:
             raise ValueError(f"buffer {i} ends outside the working memory")

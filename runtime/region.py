@@ -132,8 +132,10 @@ asleep:
   %called = icmp sgt i64 %now, 0
   br i1 %called, label %wake, label %sleep
 sleep:
+  ; Waking takes longer than a short region. Whoever was called looks around for a while, though that
+  ; region is over: the next one is near.
   %e2 = call i32 %wait(ptr %condition, ptr %mutex)
-  br label %asleep
+  br label %wake
 wake:
   %old.down = atomicrmw sub ptr %sleepers, i64 1 seq_cst
   %e3 = call i32 %unlock(ptr %mutex)

@@ -51,6 +51,7 @@ def test_a_step_over_many_tensors_is_one_region(kind: Any, options: Any) -> None
     before = pool.regions()
     step(*grads)
     assert pool.regions() - before == 1
+    assert all(p.grad is g for p, g in zip(params, grads, strict=True))  # as without `compile`
     (line,) = (line for line in step.explain().splitlines() if line.startswith("runs, "))
     assert line.count(", then ") <= 1  # the count of steps comes before
     for _ in range(2):

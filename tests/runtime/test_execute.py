@@ -53,7 +53,9 @@ def test_two_launches_share_working_memory_and_bits_do_not_depend_on_threads() -
 
 def group_plan(sizes: list[int]) -> Plan:
     """For each n: o = x + x, and the sum of x; all in one group."""
-    buffers, launches, offset, block = [], [], 0, 1024
+    buffers: list[Buffer] = []
+    launches: list[Launch] = []
+    offset, block = 0, 1024
     for n in sizes:
         first, blocks = len(buffers), -(-n // block)
         buffers += [
