@@ -16,6 +16,7 @@ import functools
 import math
 import sys
 import types
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,23 @@ from .checks import MISSING, Argument, Bits, Check, Objects
 from .execute import SMALL_BYTES, Executable
 from .forever import forever
 from .load import native
+
+
+class _Kept(list[object]):
+    """Objects of earlier calls, for later ones; None where there is none."""
+
+    __slots__ = ("__weakref__",)
+
+
+_KEPT: weakref.WeakValueDictionary[int, _Kept] = weakref.WeakValueDictionary()
+
+
+def _let_go() -> None:
+    for objects in list(_KEPT.values()):
+        objects[:] = [None] * layout.KEPT
+
+
+memory.keepers.append(_let_go)
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
 Row = Sequence[int]
@@ -271,7 +289,9 @@ class NativeCall:
             if row[0] not in (layout.NEW, layout.LARGE) or row[7] or size > layout.KEPT_BYTES:
                 return 0
             slot, weak = slot_offset(kind, name) // 8, kind.__weakrefoffset__ // 8
-            row[7:11] = held([None] * layout.KEPT), k, slot, weak
+            objects = _Kept([None] * layout.KEPT)
+            _KEPT[id(objects)] = objects
+            row[7:11] = held(objects), k, slot, weak
             return row[7]
 
         objects = [

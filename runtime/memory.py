@@ -187,9 +187,19 @@ if hasattr(os, "register_at_fork"):
 
 allocate = _ALLOCATOR.allocate
 release = _ALLOCATOR.release
-empty_cache = _ALLOCATOR.empty
 statistics = _ALLOCATOR.statistics
 reset_peak = _ALLOCATOR.reset_peak
+
+
+# Called by `empty_cache` first: who keeps arrays for later calls lets them go.
+keepers: list[Callable[[], None]] = []
+
+
+def empty_cache() -> None:
+    """Give all memory that nobody uses back to the system."""
+    for let_go in keepers:
+        let_go()
+    _ALLOCATOR.empty()
 
 
 @functools.cache

@@ -794,3 +794,20 @@ def test_large_arrays() -> None:
     for _ in range(8):
         total += x
     np.testing.assert_array_equal(w.numpy(), total)
+
+
+def test_empty_cache_gives_kept_results_back() -> None:
+    """Results that a later call would answer with again are memory that nobody uses."""
+    f = lucid.compile(lambda x: x + 1)
+    x = lucid.tensor(np.zeros(100_000, np.float32))
+    for _ in range(5):
+        out = f(x)
+    del out
+    lucid.empty_cache()
+    before = memory.statistics().used
+    for _ in range(5):
+        f(x)
+    assert memory.statistics().used > before  # one is kept
+    lucid.empty_cache()
+    assert memory.statistics().used == before
+    np.testing.assert_array_equal(f(x).numpy(), x.numpy() + 1)
