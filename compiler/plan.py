@@ -41,7 +41,8 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
     if schedule.mode == "tiles":
         return TILE_ROWS, -(-points // TILE_ROWS)
-    block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call))
+    kept = any(reduce.keep for reduce in totals(call.kernel))
+    block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)
     return block, -(-points // block)
 
 

@@ -33,6 +33,8 @@ LANES = {1: 64, 2: 64, 4: 64, 8: 32}
 BLOCK = 8_192
 # Elements of a block of rows; at most ROWS rows.
 ROW_ELEMENTS = 16_384
+# The same where totals keep an axis: each block writes a whole row of them, which is read again in the end.
+KEPT_ELEMENTS = 131_072
 ROWS = 512
 
 
@@ -69,10 +71,12 @@ def lanes(dtype: DType) -> int:
     return LANES[dtype.size]
 
 
-def row_block(row_elements: int) -> int:
-    """Rows in a block: a power of two, about ROW_ELEMENTS elements."""
+def row_block(row_elements: int, kept: bool) -> int:
+    """Rows in a block: a power of two, about ROW_ELEMENTS elements, or KEPT_ELEMENTS if totals keep an
+    axis."""
+    most = KEPT_ELEMENTS if kept else ROW_ELEMENTS
     rows = 1
-    while rows < ROWS and rows * 2 * max(1, row_elements) <= ROW_ELEMENTS:
+    while rows < ROWS and rows * 2 * max(1, row_elements) <= most:
         rows *= 2
     return rows
 

@@ -60,7 +60,7 @@ def test_order(width: int, dtype: type[np.floating[Any]], shape: tuple[int, int]
     m, d = shape
     rng = np.random.default_rng(m)
     x, y = rng.normal(size=shape).astype(dtype), rng.normal(size=m).astype(dtype)
-    lanes, block = LANES[x.itemsize], row_block(d)
+    lanes, block = LANES[x.itemsize], row_block(d, kept=True)
     found = Executable(_compile(sums, [x, y], width).plan)([x, y])
 
     by_lane = np.zeros((lanes, m), dtype)
