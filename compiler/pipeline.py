@@ -7,6 +7,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -105,12 +106,13 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     for made in known:
         plan = made.template.fill(outlined)
         if plan is not None:
-            _TEMPLATES.move_to_end(key)
+            with suppress(KeyError):  # another thread has just dropped it
+                _TEMPLATES.move_to_end(key)
             clock.lap("fill")
             return _audited(Compiled(graph, made, plan, tuple(clock.laps)))
     made, plan = _generalise(graph, outlined, lambda g, audit: run_passes(g, target, aliases, audit))
     _TEMPLATES[key] = [made, *known][:TEMPLATES]
-    if len(_TEMPLATES) > STRUCTURES:
+    while len(_TEMPLATES) > STRUCTURES:
         _TEMPLATES.popitem(last=False)
     return _audited(Compiled(graph, made, plan, made.times))
 

@@ -7,6 +7,7 @@ are planned once.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -96,7 +97,8 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
-        _plans.move_to_end(key)
+        with contextlib.suppress(KeyError):  # another thread has just dropped it
+            _plans.move_to_end(key)
     return leaves, found
 
 
