@@ -29,7 +29,6 @@ class Code:
     name: str
     source: str | Callable[[], str]
     finish: bool
-    search: bool = False  # for the cheapest addresses in loops: half of the compile time
 
     @property
     def llvm(self) -> str:
@@ -67,7 +66,7 @@ class Launch:
     code: Code
     slots: tuple[Address | int | bytes, ...]
     blocks: int
-    work: int  # bytes moved: the runtime decides by it whether threads are worth waking
+    work: int  # bytes moved, or as good as: the runtime decides by it whether threads are worth waking
     joins: bool = False
 
 

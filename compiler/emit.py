@@ -454,6 +454,9 @@ class _Emitter:
         elif stmt.mask is None:
             at = self.pointer(stmt.array, index)
             if stmt.stream:
+                if dtype.is_float and dtype.bits == 16:  # LLVM knows no such store of halves
+                    kind, halves = _vector("i16", lanes), kind
+                    text = self.let(f"bitcast {halves} {text} to {kind}")
                 self.put(f"store {kind} {text}, ptr {at}, align {dtype.size * lanes}, !nontemporal !0")
             else:
                 self.put(f"store {kind} {text}, ptr {at}, align {align}")

@@ -209,6 +209,19 @@ class Lowering:
             v = self.combine(op, low, high)
         return v
 
+    def transposed(self, vectors: list[Operand]) -> tuple[Operand, ...]:
+        """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
+        all its turns are alike, and LLVM takes long over many shuffles."""
+        rounds = Imm(self.schedule.width.bit_length() - 1, i64)  # each exchanges one bit of the numbers
+        with self.b.loop(Imm(0, i64), rounds, 1, "serial", tuple(vectors)) as turn:
+            pairs = [*zip(turn.carried[::2], turn.carried[1::2], strict=True)]
+            turn.yields = tuple(
+                self.b.op(op, a, c, Imm(1, i32), dtype=a.dtype, lanes=a.lanes)
+                for op in ("pack_lo", "pack_hi")
+                for a, c in pairs
+            )
+        return turn.results
+
     # -- which axes an expression depends on
 
     def depends(self, expr: k.Expr) -> frozenset[str]:

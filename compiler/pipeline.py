@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .loop import Func
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
-LOWERING = 3
+LOWERING = 5
 
 
 @data
@@ -202,7 +202,7 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
 
             return emit(loops(kernel, plan), target.triple, target.vector_bytes)
 
-        code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish, plan.mode == "product")
+        code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
         found = _KERNELS[key] = (plan, code)
     return found
 

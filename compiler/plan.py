@@ -13,12 +13,14 @@ from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
 from .layout import part_name, slots, stride_name, totals
 from .program import Call, Operand, Program, scalar_bytes
-from .schedule import BLOCK, PRODUCT_ROWS, TILE_ROWS, Schedule, product, row_block, row_caches
+from .schedule import BLOCK, Schedule, product, product_blocks, row_block, row_caches, tiles
 
 ALIGN = 64
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
 # unless they overwrite an input, whose lines are in the cache anyway.
 STREAM_BYTES = 8 << 20
+# Steps of sums that take the time in which a byte is moved.
+STEPS_OF_BYTE = 4
 
 
 def _extent(call: Call, extent: k.Extent) -> int:
@@ -31,16 +33,25 @@ def _inner_size(call: Call) -> int:
 
 
 def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
-    """Points of the outer axes in a block, and the number of blocks."""
+    """Points of the outer axes in a block (of a product: the parts that its rows are split in), and the
+    number of blocks."""
     if schedule.mode == "product":
         shape = product(call.kernel)
         assert shape is not None
         table = {a.name: _extent(call, a.extent) for a in call.kernel.outer}
         rows = prod(table[x] for x in shape.rows)
-        return PRODUCT_ROWS, prod(table[x] for x in shape.batch) * -(-rows // PRODUCT_ROWS)
-    points = prod(_extent(call, a.extent) for a in call.kernel.outer)
+        size = shape.reduce.dtype.size
+        depth = _extent(call, call.kernel.stages[0].axes[0].extent) if not shape.batch else 0  # enough blocks
+        down, along = product_blocks(rows, table[shape.column], depth, size)
+        return down, prod(table[x] for x in shape.batch) * down * along
     if schedule.mode == "tiles":
-        return TILE_ROWS, -(-points // TILE_ROWS)
+        across = tiles(call.kernel)
+        assert across is not None
+        axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
+        table = {a.name: _extent(call, a.extent) for a in axes}
+        strips = -(-table[across.row] // across.rows) * -(-table[across.column] // across.columns)
+        return across.rows * across.columns, prod(table[x] for x in across.batch) * strips
+    points = prod(_extent(call, a.extent) for a in call.kernel.outer)
     kept = any(reduce.keep for reduce in totals(call.kernel))
     block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)
     return block, -(-points // block)
@@ -264,6 +275,14 @@ def make_plan(
     )
 
 
+def _work(call: Call) -> int:
+    """Bytes moved, and for the steps of a product's sums as many as take the same time."""
+    if product(call.kernel) is None:
+        return call.bytes
+    axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
+    return call.bytes + prod(_extent(call, a.extent) for a in axes) // STEPS_OF_BYTE
+
+
 def _launch(
     call: Call,
     code: Code,
@@ -293,4 +312,4 @@ def _launch(
     for name, scalar in k.scalars(kernel).items():
         values[name] = scalar_bytes(call.scalars[name], scalar.dtype)
     table = tuple(values[slot.name] for slot in slots(kernel))
-    return Launch(code, table, blocks, call.bytes, joins)
+    return Launch(code, table, blocks, _work(call), joins)

@@ -44,12 +44,19 @@ WAITING_BYTES = 16_384
 COSTLY = 10
 # Lanes of a total over the rows of a block, where all inner extents are small and fixed.
 ROW_LANES = 16
-# Rows of a block of a kernel that reads across memory, a multiple of every vector length.
-TILE_ROWS = 64
-# A matrix product: rows of a block, and how much of the summed axis a packed panel holds. Sums run
-# along that axis in order, each step one fma, so neither decides the result.
-PRODUCT_ROWS = 64
-PRODUCT_DEPTH = 256
+# A block of a kernel that reads across memory: bytes of a row of what is written, and of what is read.
+# Memory is as fast as with longer ones. Both are multiples of all vector lengths.
+TILE_COLUMN_BYTES = 256
+TILE_ROW_BYTES = 2048
+# A matrix product: the most rows of a block, a multiple of all tiles' rows, bytes of its columns, and bytes
+# of the part of the summed axis that is packed at once. Packed operands and sums of a block then take some
+# 380 KiB, a good part of a second cache. Sums run along that axis in order, each step one fma, so none of
+# these decides the result.
+PRODUCT_ROWS = 144
+PRODUCT_COLUMN_BYTES = 1024
+PRODUCT_DEPTH_BYTES = 512
+# Steps of all sums from which on two threads are better than one: some 10 microseconds.
+PRODUCT_STEPS = 1 << 19
 
 
 @data
@@ -141,6 +148,18 @@ def product(kernel: Kernel) -> Product | None:
     return Product(reduce, left, first.axes[0].name, column, rows, batch)
 
 
+def product_blocks(rows: int, columns: int, depth: int, size: int) -> tuple[int, int]:
+    """In how many parts the rows and the columns of a product are split, so that one part of each is a
+    block; for sums of `size` bytes. An even number where that gains something: most machines have one."""
+    most = PRODUCT_COLUMN_BYTES // size
+    down, across = -(-rows // PRODUCT_ROWS), -(-columns // most)
+    if rows * columns * depth < PRODUCT_STEPS:
+        return down, across
+    if rows <= PRODUCT_ROWS // 2 and columns > most // 2:
+        return down, 2 * -(-columns // (2 * most))
+    return 2 * -(-rows // (2 * PRODUCT_ROWS)), across
+
+
 @data
 class RowCache:
     """A costly value that stage `first` computes and stage `last` needs again, where `last` stores to
@@ -209,35 +228,60 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     """The layout of `kernel` for vectors of `vector_bytes`."""
     widest = max((d.size for d in _dtypes(kernel)), default=4)
     width = max(2, vector_bytes // max(4, widest))
-    if product(kernel) is not None:
-        # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 4 x 2
-        return Schedule("product", width, width, (4 if vector_bytes == 32 else 12, 2))
+    shape = product(kernel)
+    if shape is not None:  # as wide as its sums, whatever the scalars of its epilogue are
+        width = max(2, vector_bytes // max(4, shape.reduce.dtype.size))
+        # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 6 x 2
+        return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
     reduces = [lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)]
     calls = sum(len(expressions(stage)) for stage in kernel.stages)
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     if len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages):
         return Schedule("flat", width, max(step, width))
-    if across(kernel):
+    if tiles(kernel) is not None:
         return Schedule("tiles", width, width)
     return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
 
 
-def across(kernel: Kernel) -> tuple[Load, ...]:
-    """The loads of a plain map over two axes that run along memory with the rows, where the stores
-    run with the columns: a transpose, alone or in an expression. Empty for any other kernel."""
-    if len(kernel.outer) != 1 or kernel.final or len(kernel.stages) != 1:
-        return ()
+@data
+class Tiles:
+    """A plain map whose stores run along memory with the columns, the last axis, and some of whose
+    loads with the rows, an outer one: a transpose, alone or in an expression, for each batch."""
+
+    loads: tuple[Load, ...]  # those that run with the rows
+    along: tuple[Load, ...]  # those that run with the columns, another row for each row
+    row: str
+    column: str
+    batch: tuple[str, ...]
+    rows: int  # of a block
+    columns: int
+
+
+def tiles(kernel: Kernel) -> Tiles | None:
+    """`kernel` as a map that reads across memory, if it is one."""
+    if not kernel.outer or kernel.final or len(kernel.stages) != 1:
+        return None
     (stage,) = kernel.stages
     if len(stage.axes) != 1 or any(isinstance(s, Reduce) for s in stage.body):
-        return ()
-    table, row = arrays(kernel), kernel.outer[0].name
-    found: dict[Load, None] = {}
+        return None
+    table, column = arrays(kernel), stage.axes[0].name
+    found: dict[Load, list[str]] = {}
     for e in expressions(stage):
         if isinstance(e, Within) or (isinstance(e, Load) and e.guards):
-            return ()
-        if isinstance(e, Load) and len(e.index) == 2 and table[e.array].unit and e.index[-1].axis == row:
-            found[e] = None
-    return tuple(found)
+            return None
+        if isinstance(e, Load) and e.index and table[e.array].unit:
+            axes = [ix.axis for ix in e.index]
+            if axes.count(column) == axes.count(axes[-1]) == 1:
+                found[e] = axes
+    row = next((axes[-1] for axes in found.values() if axes[-1] != column), None)
+    if row is None:
+        return None
+    loads = tuple(load for load, axes in found.items() if axes[-1] == row)
+    along = tuple(load for load, axes in found.items() if axes[-1] == column and row in axes)
+    batch = tuple(axis.name for axis in kernel.outer if axis.name != row)
+    written = [table[s.array].dtype for s in stage.body if isinstance(s, Store)]
+    least = min(dtype.size for dtype in (*written, *(load.dtype for load in loads)))
+    return Tiles(loads, along, row, column, batch, TILE_ROW_BYTES // least, TILE_COLUMN_BYTES // least)
 
 
 def _grouped(kernel: Kernel) -> bool:

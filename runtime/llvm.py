@@ -66,14 +66,14 @@ def _module(text: str, target: Target, machine: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _addresses(target: Target, search: bool) -> Iterator[None]:
-    """Whether loop strength reduction runs on what is compiled inside.
+def _without_search(target: Target) -> Iterator[None]:
+    """What is compiled inside, for x86, goes without loop strength reduction.
 
     It searches for the cheapest addresses of all accesses in a loop, longer than all other passes
-    take together. x86 adds base, index and offset in the access itself, so only loops with many
-    pointers gain. The switch is the process's: others who compile find it as it was.
+    take together. x86 adds base, index and offset in the access itself, so our loops gain nothing. The
+    switch is the process's: others who compile find it as it was.
     """
-    skip = not search and _arch(target.triple) == "x86_64"
+    skip = _arch(target.triple) == "x86_64"
     if skip:
         _binding().set_option("lucid", "-disable-lsr")
     try:
@@ -87,27 +87,25 @@ def _arch(triple: str) -> str:
     return triple.split("-", 1)[0]
 
 
-def emit_object(
-    text: str, target: Target, flat: bool = False, level: int = OPT_LEVEL, search: bool = False
-) -> bytes:
+def emit_object(text: str, target: Target, flat: bool = False, level: int = OPT_LEVEL) -> bytes:
     """Object file of LLVM `text` for `target`.
 
     `flat` asks for position-independent code that may be laid out as one image (see `image.py`);
-    otherwise it is what LLVM's own loader expects. `search`: see `Code`. RuntimeError if the text is
-    malformed. One thread at a time.
+    otherwise it is what LLVM's own loader expects. RuntimeError if the text is malformed. One
+    thread at a time.
     """
     machine = _machine(target, flat, level)
     module = _module(text, target, machine)
-    with _addresses(target, search):
+    with _without_search(target):
         data: bytes = machine.emit_object(module)
     return data
 
 
-def emit_assembly(text: str, target: Target, search: bool = False) -> str:
+def emit_assembly(text: str, target: Target) -> str:
     """Assembly of LLVM `text` for `target`; else as `emit_object`."""
     machine = _machine(target, True, OPT_LEVEL)
     module = _module(text, target, machine)
-    with _addresses(target, search):
+    with _without_search(target):
         listing: str = machine.emit_assembly(module)
     return listing
 

@@ -61,7 +61,7 @@ def load(code: Code) -> Loaded:
         addresses = _cached(key, tuple(names))
         if addresses is None:
             _compiles += 1
-            addresses = _compiled(key, code.llvm, tuple(names), llvm.OPT_LEVEL, code.search)
+            addresses = _compiled(key, code.llvm, tuple(names), llvm.OPT_LEVEL)
         loaded = Loaded(addresses[names[0]], addresses[names[-1]] if code.finish else 0)
         _LOADED[code.key] = loaded
         return loaded
@@ -88,7 +88,7 @@ def native(
 def assembly(code: Code, target: Target | None = None) -> str:
     """The assembly that LLVM makes of `code`, for the host or for `target`."""
     with _LOCK:
-        return llvm.emit_assembly(code.llvm, target or host(), code.search)
+        return llvm.emit_assembly(code.llvm, target or host())
 
 
 def _full(key: str) -> str | None:
@@ -110,11 +110,9 @@ def _cached(key: str, names: tuple[str, ...]) -> dict[str, int] | None:
     return addresses if all(addresses.get(name) for name in names) else None
 
 
-def _compiled(
-    key: str, text: str, names: tuple[str, ...], level: int, search: bool = False
-) -> dict[str, int]:
+def _compiled(key: str, text: str, names: tuple[str, ...], level: int) -> dict[str, int]:
     """The functions from LLVM, which the disk cache then keeps."""
-    payload, addresses = _make(text, names, level, search)
+    payload, addresses = _make(text, names, level)
     missing = [name for name in names if not addresses.get(name)]
     if missing:
         raise RuntimeError(f"compiled code does not define {', '.join(missing)}")
@@ -124,16 +122,16 @@ def _compiled(
     return addresses
 
 
-def _make(text: str, names: tuple[str, ...], level: int, search: bool) -> tuple[bytes, dict[str, int]]:
+def _make(text: str, names: tuple[str, ...], level: int) -> tuple[bytes, dict[str, int]]:
     """What to keep of the compiled text, and the addresses of its functions."""
     if image.supported():
         try:
-            data = llvm.emit_object(text, host(), True, level, search)
+            data = llvm.emit_object(text, host(), True, level)
             payload = _IMAGE + image.pack(elf.link(data))
             return payload, _place(payload)
         except elf.Unsupported:
             pass
-    data = llvm.emit_object(text, host(), False, level, search)
+    data = llvm.emit_object(text, host(), False, level)
     payload = _OBJECT + "\n".join(names).encode() + b"\0" + data
     return payload, _place(payload)
 

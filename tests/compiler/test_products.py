@@ -1,0 +1,119 @@
+"""Matrix products: every layout, sizes around those of tiles and blocks, and that neither blocks, threads nor
+vector lengths change a bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lucid.compiler import ops, schedule
+from lucid.compiler.data import replace
+from lucid.compiler.graph import Node
+from lucid.compiler.pipeline import compile_graph
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
+from tests.native import Array, build, compiled, run
+
+# Rows and columns are `i` and `k`, the summed axis is `j`.
+SPECS = ("ij,kj->ik", "ij,jk->ik", "ji,jk->ik", "ji,kj->ik", "jk,ij->ik", "aij,jk->aik", "aji,kj->aik",
+         "iaj,jk->iak", "bij,bjk->bik", "bji,bkj->bik", "jbi,kbj->bik", "iaj,kaj->iak")  # fmt: skip
+SIZES = [
+    (1, 5, 2),
+    (2, 1, 3),
+    (13, 3, 17),
+    (12, 128, 32),
+    (5, 129, 33),
+    (37, 300, 49),
+    (150, 130, 290),
+    (4, 7, 16),
+]
+
+
+def whole_numbers(spec: str, sizes: tuple[int, int, int], kind: str) -> list[Array]:
+    """Operands whose products are exact, in any order."""
+    rng = np.random.default_rng(3)
+    extent = dict(zip("ijk", sizes, strict=True)) | {"a": 3, "b": 2}
+    left, right = spec.split("->")[0].split(",")
+    shapes = [tuple(extent[x] for x in side) for side in (left, right)]
+    return [rng.integers(-8, 9, shape).astype(kind) for shape in shapes]
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int32", "int64"])
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_layout(spec: str, kind: str) -> None:
+    for sizes in SIZES if kind == "float32" else SIZES[2:6]:
+        if kind == "float16" and sizes[1] > 30:
+            continue
+        arrays = whole_numbers(spec, sizes, kind)
+        (made,) = run(build(lambda x, y: ops.CONTRACT(x, y, spec=spec), arrays), arrays)
+        assert np.array_equal(made, np.einsum(spec, *(a.astype("int64") for a in arrays)).astype(kind)), sizes
+
+
+@pytest.mark.parametrize("sizes", [(0, 3, 4), (3, 0, 4), (3, 4, 0), (0, 0, 0)])
+@pytest.mark.parametrize("spec", SPECS[:4])
+def test_empty(spec: str, sizes: tuple[int, int, int]) -> None:
+    arrays = whole_numbers(spec, sizes, "float32")
+    (made,) = run(build(lambda x, y: ops.CONTRACT(x, y, spec=spec), arrays), arrays)
+    assert np.array_equal(made, np.zeros((sizes[0], sizes[2]), "float32"))
+
+
+def layer(x: Node, w: Node, b: Node) -> tuple[Node, ...]:
+    h = ops.ADD(
+        ops.CONTRACT(ops.TANH(x), w, spec="ij,kj->ik"), ops.BROADCAST(b, shape=(x.shape[0], w.shape[0]))
+    )
+    return h, ops.TANH(h)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_parts_have_the_bits_of_the_whole(kind: str) -> None:
+    """For any blocks, vectors and threads: rows and columns of a product are products of rows and columns."""
+    rng = np.random.default_rng(4)
+    x, w, b = (rng.normal(size=shape).astype(kind) for shape in ((301, 290), (270, 290), (270,)))
+    whole = [Executable(compiled(build(layer, [x, w, b])).plan)([x, w, b], threads=n) for n in (1, 2)]
+    assert all(np.array_equal(one, two) for one, two in zip(*whole, strict=True))
+    for rows, columns in (
+        (slice(0, 5), slice(0, 7)),
+        (slice(100, 260), slice(30, 270)),
+        (slice(11, 48), slice(240, 251)),
+    ):
+        part = [np.ascontiguousarray(a) for a in (x[rows], w[columns], b[columns])]
+        for width in (64, 32, 16):
+            plan = compile_graph(build(layer, part), replace(host(), vector_bytes=width)).plan
+            for made, all_of_it in zip(Executable(plan)(part), whole[0], strict=True):
+                assert np.array_equal(made.reshape(part[0].shape[0], -1), all_of_it[rows, columns])
+
+
+def test_as_wide_as_its_sums() -> None:
+    """Scalars and outputs of other dtypes do not halve the vectors of the sums."""
+    x, w, s = np.ones((20, 6), "float32"), np.full((40, 6), 2, "float32"), np.array(0.5, "float64")
+
+    def scaled(x: Node, w: Node, s: Node) -> tuple[Node, ...]:
+        h = ops.CONTRACT(x, w, spec="ij,kj->ik")
+        factor = ops.BROADCAST(s, shape=h.shape)
+        return h, ops.MUL(ops.CAST(h, dtype=s.type.dtype), factor)
+
+    made = compiled(build(scaled, [x, w, s]))
+    (plan,) = made.stages.schedules
+    assert plan.mode == "product"
+    assert plan.width == max(2, host().vector_bytes // 4)
+    h, half = run(build(scaled, [x, w, s]), [x, w, s])
+    assert np.array_equal(h, np.full((20, 40), 12, "float32"))
+    assert np.array_equal(half, np.full((20, 40), 6, "float64"))
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_blocks_fit_their_memory(size: int) -> None:
+    most = schedule.PRODUCT_COLUMN_BYTES // size
+    for rows in (1, 11, 12, 72, 73, 143, 144, 145, 1000):
+        for columns in (1, 64, 128, 129, 256, 257, 1000):
+            for depth in (0, 1, 100_000):
+                down, across = schedule.product_blocks(rows, columns, depth, size)
+                for tile, n, parts, limit in (
+                    (12, rows, down, 144),
+                    (6, rows, down, 144),
+                    (16, columns, across, most),
+                ):
+                    tiles = -(-n // tile)
+                    shares = [tiles * (p + 1) // parts - tiles * p // parts for p in range(parts)]
+                    assert sum(shares) == tiles
+                    assert max(shares) * tile <= limit
