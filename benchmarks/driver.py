@@ -16,7 +16,7 @@ from .worker import Message, serve
 # Longest wait for an answer: torch.compile takes 20 s for a function on a busy machine.
 TIMEOUT = 300.0
 # Threads of a peer may spin for a while after its last call.
-PAUSE = 0.005
+PAUSE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
