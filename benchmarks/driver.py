@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ from .worker import Message, serve
 
 # Longest wait for an answer: torch.compile takes 20 s for a function on a busy machine.
 TIMEOUT = 300.0
-# Threads of a peer may spin for a while after its last call.
-PAUSE = 0.01
+# Threads of a peer may spin for a while after its last call: those of OpenBLAS for 2^26 ticks, 26 ms.
+PAUSE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def set_threads(threads: int) -> None:
 
 
 def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured:
-    """Samples of every contender of `variant`, A B C A B C."""
+    """Samples of every contender of `variant`, in turn."""
     found = Measured()
     asked: list[tuple[Peer, list[str]]] = []
     for peer in peers:
@@ -161,7 +162,7 @@ def _sample(owners: dict[str, Peer], found: Measured, seconds: dict[str, float],
         plans[label] = _Plan.of(once, effort)
         found.series[label].calls = plans[label].calls
     for turn in range(effort.rounds):
-        for label in _rotated(list(plans), turn):
+        for label in _shuffled(list(plans), turn):
             plan = plans[label]
             if label in found.failed or not plan.joins(turn, effort.rounds):
                 continue
@@ -193,8 +194,8 @@ class _Plan:
     @staticmethod
     def of(once: float, effort: Effort) -> _Plan:
         calls = max(1, min(int(effort.sample / once), 200_000))
-        # Another peer had the caches before.
-        warm = 0 if once > 0.5 else max(1, calls // 5)
+        # Another peer had the caches before, and the CPU may have slept: as long as the sample.
+        warm = 0 if once > 0.5 else calls
         cost = once * (warm + calls)
         return _Plan(warm, calls, max(LEAST, min(effort.rounds, int(effort.share / cost))))
 
@@ -203,7 +204,6 @@ class _Plan:
         return (turn + 1) * self.samples // rounds > turn * self.samples // rounds
 
 
-def _rotated(labels: list[str], turn: int) -> Iterator[str]:
-    """Each round begins with another, so that nobody always comes after the same one."""
-    k = turn % len(labels) if labels else 0
-    return iter(labels[k:] + labels[:k])
+def _shuffled(labels: list[str], turn: int) -> list[str]:
+    """Another order each round, the same in every run: whoever leaves the machine busy disturbs all alike."""
+    return random.Random(turn).sample(labels, len(labels))
