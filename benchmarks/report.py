@@ -46,9 +46,9 @@ def markdown(results: Sequence[Result], charts: Mapping[str, str]) -> str:
     lines = [
         "# Measurements",
         "",
-        "Written by `make bench`. Each case ran lucid and its peers in turn, in another order each round, each "
-        "in a process of its own; a figure is the median, with the quartiles in brackets. *Times lucid* is the "
-        "median of the ratios within a round.",
+        "Written by `make bench`. Each case ran lucid and its peers in turn, in another order each "
+        "round, each in a process of its own; a figure is the median, with the quartiles in brackets. "
+        "*Times lucid* is the median of the ratios within a round.",
         "",
         "Beside them stands what the machine can do, by plain native loops, of several the fastest: "
         + "; ".join(f"*{kind}*: {what}" for kind, what in LIMITS.items())
