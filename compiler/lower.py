@@ -15,7 +15,7 @@ that is read at the same subscripts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from . import kernel as k
 from .data import data, field
@@ -214,13 +214,17 @@ class Lowering:
         all its turns are alike, and LLVM takes long over many shuffles."""
         rounds = Imm(self.schedule.width.bit_length() - 1, i64)  # each exchanges one bit of the numbers
         with self.b.loop(Imm(0, i64), rounds, 1, "serial", tuple(vectors)) as turn:
-            pairs = [*zip(turn.carried[::2], turn.carried[1::2], strict=True)]
-            turn.yields = tuple(
-                self.b.op(op, a, c, Imm(1, i32), dtype=a.dtype, lanes=a.lanes)
-                for op in ("pack_lo", "pack_hi")
-                for a, c in pairs
-            )
+            turn.yields = self.exchanged(turn.carried)
         return turn.results
+
+    def exchanged(self, vectors: Sequence[Operand]) -> tuple[Operand, ...]:
+        """One round of a transpose: the lowest bits of the numbers of vectors and lanes change places."""
+        pairs = [*zip(vectors[::2], vectors[1::2], strict=True)]
+        return tuple(
+            self.b.op(op, a, c, Imm(1, i32), dtype=a.dtype, lanes=a.lanes)
+            for op in ("pack_lo", "pack_hi")
+            for a, c in pairs
+        )
 
     # -- which axes an expression depends on
 

@@ -20,7 +20,7 @@ from .data import data
 from .loop import BEGIN, END, Imm, Operand, Prefetch, Store
 from .lower import LINE, Lowering
 from .schedule import tiles
-from .types import DType, f16, i16, i32, i64
+from .types import DType, f16, i16, i64
 
 # How far ahead memory is asked for: turns of the loop over the rows of a strip, of one line of x each.
 AHEAD = 4
@@ -248,18 +248,10 @@ class TileLowering:
                     column = x.minimum(column, b.op("sub", last, j))
                 index = b.op("add", start, b.op("mul", stride, column))
                 vectors.append(b.load(load.array, load.dtype, index, self.width, None, x.mask))
-            found[load] = self.transposed(vectors)
+            for _ in range(self.width.bit_length() - 1):  # written out: it is most of the work
+                vectors = [*x.exchanged(vectors)]
+            found[load] = vectors
         return found
-
-    def transposed(self, vectors: list[Operand]) -> list[Operand]:
-        for _ in range(self.width.bit_length() - 1):  # each round swaps one bit of row and lane numbers
-            pairs = [*zip(vectors[::2], vectors[1::2], strict=True)]
-            vectors = [
-                self.b.op(op, a, c, Imm(1, i32), dtype=a.dtype, lanes=self.width)
-                for op in ("pack_lo", "pack_hi")
-                for a, c in pairs
-            ]
-        return vectors
 
     def keep(self, found: Mapping[k.Load, list[Operand]], at: Operand, stride: int) -> None:
         b = self.b

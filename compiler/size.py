@@ -25,7 +25,7 @@ class Facts:
     """The symbols of one run, and what it found out about them.
 
     Symbols are numbered. The first are free; the others, made by division, are computed from those
-    before them. `unions`: what was found equal to a free symbol, another or a plain int.
+    before them. `unions`, if asked for: the pairs of free symbols that were found equal.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Facts:
         self.free = 0
         self.divisions: list[tuple[Size | int, Size | int]] = []  # the quotients after the free symbols
         self.recording = True
-        self.unions: list[tuple[int, int | Size]] | None = None
+        self.unions: list[tuple[int, int]] | None = None
         self._known: dict[tuple[int, Terms, int, Terms], Size] = {}
         self._least: dict[Terms, int] = {}
         self._greatest: dict[Terms, int] = {}
@@ -70,8 +70,8 @@ class Facts:
 
     def equal(self, terms: Terms, value: int, other: int) -> bool:
         """value == other; noted."""
-        if value == other and self.unions is not None:
-            self._unite(terms, other)
+        if value == other and self.unions is not None and not other:
+            self._unite(terms)
         if self.recording:
             if value == other:
                 self._least[terms] = self._greatest[terms] = other
@@ -79,14 +79,13 @@ class Facts:
                 self._never.setdefault(terms, set()).add(other)
         return value == other
 
-    def _unite(self, terms: Terms, constant: int) -> None:
+    def _unite(self, terms: Terms) -> None:
+        """`terms` are 0: if they are the difference of two symbols, these are equal."""
         assert self.unions is not None
-        if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
-            self.unions.append((terms[0][0][0], constant))
-        elif len(terms) == 2 and not constant and {c for _, c in terms} == {1, -1}:
+        if len(terms) == 2 and {c for _, c in terms} == {1, -1}:
             (a, _), (b, _) = terms
             if len(a) == len(b) == 1:
-                self.unions.append((a[0], Size(self, self.values[b[0]], 0, ((b, 1),))))
+                self.unions.append((a[0], b[0]))
 
     def program(self) -> Callable[[Sequence[int]], list[int] | None]:
         """A function of the free symbols: the values of all symbols if every fact holds, else None."""

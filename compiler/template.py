@@ -98,25 +98,17 @@ def _symbols(graph: Graph, outlined: Outline) -> list[int]:
     places = {n: k for k, n in enumerate(free)}
     symbols = [facts.symbol(size) if n in places else size for n, size in enumerate(sizes)]
     _with(graph, outlined, symbols)
-    parent: list[int] = list(range(len(free)))
+    parent = list(range(len(free)))
 
     def root(k: int) -> int:
-        while parent[k] >= 0 and parent[k] != k:
+        while parent[k] != k:
             k = parent[k]
         return k
 
-    literal: set[int] = set()
-    for k, other in facts.unions:
-        if isinstance(other, int):
-            literal.add(k)
-        else:
-            a, b = sorted((root(k), root(other.terms[0][0][0])))
-            parent[b] = a
-    fixed = {root(k) for k in literal}
-    return [
-        -1 if n not in places or root(places[n]) in fixed else free[root(places[n])]
-        for n in range(len(sizes))
-    ]
+    for pair in facts.unions:
+        a, b = sorted(map(root, pair))
+        parent[b] = a
+    return [free[root(places[n])] if n in places else -1 for n in range(len(sizes))]
 
 
 class _Numbers:

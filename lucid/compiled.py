@@ -99,11 +99,11 @@ class Compiled:
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
         mode = MODE.get()
-        given = "out" if kwargs.get("out") is not None and not self._names_out else None
         out, all_kwargs = None, kwargs
         if "out" in kwargs and not self._names_out:
             all_kwargs = dict(kwargs)
             out = kwargs.pop("out")
+        given = None if out is None else "out"
         if mode.trace is not None:  # part of another compiled function
             if out is not None:
                 raise TypeError(here(f"{self._name()}: out= has no meaning in another compiled function"))
