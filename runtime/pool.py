@@ -55,9 +55,13 @@ class Pool:
             start = self.address
         word = self._state[_aligned(self._state) :]
         while self.workers < workers:
-            if not _start_thread(libc, native["worker"], start):
+            place = region.PLACES + region.PLACE_BYTES * self.workers
+            word[(place + region.STATE) // 8] = start
+            thread = _start_thread(libc, native["worker"], start + place)
+            if thread is None:
                 self.failed = True  # a limit of the system: go on with those that there are
                 break
+            word[(place + region.THREAD) // 8] = thread
             self.workers += 1
             word[region.WORKERS // 8] = self.workers
         if self.workers:
@@ -74,13 +78,16 @@ def _new_state(libc: ctypes.CDLL, pauses: int) -> tuple[np.ndarray[Any, np.dtype
     state = forever(np.zeros(region.STATE_BYTES // 8 + 8, np.int64))
     start = _aligned(state)
     address = state.ctypes.data + 8 * start
-    names = (
+    names = [
         "pthread_mutex_lock",
         "pthread_mutex_unlock",
         "pthread_cond_wait",
         "pthread_cond_signal",
         "sched_yield",
-    )
+    ]
+    placing = ("sched_getcpu", "pthread_getaffinity_np", "pthread_setaffinity_np")
+    if all(hasattr(libc, name) for name in placing):
+        names += placing
     for k, name in enumerate(names):
         state[start + region.CALLS // 8 + k] = ctypes.cast(libc[name], ctypes.c_void_p).value or 0
     libc.pthread_mutex_init(ctypes.c_void_p(address + region.MUTEX), None)
@@ -100,8 +107,9 @@ def _spins(pauses: int) -> int:
     return max(50, min(int(500 * SPIN_SECONDS / best), 100_000))
 
 
-def _start_thread(libc: ctypes.CDLL, worker: int, state: int) -> bool:
-    """Start a detached thread in `worker(state)` that gets no signals."""
+def _start_thread(libc: ctypes.CDLL, worker: int, place: int) -> int | None:
+    """Start a detached thread in `worker(place)` that gets no signals: its pthread_t, which stays
+    valid because workers never end. None if the system has none left."""
     attributes = (ctypes.c_int64 * 32)()  # more than any system's pthread_attr_t
     thread = ctypes.c_void_p()
     libc.pthread_attr_init(attributes)
@@ -109,14 +117,15 @@ def _start_thread(libc: ctypes.CDLL, worker: int, state: int) -> bool:
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         error: int = libc.pthread_create(
-            ctypes.byref(thread), attributes, ctypes.c_void_p(worker), ctypes.c_void_p(state)
+            ctypes.byref(thread), attributes, ctypes.c_void_p(worker), ctypes.c_void_p(place)
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         libc.pthread_attr_destroy(attributes)
-    if error == 0:
-        libc.pthread_detach(thread)
-    return error == 0
+    if error:
+        return None
+    libc.pthread_detach(thread)
+    return ctypes.c_int64(thread.value or 0).value
 
 
 def regions() -> int:

@@ -23,12 +23,18 @@ JOB = 256  # run, slots, blocks, participants
 WORKERS = 320  # threads that were started
 SPINS = 328  # looks at the gate before a worker parks
 OPENED = 336  # regions so far
-CALLS = 384  # addresses: mutex_lock, mutex_unlock, cond_wait, cond_signal, sched_yield
+# Addresses: mutex_lock, mutex_unlock, cond_wait, cond_signal, sched_yield, and, or null, sched_getcpu,
+# pthread_getaffinity_np, pthread_setaffinity_np.
+CALLS = 384
 MUTEX = 448  # 128 bytes each: more than any system's pthread_mutex_t and pthread_cond_t
 CONDITION = 576
 CURSORS = 704  # first block of each range that nobody has taken; one line per participant
 MAX_THREADS = 256
-STATE_BYTES = CURSORS + 64 * MAX_THREADS
+PLACES = CURSORS + 64 * MAX_THREADS  # one for each worker
+# In a place: the worker's own affinity (a cpu_set_t), its pthread_t, the state, and 1 while a CPU is
+# taken out of its affinity (`placement.py`).
+OWN, THREAD, STATE, AWAY, PLACE_BYTES = 0, 128, 136, 144, 192
+STATE_BYTES = PLACES + PLACE_BYTES * MAX_THREADS
 
 # How a spinning thread tells the core that it waits.
 _PAUSE = {
@@ -85,8 +91,10 @@ done:
 """
 
 _WORKER = f"""
-define ptr @worker(ptr %state) nounwind {{
+define ptr @worker(ptr %place) nounwind {{
 entry:
+  %at.state = getelementptr i8, ptr %place, i64 {STATE}
+  %state = load ptr, ptr %at.state
   %left = getelementptr i8, ptr %state, i64 {LEFT}
   %sleepers = getelementptr i8, ptr %state, i64 {SLEEPERS}
   %at.spins = getelementptr i8, ptr %state, i64 {SPINS}
@@ -125,6 +133,7 @@ finished:
   br label %look
 park:
   %e1 = call i32 %lock(ptr %mutex)
+  call void @back(ptr %place)
   %old.up = atomicrmw add ptr %sleepers, i64 1 seq_cst
   br label %asleep
 asleep:
@@ -216,6 +225,7 @@ wake:
   %signal = load ptr, ptr %at.signal
   %calls = call i64 @llvm.umin.i64(i64 %sleepers, i64 %tickets)
   %e1 = call i32 %lock(ptr %mutex)
+  call void @apart(ptr %state)
   %e2 = call i32 %unlock(ptr %mutex)
   br label %one
 one:
@@ -274,12 +284,13 @@ declare i64 @llvm.usub.sat.i64(i64, i64)
 
 
 def text(arch: str) -> str:
-    """LLVM text of `worker(state)`, `pauses(count)` and
+    """LLVM text of `worker(place)`, `pauses(count)` and
 
         void region(ptr state, ptr run, ptr slots, i64 blocks, i64 threads)
 
     which calls `run(slots, begin, end)` until all blocks are done, on at most `threads` threads.
     It runs all of them on the caller's thread where `state` is null or another caller has the pool.
+    `placement.TEXT` belongs to it.
     """
     declare, pause = _PAUSE.get(arch, ("", ""))
     return (declare + _WORK + _WORKER + _REGION + _REST).replace("PAUSE", pause)

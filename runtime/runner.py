@@ -21,7 +21,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 
-from . import region
+from . import placement, region
 from .host import host
 from .load import native
 
@@ -227,7 +227,7 @@ done:
 def functions() -> dict[str, int]:
     """Addresses of the native functions: `run`, and `region`, `worker`, `pauses` of `region.py`."""
     # Level 0: a launch costs 17 ns more than at level 2, the compile 12 ms less.
-    text = region.text(host().arch) + _SPREAD + _RUN
+    text = region.text(host().arch) + placement.TEXT + _SPREAD + _RUN
     return native(text, ("run", "region", "worker", "pauses"), level=0)
 
 

@@ -32,6 +32,12 @@ pytestmark = pytest.mark.skipif(
 Array = np.ndarray[Any, Any]
 
 
+@pytest.fixture(autouse=True)
+def workers() -> None:
+    """A native call of large arrays goes to Python as long as there are no workers for it."""
+    pool.reach(pool.get_num_threads())
+
+
 class Node:
     __slots__ = ("__weakref__", "data", "op")
     data: Any

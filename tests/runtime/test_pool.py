@@ -44,8 +44,10 @@ done:
 class Counting:
     """A program of groups of launches of COUNT, and the cells of each launch of a group."""
 
-    def __init__(self, blocks: int, groups: int, *more: int, weights: Sequence[int] = ()) -> None:
-        function = load.native(COUNT, ("count",))["count"]
+    def __init__(
+        self, blocks: int, groups: int, *more: int, weights: Sequence[int] = (), function: int = 0
+    ) -> None:
+        function = function or load.native(COUNT, ("count",))["count"]
         every = (blocks, *more)
         weights = weights or [1] * len(every)
         record = [len(every), sum(n * w for n, w in zip(every, weights, strict=True)), 1]
@@ -116,6 +118,82 @@ def test_after_the_workers_went_to_sleep() -> None:
             time.sleep(0.002)  # far longer than they spin
         counting.run(4)
     assert (counting.cells == 50).all()
+
+
+# Where block k runs: the affinity of its thread (of the first 64 CPUs) in cell k, after a while, so
+# that workers have the time to come.
+WHERE = """
+declare i64 @llvm.readcyclecounter()
+define void @where(ptr %slots, i64 %begin, i64 %end) nounwind {
+entry:
+  %cells = load ptr, ptr %slots
+  br label %loop
+loop:
+  %k = phi i64 [ %begin, %entry ], [ %next, %body ]
+  %more = icmp slt i64 %k, %end
+  br i1 %more, label %start, label %done
+start:
+  %then = call i64 @llvm.readcyclecounter()
+  br label %wait
+wait:
+  %now = call i64 @llvm.readcyclecounter()
+  %gone = sub i64 %now, %then
+  %early = icmp ult i64 %gone, 500000
+  br i1 %early, label %wait, label %body
+body:
+  %cell = getelementptr i64, ptr %cells, i64 %k
+  %affinity = inttoptr i64 ADDRESS to ptr
+  %size = call i32 %affinity(i32 0, i64 8, ptr %cell)
+  %next = add i64 %k, 1
+  br label %loop
+done:
+  ret void
+}
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs"
+)
+def test_workers_leave_the_cpu_of_the_caller_that_wakes_them() -> None:
+    program = """
+import ctypes, os, time
+from lucid.runtime import load
+from tests.runtime.test_pool import WHERE, Counting
+
+def others():
+    return {int(t) for t in os.listdir("/proc/self/task")}
+
+def mask(cpus):
+    return sum(1 << cpu for cpu in cpus)
+
+address = ctypes.cast(ctypes.CDLL(None).sched_getaffinity, ctypes.c_void_p).value
+where = Counting(32, 1, function=load.native(WHERE.replace("ADDRESS", str(address)), ("where",))["where"])
+
+def expect(*running, asleep):
+    '''Affinities of the threads that take part, and of the worker when it sleeps again.'''
+    for _ in range(50):  # a busy machine may not run the worker in time
+        time.sleep(0.02)  # far longer than it spins
+        where.run(2)
+        time.sleep(0.02)
+        assert os.sched_getaffinity(worker) == asleep
+        if set(where.cells.tolist()) == set(map(mask, running)):
+            return
+    raise AssertionError((running, set(where.cells.tolist())))
+
+every, before = os.sched_getaffinity(0), others()
+a, b = sorted(every)[:2]
+Counting(64, 1).run(2)
+(worker,) = others() - before
+for cpu in (a, b, a):
+    os.sched_setaffinity(0, {cpu})
+    expect({cpu}, every - {cpu}, asleep=every)
+os.sched_setaffinity(worker, {a})  # somebody knows better
+for cpu in (a, b, a):
+    os.sched_setaffinity(0, {cpu})
+    expect({cpu}, {a}, asleep={a})
+"""
+    assert _python(program) == ""
 
 
 def test_eight_callers_at_once() -> None:
