@@ -166,10 +166,11 @@ class _Emitter:
         elif isinstance(stmt, Aligned):
             self.names[stmt.result.name] = self.aligned(stmt.array)
         elif isinstance(stmt, Window):
-            first = self.pointer(stmt.first, self.ref(stmt.at))
-            second = self.pointer(stmt.second, self.ref(stmt.index))
-            chosen = self.let(f"icmp ne i64 {self.ref(stmt.choice)}, 0")
-            name = self.let(f"select i1 {chosen}, ptr {first}, ptr {second}", stmt.name)
+            name = self.pointer(stmt.array, self.ref(stmt.index))
+            if stmt.choice is not None:
+                other = self.pointer(stmt.other, self.ref(stmt.at))
+                chosen = self.let(f"icmp ne i64 {self.ref(stmt.choice)}, 0")
+                name = self.let(f"select i1 {chosen}, ptr {name}, ptr {other}", stmt.name)
             self.pointers[stmt.name] = (name, stmt.dtype)
         else:
             self.alloc(stmt)

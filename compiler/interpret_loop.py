@@ -242,8 +242,9 @@ def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Me
                 array[places[active]] = _value(stmt.value, values)[active]
             case Prefetch():
                 pass
-            case Window(name, _, choice, first, at, second, index):
-                source, start = (first, at) if _whole(choice, values) else (second, index)
+            case Window(name, _, source, start, choice, other, at):
+                if choice is not None and not _whole(choice, values):
+                    source, start = other, at
                 array, base = arrays[source]
                 arrays[name] = array, base + _whole(start, values)
             case Aligned(result, _):

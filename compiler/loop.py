@@ -7,7 +7,7 @@
       store x[%o], %v mask %m                       Store  `stream` at the end: around the cache
       %v: i64 = aligned x                           Aligned
       prefetch x[%o] far                            Prefetch
-      window w: f32 = x[%o] if %c else y[%p]        Window
+      window w: f32 = x[%o] if %c else y[%p]        Window   `if` and what follows may be absent
       %r = for %i in %lo .. %hi step %k kind (%acc = %init, ...)     For
         ...
         yield %next, ...
@@ -105,16 +105,16 @@ class Prefetch:
 
 @data
 class Window:
-    """`name` is another name for the elements from first[at] on if `choice` is not 0, else for those
-    from second[index] on. Both arrays hold `dtype`."""
+    """`name` is another name for the elements from array[index] on; if `choice` is there and 0, for those
+    from other[at] on. Both arrays hold `dtype`. It may begin outside of its array."""
 
     name: str
     dtype: DType
-    choice: Operand
-    first: str
-    at: Operand
-    second: str
+    array: str
     index: Operand
+    choice: Operand | None = None
+    other: str = ""
+    at: Operand = field(default=Imm(0, i64))
 
 
 @data

@@ -48,6 +48,10 @@ LINE = 64  # bytes of a line of the cache, on all machines but a few, where aski
 
 ROW = "row"  # pseudo-axis: depends on a row reduction
 
+# An array, where it is read or written, and how many elements ahead of that.
+View = tuple[str, tuple[k.Index, ...], Operand]
+HERE = Imm(0, i64)
+
 
 def identity(op: str, dtype: DType) -> float | int | bool:
     if op in ("sum", "dot"):
@@ -97,6 +101,7 @@ class Lowering:
         self.number = -1  # of the current stage
         self.streaming = False  # whether stores go around the cache
         self.windows: dict[RowCache, str] = {}  # where the values wait, in mode "rows"
+        self.views: dict[View, str] = {}  # windows on rows of arrays, in mode "rows"
         self.prefetches: dict[int, list[tuple[k.Load, Operand]]] = {}  # by stage: what, how far ahead
         self.kept_rows: dict[int, list[tuple[k.Expr, RowCache]]] = {}  # by the stage that computes
         self.cached: dict[tuple[int, k.Expr], RowCache] = {}  # by the stage that reads
@@ -353,6 +358,17 @@ class Lowering:
             total = self.plus(total, part)
         return total, step, varies
 
+    def element(
+        self, array: k.Array, index: tuple[k.Index, ...], ahead: Operand = HERE
+    ) -> tuple[str, Operand, Operand | None, bool]:
+        """As `address`, `ahead` of it, behind the name of the array or of a window on it."""
+        window = self.views.get((array.name, index, ahead))
+        if window is not None:
+            axis = index[-1].axis
+            return window, self.at[axis], None, axis == self.vector
+        first, stride, varies = self.address(array, index)
+        return array.name, self.plus(ahead, first), stride, varies
+
     def both(self, a: Operand | None, c: Operand | None) -> Operand | None:
         if a is None or c is None:
             return a if c is None else c
@@ -369,7 +385,7 @@ class Lowering:
         guard: Operand | None = None
         for g in expr.guards:
             guard = self.both(guard, self.within(g))
-        index, stride, varies = self.address(array, expr.index)
+        name, index, stride, varies = self.element(array, expr.index)
         if not varies and guard is not None and guard.lanes > 1:
             varies, stride = True, Imm(0, i64)  # one element, read under a mask of lanes
         width = self.schedule.width if varies else 1
@@ -378,8 +394,8 @@ class Lowering:
             mask = self.both(mask, self.mask)
         if width > 1 and stride is None and mask is None and self.ahead(expr):
             away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
-            self.b.emit(Prefetch(array.name, self.b.op("add", index, away)))
-        return self.b.load(array.name, array.dtype, index, width, stride, mask)
+            self.b.emit(Prefetch(name, self.b.op("add", index, away)))
+        return self.b.load(name, array.dtype, index, width, stride, mask)
 
     def ahead(self, expr: k.Load) -> bool:
         """Whether a load streams from memory in a kernel that only reads: there, asking ahead of the
@@ -551,8 +567,8 @@ class Lowering:
         for load, away in self.prefetches.get(self.number, ()):
             array = self.arrays[load.array]
             if u * self.schedule.width * array.dtype.size % LINE == 0:
-                index, _, _ = self.address(array, load.index)
-                self.b.emit(Prefetch(array.name, self.b.op("add", index, away), far=True))
+                name, index, _, _ = self.element(array, load.index, away)
+                self.b.emit(Prefetch(name, index, far=True))
 
     def cast(self, value: Operand, dtype: DType) -> Operand:
         if value.dtype == dtype:
@@ -571,12 +587,12 @@ class Lowering:
             b.emit(Store(part_name(target.name), index, value, None, self.mask, False, b.loc))
             return
         array = self.arrays[target.array]
-        index, stride, varies = self.address(array, target.index)
+        name, index, stride, varies = self.element(array, target.index)
         if varies:
             value = b.widen(value, self.schedule.width)
         mask = self.mask if varies else None
         stream = self.streaming and varies and stride is None and mask is None
-        b.emit(Store(array.name, index, value, stride, mask, stream, b.loc))
+        b.emit(Store(name, index, value, stride, mask, stream, b.loc))
 
     # -- flat kernels
 

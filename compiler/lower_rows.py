@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from . import kernel as k
 from .data import data
 from .layout import part_name, totals
 from .loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
-from .lower import PREFETCH_BYTES, ROW, Level, Lowering, identity
+from .lower import HERE, PREFETCH_BYTES, ROW, Level, Lowering, View, identity
 from .schedule import WAITING_BYTES, RowCache
 from .types import i64
 
@@ -36,6 +37,7 @@ class _Row:
     level: Level
     values: dict[str, Operand]  # its reductions
     windows: dict[RowCache, str]
+    views: dict[View, str]
 
 
 class RowLowering:
@@ -106,10 +108,11 @@ class RowLowering:
     # -- rows of a block; `now` holds its running totals
 
     def one_by_one(self, lo: Operand, hi: Operand, now: dict[str, Operand]) -> None:
+        stages = range(self.last + 1)
         with self.b.loop(lo, hi, 1, "serial", tuple(now.values())) as turn:
-            row = self.place(turn.var)
+            row = self.place(turn.var, stages)
             found: dict[str, Operand] = dict(zip(now, turn.carried, strict=True))
-            for number in range(self.last + 1):
+            for number in stages:
                 self.stage(number, row, found)
             turn.yields = tuple(found.values())
         now.update(zip(now, turn.results, strict=True))
@@ -118,20 +121,21 @@ class RowLowering:
         """The first row without its last stage; row by row, with the last stage of the row before;
         the last stage of the last row."""
         b, one = self.b, Imm(1, i64)
-        row = self.place(lo)
-        for number in range(self.last):
+        early, late = range(self.last), range(self.last, self.last + 1)
+        row = self.place(lo, early)
+        for number in early:
             self.stage(number, row, now)
         wanted = self.wanted()
         inits = (*now.values(), *(row.values[name] for name in wanted))
         with b.loop(b.op("add", lo, one), hi, 1, "serial", inits) as turn:
-            row, before = self.place(turn.var), self.place(b.op("sub", turn.var, one))
+            row, before = self.place(turn.var, early), self.place(b.op("sub", turn.var, one), late)
             found: dict[str, Operand] = dict(zip(now, turn.carried, strict=False))
             before.values.update(zip(wanted, turn.carried[len(now) :], strict=True))
-            for number in range(self.last):
+            for number in early:
                 self.stage(number, row, found, before if number == beside else None)
             turn.yields = (*found.values(), *(row.values[name] for name in wanted))
         now.update(zip(now, turn.results, strict=False))
-        row = self.place(b.op("sub", hi, one))
+        row = self.place(b.op("sub", hi, one), late)
         row.values.update(zip(wanted, turn.results[len(now) :], strict=True))
         self.stage(self.last, row, now)
 
@@ -156,8 +160,9 @@ class RowLowering:
 
     # -- one row
 
-    def place(self, number: Operand) -> _Row:
-        """The outer axes of a row number, and where its values wait."""
+    def place(self, number: Operand, stages: range) -> _Row:
+        """The outer axes of a row number; names for where its values wait, and for what `stages` walk
+        along: so an address is one sum, and few registers hold all of them."""
         b, x = self.b, self.x
         at: dict[str, Operand] = {}
         turn = b.op("and", number, Imm(1, i64))  # two rows wait at a time
@@ -168,23 +173,48 @@ class RowLowering:
                 extent = x.extent(axis.extent)
                 at[axis.name] = b.op("rem", number, extent)
                 number = b.op("div", number, extent)
-        row = _Row(at, Level(x.outer | {ROW}), {}, {})
-        if self.stream is not None:
-            with self.inside(row):
-                for cache, place in self.waiting.items():
-                    row.windows[cache] = self.window(cache, place, turn, self.stream)
+        row = _Row(at, Level(x.outer | {ROW}), {}, {}, {})
+        with self.inside(row):
+            if self.stream is not None:
+                for cache, wait in self.waiting.items():
+                    array = x.arrays[cache.store.array]
+                    mine = b.op("mul", turn, Imm(WAITING_BYTES // array.dtype.size, i64))
+                    start = self.start(array, cache.store.index)
+                    row.windows[cache] = self.window(array, wait, mine, self.stream, array.name, start)
+            for place in dict.fromkeys(self.walks(stages)):
+                name, index, ahead = place
+                array = x.arrays[name]
+                row.views[place] = self.window(array, name, x.plus(self.start(array, index), ahead))
         return row
 
-    def window(self, cache: RowCache, place: str, turn: Operand, stream: Operand) -> str:
-        """Where values of a row wait: in working memory or in the output."""
-        x, array = self.x, self.x.arrays[cache.store.array]
-        (axis,) = self.kernel.stages[cache.last].axes
-        x.at[axis.name] = Imm(0, i64)
-        start, _, _ = x.address(array, cache.store.index)
-        del x.at[axis.name]
+    def walks(self, stages: range) -> Iterator[View]:
+        """What stages walk along, one element after the other, in an array."""
+        x = self.x
+        found: list[View] = []
+        for number in stages:
+            stage = self.kernel.stages[number]
+            found += [(load.array, load.index, away) for load, away in x.prefetches.get(number, ())]
+            found += [(e.array, e.index, HERE) for e in k.expressions(stage) if isinstance(e, k.Load)]
+            found += [(s.array, s.index, HERE) for s in stage.body if isinstance(s, k.Store)]
+        for name, index, ahead in found:
+            array = x.arrays.get(name)
+            if array is None or not array.unit or len(index) < 2 or any(ix.shift for ix in index):
+                continue
+            *outer, inner = (ix.axis for ix in index)
+            if inner not in x.outer and x.outer.issuperset(outer):
+                yield name, index, ahead
+
+    def start(self, array: k.Array, index: tuple[k.Index, ...]) -> Operand:
+        """The element of this row that a walk along the last axis begins with."""
+        x, inner = self.x, index[-1].axis
+        x.at[inner] = HERE
+        start, _, _ = x.address(array, index)
+        del x.at[inner]
+        return start
+
+    def window(self, array: k.Array, *where: Any) -> str:
         name, self.windows = f"row.{self.windows}", self.windows + 1
-        mine = self.b.op("mul", turn, Imm(WAITING_BYTES // array.dtype.size, i64))
-        self.b.emit(Window(name, array.dtype, stream, place, mine, array.name, start))
+        self.b.emit(Window(name, array.dtype, *where))
         return name
 
     @contextmanager
@@ -194,9 +224,9 @@ class RowLowering:
         outside, x.number = x.number, number
         x.at.update(row.at)
         x.levels.append(row.level)
-        x.rows, x.windows = row.values, row.windows
+        x.rows, x.windows, x.views = row.values, row.windows, row.views
         yield
-        x.number = outside
+        x.number, x.views = outside, {}
         x.levels.pop()
         for name in row.at:
             del x.at[name]

@@ -97,11 +97,11 @@ def statement_text(stmt: Stmt) -> str:
             return f"{_typed(result)} = aligned {array}"
         case Prefetch(array, index, far):
             return f"prefetch {_place(array, index, None)}{' far' if far else ''}"
-        case Window(name, dtype, choice, first, at, second, index):
-            places = (
-                f"{_place(first, at, None)} if {_operand(choice, _INDEX)} else {_place(second, index, None)}"
-            )
-            return f"window {name}: {dtype} = {places}"
+        case Window(name, dtype, array, index, choice, other, at):
+            place = _place(array, index, None)
+            if choice is not None:
+                place += f" if {_operand(choice, _INDEX)} else {_place(other, at, None)}"
+            return f"window {name}: {dtype} = {place}"
         case Alloc(name, dtype, count):
             return f"alloc {name}: {dtype}[{count}]"
     bounds = f"{_operand(stmt.lo, _INDEX)} .. {_operand(stmt.hi, _INDEX)}"
@@ -266,12 +266,13 @@ class _Parser:
         c.expect(":")
         dtype = c.dtype()
         c.expect("=")
-        first, at, _ = self.place()
-        c.expect_word("if")
+        array, index, _ = self.place()
+        if not c.accept_word("if"):
+            return Window(name, dtype, array, index)
         choice = self.operand(_INDEX)
         c.expect_word("else")
-        second, index, _ = self.place()
-        return Window(name, dtype, choice, first, at, second, index)
+        other, at, _ = self.place()
+        return Window(name, dtype, array, index, choice, other, at)
 
     def definition(self, name: Token) -> Let | Load | Aligned:
         """From the colon behind a value on."""

@@ -136,10 +136,11 @@ class _Check:
                     if not any(array in scope for scope in self.arrays) or result.dtype is not i64:
                         self.fail("`aligned` takes an array and gives an i64")
                     self.define(result)
-                case Window(name, dtype, choice, first, at, second, index):
-                    self.index(choice, "a choice")
-                    self.element(first, dtype, at, None)
-                    self.element(second, dtype, index, None)
+                case Window(name, dtype, array, index, choice, other, at):
+                    self.element(array, dtype, index, None)
+                    if choice is not None:
+                        self.index(choice, "a choice")
+                        self.element(other, dtype, at, None)
                     self.name_array(name, dtype)
                 case Alloc(name, dtype, count):
                     if not 0 < count <= _MAX_ALLOC:
