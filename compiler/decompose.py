@@ -70,9 +70,11 @@ def _extreme(better: str) -> Lower:
         x, y = args
         if dtype is b1:
             return b.op("or" if better == "gt" else "and", x, y)
+        if dtype in (f32, f64):
+            return b.op("max" if better == "gt" else "min", x, y)
         test = f"{better[0]}e" if dtype is f16 else better
         best = b.op("select", b.op(test, x, y), x, y)
-        return b.op("select", b.op("ne", x, x), x, best) if dtype.is_float else best
+        return b.op("select", b.op("ne", x, x), x, best) if dtype is f16 else best
 
     return lower
 

@@ -232,6 +232,8 @@ class _Emitter:
             return self.scale(args[0], args[1])
         if op == "sign":
             return self.sign(args[0])
+        if op in ("min", "max"):
+            return self.extreme("ogt" if op == "max" else "olt", *args)
         if op == "neg":
             if result.dtype.is_float:
                 return self.let(f"fneg {self.typed(args[0])}")
@@ -299,22 +301,17 @@ class _Emitter:
     def sign(self, x: Operand) -> str:
         """One instruction, which takes its answer from a table by the class of the number; or by bits."""
         dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
-        bits = dtype.bits * lanes
+        # NaN (quiet, signalling) 2: itself, quiet; 0 8: 0.0; then 9 for -1.0 and 10 for 1.0: 1, -inf, inf,
+        # less, more
+        by_class = self.by_class(x, self.ref(x), 0xA9A9A822)
+        if by_class is not None:
+            return by_class
         ints = DTYPES[f"i{dtype.bits}"]
         integer = _vector(ints.llvm, lanes)
 
         def literal(value: float, like: DType) -> str:
             return self.ref(Imm(value, like, lanes))
 
-        if self.avx512 and dtype.bits >= 32 and bits in (128, 256, 512):
-            letter = "s" if dtype is f32 else "d"
-            # four bits a class, from the lowest: NaN (quiet, signalling) 2: itself, quiet; 0 8: 0.0; then 9
-            # for -1.0 and 10 for 1.0: 1, -inf, inf, less, more
-            table = (integer, literal(0xA9A9A822 - (1 << 32), ints))
-            mask = ("i16" if lanes == 16 else "i8", "-1")
-            args = [(kind, self.ref(x)), (kind, self.ref(x)), table, ("i32", "0"), mask]
-            current = [("i32", "4")] if bits == 512 else []  # the exceptions of the environment
-            return self.call(f"llvm.x86.avx512.mask.fixupimm.p{letter}.{bits}", kind, [*args, *current])
         size = self.call(f"llvm.fabs.{_suffix(x)}", kind, [(kind, self.ref(x))])
         nonzero = self.let(f"fcmp ogt {kind} {size}, {literal(0, dtype)}")
         raw = self.let(f"bitcast {self.typed(x)} to {integer}")
@@ -323,6 +320,33 @@ class _Emitter:
         unit = self.let(f"bitcast {integer} {self.let(f'or {integer} {one}, {top}')} to {kind}")
         rest = self.let(f"fadd {kind} {self.ref(x)}, {literal(0, dtype)}")  # NaN, and 0.0 for -0.0
         return self.let(f"select {_vector('i1', lanes)} {nonzero}, {kind} {unit}, {kind} {rest}")
+
+    def extreme(self, better: str, x: Operand, y: Operand) -> str:
+        """One instruction for two numbers, and one for NaN."""
+        kind, test = type_of(x), _vector("i1", x.lanes)
+        found = self.let(f"fcmp {better} {self.typed(x)}, {self.ref(y)}")
+        best = self.let(f"select {test} {found}, {self.typed(x)}, {self.typed(y)}")
+        by_class = self.by_class(x, best, 0x11)  # NaN: x itself; else what is there
+        if by_class is not None:
+            return by_class
+        nan = self.let(f"fcmp uno {self.typed(x)}, {self.ref(x)}")
+        return self.let(f"select {test} {nan}, {self.typed(x)}, {kind} {best}")
+
+    def by_class(self, x: Operand, old: str, table: int) -> str | None:
+        """`old`, or what a table gives for the class of x, by one instruction; None if there is none. The
+        table has four bits a class, from the lowest: quiet NaN, signalling, 0, 1, -inf, inf, less, more."""
+        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
+        bits = dtype.bits * lanes
+        if not self.avx512 or dtype.bits < 32 or bits not in (128, 256, 512):
+            return None
+        letter = "s" if dtype is f32 else "d"
+        ints = DTYPES[f"i{dtype.bits}"]
+        signed = table - (1 << 32) if table >= 1 << 31 else table
+        tables = (_vector(ints.llvm, lanes), self.ref(Imm(signed, ints, lanes)))
+        mask = ("i16" if lanes == 16 else "i8", "-1")
+        args = [(kind, old), (kind, self.ref(x)), tables, ("i32", "0"), mask]
+        current = [("i32", "4")] if bits == 512 else []  # the exceptions of the environment
+        return self.call(f"llvm.x86.avx512.mask.fixupimm.p{letter}.{bits}", kind, [*args, *current])
 
     def shuffle(self, x: Operand, y: Operand | None, picks: Sequence[int]) -> str:
         """Lanes of x, numbered from 0, and of y, numbered on from there."""

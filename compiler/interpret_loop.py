@@ -131,11 +131,19 @@ def _shift(apply: Callable[[Array, Array], Array]) -> Callable[[Array, Array], A
     return run
 
 
+def _extreme(better: np.ufunc) -> Callable[[Array, Array], Array]:
+    def run(x: Array, y: Array) -> Array:
+        return np.asarray(np.where(better(x, y) | np.isnan(x), x, y))
+
+    return run
+
+
 _EVALUATE: dict[str, Callable[..., Array]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide, "rem": _rem,
     "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt, "fma": fma, "scale": _scale,
     "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "rint": np.rint,
     "sign": np.sign,
+    "min": _extreme(np.less), "max": _extreme(np.greater),
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
     "shl": _shift(np.left_shift), "shr": _shift(np.right_shift),
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,

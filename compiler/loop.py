@@ -15,7 +15,7 @@
 `%v: f32` is a scalar (one lane). Scalars and vectors do not mix: `splat` makes a vector.
 Arithmetic is IEEE, round to nearest, no flags; integers wrap. `div`/`rem` of integers truncate and
 need a non-zero divisor; shifts need an amount below the width. Comparisons are false for NaN,
-except `ne`. `min`, `max` do not exist here: NumPy's are made from `lt` and `select` (decompose.py).
+except `ne`.
 
 Loop kinds: `parallel` (the outermost; its range is handed to the function, iterations are independent),
 `serial`, `vector` (documents that the body advances by whole vectors). All are run alike, in order.
@@ -165,7 +165,7 @@ COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 # comparisons (b1), `select` (that of the second), and those in SHAPED, which state it.
 INSTRUCTIONS: dict[str, int] = {
     "add": 2, "sub": 2, "mul": 2, "div": 2, "rem": 2, "neg": 1, "abs": 1, "sqrt": 1, "fma": 3, "scale": 2,
-    "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sign": 1,
+    "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sign": 1, "min": 2, "max": 2,
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
@@ -174,6 +174,7 @@ INSTRUCTIONS: dict[str, int] = {
 # scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
 # sign(x): -1, 0 or 1; NaN for NaN, 0.0 for -0.0.
+# min(x, y), max(x, y): x if it is NaN; y if that is, or if they are equal (as zeros of different sign are).
 # cast, bitcast: other dtype. splat: more lanes. iota: 0, 1, 2, ... lo, hi: one half of the lanes.
 # pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
 # every 2n lanes of x, then of y. The literals n are of type i32.

@@ -31,7 +31,9 @@ from .verify_error import VerifyError
 # The kinds of dtype that each instruction takes; those not named here take all.
 _TAKES: dict[str, str] = (
     dict.fromkeys(("add", "sub", "mul", "div", "rem", "neg"), "iuf")
-    | dict.fromkeys(("abs", "sqrt", "fma", "scale", "floor", "ceil", "trunc", "rint", "sign"), "f")
+    | dict.fromkeys(
+        ("abs", "sqrt", "fma", "scale", "floor", "ceil", "trunc", "rint", "sign", "min", "max"), "f"
+    )
     | dict.fromkeys(("and", "or", "xor", "not"), "biu")
     | dict.fromkeys(("shl", "shr"), "iu")
     | {"bitcast": "iuf"}
