@@ -21,9 +21,10 @@ from . import kernel as k
 from .data import data
 from .layout import part_name, totals
 from .loop import BEGIN, END, Body, Imm, Operand, Store, Value
-from .lower import PREFETCH_BYTES, ROW, Level, Lowering, identity, neutral
+from .lower import HERE, PREFETCH_BYTES, ROW, Level, Lowering, View, identity, neutral
 from .schedule import ROW_LANES, RowCache
 from .types import i32, i64
+from .views import start, walks, window
 
 TURN = 8
 
@@ -287,6 +288,7 @@ class GroupLowering:
             with b.loop(lo, hi, turn, "serial", inits) as loop:
                 now: list[Operand] = list(loop.carried)
                 kept = {name: [now.pop(0) for _ in group.kept[name]] for name in names}
+                x.views = {}
                 numbers = [b.op("add", loop.var, Imm(n, i64)) if n else loop.var for n in range(turn)]
                 found = [self.row(stage, axis, group, n, fixed, scratch, kept) for n in numbers]
                 for number, reduce in enumerate(reduces):
@@ -296,7 +298,7 @@ class GroupLowering:
                 loop.yields = tuple(v for name in names for v in kept[name])
             now = list(loop.results)
             group.kept |= {name: [now.pop(0) for _ in group.kept[name]] for name in names}
-        x.streaming = False
+        x.streaming, x.views = False, {}
         return [
             [
                 b.load(_sums(reduce), reduce.dtype, Imm(at, i64), self.width)
@@ -338,6 +340,7 @@ class GroupLowering:
         reduces = self.reduces(stage)
         outside, x.registers = x.levels, kept
         x.at[self.outer.name] = b.op("add", group.base, row)
+        x.views = self.next_row(x.views)
         known: dict[k.Expr, Operand] = {
             expr: b.load(place.name, place.dtype, row) for expr, place in scratch.items()
         }
@@ -362,6 +365,21 @@ class GroupLowering:
             b.widen(x.halve_vectors(reduce.op, lanes), self.width)
             for reduce, lanes in zip(reduces, groups, strict=True)
         ]
+
+    def next_row(self, before: dict[View, str]) -> dict[View, str]:
+        """Windows on what the stage walks along, from those on the row before, if there is one."""
+        x, found = self.x, dict[View, str]()
+        for place in walks(x, x.number):
+            name, index, ahead = place
+            array, here = x.arrays[name], found.get((name, index, HERE))
+            if here is not None:
+                found[place] = window(x, array, here, ahead)
+            elif place in before:
+                dim = [ix.axis for ix in index].index(self.outer.name)
+                found[place] = window(x, array, before[place], x.stride(array, dim))
+            else:
+                found[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
+        return found
 
     def fold(self, reduce: k.Reduce, vectors: list[Operand], rows: int) -> Operand:
         """Vectors that hold the lanes of so many rows, to one: each row's lanes are halved as

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from . import kernel as k
 from .data import data
 from .layout import part_name, totals
-from .loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
-from .lower import HERE, PREFETCH_BYTES, ROW, Level, Lowering, View, identity
+from .loop import BEGIN, END, Alloc, Imm, Operand, Store
+from .lower import PREFETCH_BYTES, ROW, Level, Lowering, View, identity
 from .schedule import WAITING_BYTES, RowCache
 from .types import i64
+from .views import start, walks, window
 
 # The longest row that is asked for while the row before it is computed: both have to stay in the cache.
 PREFETCH_ROW = 65_536
@@ -50,7 +50,6 @@ class RowLowering:
         self.caches = [cache for kept in base.kept_rows.values() for _, cache in kept]
         self.stream: Operand | None = None  # whether stages store around the cache
         self.waiting: dict[RowCache, str] = {}  # working memory
-        self.windows = 0
         self.last = len(base.kernel.stages) - 1
         self.busy = False
         self.beside: int | None = None  # the stage beside which the last one is done
@@ -179,43 +178,13 @@ class RowLowering:
                 for cache, wait in self.waiting.items():
                     array = x.arrays[cache.store.array]
                     mine = b.op("mul", turn, Imm(WAITING_BYTES // array.dtype.size, i64))
-                    start = self.start(array, cache.store.index)
-                    row.windows[cache] = self.window(array, wait, mine, self.stream, array.name, start)
-            for place in dict.fromkeys(self.walks(stages)):
+                    first = start(x, array, cache.store.index)
+                    row.windows[cache] = window(x, array, wait, mine, self.stream, array.name, first)
+            for place in dict.fromkeys(place for n in stages for place in walks(x, n)):
                 name, index, ahead = place
                 array = x.arrays[name]
-                row.views[place] = self.window(array, name, x.plus(self.start(array, index), ahead))
+                row.views[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
         return row
-
-    def walks(self, stages: range) -> Iterator[View]:
-        """What stages walk along, one element after the other, in an array."""
-        x = self.x
-        found: list[View] = []
-        for number in stages:
-            stage = self.kernel.stages[number]
-            found += [(load.array, load.index, away) for load, away in x.prefetches.get(number, ())]
-            found += [(e.array, e.index, HERE) for e in k.expressions(stage) if isinstance(e, k.Load)]
-            found += [(s.array, s.index, HERE) for s in stage.body if isinstance(s, k.Store)]
-        for name, index, ahead in found:
-            array = x.arrays.get(name)
-            if array is None or not array.unit or len(index) < 2 or any(ix.shift for ix in index):
-                continue
-            *outer, inner = (ix.axis for ix in index)
-            if inner not in x.outer and x.outer.issuperset(outer):
-                yield name, index, ahead
-
-    def start(self, array: k.Array, index: tuple[k.Index, ...]) -> Operand:
-        """The element of this row that a walk along the last axis begins with."""
-        x, inner = self.x, index[-1].axis
-        x.at[inner] = HERE
-        start, _, _ = x.address(array, index)
-        del x.at[inner]
-        return start
-
-    def window(self, array: k.Array, *where: Any) -> str:
-        name, self.windows = f"row.{self.windows}", self.windows + 1
-        self.b.emit(Window(name, array.dtype, *where))
-        return name
 
     @contextmanager
     def inside(self, row: _Row, number: int = -1) -> Iterator[None]:
