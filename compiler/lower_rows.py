@@ -27,6 +27,8 @@ from .views import start, walks, window
 PREFETCH_ROW = 65_536
 # Operations for each element that is moved, from which on a row has time to ask for memory.
 BUSY = 5
+# Rows that are added to totals for each column at a time: each has a stream of its own from memory.
+TOGETHER = 4
 
 
 @data
@@ -51,7 +53,7 @@ class RowLowering:
         self.stream: Operand | None = None  # whether stages store around the cache
         self.waiting: dict[RowCache, str] = {}  # working memory
         self.last = len(base.kernel.stages) - 1
-        self.busy = False
+        self.busy = self.columns = False
         self.beside: int | None = None  # the stage beside which the last one is done
 
     def partner(self) -> int | None:
@@ -79,7 +81,7 @@ class RowLowering:
         scalar = [r for r in every if not r.keep]
         for stage in self.kernel.stages:
             x.hoist(stage, x.levels[0])
-        self.busy = self.is_busy()
+        self.busy, self.columns = self.is_busy(), self.only_columns()
         self.beside = self.partner()
         self.stream = self.streams()
         if self.stream is not None:
@@ -108,6 +110,8 @@ class RowLowering:
 
     def one_by_one(self, lo: Operand, hi: Operand, now: dict[str, Operand]) -> None:
         stages = range(self.last + 1)
+        if self.columns:
+            lo = self.several(lo, hi)
         with self.b.loop(lo, hi, 1, "serial", tuple(now.values())) as turn:
             row = self.place(turn.var, stages)
             found: dict[str, Operand] = dict(zip(now, turn.carried, strict=True))
@@ -115,6 +119,45 @@ class RowLowering:
                 self.stage(number, row, found)
             turn.yields = tuple(found.values())
         now.update(zip(now, turn.results, strict=True))
+
+    def only_columns(self) -> bool:
+        """Whether all that is reduced are totals for each column, in one walk along a row."""
+        stage, *others = self.kernel.stages
+        if others or len(stage.axes) != 1:
+            return False
+        keeps = {s.keep for s in stage.body if isinstance(s, k.Reduce)}
+        return keeps == {(stage.axes[0].name,)}
+
+    def several(self, lo: Operand, hi: Operand) -> Operand:
+        """Several rows at a time, in their order: totals are read and written once for all of them.
+        Returns the first row of the rest."""
+        b, x = self.b, self.x
+        (stage,) = self.kernel.stages
+        (axis,) = stage.axes
+        reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
+        end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
+        with b.loop(lo, end, TOGETHER, "serial") as turn:
+            numbers = [b.op("add", turn.var, Imm(n, i64)) if n else turn.var for n in range(TOGETHER)]
+            rows = [self.place(n, range(1)) for n in numbers]
+            for row in rows:
+                with self.inside(row, 0):
+                    x.hoist(stage, row.level)
+
+            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+                common = x.levels[-1]
+                x.registers = {r.name: [x.kept_vector(r)] * (u + 1) for r in reduces}
+                for row in rows:
+                    with self.inside(row, 0):
+                        x.open(common.axes | row.level.axes)
+                        x.body(stage, u, [], [])
+                        x.levels.pop()
+                for reduce in reduces:
+                    x.store(reduce, x.registers[reduce.name][u])
+                x.registers = {}
+                return carried
+
+            x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), (), chunk, self.stream)
+        return end
 
     def overlapped(self, lo: Operand, hi: Operand, now: dict[str, Operand], beside: int) -> None:
         """The first row without its last stage; row by row, with the last stage of the row before;
@@ -301,9 +344,10 @@ class RowLowering:
 
     def plan_prefetches(self) -> None:
         """Later stages read a row from the cache: while they compute, memory would idle. So they ask for
-        what the next row needs, each array in the stage that has most to compute for what it moves."""
+        what the next row needs, each array in the stage that has most to compute for what it moves. Several
+        rows at a time are asked for as many ahead."""
         x, stages = self.x, self.kernel.stages
-        if not self.busy:
+        if not self.busy and (not self.columns or self.stores(0)):
             return
         wide = [n for n, stage in enumerate(stages) if stage.axes]
         moved = {n: self.stores(n) for n in wide}
@@ -318,16 +362,16 @@ class RowLowering:
             number = max(like, key=lambda n: cost[n] / (moved[n] + 1))
             moved[number] += 1
             dim = [ix.axis for ix in load.index].index(self.kernel.outer[-1].name)
-            away = self.ahead(x.arrays[load.array], dim)
+            away = self.ahead(x.arrays[load.array], dim, TOGETHER if self.columns else 1)
             x.prefetches.setdefault(number, []).append((load, away))
 
     def stores(self, number: int) -> int:
         return sum(isinstance(s, k.Store) for s in self.kernel.stages[number].body)
 
-    def ahead(self, array: k.Array, dim: int) -> Operand:
-        """How many elements ahead memory is asked for: none if rows are long."""
+    def ahead(self, array: k.Array, dim: int, rows: int) -> Operand:
+        """How many elements ahead memory is asked for: so many rows, none if they are long."""
         b, size = self.b, array.dtype.size
-        away = self.x.stride(array, dim)
-        least, most = Imm(PREFETCH_BYTES // size, i64), Imm(PREFETCH_ROW // size, i64)
+        away = self.x.times(Imm(rows, i64), self.x.stride(array, dim))
+        least, most = Imm(PREFETCH_BYTES // size, i64), Imm(rows * PREFETCH_ROW // size, i64)
         near = b.op("select", b.op("lt", away, least), least, away)
         return b.op("select", b.op("le", away, most), near, Imm(0, i64))

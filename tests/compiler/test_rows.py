@@ -141,3 +141,40 @@ def test_what_the_loops_say() -> None:
     assert " if %" in text and "window row." in text
     assert any(line.endswith(" stream") for line in text.splitlines())
     assert any(line.endswith(" far") for line in text.splitlines())
+
+
+def columns(x: Node, y: Node) -> tuple[Node, ...]:
+    """Totals for each column, and a number of each row that their terms share."""
+    d = ops.MUL(ops.SUB(x, ops.fill(ops.reshape(y, (x.shape[0], 1)), x.shape)), x)
+    return ops.SUM(d, axes=(0,)), ops.AMAX(d, axes=(0,)), d
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 63, 64, 65, 130, 300])
+@pytest.mark.parametrize("m", [2, 3, 4, 5, 7, 8, 41])
+def test_totals_of_columns_take_rows_in_order(m: int, n: int) -> None:
+    """Rows go several at a time; the sum is that of one after the other."""
+    rng = np.random.default_rng(m * n)
+    x, y = rng.normal(size=(m, 2 * n)).astype("float32")[:, :n], rng.normal(size=m).astype("float32")
+    if m > 5:
+        x[5, n // 2] = np.nan
+    graph = build(columns, [x, y])
+    d = (x - y[:, None]) * x
+    total = np.zeros(n, "float32")
+    for row in d:
+        total += row
+    for threads in (1, 2):
+        outs = Executable(compile_graph(graph, host()).plan)([x, y], threads=threads)
+        for out, want in zip(outs, (total, d.max(axis=0), d), strict=True):
+            np.testing.assert_array_equal(out, want)
+
+
+def test_totals_of_columns_are_read_once_for_several_rows() -> None:
+    x = np.ones((40, 300), "float32")
+    made = compile_graph(build(lambda x: (ops.SUM(x, axes=(0,)),), [x]), host())
+    text = stage_text(made, "loop", host())
+    main = text[text.index(" step 4 serial") :]
+    turn = main[main.index(" vector") : main.index("yield")]
+    vectors = turn.count("load part.")
+    assert vectors == turn.count("store part.") > 0
+    assert turn.count(" = load row.") == turn.count(" add ") - turn.count("i64 = add") == 4 * vectors
+    assert turn.count(" far") == 4 * 64 // 16  # one for each line of the cache: 64 elements of 4 rows
