@@ -121,9 +121,9 @@ class RowLowering:
         now.update(zip(now, turn.results, strict=True))
 
     def only_columns(self) -> bool:
-        """Whether all that is reduced are totals for each column, in one walk along a row."""
+        """Whether all that is done is to add to totals for each column, in one walk along a row."""
         stage, *others = self.kernel.stages
-        if others or len(stage.axes) != 1:
+        if others or len(stage.axes) != 1 or self.stores(0):
             return False
         keeps = {s.keep for s in stage.body if isinstance(s, k.Reduce)}
         return keeps == {(stage.axes[0].name,)}
@@ -156,7 +156,7 @@ class RowLowering:
                 x.registers = {}
                 return carried
 
-            x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), (), chunk, self.stream)
+            x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), (), chunk)
         return end
 
     def overlapped(self, lo: Operand, hi: Operand, now: dict[str, Operand], beside: int) -> None:
@@ -347,7 +347,7 @@ class RowLowering:
         what the next row needs, each array in the stage that has most to compute for what it moves. Several
         rows at a time are asked for as many ahead."""
         x, stages = self.x, self.kernel.stages
-        if not self.busy and (not self.columns or self.stores(0)):
+        if not self.busy and not self.columns:
             return
         wide = [n for n, stage in enumerate(stages) if stage.axes]
         moved = {n: self.stores(n) for n in wide}
