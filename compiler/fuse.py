@@ -47,8 +47,6 @@ from .program import Call, Program
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
-# Accumulators over an outer axis are kept per block: only for results of this many elements.
-KEPT_ELEMENTS = 65_536
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
 
@@ -137,9 +135,7 @@ class _Fuser:
             unit = [x for x, s in strides if abs(s) == 1]
             if unit and len(strides) > rank:
                 rank, inner = len(strides), unit[0]
-        kept = prod(extents[x] for x in placed.kept)
-        column = inner in placed.kept and kept <= KEPT_ELEMENTS
-        return "column" if column else "row"
+        return "column" if inner in placed.kept else "row"
 
     def _before(self, placed: Placed, own: Draft | None) -> set[Draft]:
         """Drafts that must run before `placed`, transitively."""
@@ -238,6 +234,8 @@ class _Fuser:
         if unified is None:
             return False
         names, rows, common = unified
+        if _lie_across(draft, rows):
+            return False
         if any(p.node is n for p in draft.final for n, _ in self.reader.reads(placed)):
             return False  # what `finally` makes is known too late
         scalar = not placed.domain and not any(p.domain for p in draft.placed)
@@ -266,6 +264,8 @@ class _Fuser:
         other: one kernel can make both. `names`: its labels in terms of the draft's."""
         unified = self._unify(other, placed, extents)
         if unified is None or not unified[1] or draft.final or other.final or draft in other.after:
+            return
+        if _lie_across(other, unified[1]):
             return
         if any(p.form == "product" for p in other.placed):
             return
@@ -413,6 +413,12 @@ def _outer(draft: Draft) -> tuple[str, ...] | None:
     return tuple(x for x in draft.extents if x in outer)
 
 
+def _lie_across(draft: Draft, rows: set[Node]) -> bool:
+    """Whether these would be values of rows that lie across memory. Reading everything once more, as it
+    lies, is ten times as fast as that."""
+    return any(p.node in rows and p.form == "column" for p in draft.placed)
+
+
 def _fits(draft: Draft, p: Placed, outer: frozenset[str]) -> bool:
     """Whether a root can run inside of these outer axes."""
     if not outer <= frozenset(p.domain):
@@ -424,8 +430,7 @@ def _fits(draft: Draft, p: Placed, outer: frozenset[str]) -> bool:
     if not outer <= p.reduced or p.node in draft.rows:
         return False
     inner = frozenset(p.domain) - outer  # accumulated over blocks
-    small = prod(draft.extents[x] for x in p.kept) <= KEPT_ELEMENTS
-    return not p.kept or (inner == p.kept and small)
+    return not p.kept or inner == p.kept
 
 
 def fuse(graph: Graph) -> Program:

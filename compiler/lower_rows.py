@@ -29,6 +29,8 @@ PREFETCH_ROW = 65_536
 BUSY = 5
 # Rows that are added to totals for each column at a time: each has a stream of its own from memory.
 TOGETHER = 4
+# Columns that are added up at a time.
+STRIP = 4096
 
 
 @data
@@ -129,13 +131,26 @@ class RowLowering:
         return keeps == {(stage.axes[0].name,)}
 
     def several(self, lo: Operand, hi: Operand) -> Operand:
-        """Several rows at a time, in their order: totals are read and written once for all of them.
-        Returns the first row of the rest."""
+        """Several rows at a time, in their order: totals are read and written once for all of them, in strips
+        of columns whose totals the first cache holds. Returns the first row of the rest."""
+        b, x = self.b, self.x
+        (axis,) = self.kernel.stages[0].axes
+        extent = x.extent(axis.extent)
+        end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
+        if isinstance(extent, Imm):
+            self.strip(lo, end, Imm(0, i64), extent)
+            return end
+        with b.loop(Imm(0, i64), extent, STRIP, "serial") as strip:
+            right = x.minimum(b.op("add", strip.var, Imm(STRIP, i64)), extent)
+            self.strip(lo, end, strip.var, right)
+        return end
+
+    def strip(self, lo: Operand, end: Operand, left: Operand, right: Operand) -> None:
+        """Columns from left to right, of rows from lo to end."""
         b, x = self.b, self.x
         (stage,) = self.kernel.stages
         (axis,) = stage.axes
         reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
-        end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
         with b.loop(lo, end, TOGETHER, "serial") as turn:
             numbers = [b.op("add", turn.var, Imm(n, i64)) if n else turn.var for n in range(TOGETHER)]
             rows = [self.place(n, range(1)) for n in numbers]
@@ -156,8 +171,7 @@ class RowLowering:
                 x.registers = {}
                 return carried
 
-            x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), (), chunk)
-        return end
+            x.vectors(axis.name, left, right, (), chunk)
 
     def overlapped(self, lo: Operand, hi: Operand, now: dict[str, Operand], beside: int) -> None:
         """The first row without its last stage; row by row, with the last stage of the row before;

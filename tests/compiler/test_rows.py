@@ -178,3 +178,36 @@ def test_totals_of_columns_are_read_once_for_several_rows() -> None:
     assert vectors == turn.count("store part.") > 0
     assert turn.count(" = load row.") == turn.count(" add ") - turn.count("i64 = add") == 4 * vectors
     assert turn.count(" far") == 4 * 64 // 16  # one for each line of the cache: 64 elements of 4 rows
+
+
+@pytest.mark.parametrize("m", [2, 5, 16, 33, 70])
+def test_totals_of_very_many_columns(m: int) -> None:
+    """A block has 16 rows; block b is lane b, and lanes are halved."""
+    x = np.random.default_rng(0).normal(size=(m, 66_000)).astype("float32")
+    made = compile_graph(build(lambda x: (ops.SUM(x, axes=(0,)),), [x]), host())
+    lanes = [np.zeros(66_000, "float32") for _ in range(64)]
+    for number, row in enumerate(x):
+        lanes[number // 16] += row
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = [a + b for a, b in zip(lanes[:half], lanes[half:], strict=True)]
+    for threads in (1, 2):
+        (out,) = Executable(made.plan)([x], threads=threads)
+        np.testing.assert_array_equal(out, lanes[0])
+
+
+def across(x: Node) -> tuple[Node, ...]:
+    """Softmax over the first axis, whose rows lie across memory."""
+    return (formulas.softmax(x, axis=0),)
+
+
+def test_rows_across_memory_are_never_gathered() -> None:
+    """Totals for each column first, over memory as it lies, then another pass."""
+    x = np.random.default_rng(0).normal(size=(40, 300)).astype("float32")
+    made = compile_graph(build(across, [x]), host())
+    text = stage_text(made, "kernel", host())
+    assert text.count("kernel ") == 3
+    assert "for i1 in" not in text
+    (out,) = Executable(made.plan)([x])
+    e = np.exp(x.astype("float64") - x.max(axis=0))
+    np.testing.assert_allclose(out, e / e.sum(axis=0), rtol=1e-5)
