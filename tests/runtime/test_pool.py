@@ -120,10 +120,9 @@ def test_after_the_workers_went_to_sleep() -> None:
     assert (counting.cells == 50).all()
 
 
-# Where block k runs: the affinity of its thread (of the first 64 CPUs) in cell k, after a while, so
-# that workers have the time to come.
+# Where block k runs: the affinity of its thread in 128 bytes from cell 16 k on, after a while, so that
+# workers have the time to come.
 WHERE = """
-declare i64 @llvm.readcyclecounter()
 define void @where(ptr %slots, i64 %begin, i64 %end) nounwind {
 entry:
   %cells = load ptr, ptr %slots
@@ -133,17 +132,18 @@ loop:
   %more = icmp slt i64 %k, %end
   br i1 %more, label %start, label %done
 start:
-  %then = call i64 @llvm.readcyclecounter()
+  %first = mul i64 %k, 16
+  %cell = getelementptr i64, ptr %cells, i64 %first
   br label %wait
 wait:
-  %now = call i64 @llvm.readcyclecounter()
-  %gone = sub i64 %now, %then
-  %early = icmp ult i64 %gone, 500000
+  %n = phi i64 [ 0, %start ], [ %n.next, %wait ]
+  store volatile i64 %n, ptr %cell
+  %n.next = add i64 %n, 1
+  %early = icmp ult i64 %n.next, 200000
   br i1 %early, label %wait, label %body
 body:
-  %cell = getelementptr i64, ptr %cells, i64 %k
   %affinity = inttoptr i64 ADDRESS to ptr
-  %size = call i32 %affinity(i32 0, i64 8, ptr %cell)
+  %size = call i32 %affinity(i32 0, i64 128, ptr %cell)
   %next = add i64 %k, 1
   br label %loop
 done:
@@ -158,6 +158,7 @@ done:
 def test_workers_leave_the_cpu_of_the_caller_that_wakes_them() -> None:
     program = """
 import ctypes, os, time
+import numpy as np
 from lucid.runtime import load
 from tests.runtime.test_pool import WHERE, Counting
 
@@ -165,10 +166,11 @@ def others():
     return {int(t) for t in os.listdir("/proc/self/task")}
 
 def mask(cpus):
-    return sum(1 << cpu for cpu in cpus)
+    return sum(1 << cpu for cpu in cpus).to_bytes(128, "little")
 
 address = ctypes.cast(ctypes.CDLL(None).sched_getaffinity, ctypes.c_void_p).value
 where = Counting(32, 1, function=load.native(WHERE.replace("ADDRESS", str(address)), ("where",))["where"])
+where.all_cells = [np.zeros(32 * 16, np.int64)]
 
 def expect(*running, asleep):
     '''Affinities of the threads that take part, and of the worker when it sleeps again.'''
@@ -176,10 +178,10 @@ def expect(*running, asleep):
         time.sleep(0.02)  # far longer than it spins
         where.run(2)
         time.sleep(0.02)
-        assert os.sched_getaffinity(worker) == asleep
-        if set(where.cells.tolist()) == set(map(mask, running)):
+        found = {cells.tobytes() for cells in where.all_cells[0].reshape(32, 16)}
+        if found == set(map(mask, running)) and os.sched_getaffinity(worker) == asleep:
             return
-    raise AssertionError((running, set(where.cells.tolist())))
+    raise AssertionError((running, found, os.sched_getaffinity(worker)))
 
 every, before = os.sched_getaffinity(0), others()
 a, b = sorted(every)[:2]
