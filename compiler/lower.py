@@ -1,12 +1,5 @@
-"""Kernels to loops: the parallel loop over blocks, vector loops with masked tails, and reductions
-in their normative order.
-
-    for i in n:  r += f(x[i])
-    =>  for %blk in %begin .. %end parallel
-          for %i in %lo .. %main step 64 vector (4 accumulators of 16 lanes)      whole vectors
-          for %i in %main .. %hi step 64 vector                                   at most once, masked
-          store part.r[%blk]                                                      lanes combined by halving
-        NAME.finish:  blocks combined by the same rule, then `finally`
+"""What all modes of lowering share: values at the outermost level that knows them, vector loops with masked
+tails, reductions in their normative order.
 
 A value is computed at the outermost level that knows its axes: before the loops, once a row, or
 per vector. Within a stage all loads come before all stores, so an output may overwrite an input
@@ -21,14 +14,11 @@ from . import kernel as k
 from .data import data, field
 from .decompose import maximum, minimum
 from .graph import Loc
-from .layout import part_name, slots, stride_name, totals
+from .layout import part_name, stride_name
 from .loop import (
-    BEGIN,
-    END,
     Aligned,
     Body,
     Builder,
-    Func,
     Imm,
     Operand,
     Prefetch,
@@ -36,7 +26,7 @@ from .loop import (
     Value,
 )
 from .ops import REGISTRY
-from .schedule import BLOCK, Numbers, RowCache, Schedule, lanes, row_caches
+from .schedule import Numbers, RowCache, Schedule, lanes, row_caches
 from .types import DType, b1, i32, i64
 
 _Chunk = Callable[[int, list[Operand]], list[Operand]]
@@ -417,20 +407,6 @@ class Lowering:
 
     # -- loops
 
-    def run(self, body: Callable[[], None]) -> list[Func]:
-        table = slots(self.kernel)
-        body()
-        main = Func(self.kernel.name, table, self.b.done())
-        if not totals(self.kernel) and not self.kernel.final:
-            return [main]
-        self.b = Builder()
-        self.levels = [Level(frozenset())]
-        self.at, self.vector, self.mask, self.rows, self.lets = {}, None, None, {}, {}
-        self.prefetches = {}
-        self.dependence = {}
-        self.finish()
-        return [main, Func(f"{self.kernel.name}.finish", table, self.b.done())]
-
     def open(self, axes: frozenset[str]) -> Level:
         self.levels.append(Level(axes))
         return self.levels[-1]
@@ -594,36 +570,7 @@ class Lowering:
         stream = self.streaming and varies and stride is None and mask is None
         b.emit(Store(name, index, value, stride, mask, stream, b.loc))
 
-    # -- flat kernels
-
-    def flat(self) -> None:
-        b = self.b
-        (axis,) = self.kernel.outer
-        reduces = totals(self.kernel)
-        for stage in self.kernel.stages:
-            self.hoist(stage, self.levels[0])
-        stream, stages = self.stream(), self.kernel.stages
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            self.open(frozenset())
-            lo = b.op("mul", block.var, Imm(BLOCK, i64))
-            hi = self.minimum(b.op("add", lo, Imm(BLOCK, i64)), self.extent(axis.extent))
-
-            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-                for self.number, stage in enumerate(stages):
-                    carried = self.body(stage, u, reduces, carried)
-                return carried
-
-            ends = self.vectors(axis.name, lo, hi, self.accumulators(reduces), chunk, stream)
-            for reduce, group in zip(reduces, self.split(reduces, ends), strict=True):
-                total = self.halve(reduce.op, group)
-                b.emit(Store(part_name(reduce.name), block.var, total))
-            self.levels.pop()
-
-    def stream(self) -> Operand | None:
-        """Whether this call's stores go around the cache: if the plan says so, and all outputs of
-        the stages begin where streaming stores can. None if nothing is stored."""
-        names = [s.array for stage in self.kernel.stages for s in stage.body if isinstance(s, k.Store)]
-        return self.aligned(names) if names else None
+    # -- stores around the cache
 
     def aligned(self, names: list[str]) -> Operand:
         flag: Operand = self.slot("stream")
@@ -741,72 +688,3 @@ class Lowering:
             b.loc = target.loc
             self.store(target, value)
         b.loc = None
-
-    # -- after the blocks
-
-    def finish(self) -> None:
-        blocks = self.slot("blocks")
-        for reduce in totals(self.kernel):
-            if reduce.keep:
-                self.fold_rows(reduce, blocks)
-                self.parts[reduce.name] = (self.kept_axes(reduce), Imm(0, i64))
-            else:
-                self.rows[reduce.name] = self.fold(reduce, blocks)
-        self.reduces = {}
-        for stage in self.kernel.final:
-            self.hoist(stage, self.levels[0])
-            if stage.axes:
-                self.nest(stage, stage.axes, (), [])
-            else:
-                self.scalar_stage(stage, {})
-
-    def fold(self, reduce: k.Reduce, blocks: Operand) -> Operand:
-        """Block results of a scalar total, by the rule of a block."""
-        plain = k.Reduce(reduce.name, reduce.op, (), reduce.dtype, "all")
-        step = self.schedule
-        self.schedule = Schedule(step.mode, step.width, max(step.width, lanes(reduce.dtype)))
-
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            part, mask = part_name(reduce.name), self.mask
-            value = self.b.load(part, reduce.dtype, self.at["blk"], step.width, None, mask)
-            new = self.combine(reduce.op, carried[u], value)
-            carried[u] = new if mask is None else self.b.op("select", mask, new, carried[u])
-            return carried
-
-        ends = self.vectors("blk", Imm(0, i64), blocks, self.accumulators([plain]), chunk)
-        self.schedule = step
-        return self.halve(reduce.op, list(ends))
-
-    def fold_rows(self, reduce: k.Reduce, blocks: Operand) -> None:
-        """Block results of a total with kept axes, in place, by the same rule: block b goes to
-        lane b mod L, then lanes are halved; the result is the first row."""
-        b = self.b
-        size = self.kept_size(reduce)
-        part, width = part_name(reduce.name), self.schedule.width
-        count = lanes(reduce.dtype)
-        empty = b.op("eq", blocks, Imm(0, i64))
-        fill = Imm(identity(reduce.op, reduce.dtype), reduce.dtype, width)
-        self.each(
-            b.op("select", empty, size, Imm(0, i64)),
-            lambda index, mask: b.emit(Store(part, index, fill, None, mask)),
-        )
-
-        def add(into: Operand, source: Operand) -> None:
-            to, at = b.op("mul", into, size), b.op("mul", source, size)
-
-            def code(index: Operand, mask: Operand | None) -> None:
-                here = b.op("add", to, index)
-                old = b.load(part, reduce.dtype, here, width, None, mask)
-                new = b.load(part, reduce.dtype, b.op("add", at, index), width, None, mask)
-                b.emit(Store(part, here, self.combine(reduce.op, old, new), None, mask))
-
-            self.each(size, code)
-
-        with b.loop(Imm(count, i64), blocks, 1, "serial") as later:
-            add(b.op("and", later.var, Imm(count - 1, i64)), later.var)
-        half = count // 2
-        while half:
-            beyond = b.op("sub", blocks, Imm(half, i64))
-            with b.loop(Imm(0, i64), self.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
-                add(lane.var, b.op("add", lane.var, Imm(half, i64)))
-            half //= 2

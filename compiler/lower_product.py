@@ -19,7 +19,8 @@ from . import kernel as k
 from .data import data
 from .loop import BEGIN, END, Alloc, Imm, Operand, Store
 from .lower import ROW, Lowering
-from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_DEPTH_BYTES, PRODUCT_ROWS, Product
+from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_DEPTH_BYTES, PRODUCT_ROWS
+from .schedule import product as find_product
 from .types import i64
 
 # Rows that are left over are done in tiles of so many times fewer.
@@ -46,7 +47,9 @@ class _Side:
 class ProductLowering:
     """Lowers one kernel that `schedule.product` recognised."""
 
-    def __init__(self, base: Lowering, product: Product) -> None:
+    def __init__(self, base: Lowering) -> None:
+        product = find_product(base.kernel)
+        assert product is not None
         self.x = base
         self.b = base.b
         self.p = product

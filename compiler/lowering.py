@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
 from .kernel import Kernel
+from .layout import slots, totals
 from .loop import Func
 from .lower import Lowering
+from .lower_finish import FinishLowering
+from .lower_flat import FlatLowering
 from .lower_groups import GroupLowering
 from .lower_product import ProductLowering
 from .lower_rows import RowLowering
 from .lower_tiles import TileLowering
-from .schedule import Schedule, product
+from .schedule import Schedule
+
+
+class _Mode(Protocol):
+    def run(self) -> None: ...
+
+
+_MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
+    "flat": FlatLowering,
+    "rows": RowLowering,
+    "groups": GroupLowering,
+    "tiles": TileLowering,
+    "product": ProductLowering,
+}
 
 
 def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
     """The function over blocks, and the one that finishes, if the kernel has totals."""
-    base = Lowering(kernel, schedule)
-    if schedule.mode == "flat":
-        return base.run(base.flat)
-    if schedule.mode == "rows":
-        return base.run(RowLowering(base).run)
-    if schedule.mode == "groups":
-        return base.run(GroupLowering(base).run)
-    if schedule.mode == "tiles":
-        return base.run(TileLowering(base).run)
-    shape = product(kernel)
-    assert shape is not None
-    return base.run(ProductLowering(base, shape).run)
+    blocks, after = Lowering(kernel, schedule), Lowering(kernel, schedule)
+    _MODES[schedule.mode](blocks).run()
+    found = [Func(kernel.name, slots(kernel), blocks.b.done())]
+    if totals(kernel) or kernel.final:
+        FinishLowering(after).run()
+        found.append(Func(f"{kernel.name}.finish", slots(kernel), after.b.done()))
+    return found
