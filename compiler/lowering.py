@@ -33,10 +33,11 @@ _MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
 
 def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
     """The function over blocks, and the one that finishes, if the kernel has totals."""
-    blocks, after = Lowering(kernel, schedule), Lowering(kernel, schedule)
+    blocks = Lowering(kernel, schedule)
     _MODES[schedule.mode](blocks).run()
     found = [Func(kernel.name, slots(kernel), blocks.b.done())]
     if totals(kernel) or kernel.final:
+        after = Lowering(kernel, schedule)
         FinishLowering(after).run()
         found.append(Func(f"{kernel.name}.finish", slots(kernel), after.b.done()))
     return found
