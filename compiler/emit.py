@@ -270,13 +270,10 @@ class _Emitter:
         """One instruction, or two products: 2**k itself may be out of range, two powers of about half
         the exponent are not, and the first product is exact."""
         dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
-        bits = dtype.bits * lanes
-        if self.avx512 and bits in (128, 256, 512):
-            letter = "s" if dtype is f32 else "d"
-            mask = "i16" if lanes == 16 else "i8"
-            args = [(kind, self.ref(x)), (kind, self.ref(k)), (kind, "zeroinitializer"), (mask, "-1")]
-            current = [("i32", "4")] if bits == 512 else []  # the rounding of the environment
-            return self.call(f"llvm.x86.avx512.mask.scalef.p{letter}.{bits}", kind, [*args, *current])
+        if self.has_avx512(x):
+            return self.avx512_call(
+                "scalef", x, [(kind, self.ref(k)), (kind, "zeroinitializer")], self.ref(x)
+            )
         fraction = {16: 10, 32: 23, 64: 52}[dtype.bits]
         bias = (1 << (dtype.bits - 2 - fraction)) - 1
         ints = DTYPES[f"u{dtype.bits}"]
@@ -335,18 +332,24 @@ class _Emitter:
     def by_class(self, x: Operand, old: str, table: int) -> str | None:
         """`old`, or what a table gives for the class of x, by one instruction; None if there is none. The
         table has four bits a class, from the lowest: quiet NaN, signalling, 0, 1, -inf, inf, less, more."""
-        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
-        bits = dtype.bits * lanes
-        if not self.avx512 or dtype.bits < 32 or bits not in (128, 256, 512):
+        if not self.has_avx512(x):
             return None
-        letter = "s" if dtype is f32 else "d"
-        ints = DTYPES[f"i{dtype.bits}"]
+        ints = DTYPES[f"i{x.dtype.bits}"]
         signed = table - (1 << 32) if table >= 1 << 31 else table
-        tables = (_vector(ints.llvm, lanes), self.ref(Imm(signed, ints, lanes)))
-        mask = ("i16" if lanes == 16 else "i8", "-1")
-        args = [(kind, old), (kind, self.ref(x)), tables, ("i32", "0"), mask]
-        current = [("i32", "4")] if bits == 512 else []  # the exceptions of the environment
-        return self.call(f"llvm.x86.avx512.mask.fixupimm.p{letter}.{bits}", kind, [*args, *current])
+        tables = (_vector(ints.llvm, x.lanes), self.ref(Imm(signed, ints, x.lanes)))
+        return self.avx512_call("fixupimm", x, [(type_of(x), self.ref(x)), tables, ("i32", "0")], old)
+
+    def has_avx512(self, x: Operand) -> bool:
+        """Whether there are AVX-512's instructions for numbers like x."""
+        return self.avx512 and x.dtype.bits >= 32 and x.dtype.bits * x.lanes in (128, 256, 512)
+
+    def avx512_call(self, name: str, x: Operand, args: list[tuple[str, str]], first: str) -> str:
+        """One of its instructions in all lanes, on operands like x: `first`, and then `args`."""
+        letter, bits = "s" if x.dtype is f32 else "d", x.dtype.bits * x.lanes
+        mask = ("i16" if x.lanes == 16 else "i8", "-1")
+        current = [("i32", "4")] if bits == 512 else []  # rounding and exceptions of the environment
+        every = [(type_of(x), first), *args, mask, *current]
+        return self.call(f"llvm.x86.avx512.mask.{name}.p{letter}.{bits}", type_of(x), every)
 
     def shuffle(self, x: Operand, y: Operand | None, picks: Sequence[int]) -> str:
         """Lanes of x, numbered from 0, and of y, numbered on from there."""

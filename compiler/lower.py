@@ -283,30 +283,30 @@ class Lowering:
         Returns the largest expressions that are known."""
         wide = self.schedule.width
         known: list[k.Expr] = []
-        seen: set[tuple[k.Expr, bool]] = set()
+        seen: set[k.Expr] = set()
 
-        def visit(expr: k.Expr, top: bool) -> None:
-            if isinstance(expr, k.Const) or (expr, top) in seen:
+        def visit(expr: k.Expr) -> None:
+            if isinstance(expr, k.Const) or expr in seen:
                 return
-            seen.add((expr, top))
+            seen.add(expr)
             if self.depends(expr) <= level.axes:
                 value = self.value(expr)
                 known.append(expr)
-                if top and self.splats(stage):
+                if self.splats(stage):
                     self.b.widen(value, wide)
                 return
             if isinstance(expr, k.Ref) and expr.name in self.lets:
-                visit(self.lets[expr.name].expr, top)
+                visit(self.lets[expr.name].expr)
             if isinstance(expr, k.Call):
                 for arg in expr.args:
-                    visit(arg, True)
+                    visit(arg)
 
         for stmt in stage.body:
             if isinstance(stmt, k.Let):
                 self.lets[stmt.name] = stmt
         for stmt in stage.body:
             for expr in k.operands(stmt):
-                visit(expr, True)
+                visit(expr)
         return known
 
     def splats(self, stage: k.Stage) -> bool:

@@ -369,12 +369,12 @@ class GroupLowering:
     def next_row(self, before: dict[View, str]) -> dict[View, str]:
         """Windows on what the stage walks along, from those on the row before, if there is one."""
         x, found = self.x, dict[View, str]()
-        for place in walks(x, x.number):
+        for place in before or walks(x, x.number):
             name, index, ahead = place
             array, here = x.arrays[name], found.get((name, index, HERE))
             if here is not None:
                 found[place] = window(x, array, here, ahead)
-            elif place in before:
+            elif before:
                 dim = [ix.axis for ix in index].index(self.outer.name)
                 found[place] = window(x, array, before[place], x.stride(array, dim))
             else:

@@ -159,13 +159,9 @@ class RowLowering:
                     x.hoist(stage, row.level)
 
             def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-                common = x.levels[-1]
                 x.registers = {r.name: [x.kept_vector(r)] * (u + 1) for r in reduces}
                 for row in rows:
-                    with self.inside(row, 0):
-                        x.open(common.axes | row.level.axes)
-                        x.body(stage, u, [], [])
-                        x.levels.pop()
+                    self.beside_others(0, row, u, [], [])
                 for reduce in reduces:
                     x.store(reduce, x.registers[reduce.name][u])
                 x.registers = {}
@@ -295,18 +291,26 @@ class RowLowering:
         (axis,) = stages[self.last].axes
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            common, found = x.levels[-1], list[Operand]()
+            found = list[Operand]()
             for (n, row), own in zip(jobs, reduces, strict=True):
                 share = len(x.accumulators(own))
-                with self.inside(row, n):
-                    x.open(common.axes | row.level.axes)
-                    found += x.body(stages[n], u, own, carried[:share])
-                    x.levels.pop()
+                found += self.beside_others(n, row, u, own, carried[:share])
                 carried = carried[share:]
             return found
 
         inits = tuple(v for own in reduces for v in x.accumulators(own))
         return x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), inits, chunk, stream)
+
+    def beside_others(
+        self, number: int, row: _Row, u: int, reduces: list[k.Reduce], carried: list[Operand]
+    ) -> list[Operand]:
+        """One vector of one stage of a row, in a loop that other rows share."""
+        x, common = self.x, self.x.levels[-1]
+        with self.inside(row, number):
+            x.open(common.axes | row.level.axes)
+            found = x.body(self.kernel.stages[number], u, reduces, carried)
+            x.levels.pop()
+        return found
 
     # -- stores around the cache
 

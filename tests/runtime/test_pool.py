@@ -18,26 +18,37 @@ import pytest
 
 from lucid.runtime import limits, load, pool, runner
 
-# Counts block k in cell k: a block that ran twice or never shows.
-COUNT = """
-define void @count(ptr %slots, i64 %begin, i64 %end) nounwind {
+
+def launch(name: str, block: str) -> int:
+    """The address of a function that does `block` for each block %k, with the first slot in %cells."""
+    text = f"""
+define void @{name}(ptr %slots, i64 %begin, i64 %end) nounwind {{
 entry:
   %cells = load ptr, ptr %slots
   br label %loop
 loop:
-  %k = phi i64 [ %begin, %entry ], [ %next, %body ]
+  %k = phi i64 [ %begin, %entry ], [ %next, %last ]
   %more = icmp slt i64 %k, %end
-  br i1 %more, label %body, label %done
-body:
-  %cell = getelementptr i64, ptr %cells, i64 %k
-  %old = load i64, ptr %cell
-  %new = add i64 %old, 1
-  store i64 %new, ptr %cell
+  br i1 %more, label %block, label %done
+block:
+{block}
+  br label %last
+last:
   %next = add i64 %k, 1
   br label %loop
 done:
   ret void
-}
+}}
+"""
+    return load.native(text, (name,))[name]
+
+
+# Counts block k in cell k: a block that ran twice or never shows.
+COUNT = """
+  %cell = getelementptr i64, ptr %cells, i64 %k
+  %old = load i64, ptr %cell
+  %new = add i64 %old, 1
+  store i64 %new, ptr %cell
 """
 
 
@@ -47,7 +58,7 @@ class Counting:
     def __init__(
         self, blocks: int, groups: int, *more: int, weights: Sequence[int] = (), function: int = 0
     ) -> None:
-        function = function or load.native(COUNT, ("count",))["count"]
+        function = function or launch("count", COUNT)
         every = (blocks, *more)
         weights = weights or [1] * len(every)
         record = [len(every), sum(n * w for n, w in zip(every, weights, strict=True)), 1]
@@ -123,20 +134,11 @@ def test_after_the_workers_went_to_sleep() -> None:
 # Where block k runs: the affinity of its thread in 128 bytes from cell 16 k on, after a while, so that
 # workers have the time to come.
 WHERE = """
-define void @where(ptr %slots, i64 %begin, i64 %end) nounwind {
-entry:
-  %cells = load ptr, ptr %slots
-  br label %loop
-loop:
-  %k = phi i64 [ %begin, %entry ], [ %next, %body ]
-  %more = icmp slt i64 %k, %end
-  br i1 %more, label %start, label %done
-start:
   %first = mul i64 %k, 16
   %cell = getelementptr i64, ptr %cells, i64 %first
   br label %wait
 wait:
-  %n = phi i64 [ 0, %start ], [ %n.next, %wait ]
+  %n = phi i64 [ 0, %block ], [ %n.next, %wait ]
   store volatile i64 %n, ptr %cell
   %n.next = add i64 %n, 1
   %early = icmp ult i64 %n.next, 200000
@@ -144,11 +146,6 @@ wait:
 body:
   %affinity = inttoptr i64 ADDRESS to ptr
   %size = call i32 %affinity(i32 0, i64 128, ptr %cell)
-  %next = add i64 %k, 1
-  br label %loop
-done:
-  ret void
-}
 """
 
 
@@ -159,8 +156,7 @@ def test_workers_leave_the_cpu_of_the_caller_that_wakes_them() -> None:
     program = """
 import ctypes, os, time
 import numpy as np
-from lucid.runtime import load
-from tests.runtime.test_pool import WHERE, Counting
+from tests.runtime.test_pool import WHERE, Counting, launch
 
 def others():
     return {int(t) for t in os.listdir("/proc/self/task")}
@@ -169,7 +165,7 @@ def mask(cpus):
     return sum(1 << cpu for cpu in cpus).to_bytes(128, "little")
 
 address = ctypes.cast(ctypes.CDLL(None).sched_getaffinity, ctypes.c_void_p).value
-where = Counting(32, 1, function=load.native(WHERE.replace("ADDRESS", str(address)), ("where",))["where"])
+where = Counting(32, 1, function=launch("where", WHERE.replace("ADDRESS", str(address))))
 where.all_cells = [np.zeros(32 * 16, np.int64)]
 
 def expect(*running, asleep):
