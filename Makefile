@@ -2,6 +2,7 @@
 #
 #   make demo                the demonstration: robust regression on real data
 #   make test                lint and all tests
+#   make sweep               what takes minutes to hours: all inputs, long fuzzing
 #   make lint                lint alone
 #   make bench CASE=huber    one benchmark; without CASE, all
 #   make clean               removes .venv and what tools leave behind
@@ -12,13 +13,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test sweep lint bench clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
 
 test: lint
 	LUCID_VERIFY=1 $(BIN)/pytest -n auto --dist worksteal
+
+sweep: $(READY)
+	LUCID_VERIFY=1 $(BIN)/pytest -m sweep
 
 lint: $(READY)
 	$(BIN)/ruff check
