@@ -25,7 +25,7 @@ from . import elementwise as ew
 from . import shapes
 from .context import MODE
 from .engine import Array, evaluate, leaf
-from .errors import TraceError, here, located, user_loc
+from .errors import TraceError, here, located, user_loc, warn_user
 from .promote import cast, dtype_of
 from .shapes import Axes
 
@@ -148,8 +148,9 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_grad", "_node", "_requires_grad", "_trace")
-    # np_array + tensor is left to Tensor.__radd__; np.exp(tensor) still works, by __array__
-    __array_priority__ = 1000
+    # array + tensor, scalar + tensor and np.exp(tensor) come to __array_ufunc__; pandas looks at these.
+    __array_priority__ = 10000.0
+    __pandas_priority__ = 10000
 
     _node: Node
     _grad: Tensor | None
@@ -358,12 +359,37 @@ class Tensor:
         return view
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        """The value, as `numpy()` gives it. The first time that a tensor which requires grad comes here,
+        outside of `no_grad`, it warns: its gradient ends."""
         data = self._read("numpy.asarray()")
+        if self._requires_grad and MODE.get().grad and not _ended:
+            _ended.append(True)
+            warn_user(
+                "a Tensor that requires grad becomes a NumPy array: its gradient ends here. Say so by "
+                "x.detach() or x.numpy(), or compute with lucid's functions. (This is said once.)"
+            )
         if copy or (dtype is not None and np.dtype(dtype) != data.dtype):
             if copy is False:
                 raise ValueError(here(f"a {self.dtype} tensor cannot become {dtype} without a copy"))
             return np.array(data, dtype=dtype)
         return self.numpy()
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from . import protocols
+
+        return protocols.array_ufunc(ufunc, method, *inputs, **kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from . import protocols
+
+        return protocols.array_function(func, args, kwargs)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        """A copy of the value, for `torch.as_tensor` and the like: who takes it may write to it."""
+        return np.array(self._read("__dlpack__()")).__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0  # a CPU
 
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there are more."""
@@ -654,7 +680,16 @@ class Tensor:
 
 
 _new = Tensor.__new__
+_ended: list[bool] = []  # whether this process was told that gradients end in arrays
 _OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)
+
+
+def _is_operand(x: object) -> bool:
+    """Whether an operator computes with `x`: an array-like that leaves arithmetic with arrays to others
+    (`__array_ufunc__ = None`) is not asked."""
+    if isinstance(x, _OPERANDS):
+        return True
+    return hasattr(x, "__array__") and getattr(x, "__array_ufunc__", x) is not None
 
 
 def settle(tensors: Sequence[Tensor]) -> None:
@@ -665,7 +700,7 @@ def settle(tensors: Sequence[Tensor]) -> None:
 
 
 def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:
-    if isinstance(a, _OPERANDS) and isinstance(b, _OPERANDS):
+    if _is_operand(a) and _is_operand(b):
         return apply(build, a, b)
     return cast_type(Tensor, NotImplemented)
 

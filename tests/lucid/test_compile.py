@@ -839,7 +839,7 @@ READS: list[Callable[[Tensor], Any]] = [
     lambda x: np.asarray(x),
     lambda x: f"{x.sum():.2f}",
     lambda x: range(10)[x.astype("int64").sum()],
-    lambda x: np.exp(x),
+    lambda x: np.exp(x, out=np.zeros(3, "f")),
 ]
 
 

@@ -294,14 +294,6 @@ def test_where_and_clip() -> None:
     same(Tensor(n).clip(2, 5), np.clip(n, 2, 5))
 
 
-def test_numpy_functions_take_tensors() -> None:
-    a = sample("float32")
-    np.testing.assert_array_equal(np.exp(Tensor(a)), np.exp(a))
-    np.testing.assert_allclose(np.sum(Tensor(a)), a.sum(), rtol=1e-5)
-    np.testing.assert_allclose(np.mean(Tensor(a), axis=0), a.mean(axis=0), rtol=1e-5)
-    assert np.concatenate([Tensor(a), a]).shape == (6, 5)
-
-
 # --- shapes --------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,148 @@
+"""NumPy's functions of Tensors: `np.exp(t)` is `lucid.exp(t)`, or raises and says what is missing.
+
+Were they left to `__array__`, they would compute with values, and the gradient would end there in
+silence. So a ufunc or a function of NumPy's goes to lucid's function of that name, with NumPy's
+arguments; where there is none, TypeError names it. Only questions whose answer is no array of
+numbers with a gradient (`np.shape`, `np.allclose`, `np.save`) are asked of the values.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid.compiler.graph import Node
+
+from . import elementwise as ew
+from . import shapes
+from .errors import here
+from .tensor import Tensor, apply
+
+# NumPy's ufuncs that are operators of Tensor. All others go by name.
+_OPERATORS: dict[np.ufunc, Callable[..., Node]] = {
+    np.add: ew.add, np.subtract: ew.sub, np.multiply: ew.mul, np.true_divide: ew.div,
+    np.floor_divide: ew.floordiv, np.remainder: ew.mod, np.power: ew.power,
+    np.bitwise_and: ew.and_, np.bitwise_or: ew.or_, np.bitwise_xor: ew.xor,
+    np.left_shift: ew.shl, np.right_shift: ew.shr, np.invert: ew.invert,
+    np.equal: ew.eq, np.not_equal: ew.ne, np.less: ew.lt, np.less_equal: ew.le,
+    np.greater: ew.gt, np.greater_equal: ew.ge,
+    np.negative: ew.neg, np.absolute: ew.absolute, np.floor: ew.floor, np.matmul: shapes.matmul,
+}  # fmt: skip
+_REDUCTIONS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min",
+               np.logical_and: "all", np.logical_or: "any"}  # fmt: skip
+# Functions whose answer has no gradient, and is no tensor.
+_QUESTIONS = {
+    "allclose", "array2string", "array_equal", "array_equiv", "array_repr", "array_str", "can_cast",
+    "common_type", "iscomplexobj", "isrealobj", "may_share_memory", "min_scalar_type", "ndim",
+    "result_type", "save", "savetxt", "savez", "savez_compressed", "shape", "shares_memory", "size",
+}  # fmt: skip
+# NumPy's name of an argument, and what it is if nothing is asked.
+_DEFAULTS = {"casting": "same_kind", "order": "K", "subok": True, "where": True, "initial": None, "out": None}
+
+
+def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """What `Tensor.__array_ufunc__` answers. TypeError for what lucid has no function for."""
+    name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    outs = kwargs.pop("out", None) or ()
+    if any(isinstance(o, Tensor) for o in outs):
+        raise TypeError(here(f"{name}: out= is a Tensor, and those are immutable; use the result"))
+    inputs = tuple(x if isinstance(x, Tensor) or np.isscalar(x) else _operand(name, x) for x in inputs)
+    if method == "reduce":
+        made = _reduction(name, ufunc, *inputs, **kwargs)
+    elif method == "__call__":
+        dtype = kwargs.pop("dtype", None)
+        _refuse(name, kwargs)
+        if dtype is not None:
+            inputs = tuple(lucid.asarray(x, dtype=dtype) for x in inputs)
+        build = _OPERATORS.get(ufunc)
+        made = apply(build, *inputs) if build is not None else _named(name, ufunc.__name__)(*inputs)
+    else:
+        raise TypeError(here(_missing(name)))
+    if not outs:
+        return made
+    (out,) = outs
+    np.copyto(out, made.numpy(), casting="same_kind")
+    return out
+
+
+def _reduction(name: str, ufunc: np.ufunc, x: Any, axis: Any = 0, **kwargs: Any) -> Any:
+    keywords = {k: kwargs.pop(k) for k in ("dtype", "keepdims") if kwargs.get(k) not in (None, False)}
+    _refuse(name, kwargs)
+    if ufunc not in _REDUCTIONS:
+        raise TypeError(here(_missing(name)))
+    return _called(_named(name, _REDUCTIONS[ufunc]), name, (x,), {"axis": axis, **keywords})
+
+
+def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What `Tensor.__array_function__` answers. TypeError for what lucid has no function for."""
+    name = f"{func.__module__}.{func.__name__}"
+    if func.__name__ in _QUESTIONS:
+        return func(*_values(args), **_values(kwargs))
+    function = _named(name, func.__name__)
+    known = set(inspect.signature(function).parameters)
+    try:
+        bound = inspect.signature(func).bind(*args, **kwargs).arguments
+    except ValueError:  # written in C, and does not tell
+        return _called(function, name, args, kwargs)
+    given: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for place, (key, value) in enumerate(bound.items()):
+        if place < len(args) and not keywords and (key not in known or not given):
+            given.append(value)  # names of what stands first differ: a and x, a_min and min
+        elif value is not _DEFAULTS.get(key, _refuse):
+            keywords[key] = value
+    return _called(function, name, tuple(given), keywords)
+
+
+def _called(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    known = inspect.signature(function).parameters
+    _refuse(name, {k: v for k, v in kwargs.items() if k not in known})
+    return function(*args, **{k: v for k, v in kwargs.items() if k in known})
+
+
+def _named(name: str, short: str) -> Callable[..., Any]:
+    """lucid's function for NumPy's `name`."""
+    scope: Any = lucid
+    for part in name.split(".")[1:-1]:  # numpy.linalg.norm: lucid.linalg.norm
+        scope = getattr(scope, part, None) if part in ("linalg", "fft", "random") else scope
+    found = getattr(scope, short, None) if short in getattr(scope, "__all__", ()) else None
+    if found is None:
+        raise TypeError(here(_missing(name)))
+    return found  # type: ignore[no-any-return]
+
+
+def _missing(name: str) -> str:
+    return (
+        f"{name} of a Tensor: lucid has no such function; write it with those it has, or call "
+        f"{name} with x.numpy(), through which no gradient flows"
+    )
+
+
+def _refuse(name: str, kwargs: dict[str, Any]) -> None:
+    """No argument is dropped in silence."""
+    for key, value in kwargs.items():
+        default = _DEFAULTS.get(key, _refuse)
+        if not (value is default or value is np._NoValue):
+            raise TypeError(here(f"{name} of a Tensor: lucid's function takes no argument {key}="))
+
+
+def _operand(name: str, x: Any) -> Any:
+    """Arrays, lists and the like. Other classes have a say of their own, or are an error."""
+    if isinstance(x, np.ndarray | list | tuple) or hasattr(x, "__array__"):
+        return x
+    raise TypeError(
+        here(f"{name}: a {type(x).__name__} is no operand of a Tensor; expected an array or a number")
+    )
+
+
+def _values(x: Any) -> Any:
+    """Tensors as arrays, in containers too."""
+    if isinstance(x, Tensor):
+        return x.numpy()
+    if isinstance(x, list | tuple):
+        return type(x)([_values(v) for v in x])
+    return {k: _values(v) for k, v in x.items()} if isinstance(x, dict) else x

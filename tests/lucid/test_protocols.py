@@ -1,0 +1,142 @@
+"""NumPy's functions of Tensors give Tensors, through which gradients flow, or raise by name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, tensor
+
+Array = np.ndarray[Any, Any]
+A = np.array([[0.5, 1.5, -2.0], [3.0, 0.25, 1.0]], "f")
+B = np.array([2.0, -1.0, 0.5], "f")
+
+
+class Series:
+    """What libraries of tables have: an array inside, and arithmetic that takes anything."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = np.asarray(values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return np.array(self.values, dtype=dtype)
+
+    def __add__(self, other: Any) -> Any:
+        if getattr(other, "__pandas_priority__", 0) > 3000:
+            return NotImplemented
+        return Series(self.values + np.asarray(other))
+
+    __radd__ = __add__
+
+
+UFUNCS: list[Callable[..., Any]] = [
+    np.add, np.subtract, np.multiply, np.true_divide, np.floor_divide, np.remainder, np.maximum, np.minimum,
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda f: f.__name__)
+def test_binary_ufuncs_and_reflected_operands(ufunc: Callable[..., Any]) -> None:
+    for a, b in [(tensor(A), B), (A, tensor(B)), (tensor(A), tensor(B)), (np.float32(2), tensor(B))]:
+        found = ufunc(a, b)
+        assert type(found) is Tensor
+        np.testing.assert_array_equal(found.numpy(), ufunc(np.asarray(a), np.asarray(b)), strict=True)
+
+
+@pytest.mark.parametrize("ufunc", [np.negative, np.absolute, np.floor, np.sign, np.square, np.sqrt])
+def test_unary_ufuncs(ufunc: np.ufunc) -> None:
+    found = ufunc(tensor(np.abs(A)))
+    assert type(found) is Tensor
+    np.testing.assert_array_equal(found.numpy(), ufunc(np.abs(A)), strict=True)
+
+
+def test_a_numpy_function_keeps_the_gradient() -> None:
+    found = lucid.grad(lambda x: (x * x).sum() + np.exp(x).sum())(Tensor([1.0, 2.0]))
+    np.testing.assert_allclose(found.numpy(), [2 + np.e, 4 + np.e**2], rtol=1e-6)
+    compiled = lucid.compile(lucid.grad(lambda x: np.sum(np.where(x > 0, np.exp(x), np.abs(x)))))
+    np.testing.assert_allclose(compiled(A).numpy(), np.where(A > 0, np.exp(A), np.sign(A)), rtol=1e-6)
+
+
+def test_operands_of_other_libraries_give_tensors() -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    s = Series([3.0, 4.0])
+    for made in (w + s, s + w, np.float64(3) + w, np.array([3.0, 4.0]) + w, [3.0, 4.0] + w):
+        assert type(made) is Tensor and made.requires_grad
+    (w * s).sum().backward()
+    assert w.grad is not None
+    np.testing.assert_array_equal(w.grad.numpy(), [3, 4])
+
+    class Deaf:
+        __array_ufunc__ = None
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+            raise AssertionError
+
+        def __radd__(self, other: Any) -> str:
+            return "mine"
+
+    assert w + Deaf() == "mine"
+
+
+def test_arguments_of_numpy_functions() -> None:
+    x = tensor(A)
+    np.testing.assert_array_equal(np.sum(x, 1, keepdims=True).numpy(), lucid.sum(x, 1, keepdims=True).numpy())
+    np.testing.assert_array_equal(np.add.reduce(x).numpy(), A.sum(0))
+    np.testing.assert_array_equal(np.maximum.reduce(x, axis=1), A.max(1))
+    np.testing.assert_array_equal(np.asarray(np.clip(x, 0, 1)), A.clip(0, 1))
+    assert np.multiply(x, x, dtype="float64").dtype == np.float64
+    assert np.shape(x) == A.shape and np.ndim(x) == 2 and np.allclose(x, A)
+    array = A.copy()
+    array += x  # an array stays an array
+    assert type(array) is np.ndarray
+    np.testing.assert_array_equal(array, A + A)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda x: np.divmod(x, 2), "numpy.divmod"),
+        (lambda x: np.spacing(x), "numpy.spacing"),
+        (lambda x: np.add.accumulate(x), "numpy.add.accumulate"),
+        (lambda x: np.add.at(x, [0], 1), "numpy.add.at"),
+        (lambda x: np.unwrap(x), "numpy.unwrap"),
+        (lambda x: np.linalg.eigvals(x), "numpy.linalg.eigvals"),
+        (lambda x: np.fft.fft(x), "numpy.fft.fft"),
+        (lambda x: np.add(x, 1, where=A > 0), "where="),
+        (lambda x: np.sum(x, initial=3), "initial="),
+        (lambda x: np.add(x, 1, out=x), "immutable"),
+    ],
+)  # fmt: skip
+def test_what_lucid_lacks_is_named(call: Callable[[Tensor], Any], name: str) -> None:
+    line = call.__code__.co_firstlineno
+    with pytest.raises(TypeError, match=rf"test_protocols.py:{line}: .*{re.escape(name)}"):
+        call(tensor(A))
+
+
+def test_a_gradient_that_ends_in_an_array_is_told_once() -> None:
+    program = (
+        "import warnings; import numpy as np; import lucid\n"
+        "warnings.simplefilter('always')\n"
+        "w = lucid.ones(2, requires_grad=True)\n"
+        "with warnings.catch_warnings(record=True) as found:\n"
+        "    np.asarray(lucid.ones(2)); w.numpy()\n"
+        "    with lucid.no_grad(): np.asarray(w)\n"
+        "    assert not found\n"
+        "    np.asarray(w); np.asarray(w)\n"
+        "    assert len(found) == 1 and 'gradient ends' in str(found[0].message), found\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_dlpack_gives_a_copy() -> None:
+    x = tensor(B)
+    taken = np.from_dlpack(x)
+    np.testing.assert_array_equal(taken, B)
+    assert not np.shares_memory(taken, x.numpy())
