@@ -78,6 +78,21 @@ def _streams(body: Sequence[Stmt]) -> bool:
     return any((isinstance(s, Store) and s.stream) or (isinstance(s, For) and _streams(s.body)) for s in body)
 
 
+def _narrows(body: Sequence[Stmt]) -> bool:
+    """Whether a value may be narrowed on its way into memory: by a cast, or by LLVM, which computes with
+    elements of less than 32 bits in wider ones."""
+    return any(
+        (isinstance(s, Store) and s.value.dtype.size < 4)
+        or (isinstance(s, Let) and s.op == "cast" and _narrowing(s.args[0].dtype, s.result.dtype))
+        or (isinstance(s, For) and _narrows(s.body))
+        for s in body
+    )
+
+
+def _narrowing(source: DType, target: DType) -> bool:
+    return target.bits < source.bits or (source.is_float and not target.is_float)
+
+
 class _Emitter:
     def __init__(self, avx512: bool) -> None:
         self.avx512 = avx512  # then `scale` and `sign` of vectors are instructions
@@ -87,6 +102,8 @@ class _Emitter:
         self.pointers: dict[str, tuple[str, DType]] = {}
         self.count = 0
         self.block = "entry"
+        self.narrows = False  # of each function
+        self.iotas: set[Operand] = set()
 
     # -- names and text
 
@@ -125,6 +142,7 @@ class _Emitter:
 
     def func(self, func: Func, attributes: str) -> None:
         self.names, self.pointers, self.block = {"begin": "%begin", "end": "%end"}, {}, "entry"
+        self.narrows, self.iotas = _narrows(func.body), set()
         self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
@@ -223,8 +241,10 @@ class _Emitter:
         op, args, result = stmt.op, stmt.args, stmt.result
         kind = type_of(result)
         if op in _BINARY["i"] or op in _FLOAT:
-            code = _BINARY[args[0].dtype.kind][op]
-            return self.let(f"{code} {self.typed(args[0])}, {self.ref(args[1])}")
+            code, right = _BINARY[args[0].dtype.kind][op], self.ref(args[1])
+            if self.narrows and isinstance(args[1], Imm) and args[0] in self.iotas:
+                right = self.opaque(args[1])
+            return self.let(f"{code} {self.typed(args[0])}, {right}")
         if op in _INTRINSIC:
             name = f"llvm.{_INTRINSIC[op]}.{_suffix(result)}"
             return self.call(name, kind, [(type_of(a), self.ref(a)) for a in args])
@@ -253,6 +273,7 @@ class _Emitter:
             zeros = f"<{result.lanes} x i32> zeroinitializer"
             return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
         if op == "iota":
+            self.iotas.add(result)
             return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
         if op in ("pack_lo", "pack_hi"):
             n = _literal(args[2])
@@ -359,6 +380,16 @@ class _Emitter:
             f"shufflevector {self.typed(x)}, {type_of(x)} {other}, <{len(picks)} x i32> <{lanes}>"
         )
 
+    def opaque(self, limit: Imm) -> str:
+        """A literal that LLVM cannot see through, for masks of first lanes. Of a masked store of one known
+        lane LLVM 22 makes a scalar store, and if the vector was narrowed before, one of the element as it
+        was: beyond the end of the array."""
+        kind = _element(limit.dtype)
+        known = self.let("lshr i64 %begin, 63")  # 0: no block has a number below 0
+        if limit.dtype is not i64:
+            known = self.let(f"trunc i64 {known} to {kind}")
+        return self.splat(self.let(f"add {kind} {known}, {int(limit.value)}"), limit.lanes, kind)
+
     def iota(self, like: Value) -> str:
         element = _element(like.dtype)
         return "<" + ", ".join(f"{element} {n}" for n in range(like.lanes)) + ">"
@@ -427,9 +458,9 @@ class _Emitter:
         at = self.let(f"add {kind} {away}, {self.splat(index, lanes)}")
         return self.let(f"getelementptr {dtype.llvm}, ptr {base}, {kind} {at}")
 
-    def splat(self, text: str, lanes: int) -> str:
-        kind = f"<{lanes} x i64>"
-        first = self.let(f"insertelement {kind} poison, i64 {text}, i64 0")
+    def splat(self, text: str, lanes: int, element: str = "i64") -> str:
+        kind = f"<{lanes} x {element}>"
+        first = self.let(f"insertelement {kind} poison, {element} {text}, i64 0")
         return self.let(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
     def from_memory(self, text: str, dtype: DType, lanes: int) -> str:

@@ -310,3 +310,18 @@ def test_large_outputs_from_threads() -> None:
         thread.join()
     assert not wrong
     natively(f, x, out=(np.empty_like(x), None))
+
+
+@pytest.mark.parametrize("columns", [3, 9, 17, 33])
+@pytest.mark.parametrize("kind", ["int8", "int16", "uint8", "uint16", "uint32", "int32", "bool", "float16"])
+@pytest.mark.parametrize("source", ["float32", "float64"])
+def test_a_narrowing_result_ends_where_its_array_ends(source: str, kind: str, columns: int) -> None:
+    x = np.arange(40 * columns, dtype=source).reshape(40, columns) % 50
+    b = np.arange(columns, dtype=source)
+    f = lucid.compile(lambda x, b: (x + b).astype(kind))
+    for _ in range(3):  # traced, by Python, natively
+        block = np.ones(42 * columns, kind)
+        out = block[columns:-columns].reshape(40, columns)
+        f(x, b, out=out)
+        np.testing.assert_array_equal(out, (x + b).astype(kind))
+        assert (block[:columns] == 1).all() and (block[-columns:] == 1).all()
