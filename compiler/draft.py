@@ -41,17 +41,17 @@ def reduces(node: Node) -> bool:
 
 
 def is_product(node: Node) -> bool:
-    """A matrix product proper: each operand lacks an axis of the result."""
+    """A matrix product proper: each operand lacks an axis of the result, and be that one row or one column,
+    for how many there are must not decide in which order their terms are added."""
     if node.op.kind != "contract" or not reduces(node):
         return False
     a, b, out = letters(node)
-    extent = extents_of(node)
-    long = [x for x in out if extent[x] != 1]
-    return any(x not in a for x in long) and any(x not in b for x in long)
+    return any(x not in a for x in out) and any(x not in b for x in out)
 
 
 def through_views(node: Node) -> Node:
-    while node.op.kind == "view":
+    """What a node is a view of; what is padded is no view of anything, for it has elements of its own."""
+    while node.op.kind == "view" and node.op is not ops.PAD:
         node = node.inputs[0]
     return node
 

@@ -124,6 +124,10 @@ class Writer:
             while k and before(order[k], order[k - 1]):
                 order[k], order[k - 1] = order[k - 1], order[k]
                 k -= 1
+        for p in self.draft.placed:
+            if p.form == "product":  # terms are added as its operands name their axes, wherever these lie
+                summed = iter(x for x in p.domain if x in p.reduced)
+                order = [next(summed) if x in p.reduced else x for x in order]
         return order
 
     def _used(self) -> set[str]:
@@ -140,10 +144,9 @@ class Writer:
     def _collapse(self, order: list[str]) -> list[tuple[str, ...]]:
         accesses = self._every_read() + self._every_write()
         guarded = {g.axis for a in accesses for g in a.guards} | self._guarded_values()
-        product = any(p.form == "product" for p in self.draft.placed)
         groups: list[tuple[str, ...]] = []
         for label in order:
-            if groups and not product:
+            if groups:
                 last = groups[-1][-1]
                 tables = [dict(a.strides) for a in accesses]
                 walks_as_one = all(
@@ -197,6 +200,7 @@ class Writer:
                 self.axis[x] = ""  # walked by the last label of its group
             self.axis[group[-1]] = axis
         outer = tuple(Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
+        outer = self._rows_and_columns(outer, len(groups))
         stages: list[Stage] = []
         for p in self.draft.placed:
             if p.reduced:
@@ -216,6 +220,17 @@ class Writer:
         operands = {name: self._operand(read) for name, read, _ in (*self.arrays.values(), *self._out_list())}
         values = {name: node.attrs["value"] for node, name in self.scalars.items()}
         return Call(kernel, operands, self.symbols, values, tuple(self.draft.reasons))
+
+    def _rows_and_columns(self, outer: tuple[Axis, ...], number: int) -> tuple[Axis, ...]:
+        """A product has both, were it one of them: the kernel says so with an axis of extent 1."""
+        for p in self.draft.placed:
+            if p.form == "product":
+                mine = [{ix.axis for ix in access[0]} & p.kept for _, access in p.operands]
+                if not all(own - other for own, other in (mine, mine[::-1])):
+                    outer = (Axis(f"i{number}", 1), *outer)
+                if not mine[0] ^ mine[1]:
+                    outer = (*outer, Axis(f"i{number + 1}", 1))
+        return outer
 
     def _name(self) -> str:
         """Of the ops that it computes: stable, so that text stays a key."""

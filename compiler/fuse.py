@@ -72,7 +72,7 @@ class _Fuser:
             if is_product(node):
                 for operand in node.inputs:
                     source = through_views(operand)
-                    if source.op.kind == "elementwise":
+                    if source.op.kind == "elementwise" or source.op is ops.PAD:
                         roots.add(source)
         # whatever a root cannot reach by views must stand in memory first
         for node in reversed(self.order):
@@ -122,10 +122,10 @@ class _Fuser:
     def _form(self, placed: Placed, extents: dict[str, int]) -> str:
         if not placed.reduced:
             return "map"
-        if not placed.kept:
-            return "full"
         if is_product(placed.node):
             return "product"
+        if not placed.kept:
+            return "full"
         # Which axis runs along memory, in the read with the most axes?
         rank, inner = 0, None
         for node, access in self.reader.reads(placed):
@@ -391,7 +391,9 @@ def _outer(draft: Draft) -> tuple[str, ...] | None:
         return None
     exact: set[frozenset[str]] = set()
     for p in draft.placed:
-        if p.form == "product" or p.node in draft.rows:
+        if p.form == "product":
+            exact.add(p.kept)
+        elif p.node in draft.rows:
             if not p.kept:
                 return None  # a full reduction is known only after the last block
             exact.add(p.kept)

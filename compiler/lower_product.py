@@ -58,7 +58,7 @@ class ProductLowering:
         self.part = PRODUCT_DEPTH_BYTES // self.dtype.size
         self.extents = {a.name: a.extent for a in base.kernel.outer}
         self.extents |= {a.name: a.extent for a in base.kernel.stages[0].axes}
-        self.depth = base.extent(self.extents[product.depth])
+        self.depth = self.count(product.depth)
         rows, columns = base.schedule.tile[0], base.schedule.tile[1] * self.width
         most = PRODUCT_COLUMN_BYTES // self.dtype.size
         left, right = product.reduce.args[product.left], product.reduce.args[1 - product.left]
@@ -137,13 +137,16 @@ class ProductLowering:
             for e in k.walk(side.expr)
             if isinstance(e, k.Load) and e.index and x.arrays[e.array].unit
         ]
-        # no vector runs through the points of several axes
-        if len(side.axes) > 1 or (self.p.depth in lasts and side.axes[0] not in lasts):
+        # a vector runs along one axis: of the points, or of the depth
+        along = self.p.depth[-1] in lasts and side.axes[0] not in lasts
+        if len(self.p.depth) == 1 and (len(side.axes) > 1 or along):
             self.pack_transposed(side, span, start, count)
-        else:
+        elif len(side.axes) == 1:
             self.pack_rows(side, span, start, count)
+        else:
+            self.pack_points(side, span, start, count)
         x.vector, x.mask = None, None
-        for axis in (self.p.depth, *side.axes):
+        for axis in (*self.p.depth, *side.axes):
             del x.at[axis]
 
     def pack_rows(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
@@ -154,7 +157,8 @@ class ProductLowering:
             b.loop(Imm(0, i64), count, 1, "serial") as line,
             b.loop(*span, side.size, "serial", (b.op("mul", line.var, Imm(side.pitch, i64)),)) as tile,
         ):
-            x.at[self.p.depth], x.vector = b.op("add", start, line.var), axis
+            x.at.update(self.place(self.p.depth, b.op("add", start, line.var)))
+            x.vector = axis
             for v in range(0, side.pitch, self.width):
                 x.at[axis] = self.plus(tile.var, v)
                 x.mask = x.first_lanes(b.op("sub", span[1], x.at[axis]))
@@ -164,6 +168,7 @@ class ProductLowering:
     def pack_transposed(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
         """Vectors along the depth, one for each of as many points as they have lanes."""
         b, x = self.b, self.x
+        (depth,) = self.p.depth
         last = self.plus(span[1], -1)
         with b.loop(*span, side.size, "serial", (Imm(0, i64),)) as tile:
             left = x.minimum(b.op("sub", span[1], tile.var), Imm(side.size, i64))
@@ -173,7 +178,7 @@ class ProductLowering:
                 numbers = [x.minimum(self.plus(first, n), last) for n in range(self.width)]
                 points = [self.place(side.axes, number) for number in numbers]
                 with b.loop(Imm(0, i64), count, self.width, "vector", (base,)) as line:
-                    x.at[self.p.depth], x.vector = b.op("add", start, line.var), self.p.depth
+                    x.at[depth], x.vector = b.op("add", start, line.var), depth
                     x.mask = x.first_lanes(b.op("sub", count, line.var))
                     vectors = []
                     for point in points:
@@ -182,6 +187,22 @@ class ProductLowering:
                     for n, vector in enumerate(x.transposed(vectors)):
                         b.emit(Store(side.panels, self.plus(line.carried[0], n * side.pitch), vector))
                     line.yields = (self.plus(line.carried[0], self.width * side.pitch),)
+            tile.yields = (self.plus(tile.carried[0], side.pitch * self.part),)
+
+    def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
+        """One element after the other, where neither the points nor the depth are steps of one axis."""
+        b, x = self.b, self.x
+        with b.loop(*span, side.size, "serial", (Imm(0, i64),)) as tile:
+            left = x.minimum(b.op("sub", span[1], tile.var), Imm(side.size, i64))
+            with b.loop(Imm(0, i64), left, 1, "serial") as point:
+                x.at.update(self.place(side.axes, b.op("add", tile.var, point.var)))
+                base = b.op("add", tile.carried[0], point.var)
+                with b.loop(Imm(0, i64), count, 1, "serial", (base,)) as line:
+                    x.at.update(self.place(self.p.depth, b.op("add", start, line.var)))
+                    self.x.open(frozenset(self.extents) | {ROW})
+                    b.emit(Store(side.panels, line.carried[0], x.cast(x.value(side.expr), self.dtype)))
+                    self.x.levels.pop()
+                    line.yields = (self.plus(line.carried[0], side.pitch),)
             tile.yields = (self.plus(tile.carried[0], side.pitch * self.part),)
 
     # -- sums

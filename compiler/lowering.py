@@ -15,6 +15,7 @@ from .lower_groups import GroupLowering
 from .lower_product import ProductLowering
 from .lower_rows import RowLowering
 from .lower_tiles import TileLowering
+from .lower_vector import VectorLowering
 from .schedule import Schedule
 
 
@@ -28,6 +29,7 @@ _MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
     "groups": GroupLowering,
     "tiles": TileLowering,
     "product": ProductLowering,
+    "vector": VectorLowering,
 }
 
 

@@ -13,7 +13,7 @@ from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
 from .layout import part_name, slots, stride_name, totals
 from .program import Call, Operand, Program, scalar_bytes
-from .schedule import BLOCK, Schedule, product, product_blocks, row_block, row_caches, tiles
+from .schedule import BLOCK, Schedule, product, product_blocks, row_block, row_caches, tiles, vector_blocks
 
 ALIGN = 64
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
@@ -35,13 +35,16 @@ def _inner_size(call: Call) -> int:
 def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     """Points of the outer axes in a block (of a product: the parts that its rows are split in), and the
     number of blocks."""
-    if schedule.mode == "product":
+    if schedule.mode in ("product", "vector"):
         shape = product(call.kernel)
         assert shape is not None
         table = {a.name: _extent(call, a.extent) for a in call.kernel.outer}
+        if schedule.mode == "vector":
+            parts = vector_blocks(table[shape.column], _inner_size(call))
+            return parts, prod(table[x] for x in shape.batch) * parts
         rows = prod(table[x] for x in shape.rows)
         size = shape.reduce.dtype.size
-        depth = _extent(call, call.kernel.stages[0].axes[0].extent) if not shape.batch else 0  # enough blocks
+        depth = 0 if shape.batch else _inner_size(call)  # enough blocks
         down, along = product_blocks(rows, table[shape.column], depth, size)
         return down, prod(table[x] for x in shape.batch) * down * along
     if schedule.mode == "tiles":

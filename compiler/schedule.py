@@ -56,6 +56,10 @@ TILE_ROW_BYTES = 2048
 PRODUCT_ROWS = 144
 PRODUCT_COLUMN_BYTES = 1024
 PRODUCT_DEPTH_BYTES = 512
+# A product of one row: the most columns of a block, whose sums the first cache holds, and about the least
+# where there is work for several threads.
+VECTOR_COLUMNS = 4096
+VECTOR_LEAST = 512
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.
 PRODUCT_STEPS = 1 << 19
 
@@ -65,7 +69,8 @@ class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
     vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
     "tiles" (square tiles, transposed in
-    registers), "product" (tiles of rows x vectors along the last outer axis). `width`: lanes of a vector.
+    registers), "product" (tiles of rows x vectors along the last outer axis), "vector" (a product of one
+    row, with vectors along its columns). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
     register tile."""
 
@@ -107,7 +112,7 @@ def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
             if e.guards:
                 return None
             found.update(ix.axis for ix in e.index)
-        elif not isinstance(e, Call):
+        elif isinstance(e, Within):
             return None
     return frozenset(found)
 
@@ -118,7 +123,7 @@ class Product:
 
     reduce: Reduce
     left: int  # which operand varies with the rows; the other varies with the columns
-    depth: str  # the summed axis
+    depth: tuple[str, ...]  # the summed axes
     column: str  # the last outer axis
     rows: tuple[str, ...]
     batch: tuple[str, ...]
@@ -126,7 +131,7 @@ class Product:
 
 def product(kernel: Kernel) -> Product | None:
     """`kernel` as a matrix product, if it is one."""
-    if len(kernel.outer) < 2 or kernel.final or len(kernel.stages[0].axes) != 1:
+    if len(kernel.outer) < 2 or kernel.final or not kernel.stages[0].axes:
         return None
     first, *rest = kernel.stages
     if len(first.body) != 1 or any(s.axes for s in rest):
@@ -144,9 +149,9 @@ def product(kernel: Kernel) -> Product | None:
     outer = [axis.name for axis in kernel.outer[:-1]]
     rows = tuple(x for x in outer if x not in b)
     batch = tuple(x for x in outer if x in b)
-    if column in a or column not in b or not rows:
+    if column in a or not rows or (column not in b and kernel.outer[-1].extent != 1):
         return None
-    return Product(reduce, left, first.axes[0].name, column, rows, batch)
+    return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch)
 
 
 def product_blocks(rows: int, columns: int, depth: int, size: int) -> tuple[int, int]:
@@ -159,6 +164,15 @@ def product_blocks(rows: int, columns: int, depth: int, size: int) -> tuple[int,
     if rows <= PRODUCT_ROWS // 2 and columns > most // 2:
         return down, 2 * -(-columns // (2 * most))
     return 2 * -(-rows // (2 * PRODUCT_ROWS)), across
+
+
+def vector_blocks(columns: int, depth: int) -> int:
+    """In how many parts the columns of a product of one row are split. An even number where that gains
+    something."""
+    parts = -(-columns // VECTOR_COLUMNS)
+    if columns * depth < PRODUCT_STEPS:
+        return parts
+    return 2 * -(-columns // (2 * VECTOR_LEAST))
 
 
 @data
@@ -232,6 +246,8 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     shape = product(kernel)
     if shape is not None:  # as wide as its sums, whatever the scalars of its epilogue are
         width = max(2, vector_bytes // max(4, shape.reduce.dtype.size))
+        if all(axis.extent == 1 for axis in kernel.outer if axis.name in shape.rows):
+            return Schedule("vector", width, width, (1, 1))
         # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 6 x 2
         return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
     reduces = [lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)]

@@ -166,7 +166,8 @@ class _Check:
             self.fail("the subscripts of a store cannot be shifted")
         self.subscripts(array, stmt.index, ())
         used = [ix.axis for ix in stmt.index]
-        if sorted(used) != sorted(self.axes):
+        missing = [axis for axis in self.axes if axis not in used and self.axes[axis] == 1]
+        if sorted(used + missing) != sorted(self.axes):
             axes = ", ".join(self.axes) or "none"
             self.fail(f"a store needs each axis of its stage once as a subscript ({axes})")
 

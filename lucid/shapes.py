@@ -206,6 +206,9 @@ def matmul(a: Value, b: Value) -> Node:
             f"matmul: shapes {a.shape} and {b.shape} do not fit: {inner[0]} columns meet {inner[1]} "
             "rows; transpose one operand with .T"
         )
+    if b.type.ndim > a.type.ndim == 1:  # a row alone: its sums run as those of the rows of a matrix
+        rows_of_one = matmul(ops.reshape(a, (1, *a.shape)), b)
+        return ops.reshape(rows_of_one, (*b.shape[:-2], b.shape[-1]))
     stack = joint_shape("matmul", a.shape[:-2], b.shape[:-2])
     letters = "abcdefghijklmnopqrstuvw"[: len(stack)]
     a, in_a = _stack(a, a.shape[:-2], a.shape[-2:], letters, stack)

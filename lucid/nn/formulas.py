@@ -148,8 +148,8 @@ def linear(x: Node, weight: Node, bias: Node | None) -> Node:
         )
     dtype = float_dtype(x, weight) if bias is None else float_dtype(x, weight, bias)
     x, weight = cast(x, dtype), cast(weight, dtype)
-    if x.type.ndim == 1:
-        out = ops.CONTRACT(x, weight, spec="i,oi->o")
+    if weight.shape[0] == 1:  # a sum for each row: loss and gradients read x once
+        out = ops.reshape(matmul(x, ops.reshape(weight, weight.shape[1:])), (*x.shape[:-1], 1))
     elif x.type.ndim == 2:
         out = ops.CONTRACT(x, weight, spec="bi,oi->bo")
     else:

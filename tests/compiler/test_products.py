@@ -17,7 +17,13 @@ from tests.native import Array, build, compiled, run
 # Rows and columns are `i` and `k`, the summed axis is `j`.
 SPECS = ("ij,kj->ik", "ij,jk->ik", "ji,jk->ik", "ji,kj->ik", "jk,ij->ik", "aij,jk->aik", "aji,kj->aik",
          "iaj,jk->iak", "bij,bjk->bik", "bji,bkj->bik", "jbi,kbj->bik", "iaj,kaj->iak")  # fmt: skip
+# Sums over several axes: those that are one walk through memory; those that are not.
+ONE_WALK = ("jai,jak->ik", "ija,kja->ik", "ijab,jabk->ik", "cjai,cjak->cik", "ija,bjak->bik")
+SEVERAL = ("aji,jak->ik", "ija,kaj->ik", "iajb,jabk->ik", "ijca,ajk->ick", "jia,cajk->cik", "ijca,jdka->icdk")
 SIZES = [
+    (1, 9, 40),
+    (23, 35, 1),
+    (1, 33, 1),
     (1, 5, 2),
     (2, 1, 3),
     (13, 3, 17),
@@ -32,14 +38,14 @@ SIZES = [
 def whole_numbers(spec: str, sizes: tuple[int, int, int], kind: str) -> list[Array]:
     """Operands whose products are exact, in any order."""
     rng = np.random.default_rng(3)
-    extent = dict(zip("ijk", sizes, strict=True)) | {"a": 3, "b": 2}
+    extent = dict(zip("ijk", sizes, strict=True)) | {"a": 3, "b": 2, "c": 2, "d": 3}
     left, right = spec.split("->")[0].split(",")
     shapes = [tuple(extent[x] for x in side) for side in (left, right)]
     return [rng.integers(-8, 9, shape).astype(kind) for shape in shapes]
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int32", "int64"])
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", SPECS + ONE_WALK + SEVERAL)
 def test_every_layout(spec: str, kind: str) -> None:
     for sizes in SIZES if kind == "float32" else SIZES[2:6]:
         if kind == "float16" and sizes[1] > 30:
@@ -117,3 +123,24 @@ def test_blocks_fit_their_memory(size: int) -> None:
                     shares = [tiles * (p + 1) // parts - tiles * p // parts for p in range(parts)]
                     assert sum(shares) == tiles
                     assert max(shares) * tile <= limit
+
+
+def layout_of(spec: str, sizes: tuple[int, int, int]) -> tuple[str, int]:
+    """The mode of the one kernel of a contraction, and how many axes it sums over."""
+    stages = compiled(
+        build(lambda x, y: ops.CONTRACT(x, y, spec=spec), whole_numbers(spec, sizes, "float32"))
+    ).stages
+    (call,), (plan,) = stages.program.calls, stages.schedules
+    return plan.mode, len(call.kernel.stages[0].axes)
+
+
+@pytest.mark.parametrize("spec", SPECS + ONE_WALK + SEVERAL)
+def test_a_sum_over_several_axes_is_no_product(spec: str) -> None:
+    """Whatever it sums over, a product runs in tiles, along one axis where memory is one walk; with one row
+    or one column, as a vector."""
+    mode, axes = layout_of(spec, (37, 30, 49))
+    assert mode == "product"
+    assert (axes > 1) == (spec in SEVERAL)
+    rows = {"a", "c", "b"} & set(spec.split("->")[1])
+    for sizes in () if rows else ((1, 30, 49), (37, 30, 1), (1, 30, 1)):
+        assert layout_of(spec, sizes)[0] == "vector"

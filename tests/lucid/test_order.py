@@ -1,0 +1,117 @@
+"""A row alone has the bits that it has in any batch: f(X)[i : i + 1] and f(X[i : i + 1]) are the same,
+whatever f sums, multiplies or normalises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lucid
+from lucid import Tensor, nn
+from lucid.nn import functional as F
+
+Array = np.ndarray[Any, Any]
+Function = Callable[[Tensor], Tensor]
+
+
+def draw(*shape: int) -> Array:
+    return np.random.default_rng(shape).normal(size=shape).astype(np.float32)
+
+
+def layer(outputs: int, depth: int) -> nn.Linear:
+    lucid.manual_seed(1)
+    return nn.Linear(depth, outputs)
+
+
+def mixed(w: Array) -> Function:
+    """A product with an epilogue, a softmax, and a gradient."""
+
+    def loss(x: Tensor) -> Tensor:
+        return (F.softmax(x @ w + w[0], axis=-1) * x.sum(axis=-1, keepdims=True)).sum()
+
+    def f(x: Tensor) -> Tensor:
+        gradient: Tensor = lucid.grad(loss)(x)
+        return gradient
+
+    return f
+
+
+# Of a matrix of so many columns; n is another extent.
+OF_ROWS: dict[str, Callable[[int, int], Function]] = {
+    "linear": lambda d, n: layer(n, d),
+    "x @ w": lambda d, n: lambda x: x @ draw(d, n),
+    "x @ w.T": lambda d, n: lambda x: x @ draw(n, d).T,
+    "x @ w[:, ::2]": lambda d, n: lambda x: x @ Tensor(draw(d, 2 * n))[:, ::2],
+    "(w @ x.T).T": lambda d, n: lambda x: (Tensor(draw(n, d)) @ x.T).T,
+    "(w.T @ x.T).T": lambda d, n: lambda x: (Tensor(draw(d, n)).T @ x.T).T,
+    "x @ vector": lambda d, n: lambda x: x @ draw(d),
+    "outer": lambda d, n: lambda x: x[:, :1] @ draw(1, n),
+    "epilogue": lambda d, n: lambda x: (x @ draw(d, n) + draw(n)).tanh(),
+    "of a formula": lambda d, n: lambda x: (x * 2 + 1) @ draw(d, n),
+    "ones": lambda d, n: lambda x: x @ lucid.ones((d, n)),
+    "pad": lambda d, n: lambda x: lucid.grad(lambda z: (z[:, 1:] ** 2).sum())(x) @ draw(d, n),
+    "mixed": lambda d, n: mixed(draw(d, n)),
+    "sum": lambda d, n: lambda x: x.sum(axis=1),
+    "sum, keepdims": lambda d, n: lambda x: x - x.mean(axis=1, keepdims=True),
+    "sum of products": lambda d, n: lambda x: (x * draw(d)).sum(axis=-1),
+    "sum of x.T": lambda d, n: lambda x: (x.T * 2).sum(axis=0),
+    "max": lambda d, n: lambda x: x.max(axis=1),
+    "softmax": lambda d, n: lambda x: F.softmax(x, axis=-1),
+    "layer norm": lambda d, n: lambda x: F.layer_norm(x, (d,)),
+}  # fmt: skip
+# Of a stack of matrices of d x n.
+OF_STACKS: dict[str, Callable[[int, int], Function]] = {
+    "linear": lambda d, n: layer(5, n),
+    "stack @ matrix": lambda d, n: lambda x: x @ draw(n, 7),
+    "stack @ stack": lambda d, n: lambda x: x @ x.transpose(0, 2, 1),
+    "stack @ vector": lambda d, n: lambda x: x @ draw(n),
+    "matrix @ stack": lambda d, n: lambda x: Tensor(draw(6, d)) @ x,
+    "one row": lambda d, n: lambda x: x[:, :1] @ x.transpose(0, 2, 1),
+    "sum of rows": lambda d, n: lambda x: x.sum(axis=2),
+    "sum of columns": lambda d, n: lambda x: x.sum(axis=1),
+    "sum of columns, keepdims": lambda d, n: lambda x: x / (x * x).sum(axis=1, keepdims=True).sqrt(),
+    "sum of both": lambda d, n: lambda x: x.sum(axis=(1, 2)),
+    "softmax of columns": lambda d, n: lambda x: F.softmax(x, axis=1),
+}  # fmt: skip
+
+
+def check(f: Function, x: Array) -> None:
+    whole = f(Tensor(x)).numpy()
+    for first, last in ((0, 1), (len(x) - 1, len(x)), (1, 3)):
+        part = f(Tensor(x[first:last])).numpy()
+        assert part.tobytes() == whole[first:last].tobytes(), (first, last)
+
+
+@pytest.mark.parametrize("name", OF_ROWS)
+def test_a_batch_of_one_has_other_bits(name: str) -> None:
+    for m, d, n in ((20, 64, 64), (70, 300, 33), (5, 9, 1)):
+        check(OF_ROWS[name](d, n), draw(m, d))
+
+
+@pytest.mark.parametrize("name", OF_STACKS)
+def test_a_stack_of_one_has_other_bits(name: str) -> None:
+    for m, d, n in ((6, 40, 33), (3, 9, 130), (4, 700, 6)):
+        check(OF_STACKS[name](d, n), draw(m, d, n))
+
+
+@pytest.mark.parametrize("name", ["x @ w", "x @ w.T", "x @ vector", "linear", "sum"])
+def test_a_vector_has_other_bits_than_a_row(name: str) -> None:
+    f, x = OF_ROWS[name](150, 70), draw(10, 150)
+    if name == "sum":
+        f = lambda x: x.sum(axis=-1)  # noqa: E731
+    whole = f(Tensor(x)).numpy()
+    assert all(f(Tensor(row)).numpy().tobytes() == whole[k].tobytes() for k, row in enumerate(x))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.data())
+def test_rows_of_random_shapes(data: st.DataObject) -> None:
+    m, d, n = (data.draw(st.integers(low, high)) for low, high in ((3, 40), (2, 200), (1, 70)))
+    table = data.draw(st.sampled_from([OF_ROWS, OF_STACKS]))
+    f = table[data.draw(st.sampled_from(sorted(table)))](d, n + 1)
+    check(f, draw(m, d) if table is OF_ROWS else draw(m, d, n + 1))
