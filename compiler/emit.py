@@ -78,21 +78,6 @@ def _streams(body: Sequence[Stmt]) -> bool:
     return any((isinstance(s, Store) and s.stream) or (isinstance(s, For) and _streams(s.body)) for s in body)
 
 
-def _narrows(body: Sequence[Stmt]) -> bool:
-    """Whether a value may be narrowed on its way into memory: by a cast, or by LLVM, which computes with
-    elements of less than 32 bits in wider ones."""
-    return any(
-        (isinstance(s, Store) and s.value.dtype.size < 4)
-        or (isinstance(s, Let) and s.op == "cast" and _narrowing(s.args[0].dtype, s.result.dtype))
-        or (isinstance(s, For) and _narrows(s.body))
-        for s in body
-    )
-
-
-def _narrowing(source: DType, target: DType) -> bool:
-    return target.bits < source.bits or (source.is_float and not target.is_float)
-
-
 class _Emitter:
     def __init__(self, avx512: bool) -> None:
         self.avx512 = avx512  # then `scale` and `sign` of vectors are instructions
@@ -100,10 +85,9 @@ class _Emitter:
         self.declared: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.pointers: dict[str, tuple[str, DType]] = {}
+        self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
         self.count = 0
         self.block = "entry"
-        self.narrows = False  # of each function
-        self.iotas: set[Operand] = set()
 
     # -- names and text
 
@@ -141,8 +125,8 @@ class _Emitter:
     # -- functions
 
     def func(self, func: Func, attributes: str) -> None:
-        self.names, self.pointers, self.block = {"begin": "%begin", "end": "%end"}, {}, "entry"
-        self.narrows, self.iotas = _narrows(func.body), set()
+        self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end"}, {}, {}
+        self.block = "entry"
         self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
@@ -170,6 +154,8 @@ class _Emitter:
     def stmt(self, stmt: Stmt) -> None:
         if isinstance(stmt, Let):
             self.names[stmt.result.name] = self.instruction(stmt)
+            if all(isinstance(a, Imm) or a.name in self.fixed for a in stmt.args):
+                self.fixed[stmt.result.name] = stmt
         elif isinstance(stmt, Load):
             self.names[stmt.result.name] = self.load(stmt)
         elif isinstance(stmt, Store):
@@ -241,10 +227,8 @@ class _Emitter:
         op, args, result = stmt.op, stmt.args, stmt.result
         kind = type_of(result)
         if op in _BINARY["i"] or op in _FLOAT:
-            code, right = _BINARY[args[0].dtype.kind][op], self.ref(args[1])
-            if self.narrows and isinstance(args[1], Imm) and args[0] in self.iotas:
-                right = self.opaque(args[1])
-            return self.let(f"{code} {self.typed(args[0])}, {right}")
+            code = _BINARY[args[0].dtype.kind][op]
+            return self.let(f"{code} {self.typed(args[0])}, {self.ref(args[1])}")
         if op in _INTRINSIC:
             name = f"llvm.{_INTRINSIC[op]}.{_suffix(result)}"
             return self.call(name, kind, [(type_of(a), self.ref(a)) for a in args])
@@ -273,7 +257,6 @@ class _Emitter:
             zeros = f"<{result.lanes} x i32> zeroinitializer"
             return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
         if op == "iota":
-            self.iotas.add(result)
             return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
         if op in ("pack_lo", "pack_hi"):
             n = _literal(args[2])
@@ -380,16 +363,6 @@ class _Emitter:
             f"shufflevector {self.typed(x)}, {type_of(x)} {other}, <{len(picks)} x i32> <{lanes}>"
         )
 
-    def opaque(self, limit: Imm) -> str:
-        """A literal that LLVM cannot see through, for masks of first lanes. Of a masked store of one known
-        lane LLVM 22 makes a scalar store, and if the vector was narrowed before, one of the element as it
-        was: beyond the end of the array."""
-        kind = _element(limit.dtype)
-        known = self.let("lshr i64 %begin, 63")  # 0: no block has a number below 0
-        if limit.dtype is not i64:
-            known = self.let(f"trunc i64 {known} to {kind}")
-        return self.splat(self.let(f"add {kind} {known}, {int(limit.value)}"), limit.lanes, kind)
-
     def iota(self, like: Value) -> str:
         element = _element(like.dtype)
         return "<" + ", ".join(f"{element} {n}" for n in range(like.lanes)) + ">"
@@ -458,9 +431,9 @@ class _Emitter:
         at = self.let(f"add {kind} {away}, {self.splat(index, lanes)}")
         return self.let(f"getelementptr {dtype.llvm}, ptr {base}, {kind} {at}")
 
-    def splat(self, text: str, lanes: int, element: str = "i64") -> str:
-        kind = f"<{lanes} x {element}>"
-        first = self.let(f"insertelement {kind} poison, {element} {text}, i64 0")
+    def splat(self, text: str, lanes: int) -> str:
+        kind = f"<{lanes} x i64>"
+        first = self.let(f"insertelement {kind} poison, i64 {text}, i64 0")
         return self.let(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
     def from_memory(self, text: str, dtype: DType, lanes: int) -> str:
@@ -487,12 +460,15 @@ class _Emitter:
             text = self.call(f"llvm.masked.load.{_suffix(memory)}.p0", kind, args)
         else:  # a vector of one lane, so that nothing is read where the mask is false
             one = f"<1 x {dtype.llvm}>"
-            mask = self.let(f"insertelement <1 x i1> poison, i1 {self.ref(stmt.mask)}, i64 0")
             args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
-            args += [("<1 x i1>", mask), (one, "zeroinitializer")]
+            args += [self.single("i1", self.ref(stmt.mask)), (one, "zeroinitializer")]
             got = self.call(f"llvm.masked.load.v1{_suffix(memory)}.p0", one, args)
             text = self.let(f"extractelement {one} {got}, i64 0")
         return self.from_memory(text, dtype, lanes)
+
+    def single(self, element: str, text: str) -> tuple[str, str]:
+        """A vector of one lane, as an argument."""
+        return f"<1 x {element}>", self.let(f"insertelement <1 x {element}> poison, {element} {text}, i64 0")
 
     def mask(self, mask: Operand | None, lanes: int) -> tuple[str, str]:
         """A mask as an argument: its type and value."""
@@ -519,10 +495,46 @@ class _Emitter:
                 self.put(f"store {kind} {text}, ptr {at}, align {dtype.size * lanes}, !nontemporal !0")
             else:
                 self.put(f"store {kind} {text}, ptr {at}, align {align}")
+        elif dtype.size < 8 and dtype is not f32 and (live := self.literal_lanes(stmt.mask)) is not None:
+            self.runs(stmt, text, live)
+        elif lanes == 1:
+            args = [self.single(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args.append(self.single("i1", self.ref(stmt.mask)))
+            self.call(f"llvm.masked.store.v1{_suffix(memory)}.p0", "void", args)
         else:
             args = [(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args.append(self.mask(stmt.mask, lanes))
             self.call(f"llvm.masked.store.{_suffix(memory)}.p0", "void", args)
+
+    def literal_lanes(self, mask: Operand) -> list[bool] | None:
+        """The lanes of a mask, if LLVM may know them."""
+        if isinstance(mask, Imm):
+            return [bool(mask.value)] * mask.lanes
+        if mask.name not in self.fixed:
+            return None
+        from .interpret_loop import interpret_let  # few kernels need it
+
+        return [bool(lane) for lane in interpret_let(self.fixed[mask.name], self.fixed)]
+
+    def runs(self, stmt: Store, text: str, live: Sequence[bool]) -> None:
+        """Whole stores of the live lanes, powers of two at a time, in place of one under a mask that LLVM
+        knows. Of such a one with a single lane it makes a scalar store, of the element as it was before
+        it was narrowed (22.1): the bytes behind the array would be written, too."""
+        dtype, lanes, lane = stmt.value.dtype, len(live), 0
+        whole, at = _vector(dtype.llvm, lanes), self.pointer(stmt.array, self.ref(stmt.index))
+        while lane < lanes:
+            size = lanes if lane == 0 else lane & -lane
+            while size > 1 and not all(live[lane : lane + size]):
+                size //= 2
+            if live[lane]:
+                kind, picks = _vector(dtype.llvm, size), ", ".join(f"i32 {lane + n}" for n in range(size))
+                if size == 1:
+                    part = self.let(f"extractelement {whole} {text}, i64 {lane}")
+                else:
+                    part = self.let(f"shufflevector {whole} {text}, {whole} poison, <{size} x i32> <{picks}>")
+                to = self.let(f"getelementptr {dtype.llvm}, ptr {at}, i64 {lane}")
+                self.put(f"store {kind} {part}, ptr {to}, align {dtype.size}")
+            lane += size
 
 
 def emit(funcs: Sequence[Func], triple: str, vector_bytes: int) -> str:

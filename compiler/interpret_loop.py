@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Window
+from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
 from .text_lexer import Number
 from .text_loop import statement_text
 from .types import DType, b1
@@ -177,6 +177,13 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 part = slice(n) if op == "pack_lo" else slice(n, None)
                 return np.concatenate([x.reshape(-1, 2 * n)[:, part].ravel() for x in args[:2]])
         return np.asarray(_EVALUATE[op](*args)).astype(dtype.np, copy=False)
+
+
+def interpret_let(let: Let, others: Mapping[str, Let]) -> Array:
+    """The result of an instruction whose operands are literals, or results of `others`."""
+    values = {a.name: interpret_let(others[a.name], others) for a in let.args if isinstance(a, Value)}
+    args = tuple(_value(a, values) for a in let.args)
+    return evaluate_instruction(let.op, args, let.result.dtype, let.result.lanes)
 
 
 # --- functions -----------------------------------------------------------------------------------

@@ -1,0 +1,150 @@
+"""Arrays between guards, and kernels that run on such arrays, straight from their text.
+
+An array lies against a page that nobody may touch, so that an access beyond its end (or, if it is put
+there, before its beginning) is a fault; on its other side lie bytes of a pattern, which are compared.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+import struct
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import kernel as k
+from lucid.compiler.emit import emit
+from lucid.compiler.layout import part_name, slots, stride_name, totals
+from lucid.compiler.lowering import lower
+from lucid.compiler.plan import grid
+from lucid.compiler.program import Call, scalar_bytes
+from lucid.compiler.schedule import schedule
+from lucid.compiler.target import Target
+from lucid.compiler.text import print_kernel
+from lucid.compiler.types import DType
+from lucid.runtime import elf, image, llvm
+from lucid.runtime.host import host
+from lucid.runtime.load import native
+
+Array = np.ndarray[Any, Any]
+PATTERN = 0xA5
+PAGE = mmap.PAGESIZE
+_PAGES = sys.platform.startswith("linux")  # elsewhere the pattern alone stands guard
+
+
+class Guarded:
+    """`array` of that shape and dtype, not initialised but for the pattern; at the end of its memory, or
+    (`front`) at its beginning."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: object, front: bool = False) -> None:
+        kind = np.dtype(dtype)  # type: ignore[call-overload]  # as NumPy takes it
+        size = kind.itemsize * int(np.prod(shape))
+        inner = max(1, -(-size // PAGE)) * PAGE
+        self._map = mmap.mmap(-1, inner + 2 * PAGE)
+        every = np.frombuffer(self._map, np.uint8)
+        if _PAGES:
+            base = every.ctypes.data
+            for page in (base, base + PAGE + inner):
+                assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(page), PAGE, 0) == 0
+        self._bytes = every[PAGE : PAGE + inner]
+        self._bytes[:] = PATTERN
+        begin = 0 if front else inner - size
+        self._outside = slice(size, None) if front else slice(0, begin)
+        self.array: Array = self._bytes[begin : begin + size].view(kind).reshape(shape)
+
+    def intact(self) -> bool:
+        """Whether nobody has written around the array."""
+        return bool((self._bytes[self._outside] == PATTERN).all())
+
+
+def guarded(array: Array, front: bool = False) -> Guarded:
+    """A row-major copy between guards."""
+    found = Guarded(array.shape, array.dtype, front)
+    found.array[...] = array
+    return found
+
+
+def guarded_like(array: Array, front: bool = False) -> tuple[Guarded, Array]:
+    """A copy between guards in the order of memory that `array` has, row-major or column-major."""
+    turned = array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous
+    found = guarded(array.T if turned else array, front)
+    return found, found.array.T if turned else found.array
+
+
+@functools.cache
+def _functions(text: str, kernel: k.Kernel, target: Target) -> tuple[Any, Any]:
+    """The native functions of a kernel for `target`, whose instructions this machine must have."""
+    funcs = lower(kernel, schedule(kernel, target.vector_bytes))
+    source, names = emit(funcs, target.triple, target.vector_bytes), tuple(f.name for f in funcs)
+    if target.features == host().features:
+        addresses = native(source, names)
+    else:
+        addresses = image.place(elf.link(llvm.emit_object(source, target, True)))
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    run, *finish = (prototype(addresses[name]) for name in names)
+    return run, finish[0] if finish else None
+
+
+def run_kernel(
+    kernel: k.Kernel,
+    arrays: Mapping[str, Array],
+    symbols: Mapping[str, int],
+    scalars: Mapping[str, float] | None = None,
+    target: Target | None = None,
+    front: bool = False,
+    stream: bool = False,
+) -> dict[str, Array]:
+    """The outputs of `kernel` on guarded copies of `arrays`, row-major, block by block, the last block
+    first. AssertionError if it has written outside of an array that is its own to write."""
+    target = target or host()
+    scalars = scalars or {}
+    plan = schedule(kernel, target.vector_bytes)
+    block, blocks = grid(Call(kernel, {}, dict(symbols), dict(scalars), ()), plan)
+
+    def extent(of: k.Extent) -> int:
+        return symbols[of] if isinstance(of, str) else of
+
+    memory: dict[str, Guarded] = {name: guarded(array, front) for name, array in arrays.items()}
+    for out in kernel.outputs:
+        memory[out.name] = Guarded(tuple(map(extent, out.dims)), out.dtype.np, front)
+    extents = {a.name: extent(a.extent) for s in kernel.stages for a in s.axes}
+    for reduce in totals(kernel):
+        shape = (max(1, blocks), *(extents[name] for name in reduce.keep))
+        memory[part_name(reduce.name)] = Guarded(shape, reduce.dtype.np, front)
+    before = {name: memory[name].array.copy() for name in arrays}
+    values: dict[str, int] = {**symbols, "block": block, "blocks": blocks, "stream": int(stream)}
+    for name in k.arrays(kernel):
+        array = memory[name].array
+        steps = [extent_below(array.shape, dim) for dim in range(array.ndim)]
+        values |= {stride_name(name, dim): step for dim, step in enumerate(steps)}
+    table = (ctypes.c_int64 * len(slots(kernel)))()
+    for number, slot in enumerate(slots(kernel)):
+        if slot.kind == "array":
+            table[number] = memory[slot.name].array.ctypes.data
+        elif slot.kind == "int":
+            table[number] = values[slot.name]
+        else:
+            table[number] = _word(scalars[slot.name], slot.dtype)
+    run, finish = _functions(print_kernel(kernel), kernel, target)
+    for number in reversed(range(blocks)):
+        run(table, number, number + 1)
+    if finish is not None:
+        finish(table, 0, 1)
+    for name, held in memory.items():
+        assert held.intact(), f"{kernel.name} ({plan.mode}) writes outside of `{name}`"
+    for name, array in before.items():
+        assert memory[name].array.tobytes() == array.tobytes(), f"{kernel.name} writes to `{name}`"
+    return {out.name: memory[out.name].array.copy() for out in kernel.outputs}
+
+
+def extent_below(shape: tuple[int, ...], dim: int) -> int:
+    """The stride of a dimension of a row-major array, in elements."""
+    return int(np.prod(shape[dim + 1 :]))
+
+
+def _word(value: float, dtype: DType) -> int:
+    return int(struct.unpack("<q", scalar_bytes(value, dtype).ljust(8, b"\0"))[0])
