@@ -38,13 +38,15 @@ class Code:
 @data
 class Buffer:
     """`kind`: "input" (the caller's), "output" (the caller gets it), "temp" (at `offset` of the
-    plan's working memory). Inputs and outputs are row-major unless the input says `strides`."""
+    plan's working memory, from the first to the last group of launches in `life`). Inputs and outputs
+    are row-major unless the input says `strides`."""
 
     kind: str
     dtype: DType
     shape: tuple[int, ...]
     nbytes: int
     offset: int = 0
+    life: tuple[int, int] = (0, 0)
 
 
 @data

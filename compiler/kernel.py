@@ -104,11 +104,19 @@ class Load:
 
 @data
 class Call:
-    """An elementwise op of the registry; `dtype` is the result's."""
+    """An elementwise op of the registry; `dtype` is the result's. Its hash is kept: every pass looks trees
+    up, and would walk them each time."""
 
     op: str
     args: tuple[Expr, ...]
     dtype: DType
+    known: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", hash((self.op, self.args, self.dtype)))
+
+    def __hash__(self) -> int:
+        return self.known
 
 
 Expr = Const | Ref | Load | Call | Within

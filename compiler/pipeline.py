@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from . import ops
+from .arrange import arrange
 from .artifact import Code, Plan
-from .data import data
+from .data import data, replace
 from .fuse import fuse
 from .graph import Graph, Node
 from .kernel import Kernel
@@ -64,7 +65,8 @@ class Compiled:
     def stages(self) -> Stages:
         """What lies between graph and plan, for those who look inside: the passes run again, over
         this graph's sizes."""
-        return self._passes(self.graph, _audit())
+        found = self._passes(self.graph, _audit())
+        return replace(found, plan=arrange(found.plan))
 
 
 # From a graph, and what verifies and compares, to what the passes make of it.

@@ -1,6 +1,5 @@
-"""Kernel calls to a plan: which calls run together, which buffer each array lives in, when working
-memory can be used again, what each argument slot holds. Every access is proven to stay inside of
-its buffer here, before any code runs.
+"""Kernel calls to a plan: which calls run together, which buffer each array lives in and how long, what
+each argument slot holds. Every access is proven to stay inside of its buffer here, before any code runs.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from .layout import part_name, slots, stride_name, totals
 from .program import Call, Operand, Program, scalar_bytes
 from .schedule import BLOCK, Schedule, product, product_blocks, row_block, row_caches, tiles, vector_blocks
 
-ALIGN = 64
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
 # unless they overwrite an input, whose lines are in the cache anyway.
 STREAM_BYTES = 8 << 20
@@ -143,26 +141,6 @@ def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
     return tuple(found)
 
 
-class _Memory:
-    """First-fit reuse of working memory by lifetime."""
-
-    def __init__(self) -> None:
-        self.live: list[tuple[int, int, int]] = []  # offset, end, last group that uses it
-        self.size = 0
-
-    def place(self, nbytes: int, first: int, last: int) -> int:
-        self.live = sorted(x for x in self.live if x[2] >= first)
-        need = -(-nbytes // ALIGN) * ALIGN or ALIGN
-        offset = 0
-        for begin, end, _ in self.live:
-            if begin - offset >= need:
-                break
-            offset = max(offset, end)
-        self.live.append((offset, offset + need, last))
-        self.size = max(self.size, offset + need)
-        return offset
-
-
 def _after(program: Program, aliases: Sequence[int]) -> list[set[int]]:
     """For each call the earlier ones that it must wait for: those that write what it reads or
     writes, or read what it writes. An output that may overwrite an input is that input's memory."""
@@ -229,7 +207,8 @@ def make_plan(
     wanted_aliases: Sequence[int] = (),
 ) -> Plan:
     """`codes[k]` and `schedules[k]` are those of `program.calls[k]`. Outputs that are inputs of the
-    graph as they stand are the caller's business: they must not be in `graph.outputs`."""
+    graph as they stand are the caller's business: they must not be in `graph.outputs`. Temporaries
+    have lifetimes, not places yet: see `arrange.py`."""
     graph: Graph = program.graph
     buffers: list[Buffer] = []
     where: dict[Node, int] = {}
@@ -247,7 +226,6 @@ def make_plan(
     for at, group in enumerate(groups):
         for number in group:
             last_use |= {operand.node: at for operand in program.calls[number].arrays.values()}
-    memory = _Memory()
     launches = []
     for at, group in enumerate(groups):
         for number in group:
@@ -255,17 +233,16 @@ def make_plan(
             for operand in call.arrays.values():
                 node = operand.node
                 if node not in where:
-                    offset = memory.place(node.type.nbytes, at, last_use[node])
                     where[node] = len(buffers)
-                    buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, offset))
+                    life = (at, last_use[node])
+                    buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
             block, blocks = grid(call, schedule)
             scratch: dict[str, int] = {}
             for reduce in totals(call.kernel):
                 shape = _part_shape(call, reduce, blocks)
                 nbytes = prod(shape) * reduce.dtype.size
-                offset = memory.place(nbytes, at, at)
                 scratch[part_name(reduce.name)] = len(buffers)
-                buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, offset))
+                buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, 0, (at, at)))
             joins = number != group[0]
             launches.append(_launch(call, codes[number], block, blocks, where, scratch, in_place, joins))
     return Plan(
@@ -274,7 +251,7 @@ def make_plan(
         tuple(where[n] for n in graph.outputs),
         aliases,
         tuple(launches),
-        memory.size,
+        0,
     )
 
 

@@ -2,7 +2,7 @@
 symbols (`size.py`); for other sizes of which the same facts hold, only numbers are filled in.
 
     graph f(x: f32[32, 16]) ...      the first: symbols s0 = 32, s1 = 16; passes; facts s1 <= 64, ...
-    graph f(x: f32[48, 16]) ...      fits: s0 = 48; the plan with its extents, offsets and bytes for 48
+    graph f(x: f32[48, 16]) ...      fits: s0 = 48; the plan with its extents, bytes and places for 48
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from . import ops
+from .arrange import arrange
 from .artifact import Address, Buffer, Launch, Plan
 from .graph import Graph, Node, toposort
 from .program import Hole, scalar_bytes
@@ -144,13 +145,13 @@ class _Words:
 class _Buffer:
     def __init__(self, buffer: Buffer, numbers: _Numbers) -> None:
         self._buffer = buffer
-        self._words = _Words((buffer.nbytes, buffer.offset, *buffer.shape), numbers)
+        self._words = _Words((buffer.nbytes, *buffer.shape), numbers)
 
     def fill(self, numbers: Sequence[int]) -> Buffer:
         if not self._words.holes:
             return self._buffer
-        nbytes, offset, *shape = self._words.fill(numbers)
-        return Buffer(self._buffer.kind, self._buffer.dtype, tuple(shape), nbytes, offset)
+        nbytes, *shape = self._words.fill(numbers)
+        return Buffer(self._buffer.kind, self._buffer.dtype, tuple(shape), nbytes, 0, self._buffer.life)
 
 
 class _Launch:
@@ -194,7 +195,6 @@ class Template:
         numbers = _Numbers()
         self._buffers = [_Buffer(b, numbers) for b in plan.buffers]
         self._launches = [_Launch(launch, numbers) for launch in plan.launches]
-        self._temp_bytes = _Words((plan.temp_bytes,), numbers)
         self._numbers = numbers.evaluators
         self._plan = plan
 
@@ -207,15 +207,15 @@ class Template:
         if values is None:
             return None
         numbers = [number(values) for number in self._numbers]
-        (temp_bytes,) = self._temp_bytes.fill(numbers)
-        return Plan(
+        plan = Plan(
             tuple([b.fill(numbers) for b in self._buffers]),
             self._plan.inputs,
             self._plan.outputs,
             self._plan.aliases,
             tuple([launch.fill(numbers, outlined.scalars) for launch in self._launches]),
-            temp_bytes,
+            0,
         )
+        return arrange(plan)
 
 
 def _getter(positions: Sequence[int]) -> Callable[[tuple[int, ...]], tuple[int, ...]]:

@@ -12,6 +12,7 @@ import pytest
 
 from lucid.compiler import kernel as k
 from lucid.compiler import ops
+from lucid.compiler.arrange import arrange
 from lucid.compiler.graph import Graph, Node
 from lucid.compiler.interpret import interpret_func, interpret_kernel
 from lucid.compiler.layout import part_name, slots, stride_name, totals
@@ -119,7 +120,7 @@ def _agree(kernel: k.Kernel, inputs: Inputs, scalars: dict[str, float]) -> None:
     expected = interpret_kernel(kernel, inputs, scalars)
     by_width = [_loops(call, inputs, width) for width in (16, 32, 64)]
     plan, code = compile_kernel(kernel, host())
-    native = Executable(make_plan(program, [code], [plan]))(list(inputs.values()))
+    native = Executable(arrange(make_plan(program, [code], [plan])))(list(inputs.values()))
     for number, out in enumerate(kernel.outputs):
         want = expected[out.name]
         np.testing.assert_allclose(native[number].reshape(want.shape), want, rtol=1e-4, atol=1e-4)
