@@ -8,8 +8,9 @@ print(loss, x.grad)             # compiled and run here
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from typing import cast as cast_type
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -339,15 +340,54 @@ class Tensor:
         else:
             self._node = node
 
+    def _become(self, new: Tensor) -> Self:
+        """The value of `new`, in place. A leaf that requires grad can change under `no_grad` only."""
+        if new is NotImplemented:
+            return cast_type(Self, new)
+        if new._node.type != self._node.type:
+            kind = ValueError if new.dtype == self.dtype else TypeError
+            raise kind(
+                here(
+                    f"in place: a tensor of type {self._node.type} cannot become {new._node.type}; "
+                    "write x = x + y for a new tensor, or convert by astype"
+                )
+            )
+        trace, grad = MODE.get()
+        if self._requires_grad and self.is_leaf:
+            if grad:
+                raise RuntimeError(
+                    here(
+                        "in place: a leaf that requires grad; change it within lucid.no_grad(), or write x = x + y"
+                    )
+                )
+            if trace is None:
+                if id(self) in _changed.leaves:  # nobody has read a value since
+                    settle(_changed.take())
+                _changed.leaves[id(self)] = ref(self)
+            self._assign(new._node)
+        elif self._trace is trace:
+            self._node, self._requires_grad = new._node, new._requires_grad
+        elif new._requires_grad:
+            raise TraceError(
+                here(
+                    "in place: a tensor from outside would become differentiable; write x = x + y, or x.detach()"
+                )
+            )
+        else:
+            self._assign(new._node)
+        return self
+
     # --- reading values --------------------------------------------------------------------------
 
     def _read(self, what: str) -> Array:
         """The value. The array is this tensor's own: do not write to it."""
         if self._trace is not None or MODE.get().trace is not None:
             raise TraceError(here(_unreadable(self, what)))
-        node = self._node
-        data: Array = evaluate([node])[0] if node.data is None else node.data
-        if node.inputs and not self._requires_grad:
+        if self._node.data is None:
+            settle([self, *_changed.take()])
+        data = self._node.data
+        assert data is not None
+        if self._node.inputs and not self._requires_grad:
             # The history is not needed any more. A fresh leaf lets go of it.
             self._node = leaf(data)
         return data
@@ -561,6 +601,49 @@ class Tensor:
     def __ge__(self, other: Any) -> Tensor:
         return _infix(ew.ge, self, other)
 
+    # --- operators in place ----------------------------------------------------------------------
+    # x += y gives this tensor a new value, for all who hold it, as in PyTorch. Other tensors keep theirs,
+    # `detach()`, views and arrays of `numpy()` included: memory is never shared with what changes.
+
+    def __iadd__(self, other: Any) -> Self:
+        return self._become(_infix(ew.add, self, other))
+
+    def __isub__(self, other: Any) -> Self:
+        return self._become(_infix(ew.sub, self, other))
+
+    def __imul__(self, other: Any) -> Self:
+        return self._become(_infix(ew.mul, self, other))
+
+    def __itruediv__(self, other: Any) -> Self:
+        return self._become(_infix(ew.div, self, other))
+
+    def __ifloordiv__(self, other: Any) -> Self:
+        return self._become(_infix(ew.floordiv, self, other))
+
+    def __imod__(self, other: Any) -> Self:
+        return self._become(_infix(ew.mod, self, other))
+
+    def __ipow__(self, other: Any) -> Self:
+        return self._become(_infix(ew.power, self, other))
+
+    def __iand__(self, other: Any) -> Self:
+        return self._become(_infix(ew.and_, self, other))
+
+    def __ior__(self, other: Any) -> Self:
+        return self._become(_infix(ew.or_, self, other))
+
+    def __ixor__(self, other: Any) -> Self:
+        return self._become(_infix(ew.xor, self, other))
+
+    def __ilshift__(self, other: Any) -> Self:
+        return self._become(_infix(ew.shl, self, other))
+
+    def __irshift__(self, other: Any) -> Self:
+        return self._become(_infix(ew.shr, self, other))
+
+    def __imatmul__(self, other: Any) -> Self:
+        return self._become(_infix(shapes.matmul, self, other))
+
     def __neg__(self) -> Tensor:
         return apply(ew.neg, self)
 
@@ -697,6 +780,23 @@ def settle(tensors: Sequence[Tensor]) -> None:
     for tensor, data in zip(tensors, evaluate([t._node for t in tensors]), strict=True):
         if not tensor._requires_grad:
             tensor._node = leaf(data)
+        elif tensor._node.inputs and tensor.is_leaf:  # changed in place
+            tensor._assign(leaf(data))
+
+
+class _Changed(threading.local):
+    """Leaves that this thread changed in place: who reads a value next computes them along the way, or
+    their histories would grow with every step of a loop."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[int, ref[Tensor]] = {}
+
+    def take(self) -> list[Tensor]:
+        taken, self.leaves = self.leaves, {}
+        return [t for t in (held() for held in taken.values()) if t is not None and t._node.data is None]
+
+
+_changed = _Changed()
 
 
 def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:

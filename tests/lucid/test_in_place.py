@@ -1,0 +1,129 @@
+"""`x += y` gives a tensor a new value in place, or raises: it never changes nothing in silence."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, TraceError, nn
+from lucid.engine import _plans
+
+OPERATORS = [
+    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
+]  # fmt: skip
+BITS = [operator.iand, operator.ior, operator.ixor, operator.ilshift, operator.irshift]
+
+
+@pytest.mark.parametrize("change", OPERATORS + BITS, ids=lambda f: f.__name__)
+def test_every_holder_sees_the_new_value(change: Callable[[Any, Any], Any]) -> None:
+    kind = "int64" if change in BITS else "float32"
+    array, other = np.array([5, 7, 3], kind), np.array([2, 3, 1], kind)
+    x = Tensor(array)
+    held, view, copy = x, x.numpy(), x.detach()
+    y = x * 1
+    x = change(x, Tensor(other))
+    assert x is held
+    np.testing.assert_array_equal(view, array)
+    np.testing.assert_array_equal(copy.numpy(), array)
+    np.testing.assert_array_equal(y.numpy(), array)
+    np.testing.assert_array_equal(x.numpy(), change(array.copy(), other))
+
+
+def test_matmul_in_place() -> None:
+    x = Tensor(np.eye(2, dtype="f") * 3)
+    x @= Tensor([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(x.numpy(), [[3, 6], [9, 12]])
+
+
+def descend(net: nn.Module, x: Any, y: Any) -> Tensor:
+    loss = ((net(Tensor(x) if isinstance(x, np.ndarray) else x) - y) ** 2).mean()
+    loss.backward()
+    with lucid.no_grad():
+        for p in net.parameters():
+            assert p.grad is not None
+            p -= 0.1 * p.grad
+            p.grad = None
+    return loss
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_parameters_updated_by_hand(compiled: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 3)).astype("f")
+    y = x @ np.array([[1], [2], [3]], "f")
+    net = nn.Linear(3, 1)
+    step = lucid.compile(lambda x, y: descend(net, x, y)) if compiled else lambda x, y: descend(net, x, y)
+    w, b = (np.array(p.numpy(), "f8") for p in (net.weight, net.bias))
+    for _ in range(150):
+        loss = step(x, y)
+        error = x @ w.T + b - y
+        w -= 0.1 * 2 * error.T @ x / error.size
+        b -= 0.1 * 2 * error.mean(0)
+    np.testing.assert_allclose(net.weight.numpy(), w, rtol=1e-4)
+    np.testing.assert_allclose(net.bias.numpy(), b, atol=1e-4)
+    assert loss.item() < 1e-5
+    assert all(p.requires_grad and p.is_leaf for p in net.parameters())
+
+
+def test_a_loop_that_reads_nothing_keeps_no_history() -> None:
+    net = nn.Linear(3, 1)
+    x, y = np.ones((4, 3), "f"), np.zeros((4, 1), "f")
+    for _ in range(4):
+        descend(net, x, y)
+    before = len(_plans)
+    for _ in range(10):
+        descend(net, x, y)
+    assert len(_plans) == before  # each step has the structure of the last
+
+
+def test_gradients_flow_through_what_was_changed() -> None:
+    w = Tensor([2.0], requires_grad=True)
+    total = lucid.zeros(1)
+    for _ in range(3):
+        total += w * w
+    total.sum().backward()
+    assert w.grad is not None
+    np.testing.assert_array_equal(w.grad.numpy(), [12])
+
+
+def test_what_cannot_be_changed_in_place() -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"test_in_place.py:\d+: .*no_grad"):
+        w += 1
+    x = Tensor([1, 2])
+    with pytest.raises(TypeError, match=r"test_in_place.py:\d+: .*i64\[2\] cannot become f64"):
+        x /= 2
+    with pytest.raises(ValueError, match=r"f32\[2\] cannot become f32\[3, 2\]"):
+        z = Tensor([1.0, 2.0])
+        z += Tensor(np.ones((3, 2), "f"))
+    np.testing.assert_array_equal(x.numpy(), [1, 2])
+    buffer = lucid.zeros(2)
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        nonlocal buffer
+        buffer += w * x
+        return x
+
+    with pytest.raises(TraceError, match="differentiable"):
+        f(np.ones(2, "f"))
+    np.testing.assert_array_equal(buffer.numpy(), [0, 0])
+
+
+def test_a_captured_tensor_changed_in_a_compiled_function() -> None:
+    count = lucid.zeros(2)
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        nonlocal count
+        count += x
+        return x * 2
+
+    for _ in range(4):
+        f(np.ones(2, "f"))
+    np.testing.assert_array_equal(count.numpy(), [4, 4])
