@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from typing import cast as cast_type
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -37,8 +37,33 @@ if TYPE_CHECKING:
 
 # The tensor that collects the gradient of a node.
 LEAVES: WeakKeyDictionary[Node, ref[Tensor]] = WeakKeyDictionary()
-# What `backward` was called on: an optimiser's step computes these losses along the way.
-PENDING: WeakSet[Tensor] = WeakSet()
+
+
+class Due(threading.local):
+    """Tensors of this thread that are computed with others, by whoever comes next. They are not kept
+    alive, and told apart by identity."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, ref[Tensor]] = {}
+
+    def add(self, tensor: Tensor) -> None:
+        self._held[id(tensor)] = ref(tensor)
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        held = self._held.get(id(tensor))
+        return held is not None and held() is tensor
+
+    def take(self) -> list[Tensor]:
+        """Those that are still to be computed; none is due any more."""
+        taken, self._held = self._held, {}
+        found = (held() for held in taken.values())
+        return [t for t in found if t is not None and t._trace is None and t._node.data is None]
+
+
+# What `backward` was called on, and buffers: an optimiser's step computes them along the way.
+PENDING = Due()
+# Leaves changed in place: who reads a value computes them, or histories would grow with every step.
+CHANGED = Due()
 
 
 def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
@@ -356,22 +381,18 @@ class Tensor:
         if self._requires_grad and self.is_leaf:
             if grad:
                 raise RuntimeError(
-                    here(
-                        "in place: a leaf that requires grad; change it within lucid.no_grad(), or write x = x + y"
-                    )
+                    here("in place: a leaf that requires grad; change it under no_grad(), or write x = x + y")
                 )
             if trace is None:
-                if id(self) in _changed.leaves:  # nobody has read a value since
-                    settle(_changed.take())
-                _changed.leaves[id(self)] = ref(self)
+                if self in CHANGED:  # nobody has read a value since
+                    settle(CHANGED.take())
+                CHANGED.add(self)
             self._assign(new._node)
         elif self._trace is trace:
             self._node, self._requires_grad = new._node, new._requires_grad
         elif new._requires_grad:
             raise TraceError(
-                here(
-                    "in place: a tensor from outside would become differentiable; write x = x + y, or x.detach()"
-                )
+                here("in place: a tensor from outside would become differentiable; write x = x + y")
             )
         else:
             self._assign(new._node)
@@ -384,7 +405,7 @@ class Tensor:
         if self._trace is not None or MODE.get().trace is not None:
             raise TraceError(here(_unreadable(self, what)))
         if self._node.data is None:
-            settle([self, *_changed.take()])
+            settle([self, *CHANGED.take()])
         data = self._node.data
         assert data is not None
         if self._node.inputs and not self._requires_grad:
@@ -782,21 +803,6 @@ def settle(tensors: Sequence[Tensor]) -> None:
             tensor._node = leaf(data)
         elif tensor._node.inputs and tensor.is_leaf:  # changed in place
             tensor._assign(leaf(data))
-
-
-class _Changed(threading.local):
-    """Leaves that this thread changed in place: who reads a value next computes them along the way, or
-    their histories would grow with every step of a loop."""
-
-    def __init__(self) -> None:
-        self.leaves: dict[int, ref[Tensor]] = {}
-
-    def take(self) -> list[Tensor]:
-        taken, self.leaves = self.leaves, {}
-        return [t for t in (held() for held in taken.values()) if t is not None and t._node.data is None]
-
-
-_changed = _Changed()
 
 
 def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:

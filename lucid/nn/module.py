@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from ..context import MODE
 from ..engine import leaf
 from ..errors import here
-from ..tensor import PENDING, Tensor, node_of
+from ..tensor import PENDING, Tensor, node_of, settle
 
 
 class Parameter(Tensor):
@@ -122,8 +123,11 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         old = vars(self).get(name) if name in self._buffers else None
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old is not value:
+            if MODE.get().trace is None:
+                if old in PENDING:  # no step came in between: histories would grow
+                    settle(PENDING.take())
+                PENDING.add(old)  # computed with the next optimiser step at the latest
             old._assign(node_of(value.detach()))
-            PENDING.add(old)  # computed with the next optimiser step at the latest
         else:
             object.__setattr__(self, name, value)
 

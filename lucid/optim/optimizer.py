@@ -86,13 +86,12 @@ class Optimizer:
             for tensor, node in changes:
                 tensor._assign(node)
             return
-        losses = [t for t in PENDING if t._trace is None]
+        losses = PENDING.take()
         wanted = dict.fromkeys([*(node for _, node in changes), *(t._node for t in losses)])
         new = {node: leaf(array) for node, array in zip(wanted, evaluate([*wanted]), strict=True)}
         for tensor, node in changes:
             tensor._assign(new[node])
         settle(losses)
-        PENDING.clear()
 
     def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
         """The changes for parameter number k, of value `value` and gradient `g`."""

@@ -347,3 +347,12 @@ def test_grad_inside_backward_and_the_other_way() -> None:
 
 def test_bool_is_the_dtype_of_masks() -> None:
     assert (Tensor([1.0]) > 0)._node.type.dtype is b1
+
+
+def test_backward_twice_after_the_gradient_was_added() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = x * x
+    y.backward(np.ones(2, "f"))
+    y.backward(np.ones(2, "f"))
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), [4, 8])

@@ -14,7 +14,8 @@ from lucid import Tensor, TraceError, nn
 from lucid.engine import _plans
 
 OPERATORS = [
-    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
+    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod,
+    operator.ipow,
 ]  # fmt: skip
 BITS = [operator.iand, operator.ior, operator.ixor, operator.ilshift, operator.irshift]
 

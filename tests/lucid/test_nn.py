@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, nn
+from lucid import Tensor, nn, optim
 from lucid.nn import functional as F
 
 Array = np.ndarray[Any, Any]
@@ -250,3 +251,47 @@ def test_layer_norm(dtype: Any) -> None:
     assert nn.LayerNorm(5, bias=False).bias is None
     with pytest.raises(ValueError, match=r"does not end in normalized_shape \(4,\)"):
         nn.LayerNorm(4)(x)
+
+
+def test_a_buffer_assigned_again_and_again() -> None:
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            self.register_buffer("mean", np.zeros(3, "f"))
+
+        def forward(self, x: Any) -> Any:
+            self.mean = 0.9 * self.mean + x
+            return self.mean * 1
+
+    eager, traced = Mean(), Mean()
+    step = lucid.compile(traced)
+    for k in range(40):
+        eager(Tensor([1.0, 2.0, k]))
+        eager(Tensor([1.0, 2.0, k]))
+        step(Tensor([1.0, 2.0, k]))
+        step(Tensor([1.0, 2.0, k]))
+    np.testing.assert_allclose(eager.mean.numpy(), traced.mean.numpy(), rtol=1e-5)
+
+
+def test_models_trained_in_threads_of_their_own() -> None:
+    x = np.ones((4, 3), "f")
+    failures: list[BaseException] = []
+
+    def train(seed: int) -> None:
+        try:
+            model = nn.Linear(3, 2)
+            opt = optim.SGD(model.parameters(), lr=0.01)
+            for _ in range(30):
+                opt.zero_grad()
+                losses = [(model(Tensor(x)) * k).sum() for k in range(3)]
+                for loss in losses:
+                    loss.backward()
+                opt.step()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=train, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures
