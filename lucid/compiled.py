@@ -17,7 +17,7 @@ from . import record
 from .arguments import Signature, describe
 from .context import MODE
 from .engine import KernelInfo
-from .errors import here, located, user_loc
+from .errors import here, located, user_loc, warn_user
 from .guards import watch
 from .record import Recording
 from .tensor import Tensor
@@ -169,13 +169,17 @@ class Compiled:
         recording.served[form] += 1
         if recording.served[form] & (recording.served[form] - 1):  # not 1, 2, 4, 8 ...
             return
-        from lucid.runtime.call import NativeCall  # the first call does without
+        from lucid.runtime import call  # the first call does without
 
         from . import native
 
+        if not call.available():
+            recording.served[form] = -1
+            _slower(str(call.missing()))
+            return
         with self._lock:
             if self._native is None:
-                self._native = NativeCall(self._call, self._name())
+                self._native = call.NativeCall(self._call, self._name())
                 self.__call__ = self._native.function
             if not native.add(self._native, recording, args, kwargs, self.threads, out):
                 recording.served[form] = -1
@@ -251,7 +255,20 @@ class Compiled:
         latest = self._recent()
         if latest is not None:
             lines.append(latest.executable.explain())
+            from lucid.runtime import call
+
+            if not call.available():
+                lines.append(f"calls are checked by Python, some 10 us each: {call.missing()}")
         return "\n".join(lines)
+
+
+@functools.cache
+def _slower(why: str) -> None:
+    """Say once that calls take the way through Python, unless that was asked for."""
+    from lucid.runtime import call
+
+    if why != call.ASKED:
+        warn_user(f"calls of compiled functions are checked by Python, some 10 us each: {why}")
 
 
 def set_num_threads(threads: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from .context import tracing
 from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
 from .guards import Guards
+from .holders import holders
+from .steps import STEPS
 from .tensor import Tensor, settle
 from .trace import Outer, Trace, array_type, placeholder
 
@@ -103,6 +104,12 @@ class Recording:
 
     def run(self, arrays: list[Any], out: Any = None) -> Any:
         """Compute, then change what is to be changed, then return. `out`: where to write results."""
+        if not self.updates:
+            return self._run(arrays, out)
+        with STEPS:
+            return self._run(arrays, out)
+
+    def _run(self, arrays: list[Any], out: Any) -> Any:
         given = {} if out is None else self._given(out)
         inputs = [self._tensor(source, arrays) for source in self.sources]
         pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
@@ -136,9 +143,8 @@ class Recording:
         if no other tensor, graph or view holds them."""
         found = [False] * len(nodes)
         for k in self.replaced:
-            node = nodes[k]
-            # The node: held by its tensor, `nodes`, `node` and the argument of getrefcount.
-            found[k] = node is not None and getrefcount(node) == 4 and _unshared(buffers, k)
+            # The node: held by its tensor and `nodes`.
+            found[k] = nodes[k] is not None and holders(nodes, k) == 2 and _unshared(buffers, k)
         return found
 
     def _tensor(self, source: Source, arrays: list[Any]) -> Any:
@@ -248,14 +254,15 @@ def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
 
 def _unshared(buffers: list[Array], k: int) -> bool:
     """Whether only its node and `buffers` hold array number k, and only itself its memory."""
-    array = buffers[k]
-    if getrefcount(array) != 4:  # those two, `array`, and the argument of getrefcount
+    if holders(buffers, k) != 2:
         return False
+    array = buffers[k]
     ours = memory.owner(array.nbytes)
     base = array.base
     # Views of views hold the owner of the memory, not the view that they were made from.
     while base is not None and type(base) is not ours:
-        if type(base) is not np.ndarray or getrefcount(base) != 3:  # a foreign buffer, or others see it
+        # A foreign buffer, or others than `array`, `base` and the list see it.
+        if type(base) is not np.ndarray or holders([base], 0) != 3:
             return False
         array, base = base, base.base
     return base is not None or bool(array.flags.owndata)

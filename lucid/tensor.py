@@ -406,8 +406,7 @@ class Tensor:
             raise TraceError(here(_unreadable(self, what)))
         if self._node.data is None:
             settle([self, *CHANGED.take()])
-        data = self._node.data
-        assert data is not None
+        data: Array = self._node.data
         if self._node.inputs and not self._requires_grad:
             # The history is not needed any more. A fresh leaf lets go of it.
             self._node = leaf(data)

@@ -14,6 +14,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import os
+import platform
 import sys
 import types
 import weakref
@@ -358,6 +360,7 @@ class NativeCall:
             "n_stores": len(assigned),
             "gifts": table(given_rows),
             "n_gifts": len(given_rows),
+            "changes": bool(assigned) or any(row[0] == layout.ALIAS for row in outputs),
             "env": _environment().ctypes.data,
         }
         spec = np.array([words[name] for name in layout.SPEC], np.int64)
@@ -406,6 +409,8 @@ class _MethodDef(ctypes.Structure):
         super().__init__(name, function, flags, doc)
 
 
+ASKED = "LUCID_NATIVE=0"
+
 _FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 
 
@@ -420,17 +425,30 @@ def _new_function(method: int, self: object, module: str | None) -> Callable[...
 # --- what native code relies on ------------------------------------------------------------------
 
 
-@functools.cache
 def available() -> bool:
-    """Whether native code can read the objects of this Python and this NumPy.
+    """Whether native code can read the objects of this Python and this NumPy."""
+    return missing() is None
 
-    Their layouts have been stable for years, but are looked at in live objects before they are
-    relied on. A free-threaded Python needs locks that this path does not take.
+
+@functools.cache
+def missing() -> str | None:
+    """Why there is no native call path here; None where there is one. `LUCID_NATIVE=0` turns it off.
+
+    Layouts have been stable for years, but are looked at in live objects before they are relied on. A
+    free-threaded Python needs locks that this path does not take.
     """
+    if os.environ.get("LUCID_NATIVE") == "0":
+        return ASKED
     try:
-        return direct() and _layouts_hold() and bool(_environment().size and _call_function())
-    except (AttributeError, RuntimeError, TypeError, ValueError):
-        return False
+        if not direct():
+            return f"{sys.implementation.name} on {sys.platform} is not what it knows"
+        if not _layouts_hold():
+            return f"Python {platform.python_version()} or NumPy {np.__version__} lays objects out otherwise"
+        _environment()
+        _call_function()
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        return str(error) or type(error).__name__
+    return None
 
 
 @functools.cache

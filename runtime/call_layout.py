@@ -12,7 +12,8 @@ import re
 SPEC = (
     "nargs", "keywords", "n_keywords", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs",
     "temps", "n_temps", "temp_bytes", "temp_args", "program", "launches", "scratch", "n_buffers", "large",
-    "threads", "made", "n_made", "answer", "n_answer", "stores", "n_stores", "gifts", "n_gifts", "env",
+    "threads", "made", "n_made", "answer", "n_answer", "stores", "n_stores", "gifts", "n_gifts", "changes",
+    "env",
 )  # fmt: skip
 # Words that are the same for every spec.
 ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run", "list_type", "none")
@@ -53,10 +54,10 @@ STORE = ("is_object", "which", "hop", "offset", "kind", "number")
 CHECK = ("is_object", "which", "kind", "key", "want")
 IS, OF_TYPE, SLOT, DIFFERS, OUTSIDE, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEXT = range(11)
 
-LATEST = 5  # word of the tuple (specs, fallback, latest)
-
 # Words of CPython's and NumPy's objects. `call.py` looks at live objects before it relies on them.
-TYPE, SIZE_OF, TUPLE_ITEMS, LIST_ITEMS, CELL = 1, 2, 3, 3, 2
+TYPE, SIZE_OF, LIST_ITEMS, CELL = 1, 2, 3, 2
+TUPLE_ITEMS = tuple.__basicsize__ // 8  # 3; from Python 3.14 on a hash stands before them
+LATEST = TUPLE_ITEMS + 2  # word of the tuple (specs, fallback, latest)
 DATA, ND, DIMS, BASE, DESCR, FLAGS = 2, 3, 4, 6, 7, 8
 READABLE = 0x101  # C_CONTIGUOUS | ALIGNED
 OWNED = 0x4

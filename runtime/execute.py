@@ -95,20 +95,23 @@ class Executable:
             addresses[i] = address(array)
         for i, array in zip(plan.outputs, targets, strict=True):
             addresses[i] = address(array)
-        results = targets
+        results, run = targets, self._run
         if out is not None:
             targets = list(targets)
             for k in self._clashes([array is not None for array in out], targets, addresses):
                 dtype, shape = self._outputs[k]
                 targets[k] = memory.array(shape, dtype)
                 addresses[plan.outputs[k]] = address(targets[k])
+            places = zip(plan.aliases, plan.outputs, strict=True)
+            if self.large and any(a >= 0 and addresses[plan.inputs[a]] == addresses[o] for a, o in places):
+                run = runner(False)  # who reads that memory waits for the interpreter's lock
         block = memory.allocate(plan.temp_bytes) if self._temps else None
         if block is not None:
             for i, offset in self._temps:
                 addresses[i] = block.address + offset
         words = (ctypes.c_int64 * len(addresses))(*addresses)
         try:
-            self._run(
+            run(
                 self._start,
                 self.groups,
                 self.scratch,

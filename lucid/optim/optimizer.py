@@ -15,6 +15,7 @@ from ..context import MODE
 from ..engine import evaluate, leaf
 from ..errors import here, user_loc
 from ..promote import cast, filled
+from ..steps import STEPS
 from ..tensor import PENDING, Tensor, node_of, settle
 
 # Tensors that a step changes, with their new nodes.
@@ -71,6 +72,20 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient. All new values are computed together, and
         with them the losses that `backward` was called on; if that fails, nothing has changed."""
+        if MODE.get().trace is not None:
+            for tensor, node in self._changes():
+                tensor._assign(node)
+            return
+        with STEPS:
+            changes = self._changes()
+            losses = PENDING.take()
+            wanted = dict.fromkeys([*(node for _, node in changes), *(t._node for t in losses)])
+            new = {node: leaf(array) for node, array in zip(wanted, evaluate([*wanted]), strict=True)}
+            for tensor, node in changes:
+                tensor._assign(new[node])
+            settle(losses)
+
+    def _changes(self) -> Changes:
         token = LOC.set(user_loc())
         try:
             changes: Changes = []
@@ -82,16 +97,7 @@ class Optimizer:
                         changes += self._update(k, p, node, cast(node_of(g), node.type.dtype))
         finally:
             LOC.reset(token)
-        if MODE.get().trace is not None:
-            for tensor, node in changes:
-                tensor._assign(node)
-            return
-        losses = PENDING.take()
-        wanted = dict.fromkeys([*(node for _, node in changes), *(t._node for t in losses)])
-        new = {node: leaf(array) for node, array in zip(wanted, evaluate([*wanted]), strict=True)}
-        for tensor, node in changes:
-            tensor._assign(new[node])
-        settle(losses)
+        return changes
 
     def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
         """The changes for parameter number k, of value `value` and gradient `g`."""

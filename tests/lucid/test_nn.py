@@ -255,6 +255,8 @@ def test_layer_norm(dtype: Any) -> None:
 
 def test_a_buffer_assigned_again_and_again() -> None:
     class Mean(nn.Module):
+        mean: Any
+
         def __init__(self) -> None:
             self.register_buffer("mean", np.zeros(3, "f"))
 
