@@ -2,6 +2,7 @@
 #
 #   make demo                the demonstration: robust regression on real data
 #   make test                lint and all tests
+#   make test-other OTHER=python3.13   the tests that depend on Python, on another one
 #   make sweep               what takes minutes to hours: all inputs, long fuzzing
 #   make lint                lint alone
 #   make bench CASE=huber    one benchmark; without CASE, all
@@ -13,13 +14,22 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
 
-.PHONY: demo test sweep lint bench clean
+.PHONY: demo test test-other sweep lint bench clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
 
 test: lint
 	LUCID_VERIFY=1 $(BIN)/pytest -n auto --dist worksteal
+	LUCID_NATIVE=0 $(BIN)/pytest -n auto --dist worksteal tests/lucid
+
+# What users and the native call path meet, on another Python: make test-other OTHER=python3.13
+test-other:
+	$(OTHER) -m venv .venv-other
+	.venv-other/bin/python -m pip install --quiet 'pytest>=8.0' 'pytest-xdist>=3.5' 'hypothesis>=6.100' --editable .
+	.venv-other/bin/python --version
+	.venv-other/bin/pytest -n auto --dist worksteal tests/lucid tests/runtime
+	rm -rf .venv-other
 
 sweep: $(READY)
 	LUCID_VERIFY=1 $(BIN)/pytest -m sweep
@@ -34,7 +44,7 @@ bench: $(VENV)/ready-bench
 	$(BIN)/python -m benchmarks $(CASE)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-other build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

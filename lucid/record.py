@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -142,6 +143,8 @@ class Recording:
         """Which buffers nobody else can see: those of captured tensors that this call re-assigns,
         if no other tensor, graph or view holds them."""
         found = [False] * len(nodes)
+        if len(sys._current_frames()) > 1:  # another thread may look between this check and the run
+            return found
         for k in self.replaced:
             # The node: held by its tensor and `nodes`.
             found[k] = nodes[k] is not None and holders(nodes, k) == 2 and _unshared(buffers, k)

@@ -14,7 +14,9 @@ import pytest
 
 import lucid
 from lucid import Tensor, TraceError, nn, optim
+from lucid.compiled import _slower
 from lucid.nn import functional as F
+from lucid.runtime import call
 
 Array = np.ndarray[Any, Any]
 X = np.random.default_rng(0).normal(size=(8, 3)).astype("f")
@@ -948,3 +950,16 @@ def test_many_callers() -> None:
     for t in threads:
         t.join()
     assert not failures
+
+
+def test_calls_through_python_where_there_is_no_native_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call, "missing", lambda: "objects are laid out otherwise")
+    _slower.cache_clear()
+    f = lucid.compile(lambda x: (x * x).sum())
+    f(X)
+    with pytest.warns(UserWarning, match="checked by Python.*laid out otherwise"):
+        f(X)
+    for _ in range(5):  # said once
+        assert f(X).item() == pytest.approx((X * X).sum(), rel=1e-5)
+    assert "laid out otherwise" in f.explain()
+    assert f.traces == 1
