@@ -72,6 +72,8 @@ def _extreme(better: str) -> Lower:
             return b.op("or" if better == "gt" else "and", x, y)
         if dtype in (f32, f64):
             return b.op("max" if better == "gt" else "min", x, y)
+        if dtype is not f16 and dtype.kind not in "iu":
+            raise TypeError(f"no order is known for {dtype}")
         test = f"{better[0]}e" if dtype is f16 else better
         best = b.op("select", b.op(test, x, y), x, y)
         return b.op("select", b.op("ne", x, x), x, best) if dtype is f16 else best

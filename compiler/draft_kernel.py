@@ -6,6 +6,7 @@ from math import prod
 
 from . import ops
 from .draft import Access, Draft, Placed, Read, Reader
+from .folds import fold
 from .graph import Node
 from .kernel import (
     Array,
@@ -28,7 +29,7 @@ from .kernel import (
 from .kernel import Call as CallExpr
 from .ops import Guard
 from .program import Call, Operand
-from .types import DType, f16, f32
+from .types import DType
 
 # Inner extents up to this are part of the code: a row is then a few registers, with no loop.
 SMALL = 64
@@ -318,7 +319,7 @@ class Writer:
 
     def _reduce(self, p: Placed, exprs: tuple[Expr, ...]) -> Reduce:
         name = self.results[p.node]
-        dtype = accumulator(p.node.type.dtype, p.node.op.lower)
+        dtype = fold(p.node.op.lower).accumulator(p.node.type.dtype)
         everywhere = bool(p.reduced & set(self.outer))
         keep = tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
         scope = "all" if everywhere else "row"
@@ -352,10 +353,6 @@ class Writer:
                     self._store(p, expr, text)
             stages.append(Stage(tuple(Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body)))
         return stages
-
-
-def accumulator(dtype: DType, op: str) -> DType:
-    return f32 if dtype is f16 and op in ("sum", "dot") else dtype
 
 
 class _StageText:
@@ -426,8 +423,10 @@ class _StageText:
             expr = CallExpr("mul", args, n.type.dtype)
         elif n.op is ops.PAD:
             expr = self._padded(args[0], n, a, inner[0][1])
-        else:
+        elif n.op.kind in ("view", "reduce"):  # of units only
             expr = args[0]
+        else:
+            raise TypeError(f"`{n.op.name}` is no part of a kernel")
         shared = self.uses.get(key, 0) > 1 or self.depth[key] > DEPTH
         if isinstance(expr, CallExpr) and shared:
             name = f"{self.prefix}_{len(self.known)}"
@@ -457,7 +456,7 @@ class _StageText:
     def total(self, home: Placed, access: Access) -> Expr:
         """The value of a reduction of this kernel."""
         name = self.w.results[home.node]
-        wide = accumulator(home.node.type.dtype, home.node.op.lower)
+        wide = fold(home.node.op.lower).accumulator(home.node.type.dtype)
         axes = [ix.axis for ix in access[0] if ix.axis is not None]
         expr: Expr
         if home.reduced & set(self.w.outer) and axes:

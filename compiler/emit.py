@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from .layout import Slot
 from .loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
-from .types import DTYPES, DType, b1, f32, i8, i32, i64
+from .types import DTYPES, DType, b1, f16, f32, f64, i8, i32, i64
 
 _FLOAT = {
     "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem",
@@ -37,6 +38,17 @@ _INTRINSIC = {
 }  # fmt: skip
 
 
+class _Format(NamedTuple):
+    """A format of floats: LLVM's name, bits of the fraction, the letter in names of x86's instructions."""
+
+    name: str
+    fraction: int
+    letter: str
+
+
+_FORMATS = {f16: _Format("f16", 10, "h"), f32: _Format("f32", 23, "s"), f64: _Format("f64", 52, "d")}
+
+
 def _element(dtype: DType) -> str:
     return "i1" if dtype is b1 else dtype.llvm
 
@@ -52,7 +64,7 @@ def type_of(value: Operand) -> str:
 def _suffix(value: Operand) -> str:
     """The type in an intrinsic's name: v16f32."""
     bits = 1 if value.dtype is b1 else value.dtype.bits
-    name = f"{'f' if value.dtype.is_float else 'i'}{bits}"
+    name = _FORMATS[value.dtype].name if value.dtype.is_float else f"i{bits}"
     return name if value.lanes == 1 else f"v{value.lanes}{name}"
 
 
@@ -63,7 +75,7 @@ def _number(value: float | int | bool, dtype: DType) -> str:
         return str(int(value))
     with np.errstate(all="ignore"):
         rounded = dtype.np.type(value)
-    if dtype.bits == 16:
+    if _FORMATS[dtype].fraction == 10:
         return f"0xH{rounded.view(np.uint16):04X}"
     # float literals are written as the double of the same value
     return f"0x{struct.unpack('<Q', struct.pack('<d', float(rounded)))[0]:016X}"
@@ -145,11 +157,13 @@ class _Emitter:
                 self.let(f"load ptr, ptr {at}, align 8", slot.name),
                 slot.dtype,
             )
-        else:
+        elif slot.kind in ("int", "scalar"):
             loaded = self.let(f"load {slot.dtype.llvm}, ptr {at}, align 8", slot.name)
             if slot.dtype is b1:
                 loaded = self.let(f"icmp ne i8 {loaded}, 0")
             self.names[slot.name] = loaded
+        else:
+            raise ValueError(f"a slot of kind `{slot.kind}`")
 
     def stmt(self, stmt: Stmt) -> None:
         if isinstance(stmt, Let):
@@ -176,8 +190,10 @@ class _Emitter:
                 chosen = self.let(f"icmp ne i64 {self.ref(stmt.choice)}, 0")
                 name = self.let(f"select i1 {chosen}, ptr {name}, ptr {other}", stmt.name)
             self.pointers[stmt.name] = (name, stmt.dtype)
-        else:
+        elif isinstance(stmt, Alloc):
             self.alloc(stmt)
+        else:
+            raise TypeError(f"{stmt!r} is not a statement")
 
     def aligned(self, array: str) -> str:
         number = self.let(f"ptrtoint ptr {self.pointers[array][0]} to i64")
@@ -263,7 +279,8 @@ class _Emitter:
             segments = range(0, 2 * result.lanes, 2 * n)
             off = n if op == "pack_hi" else 0
             return self.shuffle(args[0], args[1], [s + off + m for s in segments for m in range(n)])
-        assert op in ("lo", "hi"), op
+        if op not in ("lo", "hi"):
+            raise ValueError(f"`{op}` is not an instruction")
         (v,) = args
         first_lane = 0 if op == "lo" else v.lanes // 2
         if result.lanes == 1:
@@ -278,7 +295,7 @@ class _Emitter:
             return self.avx512_call(
                 "scalef", x, [(kind, self.ref(k)), (kind, "zeroinitializer")], self.ref(x)
             )
-        fraction = {16: 10, 32: 23, 64: 52}[dtype.bits]
+        fraction = _FORMATS[dtype].fraction
         bias = (1 << (dtype.bits - 2 - fraction)) - 1
         ints = DTYPES[f"u{dtype.bits}"]
         integer = _vector(ints.llvm, lanes)
@@ -349,7 +366,7 @@ class _Emitter:
 
     def avx512_call(self, name: str, x: Operand, args: list[tuple[str, str]], first: str) -> str:
         """One of its instructions in all lanes, on operands like x: `first`, and then `args`."""
-        letter, bits = "s" if x.dtype is f32 else "d", x.dtype.bits * x.lanes
+        letter, bits = _FORMATS[x.dtype].letter, x.dtype.bits * x.lanes
         mask = ("i16" if x.lanes == 16 else "i8", "-1")
         current = [("i32", "4")] if bits == 512 else []  # rounding and exceptions of the environment
         every = [(type_of(x), first), *args, mask, *current]
@@ -370,6 +387,9 @@ class _Emitter:
     def cast(self, x: Operand, result: Value) -> str:
         source, target = x.dtype, result.dtype
         kind = type_of(result)
+        if target is b1:
+            zero = self.ref(Imm(0, source, x.lanes))
+            return self.let(f"{'fcmp une' if source.is_float else 'icmp ne'} {self.typed(x)}, {zero}")
         if source.is_float and target.is_float:
             code = "fpext" if target.bits > source.bits else "fptrunc"
             return self.let(f"{code} {self.typed(x)} to {kind}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .folds import fold
 from .graph import Graph, Node, toposort
 from .interpret_loop import evaluate_instruction, fma, interpret_func
 from .kernel import Array as Param
@@ -36,7 +37,6 @@ from .kernel import scalars as scalars_of
 from .kernel import symbols as symbols_of
 from .ops import REGISTRY
 from .text_lexer import Number
-from .types import f16, f32
 
 __all__ = ["evaluate_instruction", "fma", "interpret_func", "interpret_graph", "interpret_kernel"]
 
@@ -152,7 +152,7 @@ class _Run:
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
                 places = np.broadcast_arrays(*point.places(stmt.index, out, ()), value)[:-1]
                 out[tuple(places)] = value
-            elif stmt.scope == "row":
+            elif stmt.of_row:
                 where = tuple(range(len(outer), len(axes)))
                 rows[stmt.name] = _reduce(stmt, point, where)
             else:
@@ -241,22 +241,9 @@ def _number(value: Number, like: Const | Scalar) -> Array:
 
 def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> Array:
     """The reduction over the axes `where` of the stage; its other axes remain."""
-    wide = f32 if stmt.dtype is f16 else stmt.dtype
+    of = fold(stmt.op)
+    wide = of.accumulator(stmt.dtype)
     args = [point.value(arg).astype(wide.np) for arg in stmt.args]
-    value = np.broadcast_to(args[0] * args[1] if stmt.op == "dot" else args[0], point.shape)
-    if stmt.op in ("sum", "dot"):
-        total = np.sum(value, axis=where, dtype=wide.np)
-    else:
-        total = (np.max if stmt.op == "max" else np.min)(value, axis=where, initial=_worst(stmt))
+    value = np.broadcast_to(args[0] * args[1] if len(args) == 2 else args[0], point.shape)
+    total = of.evaluate.reduce(value, axis=where, dtype=wide.np, initial=of.identity(wide))
     return np.asarray(total).astype(stmt.dtype.np)
-
-
-def _worst(stmt: Reduce) -> Any:
-    """What every value beats."""
-    kind, sign = stmt.dtype.kind, -1 if stmt.op == "max" else 1
-    if kind == "f":
-        return sign * np.inf
-    if kind == "b":
-        return stmt.op == "min"
-    limits = np.iinfo(stmt.dtype.numpy)
-    return limits.min if stmt.op == "max" else limits.max

@@ -269,6 +269,8 @@ def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Me
                 arrays[name] = (garbage % 2 == 0 if dtype is b1 else garbage.view(dtype.np)), 0
             case For():
                 _loop(stmt, values, arrays)
+            case _:
+                raise TypeError(f"{stmt!r} is not a statement")
 
 
 def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory]) -> None:

@@ -155,6 +155,13 @@ class Reduce:
     keep: tuple[str, ...] = ()
     loc: Loc | None = field(default=None, compare=False)
 
+    @property
+    def of_row(self) -> bool:
+        """Whether there is a value for each row, not one for all. ValueError for an unknown scope."""
+        if self.scope not in ("row", "all"):
+            raise ValueError(f"`{self.scope}` is not a scope (row, all)")
+        return self.scope == "row"
+
 
 Stmt = Let | Store | Reduce
 

@@ -26,7 +26,7 @@ def stride_name(array: str, dim: int) -> str:
 
 
 def totals(kernel: k.Kernel) -> list[k.Reduce]:
-    return [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce) and s.scope == "all"]
+    return [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce) and not s.of_row]
 
 
 def slots(kernel: k.Kernel) -> tuple[Slot, ...]:

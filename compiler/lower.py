@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Sequence
 
 from . import kernel as k
 from .data import data, field
-from .decompose import maximum, minimum
+from .folds import fold
 from .graph import Loc
 from .layout import part_name, stride_name
 from .loop import (
@@ -27,7 +27,7 @@ from .loop import (
 )
 from .ops import REGISTRY
 from .schedule import Numbers, RowCache, Schedule, lanes, row_caches
-from .types import DType, b1, i32, i64
+from .types import DType, i32, i64
 
 _Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]
@@ -41,23 +41,6 @@ ROW = "row"  # pseudo-axis: depends on a row reduction
 # An array, where it is read or written, and how many elements ahead of that.
 View = tuple[str, tuple[k.Index, ...], Operand]
 HERE = Imm(0, i64)
-
-
-def identity(op: str, dtype: DType) -> float | int | bool:
-    if op in ("sum", "dot"):
-        return 0
-    if dtype is b1:
-        return op == "min"
-    if dtype.is_float:
-        return float("-inf") if op == "max" else float("inf")
-    low = 0 if dtype.kind == "u" else -(1 << (dtype.bits - 1))
-    high = (1 << (dtype.bits - (dtype.kind == "i"))) - 1
-    return low if op == "max" else high
-
-
-def neutral(op: str, dtype: DType) -> float | int | bool:
-    """What changes nothing, in `combine`: not even the sign of a zero, as the identity of a sum does."""
-    return -0.0 if op in ("sum", "dot") and dtype.is_float else identity(op, dtype)
 
 
 @data(frozen=False)
@@ -172,21 +155,26 @@ class Lowering:
         iota = b.op("iota", dtype=i32, lanes=width)
         return b.op("lt", iota, b.widen(narrow, width))
 
+    def start(self, reduce: k.Reduce, lanes: int = 1) -> Imm:
+        """Where an accumulator starts."""
+        return Imm(fold(reduce.op).identity(reduce.dtype), reduce.dtype, lanes)
+
+    def nothing(self, reduce: k.Reduce, lanes: int = 1) -> Imm:
+        """What changes no accumulator."""
+        return Imm(fold(reduce.op).neutral(reduce.dtype), reduce.dtype, lanes)
+
     def combine(self, op: str, acc: Operand, *args: Operand) -> Operand:
-        b = self.b
-        nothing = Imm(neutral(op, acc.dtype), acc.dtype, acc.lanes)
-        if acc == nothing:
-            term = b.op("mul", *args) if len(args) == 2 else args[0]
-            return b.widen(term, max(term.lanes, acc.lanes))
+        b, of = self.b, fold(op)
+        nothing = Imm(of.neutral(acc.dtype), acc.dtype, acc.lanes)
         if args[0] == nothing and len(args) == 1:
             return acc
-        if op == "dot" and len(args) == 2:
-            if acc.dtype.is_float:
-                return b.op("fma", *args, acc)
-            return b.op("add", acc, b.op("mul", *args))
-        if op in ("sum", "dot"):
-            return b.op("add", acc, args[0])
-        return (maximum if op == "max" else minimum)(b, (acc, args[0]), acc.dtype)
+        if len(args) == 2 and acc.dtype.is_float and acc != nothing:
+            return b.op("fma", *args, acc)
+        term = b.op("mul", *args) if len(args) == 2 else args[0]
+        if acc == nothing:
+            return b.widen(term, max(term.lanes, acc.lanes))
+        result: Operand = REGISTRY[of.merge].lower(b, (acc, term), acc.dtype)
+        return result
 
     def halve_vectors(self, op: str, vectors: list[Operand]) -> Operand:
         """The first part of `halve`: down to one vector."""
@@ -231,7 +219,7 @@ class Lowering:
         if isinstance(expr, k.Ref):
             if expr.name in self.lets:
                 found = self.depends(self.lets[expr.name].expr)
-            elif expr.name in self.reduces and self.reduces[expr.name].scope == "row":
+            elif expr.name in self.reduces and self.reduces[expr.name].of_row:
                 found = self.outer | {ROW}
         elif isinstance(expr, k.Within):
             found = frozenset({expr.axis})
@@ -239,6 +227,8 @@ class Lowering:
             found = frozenset(i.axis for i in expr.index) | {g.axis for g in expr.guards}
         elif isinstance(expr, k.Call):
             found = frozenset().union(*(self.depends(a) for a in expr.args))
+        elif not isinstance(expr, k.Const):
+            raise TypeError(f"{expr!r} is not an expression")
         self.dependence[expr] = found
         return found
 
@@ -476,11 +466,7 @@ class Lowering:
         return tuple(carried)
 
     def accumulators(self, reduces: list[k.Reduce]) -> tuple[Operand, ...]:
-        return tuple(
-            Imm(identity(r.op, r.dtype), r.dtype, self.schedule.width)
-            for r in reduces
-            for _ in range(self.count(r))
-        )
+        return tuple(self.start(r, self.schedule.width) for r in reduces for _ in range(self.count(r)))
 
     def count(self, reduce: k.Reduce) -> int:
         """Vectors that hold the lanes of one accumulator."""
@@ -634,7 +620,7 @@ class Lowering:
         size = self.kept_size(reduce)
         base = b.op("mul", block.var, size)
         self.parts[reduce.name] = (self.kept_axes(reduce), base)
-        fill = Imm(identity(reduce.op, reduce.dtype), reduce.dtype, self.schedule.width)
+        fill = self.start(reduce, self.schedule.width)
 
         def code(index: Operand, mask: Operand | None) -> None:
             at = b.op("add", base, index)
@@ -679,9 +665,8 @@ class Lowering:
                 stores.append((stmt, self.value(stmt.expr)))
             elif isinstance(stmt, k.Reduce):
                 args = tuple(self.cast(self.value(a), stmt.dtype) for a in stmt.args)
-                if stmt.scope == "row":  # no inner axes: a sum of one term
-                    start = Imm(identity(stmt.op, stmt.dtype), stmt.dtype)
-                    self.rows[stmt.name] = self.combine(stmt.op, start, *args)
+                if stmt.of_row:  # no inner axes: a sum of one term
+                    self.rows[stmt.name] = self.combine(stmt.op, self.start(stmt), *args)
                 else:
                     now[stmt.name] = self.combine(stmt.op, now[stmt.name], *args)
         for target, value in stores:

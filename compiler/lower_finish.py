@@ -9,7 +9,7 @@ from __future__ import annotations
 from . import kernel as k
 from .layout import part_name, totals
 from .loop import Imm, Operand, Store
-from .lower import Lowering, identity
+from .lower import Lowering
 from .schedule import Schedule, lanes
 from .types import i64
 
@@ -62,7 +62,7 @@ class FinishLowering:
         part, width = part_name(reduce.name), self.x.schedule.width
         count = lanes(reduce.dtype)
         empty = b.op("eq", blocks, Imm(0, i64))
-        fill = Imm(identity(reduce.op, reduce.dtype), reduce.dtype, width)
+        fill = self.x.start(reduce, width)
         self.x.each(
             b.op("select", empty, size, Imm(0, i64)),
             lambda index, mask: b.emit(Store(part, index, fill, None, mask)),

@@ -21,7 +21,7 @@ from . import kernel as k
 from .data import data
 from .layout import part_name, totals
 from .loop import BEGIN, END, Body, Imm, Operand, Store, Value
-from .lower import HERE, PREFETCH_BYTES, ROW, Level, Lowering, View, identity, neutral
+from .lower import HERE, PREFETCH_BYTES, ROW, Level, Lowering, View
 from .schedule import ROW_LANES, RowCache
 from .types import i32, i64
 from .views import start, walks, window
@@ -93,15 +93,13 @@ class GroupLowering:
             lo = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.extent(self.outer.extent))
             for reduce in self.scalar:
-                fill = Imm(identity(reduce.op, reduce.dtype), reduce.dtype, self.width)
+                fill = x.start(reduce, self.width)
                 for at in range(0, ROW_LANES, self.width):
                     b.emit(Store(_total(reduce), Imm(at, i64), fill))
             span = b.op("sub", hi, lo)
             whole = b.op("add", lo, b.op("and", span, Imm(-self.width, i64)))
             kept: tuple[Operand, ...] = tuple(
-                Imm(identity(t.reduce.op, t.reduce.dtype), t.reduce.dtype, self.width)
-                for t in self.kept
-                for _ in range(t.count)
+                x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)
             )
             kept = self.groups(lo, lo, whole, kept, stream)
             kept = self.groups(lo, whole, hi, kept, stream, True)
@@ -206,9 +204,10 @@ class GroupLowering:
             with self.rows(group):
                 for reduce, vectors in zip(self.reduces(stage), sums, strict=True):
                     folded = self.fold(reduce, vectors, self.width)
-                    if reduce.op in ("sum", "dot"):  # lanes start from what is neutral, not from 0
-                        folded = x.combine("sum", Imm(0, reduce.dtype), folded)
-                    if reduce.scope == "row":
+                    start = x.start(reduce)
+                    if start != x.nothing(reduce):  # lanes start from what is neutral
+                        folded = x.combine(reduce.op, start, folded)
+                    if reduce.of_row:
                         x.rows[reduce.name] = folded
                     else:
                         self.add(reduce, group, folded)
@@ -234,9 +233,8 @@ class GroupLowering:
                 stores.append((stmt, x.value(stmt.expr)))
             elif isinstance(stmt, k.Reduce):
                 args = tuple(x.cast(x.value(a), stmt.dtype) for a in stmt.args)
-                if stmt.scope == "row":  # a sum of one term
-                    start = Imm(identity(stmt.op, stmt.dtype), stmt.dtype)
-                    x.rows[stmt.name] = x.combine(stmt.op, start, *args)
+                if stmt.of_row:  # a sum of one term
+                    x.rows[stmt.name] = x.combine(stmt.op, x.start(stmt), *args)
                 else:
                     self.add(stmt, group, *args)
         for target, value in stores:
@@ -346,7 +344,7 @@ class GroupLowering:
         }
         carried: list[Operand] = []
         for r in reduces:
-            carried += [Imm(neutral(r.op, r.dtype), r.dtype, self.width)] * x.count(r)
+            carried += [x.nothing(r, self.width)] * x.count(r)
         for u, level in enumerate(fixed):
             here = Level(x.outer | {ROW, axis.name})
             x.levels = [outside[0], level, Level(x.outer | {ROW}, known), here]

@@ -18,7 +18,7 @@ from . import kernel as k
 from .data import data
 from .layout import part_name, totals
 from .loop import BEGIN, END, Alloc, Imm, Operand, Store
-from .lower import PREFETCH_BYTES, ROW, Level, Lowering, View, identity
+from .lower import PREFETCH_BYTES, ROW, Level, Lowering, View
 from .schedule import WAITING_BYTES, RowCache
 from .types import i64
 from .views import start, walks, window
@@ -99,7 +99,7 @@ class RowLowering:
             for reduce in every:
                 if reduce.keep:
                     x.clear(reduce, block)
-            now: dict[str, Operand] = {r.name: Imm(identity(r.op, r.dtype), r.dtype) for r in scalar}
+            now: dict[str, Operand] = {r.name: x.start(r) for r in scalar}
             if self.beside is None:
                 self.one_by_one(lo, hi, now)
             else:
@@ -276,7 +276,7 @@ class RowLowering:
         for (_, r), own in zip(jobs, reduces, strict=True):
             for reduce, group in zip(own, x.split(own, ends), strict=True):
                 total = x.halve(reduce.op, group)
-                if reduce.scope == "row":
+                if reduce.of_row:
                     r.values[reduce.name] = total
                 else:
                     now[reduce.name] = x.combine(reduce.op, now[reduce.name], total)

@@ -52,6 +52,8 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         table = {a.name: _extent(call, a.extent) for a in axes}
         strips = -(-table[across.row] // across.rows) * -(-table[across.column] // across.columns)
         return across.rows * across.columns, prod(table[x] for x in across.batch) * strips
+    if schedule.mode not in ("flat", "rows", "groups"):
+        raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
     kept = any(reduce.keep for reduce in totals(call.kernel))
     block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)

@@ -137,7 +137,7 @@ def product(kernel: Kernel) -> Product | None:
     if len(first.body) != 1 or any(s.axes for s in rest):
         return None
     (reduce,) = first.body
-    if not isinstance(reduce, Reduce) or reduce.op != "dot" or reduce.scope != "row":
+    if not isinstance(reduce, Reduce) or reduce.op != "dot" or not reduce.of_row:
         return None
     if any(isinstance(s, Reduce) for stage in rest for s in stage.body):
         return None

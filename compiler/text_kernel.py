@@ -25,6 +25,7 @@
 
 from __future__ import annotations
 
+from .folds import FOLDS
 from .kernel import (
     Array,
     Axis,
@@ -50,7 +51,6 @@ INFIX = {
 }  # fmt: skip
 LEVEL = {"==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
 RESERVED = frozenset(("kernel", "for", "in", "stage", "finally", "inf", "nan", "true", "false"))
-ROW = ("sum", "max", "min", "dot")
 
 
 def usable(name: str) -> bool:
@@ -106,10 +106,9 @@ def statement_text(stmt: Stmt) -> str:
     if stmt.scope == "row":
         return f"{stmt.name}{given} = {stmt.op}({', '.join(values)})"
     target = _element(stmt.name, tuple(map(Index, stmt.keep)))
-    if stmt.op == "dot":
-        return f"{target}{given} += dot({', '.join(values)})"
-    mark = "+=" if stmt.op == "sum" else f"{stmt.op}="
-    return f"{target}{given} {mark} {', '.join(values)}"
+    mark = FOLDS[stmt.op].total if stmt.op in FOLDS else f"{stmt.op}="  # errors show it
+    text = f"{target}{given} {mark}"
+    return f"{text}({', '.join(values)})" if len(values) > 1 else f"{text} {', '.join(values)}"
 
 
 def expr_text(expr: Expr) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .data import data
+from .folds import FOLDS, fold
 from .kernel import (
     Array,
     Axis,
@@ -33,7 +34,13 @@ from .types import DTYPES, DType, TensorType, b1
 
 T = TypeVar("T")
 _OP_OF = {mark: op for op, mark in INFIX.items()}
+_NAMED = [f.name for f in FOLDS.values() if f.total == f"{f.name}="]  # r max= x
+_CALLED = [f.name for f in FOLDS.values() if f.total == f"+= {f.name}"]  # r += dot(x, y)
 _COMPARISONS = frozenset(op for op, mark in INFIX.items() if LEVEL[mark] == 1)
+
+
+def _elementwise(name: str) -> bool:
+    return name in REGISTRY and REGISTRY[name].kind == "elementwise"
 
 
 def parse_kernel(text: str) -> Kernel:
@@ -175,9 +182,9 @@ class _Parser:
         if c.accept(":"):
             dtype = c.dtype()
         if c.accept("+="):
-            op = "dot" if self.at_call("dot") else "sum"
+            op = next((name for name in _CALLED if self.at_call(name)), "sum")
             return self.total(start, index, op, dtype)
-        if c.at_word("max", "min"):
+        if c.at_word(*_NAMED):
             op = c.next().text
             c.expect("=")
             return self.total(start, index, op, dtype)
@@ -191,10 +198,10 @@ class _Parser:
             expr = self.close(self.expr(), known.dtype if known else None)
             return Store(name, index or (), expr, c.loc(c.token))
         first: _Item | None = None
-        if self.at_call("sum", "dot", "max", "min"):
+        if self.at_call(*FOLDS):
             call = c.next()
             args = self.several("(", ")", lambda: self.expr(1))
-            if call.text in ("sum", "dot") or len(args) == 1:
+            if not _elementwise(call.text) or len(args) == 1:
                 exprs, dtype = self.reduced(call.text, call, args, dtype)
                 self.values[name] = dtype
                 return Reduce(name, call.text, exprs, dtype, "row", (), c.loc(c.token))
@@ -212,10 +219,11 @@ class _Parser:
             raise c.error("the subscripts of a reduction are plain axes", start)
         keep = tuple(ix.axis for ix in index or ())
         token = c.token
-        args = [self.expr()] if op != "dot" else []
-        if op == "dot":
+        if op in _CALLED:
             c.next()
             args = self.several("(", ")", lambda: self.expr(1))
+        else:
+            args = [self.expr()]
         exprs, dtype = self.reduced(op, token, args, dtype)
         (self.kept if keep else self.values)[start.text] = dtype
         return Reduce(start.text, op, exprs, dtype, "all", keep, c.loc(c.token))
@@ -224,9 +232,8 @@ class _Parser:
         self, op: str, token: Token, args: list[_Item], dtype: DType | None
     ) -> tuple[tuple[Expr, ...], DType]:
         """The arguments of a reduction and the dtype of its accumulator."""
-        if len(args) != (2 if op == "dot" else 1):
-            count = "two arguments" if op == "dot" else "one argument"
-            raise self.c.error(f"{op} takes {count}, found {len(args)}", token)
+        if len(args) != fold(op).arguments:
+            raise self.c.error(f"{op} takes {fold(op).takes}, found {len(args)}", token)
         told = next((expr_dtype(a.expr) for a in args if a.expr is not None), dtype)
         exprs = tuple(self.close(a, told) for a in args)
         return exprs, dtype or expr_dtype(exprs[0])
@@ -374,7 +381,7 @@ class _Parser:
     def apply(self, name: str, args: tuple[_Item, ...], token: Token) -> _Item:
         """An op over operands; literals among them take the dtype of the others."""
         op = REGISTRY.get(name)
-        if name in ("sum", "dot"):
+        if name in FOLDS and not _elementwise(name):
             raise self.c.error(f"a reduction is a statement of its own: `r = {name}(...)`", token)
         if op is None or op.kind != "elementwise" or op.attrs:
             raise self.c.error(f"`{name}` is not an elementwise op", token)

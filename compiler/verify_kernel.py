@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from .folds import FOLDS
 from .kernel import (
     Array,
     Axis,
@@ -27,9 +28,9 @@ from .kernel import (
     symbols,
 )
 from .ops import REGISTRY
-from .text_kernel import ROW, statement_text, usable
+from .text_kernel import statement_text, usable
 from .text_lexer import MAX_DEPTH, fit
-from .types import DTYPES, DType, TensorType, b1
+from .types import DTYPES, DType, TensorType
 from .verify_error import VerifyError
 
 # Names that the compiled function's own operands have.
@@ -173,28 +174,31 @@ class _Check:
 
     def reduce(self, stmt: Reduce, stage: Stage) -> bool:
         """Whether the result is one of the row."""
-        if stmt.op not in ROW:
-            self.fail(f"`{stmt.op}` is not a reduction ({', '.join(ROW)})")
-        if len(stmt.args) != (2 if stmt.op == "dot" else 1):
-            self.fail(f"`{stmt.op}` takes {'two arguments' if stmt.op == 'dot' else 'one argument'}")
+        of = FOLDS.get(stmt.op)
+        if of is None:
+            self.fail(f"`{stmt.op}` is not a reduction ({', '.join(FOLDS)})")
+        if len(stmt.args) != of.arguments:
+            self.fail(f"`{stmt.op}` takes {of.takes}")
         for arg in stmt.args:
             dtype = self.expr(arg)
             if dtype.kind != stmt.dtype.kind or dtype.bits > stmt.dtype.bits:
                 self.fail(f"a {dtype} cannot be accumulated in {stmt.dtype}")
-        if stmt.op in ("sum", "dot") and stmt.dtype is b1:
-            self.fail(f"`{stmt.op}` is not defined for b1")
+        if stmt.dtype.kind not in of.kinds:
+            self.fail(f"`{stmt.op}` is not defined for {stmt.dtype}")
+        if of.accumulator(stmt.dtype) is not stmt.dtype:
+            self.fail(f"`{stmt.op}` of {stmt.dtype} is accumulated in {of.accumulator(stmt.dtype)}")
         if len({expr_dtype(arg) for arg in stmt.args}) != 1:
             self.fail("the arguments differ in dtype")
         if stmt.name in self.outputs:
             self.fail(f"`{stmt.name}` is an output: reduce under another name, store in `finally`")
         self.define(stmt.name)
         inner = {axis.name: axis.extent for axis in stage.axes}
-        if stmt.scope == "row":
+        if stmt.scope not in ("row", "all"):
+            self.fail(f"`{stmt.scope}` is not a scope (row, all)")
+        if stmt.of_row:
             if stmt.keep:
                 self.fail("a row reduction keeps no axis")
             return True
-        if stmt.scope != "all":
-            self.fail(f"`{stmt.scope}` is not a scope (row, all)")
         if len(set(stmt.keep)) != len(stmt.keep) or not set(stmt.keep) <= set(inner):
             self.fail(f"only inner axes of the stage can be kept, each once ({', '.join(inner)})")
         if stmt.keep:
@@ -229,8 +233,10 @@ class _Check:
             self.load(expr)
         elif isinstance(expr, Within):
             self.guard(expr)
-        else:
+        elif isinstance(expr, Call):
             self.call(expr)
+        else:
+            self.fail(f"{expr!r} is not an expression")
         return expr_dtype(expr)
 
     def ref(self, ref: Ref) -> None:

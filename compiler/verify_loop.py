@@ -150,6 +150,8 @@ class _Check:
                     self.name_array(name, dtype)
                 case For():
                     self.loop(stmt, depth)
+                case _:
+                    self.fail(f"{stmt!r} is not a statement")
 
     def let(self, stmt: Let) -> None:
         op, args, result = stmt.op, stmt.args, stmt.result

@@ -57,7 +57,8 @@ loop: each %k in %n from entry, verdict else yes
   %key.object = ldp %row, CHECK.key
   %want = ldp %row, CHECK.want
   %object = call ptr @start(ptr %row, ptr %args)
-  switch i64 %kind, label %is [
+  switch i64 %kind, label %no [
+    i64 IS, label %is
     i64 OF_TYPE, label %of.type
     i64 SLOT, label %slot
     i64 DIFFERS, label %differs

@@ -225,8 +225,10 @@ def _record(group: Sequence[Launch]) -> list[int]:
                 slots.append(0)
             elif isinstance(slot, bytes):
                 slots.append(int.from_bytes(slot.ljust(8, b"\0"), "little", signed=True))
-            else:
+            elif isinstance(slot, int):
                 slots.append(slot)
+            else:
+                raise TypeError(f"{slot!r} is no content of a slot")
         head = [loaded.run, loaded.finish, launch.blocks, weight // common]
         records += [*head, len(slots), len(patches) // 3, *slots, *patches]
     units = sum(launch.blocks * w // common for launch, w in zip(group, weights, strict=True))

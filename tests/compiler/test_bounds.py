@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lucid.compiler.data import replace
+from lucid.compiler.folds import fold
 from lucid.compiler.schedule import schedule
 from lucid.compiler.target import HASWELL, Target
 from lucid.compiler.text import parse_kernel
@@ -127,9 +128,10 @@ def tiles(source: DType, target: DType, tails: Sequence[int], t: Target) -> None
 def product(source: DType, target: DType, tails: Sequence[int], t: Target) -> None:
     if source.kind == "b" or target.kind == "b":
         return  # a sum of products is not defined for them
+    wide = fold("dot").accumulator(source)
     text = (
         f"kernel t(x1: {source}[m, l], w: {source}[l, n]) -> (o1: {target}[m, n])\n"
-        f"  for i in m, j in n\n    stage k in l:  s = dot(x1[i, k], w[k, j])\n"
+        f"  for i in m, j in n\n    stage k in l:  s: {wide} = dot(x1[i, k], w[k, j])\n"
         f"    stage:  o1[i, j] = {target}(s)\n"
     )
     for m, n in zip(tails, reversed(tails), strict=True):
