@@ -33,11 +33,10 @@ LANES = {1: 64, 2: 64, 4: 64, 8: 32}
 BLOCK = 8_192
 # Elements of a block of rows; at most ROWS rows.
 ROW_ELEMENTS = 16_384
-# The same where totals keep an axis, and at least so many rows: each block writes a whole row of totals,
-# which is read again in the end.
-KEPT_ELEMENTS = 131_072
-KEPT_ROWS = 16
 ROWS = 512
+# Rows of a block where totals keep an axis, however long that is: each block writes a whole row of totals,
+# which is read again in the end.
+KEPT_ROWS = 64
 
 # Bytes of working memory in which a value of a row waits if the output is stored around the cache.
 WAITING_BYTES = 16_384
@@ -85,11 +84,12 @@ def lanes(dtype: DType) -> int:
 
 
 def row_block(row_elements: int, kept: bool) -> int:
-    """Rows in a block: a power of two, about ROW_ELEMENTS elements, or KEPT_ELEMENTS and at least KEPT_ROWS
-    if totals keep an axis."""
-    most = KEPT_ELEMENTS if kept else ROW_ELEMENTS
-    rows = KEPT_ROWS if kept else 1
-    while rows < ROWS and rows * 2 * max(1, row_elements) <= most:
+    """Rows in a block: a power of two, about ROW_ELEMENTS elements; or KEPT_ROWS if totals keep an axis, for
+    how much they keep must not decide in which order they are added."""
+    if kept:
+        return KEPT_ROWS
+    rows = 1
+    while rows < ROWS and rows * 2 * max(1, row_elements) <= ROW_ELEMENTS:
         rows *= 2
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.graph import Node
 from lucid.compiler.ops import Op
-from lucid.compiler.types import b1, u64
+from lucid.compiler.types import b1, f32, f64, u64
 
 from .promote import (
     Value,
@@ -156,8 +157,12 @@ def power(a: Value, b: Value) -> Node:
     integer, since a negative exponent, which NumPy refuses, could not be seen in a tensor."""
     dtype = loop_dtypes(np.power, weak(a), weak(b))[0]
     if isinstance(a, Node) and not isinstance(b, Node):
+        if a.type.dtype is b1 and isinstance(b, int) and b == 2:
+            return square(a)  # NumPy's `**`, which takes another way than its `power`
         base = cast(a, dtype)
         if not dtype.is_float:
+            if b > 0 and not fits(b, dtype):
+                raise OverflowError(f"pow: the exponent {b} is out of bounds for {dtype.numpy}")
             return _whole_power(base, int(b))
         if b == 0.5:
             return ops.SQRT(base)
@@ -195,7 +200,9 @@ def where(condition: Value, a: Value, b: Value) -> Node:
 
 def clip(x: Node, low: Value | None, high: Value | None) -> Node:
     """x, or the bound that it passes; NaN stays. At a bound the gradient is that of x.
-    A NaN bound gives NaN. A Python integer that no element of an integer dtype can pass is no bound."""
+    A NaN bound gives NaN. A Python integer that no element of an integer dtype can pass is no bound.
+    Of zeros that are equal x stays, or, as in NumPy, the bound if it is the only one; in float16 x."""
+    only = (low is None) is not (high is None)
     for bound, inside, passed in ((low, ops.GE, operator.lt), (high, ops.LE, operator.gt)):
         if bound is not None:
             if isinstance(bound, int) and not fits(bound, x.type.dtype) and passed(bound, 0):
@@ -205,5 +212,20 @@ def clip(x: Node, low: Value | None, high: Value | None) -> Node:
             keep = inside(value, limit)
             if dtype.is_float:
                 keep = ops.OR(keep, ops.NE(value, value))
+            if only and dtype in (f32, f64):
+                value = _signed_zeros(value, limit, bound)
             x = ops.WHERE(keep, value, limit)
     return x
+
+
+def _signed_zeros(x: Node, limit: Node, bound: Value) -> Node:
+    """x, its zeros with the sign of the zeros of a bound where they meet; the gradient is that of x."""
+    zero = ops.const(0, x)
+    plus, minus = ops.ADD(x, zero), ops.NEG(ops.ADD(ops.NEG(x), zero))
+    if not isinstance(bound, Node):
+        if bound != 0 or math.copysign(1, bound) > 0:
+            return x if bound != 0 else plus
+    else:
+        below = ops.LT(ops.DIV(ops.const(1, limit), limit), zero)
+        minus = ops.WHERE(below, minus, plus)
+    return ops.WHERE(ops.EQ(x, limit), minus, x)
