@@ -266,7 +266,8 @@ def test_a_lazy_step_builds_few_nodes_and_is_planned_once(monkeypatch: pytest.Mo
             opt.step()
         counts.append((made, len(engine._plans) - before))
     assert counts[1:] == [counts[1]] * 3
-    assert counts[1][0] <= 182 and counts[1][1] == 0
+    # 182 and four reshapes: a layer of one output is a matrix times a vector
+    assert counts[1][0] <= 186 and counts[1][1] == 0
 
 
 def test_counts_part_where_a_parameter_is_left_out() -> None:
