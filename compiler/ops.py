@@ -74,6 +74,10 @@ class Op:
     ulp: float = 0.0
     flops: int = 1  # rough cost of an element, for the choice between recomputing and storing
     attrs: tuple[str, ...] = ()
+    # Where a cotangent may be other than zero: (node, mask of the result, which inputs) -> masks of the
+    # operands; None where that cannot be told. Elementwise, the masks are one.
+    live: Vjp | None = None
+    singular: bool = False  # finite operands may have a value or a slope that is not finite
     sizes: tuple[str, ...] = ()  # the attrs that are tuples of sizes: another value may need no other kernels
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
@@ -292,22 +296,27 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
 ADD = _element("add", 2, np.add, _d_add, kinds="iuf")
 SUB = _element("sub", 2, np.subtract, _d_sub, kinds="iuf")
 MUL = _element("mul", 2, np.multiply, _d_mul, kinds="iuf")
-DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0))
+DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), singular=True)
 FLOORDIV = _element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
 MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8)
-POW = _element("pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40)
+POW = _element(
+    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, singular=True
+)
 MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf")
 MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf")
 NEG: Op = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf")
 ABS = _element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
 SIGN: Op = _element("sign", 1, np.sign, None, dec.sign, "iuf")
 SQRT = _element(
-    "sqrt", 1, np.sqrt, lambda n, ct, _: (DIV(ct, MUL(const(2, n), n)),), domain=(0.5, 4.0), flops=4
+    "sqrt", 1, np.sqrt, lambda n, ct, _: (DIV(ct, MUL(const(2, n), n)),), domain=(0.5, 4.0), flops=4,
+    singular=True,
+)  # fmt: skip
+EXP = _element(
+    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=1, flops=15, singular=True
 )
-EXP = _element("exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=1, flops=15)
 LOG = _element(
     "log", 1, np.log, lambda n, ct, _: (DIV(ct, n.inputs[0]),), dec.log,
-    domain=(0.5, 4.0), exact=False, ulp=1, flops=20,
+    domain=(0.5, 4.0), exact=False, ulp=1, flops=20, singular=True,
 )  # fmt: skip
 TANH = _element(
     "tanh", 1, np.tanh, lambda n, ct, _: (MUL(ct, SUB(const(1, n), MUL(n, n))),), dec.tanh,
@@ -445,6 +454,18 @@ def _d_broadcast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | 
     return (reshape(total, source),)
 
 
+def _live_broadcast(node: Node, mask: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """An element is live where one of its copies is."""
+    source = node.inputs[0].shape
+    if mask.op is BROADCAST and mask.inputs[0].shape == source:
+        return (mask.inputs[0],)
+    if not mask.type.size:
+        return (None,)
+    lead = mask.type.ndim - len(source)
+    axes = tuple(d for d in range(mask.type.ndim) if d < lead or source[d - lead] == 1)
+    return (reshape(AMAX(mask, axes=axes) if axes else mask, source),)
+
+
 def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
     _count("slice", types, 1)
     starts, steps, counts = attrs["starts"], attrs["steps"], attrs["counts"]
@@ -546,7 +567,7 @@ BROADCAST = _register(
     Op(
         "broadcast", "view", _infer_broadcast,
         lambda attrs, x: np.broadcast_to(x, attrs["shape"]), _d_broadcast, _index_broadcast, "biuf",
-        attrs=("shape",), sizes=("shape",),
+        attrs=("shape",), sizes=("shape",), live=_live_broadcast,
         samples=(
             Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
             Sample(((3, 1),), {"shape": (2, 3, 5)}),
@@ -666,21 +687,21 @@ _REDUCE_SAMPLES = (
 SUM = _register(
     Op(
         "sum", "reduce", _reduction("sum", "iuf"), _sum, _d_sum, "sum", "iuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
+        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False, live=_d_sum,
     )
 )  # fmt: skip
 AMAX = _register(
     Op(
         "amax", "reduce", _reduction("amax", "biuf"),
         lambda attrs, x: np.asarray(np.max(x, axis=attrs["axes"])), _d_extreme, "max", "biuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES,
+        attrs=("axes",), samples=_REDUCE_SAMPLES, live=_d_sum,
     )
 )  # fmt: skip
 AMIN = _register(
     Op(
         "amin", "reduce", _reduction("amin", "biuf"),
         lambda attrs, x: np.asarray(np.min(x, axis=attrs["axes"])), _d_extreme, "min", "biuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES,
+        attrs=("axes",), samples=_REDUCE_SAMPLES, live=_d_sum,
     )
 )  # fmt: skip
 
@@ -737,11 +758,35 @@ def _d_contract(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | N
     )
 
 
+def _live_contract(node: Node, mask: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """What is masked for whole rows: a row of an operand is live where it meets a live row. A mask that
+    differs from element to element is not followed: that would be one more pass over memory."""
+    if mask.op is not BROADCAST:
+        return None, None
+    a, b, out = parse_spec(node.attrs["spec"])
+    shape = (1,) * (len(out) - mask.inputs[0].type.ndim) + mask.inputs[0].shape
+    rows = [x for x, n in zip(out, shape, strict=True) if n != 1]
+    core = reshape(mask.inputs[0], tuple(n for n in shape if n != 1))
+    found: list[Node | None] = []
+    for letters, operand in zip((a, b), node.inputs, strict=True):
+        gone = tuple(k for k, x in enumerate(rows) if x not in letters)
+        kept = sorted((x for x in rows if x in letters), key=letters.index)
+        if gone and not core.type.size:
+            found.append(None)
+            continue
+        part = AMAX(core, axes=gone) if gone else core
+        order = [x for x in rows if x in letters]
+        part = TRANSPOSE(part, perm=tuple(order.index(x) for x in kept)) if order != kept else part
+        spread = tuple(n if x in kept else 1 for x, n in zip(letters, operand.shape, strict=True))
+        found.append(BROADCAST(reshape(part, spread), shape=operand.shape))
+    return tuple(found)
+
+
 # Sum of products over the letters that the result lacks. Each letter stands in at least two parts.
 CONTRACT = _register(
     Op(
         "contract", "contract", _infer_contract, _contract, _d_contract, "dot", "iuf",
-        attrs=("spec",), exact=False,
+        attrs=("spec",), exact=False, live=_live_contract,
         samples=(
             Sample(((3, 4), (4, 5)), {"spec": "ij,jk->ik"}), Sample(((3, 4), (4,)), {"spec": "ij,j->i"}),
             Sample(((3, 4), (5, 4)), {"spec": "ij,kj->ik"}), Sample(((7,), (7,)), {"spec": "i,i->"}),
