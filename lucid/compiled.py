@@ -6,15 +6,17 @@ import functools
 import inspect
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, overload
+from weakref import ref
 
 from lucid.runtime import pool
 
 from . import record
 from .arguments import Signature, describe
+from .bound import bound
 from .context import MODE
 from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 SIGNATURES = 256  # kept for each function; the one that was not used for longest goes first
 SPECS = 16  # signatures that native code knows
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
+REASONS = 256  # that `explain` tells, the latest
 
 
 @overload
@@ -74,22 +77,32 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     return Compiled(f, threads)
 
 
+class _Story:
+    """What happened to a function, whatever object it was called on."""
+
+    def __init__(self) -> None:
+        self.traces = 0
+        self.reasons: deque[str] = deque(maxlen=REASONS)
+        self.last: Callable[[], Compiled | None] = lambda: None  # who has run in Python last
+
+
 class Compiled:
-    """What `lucid.compile` returns: call it like the function. `traces` counts the times it was
-    traced; attributes of a compiled module are the module's."""
+    """What `lucid.compile` returns: call it like the function. Attributes of a compiled module are the
+    module's."""
 
     # Python finds what a call runs in the slot: at first `_call`, later a native function.
     __slots__ = ("__call__", "__dict__", "__weakref__")
     _opaque = True  # for guards: only the function inside counts
     __call__: Callable[..., Any]
 
-    def __init__(self, f: Callable[..., Any], threads: int | None = None) -> None:
+    def __init__(
+        self, f: Callable[..., Any], threads: int | None = None, story: _Story | None = None
+    ) -> None:
         self.__wrapped__ = f
         if not _is_module(f):
             functools.update_wrapper(self, f, updated=())
         self.threads = threads
-        self.traces = 0
-        self._reasons: list[str] = []
+        self._story = story or _Story()
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
         self._latest: Recording | None = None
         self._native: NativeCall | None = None
@@ -149,8 +162,8 @@ class Compiled:
             recording = record.record(
                 self.__wrapped__, args, kwargs, arrays, objects, guards, self._name(), self.threads
             )
-            self.traces += 1
-            self._reasons.append(f"trace {self.traces}: {reason}")
+            self._story.traces += 1
+            self._story.reasons.append(f"trace {self.traces}: {reason}")
             self._cache[signature] = [recording, *known][:VARIANTS]
             self._cache.move_to_end(signature)
             while len(self._cache) > SIGNATURES:
@@ -211,12 +224,28 @@ class Compiled:
         return getattr(f, "__name__", type(f).__name__)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
+        if instance is None:
+            return self
+        home = bound(instance) if MODE.get().trace is None else None  # inside of a trace nothing changes
+        if home is None:
+            return MethodType(self, instance)
+        own = home.methods.get(self)
+        if own is None:
+            own = home.methods.setdefault(self, Compiled(self.__wrapped__, self.threads, self._story))
+        return MethodType(own, instance)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        owner.__compiled__ = None  # type: ignore[attr-defined]  # guards: its objects will have one
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.__dict__["__wrapped__"], name)
+
+    @property
+    def traces(self) -> int:
+        """How often it was traced; a method, for all objects together."""
+        return self._story.traces
 
     def __repr__(self) -> str:
         return f"<compiled {self._name()}: {self.traces} traces>"
@@ -225,18 +254,22 @@ class Compiled:
 
     def _set_latest(self, recording: Recording) -> None:
         self._latest = recording
+        self._story.last = ref(self)
         if self._native is not None:
             self._native.forget()
 
     def _recent(self) -> Recording | None:
         """The recording of the latest call."""
         spec = None if self._native is None else self._native.latest
-        return self._latest if spec is None else spec[-1][0]
+        found = self._latest if spec is None else spec[-1][0]
+        last = self._story.last()
+        return last._recent() if found is None and last is not None and last is not self else found
 
     def _last(self) -> Recording:
         found = self._recent()
         if found is None:
-            raise RuntimeError(here(f"{self._name()} has not been called yet: nothing is compiled"))
+            what = "has not been called, or on objects that are gone: nothing is compiled"
+            raise RuntimeError(here(f"{self._name()} {what}"))
         return found
 
     def ir(self, stage: str = "kernel") -> str:
@@ -251,7 +284,9 @@ class Compiled:
 
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""
-        lines = [*self._reasons]
+        lines, earlier = [*self._story.reasons], self.traces - len(self._story.reasons)
+        if earlier:
+            lines.insert(0, f"{earlier} traces before these")
         latest = self._recent()
         if latest is not None:
             lines.append(latest.executable.explain())

@@ -41,6 +41,7 @@ import numpy as np
 
 from lucid.compiler.data import data, field
 
+from .bound import bound
 from .chance import is_generator
 from .errors import is_internal
 from .tensor import Tensor
@@ -366,6 +367,8 @@ class _Walk:
             self.guards.generators.append((value, where))
             return
         cls = type(value)
+        if hasattr(cls, "__compiled__"):
+            bound(value)  # it is there before its `__dict__` becomes a fact
         scope = getattr(value, "__dict__", None)
         if isinstance(scope, dict):
             self.visit(scope.get("__wrapped__"), where)

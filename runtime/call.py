@@ -150,10 +150,12 @@ class NativeCall:
         self.function: Callable[..., Any] = fallback
         self._latest = np.zeros(1, np.int64)
         if available():
-            # The function's definition must outlive every reference to the function.
-            method = forever(_MethodDef(name.encode(), _call_function(), _FLAGS, None))
-            own = (self.specs, fallback, self._latest)
-            self.function = _new_function(ctypes.addressof(method), own, None)
+            # PyMethodDef: name, code, flags, documentation. It lives in what the function owns, in
+            # arrays: a garbage collection cannot clear these, as it may other objects, before the function.
+            label = np.frombuffer(name.encode() + b"\0", np.uint8)
+            method = np.array([label.ctypes.data, _call_function(), _FLAGS, 0], np.int64)
+            own = (self.specs, fallback, self._latest, method, label)
+            self.function = _new_function(method.ctypes.data, own, None)
 
     @property
     def latest(self) -> tuple[Any, ...] | None:
@@ -393,20 +395,6 @@ def _operand(thing: object, table: Callable[[Sequence[Row]], int], held: Callabl
 
 def _nbytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
     return dtype.itemsize * math.prod(shape)
-
-
-class _MethodDef(ctypes.Structure):
-    """CPython's PyMethodDef."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("function", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    )
-
-    def __init__(self, name: bytes, function: int, flags: int, doc: bytes | None) -> None:
-        super().__init__(name, function, flags, doc)
 
 
 ASKED = "LUCID_NATIVE=0"

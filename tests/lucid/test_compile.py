@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import inspect
+import pickle
 import threading
+import tracemalloc
+import weakref
 from collections import namedtuple
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,7 +19,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, TraceError, nn, optim
-from lucid.compiled import _slower
+from lucid.compiled import REASONS, _slower
 from lucid.nn import functional as F
 from lucid.runtime import call
 
@@ -963,3 +968,61 @@ def test_calls_through_python_where_there_is_no_native_path(monkeypatch: pytest.
         assert f(X).item() == pytest.approx((X * X).sum(), rel=1e-5)
     assert "laid out otherwise" in f.explain()
     assert f.traces == 1
+
+
+# --- what is left of functions and objects that are gone -----------------------------------------
+
+
+def test_objects_of_compiled_methods_die_with_their_arrays() -> None:
+    class Model:
+        def __init__(self, k: int) -> None:
+            self.w, self.me, self.k = Tensor(np.full(4, k, "f")), self, k
+
+        @lucid.compile
+        def run(self, x: Tensor) -> Tensor:
+            return x * self.w + self.k
+
+    gone: list[weakref.ref[Any]] = []
+    for k in range(20):
+        model = Model(k)
+        for _ in range(4):  # traced, by Python, natively
+            close(model.run(np.ones(4, "f")), np.full(4, 2 * k))
+        gone += [weakref.ref(model), weakref.ref(model.w)]
+    assert Model.run.traces == 20
+    assert model.run.kernels[0].text == Model.run.kernels[0].text
+    assert Model.run.explain().count("trace ") >= 20
+    again = copy.deepcopy(model)
+    again.k = 100
+    close(again.run(np.ones(4, "f")), np.full(4, 119))
+    assert not pickle.loads(pickle.dumps(vars(model)["__compiled__"])).methods
+    del model, again
+    gc.collect()
+    assert [r for r in gone if r() is not None] == []
+
+
+def test_the_reasons_of_traces_are_bounded() -> None:
+    f = lucid.compile(lambda x, name: x * 2)
+    for k in range(REASONS + 20):
+        f(X[0], str(k))
+    lines = f.explain().splitlines()
+    assert lines[0] == "20 traces before these"
+    assert lines[REASONS].startswith(f"trace {REASONS + 20}: ")
+
+
+def test_compiled_functions_that_went_native_leave_nothing() -> None:
+    def one() -> None:
+        f = lucid.compile(lambda x: x + 1.0)
+        for _ in range(3):
+            f(X)
+
+    tracemalloc.start()
+    try:
+        sizes = []
+        for _ in range(2):  # the first fills caches and free lists
+            for _ in range(120):
+                one()
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 120 * 60
