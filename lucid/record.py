@@ -257,18 +257,20 @@ def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
 
 def _unshared(buffers: list[Array], k: int) -> bool:
     """Whether only its node and `buffers` hold array number k, and only itself its memory."""
-    if holders(buffers, k) != 2:
+    chain: list[Any] = [buffers[k]]
+    if holders(chain, 0) != 3:  # those two and `chain`
         return False
-    array = buffers[k]
-    ours = memory.owner(array.nbytes)
-    base = array.base
-    # Views of views hold the owner of the memory, not the view that they were made from.
-    while base is not None and type(base) is not ours:
-        # A foreign buffer, or others than `array`, `base` and the list see it.
-        if type(base) is not np.ndarray or holders([base], 0) != 3:
+    ours = memory.owner(chain[0].nbytes)
+    while chain[-1].base is not None:
+        # Who sees this memory in another way holds something on the way to its owner, or the owner itself.
+        chain.append(chain[-1].base)
+        if holders(chain, -1) != 2:  # what it is the base of, and `chain`
             return False
-        array, base = base, base.base
-    return base is not None or bool(array.flags.owndata)
+        if type(chain[-1]) is ours:
+            return True
+        if type(chain[-1]) is not np.ndarray:  # a foreign buffer
+            return False
+    return bool(chain[-1].flags.owndata)
 
 
 def _contiguous(array: Array) -> Array:
