@@ -1,20 +1,29 @@
 """Errors that name the user's line, and the search for that line.
 
 Every message says what happened, what was expected, and what to try; it begins with `file:line:`
-of the innermost frame outside of lucid.
+of the user's innermost frame: outside of lucid, of installed packages and of the standard library,
+so that a function of NumPy's or pandas' in between is not blamed for what it was given.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 import warnings
 from types import FrameType
 
 from lucid.compiler.graph import Loc
 
 _ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LIBRARIES = tuple(
+    os.path.realpath(p) + os.sep
+    for p in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    if p
+)
+_PACKAGES = {"site-packages", "dist-packages"}
 _internal: dict[str, bool] = {}
+_users: dict[str, bool] = {}
 _locs: dict[tuple[str, int], Loc] = {}
 
 
@@ -31,16 +40,35 @@ def is_internal(filename: str) -> bool:
     return known
 
 
+def is_user_file(filename: str) -> bool:
+    """Whether a source file is the user's: none of lucid, an installed package or the standard library."""
+    known = _users.get(filename)
+    if known is None:
+        if len(_users) > 65536:  # generated code has no end of file names
+            _users.clear()
+        path = os.path.realpath(filename)
+        known = _users[filename] = not (
+            filename.startswith("<frozen")
+            or is_internal(filename)
+            or not _PACKAGES.isdisjoint(path.split(os.sep))
+            or path.startswith(_LIBRARIES)
+        )
+    return known
+
+
 def user_frame() -> FrameType | None:
-    """The innermost frame outside of lucid; None if there is none."""
+    """The user's innermost frame; if all are of libraries, the innermost outside of lucid, if any."""
     frame: FrameType | None = sys._getframe(1)
+    outside: FrameType | None = None
     while frame is not None:
         name = frame.f_code.co_filename
-        inside = _internal.get(name)
-        if not (is_internal(name) if inside is None else inside):
+        of_user = _users.get(name)
+        if is_user_file(name) if of_user is None else of_user:
             return frame
+        if outside is None and not is_internal(name):
+            outside = frame
         frame = frame.f_back
-    return None
+    return outside
 
 
 def user_loc() -> Loc | None:

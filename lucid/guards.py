@@ -18,9 +18,7 @@ import dis
 import functools
 import gc
 import math
-import os
 import sys
-import sysconfig
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -43,7 +41,7 @@ from lucid.compiler.data import data, field
 
 from .bound import bound
 from .chance import is_generator
-from .errors import is_internal
+from .errors import is_user_file
 from .tensor import Tensor
 
 ARRAY_BYTES = 1 << 20
@@ -56,11 +54,6 @@ _DYNAMIC = {
 }  # fmt: skip
 _CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__init_subclass__", "__class_getitem__")
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
-_LIBRARIES = tuple(
-    os.path.realpath(p) + os.sep
-    for p in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    if p
-)
 
 
 def same(a: object, b: object) -> bool:
@@ -168,22 +161,12 @@ def watch(*roots: object) -> Guards:
 # --- which code belongs to the user --------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=4096)
-def _is_user_file(filename: str) -> bool:
-    if filename.startswith("<frozen") or is_internal(filename):
-        return False
-    path = os.path.realpath(filename)
-    if "site-packages" in path.split(os.sep) or "dist-packages" in path.split(os.sep):
-        return False
-    return not path.startswith(_LIBRARIES)
-
-
 def _is_user_module(module: ModuleType) -> bool:
     filename = getattr(module, "__file__", None)
     if filename is None:  # __main__, a namespace package, one made by hand; or a part of Python
         spec = getattr(module, "__spec__", None)
         return spec is None or spec.origin not in ("built-in", "frozen")
-    return _is_user_file(filename)
+    return is_user_file(filename)
 
 
 def _is_user_class(cls: type) -> bool:
@@ -255,7 +238,7 @@ class _Walk:
 
     def function(self, f: FunctionType, where: str) -> None:
         self.visit(vars(f).get("__wrapped__"), where)
-        if not _is_user_file(f.__code__.co_filename):
+        if not is_user_file(f.__code__.co_filename):
             return
         reads, names = _code_names(f.__code__)
         self.names |= names

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import re
+import sysconfig
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,6 +90,22 @@ class _Calls(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.f()
+
+
+@pytest.mark.parametrize("folder", ["purelib", "stdlib"])
+def test_a_library_in_between_is_not_blamed(folder: str) -> None:
+    scope: dict[str, Any] = {}
+    library = Path(sysconfig.get_path(folder)) / "library.py"
+    exec(compile("def call(f):\n    return f()", str(library), "exec"), scope)
+    line = inspect.currentframe().f_lineno + 2  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=rf"test_errors.py:{line}: add"):
+        scope["call"](partial(operator.add, X, Y))
+
+
+def test_numpy_in_between_is_not_blamed() -> None:
+    line = inspect.currentframe().f_lineno + 2  # type: ignore[union-attr]
+    with pytest.raises(IndexError, match=rf"test_errors.py:{line}: axis 5"):
+        np.mean(X, axis=5)
 
 
 def test_nodes_carry_the_line() -> None:
