@@ -3,26 +3,58 @@
     out = sum(where(m, f(x), g(x)))      d out/dx:  where(m, ct * f'(x), ct * g'(x))
 
 A cotangent that comes out of a `where` is zero by structure, not by value, in the elements that
-the mask rules out. So elementwise ops are differentiated under the mask: where(m, c, 0) times f'
-becomes where(m, c * f', 0). An infinity or NaN in the branch that was not taken never reaches the gradient,
-and the two halves of a `where` meet again as one.
+the mask rules out, and what has no cotangent contributes nothing, whatever the derivative there: an
+infinity or NaN in the branch that was not taken never reaches the gradient. So elementwise ops are
+differentiated under the mask: where(m, c, 0) times f' becomes where(m, c * f', 0), and the two halves
+of a `where` meet again as one.
 
-    out = sum(where(m, broadcast(sqrt(p)), 0))      d out/dp:  where(any(m), sum(where(m, ct, 0)) * f', 0)
-
-Other ops carry the mask on to their operands (`live` of their records), where that matters: where a value
-or a slope that is not finite may wait on the way to `wrt` (`_Risk`). There two masked cotangents that are
-added are masked by either. A product carries masks of whole rows.
+Beyond elementwise ops the mask travels beside the cotangent, transposed as it is, with `any` in the place of
+a sum, because a sum is zero by structure where all of its terms are: through a broadcast it becomes any(m),
+through a sum it is broadcast, through a slice padded with False. It is written into the graph again
+only where a derivative may be infinite or NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from . import ops
-from .graph import LOC, Node, toposort
+from .data import data
+from .graph import LOC, Node, rebuild, toposort
+from .types import b1
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
-_Mask = tuple[Node, bool]
+_Layer = tuple[Node, bool]
+
+
+class _Mask:
+    """Where a cotangent may be other than zero. Most are never asked for: who asks first makes the nodes."""
+
+    def __init__(self, make: Callable[..., Node], *args: Any) -> None:
+        self._make, self._args = make, args
+        self._node: Node | None = None
+
+    @property
+    def node(self) -> Node:
+        if self._node is None:
+            self._node = self._make(*[a.node if isinstance(a, _Mask) else a for a in self._args])
+        return self._node
+
+
+@data
+class _Live:
+    """What is known of a cotangent that its node does not show; None: it may be other than zero everywhere.
+
+    `sure` leaves out the masks that only bound the value that they select, as relu's: what they rule out
+    compared with a number, so it was no NaN, and neither was anything that it was made from. Where the
+    derivative is finite at all finite operands that is enough, and costs a network of such units nothing."""
+
+    all: _Mask | None = None
+    sure: _Mask | None = None
+
+
+_EVERYWHERE = _Live()
 
 
 def gradients(output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node | None]:
@@ -31,31 +63,20 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node |
     if cotangent.type != output.type:
         raise TypeError(f"the cotangent is {cotangent.type}, the output {output.type}")
     order = toposort([output])
-    active = _depends(order, wrt)
-    found: dict[Node, Node] = {output: cotangent}
-    risk = _Risk(order, active)
+    sweep = _Sweep(_depends(order, wrt))
+    found = sweep.found
+    found[output] = cotangent
     before = LOC.set(output.loc)
     try:
         with ops.shared_constants():
             for node in reversed(order):
                 ct = found.get(node)
-                if ct is not None and node in active and node.op.vjp is not None:
+                if ct is not None and node in sweep.active and node.op.vjp is not None:
                     LOC.set(node.loc)
-                    _spread(node, ct, active, found, risk)
+                    sweep.spread(node, ct)
     finally:
         LOC.reset(before)
     return [found.get(n) for n in wrt]
-
-
-def _spread(node: Node, ct: Node, active: set[Node], found: dict[Node, Node], risk: _Risk) -> None:
-    """The part of the cotangent of `node` that each operand gets."""
-    needs = tuple([n in active for n in node.inputs])
-    if True not in needs:
-        return
-    for source, need, part in zip(node.inputs, needs, _vjp(node, ct, needs, risk), strict=True):
-        if need and part is not None:
-            old = found.get(source)
-            found[source] = part if old is None else _accumulate(old, part, source, risk)
 
 
 def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:
@@ -67,85 +88,143 @@ def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:
     return active
 
 
-class _Risk:
-    """Where values or slopes that are not finite may come from finite ones."""
+class _Sweep:
+    """One way back through a graph: the cotangents so far, and what is known of them."""
 
-    def __init__(self, order: list[Node], active: set[Node]) -> None:
-        self._order, self._active = order, active
-        self._values: set[Node] | None = None
-        self._ways: set[Node] = set()
+    def __init__(self, active: set[Node]) -> None:
+        self.active = active
+        self.found: dict[Node, Node] = {}
+        self.live: dict[Node, _Live] = {}  # of cotangents, without the layers that they show
+        self.bounds: set[Node] = set()  # masks that only bound what they select
 
-    @property
-    def values(self) -> set[Node]:
-        """Nodes whose value may not be finite."""
-        if self._values is None:  # few graphs ask
-            self._values = set()
-            for node in self._order:
-                tainted = not self._values.isdisjoint(node.inputs)
-                if tainted or node.op.singular:
-                    self._values.add(node)
-                if node in self._active and (
-                    node.op.singular or tainted or not self._ways.isdisjoint(node.inputs)
-                ):
-                    self._ways.add(node)
-        return self._values
+    def spread(self, node: Node, ct: Node) -> None:
+        """The part of the cotangent of `node` that each operand gets."""
+        needs = tuple([n in self.active for n in node.inputs])
+        if True not in needs:
+            return
+        found = self.found
+        for source, need, part in zip(node.inputs, needs, self._vjp(node, ct, needs), strict=True):
+            if need and part is not None:
+                found[source] = self._accumulate(found[source], part) if source in found else part
 
-    def ahead(self, node: Node) -> bool:
-        """Whether the cotangent of `node` meets such a value or slope on its way to `wrt`."""
-        return bool(self.values) and node in self._ways
-
-
-def _live(masks: list[_Mask]) -> Node:
-    """One mask, true where all say so: of rows, if they all are."""
-    rows = [m for m, _ in masks if m.op is ops.BROADCAST]
-    if len(rows) == len(masks) and len({m.inputs[0].shape for m in rows}) == 1:
-        return ops.BROADCAST(_live([(m.inputs[0], side) for m, side in masks]), shape=masks[0][0].shape)
-    first, *rest = [mask if side else ops.NOT(mask) for mask, side in dict.fromkeys(masks)]
-    for mask in rest:
-        first = ops.AND(first, mask)
-    return first
-
-
-def _carried(
-    node: Node, ct: Node, needs: tuple[bool, ...], risk: _Risk
-) -> tuple[tuple[Node | None, ...], Node]:
-    """The mask of `ct` as masks of the operands, and `node` over operands whose dead values are 0."""
-    none = (None,) * len(node.inputs), node
-    live = node.op.live or (node.op.vjp if node.op.kind == "view" else None)
-    if live is None or _split(ct) is None:
-        return none
-    # A product multiplies by its other operand.
-    meets = node.op.kind == "contract" and not risk.values.isdisjoint(node.inputs)
-    if not (meets or any(need and risk.ahead(n) for n, need in zip(node.inputs, needs, strict=True))):
-        return none
-    carried = live(node, _live(_peel(ct)[0]), needs)
-    if meets:
-        operands = [
-            x if mask is None or x not in risk.values else ops.WHERE(mask, x, ops.zeros_like(x))
-            for x, mask in zip(node.inputs, carried, strict=True)
-        ]
-        return carried, Node(node.op, tuple(operands), node.attrs)
-    return carried, node
-
-
-def _vjp(node: Node, ct: Node, needs: tuple[bool, ...], risk: _Risk) -> tuple[Node | None, ...]:
-    assert node.op.vjp is not None
-    if node.op.kind != "elementwise":
-        carried, safe = _carried(node, ct, needs, risk)
-        found = node.op.vjp(safe, ct, needs)
-        return tuple(
-            part if part is None or mask is None else _wrap(part, [(mask, True)])
-            for part, mask in zip(found, carried, strict=True)
-        )
-    masks, core = _peel(ct)
-    parts = node.op.vjp(node, core, needs)
-    if not masks:
+    def _vjp(self, node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        layers, core = _peel(ct)
+        for mask, side in layers:
+            if not side and mask.op in _ORDERED and node in mask.inputs:
+                self.bounds.add(mask)
+        if node.op.kind == "elementwise":
+            return self._elementwise(node, ct, needs, layers, core)
+        if node.op.kind == "contract":
+            return self._contract(node, ct, needs)
+        assert node.op.vjp is not None
+        parts = node.op.vjp(node, ct, needs)
+        known = self._known(ct)
+        if node.op is ops.SLICE and known.all is None:
+            known = _Live(_Mask(_all_true, ct.shape), known.sure)
+        if parts[0] is not None and parts[0] is not ct and known is not _EVERYWHERE:
+            self.live[_peel(parts[0])[1]] = _each(known, _transposed, node)
         return parts
-    wrapped = {core: ct}
-    for part, need in zip(parts, needs, strict=True):
-        if need and part is not None and part not in wrapped:  # operands often get the same
-            wrapped[part] = _wrap(part, masks)
-    return tuple([None if part is None else wrapped.get(part) for part in parts])
+
+    def _elementwise(
+        self, node: Node, ct: Node, needs: tuple[bool, ...], layers: list[_Layer], core: Node
+    ) -> tuple[Node | None, ...]:
+        assert node.op.vjp is not None
+        parts = node.op.vjp(node, core, needs)
+        known = self.live.get(core, _EVERYWHERE)
+        mask = None if node.op.slope == "constant" else known.sure if node.op.slope == "finite" else known.all
+        if mask is not None:
+            layers = [*layers, (mask.node, True)]
+        if not layers and known is _EVERYWHERE:
+            return parts
+        wrapped = {} if mask is not None else {core: ct}
+        for part, need in zip(parts, needs, strict=True):
+            if need and part is not None and part not in wrapped:  # operands often get the same
+                if mask is None and known is not _EVERYWHERE:
+                    self.live[_peel(part)[1]] = known
+                wrapped[part] = _wrap(part, layers)
+        return tuple([None if part is None else wrapped.get(part) for part in parts])
+
+    def _contract(self, node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        """What an operand has where nothing asks for it is read as 0; outside of a slice it is not read."""
+        assert node.op.vjp is not None
+        if ct.op is ops.PAD:
+            return self._sliced(node, ct, needs)
+        known = self._known(ct)
+        if known is _EVERYWHERE:
+            return node.op.vjp(node, ct, needs)
+        a, b, out = ops.parse_spec(node.attrs["spec"])
+        masks = [
+            _each(known, _projected, out, own, n.shape) for n, own in zip(node.inputs, (a, b), strict=True)
+        ]
+        operands = [
+            n if m.sure is None else _wrap(n, [(m.sure.node, True)])
+            for n, m in zip(node.inputs, masks, strict=True)
+        ]
+        parts = node.op.vjp(rebuild(node, tuple(operands)), ct, needs)
+        for part, mask in zip(parts, masks, strict=True):
+            if part is not None:
+                self.live[part] = mask
+        return parts
+
+    def _sliced(self, node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        """Of a product of which only a slice counts: that of slices."""
+        *own, out = ops.parse_spec(node.attrs["spec"])
+        place = dict(
+            zip(out, zip(ct.attrs["lo"], ct.inputs[0].shape, ct.attrs["hi"], strict=True), strict=True)
+        )
+        operands = list(node.inputs)
+        for k, letters in enumerate(own):
+            for axis, x in enumerate(letters):
+                lo, count, _ = place.get(x, (0, operands[k].shape[axis], 0))
+                operands[k] = ops.narrow(operands[k], axis, lo, count)
+        parts = list(self._contract(Node(node.op, tuple(operands), node.attrs), ct.inputs[0], needs))
+        for k, (part, letters) in enumerate(zip(parts, own, strict=True)):
+            if part is not None:
+                lo, _, hi = zip(*[place.get(x, (0, 0, 0)) for x in letters], strict=True)
+                parts[k] = padded = ops.PAD(part, lo=lo, hi=hi)
+                known = self.live.get(part, _EVERYWHERE)
+                inside = known.all or _Mask(_all_true, part.shape)
+                self.live[padded] = _each(
+                    _Live(inside, known.sure), lambda m, lo, hi: ops.PAD(m, lo=lo, hi=hi), lo, hi
+                )
+        return tuple(parts)
+
+    def _known(self, ct: Node) -> _Live:
+        """Where `ct` may be other than zero, the layers that it shows included."""
+        layers, core = _peel(ct)
+        known = self.live.get(core, _EVERYWHERE)
+        for mask, side in reversed(layers):
+            own = _Mask(_same if side else _not, mask)
+            sure = known.sure if not side and mask in self.bounds else _both(own, known.sure)
+            known = _Live(_both(own, known.all), sure)
+        return known
+
+    def _accumulate(self, a: Node, b: Node) -> Node:
+        """a + b, where zeros by structure add nothing."""
+        if _is_zero(a):
+            return b
+        if _is_zero(b):
+            return a
+        left, right = _split(a), _split(b)
+        if left and right and left[0][0] is right[0][0]:
+            (mask, side), x = left
+            (_, other), y = right
+            if side == other:
+                return _wrap(self._accumulate(x, y), [(mask, side)])
+            yes, no = (x, y) if side else (y, x)
+            result = ops.WHERE(mask, yes, no)
+            p, q = self._known(yes), self._known(no)
+            if p is not _EVERYWHERE or q is not _EVERYWHERE:
+                self.live[result] = _Live(_chosen(mask, p.all, q.all), _chosen(mask, p.sure, q.sure))
+            return result
+        result = ops.ADD(a, b)
+        p, q = self._known(a), self._known(b)
+        if p is not _EVERYWHERE and q is not _EVERYWHERE:
+            self.live[result] = _Live(_either(p.all, q.all), _either(p.sure, q.sure))
+        return result
+
+
+# --- cotangents that show their zeros ------------------------------------------------------------
 
 
 def _is_zero(node: Node) -> bool:
@@ -154,7 +233,7 @@ def _is_zero(node: Node) -> bool:
     return node.op is ops.CONST and node.attrs["value"] == 0
 
 
-def _split(ct: Node) -> tuple[_Mask, Node] | None:
+def _split(ct: Node) -> tuple[_Layer, Node] | None:
     if ct.op is ops.WHERE:
         mask, yes, no = ct.inputs
         if _is_zero(no):
@@ -164,16 +243,16 @@ def _split(ct: Node) -> tuple[_Mask, Node] | None:
     return None
 
 
-def _peel(ct: Node) -> tuple[list[_Mask], Node]:
-    masks: list[_Mask] = []
+def _peel(ct: Node) -> tuple[list[_Layer], Node]:
+    layers: list[_Layer] = []
     while (layer := _split(ct)) is not None:
-        masks.append(layer[0])
+        layers.append(layer[0])
         ct = layer[1]
-    return masks, ct
+    return layers, ct
 
 
-def _wrap(ct: Node, masks: list[_Mask]) -> Node:
-    for mask, side in reversed(masks):
+def _wrap(ct: Node, layers: list[_Layer]) -> Node:
+    for mask, side in reversed(layers):
         if _is_zero(ct):
             return ct
         zero = ops.zeros_like(ct)
@@ -181,20 +260,66 @@ def _wrap(ct: Node, masks: list[_Mask]) -> Node:
     return ct
 
 
-def _accumulate(a: Node, b: Node, source: Node, risk: _Risk) -> Node:
-    """a + b, the cotangent of `source`, where zeros by structure add nothing."""
-    if _is_zero(a):
-        return b
-    if _is_zero(b):
-        return a
-    left, right = _split(a), _split(b)
-    if left and right and left[0][0] is right[0][0]:
-        (mask, side), x = left
-        (_, other), y = right
-        if side != other:
-            return ops.WHERE(mask, x, y) if side else ops.WHERE(mask, y, x)
-        return _wrap(_accumulate(x, y, source, risk), [(mask, side)])
-    if left and right and risk.ahead(source):
-        either = ops.OR(_live(_peel(a)[0]), _live(_peel(b)[0]))
-        return _wrap(ops.ADD(a, b), [(either, True)])
-    return ops.ADD(a, b)
+# --- masks ---------------------------------------------------------------------------------------
+
+# A comparison that holds says that neither side is NaN.
+_ORDERED = (ops.LT, ops.LE, ops.GT, ops.GE, ops.EQ)
+
+
+def _each(known: _Live, change: Callable[..., Node], *args: Any) -> _Live:
+    """`change(mask, *args)` of both."""
+    full = None if known.all is None else _Mask(change, known.all, *args)
+    same = known.sure is known.all or known.sure is None
+    return _Live(full, (known.sure and full) if same else _Mask(change, known.sure, *args))
+
+
+def _same(mask: Node) -> Node:
+    return mask
+
+
+def _all_true(shape: tuple[int, ...]) -> Node:
+    return ops.fill(ops.CONST(value=True, dtype=b1), shape)
+
+
+def _not(mask: Node) -> Node:
+    """Within broadcasts, so that it stays visible along which axes a mask is the same."""
+    if mask.op is ops.BROADCAST:
+        return ops.BROADCAST(_not(mask.inputs[0]), shape=mask.shape)
+    return mask.inputs[0] if mask.op is ops.NOT else ops.NOT(mask)
+
+
+def _both(a: _Mask, b: _Mask | None) -> _Mask:
+    return a if b is None else _Mask(ops.AND, a, b)
+
+
+def _either(a: _Mask | None, b: _Mask | None) -> _Mask | None:
+    return None if a is None or b is None else _Mask(ops.OR, a, b)
+
+
+def _chosen(mask: Node, yes: _Mask | None, no: _Mask | None) -> _Mask | None:
+    """Where `mask` holds, `yes`, else `no`."""
+    if yes is None:
+        return None if no is None else _Mask(ops.OR, mask, no)
+    return _Mask(ops.OR, _Mask(_not, mask), yes) if no is None else _Mask(ops.WHERE, mask, yes, no)
+
+
+def _transposed(mask: Node, node: Node) -> Node:
+    """The mask of what goes to the operand of a view or a reduction: their vjp, over booleans."""
+    op = ops.SUM if node.op.kind == "reduce" else node.op
+    assert op.vjp is not None
+    (result,) = op.vjp(node, mask, (True,))
+    assert result is not None
+    return result
+
+
+def _projected(mask: Node, letters: str, onto: str, shape: tuple[int, ...]) -> Node:
+    """The mask over axes `letters` as one over the axes `onto`, of `shape`: any over those that `onto` lacks,
+    the same along those that `letters` lacks."""
+    mask = ops.any_(mask, tuple([k for k, x in enumerate(letters) if x not in onto]))
+    left = [x for x in letters if x in onto]
+    order = [left.index(x) for x in onto if x in left]
+    if order != sorted(order):
+        mask = ops.TRANSPOSE(mask, perm=tuple(order))
+    return ops.fill(
+        ops.reshape(mask, tuple([n if x in left else 1 for x, n in zip(onto, shape, strict=True)])), shape
+    )

@@ -73,11 +73,10 @@ class Op:
     exact: bool = True
     ulp: float = 0.0
     flops: int = 1  # rough cost of an element, for the choice between recomputing and storing
+    # The derivative of an elementwise op: "constant" (numbers, whatever the operands), "finite" (at finite
+    # operands) or "any" (may be infinite or NaN at finite ones, too).
+    slope: str = "finite"
     attrs: tuple[str, ...] = ()
-    # Where a cotangent may be other than zero: (node, mask of the result, which inputs) -> masks of the
-    # operands; None where that cannot be told. Elementwise, the masks are one.
-    live: Vjp | None = None
-    singular: bool = False  # finite operands may have a value or a slope that is not finite
     sizes: tuple[str, ...] = ()  # the attrs that are tuples of sizes: another value may need no other kernels
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
@@ -279,11 +278,12 @@ def _d_mod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
 
 def _d_select(better: str) -> Vjp:
     def vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-        """The winner takes the cotangent; a tie halves it, so that x and its twin are alike."""
+        """The loser gets nothing; a tie halves the cotangent, so that x and its twin are alike. NaN and its
+        partner both get all of it."""
         a, b = node.inputs
-        half = WHERE(EQ(a, b), MUL(const(0.5, ct), ct), zeros_like(ct))
-        wins = REGISTRY[better]
-        return WHERE(wins(a, b), ct, half), WHERE(wins(b, a), ct, half)
+        half = WHERE(EQ(a, b), MUL(const(0.5, ct), ct), ct)
+        wins, zero = REGISTRY[better], zeros_like(ct)
+        return WHERE(wins(b, a), zero, half), WHERE(wins(a, b), zero, half)
 
     return vjp
 
@@ -293,30 +293,30 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
     return None, WHERE(mask, ct, zero) if needs[1] else None, WHERE(mask, zero, ct) if needs[2] else None
 
 
-ADD = _element("add", 2, np.add, _d_add, kinds="iuf")
-SUB = _element("sub", 2, np.subtract, _d_sub, kinds="iuf")
+ADD = _element("add", 2, np.add, _d_add, kinds="iuf", slope="constant")
+SUB = _element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant")
 MUL = _element("mul", 2, np.multiply, _d_mul, kinds="iuf")
-DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), singular=True)
+DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slope="any")
 FLOORDIV = _element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
-MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8)
+MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
 POW = _element(
-    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, singular=True
+    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, slope="any"
 )
-MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf")
-MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf")
-NEG: Op = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf")
+MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant")
+MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant")
+NEG: Op = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant")
 ABS = _element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
 SIGN: Op = _element("sign", 1, np.sign, None, dec.sign, "iuf")
 SQRT = _element(
     "sqrt", 1, np.sqrt, lambda n, ct, _: (DIV(ct, MUL(const(2, n), n)),), domain=(0.5, 4.0), flops=4,
-    singular=True,
+    slope="any",
 )  # fmt: skip
 EXP = _element(
-    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=1, flops=15, singular=True
+    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=1, flops=15, slope="any"
 )
 LOG = _element(
     "log", 1, np.log, lambda n, ct, _: (DIV(ct, n.inputs[0]),), dec.log,
-    domain=(0.5, 4.0), exact=False, ulp=1, flops=20, singular=True,
+    domain=(0.5, 4.0), exact=False, ulp=1, flops=20, slope="any",
 )  # fmt: skip
 TANH = _element(
     "tanh", 1, np.tanh, lambda n, ct, _: (MUL(ct, SUB(const(1, n), MUL(n, n))),), dec.tanh,
@@ -372,13 +372,13 @@ WHERE = _register(
     Op(
         "where", "elementwise", _infer_where,
         _where, _d_where, dec.instruction("select"), "biuf",
-        samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)),
+        samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)), slope="constant",
     )
 )  # fmt: skip
 CAST = _register(
     Op(
         "cast", "elementwise", _infer_cast, _cast, _d_cast, dec.cast, "biuf", attrs=("dtype",),
-        samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0,
+        samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0, slope="constant",
     )
 )  # fmt: skip
 # The identity, through which no gradient flows.
@@ -450,20 +450,8 @@ def _d_broadcast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | 
     source = node.inputs[0].shape
     lead = ct.type.ndim - len(source)
     stretched = tuple(d for d, n in enumerate(ct.shape) if d < lead or (source[d - lead] == 1 and n != 1))
-    total = SUM(ct, axes=stretched) if stretched else ct
+    total = (any_ if ct.type.dtype is b1 else sum_)(ct, stretched)
     return (reshape(total, source),)
-
-
-def _live_broadcast(node: Node, mask: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    """An element is live where one of its copies is."""
-    source = node.inputs[0].shape
-    if mask.op is BROADCAST and mask.inputs[0].shape == source:
-        return (mask.inputs[0],)
-    if not mask.type.size:
-        return (None,)
-    lead = mask.type.ndim - len(source)
-    axes = tuple(d for d in range(mask.type.ndim) if d < lead or source[d - lead] == 1)
-    return (reshape(AMAX(mask, axes=axes) if axes else mask, source),)
 
 
 def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
@@ -567,7 +555,7 @@ BROADCAST = _register(
     Op(
         "broadcast", "view", _infer_broadcast,
         lambda attrs, x: np.broadcast_to(x, attrs["shape"]), _d_broadcast, _index_broadcast, "biuf",
-        attrs=("shape",), sizes=("shape",), live=_live_broadcast,
+        attrs=("shape",), sizes=("shape",),
         samples=(
             Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
             Sample(((3, 1),), {"shape": (2, 3, 5)}),
@@ -687,23 +675,45 @@ _REDUCE_SAMPLES = (
 SUM = _register(
     Op(
         "sum", "reduce", _reduction("sum", "iuf"), _sum, _d_sum, "sum", "iuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False, live=_d_sum,
+        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
     )
 )  # fmt: skip
 AMAX = _register(
     Op(
         "amax", "reduce", _reduction("amax", "biuf"),
         lambda attrs, x: np.asarray(np.max(x, axis=attrs["axes"])), _d_extreme, "max", "biuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES, live=_d_sum,
+        attrs=("axes",), samples=_REDUCE_SAMPLES,
     )
 )  # fmt: skip
 AMIN = _register(
     Op(
         "amin", "reduce", _reduction("amin", "biuf"),
         lambda attrs, x: np.asarray(np.min(x, axis=attrs["axes"])), _d_extreme, "min", "biuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES, live=_d_sum,
+        attrs=("axes",), samples=_REDUCE_SAMPLES,
     )
 )  # fmt: skip
+
+
+def sum_(node: Node, axes: tuple[int, ...]) -> Node:
+    return SUM(node, axes=axes) if axes else node
+
+
+def any_(mask: Node, axes: tuple[int, ...]) -> Node:
+    """Whether any of the elements along `axes` is true; without a reduction where all of them are alike."""
+    if not axes:
+        return mask
+    shape = tuple([n for d, n in enumerate(mask.shape) if d not in axes])
+    source = mask.inputs[0] if mask.inputs else mask
+    if mask.op is BROADCAST:
+        lead = mask.type.ndim - source.type.ndim
+        return fill(any_(source, tuple([a - lead for a in axes if a >= lead])), shape)
+    if mask.op is PAD:
+        lo, hi = ([n for d, n in enumerate(mask.attrs[k]) if d not in axes] for k in ("lo", "hi"))
+        return PAD(any_(source, axes), lo=tuple(lo), hi=tuple(hi))
+    if any(mask.shape[a] == 0 for a in axes):
+        return fill(CONST(value=False, dtype=b1), shape)
+    return AMAX(mask, axes=axes)
+
 
 # --- contraction ---------------------------------------------------------------------------------
 
@@ -758,35 +768,11 @@ def _d_contract(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | N
     )
 
 
-def _live_contract(node: Node, mask: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    """What is masked for whole rows: a row of an operand is live where it meets a live row. A mask that
-    differs from element to element is not followed: that would be one more pass over memory."""
-    if mask.op is not BROADCAST:
-        return None, None
-    a, b, out = parse_spec(node.attrs["spec"])
-    shape = (1,) * (len(out) - mask.inputs[0].type.ndim) + mask.inputs[0].shape
-    rows = [x for x, n in zip(out, shape, strict=True) if n != 1]
-    core = reshape(mask.inputs[0], tuple(n for n in shape if n != 1))
-    found: list[Node | None] = []
-    for letters, operand in zip((a, b), node.inputs, strict=True):
-        gone = tuple(k for k, x in enumerate(rows) if x not in letters)
-        kept = sorted((x for x in rows if x in letters), key=letters.index)
-        if gone and not core.type.size:
-            found.append(None)
-            continue
-        part = AMAX(core, axes=gone) if gone else core
-        order = [x for x in rows if x in letters]
-        part = TRANSPOSE(part, perm=tuple(order.index(x) for x in kept)) if order != kept else part
-        spread = tuple(n if x in kept else 1 for x, n in zip(letters, operand.shape, strict=True))
-        found.append(BROADCAST(reshape(part, spread), shape=operand.shape))
-    return tuple(found)
-
-
 # Sum of products over the letters that the result lacks. Each letter stands in at least two parts.
 CONTRACT = _register(
     Op(
         "contract", "contract", _infer_contract, _contract, _d_contract, "dot", "iuf",
-        attrs=("spec",), exact=False, live=_live_contract,
+        attrs=("spec",), exact=False,
         samples=(
             Sample(((3, 4), (4, 5)), {"spec": "ij,jk->ik"}), Sample(((3, 4), (4,)), {"spec": "ij,j->i"}),
             Sample(((3, 4), (5, 4)), {"spec": "ij,kj->ik"}), Sample(((7,), (7,)), {"spec": "i,i->"}),

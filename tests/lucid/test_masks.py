@@ -1,4 +1,5 @@
-"""What `where` does not choose has no influence on gradients, through every kind of op."""
+"""What `where`, a maximum or a slice does not choose has no influence on gradients, through every kind
+of op."""
 
 from __future__ import annotations
 
@@ -95,3 +96,147 @@ def test_a_row_that_is_broadcast() -> None:
         np.array([4.0, 1.0, 0.0])
     )
     np.testing.assert_array_equal(found.numpy(), [0.5, 0.5, 0])
+
+
+# --- by their values ---
+
+nan, inf = np.nan, np.inf
+MASK = np.array([[True, False, True], [True, False, False]])
+HALF = np.array([True, False])
+
+
+def normalised(q: Any) -> Tensor:
+    n = (q * q).sum(1, keepdims=True)
+    return lucid.where(n > 0, q / n.sqrt(), 0.0)
+
+
+# name: the function, where, its gradient
+POINTS: dict[str, tuple[Callable[[Any], Tensor], Any, Any]] = {
+    "a row that is broadcast": (
+        lambda p: lucid.where(MASK, lucid.sqrt(p), 0.0).sum(), [[4.0, 0.0, 1.0]], [[0.5, 0, 0.5]],
+    ),
+    "a vector that is broadcast": (
+        lambda p: lucid.where(MASK, lucid.log(p), 0.0).sum(), [4.0, 0.0, 1.0], [0.5, 0, 1],
+    ),
+    "a number that is broadcast": (lambda p: lucid.where(MASK & False, 1 / p, 0.0).sum(), 0.0, 0.0),
+    "rows over their norm": (
+        lambda q: (normalised(q) * np.array([1.0, 2.0])).sum(),
+        [[3.0, 4.0], [0.0, 0.0]], [[-0.064, 0.048], [0, 0]],
+    ),
+    "a slice": (lambda x: lucid.sqrt(x)[1:].sum(), [0.0, 4.0], [0, 0.25]),
+    "a slice backwards": (lambda x: lucid.sqrt(x)[::-2].sum(), [4.0, 0.0, 1.0], [0.25, 0, 0.5]),
+    "a slice of a row that is broadcast": (
+        lambda x: lucid.where(MASK, lucid.sqrt(x), 0.0)[:, 1:].sum(), [0.0, 0.0, 1.0], [0, 0, 0.5],
+    ),
+    "the smaller of two": (
+        lambda x: lucid.maximum(lucid.sqrt(x), 1.0).sum(), [0.0, 4.0, 1.0], [0, 0.25, 0.25],
+    ),
+    "the greater of two": (lambda x: lucid.minimum(1 / x, 2.0).sum(), [0.0, 2.0], [0, -0.25]),
+    "transposed and reshaped": (
+        lambda x: lucid.where(MASK, lucid.sqrt(x).reshape(3, 2).T, 0.0).sum(),
+        [[4.0, 1], [0, 0], [1, 0]], [[0.25, 0.5], [0, 0], [0.5, 0]],
+    ),
+    "sums of rows": (
+        lambda x: lucid.where(HALF, lucid.log(x).sum(1), 0.0).sum(),
+        [[1.0, 2.0], [0.0, -1.0]], [[1, 0.5], [0, 0]],
+    ),
+    "greatest of rows": (
+        lambda x: lucid.where(HALF, lucid.log(x).max(1), 0.0).sum(),
+        [[1.0, 2.0], [0.0, 0.0]], [[0, 0.5], [0, 0]],
+    ),
+    "greatest of what is not all there": (
+        lambda x: lucid.where(x > 0, lucid.sqrt(x), 0.0).max(), [0.0, 4.0, -1.0], [0, 0.25, 0],
+    ),
+    "nested choices": (
+        lambda x: (lambda s: lucid.where(x > 1, s, lucid.where(x > 0, 2 * s, 0.0)).sum())(lucid.sqrt(x)),
+        [4.0, 0.25, 0.0, -2.0], [0.25, 2, 0, 0],
+    ),
+    "choices of choices": (
+        lambda x: lucid.where(x < 3, lucid.where(x > 0, lucid.sqrt(x), x), 0.0).sum(),
+        [4.0, 0.25, 0.0, -2.0], [0, 1, 1, 1],
+    ),
+    "relu of what is broadcast": (
+        lambda x: lucid.nn.functional.relu(lucid.log(x) * np.ones((2, 1))).sum(), [0.0, 4.0], [0, 0.5],
+    ),
+    "a sum of two masked ways": (
+        lambda x: (lambda s: (lucid.where(HALF[:, None], s, 0.0).sum(0)
+                   + lucid.where(x > 1, s, 0.0)).sum())(lucid.where(x > 0, lucid.sqrt(x), 0.0)),
+        [4.0, 0.0], [0.5, 0],
+    ),
+    "exponentials": (lambda x: lucid.where(x < 5, lucid.exp(x * x), 1.0).sum(), [0.0, 400.0], [0, 0]),
+    "powers of a row": (
+        lambda x: lucid.where(MASK, x ** -0.5, 0.0).sum(), [4.0, 0.0, 1.0], [-0.125, 0, -0.5],
+    ),
+    "rows of a product that is sliced": (
+        lambda x: (lucid.sqrt(x) @ np.eye(2))[1:, :1].sum(), [[0.0, 1.0], [4.0, 4.0]], [[0, 0], [0.25, 0]],
+    ),
+    "the mean of those that count": (
+        lambda x: lucid.where(MASK, lucid.log(x), 0.0).mean(), [2.0, 0.0, 1.0], [1 / 6, 0, 1 / 6],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_a_branch_not_taken_reaches_a_gradient(name: str, compiled: bool) -> None:
+    f, x, want = POINTS[name]
+    gradient: Any = lucid.grad(f)
+    if compiled:
+        gradient = lucid.compile(gradient)
+    np.testing.assert_allclose(gradient(np.asarray(x)), want, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_a_branch_not_taken_reaches_a_second_gradient(name: str) -> None:
+    f, x, _ = POINTS[name]
+    at = np.asarray(x, np.float64)
+    if name in ("the smaller of two", "choices of choices"):
+        at = at[at < 1] if name == "the smaller of two" else at[:2]  # away from ties
+    second = lucid.grad(lambda v: (lucid.grad(f)(v) * 1.0).sum())(at).numpy()
+    assert np.isfinite(second).all()
+    if name == "a row that is broadcast":
+        np.testing.assert_allclose(second, [[-0.0625, 0, -0.25]])
+
+
+SPOILT = np.array([[1.0, 2.0], [nan, inf]])
+
+
+def twice(h: Tensor) -> Tensor:
+    return h.tanh() * 0.0 + h
+
+
+PRODUCTS: dict[str, Callable[[Any], Tensor]] = {
+    "rows": lambda w: lucid.where(HALF[:, None], Tensor(SPOILT) @ w, 0.0).sum(),
+    "elements": lambda w: lucid.where(HALF[:, None] & HALF[:1], Tensor(SPOILT) @ w, 0.0).sum(),
+    "a hidden layer": lambda w: lucid.where(HALF[:, None], twice(Tensor(SPOILT) @ w), 0.0).sum(),
+    "linear": lambda w: lucid.where(HALF[:, None], lucid.nn.functional.linear(SPOILT, w.T), 0.0).sum(),
+    "a slice": lambda w: (Tensor(SPOILT) @ w)[0].sum(),
+    "stacks": lambda w: lucid.where(HALF[:, None], Tensor(SPOILT[None]) @ w, 0.0).sum(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_rows_that_do_not_count_reach_the_gradient_of_weights(name: str) -> None:
+    w = np.eye(2)
+    np.testing.assert_allclose(lucid.grad(PRODUCTS[name])(w), [[1, 1], [2, 2]])
+    second = lucid.grad(lambda v: (lucid.grad(lambda z: PRODUCTS[name](z * z))(v)).sum())(w)
+    np.testing.assert_allclose(second, [[2, 2], [4, 4]])
+
+
+def test_masks_cost_nothing_where_nothing_is_at_risk() -> None:
+    """relu rules out no NaN; so a network of it asks for no mask, and its products read what they read."""
+    from lucid import nn
+
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
+    x, y = np.ones((40, 8), np.float32), np.ones((40, 1), np.float32)
+
+    @lucid.compile
+    def step(x: Tensor, y: Tensor) -> Any:
+        net.zero_grad()
+        loss = nn.HuberLoss()(net(x), y)
+        loss.backward()
+        return loss, [p.grad for p in net.parameters()]
+
+    step(x, y)
+    text = step.ir("graph")
+    assert "amax" not in text and "and %" not in text and " or " not in text
