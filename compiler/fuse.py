@@ -124,17 +124,19 @@ class _Fuser:
             return "map"
         if is_product(placed.node):
             return "product"
-        if not placed.kept:
+        if not placed.node.shape:
             return "full"
         # Which axis runs along memory, in the read with the most axes?
-        rank, inner = 0, None
+        rank, inner, lone = 0, None, False
         for node, access in self.reader.reads(placed):
             base = self.reader.storage.base(node)
             assert base is not None
             strides = Read.of(node, base, access).strides
             unit = [x for x, s in strides if abs(s) == 1]
             if unit and len(strides) > rank:
-                rank, inner = len(strides), unit[0]
+                rank, inner, lone = len(strides), unit[0], access[0][0].axis is None
+        if not placed.kept and not lone:  # one column
+            return "full"
         return "column" if inner in placed.kept else "row"
 
     def _before(self, placed: Placed, own: Draft | None) -> set[Draft]:
@@ -394,7 +396,7 @@ def _outer(draft: Draft) -> tuple[str, ...] | None:
         if p.form == "product":
             exact.add(p.kept)
         elif p.node in draft.rows:
-            if not p.kept:
+            if p.form == "full":
                 return None  # a full reduction is known only after the last block
             exact.add(p.kept)
         elif p.form == "row" and p.node not in draft.totals:

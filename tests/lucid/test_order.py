@@ -76,6 +76,7 @@ OF_STACKS: dict[str, Callable[[int, int], Function]] = {
     "sum of columns": lambda d, n: lambda x: x.sum(axis=1),
     "sum of columns, keepdims": lambda d, n: lambda x: x / (x * x).sum(axis=1, keepdims=True).sqrt(),
     "sum of both": lambda d, n: lambda x: x.sum(axis=(1, 2)),
+    "sum of a part": lambda d, n: lambda x: x[:, 1:, : n // 2].sum(axis=(1, 2)),
     "softmax of columns": lambda d, n: lambda x: F.softmax(x, axis=1),
 }  # fmt: skip
 
@@ -91,6 +92,14 @@ def check(f: Function, x: Array) -> None:
 def test_a_batch_of_one_has_other_bits(name: str) -> None:
     for m, d, n in ((20, 64, 64), (70, 300, 33), (5, 9, 1)):
         check(OF_ROWS[name](d, n), draw(m, d))
+
+
+LONG = ("sum", "sum, keepdims", "sum of x.T", "x @ vector", "softmax", "layer norm")
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_row_alone_is_summed_in_blocks(name: str) -> None:
+    check(OF_ROWS[name](30_001, 1), draw(4, 30_001))
 
 
 @pytest.mark.parametrize("name", OF_STACKS)
