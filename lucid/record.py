@@ -12,6 +12,7 @@ from lucid.compiler.data import data, field
 from lucid.compiler.graph import Graph, Node, bind, rebuild, toposort
 from lucid.compiler.types import TensorType
 from lucid.runtime import memory
+from lucid.runtime.steps import STEPS
 
 from . import arguments, chance
 from .context import tracing
@@ -19,7 +20,6 @@ from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
 from .guards import Guards
 from .holders import holders
-from .steps import STEPS
 from .tensor import Tensor, settle
 from .trace import Outer, Trace, array_type, placeholder
 

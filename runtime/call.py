@@ -27,7 +27,7 @@ import numpy as np
 from lucid.compiler.data import data
 
 from . import call_layout as layout
-from . import call_text, memory, pool, runner
+from . import call_text, memory, pool, runner, steps
 from .address import direct, word
 from .checks import MISSING, Argument, Bits, Check, Objects
 from .execute import SMALL_BYTES, Executable
@@ -542,5 +542,6 @@ def _environment() -> Words:
         "run": runner.functions()["run"],
         "list_type": id(list),
         "none": id(None),
+        "steps": steps.UNDER_WAY.ctypes.data,
     }
     return forever(np.array([words[name] for name in layout.ENV], np.int64))

@@ -16,7 +16,7 @@ SPEC = (
     "env",
 )  # fmt: skip
 # Words that are the same for every spec.
-ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run", "list_type", "none")
+ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run", "list_type", "none", "steps")
 # Where something starts: argument `which`, or the object at that address. Other rows begin with it.
 PLACE = ("is_object", "which")
 # An input: `chain` leads to its array. `max_refs`: how often the array may be held if it is

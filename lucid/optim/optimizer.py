@@ -10,12 +10,12 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import LOC, Node
+from lucid.runtime.steps import STEPS
 
 from ..context import MODE
 from ..engine import evaluate, leaf
 from ..errors import here, user_loc
 from ..promote import cast, filled
-from ..steps import STEPS
 from ..tensor import PENDING, Tensor, node_of, settle
 
 # Tensors that a step changes, with their new nodes.

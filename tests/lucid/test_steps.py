@@ -84,3 +84,36 @@ def test_steps_of_one_model_in_threads_are_all_there() -> None:
         t.join()
     np.testing.assert_array_equal(net.w.numpy(), 80)
     np.testing.assert_array_equal(net.v.numpy(), 80)
+
+
+@pytest.mark.parametrize("size", [10, N // 8])
+def test_gradients_accumulated_in_threads_are_all_there(size: int) -> None:
+    """In Python, where each step is traced first, and natively, beside each other."""
+    w = nn.Parameter(np.zeros(size, "f"))
+    w.grad = Tensor(np.zeros(size, "f"))
+    x = Tensor(np.ones(size, "f"))
+
+    def accumulate(x: Any) -> None:
+        (w * x).sum().backward()
+
+    native = lucid.compile(accumulate)
+    for _ in range(3):
+        native(x)
+
+    def natively() -> None:
+        for _ in range(2_000):
+            native(x)
+
+    def in_python() -> None:
+        for _ in range(40):
+            fresh = lucid.compile(accumulate)
+            for _ in range(2):
+                fresh(x)
+
+    threads = [threading.Thread(target=f) for f in (natively, in_python, in_python)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert w.grad is not None
+    assert np.unique(w.grad.numpy()).tolist() == [3 + 2_000 + 2 * 2 * 40]
