@@ -68,7 +68,7 @@ class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
     vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
     "tiles" (square tiles, transposed in
-    registers), "product" (tiles of rows x vectors along the last outer axis), "vector" (a product of one
+    registers), "product" (tiles of rows x vectors of columns), "vector" (a product of one
     row, with vectors along its columns). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
     register tile."""
@@ -124,7 +124,7 @@ class Product:
     reduce: Reduce
     left: int  # which operand varies with the rows; the other varies with the columns
     depth: tuple[str, ...]  # the summed axes
-    column: str  # the last outer axis
+    column: str  # the last outer axis that only one operand has
     rows: tuple[str, ...]
     batch: tuple[str, ...]
 
@@ -141,15 +141,17 @@ def product(kernel: Kernel) -> Product | None:
         return None
     if any(isinstance(s, Reduce) for stage in rest for s in stage.body):
         return None
-    column, sides = kernel.outer[-1].name, [_axes(kernel, arg) for arg in reduce.args]
-    if None in sides:
+    found = [_axes(kernel, arg) for arg in reduce.args]
+    sides = [axes for axes in found if axes is not None]
+    if len(sides) < 2:
         return None
-    left = 0 if column not in (sides[0] or ()) else 1
-    a, b = sides[left] or frozenset(), sides[1 - left] or frozenset()
-    outer = [axis.name for axis in kernel.outer[:-1]]
-    rows = tuple(x for x in outer if x not in b)
-    batch = tuple(x for x in outer if x in b)
-    if column in a or not rows or (column not in b and kernel.outer[-1].extent != 1):
+    own = [axis.name for axis in kernel.outer if axis.name in sides[0] ^ sides[1]]
+    column = own[-1] if own else kernel.outer[-1].name
+    left = 0 if column not in sides[0] else 1
+    others = [axis.name for axis in kernel.outer if axis.name != column]
+    rows = tuple(x for x in others if x not in sides[1 - left])
+    batch = tuple(x for x in others if x in sides[1 - left])
+    if not rows:
         return None
     return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch)
 

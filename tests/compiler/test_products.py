@@ -20,6 +20,7 @@ SPECS = ("ij,kj->ik", "ij,jk->ik", "ji,jk->ik", "ji,kj->ik", "jk,ij->ik", "aij,j
 # Sums over several axes: those that are one walk through memory; those that are not.
 ONE_WALK = ("jai,jak->ik", "ija,kja->ik", "ijab,jabk->ik", "cjai,cjak->cik", "ija,bjak->bik")
 SEVERAL = ("aji,jak->ik", "ija,kaj->ik", "iajb,jabk->ik", "ijca,ajk->ick", "jia,cajk->cik", "ijca,jdka->icdk")
+BATCH_LAST = ("bij,bjk->ikb", "ijb,kbj->kib")
 SIZES = [
     (1, 9, 40),
     (23, 35, 1),
@@ -45,7 +46,7 @@ def whole_numbers(spec: str, sizes: tuple[int, int, int], kind: str) -> list[Arr
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int32", "int64"])
-@pytest.mark.parametrize("spec", SPECS + ONE_WALK + SEVERAL)
+@pytest.mark.parametrize("spec", SPECS + ONE_WALK + SEVERAL + BATCH_LAST)
 def test_every_layout(spec: str, kind: str) -> None:
     for sizes in SIZES if kind == "float32" else SIZES[2:6]:
         if kind == "float16" and sizes[1] > 30:
@@ -134,7 +135,7 @@ def layout_of(spec: str, sizes: tuple[int, int, int]) -> tuple[str, int]:
     return plan.mode, len(call.kernel.stages[0].axes)
 
 
-@pytest.mark.parametrize("spec", SPECS + ONE_WALK + SEVERAL)
+@pytest.mark.parametrize("spec", SPECS + ONE_WALK + SEVERAL + BATCH_LAST)
 def test_a_sum_over_several_axes_is_no_product(spec: str) -> None:
     """Whatever it sums over, a product runs in tiles, along one axis where memory is one walk; with one row
     or one column, as a vector."""

@@ -124,3 +124,56 @@ def test_rows_of_random_shapes(data: st.DataObject) -> None:
     table = data.draw(st.sampled_from([OF_ROWS, OF_STACKS]))
     f = table[data.draw(st.sampled_from(sorted(table)))](d, n + 1)
     check(f, draw(m, d) if table is OF_ROWS else draw(m, d, n + 1))
+
+
+def sums(f: Callable[..., Any], *arrays: Array) -> list[tuple[str, int]]:
+    """The mode of each kernel that multiplies, and how many axes it sums over."""
+    compiled = lucid.compile(f)
+    compiled(*arrays)
+    stages = compiled._last().executable.compiled.stages
+    found = zip(stages.program.calls, stages.schedules, strict=True)
+    return sorted((p.mode, len(c.kernel.stages[0].axes)) for c, p in found if "dot" in repr(c.kernel))
+
+
+def gradient_to_weight(view: Function) -> Callable[[Tensor, Tensor], Any]:
+    return lambda x, w: lucid.grad(lambda w: ((view(x) @ w.T) ** 2).sum())(w)
+
+
+# A view of (4, 20, 12); the axes that the weight's gradient sums over, in one kernel.
+VIEWS: dict[str, tuple[Function, int]] = {
+    "x": (lambda x: x, 1),
+    "4-D": (lambda x: x.reshape(4, 2, 10, 12), 1),
+    "flattened": (lambda x: x.reshape(80, 12), 1),
+    "transposed": (lambda x: x.transpose(1, 0, 2), 2),
+    "a part of each": (lambda x: x[:, 1:], 2),
+    "every second": (lambda x: x[:, ::2], 1),
+    "one of each": (lambda x: x[:, :1], 1),
+    "a formula": (lambda x: x * 2 + 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_weight_gradient_over_stacks_is_summed_row_by_row(name: str) -> None:
+    view, axes = VIEWS[name]
+    x, w = draw(4, 20, 12), draw(30, 12)
+    assert sums(gradient_to_weight(view), x, w) == [("product", 1), ("product", axes)]
+    got = np.asarray(lucid.compile(gradient_to_weight(view))(x, w))
+    seen = np.asarray(view(Tensor(x)).numpy(), "float64").reshape(-1, 12)
+    np.testing.assert_allclose(got, 2 * (seen @ w.T).T @ seen, rtol=2e-4, atol=1e-4)
+
+
+def test_products_of_stacks_are_summed_row_by_row() -> None:
+    x, y, w, one = draw(4, 20, 12), draw(4, 12, 16), draw(12, 16), draw(1, 12)
+
+    def both(f: Callable[..., Tensor]) -> Callable[..., Any]:
+        return lambda a, b: lucid.value_and_grad(lambda a, b: (f(a, b) ** 2).sum(), argnums=(0, 1))(a, b)
+
+    product, vector = ("product", 1), ("vector", 1)
+    assert sums(lambda a, b: a @ b, x, y) == [product]
+    assert sums(both(lambda a, b: a @ b), x, y) == [product] * 3
+    assert sums(both(lambda a, b: a @ b), x, w) == [product] * 3
+    assert sums(both(lambda a, b: b.T @ a.transpose(0, 2, 1)), x, w) == [product, product, ("product", 2)]
+    assert sums(lambda a, b: a @ b, one, w) == [vector]
+    assert sums(lambda a, b: a @ b, one[0], w) == [vector]
+    assert sums(lambda a, b: b.T @ a.T, one, w) == [vector]
+    assert sums(lambda a, b: a[:, :1] @ b, x, y) == [vector]
