@@ -165,12 +165,13 @@ class _Spec:
     def _guards(self, guards: Guards) -> None:
         """The facts, as they are now: an equal object may have taken the place of the first."""
         # What no native check knows is asked of Python; `generators` are no facts, `tensors` no places.
-        slow = Guards(arrays=guards.arrays, variables=guards.variables)
+        slow = Guards(arrays=guards.arrays)
         for d, key, _, where in guards.items:
             if type(d) is dict:
                 self.checks.append(checks.item(d, key, d.get(key, MISSING)))
             else:
                 slow.items.append((d, key, d.get(key, MISSING), where))
+        self.checks += [checks.variable(thing) for thing, *_ in guards.variables]
         for cell, *_ in guards.cells:
             try:
                 self.checks.append(checks.cell(cell, cell.cell_contents))
@@ -198,7 +199,7 @@ class _Spec:
                 self.checks.append(checks.attribute(owner, name, getattr(owner, name)))
             else:
                 slow.slots.append(fact)
-        if slow.items or slow.dicts or slow.lists or slow.slots or slow.arrays or slow.variables:
+        if slow.items or slow.dicts or slow.lists or slow.slots or slow.arrays:
             self.checks.insert(0, checks.call(slow.changed))
 
     # --- where values come from and go to --------------------------------------------------------

@@ -52,7 +52,7 @@ FIELD = ("offset", "kind", "number")
 STORE = ("is_object", "which", "hop", "offset", "kind", "number")
 # A fact that must hold, about what is at a place.
 CHECK = ("is_object", "which", "kind", "key", "want")
-IS, OF_TYPE, SLOT, DIFFERS, OUTSIDE, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEXT = range(11)
+IS, OF_TYPE, SLOT, DIFFERS, OUTSIDE, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEXT, VARIABLE = range(12)
 
 # Words of CPython's and NumPy's objects. `call.py` looks at live objects before it relies on them.
 TYPE, SIZE_OF, LIST_ITEMS, CELL = 1, 2, 3, 2

@@ -69,6 +69,7 @@ loop: each %k in %n from entry, verdict else yes
     i64 ATTRIBUTE, label %attribute
     i64 CALL, label %call
     i64 CONTEXT, label %context
+    i64 VARIABLE, label %variable
   ]
 is:
   %is.ok = icmp eq ptr %object, %want
@@ -159,6 +160,17 @@ error:
   call void @PyErr_Clear()
   ret i1 0
 
+variable:
+  ; the context variable has this value, or none
+  store ptr null, ptr %found
+  %asked = call i32 @PyContextVar_Get(ptr %object, ptr null, ptr %found)
+  %now = load ptr, ptr %found
+  %variable.same = icmp eq ptr %now, %want
+  %answered = icmp eq i32 %asked, 0
+  %variable.ok = and i1 %variable.same, %answered
+  call void @Py_DecRef(ptr %now)
+  br i1 %answered, label %verdict, label %error
+
 context:
   ; the variable holds a tuple of the `key` items of the table `want`
   store ptr null, ptr %found
@@ -180,7 +192,8 @@ verdict:
   %ok = phi i1 [ %is.ok, %is ], [ %type.ok, %of.type ], [ %slot.ok, %slot ],
                [ %differs.ok, %differs ], [ true, %outside ], [ %item.ok, %item.compare ],
                [ true, %pairs.loop ], [ %items.ok, %items.compare ], [ %drop.ok, %dropped ],
-               [ %context.ok, %context.size ]
+               [ %context.ok, %context.size ],
+               [ %variable.ok, %variable ]
   br i1 %ok, label %loop, label %no
 yes:
   ret i1 1

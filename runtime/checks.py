@@ -139,3 +139,11 @@ def call(question: Callable[[], object]) -> Check:
 def context(variable: ContextVar[Any], values: tuple[object, ...]) -> Check:
     """The variable, always a tuple, has these very items."""
     return Check(layout.CONTEXT, variable, Bits(len(values)), Objects(values))
+
+
+def variable(thing: ContextVar[Any]) -> Check:
+    """The context variable has the value that it has now, or none."""
+    try:
+        return Check(layout.VARIABLE, thing, MISSING, thing.get())
+    except LookupError:
+        return Check(layout.VARIABLE, thing, MISSING, MISSING)

@@ -81,6 +81,11 @@ def by_variable() -> tuple[Callable[[Any], Any], Callable[[], None]]:
     return lambda x: x * VARIABLE.get(), change
 
 
+def by_variable_without_a_value() -> tuple[Callable[[Any], Any], Callable[[], None]]:
+    empty: ContextVar[float] = ContextVar("empty")
+    return lambda x: x * empty.get(2.0), lambda: (empty.set(5.0), None)[1]
+
+
 def by_code() -> tuple[Callable[[Any], Any], Callable[[], None]]:
     def f(x: Any) -> Any:
         return x * 2.0
@@ -116,7 +121,7 @@ KINDS: dict[str, list[Callable[[], tuple[Callable[[Any], Any], Callable[[], None
     "lists": [by_list],
     "slots": [by_class, by_instance, by_code],
     "arrays": [by_array],
-    "variables": [by_variable],
+    "variables": [by_variable, by_variable_without_a_value],
     "tensors": [by_tensor],
     "generators": [by_generator],
 }

@@ -387,6 +387,7 @@ FACTS: list[tuple[Callable[[Facts], Check], Callable[[Facts], object]]] = [
     (lambda f: checks.call(lambda: f.answer), lambda f: delattr(f, "answer")),
     (lambda f: checks.context(f.variable, (None, True)), lambda f: f.variable.set((None, False))),
     (lambda f: checks.context(f.variable, (None, True)), lambda f: f.variable.set((None,))),
+    (lambda f: checks.variable(f.variable), lambda f: f.variable.set((None, 5))),
     (lambda f: checks.cell(f.cell, f), lambda f: setattr(f.cell, "cell_contents", 1)),
     (lambda f: checks.cell(f.cell, f), lambda f: delattr(f.cell, "cell_contents")),
     (
