@@ -128,6 +128,25 @@ class Placed:
         return frozenset(ix.axis for ix in self.access[0] if ix.axis is not None)
 
 
+# What a kernel holds at most. LLVM takes 25 µs a line for a chain of operations, however long, and 50 where
+# a step of Adam keeps the arrays of 4 parameters at hand; of 8 parameters 75, of 16 185: registers spill,
+# and its time grows with the square. Stages multiply operations, since each computes what it reads: 3
+# softmaxes in one kernel are 5,000 lines, 6 are 15,000.
+ARRAYS = 32
+LENGTH = 256  # in the `flops` of ops: 17 exponentials
+
+
+@data(frozen=False, eq=False)
+class Load:
+    """What a draft makes LLVM do: the nodes that it evaluates, by the number of row reductions that must be
+    known before (a stage shares nothing with the next one), with their cost; and the arrays that it has."""
+
+    depth: dict[Node, int] = field(default_factory=dict)  # of its roots
+    visits: set[tuple[int, Node]] = field(default_factory=set)
+    length: int = 0
+    arrays: set[Node] = field(default_factory=set)
+
+
 @data(frozen=False, eq=False)
 class Draft:
     extents: dict[str, int] = field(default_factory=dict)
@@ -135,10 +154,16 @@ class Draft:
     final: list[Placed] = field(default_factory=list)
     rows: set[Node] = field(default_factory=set)  # reductions that stages read
     totals: set[Node] = field(default_factory=set)  # reductions that `finally` reads
-    after: set[Draft] = field(default_factory=set)  # transitively
+    number: int = 0
+    after: int = 0  # the numbers of drafts that run before, transitively, as bits
     reasons: list[str] = field(default_factory=list)
-    reads: dict[Node, list[tuple[Node, Access]]] = field(default_factory=dict)  # see _Fuser.table
-    listed: int = 0  # how many of `placed` are in `reads`
+    reads: dict[Node, list[tuple[Node, Access]]] = field(default_factory=dict)  # what stages read, by memory
+    load: Load = field(default_factory=Load)
+    full: bool = False  # a root could not join for its load
+
+    @property
+    def bit(self) -> int:
+        return 1 << self.number
 
     def find(self, node: Node) -> Placed | None:
         return next((p for p in self.placed + self.final if p.node is node), None)
@@ -210,7 +235,8 @@ class Reader:
     def __init__(self, roots: set[Node]) -> None:
         self.storage = Storage(roots)
         # by id; the entry keeps the object alive, so ids stay valid
-        self._known: dict[int, tuple[Placed, list[tuple[Node, Access]]]] = {}
+        self._known: dict[int, tuple[Placed, list[tuple[Node, Access]], list[Node]]] = {}
+        self.visited = 0  # nodes, over all roots: what fusion's time is made of
 
     def inlined(self, node: Node, access: Access, root: Node | None) -> Iterator[tuple[Node, Access]]:
         """Every (node, access) that evaluating `node` there visits; stops at memory."""
@@ -223,9 +249,8 @@ class Reader:
             seen.add(item)
             yield item
             n, a = item
-            if n is not root and self.storage.base(n) is not None:
-                continue
-            stack.extend(self.operands(n, a))
+            if n is root or self.storage.base(n) is None:
+                stack.extend(self.operands(n, a))
 
     def operands(self, node: Node, access: Access) -> list[tuple[Node, Access]]:
         if node.op.kind == "view":
@@ -249,13 +274,27 @@ class Reader:
 
     def reads(self, placed: Placed) -> list[tuple[Node, Access]]:
         """Accesses to memory, roots of drafts included."""
+        return self._walk(placed)[1]
+
+    def computed(self, placed: Placed) -> list[Node]:
+        """What is evaluated at each point of its domain, from memory on: each node once."""
+        return self._walk(placed)[2]
+
+    def forget(self, placed: Placed) -> None:
+        """Something below has become memory."""
+        self._known.pop(id(placed), None)
+
+    def _walk(self, placed: Placed) -> tuple[Placed, list[tuple[Node, Access]], list[Node]]:
         known = self._known.get(id(placed))
-        if known is not None:
-            return known[1]
-        found: dict[tuple[Node, Access], None] = {}
-        for operand, access in placed.operands:
-            for n, a in self.inlined(operand, access, placed.node):
-                if n is not placed.node and self.storage.base(n) is not None:
-                    found[n, a] = None
-        self._known[id(placed)] = (placed, list(found))
-        return self._known[id(placed)][1]
+        if known is None:
+            found: dict[tuple[Node, Access], None] = {}
+            nodes: dict[Node, None] = {}
+            for operand, access in placed.operands:
+                for n, a in self.inlined(operand, access, placed.node):
+                    self.visited += 1
+                    if n is not placed.node and self.storage.base(n) is not None:
+                        found[n, a] = None
+                    else:
+                        nodes[n] = None
+            known = self._known[id(placed)] = (placed, list(found), list(nodes))
+        return known

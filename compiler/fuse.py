@@ -22,14 +22,19 @@ become canonical.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import islice
 from math import prod
 
 from . import ops
 from .data import replace
 from .draft import (
+    ARRAYS,
+    LENGTH,
     Access,
     Draft,
     Labels,
+    Load,
     Placed,
     Read,
     Reader,
@@ -44,11 +49,18 @@ from .draft_kernel import Writer
 from .graph import Graph, Node, toposort
 from .ops import Ix
 from .program import Call, Program
+from .shorten import repeated, shorten, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
+
+
+# So many kernels that read the same memory are asked whether a root may join them: the latest ones.
+ASKED = 64
+# Clustering runs again as long as something is found that is better stored, but so many times.
+ROUNDS = 4
 
 
 class _Fuser:
@@ -60,6 +72,15 @@ class _Fuser:
         self.reader = Reader(set())
         self.drafts: list[Draft] = []
         self.home: dict[Node, Draft] = {}
+        self.by_bit: dict[int, Draft] = {}
+        self.begun = 0  # drafts, also those that have become parts of others
+        self.touching: dict[Node, dict[Draft, None]] = {}  # by memory: the drafts whose stages read it
+        self.single: dict[Draft, None] = {}  # those of 0-d values alone
+        # What did not join for a load (the first root of a draft, the root) does not in later rounds: kernels
+        # end where the values are stored that the next one begins with.
+        self.parted: set[tuple[Node, Node]] = set()
+        self.last = False  # round: whatever would better be stored is not any more
+        self.asked = 0  # how often a root was compared with a draft
 
     # -- which nodes get memory
 
@@ -74,6 +95,8 @@ class _Fuser:
                     source = through_views(operand)
                     if source.op.kind == "elementwise" or source.op is ops.PAD:
                         roots.add(source)
+        for node in shorten(self.order, roots):
+            self.forced[node] = f"{_label(node)}: stored, for one expression would be too long"
         # whatever a root cannot reach by views must stand in memory first
         for node in reversed(self.order):
             if node in roots and node.op is not ops.INPUT:
@@ -97,27 +120,96 @@ class _Fuser:
     # -- drafts
 
     def cluster(self, roots: list[Node]) -> None:
-        self.drafts, self.home = [], {}
+        self.drafts, self.home, self.by_bit, self.begun = [], {}, {}, 0
+        self.touching, self.single = {}, {}
         for node in roots:
             extents: dict[str, int] = {}
             placed = place(node, self.labels, extents)
             placed.form = self._form(placed, extents)
             if not any(self._join(d, placed, extents) for d in self._candidates(placed)):
-                draft = Draft(extents, [placed])
+                draft = Draft(extents, [placed], number=self.begun)
+                self.begun += 1
+                self.by_bit[draft.bit] = draft
                 draft.after = self._before(placed, None)
                 draft.reasons.append(f"{_label(node)}: starts a kernel ({placed.form})")
                 self.drafts.append(draft)
                 self.home[node] = draft
+                self._enter(draft, placed)
+            if node in self.forced:
+                self.home[node].reasons.append(self.forced[node])
 
-    def table(self, draft: Draft) -> dict[Node, list[tuple[Node, Access]]]:
-        """What the stages of a draft read, by the memory that they read it from."""
-        for p in draft.placed[draft.listed :]:
-            for node, access in self.reader.reads(p):
+    def _enter(self, draft: Draft, placed: Placed, final: bool = False) -> None:
+        """Keep what can be asked of a draft: what its stages read, whether it has axes, how large it is."""
+        if not final:
+            for node, access in self.reader.reads(placed):
                 base = self.reader.storage.base(node)
                 assert base is not None
                 draft.reads.setdefault(base, []).append((node, access))
-        draft.listed = len(draft.placed)
-        return draft.reads
+                if not draft.full:
+                    self.touching.setdefault(base, {})[draft] = None
+            if placed.domain:
+                self.single.pop(draft, None)
+            elif len(draft.placed) == 1:
+                self.single[draft] = None
+        load = draft.load
+        depth, fresh, length, arrays = self._adds(draft, placed)
+        load.depth[placed.node] = depth
+        load.visits.update(fresh)
+        load.length += length
+        load.arrays |= arrays
+
+    def _adds(self, draft: Draft, placed: Placed) -> tuple[int, set[tuple[int, Node]], int, set[Node]]:
+        """What a root adds to a draft's load: its depth, what it visits, what that costs, what it reads."""
+        load, depth, arrays = draft.load, 0, set()
+        for node, _ in self.reader.reads(placed):
+            base = self.reader.storage.base(node)
+            assert base is not None
+            if base in load.depth:
+                depth = max(depth, load.depth[base] + reduces(base))
+            else:
+                arrays.add(base)
+        fresh = {(depth, n) for n in self.reader.computed(placed)} - load.visits
+        return depth, fresh, sum([n.op.flops for _, n in fresh]), arrays
+
+    def _room(self, draft: Draft, placed: Placed) -> bool:
+        """Whether a root, which may join the draft otherwise, leaves it as short as kernels are. If not,
+        what both compute at some cost is better stored."""
+        _, _, length, arrays = self._adds(draft, placed)
+        load = draft.load
+        if not length and arrays <= load.arrays:
+            return True  # only stored, of what is there
+        count = len(load.arrays | arrays) + len(load.depth) + 1
+        limit = LENGTH, ARRAYS
+        if any(not reduces(n) for n, _ in self.reader.reads(placed) if n in load.depth):
+            limit = LENGTH + LENGTH // 2, ARRAYS + ARRAYS // 4  # it would read again what is made here
+        pair = (draft.placed[0].node, placed.node)
+        fits = load.length + length <= limit[0] and count <= limit[1]
+        if fits and not draft.full and pair not in self.parted:
+            return True
+        # A kernel that is full takes nothing more: what belongs together stays so in the next one.
+        if not draft.full and (pair in self.parted or 2 * load.length > LENGTH or 2 * count > ARRAYS):
+            draft.full = True
+            draft.reasons.append(f"{_label(placed.node)}: does not join, or the kernel would be too long")
+            self._hide(draft)
+        if not self.last and pair not in self.parted:
+            here = {n for _, n in load.visits}
+            shared = [n for n in self.reader.computed(placed) if n in here]
+            if sum([n.op.flops for n in shared]) >= LENGTH // 16:
+                self._store(tops(self.reader, placed, set(shared)), placed)
+        self.parted.add(pair)
+        return False
+
+    def _hide(self, draft: Draft) -> None:
+        """Nobody is compared with a draft any more, unless it reads its values."""
+        self.single.pop(draft, None)
+        for base in draft.reads:
+            self.touching[base].pop(draft, None)
+
+    def _store(self, nodes: list[Node], placed: Placed) -> None:
+        for node in nodes:
+            self.forced[node] = f"{_label(node)}: stored, where a kernel would be too long"
+            self.reader.storage.roots.add(node)  # for all that follow; the next round makes it
+        self.reader.forget(placed)
 
     def _form(self, placed: Placed, extents: dict[str, int]) -> str:
         if not placed.reduced:
@@ -139,14 +231,14 @@ class _Fuser:
             return "full"
         return "column" if inner in placed.kept else "row"
 
-    def _before(self, placed: Placed, own: Draft | None) -> set[Draft]:
+    def _before(self, placed: Placed, own: Draft | None) -> int:
         """Drafts that must run before `placed`, transitively."""
-        found: set[Draft] = set()
+        found = 0
         for node, _ in self.reader.reads(placed):
             base = self.reader.storage.base(node)
             home = self.home.get(base) if base is not None else None
             if home is not None and home is not own:
-                found |= {home} | home.after
+                found |= home.bit | home.after
         return found
 
     def _candidates(self, placed: Placed) -> list[Draft]:
@@ -154,20 +246,22 @@ class _Fuser:
         most bytes first; then, for 0-d values, drafts of 0-d values."""
         reads = [self.reader.storage.base(n) for n, _ in self.reader.reads(placed)]
         consumed = {self.home[b] for b in reads if b is not None and b in self.home}
-        first = [d for d in reversed(self.drafts) if d in consumed]
-        shared = []
-        for draft in self.drafts:
-            if draft not in consumed:
-                bases = self.table(draft)
-                weight = max((b.type.size for b in reads if b is not None and b in bases), default=0)
-                scalar = not placed.domain and not any(p.domain for p in draft.placed)
-                if weight > 1 or scalar:
-                    shared.append((weight, draft))
-        shared.sort(key=lambda item: -item[0])
-        return first + [d for _, d in shared]
+        common: dict[Draft, list[int]] = {}
+        for b in reads:
+            assert b is not None
+            for draft in islice(reversed(self.touching.get(b, {})), ASKED):
+                if draft not in consumed:
+                    common.setdefault(draft, []).append(b.type.size)
+        weights = {d: max(common[d]) for d in sorted(common, key=_number)}
+        single = set() if placed.domain else {*islice(reversed(self.single), ASKED)} - consumed
+        weights |= {d: 0 for d in single if d not in weights}
+        shared = [d for d in sorted(weights, key=_number) if weights[d] > 1 or d in single]
+        shared.sort(key=lambda d: -weights[d])
+        return sorted(consumed, key=_number, reverse=True) + shared
 
     def _join(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
-        if draft in self._before(placed, draft):
+        self.asked += 1
+        if draft.bit & self._before(placed, draft):
             return False
         if any(p.form == "product" for p in draft.placed) or placed.form == "product":
             return self._join_epilogue(draft, placed, extents)
@@ -221,7 +315,7 @@ class _Fuser:
                 rows.add(home.node)
             else:
                 common.append(node.type.size)
-        theirs = self.table(draft)
+        theirs = draft.reads
         for node, access in sorted(reads, key=lambda r: -_rank(r[1])):
             base = self.reader.storage.base(node)
             assert base is not None
@@ -248,13 +342,13 @@ class _Fuser:
         moved = relabel(placed, names)
         merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
         trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
-        if _outer(trial) is None:
+        if _outer(trial) is None or not self._room(draft, placed):
             return False
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
         same = f"reads the same {enough!r} elements" if enough is not None else "of single values"
         why = "reads its row values" if rows else same
-        others = [d for d in self._before(placed, draft) if d not in draft.after and d is not draft]
-        self._joined(draft, placed, why)
+        others = self._of(self._before(placed, draft) & ~(draft.after | draft.bit))
+        self._joined(draft, placed, moved, why)
         for other in others:
             self._absorb(draft, other, placed, extents, names)
         return True
@@ -265,14 +359,21 @@ class _Fuser:
         """`placed`, now in `draft`, reads row values of `other` as well, which did not wait for each
         other: one kernel can make both. `names`: its labels in terms of the draft's."""
         unified = self._unify(other, placed, extents)
-        if unified is None or not unified[1] or draft.final or other.final or draft in other.after:
+        if unified is None or not unified[1] or draft.final or other.final or other.after & draft.bit:
             return
         if _lie_across(other, unified[1]):
             return
         if any(p.form == "product" for p in other.placed):
             return
-        if any(other in d.after for d in draft.after if d is not other):
+        if any(d.after & other.bit for d in self._of(draft.after & ~other.bit)):
             return  # what runs between the two
+        if draft.load.length + other.load.length > LENGTH:
+            return
+        if (
+            len(draft.load.arrays | other.load.arrays) + len(draft.load.depth) + len(other.load.depth)
+            > ARRAYS
+        ):
+            return
         back = {theirs: names.get(mine, mine) for mine, theirs in unified[0].items()}
         absorbed = {back.get(x, x): n for x, n in other.extents.items()}
         if any(draft.extents.get(x, n) != n for x, n in absorbed.items()):
@@ -288,16 +389,21 @@ class _Fuser:
             return
         draft.extents, draft.placed = trial.extents, trial.placed
         draft.rows, draft.totals = trial.rows, trial.totals
-        draft.after = (draft.after | other.after) - {other}
-        draft.reads, draft.listed = {}, 0
+        draft.after = (draft.after | other.after) & ~other.bit
         draft.reasons[:0] = other.reasons
         draft.reasons.append(f"{_label(placed.node)}: brings the two together")
         self.drafts.remove(other)
+        del self.by_bit[other.bit]
+        self._hide(draft)
+        self._hide(other)
         for p in other.placed:
             self.home[p.node] = draft
+        draft.reads, draft.load = {}, Load()
+        for p in draft.placed:
+            self._enter(draft, p)
         for d in self.drafts:
-            if other in d.after:
-                d.after = (d.after - {other}) | {draft} | draft.after
+            if d.after & other.bit:
+                d.after = d.after & ~other.bit | draft.bit | draft.after
 
     def _join_final(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         unified = self._unify(draft, placed, extents)
@@ -316,10 +422,10 @@ class _Fuser:
         if reads & finals and not all(self._same_domain(draft, f, moved) for f in reads & finals):
             return False
         trial = replace(draft, final=[*draft.final, moved], totals=draft.totals | totals)
-        if _outer(trial) is None:
+        if _outer(trial) is None or not self._room(draft, placed):
             return False
         draft.final, draft.totals = trial.final, trial.totals
-        self._joined(draft, placed, "needs only its totals")
+        self._joined(draft, placed, moved, "needs only its totals", final=True)
         return True
 
     def _same_domain(self, draft: Draft, node: Node | None, moved: Placed) -> bool:
@@ -333,23 +439,35 @@ class _Fuser:
             return False
         moved = relabel(placed, unified[0])
         product = next((p for p in draft.placed if p.form == "product"), None)
-        if product is None or set(moved.domain) != product.kept:
+        if product is None or set(moved.domain) != product.kept or not self._room(draft, placed):
             return False
         draft.placed.append(moved)
         draft.rows |= unified[1]
-        self._joined(draft, placed, "epilogue of the product")
+        self._joined(draft, placed, moved, "epilogue of the product")
         return True
 
     def _consumes(self, draft: Draft, placed: Placed) -> bool:
         return any(self.home.get(n) is draft for n, _ in self.reader.reads(placed))
 
-    def _joined(self, draft: Draft, placed: Placed, why: str) -> None:
+    def _joined(self, draft: Draft, placed: Placed, moved: Placed, why: str, final: bool = False) -> None:
         self.home[placed.node] = draft
-        draft.after |= self._before(placed, draft) - {draft}
-        for other in self.drafts:  # whoever runs after this draft runs after its new needs, too
-            if draft in other.after:
-                other.after |= draft.after
+        needs = self._before(placed, draft) & ~draft.bit
+        if needs & ~draft.after:
+            draft.after |= needs
+            for other in self.drafts:  # whoever runs after this draft runs after its new needs, too
+                if other.after & draft.bit:
+                    other.after |= draft.after
+        self._enter(draft, moved, final)
         draft.reasons.append(f"{_label(placed.node)}: {why}")
+
+    def _of(self, bits: int) -> list[Draft]:
+        """The drafts with these numbers."""
+        found = []
+        while bits:
+            low = bits & -bits
+            found.append(self.by_bit[low])
+            bits -= low
+        return found
 
     # -- what is cheaper stored than recomputed
 
@@ -360,21 +478,26 @@ class _Fuser:
             here: set[Node] = set()
             outer = set(_outer(draft) or ())
             for p in draft.placed:
-                domain = prod(draft.extents[x] for x in p.domain)
-                for operand, access in p.operands:
-                    for n, a in self.reader.inlined(operand, access, p.node):
-                        if n.op.flops < COSTLY or n.op.kind != "elementwise":
-                            continue
-                        if n in self.reader.storage.roots:
-                            continue
-                        here.add(n)
-                        axes = {ix.axis for ix in a[0] if ix.axis is not None}
-                        if axes and not axes <= outer and n.type.size * 2 <= domain:
-                            found[n] = f"{_label(n)}: stored, recomputing would repeat it"
+                dear = [
+                    n for n in self.reader.computed(p) if n.op.flops >= COSTLY and n.op.kind == "elementwise"
+                ]
+                here.update(n for n in dear if n not in self.reader.storage.roots)
+                if not here.isdisjoint(dear) and not outer >= set(p.domain):
+                    domain = prod(draft.extents[x] for x in p.domain)
+                    for operand, access in p.operands:
+                        for n, a in self.reader.inlined(operand, access, p.node):
+                            axes = {ix.axis for ix in a[0] if ix.axis is not None}
+                            if n in here and axes and not axes <= outer and n.type.size * 2 <= domain:
+                                found[n] = f"{_label(n)}: stored, recomputing would repeat it"
             for n in here:
                 count[n] = count.get(n, 0) + 1
         found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
-        return found
+        why = "stored, or many kernels would compute it"
+        return found | {n: f"{_label(n)}: {why}" for n in repeated(self.drafts, self.reader)}
+
+
+def _number(draft: Draft) -> int:
+    return draft.number
 
 
 def _rank(access: Access) -> int:
@@ -440,28 +563,39 @@ def _fits(draft: Draft, p: Placed, outer: frozenset[str]) -> bool:
 def fuse(graph: Graph) -> Program:
     """Partition `graph` into kernels. The result is ordered and writes every graph output."""
     fuser = _Fuser(graph)
-    for _ in range(4):
+    for number in range(ROUNDS):
+        fuser.last = number == ROUNDS - 1
         roots = fuser.find_roots()
+        stored = len(fuser.forced)
         fuser.cluster(roots)
         more = {n: why for n, why in fuser.costly().items() if n not in fuser.forced}
-        if not more:
+        if not more and stored == len(fuser.forced):
             break
         fuser.forced.update(more)
-    outputs = set(graph.outputs)
-    readers: dict[Node, set[Draft]] = {}
+    return Program(graph, tuple(_calls(fuser, set(graph.outputs))))
+
+
+def _calls(fuser: _Fuser, outputs: set[Node]) -> Iterator[Call]:
+    """The drafts as calls, each as early as what it needs allows, in the order in which they began."""
+    needs: dict[Draft, set[Draft]] = {d: set() for d in fuser.drafts}
+    followers: dict[Draft, list[Draft]] = {d: [] for d in fuser.drafts}
+    stored = {n for n in fuser.home if n in outputs}
     for draft in fuser.drafts:
         for p in draft.placed + draft.final:
             for node, _ in fuser.reader.reads(p):
                 base = fuser.reader.storage.base(node)
-                if base is not None and fuser.home.get(base) not in (None, draft):
-                    readers.setdefault(base, set()).add(draft)
-    stored = {n for n in fuser.home if n in outputs or readers.get(n)}
-    calls: list[Call] = []
-    done: set[Draft] = set()
-    pending = list(fuser.drafts)
-    while pending:
-        ready = next(d for d in pending if d.after <= done)
-        pending.remove(ready)
-        done.add(ready)
-        calls.append(Writer(ready, _outer(ready) or (), fuser.reader, stored).write())
-    return Program(graph, tuple(calls))
+                home = fuser.home.get(base) if base is not None else None
+                if base is not None and home is not None and home is not draft:
+                    stored.add(base)
+                    needs[draft].add(home)
+        for home in needs[draft]:
+            followers[home].append(draft)
+    waits = {d: len(before) for d, before in needs.items()}
+    ready = [d.number for d in fuser.drafts if not waits[d]]
+    while ready:
+        draft = fuser.by_bit[1 << heappop(ready)]
+        yield Writer(draft, _outer(draft) or (), fuser.reader, stored).write()
+        for follower in followers[draft]:
+            waits[follower] -= 1
+            if not waits[follower]:
+                heappush(ready, follower.number)
