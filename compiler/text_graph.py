@@ -20,7 +20,7 @@ import numpy as np
 from .graph import Graph, Node, at, toposort
 from .ops import INPUT, REGISTRY
 from .text_lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, format_loc, is_name, quoted
-from .types import DTYPES, DType, TensorType
+from .types import DTYPES, DType, TensorType, tensor_type
 
 
 def print_graph(graph: Graph, locs: bool = False) -> str:
@@ -128,7 +128,7 @@ def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
 
 
 def _parse_type(c: Cursor) -> TensorType:
-    dtype = c.dtype()
+    start, dtype = c.token, c.dtype()
     shape: list[int] = []
     c.expect("[")
     while not c.at("]"):
@@ -136,7 +136,10 @@ def _parse_type(c: Cursor) -> TensorType:
         if not c.accept(","):
             break
     c.expect("]")
-    return TensorType(dtype, tuple(shape))
+    try:
+        return tensor_type(dtype, tuple(shape))
+    except ValueError as error:
+        raise c.error(str(error), start) from error
 
 
 def _parse_node(c: Cursor, nodes: dict[str, Node]) -> None:

@@ -105,7 +105,15 @@ class TensorType:
         return f"{self.dtype}[{', '.join(map(repr, self.shape))}]"
 
 
-_interned = functools.lru_cache(maxsize=4096)(TensorType)
+MOST_BYTES = 2**63 - 1  # what an address can tell apart
+
+
+@functools.lru_cache(maxsize=4096)
+def _interned(dtype: DType, shape: tuple[int, ...]) -> TensorType:
+    """ValueError for what no memory can hold: said where it is asked for, not when it is computed."""
+    if math.prod(n or 1 for n in shape) * dtype.size > MOST_BYTES:
+        raise ValueError(f"shape {shape} of {dtype.numpy} takes more than 2**63 bytes")
+    return TensorType(dtype, shape)
 
 
 def tensor_type(dtype: DType, shape: tuple[int, ...]) -> TensorType:

@@ -16,11 +16,14 @@ import numpy as _np
 from lucid.runtime.memory import empty_cache
 from lucid.runtime.pool import get_num_threads
 
+from . import functional as _functional
+from . import random
 from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile, set_num_threads
 from .context import enable_grad, is_grad_enabled, no_grad
 from .creation import (
     arange,
+    as_tensor,
     asarray,
     empty,
     eye,
@@ -35,24 +38,7 @@ from .creation import (
     zeros_like,
 )
 from .errors import TraceError
-from .functional import (
-    abs,
-    clip,
-    exp,
-    log,
-    matmul,
-    max,
-    maximum,
-    mean,
-    min,
-    minimum,
-    sign,
-    sqrt,
-    square,
-    sum,
-    tanh,
-    where,
-)
+from .functional import *  # noqa: F403
 from .random import manual_seed, rand, randint, randn
 from .tensor import Tensor
 
@@ -79,16 +65,14 @@ __all__ = [
     "Compiled",
     "Tensor",
     "TraceError",
-    "abs",
     "arange",
+    "as_tensor",
     "asarray",
     "bool_",
-    "clip",
     "compile",
     "empty",
     "empty_cache",
     "enable_grad",
-    "exp",
     "eye",
     "float16",
     "float32",
@@ -104,14 +88,7 @@ __all__ = [
     "int8",
     "is_grad_enabled",
     "linspace",
-    "log",
     "manual_seed",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
     "nn",
     "no_grad",
     "ones",
@@ -120,19 +97,20 @@ __all__ = [
     "rand",
     "randint",
     "randn",
+    "random",
     "set_num_threads",
-    "sign",
-    "sqrt",
-    "square",
-    "sum",
-    "tanh",
     "tensor",
     "uint16",
     "uint32",
     "uint64",
     "uint8",
     "value_and_grad",
-    "where",
     "zeros",
     "zeros_like",
 ]
+__all__ += _functional.__all__
+
+
+def __dir__() -> list[str]:
+    """What users call; not the modules that it is made of."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

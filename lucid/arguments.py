@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .promote import dtype_of
+from .promote import check_plain, dtype_of
 from .tensor import Tensor
 
 Signature = tuple[Any, ...]
@@ -27,6 +27,7 @@ def describe(value: Any, arrays: list[Any], objects: list[Any]) -> Signature:
         node_type = value._node.type
         return kind, node_type.dtype.name, node_type.shape, value._requires_grad
     if kind is np.ndarray or isinstance(value, np.ndarray | np.generic):
+        check_plain(value)
         array = np.asarray(value)
         arrays.append(array)
         return np.ndarray, dtype_of(array.dtype).name, array.shape

@@ -7,13 +7,19 @@ so that a function of NumPy's or pandas' in between is not blamed for what it wa
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
 import warnings
+from collections.abc import Callable
 from types import FrameType
+from typing import ParamSpec, TypeVar
 
 from lucid.compiler.graph import Loc
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARIES = tuple(
@@ -93,16 +99,30 @@ def here(message: str) -> str:
 
 def located(error: Exception, loc: Loc | None) -> Exception:
     """The same kind of error, its message behind `loc`."""
-    if loc is None or str(error).startswith(f"{loc}: "):
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if loc is None or text.startswith(f"{loc}: "):
         return error
     for kind in type(error).__mro__:
         try:
-            made = kind(f"{loc}: {error}")
+            made = kind(f"{loc}: {text}")
         except Exception:  # a kind with arguments of its own: its base will do
             continue
         if isinstance(made, Exception):
             return made
     return error
+
+
+def public(f: Callable[P, R]) -> Callable[P, R]:
+    """`f` as users call it: what it raises about its arguments names their line."""
+
+    @functools.wraps(f)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return f(*args, **kwargs)
+        except (TypeError, ValueError, LookupError, ArithmeticError, MemoryError) as error:
+            raise located(error, user_loc()) from None
+
+    return call
 
 
 def warn_user(message: str) -> None:

@@ -1,94 +1,171 @@
-"""Functions of tensors that are no methods."""
+"""Functions of tensors: operations that are operators or methods, under NumPy's names and PyTorch's.
+
+Every argument that stands for a tensor may be an array, a list or a number. A function is one line of the
+tables below, and a name in `__all__`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
+
+from lucid.compiler.graph import Node
 
 from . import elementwise as ew
 from . import shapes
+from .creation import asarray
+from .errors import public
 from .tensor import Tensor, apply
 
+__all__ = [
+    # of one tensor
+    "abs", "absolute", "bitwise_not", "exp", "floor", "invert", "log", "neg", "negative", "sign", "sqrt",
+    "square", "tanh",
+    # of two
+    "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
+    "divide", "eq", "equal", "floor_divide", "ge", "greater", "greater_equal", "gt", "le", "left_shift",
+    "less", "less_equal", "lt", "matmul", "maximum", "minimum", "mm", "mod", "mul", "multiply", "ne",
+    "not_equal", "pow", "power", "remainder", "right_shift", "sub", "subtract", "true_divide",
+    # choices
+    "clamp", "clip", "where",
+    # shapes
+    "broadcast_to", "flatten", "permute", "permute_dims", "ravel", "reshape", "squeeze", "swapaxes",
+    "transpose", "unsqueeze",
+    # reductions
+    "amax", "amin", "max", "mean", "min", "std", "sum", "var",
+    # others
+    "astype", "clone", "detach", "numel",
+]  # fmt: skip
 
+P = ParamSpec("P")
+Unary = Callable[[Any], Tensor]
+Binary = Callable[[Any, Any], Tensor]
+
+
+def _unary(build: Callable[[Node], Node], doc: str) -> Unary:
+    def function(x: Any) -> Tensor:
+        return apply(build, asarray(x))
+
+    function.__doc__ = doc
+    return public(function)
+
+
+def _binary(build: Callable[..., Node], doc: str) -> Binary:
+    def function(a: Any, b: Any) -> Tensor:
+        return apply(build, _operand(a), _operand(b))
+
+    function.__doc__ = doc
+    return public(function)
+
+
+def _operand(x: Any) -> Any:
+    """Numbers stay weak (NEP 50). TypeError for None, which would be left out."""
+    if x is None:
+        raise TypeError("expected a tensor, an array or a number, not None")
+    return x
+
+
+# --- of one tensor -------------------------------------------------------------------------------
+
+abs = absolute = _unary(ew.absolute, "The absolute value of each element; its gradient is sign(x), 0 at 0.")
+exp = _unary(ew.exp, "e to the power of each element.")
+floor = _unary(ew.floor, "The greatest integer that is not above each element.")
+invert = bitwise_not = _unary(ew.invert, "The other bits; `not` of bools.")
+log = _unary(ew.log, "The natural logarithm of each element; -inf at 0, NaN below.")
+negative = neg = _unary(ew.neg, "-x.")
+sign = _unary(ew.sign, "-1, 0 or 1; NaN stays NaN. Its gradient is 0.")
+sqrt = _unary(ew.sqrt, "The square root of each element; NaN below 0.")
+square = _unary(ew.square, "x * x.")
+tanh = _unary(ew.tanh, "The hyperbolic tangent of each element.")
+
+# --- of two --------------------------------------------------------------------------------------
+
+add = _binary(ew.add, "a + b.")
+bitwise_and = _binary(ew.and_, "a & b.")
+bitwise_or = _binary(ew.or_, "a | b.")
+bitwise_xor = _binary(ew.xor, "a ^ b.")
+equal = eq = _binary(ew.eq, "a == b, for each element.")
+floor_divide = _binary(ew.floordiv, "a // b.")
+greater = gt = _binary(ew.gt, "a > b.")
+greater_equal = ge = _binary(ew.ge, "a >= b.")
+left_shift = bitwise_left_shift = _binary(ew.shl, "a << b.")
+less = lt = _binary(ew.lt, "a < b.")
+less_equal = le = _binary(ew.le, "a <= b.")
+matmul = mm = _binary(shapes.matmul, "a @ b, by NumPy's rules.")
+maximum = _binary(ew.maximum, "The greater of two; NaN wins. At a tie each gets half of the gradient.")
+minimum = _binary(ew.minimum, "The lesser of two; NaN wins. At a tie each gets half of the gradient.")
+multiply = mul = _binary(ew.mul, "a * b.")
+not_equal = ne = _binary(ew.ne, "a != b, for each element.")
+power = pow = _binary(ew.power, "a ** b.")
+remainder = mod = _binary(ew.mod, "a % b, with the sign of b.")
+right_shift = bitwise_right_shift = _binary(ew.shr, "a >> b.")
+subtract = sub = _binary(ew.sub, "a - b.")
+true_divide = divide = div = _binary(ew.div, "a / b.")
+
+# --- choices -------------------------------------------------------------------------------------
+
+
+@public
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """Elements of `a` where `condition` holds, else of `b`; all broadcast. What is not chosen has
     no influence, on values or on gradients, be it NaN or inf."""
-    return apply(ew.where, condition, a, b)
+    return apply(ew.where, *map(_operand, (condition, a, b)))
 
 
-def minimum(a: Any, b: Any) -> Tensor:
-    """The lesser of two; NaN wins. At a tie each gets half of the gradient."""
-    return apply(ew.minimum, a, b)
-
-
-def maximum(a: Any, b: Any) -> Tensor:
-    """The greater of two; NaN wins. At a tie each gets half of the gradient."""
-    return apply(ew.maximum, a, b)
-
-
-def matmul(a: Any, b: Any) -> Tensor:
-    """`a @ b`, by NumPy's rules."""
-    return apply(shapes.matmul, a, b)
-
-
-def _asarray(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x)
-
-
-def abs(x: Any) -> Tensor:
-    """The absolute value of each element; its gradient is sign(x), 0 at 0."""
-    return apply(ew.absolute, x)
-
-
-def sqrt(x: Any) -> Tensor:
-    """The square root of each element; NaN below 0."""
-    return apply(ew.sqrt, x)
-
-
-def exp(x: Any) -> Tensor:
-    """e to the power of each element."""
-    return apply(ew.exp, x)
-
-
-def log(x: Any) -> Tensor:
-    """The natural logarithm of each element; -inf at 0, NaN below."""
-    return apply(ew.log, x)
-
-
-def tanh(x: Any) -> Tensor:
-    """The hyperbolic tangent of each element."""
-    return apply(ew.tanh, x)
-
-
-def square(x: Any) -> Tensor:
-    """x * x."""
-    return apply(ew.square, x)
-
-
-def sign(x: Any) -> Tensor:
-    """-1, 0 or 1; NaN stays NaN. Its gradient is 0."""
-    return apply(ew.sign, x)
-
-
+@public
 def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     """Elements below `min` become `min`, those above `max` become `max`; NaN stays."""
-    return apply(ew.clip, x, min, max)
+    return apply(ew.clip, asarray(x), min, max)
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over `axis` (all axes by default), as `Tensor.sum`."""
-    return _asarray(x).sum(axis=axis, keepdims=keepdims)
+clamp = clip
 
 
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over `axis` (all axes by default), as `Tensor.mean`."""
-    return _asarray(x).mean(axis=axis, keepdims=keepdims)
+# --- methods as functions ------------------------------------------------------------------------
 
 
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The greatest element over `axis` (all axes by default), as `Tensor.max`."""
-    return _asarray(x).max(axis=axis, keepdims=keepdims)
+def _method(method: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Any, P], Tensor]:
+    """The method as a function: what it is called on comes first, and need be no tensor yet."""
+
+    @functools.wraps(method)
+    def function(x: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        return method(asarray(x), *args, **kwargs)
+
+    this, *rest = inspect.signature(method).parameters.values()
+    function.__signature__ = inspect.Signature([this.replace(name="x", kind=this.POSITIONAL_ONLY), *rest])  # type: ignore[attr-defined]
+    return public(function)
 
 
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The least element over `axis` (all axes by default), as `Tensor.min`."""
-    return _asarray(x).min(axis=axis, keepdims=keepdims)
+astype = _method(Tensor.astype)
+broadcast_to = _method(Tensor.broadcast_to)
+clone = _method(Tensor.clone)
+detach = _method(Tensor.detach)
+flatten = _method(Tensor.flatten)
+ravel = _method(Tensor.ravel)
+reshape = _method(Tensor.reshape)
+squeeze = _method(Tensor.squeeze)
+swapaxes = _method(Tensor.swapaxes)
+transpose = permute = permute_dims = _method(Tensor.transpose)
+unsqueeze = _method(Tensor.unsqueeze)
+
+max = amax = _method(Tensor.max)
+mean = _method(Tensor.mean)
+min = amin = _method(Tensor.min)
+std = _method(Tensor.std)
+sum = _method(Tensor.sum)
+var = _method(Tensor.var)
+
+
+@public
+def numel(x: Any) -> int:
+    """Number of elements."""
+    return asarray(x).numel()
+
+
+# Their first names: what they are shown and pickled by.
+for _name, _function in list(globals().items()):
+    if _name in __all__ and _function.__qualname__ not in __all__:  # else it is another name
+        _function.__name__ = _function.__qualname__ = _name
+        _function.__module__ = __name__

@@ -19,6 +19,12 @@ Value = Node | bool | int | float
 dtype_of = from_numpy
 
 
+def check_plain(data: object) -> None:
+    """TypeError for a masked array: a tensor has no mask, and what it hides would come to light."""
+    if isinstance(data, np.ndarray) and type(data) is not np.ndarray and hasattr(data, "mask"):
+        raise TypeError("a masked array: tensors have no mask; fill it by x.filled(0), or use lucid.where")
+
+
 def weak(value: Value) -> str | type:
     """What decides a loop's dtype: a dtype's name, or `int` or `float` for a weak scalar."""
     if isinstance(value, Node):

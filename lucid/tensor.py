@@ -19,7 +19,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.autodiff import gradients
 from lucid.compiler.graph import LOC, Node
-from lucid.compiler.types import f32
+from lucid.compiler.types import b1, f32
 from lucid.runtime import memory
 
 from . import elementwise as ew
@@ -27,7 +27,9 @@ from . import shapes
 from .context import MODE
 from .engine import Array, evaluate, leaf
 from .errors import TraceError, here, located, user_loc, warn_user
-from .promote import cast, dtype_of
+from .names import Names
+from .operators import Operators
+from .promote import cast, check_plain, dtype_of
 from .shapes import Axes
 
 if TYPE_CHECKING:
@@ -70,12 +72,13 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
     """The one way to make a result: `build` (an op, or a function of nodes) over `operands`.
 
     Operands are Tensors, arrays, NumPy or Python numbers; the last stay weak (NEP 50), so `build`
-    gets them as they are. Errors of `build` come back with the user's line in front.
+    gets them as they are; of numbers alone the first is a tensor. Errors of `build` come back with the
+    user's line in front.
     """
     trace, grad = MODE.get()
     loc = user_loc()
     token = LOC.set(loc)
-    tracked = False
+    tracked = weak = False
     nodes: list[Any] = []
     try:
         for x in operands:
@@ -87,12 +90,18 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
                     else:
                         node = ops.STOP(node)
                 nodes.append(node)
-            elif x is None or type(x) in _WEAK:
+            elif x is None:
                 nodes.append(x)
+            elif type(x) in _WEAK:
+                nodes.append(x)
+                weak = True
             elif isinstance(x, int | float) and not isinstance(x, np.generic):
                 nodes.append(int(x) if isinstance(x, int) else float(x))  # IntEnum and the like
+                weak = True
             else:
                 nodes.append(data_node(x, trace))
+        if weak and not any(isinstance(n, Node) for n in nodes):
+            nodes[0] = data_node(nodes[0], trace)
         result = build(*nodes, **attrs)
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise located(error, loc) from None
@@ -128,6 +137,7 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
     Arrays keep their dtype; Python floats become float32, ints int64. Arrays are copied, since a
     tensor is immutable; a trace refers to the array instead, so that every call sees its content.
     """
+    check_plain(data)
     if isinstance(data, np.ndarray) and trace is not None:
         node = trace.capture_array(data)
         return node if dtype is None else cast(node, dtype_of(dtype))
@@ -163,7 +173,7 @@ def _with_arrays(data: Any) -> Any:
     return data.numpy() if isinstance(data, Tensor) else data
 
 
-class Tensor:
+class Tensor(Operators, Names):
     """An array of one dtype, on the CPU.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool; NumPy arrays
@@ -216,6 +226,14 @@ class Tensor:
         self = _new(Tensor)
         self._node, self._grad, self._requires_grad, self._trace = node, None, requires_grad, trace
         return self
+
+    _apply = staticmethod(apply)
+
+    @staticmethod
+    def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:
+        if _is_operand(a) and _is_operand(b):
+            return apply(build, a, b)
+        return cast_type(Tensor, NotImplemented)
 
     # --- what it is ------------------------------------------------------------------------------
 
@@ -303,11 +321,15 @@ class Tensor:
         node = node_of(self)
         return Tensor._of(ops.STOP(node) if self._requires_grad else node, False, MODE.get().trace)
 
-    def backward(self, gradient: Tensor | npt.ArrayLike | None = None) -> None:
+    def backward(
+        self, gradient: Tensor | npt.ArrayLike | None = None,
+        retain_graph: bool | None = None, create_graph: bool | None = None,
+    ) -> None:  # fmt: skip
         """Add the gradient of this tensor to `grad` of every leaf that it depends on.
 
         `gradient`: the cotangent, of this tensor's shape; 1 for a tensor of one element. Nothing is
-        computed yet: the gradients are lazy. RuntimeError for a tensor of more elements without
+        computed yet: the gradients are lazy. A graph is always kept, and gradients are graphs, so
+        `retain_graph` and `create_graph` change nothing. RuntimeError for a tensor of more elements without
         `gradient`, or one that depends on no leaf; ValueError for a `gradient` of another shape.
         """
         node = node_of(self)
@@ -405,7 +427,10 @@ class Tensor:
         if self._trace is not None or MODE.get().trace is not None:
             raise TraceError(here(_unreadable(self, what)))
         if self._node.data is None:
-            settle([self, *CHANGED.take()])
+            try:
+                settle([self, *CHANGED.take()])
+            except MemoryError as error:
+                raise located(error, user_loc()) from None
         data: Array = self._node.data
         if self._node.inputs and not self._requires_grad:
             # The history is not needed any more. A fresh leaf lets go of it.
@@ -494,9 +519,17 @@ class Tensor:
         return (self[k] for k in range(self.shape[0]))
 
     def __repr__(self) -> str:
+        """The value, the dtype if that is not float32 (bools speak for themselves), whether it is a leaf
+        that requires grad, and its gradient."""
         if self._trace is not None or MODE.get().trace is not None:
             return f"Tensor(<{self._node.type}, traced>)"
-        return f"Tensor({self._text()}, grad={'None' if self._grad is None else self._grad._text()})"
+        parts = [self._text()]
+        if self._node.type.dtype is not f32 and (self._node.type.dtype is not b1 or not self.size):
+            parts.append(f"dtype={self.dtype}")
+        if self._requires_grad and self.is_leaf:
+            parts.append("requires_grad=True")
+        parts.append(f"grad={'None' if self._grad is None else self._grad._text()}")
+        return f"Tensor({', '.join(parts)})"
 
     def _text(self) -> str:
         data = self._read("repr()")
@@ -522,159 +555,6 @@ class Tensor:
 
     def __getitem__(self, key: Any) -> Tensor:
         return apply(shapes.index, self, key=key)
-
-    # --- operators -------------------------------------------------------------------------------
-
-    def __add__(self, other: Any) -> Tensor:
-        return _infix(ew.add, self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return _infix(ew.add, other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return _infix(ew.sub, self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return _infix(ew.sub, other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return _infix(ew.mul, self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return _infix(ew.mul, other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return _infix(ew.div, self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _infix(ew.div, other, self)
-
-    def __floordiv__(self, other: Any) -> Tensor:
-        return _infix(ew.floordiv, self, other)
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return _infix(ew.floordiv, other, self)
-
-    def __mod__(self, other: Any) -> Tensor:
-        return _infix(ew.mod, self, other)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return _infix(ew.mod, other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return _infix(ew.power, self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return _infix(ew.power, other, self)
-
-    def __and__(self, other: Any) -> Tensor:
-        return _infix(ew.and_, self, other)
-
-    def __rand__(self, other: Any) -> Tensor:
-        return _infix(ew.and_, other, self)
-
-    def __or__(self, other: Any) -> Tensor:
-        return _infix(ew.or_, self, other)
-
-    def __ror__(self, other: Any) -> Tensor:
-        return _infix(ew.or_, other, self)
-
-    def __xor__(self, other: Any) -> Tensor:
-        return _infix(ew.xor, self, other)
-
-    def __rxor__(self, other: Any) -> Tensor:
-        return _infix(ew.xor, other, self)
-
-    def __lshift__(self, other: Any) -> Tensor:
-        return _infix(ew.shl, self, other)
-
-    def __rlshift__(self, other: Any) -> Tensor:
-        return _infix(ew.shl, other, self)
-
-    def __rshift__(self, other: Any) -> Tensor:
-        return _infix(ew.shr, self, other)
-
-    def __rrshift__(self, other: Any) -> Tensor:
-        return _infix(ew.shr, other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return _infix(shapes.matmul, self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return _infix(shapes.matmul, other, self)
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
-        return _infix(ew.eq, self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return _infix(ew.ne, self, other)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return _infix(ew.lt, self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return _infix(ew.le, self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return _infix(ew.gt, self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return _infix(ew.ge, self, other)
-
-    # --- operators in place ----------------------------------------------------------------------
-    # x += y gives this tensor a new value, for all who hold it, as in PyTorch. Other tensors keep theirs,
-    # `detach()`, views and arrays of `numpy()` included: memory is never shared with what changes.
-
-    def __iadd__(self, other: Any) -> Self:
-        return self._become(_infix(ew.add, self, other))
-
-    def __isub__(self, other: Any) -> Self:
-        return self._become(_infix(ew.sub, self, other))
-
-    def __imul__(self, other: Any) -> Self:
-        return self._become(_infix(ew.mul, self, other))
-
-    def __itruediv__(self, other: Any) -> Self:
-        return self._become(_infix(ew.div, self, other))
-
-    def __ifloordiv__(self, other: Any) -> Self:
-        return self._become(_infix(ew.floordiv, self, other))
-
-    def __imod__(self, other: Any) -> Self:
-        return self._become(_infix(ew.mod, self, other))
-
-    def __ipow__(self, other: Any) -> Self:
-        return self._become(_infix(ew.power, self, other))
-
-    def __iand__(self, other: Any) -> Self:
-        return self._become(_infix(ew.and_, self, other))
-
-    def __ior__(self, other: Any) -> Self:
-        return self._become(_infix(ew.or_, self, other))
-
-    def __ixor__(self, other: Any) -> Self:
-        return self._become(_infix(ew.xor, self, other))
-
-    def __ilshift__(self, other: Any) -> Self:
-        return self._become(_infix(ew.shl, self, other))
-
-    def __irshift__(self, other: Any) -> Self:
-        return self._become(_infix(ew.shr, self, other))
-
-    def __imatmul__(self, other: Any) -> Self:
-        return self._become(_infix(shapes.matmul, self, other))
-
-    def __neg__(self) -> Tensor:
-        return apply(ew.neg, self)
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __abs__(self) -> Tensor:
-        return apply(ew.absolute, self)
-
-    def __invert__(self) -> Tensor:
-        return apply(ew.invert, self)
 
     # --- elementwise methods ---------------------------------------------------------------------
 
@@ -728,6 +608,7 @@ class Tensor:
     permute = transpose
 
     def broadcast_to(self, *shape: Any) -> Tensor:
+        """The same elements along new axes, and along axes of extent 1. ValueError if that does not fit."""
         return apply(shapes.broadcast_to, self, shape=_listed(shape))
 
     # --- reductions ------------------------------------------------------------------------------
@@ -802,12 +683,6 @@ def settle(tensors: Sequence[Tensor]) -> None:
             tensor._node = leaf(data)
         elif tensor._node.inputs and tensor.is_leaf:  # changed in place
             tensor._assign(leaf(data))
-
-
-def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:
-    if _is_operand(a) and _is_operand(b):
-        return apply(build, a, b)
-    return cast_type(Tensor, NotImplemented)
 
 
 def _astype(x: Node, dtype: object) -> Node:

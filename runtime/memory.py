@@ -97,11 +97,11 @@ class Allocator:
             return block
         try:
             return self._fresh(size)
-        except (MemoryError, OSError):
+        except (MemoryError, OSError, OverflowError, ValueError):
             self.empty()
         try:
             return self._fresh(size)
-        except (MemoryError, OSError):
+        except (MemoryError, OSError, OverflowError, ValueError):
             with self.lock:
                 self._used -= size
             raise MemoryError(f"cannot allocate {nbytes} bytes") from None

@@ -1,0 +1,158 @@
+"""PyTorch's names for what a Tensor has under NumPy's."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .errors import here
+from .promote import dtype_of
+from .shapes import normal_axis
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def on_cpu(device: object) -> None:
+    """ValueError for a device that is no CPU; None is one."""
+    if device is not None and str(device).partition(":")[0] != "cpu":
+        raise ValueError(here(f"device: lucid computes on the CPU; expected 'cpu' or None, not {device!r}"))
+
+
+class Names:
+    """What Tensor inherits, in terms of its own methods."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def requires_grad(self) -> bool: ...
+        @requires_grad.setter
+        def requires_grad(self, value: bool) -> None: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> np.dtype[Any]: ...
+        def astype(self, dtype: Any) -> Tensor: ...
+        def detach(self) -> Tensor: ...
+        def reshape(self, *shape: Any) -> Tensor: ...
+        def transpose(self, *axes: Any) -> Tensor: ...
+
+    @property
+    def data(self) -> Tensor:
+        """The value as a constant of differentiation: `detach()`."""
+        return self.detach()
+
+    @property
+    def device(self) -> str:
+        """Always "cpu"."""
+        return "cpu"
+
+    def dim(self) -> int:
+        """Number of axes: `ndim`."""
+        return len(self.shape)
+
+    def numel(self) -> int:
+        """Number of elements: `size`."""
+        return math.prod(self.shape)
+
+    def clone(self) -> Tensor:
+        """The same value, through which gradients flow. Tensors are immutable: nothing is copied."""
+        return self.reshape(self.shape)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` of a leaf, and return it."""
+        self.requires_grad = requires_grad
+        return self
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """In the dtype of `other`."""
+        return self.astype(other.dtype)
+
+    def to(self, *target: Any, dtype: Any = None, device: object = None, copy: bool = False) -> Tensor:
+        """In another dtype, or in that of a tensor: `to(lucid.float64)`, `to(other)`, `to("cpu")`.
+        ValueError for a device that is no CPU; `copy` changes nothing, as tensors are immutable."""
+        for given in target:
+            if isinstance(given, Names):
+                dtype = given.dtype
+            elif isinstance(given, str) and given.partition(":")[0] in ("cpu", "cuda", "mps", "xpu", "meta"):
+                device = given
+            else:
+                dtype = given
+        on_cpu(device)
+        return self.astype(self.dtype if dtype is None else dtype)
+
+    def cpu(self) -> Tensor:
+        """The tensor itself."""
+        return self  # type: ignore[return-value]  # only Tensor inherits this
+
+    def contiguous(self) -> Tensor:
+        """The tensor itself: how values lie in memory is the compiler's business."""
+        return self  # type: ignore[return-value]
+
+    def float(self) -> Tensor:
+        """In float32."""
+        return self.astype(np.float32)
+
+    def double(self) -> Tensor:
+        """In float64."""
+        return self.astype(np.float64)
+
+    def long(self) -> Tensor:
+        """In int64."""
+        return self.astype(np.int64)
+
+    def view(self, *shape: Any) -> Tensor:
+        """`reshape`. TypeError for a dtype: bits are not read as another type."""
+        if len(shape) == 1 and isinstance(shape[0], type | np.dtype):
+            raise TypeError(here(f"view: expected a shape, not the dtype {dtype_of(shape[0]).numpy}"))
+        return self.reshape(*shape)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """Axes `start_dim` to `end_dim` as one; by default all."""
+        shape = self.shape or (1,)
+        first, last = _axis(start_dim, len(shape)), _axis(end_dim, len(shape))
+        if first > last:
+            raise ValueError(here(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}"))
+        return self.reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+    def ravel(self) -> Tensor:
+        """All elements along one axis."""
+        return self.reshape((self.numel(),))
+
+    def unsqueeze(self, dim: int) -> Tensor:
+        """One more axis, of extent 1, at `dim`."""
+        at = _axis(dim, len(self.shape) + 1)
+        return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
+
+    def squeeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        """Without the axes of extent 1, or without those given. ValueError if one has another extent."""
+        given = dim if axis is None else axis
+        ndim = len(self.shape)
+        listed = given if isinstance(given, tuple | list) else (given,)
+        drop = (
+            {k for k, n in enumerate(self.shape) if n == 1}
+            if given is None
+            else {_axis(a, ndim) for a in listed}
+        )
+        if any(self.shape[k] != 1 for k in drop):
+            raise ValueError(here(f"squeeze: shape {self.shape} has more than one element along {given}"))
+        return self.reshape(tuple(n for k, n in enumerate(self.shape) if k not in drop))
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """Two axes in each other's place."""
+        ndim = len(self.shape)
+        order = list(range(ndim))
+        a, b = _axis(axis1, ndim), _axis(axis2, ndim)
+        order[a], order[b] = b, a
+        return self.transpose(tuple(order)) if order else self.reshape(())
+
+
+def _axis(axis: int, ndim: int) -> int:
+    try:
+        return normal_axis(axis, ndim)
+    except (TypeError, IndexError) as error:
+        raise type(error)(here(str(error))) from None
