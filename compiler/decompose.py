@@ -86,7 +86,12 @@ minimum = _extreme("lt")
 
 
 def _int_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value, Value]:
-    """Floor quotient and remainder. x // 0 is 0 and x % 0 is 0; MIN // -1 wraps to MIN."""
+    """Floor quotient and remainder. x // 0 is 0 and x % 0 is 0; MIN // -1 wraps to MIN. Of a power of two
+    both are one instruction; LLVM's `sdiv` by one is wrong for squares of small numbers (22.1, vectors
+    of i64)."""
+    if isinstance(y, Imm) and y.value > 0 and not int(y.value) & (int(y.value) - 1):
+        places = b.imm(int(y.value).bit_length() - 1, x)
+        return b.op("shr", x, places), b.op("and", x, b.imm(int(y.value) - 1, x))
     zero, one = b.imm(0, x), b.imm(1, x)
     by_zero = b.op("eq", y, zero)
     if dtype.kind == "u":

@@ -9,6 +9,7 @@ from .draft import Access, Draft, Placed, Read, Reader
 from .folds import fold
 from .graph import Node
 from .kernel import (
+    SMALL,
     Array,
     Axis,
     Const,
@@ -31,8 +32,6 @@ from .ops import Guard
 from .program import Call, Operand
 from .types import DType
 
-# Inner extents up to this are part of the code: a row is then a few registers, with no loop.
-SMALL = 64
 # Deeper expressions are cut into lets, so that no later pass recurses without bound.
 DEPTH = 12
 

@@ -26,6 +26,8 @@ from .graph import Loc
 from .types import DType, b1
 
 Extent = str | int
+# Inner extents up to this are part of the code: a row is then a few registers, with no loop.
+SMALL = 64
 
 
 @data

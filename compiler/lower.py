@@ -332,11 +332,11 @@ class Lowering:
                 here = b.op("sub", here, self.slot(ix.shift))
             stride = self.stride(array, dim)
             if ix.axis == self.vector:
+                step = self.plus(step, stride) if varies and step else stride
                 varies = True
-                step = None if isinstance(stride, Imm) else stride
             part = here if isinstance(stride, Imm) else self.times(here, stride)
             total = self.plus(total, part)
-        return total, step, varies
+        return total, None if step == Imm(1, i64) else step, varies
 
     def element(
         self, array: k.Array, index: tuple[k.Index, ...], ahead: Operand = HERE
@@ -356,11 +356,7 @@ class Lowering:
 
     def load(self, expr: k.Load) -> Operand:
         if expr.array in self.parts:
-            axes, base = self.parts[expr.array]
-            index = self.part_index(axes, base)
-            lanes_ = self.schedule.width if self.vector in {a.name for a in axes} else 1
-            mask = self.mask if lanes_ > 1 else None
-            return self.b.load(part_name(expr.array), expr.dtype, index, lanes_, None, mask)
+            return self.load_part(expr.array, expr.dtype, [ix.axis for ix in expr.index])
         array = self.arrays[expr.array]
         guard: Operand | None = None
         for g in expr.guards:
@@ -384,16 +380,24 @@ class Lowering:
             return False
         return self.first_reads.get(expr.array, self.number) == self.number
 
-    def part_index(self, axes: tuple[k.Axis, ...], base: Operand) -> Operand:
-        """Element of a block's row of kept values, row-major over `axes`."""
-        b = self.b
+    def part_index(self, name: str, at: Sequence[str]) -> tuple[Operand, Operand | None, bool]:
+        """As `address`, of an element of a block's row of kept values, row-major over the axes of the total;
+        `at` names the axes here that are its subscripts."""
+        axes, base = self.parts[name]
         index: Operand = Imm(0, i64)
-        for axis in axes:
-            here = self.at[axis.name]
-            if axis is not axes[0]:
-                here = b.op("add", self.times(index, self.extent(axis.extent)), here)
-            index = here
-        return b.op("add", base, index)
+        step: Operand = Imm(0, i64)
+        for n, (axis, here) in enumerate(zip(axes, at, strict=True)):
+            one = Imm(int(here == self.vector), i64)
+            index = self.at[here] if not n else self.b.op(
+                "add", self.times(index, self.extent(axis.extent)), self.at[here]
+            )  # fmt: skip
+            step = one if step == HERE else self.plus(one, self.times(step, self.extent(axis.extent)))
+        return self.b.op("add", base, index), None if step == Imm(1, i64) else step, step != HERE
+
+    def load_part(self, name: str, dtype: DType, at: Sequence[str]) -> Value:
+        index, stride, varies = self.part_index(name, at)
+        width, mask = (self.schedule.width, self.mask) if varies else (1, None)
+        return self.b.load(part_name(name), dtype, index, width, stride if varies else None, mask)
 
     # -- loops
 
@@ -518,9 +522,7 @@ class Lowering:
 
     def kept_vector(self, reduce: k.Reduce) -> Operand:
         """The running total of a block for the elements of the current vector."""
-        axes, base = self.parts[reduce.name]
-        index = self.part_index(axes, base)
-        return self.b.load(part_name(reduce.name), reduce.dtype, index, self.schedule.width, None, self.mask)
+        return self.load_part(reduce.name, reduce.dtype, reduce.keep)
 
     def prefetch(self, u: int) -> None:
         """What this stage asks for, beside vector `u` of a turn: each line of the cache once."""
@@ -542,11 +544,10 @@ class Lowering:
     def store(self, target: k.Store | k.Reduce, value: Operand) -> None:
         b = self.b
         if isinstance(target, k.Reduce):
-            axes, base = self.parts[target.name]
-            width = self.schedule.width if self.vector else 1
-            index = self.part_index(axes, base)
-            value = b.widen(value, width)
-            b.emit(Store(part_name(target.name), index, value, None, self.mask, False, b.loc))
+            index, stride, varies = self.part_index(target.name, target.keep)
+            if varies:
+                value = b.widen(value, self.schedule.width)
+            b.emit(Store(part_name(target.name), index, value, stride, self.mask, False, b.loc))
             return
         array = self.arrays[target.array]
         name, index, stride, varies = self.element(array, target.index)

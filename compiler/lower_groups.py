@@ -373,8 +373,11 @@ class GroupLowering:
             if here is not None:
                 found[place] = window(x, array, here, ahead)
             elif before:
-                dim = [ix.axis for ix in index].index(self.outer.name)
-                found[place] = window(x, array, before[place], x.stride(array, dim))
+                dims = [dim for dim, ix in enumerate(index) if ix.axis == self.outer.name]
+                away = x.stride(array, dims[0])
+                for dim in dims[1:]:
+                    away = x.plus(away, x.stride(array, dim))
+                found[place] = window(x, array, before[place], away)
             else:
                 found[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
         return found

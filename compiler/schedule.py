@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .data import data
 from .kernel import (
+    SMALL,
     Call,
     Expr,
     Kernel,
@@ -190,9 +191,11 @@ class RowCache:
 
 class Numbers:
     """Numbers expressions such that equal ones, lets put in, have one number. A let is looked at
-    once, however often it is used."""
+    once, however often it is used. `axes`: those that the value of a number varies with, but for what row
+    reductions vary with."""
 
     def __init__(self, kernel: Kernel) -> None:
+        self.axes: dict[int, frozenset[str]] = {}
         self._known: dict[object, int] = {}
         self._lets: dict[str, int] = {}
         for stage in kernel.stages:
@@ -204,9 +207,18 @@ class Numbers:
         if isinstance(expr, Ref) and expr.name in self._lets:
             return self._lets[expr.name]
         key: object = expr
+        axes: frozenset[str] = frozenset()
         if isinstance(expr, Call):
-            key = expr.op, tuple(map(self, expr.args)), expr.dtype
-        return self._known.setdefault(key, len(self._known))
+            args = tuple(map(self, expr.args))
+            key = expr.op, args, expr.dtype
+            axes = axes.union(*(self.axes[n] for n in args))
+        elif isinstance(expr, Load):
+            axes = frozenset(ix.axis for ix in expr.index) | {g.axis for g in expr.guards}
+        elif isinstance(expr, Within):
+            axes = frozenset((expr.axis,))
+        number = self._known.setdefault(key, len(self._known))
+        self.axes[number] = axes
+        return number
 
 
 def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache, ...]:
@@ -234,6 +246,7 @@ def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache
             for value, dtype in parts.items():
                 first = next(n for n, values in enumerate(computed) if value in values)
                 same = kernel.stages[first].axes == stage.axes and bool(stage.axes)
+                same = same and stage.axes[-1].name in numbers.axes[value]  # others are known once a row
                 known = any((c.last, c.value) == (last, value) for c in found)
                 if first < last and same and output.dtype == dtype and not known:
                     found.append(RowCache(first, last, value, stmt))
@@ -242,9 +255,11 @@ def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache
 
 
 def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
-    """The layout of `kernel` for vectors of `vector_bytes`."""
+    """The layout of `kernel` for vectors of `vector_bytes`. ValueError for longer vectors than the order of a
+    reduction has lanes, and for a kernel that no mode can do."""
     widest = max((d.size for d in _dtypes(kernel)), default=4)
     width = max(2, vector_bytes // max(4, widest))
+    _lawful(kernel, width)
     shape = product(kernel)
     if shape is not None:  # as wide as its sums, whatever the scalars of its epilogue are
         width = max(2, vector_bytes // max(4, shape.reduce.dtype.size))
@@ -252,14 +267,29 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
             return Schedule("vector", width, width, (1, 1))
         # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 6 x 2
         return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
-    reduces = [lanes(s.dtype) for st in kernel.stages for s in st.body if isinstance(s, Reduce)]
+    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
+    reduces = [lanes(s.dtype) for s in every]
     calls = sum(len(expressions(stage)) for stage in kernel.stages)
     step = max(reduces, default=width * (2 if calls < 64 else 1))
-    if len(kernel.outer) == 1 and not any(s.axes for s in kernel.stages):
+    rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
+    if len(kernel.outer) == 1 and not rows:
         return Schedule("flat", width, max(step, width))
     if tiles(kernel) is not None:
         return Schedule("tiles", width, width)
     return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
+
+
+def _lawful(kernel: Kernel, width: int) -> None:
+    """What all modes rely on."""
+    for stage in kernel.stages:
+        for s in stage.body:
+            if not isinstance(s, Reduce):
+                continue
+            most = min(lanes(s.dtype), ROW_LANES)
+            if width > most or width & (width - 1):
+                raise ValueError(f"vectors of {width} lanes: a reduction of {s.dtype} has {most}")
+            if s.keep and stage.axes[-1].name not in s.keep:
+                raise ValueError(f"`{s.name}` must keep the last axis of its stage, `{stage.axes[-1].name}`")
 
 
 @data
@@ -307,7 +337,7 @@ def _grouped(kernel: Kernel) -> bool:
     """Whether rows are a few registers, and something is to be gained by doing several at once:
     a value for each row, or a total over rows."""
     inner = [s.axes for s in kernel.stages if s.axes]
-    small = all(len(axes) == 1 and isinstance(axes[0].extent, int) for axes in inner)
+    small = all(len(axes) == 1 and axes[0].extent in range(1, SMALL + 1) for axes in inner)
     reduces = any(isinstance(s, Reduce) for stage in kernel.stages for s in stage.body)
     guarded = any(
         isinstance(e, Within) or (isinstance(e, Load) and e.guards)

@@ -201,6 +201,8 @@ class _Check:
             return True
         if len(set(stmt.keep)) != len(stmt.keep) or not set(stmt.keep) <= set(inner):
             self.fail(f"only inner axes of the stage can be kept, each once ({', '.join(inner)})")
+        if stmt.keep and stage.axes[-1].name not in stmt.keep:
+            self.fail(f"`{stage.axes[-1].name}`, the last axis of the stage, must be kept, or none")
         if stmt.keep:
             dims = tuple(inner[axis] for axis in stmt.keep)
             self.totals[stmt.name] = Array(stmt.name, stmt.dtype, dims)

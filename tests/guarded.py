@@ -108,9 +108,14 @@ def run_kernel(
     def extent(of: k.Extent) -> int:
         return symbols[of] if isinstance(of, str) else of
 
-    memory: dict[str, Guarded] = {name: guarded(array, front) for name, array in arrays.items()}
-    for out in kernel.outputs:
-        memory[out.name] = Guarded(tuple(map(extent, out.dims)), out.dtype.np, front)
+    memory: dict[str, Guarded] = {}
+    views: dict[str, Array] = {}  # where the last stride is not 1, every other element
+    for name, param in k.arrays(kernel).items():
+        shape = tuple(map(extent, param.dims))
+        memory[name] = Guarded((*shape, 1 if param.unit else 2), param.dtype.np, front)
+        views[name] = memory[name].array[..., 0]
+        if name in arrays:
+            views[name][...] = arrays[name]
     extents = {a.name: extent(a.extent) for s in kernel.stages for a in s.axes}
     for reduce in totals(kernel):
         shape = (max(1, blocks), *(extents[name] for name in reduce.keep))
@@ -118,9 +123,8 @@ def run_kernel(
     before = {name: memory[name].array.copy() for name in arrays}
     values: dict[str, int] = {**symbols, "block": block, "blocks": blocks, "stream": int(stream)}
     for name in k.arrays(kernel):
-        array = memory[name].array
-        steps = [extent_below(array.shape, dim) for dim in range(array.ndim)]
-        values |= {stride_name(name, dim): step for dim, step in enumerate(steps)}
+        shape = memory[name].array.shape
+        values |= {stride_name(name, dim): extent_below(shape, dim) for dim in range(len(shape) - 1)}
     table = (ctypes.c_int64 * len(slots(kernel)))()
     for number, slot in enumerate(slots(kernel)):
         if slot.kind == "array":
@@ -138,7 +142,10 @@ def run_kernel(
         assert held.intact(), f"{kernel.name} ({plan.mode}) writes outside of `{name}`"
     for name, array in before.items():
         assert memory[name].array.tobytes() == array.tobytes(), f"{kernel.name} writes to `{name}`"
-    return {out.name: memory[out.name].array.copy() for out in kernel.outputs}
+    for out in kernel.outputs:
+        gaps = memory[out.name].array[..., 1:].tobytes()
+        assert gaps == bytes([PATTERN]) * len(gaps), f"{kernel.name} writes between elements of `{out.name}`"
+    return {out.name: views[out.name].copy() for out in kernel.outputs}
 
 
 def extent_below(shape: tuple[int, ...], dim: int) -> int:
