@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .promote import check_plain, dtype_of
+from .promote import as_array, dtype_of
 from .tensor import Tensor
 
 Signature = tuple[Any, ...]
@@ -26,9 +26,8 @@ def describe(value: Any, arrays: list[Any], objects: list[Any]) -> Signature:
         arrays.append(value)
         node_type = value._node.type
         return kind, node_type.dtype.name, node_type.shape, value._requires_grad
-    if kind is np.ndarray or isinstance(value, np.ndarray | np.generic):
-        check_plain(value)
-        array = np.asarray(value)
+    if is_array(value):
+        array = value if kind is np.ndarray else as_array(value)
         arrays.append(array)
         return np.ndarray, dtype_of(array.dtype).name, array.shape
     if kind is float:  # 0.0 and -0.0 are equal, a NaN is not: say which
@@ -43,6 +42,14 @@ def describe(value: Any, arrays: list[Any], objects: list[Any]) -> Signature:
         return kind, _parts(value)
     objects.append(value)
     return kind, id(value)
+
+
+def is_array(value: Any) -> bool:
+    """Whether an argument is an array, or what other libraries have in its place: a DataFrame, a Series,
+    a tensor of theirs. (A Tensor is none of these.)"""
+    if isinstance(value, np.ndarray | np.generic):
+        return True
+    return hasattr(type(value), "__array__") and not isinstance(value, Tensor)
 
 
 def _is_named(value: Any) -> bool:

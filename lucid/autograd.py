@@ -3,58 +3,69 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 from weakref import ref
+
+import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.autodiff import gradients
 from lucid.compiler.graph import Node
 
-from .context import MODE, enable_grad
+from .arguments import rebuild
+from .context import MODE, Mode
 from .creation import asarray
 from .errors import here
 from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
+
+
+class Gradient:
+    """What `grad` and `value_and_grad` return: call it like the function. It pickles, and copies, as the
+    function does."""
+
+    _opaque = True  # for guards: only the function inside counts
+
+    def __init__(self, f: Callable[..., Any], argnums: int | Sequence[int], value: bool) -> None:
+        functools.update_wrapper(self, f, updated=())
+        self.__wrapped__ = f
+        self.argnums = argnums
+        self.value = value  # whether that is returned, too
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        value, parts = _differentiated(self.__wrapped__, self.argnums, args, kwargs)
+        return (value, parts) if self.value else parts
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> Any:
+        return by_name(self) or (Gradient, (self.__wrapped__, self.argnums, self.value))
+
+
+def by_name(made: Any) -> str | None:
+    """The name under which `made`, a decorated function, stands in its module; None if it does not."""
+    name = getattr(made, "__qualname__", None)
+    found: Any = sys.modules.get(getattr(made, "__module__", None) or "")
+    for part in (name or "").split("."):
+        found = getattr(found, part, None)
+    return name if found is made else None
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """A function that returns `(f(...), gradient)`.
 
     `f` takes tensors, arrays or numbers, and returns a tensor of one element. The gradient is with
-    respect to the positional argument `argnums` (with its shape and dtype), or a tuple of
-    gradients if `argnums` is a sequence. Results are tensors, so `grad` can be applied again.
+    respect to the positional argument `argnums`, or a tuple of gradients if `argnums` is a sequence. That of
+    an array has its shape and dtype; that of a dict, list or tuple of arrays has its structure. Results
+    are tensors, so `grad` can be applied again.
 
     Raises TypeError if such an argument is missing or no float, or if `f` returns no tensor;
     ValueError if the tensor has more than one element.
     """
-
-    @functools.wraps(f)
-    def wrapper(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        places = [argnums] if isinstance(argnums, int) else list(argnums)
-        call = list(args)
-        fresh = []
-        for k in places:
-            if not -len(args) <= k < len(args):
-                raise TypeError(
-                    here(f"{_name(f)}: argnums={argnums}, but only {len(args)} positional arguments")
-                )
-            call[k] = _fresh(f, k, args[k])
-            fresh.append(call[k])
-        with enable_grad():
-            value = f(*call, **kwargs)
-        node = _scalar_node(f, value)
-        wrt = [node_of(t) for t in fresh]
-        found = gradients(node, ops.const(1, node), wrt)
-        parts = [ops.zeros_like(n) if g is None else g for n, g in zip(wrt, found, strict=True)]
-        trace, grad = MODE.get()
-        # The fresh leaves are private: only what the caller's own leaves reach stays differentiable.
-        for n in wrt:
-            LEAVES.pop(n, None)
-        flag = grad and bool(differentiable_leaves(node))
-        result = [Tensor._of(n if grad else ops.STOP(n), flag, trace) for n in (node, *parts)]
-        return result[0], result[1] if isinstance(argnums, int) else tuple(result[1:])
-
-    return wrapper
+    return Gradient(f, argnums, value=True)
 
 
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -62,13 +73,52 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
 
     curvature = lucid.grad(lucid.grad(f))
     """
-    both = value_and_grad(f, argnums)
+    return Gradient(f, argnums, value=False)
 
-    @functools.wraps(f)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return both(*args, **kwargs)[1]
 
-    return wrapper
+def _differentiated(
+    f: Callable[..., Any], argnums: int | Sequence[int], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Tensor, Any]:
+    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    call = list(args)
+    fresh: list[Tensor] = []
+
+    def leaf(k: int, value: Any) -> Tensor:
+        fresh.append(_fresh(f, k, value))
+        return fresh[-1]
+
+    for k in places:
+        if not -len(args) <= k < len(args):
+            raise TypeError(here(f"{_name(f)}: argnums={argnums}, but only {len(args)} positional arguments"))
+        call[k] = rebuild(args[k], functools.partial(leaf, k)) if _nested(args[k]) else leaf(k, args[k])
+    before = MODE.get()
+    try:
+        MODE.set(Mode(before.trace, True))
+        value = f(*call, **kwargs)
+    finally:
+        MODE.set(before)
+    node = _scalar_node(f, value)
+    wrt = [node_of(t) for t in fresh]
+    found = gradients(node, ops.const(1, node), wrt)
+    parts = [ops.zeros_like(n) if g is None else g for n, g in zip(wrt, found, strict=True)]
+    trace, grad = before
+    # The fresh leaves are private: only what the caller's own leaves reach stays differentiable.
+    for n in wrt:
+        LEAVES.pop(n, None)
+    flag = grad and bool(differentiable_leaves(node))
+    result = [Tensor._of(n if grad else ops.STOP(n), flag, trace) for n in (node, *parts)]
+    rest = iter(result[1:])
+    of = tuple(rebuild(args[k], lambda _: next(rest)) if _nested(args[k]) else next(rest) for k in places)
+    return result[0], of[0] if isinstance(argnums, int) else of
+
+
+def _nested(value: Any) -> bool:
+    """A structure of arrays, and not the nested lists of numbers that make one array."""
+    if isinstance(value, dict):
+        return True
+    return isinstance(value, tuple | list) and any(
+        isinstance(v, Tensor | np.ndarray | dict) or _nested(v) for v in value
+    )
 
 
 def _fresh(f: Callable[..., Any], k: int, value: Any) -> Tensor:

@@ -16,6 +16,7 @@ from lucid.runtime import pool
 
 from . import record
 from .arguments import Signature, describe
+from .autograd import by_name
 from .bound import bound
 from .context import MODE
 from .engine import KernelInfo
@@ -236,6 +237,10 @@ class Compiled:
 
     def __set_name__(self, owner: type, name: str) -> None:
         owner.__compiled__ = None  # type: ignore[attr-defined]  # guards: its objects will have one
+
+    def __reduce__(self) -> Any:
+        """The function, to be compiled again; a decorated one by its name."""
+        return by_name(self) or (Compiled, (self.__wrapped__, self.threads))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

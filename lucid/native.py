@@ -132,7 +132,11 @@ class _Spec:
         elif kind is float:
             bits = int(np.array(value).view(np.int64))
             self.checks += [checks.of_type(place, kind), checks.slot(place, _FLOAT, Bits(bits))]
-        elif isinstance(value, _OPEN) or (isinstance(value, tuple) and not _constant(value)):
+        elif (
+            isinstance(value, _OPEN)
+            or arguments.is_array(value)
+            or (isinstance(value, tuple) and not _constant(value))
+        ):
             raise _CannotError
         else:
             self.checks.append(checks.same(place, value))

@@ -25,6 +25,15 @@ def check_plain(data: object) -> None:
         raise TypeError("a masked array: tensors have no mask; fill it by x.filled(0), or use lucid.where")
 
 
+def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
+    """What an array-like holds. TypeError for a masked array, and for a table of more than numbers."""
+    check_plain(value)
+    array = np.asarray(value, None if dtype is None else dtype.np)
+    if array.dtype == object and hasattr(value, "dtypes"):
+        raise TypeError(f"a {type(value).__name__} of several dtypes is no array; choose numeric columns")
+    return array
+
+
 def weak(value: Value) -> str | type:
     """What decides a loop's dtype: a dtype's name, or `int` or `float` for a weak scalar."""
     if isinstance(value, Node):

@@ -298,7 +298,7 @@ def record(
     counter = iter(inner)
 
     def substitute(value: Any) -> Any:
-        return next(counter) if isinstance(value, Tensor | np.ndarray | np.generic) else value
+        return next(counter) if isinstance(value, Tensor) or arguments.is_array(value) else value
 
     traced_args = arguments.rebuild(args, substitute)
     traced_kwargs = arguments.rebuild(kwargs, substitute)

@@ -29,7 +29,7 @@ from .engine import Array, evaluate, leaf
 from .errors import TraceError, here, located, user_loc, warn_user
 from .names import Names
 from .operators import Operators
-from .promote import cast, check_plain, dtype_of
+from .promote import as_array, cast, check_plain, dtype_of
 from .shapes import Axes
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
     source = data
     if isinstance(data, list | tuple) and not _is_plain(data):
         source = _with_arrays(data)
-    array = np.asarray(source, dtype=None if wanted is None else wanted.np)
+    array = as_array(source, wanted)
     dtype_of(array.dtype)
     kind = array.dtype.newbyteorder("=")
     # Ours is aligned, and in huge pages, which kernels like; NumPy's is made at once.
@@ -469,6 +469,11 @@ class Tensor(Operators, Names):
 
         return protocols.array_function(func, args, kwargs)
 
+    @property
+    def ctypes(self) -> Any:
+        """Where the value lies, as an array's `ctypes`. It is this tensor's own: do not write to it."""
+        return self.numpy().ctypes
+
     def __dlpack__(self, **kwargs: Any) -> Any:
         """A copy of the value, for `torch.as_tensor` and the like: who takes it may write to it."""
         return np.array(self._read("__dlpack__()")).__dlpack__(**kwargs)
@@ -554,7 +559,20 @@ class Tensor(Operators, Names):
         )
 
     def __getitem__(self, key: Any) -> Tensor:
-        return apply(shapes.index, self, key=key)
+        """Ints, slices, `...` and None as in NumPy. Arrays and lists of indices or bools choose elements of
+        a value: not in a compiled function, and not of a tensor that requires grad."""
+        parts = key if isinstance(key, tuple) else (key,)
+        if not any(isinstance(k, Tensor | np.ndarray | list) and np.ndim(k) for k in parts):
+            return apply(shapes.index, self, key=key)
+        if self._requires_grad or self._trace is not None or MODE.get().trace is not None:
+            raise IndexError(
+                here(
+                    "indexing by arrays is neither compiled nor differentiated; to choose by a condition use "
+                    "lucid.where, to choose elements of a value x.detach()[indices] outside"
+                )
+            )
+        chosen = tuple(k.numpy() if isinstance(k, Tensor) else k for k in parts)
+        return Tensor(self.numpy()[chosen if isinstance(key, tuple) else chosen[0]])
 
     # --- elementwise methods ---------------------------------------------------------------------
 

@@ -332,7 +332,9 @@ def test_compiled_steps_equal_lazy_steps() -> None:
         close(first, lazy, 1e-5)
 
 
-def test_updates_are_in_place_only_where_nobody_looks() -> None:
+def test_updates_are_in_place_only_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the way through Python overwrites where there is one thread; pytest's own may have more
+    monkeypatch.setattr(sys, "_current_frames", lambda: {0: None})
     p = nn.Parameter(np.zeros(1000, np.float32))
     opt = optim.SGD([p], lr=1.0)
 
