@@ -80,6 +80,8 @@ def _reduction(name: str, ufunc: np.ufunc, x: Any, axis: Any = 0, **kwargs: Any)
 def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What `Tensor.__array_function__` answers. TypeError for what lucid has no function for."""
     name = f"{func.__module__}.{func.__name__}"
+    if func.__name__ in ("shape", "ndim", "size") and len(args) == 1 and not kwargs:
+        return getattr(args[0], func.__name__)  # known while tracing, too
     if func.__name__ in _QUESTIONS:
         return func(*_values(args), **_values(kwargs))
     function = _named(name, func.__name__)

@@ -562,7 +562,7 @@ class Tensor(Operators, Names):
         """Ints, slices, `...` and None as in NumPy. Arrays and lists of indices or bools choose elements of
         a value: not in a compiled function, and not of a tensor that requires grad."""
         parts = key if isinstance(key, tuple) else (key,)
-        if not any(isinstance(k, Tensor | np.ndarray | list) and np.ndim(k) for k in parts):
+        if not any(isinstance(k, list) or (isinstance(k, Tensor | np.ndarray) and k.ndim) for k in parts):
             return apply(shapes.index, self, key=key)
         if self._requires_grad or self._trace is not None or MODE.get().trace is not None:
             raise IndexError(

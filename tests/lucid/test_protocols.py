@@ -93,6 +93,7 @@ def test_arguments_of_numpy_functions() -> None:
     np.testing.assert_array_equal(np.asarray(np.clip(x, 0, 1)), A.clip(0, 1))
     assert np.multiply(x, x, dtype="float64").dtype == np.float64
     assert np.shape(x) == A.shape and np.ndim(x) == 2 and np.allclose(x, A)
+    assert lucid.compile(lambda x: x * np.ndim(x) * np.size(x))(A).numpy()[1, 0] == 36
     array = A.copy()
     array += x  # an array stays an array
     assert type(array) is np.ndarray
