@@ -14,6 +14,8 @@ Which thread runs a block never changes what the block computes.
 
 from __future__ import annotations
 
+from . import floats
+
 # Offsets in the state, in bytes; what different threads write is in cache lines of its own.
 GATE = 0  # open tickets
 LEFT = 64  # workers that took a ticket and are done
@@ -93,6 +95,7 @@ done:
 _WORKER = f"""
 define ptr @worker(ptr %place) nounwind {{
 entry:
+  %floats = call i64 @float.enter()  ; for good: the thread is ours
   %at.state = getelementptr i8, ptr %place, i64 {STATE}
   %state = load ptr, ptr %at.state
   %left = getelementptr i8, ptr %state, i64 {LEFT}
@@ -290,7 +293,7 @@ def text(arch: str) -> str:
 
     which calls `run(slots, begin, end)` until all blocks are done, on at most `threads` threads.
     It runs all of them on the caller's thread where `state` is null or another caller has the pool.
-    `placement.TEXT` belongs to it.
+    `placement.TEXT` belongs to it, `floats.text(arch)` is in it.
     """
     declare, pause = _PAUSE.get(arch, ("", ""))
-    return (declare + _WORK + _WORKER + _REGION + _REST).replace("PAUSE", pause)
+    return (floats.text(arch) + declare + _WORK + _WORKER + _REGION + _REST).replace("PAUSE", pause)

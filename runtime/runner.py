@@ -92,6 +92,7 @@ _RUN = f"""
 define void @run(ptr %program, i64 %groups, i64 %scratch, ptr %buffers, ptr %pool, i64 %threads,
                   i64 %threshold) nounwind {{
 entry:
+  %floats = call i64 @float.enter()
   %table = alloca i64, i64 %scratch, align 64
   %rows = getelementptr i64, ptr %table, i64 1
   br label %group
@@ -218,6 +219,7 @@ next.group:
   %g.next = add i64 %g, 1
   br label %group
 done:
+  call void @float.leave(i64 %floats)
   ret void
 }}
 """
