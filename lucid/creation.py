@@ -7,7 +7,6 @@ float32. TypeError for what is no shape, dtype or number; ValueError for a negat
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -16,13 +15,13 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import LOC, Node
-from lucid.compiler.types import DType, b1, f32, i64
+from lucid.compiler.types import DType, b1, f32, i64, tensor_type
 
 from .context import MODE
 from .engine import Array, leaf
 from .errors import here, located, public, user_loc
 from .names import on_cpu
-from .promote import cast, check_plain, dtype_of, scalar
+from .promote import cast, check_plain, dtype_of, number, scalar
 from .tensor import Tensor, apply
 
 Device = str | None  # "cpu" or None; ValueError for another one
@@ -70,18 +69,20 @@ def from_numpy(array: Array, requires_grad: bool = False) -> Tensor:
     return result
 
 
+_NO_SHAPES = (str, bytes, bytearray, memoryview, dict, set, frozenset)
+
+
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """(2, 3), and ((2, 3),) alike. TypeError for what is no int, ValueError for one below 0."""
     listed: Any = shape
     if len(shape) == 1 and not hasattr(shape[0], "__index__"):
         listed = shape[0]
-        if isinstance(listed, str | bytes | bytearray | memoryview | dict) or not isinstance(
-            listed, Iterable
-        ):
+        if isinstance(listed, _NO_SHAPES) or not isinstance(listed, Iterable):
             raise TypeError(f"a shape is made of ints, or one tuple of them; got {type(listed).__name__}")
     result = tuple(map(_extent, listed))
     if min(result, default=0) < 0:
         raise ValueError(f"negative extent in shape {result}")
+    tensor_type(b1, result)  # ValueError for more than any memory holds
     return result
 
 
@@ -203,7 +204,7 @@ def arange(
     """As NumPy's; int64 for integers, float32 for Python floats. ValueError for a step of 0."""
     on_cpu(device)
     first, last = (0, start) if stop is None else (start, stop)
-    bounds = [_number("arange", *v) for v in (("start", first), ("stop", last), ("step", step))]
+    bounds = [number("arange", *v) for v in (("start", first), ("stop", last), ("step", step))]
     if bounds[2] == 0:
         raise ValueError("arange: step must not be 0")
     made = np.arange(*bounds)
@@ -219,17 +220,6 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """`num` evenly spaced numbers, both ends included."""
     on_cpu(device)
-    first, last = _number("linspace", "start", start), _number("linspace", "stop", stop)
+    first, last = number("linspace", "start", start), number("linspace", "stop", stop)
     (count,) = _shape((num,))
     return _made(np.linspace(first, last, count), dtype or np.float32, requires_grad)
-
-
-def _number(name: str, what: str, value: Any) -> Any:
-    """A real number, Python's or NumPy's, as it is; that of a 0-d array or tensor."""
-    if isinstance(value, np.ndarray | Tensor) and value.ndim == 0:
-        value = value.item()
-    if not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: {what} must be a number, not {type(value).__name__}")
-    if value != value or value in (math.inf, -math.inf):
-        raise ValueError(f"{name}: {what} must be finite, not {value}")
-    return value

@@ -6,6 +6,7 @@ A `Value` is a node, or a Python scalar, which is weak (NEP 50): it takes the dt
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,17 @@ def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
     if array.dtype == object and hasattr(value, "dtypes"):
         raise TypeError(f"a {type(value).__name__} of several dtypes is no array; choose numeric columns")
     return array
+
+
+def number(name: str, what: str, value: Any) -> Any:
+    """A real number, Python's or NumPy's, as it is; that of a 0-d array or tensor."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name}: {what} must be a number, not {type(value).__name__}")
+    if value != value or abs(value) == math.inf:
+        raise ValueError(f"{name}: {what} must be finite, not {value}")
+    return value
 
 
 def weak(value: Value) -> str | type:

@@ -13,7 +13,7 @@ from lucid.compiler import ops
 from lucid.compiler.graph import Node
 from lucid.compiler.types import DType, b1, f16, f32, f64, i64, u64
 
-from .promote import Value, cast, joint_shape, loop_dtypes
+from .promote import Value, cast, joint_shape, loop_dtypes, number
 
 Axes = int | Sequence[int] | None
 
@@ -32,6 +32,8 @@ def normal_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     """Sorted axes from the front; None means all. ValueError if one is given twice."""
     if axes is None:
         return tuple(range(ndim))
+    if isinstance(axes, str | bytes | dict | set | frozenset):
+        raise TypeError(f"axis must be an int, or several in a tuple, not {type(axes).__name__}")
     listed = [axes] if not isinstance(axes, Iterable) else list(axes)
     normal = sorted(normal_axis(a, ndim) for a in listed)
     if len(set(normal)) != len(normal):
@@ -153,10 +155,12 @@ def mean(
     """Sum over count (less `ddof`), in float64 for integers, and inside in float32 for float16. Of
     no elements: NaN."""
     result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    if not result.is_float:
+        raise TypeError(f"mean: dtype must be a float dtype, not {result.numpy}; use astype")
     inner = f32 if result is f16 else result
     x = cast(x, inner)
     axes = normal_axes(axis, x.type.ndim)
-    count = max(math.prod(x.shape[a] for a in axes) - ddof, 0)
+    count = max(math.prod(x.shape[a] for a in axes) - number("var", "ddof", ddof), 0)
     total = _reduce(ops.SUM, x, axes, keepdims)
     divisor = ops.fill(ops.SCALAR(value=float(count), dtype=inner), total.shape)
     return cast(ops.DIV(total, divisor), result)
@@ -172,6 +176,8 @@ def var(
 ) -> Node:
     """The mean squared distance from the mean."""
     result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    if not result.is_float:
+        raise TypeError(f"var: dtype must be a float dtype, not {result.numpy}; use astype")
     x = cast(x, f32 if result is f16 else result)
     center = ops.fill(mean(x, axis=axis, keepdims=True), x.shape)
     off = ops.SUB(x, center)
@@ -180,12 +186,20 @@ def var(
 
 def amax(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """NaN wins. ValueError for no elements."""
-    return _reduce(ops.AMAX, x, normal_axes(axis, x.type.ndim), keepdims)
+    return _reduce(ops.AMAX, x, _some("max", x, axis), keepdims)
 
 
 def amin(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """NaN wins. ValueError for no elements."""
-    return _reduce(ops.AMIN, x, normal_axes(axis, x.type.ndim), keepdims)
+    return _reduce(ops.AMIN, x, _some("min", x, axis), keepdims)
+
+
+def _some(name: str, x: Node, axis: Axes) -> tuple[int, ...]:
+    """The axes of a reduction that has no value for no elements."""
+    axes = normal_axes(axis, x.type.ndim)
+    if any(x.shape[a] == 0 for a in axes):
+        raise ValueError(f"{name}: shape {x.shape} has no element to choose along axis {axis}")
+    return axes
 
 
 # --- products ------------------------------------------------------------------------------------

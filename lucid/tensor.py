@@ -26,7 +26,7 @@ from . import elementwise as ew
 from . import shapes
 from .context import MODE
 from .engine import Array, evaluate, leaf
-from .errors import TraceError, here, located, user_loc, warn_user
+from .errors import TraceError, here, located, public, user_loc, warn_user
 from .names import Names
 from .operators import Operators
 from .promote import as_array, cast, check_plain, dtype_of
@@ -572,7 +572,7 @@ class Tensor(Operators, Names):
                 )
             )
         chosen = tuple(k.numpy() if isinstance(k, Tensor) else k for k in parts)
-        return Tensor(self.numpy()[chosen if isinstance(key, tuple) else chosen[0]])
+        return Tensor(_chosen(self.numpy(), chosen if isinstance(key, tuple) else chosen[0]))
 
     # --- elementwise methods ---------------------------------------------------------------------
 
@@ -684,6 +684,11 @@ class Tensor(Operators, Names):
 _new = Tensor.__new__
 _ended: list[bool] = []  # whether this process was told that gradients end in arrays
 _OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)
+
+
+@public
+def _chosen(array: Array, key: Any) -> Array:
+    return np.asarray(array[key])
 
 
 def _is_operand(x: object) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import asarray
-from ..errors import here, warn_user
+from ..creation import _shape, asarray
+from ..errors import here, public, warn_user
 from ..tensor import Tensor, apply
 from . import formulas
 
@@ -19,20 +19,24 @@ REDUCTIONS = ("mean", "sum", "none")
 # --- activations ---------------------------------------------------------------------------------
 
 
+@public
 def relu(x: Any) -> Tensor:
     """max(x, 0); its gradient at 0 is 0."""
     return apply(formulas.relu, asarray(x))
 
 
+@public
 def tanh(x: Any) -> Tensor:
     return asarray(x).tanh()
 
 
+@public
 def sigmoid(x: Any) -> Tensor:
     """1 / (1 + exp(-x)), without overflow."""
     return apply(formulas.sigmoid, asarray(x))
 
 
+@public
 def gelu(x: Any, approximate: str = "tanh") -> Tensor:
     """The Gaussian error linear unit, in its tanh form, which is the only one there is here."""
     if approximate != "tanh":
@@ -40,11 +44,13 @@ def gelu(x: Any, approximate: str = "tanh") -> Tensor:
     return apply(formulas.gelu_tanh, asarray(x))
 
 
+@public
 def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) over one axis (or `dim`, the last one if neither is given)."""
     return apply(formulas.softmax, asarray(x), axis=_axis(axis, dim))
 
 
+@public
 def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
     """log(softmax(x)), without the loss of precision."""
     return apply(formulas.log_softmax, asarray(x), axis=_axis(axis, dim))
@@ -59,11 +65,13 @@ def _axis(axis: int | None, dim: int | None) -> int:
 # --- layers --------------------------------------------------------------------------------------
 
 
+@public
 def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     """x (..., in) times weight (out, in), plus bias (out): (..., out)."""
     return apply(formulas.linear, asarray(x), asarray(weight), _optional(bias))
 
 
+@public
 def layer_norm(
     x: Any, normalized_shape: int | tuple[int, ...], weight: Any = None, bias: Any = None,
     eps: float = 1e-5,
@@ -71,12 +79,14 @@ def layer_norm(
     """Mean 0 and variance 1 over the last axes, `normalized_shape`, then times weight plus bias."""
     return apply(
         formulas.layer_norm, asarray(x), _optional(weight), _optional(bias),
-        shape=as_shape(normalized_shape), eps=eps,
+        shape=as_shape(normalized_shape), eps=checked_number("layer_norm", "eps", eps, zero=True),
     )  # fmt: skip
 
 
-def as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(shape) if isinstance(shape, Iterable) else (int(shape),)
+@public
+def as_shape(shape: int | Iterable[int]) -> tuple[int, ...]:
+    """One extent or several. TypeError for what is no int, ValueError for one below 0."""
+    return _shape((shape,))
 
 
 def _optional(x: Any) -> Tensor | None:
@@ -86,6 +96,7 @@ def _optional(x: Any) -> Tensor | None:
 # --- losses --------------------------------------------------------------------------------------
 
 
+@public
 def huber_loss(
     input: Any,
     target: Any,
@@ -106,6 +117,7 @@ def huber_loss(
     return apply(formulas.huber, x, y, w, delta=delta, reduction=how)
 
 
+@public
 def smooth_l1_loss(input: Any, target: Any, beta: float = 1.0, reduction: str | None = "mean") -> Tensor:
     """d²/(2 beta) where |d| < beta, else |d| - beta/2: `huber_loss` with delta = beta, over beta.
     With beta = 0 it is the L1 loss. Raises ValueError if beta < 0 or NaN; else as `huber_loss`."""
@@ -115,12 +127,14 @@ def smooth_l1_loss(input: Any, target: Any, beta: float = 1.0, reduction: str | 
     return apply(formulas.smooth_l1, x, y, beta=beta, reduction=how)
 
 
+@public
 def l1_loss(input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None) -> Tensor:
     """|input - target|; the gradient at 0 is 0. A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("l1_loss", reduction)
     return apply(formulas.l1, *_operands("l1_loss", input, target, weight), reduction=how)
 
 
+@public
 def mse_loss(input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None) -> Tensor:
     """(input - target)². A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("mse_loss", reduction)

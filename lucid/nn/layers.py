@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from ..errors import here
+from ..errors import here, public
 from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
@@ -24,6 +24,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: object = None) -> None:
         super().__init__()
+        in_features, out_features = F.as_shape((in_features, out_features))
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = _uniform((out_features, in_features), bound, dtype)
@@ -36,6 +37,7 @@ class Linear(Module):
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
+@public
 def _uniform(shape: tuple[int, ...], bound: float, dtype: object) -> Parameter:
     drawn = random.generator().uniform(-bound, bound, shape)
     return Parameter(drawn.astype(dtype_of(dtype or np.float32).np))

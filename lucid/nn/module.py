@@ -212,7 +212,7 @@ class Module:
 
 
 def _matching(name: str, value: Any, own: Tensor) -> np.ndarray[Any, Any]:
-    array = np.asarray(value)
+    array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.shape != own.shape:
         raise ValueError(here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}"))
     if array.dtype.kind not in "biuf":

@@ -31,6 +31,8 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr)
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(here(f"betas must be two numbers, not {betas!r}"))
         self.betas = (checked("beta1", betas[0]), checked("beta2", betas[1]))
         if max(self.betas) >= 1:
             raise ValueError(here(f"betas must be below 1, not {betas}"))

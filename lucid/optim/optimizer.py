@@ -34,6 +34,9 @@ class Optimizer:
     per_parameter: ClassVar[tuple[str, ...]] = ()  # names of the state of each parameter
 
     def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+        if isinstance(params, Tensor | np.ndarray) or not isinstance(params, Iterable):
+            kind = type(params).__name__
+            raise TypeError(here(f"{type(self).__name__}: expected tensors as [w, b], not one {kind}"))
         self.params = list(params)
         if not self.params:
             raise ValueError(here(f"{type(self).__name__}: no parameters to optimise"))
@@ -124,6 +127,12 @@ class Optimizer:
         """Take over what `state_dict` gave. KeyError or ValueError where it does not fit; then
         nothing has changed."""
         wanted = {*self.hyper, "state"}
+        inner = state.get("state", {}) if isinstance(state, Mapping) else None
+        if not isinstance(inner, Mapping):
+            got = state if inner is None else inner
+            raise TypeError(
+                here(f"load_state_dict: expected what state_dict() gave, not a {type(got).__name__}")
+            )
         if set(state) != wanted or set(state["state"]) != set(self.state):
             raise KeyError(
                 here(
@@ -149,7 +158,13 @@ class Optimizer:
 
 
 def checked(name: str, value: Any) -> float:
-    """A finite number, at least 0."""
+    """A finite number, at least 0. TypeError, ValueError for what is none."""
+    if isinstance(value, Tensor) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(here(f"{name} must be a number, not {type(value).__name__}"))
     number = float(value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(here(f"{name} must be a finite number, at least 0, not {value}"))

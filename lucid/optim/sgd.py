@@ -30,7 +30,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(params, lr)
         self.momentum = checked("momentum", momentum)
-        self.dampening = float(dampening)
+        self.dampening = checked("dampening", dampening)
         self.weight_decay = checked("weight_decay", weight_decay)
         self.nesterov = nesterov
         if nesterov and (not momentum or dampening):

@@ -392,3 +392,33 @@ def test_weights_are_differentiated() -> None:
     assert x.grad is not None and w.grad is not None
     np.testing.assert_allclose(x.grad, [2 / 3, 4])
     np.testing.assert_allclose(w.grad, [(1 * 3 - 19) / 9, (9 * 3 - 19) / 9], rtol=1e-6)
+
+
+@LAZY_AND_COMPILED
+@pytest.mark.parametrize("f", [F.softmax, F.log_softmax])
+@pytest.mark.parametrize("shape", [(2, 0), (0,), (0, 3), (3, 0, 2)])
+def test_softmax_of_nothing_asks_for_a_maximum(
+    f: Callable[..., Tensor], shape: tuple[int, ...], wrap: Callable[[Loss], Loss]
+) -> None:
+    for axis in range(len(shape)):
+        made = wrap(lambda x, _, axis=axis: f(x, axis=axis))(Tensor(np.zeros(shape, "f")), Tensor(0.0))
+        assert made.shape == shape and made.numpy().shape == shape
+
+
+def test_softmax_of_one_number() -> None:
+    assert (F.softmax(3.0).item(), F.log_softmax(3.0).item()) == (1.0, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore:l1_loss")
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (lambda: Tensor(np.zeros((2, 0))).max(axis=1), r"max: shape \(2, 0\) has no element"),
+        (lambda: Tensor([1, 2]).mean(dtype=int), "mean: dtype must be a float dtype, not int64"),
+        (lambda: Tensor([1, 2]).var(dtype=int), "var: dtype must be a float dtype, not int64"),
+        (lambda: F.l1_loss([1.0, 2.0], [1.0, 2.0, 3.0]), "l1_loss: shapes"),
+    ],
+)
+def test_formulas_show_no_inner_names(run: Callable[[], Tensor], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=rf"test_losses.py:\d+: {message}"):
+        run()

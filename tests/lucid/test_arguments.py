@@ -1,0 +1,195 @@
+"""Every public function with every kind of argument: a result, or an error that names the user's line."""
+
+from __future__ import annotations
+
+import decimal
+import enum
+import fractions
+import functools
+import inspect
+import re
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+from lucid.nn import functional as F
+from tests.conftest import Golden
+
+
+class Number(enum.IntEnum):
+    two = 2
+
+
+class Raises:
+    """Says that it is an array, and is none."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise ValueError("no array")
+
+
+KINDS: dict[str, Any] = {
+    "None": None, "True": True, "int": 3, "negative": -1, "zero": 0, "2**70": 2**70, "float": 0.5,
+    "nan": float("nan"), "inf": float("inf"), "complex": 1j, "enum": Number.two,
+    "fraction": fractions.Fraction(1, 2), "decimal": decimal.Decimal("0.5"),
+    "str": "abc", "empty str": "", "bytes": b"x", "list": [1.0, 2.0], "ints": [1, 2], "tuple": (1, 2),
+    "empty list": [], "ragged": [[1.0], [1.0, 2.0]], "words": ["a", "b"], "None in a list": [None],
+    "dict": {"a": 1}, "set": {1, 2}, "range": range(3), "object": object(), "class": int, "function": len,
+    "module": np, "slice": slice(1), "...": ..., "Raises": Raises(),
+    "float32 scalar": np.float32(2), "int8 scalar": np.int8(2), "bool scalar": np.bool_(True),
+    "array": np.ones(3, np.float32), "0-d array": np.array(2.0), "objects": np.array([None, 1]),
+    "strings": np.array(["a"]), "dates": np.array(["2020-01-01"], "M8[D]"), "records": np.zeros(2, "i4,f4"),
+    "complexes": np.ones(2, complex), "empty": np.zeros((2, 0)), "bools": np.array([True, False]),
+    "read-only": np.broadcast_to(np.float32(1), (2, 3)), "masked": np.ma.masked_equal([1.0, 2.0], 2),
+    "big-endian": np.ones(2, ">f4"), "tensor": Tensor([1.0, 2.0, 3.0]), "int tensor": Tensor([1, 2]),
+    "0-d tensor": Tensor(2), "dtype": np.dtype("float32"),
+}  # fmt: skip
+X = Tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+W = Tensor([1.0, 2.0, 3.0])
+I = Tensor([1, 2, 3])  # noqa: E741
+_BITS = ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "bitwise_left_shift",
+         "bitwise_right_shift")  # fmt: skip
+_BINARY = [
+    n for n in lucid.functional.__all__ if list(inspect.signature(getattr(lucid, n)).parameters) == ["a", "b"]
+]
+_OTHERS: dict[str, Callable[[Any], Any]] = {
+    "broadcast_to": lambda v: lucid.broadcast_to(W, v),
+    "reshape": lambda v: lucid.reshape(X, v),
+    "transpose": lambda v: lucid.transpose(X, v),
+    "astype": lambda v: lucid.astype(X, v),
+    "clip.min": lambda v: lucid.clip(W, v),
+    "clip.max": lambda v: lucid.clip(W, None, v),
+    "sum.axis": lambda v: lucid.sum(X, axis=v),
+    "mean.dim": lambda v: lucid.mean(X, dim=v),
+    "max.axis": lambda v: lucid.max(X, axis=v),
+    "var.axis": lambda v: lucid.var(X, axis=v),
+    "var.ddof": lambda v: lucid.var(X, ddof=v),
+    "sum.dtype": lambda v: lucid.sum(X, dtype=v),
+    "mean.dtype": lambda v: lucid.mean(X, dtype=v),
+    "squeeze.dim": lambda v: lucid.squeeze(X, v),
+    "unsqueeze.dim": lambda v: lucid.unsqueeze(X, v),
+    "flatten.start": lambda v: lucid.flatten(X, v),
+    "swapaxes": lambda v: lucid.swapaxes(X, 0, v),
+    "where.condition": lambda v: lucid.where(v, 1.0, 2.0),
+    "where.a": lambda v: lucid.where(W > 1, v, W),
+    "index": lambda v: X[v],
+    "to": lambda v: X.to(v),
+    "+": lambda v: W + v,
+    "reflected -": lambda v: v - W,
+    "@": lambda v: X @ v,
+    "Tensor": lambda v: Tensor(v),
+    "Tensor.dtype": lambda v: Tensor(1.0, dtype=v),
+    "asarray": lambda v: lucid.asarray(v),
+    "from_numpy": lambda v: lucid.from_numpy(v),
+    "full.shape": lambda v: lucid.full(v, 1.0),
+    "full": lambda v: lucid.full(3, v),
+    "zeros": lambda v: lucid.zeros(v),
+    "zeros.dtype": lambda v: lucid.zeros(2, dtype=v),
+    "ones.device": lambda v: lucid.ones(2, device=v),
+    "rand": lambda v: lucid.rand(v),
+    "randn": lambda v: lucid.randn(v),
+    "randint": lambda v: lucid.randint(v),
+    "randint.size": lambda v: lucid.randint(0, 5, v),
+    "zeros_like": lambda v: lucid.zeros_like(v),
+    "full_like": lambda v: lucid.full_like(W, v),
+    "arange": lambda v: lucid.arange(v),
+    "arange.step": lambda v: lucid.arange(0, 3, v),
+    "linspace.num": lambda v: lucid.linspace(0, 1, v),
+    "linspace.stop": lambda v: lucid.linspace(0, v),
+    "eye": lambda v: lucid.eye(v),
+    "manual_seed": lambda v: lucid.manual_seed(v),
+    "backward": lambda v: (Tensor([1.0, 2.0, 3.0], requires_grad=True) * 2).backward(v),
+    "grad of": lambda v: lucid.grad(lambda w: (w * w).sum())(v),
+    "set_num_threads": lambda v: lucid.set_num_threads(v),
+    "compile.threads": lambda v: lucid.compile(F.relu, threads=v),
+    "relu": lambda v: F.relu(v),
+    "sigmoid": lambda v: F.sigmoid(v),
+    "softmax": lambda v: F.softmax(v),
+    "softmax.axis": lambda v: F.softmax(X, v),
+    "log_softmax": lambda v: F.log_softmax(v, dim=0),
+    "linear": lambda v: F.linear(v, X),
+    "linear.weight": lambda v: F.linear(W, v),
+    "layer_norm": lambda v: F.layer_norm(v, 3),
+    "layer_norm.shape": lambda v: F.layer_norm(X, v),
+    "layer_norm.eps": lambda v: F.layer_norm(X, 3, eps=v),
+    "layer_norm.weight": lambda v: F.layer_norm(X, 3, v),
+    "huber": lambda v: F.huber_loss(v, W),
+    "huber.delta": lambda v: F.huber_loss(W, W, v),
+    "huber.weight": lambda v: F.huber_loss(W, W, weight=v),
+    "smooth_l1.beta": lambda v: F.smooth_l1_loss(W, W, v),
+    "mse.target": lambda v: F.mse_loss(W, v),
+    "l1.reduction": lambda v: F.l1_loss(W, W, v),
+    "Linear": lambda v: nn.Linear(v, 2),
+    "Linear()": lambda v: nn.Linear(3, 2)(v),
+    "LayerNorm": lambda v: nn.LayerNorm(v),
+    "Sequential": lambda v: nn.Sequential(v),
+    "load_state_dict": lambda v: nn.Linear(3, 2).load_state_dict(v),
+    "SGD": lambda v: lucid.optim.SGD(v),
+    "SGD.lr": lambda v: lucid.optim.SGD([nn.Parameter(1.0)], lr=v),
+    "SGD.dampening": lambda v: lucid.optim.SGD([nn.Parameter(1.0)], dampening=v),
+    "Adam.betas": lambda v: lucid.optim.Adam([nn.Parameter(1.0)], betas=v),
+    "Adam.eps": lambda v: lucid.optim.Adam([nn.Parameter(1.0)], eps=v),
+    "SGD.load_state_dict": lambda v: lucid.optim.SGD([nn.Parameter(1.0)]).load_state_dict(v),
+}
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    **{n: getattr(lucid, n) for n in lucid.functional.__all__ if n not in (*_BINARY, *_OTHERS, "where")},
+    **{n: partial(getattr(lucid, n), I if n in _BITS else W) for n in _BINARY},
+    **_OTHERS,
+}
+# What Python says, or the object whose turn it is (numpy.ma computes by itself): not raised inside of lucid.
+_OF_OTHERS = re.compile(r"unsupported operand type|^no array|operands could not be broadcast")
+
+
+def _answer(f: Callable[[Any], Any], value: Any) -> str:
+    """The class of what comes back; of an error, with a mark if it names no line of the user's."""
+    threads = lucid.get_num_threads()
+    try:
+        made = f(value)
+    except Exception as error:
+        text = str(error.args[0]) if error.args else ""
+        named = re.match(r".*test_arguments\.py:\d+: ", text) or _OF_OTHERS.search(text)
+        return type(error).__name__ + ("" if named else f" WITHOUT A PLACE ({text})")
+    finally:
+        lucid.set_num_threads(threads)
+    return f"{made.dtype}[{made.ndim}]" if isinstance(made, Tensor) else type(made).__name__
+
+
+@functools.cache
+def _answers(name: str) -> dict[str, list[str]]:
+    """The kinds of argument, by what the function answers."""
+    found: dict[str, list[str]] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for kind, value in KINDS.items():
+            found.setdefault(_answer(FUNCTIONS[name], value), []).append(kind)
+    return found
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_bad_argument_without_a_place(name: str) -> None:
+    assert not {answer: kinds for answer, kinds in _answers(name).items() if "WITHOUT" in answer}
+
+
+def test_the_class_of_each_answer(golden: Golden) -> None:
+    lines: list[str] = []
+    for name in FUNCTIONS:
+        lines.append(name)
+        lines += sorted(f"    {answer}: {', '.join(kinds)}" for answer, kinds in _answers(name).items())
+    golden("arguments.txt", "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh", "square", "sign", "abs", "negative", "floor"])
+@pytest.mark.parametrize("number", [1, 2.0, True, np.float64(3), np.int8(4)])
+def test_numbers_are_tensors(name: str, number: Any) -> None:
+    """In the dtype that a tensor of the number has."""
+    if number is True and name in ("negative", "sign", "square"):
+        return
+    made = getattr(lucid, name)(number)
+    right = getattr(np, name)(Tensor(number).numpy())
+    assert made.dtype == right.dtype
+    np.testing.assert_allclose(made.numpy(), right, rtol=1e-6)
