@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
+from lucid.compiler.arrange import arrange
 from lucid.compiler.artifact import Address, Buffer, Launch, Plan
 from lucid.compiler.graph import Graph, Node
 from lucid.compiler.pipeline import compile_graph
@@ -118,3 +119,30 @@ def test_totals_of_a_group_have_block_results_of_their_own() -> None:
     results = Executable(found)(arrays)
     for array, result in zip(arrays, results, strict=True):
         np.testing.assert_allclose(result, np.square(array, dtype="f8").sum(), rtol=1e-5)
+
+
+def test_temporaries_that_live_at_once_never_overlap() -> None:
+    """Against first fit by hand: what lives is in order of its place, and the first gap is taken."""
+    rng = np.random.default_rng(0)
+    for count in (1, 5, 40, 200):
+        first = np.sort(rng.integers(0, count, count))
+        last = np.minimum(first + rng.integers(0, 12, count), count)
+        nbytes = rng.integers(0, 5, count) * rng.integers(1, 300, count)
+        buffers = tuple(
+            Buffer("temp", f32, (), int(n), 0, (int(a), int(b)))
+            for n, a, b in zip(nbytes, first, last, strict=True)
+        )
+        found = arrange(Plan(buffers, (), (), (), (), 0))
+        live: list[tuple[int, int, int]] = []
+        size = 0
+        for b in found.buffers:
+            live = sorted(x for x in live if x[2] >= b.life[0])
+            need, offset = max(64, -(-b.nbytes // 64) * 64), 0
+            for begin, end, _ in live:
+                if begin - offset >= need:
+                    break
+                offset = max(offset, end)
+            assert b.offset == offset
+            live.append((offset, offset + need, b.life[1]))
+            size = max(size, offset + need)
+        assert found.temp_bytes == size

@@ -1,0 +1,184 @@
+"""What the passes do grows with the number of nodes, and no faster: counts, for times depend on machines."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lucid.compiler import draft, fuse, ops, pipeline, rewrite, shorten
+from lucid.compiler.graph import Graph, Node
+from lucid.compiler.interpret import interpret_graph
+from lucid.compiler.kernel import Call, arrays, operands, walk
+from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.simplify import simplify
+from lucid.compiler.types import f32
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
+
+ROWS, COLUMNS = 6, 20
+Outputs = tuple[Node, ...]
+
+
+def _input(name: str = "x", *shape: int) -> Node:
+    return ops.INPUT(name=name, dtype=f32, shape=shape or (ROWS, COLUMNS))
+
+
+def _sum(x: Node, *axes: int) -> Node:
+    """Over `axes`, as large as `x` again."""
+    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    total = ops.RESHAPE(ops.SUM(x, axes=axes), shape=kept)
+    return ops.BROADCAST(total, shape=x.shape)
+
+
+def _const(value: float, like: Node) -> Node:
+    return ops.fill(ops.CONST(value=value, dtype=f32), like.shape)
+
+
+def chain(count: int) -> Graph:
+    x = y = _input()
+    for k in range(count):
+        y = ops.MUL(y, _const(0.99, y)) if k % 2 else ops.ADD(y, _const(0.25, y))
+    return Graph("chain", (x,), (y,))
+
+
+def means(count: int) -> Graph:
+    x = y = _input()
+    for _ in range(count):
+        y = ops.SUB(y, ops.MUL(_sum(y, 0, 1), _const(1 / (ROWS * COLUMNS), y)))
+    return Graph("means", (x,), (y,))
+
+
+def row_means(count: int) -> Graph:
+    x = y = _input()
+    for _ in range(count):
+        y = ops.SUB(y, ops.MUL(_sum(y, 1), _const(1 / COLUMNS, y)))
+    return Graph("row_means", (x,), (y,))
+
+
+def softmaxes(count: int) -> Graph:
+    x = y = _input()
+    for _ in range(count):
+        top = ops.RESHAPE(ops.AMAX(y, axes=(1,)), shape=(ROWS, 1))
+        e = ops.EXP(ops.SUB(y, ops.BROADCAST(top, shape=y.shape)))
+        y = ops.DIV(e, _sum(e, 1))
+    return Graph("softmaxes", (x,), (y,))
+
+
+def pairs(count: int) -> Graph:
+    """Two values that need each other at every step: no place where one is alive."""
+    inputs = a, b = _input("a"), _input("b")
+    for _ in range(count):
+        a, b = b, ops.SUB(ops.MUL(a, b), _const(0.25, a))
+    return Graph("pairs", inputs, (ops.ADD(a, b),))
+
+
+def many_sums(count: int) -> Graph:
+    """A loss of many parameters."""
+    inputs = [_input(f"x{k}", 8, k + 2) for k in range(count)]
+    total = ops.SUM(inputs[0], axes=(0, 1))
+    for x in inputs[1:]:
+        total = ops.ADD(total, ops.SUM(ops.MUL(x, x), axes=(0, 1)))
+    return Graph("many_sums", tuple(inputs), (total,))
+
+
+def equal_parameters(count: int) -> Graph:
+    """One array that all share, and three of each: a step of an optimiser."""
+    g, inputs, outputs = _input("g"), [], []
+    for k in range(count):
+        p, m, v = (_input(f"{name}{k}") for name in "pmv")
+        inputs += [p, m, v]
+        m = ops.ADD(ops.MUL(m, _const(0.9, m)), ops.MUL(g, _const(0.1, g)))
+        v = ops.ADD(ops.MUL(v, _const(0.99, v)), ops.MUL(ops.MUL(g, g), _const(0.01, g)))
+        p = ops.SUB(p, ops.DIV(m, ops.ADD(ops.SQRT(ops.ABS(v)), _const(1e-3, v))))
+        outputs += [p, m, v]
+    return Graph("equal_parameters", (g, *inputs), tuple(outputs))
+
+
+def layers(count: int) -> Graph:
+    x = y = _input("x", ROWS, 16)
+    weights = [_input(f"w{k}", 16, 16) for k in range(count)]
+    for w in weights:
+        product = ops.CONTRACT(y, w, spec="ij,jk->ik")
+        y = ops.MAX(product, _const(0.0, product))
+    return Graph("layers", (x, *weights), (y,))
+
+
+# With a size from which on all of them are cut.
+GRAPHS: tuple[tuple[Callable[[int], Graph], int], ...] = (
+    (chain, 512), (means, 64), (row_means, 64), (softmaxes, 64), (pairs, 128), (many_sums, 64),
+    (equal_parameters, 64), (layers, 64),
+)  # fmt: skip
+
+
+class _Counts:
+    """Of one compile: nodes visited by a round of fusion (of ROUNDS at most), questions whether a root may
+    join, kernels, their texts."""
+
+    def __init__(self, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rules = 0
+        made: list[Any] = []
+        apply = rewrite._apply
+
+        def counted(*args: Any) -> Any:
+            self.rules += 1
+            return apply(*args)
+
+        cluster = fuse._Fuser.cluster
+        visited: list[int] = []
+
+        def watched(self: Any, roots: list[Node]) -> None:
+            cluster(self, roots)
+            visited.append(self.reader.visited)
+            made.append(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rewrite, "_apply", counted)
+            patch.setattr(fuse._Fuser, "cluster", watched)
+            self.compiled = compile_graph(graph, host())
+        self.visited, self.asked = max(visited), made[-1].asked
+        self.calls = self.compiled.stages.program.calls
+        self.texts = len({code.key for code in self.compiled.codes})
+
+
+@pytest.mark.parametrize(("make", "size"), GRAPHS)
+def test_compiling_twice_as_much_takes_more_than_twice_the_steps(
+    make: Callable[[int], Graph], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands beside the products of the proportion is for the ends of a chain."""
+    monkeypatch.delenv("LUCID_VERIFY", raising=False)  # it runs the passes once more
+    less, more = (_Counts(make(n), monkeypatch) for n in (size, 2 * size))
+    assert more.rules <= 2.1 * less.rules
+    assert more.visited <= 2.2 * less.visited
+    assert more.asked <= 2.2 * less.asked + 20
+    assert len(more.calls) <= 2.1 * len(less.calls) + 4
+    # LLVM sees a bounded number of kernels of bounded length, however many the program repeats.
+    assert more.texts <= 16
+    for call in more.calls:
+        assert len(arrays(call.kernel)) <= 2 * draft.ARRAYS
+        body = [s for stage in call.kernel.stages + call.kernel.final for s in stage.body]
+        parts = [e for stmt in body for operand in operands(stmt) for e in walk(operand)]
+        assert sum(isinstance(e, Call) for e in parts) <= 2 * draft.LENGTH
+
+
+@pytest.mark.parametrize("make", [make for make, _ in GRAPHS])
+def test_what_is_cut_computes_the_same(make: Callable[[int], Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With limits so small that everything is cut, and with kernels as they are."""
+    graph = make(12)
+    rng = np.random.default_rng(0)
+    values = [rng.uniform(0.5, 1.5, n.shape).astype("f4") for n in graph.inputs]
+    wanted = interpret_graph(graph, values)
+    monkeypatch.setattr(pipeline, "_TEMPLATES", OrderedDict())
+    for length, count in ((10, 4), (30, 6), (draft.LENGTH, draft.ARRAYS)):
+        for module in (fuse, shorten):
+            monkeypatch.setattr(module, "LENGTH", length)
+            monkeypatch.setattr(module, "ARRAYS", count)
+        program = fuse.fuse(simplify(graph))
+        assert len(program.calls) >= (2 if length == 10 else 1)
+        pipeline._TEMPLATES.clear()
+        made = compile_graph(graph, host())
+        for result, expected in zip(Executable(made.plan)(values), wanted, strict=True):
+            np.testing.assert_allclose(result, np.asarray(expected), rtol=2e-4, atol=1e-5)
