@@ -151,7 +151,7 @@ class _Run:
                 out = self.outputs[stmt.array]
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
                 places = np.broadcast_arrays(*point.places(stmt.index, out, ()), value)[:-1]
-                out[tuple(places)] = value
+                out[tuple(places)] = value if places else value.item()  # of units only: a single value
             elif stmt.of_row:
                 where = tuple(range(len(outer), len(axes)))
                 rows[stmt.name] = _reduce(stmt, point, where)

@@ -3,6 +3,8 @@ vector lengths change a bit."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,9 @@ def test_parts_have_the_bits_of_the_whole(kind: str) -> None:
         (slice(0, 5), slice(0, 7)),
         (slice(100, 260), slice(30, 270)),
         (slice(11, 48), slice(240, 251)),
+        (slice(7, 8), slice(0, 270)),
+        (slice(0, 301), slice(269, 270)),
+        (slice(300, 301), slice(40, 41)),
     ):
         part = [np.ascontiguousarray(a) for a in (x[rows], w[columns], b[columns])]
         for width in (64, 32, 16):
@@ -145,3 +150,12 @@ def test_a_sum_over_several_axes_is_no_product(spec: str) -> None:
     rows = {"a", "c", "b"} & set(spec.split("->")[1])
     for sizes in () if rows else ((1, 30, 49), (37, 30, 1), (1, 30, 1)):
         assert layout_of(spec, sizes)[0] == "vector"
+
+
+@pytest.mark.parametrize("sizes", [(1, 9, 20), (20, 9, 1), (1, 9, 1)])
+def test_one_row_or_column_cannot_be_interpreted(sizes: tuple[int, int, int], monkeypatch: Any) -> None:
+    monkeypatch.setenv("LUCID_CHECK", "1")
+    for spec in ("ij,kj->ik", "ij,jk->ik"):
+        arrays = whole_numbers(spec, sizes, "float32")
+        (made,) = run(build(lambda x, y, spec=spec: ops.CONTRACT(x, y, spec=spec), arrays), arrays)
+        assert np.array_equal(made, np.einsum(spec, *arrays))
