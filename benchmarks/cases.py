@@ -306,6 +306,18 @@ CASES = {
             goals={"empty cache": (within(0.1),), "warm cache": (within(0.01),)},
         ),
         Case(
+            "scale",
+            "First call of programs that repeat what they do, with an empty cache",
+            fresh="scales",
+            goals={
+                "chain, 1,000": (within(3.0),),  # 3 ms a node
+                "means, 200": (within(1.8),),
+                "softmaxes, 30": (within(0.72),),
+                "layers, 100": (within(0.6),),
+                "adam, 400": (within(12.0),),
+            },
+        ),
+        Case(
             "new_batch",
             "A new batch size of a compiled training step",
             fresh="new_batches",

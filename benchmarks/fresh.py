@@ -32,6 +32,11 @@ from .worker import limit_cpus, reason
 TIMEOUT = 300.0
 # A contender is asked again until it has used up so many times Effort.share.
 PATIENCE = 5
+# Programs of `problems.PROGRAMS`, and `adam`, with how often each repeats what it does.
+SCALES = {
+    "chain": (100, 1000), "means": (50, 100, 200), "softmaxes": (8, 30), "layers": (25, 100),
+    "adam": (25, 100, 400),
+}  # fmt: skip
 BATCH, NEW_BATCHES = 32, (48, 33, 64, 100, 7, 200)
 
 _IMPORT = """
@@ -69,17 +74,34 @@ def first_calls(peers: Mapping[str, str], threads: int, effort: Effort) -> dict[
     }  # fmt: skip
     tasks = {label: ("first_calls", peer, label) for peer, label in labels.items() if peer in peers}
     with tempfile.TemporaryDirectory() as folder:
-        count = 0
-
-        def caches() -> dict[str, str]:
-            nonlocal count
-            count += 1
-            return _caches(os.path.join(folder, str(count)))
-
-        for turn, label, answer in _turns(tasks, threads, effort, caches, twice=True):
+        for turn, label, answer in _turns(tasks, threads, effort, _caches_in(folder), twice=True):
             kind = "warm cache" if answer.get("again") else "empty cache"
             _note(found[kind], label, turn, answer)
     return found
+
+
+def scales(peers: Mapping[str, str], threads: int, effort: Effort) -> dict[str, Measured]:
+    """Seconds of the first call of programs of several lengths, with an empty disk cache."""
+    labels = {"lucid": "lucid", "jax": "JAX", "torch": "torch.compile"}
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for program, counts in SCALES.items():
+            for count in counts:
+                name = f"{program}, {count:,}"
+                found[name] = Measured()
+                tasks = {
+                    label: (f"scales:{program}:{count}", peer, label)
+                    for peer, label in labels.items()
+                    if peer in peers
+                }
+                for turn, label, answer in _turns(tasks, threads, effort, _caches_in(folder), rounds=3):
+                    _note(found[name], label, turn, answer)
+    return found
+
+
+def _caches_in(folder: str) -> Callable[[], dict[str, str]]:
+    """Empty disk caches, new ones at each call."""
+    return lambda: _caches(tempfile.mkdtemp(dir=folder))
 
 
 def new_batches(peers: Mapping[str, str], threads: int, effort: Effort) -> dict[str, Measured]:
@@ -195,6 +217,20 @@ def _first_call(peer: str, label: str) -> dict[str, float]:
     return {"value": seconds}
 
 
+def _scale(peer: str, label: str, program: str, count: str) -> dict[str, float]:
+    """`adam`: a step over so many parameters of 64 elements."""
+    kind, params = "scale", {"program": program, "count": int(count)}
+    if program == "adam":
+        kind, params = "adam", {"n": 64 * int(count), "tensors": int(count)}
+    problem = problems.make(kind, params)
+    contender: Contender = _module(peer).OFFERS[kind][label](problem)
+    start = perf_counter()
+    out = contender.call(*contender.args)
+    seconds = perf_counter() - start
+    contender.result(out)
+    return {"value": seconds}
+
+
 def _new_batch(peer: str, label: str) -> dict[str, float]:
     module = _module(peer)
     params = {"batch": BATCH, "width": 16, "hidden": 32}
@@ -246,9 +282,10 @@ def _module(peer: str) -> ModuleType:
     return importlib.import_module(f".peers.{PEERS[peer]}", __package__)
 
 
-_WHAT = {
+_WHAT: dict[str, Callable[..., dict[str, float]]] = {
     "first_calls": _first_call,
     "new_batches": _new_batch,
+    "scales": _scale,
     "peaks": _peak,
 }
 
@@ -259,7 +296,8 @@ def main() -> None:
     out = os.dup(1)
     os.dup2(2, 1)  # libraries print to stdout
     try:
-        answer: dict[str, Any] = dict(_WHAT[what](peer, label))
+        name, *params = what.split(":")
+        answer: dict[str, Any] = dict(_WHAT[name](peer, label, *params))
     except Exception as error:
         answer = {"error": reason(error)}
     os.write(out, json.dumps(answer).encode() + b"\n")

@@ -218,6 +218,54 @@ def _mlp(params: dict[str, Any]) -> Problem:
     return Problem(inputs, expected, {"losses": 1e-3}, params)
 
 
+# --- programs of any length: what compiling them takes ------------------------------------------
+
+
+def _chain(x: Any, count: int, softmax: Callable[[Any], Any]) -> Any:
+    for k in range(count):
+        x = x * 0.99 if k % 2 else x + 0.01
+    return x
+
+
+def _means(x: Any, count: int, softmax: Callable[[Any], Any]) -> Any:
+    for _ in range(count):
+        x = x - x.mean()
+    return x
+
+
+def _softmaxes(x: Any, count: int, softmax: Callable[[Any], Any]) -> Any:
+    for _ in range(count):
+        x = softmax(x)
+    return x
+
+
+def _layers(x: Any, count: int, softmax: Callable[[Any], Any]) -> Any:
+    w = x * 0.25
+    for _ in range(count):
+        x = x @ w
+        x = x * (x > 0.0)
+    return x
+
+
+# Of an array, how often, and a softmax over rows, to an array: written once for all contenders.
+PROGRAMS = {"chain": _chain, "means": _means, "softmaxes": _softmaxes, "layers": _layers}
+SCALE_ROWS = 64
+
+
+def _scale(params: dict[str, Any]) -> Problem:
+    x = _normal(1, 1.0, SCALE_ROWS, SCALE_ROWS)
+
+    def softmax(x: Array) -> Array:
+        e = np.exp(x - x.max(1, keepdims=True))
+        found: Array = e / e.sum(1, keepdims=True)
+        return found
+
+    def expected() -> dict[str, Array]:
+        return {"out": PROGRAMS[params["program"]](x.astype(np.float64), params["count"], softmax)}
+
+    return Problem({"x": x}, expected, {"out": 1e-3}, params)
+
+
 # --- nothing to compare --------------------------------------------------------------------------
 
 
@@ -233,6 +281,7 @@ _MAKE: dict[str, Callable[[dict[str, Any]], Problem]] = {
     "moves": _moves,
     "adam": _adam,
     "mlp": _mlp,
+    "scale": _scale,
     "region": _nothing,
     "mix": _nothing,
 }

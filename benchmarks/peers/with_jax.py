@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from ..contender import Contender, Offer, Problem
-from ..problems import ADAM, DELTA, EPS, MLP_STEPS
+from ..problems import ADAM, DELTA, EPS, MLP_STEPS, PROGRAMS
 
 PACKAGES = ("jax", "jaxlib", "optax")
 
@@ -145,6 +145,12 @@ def _mlp(problem: Problem) -> Contender:
     return Contender(call, (x, y), result)
 
 
+def _scale(problem: Problem) -> Contender:
+    program, count = PROGRAMS[problem.params["program"]], problem.params["count"]
+    f = _ready(jax.jit(lambda x: program(x, count, jax.nn.softmax)))
+    return Contender(f, (jnp.array(problem.inputs["x"]),), lambda out: {"out": out})
+
+
 OFFERS: Mapping[str, Offer] = {
     "huber": {"JAX": _huber},
     "huber_call": {"JAX": _huber_call},
@@ -154,4 +160,5 @@ OFFERS: Mapping[str, Offer] = {
     "adam": {"JAX": _adam},
     "mlp": {"JAX": _mlp},
     "new_batch": {"JAX": _mlp},
+    "scale": {"JAX": _scale},
 }

@@ -15,7 +15,7 @@ from lucid.runtime.execute import Executable
 from lucid.runtime.load import compiles
 
 from ..contender import Array, Contender, Offer, Problem
-from ..problems import ADAM, DELTA, EPS, MLP_STEPS, empty
+from ..problems import ADAM, DELTA, EPS, MLP_STEPS, PROGRAMS, empty
 
 __all__ = ["OFFERS", "PACKAGES", "compiles", "tensor"]
 
@@ -182,6 +182,12 @@ def _region(threads: int) -> Callable[[Problem], Contender]:
     return maker
 
 
+def _scale(problem: Problem) -> Contender:
+    program, count = PROGRAMS[problem.params["program"]], problem.params["count"]
+    f = lucid.compile(lambda x: program(x, count, functional.softmax))
+    return Contender(f, (lucid.tensor(problem.inputs["x"]),), lambda out: {"out": out.numpy()})
+
+
 OFFERS: Mapping[str, Offer] = {
     "huber": {"lucid": _huber, "lucid, output reused": _huber_out},
     "huber_call": {"lucid": _huber_call},
@@ -191,5 +197,6 @@ OFFERS: Mapping[str, Offer] = {
     "adam": {"lucid": _adam},
     "mlp": {"lucid": _mlp, "lucid, not compiled": _mlp_lazy},
     "new_batch": {"lucid": _mlp},
+    "scale": {"lucid": _scale},
     "region": {"lucid": _region(2), "lucid, one thread": _region(1)},
 }

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from ..contender import Contender, Offer, Problem
-from ..problems import ADAM, DELTA, EPS, MLP_STEPS
+from ..problems import ADAM, DELTA, EPS, MLP_STEPS, PROGRAMS
 
 PACKAGES = ("torch",)
 
@@ -204,6 +204,12 @@ def _mlp(fused: bool, wrap: Callable[..., Any]) -> Callable[[Problem], Contender
     return maker
 
 
+def _scale(problem: Problem) -> Contender:
+    program, count = PROGRAMS[problem.params["program"]], problem.params["count"]
+    f = _compiled(lambda x: program(x, count, lambda x: functional.softmax(x, dim=-1)))
+    return Contender(f, (torch.tensor(problem.inputs["x"]),), lambda out: {"out": out})
+
+
 OFFERS: Mapping[str, Offer] = {
     "huber": {
         "PyTorch": _huber(_same),
@@ -232,4 +238,5 @@ OFFERS: Mapping[str, Offer] = {
         "torch.compile": _mlp(False, _compiled),
     },
     "new_batch": {"torch.compile, dynamic": _mlp(False, torch.compile)},
+    "scale": {"torch.compile": _scale},
 }

@@ -31,6 +31,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "adam": [{"n": 60, "tensors": 1}, {"n": 60, "tensors": 3}],
     "mlp": [{"batch": 8, "width": 4, "hidden": 5}],
     "new_batch": [{"batch": 8, "width": 4, "hidden": 5}],
+    "scale": [{"program": name, "count": 4} for name in problems.PROGRAMS],
     "region": [{}],
     "mix": [{"n": 1000, "reads": 2, "writes": 1, "in_place": False}],
 }
