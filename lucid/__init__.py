@@ -8,7 +8,7 @@ step = lucid.compile(training_step)
 from __future__ import annotations
 
 from importlib import import_module as _import
-from typing import TYPE_CHECKING as _CHECKING
+from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 import numpy as _np
@@ -42,16 +42,18 @@ from .functional import *  # noqa: F403
 from .random import manual_seed, rand, randint, randn
 from .tensor import Tensor
 
-if _CHECKING:
+if TYPE_CHECKING:
     from . import nn as nn
     from . import optim as optim
 
 
-def __getattr__(name: str) -> _Any:
-    """`lucid.nn` and `lucid.optim` are imported when they are first used."""
-    if name in ("nn", "optim"):
-        return _import(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker knows both, and that there are no others
+
+    def __getattr__(name: str) -> _Any:
+        """`lucid.nn` and `lucid.optim` are imported when they are first used."""
+        if name in ("nn", "optim"):
+            return _import(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 float16, float32, float64 = _np.dtype("float16"), _np.dtype("float32"), _np.dtype("float64")

@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -20,6 +20,9 @@ from .context import MODE, Mode
 from .creation import asarray
 from .errors import here
 from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Gradient:
@@ -54,7 +57,7 @@ def by_name(made: Any) -> str | None:
     return name if found is made else None
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def value_and_grad(f: Callable[P, R], argnums: int | Sequence[int] = 0) -> Callable[P, tuple[R, Any]]:
     """A function that returns `(f(...), gradient)`.
 
     `f` takes tensors, arrays or numbers, and returns a tensor of one element. The gradient is with
@@ -68,7 +71,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     return Gradient(f, argnums, value=True)
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def grad(f: Callable[P, Any], argnums: int | Sequence[int] = 0) -> Callable[P, Any]:
     """A function that returns the gradient of `f`; see `value_and_grad`.
 
     curvature = lucid.grad(lucid.grad(f))

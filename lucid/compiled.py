@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from types import MethodType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 from weakref import ref
 
 from lucid.runtime import pool
@@ -28,16 +28,25 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from lucid.runtime.call import NativeCall
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm"]
+
 SIGNATURES = 256  # kept for each function; the one that was not used for longest goes first
 SPECS = 16  # signatures that native code knows
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
 REASONS = 256  # that `explain` tells, the latest
 
 
+class _Decorator(Protocol):
+    def __call__(self, f: Callable[P, R], /) -> Compiled[P, R]: ...
+
+
 @overload
-def compile(f: Callable[..., Any], *, threads: int | None = None) -> Compiled: ...
+def compile(f: Callable[P, R], *, threads: int | None = None) -> Compiled[P, R]: ...
 @overload
-def compile(*, threads: int | None = None) -> Callable[[Callable[..., Any]], Compiled]: ...
+def compile(*, threads: int | None = None) -> _Decorator: ...
 def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) -> Any:
     """A compiled version of `f`, a function, a method or a Module; also a decorator.
 
@@ -84,17 +93,23 @@ class _Story:
     def __init__(self) -> None:
         self.traces = 0
         self.reasons: deque[str] = deque(maxlen=REASONS)
-        self.last: Callable[[], Compiled | None] = lambda: None  # who has run in Python last
+        self.last: Callable[[], Compiled[..., Any] | None] = lambda: None  # who has run in Python last
 
 
-class Compiled:
+class Compiled(Generic[P, R]):
     """What `lucid.compile` returns: call it like the function. Attributes of a compiled module are the
     module's."""
 
     # Python finds what a call runs in the slot: at first `_call`, later a native function.
     __slots__ = ("__call__", "__dict__", "__weakref__")
     _opaque = True  # for guards: only the function inside counts
-    __call__: Callable[..., Any]
+    if TYPE_CHECKING:  # the arguments of the function, or any with out=, which a ParamSpec cannot add
+
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(self, *args: Any, out: Any, **kwargs: Any) -> R: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def __init__(
         self, f: Callable[..., Any], threads: int | None = None, story: _Story | None = None
@@ -107,7 +122,7 @@ class Compiled:
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
         self._latest: Recording | None = None
         self._native: NativeCall | None = None
-        self.__call__ = self._call
+        self.__call__ = self._call  # type: ignore[method-assign]  # a slot
         self._lock = threading.RLock()
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
@@ -194,7 +209,7 @@ class Compiled:
         with self._lock:
             if self._native is None:
                 self._native = call.NativeCall(self._call, self._name())
-                self.__call__ = self._native.function
+                self.__call__ = self._native.function  # type: ignore[method-assign]  # a slot
             if not native.add(self._native, recording, args, kwargs, self.threads, out):
                 recording.served[form] = -1
                 return
@@ -277,7 +292,7 @@ class Compiled:
             raise RuntimeError(here(f"{self._name()} {what}"))
         return found
 
-    def ir(self, stage: str = "kernel") -> str:
+    def ir(self, stage: Stage = "kernel") -> str:
         """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm"
         or "asm". ValueError for another stage."""
         return self._last().executable.ir(stage)

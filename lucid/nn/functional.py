@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..errors import here, public, warn_user
 from ..tensor import Tensor, apply
 from . import formulas
 
-REDUCTIONS = ("mean", "sum", "none")
+Reduction = Literal["mean", "sum", "none"]
 
 # --- activations ---------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ def huber_loss(
     input: Any,
     target: Any,
     delta: float = 1.0,
-    reduction: str | None = "mean",
+    reduction: Reduction | None = "mean",
     *,
     weight: Any = None,
 ) -> Tensor:
@@ -118,7 +118,9 @@ def huber_loss(
 
 
 @public
-def smooth_l1_loss(input: Any, target: Any, beta: float = 1.0, reduction: str | None = "mean") -> Tensor:
+def smooth_l1_loss(
+    input: Any, target: Any, beta: float = 1.0, reduction: Reduction | None = "mean"
+) -> Tensor:
     """d²/(2 beta) where |d| < beta, else |d| - beta/2: `huber_loss` with delta = beta, over beta.
     With beta = 0 it is the L1 loss. Raises ValueError if beta < 0 or NaN; else as `huber_loss`."""
     beta = checked_number("smooth_l1_loss", "beta", beta, zero=True)
@@ -128,22 +130,22 @@ def smooth_l1_loss(input: Any, target: Any, beta: float = 1.0, reduction: str | 
 
 
 @public
-def l1_loss(input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None) -> Tensor:
+def l1_loss(input: Any, target: Any, reduction: Reduction | None = "mean", *, weight: Any = None) -> Tensor:
     """|input - target|; the gradient at 0 is 0. A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("l1_loss", reduction)
     return apply(formulas.l1, *_operands("l1_loss", input, target, weight), reduction=how)
 
 
 @public
-def mse_loss(input: Any, target: Any, reduction: str | None = "mean", *, weight: Any = None) -> Tensor:
+def mse_loss(input: Any, target: Any, reduction: Reduction | None = "mean", *, weight: Any = None) -> Tensor:
     """(input - target)². A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("mse_loss", reduction)
     return apply(formulas.mse, *_operands("mse_loss", input, target, weight), reduction=how)
 
 
-def checked_reduction(name: str, reduction: str | None) -> str:
-    how = "none" if reduction is None else reduction
-    if how not in REDUCTIONS:
+def checked_reduction(name: str, reduction: Reduction | None) -> Reduction:
+    how: Reduction = "none" if reduction is None else reduction
+    if how not in get_args(Reduction):
         raise ValueError(here(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}"))
     return how
 

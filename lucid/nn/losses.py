@@ -7,11 +7,12 @@ from typing import Any
 
 from ..tensor import Tensor
 from . import functional as F
+from .functional import Reduction
 from .module import Module
 
 
 class _Loss(Module):
-    def __init__(self, reduction: str | None = "mean") -> None:
+    def __init__(self, reduction: Reduction | None = "mean") -> None:
         super().__init__()
         self.reduction = F.checked_reduction(type(self).__name__, reduction)
 
@@ -22,7 +23,7 @@ class _Loss(Module):
 class HuberLoss(_Loss):
     """d²/2 where |d| <= delta, else delta (|d| - delta/2). ValueError unless delta > 0."""
 
-    def __init__(self, reduction: str | None = "mean", delta: float = 1.0) -> None:
+    def __init__(self, reduction: Reduction | None = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
         self.delta = F.checked_number("HuberLoss", "delta", delta, zero=False)
 
@@ -36,7 +37,7 @@ class HuberLoss(_Loss):
 class SmoothL1Loss(_Loss):
     """d²/(2 beta) where |d| < beta, else |d| - beta/2. ValueError if beta < 0 or NaN."""
 
-    def __init__(self, reduction: str | None = "mean", beta: float = 1.0) -> None:
+    def __init__(self, reduction: Reduction | None = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
         self.beta = F.checked_number("SmoothL1Loss", "beta", beta, zero=True)
 

@@ -52,7 +52,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: X.item(), ValueError, r"item\(\)"),
     (lambda: X.backward(), RuntimeError, r"backward\(\) of a tensor of shape \(3,\)"),
     (lambda: F.huber_loss(X, X, delta=0), ValueError, "delta must be greater than 0, not 0"),
-    (lambda: F.mse_loss(X, X, reduction="avg"), ValueError, "'mean', 'sum' or 'none', not 'avg'"),
+    (lambda: F.mse_loss(X, X, reduction="avg"), ValueError, "'mean', 'sum' or 'none', not 'avg'"),  # type: ignore[arg-type]
     (lambda: nn.Linear(2, 1)(X), ValueError, "linear: input of shape"),
     (lambda: F.softmax(X, axis=1), IndexError, "axis 1"),
     (lambda: lucid.set_num_threads(0), ValueError, "at least 1, not 0"),

@@ -283,7 +283,7 @@ def test_grad_of_grad_of_grad() -> None:
     x = np.array([1.0, 2.0])
     second = lucid.grad(lambda v: lucid.grad(cube)(v).sum())
     third = lucid.grad(lambda v: second(v).sum())
-    np.testing.assert_allclose(lucid.grad(cube)(x), 3 * x**2)
+    np.testing.assert_allclose(lucid.grad(cube)(x), 3 * x**2)  # type: ignore[arg-type]
     np.testing.assert_allclose(second(x), 6 * x)
     np.testing.assert_allclose(third(x), [6, 6])
     assert lucid.grad(lambda v: v**4)(2.0).item() == 32
@@ -294,17 +294,17 @@ def test_argnums() -> None:
         return (a * a * b).sum() * scale
 
     a, b = np.array([1.0, 2.0]), np.array([3.0, 4.0])
-    value, (ga, gb) = lucid.value_and_grad(f, (0, 1))(a, b, scale=2.0)
+    value, (ga, gb) = lucid.value_and_grad(f, (0, 1))(a, b, scale=2.0)  # type: ignore[arg-type]
     assert value.item() == 38
     np.testing.assert_array_equal(ga, 4 * a * b)
     np.testing.assert_array_equal(gb, 2 * a * a)
-    np.testing.assert_array_equal(lucid.grad(f, argnums=1)(a, b), a * a)
-    np.testing.assert_array_equal(lucid.grad(f, argnums=-1)(a, b), a * a)
-    assert isinstance(lucid.grad(f, (0,))(a, b), tuple)
+    np.testing.assert_array_equal(lucid.grad(f, argnums=1)(a, b), a * a)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(lucid.grad(f, argnums=-1)(a, b), a * a)  # type: ignore[arg-type]
+    assert isinstance(lucid.grad(f, (0,))(a, b), tuple)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="argnums=2, but only 2 positional"):
-        lucid.grad(f, 2)(a, b)
+        lucid.grad(f, 2)(a, b)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="argument 0 is int64"):
-        lucid.grad(f)(np.arange(2), b)
+        lucid.grad(f)(np.arange(2), b)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="reduce it"):
         lucid.grad(lambda v: v * 2)(a)
     with pytest.raises(TypeError, match="returned float, not a Tensor"):

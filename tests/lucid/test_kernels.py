@@ -30,7 +30,7 @@ def data(*shape: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
 def test_value_and_grad_of_huber_is_one_kernel_that_moves_each_byte_once(shape: tuple[int, ...]) -> None:
     step = lucid.compile(lucid.value_and_grad(loss))
     x, y = data(*shape), data(*shape, seed=1)
-    step(x, y)
+    step(x, y)  # type: ignore[call-overload]
     (kernel,) = step.kernels
     assert kernel.bytes == 4 * (2 * x.size + x.size + 1)  # x, y, gradient, loss
     reads = re.findall(r"\b(a\d)\[", kernel.text)
@@ -41,7 +41,7 @@ def test_value_and_grad_of_huber_is_one_kernel_that_moves_each_byte_once(shape: 
 
 def test_code_of_huber_is_vectors_with_no_scalar_loop() -> None:
     step = lucid.compile(lucid.value_and_grad(loss))
-    step(data(1000), data(1000, seed=1))
+    step(data(1000), data(1000, seed=1))  # type: ignore[call-overload]
     main = step.ir("llvm").split("define ")[1]
     assert re.search(r"load <\d+ x float>, ptr", main)
     assert re.search(r"store <\d+ x float>", main)
@@ -54,7 +54,7 @@ def test_code_of_huber_is_vectors_with_no_scalar_loop() -> None:
 def test_linear_regression_reads_x_once() -> None:
     step = lucid.compile(lucid.value_and_grad(regression, argnums=(0, 1)))
     n, d = 300, 16
-    step(data(d), np.float32(0.5), data(n, d), data(n))
+    step(data(d), np.float32(0.5), data(n, d), data(n))  # type: ignore[call-overload]
     (kernel,) = step.kernels
     # X, y, w, b; the loss, gradients of w and b
     assert kernel.bytes == 4 * (n * d + n + d + 1 + 1 + d + 1)
@@ -69,7 +69,7 @@ def test_user_written_huber_is_one_kernel_too() -> None:
 
     step = lucid.compile(lucid.value_and_grad(by_hand))
     x = np.array([0.25, -3.0, np.inf, -np.inf, np.nan], np.float32)
-    _, grad = step(x, np.zeros(5, np.float32))
+    _, grad = step(x, np.zeros(5, np.float32))  # type: ignore[call-overload]
     assert len(step.kernels) == 1
     want = np.array([0.25, -1, 1, -1, np.nan], np.float32) / 5
     np.testing.assert_allclose(grad.numpy(), want, rtol=1e-6)
@@ -113,7 +113,8 @@ def test_same_bits_on_any_number_of_threads_and_on_any_run(shape: tuple[int, ...
         return x.sum(), (x * y).sum(axis=0), (x * y).sum(axis=-1), x.max(), loss(x, y)
 
     results = [
-        [t.numpy().tobytes() for t in lucid.compile(all_of_it, threads=n)(x, y)] for n in (1, 2, 1, 2, 3)
+        [t.numpy().tobytes() for t in lucid.compile(all_of_it, threads=n)(x, y)]  # type: ignore[call-overload]
+        for n in (1, 2, 1, 2, 3)
     ]
     assert all(r == results[0] for r in results)
 
@@ -134,7 +135,7 @@ def test_same_bits_for_a_whole_training_on_one_and_two_threads() -> None:
 
         x, y = data(900, 20), data(900, 1, seed=1)
         for _ in range(20):
-            step(x, y)
+            step(x, y)  # type: ignore[call-overload]
         return [p.numpy().tobytes() for p in model.parameters()]
 
     assert train(1) == train(2) == train(1)
@@ -160,7 +161,7 @@ def test_a_transpose_in_an_expression_is_one_kernel() -> None:
 def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
     lucid.compile(lambda x: x * 2.0 + 1.0)(data(5))
-    lucid.compile(loss)(data(5), data(5))
+    lucid.compile(loss)(data(5), data(5))  # type: ignore[call-overload]
     names = sorted(p.name.partition("-")[2] for p in (tmp_path / "dump").iterdir())
     stages = ["graph", "simplified", "kernel", "loop", "llvm", "asm"]
     for plain in ("lambda", "loss"):

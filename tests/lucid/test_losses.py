@@ -50,7 +50,7 @@ def both(
 def second(loss: Loss, x: Array, y: Array, wrap: Callable[[Loss], Loss], **options: Any) -> Array:
     """The diagonal of the second derivative to the input: elements are independent."""
     first = lucid.grad(lambda p: loss(p, y, reduction="sum", **options))
-    return np.asarray(wrap(lucid.grad(lambda p: first(p).sum()))(x))
+    return np.asarray(wrap(lucid.grad(lambda p: first(p).sum()))(x))  # type: ignore[misc]
 
 
 # --- worked values -------------------------------------------------------------------------------

@@ -101,9 +101,9 @@ def test_arguments_that_do_not_fit_are_explained() -> None:
     with pytest.raises(ValueError, match=r"test_native\.py"):
         f(x, numbers(5, 4))
     with pytest.raises(TypeError, match="missing"):
-        f(x)
+        f(x)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="unexpected"):
-        f(x, x, z=x)
+        f(x, x, z=x)  # type: ignore[call-overload]
     natively(f, x, x)
 
 

@@ -157,7 +157,7 @@ def test_the_weight_gradient_over_stacks_is_summed_row_by_row(name: str) -> None
     view, axes = VIEWS[name]
     x, w = draw(4, 20, 12), draw(30, 12)
     assert sums(gradient_to_weight(view), x, w) == [("product", 1), ("product", axes)]
-    got = np.asarray(lucid.compile(gradient_to_weight(view))(x, w))
+    got = np.asarray(lucid.compile(gradient_to_weight(view))(x, w))  # type: ignore[call-overload]
     seen = np.asarray(view(Tensor(x)).numpy(), "float64").reshape(-1, 12)
     np.testing.assert_allclose(got, 2 * (seen @ w.T).T @ seen, rtol=2e-4, atol=1e-4)
 

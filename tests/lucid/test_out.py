@@ -37,7 +37,7 @@ def test_results_go_to_the_given_arrays() -> None:
         np.testing.assert_allclose(second, (x * y).sum(), rtol=1e-5)
         assert np.shares_memory(a.numpy(), first)
         assert b.item() == second
-        plain, _ = f(x, y)
+        plain, _ = f(x, y)  # type: ignore[call-overload]
         np.testing.assert_array_equal(plain.numpy(), first)
     assert f.traces == 1
 
