@@ -38,6 +38,11 @@ _INTRINSIC = {
 }  # fmt: skip
 
 
+# Working memory that a function has on the stack: with what a call needs beside it, this fits 128 KiB. (What
+# waits of a row, 32 KiB, is no reason to ask the heap at each call.)
+STACK_BYTES = 36 << 10
+
+
 class _Format(NamedTuple):
     """A format of floats: LLVM's name, bits of the fraction, the letter in names of x86's instructions."""
 
@@ -100,6 +105,7 @@ class _Emitter:
         self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
         self.count = 0
         self.block = "entry"
+        self.heap: list[str] = []  # working memory that is given back at the end
 
     # -- names and text
 
@@ -138,13 +144,16 @@ class _Emitter:
 
     def func(self, func: Func, attributes: str) -> None:
         self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end"}, {}, {}
-        self.block = "entry"
+        self.block, self.heap = "entry", []
         self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
             self.slot(slot, number)
+        self.allocate([s for s in func.body if isinstance(s, Alloc)])
         for stmt in func.body:
             self.stmt(stmt)
+        for memory in self.heap:
+            self.call("free", "void", [("ptr", memory)])
         if _streams(func.body):
             self.put("fence seq_cst")  # streaming stores are seen by whoever sees the return
         self.put("ret void")
@@ -191,7 +200,8 @@ class _Emitter:
                 name = self.let(f"select i1 {chosen}, ptr {name}, ptr {other}", stmt.name)
             self.pointers[stmt.name] = (name, stmt.dtype)
         elif isinstance(stmt, Alloc):
-            self.alloc(stmt)
+            if stmt.name not in self.pointers:
+                raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
         else:
             raise TypeError(f"{stmt!r} is not a statement")
 
@@ -200,9 +210,34 @@ class _Emitter:
         low = self.let(f"and i64 {number}, 63")
         return self.let(f"zext i1 {self.let(f'icmp eq i64 {low}, 0')} to i64")
 
-    def alloc(self, stmt: Alloc) -> None:
-        name = self.let(f"alloca [{stmt.count} x {stmt.dtype.llvm}], align 64", stmt.name)
-        self.pointers[stmt.name] = (name, stmt.dtype)
+    def allocate(self, found: Sequence[Alloc]) -> None:
+        """Working memory: up to STACK_BYTES on the stack, whatever its thread has; more from the heap, and
+        where there is none, on the stack after all."""
+        spots = [0]
+        for stmt in found:
+            spots.append(spots[-1] + -(-stmt.count * stmt.dtype.size // 64) * 64)
+        size = spots.pop()
+        if size <= STACK_BYTES:
+            for stmt in found:
+                name = self.let(f"alloca [{stmt.count} x {stmt.dtype.llvm}], align 64", stmt.name)
+                self.pointers[stmt.name] = (name, stmt.dtype)
+            return
+        heap = self.call("malloc", "ptr", [("i64", str(size + 64))])
+        self.heap.append(heap)
+        none = self.let(f"icmp eq ptr {heap}, null")
+        self.put(f"br i1 {none}, label %on.stack, label %on.heap")
+        self.lines.append("on.stack:")
+        stack = self.let(f"alloca [{size + 64} x i8], align 64")
+        self.put("br label %on.heap")
+        self.lines.append("on.heap:")
+        self.block = "on.heap"
+        memory = self.let(f"phi ptr [ {heap}, %entry ], [ {stack}, %on.stack ]")
+        number = self.let(f"ptrtoint ptr {memory} to i64")
+        away = self.let(f"and i64 {self.let(f'sub i64 0, {number}')}, 63")
+        base = self.let(f"getelementptr i8, ptr {memory}, i64 {away}")
+        for stmt, spot in zip(found, spots, strict=True):
+            name = self.let(f"getelementptr i8, ptr {base}, i64 {spot}", stmt.name)
+            self.pointers[stmt.name] = (name, stmt.dtype)
 
     def loop(self, stmt: For) -> None:
         self.count += 1

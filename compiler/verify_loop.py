@@ -147,6 +147,8 @@ class _Check:
                 case Alloc(name, dtype, count):
                     if not 0 < count <= _MAX_ALLOC:
                         self.fail(f"an alloc of {count} elements")
+                    if depth:
+                        self.fail("an alloc stands before all loops")
                     self.name_array(name, dtype)
                 case For():
                     self.loop(stmt, depth)

@@ -253,11 +253,10 @@ no:
 }
 
 ; The answer, a new reference; null with an exception set if it fails.
-define internal ptr @answer(ptr %spec, ptr %outs, ptr %made, ptr %args) nounwind {
+define internal ptr @answer(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %stack) nounwind {
 entry:
   %program = ldp %spec, SPEC.answer
   %n = ldi %spec, SPEC.n_answer
-  %stack = alloca ptr, i64 %n
   br label %loop
 loop:
   %k = phi i64 [ 0, %entry ], [ %k.next, %push ]
@@ -373,11 +372,10 @@ done:
 }
 
 ; Assign what is to be assigned, then let go of what was there: that may run any code.
-define internal void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets) nounwind {
+define internal void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets, ptr %olds) nounwind {
 entry:
   %stores = ldp %spec, SPEC.stores
   %n = ldi %spec, SPEC.n_stores
-  %olds = alloca ptr, i64 %n
 loop: each %k in %n from entry, loop.body else done
   %row.k = row %stores, %k, STORE
   %offset = ldi %row.k, STORE.offset

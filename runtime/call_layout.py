@@ -65,7 +65,7 @@ WRITEABLE = 0x400
 PLAIN = READABLE | WRITEABLE
 WEAK = 9  # of an array: its weak references
 DTYPE = 3  # of a plain dtype: all that it is, its byte order included
-STACK_BYTES = 16 << 10  # temporaries up to this size live on the stack
+STACK_BYTES = 16 << 10  # temporaries, and pointers, up to this size live on the stack
 
 TABLES = {
     "SPEC": SPEC, "ENV": ENV, "INPUT": INPUT, "LINK": LINK, "OUTPUT": OUTPUT, "TEMP": TEMP,

@@ -18,6 +18,8 @@ _DECLARATIONS = """
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyEval_SaveThread()
+declare ptr @malloc(i64)
+declare void @free(ptr)
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare i64 @llvm.umin.i64(i64, i64)
@@ -342,8 +344,10 @@ define internal i32 @attempt(ptr %spec, ptr %args, i64 %nargs, ptr %kwnames, ptr
 entry:
   %at.answer = alloca ptr
   %at.holder = alloca ptr
+  %at.heap = alloca ptr
   store ptr null, ptr %at.answer
   store ptr null, ptr %at.holder
+  store ptr null, ptr %at.heap
   %wanted = ldi %spec, SPEC.nargs
   %checks = ldp %spec, SPEC.checks
   %n.checks = ldi %spec, SPEC.n_checks
@@ -352,6 +356,7 @@ entry:
   %n.made = ldi %spec, SPEC.n_made
   %n.stores = ldi %spec, SPEC.n_stores
   %n.buffers = ldi %spec, SPEC.n_buffers
+  %n.answer = ldi %spec, SPEC.n_answer
   %env = ldp %spec, SPEC.env
   %large.word = ldi %spec, SPEC.large
   %cap = ldi %spec, SPEC.threads
@@ -383,17 +388,40 @@ workers:
   %ready = or i1 %small, %is.started
   br i1 %ready, label %prepare, label %no
 prepare:
-  %arrays = alloca ptr, i64 %n.inputs
-  %buffers = alloca ptr, i64 %n.buffers
+  ; room for pointers: on the stack, which may be small, or on the heap
+  %n.objects = add i64 %n.outs, %n.made
+  %n.assigned = shl i64 %n.stores, 1
+  %n.read = add i64 %n.inputs, %n.buffers
+  %n.written = add i64 %n.objects, %n.assigned
+  %n.both = add i64 %n.read, %n.written
+  %n.room = add i64 %n.both, %n.answer
+  %room.bytes = shl i64 %n.room, 3
+  %much = icmp sgt i64 %room.bytes, STACK_BYTES
+  br i1 %much, label %room.heap, label %room.stack
+room.heap:
+  %heap = call ptr @malloc(i64 %room.bytes)
+  store ptr %heap, ptr %at.heap
+  %refused = icmp eq ptr %heap, null
+  br i1 %refused, label %no, label %room
+room.stack:
+  %on.stack = alloca ptr, i64 %n.room
+  br label %room
+room:
+  %arrays = phi ptr [ %heap, %room.heap ], [ %on.stack, %room.stack ]
+  %buffers = getelementptr ptr, ptr %arrays, i64 %n.inputs
+  %outs = getelementptr ptr, ptr %buffers, i64 %n.buffers
+  %made = getelementptr ptr, ptr %outs, i64 %n.outs
+  %targets = getelementptr ptr, ptr %made, i64 %n.made
+  %olds = getelementptr ptr, ptr %targets, i64 %n.stores
+  %values = getelementptr ptr, ptr %olds, i64 %n.stores
   %fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
   br i1 %fits, label %fill, label %no
 no:
+  %room.no = load ptr, ptr %at.heap
+  call void @free(ptr %room.no)
   ret i32 0
 
 fill:
-  %outs = alloca ptr, i64 %n.outs
-  %made = alloca ptr, i64 %n.made
-  %targets = alloca ptr, i64 %n.stores
   call void @clear(ptr %outs, i64 %n.outs)
   call void @clear(ptr %made, i64 %n.made)
   %have.gifts = call i1 @gifts(ptr %spec, ptr %args, ptr %arrays, ptr %outs, ptr %buffers)
@@ -408,7 +436,7 @@ objects:
   %have.objects = call i1 @make(ptr %spec, ptr %outs, ptr %made, ptr %args)
   br i1 %have.objects, label %build, label %failed
 build:
-  %answer = call ptr @answer(ptr %spec, ptr %outs, ptr %made, ptr %args)
+  %answer = call ptr @answer(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %values)
   store ptr %answer, ptr %at.answer
   %no.answer = icmp eq ptr %answer, null
   br i1 %no.answer, label %failed, label %temporaries
@@ -503,7 +531,7 @@ let.go:
   call void @release(ptr %arrays, i64 %n.inputs)
   br label %ran
 ran:
-  call void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets)
+  call void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets, ptr %olds)
   br label %finish
 failed:
   br label %finish
@@ -519,6 +547,8 @@ finish:
   call void @release(ptr %outs, i64 %n.outs)
   %held.last = load ptr, ptr %at.holder
   call void @Py_DecRef(ptr %held.last)
+  %room.last = load ptr, ptr %at.heap
+  call void @free(ptr %room.last)
   ret i32 %status
 }
 """

@@ -32,6 +32,9 @@ PARALLEL_BYTES = 256 << 10
 # blocks. One more row holds the number of all units.
 ROW = 6
 
+# Words of that table up to which it lies on the stack, which may be a small one; larger ones on the heap.
+STACK_WORDS = 2 << 10
+
 _SPREAD = f"""
 define internal void @spread(ptr %table, i64 %begin, i64 %end) nounwind {{
 entry:
@@ -89,16 +92,30 @@ done:
 """
 
 _RUN = f"""
+declare ptr @malloc(i64)
+declare void @free(ptr)
 define void @run(ptr %program, i64 %groups, i64 %scratch, ptr %buffers, ptr %pool, i64 %threads,
                   i64 %threshold) nounwind {{
 entry:
   %floats = call i64 @float.enter()
-  %table = alloca i64, i64 %scratch, align 64
+  %long = icmp sgt i64 %scratch, {STACK_WORDS}
+  br i1 %long, label %on.heap, label %on.stack
+on.heap:
+  %bytes = shl i64 %scratch, 3
+  %heap = call ptr @malloc(i64 %bytes)
+  %refused = icmp eq ptr %heap, null
+  br i1 %refused, label %on.stack, label %ready
+on.stack:
+  %stack = alloca i64, i64 %scratch, align 64
+  br label %ready
+ready:
+  %table = phi ptr [ %heap, %on.heap ], [ %stack, %on.stack ]
+  %held = phi ptr [ %heap, %on.heap ], [ null, %on.stack ]
   %rows = getelementptr i64, ptr %table, i64 1
   br label %group
 group:
-  %g = phi i64 [ 0, %entry ], [ %g.next, %next.group ]
-  %header = phi ptr [ %program, %entry ], [ %record, %next.group ]
+  %g = phi i64 [ 0, %ready ], [ %g.next, %next.group ]
+  %header = phi ptr [ %program, %ready ], [ %record, %next.group ]
   %more = icmp slt i64 %g, %groups
   br i1 %more, label %open, label %done
 open:
@@ -220,6 +237,7 @@ next.group:
   br label %group
 done:
   call void @float.leave(i64 %floats)
+  call void @free(ptr %held)
   ret void
 }}
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import lucid
 from lucid.compiler.data import replace
 from lucid.compiler.interpret import interpret_kernel
 from lucid.compiler.kernel import Kernel
@@ -111,18 +112,19 @@ def test_a_total_is_read_by_other_axes_than_it_was_made_with() -> None:
     )  # fmt: skip
 
 
-def test_a_costly_value_that_is_known_once_a_row_does_not_wait_in_an_output() -> None:
-    _run(
-        """
-        kernel t(x: f32[n, d]) -> (o: f32[n, d], p: f32[n])
-          for i in n
-            stage j in d:  r = sum(x[i, j])
-            stage j in d:  s2 = sum(x[i, j] * mod(r, 3.0))
-            stage j in d:  o[i, j] = x[i, j] + mod(r, 3.0)
-            stage:  p[i] = s2
-        """,
-        (5, 70), mode="rows", dtype="float32", n=5, d=70,
-    )  # fmt: skip
+@pytest.mark.parametrize("op", ["mod", "floordiv"])
+def test_a_costly_value_that_is_known_once_a_row_does_not_wait_in_an_output(op: str) -> None:
+    """Rows of more than 64 elements whose last stage is done beside the next row."""
+
+    def f(x: lucid.Tensor) -> lucid.Tensor:
+        d = x * x.sum(axis=1, keepdims=True).tanh()
+        e = d * d.sum(axis=1, keepdims=True)
+        return e % 2.0 if op == "mod" else e // 2.0
+
+    x = np.random.default_rng(0).integers(0, 3, (100, 100)).astype(np.float32)  # tanh is 1
+    want = np.remainder(x * x.sum(1, keepdims=True), 2) if op == "mod" else x * x.sum(1, keepdims=True) // 2
+    for function in (f, lucid.compile(f)):
+        assert np.array_equal(function(lucid.Tensor(x)).numpy(), want)
 
 
 def test_a_row_reduction_of_one_term() -> None:

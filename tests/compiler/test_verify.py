@@ -282,8 +282,9 @@ FUNC = "func f(x: f32[], k: i64[], n: int, s: f32)\n"
         ("%r = for %i in 0 .. 1 step 1 serial (%c: f32 = %s)\n yield %i", "`%c` is f32, but i64"),
         ("for %i in 0 .. 1 step 1 serial\n %a: f32 = neg %s\n yield\nstore x[0], %a",
          "`%a` is not known here"),
-        ("for %i in 0 .. 1 step 1 serial\n alloc t: f32[2]\n yield\nstore t[0], %s",
+        ("for %i in 0 .. 1 step 1 serial\n window t: f32 = x[0]\n yield\nstore t[0], %s",
          "the array `t` is not known here"),
+        ("for %i in 0 .. 1 step 1 serial\n alloc t: f32[2]\n yield", "an alloc stands before all loops"),
     ],
 )  # fmt: skip
 def test_func_rules(body: str, message: str) -> None:
