@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .loop import Builder, Imm, Operand, Value
-from .transcendental import exp, log, power, tanh
+from .transcendental import erf, exp, log, power, tanh
 from .types import DTYPES, DType, b1, f16, f32, f64, i32
 
-__all__ = ["exp", "log", "power", "tanh"]
+__all__ = ["erf", "exp", "log", "power", "tanh"]
 
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
 _BITS = {16: "i16", 32: "i32", 64: "i64"}

@@ -10,6 +10,7 @@ and can be differentiated again. `compiled equals evaluate` bit for bit where `e
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -322,6 +323,19 @@ TANH = _element(
     "tanh", 1, np.tanh, lambda n, ct, _: (MUL(ct, SUB(const(1, n), MUL(n, n))),), dec.tanh,
     exact=False, ulp=2, flops=25,
 )  # fmt: skip
+
+
+def _erf(x: Array) -> Array:
+    values = [math.erf(v) for v in x.astype(np.float64).ravel().tolist()]
+    return np.array(values).reshape(x.shape).astype(x.dtype)
+
+
+def _d_erf(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    x = node.inputs[0]
+    return (MUL(ct, MUL(const(2 / math.sqrt(math.pi), x), EXP(NEG(MUL(x, x))))),)
+
+
+ERF = _element("erf", 1, _erf, _d_erf, dec.erf, exact=False, ulp=1, flops=30)
 FLOOR = _element("floor", 1, np.floor, None)
 
 AND = _element("and", 2, np.bitwise_and, None, kinds="biu")

@@ -1,8 +1,9 @@
-"""exp, log, tanh and power, as loop instructions.
+"""exp, log, tanh, erf and power, as loop instructions.
 
     exp(x)   = 2**k * e**r               x = k ln2 + r, |r| <= ln2/2
     log(x)   = k ln2 + log(m)            x = 2**k * m, sqrt(1/2) <= m < sqrt(2)
     tanh(x)  = (T + t) / (1 + T t)       x = k ln2 + r, t = tanh(r), T = (4**k - 1) / (4**k + 1)
+    erf(x)   = x + x P(x**2)             below 1; above 1 - e**(t Q(t) - t), t = |x|
     power    = e**(y log|x|)             with the logarithm to twice the precision, and a sign
 
 There are no tables, no branches and no library calls, so the code inlines and vectorises; every
@@ -48,6 +49,10 @@ class _Format:
     log: tuple[float, ...]
     tanh_range: float  # from here on, tanh is 1
     tanh: tuple[float, ...]  # (tanh(r) / r - 1) / z in powers of z = r**2
+    erf_edge: float  # below, erf goes by the first polynomial
+    erf_range: float  # from here on, erf is 1
+    erf: tuple[float, ...]  # erf(x) / x - 1 in powers of x**2
+    erfc: tuple[float, ...]  # (log(1 - erf(t)) + t) / t
 
     @property
     def minimum(self) -> float:
@@ -82,6 +87,18 @@ _F32 = _Format(
     tanh_range=10.0,
     # |r| <= ln2/2: 2**-31.1
     tanh=_hex("-0x1.55554ep-2 0x1.110c4cp-3 -0x1.b830aep-5 0x1.3f135ep-6"),
+    erf_edge=0.92,
+    erf_range=4.0,
+    # x <= 0.93: 2**-30.0
+    erf=_hex(
+        "0x1.06eba8p-3 -0x1.812740p-2 0x1.ce2d64p-4 -0x1.b8011ap-6 0x1.544a1cp-8"
+        " -0x1.a60a68p-11 0x1.4f68d4p-14"
+    ),
+    # 0.92 <= t <= 4, of erf: 2**-30.3
+    erfc=_hex(
+        "-0x1.0778f6p-3 -0x1.453274p-1 -0x1.b326f8p-4 0x1.85570ap-6 -0x1.dd847cp-9"
+        " 0x1.52b02ep-12 -0x1.799732p-17"
+    ),
 )
 _F64 = _Format(
     dtype=f64,
@@ -107,6 +124,22 @@ _F64 = _Format(
     tanh=_hex(
         "-0x1.55555555554d7p-2 0x1.11111111005e4p-3 -0x1.ba1ba1a1f401ep-5 0x1.664f400cdb1bbp-6"
         " -0x1.226c90a96bfaap-7 0x1.d6742aebd91e7p-9 -0x1.7746e55b24213p-10 0x1.f3ba1748450c2p-12"
+    ),
+    erf_edge=0.89,
+    erf_range=6.0,
+    # x <= 0.91: 2**-56.3
+    erf=_hex(
+        "0x1.06eba8214db69p-3 -0x1.812746b037a22p-2 0x1.ce2f21a045540p-4 -0x1.b82ce3133ebacp-6"
+        " 0x1.565bcd2811e6ap-8 -0x1.c02db82fcf4bbp-11 0x1.f9a39211f39ebp-14 -0x1.f4d8fd351993ep-17"
+        " 0x1.ba24db985ca4fp-20 -0x1.6088f17e1cc39p-23 0x1.fac9306b814a4p-27 -0x1.12ef73e43df2fp-30"
+    ),
+    # 0.88 <= t <= 6, of erf: 2**-56.9
+    erfc=_hex(
+        "-0x1.06eba824ad593p-3 -0x1.45f305415c4e6p-1 -0x1.a4f56e90689a1p-4 0x1.3971bcd8e6867p-6"
+        " 0x1.a4cee3ff1da46p-13 -0x1.b7abe2fde9cabp-10 0x1.250341c1419aep-11 0x1.c4cf4748c64c9p-17"
+        " -0x1.b122fa7d6c502p-14 0x1.f60bc73a1c464p-15 -0x1.6e1877f645dc6p-16 0x1.873211a6eaed1p-18"
+        " -0x1.3d4504c25ab47p-20 0x1.858e95ccf728fp-23 -0x1.6060b8ec6d344p-26 0x1.bbeac9a421715p-30"
+        " -0x1.5c03b1ef480c9p-34 0x1.ff49e33b6ef3dp-40"
     ),
 )
 _FORMATS = {f32: _F32, f64: _F64}
@@ -219,15 +252,21 @@ def _split(b: Builder, x: Operand, form: _Format, denormals: bool) -> tuple[Valu
     return b.op("sub", m, b.imm(1.0, m)), k
 
 
-# --- the four functions --------------------------------------------------------------------------
+# --- the functions -------------------------------------------------------------------------------
 
 
 @_through_f32
 def exp(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
-    (x,) = args
+    return _exp(b, args[0], form)
+
+
+def _exp(b: Builder, x: Operand, form: _Format, rest: Operand | None = None) -> Value:
+    """e**(x + rest)."""
     r, k = _exp_steps(b, _clamp(b, x, *form.exp_range), form)
     r = b.op("fma", k, b.imm(-form.ln2_rest, x), r)
+    if rest is not None:
+        r = b.op("add", r, rest)
     return b.op("scale", _horner(b, r, (1.0, 1.0, *form.exp)), k)
 
 
@@ -292,6 +331,22 @@ def tanh(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
     bottom = b.op("fma", b.op("fma", t, b.imm(-2.0, x), b.imm(2.0, x)), factor, top)
     result = b.op("div", top, bottom)
     return _with_sign(b, result, _sign(b, x, form), form)
+
+
+@_through_f32
+def erf(b: Builder, args: tuple[Operand, ...], form: _Format) -> Operand:
+    """The error function. -0 at -0, 1 at inf, -1 at -inf."""
+    (x,) = args
+    small = b.op("fma", x, _horner(b, b.op("mul", x, x), form.erf), x)
+    a = b.op("abs", x)
+    limit = b.imm(form.erf_range, x)
+    t = b.op("select", b.op("gt", a, limit), limit, a)
+    slope = _horner(b, t, form.erfc)
+    tail = b.op("fma", t, slope, b.op("neg", t))
+    lost = b.op("fma", t, slope, b.op("neg", b.op("add", tail, t)))  # by rounding the tail; the sum is exact
+    rest = b.op("sub", b.imm(1.0, x), _exp(b, tail, form, lost))
+    large = _with_sign(b, rest, _sign(b, x, form), form)
+    return b.op("select", b.op("lt", a, b.imm(form.erf_edge, x)), small, large)
 
 
 @_through_f32

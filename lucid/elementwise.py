@@ -77,6 +77,7 @@ sqrt = _unary(ops.SQRT, np.sqrt)
 exp = _unary(ops.EXP, np.exp)
 log = _unary(ops.LOG, np.log)
 tanh = _unary(ops.TANH, np.tanh)
+erf = _unary(ops.ERF, np.tanh)  # NumPy has no erf; promoted alike
 sign = _unary(ops.SIGN, np.sign)
 
 

@@ -21,8 +21,8 @@ from .tensor import Tensor, apply
 
 __all__ = [
     # of one tensor
-    "abs", "absolute", "bitwise_not", "exp", "floor", "invert", "log", "neg", "negative", "sign", "sqrt",
-    "square", "tanh",
+    "abs", "absolute", "bitwise_not", "erf", "exp", "floor", "invert", "log", "neg", "negative", "sign",
+    "sqrt", "square", "tanh",
     # of two
     "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
     "divide", "eq", "equal", "floor_divide", "ge", "greater", "greater_equal", "gt", "le", "left_shift",
@@ -70,6 +70,7 @@ def _operand(x: Any) -> Any:
 # --- of one tensor -------------------------------------------------------------------------------
 
 abs = absolute = _unary(ew.absolute, "The absolute value of each element; its gradient is sign(x), 0 at 0.")
+erf = _unary(ew.erf, "The error function: 2/sqrt(pi) times the integral of exp(-t²) from 0 to x.")
 exp = _unary(ew.exp, "e to the power of each element.")
 floor = _unary(ew.floor, "The greatest integer that is not above each element.")
 invert = bitwise_not = _unary(ew.invert, "The other bits; `not` of bools.")

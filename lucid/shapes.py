@@ -184,6 +184,20 @@ def var(
     return cast(mean(ops.MUL(off, off), axis=axis, keepdims=keepdims, ddof=ddof), result)
 
 
+def std(
+    x: Node,
+    *,
+    axis: Axes = None,
+    dtype: DType | None = None,
+    keepdims: bool = False,
+    ddof: float = 0,
+) -> Node:
+    """The square root of the variance, which is not rounded to float16."""
+    result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    inner = f32 if result is f16 else result
+    return cast(ops.SQRT(var(x, axis=axis, dtype=inner, keepdims=keepdims, ddof=ddof)), result)
+
+
 def amax(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """NaN wins. ValueError for no elements."""
     return _reduce(ops.AMAX, x, _some("max", x, axis), keepdims)

@@ -591,6 +591,9 @@ class Tensor(Operators, Names):
     def tanh(self) -> Tensor:
         return apply(ew.tanh, self)
 
+    def erf(self) -> Tensor:
+        return apply(ew.erf, self)
+
     def square(self) -> Tensor:
         return apply(ew.square, self)
 
@@ -661,10 +664,9 @@ class Tensor(Operators, Names):
         keepdims: bool = False, *, correction: float | None = None,
         dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
-        """The square root of `var`."""
-        return self.var(
-            axis, dtype, out, ddof, keepdims, correction=correction, dim=dim, keepdim=keepdim
-        ).sqrt()
+        """The square root of `var`; its gradient is 0 where all elements are equal."""
+        ddof = ddof if correction is None else correction
+        return _reduced(shapes.std, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof)
 
     def max(
         self, axis: Axes = None, out: None = None, keepdims: bool = False,

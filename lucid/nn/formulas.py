@@ -1,11 +1,16 @@
 """Losses, activations and normalisations as graphs of nodes.
 
 Literals of a formula are constants of the kernel; what the user chooses (delta, eps) is an operand.
+float16 is computed in float32 and rounded once. Nothing overflows inside where the result does not, but for
+squares that are summed, and half of one.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 from lucid.compiler import ops
 from lucid.compiler.graph import Node
@@ -13,6 +18,22 @@ from lucid.compiler.types import f16, f32
 
 from ..promote import cast, filled, float_dtype, joint, spread
 from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose
+
+Formula = Callable[..., Node]
+
+
+def _in_float32(formula: Formula) -> Formula:
+    """`formula` over float16 in float32, its result rounded once."""
+
+    @functools.wraps(formula)
+    def build(*operands: Node | None, **attrs: Any) -> Node:
+        result = float_dtype(*[n for n in operands if n is not None])
+        if result is not f16:
+            return formula(*operands, **attrs)
+        return cast(formula(*[None if n is None else cast(n, f32) for n in operands], **attrs), f16)
+
+    return build
+
 
 # --- losses --------------------------------------------------------------------------------------
 # d = input - target, a = |d|. `where` never lets the branch that was not taken into value or gradient.
@@ -56,6 +77,7 @@ def _huber_element(d: Node, delta: float) -> Node:
     return ops.WHERE(ops.LT(a, limit), parabola, line)
 
 
+@_in_float32
 def huber(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str) -> Node:
     """Weighted: the plain mean of w * l."""
     d, w = _distance("huber_loss", x, y, weight)
@@ -63,6 +85,7 @@ def huber(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str
     return _reduced(element if w is None else ops.MUL(w, element), reduction)
 
 
+@_in_float32
 def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     """d²/(2 beta) where a < beta, else a - beta/2; beta 0 is the L1 loss."""
     d, _ = _distance("smooth_l1_loss", x, y, None)
@@ -70,16 +93,18 @@ def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     if beta == 0:
         return _reduced(a, reduction)
     half, limit = ops.const(0.5, d), filled(beta, d.type)
-    parabola = ops.DIV(ops.MUL(half, ops.MUL(d, d)), limit)
+    parabola = ops.MUL(ops.MUL(half, d), ops.DIV(d, limit))  # no square of what is large or small
     line = ops.SUB(a, ops.MUL(half, limit))
     return _reduced(ops.WHERE(ops.LT(a, limit), parabola, line), reduction)
 
 
+@_in_float32
 def l1(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("l1_loss", x, y, weight)
     return _weighted(ops.ABS(d), w, reduction)
 
 
+@_in_float32
 def mse(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("mse_loss", x, y, weight)
     return _weighted(ops.MUL(d, d), w, reduction)
@@ -98,6 +123,7 @@ def relu(x: Node) -> Node:
     return ops.WHERE(ops.LE(x, zero), zero, x)
 
 
+@_in_float32
 def sigmoid(x: Node) -> Node:
     """1 / (1 + exp(-x)), by an exponential that never overflows."""
     x = _float(x)
@@ -107,11 +133,22 @@ def sigmoid(x: Node) -> Node:
     return ops.DIV(ops.WHERE(positive, one, e), ops.ADD(one, e))
 
 
-def gelu_tanh(x: Node) -> Node:
-    """x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))): Hendrycks and Gimpel, arXiv:1606.08415."""
+@_in_float32
+def gelu(x: Node) -> Node:
+    """x/2 (1 + erf(x/sqrt(2))): Hendrycks and Gimpel, arXiv:1606.08415."""
     x = _float(x)
-    cube = ops.MUL(ops.MUL(x, x), x)
-    inner = ops.ADD(x, ops.MUL(ops.const(0.044715, x), cube))
+    e = ops.ERF(ops.MUL(ops.const(math.sqrt(0.5), x), x))
+    return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), e))
+
+
+@_in_float32
+def gelu_tanh(x: Node) -> Node:
+    """x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))), from the same paper. Above 10 tanh is 1 anyway, so
+    its argument is held back there, and neither the cube nor a gradient overflows."""
+    x = _float(x)
+    near = ops.MAX(ops.MIN(x, ops.const(10, x)), ops.const(-10, x))
+    cube = ops.MUL(ops.MUL(near, near), near)
+    inner = ops.ADD(near, ops.MUL(ops.const(0.044715, x), cube))
     t = ops.TANH(ops.MUL(ops.const(math.sqrt(2 / math.pi), x), inner))
     return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), t))
 
@@ -124,6 +161,7 @@ def _shifted(x: Node, axis: int) -> Node:
     return ops.SUB(x, ops.fill(top, x.shape))
 
 
+@_in_float32
 def softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
@@ -133,6 +171,7 @@ def softmax(x: Node, *, axis: int) -> Node:
     return ops.MUL(e, ops.fill(ops.DIV(ops.const(1, total), total), x.shape))  # one division a row
 
 
+@_in_float32
 def log_softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch

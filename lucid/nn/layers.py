@@ -88,15 +88,14 @@ class Sigmoid(Module):
 
 
 class GELU(Module):
-    """The Gaussian error linear unit, in its tanh form."""
+    """The Gaussian error linear unit: x/2 (1 + erf(x/sqrt(2))), or with "tanh" its approximation."""
 
-    def __init__(self, approximate: str = "tanh") -> None:
+    def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        if approximate != "tanh":
-            raise ValueError(here(f"GELU: approximate must be 'tanh', not {approximate!r}"))
+        self.approximate = F.checked_approximation("GELU", approximate)
 
     def forward(self, x: Any) -> Tensor:
-        return F.gelu(x)
+        return F.gelu(x, self.approximate)
 
 
 class Softmax(Module):

@@ -1,4 +1,4 @@
-"""exp, log, tanh and power: the published error bounds, special values, the same bits everywhere.
+"""exp, log, tanh, erf and power: the published error bounds, special values, the same bits everywhere.
 
 Native code is compared with a wider format of NumPy (the error of that is far below a thousandth of
 the units counted here), and bit for bit with the interpreter.
@@ -26,17 +26,30 @@ from tests.native import build, run
 Array = np.ndarray[Any, Any]
 
 FLOATS = ("float16", "float32", "float64")
-NAMES = ("exp", "log", "tanh", "pow")
-NUMPY: dict[str, Any] = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "pow": np.power}
+NAMES = ("exp", "log", "tanh", "erf", "pow")
 inf, nan = math.inf, math.nan
 
-# The largest error found, rounded up, in units in the last place against the exact value. exp, log
-# and tanh: of every float16 and float32; float64 and pow: of 2**25 values, most of them in the worst
+
+def series(x: Array) -> Array:
+    """erf x = 2/sqrt(pi) exp(-x²) (x + 2 x³/3 + 4 x⁵/15 + ...), of positive terms; 1 above 7."""
+    square = np.minimum(x * x, 49)
+    term = total = np.minimum(np.abs(x), 7)
+    for n in range(1, 180):
+        term = term * square * (2 / x.dtype.type(2 * n + 1))
+        total = total + term
+    root = np.sqrt(4 * np.arctan(x.dtype.type(1)))
+    return np.asarray(np.copysign(np.minimum(2 / root * np.exp(-square) * total, 1), x))
+
+
+NUMPY: dict[str, Any] = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "erf": series, "pow": np.power}
+
+# The largest error found, rounded up, in units in the last place against the exact value. exp, log,
+# tanh and erf: of every float16 and float32; float64 and pow: of 2**25 values, most of them in the worst
 # places (the edges of the reduced ranges, results next to overflow and the largest denormal ones).
 FOUND = {
-    "float16": {"exp": 0.501, "log": 0.501, "tanh": 0.500, "pow": 0.501},
-    "float32": {"exp": 0.892, "log": 0.905, "tanh": 1.947, "pow": 0.535},
-    "float64": {"exp": 0.930, "log": 0.910, "tanh": 1.980, "pow": 0.830},
+    "float16": {"exp": 0.501, "log": 0.501, "tanh": 0.500, "erf": 0.501, "pow": 0.501},
+    "float32": {"exp": 0.892, "log": 0.905, "tanh": 1.947, "erf": 1.000, "pow": 0.535},
+    "float64": {"exp": 0.930, "log": 0.910, "tanh": 1.980, "erf": 0.950, "pow": 0.830},
 }
 
 
@@ -113,12 +126,13 @@ def near(dtype: str, name: str, count: int, rng: np.random.Generator) -> list[Ar
         "exp": [rng.uniform(low - 1, edge + 1, count), rng.uniform(low - 1, low + 40, count), small],
         "log": [rng.uniform(0.3, 3, count), 1 + small, rng.uniform(0, 4 * float(info.tiny), count)],
         "tanh": [rng.uniform(0.3, 0.6, count), rng.uniform(-20, 20, count), small],
+        "erf": [rng.uniform(0.85, 1.1, count), rng.uniform(-7, 7, count), small],
     }
     return [a.astype(dtype) for a in ranges[name]]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", ["exp", "log", "tanh"])
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "erf"])
 def test_error_of_functions(name: str, dtype: str) -> None:
     rng = np.random.default_rng(7)
     x = np.concatenate([patterns(dtype, 1 << 17, rng), *near(dtype, name, 1 << 16, rng)])
@@ -189,6 +203,17 @@ VALUES: dict[str, tuple[tuple[tuple[float, ...], str], ...]] = {
         ((12.0,), "0x1.ffffffff59f7cp-1"),
         ((18.9,), "0x1.fffffffffffffp-1"),
     ),
+    "erf": (
+        ((1e-05,), "0x1.7a9f084b5e44cp-17"),
+        ((0.1,), "0x1.cca5ea24fb334p-4"),
+        ((0.5,), "0x1.0a7ef5c18edd2p-1"),
+        ((0.9,), "0x1.98045a6c8a2e6p-1"),
+        ((0.99999,), "0x1.af75ef2a3ed8cp-1"),
+        ((1.1,), "0x1.c2aa3d27302c0p-1"),
+        ((2.3,), "0x1.ff6a295bcd35cp-1"),
+        ((4.0,), "0x1.ffffff7b91176p-1"),
+        ((5.8,), "0x1.ffffffffffffep-1"),
+    ),
     "pow": (
         ((1.1, 3.0), "0x1.54bc6a7ef9db4p+0"),
         ((0.7, -1990.5), "inf"),
@@ -219,6 +244,7 @@ SPECIAL: dict[str, list[tuple[float, float]]] = {
         (nan, nan),
     ],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (40.0, 1.0), (-40.0, -1.0), (nan, nan)],
+    "erf": [(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (40.0, 1.0), (-40.0, -1.0), (nan, nan)],
 }  # fmt: skip
 
 # C99, F.9.4.4; `odd` and `even` are whole, `broken` is not.
@@ -257,12 +283,13 @@ def test_special_values(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_tanh_is_odd_and_bounded(dtype: str) -> None:
-    x = np.concatenate(near(dtype, "tanh", 1 << 14, np.random.default_rng(9)))
-    y = native("tanh", x)
-    assert_same_bits(native("tanh", -x), -y)
+@pytest.mark.parametrize("name", ["tanh", "erf"])
+def test_sigmoids_are_odd_and_bounded(name: str, dtype: str) -> None:
+    x = np.concatenate(near(dtype, name, 1 << 14, np.random.default_rng(9)))
+    y = native(name, x)
+    assert_same_bits(native(name, -x), -y)
     assert np.all(np.abs(y) <= 1)
-    assert np.all(np.abs(y) <= np.abs(x))
+    assert name == "erf" or np.all(np.abs(y) <= np.abs(x))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -102,6 +102,8 @@ COMPOSED: dict[str, tuple[Function, list[tuple[int, ...]]]] = {
     "l1": (lambda x, y: F.l1_loss(x, y), [(5,), (5,)]),
     "sigmoid": (lambda x: (F.sigmoid(x) * x).sum(), [(6,)]),
     "gelu": (lambda x: F.gelu(x).sum(), [(6,)]),
+    "gelu by tanh": (lambda x: F.gelu(x, "tanh").sum(), [(6,)]),
+    "erf": (lambda x: (lucid.erf(x) * x).sum() + lucid.asarray(x).erf().mean(), [(6,)]),
     "relu": (lambda x: (F.relu(x) ** 2).sum(), [(6,)]),
     "softmax": (lambda x: (F.softmax(x, 1) ** 2).sum(), [(3, 4)]),
     "log softmax": (lambda x: (F.log_softmax(x, 0)[0] * x[1]).sum(), [(3, 4)]),

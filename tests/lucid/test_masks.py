@@ -207,7 +207,7 @@ def twice(h: Tensor) -> Tensor:
 
 PRODUCTS: dict[str, Callable[[Any], Tensor]] = {
     "rows": lambda w: lucid.where(HALF[:, None], Tensor(SPOILT) @ w, 0.0).sum(),
-    "elements": lambda w: lucid.where(HALF[:, None] & HALF[:1], Tensor(SPOILT) @ w, 0.0).sum(),
+    "elements": lambda w: lucid.where(HALF[:, None] & np.array([True, True]), Tensor(SPOILT) @ w, 0.0).sum(),
     "a hidden layer": lambda w: lucid.where(HALF[:, None], twice(Tensor(SPOILT) @ w), 0.0).sum(),
     "linear": lambda w: lucid.where(HALF[:, None], lucid.nn.functional.linear(SPOILT, w.T), 0.0).sum(),
     "a slice": lambda w: (Tensor(SPOILT) @ w)[0].sum(),

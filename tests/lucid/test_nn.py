@@ -198,9 +198,15 @@ def test_activations(dtype: Any) -> None:
         inner = math.sqrt(2 / math.pi) * (X + 0.044715 * X**3)
         gelu = 0.5 * X * (1 + np.tanh(inner))
     finite = abs(X) < 10
-    np.testing.assert_allclose(nn.GELU()(x).numpy()[finite], gelu[finite], rtol=rtol, atol=rtol)
-    with pytest.raises(ValueError, match="approximate"):
-        F.gelu(x, approximate="none")
+    np.testing.assert_allclose(nn.GELU("tanh")(x).numpy()[finite], gelu[finite], rtol=rtol, atol=rtol)
+    np.testing.assert_array_equal(nn.GELU("tanh")(x), F.gelu(x, approximate="tanh"))
+    exact = np.array([v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in X[finite]])
+    np.testing.assert_allclose(nn.GELU()(x).numpy()[finite], exact, rtol=rtol, atol=rtol)
+    np.testing.assert_array_equal(nn.GELU()(x), F.gelu(x))
+    with pytest.raises(ValueError, match="approximate must be 'none' or 'tanh', not 'erf'"):
+        F.gelu(x, approximate="erf")
+    with pytest.raises(ValueError, match="GELU: approximate must be"):
+        nn.GELU("erf")
 
 
 def test_activation_gradients_at_the_edges() -> None:
