@@ -212,7 +212,8 @@ def _some(name: str, x: Node, axis: Axes) -> tuple[int, ...]:
     """The axes of a reduction that has no value for no elements."""
     axes = normal_axes(axis, x.type.ndim)
     if any(x.shape[a] == 0 for a in axes):
-        raise ValueError(f"{name}: shape {x.shape} has no element to choose along axis {axis}")
+        where = "" if axis is None else f" along axis {axis}"
+        raise ValueError(f"{name} of zero elements: shape {x.shape}{where}")
     return axes
 
 

@@ -413,7 +413,7 @@ def test_softmax_of_one_number() -> None:
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (lambda: Tensor(np.zeros((2, 0))).max(axis=1), r"max: shape \(2, 0\) has no element"),
+        (lambda: Tensor(np.zeros((2, 0))).max(axis=1), r"max of zero elements: shape \(2, 0\) along axis 1"),
         (lambda: Tensor([1, 2]).mean(dtype=int), "mean: dtype must be a float dtype, not int64"),
         (lambda: Tensor([1, 2]).var(dtype=int), "var: dtype must be a float dtype, not int64"),
         (lambda: F.l1_loss([1.0, 2.0], [1.0, 2.0, 3.0]), "l1_loss: shapes"),
