@@ -249,7 +249,7 @@ def _layers(x: Any, count: int, softmax: Callable[[Any], Any]) -> Any:
 
 # Of an array, how often, and a softmax over rows, to an array: written once for all contenders.
 PROGRAMS = {"chain": _chain, "means": _means, "softmaxes": _softmaxes, "layers": _layers}
-SCALE_ROWS = 64
+SCALE_ROWS = 128
 
 
 def _scale(params: dict[str, Any]) -> Problem:
