@@ -105,7 +105,6 @@ class _Emitter:
         self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
         self.count = 0
         self.block = "entry"
-        self.heap: list[str] = []  # working memory that is given back at the end
 
     # -- names and text
 
@@ -144,16 +143,16 @@ class _Emitter:
 
     def func(self, func: Func, attributes: str) -> None:
         self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end"}, {}, {}
-        self.block, self.heap = "entry", []
+        self.block = "entry"
         self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
             self.slot(slot, number)
-        self.allocate([s for s in func.body if isinstance(s, Alloc)])
+        heap = self.allocate([s for s in func.body if isinstance(s, Alloc)])
         for stmt in func.body:
             self.stmt(stmt)
-        for memory in self.heap:
-            self.call("free", "void", [("ptr", memory)])
+        if heap is not None:
+            self.call("free", "void", [("ptr", heap)])
         if _streams(func.body):
             self.put("fence seq_cst")  # streaming stores are seen by whoever sees the return
         self.put("ret void")
@@ -162,10 +161,7 @@ class _Emitter:
     def slot(self, slot: Slot, number: int) -> None:
         at = self.let(f"getelementptr i64, ptr %slots, i64 {number}")
         if slot.kind == "array":
-            self.pointers[slot.name] = (
-                self.let(f"load ptr, ptr {at}, align 8", slot.name),
-                slot.dtype,
-            )
+            self.pointers[slot.name] = (self.let(f"load ptr, ptr {at}, align 8", slot.name), slot.dtype)
         elif slot.kind in ("int", "scalar"):
             loaded = self.let(f"load {slot.dtype.llvm}, ptr {at}, align 8", slot.name)
             if slot.dtype is b1:
@@ -210,9 +206,9 @@ class _Emitter:
         low = self.let(f"and i64 {number}, 63")
         return self.let(f"zext i1 {self.let(f'icmp eq i64 {low}, 0')} to i64")
 
-    def allocate(self, found: Sequence[Alloc]) -> None:
+    def allocate(self, found: Sequence[Alloc]) -> str | None:
         """Working memory: up to STACK_BYTES on the stack, whatever its thread has; more from the heap, and
-        where there is none, on the stack after all."""
+        where there is none, on the stack after all. Returns what is to be given back."""
         spots = [0]
         for stmt in found:
             spots.append(spots[-1] + -(-stmt.count * stmt.dtype.size // 64) * 64)
@@ -221,9 +217,8 @@ class _Emitter:
             for stmt in found:
                 name = self.let(f"alloca [{stmt.count} x {stmt.dtype.llvm}], align 64", stmt.name)
                 self.pointers[stmt.name] = (name, stmt.dtype)
-            return
+            return None
         heap = self.call("malloc", "ptr", [("i64", str(size + 64))])
-        self.heap.append(heap)
         none = self.let(f"icmp eq ptr {heap}, null")
         self.put(f"br i1 {none}, label %on.stack, label %on.heap")
         self.lines.append("on.stack:")
@@ -231,13 +226,14 @@ class _Emitter:
         self.put("br label %on.heap")
         self.lines.append("on.heap:")
         self.block = "on.heap"
-        memory = self.let(f"phi ptr [ {heap}, %entry ], [ {stack}, %on.stack ]")
-        number = self.let(f"ptrtoint ptr {memory} to i64")
+        base = self.let(f"phi ptr [ {heap}, %entry ], [ {stack}, %on.stack ]")
+        number = self.let(f"ptrtoint ptr {base} to i64")
         away = self.let(f"and i64 {self.let(f'sub i64 0, {number}')}, 63")
-        base = self.let(f"getelementptr i8, ptr {memory}, i64 {away}")
         for stmt, spot in zip(found, spots, strict=True):
-            name = self.let(f"getelementptr i8, ptr {base}, i64 {spot}", stmt.name)
+            at = self.let(f"add i64 {away}, {spot}")
+            name = self.let(f"getelementptr i8, ptr {base}, i64 {at}", stmt.name)
             self.pointers[stmt.name] = (name, stmt.dtype)
+        return heap
 
     def loop(self, stmt: For) -> None:
         self.count += 1
@@ -583,10 +579,8 @@ class _Emitter:
                 size //= 2
             if live[lane]:
                 kind, picks = _vector(dtype.llvm, size), ", ".join(f"i32 {lane + n}" for n in range(size))
-                if size == 1:
-                    part = self.let(f"extractelement {whole} {text}, i64 {lane}")
-                else:
-                    part = self.let(f"shufflevector {whole} {text}, {whole} poison, <{size} x i32> <{picks}>")
+                shuffle = f"shufflevector {whole} {text}, {whole} poison, <{size} x i32> <{picks}>"
+                part = self.let(shuffle if size > 1 else f"extractelement {whole} {text}, i64 {lane}")
                 to = self.let(f"getelementptr {dtype.llvm}, ptr {at}, i64 {lane}")
                 self.put(f"store {kind} {part}, ptr {to}, align {dtype.size}")
             lane += size

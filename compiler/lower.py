@@ -34,6 +34,7 @@ _Each = Callable[[Operand, Operand | None], None]
 
 # How far ahead memory is asked for, at least.
 PREFETCH_BYTES = 4096
+UNROLLED = k.SMALL**2  # elements; a total that keeps two small axes
 LINE = 64  # bytes of a line of the cache, on all machines but a few, where asking twice costs little
 
 ROW = "row"  # pseudo-axis: depends on a row reduction
@@ -418,7 +419,7 @@ class Lowering:
         code of one vector, u counting those of a turn, and returns the accumulators. Where `stream`
         is not 0, whole vectors are stored around the cache."""
         b, width, step = self.b, self.schedule.width, self.schedule.step
-        if isinstance(lo, Imm) and isinstance(hi, Imm):
+        if isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
             return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
         span = b.op("sub", hi, lo)
         main = b.op("add", lo, b.op("and", span, Imm(-step, i64)))

@@ -9,8 +9,9 @@ import lucid
 from lucid.compiler.data import replace
 from lucid.compiler.interpret import interpret_kernel
 from lucid.compiler.kernel import Kernel
+from lucid.compiler.lowering import lower
 from lucid.compiler.schedule import LANES, ROW_LANES, schedule
-from lucid.compiler.text import parse_kernel, print_kernel
+from lucid.compiler.text import parse_kernel, print_func, print_kernel
 from lucid.compiler.verify import VerifyError, verify_kernel
 from lucid.runtime.host import host
 from tests.guarded import Array, run_kernel
@@ -137,6 +138,18 @@ def test_a_row_reduction_of_one_term() -> None:
         """,
         (37,), mode="rows", n=37,
     )  # fmt: skip
+
+
+def test_a_long_literal_extent_is_a_loop() -> None:
+    text = """
+        kernel t(x: i32[n, 5000]) -> (o: i32[n, 5000], r: i32[n])
+          for i in n
+            stage j in 5000:  s1 = sum(x[i, j])
+            stage j in 5000:  o[i, j] = x[i, j] - s1
+            stage:  r[i] = s1
+        """
+    assert len(print_func(lower(parse_kernel(text), schedule(parse_kernel(text), 64))[0])) < 20_000
+    _run(text, (3, 5000), mode="rows", n=3)
 
 
 def test_powers_of_two_divide_squares_of_small_numbers() -> None:
