@@ -46,7 +46,7 @@ Binary = Callable[[Any, Any], Tensor]
 
 def _unary(build: Callable[[Node], Node], doc: str) -> Unary:
     def function(x: Any) -> Tensor:
-        return apply(build, asarray(x))
+        return apply(build, x if isinstance(x, Tensor) else asarray(x))
 
     function.__doc__ = doc
     return public(function)
@@ -132,7 +132,7 @@ def _method(method: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concat
 
     @functools.wraps(method)
     def function(x: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
-        return method(asarray(x), *args, **kwargs)
+        return method(x if isinstance(x, Tensor) else asarray(x), *args, **kwargs)
 
     this, *rest = inspect.signature(method).parameters.values()
     function.__signature__ = inspect.Signature([this.replace(name="x", kind=this.POSITIONAL_ONLY), *rest])  # type: ignore[attr-defined]
@@ -168,5 +168,6 @@ def numel(x: Any) -> int:
 # Their first names: what they are shown and pickled by.
 for _name, _function in list(globals().items()):
     if _name in __all__ and _function.__qualname__ not in __all__:  # else it is another name
-        _function.__name__ = _function.__qualname__ = _name
+        for _known in (_function, _function.__wrapped__):
+            _known.__name__ = _known.__qualname__ = _name
         _function.__module__ = __name__

@@ -48,6 +48,12 @@ def test_every_name_of_the_functions_is_one() -> None:
         assert getattr(lucid, name).__doc__
 
 
+@pytest.mark.parametrize("name", ["exp", "add", "sum", "where", "reshape"])
+def test_functions_show_no_inner_names(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"test_names.py:\d+: {name}\(\) missing"):
+        getattr(lucid, name)()
+
+
 def test_every_elementwise_op_is_a_function() -> None:
     other = {"floordiv": "floor_divide", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
              "not": "bitwise_not", "shl": "left_shift", "shr": "right_shift", "max": "maximum",
