@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -164,8 +164,9 @@ def run_passes(graph: Graph, target: Target, aliases: Sequence[int], audit: Modu
     if audit:
         audit.lowered(program, target)
     wanted = [-1] * len(core.outputs)
+    shared = Counter(picks)
     for pick, alias in zip(picks, aliases, strict=False):
-        if pick >= 0 and picks.count(pick) == 1:
+        if pick >= 0 and shared[pick] == 1:
             wanted[pick] = alias
     plan = make_plan(program, codes, schedules, wanted)
     clock.lap("plan")
@@ -175,17 +176,13 @@ def run_passes(graph: Graph, target: Target, aliases: Sequence[int], audit: Modu
 def distinct(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
     """The graph without outputs that cost nothing (inputs, repetitions, reshapes of others), and
     where to find all outputs: see `Compiled.picks`."""
-    outputs: list[Node] = []
+    outputs: dict[Node, int] = {}
+    inputs = {node: -1 - j for j, node in enumerate(graph.inputs)}
     picks: list[int] = []
     for node in graph.outputs:
         while node.op is ops.RESHAPE:
             node = node.inputs[0]
-        if node.op is ops.INPUT:
-            picks.append(-1 - graph.inputs.index(node))
-            continue
-        if node not in outputs:
-            outputs.append(node)
-        picks.append(outputs.index(node))
+        picks.append(inputs[node] if node.op is ops.INPUT else outputs.setdefault(node, len(outputs)))
     return Graph(graph.name, graph.inputs, tuple(outputs)), tuple(picks)
 
 
