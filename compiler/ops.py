@@ -265,12 +265,62 @@ def _d_pow(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
     a, b = node.inputs
     da = db = None
     if needs[0]:  # at b = 0 the derivative is 0, also where a**-1 is not finite
-        slope = MUL(b, POW(a, SUB(b, const(1, b))))
-        da = MUL(ct, WHERE(EQ(b, const(0, b)), const(0, b), slope))
+        slope = MUL(ct, MUL(b, POW(a, SUB(b, const(1, b)))))
+        da = WHERE(EQ(b, const(0, b)), const(0, b), slope)
     if needs[1]:  # a**b * log(a), its limit 0 at a = 0
         safe = WHERE(EQ(a, const(0, a)), const(1, a), a)
         db = MUL(ct, MUL(node, LOG(safe)))
     return da, db
+
+
+def _d_sqrt(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """A norm, the root of a sum of squares, has the subgradient 0 at 0."""
+    x = node.inputs[0]
+    slope = DIV(ct, MUL(const(2, node), node))
+    return (WHERE(EQ(x, const(0, x)), const(0, x), slope) if _sums_squares(x) else slope,)
+
+
+def _sums_squares(x: Node) -> bool:
+    """Whether `x` is by its form a sum of squares, times numbers: where it is 0, its gradient is, too."""
+    left = [x]
+    for node in left:  # grows
+        op, (a, *rest) = node.op, node.inputs or (node,)
+        if (op is MUL or op is DIV) and _at_least_0(rest[0]):
+            left.append(a)
+        elif op is MUL and _at_least_0(a):
+            left.append(rest[0])
+        elif op is ADD:
+            left += node.inputs
+        elif op.kind == "view" or op is SUM or op is CAST:
+            left.append(a)
+        elif op is WHERE:
+            left += [n for n in rest if not _at_least_0(n)]
+        elif not (op is MUL or (op is CONTRACT and _same_letters(node))) or not _alike(a, rest[0]):
+            return False
+    return True
+
+
+def _alike(a: Node, b: Node) -> bool:
+    """Whether both are one value, made twice in a few steps, as in `x[0] * x[0]`."""
+    pairs = [(a, b)]
+    for a, b in pairs:  # grows
+        if a is not b:
+            if a.op is not b.op or a.op is INPUT or dict(a.attrs) != dict(b.attrs) or len(pairs) > 50:
+                return False
+            pairs += zip(a.inputs, b.inputs, strict=True)
+    return True
+
+
+def _at_least_0(node: Node) -> bool:
+    """Whether `node` is such a number."""
+    while node.op is BROADCAST:
+        node = node.inputs[0]
+    return (node.op is CONST or node.op is SCALAR) and node.attrs["value"] >= 0
+
+
+def _same_letters(node: Node) -> bool:
+    a, b, _ = parse_spec(node.attrs["spec"])
+    return a == b
 
 
 def _d_mod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
@@ -308,10 +358,7 @@ MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope
 NEG: Op = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant")
 ABS = _element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
 SIGN: Op = _element("sign", 1, np.sign, None, dec.sign, "iuf")
-SQRT = _element(
-    "sqrt", 1, np.sqrt, lambda n, ct, _: (DIV(ct, MUL(const(2, n), n)),), domain=(0.5, 4.0), flops=4,
-    slope="any",
-)  # fmt: skip
+SQRT = _element("sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any")
 EXP = _element(
     "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=1, flops=15, slope="any"
 )

@@ -17,7 +17,7 @@ from lucid.runtime.memory import empty_cache
 from lucid.runtime.pool import get_num_threads
 
 from . import functional as _functional
-from . import random
+from . import linalg, random
 from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile, set_num_threads
 from .context import enable_grad, is_grad_enabled, no_grad
@@ -89,6 +89,7 @@ __all__ = [
     "int64",
     "int8",
     "is_grad_enabled",
+    "linalg",
     "linspace",
     "manual_seed",
     "nn",

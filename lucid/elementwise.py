@@ -11,7 +11,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.graph import Node
 from lucid.compiler.ops import Op
-from lucid.compiler.types import b1, f32, f64, u64
+from lucid.compiler.types import b1, f16, f32, f64, u64
 
 from .promote import (
     Value,
@@ -188,6 +188,19 @@ def _whole_power(base: Node, exponent: int) -> Node:
         if exponent:
             base = ops.MUL(base, base)
     return ops.const(1, base) if result is None else result
+
+
+def hypot(a: Value, b: Value) -> Node:
+    """sqrt(a² + b²), over the greater of both, so that no square overflows or vanishes; inf where one is."""
+    dtype = loop_dtypes(np.hypot, weak(a), weak(b))[0]
+    x, y = joint("hypot", f32 if dtype is f16 else dtype, a, b)
+    one, inf = ops.const(1, x), ops.const(math.inf, x)
+    top = ops.STOP(ops.MAX(ops.ABS(x), ops.ABS(y)))
+    unit = ops.WHERE(ops.AND(ops.GT(top, ops.const(0, x)), ops.LT(top, inf)), top, one)
+    u, v = ops.DIV(x, unit), ops.DIV(y, unit)
+    length = ops.MUL(unit, ops.SQRT(ops.ADD(ops.MUL(u, u), ops.MUL(v, v))))
+    endless = ops.OR(ops.EQ(ops.ABS(x), inf), ops.EQ(ops.ABS(y), inf))
+    return cast(ops.WHERE(endless, inf, length), dtype)
 
 
 # --- choices -------------------------------------------------------------------------------------

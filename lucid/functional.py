@@ -25,9 +25,9 @@ __all__ = [
     "sqrt", "square", "tanh",
     # of two
     "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
-    "divide", "eq", "equal", "floor_divide", "ge", "greater", "greater_equal", "gt", "le", "left_shift",
-    "less", "less_equal", "lt", "matmul", "maximum", "minimum", "mm", "mod", "mul", "multiply", "ne",
-    "not_equal", "pow", "power", "remainder", "right_shift", "sub", "subtract", "true_divide",
+    "divide", "eq", "equal", "floor_divide", "ge", "greater", "greater_equal", "gt", "hypot", "le",
+    "left_shift", "less", "less_equal", "lt", "matmul", "maximum", "minimum", "mm", "mod", "mul", "multiply",
+    "ne", "not_equal", "pow", "power", "remainder", "right_shift", "sub", "subtract", "true_divide",
     # choices
     "clamp", "clip", "where",
     # shapes
@@ -91,6 +91,7 @@ equal = eq = _binary(ew.eq, "a == b, for each element.")
 floor_divide = _binary(ew.floordiv, "a // b.")
 greater = gt = _binary(ew.gt, "a > b.")
 greater_equal = ge = _binary(ew.ge, "a >= b.")
+hypot = _binary(ew.hypot, "sqrt(a² + b²), without overflow inside. Its gradient at 0 is 0.")
 left_shift = bitwise_left_shift = _binary(ew.shl, "a << b.")
 less = lt = _binary(ew.lt, "a < b.")
 less_equal = le = _binary(ew.le, "a <= b.")
