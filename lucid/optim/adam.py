@@ -29,8 +29,10 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        *,
+        master_weights: bool = True,
     ) -> None:
-        super().__init__(params, lr)
+        super().__init__(params, lr, master_weights)
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise TypeError(here(f"betas must be two numbers, not {betas!r}"))
         self.betas = (checked("beta1", betas[0]), checked("beta2", betas[1]))
@@ -72,8 +74,10 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        *,
+        master_weights: bool = True,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, master_weights=master_weights)
 
     def _decayed(self, value: Node, g: Node) -> tuple[Node, Node]:
         if not self.weight_decay:

@@ -28,12 +28,17 @@ class Optimizer:
     All state exists from the start, as tensors that a step re-assigns; so a compiled training step
     has it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it
     reads as a 0-d float64 Tensor.
+
+    float16 parameters have weights in float32 behind them (`state["master"]`, in their order), and so is all
+    their state: steps too small for float16 add up, and `eps` does not round to 0. A parameter that was
+    changed by others begins anew from its value. `master_weights=False` keeps and computes everything in
+    float16, at a third of the memory.
     """
 
     hyper: ClassVar[tuple[str, ...]] = ()  # names of attributes that state_dict carries
     per_parameter: ClassVar[tuple[str, ...]] = ()  # names of the state of each parameter
 
-    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, master_weights: bool = True) -> None:
         if isinstance(params, Tensor | np.ndarray) or not isinstance(params, Iterable):
             kind = type(params).__name__
             raise TypeError(here(f"{type(self).__name__}: expected tensors as [w, b], not one {kind}"))
@@ -47,6 +52,13 @@ class Optimizer:
             raise ValueError(here(f"{type(self).__name__}: a parameter is listed twice"))
         self._lr = Tensor(np.float64(checked("lr", lr)))
         self.state: dict[str, list[Tensor]] = {}
+        # The place in state["master"] of parameter number k.
+        self._masters: dict[int, int] = {}
+        if master_weights:
+            halves = [k for k, p in enumerate(self.params) if p.dtype == np.float16]
+            self._masters = {k: place for place, k in enumerate(halves)}
+            if halves:
+                self.state["master"] = [self.params[k].detach().astype(np.float32) for k in halves]
 
     # --- learning rate ---------------------------------------------------------------------------
 
@@ -96,11 +108,28 @@ class Optimizer:
                 for k, p in enumerate(self.params):
                     g = p.grad
                     if g is not None:
-                        node = node_of(p)
-                        changes += self._update(k, p, node, cast(node_of(g), node.type.dtype))
+                        value = self._value(k, p)
+                        new = self._update(k, p, value, cast(node_of(g), value.type.dtype))
+                        changes += self._rounded(k, p, new) if k in self._masters else new
         finally:
             LOC.reset(token)
         return changes
+
+    def _value(self, k: int, p: Tensor) -> Node:
+        """What a step starts from: the parameter, or what it was rounded from."""
+        node = node_of(p)
+        if k not in self._masters:
+            return node
+        master = node_of(self.state["master"][self._masters[k]])
+        ours = ops.EQ(ops.CAST(master, dtype=node.type.dtype), node)
+        return ops.WHERE(ours, master, ops.CAST(node, dtype=master.type.dtype))
+
+    def _rounded(self, k: int, p: Tensor, changes: Changes) -> Changes:
+        """The new value for the master, and rounded for the parameter."""
+        master = self.state["master"][self._masters[k]]
+        kept = [(t, node) for t, node in changes if t is not p]
+        (value,) = [node for t, node in changes if t is p]
+        return [*kept, (master, value), (p, cast(value, node_of(p).type.dtype))]
 
     def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
         """The changes for parameter number k, of value `value` and gradient `g`."""
@@ -108,7 +137,10 @@ class Optimizer:
 
     def _zeros(self) -> list[Tensor]:
         """State of zeros, one tensor for each parameter."""
-        return [Tensor(np.zeros(p.shape, p.dtype)) for p in self.params]
+        return [
+            Tensor(np.zeros(p.shape, np.float32 if k in self._masters else p.dtype))
+            for k, p in enumerate(self.params)
+        ]
 
     def _counts(self) -> list[Tensor]:
         """A count for each parameter, from 0. As long as counts are equal they share a node, and what

@@ -27,8 +27,10 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        master_weights: bool = True,
     ) -> None:
-        super().__init__(params, lr)
+        super().__init__(params, lr, master_weights)
         self.momentum = checked("momentum", momentum)
         self.dampening = checked("dampening", dampening)
         self.weight_decay = checked("weight_decay", weight_decay)
