@@ -8,8 +8,9 @@ is traced again.
 
 Facts are compared by identity, then, for numbers, strings and tuples of them, by value. Left out
 are the standard library, installed packages and lucid itself: their code, not the objects that are
-theirs. NumPy arrays that the function hands to tensors are inputs; of other arrays up to
-ARRAY_BYTES the content is a fact.
+theirs. NumPy arrays that the function hands to tensors are inputs; the content of other arrays, and of
+what has one inside (a Series, a tensor of another library), is a fact. What gives something else each
+time that it is read (an iterator, a file, a clock) cannot be one: see chance.py.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import dis
 import functools
 import gc
 import math
+import os
 import sys
+import weakref
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from operator import is_
 from types import (
@@ -40,11 +44,10 @@ import numpy as np
 from lucid.compiler.data import data, field
 
 from .bound import bound
-from .chance import is_generator
-from .errors import is_user_file
+from .chance import is_generator, is_spent, reads_files, varies
+from .contents import COPIED, Reader, content, equal, reader
+from .errors import TraceError, here, is_user_file, warn_user
 from .tensor import Tensor
-
-ARRAY_BYTES = 1 << 20
 
 _MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 # Names by which code reads attributes that its text does not name.
@@ -78,10 +81,12 @@ class Guards:
     dicts: list[tuple[dict[Any, Any], list[Any], list[Any], str]] = field(default_factory=list)
     lists: list[tuple[Any, list[Any], str]] = field(default_factory=list)
     slots: list[tuple[object, str, Any, str]] = field(default_factory=list)
-    arrays: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], str]] = field(default_factory=list)
+    arrays: list[tuple[np.ndarray[Any, Any], Any, str]] = field(default_factory=list)
+    contents: list[tuple[object, Reader, Any, str]] = field(default_factory=list)
     variables: list[tuple[ContextVar[Any], Any, str]] = field(default_factory=list)
     tensors: set[int] = field(default_factory=set)  # ids of all tensors in those places
     generators: list[tuple[Any, str]] = field(default_factory=list)  # of random numbers; no facts
+    varying: set[str] = field(default_factory=set)  # clocks, files, ... that code names; no facts
 
     def codes(self) -> list[CodeType]:
         """The code of every function of the user's that was found."""
@@ -118,17 +123,34 @@ class Guards:
             if now is not value and not same(now, value):
                 return f"{where} changed from {_short(value)} to {_short(now)}"
         for held, value, where in self.arrays:
-            if held.shape != value.shape or not np.array_equal(held, value, equal_nan=_floats(value)):
+            if not equal(content(held), value):
+                return f"the content of {where} changed"
+        for owner, read, value, where in self.contents:
+            if not equal(read(owner), value):
                 return f"the content of {where} changed"
         return None
+
+    def check_captured(self, captured: list[np.ndarray[Any, Any]], name: str) -> None:
+        """TraceError if an array that tensors were made of is not what it was before the trace: the change
+        would not be part of a call. A warning for large ones that tensors were not made of."""
+        for held, value, where in self.arrays:
+            if any(np.may_share_memory(held, array) for array in captured):
+                if not equal(content(held), value):
+                    raise TraceError(
+                        here(
+                            f"{name} changes the array {where} while it is traced, which no later call would "
+                            "do; change it outside, or keep it as a Tensor"
+                        )
+                    )
+            elif held.nbytes > COPIED:
+                warn_user(
+                    f"{name} reads numbers of {where}, an array of {held.nbytes >> 20} MiB: each call "
+                    "compares its content; pass the numbers as arguments, or make a tensor of the array"
+                )
 
     def release(self, ids: set[int]) -> None:
         """Arrays with these ids are inputs: their content is no fact."""
         self.arrays = [entry for entry in self.arrays if id(entry[0]) not in ids]
-
-
-def _floats(array: np.ndarray[Any, Any]) -> bool:
-    return array.dtype.kind in "fc"
 
 
 def _content(cell: CellType) -> Any:
@@ -148,8 +170,9 @@ def _short(value: object) -> str:
 def watch(*roots: object) -> Guards:
     """Guards for all that `roots` (functions, modules, objects) depend on."""
     names: frozenset[str] = frozenset()
+    contents: dict[int, Any] = {}
     while True:  # code found on the way names more attributes; then walk again
-        walk = _Walk(names)
+        walk = _Walk(names, contents)
         for root in roots:
             walk.visit(root, getattr(root, "__qualname__", type(root).__name__))
         walk.finish()
@@ -201,8 +224,9 @@ def _code_names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
 class _Walk:
     """One pass over what is reachable, given the attribute names that code is known to mention."""
 
-    def __init__(self, names: frozenset[str]) -> None:
+    def __init__(self, names: frozenset[str], contents: dict[int, Any]) -> None:
         self.known = names
+        self.contents = contents  # of arrays, by id: of all walks
         self.dynamic = bool(names & _DYNAMIC)
         self.names: set[str] = set(names)
         self.guards = Guards()
@@ -214,6 +238,8 @@ class _Walk:
         if isinstance(value, BuiltinFunctionType) and is_generator(value.__self__):
             value = value.__self__
         if isinstance(value, (*_NUMBERS, BuiltinFunctionType)):
+            if varies(value):
+                self.guards.varying.add(where)
             return
         if isinstance(value, tuple) and all(isinstance(v, _NUMBERS) for v in value):
             return
@@ -238,10 +264,16 @@ class _Walk:
 
     def function(self, f: FunctionType, where: str) -> None:
         self.visit(vars(f).get("__wrapped__"), where)
+        if varies(f):
+            self.guards.varying.add(where)
+        if f is os.getenv:
+            self.visit(os.environ, where)
         if not is_user_file(f.__code__.co_filename):
             return
         reads, names = _code_names(f.__code__)
         self.names |= names
+        if reads_files(names):
+            self.guards.varying.add(where)
         scope = f.__globals__
         for name in sorted(reads):
             value = scope.get(name, _MISSING)
@@ -272,6 +304,10 @@ class _Walk:
             self.visit(getattr(p, name, None), where)
 
     def module(self, m: ModuleType, where: str) -> None:
+        if varies(m):
+            self.guards.varying.add(where)
+        if m is os and self.known & {"environ", "getenv"}:
+            self.visit(os.environ, f"{where}.environ")
         if _is_user_module(m):
             scope = vars(m)
             for name in scope if self.dynamic else self.known:
@@ -299,20 +335,26 @@ class _Walk:
             self.instance(container, where)
 
     def variable(self, v: ContextVar[Any], where: str) -> None:
-        content = v.get(_MISSING)
-        self.guards.variables.append((v, content, where))
-        self.visit(content, where)
+        found = v.get(_MISSING)
+        self.guards.variables.append((v, found, where))
+        self.visit(found, where)
 
     def unordered(self, items: Any, where: str) -> None:
         # The order of an unchanged set does not change.
         self.sequence(items, where)
 
     def numpy_array(self, a: np.ndarray[Any, Any], where: str) -> None:
-        if a.nbytes <= ARRAY_BYTES and a.dtype.kind != "O":
-            self.guards.arrays.append((a, a.copy(), where))
+        if id(a) not in self.contents:
+            self.contents[id(a)] = content(a)
+        self.guards.arrays.append((a, self.contents[id(a)], where))
+        if a.dtype.hasobject:
+            for value in a.ravel().tolist():
+                self.visit(value, where)
 
     def cls(self, cls: type, where: str) -> None:
         """A class that code names, and so may make objects of."""
+        if varies(cls):
+            self.guards.varying.add(where)
         self.members(cls, _CONSTRUCTORS)
         if type(cls) is not type:
             self.members(type(cls))
@@ -346,9 +388,11 @@ class _Walk:
                 self.guards.slots.append((_Class(base), name, _MISSING, f"{base.__name__}.{name}"))
 
     def instance(self, value: object, where: str) -> None:
-        if is_generator(value):
+        if is_generator(value) or is_spent(value):
             self.guards.generators.append((value, where))
             return
+        if varies(value):
+            self.guards.varying.add(where)
         cls = type(value)
         if hasattr(cls, "__compiled__"):
             bound(value)  # it is there before its `__dict__` becomes a fact
@@ -357,7 +401,10 @@ class _Walk:
             self.visit(scope.get("__wrapped__"), where)
             if getattr(cls, "_opaque", False):
                 return
-            if any(map(_is_lucid, cls.__mro__)):
+            # Containers of the standard library go through attributes of their own, too: ChainMap, UserDict.
+            if any(map(_is_lucid, cls.__mro__)) or (
+                not _is_user_class(cls) and isinstance(value, Mapping | Sequence | AbstractSet)
+            ):
                 self.mapping_of(scope, where)
             else:
                 self.attributes(scope, where)
@@ -366,15 +413,20 @@ class _Walk:
             self.members(cls)
             for name in _slots(cls):
                 if name in self.known or self.dynamic:
-                    content = getattr(value, name, _MISSING)
-                    self.guards.slots.append((value, name, content, f"{where}.{name}"))
-                    self.visit(content, f"{where}.{name}")
+                    found = getattr(value, name, _MISSING)
+                    self.guards.slots.append((value, name, found, f"{where}.{name}"))
+                    self.visit(found, f"{where}.{name}")
+        base = next(b for b in cls.__mro__ if b is object or not _is_user_class(b))
+        if base is not object and not _is_lucid(base) and (read := reader(value)) is not None:
+            self.guards.contents.append((value, read, read(value), where))
+            if isinstance(value, weakref.ref):
+                self.visit(value(), where)
 
     def mapping_of(self, scope: dict[str, Any], where: str) -> None:
         """All attributes: for objects whose own code, in lucid, goes through them."""
         self.guards.dicts.append((scope, list(scope), list(scope.values()), where))
-        for name, content in scope.items():
-            self.visit(content, f"{where}.{name}")
+        for name, found in scope.items():
+            self.visit(found, f"{where}.{name}")
 
     def attributes(self, scope: dict[str, Any], where: str) -> None:
         """Those attributes that code mentions; all, if it may read any."""

@@ -169,7 +169,7 @@ class _Spec:
     def _guards(self, guards: Guards) -> None:
         """The facts, as they are now: an equal object may have taken the place of the first."""
         # What no native check knows is asked of Python; `generators` are no facts, `tensors` no places.
-        slow = Guards(arrays=guards.arrays)
+        slow = Guards(arrays=guards.arrays, contents=guards.contents)
         for d, key, _, where in guards.items:
             if type(d) is dict:
                 self.checks.append(checks.item(d, key, d.get(key, MISSING)))
@@ -203,7 +203,7 @@ class _Spec:
                 self.checks.append(checks.attribute(owner, name, getattr(owner, name)))
             else:
                 slow.slots.append(fact)
-        if slow.items or slow.dicts or slow.lists or slow.slots or slow.arrays:
+        if slow.items or slow.dicts or slow.lists or slow.slots or slow.arrays or slow.contents:
             self.checks.insert(0, checks.call(slow.changed))
 
     # --- where values come from and go to --------------------------------------------------------

@@ -303,9 +303,10 @@ def record(
     traced_args = arguments.rebuild(args, substitute)
     traced_kwargs = arguments.rebuild(kwargs, substitute)
     before = chance.states(guards.generators)
-    with tracing(trace):
+    with chance.watching(guards.varying, guards.generators) as found, tracing(trace):
         returned = f(*traced_args, **traced_kwargs)
-    chance.check(before, guards.generators, guards.codes(), name)
+    chance.check(before, guards.generators, guards.codes(), name, found)
+    guards.check_captured([array for array, _ in trace.arrays.values()], name)
     return _Finish(trace, arrays, inner, objects, guards, name, threads).recording(returned)
 
 

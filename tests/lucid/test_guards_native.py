@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -114,6 +115,18 @@ def by_tensor() -> tuple[Callable[[Any], Any], Callable[[], None]]:
     return lambda x: x * t, change
 
 
+def by_buffer() -> tuple[Callable[[Any], Any], Callable[[], None]]:
+    data = bytearray([2])
+    view = memoryview(data)
+    return lambda x: x * view[0], lambda: data.__setitem__(0, 5)
+
+
+def by_clock() -> tuple[Callable[[Any], Any], Callable[[], None]]:
+    """A clock is no fact: the trace raises if it is read, and goes on if it is not."""
+    n = [2.0]
+    return lambda x: (time.time, x * n[0])[1], lambda: n.__setitem__(0, 5.0)
+
+
 KINDS: dict[str, list[Callable[[], tuple[Callable[[Any], Any], Callable[[], None]]]]] = {
     "cells": [by_cell],
     "items": [by_item],
@@ -124,6 +137,8 @@ KINDS: dict[str, list[Callable[[], tuple[Callable[[Any], Any], Callable[[], None
     "variables": [by_variable, by_variable_without_a_value],
     "tensors": [by_tensor],
     "generators": [by_generator],
+    "contents": [by_buffer],
+    "varying": [by_clock],
 }
 
 
