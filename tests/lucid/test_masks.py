@@ -11,6 +11,7 @@ import pytest
 
 import lucid
 from lucid import Tensor
+from lucid.compiler import autodiff
 
 Q = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0], [3.0, 0.0, 4.0]], "f8")
 W = np.arange(1.0, 13.0).reshape(3, 4) / 8
@@ -240,3 +241,84 @@ def test_masks_cost_nothing_where_nothing_is_at_risk() -> None:
     step(x, y)  # type: ignore[call-overload]
     text = step.ir("graph")
     assert "amax" not in text and "and %" not in text and " or " not in text
+
+
+# --- against autodiff without masks --------------------------------------------------------------
+
+
+def program(seed: int) -> Callable[[Any], Tensor]:
+    """A random one over 4 x 5, all of whose values and slopes are finite."""
+
+    def run(x: Any) -> Tensor:
+        rng = np.random.default_rng(seed)
+        made = [lucid.asarray(x)]
+        for _ in range(rng.integers(4, 14)):
+            a, b = (made[rng.integers(len(made))] for _ in range(2))
+            n = a.ndim
+            axis = int(rng.integers(n)) if n else None
+            starts = [int(rng.integers(0, max(s - 1, 1))) for s in a.shape]
+            steps = tuple(slice(start, None, int(rng.integers(1, 3))) for start in starts)
+            match int(rng.integers(14)):
+                case 0:
+                    a = lucid.where(rng.random(a.shape) < 0.6, a, 0.0)
+                case 1:
+                    a = lucid.where(a > rng.normal(), a * 2, a.tanh())
+                case 2:
+                    a = lucid.where(rng.random(a.shape[-1:]) < 0.5, a, 0.0)
+                case 3:
+                    a = a[steps]
+                case 4:
+                    a = a.T
+                case 5:
+                    a = a.sum(axis, keepdims=bool(rng.integers(2)))
+                case 6:
+                    a = a.max(axis, keepdims=bool(rng.integers(2)))
+                case 7:
+                    a = a @ rng.normal(size=(a.shape[-1], 3)) if n == 2 else a.reshape(-1)
+                case 8:
+                    a = a.T @ a if n == 2 else a
+                case 9:
+                    a = lucid.maximum(a, 0.3)
+                case 10:
+                    a = (a * a + 1).sqrt()
+                case 11:
+                    a = a / (1 + a * a)
+                case 12:
+                    a = lucid.exp(-a * a)
+                case _:
+                    a = a * b + b if a.shape == b.shape else a.broadcast_to((2, *a.shape))
+            if 0 < a.size < 400:
+                made.append(a)
+        total = made[0].sum()
+        for value in made[1:]:
+            total = total + (value * value * 0.1 + value).sum() * 0.01
+        return total
+
+    return run
+
+
+def unchanged(seeds: range, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    weights = np.arange(20.0).reshape(4, 5)
+
+    def plain(self: Any, node: Any, ct: Any, needs: Any) -> Any:
+        return node.op.vjp(node, ct, needs)
+
+    for seed in seeds:
+        f = program(seed)
+        second = lucid.grad(lambda v, f=f: (lucid.grad(f)(v) * weights).sum())
+        found = [lucid.grad(f)(x).numpy(), second(x).numpy()]
+        with monkeypatch.context() as patch:
+            patch.setattr(autodiff._Sweep, "_vjp", plain)
+            want = [lucid.grad(f)(x).numpy(), second(x).numpy()]
+        for a, b in zip(found, want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9, err_msg=str(seed))
+
+
+def test_masks_change_a_gradient_of_what_is_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    unchanged(range(4), monkeypatch)
+
+
+@pytest.mark.sweep
+def test_masks_change_a_gradient_of_what_is_finite_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    unchanged(range(4, 300), monkeypatch)
