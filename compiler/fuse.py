@@ -63,6 +63,17 @@ ASKED = 64
 ROUNDS = 4
 
 
+def _computed(node: Node) -> bool:
+    return node.op.kind == "elementwise" or node.op is ops.PAD
+
+
+def _packed(node: Node, roots: set[Node]) -> bool:
+    """Whether packing an operand of a product does it on the way: a cast or a mask of what is in memory."""
+    if node.op not in (ops.CAST, ops.WHERE):
+        return False
+    return all(n in roots or not _computed(n) or _packed(n, roots) for n in map(through_views, node.inputs))
+
+
 class _Fuser:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -93,7 +104,7 @@ class _Fuser:
             if is_product(node):
                 for operand in node.inputs:
                     source = through_views(operand)
-                    if source.op.kind == "elementwise" or source.op is ops.PAD:
+                    if _computed(source) and not _packed(source, roots):
                         roots.add(source)
         for node in shorten(self.order, roots):
             self.forced[node] = f"{_label(node)}: stored, for one expression would be too long"

@@ -184,6 +184,7 @@ def log_softmax(x: Node, *, axis: int) -> Node:
 # --- layers --------------------------------------------------------------------------------------
 
 
+@_in_float32
 def linear(x: Node, weight: Node, bias: Node | None) -> Node:
     """x @ weight.T + bias; weight is (out, in)."""
     if weight.type.ndim != 2 or not x.type.ndim or x.shape[-1] != weight.shape[1]:

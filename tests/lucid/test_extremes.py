@@ -15,6 +15,7 @@ from lucid import Tensor
 from lucid.nn import functional as F
 
 Array = np.ndarray[Any, Any]
+HALF = np.float16
 
 ELEMENTS: dict[str, Callable[[Any], Any]] = {
     "relu": F.relu,
@@ -121,3 +122,40 @@ def test_log_softmax_of_what_lies_far_apart(dtype: str) -> None:
     np.testing.assert_array_equal(F.softmax(x), [[1, 0, 0], [1, 0, 0]])
     gradient = lucid.grad(lambda v: (F.log_softmax(v) * np.array([1.0, 0, 0], dtype)).sum())
     np.testing.assert_array_equal(gradient(x), np.zeros((2, 3)))
+
+
+def test_linear_of_float16_rounds_before_its_bias() -> None:
+    """The sum is above float16, the result is not; and nothing is stored in float32 for that."""
+    x, w = np.full((40, 70), 100.0, HALF), np.full((5, 70), 10.0, HALF)
+    b = np.full(5, -10000.0, HALF)
+    step = lucid.compile(F.linear)
+    assert (step(x, w, b).numpy() == 60000).all()
+    assert step.explain().count("\nkernel ") == 1 and "kernel contract" in step.explain()
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.normal(size=s).astype(HALF) for s in ((40, 70), (5, 70), (5,)))
+    want = x.astype(float) @ w.astype(float).T + b
+    np.testing.assert_array_equal(step(x, w, b), want.astype(np.float32).astype(HALF))
+    gradient = lucid.grad(lambda v: F.linear(x, v, b).sum())(w)
+    want = np.broadcast_to(x.astype(float).sum(0), w.shape)
+    np.testing.assert_array_equal(gradient, want.astype(np.float32).astype(HALF))
+
+
+@pytest.mark.parametrize("shape", [(256, 128, 64), (5, 7, 3), (33, 65, 17), (1, 128, 64), (64, 128, 1)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_packing_does_on_the_way(shape: tuple[int, int, int], order: str) -> None:
+    """Casts and masks of operands of products: the bits of operands that were made before."""
+    n, depth, m = shape
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(n, depth) if order == "C" else (depth, n)).astype(HALF)
+    w = rng.normal(size=(depth, m)).astype(np.float32)
+    rows = rng.random((n, 1)) < 0.5
+
+    def product(x: Any, w: Any, rows: Any) -> Any:
+        x = lucid.asarray(x) if order == "C" else lucid.asarray(x).T
+        return lucid.where(rows, x.astype(np.float32), 0.0) @ w
+
+    plain = np.ascontiguousarray(np.where(rows, (x if order == "C" else x.T).astype(np.float32), 0))
+    step = lucid.compile(product)
+    np.testing.assert_array_equal(step(x, w, rows), lucid.compile(lambda a, b: a @ b)(Tensor(plain), w))
+    if min(shape) > 1:
+        assert step.explain().count("\nkernel ") == 1
