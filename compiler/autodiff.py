@@ -22,7 +22,7 @@ from typing import Any
 from . import ops
 from .data import data
 from .graph import LOC, Node, rebuild, toposort
-from .types import b1
+from .types import b1, f16, f32
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
 _Layer = tuple[Node, bool]
@@ -128,8 +128,7 @@ class _Sweep:
     def _elementwise(
         self, node: Node, ct: Node, needs: tuple[bool, ...], layers: list[_Layer], core: Node
     ) -> tuple[Node | None, ...]:
-        assert node.op.vjp is not None
-        parts = node.op.vjp(node, core, needs)
+        parts = _derived(node, core, needs)
         known = self.live.get(core, _EVERYWHERE)
         mask = None if node.op.slope == "constant" else known.sure if node.op.slope == "finite" else known.all
         if mask is not None:
@@ -222,6 +221,20 @@ class _Sweep:
         if p is not _EVERYWHERE and q is not _EVERYWHERE:
             self.live[result] = _Live(_either(p.all, q.all), _either(p.sure, q.sure))
         return result
+
+
+def _derived(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """The vjp of an elementwise op; that of float16 in float32, rounded once."""
+    assert node.op.vjp is not None
+    if node.type.dtype is not f16 or node.op.slope == "constant":
+        return node.op.vjp(node, ct, needs)
+    wide = {n: ops.CAST(n, dtype=f32) for n in (*node.inputs, ct)}
+    parts = node.op.vjp(Node(node.op, tuple([wide[n] for n in node.inputs]), node.attrs), wide[ct], needs)
+    rounded: list[Node | None] = []
+    for part in parts:
+        layers, core = _peel(part) if part is not None else ([], None)
+        rounded.append(None if core is None else _wrap(ops.CAST(core, dtype=f16), layers))
+    return tuple(rounded)
 
 
 # --- cotangents that show their zeros ------------------------------------------------------------

@@ -170,7 +170,8 @@ def power(a: Value, b: Value) -> Node:
         if b == -1:
             return ops.DIV(ops.const(1, base), base)
         if b in (0, 1, 2, 3, 4):
-            return _whole_power(base, int(b))
+            wide = f32 if dtype is f16 and b > 2 else dtype  # rounded once
+            return cast(_whole_power(cast(base, wide), int(b)), dtype)
     if not dtype.is_float:
         raise TypeError("pow: an integer tensor as exponent of integers; cast one to float")
     return ops.POW(*joint("pow", dtype, a, b))

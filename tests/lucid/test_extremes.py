@@ -159,3 +159,34 @@ def test_what_packing_does_on_the_way(shape: tuple[int, int, int], order: str) -
     np.testing.assert_array_equal(step(x, w, rows), lucid.compile(lambda a, b: a @ b)(Tensor(plain), w))
     if min(shape) > 1:
         assert step.explain().count("\nkernel ") == 1
+
+
+UNARY: dict[str, Callable[[Any], Any]] = {
+    "square": lambda x: x * x,
+    "cube": lambda x: x**3,
+    "fourth": lambda x: x**4,
+    "power": lambda x: abs(x) ** 1.5,
+    "root": lambda x: abs(x).sqrt(),
+    "log": lambda x: abs(x).log(),
+    "exp": lucid.exp,
+    "tanh": lucid.tanh,
+    "erf": lucid.erf,
+    "reciprocal": lambda x: 1 / x,
+}
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_derivatives_of_float16_overflow_inside(name: str) -> None:
+    """Each operation's derivative, times a cotangent, is rounded once: that of float64 within two units."""
+    x = np.array([1e-4, 1e-3, 0.1, 0.7, 3.0, 20.0, 200.0, 40000.0], HALF)
+    for size in (1.0, 40000.0, 1e-3):
+        ct = np.full(x.shape, size, HALF)
+        got = lucid.grad(lambda v, c=ct: (UNARY[name](v) * c).sum())(x).numpy()
+        wide, weights = x.astype(np.float64), ct.astype(np.float64)
+        want = lucid.grad(lambda v, c=weights: (UNARY[name](v) * c).sum())(wide).numpy()
+        with np.errstate(over="ignore"):
+            rounded = want.astype(HALF)
+        inside = np.isfinite(rounded) & (rounded != 0)
+        spacing = np.spacing(abs(rounded[inside])).astype(np.float64)
+        units = abs(got[inside].astype(np.float64) - want[inside]) / spacing
+        assert (units <= 2).all(), (size, x[inside], got[inside], want[inside])
