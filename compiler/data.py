@@ -17,7 +17,7 @@ import functools
 from collections.abc import Callable
 from operator import attrgetter
 from types import MemberDescriptorType
-from typing import Any, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
 
@@ -167,3 +167,18 @@ def as_dict(instance: Any) -> dict[str, Any]:
 def replace(instance: T, **changes: Any) -> T:
     """An instance of the same class that differs in `changes`."""
     return type(instance)(**(as_dict(instance) | changes))
+
+
+class once(Generic[T]):  # a decorator
+    """A property that is computed when it is first asked for. (`functools.cached_property` has, on
+    Python 3.11, one lock for all objects of a class, which a fork may carry over.)"""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute, self.__doc__ = compute, compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections import Counter, OrderedDict
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from . import ops
 from .arrange import arrange
 from .artifact import Code, Plan
-from .data import data, replace
+from .data import data, once, replace
 from .fuse import fuse
 from .graph import Graph, Node
 from .kernel import Kernel
@@ -61,7 +60,7 @@ class Compiled:
         self.picks, self.codes = made.picks, made.codes
         self._passes = made.passes
 
-    @functools.cached_property
+    @once
     def stages(self) -> Stages:
         """What lies between graph and plan, for those who look inside: the passes run again, over
         this graph's sizes."""

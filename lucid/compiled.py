@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 from weakref import ref
 
+from lucid.compiler.data import once
 from lucid.runtime import pool
+from lucid.runtime.locks import Lock
 
 from . import record
 from .arguments import Signature, describe
@@ -123,7 +124,7 @@ class Compiled(Generic[P, R]):
         self._latest: Recording | None = None
         self._native: NativeCall | None = None
         self.__call__ = self._call  # type: ignore[method-assign]  # a slot
-        self._lock = threading.RLock()
+        self._lock = Lock()
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
@@ -171,8 +172,11 @@ class Compiled(Generic[P, R]):
                 self._signature.bind(*args, **kwargs)
             except TypeError as error:
                 raise TypeError(here(f"{self._name()}(): {error}")) from None
-        with self._lock:
+        with self._lock():
             known = self._cache.get(signature, [])
+            for recording in known:  # another thread may have been here first
+                if recording.changed(arrays) is None:
+                    return recording
             reason = known[0].changed(arrays) if known else "new argument types or values"
             guards = watch(self.__wrapped__, *objects)
             recording = record.record(
@@ -206,7 +210,7 @@ class Compiled(Generic[P, R]):
             recording.served[form] = -1
             _slower(str(call.missing()))
             return
-        with self._lock:
+        with self._lock():
             if self._native is None:
                 self._native = call.NativeCall(self._call, self._name())
                 self.__call__ = self._native.function  # type: ignore[method-assign]  # a slot
@@ -221,7 +225,7 @@ class Compiled(Generic[P, R]):
             ]
             self._native.specs[:] = [new, *others[: SPECS - 1]]
 
-    @functools.cached_property
+    @once
     def _signature(self) -> inspect.Signature | None:
         f = self.__wrapped__
         try:
@@ -229,7 +233,7 @@ class Compiled(Generic[P, R]):
         except ValueError:  # functions written in C may not tell
             return None
 
-    @functools.cached_property
+    @once
     def _names_out(self) -> bool:
         """Whether the function has an argument `out` of its own."""
         known = self._signature.parameters.values() if self._signature is not None else ()

@@ -3,9 +3,9 @@ any."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar, Token
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -25,21 +25,41 @@ class Mode(NamedTuple):
 MODE: ContextVar[Mode] = ContextVar("MODE", default=Mode(None, True))  # noqa: B039  # a Mode is immutable
 
 
-class GradMode(contextlib.ContextDecorator):
-    """Whether gradients are wanted inside: a context manager, and a decorator."""
+class GradMode:
+    """Whether gradients are wanted inside: a context manager, and a decorator.
+
+    What was there before is put back by value, in one step, so that an exception from a signal handler
+    finds it either way. (A `with` block has, as all context managers written in Python, one gap: between its
+    end and the first line of `__exit__`.)
+    """
 
     def __init__(self, grad: bool) -> None:
         self.grad = grad
-        self._tokens: list[Token[Mode]] = []
+        self._before: list[Mode] = []
 
-    def _recreate_cm(self) -> GradMode:
-        return GradMode(self.grad)  # each call of a decorated function has tokens of its own
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            before = MODE.get()
+            try:
+                MODE.set(Mode(before.trace, self.grad))
+                return function(*args, **kwargs)
+            finally:
+                MODE.set(before)
+
+        return inside  # type: ignore[return-value]
 
     def __enter__(self) -> None:
-        self._tokens.append(MODE.set(Mode(MODE.get().trace, self.grad)))
+        before = MODE.get()
+        try:
+            self._before.append(before)
+            MODE.set(Mode(before.trace, self.grad))
+        except BaseException:
+            MODE.set(before)
+            raise
 
     def __exit__(self, *error: object) -> None:
-        MODE.reset(self._tokens.pop())
+        MODE.set(self._before.pop())
 
 
 @overload
@@ -66,13 +86,3 @@ def enable_grad() -> GradMode:
 def is_grad_enabled() -> bool:
     """False within `no_grad`."""
     return MODE.get().grad
-
-
-@contextlib.contextmanager
-def tracing(trace: Trace | None) -> Iterator[None]:
-    """Operations inside are recorded by `trace`."""
-    token = MODE.set(Mode(trace, MODE.get().grad))
-    try:
-        yield
-    finally:
-        MODE.reset(token)

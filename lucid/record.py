@@ -11,11 +11,10 @@ import numpy as np
 from lucid.compiler.data import data, field
 from lucid.compiler.graph import Graph, Node, bind, rebuild, toposort
 from lucid.compiler.types import TensorType
-from lucid.runtime import memory
-from lucid.runtime.steps import STEPS
+from lucid.runtime import memory, steps
 
 from . import arguments, chance
-from .context import tracing
+from .context import MODE, Mode
 from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
 from .guards import Guards
@@ -107,8 +106,7 @@ class Recording:
         """Compute, then change what is to be changed, then return. `out`: where to write results."""
         if not self.updates:
             return self._run(arrays, out)
-        with STEPS:
-            return self._run(arrays, out)
+        return steps.run(self._run, arrays, out)
 
     def _run(self, arrays: list[Any], out: Any) -> Any:
         given = {} if out is None else self._given(out)
@@ -303,8 +301,13 @@ def record(
     traced_args = arguments.rebuild(args, substitute)
     traced_kwargs = arguments.rebuild(kwargs, substitute)
     before = chance.states(guards.generators)
-    with chance.watching(guards.varying, guards.generators) as found, tracing(trace):
-        returned = f(*traced_args, **traced_kwargs)
+    mode = MODE.get()
+    with chance.watching(guards.varying, guards.generators) as found:
+        try:
+            MODE.set(Mode(trace, mode.grad))
+            returned = f(*traced_args, **traced_kwargs)
+        finally:
+            MODE.set(mode)
     chance.check(before, guards.generators, guards.codes(), name, found)
     guards.check_captured([array for array, _ in trace.arrays.values()], name)
     return _Finish(trace, arrays, inner, objects, guards, name, threads).recording(returned)

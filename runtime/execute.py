@@ -110,19 +110,16 @@ class Executable:
             for i, offset in self._temps:
                 addresses[i] = block.address + offset
         words = (ctypes.c_int64 * len(addresses))(*addresses)
-        try:
-            run(
-                self._start,
-                self.groups,
-                self.scratch,
-                ctypes.addressof(words),
-                pool.reach(threads) if self.large else 0,
-                threads,
-                PARALLEL_BYTES,
-            )
-        finally:
-            if block is not None:
-                memory.release(block)
+        run(
+            self._start,
+            self.groups,
+            self.scratch,
+            ctypes.addressof(words),
+            pool.reach(threads) if self.large else 0,
+            threads,
+            PARALLEL_BYTES,
+        )
+        del block
         for result, target in zip(results, targets, strict=True):
             if result is not target:
                 np.copyto(result, target)

@@ -6,7 +6,6 @@ One compile per key and process, whichever threads ask.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from lucid.compiler.target import Target
 from . import elf, image, llvm
 from .cache import disk, stamp
 from .host import host
+from .locks import hold_across_forks
 
 
 @data
@@ -29,8 +29,7 @@ class Loaded:
 
 # Held while code is made. A fork waits for it, so that no child inherits a half-done compile.
 _LOCK = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+hold_across_forks(_LOCK)
 _LOADED: dict[str, Loaded] = {}
 _compiles = 0
 

@@ -17,12 +17,16 @@ import functools
 import mmap
 import os
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from lucid.compiler.data import data
+
+from .locks import hold_across_forks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,12 +40,29 @@ SLAB = 32 << 20
 
 
 @data(eq=False)
-class Block:
+class Piece:
     """`size` bytes of memory at `address`, which live as long as `holder`: what they lie in."""
 
     address: int
     size: int
     holder: object
+
+
+class Block:
+    """A piece that is in use, as long as this object lives."""
+
+    __slots__ = ("__weakref__", "address", "holder", "size")
+
+    def __init__(self, piece: Piece) -> None:
+        self.address, self.size, self.holder = piece.address, piece.size, piece.holder
+
+
+class _Lease(weakref.ref[Block]):
+    """A block and its piece, which comes back when the block is gone."""
+
+    __slots__ = ("piece",)
+
+    piece: Piece
 
 
 @data
@@ -73,62 +94,87 @@ def _default_cap() -> int:
 
 
 class Allocator:
-    """The blocks of one process. Every method may be called from any thread."""
+    """The blocks of one process. Every method may be called from any thread.
+
+    A block's death runs no code of ours, which a signal handler's exception could stop half-way, or which
+    could swallow that: its lease goes to a queue, and whoever comes next takes the memory back. What is in
+    use is what the leases say. So wherever a method stops, at most a cached piece is lost to the system.
+    """
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
-        # Reentrant: a garbage collection inside a method may release the block of a dead array.
+        # Reentrant: a signal handler may allocate, too.
         self.lock = threading.RLock()
-        self._free: dict[int, list[Block]] = {}
-        self._slab: Block | None = None  # what is left of it
+        self._free: dict[int, list[Piece]] = {}
+        self._leases: dict[int, _Lease] = {}
+        self._dead: deque[weakref.ref[Block]] = deque()
+        self._slab: Piece | None = None  # what is left of it
         self._used = self._cached = self._peak = 0
 
     def allocate(self, nbytes: int) -> Block:
         """A block of at least `nbytes` bytes of arbitrary content. MemoryError if there is none."""
         size = size_class(nbytes)
         with self.lock:
+            if self._dead:
+                self._take_back()
             stack = self._free.get(size)
-            block = stack.pop() if stack else None
-            if block is not None:
+            if stack:
                 self._cached -= size
-            self._used += size
-            self._peak = max(self._peak, self._used)
-        if block is not None:
-            return block
+                return self._lent(stack.pop())
         try:
-            return self._fresh(size)
+            piece = self._fresh(size)
         except (MemoryError, OSError, OverflowError, ValueError):
             self.empty()
-        try:
-            return self._fresh(size)
-        except (MemoryError, OSError, OverflowError, ValueError):
-            with self.lock:
-                self._used -= size
-            raise MemoryError(f"cannot allocate {nbytes} bytes") from None
-
-    def release(self, block: Block) -> None:
-        """Take back a block that nobody reads or writes any more."""
+            try:
+                piece = self._fresh(size)
+            except (MemoryError, OSError, OverflowError, ValueError):
+                raise MemoryError(f"cannot allocate {nbytes} bytes") from None
         with self.lock:
-            self._used -= block.size
-            if block.size > self.cap:
-                _give_back(block)
-                return
-            if self._cached + block.size > self.cap:
+            return self._lent(piece)
+
+    def _lent(self, piece: Piece) -> Block:
+        block = Block(piece)
+        lease = _Lease(block, self._dead.append)
+        # A mapping that is too large to be cached goes with its block.
+        goes = piece.size > self.cap and piece.size >= LARGE
+        lease.piece = Piece(piece.address, piece.size, None) if goes else piece
+        self._leases[id(lease)] = lease
+        self._used += piece.size
+        if self._used > self._peak:
+            self._peak = self._used
+        return block
+
+    def _take_back(self) -> None:
+        """The memory of blocks that are gone."""
+        while self._dead:
+            lease = self._leases.pop(id(self._dead.popleft()), None)
+            if lease is None:
+                continue
+            piece = lease.piece
+            self._used -= piece.size
+            if piece.size > self.cap:
+                _give_back(piece)
+                continue
+            if self._cached + piece.size > self.cap:
                 # Sizes that are no longer asked for would fill the cap for ever: start afresh.
-                self.empty()
-            self._free.setdefault(block.size, []).append(block)
-            self._cached += block.size
+                self._give_all_back()
+            self._free.setdefault(piece.size, []).append(piece)
+            self._cached += piece.size
 
     def empty(self) -> None:
         """Give every cached block back to the system."""
         with self.lock:
-            self._slab = None
-            for stack in self._free.values():
-                self._cached -= sum(block.size for block in stack)
-                while stack:
-                    _give_back(stack.pop())
+            self._take_back()
+            self._give_all_back()
 
-    def _fresh(self, size: int) -> Block:
+    def _give_all_back(self) -> None:
+        self._slab = None
+        for stack in self._free.values():
+            while stack:
+                _give_back(stack.pop())
+        self._cached = 0
+
+    def _fresh(self, size: int) -> Piece:
         """New memory from the system."""
         if not MIDDLE <= size < LARGE:
             return _mapping(size) if size >= LARGE else _piece(size)
@@ -136,25 +182,29 @@ class Allocator:
             rest = self._slab
             if rest is None or rest.size < size:
                 rest = _mapping(SLAB)
-            self._slab = Block(rest.address + size, rest.size - size, rest.holder)
-            return Block(rest.address, size, rest.holder)
+            self._slab = Piece(rest.address + size, rest.size - size, rest.holder)
+            return Piece(rest.address, size, rest.holder)
 
     def statistics(self) -> Statistics:
         with self.lock:
+            self._take_back()
+            self._leases = {k: lease for k, lease in self._leases.items() if lease() is not None}
+            self._used = sum(lease.piece.size for lease in self._leases.values())
+            self._cached = sum(size * len(stack) for size, stack in self._free.items())
             return Statistics(self._used, self._cached, self._peak)
 
     def reset_peak(self) -> None:
         """Count the peak from here on."""
         with self.lock:
-            self._peak = self._used
+            self._peak = self.statistics().used
 
 
-def _piece(size: int) -> Block:
+def _piece(size: int) -> Piece:
     bytes_ = np.empty(size + ALIGNMENT, np.uint8)
-    return Block(-(-bytes_.ctypes.data // ALIGNMENT) * ALIGNMENT, size, bytes_)
+    return Piece(-(-bytes_.ctypes.data // ALIGNMENT) * ALIGNMENT, size, bytes_)
 
 
-def _mapping(size: int) -> Block:
+def _mapping(size: int) -> Piece:
     """Huge pages, where the system has them, and private: a child process gets a copy."""
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     pages = mmap.mmap(-1, size + HUGE_PAGE, **private)
@@ -162,10 +212,10 @@ def _mapping(size: int) -> Block:
         with contextlib.suppress(OSError):  # a kernel without huge pages
             pages.madvise(mmap.MADV_HUGEPAGE)
     start = np.frombuffer(pages, np.uint8).ctypes.data
-    return Block(-(-start // HUGE_PAGE) * HUGE_PAGE, size, pages)
+    return Piece(-(-start // HUGE_PAGE) * HUGE_PAGE, size, pages)
 
 
-def _give_back(block: Block) -> None:
+def _give_back(block: Piece) -> None:
     """Its memory, if not its addresses: those of a slab are free when all of its blocks are."""
     if MIDDLE <= block.size < LARGE and hasattr(mmap, "MADV_DONTNEED"):
         pages = block.holder
@@ -178,15 +228,9 @@ def _give_back(block: Block) -> None:
 
 
 _ALLOCATOR = Allocator(_default_cap())
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_ALLOCATOR.lock.acquire,
-        after_in_parent=_ALLOCATOR.lock.release,
-        after_in_child=_ALLOCATOR.lock.release,
-    )
+hold_across_forks(_ALLOCATOR.lock)
 
 allocate = _ALLOCATOR.allocate
-release = _ALLOCATOR.release
 statistics = _ALLOCATOR.statistics
 reset_peak = _ALLOCATOR.reset_peak
 
@@ -204,15 +248,12 @@ def empty_cache() -> None:
 
 @functools.cache
 def _owner(size: int) -> type[ctypes.Array[ctypes.c_char]]:
-    """The type of the base of an array: exports a block of `size` bytes, and gives it back when
-    the last view is gone. (A ctypes array: NumPy takes it four times faster than an object with
+    """The type of the base of an array: exports a block of `size` bytes, and holds it until the last view
+    is gone. (A ctypes array: NumPy takes it four times faster than an object with
     `__array_interface__`, and Python has `__buffer__` only from 3.12 on.)"""
 
     class Owner(ctypes.c_char * size):  # type: ignore[misc]  # a base that is made at run time
         block: Block
-
-        def __del__(self, release: Callable[[Block], None] = release) -> None:
-            release(self.block)
 
     return Owner
 

@@ -8,35 +8,36 @@ the call to Python, which waits, while a step in Python is under way: `UNDER_WAY
 from __future__ import annotations
 
 import os
-import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .forever import forever
+from .locks import Lock
+
+T = TypeVar("T")
 
 UNDER_WAY = forever(np.zeros(1, np.int64))
 
 
-class _Steps:
-    """A lock that a child process finds open, whatever the other threads of its parent did."""
+_LOCK = Lock()
 
-    def __init__(self) -> None:
-        self.open()
 
-    def open(self) -> None:
-        self.lock = threading.RLock()
-        UNDER_WAY[0] = 0
-
-    def __enter__(self) -> None:
-        self.lock.acquire()
+def run(step: Callable[..., T], *args: Any) -> T:
+    """`step(*args)`, while no other step is under way."""
+    with _LOCK():
         UNDER_WAY[0] += 1
+        try:
+            return step(*args)
+        finally:
+            if UNDER_WAY[0]:  # not in a child that the step itself has forked
+                UNDER_WAY[0] -= 1
 
-    def __exit__(self, *error: object) -> None:
-        if UNDER_WAY[0]:  # not in a child that the step itself has forked
-            UNDER_WAY[0] -= 1
-            self.lock.release()
+
+def _none_under_way() -> None:
+    UNDER_WAY[0] = 0
 
 
-STEPS = _Steps()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=STEPS.open)
+    os.register_at_fork(after_in_child=_none_under_way)

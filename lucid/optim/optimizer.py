@@ -10,7 +10,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import LOC, Node
-from lucid.runtime.steps import STEPS
+from lucid.runtime import steps
 
 from ..context import MODE
 from ..engine import evaluate, leaf
@@ -91,14 +91,16 @@ class Optimizer:
             for tensor, node in self._changes():
                 tensor._assign(node)
             return
-        with STEPS:
-            changes = self._changes()
-            losses = PENDING.take()
-            wanted = dict.fromkeys([*(node for _, node in changes), *(t._node for t in losses)])
-            new = {node: leaf(array) for node, array in zip(wanted, evaluate([*wanted]), strict=True)}
-            for tensor, node in changes:
-                tensor._assign(new[node])
-            settle(losses)
+        steps.run(self._step)
+
+    def _step(self) -> None:
+        changes = self._changes()
+        losses = PENDING.take()
+        wanted = dict.fromkeys([*(node for _, node in changes), *(t._node for t in losses)])
+        new = {node: leaf(array) for node, array in zip(wanted, evaluate([*wanted]), strict=True)}
+        for tensor, node in changes:
+            tensor._assign(new[node])
+        settle(losses)
 
     def _changes(self) -> Changes:
         token = LOC.set(user_loc())

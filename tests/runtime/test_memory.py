@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,21 +36,20 @@ def test_a_block_is_aligned_writable_and_reused(nbytes: int) -> None:
     assert block.address % 64 == 0 and block.size >= nbytes
     if block.size >= memory.LARGE:
         assert block.address % memory.HUGE_PAGE == 0
-    allocator.release(block)
-    assert allocator.allocate(nbytes) is block
+    address = block.address
+    del block
+    assert allocator.allocate(nbytes).address == address
 
 
 def test_statistics_and_cap() -> None:
     allocator = Allocator(cap=4096)
     blocks = [allocator.allocate(1024) for _ in range(4)]
     assert allocator.statistics() == memory.Statistics(4096, 0, 4096)
-    for block in blocks:
-        allocator.release(block)
+    blocks.clear()
     assert allocator.statistics() == memory.Statistics(0, 4096, 4096)
-    other = allocator.allocate(512)
-    allocator.release(other)  # beyond the cap: what was cached is given back
+    allocator.allocate(512)  # beyond the cap: what was cached is given back
     assert allocator.statistics() == memory.Statistics(0, 512, 4096)
-    allocator.release(allocator.allocate(8192))  # larger than the cap: never cached
+    allocator.allocate(8192)  # larger than the cap: never cached
     assert allocator.statistics().cached == 512
     allocator.empty()
     assert allocator.statistics().cached == 0
@@ -75,15 +75,14 @@ def test_a_child_writes_to_memory_of_its_own(nbytes: int) -> None:
 def test_blocks_of_a_slab_are_apart_and_given_back_one_by_one(cap: int) -> None:
     allocator = Allocator(cap)
     sizes = [memory.MIDDLE, 3 * memory.MIDDLE, memory.LARGE * 3 // 4, memory.MIDDLE] * 12  # several slabs
-    blocks = [allocator.allocate(size) for size in sizes]
+    blocks: list[Any] = [allocator.allocate(size) for size in sizes]
     spans = sorted((b.address, b.address + b.size) for b in blocks)
     assert all(a[1] <= b[0] for a, b in pairwise(spans))
     assert len({id(b.holder) for b in blocks}) < len(blocks) / 4
     arrays = [(ctypes.c_char * b.size).from_address(b.address) for b in blocks]
     for k, array in enumerate(arrays):
         ctypes.memset(array, k + 1, len(array))
-    for block in blocks[::2]:
-        allocator.release(block)
+    blocks[::2] = [None] * len(blocks[::2])
     allocator.empty()
     for k, array in enumerate(arrays):
         wanted = 0 if k % 2 == 0 and hasattr(mmap, "MADV_DONTNEED") else k + 1
