@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .data import data
-from .graph import NO_ATTRS, Node
+from .graph import NO_ATTRS, Node, rebuild, toposort
 from .types import DTYPES, DType, TensorType, b1, tensor_type
 
 Array = np.ndarray[Any, Any]
@@ -275,29 +275,64 @@ def _d_pow(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
 
 def _d_sqrt(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """A norm, the root of a sum of squares, has the subgradient 0 at 0."""
-    x = node.inputs[0]
     slope = DIV(ct, MUL(const(2, node), node))
-    return (WHERE(EQ(x, const(0, x)), const(0, x), slope) if _sums_squares(x) else slope,)
+    squares = _squares(node.inputs[0])
+    return (slope if squares is None else WHERE(EQ(squares, const(0, ct)), const(0, ct), slope),)
 
 
-def _sums_squares(x: Node) -> bool:
-    """Whether `x` is by its form a sum of squares, times numbers: where it is 0, its gradient is, too."""
+def _squares(x: Node) -> Node | None:
+    """Of what is by its form a sum of squares, each times anything: a node that is 0 only where all squares
+    are, so that the gradient of `x` is, too. `x` itself if the squares are times numbers."""
+    known: dict[Node, Node] = {}
     left = [x]
     for node in left:  # grows
-        op, (a, *rest) = node.op, node.inputs or (node,)
-        if (op is MUL or op is DIV) and _at_least_0(rest[0]):
-            left.append(a)
-        elif op is MUL and _at_least_0(a):
-            left.append(rest[0])
-        elif op is ADD:
+        if node in known:
+            continue
+        if node.op in (ADD, SUM, CAST) or node.op.kind == "view":
             left += node.inputs
-        elif op.kind == "view" or op is SUM or op is CAST:
-            left.append(a)
-        elif op is WHERE:
-            left += [n for n in rest if not _at_least_0(n)]
-        elif not (op is MUL or (op is CONTRACT and _same_letters(node))) or not _alike(a, rest[0]):
-            return False
-    return True
+        elif node.op is WHERE:
+            mask, *branches = node.inputs
+            numbers = [n for n in branches if _at_least_0(n)]
+            known.update((n, n) for n in (mask, *numbers))
+            left += [n for n in branches if n not in numbers]
+        else:
+            square = _square(node)
+            if square is None:
+                return None
+            known[node] = square
+    for node in toposort([x], tuple(known)):
+        known[node] = rebuild(node, tuple([known[n] for n in node.inputs]))
+    return known[x]
+
+
+def _square(node: Node) -> Node | None:
+    """The same of a product, two of whose factors are one, or one a sum of squares."""
+    if node.op is CONTRACT:
+        a, b, _ = parse_spec(node.attrs["spec"])
+        return node if a == b and _alike(*node.inputs) else None
+    factors: list[Node] = []
+    divisors: list[Node] = []
+    left = [node]
+    for n in left:  # grows
+        if n.op is MUL and not _alike(*n.inputs):
+            left += n.inputs
+        elif n.op is DIV:
+            left.append(n.inputs[0])
+            divisors.append(n.inputs[1])
+        else:
+            factors.append(n)
+        if len(left) > 32:
+            return None
+    for k, f in enumerate(factors):
+        others = [*factors[:k], *factors[k + 1 :], *divisors]
+        twin = next((g for g in factors[k + 1 :] if _alike(f, g)), None)
+        if twin is not None:
+            others.remove(twin)
+            return node if all(map(_at_least_0, others)) else ABS(f)  # its square might underflow
+        inner = f if f.op is MUL else _squares(f) if f.op in (SUM, ADD, CAST, CONTRACT, BROADCAST) else None
+        if inner is not None:
+            return node if inner is f and all(map(_at_least_0, others)) else inner
+    return None
 
 
 def _alike(a: Node, b: Node) -> bool:
@@ -316,11 +351,6 @@ def _at_least_0(node: Node) -> bool:
     while node.op is BROADCAST:
         node = node.inputs[0]
     return (node.op is CONST or node.op is SCALAR) and node.attrs["value"] >= 0
-
-
-def _same_letters(node: Node) -> bool:
-    a, b, _ = parse_spec(node.attrs["spec"])
-    return a == b
 
 
 def _d_mod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:

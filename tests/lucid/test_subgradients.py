@@ -25,6 +25,26 @@ TABLE: dict[str, tuple[Callable[[Any], Tensor], Any, Any]] = {
     "a mean square": (lambda x: (0.5 * (x**2).mean(1)).sqrt().sum(), [[0.0, 0.0]], [[0, 0]]),
     "a masked norm": (lambda x: lucid.where(x > 0, x * x, 0.0).sum().sqrt(), [0.0, -1.0], [0, 0]),
     "two squares": (lambda x: (x[0] * x[0] + x[1] * x[1]).sqrt(), [0.0, 0.0], [0, 0]),
+    "a weighted norm": (
+        lambda x: (x * np.array([1.0, 2.0]) * x).sum().sqrt(), [0.0, 0.0], [0, 0],
+    ),
+    "a norm in a norm": (
+        lambda x: ((x * x).sum(1) * np.array([2.0, 3.0])).sum().sqrt(), [[0.0], [0.0]], [[0], [0]],
+    ),
+    "weights of a norm": (
+        lambda w: (w * w.detach() * 0 + w * np.array([4.0, 0.0])).sum().sqrt(), [1.0, 2.0], [1, 0],
+    ),
+    "small squares, large weights": (
+        lambda x: (x * 1e300 * x * np.array(1e300)).sqrt(), 1e-250, 1e300,
+    ),
+    "a weight of 0": (lambda w: (w * np.array([4.0, 9.0])).sum().sqrt(), [0.0, 0.0], [inf, inf]),
+    "squares that cancel": (
+        lambda x: (np.array([1.0, -1.0]) * x * x).sum().sqrt(), [1.0, 1.0], [inf, -inf],
+    ),
+    "over a mean": (lambda x: ((x * x) / x.size).sum().sqrt(), [0.0, 0.0], [0, 0]),
+    "the root of a cube": (lambda x: (x * x * x).sqrt().sum(), [0.0, 4.0], [0, 3]),
+    "the greater of one and NaN": (lambda x: lucid.maximum(x, np.nan).sum(), [1.0], [1]),
+    "the greatest of NaN": (lambda x: (x * np.array([1.0, np.nan])).max(), [1.0, 0.0], [0, 0]),
     "a difference of squares": (lambda x: (x[0] * x[0] - x[1] * x[1]).sqrt(), [1.0, 1.0], [inf, -inf]),
     "a root": (lambda x: x.sqrt().sum(), [0.0, 4.0], [inf, 0.25]),
     "hypot": (lambda x: lucid.hypot(x[0], x[1]).sum(), [[0.0, 3.0], [0.0, 4.0]], [[0, 0.6], [0, 0.8]]),
