@@ -1,11 +1,12 @@
 """Arguments and results of compiled functions: nested containers around leaves.
 
-f((x, {"w": w}), 0.5)    arrays: [x, w]    signature: (tuple, (tensor f32 (3,)), (dict, ...)), (float, 0.5)
+f((x, {"w": w}), 0.5)    arrays: [x, w]    numbers: [0.5]
+                         signature: (tuple, (tensor f32 (3,)), (dict, ...)), (float,)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import EllipsisType, NoneType
 from typing import Any
 
@@ -15,12 +16,12 @@ from .promote import as_array, dtype_of
 from .tensor import Tensor
 
 Signature = tuple[Any, ...]
-_VALUES = (bool, int, str, bytes, complex, NoneType, EllipsisType, range)
+_VALUES = (bool, str, bytes, complex, NoneType, EllipsisType, range)
 
 
-def describe(value: Any, arrays: list[Any], objects: list[Any]) -> Signature:
-    """A hashable description of one argument. Its tensors and arrays are appended to `arrays`, what
-    is neither container nor plain value to `objects`: that is known by identity."""
+def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[Any]) -> Signature:
+    """A hashable description of one argument. Its tensors and arrays are appended to `arrays`, floats and
+    ints to `numbers`, what is neither container nor plain value to `objects`: that is known by identity."""
     kind = type(value)
     if isinstance(value, Tensor):
         arrays.append(value)
@@ -30,18 +31,47 @@ def describe(value: Any, arrays: list[Any], objects: list[Any]) -> Signature:
         array = value if kind is np.ndarray else as_array(value)
         arrays.append(array)
         return np.ndarray, dtype_of(array.dtype).name, array.shape
-    if kind is float:  # 0.0 and -0.0 are equal, a NaN is not: say which
-        return float, value if value == value and value != 0 else repr(value)
+    if kind is float or kind is int:
+        numbers.append(value)
+        return (kind,)
     if kind is tuple or kind is list or _is_named(value):
-        return kind, *[describe(v, arrays, objects) for v in value]
+        return kind, *[describe(v, arrays, objects, numbers) for v in value]
     if kind is dict:
-        return kind, *[(k, describe(v, arrays, objects)) for k, v in value.items()]
+        return kind, *[(k, describe(v, arrays, objects, numbers)) for k, v in value.items()]
     if kind in _VALUES or isinstance(value, np.dtype):
         return kind, value
     if kind is slice and all(isinstance(v, int | None) for v in _parts(value)):
         return kind, _parts(value)
     objects.append(value)
     return kind, id(value)
+
+
+def exact(number: Any) -> Any:
+    """A number as part of a key: 0.0 and -0.0 are equal, a NaN is not; say which. Its type is known."""
+    return number if type(number) is int or (number == number and number != 0) else repr(number)
+
+
+def leaves(value: Any, label: str) -> Iterator[tuple[str, str]]:
+    """The parts of an argument in words: where each stands, and what it is."""
+    kind = type(value)
+    if kind is tuple or kind is list or _is_named(value):
+        yield label, f"{kind.__name__} of {len(value)}"
+        for k, v in enumerate(value):
+            yield from leaves(v, f"{label}[{k}]")
+    elif kind is dict:
+        yield label, f"dict of {', '.join(map(str, value))}"
+        for k, v in value.items():
+            yield from leaves(v, f"{label}[{k!r}]")
+    elif isinstance(value, Tensor) or is_array(value):
+        what = "an array" if not isinstance(value, Tensor) else f"a {kind.__name__}"
+        grad = ", differentiable" if isinstance(value, Tensor) and value._requires_grad else ""
+        found = value if hasattr(value, "shape") and hasattr(value, "dtype") else as_array(value)
+        yield label, f"{what} of {found.dtype} {tuple(found.shape)}{grad}"
+    elif isinstance(value, int | float | complex | str | bytes | NoneType):
+        text = repr(value)
+        yield label, text if len(text) < 60 else f"{text[:57]}..."
+    else:
+        yield label, f"a {kind.__name__} at {id(value):#x}"
 
 
 def is_array(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -16,13 +17,13 @@ from lucid.runtime import pool
 from lucid.runtime.locks import Lock
 
 from . import record
-from .arguments import Signature, describe
+from .arguments import Signature, describe, exact, leaves
 from .autograd import by_name
 from .bound import bound
 from .context import MODE
 from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
-from .guards import watch
+from .guards import Place, watch
 from .record import Recording
 from .tensor import Tensor
 
@@ -36,6 +37,8 @@ Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm"]
 
 SIGNATURES = 256  # kept for each function; the one that was not used for longest goes first
 SPECS = 16  # signatures that native code knows
+NUMBERS = 8  # traces for another number until a warning says so
+_NUMBER = re.compile(r"(from|decided by a number.*) -?[\d.e+-]+ to -?[\d.e+-]+$")
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
 REASONS = 256  # that `explain` tells, the latest
 
@@ -88,11 +91,43 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     return Compiled(f, threads)
 
 
+class _Numbers:
+    """Which numbers are facts. All are at first; one that has changed is none, if Python code needs nothing
+    of it."""
+
+    def __init__(self) -> None:
+        self._arguments: OrderedDict[Signature, tuple[list[Any], set[int], set[int]]] = OrderedDict()
+        self.places: set[tuple[int, Any]] = set()  # no facts, outside of the arguments
+        self.settled: set[tuple[int, Any]] = set()  # facts for good
+
+    def opened(self, signature: Signature) -> set[int]:
+        """The number arguments that are no facts."""
+        found = self._arguments.get(signature)
+        return found[1] if found is not None else set()
+
+    def meet(self, signature: Signature, numbers: list[Any]) -> None:
+        """A call with these numbers is to be traced."""
+        first, opened, closed = self._arguments.setdefault(signature, (numbers, set(), set()))
+        moved = {k for k, (a, b) in enumerate(zip(first, numbers, strict=True)) if exact(a) != exact(b)}
+        opened |= moved - closed
+        while len(self._arguments) > SIGNATURES:
+            self._arguments.popitem(last=False)
+
+    def close(self, signature: Signature, numbers: set[int], places: set[tuple[int, Any]]) -> None:
+        """These are facts for good."""
+        _, opened, closed = self._arguments.setdefault(signature, ([], set(), set()))
+        closed |= numbers
+        opened -= closed
+        self.settled |= places
+        self.places -= places
+
+
 class _Story:
     """What happened to a function, whatever object it was called on."""
 
     def __init__(self) -> None:
         self.traces = 0
+        self.numbers = 0  # traces for another number
         self.reasons: deque[str] = deque(maxlen=REASONS)
         self.last: Callable[[], Compiled[..., Any] | None] = lambda: None  # who has run in Python last
 
@@ -121,6 +156,8 @@ class Compiled(Generic[P, R]):
         self.threads = threads
         self._story = story or _Story()
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
+        self._numbers = _Numbers()
+        self._parts: dict[str, str] | None = None  # of the arguments of the latest trace
         self._latest: Recording | None = None
         self._native: NativeCall | None = None
         self.__call__ = self._call  # type: ignore[method-assign]  # a slot
@@ -140,24 +177,34 @@ class Compiled(Generic[P, R]):
             return self.__wrapped__(*args, **kwargs)
         arrays: list[Any] = []
         objects: list[Any] = []
+        numbers: list[Any] = []
         try:
             signature = (
                 mode.grad,
-                describe(args, arrays, objects),
-                describe(kwargs, arrays, objects) if kwargs else None,
+                describe(args, arrays, objects, numbers),
+                describe(kwargs, arrays, objects, numbers) if kwargs else None,
                 _twins(arrays),
             )
         except TypeError as error:
             raise TypeError(here(f"{self._name()}: {error}")) from None
-        found = self._cache.get(signature)
+        found = self._cache.get(self._key(signature, numbers))
         if found is not None:
             for recording in found:
-                if recording.changed(arrays) is None:
+                tape = recording.numbers(numbers)
+                if tape is not None and recording.changed(arrays) is None:
                     self._set_latest(recording)
-                    results = recording.run(arrays, out)
+                    results = recording.run(arrays, tape, out)
                     self._go_native(recording, args, all_kwargs, given)
                     return results
-        return self._record(signature, args, kwargs, arrays, objects).run(arrays, out)
+        recording, tape = self._record(signature, args, kwargs, arrays, numbers, objects)
+        return recording.run(arrays, tape, out)
+
+    def _key(self, signature: Signature, numbers: list[Any]) -> Signature:
+        """Under which a call's recordings are kept: with the values of those numbers that are facts."""
+        if not numbers:
+            return signature, ()
+        opened = self._numbers.opened(signature)
+        return signature, tuple([None if k in opened else exact(v) for k, v in enumerate(numbers)])
 
     def _record(
         self,
@@ -165,31 +212,101 @@ class Compiled(Generic[P, R]):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         arrays: list[Any],
+        numbers: list[Any],
         objects: list[Any],
-    ) -> Recording:
+    ) -> tuple[Recording, list[Any]]:
         if self._signature is not None:
             try:
                 self._signature.bind(*args, **kwargs)
             except TypeError as error:
                 raise TypeError(here(f"{self._name()}(): {error}")) from None
         with self._lock():
-            known = self._cache.get(signature, [])
+            parts = dict(leaf for part in self._labelled(args, kwargs) for leaf in leaves(*part))
+            known = self._cache.get(self._key(signature, numbers), [])
             for recording in known:  # another thread may have been here first
-                if recording.changed(arrays) is None:
-                    return recording
-            reason = known[0].changed(arrays) if known else "new argument types or values"
-            guards = watch(self.__wrapped__, *objects)
-            recording = record.record(
-                self.__wrapped__, args, kwargs, arrays, objects, guards, self._name(), self.threads
-            )
+                tape = recording.numbers(numbers)
+                if tape is not None and recording.changed(arrays) is None:
+                    return recording, tape
+            reason, moved = self._reason(known, arrays, numbers, parts)
+            state = self._numbers
+            state.meet(signature, numbers)
+            state.places |= {place.id for place, *_ in moved} - state.settled
+            self._parts = parts
+            while True:
+                known = self._cache.get(self._key(signature, numbers), [])
+                if len(known) >= VARIANTS:  # what is decided by numbers is another thing each time
+                    state.close(signature, state.opened(signature), {p.id for r in known for p in r.places})
+                    known = self._cache.get(self._key(signature, numbers), [])
+                guards = watch(self.__wrapped__, *objects)
+                opened, places = sorted(state.opened(signature)), guards.open(state.places)
+                if any("type" in code.co_names for code in guards.codes()):  # which tells the two apart
+                    state.close(signature, set(opened), {p.id for p in places})
+                    opened, places, guards = [], [], watch(self.__wrapped__, *objects)
+                try:
+                    recording = record.record(
+                        self.__wrapped__, args, kwargs, arrays, numbers, objects, opened, places, guards,
+                        self._name(), self.threads,
+                    )  # fmt: skip
+                except Exception:
+                    if not opened and not places:
+                        raise
+                    state.close(signature, set(opened), {p.id for p in places})
+                    continue  # something that takes numbers alone
+                break
+            state.close(signature, *recording.decided())
             self._story.traces += 1
             self._story.reasons.append(f"trace {self.traces}: {reason}")
-            self._cache[signature] = [recording, *known][:VARIANTS]
-            self._cache.move_to_end(signature)
+            self._warn(parts, moved, reason)
+            key = self._key(signature, numbers)
+            self._cache[key] = [recording, *known][:VARIANTS]
+            self._cache.move_to_end(key)
             while len(self._cache) > SIGNATURES:
                 self._cache.popitem(last=False)
             self._set_latest(recording)
-        return recording
+        return recording, recording.first
+
+    def _labelled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Any, str]]:
+        """Each argument with its name."""
+        known = () if self._signature is None else tuple(self._signature.parameters.values())
+        plain = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        names = [f"argument {plain[k]}" if k < len(plain) else f"argument {k}" for k in range(len(args))]
+        return [*zip(args, names, strict=True), *[(v, f"argument {k}") for k, v in kwargs.items()]]
+
+    def _reason(
+        self, known: list[Recording], arrays: list[Any], numbers: list[Any], parts: dict[str, str]
+    ) -> tuple[str, list[tuple[Place, Any, Any]]]:
+        """Why a call is traced, in words; and the numbers outside of the arguments that have changed."""
+        if known:
+            moved = known[0].guards.moved()
+            reason = known[0].changed(arrays)
+            if reason is None and moved:
+                place, old, new = moved[0]
+                reason = f"{place.where} changed from {old} to {new}"
+            return reason or "what is decided by a number is otherwise: " + self._differs(parts), moved
+        if self._parts is None:
+            return "new argument types or values", []
+        return self._differs(parts), []
+
+    def _differs(self, parts: dict[str, str]) -> str:
+        before = self._parts or {}
+        for name, now in parts.items():
+            if before.get(name) != now:
+                return f"{name} changed from {before.get(name, 'nothing')} to {now}"
+        gone = [name for name in before if name not in parts]
+        return f"{gone[0]} is not there" if gone else "arguments seen before, with no_grad or other objects"
+
+    def _warn(self, parts: dict[str, str], moved: list[tuple[Place, Any, Any]], reason: str) -> None:
+        """Once, where a number has been the reason for more than NUMBERS traces."""
+        story = self._story
+        if not (moved or _NUMBER.search(reason)):
+            return
+        story.numbers += 1
+        if story.numbers == NUMBERS + 1:
+            warn_user(
+                f"{self._name()} was traced {story.numbers} times for another number ({reason}): Python code "
+                "needs its value (a condition, a shape, a range); if only tensors do, make it one: "
+                "lucid.tensor(number)"
+            )
 
     def _go_native(
         self, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any], out: str | None

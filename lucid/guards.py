@@ -27,6 +27,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
+from functools import partial
 from operator import is_
 from types import (
     BuiltinFunctionType,
@@ -47,6 +48,7 @@ from .bound import bound
 from .chance import is_generator, is_spent, reads_files, varies
 from .contents import COPIED, Reader, content, equal, reader
 from .errors import TraceError, here, is_user_file, warn_user
+from .number import Traced, plain
 from .tensor import Tensor
 
 _MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
@@ -59,10 +61,56 @@ _CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__init_subclass__", "_
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 
 
+@data(eq=False)
+class Open:
+    """In place of a number, or of a tuple of numbers, that each call takes as it is then: only the type is a
+    fact."""
+
+    kinds: type | tuple[type, ...]
+
+    def holds(self, value: object) -> bool:
+        return _kinds(value) == self.kinds
+
+
+def _kinds(value: object) -> type | tuple[type, ...] | None:
+    """The type of a number, or the types of the numbers in a tuple; None for all else."""
+    if type(value) is tuple and value and all(type(v) in (int, float) for v in value):
+        return tuple(map(type, value))
+    return type(value) if type(value) in (int, float) else None
+
+
+@data(eq=False)
+class Place:
+    """Where a number is found: a key of a dict, an index of a list, a cell, a slot of an object."""
+
+    owner: Any
+    key: Any
+    where: str
+
+    def get(self) -> Any:
+        if type(self.owner) is CellType:
+            return self.owner.cell_contents
+        return self.owner[self.key] if type(self.owner) in (dict, list) else getattr(self.owner, self.key)
+
+    def set(self, value: Any) -> None:
+        if type(self.owner) is CellType:
+            self.owner.cell_contents = value
+        elif type(self.owner) in (dict, list):
+            self.owner[self.key] = value
+        else:
+            setattr(self.owner, self.key, value)
+
+    @property
+    def id(self) -> tuple[int, Any]:
+        return id(self.owner), self.key
+
+
 def same(a: object, b: object) -> bool:
-    """Whether two facts are the same for any computation."""
+    """Whether two facts are the same for any computation; `b` may be open."""
     if a is b:
         return True
+    if type(b) is Open:
+        return b.holds(a)
     if type(a) is not type(b):
         return False
     if isinstance(a, tuple) and isinstance(b, tuple):
@@ -130,6 +178,82 @@ class Guards:
                 return f"the content of {where} changed"
         return None
 
+    def moved(self) -> list[tuple[Place, Any, Any]]:
+        """Places of numbers that have another value now, of the same type; the old and the new one."""
+        found = {}
+        for place, value, _ in self._places():
+            kinds = _kinds(value)
+            if kinds is not None:
+                try:
+                    now = place.get()
+                except (LookupError, ValueError, AttributeError):
+                    continue
+                if _kinds(now) == kinds and not same(now, value):
+                    found[place.id] = place, value, now
+        return list(found.values())
+
+    def open(self, ids: set[tuple[int, Any]]) -> list[Place]:
+        """The numbers in these places are no facts from here on."""
+        found = {}
+        for place, value, replace in self._places():
+            kinds = _kinds(value)
+            if kinds is not None and place.id in ids:
+                replace(Open(kinds))
+                found[place.id] = place
+        return list(found.values())
+
+    def _places(self) -> Iterator[tuple[Place, Any, Callable[[Any], None]]]:
+        """Each place that holds a value, the value, and what puts another fact there."""
+        for k, (cell, value, where) in enumerate(self.cells):
+            yield Place(cell, None, where), value, partial(_put, self.cells, k, (cell,), (where,))
+        for k, (d, key, value, where) in enumerate(self.items):
+            if type(d) is dict:
+                yield Place(d, key, where), value, partial(_put, self.items, k, (d, key), (where,))
+        for d, keys, values, where in self.dicts:
+            if type(d) is dict:
+                for k, key in enumerate(keys):
+                    yield Place(d, key, f"{where}.{key}"), values[k], partial(values.__setitem__, k)
+        for items, values, where in self.lists:
+            if type(items) is list:
+                for k, value in enumerate(values):
+                    yield Place(items, k, f"{where}[{k}]"), value, partial(values.__setitem__, k)
+        for k, (owner, name, value, where) in enumerate(self.slots):
+            if type(owner) is not _Class and not name.startswith("__"):
+                yield Place(owner, name, where), value, partial(_put, self.slots, k, (owner, name), (where,))
+
+    def left(self) -> tuple[list[tuple[Place, Any]], str | None]:
+        """What has changed since: places that hold another plain value now, and the first change of any
+        other kind, in words."""
+        found: list[tuple[Place, Any]] = []
+        undo: list[Callable[[], None]] = []
+        for place, value, replace in list(self._places()):
+            try:
+                now = place.get()
+            except (LookupError, ValueError, AttributeError):
+                continue
+            if not same(now, value) and isinstance(now, _NUMBERS):
+                found.append((place, now))
+                undo.append(partial(replace, value))
+                replace(now)
+        rest = self.changed()
+        for step in undo:
+            step()
+        return found, rest
+
+    def settle(self) -> None:
+        """Numbers of a trace that was left behind anywhere become plain ones."""
+        for scope in {id(d): d for d, *_ in (*self.items, *self.dicts)}.values():
+            for key, value in list(scope.items()):
+                if type(value) is Traced:
+                    scope[key] = plain(value)
+        for cell, *_ in self.cells:
+            if type(found := _content(cell)) is Traced:
+                cell.cell_contents = plain(found)
+        for items, *_ in self.lists:
+            for k, value in enumerate(items if type(items) is list else ()):
+                if type(value) is Traced:
+                    items[k] = plain(value)
+
     def check_captured(self, captured: list[np.ndarray[Any, Any]], name: str) -> None:
         """TraceError if an array that tensors were made of is not what it was before the trace: the change
         would not be part of a call. A warning for large ones that tensors were not made of."""
@@ -151,6 +275,10 @@ class Guards:
     def release(self, ids: set[int]) -> None:
         """Arrays with these ids are inputs: their content is no fact."""
         self.arrays = [entry for entry in self.arrays if id(entry[0]) not in ids]
+
+
+def _put(facts: list[Any], k: int, before: tuple[Any, ...], after: tuple[Any, ...], value: Any) -> None:
+    facts[k] = (*before, value, *after)
 
 
 def _content(cell: CellType) -> Any:

@@ -31,6 +31,7 @@ from lucid.runtime.checks import MISSING, Argument, Bits, Check
 from . import arguments, record
 from .context import MODE
 from .guards import Guards, class_dict
+from .number import as_input
 from .tensor import Tensor
 
 _NODE = Link(Node, "data")
@@ -99,8 +100,12 @@ class _Spec:
         self.rebound: set[int] = set()  # inputs whose node gets another array
 
     def fill(self) -> None:
-        if self.recording.rooted:
+        given: list[Any] = []
+        arguments.describe(tuple(a for k, a in enumerate(self.args) if k != self.out), [], [], given)
+        numbers = self.recording.numbers(given)
+        if self.recording.rooted or self.recording.writes or numbers is None:
             raise _CannotError
+        self.numbers = numbers
         grad = MODE.get().grad
         self.checks.append(checks.context(MODE, (None, grad)))
         for k, value in enumerate(self.args):
@@ -219,6 +224,10 @@ class _Spec:
     def _sources(self) -> None:
         used: set[int] = set()
         for number, source in enumerate(self.recording.sources):
+            if source.number >= 0:  # all numbers are as they were: that is checked
+                value = self.numbers[source.number]
+                self.sources.append(Source(as_input(value, source.node.type.dtype)))
+                continue
             if source.owner is None:
                 self.sources.append(Source(source.array))
                 continue
@@ -327,6 +336,8 @@ class _Spec:
             return self._tensor(value)
         if isinstance(value, record.Same):
             return self._place(value.owner)
+        if isinstance(value, record.Value):
+            return self.numbers[value.number]
         if isinstance(value, tuple):  # one with names: `rebuild` goes into all others
             raise _CannotError
         return value

@@ -8,12 +8,16 @@ from __future__ import annotations
 import functools
 import math
 from typing import Any
+from typing import cast as cast_type
 
 import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.graph import LOC, Loc, Node
 from lucid.compiler.types import DTYPES, DType, TensorType, b1, f64, from_numpy, tensor_type
+
+from .context import MODE
+from .number import Traced, is_traced
 
 Value = Node | bool | int | float
 
@@ -50,7 +54,7 @@ def weak(value: Value) -> str | type:
     """What decides a loop's dtype: a dtype's name, or `int` or `float` for a weak scalar."""
     if isinstance(value, Node):
         return value.type.dtype.name
-    return "b1" if isinstance(value, bool) else type(value)
+    return "b1" if isinstance(value, bool) else value.__class__  # that of a traced number, too
 
 
 def _resolvable(key: str | type) -> Any:
@@ -100,6 +104,10 @@ def scalar(value: bool | int | float, dtype: DType) -> Node:
     NumPy's where it does not fit."""
     if not fits(value, dtype):
         raise OverflowError(f"Python integer {value} out of bounds for {dtype.numpy}")
+    if is_traced(value):
+        trace, number = MODE.get().trace, cast_type(Traced, value)
+        if trace is not None and number._tape is trace.tape:
+            return trace.tape.place(number, dtype, lambda: ops.INPUT(name="x", dtype=dtype, shape=()))
     exact = float(value) if dtype.is_float else bool(value) if dtype is b1 else int(value)
     return ops.SCALAR(value=exact, dtype=dtype)
 
@@ -107,6 +115,8 @@ def scalar(value: bool | int | float, dtype: DType) -> Node:
 def filled(value: bool | int | float, kind: TensorType) -> Node:
     """The user's number in every element, as an operand. On one line of the user's it is one node,
     however often the line is run: it must never become the node of a tensor."""
+    if is_traced(value):
+        return ops.fill(scalar(value, kind.dtype), kind.shape)
     return _filled(value, value if value else repr(value), kind, LOC.get())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +18,9 @@ from . import arguments, chance
 from .context import MODE, Mode
 from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
-from .guards import Guards
+from .guards import Guards, Place
 from .holders import holders
+from .number import Program, Traced, as_input, escaped, plain, read
 from .tensor import Tensor, settle
 from .trace import Outer, Trace, array_type, placeholder
 
@@ -29,12 +31,20 @@ Owner = Tensor | int
 @data
 class Source:
     """Where an input of the graph comes from: the value of `owner`, or its gradient; or an array
-    that the function refers to."""
+    that the function refers to; or a number of the tape."""
 
     node: Node
     owner: Owner | None = None
     grad: bool = False
     array: Array | None = None
+    number: int = -1
+
+
+@data
+class Value:
+    """In a result: a number of the tape."""
+
+    number: int
 
 
 @data
@@ -76,12 +86,46 @@ class Recording:
     pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
     rooted: list[Node]  # nodes of differentiable results, in order
     replaced: list[int]  # inputs whose memory an output may take over
+    opened: list[int]  # number arguments that are no facts, in the order of the tape
+    widths: list[int]  # how many numbers there are in each of the places
+    places: list[Place]  # other numbers that are no facts, behind them on the tape
+    program: Program
+    writes: list[tuple[Place, Any]]  # what such a place becomes after the call, with Value for numbers
+    spent: str | None  # what else the trace has changed outside: it serves one call
+    first: list[Any]  # the numbers of the tape when it was traced
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
     # Calls since then that took the Python path, without and with `out=`; -1: all will.
     served: list[int] = field(default_factory=lambda: [0, 0])
 
+    def numbers(self, given: list[Any]) -> list[Any] | None:
+        """The numbers of the tape for a call with these number arguments; None if what was decided by some
+        is otherwise."""
+        if not (self.opened or self.places):
+            return self.first
+        values = [given[k] for k in self.opened]
+        for place in self.places:
+            try:
+                value = place.get()
+            except (LookupError, ValueError, AttributeError):
+                return None
+            values += value if type(value) is tuple else (value,)
+        return self.program.run(values)
+
+    def decided(self) -> tuple[set[int], set[tuple[int, Any]]]:
+        """Which of the open numbers Python code needs the value of: arguments, and places."""
+        needed = self.program.needed()
+        arguments = {k for n, k in enumerate(self.opened) if n in needed}
+        places, n = set(), len(self.opened)
+        for place, width in zip(self.places, self.widths, strict=True):
+            if not needed.isdisjoint(range(n, n + width)):
+                places.add(place.id)
+            n += width
+        return arguments, places
+
     def changed(self, arrays: list[Any]) -> str | None:
         """Why this recording does not serve a call with these arguments; None if it does."""
+        if self.spent is not None:
+            return self.spent
         for k, value in enumerate(arrays):
             if isinstance(value, Tensor):
                 if k in self.pinned:
@@ -102,22 +146,23 @@ class Recording:
                 return f"an array of type {source.node.type} became {array_type(array)}"
         return self.guards.changed()
 
-    def run(self, arrays: list[Any], out: Any = None) -> Any:
-        """Compute, then change what is to be changed, then return. `out`: where to write results."""
-        if not self.updates:
-            return self._run(arrays, out)
-        return steps.run(self._run, arrays, out)
+    def run(self, arrays: list[Any], numbers: list[Any], out: Any = None) -> Any:
+        """Compute, then change what is to be changed, then return. `numbers`: those of the tape. `out`: where
+        to write results."""
+        if not (self.updates or self.writes):
+            return self._run(arrays, numbers, out)
+        return steps.run(self._run, arrays, numbers, out)
 
-    def _run(self, arrays: list[Any], out: Any) -> Any:
+    def _run(self, arrays: list[Any], numbers: list[Any], out: Any) -> Any:
         given = {} if out is None else self._given(out)
-        inputs = [self._tensor(source, arrays) for source in self.sources]
+        inputs = [self._tensor(source, arrays, numbers) for source in self.sources]
         pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
         if pending:
             settle(pending)
         nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
         buffers = [n.data if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)]
         outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
-        return self._finish(arrays, nodes, buffers, outputs)
+        return self._finish(arrays, numbers, nodes, buffers, outputs)
 
     def _given(self, out: Any) -> dict[int, Array]:
         """The caller's array for each output of the graph."""
@@ -148,8 +193,10 @@ class Recording:
             found[k] = nodes[k] is not None and holders(nodes, k) == 2 and _unshared(buffers, k)
         return found
 
-    def _tensor(self, source: Source, arrays: list[Any]) -> Any:
+    def _tensor(self, source: Source, arrays: list[Any], numbers: list[Any]) -> Any:
         """The tensor, or the array, that an input takes its value from."""
+        if source.number >= 0:
+            return as_input(numbers[source.number], source.node.type.dtype)
         if source.owner is None:
             return source.array
         found = arrays[source.owner] if isinstance(source.owner, int) else source.owner
@@ -158,6 +205,7 @@ class Recording:
     def _finish(
         self,
         arrays: list[Any],
+        numbers: list[Any],
         nodes: list[Node | None],
         buffers: list[Array],
         outputs: list[Array],
@@ -190,7 +238,7 @@ class Recording:
                 return Tensor._of(node, value.requires_grad, None)
             if isinstance(value, Same):
                 return _tensor(value.owner, arrays)
-            return value
+            return numbers[value.number] if isinstance(value, Value) else value
 
         results = arguments.rebuild(self.results, result)
         grads, nodes_of = [], []
@@ -206,6 +254,8 @@ class Recording:
             target._grad = grad
         for target, node in nodes_of:
             target._assign(node)
+        for place, content in self.writes:
+            place.set(arguments.rebuild(content, result) if type(content) in (tuple, Value) else content)
         return results
 
     def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
@@ -285,32 +335,102 @@ def record(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     arrays: list[Any],
+    numbers: list[Any],
     objects: list[Any],
+    opened: list[int],
+    places: list[Place],
     guards: Guards,
     name: str,
     threads: int | None,
 ) -> Recording:
-    """Run `f` once over placeholders. Nothing outside changes, whatever happens."""
+    """Run `f` once over placeholders. Nothing outside changes, whatever happens. `opened`: those of `numbers`
+    that are no facts; `places`: where others are, which `guards` leaves open."""
     trace = Trace()
+    tape = trace.tape
     inner = _arguments(trace, arrays)
-    counter = iter(inner)
+    before = chance.states(guards.generators)
+    with chance.watching(guards.varying, guards.generators) as found:
+        returned, contents = _traced(f, args, kwargs, numbers, opened, places, trace, inner)
+    chance.check(before, guards.generators, guards.codes(), name, found)
+    guards.check_captured([array for array, _ in trace.arrays.values()], name)
+    for number in escaped(tape):
+        read(number)
+    guards.settle()
+    finish = _Finish(trace, arrays, inner, objects, guards, name, threads)
+    writes = [
+        (place, content) for place, content in zip(places, contents, strict=True) if content is not KEPT
+    ]
+    left, spent = guards.left()
+    writes += left
+    first = [plain(value) for value in tape.numbers]
+    return finish.recording(returned, opened, places, tape.finish(), writes, spent, first)
+
+
+# The content of a place that the function has left as it was.
+KEPT: Any = object()
+
+
+def _traced(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    numbers: list[Any],
+    opened: list[int],
+    places: list[Place],
+    trace: Trace,
+    inner: list[Tensor],
+) -> tuple[Any, list[Any]]:
+    """What `f` returns, and what it leaves in `places`, with Value in place of traced numbers. While it runs,
+    these stand in the places; afterwards, what was there before (if it raises, what it has left there)."""
+    tape = trace.tape
+    given = {k: tape.given(numbers[k]) for k in opened}
+    tensors, count = iter(inner), iter(range(len(numbers)))
 
     def substitute(value: Any) -> Any:
-        return next(counter) if isinstance(value, Tensor) or arguments.is_array(value) else value
+        if isinstance(value, Tensor) or arguments.is_array(value):
+            return next(tensors)
+        if type(value) in (int, float):
+            return given.get(next(count), value)
+        return value
+
+    def noted(value: Any) -> Any:
+        return Value(tape.index(value)) if type(value) is Traced else value
 
     traced_args = arguments.rebuild(args, substitute)
     traced_kwargs = arguments.rebuild(kwargs, substitute)
-    before = chance.states(guards.generators)
     mode = MODE.get()
-    with chance.watching(guards.varying, guards.generators) as found:
-        try:
-            MODE.set(Mode(trace, mode.grad))
-            returned = f(*traced_args, **traced_kwargs)
-        finally:
-            MODE.set(mode)
-    chance.check(before, guards.generators, guards.codes(), name, found)
-    guards.check_captured([array for array, _ in trace.arrays.values()], name)
-    return _Finish(trace, arrays, inner, objects, guards, name, threads).recording(returned)
+    old: list[Any] = []
+    stand: list[Any] = []
+    try:
+        for place in places:
+            content = place.get()
+            number = tuple(map(tape.given, content)) if type(content) is tuple else tape.given(content)
+            old.append(content)
+            stand.append(number)
+            place.set(number)
+        MODE.set(Mode(trace, mode.grad))
+        returned = f(*traced_args, **traced_kwargs)
+        MODE.set(mode)
+        left = [place.get() for place in places]
+        contents = [
+            KEPT if now is number else arguments.rebuild(now, noted) if type(now) in (tuple, Traced) else now
+            for now, number in zip(left, stand, strict=True)
+        ]
+        for place, content in zip(places, old, strict=True):
+            place.set(content)
+    except BaseException:
+        tape.open = False
+        raise
+    finally:
+        MODE.set(mode)
+        for place, content, number in zip(places, old, stand, strict=False):
+            with contextlib.suppress(LookupError, ValueError, AttributeError):  # it is not there any more
+                now = place.get()
+                if now is number:
+                    place.set(content)
+                elif type(now) is tuple or type(now) is Traced:
+                    place.set(arguments.rebuild(now, plain))
+    return arguments.rebuild(returned, noted), contents
 
 
 def _arguments(trace: Trace, arrays: list[Any]) -> list[Tensor]:
@@ -344,7 +464,16 @@ class _Finish:
         self.outputs: dict[Node, int] = {}
         self.all_sources = {s.node: s for s in self._sources()}
 
-    def recording(self, returned: Any) -> Recording:
+    def recording(
+        self,
+        returned: Any,
+        opened: list[int],
+        places: list[Place],
+        program: Program,
+        writes: list[tuple[Place, Any]],
+        spent: str | None,
+        first: list[Any],
+    ) -> Recording:
         results = arguments.rebuild(returned, self._result)
         wanted = self._wanted()
         changed = [value for *_, value in wanted if isinstance(value, Node)]
@@ -374,6 +503,13 @@ class _Finish:
             self._pinned(),
             rooted,
             sorted({j for j in aliases if j >= 0}),
+            opened,
+            [len(c) if type(c := p.get()) is tuple else 1 for p in places],
+            places,
+            program,
+            writes,
+            spent,
+            first,
             self.objects,
         )
 
@@ -387,6 +523,7 @@ class _Finish:
             if outer.grad_placeholder is not None:
                 found.append(Source(outer.grad_placeholder, _owner(outer), grad=True))
         found += [Source(node, array=array) for array, node in self.trace.arrays.values()]
+        found += [Source(node, number=number) for (number, _), node in self.trace.tape.inputs.items()]
         return found
 
     def _result(self, value: Any) -> Any:
@@ -398,7 +535,7 @@ class _Finish:
             return Same(_owner(self.trace._outer(value)))
         if isinstance(value, np.ndarray):
             raise TypeError(here(f"{self.name} returns a NumPy array, which would be the same at every call"))
-        if isinstance(value, bool | int | float | complex | str | bytes | np.generic | None):
+        if isinstance(value, Value | bool | int | float | complex | str | bytes | np.generic | None):
             return value
         raise TypeError(
             here(

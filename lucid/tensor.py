@@ -28,6 +28,7 @@ from .context import MODE
 from .engine import Array, evaluate, leaf
 from .errors import TraceError, here, located, public, user_loc, warn_user
 from .names import Names
+from .number import Traced
 from .operators import Operators
 from .promote import as_array, cast, check_plain, dtype_of
 from .shapes import Axes
@@ -110,7 +111,7 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
     return Tensor._of(result, tracked and result.type.dtype.is_float, trace)
 
 
-_WEAK = {bool, int, float}
+_WEAK = {bool, int, float, Traced}
 
 
 def foreign(tensor: Tensor, trace: Trace | None) -> Node:

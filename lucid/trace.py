@@ -15,6 +15,7 @@ from lucid.compiler.graph import Node
 from lucid.compiler.types import TensorType, from_numpy
 
 from .engine import Array
+from .number import Tape
 from .tensor import LEAVES, Tensor
 
 
@@ -44,6 +45,7 @@ class Trace:
 
     outers: dict[int, Outer] = field(default_factory=dict)  # by id; the tensor is kept alive
     arrays: dict[int, tuple[Array, Node]] = field(default_factory=dict)
+    tape: Tape = field(default_factory=Tape)  # what is done with Python's numbers
     histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
 
     def argument(self, tensor: Tensor, position: int) -> None:

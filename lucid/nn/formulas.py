@@ -70,7 +70,7 @@ def _huber_element(d: Node, delta: float) -> Node:
     derivative 0 there. An infinite delta never ends the parabola, not even for an infinite d."""
     half = ops.const(0.5, d)
     parabola = ops.MUL(half, ops.MUL(d, d))
-    if math.isinf(delta):
+    if delta == math.inf:
         return parabola
     a, limit = ops.ABS(d), filled(delta, d.type)
     line = ops.MUL(limit, ops.SUB(a, ops.MUL(half, limit)))

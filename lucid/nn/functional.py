@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..creation import _shape, asarray
 from ..errors import here, public, warn_user
+from ..number import is_traced
 from ..tensor import Tensor, apply
 from . import formulas
 
@@ -163,11 +163,11 @@ def checked_number(name: str, what: str, value: Any, *, zero: bool) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         shown = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else repr(value)
         raise TypeError(here(f"{name}: {what} must be an int or a float, not {shown}"))
-    number = float(value)
-    if math.isnan(number) or number < 0 or (number == 0 and not zero):
+    number: Any = value if is_traced(value) else float(value)
+    if number != number or number < 0 or (number == 0 and not zero):
         bound = "at least 0" if zero else "greater than 0"
         raise ValueError(here(f"{name}: {what} must be {bound}, not {value}"))
-    return number
+    return number  # type: ignore[no-any-return]
 
 
 def _operands(name: str, input: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -15,7 +15,8 @@ from lucid.runtime import steps
 from ..context import MODE
 from ..engine import evaluate, leaf
 from ..errors import here, user_loc
-from ..promote import cast, filled
+from ..number import is_traced
+from ..promote import cast, filled, scalar
 from ..tensor import PENDING, Tensor, node_of, settle
 
 # Tensors that a step changes, with their new nodes.
@@ -74,7 +75,7 @@ class Optimizer:
             self._lr._assign(node_of(new) if MODE.get().trace else leaf(np.array(new.numpy())))
         else:
             number = checked("lr", value)
-            literal = ops.SCALAR(value=number, dtype=self._lr._node.type.dtype)
+            literal = scalar(number, self._lr._node.type.dtype)
             self._lr._assign(literal if MODE.get().trace else leaf(np.array(number)))
 
     # --- the step --------------------------------------------------------------------------------
@@ -199,10 +200,10 @@ def checked(name: str, value: Any) -> float:
         value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(here(f"{name} must be a number, not {type(value).__name__}"))
-    number = float(value)
-    if not (math.isfinite(number) and number >= 0):
+    number: Any = value if is_traced(value) else float(value)
+    if not (0 <= number < math.inf):
         raise ValueError(here(f"{name} must be a finite number, at least 0, not {value}"))
-    return number
+    return number  # type: ignore[no-any-return]
 
 
 def each(number: Node, like: Node) -> Node:

@@ -215,7 +215,7 @@ def test_signatures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from lucid import compiled
 
     monkeypatch.setattr(compiled, "SIGNATURES", 4)
-    f = lucid.compile(lambda x, k: x * k)
+    f = lucid.compile(lambda x, k: x * len(range(k)))
     for k in range(10):
         close(f(X, k), X * k)
     assert len(f._cache) == 4
@@ -575,9 +575,12 @@ def test_python_scalars() -> None:
 def test_a_new_number_needs_no_new_code() -> None:
     f = lucid.compile(lambda x, k: (x * k - k).tanh())
     f(X, 2.0)
+    close(f(X, 3.0), np.tanh(X * 3 - 3))  # an input of the graph from here on
     key = f._last().executable.compiled.codes[0].key
-    close(f(X, 3.0), np.tanh(X * 3 - 3))
+    for k in range(20):
+        close(f(X, k / 4), np.tanh(X * (k / 4) - k / 4))
     assert f._last().executable.compiled.codes[0].key == key
+    assert f.traces == 2
 
 
 def test_closures() -> None:
