@@ -62,8 +62,8 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
             opt.step()
             return loss
 
-    Arguments: tensors and arrays (by dtype and shape), Python numbers and strings (by value), lists,
-    tuples and dicts of them, and any other object (by identity). Results: tensors, plain values,
+    Arguments: tensors and arrays (by dtype and shape), Python numbers (by type; by value where Python code
+    needs it), strings (by value), lists, tuples and dicts of them, and any other object (by identity). Results: tensors, plain values,
     and lists, tuples and dicts of them; arrays that come in are tensors inside.
 
     The function is traced once for each signature, and again whenever something else that it reads

@@ -211,6 +211,7 @@ def test_the_passes_run_once_for_all_batch_sizes(monkeypatch: pytest.MonkeyPatch
         assert np.allclose(p.numpy(), q.numpy(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.*was traced")
 def test_signatures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from lucid import compiled
 
