@@ -63,8 +63,8 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
             return loss
 
     Arguments: tensors and arrays (by dtype and shape), Python numbers (by type; by value where Python code
-    needs it), strings (by value), lists, tuples and dicts of them, and any other object (by identity). Results: tensors, plain values,
-    and lists, tuples and dicts of them; arrays that come in are tensors inside.
+    needs it), strings (by value), lists, tuples and dicts of them, and any other object (by identity).
+    Results: tensors, plain values, and lists, tuples and dicts of them; arrays are tensors inside.
 
     The function is traced once for each signature, and again whenever something else that it reads
     has changed: globals, closures, attributes, containers. Tensors that it reads are inputs; those
