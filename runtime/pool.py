@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import region, runner
+from . import region, runner, worth
 from .forever import forever
 from .limits import thread_limit
 
@@ -92,19 +92,25 @@ def _new_state(libc: ctypes.CDLL, pauses: int) -> tuple[np.ndarray[Any, np.dtype
         state[start + region.CALLS // 8 + k] = ctypes.cast(libc[name], ctypes.c_void_p).value or 0
     libc.pthread_mutex_init(ctypes.c_void_p(address + region.MUTEX), None)
     libc.pthread_cond_init(ctypes.c_void_p(address + region.CONDITION), None)
-    state[start + region.SPINS // 8] = _spins(pauses)
+    spins, credit = _clocks(pauses)
+    state[start + region.SPINS // 8] = spins
+    state[start + region.BALANCE // 8] = state[start + region.CREDIT // 8] = credit
+    state[start + region.FACTOR // 8] = worth.LEAST
     return state, address
 
 
-def _spins(pauses: int) -> int:
-    """How many pauses of the core take SPIN_SECONDS: one is 40 to 150 cycles on x86."""
-    pause = ctypes.CFUNCTYPE(None, ctypes.c_int64)(pauses)
-    best = 1.0
+def _clocks(pauses: int) -> tuple[int, int]:
+    """How many pauses of the core take SPIN_SECONDS (one is 40 to 150 cycles on x86), and how many
+    ticks of its clock `worth.CREDIT_SECONDS`."""
+    pause = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(pauses)
+    best, ticks = 1.0, 0
     for _ in range(3):
         start = time.perf_counter()
-        pause(500)
-        best = min(best, time.perf_counter() - start)
-    return max(50, min(int(500 * SPIN_SECONDS / best), 100_000))
+        found = pause(500)
+        seconds = time.perf_counter() - start
+        if seconds < best:
+            best, ticks = seconds, found
+    return max(50, min(int(500 * SPIN_SECONDS / best), 100_000)), int(ticks * worth.CREDIT_SECONDS / best)
 
 
 def _start_thread(libc: ctypes.CDLL, worker: int, place: int) -> int | None:
@@ -129,7 +135,7 @@ def _start_thread(libc: ctypes.CDLL, worker: int, place: int) -> int | None:
 
 
 def regions() -> int:
-    """How many parallel regions this process has opened."""
+    """How many parallel regions this process has had, shared or not."""
     return ctypes.c_int64.from_address(_POOL.address + region.OPENED).value if _POOL.address else 0
 
 

@@ -9,7 +9,8 @@ waited for: it finds no ticket.
 Each participant owns a contiguous range of blocks, so data stays in the cache of one core from
 launch to launch; it takes an eighth of what is left of it at a time, so that there are few turns and
 the last ones are short, and helps the others when it is done.
-Which thread runs a block never changes what the block computes.
+Which thread runs a block never changes what the block computes. Where sharing has not paid of late, the
+caller does all (`worth.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ SLEEPERS = 192  # workers that are parked, or about to be
 JOB = 256  # run, slots, blocks, participants
 WORKERS = 320  # threads that were started
 SPINS = 328  # looks at the gate before a worker parks
-OPENED = 336  # regions so far
+OPENED = 336  # regions so far, those that the caller ran alone among them
+ALONE = 344  # regions that it ran alone, for sharing them would not have paid
+# In ticks: what sharing has gained, at most CREDIT, and for how long regions are not shared yet. How many
+# times the loss that is.
+BALANCE, CREDIT, REST, FACTOR = 352, 360, 368, 376
 # Addresses: mutex_lock, mutex_unlock, cond_wait, cond_signal, sched_yield, and, or null, sched_getcpu,
 # pthread_getaffinity_np, pthread_setaffinity_np.
 CALLS = 384
@@ -43,9 +48,12 @@ _PAUSE = {
     "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
     "aarch64": ("declare void @llvm.aarch64.isb(i32)", "call void @llvm.aarch64.isb(i32 15)"),
 }
+# A clock that runs at a constant rate, read in some 20 cycles: the time stamp counter, CNTVCT_EL0. Elsewhere
+# it is 0 at all times, and all regions are shared.
+_TICKS = "call i64 @llvm.readcyclecounter()"
 
 _WORK = f"""
-define internal void @work(ptr %state, i64 %self) nounwind {{
+define internal i64 @work(ptr %state, i64 %self) nounwind {{
 entry:
   %at.fn = getelementptr i8, ptr %state, i64 {JOB}
   %at.slots = getelementptr i8, ptr %state, i64 {JOB + 8}
@@ -59,6 +67,7 @@ entry:
   br label %range
 range:
   %d = phi i64 [ 0, %entry ], [ %d.next, %range.next ]
+  %before = phi i64 [ 0, %entry ], [ %own, %range.next ]
   %r.raw = add i64 %self, %d
   %wraps = icmp uge i64 %r.raw, %count
   %r.less = sub i64 %r.raw, %count
@@ -70,6 +79,7 @@ range:
   %cursor = getelementptr i8, ptr %cursors, i64 %line
   br label %take
 take:
+  %own = phi i64 [ %before, %range ], [ %own.next, %run ]
   ; another thread may come between, and is then left with an eighth of a little more
   %next = load atomic i64, ptr %cursor monotonic, align 8
   %left = call i64 @llvm.usub.sat.i64(i64 %hi, i64 %next)
@@ -82,13 +92,15 @@ run:
   %end.raw = add i64 %begin, %step
   %end = call i64 @llvm.umin.i64(i64 %end.raw, i64 %hi)
   call void %fn(ptr %slots, i64 %begin, i64 %end)
+  %ran = sub i64 %end, %begin
+  %own.next = add i64 %own, %ran
   br label %take
 range.next:
   %d.next = add i64 %d, 1
   %again = icmp ult i64 %d.next, %count
   br i1 %again, label %range, label %done
 done:
-  ret void
+  ret i64 %own
 }}
 """
 
@@ -129,7 +141,7 @@ join:
   %joined = extractvalue {{ i64, i1 }} %swap, 1
   br i1 %joined, label %work, label %finished
 work:
-  call void @work(ptr %state, i64 %tickets)
+  %own = call i64 @work(ptr %state, i64 %tickets)
   %old.left = atomicrmw add ptr %left, i64 1 acq_rel
   br label %finished
 finished:
@@ -178,8 +190,30 @@ size:
   %all = add i64 %workers, 1
   %some = call i64 @llvm.umin.i64(i64 %all, i64 %threads)
   %count = call i64 @llvm.umin.i64(i64 %some, i64 %blocks)
-  %alone = icmp ult i64 %count, 2
-  br i1 %alone, label %give.back, label %setup
+  %nobody = icmp ult i64 %count, 2
+  br i1 %nobody, label %give.back, label %decide
+decide:
+  %at.opened = getelementptr i8, ptr %state, i64 {OPENED}
+  %opened = load i64, ptr %at.opened
+  %opened.next = add i64 %opened, 1
+  store i64 %opened.next, ptr %at.opened
+  %start = TICKS
+  %at.rest = getelementptr i8, ptr %state, i64 {REST}
+  %rest = load i64, ptr %at.rest
+  %rests = icmp sgt i64 %rest, 0
+  br i1 %rests, label %alone, label %setup
+alone:
+  %at.alone = getelementptr i8, ptr %state, i64 {ALONE}
+  %before = load i64, ptr %at.alone
+  %before.next = add i64 %before, 1
+  store i64 %before.next, ptr %at.alone
+  call void %fn(ptr %slots, i64 0, i64 %blocks)
+  %over = TICKS
+  %took = sub i64 %over, %start
+  %rest.next = sub i64 %rest, %took
+  store i64 %rest.next, ptr %at.rest
+  store atomic i64 0, ptr %busy release, align 8
+  ret void
 give.back:
   store atomic i64 0, ptr %busy release, align 8
   br label %serial
@@ -195,10 +229,6 @@ setup:
   store i64 %blocks, ptr %at.blocks
   store i64 %count, ptr %at.count
   store i64 0, ptr %left
-  %at.opened = getelementptr i8, ptr %state, i64 {OPENED}
-  %opened = load i64, ptr %at.opened
-  %opened.next = add i64 %opened, 1
-  store i64 %opened.next, ptr %at.opened
   br label %cursor
 cursor:
   %r = phi i64 [ 0, %setup ], [ %r.next, %cursor ]
@@ -238,7 +268,9 @@ one:
   %others = icmp sgt i64 %c.next, 0
   br i1 %others, label %one, label %share
 share:
-  call void @work(ptr %state, i64 0)
+  %begun = TICKS
+  %own = call i64 @work(ptr %state, i64 0)
+  %ended = TICKS
   %unused = atomicrmw xchg ptr %state, i64 0 acq_rel
   %joined = sub i64 %tickets, %unused
   %at.spins = getelementptr i8, ptr %state, i64 {SPINS}
@@ -262,14 +294,18 @@ yield:
   %e4 = call i32 %yield.fn()
   br label %wait
 finish:
+  %now = TICKS
+  %theirs = sub i64 %blocks, %own
+  call void @settle(ptr %state, i64 %own, i64 %theirs, i64 %start, i64 %begun, i64 %ended, i64 %now)
   store atomic i64 0, ptr %busy release, align 8
   ret void
 }}
 """
 
 _REST = """
-define void @pauses(i64 %count) nounwind {
+define i64 @pauses(i64 %count) nounwind {
 entry:
+  %begun = TICKS
   br label %loop
 loop:
   %n = phi i64 [ %count, %entry ], [ %n.next, %loop ]
@@ -278,8 +314,11 @@ loop:
   %more = icmp sgt i64 %n.next, 0
   br i1 %more, label %loop, label %done
 done:
-  ret void
+  %ended = TICKS
+  %ticks = sub i64 %ended, %begun
+  ret i64 %ticks
 }
+declare i64 @llvm.readcyclecounter()
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
 declare i64 @llvm.usub.sat.i64(i64, i64)
@@ -287,13 +326,14 @@ declare i64 @llvm.usub.sat.i64(i64, i64)
 
 
 def text(arch: str) -> str:
-    """LLVM text of `worker(place)`, `pauses(count)` and
+    """LLVM text of `worker(place)`, `pauses(count)` (which says how many ticks they took) and
 
         void region(ptr state, ptr run, ptr slots, i64 blocks, i64 threads)
 
     which calls `run(slots, begin, end)` until all blocks are done, on at most `threads` threads.
     It runs all of them on the caller's thread where `state` is null or another caller has the pool.
-    `placement.TEXT` belongs to it, `floats.text(arch)` is in it.
+    `placement.TEXT` and `worth.TEXT` belong to it, `floats.text(arch)` is in it.
     """
     declare, pause = _PAUSE.get(arch, ("", ""))
-    return (floats.text(arch) + declare + _WORK + _WORKER + _REGION + _REST).replace("PAUSE", pause)
+    text = floats.text(arch) + declare + _WORK + _WORKER + _REGION + _REST
+    return text.replace("PAUSE", pause).replace("TICKS", _TICKS if arch in _PAUSE else "add i64 0, 0")
