@@ -20,7 +20,7 @@ from typing import Any
 
 from lucid.compiler.graph import Loc
 
-from .errors import TraceError, here, is_user_file, warn_user
+from .errors import TraceError, here, is_user_file, shown, warn_user
 
 # What is left of 624 words of a Mersenne twister that has just been made.
 _FRESH = 624
@@ -95,7 +95,7 @@ def watching(varying: set[str], generators: list[tuple[Any, str]]) -> Iterator[l
             if not is_user_file(user.f_code.co_filename) or (arg.__name__ == "open" and _writes(user)):
                 what = None
         if what is not None and not found:
-            found.append((what, Loc(user.f_code.co_filename, user.f_lineno)))
+            found.append((what, Loc(shown(user.f_code.co_filename), user.f_lineno)))
 
     sys.setprofile(profile)
     try:
@@ -234,6 +234,6 @@ def _line(code: CodeType, names: set[str]) -> Loc | None:
     for instruction in dis.get_instructions(code):
         if instruction.argval in names and instruction.opname.startswith("LOAD_"):
             line = instruction.positions.lineno if instruction.positions else None
-            return Loc(code.co_filename, line or code.co_firstlineno)
+            return Loc(shown(code.co_filename), line or code.co_firstlineno)
     inner = (_line(const, names) for const in code.co_consts if isinstance(const, CodeType))
     return next((loc for loc in inner if loc is not None), None)

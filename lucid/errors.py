@@ -87,8 +87,17 @@ def user_loc() -> Loc | None:
     if loc is None:
         if len(_locs) > 65536:  # generated code has no end of file names
             _locs.clear()
-        loc = _locs[key] = Loc(*key)
+        loc = _locs[key] = Loc(shown(key[0]), key[1])
     return loc
+
+
+def shown(filename: str) -> str:
+    """A source file as messages and dumps name it: relative to the working directory, if it is below."""
+    try:
+        folder = os.getcwd() + os.sep
+    except OSError:  # it is gone
+        return filename
+    return filename.removeprefix(folder)
 
 
 def here(message: str) -> str:

@@ -12,6 +12,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lucid
@@ -124,8 +125,38 @@ def test_readme_output_is_real(code: str, output: str, tmp_path: Path) -> None:
     script.write_text(code)
     run = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    shown = run.stdout.replace(f"{tmp_path}{os.sep}", "")  # the folder of the user's lines
-    assert shown.rstrip() == output.rstrip()
+    assert run.stdout.rstrip() == output.rstrip()
+
+
+def test_readme_names_all_that_is_installed_with_lucid() -> None:
+    readme = (ROOT / "README.md").read_text()
+    depends = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[<>=!~ ]", d)[0].lower() for d in depends}
+    (sentence,) = re.findall(r"needs ([^.]*) and nothing else", readme.replace("\n", " "))
+    assert set(re.findall(r"\w+", sentence.lower())) - {"and"} == names
+
+
+def test_readme_names_the_pythons_that_are_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "Python 3.11 to 3.14" in (ROOT / "README.md").read_text()
+    assert project["requires-python"] == ">=3.11"
+    declared = {c.rsplit(" ", 1)[1] for c in project["classifiers"] if "Python :: 3." in c}
+    assert declared == {"3.11", "3.12", "3.13", "3.14"}
+
+
+def test_stages_with_the_users_lines() -> None:
+    f = lucid.compile(lambda x: (x * x).sum())
+    f(np.ones(3, "f"))
+    for text in (f.ir("graph"), f.ir("simplified"), f.ir("kernel"), f.ir("loop")):
+        assert "test_project.py:" in text  # the README says which stages have them
+    assert f.ir("llvm") and f.ir("asm")
+
+
+def test_no_toolchain_is_asked_for() -> None:
+    """A process without PATH, so without compilers and linkers, compiles."""
+    program = "import lucid, numpy; assert lucid.compile(lambda x: x + 1)(numpy.ones(2)).numpy()[0] == 2"
+    env = {k: v for k, v in os.environ.items() if k != "PATH"} | {"PATH": "", "LUCID_CACHE": "0"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=env)
 
 
 def test_readme_has_an_example() -> None:
