@@ -6,6 +6,17 @@ from . import kernel as k
 from .data import data
 from .types import DType, i64
 
+# The operands that every kernel has, beside `begin` and `end`.
+OWN = ("block", "blocks", "stream")
+# Functions that compiled code calls, by itself or by LLVM's choice: one of that name would call itself.
+_LIBRARY = frozenset(("malloc", "free", "fmod", "fmodf", "memcpy", "memmove", "memset", "llvm"))
+
+
+def can_be_defined(name: str) -> bool:
+    """Whether a compiled function may have this name."""
+    first = name.partition(".")[0]
+    return first not in _LIBRARY and not first.startswith("__")
+
 
 @data
 class Slot:
@@ -41,9 +52,7 @@ def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
     for array in k.arrays(kernel).values():
         for dim in range(len(array.dims) - array.unit * bool(array.dims)):
             found.append(Slot(stride_name(array.name, dim), "int", i64))
-    found.append(Slot("block", "int", i64))
-    found.append(Slot("blocks", "int", i64))
-    found.append(Slot("stream", "int", i64))
+    found += [Slot(name, "int", i64) for name in OWN]
     for scalar in k.scalars(kernel).values():
         found.append(Slot(scalar.name, "scalar", scalar.dtype))
     return tuple(found)

@@ -1,5 +1,5 @@
 """Kernel calls to a plan: which calls run together, which buffer each array lives in and how long, what
-each argument slot holds. Every access is proven to stay inside of its buffer here, before any code runs.
+each argument slot holds.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from . import kernel as k
 from .artifact import Address, Buffer, Code, Launch, Plan
 from .graph import Graph, Node
 from .layout import part_name, slots, stride_name, totals
-from .program import Call, Operand, Program, scalar_bytes
+from .program import Call, Program, scalar_bytes
+from .prove import prove
 from .schedule import BLOCK, Schedule, product, product_blocks, row_block, row_caches, tiles, vector_blocks
+from .verify_error import VerifyError
 
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
 # unless they overwrite an input, whose lines are in the cache anyway.
@@ -58,17 +60,6 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     kept = any(reduce.keep for reduce in totals(call.kernel))
     block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)
     return block, -(-points // block)
-
-
-def _check(call: Call, array: k.Array, operand: Operand) -> None:
-    low = high = operand.offset
-    for extent, stride in zip(array.dims, operand.strides, strict=True):
-        n = _extent(call, extent)
-        if n == 0:
-            return
-        low, high = low + min(0, stride * (n - 1)), high + max(0, stride * (n - 1))
-    if operand.node.type.size and not 0 <= low <= high < operand.node.type.size:
-        raise AssertionError(f"{array.name} leaves {operand.node.type}: {low}..{high}")
 
 
 def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
@@ -210,7 +201,8 @@ def make_plan(
 ) -> Plan:
     """`codes[k]` and `schedules[k]` are those of `program.calls[k]`. Outputs that are inputs of the
     graph as they stand are the caller's business: they must not be in `graph.outputs`. Temporaries
-    have lifetimes, not places yet: see `arrange.py`."""
+    have lifetimes, not places yet: see `arrange.py`. VerifyError unless every access is proven."""
+    prove(program)
     graph: Graph = program.graph
     buffers: list[Buffer] = []
     where: dict[Node, int] = {}
@@ -285,7 +277,6 @@ def _launch(
         values[name] = call.symbols[name]
     for name, array in k.arrays(kernel).items():
         operand = call.arrays[name]
-        _check(call, array, operand)
         size = array.dtype.size
         offset = operand.offset if operand.node.type.size else 0
         values[name] = Address(where[operand.node], offset * size)
@@ -294,4 +285,8 @@ def _launch(
     for name, scalar in k.scalars(kernel).items():
         values[name] = scalar_bytes(call.scalars[name], scalar.dtype)
     table = tuple(values[slot.name] for slot in slots(kernel))
+    for slot in slots(kernel):
+        value = values[slot.name]
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise VerifyError(f"kernel {kernel.name}: `{slot.name}` = {value} takes more than 64 bits")
     return Launch(code, table, blocks, _work(call), joins)

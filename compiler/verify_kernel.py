@@ -27,6 +27,7 @@ from .kernel import (
     operands,
     symbols,
 )
+from .layout import OWN, can_be_defined
 from .ops import REGISTRY
 from .text_kernel import statement_text, usable
 from .text_lexer import MAX_DEPTH, fit
@@ -34,7 +35,7 @@ from .types import DTYPES, DType, TensorType
 from .verify_error import VerifyError
 
 # Names that the compiled function's own operands have.
-_TAKEN = frozenset(("begin", "end", "block", "blocks"))
+_TAKEN = frozenset(("begin", "end", *OWN))
 
 
 def verify_kernel(kernel: Kernel) -> None:
@@ -77,7 +78,7 @@ class _Check:
 
     def run(self) -> None:
         kernel = self.kernel
-        if not usable(kernel.name):
+        if not usable(kernel.name) or "." in kernel.name or not can_be_defined(kernel.name):
             self.fail(f"`{kernel.name}` cannot be a name")
         for param in kernel.params + kernel.outputs:
             self.define(param.name)

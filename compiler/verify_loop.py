@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from .layout import can_be_defined
 from .loop import (
     BEGIN,
     END,
@@ -75,7 +76,7 @@ class _Check:
 
     def run(self) -> None:
         func = self.func
-        if not is_name(func.name):
+        if not is_name(func.name) or not can_be_defined(func.name):
             self.fail(f"`{func.name}` cannot be a name")
         self.define(BEGIN)
         self.define(END)
@@ -175,11 +176,6 @@ class _Check:
         self.shape(stmt)
         self.define(result)
 
-    @staticmethod
-    def literal(operand: Operand, below: int) -> bool:
-        """Whether an operand is a literal lane number, or count of lanes."""
-        return isinstance(operand, Imm) and operand.dtype is i32 and 0 <= operand.value < below
-
     def shape(self, stmt: Let) -> None:
         """The type of the result."""
         op, args, result = stmt.op, stmt.args, stmt.result
@@ -193,7 +189,8 @@ class _Check:
                 legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
             case "pack_lo" | "pack_hi":
                 same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
-                legal = same and self.literal(args[2], lanes)
+                n = args[2].value if isinstance(args[2], Imm) and args[2].dtype is i32 else 0
+                legal = same and n > 0 and lanes % (2 * n) == 0  # pairs of n lanes fill a vector
             case "cast":
                 legal = args[0].lanes == lanes
             case "bitcast":

@@ -220,7 +220,9 @@ def test_a_plan_that_contradicts_itself() -> None:
         ({"temp_bytes": 100}, "outside the working memory"),
         ({"buffers": (replace(buffers[0], nbytes=4), *buffers[1:])}, "smaller"),
         ({"launches": (replace(launch, slots=(Address(9),)),)}, "no buffer 9"),
-        ({"launches": (replace(launch, slots=(Address(0, -8),)),)}, "before"),
+        ({"launches": (replace(launch, slots=(Address(0, -8),)),)}, "outside of buffer 0"),
+        ({"launches": (replace(launch, slots=(Address(0, 1 << 20),)),)}, "outside of buffer 0"),
+        ({"launches": (replace(launch, slots=(1 << 63,)),)}, "64 bits"),
         ({"launches": (replace(launch, slots=(bytes(9),)),)}, "9 bytes"),
     ):
         with pytest.raises(ValueError, match=text):
