@@ -138,7 +138,8 @@ def _digits(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One size of a case. `skip` names contenders that are left out, by the start of their label."""
+    """One size of a case. `skip` names contenders that are left out, by the start of their label; `others`
+    is how many processes of others keep the last of the CPUs busy meanwhile."""
 
     name: str
     kind: str
@@ -146,6 +147,7 @@ class Variant:
     mix: Mix | None = None
     goals: tuple[Goal, ...] = ()
     skip: tuple[str, ...] = ()
+    others: int = 0
 
     def wants(self, label: str) -> bool:
         return not (self.skip and label.startswith(self.skip))
@@ -285,6 +287,24 @@ def _region() -> Case:
     return Case("region", "A parallel region", (variant,))
 
 
+def _busy() -> Case:
+    def goal(most: float) -> Goal:
+        def measure(figures: Figures) -> tuple[float, str] | None:
+            found = figures.ratio("lucid", "lucid, one thread")
+            return None if found is None else (found, "lucid, one thread")
+
+        return Goal(f"at most {most:g} times as long as one thread", "times", measure, most=most)
+
+    params = {"n": 1 << 18, "count": 250}
+    names = "both CPUs free", "one CPU busy", "one CPU busy with four processes"
+    variants = [
+        Variant(name, "busy", params, None, (goal(1.3 if others else 1.0),), others=others)
+        for name, others in zip(names, (0, 1, 4), strict=True)
+    ]
+    title = "x - x.mean(), 250 times over 262,144 elements, beside other processes"
+    return Case("busy", title, tuple(variants))
+
+
 CASES = {
     case.name: case
     for case in (
@@ -298,6 +318,7 @@ CASES = {
         _adam(),
         _mlp(),
         _region(),
+        _busy(),
         Case("import", "Import", fresh="imports", goals={"after NumPy": (within(0.1),)}),
         Case(
             "first_call",

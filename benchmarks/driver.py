@@ -5,14 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from .cases import Variant
 from .samples import Measured, Series
-from .worker import Message, serve
+from .worker import Message, cpus, serve
 
 # Longest wait for an answer: torch.compile takes 20 s for a function on a busy machine.
 TIMEOUT = 300.0
@@ -106,6 +109,37 @@ def set_threads(threads: int) -> None:
         os.environ[name] = str(threads)
 
 
+_SPIN = """
+import os, sys
+cpu, parent = map(int, sys.argv[1:])
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {cpu})
+print(flush=True)
+while os.getppid() == parent:
+    for _ in range(100_000):
+        pass
+"""
+
+
+@contextmanager
+def busy(processes: int, threads: int) -> Iterator[list[int]]:
+    """So many processes, in sessions of their own, that keep the last CPU of the peers busy; their ids."""
+    cpu = cpus(threads)[-1]
+    command = [sys.executable, "-c", _SPIN, str(cpu), str(os.getpid())]
+    spinning = []
+    try:
+        for _ in range(processes):
+            spinning.append(subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True))
+        for process in spinning:
+            assert process.stdout is not None
+            process.stdout.readline()
+        yield [process.pid for process in spinning]
+    finally:
+        for process in spinning:
+            with process:
+                process.kill()
+
+
 def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured:
     """Samples of every contender of `variant`, in turn."""
     found = Measured()
@@ -141,7 +175,8 @@ def measure(peers: Sequence[Peer], variant: Variant, effort: Effort) -> Measured
         for label, made in answer["made"].items():
             seconds[label], owners[label] = made["seconds"], peer
             found.series[label] = Series(1, made["errors"])
-    _sample(owners, found, seconds, effort)
+    with busy(variant.others, peers[0].threads):
+        _sample(owners, found, seconds, effort)
     for peer in dict.fromkeys(owners.values()):
         try:
             peer.ask(do="drop")

@@ -266,6 +266,18 @@ def _scale(params: dict[str, Any]) -> Problem:
     return Problem({"x": x}, expected, {"out": 1e-3}, params)
 
 
+# --- one of them, of hundreds of kernels, on a machine that others use ---------------------------
+
+
+def _busy(params: dict[str, Any]) -> Problem:
+    x = _normal(1, 1.0, params["n"])
+
+    def expected() -> dict[str, Array]:
+        return {"out": x - x.mean(dtype=np.float64)}
+
+    return Problem({"x": x}, expected, {"out": 1e-3}, params)
+
+
 # --- nothing to compare --------------------------------------------------------------------------
 
 
@@ -282,6 +294,7 @@ _MAKE: dict[str, Callable[[dict[str, Any]], Problem]] = {
     "adam": _adam,
     "mlp": _mlp,
     "scale": _scale,
+    "busy": _busy,
     "region": _nothing,
     "mix": _nothing,
 }

@@ -56,7 +56,13 @@ def serve(peer: str, threads: int, pipe: Connection) -> None:
 def limit_cpus(threads: int) -> None:
     """Run on the first `threads` CPUs that this process may use: some peers heed nothing else."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        os.sched_setaffinity(0, cpus(threads))
+
+
+def cpus(threads: int) -> list[int]:
+    """The first `threads` CPUs that this process may use."""
+    known = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return sorted(known)[:threads]
 
 
 def reason(error: BaseException) -> str:

@@ -10,6 +10,8 @@ PEERS = {
     "lucid": "with_lucid",
     "limit": "with_loops",
     "numba": "with_numba",
+    "tbb": "with_tbb",
+    "workqueue": "with_workqueue",
     "torch": "with_torch",
     "jax": "with_jax",
     "numpy": "with_numpy",

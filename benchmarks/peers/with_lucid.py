@@ -188,6 +188,15 @@ def _scale(problem: Problem) -> Contender:
     return Contender(f, (lucid.tensor(problem.inputs["x"]),), lambda out: {"out": out.numpy()})
 
 
+def _busy(threads: int) -> Callable[[Problem], Contender]:
+    def maker(problem: Problem) -> Contender:
+        count = problem.params["count"]
+        f = lucid.compile(lambda x: PROGRAMS["means"](x, count, functional.softmax), threads=threads)
+        return Contender(f, (lucid.tensor(problem.inputs["x"]),), lambda out: {"out": out.numpy()})
+
+    return maker
+
+
 OFFERS: Mapping[str, Offer] = {
     "huber": {"lucid": _huber, "lucid, output reused": _huber_out},
     "huber_call": {"lucid": _huber_call},
@@ -199,4 +208,5 @@ OFFERS: Mapping[str, Offer] = {
     "new_batch": {"lucid": _mlp},
     "scale": {"lucid": _scale},
     "region": {"lucid": _region(2), "lucid, one thread": _region(1)},
+    "busy": {"lucid": _busy(2), "lucid, one thread": _busy(1)},
 }

@@ -306,6 +306,53 @@ def _adam(problem: Problem) -> Contender:
     return Contender(call, (), lambda out: {"p": p, "mean": m, "square": v})
 
 
+# --- hundreds of small parallel regions ----------------------------------------------------------
+
+
+@parallel
+def means(x: Any, count: int) -> Any:
+    n = x.size
+    out = x.copy()
+    for _ in range(count):
+        total = f32(0)
+        for i in prange(n):
+            total += out[i]
+        mean = total / f32(n)
+        for i in prange(n):
+            out[i] -= mean
+    return out
+
+
+@serial
+def means_serial(x: Any, count: int) -> Any:
+    n = x.size
+    out = x.copy()
+    for _ in range(count):
+        total = f32(0)
+        for i in range(n):
+            total += out[i]
+        mean = total / f32(n)
+        for i in range(n):
+            out[i] -= mean
+    return out
+
+
+def means_on(layer: str) -> Callable[[Problem], Contender]:
+    """ValueError, at the first call, where there is no such layer."""
+
+    def maker(problem: Problem) -> Contender:
+        numba.config.THREADING_LAYER = layer
+        args = problem.inputs["x"], problem.params["count"]
+        return Contender(means, args, lambda out: {"out": out})
+
+    return maker
+
+
+def _means_serial(problem: Problem) -> Contender:
+    args = problem.inputs["x"], problem.params["count"]
+    return Contender(means_serial, args, lambda out: {"out": out})
+
+
 # --- a parallel region ---------------------------------------------------------------------------
 
 
@@ -333,4 +380,5 @@ OFFERS: Mapping[str, Offer] = {
     "rows": {"Numba": _rows},
     "adam": {"Numba": _adam},
     "region": {"Numba": _region},
+    "busy": {"Numba, OpenMP": means_on("omp"), "Numba, one thread": _means_serial},
 }

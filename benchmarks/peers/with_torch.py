@@ -210,6 +210,23 @@ def _scale(problem: Problem) -> Contender:
     return Contender(f, (torch.tensor(problem.inputs["x"]),), lambda out: {"out": out})
 
 
+def _busy(threads: int) -> Callable[[Problem], Contender]:
+    def maker(problem: Problem) -> Contender:
+        count = problem.params["count"]
+
+        def call(x: Any) -> Any:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
+            try:
+                return PROGRAMS["means"](x, count, _same)
+            finally:
+                torch.set_num_threads(before)
+
+        return Contender(call, (torch.tensor(problem.inputs["x"]),), lambda out: {"out": out})
+
+    return maker
+
+
 OFFERS: Mapping[str, Offer] = {
     "huber": {
         "PyTorch": _huber(_same),
@@ -239,4 +256,5 @@ OFFERS: Mapping[str, Offer] = {
     },
     "new_batch": {"torch.compile, dynamic": _mlp(False, torch.compile)},
     "scale": {"torch.compile": _scale},
+    "busy": {"PyTorch": _busy(2), "PyTorch, one thread": _busy(1)},
 }

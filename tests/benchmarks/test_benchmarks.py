@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "new_batch": [{"batch": 8, "width": 4, "hidden": 5}],
     "scale": [{"program": name, "count": 4} for name in problems.PROGRAMS],
     "region": [{}],
+    "busy": [{"n": 1000, "count": 3}],
     "mix": [{"n": 1000, "reads": 2, "writes": 1, "in_place": False}],
 }
 PROBLEM = {"new_batch": "mlp"}  # under another name
@@ -196,6 +198,18 @@ def test_a_run_from_workers_to_report(peers: list[Peer], tmp_path: Path) -> None
     assert "| huber | 5,000 | ahead of JAX |  | not measured |" in page
     assert "jax: jax is not installed" in page
     assert "| NumPy |" in page
+
+
+def test_other_processes_keep_a_cpu_busy_meanwhile() -> None:
+    with driver.busy(2, 2) as found:
+        assert len(set(found)) == 2
+        for process in found:
+            os.kill(process, 0)  # it is there
+            if hasattr(os, "sched_getaffinity"):
+                assert os.sched_getaffinity(process) == {worker.cpus(2)[-1]}
+    for process in found:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
 
 
 def test_a_worker_that_dies_is_told_and_replaced(peers: list[Peer]) -> None:
