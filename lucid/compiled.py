@@ -37,6 +37,7 @@ Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm"]
 
 SIGNATURES = 256  # kept for each function; the one that was not used for longest goes first
 SPECS = 16  # signatures that native code knows
+PLACES = 4096  # of numbers outside of arguments that are known to change, or to be needed
 NUMBERS = 8  # traces for another number until a warning says so
 _NUMBER = re.compile(r"(from|decided by a number.*) -?[\d.e+-]+ to -?[\d.e+-]+$")
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
@@ -120,6 +121,9 @@ class _Numbers:
         opened -= closed
         self.settled |= places
         self.places -= places
+        if len(self.settled) + len(self.places) > PLACES:  # of many objects; most are gone
+            self.settled.clear()
+            self.places.clear()
 
 
 class _Story:
@@ -239,7 +243,7 @@ class Compiled(Generic[P, R]):
                     known = self._cache.get(self._key(signature, numbers), [])
                 guards = watch(self.__wrapped__, *objects)
                 opened, places = sorted(state.opened(signature)), guards.open(state.places)
-                if any("type" in code.co_names for code in guards.codes()):  # which tells the two apart
+                if guards.tells_types():
                     state.close(signature, set(opened), {p.id for p in places})
                     opened, places, guards = [], [], watch(self.__wrapped__, *objects)
                 try:

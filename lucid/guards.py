@@ -178,6 +178,10 @@ class Guards:
                 return f"the content of {where} changed"
         return None
 
+    def tells_types(self) -> bool:
+        """Whether code may look at the exact type of a number, which is not that of what stands for one."""
+        return any("type" in _code_names(code)[0] for code in self.codes())
+
     def moved(self) -> list[tuple[Place, Any, Any]]:
         """Places of numbers that have another value now, of the same type; the old and the new one."""
         found = {}
@@ -194,6 +198,8 @@ class Guards:
 
     def open(self, ids: set[tuple[int, Any]]) -> list[Place]:
         """The numbers in these places are no facts from here on."""
+        if not ids:
+            return []
         found = {}
         for place, value, replace in self._places():
             kinds = _kinds(value)
@@ -224,6 +230,9 @@ class Guards:
     def left(self) -> tuple[list[tuple[Place, Any]], str | None]:
         """What has changed since: places that hold another plain value now, and the first change of any
         other kind, in words."""
+        rest = self.changed()
+        if rest is None:  # as nearly always
+            return [], None
         found: list[tuple[Place, Any]] = []
         undo: list[Callable[[], None]] = []
         for place, value, replace in list(self._places()):

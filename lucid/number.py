@@ -83,9 +83,9 @@ class Tape:
         """`function` of numbers: one that is traced in turn; a bool becomes a fact."""
         if any(type(x) is not Traced and type(x) not in _PLAIN for x in args):
             return NotImplemented
+        if not self.open or any(type(x) is Traced and x._tape is not self for x in args):
+            return function(*map(read, args))  # of two traces at once, each has it as a fact
         values = [plain(x) for x in args]
-        if not self.open:
-            return function(*values)
         try:
             value = function(*values)
         except ArithmeticError:  # that it is raised is a fact

@@ -353,9 +353,10 @@ def record(
         returned, contents = _traced(f, args, kwargs, numbers, opened, places, trace, inner)
     chance.check(before, guards.generators, guards.codes(), name, found)
     guards.check_captured([array for array, _ in trace.arrays.values()], name)
-    for number in escaped(tape):
-        read(number)
-    guards.settle()
+    if tape.numbers:
+        for number in escaped(tape):
+            read(number)
+        guards.settle()
     finish = _Finish(trace, arrays, inner, objects, guards, name, threads)
     writes = [
         (place, content) for place, content in zip(places, contents, strict=True) if content is not KEPT

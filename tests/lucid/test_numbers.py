@@ -264,6 +264,25 @@ def test_reasons_name_what_changed() -> None:
     assert lines[4].endswith("from an array of float32 (3,) to an array of float64 (3,)")
 
 
+def test_numbers_of_two_traces_at_once_are_facts_of_both() -> None:
+    first, second = Tape(), Tape()
+    a, b = first.given(2), second.given(3)
+    for product in (a * b, b * a):
+        assert product == 6 and not is_traced(product)
+    assert dict(first.finish().facts) == {0: 2} and dict(second.finish().facts) == {0: 3}
+
+
+def test_attributes_called_type_are_no_matter() -> None:
+    class Model:
+        type, n = "a", 1.0
+
+    model = Model()
+    f = lucid.compile(lambda x, n: x * n if model.type == "a" else x)
+    for k in range(10):
+        close(f(X, k / 2), X * np.float32(k / 2))
+    assert f.traces == 2
+
+
 def test_a_tape_is_run_again() -> None:
     tape = Tape()
     a, b = tape.given(2), tape.given(0.5)
