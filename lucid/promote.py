@@ -109,6 +109,10 @@ def scalar(value: bool | int | float, dtype: DType) -> Node:
         if trace is not None and number._tape is trace.tape:
             return trace.tape.place(number, dtype, lambda: ops.INPUT(name="x", dtype=dtype, shape=()))
     exact = float(value) if dtype.is_float else bool(value) if dtype is b1 else int(value)
+    if dtype.is_float and abs(exact) > 65504:  # what float16 holds
+        with np.errstate(over="ignore"):
+            if np.isinf(dtype.np.type(exact)):  # beyond the dtype: NumPy's infinity
+                exact = math.copysign(math.inf, exact)
     return ops.SCALAR(value=exact, dtype=dtype)
 
 

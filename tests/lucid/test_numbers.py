@@ -264,6 +264,17 @@ def test_reasons_name_what_changed() -> None:
     assert lines[4].endswith("from an array of float32 (3,) to an array of float64 (3,)")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_number_beyond_the_dtype_is_infinite(dtype: str) -> None:
+    x = np.ones(2, dtype)
+    f = lucid.compile(lambda x, n: x * n)
+    for n in (1e300, -1e300, 65504.0, 65519.0, 65520.0, 3.4028235e38, 3.4028236e38, 1e5):
+        with np.errstate(over="ignore"):
+            want = x * x.dtype.type(n)
+        close(lucid.Tensor(x) * n, want)
+        close(f(x, n), want)
+
+
 def test_numbers_of_two_traces_at_once_are_facts_of_both() -> None:
     first, second = Tape(), Tape()
     a, b = first.given(2), second.given(3)
