@@ -56,6 +56,17 @@ def through_views(node: Node) -> Node:
     return node
 
 
+def computed(node: Node) -> bool:
+    return node.op.kind == "elementwise" or node.op is ops.PAD
+
+
+def packed(node: Node, roots: set[Node]) -> bool:
+    """Whether packing an operand of a product does it on the way: a cast or a mask of what is in memory."""
+    if node.op not in (ops.CAST, ops.WHERE):
+        return False
+    return all(n in roots or not computed(n) or packed(n, roots) for n in map(through_views, node.inputs))
+
+
 def full(node: Node, labels: tuple[str, ...]) -> tuple[Ix, ...]:
     """The access of a whole node; dimensions of extent 1 have no axis."""
     return tuple(Ix(None) if n == 1 else Ix(label) for label, n in zip(labels, node.shape, strict=True))

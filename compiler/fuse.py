@@ -5,18 +5,15 @@
 
 One cost decides: bytes moved through memory, then launches. The steps:
 
-1. *Roots* are the nodes that a kernel computes for their own sake: graph outputs, reductions, and
-values that
-   must stand in memory (operands of matrix products, what a true reshape reads, costly values with
-   many readers). Everything else, elementwise ops and views, is recomputed inside the kernels that
-   read it.
-2. Roots join *drafts* in topological order. The dimensions of a root's domain are labels; a root
-that reads a
-   reduction of the draft, or the same memory, shares its labels. A draft is legal if it has outer
-   axes (`_outer`): a row reduction that another root reads must keep exactly the outer axes; any
-   other reduction must reduce all of them, and is then known only in `finally`.
-3. Each draft becomes a kernel: adjacent axes that every access walks as one are collapsed, names
-become canonical.
+1. *Roots* are the nodes that a kernel computes for their own sake: graph outputs, reductions, and values
+   that must stand in memory (operands of matrix products, what a true reshape reads, costly values with many
+   readers). Everything else, elementwise ops and views, is recomputed inside the kernels that read it.
+2. Roots join *drafts* in topological order. The dimensions of a root's domain are labels; a root that reads
+   a reduction of the draft, or the same memory, shares its labels. A draft is legal if it has outer axes
+   (`_outer`): a row reduction that another root reads must keep exactly the outer axes; any other reduction
+   must reduce all of them, and is then known only in `finally`.
+3. Each draft becomes a kernel: adjacent axes that every access walks as one are collapsed, names become
+   canonical.
 """
 
 from __future__ import annotations
@@ -38,7 +35,9 @@ from .draft import (
     Placed,
     Read,
     Reader,
+    computed,
     is_product,
+    packed,
     place,
     reduces,
     relabel,
@@ -61,17 +60,6 @@ COSTLY = 10
 ASKED = 64
 # Clustering runs again as long as something is found that is better stored, but so many times.
 ROUNDS = 4
-
-
-def _computed(node: Node) -> bool:
-    return node.op.kind == "elementwise" or node.op is ops.PAD
-
-
-def _packed(node: Node, roots: set[Node]) -> bool:
-    """Whether packing an operand of a product does it on the way: a cast or a mask of what is in memory."""
-    if node.op not in (ops.CAST, ops.WHERE):
-        return False
-    return all(n in roots or not _computed(n) or _packed(n, roots) for n in map(through_views, node.inputs))
 
 
 class _Fuser:
@@ -104,7 +92,7 @@ class _Fuser:
             if is_product(node):
                 for operand in node.inputs:
                     source = through_views(operand)
-                    if _computed(source) and not _packed(source, roots):
+                    if computed(source) and not packed(source, roots):
                         roots.add(source)
         for node in shorten(self.order, roots):
             self.forced[node] = f"{_label(node)}: stored, for one expression would be too long"
