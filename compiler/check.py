@@ -3,32 +3,42 @@ meant?"""
 
 from __future__ import annotations
 
+import functools
+import math
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from .artifact import Plan
+from .data import replace
 from .graph import Graph, Node, toposort
 from .interpret import interpret_graph, interpret_kernel
 from .interpret_loop import interpret_func
-from .kernel import Array, Kernel, Reduce, arrays, expr_dtype, operands, walk
+from .kernel import Array, Extent, Kernel, Reduce, arrays, expr_dtype, operands, walk
 from .layout import part_name, slots, stride_name, totals
 from .loop import Func
 from .lowering import lower
+from .ops import INPUT
 from .plan import grid
 from .program import Call, Operand, Program
 from .schedule import schedule
 from .target import Target
+from .template import resized
 from .types import DType, TensorType
 from .verify import verify_func, verify_graph, verify_kernel
 
 Data = np.ndarray[Any, Any]
 Values = dict[Node, Data]
 
-# Interpreting a pass touches every element several times in Python: larger graphs are not compared.
+# Interpreting a pass touches every element several times in Python: of what is larger a cut is compared.
 ELEMENTS = 65_536
+# A cut has fewer. Its extents, from the largest that are tried: what is below stays, what is above shrinks
+# to at most twice that.
+CUT = 32_768
+_CUTS = (8192, 2048, 512, 256, 128, 96, 72, 40, 24, 12, 6, 3)
 
 
 class MiscompileError(AssertionError):
@@ -71,6 +81,38 @@ def same_plan(filled: Plan, made: Plan) -> None:
         raise MiscompileError(f"a template differs from the passes\ntemplate:\n{filled}\npasses:\n{made}")
 
 
+def on_a_cut(graph: Graph, passes: Callable[[Graph], object]) -> None:
+    """The passes again, over a graph of the same structure that is small enough to be compared."""
+    if not comparing() or _small(graph):
+        return
+    sizes = [n for node in toposort(graph.outputs) for n in node.shape]
+    fitting = [_shrinking(most, max(sizes)) for most in _CUTS]  # as windows of wholes, or as wholes of slices
+    for change in (*fitting, *(functools.partial(_divided, by) for by in (2, 4, 8, 16, 64, 256, 1024))):
+        try:
+            cut = resized(graph, change)
+        except (TypeError, ValueError):  # the ops do not allow these sizes
+            continue
+        if _elements(cut) <= CUT:
+            passes(cut)
+            return
+    unchecked(f"graph {graph.name}", "no graph of this structure is small")
+
+
+def _shrinking(most: int, largest: int) -> Callable[[int], int]:
+    """What is at most `most` stays, the rest shrinks in steps. f(a + b) <= f(a) + f(b): windows fit."""
+    step = max(1, -(-(largest - most) // most))
+    return lambda n: n if n <= most else most - (most - n) // step
+
+
+def _divided(by: int, n: int) -> int:
+    """f(a + b) >= f(a) + f(b): slices still fit."""
+    return n // by
+
+
+def unchecked(what: str, why: str) -> None:
+    warnings.warn(f"LUCID_CHECK: {what} is not compared: {why}", RuntimeWarning, stacklevel=2)
+
+
 def funcs(funcs: list[Func]) -> None:
     for func in funcs:
         verify_func(func)
@@ -89,7 +131,11 @@ def sample(type_: TensorType, seed: int) -> Data:
 
 
 def _small(graph: Graph) -> bool:
-    return sum(n.type.size for n in graph.inputs + graph.outputs) <= ELEMENTS
+    return _elements(graph) <= ELEMENTS
+
+
+def _elements(graph: Graph) -> int:
+    return sum(n.type.size for n in graph.inputs + graph.outputs)
 
 
 def _inputs(graph: Graph) -> list[Data]:
@@ -129,7 +175,7 @@ def compare(what: str, old: Data, new: Data, eps: float) -> None:
 
 def graphs(name: str, old: Graph, new: Graph) -> None:
     if not _small(old):
-        return
+        return  # see on_a_cut
     values = _inputs(old)
     for n, (a, b) in enumerate(zip(interpret_graph(old, values), interpret_graph(new, values), strict=True)):
         compare(f"{name}, output {n}", a, b, _graph_rounding(old))
@@ -168,7 +214,7 @@ def run_kernels(program: Program, inputs: list[Data]) -> Values:
 
 def program(name: str, old: Graph, new: Program) -> None:
     if not _small(old):
-        return
+        return  # see on_a_cut
     values = _inputs(old)
     memory = run_kernels(new, values)
     for n, (node, want) in enumerate(zip(new.graph.outputs, interpret_graph(old, values), strict=True)):
@@ -181,12 +227,12 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
     plan = schedule(kernel, target.vector_bytes)
     block, blocks = grid(call, plan)
     funcs = lower(kernel, plan)
-    flat: dict[str, Data] = {}
+    flat: dict[str, Data | tuple[Data, int]] = {}
     values: dict[str, int | float] = {"block": block, "blocks": blocks, "stream": 1}
     values |= dict(call.symbols) | dict(call.scalars)
     for name in arrays(kernel):
         operand = call.arrays[name]
-        flat[name] = memory[operand.node].reshape(-1)[operand.offset :]
+        flat[name] = memory[operand.node].reshape(-1), operand.offset
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
     sizes = {a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes}
@@ -202,14 +248,51 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
         interpret_func(func, flat, given, 0, 1 if number else blocks)
 
 
+def _cost(call: Call) -> int:
+    """Elements of its arrays, and what it takes to interpret its loops."""
+    sizes = [[_extent(call, x) for x in array.dims] for array in arrays(call.kernel).values()]
+    outer = [_extent(call, a.extent) for a in call.kernel.outer]
+    points = [math.prod([*outer, *(_extent(call, a.extent) for a in s.axes)]) for s in call.kernel.stages]
+    return sum(map(math.prod, sizes)) + sum(points) // 4
+
+
+def _extent(call: Call, extent: Extent) -> int:
+    return call.symbols[extent] if isinstance(extent, str) else extent
+
+
+def cut(call: Call) -> Call | None:
+    """The call with smaller symbols, on buffers of its own, whose dimensions lie in the order and direction
+    of the call's; None if none is small."""
+    largest = max((n for n in call.symbols.values()), default=0)
+    for most in _CUTS:
+        change = _shrinking(most, largest)
+        small = replace(call, symbols={name: change(n) for name, n in call.symbols.items()})
+        if _cost(small) <= CUT:
+            table = arrays(call.kernel)
+            return replace(small, arrays={x: _rebound(small, table[x], o) for x, o in call.arrays.items()})
+    return None
+
+
+def _rebound(call: Call, array: Array, operand: Operand) -> Operand:
+    sizes = [_extent(call, extent) for extent in array.dims]
+    strides, reach, offset = [0] * len(sizes), 1 if array.unit else 2, 0
+    for d in sorted(range(len(sizes)), key=lambda d: (abs(operand.strides[d]), -d)):
+        if operand.strides[d]:
+            strides[d] = reach if operand.strides[d] > 0 else -reach
+            offset += max(0, -strides[d]) * max(0, sizes[d] - 1)
+            reach *= max(1, sizes[d])
+    return Operand(INPUT(name=array.name, dtype=array.dtype, shape=(reach,)), offset, tuple(strides))
+
+
 def lowering(name: str, target: Target, call: Call) -> None:
-    """The loops of a call against its kernel, on sample values."""
-    nodes = {op.node for op in call.arrays.values()}
-    if sum(n.type.size for n in nodes) > ELEMENTS:
-        return
+    """The loops of a call against its kernel, on sample values; those of a cut if it is large."""
+    if _cost(call) > ELEMENTS:
+        small = cut(call)
+        if small is None:
+            unchecked(f"kernel {call.kernel.name}", "no call of it is small")
+            return
+        call = small
     outputs = {o.name for o in call.kernel.outputs}
-    if any(s < 0 for op in call.arrays.values() for s in op.strides):
-        return  # the interpreter of loops addresses forwards only
     ordered = [op.node for key, op in call.arrays.items() if key not in outputs]
     inputs = {n: sample(n.type, seed) for seed, n in enumerate(dict.fromkeys(ordered))}
     written = [op.node for key, op in call.arrays.items() if key in outputs]

@@ -58,13 +58,13 @@ class Compiled:
     def __init__(self, graph: Graph, made: _Made, plan: Plan, times: tuple[tuple[str, float], ...]) -> None:
         self.graph, self.plan, self.times = graph, plan, times
         self.picks, self.codes = made.picks, made.codes
-        self._passes = made.passes
+        self.passes = made.passes
 
     @once
     def stages(self) -> Stages:
         """What lies between graph and plan, for those who look inside: the passes run again, over
         this graph's sizes."""
-        found = self._passes(self.graph, _audit())
+        found = self.passes(self.graph, _audit())
         return replace(found, plan=arrange(found.plan))
 
 
@@ -140,6 +140,7 @@ def _audited(compiled: Compiled) -> Compiled:
         stages = compiled.stages
         audit.same_plan(compiled.plan, stages.plan)
         assert compiled.picks == stages.picks
+        audit.on_a_cut(compiled.graph, lambda graph: compiled.passes(graph, audit))
     return compiled
 
 

@@ -87,6 +87,29 @@ class Facts:
             if len(a) == len(b) == 1:
                 self.unions.append((a[0], b[0]))
 
+    def followers(self) -> list[tuple[int, Size]]:
+        """Symbols that equations noted here give from others, in an order in which they can be computed."""
+        found: dict[int, Size] = {}
+        for terms, value in self._least.items():
+            if self._greatest.get(terms) != value:
+                continue
+            used = {k for product, _ in terms for k in product}
+            alone = [(p[0], c) for p, c in terms if len(p) == 1 and abs(c) == 1 and p[0] not in found]
+            alone = [(k, c) for k, c in alone if sum(k in p for p, _ in terms) == 1]
+            if alone and not used & set(found):
+                k, c = max(alone, key=lambda x: self.values[x[0]])
+                rest = tuple([(p, -c * d) for p, d in terms if p != (k,)])
+                found[k] = Size(self, self.values[k], c * value, rest)
+        order: list[tuple[int, Size]] = []
+        while len(order) < len(found):
+            done = {k for k, _ in order}
+            waiting = set(found) - done
+            ready = [k for k in waiting if not waiting & {j for p, _ in found[k].terms for j in p}]
+            if not ready:  # in a circle
+                break
+            order += [(k, found[k]) for k in ready]
+        return order
+
     def program(self) -> Callable[[Sequence[int]], list[int] | None]:
         """A function of the free symbols: the values of all symbols if every fact holds, else None."""
         divisions = [(evaluator(a), evaluator(b)) for a, b in self.divisions]

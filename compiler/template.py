@@ -67,8 +67,9 @@ def outline(graph: Graph) -> Outline:
     return Outline(key, tuple(sizes), tuple(scalars), order)
 
 
-def _with(graph: Graph, outlined: Outline, sizes: Sequence[Size | int]) -> Graph:
-    """The graph with other sizes, and holes in place of scalars' values. The types of nodes follow."""
+def _with(graph: Graph, outlined: Outline, sizes: Sequence[Size | int], general: bool = True) -> Graph:
+    """The graph with other sizes, and (if `general`) holes in place of scalars' values. The types of nodes
+    follow."""
     rest = iter(sizes)
 
     def take(count: int) -> tuple[Any, ...]:
@@ -80,7 +81,7 @@ def _with(graph: Graph, outlined: Outline, sizes: Sequence[Size | int]) -> Graph
     holes = 0
     for node in outlined.order:
         attrs = node.attrs
-        if node.op is ops.SCALAR:
+        if node.op is ops.SCALAR and general:
             attrs = {**attrs, "value": Hole(holes)}
             holes += 1
         elif node.op.sizes:
@@ -110,6 +111,22 @@ def _symbols(graph: Graph, outlined: Outline) -> list[int]:
         a, b = sorted(map(root, pair))
         parent[b] = a
     return [free[root(places[n])] if n in places else -1 for n in range(len(sizes))]
+
+
+def resized(graph: Graph, change: Callable[[int], int]) -> Graph:
+    """A graph of the same structure in which sizes are changed, but for those that follow from others (the
+    rows of a reshape). TypeError, ValueError if the ops do not allow it."""
+    outlined = outline(graph)
+    owners = _symbols(graph, outlined)
+    facts = Facts()
+    symbols = {owner: facts.symbol(outlined.sizes[owner]) for owner in dict.fromkeys(owners) if owner >= 0}
+    _with(graph, outlined, [symbols.get(k, n) for k, n in zip(owners, outlined.sizes, strict=True)])
+    values = [change(n) for n in facts.values[: facts.free]]
+    for follower, size in facts.followers():
+        values[follower] = evaluator(size)(values)
+    found = dict(zip(symbols, values, strict=True))
+    sizes = [found.get(k, n) for k, n in zip(owners, outlined.sizes, strict=True)]
+    return _with(graph, outlined, sizes, general=False)
 
 
 class _Numbers:

@@ -1,0 +1,90 @@
+"""LUCID_CHECK: no call is left out without a word, however large, whatever its strides."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor
+from lucid.compiler import check, pipeline
+from lucid.compiler.check import MiscompileError
+from lucid.compiler.loop import Func, Let
+
+
+@dataclass
+class Program:
+    f: Callable[..., Tensor]
+    shapes: tuple[tuple[int, ...], ...]
+
+
+PROGRAMS = {
+    "flat": Program(lambda x: (x * 2 - 1).sum(), ((300_001,),)),
+    "rows": Program(lambda x: x - x.max(axis=1, keepdims=True), ((500, 700),)),
+    "product": Program(lambda x, y: (x @ y) * 2, ((300, 200), (200, 500))),
+    "columns": Program(lambda x: x.sum(axis=0), ((600, 700),)),
+    "reshape": Program(lambda x: x.reshape(-1).sum() + x.mean(axis=0).sum(), ((600, 700),)),
+    "rows of a reshape": Program(lambda x: x.reshape(4200, 100).sum(axis=0), ((600, 700),)),
+    "slice": Program(lambda x: x[500:, 10:].sum(axis=0), ((600, 700),)),
+    "backwards": Program(lambda x: x[::-1] * 2, ((1000,),)),
+    "large, backwards": Program(lambda x: x[::-1, ::-1] * 2 + x[:, ::-1], ((1000, 700),)),
+    "transposed": Program(lambda x: x.T * 2, ((1000, 700),)),
+    "pieces": Program(lambda x, y: lucid.grad(lambda x: (x[100:] * y).sum())(x), ((5000, 30), (4900, 30))),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_large_and_backward_calls_are_not_compared(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, seen = PROGRAMS[name], list[str]()
+    compare = check.compare
+
+    def spy(what: str, old: check.Data, new: check.Data, eps: float) -> None:
+        seen.append(what.split(",")[0])
+        compare(what, old, new, eps)
+
+    monkeypatch.setattr(check, "compare", spy)
+    monkeypatch.setenv("LUCID_CHECK", "1")
+    monkeypatch.setattr(pipeline, "_TEMPLATES", type(pipeline._TEMPLATES)())
+    arrays = [np.ones(shape, "f4") for shape in program.shapes]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lucid.compile(program.f)(*map(Tensor, arrays)).numpy()
+    assert {"simplify", "fuse", "lower"} <= set(seen)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_wrong_lowering_of_a_large_call_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation of floats on vectors is its neighbour's."""
+    lower, other = check.lower, {"mul": "sub", "add": "sub", "sub": "mul", "fma": "fma", "max": "min"}
+
+    def turned(body: tuple[object, ...]) -> tuple[object, ...]:
+        found = list[object]()
+        for stmt in body:
+            if isinstance(stmt, Let) and stmt.op in other and stmt.result.dtype.is_float:
+                args = stmt.args[:1] * 3 if stmt.op == "fma" else stmt.args
+                stmt = pipeline.replace(stmt, op=other[stmt.op], args=args)
+            elif hasattr(stmt, "body"):
+                stmt = pipeline.replace(stmt, body=turned(stmt.body))
+            found.append(stmt)
+        return tuple(found)
+
+    def wrong(*args: object) -> list[Func]:
+        return [pipeline.replace(f, body=turned(f.body)) for f in lower(*args)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(check, "lower", wrong)
+    monkeypatch.setenv("LUCID_CHECK", "1")
+    program = PROGRAMS[name]
+    with pytest.raises(MiscompileError, match="lower"):
+        lucid.compile(program.f)(*(Tensor(np.ones(shape, "f4")) for shape in program.shapes)).numpy()
+
+
+def test_what_cannot_be_cut_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUCID_CHECK", "1")
+    monkeypatch.setattr(check, "_CUTS", (100_000,))
+    monkeypatch.setattr(check, "CUT", 0)
+    with pytest.warns(RuntimeWarning, match="LUCID_CHECK: .* is not compared"):
+        lucid.compile(lambda x: x.exp())(Tensor(np.ones((700, 300), "f4"))).numpy()
