@@ -86,8 +86,9 @@ def on_a_cut(graph: Graph, passes: Callable[[Graph], object]) -> None:
     if not comparing() or _small(graph):
         return
     sizes = [n for node in toposort(graph.outputs) for n in node.shape]
-    fitting = [_shrinking(most, max(sizes)) for most in _CUTS]  # as windows of wholes, or as wholes of slices
-    for change in (*fitting, *(functools.partial(_divided, by) for by in (2, 4, 8, 16, 64, 256, 1024))):
+    changes = [_shrinking(most, max(sizes)) for most in _CUTS]
+    changes += [functools.partial(_divided, by) for by in (2, 4, 8, 16, 64, 256, 1024)]
+    for change in changes:
         try:
             cut = resized(graph, change)
         except (TypeError, ValueError):  # the ops do not allow these sizes
