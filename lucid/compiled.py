@@ -246,6 +246,7 @@ class Compiled(Generic[P, R]):
                 if guards.tells_types():
                     state.close(signature, set(opened), {p.id for p in places})
                     opened, places, guards = [], [], watch(self.__wrapped__, *objects)
+                contents = [(place, place.get()) for place in places]
                 try:
                     recording = record.record(
                         self.__wrapped__, args, kwargs, arrays, numbers, objects, opened, places, guards,
@@ -255,7 +256,11 @@ class Compiled(Generic[P, R]):
                     if not opened and not places:
                         raise
                     state.close(signature, set(opened), {p.id for p in places})
-                    continue  # something that takes numbers alone
+                    if not guards.undo():
+                        raise
+                    for place, content in contents:
+                        place.set(content)
+                    continue  # something that takes numbers alone, or an error that comes again
                 break
             state.close(signature, *recording.decided())
             self._story.traces += 1

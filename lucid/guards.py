@@ -249,6 +249,18 @@ class Guards:
             step()
         return found, rest
 
+    def undo(self) -> bool:
+        """Put back the plain values that have changed since; False if that is not all that has."""
+        changes, rest = self.left()
+        if rest is not None:
+            return False
+        old = {place.id: (place, value) for place, value, _ in self._places()}
+        for place, _ in changes:
+            if old[place.id][1] is _MISSING:
+                return False
+            place.set(old[place.id][1])
+        return True
+
     def settle(self) -> None:
         """Numbers of a trace that was left behind anywhere become plain ones."""
         for scope in {id(d): d for d, *_ in (*self.items, *self.dicts)}.values():

@@ -239,6 +239,29 @@ def test_a_function_that_raises_leaves_the_numbers() -> None:
     assert type(model.n) is int
 
 
+def test_an_error_comes_once_and_leaves_what_it_would_uncompiled() -> None:
+    class Model:
+        n, m = 0, 0
+
+        def step(self, x: Any, a: int) -> Any:
+            self.n += 1
+            self.m += a
+            return x * (a / self.m)
+
+    model, eager = Model(), Model()
+    step = lucid.compile(model.step)
+    for a, m in ((0, 0), (1, 1), (2, -2), (3, 1), (1, -1), (2, 2)):
+        model.m = eager.m = m
+        try:
+            want = eager.step(lucid.Tensor(X), a)
+        except ZeroDivisionError:
+            with pytest.raises(ZeroDivisionError):
+                step(X, a)
+        else:
+            close(step(X, a), want)
+        assert (model.n, model.m) == (eager.n, eager.m)
+
+
 def test_too_many_traces_for_a_number_are_said_once() -> None:
     f = lucid.compile(lambda x, n: x * len(range(n)))
     with warnings.catch_warnings(record=True) as said:
