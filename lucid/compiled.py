@@ -39,7 +39,7 @@ SIGNATURES = 256  # kept for each function; the one that was not used for longes
 SPECS = 16  # signatures that native code knows
 PLACES = 4096  # of numbers outside of arguments that are known to change, or to be needed
 NUMBERS = 8  # traces for another number until a warning says so
-_NUMBER = re.compile(r"(from|decided by a number.*) -?[\d.e+-]+ to -?[\d.e+-]+$")
+_NUMBER = r"(from|decided by a number.*) -?[\d.e+-]+ to -?[\d.e+-]+$"  # compiled when it is asked for
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
 REASONS = 256  # that `explain` tells, the latest
 
@@ -307,7 +307,7 @@ class Compiled(Generic[P, R]):
     def _warn(self, parts: dict[str, str], moved: list[tuple[Place, Any, Any]], reason: str) -> None:
         """Once, where a number has been the reason for more than NUMBERS traces."""
         story = self._story
-        if not (moved or _NUMBER.search(reason)):
+        if not (moved or re.search(_NUMBER, reason)):
             return
         story.numbers += 1
         if story.numbers == NUMBERS + 1:
