@@ -22,6 +22,8 @@ import time
 import warnings
 from pathlib import Path
 
+from .limits import whole_number
+
 # Part of every key; raise it when the meaning of a payload changes.
 FORMAT = "1"
 MAGIC = b"\x89lucid\r\n"
@@ -30,6 +32,8 @@ DEFAULT_SIZE = 256 << 20
 STALE_SECONDS = 3600
 # The directory is measured at the first write of a process and at every so many after that.
 WRITES_PER_SWEEP = 32
+# Nanoseconds after which a change has a time of its own on any file system.
+SETTLED = 3 * 10**9
 
 _HEADER = len(MAGIC) + 64
 _PRIVATE = os.name == "posix"  # owners and modes mean something
@@ -111,7 +115,11 @@ class DiskCache:
 
     def _make(self) -> bool:
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            missing = [self.folder]  # one by one: pathlib calls itself for each parent
+            while not missing[-1].parent.exists():
+                missing.append(missing[-1].parent)
+            for folder in reversed(missing):
+                folder.mkdir(mode=0o700, exist_ok=True)
             info = self.folder.stat()
         except OSError:
             return False
@@ -163,7 +171,7 @@ def default_folder() -> Path:
     """Where the cache is unless the user says otherwise."""
     override = os.environ.get("LUCID_CACHE_DIR")
     if override:
-        return Path(override)
+        return Path(os.path.expanduser(override))
     if _LINUX:  # what platformdirs says too, without the 10 ms of its import
         home = os.environ.get("XDG_CACHE_HOME", "").strip()
         return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache")) / "lucid"
@@ -177,10 +185,9 @@ def disk() -> DiskCache | None:
     """The cache of this process, as the environment asks for it; None if it is turned off."""
     if os.environ.get("LUCID_CACHE", "").strip() == "0":
         return None
-    size = os.environ.get("LUCID_CACHE_SIZE", "")
     try:
-        return DiskCache(default_folder(), int(size) if size.isdigit() else DEFAULT_SIZE)
-    except (OSError, RuntimeError):  # no home directory
+        return DiskCache(default_folder(), whole_number(os.environ.get("LUCID_CACHE_SIZE", ""), DEFAULT_SIZE))
+    except (OSError, RuntimeError, ValueError):  # no home directory
         return None
 
 
@@ -188,20 +195,43 @@ def disk() -> DiskCache | None:
 def stamp() -> str | None:
     """What every key begins with: the version of lucid, of LLVM, and of the format of a payload.
 
-    Of lucid, the size and time of every source file that decides the code: an edited compiler
-    never meets code of the old one. None where there are no files to ask (then nothing is cached).
+    Of lucid, the content of every source file that decides the code: an edited compiler never meets code of
+    the old one, whatever sizes and times say. None where there are no files to ask (then nothing is cached).
     """
     import llvmlite  # only its version; LLVM itself is in llvmlite.binding
 
     here = Path(__file__).resolve().parent
-    words = [FORMAT, llvmlite.__version__]
+    files: list[tuple[str, os.stat_result]] = []
     try:
         for folder in (here, here.parent / "compiler"):
-            with os.scandir(folder) as files:  # a tenth of the time of Path.glob and Path.stat
-                for file in sorted(files, key=lambda f: f.name):
-                    if file.name.endswith(".py"):
-                        info = file.stat()
-                        words.append(f"{file.name} {info.st_size} {info.st_mtime_ns}")
+            with os.scandir(folder) as found:  # a tenth of the time of Path.glob and Path.stat
+                files += [(f.path, f.stat()) for f in sorted(found, key=_name) if f.name.endswith(".py")]
+        return f"{FORMAT}\n{llvmlite.__version__}\n{_contents(here, files)}" if files else None
     except OSError:
         return None
-    return "\n".join(words) if len(words) > 2 else None
+
+
+def _name(file: os.DirEntry[str]) -> str:
+    return file.name
+
+
+def _contents(here: Path, files: list[tuple[str, os.stat_result]]) -> str:
+    """SHA-256 of the files. To read them takes 2 ms, so the disk cache remembers it under what the system
+    says of them: the time of the last change of a file, which nobody can set, and its inode. Not so soon
+    after a change that another one could have that time; nor where the whole file system was made elsewhere.
+    """
+    newest = max(info.st_ctime_ns for _, info in files)
+    told = [f"{path} {x.st_dev} {x.st_ino} {x.st_size} {x.st_mtime_ns} {x.st_ctime_ns}" for path, x in files]
+    state = "sources\n" + "\n".join(told)
+    settled = _PRIVATE and time.time_ns() - newest > SETTLED and not os.statvfs(here).f_flag & os.ST_RDONLY
+    store = disk() if settled else None
+    known = store.get(state) if store is not None else None
+    if known is not None:
+        return known.decode()
+    content = hashlib.sha256()
+    for path, _ in files:
+        data = Path(path).read_bytes()
+        content.update(f"{os.path.basename(path)} {len(data)}\n".encode() + data)
+    if store is not None:
+        store.put(state, content.hexdigest().encode())
+    return content.hexdigest()

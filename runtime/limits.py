@@ -15,6 +15,12 @@ def thread_limit(environ: Mapping[str, str] = os.environ, root: Path = Path("/")
     return max(1, min(limits))
 
 
+def whole_number(text: str, otherwise: int) -> int:
+    """What a variable of the environment says in decimal digits, or `otherwise`."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else otherwise
+
+
 def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -25,9 +31,9 @@ def _variables(environ: Mapping[str, str]) -> list[int]:
     found = []
     for name in ("LUCID_NUM_THREADS", "OMP_NUM_THREADS"):
         # OpenMP allows a list, one number per level of nesting.
-        value = environ.get(name, "").split(",")[0].strip()
-        if value.isascii() and value.isdigit() and int(value) > 0:
-            found.append(int(value))
+        value = whole_number(environ.get(name, "").split(",")[0], 0)
+        if value > 0:
+            found.append(value)
     return found
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from lucid.compiler.data import data
 
+from .limits import whole_number
 from .locks import hold_across_forks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -83,9 +84,9 @@ def size_class(nbytes: int) -> int:
 
 
 def _default_cap() -> int:
-    set_by_user = os.environ.get("LUCID_MEMORY_CACHE", "")
-    if set_by_user.isdigit():
-        return int(set_by_user)
+    set_by_user = whole_number(os.environ.get("LUCID_MEMORY_CACHE", ""), -1)
+    if set_by_user >= 0:
+        return set_by_user
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

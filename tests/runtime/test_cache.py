@@ -19,7 +19,7 @@ import pytest
 
 from lucid.compiler.artifact import Code
 from lucid.compiler.target import HASWELL
-from lucid.runtime import cache, host, load
+from lucid.runtime import cache, host, limits, load, memory
 from lucid.runtime.cache import DiskCache
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes")
@@ -230,8 +230,32 @@ def test_the_environment_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = decide()
     assert found is not None
     assert found.size == cache.DEFAULT_SIZE
+    for digits, size in (("²", None), ("٣", None), ("9" * 5000, None), ("-1", None), ("", None), (" 7 ", 7)):
+        monkeypatch.setenv("LUCID_CACHE_SIZE", digits)
+        found = decide()
+        assert found is not None
+        assert found.size == (cache.DEFAULT_SIZE if size is None else size)
     monkeypatch.setenv("LUCID_CACHE", "0")
     assert decide() is None
+
+
+def test_a_tilde_makes_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("LUCID_CACHE_DIR", "~/kept/here")
+    assert cache.default_folder() == tmp_path / "kept" / "here"
+
+
+@posix
+def test_a_path_of_two_thousand_parts(tmp_path: Path) -> None:
+    """It is made part by part, or there is no disk cache: no exception."""
+    for parts in (900, 1930, 60_000):
+        store = DiskCache(tmp_path.joinpath(*["a"] * parts))
+        store.put("a", b"one")
+        assert store.get("a") in (b"one", None)
+        if parts == 900:
+            assert store.get("a") == b"one"
+    subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True)  # shutil calls itself for each part
 
 
 def test_the_default_directory_is_what_platformdirs_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,20 +315,69 @@ def test_without_a_version_nothing_is_kept(fresh: DiskCache, monkeypatch: pytest
     assert not fresh.folder.exists()
 
 
+def a_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One whose only files of code are two; the second, whose content is 1."""
+    for name in ("runtime", "compiler"):
+        (folder / name).mkdir()
+        (folder / name / "a.py").write_text("1")
+    monkeypatch.setattr(cache, "__file__", str(folder / "runtime" / "cache.py"))
+    return folder / "compiler" / "a.py"
+
+
+make_stamp: Callable[[], str | None] = cache.stamp.__wrapped__
+
+
 def test_the_stamp_changes_with_the_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("runtime", "compiler"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.py").write_text("1")
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "runtime" / "cache.py"))
-    make: Callable[[], str | None] = cache.stamp.__wrapped__
-    first = make()
+    file = a_project(tmp_path, monkeypatch)
+    first = make_stamp()
     assert first is not None
-    assert make() == first
-    (tmp_path / "compiler" / "a.py").write_text("12")
-    assert make() not in (None, first)
+    assert make_stamp() == first
+    file.write_text("12")
+    assert make_stamp() not in (None, first)
     shutil.rmtree(tmp_path / "compiler")
     shutil.rmtree(tmp_path / "runtime")
-    assert make() is None
+    assert make_stamp() is None
+
+
+@pytest.mark.parametrize("settled", [0, 1 << 62])
+def test_an_edit_that_keeps_size_and_time_is_served_old_code(
+    settled: int, store: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the disk cache remembers the content of files (which were last changed long ago) or not."""
+    monkeypatch.setattr(cache, "SETTLED", settled)
+    monkeypatch.setattr(cache, "disk", lambda: store)
+    file = a_project(tmp_path, monkeypatch)
+    first, info = make_stamp(), file.stat()
+    time.sleep(0.02)  # a change later has another time
+    file.write_text("2")
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (info.st_size, info.st_mtime_ns)
+    second = make_stamp()
+    assert second != first
+    file.write_text("1")
+    assert make_stamp() == first
+    assert store.folder.exists() == (settled == 0 and os.name == "posix")
+
+
+def test_touching_a_file_compiles_everything_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = a_project(tmp_path, monkeypatch)
+    first = make_stamp()
+    os.utime(file, (1000, 1000))
+    assert make_stamp() == first
+    renamed = file.rename(file.with_name("b.py"))
+    assert make_stamp() != first
+    renamed.rename(file)
+    assert make_stamp() == first
+
+
+@posix
+def test_sources_are_read_once(store: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warm process does not: it would take 2 ms."""
+    monkeypatch.setattr(cache, "SETTLED", 0)
+    monkeypatch.setattr(cache, "disk", lambda: store)
+    first = make_stamp()
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read"))
+    assert make_stamp() == first
 
 
 # --- hostile directories, in processes of their own ----------------------------------------------
@@ -423,3 +496,17 @@ def test_a_warning_that_is_an_error_leaves_a_working_process(tmp_path: Path) -> 
         with pytest.raises(RuntimeWarning):
             store.get("a")
         assert store.get("a") is None
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "9" * 5000, "1e3", "-4", "+4", "0x10", "1_000", ""])
+@pytest.mark.parametrize("name", ["LUCID_MEMORY_CACHE", "LUCID_NUM_THREADS", "OMP_NUM_THREADS"])
+def test_a_variable_that_is_no_number_ends_the_program(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("LUCID_MEMORY_CACHE", "LUCID_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(other, raising=False)
+    usual = memory._default_cap(), limits.thread_limit()
+    monkeypatch.setenv(name, text)
+    assert (memory._default_cap(), limits.thread_limit()) == usual
+    monkeypatch.setenv(name, " 1 ")
+    assert (memory._default_cap(), limits.thread_limit()) in ((1, usual[1]), (usual[0], 1))
