@@ -46,13 +46,13 @@ def test_every_folder_of_code_is_packaged() -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what is packaged: building leaves files behind."""
+    """A copy of the project: building leaves files behind."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in FOLDERS:
+    for name in (*FOLDERS, "tests", "examples", "docs", "benchmarks"):
         shutil.copytree(
             ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "Makefile"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
@@ -93,6 +93,20 @@ def test_source_archive_holds_files_not_links(checkout: Path) -> None:
     names = [m.name.partition("/")[2] for m in members if m.isfile()]
     assert len(names) == len(set(names))
     assert {f"lucid/{path}" for path in all_sources()} <= set(names)
+
+
+def test_source_archive_ships_tests_without_what_they_need(checkout: Path, tmp_path: Path) -> None:
+    """It holds the package and what builds it, no more; the wheel that it builds is the checkout's."""
+    with tarfile.open(build(checkout, "sdist")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (root,) = tmp_path.iterdir()
+    shipped = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    code = {f"lucid/{path}" for path in all_sources()} | {"lucid/py.typed"}
+    about = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
+    assert {path for path in shipped if ".egg-info/" not in path} == code | about
+    wheels = [zipfile.ZipFile(build(folder, "wheel")) for folder in (root, checkout)]
+    contents = [{n: w.read(n) for n in w.namelist() if not n.endswith("/RECORD")} for w in wheels]
+    assert contents[0] == contents[1]
 
 
 def test_version_stands_in_one_place() -> None:
