@@ -251,11 +251,14 @@ def _check(plan: Plan) -> None:
             raise ValueError(f"buffer {i} begins before the working memory")
     for launch in plan.launches:
         for slot in launch.slots:
-            if isinstance(slot, Address) and not 0 <= slot.buffer < len(plan.buffers):
-                raise ValueError(f"{launch.code.name}: no buffer {slot.buffer}")
-            if isinstance(slot, Address) and not 0 <= slot.offset <= plan.buffers[slot.buffer].nbytes:
-                raise ValueError(f"{launch.code.name}: an address outside of buffer {slot.buffer}")
-            if isinstance(slot, int) and not -(1 << 63) <= slot < 1 << 63:
-                raise ValueError(f"{launch.code.name}: {slot} takes more than 64 bits")
-            if isinstance(slot, bytes) and len(slot) > 8:
-                raise ValueError(f"{launch.code.name}: a scalar of {len(slot)} bytes")
+            if isinstance(slot, int):
+                if not -(1 << 63) <= slot < 1 << 63:
+                    raise ValueError(f"{launch.code.name}: {slot} takes more than 64 bits")
+            elif isinstance(slot, bytes):
+                if len(slot) > 8:
+                    raise ValueError(f"{launch.code.name}: a scalar of {len(slot)} bytes")
+            elif isinstance(slot, Address):
+                if not 0 <= slot.buffer < len(plan.buffers):
+                    raise ValueError(f"{launch.code.name}: no buffer {slot.buffer}")
+                if not 0 <= slot.offset <= plan.buffers[slot.buffer].nbytes:
+                    raise ValueError(f"{launch.code.name}: an address outside of buffer {slot.buffer}")
