@@ -32,6 +32,8 @@ class Gradient:
     _opaque = True  # for guards: only the function inside counts
 
     def __init__(self, f: Callable[..., Any], argnums: int | Sequence[int], value: bool) -> None:
+        if not callable(f):
+            raise TypeError(here(f"grad: {type(f).__name__} is not callable; expected a function"))
         functools.update_wrapper(self, f, updated=())
         self.__wrapped__ = f
         self.argnums = argnums
@@ -94,6 +96,7 @@ def _differentiated(
         if not -len(args) <= k < len(args):
             raise TypeError(here(f"{_name(f)}: argnums={argnums}, but only {len(args)} positional arguments"))
         call[k] = rebuild(args[k], functools.partial(leaf, k)) if _nested(args[k]) else leaf(k, args[k])
+    wrt = [node_of(t) for t in fresh]
     before = MODE.get()
     try:
         MODE.set(Mode(before.trace, True))
@@ -101,7 +104,6 @@ def _differentiated(
     finally:
         MODE.set(before)
     node = _scalar_node(f, value)
-    wrt = [node_of(t) for t in fresh]
     found = gradients(node, ops.const(1, node), wrt)
     parts = [ops.zeros_like(n) if g is None else g for n, g in zip(wrt, found, strict=True)]
     trace, grad = before

@@ -27,7 +27,7 @@ from . import shapes
 from .context import MODE
 from .engine import Array, evaluate, leaf
 from .errors import TraceError, here, located, public, user_loc, warn_user
-from .names import Names
+from .names import Names, on_cpu
 from .number import Traced
 from .operators import Operators
 from .promote import as_array, cast, check_plain, dtype_of
@@ -194,7 +194,10 @@ class Tensor(Operators, Names):
     _requires_grad: bool
     _trace: Trace | None  # the trace that made this tensor; None: made outside of any
 
-    def __init__(self, data: object, requires_grad: bool = False, dtype: object = None) -> None:
+    def __init__(
+        self, data: object, requires_grad: bool = False, dtype: object = None, *, device: object = None
+    ) -> None:
+        on_cpu(device)
         trace = MODE.get().trace
         loc = user_loc()
         token = LOC.set(loc)
@@ -408,7 +411,7 @@ class Tensor(Operators, Names):
                 )
             if trace is None:
                 if self in CHANGED:  # nobody has read a value since
-                    settle(CHANGED.take())
+                    settle((), CHANGED.take())
                 CHANGED.add(self)
             self._assign(new._node)
         elif self._trace is trace:
@@ -429,7 +432,7 @@ class Tensor(Operators, Names):
             raise TraceError(here(_unreadable(self, what)))
         if self._node.data is None:
             try:
-                settle([self, *CHANGED.take()])
+                settle([self], CHANGED.take())
             except MemoryError as error:
                 raise located(error, user_loc()) from None
         data: Array = self._node.data
@@ -702,13 +705,15 @@ def _is_operand(x: object) -> bool:
     return hasattr(x, "__array__") and getattr(x, "__array_ufunc__", x) is not None
 
 
-def settle(tensors: Sequence[Tensor]) -> None:
-    """Compute many tensors at once, and let go of the history of those that need none."""
-    for tensor, data in zip(tensors, evaluate([t._node for t in tensors]), strict=True):
+def settle(tensors: Sequence[Tensor], changed: Sequence[Tensor] = ()) -> None:
+    """Compute many tensors at once, and let go of the history of those that need none: among them leaves
+    that were `changed` in place."""
+    evaluate([t._node for t in (*tensors, *changed)])
+    for tensor in tensors:
         if not tensor._requires_grad:
-            tensor._node = leaf(data)
-        elif tensor._node.inputs and tensor.is_leaf:  # changed in place
-            tensor._assign(leaf(data))
+            tensor._node = leaf(tensor._node.data)
+    for tensor in changed:
+        tensor._assign(leaf(tensor._node.data))
 
 
 def _astype(x: Node, dtype: object) -> Node:

@@ -358,3 +358,22 @@ def test_backward_twice_after_the_gradient_was_added() -> None:
     y.backward(np.ones(2, "f"))
     assert x.grad is not None
     np.testing.assert_array_equal(x.grad.numpy(), [4, 8])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [print, repr, Tensor.tolist, Tensor.numpy, np.asarray, lambda w: w.sum().item(), lambda w: float(w[0])],
+)
+def test_an_argument_that_is_read_keeps_its_gradient(read: Any) -> None:
+    def f(w: Tensor) -> Tensor:
+        loss = (w * w).sum()
+        read(w)
+        return loss + w.sum()
+
+    np.testing.assert_array_equal(lucid.grad(f)(Tensor([1.0, 2.0])).numpy(), [3, 5])
+
+
+def test_the_gradient_of_what_is_no_function() -> None:
+    for make in (lucid.grad, lucid.value_and_grad):
+        with pytest.raises(TypeError, match=r"test_grad.py:\d+: .*not callable"):
+            make(5)  # type: ignore[arg-type]

@@ -160,3 +160,9 @@ def test_text_of_what_no_machine_holds_is_a_syntax_error() -> None:
     size = 2**63 - 1
     with pytest.raises(IRSyntaxError, match=r"more than 2\*\*63 bytes"):
         parse_graph(f"graph f(%x: f32[{size}]) -> (%1) {{\n  %1: f32[{size}] = abs %x\n}}\n")
+
+
+def test_the_constructor_takes_a_device() -> None:
+    assert Tensor([1.0], device="cpu").shape == (1,)
+    with pytest.raises(ValueError, match=r"test_names.py:\d+: device"):
+        Tensor([1.0], device="cuda")
