@@ -20,9 +20,9 @@ from .program import Call, Operand, Program
 from .size import Size
 from .verify_error import VerifyError
 
-# Extents, and bounds of guards: more than memory holds, and what a loop comes back from.
+# Extents that no array has: what a loop comes back from. (Those of arrays fit into memory.)
 MOST = 1 << 40
-# Points of a stage: half the way to where their number wraps.
+# Symbols, and points of a stage: half the way to where their number wraps.
 POINTS = 1 << 56
 
 
@@ -78,15 +78,16 @@ def _symbols(call: Call) -> None:
         if not _whole(value):
             _fail(call, f"`{name}` = {value!r} is no whole number")
         assert value is not None
-        if not -MOST <= value <= MOST:
-            _fail(call, f"`{name}` = {value!r} is beyond {MOST}")
+        if not -POINTS <= value <= POINTS:
+            _fail(call, f"`{name}` = {value!r} is beyond {POINTS}")
     for name in k.scalars(kernel):
         if name not in call.scalars:
             _fail(call, f"`{name}` is bound to nothing")
     stages = kernel.stages + kernel.final
     axes = (*kernel.outer, *(a for s in stages for a in s.axes))
-    for extent in dict.fromkeys((*(a.extent for a in axes), *_dims(kernel))):
-        if not 0 <= _extent(call, extent) <= MOST:
+    dims = dict.fromkeys(_dims(kernel))
+    for extent in dict.fromkeys((*(a.extent for a in axes), *dims)):
+        if not 0 <= _extent(call, extent) <= (POINTS if extent in dims else MOST):
             _fail(call, f"{_text(call, extent)} cannot be an extent")
     for n, stage in enumerate(stages):
         here = (*(kernel.outer if n < len(kernel.stages) else ()), *stage.axes)
