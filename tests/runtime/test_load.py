@@ -214,3 +214,41 @@ print(load.compiles(), "llvmlite.binding" in sys.modules)
         for _ in range(2)
     ]
     assert said == [["1", "True"], ["0", "False"]]
+
+
+LITTLE_MEMORY = """
+import re, resource, sys
+from lucid.compiler.artifact import Code
+from lucid.runtime import llvm, load
+from lucid.runtime.host import host
+if sys.argv[2:]:
+    llvm._reserve = lambda text: None
+llvm._machine(host(), True, 2)
+load.disk = lambda: None
+def code(name, lines):
+    body = [f"%x{k + 1} = mul i64 %x{k}, %x{k // 2}" for k in range(lines)]
+    text = "define void @NAME(ptr %s, i64 %x0, i64 %e) {" + "\\n".join(body) + "\\nret void }"
+    return Code(name, name, text.replace("NAME", name), False)
+load.load(code("small", 3))
+unlimited = resource.RLIM_INFINITY
+size = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]), unlimited))
+try:
+    load.load(code("large", 20_000))
+    print("compiled")
+except MemoryError as error:
+    resource.setrlimit(resource.RLIMIT_AS, (unlimited, unlimited))
+    print(error)
+    load.load(code("large", 20_000))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits on the size of a process")
+@pytest.mark.parametrize("room", [0, 1 << 20, 8 << 20, 256 << 20])
+def test_a_compile_without_memory_ends_the_process(room: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, str(room)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    said = {8 << 20: "to compile a kernel may take", 256 << 20: "compiled"}
+    assert said.get(room, "") in done.stdout  # with less, Python itself may lack memory before
