@@ -85,9 +85,9 @@ def _symbols(call: Call) -> None:
             _fail(call, f"`{name}` is bound to nothing")
     stages = kernel.stages + kernel.final
     axes = (*kernel.outer, *(a for s in stages for a in s.axes))
-    dims = dict.fromkeys(_dims(kernel))
-    for extent in dict.fromkeys((*(a.extent for a in axes), *dims)):
-        if not 0 <= _extent(call, extent) <= (POINTS if extent in dims else MOST):
+    for extent in dict.fromkeys((*(a.extent for a in axes), *_dims(kernel))):
+        n = _extent(call, extent)
+        if not 0 <= n <= MOST and not (MOST < n <= POINTS and _lies_in_memory(call, extent)):
             _fail(call, f"{_text(call, extent)} cannot be an extent")
     for n, stage in enumerate(stages):
         here = (*(kernel.outer if n < len(kernel.stages) else ()), *stage.axes)
@@ -99,6 +99,14 @@ def _symbols(call: Call) -> None:
 def _dims(kernel: k.Kernel) -> Iterator[k.Extent]:
     for array in k.arrays(kernel).values():
         yield from array.dims
+
+
+def _lies_in_memory(call: Call, extent: k.Extent) -> bool:
+    """Whether some array has an element of its own for each: who makes it finds that there is no memory."""
+    arrays = [
+        (array, call.arrays[name]) for name, array in k.arrays(call.kernel).items() if name in call.arrays
+    ]
+    return any(d == extent and s for a, o in arrays for d, s in zip(a.dims, o.strides, strict=False))
 
 
 def _inside(call: Call, array: k.Array, operand: Operand) -> None:

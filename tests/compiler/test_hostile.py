@@ -264,6 +264,7 @@ def test_an_extent_does_not_come_back() -> None:
     text += "        stage:  o[i] = r\n"
     for d, n, message in (
         (1 << 62, 5, "`d` = 4611686018427387904 is beyond"),
+        (1 << 55, 5, "`d` = 36028797018963968 cannot be an extent"),
         (-1, 5, "`d` = -1 cannot be an extent"),
         (MOST, MOST, "a stage has more than .* points"),
     ):
