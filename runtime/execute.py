@@ -183,7 +183,20 @@ def _target(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int)
         raise ValueError(f"output {k}: expected shape {shape}, got {array.shape}")
     if not array.flags.writeable:
         raise ValueError(f"output {k}: the array is read-only")
+    if not array.flags.c_contiguous and _overlaps(array):
+        raise ValueError(f"output {k}: elements of the array overlap (strides {array.strides})")
     return array
+
+
+def _overlaps(array: Array) -> bool:
+    """Whether two elements may share memory: a dimension steps less than those before it reach."""
+    reach = array.itemsize - 1
+    for step, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True)):
+        if n > 1:
+            if step <= reach:
+                return array.size > 0
+            reach += step * (n - 1)
+    return False
 
 
 def grouped(launches: Sequence[Launch]) -> list[list[Launch]]:

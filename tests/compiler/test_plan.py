@@ -146,3 +146,16 @@ def test_temporaries_that_live_at_once_never_overlap() -> None:
             live.append((offset, offset + need, b.life[1]))
             size = max(size, offset + need)
         assert found.temp_bytes == size
+
+
+def test_an_output_whose_elements_overlap_is_accepted() -> None:
+    x = node("x", 100)
+    run = Executable(plan((x,), (ops.NEG(x),)))
+    values, buffer = np.arange(100, dtype=np.float32), np.zeros(400, np.float32)
+    for stride in (0, 2, -2):
+        with pytest.raises(ValueError, match="output 0: elements of the array overlap"):
+            run([values], [np.lib.stride_tricks.as_strided(buffer[200:], (100,), (stride,))])
+    assert not buffer.any()
+    for out in (buffer[::4], buffer[99::-1], np.lib.stride_tricks.as_strided(buffer, (100,), (12,))):
+        run([values], [out])
+        assert np.array_equal(out, -values)
