@@ -37,7 +37,7 @@ ROW_ELEMENTS = 16_384
 ROWS = 512
 # Rows of a block where totals keep an axis, however long that is: each block writes a whole row of totals,
 # which is read again in the end.
-KEPT_ROWS = 64
+KEPT_ROWS = 256
 
 # Bytes of working memory in which a value of a row waits if the output is stored around the cache.
 WAITING_BYTES = 16_384

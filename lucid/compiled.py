@@ -141,7 +141,8 @@ class Compiled(Generic[P, R]):
     module's."""
 
     # Python finds what a call runs in the slot: at first `_call`, later a native function.
-    __slots__ = ("__call__", "__dict__", "__weakref__")
+    if not TYPE_CHECKING:  # to a type checker it is a method
+        __slots__ = ("__call__", "__dict__", "__weakref__")
     _opaque = True  # for guards: only the function inside counts
     if TYPE_CHECKING:  # the arguments of the function, or any with out=, which a ParamSpec cannot add
 

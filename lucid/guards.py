@@ -551,8 +551,10 @@ class _Walk:
             if getattr(cls, "_opaque", False):
                 return
             # Containers of the standard library go through attributes of their own, too: ChainMap, UserDict.
+            # So do objects of libraries that keep arrays: sparse matrices, fitted models, modules.
             if any(map(_is_lucid, cls.__mro__)) or (
-                not _is_user_class(cls) and isinstance(value, Mapping | Sequence | AbstractSet)
+                not _is_user_class(cls)
+                and (isinstance(value, Mapping | Sequence | AbstractSet) or _keeps_arrays(value, scope))
             ):
                 self.mapping_of(scope, where)
             else:
@@ -594,6 +596,14 @@ class _Walk:
         for name in self.known:
             if name not in scope and hasattr(cls, name):
                 self.guards.items.append((scope, name, _MISSING, f"{where}.{name}"))
+
+
+def _keeps_arrays(value: object, scope: dict[str, Any]) -> bool:
+    """Whether an object that is no array itself has some among its attributes, or in dicts there."""
+    if reader(value) is not None:
+        return False
+    nested = (v for d in scope.values() if isinstance(d, dict) for v in d.values())
+    return any(isinstance(v, np.ndarray) or reader(v) is not None for v in (*scope.values(), *nested))
 
 
 class _Class:

@@ -15,6 +15,7 @@ from lucid.compiler.data import replace
 from lucid.compiler.graph import Graph, Node
 from lucid.compiler.layout import slots
 from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
+from lucid.compiler.schedule import KEPT_ROWS
 from lucid.compiler.text import parse_kernel
 from lucid.nn import formulas
 from lucid.runtime.execute import Executable
@@ -180,14 +181,14 @@ def test_totals_of_columns_are_read_once_for_several_rows() -> None:
     assert turn.count(" far") == 4 * 64 // 16  # one for each line of the cache: 64 elements of 4 rows
 
 
-@pytest.mark.parametrize("m, n", [(2, 66_000), (33, 66_000), (70, 66_000), (70, 3), (300, 100), (300, 1000)])
+@pytest.mark.parametrize("m, n", [(2, 66_000), (33, 66_000), (70, 66_000), (70, 3), (300, 100), (600, 1000)])
 def test_totals_of_columns_depend_on_how_many_there_are(m: int, n: int) -> None:
-    """A block has 64 rows; block b is lane b, and lanes are halved."""
+    """A block has KEPT_ROWS rows; block b is lane b, and lanes are halved."""
     x = np.random.default_rng(0).normal(size=(m, n)).astype("float32")
     made = compile_graph(build(lambda x: (ops.SUM(x, axes=(0,)),), [x]), host())
     lanes = [np.zeros(n, "float32") for _ in range(64)]
     for number, row in enumerate(x):
-        lanes[number // 64] += row
+        lanes[number // KEPT_ROWS] += row
     while len(lanes) > 1:
         half = len(lanes) // 2
         lanes = [a + b for a, b in zip(lanes[:half], lanes[half:], strict=True)]

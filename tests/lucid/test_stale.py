@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import inspect
 import itertools
 import os
@@ -247,3 +248,32 @@ def test_what_changes_in_plain_containers_is_traced_again() -> None:
     for k in range(4):
         np.testing.assert_array_equal(f(X).numpy(), 1 + 111 * k)
     assert (items[0], table["n"], count[0]) == (4, 40, 400)
+
+
+def test_an_object_of_a_library_that_keeps_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its methods read them, and user code does not name them: a fitted model, a sparse matrix."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "fitting.py").write_text(
+        "import numpy as np\n"
+        "class Model:\n"
+        "    def fit(self, k):\n"
+        "        self.coef_ = np.array([k])\n"
+        "        self.parts = {'bias': np.array([0.0])}\n"
+        "        return self\n"
+        "    def predict(self, x):\n"
+        "        return x * self.coef_[0] + self.parts['bias'][0]\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    fitting = importlib.import_module("fitting")
+    model = fitting.Model().fit(2.0)
+    f = lucid.compile(lambda x: x * float(model.predict(1.0)))
+    x = np.ones(2, "f")
+    for _ in range(4):
+        assert f(x).tolist() == [2, 2]
+    model.fit(5.0)
+    assert f(x).tolist() == [5, 5]
+    model.coef_[0] = 7.0
+    assert f(x).tolist() == [7, 7]
+    model.parts["bias"][0] = 1.0
+    assert f(x).tolist() == [8, 8]
