@@ -30,6 +30,8 @@ from lucid.runtime import execute
 from lucid.runtime.host import host
 from lucid.runtime.load import assembly
 
+from .errors import warn_user
+
 Array = np.ndarray[Any, Any]
 
 # Structures whose plan is kept; the least recently used goes first.
@@ -141,7 +143,10 @@ class Executable:
         self._aliases = self.compiled.plan.aliases
         self.shapes = [n.type.shape for n in graph.outputs]
         if folder := os.environ.get("LUCID_DUMP"):
-            self._dump(Path(folder), graph.name)
+            try:
+                self._dump(Path(folder), graph.name)
+            except OSError as error:
+                warn_user(f"LUCID_DUMP: nothing is written: {error}")
 
     def __call__(
         self,

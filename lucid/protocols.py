@@ -85,7 +85,9 @@ def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     if func.__name__ in _QUESTIONS:
         return func(*_values(args), **_values(kwargs))
     function = _named(name, func.__name__)
-    known = set(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    starred = {p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL}  # reshape(x, *shape)
+    known = set(parameters) - starred
     try:
         bound = inspect.signature(func).bind(*args, **kwargs).arguments
     except ValueError:  # written in C, and does not tell
@@ -93,10 +95,11 @@ def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     given: list[Any] = []
     keywords: dict[str, Any] = {}
     for place, (key, value) in enumerate(bound.items()):
-        if place < len(args) and not keywords and (key not in known or not given):
-            given.append(value)  # names of what stands first differ: a and x, a_min and min
+        # names of what stands first differ: a and x, a_min and min
+        if key in starred or (place < len(args) and not keywords and (key not in known or not given)):
+            given += value if key in starred and isinstance(value, tuple | list) else (value,)
         elif value is not _DEFAULTS.get(key, _refuse):
-            keywords[key] = value
+            keywords[key.removeprefix("a_")] = value
     return _called(function, name, tuple(given), keywords)
 
 

@@ -168,3 +168,10 @@ def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: p
         found = [n for n in names if f"-{plain}." in n]
         assert [n.split("-")[-1] for n in found] == [f"{stage}.txt" for stage in stages]
     assert all(p.stat().st_size for p in (tmp_path / "dump").iterdir())
+
+
+def test_a_dump_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "file" / "dump"))
+    with pytest.warns(UserWarning, match=r"test_kernels.py:\d+|LUCID_DUMP: nothing is written"):
+        assert lucid.compile(lambda x: x * 3)(np.ones(2, "f")).tolist() == [3, 3]

@@ -101,6 +101,24 @@ def test_arguments_of_numpy_functions() -> None:
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.reshape(x, (3, 2)), lambda x: np.reshape(x, -1), lambda x: np.reshape(x, shape=(6,)),
+        lambda x: np.transpose(x), lambda x: np.transpose(x, (1, 0)), lambda x: np.transpose(x, axes=(1, 0)),
+        lambda x: np.broadcast_to(x, (4, 2, 3)), lambda x: np.ravel(x),
+        lambda x: np.clip(x, a_min=0, a_max=2), lambda x: np.clip(x, 0, None), lambda x: np.swapaxes(x, 0, 1),
+        lambda x: np.std(x, axis=1, ddof=1), lambda x: np.var(x, 0),
+        lambda x: np.max(x, axis=0, keepdims=True),
+    ],
+)  # fmt: skip
+def test_functions_of_shapes(call: Any) -> None:
+    found, expected = call(tensor(A)), call(A)
+    assert type(found) is Tensor
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+    assert found.shape == expected.shape
+
+
+@pytest.mark.parametrize(
     ("call", "name"),
     [
         (lambda x: np.divmod(x, 2), "numpy.divmod"),
