@@ -40,6 +40,16 @@ _PRIVATE = os.name == "posix"  # owners and modes mean something
 _LINUX = platform.system() == "Linux"
 
 
+def _there(path: Path) -> bool:
+    """Whether it exists; OSError where that cannot be: `exists()` says no to names that are too long, from
+    Python 3.12 on."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 class DiskCache:
     """Payloads by key in one directory. No method raises; every one is safe in any thread and in
     any number of processes at once."""
@@ -116,7 +126,7 @@ class DiskCache:
     def _make(self) -> bool:
         try:
             missing = [self.folder]  # one by one: pathlib calls itself for each parent
-            while not missing[-1].parent.exists():
+            while not _there(missing[-1].parent):
                 missing.append(missing[-1].parent)
             for folder in reversed(missing):
                 folder.mkdir(mode=0o700, exist_ok=True)
