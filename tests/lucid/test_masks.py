@@ -43,7 +43,7 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def loss(f: Callable[[Any, Any], Any], m: Any, rows: Any = None) -> Callable[[Any], Any]:
+def loss(f: Callable[[Any, Any], Any], m: Any) -> Callable[[Any], Any]:
     def value(q: Any) -> Any:
         found = f(q, m)
         weights = np.cos(np.arange(found.size)).reshape(found.shape)
