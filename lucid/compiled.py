@@ -74,8 +74,8 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
 
     Calls take `out=`, unless the function has an argument of that name: an array, or the structure of
     the result with arrays (or None) in place of tensors. The results are written there, and the
-    returned tensors share that memory. TypeError or ValueError if an array does not fit; nothing has
-    run then.
+    returned tensors share that memory. Such an array may be an argument, too. TypeError or ValueError if
+    one does not fit, or two overlap; nothing has run then.
 
     Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
     needs a value that is known only when it runs, or draws random numbers, from NumPy's or Python's global

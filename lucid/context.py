@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 if TYPE_CHECKING:
-    from .trace import Trace
+    from .tracing import Trace
 
 F = TypeVar("F", bound=Callable[..., Any])
 

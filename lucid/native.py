@@ -28,7 +28,7 @@ from lucid.runtime.call import (
 )
 from lucid.runtime.checks import MISSING, Argument, Bits, Check
 
-from . import arguments, record
+from . import arguments, record, results
 from .context import MODE
 from .guards import Guards, class_dict
 from .number import as_input
@@ -213,12 +213,12 @@ class _Spec:
 
     # --- where values come from and go to --------------------------------------------------------
 
-    def _owner(self, owner: record.Owner) -> Tensor:
+    def _owner(self, owner: results.Owner) -> Tensor:
         found = self.args[self.positions[owner]] if isinstance(owner, int) else owner
         assert isinstance(found, Tensor)
         return found
 
-    def _place(self, owner: record.Owner) -> object:
+    def _place(self, owner: results.Owner) -> object:
         return Argument(self.positions[owner]) if isinstance(owner, int) else owner
 
     def _sources(self) -> None:
@@ -268,12 +268,12 @@ class _Spec:
             if update.grad:
                 new: object = None
                 if value is not None:
-                    new = self._place(value.owner) if isinstance(value, record.Same) else self._tensor(value)
+                    new = self._place(value.owner) if isinstance(value, results.Same) else self._tensor(value)
                 self.stores.append(Store(place, (Link(kind, "_grad"),), new))
                 continue
             owner = update.owner if isinstance(update.owner, int) else id(update.owner)
             source = position.get(owner)
-            if not isinstance(value, record.Made) or value.output < 0 or source is None:
+            if not isinstance(value, results.Made) or value.output < 0 or source is None:
                 raise _CannotError
             pick = self._pick(value.output)
             if aliases[pick] == source:
@@ -287,7 +287,7 @@ class _Spec:
     def _gifts(self) -> None:
         """Where results go: in arrays, tuples and lists of the caller's."""
         place = Argument(self.out)
-        for result, array, path in record.paired(self.recording.results, self.args[self.out]):
+        for result, array, path in results.paired(self.recording.results, self.args[self.out]):
             steps = []
             for container, index in path:
                 if type(container) is not tuple and type(container) is not list:
@@ -295,7 +295,7 @@ class _Spec:
                 steps.append((type(container), len(container), index))
             output = -1
             if array is not None:
-                assert isinstance(result, record.Made)
+                assert isinstance(result, results.Made)
                 output = self._array(result.output).number
             self.gifts.append(Gift(place, tuple(steps), output))
 
@@ -314,7 +314,7 @@ class _Spec:
         self.shapes[pick] = shape
         return Output(pick)
 
-    def _tensor(self, made: record.Made) -> Earlier:
+    def _tensor(self, made: results.Made) -> Earlier:
         """A new tensor, over one node for each output, however often it is used."""
         node = self.nodes.get(made.output)
         if node is None:
@@ -332,11 +332,11 @@ class _Spec:
         return Earlier(len(self.made) - 1)
 
     def _result(self, value: Any) -> Any:
-        if isinstance(value, record.Made):
+        if isinstance(value, results.Made):
             return self._tensor(value)
-        if isinstance(value, record.Same):
+        if isinstance(value, results.Same):
             return self._place(value.owner)
-        if isinstance(value, record.Value):
+        if isinstance(value, results.Value):
             return self.numbers[value.number]
         if isinstance(value, tuple):  # one with names: `rebuild` goes into all others
             raise _CannotError

@@ -21,11 +21,9 @@ from .errors import TraceError, here
 from .guards import Guards, Place
 from .holders import holders
 from .number import Program, Traced, as_input, escaped, plain, read
+from .results import Made, Owner, Same, Value, given_arrays, overlap
 from .tensor import Tensor, settle
-from .trace import Outer, Trace, array_type, placeholder
-
-# Whom a value comes from or goes to: a captured tensor, or the array argument of that number.
-Owner = Tensor | int
+from .tracing import Outer, Trace, array_type, placeholder
 
 
 @data
@@ -38,29 +36,6 @@ class Source:
     grad: bool = False
     array: Array | None = None
     number: int = -1
-
-
-@data
-class Value:
-    """In a result: a number of the tape."""
-
-    number: int
-
-
-@data
-class Made:
-    """A result: output `output` of the graph if that is not negative, else input `-1 - output`."""
-
-    output: int
-    node: Node
-    requires_grad: bool
-
-
-@data
-class Same:
-    """A result that is a tensor from outside, itself."""
-
-    owner: Owner
 
 
 @data
@@ -154,33 +129,17 @@ class Recording:
         return steps.run(self._run, arrays, numbers, out)
 
     def _run(self, arrays: list[Any], numbers: list[Any], out: Any) -> Any:
-        given = {} if out is None else self._given(out)
+        given = {} if out is None else given_arrays(self.results, out)
         inputs = [self._tensor(source, arrays, numbers) for source in self.sources]
         pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
         if pending:
             settle(pending)
         nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
         buffers = [n.data if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)]
+        if given:  # what is written there must not be what a result, or its history, is made of
+            buffers = [b if overlap(b, given.values()) is None else np.array(b) for b in buffers]
         outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
         return self._finish(arrays, numbers, nodes, buffers, outputs)
-
-    def _given(self, out: Any) -> dict[int, Array]:
-        """The caller's array for each output of the graph."""
-        given: dict[int, Array] = {}
-        for result, array, _ in paired(self.results, out):
-            if array is None:
-                continue
-            if not isinstance(array, np.ndarray):
-                raise TypeError(here(f"out= takes NumPy arrays, not {type(array).__name__}"))
-            if not isinstance(result, Made) or result.output < 0 or result.output in given:
-                raise ValueError(here("out= fits results that the call computes, each once"))
-            kind = result.node.type
-            if array_type(array) != kind or not array.dtype.isnative:
-                raise ValueError(here(f"out= is {array.dtype} {array.shape}, the result {kind}"))
-            if not (array.flags.c_contiguous and array.flags.writeable):
-                raise ValueError(here("out= needs a writable array in row-major order"))
-            given[result.output] = array
-        return given
 
     def _reusable(self, nodes: list[Node | None], buffers: list[Array]) -> list[bool]:
         """Which buffers nobody else can see: those of captured tensors that this call re-assigns,
@@ -268,33 +227,6 @@ class Recording:
             if node not in table:
                 table[node] = rebuild(node, tuple(table[n] for n in node.inputs))
         return table
-
-
-def paired(results: Any, out: Any) -> list[tuple[Any, Any, tuple[tuple[Any, Any], ...]]]:
-    """Each leaf of `results` with what `out` has in its place, and the way there: containers of `out`,
-    and the index or key in each. ValueError if `out` has another structure."""
-    found: list[tuple[Any, Any, tuple[tuple[Any, Any], ...]]] = []
-
-    def walk(result: Any, given: Any, path: tuple[tuple[Any, Any], ...]) -> None:
-        if not isinstance(result, tuple | list | dict):
-            found.append((result, given, path))
-            return
-        keys = list(result) if isinstance(result, dict) else range(len(result))
-        if type(given) is not type(result) or len(given) != len(result):
-            raise ValueError(here(f"out= has {_shape(given)} where the result has {_shape(result)}"))
-        for key in keys:
-            if isinstance(given, dict) and key not in given:
-                raise ValueError(here(f"out= has no {key!r}, as the result has"))
-            walk(result[key], given[key], (*path, (given, key)))
-
-    walk(results, out, ())
-    return found
-
-
-def _shape(value: Any) -> str:
-    """A container in words."""
-    kind = type(value).__name__
-    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list | dict) else f"a {kind}"
 
 
 def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:

@@ -36,7 +36,7 @@ from .shapes import Axes
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .trace import Trace
+    from .tracing import Trace
 
 # The tensor that collects the gradient of a node.
 LEAVES: WeakKeyDictionary[Node, ref[Tensor]] = WeakKeyDictionary()
