@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, ParamSpec, TypeVar
@@ -19,13 +18,14 @@ from .arguments import rebuild
 from .context import MODE, Mode
 from .creation import asarray
 from .errors import here
+from .pickles import Decorated, Parts
 from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Gradient:
+class Gradient(Decorated):
     """What `grad` and `value_and_grad` return: call it like the function. It pickles, and copies, as the
     function does."""
 
@@ -46,17 +46,8 @@ class Gradient:
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
-    def __reduce__(self) -> Any:
-        return by_name(self) or (Gradient, (self.__wrapped__, self.argnums, self.value))
-
-
-def by_name(made: Any) -> str | None:
-    """The name under which `made`, a decorated function, stands in its module; None if it does not."""
-    name = getattr(made, "__qualname__", None)
-    found: Any = sys.modules.get(getattr(made, "__module__", None) or "")
-    for part in (name or "").split("."):
-        found = getattr(found, part, None)
-    return name if found is made else None
+    def _made_of(self) -> Parts:
+        return Gradient, (self.__wrapped__, self.argnums, self.value)
 
 
 def value_and_grad(f: Callable[P, R], argnums: int | Sequence[int] = 0) -> Callable[P, tuple[R, Any]]:

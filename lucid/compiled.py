@@ -18,12 +18,12 @@ from lucid.runtime.locks import Lock
 
 from . import record
 from .arguments import Signature, describe, exact, leaves
-from .autograd import by_name
 from .bound import bound
 from .context import MODE
 from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
 from .guards import Place, watch
+from .pickles import Decorated, Parts
 from .record import Recording
 from .tensor import Tensor
 
@@ -136,7 +136,7 @@ class _Story:
         self.last: Callable[[], Compiled[..., Any] | None] = lambda: None  # who has run in Python last
 
 
-class Compiled(Generic[P, R]):
+class Compiled(Decorated, Generic[P, R]):
     """What `lucid.compile` returns: call it like the function. Attributes of a compiled module are the
     module's."""
 
@@ -384,9 +384,8 @@ class Compiled(Generic[P, R]):
     def __set_name__(self, owner: type, name: str) -> None:
         owner.__compiled__ = None  # type: ignore[attr-defined]  # guards: its objects will have one
 
-    def __reduce__(self) -> Any:
-        """The function, to be compiled again; a decorated one by its name."""
-        return by_name(self) or (Compiled, (self.__wrapped__, self.threads))
+    def _made_of(self) -> Parts:
+        return Compiled, (self.__wrapped__, self.threads)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

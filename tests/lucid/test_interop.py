@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import pickle
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -189,3 +190,87 @@ def test_cloudpickle() -> None:
     f(X)
     assert pickle.loads(cloudpickle.dumps(f))(X).item() == 45
     assert sys.modules["pickle"] is pickle
+
+
+# What a script defines lives in `__main__`, which other processes cannot import.
+SCRIPT = """
+import copy, multiprocessing, pickle, sys
+import numpy as np
+import lucid
+
+@lucid.compile
+def loss(w, x, y):
+    return ((x @ w - y) ** 2).mean()
+
+@lucid.compile
+@lucid.value_and_grad
+def both(w, x, y):
+    return loss(w, x, y)
+
+slope = lucid.compile(lucid.grad(loss))
+
+Base = object
+if sys.argv[1:] == ["sklearn"]:
+    from sklearn.base import BaseEstimator as Base
+
+class Model(Base):
+    def __init__(self, lr=0.1):
+        self.lr = lr
+
+    def fit(self, x, y):
+        self.w = np.zeros(x.shape[1])
+        for _ in range(50):
+            _, g = both(self.w, x, y)
+            assert np.array_equal(g.numpy(), slope(self.w, x, y).numpy())
+            self.w = self.step(self.w, g)
+        return self
+
+    @lucid.compile
+    def step(self, w, g):
+        return w - self.lr * g
+
+    def score(self, x, y):
+        return -loss(self.w, x, y).item()
+
+def work(model):
+    return model.fit(x, y).score(x, y)
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(60, 3))
+y = x @ [1.0, 2.0, 3.0]
+for function in (loss, both):  # those of this process are found by name
+    for protocol in (2, pickle.HIGHEST_PROTOCOL):
+        assert pickle.loads(pickle.dumps(function, protocol)) is function
+    assert copy.deepcopy(function) is function
+if __name__ == "__main__":
+    assert work(Model()) > -1e-3
+    assert both.__wrapped__.__qualname__ == "both"
+    %s
+    print("all is well")
+"""
+WAYS = {
+    "multiprocessing": """with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(work, [Model()]) == [work(Model())]""",
+    "cloudpickle": """import cloudpickle, subprocess
+    parts = cloudpickle.dumps((work, Model(), Model.step, loss, both, slope))
+    child = "import sys, pickle; work, model, *_ = pickle.load(sys.stdin.buffer); print(work(model))"
+    run = subprocess.run([sys.executable, "-c", child], input=parts, stdout=subprocess.PIPE, check=True)
+    assert float(run.stdout) == work(Model())
+    again, more = pickle.loads(parts)[3:5]  # a Dask worker may be a thread of this process
+    assert again is not loss and again.__qualname__ == "loss"
+    np.testing.assert_array_equal(more(x[0], x, y)[1].numpy(), both(x[0], x, y)[1].numpy())""",
+    "joblib": """from joblib import Parallel, delayed
+    assert Parallel(n_jobs=2)(delayed(work)(Model()) for _ in range(2)) == [work(Model())] * 2""",
+    "sklearn": """from sklearn.model_selection import GridSearchCV
+    search = GridSearchCV(Model(), {"lr": [1e-3, 1e-1]}, n_jobs=2, cv=2, error_score="raise").fit(x, y)
+    assert search.best_params_ == {"lr": 0.1}""",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_decorated_functions_of_a_script_go_to_other_processes(way: str, tmp_path: Path) -> None:
+    pytest.importorskip(way, reason=f"{way} is no dependency")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT % WAYS[way])
+    run = subprocess.run([sys.executable, str(script), way], capture_output=True, text=True, timeout=300)
+    assert run.stdout.splitlines()[-1:] == ["all is well"], run.stderr
