@@ -12,23 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from .artifact import Plan
-from .data import replace
-from .graph import Graph, Node, toposort
-from .interpret import interpret_graph, interpret_kernel
-from .interpret_loop import interpret_func
-from .kernel import Array, Extent, Kernel, Reduce, arrays, expr_dtype, operands, walk
-from .layout import part_name, slots, stride_name, totals
-from .loop import Func
-from .lowering import lower
+from .cpu.lowering import lower
+from .cpu.schedule import schedule
+from .interpret.graph import interpret_graph
+from .interpret.kernel import interpret_kernel
+from .interpret.loop import interpret_func
+from .ir.artifact import Plan
+from .ir.data import replace
+from .ir.graph import Graph, Node, toposort
+from .ir.kernel import Array, Extent, Kernel, Reduce, arrays, expr_dtype, operands, walk
+from .ir.layout import part_name, slots, stride_name, totals
+from .ir.loop import Func
+from .ir.program import Call, Operand, Program
+from .ir.target import Target
+from .ir.types import DType, TensorType
 from .ops import INPUT
-from .plan import grid
-from .program import Call, Operand, Program
-from .schedule import schedule
-from .target import Target
-from .template import resized
-from .types import DType, TensorType
-from .verify import verify_func, verify_graph, verify_kernel
+from .passes.plan import grid
+from .passes.template import resized
+from .verify.graph import verify_graph
+from .verify.kernel import verify_kernel
+from .verify.loop import verify_func
 
 Data = np.ndarray[Any, Any]
 Values = dict[Node, Data]

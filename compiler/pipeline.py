@@ -12,23 +12,23 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from . import ops
-from .arrange import arrange
-from .artifact import Code, Plan
-from .data import data, once, replace
-from .fuse import fuse
-from .graph import Graph, Node
-from .kernel import Kernel
-from .layout import totals
-from .plan import make_plan
-from .program import Program
-from .schedule import Schedule, schedule
-from .simplify import simplify
-from .target import Target
-from .template import Outline, Template, outline
-from .text_kernel import print_kernel
+from .cpu.schedule import Schedule, schedule
+from .ir.artifact import Code, Plan
+from .ir.data import data, once, replace
+from .ir.graph import Graph, Node
+from .ir.kernel import Kernel
+from .ir.layout import totals
+from .ir.program import Program
+from .ir.target import Target
+from .passes.arrange import arrange
+from .passes.fuse import fuse
+from .passes.plan import make_plan
+from .passes.simplify import simplify
+from .passes.template import Outline, Template, outline
+from .text.kernel import print_kernel
 
 if TYPE_CHECKING:
-    from .loop import Func
+    from .ir.loop import Func
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
 LOWERING = 21
@@ -197,9 +197,9 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
         finish = bool(totals(kernel) or kernel.final)
 
         def source() -> str:
-            from .emit import emit  # not needed where machine code is cached
+            from .cpu.emit import emit  # not needed where machine code is cached
 
-            return emit(loops(kernel, plan), target.triple, target.vector_bytes)
+            return emit(loops(kernel, plan), target)
 
         code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
         found = _KERNELS[key] = (plan, code)
@@ -208,7 +208,7 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
 
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
     """The loop level of a kernel, verified if asked."""
-    from .lowering import lower  # not needed where machine code is cached
+    from .cpu.lowering import lower  # not needed where machine code is cached
 
     funcs = lower(kernel, plan)
     if audit := _audit():
@@ -242,7 +242,8 @@ STAGES = ("graph", "simplified", "kernel", "loop", "llvm")
 
 def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
     """One stage of a compile as text; `stage` is one of STAGES."""
-    from .text import print_func, print_graph  # only who looks inside needs them
+    from .text.graph import print_graph
+    from .text.loop import print_func
 
     if stage == "graph":
         return print_graph(compiled.graph, locs=True)

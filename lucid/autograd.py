@@ -11,8 +11,8 @@ from weakref import ref
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.autodiff import gradients
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.passes.autodiff import gradients
 
 from .arguments import rebuild
 from .context import MODE, Mode

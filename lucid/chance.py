@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import CodeType, FrameType, GeneratorType
 from typing import Any
 
-from lucid.compiler.graph import Loc
+from lucid.compiler.ir.graph import Loc
 
 from .errors import TraceError, here, is_user_file, shown, warn_user
 

@@ -12,7 +12,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 from weakref import ref
 
-from lucid.compiler.data import once
+from lucid.compiler.ir.data import once
 from lucid.runtime import pool
 from lucid.runtime.locks import Lock
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import LOC, Node
-from lucid.compiler.types import DType, b1, f32, i64, tensor_type
+from lucid.compiler.ir.graph import LOC, Node
+from lucid.compiler.ir.types import DType, b1, f32, i64, tensor_type
 
 from .context import MODE
 from .engine import Array, leaf

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import b1, f16, f32, f64, u64
 from lucid.compiler.ops import Op
-from lucid.compiler.types import b1, f16, f32, f64, u64
 
 from .promote import (
     Value,

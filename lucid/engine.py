@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.data import data
-from lucid.compiler.graph import Graph, Node, bind, toposort
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph, Node, bind, toposort
+from lucid.compiler.ir.types import from_numpy
 from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
-from lucid.compiler.text_kernel import print_kernel
-from lucid.compiler.types import from_numpy
+from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
 from lucid.runtime.load import assembly

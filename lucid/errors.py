@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
-from lucid.compiler.graph import Loc
+from lucid.compiler.ir.graph import Loc
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
 
 from . import elementwise as ew
 from . import shapes

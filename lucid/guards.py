@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.data import data, field
+from lucid.compiler.ir.data import data, field
 
 from .bound import bound
 from .chance import is_generator, is_spent, reads_files, varies

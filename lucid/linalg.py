@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Node
-from lucid.compiler.types import f16, f32
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import f16, f32
 
 from . import shapes
 from .creation import asarray

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
 from lucid.runtime import checks
 from lucid.runtime.call import (
     Earlier,

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.data import data, field
-from lucid.compiler.graph import Node
-from lucid.compiler.types import DType, b1
+from lucid.compiler.ir.data import data, field
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import DType, b1
 
 _PLAIN = (bool, int, float)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
 
 from . import elementwise as ew
 from . import shapes

@@ -13,8 +13,8 @@ from typing import cast as cast_type
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import LOC, Loc, Node
-from lucid.compiler.types import DTYPES, DType, TensorType, b1, f64, from_numpy, tensor_type
+from lucid.compiler.ir.graph import LOC, Loc, Node
+from lucid.compiler.ir.types import DTYPES, DType, TensorType, b1, f64, from_numpy, tensor_type
 
 from .context import MODE
 from .number import Traced, is_traced

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import lucid
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
 
 from . import elementwise as ew
 from . import shapes

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.data import data, field
-from lucid.compiler.graph import Graph, Node, bind, rebuild, toposort
-from lucid.compiler.types import TensorType
+from lucid.compiler.ir.data import data, field
+from lucid.compiler.ir.graph import Graph, Node, bind, rebuild, toposort
+from lucid.compiler.ir.types import TensorType
 from lucid.runtime import memory, steps
 
 from . import arguments, chance

@@ -10,8 +10,8 @@ from types import EllipsisType
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Node
-from lucid.compiler.types import DType, b1, f16, f32, f64, i64, u64
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64, u64
 
 from .promote import Value, cast, joint_shape, loop_dtypes, number
 

@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.autodiff import gradients
-from lucid.compiler.graph import LOC, Node
-from lucid.compiler.types import b1, f32
+from lucid.compiler.ir.graph import LOC, Node
+from lucid.compiler.ir.types import b1, f32
+from lucid.compiler.passes.autodiff import gradients
 from lucid.runtime import memory
 
 from . import elementwise as ew

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.data import data, field
-from lucid.compiler.graph import Node
-from lucid.compiler.types import TensorType, from_numpy
+from lucid.compiler.ir.data import data, field
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import TensorType, from_numpy
 
 from .engine import Array
 from .number import Tape

@@ -213,9 +213,12 @@ def stamp() -> str | None:
     here = Path(__file__).resolve().parent
     files: list[tuple[str, os.stat_result]] = []
     try:
-        for folder in (here, here.parent / "compiler"):
+        folders = [str(here), str(here.parent / "compiler")]
+        for folder in folders:  # grows
             with os.scandir(folder) as found:  # a tenth of the time of Path.glob and Path.stat
-                files += [(f.path, f.stat()) for f in sorted(found, key=_name) if f.name.endswith(".py")]
+                inside = sorted(found, key=_name)
+            folders += [f.path for f in inside if f.is_dir() and f.name != "__pycache__"]
+            files += [(f.path, f.stat()) for f in inside if f.name.endswith(".py")]
         return f"{FORMAT}\n{llvmlite.__version__}\n{_contents(here, files)}" if files else None
     except OSError:
         return None
@@ -241,7 +244,7 @@ def _contents(here: Path, files: list[tuple[str, os.stat_result]]) -> str:
     content = hashlib.sha256()
     for path, _ in files:
         data = Path(path).read_bytes()
-        content.update(f"{os.path.basename(path)} {len(data)}\n".encode() + data)
+        content.update(f"{os.path.relpath(path, here)} {len(data)}\n".encode() + data)
     if store is not None:
         store.put(state, content.hexdigest().encode())
     return content.hexdigest()

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.data import data
+from lucid.compiler.ir.data import data
 
 from . import call_layout as layout
 from . import call_text, memory, pool, runner, steps

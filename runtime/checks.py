@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import CellType, FunctionType
 from typing import Any
 
-from lucid.compiler.data import data
+from lucid.compiler.ir.data import data
 
 from . import call_layout as layout
 from .address import direct, word

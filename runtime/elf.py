@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 
-from lucid.compiler.data import data
+from lucid.compiler.ir.data import data
 
 PAGE = 4096
 

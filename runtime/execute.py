@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from lucid.compiler.artifact import Address, Launch, Plan
+from lucid.compiler.ir.artifact import Address, Launch, Plan
 
 from . import memory, pool
 from .address import address

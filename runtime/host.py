@@ -6,8 +6,8 @@ import functools
 import json
 import platform
 
-from lucid.compiler.data import as_dict
-from lucid.compiler.target import Target, vector_bytes
+from lucid.compiler.ir.data import as_dict
+from lucid.compiler.ir.target import Target, vector_bytes
 
 from .cache import disk, stamp
 

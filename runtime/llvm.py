@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from lucid.compiler.target import Target
+from lucid.compiler.ir.target import Target
 
 from . import elf
 from .forever import forever

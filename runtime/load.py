@@ -9,9 +9,9 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from lucid.compiler.artifact import Code
-from lucid.compiler.data import data
-from lucid.compiler.target import Target
+from lucid.compiler.ir.artifact import Code
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.target import Target
 
 from . import elf, image, llvm
 from .cache import disk, stamp

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.data import data
+from lucid.compiler.ir.data import data
 
 from .limits import whole_number
 from .locks import hold_across_forks

@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler import kernel as k
-from lucid.compiler.emit import emit
-from lucid.compiler.layout import part_name, slots, stride_name, totals
-from lucid.compiler.lowering import lower
-from lucid.compiler.plan import grid
-from lucid.compiler.program import Call, scalar_bytes
-from lucid.compiler.schedule import schedule
-from lucid.compiler.target import Target
-from lucid.compiler.text import print_kernel
-from lucid.compiler.types import DType
+from lucid.compiler.cpu.emit import emit
+from lucid.compiler.cpu.lowering import lower
+from lucid.compiler.cpu.schedule import schedule
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.layout import part_name, slots, stride_name, totals
+from lucid.compiler.ir.program import Call, scalar_bytes
+from lucid.compiler.ir.target import Target
+from lucid.compiler.ir.types import DType
+from lucid.compiler.passes.plan import grid
+from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import elf, image, llvm
 from lucid.runtime.host import host
 from lucid.runtime.load import native
@@ -79,7 +79,7 @@ def guarded_like(array: Array, front: bool = False) -> tuple[Guarded, Array]:
 def _functions(text: str, kernel: k.Kernel, target: Target) -> tuple[Any, Any]:
     """The native functions of a kernel for `target`, whose instructions this machine must have."""
     funcs = lower(kernel, schedule(kernel, target.vector_bytes))
-    source, names = emit(funcs, target.triple, target.vector_bytes), tuple(f.name for f in funcs)
+    source, names = emit(funcs, target), tuple(f.name for f in funcs)
     if target.features == host().features:
         addresses = native(source, names)
     else:

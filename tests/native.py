@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Graph, Node
+from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.ir.types import from_numpy
 from lucid.compiler.pipeline import Compiled, compile_graph
-from lucid.compiler.types import from_numpy
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lucid.compiler.artifact import Address, Buffer, Code, Launch, Plan
-from lucid.compiler.types import f32
+from lucid.compiler.ir.artifact import Address, Buffer, Code, Launch, Plan
+from lucid.compiler.ir.types import f32
 from lucid.runtime import memory
 from lucid.runtime.execute import Executable
 from lucid.runtime.pool import get_num_threads

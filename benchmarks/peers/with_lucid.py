@@ -9,7 +9,7 @@ import numpy as np
 
 import lucid
 from lucid import Tensor, nn
-from lucid.compiler.artifact import Code, Launch, Plan
+from lucid.compiler.ir.artifact import Code, Launch, Plan
 from lucid.nn import functional
 from lucid.runtime.execute import Executable
 from lucid.runtime.load import compiles

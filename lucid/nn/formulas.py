@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Node
-from lucid.compiler.types import f16, f32
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import f16, f32
 
 from ..promote import cast, filled, float_dtype, joint, spread
 from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
 
 from ..errors import here
 from ..promote import filled

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.graph import LOC, Node
+from lucid.compiler.ir.graph import LOC, Node
 from lucid.runtime import steps
 
 from ..context import MODE

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler import kernel as k
-from lucid.compiler.folds import fold
-from lucid.compiler.types import DTYPES, DType, b1, f16, f32, f64, i16, i32, i64
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.folds import fold
+from lucid.compiler.ir.types import DTYPES, DType, b1, f16, f32, f64, i16, i32, i64
 
 Array = np.ndarray[Any, Any]
 KINDS = (f32, f32, f32, f64, f16, i32, i64, i16)

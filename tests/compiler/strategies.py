@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from lucid.compiler import kernel as k
 from lucid.compiler import ops
-from lucid.compiler.graph import Graph, Loc, Node, at
-from lucid.compiler.layout import Slot
-from lucid.compiler.loop import COMPARISONS, Builder, Func, Imm, Operand, Store, Value
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.graph import Graph, Loc, Node, at
+from lucid.compiler.ir.layout import Slot
+from lucid.compiler.ir.loop import COMPARISONS, Builder, Func, Imm, Operand, Store, Value
+from lucid.compiler.ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64, u8
 from lucid.compiler.ops import REGISTRY, Op
-from lucid.compiler.text_lexer import fit
-from lucid.compiler.types import DTYPES, DType, b1, f16, f32, f64, i32, i64, u8
+from lucid.compiler.text.lexer import fit
 
 ELEMENTWISE = [
     op for op in REGISTRY.values() if op.kind == "elementwise" and op.name not in ("cast", "where")

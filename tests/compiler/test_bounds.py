@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from lucid.compiler.data import replace
-from lucid.compiler.folds import fold
-from lucid.compiler.schedule import schedule
-from lucid.compiler.target import HASWELL, Target
-from lucid.compiler.text import parse_kernel
-from lucid.compiler.types import DTYPES, DType
-from lucid.compiler.verify import verify_kernel
+from lucid.compiler.cpu.schedule import schedule
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.folds import fold
+from lucid.compiler.ir.target import HASWELL, Target
+from lucid.compiler.ir.types import DTYPES, DType
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.verify.kernel import verify_kernel
 from lucid.runtime.host import host
 from tests.guarded import Array, run_kernel
 

@@ -13,9 +13,9 @@ import lucid
 from lucid import Tensor
 from lucid.compiler import check, pipeline
 from lucid.compiler.check import MiscompileError
-from lucid.compiler.data import replace
-from lucid.compiler.loop import Func, Let
-from lucid.compiler.lowering import lower
+from lucid.compiler.cpu.lowering import lower
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.loop import Func, Let
 
 
 @dataclass

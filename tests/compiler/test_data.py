@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lucid.compiler.data import as_dict, data, field, replace
+from lucid.compiler.ir.data import as_dict, data, field, replace
 
 
 @data

@@ -8,24 +8,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucid.compiler import decompose, ops
-from lucid.compiler import kernel as k
-from lucid.compiler.data import replace
-from lucid.compiler.emit import emit
-from lucid.compiler.folds import FOLDS, fold
-from lucid.compiler.graph import Node
-from lucid.compiler.interpret import interpret_kernel
-from lucid.compiler.interpret_loop import interpret_func
-from lucid.compiler.layout import Slot, slots
-from lucid.compiler.loop import Builder, Func, Imm, Let, Load, Store, Value
-from lucid.compiler.lowering import lower
+from lucid.compiler import ops
+from lucid.compiler.cpu.emit import emit
+from lucid.compiler.cpu.lowering import lower
+from lucid.compiler.cpu.schedule import schedule
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.interpret.loop import interpret_func
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.folds import FOLDS, fold
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.layout import Slot, slots
+from lucid.compiler.ir.loop import Builder, Func, Imm, Let, Load, Store, Value
+from lucid.compiler.ir.program import Call
+from lucid.compiler.ir.types import DTYPES, DType, b1, f32, i8, i64
+from lucid.compiler.ops import decompose
+from lucid.compiler.passes.plan import grid
 from lucid.compiler.pipeline import compile_graph
-from lucid.compiler.plan import grid
-from lucid.compiler.program import Call
-from lucid.compiler.schedule import schedule
-from lucid.compiler.text import parse_kernel, print_kernel
-from lucid.compiler.types import DTYPES, DType, b1, f32, i8, i64
-from lucid.compiler.verify import VerifyError, verify_func, verify_kernel
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.kernel import verify_kernel
+from lucid.compiler.verify.loop import verify_func
 from lucid.runtime.host import host
 from tests.native import Array, build
 
@@ -142,7 +146,7 @@ def _func(*body: Any, kind: str = "array") -> Func:
 )
 def test_unknown_parts_of_a_function(func: Func) -> None:
     with pytest.raises(UNKNOWN):
-        emit([func], host().triple, 64)
+        emit([func], host())
     with pytest.raises((*UNKNOWN, AttributeError, VerifyError)):
         verify_func(func)
 
@@ -159,7 +163,7 @@ def test_an_unknown_float_is_no_half(op: str) -> None:
     literal = Imm(1.0, other, 16)
     given = (literal,) if op in ("neg", "cast") else (literal, literal)
     with pytest.raises(UNKNOWN):
-        emit([_func(Let(Value("v", f32 if op == "cast" else other, 16), op, given))], host().triple, 32)
+        emit([_func(Let(Value("v", f32 if op == "cast" else other, 16), op, given))], host())
 
 
 def test_a_cast_to_bool_is_a_comparison() -> None:
@@ -174,7 +178,7 @@ def test_a_cast_to_bool_is_a_comparison() -> None:
         memory = {"x": np.array([2], kind.np), "o": np.zeros(1, bool)}
         interpret_func(func, memory, {})
         assert memory["o"][0]
-        assert ("fcmp une" if kind is f32 else "icmp ne") in emit([func], host().triple, 64)
+        assert ("fcmp une" if kind is f32 else "icmp ne") in emit([func], host())
 
 
 def test_slots_of_an_unknown_scope() -> None:

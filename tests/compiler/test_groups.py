@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.data import replace
-from lucid.compiler.fuse import fuse
-from lucid.compiler.graph import Node
-from lucid.compiler.layout import slots
+from lucid.compiler.cpu.schedule import LANES, ROW_LANES, row_block, schedule
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.layout import slots
+from lucid.compiler.passes.fuse import fuse
+from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import Compiled, compile_graph
-from lucid.compiler.schedule import LANES, ROW_LANES, row_block, schedule
-from lucid.compiler.simplify import simplify
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.data import replace
-from lucid.compiler.graph import Node
+from lucid.compiler.cpu.schedule import schedule
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import DTYPES, DType
 from lucid.compiler.pipeline import compile_graph
-from lucid.compiler.schedule import schedule
-from lucid.compiler.types import DTYPES, DType
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build

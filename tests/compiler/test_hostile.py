@@ -10,19 +10,21 @@ from math import prod
 import numpy as np
 import pytest
 
-from lucid.compiler import kernel as k
 from lucid.compiler import ops
-from lucid.compiler.arrange import arrange
-from lucid.compiler.graph import Graph, Node
-from lucid.compiler.interpret import interpret_kernel
-from lucid.compiler.layout import slots
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.ir.layout import slots
+from lucid.compiler.ir.program import Call, Operand, Program
+from lucid.compiler.ir.types import DTYPES, DType, f32, f64
+from lucid.compiler.passes.arrange import arrange
+from lucid.compiler.passes.plan import make_plan
+from lucid.compiler.passes.prove import MOST
 from lucid.compiler.pipeline import compile_kernel
-from lucid.compiler.plan import make_plan
-from lucid.compiler.program import Call, Operand, Program
-from lucid.compiler.prove import MOST
-from lucid.compiler.text import parse_kernel, print_kernel
-from lucid.compiler.types import DTYPES, DType, f32, f64
-from lucid.compiler.verify import VerifyError, verify_kernel
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.kernel import verify_kernel
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.guarded import Array, Guarded

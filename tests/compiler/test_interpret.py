@@ -12,19 +12,17 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.graph import Graph
-from lucid.compiler.interpret import (
-    evaluate_instruction,
-    fma,
-    interpret_func,
-    interpret_graph,
-    interpret_kernel,
-)
-from lucid.compiler.kernel import Kernel
+from lucid.compiler.interpret.graph import interpret_graph
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.interpret.loop import evaluate_instruction, fma, interpret_func
+from lucid.compiler.ir.graph import Graph
+from lucid.compiler.ir.kernel import Kernel
+from lucid.compiler.ir.types import DTYPES, f32
 from lucid.compiler.ops import REGISTRY, Op, Sample
-from lucid.compiler.text import parse_func, parse_kernel
-from lucid.compiler.types import DTYPES, f32
-from lucid.compiler.verify import verify_func, verify_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.loop import parse_func
+from lucid.compiler.verify.kernel import verify_kernel
+from lucid.compiler.verify.loop import verify_func
 
 Array = np.ndarray[Any, Any]
 Case = tuple[dict[str, Array], dict[str, float], dict[str, Array]]

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucid.compiler import kernel as k
 from lucid.compiler import ops
-from lucid.compiler.arrange import arrange
-from lucid.compiler.graph import Graph, Node
-from lucid.compiler.interpret import interpret_func, interpret_kernel
-from lucid.compiler.layout import part_name, slots, stride_name, totals
-from lucid.compiler.lowering import lower
+from lucid.compiler.cpu.lowering import lower
+from lucid.compiler.cpu.schedule import schedule
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.interpret.loop import interpret_func
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.ir.layout import part_name, slots, stride_name, totals
+from lucid.compiler.ir.program import Call, Operand, Program
+from lucid.compiler.passes.arrange import arrange
+from lucid.compiler.passes.plan import grid, make_plan
 from lucid.compiler.pipeline import compile_kernel
-from lucid.compiler.plan import grid, make_plan
-from lucid.compiler.program import Call, Operand, Program
-from lucid.compiler.schedule import schedule
-from lucid.compiler.text import parse_func, parse_kernel, print_func
-from lucid.compiler.verify import verify_func, verify_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.loop import parse_func, print_func
+from lucid.compiler.verify.kernel import verify_kernel
+from lucid.compiler.verify.loop import verify_func
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
+from lucid.compiler.ir.types import DTYPES, DType, b1
 from lucid.compiler.ops import REGISTRY, Op, Sample
-from lucid.compiler.types import DTYPES, DType, b1
 from tests.native import Array, build, run
 
 FLOATS = ("f16", "f32", "f64")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.arrange import arrange
-from lucid.compiler.artifact import Address, Buffer, Launch, Plan
-from lucid.compiler.graph import Graph, Node
+from lucid.compiler.ir.artifact import Address, Buffer, Launch, Plan
+from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.ir.types import f32
+from lucid.compiler.passes.arrange import arrange
 from lucid.compiler.pipeline import compile_graph
-from lucid.compiler.types import f32
 from lucid.runtime import execute
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host

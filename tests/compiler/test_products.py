@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucid.compiler import ops, schedule
-from lucid.compiler.data import replace
-from lucid.compiler.graph import Node
+from lucid.compiler import ops
+from lucid.compiler.cpu import schedule
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Node
 from lucid.compiler.pipeline import compile_graph
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.compiler.data import replace
-from lucid.compiler.interpret import interpret_kernel
-from lucid.compiler.kernel import Kernel
-from lucid.compiler.lowering import lower
-from lucid.compiler.schedule import LANES, ROW_LANES, schedule
-from lucid.compiler.text import parse_kernel, print_func, print_kernel
-from lucid.compiler.verify import VerifyError, verify_kernel
+from lucid.compiler.cpu.lowering import lower
+from lucid.compiler.cpu.schedule import LANES, ROW_LANES, schedule
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.kernel import Kernel
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.loop import print_func
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.kernel import verify_kernel
 from lucid.runtime.host import host
 from tests.guarded import Array, run_kernel
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.artifact import Plan
-from lucid.compiler.autodiff import gradients
-from lucid.compiler.data import replace
-from lucid.compiler.graph import Graph, Node
-from lucid.compiler.layout import slots
+from lucid.compiler.cpu.schedule import KEPT_ROWS
+from lucid.compiler.ir.artifact import Plan
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.ir.layout import slots
+from lucid.compiler.passes.autodiff import gradients
 from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
-from lucid.compiler.schedule import KEPT_ROWS
-from lucid.compiler.text import parse_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.nn import formulas
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucid.compiler import draft, fuse, ops, pipeline, rewrite, shorten
-from lucid.compiler.graph import Graph, Node
-from lucid.compiler.interpret import interpret_graph
-from lucid.compiler.kernel import Call, arrays, operands, walk
+from lucid.compiler import ops, pipeline
+from lucid.compiler.interpret.graph import interpret_graph
+from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.ir.kernel import Call, arrays, operands, walk
+from lucid.compiler.ir.types import f32
+from lucid.compiler.passes import draft, fuse, rewrite, shorten
+from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import compile_graph
-from lucid.compiler.simplify import simplify
-from lucid.compiler.types import f32
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucid.compiler.size import Facts, Size, evaluator
+from lucid.compiler.ir.size import Facts, Size, evaluator
 
 SMALL = st.integers(2, 40)
 ARITHMETIC: list[Callable[[Any, Any], Any]] = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops, pipeline
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
 from lucid.compiler.pipeline import Compiled
 
 from ..native import build, compiled, run

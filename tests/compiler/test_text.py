@@ -12,25 +12,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lucid.compiler import kernel as k
 from lucid.compiler import ops
-from lucid.compiler.graph import Graph, Loc, Node, at, toposort
-from lucid.compiler.interpret import interpret_func, interpret_graph, interpret_kernel
-from lucid.compiler.layout import Slot
-from lucid.compiler.loop import Func, Imm, Let, Value
+from lucid.compiler.interpret.graph import interpret_graph
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.interpret.loop import interpret_func
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.graph import Graph, Loc, Node, at, toposort
+from lucid.compiler.ir.layout import Slot
+from lucid.compiler.ir.loop import Func, Imm, Let, Value
+from lucid.compiler.ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
 from lucid.compiler.ops import REGISTRY, Op, Sample
-from lucid.compiler.text import (
-    IRSyntaxError,
-    parse_func,
-    parse_graph,
-    parse_kernel,
-    print_func,
-    print_graph,
-    print_kernel,
-)
-from lucid.compiler.text_lexer import MAX_DEPTH, fit, format_number
-from lucid.compiler.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
-from lucid.compiler.verify import VerifyError, verify_func, verify_graph, verify_kernel
+from lucid.compiler.text.graph import parse_graph, print_graph
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.lexer import MAX_DEPTH, IRSyntaxError, fit, format_number
+from lucid.compiler.text.loop import parse_func, print_func
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.graph import verify_graph
+from lucid.compiler.verify.kernel import verify_kernel
+from lucid.compiler.verify.loop import verify_func
 
 from ..conftest import Golden
 from . import strategies

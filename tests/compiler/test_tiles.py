@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.data import replace
-from lucid.compiler.fuse import fuse
-from lucid.compiler.graph import Graph, Node
+from lucid.compiler.cpu.schedule import TILE_COLUMN_BYTES, TILE_ROW_BYTES, schedule
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.passes.fuse import fuse
+from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import compile_graph, stage_text
-from lucid.compiler.schedule import TILE_COLUMN_BYTES, TILE_ROW_BYTES, schedule
-from lucid.compiler.simplify import simplify
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucid.compiler.data import replace
-from lucid.compiler.interpret_loop import interpret_func
-from lucid.compiler.layout import Slot
-from lucid.compiler.loop import Builder, Func, Imm, Store
+from lucid.compiler.interpret.loop import interpret_func
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.layout import Slot
+from lucid.compiler.ir.loop import Builder, Func, Imm, Store
+from lucid.compiler.ir.types import from_numpy, i64
 from lucid.compiler.ops import REGISTRY
 from lucid.compiler.pipeline import compile_graph
-from lucid.compiler.types import from_numpy, i64
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import build, run

@@ -9,16 +9,20 @@ from typing import Any
 
 import pytest
 
-from lucid.compiler import kernel as k
-from lucid.compiler import loop as lo
 from lucid.compiler import ops
-from lucid.compiler.data import replace
-from lucid.compiler.graph import Graph, Loc, Node, at
-from lucid.compiler.layout import Slot
-from lucid.compiler.loop import Func, Imm, Value
-from lucid.compiler.text import parse_func, parse_kernel
-from lucid.compiler.types import DType, TensorType, b1, f16, f32, f64, i32, i64
-from lucid.compiler.verify import VerifyError, verify_func, verify_graph, verify_kernel
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir import loop as lo
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Graph, Loc, Node, at
+from lucid.compiler.ir.layout import Slot
+from lucid.compiler.ir.loop import Func, Imm, Value
+from lucid.compiler.ir.types import DType, TensorType, b1, f16, f32, f64, i32, i64
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.loop import parse_func
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.graph import verify_graph
+from lucid.compiler.verify.kernel import verify_kernel
+from lucid.compiler.verify.loop import verify_func
 
 LOC = Loc("train.py", 12)
 

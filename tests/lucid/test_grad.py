@@ -11,7 +11,7 @@ import pytest
 import lucid
 from lucid import Tensor, nn
 from lucid.compiler import ops
-from lucid.compiler.types import b1, f64
+from lucid.compiler.ir.types import b1, f64
 from lucid.nn import functional as F
 from lucid.tensor import apply
 

@@ -11,7 +11,7 @@ import pytest
 
 import lucid
 from lucid import Tensor
-from lucid.compiler import autodiff
+from lucid.compiler.passes import autodiff
 
 Q = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0], [3.0, 0.0, 4.0]], "f8")
 W = np.arange(1.0, 13.0).reshape(3, 4) / 8

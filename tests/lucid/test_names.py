@@ -11,8 +11,8 @@ import pytest
 import lucid
 from lucid import Tensor
 from lucid.compiler import ops
-from lucid.compiler.text import parse_graph
-from lucid.compiler.text_lexer import IRSyntaxError
+from lucid.compiler.text.graph import parse_graph
+from lucid.compiler.text.lexer import IRSyntaxError
 
 A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], np.float32)
 B = np.array([2.0, 3.0, 1.0], np.float32)

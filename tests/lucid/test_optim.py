@@ -11,7 +11,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, engine, nn, optim
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.graph import Node
 
 Array = np.ndarray[Any, Any]
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]

@@ -13,7 +13,7 @@ import pytest
 
 import lucid
 from lucid import Tensor
-from lucid.compiler.graph import Node, toposort
+from lucid.compiler.ir.graph import Node, toposort
 
 Array = np.ndarray[Any, Any]
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

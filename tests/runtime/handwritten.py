@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lucid.compiler.artifact import Address, Buffer, Code, Launch, Plan
-from lucid.compiler.types import f32
+from lucid.compiler.ir.artifact import Address, Buffer, Code, Launch, Plan
+from lucid.compiler.ir.types import f32
 
 ADD = """
 define void @add(ptr %slots, i64 %begin, i64 %end) nounwind {

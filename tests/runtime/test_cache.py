@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from lucid.compiler.artifact import Code
-from lucid.compiler.target import HASWELL
+from lucid.compiler.ir.artifact import Code
+from lucid.compiler.ir.target import HASWELL
 from lucid.runtime import cache, host, limits, load, memory
 from lucid.runtime.cache import DiskCache
 

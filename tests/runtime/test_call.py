@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucid.compiler.artifact import Buffer, Plan
-from lucid.compiler.types import f32
+from lucid.compiler.ir.artifact import Buffer, Plan
+from lucid.compiler.ir.types import f32
 from lucid.runtime import call, checks, execute, memory, pool
 from lucid.runtime import call_layout as layout
 from lucid.runtime.call import Earlier, Gift, Link, Made, NativeCall, Output, Source, Store, Unused

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from lucid.compiler.artifact import Address, Buffer, Launch, Plan
-from lucid.compiler.data import replace
-from lucid.compiler.types import f32
+from lucid.compiler.ir.artifact import Address, Buffer, Launch, Plan
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.types import f32
 from lucid.runtime import execute, memory, pool
 from lucid.runtime.execute import Executable
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.compiler.target import NEOVERSE_N1, ZNVER4
+from lucid.compiler.ir.target import NEOVERSE_N1, ZNVER4
 from lucid.runtime import floats, pool
 from lucid.runtime.load import native
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lucid.compiler.artifact import Code
+from lucid.compiler.ir.artifact import Code
 from lucid.runtime import elf, image, llvm, load
 from lucid.runtime.host import host
 
@@ -218,7 +218,7 @@ print(load.compiles(), "llvmlite.binding" in sys.modules)
 
 LITTLE_MEMORY = """
 import re, resource, sys
-from lucid.compiler.artifact import Code
+from lucid.compiler.ir.artifact import Code
 from lucid.runtime import llvm, load
 from lucid.runtime.host import host
 if sys.argv[2:]:

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from lucid.compiler.emit import STACK_BYTES, emit
-from lucid.compiler.loop import Alloc, Func, Imm, Store
-from lucid.compiler.lowering import lower
-from lucid.compiler.schedule import schedule
-from lucid.compiler.text import parse_kernel
-from lucid.compiler.types import f32, i64
+from lucid.compiler.cpu.emit import STACK_BYTES, emit
+from lucid.compiler.cpu.lowering import lower
+from lucid.compiler.cpu.schedule import schedule
+from lucid.compiler.ir.loop import Alloc, Func, Imm, Store
+from lucid.compiler.ir.types import f32, i64
+from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.runtime.host import host
 
 PRODUCT = """
@@ -67,7 +67,7 @@ def _stack(text: str) -> int:
 def test_products_keep_their_panels_on_the_heap() -> None:
     kernel = parse_kernel(PRODUCT)
     for width in (64, 32, 16):
-        text = emit(lower(kernel, schedule(kernel, width)), host().triple, width)
+        text = emit(lower(kernel, schedule(kernel, width)), host())
         assert _stack(text) == 0
         assert text.count("call ptr @malloc") == text.count("call void @free") == 1
 
@@ -75,5 +75,5 @@ def test_products_keep_their_panels_on_the_heap() -> None:
 @pytest.mark.parametrize("count", [100, STACK_BYTES // 4, STACK_BYTES // 4 + 1, 10**6])
 def test_a_bound_for_working_memory_on_the_stack(count: int) -> None:
     store = Store("w", Imm(0, i64), Imm(1.0, f32))
-    text = emit([Func("f", (), (Alloc("w", f32, count), store))], host().triple, 64)
+    text = emit([Func("f", (), (Alloc("w", f32, count), store))], host())
     assert _stack(text) == (4 * count if 4 * count <= STACK_BYTES else 0)

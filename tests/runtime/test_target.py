@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lucid.compiler.target import HASWELL, NEOVERSE_N1, ZNVER4, vector_bytes
+from lucid.compiler.ir.target import HASWELL, NEOVERSE_N1, ZNVER4, vector_bytes
 from lucid.runtime import host as hosts
 from lucid.runtime import llvm
 from lucid.runtime.cache import DiskCache

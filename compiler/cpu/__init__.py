@@ -1,0 +1,1 @@
+"""From kernels to loops to LLVM text, for CPUs."""

@@ -1,0 +1,599 @@
+"""Loops to LLVM text, in SSA form: no IR pass has to run before code generation.
+
+Vectors are explicit, arithmetic carries no fast-math flag, memory operations carry no alias or
+range promise that the verifier did not check. A bool is `i1` in registers and a byte in memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..ir.layout import Slot
+from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
+from ..ir.target import Target
+from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i8, i32, i64
+
+_FLOAT = {
+    "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem",
+    "eq": "fcmp oeq", "ne": "fcmp une", "lt": "fcmp olt", "le": "fcmp ole",
+    "gt": "fcmp ogt", "ge": "fcmp oge",
+}  # fmt: skip
+_SIGNED = {
+    "add": "add", "sub": "sub", "mul": "mul", "div": "sdiv", "rem": "srem", "and": "and",
+    "or": "or", "xor": "xor", "shl": "shl", "shr": "ashr",
+    "eq": "icmp eq", "ne": "icmp ne", "lt": "icmp slt", "le": "icmp sle",
+    "gt": "icmp sgt", "ge": "icmp sge",
+}  # fmt: skip
+_UNSIGNED = _SIGNED | {
+    "div": "udiv", "rem": "urem", "shr": "lshr",
+    "lt": "icmp ult", "le": "icmp ule", "gt": "icmp ugt", "ge": "icmp uge",
+}  # fmt: skip
+_BINARY = {"f": _FLOAT, "i": _SIGNED, "u": _UNSIGNED, "b": _UNSIGNED}
+_INTRINSIC = {
+    "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
+    "rint": "rint", "fma": "fma",
+}  # fmt: skip
+
+
+# Working memory that a function has on the stack: with what a call needs beside it, this fits 128 KiB. (What
+# waits of a row, 32 KiB, is no reason to ask the heap at each call.)
+STACK_BYTES = 36 << 10
+
+
+class _Format(NamedTuple):
+    """A format of floats: LLVM's name, bits of the fraction, the letter in names of x86's instructions."""
+
+    name: str
+    fraction: int
+    letter: str
+
+
+_FORMATS = {f16: _Format("f16", 10, "h"), f32: _Format("f32", 23, "s"), f64: _Format("f64", 52, "d")}
+
+
+def _element(dtype: DType) -> str:
+    return "i1" if dtype is b1 else dtype.llvm
+
+
+def _vector(element: str, lanes: int) -> str:
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def type_of(value: Operand) -> str:
+    return _vector(_element(value.dtype), value.lanes)
+
+
+def _suffix(value: Operand) -> str:
+    """The type in an intrinsic's name: v16f32."""
+    bits = 1 if value.dtype is b1 else value.dtype.bits
+    name = _FORMATS[value.dtype].name if value.dtype.is_float else f"i{bits}"
+    return name if value.lanes == 1 else f"v{value.lanes}{name}"
+
+
+def _number(value: float | int | bool, dtype: DType) -> str:
+    if dtype is b1:
+        return "true" if value else "false"
+    if not dtype.is_float:
+        return str(int(value))
+    with np.errstate(all="ignore"):
+        rounded = dtype.np.type(value)
+    if _FORMATS[dtype].fraction == 10:
+        return f"0xH{rounded.view(np.uint16):04X}"
+    # float literals are written as the double of the same value
+    return f"0x{struct.unpack('<Q', struct.pack('<d', float(rounded)))[0]:016X}"
+
+
+def _literal(operand: Operand) -> int:
+    assert isinstance(operand, Imm)
+    return int(operand.value)
+
+
+def _streams(body: Sequence[Stmt]) -> bool:
+    return any((isinstance(s, Store) and s.stream) or (isinstance(s, For) and _streams(s.body)) for s in body)
+
+
+class _Emitter:
+    def __init__(self, avx512: bool) -> None:
+        self.avx512 = avx512  # then `scale` and `sign` of vectors are instructions
+        self.lines: list[str] = []
+        self.declared: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+        self.pointers: dict[str, tuple[str, DType]] = {}
+        self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
+        self.count = 0
+        self.block = "entry"
+
+    # -- names and text
+
+    def fresh(self, hint: str = "x") -> str:
+        self.count += 1
+        return f"%{hint}.{self.count}"
+
+    def put(self, line: str) -> None:
+        self.lines.append("  " + line)
+
+    def let(self, text: str, hint: str = "x") -> str:
+        name = self.fresh(hint)
+        self.put(f"{name} = {text}")
+        return name
+
+    def ref(self, value: Operand) -> str:
+        if isinstance(value, Value):
+            return self.names[value.name]
+        number = _number(value.value, value.dtype)
+        return number if value.lanes == 1 else f"splat ({_element(value.dtype)} {number})"
+
+    def typed(self, value: Operand) -> str:
+        return f"{type_of(value)} {self.ref(value)}"
+
+    def call(self, name: str, result: str, args: Sequence[tuple[str, str]]) -> str:
+        """An intrinsic; args are (type, value)."""
+        kinds = ", ".join(t for t, _ in args)
+        self.declared[name] = f"declare {result} @{name}({kinds})"
+        text = f"call {result} @{name}({', '.join(f'{t} {v}' for t, v in args)})"
+        if result == "void":
+            self.put(text)
+            return ""
+        return self.let(text)
+
+    # -- functions
+
+    def func(self, func: Func, attributes: str) -> None:
+        self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end"}, {}, {}
+        self.block = "entry"
+        self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
+        self.lines.append("entry:")
+        for number, slot in enumerate(func.slots):
+            self.slot(slot, number)
+        heap = self.allocate([s for s in func.body if isinstance(s, Alloc)])
+        for stmt in func.body:
+            self.stmt(stmt)
+        if heap is not None:
+            self.call("free", "void", [("ptr", heap)])
+        if _streams(func.body):
+            self.put("fence seq_cst")  # streaming stores are seen by whoever sees the return
+        self.put("ret void")
+        self.lines.append("}")
+
+    def slot(self, slot: Slot, number: int) -> None:
+        at = self.let(f"getelementptr i64, ptr %slots, i64 {number}")
+        if slot.kind == "array":
+            self.pointers[slot.name] = (self.let(f"load ptr, ptr {at}, align 8", slot.name), slot.dtype)
+        elif slot.kind in ("int", "scalar"):
+            loaded = self.let(f"load {slot.dtype.llvm}, ptr {at}, align 8", slot.name)
+            if slot.dtype is b1:
+                loaded = self.let(f"icmp ne i8 {loaded}, 0")
+            self.names[slot.name] = loaded
+        else:
+            raise ValueError(f"a slot of kind `{slot.kind}`")
+
+    def stmt(self, stmt: Stmt) -> None:
+        if isinstance(stmt, Let):
+            self.names[stmt.result.name] = self.instruction(stmt)
+            if all(isinstance(a, Imm) or a.name in self.fixed for a in stmt.args):
+                self.fixed[stmt.result.name] = stmt
+        elif isinstance(stmt, Load):
+            self.names[stmt.result.name] = self.load(stmt)
+        elif isinstance(stmt, Store):
+            self.store(stmt)
+        elif isinstance(stmt, For):
+            self.loop(stmt)
+        elif isinstance(stmt, Prefetch):
+            at = self.pointer(stmt.array, self.ref(stmt.index))
+            level = "2" if stmt.far else "3"  # of caches; all of them
+            args = [("ptr", at), ("i32", "0"), ("i32", level), ("i32", "1")]  # read, caches, data
+            self.call("llvm.prefetch.p0", "void", args)
+        elif isinstance(stmt, Aligned):
+            self.names[stmt.result.name] = self.aligned(stmt.array)
+        elif isinstance(stmt, Window):
+            name = self.pointer(stmt.array, self.ref(stmt.index))
+            if stmt.choice is not None:
+                other = self.pointer(stmt.other, self.ref(stmt.at))
+                chosen = self.let(f"icmp ne i64 {self.ref(stmt.choice)}, 0")
+                name = self.let(f"select i1 {chosen}, ptr {name}, ptr {other}", stmt.name)
+            self.pointers[stmt.name] = (name, stmt.dtype)
+        elif isinstance(stmt, Alloc):
+            if stmt.name not in self.pointers:
+                raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
+        else:
+            raise TypeError(f"{stmt!r} is not a statement")
+
+    def aligned(self, array: str) -> str:
+        number = self.let(f"ptrtoint ptr {self.pointers[array][0]} to i64")
+        low = self.let(f"and i64 {number}, 63")
+        return self.let(f"zext i1 {self.let(f'icmp eq i64 {low}, 0')} to i64")
+
+    def allocate(self, found: Sequence[Alloc]) -> str | None:
+        """Working memory: up to STACK_BYTES on the stack, whatever its thread has; more from the heap, and
+        where there is none, on the stack after all. Returns what is to be given back."""
+        spots = [0]
+        for stmt in found:
+            spots.append(spots[-1] + -(-stmt.count * stmt.dtype.size // 64) * 64)
+        size = spots.pop()
+        if size <= STACK_BYTES:
+            for stmt in found:
+                name = self.let(f"alloca [{stmt.count} x {stmt.dtype.llvm}], align 64", stmt.name)
+                self.pointers[stmt.name] = (name, stmt.dtype)
+            return None
+        heap = self.call("malloc", "ptr", [("i64", str(size + 64))])
+        none = self.let(f"icmp eq ptr {heap}, null")
+        self.put(f"br i1 {none}, label %on.stack, label %on.heap")
+        self.lines.append("on.stack:")
+        stack = self.let(f"alloca [{size + 64} x i8], align 64")
+        self.put("br label %on.heap")
+        self.lines.append("on.heap:")
+        self.block = "on.heap"
+        base = self.let(f"phi ptr [ {heap}, %entry ], [ {stack}, %on.stack ]")
+        number = self.let(f"ptrtoint ptr {base} to i64")
+        away = self.let(f"and i64 {self.let(f'sub i64 0, {number}')}, 63")
+        for stmt, spot in zip(found, spots, strict=True):
+            at = self.let(f"add i64 {away}, {spot}")
+            name = self.let(f"getelementptr i8, ptr {base}, i64 {at}", stmt.name)
+            self.pointers[stmt.name] = (name, stmt.dtype)
+        return heap
+
+    def loop(self, stmt: For) -> None:
+        self.count += 1
+        head, body, done = f"head{self.count}", f"body{self.count}", f"done{self.count}"
+        before = self.block
+        self.put(f"br label %{head}")
+        self.lines.append(f"{head}:")
+        var, step = self.fresh("i"), self.fresh("next")
+        phis = [self.fresh("c") for _ in stmt.carried]
+        mark = len(self.lines)  # phis are written when the values of the back edge are known
+        more = self.let(f"icmp slt i64 {var}, {self.ref(stmt.hi)}")
+        self.put(f"br i1 {more}, label %{body}, label %{done}")
+        self.lines.append(f"{body}:")
+        self.block = body
+        self.names[stmt.var.name] = var
+        for value, name in zip(stmt.carried, phis, strict=True):
+            self.names[value.name] = name
+        inits = [self.ref(v) for v in stmt.inits]
+        for statement in stmt.body:
+            self.stmt(statement)
+        self.put(f"{step} = add i64 {var}, {self.ref(stmt.step)}")
+        self.put(f"br label %{head}")
+        latch = self.block
+        lines = [f"  {var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"]
+        for init, name, back in zip(inits, phis, stmt.yields, strict=True):
+            lines.append(
+                f"  {name} = phi {type_of(back)} [ {init}, %{before} ], [ {self.ref(back)}, %{latch} ]"
+            )
+        self.lines[mark:mark] = lines
+        self.lines.append(f"{done}:")
+        self.block = done
+        for value, name in zip(stmt.results, phis, strict=True):
+            self.names[value.name] = name
+
+    # -- instructions
+
+    def instruction(self, stmt: Let) -> str:
+        op, args, result = stmt.op, stmt.args, stmt.result
+        kind = type_of(result)
+        if op in _BINARY["i"] or op in _FLOAT:
+            code = _BINARY[args[0].dtype.kind][op]
+            return self.let(f"{code} {self.typed(args[0])}, {self.ref(args[1])}")
+        if op in _INTRINSIC:
+            name = f"llvm.{_INTRINSIC[op]}.{_suffix(result)}"
+            return self.call(name, kind, [(type_of(a), self.ref(a)) for a in args])
+        if op == "scale":
+            return self.scale(args[0], args[1])
+        if op == "sign":
+            return self.sign(args[0])
+        if op in ("min", "max"):
+            return self.extreme("ogt" if op == "max" else "olt", *args)
+        if op == "neg":
+            if result.dtype.is_float:
+                return self.let(f"fneg {self.typed(args[0])}")
+            zero = Imm(0, result.dtype, result.lanes)
+            return self.let(f"sub {kind} {self.ref(zero)}, {self.ref(args[0])}")
+        if op == "not":
+            ones = Imm(True if result.dtype is b1 else -1, result.dtype, result.lanes)
+            return self.let(f"xor {self.typed(args[0])}, {self.ref(ones)}")
+        if op == "select":
+            return self.let("select " + ", ".join(self.typed(a) for a in args))
+        if op == "cast":
+            return self.cast(args[0], result)
+        if op == "bitcast":
+            return self.let(f"bitcast {self.typed(args[0])} to {kind}")
+        if op == "splat":
+            first = self.let(f"insertelement {kind} poison, {self.typed(args[0])}, i64 0")
+            zeros = f"<{result.lanes} x i32> zeroinitializer"
+            return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
+        if op == "iota":
+            return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
+        if op in ("pack_lo", "pack_hi"):
+            n = _literal(args[2])
+            segments = range(0, 2 * result.lanes, 2 * n)
+            off = n if op == "pack_hi" else 0
+            return self.shuffle(args[0], args[1], [s + off + m for s in segments for m in range(n)])
+        if op not in ("lo", "hi"):
+            raise ValueError(f"`{op}` is not an instruction")
+        (v,) = args
+        first_lane = 0 if op == "lo" else v.lanes // 2
+        if result.lanes == 1:
+            return self.let(f"extractelement {self.typed(v)}, i64 {first_lane}")
+        return self.shuffle(v, None, [first_lane + n for n in range(result.lanes)])
+
+    def scale(self, x: Operand, k: Operand) -> str:
+        """One instruction, or two products: 2**k itself may be out of range, two powers of about half
+        the exponent are not, and the first product is exact."""
+        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
+        if self.has_avx512(x):
+            return self.avx512_call(
+                "scalef", x, [(kind, self.ref(k)), (kind, "zeroinitializer")], self.ref(x)
+            )
+        fraction = _FORMATS[dtype].fraction
+        bias = (1 << (dtype.bits - 2 - fraction)) - 1
+        ints = DTYPES[f"u{dtype.bits}"]
+        integer = _vector(ints.llvm, lanes)
+
+        def literal(value: float, like: DType) -> str:
+            return self.ref(Imm(value, like, lanes))
+
+        # k + 2 bias in the low bits: the exponent fields of both powers add up to it
+        shifter = literal(1.5 * 2.0**fraction + 2 * bias, dtype)
+        shifted = self.let(f"fadd {kind} {self.ref(k)}, {shifter}")
+        whole = self.let(f"bitcast {kind} {shifted} to {integer}")
+        exponents = ((1 << (dtype.bits - 1 - fraction)) - 1) << fraction
+        half = self.let(f"shl {integer} {whole}, {literal(fraction - 1, ints)}")
+        first = self.let(f"and {integer} {half}, {literal(exponents, ints)}")
+        both = self.let(f"shl {integer} {whole}, {literal(fraction, ints)}")
+        second = self.let(f"sub {integer} {both}, {first}")
+        powers = [self.let(f"bitcast {integer} {n} to {kind}") for n in (first, second)]
+        scaled = self.let(f"fmul {kind} {self.ref(x)}, {powers[0]}")
+        return self.let(f"fmul {kind} {scaled}, {powers[1]}")
+
+    def sign(self, x: Operand) -> str:
+        """One instruction, which takes its answer from a table by the class of the number; or by bits."""
+        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
+        # NaN (quiet, signalling) 2: itself, quiet; 0 8: 0.0; then 9 for -1.0 and 10 for 1.0: 1, -inf, inf,
+        # less, more
+        by_class = self.by_class(x, self.ref(x), 0xA9A9A822)
+        if by_class is not None:
+            return by_class
+        ints = DTYPES[f"i{dtype.bits}"]
+        integer = _vector(ints.llvm, lanes)
+
+        def literal(value: float, like: DType) -> str:
+            return self.ref(Imm(value, like, lanes))
+
+        size = self.call(f"llvm.fabs.{_suffix(x)}", kind, [(kind, self.ref(x))])
+        nonzero = self.let(f"fcmp ogt {kind} {size}, {literal(0, dtype)}")
+        raw = self.let(f"bitcast {self.typed(x)} to {integer}")
+        top = self.let(f"and {integer} {raw}, {literal(-(1 << (dtype.bits - 1)), ints)}")
+        one = self.let(f"bitcast {kind} {literal(1, dtype)} to {integer}")
+        unit = self.let(f"bitcast {integer} {self.let(f'or {integer} {one}, {top}')} to {kind}")
+        rest = self.let(f"fadd {kind} {self.ref(x)}, {literal(0, dtype)}")  # NaN, and 0.0 for -0.0
+        return self.let(f"select {_vector('i1', lanes)} {nonzero}, {kind} {unit}, {kind} {rest}")
+
+    def extreme(self, better: str, x: Operand, y: Operand) -> str:
+        """One instruction for two numbers, and one for NaN."""
+        kind, test = type_of(x), _vector("i1", x.lanes)
+        found = self.let(f"fcmp {better} {self.typed(x)}, {self.ref(y)}")
+        best = self.let(f"select {test} {found}, {self.typed(x)}, {self.typed(y)}")
+        by_class = self.by_class(x, best, 0x11)  # NaN: x itself; else what is there
+        if by_class is not None:
+            return by_class
+        nan = self.let(f"fcmp uno {self.typed(x)}, {self.ref(x)}")
+        return self.let(f"select {test} {nan}, {self.typed(x)}, {kind} {best}")
+
+    def by_class(self, x: Operand, old: str, table: int) -> str | None:
+        """`old`, or what a table gives for the class of x, by one instruction; None if there is none. The
+        table has four bits a class, from the lowest: quiet NaN, signalling, 0, 1, -inf, inf, less, more."""
+        if not self.has_avx512(x):
+            return None
+        ints = DTYPES[f"i{x.dtype.bits}"]
+        signed = table - (1 << 32) if table >= 1 << 31 else table
+        tables = (_vector(ints.llvm, x.lanes), self.ref(Imm(signed, ints, x.lanes)))
+        return self.avx512_call("fixupimm", x, [(type_of(x), self.ref(x)), tables, ("i32", "0")], old)
+
+    def has_avx512(self, x: Operand) -> bool:
+        """Whether there are AVX-512's instructions for numbers like x."""
+        return self.avx512 and x.dtype.bits >= 32 and x.dtype.bits * x.lanes in (128, 256, 512)
+
+    def avx512_call(self, name: str, x: Operand, args: list[tuple[str, str]], first: str) -> str:
+        """One of its instructions in all lanes, on operands like x: `first`, and then `args`."""
+        letter, bits = _FORMATS[x.dtype].letter, x.dtype.bits * x.lanes
+        mask = ("i16" if x.lanes == 16 else "i8", "-1")
+        current = [("i32", "4")] if bits == 512 else []  # rounding and exceptions of the environment
+        every = [(type_of(x), first), *args, mask, *current]
+        return self.call(f"llvm.x86.avx512.mask.{name}.p{letter}.{bits}", type_of(x), every)
+
+    def shuffle(self, x: Operand, y: Operand | None, picks: Sequence[int]) -> str:
+        """Lanes of x, numbered from 0, and of y, numbered on from there."""
+        other = "poison" if y is None else self.ref(y)
+        lanes = ", ".join(f"i32 {n}" for n in picks)
+        return self.let(
+            f"shufflevector {self.typed(x)}, {type_of(x)} {other}, <{len(picks)} x i32> <{lanes}>"
+        )
+
+    def iota(self, like: Value) -> str:
+        element = _element(like.dtype)
+        return "<" + ", ".join(f"{element} {n}" for n in range(like.lanes)) + ">"
+
+    def cast(self, x: Operand, result: Value) -> str:
+        source, target = x.dtype, result.dtype
+        kind = type_of(result)
+        if target is b1:
+            zero = self.ref(Imm(0, source, x.lanes))
+            return self.let(f"{'fcmp une' if source.is_float else 'icmp ne'} {self.typed(x)}, {zero}")
+        if source.is_float and target.is_float:
+            code = "fpext" if target.bits > source.bits else "fptrunc"
+            return self.let(f"{code} {self.typed(x)} to {kind}")
+        if target.is_float:
+            code = "sitofp" if source.kind == "i" else "uitofp"
+            return self.let(f"{code} {self.typed(x)} to {kind}")
+        if source.is_float:
+            return self.float_to_int(x, result)
+        bits = 1 if source is b1 else source.bits
+        if target.bits == bits:
+            return self.ref(x)
+        if target.bits < bits:
+            return self.let(f"trunc {self.typed(x)} to {kind}")
+        return self.let(f"{'sext' if source.kind == 'i' else 'zext'} {self.typed(x)} to {kind}")
+
+    def float_to_int(self, source: Operand, result: Value) -> str:
+        """NumPy's on this family of machines: truncation through a signed integer of 32 bits (64
+        for u32, i64, u64); what does not fit there, NaN included, becomes its most negative value."""
+        x: Operand = source
+        target = result.dtype
+        wide = i64 if target.bits == 64 or target.name == "u32" else i32
+        bound = float(1 << (wide.bits - 1))
+        floats, ints = type_of(x), _vector(wide.llvm, x.lanes)
+        if x.dtype.bits == 16:  # the bound is no half
+            wider = self.let(f"fpext {self.typed(x)} to {_vector('float', x.lanes)}")
+            x = Value(wider, f32, x.lanes)
+            self.names[wider] = wider
+            floats = type_of(x)
+        value = self.ref(x)
+        top, bottom = Imm(bound, x.dtype, x.lanes), Imm(-bound, x.dtype, x.lanes)
+        above = self.let(f"fcmp oge {floats} {value}, {self.ref(bottom)}")
+        below = self.let(f"fcmp olt {floats} {value}, {self.ref(top)}")
+        fits = self.let(f"and {_vector('i1', x.lanes)} {above}, {below}")
+        raw = self.let(f"fptosi {floats} {value} to {ints}")
+        lowest = Imm(-(1 << (wide.bits - 1)), wide, x.lanes)
+        done = self.let(f"select {_vector('i1', x.lanes)} {fits}, {ints} {raw}, {ints} {self.ref(lowest)}")
+        if target.name == "u64":
+            big = self.let(f"fcmp oge {floats} {value}, {self.ref(top)}")
+            limit = Imm(2.0 * bound, x.dtype, x.lanes)
+            low = self.let(f"fcmp olt {floats} {value}, {self.ref(limit)}")
+            high = self.let(f"and {_vector('i1', x.lanes)} {big}, {low}")
+            unsigned = self.let(f"fptoui {floats} {value} to {ints}")
+            done = self.let(f"select {_vector('i1', x.lanes)} {high}, {ints} {unsigned}, {ints} {done}")
+        if target.bits < wide.bits:
+            return self.let(f"trunc {ints} {done} to {type_of(result)}")
+        return done
+
+    # -- memory
+
+    def pointer(self, array: str, index: str) -> str:
+        base, dtype = self.pointers[array]
+        return self.let(f"getelementptr {dtype.llvm}, ptr {base}, i64 {index}")
+
+    def lane_pointers(self, array: str, index: str, stride: Operand, lanes: int) -> str:
+        base, dtype = self.pointers[array]
+        kind = f"<{lanes} x i64>"
+        step = self.splat(self.ref(stride), lanes)
+        away = self.let(f"mul {kind} {step}, {self.iota(Value('', i64, lanes))}")
+        at = self.let(f"add {kind} {away}, {self.splat(index, lanes)}")
+        return self.let(f"getelementptr {dtype.llvm}, ptr {base}, {kind} {at}")
+
+    def splat(self, text: str, lanes: int) -> str:
+        kind = f"<{lanes} x i64>"
+        first = self.let(f"insertelement {kind} poison, i64 {text}, i64 0")
+        return self.let(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
+
+    def from_memory(self, text: str, dtype: DType, lanes: int) -> str:
+        if dtype is not b1:
+            return text
+        kind = _vector("i8", lanes)
+        zero = "0" if lanes == 1 else "zeroinitializer"
+        return self.let(f"icmp ne {kind} {text}, {zero}")
+
+    def load(self, stmt: Load) -> str:
+        dtype, lanes = stmt.result.dtype, stmt.result.lanes
+        memory = Value("", i8 if dtype is b1 else dtype, lanes)
+        kind, index, align = _vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        if stmt.stride is not None and lanes > 1:
+            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
+            args = [(f"<{lanes} x ptr>", at), ("i32", align), self.mask(stmt.mask, lanes)]
+            name = f"llvm.masked.gather.{_suffix(memory)}.v{lanes}p0"
+            text = self.call(name, kind, [*args, (kind, "zeroinitializer")])
+        elif stmt.mask is None:
+            text = self.let(f"load {kind}, ptr {self.pointer(stmt.array, index)}, align {align}")
+        elif lanes > 1:
+            args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args += [self.mask(stmt.mask, lanes), (kind, "zeroinitializer")]
+            text = self.call(f"llvm.masked.load.{_suffix(memory)}.p0", kind, args)
+        else:  # a vector of one lane, so that nothing is read where the mask is false
+            one = f"<1 x {dtype.llvm}>"
+            args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args += [self.single("i1", self.ref(stmt.mask)), (one, "zeroinitializer")]
+            got = self.call(f"llvm.masked.load.v1{_suffix(memory)}.p0", one, args)
+            text = self.let(f"extractelement {one} {got}, i64 0")
+        return self.from_memory(text, dtype, lanes)
+
+    def single(self, element: str, text: str) -> tuple[str, str]:
+        """A vector of one lane, as an argument."""
+        return f"<1 x {element}>", self.let(f"insertelement <1 x {element}> poison, {element} {text}, i64 0")
+
+    def mask(self, mask: Operand | None, lanes: int) -> tuple[str, str]:
+        """A mask as an argument: its type and value."""
+        return f"<{lanes} x i1>", "splat (i1 true)" if mask is None else self.ref(mask)
+
+    def store(self, stmt: Store) -> None:
+        dtype, lanes = stmt.value.dtype, stmt.value.lanes
+        memory = Value("", i8 if dtype is b1 else dtype, lanes)
+        kind, index, align = _vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        text = self.ref(stmt.value)
+        if dtype is b1:
+            text = self.let(f"zext {type_of(stmt.value)} {text} to {kind}")
+        if stmt.stride is not None and lanes > 1:
+            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
+            args = [(kind, text), (f"<{lanes} x ptr>", at), ("i32", align)]
+            name = f"llvm.masked.scatter.{_suffix(memory)}.v{lanes}p0"
+            self.call(name, "void", [*args, self.mask(stmt.mask, lanes)])
+        elif stmt.mask is None:
+            at = self.pointer(stmt.array, index)
+            if stmt.stream:
+                if dtype.is_float and dtype.bits == 16:  # LLVM knows no such store of halves
+                    kind, halves = _vector("i16", lanes), kind
+                    text = self.let(f"bitcast {halves} {text} to {kind}")
+                self.put(f"store {kind} {text}, ptr {at}, align {dtype.size * lanes}, !nontemporal !0")
+            else:
+                self.put(f"store {kind} {text}, ptr {at}, align {align}")
+        elif dtype.size < 8 and dtype is not f32 and (live := self.literal_lanes(stmt.mask)) is not None:
+            self.runs(stmt, text, live)
+        elif lanes == 1:
+            args = [self.single(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args.append(self.single("i1", self.ref(stmt.mask)))
+            self.call(f"llvm.masked.store.v1{_suffix(memory)}.p0", "void", args)
+        else:
+            args = [(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
+            args.append(self.mask(stmt.mask, lanes))
+            self.call(f"llvm.masked.store.{_suffix(memory)}.p0", "void", args)
+
+    def literal_lanes(self, mask: Operand) -> list[bool] | None:
+        """The lanes of a mask, if LLVM may know them."""
+        if isinstance(mask, Imm):
+            return [bool(mask.value)] * mask.lanes
+        if mask.name not in self.fixed:
+            return None
+        from ..interpret.loop import interpret_let  # few kernels need it
+
+        return [bool(lane) for lane in interpret_let(self.fixed[mask.name], self.fixed)]
+
+    def runs(self, stmt: Store, text: str, live: Sequence[bool]) -> None:
+        """Whole stores of the live lanes, powers of two at a time, in place of one under a mask that LLVM
+        knows. Of such a one with a single lane it makes a scalar store, of the element as it was before
+        it was narrowed (22.1): the bytes behind the array would be written, too."""
+        dtype, lanes, lane = stmt.value.dtype, len(live), 0
+        whole, at = _vector(dtype.llvm, lanes), self.pointer(stmt.array, self.ref(stmt.index))
+        while lane < lanes:
+            size = lanes if lane == 0 else lane & -lane
+            while size > 1 and not all(live[lane : lane + size]):
+                size //= 2
+            if live[lane]:
+                kind, picks = _vector(dtype.llvm, size), ", ".join(f"i32 {lane + n}" for n in range(size))
+                shuffle = f"shufflevector {whole} {text}, {whole} poison, <{size} x i32> <{picks}>"
+                part = self.let(shuffle if size > 1 else f"extractelement {whole} {text}, i64 {lane}")
+                to = self.let(f"getelementptr {dtype.llvm}, ptr {at}, i64 {lane}")
+                self.put(f"store {kind} {part}, ptr {to}, align {dtype.size}")
+            lane += size
+
+
+def emit(funcs: Sequence[Func], target: Target) -> str:
+    """LLVM text that defines `funcs` for `target`."""
+    emitter = _Emitter(avx512=target.has("avx512f") and target.has("avx512vl"))
+    bits = target.vector_bytes * 8
+    attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+    for func in funcs:
+        emitter.func(func, attributes)
+    head = [f'target triple = "{target.triple}"', ""]
+    tail = ["", *emitter.declared.values(), "!0 = !{i32 1}"]
+    return "\n".join([*head, *emitter.lines, *tail]) + "\n"

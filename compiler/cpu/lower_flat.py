@@ -1,0 +1,52 @@
+"""Flat kernels: vectors along the one outer axis, block after block.
+
+for %blk in %begin .. %end parallel
+  for %i in %lo .. %main step 64 vector (4 accumulators of 16 lanes)      whole vectors
+  for %i in %main .. %hi step 64 vector                                   at most once, masked
+  store part.r[%blk]                                                      lanes combined by halving
+"""
+
+from __future__ import annotations
+
+from ..ir import kernel as k
+from ..ir.layout import part_name, totals
+from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ir.types import i64
+from .lower import Lowering
+from .schedule import BLOCK
+
+
+class FlatLowering:
+    """Lowers one kernel whose schedule says "flat"."""
+
+    def __init__(self, base: Lowering) -> None:
+        self.x = base
+        self.b = base.b
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        (axis,) = x.kernel.outer
+        stages, reduces = x.kernel.stages, totals(x.kernel)
+        for stage in stages:
+            x.hoist(stage, x.levels[0])
+        stream = self.stream()
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            lo = b.op("mul", block.var, Imm(BLOCK, i64))
+            hi = x.minimum(b.op("add", lo, Imm(BLOCK, i64)), x.extent(axis.extent))
+
+            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+                for x.number, stage in enumerate(stages):
+                    carried = x.body(stage, u, reduces, carried)
+                return carried
+
+            ends = x.vectors(axis.name, lo, hi, x.accumulators(reduces), chunk, stream)
+            for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
+                b.emit(Store(part_name(reduce.name), block.var, x.halve(reduce.op, group)))
+            x.levels.pop()
+
+    def stream(self) -> Operand | None:
+        """Whether this call's stores go around the cache: if the plan says so, and all outputs of
+        the stages begin where streaming stores can. None if nothing is stored."""
+        names = [s.array for stage in self.x.kernel.stages for s in stage.body if isinstance(s, k.Store)]
+        return self.x.aligned(names) if names else None

@@ -1,0 +1,409 @@
+"""Rows of a few registers: a vector's worth of rows at a time.
+
+    for group of 16 rows:
+      stage j:  p = sum(X[i, j] * w[j])      row after row into scratch, then 16 sums folded together
+      stage:    c = clip(p - y[i]) ...       the 16 rows at once
+      stage j:  g[j] += c * X[i, j]          row after row, c from scratch, g in registers
+
+What is known of a row stands in vectors with a lane for each row; a stage with inner axes takes it
+row by row from working memory, which the first cache holds. The last group of a block may have
+fewer rows: the lanes beyond compute on what is left in working memory, and are masked where they
+would show. A total over rows has ROW_LANES lanes: row r of a block goes to lane r mod ROW_LANES; a
+total with kept axes is summed row after row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..ir import kernel as k
+from ..ir.data import data
+from ..ir.layout import part_name, totals
+from ..ir.loop import BEGIN, END, Body, Imm, Operand, Store, Value
+from ..ir.types import i32, i64
+from .lower import HERE, PREFETCH_BYTES, ROW, Level, Lowering, View
+from .schedule import ROW_LANES, RowCache
+from .views import start, walks, window
+
+TURN = 8
+
+
+@data
+class _Kept:
+    """Registers of a total with kept axes: `count` vectors for `size` elements."""
+
+    reduce: k.Reduce
+    size: int
+    count: int
+
+
+@data(frozen=False)
+class _Group:
+    """A group of rows: `base` is the first one, `number` its number within the block, `count` how many
+    there are, and `live` their lanes, None if that is all of them. `kept`: registers of totals with kept
+    axes, by name."""
+
+    base: Operand
+    number: Operand
+    count: Operand
+    live: Operand | None
+    kept: dict[str, list[Operand]]
+
+
+class GroupLowering:
+    """Lowers one kernel whose schedule says "groups"."""
+
+    def __init__(self, base: Lowering) -> None:
+        self.x = base
+        self.b = base.b
+        self.width = base.schedule.width
+        (self.outer,) = base.kernel.outer
+        self.scalar = [r for r in totals(base.kernel) if not r.keep]
+        self.kept = [self.registers(r) for r in totals(base.kernel) if r.keep]
+        # costly values wait in working memory, not in an output, which may be stored around the cache
+        self.computes, base.kept_rows = base.kept_rows, {}
+        self.reads, base.cached = base.cached, {}
+        self.waiting: dict[RowCache, str] = {}
+
+    def registers(self, reduce: k.Reduce) -> _Kept:
+        (axis,) = self.x.kept_axes(reduce)
+        return _Kept(reduce, self.size(axis), self.vectors(axis))
+
+    def size(self, axis: k.Axis) -> int:
+        assert isinstance(axis.extent, int)
+        return axis.extent
+
+    def vectors(self, axis: k.Axis) -> int:
+        return -(-self.size(axis) // self.width)
+
+    def reduces(self, stage: k.Stage) -> list[k.Reduce]:
+        """Those of a stage with inner axes that are folded over them."""
+        return [s for s in stage.body if isinstance(s, k.Reduce) and not s.keep and stage.axes]
+
+    # -- loops
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        for stage in x.kernel.stages:
+            x.hoist(stage, x.levels[0])
+        self.memory()
+        stream = self.x.streams_rows()
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            lo = b.op("mul", block.var, x.slot("block"))
+            hi = x.minimum(b.op("add", lo, x.slot("block")), x.extent(self.outer.extent))
+            for reduce in self.scalar:
+                fill = x.start(reduce, self.width)
+                for at in range(0, ROW_LANES, self.width):
+                    b.emit(Store(_total(reduce), Imm(at, i64), fill))
+            span = b.op("sub", hi, lo)
+            whole = b.op("add", lo, b.op("and", span, Imm(-self.width, i64)))
+            kept: tuple[Operand, ...] = tuple(
+                x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)
+            )
+            kept = self.groups(lo, lo, whole, kept, stream)
+            kept = self.groups(lo, whole, hi, kept, stream, True)
+            for reduce in self.scalar:
+                lanes: list[Operand] = [
+                    b.load(_total(reduce), reduce.dtype, Imm(at, i64), self.width)
+                    for at in range(0, ROW_LANES, self.width)
+                ]
+                b.emit(Store(part_name(reduce.name), block.var, x.halve(reduce.op, lanes)))
+            for total, vectors in zip(self.kept, self.split(kept).values(), strict=True):
+                self.store_kept(total, vectors, block)
+
+    def groups(
+        self,
+        first: Operand,
+        lo: Operand,
+        hi: Operand,
+        kept: tuple[Operand, ...],
+        stream: Operand | None,
+        partial: bool = False,
+    ) -> tuple[Operand, ...]:
+        """Groups from lo to hi, in a block that begins at `first`; whole ones, or one that is not."""
+        b, x = self.b, self.x
+        with b.loop(lo, hi, self.width, "serial", kept) as body:
+            count: Operand = Imm(self.width, i64)
+            live: Operand | None = None
+            if partial:
+                count = b.op("sub", hi, body.var)
+                live = x.first_lanes(count)
+            group = _Group(body.var, b.op("sub", body.var, first), count, live, self.split(body.carried))
+            x.prefetches = {} if partial else self.ahead()
+            self.stages(group, stream)
+            body.yields = tuple(v for t in self.kept for v in group.kept[t.reduce.name])
+        return body.results
+
+    def split(self, values: tuple[Operand, ...]) -> dict[str, list[Operand]]:
+        rest = iter(values)
+        return {t.reduce.name: [next(rest) for _ in range(t.count)] for t in self.kept}
+
+    def store_kept(self, total: _Kept, vectors: list[Operand], block: Body) -> None:
+        b = self.b
+        base = b.op("mul", block.var, Imm(total.size, i64))
+        for u, vector in enumerate(vectors):
+            at = b.op("add", base, Imm(u * self.width, i64))
+            b.emit(Store(part_name(total.reduce.name), at, vector, None, self.tail(u, total.size)))
+
+    def tail(self, u: int, size: int) -> Operand | None:
+        """The mask of vector u of so many elements, where one is due."""
+        left = size - u * self.width
+        return self.x.first_lanes(Imm(left, i64)) if left < self.width else None
+
+    def memory(self) -> None:
+        """Working memory, and something in it: lanes beyond the rows of a group compute on that."""
+        b, x = self.b, self.x
+        for reduce in self.scalar:
+            b.alloc(_total(reduce), reduce.dtype, ROW_LANES)
+        for stage in x.kernel.stages:
+            for reduce in self.reduces(stage):
+                size = self.width * self.width
+                b.alloc(_sums(reduce), reduce.dtype, size)
+                zero = Imm(0, reduce.dtype, self.width)
+                with b.loop(Imm(0, i64), Imm(size, i64), self.width, "vector") as clear:
+                    b.emit(Store(_sums(reduce), clear.var, zero))
+        for number, found in self.computes.items():
+            (axis,) = x.kernel.stages[number].axes
+            for expr, cache in found:
+                self.waiting[cache] = f"wait.{len(self.waiting)}"
+                size = self.width * self.vectors(axis) * self.width
+                b.alloc(self.waiting[cache], k.expr_dtype(expr), size)
+
+    def ahead(self) -> dict[int, list[tuple[k.Load, Operand]]]:
+        """What later groups need, asked for by the stage that computes most: while it does, memory
+        would idle, for a group is read by one stage all at once."""
+        x, stages = self.x, self.x.kernel.stages
+        wide = [n for n, stage in enumerate(stages) if stage.axes]
+        busy = max(wide, key=lambda n: x.cost(n, self.reads))
+        (axis,) = stages[busy].axes
+        found: dict[tuple[str, tuple[k.Index, ...]], tuple[k.Load, Operand]] = {}
+        for e in (e for n in wide for e in k.expressions(stages[n])):
+            if not isinstance(e, k.Load) or e.array not in x.arrays:
+                continue
+            array = x.arrays[e.array]
+            if array.unit and [ix.axis for ix in e.index] == [self.outer.name, axis.name]:
+                rows = max(self.width, PREFETCH_BYTES // (self.size(axis) * array.dtype.size))
+                found[e.array, e.index] = e, x.times(Imm(rows, i64), x.stride(array, 0))
+        return {busy: list(found.values())}
+
+    # -- a group of rows
+
+    def stages(self, group: _Group, stream: Operand | None) -> None:
+        x = self.x
+        level = x.open(x.outer | {ROW})
+        for number, stage in enumerate(x.kernel.stages):
+            x.number = number
+            with self.rows(group):
+                found = x.hoist(stage, level)
+                if not stage.axes:
+                    self.row_stage(stage, group)
+                    continue
+                scratch = self.spill(found)
+            sums = self.inner_stage(stage, group, scratch, stream)
+            with self.rows(group):
+                for reduce, vectors in zip(self.reduces(stage), sums, strict=True):
+                    folded = self.fold(reduce, vectors, self.width)
+                    start = x.start(reduce)
+                    if start != x.nothing(reduce):  # lanes start from what is neutral
+                        folded = x.combine(reduce.op, start, folded)
+                    if reduce.of_row:
+                        x.rows[reduce.name] = folded
+                    else:
+                        self.add(reduce, group, folded)
+        x.number = -1
+        x.levels.pop()
+        x.at.clear()
+
+    @contextmanager
+    def rows(self, group: _Group) -> Iterator[None]:
+        """Vectors run along the rows of the group."""
+        x = self.x
+        x.vector, x.mask, x.at[self.outer.name] = self.outer.name, group.live, group.base
+        yield
+        x.vector = x.mask = None
+
+    def row_stage(self, stage: k.Stage, group: _Group) -> None:
+        """A stage without inner axes, on all rows of the group."""
+        x = self.x
+        stores: list[tuple[k.Store, Operand]] = []
+        for stmt in stage.body:
+            self.b.loc = stmt.loc
+            if isinstance(stmt, k.Store):
+                stores.append((stmt, x.value(stmt.expr)))
+            elif isinstance(stmt, k.Reduce):
+                args = tuple(x.cast(x.value(a), stmt.dtype) for a in stmt.args)
+                if stmt.of_row:  # a sum of one term
+                    x.rows[stmt.name] = x.combine(stmt.op, x.start(stmt), *args)
+                else:
+                    self.add(stmt, group, *args)
+        for target, value in stores:
+            self.b.loc = target.loc
+            x.store(target, value)
+        self.b.loc = None
+
+    def add(self, reduce: k.Reduce, group: _Group, *terms: Operand) -> None:
+        """A term of each row to its lane of a total."""
+        b = self.b
+        at = b.op("and", group.number, Imm(ROW_LANES - 1, i64))
+        old = b.load(_total(reduce), reduce.dtype, at, self.width)
+        new = b.widen(self.x.combine(reduce.op, old, *terms), self.width)
+        if group.live is not None:
+            new = b.op("select", group.live, new, old)
+        b.emit(Store(_total(reduce), at, new, None, None, False, b.loc))
+
+    def spill(self, found: list[k.Expr]) -> dict[k.Expr, Value]:
+        """What is known of the rows, to working memory, from where each row takes its own. The results
+        tell where, by name and type."""
+        spilled: dict[k.Expr, Value] = {}
+        for expr in found:
+            value = self.x.value(expr)
+            if value.lanes > 1 and expr not in spilled:
+                place = self.b.fresh(value.dtype, 1, "row")
+                self.b.alloc(place.name, value.dtype, self.width)
+                self.b.emit(Store(place.name, Imm(0, i64), value))
+                spilled[expr] = place
+        return spilled
+
+    def inner_stage(
+        self, stage: k.Stage, group: _Group, scratch: dict[k.Expr, Value], stream: Operand | None
+    ) -> list[list[Operand]]:
+        """A stage with inner axes, row after row, several to a turn. The lanes of each reduction, folded
+        as far as the rows of a turn allow."""
+        b, x = self.b, self.x
+        (axis,) = stage.axes
+        turn = 1 if group.live is not None else max(1, min(self.width, TURN // self.vectors(axis)))
+        zero = Imm(0, i64)
+        parts: list[tuple[Operand, Operand, bool]] = [(zero, group.count, False)]
+        if stream is not None and any(isinstance(s, k.Store) for s in stage.body):
+            middle = b.op("select", b.op("ne", stream, zero), group.count, zero)
+            parts = [(zero, middle, True), (middle, group.count, False)]
+        fixed, reduces = self.columns(stage, axis), self.reduces(stage)
+        names = [s.name for s in stage.body if isinstance(s, k.Reduce) and s.keep]
+        for lo, hi, streaming in parts:
+            x.streaming = streaming
+            inits = tuple(v for name in names for v in group.kept[name])
+            with b.loop(lo, hi, turn, "serial", inits) as loop:
+                now: list[Operand] = list(loop.carried)
+                kept = {name: [now.pop(0) for _ in group.kept[name]] for name in names}
+                x.views = {}
+                numbers = [b.op("add", loop.var, Imm(n, i64)) if n else loop.var for n in range(turn)]
+                found = [self.row(stage, axis, group, n, fixed, scratch, kept) for n in numbers]
+                for number, reduce in enumerate(reduces):
+                    folded = self.fold(reduce, [row[number] for row in found], turn)
+                    at = b.op("mul", loop.var, Imm(self.width // turn, i64))
+                    b.emit(Store(_sums(reduce), at, folded))
+                loop.yields = tuple(v for name in names for v in kept[name])
+            now = list(loop.results)
+            group.kept |= {name: [now.pop(0) for _ in group.kept[name]] for name in names}
+        x.streaming, x.views = False, {}
+        return [
+            [
+                b.load(_sums(reduce), reduce.dtype, Imm(at, i64), self.width)
+                for at in range(0, self.width * self.width // turn, self.width)
+            ]
+            for reduce in reduces
+        ]
+
+    def columns(self, stage: k.Stage, axis: k.Axis) -> list[Level]:
+        """What is known of the columns alone, for each vector of a row."""
+        x = self.x
+        outside, found = x.levels, []
+        for u in range(self.vectors(axis)):
+            found.append(Level(frozenset({axis.name})))
+            x.levels = [outside[0], found[-1]]
+            self.place(axis, u)
+            x.hoist(stage, found[-1])
+        x.levels, x.vector, x.mask = outside, None, None
+        return found
+
+    def place(self, axis: k.Axis, u: int) -> None:
+        """Vectors run along a row; this is vector u."""
+        x = self.x
+        x.vector, x.mask = axis.name, self.tail(u, self.size(axis))
+        x.at[axis.name] = Imm(u * self.width, i64)
+
+    def row(
+        self,
+        stage: k.Stage,
+        axis: k.Axis,
+        group: _Group,
+        row: Operand,
+        fixed: list[Level],
+        scratch: dict[k.Expr, Value],
+        kept: dict[str, list[Operand]],
+    ) -> list[Operand]:
+        """One stage of row number `row` of the group: the lanes of its reductions, one vector each."""
+        b, x = self.b, self.x
+        reduces = self.reduces(stage)
+        outside, x.registers = x.levels, kept
+        x.at[self.outer.name] = b.op("add", group.base, row)
+        x.views = self.next_row(x.views)
+        known: dict[k.Expr, Operand] = {
+            expr: b.load(place.name, place.dtype, row) for expr, place in scratch.items()
+        }
+        carried: list[Operand] = []
+        for r in reduces:
+            carried += [x.nothing(r, self.width)] * x.count(r)
+        for u, level in enumerate(fixed):
+            here = Level(x.outer | {ROW, axis.name})
+            x.levels = [outside[0], level, Level(x.outer | {ROW}, known), here]
+            self.place(axis, u)
+            at = b.op("mul", row, Imm(len(fixed) * self.width, i64))
+            at = b.op("add", at, Imm(u * self.width, i64))
+            for (number, expr), cache in self.reads.items():
+                if number == x.number:
+                    here.values[expr] = b.load(self.waiting[cache], k.expr_dtype(expr), at, self.width)
+            carried = x.body(stage, u, reduces, carried)
+            for expr, cache in self.computes.get(x.number, ()):
+                b.emit(Store(self.waiting[cache], at, b.widen(x.value(expr), self.width)))
+        x.levels, x.vector, x.mask, x.registers = outside, None, None, {}
+        groups = x.split(reduces, tuple(carried))
+        return [
+            b.widen(x.halve_vectors(reduce.op, lanes), self.width)
+            for reduce, lanes in zip(reduces, groups, strict=True)
+        ]
+
+    def next_row(self, before: dict[View, str]) -> dict[View, str]:
+        """Windows on what the stage walks along, from those on the row before, if there is one."""
+        x, found = self.x, dict[View, str]()
+        for place in before or walks(x, x.number):
+            name, index, ahead = place
+            array, here = x.arrays[name], found.get((name, index, HERE))
+            if here is not None:
+                found[place] = window(x, array, here, ahead)
+            elif before:
+                dims = [dim for dim, ix in enumerate(index) if ix.axis == self.outer.name]
+                away = x.stride(array, dims[0])
+                for dim in dims[1:]:
+                    away = x.plus(away, x.stride(array, dim))
+                found[place] = window(x, array, before[place], away)
+            else:
+                found[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
+        return found
+
+    def fold(self, reduce: k.Reduce, vectors: list[Operand], rows: int) -> Operand:
+        """Vectors that hold the lanes of so many rows, to one: each row's lanes are halved as
+        `Lowering.halve` would, two rows to an instruction."""
+        b = self.b
+        size = self.width * len(vectors) // rows  # lanes of a row
+        while len(vectors) > 1:
+            size //= 2
+            n = Imm(size, i32)
+            paired = []
+            for a, c in zip(vectors[::2], vectors[1::2], strict=True):
+                low = b.op("pack_lo", a, c, n, dtype=a.dtype, lanes=self.width)
+                high = b.op("pack_hi", a, c, n, dtype=a.dtype, lanes=self.width)
+                paired.append(self.x.combine(reduce.op, low, high))
+            vectors = paired
+        return vectors[0]
+
+
+def _sums(reduce: k.Reduce) -> str:
+    """Working memory: the lanes of a reduction, for the rows of the group."""
+    return f"lanes.{reduce.name}"
+
+
+def _total(reduce: k.Reduce) -> str:
+    """Working memory: the lanes of a total over the rows of a block."""
+    return f"total.{reduce.name}"

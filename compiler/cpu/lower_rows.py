@@ -1,0 +1,395 @@
+"""Rows, one after the other: a scalar loop over the outer axes, vectors along the last inner one.
+
+    for row i:
+      stage j:  top = max(x[i, j])
+      stage j:  total = sum(exp(x[i, j] - top))             the exponentials wait in working memory
+           and  o[i-1, j] = exp(x[i-1, j] - top') / total'  of the row before
+
+The last stage of a row is done beside an earlier one of the next row: so one loop computes what needs
+no memory while it stores what needs no computing, and asks for the row after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..ir import kernel as k
+from ..ir.data import data
+from ..ir.layout import part_name, totals
+from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
+from ..ir.types import i64
+from .lower import PREFETCH_BYTES, ROW, Level, Lowering, View
+from .schedule import WAITING_BYTES, RowCache
+from .views import start, walks, window
+
+# The longest row that is asked for while the row before it is computed: both have to stay in the cache.
+PREFETCH_ROW = 65_536
+# Operations for each element that is moved, from which on a row has time to ask for memory.
+BUSY = 5
+# Rows that are added to totals for each column at a time: each has a stream of its own from memory.
+TOGETHER = 4
+# Columns that are added up at a time.
+STRIP = 4096
+
+
+@data
+class _Row:
+    """What belongs to one row."""
+
+    at: dict[str, Operand]
+    level: Level
+    values: dict[str, Operand]  # its reductions
+    windows: dict[RowCache, str]
+    views: dict[View, str]
+
+
+class RowLowering:
+    """Lowers one kernel whose schedule says "rows"."""
+
+    def __init__(self, base: Lowering) -> None:
+        self.x = base
+        self.b = base.b
+        self.kernel = base.kernel
+        self.caches = [cache for kept in base.kept_rows.values() for _, cache in kept]
+        self.stream: Operand | None = None  # whether stages store around the cache
+        self.waiting: dict[RowCache, str] = {}  # working memory
+        self.last = len(base.kernel.stages) - 1
+        self.busy = self.columns = False
+        self.beside: int | None = None  # the stage beside which the last one is done
+
+    def partner(self) -> int | None:
+        """The stage beside which the last one of the row before is done: one that stores little, and
+        computes much. None if there is little to compute, or the stages do not walk the same axis."""
+        stages = self.kernel.stages
+        axes = stages[-1].axes
+        if (
+            not self.busy
+            or len(axes) != 1
+            or not isinstance(axes[0].extent, str)
+            or not self.stores(self.last)
+        ):
+            return None
+        like = [n for n, stage in enumerate(stages[:-1]) if stage.axes == axes]
+
+        def gain(number: int) -> tuple[int, int]:
+            return -self.stores(number), self.x.cost(number, self.x.cached)
+
+        return max(like, key=gain, default=None)
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        every = totals(self.kernel)
+        scalar = [r for r in every if not r.keep]
+        for stage in self.kernel.stages:
+            x.hoist(stage, x.levels[0])
+        self.busy, self.columns = self.is_busy(), self.only_columns()
+        self.beside = self.partner()
+        self.stream = self.streams()
+        if self.stream is not None:
+            self.alloc()
+        self.plan_prefetches()
+        rows: Operand = Imm(1, i64)
+        for axis in self.kernel.outer:
+            rows = x.times(rows, x.extent(axis.extent))
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            lo = b.op("mul", block.var, x.slot("block"))
+            hi = x.minimum(b.op("add", lo, x.slot("block")), rows)
+            for reduce in every:
+                if reduce.keep:
+                    x.clear(reduce, block)
+            now: dict[str, Operand] = {r.name: x.start(r) for r in scalar}
+            if self.beside is None:
+                self.one_by_one(lo, hi, now)
+            else:
+                self.overlapped(lo, hi, now, self.beside)
+            for reduce in scalar:
+                b.emit(Store(part_name(reduce.name), block.var, now[reduce.name]))
+            x.levels.pop()
+
+    # -- rows of a block; `now` holds its running totals
+
+    def one_by_one(self, lo: Operand, hi: Operand, now: dict[str, Operand]) -> None:
+        stages = range(self.last + 1)
+        if self.columns:
+            lo = self.several(lo, hi)
+        with self.b.loop(lo, hi, 1, "serial", tuple(now.values())) as turn:
+            row = self.place(turn.var, stages)
+            found: dict[str, Operand] = dict(zip(now, turn.carried, strict=True))
+            for number in stages:
+                self.stage(number, row, found)
+            turn.yields = tuple(found.values())
+        now.update(zip(now, turn.results, strict=True))
+
+    def only_columns(self) -> bool:
+        """Whether all that is done is to add to totals for each column, in one walk along a row."""
+        stage, *others = self.kernel.stages
+        if others or len(stage.axes) != 1 or self.stores(0):
+            return False
+        keeps = {s.keep for s in stage.body if isinstance(s, k.Reduce)}
+        return keeps == {(stage.axes[0].name,)}
+
+    def several(self, lo: Operand, hi: Operand) -> Operand:
+        """Several rows at a time, in their order: totals are read and written once for all of them, in strips
+        of columns whose totals the first cache holds. Returns the first row of the rest."""
+        b, x = self.b, self.x
+        (axis,) = self.kernel.stages[0].axes
+        extent = x.extent(axis.extent)
+        end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
+        if isinstance(extent, Imm):
+            self.strip(lo, end, Imm(0, i64), extent)
+            return end
+        with b.loop(Imm(0, i64), extent, STRIP, "serial") as strip:
+            right = x.minimum(b.op("add", strip.var, Imm(STRIP, i64)), extent)
+            self.strip(lo, end, strip.var, right)
+        return end
+
+    def strip(self, lo: Operand, end: Operand, left: Operand, right: Operand) -> None:
+        """Columns from left to right, of rows from lo to end."""
+        b, x = self.b, self.x
+        (stage,) = self.kernel.stages
+        (axis,) = stage.axes
+        reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
+        with b.loop(lo, end, TOGETHER, "serial") as turn:
+            numbers = [b.op("add", turn.var, Imm(n, i64)) if n else turn.var for n in range(TOGETHER)]
+            rows = [self.place(n, range(1)) for n in numbers]
+            for row in rows:
+                with self.inside(row, 0):
+                    x.hoist(stage, row.level)
+
+            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+                x.registers = {r.name: [x.kept_vector(r)] * (u + 1) for r in reduces}
+                for row in rows:
+                    self.beside_others(0, row, u, [], [])
+                for reduce in reduces:
+                    x.store(reduce, x.registers[reduce.name][u])
+                x.registers = {}
+                return carried
+
+            x.vectors(axis.name, left, right, (), chunk)
+
+    def overlapped(self, lo: Operand, hi: Operand, now: dict[str, Operand], beside: int) -> None:
+        """The first row without its last stage; row by row, with the last stage of the row before;
+        the last stage of the last row."""
+        b, one = self.b, Imm(1, i64)
+        early, late = range(self.last), range(self.last, self.last + 1)
+        row = self.place(lo, early)
+        for number in early:
+            self.stage(number, row, now)
+        wanted = self.wanted()
+        inits = (*now.values(), *(row.values[name] for name in wanted))
+        with b.loop(b.op("add", lo, one), hi, 1, "serial", inits) as turn:
+            row, before = self.place(turn.var, early), self.place(b.op("sub", turn.var, one), late)
+            found: dict[str, Operand] = dict(zip(now, turn.carried, strict=False))
+            before.values.update(zip(wanted, turn.carried[len(now) :], strict=True))
+            for number in early:
+                self.stage(number, row, found, before if number == beside else None)
+            turn.yields = (*found.values(), *(row.values[name] for name in wanted))
+        now.update(zip(now, turn.results, strict=False))
+        row = self.place(b.op("sub", hi, one), late)
+        row.values.update(zip(wanted, turn.results[len(now) :], strict=True))
+        self.stage(self.last, row, now)
+
+    def wanted(self) -> list[str]:
+        """The reductions of a row that its last stage reads."""
+        x, found, seen = self.x, dict[str, None](), set[k.Expr]()
+
+        def visit(expr: k.Expr) -> None:
+            if expr in seen:
+                return
+            seen.add(expr)
+            for e in k.walk(expr):
+                if isinstance(e, k.Ref) and e.name in x.lets:
+                    visit(x.lets[e.name].expr)
+                elif isinstance(e, k.Ref) and e.name in x.reduces:
+                    found[e.name] = None
+
+        for stmt in self.kernel.stages[-1].body:
+            for operand in k.operands(stmt):
+                visit(operand)
+        return list(found)
+
+    # -- one row
+
+    def place(self, number: Operand, stages: range) -> _Row:
+        """The outer axes of a row number; names for where its values wait, and for what `stages` walk
+        along: so an address is one sum, and few registers hold all of them."""
+        b, x = self.b, self.x
+        at: dict[str, Operand] = {}
+        turn = b.op("and", number, Imm(1, i64))  # two rows wait at a time
+        for n, axis in enumerate(reversed(self.kernel.outer)):
+            if n == len(self.kernel.outer) - 1:
+                at[axis.name] = number
+            else:
+                extent = x.extent(axis.extent)
+                at[axis.name] = b.op("rem", number, extent)
+                number = b.op("div", number, extent)
+        row = _Row(at, Level(x.outer | {ROW}), {}, {}, {})
+        with self.inside(row):
+            if self.stream is not None:
+                for cache, wait in self.waiting.items():
+                    array = x.arrays[cache.store.array]
+                    mine = b.op("mul", turn, Imm(WAITING_BYTES // array.dtype.size, i64))
+                    first = start(x, array, cache.store.index)
+                    row.windows[cache] = window(x, array, wait, mine, self.stream, array.name, first)
+            for place in dict.fromkeys(place for n in stages for place in walks(x, n)):
+                name, index, ahead = place
+                array = x.arrays[name]
+                row.views[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
+        return row
+
+    @contextmanager
+    def inside(self, row: _Row, number: int = -1) -> Iterator[None]:
+        """Code of one row, for stage `number`."""
+        x = self.x
+        outside, x.number = x.number, number
+        x.at.update(row.at)
+        x.levels.append(row.level)
+        x.rows, x.windows, x.views = row.values, row.windows, row.views
+        yield
+        x.number, x.views = outside, {}
+        x.levels.pop()
+        for name in row.at:
+            del x.at[name]
+
+    def stage(self, number: int, row: _Row, now: dict[str, Operand], before: _Row | None = None) -> None:
+        """One stage of one row; beside it, the last one of the row `before`."""
+        x, stages = self.x, self.kernel.stages
+        jobs = [(number, row)] if before is None else [(number, row), (self.last, before)]
+        for n, r in jobs:
+            with self.inside(r, n):
+                x.hoist(stages[n], r.level)
+        if not stages[number].axes:
+            with self.inside(row, number):
+                x.scalar_stage(stages[number], now)
+            return
+        reduces = [[s for s in stages[n].body if isinstance(s, k.Reduce) and not s.keep] for n, _ in jobs]
+        stores = any(isinstance(s, k.Store) for n, _ in jobs for s in stages[n].body)
+        stream = self.stream if stores else None
+        if before is None:
+            with self.inside(row, number):
+                inits = x.accumulators(reduces[0])
+                ends = x.nest(stages[number], stages[number].axes, inits, reduces[0], stream)
+        else:
+            ends = self.both(jobs, reduces, stream)
+        for (_, r), own in zip(jobs, reduces, strict=True):
+            for reduce, group in zip(own, x.split(own, ends), strict=True):
+                total = x.halve(reduce.op, group)
+                if reduce.of_row:
+                    r.values[reduce.name] = total
+                else:
+                    now[reduce.name] = x.combine(reduce.op, now[reduce.name], total)
+            ends = ends[len(x.accumulators(own)) :]
+
+    def both(
+        self, jobs: list[tuple[int, _Row]], reduces: list[list[k.Reduce]], stream: Operand | None
+    ) -> tuple[Operand, ...]:
+        """Stages of several rows in one loop; the lanes of all their reductions. What does not vary
+        with the rows is computed once."""
+        x, stages = self.x, self.kernel.stages
+        (axis,) = stages[self.last].axes
+
+        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            found = list[Operand]()
+            for (n, row), own in zip(jobs, reduces, strict=True):
+                share = len(x.accumulators(own))
+                found += self.beside_others(n, row, u, own, carried[:share])
+                carried = carried[share:]
+            return found
+
+        inits = tuple(v for own in reduces for v in x.accumulators(own))
+        return x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), inits, chunk, stream)
+
+    def beside_others(
+        self, number: int, row: _Row, u: int, reduces: list[k.Reduce], carried: list[Operand]
+    ) -> list[Operand]:
+        """One vector of one stage of a row, in a loop that other rows share."""
+        x, common = self.x, self.x.levels[-1]
+        with self.inside(row, number):
+            x.open(common.axes | row.level.axes)
+            found = x.body(self.kernel.stages[number], u, reduces, carried)
+            x.levels.pop()
+        return found
+
+    # -- stores around the cache
+
+    def streams(self) -> Operand | None:
+        """Whether stages store around the cache: if there is room for what waits in an output otherwise.
+        None if none ever does, or something waits where its elements are no neighbours."""
+        b, x = self.b, self.x
+        flag = x.streams_rows() if all(map(self.in_a_row, self.caches)) else None
+        if flag is None:
+            return None
+        for cache in self.caches:
+            (axis,) = self.kernel.stages[cache.last].axes
+            most = Imm(WAITING_BYTES // x.arrays[cache.store.array].dtype.size, i64)
+            flag = b.op("select", b.op("gt", x.extent(axis.extent), most), Imm(0, i64), flag)
+        return flag
+
+    def in_a_row(self, cache: RowCache) -> bool:
+        """Whether the elements that a stage fills of an output are neighbours."""
+        axes, index = self.kernel.stages[cache.last].axes, cache.store.index
+        varies = [n for n, ix in enumerate(index) if ix.axis == axes[0].name]
+        return len(axes) == 1 and varies == [len(index) - 1] and self.x.arrays[cache.store.array].unit
+
+    def alloc(self) -> None:
+        for n, cache in enumerate(self.caches):
+            dtype = self.x.arrays[cache.store.array].dtype
+            self.waiting[cache] = f"wait.{n}"
+            self.b.emit(Alloc(f"wait.{n}", dtype, 2 * WAITING_BYTES // dtype.size))
+
+    # -- asking for memory
+
+    def is_busy(self) -> bool:
+        """Whether rows are walked more than once, with enough to compute beside what memory does. The
+        hardware guesses better where there is less."""
+        wide = [n for n, stage in enumerate(self.kernel.stages) if stage.axes]
+        moved = len(self.loads()) + sum(map(self.stores, wide))
+        return len(wide) > 1 and sum(self.x.cost(n, self.x.cached) for n in wide) >= BUSY * moved
+
+    def loads(self) -> list[k.Load]:
+        """What walks along memory, another part of it for each row."""
+        x, found = self.x, dict[tuple[str, tuple[k.Index, ...]], k.Load]()
+        row = self.kernel.outer[-1].name if self.kernel.outer else ""
+        for e in (e for stage in self.kernel.stages for e in k.expressions(stage)):
+            if not isinstance(e, k.Load) or e.guards or e.array not in x.arrays or not x.arrays[e.array].unit:
+                continue
+            axes = [ix.axis for ix in e.index]
+            if row in axes and axes[-1] not in x.outer and x.outer.issuperset(axes[:-1]):
+                found[e.array, e.index] = e
+        return list(found.values())
+
+    def plan_prefetches(self) -> None:
+        """Later stages read a row from the cache: while they compute, memory would idle. So they ask for
+        what the next row needs, each array in the stage that has most to compute for what it moves. Several
+        rows at a time are asked for as many ahead."""
+        x, stages = self.x, self.kernel.stages
+        if not self.busy and not self.columns:
+            return
+        wide = [n for n, stage in enumerate(stages) if stage.axes]
+        moved = {n: self.stores(n) for n in wide}
+        cost = {n: self.x.cost(n, self.x.cached) for n in wide}
+        if self.beside is not None:  # the last stage has no loop of its own
+            moved[self.beside] += moved.pop(self.last)
+            cost[self.beside] += cost.pop(self.last)
+        for load in self.loads():
+            like = [n for n in cost if stages[n].axes[-1].name == load.index[-1].axis]
+            if not like:
+                continue
+            number = max(like, key=lambda n: cost[n] / (moved[n] + 1))
+            moved[number] += 1
+            dim = [ix.axis for ix in load.index].index(self.kernel.outer[-1].name)
+            away = self.ahead(x.arrays[load.array], dim, TOGETHER if self.columns else 1)
+            x.prefetches.setdefault(number, []).append((load, away))
+
+    def stores(self, number: int) -> int:
+        return sum(isinstance(s, k.Store) for s in self.kernel.stages[number].body)
+
+    def ahead(self, array: k.Array, dim: int, rows: int) -> Operand:
+        """How many elements ahead memory is asked for: so many rows, none if they are long."""
+        b, size = self.b, array.dtype.size
+        away = self.x.times(Imm(rows, i64), self.x.stride(array, dim))
+        least, most = Imm(PREFETCH_BYTES // size, i64), Imm(rows * PREFETCH_ROW // size, i64)
+        near = b.op("select", b.op("lt", away, least), least, away)
+        return b.op("select", b.op("le", away, most), near, Imm(0, i64))

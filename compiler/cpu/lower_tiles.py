@@ -1,0 +1,279 @@
+"""Maps that read across memory: square tiles, transposed in registers.
+
+    for block of rows x columns of o (parallel):
+      for tile:
+        16 vectors along the rows of x  =>  16 vectors along the columns      (64 shuffles)
+        o[i, j] = f(x[j, i], ...)           row after row, vectors along the columns
+
+A block is a strip: as many columns as memory likes to be written at once, and so many rows that what is
+read of x is long, too. Where o is stored around the cache, tiles wait in working memory until whole rows
+of the strip are there, and are stored while the next ones are transposed: memory takes twice as long to
+write lines of the cache one by one. Rows and columns beyond the last whole tile are done under masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..ir import kernel as k
+from ..ir.data import data
+from ..ir.loop import BEGIN, END, Imm, Operand, Prefetch, Store
+from ..ir.types import DType, f16, i16, i64
+from .lower import LINE, Lowering
+from .schedule import tiles
+
+# How far ahead memory is asked for: turns of the loop over the rows of a strip, of one line of x each.
+AHEAD = 4
+# Vectors of a row of a strip that are written out: it has a multiple of them.
+VECTORS = 4
+# The most working memory of a block; kernels that need more store as they go.
+WAITING_BYTES = 65_536
+
+_ZERO, _ONE = Imm(0, i64), Imm(1, i64)
+
+
+def _waits_as(dtype: DType) -> DType:
+    """Halves wait as integers, and are stored as such: LLVM stores no vector of halves around the cache."""
+    return i16 if dtype is f16 else dtype
+
+
+@data
+class _Strip:
+    """Rows and columns of a block; up to where all tiles are whole."""
+
+    top: Operand
+    bottom: Operand
+    left: Operand
+    right: Operand
+    whole_bottom: Operand
+    whole_right: Operand
+
+
+class TileLowering:
+    """Lowers one kernel whose schedule says "tiles"."""
+
+    def __init__(self, base: Lowering) -> None:
+        shape = tiles(base.kernel)
+        assert shape is not None
+        self.x = base
+        self.b = base.b
+        self.width = base.schedule.width
+        self.shape = shape
+        self.step = max(self.width, *(LINE // load.dtype.size for load in shape.loads))
+        self.wait = {load: f"wait.{n}" for n, load in enumerate(shape.loads)}
+        (self.stage,) = base.kernel.stages
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        count = 2 * self.step * self.shape.columns  # elements of two turns
+        fits = sum(count * load.dtype.size for load in self.wait) <= WAITING_BYTES
+        for load, name in self.wait.items():
+            b.alloc(name, _waits_as(load.dtype), count if fits else self.width**2)
+        x.hoist(self.stage, x.levels[0])
+        stream = x.streams_rows() if fits else None
+        rows, columns = self.extent(self.shape.row), self.extent(self.shape.column)
+        down, along = self.count(rows, self.shape.rows), self.count(columns, self.shape.columns)
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            strip = self.place(block.var, rows, columns, down, along)
+            top = strip.top if stream is None else self.streamed(strip, stream)
+            self.plain(strip, top)
+            self.edges(strip)
+            x.levels.pop()
+            x.at.clear()
+
+    # -- blocks
+
+    def extent(self, name: str) -> Operand:
+        axes = (*self.x.kernel.outer, *self.stage.axes)
+        return self.x.extent(next(axis.extent for axis in axes if axis.name == name))
+
+    def count(self, extent: Operand, size: int) -> Operand:
+        """Blocks of `size` along an axis."""
+        b = self.b
+        return b.op("div", b.op("add", extent, Imm(size - 1, i64)), Imm(size, i64))
+
+    def place(
+        self, number: Operand, rows: Operand, columns: Operand, down: Operand, along: Operand
+    ) -> _Strip:
+        """The strip of a block, and the outer axes that it does not vary with: blocks go along the
+        columns first, then down the rows."""
+        b, x, shape = self.b, self.x, self.shape
+        left = b.op("mul", b.op("rem", number, along), Imm(shape.columns, i64))
+        number = b.op("div", number, along)
+        top = b.op("mul", b.op("rem", number, down), Imm(shape.rows, i64))
+        if shape.batch:
+            number = b.op("div", number, down)
+        for name in reversed(shape.batch):
+            extent = self.extent(name)
+            x.at[name] = number if name == shape.batch[0] else b.op("rem", number, extent)
+            number = b.op("div", number, extent)
+        x.hoist(self.stage, x.open(frozenset(shape.batch)))
+        right = x.minimum(b.op("add", left, Imm(shape.columns, i64)), columns)
+        bottom = x.minimum(b.op("add", top, Imm(shape.rows, i64)), rows)
+        whole = self.whole(top, bottom, self.width), self.whole(left, right, self.width)
+        return _Strip(top, bottom, left, right, *whole)
+
+    def whole(self, lo: Operand, hi: Operand, step: int) -> Operand:
+        """The end of what is whole steps from lo to hi."""
+        b = self.b
+        return b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-step, i64)))
+
+    # -- the ways of a block
+
+    def streamed(self, strip: _Strip, stream: Operand) -> Operand:
+        """A strip of full width, but for its last rows, if it is stored around the cache. Returns the
+        first row that is left. Each turn transposes `step` rows, and stores those of the turn before: tile
+        by tile, since memory is to read and to write at the same time."""
+        b, x, step, columns = self.b, self.x, self.step, self.shape.columns
+        full = b.op("eq", b.op("sub", strip.right, strip.left), Imm(columns, i64))
+        wanted = b.op("and", full, b.op("ne", stream, _ZERO))
+        end = b.op("select", wanted, self.whole(strip.top, strip.bottom, step), strip.top)
+        some = b.op("lt", strip.top, end)
+        last = b.op("select", some, b.op("add", end, Imm(step, i64)), end)
+        share = max(1, step * self.width // columns)  # rows that are stored beside a tile of each row
+        with b.loop(strip.top, last, step, "serial") as turn:
+            i = turn.var
+            fill = b.op("select", b.op("lt", i, end), Imm(step, i64), _ZERO)
+            drain = b.op("select", b.op("lt", strip.top, i), Imm(step, i64), _ZERO)
+            before = b.op("sub", i, Imm(step, i64))
+            half = Imm(step * columns, i64)
+            here = b.op("mul", b.op("and", i, Imm(step, i64)), Imm(columns, i64))
+            there = b.op("sub", half, here)
+            with b.loop(_ZERO, Imm(columns, i64), self.width, "serial") as column:
+                c = column.var
+                j = b.op("add", strip.left, c)
+                self.prefetch(strip, i, j)
+                with b.loop(_ZERO, fill, self.width, "serial") as s:
+                    at = b.op("add", here, b.op("add", b.op("mul", s.var, Imm(columns, i64)), c))
+                    found = self.tile(b.op("add", i, s.var), j)
+                    self.keep(found, at, columns)
+                first = b.op("mul", b.op("div", c, Imm(self.width, i64)), Imm(share, i64))
+                until = x.minimum(b.op("add", first, Imm(share, i64)), drain)
+                x.streaming = True
+                with b.loop(first, until, 1, "serial") as r:
+                    row = b.op("add", there, b.op("mul", r.var, Imm(columns, i64)))
+                    later = self.later(strip, b.op("add", before, r.var), strip.left)
+                    with b.loop(_ZERO, Imm(columns, i64), VECTORS * self.width, "vector") as e:
+                        for u in range(VECTORS):
+                            away = b.op("add", e.var, Imm(u * self.width, i64))
+                            values = self.kept(b.op("add", row, away))
+                            here_j = b.op("add", strip.left, away)
+                            self.prefetch_along(u, later[0], b.op("add", later[1], away))
+                            self.vector(b.op("add", before, r.var), here_j, values, None)
+                x.streaming = False
+        return end
+
+    def plain(self, strip: _Strip, top: Operand) -> None:
+        """Whole tiles from row `top` on, stored as they are."""
+        b, x, width, step = self.b, self.x, self.width, self.step
+        rows = strip.whole_bottom
+        with (
+            b.loop(top, rows, step, "serial") as i,
+            b.loop(strip.left, strip.whole_right, width, "serial") as j,
+        ):
+            self.prefetch(strip, i.var, j.var)
+            with b.loop(i.var, x.minimum(b.op("add", i.var, Imm(step, i64)), rows), width, "serial") as s:
+                found = self.tile(s.var, j.var)
+                for r in range(width):
+                    values: dict[k.Expr, Operand] = {load: vectors[r] for load, vectors in found.items()}
+                    self.vector(b.op("add", s.var, Imm(r, i64)), j.var, values, None)
+
+    def edges(self, strip: _Strip) -> None:
+        """What is right of the whole tiles, then what is below of them."""
+        b, x, width = self.b, self.x, self.width
+        with b.loop(_ZERO, Imm(2, i64), 1, "serial") as part:
+            below = b.op("ne", part.var, _ZERO)
+            top = b.op("select", below, strip.whole_bottom, strip.top)
+            bottom = b.op("select", below, strip.bottom, strip.whole_bottom)
+            left = b.op("select", below, strip.left, strip.whole_right)
+            with b.loop(top, bottom, width, "serial") as i, b.loop(left, strip.right, width, "serial") as j:
+                x.mask = x.first_lanes(b.op("sub", bottom, i.var))
+                found = self.tile(i.var, j.var, b.op("sub", strip.right, _ONE))
+                x.mask = None
+                self.keep(found, _ZERO, width)
+                mask = x.first_lanes(b.op("sub", strip.right, j.var))
+                count = x.minimum(b.op("sub", bottom, i.var), Imm(width, i64))
+                with b.loop(_ZERO, count, 1, "serial") as r:
+                    values = self.kept(b.op("mul", r.var, Imm(width, i64)))
+                    self.vector(b.op("add", i.var, r.var), j.var, values, mask)
+
+    # -- tiles
+
+    def address(self, load: k.Load, i: Operand, j: Operand) -> Operand:
+        x = self.x
+        x.at[self.shape.row], x.at[self.shape.column] = i, j
+        index, _, _ = x.address(x.arrays[load.array], load.index)
+        return index
+
+    def stride(self, load: k.Load) -> Operand:
+        """From column to column of the kernel."""
+        (dim,) = (n for n, ix in enumerate(load.index) if ix.axis == self.shape.column)
+        return self.x.stride(self.x.arrays[load.array], dim)
+
+    def later(self, strip: _Strip, i: Operand, j: Operand) -> tuple[Operand, Operand]:
+        """The row and column of a few turns later; below the last row, those of the next strip."""
+        b = self.b
+        later = b.op("add", i, Imm(AHEAD * self.step, i64))
+        beyond = b.op("ge", later, strip.bottom)
+        again = b.op("sub", later, b.op("sub", strip.bottom, strip.top))
+        next_j = b.op("add", j, Imm(self.shape.columns, i64))
+        return b.op("select", beyond, again, later), b.op("select", beyond, next_j, j)
+
+    def prefetch(self, strip: _Strip, i: Operand, j: Operand) -> None:
+        """What is read across memory a few turns later."""
+        b = self.b
+        i, j = self.later(strip, i, j)
+        for load in self.shape.loads:
+            start, stride = self.address(load, i, j), self.stride(load)
+            for c in range(self.width):
+                away = b.op("mul", stride, Imm(c, i64))
+                b.emit(Prefetch(load.array, b.op("add", start, away), far=True))
+
+    def prefetch_along(self, u: int, i: Operand, j: Operand) -> None:
+        """What is read along row i, from column j on, beside vector `u` of a turn: each line once."""
+        for load in self.shape.along:
+            if u * self.width * load.dtype.size % LINE == 0:
+                self.b.emit(Prefetch(load.array, self.address(load, i, j), far=True))
+
+    def tile(self, i: Operand, j: Operand, last: Operand | None = None) -> dict[k.Load, list[Operand]]:
+        """The elements of a tile, as one vector along the columns for each row; those of columns behind
+        the `last` are read from that one."""
+        b, x, found = self.b, self.x, dict[k.Load, list[Operand]]()
+        for load in self.shape.loads:
+            start, stride = self.address(load, i, j), self.stride(load)
+            vectors: list[Operand] = []
+            for c in range(self.width):
+                column: Operand = Imm(c, i64)
+                if last is not None:
+                    column = x.minimum(column, b.op("sub", last, j))
+                index = b.op("add", start, b.op("mul", stride, column))
+                vectors.append(b.load(load.array, load.dtype, index, self.width, None, x.mask))
+            for _ in range(self.width.bit_length() - 1):  # written out: it is most of the work
+                vectors = [*x.exchanged(vectors)]
+            found[load] = vectors
+        return found
+
+    def keep(self, found: Mapping[k.Load, list[Operand]], at: Operand, stride: int) -> None:
+        b = self.b
+        for load, vectors in found.items():
+            kind = _waits_as(load.dtype)
+            for r, vector in enumerate(vectors):
+                value = vector if vector.dtype == kind else b.op("bitcast", vector, dtype=kind)
+                b.emit(Store(self.wait[load], b.op("add", at, Imm(r * stride, i64)), value))
+
+    def kept(self, at: Operand) -> dict[k.Expr, Operand]:
+        b, found = self.b, dict[k.Expr, Operand]()
+        for load, name in self.wait.items():
+            value = b.load(name, _waits_as(load.dtype), at, self.width)
+            found[load] = value if value.dtype == load.dtype else b.op("bitcast", value, dtype=load.dtype)
+        return found
+
+    def vector(self, i: Operand, j: Operand, values: dict[k.Expr, Operand], mask: Operand | None) -> None:
+        """One vector along row i, from column j on, where `values` have been read across memory."""
+        x = self.x
+        x.vector, x.mask = self.shape.column, mask
+        x.at[self.shape.row], x.at[self.shape.column] = i, j
+        x.open(x.outer | {self.shape.column}).values |= values
+        x.body(self.stage, 0, [], [])
+        x.levels.pop()
+        x.vector, x.mask = None, None

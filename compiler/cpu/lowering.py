@@ -1,0 +1,45 @@
+"""Kernels to loops, by the schedule's mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ..ir.kernel import Kernel
+from ..ir.layout import slots, totals
+from ..ir.loop import Func
+from .lower import Lowering
+from .lower_finish import FinishLowering
+from .lower_flat import FlatLowering
+from .lower_groups import GroupLowering
+from .lower_product import ProductLowering
+from .lower_rows import RowLowering
+from .lower_tiles import TileLowering
+from .lower_vector import VectorLowering
+from .schedule import Schedule
+
+
+class _Mode(Protocol):
+    def run(self) -> None: ...
+
+
+_MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
+    "flat": FlatLowering,
+    "rows": RowLowering,
+    "groups": GroupLowering,
+    "tiles": TileLowering,
+    "product": ProductLowering,
+    "vector": VectorLowering,
+}
+
+
+def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
+    """The function over blocks, and the one that finishes, if the kernel has totals."""
+    blocks = Lowering(kernel, schedule)
+    _MODES[schedule.mode](blocks).run()
+    found = [Func(kernel.name, slots(kernel), blocks.b.done())]
+    if totals(kernel) or kernel.final:
+        after = Lowering(kernel, schedule)
+        FinishLowering(after).run()
+        found.append(Func(f"{kernel.name}.finish", slots(kernel), after.b.done()))
+    return found

@@ -1,0 +1,347 @@
+"""How a kernel is laid out on a target: which axis is walked by vectors, how wide, in which blocks.
+
+Everything that decides the order of a reduction is here, and depends on the kernel and its shapes
+alone, never on the machine: LANES, BLOCK, and `row_block`. What may depend on the machine is
+`width`, the vector length.
+"""
+
+from __future__ import annotations
+
+from ..ir.data import data
+from ..ir.kernel import (
+    SMALL,
+    Call,
+    Expr,
+    Kernel,
+    Let,
+    Load,
+    Reduce,
+    Ref,
+    Store,
+    Within,
+    arrays,
+    expr_dtype,
+    expressions,
+    operands,
+    walk,
+)
+from ..ir.types import DType
+from ..ops import REGISTRY
+
+# Lanes of a reduction, by bytes of the accumulator: lane l sums elements l, l + L, ... of a block.
+LANES = {1: 64, 2: 64, 4: 64, 8: 32}
+# Elements of a block of a flat kernel.
+BLOCK = 8_192
+# Elements of a block of rows; at most ROWS rows.
+ROW_ELEMENTS = 16_384
+ROWS = 512
+# Rows of a block where totals keep an axis, however long that is: each block writes a whole row of totals,
+# which is read again in the end.
+KEPT_ROWS = 256
+
+# Bytes of working memory in which a value of a row waits if the output is stored around the cache.
+WAITING_BYTES = 16_384
+# Ops of at least this cost are kept rather than computed again in a later stage of a row.
+COSTLY = 10
+# Lanes of a total over the rows of a block, where all inner extents are small and fixed.
+ROW_LANES = 16
+# A block of a kernel that reads across memory: bytes of a row of what is written, and of what is read.
+# Memory is as fast as with longer ones. Both are multiples of all vector lengths.
+TILE_COLUMN_BYTES = 256
+TILE_ROW_BYTES = 2048
+# A matrix product: the most rows of a block, a multiple of all tiles' rows, bytes of its columns, and bytes
+# of the part of the summed axis that is packed at once. Packed operands and sums of a block then take some
+# 380 KiB, a good part of a second cache. Sums run along that axis in order, each step one fma, so none of
+# these decides the result.
+PRODUCT_ROWS = 144
+PRODUCT_COLUMN_BYTES = 1024
+PRODUCT_DEPTH_BYTES = 512
+# A product of one row: the most columns of a block, whose sums the first cache holds, and about the least
+# where there is work for several threads.
+VECTOR_COLUMNS = 4096
+VECTOR_LEAST = 512
+# Steps of all sums from which on two threads are better than one: some 10 microseconds.
+PRODUCT_STEPS = 1 << 19
+
+
+@data
+class Schedule:
+    """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
+    vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
+    "tiles" (square tiles, transposed in
+    registers), "product" (tiles of rows x vectors of columns), "vector" (a product of one
+    row, with vectors along its columns). `width`: lanes of a vector.
+    `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
+    register tile."""
+
+    mode: str
+    width: int
+    step: int
+    tile: tuple[int, int] = (1, 1)
+
+
+def lanes(dtype: DType) -> int:
+    return LANES[dtype.size]
+
+
+def row_block(row_elements: int, kept: bool) -> int:
+    """Rows in a block: a power of two, about ROW_ELEMENTS elements; or KEPT_ROWS if totals keep an axis, for
+    how much they keep must not decide in which order they are added."""
+    if kept:
+        return KEPT_ROWS
+    rows = 1
+    while rows < ROWS and rows * 2 * max(1, row_elements) <= ROW_ELEMENTS:
+        rows *= 2
+    return rows
+
+
+def _dtypes(kernel: Kernel) -> set[DType]:
+    found = {a.dtype for a in arrays(kernel).values()}
+    for stage in kernel.stages + kernel.final:
+        for stmt in stage.body:
+            if isinstance(stmt, Reduce):
+                found.add(stmt.dtype)
+            found.update(expr_dtype(e) for o in operands(stmt) for e in walk(o))
+    return found
+
+
+def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
+    """Axes that an operand of a product varies with; None if it is more than loads and ops."""
+    found: set[str] = set()
+    for e in walk(expr):
+        if isinstance(e, Load):
+            if e.guards:
+                return None
+            found.update(ix.axis for ix in e.index)
+        elif isinstance(e, Within):
+            return None
+    return frozenset(found)
+
+
+@data
+class Product:
+    """A kernel that is a matrix product with an epilogue. For each batch: rows x columns."""
+
+    reduce: Reduce
+    left: int  # which operand varies with the rows; the other varies with the columns
+    depth: tuple[str, ...]  # the summed axes
+    column: str  # the last outer axis that only one operand has
+    rows: tuple[str, ...]
+    batch: tuple[str, ...]
+
+
+def product(kernel: Kernel) -> Product | None:
+    """`kernel` as a matrix product, if it is one."""
+    if len(kernel.outer) < 2 or kernel.final or not kernel.stages[0].axes:
+        return None
+    first, *rest = kernel.stages
+    if len(first.body) != 1 or any(s.axes for s in rest):
+        return None
+    (reduce,) = first.body
+    if not isinstance(reduce, Reduce) or reduce.op != "dot" or not reduce.of_row:
+        return None
+    if any(isinstance(s, Reduce) for stage in rest for s in stage.body):
+        return None
+    found = [_axes(kernel, arg) for arg in reduce.args]
+    sides = [axes for axes in found if axes is not None]
+    if len(sides) < 2:
+        return None
+    own = [axis.name for axis in kernel.outer if axis.name in sides[0] ^ sides[1]]
+    column = own[-1] if own else kernel.outer[-1].name
+    left = 0 if column not in sides[0] else 1
+    others = [axis.name for axis in kernel.outer if axis.name != column]
+    rows = tuple(x for x in others if x not in sides[1 - left])
+    batch = tuple(x for x in others if x in sides[1 - left])
+    if not rows:
+        return None
+    return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch)
+
+
+def product_blocks(rows: int, columns: int, depth: int, size: int) -> tuple[int, int]:
+    """In how many parts the rows and the columns of a product are split, so that one part of each is a
+    block; for sums of `size` bytes. An even number where that gains something: most machines have one."""
+    most = PRODUCT_COLUMN_BYTES // size
+    down, across = -(-rows // PRODUCT_ROWS), -(-columns // most)
+    if rows * columns * depth < PRODUCT_STEPS:
+        return down, across
+    if rows <= PRODUCT_ROWS // 2 and columns > most // 2:
+        return down, 2 * -(-columns // (2 * most))
+    return 2 * -(-rows // (2 * PRODUCT_ROWS)), across
+
+
+def vector_blocks(columns: int, depth: int) -> int:
+    """In how many parts the columns of a product of one row are split. An even number where that gains
+    something."""
+    parts = -(-columns // VECTOR_COLUMNS)
+    if columns * depth < PRODUCT_STEPS:
+        return parts
+    return 2 * -(-columns // (2 * VECTOR_LEAST))
+
+
+@data
+class RowCache:
+    """A costly value that stage `first` computes and stage `last` needs again, where `last` stores to
+    `store.array` at the same subscripts: that element holds the value in between."""
+
+    first: int
+    last: int
+    value: int  # by `Numbers`
+    store: Store
+
+
+class Numbers:
+    """Numbers expressions such that equal ones, lets put in, have one number. A let is looked at
+    once, however often it is used. `axes`: those that the value of a number varies with, but for what row
+    reductions vary with."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.axes: dict[int, frozenset[str]] = {}
+        self._known: dict[object, int] = {}
+        self._lets: dict[str, int] = {}
+        for stage in kernel.stages:
+            for stmt in stage.body:
+                if isinstance(stmt, Let):
+                    self._lets[stmt.name] = self(stmt.expr)
+
+    def __call__(self, expr: Expr) -> int:
+        if isinstance(expr, Ref) and expr.name in self._lets:
+            return self._lets[expr.name]
+        key: object = expr
+        axes: frozenset[str] = frozenset()
+        if isinstance(expr, Call):
+            args = tuple(map(self, expr.args))
+            key = expr.op, args, expr.dtype
+            axes = axes.union(*(self.axes[n] for n in args))
+        elif isinstance(expr, Load):
+            axes = frozenset(ix.axis for ix in expr.index) | {g.axis for g in expr.guards}
+        elif isinstance(expr, Within):
+            axes = frozenset((expr.axis,))
+        number = self._known.setdefault(key, len(self._known))
+        self.axes[number] = axes
+        return number
+
+
+def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache, ...]:
+    """What is kept in an output row instead of being computed twice. One value for an output."""
+    if sum(bool(stage.axes) for stage in kernel.stages) < 2:
+        return ()
+    numbers = numbers or Numbers(kernel)
+    computed = [{numbers(e) for e in expressions(stage)} for stage in kernel.stages]
+    costly: dict[str, dict[int, DType]] = {}  # what a let is made of, operands first
+    found: list[RowCache] = []
+    for last, stage in enumerate(kernel.stages):
+        for stmt in stage.body:
+            if isinstance(stmt, Reduce):
+                continue
+            parts: dict[int, DType] = {}
+            for e in walk(stmt.expr):
+                if isinstance(e, Ref):
+                    parts.update(costly.get(e.name, {}))
+                elif isinstance(e, Call) and REGISTRY[e.op].flops >= COSTLY:
+                    parts[numbers(e)] = e.dtype
+            if isinstance(stmt, Let):
+                costly[stmt.name] = parts
+                continue
+            output = next(o for o in kernel.outputs if o.name == stmt.array)
+            for value, dtype in parts.items():
+                first = next(n for n, values in enumerate(computed) if value in values)
+                same = kernel.stages[first].axes == stage.axes and bool(stage.axes)
+                same = same and stage.axes[-1].name in numbers.axes[value]  # others are known once a row
+                known = any((c.last, c.value) == (last, value) for c in found)
+                if first < last and same and output.dtype == dtype and not known:
+                    found.append(RowCache(first, last, value, stmt))
+                    break
+    return tuple(found)
+
+
+def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
+    """The layout of `kernel` for vectors of `vector_bytes`. ValueError for longer vectors than the order of a
+    reduction has lanes, and for a kernel that no mode can do."""
+    widest = max((d.size for d in _dtypes(kernel)), default=4)
+    width = max(2, vector_bytes // max(4, widest))
+    _lawful(kernel, width)
+    shape = product(kernel)
+    if shape is not None:  # as wide as its sums, whatever the scalars of its epilogue are
+        width = max(2, vector_bytes // max(4, shape.reduce.dtype.size))
+        if all(axis.extent == 1 for axis in kernel.outer if axis.name in shape.rows):
+            return Schedule("vector", width, width, (1, 1))
+        # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 6 x 2
+        return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
+    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
+    reduces = [lanes(s.dtype) for s in every]
+    calls = sum(len(expressions(stage)) for stage in kernel.stages)
+    step = max(reduces, default=width * (2 if calls < 64 else 1))
+    rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
+    if len(kernel.outer) == 1 and not rows:
+        return Schedule("flat", width, max(step, width))
+    if tiles(kernel) is not None:
+        return Schedule("tiles", width, width)
+    return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
+
+
+def _lawful(kernel: Kernel, width: int) -> None:
+    """What all modes rely on."""
+    for stage in kernel.stages:
+        for s in stage.body:
+            if not isinstance(s, Reduce):
+                continue
+            most = min(lanes(s.dtype), ROW_LANES)
+            if width > most or width & (width - 1):
+                raise ValueError(f"vectors of {width} lanes: a reduction of {s.dtype} has {most}")
+            if s.keep and stage.axes[-1].name not in s.keep:
+                raise ValueError(f"`{s.name}` must keep the last axis of its stage, `{stage.axes[-1].name}`")
+
+
+@data
+class Tiles:
+    """A plain map whose stores run along memory with the columns, the last axis, and some of whose
+    loads with the rows, an outer one: a transpose, alone or in an expression, for each batch."""
+
+    loads: tuple[Load, ...]  # those that run with the rows
+    along: tuple[Load, ...]  # those that run with the columns, another row for each row
+    row: str
+    column: str
+    batch: tuple[str, ...]
+    rows: int  # of a block
+    columns: int
+
+
+def tiles(kernel: Kernel) -> Tiles | None:
+    """`kernel` as a map that reads across memory, if it is one."""
+    if not kernel.outer or kernel.final or len(kernel.stages) != 1:
+        return None
+    (stage,) = kernel.stages
+    if len(stage.axes) != 1 or any(isinstance(s, Reduce) for s in stage.body):
+        return None
+    table, column = arrays(kernel), stage.axes[0].name
+    found: dict[Load, list[str]] = {}
+    for e in expressions(stage):
+        if isinstance(e, Within) or (isinstance(e, Load) and e.guards):
+            return None
+        if isinstance(e, Load) and e.index and table[e.array].unit:
+            axes = [ix.axis for ix in e.index]
+            if axes.count(column) == axes.count(axes[-1]) == 1:
+                found[e] = axes
+    row = next((axes[-1] for axes in found.values() if axes[-1] != column), None)
+    if row is None:
+        return None
+    loads = tuple(load for load, axes in found.items() if axes[-1] == row)
+    along = tuple(load for load, axes in found.items() if axes[-1] == column and row in axes)
+    batch = tuple(axis.name for axis in kernel.outer if axis.name != row)
+    written = [table[s.array].dtype for s in stage.body if isinstance(s, Store)]
+    least = min(dtype.size for dtype in (*written, *(load.dtype for load in loads)))
+    return Tiles(loads, along, row, column, batch, TILE_ROW_BYTES // least, TILE_COLUMN_BYTES // least)
+
+
+def _grouped(kernel: Kernel) -> bool:
+    """Whether rows are a few registers, and something is to be gained by doing several at once:
+    a value for each row, or a total over rows."""
+    inner = [s.axes for s in kernel.stages if s.axes]
+    small = all(len(axes) == 1 and axes[0].extent in range(1, SMALL + 1) for axes in inner)
+    reduces = any(isinstance(s, Reduce) for stage in kernel.stages for s in stage.body)
+    guarded = any(
+        isinstance(e, Within) or (isinstance(e, Load) and e.guards)
+        for stage in kernel.stages
+        for e in expressions(stage)
+    )
+    return len(kernel.outer) == 1 and bool(inner) and small and reduces and not guarded

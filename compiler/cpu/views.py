@@ -1,0 +1,46 @@
+"""Windows on the rows of arrays: an address in an inner loop is then one sum of two registers.
+
+%r = mul %i, %x.s0                 window row = x[%r]
+%v = load x[%r + %j]         =>    %v = load row[%j]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir import kernel as k
+from ..ir.loop import Operand, Window
+from .lower import HERE, Lowering, View
+
+
+def walks(x: Lowering, number: int) -> list[View]:
+    """What a stage walks along in arrays, one element after the other, and what it asks for on the way."""
+    stage, found = x.kernel.stages[number], dict[View, None]()
+    found |= {(e.array, e.index, HERE): None for e in k.expressions(stage) if isinstance(e, k.Load)}
+    found |= {(s.array, s.index, HERE): None for s in stage.body if isinstance(s, k.Store)}
+    found |= {(load.array, load.index, away): None for load, away in x.prefetches.get(number, ())}
+    return [(name, index, ahead) for name, index, ahead in found if _is_row(x, name, index)]
+
+
+def _is_row(x: Lowering, name: str, index: tuple[k.Index, ...]) -> bool:
+    array = x.arrays.get(name)
+    if array is None or not array.unit or len(index) < 2 or any(ix.shift for ix in index):
+        return False
+    *outer, inner = (ix.axis for ix in index)
+    return inner not in x.outer and x.outer.issuperset(outer)
+
+
+def start(x: Lowering, array: k.Array, index: tuple[k.Index, ...]) -> Operand:
+    """The element with which a walk begins, in the current row."""
+    inner = index[-1].axis
+    x.at[inner] = HERE
+    first, _, _ = x.address(array, index)
+    del x.at[inner]
+    return first
+
+
+def window(x: Lowering, array: k.Array, *where: Any) -> str:
+    """A new window on elements of the type of `array`; `where` are the other fields of a Window."""
+    name = x.b.fresh(array.dtype, 1, "row").name
+    x.b.emit(Window(name, array.dtype, *where))
+    return name

@@ -1,0 +1,1 @@
+"""NumPy evaluation of the three levels: what every pass must preserve."""

@@ -1,0 +1,213 @@
+"""NumPy evaluation of a kernel, statement by statement, over whole arrays whose axes are the outer axes
+followed by the inner axes of the stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..ir.folds import fold
+from ..ir.kernel import Array as Param
+from ..ir.kernel import (
+    Axis,
+    Call,
+    Const,
+    Expr,
+    Extent,
+    Index,
+    Kernel,
+    Let,
+    Load,
+    Reduce,
+    Ref,
+    Scalar,
+    Stage,
+    Store,
+    Within,
+)
+from ..ir.kernel import scalars as scalars_of
+from ..ir.kernel import symbols as symbols_of
+from ..ops import REGISTRY
+from ..text.lexer import Number
+
+Array = np.ndarray[Any, Any]
+
+
+def interpret_kernel(
+    kernel: Kernel,
+    arrays: Mapping[str, Array],
+    scalars: Mapping[str, Number] | None = None,
+    symbols: Mapping[str, int] | None = None,
+) -> dict[str, Array]:
+    """The outputs of `kernel` by name, as new arrays.
+
+    `arrays`: every array parameter, of any strides; `scalars`: every scalar parameter; `symbols`:
+    extents and guard bounds, of which those that an array's shape tells may be left out.
+    Reductions of float16 accumulate in float32 at least; their order is NumPy's, not the kernel's.
+    The maximum of nothing is the least value. Raises ValueError for a missing or unfitting
+    operand, IndexError for an unguarded access outside of an array."""
+    return _Run(kernel, arrays, scalars or {}, symbols or {}).outputs
+
+
+class _Run:
+    """One evaluation. `names` holds values of the shape of the outer axes, or 0-d."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        arrays: Mapping[str, Array],
+        scalars: Mapping[str, Number],
+        symbols: Mapping[str, int],
+    ) -> None:
+        self.kernel = kernel
+        self.symbols = dict(symbols)
+        self.arrays: dict[str, Array] = {}
+        for param in kernel.params:
+            if isinstance(param, Param):
+                self._bind(param, arrays)
+        missing = [s for s in symbols_of(kernel) if s not in self.symbols]
+        missing += [s for s in scalars_of(kernel) if s not in scalars]
+        if missing:
+            raise ValueError(f"{kernel.name}: no value for {', '.join(missing)}")
+        self.names: dict[str, Array] = {}
+        self.kept: dict[str, Array] = {}  # accumulators, by name
+        self.outputs = {
+            o.name: np.zeros(tuple(map(self._extent, o.dims)), o.dtype.np) for o in kernel.outputs
+        }
+        with np.errstate(all="ignore"):
+            for name, scalar in scalars_of(kernel).items():
+                self.names[name] = _number(scalars[name], scalar)
+            for stage in kernel.stages:
+                self._stage(stage, kernel.outer)
+            self.names = {k: v for k, v in self.names.items() if k in scalars_of(kernel)}
+            for name, value in self.kept.items():
+                if value.ndim == 0:
+                    self.names[name] = value
+            for stage in kernel.final:
+                self._stage(stage, ())
+
+    def _bind(self, param: Param, arrays: Mapping[str, Array]) -> None:
+        if param.name not in arrays:
+            raise ValueError(f"{self.kernel.name}: no array for {param.name}")
+        array = arrays[param.name]
+        if array.dtype != param.dtype.np or array.ndim != len(param.dims):
+            expected = f"{param.dtype.numpy} of {len(param.dims)} dimensions"
+            raise ValueError(f"{self.kernel.name}: {param.name} must be {expected}")
+        for extent, n in zip(param.dims, array.shape, strict=True):
+            known = self.symbols.setdefault(extent, n) if isinstance(extent, str) else extent
+            if known != n:
+                raise ValueError(f"{self.kernel.name}: {param.name} has {n} for {extent}, not {known}")
+        self.arrays[param.name] = array
+
+    def _extent(self, extent: Extent) -> int:
+        return extent if isinstance(extent, int) else self.symbols[extent]
+
+    def _stage(self, stage: Stage, outer: tuple[Axis, ...]) -> None:
+        axes = outer + stage.axes
+        point = _Point(self, axes, len(stage.axes))
+        rows: dict[str, Array] = {}
+        for stmt in stage.body:
+            if isinstance(stmt, Let):
+                point.lets[stmt.name] = point.value(stmt.expr)
+            elif isinstance(stmt, Store):
+                out = self.outputs[stmt.array]
+                value = np.broadcast_to(point.value(stmt.expr), point.shape)
+                places = np.broadcast_arrays(*point.places(stmt.index, out, ()), value)[:-1]
+                out[tuple(places)] = value if places else value.item()  # of units only: a single value
+            elif stmt.of_row:
+                where = tuple(range(len(outer), len(axes)))
+                rows[stmt.name] = _reduce(stmt, point, where)
+            else:
+                where = tuple(k for k, a in enumerate(axes) if a.name not in stmt.keep)
+                left = [a.name for a in axes if a.name in stmt.keep]
+                total = _reduce(stmt, point, where)
+                self.kept[stmt.name] = total.transpose([left.index(a) for a in stmt.keep])
+        self.names.update(rows)
+
+
+class _Point:
+    """All points of one stage at once. A value has one dimension for each axis, of extent 1 where
+    it does not depend on that axis."""
+
+    def __init__(self, run: _Run, axes: tuple[Axis, ...], inner: int) -> None:
+        self.run = run
+        self.axes = {axis.name: k for k, axis in enumerate(axes)}
+        self.shape = tuple(run._extent(axis.extent) for axis in axes)
+        self.inner = inner
+        self.lets: dict[str, Array] = {}
+
+    def value(self, expr: Expr) -> Array:
+        if isinstance(expr, Const):
+            return _number(expr.value, expr)
+        if isinstance(expr, Within):
+            return self._within(expr)
+        if isinstance(expr, Load):
+            return self._load(expr)
+        if isinstance(expr, Ref):
+            if expr.name in self.lets:
+                return self.lets[expr.name]
+            known = self.run.names[expr.name]
+            return known.reshape(known.shape + (1,) * self.inner) if known.ndim else known
+        assert isinstance(expr, Call)
+        evaluate = REGISTRY[expr.op].evaluate
+        assert evaluate is not None
+        attrs = {"dtype": expr.dtype} if expr.op == "cast" else {}
+        return np.asarray(evaluate(attrs, *(self.value(arg) for arg in expr.args)))
+
+    def _steps(self, axis: str) -> Array:
+        """0, 1, 2, ... along one axis."""
+        at = self.axes[axis]
+        shape = [1] * len(self.shape)
+        shape[at] = self.shape[at]
+        return np.arange(self.shape[at]).reshape(shape)
+
+    def _within(self, guard: Within) -> Array:
+        steps = self._steps(guard.axis)
+        lo, hi = self.run.symbols[guard.lo], self.run.symbols[guard.hi]
+        return np.asarray((lo <= steps) & (steps < hi))
+
+    def _load(self, load: Load) -> Array:
+        run = self.run
+        source = run.kept.get(load.array)
+        if source is None:
+            source = run.arrays[load.array]
+        inside: Array = np.ones((1,) * len(self.shape), bool)
+        for guard in load.guards:
+            inside = inside & self._within(guard)
+        if not np.any(inside):
+            return np.zeros((1,) * len(self.shape), source.dtype)
+        places = self.places(load.index, source, load.guards)
+        found = source[tuple(places)] if places else source
+        return found if not load.guards else np.where(inside, found, np.zeros((), source.dtype))
+
+    def places(self, index: tuple[Index, ...], array: Array, guards: tuple[Within, ...]) -> list[Array]:
+        """Subscripts of `array` at every point; 0 where a guard of the same axis does not hold."""
+        found: list[Array] = []
+        for ix, n in zip(index, array.shape, strict=True):
+            place = self._steps(ix.axis)
+            if ix.shift is not None:
+                place = place - self.run.symbols[ix.shift]
+            for guard in guards:
+                if guard.axis == ix.axis:
+                    place = np.where(self._within(guard), place, 0)
+            if place.size and (place.min() < 0 or place.max() >= n):
+                raise IndexError(f"{self.run.kernel.name}: a subscript {ix.axis} is outside of {n} elements")
+            found.append(place)
+        return found
+
+
+def _number(value: Number, like: Const | Scalar) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(value).astype(like.dtype.np)
+
+
+def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> Array:
+    """The reduction over the axes `where` of the stage; its other axes remain."""
+    of = fold(stmt.op)
+    wide = of.accumulator(stmt.dtype)
+    args = [point.value(arg).astype(wide.np) for arg in stmt.args]
+    value = np.broadcast_to(args[0] * args[1] if len(args) == 2 else args[0], point.shape)
+    total = of.evaluate.reduce(value, axis=where, dtype=wide.np, initial=of.identity(wide))
+    return np.asarray(total).astype(stmt.dtype.np)

@@ -1,0 +1,311 @@
+"""NumPy evaluation of the loop level, one instruction at a time, with its exact semantics.
+
+What has no meaning in compiled code (a division of integers by zero, a shift by the width, an
+access outside of an array) raises here. So does nothing else: floats follow IEEE, silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
+from ..ir.types import DType, b1
+from ..text.lexer import Number
+from ..text.loop import statement_text
+
+Array = np.ndarray[Any, Any]
+_Memory = tuple[Array, int]  # a flat array, and its element that a pointer points to
+
+
+# --- fused multiply-add --------------------------------------------------------------------------
+
+
+def fma(a: Array, b: Array, c: Array) -> Array:
+    """a * b + c, rounded once: float16, float32 or float64 arrays of one dtype and shape."""
+    with np.errstate(all="ignore"):
+        if a.dtype == np.float64:
+            return _fma64(a, b, c)
+        # The product is exact in float64. The sum, rounded to odd there, keeps what the second
+        # rounding needs to know (Boldo and Melquiond, "Emulation of FMA and correctly rounded
+        # sums").
+        product = a.astype(np.float64) * b.astype(np.float64)
+        return _odd_sum(product, c.astype(np.float64)).astype(a.dtype)
+
+
+def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """s + e == a + b exactly, s rounded to nearest (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def _odd_sum(a: Array, b: Array) -> Array:
+    """a + b, and where that is inexact the neighbour with an odd last bit."""
+    s, e = _two_sum(a, b)
+    bits = s.view(np.int64)
+    inexact = np.isfinite(s) & (e != 0) & ((bits & 1) == 0)
+    step = np.where((e > 0) == (s > 0), 1, -1)  # bits grow away from zero
+    return np.where(inexact, bits + step, bits).view(np.float64)
+
+
+def _two_product(a: Array, b: Array) -> tuple[Array, Array]:
+    """p + e == a * b exactly (Dekker, Veltkamp), away from overflow and underflow."""
+
+    def split(x: Array) -> tuple[Array, Array]:
+        big = 134217729.0 * x  # 2**27 + 1
+        high = big - (big - x)
+        return high, x - high
+
+    p = a * b
+    (ah, al), (bh, bl) = split(a), split(b)
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+def _fma64(a: Array, b: Array, c: Array) -> Array:
+    plain = a * b + c
+    trivial = ~(np.isfinite(a) & np.isfinite(b) & np.isfinite(c)) | (a == 0) | (b == 0)
+    # Boldo and Melquiond: fma = vh + odd(tl + vl), where nothing overflows or underflows
+    uh, ul = _two_product(a, b)
+    th, tl = _two_sum(c, ul)
+    vh, vl = _two_sum(uh, th)
+    result = np.asarray(np.where(trivial, plain, vh + _odd_sum(tl, vl)))
+    size = np.abs(uh)
+    small = (np.abs(a) < 1e290) & (np.abs(b) < 1e290) & (np.abs(c) < 1e290)
+    safe = small & (size > 1e-270) & (size < 1e290)
+    for k in np.flatnonzero(~(trivial | safe)):
+        result.flat[k] = _fma_fraction(float(a.flat[k]), float(b.flat[k]), float(c.flat[k]))
+    return result
+
+
+def _fma_fraction(a: float, b: float, c: float) -> float:
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    if exact == 0:
+        return 0.0  # a * b and c cancel
+    try:
+        # division of two ints is correctly rounded, also to a denormal; but it loses the sign of 0
+        value = exact.numerator / exact.denominator
+    except OverflowError:
+        value = float("inf")
+    return float(np.copysign(value, 1.0 if exact > 0 else -1.0))
+
+
+# --- instructions --------------------------------------------------------------------------------
+
+
+def _scale(x: Array, k: Array) -> Array:
+    whole = np.where(np.isnan(k), 0, k).astype(np.int32)
+    return np.asarray(np.where(np.isnan(k), x * k, np.ldexp(x, whole)))
+
+
+def _divide(a: Array, b: Array) -> Array:
+    if a.dtype.kind == "f":
+        return np.asarray(a / b)
+    _check_divisor(a, b)
+    q, r = np.floor_divide(a, b), np.remainder(a, b)
+    return np.asarray(q + ((r != 0) & ((a < 0) != (b < 0))))  # floor, back to truncation
+
+
+def _rem(a: Array, b: Array) -> Array:
+    if a.dtype.kind != "f":
+        _check_divisor(a, b)
+    return np.asarray(np.fmod(a, b))
+
+
+def _check_divisor(a: Array, b: Array) -> None:
+    if np.any(b == 0):
+        raise ZeroDivisionError("division of integers by zero")
+    if a.dtype.kind == "i" and np.any((b == -1) & (a == np.iinfo(a.dtype).min)):
+        raise OverflowError("division of the smallest integer by -1")
+
+
+def _shift(apply: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    def run(a: Array, amount: Array) -> Array:
+        if np.any((amount < 0) | (amount >= a.dtype.itemsize * 8)):
+            raise OverflowError("shift by the width of the number or more")
+        return apply(a, amount)
+
+    return run
+
+
+def _extreme(better: np.ufunc) -> Callable[[Array, Array], Array]:
+    def run(x: Array, y: Array) -> Array:
+        return np.asarray(np.where(better(x, y) | np.isnan(x), x, y))
+
+    return run
+
+
+_EVALUATE: dict[str, Callable[..., Array]] = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide, "rem": _rem,
+    "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt, "fma": fma, "scale": _scale,
+    "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "rint": np.rint,
+    "sign": np.sign,
+    "min": _extreme(np.less), "max": _extreme(np.greater),
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
+    "shl": _shift(np.left_shift), "shr": _shift(np.right_shift),
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
+    "gt": np.greater, "ge": np.greater_equal, "select": np.where,
+}  # fmt: skip
+
+
+def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: int) -> Array:
+    """One instruction of `loop.INSTRUCTIONS` on whole lanes.
+
+    `args` are arrays of shape (lanes,) of one dtype (`select`: bool first; `splat`: shape (1,);
+    `lo`, `hi`: twice the lanes). Returns shape (lanes,) in `dtype`. Integers wrap. Raises
+    ZeroDivisionError or OverflowError where the instruction has no result, KeyError for no
+    instruction."""
+    with np.errstate(all="ignore"):
+        match op:
+            case "cast":
+                return args[0] != 0 if dtype is b1 else args[0].astype(dtype.np)
+            case "bitcast":
+                return np.ascontiguousarray(args[0]).view(dtype.np)
+            case "splat":
+                return np.repeat(args[0], lanes)
+            case "iota":
+                return np.arange(lanes).astype(dtype.np)
+            case "lo":
+                return args[0][:lanes]
+            case "hi":
+                return args[0][lanes:]
+            case "pack_lo" | "pack_hi":
+                n = int(args[2][0])
+                part = slice(n) if op == "pack_lo" else slice(n, None)
+                return np.concatenate([x.reshape(-1, 2 * n)[:, part].ravel() for x in args[:2]])
+        return np.asarray(_EVALUATE[op](*args)).astype(dtype.np, copy=False)
+
+
+def interpret_let(let: Let, others: Mapping[str, Let]) -> Array:
+    """The result of an instruction whose operands are literals, or results of `others`."""
+    values = {a.name: interpret_let(others[a.name], others) for a in let.args if isinstance(a, Value)}
+    args = tuple(_value(a, values) for a in let.args)
+    return evaluate_instruction(let.op, args, let.result.dtype, let.result.lanes)
+
+
+# --- functions -----------------------------------------------------------------------------------
+
+
+def interpret_func(
+    func: Func,
+    memory: Mapping[str, Array | tuple[Array, int]],
+    slots: Mapping[str, Number],
+    begin: int = 0,
+    end: int = 0,
+) -> None:
+    """Run `func` over begin..end, writing to `memory`, as compiled code would.
+
+    `memory`: a flat array for each array slot, of its dtype, or such an array and the number of its
+    element that the slot points to; `slots`: a number for each other slot.
+    Raises ValueError if one is missing or has another dtype; IndexError for an access outside of an
+    array (of a lane that is not masked); ZeroDivisionError and OverflowError as
+    `evaluate_instruction`. Each names the statement and the user's line. Working memory starts as
+    garbage (NaN for floats)."""
+    arrays: dict[str, _Memory] = {}
+    values: dict[str, Array] = {
+        "begin": np.asarray([begin], np.int64),
+        "end": np.asarray([end], np.int64),
+    }
+    for slot in func.slots:
+        given = memory if slot.kind == "array" else slots
+        if slot.name not in given:
+            raise ValueError(f"{func.name}: no value for the slot `{slot.name}`")
+        if slot.kind != "array":
+            values[slot.name] = np.asarray([slots[slot.name]]).astype(slot.dtype.np)
+            continue
+        held = memory[slot.name]
+        array, base = held if isinstance(held, tuple) else (held, 0)
+        if array.ndim != 1 or array.dtype != slot.dtype.np:
+            raise ValueError(f"{func.name}: `{slot.name}` must be a flat array of {slot.dtype.numpy}")
+        arrays[slot.name] = array, base
+    _run(func.body, values, arrays)
+
+
+def _value(operand: Operand, values: Mapping[str, Array]) -> Array:
+    if isinstance(operand, Imm):
+        with np.errstate(all="ignore"):
+            return np.repeat(np.asarray([operand.value]).astype(operand.dtype.np), operand.lanes)
+    return values[operand.name]
+
+
+def _whole(operand: Operand, values: Mapping[str, Array]) -> int:
+    return int(_value(operand, values)[0])
+
+
+def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Memory]) -> None:
+    for stmt in body:
+        match stmt:
+            case Let(result, op, operands):
+                args = tuple(_value(a, values) for a in operands)
+                try:
+                    found = evaluate_instruction(op, args, result.dtype, result.lanes)
+                except ArithmeticError as error:
+                    raise type(error)(f"{error}{_where(stmt)}") from None
+                values[result.name] = found
+            case Load():
+                array, _ = arrays[stmt.array]
+                places, active = _places(stmt, stmt.result.lanes, arrays, values)
+                loaded = np.zeros(stmt.result.lanes, array.dtype)
+                loaded[active] = array[places[active]]
+                values[stmt.result.name] = loaded
+            case Store():
+                array, _ = arrays[stmt.array]
+                places, active = _places(stmt, stmt.value.lanes, arrays, values)
+                array[places[active]] = _value(stmt.value, values)[active]
+            case Prefetch():
+                pass
+            case Window(name, _, source, start, choice, other, at):
+                if choice is not None and not _whole(choice, values):
+                    source, start = other, at
+                array, base = arrays[source]
+                arrays[name] = array, base + _whole(start, values)
+            case Aligned(result, _):
+                values[result.name] = np.ones(1, np.int64)
+            case Alloc(name, dtype, count):
+                garbage = np.full(count * dtype.size, 0xFF if dtype.kind == "f" else 0x5A, np.uint8)
+                arrays[name] = (garbage % 2 == 0 if dtype is b1 else garbage.view(dtype.np)), 0
+            case For():
+                _loop(stmt, values, arrays)
+            case _:
+                raise TypeError(f"{stmt!r} is not a statement")
+
+
+def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory]) -> None:
+    step = _whole(stmt.step, values)
+    if step <= 0:
+        raise ValueError(f"the step of a loop must be positive, not {step}{_where(stmt)}")
+    state = [_value(v, values) for v in stmt.inits]
+    for at in range(_whole(stmt.lo, values), _whole(stmt.hi, values), step):
+        values[stmt.var.name] = np.asarray([at], np.int64)
+        values.update(zip((c.name for c in stmt.carried), state, strict=True))
+        _run(stmt.body, values, arrays)
+        state = [_value(v, values) for v in stmt.yields]
+    values.update(zip((r.name for r in stmt.results), state, strict=True))
+
+
+def _places(
+    stmt: Load | Store, lanes: int, arrays: Mapping[str, _Memory], values: Mapping[str, Array]
+) -> tuple[Array, Array]:
+    """The element of each lane, and which lanes are active."""
+    step = 1 if stmt.stride is None else _whole(stmt.stride, values)
+    array, base = arrays[stmt.array]
+    first, size = base + _whole(stmt.index, values), len(array)
+    active = np.ones(lanes, bool) if stmt.mask is None else _value(stmt.mask, values)
+    last = first + (lanes - 1) * step  # Python's integers do not wrap
+    places = np.zeros(lanes, np.int64)
+    if min(first, last) >= 0 and max(first, last) < size:
+        return places + first + step * np.arange(lanes), active
+    for lane in np.flatnonzero(active):
+        place = first + int(lane) * step
+        if not 0 <= place < size:
+            raise IndexError(f"element {place} of `{stmt.array}`, which has {size}{_where(stmt)}")
+        places[lane] = place
+    return places, active
+
+
+def _where(stmt: Stmt) -> str:
+    loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
+    return f"\n  in: {statement_text(stmt)}{'' if loc is None else f'  ({loc})'}"

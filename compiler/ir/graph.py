@@ -1,0 +1,154 @@
+"""Graph level: what is computed. An immutable DAG of `Node(op, inputs, attrs)`.
+
+    graph f(%x: f32[4], %y: f32[4]) -> (%2) {
+      %2: f32[4] = sub %x, %y            # train.py:12
+    }
+
+The type of a node is derived by its op's own rule when the node is made. A `Node` compares by
+identity; two structurally equal nodes are merged by `simplify`, never by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import EllipsisType, MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from .data import data
+from .types import TensorType
+
+if TYPE_CHECKING:
+    from ..ops import Op
+
+NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
+
+
+@data
+class Loc:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+LOC: ContextVar[Loc | None] = ContextVar("LOC", default=None)
+
+
+@contextmanager
+def at(loc: Loc | None) -> Iterator[None]:
+    """Nodes made inside belong to the user's line `loc`."""
+    token = LOC.set(loc)
+    try:
+        yield
+    finally:
+        LOC.reset(token)
+
+
+@data(eq=False, weakref=True)
+class Node:
+    """One operation. `attrs` holds plain ints, floats, strings, DTypes and tuples of them. `loc` is
+    by default the line that is being traced. TypeError, ValueError if the op does not take `inputs`
+    or `attrs`."""
+
+    op: Op
+    inputs: tuple[Node, ...]
+    attrs: Mapping[str, Any]
+    loc: Loc | None
+    type: TensorType
+    # The value that the front end bound or computed, by `bind`; the compiler never looks at it.
+    data: Any
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: tuple[Node, ...] = (),
+        attrs: Mapping[str, Any] = NO_ATTRS,
+        loc: Loc | EllipsisType | None = ...,
+    ) -> None:
+        # By hand, since eager work makes hundreds of nodes: half the time of what dataclass makes.
+        _set_op(self, op)
+        _set_inputs(self, inputs)
+        _set_attrs(self, attrs)
+        _set_loc(self, LOC.get() if loc is ... else loc)
+        count = len(inputs)
+        if count == 2:
+            _set_type(self, op.infer((inputs[0].type, inputs[1].type), attrs))
+        elif count == 1:
+            _set_type(self, op.infer((inputs[0].type,), attrs))
+        else:
+            _set_type(self, op.infer(tuple([n.type for n in inputs]), attrs))
+        _set_data(self, None)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.type}>"
+
+
+# What assigns the slots of a node, which is frozen otherwise.
+_set_op, _set_inputs, _set_attrs, _set_loc, _set_type, _set_data = (
+    getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "data")
+)
+
+
+def bind(node: Node, data: object) -> None:
+    """Give `node` its value: once, whoever computes it; so nodes stay immutable for all that read
+    them."""
+    _set_data(node, data)
+
+
+@data
+class Graph:
+    """A closed piece of the DAG. `inputs` are nodes of op `input`; every leaf of that op that
+    `outputs` reach must be among them."""
+
+    name: str
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+
+def toposort(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
+    """Every node that `outputs` reach, inputs before users, but for those in `known` and what only
+    they reach. Iterative: depth is unbounded."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[Node | None] = list(outputs)
+    stack.reverse()
+    while stack:
+        node = stack.pop()
+        if node is None:  # what lies below has all its inputs in `order`
+            node = stack.pop()
+            assert node is not None
+            order.append(node)
+        elif node not in done and node not in known:
+            done.add(node)
+            if node.inputs:
+                stack += (node, None)
+                stack += node.inputs[::-1]
+            else:
+                order.append(node)
+    return order
+
+
+def users(order: Iterable[Node]) -> dict[Node, list[Node]]:
+    """For every node of `order`, the nodes that read it."""
+    table: dict[Node, list[Node]] = {}
+    for node in order:
+        table.setdefault(node, [])
+        for source in node.inputs:
+            table.setdefault(source, []).append(node)
+    return table
+
+
+def rebuild(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """`node` over other inputs; the same object where nothing changed."""
+    if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
+        return node
+    return Node(node.op, inputs, node.attrs, node.loc)

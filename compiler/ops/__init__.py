@@ -1,0 +1,63 @@
+"""The op registry: every fact about an op stands in its one record here.
+
+Elementwise ops take operands of one shape and one dtype (the front end promotes and broadcasts,
+with nodes of their own); so a graph says what really happens. Gradients are written in graph ops
+and can be differentiated again. `compiled equals evaluate` bit for bit where `exact`, else within
+`ulp` units in the last place (reductions and contractions: within the bound that
+`docs/architecture.md` states).
+"""
+
+from __future__ import annotations
+
+from .contract import CONTRACT, parse_spec
+from .elementwise import (
+    ABS,
+    ADD,
+    AND,
+    CAST,
+    DIV,
+    EQ,
+    ERF,
+    EXP,
+    FLOOR,
+    FLOORDIV,
+    GE,
+    GT,
+    LE,
+    LOG,
+    LT,
+    MAX,
+    MIN,
+    MOD,
+    MUL,
+    NE,
+    NEG,
+    NOT,
+    OR,
+    POW,
+    SHL,
+    SHR,
+    SIGN,
+    SQRT,
+    STOP,
+    SUB,
+    TANH,
+    WHERE,
+    XOR,
+)
+from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
+from .record import REGISTRY, Array, Attrs, Guard, Ix, Op, Sample, View, Vjp
+from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
+from .squares import squares_in
+from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
+
+__all__ = [
+    "Array", "Attrs", "Guard", "Ix", "Op", "REGISTRY", "Sample", "View", "Vjp",
+    "INPUT", "CONST", "SCALAR", "shared_constants", "once", "const", "fill", "zeros_like",
+    "ADD", "SUB", "MUL", "DIV", "FLOORDIV", "MOD", "POW", "MAX", "MIN", "NEG", "ABS", "SIGN", "SQRT",
+    "EXP", "LOG", "TANH", "ERF", "FLOOR", "AND", "OR", "XOR", "NOT", "SHL", "SHR", "EQ", "NE", "LT",
+    "LE", "GT", "GE", "WHERE", "CAST", "STOP",
+    "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
+    "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
+    "parse_spec", "CONTRACT", "squares_in",
+]  # fmt: skip

@@ -1,0 +1,184 @@
+"""How one element of an op is computed, in loop instructions.
+
+Each function takes (builder, operands, result dtype) and returns the value; operands are scalars
+or vectors alike. Nothing here calls a library, so code inlines, vectorises, and gives the same
+bits on every target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32
+from .transcendental import erf, exp, log, power, tanh
+
+__all__ = ["erf", "exp", "log", "power", "tanh"]
+
+Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
+_BITS = {16: "i16", 32: "i32", 64: "i64"}
+
+
+def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    (x,) = args
+    if x.dtype == dtype:
+        return x
+    if dtype is b1:
+        return b.op("ne", x, b.imm(0, x))
+    if x.dtype is f64 and dtype is f16:
+        x = _round_to_odd(b, x)
+    return b.op("cast", x, dtype=dtype)
+
+
+def _round_to_odd(b: Builder, x: Operand) -> Value:
+    """float64 to float32, inexact results made odd: a second rounding, to float16, is then
+    right."""
+    near = b.op("cast", x, dtype=f32)
+    back = b.op("cast", near, dtype=f64)
+    bits = b.op("bitcast", near, dtype=i32)
+    beyond = b.op("gt", b.op("abs", back), b.op("abs", x))
+    odd = b.op("or", b.op("select", beyond, b.op("sub", bits, b.imm(1, bits)), bits), b.imm(1, bits))
+    inexact = b.op("and", b.op("ne", back, x), b.op("eq", x, x))
+    return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)
+
+
+def absolute(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    (x,) = args
+    if dtype.kind == "u":
+        return x
+    if dtype.is_float:
+        return b.op("abs", x)
+    return b.op("select", b.op("lt", x, b.imm(0, x)), b.op("neg", x), x)
+
+
+def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    """NumPy's: -1, 0, 1; NaN stays; -0.0 gives 0.0."""
+    (x,) = args
+    if dtype.is_float:
+        return b.op("sign", x)
+    zero, one = b.imm(0, x), b.imm(1, x)
+    if dtype.kind == "u":
+        return b.op("select", b.op("ne", x, zero), one, zero)
+    unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
+    return b.op("select", b.op("eq", x, zero), zero, unit)
+
+
+def _extreme(better: str) -> Lower:
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        """NumPy's: a NaN operand wins, the first one first; between equals (+0, -0) the second, but
+        for float16, where NumPy keeps the first."""
+        x, y = args
+        if dtype is b1:
+            return b.op("or" if better == "gt" else "and", x, y)
+        if dtype in (f32, f64):
+            return b.op("max" if better == "gt" else "min", x, y)
+        if dtype is not f16 and dtype.kind not in "iu":
+            raise TypeError(f"no order is known for {dtype}")
+        test = f"{better[0]}e" if dtype is f16 else better
+        best = b.op("select", b.op(test, x, y), x, y)
+        return b.op("select", b.op("ne", x, x), x, best) if dtype is f16 else best
+
+    return lower
+
+
+maximum = _extreme("gt")
+minimum = _extreme("lt")
+
+
+def _int_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value, Value]:
+    """Floor quotient and remainder. x // 0 is 0 and x % 0 is 0; MIN // -1 wraps to MIN. Of a power of two
+    both are one instruction; LLVM's `sdiv` by one is wrong for squares of small numbers (22.1, vectors
+    of i64)."""
+    if isinstance(y, Imm) and y.value > 0 and not int(y.value) & (int(y.value) - 1):
+        places = b.imm(int(y.value).bit_length() - 1, x)
+        return b.op("shr", x, places), b.op("and", x, b.imm(int(y.value) - 1, x))
+    zero, one = b.imm(0, x), b.imm(1, x)
+    by_zero = b.op("eq", y, zero)
+    if dtype.kind == "u":
+        safe = b.op("select", by_zero, one, y)
+        q, r = b.op("div", x, safe), b.op("rem", x, safe)
+    else:
+        by_minus = b.op("eq", y, b.imm(-1, y))
+        safe = b.op("select", b.op("or", by_zero, by_minus), one, y)
+        q, r = b.op("div", x, safe), b.op("rem", x, safe)
+        q = b.op("select", by_minus, b.op("neg", x), q)
+        # truncation rounds towards zero; floor is one less where signs differ and it is inexact
+        differs = b.op("lt", b.op("xor", r, y), zero)
+        adjust = b.op("and", b.op("ne", r, zero), differs)
+        q = b.op("select", adjust, b.op("sub", q, one), q)
+        r = b.op("select", adjust, b.op("add", r, y), r)
+    return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
+
+
+def _fmod(b: Builder, x: Operand, y: Operand) -> Value:
+    """C's fmod, by the `rem` instruction of floats."""
+    return b.op("rem", x, y)
+
+
+def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """NumPy's npy_divmod: the remainder has the divisor's sign, the quotient is a whole number."""
+    zero, one = b.imm(0, x), b.imm(1, x)
+    r = _fmod(b, x, y)
+    q = b.op("div", b.op("sub", x, r), y)
+    r_zero = b.op("eq", r, zero)
+    signed_zero = _copy_sign(b, zero, y)
+    wrong_side = b.op("ne", b.op("lt", y, zero), b.op("lt", r, zero))
+    adjust = b.op("and", wrong_side, b.op("ne", r, zero))
+    r = b.op("select", adjust, b.op("add", r, y), r)
+    q = b.op("select", adjust, b.op("sub", q, one), q)
+    r = b.op("select", r_zero, signed_zero, r)
+    floor = b.op("floor", q)
+    snap = b.op("select", b.op("gt", b.op("sub", q, floor), b.imm(0.5, q)), b.op("add", floor, one), floor)
+    snap = b.op("select", b.op("eq", q, zero), _copy_sign(b, zero, b.op("div", x, y)), snap)
+    by_zero = b.op("eq", y, zero)
+    return b.op("select", by_zero, b.op("div", x, y), snap), b.op("select", by_zero, b.op("rem", x, y), r)
+
+
+def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
+    bits = sign_of.dtype.bits
+    ints = DTYPES[_BITS[bits]]
+    top = Imm(-(1 << (bits - 1)), ints, sign_of.lanes)
+    s = b.op("and", b.op("bitcast", sign_of, dtype=ints), top)
+    m = b.op("and", b.op("bitcast", magnitude, dtype=ints), Imm((1 << (bits - 1)) - 1, ints, sign_of.lanes))
+    return b.op("bitcast", b.op("or", m, s), dtype=sign_of.dtype)
+
+
+def _through_f32(b: Builder, args: tuple[Operand, ...], part: int) -> Operand:
+    """Quotient (part 0) or remainder (1) of floats. float16 goes through float32, as in NumPy."""
+    x, y = args
+    if x.dtype is not f16:
+        return _float_divide(b, x, y)[part]
+    wide = [b.op("cast", v, dtype=f32) for v in args]
+    return b.op("cast", _float_divide(b, wide[0], wide[1])[part], dtype=f16)
+
+
+def floordiv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    if dtype.is_float:
+        return _through_f32(b, args, 0)
+    return _int_divide(b, args[0], args[1], dtype)[0]
+
+
+def mod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    if dtype.is_float:
+        return _through_f32(b, args, 1)
+    return _int_divide(b, args[0], args[1], dtype)[1]
+
+
+def _shift(name: str) -> Lower:
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        """NumPy's: an amount outside of 0..width-1 shifts everything out (the sign stays)."""
+        x, amount = args
+        last = b.imm(dtype.bits - 1, amount)
+        inside = b.op("le", amount, last)
+        if dtype.kind == "i":
+            inside = b.op("and", inside, b.op("ge", amount, b.imm(0, amount)))
+        kept = b.op(name, x, b.op("select", inside, amount, last))
+        if name == "shr" and dtype.kind == "i":
+            return kept  # a shift by width-1 leaves only the sign, as shifting further would
+        return b.op("select", inside, kept, b.imm(0, x))
+
+    return lower
+
+
+shift_left = _shift("shl")
+shift_right = _shift("shr")

@@ -1,0 +1,220 @@
+"""Elementwise ops: operands of one shape and one dtype, an element of the result from one of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import ops  # at call time: families refer to each other
+from ..ir.graph import Node
+from ..ir.types import DTYPES, DType, TensorType, b1, tensor_type
+from .leaves import const, zeros_like
+from .record import REGISTRY, Array, Attrs, Op, Sample, Types, Vjp, dec, fail, operands, register
+
+
+def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[..., TensorType]:
+    def infer(types: Types, attrs: Attrs) -> TensorType:
+        if len(types) != arity:
+            operands(name, types, arity)
+        first = types[0]
+        if arity == 2 and types[1] is not first and types[1] != first:
+            fail(name, f"operands differ in type: {', '.join(map(str, types))}")
+        if first.dtype.kind not in kinds:
+            fail(name, f"not defined for {first.dtype.numpy}")
+        return first if result is None else tensor_type(result, first.shape)
+
+    return infer
+
+
+def _element(
+    name: str,
+    arity: int,
+    evaluate: Callable[..., Array],
+    vjp: Vjp | None,
+    lower: Any = None,
+    kinds: str = "f",
+    result: DType | None = None,
+    **more: Any,
+) -> Op:
+    """An elementwise op; by default it lowers to the loop instruction of its name."""
+
+    def run(attrs: Attrs, *args: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(evaluate(*args))
+
+    infer = _same(name, arity, kinds, result)
+    code = lower or dec.instruction(name)
+    samples = tuple(Sample((shape,) * arity) for shape in ((), (7,), (3, 5)))
+    return register(Op(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more))
+
+
+def _d_add(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return ct, ct
+
+
+def _d_sub(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return ct, NEG(ct) if needs[1] else None
+
+
+def _d_mul(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    a, b = node.inputs
+    if a is b:
+        return MUL(MUL(const(2, ct), ct), a), None  # 2 ct is often the same for all elements
+    return MUL(ct, b) if needs[0] else None, MUL(ct, a) if needs[1] else None
+
+
+def _d_div(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    b = node.inputs[1]
+    da = DIV(ct, b)
+    return da, NEG(MUL(da, node)) if needs[1] else None
+
+
+def _d_pow(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    a, b = node.inputs
+    da = db = None
+    if needs[0]:  # at b = 0 the derivative is 0, also where a**-1 is not finite
+        slope = MUL(ct, MUL(b, POW(a, SUB(b, const(1, b)))))
+        da = WHERE(EQ(b, const(0, b)), const(0, b), slope)
+    if needs[1]:  # a**b * log(a), its limit 0 at a = 0
+        safe = WHERE(EQ(a, const(0, a)), const(1, a), a)
+        db = MUL(ct, MUL(node, LOG(safe)))
+    return da, db
+
+
+def _d_sqrt(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """A norm, the root of a sum of squares, has the subgradient 0 at 0."""
+    slope = DIV(ct, MUL(const(2, node), node))
+    squares = ops.squares_in(node.inputs[0])
+    return (slope if squares is None else WHERE(EQ(squares, const(0, ct)), const(0, ct), slope),)
+
+
+def _d_mod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return ct, NEG(MUL(ct, FLOORDIV(*node.inputs))) if needs[1] else None
+
+
+def _d_select(better: str) -> Vjp:
+    def vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        """The loser gets nothing; a tie halves the cotangent, so that x and its twin are alike. NaN and its
+        partner both get all of it."""
+        a, b = node.inputs
+        half = WHERE(EQ(a, b), MUL(const(0.5, ct), ct), ct)
+        wins, zero = REGISTRY[better], zeros_like(ct)
+        return WHERE(wins(b, a), zero, half), WHERE(wins(a, b), zero, half)
+
+    return vjp
+
+
+def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    mask, zero = node.inputs[0], zeros_like(ct)
+    return None, WHERE(mask, ct, zero) if needs[1] else None, WHERE(mask, zero, ct) if needs[2] else None
+
+
+ADD = _element("add", 2, np.add, _d_add, kinds="iuf", slope="constant")
+SUB = _element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant")
+MUL = _element("mul", 2, np.multiply, _d_mul, kinds="iuf")
+DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slope="any")
+FLOORDIV = _element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
+MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
+POW = _element(
+    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, slope="any"
+)
+MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant")
+MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant")
+NEG: Op = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant")
+ABS = _element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
+SIGN: Op = _element("sign", 1, np.sign, None, dec.sign, "iuf")
+SQRT = _element("sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any")
+EXP = _element(
+    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=1, flops=15, slope="any"
+)
+LOG = _element(
+    "log", 1, np.log, lambda n, ct, _: (DIV(ct, n.inputs[0]),), dec.log,
+    domain=(0.5, 4.0), exact=False, ulp=1, flops=20, slope="any",
+)  # fmt: skip
+TANH = _element(
+    "tanh", 1, np.tanh, lambda n, ct, _: (MUL(ct, SUB(const(1, n), MUL(n, n))),), dec.tanh,
+    exact=False, ulp=2, flops=25,
+)  # fmt: skip
+
+
+def _erf(x: Array) -> Array:
+    values = [math.erf(v) for v in x.astype(np.float64).ravel().tolist()]
+    return np.array(values).reshape(x.shape).astype(x.dtype)
+
+
+def _d_erf(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    x = node.inputs[0]
+    return (MUL(ct, MUL(const(2 / math.sqrt(math.pi), x), EXP(NEG(MUL(x, x))))),)
+
+
+ERF = _element("erf", 1, _erf, _d_erf, dec.erf, exact=False, ulp=1, flops=30)
+FLOOR = _element("floor", 1, np.floor, None)
+
+AND = _element("and", 2, np.bitwise_and, None, kinds="biu")
+OR = _element("or", 2, np.bitwise_or, None, kinds="biu")
+XOR = _element("xor", 2, np.bitwise_xor, None, kinds="biu")
+NOT = _element("not", 1, np.invert, None, kinds="biu")
+SHL = _element("shl", 2, np.left_shift, None, dec.shift_left, "iu")
+SHR = _element("shr", 2, np.right_shift, None, dec.shift_right, "iu")
+
+EQ = _element("eq", 2, np.equal, None, kinds="biuf", result=b1)
+NE = _element("ne", 2, np.not_equal, None, kinds="biuf", result=b1)
+LT = _element("lt", 2, np.less, None, kinds="biuf", result=b1)
+LE = _element("le", 2, np.less_equal, None, kinds="biuf", result=b1)
+GT = _element("gt", 2, np.greater, None, kinds="biuf", result=b1)
+GE = _element("ge", 2, np.greater_equal, None, kinds="biuf", result=b1)
+
+
+def _infer_where(types: Types, attrs: Attrs) -> TensorType:
+    operands("where", types, 3)
+    cond, a, b = types
+    if cond.dtype is not b1 or cond.shape != a.shape or a != b:
+        fail("where", f"expected bool, t, t of one shape, got {', '.join(map(str, types))}")
+    return a
+
+
+def _where(attrs: Attrs, cond: Array, a: Array, b: Array) -> Array:
+    return np.asarray(np.where(cond, a, b))
+
+
+def _infer_cast(types: Types, attrs: Attrs) -> TensorType:
+    operands("cast", types, 1)
+    return tensor_type(attrs["dtype"], types[0].shape)
+
+
+def _cast(attrs: Attrs, x: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return x.astype(attrs["dtype"].np)
+
+
+def _d_cast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    source = node.inputs[0].type.dtype
+    if not (source.is_float and node.type.dtype.is_float):
+        return (None,)
+    return (CAST(ct, dtype=source),)
+
+
+WHERE = register(
+    Op(
+        "where", "elementwise", _infer_where,
+        _where, _d_where, dec.instruction("select"), "biuf",
+        samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)), slope="constant",
+    )
+)  # fmt: skip
+CAST = register(
+    Op(
+        "cast", "elementwise", _infer_cast, _cast, _d_cast, dec.cast, "biuf", attrs=("dtype",),
+        samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0, slope="constant",
+    )
+)  # fmt: skip
+# The identity, through which no gradient flows.
+STOP = register(
+    Op(
+        "stop_gradient", "elementwise", _same("stop_gradient", 1, "biuf", None),
+        lambda attrs, x: x, None, lambda b, args, dtype: args[0], "biuf",
+        samples=(Sample(((7,),)),), flops=0,
+    )
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""What a graph begins with: inputs, literals and the user's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from .. import ops  # at call time: families refer to each other
+from ..ir.graph import Node
+from ..ir.types import TensorType, tensor_type
+from .record import Array, Attrs, Op, Types, operands, register
+
+
+def _infer_input(types: Types, attrs: Attrs) -> TensorType:
+    operands("input", types, 0)
+    return tensor_type(attrs["dtype"], tuple(attrs["shape"]))
+
+
+def _infer_literal(types: Types, attrs: Attrs) -> TensorType:
+    operands("const", types, 0)
+    return tensor_type(attrs["dtype"], ())
+
+
+def _literal(attrs: Attrs) -> Array:
+    return np.asarray(attrs["value"]).astype(attrs["dtype"].np)
+
+
+INPUT = register(
+    Op(
+        "input", "leaf", _infer_input, None, None, None, "biuf",
+        attrs=("name", "dtype", "shape"), sizes=("shape",),
+    )
+)  # fmt: skip
+# A literal of a formula; part of the kernel's text.
+CONST = register(Op("const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype")))
+# A number of the user's; an operand of the kernel, so that another value needs no other code.
+SCALAR = register(
+    Op("scalar", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"))
+)
+
+
+# The constants of a piece of work that makes many alike: one node for each.
+_SHARED: ContextVar[dict[object, Node] | None] = ContextVar("_SHARED", default=None)
+
+
+@contextmanager
+def shared_constants() -> Iterator[None]:
+    """What is made inside by `const` and `once` is made once, up to the outermost of these."""
+    token = _SHARED.set({}) if _SHARED.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _SHARED.reset(token)
+
+
+def once(key: Hashable, make: Callable[..., Node], *args: Any) -> Node:
+    """`make(*args)`; within `shared_constants` the same node for equal keys."""
+    known = _SHARED.get()
+    if known is None:
+        return make(*args)
+    found = known.get(key)
+    if found is None:
+        found = known[key] = make(*args)
+    return found
+
+
+def const(value: float | int | bool, like: Node) -> Node:
+    """`value` in the dtype and shape of `like`."""
+    if type(value) is int:  # floats that are equal may differ in the sign of zero
+        return once((value, like.type), _const, value, like)
+    return _const(value, like)
+
+
+def _const(value: float | int | bool, like: Node) -> Node:
+    return fill(CONST(value=value, dtype=like.type.dtype), like.shape)
+
+
+def fill(node: Node, shape: tuple[int, ...]) -> Node:
+    """A 0-d node broadcast to `shape`."""
+    return node if node.type.shape == shape else ops.BROADCAST(node, shape=shape)
+
+
+def zeros_like(node: Node) -> Node:
+    return const(0, node)

@@ -1,0 +1,113 @@
+"""What a record of the registry holds, and what its rules are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..ir.data import data
+from ..ir.graph import NO_ATTRS, Node
+from ..ir.types import TensorType
+
+Array = np.ndarray[Any, Any]
+Attrs = Mapping[str, Any]
+Types = tuple[TensorType, ...]
+Vjp = Callable[[Node, Node, tuple[bool, ...]], tuple[Node | None, ...]]
+
+
+class Ix(NamedTuple):  # not a dataclass: fusion hashes thousands
+    """One subscript of a view: element `step * axis + offset`; the constant `offset` if no axis."""
+
+    axis: str | None
+    step: int = 1
+    offset: int = 0
+
+
+class Guard(NamedTuple):
+    """The view is 0 unless lo <= axis < hi."""
+
+    axis: str
+    lo: int
+    hi: int
+
+
+View = tuple[tuple[Ix, ...], tuple[Guard, ...]]
+
+
+@data
+class Sample:
+    """One way to call the op in tests: operand shapes (dtype is the test's choice) and attrs."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    attrs: Attrs = NO_ATTRS
+
+
+@data
+class Op:
+    """One op. `lower` by kind: elementwise: (builder, loop-level args, result dtype) -> value;
+    view: (attrs, input shape, subscripts of the result) -> subscripts of the input, or None where
+    they cannot be written; reduce, contract: the name of the kernel-level reduction."""
+
+    name: str
+    kind: str  # leaf, elementwise, view, reduce, contract
+    infer: Callable[[Types, Attrs], TensorType]
+    evaluate: Callable[..., Array] | None  # (attrs, *arrays) -> array
+    vjp: Vjp | None  # (node, cotangent, which inputs need one) -> cotangents; None: zero everywhere
+    lower: Any
+    kinds: str = "f"  # the kinds of dtype it takes: b, i, u, f
+    samples: tuple[Sample, ...] = ()
+    domain: tuple[float, float] = (-4.0, 4.0)  # sample values for finite differences
+    exact: bool = True
+    ulp: float = 0.0
+    flops: int = 1  # rough cost of an element, for the choice between recomputing and storing
+    # The derivative of an elementwise op: "constant" (numbers, whatever the operands), "finite" (at finite
+    # operands) or "any" (may be infinite or NaN at finite ones, too).
+    slope: str = "finite"
+    attrs: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()  # the attrs that are tuples of sizes: another value may need no other kernels
+
+    def __call__(self, *inputs: Node, **attrs: Any) -> Node:
+        return Node(self, inputs, attrs if attrs else NO_ATTRS)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+REGISTRY: dict[str, Op] = {}
+
+
+class _Decompose:
+    """`dec.NAME` is the lowering of that name, imported when a kernel is lowered: a process that finds
+    its machine code in the cache never lowers."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def lower(*args: Any) -> Any:
+            return getattr(import_module(".decompose", __package__), name)(*args)
+
+        return lower
+
+    @staticmethod
+    def instruction(name: str) -> Callable[..., Any]:
+        """The loop instruction of that name."""
+        return lambda b, args, dtype: b.op(name, *args)
+
+
+dec = _Decompose()
+
+
+def register(op: Op) -> Op:
+    assert op.name not in REGISTRY
+    REGISTRY[op.name] = op
+    return op
+
+
+def fail(op: str, message: str) -> None:
+    raise TypeError(f"{op}: {message}")
+
+
+def operands(op: str, types: Types, n: int) -> None:
+    if len(types) != n:
+        fail(op, f"expected {n} operand{'s' * (n != 1)}, got {len(types)}")

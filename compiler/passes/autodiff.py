@@ -1,0 +1,338 @@
+"""Reverse-mode differentiation, graph to graph.
+
+    out = sum(where(m, f(x), g(x)))      d out/dx:  where(m, ct * f'(x), ct * g'(x))
+
+A cotangent that comes out of a `where` is zero by structure, not by value, in the elements that
+the mask rules out, and what has no cotangent contributes nothing, whatever the derivative there: an
+infinity or NaN in the branch that was not taken never reaches the gradient. So elementwise ops are
+differentiated under the mask: where(m, c, 0) times f' becomes where(m, c * f', 0), and the two halves
+of a `where` meet again as one.
+
+Beyond elementwise ops the mask travels beside the cotangent, transposed as it is, with `any` in the place of
+a sum, because a sum is zero by structure where all of its terms are: through a broadcast it becomes any(m),
+through a sum it is broadcast, through a slice padded with False. It is written into the graph again
+only where a derivative may be infinite or NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .. import ops
+from ..ir.data import data
+from ..ir.graph import LOC, Node, rebuild, toposort
+from ..ir.types import b1, f16, f32
+
+# One layer of masking: the mask, and whether the cotangent stands where the mask is true.
+_Layer = tuple[Node, bool]
+
+
+class _Mask:
+    """Where a cotangent may be other than zero. Most are never asked for: who asks first makes the nodes."""
+
+    def __init__(self, make: Callable[..., Node], *args: Any) -> None:
+        self._make, self._args = make, args
+        self._node: Node | None = None
+
+    @property
+    def node(self) -> Node:
+        if self._node is None:
+            self._node = self._make(*[a.node if isinstance(a, _Mask) else a for a in self._args])
+        return self._node
+
+
+@data
+class _Live:
+    """What is known of a cotangent that its node does not show; None: it may be other than zero everywhere.
+
+    `sure` leaves out the masks that only bound the value that they select, as relu's: what they rule out
+    compared with a number, so it was no NaN, and neither was anything that it was made from. Where the
+    derivative is finite at all finite operands that is enough, and costs a network of such units nothing."""
+
+    all: _Mask | None = None
+    sure: _Mask | None = None
+
+
+_EVERYWHERE = _Live()
+
+
+def gradients(output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node | None]:
+    """The cotangent of each node of `wrt`, given that of `output`; None where `output` does not
+    depend on it. The result is graph like any other, and can be differentiated again."""
+    if cotangent.type != output.type:
+        raise TypeError(f"the cotangent is {cotangent.type}, the output {output.type}")
+    order = toposort([output])
+    sweep = _Sweep(_depends(order, wrt))
+    found = sweep.found
+    found[output] = cotangent
+    before = LOC.set(output.loc)
+    try:
+        with ops.shared_constants():
+            for node in reversed(order):
+                ct = found.get(node)
+                if ct is not None and node in sweep.active and node.op.vjp is not None:
+                    LOC.set(node.loc)
+                    sweep.spread(node, ct)
+    finally:
+        LOC.reset(before)
+    return [found.get(n) for n in wrt]
+
+
+def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:
+    """The floats among `wrt` and all that is computed from them."""
+    active = {n for n in wrt if n.type.dtype.is_float}
+    for node in order:
+        if node.op.vjp is not None and node.type.dtype.is_float and not active.isdisjoint(node.inputs):
+            active.add(node)
+    return active
+
+
+class _Sweep:
+    """One way back through a graph: the cotangents so far, and what is known of them."""
+
+    def __init__(self, active: set[Node]) -> None:
+        self.active = active
+        self.found: dict[Node, Node] = {}
+        self.live: dict[Node, _Live] = {}  # of cotangents, without the layers that they show
+        self.bounds: set[Node] = set()  # masks that only bound what they select
+
+    def spread(self, node: Node, ct: Node) -> None:
+        """The part of the cotangent of `node` that each operand gets."""
+        needs = tuple([n in self.active for n in node.inputs])
+        if True not in needs:
+            return
+        found = self.found
+        for source, need, part in zip(node.inputs, needs, self._vjp(node, ct, needs), strict=True):
+            if need and part is not None:
+                found[source] = self._accumulate(found[source], part) if source in found else part
+
+    def _vjp(self, node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        layers, core = _peel(ct)
+        for mask, side in layers:
+            if not side and mask.op in _ORDERED and node in mask.inputs:
+                self.bounds.add(mask)
+        if node.op.kind == "elementwise":
+            return self._elementwise(node, ct, needs, layers, core)
+        if node.op.kind == "contract":
+            return self._contract(node, ct, needs)
+        assert node.op.vjp is not None
+        parts = node.op.vjp(node, ct, needs)
+        known = self._known(ct)
+        if node.op is ops.SLICE and known.all is None:
+            known = _Live(_Mask(_all_true, ct.shape), known.sure)
+        if parts[0] is not None and parts[0] is not ct and known is not _EVERYWHERE:
+            self.live[_peel(parts[0])[1]] = _each(known, _transposed, node)
+        return parts
+
+    def _elementwise(
+        self, node: Node, ct: Node, needs: tuple[bool, ...], layers: list[_Layer], core: Node
+    ) -> tuple[Node | None, ...]:
+        parts = _derived(node, core, needs)
+        known = self.live.get(core, _EVERYWHERE)
+        mask = None if node.op.slope == "constant" else known.sure if node.op.slope == "finite" else known.all
+        if mask is not None:
+            layers = [*layers, (mask.node, True)]
+        if not layers and known is _EVERYWHERE:
+            return parts
+        wrapped = {} if mask is not None else {core: ct}
+        for part, need in zip(parts, needs, strict=True):
+            if need and part is not None and part not in wrapped:  # operands often get the same
+                if mask is None and known is not _EVERYWHERE:
+                    self.live[_peel(part)[1]] = known
+                wrapped[part] = _wrap(part, layers)
+        return tuple([None if part is None else wrapped.get(part) for part in parts])
+
+    def _contract(self, node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        """What an operand has where nothing asks for it is read as 0; outside of a slice it is not read."""
+        assert node.op.vjp is not None
+        if ct.op is ops.PAD:
+            return self._sliced(node, ct, needs)
+        known = self._known(ct)
+        if known is _EVERYWHERE:
+            return node.op.vjp(node, ct, needs)
+        a, b, out = ops.parse_spec(node.attrs["spec"])
+        masks = [
+            _each(known, _projected, out, own, n.shape) for n, own in zip(node.inputs, (a, b), strict=True)
+        ]
+        operands = [
+            n if m.sure is None else _wrap(n, [(m.sure.node, True)])
+            for n, m in zip(node.inputs, masks, strict=True)
+        ]
+        parts = node.op.vjp(rebuild(node, tuple(operands)), ct, needs)
+        for part, mask in zip(parts, masks, strict=True):
+            if part is not None:
+                self.live[part] = mask
+        return parts
+
+    def _sliced(self, node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+        """Of a product of which only a slice counts: that of slices."""
+        *own, out = ops.parse_spec(node.attrs["spec"])
+        place = dict(
+            zip(out, zip(ct.attrs["lo"], ct.inputs[0].shape, ct.attrs["hi"], strict=True), strict=True)
+        )
+        operands = list(node.inputs)
+        for k, letters in enumerate(own):
+            for axis, x in enumerate(letters):
+                lo, count, _ = place.get(x, (0, operands[k].shape[axis], 0))
+                operands[k] = ops.narrow(operands[k], axis, lo, count)
+        parts = list(self._contract(Node(node.op, tuple(operands), node.attrs), ct.inputs[0], needs))
+        for k, (part, letters) in enumerate(zip(parts, own, strict=True)):
+            if part is not None:
+                lo, _, hi = zip(*[place.get(x, (0, 0, 0)) for x in letters], strict=True)
+                parts[k] = padded = ops.PAD(part, lo=lo, hi=hi)
+                known = self.live.get(part, _EVERYWHERE)
+                inside = known.all or _Mask(_all_true, part.shape)
+                self.live[padded] = _each(
+                    _Live(inside, known.sure), lambda m, lo, hi: ops.PAD(m, lo=lo, hi=hi), lo, hi
+                )
+        return tuple(parts)
+
+    def _known(self, ct: Node) -> _Live:
+        """Where `ct` may be other than zero, the layers that it shows included."""
+        layers, core = _peel(ct)
+        known = self.live.get(core, _EVERYWHERE)
+        for mask, side in reversed(layers):
+            own = _Mask(_same if side else _not, mask)
+            sure = known.sure if not side and mask in self.bounds else _both(own, known.sure)
+            known = _Live(_both(own, known.all), sure)
+        return known
+
+    def _accumulate(self, a: Node, b: Node) -> Node:
+        """a + b, where zeros by structure add nothing."""
+        if _is_zero(a):
+            return b
+        if _is_zero(b):
+            return a
+        left, right = _split(a), _split(b)
+        if left and right and left[0][0] is right[0][0]:
+            (mask, side), x = left
+            (_, other), y = right
+            if side == other:
+                return _wrap(self._accumulate(x, y), [(mask, side)])
+            yes, no = (x, y) if side else (y, x)
+            result = ops.WHERE(mask, yes, no)
+            p, q = self._known(yes), self._known(no)
+            if p is not _EVERYWHERE or q is not _EVERYWHERE:
+                self.live[result] = _Live(_chosen(mask, p.all, q.all), _chosen(mask, p.sure, q.sure))
+            return result
+        result = ops.ADD(a, b)
+        p, q = self._known(a), self._known(b)
+        if p is not _EVERYWHERE and q is not _EVERYWHERE:
+            self.live[result] = _Live(_either(p.all, q.all), _either(p.sure, q.sure))
+        return result
+
+
+def _derived(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """The vjp of an elementwise op; that of float16 in float32, rounded once."""
+    assert node.op.vjp is not None
+    if node.type.dtype is not f16 or node.op.slope == "constant":
+        return node.op.vjp(node, ct, needs)
+    wide = {n: ops.CAST(n, dtype=f32) for n in (*node.inputs, ct)}
+    parts = node.op.vjp(Node(node.op, tuple([wide[n] for n in node.inputs]), node.attrs), wide[ct], needs)
+    rounded: list[Node | None] = []
+    for part in parts:
+        layers, core = _peel(part) if part is not None else ([], None)
+        rounded.append(None if core is None else _wrap(ops.CAST(core, dtype=f16), layers))
+    return tuple(rounded)
+
+
+# --- cotangents that show their zeros ------------------------------------------------------------
+
+
+def _is_zero(node: Node) -> bool:
+    while node.op is ops.BROADCAST:
+        node = node.inputs[0]
+    return node.op is ops.CONST and node.attrs["value"] == 0
+
+
+def _split(ct: Node) -> tuple[_Layer, Node] | None:
+    if ct.op is ops.WHERE:
+        mask, yes, no = ct.inputs
+        if _is_zero(no):
+            return (mask, True), yes
+        if _is_zero(yes):
+            return (mask, False), no
+    return None
+
+
+def _peel(ct: Node) -> tuple[list[_Layer], Node]:
+    layers: list[_Layer] = []
+    while (layer := _split(ct)) is not None:
+        layers.append(layer[0])
+        ct = layer[1]
+    return layers, ct
+
+
+def _wrap(ct: Node, layers: list[_Layer]) -> Node:
+    for mask, side in reversed(layers):
+        if _is_zero(ct):
+            return ct
+        zero = ops.zeros_like(ct)
+        ct = ops.WHERE(mask, ct, zero) if side else ops.WHERE(mask, zero, ct)
+    return ct
+
+
+# --- masks ---------------------------------------------------------------------------------------
+
+# A comparison that holds says that neither side is NaN.
+_ORDERED = (ops.LT, ops.LE, ops.GT, ops.GE, ops.EQ)
+
+
+def _each(known: _Live, change: Callable[..., Node], *args: Any) -> _Live:
+    """`change(mask, *args)` of both."""
+    full = None if known.all is None else _Mask(change, known.all, *args)
+    same = known.sure is known.all or known.sure is None
+    return _Live(full, (known.sure and full) if same else _Mask(change, known.sure, *args))
+
+
+def _same(mask: Node) -> Node:
+    return mask
+
+
+def _all_true(shape: tuple[int, ...]) -> Node:
+    return ops.fill(ops.CONST(value=True, dtype=b1), shape)
+
+
+def _not(mask: Node) -> Node:
+    """Within broadcasts, so that it stays visible along which axes a mask is the same."""
+    if mask.op is ops.BROADCAST:
+        return ops.BROADCAST(_not(mask.inputs[0]), shape=mask.shape)
+    return mask.inputs[0] if mask.op is ops.NOT else ops.NOT(mask)
+
+
+def _both(a: _Mask, b: _Mask | None) -> _Mask:
+    return a if b is None else _Mask(ops.AND, a, b)
+
+
+def _either(a: _Mask | None, b: _Mask | None) -> _Mask | None:
+    return None if a is None or b is None else _Mask(ops.OR, a, b)
+
+
+def _chosen(mask: Node, yes: _Mask | None, no: _Mask | None) -> _Mask | None:
+    """Where `mask` holds, `yes`, else `no`."""
+    if yes is None:
+        return None if no is None else _Mask(ops.OR, mask, no)
+    return _Mask(ops.OR, _Mask(_not, mask), yes) if no is None else _Mask(ops.WHERE, mask, yes, no)
+
+
+def _transposed(mask: Node, node: Node) -> Node:
+    """The mask of what goes to the operand of a view or a reduction: their vjp, over booleans."""
+    op = ops.SUM if node.op.kind == "reduce" else node.op
+    assert op.vjp is not None
+    (result,) = op.vjp(node, mask, (True,))
+    assert result is not None
+    return result
+
+
+def _projected(mask: Node, letters: str, onto: str, shape: tuple[int, ...]) -> Node:
+    """The mask over axes `letters` as one over the axes `onto`, of `shape`: any over those that `onto` lacks,
+    the same along those that `letters` lacks."""
+    mask = ops.any_(mask, tuple([k for k, x in enumerate(letters) if x not in onto]))
+    left = [x for x in letters if x in onto]
+    order = [left.index(x) for x in onto if x in left]
+    if order != sorted(order):
+        mask = ops.TRANSPOSE(mask, perm=tuple(order))
+    return ops.fill(
+        ops.reshape(mask, tuple([n if x in left else 1 for x, n in zip(onto, shape, strict=True)])), shape
+    )

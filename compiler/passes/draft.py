@@ -1,0 +1,311 @@
+"""What fusion works on: roots, the memory they read, and drafts of kernels.
+
+The dimensions of a root's domain are labels. An access says where a node is evaluated: a subscript in
+labels for each of its dimensions, and guards outside of which it is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import NamedTuple
+
+from .. import ops
+from ..ir.data import data, field
+from ..ir.graph import Node
+from ..ops import Guard, Ix
+
+Access = tuple[tuple[Ix, ...], tuple[Guard, ...]]
+
+# --- roots ---------------------------------------------------------------------------------------
+
+
+def letters(node: Node) -> tuple[str, str, str]:
+    return ops.parse_spec(node.attrs["spec"])
+
+
+def extents_of(node: Node) -> dict[str, int]:
+    """Extent of each letter of a contraction."""
+    a, b, _ = letters(node)
+    return dict(zip(a + b, node.inputs[0].shape + node.inputs[1].shape, strict=True))
+
+
+def reduces(node: Node) -> bool:
+    """A reduction or contraction over something longer than 1."""
+    if node.op.kind == "reduce":
+        return any(node.inputs[0].shape[a] != 1 for a in node.attrs["axes"])
+    if node.op.kind == "contract":
+        out = letters(node)[2]
+        return any(n != 1 for letter, n in extents_of(node).items() if letter not in out)
+    return False
+
+
+def is_product(node: Node) -> bool:
+    """A matrix product proper: each operand lacks an axis of the result, and be that one row or one column,
+    for how many there are must not decide in which order their terms are added."""
+    if node.op.kind != "contract" or not reduces(node):
+        return False
+    a, b, out = letters(node)
+    return any(x not in a for x in out) and any(x not in b for x in out)
+
+
+def through_views(node: Node) -> Node:
+    """What a node is a view of; what is padded is no view of anything, for it has elements of its own."""
+    while node.op.kind == "view" and node.op is not ops.PAD:
+        node = node.inputs[0]
+    return node
+
+
+def computed(node: Node) -> bool:
+    return node.op.kind == "elementwise" or node.op is ops.PAD
+
+
+def packed(node: Node, roots: set[Node]) -> bool:
+    """Whether packing an operand of a product does it on the way: a cast or a mask of what is in memory."""
+    if node.op not in (ops.CAST, ops.WHERE):
+        return False
+    return all(n in roots or not computed(n) or packed(n, roots) for n in map(through_views, node.inputs))
+
+
+def full(node: Node, labels: tuple[str, ...]) -> tuple[Ix, ...]:
+    """The access of a whole node; dimensions of extent 1 have no axis."""
+    return tuple(Ix(None) if n == 1 else Ix(label) for label, n in zip(labels, node.shape, strict=True))
+
+
+def view(node: Node, access: Access) -> Access | None:
+    """The access of a view's input, or None if it cannot be written."""
+    step = node.op.lower(node.attrs, node.inputs[0].shape, access[0])
+    return None if step is None else (step[0], access[1] + step[1])
+
+
+# --- storage -------------------------------------------------------------------------------------
+
+
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+class Storage:
+    """Which nodes have memory: inputs, roots, and reshapes of those (the same memory)."""
+
+    def __init__(self, roots: set[Node]) -> None:
+        self.roots = roots
+
+    def base(self, node: Node) -> Node | None:
+        """The node whose memory holds `node` in row-major order, unless a view reaches it
+        anyway."""
+        while node.op is ops.RESHAPE and node not in self.roots:
+            if view(node, (full(node, ("",) * node.type.ndim), ())) is not None:
+                return None
+            node = node.inputs[0]
+        return node if node in self.roots or node.op is ops.INPUT else None
+
+
+class Read(NamedTuple):
+    """An access to memory: the element `offset` + sum of strides[label] * label."""
+
+    base: Node
+    offset: int
+    strides: tuple[tuple[str, int], ...]
+    guards: tuple[Guard, ...]
+
+    @staticmethod
+    def of(node: Node, base: Node, access: Access) -> Read:
+        offset = 0
+        strides: dict[str, int] = {}
+        for ix, stride in zip(access[0], row_major(node.shape), strict=True):
+            offset += ix.offset * stride
+            if ix.axis is not None:
+                strides[ix.axis] = strides.get(ix.axis, 0) + ix.step * stride
+        return Read(base, offset, tuple(strides.items()), access[1])
+
+
+# --- drafts --------------------------------------------------------------------------------------
+
+
+@data(frozen=False)
+class Placed:
+    """A root in a draft: the labels of its domain, those of its result, those it reduces."""
+
+    node: Node
+    domain: tuple[str, ...]  # labels of extent > 1
+    access: Access  # of the result (roots that reduce: of what is kept)
+    reduced: frozenset[str]
+    operands: tuple[tuple[Node, Access], ...]  # what is evaluated at each point of the domain
+    form: str  # "map", "full", "row", "column", "product"
+
+    @property
+    def kept(self) -> frozenset[str]:
+        return frozenset(ix.axis for ix in self.access[0] if ix.axis is not None)
+
+
+# What a kernel holds at most. LLVM takes 25 µs a line for a chain of operations, however long, and 50 where
+# a step of Adam keeps the arrays of 4 parameters at hand; of 8 parameters 75, of 16 185: registers spill,
+# and its time grows with the square. Stages multiply operations, since each computes what it reads: 3
+# softmaxes in one kernel are 5,000 lines, 6 are 15,000.
+ARRAYS = 32
+LENGTH = 256  # in the `flops` of ops: 17 exponentials
+
+
+@data(frozen=False, eq=False)
+class Load:
+    """What a draft makes LLVM do: the nodes that it evaluates, by the number of row reductions that must be
+    known before (a stage shares nothing with the next one), with their cost; and the arrays that it has."""
+
+    depth: dict[Node, int] = field(default_factory=dict)  # of its roots
+    visits: set[tuple[int, Node]] = field(default_factory=set)
+    length: int = 0
+    arrays: set[Node] = field(default_factory=set)
+
+
+@data(frozen=False, eq=False)
+class Draft:
+    extents: dict[str, int] = field(default_factory=dict)
+    placed: list[Placed] = field(default_factory=list)
+    final: list[Placed] = field(default_factory=list)
+    rows: set[Node] = field(default_factory=set)  # reductions that stages read
+    totals: set[Node] = field(default_factory=set)  # reductions that `finally` reads
+    number: int = 0
+    after: int = 0  # the numbers of drafts that run before, transitively, as bits
+    reasons: list[str] = field(default_factory=list)
+    reads: dict[Node, list[tuple[Node, Access]]] = field(default_factory=dict)  # what stages read, by memory
+    load: Load = field(default_factory=Load)
+    full: bool = False  # a root could not join for its load
+
+    @property
+    def bit(self) -> int:
+        return 1 << self.number
+
+    def find(self, node: Node) -> Placed | None:
+        return next((p for p in self.placed + self.final if p.node is node), None)
+
+
+class Labels:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def fresh(self) -> str:
+        self._count += 1
+        return f"L{self._count}"
+
+
+def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
+    """A root on its own, with fresh labels."""
+
+    def name(shape: tuple[int, ...]) -> tuple[str, ...]:
+        names = tuple(labels.fresh() for _ in shape)
+        extents.update({x: n for x, n in zip(names, shape, strict=True) if n != 1})
+        return names
+
+    operands: tuple[tuple[Node, Access], ...]
+    if node.op.kind == "reduce" and reduces(node):
+        source = node.inputs[0]
+        names = name(source.shape)
+        at = full(source, names)
+        axes = node.attrs["axes"]
+        kept = tuple(ix for d, ix in enumerate(at) if d not in axes)
+        operands = ((source, (at, ())),)
+    elif reduces(node):
+        a, b, out = letters(node)
+        sizes = extents_of(node)
+        named = dict(zip(sizes, name(tuple(sizes.values())), strict=True))
+        spot = {x: Ix(None) if sizes[x] == 1 else Ix(named[x]) for x in sizes}
+        at = tuple(spot.values())
+        kept = tuple(spot[x] for x in out)
+        operands = tuple(
+            (n, (tuple(spot[x] for x in part), ())) for n, part in zip(node.inputs, (a, b), strict=True)
+        )
+    else:
+        at = kept = full(node, name(node.shape))
+        operands = ((node, (at, ())),)
+    domain = tuple(ix.axis for ix in at if ix.axis is not None)
+    held = {ix.axis for ix in kept if ix.axis is not None}
+    return Placed(node, domain, (kept, ()), frozenset(domain) - held, operands, "")
+
+
+def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
+    def ix(i: Ix) -> Ix:
+        return i if i.axis is None else i._replace(axis=names.get(i.axis, i.axis))
+
+    def access(a: Access) -> Access:
+        return tuple(map(ix, a[0])), tuple(g._replace(axis=names.get(g.axis, g.axis)) for g in a[1])
+
+    return Placed(
+        placed.node,
+        tuple(names.get(x, x) for x in placed.domain),
+        access(placed.access),
+        frozenset(names.get(x, x) for x in placed.reduced),
+        tuple((n, access(a)) for n, a in placed.operands),
+        placed.form,
+    )
+
+
+class Reader:
+    """What evaluating a node somewhere comes to: which nodes it visits, which memory it reads."""
+
+    def __init__(self, roots: set[Node]) -> None:
+        self.storage = Storage(roots)
+        # by id; the entry keeps the object alive, so ids stay valid
+        self._known: dict[int, tuple[Placed, list[tuple[Node, Access]], list[Node]]] = {}
+        self.visited = 0  # nodes, over all roots: what fusion's time is made of
+
+    def inlined(self, node: Node, access: Access, root: Node | None) -> Iterator[tuple[Node, Access]]:
+        """Every (node, access) that evaluating `node` there visits; stops at memory."""
+        seen: set[tuple[Node, Access]] = set()
+        stack = [(node, access)]
+        while stack:
+            item = stack.pop()
+            if item in seen:
+                continue
+            seen.add(item)
+            yield item
+            n, a = item
+            if n is root or self.storage.base(n) is None:
+                stack.extend(self.operands(n, a))
+
+    def operands(self, node: Node, access: Access) -> list[tuple[Node, Access]]:
+        if node.op.kind == "view":
+            inner = view(node, access)
+            return [] if inner is None else [(node.inputs[0], inner)]
+        if node.op.kind == "elementwise":
+            return [(n, access) for n in node.inputs]
+        if node.op.kind == "reduce" and not reduces(node):  # only units are reduced
+            axes, rest = node.attrs["axes"], iter(access[0])
+            shape = node.inputs[0].shape
+            at = tuple(Ix(None) if d in axes else next(rest) for d in range(len(shape)))
+            return [(node.inputs[0], (at, access[1]))]
+        if node.op.kind == "contract" and not reduces(node):
+            a, b, out = letters(node)
+            spot = dict(zip(out, access[0], strict=True))
+            return [
+                (n, (tuple(spot.get(x, Ix(None)) for x in part), access[1]))
+                for n, part in zip(node.inputs, (a, b), strict=True)
+            ]
+        return []
+
+    def reads(self, placed: Placed) -> list[tuple[Node, Access]]:
+        """Accesses to memory, roots of drafts included."""
+        return self._walk(placed)[1]
+
+    def computed(self, placed: Placed) -> list[Node]:
+        """What is evaluated at each point of its domain, from memory on: each node once."""
+        return self._walk(placed)[2]
+
+    def forget(self, placed: Placed) -> None:
+        """Something below has become memory."""
+        self._known.pop(id(placed), None)
+
+    def _walk(self, placed: Placed) -> tuple[Placed, list[tuple[Node, Access]], list[Node]]:
+        known = self._known.get(id(placed))
+        if known is None:
+            found: dict[tuple[Node, Access], None] = {}
+            nodes: dict[Node, None] = {}
+            for operand, access in placed.operands:
+                for n, a in self.inlined(operand, access, placed.node):
+                    self.visited += 1
+                    if n is not placed.node and self.storage.base(n) is not None:
+                        found[n, a] = None
+                    else:
+                        nodes[n] = None
+            known = self._known[id(placed)] = (placed, list(found), list(nodes))
+        return known

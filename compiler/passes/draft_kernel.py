@@ -1,0 +1,469 @@
+"""Drafts to kernels: collapsed axes, canonical names, stages, expressions."""
+
+from __future__ import annotations
+
+from math import prod
+
+from .. import ops
+from ..ir.folds import fold
+from ..ir.graph import Node
+from ..ir.kernel import (
+    SMALL,
+    Array,
+    Axis,
+    Const,
+    Expr,
+    Extent,
+    Index,
+    Kernel,
+    Let,
+    Load,
+    Reduce,
+    Ref,
+    Scalar,
+    Stage,
+    Stmt,
+    Store,
+    Within,
+)
+from ..ir.kernel import Call as CallExpr
+from ..ir.program import Call, Operand
+from ..ir.types import DType
+from ..ops import Guard
+from .draft import Access, Draft, Placed, Read, Reader
+
+# Deeper expressions are cut into lets, so that no later pass recurses without bound.
+DEPTH = 12
+
+
+class Writer:
+    """Writes one draft as a kernel and the call of it."""
+
+    def __init__(self, draft: Draft, outer: tuple[str, ...], reader: Reader, stored: set[Node]) -> None:
+        self.draft = draft
+        self.reader = reader
+        self.stored = stored
+        self.outer = outer
+        self.results: dict[Node, str] = {}  # reductions by name
+        self.arrays: dict[object, tuple[str, Read, DType]] = {}
+        self.scalars: dict[Node, str] = {}
+        self.outputs: list[tuple[str, Placed]] = []
+        self.stages: list[tuple[frozenset[str], list[tuple[Placed, bool]]]] = []
+        self.level: dict[Node, int] = {}
+
+    def write(self) -> Call:
+        for placed in self.draft.placed:
+            self._assign_stage(placed)
+        for placed in self.draft.placed:  # row values that stand in memory
+            known = placed.reduced and not placed.reduced & set(self.outer)
+            if known and placed.node in self.stored:
+                self._enter(frozenset(), self.level[placed.node] + 1, placed, False)
+        product = any(p.form == "product" for p in self.draft.placed)
+        order = self._label_order()
+        groups = self._collapse(order)
+        demote = None
+        flat = [g for g in groups if set(g) & set(self.outer)]
+        inner = [g for g in groups if not set(g) & set(self.outer)]
+        if len(flat) > 1 and not inner and not self.draft.rows and not product:
+            demote = flat[-1]
+        return self._emit(groups, demote)
+
+    def _assign_stage(self, placed: Placed) -> None:
+        first = 0
+        for node, _ in self.reader.reads(placed):
+            if node in self.level:  # a row value is known after its stage, a map is recomputed
+                first = max(first, self.level[node] + (node in self.draft.rows))
+        inner = frozenset(placed.domain) - set(self.outer)
+        self.level[placed.node] = self._enter(inner, first, placed, True)
+
+    def _enter(self, inner: frozenset[str], first: int, placed: Placed, compute: bool) -> int:
+        """Put a root (or only its store) into the first stage of these axes from `first` on."""
+        for k in range(first, len(self.stages)):
+            if self.stages[k][0] == inner:
+                self.stages[k][1].append((placed, compute))
+                return k
+        self.stages.append((inner, [(placed, compute)]))
+        return len(self.stages) - 1
+
+    # -- accesses
+
+    def _every_read(self) -> list[Read]:
+        found: dict[Read, None] = {}
+        for p in self.draft.placed + self.draft.final:
+            for node, access in self.reader.reads(p):
+                base = self.reader.storage.base(node)
+                assert base is not None
+                if self.draft.find(base) is None:
+                    found[Read.of(node, base, access)] = None
+        return list(found)
+
+    def _every_write(self) -> list[Read]:
+        return [
+            Read.of(p.node, p.node, p.access)
+            for p in self.draft.placed + self.draft.final
+            if p.node in self.stored
+        ]
+
+    def _label_order(self) -> list[str]:
+        """Outermost in memory first, judged by writes, then by the reads with the most axes."""
+        weight: dict[str, tuple[int, ...]] = {}
+        accesses = self._every_write() + sorted(self._every_read(), key=lambda r: -len(r.strides))
+        for label in self.draft.extents:
+            weight[label] = tuple(abs(dict(a.strides).get(label, 0)) for a in accesses)
+
+        order = [x for x in self.draft.extents if x in self._used()]
+
+        def before(x: str, y: str) -> bool:
+            for a, b in zip(weight[x], weight[y], strict=True):
+                if a and b and a != b:
+                    return a > b
+            return False
+
+        for i in range(1, len(order)):  # insertion sort: the relation is partial, keep ties stable
+            k = i
+            while k and before(order[k], order[k - 1]):
+                order[k], order[k - 1] = order[k - 1], order[k]
+                k -= 1
+        for p in self.draft.placed:
+            if p.form == "product":  # terms are added as its operands name their axes, wherever these lie
+                summed = iter(x for x in p.domain if x in p.reduced)
+                order = [next(summed) if x in p.reduced else x for x in order]
+        return order
+
+    def _used(self) -> set[str]:
+        return {x for p in self.draft.placed + self.draft.final for x in p.domain}
+
+    def _signature(self, label: str) -> tuple[object, ...]:
+        """Labels collapse only if they play the same part everywhere."""
+        return (
+            label in self.outer,
+            tuple(label in inner for inner, _ in self.stages),
+            tuple((label in p.kept, label in p.domain) for p in self.draft.placed + self.draft.final),
+        )
+
+    def _collapse(self, order: list[str]) -> list[tuple[str, ...]]:
+        accesses = self._every_read() + self._every_write()
+        guarded = {g.axis for a in accesses for g in a.guards} | self._guarded_values()
+        groups: list[tuple[str, ...]] = []
+        for label in order:
+            if groups:
+                last = groups[-1][-1]
+                tables = [dict(a.strides) for a in accesses]
+                walks_as_one = all(
+                    t.get(last, 0) == t.get(label, 0) * self.draft.extents[label] for t in tables
+                )
+                if (
+                    walks_as_one
+                    and not {last, label} & guarded
+                    and self._signature(last) == self._signature(label)
+                ):
+                    groups[-1] = (*groups[-1], label)
+                    continue
+            groups.append((label,))
+        return groups
+
+    def _guarded_values(self) -> set[str]:
+        """Axes with a guard anywhere, also where nothing is read under it."""
+        found: set[str] = set()
+        for p in self.draft.placed + self.draft.final:
+            for operand, access in p.operands:
+                for _, a in self.reader.inlined(operand, access, p.node):
+                    found.update(g.axis for g in a[1])
+        return found
+
+    # -- text
+
+    def _dense(self, label: str) -> bool:
+        """Whether an axis runs along memory wherever it appears: rows of features do, a batch does
+        not, so that another size of batch needs no other code."""
+        tables = [dict(a.strides) for a in self._every_read() + self._every_write()]
+        return all(abs(t.get(label, 1)) == 1 for t in tables)
+
+    def _emit(self, groups: list[tuple[str, ...]], demote: tuple[str, ...] | None) -> Call:
+        outer_groups = [g for g in groups if g[0] in self.outer and g is not demote]
+        self.axis: dict[str, str] = {}
+        self.size: dict[str, int] = {}
+        self.symbols: dict[str, int] = {}
+        self.symbol_of: dict[str, Extent] = {}
+        self.guards: dict[tuple[str, int, int], Within] = {}
+        product = any(p.form == "product" for p in self.draft.placed)
+        for k, group in enumerate(groups):
+            axis, symbol = f"i{k}", f"n{k}"
+            self.size[axis] = prod(self.draft.extents[x] for x in group)
+            fixed = (group is demote or group[0] not in self.outer) and self._dense(group[-1])
+            if fixed and not product and self.size[axis] <= SMALL:
+                self.symbol_of[axis] = int(self.size[axis])
+            else:
+                self.symbols[symbol] = self.size[axis]
+                self.symbol_of[axis] = symbol
+            for x in group[:-1]:
+                self.axis[x] = ""  # walked by the last label of its group
+            self.axis[group[-1]] = axis
+        outer = tuple(Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
+        outer = self._rows_and_columns(outer, len(groups))
+        stages: list[Stage] = []
+        for p in self.draft.placed:
+            if p.reduced:
+                self.results[p.node] = f"r{len(self.results)}"
+        ordered = [self.axis[g[-1]] for g in groups]
+        for number, (inner, placed) in enumerate(self.stages):
+            here = set(inner) | set(demote or ())
+            axes = [a for a in ordered if a in {self.axis[x] for x in here if self.axis[x]}]
+            stages.append(self._stage(axes, placed, number))
+        final = self._final(ordered)
+        kernel_outputs = tuple(self._array(name, read, dtype) for name, read, dtype in self._out_list())
+        params: list[Array | Scalar] = [
+            self._array(name, read, dtype) for name, read, dtype in self.arrays.values()
+        ]
+        params += [Scalar(name, node.type.dtype) for node, name in self.scalars.items()]
+        kernel = Kernel(self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final))
+        operands = {name: self._operand(read) for name, read, _ in (*self.arrays.values(), *self._out_list())}
+        values = {name: node.attrs["value"] for node, name in self.scalars.items()}
+        return Call(kernel, operands, self.symbols, values, tuple(self.draft.reasons))
+
+    def _rows_and_columns(self, outer: tuple[Axis, ...], number: int) -> tuple[Axis, ...]:
+        """A product has both, were it one of them: the kernel says so with an axis of extent 1."""
+        for p in self.draft.placed:
+            if p.form == "product":
+                mine = [{ix.axis for ix in access[0]} & p.kept for _, access in p.operands]
+                if not all(own - other for own, other in (mine, mine[::-1])):
+                    outer = (Axis(f"i{number}", 1), *outer)
+                if not mine[0] ^ mine[1]:
+                    outer = (*outer, Axis(f"i{number + 1}", 1))
+        return outer
+
+    def _name(self) -> str:
+        """Of the ops that it computes: stable, so that text stays a key."""
+        words = []
+        for p in self.draft.placed + self.draft.final:
+            word = p.node.op.name
+            if word not in words:
+                words.append(word)
+        return "_".join(words[:4])
+
+    def _out_list(self) -> list[tuple[str, Read, DType]]:
+        return [(name, Read.of(p.node, p.node, p.access), p.node.type.dtype) for name, p in self.outputs]
+
+    def _dims(self, read: Read) -> list[tuple[str, int]]:
+        """(axis, stride) of a read, outermost first; collapsed and constant dimensions left out."""
+        dims = [(self.axis[x], s) for x, s in read.strides if self.axis[x] and s]
+        return sorted(dims, key=lambda d: (-abs(d[1]), d[0]))
+
+    def _array(self, name: str, read: Read, dtype: DType) -> Array:
+        dims = self._dims(read)
+        extents: list[Extent] = []
+        for axis, _ in dims:
+            guard = self._guard(read.guards, axis)
+            extents.append(self.symbol_of[axis] if guard is None else self._range(guard))
+        unit = not dims or dims[-1][1] == 1
+        return Array(name, dtype, tuple(extents), unit)
+
+    def _operand(self, read: Read) -> Operand:
+        offset = read.offset
+        dims = self._dims(read)
+        for axis, stride in dims:
+            guard = self._guard(read.guards, axis)
+            if guard is not None:
+                offset += self.symbols[guard.lo] * stride
+        return Operand(read.base, offset, tuple(s for _, s in dims))
+
+    def _guard(self, guards: tuple[Guard, ...], axis: str) -> Within | None:
+        """All guards on one axis, as one."""
+        mine = [g for g in guards if self.axis[g.axis] == axis]
+        if not mine:
+            return None
+        lo = max(0, *(g.lo for g in mine))
+        hi = max(lo, min(self.size[axis], *(g.hi for g in mine)))
+        if (axis, lo, hi) not in self.guards:
+            k = len(self.guards)
+            self.symbols |= {f"lo{k}": lo, f"hi{k}": hi, f"g{k}": hi - lo}
+            self.guards[axis, lo, hi] = Within(axis, f"lo{k}", f"hi{k}")
+        return self.guards[axis, lo, hi]
+
+    def _range(self, guard: Within) -> str:
+        """The extent of what lies inside a guard."""
+        return f"g{guard.lo.removeprefix('lo')}"
+
+    def _load(self, read: Read, dtype: DType) -> Load:
+        key = (read.base, read.offset, read.strides, read.guards)
+        if key not in self.arrays:
+            self.arrays[key] = (f"a{len(self.arrays)}", read, dtype)
+        name = self.arrays[key][0]
+        index, guards = [], []
+        for axis, _ in self._dims(read):
+            guard = self._guard(read.guards, axis)
+            index.append(Index(axis, guard.lo if guard else None))
+            if guard:
+                guards.append(guard)
+        # a guard on an axis that the array lacks still decides whether it is read
+        for g in read.guards:
+            if self.axis[g.axis] not in {i.axis for i in index}:
+                extra = self._guard(read.guards, self.axis[g.axis])
+                if extra is not None and extra not in guards:
+                    guards.append(extra)
+        return Load(name, tuple(index), dtype, tuple(guards))
+
+    def _stage(self, axes: list[str], items: list[tuple[Placed, bool]], number: int) -> Stage:
+        text = _StageText(self, [p for p, compute in items if compute], f"t{number}")
+        for p, compute in items:
+            if not compute:
+                self._store(p, text.total(p, p.access), text)
+                continue
+            exprs = tuple(text.expr(n, a) for n, a in p.operands)
+            if p.reduced:
+                text.body.append(self._reduce(p, exprs))
+            elif p.node in self.stored:
+                self._store(p, exprs[0], text)
+        return Stage(tuple(Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body))
+
+    def _reduce(self, p: Placed, exprs: tuple[Expr, ...]) -> Reduce:
+        name = self.results[p.node]
+        dtype = fold(p.node.op.lower).accumulator(p.node.type.dtype)
+        everywhere = bool(p.reduced & set(self.outer))
+        keep = tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
+        scope = "all" if everywhere else "row"
+        return Reduce(name, p.node.op.lower, exprs, dtype, scope, keep, p.node.loc)
+
+    def _ordered(self, labels: frozenset[str]) -> list[str]:
+        return sorted(labels, key=lambda x: self.axis[x])
+
+    def _store(self, p: Placed, expr: Expr, text: _StageText) -> None:
+        name = f"o{len(self.outputs)}"
+        self.outputs.append((name, p))
+        dims = self._dims(Read.of(p.node, p.node, p.access))
+        text.body.append(Store(name, tuple(Index(axis) for axis, _ in dims), expr, p.node.loc))
+
+    def _final(self, ordered: list[str]) -> list[Stage]:
+        """Stores of totals, and maps over them."""
+        stages: list[Stage] = []
+        table: dict[tuple[str, ...], list[tuple[Placed, bool]]] = {}
+        work = [(p, True) for p in self.draft.placed if p.reduced and p.reduced & set(self.outer)]
+        work = [(p, total) for p, total in work if p.node in self.stored]
+        work += [(p, False) for p in self.draft.final]
+        for p, total in work:
+            labels = p.kept if total else frozenset(p.domain)
+            axes = tuple(a for a in ordered if a in {self.axis[x] for x in labels if self.axis[x]})
+            table.setdefault(axes, []).append((p, total))
+        for number, (axes, items) in enumerate(table.items()):
+            text = _StageText(self, [p for p, total in items if not total], f"f{number}")
+            for p, total in items:
+                expr = text.total(p, p.access) if total else text.expr(*p.operands[0])
+                if p.node in self.stored:
+                    self._store(p, expr, text)
+            stages.append(Stage(tuple(Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body)))
+        return stages
+
+
+class _StageText:
+    """Expressions of one stage; values used twice, and deep ones, become lets."""
+
+    def __init__(self, writer: Writer, placed: list[Placed], prefix: str) -> None:
+        self.w = writer
+        self.prefix = prefix  # of the names of lets: no two stages of a kernel share one
+        self.body: list[Stmt] = []
+        self.known: dict[tuple[Node, Access], Expr] = {}
+        self.depth: dict[tuple[Node, Access], int] = {}
+        self.uses: dict[tuple[Node, Access], int] = {}
+        for p in placed:
+            for operand, access in p.operands:
+                self._count(operand, access)
+
+    def _stops(self, node: Node) -> bool:
+        """Read from memory or from a reduction, not computed here."""
+        if node.op is ops.INPUT:
+            return True
+        base = self.w.reader.storage.base(node)
+        if base is None:
+            return False
+        home = self.w.draft.find(base)
+        return home is None or bool(home.reduced)
+
+    def _count(self, node: Node, access: Access) -> None:
+        stack = [(node, access)]
+        while stack:
+            item = stack.pop()
+            self.uses[item] = self.uses.get(item, 0) + 1
+            if self.uses[item] == 1 and not self._stops(item[0]):
+                stack.extend(self.w.reader.operands(*item))
+
+    def expr(self, node: Node, access: Access) -> Expr:
+        stack: list[tuple[Node, Access, bool]] = [(node, access, False)]
+        while stack:
+            n, a, ready = stack.pop()
+            key = (n, a)
+            if key in self.known:
+                continue
+            if self._stops(n):
+                self.known[key] = self._memory(n, a)
+                self.depth[key] = 0
+            elif n.op is ops.CONST:
+                self.known[key] = Const(n.attrs["value"], n.type.dtype)
+                self.depth[key] = 0
+            elif n.op is ops.SCALAR:
+                name = self.w.scalars.setdefault(n, f"s{len(self.w.scalars)}")
+                self.known[key] = Ref(name, n.type.dtype)
+                self.depth[key] = 0
+            else:
+                inner = self.w.reader.operands(n, a)
+                if not ready:
+                    stack.append((n, a, True))
+                    stack.extend((m, b, False) for m, b in reversed(inner))
+                    continue
+                self._compute(n, a, inner)
+        return self.known[node, access]
+
+    def _compute(self, n: Node, a: Access, inner: list[tuple[Node, Access]]) -> None:
+        key = (n, a)
+        args = tuple(self.known[i] for i in inner)
+        self.depth[key] = 1 + max((self.depth[i] for i in inner), default=0)
+        if n.op.kind == "elementwise":
+            expr: Expr = CallExpr(n.op.name, args, n.type.dtype)
+        elif n.op.kind == "contract":  # over units only: one product
+            expr = CallExpr("mul", args, n.type.dtype)
+        elif n.op is ops.PAD:
+            expr = self._padded(args[0], n, a, inner[0][1])
+        elif n.op.kind in ("view", "reduce"):  # of units only
+            expr = args[0]
+        else:
+            raise TypeError(f"`{n.op.name}` is no part of a kernel")
+        shared = self.uses.get(key, 0) > 1 or self.depth[key] > DEPTH
+        if isinstance(expr, CallExpr) and shared:
+            name = f"{self.prefix}_{len(self.known)}"
+            self.body.append(Let(name, expr, n.loc))
+            expr = Ref(name, n.type.dtype)
+            self.depth[key] = 0
+        self.known[key] = expr
+
+    def _padded(self, value: Expr, n: Node, outside: Access, inside: Access) -> Expr:
+        if isinstance(value, Load):
+            return value  # its own guards make it 0
+        for guard in inside[1][len(outside[1]) :]:
+            within = self.w._guard((guard,), self.w.axis[guard.axis])
+            assert within is not None
+            zero = Const(0, n.type.dtype)
+            value = CallExpr("where", (within, value, zero), n.type.dtype)
+        return value
+
+    def _memory(self, node: Node, access: Access) -> Expr:
+        base = self.w.reader.storage.base(node)
+        assert base is not None
+        home = self.w.draft.find(base)
+        if home is None:
+            return self.w._load(Read.of(node, base, access), node.type.dtype)
+        return self.total(home, access)
+
+    def total(self, home: Placed, access: Access) -> Expr:
+        """The value of a reduction of this kernel."""
+        name = self.w.results[home.node]
+        wide = fold(home.node.op.lower).accumulator(home.node.type.dtype)
+        axes = [ix.axis for ix in access[0] if ix.axis is not None]
+        expr: Expr
+        if home.reduced & set(self.w.outer) and axes:
+            labels = self.w._ordered(frozenset(axes))
+            index = tuple(Index(self.w.axis[x]) for x in labels if self.w.axis[x])
+            expr = Load(name, index, wide)
+        else:
+            expr = Ref(name, wide)
+        if wide is not home.node.type.dtype:
+            expr = CallExpr("cast", (expr,), home.node.type.dtype)
+        return expr

@@ -1,0 +1,600 @@
+"""Graph to kernels. All can-fuse logic lives here.
+
+    %2 = sub %x, %y;  %3 = abs %2; ...; %9 = sum %8;  %12 = where ...        (outputs %9, %12)
+    =>  one kernel: for i in n:  r += f(x[i] - y[i]);  o[i] = g(x[i] - y[i])
+
+One cost decides: bytes moved through memory, then launches. The steps:
+
+1. *Roots* are the nodes that a kernel computes for their own sake: graph outputs, reductions, and values
+   that must stand in memory (operands of matrix products, what a true reshape reads, costly values with many
+   readers). Everything else, elementwise ops and views, is recomputed inside the kernels that read it.
+2. Roots join *drafts* in topological order. The dimensions of a root's domain are labels; a root that reads
+   a reduction of the draft, or the same memory, shares its labels. A draft is legal if it has outer axes
+   (`_outer`): a row reduction that another root reads must keep exactly the outer axes; any other reduction
+   must reduce all of them, and is then known only in `finally`.
+3. Each draft becomes a kernel: adjacent axes that every access walks as one are collapsed, names become
+   canonical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import islice
+from math import prod
+
+from .. import ops
+from ..ir.data import replace
+from ..ir.graph import Graph, Node, toposort
+from ..ir.program import Call, Program
+from ..ops import Ix
+from .draft import (
+    ARRAYS,
+    LENGTH,
+    Access,
+    Draft,
+    Labels,
+    Load,
+    Placed,
+    Read,
+    Reader,
+    computed,
+    is_product,
+    packed,
+    place,
+    reduces,
+    relabel,
+    through_views,
+    view,
+)
+from .draft_kernel import Writer
+from .shorten import repeated, shorten, tops
+
+# A `finally` runs on one thread: larger results get a kernel of their own.
+FINAL_ELEMENTS = 65_536
+# Ops of at least this cost are stored rather than recomputed for every reader.
+COSTLY = 10
+
+
+# So many kernels that read the same memory are asked whether a root may join them: the latest ones.
+ASKED = 64
+# Clustering runs again as long as something is found that is better stored, but so many times.
+ROUNDS = 4
+
+
+class _Fuser:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.order = toposort(graph.outputs)
+        self.labels = Labels()
+        self.forced: dict[Node, str] = {}
+        self.reader = Reader(set())
+        self.drafts: list[Draft] = []
+        self.home: dict[Node, Draft] = {}
+        self.by_bit: dict[int, Draft] = {}
+        self.begun = 0  # drafts, also those that have become parts of others
+        self.touching: dict[Node, dict[Draft, None]] = {}  # by memory: the drafts whose stages read it
+        self.single: dict[Draft, None] = {}  # those of 0-d values alone
+        # What did not join for a load (the first root of a draft, the root) does not in later rounds: kernels
+        # end where the values are stored that the next one begins with.
+        self.parted: set[tuple[Node, Node]] = set()
+        self.last = False  # round: whatever would better be stored is not any more
+        self.asked = 0  # how often a root was compared with a draft
+
+    # -- which nodes get memory
+
+    def find_roots(self) -> list[Node]:
+        roots = {n for n in self.graph.outputs if n.op is not ops.INPUT}
+        roots.update(n for n in self.order if reduces(n))
+        roots.update(self.forced)
+        self.reader = Reader(roots)
+        for node in self.order:
+            if is_product(node):
+                for operand in node.inputs:
+                    source = through_views(operand)
+                    if computed(source) and not packed(source, roots):
+                        roots.add(source)
+        for node in shorten(self.order, roots):
+            self.forced[node] = f"{_label(node)}: stored, for one expression would be too long"
+        # whatever a root cannot reach by views must stand in memory first
+        for node in reversed(self.order):
+            if node in roots and node.op is not ops.INPUT:
+                placed = place(node, self.labels, {})
+                for operand, access in placed.operands:
+                    for blocked in self._blocked(operand, access, node):
+                        roots.add(blocked)
+        return [n for n in self.order if n in roots]
+
+    def _blocked(self, node: Node, access: Access, root: Node) -> Iterator[Node]:
+        """Nodes below `node` whose reader is a view that cannot be folded."""
+        for n, a in self.reader.inlined(node, access, root):
+            if n.op.kind == "view" and self.reader.storage.base(n) is None and view(n, a) is None:
+                yield self._below(n) if n.op is ops.RESHAPE else n
+
+    def _below(self, node: Node) -> Node:
+        while node.op is ops.RESHAPE:
+            node = node.inputs[0]
+        return node
+
+    # -- drafts
+
+    def cluster(self, roots: list[Node]) -> None:
+        self.drafts, self.home, self.by_bit, self.begun = [], {}, {}, 0
+        self.touching, self.single = {}, {}
+        for node in roots:
+            extents: dict[str, int] = {}
+            placed = place(node, self.labels, extents)
+            placed.form = self._form(placed, extents)
+            if not any(self._join(d, placed, extents) for d in self._candidates(placed)):
+                draft = Draft(extents, [placed], number=self.begun)
+                self.begun += 1
+                self.by_bit[draft.bit] = draft
+                draft.after = self._before(placed, None)
+                draft.reasons.append(f"{_label(node)}: starts a kernel ({placed.form})")
+                self.drafts.append(draft)
+                self.home[node] = draft
+                self._enter(draft, placed)
+            if node in self.forced:
+                self.home[node].reasons.append(self.forced[node])
+
+    def _enter(self, draft: Draft, placed: Placed, final: bool = False) -> None:
+        """Keep what can be asked of a draft: what its stages read, whether it has axes, how large it is."""
+        if not final:
+            for node, access in self.reader.reads(placed):
+                base = self.reader.storage.base(node)
+                assert base is not None
+                draft.reads.setdefault(base, []).append((node, access))
+                if not draft.full:
+                    self.touching.setdefault(base, {})[draft] = None
+            if placed.domain:
+                self.single.pop(draft, None)
+            elif len(draft.placed) == 1:
+                self.single[draft] = None
+        load = draft.load
+        depth, fresh, length, arrays = self._adds(draft, placed)
+        load.depth[placed.node] = depth
+        load.visits.update(fresh)
+        load.length += length
+        load.arrays |= arrays
+
+    def _adds(self, draft: Draft, placed: Placed) -> tuple[int, set[tuple[int, Node]], int, set[Node]]:
+        """What a root adds to a draft's load: its depth, what it visits, what that costs, what it reads."""
+        load, depth, arrays = draft.load, 0, set()
+        for node, _ in self.reader.reads(placed):
+            base = self.reader.storage.base(node)
+            assert base is not None
+            if base in load.depth:
+                depth = max(depth, load.depth[base] + reduces(base))
+            else:
+                arrays.add(base)
+        fresh = {(depth, n) for n in self.reader.computed(placed)} - load.visits
+        return depth, fresh, sum([n.op.flops for _, n in fresh]), arrays
+
+    def _room(self, draft: Draft, placed: Placed) -> bool:
+        """Whether a root, which may join the draft otherwise, leaves it as short as kernels are. If not,
+        what both compute at some cost is better stored."""
+        _, _, length, arrays = self._adds(draft, placed)
+        load = draft.load
+        if not length and arrays <= load.arrays:
+            return True  # only stored, of what is there
+        count = len(load.arrays | arrays) + len(load.depth) + 1
+        limit = LENGTH, ARRAYS
+        if any(not reduces(n) for n, _ in self.reader.reads(placed) if n in load.depth):
+            limit = LENGTH + LENGTH // 2, ARRAYS + ARRAYS // 4  # it would read again what is made here
+        pair = (draft.placed[0].node, placed.node)
+        fits = load.length + length <= limit[0] and count <= limit[1]
+        if fits and not draft.full and pair not in self.parted:
+            return True
+        # A kernel that is full takes nothing more: what belongs together stays so in the next one.
+        if not draft.full and (pair in self.parted or 2 * load.length > LENGTH or 2 * count > ARRAYS):
+            draft.full = True
+            draft.reasons.append(f"{_label(placed.node)}: does not join, or the kernel would be too long")
+            self._hide(draft)
+        if not self.last and pair not in self.parted:
+            here = {n for _, n in load.visits}
+            shared = [n for n in self.reader.computed(placed) if n in here]
+            if sum([n.op.flops for n in shared]) >= LENGTH // 16:
+                self._store(tops(self.reader, placed, set(shared)), placed)
+        self.parted.add(pair)
+        return False
+
+    def _hide(self, draft: Draft) -> None:
+        """Nobody is compared with a draft any more, unless it reads its values."""
+        self.single.pop(draft, None)
+        for base in draft.reads:
+            self.touching[base].pop(draft, None)
+
+    def _store(self, nodes: list[Node], placed: Placed) -> None:
+        for node in nodes:
+            self.forced[node] = f"{_label(node)}: stored, where a kernel would be too long"
+            self.reader.storage.roots.add(node)  # for all that follow; the next round makes it
+        self.reader.forget(placed)
+
+    def _form(self, placed: Placed, extents: dict[str, int]) -> str:
+        if not placed.reduced:
+            return "map"
+        if is_product(placed.node):
+            return "product"
+        if not placed.node.shape:
+            return "full"
+        # Which axis runs along memory, in the read with the most axes?
+        rank, inner, lone = 0, None, False
+        for node, access in self.reader.reads(placed):
+            base = self.reader.storage.base(node)
+            assert base is not None
+            strides = Read.of(node, base, access).strides
+            unit = [x for x, s in strides if abs(s) == 1]
+            if unit and len(strides) > rank:
+                rank, inner, lone = len(strides), unit[0], access[0][0].axis is None
+        if not placed.kept and not lone:  # one column
+            return "full"
+        return "column" if inner in placed.kept else "row"
+
+    def _before(self, placed: Placed, own: Draft | None) -> int:
+        """Drafts that must run before `placed`, transitively."""
+        found = 0
+        for node, _ in self.reader.reads(placed):
+            base = self.reader.storage.base(node)
+            home = self.home.get(base) if base is not None else None
+            if home is not None and home is not own:
+                found |= home.bit | home.after
+        return found
+
+    def _candidates(self, placed: Placed) -> list[Draft]:
+        """Drafts whose values the root reads, latest first; then those that read the same memory,
+        most bytes first; then, for 0-d values, drafts of 0-d values."""
+        reads = [self.reader.storage.base(n) for n, _ in self.reader.reads(placed)]
+        consumed = {self.home[b] for b in reads if b is not None and b in self.home}
+        common: dict[Draft, list[int]] = {}
+        for b in reads:
+            assert b is not None
+            for draft in islice(reversed(self.touching.get(b, {})), ASKED):
+                if draft not in consumed:
+                    common.setdefault(draft, []).append(b.type.size)
+        weights = {d: max(common[d]) for d in sorted(common, key=_number)}
+        single = set() if placed.domain else {*islice(reversed(self.single), ASKED)} - consumed
+        weights |= {d: 0 for d in single if d not in weights}
+        shared = [d for d in sorted(weights, key=_number) if weights[d] > 1 or d in single]
+        shared.sort(key=lambda d: -weights[d])
+        return sorted(consumed, key=_number, reverse=True) + shared
+
+    def _join(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
+        self.asked += 1
+        if draft.bit & self._before(placed, draft):
+            return False
+        if any(p.form == "product" for p in draft.placed) or placed.form == "product":
+            return self._join_epilogue(draft, placed, extents)
+        ways = [self._join_row, self._join_final]
+        if any(self._is_column(draft, n) for n, _ in self.reader.reads(placed)):
+            ways.reverse()  # as row values they would be summed across memory
+        return any(way(draft, placed, extents) for way in ways)
+
+    def _is_column(self, draft: Draft, node: Node) -> bool:
+        base = self.reader.storage.base(node)
+        home = draft.find(base) if base is not None else None
+        return home is not None and home.form == "column" and home.node not in draft.rows
+
+    def _unify(
+        self, draft: Draft, placed: Placed, extents: dict[str, int]
+    ) -> tuple[dict[str, str], set[Node], list[int]] | None:
+        """Labels of `placed` in terms of the draft's, the reductions of the draft it reads, and
+        the sizes of what is read in common. None if it reads them in another order than they are made."""
+        names: dict[str, str] = {}
+        rows: set[Node] = set()
+        common: list[int] = []
+
+        def match(mine: tuple[Ix, ...], theirs: tuple[Ix, ...]) -> bool:
+            new: dict[str, str] = {}
+            for a, b in zip(mine, theirs, strict=True):
+                if (a.axis is None) != (b.axis is None) or (a.step, a.offset) != (b.step, b.offset):
+                    return False
+                if a.axis is None or b.axis is None:
+                    continue
+                if (
+                    names.get(a.axis, new.get(a.axis, b.axis)) != b.axis
+                    or extents[a.axis] != draft.extents[b.axis]
+                ):
+                    return False
+                taken = {v: k for k, v in (names | new).items()}
+                if taken.get(b.axis, a.axis) != a.axis:
+                    return False
+                new[a.axis] = b.axis
+            names.update(new)
+            return True
+
+        reads = self.reader.reads(placed)
+        for node, access in reads:
+            base = self.reader.storage.base(node)
+            home = draft.find(base) if base is not None else None
+            if home is None:
+                continue
+            if base is not node or access[1] or not match(access[0], home.access[0]):
+                return None
+            if home.reduced:
+                rows.add(home.node)
+            else:
+                common.append(node.type.size)
+        theirs = draft.reads
+        for node, access in sorted(reads, key=lambda r: -_rank(r[1])):
+            base = self.reader.storage.base(node)
+            assert base is not None
+            for other, spot in theirs.get(base, ()):
+                if other.shape == node.shape and match(access[0], spot[0]):
+                    common.append(node.type.size)
+                    break
+        return names, rows, common
+
+    def _join_row(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
+        unified = self._unify(draft, placed, extents)
+        if unified is None:
+            return False
+        names, rows, common = unified
+        if _lie_across(draft, rows):
+            return False
+        if any(p.node is n for p in draft.final for n, _ in self.reader.reads(placed)):
+            return False  # what `finally` makes is known too late
+        scalar = not placed.domain and not any(p.domain for p in draft.placed)
+        size = prod(extents[x] for x in placed.domain)
+        enough = next((n for n in common if n >= 2 and 4 * n >= size - 3), None) if placed.domain else None
+        if not rows and not scalar and enough is None:
+            return False
+        moved = relabel(placed, names)
+        merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
+        trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
+        if _outer(trial) is None or not self._room(draft, placed):
+            return False
+        draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
+        same = f"reads the same {enough!r} elements" if enough is not None else "of single values"
+        why = "reads its row values" if rows else same
+        others = self._of(self._before(placed, draft) & ~(draft.after | draft.bit))
+        self._joined(draft, placed, moved, why)
+        for other in others:
+            self._absorb(draft, other, placed, extents, names)
+        return True
+
+    def _absorb(
+        self, draft: Draft, other: Draft, placed: Placed, extents: dict[str, int], names: dict[str, str]
+    ) -> None:
+        """`placed`, now in `draft`, reads row values of `other` as well, which did not wait for each
+        other: one kernel can make both. `names`: its labels in terms of the draft's."""
+        unified = self._unify(other, placed, extents)
+        if unified is None or not unified[1] or draft.final or other.final or other.after & draft.bit:
+            return
+        if _lie_across(other, unified[1]):
+            return
+        if any(p.form == "product" for p in other.placed):
+            return
+        if any(d.after & other.bit for d in self._of(draft.after & ~other.bit)):
+            return  # what runs between the two
+        if draft.load.length + other.load.length > LENGTH:
+            return
+        if (
+            len(draft.load.arrays | other.load.arrays) + len(draft.load.depth) + len(other.load.depth)
+            > ARRAYS
+        ):
+            return
+        back = {theirs: names.get(mine, mine) for mine, theirs in unified[0].items()}
+        absorbed = {back.get(x, x): n for x, n in other.extents.items()}
+        if any(draft.extents.get(x, n) != n for x, n in absorbed.items()):
+            return
+        trial = replace(
+            draft,
+            extents=draft.extents | absorbed,
+            placed=[*(relabel(p, back) for p in other.placed), *draft.placed],
+            rows=draft.rows | other.rows | unified[1],
+            totals=draft.totals | other.totals,
+        )
+        if _outer(trial) is None:
+            return
+        draft.extents, draft.placed = trial.extents, trial.placed
+        draft.rows, draft.totals = trial.rows, trial.totals
+        draft.after = (draft.after | other.after) & ~other.bit
+        draft.reasons[:0] = other.reasons
+        draft.reasons.append(f"{_label(placed.node)}: brings the two together")
+        self.drafts.remove(other)
+        del self.by_bit[other.bit]
+        self._hide(draft)
+        self._hide(other)
+        for p in other.placed:
+            self.home[p.node] = draft
+        draft.reads, draft.load = {}, Load()
+        for p in draft.placed:
+            self._enter(draft, p)
+        for d in self.drafts:
+            if d.after & other.bit:
+                d.after = d.after & ~other.bit | draft.bit | draft.after
+
+    def _join_final(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
+        unified = self._unify(draft, placed, extents)
+        if unified is None or placed.reduced or not unified[1]:
+            return False
+        names, totals, _ = unified
+        moved = relabel(placed, names)
+        homes = [draft.find(t) for t in totals]
+        reads = {self.reader.storage.base(n) for n, _ in self.reader.reads(placed)}
+        maps = {p.node for p in draft.placed if not p.reduced}
+        if reads & maps or prod(extents[x] for x in placed.domain) > FINAL_ELEMENTS:
+            return False
+        if not all(h is not None and set(moved.domain) <= h.kept for h in homes):
+            return False
+        finals = {p.node for p in draft.final}
+        if reads & finals and not all(self._same_domain(draft, f, moved) for f in reads & finals):
+            return False
+        trial = replace(draft, final=[*draft.final, moved], totals=draft.totals | totals)
+        if _outer(trial) is None or not self._room(draft, placed):
+            return False
+        draft.final, draft.totals = trial.final, trial.totals
+        self._joined(draft, placed, moved, "needs only its totals", final=True)
+        return True
+
+    def _same_domain(self, draft: Draft, node: Node | None, moved: Placed) -> bool:
+        other = next(p for p in draft.final if p.node is node)
+        return set(other.domain) <= set(moved.domain)
+
+    def _join_epilogue(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
+        """Onto a matrix product: only maps over its result."""
+        unified = self._unify(draft, placed, extents)
+        if unified is None or placed.reduced or not self._consumes(draft, placed):
+            return False
+        moved = relabel(placed, unified[0])
+        product = next((p for p in draft.placed if p.form == "product"), None)
+        if product is None or set(moved.domain) != product.kept or not self._room(draft, placed):
+            return False
+        draft.placed.append(moved)
+        draft.rows |= unified[1]
+        self._joined(draft, placed, moved, "epilogue of the product")
+        return True
+
+    def _consumes(self, draft: Draft, placed: Placed) -> bool:
+        return any(self.home.get(n) is draft for n, _ in self.reader.reads(placed))
+
+    def _joined(self, draft: Draft, placed: Placed, moved: Placed, why: str, final: bool = False) -> None:
+        self.home[placed.node] = draft
+        needs = self._before(placed, draft) & ~draft.bit
+        if needs & ~draft.after:
+            draft.after |= needs
+            for other in self.drafts:  # whoever runs after this draft runs after its new needs, too
+                if other.after & draft.bit:
+                    other.after |= draft.after
+        self._enter(draft, moved, final)
+        draft.reasons.append(f"{_label(placed.node)}: {why}")
+
+    def _of(self, bits: int) -> list[Draft]:
+        """The drafts with these numbers."""
+        found = []
+        while bits:
+            low = bits & -bits
+            found.append(self.by_bit[low])
+            bits -= low
+        return found
+
+    # -- what is cheaper stored than recomputed
+
+    def costly(self) -> dict[Node, str]:
+        found: dict[Node, str] = {}
+        count: dict[Node, int] = {}
+        for draft in self.drafts:
+            here: set[Node] = set()
+            outer = set(_outer(draft) or ())
+            for p in draft.placed:
+                dear = [
+                    n for n in self.reader.computed(p) if n.op.flops >= COSTLY and n.op.kind == "elementwise"
+                ]
+                here.update(n for n in dear if n not in self.reader.storage.roots)
+                if not here.isdisjoint(dear) and not outer >= set(p.domain):
+                    domain = prod(draft.extents[x] for x in p.domain)
+                    for operand, access in p.operands:
+                        for n, a in self.reader.inlined(operand, access, p.node):
+                            axes = {ix.axis for ix in a[0] if ix.axis is not None}
+                            if n in here and axes and not axes <= outer and n.type.size * 2 <= domain:
+                                found[n] = f"{_label(n)}: stored, recomputing would repeat it"
+            for n in here:
+                count[n] = count.get(n, 0) + 1
+        found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
+        why = "stored, or many kernels would compute it"
+        return found | {n: f"{_label(n)}: {why}" for n in repeated(self.drafts, self.reader)}
+
+
+def _number(draft: Draft) -> int:
+    return draft.number
+
+
+def _rank(access: Access) -> int:
+    """How many axes it walks. Sizes are not asked for where this tells: they may be of different plans."""
+    return sum(ix.axis is not None for ix in access[0])
+
+
+def _label(node: Node) -> str:
+    where = f" at {node.loc}" if node.loc else ""
+    return f"{node.op.name} {node.type}{where}"
+
+
+def _outer(draft: Draft) -> tuple[str, ...] | None:
+    """The outer axes that make the draft legal, or None."""
+    if draft.rows & draft.totals:
+        return None
+    exact: set[frozenset[str]] = set()
+    for p in draft.placed:
+        if p.form == "product":
+            exact.add(p.kept)
+        elif p.node in draft.rows:
+            if p.form == "full":
+                return None  # a full reduction is known only after the last block
+            exact.add(p.kept)
+        elif p.form == "row" and p.node not in draft.totals:
+            exact.add(p.kept)
+        elif p.form in ("row", "column"):
+            exact.add(p.reduced)
+    if len(exact) > 1:
+        return None
+    domains = [frozenset(p.domain) for p in draft.placed]
+    if exact:
+        outer = next(iter(exact))
+    else:
+        outer = frozenset.intersection(*domains) if domains else frozenset()
+        if not outer and any(domains):
+            return None
+    if not all(_fits(draft, p, outer) for p in draft.placed):
+        return None
+    return tuple(x for x in draft.extents if x in outer)
+
+
+def _lie_across(draft: Draft, rows: set[Node]) -> bool:
+    """Whether these would be values of rows that lie across memory. Reading everything once more, as it
+    lies, is ten times as fast as that."""
+    return any(p.node in rows and p.form == "column" for p in draft.placed)
+
+
+def _fits(draft: Draft, p: Placed, outer: frozenset[str]) -> bool:
+    """Whether a root can run inside of these outer axes."""
+    if not outer <= frozenset(p.domain):
+        return False
+    if not p.reduced:
+        return True
+    if not p.reduced & outer:  # known after its stage
+        return p.node not in draft.totals
+    if not outer <= p.reduced or p.node in draft.rows:
+        return False
+    inner = frozenset(p.domain) - outer  # accumulated over blocks
+    return not p.kept or inner == p.kept
+
+
+def fuse(graph: Graph) -> Program:
+    """Partition `graph` into kernels. The result is ordered and writes every graph output."""
+    fuser = _Fuser(graph)
+    for number in range(ROUNDS):
+        fuser.last = number == ROUNDS - 1
+        roots = fuser.find_roots()
+        stored = len(fuser.forced)
+        fuser.cluster(roots)
+        more = {n: why for n, why in fuser.costly().items() if n not in fuser.forced}
+        if not more and stored == len(fuser.forced):
+            break
+        fuser.forced.update(more)
+    return Program(graph, tuple(_calls(fuser, set(graph.outputs))))
+
+
+def _calls(fuser: _Fuser, outputs: set[Node]) -> Iterator[Call]:
+    """The drafts as calls, each as early as what it needs allows, in the order in which they began."""
+    needs: dict[Draft, set[Draft]] = {d: set() for d in fuser.drafts}
+    followers: dict[Draft, list[Draft]] = {d: [] for d in fuser.drafts}
+    stored = {n for n in fuser.home if n in outputs}
+    for draft in fuser.drafts:
+        for p in draft.placed + draft.final:
+            for node, _ in fuser.reader.reads(p):
+                base = fuser.reader.storage.base(node)
+                home = fuser.home.get(base) if base is not None else None
+                if base is not None and home is not None and home is not draft:
+                    stored.add(base)
+                    needs[draft].add(home)
+        for home in needs[draft]:
+            followers[home].append(draft)
+    waits = {d: len(before) for d, before in needs.items()}
+    ready = [d.number for d in fuser.drafts if not waits[d]]
+    while ready:
+        draft = fuser.by_bit[1 << heappop(ready)]
+        yield Writer(draft, _outer(draft) or (), fuser.reader, stored).write()
+        for follower in followers[draft]:
+            waits[follower] -= 1
+            if not waits[follower]:
+                heappush(ready, follower.number)

@@ -1,0 +1,301 @@
+"""Kernel calls to a plan: which calls run together, which buffer each array lives in and how long, what
+each argument slot holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from math import prod
+
+from ..cpu.schedule import (
+    BLOCK,
+    Schedule,
+    product,
+    product_blocks,
+    row_block,
+    row_caches,
+    tiles,
+    vector_blocks,
+)
+from ..ir import kernel as k
+from ..ir.artifact import Address, Buffer, Code, Launch, Plan
+from ..ir.graph import Graph, Node
+from ..ir.layout import part_name, slots, stride_name, totals
+from ..ir.program import Call, Program, scalar_bytes
+from ..verify.error import VerifyError
+from .prove import prove
+
+# Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
+# unless they overwrite an input, whose lines are in the cache anyway.
+STREAM_BYTES = 8 << 20
+# Steps of sums that take the time in which a byte is moved.
+STEPS_OF_BYTE = 4
+
+
+def _extent(call: Call, extent: k.Extent) -> int:
+    return call.symbols[extent] if isinstance(extent, str) else extent
+
+
+def _inner_size(call: Call) -> int:
+    """Elements of the longest stage of a row."""
+    return max((prod(_extent(call, a.extent) for a in s.axes) for s in call.kernel.stages), default=1)
+
+
+def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
+    """Points of the outer axes in a block (of a product: the parts that its rows are split in), and the
+    number of blocks."""
+    if schedule.mode in ("product", "vector"):
+        shape = product(call.kernel)
+        assert shape is not None
+        table = {a.name: _extent(call, a.extent) for a in call.kernel.outer}
+        if schedule.mode == "vector":
+            parts = vector_blocks(table[shape.column], _inner_size(call))
+            return parts, prod(table[x] for x in shape.batch) * parts
+        rows = prod(table[x] for x in shape.rows)
+        size = shape.reduce.dtype.size
+        depth = 0 if shape.batch else _inner_size(call)  # enough blocks
+        down, along = product_blocks(rows, table[shape.column], depth, size)
+        return down, prod(table[x] for x in shape.batch) * down * along
+    if schedule.mode == "tiles":
+        across = tiles(call.kernel)
+        assert across is not None
+        axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
+        table = {a.name: _extent(call, a.extent) for a in axes}
+        strips = -(-table[across.row] // across.rows) * -(-table[across.column] // across.columns)
+        return across.rows * across.columns, prod(table[x] for x in across.batch) * strips
+    if schedule.mode not in ("flat", "rows", "groups"):
+        raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
+    points = prod(_extent(call, a.extent) for a in call.kernel.outer)
+    kept = any(reduce.keep for reduce in totals(call.kernel))
+    block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)
+    return block, -(-points // block)
+
+
+def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
+    table = {a.name: _extent(call, a.extent) for s in call.kernel.stages for a in s.axes}
+    return (blocks or 1, *(table[name] for name in reduce.keep))
+
+
+def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[k.Index, ...], bool]]:
+    """(stage, subscripts, guarded) of every load or store of an array."""
+    found = set()
+    for number, stage in enumerate(kernel.stages + kernel.final):
+        for stmt in stage.body:
+            if store:
+                if isinstance(stmt, k.Store) and stmt.array == name:
+                    found.add((number, stmt.index, False))
+                continue
+            for operand in k.operands(stmt):
+                for e in k.walk(operand):
+                    if isinstance(e, k.Load) and e.array == name:
+                        found.add((number, e.index, bool(e.guards)))
+    return found
+
+
+def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
+    """Whether, in the call that writes `target`, every element of `source` is read where the same
+    element of `target` is written, in the same stage (loads come first) or an earlier one."""
+    kernel = call.kernel
+    outputs = [o for o in kernel.outputs if call.arrays[o.name].node is target]
+    for output in outputs:
+        place = call.arrays[output.name]
+        ((number, index, _),) = _index_of(kernel, output.name, True)
+        number = min([number, *(c.first for c in row_caches(kernel) if c.store.array == output.name)])
+        last = number >= len(kernel.stages)
+        for param in kernel.params:
+            if not isinstance(param, k.Array) or call.arrays[param.name].node is not source:
+                continue
+            read = call.arrays[param.name]
+            loads = _index_of(kernel, param.name, False)
+            if last and all(n < len(kernel.stages) for n, _, _ in loads):
+                continue  # `finally` runs after every block
+            same = (read.offset, read.strides) == (place.offset, place.strides)
+            if not same or any(n > number or i != index or g for n, i, g in loads):
+                return False
+            if not last and any(n != number for n, _, _ in loads) and not index:
+                return False
+    return bool(outputs)
+
+
+def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
+    """Those of the wanted aliases (output k over input j) that no read forbids."""
+    graph, found = program.graph, []
+    writers: dict[Node, int] = {}
+    readers: dict[Node, list[int]] = {}
+    for number, call in enumerate(program.calls):
+        written = {o.name for o in call.kernel.outputs}
+        for name, operand in call.arrays.items():
+            if name in written:
+                writers.setdefault(operand.node, number)
+            else:
+                readers.setdefault(operand.node, []).append(number)
+    for target, j in zip(graph.outputs, wanted, strict=True):
+        if j < 0 or graph.inputs[j].type != target.type:
+            found.append(-1)
+            continue
+        source = graph.inputs[j]
+        writer = writers.get(target, -1)
+        reads = readers.get(source, [])
+        safe = writer >= 0 and all(n <= writer for n in reads) and source not in graph.outputs
+        if safe and writer in reads:
+            safe = _overwrites_safely(program.calls[writer], source, target)
+        found.append(j if safe else -1)
+    return tuple(found)
+
+
+def _after(program: Program, aliases: Sequence[int]) -> list[set[int]]:
+    """For each call the earlier ones that it must wait for: those that write what it reads or
+    writes, or read what it writes. An output that may overwrite an input is that input's memory."""
+    graph = program.graph
+    memory = {n: graph.inputs[j] for n, j in zip(graph.outputs, aliases, strict=True) if j >= 0}
+    writer: dict[Node, int] = {}
+    readers: dict[Node, set[int]] = {}
+    found: list[set[int]] = []
+    for number, call in enumerate(program.calls):
+        written = {o.name for o in call.kernel.outputs}
+        nodes = [(memory.get(o.node, o.node), name in written) for name, o in call.arrays.items()]
+        before = {writer[node] for node, _ in nodes if node in writer}
+        found.append(before.union(*(readers.get(node, ()) for node, writes in nodes if writes)))
+        for node, writes in nodes:
+            if writes:
+                writer[node] = number
+            else:
+                readers.setdefault(node, set()).add(number)
+    return found
+
+
+def _groups(program: Program, aliases: Sequence[int]) -> list[list[int]]:
+    """The calls in groups that run at once, in the order of the groups.
+
+    A group begins with the first call that is left, in the program's order. All others join it that
+    wait for no call outside of earlier groups, and need no working memory but for scalars: neither
+    temporaries, nor sums that are kept by element. So a group has at once what its first call has
+    without the others, and memory is as small as if each call ran alone, whatever the sizes: a
+    temporary that is made long before it is read costs space and cache, a group more costs
+    microseconds. (What a scalar total needs is four bytes for each block.)
+    """
+    graph = program.graph
+    given = {*graph.inputs, *graph.outputs}
+    alone = [
+        any(r.keep for r in totals(call.kernel))
+        or any(o.node not in given and o.node.shape for n, o in call.arrays.items() if n in written)
+        for call in program.calls
+        for written in [{o.name for o in call.kernel.outputs}]
+    ]
+    after = _after(program, aliases)
+    followers: list[list[int]] = [[] for _ in after]
+    for number, before in enumerate(after):
+        for earlier in before:
+            followers[earlier].append(number)
+    waits = [len(before) for before in after]
+    ready = [number for number, count in enumerate(waits) if not count]
+    groups = []
+    while ready:
+        first, *others = sorted(ready)
+        group = [first, *(number for number in others if not alone[number])]
+        ready = [number for number in others if alone[number]]
+        for follower in (f for number in group for f in followers[number]):
+            waits[follower] -= 1
+            if not waits[follower]:
+                ready.append(follower)
+        groups.append(group)
+    return groups
+
+
+def make_plan(
+    program: Program,
+    codes: Sequence[Code],
+    schedules: Sequence[Schedule],
+    wanted_aliases: Sequence[int] = (),
+) -> Plan:
+    """`codes[k]` and `schedules[k]` are those of `program.calls[k]`. Outputs that are inputs of the
+    graph as they stand are the caller's business: they must not be in `graph.outputs`. Temporaries
+    have lifetimes, not places yet: see `arrange.py`. VerifyError unless every access is proven."""
+    prove(program)
+    graph: Graph = program.graph
+    buffers: list[Buffer] = []
+    where: dict[Node, int] = {}
+    for node in graph.inputs:
+        where[node] = len(buffers)
+        buffers.append(Buffer("input", node.type.dtype, node.shape, node.type.nbytes))
+    for node in graph.outputs:
+        assert node not in where, "an output stands twice, or is an input"
+        where[node] = len(buffers)
+        buffers.append(Buffer("output", node.type.dtype, node.shape, node.type.nbytes))
+    aliases = _aliases(program, wanted_aliases or [-1] * len(graph.outputs))
+    in_place = {n for n, alias in zip(graph.outputs, aliases, strict=True) if alias >= 0}
+    groups = _groups(program, aliases)
+    last_use: dict[Node, int] = {}
+    for at, group in enumerate(groups):
+        for number in group:
+            last_use |= {operand.node: at for operand in program.calls[number].arrays.values()}
+    launches = []
+    for at, group in enumerate(groups):
+        for number in group:
+            call, schedule = program.calls[number], schedules[number]
+            for operand in call.arrays.values():
+                node = operand.node
+                if node not in where:
+                    where[node] = len(buffers)
+                    life = (at, last_use[node])
+                    buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
+            block, blocks = grid(call, schedule)
+            scratch: dict[str, int] = {}
+            for reduce in totals(call.kernel):
+                shape = _part_shape(call, reduce, blocks)
+                nbytes = prod(shape) * reduce.dtype.size
+                scratch[part_name(reduce.name)] = len(buffers)
+                buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, 0, (at, at)))
+            joins = number != group[0]
+            launches.append(_launch(call, codes[number], block, blocks, where, scratch, in_place, joins))
+    return Plan(
+        tuple(buffers),
+        tuple(where[n] for n in graph.inputs),
+        tuple(where[n] for n in graph.outputs),
+        aliases,
+        tuple(launches),
+        0,
+    )
+
+
+def _work(call: Call) -> int:
+    """Bytes moved, and for the steps of a product's sums as many as take the same time."""
+    if product(call.kernel) is None:
+        return call.bytes
+    axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
+    return call.bytes + prod(_extent(call, a.extent) for a in axes) // STEPS_OF_BYTE
+
+
+def _launch(
+    call: Call,
+    code: Code,
+    block: int,
+    blocks: int,
+    where: Mapping[Node, int],
+    scratch: Mapping[str, int],
+    in_place: Set[Node],
+    joins: bool,
+) -> Launch:
+    kernel = call.kernel
+    outputs = [call.arrays[o.name].node for o in kernel.outputs]
+    written = sum(n.type.nbytes for n in outputs)
+    values: dict[str, Address | int | bytes] = {"block": block, "blocks": blocks}
+    values["stream"] = int(written >= STREAM_BYTES and not in_place & set(outputs))
+    values |= {name: Address(buffer) for name, buffer in scratch.items()}
+    for name in k.symbols(kernel):
+        values[name] = call.symbols[name]
+    for name, array in k.arrays(kernel).items():
+        operand = call.arrays[name]
+        size = array.dtype.size
+        offset = operand.offset if operand.node.type.size else 0
+        values[name] = Address(where[operand.node], offset * size)
+        for dim, stride in enumerate(operand.strides):
+            values[stride_name(name, dim)] = stride
+    for name, scalar in k.scalars(kernel).items():
+        values[name] = scalar_bytes(call.scalars[name], scalar.dtype)
+    table = tuple(values[slot.name] for slot in slots(kernel))
+    for slot in slots(kernel):
+        value = values[slot.name]
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise VerifyError(f"kernel {kernel.name}: `{slot.name}` = {value} takes more than 64 bits")
+    return Launch(code, table, blocks, _work(call), joins)

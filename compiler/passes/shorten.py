@@ -1,0 +1,135 @@
+"""Where long expressions are cut: what no kernel should evaluate at once, or many again, is stored.
+
+    a chain of 1,000 operations                  four kernels, each of which reads what the last one wrote
+    ((r1 + r2) + r3) + ... of 1,000 sums         kernels that add up thirty of them
+
+Of all places in the second half of an expression, the one with the least bytes alive is taken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
+
+from .. import ops
+from ..ir.graph import Node
+from .draft import ARRAYS, LENGTH, Draft, Placed, Reader, through_views
+
+# What so many kernels recompute is stored, if it is no larger than what they read for it. A chain in which
+# each kernel repeats one operation more than the last one would need another machine code for each.
+REPEATED = 8
+
+
+def shorten(order: Sequence[Node], roots: set[Node]) -> list[Node]:
+    """Make every expression over `roots` and inputs short enough: new roots, added to `roots`. `order`:
+    all nodes, inputs before users."""
+    position = {n: k for k, n in enumerate(order)}
+    size: dict[
+        Node, tuple[int, int]
+    ] = {}  # at most: the cost of a node's expression, the arrays that it reads
+    added: list[Node] = []
+
+    def memory(node: Node) -> bool:
+        return node in roots or node.op is ops.INPUT
+
+    def below(node: Node) -> tuple[list[Node], set[Node]]:
+        """What is computed for a node, itself included, and what is read."""
+        seen, read, stack = {node}, set(), [node]
+        while stack:
+            for m in stack.pop().inputs:
+                if memory(m):
+                    read.add(m)
+                elif m not in seen:
+                    seen.add(m)
+                    stack.append(m)
+        return sorted(seen, key=position.__getitem__), read
+
+    for node in order:
+        sizes = [(0, 1) if memory(m) else size[m] for m in node.inputs]
+        total = node.op.flops + sum([cost for cost, _ in sizes]), sum([count for _, count in sizes])
+        while _fill(*total) > 1:
+            nodes, read = below(node)
+            total = sum([n.op.flops for n in nodes]), len(read)
+            cut = _cut(nodes, memory) if _fill(*total) > 1 else []
+            if not cut:
+                break
+            roots.update(cut)
+            added += cut
+        size[node] = total
+    return added
+
+
+def _fill(cost: int, arrays: int) -> float:
+    return max(cost / LENGTH, arrays / ARRAYS)
+
+
+def _cut(nodes: list[Node], memory: Callable[[Node], bool]) -> list[Node]:
+    """What is alive at the cheapest place in the second half of `nodes`; ever later ones, where equal."""
+    last = {m: k for k, n in enumerate(nodes) for m in n.inputs}
+    ends: dict[int, list[Node]] = {}
+    cost, read = 0, set[Node]()
+    fills: list[float] = []
+    for n in nodes:
+        cost += n.op.flops
+        read.update(m for m in n.inputs if memory(m))
+        fills.append(_fill(cost, len(read)))
+    alive: Counter[Node] = Counter()
+    best: tuple[int, list[Node]] | None = None
+    for k, n in enumerate(nodes[:-1]):
+        source = through_views(n)
+        if not memory(source) and source.inputs:
+            alive[source] += 1
+            ends.setdefault(last[n], []).append(source)
+        for gone in ends.pop(k, ()):
+            alive[gone] -= 1
+            if not alive[gone]:
+                del alive[gone]
+        if alive and 2 * fills[k] >= fills[-1]:
+            nbytes = sum(m.type.nbytes for m in alive)
+            if best is None or nbytes <= best[0]:
+                best = nbytes, list(alive)
+    return [] if best is None else best[1]
+
+
+def tops(reader: Reader, placed: Placed, inside: set[Node]) -> list[Node]:
+    """What of these nodes below a root is read by those that are not among them."""
+    readers = [n for n in reader.computed(placed) if n not in inside]
+    read = dict.fromkeys([m for n in readers for m in n.inputs] + [n for n, _ in placed.operands])
+    found = dict.fromkeys(through_views(n) for n in read if n in inside)
+    return [n for n in found if n.op.kind == "elementwise" and n.inputs and n not in reader.storage.roots]
+
+
+def repeated(drafts: Sequence[Draft], reader: Reader) -> list[Node]:
+    """What later kernels compute as well, wherever REPEATED of them have computed some of it."""
+    roots = reader.storage.roots
+    visits = [
+        dict.fromkeys(n for p in d.placed for n in reader.computed(p) if n.shape and n not in roots)
+        for d in drafts
+    ]
+    ahead = Counter(n for nodes in visits for n in nodes)
+    seen: Counter[Node] = Counter()
+    found: dict[Node, None] = {}
+    for draft, nodes in zip(drafts, visits, strict=True):
+        ahead.subtract(list(nodes))
+        visible = _visible(draft, nodes, found)
+        seen.update(visible)
+        if any(seen[n] >= REPEATED for n in visible):
+            again = {n for n in visible if ahead[n]}
+            for p in draft.placed:
+                stored = tops(reader, p, again)
+                bases = {reader.storage.base(n) for n, _ in reader.reads(p)}
+                if sum(n.type.nbytes for n in stored) <= sum(b.type.nbytes for b in bases if b is not None):
+                    found |= dict.fromkeys(stored)
+    return list(found)
+
+
+def _visible(draft: Draft, nodes: Container[Node], stored: Container[Node]) -> list[Node]:
+    """Those of `nodes` that a draft still evaluates if these are stored."""
+    seen: dict[Node, None] = {}
+    stack = [m for p in draft.placed for n, _ in p.operands for m in (n.inputs if n is p.node else (n,))]
+    while stack:
+        n = stack.pop()
+        if n in nodes and n not in stored and n not in seen:
+            seen[n] = None
+            stack.extend(n.inputs)
+    return list(seen)

@@ -1,0 +1,141 @@
+"""Graph to smaller graph, by rules that hold for every IEEE value: NaN, inf and signed zeros
+included.
+
+    mul %x, 1 -> %x        reshape(reshape %x) -> reshape %x        cast(%x to its own dtype) -> %x
+
+What is not here on purpose: x + 0 (turns -0 into 0), x - x, x * 0, x / x (NaN, inf), (x + y) + z.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import ops
+from ..ir.graph import Graph, Node, rebuild, toposort
+from .rewrite import Env, Rule, literal, rewrite
+
+
+def _only_units_move(node: Node) -> bool:
+    a = [n for n in node.shape if n != 1]
+    return a == [n for n in node.inputs[0].shape if n != 1]
+
+
+def _reshape_down(env: Env) -> Node | None:
+    """A reshape that is no mere view moves above elementwise ops, towards memory, where it is
+    free."""
+    node, x = env["self"], env["x"]
+    shape = node.attrs["shape"]
+    if node.type.ndim == x.type.ndim and node.shape == x.shape:
+        return x
+    if x.op is ops.RESHAPE:
+        return ops.reshape(x.inputs[0], shape)
+    if x.op is ops.BROADCAST and x.inputs[0].shape == ():
+        return ops.fill(x.inputs[0], shape)
+    if x.op.kind == "elementwise" and not _only_units_move(node):
+        return Node(x.op, tuple(ops.reshape(n, shape) for n in x.inputs), x.attrs, x.loc)
+    return None
+
+
+def _broadcast(env: Env) -> Node | None:
+    node, x = env["self"], env["x"]
+    if node.type.ndim == x.type.ndim and node.shape == x.shape:
+        return x
+    if x.op is ops.BROADCAST:
+        return ops.BROADCAST(x.inputs[0], shape=node.shape)
+    return None
+
+
+def _transpose(env: Env) -> Node | None:
+    node, x = env["self"], env["x"]
+    perm = node.attrs["perm"]
+    if perm == tuple(range(len(perm))):
+        return x
+    if x.op is ops.TRANSPOSE:
+        inner = x.attrs["perm"]
+        return ops.TRANSPOSE(x.inputs[0], perm=tuple(inner[p] for p in perm))
+    return None
+
+
+def _slice(env: Env) -> Node | None:
+    node, x = env["self"], env["x"]
+    whole = (0,) * x.type.ndim, (1,) * x.type.ndim, x.shape
+    if tuple(node.attrs[k] for k in ("starts", "steps", "counts")) == whole:
+        return x
+    return None
+
+
+def _pad(env: Env) -> Node | None:
+    return env["x"] if env["self"].shape == env["x"].shape else None
+
+
+def _cast(env: Env) -> Node | None:
+    return env["x"] if env["self"].type.dtype == env["x"].type.dtype else None
+
+
+def _unit_reduce(env: Env) -> Node | None:
+    """A reduction over axes of extent 1, or none, is a reshape."""
+    node, x = env["self"], env["x"]
+    units = all(x.shape[a] == 1 for a in node.attrs["axes"])
+    return ops.reshape(x, node.shape) if units else None
+
+
+def _abs_of_negative(env: Env) -> Node | None:
+    return None if env["x"].type.dtype.kind == "u" else ops.ABS(env["x"])
+
+
+def _fold(env: Env) -> Node | None:
+    """An elementwise op of literals is a literal."""
+    node = env["self"]
+    values = [literal(n) for n in node.inputs]
+    if any(v is None for v in values) or node.op.evaluate is None:
+        return None
+    args = [np.asarray(v).astype(n.type.dtype.np) for v, n in zip(values, node.inputs, strict=True)]
+    value = node.op.evaluate(node.attrs, *args).astype(node.type.dtype.np)
+    return ops.fill(ops.CONST(value=value.item(), dtype=node.type.dtype), node.shape)
+
+
+_FOLDABLE = {  # with the number of operands
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "abs": 1, "sqrt": 1, "cast": 1,
+}  # fmt: skip
+
+RULES: list[Rule] = [
+    (("stop_gradient", "x"), "x"),
+    (("cast", "x"), _cast),  # cast to its own dtype -> x
+    (("mul", "x", 1), "x"),  # x*1 -> x
+    (("mul", 1, "x"), "x"),
+    (("div", "x", 1), "x"),  # x/1 -> x
+    (("sub", "x", 0), "x"),  # x-0 -> x; -0 - 0 is -0
+    (("neg", ("neg", "x")), "x"),
+    (("abs", ("neg", "x")), _abs_of_negative),  # |-x| -> |x|, but not of unsigned: -1 is 255
+    (("abs", ("abs", "x")), lambda e: ops.ABS(e["x"])),
+    (("sub", "x", ("neg", "y")), lambda e: ops.ADD(e["x"], e["y"])),  # x-(-y) -> x+y, exactly
+    (("add", "x", ("neg", "y")), lambda e: ops.SUB(e["x"], e["y"])),
+    (("not", ("not", "x")), "x"),
+    (("where", "c", "x", "x"), "x"),
+    (("where", ("not", "c"), "x", "y"), lambda e: ops.WHERE(e["c"], e["y"], e["x"])),
+    (("reshape", "x"), _reshape_down),
+    (("broadcast", "x"), _broadcast),
+    (("transpose", "x"), _transpose),
+    (("slice", "x"), _slice),
+    (("pad", "x"), _pad),
+    *(((op, "x"), _unit_reduce) for op in ("sum", "amax", "amin")),
+    *(((op, *"ab"[:arity]), _fold) for op, arity in _FOLDABLE.items()),
+]
+
+
+def _without_empties(graph: Graph) -> Graph:
+    """What has no elements, or sums or pads none, is a literal: no later pass sees a kernel that
+    loads elements of an array that has none."""
+    new: dict[Node, Node] = {}
+    for node in toposort(graph.outputs):
+        of_none = node.op in (ops.SUM, ops.CONTRACT, ops.PAD) and any(n.type.size == 0 for n in node.inputs)
+        if (of_none or node.type.size == 0) and node.op is not ops.INPUT:
+            new[node] = ops.zeros_like(node)
+        else:
+            new[node] = rebuild(node, tuple(new[n] for n in node.inputs))
+    return Graph(graph.name, graph.inputs, tuple(new[n] for n in graph.outputs))
+
+
+def simplify(graph: Graph) -> Graph:
+    """The same values from fewer nodes; equal nodes are merged."""
+    return rewrite(_without_empties(graph), RULES)

@@ -1,0 +1,245 @@
+"""A plan for graphs of one structure, whatever their sizes: the passes run once, over sizes that are
+symbols (`size.py`); for other sizes of which the same facts hold, only numbers are filled in.
+
+    graph f(x: f32[32, 16]) ...      the first: symbols s0 = 32, s1 = 16; passes; facts s1 <= 64, ...
+    graph f(x: f32[48, 16]) ...      fits: s0 = 48; the plan with its extents, bytes and places for 48
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from .. import ops
+from ..ir.artifact import Address, Buffer, Launch, Plan
+from ..ir.graph import Graph, Node, toposort
+from ..ir.program import Hole, scalar_bytes
+from ..ir.size import Facts, Size, evaluator
+from .arrange import arrange
+
+# Sizes that the passes treat apart wherever they look: they stay literal.
+_LITERAL = (0, 1)
+
+
+class Outline(NamedTuple):
+    """A graph as data: what another one must have in common with it to share its template; and in
+    what it may differ: sizes, and the values of scalars, in the order in which they stand in it."""
+
+    key: object
+    sizes: tuple[int, ...]
+    scalars: tuple[Node, ...]
+    order: list[Node]
+
+
+def outline(graph: Graph) -> Outline:
+    """In one pass over the nodes: it is made for every graph that is compiled."""
+    order = toposort(graph.outputs, set(graph.inputs))
+    number: dict[Node, int] = {}
+    parts: list[object] = []
+    sizes: list[int] = []
+    scalars: list[Node] = []
+    for node in graph.inputs:
+        number[node] = len(number)
+        kind = node.type
+        parts.append((kind.dtype, len(kind.shape)))
+        sizes += kind.shape
+    for node in order:
+        number[node] = len(number)
+        op, attrs = node.op, node.attrs
+        if op is ops.SCALAR:
+            scalars.append(node)
+            parts.append(attrs["dtype"])
+        elif not attrs:
+            parts.append((op.name, *[number[n] for n in node.inputs]))
+        elif op is ops.CONST:
+            parts.append((repr(attrs["value"]), attrs["dtype"]))
+        else:
+            part: list[object] = [op.name]
+            for name, value in attrs.items():
+                if name in op.sizes:
+                    sizes += value
+                    part.append(len(value))
+                else:
+                    part.append(value)
+            parts.append((*part, *[number[n] for n in node.inputs]))
+    key = (tuple(parts), tuple([number[n] for n in graph.outputs]))
+    return Outline(key, tuple(sizes), tuple(scalars), order)
+
+
+def _with(graph: Graph, outlined: Outline, sizes: Sequence[Size | int], general: bool = True) -> Graph:
+    """The graph with other sizes, and (if `general`) holes in place of scalars' values. The types of nodes
+    follow."""
+    rest = iter(sizes)
+
+    def take(count: int) -> tuple[Any, ...]:
+        return tuple([next(rest) for _ in range(count)])
+
+    new: dict[Node, Node] = {}
+    for node in graph.inputs:
+        new[node] = Node(node.op, (), {**node.attrs, "shape": take(node.type.ndim)}, node.loc)
+    holes = 0
+    for node in outlined.order:
+        attrs = node.attrs
+        if node.op is ops.SCALAR and general:
+            attrs = {**attrs, "value": Hole(holes)}
+            holes += 1
+        elif node.op.sizes:
+            attrs = {k: take(len(v)) if k in node.op.sizes else v for k, v in attrs.items()}
+        new[node] = Node(node.op, tuple([new[n] for n in node.inputs]), attrs, node.loc)
+    return Graph(graph.name, tuple(new[n] for n in graph.inputs), tuple(new[n] for n in graph.outputs))
+
+
+def _symbols(graph: Graph, outlined: Outline) -> list[int]:
+    """For each size the number of the first that the types of nodes force it to be equal to, or -1 if
+    it is literal: a batch is one symbol, however often it is written."""
+    sizes = outlined.sizes
+    facts = Facts()
+    facts.recording, facts.unions = False, []
+    free = [n for n, size in enumerate(sizes) if size not in _LITERAL]
+    places = {n: k for k, n in enumerate(free)}
+    symbols = [facts.symbol(size) if n in places else size for n, size in enumerate(sizes)]
+    _with(graph, outlined, symbols)
+    parent = list(range(len(free)))
+
+    def root(k: int) -> int:
+        while parent[k] != k:
+            k = parent[k]
+        return k
+
+    for pair in facts.unions:
+        a, b = sorted(map(root, pair))
+        parent[b] = a
+    return [free[root(places[n])] if n in places else -1 for n in range(len(sizes))]
+
+
+def resized(graph: Graph, change: Callable[[int], int]) -> Graph:
+    """A graph of the same structure in which sizes are changed, but for those that follow from others (the
+    rows of a reshape). TypeError, ValueError if the ops do not allow it."""
+    outlined = outline(graph)
+    owners = _symbols(graph, outlined)
+    facts = Facts()
+    symbols = {owner: facts.symbol(outlined.sizes[owner]) for owner in dict.fromkeys(owners) if owner >= 0}
+    _with(graph, outlined, [symbols.get(k, n) for k, n in zip(owners, outlined.sizes, strict=True)])
+    values = [change(n) for n in facts.values[: facts.free]]
+    for follower, size in facts.followers():
+        values[follower] = evaluator(size)(values)
+    found = dict(zip(symbols, values, strict=True))
+    sizes = [found.get(k, n) for k, n in zip(owners, outlined.sizes, strict=True)]
+    return _with(graph, outlined, sizes, general=False)
+
+
+class _Numbers:
+    """The different sizes that stand in a plan, each once, by number."""
+
+    def __init__(self) -> None:
+        self.evaluators: list[Callable[[Sequence[int]], int]] = []
+        self._known: dict[object, int] = {}
+
+    def of(self, size: Size) -> int:
+        key = size.offset, size.terms
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = len(self.evaluators)
+            self.evaluators.append(evaluator(size))
+        return found
+
+
+class _Words:
+    """A sequence of which some are sizes: what stands there once these are known."""
+
+    def __init__(self, values: Sequence[Any], numbers: _Numbers) -> None:
+        self._values = tuple(values)
+        self.holes = tuple([(k, numbers.of(v)) for k, v in enumerate(values) if isinstance(v, Size)])
+
+    def fill(self, numbers: Sequence[int]) -> list[Any]:
+        found = list(self._values)
+        for k, n in self.holes:
+            found[k] = numbers[n]
+        return found
+
+
+class _Buffer:
+    def __init__(self, buffer: Buffer, numbers: _Numbers) -> None:
+        self._buffer = buffer
+        self._words = _Words((buffer.nbytes, *buffer.shape), numbers)
+
+    def fill(self, numbers: Sequence[int]) -> Buffer:
+        if not self._words.holes:
+            return self._buffer
+        nbytes, *shape = self._words.fill(numbers)
+        return Buffer(self._buffer.kind, self._buffer.dtype, tuple(shape), nbytes, 0, self._buffer.life)
+
+
+class _Launch:
+    def __init__(self, launch: Launch, numbers: _Numbers) -> None:
+        self._launch = launch
+        self._words = _Words((launch.blocks, launch.work, *launch.slots), numbers)
+        slots: list[tuple[int, Any]] = list(enumerate(launch.slots))
+        self._scalars = [(k, s.number, s.dtype) for k, s in slots if isinstance(s, Hole) and s.dtype]
+        offsets: list[tuple[int, int, Any]] = [
+            (k, s.buffer, s.offset) for k, s in slots if isinstance(s, Address)
+        ]
+        self._addresses = [(k, b, numbers.of(n)) for k, b, n in offsets if isinstance(n, Size)]
+
+    def fill(self, numbers: Sequence[int], scalars: Sequence[Node]) -> Launch:
+        blocks, work, *slots = self._words.fill(numbers)
+        for k, number, dtype in self._scalars:
+            slots[k] = scalar_bytes(scalars[number].attrs["value"], dtype)
+        for k, buffer, n in self._addresses:
+            slots[k] = Address(buffer, numbers[n])
+        return Launch(self._launch.code, tuple(slots), blocks, work, self._launch.joins)
+
+
+class Template:
+    """What `outlined` and its like are compiled to. `run` is the passes: from a graph to a plan."""
+
+    def __init__(self, graph: Graph, outlined: Outline, run: Callable[[Graph], Plan]) -> None:
+        sizes = outlined.sizes
+        owners = _symbols(graph, outlined)
+        facts = Facts()
+        symbols = {owner: facts.symbol(sizes[owner]) for owner in dict.fromkeys(owners) if owner >= 0}
+        facts.recording = False  # what the types of nodes demand holds for every graph
+        general = _with(graph, outlined, [symbols.get(k, n) for k, n in zip(owners, sizes, strict=True)])
+        facts.recording = True
+        plan = run(general)
+        self._literal = _getter([n for n, owner in enumerate(owners) if owner < 0])
+        self._literals = self._literal(sizes)
+        self._each = _getter([n for n, owner in enumerate(owners) if owner >= 0])
+        self._owner = _getter([owner for owner in owners if owner >= 0])
+        self._free = _getter([*symbols])
+        self._hold = facts.program()
+        numbers = _Numbers()
+        self._buffers = [_Buffer(b, numbers) for b in plan.buffers]
+        self._launches = [_Launch(launch, numbers) for launch in plan.launches]
+        self._numbers = numbers.evaluators
+        self._plan = plan
+
+    def fill(self, outlined: Outline) -> Plan | None:
+        """The plan for a graph of the same key; None if the passes could take other steps for it."""
+        sizes = outlined.sizes
+        if self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):
+            return None
+        values = self._hold(self._free(sizes))
+        if values is None:
+            return None
+        numbers = [number(values) for number in self._numbers]
+        plan = Plan(
+            tuple([b.fill(numbers) for b in self._buffers]),
+            self._plan.inputs,
+            self._plan.outputs,
+            self._plan.aliases,
+            tuple([launch.fill(numbers, outlined.scalars) for launch in self._launches]),
+            0,
+        )
+        return arrange(plan)
+
+
+def _getter(positions: Sequence[int]) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+    """The values at these positions, as a tuple however many there are."""
+    if not positions:
+        return lambda values: ()
+    if len(positions) == 1:
+        (only,) = positions
+        return lambda values: (values[only],)
+    return itemgetter(*positions)

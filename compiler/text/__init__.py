@@ -1,0 +1,1 @@
+"""Print and parse the three levels: a file each."""

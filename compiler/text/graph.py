@@ -1,0 +1,213 @@
+"""Text of the graph level.
+
+    graph f(%x: f32[4], %y: f32[4]) -> (%3) {
+      %2: f32[4] = sub %x, %y  # train.py:12
+      %3: f32[] = sum %2 axes=(0)
+    }
+
+Inputs are called by their names, other nodes by their numbers. Attributes follow the operands:
+numbers, `true`, `"strings"`, dtypes, and tuples in parentheses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..ir.graph import Graph, Node, at, toposort
+from ..ir.types import DTYPES, DType, TensorType, tensor_type
+from ..ops import INPUT, REGISTRY
+from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, format_loc, is_name, quoted
+
+
+def print_graph(graph: Graph, locs: bool = False) -> str:
+    """The text of `graph`; with `locs`, every line ends in the user's `# file:line`."""
+    order = toposort(graph.outputs)
+    names = _names(graph, order)
+    header = ", ".join(f"{_input(n, names[n])}: {n.type}" for n in graph.inputs)
+    results = ", ".join(f"%{names[n]}" for n in graph.outputs)
+    lines = [f"graph {quoted(graph.name)}({header}) -> ({results}) {{"]
+    inputs = set(graph.inputs)
+    for node in order:
+        if node not in inputs:
+            comment = format_loc(node.loc) if locs else ""
+            lines.append(f"  %{names[node]}: {node.type} = {_application(node, names)}{comment}")
+    return "\n".join([*lines, "}", ""])
+
+
+def node_text(node: Node) -> str:
+    """One node by itself, its operands shown by their types."""
+    names = {source: str(source.type) for source in node.inputs}
+    return f"{node.type} = {_application(node, names)}".replace("%", "")
+
+
+def _names(graph: Graph, order: list[Node]) -> dict[Node, str]:
+    names: dict[Node, str] = {}
+    taken: set[str] = set()
+    inputs = set(graph.inputs)
+    for node in dict.fromkeys((*graph.inputs, *order)):
+        name = node.attrs.get("name") if node in inputs else None
+        plain = isinstance(name, str) and is_name(name) and name not in taken
+        names[node] = str(name) if plain else str(len(names))
+        taken.add(names[node])
+    return names
+
+
+def _input(node: Node, name: str) -> str:
+    given = node.attrs.get("name")
+    return f"%{name}" if given == name else f"%{name} {_attr(given)}"
+
+
+def _application(node: Node, names: Mapping[Node, str]) -> str:
+    order = {key: k for k, key in enumerate(node.op.attrs)}
+    keys = sorted(node.attrs, key=lambda key: (order.get(key, len(order)), key))
+    operands = ", ".join(f"%{names[source]}" for source in node.inputs)
+    attrs = (f"{key}={_attr(node.attrs[key])}" for key in keys)
+    return " ".join(part for part in (node.op.name, operands, *attrs) if part)
+
+
+def _attr(value: Any) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_attr, value))})"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value)
+    return str(value)  # int; float, exactly; DType
+
+
+# --- parsing -------------------------------------------------------------------------------------
+
+
+def parse_graph(text: str) -> Graph:
+    """The graph that `text` describes. Types are derived anew and compared with the written ones.
+
+    Raises IRSyntaxError, at the line and column of what is wrong."""
+    c = Cursor(text)
+    c.skip_lines()
+    c.expect_word("graph")
+    name = c.name_or_string("the name of the graph")
+    nodes: dict[str, Node] = {}
+    inputs = _parse_inputs(c, nodes)
+    c.expect("->")
+    c.expect("(")
+    results = [] if c.at(")") else [c.expect_kind("value", "a value (`%name`)")]
+    while c.accept(","):
+        results.append(c.expect_kind("value", "a value (`%name`)"))
+    c.expect(")")
+    c.expect("{")
+    c.end_line()
+    while not c.at("}"):
+        _parse_node(c, nodes)
+    c.next()
+    c.finish()
+    return Graph(name, inputs, tuple(_look_up(c, nodes, token) for token in results))
+
+
+def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
+    inputs: list[Node] = []
+    c.expect("(")
+    while not c.at(")"):
+        token = c.expect_kind("value", "an input (`%name: f32[n]`) or `)`")
+        given = c.string() if c.token.kind == "string" else token.text
+        c.expect(":")
+        type_ = _parse_type(c)
+        with at(None):
+            node = INPUT(name=given, dtype=type_.dtype, shape=type_.shape)
+        _define(c, nodes, token, node)
+        inputs.append(node)
+        if not c.accept(","):
+            break
+    c.expect(")")
+    return tuple(inputs)
+
+
+def _parse_type(c: Cursor) -> TensorType:
+    start, dtype = c.token, c.dtype()
+    shape: list[int] = []
+    c.expect("[")
+    while not c.at("]"):
+        shape.append(c.natural("an extent"))
+        if not c.accept(","):
+            break
+    c.expect("]")
+    try:
+        return tensor_type(dtype, tuple(shape))
+    except ValueError as error:
+        raise c.error(str(error), start) from error
+
+
+def _parse_node(c: Cursor, nodes: dict[str, Node]) -> None:
+    token = c.expect_kind("value", "a node (`%name: f32[n] = op ...`) or `}`")
+    c.expect(":")
+    type_token = c.token
+    written = _parse_type(c)
+    c.expect("=")
+    op_token = c.name("the name of an op")
+    op = REGISTRY.get(op_token.text)
+    if op is None:
+        raise c.error(f"expected an op, found `{op_token.text}`", op_token)
+    operands: list[Node] = []
+    if c.token.kind == "value":
+        operands.append(_look_up(c, nodes, c.next()))
+        while c.accept(","):
+            operands.append(_look_up(c, nodes, c.expect_kind("value", "a value (`%name`)")))
+    attrs: dict[str, Any] = {}
+    while c.token.kind == "name":
+        key = c.next()
+        if key.text not in op.attrs or key.text in attrs:
+            expected = ", ".join(op.attrs) or "none"
+            raise c.error(f"unexpected attribute `{key.text}` ({op.name} has: {expected})", key)
+        c.expect("=")
+        attrs[key.text] = _parse_attr(c, 0)
+    missing = [key for key in op.attrs if key not in attrs]
+    if missing:
+        raise c.expected(f"the attribute `{missing[0]}`")
+    last = c.token
+    c.end_line()
+    with at(c.loc(last)):
+        try:
+            node = op(*operands, **attrs)
+        except RULE_ERRORS as error:
+            raise c.error(f"{op.name}: {error}", op_token) from error
+    if node.type != written:
+        raise c.error(f"the type of {op.name} here is {node.type}, not {written}", type_token)
+    _define(c, nodes, token, node)
+
+
+def _parse_attr(c: Cursor, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise c.error("tuples are nested too deeply")
+    if c.accept("("):
+        items: list[Any] = []
+        while not c.at(")"):
+            items.append(_parse_attr(c, depth + 1))
+            if not c.accept(","):
+                break
+        c.expect(")")
+        return tuple(items)
+    if c.token.kind == "string":
+        return c.string()
+    if c.token.kind == "name" and c.token.text in DTYPES:
+        dtype: DType = c.dtype()
+        return dtype
+    if c.at_number():
+        return c.number()
+    raise c.expected("a number, a string, a dtype or a tuple")
+
+
+def _look_up(c: Cursor, nodes: dict[str, Node], token: Token) -> Node:
+    if token.text not in nodes:
+        raise c.error(f"`%{token.text}` is not defined above", token)
+    return nodes[token.text]
+
+
+def _define(c: Cursor, nodes: dict[str, Node], token: Token, node: Node) -> None:
+    if token.text in nodes:
+        raise c.error(f"`%{token.text}` is defined twice", token)
+    nodes[token.text] = node

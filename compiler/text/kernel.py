@@ -1,0 +1,163 @@
+"""Text of the kernel level: the canonical text of a kernel is its cache key.
+
+    kernel huber(x: f32[n], y: f32[n:], delta: f32) -> (loss: f32[], g: f32[n])
+      for i in n
+        stage
+          d = x[i] - y[i]
+          r = max(abs(d), delta)
+          g[i] = where(d > 0.0, r, -1.0)
+          total: f64 += d * d
+      finally
+        loss = f32(total)
+
+- One call argument makes `max`, `min` a row reduction of the statement (`top = max(x[i, j])`), two
+  make it the elementwise op; `sum(e)` and `dot(a, b)` are always reductions. `+=`, `max=`, `min=`
+  reduce over the outer axes.
+- A reduction's accumulator has the dtype of its expression, or the one after the colon.
+- A bare literal has the dtype of the operands beside it (in `where`, of the other branch). A
+  literal with none beside it carries its dtype: `f32(0.5)`. A dtype around anything else is a
+  cast: `f64(x)`.
+- `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is
+  that test itself.
+- `;` separates statements as a line break does; a colon may follow a stage's axes; statements
+  straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
+"""
+
+from __future__ import annotations
+
+from ..ir.folds import FOLDS
+from ..ir.kernel import (
+    Array,
+    Axis,
+    Const,
+    Expr,
+    Index,
+    Kernel,
+    Let,
+    Load,
+    Ref,
+    Scalar,
+    Stage,
+    Stmt,
+    Store,
+    Within,
+    expr_dtype,
+)
+from .lexer import format_loc, format_number, is_name
+
+INFIX = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/",
+    "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+}  # fmt: skip
+LEVEL = {"==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
+RESERVED = frozenset(("kernel", "for", "in", "stage", "finally", "inf", "nan", "true", "false"))
+
+
+def usable(name: str) -> bool:
+    """Whether `name` can name something in a kernel."""
+    return is_name(name) and name not in RESERVED
+
+
+# --- printing ------------------------------------------------------------------------------------
+
+
+def print_kernel(kernel: Kernel, locs: bool = False) -> str:
+    """The text of `kernel`. Without `locs` it is canonical: equal texts, equal kernels."""
+    params = ", ".join(map(_param, kernel.params))
+    outputs = ", ".join(map(_param, kernel.outputs))
+    lines = [f"kernel {kernel.name}({params}) -> ({outputs})"]
+    if kernel.outer:
+        lines.append(f"  for {_axes(kernel.outer)}")
+    indent = "    " if kernel.outer else "  "
+    for stage in kernel.stages:
+        lines += _stage(stage, indent, bare=False, locs=locs)
+    if kernel.final:
+        lines.append("  finally")
+    for k, stage in enumerate(kernel.final):
+        lines += _stage(stage, "    ", bare=k == 0 and not stage.axes and bool(stage.body), locs=locs)
+    return "\n".join([*lines, ""])
+
+
+def _param(param: Array | Scalar) -> str:
+    if isinstance(param, Scalar):
+        return f"{param.name}: {param.dtype}"
+    stride = "" if param.unit else ":"
+    return f"{param.name}: {param.dtype}[{', '.join(map(str, param.dims))}{stride}]"
+
+
+def _axes(axes: tuple[Axis, ...]) -> str:
+    return ", ".join(f"{a.name} in {a.extent}" for a in axes)
+
+
+def _stage(stage: Stage, indent: str, bare: bool, locs: bool) -> list[str]:
+    body = indent if bare else indent + "  "
+    lines = [] if bare else [f"{indent}stage {_axes(stage.axes)}".rstrip()]
+    return lines + [f"{body}{statement_text(s)}{format_loc(s.loc) if locs else ''}" for s in stage.body]
+
+
+def statement_text(stmt: Stmt) -> str:
+    """One statement, as in the text of its kernel."""
+    if isinstance(stmt, Let):
+        return f"{stmt.name} = {expr_text(stmt.expr)}"
+    if isinstance(stmt, Store):
+        return f"{_element(stmt.array, stmt.index)} = {expr_text(stmt.expr)}"
+    values = _arguments(stmt.args, tuple(range(len(stmt.args))))
+    given = f": {stmt.dtype}" if any(expr_dtype(a) != stmt.dtype for a in stmt.args) else ""
+    if stmt.scope == "row":
+        return f"{stmt.name}{given} = {stmt.op}({', '.join(values)})"
+    target = _element(stmt.name, tuple(map(Index, stmt.keep)))
+    mark = FOLDS[stmt.op].total if stmt.op in FOLDS else f"{stmt.op}="  # errors show it
+    text = f"{target}{given} {mark}"
+    return f"{text}({', '.join(values)})" if len(values) > 1 else f"{text} {', '.join(values)}"
+
+
+def expr_text(expr: Expr) -> str:
+    """An expression by itself: a literal carries its dtype."""
+    return _typed(expr) if isinstance(expr, Const) else _expr(expr, 0)
+
+
+def _element(array: str, index: tuple[Index, ...], guards: tuple[Within, ...] = ()) -> str:
+    if not index and not guards:
+        return array
+    subscripts = ", ".join(f"{i.axis} - {i.shift}" if i.shift else i.axis for i in index)
+    bounds = ", ".join(f"{g.lo} <= {g.axis} < {g.hi}" for g in guards)
+    inside = f"{subscripts} | {bounds}".lstrip() if guards else subscripts
+    return f"{array}[{inside}]"
+
+
+def _typed(const: Const) -> str:
+    return f"{const.dtype}({format_number(const.value, const.dtype)})"
+
+
+def _expr(expr: Expr, level: int) -> str:
+    """`expr` as an operand of an operator of `level` (or tighter)."""
+    if isinstance(expr, Const):
+        return _typed(expr)
+    if isinstance(expr, Ref):
+        return expr.name
+    if isinstance(expr, Load):
+        return _element(expr.array, expr.index, expr.guards)
+    if isinstance(expr, Within):
+        return f"({expr.lo} <= {expr.axis} < {expr.hi})"
+    if expr.op == "cast":
+        return f"{expr.dtype}({', '.join(_expr(a, 0) for a in expr.args)})"
+    mark = INFIX.get(expr.op)
+    if mark is None or len(expr.args) != 2:
+        alike = (1, 2) if expr.op == "where" else tuple(range(len(expr.args)))
+        return f"{expr.op}({', '.join(_arguments(expr.args, alike))})"
+    own = LEVEL[mark]
+    # + - * / associate to the left, comparisons not at all
+    left, right = _arguments(expr.args, (0, 1), (own + (own == 1), own + 1))
+    return f"({left} {mark} {right})" if own < level else f"{left} {mark} {right}"
+
+
+def _arguments(args: tuple[Expr, ...], alike: tuple[int, ...], levels: tuple[int, ...] = ()) -> list[str]:
+    """Operands of one op. Those in `alike` have one dtype: one tells a literal beside it."""
+    told = {expr_dtype(args[k]) for k in alike if k < len(args) and not isinstance(args[k], Const)}
+    texts = []
+    for k, arg in enumerate(args):
+        if isinstance(arg, Const) and k in alike and told == {arg.dtype}:
+            texts.append(format_number(arg.value, arg.dtype))
+        else:
+            texts.append(_expr(arg, levels[k] if levels else 0))
+    return texts

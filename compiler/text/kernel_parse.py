@@ -1,0 +1,417 @@
+"""Parsing of the kernel level; `kernel.py` describes the format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..ir.data import data
+from ..ir.folds import FOLDS, fold
+from ..ir.kernel import (
+    Array,
+    Axis,
+    Call,
+    Const,
+    Expr,
+    Extent,
+    Index,
+    Kernel,
+    Let,
+    Load,
+    Reduce,
+    Ref,
+    Scalar,
+    Stage,
+    Stmt,
+    Store,
+    Within,
+    expr_dtype,
+)
+from ..ir.types import DTYPES, DType, TensorType, b1
+from ..ops import REGISTRY
+from .kernel import INFIX, LEVEL, RESERVED
+from .lexer import MAX_DEPTH, Cursor, Number, Token, fit
+
+T = TypeVar("T")
+_OP_OF = {mark: op for op, mark in INFIX.items()}
+_NAMED = [f.name for f in FOLDS.values() if f.total == f"{f.name}="]  # r max= x
+_CALLED = [f.name for f in FOLDS.values() if f.total == f"+= {f.name}"]  # r += dot(x, y)
+_COMPARISONS = frozenset(op for op, mark in INFIX.items() if LEVEL[mark] == 1)
+
+
+def _elementwise(name: str) -> bool:
+    return name in REGISTRY and REGISTRY[name].kind == "elementwise"
+
+
+def parse_kernel(text: str) -> Kernel:
+    """The kernel that `text` describes; dtypes of expressions come from the ops' type rules.
+
+    Raises IRSyntaxError, at the line and column of what is wrong. What needs the whole kernel
+    (scopes, extents, stores) is left to `verify_kernel`."""
+    return _Parser(text).kernel()
+
+
+@data
+class _Item:
+    """A parsed expression. `expr` is None while it holds only literals, whose dtype the context
+    tells: then it is `number`, or `op` of `args`."""
+
+    token: Token
+    depth: int
+    expr: Expr | None
+    number: Number = 0
+    op: str = ""
+    args: tuple[_Item, ...] = ()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.c = Cursor(text)
+        self.arrays: dict[str, Array] = {}
+        self.outputs: dict[str, Array] = {}
+        self.values: dict[str, DType] = {}  # scalars, lets, reductions without kept axes
+        self.kept: dict[str, DType] = {}
+        self.axes: set[str] = set()
+
+    # --- structure --------------------------------------------------------------------------------
+
+    def kernel(self) -> Kernel:
+        c = self.c
+        c.skip_lines()
+        c.expect_word("kernel")
+        name = c.name("the name of the kernel").text
+        params = self.several("(", ")", self.param)
+        c.skip_lines()
+        c.expect("->")
+        start = c.token
+        outputs: list[Array] = []
+        for param in self.several("(", ")", self.param):
+            if isinstance(param, Scalar):
+                raise c.error(f"the output `{param.name}` must be an array: {param.dtype}[]", start)
+            outputs.append(param)
+        self.outputs = {o.name: o for o in outputs}
+        self.arrays = {p.name: p for p in params if isinstance(p, Array)} | self.outputs
+        self.values = {p.name: p.dtype for p in params if isinstance(p, Scalar)}
+        c.accept(":")
+        c.end_line()
+        outer: tuple[Axis, ...] = ()
+        if c.accept_word("for"):
+            outer = self.some_axes()
+            c.accept(":")
+            c.end_line()
+        stages = self.stages(outer)
+        final: tuple[Stage, ...] = ()
+        if c.accept_word("finally"):
+            c.accept(":")
+            c.skip_lines()
+            final = self.stages(())
+        c.finish()
+        return Kernel(name, tuple(params), tuple(outputs), outer, stages, final)
+
+    def several(self, left: str, right: str, item: Callable[[], T]) -> list[T]:
+        found: list[T] = []
+        self.c.expect(left)
+        while not self.c.at(right):
+            found.append(item())
+            if not self.c.accept(","):
+                break
+        self.c.expect(right)
+        return found
+
+    def param(self) -> Array | Scalar:
+        c = self.c
+        name = c.name("a parameter (`name: f32[n]`)").text
+        c.expect(":")
+        dtype = c.dtype()
+        if not c.accept("["):
+            return Scalar(name, dtype)
+        dims: list[Extent] = []
+        while not c.at("]", ":"):
+            dims.append(self.extent())
+            if not c.accept(","):
+                break
+        strided = bool(dims) and c.accept(":")
+        c.expect("]")
+        return Array(name, dtype, tuple(dims), not strided)
+
+    def extent(self) -> Extent:
+        if self.c.token.kind == "name":
+            return self.c.next().text
+        return self.c.natural("an extent (a name or a whole number)")
+
+    def some_axes(self) -> tuple[Axis, ...]:
+        axes: list[Axis] = []
+        while not axes or self.c.accept(","):
+            name = self.c.name("an axis (`i in n`)").text
+            self.c.expect_word("in")
+            axes.append(Axis(name, self.extent()))
+        return tuple(axes)
+
+    def stages(self, outer: tuple[Axis, ...]) -> tuple[Stage, ...]:
+        c = self.c
+        stages: list[Stage] = []
+        while c.token.kind != "end" and not c.at_word("finally"):
+            axes: tuple[Axis, ...] = ()
+            if c.accept_word("stage"):
+                if c.token.kind == "name":
+                    axes = self.some_axes()
+                if not c.accept(":"):
+                    c.expect_kind("newline", "`:` or the end of the line")
+                c.skip_lines()
+            elif stages:
+                raise c.expected("`stage`")
+            self.axes = {a.name for a in outer + axes}
+            body: list[Stmt] = []
+            while c.token.kind != "end" and not c.at_word("stage", "finally"):
+                body.append(self.statement())
+                if not c.accept(";"):
+                    c.expect_kind("newline", "`;` or the end of the line")
+                c.skip_lines()
+            stages.append(Stage(axes, tuple(body)))
+        return tuple(stages)
+
+    # --- statements -------------------------------------------------------------------------------
+
+    def statement(self) -> Stmt:
+        c = self.c
+        start = c.name("a statement, `stage` or `finally`")
+        name, index = start.text, None
+        if c.at("["):
+            index = tuple(self.several("[", "]", self.index))
+        dtype = None
+        if c.accept(":"):
+            dtype = c.dtype()
+        if c.accept("+="):
+            op = next((name for name in _CALLED if self.at_call(name)), "sum")
+            return self.total(start, index, op, dtype)
+        if c.at_word(*_NAMED):
+            op = c.next().text
+            c.expect("=")
+            return self.total(start, index, op, dtype)
+        if not c.at("="):
+            raise c.expected("`=`, `+=`, `max=` or `min=`")
+        c.next()
+        if index is not None or name in self.outputs:
+            if dtype is not None:
+                raise c.error("a store has the dtype of its array", start)
+            known = self.outputs.get(name)
+            expr = self.close(self.expr(), known.dtype if known else None)
+            return Store(name, index or (), expr, c.loc(c.token))
+        first: _Item | None = None
+        if self.at_call(*FOLDS):
+            call = c.next()
+            args = self.several("(", ")", lambda: self.expr(1))
+            if not _elementwise(call.text) or len(args) == 1:
+                exprs, dtype = self.reduced(call.text, call, args, dtype)
+                self.values[name] = dtype
+                return Reduce(name, call.text, exprs, dtype, "row", (), c.loc(c.token))
+            first = self.apply(call.text, tuple(args), call)
+        if dtype is not None:
+            raise c.error("only a reduction is given a dtype; a let has that of its expression", start)
+        expr = self.close(self.expr(0, first), None)
+        self.values[name] = expr_dtype(expr)
+        return Let(name, expr, c.loc(c.token))
+
+    def total(self, start: Token, index: tuple[Index, ...] | None, op: str, dtype: DType | None) -> Reduce:
+        """A reduction over the outer axes, from behind its `+=`, `max=` or `min=`."""
+        c = self.c
+        if any(ix.shift for ix in index or ()):
+            raise c.error("the subscripts of a reduction are plain axes", start)
+        keep = tuple(ix.axis for ix in index or ())
+        token = c.token
+        if op in _CALLED:
+            c.next()
+            args = self.several("(", ")", lambda: self.expr(1))
+        else:
+            args = [self.expr()]
+        exprs, dtype = self.reduced(op, token, args, dtype)
+        (self.kept if keep else self.values)[start.text] = dtype
+        return Reduce(start.text, op, exprs, dtype, "all", keep, c.loc(c.token))
+
+    def reduced(
+        self, op: str, token: Token, args: list[_Item], dtype: DType | None
+    ) -> tuple[tuple[Expr, ...], DType]:
+        """The arguments of a reduction and the dtype of its accumulator."""
+        if len(args) != fold(op).arguments:
+            raise self.c.error(f"{op} takes {fold(op).takes}, found {len(args)}", token)
+        told = next((expr_dtype(a.expr) for a in args if a.expr is not None), dtype)
+        exprs = tuple(self.close(a, told) for a in args)
+        return exprs, dtype or expr_dtype(exprs[0])
+
+    def at_call(self, *names: str) -> bool:
+        after = self.c.ahead()
+        return self.c.at_word(*names) and after.kind == "mark" and after.text == "("
+
+    # --- expressions ------------------------------------------------------------------------------
+
+    def expr(self, nest: int = 0, first: _Item | None = None) -> _Item:
+        """An expression; `first` is its first operand if that has been parsed. Operators wait on a
+        stack, so that only parentheses recurse, and those are counted."""
+        c = self.c
+        if nest > MAX_DEPTH:
+            raise c.error(f"the expression is nested deeper than {MAX_DEPTH}")
+        operands = [first or self.operand(nest)]
+        waiting: list[Token] = []
+
+        def settle(level: int) -> None:
+            while waiting and LEVEL[waiting[-1].text] >= level:
+                token = waiting.pop()
+                if level == 1 == LEVEL[token.text]:
+                    raise c.error("comparisons do not chain; use parentheses and `and(a, b)`")
+                right = operands.pop()
+                operands.append(self.apply(_OP_OF[token.text], (operands.pop(), right), token))
+
+        while c.at(*LEVEL):
+            settle(LEVEL[c.token.text])
+            waiting.append(c.next())
+            operands.append(self.operand(nest))
+        settle(0)
+        return operands[0]
+
+    def operand(self, nest: int) -> _Item:
+        c = self.c
+        signs: list[Token] = []
+        while c.at("-") and not c.at_number():
+            signs.append(c.next())
+        item = self.atom(nest)
+        for token in reversed(signs):
+            item = self.apply("neg", (item,), token)
+        return item
+
+    def atom(self, nest: int) -> _Item:
+        c = self.c
+        token = c.token
+        if c.at_number():
+            return _Item(token, 1, None, c.number())
+        if c.accept("("):
+            if self.at_bounds():
+                item = _Item(token, 1, self.bounds())
+            else:
+                item = self.expr(nest + 1)
+            c.expect(")")
+            return item
+        if token.kind != "name":
+            raise c.expected("an expression")
+        if token.text in RESERVED:
+            raise c.expected("an expression")
+        c.next()
+        if c.at("("):
+            return self.call(token, nest)
+        if c.at("["):
+            return _Item(token, 1, self.load(token))
+        if token.text in self.values:
+            return _Item(token, 1, Ref(token.text, self.values[token.text]))
+        array = self.arrays.get(token.text)
+        if array is not None and array.dims:
+            raise c.error(f"`{token.text}` has {len(array.dims)} subscripts", token)
+        if array is None:
+            raise c.error(f"`{token.text}` is not defined above", token)
+        return _Item(token, 1, Load(token.text, (), array.dtype))
+
+    def call(self, token: Token, nest: int) -> _Item:
+        c = self.c
+        dtype = DTYPES.get(token.text)
+        if dtype is None:
+            return self.apply(token.text, tuple(self.several("(", ")", lambda: self.expr(nest + 1))), token)
+        c.expect("(")
+        sign = 1 if c.at("-") else 0
+        after = c.ahead(1 + sign)
+        if c.at_number() and after.kind == "mark" and after.text == ")":
+            number = _Item(c.token, 1, None, c.number())
+            item = _Item(token, 1, self.close(number, dtype))
+        else:
+            inner = self.expr(nest + 1)
+            self.deep(inner.depth + 1, token)
+            expr = Call("cast", (self.close(inner, None),), dtype)
+            item = _Item(token, inner.depth + 1, expr)
+        c.expect(")")
+        return item
+
+    def load(self, token: Token) -> Load:
+        """From the subscripts of `token` on."""
+        c = self.c
+        array = self.arrays.get(token.text)
+        if array is None and token.text not in self.kept:
+            raise c.error(f"`{token.text}` is not an array", token)
+        index: list[Index] = []
+        guards: list[Within] = []
+        c.expect("[")
+        while not c.at("]", "|"):
+            index.append(self.index())
+            if not c.accept(","):
+                break
+        while c.accept("," if guards else "|"):
+            guards.append(self.bounds())
+        c.expect("]")
+        dtype = self.kept[token.text] if array is None else array.dtype
+        return Load(token.text, tuple(index), dtype, tuple(guards))
+
+    def index(self) -> Index:
+        axis = self.axis()
+        if not self.c.accept("-"):
+            return Index(axis)
+        return Index(axis, self.c.name("the lower bound of a guard").text)
+
+    def axis(self) -> str:
+        token = self.c.name("an axis")
+        if token.text not in self.axes:
+            known = ", ".join(sorted(self.axes)) or "none"
+            raise self.c.error(f"`{token.text}` is not an axis here ({known})", token)
+        return token.text
+
+    def at_bounds(self) -> bool:
+        kinds = [self.c.ahead(k) for k in range(4)]
+        return [t.text for t in kinds[1::2]] == ["<=", "<"] and kinds[2].text in self.axes
+
+    def bounds(self) -> Within:
+        """`lo <= axis < hi`"""
+        c = self.c
+        lo = c.name("a lower bound").text
+        c.expect("<=")
+        axis = self.axis()
+        c.expect("<")
+        return Within(axis, lo, c.name("an upper bound").text)
+
+    # --- dtypes -----------------------------------------------------------------------------------
+
+    def deep(self, depth: int, token: Token) -> None:
+        if depth > MAX_DEPTH:
+            raise self.c.error(f"the expression is deeper than {MAX_DEPTH}", token)
+
+    def apply(self, name: str, args: tuple[_Item, ...], token: Token) -> _Item:
+        """An op over operands; literals among them take the dtype of the others."""
+        op = REGISTRY.get(name)
+        if name in FOLDS and not _elementwise(name):
+            raise self.c.error(f"a reduction is a statement of its own: `r = {name}(...)`", token)
+        if op is None or op.kind != "elementwise" or op.attrs:
+            raise self.c.error(f"`{name}` is not an elementwise op", token)
+        depth = 1 + max((a.depth for a in args), default=0)
+        self.deep(depth, token)
+        alike = args[1:] if name == "where" else args
+        told = next((expr_dtype(a.expr) for a in alike if a.expr is not None), None)
+        if told is None and alike and name != "where" and name not in _COMPARISONS:
+            return _Item(token, depth, None, 0, name, args)
+        exprs = [self.close(a, told) for a in alike]
+        if name == "where" and args:
+            exprs.insert(0, self.close(args[0], b1))
+        return _Item(token, depth, self.typed(name, tuple(exprs), token))
+
+    def close(self, item: _Item, dtype: DType | None) -> Expr:
+        """The expression of `item`, whose literals are `dtype` unless they say otherwise."""
+        if item.expr is not None:
+            return item.expr
+        if dtype is None:
+            raise self.c.error("the dtype of a literal is not known here; write `f32(0.5)`", item.token)
+        if item.op:
+            return self.typed(item.op, tuple(self.close(a, dtype) for a in item.args), item.token)
+        try:
+            return Const(fit(item.number, dtype), dtype)
+        except ValueError as error:
+            raise self.c.error(str(error), item.token) from None
+
+    def typed(self, name: str, args: tuple[Expr, ...], token: Token) -> Call:
+        types = tuple(TensorType(expr_dtype(a), ()) for a in args)
+        try:
+            return Call(name, args, REGISTRY[name].infer(types, {}).dtype)
+        except (TypeError, ValueError) as error:
+            raise self.c.error(str(error), token) from None

@@ -1,0 +1,407 @@
+"""Text of the loop level.
+
+    func add(x: f32[], o: f32[], n: int, scale: f32)
+      alloc tmp: f32[64]
+      %1: f32x16 = splat %scale
+      %r = for %i2 in 0 .. %n step 16 vector (%c3: f32x16 = 0.0)
+        %4: f32x16 = load x[%i2]  # train.py:3
+        %5: f32x16 = mul %4, %1
+        store o[%i2], %5 stream
+        %6: f32x16 = add %c3, %5
+        yield %6
+
+Slots are arrays (`f32[]`), integers (`int`) and scalars; `%begin` and `%end` are always there. A
+`yield`, with or without values, ends the body of every loop; indentation is free. A bare literal
+has the type that its place says: an index, stride, bound or step is i64; a mask is b1 of the lanes
+of the value; an operand of an instruction has the type of the result, in a comparison that of the
+other operand. Elsewhere it carries its type: `f32x16(0.5)`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..ir.layout import Slot
+from ..ir.loop import (
+    BEGIN,
+    COMPARISONS,
+    END,
+    INSTRUCTIONS,
+    Aligned,
+    Alloc,
+    For,
+    Func,
+    Imm,
+    Let,
+    Load,
+    Operand,
+    Prefetch,
+    Stmt,
+    Store,
+    Value,
+    Window,
+)
+from ..ir.types import DTYPES, DType, b1, i64
+from .lexer import MAX_DEPTH, Cursor, Number, Token, fit, format_loc, format_number
+
+Type = tuple[DType, int]  # dtype, lanes
+_INDEX: Type = (i64, 1)
+KINDS = ("parallel", "serial", "vector")
+MAX_LANES = 4096
+_TYPE = re.compile(r"([a-z][0-9]{1,2})(?:x([0-9]{1,4}))?")
+
+
+# --- printing ------------------------------------------------------------------------------------
+
+
+def print_func(func: Func, locs: bool = False) -> str:
+    """The text of `func`; with `locs`, statements end in the user's `# file:line`."""
+    lines = [f"func {func.name}({', '.join(map(_slot, func.slots))})"]
+    _block(func.body, "  ", locs, lines)
+    return "\n".join([*lines, ""])
+
+
+def _slot(slot: Slot) -> str:
+    if slot.kind == "int":
+        return f"{slot.name}: int"
+    return f"{slot.name}: {slot.dtype}{'[]' if slot.kind == 'array' else ''}"
+
+
+def _block(body: tuple[Stmt, ...], indent: str, locs: bool, lines: list[str]) -> None:
+    for stmt in body:
+        loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
+        lines.append(indent + statement_text(stmt) + (format_loc(loc) if locs else ""))
+        if isinstance(stmt, For):
+            _block(stmt.body, indent + "  ", locs, lines)
+            types = [(c.dtype, c.lanes) for c in stmt.carried]
+            values = ", ".join(map(_operand, stmt.yields, types))
+            lines.append(f"{indent}  yield {values}".rstrip())
+
+
+def statement_text(stmt: Stmt) -> str:
+    """One statement, as in the text of its function; of a loop, the first line."""
+    match stmt:
+        case Let(result, op, args):
+            expected = implied(op, args, (result.dtype, result.lanes))
+            operands = ", ".join(map(_operand, args, expected))
+            return f"{_typed(result)} = {op} {operands}".rstrip()
+        case Load(result, array, index, stride, mask):
+            place = _place(array, index, stride)
+            return f"{_typed(result)} = load {place}{_mask(mask, result.lanes)}"
+        case Store(array, index, value, stride, mask, stream):
+            place = _place(array, index, stride)
+            tail = " stream" if stream else ""
+            return f"store {place}, {_operand(value)}{_mask(mask, value.lanes)}{tail}"
+        case Aligned(result, array):
+            return f"{_typed(result)} = aligned {array}"
+        case Prefetch(array, index, far):
+            return f"prefetch {_place(array, index, None)}{' far' if far else ''}"
+        case Window(name, dtype, array, index, choice, other, at):
+            place = _place(array, index, None)
+            if choice is not None:
+                place += f" if {_operand(choice, _INDEX)} else {_place(other, at, None)}"
+            return f"window {name}: {dtype} = {place}"
+        case Alloc(name, dtype, count):
+            return f"alloc {name}: {dtype}[{count}]"
+    bounds = f"{_operand(stmt.lo, _INDEX)} .. {_operand(stmt.hi, _INDEX)}"
+    step = _operand(stmt.step, _INDEX)
+    results = ", ".join(f"%{r.name}" for r in stmt.results)
+    text = f"for %{stmt.var.name} in {bounds} step {step} {stmt.kind}"
+    if not stmt.carried:
+        return text
+    carried = ", ".join(
+        f"{_typed(c)} = {_operand(v, (c.dtype, c.lanes))}"
+        for c, v in zip(stmt.carried, stmt.inits, strict=True)
+    )
+    return f"{results} = {text} ({carried})"
+
+
+def _typed(value: Value) -> str:
+    return f"%{value.name}: {type_text(value.dtype, value.lanes)}"
+
+
+def type_text(dtype: DType, lanes: int) -> str:
+    return str(dtype) if lanes == 1 else f"{dtype}x{lanes}"
+
+
+def _place(array: str, index: Operand, stride: Operand | None) -> str:
+    by = "" if stride is None else f" : {_operand(stride, _INDEX)}"
+    return f"{array}[{_operand(index, _INDEX)}{by}]"
+
+
+def _mask(mask: Operand | None, lanes: int) -> str:
+    return "" if mask is None else f" mask {_operand(mask, (b1, lanes))}"
+
+
+def _operand(operand: Operand, expected: Type | None = None) -> str:
+    if isinstance(operand, Value):
+        return f"%{operand.name}"
+    number = format_number(operand.value, operand.dtype)
+    if expected == (operand.dtype, operand.lanes):
+        return number
+    return f"{type_text(operand.dtype, operand.lanes)}({number})"
+
+
+def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[Type | None]:
+    """The type that a bare literal has at each operand of an instruction; None: it must say its
+    own.
+
+    `args` may hold None where the operand is not known yet."""
+    dtype, lanes = result
+    match op:
+        case "splat":
+            return [(dtype, 1)]
+        case "lo" | "hi":
+            return [(dtype, 2 * lanes)]
+        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi":
+            return [None] * len(args)
+        case "select":
+            return [(b1, lanes), result, result][: len(args)]
+        case _ if op in COMPARISONS:
+            told = [(a.dtype, a.lanes) for a in args if isinstance(a, Value)]
+            return [told[0] if told else None] * len(args)
+    return [result] * len(args)
+
+
+# --- parsing -------------------------------------------------------------------------------------
+
+
+def parse_func(text: str) -> Func:
+    """The function that `text` describes.
+
+    Raises IRSyntaxError, at the line and column of what is wrong. Scopes and the type rules of
+    instructions are left to `verify_func`."""
+    return _Parser(text).func()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.c = Cursor(text)
+        self.values: dict[str, Value] = {v.name: v for v in (BEGIN, END)}
+
+    def func(self) -> Func:
+        c = self.c
+        c.skip_lines()
+        c.expect_word("func")
+        name = c.name("the name of the function").text
+        slots: list[Slot] = []
+        c.expect("(")
+        while not c.at(")"):
+            slots.append(self.slot())
+            if not c.accept(","):
+                break
+        c.expect(")")
+        c.end_line()
+        body = self.block(0)
+        c.finish()
+        return Func(name, tuple(slots), body)
+
+    def slot(self) -> Slot:
+        c = self.c
+        name = c.name("a slot (`x: f32[]`, `n: int`, `s: f32`)").text
+        c.expect(":")
+        if c.accept_word("int"):
+            slot = Slot(name, "int", i64)
+        else:
+            dtype = c.dtype()
+            kind = "array" if c.accept("[") else "scalar"
+            if kind == "array":
+                c.expect("]")
+            slot = Slot(name, kind, dtype)
+        if slot.kind != "array":
+            self.values[name] = Value(name, slot.dtype)
+        return slot
+
+    def block(self, depth: int) -> tuple[Stmt, ...]:
+        """Statements up to a `yield` or the end of the text."""
+        c = self.c
+        if depth > MAX_DEPTH:
+            raise c.error(f"loops are nested deeper than {MAX_DEPTH}")
+        body: list[Stmt] = []
+        while c.token.kind != "end" and not c.at_word("yield"):
+            body.append(self.statement(depth))
+            c.end_line()
+        return tuple(body)
+
+    def statement(self, depth: int) -> Stmt:
+        c = self.c
+        if c.token.kind == "value":
+            results = [c.next()]
+            if c.at(":"):
+                return self.definition(results[0])
+            while c.accept(","):
+                results.append(c.expect_kind("value", "a value (`%name`)"))
+            c.expect("=")
+            c.expect_word("for")
+            return self.loop(results, depth)
+        if c.accept_word("for"):
+            return self.loop([], depth)
+        if c.accept_word("alloc"):
+            name = c.name("an array").text
+            c.expect(":")
+            dtype = c.dtype()
+            c.expect("[")
+            count = c.natural("a number of elements")
+            c.expect("]")
+            return Alloc(name, dtype, count)
+        if c.accept_word("window"):
+            return self.window()
+        if c.accept_word("prefetch"):
+            array, index, _ = self.place()
+            return Prefetch(array, index, c.accept_word("far"))
+        if not c.accept_word("store"):
+            raise c.expected("a statement (`%v: f32 = ...`, `store`, `alloc`, `for` or `yield`)")
+        array, index, stride = self.place()
+        c.expect(",")
+        value = self.operand(None)
+        mask = self.mask(value.lanes)
+        stream = c.accept_word("stream")
+        return Store(array, index, value, stride, mask, stream, c.loc(c.token))
+
+    def window(self) -> Window:
+        """From behind `window` on."""
+        c = self.c
+        name = c.name("an array").text
+        c.expect(":")
+        dtype = c.dtype()
+        c.expect("=")
+        array, index, _ = self.place()
+        if not c.accept_word("if"):
+            return Window(name, dtype, array, index)
+        choice = self.operand(_INDEX)
+        c.expect_word("else")
+        other, at, _ = self.place()
+        return Window(name, dtype, array, index, choice, other, at)
+
+    def definition(self, name: Token) -> Let | Load | Aligned:
+        """From the colon behind a value on."""
+        c = self.c
+        c.expect(":")
+        type_ = self.type()
+        c.expect("=")
+        result = Value(name.text, *type_)
+        stmt: Let | Load | Aligned
+        if c.accept_word("aligned"):
+            stmt = Aligned(result, c.name("an array").text)
+        elif c.accept_word("load"):
+            array, index, stride = self.place()
+            mask = self.mask(result.lanes)
+            stmt = Load(result, array, index, stride, mask, c.loc(c.token))
+        else:
+            op = c.name("an instruction")
+            if op.text not in INSTRUCTIONS:
+                raise c.error(f"`{op.text}` is not an instruction", op)
+            args = self.operands(op, type_)
+            stmt = Let(result, op.text, args, c.loc(c.token))
+        self.values[name.text] = result
+        return stmt
+
+    def operands(self, op: Token, type_: Type) -> tuple[Operand, ...]:
+        c = self.c
+        found: list[tuple[Token, Operand | None, Number]] = []
+        while c.token.kind != "newline" and len(found) < INSTRUCTIONS[op.text]:
+            token = c.token
+            bare = c.at_number()
+            found.append((token, None, c.number()) if bare else (token, self.operand(None), 0))
+            if not c.accept(","):
+                break
+        if len(found) != INSTRUCTIONS[op.text]:
+            raise c.expected(f"operand {len(found) + 1} of {INSTRUCTIONS[op.text]}")
+        expected = implied(op.text, [operand for _, operand, _ in found], type_)
+        return tuple(
+            self.literal(number, told, token) if operand is None else operand
+            for (token, operand, number), told in zip(found, expected, strict=True)
+        )
+
+    def loop(self, names: list[Token], depth: int) -> For:
+        """From behind `for` on."""
+        c = self.c
+        var = Value(c.expect_kind("value", "the loop's variable (`%i`)").text, i64)
+        c.expect_word("in")
+        lo = self.operand(_INDEX)
+        c.expect("..")
+        hi = self.operand(_INDEX)
+        c.expect_word("step")
+        step = self.operand(_INDEX)
+        if not c.at_word(*KINDS):
+            raise c.expected(f"a kind of loop ({', '.join(KINDS)})")
+        kind = c.next().text
+        carried: list[Value] = []
+        inits: list[Operand] = []
+        if names:
+            c.expect("(")
+            while not carried or c.accept(","):
+                name = c.expect_kind("value", "a carried value (`%c: f32 = ...`)").text
+                c.expect(":")
+                type_ = self.type()
+                c.expect("=")
+                inits.append(self.operand(type_))
+                carried.append(Value(name, *type_))
+            c.expect(")")
+        if len(carried) != len(names):
+            raise c.error(f"{len(names)} results, but {len(carried)} carried values", names[0])
+        self.values |= {v.name: v for v in (var, *carried)}
+        c.end_line()
+        body = self.block(depth + 1)
+        c.expect_word("yield")
+        yields: list[Operand] = []
+        for k, value in enumerate(carried):
+            if k:
+                c.expect(",")
+            yields.append(self.operand((value.dtype, value.lanes)))
+        results = tuple(Value(n.text, v.dtype, v.lanes) for n, v in zip(names, carried, strict=True))
+        self.values |= {v.name: v for v in results}
+        return For(var, lo, hi, step, kind, tuple(carried), tuple(inits), body, tuple(yields), results)
+
+    # --- operands ---------------------------------------------------------------------------------
+
+    def type(self) -> Type:
+        token = self.c.name("a type (`f32`, `f32x16`)")
+        match = _TYPE.fullmatch(token.text)
+        if match is None or match[1] not in DTYPES:
+            raise self.c.error(f"`{token.text}` is not a type (`f32`, `f32x16`)", token)
+        lanes = int(match[2] or 1)
+        if not 0 < lanes <= MAX_LANES:
+            raise self.c.error(f"a type has 1 to {MAX_LANES} lanes", token)
+        return DTYPES[match[1]], lanes
+
+    def operand(self, expected: Type | None) -> Operand:
+        """A value or a literal, which is of type `expected` unless it carries its own."""
+        c = self.c
+        token = c.token
+        if token.kind == "value":
+            c.next()
+            if token.text not in self.values:
+                raise c.error(f"`%{token.text}` is not defined above", token)
+            return self.values[token.text]
+        if c.at_number():
+            return self.literal(c.number(), expected, token)
+        if token.kind != "name":
+            raise c.expected("a value or a literal")
+        type_ = self.type()
+        c.expect("(")
+        number = c.number()
+        c.expect(")")
+        return self.literal(number, type_, token)
+
+    def literal(self, number: Number, type_: Type | None, token: Token) -> Imm:
+        if type_ is None:
+            raise self.c.error("a literal needs its type here, as in `f32x16(0.5)`", token)
+        try:
+            return Imm(fit(number, type_[0]), *type_)
+        except ValueError as error:
+            raise self.c.error(str(error), token) from None
+
+    def place(self) -> tuple[str, Operand, Operand | None]:
+        """`x[%index]` or `x[%index : %stride]`"""
+        c = self.c
+        array = c.name("an array").text
+        c.expect("[")
+        index = self.operand(_INDEX)
+        stride = self.operand(_INDEX) if c.accept(":") else None
+        c.expect("]")
+        return array, index, stride
+
+    def mask(self, lanes: int) -> Operand | None:
+        return self.operand((b1, lanes)) if self.c.accept_word("mask") else None

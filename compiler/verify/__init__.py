@@ -1,0 +1,1 @@
+"""Legality of the three levels."""

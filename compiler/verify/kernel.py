@@ -1,0 +1,291 @@
+"""Legality of kernels."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from ..ir.folds import FOLDS
+from ..ir.kernel import (
+    Array,
+    Axis,
+    Call,
+    Const,
+    Expr,
+    Extent,
+    Index,
+    Kernel,
+    Let,
+    Load,
+    Reduce,
+    Ref,
+    Scalar,
+    Stage,
+    Stmt,
+    Store,
+    Within,
+    expr_dtype,
+    operands,
+    symbols,
+)
+from ..ir.layout import OWN, can_be_defined
+from ..ir.types import DTYPES, DType, TensorType
+from ..ops import REGISTRY
+from ..text.kernel import statement_text, usable
+from ..text.lexer import MAX_DEPTH, fit
+from .error import VerifyError
+
+# Names that the compiled function's own operands have.
+_TAKEN = frozenset(("begin", "end", *OWN))
+
+
+def verify_kernel(kernel: Kernel) -> None:
+    """Raises VerifyError unless, in short:
+
+    - every name is plain, is defined once in the kernel, and is used only where it is known: a let
+      in its stage, a row reduction in later stages, a total (scope "all") in `finally`; an axis
+      has one extent;
+    - every expression obeys its op's type rule, literals fit their dtype, trees are at most
+      MAX_DEPTH deep;
+    - every subscript is an axis in scope whose extent is the dimension's, or is shifted by the
+      `lo` of a guard;
+    - every output is stored once, at each point of all axes of one stage, and never loaded;
+    - reductions: `dot` has two arguments, others one; the accumulator has the dtype of the
+      arguments or a wider one of the same kind; `keep` names inner axes; `finally` holds none."""
+    _Check(kernel).run()
+
+
+class _Check:
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.names: set[str] = set()  # everything that is defined
+        self.extents: dict[str, Extent] = {}  # of every axis met so far
+        self.inputs = {p.name: p for p in kernel.params if isinstance(p, Array)}
+        self.outputs = {o.name: o for o in kernel.outputs}
+        # what a Ref may name here
+        self.values = {p.name: p.dtype for p in kernel.params if isinstance(p, Scalar)}
+        self.totals: dict[str, Array] = {}  # kept accumulators, as arrays
+        self.ends: dict[str, DType] = {}  # totals without kept axes
+        self.stored: set[str] = set()
+        self.axes: dict[str, Extent] = {}  # in scope
+        self.stmt: Stmt | None = None
+
+    def fail(self, message: str) -> NoReturn:
+        text = "" if self.stmt is None else statement_text(self.stmt)
+        loc = None if self.stmt is None else self.stmt.loc
+        raise VerifyError(f"kernel {self.kernel.name}: {message}", text, loc)
+
+    # --- declarations -----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        kernel = self.kernel
+        if not usable(kernel.name) or "." in kernel.name or not can_be_defined(kernel.name):
+            self.fail(f"`{kernel.name}` cannot be a name")
+        for param in kernel.params + kernel.outputs:
+            self.define(param.name)
+            if param.dtype is not DTYPES.get(param.dtype.name):
+                self.fail(f"the dtype of `{param.name}` is unknown")
+            if isinstance(param, Array):
+                self.array(param)
+        scalars = dict(self.values)
+        for stage in kernel.stages:
+            self.stage(stage, kernel.outer, last=False)
+        self.values = scalars | self.ends
+        self.inputs |= self.totals
+        for stage in kernel.final:
+            self.stage(stage, (), last=True)
+        self.stmt = None
+        for name in self.outputs:
+            if name not in self.stored:
+                self.fail(f"the output `{name}` is never stored")
+        for symbol in symbols(kernel):
+            if not usable(symbol) or "." in symbol or symbol in _TAKEN:
+                self.fail(f"`{symbol}` cannot name a symbol")
+            if any(symbol == p.name for p in kernel.params + kernel.outputs):
+                self.fail(f"`{symbol}` names a symbol and an operand")
+
+    def define(self, name: str) -> None:
+        if not usable(name) or "." in name or name in _TAKEN:
+            self.fail(f"`{name}` cannot be a name")
+        if name in self.names or name in self.extents:
+            self.fail(f"`{name}` is defined twice")
+        self.names.add(name)
+
+    def array(self, array: Array) -> None:
+        for extent in array.dims:
+            self.extent(extent)
+        if not array.dims and not array.unit:
+            self.fail(f"`{array.name}` has no dimension that could be strided")
+
+    def extent(self, extent: Extent) -> None:
+        if isinstance(extent, int) and not (type(extent) is int and 0 <= extent < 1 << 63):
+            self.fail(f"{extent} cannot be an extent")
+
+    def stage(self, stage: Stage, outer: tuple[Axis, ...], last: bool) -> None:
+        """One stage; `last`: of `finally`. Its row reductions are known after it, its lets not."""
+        self.stmt = None
+        self.axes = {}
+        for axis in outer + stage.axes:
+            if axis.name not in self.extents:
+                self.extents[axis.name] = axis.extent
+                if not usable(axis.name) or "." in axis.name or axis.name in self.names:
+                    self.fail(f"`{axis.name}` cannot name an axis")
+            if axis.name in self.axes:
+                self.fail(f"the axis `{axis.name}` is there twice")
+            if self.extents[axis.name] != axis.extent:
+                self.fail(f"the axis `{axis.name}` has two extents")
+            self.extent(axis.extent)
+            self.axes[axis.name] = axis.extent
+        known = dict(self.values)
+        for stmt in stage.body:
+            self.stmt = stmt
+            for expr in operands(stmt):
+                self.depth(expr)
+            if isinstance(stmt, Let):
+                self.expr(stmt.expr)
+                self.define(stmt.name)
+                self.values[stmt.name] = expr_dtype(stmt.expr)
+            elif isinstance(stmt, Store):
+                self.store(stmt)
+            elif last:
+                self.fail("no reduction may stand in `finally`")
+            elif self.reduce(stmt, stage):
+                known[stmt.name] = stmt.dtype
+        self.values = known
+
+    # --- statements -------------------------------------------------------------------------------
+
+    def store(self, stmt: Store) -> None:
+        dtype = self.expr(stmt.expr)
+        array = self.outputs.get(stmt.array)
+        if array is None:
+            self.fail(f"`{stmt.array}` is not an output")
+        if dtype != array.dtype:
+            self.fail(f"a {dtype} is stored into `{array.name}`, which is {array.dtype}")
+        if array.name in self.stored:
+            self.fail(f"`{array.name}` is stored twice")
+        self.stored.add(array.name)
+        if any(ix.shift is not None for ix in stmt.index):
+            self.fail("the subscripts of a store cannot be shifted")
+        self.subscripts(array, stmt.index, ())
+        used = [ix.axis for ix in stmt.index]
+        missing = [axis for axis in self.axes if axis not in used and self.axes[axis] == 1]
+        if sorted(used + missing) != sorted(self.axes):
+            axes = ", ".join(self.axes) or "none"
+            self.fail(f"a store needs each axis of its stage once as a subscript ({axes})")
+
+    def reduce(self, stmt: Reduce, stage: Stage) -> bool:
+        """Whether the result is one of the row."""
+        of = FOLDS.get(stmt.op)
+        if of is None:
+            self.fail(f"`{stmt.op}` is not a reduction ({', '.join(FOLDS)})")
+        if len(stmt.args) != of.arguments:
+            self.fail(f"`{stmt.op}` takes {of.takes}")
+        for arg in stmt.args:
+            dtype = self.expr(arg)
+            if dtype.kind != stmt.dtype.kind or dtype.bits > stmt.dtype.bits:
+                self.fail(f"a {dtype} cannot be accumulated in {stmt.dtype}")
+        if stmt.dtype.kind not in of.kinds:
+            self.fail(f"`{stmt.op}` is not defined for {stmt.dtype}")
+        if of.accumulator(stmt.dtype) is not stmt.dtype:
+            self.fail(f"`{stmt.op}` of {stmt.dtype} is accumulated in {of.accumulator(stmt.dtype)}")
+        if len({expr_dtype(arg) for arg in stmt.args}) != 1:
+            self.fail("the arguments differ in dtype")
+        if stmt.name in self.outputs:
+            self.fail(f"`{stmt.name}` is an output: reduce under another name, store in `finally`")
+        self.define(stmt.name)
+        inner = {axis.name: axis.extent for axis in stage.axes}
+        if stmt.scope not in ("row", "all"):
+            self.fail(f"`{stmt.scope}` is not a scope (row, all)")
+        if stmt.of_row:
+            if stmt.keep:
+                self.fail("a row reduction keeps no axis")
+            return True
+        if len(set(stmt.keep)) != len(stmt.keep) or not set(stmt.keep) <= set(inner):
+            self.fail(f"only inner axes of the stage can be kept, each once ({', '.join(inner)})")
+        if stmt.keep and stage.axes[-1].name not in stmt.keep:
+            self.fail(f"`{stage.axes[-1].name}`, the last axis of the stage, must be kept, or none")
+        if stmt.keep:
+            dims = tuple(inner[axis] for axis in stmt.keep)
+            self.totals[stmt.name] = Array(stmt.name, stmt.dtype, dims)
+        else:
+            self.ends[stmt.name] = stmt.dtype
+        return False
+
+    # --- expressions ------------------------------------------------------------------------------
+
+    def depth(self, expr: Expr) -> None:
+        """Before anything recurses over the tree."""
+        level: list[Expr] = [expr]
+        for _ in range(MAX_DEPTH):
+            level = [arg for e in level if isinstance(e, Call) for arg in e.args]
+            if not level:
+                return
+        loc = None if self.stmt is None else self.stmt.loc
+        message = f"an expression is deeper than {MAX_DEPTH}; name a part of it by a let"
+        raise VerifyError(f"kernel {self.kernel.name}: {message}", loc=loc)
+
+    def expr(self, expr: Expr) -> DType:
+        if isinstance(expr, Const):
+            try:
+                fit(expr.value, expr.dtype)
+            except (TypeError, ValueError) as error:
+                self.fail(str(error))
+        elif isinstance(expr, Ref):
+            self.ref(expr)
+        elif isinstance(expr, Load):
+            self.load(expr)
+        elif isinstance(expr, Within):
+            self.guard(expr)
+        elif isinstance(expr, Call):
+            self.call(expr)
+        else:
+            self.fail(f"{expr!r} is not an expression")
+        return expr_dtype(expr)
+
+    def ref(self, ref: Ref) -> None:
+        if ref.name not in self.values:
+            where = "is not known here" if ref.name in self.names else "is not defined"
+            self.fail(f"`{ref.name}` {where}")
+        if self.values[ref.name] != ref.dtype:
+            self.fail(f"`{ref.name}` is {self.values[ref.name]}, not {ref.dtype}")
+
+    def load(self, load: Load) -> None:
+        if load.array in self.outputs:
+            self.fail(f"the output `{load.array}` is loaded")
+        array = self.inputs.get(load.array)
+        if array is None:
+            self.fail(f"`{load.array}` is not an array that is known here")
+        if load.dtype != array.dtype:
+            self.fail(f"`{array.name}` is {array.dtype}, not {load.dtype}")
+        for guard in load.guards:
+            self.guard(guard)
+        self.subscripts(array, load.index, load.guards)
+
+    def guard(self, guard: Within) -> None:
+        if guard.axis not in self.axes:
+            self.fail(f"the axis `{guard.axis}` is not known here")
+
+    def subscripts(self, array: Array, index: tuple[Index, ...], guards: tuple[Within, ...]) -> None:
+        if len(index) != len(array.dims):
+            self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(index)}")
+        for ix, extent in zip(index, array.dims, strict=True):
+            if ix.axis not in self.axes:
+                self.fail(f"the axis `{ix.axis}` is not known here")
+            if ix.shift is not None:
+                if all((g.axis, g.lo) != (ix.axis, ix.shift) for g in guards):
+                    self.fail(f"no guard allows the subscript {ix.axis} - {ix.shift}")
+            elif self.axes[ix.axis] != extent:
+                here = f"{ix.axis} runs to {self.axes[ix.axis]}"
+                self.fail(f"a dimension of `{array.name}` is {extent}, but {here}")
+
+    def call(self, call: Call) -> None:
+        op = REGISTRY.get(call.op)
+        if op is None or op.kind != "elementwise" or not set(op.attrs) <= {"dtype"}:
+            self.fail(f"`{call.op}` is not an elementwise op")
+        types = tuple(TensorType(self.expr(arg), ()) for arg in call.args)
+        try:
+            result = op.infer(types, {"dtype": call.dtype} if op.attrs else {})
+        except (TypeError, ValueError) as error:
+            self.fail(str(error))
+        if result.dtype != call.dtype:
+            self.fail(f"{call.op} gives {result.dtype}, not {call.dtype}")

@@ -1,0 +1,285 @@
+"""Legality of functions of the loop level."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from ..ir.layout import can_be_defined
+from ..ir.loop import (
+    BEGIN,
+    END,
+    INSTRUCTIONS,
+    Aligned,
+    Alloc,
+    For,
+    Func,
+    Imm,
+    Let,
+    Load,
+    Operand,
+    Prefetch,
+    Stmt,
+    Store,
+    Value,
+    Window,
+    result_type,
+)
+from ..ir.types import DTYPES, DType, b1, i32, i64
+from ..text.lexer import MAX_DEPTH, fit, is_name
+from ..text.loop import KINDS, MAX_LANES, statement_text, type_text
+from .error import VerifyError
+
+# The kinds of dtype that each instruction takes; those not named here take all.
+_TAKES: dict[str, str] = (
+    dict.fromkeys(("add", "sub", "mul", "div", "rem", "neg"), "iuf")
+    | dict.fromkeys(
+        ("abs", "sqrt", "fma", "scale", "floor", "ceil", "trunc", "rint", "sign", "min", "max"), "f"
+    )
+    | dict.fromkeys(("and", "or", "xor", "not"), "biu")
+    | dict.fromkeys(("shl", "shr"), "iu")
+    | {"bitcast": "iuf"}
+)
+_MAX_ALLOC = 1 << 31  # elements of one alloc
+
+
+def verify_func(func: Func) -> None:
+    """Raises VerifyError unless, in short:
+
+    - every value is defined once, and used, with its own type, only after that in its block or
+      below;
+    - every instruction has its number of operands, of one dtype that it takes and of the result's
+      lanes;
+    - arrays are slots, or allocs or windows above; an element's dtype is the array's; indices and strides are
+      i64 scalars;
+    - masks are b1 of as many lanes as the value; literals fit their dtype;
+    - loops have a known kind, a positive step if that is a literal, and equal types of inits,
+      carried values, yields and results; a parallel loop stands outermost and carries nothing."""
+    _Check(func).run()
+
+
+class _Check:
+    def __init__(self, func: Func) -> None:
+        self.func = func
+        self.defined: set[str] = set()
+        self.scopes: list[dict[str, Value]] = [{}]
+        self.arrays: list[dict[str, DType]] = [{}]
+        self.named: set[str] = set()  # arrays
+        self.stmt: Stmt | None = None
+
+    def fail(self, message: str) -> NoReturn:
+        stmt = self.stmt
+        text = "" if stmt is None else statement_text(stmt)
+        loc = (
+            None if stmt is None or isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
+        )
+        raise VerifyError(f"func {self.func.name}: {message}", text, loc)
+
+    def run(self) -> None:
+        func = self.func
+        if not is_name(func.name) or not can_be_defined(func.name):
+            self.fail(f"`{func.name}` cannot be a name")
+        self.define(BEGIN)
+        self.define(END)
+        for slot in func.slots:
+            if not is_name(slot.name):
+                self.fail(f"`{slot.name}` cannot name a slot")
+            if slot.kind not in ("array", "int", "scalar"):
+                self.fail(f"the slot `{slot.name}` has no known kind")
+            if slot.kind == "int" and slot.dtype is not i64:
+                self.fail(f"the slot `{slot.name}` must be i64")
+            if slot.kind == "array":
+                self.name_array(slot.name, slot.dtype)
+            else:
+                self.define(Value(slot.name, slot.dtype))
+        self.block(func.body, 0)
+
+    def define(self, value: Value) -> None:
+        if value.name in self.defined:
+            self.fail(f"`%{value.name}` is defined twice")
+        if not is_name("v" + value.name):
+            self.fail(f"`%{value.name}` cannot be a name")
+        if not 0 < value.lanes <= MAX_LANES or DTYPES.get(value.dtype.name) is not value.dtype:
+            self.fail(f"`%{value.name}` has no known type")
+        self.defined.add(value.name)
+        self.scopes[-1][value.name] = value
+
+    def name_array(self, name: str, dtype: DType) -> None:
+        if not is_name(name):
+            self.fail(f"`{name}` cannot name an array")
+        if name in self.named:
+            self.fail(f"the array `{name}` is there twice")
+        self.named.add(name)
+        self.arrays[-1][name] = dtype
+
+    # --- statements -------------------------------------------------------------------------------
+
+    def block(self, body: tuple[Stmt, ...], depth: int) -> None:
+        if depth > MAX_DEPTH:
+            self.fail(f"loops are nested deeper than {MAX_DEPTH}")
+        for stmt in body:
+            self.stmt = stmt
+            match stmt:
+                case Let():
+                    self.let(stmt)
+                case Load(result, array, index, stride, mask):
+                    self.element(array, result.dtype, index, stride)
+                    self.mask(mask, result.lanes)
+                    self.define(result)
+                case Store(array, index, value, stride, mask, stream):
+                    self.use(value)
+                    self.element(array, value.dtype, index, stride)
+                    self.mask(mask, value.lanes)
+                    if stream and stride is not None:
+                        self.fail("a strided store cannot stream")
+                case Prefetch(array, index, _):
+                    if not any(array in scope for scope in self.arrays):
+                        self.fail(f"the array `{array}` is not known here")
+                    self.index(index, "an index")
+                case Aligned(result, array):
+                    if not any(array in scope for scope in self.arrays) or result.dtype is not i64:
+                        self.fail("`aligned` takes an array and gives an i64")
+                    self.define(result)
+                case Window(name, dtype, array, index, choice, other, at):
+                    self.element(array, dtype, index, None)
+                    if choice is not None:
+                        self.index(choice, "a choice")
+                        self.element(other, dtype, at, None)
+                    self.name_array(name, dtype)
+                case Alloc(name, dtype, count):
+                    if not 0 < count <= _MAX_ALLOC:
+                        self.fail(f"an alloc of {count} elements")
+                    if depth:
+                        self.fail("an alloc stands before all loops")
+                    self.name_array(name, dtype)
+                case For():
+                    self.loop(stmt, depth)
+                case _:
+                    self.fail(f"{stmt!r} is not a statement")
+
+    def let(self, stmt: Let) -> None:
+        op, args, result = stmt.op, stmt.args, stmt.result
+        if op not in INSTRUCTIONS:
+            self.fail(f"`{op}` is not an instruction")
+        if len(args) != INSTRUCTIONS[op]:
+            self.fail(f"{op} has {INSTRUCTIONS[op]} operands, not {len(args)}")
+        for arg in args:
+            self.use(arg)
+        kinds = _TAKES.get(op, "biuf")
+        same = {"select": args[1:], "pack_lo": args[:2], "pack_hi": args[:2]}.get(op, args)
+        for arg in same:
+            if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
+                self.fail("the operands differ in type")
+            if arg.dtype.kind not in kinds:
+                self.fail(f"{op} is not defined for {arg.dtype}")
+        if op == "select" and (args[0].dtype, args[0].lanes) != (b1, args[1].lanes):
+            self.fail(f"select needs a {type_text(b1, args[1].lanes)} first")
+        self.shape(stmt)
+        self.define(result)
+
+    def shape(self, stmt: Let) -> None:
+        """The type of the result."""
+        op, args, result = stmt.op, stmt.args, stmt.result
+        lanes = result.lanes
+        match op:
+            case "iota":
+                legal = result.dtype.kind in "iuf"
+            case "splat":
+                legal = args[0].lanes == 1 and args[0].dtype == result.dtype
+            case "lo" | "hi":
+                legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
+            case "pack_lo" | "pack_hi":
+                same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
+                n = args[2].value if isinstance(args[2], Imm) and args[2].dtype is i32 else 0
+                legal = same and n > 0 and lanes % (2 * n) == 0  # pairs of n lanes fill a vector
+            case "cast":
+                legal = args[0].lanes == lanes
+            case "bitcast":
+                bits = (args[0].dtype.bits, args[0].lanes)
+                legal = bits == (result.dtype.bits, lanes) and result.dtype is not b1
+            case _:
+                expected = result_type(op, args)
+                if (result.dtype, lanes) != expected:
+                    self.fail(f"{op} gives {type_text(*expected)} here")
+                return
+        if not legal:
+            self.fail(f"{op} cannot give {type_text(result.dtype, lanes)} here")
+
+    def loop(self, stmt: For, depth: int) -> None:
+        for bound in (stmt.lo, stmt.hi, stmt.step):
+            self.index(bound, "a bound of a loop")
+        if isinstance(stmt.step, Imm) and stmt.step.value <= 0:
+            self.fail("the step must be positive")
+        if stmt.kind not in KINDS:
+            self.fail(f"`{stmt.kind}` is not a kind of loop ({', '.join(KINDS)})")
+        if stmt.kind == "parallel" and (depth or stmt.carried):
+            self.fail("a parallel loop stands outermost and carries nothing")
+        if (stmt.var.dtype, stmt.var.lanes) != (i64, 1):
+            self.fail(f"`%{stmt.var.name}` must be i64")
+        count = len(stmt.carried)
+        if not count == len(stmt.inits) == len(stmt.yields) == len(stmt.results):
+            self.fail("inits, carried values, yields and results differ in number")
+        for k, init in enumerate(stmt.inits):
+            self.use(init)
+            self.alike(init, stmt.carried[k])
+            self.alike(stmt.results[k], stmt.carried[k])
+        self.scopes.append({})
+        self.arrays.append({})
+        self.define(stmt.var)
+        for value in stmt.carried:
+            self.define(value)
+        self.block(stmt.body, depth + 1)
+        self.stmt = stmt
+        for k, after in enumerate(stmt.yields):
+            self.use(after)
+            self.alike(after, stmt.carried[k])
+        self.scopes.pop()
+        self.arrays.pop()
+        for value in stmt.results:
+            self.define(value)
+
+    # --- operands ---------------------------------------------------------------------------------
+
+    def use(self, operand: Operand) -> None:
+        if isinstance(operand, Imm):
+            if operand.lanes < 1:
+                self.fail("a literal has no lanes")
+            try:
+                fit(operand.value, operand.dtype)
+            except (TypeError, ValueError) as error:
+                self.fail(str(error))
+            return
+        known = next((s[operand.name] for s in reversed(self.scopes) if operand.name in s), None)
+        if known is None:
+            where = "is not known here" if operand.name in self.defined else "is not defined"
+            self.fail(f"`%{operand.name}` {where}")
+        if known != operand:
+            has, says = type_text(known.dtype, known.lanes), type_text(operand.dtype, operand.lanes)
+            self.fail(f"`%{operand.name}` is {has}, not {says}")
+
+    def alike(self, value: Operand, carried: Value) -> None:
+        if (value.dtype, value.lanes) != (carried.dtype, carried.lanes):
+            expected = type_text(carried.dtype, carried.lanes)
+            self.fail(f"`%{carried.name}` is {expected}, but {type_text(value.dtype, value.lanes)}")
+
+    def index(self, operand: Operand, what: str) -> None:
+        self.use(operand)
+        if (operand.dtype, operand.lanes) != (i64, 1):
+            self.fail(f"{what} must be i64, not {type_text(operand.dtype, operand.lanes)}")
+
+    def element(self, array: str, dtype: DType, index: Operand, stride: Operand | None) -> None:
+        known = next((s[array] for s in reversed(self.arrays) if array in s), None)
+        if known is None:
+            self.fail(f"the array `{array}` is not known here")
+        if known != dtype:
+            self.fail(f"`{array}` holds {known}, not {dtype}")
+        self.index(index, "an index")
+        if stride is not None:
+            self.index(stride, "a stride")
+
+    def mask(self, mask: Operand | None, lanes: int) -> None:
+        if mask is None:
+            return
+        self.use(mask)
+        if (mask.dtype, mask.lanes) != (b1, lanes):
+            has = type_text(mask.dtype, mask.lanes)
+            self.fail(f"a mask must be {type_text(b1, lanes)}, not {has}")
