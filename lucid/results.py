@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.data import data
-from lucid.compiler.graph import Node
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Node
 
 from .engine import Array
 from .errors import here
