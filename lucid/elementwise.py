@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -191,15 +192,33 @@ def _whole_power(base: Node, exponent: int) -> Node:
     return ops.const(1, base) if result is None else result
 
 
+class _Scale(NamedTuple):
+    """Squares of numbers below 2**-edge may vanish, above 2**edge overflow: times 2**up and 2**-down they do
+    not."""
+
+    edge: int
+    up: int
+    down: int
+
+
+_SCALES = {f32: _Scale(60, 90, 70), f64: _Scale(500, 600, 600)}
+
+
 def hypot(a: Value, b: Value) -> Node:
-    """sqrt(a² + b²), over the greater of both, so that no square overflows or vanishes; inf where one is."""
+    """sqrt(a² + b²), both times a power of two where a square would overflow or vanish; inf where one is."""
     dtype = loop_dtypes(np.hypot, weak(a), weak(b))[0]
     x, y = joint("hypot", f32 if dtype is f16 else dtype, a, b)
-    one, inf = ops.const(1, x), ops.const(math.inf, x)
+    scale, inf = _SCALES[x.type.dtype], ops.const(math.inf, x)
+
+    def of_size(large: float, small: float) -> Node:
+        other = ops.WHERE(ops.LT(top, ops.const(2.0**-scale.edge, x)), ops.const(small, x), ops.const(1.0, x))
+        return ops.WHERE(ops.GT(top, ops.const(2.0**scale.edge, x)), ops.const(large, x), other)
+
     top = ops.STOP(ops.MAX(ops.ABS(x), ops.ABS(y)))
-    unit = ops.WHERE(ops.AND(ops.GT(top, ops.const(0, x)), ops.LT(top, inf)), top, one)
-    u, v = ops.DIV(x, unit), ops.DIV(y, unit)
-    length = ops.MUL(unit, ops.SQRT(ops.ADD(ops.MUL(u, u), ops.MUL(v, v))))
+    factor = of_size(2.0**-scale.down, 2.0**scale.up)
+    u, v = ops.MUL(x, factor), ops.MUL(y, factor)
+    length = ops.SQRT(ops.ADD(ops.MUL(u, u), ops.MUL(v, v)))
+    length = ops.MUL(of_size(2.0**scale.down, 2.0**-scale.up), length)
     endless = ops.OR(ops.EQ(ops.ABS(x), inf), ops.EQ(ops.ABS(y), inf))
     return cast(ops.WHERE(endless, inf, length), dtype)
 

@@ -2,7 +2,7 @@
 
 Literals of a formula are constants of the kernel; what the user chooses (delta, eps) is an operand.
 float16 is computed in float32 and rounded once. Nothing overflows inside where the result does not, but for
-squares that are summed, and half of one.
+squares and sums of float32 and float64 that are beyond the format (`docs/architecture.md` says which).
 """
 
 from __future__ import annotations
