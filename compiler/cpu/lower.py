@@ -27,7 +27,8 @@ from ..ir.loop import (
 )
 from ..ir.types import DType, i32, i64
 from ..ops import REGISTRY
-from .schedule import Numbers, RowCache, Schedule, lanes, row_caches
+from ..order import lanes
+from .schedule import Numbers, RowCache, Schedule, row_caches
 
 _Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]

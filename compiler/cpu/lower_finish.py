@@ -10,8 +10,9 @@ from ..ir import kernel as k
 from ..ir.layout import part_name, totals
 from ..ir.loop import Imm, Operand, Store
 from ..ir.types import i64
+from ..order import lanes
 from .lower import Lowering
-from .schedule import Schedule, lanes
+from .schedule import Schedule
 
 
 class FinishLowering:

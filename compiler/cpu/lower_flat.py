@@ -12,8 +12,8 @@ from ..ir import kernel as k
 from ..ir.layout import part_name, totals
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import i64
+from ..order import BLOCK
 from .lower import Lowering
-from .schedule import BLOCK
 
 
 class FlatLowering:

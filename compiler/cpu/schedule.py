@@ -1,8 +1,7 @@
-"""How a kernel is laid out on a target: which axis is walked by vectors, how wide, in which blocks.
+"""How a kernel is laid out on a CPU: which axis is walked by vectors, how wide, in which blocks.
 
-Everything that decides the order of a reduction is here, and depends on the kernel and its shapes
-alone, never on the machine: LANES, BLOCK, and `row_block`. What may depend on the machine is
-`width`, the vector length.
+What decides the order of a reduction is in `order.py`. Numbers here are tuning: they may depend on the
+machine, and change no bit.
 """
 
 from __future__ import annotations
@@ -27,24 +26,12 @@ from ..ir.kernel import (
 )
 from ..ir.types import DType
 from ..ops import REGISTRY
-
-# Lanes of a reduction, by bytes of the accumulator: lane l sums elements l, l + L, ... of a block.
-LANES = {1: 64, 2: 64, 4: 64, 8: 32}
-# Elements of a block of a flat kernel.
-BLOCK = 8_192
-# Elements of a block of rows; at most ROWS rows.
-ROW_ELEMENTS = 16_384
-ROWS = 512
-# Rows of a block where totals keep an axis, however long that is: each block writes a whole row of totals,
-# which is read again in the end.
-KEPT_ROWS = 256
+from ..order import lanes, most_lanes
 
 # Bytes of working memory in which a value of a row waits if the output is stored around the cache.
 WAITING_BYTES = 16_384
 # Ops of at least this cost are kept rather than computed again in a later stage of a row.
 COSTLY = 10
-# Lanes of a total over the rows of a block, where all inner extents are small and fixed.
-ROW_LANES = 16
 # A block of a kernel that reads across memory: bytes of a row of what is written, and of what is read.
 # Memory is as fast as with longer ones. Both are multiples of all vector lengths.
 TILE_COLUMN_BYTES = 256
@@ -78,21 +65,6 @@ class Schedule:
     width: int
     step: int
     tile: tuple[int, int] = (1, 1)
-
-
-def lanes(dtype: DType) -> int:
-    return LANES[dtype.size]
-
-
-def row_block(row_elements: int, kept: bool) -> int:
-    """Rows in a block: a power of two, about ROW_ELEMENTS elements; or KEPT_ROWS if totals keep an axis, for
-    how much they keep must not decide in which order they are added."""
-    if kept:
-        return KEPT_ROWS
-    rows = 1
-    while rows < ROWS and rows * 2 * max(1, row_elements) <= ROW_ELEMENTS:
-        rows *= 2
-    return rows
 
 
 def _dtypes(kernel: Kernel) -> set[DType]:
@@ -285,7 +257,7 @@ def _lawful(kernel: Kernel, width: int) -> None:
         for s in stage.body:
             if not isinstance(s, Reduce):
                 continue
-            most = min(lanes(s.dtype), ROW_LANES)
+            most = most_lanes(s.dtype)
             if width > most or width & (width - 1):
                 raise ValueError(f"vectors of {width} lanes: a reduction of {s.dtype} has {most}")
             if s.keep and stage.axes[-1].name not in s.keep:

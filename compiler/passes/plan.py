@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence, Set
 from math import prod
 
 from ..cpu.schedule import (
-    BLOCK,
     Schedule,
     product,
     product_blocks,
-    row_block,
     row_caches,
     tiles,
     vector_blocks,
@@ -22,6 +20,7 @@ from ..ir.artifact import Address, Buffer, Code, Launch, Plan
 from ..ir.graph import Graph, Node
 from ..ir.layout import part_name, slots, stride_name, totals
 from ..ir.program import Call, Program, scalar_bytes
+from ..order import BLOCK, row_block
 from ..verify.error import VerifyError
 from .prove import prove
 

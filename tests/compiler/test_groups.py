@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.cpu.schedule import LANES, ROW_LANES, row_block, schedule
+from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.layout import slots
+from lucid.compiler.order import LANES, ROW_LANES, row_block
 from lucid.compiler.passes.fuse import fuse
 from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import Compiled, compile_graph

@@ -7,10 +7,11 @@ import pytest
 
 import lucid
 from lucid.compiler.cpu.lowering import lower
-from lucid.compiler.cpu.schedule import LANES, ROW_LANES, schedule
+from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.kernel import Kernel
+from lucid.compiler.order import LANES, ROW_LANES
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.loop import print_func

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.cpu.schedule import KEPT_ROWS
 from lucid.compiler.ir.artifact import Plan
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.layout import slots
+from lucid.compiler.order import KEPT_ROWS
 from lucid.compiler.passes.autodiff import gradients
 from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
 from lucid.compiler.text.kernel_parse import parse_kernel
