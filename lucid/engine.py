@@ -22,7 +22,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import Graph, Node, bind, toposort
+from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, toposort
 from lucid.compiler.ir.types import from_numpy
 from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text.kernel import print_kernel
@@ -53,6 +53,11 @@ def _leaf_attrs(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Mapping[str, An
     return MappingProxyType({"name": "x", "dtype": from_numpy(dtype), "shape": shape})
 
 
+def become_leaf(node: Node) -> None:
+    """Let go of what `node`, which has its value, was computed from: for all who read it."""
+    forget(node, ops.INPUT, _leaf_attrs(node.data.dtype, node.data.shape))
+
+
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
     """The values of `nodes`, computed from the nearest nodes with data. They become data in
     turn."""
@@ -78,24 +83,28 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
     add, meet = parts.append, nodes.append
     leaves: list[Node] = []
     for node in nodes:  # it grows
-        if node.data is not None:
+        op, inputs, attrs = node.op, node.inputs, node.attrs
+        if node.data is not None:  # looked at last: another thread may compute it meanwhile
             leaves.append(node)
             add(node.type)
             continue
-        op = node.op
         add(op.name)
-        for n in node.inputs:
+        for n in inputs:
             k = known(n)
             if k is None:
                 k = number[n] = len(nodes)
                 meet(n)
             add(k)
-        if attrs := node.attrs:
+        if attrs:
             parts += map(_hashable, attrs.values()) if op.kind == "leaf" else attrs.values()
+        mark(node, True)
     key = tuple(parts)
     found = _plans.get(key)
     if found is None:
-        found = _plans[key] = build(_closed(wanted, leaves))
+        graph = _closed(wanted, leaves)
+        if graph is None:
+            return _planned(wanted)
+        found = _plans[key] = build(graph)
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
@@ -110,12 +119,16 @@ def _hashable(value: object) -> object:
     return value if type(value) is not float or (value and value == value) else repr(value)
 
 
-def _closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph:
-    """What `wanted` are computed by, as a graph of its own, over inputs without data."""
+def _closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
+    """What `wanted` are computed by, as a graph of its own, over inputs without data. None if another
+    thread has computed some of that meanwhile."""
     new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)}
     inputs = tuple(new.values())
     for node in toposort(wanted, new):
-        new[node] = Node(node.op, tuple(new[n] for n in node.inputs), node.attrs, node.loc)
+        op, sources, attrs = node.op, node.inputs, node.attrs
+        if node.data is not None:
+            return None
+        new[node] = Node(op, tuple(new[n] for n in sources), attrs, node.loc)
     return Graph("lazy", inputs, tuple(new[n] for n in wanted))
 
 

@@ -8,7 +8,6 @@ print(loss, x.grad)             # compiled and run here
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from typing import cast as cast_type
@@ -25,13 +24,14 @@ from lucid.runtime import memory
 from . import elementwise as ew
 from . import shapes
 from .context import MODE
-from .engine import Array, evaluate, leaf
+from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, here, located, public, user_loc, warn_user
 from .names import Names, on_cpu
 from .number import Traced
 from .operators import Operators
 from .promote import as_array, cast, check_plain, dtype_of
 from .shapes import Axes
+from .unread import CHANGED, PENDING, UNREAD
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,33 +40,6 @@ if TYPE_CHECKING:
 
 # The tensor that collects the gradient of a node.
 LEAVES: WeakKeyDictionary[Node, ref[Tensor]] = WeakKeyDictionary()
-
-
-class Due(threading.local):
-    """Tensors of this thread that are computed with others, by whoever comes next. They are not kept
-    alive, and told apart by identity."""
-
-    def __init__(self) -> None:
-        self._held: dict[int, ref[Tensor]] = {}
-
-    def add(self, tensor: Tensor) -> None:
-        self._held[id(tensor)] = ref(tensor)
-
-    def __contains__(self, tensor: Tensor) -> bool:
-        held = self._held.get(id(tensor))
-        return held is not None and held() is tensor
-
-    def take(self) -> list[Tensor]:
-        """Those that are still to be computed; none is due any more."""
-        taken, self._held = self._held, {}
-        found = (held() for held in taken.values())
-        return [t for t in found if t is not None and t._trace is None and t._node.data is None]
-
-
-# What `backward` was called on, and buffers: an optimiser's step computes them along the way.
-PENDING = Due()
-# Leaves changed in place: who reads a value computes them, or histories would grow with every step.
-CHANGED = Due()
 
 
 def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
@@ -222,13 +195,17 @@ class Tensor(Operators, Names):
         if not requires_grad:
             return node
         # A leaf needs a node of its own; the array itself is immutable and shared.
-        return ops.STOP(node) if MODE.get().trace is not None else leaf(evaluate([node])[0])
+        if MODE.get().trace is not None:
+            return ops.STOP(node)
+        return leaf(Tensor._of(node, False, None)._read("Tensor()"))
 
     @staticmethod
     def _of(node: Node, requires_grad: bool, trace: Trace | None) -> Tensor:
         """A tensor for `node`, as it is."""
         self = _new(Tensor)
         self._node, self._grad, self._requires_grad, self._trace = node, None, requires_grad, trace
+        if trace is None and node.data is None:
+            UNREAD.add(self)
         return self
 
     _apply = staticmethod(apply)
@@ -390,6 +367,8 @@ class Tensor(Operators, Names):
                 trace.assign(self, node)
         else:
             self._node = node
+            if trace is None and node.data is None:
+                UNREAD.add(self)
 
     def _become(self, new: Tensor) -> Self:
         """The value of `new`, in place. A leaf that requires grad can change under `no_grad` only."""
@@ -411,7 +390,7 @@ class Tensor(Operators, Names):
                 )
             if trace is None:
                 if self in CHANGED:  # nobody has read a value since
-                    settle((), CHANGED.take())
+                    settle(CHANGED.take())
                 CHANGED.add(self)
             self._assign(new._node)
         elif self._trace is trace:
@@ -432,14 +411,18 @@ class Tensor(Operators, Names):
             raise TraceError(here(_unreadable(self, what)))
         if self._node.data is None:
             try:
-                settle([self], CHANGED.take())
+                settle([self, *CHANGED.take()])
             except MemoryError as error:
                 raise located(error, user_loc()) from None
         data: Array = self._node.data
-        if self._node.inputs and not self._requires_grad:
-            # The history is not needed any more. A fresh leaf lets go of it.
-            self._node = leaf(data)
+        self._forget()
         return data
+
+    def _forget(self) -> None:
+        """Let go of the history behind the value, if no gradient flows there."""
+        node = self._node
+        if node.inputs and (not self._requires_grad or self.is_leaf):
+            become_leaf(node)
 
     def numpy(self) -> Array:
         """The value as an array: a read-only view, without a copy."""
@@ -705,15 +688,19 @@ def _is_operand(x: object) -> bool:
     return hasattr(x, "__array__") and getattr(x, "__array_ufunc__", x) is not None
 
 
-def settle(tensors: Sequence[Tensor], changed: Sequence[Tensor] = ()) -> None:
-    """Compute many tensors at once, and let go of the history of those that need none: among them leaves
-    that were `changed` in place."""
-    evaluate([t._node for t in (*tensors, *changed)])
-    for tensor in tensors:
-        if not tensor._requires_grad:
-            tensor._node = leaf(tensor._node.data)
-    for tensor in changed:
-        tensor._assign(leaf(tensor._node.data))
+def settle(tensors: Sequence[Tensor]) -> None:
+    """Compute many tensors at once, and what is to be computed along; let go of histories."""
+    nodes = [t._node for t in tensors]
+    along = UNREAD.along(nodes)
+    try:
+        evaluate([*nodes, *(t._node for t in along)])
+    except MemoryError:
+        if not along:
+            raise
+        along = []
+        evaluate(nodes)
+    for tensor in (*tensors, *along):
+        tensor._forget()
 
 
 def _astype(x: Node, dtype: object) -> Node:

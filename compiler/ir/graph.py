@@ -62,6 +62,8 @@ class Node:
     type: TensorType
     # The value that the front end bound or computed, by `bind`; the compiler never looks at it.
     data: Any
+    # Whether it was computed before, kept or not; noted by `mark`.
+    computed: bool
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Node:
         else:
             _set_type(self, op.infer(tuple([n.type for n in inputs]), attrs))
         _set_data(self, None)
+        mark(self, False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -93,8 +96,8 @@ class Node:
 
 
 # What assigns the slots of a node, which is frozen otherwise.
-_set_op, _set_inputs, _set_attrs, _set_loc, _set_type, _set_data = (
-    getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "data")
+_set_op, _set_inputs, _set_attrs, _set_loc, _set_type, _set_data, mark = (
+    getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "data", "computed")
 )
 
 
@@ -102,6 +105,14 @@ def bind(node: Node, data: object) -> None:
     """Give `node` its value: once, whoever computes it; so nodes stay immutable for all that read
     them."""
     _set_data(node, data)
+
+
+def forget(node: Node, op: Op, attrs: Mapping[str, Any]) -> None:
+    """Make `node`, which has its value, a leaf: what it was computed from is not needed any more. Who walks
+    over it in another thread sees that it has a value before it sees anything change."""
+    _set_op(node, op)
+    _set_inputs(node, ())
+    _set_attrs(node, attrs)
 
 
 @data

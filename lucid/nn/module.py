@@ -10,7 +10,8 @@ import numpy as np
 from ..context import MODE
 from ..engine import leaf
 from ..errors import here
-from ..tensor import PENDING, Tensor, node_of, settle
+from ..tensor import Tensor, node_of, settle
+from ..unread import PENDING
 
 
 class Parameter(Tensor):

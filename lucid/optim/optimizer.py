@@ -17,7 +17,8 @@ from ..engine import evaluate, leaf
 from ..errors import here, user_loc
 from ..number import is_traced
 from ..promote import cast, filled, scalar
-from ..tensor import PENDING, Tensor, node_of, settle
+from ..tensor import Tensor, node_of, settle
+from ..unread import PENDING
 
 # Tensors that a step changes, with their new nodes.
 Changes = list[tuple[Tensor, Node]]

@@ -1,0 +1,228 @@
+"""Training loops written by hand, without optimiser and without compile: a step costs the same however many
+there were before."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, engine
+from lucid.compiler.ir.graph import Node
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((50, 4), dtype=np.float32)
+Y = RNG.standard_normal(50, dtype=np.float32)
+STEPS = 200
+
+
+class Work:
+    """What reads have cost so far: plans that were built, and the nodes of each evaluation."""
+
+    def __init__(self) -> None:
+        self.plans = 0
+        self.nodes: list[int] = []
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
+    found = Work()
+    build, planned = engine.build, engine._planned
+
+    def counted_build(*args: object) -> engine.Executable:
+        found.plans += 1
+        return build(*args)  # type: ignore[arg-type]
+
+    def counted(wanted: list[Node]) -> object:
+        found.nodes.append(_size(wanted))
+        return planned(wanted)
+
+    monkeypatch.setattr(engine, "build", counted_build)
+    monkeypatch.setattr(engine, "_planned", counted)
+    monkeypatch.setattr(engine, "_plans", type(engine._plans)())
+    yield found
+
+
+def _size(wanted: list[Node]) -> int:
+    seen: set[Node] = set()
+    stack = list(wanted)
+    while stack:
+        node = stack.pop()
+        if node not in seen and node.data is None:
+            seen.add(node)
+            stack += node.inputs
+    return len(seen)
+
+
+def _regression(w: Tensor) -> Tensor:
+    return ((Tensor(X) @ w - Tensor(Y)) ** 2).mean()
+
+
+def _mlp(params: list[Tensor]) -> Tensor:
+    w1, b1, w2, b2 = params
+    return ((lucid.tanh(Tensor(X) @ w1 + b1) @ w2 + b2 - Tensor(Y[:, None])) ** 2).mean()
+
+
+def _fresh() -> list[Tensor]:
+    rng = np.random.default_rng(1)
+    shapes = [(4, 8), (8,), (8, 1), (1,)]
+    return [Tensor(rng.standard_normal(s, dtype=np.float32) * 0.5) for s in shapes]
+
+
+def _alive() -> int:
+    gc.collect()
+    return sum(type(thing) is Node for thing in gc.get_objects())
+
+
+def _by_function(params: list[Tensor], loss: Callable[[list[Tensor]], Tensor]) -> tuple[list[Tensor], float]:
+    value, grads = lucid.value_and_grad(loss)(params)
+    params = [p - 0.1 * g for p, g in zip(params, grads, strict=True)]
+    return params, value.item()
+
+
+def _read_first(params: list[Tensor], loss: Callable[[list[Tensor]], Tensor]) -> tuple[list[Tensor], float]:
+    value = loss(params)
+    number = value.item()
+    grads = lucid.grad(loss)(params)
+    return [p - 0.1 * g for p, g in zip(params, grads, strict=True)], number
+
+
+def _backward(params: list[Tensor], loss: Callable[[list[Tensor]], Tensor]) -> tuple[list[Tensor], float]:
+    for p in params:
+        p.requires_grad = True
+    value = loss(params)
+    value.backward()
+    with lucid.no_grad():
+        params = [p - 0.1 * p.grad for p in params]  # type: ignore[operator]
+    return params, value.item()
+
+
+def _detached(params: list[Tensor], loss: Callable[[list[Tensor]], Tensor]) -> tuple[list[Tensor], float]:
+    for p in params:
+        p.requires_grad = True
+    value = loss(params)
+    number = value.item()
+    value.backward()
+    assert all(p.grad is not None for p in params)
+    return [(p - 0.1 * p.grad).detach() for p in params], number  # type: ignore[operator]
+
+
+def _copied(params: list[Tensor], loss: Callable[[list[Tensor]], Tensor]) -> tuple[list[Tensor], float]:
+    params = [Tensor(p, requires_grad=True) for p in params]
+    value = loss(params)
+    value.backward()
+    return [p.detach() - 0.1 * p.grad for p in params], value.item()  # type: ignore[operator]
+
+
+LOOPS = [_by_function, _read_first, _backward, _detached, _copied]
+
+
+@pytest.mark.parametrize("step", LOOPS)
+@pytest.mark.parametrize(
+    "start, loss",
+    [(lambda: [Tensor(np.zeros(4, np.float32))], lambda p: _regression(p[0])), (_fresh, _mlp)],
+    ids=["regression", "mlp"],
+)
+def test_a_step_of_a_loop_costs_the_same_however_many_there_were(
+    step: Callable[..., tuple[list[Tensor], float]],
+    start: Callable[[], list[Tensor]],
+    loss: Callable[[list[Tensor]], Tensor],
+    work: Work,
+) -> None:
+    params = start()
+    losses = []
+    for k in range(STEPS):
+        params, value = step(params, loss)
+        losses.append(value)
+        if k == 20:
+            alive, plans, most = _alive(), work.plans, max(work.nodes)
+    assert work.plans == plans <= 8
+    assert max(work.nodes) == most
+    assert _alive() - alive < STEPS // 2  # nor does the history stay in memory
+    assert losses[-1] < 0.95 * losses[0]
+
+    def whole(params: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        value, grads = lucid.value_and_grad(loss)(params)
+        return [p - 0.1 * g for p, g in zip(params, grads, strict=True)], value
+
+    compiled, params = lucid.compile(whole), start()
+    for value in losses:
+        params, expected = compiled(params)
+        assert value == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_chain_that_is_read_at_every_step(work: Work) -> None:
+    x = Tensor(np.ones(5, np.float32))
+    for _ in range(STEPS):
+        x = x * 0.9 + 0.1
+        x.sum().item()
+    assert work.plans <= 4
+    assert max(work.nodes) <= 20
+
+
+def test_loss_and_what_is_made_of_it_are_one_evaluation(work: Work) -> None:
+    w = Tensor(np.zeros(4, np.float32), requires_grad=True)
+    loss = _regression(w)
+    loss.backward()
+    loss.item()
+    assert w.grad is not None
+    assert w.grad._node.data is not None
+    assert len(work.nodes) == 1
+
+
+def test_what_is_held_on_the_way_is_kept_when_it_is_needed_again(work: Work) -> None:
+    """Not at once: most of what a formula names is read once."""
+    d = Tensor(X) - 1.0
+    (d * d).sum().item()
+    assert d._node.data is None
+    abs(d).sum().item()
+    assert d._node.data is not None
+
+
+def test_what_has_nothing_in_common_is_not_computed() -> None:
+    x = Tensor(X)
+    t = x.T
+    a, b = (t * 2.0).sum(), (t + 1.0).sum()  # a view is no work
+    a.item()
+    assert b._node.data is None
+    assert t._node.data is None
+
+
+def test_gradients_that_a_step_has_used_are_not_computed_again() -> None:
+    model = lucid.nn.Linear(4, 1)
+    opt = lucid.optim.SGD(model.parameters(), lr=0.1)
+    out = model(Tensor(X))
+    ((out - Tensor(Y[:, None])) ** 2).mean().backward()
+    opt.step()
+    abs(out).max().item()
+    assert all(p.grad is not None and p.grad._node.data is None for p in model.parameters())
+
+
+def test_a_read_computes_no_more_along_than_a_multiple_of_itself() -> None:
+    x = Tensor(X).exp()
+    held = []
+    for k in range(50):
+        y = x
+        for _ in range(20):
+            y = y * (1.0 + k)
+        held.append(y)
+    x.sum().item()
+    assert 0 < sum(y._node.data is not None for y in held) < 20
+
+
+def test_a_read_without_the_memory_for_what_comes_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = Tensor(X).exp()
+    y = x * 2.0
+    evaluate = engine.evaluate
+
+    def scarce(nodes: list[Node]) -> object:
+        if len(nodes) > 1:
+            raise MemoryError
+        return evaluate(nodes)
+
+    monkeypatch.setitem(Tensor._read.__globals__, "evaluate", scarce)
+    assert x.sum().item() == pytest.approx(np.exp(X).sum(), rel=1e-5)
+    assert y._node.data is None
