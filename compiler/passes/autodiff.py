@@ -48,7 +48,8 @@ class _Live:
 
     `sure` leaves out the masks that only bound the value that they select, as relu's: what they rule out
     compared with a number, so it was no NaN, and neither was anything that it was made from. Where the
-    derivative is finite at all finite operands that is enough, and costs a network of such units nothing."""
+    derivative is finite at all finite operands that is enough (an infinite operand of a product is left out),
+    and costs a network of such units nothing."""
 
     all: _Mask | None = None
     sure: _Mask | None = None

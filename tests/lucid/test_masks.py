@@ -213,6 +213,16 @@ PRODUCTS: dict[str, Callable[[Any], Tensor]] = {
     "linear": lambda w: lucid.where(HALF[:, None], lucid.nn.functional.linear(SPOILT, w.T), 0.0).sum(),
     "a slice": lambda w: (Tensor(SPOILT) @ w)[0].sum(),
     "stacks": lambda w: lucid.where(HALF[:, None], Tensor(SPOILT[None]) @ w, 0.0).sum(),
+    "columns, by elements": lambda w: lucid.where(
+        np.array([[True, False], [True, False]]), w.T @ Tensor([[1.0, nan], [2.0, inf]], dtype=float), 0.0
+    ).sum(),
+    "both sides": lambda w: lucid.where(
+        np.array([[True, False], [False, False]]),
+        Tensor(SPOILT) @ w @ np.array([[1.0, nan], [1.0, inf]]), 0.0,
+    ).sum(),
+    "a stack of each": lambda w: lucid.where(
+        HALF[:, None], Tensor(np.stack([SPOILT, SPOILT])) @ (w * np.ones((2, 1, 1))), 0.0
+    ).sum() / 2,
 }  # fmt: skip
 
 
