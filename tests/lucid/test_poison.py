@@ -81,7 +81,7 @@ def program(seed: int, spoilt: Array) -> Callable[[Any], Any]:
             a, s = step(rng, a, s, b, t)
             if 0 < s.size < 300 and (np.nan_to_num(np.abs(s)) < 50).all():
                 made.append((a, s))
-        total = 0.0
+        total: Any = 0.0
         for n, (a, s) in enumerate(made):
             if n == len(made) - 1 or rng.random() < 0.5:
                 weights = np.cos(np.arange(s.size)).reshape(s.shape)
