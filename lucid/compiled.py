@@ -224,7 +224,8 @@ class Compiled(Decorated, Generic[P, R]):
             try:
                 self._signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise TypeError(here(f"{self._name()}(): {error}")) from None
+                said = _unexpected(self._signature, kwargs) or error
+                raise TypeError(here(f"{self._name()}(): {said}")) from None
         with self._lock():
             parts = dict(leaf for part in self._labelled(args, kwargs) for leaf in leaves(*part))
             known = self._cache.get(self._key(signature, numbers), [])
@@ -470,6 +471,16 @@ def _twins(arrays: list[Any]) -> tuple[int, ...] | None:
     if len(set(tensors)) == len(tensors):
         return None
     return tuple(tensors.index(t) for t in tensors)
+
+
+def _unexpected(signature: inspect.Signature, kwargs: dict[str, Any]) -> str | None:
+    """What Python says first of keywords that no argument has."""
+    known = signature.parameters.values()
+    names = {p.name for p in known if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    wrong = [name for name in kwargs if name not in names]
+    if not wrong or any(p.kind is p.VAR_KEYWORD for p in known):
+        return None
+    return f"got an unexpected keyword argument {wrong[0]!r}; expected {', '.join(sorted(names)) or 'none'}"
 
 
 def _is_module(f: object) -> bool:

@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable
 from typing import NamedTuple
+from typing import cast as cast_type
 
 import numpy as np
 
@@ -155,12 +156,12 @@ ge = _compare(ops.GE, np.greater_equal, operator.ge)
 
 
 def power(a: Value, b: Value) -> Node:
-    """NumPy's `power`. Small whole exponents multiply; a whole power of integers must be a Python
-    integer, since a negative exponent, which NumPy refuses, could not be seen in a tensor."""
+    """NumPy's `power`. Small whole exponents multiply; a whole power of integers must be a number, since a
+    negative exponent, which NumPy refuses, could not be seen in a tensor (of bools there is none)."""
     dtype = loop_dtypes(np.power, weak(a), weak(b))[0]
+    if isinstance(b, Node) and b.op is ops.SCALAR and not dtype.is_float:
+        b = cast_type(int, b.attrs["value"])
     if isinstance(a, Node) and not isinstance(b, Node):
-        if a.type.dtype is b1 and isinstance(b, int) and b == 2:
-            return square(a)  # NumPy's `**`, which takes another way than its `power`
         base = cast(a, dtype)
         if not dtype.is_float:
             if b > 0 and not fits(b, dtype):
@@ -173,9 +174,19 @@ def power(a: Value, b: Value) -> Node:
         if b in (0, 1, 2, 3, 4):
             wide = f32 if dtype is f16 and b > 2 else dtype  # rounded once
             return cast(_whole_power(cast(base, wide), int(b)), dtype)
+    if not dtype.is_float and isinstance(b, Node) and b.type.dtype is b1:  # where it is False: 1
+        base, one = joint("pow", dtype, a, 1)
+        return ops.WHERE(*spread("pow", b, base, one))
     if not dtype.is_float:
         raise TypeError("pow: an integer tensor as exponent of integers; cast one to float")
     return ops.POW(*joint("pow", dtype, a, b))
+
+
+def pow_(a: Value, b: Value) -> Node:
+    """NumPy's `**`, which for the square of bools takes another way than its `power`."""
+    if isinstance(a, Node) and a.type.dtype is b1 and isinstance(b, int) and b == 2:
+        return square(a)
+    return power(a, b)
 
 
 def _whole_power(base: Node, exponent: int) -> Node:

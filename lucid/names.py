@@ -42,11 +42,6 @@ class Names:
         def transpose(self, *axes: Any) -> Tensor: ...
 
     @property
-    def data(self) -> Tensor:
-        """The value as a constant of differentiation: `detach()`."""
-        return self.detach()
-
-    @property
     def device(self) -> str:
         """Always "cpu"."""
         return "cpu"

@@ -28,6 +28,8 @@ from lucid.compiler.ir.data import data, field
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1
 
+from .errors import here
+
 _PLAIN = (bool, int, float)
 
 
@@ -166,9 +168,19 @@ class Program:
 
 def as_input(value: Any, dtype: DType) -> np.ndarray[Any, Any]:
     """A number as an input of the graph: rounded once, as a scalar of the user's is."""
-    exact = float(value) if dtype.is_float else bool(value) if dtype is b1 else int(value)
     with np.errstate(all="ignore"):
-        return np.asarray(exact).astype(dtype.np)
+        return np.asarray(of_kind(value, dtype)).astype(dtype.np)
+
+
+def of_kind(value: Any, dtype: DType) -> bool | int | float:
+    """A number as Python's of the kind of a dtype. OverflowError, with the user's line, beyond all floats."""
+    try:
+        return float(value) if dtype.is_float else bool(value) if dtype is b1 else int(value)
+    except OverflowError:
+        what = f"a Python integer of {int(value).bit_length()} bits"
+        raise OverflowError(
+            here(f"{what} is out of bounds for {dtype.numpy}; expected a float, which may be inf")
+        ) from None
 
 
 def is_traced(value: object) -> bool:

@@ -14,10 +14,10 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Loc, Node
-from lucid.compiler.ir.types import DTYPES, DType, TensorType, b1, f64, from_numpy, tensor_type
+from lucid.compiler.ir.types import DTYPES, DType, TensorType, f64, from_numpy, tensor_type
 
 from .context import MODE
-from .number import Traced, is_traced
+from .number import Traced, is_traced, of_kind
 
 Value = Node | bool | int | float
 
@@ -108,7 +108,7 @@ def scalar(value: bool | int | float, dtype: DType) -> Node:
         trace, number = MODE.get().trace, cast_type(Traced, value)
         if trace is not None and number._tape is trace.tape:
             return trace.tape.place(number, dtype, lambda: ops.INPUT(name="x", dtype=dtype, shape=()))
-    exact = float(value) if dtype.is_float else bool(value) if dtype is b1 else int(value)
+    exact = of_kind(value, dtype)
     if dtype.is_float and abs(exact) > 65504:  # what float16 holds
         with np.errstate(over="ignore"):
             if np.isinf(dtype.np.type(exact)):  # beyond the dtype: NumPy's infinity

@@ -19,7 +19,7 @@ from lucid.compiler.ir.graph import Node
 
 from . import elementwise as ew
 from . import shapes
-from .errors import here
+from .errors import here, located, user_loc
 from .tensor import Tensor, apply
 
 # NumPy's ufuncs that are operators of Tensor. All others go by name.
@@ -50,6 +50,8 @@ def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> An
     outs = kwargs.pop("out", None) or ()
     if any(isinstance(o, Tensor) for o in outs):
         raise TypeError(here(f"{name}: out= is a Tensor, and those are immutable; use the result"))
+    if not all(isinstance(o, np.ndarray) for o in outs):
+        raise TypeError(here(f"{name}: out= takes NumPy arrays, not {type(outs[0]).__name__}"))
     inputs = tuple(x if isinstance(x, Tensor) or np.isscalar(x) else _operand(name, x) for x in inputs)
     if method == "reduce":
         made = _reduction(name, ufunc, *inputs, **kwargs)
@@ -65,7 +67,10 @@ def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> An
     if not outs:
         return made
     (out,) = outs
-    np.copyto(out, made.numpy(), casting="same_kind")
+    try:
+        np.copyto(out, made.numpy(), casting="same_kind")
+    except (TypeError, ValueError) as error:
+        raise located(error, user_loc()) from None
     return out
 
 

@@ -13,7 +13,6 @@ from lucid.compiler.ir.graph import Node
 from .engine import Array
 from .errors import here
 from .tensor import Tensor
-from .tracing import array_type
 
 # Whom a value comes from or goes to: a captured tensor, or the array argument of that number.
 Owner = Tensor | int
@@ -53,7 +52,7 @@ def given_arrays(results: Any, out: Any) -> dict[int, Array]:
         if not isinstance(result, Made) or result.output < 0 or result.output in given:
             raise ValueError(here("out= fits results that the call computes, each once"))
         kind = result.node.type
-        if array_type(array) != kind or not array.dtype.isnative:
+        if (array.dtype, array.shape) != (kind.dtype.np, kind.shape) or not array.dtype.isnative:
             raise ValueError(here(f"out= is {array.dtype} {array.shape}, the result {kind}"))
         if not (array.flags.c_contiguous and array.flags.writeable):
             raise ValueError(here("out= needs a writable array in row-major order"))

@@ -29,8 +29,9 @@ def normal_axis(axis: int, ndim: int) -> int:
 
 
 def normal_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
-    """Sorted axes from the front; None means all. ValueError if one is given twice."""
-    if axes is None:
+    """Sorted axes from the front; None means all. ValueError if one is given twice. What is 0-d has an axis
+    0, or -1, for reductions: as in PyTorch, and for NumPy's sum, max and min."""
+    if axes is None or (ndim == 0 and isinstance(axes, int) and axes in (0, -1)):
         return tuple(range(ndim))
     if isinstance(axes, str | bytes | dict | set | frozenset):
         raise TypeError(f"axis must be an int, or several in a tuple, not {type(axes).__name__}")

@@ -23,7 +23,7 @@ from lucid.runtime import memory
 
 from . import elementwise as ew
 from . import shapes
-from .context import MODE
+from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, here, located, public, user_loc, warn_user
 from .names import Names, on_cpu
@@ -211,10 +211,16 @@ class Tensor(Operators, Names):
     _apply = staticmethod(apply)
 
     @staticmethod
-    def _infix(build: Callable[..., Node], a: Any, b: Any) -> Tensor:
+    def _infix(build: Callable[..., Node], a: Any, b: Any, sign: str) -> Tensor:
         if _is_operand(a) and _is_operand(b):
             return apply(build, a, b)
-        return cast_type(Tensor, NotImplemented)
+        answer = NotImplemented  # what stands on the left has been asked
+        if isinstance(a, Tensor):
+            answer = getattr(type(b), _REFLECTED[sign], lambda *_: NotImplemented)(b, a)
+        if answer is NotImplemented and sign not in ("==", "!="):  # those fall back to identity
+            kinds = f"{type(a).__name__} {sign} {type(b).__name__}"
+            raise TypeError(here(f"{kinds}: unsupported operand; expected a tensor, an array or a number"))
+        return cast_type(Tensor, answer)
 
     # --- what it is ------------------------------------------------------------------------------
 
@@ -302,6 +308,24 @@ class Tensor(Operators, Names):
         node = node_of(self)
         return Tensor._of(ops.STOP(node) if self._requires_grad else node, False, MODE.get().trace)
 
+    @property
+    def data(self) -> Tensor:
+        """The value as a constant of differentiation, `detach()`. Set, it becomes the value of this tensor,
+        of the same dtype and shape: what PyTorch's users write for a parameter's new value."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not isinstance(value, Tensor | np.ndarray):
+            kind = type(value).__name__
+            raise TypeError(here(f"data: expected a tensor or an array, not {kind}; use lucid.tensor"))
+        if not self.is_leaf:
+            raise RuntimeError(
+                here("data of a result that requires grad cannot be set, only that of a leaf; use detach()")
+            )
+        with no_grad():
+            self._become(value.detach() if isinstance(value, Tensor) else Tensor(value))
+
     def backward(
         self, gradient: Tensor | npt.ArrayLike | None = None,
         retain_graph: bool | None = None, create_graph: bool | None = None,
@@ -370,16 +394,16 @@ class Tensor(Operators, Names):
             if trace is None and node.data is None:
                 UNREAD.add(self)
 
-    def _become(self, new: Tensor) -> Self:
+    def _become(self, new: Any) -> Self:
         """The value of `new`, in place. A leaf that requires grad can change under `no_grad` only."""
-        if new is NotImplemented:
+        if not isinstance(new, Tensor):  # the answer of an object that knows better
             return cast_type(Self, new)
         if new._node.type != self._node.type:
             kind = ValueError if new.dtype == self.dtype else TypeError
             raise kind(
                 here(
                     f"in place: a tensor of type {self._node.type} cannot become {new._node.type}; "
-                    "write x = x + y for a new tensor, or convert by astype"
+                    "make a new one (x = x + y, nn.Parameter(value)), or convert by astype"
                 )
             )
         trace, grad = MODE.get()
@@ -470,10 +494,18 @@ class Tensor(Operators, Names):
 
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there are more."""
-        data = self._read("item()")
+        return self._only("item()").item()
+
+    def _only(self, what: str) -> Any:
+        data = self._read(what)
         if data.size != 1:
-            raise ValueError(here(f"item(): a tensor of shape {self.shape} has {data.size} elements"))
-        return data.item()
+            raise ValueError(
+                here(
+                    f"{what} of a tensor of shape {self.shape}: expected one element, not {data.size}; "
+                    "choose one by x[0], reduce it by .sum() or .mean(), or take all by tolist()"
+                )
+            )
+        return data.reshape(())[()]
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a 0-d tensor."""
@@ -490,10 +522,10 @@ class Tensor(Operators, Names):
         return bool(self._read("bool()"))
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only("float()"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only("int()"))
 
     def __index__(self) -> int:
         if self.ndim or self._node.type.dtype.kind not in "iu":
@@ -530,9 +562,10 @@ class Tensor(Operators, Names):
         return np.array2string(data, separator=", ", prefix="Tensor(")
 
     def __format__(self, spec: str) -> str:
-        if not spec:
-            return str(self)
-        return format(self._read("format()")[()], spec)
+        if spec:
+            return format(self._only("format()"), spec)
+        self._read("format()")  # in a trace that is an error: text may go anywhere
+        return str(self)
 
     def __reduce__(self) -> Any:
         return _restore, (type(self), np.array(self._read("pickle")), self._requires_grad)
@@ -686,6 +719,15 @@ def _is_operand(x: object) -> bool:
     if isinstance(x, _OPERANDS):
         return True
     return hasattr(x, "__array__") and getattr(x, "__array_ufunc__", x) is not None
+
+
+# The method by which an object on the right of an operator answers.
+_REFLECTED = {
+    "+": "__radd__", "-": "__rsub__", "*": "__rmul__", "/": "__rtruediv__", "//": "__rfloordiv__",
+    "%": "__rmod__", "**": "__rpow__", "@": "__rmatmul__", "&": "__rand__", "|": "__ror__", "^": "__rxor__",
+    "<<": "__rlshift__", ">>": "__rrshift__",
+    "<": "__gt__", "<=": "__ge__", ">": "__lt__", ">=": "__le__", "==": "__eq__", "!=": "__ne__",
+}  # fmt: skip
 
 
 def settle(tensors: Sequence[Tensor]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.types import TensorType, b1, tensor_type
-from .elementwise import CAST, DIV, EQ, WHERE
+from .elementwise import CAST, DIV, EQ, NE, OR, WHERE
 from .leaves import CONST, fill, zeros_like
 from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
 from .view import BROADCAST, PAD, reshape
@@ -49,14 +49,14 @@ def _d_sum(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
 
 
 def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    """Equal shares to all elements that attain the extreme."""
+    """Equal shares to all elements that attain the extreme: where that is NaN, those that are NaN."""
     x, axes = node.inputs[0], node.attrs["axes"]
 
     def spread(n: Node) -> Node:
         kept = reshape(n, kept_dims(x.shape, axes))
         return kept if kept.shape == x.shape else BROADCAST(kept, shape=x.shape)
 
-    hit = EQ(x, spread(node))
+    hit = OR(EQ(x, spread(node)), NE(x, x))  # one NaN among the elements makes the extreme NaN
     share = DIV(ct, SUM(CAST(hit, dtype=ct.type.dtype), axes=axes))
     return (WHERE(hit, spread(share), zeros_like(x)),)
 

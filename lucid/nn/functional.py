@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
@@ -45,7 +46,7 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
 
 
 def checked_approximation(name: str, approximate: str) -> str:
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ValueError(here(f"{name}: approximate must be 'none' or 'tanh', not {approximate!r}"))
     return approximate
 
@@ -65,7 +66,17 @@ def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> T
 def _axis(axis: int | None, dim: int | None) -> int:
     if axis is not None and dim is not None:
         raise TypeError(here("axis and dim are one argument under two names; give one of them"))
-    return dim if dim is not None else -1 if axis is None else axis
+    return checked_axis("softmax", dim if axis is None else axis)
+
+
+def checked_axis(name: str, axis: Any) -> int:
+    """The last one for None."""
+    if axis is None:
+        return -1
+    try:
+        return operator.index(axis)
+    except TypeError:
+        raise TypeError(here(f"{name}: dim must be an int, not {type(axis).__name__}")) from None
 
 
 # --- layers --------------------------------------------------------------------------------------
@@ -151,7 +162,7 @@ def mse_loss(input: Any, target: Any, reduction: Reduction | None = "mean", *, w
 
 def checked_reduction(name: str, reduction: Reduction | None) -> Reduction:
     how: Reduction = "none" if reduction is None else reduction
-    if how not in get_args(Reduction):
+    if not isinstance(how, str) or how not in get_args(Reduction):
         raise ValueError(here(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}"))
     return how
 

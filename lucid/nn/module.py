@@ -113,6 +113,8 @@ class Module:
         """Make `value` (a tensor, what makes one, or None) state of the module. Assigning a tensor
         of the same type to the attribute changes the buffer in place, also in a compiled
         function."""
+        if not isinstance(name, str):
+            raise TypeError(here(f"register_buffer: expected a name, not {type(name).__name__}"))
         if name in self._buffers or not name.isidentifier():
             raise KeyError(here(f"register_buffer: {name!r} is taken or no attribute name"))
         tensor = value if isinstance(value, Tensor) or value is None else Tensor(value)

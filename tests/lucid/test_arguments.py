@@ -7,6 +7,7 @@ import enum
 import fractions
 import functools
 import inspect
+import operator
 import re
 import warnings
 from collections.abc import Callable
@@ -126,8 +127,39 @@ _OTHERS: dict[str, Callable[[Any], Any]] = {
     "l1.reduction": lambda v: F.l1_loss(W, W, v),
     "Linear": lambda v: nn.Linear(v, 2),
     "Linear()": lambda v: nn.Linear(3, 2)(v),
+    "Linear.out_features": lambda v: nn.Linear(2, v),
+    "Linear.device": lambda v: nn.Linear(2, 2, device=v),
+    "Linear.dtype": lambda v: nn.Linear(2, 2, dtype=v),
     "LayerNorm": lambda v: nn.LayerNorm(v),
+    "LayerNorm.eps": lambda v: nn.LayerNorm(3, v),
+    "LayerNorm.device": lambda v: nn.LayerNorm(3, device=v),
+    "LayerNorm.dtype": lambda v: nn.LayerNorm(3, dtype=v),
     "Sequential": lambda v: nn.Sequential(v),
+    "Sequential.append": lambda v: nn.Sequential(nn.ReLU()).append(v),
+    "Softmax": lambda v: nn.Softmax(v),
+    "GELU": lambda v: nn.GELU(v),
+    "HuberLoss": lambda v: nn.HuberLoss(v),
+    "HuberLoss.delta": lambda v: nn.HuberLoss(delta=v),
+    "SmoothL1Loss.beta": lambda v: nn.SmoothL1Loss(beta=v),
+    "MSELoss": lambda v: nn.MSELoss(v),
+    "L1Loss": lambda v: nn.L1Loss(v),
+    "Parameter": lambda v: nn.Parameter(v),
+    "Parameter.dtype": lambda v: nn.Parameter(1.0, dtype=v),
+    "register_buffer": lambda v: nn.Module().register_buffer("b", v),
+    "register_buffer.name": lambda v: nn.Module().register_buffer(v, W),
+    "data": lambda v: setattr(nn.Parameter(W), "data", v),
+    "tensor.grad": lambda v: setattr(nn.Parameter(W), "grad", v),
+    "compiled": lambda v: lucid.compile(lambda x: x)(v),
+    "compiled.out": lambda v: lucid.compile(lambda x: x * 2)(W, out=v),
+    "compiled.out of two": lambda v: lucid.compile(lambda x: (x * 2, x.sum()))(W, out=(v, None)),
+    "compiled.out as a pair": lambda v: lucid.compile(lambda x: (x * 2, x + 1))(W, out=v),
+    "np.exp.out": lambda v: np.exp(W, out=v),
+    "sum.out": lambda v: lucid.sum(W, out=v),
+    "divmod": lambda v: divmod(W, v)[1],
+    "**": lambda v: W**v,
+    "reflected **": lambda v: v**W,
+    "<": partial(operator.lt, W),
+    "==": partial(operator.eq, W),
     "load_state_dict": lambda v: nn.Linear(3, 2).load_state_dict(v),
     "SGD": lambda v: lucid.optim.SGD(v),
     "SGD.lr": lambda v: lucid.optim.SGD([nn.Parameter(1.0)], lr=v),
@@ -141,8 +173,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     **{n: partial(getattr(lucid, n), I if n in _BITS else W) for n in _BINARY},
     **_OTHERS,
 }
-# What Python says, or the object whose turn it is (numpy.ma computes by itself): not raised inside of lucid.
-_OF_OTHERS = re.compile(r"unsupported operand type|^no array|operands could not be broadcast")
+# What the object whose turn it is says: not raised inside of lucid.
+_OF_OTHERS = re.compile(r"^no array|operands could not be broadcast|one entry per ufunc output")
 
 
 def _answer(f: Callable[[Any], Any], value: Any) -> str:

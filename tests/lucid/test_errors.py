@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import operator
 import os
 import re
@@ -16,12 +17,24 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, nn
+from lucid import Tensor, TraceError, nn
 from lucid.nn import functional as F
 
 X = Tensor([1.0, 2.0, 3.0])
 Y = Tensor([1.0, 2.0, 3.0, 4.0])
 BITS = Tensor([True, False])
+ONE = Tensor(1.0)
+
+
+def _after_small() -> Any:
+    """Its number is an operand by now."""
+    f = lucid.compile(lambda x, n: x * n)
+    for n in (1, 2, 3):
+        f(X, n)
+    return f
+
+
+AFTER_SMALL = _after_small()
 
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: X + Y, ValueError, r"add: shapes \(3,\) and \(4,\) do not broadcast"),
@@ -32,8 +45,22 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: BITS - BITS, TypeError, "subtract: not defined for bool, bool"),
     (lambda: -BITS, TypeError, "neg: not defined for bool; use ~x"),
     (lambda: ~X, TypeError, "invert: not defined for float32"),
-    (lambda: X + "a", TypeError, "unsupported operand"),
-    (lambda: X + 1j, TypeError, "unsupported operand"),
+    (lambda: X + "a", TypeError, r"Tensor \+ str: unsupported operand; expected a tensor, an array"),
+    (lambda: X + 1j, TypeError, r"Tensor \+ complex: unsupported operand"),
+    (lambda: "a" + X, TypeError, r"str \+ Tensor: unsupported operand"),  # type: ignore[operator]
+    (lambda: X < "a", TypeError, "Tensor < str: unsupported operand"),
+    (lambda: X <= {}, TypeError, "Tensor <= dict: unsupported operand"),
+    (lambda: X @ object(), TypeError, "Tensor @ object: unsupported operand"),
+    (lambda: object() // X, TypeError, "object // Tensor: unsupported operand"),  # type: ignore[operator]
+    (lambda: X ** None, TypeError, r"Tensor \*\* NoneType: unsupported operand"),
+    (lambda: divmod(X, "a"), TypeError, "Tensor // str: unsupported operand"),
+    (lambda: Tensor([1.0]).__imul__([None]), TypeError, "unsupported dtype object"),
+    (lambda: X * 10**400, OverflowError, "integer of 1329 bits is out of bounds for float32"),
+    (lambda: lucid.compile(lambda x, n: x * n)(X, 10**400), OverflowError, "1329 bits is out of bounds"),
+    (lambda: AFTER_SMALL(X, 10**400), OverflowError, "1329 bits is out of bounds"),
+    (lambda: lucid.compile(lambda a, b: a + b)(X, c=1), TypeError, "unexpected keyword .*'c'; expected a, b"),
+    (lambda: lucid.compile(lambda a, b, /: a)(X, b=1), TypeError, "unexpected keyword .*'b'; expected none"),
+    (lambda: lucid.compile(lambda a, b: a)(X), TypeError, "missing a required argument: 'b'"),
     (lambda: Tensor([1]) + 2**70, OverflowError, "out of bounds for int64"),
     (lambda: X.astype("float128x"), TypeError, "unknown dtype 'float128x'; expected one of bool, int8"),
     (lambda: X.astype(complex), TypeError, "unsupported dtype complex128"),
@@ -50,7 +77,21 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: X[5], IndexError, "index 5 is out of bounds"),
     (lambda: lucid.compile(lambda x: x[x > 1])(X), IndexError, "lucid.where"),
     (lambda: bool(X), ValueError, r"truth value of a tensor of shape \(3,\) is ambiguous"),
-    (lambda: X.item(), ValueError, r"item\(\)"),
+    (lambda: X.item(), ValueError, r"item\(\) of a tensor of shape \(3,\): expected one element, not 3"),
+    (lambda: float(X), ValueError, r"float\(\) of a tensor of shape \(3,\): expected one"),
+    (lambda: int(X), ValueError, r"int\(\) of a tensor"),
+    (lambda: math.exp(X), ValueError, r"float\(\) of a tensor"),
+    (lambda: f"{X:.2f}", ValueError, r"format\(\) of a tensor"),
+    (lambda: lucid.compile(lambda x: x * float(x))(ONE), TraceError, r"float\(\) of a tensor"),
+    (lambda: lucid.compile(lambda x: x * int(x))(ONE), TraceError, r"int\(\) of a tensor"),
+    (lambda: lucid.compile(lambda x: x * bool(x))(ONE), TraceError, r"bool\(\) of a tensor"),
+    (lambda: lucid.compile(lambda x: x * math.exp(x))(ONE), TraceError, r"float\(\) of a tensor"),
+    (lambda: lucid.compile(lambda x: f"{x}")(ONE), TraceError, r"format\(\) of a tensor"),
+    (lambda: lucid.compile(lambda x: f"{x:.3f}")(ONE), TraceError, r"format\(\) of a tensor"),
+    (lambda: nn.Linear(2, 1, device="cuda"), ValueError, "expected 'cpu' or None, not 'cuda'"),
+    (lambda: nn.LayerNorm(2, device="cuda"), ValueError, "expected 'cpu' or None, not 'cuda'"),
+    (lambda: nn.LayerNorm(2, eps="a"), TypeError, "LayerNorm: eps must be an int or a float"),  # type: ignore[arg-type]
+    (lambda: nn.Softmax("a"), TypeError, "Softmax: dim must be an int, not str"),  # type: ignore[arg-type]
     (lambda: X.backward(), RuntimeError, r"backward\(\) of a tensor of shape \(3,\)"),
     (lambda: F.huber_loss(X, X, delta=0), ValueError, "delta must be greater than 0, not 0"),
     (lambda: F.mse_loss(X, X, reduction="avg"), ValueError, "'mean', 'sum' or 'none', not 'avg'"),  # type: ignore[arg-type]
@@ -67,9 +108,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
 def test_message(run: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
         run()
-    if message != "unsupported operand":  # Python's own: the traceback has the line
-        line = inspect.getsourcelines(run)[1]
-        assert re.match(rf".*test_errors\.py:{line}: ", str(caught.value)), str(caught.value)
+    line = inspect.getsourcelines(run)[1]
+    assert re.match(rf".*test_errors\.py:{line}: ", str(caught.value)), str(caught.value)
 
 
 def test_the_line_is_the_innermost_of_the_user() -> None:
@@ -125,3 +165,25 @@ def test_a_failed_step_changes_nothing() -> None:
         opt.step()
     assert (p.item(), q.item()) == (1, 2)
     assert [v.item() for v in opt.state["velocity"]] == [0, 0]
+
+
+class Knows:
+    """An object that says what a tensor on its left means to it."""
+
+    def __radd__(self, other: Any) -> str:
+        return "sum"
+
+    def __gt__(self, other: Any) -> str:
+        return "less"
+
+
+def test_other_classes_may_answer_for_a_tensor() -> None:
+    assert X + Knows() == "sum"
+    x = X * 1
+    x += Knows()
+    assert x == "sum"
+    with pytest.raises(TypeError, match=r"test_errors.py:\d+: Tensor - Knows: unsupported operand"):
+        X - Knows()
+    assert (Knows() > X) == "less"
+    assert (X == "a") is False
+    assert (X != None) is True  # noqa: E711

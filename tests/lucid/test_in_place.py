@@ -130,3 +130,49 @@ def test_a_captured_tensor_changed_in_a_compiled_function() -> None:
     for _ in range(4):
         f(np.ones(2, "f"))
     np.testing.assert_array_equal(count.numpy(), [4, 4])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_data_of_a_parameter(compiled: bool) -> None:
+    """As PyTorch's users write a step without an optimiser."""
+    w = Tensor([1.0, 2.0], requires_grad=True)
+
+    def plain(x: Any) -> Any:
+        loss = (w * x).sum()
+        loss.backward()
+        w.data = w.data - 0.5 * w.grad
+        w.data -= 0.5 * w.grad
+        w.grad = None
+        return loss
+
+    step: Any = lucid.compile(plain) if compiled else plain
+    for k in range(4):
+        assert step(Tensor([1.0, 2.0])).item() == 5 - 5 * k
+        np.testing.assert_array_equal(w.numpy(), [-k, -2 * k])
+    assert w.requires_grad and w.is_leaf
+    w.data = np.zeros(2, "f")
+    np.testing.assert_array_equal(w.numpy(), [0, 0])
+    before = w.data
+    (w * w).sum().backward()
+    w.data = w.grad + 1  # type: ignore[operator]
+    np.testing.assert_array_equal(w.numpy(), [1, 1])
+    np.testing.assert_array_equal(before.numpy(), [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (np.zeros(3, "f"), ValueError, r"f32\[2\] cannot become f32\[3\]"),
+        (np.zeros(2), TypeError, "f64.*nn.Parameter"),
+        (1.0, TypeError, "a tensor or an array, not float"),
+        (None, TypeError, "a tensor or an array, not NoneType"),
+    ],
+)
+def test_data_that_does_not_fit(value: Any, error: type[Exception], message: str) -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(error, match=rf"test_in_place.py:\d+: .*{message}"):
+        w.data = value
+    result = w * 2
+    with pytest.raises(RuntimeError, match=r"test_in_place.py:\d+: .*leaf"):
+        result.data = w
+    np.testing.assert_array_equal(w.numpy(), [1, 2])

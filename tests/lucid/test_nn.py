@@ -158,6 +158,14 @@ def test_sequential() -> None:
     assert set(net.state_dict()) == {"0.weight", "0.bias"}
     with pytest.raises(TypeError, match="no Module"):
         nn.Sequential(math.sin)  # type: ignore[arg-type]
+    assert [type(m).__name__ for m in net[:1]] == ["Linear"]
+    assert net.append(nn.Tanh()) is net
+    assert [name for name, _ in net.named_children()] == ["0", "1", "2"]
+    named = nn.Sequential({"first": net[0], "act": nn.ReLU(inplace=True)})
+    assert set(named.state_dict()) == {"first.weight", "first.bias"}
+    np.testing.assert_array_equal(named(np.eye(2)).numpy(), net[:2](np.eye(2)).numpy())
+    with pytest.raises(IndexError, match=r"test_nn.py:\d+: "):
+        net[3]
     with pytest.raises(NotImplementedError, match="Module has no forward"):
         nn.Module()(1)
 
@@ -177,6 +185,9 @@ def test_linear(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(nn.Linear(3, 4, bias=False)(x).shape, (*shape[:-1], 4))
     with pytest.raises(ValueError, match=r"test_nn.py:\d+: linear: input of shape \(2, 5\)"):
         layer(np.zeros((2, 5), "f"))
+    twin = nn.Linear(2, 2, True, "cpu", np.float64)  # PyTorch's order
+    assert twin.weight.dtype == np.float64
+    assert nn.LayerNorm(2, device="cpu", dtype="float16").weight.dtype == np.float16  # type: ignore[union-attr]
     assert nn.Linear(2, 2, dtype="float64")(np.zeros((1, 2))).dtype == np.float64
 
 

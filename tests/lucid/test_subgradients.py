@@ -12,7 +12,7 @@ import lucid
 from lucid import Tensor
 from lucid.nn import functional as F
 
-inf = np.inf
+inf, nan = np.inf, np.nan
 Q = [[3.0, 4.0], [0.0, 0.0]]
 
 # name: a function, where, its gradient
@@ -44,7 +44,12 @@ TABLE: dict[str, tuple[Callable[[Any], Tensor], Any, Any]] = {
     "over a mean": (lambda x: ((x * x) / x.size).sum().sqrt(), [0.0, 0.0], [0, 0]),
     "the root of a cube": (lambda x: (x * x * x).sqrt().sum(), [0.0, 4.0], [0, 3]),
     "the greater of one and NaN": (lambda x: lucid.maximum(x, np.nan).sum(), [1.0], [1]),
-    "the greatest of NaN": (lambda x: (x * np.array([1.0, np.nan])).max(), [1.0, 0.0], [0, 0]),
+    "the greatest of NaN": (lambda x: (x * np.array([1.0, nan])).max(), [1.0, 0.0], [0, nan]),
+    "the greatest of rows with and without NaN": (
+        lambda x: x.max(axis=1).sum(), [[1.0, nan, 2.0, nan], [1.0, 2.0, 2.0, inf]],
+        [[0, 0.5, 0, 0.5], [0, 0, 0, 1]],
+    ),
+    "the least where all is NaN": (lambda x: x.min(), [nan, nan], [0.5, 0.5]),
     "a difference of squares": (lambda x: (x[0] * x[0] - x[1] * x[1]).sqrt(), [1.0, 1.0], [inf, -inf]),
     "a root": (lambda x: x.sqrt().sum(), [0.0, 4.0], [inf, 0.25]),
     "hypot": (lambda x: lucid.hypot(x[0], x[1]).sum(), [[0.0, 3.0], [0.0, 4.0]], [[0, 0.6], [0, 0.8]]),

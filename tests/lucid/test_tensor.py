@@ -225,6 +225,59 @@ def test_power(dtype: str) -> None:
             Tensor(a) ** -1
         with pytest.raises(TypeError, match="cast one to float"):
             Tensor(a) ** Tensor(a)
+    if not dtype.startswith("float"):
+        for n in (np.int8(3), np.uint64(2)) if dtype[:3] == "uin" or dtype == "bool" else (np.int8(3),):
+            agree(operator.pow, a, n, Tensor(a), n)
+        bits = np.arange(a.size).reshape(a.shape) % 2 == 0
+        agree(operator.pow, a, bits, Tensor(a), Tensor(bits))
+
+
+def test_powers_of_bools() -> None:
+    """NumPy's `**` and its `power` differ for the square alone."""
+    a = np.array([True, False])
+    for n in (
+        0,
+        1,
+        2,
+        3,
+        True,
+        False,
+        np.int8(2),
+        np.int64(0),
+        np.array([True, True]),
+        np.array([False, False]),
+    ):
+        for name in ("pow", "power"):
+            right = a**n if name == "pow" else np.power(a, n)
+            made = Tensor(a) ** n if name == "pow" else lucid.power(a, n)
+            assert made.dtype == right.dtype, (name, n)
+            np.testing.assert_array_equal(made.numpy(), right)
+            if name == "power":
+                assert np.power(Tensor(a), n).dtype == right.dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_divmod(dtype: str) -> None:
+    if dtype == "bool":
+        return
+    a = sample(dtype)
+    for found, right in zip(divmod(Tensor(a), 3), divmod(a, 3), strict=True):
+        same(found, right)
+    for found, right in zip(divmod(7, Tensor(abs(a) + 1)), divmod(7, abs(a) + 1), strict=True):
+        same(found, right)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "std"])
+def test_reductions_of_a_number_along_its_axis(name: str) -> None:
+    """As PyTorch, and NumPy's sum, max and min: what is 0-d has one element along an axis 0."""
+    x = Tensor(2.5)
+    for axis in (0, -1):
+        for found in (getattr(x, name)(axis=axis), getattr(lucid, name)(x, dim=axis, keepdim=True)):
+            assert found.shape == ()
+            assert found.item() == (0 if name in ("var", "std") else 2.5)
+    for wrong in (1, -2, (0,)):
+        with pytest.raises(IndexError, match=r"test_tensor.py:\d+: axis"):
+            getattr(x, name)(axis=wrong)
 
 
 def test_integers_out_of_range() -> None:
