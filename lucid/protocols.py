@@ -47,7 +47,7 @@ _DEFAULTS = {"casting": "same_kind", "order": "K", "subok": True, "where": True,
 def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """What `Tensor.__array_ufunc__` answers. TypeError for what lucid has no function for."""
     name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-    outs = kwargs.pop("out", None) or ()
+    outs: tuple[Any, ...] = kwargs.pop("out", None) or ()
     if any(isinstance(o, Tensor) for o in outs):
         raise TypeError(here(f"{name}: out= is a Tensor, and those are immutable; use the result"))
     if not all(isinstance(o, np.ndarray) for o in outs):
