@@ -7,10 +7,11 @@ bits on every target.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32
+from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
 from .transcendental import erf, exp, log, power, tanh
 
 __all__ = ["erf", "exp", "log", "power", "tanh"]
@@ -92,6 +93,8 @@ def _int_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value
     if isinstance(y, Imm) and y.value > 0 and not int(y.value) & (int(y.value) - 1):
         places = b.imm(int(y.value).bit_length() - 1, x)
         return b.op("shr", x, places), b.op("and", x, b.imm(int(y.value) - 1, x))
+    if dtype.bits < 64:
+        return _small_divide(b, x, y, dtype)
     zero, one = b.imm(0, x), b.imm(1, x)
     by_zero = b.op("eq", y, zero)
     if dtype.kind == "u":
@@ -108,6 +111,27 @@ def _int_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value
         q = b.op("select", adjust, b.op("sub", q, one), q)
         r = b.op("select", adjust, b.op("add", r, y), r)
     return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
+
+
+def _small_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value, Value]:
+    """The same in floats, for vectors of integers would be divided one by one: floor((x + 1/2) / y), or
+    x - 1/2 for y < 0. That is 1/(2y) away from whole numbers; the product with a rounded 1/y is off by
+    1/(128y) at most: x and y have 16 bits in float32, 32 in float64. Of a y that is the same everywhere 1/y
+    is made once."""
+    wide, bits, fraction = (f32, i32, 23) if dtype.bits <= 16 else (f64, i64, 52)
+    a, d = b.op("cast", x, dtype=wide), b.op("cast", y, dtype=wide)
+    zero = b.imm(0.0, d)
+    half: Operand = b.imm(0.5, d)
+    by_zero = b.op("eq", d, zero)
+    inverse = b.op("select", by_zero, zero, b.op("div", b.imm(1.0, d), d))
+    if dtype.kind == "i":
+        half = b.op("select", b.op("lt", d, zero), b.imm(-0.5, d), half)
+    q = b.op("floor", b.op("mul", b.op("add", a, half), inverse))
+    r = b.op("select", by_zero, zero, b.op("sub", a, b.op("mul", q, d)))
+    # A whole number stands in the low bits of its sum with this one, as an integer that wraps.
+    shifter = b.imm(math.ldexp(1.5, fraction), a)
+    first, second = (b.op("bitcast", b.op("add", v, shifter), dtype=bits) for v in (q, r))
+    return b.op("cast", first, dtype=dtype), b.op("cast", second, dtype=dtype)
 
 
 def _fmod(b: Builder, x: Operand, y: Operand) -> Value:
