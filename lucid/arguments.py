@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .promote import as_array, dtype_of
+from .promote import as_array, dtype_of, lying
 from .tensor import Tensor
 
 Signature = tuple[Any, ...]
@@ -30,7 +30,7 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
     if is_array(value):
         array = value if kind is np.ndarray else as_array(value)
         arrays.append(array)
-        return np.ndarray, dtype_of(array.dtype).name, array.shape
+        return np.ndarray, dtype_of(array.dtype).name, array.shape, lying(array)
     if kind is float or kind is int:
         numbers.append(value)
         return (kind,)

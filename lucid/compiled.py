@@ -441,6 +441,7 @@ class Compiled(Decorated, Generic[P, R]):
         latest = self._recent()
         if latest is not None:
             lines.append(latest.executable.explain())
+            lines += [f"copied at each call, as there are gaps: {what}" for what in sorted(latest.copied)]
             from lucid.runtime import call
 
             if not call.available():

@@ -21,7 +21,7 @@ from .context import MODE
 from .engine import Array, leaf
 from .errors import here, located, public, user_loc
 from .names import on_cpu
-from .promote import cast, check_plain, dtype_of, number, scalar
+from .promote import cast, check_plain, dtype_of, lying, number, scalar, seen_in
 from .tensor import Tensor, apply
 
 Device = str | None  # "cpu" or None; ValueError for another one
@@ -60,7 +60,11 @@ def from_numpy(array: Array, requires_grad: bool = False) -> Tensor:
         raise TypeError(here(f"from_numpy: byte order of {array.dtype} is foreign; use lucid.tensor"))
     trace = MODE.get().trace
     try:
-        node = leaf(array) if trace is None else trace.capture_array(array)
+        order = lying(array)
+        if trace is not None:
+            node = trace.capture_array(array)
+        else:
+            node = leaf(array) if order is None else seen_in(order, leaf(array.transpose(order)))
     except TypeError as error:
         raise located(error, user_loc()) from None
     result = Tensor._of(node, False, trace)

@@ -32,6 +32,7 @@ from . import arguments, record, results
 from .context import MODE
 from .guards import Guards, class_dict
 from .number import as_input
+from .promote import lying
 from .tensor import Tensor
 
 _NODE = Link(Node, "data")
@@ -229,7 +230,7 @@ class _Spec:
                 self.sources.append(Source(as_input(value, source.node.type.dtype)))
                 continue
             if source.owner is None:
-                self.sources.append(Source(source.array))
+                self.sources.append(Source(source.array, order=source.order))
                 continue
             if isinstance(source.owner, int):
                 used.add(source.owner)
@@ -247,13 +248,16 @@ class _Spec:
                     chain,
                     overwritten=number in self.recording.replaced and number not in self.rebound,
                     exclusive=number in self.rebound,
+                    order=source.order,
                 )
             )
         for number, k in enumerate(self.positions):
             if number not in used:
                 value = self.args[k]
                 chain = (Link(type(value), "_node"), _NODE) if isinstance(value, Tensor) else ()
-                self.unused.append(Unused(Source(Argument(k), chain), value.dtype, value.shape))
+                order = None if isinstance(value, Tensor) else lying(value)
+                shape = value.shape if order is None else value.transpose(order).shape
+                self.unused.append(Unused(Source(Argument(k), chain, order=order), value.dtype, shape))
 
     def _updates(self) -> None:
         position = {

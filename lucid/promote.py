@@ -39,6 +39,23 @@ def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
     return array
 
 
+def lying(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
+    """The axes of `array` as they lie in memory, outermost first, where its elements lie one after another in
+    another order than row-major: of a column-major one, from the last to the first. Else None."""
+    flags = array.flags
+    if flags.c_contiguous or not flags.aligned or not array.dtype.isnative:
+        return None
+    if flags.f_contiguous:
+        return tuple(range(array.ndim))[::-1]
+    order = tuple(sorted(range(array.ndim), key=lambda k: -array.strides[k]))
+    return order if array.transpose(order).flags.c_contiguous else None
+
+
+def seen_in(order: tuple[int, ...], x: Node) -> Node:
+    """An array of this order, where `x` is what lies in memory."""
+    return ops.TRANSPOSE(x, perm=tuple(order.index(k) for k in range(len(order))))
+
+
 def number(name: str, what: str, value: Any) -> Any:
     """A real number, Python's or NumPy's, as it is; that of a 0-d array or tensor."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic):

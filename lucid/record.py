@@ -21,9 +21,10 @@ from .errors import TraceError, here
 from .guards import Guards, Place
 from .holders import holders
 from .number import Program, Traced, as_input, escaped, plain, read
+from .promote import lying
 from .results import Made, Owner, Same, Value, given_arrays, overlap
 from .tensor import Tensor, settle
-from .tracing import Outer, Trace, array_type, placeholder
+from .tracing import Outer, Trace, array_type, laid
 
 
 @data
@@ -36,6 +37,7 @@ class Source:
     grad: bool = False
     array: Array | None = None
     number: int = -1
+    order: tuple[int, ...] | None = None  # of an array, where that is not row-major: its axes in memory
 
 
 @data
@@ -71,6 +73,7 @@ class Recording:
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
     # Calls since then that took the Python path, without and with `out=`; -1: all will.
     served: list[int] = field(default_factory=lambda: [0, 0])
+    copied: set[str] = field(default_factory=set)  # arrays that calls had to copy, in words
 
     def numbers(self, given: list[Any]) -> list[Any] | None:
         """The numbers of the tape for a call with these number arguments; None if what was decided by some
@@ -117,8 +120,11 @@ class Recording:
                 return "a gradient that is accumulated " + ("went" if grad is None else "came")
         for source in self.sources:
             array = source.array
-            if array is not None and array_type(array) != source.node.type:
-                return f"an array of type {source.node.type} became {array_type(array)}"
+            if array is not None:
+                order = lying(array)
+                now = array_type(array if order is None else array.transpose(order))
+                if order != source.order or now != source.node.type:
+                    return f"an array of type {source.node.type} became {now}"
         return self.guards.changed()
 
     def run(self, arrays: list[Any], numbers: list[Any], out: Any = None) -> Any:
@@ -135,11 +141,23 @@ class Recording:
         if pending:
             settle(pending)
         nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
-        buffers = [n.data if n is not None else _contiguous(t) for n, t in zip(nodes, inputs, strict=True)]
+        buffers = [
+            n.data if n is not None else self._contiguous(t, source)
+            for n, t, source in zip(nodes, inputs, self.sources, strict=True)
+        ]
         if given:  # what is written there must not be what a result, or its history, is made of
             buffers = [b if overlap(b, given.values()) is None else np.array(b) for b in buffers]
         outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
         return self._finish(arrays, numbers, nodes, buffers, outputs)
+
+    def _contiguous(self, array: Array, source: Source) -> Array:
+        """An array as it lies in memory; a copy, where its elements do not lie one after another."""
+        if source.order is not None:
+            return array.transpose(source.order)
+        if array.flags.c_contiguous and array.dtype.isnative:
+            return array
+        self.copied.add(f"{array_type(array)} of strides {array.strides}")
+        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
 
     def _reusable(self, nodes: list[Node | None], buffers: list[Array]) -> list[bool]:
         """Which buffers nobody else can see: those of captured tensors that this call re-assigns,
@@ -253,12 +271,6 @@ def _unshared(buffers: list[Array], k: int) -> bool:
     return bool(chain[-1].flags.owndata)
 
 
-def _contiguous(array: Array) -> Array:
-    if array.flags.c_contiguous and array.dtype.isnative:
-        return array
-    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-
-
 # --- recording -----------------------------------------------------------------------------------
 
 
@@ -279,17 +291,17 @@ def record(
     that are no facts; `places`: where others are, which `guards` leaves open."""
     trace = Trace()
     tape = trace.tape
-    inner = _arguments(trace, arrays)
+    inner, placed = _arguments(trace, arrays)
     before = chance.states(guards.generators)
     with chance.watching(guards.varying, guards.generators) as found:
         returned, contents = _traced(f, args, kwargs, numbers, opened, places, trace, inner)
     chance.check(before, guards.generators, guards.codes(), name, found)
-    guards.check_captured([array for array, _ in trace.arrays.values()], name)
+    guards.check_captured([array for array, *_ in trace.arrays.values()], name)
     if tape.numbers:
         for number in escaped(tape):
             read(number)
         guards.settle()
-    finish = _Finish(trace, arrays, inner, objects, guards, name, threads)
+    finish = _Finish(trace, arrays, placed, objects, guards, name, threads)
     writes = [
         (place, content) for place, content in zip(places, contents, strict=True) if content is not KEPT
     ]
@@ -366,17 +378,20 @@ def _traced(
     return arguments.rebuild(returned, noted), contents
 
 
-def _arguments(trace: Trace, arrays: list[Any]) -> list[Tensor]:
+def _arguments(trace: Trace, arrays: list[Any]) -> tuple[list[Tensor], dict[int, Node]]:
     """What `f` gets for each array argument: tensors as they are, known to the trace; for an array
-    a tensor of the trace."""
-    inner = []
+    a tensor of the trace. And the placeholders of the latter."""
+    inner: list[Tensor] = []
+    places: dict[int, Node] = {}
     for k, value in enumerate(arrays):
         if isinstance(value, Tensor):
             trace.argument(value, k)
             inner.append(value)
         else:
-            inner.append(Tensor._of(placeholder(array_type(value)), False, trace))
-    return inner
+            node, view = laid(value)
+            inner.append(Tensor._of(view, False, trace))
+            places[k] = node
+    return inner, places
 
 
 class _Finish:
@@ -386,13 +401,13 @@ class _Finish:
         self,
         trace: Trace,
         arrays: list[Any],
-        inner: list[Tensor],
+        placed: dict[int, Node],
         objects: list[Any],
         guards: Guards,
         name: str,
         threads: int | None,
     ) -> None:
-        self.trace, self.arrays, self.inner = trace, arrays, inner
+        self.trace, self.arrays, self.placed = trace, arrays, placed
         self.objects, self.guards, self.name, self.threads = objects, guards, name, threads
         self.outputs: dict[Node, int] = {}
         self.all_sources = {s.node: s for s in self._sources()}
@@ -447,15 +462,14 @@ class _Finish:
         )
 
     def _sources(self) -> list[Source]:
-        found = []
-        for k, (value, tensor) in enumerate(zip(self.arrays, self.inner, strict=True)):
-            if not isinstance(value, Tensor):
-                found.append(Source(tensor._node, array=None, owner=k))
+        found = [Source(node, owner=k, order=lying(self.arrays[k])) for k, node in self.placed.items()]
         for outer in self.trace.outers.values():
             found.append(Source(outer.placeholder, _owner(outer)))
             if outer.grad_placeholder is not None:
                 found.append(Source(outer.grad_placeholder, _owner(outer), grad=True))
-        found += [Source(node, array=array) for array, node in self.trace.arrays.values()]
+        found += [
+            Source(node, array=array, order=lying(array)) for array, node, _ in self.trace.arrays.values()
+        ]
         found += [Source(node, number=number) for (number, _), node in self.trace.tape.inputs.items()]
         return found
 

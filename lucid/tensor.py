@@ -445,8 +445,11 @@ class Tensor(Operators, Names):
     def _forget(self) -> None:
         """Let go of the history behind the value, if no gradient flows there."""
         node = self._node
-        if node.inputs and (not self._requires_grad or self.is_leaf):
-            become_leaf(node)
+        if not node.inputs:
+            return
+        if self._requires_grad and (not self.is_leaf or len(differentiable_leaves(node)) > 1):
+            return
+        become_leaf(node)
 
     def numpy(self) -> Array:
         """The value as an array: a read-only view, without a copy."""

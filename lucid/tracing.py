@@ -16,6 +16,7 @@ from lucid.compiler.ir.types import TensorType, from_numpy
 
 from .engine import Array
 from .number import Tape
+from .promote import lying, seen_in
 from .tensor import LEAVES, Tensor
 
 
@@ -44,7 +45,8 @@ class Trace:
     """One run of a function over placeholders."""
 
     outers: dict[int, Outer] = field(default_factory=dict)  # by id; the tensor is kept alive
-    arrays: dict[int, tuple[Array, Node]] = field(default_factory=dict)
+    # By id: the array, its placeholder, and the array as the function sees it.
+    arrays: dict[int, tuple[Array, Node, Node]] = field(default_factory=dict)
     tape: Tape = field(default_factory=Tape)  # what is done with Python's numbers
     histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
 
@@ -76,10 +78,9 @@ class Trace:
         """The node for an array, by reference: each call uses its content at that time."""
         found = self.arrays.get(id(array))
         if found is None:
-            dtype = from_numpy(array.dtype)
-            found = array, placeholder(TensorType(dtype, array.shape))
+            found = array, *laid(array)
             self.arrays[id(array)] = found
-        return found[1]
+        return found[2]
 
     def assign(self, tensor: Tensor, node: Node) -> None:
         """An outer tensor changes: later reads see `node`, and so will the outside, after the
@@ -112,6 +113,16 @@ class Trace:
 def placeholder(kind: TensorType) -> Node:
     """An input without a value."""
     return ops.INPUT(name="x", dtype=kind.dtype, shape=kind.shape)
+
+
+def laid(array: Array) -> tuple[Node, Node]:
+    """A placeholder for `array` as it lies in memory, and `array` made of that."""
+    order = lying(array)
+    if order is None:
+        node = placeholder(array_type(array))
+        return node, node
+    node = placeholder(array_type(array.transpose(order)))
+    return node, seen_in(order, node)
 
 
 def array_type(array: Array | np.generic) -> TensorType:

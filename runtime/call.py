@@ -70,7 +70,8 @@ class Source:
     That is an ndarray, or `chain` leads from it to one. `overwritten`: an output takes over the
     array's memory, if no more than `references` references to it exist and it overlaps no other
     input. `exclusive`: so that it fits, nothing else may hold the objects on the way, from the
-    second on; an array that is overwritten implies that.
+    second on; an array that is overwritten implies that. `order`: an array of these axes in memory,
+    outermost first, in place of a row-major one: the input is its transpose.
     """
 
     place: object
@@ -78,6 +79,7 @@ class Source:
     overwritten: bool = False
     references: int = 1
     exclusive: bool = False
+    order: tuple[int, ...] | None = None
 
 
 @data
@@ -218,6 +220,10 @@ class NativeCall:
             return 0, thing.number
 
         def taken(source: Source, dtype: np.dtype[Any], shape: tuple[int, ...], buffer: int) -> Row:
+            strides = 0
+            if source.order is not None:
+                shape, steps = _as_seen(source.order, shape, dtype.itemsize)
+                strides = table([steps])
             return (
                 *place(source.place),
                 table([(held(k.type), slot_offset(k.type, k.attribute)) for k in source.chain]),
@@ -230,6 +236,7 @@ class NativeCall:
                 source.references if source.overwritten else 0,
                 held(memory.owner(_nbytes(dtype, shape))) if source.overwritten else 0,
                 source.overwritten or source.exclusive,
+                strides,
             )
 
         buffers = [plan.buffers[i] for i in plan.inputs]
@@ -393,6 +400,17 @@ def _operand(thing: object, table: Callable[[Sequence[Row]], int], held: Callabl
     return held(thing)
 
 
+def _as_seen(
+    order: tuple[int, ...], shape: tuple[int, ...], itemsize: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape and strides of an array whose axes in memory are `order` and have the extents `shape`."""
+    dims, steps = [0] * len(order), [0] * len(order)
+    for axis, extent in zip(reversed(order), reversed(shape), strict=True):
+        dims[axis], steps[axis] = extent, itemsize
+        itemsize *= extent
+    return tuple(dims), tuple(steps)
+
+
 def _nbytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
     return dtype.itemsize * math.prod(shape)
 
@@ -459,6 +477,7 @@ def _layouts_hold() -> bool:
     pair = (array, frozen)
     closed = _reads(pair).__closure__
     dims = (ctypes.c_int64 * 2).from_address(word(array, layout.DIMS))
+    steps = (ctypes.c_int64 * 2).from_address(word(array, layout.STRIDES))
     both = layout.READABLE | layout.WRITEABLE
     first = ctypes.c_int64.from_address(word(items, layout.LIST_ITEMS) + 8)
     return (
@@ -466,6 +485,7 @@ def _layouts_hold() -> bool:
         and word(array, layout.DATA) == array.ctypes.data
         and _half(array, layout.ND) == 2
         and tuple(dims) == (3, 5)
+        and tuple(steps) == (20, 4)
         and word(array, layout.DESCR) == id(np.dtype(np.float32))
         and _half(array, layout.FLAGS) & both == both
         and _half(frozen, layout.FLAGS) & both == layout.READABLE & ~1

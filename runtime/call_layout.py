@@ -21,9 +21,9 @@ ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run", "lis
 PLACE = ("is_object", "which")
 # An input: `chain` leads to its array. `max_refs`: how often the array may be held if it is
 # overwritten, else 0, and `owner` the type of the base of our own arrays of this size; `exclusive`:
-# what the chain leads through is held by nothing else.
+# what the chain leads through is held by nothing else. `strides`: what the array has; 0: it is row-major.
 INPUT = ("is_object", "which", "chain", "n_chain", "descr", "nd", "dims", "buffer", "nbytes",
-         "max_refs", "owner", "exclusive")  # fmt: skip
+         "max_refs", "owner", "exclusive", "strides")  # fmt: skip
 LINK = ("type", "offset")
 # An output: kind NEW is NumPy's memory, LARGE is ours, ALIAS is the array of input `source`, GIVEN the
 # caller's. `kept`: a list of objects made earlier, or 0; object number `object` is one that nobody
@@ -58,7 +58,8 @@ IS, OF_TYPE, SLOT, DIFFERS, OUTSIDE, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEX
 TYPE, SIZE_OF, LIST_ITEMS, CELL = 1, 2, 3, 2
 TUPLE_ITEMS = tuple.__basicsize__ // 8  # 3; from Python 3.14 on a hash stands before them
 LATEST = TUPLE_ITEMS + 2  # word of the tuple (specs, fallback, latest)
-DATA, ND, DIMS, BASE, DESCR, FLAGS = 2, 3, 4, 6, 7, 8
+DATA, ND, DIMS, STRIDES, BASE, DESCR, FLAGS = 2, 3, 4, 5, 6, 7, 8
+ALIGNED = 0x100
 READABLE = 0x101  # C_CONTIGUOUS | ALIGNED
 OWNED = 0x4
 WRITEABLE = 0x400

@@ -79,14 +79,23 @@ check:
   %obj.dims = ldp %obj, DIMS
   %a = icmp eq i64 %obj.dtype, %dtype
   %b = icmp eq i64 %obj.nd, %nd
-  %masked = and i64 %obj.flags, READABLE
-  %c = icmp eq i64 %masked, READABLE
+  %strides = ldp %rule, INPUT.strides
+  %row.major = icmp eq ptr %strides, null
+  %needed = select i1 %row.major, i64 READABLE, i64 ALIGNED
+  %masked = and i64 %obj.flags, %needed
+  %c = icmp eq i64 %masked, %needed
   %ab = and i1 %a, %b
   %abc = and i1 %ab, %c
   br i1 %abc, label %extents, label %wrong
 extents:
   %same = call i1 @equal(ptr %obj.dims, ptr %dims, i64 %nd)
-  br i1 %same, label %right, label %wrong
+  br i1 %same, label %order, label %wrong
+order:
+  br i1 %row.major, label %right, label %stepped
+stepped:
+  %obj.strides = ldp %obj, STRIDES
+  %same.strides = call i1 @equal(ptr %obj.strides, ptr %strides, i64 %nd)
+  br i1 %same.strides, label %right, label %wrong
 right:
   ret ptr %obj
 wrong:

@@ -226,3 +226,14 @@ def test_a_read_without_the_memory_for_what_comes_along(monkeypatch: pytest.Monk
     monkeypatch.setitem(Tensor._read.__globals__, "evaluate", scarce)
     assert x.sum().item() == pytest.approx(np.exp(X).sum(), rel=1e-5)
     assert y._node.data is None
+
+
+def test_a_value_read_within_a_derivative_of_a_derivative_keeps_its_history() -> None:
+    def inner(x: Tensor) -> Tensor:
+        assert x.item() > 0
+        return x * x * x
+
+    def outer(x: Tensor) -> Tensor:
+        return lucid.grad(inner)(x * 2.0)  # type: ignore[no-any-return]
+
+    assert lucid.grad(outer)(Tensor(1.5)).item() == pytest.approx(36.0)  # of 3 (2x)^2 = 12 x^2
