@@ -223,13 +223,13 @@ class Lowering:
                 found = self.depends(self.lets[expr.name].expr)
             elif expr.name in self.reduces and self.reduces[expr.name].of_row:
                 found = self.outer | {ROW}
-        elif isinstance(expr, k.Within):
+        elif isinstance(expr, k.At | k.Within):
             found = frozenset({expr.axis})
         elif isinstance(expr, k.Load):
             found = frozenset(i.axis for i in expr.index) | {g.axis for g in expr.guards}
         elif isinstance(expr, k.Call):
             found = frozenset().union(*(self.depends(a) for a in expr.args))
-        elif not isinstance(expr, k.Const):
+        elif not isinstance(expr, k.Const | k.Size):
             raise TypeError(f"{expr!r} is not an expression")
         self.dependence[expr] = found
         return found
@@ -256,6 +256,10 @@ class Lowering:
             if expr.name in self.rows:
                 return self.rows[expr.name]
             return self.slot(expr.name, self.scalars[expr.name].dtype)
+        if isinstance(expr, k.At):
+            return self.lane_index(expr.axis)
+        if isinstance(expr, k.Size):
+            return self.slot(expr.symbol)
         if isinstance(expr, k.Within):
             return self.within(expr)
         if isinstance(expr, k.Load):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..ir.data import data
 from ..ir.kernel import (
     SMALL,
+    At,
     Call,
     Expr,
     Kernel,
@@ -22,6 +23,7 @@ from ..ir.kernel import (
     expr_dtype,
     expressions,
     operands,
+    positional,
     walk,
 )
 from ..ir.types import DType
@@ -85,7 +87,7 @@ def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
             if e.guards:
                 return None
             found.update(ix.axis for ix in e.index)
-        elif isinstance(e, Within):
+        elif positional(e):
             return None
     return frozenset(found)
 
@@ -186,7 +188,7 @@ class Numbers:
             axes = axes.union(*(self.axes[n] for n in args))
         elif isinstance(expr, Load):
             axes = frozenset(ix.axis for ix in expr.index) | {g.axis for g in expr.guards}
-        elif isinstance(expr, Within):
+        elif isinstance(expr, At | Within):
             axes = frozenset((expr.axis,))
         number = self._known.setdefault(key, len(self._known))
         self.axes[number] = axes
@@ -288,7 +290,7 @@ def tiles(kernel: Kernel) -> Tiles | None:
     table, column = arrays(kernel), stage.axes[0].name
     found: dict[Load, list[str]] = {}
     for e in expressions(stage):
-        if isinstance(e, Within) or (isinstance(e, Load) and e.guards):
+        if positional(e):
             return None
         if isinstance(e, Load) and e.index and table[e.array].unit:
             axes = [ix.axis for ix in e.index]
@@ -311,9 +313,5 @@ def _grouped(kernel: Kernel) -> bool:
     inner = [s.axes for s in kernel.stages if s.axes]
     small = all(len(axes) == 1 and axes[0].extent in range(1, SMALL + 1) for axes in inner)
     reduces = any(isinstance(s, Reduce) for stage in kernel.stages for s in stage.body)
-    guarded = any(
-        isinstance(e, Within) or (isinstance(e, Load) and e.guards)
-        for stage in kernel.stages
-        for e in expressions(stage)
-    )
+    guarded = any(positional(e) for stage in kernel.stages for e in expressions(stage))
     return len(kernel.outer) == 1 and bool(inner) and small and reduces and not guarded

@@ -11,6 +11,7 @@ import numpy as np
 from ..ir.folds import fold
 from ..ir.kernel import Array as Param
 from ..ir.kernel import (
+    At,
     Axis,
     Call,
     Const,
@@ -23,6 +24,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Size,
     Stage,
     Store,
     Within,
@@ -141,6 +143,10 @@ class _Point:
     def value(self, expr: Expr) -> Array:
         if isinstance(expr, Const):
             return _number(expr.value, expr)
+        if isinstance(expr, At):
+            return self._steps(expr.axis)
+        if isinstance(expr, Size):
+            return np.asarray(self.run.symbols[expr.symbol], np.int64)
         if isinstance(expr, Within):
             return self._within(expr)
         if isinstance(expr, Load):
@@ -161,7 +167,7 @@ class _Point:
         at = self.axes[axis]
         shape = [1] * len(self.shape)
         shape[at] = self.shape[at]
-        return np.arange(self.shape[at]).reshape(shape)
+        return np.arange(self.shape[at], dtype=np.int64).reshape(shape)
 
     def _within(self, guard: Within) -> Array:
         steps = self._steps(guard.axis)

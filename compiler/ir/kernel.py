@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from .data import data, field
 from .graph import Loc
-from .types import DType, b1
+from .types import DType, b1, i64
 
 Extent = str | int
 # Inner extents up to this are part of the code: a row is then a few registers, with no loop.
@@ -78,6 +78,20 @@ class Ref:
 
 
 @data
+class At:
+    """Where an axis is: 0, 1, 2, ... as i64."""
+
+    axis: str
+
+
+@data
+class Size:
+    """The value of a symbol, as i64."""
+
+    symbol: str
+
+
+@data
 class Within:
     """True where lo <= axis < hi; `lo` and `hi` are symbols."""
 
@@ -121,7 +135,7 @@ class Call:
         return self.known
 
 
-Expr = Const | Ref | Load | Call | Within
+Expr = Const | Ref | Load | Call | At | Size | Within
 
 # --- statements ----------------------------------------------------------------------------------
 
@@ -214,7 +228,7 @@ def expressions(stage: Stage) -> list[Expr]:
 
 
 def symbols(kernel: Kernel) -> tuple[str, ...]:
-    """Every integer operand: extents first, then guard bounds, in order of first appearance."""
+    """Every integer operand: extents first, then bounds and sizes, in order of first appearance."""
     seen: dict[str, None] = {}
     stages = kernel.stages + kernel.final
     for axis in kernel.outer + tuple(a for s in stages for a in s.axes):
@@ -228,6 +242,8 @@ def symbols(kernel: Kernel) -> tuple[str, ...]:
         for stmt in stage.body:
             for expr in (e for operand in operands(stmt) for e in walk(operand)):
                 guards = expr.guards if isinstance(expr, Load) else ()
+                if isinstance(expr, Size):
+                    seen[expr.symbol] = None
                 if isinstance(expr, Within):
                     guards = (expr,)
                 for guard in guards:
@@ -237,4 +253,11 @@ def symbols(kernel: Kernel) -> tuple[str, ...]:
 
 
 def expr_dtype(expr: Expr) -> DType:
-    return b1 if isinstance(expr, Within) else expr.dtype
+    if isinstance(expr, Within):
+        return b1
+    return i64 if isinstance(expr, At | Size) else expr.dtype
+
+
+def positional(expr: Expr) -> bool:
+    """Whether it asks where an axis is, beyond subscripts."""
+    return isinstance(expr, At | Within) or (isinstance(expr, Load) and bool(expr.guards))

@@ -45,6 +45,7 @@ from .elementwise import (
     WHERE,
     XOR,
 )
+from .index import IOTA
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .record import REGISTRY, Array, Attrs, Guard, Ix, Op, Sample, View, Vjp
 from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
@@ -59,5 +60,5 @@ __all__ = [
     "LE", "GT", "GE", "WHERE", "CAST", "STOP",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
-    "parse_spec", "CONTRACT", "squares_in",
+    "IOTA", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

@@ -57,7 +57,7 @@ def through_views(node: Node) -> Node:
 
 
 def computed(node: Node) -> bool:
-    return node.op.kind == "elementwise" or node.op is ops.PAD
+    return node.op.kind in ("elementwise", "index") or node.op is ops.PAD
 
 
 def packed(node: Node, roots: set[Node]) -> bool:

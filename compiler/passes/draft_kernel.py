@@ -10,6 +10,7 @@ from ..ir.graph import Node
 from ..ir.kernel import (
     SMALL,
     Array,
+    At,
     Axis,
     Const,
     Expr,
@@ -21,6 +22,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Size,
     Stage,
     Stmt,
     Store,
@@ -28,8 +30,8 @@ from ..ir.kernel import (
 )
 from ..ir.kernel import Call as CallExpr
 from ..ir.program import Call, Operand
-from ..ir.types import DType
-from ..ops import Guard
+from ..ir.types import DType, i64
+from ..ops import Guard, Ix
 from .draft import Access, Draft, Placed, Read, Reader
 
 # Deeper expressions are cut into lets, so that no later pass recurses without bound.
@@ -143,7 +145,7 @@ class Writer:
 
     def _collapse(self, order: list[str]) -> list[tuple[str, ...]]:
         accesses = self._every_read() + self._every_write()
-        guarded = {g.axis for a in accesses for g in a.guards} | self._guarded_values()
+        guarded = {g.axis for a in accesses for g in a.guards} | self._positional()
         groups: list[tuple[str, ...]] = []
         for label in order:
             if groups:
@@ -162,13 +164,15 @@ class Writer:
             groups.append((label,))
         return groups
 
-    def _guarded_values(self) -> set[str]:
-        """Axes with a guard anywhere, also where nothing is read under it."""
+    def _positional(self) -> set[str]:
+        """Axes with a guard anywhere, also where nothing is read under it, and those that are values."""
         found: set[str] = set()
         for p in self.draft.placed + self.draft.final:
             for operand, access in p.operands:
-                for _, a in self.reader.inlined(operand, access, p.node):
+                for n, a in self.reader.inlined(operand, access, p.node):
                     found.update(g.axis for g in a[1])
+                    if n.op is ops.IOTA:
+                        found.update({a[0][n.attrs["axis"]].axis} - {None})
         return found
 
     # -- text
@@ -186,6 +190,7 @@ class Writer:
         self.symbols: dict[str, int] = {}
         self.symbol_of: dict[str, Extent] = {}
         self.guards: dict[tuple[str, int, int], Within] = {}
+        self.sizes: dict[int, str] = {}
         product = any(p.form == "product" for p in self.draft.placed)
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
@@ -283,6 +288,12 @@ class Writer:
     def _range(self, guard: Within) -> str:
         """The extent of what lies inside a guard."""
         return f"g{guard.lo.removeprefix('lo')}"
+
+    def size_of(self, value: int) -> Size:
+        """A whole number that may differ from call to call."""
+        name = f"p{len(self.sizes)}"
+        self.symbols[self.sizes.setdefault(value, name)] = value
+        return Size(self.sizes[value])
 
     def _load(self, read: Read, dtype: DType) -> Load:
         key = (read.base, read.offset, read.strides, read.guards)
@@ -422,6 +433,8 @@ class _StageText:
             expr = CallExpr("mul", args, n.type.dtype)
         elif n.op is ops.PAD:
             expr = self._padded(args[0], n, a, inner[0][1])
+        elif n.op is ops.IOTA:
+            expr = self._where(a[0][n.attrs["axis"]])
         elif n.op.kind in ("view", "reduce"):  # of units only
             expr = args[0]
         else:
@@ -443,6 +456,17 @@ class _StageText:
             zero = Const(0, n.type.dtype)
             value = CallExpr("where", (within, value, zero), n.type.dtype)
         return value
+
+    def _where(self, ix: Ix) -> Expr:
+        """A subscript as a value."""
+        if ix.axis is None:
+            return self.w.size_of(ix.offset)
+        value: Expr = At(self.w.axis[ix.axis])
+        if ix.step != 1:
+            value = CallExpr("mul", (value, Const(ix.step, i64)), i64)
+        if ix.offset == 0:
+            return value
+        return CallExpr("add", (value, self.w.size_of(ix.offset)), i64)
 
     def _memory(self, node: Node, access: Access) -> Expr:
         base = self.w.reader.storage.base(node)

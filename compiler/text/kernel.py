@@ -18,7 +18,7 @@
   literal with none beside it carries its dtype: `f32(0.5)`. A dtype around anything else is a
   cast: `f64(x)`.
 - `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is
-  that test itself.
+  that test itself. `at(i)` is where an axis is, `size(n)` the value of a symbol, both i64.
 - `;` separates statements as a line break does; a colon may follow a stage's axes; statements
   straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
 """
@@ -28,6 +28,7 @@ from __future__ import annotations
 from ..ir.folds import FOLDS
 from ..ir.kernel import (
     Array,
+    At,
     Axis,
     Const,
     Expr,
@@ -37,6 +38,7 @@ from ..ir.kernel import (
     Load,
     Ref,
     Scalar,
+    Size,
     Stage,
     Stmt,
     Store,
@@ -137,6 +139,10 @@ def _expr(expr: Expr, level: int) -> str:
         return expr.name
     if isinstance(expr, Load):
         return _element(expr.array, expr.index, expr.guards)
+    if isinstance(expr, At):
+        return f"at({expr.axis})"
+    if isinstance(expr, Size):
+        return f"size({expr.symbol})"
     if isinstance(expr, Within):
         return f"({expr.lo} <= {expr.axis} < {expr.hi})"
     if expr.op == "cast":

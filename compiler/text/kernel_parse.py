@@ -9,6 +9,7 @@ from ..ir.data import data
 from ..ir.folds import FOLDS, fold
 from ..ir.kernel import (
     Array,
+    At,
     Axis,
     Call,
     Const,
@@ -21,6 +22,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Size,
     Stage,
     Stmt,
     Store,
@@ -311,6 +313,11 @@ class _Parser:
     def call(self, token: Token, nest: int) -> _Item:
         c = self.c
         dtype = DTYPES.get(token.text)
+        if token.text in ("at", "size"):
+            c.expect("(")
+            place = At(self.axis()) if token.text == "at" else Size(c.name("a symbol").text)
+            c.expect(")")
+            return _Item(token, 1, place)
         if dtype is None:
             return self.apply(token.text, tuple(self.several("(", ")", lambda: self.expr(nest + 1))), token)
         c.expect("(")

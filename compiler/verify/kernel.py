@@ -7,6 +7,7 @@ from typing import NoReturn
 from ..ir.folds import FOLDS
 from ..ir.kernel import (
     Array,
+    At,
     Axis,
     Call,
     Const,
@@ -19,6 +20,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Size,
     Stage,
     Stmt,
     Store,
@@ -234,8 +236,10 @@ class _Check:
             self.ref(expr)
         elif isinstance(expr, Load):
             self.load(expr)
-        elif isinstance(expr, Within):
+        elif isinstance(expr, At | Within):
             self.guard(expr)
+        elif isinstance(expr, Size):
+            pass  # its name is checked with those of all symbols
         elif isinstance(expr, Call):
             self.call(expr)
         else:
@@ -261,7 +265,7 @@ class _Check:
             self.guard(guard)
         self.subscripts(array, load.index, load.guards)
 
-    def guard(self, guard: Within) -> None:
+    def guard(self, guard: At | Within) -> None:
         if guard.axis not in self.axes:
             self.fail(f"the axis `{guard.axis}` is not known here")
 
