@@ -475,12 +475,13 @@ class _Emitter:
         base, dtype = self.pointers[array]
         return self.let(f"getelementptr {dtype.llvm}, ptr {base}, i64 {index}")
 
-    def lane_pointers(self, array: str, index: str, stride: Operand, lanes: int) -> str:
+    def lane_pointers(self, array: str, index: Operand, stride: Operand | None, lanes: int) -> str:
         base, dtype = self.pointers[array]
-        kind = f"<{lanes} x i64>"
-        step = self.splat(self.ref(stride), lanes)
-        away = self.let(f"mul {kind} {step}, {self.iota(Value('', i64, lanes))}")
-        at = self.let(f"add {kind} {away}, {self.splat(index, lanes)}")
+        kind, at = f"<{lanes} x i64>", self.ref(index)
+        if stride is not None:
+            step = self.splat(self.ref(stride), lanes)
+            away = self.let(f"mul {kind} {step}, {self.iota(Value('', i64, lanes))}")
+            at = self.let(f"add {kind} {away}, {self.splat(at, lanes)}")
         return self.let(f"getelementptr {dtype.llvm}, ptr {base}, {kind} {at}")
 
     def splat(self, text: str, lanes: int) -> str:
@@ -499,8 +500,8 @@ class _Emitter:
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
         memory = Value("", i8 if dtype is b1 else dtype, lanes)
         kind, index, align = _vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
-        if stmt.stride is not None and lanes > 1:
-            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
+        if lanes > 1 and (stmt.stride is not None or stmt.index.lanes > 1):
+            at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(f"<{lanes} x ptr>", at), ("i32", align), self.mask(stmt.mask, lanes)]
             name = f"llvm.masked.gather.{_suffix(memory)}.v{lanes}p0"
             text = self.call(name, kind, [*args, (kind, "zeroinitializer")])
@@ -534,7 +535,7 @@ class _Emitter:
         if dtype is b1:
             text = self.let(f"zext {type_of(stmt.value)} {text} to {kind}")
         if stmt.stride is not None and lanes > 1:
-            at = self.lane_pointers(stmt.array, index, stmt.stride, lanes)
+            at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(kind, text), (f"<{lanes} x ptr>", at), ("i32", align)]
             name = f"llvm.masked.scatter.{_suffix(memory)}.v{lanes}p0"
             self.call(name, "void", [*args, self.mask(stmt.mask, lanes)])

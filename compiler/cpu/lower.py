@@ -227,8 +227,8 @@ class Lowering:
             found = frozenset({expr.axis})
         elif isinstance(expr, k.Load):
             found = frozenset(i.axis for i in expr.index) | {g.axis for g in expr.guards}
-        elif isinstance(expr, k.Call):
-            found = frozenset().union(*(self.depends(a) for a in expr.args))
+        elif isinstance(expr, k.Call | k.Pick):
+            found = frozenset().union(*(self.depends(a) for a in k.parts(expr)))
         elif not isinstance(expr, k.Const | k.Size):
             raise TypeError(f"{expr!r} is not an expression")
         self.dependence[expr] = found
@@ -256,6 +256,8 @@ class Lowering:
             if expr.name in self.rows:
                 return self.rows[expr.name]
             return self.slot(expr.name, self.scalars[expr.name].dtype)
+        if isinstance(expr, k.Pick):
+            return self.pick(expr)
         if isinstance(expr, k.At):
             return self.lane_index(expr.axis)
         if isinstance(expr, k.Size):
@@ -293,9 +295,8 @@ class Lowering:
                 return
             if isinstance(expr, k.Ref) and expr.name in self.lets:
                 visit(self.lets[expr.name].expr)
-            if isinstance(expr, k.Call):
-                for arg in expr.args:
-                    visit(arg)
+            for part in k.parts(expr):
+                visit(part)
 
         for stmt in stage.body:
             if isinstance(stmt, k.Let):
@@ -378,6 +379,32 @@ class Lowering:
             away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
             self.b.emit(Prefetch(name, self.b.op("add", index, away)))
         return self.b.load(name, array.dtype, index, width, stride, mask)
+
+    def pick(self, expr: k.Pick) -> Operand:
+        """An element whose subscripts are values. Lanes along the vector alone are a stride apart; else each
+        has a place of its own."""
+        b, array = self.b, self.arrays[expr.array]
+        axes = (*self.kernel.outer, *(a for s in (*self.kernel.stages, *self.kernel.final) for a in s.axes))
+        extents = {a.name: a.extent for a in axes}
+        apart = [self.vector in self.depends(ix) and not isinstance(ix, k.At) for ix in expr.index]
+        place: Operand = Imm(0, i64)
+        step: Operand | None = None
+        inside: Operand | None = None
+        for dim, ix in enumerate(expr.index):
+            stride = self.stride(array, dim)
+            if isinstance(ix, k.At) and ix.axis == self.vector and not any(apart):
+                at, step = self.at[ix.axis], stride if step is None else self.plus(step, stride)
+            else:
+                at = self.value(ix)
+            if not isinstance(ix, k.At) or extents[ix.axis] != array.dims[dim]:
+                value, end = self.value(ix), self.extent(array.dims[dim])
+                for test in (b.op("ge", value, b.imm(0, value)), b.op("lt", value, end)):
+                    inside = self.both(inside, test)
+            place = self.plus(place, at if stride == Imm(1, i64) else b.op("mul", at, stride))
+        width = place.lanes if step is None else self.schedule.width
+        mask = self.both(inside, self.mask if width > 1 else None)
+        mask = mask if mask is None else b.widen(mask, width)
+        return b.load(expr.array, array.dtype, place, width, None if step == Imm(1, i64) else step, mask)
 
     def ahead(self, expr: k.Load) -> bool:
         """Whether a load streams from memory in a kernel that only reads: there, asking ahead of the

@@ -15,6 +15,7 @@ from ..ir.kernel import (
     Kernel,
     Let,
     Load,
+    Pick,
     Reduce,
     Ref,
     Store,
@@ -23,6 +24,7 @@ from ..ir.kernel import (
     expr_dtype,
     expressions,
     operands,
+    parts,
     positional,
     walk,
 )
@@ -182,9 +184,9 @@ class Numbers:
             return self._lets[expr.name]
         key: object = expr
         axes: frozenset[str] = frozenset()
-        if isinstance(expr, Call):
-            args = tuple(map(self, expr.args))
-            key = expr.op, args, expr.dtype
+        if isinstance(expr, Call | Pick):
+            args = tuple(map(self, parts(expr)))
+            key = type(expr), expr.op if isinstance(expr, Call) else expr.array, args, expr.dtype
             axes = axes.union(*(self.axes[n] for n in args))
         elif isinstance(expr, Load):
             axes = frozenset(ix.axis for ix in expr.index) | {g.axis for g in expr.guards}

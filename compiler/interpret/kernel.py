@@ -3,6 +3,7 @@ followed by the inner axes of the stage."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..ir.kernel import (
     Kernel,
     Let,
     Load,
+    Pick,
     Reduce,
     Ref,
     Scalar,
@@ -143,6 +145,8 @@ class _Point:
     def value(self, expr: Expr) -> Array:
         if isinstance(expr, Const):
             return _number(expr.value, expr)
+        if isinstance(expr, Pick):
+            return self._pick(expr)
         if isinstance(expr, At):
             return self._steps(expr.axis)
         if isinstance(expr, Size):
@@ -187,6 +191,16 @@ class _Point:
         places = self.places(load.index, source, load.guards)
         found = source[tuple(places)] if places else source
         return found if not load.guards else np.where(inside, found, np.zeros((), source.dtype))
+
+    def _pick(self, pick: Pick) -> Array:
+        source = self.run.arrays[pick.array]
+        index = [self.value(ix) for ix in pick.index]
+        tests = [(v >= 0) & (v < n) for v, n in zip(index, source.shape, strict=True)]
+        inside = np.asarray(functools.reduce(np.logical_and, tests))
+        if not inside.any():
+            return np.zeros(inside.shape, source.dtype)
+        found = source[tuple(np.where(inside, v, 0) for v in index)]
+        return np.where(inside, found, np.zeros((), source.dtype))
 
     def places(self, index: tuple[Index, ...], array: Array, guards: tuple[Within, ...]) -> list[Array]:
         """Subscripts of `array` at every point; 0 where a guard of the same axis does not hold."""

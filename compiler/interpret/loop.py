@@ -292,14 +292,18 @@ def _places(
     """The element of each lane, and which lanes are active."""
     step = 1 if stmt.stride is None else _whole(stmt.stride, values)
     array, base = arrays[stmt.array]
-    first, size = base + _whole(stmt.index, values), len(array)
+    size = len(array)
     active = np.ones(lanes, bool) if stmt.mask is None else _value(stmt.mask, values)
-    last = first + (lanes - 1) * step  # Python's integers do not wrap
+    index = _value(stmt.index, values)
+    if len(index) > 1:  # one for each lane
+        every = [base + int(at) for at in index]
+    else:  # Python's integers do not wrap
+        every = [base + int(index[0]) + lane * step for lane in range(lanes)]
     places = np.zeros(lanes, np.int64)
-    if min(first, last) >= 0 and max(first, last) < size:
-        return places + first + step * np.arange(lanes), active
+    if 0 <= min(every) <= max(every) < size:
+        return np.array(every, np.int64), active
     for lane in np.flatnonzero(active):
-        place = first + int(lane) * step
+        place = every[lane]
         if not 0 <= place < size:
             raise IndexError(f"element {place} of `{stmt.array}`, which has {size}{_where(stmt)}")
         places[lane] = place

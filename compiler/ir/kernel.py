@@ -119,6 +119,16 @@ class Load:
 
 
 @data
+class Pick:
+    """An element of an array at subscripts that are values (i64); 0 where one is outside of its dimension
+    (then nothing is read)."""
+
+    array: str
+    index: tuple[Expr, ...]
+    dtype: DType
+
+
+@data
 class Call:
     """An elementwise op of the registry; `dtype` is the result's. Its hash is kept: every pass looks trees
     up, and would walk them each time."""
@@ -135,7 +145,7 @@ class Call:
         return self.known
 
 
-Expr = Const | Ref | Load | Call | At | Size | Within
+Expr = Const | Ref | Load | Pick | Call | At | Size | Within
 
 # --- statements ----------------------------------------------------------------------------------
 
@@ -217,9 +227,13 @@ def operands(stmt: Stmt) -> tuple[Expr, ...]:
 
 def walk(expr: Expr) -> list[Expr]:
     """`expr` and everything below it, operands first."""
-    if isinstance(expr, Call):
-        return [e for arg in expr.args for e in walk(arg)] + [expr]
-    return [expr]
+    below = parts(expr)
+    return [e for part in below for e in walk(part)] + [expr] if below else [expr]
+
+
+def parts(expr: Expr) -> tuple[Expr, ...]:
+    """The operands of `expr` itself."""
+    return expr.args if isinstance(expr, Call) else expr.index if isinstance(expr, Pick) else ()
 
 
 def expressions(stage: Stage) -> list[Expr]:
@@ -259,5 +273,5 @@ def expr_dtype(expr: Expr) -> DType:
 
 
 def positional(expr: Expr) -> bool:
-    """Whether it asks where an axis is, beyond subscripts."""
-    return isinstance(expr, At | Within) or (isinstance(expr, Load) and bool(expr.guards))
+    """Whether it asks where an axis is beyond plain subscripts."""
+    return isinstance(expr, At | Pick | Within) or (isinstance(expr, Load) and bool(expr.guards))

@@ -4,6 +4,7 @@
       %v: f32x16 = add %a, %b                       Let
       %v: f32x16 = load x[%o]                       Load   contiguous lanes from element %o
       %v: f32x16 = load x[%o : %s] mask %m          Load   lanes %s elements apart; masked lanes are 0
+      %v: f32x16 = load x[%w]                       Load   each lane the element of its own lane of %w: i64x16
       store x[%o], %v mask %m                       Store  `stream` at the end: around the cache
       %v: i64 = aligned x                           Aligned
       prefetch x[%o] far                            Prefetch

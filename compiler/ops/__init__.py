@@ -45,20 +45,20 @@ from .elementwise import (
     WHERE,
     XOR,
 )
-from .index import IOTA
+from .index import GATHER, IOTA, SCATTER_ADD
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
-from .record import REGISTRY, Array, Attrs, Guard, Ix, Op, Sample, View, Vjp
+from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
 from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
 from .squares import squares_in
 from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
 
 __all__ = [
-    "Array", "Attrs", "Guard", "Ix", "Op", "REGISTRY", "Sample", "View", "Vjp",
+    "Array", "Attrs", "By", "Guard", "Ix", "Op", "REGISTRY", "Sample", "Subscript", "View", "Vjp",
     "INPUT", "CONST", "SCALAR", "shared_constants", "once", "const", "fill", "zeros_like",
     "ADD", "SUB", "MUL", "DIV", "FLOORDIV", "MOD", "POW", "MAX", "MIN", "NEG", "ABS", "SIGN", "SQRT",
     "EXP", "LOG", "TANH", "ERF", "FLOOR", "AND", "OR", "XOR", "NOT", "SHL", "SHR", "EQ", "NE", "LT",
     "LE", "GT", "GE", "WHERE", "CAST", "STOP",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
-    "IOTA", "parse_spec", "CONTRACT", "squares_in",
+    "GATHER", "IOTA", "SCATTER_ADD", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

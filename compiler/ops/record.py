@@ -26,6 +26,17 @@ class Ix(NamedTuple):  # not a dataclass: fusion hashes thousands
     offset: int = 0
 
 
+class By(NamedTuple):
+    """One subscript by value: element `step * v + offset`, v the value of `node` at `access`. Nothing is read
+    unless 0 <= v < extent."""
+
+    node: Node
+    access: Any  # a View
+    extent: int
+    step: int = 1
+    offset: int = 0
+
+
 class Guard(NamedTuple):
     """The view is 0 unless lo <= axis < hi."""
 
@@ -34,15 +45,17 @@ class Guard(NamedTuple):
     hi: int
 
 
-View = tuple[tuple[Ix, ...], tuple[Guard, ...]]
+Subscript = Ix | By
+View = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
 
 
 @data
 class Sample:
-    """One way to call the op in tests: operand shapes (dtype is the test's choice) and attrs."""
+    """One way to call the op in tests: operand shapes (of the test's dtype, but for indices) and attrs."""
 
     shapes: tuple[tuple[int, ...], ...]
     attrs: Attrs = NO_ATTRS
+    indices: tuple[int, ...] = ()  # the last operands are int64, below these
 
 
 @data

@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, b1, tensor_type
-from .record import Array, Attrs, Guard, Ix, Op, Sample, Types, View, fail, operands, register
+from .record import Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, Types, View, fail, operands, register
 
 
 def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
@@ -18,7 +18,7 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     return result
 
 
-def _index_reshape(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+def _index_reshape(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...]) -> View | None:
     """Only extents of 1 come and go; anything else changes the order of a strided walk."""
     kept = [ix for ix, n in zip(index, attrs["shape"], strict=True) if n != 1]
     if [n for n in shape if n != 1] != [n for n in attrs["shape"] if n != 1]:
@@ -35,8 +35,8 @@ def _infer_transpose(types: Types, attrs: Attrs) -> TensorType:
     return tensor_type(types[0].dtype, tuple(types[0].shape[p] for p in perm))
 
 
-def _index_transpose(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
-    source: list[Ix] = [Ix(None)] * len(shape)
+def _index_transpose(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...]) -> View | None:
+    source: list[Subscript] = [Ix(None)] * len(shape)
     for ix, p in zip(index, attrs["perm"], strict=True):
         source[p] = ix
     return tuple(source), ()
@@ -58,7 +58,7 @@ def _infer_broadcast(types: Types, attrs: Attrs) -> TensorType:
     return tensor_type(types[0].dtype, shape)
 
 
-def _index_broadcast(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+def _index_broadcast(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...]) -> View | None:
     tail = index[len(index) - len(shape) :]
     return tuple(Ix(None) if n == 1 else ix for ix, n in zip(tail, shape, strict=True)), ()
 
@@ -83,9 +83,9 @@ def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
     return tensor_type(types[0].dtype, tuple(counts))
 
 
-def _index_slice(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+def _index_slice(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...]) -> View | None:
     return tuple(
-        Ix(ix.axis, ix.step * step, ix.offset * step + start)
+        ix._replace(step=ix.step * step, offset=ix.offset * step + start)
         for ix, start, step in zip(index, attrs["starts"], attrs["steps"], strict=True)
     ), ()
 
@@ -131,12 +131,12 @@ def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
     return tensor_type(types[0].dtype, shape)
 
 
-def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Ix, ...]) -> View | None:
+def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...]) -> View | None:
     source, guards = [], []
     for ix, lo, hi, n in zip(index, attrs["lo"], attrs["hi"], shape, strict=True):
         if lo == hi == 0:
             source.append(ix)
-        elif ix.axis is None or ix.step != 1:
+        elif isinstance(ix, By) or ix.axis is None or ix.step != 1:
             return None
         else:
             source.append(Ix(ix.axis, 1, ix.offset - lo))

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from .. import ops
 from ..ir.data import data, field
 from ..ir.graph import Node
-from ..ops import Guard, Ix
+from ..ops import By, Guard, Ix, Subscript
 
-Access = tuple[tuple[Ix, ...], tuple[Guard, ...]]
+Access = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
 
 # --- roots ---------------------------------------------------------------------------------------
 
@@ -72,6 +72,17 @@ def full(node: Node, labels: tuple[str, ...]) -> tuple[Ix, ...]:
     return tuple(Ix(None) if n == 1 else Ix(label) for label, n in zip(labels, node.shape, strict=True))
 
 
+def walked(access: Access) -> set[str]:
+    """The labels along which an access goes, in subscripts that are values too."""
+    found: set[str] = set()
+    for ix in access[0]:
+        if isinstance(ix, By):
+            found |= walked(ix.access)
+        elif ix.axis is not None:
+            found.add(ix.axis)
+    return found
+
+
 def view(node: Node, access: Access) -> Access | None:
     """The access of a view's input, or None if it cannot be written."""
     step = node.op.lower(node.attrs, node.inputs[0].shape, access[0])
@@ -102,22 +113,26 @@ class Storage:
 
 
 class Read(NamedTuple):
-    """An access to memory: the element `offset` + sum of strides[label] * label."""
+    """An access to memory: element `offset` + sum of strides[label] * label + that of strides * `values`."""
 
     base: Node
     offset: int
     strides: tuple[tuple[str, int], ...]
     guards: tuple[Guard, ...]
+    values: tuple[tuple[By, int], ...] = ()
 
     @staticmethod
     def of(node: Node, base: Node, access: Access) -> Read:
         offset = 0
         strides: dict[str, int] = {}
+        values: list[tuple[By, int]] = []
         for ix, stride in zip(access[0], row_major(node.shape), strict=True):
             offset += ix.offset * stride
-            if ix.axis is not None:
+            if isinstance(ix, By):
+                values.append((ix, ix.step * stride))
+            elif ix.axis is not None:
                 strides[ix.axis] = strides.get(ix.axis, 0) + ix.step * stride
-        return Read(base, offset, tuple(strides.items()), access[1])
+        return Read(base, offset, tuple(strides.items()), access[1], tuple(values))
 
 
 # --- drafts --------------------------------------------------------------------------------------
@@ -136,7 +151,7 @@ class Placed:
 
     @property
     def kept(self) -> frozenset[str]:
-        return frozenset(ix.axis for ix in self.access[0] if ix.axis is not None)
+        return frozenset(ix.axis for ix in self.access[0] if isinstance(ix, Ix) and ix.axis is not None)
 
 
 # What a kernel holds at most. LLVM takes 25 µs a line for a chain of operations, however long, and 50 where
@@ -224,7 +239,9 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
 
 
 def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
-    def ix(i: Ix) -> Ix:
+    def ix(i: Subscript) -> Subscript:
+        if isinstance(i, By):
+            return i._replace(access=access(i.access))
         return i if i.axis is None else i._replace(axis=names.get(i.axis, i.axis))
 
     def access(a: Access) -> Access:
@@ -238,6 +255,27 @@ def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
         tuple((n, access(a)) for n, a in placed.operands),
         placed.form,
     )
+
+
+def _gathered(node: Node, access: Access) -> list[tuple[Node, Access]]:
+    """The indices, and what they are subscripts of. An index that runs along an axis is that axis."""
+    x, *indices = node.inputs
+    many = indices[0].type.ndim
+    at = access[0][:many], access[1]
+    rest = iter(access[0][many:])
+    table = dict(zip(node.attrs["axes"], indices, strict=True))
+    subscripts: list[Subscript] = []
+    values: list[tuple[Node, Access]] = []
+    for d, n in enumerate(x.shape):
+        index = table.get(d)
+        if index is None:
+            subscripts.append(next(rest))
+        elif index.op is ops.IOTA and index.shape[index.attrs["axis"]] <= n:
+            subscripts.append(at[0][index.attrs["axis"]])
+        else:
+            subscripts.append(By(index, at, n))
+            values.append((index, at))
+    return [*values, (x, (tuple(subscripts), access[1]))]
 
 
 class Reader:
@@ -269,6 +307,8 @@ class Reader:
             return [] if inner is None else [(node.inputs[0], inner)]
         if node.op.kind == "elementwise":
             return [(n, access) for n in node.inputs]
+        if node.op is ops.GATHER:
+            return _gathered(node, access)
         if node.op.kind == "reduce" and not reduces(node):  # only units are reduced
             axes, rest = node.attrs["axes"], iter(access[0])
             shape = node.inputs[0].shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 from .. import ops
@@ -19,6 +20,7 @@ from ..ir.kernel import (
     Kernel,
     Let,
     Load,
+    Pick,
     Reduce,
     Ref,
     Scalar,
@@ -27,12 +29,13 @@ from ..ir.kernel import (
     Stmt,
     Store,
     Within,
+    expr_dtype,
 )
 from ..ir.kernel import Call as CallExpr
 from ..ir.program import Call, Operand
-from ..ir.types import DType, i64
-from ..ops import Guard, Ix
-from .draft import Access, Draft, Placed, Read, Reader
+from ..ir.types import DType, b1, i64
+from ..ops import By, Guard, Ix, Subscript
+from .draft import Access, Draft, Placed, Read, Reader, walked
 
 # Deeper expressions are cut into lets, so that no later pass recurses without bound.
 DEPTH = 12
@@ -47,7 +50,7 @@ class Writer:
         self.stored = stored
         self.outer = outer
         self.results: dict[Node, str] = {}  # reductions by name
-        self.arrays: dict[object, tuple[str, Read, DType]] = {}
+        self.arrays: dict[Read, tuple[str, Read, DType]] = {}
         self.scalars: dict[Node, str] = {}
         self.outputs: list[tuple[str, Placed]] = []
         self.stages: list[tuple[frozenset[str], list[tuple[Placed, bool]]]] = []
@@ -172,7 +175,8 @@ class Writer:
                 for n, a in self.reader.inlined(operand, access, p.node):
                     found.update(g.axis for g in a[1])
                     if n.op is ops.IOTA:
-                        found.update({a[0][n.attrs["axis"]].axis} - {None})
+                        ix = a[0][n.attrs["axis"]]
+                        found |= {ix.axis} if isinstance(ix, Ix) and ix.axis is not None else set()
         return found
 
     # -- text
@@ -190,7 +194,7 @@ class Writer:
         self.symbols: dict[str, int] = {}
         self.symbol_of: dict[str, Extent] = {}
         self.guards: dict[tuple[str, int, int], Within] = {}
-        self.sizes: dict[int, str] = {}
+        self.sizes = 0
         product = any(p.form == "product" for p in self.draft.placed)
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
@@ -230,7 +234,7 @@ class Writer:
         """A product has both, were it one of them: the kernel says so with an axis of extent 1."""
         for p in self.draft.placed:
             if p.form == "product":
-                mine = [{ix.axis for ix in access[0]} & p.kept for _, access in p.operands]
+                mine = [walked(access) & p.kept for _, access in p.operands]
                 if not all(own - other for own, other in (mine, mine[::-1])):
                     outer = (Axis(f"i{number}", 1), *outer)
                 if not mine[0] ^ mine[1]:
@@ -254,20 +258,28 @@ class Writer:
         dims = [(self.axis[x], s) for x, s in read.strides if self.axis[x] and s]
         return sorted(dims, key=lambda d: (-abs(d[1]), d[0]))
 
+    def _places(self, read: Read) -> list[tuple[str | By, int]]:
+        """The same of a read with subscripts by value, those among them."""
+        dims: list[tuple[str | By, int]] = [*read.values, *self._dims(read)]
+        return sorted(dims, key=lambda d: -abs(d[1]))
+
     def _array(self, name: str, read: Read, dtype: DType) -> Array:
-        dims = self._dims(read)
+        dims = self._places(read)
         extents: list[Extent] = []
-        for axis, _ in dims:
-            guard = self._guard(read.guards, axis)
-            extents.append(self.symbol_of[axis] if guard is None else self._range(guard))
+        for place, _ in dims:
+            if isinstance(place, By):
+                extents.append(self.size_of(place.extent).symbol)
+                continue
+            guard = self._guard(read.guards, place)
+            extents.append(self.symbol_of[place] if guard is None else self._range(guard))
         unit = not dims or dims[-1][1] == 1
         return Array(name, dtype, tuple(extents), unit)
 
     def _operand(self, read: Read) -> Operand:
         offset = read.offset
-        dims = self._dims(read)
-        for axis, stride in dims:
-            guard = self._guard(read.guards, axis)
+        dims = self._places(read)
+        for place, stride in dims:
+            guard = None if isinstance(place, By) else self._guard(read.guards, place)
             if guard is not None:
                 offset += self.symbols[guard.lo] * stride
         return Operand(read.base, offset, tuple(s for _, s in dims))
@@ -290,16 +302,21 @@ class Writer:
         return f"g{guard.lo.removeprefix('lo')}"
 
     def size_of(self, value: int) -> Size:
-        """A whole number that may differ from call to call."""
-        name = f"p{len(self.sizes)}"
-        self.symbols[self.sizes.setdefault(value, name)] = value
-        return Size(self.sizes[value])
+        """A whole number that may differ from call to call: a symbol each time, as equal ones may be so by
+        chance."""
+        self.sizes += 1
+        name = f"p{self.sizes}"
+        self.symbols[name] = value
+        return Size(name)
 
-    def _load(self, read: Read, dtype: DType) -> Load:
-        key = (read.base, read.offset, read.strides, read.guards)
-        if key not in self.arrays:
-            self.arrays[key] = (f"a{len(self.arrays)}", read, dtype)
-        name = self.arrays[key][0]
+    def _load(self, read: Read, dtype: DType, known: Mapping[tuple[Node, Access], Expr]) -> Load | Pick:
+        if read not in self.arrays:
+            self.arrays[read] = (f"a{len(self.arrays)}", read, dtype)
+        name = self.arrays[read][0]
+        if read.values:
+            places = [place for place, _ in self._places(read)]
+            at = (known[p.node, p.access] if isinstance(p, By) else At(p) for p in places)
+            return Pick(name, tuple(at), dtype)
         index, guards = [], []
         for axis, _ in self._dims(read):
             guard = self._guard(read.guards, axis)
@@ -435,6 +452,8 @@ class _StageText:
             expr = self._padded(args[0], n, a, inner[0][1])
         elif n.op is ops.IOTA:
             expr = self._where(a[0][n.attrs["axis"]])
+        elif n.op is ops.GATHER:
+            expr = self._gathered(args[-1], inner[-1][1])
         elif n.op.kind in ("view", "reduce"):  # of units only
             expr = args[0]
         else:
@@ -457,11 +476,26 @@ class _StageText:
             value = CallExpr("where", (within, value, zero), n.type.dtype)
         return value
 
-    def _where(self, ix: Ix) -> Expr:
+    def _gathered(self, value: Expr, inside: Access) -> Expr:
+        """What is computed of an element, 0 where there is none."""
+        for ix in inside[0]:
+            if isinstance(ix, By) and not isinstance(value, Pick):
+                at = self.known[ix.node, ix.access]
+                above = CallExpr("ge", (at, Const(0, i64)), b1)
+                below = CallExpr("lt", (at, self.w.size_of(ix.extent)), b1)
+                test = CallExpr("and", (above, below), b1)
+                value = CallExpr("where", (test, value, Const(0, expr_dtype(value))), expr_dtype(value))
+        return value
+
+    def _where(self, ix: Subscript) -> Expr:
         """A subscript as a value."""
-        if ix.axis is None:
+        value: Expr
+        if isinstance(ix, By):
+            value = self.known[ix.node, ix.access]
+        elif ix.axis is None:
             return self.w.size_of(ix.offset)
-        value: Expr = At(self.w.axis[ix.axis])
+        else:
+            value = At(self.w.axis[ix.axis])
         if ix.step != 1:
             value = CallExpr("mul", (value, Const(ix.step, i64)), i64)
         if ix.offset == 0:
@@ -473,14 +507,14 @@ class _StageText:
         assert base is not None
         home = self.w.draft.find(base)
         if home is None:
-            return self.w._load(Read.of(node, base, access), node.type.dtype)
+            return self.w._load(Read.of(node, base, access), node.type.dtype, self.known)
         return self.total(home, access)
 
     def total(self, home: Placed, access: Access) -> Expr:
         """The value of a reduction of this kernel."""
         name = self.w.results[home.node]
         wide = fold(home.node.op.lower).accumulator(home.node.type.dtype)
-        axes = [ix.axis for ix in access[0] if ix.axis is not None]
+        axes = walked(access)
         expr: Expr
         if home.reduced & set(self.w.outer) and axes:
             labels = self.w._ordered(frozenset(axes))

@@ -27,7 +27,7 @@ from .. import ops
 from ..ir.data import replace
 from ..ir.graph import Graph, Node, toposort
 from ..ir.program import Call, Program
-from ..ops import Ix
+from ..ops import By, Ix, Subscript
 from .draft import (
     ARRAYS,
     LENGTH,
@@ -46,6 +46,7 @@ from .draft import (
     relabel,
     through_views,
     view,
+    walked,
 )
 from .draft_kernel import Writer
 from .shorten import repeated, shorten, tops
@@ -110,6 +111,8 @@ class _Fuser:
         for n, a in self.reader.inlined(node, access, root):
             if n.op.kind == "view" and self.reader.storage.base(n) is None and view(n, a) is None:
                 yield self._below(n) if n.op is ops.RESHAPE else n
+            elif n.op is ops.GATHER and a[1]:
+                yield n  # a guard would have to move the window on what it reads
 
     def _below(self, node: Node) -> Node:
         while node.op is ops.RESHAPE:
@@ -225,7 +228,7 @@ class _Fuser:
             strides = Read.of(node, base, access).strides
             unit = [x for x, s in strides if abs(s) == 1]
             if unit and len(strides) > rank:
-                rank, inner, lone = len(strides), unit[0], access[0][0].axis is None
+                rank, inner, lone = len(strides), unit[0], not walked((access[0][:1], ()))
         if not placed.kept and not lone:  # one column
             return "full"
         return "column" if inner in placed.kept else "row"
@@ -283,9 +286,11 @@ class _Fuser:
         rows: set[Node] = set()
         common: list[int] = []
 
-        def match(mine: tuple[Ix, ...], theirs: tuple[Ix, ...]) -> bool:
+        def match(mine: tuple[Subscript, ...], theirs: tuple[Subscript, ...]) -> bool:
             new: dict[str, str] = {}
             for a, b in zip(mine, theirs, strict=True):
+                if isinstance(a, By) or isinstance(b, By):
+                    return False
                 if (a.axis is None) != (b.axis is None) or (a.step, a.offset) != (b.step, b.offset):
                     return False
                 if a.axis is None or b.axis is None:
@@ -485,7 +490,7 @@ class _Fuser:
                     domain = prod(draft.extents[x] for x in p.domain)
                     for operand, access in p.operands:
                         for n, a in self.reader.inlined(operand, access, p.node):
-                            axes = {ix.axis for ix in a[0] if ix.axis is not None}
+                            axes = walked(a)
                             if n in here and axes and not axes <= outer and n.type.size * 2 <= domain:
                                 found[n] = f"{_label(n)}: stored, recomputing would repeat it"
             for n in here:
@@ -501,7 +506,7 @@ def _number(draft: Draft) -> int:
 
 def _rank(access: Access) -> int:
     """How many axes it walks. Sizes are not asked for where this tells: they may be of different plans."""
-    return sum(ix.axis is not None for ix in access[0])
+    return sum(isinstance(ix, Ix) and ix.axis is not None for ix in access[0])
 
 
 def _label(node: Node) -> str:

@@ -88,6 +88,8 @@ def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[
                 for e in k.walk(operand):
                     if isinstance(e, k.Load) and e.array == name:
                         found.add((number, e.index, bool(e.guards)))
+                    elif isinstance(e, k.Pick) and e.array == name:
+                        found.add((number, (), True))  # anywhere
     return found
 
 

@@ -19,6 +19,7 @@
   cast: `f64(x)`.
 - `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is
   that test itself. `at(i)` is where an axis is, `size(n)` the value of a symbol, both i64.
+- `pick(x, i, j)` is the element of x at values i, j (i64), or 0 where one is outside of its dimension.
 - `;` separates statements as a line break does; a colon may follow a stage's axes; statements
   straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
 """
@@ -36,6 +37,7 @@ from ..ir.kernel import (
     Kernel,
     Let,
     Load,
+    Pick,
     Ref,
     Scalar,
     Size,
@@ -139,6 +141,8 @@ def _expr(expr: Expr, level: int) -> str:
         return expr.name
     if isinstance(expr, Load):
         return _element(expr.array, expr.index, expr.guards)
+    if isinstance(expr, Pick):
+        return f"pick({', '.join((expr.array, *(_expr(e, 0) for e in expr.index)))})"
     if isinstance(expr, At):
         return f"at({expr.axis})"
     if isinstance(expr, Size):

@@ -19,6 +19,7 @@ from ..ir.kernel import (
     Kernel,
     Let,
     Load,
+    Pick,
     Reduce,
     Ref,
     Scalar,
@@ -29,7 +30,7 @@ from ..ir.kernel import (
     Within,
     expr_dtype,
 )
-from ..ir.types import DTYPES, DType, TensorType, b1
+from ..ir.types import DTYPES, DType, TensorType, b1, i64
 from ..ops import REGISTRY
 from .kernel import INFIX, LEVEL, RESERVED
 from .lexer import MAX_DEPTH, Cursor, Number, Token, fit
@@ -313,6 +314,8 @@ class _Parser:
     def call(self, token: Token, nest: int) -> _Item:
         c = self.c
         dtype = DTYPES.get(token.text)
+        if token.text == "pick":
+            return self.pick(token, nest)
         if token.text in ("at", "size"):
             c.expect("(")
             place = At(self.axis()) if token.text == "at" else Size(c.name("a symbol").text)
@@ -333,6 +336,21 @@ class _Parser:
             item = _Item(token, inner.depth + 1, expr)
         c.expect(")")
         return item
+
+    def pick(self, token: Token, nest: int) -> _Item:
+        c = self.c
+        c.expect("(")
+        name = c.name("an array")
+        if name.text not in self.arrays:
+            raise c.error(f"`{name.text}` is not an array", name)
+        items: list[_Item] = []
+        while c.accept(","):
+            items.append(self.expr(nest + 1))
+        c.expect(")")
+        depth = 1 + max((item.depth for item in items), default=0)
+        self.deep(depth, token)
+        index = tuple(self.close(item, i64) for item in items)
+        return _Item(token, depth, Pick(name.text, index, self.arrays[name.text].dtype))
 
     def load(self, token: Token) -> Load:
         """From the subscripts of `token` on."""

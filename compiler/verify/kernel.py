@@ -17,6 +17,7 @@ from ..ir.kernel import (
     Kernel,
     Let,
     Load,
+    Pick,
     Reduce,
     Ref,
     Scalar,
@@ -27,10 +28,11 @@ from ..ir.kernel import (
     Within,
     expr_dtype,
     operands,
+    parts,
     symbols,
 )
 from ..ir.layout import OWN, can_be_defined
-from ..ir.types import DTYPES, DType, TensorType
+from ..ir.types import DTYPES, DType, TensorType, i64
 from ..ops import REGISTRY
 from ..text.kernel import statement_text, usable
 from ..text.lexer import MAX_DEPTH, fit
@@ -219,7 +221,7 @@ class _Check:
         """Before anything recurses over the tree."""
         level: list[Expr] = [expr]
         for _ in range(MAX_DEPTH):
-            level = [arg for e in level if isinstance(e, Call) for arg in e.args]
+            level = [part for e in level for part in parts(e)]
             if not level:
                 return
         loc = None if self.stmt is None else self.stmt.loc
@@ -236,6 +238,8 @@ class _Check:
             self.ref(expr)
         elif isinstance(expr, Load):
             self.load(expr)
+        elif isinstance(expr, Pick):
+            self.pick(expr)
         elif isinstance(expr, At | Within):
             self.guard(expr)
         elif isinstance(expr, Size):
@@ -254,6 +258,23 @@ class _Check:
             self.fail(f"`{ref.name}` is {self.values[ref.name]}, not {ref.dtype}")
 
     def load(self, load: Load) -> None:
+        array = self.read(load)
+        for guard in load.guards:
+            self.guard(guard)
+        self.subscripts(array, load.index, load.guards)
+
+    def pick(self, pick: Pick) -> None:
+        array = self.read(pick)
+        if array.name in self.totals:
+            self.fail(f"`{array.name}` is a total: its subscripts are axes")
+        if len(pick.index) != len(array.dims) or not pick.index:
+            self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(pick.index)}")
+        for ix in pick.index:
+            if self.expr(ix) != i64:
+                self.fail("a subscript by value must be i64")
+
+    def read(self, load: Load | Pick) -> Array:
+        """The array that is read."""
         if load.array in self.outputs:
             self.fail(f"the output `{load.array}` is loaded")
         array = self.inputs.get(load.array)
@@ -261,9 +282,7 @@ class _Check:
             self.fail(f"`{load.array}` is not an array that is known here")
         if load.dtype != array.dtype:
             self.fail(f"`{array.name}` is {array.dtype}, not {load.dtype}")
-        for guard in load.guards:
-            self.guard(guard)
-        self.subscripts(array, load.index, load.guards)
+        return array
 
     def guard(self, guard: At | Within) -> None:
         if guard.axis not in self.axes:

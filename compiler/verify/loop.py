@@ -122,7 +122,7 @@ class _Check:
                 case Let():
                     self.let(stmt)
                 case Load(result, array, index, stride, mask):
-                    self.element(array, result.dtype, index, stride)
+                    self.element(array, result.dtype, index, stride, result.lanes)
                     self.mask(mask, result.lanes)
                     self.define(result)
                 case Store(array, index, value, stride, mask, stream):
@@ -266,12 +266,20 @@ class _Check:
         if (operand.dtype, operand.lanes) != (i64, 1):
             self.fail(f"{what} must be i64, not {type_text(operand.dtype, operand.lanes)}")
 
-    def element(self, array: str, dtype: DType, index: Operand, stride: Operand | None) -> None:
+    def element(
+        self, array: str, dtype: DType, index: Operand, stride: Operand | None, lanes: int = 1
+    ) -> None:
+        """`lanes` of a load, which may have an index for each."""
         known = next((s[array] for s in reversed(self.arrays) if array in s), None)
         if known is None:
             self.fail(f"the array `{array}` is not known here")
         if known != dtype:
             self.fail(f"`{array}` holds {known}, not {dtype}")
+        if lanes > 1 and index.lanes > 1:
+            self.use(index)
+            if (index.dtype, index.lanes) != (i64, lanes) or stride is not None:
+                self.fail(f"the indices of {lanes} lanes are {lanes} i64, without a stride")
+            return
         self.index(index, "an index")
         if stride is not None:
             self.index(stride, "a stride")
