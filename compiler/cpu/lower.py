@@ -530,6 +530,8 @@ class Lowering:
             if isinstance(stmt, k.Store):
                 stores.append((stmt, self.value(stmt.expr), stmt.loc))
                 continue
+            if not isinstance(stmt, k.Reduce):
+                raise TypeError(f"{stmt!r} has a mode of its own")
             args = tuple(self.cast(self.value(a), stmt.dtype) for a in stmt.args)
             if stmt.name in self.registers:
                 vectors = self.registers[stmt.name]

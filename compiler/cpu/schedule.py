@@ -26,6 +26,7 @@ from ..ir.kernel import (
     operands,
     parts,
     positional,
+    scatter,
     walk,
 )
 from ..ir.types import DType
@@ -207,7 +208,7 @@ def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache
     found: list[RowCache] = []
     for last, stage in enumerate(kernel.stages):
         for stmt in stage.body:
-            if isinstance(stmt, Reduce):
+            if not isinstance(stmt, Let | Store):
                 continue
             parts: dict[int, DType] = {}
             for e in walk(stmt.expr):
@@ -248,6 +249,8 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     calls = sum(len(expressions(stage)) for stage in kernel.stages)
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
+    if scatter(kernel) is not None:
+        return Schedule("scatter", width, width)
     if len(kernel.outer) == 1 and not rows:
         return Schedule("flat", width, max(step, width))
     if tiles(kernel) is not None:

@@ -4,7 +4,7 @@ followed by the inner axes of the stage."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,12 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scatter,
     Size,
     Stage,
     Store,
     Within,
+    operands,
 )
 from ..ir.kernel import scalars as scalars_of
 from ..ir.kernel import symbols as symbols_of
@@ -120,6 +122,12 @@ class _Run:
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
                 places = np.broadcast_arrays(*point.places(stmt.index, out, ()), value)[:-1]
                 out[tuple(places)] = value if places else value.item()  # of units only: a single value
+            elif isinstance(stmt, Scatter):
+                out = self.outputs[stmt.array]
+                values = [point.value(e) for e in operands(stmt)]
+                *index, value = (np.broadcast_to(v, point.shape) for v in values)
+                inside = point.inside(index, out)
+                np.add.at(out, tuple(v[inside] for v in index), value[inside])
             elif stmt.of_row:
                 where = tuple(range(len(outer), len(axes)))
                 rows[stmt.name] = _reduce(stmt, point, where)
@@ -195,12 +203,16 @@ class _Point:
     def _pick(self, pick: Pick) -> Array:
         source = self.run.arrays[pick.array]
         index = [self.value(ix) for ix in pick.index]
-        tests = [(v >= 0) & (v < n) for v, n in zip(index, source.shape, strict=True)]
-        inside = np.asarray(functools.reduce(np.logical_and, tests))
+        inside = self.inside(index, source)
         if not inside.any():
             return np.zeros(inside.shape, source.dtype)
         found = source[tuple(np.where(inside, v, 0) for v in index)]
         return np.where(inside, found, np.zeros((), source.dtype))
+
+    def inside(self, index: Sequence[Array], array: Array) -> Array:
+        """Where all subscripts are."""
+        tests = [(v >= 0) & (v < n) for v, n in zip(index, array.shape, strict=True)]
+        return np.asarray(functools.reduce(np.logical_and, tests))
 
     def places(self, index: tuple[Index, ...], array: Array, guards: tuple[Within, ...]) -> list[Array]:
         """Subscripts of `array` at every point; 0 where a guard of the same axis does not hold."""

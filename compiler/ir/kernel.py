@@ -7,6 +7,7 @@
           o[i, j] = expr              Store
           r = sum(expr)               Reduce "row": over the inner axes, one value per outer point
           g[j] += expr                Reduce "all": over the outer axes too; known in `finally`
+          o(e, at(j)) += expr         Scatter: at subscripts that are values
       finally                         once, after the block results are combined
         stage j in d
           ...
@@ -189,7 +190,18 @@ class Reduce:
         return self.scope == "row"
 
 
-Stmt = Let | Store | Reduce
+@data
+class Scatter:
+    """array[index] += expr, in row-major order of the stage's axes; the array begins as zeros. What has a
+    subscript outside of its dimension is left out. The only effect of its kernel, which has no outer axes."""
+
+    array: str
+    index: tuple[Expr, ...]
+    expr: Expr
+    loc: Loc | None = field(default=None, compare=False)
+
+
+Stmt = Let | Store | Reduce | Scatter
 
 
 @data
@@ -221,7 +233,14 @@ def scalars(kernel: Kernel) -> dict[str, Scalar]:
     return {p.name: p for p in kernel.params if isinstance(p, Scalar)}
 
 
+def scatter(kernel: Kernel) -> Scatter | None:
+    """The statement that writes at places given by values, if the kernel has one."""
+    return next((s for stage in kernel.stages for s in stage.body if isinstance(s, Scatter)), None)
+
+
 def operands(stmt: Stmt) -> tuple[Expr, ...]:
+    if isinstance(stmt, Scatter):
+        return *stmt.index, stmt.expr
     return stmt.args if isinstance(stmt, Reduce) else (stmt.expr,)
 
 

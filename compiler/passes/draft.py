@@ -6,7 +6,7 @@ labels for each of its dimensions, and guards outside of which it is 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ def reduces(node: Node) -> bool:
     """A reduction or contraction over something longer than 1."""
     if node.op.kind == "reduce":
         return any(node.inputs[0].shape[a] != 1 for a in node.attrs["axes"])
+    if node.op is ops.SCATTER_ADD:
+        return True
     if node.op.kind == "contract":
         out = letters(node)[2]
         return any(n != 1 for letter, n in extents_of(node).items() if letter not in out)
@@ -147,7 +149,7 @@ class Placed:
     access: Access  # of the result (roots that reduce: of what is kept)
     reduced: frozenset[str]
     operands: tuple[tuple[Node, Access], ...]  # what is evaluated at each point of the domain
-    form: str  # "map", "full", "row", "column", "product"
+    form: str  # "map", "full", "row", "column", "product", "scatter"
 
     @property
     def kept(self) -> frozenset[str]:
@@ -220,6 +222,16 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
         axes = node.attrs["axes"]
         kept = tuple(ix for d, ix in enumerate(at) if d not in axes)
         operands = ((source, (at, ())),)
+    elif node.op is ops.SCATTER_ADD:
+        source, *indices = node.inputs
+        at = full(source, name(source.shape))
+        spots = _subscripts(node.shape, node.attrs["axes"], indices, (at, ()))
+        places = [(ix.node, ix.access) for ix in spots if isinstance(ix, By)]
+        domain = tuple(ix.axis for ix in at if ix.axis is not None)
+        beside = {ix.axis for ix in spots if isinstance(ix, Ix)}
+        return Placed(
+            node, domain, (spots, ()), frozenset(domain) - beside, (*places, (source, (at, ()))), "scatter"
+        )
     elif reduces(node):
         a, b, out = letters(node)
         sizes = extents_of(node)
@@ -257,25 +269,33 @@ def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
     )
 
 
-def _gathered(node: Node, access: Access) -> list[tuple[Node, Access]]:
-    """The indices, and what they are subscripts of. An index that runs along an axis is that axis."""
-    x, *indices = node.inputs
+def _subscripts(
+    shape: tuple[int, ...], axes: tuple[int, ...], indices: Sequence[Node], access: Access
+) -> tuple[Subscript, ...]:
+    """The subscripts of an array of `shape` that is indexed at `axes`; `access` is of the result: the
+    dimensions of the indices, then the others. An index that runs along an axis is that axis."""
     many = indices[0].type.ndim
     at = access[0][:many], access[1]
     rest = iter(access[0][many:])
-    table = dict(zip(node.attrs["axes"], indices, strict=True))
-    subscripts: list[Subscript] = []
-    values: list[tuple[Node, Access]] = []
-    for d, n in enumerate(x.shape):
+    table = dict(zip(axes, indices, strict=True))
+    found: list[Subscript] = []
+    for d, n in enumerate(shape):
         index = table.get(d)
         if index is None:
-            subscripts.append(next(rest))
+            found.append(next(rest))
         elif index.op is ops.IOTA and index.shape[index.attrs["axis"]] <= n:
-            subscripts.append(at[0][index.attrs["axis"]])
+            found.append(at[0][index.attrs["axis"]])
         else:
-            subscripts.append(By(index, at, n))
-            values.append((index, at))
-    return [*values, (x, (tuple(subscripts), access[1]))]
+            found.append(By(index, at, n))
+    return tuple(found)
+
+
+def _gathered(node: Node, access: Access) -> list[tuple[Node, Access]]:
+    """The indices, and what they are subscripts of."""
+    x, *indices = node.inputs
+    found = _subscripts(x.shape, node.attrs["axes"], indices, access)
+    values = [(ix.node, ix.access) for ix in found if isinstance(ix, By) and ix.node in indices]
+    return [*values, (x, (found, access[1]))]
 
 
 class Reader:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from math import prod
 
 from .. import ops
@@ -24,6 +24,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scatter,
     Size,
     Stage,
     Stmt,
@@ -60,7 +61,7 @@ class Writer:
         for placed in self.draft.placed:
             self._assign_stage(placed)
         for placed in self.draft.placed:  # row values that stand in memory
-            known = placed.reduced and not placed.reduced & set(self.outer)
+            known = placed.form != "scatter" and placed.reduced and not placed.reduced & set(self.outer)
             if known and placed.node in self.stored:
                 self._enter(frozenset(), self.level[placed.node] + 1, placed, False)
         product = any(p.form == "product" for p in self.draft.placed)
@@ -130,6 +131,8 @@ class Writer:
                 order[k], order[k - 1] = order[k - 1], order[k]
                 k -= 1
         for p in self.draft.placed:
+            if p.form == "scatter":  # in the order of the source
+                order = [*p.domain]
             if p.form == "product":  # terms are added as its operands name their axes, wherever these lie
                 summed = iter(x for x in p.domain if x in p.reduced)
                 order = [next(summed) if x in p.reduced else x for x in order]
@@ -195,7 +198,7 @@ class Writer:
         self.symbol_of: dict[str, Extent] = {}
         self.guards: dict[tuple[str, int, int], Within] = {}
         self.sizes = 0
-        product = any(p.form == "product" for p in self.draft.placed)
+        product = any(p.form in ("product", "scatter") for p in self.draft.placed)
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
@@ -212,7 +215,7 @@ class Writer:
         outer = self._rows_and_columns(outer, len(groups))
         stages: list[Stage] = []
         for p in self.draft.placed:
-            if p.reduced:
+            if p.reduced and p.form != "scatter":
                 self.results[p.node] = f"r{len(self.results)}"
         ordered = [self.axis[g[-1]] for g in groups]
         for number, (inner, placed) in enumerate(self.stages):
@@ -309,14 +312,12 @@ class Writer:
         self.symbols[name] = value
         return Size(name)
 
-    def _load(self, read: Read, dtype: DType, known: Mapping[tuple[Node, Access], Expr]) -> Load | Pick:
+    def _load(self, read: Read, dtype: DType, places: Callable[[Read], tuple[Expr, ...]]) -> Load | Pick:
         if read not in self.arrays:
             self.arrays[read] = (f"a{len(self.arrays)}", read, dtype)
         name = self.arrays[read][0]
         if read.values:
-            places = [place for place, _ in self._places(read)]
-            at = (known[p.node, p.access] if isinstance(p, By) else At(p) for p in places)
-            return Pick(name, tuple(at), dtype)
+            return Pick(name, places(read), dtype)
         index, guards = [], []
         for axis, _ in self._dims(read):
             guard = self._guard(read.guards, axis)
@@ -338,7 +339,12 @@ class Writer:
                 self._store(p, text.total(p, p.access), text)
                 continue
             exprs = tuple(text.expr(n, a) for n, a in p.operands)
-            if p.reduced:
+            if p.form == "scatter":
+                name = f"o{len(self.outputs)}"
+                self.outputs.append((name, p))
+                places = text.places(Read.of(p.node, p.node, p.access))
+                text.body.append(Scatter(name, places, exprs[-1], p.node.loc))
+            elif p.reduced:
                 text.body.append(self._reduce(p, exprs))
             elif p.node in self.stored:
                 self._store(p, exprs[0], text)
@@ -476,6 +482,11 @@ class _StageText:
             value = CallExpr("where", (within, value, zero), n.type.dtype)
         return value
 
+    def places(self, read: Read) -> tuple[Expr, ...]:
+        """The subscripts of a read, or write, some of which are values."""
+        dims = [place for place, _ in self.w._places(read)]
+        return tuple(self.known[p.node, p.access] if isinstance(p, By) else At(p) for p in dims)
+
     def _gathered(self, value: Expr, inside: Access) -> Expr:
         """What is computed of an element, 0 where there is none."""
         for ix in inside[0]:
@@ -507,7 +518,7 @@ class _StageText:
         assert base is not None
         home = self.w.draft.find(base)
         if home is None:
-            return self.w._load(Read.of(node, base, access), node.type.dtype, self.known)
+            return self.w._load(Read.of(node, base, access), node.type.dtype, self.places)
         return self.total(home, access)
 
     def total(self, home: Placed, access: Access) -> Expr:

@@ -214,6 +214,8 @@ class _Fuser:
         self.reader.forget(placed)
 
     def _form(self, placed: Placed, extents: dict[str, int]) -> str:
+        if placed.form == "scatter":
+            return "scatter"
         if not placed.reduced:
             return "map"
         if is_product(placed.node):
@@ -263,7 +265,7 @@ class _Fuser:
 
     def _join(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         self.asked += 1
-        if draft.bit & self._before(placed, draft):
+        if draft.bit & self._before(placed, draft) or "scatter" in (placed.form, draft.placed[0].form):
             return False
         if any(p.form == "product" for p in draft.placed) or placed.form == "product":
             return self._join_epilogue(draft, placed, extents)
@@ -363,6 +365,8 @@ class _Fuser:
         """`placed`, now in `draft`, reads row values of `other` as well, which did not wait for each
         other: one kernel can make both. `names`: its labels in terms of the draft's."""
         unified = self._unify(other, placed, extents)
+        if other.placed[0].form == "scatter":
+            return
         if unified is None or not unified[1] or draft.final or other.final or other.after & draft.bit:
             return
         if _lie_across(other, unified[1]):
@@ -516,6 +520,8 @@ def _label(node: Node) -> str:
 
 def _outer(draft: Draft) -> tuple[str, ...] | None:
     """The outer axes that make the draft legal, or None."""
+    if draft.placed[0].form == "scatter":
+        return ()
     if draft.rows & draft.totals:
         return None
     exact: set[frozenset[str]] = set()

@@ -27,6 +27,10 @@ from .prove import prove
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
 # unless they overwrite an input, whose lines are in the cache anyway.
 STREAM_BYTES = 8 << 20
+# Terms that are added at places, from which on two threads are better than one; how many elements lie beside
+# each place, from which on reading all places costs nothing.
+SCATTERED = 1 << 14
+SCATTER_BESIDE = 16
 # Steps of sums that take the time in which a byte is moved.
 STEPS_OF_BYTE = 4
 
@@ -62,12 +66,30 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         table = {a.name: _extent(call, a.extent) for a in axes}
         strips = -(-table[across.row] // across.rows) * -(-table[across.column] // across.columns)
         return across.rows * across.columns, prod(table[x] for x in across.batch) * strips
+    if schedule.mode == "scatter":
+        return scatter_block(call)
     if schedule.mode not in ("flat", "rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
     kept = any(reduce.keep for reduce in totals(call.kernel))
     block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)
     return block, -(-points // block)
+
+
+def scatter_block(call: Call) -> tuple[int, int]:
+    """How many rows of the result are one block's, which adds to them alone, and how many blocks there are.
+    Each reads all subscripts: many blocks only where they are few beside what is added."""
+    (output,) = call.kernel.outputs
+    statement = k.scatter(call.kernel)
+    assert statement is not None
+    axes = call.kernel.stages[0].axes
+    along = {ix.axis for ix in statement.index if isinstance(ix, k.At)}
+    beside = prod(_extent(call, a.extent) for a in axes if a.name in along)
+    points = prod(_extent(call, a.extent) for a in axes)
+    rows = _extent(call, output.dims[0])
+    parts = 1 if points < SCATTERED else 2 if beside < SCATTER_BESIDE else 16
+    block = max(1, -(-rows // parts))
+    return block, -(-rows // block)
 
 
 def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
@@ -83,6 +105,8 @@ def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[
             if store:
                 if isinstance(stmt, k.Store) and stmt.array == name:
                     found.add((number, stmt.index, False))
+                if isinstance(stmt, k.Scatter) and stmt.array == name:
+                    found.add((number, (), True))
                 continue
             for operand in k.operands(stmt):
                 for e in k.walk(operand):
@@ -100,7 +124,9 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
     outputs = [o for o in kernel.outputs if call.arrays[o.name].node is target]
     for output in outputs:
         place = call.arrays[output.name]
-        ((number, index, _),) = _index_of(kernel, output.name, True)
+        ((number, index, anywhere),) = _index_of(kernel, output.name, True)
+        if anywhere:
+            return False
         number = min([number, *(c.first for c in row_caches(kernel) if c.store.array == output.name)])
         last = number >= len(kernel.stages)
         for param in kernel.params:

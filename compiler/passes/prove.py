@@ -40,6 +40,8 @@ def prove(program: Program) -> None:
             _inside(call, array, operand)
             if name in outputs:
                 _written_once(call, array, operand)
+                if k.scatter(call.kernel) is not None and not _row_major(call, array, operand):
+                    _fail(call, f"`{name}`, which is added to, must lie in row-major order")
             elif operand.node not in known:
                 _fail(call, f"`{name}` is read before it is written")
         for stage in call.kernel.stages + call.kernel.final:
@@ -133,17 +135,21 @@ def _inside(call: Call, array: k.Array, operand: Operand) -> None:
         _fail(call, f"the last dimension of `{name}` must lie element by element, but {text}")
 
 
+def _row_major(call: Call, array: k.Array, operand: Operand) -> bool:
+    reach = 1
+    for extent, stride in zip(reversed(array.dims), reversed(operand.strides), strict=True):
+        if stride != reach:
+            return False
+        reach *= _extent(call, extent)
+    return True
+
+
 def _written_once(call: Call, array: k.Array, operand: Operand) -> None:
     sizes = [_extent(call, extent) for extent in array.dims]
     if prod(sizes) != operand.node.type.size:
         told = ", ".join(_text(call, x) for x in array.dims)
         _fail(call, f"the output `{array.name}` is {operand.node.type}, but [{told}] is written")
-    reach = 1  # row-major, as fusion writes
-    for n, stride in zip(reversed(sizes), reversed(operand.strides), strict=True):
-        if stride != reach:
-            break
-        reach *= n
-    else:
+    if _row_major(call, array, operand):  # as fusion writes
         return
     reach = 0  # of the dimensions before, which step less
     for stride, n in sorted(zip(map(abs, operand.strides), sizes, strict=True)):

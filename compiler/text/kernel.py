@@ -19,7 +19,8 @@
   cast: `f64(x)`.
 - `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is
   that test itself. `at(i)` is where an axis is, `size(n)` the value of a symbol, both i64.
-- `pick(x, i, j)` is the element of x at values i, j (i64), or 0 where one is outside of its dimension.
+- `pick(x, i, j)` is the element of x at values i, j (i64), or 0 where one is outside of its dimension;
+  `o(i, j) += e` adds there.
 - `;` separates statements as a line break does; a colon may follow a stage's axes; statements
   straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
 """
@@ -40,6 +41,7 @@ from ..ir.kernel import (
     Pick,
     Ref,
     Scalar,
+    Scatter,
     Size,
     Stage,
     Stmt,
@@ -105,6 +107,8 @@ def statement_text(stmt: Stmt) -> str:
         return f"{stmt.name} = {expr_text(stmt.expr)}"
     if isinstance(stmt, Store):
         return f"{_element(stmt.array, stmt.index)} = {expr_text(stmt.expr)}"
+    if isinstance(stmt, Scatter):
+        return f"{stmt.array}({', '.join(_expr(e, 0) for e in stmt.index)}) += {expr_text(stmt.expr)}"
     values = _arguments(stmt.args, tuple(range(len(stmt.args))))
     given = f": {stmt.dtype}" if any(expr_dtype(a) != stmt.dtype for a in stmt.args) else ""
     if stmt.scope == "row":

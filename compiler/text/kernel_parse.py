@@ -23,6 +23,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scatter,
     Size,
     Stage,
     Stmt,
@@ -179,6 +180,12 @@ class _Parser:
         c = self.c
         start = c.name("a statement, `stage` or `finally`")
         name, index = start.text, None
+        if c.at("("):
+            places = tuple(self.close(item, i64) for item in self.several("(", ")", lambda: self.expr(1)))
+            c.expect("+=")
+            array = self.outputs.get(name)
+            value = self.close(self.expr(), array.dtype if array else None)
+            return Scatter(name, places, value, c.loc(c.token))
         if c.at("["):
             index = tuple(self.several("[", "]", self.index))
         dtype = None

@@ -21,6 +21,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scatter,
     Size,
     Stage,
     Stmt,
@@ -150,6 +151,8 @@ class _Check:
                 self.values[stmt.name] = expr_dtype(stmt.expr)
             elif isinstance(stmt, Store):
                 self.store(stmt)
+            elif isinstance(stmt, Scatter):
+                self.scatter(stmt)
             elif last:
                 self.fail("no reduction may stand in `finally`")
             elif self.reduce(stmt, stage):
@@ -176,6 +179,24 @@ class _Check:
         if sorted(used + missing) != sorted(self.axes):
             axes = ", ".join(self.axes) or "none"
             self.fail(f"a store needs each axis of its stage once as a subscript ({axes})")
+
+    def scatter(self, stmt: Scatter) -> None:
+        kernel, dtype = self.kernel, self.expr(stmt.expr)
+        array = self.outputs.get(stmt.array)
+        if array is None:
+            self.fail(f"`{stmt.array}` is not an output")
+        if dtype != array.dtype or dtype.kind == "b":
+            self.fail(f"a {dtype} is added to `{array.name}`, which is {array.dtype}")
+        if len(stmt.index) != len(array.dims) or not stmt.index:
+            self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(stmt.index)}")
+        if any(self.expr(ix) != i64 for ix in stmt.index):
+            self.fail("a subscript by value must be i64")
+        effects = [s for stage in kernel.stages for s in stage.body if not isinstance(s, Let)]
+        if len(effects) > 1 or kernel.outer or kernel.final or len(kernel.stages) != 1:
+            self.fail("who adds at places has no outer axes, and does nothing else")
+        if not array.unit:
+            self.fail(f"`{array.name}` must lie element by element")
+        self.stored.add(array.name)
 
     def reduce(self, stmt: Reduce, stage: Stage) -> bool:
         """Whether the result is one of the row."""

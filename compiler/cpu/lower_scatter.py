@@ -1,0 +1,114 @@
+"""Sums at places given by values: each block owns rows of the result, walks all terms in their order, and
+adds those whose place is among its rows. So no two threads meet, and the order is that of the terms.
+
+for %blk in %begin .. %end parallel
+  for %e in ... vector                         zeros of the rows %lo .. %hi
+  for %i in 0 .. %n serial                     the terms
+    %p = load place[%i];  %mine = %lo <= %p < %hi
+    for %j in 0 .. (%mine ? %m : 0) vector     what lies beside a place
+      store o[%p * %o.s0 + %j], ... + ...
+"""
+
+from __future__ import annotations
+
+from ..ir import kernel as k
+from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from .lower import HERE, Lowering
+
+
+class ScatterLowering:
+    """Lowers one kernel whose schedule says "scatter"."""
+
+    def __init__(self, base: Lowering) -> None:
+        self.x = base
+        self.b = base.b
+        statement = k.scatter(base.kernel)
+        assert statement is not None
+        self.statement = statement
+        (self.stage,) = base.kernel.stages
+        self.array = base.arrays[statement.array]
+        *_, last = statement.index
+        axes = self.stage.axes
+        # The last axis lies beside the places: it goes by vectors.
+        self.wide = (
+            isinstance(last, k.At)
+            and bool(axes)
+            and last.axis == axes[-1].name
+            and axes[-1].extent == self.array.dims[-1]
+            and not any(last.axis in base.depends(ix) for ix in statement.index[:-1])
+        )
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        x.hoist(self.stage, x.levels[0])
+        rows = x.extent(self.array.dims[0])
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            self.lo = b.op("mul", block.var, x.slot("block"))
+            self.hi = x.minimum(b.op("add", self.lo, x.slot("block")), rows)
+            self.clear()
+            self.walk(self.stage.axes[: len(self.stage.axes) - self.wide])
+            x.levels.pop()
+
+    def clear(self) -> None:
+        b, x = self.b, self.x
+        row = x.stride(self.array, 0)
+        base, count = x.times(self.lo, row), x.times(b.op("sub", self.hi, self.lo), row)
+        zeros = Imm(0, self.array.dtype, x.schedule.width)
+
+        def code(index: Operand, mask: Operand | None) -> None:
+            b.emit(Store(self.array.name, b.op("add", base, index), zeros, None, mask))
+
+        x.each(count, code)
+
+    def walk(self, axes: tuple[k.Axis, ...]) -> None:
+        """The terms: an axis that is the first subscript runs over the block's own rows only."""
+        b, x = self.b, self.x
+        if not axes:
+            self.place()
+            return
+        first = self.statement.index[0]
+        lo: Operand = HERE
+        hi = x.extent(axes[0].extent)
+        if first == k.At(axes[0].name):
+            lo, hi = self.lo, x.minimum(self.hi, hi)
+        with b.loop(lo, hi, 1, "serial") as body:
+            x.open(x.levels[-1].axes | {axes[0].name})
+            x.at[axes[0].name] = body.var
+            x.hoist(self.stage, x.levels[-1])
+            self.walk(axes[1:])
+            x.levels.pop()
+        del x.at[axes[0].name]
+
+    def place(self) -> None:
+        """One place: whether it is the block's, and what is added there."""
+        b, x, array = self.b, self.x, self.array
+        known = self.statement.index[:-1] if self.wide else self.statement.index
+        base: Operand = HERE
+        mine: Operand | None = None
+        for dim, ix in enumerate(known):
+            at = x.value(ix)
+            ends = (self.lo, self.hi) if dim == 0 else (HERE, x.extent(array.dims[dim]))
+            for test in (b.op("ge", at, ends[0]), b.op("lt", at, ends[1])):
+                mine = x.both(mine, test)
+            base = x.plus(base, x.times(at, x.stride(array, dim)))
+        assert mine is not None or self.wide
+        if not self.wide:
+            old = b.load(array.name, array.dtype, base, 1, None, mine)
+            new = b.op("add", old, x.value(self.statement.expr))
+            b.emit(Store(array.name, base, new, None, mine, False, self.statement.loc))
+            return
+        axis = self.stage.axes[-1]
+        count = x.extent(axis.extent)
+        if mine is not None:
+            count = b.op("select", mine, count, HERE)
+
+        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            width = x.schedule.width
+            index = x.plus(base, x.at[axis.name])
+            old = b.load(array.name, array.dtype, index, width, None, x.mask)
+            new = b.op("add", old, b.widen(x.value(self.statement.expr), width))
+            b.emit(Store(array.name, index, new, None, x.mask, False, self.statement.loc))
+            return carried
+
+        x.vectors(axis.name, HERE, count, (), chunk)
