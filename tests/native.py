@@ -9,7 +9,8 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Graph, Node
-from lucid.compiler.ir.types import from_numpy
+from lucid.compiler.ir.types import DType, b1, from_numpy, i64
+from lucid.compiler.ops import Op, Sample
 from lucid.compiler.pipeline import Compiled, compile_graph
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
@@ -21,6 +22,29 @@ def inputs_like(arrays: Sequence[Array]) -> tuple[Node, ...]:
     return tuple(
         ops.INPUT(name=f"x{n}", dtype=from_numpy(a.dtype), shape=a.shape) for n, a in enumerate(arrays)
     )
+
+
+def sample_dtypes(op: Op, sample: Sample, dtype: DType) -> list[DType]:
+    """Of the operands of a sample."""
+    kinds = [dtype] * (len(sample.shapes) - len(sample.indices)) + [i64] * len(sample.indices)
+    return [b1, *kinds[1:]] if op is ops.WHERE else kinds
+
+
+def sample_arrays(op: Op, sample: Sample, dtype: DType, rng: np.random.Generator) -> list[Array]:
+    """Operands of a sample, within the op's domain; of indices some lie outside."""
+    arrays: list[Array] = []
+    plain = len(sample.shapes) - len(sample.indices)
+    for n, (shape, kind) in enumerate(zip(sample.shapes, sample_dtypes(op, sample, dtype), strict=True)):
+        if n >= plain:
+            arrays.append(rng.integers(-1, sample.indices[n - plain] + 1, shape))
+            continue
+        values: Array = rng.uniform(*op.domain, size=shape)
+        if kind is b1:
+            values = values > 0
+        elif kind.kind == "u":
+            values = np.abs(values)
+        arrays.append(np.asarray(np.asarray(values).astype(kind.np)))
+    return arrays
 
 
 def build(function: Callable[..., Node | tuple[Node, ...]], arrays: Sequence[Array]) -> Graph:

@@ -26,7 +26,7 @@ def _iota(attrs: Attrs) -> Array:
 # Where an element is along an axis: 0, 1, 2, ...
 IOTA = register(
     Op(
-        "iota", "index", _infer_iota, _iota, None, None, "",
+        "iota", "index", _infer_iota, _iota, None, None, "i",
         attrs=("shape", "axis"), sizes=("shape",), flops=0,
         samples=(Sample((), {"shape": (7,), "axis": 0}), Sample((), {"shape": (3, 5), "axis": 1})),
     )

@@ -23,6 +23,7 @@ from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.loop import parse_func
 from lucid.compiler.verify.kernel import verify_kernel
 from lucid.compiler.verify.loop import verify_func
+from tests.native import inputs_like, sample_arrays
 
 Array = np.ndarray[Any, Any]
 Case = tuple[dict[str, Array], dict[str, float], dict[str, Array]]
@@ -137,14 +138,8 @@ def test_graph_is_evaluated_op_by_op(op: Op, sample: Sample) -> None:
     dtypes = [d for d in (DTYPES["b1"], DTYPES["i32"], f32) if d.kind in op.kinds]
     rng = np.random.default_rng(0)
     for dtype in dtypes:
-        kinds = [dtype] * len(sample.shapes)
-        if op.name == "where":
-            kinds[0] = DTYPES["b1"]
-        inputs = tuple(
-            ops.INPUT(name=f"x{k}", dtype=d, shape=shape)
-            for k, (d, shape) in enumerate(zip(kinds, sample.shapes, strict=True))
-        )
-        arrays = [rng.integers(1, 4, n.shape).astype(n.type.dtype.np) for n in inputs]
+        arrays = sample_arrays(op, sample, dtype, rng)
+        inputs = inputs_like(arrays)
         graph = Graph("g", inputs, (op(*inputs, **sample.attrs),))
         (result,) = interpret_graph(graph, arrays)
         assert op.evaluate is not None

@@ -31,6 +31,7 @@ from lucid.compiler.verify.error import VerifyError
 from lucid.compiler.verify.graph import verify_graph
 from lucid.compiler.verify.kernel import verify_kernel
 from lucid.compiler.verify.loop import verify_func
+from tests.native import sample_dtypes
 
 from ..conftest import Golden
 from . import strategies
@@ -124,7 +125,7 @@ def _sample_graph(op: Op, sample: Sample, dtype: DType) -> Graph:
         return Graph("g", (node,), (node,))
     if op.kind == "leaf":
         return Graph("g", (), (op(value=1, dtype=dtype),))
-    dtypes = [b1 if op.name == "where" and not n else dtype for n in range(len(sample.shapes))]
+    dtypes = sample_dtypes(op, sample, dtype)
     inputs = tuple(
         ops.INPUT(name=f"x{n}", dtype=d, shape=shape)
         for n, (d, shape) in enumerate(zip(dtypes, sample.shapes, strict=True))

@@ -14,6 +14,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.types import b1, f64
 from lucid.nn import functional as F
 from lucid.tensor import apply
+from tests.native import sample_arrays
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
@@ -63,9 +64,7 @@ def samples() -> list[Any]:
 @pytest.mark.parametrize(("op", "sample"), samples())
 def test_ops(op: ops.Op, sample: ops.Sample) -> None:
     rng = np.random.default_rng(3)
-    args: list[Any] = [rng.uniform(*op.domain, size=shape) for shape in sample.shapes]
-    if op is ops.WHERE:
-        args[0] = args[0] > 0
+    args: list[Any] = sample_arrays(op, sample, f64, rng)
     if op is ops.MOD:  # away from the jumps
         args[0] = args[1] * (np.floor(args[0]) + rng.uniform(0.2, 0.8, args[0].shape))
     result = apply(op, *map(Tensor, args), **sample.attrs)
