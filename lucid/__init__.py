@@ -45,12 +45,15 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from . import nn as nn
     from . import optim as optim
+    from .nn.functional import relu, sigmoid, softmax
 
 
 if not TYPE_CHECKING:  # a checker knows both, and that there are no others
 
     def __getattr__(name: str) -> _Any:
-        """`lucid.nn` and `lucid.optim` are imported when they are first used."""
+        """`lucid.nn` and `lucid.optim`, and what is theirs, are imported when they are first used."""
+        if name in ("relu", "sigmoid", "softmax"):
+            return getattr(_import(".nn.functional", __name__), name)
         if name in ("nn", "optim"):
             return _import(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -101,7 +104,10 @@ __all__ = [
     "randint",
     "randn",
     "random",
+    "relu",
     "set_num_threads",
+    "sigmoid",
+    "softmax",
     "tensor",
     "uint16",
     "uint32",

@@ -152,6 +152,36 @@ le = _compare(ops.LE, np.less_equal, operator.le)
 gt = _compare(ops.GT, np.greater, operator.gt)
 ge = _compare(ops.GE, np.greater_equal, operator.ge)
 
+# --- questions -----------------------------------------------------------------------------------
+
+
+def _asks(question: Callable[[Node], Node], of_integers: bool) -> Unary:
+    """A question about floats, which has one answer for all integers."""
+
+    def build(x: Node) -> Node:
+        if x.type.dtype.is_float:
+            return question(x)
+        return ops.fill(ops.CONST(value=of_integers, dtype=b1), x.shape)
+
+    return build
+
+
+isnan = _asks(lambda x: ops.NE(x, x), False)
+isinf = _asks(lambda x: ops.EQ(ops.ABS(x), ops.const(math.inf, x)), False)
+isfinite = _asks(lambda x: ops.LT(ops.ABS(x), ops.const(math.inf, x)), True)
+
+
+def _logical(op: Op) -> Binary:
+    return lambda a, b: op(*joint(op.name, b1, a, b))
+
+
+logical_and, logical_or, logical_xor = _logical(ops.AND), _logical(ops.OR), _logical(ops.XOR)
+
+
+def logical_not(x: Node) -> Node:
+    return ops.NOT(cast(x, b1))
+
+
 # --- powers --------------------------------------------------------------------------------------
 
 
@@ -241,6 +271,14 @@ def where(condition: Value, a: Value, b: Value) -> Node:
     """Elements of `a` where `condition` is true (not 0), else of `b`."""
     dtype = result_dtype(weak(a), weak(b))
     return ops.WHERE(*spread("where", cast(condition, b1), cast(a, dtype), cast(b, dtype)))
+
+
+def masked_fill(x: Node, mask: Value, value: Value) -> Node:
+    if isinstance(mask, Node) and mask.type.dtype is not b1:
+        raise TypeError(
+            f"masked_fill: the mask must be bool, not {mask.type.dtype.numpy}; compare, or cast it"
+        )
+    return ops.WHERE(*spread("masked_fill", cast(mask, b1), cast(value, x.type.dtype), x))
 
 
 def clip(x: Node, low: Value | None, high: Value | None) -> Node:

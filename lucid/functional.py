@@ -21,20 +21,21 @@ from .tensor import Tensor, apply
 
 __all__ = [
     # of one tensor
-    "abs", "absolute", "bitwise_not", "erf", "exp", "floor", "invert", "log", "neg", "negative", "sign",
-    "sqrt", "square", "tanh",
+    "abs", "absolute", "bitwise_not", "erf", "exp", "floor", "invert", "isfinite", "isinf", "isnan", "log",
+    "logical_not", "neg", "negative", "sign", "sqrt", "square", "tanh",
     # of two
     "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
-    "divide", "eq", "equal", "floor_divide", "ge", "greater", "greater_equal", "gt", "hypot", "le",
-    "left_shift", "less", "less_equal", "lt", "matmul", "maximum", "minimum", "mm", "mod", "mul", "multiply",
-    "ne", "not_equal", "pow", "power", "remainder", "right_shift", "sub", "subtract", "true_divide",
+    "divide", "dot", "eq", "equal", "floor_divide", "ge", "greater", "greater_equal", "gt", "hypot", "le",
+    "left_shift", "less", "less_equal", "logical_and", "logical_or", "logical_xor", "lt", "matmul", "maximum",
+    "minimum", "mm", "mod", "mul", "multiply", "ne", "not_equal", "outer", "pow", "power", "remainder",
+    "right_shift", "sub", "subtract", "true_divide",
     # choices
     "clamp", "clip", "where",
     # shapes
     "broadcast_to", "flatten", "permute", "permute_dims", "ravel", "reshape", "squeeze", "swapaxes",
     "transpose", "unsqueeze",
     # reductions
-    "amax", "amin", "max", "mean", "min", "std", "sum", "var",
+    "all", "amax", "amin", "any", "max", "mean", "min", "std", "sum", "var",
     # others
     "astype", "clone", "detach", "numel",
 ]  # fmt: skip
@@ -74,7 +75,11 @@ erf = _unary(ew.erf, "The error function: 2/sqrt(pi) times the integral of exp(-
 exp = _unary(ew.exp, "e to the power of each element.")
 floor = _unary(ew.floor, "The greatest integer that is not above each element.")
 invert = bitwise_not = _unary(ew.invert, "The other bits; `not` of bools.")
+isfinite = _unary(ew.isfinite, "Whether each element is neither inf nor NaN.")
+isinf = _unary(ew.isinf, "Whether each element is inf or -inf.")
+isnan = _unary(ew.isnan, "Whether each element is NaN.")
 log = _unary(ew.log, "The natural logarithm of each element; -inf at 0, NaN below.")
+logical_not = _unary(ew.logical_not, "Whether each element is 0.")
 negative = neg = _unary(ew.neg, "-x.")
 sign = _unary(ew.sign, "-1, 0 or 1; NaN stays NaN. Its gradient is 0.")
 sqrt = _unary(ew.sqrt, "The square root of each element; NaN below 0.")
@@ -87,6 +92,7 @@ add = _binary(ew.add, "a + b.")
 bitwise_and = _binary(ew.and_, "a & b.")
 bitwise_or = _binary(ew.or_, "a | b.")
 bitwise_xor = _binary(ew.xor, "a ^ b.")
+dot = _binary(shapes.dot, "The product of two vectors or matrices, as NumPy's; of numbers a * b.")
 equal = eq = _binary(ew.eq, "a == b, for each element.")
 floor_divide = _binary(ew.floordiv, "a // b.")
 greater = gt = _binary(ew.gt, "a > b.")
@@ -95,11 +101,15 @@ hypot = _binary(ew.hypot, "sqrt(a² + b²), without overflow inside. Its gradien
 left_shift = bitwise_left_shift = _binary(ew.shl, "a << b.")
 less = lt = _binary(ew.lt, "a < b.")
 less_equal = le = _binary(ew.le, "a <= b.")
+logical_and = _binary(ew.logical_and, "Whether both are not 0.")
+logical_or = _binary(ew.logical_or, "Whether one is not 0.")
+logical_xor = _binary(ew.logical_xor, "Whether exactly one is not 0.")
 matmul = mm = _binary(shapes.matmul, "a @ b, by NumPy's rules.")
 maximum = _binary(ew.maximum, "The greater of two; NaN wins. At a tie each gets half of the gradient.")
 minimum = _binary(ew.minimum, "The lesser of two; NaN wins. At a tie each gets half of the gradient.")
 multiply = mul = _binary(ew.mul, "a * b.")
 not_equal = ne = _binary(ew.ne, "a != b, for each element.")
+outer = _binary(shapes.outer, "a[i] * b[j] for all elements.")
 power = pow = _binary(ew.power, "a ** b.")
 remainder = mod = _binary(ew.mod, "a % b, with the sign of b.")
 right_shift = bitwise_right_shift = _binary(ew.shr, "a >> b.")
@@ -152,6 +162,8 @@ swapaxes = _method(Tensor.swapaxes)
 transpose = permute = permute_dims = _method(Tensor.transpose)
 unsqueeze = _method(Tensor.unsqueeze)
 
+all = _method(Tensor.all)
+any = _method(Tensor.any)
 max = amax = _method(Tensor.max)
 mean = _method(Tensor.mean)
 min = amin = _method(Tensor.min)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from lucid.compiler.ir.graph import Node
+
 from .errors import here
 from .promote import dtype_of
-from .shapes import normal_axis
+from .shapes import expand, normal_axis
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -28,6 +31,8 @@ class Names:
 
     if TYPE_CHECKING:
 
+        @staticmethod
+        def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
         @property
         def requires_grad(self) -> bool: ...
         @requires_grad.setter
@@ -137,6 +142,48 @@ class Names:
             raise ValueError(here(f"squeeze: shape {self.shape} has more than one element along {given}"))
         return self.reshape(tuple(n for k, n in enumerate(self.shape) if k not in drop))
 
+    def t(self) -> Tensor:
+        """A matrix with rows and columns in each other's place; a vector as it is."""
+        if len(self.shape) > 2:
+            raise ValueError(here(f"t: expected a matrix, not shape {self.shape}; use transpose or swapaxes"))
+        return self.transpose()
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes in each other's place."""
+        return self.swapaxes(-2, -1)
+
+    def expand(self, *sizes: Any) -> Tensor:
+        """Along new axes, and along axes of extent 1; -1 keeps an extent."""
+        return self._apply(expand, self, shape=sizes if len(sizes) != 1 else _several(sizes[0]))
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.kind == "f"
+
+    def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False, *, dim: Any = None) -> Tensor:
+        """`lucid.linalg.norm`."""
+        from .linalg import norm
+
+        return norm(self, ord, axis, keepdims, dim=dim)
+
+    def relu(self) -> Tensor:
+        """max(x, 0); its gradient at 0 is 0."""
+        from .nn.functional import relu
+
+        return relu(self)
+
+    def sigmoid(self) -> Tensor:
+        """1 / (1 + exp(-x)), without overflow."""
+        from .nn.functional import sigmoid
+
+        return sigmoid(self)
+
+    def softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
+        """exp(x) / sum(exp(x)) over one axis, the last one if none is given."""
+        from .nn.functional import softmax
+
+        return softmax(self, axis, dim=dim)
+
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes in each other's place."""
         ndim = len(self.shape)
@@ -144,6 +191,10 @@ class Names:
         a, b = _axis(axis1, ndim), _axis(axis2, ndim)
         order[a], order[b] = b, a
         return self.transpose(tuple(order)) if order else self.reshape(())
+
+
+def _several(sizes: Any) -> tuple[Any, ...]:
+    return tuple(sizes) if isinstance(sizes, tuple | list) else (sizes,)
 
 
 def _axis(axis: int, ndim: int) -> int:

@@ -183,3 +183,51 @@ class Operators:
 
     def __invert__(self) -> Tensor:
         return self._apply(ew.invert, self)
+
+    # --- under names -----------------------------------------------------------------------------
+
+    def add(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """self + alpha * other."""
+        return self + (other if alpha == 1 else self._apply(ew.mul, other, alpha))
+
+    def sub(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """self - alpha * other."""
+        return self - (other if alpha == 1 else self._apply(ew.mul, other, alpha))
+
+    mul, div, floor_divide, remainder, pow = __mul__, __truediv__, __floordiv__, __mod__, __pow__
+    matmul = mm = __matmul__
+    lt, le, gt, ge = __lt__, __le__, __gt__, __ge__
+    neg = __neg__
+
+    def eq(self, other: Any) -> Tensor:
+        """self == other, for each element."""
+        return self._apply(ew.eq, self, other)
+
+    def ne(self, other: Any) -> Tensor:
+        """self != other, for each element."""
+        return self._apply(ew.ne, self, other)
+
+    def maximum(self, other: Any) -> Tensor:
+        """The greater of two; NaN wins. At a tie each gets half of the gradient."""
+        return self._apply(ew.maximum, self, other)
+
+    def minimum(self, other: Any) -> Tensor:
+        """The lesser of two; NaN wins. At a tie each gets half of the gradient."""
+        return self._apply(ew.minimum, self, other)
+
+    def dot(self, other: Any) -> Tensor:
+        """The product with a vector or a matrix."""
+        return self._apply(shapes.dot, self, other)
+
+    def masked_fill(self, mask: Any, value: Any) -> Tensor:
+        """`value`, in this dtype, where `mask` holds, else these elements."""
+        return self._apply(ew.masked_fill, self, mask, value)
+
+    def isnan(self) -> Tensor:
+        return self._apply(ew.isnan, self)
+
+    def isinf(self) -> Tensor:
+        return self._apply(ew.isinf, self)
+
+    def isfinite(self) -> Tensor:
+        return self._apply(ew.isfinite, self)

@@ -394,6 +394,10 @@ def _arguments(trace: Trace, arrays: list[Any]) -> tuple[list[Tensor], dict[int,
     return inner, places
 
 
+# Plain values that a function may return.
+_RETURNED = (Value, bool, int, float, complex, str, bytes, np.generic, np.dtype)
+
+
 class _Finish:
     """Turns a finished trace into a recording."""
 
@@ -482,7 +486,7 @@ class _Finish:
             return Same(_owner(self.trace._outer(value)))
         if isinstance(value, np.ndarray):
             raise TypeError(here(f"{self.name} returns a NumPy array, which would be the same at every call"))
-        if isinstance(value, Value | bool | int | float | complex | str | bytes | np.generic | None):
+        if value is None or isinstance(value, _RETURNED):
             return value
         raise TypeError(
             here(

@@ -13,6 +13,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64, u64
 
+from .elementwise import mul
 from .promote import Value, cast, joint_shape, loop_dtypes, number
 
 Axes = int | Sequence[int] | None
@@ -209,6 +210,16 @@ def amin(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     return _reduce(ops.AMIN, x, _some("min", x, axis), keepdims)
 
 
+def any_(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    axes = normal_axes(axis, x.type.ndim)
+    result = ops.any_(cast(x, b1), axes)
+    return ops.reshape(result, ops.kept_dims(x.shape, axes)) if keepdims else result
+
+
+def all_(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    return ops.NOT(any_(ops.NOT(cast(x, b1)), axis=axis, keepdims=keepdims))
+
+
 def _some(name: str, x: Node, axis: Axes) -> tuple[int, ...]:
     """The axes of a reduction that has no value for no elements."""
     axes = normal_axes(axis, x.type.ndim)
@@ -248,6 +259,28 @@ def matmul(a: Value, b: Value) -> Node:
     spec = f"{in_a}{rows}y,{in_b}y{columns}->{out}{rows}{columns}"
     result = ops.CONTRACT(a, b, spec=spec)
     return ops.reshape(result, stack + result.shape[len(out) :])
+
+
+def dot(a: Value, b: Value) -> Node:
+    """NumPy's `dot`: a product of numbers, vectors and matrices."""
+    if not (isinstance(a, Node) and isinstance(b, Node) and a.type.ndim and b.type.ndim):
+        return mul(a, b)
+    if max(a.type.ndim, b.type.ndim) > 2:
+        raise ValueError(f"dot: shapes {a.shape} and {b.shape}; expected vectors and matrices, or use matmul")
+    return matmul(a, b)
+
+
+def outer(a: Value, b: Value) -> Node:
+    """Every element of a times every element of b."""
+    column = reshape(a, (-1, 1)) if isinstance(a, Node) else a
+    return mul(column, reshape(b, (1, -1)) if isinstance(b, Node) else b)
+
+
+def expand(x: Node, shape: tuple[int, ...]) -> Node:
+    """PyTorch's: -1 keeps an extent."""
+    lead = len(shape) - x.type.ndim
+    kept = [x.shape[k - lead] if n == -1 and k >= lead else n for k, n in enumerate(shape)]
+    return broadcast_to(x, tuple(kept))
 
 
 def _stack(

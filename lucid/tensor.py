@@ -30,7 +30,7 @@ from .names import Names, on_cpu
 from .number import Traced
 from .operators import Operators
 from .promote import as_array, cast, check_plain, dtype_of
-from .shapes import Axes
+from .reductions import Reductions
 from .unread import CHANGED, PENDING, UNREAD
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _with_arrays(data: Any) -> Any:
     return data.numpy() if isinstance(data, Tensor) else data
 
 
-class Tensor(Operators, Names):
+class Tensor(Operators, Reductions, Names):
     """An array of one dtype, on the CPU.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool; NumPy arrays
@@ -168,7 +168,7 @@ class Tensor(Operators, Names):
     _trace: Trace | None  # the trace that made this tensor; None: made outside of any
 
     def __init__(
-        self, data: object, requires_grad: bool = False, dtype: object = None, *, device: object = None
+        self, data: object, requires_grad: Any = False, dtype: object = None, *, device: object = None
     ) -> None:
         on_cpu(device)
         trace = MODE.get().trace
@@ -185,6 +185,11 @@ class Tensor(Operators, Names):
             LOC.reset(token)
         self._node, self._grad, self._requires_grad, self._trace = node, None, False, trace
         if requires_grad:
+            if not isinstance(requires_grad, bool | np.bool_):
+                kind = type(requires_grad).__name__
+                raise TypeError(
+                    here(f"requires_grad must be a bool, not {kind}; for a shape use lucid.empty")
+                )
             self.requires_grad = True
 
     @staticmethod
@@ -655,56 +660,6 @@ class Tensor(Operators, Names):
         """The same elements along new axes, and along axes of extent 1. ValueError if that does not fit."""
         return apply(shapes.broadcast_to, self, shape=_listed(shape))
 
-    # --- reductions ------------------------------------------------------------------------------
-    # `axis` and `keepdims` as in NumPy; `dim` and `keepdim` are other names for them.
-
-    def sum(
-        self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """Integers are summed as 64-bit ones, as in NumPy."""
-        return _reduced(shapes.sum_, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype))
-
-    def mean(
-        self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """Of integers in float64. NaN for no elements."""
-        return _reduced(shapes.mean, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype))
-
-    def var(
-        self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
-        keepdims: bool = False, *, correction: float | None = None,
-        dim: Axes = None, keepdim: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """Mean squared distance from the mean; the divisor is the count less `ddof` (or
-        `correction`), which is 0 as in NumPy."""
-        ddof = ddof if correction is None else correction
-        return _reduced(shapes.var, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof)
-
-    def std(
-        self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
-        keepdims: bool = False, *, correction: float | None = None,
-        dim: Axes = None, keepdim: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """The square root of `var`; its gradient is 0 where all elements are equal."""
-        ddof = ddof if correction is None else correction
-        return _reduced(shapes.std, self, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof)
-
-    def max(
-        self, axis: Axes = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """NaN wins. Equal greatest elements share the gradient. ValueError for no elements."""
-        return _reduced(shapes.amax, self, axis, dim, keepdims or keepdim, out)
-
-    def min(
-        self, axis: Axes = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """NaN wins. Equal least elements share the gradient. ValueError for no elements."""
-        return _reduced(shapes.amin, self, axis, dim, keepdims or keepdim, out)
-
 
 _new = Tensor.__new__
 _ended: list[bool] = []  # whether this process was told that gradients end in arrays
@@ -752,31 +707,11 @@ def _astype(x: Node, dtype: object) -> Node:
     return cast(x, dtype_of(dtype))
 
 
-def _maybe(dtype: object) -> Any:
-    return None if dtype is None else dtype_of(dtype)
-
-
 def _listed(values: tuple[Any, ...]) -> tuple[SupportsIndex, ...]:
     """(2, 3), and ((2, 3),) alike."""
     if len(values) == 1 and not hasattr(values[0], "__index__"):
         return tuple(values[0])
     return values
-
-
-def _reduced(
-    build: Callable[..., Node],
-    x: Tensor,
-    axis: Axes,
-    dim: Axes,
-    keepdims: bool,
-    out: None,
-    **attrs: Any,
-) -> Tensor:
-    if axis is not None and dim is not None:
-        raise TypeError(here("axis and dim are one argument under two names; give one of them"))
-    if out is not None:
-        raise TypeError(here("out: tensors are immutable; use the result"))
-    return apply(build, x, axis=dim if axis is None else axis, keepdims=keepdims, **attrs)
 
 
 def _unreadable(tensor: Tensor, what: str) -> str:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from . import functional
-from .layers import GELU, LayerNorm, Linear, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from .layers import (
+    GELU,
+    Flatten,
+    Identity,
+    LayerNorm,
+    Linear,
+    ModuleList,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from .losses import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from .module import Module, Parameter
 
 __all__ = [
+    "Flatten",
     "GELU",
     "HuberLoss",
+    "Identity",
     "L1Loss",
     "LayerNorm",
     "Linear",
     "MSELoss",
     "Module",
+    "ModuleList",
     "Parameter",
     "ReLU",
     "Sequential",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 import numpy as np
 
 from .. import random
-from ..errors import here, public
+from ..creation import asarray
+from ..errors import public
 from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor
@@ -53,28 +54,31 @@ def _kind(dtype: object) -> np.dtype[Any]:
     return dtype_of(np.float32 if dtype is None else dtype).np
 
 
-class Sequential(Module):
-    """One module after another, or a dict of them. They are attributes "0", "1", ..., or those named, and can
-    be indexed."""
+class ModuleList(Module):
+    """Modules in a list, whose parameters are those of who has it. They are attributes "0", "1", ..."""
 
-    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
-        first = modules[0] if len(modules) == 1 else None
-        named = first if isinstance(first, Mapping) else {str(k): m for k, m in enumerate(modules)}
-        for name, module in named.items():
-            if not isinstance(module, Module):
-                raise TypeError(here(f"Sequential: {module!r} is no Module; use nn.ReLU() and the like"))
-            self.add_module(name, module)
+        self.extend(modules)
 
-    def forward(self, x: Any) -> Any:
-        for module in self:
-            x = module(x)
-        return x
-
+    @public
     def append(self, module: Module) -> Self:
         """One more at the end."""
-        self.add_module(str(len(self)), Sequential(module)[0])
+        self._add(str(len(self)), module)
         return self
+
+    @public
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Some more at the end."""
+        for module in modules:
+            self._add(str(len(self)), module)
+        return self
+
+    def _add(self, name: str, module: Any) -> None:
+        if not isinstance(module, Module):
+            kind = type(self).__name__
+            raise TypeError(f"{kind}: {module!r} is no Module; expected nn.ReLU() and the like")
+        self.add_module(name, module)
 
     def __iter__(self) -> Iterator[Module]:
         return (m for m in vars(self).values() if isinstance(m, Module))
@@ -85,11 +89,61 @@ class Sequential(Module):
     @overload
     def __getitem__(self, index: int) -> Module: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: slice) -> Self: ...
     @public
     def __getitem__(self, index: int | slice) -> Module:
         found = list(self)[index]
-        return Sequential(*found) if isinstance(found, list) else found
+        return self._of(found) if isinstance(found, list) else found
+
+    @classmethod
+    def _of(cls, modules: list[Module]) -> Self:
+        return cls(modules)
+
+
+class Sequential(ModuleList):
+    """One module after another, or a dict of them. They are attributes "0", "1", ..., or those named, and can
+    be indexed."""
+
+    @public
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        first = modules[0] if len(modules) == 1 else None
+        named: Any = first if isinstance(first, Mapping) else {str(k): m for k, m in enumerate(modules)}
+        for name, module in named.items():
+            self._add(name, module)
+
+    def forward(self, x: Any) -> Any:
+        for module in self:
+            x = module(x)
+        return x
+
+    @classmethod
+    def _of(cls, modules: list[Module]) -> Self:
+        return cls(*modules)
+
+
+class Identity(Module):
+    """What it is given. Arguments of the constructor have no meaning."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
+class Flatten(Module):
+    """Axes `start_dim` to `end_dim` as one; by default all but the first."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Any) -> Tensor:
+        return asarray(x).flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class ReLU(Module):

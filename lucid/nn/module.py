@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from ..context import MODE
+from ..creation import zeros_like
 from ..engine import leaf
-from ..errors import here
+from ..errors import here, public
+from ..names import on_cpu
+from ..promote import dtype_of
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
 
@@ -151,16 +154,50 @@ class Module:
     def eval(self) -> Self:
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or make them 0."""
         for p in self.parameters():
-            p.grad = None
+            p.grad = None if set_to_none or p.grad is None else zeros_like(p)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Whether the parameters are to be trained."""
         for p in self.parameters():
             p.requires_grad = requires_grad
         return self
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` on every module below, and on this one last."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    @public
+    def to(self, device: object = None, dtype: object = None) -> Self:
+        """The module itself, which computes on the CPU. ValueError for another device, or for another dtype
+        than its parameters have: say that where layers are made."""
+        if dtype is None and not (device is None or isinstance(device, str)):
+            device, dtype = None, device
+        on_cpu(device)
+        wanted = None if dtype is None else dtype_of(dtype).np
+        for name, p in self._state().items():
+            if wanted is not None and p.dtype.kind == "f" and p.dtype != wanted:
+                raise ValueError(
+                    f"to: {name} is {p.dtype}; for {wanted} make layers with dtype={wanted.name!r}"
+                )
+        return self
+
+    def cpu(self) -> Self:
+        """The module itself."""
+        return self
+
+    def float(self) -> Self:
+        """`to(float32)`."""
+        return self.to(dtype=np.float32)
+
+    def double(self) -> Self:
+        """`to(float64)`."""
+        return self.to(dtype=np.float64)
 
     # --- state -----------------------------------------------------------------------------------
 

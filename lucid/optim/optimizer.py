@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,8 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node
 from lucid.runtime import steps
 
-from ..context import MODE
+from ..context import MODE, enable_grad
+from ..creation import zeros_like
 from ..engine import evaluate, leaf
 from ..errors import here, user_loc
 from ..number import is_traced
@@ -81,19 +82,26 @@ class Optimizer:
 
     # --- the step --------------------------------------------------------------------------------
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or make them 0."""
         for p in self.params:
-            p.grad = None
+            p.grad = None if set_to_none or p.grad is None else zeros_like(p)
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient. All new values are computed together, and
-        with them the losses that `backward` was called on; if that fails, nothing has changed."""
+        with them the losses that `backward` was called on; if that fails, nothing has changed.
+        `closure`, if given, is called first, and what it returns (a loss) is the result."""
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+            self.step()
+            return loss
         if MODE.get().trace is not None:
             for tensor, node in self._changes():
                 tensor._assign(node)
-            return
+            return None
         steps.run(self._step)
+        return None
 
     def _step(self) -> None:
         changes = self._changes()

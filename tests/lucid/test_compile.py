@@ -870,6 +870,13 @@ def test_reading_a_value(read: Callable[[Tensor], Any]) -> None:
         lucid.compile(lambda: read(outer))()
 
 
+def test_a_dtype_is_a_result() -> None:
+    f = lucid.compile(lambda x: (x.dtype, x.shape, x * 2))
+    for _ in range(3):
+        dtype, shape, _ = f(X)
+        assert (dtype, shape) == (X.dtype, X.shape)
+
+
 def test_printing_is_symbolic() -> None:
     seen = []
     f = lucid.compile(lambda x: seen.extend([f"{x * 2!r}", str(x * 2)]))

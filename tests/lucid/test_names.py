@@ -76,7 +76,7 @@ def test_functions_are_numpys(name: str) -> None:
         rest = (2.0, 4.0)
     elif name == "permute_dims":
         rest = ((1, 0),)
-    elif isinstance(theirs, np.ufunc) and theirs.nin == 2:
+    elif name in ("dot", "outer") or (isinstance(theirs, np.ufunc) and theirs.nin == 2):
         rest = (A.T if name == "matmul" else B,)
     else:
         rest = ()
@@ -92,7 +92,7 @@ def test_functions_are_numpys(name: str) -> None:
     assert made.dtype == right.dtype
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "max", "min", "amax", "amin"])
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "max", "min", "amax", "amin", "all", "any"])
 def test_dim_and_keepdim_everywhere(name: str) -> None:
     right = getattr(np, name)(A, axis=1, keepdims=True)
     for made in (getattr(lucid, name)(A, dim=1, keepdim=True), getattr(lucid, name)(A, 1, keepdims=True)):
@@ -130,6 +130,69 @@ def test_pytorchs_methods() -> None:
         x.squeeze(0)
     with pytest.raises(IndexError, match=r"test_names.py:.*axis 4"):
         x.unsqueeze(4)
+
+
+SPECIAL = np.array([[1.0, np.nan, 0.0], [-0.0, np.inf, -np.inf]], np.float32)
+METHODS: dict[str, tuple[Any, Any]] = {
+    "add": (lambda x: x.add(B).add(B, alpha=2), A + 3 * B),
+    "sub": (lambda x: x.sub(1).sub(B, alpha=-2), A - 1 + 2 * B),
+    "mul, div": (lambda x: x.mul(2).div(4), A / 2),
+    "pow": (lambda x: x.pow(2), A * A),
+    "remainder": (lambda x: x.remainder(4).floor_divide(2), A % 4 // 2),
+    "matmul": (lambda x: x.matmul(x.t()).mm(x), A @ A.T @ A),
+    "dot": (lambda x: x[0].dot(x[1]), A[0] @ A[1]),
+    "comparisons": (lambda x: x.gt(2) & x.ge(3) | x.lt(2) & x.le(1), (A > 2) | (A < 2)),
+    "eq": (lambda x: x.eq(2) | x.ne(3), A != 3),
+    "maximum": (lambda x: x.maximum(B).minimum(3), np.minimum(np.maximum(A, B), 3)),
+    "neg": (lambda x: x.neg(), -A),
+    "masked_fill": (lambda x: x.masked_fill(x > 2, -1), np.where(A > 2, np.float32(-1), A)),
+    "mT": (lambda x: x.expand(5, -1, -1).mT, np.broadcast_to(A, (5, 2, 3)).swapaxes(1, 2)),
+    "norm": (lambda x: x.norm(dim=1), np.linalg.norm(A, axis=1)),
+    "relu": (lambda x: (x - 3).relu(), np.maximum(A - 3, 0)),
+    "sigmoid": (lambda x: x.sigmoid(), 1 / (1 + np.exp(-A))),
+    "softmax": (lambda x: x.softmax(dim=0), np.exp(A) / np.exp(A).sum(0)),
+    "accuracy": (lambda x: x.floor().eq(B).float().mean(), (A == B).mean(dtype="f")),
+    "any": (lambda x: (x > 5).any(dim=1), (A > 5).any(1)),
+    "all": (lambda x: (x > 3).all(1), (A > 3).all(1)),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_under_pytorchs_names(name: str, compiled: bool) -> None:
+    f, right = METHODS[name]
+    made = (lucid.compile(f) if compiled else f)(Tensor(A))
+    np.testing.assert_allclose(made.numpy(), right, rtol=1e-6)
+    assert made.dtype == right.dtype
+
+
+@pytest.mark.parametrize("name", ["isnan", "isinf", "isfinite", "logical_not", "any", "all"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "bool"])
+def test_questions(name: str, axis: int | None, dtype: str) -> None:
+    with np.errstate(invalid="ignore"):
+        x = SPECIAL.astype(dtype)
+    rest = {} if name.startswith(("is", "log")) else {"axis": axis}
+    for made in (getattr(lucid, name)(x, **rest), getattr(np, name)(Tensor(x), **rest)):
+        np.testing.assert_array_equal(made.numpy(), getattr(np, name)(x, **rest))
+    for empty in (np.zeros((0, 3), dtype), np.zeros((3, 0), dtype)):
+        made = getattr(lucid, name)(empty, **rest)
+        np.testing.assert_array_equal(made.numpy(), getattr(np, name)(empty, **rest))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: x.masked_fill(x, 0), TypeError, "the mask must be bool, not float32"),
+        (lambda x: x.expand(5, -1), ValueError, "do not broadcast"),
+        (lambda x: x.unsqueeze(0).t(), ValueError, "expected a matrix"),
+        (lambda x: lucid.dot(x, x.unsqueeze(0)), ValueError, "vectors and matrices"),
+        (lambda x: Tensor(3, 4), TypeError, r"requires_grad must be a bool, not int; .*lucid\.empty"),
+    ],
+)
+def test_methods_that_do_not_fit(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=rf"test_names.py:\d+: .*{message}"):
+        call(Tensor(A))
 
 
 def test_gradients_flow_through_clone_and_not_through_data() -> None:

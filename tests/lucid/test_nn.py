@@ -170,6 +170,42 @@ def test_sequential() -> None:
         nn.Module()(1)
 
 
+def test_lists_of_modules() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+            self.out = nn.Sequential(nn.Identity(), nn.Flatten())
+
+        def forward(self, x: Any) -> Any:
+            for layer in self.layers:
+                x = layer(x)
+            return self.out(x)
+
+    net = Net()
+    assert len(list(net.parameters())) == 6
+    assert isinstance(net.layers[1:], nn.ModuleList) and len(net.layers[1:]) == 2
+    assert net.layers[-1] is list(net.layers)[2]
+    x = np.ones((4, 1, 2), "f")
+    right = net.layers[2](net.layers[1](net.layers[0](x))).numpy().reshape(4, 2)
+    np.testing.assert_allclose(lucid.compile(net)(x).numpy(), right, rtol=1e-6)
+    with pytest.raises(TypeError, match=r"test_nn.py:\d+: ModuleList: .* is no Module"):
+        net.layers.append(math.sin)  # type: ignore[arg-type]
+
+
+def test_modules_go_to_the_one_device_there_is() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    assert net.to("cpu") is net.cpu() is net.float() is net.to(lucid.float32) is net
+    for call in (net.double, lambda: net.to("cpu", np.float64)):
+        with pytest.raises(ValueError, match=r"test_nn.py:\d+: to: 0.weight is float32; .*dtype='float64'"):
+            call()
+    with pytest.raises(ValueError, match=r"test_nn.py:\d+: .*'cuda'"):
+        net.to("cuda")
+    seen: list[str] = []
+    assert net.apply(lambda m: seen.append(type(m).__name__)) is net
+    assert seen == ["Linear", "Linear", "Sequential"]
+
+
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3)])
 def test_linear(shape: tuple[int, ...]) -> None:
     lucid.manual_seed(0)

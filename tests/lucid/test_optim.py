@@ -287,3 +287,38 @@ def test_counts_part_where_a_parameter_is_left_out() -> None:
             (alone * alone).sum().backward()
             opt.step()
         np.testing.assert_array_equal(alone.numpy(), expected[k])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_with_a_closure(compiled: bool) -> None:
+    """As PyTorch's: it computes loss and gradients, under no_grad too, and the loss comes back."""
+    w = nn.Parameter([1.0, 2.0])
+    opt = optim.SGD([w], lr=0.5)
+
+    def closure() -> Any:
+        opt.zero_grad()
+        loss = (w * w).sum() / 2
+        loss.backward()
+        return loss
+
+    def plain() -> Any:
+        with lucid.no_grad():
+            return opt.step(closure)
+
+    step: Any = lucid.compile(plain) if compiled else plain
+    for k in range(3):
+        assert step().item() == 2.5 / 4**k
+        np.testing.assert_array_equal(w.numpy(), [0.5 ** (k + 1), 0.5**k])
+
+
+def test_gradients_set_to_zeros() -> None:
+    net = nn.Linear(2, 1)
+    opt = optim.SGD(net.parameters(), lr=0.1)
+    for forget in (opt.zero_grad, net.zero_grad):
+        net(np.ones((3, 2), "f")).sum().backward()
+        forget(set_to_none=False)
+        (zeros,) = [g.tolist() for p in [net.weight] if (g := p.grad) is not None]
+        assert zeros == [[0, 0]]
+        forget()
+        forget(set_to_none=False)
+        assert [p.grad for p in net.parameters()] == [None, None]
