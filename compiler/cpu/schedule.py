@@ -31,7 +31,7 @@ from ..ir.kernel import (
 )
 from ..ir.types import DType
 from ..ops import REGISTRY
-from ..order import lanes, most_lanes
+from ..order import ROW_LANES, lanes, most_lanes
 
 # Bytes of working memory in which a value of a row waits if the output is stored around the cache.
 WAITING_BYTES = 16_384
@@ -234,8 +234,11 @@ def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache
 def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     """The layout of `kernel` for vectors of `vector_bytes`. ValueError for longer vectors than the order of a
     reduction has lanes, and for a kernel that no mode can do."""
-    widest = max((d.size for d in _dtypes(kernel)), default=4)
+    found = _dtypes(kernel)
+    widest = max((d.size for d in found), default=4)
     width = max(2, vector_bytes // max(4, widest))
+    if widest <= 2 and not any(d.is_float for d in found):  # float16 is computed in float32
+        width = max(width, min(2 * width, ROW_LANES))
     _lawful(kernel, width)
     shape = product(kernel)
     if shape is not None:  # as wide as its sums, whatever the scalars of its epilogue are

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import lucid
+from lucid.compiler.cpu.schedule import schedule
+from lucid.compiler.text.kernel_parse import parse_kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -100,3 +102,19 @@ def test_small_integers_are_divided_by_vectors() -> None:
         by_number(np.ones(1000, dtype))
         text = by_number.ir("loop")
         assert "rem" not in text and ": i32 = div" not in text and "floor" in text
+
+
+def test_vectors_of_short_integers_have_more_lanes() -> None:
+    """Twice those of four bytes, up to what a reduction has; float16 is computed in float32."""
+    for dtype, vector_bytes, width in (
+        ("b1", 32, 16), ("u8", 32, 16), ("i16", 32, 16), ("i16", 16, 8), ("u8", 64, 16), ("i32", 32, 8),
+        ("f16", 32, 8), ("i64", 32, 4),
+    ):  # fmt: skip
+        text = f"""
+            kernel t(x: {dtype}[n]) -> (o: {dtype}[])
+              for i in n
+                stage:  r max= x[i]
+              finally
+                o = r
+            """
+        assert schedule(parse_kernel(text), vector_bytes).width == width, dtype
