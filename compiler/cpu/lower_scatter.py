@@ -22,8 +22,8 @@ class ScatterLowering:
     def __init__(self, base: Lowering) -> None:
         self.x = base
         self.b = base.b
-        statement = k.scatter(base.kernel)
-        assert statement is not None
+        statement = k.alone(base.kernel)
+        assert isinstance(statement, k.Scatter)
         self.statement = statement
         (self.stage,) = base.kernel.stages
         self.array = base.arrays[statement.array]

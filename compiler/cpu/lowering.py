@@ -14,6 +14,7 @@ from .lower_flat import FlatLowering
 from .lower_groups import GroupLowering
 from .lower_product import ProductLowering
 from .lower_rows import RowLowering
+from .lower_scan import ScanLowering
 from .lower_scatter import ScatterLowering
 from .lower_tiles import TileLowering
 from .lower_vector import VectorLowering
@@ -32,6 +33,7 @@ _MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
     "product": ProductLowering,
     "vector": VectorLowering,
     "scatter": ScatterLowering,
+    "scan": ScanLowering,
 }
 
 

@@ -18,15 +18,16 @@ from ..ir.kernel import (
     Pick,
     Reduce,
     Ref,
+    Scatter,
     Store,
     Within,
+    alone,
     arrays,
     expr_dtype,
     expressions,
     operands,
     parts,
     positional,
-    scatter,
     walk,
 )
 from ..ir.types import DType
@@ -252,8 +253,9 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     calls = sum(len(expressions(stage)) for stage in kernel.stages)
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
-    if scatter(kernel) is not None:
-        return Schedule("scatter", width, width)
+    statement = alone(kernel)
+    if statement is not None:
+        return Schedule("scatter" if isinstance(statement, Scatter) else "scan", width, width)
     if len(kernel.outer) == 1 and not rows:
         return Schedule("flat", width, max(step, width))
     if tiles(kernel) is not None:

@@ -26,6 +26,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scan,
     Scatter,
     Size,
     Stage,
@@ -117,9 +118,11 @@ class _Run:
         for stmt in stage.body:
             if isinstance(stmt, Let):
                 point.lets[stmt.name] = point.value(stmt.expr)
-            elif isinstance(stmt, Store):
+            elif isinstance(stmt, Store | Scan):
                 out = self.outputs[stmt.array]
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
+                if isinstance(stmt, Scan):
+                    value = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
                 places = np.broadcast_arrays(*point.places(stmt.index, out, ()), value)[:-1]
                 out[tuple(places)] = value if places else value.item()  # of units only: a single value
             elif isinstance(stmt, Scatter):

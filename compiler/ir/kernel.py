@@ -8,6 +8,7 @@
           r = sum(expr)               Reduce "row": over the inner axes, one value per outer point
           g[j] += expr                Reduce "all": over the outer axes too; known in `finally`
           o(e, at(j)) += expr         Scatter: at subscripts that are values
+          o[i, j] = scan j sum(expr)  Scan: over the inner axis, up to each point
       finally                         once, after the block results are combined
         stage j in d
           ...
@@ -201,7 +202,20 @@ class Scatter:
     loc: Loc | None = field(default=None, compare=False)
 
 
-Stmt = Let | Store | Reduce | Scatter
+@data
+class Scan:
+    """array[index] = what `op` makes of expr at all points along the axis `over`, up to this one, in order.
+    The only effect of its kernel, whose stage has no other axis."""
+
+    array: str
+    index: tuple[Index, ...]
+    op: str
+    over: str
+    expr: Expr
+    loc: Loc | None = field(default=None, compare=False)
+
+
+Stmt = Let | Store | Reduce | Scatter | Scan
 
 
 @data
@@ -233,9 +247,9 @@ def scalars(kernel: Kernel) -> dict[str, Scalar]:
     return {p.name: p for p in kernel.params if isinstance(p, Scalar)}
 
 
-def scatter(kernel: Kernel) -> Scatter | None:
-    """The statement that writes at places given by values, if the kernel has one."""
-    return next((s for stage in kernel.stages for s in stage.body if isinstance(s, Scatter)), None)
+def alone(kernel: Kernel) -> Scatter | Scan | None:
+    """The statement that is the only effect of its kernel, if there is one of that kind."""
+    return next((s for stage in kernel.stages for s in stage.body if isinstance(s, Scatter | Scan)), None)
 
 
 def operands(stmt: Stmt) -> tuple[Expr, ...]:

@@ -49,6 +49,7 @@ from .index import GATHER, IOTA, SCATTER_ADD
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
 from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
+from .scan import CUMMAX, CUMMIN, CUMSUM
 from .squares import squares_in
 from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
 
@@ -60,5 +61,5 @@ __all__ = [
     "LE", "GT", "GE", "WHERE", "CAST", "STOP",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
-    "GATHER", "IOTA", "SCATTER_ADD", "parse_spec", "CONTRACT", "squares_in",
+    "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTER_ADD", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

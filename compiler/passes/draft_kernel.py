@@ -24,6 +24,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scan,
     Scatter,
     Size,
     Stage,
@@ -198,7 +199,7 @@ class Writer:
         self.symbol_of: dict[str, Extent] = {}
         self.guards: dict[tuple[str, int, int], Within] = {}
         self.sizes = 0
-        product = any(p.form in ("product", "scatter") for p in self.draft.placed)
+        product = any(p.form in ("product", "scatter", "scan") for p in self.draft.placed)
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
@@ -344,6 +345,8 @@ class Writer:
                 self.outputs.append((name, p))
                 places = text.places(Read.of(p.node, p.node, p.access))
                 text.body.append(Scatter(name, places, exprs[-1], p.node.loc))
+            elif p.form == "scan":
+                self._store(p, exprs[0], text)
             elif p.reduced:
                 text.body.append(self._reduce(p, exprs))
             elif p.node in self.stored:
@@ -365,7 +368,13 @@ class Writer:
         name = f"o{len(self.outputs)}"
         self.outputs.append((name, p))
         dims = self._dims(Read.of(p.node, p.node, p.access))
-        text.body.append(Store(name, tuple(Index(axis) for axis, _ in dims), expr, p.node.loc))
+        index, loc = tuple(Index(axis) for axis, _ in dims), p.node.loc
+        if p.form == "scan":
+            ix = p.access[0][p.node.attrs["axis"]]
+            assert isinstance(ix, Ix) and ix.axis is not None
+            text.body.append(Scan(name, index, p.node.op.lower, self.axis[ix.axis], expr, loc))
+        else:
+            text.body.append(Store(name, index, expr, loc))
 
     def _final(self, ordered: list[str]) -> list[Stage]:
         """Stores of totals, and maps over them."""
@@ -460,7 +469,7 @@ class _StageText:
             expr = self._where(a[0][n.attrs["axis"]])
         elif n.op is ops.GATHER:
             expr = self._gathered(args[-1], inner[-1][1])
-        elif n.op.kind in ("view", "reduce"):  # of units only
+        elif n.op.kind in ("view", "reduce", "scan"):  # of units only
             expr = args[0]
         else:
             raise TypeError(f"`{n.op.name}` is no part of a kernel")

@@ -44,6 +44,7 @@ from .draft import (
     place,
     reduces,
     relabel,
+    scans,
     through_views,
     view,
     walked,
@@ -57,6 +58,8 @@ FINAL_ELEMENTS = 65_536
 COSTLY = 10
 
 
+# Forms of roots that share a kernel with no other.
+ALONE = frozenset(("scatter", "scan"))
 # So many kernels that read the same memory are asked whether a root may join them: the latest ones.
 ASKED = 64
 # Clustering runs again as long as something is found that is better stored, but so many times.
@@ -86,7 +89,7 @@ class _Fuser:
 
     def find_roots(self) -> list[Node]:
         roots = {n for n in self.graph.outputs if n.op is not ops.INPUT}
-        roots.update(n for n in self.order if reduces(n))
+        roots.update(n for n in self.order if reduces(n) or scans(n))
         roots.update(self.forced)
         self.reader = Reader(roots)
         for node in self.order:
@@ -214,8 +217,8 @@ class _Fuser:
         self.reader.forget(placed)
 
     def _form(self, placed: Placed, extents: dict[str, int]) -> str:
-        if placed.form == "scatter":
-            return "scatter"
+        if placed.form == "scatter" or scans(placed.node):
+            return placed.form or "scan"
         if not placed.reduced:
             return "map"
         if is_product(placed.node):
@@ -265,7 +268,7 @@ class _Fuser:
 
     def _join(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         self.asked += 1
-        if draft.bit & self._before(placed, draft) or "scatter" in (placed.form, draft.placed[0].form):
+        if draft.bit & self._before(placed, draft) or {placed.form, draft.placed[0].form} & ALONE:
             return False
         if any(p.form == "product" for p in draft.placed) or placed.form == "product":
             return self._join_epilogue(draft, placed, extents)
@@ -365,7 +368,7 @@ class _Fuser:
         """`placed`, now in `draft`, reads row values of `other` as well, which did not wait for each
         other: one kernel can make both. `names`: its labels in terms of the draft's."""
         unified = self._unify(other, placed, extents)
-        if other.placed[0].form == "scatter":
+        if other.placed[0].form in ALONE:
             return
         if unified is None or not unified[1] or draft.final or other.final or other.after & draft.bit:
             return
@@ -520,8 +523,12 @@ def _label(node: Node) -> str:
 
 def _outer(draft: Draft) -> tuple[str, ...] | None:
     """The outer axes that make the draft legal, or None."""
-    if draft.placed[0].form == "scatter":
+    first = draft.placed[0]
+    if first.form == "scatter":
         return ()
+    if first.form == "scan":
+        over = first.access[0][first.node.attrs["axis"]]
+        return tuple(x for x in draft.extents if x in first.domain and Ix(x) != over)
     if draft.rows & draft.totals:
         return None
     exact: set[frozenset[str]] = set()

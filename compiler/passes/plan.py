@@ -31,6 +31,8 @@ STREAM_BYTES = 8 << 20
 # each place, from which on reading all places costs nothing.
 SCATTERED = 1 << 14
 SCATTER_BESIDE = 16
+# Columns that one block scans.
+SCAN_COLUMNS = 256
 # Steps of sums that take the time in which a byte is moved.
 STEPS_OF_BYTE = 4
 
@@ -68,6 +70,8 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         return across.rows * across.columns, prod(table[x] for x in across.batch) * strips
     if schedule.mode == "scatter":
         return scatter_block(call)
+    if schedule.mode == "scan":
+        return scan_block(call)
     if schedule.mode not in ("flat", "rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
@@ -80,8 +84,8 @@ def scatter_block(call: Call) -> tuple[int, int]:
     """How many rows of the result are one block's, which adds to them alone, and how many blocks there are.
     Each reads all subscripts: many blocks only where they are few beside what is added."""
     (output,) = call.kernel.outputs
-    statement = k.scatter(call.kernel)
-    assert statement is not None
+    statement = k.alone(call.kernel)
+    assert isinstance(statement, k.Scatter)
     axes = call.kernel.stages[0].axes
     along = {ix.axis for ix in statement.index if isinstance(ix, k.At)}
     beside = prod(_extent(call, a.extent) for a in axes if a.name in along)
@@ -90,6 +94,17 @@ def scatter_block(call: Call) -> tuple[int, int]:
     parts = 1 if points < SCATTERED else 2 if beside < SCATTER_BESIDE else 16
     block = max(1, -(-rows // parts))
     return block, -(-rows // block)
+
+
+def scan_block(call: Call) -> tuple[int, int]:
+    """Rows of a block; where columns are scanned, how many of them are a block's, for each batch."""
+    statement = k.alone(call.kernel)
+    assert isinstance(statement, k.Scan)
+    outer = [_extent(call, a.extent) for a in call.kernel.outer]
+    if statement.index[-1].axis != statement.over:
+        return SCAN_COLUMNS, prod(outer[:-1]) * -(-outer[-1] // SCAN_COLUMNS)
+    block = row_block(_inner_size(call), False)
+    return block, -(-prod(outer) // block)
 
 
 def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
@@ -103,7 +118,7 @@ def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[
     for number, stage in enumerate(kernel.stages + kernel.final):
         for stmt in stage.body:
             if store:
-                if isinstance(stmt, k.Store) and stmt.array == name:
+                if isinstance(stmt, k.Store | k.Scan) and stmt.array == name:
                     found.add((number, stmt.index, False))
                 if isinstance(stmt, k.Scatter) and stmt.array == name:
                     found.add((number, (), True))

@@ -40,7 +40,7 @@ def prove(program: Program) -> None:
             _inside(call, array, operand)
             if name in outputs:
                 _written_once(call, array, operand)
-                if k.scatter(call.kernel) is not None and not _row_major(call, array, operand):
+                if isinstance(k.alone(call.kernel), k.Scatter) and not _row_major(call, array, operand):
                     _fail(call, f"`{name}`, which is added to, must lie in row-major order")
             elif operand.node not in known:
                 _fail(call, f"`{name}` is read before it is written")

@@ -21,6 +21,7 @@
   that test itself. `at(i)` is where an axis is, `size(n)` the value of a symbol, both i64.
 - `pick(x, i, j)` is the element of x at values i, j (i64), or 0 where one is outside of its dimension;
   `o(i, j) += e` adds there.
+- `o[i, j] = scan j sum(e)` is the sum up to j, over the inner axis of its stage.
 - `;` separates statements as a line break does; a colon may follow a stage's axes; statements
   straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
 """
@@ -41,6 +42,7 @@ from ..ir.kernel import (
     Pick,
     Ref,
     Scalar,
+    Scan,
     Scatter,
     Size,
     Stage,
@@ -56,7 +58,7 @@ INFIX = {
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
 }  # fmt: skip
 LEVEL = {"==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
-RESERVED = frozenset(("kernel", "for", "in", "stage", "finally", "inf", "nan", "true", "false"))
+RESERVED = frozenset(("kernel", "for", "in", "stage", "scan", "finally", "inf", "nan", "true", "false"))
 
 
 def usable(name: str) -> bool:
@@ -109,6 +111,8 @@ def statement_text(stmt: Stmt) -> str:
         return f"{_element(stmt.array, stmt.index)} = {expr_text(stmt.expr)}"
     if isinstance(stmt, Scatter):
         return f"{stmt.array}({', '.join(_expr(e, 0) for e in stmt.index)}) += {expr_text(stmt.expr)}"
+    if isinstance(stmt, Scan):
+        return f"{_element(stmt.array, stmt.index)} = scan {stmt.over} {stmt.op}({expr_text(stmt.expr)})"
     values = _arguments(stmt.args, tuple(range(len(stmt.args))))
     given = f": {stmt.dtype}" if any(expr_dtype(a) != stmt.dtype for a in stmt.args) else ""
     if stmt.scope == "row":

@@ -23,6 +23,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scan,
     Scatter,
     Size,
     Stage,
@@ -205,6 +206,13 @@ class _Parser:
             if dtype is not None:
                 raise c.error("a store has the dtype of its array", start)
             known = self.outputs.get(name)
+            if c.accept_word("scan"):
+                over, call = self.axis(), c.name("a reduction")
+                args = self.several("(", ")", lambda: self.expr(1))
+                if call.text not in FOLDS or len(args) != 1:
+                    raise c.error("a scan is that of a reduction with one argument", call)
+                item = self.close(args[0], known.dtype if known else None)
+                return Scan(name, index or (), call.text, over, item, c.loc(c.token))
             expr = self.close(self.expr(), known.dtype if known else None)
             return Store(name, index or (), expr, c.loc(c.token))
         first: _Item | None = None

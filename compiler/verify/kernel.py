@@ -21,6 +21,7 @@ from ..ir.kernel import (
     Reduce,
     Ref,
     Scalar,
+    Scan,
     Scatter,
     Size,
     Stage,
@@ -153,6 +154,8 @@ class _Check:
                 self.store(stmt)
             elif isinstance(stmt, Scatter):
                 self.scatter(stmt)
+            elif isinstance(stmt, Scan):
+                self.scan(stmt, stage)
             elif last:
                 self.fail("no reduction may stand in `finally`")
             elif self.reduce(stmt, stage):
@@ -161,7 +164,7 @@ class _Check:
 
     # --- statements -------------------------------------------------------------------------------
 
-    def store(self, stmt: Store) -> None:
+    def store(self, stmt: Store | Scan) -> None:
         dtype = self.expr(stmt.expr)
         array = self.outputs.get(stmt.array)
         if array is None:
@@ -180,6 +183,22 @@ class _Check:
             axes = ", ".join(self.axes) or "none"
             self.fail(f"a store needs each axis of its stage once as a subscript ({axes})")
 
+    def alone(self) -> None:
+        """The statement is the only effect of its kernel."""
+        kernel = self.kernel
+        effects = [s for stage in kernel.stages for s in stage.body if not isinstance(s, Let)]
+        if len(effects) > 1 or kernel.final or len(kernel.stages) != 1:
+            self.fail("it must be all that its kernel does")
+
+    def scan(self, stmt: Scan, stage: Stage) -> None:
+        self.store(stmt)
+        self.alone()
+        of = FOLDS.get(stmt.op)
+        if of is None or of.arguments != 1 or expr_dtype(stmt.expr).kind not in of.kinds:
+            self.fail(f"`{stmt.op}` of {expr_dtype(stmt.expr)} is no scan")
+        if [a.name for a in stage.axes] != [stmt.over]:
+            self.fail(f"`{stmt.over}` must be the only axis of the stage")
+
     def scatter(self, stmt: Scatter) -> None:
         kernel, dtype = self.kernel, self.expr(stmt.expr)
         array = self.outputs.get(stmt.array)
@@ -191,9 +210,9 @@ class _Check:
             self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(stmt.index)}")
         if any(self.expr(ix) != i64 for ix in stmt.index):
             self.fail("a subscript by value must be i64")
-        effects = [s for stage in kernel.stages for s in stage.body if not isinstance(s, Let)]
-        if len(effects) > 1 or kernel.outer or kernel.final or len(kernel.stages) != 1:
-            self.fail("who adds at places has no outer axes, and does nothing else")
+        self.alone()
+        if kernel.outer:
+            self.fail("who adds at places has no outer axes")
         if not array.unit:
             self.fail(f"`{array.name}` must lie element by element")
         self.stored.add(array.name)

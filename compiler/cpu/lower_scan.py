@@ -1,0 +1,139 @@
+"""Scans: running totals along one axis, in its order, whatever lies beside it.
+
+Along memory, several rows at a time, so that one need not wait for the other's last sum:
+
+for %r in %lo .. %main step 4 serial
+  for %j in 0 .. %n serial (%a, %b, %c, %d)     the total of each row so far
+    store o[%r * %o.s0 + %j], %a + ...
+
+Across memory, columns by vectors, where the row above holds the totals so far:
+
+for %j in %left .. %right vector                the first row as it is
+for %i in 1 .. %n serial
+  for %j in %left .. %right vector
+    store o[%i * %o.s0 + %j], o[(%i - 1) * %o.s0 + %j] + ...
+"""
+
+from __future__ import annotations
+
+from ..ir import kernel as k
+from ..ir.folds import fold
+from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ir.types import i64
+from .lower import HERE, Level, Lowering
+
+ONE = Imm(1, i64)
+# Rows whose sums are under way at once: an addition takes four times as long as until the next can begin.
+TOGETHER = 4
+
+
+class ScanLowering:
+    """Lowers one kernel whose schedule says "scan"."""
+
+    def __init__(self, base: Lowering) -> None:
+        self.x = base
+        self.b = base.b
+        statement = k.alone(base.kernel)
+        assert isinstance(statement, k.Scan)
+        self.statement = statement
+        (self.stage,) = base.kernel.stages
+        self.array = base.arrays[statement.array]
+        self.extent = base.extent(self.stage.axes[0].extent)
+
+    def run(self) -> None:
+        b, x, outer = self.b, self.x, self.x.kernel.outer
+        x.hoist(self.stage, x.levels[0])
+        across = self.statement.index[-1].axis != self.statement.over
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            if across:
+                self.columns(block.var, outer[:-1], outer[-1])
+            else:
+                self.rows(block.var, outer)
+            x.levels.pop()
+
+    def place(self, number: Operand, axes: tuple[k.Axis, ...]) -> dict[str, Operand]:
+        """Where the outer axes are at the point of this number."""
+        b, found = self.b, dict[str, Operand]()
+        for axis in reversed(axes):
+            extent = self.x.extent(axis.extent)
+            found[axis.name] = number if axis is axes[0] else b.op("rem", number, extent)
+            number = b.op("div", number, extent)
+        return found
+
+    def step(self, so_far: Operand, value: Operand) -> Operand:
+        return self.x.combine(self.statement.op, so_far, value)
+
+    # -- along memory
+
+    def rows(self, block: Operand, outer: tuple[k.Axis, ...]) -> None:
+        b, x = self.b, self.x
+        count: Operand = ONE
+        for axis in outer:
+            count = x.times(count, x.extent(axis.extent))
+        lo = b.op("mul", block, x.slot("block"))
+        hi = x.minimum(b.op("add", lo, x.slot("block")), count)
+        main = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
+        for begin, end, several in ((lo, main, TOGETHER), (main, hi, 1)):
+            with b.loop(begin, end, several, "serial") as turn:
+                self.together([x.plus(Imm(n, i64), turn.var) for n in range(several)], outer)
+
+    def together(self, numbers: list[Operand], outer: tuple[k.Axis, ...]) -> None:
+        """The rows of these numbers, element by element."""
+        b, x, over = self.b, self.x, self.statement.over
+        spots = [self.place(number, outer) for number in numbers]
+        known: list[Level] = []
+        for spot in spots:
+            known.append(x.open(frozenset(spot)))
+            x.at.update(spot)
+            x.hoist(self.stage, known[-1])
+            x.levels.pop()
+        nothing = Imm(fold(self.statement.op).neutral(self.array.dtype), self.array.dtype)
+        with b.loop(HERE, self.extent, 1, "serial", (nothing,) * len(spots)) as turn:
+            totals: list[Operand] = []
+            for spot, level, so_far in zip(spots, known, turn.carried, strict=True):
+                x.at.update(spot)
+                x.at[over] = turn.var
+                x.levels += [level, Level(level.axes | {over})]
+                totals.append(self.step(so_far, x.value(self.statement.expr)))
+                index, _, _ = x.address(self.array, self.statement.index)
+                b.emit(Store(self.array.name, index, totals[-1], None, None, False, self.statement.loc))
+                del x.levels[-2:]
+            turn.yields = tuple(totals)
+        x.at.clear()
+
+    # -- across memory
+
+    def columns(self, block: Operand, batch: tuple[k.Axis, ...], column: k.Axis) -> None:
+        b, x, over = self.b, self.x, self.statement.over
+        width = x.extent(column.extent)
+        strips = b.op("div", x.plus(x.slot("block"), b.op("sub", width, ONE)), x.slot("block"))
+        left = b.op("mul", b.op("rem", block, strips), x.slot("block"))
+        right = x.minimum(b.op("add", left, x.slot("block")), width)
+        x.at.update(self.place(b.op("div", block, strips), batch))
+        x.hoist(self.stage, x.open(frozenset(x.at)))
+        for begin, end, first in ((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False)):
+            with b.loop(begin, end, 1, "serial") as turn:
+                x.at[over] = turn.var
+                x.hoist(self.stage, x.open(x.levels[-1].axes | {over}))
+                self.line(column.name, left, right, first)
+                x.levels.pop()
+        x.levels.pop()
+        x.at.clear()
+
+    def line(self, column: str, left: Operand, right: Operand, first: bool) -> None:
+        b, x, statement, lanes = self.b, self.x, self.statement, self.x.schedule.width
+
+        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            value = b.widen(x.value(statement.expr), lanes)
+            index, _, _ = x.address(self.array, statement.index)
+            if not first:
+                here, x.at[statement.over] = x.at[statement.over], b.op("sub", x.at[statement.over], ONE)
+                above, _, _ = x.address(self.array, statement.index)
+                x.at[statement.over] = here
+                so_far = b.load(self.array.name, self.array.dtype, above, lanes, None, x.mask)
+                value = b.widen(self.step(so_far, value), lanes)
+            b.emit(Store(self.array.name, index, value, None, x.mask, False, statement.loc))
+            return carried
+
+        x.vectors(column, left, right, (), chunk)
