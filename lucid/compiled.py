@@ -22,10 +22,11 @@ from .bound import bound
 from .context import MODE
 from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
-from .guards import Place, watch
+from .guards import Place
 from .pickles import Decorated, Parts
 from .record import Recording
 from .tensor import Tensor
+from .walk import watch
 
 if TYPE_CHECKING:
     from lucid.runtime.call import NativeCall
@@ -78,8 +79,8 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     one does not fit, or two overlap; nothing has run then.
 
     Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
-    needs a value that is known only when it runs, or draws random numbers, from NumPy's or Python's global
-    generator or from one that it refers to. TypeError, ValueError unless `threads` is an int >= 1.
+    needs a value that is known only when it runs, draws random numbers, or reads a clock, a file, the
+    environment or the state of the process. TypeError, ValueError unless `threads` is an int >= 1.
     """
     if f is None:
         return functools.partial(compile, threads=threads)

@@ -6,6 +6,7 @@ taken before a function is traced, and compared after, and at each call of what 
 
 from __future__ import annotations
 
+import io
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,8 @@ def reader(value: Any) -> Reader | None:
     """How to read what an object of a library holds; None where nothing is known to be inside."""
     if isinstance(value, weakref.ref):
         return _referent
+    if isinstance(value, io.StringIO | io.BytesIO):
+        return None if value.closed else _text
     if hasattr(type(value), "__array__"):
         return _as_array
     try:
@@ -63,6 +66,10 @@ def reader(value: Any) -> Reader | None:
 def _referent(reference: Any) -> Any:
     found = reference()
     return content(found) if isinstance(found, np.ndarray) else found is not None
+
+
+def _text(value: Any) -> Any:
+    return None if value.closed else value.getvalue()
 
 
 def _as_array(value: Any) -> Any:

@@ -6,7 +6,7 @@ arguments), it stays with Python.
 
 from __future__ import annotations
 
-from types import EllipsisType, FunctionType, NoneType
+from types import EllipsisType, FunctionType, MappingProxyType, NoneType
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from lucid.runtime.checks import MISSING, Argument, Bits, Check
 
 from . import arguments, record, results
 from .context import MODE
-from .guards import Guards, class_dict
+from .guards import Guards, behind, class_dict
 from .number import as_input
 from .promote import lying
 from .tensor import Tensor
@@ -188,8 +188,9 @@ class _Spec:
             except ValueError:
                 self.checks.append(checks.cell(cell, MISSING))
         for entry in guards.dicts:
-            if type(entry[0]) is dict:
-                self.checks.append(checks.pairs(entry[0]))
+            found = behind(entry[0]) if isinstance(entry[0], MappingProxyType) else entry[0]
+            if type(found) is dict:
+                self.checks.append(checks.pairs(found))
             else:
                 slow.dicts.append(entry)
         for items in guards.lists:
@@ -198,8 +199,11 @@ class _Spec:
             else:
                 slow.lists.append(items)
         for fact in guards.slots:
-            owner, name, *_ = fact
+            owner, name, value, _ = fact
             scope = class_dict(owner)
+            if name == "__class__":
+                self.checks.append(checks.of_type(owner, value))
+                continue
             at = checks.function_slot(owner, name) if type(owner) is FunctionType else None
             if at is not None:
                 self.checks.append(at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from lucid.compiler.ir.graph import Graph, Node, bind, rebuild, toposort
 from lucid.compiler.ir.types import TensorType
 from lucid.runtime import memory, steps
 
-from . import arguments, chance
+from . import arguments, chance, watching
 from .context import MODE, Mode
 from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
@@ -293,9 +294,10 @@ def record(
     tape = trace.tape
     inner, placed = _arguments(trace, arrays)
     before = chance.states(guards.generators)
-    with chance.watching(guards.varying, guards.generators) as found:
+    codes = guards.codes()
+    with watching.watching(guards.varying, guards.generators, codes, guards.holds(os.environ)) as seen:
         returned, contents = _traced(f, args, kwargs, numbers, opened, places, trace, inner)
-    chance.check(before, guards.generators, guards.codes(), name, found)
+    unsure = chance.check(before, guards.generators, codes, name, seen)
     guards.check_captured([array for array, *_ in trace.arrays.values()], name)
     if tape.numbers:
         for number in escaped(tape):
@@ -305,10 +307,10 @@ def record(
     writes = [
         (place, content) for place, content in zip(places, contents, strict=True) if content is not KEPT
     ]
-    left, spent = guards.left()
+    left, changed = guards.left()
     writes += left
     first = [plain(value) for value in tape.numbers]
-    return finish.recording(returned, opened, places, tape.finish(), writes, spent, first)
+    return finish.recording(returned, opened, places, tape.finish(), writes, unsure or changed, first)
 
 
 # The content of a place that the function has left as it was.
