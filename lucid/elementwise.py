@@ -15,6 +15,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import b1, f16, f32, f64, u64
 from lucid.compiler.ops import Op
 
+from .number import is_traced
 from .promote import (
     Value,
     cast,
@@ -186,12 +187,13 @@ def logical_not(x: Node) -> Node:
 
 
 def power(a: Value, b: Value) -> Node:
-    """NumPy's `power`. Small whole exponents multiply; a whole power of integers must be a number, since a
-    negative exponent, which NumPy refuses, could not be seen in a tensor (of bools there is none)."""
+    """NumPy's `power`. Small whole exponents multiply, unless they change from call to call: then they are
+    operands. A whole power of integers must be a number, since a negative exponent, which NumPy refuses,
+    could not be seen in a tensor (of bools there is none)."""
     dtype = loop_dtypes(np.power, weak(a), weak(b))[0]
     if isinstance(b, Node) and b.op is ops.SCALAR and not dtype.is_float:
         b = cast_type(int, b.attrs["value"])
-    if isinstance(a, Node) and not isinstance(b, Node):
+    if isinstance(a, Node) and not isinstance(b, Node) and not (dtype.is_float and is_traced(b)):
         base = cast(a, dtype)
         if not dtype.is_float:
             if b > 0 and not fits(b, dtype):

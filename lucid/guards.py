@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from operator import is_
-from types import CellType, CodeType, MappingProxyType
+from types import CellType, CodeType, FunctionType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,8 @@ def _kinds(value: object) -> type | tuple[type, ...] | None:
 
 @data(eq=False)
 class Place:
-    """Where a number is found: a key of a dict, an index of a list, a cell, a slot of an object."""
+    """Where a number is found: a key of a dict, an index of a list, a cell, a slot of an object, an attribute
+    of a class, the defaults of a function."""
 
     owner: Any
     key: Any
@@ -60,6 +61,8 @@ class Place:
     def get(self) -> Any:
         if type(self.owner) is CellType:
             return self.owner.cell_contents
+        if isinstance(self.owner, type):
+            return vars(self.owner)[self.key]  # not what it inherits
         return self.owner[self.key] if type(self.owner) in (dict, list) else getattr(self.owner, self.key)
 
     def set(self, value: Any) -> None:
@@ -198,8 +201,9 @@ class Guards:
                 for k, value in enumerate(values):
                     yield Place(items, k, f"{where}[{k}]"), value, partial(values.__setitem__, k)
         for k, (owner, name, value, where) in enumerate(self.slots):
-            if type(owner) is not ClassScope and not name.startswith("__"):
-                yield Place(owner, name, where), value, partial(_put, self.slots, k, (owner, name), (where,))
+            if not name.startswith("__") or (name == "__defaults__" and type(owner) is FunctionType):
+                home = class_of(owner) or owner
+                yield Place(home, name, where), value, partial(_put, self.slots, k, (owner, name), (where,))
 
     def left(self) -> tuple[list[tuple[Place, Any]], str | None]:
         """What has changed since: places that hold another plain value now, and the first change of any
@@ -294,13 +298,19 @@ def _short(value: object) -> str:
 class ClassScope:
     """Reads a class's own attributes as they stand in it, functions unbound."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_class", "_scope")
 
     def __init__(self, cls: type) -> None:
+        object.__setattr__(self, "_class", cls)
         object.__setattr__(self, "_scope", vars(cls))
 
     def __getattribute__(self, name: str) -> Any:
         return object.__getattribute__(self, "_scope").get(name, MISSING)
+
+
+def class_of(owner: object) -> type | None:
+    """The class, where the owner of a slot is one."""
+    return object.__getattribute__(owner, "_class") if type(owner) is ClassScope else None
 
 
 def class_dict(owner: object) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from lucid.runtime.call import (
     Source,
     Store,
     Unused,
+    converts,
     slot_offset,
 )
 from lucid.runtime.checks import MISSING, Argument, Bits, Check
@@ -31,7 +32,7 @@ from lucid.runtime.checks import MISSING, Argument, Bits, Check
 from . import arguments, record, results
 from .context import MODE
 from .guards import Guards, behind, class_dict
-from .number import as_input
+from .number import Entry, as_input
 from .promote import lying
 from .tensor import Tensor
 
@@ -99,6 +100,9 @@ class _Spec:
         self.positions: list[int] = []  # of the array arguments, among all
         self.nodes: dict[int, Earlier] = {}  # the node made for each output of the graph
         self.rebound: set[int] = set()  # inputs whose node gets another array
+        self.free: dict[
+            int, int
+        ] = {}  # the argument, by the entry of the tape, of numbers that only tensors meet
 
     def fill(self) -> None:
         given: list[Any] = []
@@ -107,6 +111,7 @@ class _Spec:
         if self.recording.rooted or self.recording.writes or numbers is None:
             raise _CannotError
         self.numbers = numbers
+        self.free = self._free()
         grad = MODE.get().grad
         self.checks.append(checks.context(MODE, (None, grad)))
         for k, value in enumerate(self.args):
@@ -119,6 +124,28 @@ class _Spec:
         if self.out >= 0:
             self._gifts()
         self.answer = arguments.rebuild(self.recording.results, self._result)
+
+    def _free(self) -> dict[int, int]:
+        """Numbers of the tape, and the arguments that they are, of which nothing depends but elements of
+        arrays that native code makes of them."""
+        recording, at = self.recording, []  # at: the argument that a number is, or -1 inside of another
+        for k, value in enumerate(self.args):
+            if k != self.out:
+                found: list[Any] = []
+                arguments.describe(value, [], [], found)
+                at += [k if type(value) in (float, int) else -1] * len(found)
+        program = recording.program
+        read = {n for n, _ in program.facts}
+        read |= {
+            s.number
+            for s in recording.sources
+            if s.number >= 0 and not converts(type(self.numbers[s.number]), s.node.type.dtype.np)
+        }
+        for entry in program.entries:
+            if isinstance(entry, Entry) and entry.function is not None:
+                read.update(entry.args)
+        arguments.rebuild(recording.results, lambda v: read.add(v.number) if type(v) is results.Value else v)
+        return {n: at[k] for n, k in enumerate(recording.opened) if n not in read and at[k] >= 0}
 
     # --- what it relies on -----------------------------------------------------------------------
 
@@ -134,6 +161,8 @@ class _Spec:
             ]
         elif kind is np.ndarray:
             self.positions.append(k)
+            self.checks.append(checks.of_type(place, kind))
+        elif k in self.free.values():
             self.checks.append(checks.of_type(place, kind))
         elif kind is float:
             bits = int(np.array(value).view(np.int64))
@@ -229,9 +258,11 @@ class _Spec:
     def _sources(self) -> None:
         used: set[int] = set()
         for number, source in enumerate(self.recording.sources):
-            if source.number >= 0:  # all numbers are as they were: that is checked
+            if source.number >= 0:  # those that are not free are as they were: that is checked
                 value = self.numbers[source.number]
-                self.sources.append(Source(as_input(value, source.node.type.dtype)))
+                array, k = as_input(value, source.node.type.dtype), self.free.get(source.number)
+                free = None if k is None else Argument(k)
+                self.sources.append(Source(array, number=free, kind=type(value)))
                 continue
             if source.owner is None:
                 self.sources.append(Source(source.array, order=source.order))

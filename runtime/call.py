@@ -72,6 +72,9 @@ class Source:
     input. `exclusive`: so that it fits, nothing else may hold the objects on the way, from the
     second on; an array that is overwritten implies that. `order`: an array of these axes in memory,
     outermost first, in place of a row-major one: the input is its transpose.
+
+    `number`: an argument of the Python type `kind`, which takes the place of the one element of the array
+    `place`; `converts` tells for which dtypes.
     """
 
     place: object
@@ -80,6 +83,8 @@ class Source:
     references: int = 1
     exclusive: bool = False
     order: tuple[int, ...] | None = None
+    number: Argument | None = None
+    kind: type = float
 
 
 @data
@@ -237,6 +242,8 @@ class NativeCall:
                 held(memory.owner(_nbytes(dtype, shape))) if source.overwritten else 0,
                 source.overwritten or source.exclusive,
                 strides,
+                0 if source.number is None else _CONVERSIONS[source.kind, dtype.name],
+                -1 if source.number is None else place(source.number)[1],
             )
 
         buffers = [plan.buffers[i] for i in plan.inputs]
@@ -400,6 +407,19 @@ def _operand(thing: object, table: Callable[[Sequence[Row]], int], held: Callabl
     return held(thing)
 
 
+_CONVERSIONS = {
+    (float, "float64"): layout.FLOAT_DOUBLE,
+    (float, "float32"): layout.FLOAT_SINGLE,
+    (int, "float64"): layout.INT_DOUBLE,
+    (int, "float32"): layout.INT_SINGLE,
+}
+
+
+def converts(kind: type, dtype: np.dtype[Any]) -> bool:
+    """Whether native code makes an element of `dtype` of a Python number of this type."""
+    return (kind, dtype.name) in _CONVERSIONS
+
+
 def _as_seen(
     order: tuple[int, ...], shape: tuple[int, ...], itemsize: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -476,6 +496,7 @@ def _layouts_hold() -> bool:
     items = [array, frozen]
     pair = (array, frozen)
     closed = _reads(pair).__closure__
+    number = 2.5 + len(items)
     dims = (ctypes.c_int64 * 2).from_address(word(array, layout.DIMS))
     steps = (ctypes.c_int64 * 2).from_address(word(array, layout.STRIDES))
     both = layout.READABLE | layout.WRITEABLE
@@ -499,6 +520,7 @@ def _layouts_hold() -> bool:
         and word(pair, layout.TUPLE_ITEMS + 1) == id(frozen)
         and closed is not None
         and word(closed[0], layout.CELL) == id(pair)
+        and ctypes.c_double.from_address(id(number) + 8 * layout.FLOAT_VALUE).value == number
         and slot_offset(_Probe, "second") > 0
     )
 
@@ -563,5 +585,7 @@ def _environment() -> Words:
         "list_type": id(list),
         "none": id(None),
         "steps": steps.UNDER_WAY.ctypes.data,
+        "float_type": id(float),
+        "int_type": id(int),
     }
     return forever(np.array([words[name] for name in layout.ENV], np.int64))

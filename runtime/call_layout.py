@@ -16,14 +16,30 @@ SPEC = (
     "env",
 )  # fmt: skip
 # Words that are the same for every spec.
-ENV = ("array_type", "new_array", "make_array", "pool", "threshold", "run", "list_type", "none", "steps")
+ENV = (
+    "array_type",
+    "new_array",
+    "make_array",
+    "pool",
+    "threshold",
+    "run",
+    "list_type",
+    "none",
+    "steps",
+    "float_type",
+    "int_type",
+)
 # Where something starts: argument `which`, or the object at that address. Other rows begin with it.
 PLACE = ("is_object", "which")
 # An input: `chain` leads to its array. `max_refs`: how often the array may be held if it is
 # overwritten, else 0, and `owner` the type of the base of our own arrays of this size; `exclusive`:
 # what the chain leads through is held by nothing else. `strides`: what the array has; 0: it is row-major.
+# `number`: how the Python number that is argument `argument` is converted, and takes the place of what is
+# in the array; 0: it does not.
 INPUT = ("is_object", "which", "chain", "n_chain", "descr", "nd", "dims", "buffer", "nbytes",
-         "max_refs", "owner", "exclusive", "strides")  # fmt: skip
+         "max_refs", "owner", "exclusive", "strides", "number",
+         "argument")  # fmt: skip
+FLOAT_DOUBLE, FLOAT_SINGLE, INT_DOUBLE, INT_SINGLE = 1, 2, 3, 4
 LINK = ("type", "offset")
 # An output: kind NEW is NumPy's memory, LARGE is ours, ALIAS is the array of input `source`, GIVEN the
 # caller's. `kept`: a list of objects made earlier, or 0; object number `object` is one that nobody
@@ -64,6 +80,7 @@ READABLE = 0x101  # C_CONTIGUOUS | ALIGNED
 OWNED = 0x4
 WRITEABLE = 0x400
 PLAIN = READABLE | WRITEABLE
+FLOAT_VALUE = float.__basicsize__ // 8 - 1
 WEAK = 9  # of an array: its weak references
 DTYPE = 3  # of a plain dtype: all that it is, its byte order included
 STACK_BYTES = 16 << 10  # temporaries, and pointers, up to this size live on the stack

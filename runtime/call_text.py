@@ -23,6 +23,7 @@ declare void @free(ptr)
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare i64 @llvm.umin.i64(i64, i64)
+declare i64 @PyLong_AsLongLongAndOverflow(ptr, ptr)
 """
 
 _ARRAY_OF = """
@@ -202,15 +203,62 @@ no:
 }
 """
 
+_NUMBER = """
+; The Python number `object`, of the type that `conversion` takes, at `word`. 0 if it is of another type,
+; or has more than 64 bits.
+define internal i1 @number(ptr %object, i64 %conversion, ptr %word, ptr %env) nounwind {
+entry:
+  %at.beyond = alloca i32
+  %type = ldp %object, TYPE
+  %float.type = ldp %env, ENV.float_type
+  %int.type = ldp %env, ENV.int_type
+  %from.float = icmp ule i64 %conversion, FLOAT_SINGLE
+  %wanted = select i1 %from.float, ptr %float.type, ptr %int.type
+  %same.type = icmp eq ptr %type, %wanted
+  br i1 %same.type, label %which, label %no
+which:
+  br i1 %from.float, label %float, label %int
+float:
+  %at.value = getelementptr i64, ptr %object, i64 FLOAT_VALUE
+  %real = load double, ptr %at.value
+  br label %store
+int:
+  store i32 0, ptr %at.beyond
+  %whole = call i64 @PyLong_AsLongLongAndOverflow(ptr %object, ptr %at.beyond)
+  %beyond = load i32, ptr %at.beyond
+  %fits = icmp eq i32 %beyond, 0
+  br i1 %fits, label %int.fits, label %no
+int.fits:
+  %as.real = sitofp i64 %whole to double
+  br label %store
+store:
+  %value = phi double [ %real, %float ], [ %as.real, %int.fits ]
+  switch i64 %conversion, label %no [
+    i64 FLOAT_DOUBLE, label %as.f64  i64 INT_DOUBLE, label %as.f64
+    i64 FLOAT_SINGLE, label %as.f32  i64 INT_SINGLE, label %as.f32
+  ]
+as.f64:
+  store double %value, ptr %word
+  ret i1 1
+as.f32:
+  %short = fptrunc double %value to float
+  store float %short, ptr %word
+  ret i1 1
+no:
+  ret i1 0
+}
+"""
+
 _GATHER = """
-; The arrays of all inputs, and where their data lies. 0 if one is not what the plan needs.
-define internal i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers) nounwind {
+; The arrays of all inputs, and where their data lies: of numbers, in `words`. 0 if one is not what the plan
+; needs.
+define internal i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers, ptr %words) nounwind {
 entry:
   %inputs = ldp %spec, SPEC.inputs
   %n = ldi %spec, SPEC.n_inputs
   %env = ldp %spec, SPEC.env
   %array.type = ldp %env, ENV.array_type
-input: each %i in %n from entry, input.ok else alias.start
+input: each %i in %n from entry, placed else alias.start
   %row.i = row %inputs, %i, INPUT
   %from = call ptr @start(ptr %row.i, ptr %args)
   %array = call ptr @array_of(ptr %from, ptr %row.i, ptr %array.type)
@@ -220,7 +268,18 @@ input.ok:
   stp %array, %arrays, %i
   %data = ldp %array, DATA
   %buffer = ldi %row.i, INPUT.buffer
-  stp %data, %buffers, %buffer
+  %conversion = ldi %row.i, INPUT.number
+  %is.array = icmp eq i64 %conversion, 0
+  br i1 %is.array, label %placed, label %number
+number:
+  %which = ldi %row.i, INPUT.argument
+  %given = ldp %args, %which
+  %word = getelementptr i64, ptr %words, i64 %i
+  %converted = call i1 @number(ptr %given, i64 %conversion, ptr %word, ptr %env)
+  br i1 %converted, label %placed, label %no
+placed:
+  %address = phi ptr [ %data, %input.ok ], [ %word, %number ]
+  stp %address, %buffers, %buffer
   br label %input
 alias.start:
 alias: each %v in %n from alias.start, alias.body, alias.check else yes
@@ -403,7 +462,8 @@ prepare:
   %n.read = add i64 %n.inputs, %n.buffers
   %n.written = add i64 %n.objects, %n.assigned
   %n.both = add i64 %n.read, %n.written
-  %n.room = add i64 %n.both, %n.answer
+  %n.objects.room = add i64 %n.both, %n.answer
+  %n.room = add i64 %n.objects.room, %n.inputs
   %room.bytes = shl i64 %n.room, 3
   %much = icmp sgt i64 %room.bytes, STACK_BYTES
   br i1 %much, label %room.heap, label %room.stack
@@ -423,7 +483,8 @@ room:
   %targets = getelementptr ptr, ptr %made, i64 %n.made
   %olds = getelementptr ptr, ptr %targets, i64 %n.stores
   %values = getelementptr ptr, ptr %olds, i64 %n.stores
-  %fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
+  %words = getelementptr ptr, ptr %values, i64 %n.answer
+  %fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers, ptr %words)
   br i1 %fits, label %fill, label %no
 no:
   %room.no = load ptr, ptr %at.heap
@@ -482,7 +543,7 @@ temp: each %t in %n.temps from temp.ready, temp.body else again
 again:
   ; Checks and making objects may have run other code (a garbage collection, another thread): look again. From
   ; here to the run there is none.
-  %still.fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers)
+  %still.fits = call i1 @gather(ptr %spec, ptr %args, ptr %arrays, ptr %buffers, ptr %words)
   br i1 %still.fits, label %still.alone, label %unfit
 still.alone:
   ; a step in Python may have read what this call changes
@@ -604,7 +665,7 @@ give.up:
 
 
 SOURCE = "".join(
-    (_DECLARATIONS, check_text.TEXT, _ARRAY_OF, _RELEASE, _APART, _MAY_OVERWRITE, _GATHER, _GIFTS,
+    (_DECLARATIONS, check_text.TEXT, _ARRAY_OF, _RELEASE, _APART, _MAY_OVERWRITE, _NUMBER, _GATHER, _GIFTS,
      build_text.TEXT, _ATTEMPT, _CALL)
 )  # fmt: skip
 
