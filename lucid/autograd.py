@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, ParamSpec, TypeVar
@@ -75,7 +76,7 @@ def grad(f: Callable[P, Any], argnums: int | Sequence[int] = 0) -> Callable[P, A
 def _differentiated(
     f: Callable[..., Any], argnums: int | Sequence[int], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Tensor, Any]:
-    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    places = _places(f, argnums, len(args))
     call = list(args)
     fresh: list[Tensor] = []
 
@@ -84,8 +85,6 @@ def _differentiated(
         return fresh[-1]
 
     for k in places:
-        if not -len(args) <= k < len(args):
-            raise TypeError(here(f"{_name(f)}: argnums={argnums}, but only {len(args)} positional arguments"))
         call[k] = rebuild(args[k], functools.partial(leaf, k)) if _nested(args[k]) else leaf(k, args[k])
     wrt = [node_of(t) for t in fresh]
     before = MODE.get()
@@ -105,7 +104,20 @@ def _differentiated(
     result = [Tensor._of(n if grad else ops.STOP(n), flag, trace) for n in (node, *parts)]
     rest = iter(result[1:])
     of = tuple(rebuild(args[k], lambda _: next(rest)) if _nested(args[k]) else next(rest) for k in places)
-    return result[0], of[0] if isinstance(argnums, int) else of
+    return result[0], of if isinstance(argnums, Sequence) else of[0]
+
+
+def _places(f: Callable[..., Any], argnums: int | Sequence[int], count: int) -> list[int]:
+    """The positions of the arguments, each once."""
+    try:
+        listed = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else (argnums,))]
+    except TypeError:
+        raise TypeError(here(f"{_name(f)}: argnums must be ints, not {argnums!r}")) from None
+    if any(not -count <= k < count for k in listed):
+        raise TypeError(here(f"{_name(f)}: argnums={argnums}, but only {count} positional arguments"))
+    if len({k % count for k in listed}) < len(listed):
+        raise ValueError(here(f"{_name(f)}: argnums={argnums} names an argument twice"))
+    return listed
 
 
 def _nested(value: Any) -> bool:

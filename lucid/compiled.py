@@ -86,6 +86,8 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
         return functools.partial(compile, threads=threads)
     if not callable(f):
         raise TypeError(here(f"compile: {type(f).__name__} is not callable"))
+    if isinstance(f, type):
+        raise TypeError(here(f"compile: {f.__name__} is a class; compile an object of it, or its methods"))
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(here(f"compile: threads must be an int, not {type(threads).__name__}"))
     if threads is not None and threads < 1:
@@ -427,7 +429,10 @@ class Compiled(Decorated, Generic[P, R]):
     def ir(self, stage: Stage = "kernel") -> str:
         """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm"
         or "asm". ValueError for another stage."""
-        return self._last().executable.ir(stage)
+        try:
+            return self._last().executable.ir(stage)
+        except ValueError as error:
+            raise located(error, user_loc()) from None
 
     @property
     def kernels(self) -> list[KernelInfo]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lucid.compiler.ir.graph import Node
 
 from . import shapes
-from .errors import here
+from .errors import here, public
 from .promote import dtype_of
 from .shapes import Axes
 
@@ -97,5 +97,6 @@ class Reductions:
         return self._reduced(shapes.all_, axis, dim, keepdims or keepdim, out)
 
 
+@public
 def _maybe(dtype: object) -> Any:
     return None if dtype is None else dtype_of(dtype)

@@ -144,7 +144,7 @@ def _with_arrays(data: Any) -> Any:
     """Lists that hold tensors, with arrays in their place."""
     if isinstance(data, list | tuple):
         return [_with_arrays(x) for x in data]
-    return data.numpy() if isinstance(data, Tensor) else data
+    return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
 class Tensor(Operators, Reductions, Names):

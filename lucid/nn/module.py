@@ -127,7 +127,14 @@ class Module:
         setattr(self, name, tensor)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        old = vars(self).get(name) if name in self._buffers else None
+        now = vars(self).get(name)
+        if isinstance(now, Parameter) and isinstance(value, Tensor) and not isinstance(value, Parameter):
+            raise TypeError(
+                here(
+                    f"{name} is a parameter, which a plain tensor would end; use nn.Parameter, or {name}.data"
+                )
+            )
+        old = now if name in self._buffers else None
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old is not value:
             if MODE.get().trace is None:
                 if old in PENDING:  # no step came in between: histories would grow

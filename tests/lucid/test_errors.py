@@ -24,6 +24,7 @@ X = Tensor([1.0, 2.0, 3.0])
 Y = Tensor([1.0, 2.0, 3.0, 4.0])
 BITS = Tensor([True, False])
 ONE = Tensor(1.0)
+GRAD: Any = lucid.grad
 COMPILED: Any = lucid.compile  # with arguments that do not fit
 
 
@@ -100,6 +101,14 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.softmax(X, axis=1), IndexError, "axis 1"),
     (lambda: lucid.set_num_threads(0), ValueError, "at least 1, not 0"),
     (lambda: lucid.set_num_threads(1.5), TypeError, "must be an int, not float"),  # type: ignore[arg-type]
+    (lambda: lucid.compile(nn.ReLU), TypeError, "compile: ReLU is a class; compile an object of it"),
+    (lambda: COMPILED(nn.ReLU()).ir("x"), RuntimeError, "has not been called"),
+    (lambda: AFTER_SMALL.ir("x"), ValueError, "unknown stage 'x'"),
+    (lambda: X.sum(0, 1), TypeError, "unknown dtype 1"),
+    (lambda: GRAD(F.relu, "x")(X), TypeError, "relu: argnums must be ints, not 'x'"),
+    (lambda: GRAD(F.relu, 1.0)(X), TypeError, "relu: argnums must be ints, not 1.0"),
+    (lambda: GRAD(F.mse_loss, (0, -2))(X, X), ValueError, r"argnums=\(0, -2\) names an argument twice"),
+    (lambda: setattr(nn.Linear(1, 1), "bias", X), TypeError, "bias is a parameter, .* or bias.data"),
     (lambda: lucid.compile(F.relu, threads=-1), ValueError, "compile: threads must be at least 1, not -1"),
     (lambda: lucid.compile(F.relu, threads=True), TypeError, "compile: threads must be an int, not bool"),
 ]  # fmt: skip

@@ -132,6 +132,17 @@ def test_a_captured_tensor_changed_in_a_compiled_function() -> None:
     np.testing.assert_array_equal(count.numpy(), [4, 4])
 
 
+def test_an_attribute_that_is_no_parameter_any_more() -> None:
+    """A tensor in its place would never be trained."""
+    net = nn.Linear(2, 1)
+    with pytest.raises(TypeError, match=r"test_in_place.py:\d+: weight is a parameter"):
+        net.weight = net.weight * 2  # type: ignore[assignment]
+    assert len(list(net.parameters())) == 2
+    net.weight = nn.Parameter(np.ones((1, 2), "f"))
+    net.bias = None
+    assert [p.tolist() for p in net.parameters()] == [[[1, 1]]]
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_data_of_a_parameter(compiled: bool) -> None:
     """As PyTorch's users write a step without an optimiser."""

@@ -139,7 +139,8 @@ def test_what_lucid_lacks_is_named(call: Callable[[Tensor], Any], name: str) -> 
         call(tensor(A))
 
 
-def test_a_gradient_that_ends_in_an_array_is_told_once() -> None:
+@pytest.mark.parametrize("way", ["np.asarray(w)", "lucid.tensor([w, w])", "lucid.ones(2, 2) + [w, w]"])
+def test_a_gradient_that_ends_in_an_array_is_told_once(way: str) -> None:
     program = (
         "import warnings; import numpy as np; import lucid\n"
         "warnings.simplefilter('always')\n"
@@ -148,7 +149,7 @@ def test_a_gradient_that_ends_in_an_array_is_told_once() -> None:
         "    np.asarray(lucid.ones(2)); w.numpy()\n"
         "    with lucid.no_grad(): np.asarray(w)\n"
         "    assert not found\n"
-        "    np.asarray(w); np.asarray(w)\n"
+        f"    {way}; {way}\n"
         "    assert len(found) == 1 and 'gradient ends' in str(found[0].message), found\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
