@@ -434,6 +434,22 @@ class Lowering:
 
     # -- loops
 
+    def points(self, axes: Sequence[k.Axis]) -> Operand:
+        """How many there are."""
+        count: Operand = Imm(1, i64)
+        for axis in axes:
+            count = self.times(count, self.extent(axis.extent))
+        return count
+
+    def point(self, number: Operand, axes: Sequence[k.Axis]) -> dict[str, Operand]:
+        """Where the axes are at the point of this number."""
+        found: dict[str, Operand] = {}
+        for axis in reversed(axes):
+            extent = self.extent(axis.extent)
+            found[axis.name] = number if axis is axes[0] else self.b.op("rem", number, extent)
+            number = self.b.op("div", number, extent) if axis is not axes[0] else number
+        return found
+
     def open(self, axes: frozenset[str]) -> Level:
         self.levels.append(Level(axes))
         return self.levels[-1]

@@ -52,15 +52,6 @@ class ScanLowering:
                 self.rows(block.var, outer)
             x.levels.pop()
 
-    def place(self, number: Operand, axes: tuple[k.Axis, ...]) -> dict[str, Operand]:
-        """Where the outer axes are at the point of this number."""
-        b, found = self.b, dict[str, Operand]()
-        for axis in reversed(axes):
-            extent = self.x.extent(axis.extent)
-            found[axis.name] = number if axis is axes[0] else b.op("rem", number, extent)
-            number = b.op("div", number, extent)
-        return found
-
     def step(self, so_far: Operand, value: Operand) -> Operand:
         return self.x.combine(self.statement.op, so_far, value)
 
@@ -68,11 +59,8 @@ class ScanLowering:
 
     def rows(self, block: Operand, outer: tuple[k.Axis, ...]) -> None:
         b, x = self.b, self.x
-        count: Operand = ONE
-        for axis in outer:
-            count = x.times(count, x.extent(axis.extent))
         lo = b.op("mul", block, x.slot("block"))
-        hi = x.minimum(b.op("add", lo, x.slot("block")), count)
+        hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
         main = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
         for begin, end, several in ((lo, main, TOGETHER), (main, hi, 1)):
             with b.loop(begin, end, several, "serial") as turn:
@@ -81,7 +69,7 @@ class ScanLowering:
     def together(self, numbers: list[Operand], outer: tuple[k.Axis, ...]) -> None:
         """The rows of these numbers, element by element."""
         b, x, over = self.b, self.x, self.statement.over
-        spots = [self.place(number, outer) for number in numbers]
+        spots = [x.point(number, outer) for number in numbers]
         known: list[Level] = []
         for spot in spots:
             known.append(x.open(frozenset(spot)))
@@ -110,7 +98,7 @@ class ScanLowering:
         strips = b.op("div", x.plus(x.slot("block"), b.op("sub", width, ONE)), x.slot("block"))
         left = b.op("mul", b.op("rem", block, strips), x.slot("block"))
         right = x.minimum(b.op("add", left, x.slot("block")), width)
-        x.at.update(self.place(b.op("div", block, strips), batch))
+        x.at.update(x.point(b.op("div", block, strips), batch))
         x.hoist(self.stage, x.open(frozenset(x.at)))
         for begin, end, first in ((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False)):
             with b.loop(begin, end, 1, "serial") as turn:

@@ -16,6 +16,7 @@ from .lower_product import ProductLowering
 from .lower_rows import RowLowering
 from .lower_scan import ScanLowering
 from .lower_scatter import ScatterLowering
+from .lower_sort import SortLowering
 from .lower_tiles import TileLowering
 from .lower_vector import VectorLowering
 from .schedule import Schedule
@@ -34,6 +35,7 @@ _MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
     "vector": VectorLowering,
     "scatter": ScatterLowering,
     "scan": ScanLowering,
+    "sort": SortLowering,
 }
 
 

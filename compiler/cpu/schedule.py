@@ -18,7 +18,6 @@ from ..ir.kernel import (
     Pick,
     Reduce,
     Ref,
-    Scatter,
     Store,
     Within,
     alone,
@@ -255,7 +254,7 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
     statement = alone(kernel)
     if statement is not None:
-        return Schedule("scatter" if isinstance(statement, Scatter) else "scan", width, width)
+        return Schedule(type(statement).__name__.lower(), width, width)
     if len(kernel.outer) == 1 and not rows:
         return Schedule("flat", width, max(step, width))
     if tiles(kernel) is not None:

@@ -29,6 +29,7 @@ from ..ir.kernel import (
     Scan,
     Scatter,
     Size,
+    Sort,
     Stage,
     Store,
     Within,
@@ -118,11 +119,13 @@ class _Run:
         for stmt in stage.body:
             if isinstance(stmt, Let):
                 point.lets[stmt.name] = point.value(stmt.expr)
-            elif isinstance(stmt, Store | Scan):
+            elif isinstance(stmt, Store | Scan | Sort):
                 out = self.outputs[stmt.array]
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
                 if isinstance(stmt, Scan):
                     value = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
+                if isinstance(stmt, Sort):
+                    value = np.argsort(value, axis=-1, kind="stable")
                 places = np.broadcast_arrays(*point.places(stmt.index, out, ()), value)[:-1]
                 out[tuple(places)] = value if places else value.item()  # of units only: a single value
             elif isinstance(stmt, Scatter):

@@ -9,6 +9,7 @@
           g[j] += expr                Reduce "all": over the outer axes too; known in `finally`
           o(e, at(j)) += expr         Scatter: at subscripts that are values
           o[i, j] = scan j sum(expr)  Scan: over the inner axis, up to each point
+          o[i, j] = sort j (expr)     Sort: which elements along the inner axis, in order
       finally                         once, after the block results are combined
         stage j in d
           ...
@@ -215,7 +216,19 @@ class Scan:
     loc: Loc | None = field(default=None, compare=False)
 
 
-Stmt = Let | Store | Reduce | Scatter | Scan
+@data
+class Sort:
+    """array[index] = which elements of expr along the axis `over`, in ascending order (i64): equal ones as
+    they stand, NaN last. Otherwise as a scan."""
+
+    array: str
+    index: tuple[Index, ...]
+    over: str
+    expr: Expr
+    loc: Loc | None = field(default=None, compare=False)
+
+
+Stmt = Let | Store | Reduce | Scatter | Scan | Sort
 
 
 @data
@@ -247,9 +260,11 @@ def scalars(kernel: Kernel) -> dict[str, Scalar]:
     return {p.name: p for p in kernel.params if isinstance(p, Scalar)}
 
 
-def alone(kernel: Kernel) -> Scatter | Scan | None:
+def alone(kernel: Kernel) -> Scatter | Scan | Sort | None:
     """The statement that is the only effect of its kernel, if there is one of that kind."""
-    return next((s for stage in kernel.stages for s in stage.body if isinstance(s, Scatter | Scan)), None)
+    return next(
+        (s for stage in kernel.stages for s in stage.body if isinstance(s, Scatter | Scan | Sort)), None
+    )
 
 
 def operands(stmt: Stmt) -> tuple[Expr, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import kernel as k
 from .data import data
-from .types import DType, i64
+from .types import DType, i64, u8, u16, u32, u64
 
 # The operands that every kernel has, beside `begin` and `end`.
 OWN = ("block", "blocks", "stream")
@@ -16,6 +16,9 @@ def can_be_defined(name: str) -> bool:
     """Whether a compiled function may have this name."""
     first = name.partition(".")[0]
     return first not in _LIBRARY and not first.startswith("__")
+
+
+_KEYS = {1: u8, 2: u16, 4: u32, 8: u64}
 
 
 @data
@@ -40,6 +43,15 @@ def totals(kernel: k.Kernel) -> list[k.Reduce]:
     return [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce) and not s.of_row]
 
 
+def working(kernel: k.Kernel) -> dict[str, DType]:
+    """The working memory that a sort needs for each element of a row: keys and places, twice."""
+    statement = k.alone(kernel)
+    if not isinstance(statement, k.Sort):
+        return {}
+    key = _KEYS[k.expr_dtype(statement.expr).size]
+    return {"sort.keys0": key, "sort.keys1": key, "sort.at0": i64, "sort.at1": i64}
+
+
 def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
     """Argument order of the compiled functions."""
     found: list[Slot] = []
@@ -47,6 +59,8 @@ def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
         found.append(Slot(array.name, "array", array.dtype))
     for reduce in totals(kernel):
         found.append(Slot(part_name(reduce.name), "array", reduce.dtype))
+    for name, dtype in working(kernel).items():
+        found.append(Slot(name, "array", dtype))
     for symbol in k.symbols(kernel):
         found.append(Slot(symbol, "int", i64))
     for array in k.arrays(kernel).values():

@@ -50,6 +50,7 @@ from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, z
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
 from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMSUM
+from .sort import ARGSORT
 from .squares import squares_in
 from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
 
@@ -61,5 +62,6 @@ __all__ = [
     "LE", "GT", "GE", "WHERE", "CAST", "STOP",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
-    "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTER_ADD", "parse_spec", "CONTRACT", "squares_in",
+    "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTER_ADD",
+    "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

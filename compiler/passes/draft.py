@@ -42,9 +42,9 @@ def reduces(node: Node) -> bool:
     return False
 
 
-def scans(node: Node) -> bool:
-    """A scan of more than one element."""
-    return node.op.kind == "scan" and node.shape[node.attrs["axis"]] != 1
+def goes_along(node: Node) -> bool:
+    """A scan or a sort of more than one element."""
+    return node.op.kind in ("scan", "sort") and node.shape[node.attrs["axis"]] != 1
 
 
 def is_product(node: Node) -> bool:
@@ -64,7 +64,7 @@ def through_views(node: Node) -> Node:
 
 
 def computed(node: Node) -> bool:
-    return node.op.kind in ("elementwise", "index", "scan") or node.op is ops.PAD
+    return node.op.kind in ("elementwise", "index", "scan", "sort") or node.op is ops.PAD
 
 
 def packed(node: Node, roots: set[Node]) -> bool:
@@ -154,7 +154,7 @@ class Placed:
     access: Access  # of the result (roots that reduce: of what is kept)
     reduced: frozenset[str]
     operands: tuple[tuple[Node, Access], ...]  # what is evaluated at each point of the domain
-    form: str  # "map", "full", "row", "column", "product", "scatter", "scan"
+    form: str  # "map", "full", "row", "column", "product", "scatter", "scan", "sort"
 
     @property
     def kept(self) -> frozenset[str]:
@@ -249,7 +249,7 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
         )
     else:
         at = kept = full(node, name(node.shape))
-        operands = ((node.inputs[0] if scans(node) else node, (at, ())),)
+        operands = ((node.inputs[0] if goes_along(node) else node, (at, ())),)
     domain = tuple(ix.axis for ix in at if ix.axis is not None)
     held = {ix.axis for ix in kept if ix.axis is not None}
     return Placed(node, domain, (kept, ()), frozenset(domain) - held, operands, "")
@@ -330,7 +330,7 @@ class Reader:
         if node.op.kind == "view":
             inner = view(node, access)
             return [] if inner is None else [(node.inputs[0], inner)]
-        if node.op.kind == "elementwise" or (node.op.kind == "scan" and not scans(node)):
+        if node.op.kind == "elementwise" or (node.op.kind in ("scan", "sort") and not goes_along(node)):
             return [(n, access) for n in node.inputs]
         if node.op is ops.GATHER:
             return _gathered(node, access)

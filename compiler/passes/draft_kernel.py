@@ -27,6 +27,7 @@ from ..ir.kernel import (
     Scan,
     Scatter,
     Size,
+    Sort,
     Stage,
     Stmt,
     Store,
@@ -199,7 +200,7 @@ class Writer:
         self.symbol_of: dict[str, Extent] = {}
         self.guards: dict[tuple[str, int, int], Within] = {}
         self.sizes = 0
-        product = any(p.form in ("product", "scatter", "scan") for p in self.draft.placed)
+        product = any(p.form in ("product", "scatter", "scan", "sort") for p in self.draft.placed)
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
@@ -345,7 +346,7 @@ class Writer:
                 self.outputs.append((name, p))
                 places = text.places(Read.of(p.node, p.node, p.access))
                 text.body.append(Scatter(name, places, exprs[-1], p.node.loc))
-            elif p.form == "scan":
+            elif p.form in ("scan", "sort"):
                 self._store(p, exprs[0], text)
             elif p.reduced:
                 text.body.append(self._reduce(p, exprs))
@@ -369,10 +370,16 @@ class Writer:
         self.outputs.append((name, p))
         dims = self._dims(Read.of(p.node, p.node, p.access))
         index, loc = tuple(Index(axis) for axis, _ in dims), p.node.loc
-        if p.form == "scan":
+        if p.form in ("scan", "sort"):
             ix = p.access[0][p.node.attrs["axis"]]
             assert isinstance(ix, Ix) and ix.axis is not None
-            text.body.append(Scan(name, index, p.node.op.lower, self.axis[ix.axis], expr, loc))
+            over, scan = self.axis[ix.axis], p.form == "scan"
+            along = (
+                Scan(name, index, p.node.op.lower, over, expr, loc)
+                if scan
+                else Sort(name, index, over, expr, loc)
+            )
+            text.body.append(along)
         else:
             text.body.append(Store(name, index, expr, loc))
 
@@ -469,6 +476,8 @@ class _StageText:
             expr = self._where(a[0][n.attrs["axis"]])
         elif n.op is ops.GATHER:
             expr = self._gathered(args[-1], inner[-1][1])
+        elif n.op.kind == "sort":  # of one element
+            expr = Const(0, i64)
         elif n.op.kind in ("view", "reduce", "scan"):  # of units only
             expr = args[0]
         else:

@@ -39,12 +39,12 @@ from .draft import (
     Read,
     Reader,
     computed,
+    goes_along,
     is_product,
     packed,
     place,
     reduces,
     relabel,
-    scans,
     through_views,
     view,
     walked,
@@ -59,7 +59,7 @@ COSTLY = 10
 
 
 # Forms of roots that share a kernel with no other.
-ALONE = frozenset(("scatter", "scan"))
+ALONE = frozenset(("scatter", "scan", "sort"))
 # So many kernels that read the same memory are asked whether a root may join them: the latest ones.
 ASKED = 64
 # Clustering runs again as long as something is found that is better stored, but so many times.
@@ -89,7 +89,7 @@ class _Fuser:
 
     def find_roots(self) -> list[Node]:
         roots = {n for n in self.graph.outputs if n.op is not ops.INPUT}
-        roots.update(n for n in self.order if reduces(n) or scans(n))
+        roots.update(n for n in self.order if reduces(n) or goes_along(n))
         roots.update(self.forced)
         self.reader = Reader(roots)
         for node in self.order:
@@ -217,8 +217,8 @@ class _Fuser:
         self.reader.forget(placed)
 
     def _form(self, placed: Placed, extents: dict[str, int]) -> str:
-        if placed.form == "scatter" or scans(placed.node):
-            return placed.form or "scan"
+        if placed.form == "scatter" or goes_along(placed.node):
+            return placed.form or placed.node.op.kind
         if not placed.reduced:
             return "map"
         if is_product(placed.node):
@@ -526,7 +526,7 @@ def _outer(draft: Draft) -> tuple[str, ...] | None:
     first = draft.placed[0]
     if first.form == "scatter":
         return ()
-    if first.form == "scan":
+    if first.form in ("scan", "sort"):
         over = first.access[0][first.node.attrs["axis"]]
         return tuple(x for x in draft.extents if x in first.domain and Ix(x) != over)
     if draft.rows & draft.totals:

@@ -18,7 +18,7 @@ from ..cpu.schedule import (
 from ..ir import kernel as k
 from ..ir.artifact import Address, Buffer, Code, Launch, Plan
 from ..ir.graph import Graph, Node
-from ..ir.layout import part_name, slots, stride_name, totals
+from ..ir.layout import part_name, slots, stride_name, totals, working
 from ..ir.program import Call, Program, scalar_bytes
 from ..order import BLOCK, row_block
 from ..verify.error import VerifyError
@@ -31,6 +31,8 @@ STREAM_BYTES = 8 << 20
 # each place, from which on reading all places costs nothing.
 SCATTERED = 1 << 14
 SCATTER_BESIDE = 16
+# Blocks that sort, each in working memory of its own.
+SORT_BLOCKS = 16
 # Columns that one block scans.
 SCAN_COLUMNS = 256
 # Steps of sums that take the time in which a byte is moved.
@@ -72,6 +74,10 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         return scatter_block(call)
     if schedule.mode == "scan":
         return scan_block(call)
+    if schedule.mode == "sort":
+        rows = prod(_extent(call, a.extent) for a in call.kernel.outer)
+        block = max(row_block(_inner_size(call), False), -(-rows // SORT_BLOCKS))
+        return block, -(-rows // block)
     if schedule.mode not in ("flat", "rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
@@ -118,7 +124,7 @@ def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[
     for number, stage in enumerate(kernel.stages + kernel.final):
         for stmt in stage.body:
             if store:
-                if isinstance(stmt, k.Store | k.Scan) and stmt.array == name:
+                if isinstance(stmt, k.Store | k.Scan | k.Sort) and stmt.array == name:
                     found.add((number, stmt.index, False))
                 if isinstance(stmt, k.Scatter) and stmt.array == name:
                     found.add((number, (), True))
@@ -220,6 +226,7 @@ def _groups(program: Program, aliases: Sequence[int]) -> list[list[int]]:
     given = {*graph.inputs, *graph.outputs}
     alone = [
         any(r.keep for r in totals(call.kernel))
+        or bool(working(call.kernel))
         or any(o.node not in given and o.node.shape for n, o in call.arrays.items() if n in written)
         for call in program.calls
         for written in [{o.name for o in call.kernel.outputs}]
@@ -288,6 +295,10 @@ def make_plan(
                 nbytes = prod(shape) * reduce.dtype.size
                 scratch[part_name(reduce.name)] = len(buffers)
                 buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, 0, (at, at)))
+            for name, dtype in working(call.kernel).items():
+                shape = (blocks, _inner_size(call))
+                scratch[name] = len(buffers)
+                buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             joins = number != group[0]
             launches.append(_launch(call, codes[number], block, blocks, where, scratch, in_place, joins))
     return Plan(

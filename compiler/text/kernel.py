@@ -21,7 +21,8 @@
   that test itself. `at(i)` is where an axis is, `size(n)` the value of a symbol, both i64.
 - `pick(x, i, j)` is the element of x at values i, j (i64), or 0 where one is outside of its dimension;
   `o(i, j) += e` adds there.
-- `o[i, j] = scan j sum(e)` is the sum up to j, over the inner axis of its stage.
+- `o[i, j] = scan j sum(e)` is the sum up to j, over the inner axis of its stage; `sort j (e)`
+  says which elements along it stand where, in ascending order.
 - `;` separates statements as a line break does; a colon may follow a stage's axes; statements
   straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
 """
@@ -45,6 +46,7 @@ from ..ir.kernel import (
     Scan,
     Scatter,
     Size,
+    Sort,
     Stage,
     Stmt,
     Store,
@@ -58,7 +60,9 @@ INFIX = {
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
 }  # fmt: skip
 LEVEL = {"==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
-RESERVED = frozenset(("kernel", "for", "in", "stage", "scan", "finally", "inf", "nan", "true", "false"))
+RESERVED = frozenset(
+    ("kernel", "for", "in", "stage", "scan", "sort", "finally", "inf", "nan", "true", "false")
+)
 
 
 def usable(name: str) -> bool:
@@ -113,6 +117,8 @@ def statement_text(stmt: Stmt) -> str:
         return f"{stmt.array}({', '.join(_expr(e, 0) for e in stmt.index)}) += {expr_text(stmt.expr)}"
     if isinstance(stmt, Scan):
         return f"{_element(stmt.array, stmt.index)} = scan {stmt.over} {stmt.op}({expr_text(stmt.expr)})"
+    if isinstance(stmt, Sort):
+        return f"{_element(stmt.array, stmt.index)} = sort {stmt.over} ({expr_text(stmt.expr)})"
     values = _arguments(stmt.args, tuple(range(len(stmt.args))))
     given = f": {stmt.dtype}" if any(expr_dtype(a) != stmt.dtype for a in stmt.args) else ""
     if stmt.scope == "row":

@@ -26,6 +26,7 @@ from ..ir.kernel import (
     Scan,
     Scatter,
     Size,
+    Sort,
     Stage,
     Stmt,
     Store,
@@ -213,6 +214,10 @@ class _Parser:
                     raise c.error("a scan is that of a reduction with one argument", call)
                 item = self.close(args[0], known.dtype if known else None)
                 return Scan(name, index or (), call.text, over, item, c.loc(c.token))
+            if c.accept_word("sort"):
+                over = self.axis()
+                (item,) = (self.close(e, None) for e in [self.expr(1)])
+                return Sort(name, index or (), over, item, c.loc(c.token))
             expr = self.close(self.expr(), known.dtype if known else None)
             return Store(name, index or (), expr, c.loc(c.token))
         first: _Item | None = None

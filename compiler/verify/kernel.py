@@ -24,6 +24,7 @@ from ..ir.kernel import (
     Scan,
     Scatter,
     Size,
+    Sort,
     Stage,
     Stmt,
     Store,
@@ -151,11 +152,14 @@ class _Check:
                 self.define(stmt.name)
                 self.values[stmt.name] = expr_dtype(stmt.expr)
             elif isinstance(stmt, Store):
-                self.store(stmt)
+                self.store(stmt, self.expr(stmt.expr))
             elif isinstance(stmt, Scatter):
                 self.scatter(stmt)
             elif isinstance(stmt, Scan):
                 self.scan(stmt, stage)
+            elif isinstance(stmt, Sort):
+                self.over(stmt, stage, i64)
+                self.expr(stmt.expr)
             elif last:
                 self.fail("no reduction may stand in `finally`")
             elif self.reduce(stmt, stage):
@@ -164,8 +168,7 @@ class _Check:
 
     # --- statements -------------------------------------------------------------------------------
 
-    def store(self, stmt: Store | Scan) -> None:
-        dtype = self.expr(stmt.expr)
+    def store(self, stmt: Store | Scan | Sort, dtype: DType) -> None:
         array = self.outputs.get(stmt.array)
         if array is None:
             self.fail(f"`{stmt.array}` is not an output")
@@ -190,14 +193,18 @@ class _Check:
         if len(effects) > 1 or kernel.final or len(kernel.stages) != 1:
             self.fail("it must be all that its kernel does")
 
-    def scan(self, stmt: Scan, stage: Stage) -> None:
-        self.store(stmt)
+    def over(self, stmt: Scan | Sort, stage: Stage, dtype: DType) -> None:
+        """What goes along the only axis of the stage, and stores a `dtype` at each point."""
+        self.store(stmt, dtype)
         self.alone()
+        if [a.name for a in stage.axes] != [stmt.over]:
+            self.fail(f"`{stmt.over}` must be the only axis of the stage")
+
+    def scan(self, stmt: Scan, stage: Stage) -> None:
+        self.over(stmt, stage, self.expr(stmt.expr))
         of = FOLDS.get(stmt.op)
         if of is None or of.arguments != 1 or expr_dtype(stmt.expr).kind not in of.kinds:
             self.fail(f"`{stmt.op}` of {expr_dtype(stmt.expr)} is no scan")
-        if [a.name for a in stage.axes] != [stmt.over]:
-            self.fail(f"`{stmt.over}` must be the only axis of the stage")
 
     def scatter(self, stmt: Scatter) -> None:
         kernel, dtype = self.kernel, self.expr(stmt.expr)
