@@ -20,7 +20,7 @@ from lucid.compiler.cpu.emit import emit
 from lucid.compiler.cpu.lowering import lower
 from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.ir import kernel as k
-from lucid.compiler.ir.layout import part_name, slots, stride_name, totals
+from lucid.compiler.ir.layout import part_name, slots, stride_name, totals, working
 from lucid.compiler.ir.program import Call, scalar_bytes
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import DType
@@ -120,6 +120,9 @@ def run_kernel(
     for reduce in totals(kernel):
         shape = (max(1, blocks), *(extents[name] for name in reduce.keep))
         memory[part_name(reduce.name)] = Guarded(shape, reduce.dtype.np, front)
+    for name, dtype in working(kernel).items():
+        longest = max(extents.values(), default=1)
+        memory[name] = Guarded((max(1, blocks), longest), dtype.np, front)
     before = {name: memory[name].array.copy() for name in arrays}
     values: dict[str, int] = {**symbols, "block": block, "blocks": blocks, "stream": int(stream)}
     for name in k.arrays(kernel):
