@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import here
 from .promote import as_array, dtype_of, lying
 from .tensor import Tensor
 
@@ -44,6 +45,15 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
         return kind, _parts(value)
     objects.append(value)
     return kind, id(value)
+
+
+def check_function(name: str, f: object) -> None:
+    """TypeError for what cannot be called."""
+    kind = type(f).__name__
+    if isinstance(f, staticmethod | classmethod):  # the former is callable, but not by way of an object
+        raise TypeError(here(f"{name}: a {kind} is no function; write @{kind} above @lucid.{name}"))
+    if not callable(f):
+        raise TypeError(here(f"{name}: {kind} is not callable; expected a function"))
 
 
 def exact(number: Any) -> Any:

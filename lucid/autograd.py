@@ -15,7 +15,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.passes.autodiff import gradients
 
-from .arguments import rebuild
+from .arguments import check_function, rebuild
 from .context import MODE, Mode
 from .creation import asarray
 from .errors import here
@@ -33,8 +33,7 @@ class Gradient(Decorated):
     _opaque = True  # for guards: only the function inside counts
 
     def __init__(self, f: Callable[..., Any], argnums: int | Sequence[int], value: bool) -> None:
-        if not callable(f):
-            raise TypeError(here(f"grad: {type(f).__name__} is not callable; expected a function"))
+        check_function("value_and_grad" if value else "grad", f)
         functools.update_wrapper(self, f, updated=())
         self.__wrapped__ = f
         self.argnums = argnums

@@ -16,15 +16,15 @@ from lucid.compiler.ir.data import once
 from lucid.runtime import pool
 from lucid.runtime.locks import Lock
 
-from . import record
-from .arguments import Signature, describe, exact, leaves
+from . import recorder
+from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
 from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
 from .guards import Place
 from .pickles import Decorated, Parts
-from .record import Recording
+from .recorder import Recording
 from .tensor import Tensor
 from .walk import watch
 
@@ -84,8 +84,7 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     """
     if f is None:
         return functools.partial(compile, threads=threads)
-    if not callable(f):
-        raise TypeError(here(f"compile: {type(f).__name__} is not callable"))
+    check_function("compile", f)
     if isinstance(f, type):
         raise TypeError(here(f"compile: {f.__name__} is a class; compile an object of it, or its methods"))
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
@@ -253,7 +252,7 @@ class Compiled(Decorated, Generic[P, R]):
                     opened, places, guards = [], [], watch(self.__wrapped__, *objects)
                 contents = [(place, place.get()) for place in places]
                 try:
-                    recording = record.record(
+                    recording = recorder.record(
                         self.__wrapped__, args, kwargs, arrays, numbers, objects, opened, places, guards,
                         self._name(), self.threads,
                     )  # fmt: skip

@@ -15,7 +15,6 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import b1, f16, f32, f64, u64
 from lucid.compiler.ops import Op
 
-from .number import is_traced
 from .promote import (
     Value,
     cast,
@@ -27,6 +26,7 @@ from .promote import (
     spread,
     weak,
 )
+from .tape import is_traced
 
 Unary = Callable[[Node], Node]
 Binary = Callable[[Value, Value], Node]

@@ -24,7 +24,7 @@ from lucid.compiler.ir.data import data, field
 from .codes import text_of
 from .contents import COPIED, Reader, content, equal
 from .errors import TraceError, here, warn_user
-from .number import Traced, plain
+from .tape import Traced, plain
 from .tensor import Tensor
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()

@@ -29,11 +29,11 @@ from lucid.runtime.call import (
 )
 from lucid.runtime.checks import MISSING, Argument, Bits, Check
 
-from . import arguments, record, results
+from . import arguments, recorder, results
 from .context import MODE
 from .guards import Guards, behind, class_dict
-from .number import Entry, as_input
 from .promote import lying
+from .tape import Entry, as_input
 from .tensor import Tensor
 
 _NODE = Link(Node, "data")
@@ -50,7 +50,7 @@ class _CannotError(Exception):
 
 def add(
     native: NativeCall,
-    recording: record.Recording,
+    recording: recorder.Recording,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     threads: int | None,
@@ -86,7 +86,7 @@ def add(
 class _Spec:
     """What `NativeCall.add` takes, for one recording."""
 
-    def __init__(self, recording: record.Recording, args: tuple[Any, ...]) -> None:
+    def __init__(self, recording: recorder.Recording, args: tuple[Any, ...]) -> None:
         self.recording, self.args = recording, args
         self.sources: list[Source] = []
         self.checks: list[Check] = []

@@ -17,7 +17,7 @@ from lucid.compiler.ir.graph import LOC, Loc, Node
 from lucid.compiler.ir.types import DTYPES, DType, TensorType, f64, from_numpy, tensor_type
 
 from .context import MODE
-from .number import Traced, is_traced, of_kind
+from .tape import Traced, is_traced, of_kind
 
 Value = Node | bool | int | float
 

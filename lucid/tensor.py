@@ -27,10 +27,10 @@ from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, here, located, public, user_loc, warn_user
 from .names import Names, on_cpu
-from .number import Traced
 from .operators import Operators
 from .promote import as_array, cast, check_plain, dtype_of
 from .reductions import Reductions
+from .tape import Traced
 from .unread import CHANGED, PENDING, UNREAD
 
 if TYPE_CHECKING:

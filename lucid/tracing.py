@@ -15,8 +15,8 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import TensorType, from_numpy
 
 from .engine import Array
-from .number import Tape
 from .promote import lying, seen_in
+from .tape import Tape
 from .tensor import LEAVES, Tensor
 
 

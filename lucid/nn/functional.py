@@ -11,7 +11,7 @@ import numpy as np
 
 from ..creation import _shape, asarray
 from ..errors import here, public, warn_user
-from ..number import is_traced
+from ..tape import is_traced
 from ..tensor import Tensor, apply
 from . import formulas
 

@@ -16,8 +16,8 @@ from ..context import MODE, enable_grad
 from ..creation import zeros_like
 from ..engine import evaluate, leaf
 from ..errors import here, user_loc
-from ..number import is_traced
 from ..promote import cast, filled, scalar
+from ..tape import is_traced
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
 

@@ -101,6 +101,9 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.softmax(X, axis=1), IndexError, "axis 1"),
     (lambda: lucid.set_num_threads(0), ValueError, "at least 1, not 0"),
     (lambda: lucid.set_num_threads(1.5), TypeError, "must be an int, not float"),  # type: ignore[arg-type]
+    (lambda: COMPILED(staticmethod(F.relu)), TypeError, "write @staticmethod above @lucid.compile"),
+    (lambda: GRAD(classmethod(F.relu)), TypeError, "grad: a classmethod is no function; write @classmethod"),
+    (lambda: GRAD(3), TypeError, "grad: int is not callable"),
     (lambda: lucid.compile(nn.ReLU), TypeError, "compile: ReLU is a class; compile an object of it"),
     (lambda: COMPILED(nn.ReLU()).ir("x"), RuntimeError, "has not been called"),
     (lambda: AFTER_SMALL.ir("x"), ValueError, "unknown stage 'x'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,14 @@ def test_dtype_and_requires_grad_are_hidden_by_repr() -> None:
 def test_dir_shows_what_users_call() -> None:
     shown = set(dir(lucid))
     assert {"nn", "optim", "random", "Tensor", "reshape"} <= shown
-    assert not {"trace", "record", "guards", "native", "creation", "functional"} & shown
+    assert not {"trace", "recorder", "guards", "native", "creation", "functional"} & shown
+
+
+def test_no_module_has_the_name_of_a_function_of_numpy() -> None:
+    """`lucid.trace` was one."""
+    modules = {n: f for n, f in vars(lucid).items() if isinstance(f, ModuleType)}
+    assert "tracing" in modules
+    assert [n for n in modules if not isinstance(getattr(np, n, np), ModuleType)] == []
 
 
 def test_every_name_of_the_functions_is_one() -> None:

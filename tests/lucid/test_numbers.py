@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lucid
-from lucid.number import Tape, is_traced
 from lucid.runtime import call
+from lucid.tape import Tape, is_traced
 
 X = np.linspace(-2, 2, 6).astype(np.float32)
 SCALE = 1.0

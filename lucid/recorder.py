@@ -21,9 +21,9 @@ from .engine import Array, Executable, build, leaf
 from .errors import TraceError, here
 from .guards import Guards, Place
 from .holders import holders
-from .number import Program, Traced, as_input, escaped, plain, read
 from .promote import lying
 from .results import Made, Owner, Same, Value, given_arrays, overlap
+from .tape import Program, Traced, as_input, escaped, plain, read
 from .tensor import Tensor, settle
 from .tracing import Outer, Trace, array_type, laid
 
