@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import re
 from types import CodeType
 from typing import Any
 
@@ -31,6 +32,7 @@ class Text:
     tolerant: bool  # goes on where an attribute is not there: an `except:` without a class, a `match`
 
 
+_FIELD = re.compile(r"\.([^\W\d]\w*)")
 _NAMED = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"}
 
@@ -55,8 +57,10 @@ def text_of(code: CodeType) -> Text:
             tolerant = True
             found["attributes"] |= {"__match_args__", *(argument if isinstance(argument, tuple) else ())}
         before, argument = i.opname, i.argval
-    names, texts = found["attributes"] | set(code.co_names), set(filter(is_name, code.co_consts))
+    names, texts = set(code.co_names), set(filter(is_name, code.co_consts))
     for const in code.co_consts:
+        if isinstance(const, str) and "{" in const:  # for `format`: of attributes, too
+            found["attributes"] |= set(_FIELD.findall(const))
         if isinstance(const, tuple | frozenset):
             texts |= set(filter(is_name, const))
         if isinstance(const, CodeType):
@@ -66,6 +70,7 @@ def text_of(code: CodeType) -> Text:
             names |= inner.names
             texts |= inner.texts
             tolerant |= inner.tolerant
+    names |= found["attributes"]
     return Text(
         frozenset(found["globals"]), frozenset(found["imports"]), frozenset(names),
         frozenset(found["attributes"]), frozenset(texts), frozenset(found["asked"]), tolerant,

@@ -9,13 +9,16 @@ imports, a progress bar's clock) is no matter.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import io
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from types import CodeType, FrameType, GeneratorType, ModuleType
 from typing import Any
 
@@ -38,8 +41,8 @@ PURE = {
 }  # fmt: skip
 # Those that work for whoever reads logs, warnings and errors; the machinery of imports and temporary files.
 QUIET = {
-    "bdb", "importlib", "inspect", "linecache", "logging", "pdb", "profile", "cProfile", "tempfile",
-    "tokenize", "traceback", "unittest", "warnings",
+    "_strptime", "bdb", "importlib", "inspect", "linecache", "logging", "pdb", "profile", "cProfile",
+    "tempfile", "tokenize", "traceback", "unittest", "warnings",
 }  # fmt: skip
 # Functions of other modules that are pure, or read what is a fact.
 _PURE_FUNCTIONS = {
@@ -82,6 +85,19 @@ _EFFECTS = {
     },
     "queue": {"put", "put_nowait"},
 }  # fmt: skip
+# Functions in Python that look at what is there in order to act.
+_ACTS = {
+    "copy",
+    "copyfile",
+    "copytree",
+    "makedirs",
+    "mkdir",
+    "move",
+    "removedirs",
+    "rmtree",
+    "touch",
+    "unlink",
+}
 # Modules that draw, and read clocks, for others.
 _BETWEEN = {"os", "random", "secrets", "uuid", "timeit", "_pydatetime"}
 _STANDARD = frozenset(name.lstrip("_") for name in sys.stdlib_module_names)
@@ -173,20 +189,26 @@ class _Watch:
 
     def _event(self, frames: list[FrameType], environment: int) -> Callable[[FrameType, str, Any], None]:
         """What the interpreter calls: often, so that what it does most is short."""
-        kinds, suspects = _KINDS, self.suspects
+        kinds, suspects, plain = _KINDS, self.suspects, _PLAIN
+
+        calls = bool(environment or frames or suspects)
 
         def event(frame: FrameType, event: str, arg: Any) -> None:
             if event == "c_call":
                 owner = arg.__self__
                 kind = type(owner)
+                if kind in plain:
+                    return
                 if kind is ModuleType or kind is type:
+                    if owner is builtins and arg is not input and arg is not breakpoint:
+                        return
                     kind = owner
                 what = kinds.get((kind, arg.__name__), "")
                 if what == "":
                     what = kinds[kind, arg.__name__] = _kind(kind, arg.__name__, arg)
                 if what is not None:
                     self._reads(frame, what, arg)
-            elif event == "call":
+            elif event == "call" and calls:
                 code = frame.f_code
                 if id(code) == environment:
                     self._note(frame, ENVIRONMENT)
@@ -229,6 +251,8 @@ class _Watch:
         self.seen.found.append((what, _loc(user)))
 
 
+# Types whose methods are most of all calls, and read nothing else.
+_PLAIN = {bool, bytes, ContextVar, deque, dict, float, frozenset, int, list, set, str, tuple}
 _SEEDS = "a generator of Python's"
 _KINDS: dict[Any, str | None] = {}  # by the object of which a function is a method, or its type
 
@@ -288,8 +312,9 @@ def _of_user(frame: FrameType, what: str) -> tuple[FrameType | None, bool]:
     while at is not None:
         whose = _whose(at.f_code.co_filename)
         if whose == "user":
-            return at, sure
-        if whose == "quiet":
+            # RandomState draws a seed, whether or not it is given one.
+            return at, sure and not (what == DRAW and "RandomState" in at.f_code.co_names)
+        if whose == "quiet" or (whose != "library" and at.f_code.co_name in _ACTS):
             return None, False
         if what in (CLOCK, DRAW) and whose not in _BETWEEN:
             return None, False

@@ -481,6 +481,12 @@ def method_of_a_list() -> Case:
 
 
 @follows
+def attribute_in_a_format() -> Case:
+    b = SimpleNamespace(k=1.0)
+    return lambda x: x + float(f"{b.k:.1f}"), lambda: setattr(b, "k", 5.0)
+
+
+@follows
 def attribute_by_a_getter() -> Case:
     b, get = SimpleNamespace(k=1.0), operator.attrgetter("k")
     return lambda x: x + get(b), lambda: setattr(b, "k", 5.0)
@@ -743,7 +749,6 @@ RAISES: list[tuple[F, str]] = [
     (lambda x: x + datetime.date.today().day, "reads a clock"),
     (lambda x: x + time.monotonic(), "reads a clock"),
     (lambda x: x + np.random.default_rng().random(), "draws random numbers"),
-    (lambda x: x + np.random.RandomState().rand(), "draws random numbers"),
     (lambda x: x + np.random.Generator(np.random.PCG64()).random(), "draws random numbers"),
     (lambda x: x + random.Random().random(), "draws random numbers"),
     (lambda x: x + random.SystemRandom().random(), "draws random numbers"),
@@ -781,9 +786,14 @@ def _time_by_name(x: Any) -> Any:
     return x + float(np.datetime64("now").astype(int) % 1000)
 
 
+def _state_of_numpy(x: Any) -> Any:
+    return x + np.random.RandomState().rand()
+
+
 @pytest.mark.parametrize(
     ("f", "library"),
     [
+        (_state_of_numpy, "numpy"),
         (_drawn_by_torch, "torch"),
         (_shuffled, "sklearn.utils"),
         (_time_of_pandas, "pandas"),
@@ -845,6 +855,17 @@ def _computed(x: Any) -> Any:
     return x * float(text) * math.cos(0) * len(types.__name__) / 5
 
 
+def _dates(x: Any) -> Any:
+    day = datetime.datetime.strptime("2020-01-02", "%Y-%m-%d")
+    return x * day.day * len(day.date().isoformat()) / len(day.strftime("%Y-%m-%d"))
+
+
+def _acts(x: Any) -> Any:
+    os.makedirs(PARENT, exist_ok=True)
+    PARENT.mkdir(exist_ok=True)
+    return x * 2
+
+
 def _locks(x: Any) -> Any:
     with threading.Lock():
         return x * 2
@@ -857,7 +878,8 @@ def _errors(x: Any) -> Any:
 
 @pytest.mark.filterwarnings("ignore:traced")
 @pytest.mark.parametrize(
-    "f", [_logs, _writes, _seeded, _seeded_by_python, _paths, _tables, _computed, _locks, _errors]
+    "f",
+    [_logs, _writes, _seeded, _seeded_by_python, _paths, _tables, _computed, _locks, _errors, _dates, _acts],
 )
 @pytest.mark.usefixtures("path")
 def test_ordinary_code_is_traced_once(f: F) -> None:
