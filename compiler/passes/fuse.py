@@ -26,6 +26,7 @@ from math import prod
 from .. import ops
 from ..ir.data import replace
 from ..ir.graph import Graph, Node, toposort
+from ..ir.kernel import SMALL
 from ..ir.program import Call, Program
 from ..ops import By, Ix, Subscript
 from .draft import (
@@ -60,6 +61,8 @@ COSTLY = 10
 
 # Forms of roots that share a kernel with no other.
 ALONE = frozenset(("scatter", "scan", "sort"))
+# Elements beyond which rows are not written across memory.
+ACROSS = 1 << 14
 # So many kernels that read the same memory are asked whether a root may join them: the latest ones.
 ASKED = 64
 # Clustering runs again as long as something is found that is better stored, but so many times.
@@ -339,7 +342,7 @@ class _Fuser:
         if unified is None:
             return False
         names, rows, common = unified
-        if _lie_across(draft, rows):
+        if _lie_across(draft, rows) or _stores_across(draft, rows, placed, names, extents):
             return False
         if any(p.node is n for p in draft.final for n, _ in self.reader.reads(placed)):
             return False  # what `finally` makes is known too late
@@ -561,6 +564,21 @@ def _lie_across(draft: Draft, rows: set[Node]) -> bool:
     """Whether these would be values of rows that lie across memory. Reading everything once more, as it
     lies, is ten times as fast as that."""
     return any(p.node in rows and p.form == "column" for p in draft.placed)
+
+
+def _stores_across(
+    draft: Draft, rows: set[Node], placed: Placed, names: dict[str, str], extents: dict[str, int]
+) -> bool:
+    """Whether this map would write long rows across memory, a line of memory for each element. By square
+    tiles a large one takes a fifth of the time, though everything is read once more."""
+    if placed.form != "map" or not rows:
+        return False
+    outer = frozenset.union(*(p.kept for p in draft.placed if p.node in rows))
+    inner = [x for x in placed.domain if names.get(x, x) not in outer]
+    written = [ix.axis for ix in placed.access[0] if isinstance(ix, Ix) and ix.axis is not None]
+    if not inner or written[-1] in inner:
+        return False
+    return prod(extents[x] for x in inner) > SMALL and prod(extents.values()) > ACROSS
 
 
 def _fits(draft: Draft, p: Placed, outer: frozenset[str]) -> bool:

@@ -118,3 +118,11 @@ def test_tables() -> None:
     for _ in range(4):
         np.testing.assert_allclose(f(table.to_numpy()).numpy(), x.mean(axis=0))
     assert _native(f) or not call.available()
+
+
+@pytest.mark.parametrize("shape, kernels", [((2000, 16), ["sum", "div"]), ((100, 10), ["sum_div"])])
+def test_long_rows_are_not_written_across_memory(shape: tuple[int, int], kernels: list[str]) -> None:
+    x = np.asfortranarray(RNG.standard_normal(shape, dtype=np.float32))
+    f = lucid.compile(lambda x: (x - x.mean(axis=0)) / x.std(axis=0))
+    np.testing.assert_allclose(f(x).numpy(), (x - x.mean(axis=0)) / x.std(axis=0), rtol=1e-4, atol=1e-5)
+    assert [k.name for k in f.kernels] == kernels
