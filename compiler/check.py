@@ -21,7 +21,7 @@ from .ir.artifact import Plan
 from .ir.data import replace
 from .ir.graph import Graph, Node, toposort
 from .ir.kernel import Array, Extent, Kernel, Reduce, arrays, expr_dtype, operands, walk
-from .ir.layout import part_name, slots, stride_name, totals
+from .ir.layout import part_name, parted, slots, stride_name
 from .ir.loop import Func
 from .ir.program import Call, Operand, Program
 from .ir.target import Target
@@ -240,7 +240,7 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
     sizes = {a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes}
-    for reduce in totals(kernel):
+    for reduce in parted(kernel):
         count = max(1, blocks)
         for axis in reduce.keep:
             count *= int(sizes[axis])

@@ -27,7 +27,7 @@ ROWS = 512
 # which is read again in the end.
 KEPT_ROWS = 256
 # Lanes of a total over the rows of a block, where all inner extents are small and fixed.
-ROW_LANES = 16
+ROW_LANES = 32
 
 
 def lanes(dtype: DType) -> int:

@@ -17,7 +17,7 @@ from .ir.artifact import Code, Plan
 from .ir.data import data, once, replace
 from .ir.graph import Graph, Node
 from .ir.kernel import Kernel
-from .ir.layout import totals
+from .ir.layout import parted
 from .ir.program import Program
 from .ir.target import Target
 from .passes.arrange import arrange
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .ir.loop import Func
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
-LOWERING = 23
+LOWERING = 24
 
 
 @data
@@ -194,7 +194,7 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
     found = _KERNELS.get(key)
     if found is None:
         plan = schedule(kernel, target.vector_bytes)
-        finish = bool(totals(kernel) or kernel.final)
+        finish = bool(parted(kernel) or kernel.final)
 
         def source() -> str:
             from .cpu.emit import emit  # not needed where machine code is cached

@@ -20,7 +20,7 @@ from lucid.compiler.cpu.emit import emit
 from lucid.compiler.cpu.lowering import lower
 from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.ir import kernel as k
-from lucid.compiler.ir.layout import part_name, slots, stride_name, totals, working
+from lucid.compiler.ir.layout import part_name, parted, slots, stride_name, working
 from lucid.compiler.ir.program import Call, scalar_bytes
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import DType
@@ -117,7 +117,7 @@ def run_kernel(
         if name in arrays:
             views[name][...] = arrays[name]
     extents = {a.name: extent(a.extent) for s in kernel.stages for a in s.axes}
-    for reduce in totals(kernel):
+    for reduce in parted(kernel):
         shape = (max(1, blocks), *(extents[name] for name in reduce.keep))
         memory[part_name(reduce.name)] = Guarded(shape, reduce.dtype.np, front)
     for name, dtype in working(kernel).items():

@@ -30,7 +30,7 @@ from ..ops import REGISTRY
 from ..order import lanes
 from .schedule import Numbers, RowCache, Schedule, row_caches
 
-_Chunk = Callable[[int, list[Operand]], list[Operand]]
+Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]
 
 # How far ahead memory is asked for, at least.
@@ -62,7 +62,7 @@ class Lowering:
         self.b = Builder()
         self.arrays = k.arrays(kernel)
         self.scalars = k.scalars(kernel)
-        self.outer = frozenset(a.name for a in kernel.outer)
+        self.outer = self.walked = frozenset(a.name for a in kernel.outer)  # what blocks are parts of
         self.levels: list[Level] = [Level(frozenset())]
         self.at: dict[str, Operand] = {}  # current value of each open axis; the base of a vector
         self.vector: str | None = None
@@ -409,7 +409,7 @@ class Lowering:
     def ahead(self, expr: k.Load) -> bool:
         """Whether a load streams from memory in a kernel that only reads: there, asking ahead of the
         hardware gains a quarter (26 to 33 GB/s measured); beside stores it gains nothing."""
-        if self.prefetches or self.outputs_stream or not self.outer & {ix.axis for ix in expr.index}:
+        if self.prefetches or self.outputs_stream or not self.walked & {ix.axis for ix in expr.index}:
             return False
         return self.first_reads.get(expr.array, self.number) == self.number
 
@@ -460,7 +460,7 @@ class Lowering:
         lo: Operand,
         hi: Operand,
         inits: tuple[Operand, ...],
-        chunk: _Chunk,
+        chunk: Chunk,
         stream: Operand | None = None,
     ) -> tuple[Operand, ...]:
         """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
@@ -498,7 +498,7 @@ class Lowering:
         return inits
 
     def unrolled(
-        self, axis: str, lo: int, hi: int, inits: tuple[Operand, ...], chunk: _Chunk
+        self, axis: str, lo: int, hi: int, inits: tuple[Operand, ...], chunk: Chunk
     ) -> tuple[Operand, ...]:
         """As `vectors`, for a known number of elements: no loop, and a mask only where one is due."""
         width = self.schedule.width
@@ -681,32 +681,6 @@ class Lowering:
         self.each(size, code)
 
     # -- stages of a row
-
-    def nest(
-        self,
-        stage: k.Stage,
-        axes: tuple[k.Axis, ...],
-        inits: tuple[Operand, ...],
-        reduces: list[k.Reduce],
-        stream: Operand | None = None,
-    ) -> tuple[Operand, ...]:
-        """The loops over the inner axes of a stage; the lanes of its reductions."""
-        b = self.b
-        extent = self.extent(axes[0].extent)
-        if len(axes) == 1:
-            return self.vectors(
-                axes[0].name, Imm(0, i64), extent, inits,
-                lambda u, carried: self.body(stage, u, reduces, carried),
-                stream,
-            )  # fmt: skip
-        with b.loop(Imm(0, i64), extent, 1, "serial", inits) as body:
-            self.open(self.levels[-1].axes | {axes[0].name})
-            self.at[axes[0].name] = body.var
-            self.hoist(stage, self.levels[-1])
-            body.yields = self.nest(stage, axes[1:], body.carried, reduces, stream)
-            self.levels.pop()
-        del self.at[axes[0].name]
-        return body.results
 
     def scalar_stage(self, stage: k.Stage, now: dict[str, Operand]) -> None:
         b = self.b

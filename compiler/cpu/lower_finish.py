@@ -1,18 +1,20 @@
 """After the blocks: their results combined by the same rule, then `finally`.
 
-NAME.finish:  r = part.r[0] ... part.r[blocks - 1]      block b goes to lane b mod L, lanes are halved
+NAME.finish:  for row of long ones: what is known of it
+              r = part.r[0] ... part.r[blocks - 1]      block b goes to lane b mod L, lanes are halved
               the stages of `finally`
 """
 
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.layout import part_name, totals
+from ..ir.layout import long_rows, part_name, totals
 from ..ir.loop import Imm, Operand, Store
 from ..ir.types import i64
 from ..order import lanes
 from .lower import Lowering
-from .schedule import Schedule
+from .lower_blocks import fold, nest
+from .lower_rows import RowLowering
 
 
 class FinishLowering:
@@ -23,37 +25,46 @@ class FinishLowering:
         self.b = base.b
 
     def run(self) -> None:
-        blocks = self.x.slot("blocks")
+        blocks: Operand = self.x.slot("blocks")
+        if long_rows(self.x.kernel):
+            blocks = self.long_rows()
         for reduce in totals(self.x.kernel):
             if reduce.keep:
                 self.fold_rows(reduce, blocks)
                 self.x.parts[reduce.name] = (self.x.kept_axes(reduce), Imm(0, i64))
             else:
-                self.x.rows[reduce.name] = self.fold(reduce, blocks)
+                self.x.rows[reduce.name] = fold(self.x, reduce, Imm(0, i64), blocks)
         self.x.reduces = {}
         for stage in self.x.kernel.final:
             self.x.hoist(stage, self.x.levels[0])
             if stage.axes:
-                self.x.nest(stage, stage.axes, (), [])
+                nest(self.x, stage, stage.axes, (), [])
             else:
                 self.x.scalar_stage(stage, {})
 
-    def fold(self, reduce: k.Reduce, blocks: Operand) -> Operand:
-        """Block results of a scalar total, by the rule of a block."""
-        plain = k.Reduce(reduce.name, reduce.op, (), reduce.dtype, "all")
-        step = self.x.schedule
-        self.x.schedule = Schedule(step.mode, step.width, max(step.width, lanes(reduce.dtype)))
-
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            part, mask = part_name(reduce.name), self.x.mask
-            value = self.b.load(part, reduce.dtype, self.x.at["blk"], step.width, None, mask)
-            new = self.x.combine(reduce.op, carried[u], value)
-            carried[u] = new if mask is None else self.b.op("select", mask, new, carried[u])
-            return carried
-
-        ends = self.x.vectors("blk", Imm(0, i64), blocks, self.x.accumulators([plain]), chunk)
-        self.x.schedule = step
-        return self.x.halve(reduce.op, list(ends))
+    def long_rows(self) -> Operand:
+        """What is known of long rows, row after row, and how many there are: each is a block of totals."""
+        b, x, rows = self.b, self.x, RowLowering(self.x)
+        count: Operand = Imm(1, i64)
+        for axis in x.kernel.outer:
+            count = x.times(count, x.extent(axis.extent))
+        with b.loop(Imm(0, i64), count, 1, "serial") as turn:
+            x.open(frozenset())
+            row, parts = rows.place(turn.var, range(0)), x.slot("block")
+            lo = b.op("mul", turn.var, parts)
+            now: dict[str, Operand] = {r.name: x.start(r) for r in totals(x.kernel)}
+            for reduce in (s for s in x.kernel.stages[0].body if isinstance(s, k.Reduce)):
+                total = fold(x, reduce, lo, b.op("add", lo, parts))
+                if reduce.of_row:
+                    row.values[reduce.name] = total
+                else:
+                    now[reduce.name] = x.combine(reduce.op, now[reduce.name], total)
+            for number in range(1, len(x.kernel.stages)):
+                rows.stage(number, row, now)
+            for name, value in now.items():
+                b.emit(Store(part_name(name), turn.var, value))  # where blocks of this row stood, or before
+            x.levels.pop()
+        return count
 
     def fold_rows(self, reduce: k.Reduce, blocks: Operand) -> None:
         """Block results of a total with kept axes, in place, by the same rule: block b goes to

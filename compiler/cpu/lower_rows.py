@@ -20,6 +20,7 @@ from ..ir.layout import part_name, totals
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
 from ..ir.types import i64
 from .lower import PREFETCH_BYTES, ROW, Level, Lowering, View
+from .lower_blocks import nest, walk
 from .schedule import WAITING_BYTES, RowCache
 from .views import start, walks, window
 
@@ -270,7 +271,7 @@ class RowLowering:
         if before is None:
             with self.inside(row, number):
                 inits = x.accumulators(reduces[0])
-                ends = x.nest(stages[number], stages[number].axes, inits, reduces[0], stream)
+                ends = nest(x, stages[number], stages[number].axes, inits, reduces[0], stream)
         else:
             ends = self.both(jobs, reduces, stream)
         for (_, r), own in zip(jobs, reduces, strict=True):
@@ -299,7 +300,7 @@ class RowLowering:
             return found
 
         inits = tuple(v for own in reduces for v in x.accumulators(own))
-        return x.vectors(axis.name, Imm(0, i64), x.extent(axis.extent), inits, chunk, stream)
+        return walk(x, axis, inits, [r for own in reduces for r in own], chunk, stream)
 
     def beside_others(
         self, number: int, row: _Row, u: int, reduces: list[k.Reduce], carried: list[Operand]

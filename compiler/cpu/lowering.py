@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ..ir.kernel import Kernel
-from ..ir.layout import slots, totals
+from ..ir.layout import parted, slots
 from ..ir.loop import Func
 from .lower import Lowering
 from .lower_finish import FinishLowering
 from .lower_flat import FlatLowering
 from .lower_groups import GroupLowering
+from .lower_long import LongLowering
 from .lower_product import ProductLowering
 from .lower_rows import RowLowering
 from .lower_scan import ScanLowering
@@ -29,6 +30,7 @@ class _Mode(Protocol):
 _MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
     "flat": FlatLowering,
     "rows": RowLowering,
+    "long": LongLowering,
     "groups": GroupLowering,
     "tiles": TileLowering,
     "product": ProductLowering,
@@ -44,7 +46,7 @@ def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
     blocks = Lowering(kernel, schedule)
     _MODES[schedule.mode](blocks).run()
     found = [Func(kernel.name, slots(kernel), blocks.b.done())]
-    if totals(kernel) or kernel.final:
+    if parted(kernel) or kernel.final:
         after = Lowering(kernel, schedule)
         FinishLowering(after).run()
         found.append(Func(f"{kernel.name}.finish", slots(kernel), after.b.done()))

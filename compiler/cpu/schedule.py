@@ -29,6 +29,7 @@ from ..ir.kernel import (
     positional,
     walk,
 )
+from ..ir.layout import long_rows
 from ..ir.types import DType
 from ..ops import REGISTRY
 from ..order import ROW_LANES, lanes, most_lanes
@@ -60,7 +61,7 @@ PRODUCT_STEPS = 1 << 19
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
     vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
-    "tiles" (square tiles, transposed in
+    "long" (the same, block after block of long rows), "tiles" (square tiles, transposed in
     registers), "product" (tiles of rows x vectors of columns), "vector" (a product of one
     row, with vectors along its columns). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
@@ -259,6 +260,8 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
         return Schedule("flat", width, max(step, width))
     if tiles(kernel) is not None:
         return Schedule("tiles", width, width)
+    if long_rows(kernel):
+        return Schedule("long", width, max(step, width))
     return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
 
 

@@ -2,7 +2,7 @@
 
     kernel NAME(params) -> (outputs)
       for i in n, ...                 outer axes, shared by every stage
-        stage j in d, ...             inner axes of this stage (may be none)
+        stage j in d, ...             inner axes of this stage (may be none); `j in d long`: beyond a block
           t = expr                    Let
           o[i, j] = expr              Store
           r = sum(expr)               Reduce "row": over the inner axes, one value per outer point
@@ -35,8 +35,12 @@ SMALL = 64
 
 @data
 class Axis:
+    """`long`: known to be longer than a block of a reduction (`order.py`), so that rows along it are summed
+    block by block. The blocks of others are never looked for: it must be there where that is so."""
+
     name: str
     extent: Extent
+    long: bool = False
 
 
 @data

@@ -52,12 +52,26 @@ def working(kernel: k.Kernel) -> dict[str, DType]:
     return {"sort.keys0": key, "sort.keys1": key, "sort.at0": i64, "sort.at1": i64}
 
 
+def long_rows(kernel: k.Kernel) -> bool:
+    """Whether the work of a row is one walk along a long axis, and what follows needs its end: threads may
+    then take blocks of it."""
+    first, *others = kernel.stages
+    kept = any(isinstance(s, k.Reduce) and s.keep for s in first.body)
+    return len(first.axes) == 1 and first.axes[0].long and not kept and not any(s.axes for s in others)
+
+
+def parted(kernel: k.Kernel) -> list[k.Reduce]:
+    """The reductions of which each block has a part."""
+    own = [s for s in kernel.stages[0].body if isinstance(s, k.Reduce)] if long_rows(kernel) else []
+    return [*(r for r in own if r.of_row), *totals(kernel)]
+
+
 def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
     """Argument order of the compiled functions."""
     found: list[Slot] = []
     for array in k.arrays(kernel).values():
         found.append(Slot(array.name, "array", array.dtype))
-    for reduce in totals(kernel):
+    for reduce in parted(kernel):
         found.append(Slot(part_name(reduce.name), "array", reduce.dtype))
     for name, dtype in working(kernel).items():
         found.append(Slot(name, "array", dtype))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import prod
 
 from .. import ops
+from ..ir.data import replace
 from ..ir.folds import fold
 from ..ir.graph import Node
 from ..ir.kernel import (
@@ -38,6 +39,7 @@ from ..ir.kernel import Call as CallExpr
 from ..ir.program import Call, Operand
 from ..ir.types import DType, b1, i64
 from ..ops import By, Guard, Ix, Subscript
+from ..order import BLOCK
 from .draft import Access, Draft, Placed, Read, Reader, walked
 
 # Deeper expressions are cut into lets, so that no later pass recurses without bound.
@@ -200,7 +202,9 @@ class Writer:
         self.symbol_of: dict[str, Extent] = {}
         self.guards: dict[tuple[str, int, int], Within] = {}
         self.sizes = 0
-        product = any(p.form in ("product", "scatter", "scan", "sort") for p in self.draft.placed)
+        self.product = product = any(
+            p.form in ("product", "scatter", "scan", "sort") for p in self.draft.placed
+        )
         for k, group in enumerate(groups):
             axis, symbol = f"i{k}", f"n{k}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
@@ -352,7 +356,10 @@ class Writer:
                 text.body.append(self._reduce(p, exprs))
             elif p.node in self.stored:
                 self._store(p, exprs[0], text)
-        return Stage(tuple(Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body))
+        found = [Axis(a, self.symbol_of[a]) for a in axes]
+        if axes and not self.product and isinstance(self.symbol_of[axes[-1]], str):
+            found[-1] = replace(found[-1], long=self.size[axes[-1]] > BLOCK)
+        return Stage(tuple(found), tuple(text.body))
 
     def _reduce(self, p: Placed, exprs: tuple[Expr, ...]) -> Reduce:
         name = self.results[p.node]

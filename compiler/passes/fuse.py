@@ -55,6 +55,8 @@ from .shorten import repeated, shorten, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
+# Elements of a row that the second cache still holds when it is walked again.
+LONG_ROW = 65_536
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
 
@@ -342,7 +344,8 @@ class _Fuser:
         if unified is None:
             return False
         names, rows, common = unified
-        if _lie_across(draft, rows) or _stores_across(draft, rows, placed, names, extents):
+        across = _lie_across(draft, rows) or _stores_across(draft, rows, placed, names, extents)
+        if across or _walks_again(draft, placed, rows):
             return False
         if any(p.node is n for p in draft.final for n, _ in self.reader.reads(placed)):
             return False  # what `finally` makes is known too late
@@ -375,18 +378,14 @@ class _Fuser:
             return
         if unified is None or not unified[1] or draft.final or other.final or other.after & draft.bit:
             return
-        if _lie_across(other, unified[1]):
-            return
-        if any(p.form == "product" for p in other.placed):
+        if _lie_across(other, unified[1]) or _walks_again(other, placed, unified[1]):
             return
         if any(d.after & other.bit for d in self._of(draft.after & ~other.bit)):
             return  # what runs between the two
-        if draft.load.length + other.load.length > LENGTH:
+        if any(p.form == "product" for p in other.placed) or draft.load.length + other.load.length > LENGTH:
             return
-        if (
-            len(draft.load.arrays | other.load.arrays) + len(draft.load.depth) + len(other.load.depth)
-            > ARRAYS
-        ):
+        depths = len(draft.load.depth) + len(other.load.depth)
+        if len(draft.load.arrays | other.load.arrays) + depths > ARRAYS:
             return
         back = {theirs: names.get(mine, mine) for mine, theirs in unified[0].items()}
         absorbed = {back.get(x, x): n for x, n in other.extents.items()}
@@ -579,6 +578,13 @@ def _stores_across(
     if not inner or written[-1] in inner:
         return False
     return prod(extents[x] for x in inner) > SMALL and prod(extents.values()) > ACROSS
+
+
+def _walks_again(draft: Draft, placed: Placed, rows: set[Node]) -> bool:
+    """Whether a root needs values of rows so long that no cache would hold them until it walks along them
+    again. Kernels that walk once share out the blocks of long rows."""
+    homes = [p for p in draft.placed if p.node in rows and len(placed.domain) > len(p.kept)]
+    return any(prod(draft.extents[x] for x in p.reduced) > LONG_ROW for p in homes)
 
 
 def _fits(draft: Draft, p: Placed, outer: frozenset[str]) -> bool:

@@ -18,7 +18,7 @@ from ..cpu.schedule import (
 from ..ir import kernel as k
 from ..ir.artifact import Address, Buffer, Code, Launch, Plan
 from ..ir.graph import Graph, Node
-from ..ir.layout import part_name, slots, stride_name, totals, working
+from ..ir.layout import part_name, parted, slots, stride_name, totals, working
 from ..ir.program import Call, Program, scalar_bytes
 from ..order import BLOCK, row_block
 from ..verify.error import VerifyError
@@ -49,8 +49,8 @@ def _inner_size(call: Call) -> int:
 
 
 def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
-    """Points of the outer axes in a block (of a product: the parts that its rows are split in), and the
-    number of blocks."""
+    """Points of the outer axes in a block (of a product, and of long rows: the parts that rows are split in),
+    and the number of blocks."""
     if schedule.mode in ("product", "vector"):
         shape = product(call.kernel)
         assert shape is not None
@@ -78,9 +78,12 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         rows = prod(_extent(call, a.extent) for a in call.kernel.outer)
         block = max(row_block(_inner_size(call), False), -(-rows // SORT_BLOCKS))
         return block, -(-rows // block)
+    points = prod(_extent(call, a.extent) for a in call.kernel.outer)
+    if schedule.mode == "long":
+        parts = max(1, -(-_inner_size(call) // BLOCK))
+        return parts, points * parts
     if schedule.mode not in ("flat", "rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
-    points = prod(_extent(call, a.extent) for a in call.kernel.outer)
     kept = any(reduce.keep for reduce in totals(call.kernel))
     block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)
     return block, -(-points // block)
@@ -290,7 +293,7 @@ def make_plan(
                     buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
             block, blocks = grid(call, schedule)
             scratch: dict[str, int] = {}
-            for reduce in totals(call.kernel):
+            for reduce in parted(call.kernel):
                 shape = _part_shape(call, reduce, blocks)
                 nbytes = prod(shape) * reduce.dtype.size
                 scratch[part_name(reduce.name)] = len(buffers)

@@ -23,6 +23,7 @@
   `o(i, j) += e` adds there.
 - `o[i, j] = scan j sum(e)` is the sum up to j, over the inner axis of its stage; `sort j (e)`
   says which elements along it stand where, in ascending order.
+- `j in d long` is an axis of a stage that is longer than a block of a reduction.
 - `;` separates statements as a line break does; a colon may follow a stage's axes; statements
   straight below `for`, `kernel` or `finally` form a stage without axes. Indentation is free.
 """
@@ -98,7 +99,7 @@ def _param(param: Array | Scalar) -> str:
 
 
 def _axes(axes: tuple[Axis, ...]) -> str:
-    return ", ".join(f"{a.name} in {a.extent}" for a in axes)
+    return ", ".join(f"{a.name} in {a.extent}{' long' if a.long else ''}" for a in axes)
 
 
 def _stage(stage: Stage, indent: str, bare: bool, locs: bool) -> list[str]:

@@ -150,7 +150,7 @@ class _Parser:
         while not axes or self.c.accept(","):
             name = self.c.name("an axis (`i in n`)").text
             self.c.expect_word("in")
-            axes.append(Axis(name, self.extent()))
+            axes.append(Axis(name, self.extent(), self.c.accept_word("long")))
         return tuple(axes)
 
     def stages(self, outer: tuple[Axis, ...]) -> tuple[Stage, ...]:

@@ -17,7 +17,7 @@ from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.interpret.loop import interpret_func
 from lucid.compiler.ir import kernel as k
 from lucid.compiler.ir.graph import Graph, Node
-from lucid.compiler.ir.layout import part_name, slots, stride_name, totals
+from lucid.compiler.ir.layout import part_name, parted, slots, stride_name
 from lucid.compiler.ir.program import Call, Operand, Program
 from lucid.compiler.passes.arrange import arrange
 from lucid.compiler.passes.plan import grid, make_plan
@@ -76,7 +76,7 @@ def _loops(call: Call, inputs: Inputs, vector_bytes: int) -> Inputs:
         shape = tuple(call.symbols[str(e)] for e in out.dims)
         memory[out.name] = np.full(int(np.prod(shape)), np.nan, out.dtype.np)
     extents = {a.name: call.symbols[str(a.extent)] for s in kernel.stages for a in s.axes}
-    for reduce in totals(kernel):
+    for reduce in parted(kernel):
         size = int(np.prod([max(1, blocks), *(extents[a] for a in reduce.keep)]))
         memory[part_name(reduce.name)] = np.full(size, np.nan, reduce.dtype.np)
     values: dict[str, float] = {**call.symbols, **call.scalars, "block": block, "blocks": blocks, "stream": 1}

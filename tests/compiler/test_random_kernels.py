@@ -144,6 +144,62 @@ def test_a_row_reduction_of_one_term() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("n", [0, 5, 8192, 20_000])
+def test_long_rows(n: int) -> None:
+    """With one walk along them, threads share their blocks; `long` may be said of short ones."""
+    _run(
+        """
+        kernel t(x: i32[m, n]) -> (o: i32[m], top: i32[m], u: i32[], v: i32[])
+          for i in m
+            stage j in n long
+              r = sum(x[i, j] * 3)
+              q = max(x[i, j])
+              t += x[i, j]
+            stage
+              o[i] = r - 1
+              top[i] = q
+              s2 += r * r
+          finally
+            u = t
+            v = s2
+        """,
+        (3, n), mode="long", n=n, m=3,
+    )  # fmt: skip
+    _run(
+        """
+        kernel t(x: i32[m, 2, n]) -> (o: i32[m, 2, n], u: i32[])
+          for i in m
+            stage k in 2, j in n long
+              r = sum(x[i, k, j] * 3)
+            stage k in 2, j in n long
+              o[i, k, j] = x[i, k, j] - r
+              t += x[i, k, j]
+          finally
+            u = t
+        """,
+        (3, 2, n), mode="rows", n=n, m=3,
+    )  # fmt: skip
+
+
+def test_long_rows_beside_each_other() -> None:
+    """The last stage of a row beside an earlier one of the next; both are summed."""
+    n = 9000
+    _run(
+        """
+        kernel t(x: i32[m, n]) -> (o: i32[m, n], u: i32[])
+          for i in m
+            stage j in n long
+              r = sum(x[i, j] * 3 + x[i, j] * x[i, j] * x[i, j] * x[i, j] * x[i, j] * x[i, j] * x[i, j])
+            stage j in n long
+              o[i, j] = x[i, j] * x[i, j] * x[i, j] - r
+              t += x[i, j]
+          finally
+            u = t
+        """,
+        (4, n), mode="rows", n=n, m=4,
+    )  # fmt: skip
+
+
 def test_a_long_literal_extent_is_a_loop() -> None:
     text = """
         kernel t(x: i32[n, 5000]) -> (o: i32[n, 5000], r: i32[n])

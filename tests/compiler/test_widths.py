@@ -31,10 +31,24 @@ def product(x: Node, w: Node, y: Node) -> tuple[Node, ...]:
     return ops.TANH(ops.CONTRACT(x, x, spec="ij,kj->ik")), ops.TRANSPOSE(x, perm=(1, 0))
 
 
+def long(x: Node, w: Node, y: Node) -> tuple[Node, ...]:
+    return ops.AMAX(x, axes=(1,)), ops.SUM(ops.EXP(x), axes=(1,)), ops.CONTRACT(x, w, spec="ij,j->i")
+
+
 @pytest.mark.parametrize("function", [regression, rows, product])
 @pytest.mark.parametrize("kind", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(37, 3), (130, 16), (33, 50), (40, 300), (1000, 7)])
+@pytest.mark.parametrize("shape", [(37, 3), (130, 16), (33, 50), (40, 300), (1000, 7), (3, 9001)])
 def test_same_bits(function: Callable[..., tuple[Node, ...]], kind: str, shape: tuple[int, int]) -> None:
+    check(function, kind, shape)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 70_001), (3, 600_001)])
+def test_same_bits_of_long_rows(kind: str, shape: tuple[int, int]) -> None:
+    check(long, kind, shape)
+
+
+def check(function: Callable[..., tuple[Node, ...]], kind: str, shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(5)
     arrays: list[Array] = [rng.normal(size=s).astype(kind) for s in (shape, shape[1:], shape[:1])]
     graph = build(function, arrays)

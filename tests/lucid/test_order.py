@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import lucid
 from lucid import Tensor, nn
+from lucid.compiler.order import BLOCK, LANES
 from lucid.nn import functional as F
 
 Array = np.ndarray[Any, Any]
@@ -98,8 +99,78 @@ LONG = ("sum", "sum, keepdims", "sum of x.T", "x @ vector", "softmax", "layer no
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_long_row_alone_is_summed_in_blocks(name: str) -> None:
-    check(OF_ROWS[name](30_001, 1), draw(4, 30_001))
+@pytest.mark.parametrize("n", [30_001, 70_001])  # walked again while the cache holds it, and in one walk each
+def test_a_long_row_alone_is_summed_in_blocks(name: str, n: int) -> None:
+    check(OF_ROWS[name](n, 1), draw(4, n))
+
+
+def by_lanes(values: Array) -> Array:
+    """The sum of the last axis in the order of one block."""
+    sums = np.zeros((*values.shape[:-1], LANES[values.itemsize]), values.dtype)
+    for first in range(0, values.shape[-1], sums.shape[-1]):
+        part = values[..., first : first + sums.shape[-1]]
+        sums[..., : part.shape[-1]] += part
+    while sums.shape[-1] > 1:
+        half = sums.shape[-1] // 2
+        sums = sums[..., :half] + sums[..., half:]
+    return sums[..., 0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1, 20_001, 600_001])
+def test_a_row_is_summed_in_another_order_than_a_vector(dtype: str, n: int) -> None:
+    """More than 64 blocks share lanes; what follows needs the sum, or only stores it."""
+    x = draw(2, n).astype(dtype) / np.asarray(7, dtype)
+    parts = [by_lanes(x[:, first : first + BLOCK]) for first in range(0, n, BLOCK)]
+    want = by_lanes(np.stack(parts, axis=-1))
+    for row in (0, 1):
+        assert lucid.compile(lambda x: x.sum())(x[row].copy()).numpy() == want[row]
+    assert lucid.compile(lambda x: x.sum(axis=1))(x).numpy().tolist() == want.tolist()
+    shifted = lucid.compile(lambda x: x - x.sum(axis=1, keepdims=True))(x).numpy()
+    assert shifted.tobytes() == (x - want[:, None]).tobytes()
+
+
+def shares(f: Function, x: Array) -> list[tuple[str, int]]:
+    """The mode of each kernel, and how many blocks threads share."""
+    compiled = lucid.compile(f)
+    compiled(Tensor(x))
+    stages = compiled._last().executable.compiled.stages
+    return [(s.mode, launch.blocks) for s, launch in zip(stages.schedules, stages.plan.launches, strict=True)]
+
+
+def test_a_long_row_is_one_thread_s() -> None:
+    softmax, norm = OF_ROWS["softmax"](1, 1), OF_ROWS["layer norm"](10**6, 1)
+    flat, long = ("flat", 123), ("long", 123)
+    assert shares(lambda x: x.sum(), draw(1, 10**6)) == [flat]
+    assert shares(lambda x: x.sum(axis=1), draw(1, 10**6)) == [long]
+    assert shares(lambda x: x.sum(axis=1), draw(3, 10**6)) == [("long", 3 * 123)]
+    assert shares(lambda x: x.var(axis=1), draw(1, 10**6)) == [long, long]
+    assert shares(softmax, draw(1, 10**6)) == [long, long, flat]
+    assert shares(softmax, draw(2, 10**6)) == [("long", 2 * 123)] * 3
+    assert shares(norm, draw(1, 10**6)) == [long, long, flat]
+    assert shares(lambda x: (x.sum(axis=1) ** 2).sum(), draw(2, 10**5)) == [("long", 26)]
+    assert shares(lambda x: x @ draw(10**5), draw(2, 10**5)) == [("long", 26)]
+
+
+def test_rows_that_a_cache_holds_are_read_once() -> None:
+    for n, long in ((BLOCK, 0), (BLOCK + 1, 3), (65_536, 3)):
+        compiled = lucid.compile(OF_ROWS["softmax"](n, 1))
+        compiled(Tensor(draw(2, n)))
+        text = compiled.ir("kernel")
+        assert text.count("kernel ") == 1 and text.count(" long") == long
+        assert ("alloc blocks." in compiled.ir("loop")) == bool(long)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_threads_change_the_bits_of_long_rows(name: str) -> None:
+    x, found, threads = draw(3, 200_001), set[bytes](), lucid.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            lucid.set_num_threads(count)
+            found.add(lucid.compile(OF_ROWS[name](200_001, 1))(Tensor(x)).numpy().tobytes())
+    finally:
+        lucid.set_num_threads(threads)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("name", OF_STACKS)

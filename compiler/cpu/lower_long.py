@@ -1,0 +1,43 @@
+"""Long rows, of which each thread takes blocks: what is known of a row comes after them (`lower_finish.py`).
+
+for %blk in %begin .. %end parallel            block %blk mod P of row %blk div P
+  for %j in %lo .. %hi step 64 vector
+  store part.r[%blk]
+"""
+
+from __future__ import annotations
+
+from ..ir import kernel as k
+from ..ir.layout import part_name
+from ..ir.loop import BEGIN, END, Imm, Store
+from ..ir.types import i64
+from ..order import BLOCK
+from .lower_rows import RowLowering
+
+
+class LongLowering(RowLowering):
+    """Lowers one kernel whose schedule says "long"."""
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        stage = self.kernel.stages[0]
+        (axis,) = stage.axes
+        x.walked = x.outer | {axis.name}
+        x.hoist(stage, x.levels[0])
+        self.stream = x.streams_rows()
+        reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            row = self.place(b.op("div", block.var, x.slot("block")), range(1))
+            lo = b.op("mul", b.op("rem", block.var, x.slot("block")), Imm(BLOCK, i64))
+            hi = x.minimum(b.op("add", lo, Imm(BLOCK, i64)), x.extent(axis.extent))
+            with self.inside(row, 0):
+                x.hoist(stage, row.level)
+                ends = x.vectors(
+                    axis.name, lo, hi, x.accumulators(reduces),
+                    lambda u, carried: x.body(stage, u, reduces, carried),
+                    self.stream if self.stores(0) else None,
+                )  # fmt: skip
+                for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
+                    b.emit(Store(part_name(reduce.name), block.var, x.halve(reduce.op, group)))
+            x.levels.pop()
