@@ -316,7 +316,8 @@ class Tensor(Operators, Reductions, Names):
     @property
     def data(self) -> Tensor:
         """The value as a constant of differentiation, `detach()`. Set, it becomes the value of this tensor,
-        of the same dtype and shape: what PyTorch's users write for a parameter's new value."""
+        of the same dtype and shape: `w.data = w.data - g` and `w.data -= g`. What is read is a tensor of its
+        own: after `d = w.data`, `d -= g` leaves w as it is."""
         return self.detach()
 
     @data.setter

@@ -107,6 +107,46 @@ def test_two_results_written_to_one_memory() -> None:
         np.testing.assert_array_equal(memory[20:30], x - y)
 
 
+RESULTS: dict[str, Any] = {
+    "of the same shape": lambda x, y: (x + y, x * y),
+    "of others": lambda x, y: (x.sum(0), x.mean()),
+    "reversed": lambda x, y: (y @ x.T, (x * 2).T),
+    "an argument": lambda x, y: (x, x + y),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_and_arguments_anywhere_in_one_memory(name: str) -> None:
+    f, rng = RESULTS[name], np.random.default_rng(0)
+    g = lucid.compile(f)
+    memory = np.empty(60, np.float32)
+
+    def anywhere(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        n = int(np.prod(shape))
+        start = rng.integers(0, 60 - n)
+        return memory[start : start + n].reshape(shape)
+
+    refused = 0
+    for _ in range(60):
+        memory[:] = rng.normal(size=60)
+        x, y = anywhere((3, 3)), anywhere((3, 3))
+        want = [r.numpy().copy() for r in f(lucid.Tensor(x), lucid.Tensor(y))]
+        out = tuple(anywhere(w.shape) if k or name != "an argument" else None for k, w in enumerate(want))
+        first, second = out
+        if first is not None and second is not None and np.shares_memory(first, second):
+            before = memory.copy()
+            with pytest.raises(ValueError, match="overlap"):
+                g(x, y, out=out)
+            np.testing.assert_array_equal(memory, before)
+            refused += 1
+            continue
+        for result, array, right in zip(g(x, y, out=out), out, want, strict=True):
+            np.testing.assert_allclose(result.numpy(), right, rtol=1e-5, atol=1e-6)
+            if array is not None:
+                np.testing.assert_array_equal(array, result.numpy())
+    assert refused < 40
+
+
 def test_an_argument_that_is_returned_and_overwritten() -> None:
     """The result is what it was when the call began."""
     f = lucid.compile(lambda x, y: (x + 1, y, lucid.neg(-y)))
