@@ -36,7 +36,8 @@ R = TypeVar("R")
 
 Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm"]
 
-SIGNATURES = 256  # kept for each function; the one that was not used for longest goes first
+SIGNATURES = 256  # kept for each function; the one that was traced first goes first
+OBJECTS = 16  # of them with objects, which recordings keep alive
 SPECS = 16  # signatures that native code knows
 PLACES = 4096  # of numbers outside of arguments that are known to change, or to be needed
 NUMBERS = 8  # traces for another number until a warning says so
@@ -273,10 +274,18 @@ class Compiled(Decorated, Generic[P, R]):
             key = self._key(signature, numbers)
             self._cache[key] = [recording, *known][:VARIANTS]
             self._cache.move_to_end(key)
-            while len(self._cache) > SIGNATURES:
-                self._cache.popitem(last=False)
+            self._drop_oldest()
             self._set_latest(recording)
         return recording, recording.first
+
+    def _drop_oldest(self) -> None:
+        """Keep no more than there is room for, in native code either."""
+        with_objects = [key for key, (recording, *_) in self._cache.items() if recording.objects]
+        dropped = with_objects[: max(0, len(with_objects) - OBJECTS)]
+        dropped += list(self._cache)[: max(0, len(self._cache) - len(dropped) - SIGNATURES)]
+        gone = {id(recording) for key in dropped for recording in self._cache.pop(key, ())}
+        if gone and self._native is not None:
+            self._native.specs[:] = [spec for spec in self._native.specs if id(spec[-1][0]) not in gone]
 
     def _labelled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Any, str]]:
         """Each argument with its name."""

@@ -21,7 +21,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, TraceError, nn, optim
-from lucid.compiled import REASONS, _slower
+from lucid.compiled import OBJECTS, REASONS, _slower
 from lucid.nn import functional as F
 from lucid.runtime import call
 
@@ -1015,6 +1015,26 @@ def test_objects_of_compiled_methods_die_with_their_arrays() -> None:
     del model, again
     gc.collect()
     assert [r for r in gone if r() is not None] == []
+
+
+def test_objects_that_were_arguments_are_let_go() -> None:
+    class Model:
+        def __init__(self, k: int) -> None:
+            self.w = Tensor(np.full(4, k, "f"))
+
+    f = lucid.compile(lambda model, x: x * model.w)
+    gone: list[weakref.ref[Any]] = []
+    for k in range(3 * OBJECTS):
+        model = Model(k)
+        for _ in range(4):  # traced, by Python, natively
+            close(f(model, np.ones(4, "f")), np.full(4, k))
+        gone += [weakref.ref(model), weakref.ref(model.w)]
+    del model
+    gc.collect()
+    assert sum(r() is not None for r in gone) == 2 * OBJECTS
+    for k in range(40):  # others do not push them out
+        f(gone[-2](), np.ones(4 + k, "f")[:4])
+    assert f.traces == 3 * OBJECTS
 
 
 def test_the_reasons_of_traces_are_bounded() -> None:
