@@ -205,7 +205,11 @@ class Compiled(Decorated, Generic[P, R]):
                     self._go_native(recording, args, all_kwargs, given)
                     return results
         recording, tape = self._record(signature, args, kwargs, arrays, numbers, objects)
-        return recording.run(arrays, tape, out)
+        try:
+            return recording.run(arrays, tape, out)
+        except IndexError:  # of a value: what the trace has left in plain places is undone, too
+            recording.guards.undo()
+            raise
 
     def _key(self, signature: Signature, numbers: list[Any]) -> Signature:
         """Under which a call's recordings are kept: with the values of those numbers that are facts."""
@@ -456,6 +460,10 @@ class Compiled(Decorated, Generic[P, R]):
         if latest is not None:
             lines.append(latest.executable.explain())
             lines += [f"copied at each call, as there are gaps: {what}" for what in sorted(latest.copied)]
+            if latest.judged:
+                lines.append(
+                    "indices are looked at in each call, before anything is kept: nothing is updated in place"
+                )
             from lucid.runtime import call
 
             if not call.available():

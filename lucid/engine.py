@@ -13,7 +13,7 @@ import itertools
 import os
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, toposort
+from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
 from lucid.compiler.ir.types import from_numpy
 from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text.kernel import print_kernel
@@ -31,6 +31,7 @@ from lucid.runtime.host import host
 from lucid.runtime.load import assembly
 
 from .errors import warn_user
+from .inside import indices_in, operands, outside, verdict
 
 Array = np.ndarray[Any, Any]
 
@@ -60,11 +61,15 @@ def become_leaf(node: Node) -> None:
 
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
     """The values of `nodes`, computed from the nearest nodes with data. They become data in
-    turn."""
+    turn. IndexError, and none does, where an index lies outside of its axis."""
     wanted = list(dict.fromkeys([n for n in nodes if n.data is None]))
     if wanted:
         leaves, executable = _planned(wanted)
-        for node, array in zip(wanted, executable([n.data for n in leaves]), strict=True):
+        arrays = [n.data for n in leaves]
+        results = executable(arrays)
+        if executable.judged and results.pop():
+            raise out_of_range(wanted, leaves, arrays)
+        for node, array in zip(wanted, results, strict=True):
             bind(node, array)
     return [node.data for node in nodes]
 
@@ -104,7 +109,7 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
         graph = _closed(wanted, leaves)
         if graph is None:
             return _planned(wanted)
-        found = _plans[key] = build(graph)
+        found = _plans[key] = build(graph, judged=len(graph.outputs) > len(wanted))
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
@@ -120,16 +125,33 @@ def _hashable(value: object) -> object:
 
 
 def _closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
-    """What `wanted` are computed by, as a graph of its own, over inputs without data. None if another
-    thread has computed some of that meanwhile."""
+    """What `wanted` are computed by, as a graph of its own, over inputs without data; behind them the
+    verdict on its indices, if it has any. None if another thread has computed some of that meanwhile."""
     new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)}
     inputs = tuple(new.values())
-    for node in toposort(wanted, new):
+    order = toposort(wanted, new)
+    for node in order:
         op, sources, attrs = node.op, node.inputs, node.attrs
         if node.data is not None:
             return None
         new[node] = Node(op, tuple(new[n] for n in sources), attrs, node.loc)
-    return Graph("lazy", inputs, tuple(new[n] for n in wanted))
+    outputs = [new[n] for n in wanted]
+    indices = indices_in([new[n] for n in order])
+    if indices:
+        outputs.append(verdict(indices))
+    return Graph("lazy", inputs, tuple(outputs))
+
+
+def out_of_range(outputs: Iterable[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> IndexError:
+    """What to raise where the verdict on what `outputs` are computed by says so. `arrays`: the values of
+    `inputs`."""
+    new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(inputs)}
+    found = []
+    for node in toposort(outputs, new):
+        new[node] = rebuild(node, tuple(new[n] for n in node.inputs))
+        found += indices_in([new[node]])
+    graph = Graph("indices", tuple(new[n] for n in inputs), tuple(operands(found)))
+    return outside(found, build(graph)(arrays))
 
 
 _dumps = itertools.count(1)
@@ -149,7 +171,8 @@ class KernelInfo:
 class Executable:
     """A graph, compiled: call it with one array per graph input, get one per output."""
 
-    def __init__(self, graph: Graph, aliases: Sequence[int], threads: int | None) -> None:
+    def __init__(self, graph: Graph, aliases: Sequence[int], threads: int | None, judged: bool) -> None:
+        self.judged = judged  # the last output is a verdict: see inside.py
         self.compiled: Compiled = compile_graph(graph, host(), aliases)
         self.threads = threads
         self.native = execute.Executable(self.compiled.plan)
@@ -248,6 +271,9 @@ def _as_given(array: Array, shape: tuple[int, ...]) -> Array:
     return np.array(array, order="C").reshape(shape)
 
 
-def build(graph: Graph, aliases: Sequence[int] = (), threads: int | None = None) -> Executable:
-    """`aliases[k]` is the input whose memory output k may take over, or -1."""
-    return Executable(graph, aliases, threads)
+def build(
+    graph: Graph, aliases: Sequence[int] = (), threads: int | None = None, judged: bool = False
+) -> Executable:
+    """`aliases[k]` is the input whose memory output k may take over, or -1. `judged`: the last output is the
+    verdict on the indices."""
+    return Executable(graph, aliases, threads, judged)

@@ -75,6 +75,7 @@ def add(
             unused=spec.unused,
             gifts=spec.gifts,
             shapes=spec.shapes,
+            verdict=spec.verdict,
             threads=threads or 0,
             label=(recording, out is not None),
         )
@@ -94,6 +95,7 @@ class _Spec:
         self.stores: list[Store] = []
         self.unused: list[Unused] = []
         self.gifts: list[Gift] = []
+        self.verdict = -1  # the output that is one
         self.out = -1  # the argument that says where results go
         self.shapes: dict[int, tuple[int, ...]] = {}
         self.answer: object = None
@@ -110,6 +112,10 @@ class _Spec:
         numbers = self.recording.numbers(given)
         if self.recording.rooted or self.recording.writes or numbers is None:
             raise _CannotError
+        if self.recording.judged:  # nothing is written where the caller sees it before the verdict
+            if self.out >= 0:
+                raise _CannotError
+            self.verdict = self._pick(len(self.recording.executable.shapes) - 1)
         self.numbers = numbers
         self.free = self._free()
         grad = MODE.get().grad

@@ -17,10 +17,11 @@ from lucid.runtime import memory, steps
 
 from . import arguments, chance, watching
 from .context import MODE, Mode
-from .engine import Array, Executable, build, leaf
+from .engine import Array, Executable, build, leaf, out_of_range
 from .errors import TraceError, here
 from .guards import Guards, Place
 from .holders import holders
+from .inside import indices_in, verdict
 from .promote import lying
 from .results import Made, Owner, Same, Value, given_arrays, overlap
 from .tape import Program, Traced, as_input, escaped, plain, read
@@ -72,6 +73,7 @@ class Recording:
     spent: str | None  # what else the trace has changed outside: it serves one call
     first: list[Any]  # the numbers of the tape when it was traced
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
+    judged: tuple[Node, ...]  # what the verdict on the indices is about; none if it has none
     # Calls since then that took the Python path, without and with `out=`; -1: all will.
     served: list[int] = field(default_factory=lambda: [0, 0])
     copied: set[str] = field(default_factory=set)  # arrays that calls had to copy, in words
@@ -148,7 +150,15 @@ class Recording:
         ]
         if given:  # what is written there must not be what a result, or its history, is made of
             buffers = [b if overlap(b, given.values()) is None else np.array(b) for b in buffers]
-        outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
+        if self.judged:  # nothing is written before the verdict
+            outputs = self.executable(buffers)
+            if outputs.pop():
+                raise out_of_range(self.judged, [s.node for s in self.sources], buffers)
+            for k, array in given.items():
+                np.copyto(array, outputs[k])
+                outputs[k] = array
+        else:
+            outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
         return self._finish(arrays, numbers, nodes, buffers, outputs)
 
     def _contiguous(self, array: Array, source: Source) -> Array:
@@ -442,14 +452,17 @@ class _Finish:
         tracked = self._differentiable(updates)
         results = arguments.rebuild(results, lambda v: self._placed(v, position, tracked))
         rooted = toposort([m.node for m in self._made(results) if m.requires_grad])
-        graph = Graph(self.name, tuple(s.node for s in sources), tuple(self.outputs))
-        aliases = [-1] * len(self.outputs) if rooted else self._aliases(results, updates, position)
+        indices = indices_in(used)
+        outputs = [*self.outputs, verdict(indices)] if indices else [*self.outputs]
+        graph = Graph(self.name, tuple(s.node for s in sources), tuple(outputs))
+        kept = rooted or indices  # nothing is overwritten
+        aliases = [-1] * len(outputs) if kept else self._aliases(results, updates, position)
         outers = self.trace.outers.values()
         self.guards.release(set(self.trace.arrays))
         return Recording(
             self.guards,
             sources,
-            build(graph, aliases, self.threads),
+            build(graph, aliases, self.threads, judged=bool(indices)),
             results,
             updates,
             [(o.tensor, o.requires_grad) for o in outers if o.argument is None],
@@ -465,6 +478,7 @@ class _Finish:
             spent,
             first,
             self.objects,
+            tuple(indices),
         )
 
     def _sources(self) -> list[Source]:

@@ -120,10 +120,11 @@ def _plain_key(key: object) -> Key:
             return operator.index(key)  # type: ignore[arg-type]
         except TypeError:
             pass
-    raise IndexError(
-        f"tensors are indexed by ints, slices, ... and None, not by {type(key).__name__}; "
-        "to choose by a condition use lucid.where"
-    )
+    raise IndexError(unfit_key(type(key).__name__))
+
+
+def unfit_key(what: str) -> str:
+    return f"tensors are indexed by ints, slices, ..., None, and arrays of ints or bools, not by {what}"
 
 
 # --- reductions ----------------------------------------------------------------------------------

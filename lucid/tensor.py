@@ -9,7 +9,7 @@ print(loss, x.grad)             # compiled and run here
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 from typing import cast as cast_type
 from weakref import WeakKeyDictionary, ref
 
@@ -25,7 +25,8 @@ from . import elementwise as ew
 from . import shapes
 from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
-from .errors import TraceError, here, located, public, user_loc, warn_user
+from .errors import TraceError, here, located, user_loc, warn_user
+from .indexing import Indexed
 from .names import Names, on_cpu
 from .operators import Operators
 from .promote import as_array, cast, check_plain, dtype_of
@@ -147,7 +148,7 @@ def _with_arrays(data: Any) -> Any:
     return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
-class Tensor(Operators, Reductions, Names):
+class Tensor(Operators, Reductions, Names, Indexed):
     """An array of one dtype, on the CPU.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool; NumPy arrays
@@ -582,27 +583,6 @@ class Tensor(Operators, Reductions, Names):
     # Equality is elementwise; identity is what sets and dicts use.
     __hash__ = object.__hash__
 
-    def __setitem__(self, key: object, value: object) -> NoReturn:
-        raise TypeError(
-            here("tensors are immutable; build a new one, for example with lucid.where(mask, a, b)")
-        )
-
-    def __getitem__(self, key: Any) -> Tensor:
-        """Ints, slices, `...` and None as in NumPy. Arrays and lists of indices or bools choose elements of
-        a value: not in a compiled function, and not of a tensor that requires grad."""
-        parts = key if isinstance(key, tuple) else (key,)
-        if not any(isinstance(k, list) or (isinstance(k, Tensor | np.ndarray) and k.ndim) for k in parts):
-            return apply(shapes.index, self, key=key)
-        if self._requires_grad or self._trace is not None or MODE.get().trace is not None:
-            raise IndexError(
-                here(
-                    "indexing by arrays is neither compiled nor differentiated; to choose by a condition use "
-                    "lucid.where, to choose elements of a value x.detach()[indices] outside"
-                )
-            )
-        chosen = tuple(k.numpy() if isinstance(k, Tensor) else k for k in parts)
-        return Tensor(_chosen(self.numpy(), chosen if isinstance(key, tuple) else chosen[0]))
-
     # --- elementwise methods ---------------------------------------------------------------------
 
     def abs(self) -> Tensor:
@@ -667,11 +647,6 @@ _ended: list[bool] = []  # whether this process was told that gradients end in a
 _OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)
 
 
-@public
-def _chosen(array: Array, key: Any) -> Array:
-    return np.asarray(array[key])
-
-
 def _is_operand(x: object) -> bool:
     """Whether an operator computes with `x`: an array-like that leaves arithmetic with arrays to others
     (`__array_ufunc__ = None`) is not asked."""
@@ -695,7 +670,7 @@ def settle(tensors: Sequence[Tensor]) -> None:
     along = UNREAD.along(nodes)
     try:
         evaluate([*nodes, *(t._node for t in along)])
-    except MemoryError:
+    except (MemoryError, IndexError):  # perhaps not of what was asked for
         if not along:
             raise
         along = []

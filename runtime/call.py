@@ -188,6 +188,7 @@ class NativeCall:
         unused: Sequence[Unused] = (),
         gifts: Sequence[Gift] = (),
         shapes: Mapping[int, tuple[int, ...]] | None = None,
+        verdict: int = -1,
         threads: int = 0,
         label: object = None,
     ) -> None:
@@ -202,8 +203,10 @@ class NativeCall:
         The objects `made` are made, in order. `answer` says what the call returns: an Output, an
         Earlier object, an Argument, a tuple, list or dict of such, or a constant. An output whose
         alias is an `overwritten` source is written there, and is no array that `answer`, `made` or
-        `stores` may name. `shapes`: outputs that get another shape of as many elements. `threads`:
-        the most threads, 0 for no limit. `label` is the last item of the spec.
+        `stores` may name. `shapes`: outputs that get another shape of as many elements. `verdict`:
+        an output, one byte; where it is not 0, nothing of the results is kept and the call fits no more:
+        then no output may overwrite or be given. `threads`: the most threads, 0 for no limit. `label` is
+        the last item of the spec.
 
         TypeError if a type of a chain or object has no such slots; ValueError for values that
         cannot be.
@@ -273,6 +276,10 @@ class NativeCall:
             outputs.append([kind, i, held(dtype), len(shape), dims, maker, alias, 0, 0, 0, 0, owner])
         if not given <= new:
             raise ValueError(f"outputs {sorted(given - new)} cannot be given")
+        if verdict >= 0 and (
+            given or len(new) < len(outputs) or plan.buffers[plan.outputs[verdict]].nbytes != 1
+        ):
+            raise ValueError(f"output {verdict} cannot be a verdict")
 
         def value(thing: object, objects: int) -> tuple[int, int]:
             if isinstance(thing, Output):
@@ -377,6 +384,7 @@ class NativeCall:
             "gifts": table(given_rows),
             "n_gifts": len(given_rows),
             "changes": bool(assigned) or any(row[0] == layout.ALIAS for row in outputs),
+            "verdict": verdict,
             "env": _environment().ctypes.data,
         }
         spec = np.array([words[name] for name in layout.SPEC], np.int64)

@@ -13,7 +13,7 @@ SPEC = (
     "nargs", "keywords", "n_keywords", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs",
     "temps", "n_temps", "temp_bytes", "temp_args", "program", "launches", "scratch", "n_buffers", "large",
     "threads", "made", "n_made", "answer", "n_answer", "stores", "n_stores", "gifts", "n_gifts", "changes",
-    "env",
+    "verdict", "env",
 )  # fmt: skip
 # Words that are the same for every spec.
 ENV = (

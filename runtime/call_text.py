@@ -601,13 +601,24 @@ let.go:
   call void @release(ptr %arrays, i64 %n.inputs)
   br label %ran
 ran:
+  %verdict = ldi %spec, SPEC.verdict
+  %judged = icmp sge i64 %verdict, 0
+  br i1 %judged, label %judge, label %kept
+judge:
+  ; nothing outside has changed yet: who explains runs it again
+  %at.verdict = ldp %outs, %verdict
+  %verdict.data = ldp %at.verdict, DATA
+  %bad = load i8, ptr %verdict.data
+  %is.bad = icmp ne i8 %bad, 0
+  br i1 %is.bad, label %unfit, label %kept
+kept:
   call void @assign(ptr %spec, ptr %outs, ptr %made, ptr %args, ptr %targets, ptr %olds)
   br label %finish
 failed:
   br label %finish
 finish:
-  %status = phi i32 [ 1, %ran ], [ 0, %unfit ], [ 1, %failed ]
-  %good = phi i1 [ true, %ran ], [ false, %unfit ], [ false, %failed ]
+  %status = phi i32 [ 1, %kept ], [ 0, %unfit ], [ 1, %failed ]
+  %good = phi i1 [ true, %kept ], [ false, %unfit ], [ false, %failed ]
   %built = load ptr, ptr %at.answer
   %given = select i1 %good, ptr %built, ptr null
   %dropped = select i1 %good, ptr null, ptr %built

@@ -27,6 +27,7 @@ class ScatterLowering:
         self.statement = statement
         (self.stage,) = base.kernel.stages
         self.array = base.arrays[statement.array]
+        base.lets.update({stmt.name: stmt for stmt in self.stage.body if isinstance(stmt, k.Let)})
         *_, last = statement.index
         axes = self.stage.axes
         # The last axis lies beside the places: it goes by vectors.

@@ -52,6 +52,13 @@ def absolute(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return b.op("select", b.op("lt", x, b.imm(0, x)), b.op("neg", x), x)
 
 
+def place(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    index, n = args
+    if dtype.kind == "u":
+        return index
+    return b.op("select", b.op("lt", index, b.imm(0, index)), b.op("add", index, n), index)
+
+
 def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     """NumPy's: -1, 0, 1; NaN stays; -0.0 gives 0.0."""
     (x,) = args

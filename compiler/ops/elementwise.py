@@ -160,6 +160,10 @@ NOT = _element("not", 1, np.invert, None, kinds="biu")
 SHL = _element("shl", 2, np.left_shift, None, dec.shift_left, "iu")
 SHR = _element("shr", 2, np.right_shift, None, dec.shift_right, "iu")
 
+# place(i, n): the index i of an axis of n elements, from the end where it is negative. What has one in its
+# graph wants to know whether all lie inside: the front end asks (lucid/inside.py).
+PLACE = _element("place", 2, lambda i, n: np.where(i < 0, i + n, i), None, dec.place, "iu", flops=2)
+
 EQ = _element("eq", 2, np.equal, None, kinds="biuf", result=b1)
 NE = _element("ne", 2, np.not_equal, None, kinds="biuf", result=b1)
 LT = _element("lt", 2, np.less, None, kinds="biuf", result=b1)
