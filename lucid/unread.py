@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 # Tensors that have nothing in common with what was read, and are asked again at the next read: the latest.
-APART = 64
+APART = 16
 # Nodes that a read may compute beyond its own: this many, and as many times its own.
-EXTRA, TIMES = 256, 4
+EXTRA, TIMES = 32, 16
 
 
 class Due(threading.local):
@@ -73,13 +73,15 @@ class Unread(threading.local):
         That is who is made of something that this read computes, and was not computed before itself; and who
         is part of it, and made of something that an earlier read has computed and not kept.
         """
-        now: set[Node] = set()
-        _closure(read, now)
-        if not now:
+        if all(node.data is not None for node in read):
             return []
         taken, self._made = self._made, []
         own = set(read)
         held = [t for t in _uncomputed(taken) if t._node not in own]
+        if not held:
+            return []
+        now: set[Node] = set()
+        _closure(read, now)
         repeated = any(node.computed for node in now)
         room = EXTRA + TIMES * len(now)
         found: list[Tensor] = []
