@@ -1,8 +1,9 @@
-"""Sums at places given by values: each block owns rows of the result, walks all terms in their order, and
-adds those whose place is among its rows. So no two threads meet, and the order is that of the terms.
+"""Sums, or extremes, at places given by values: each block owns rows of the result, walks all terms in
+order, and adds those whose place is among its rows. So no two threads meet, and the order is that of the
+terms.
 
 for %blk in %begin .. %end parallel
-  for %e in ... vector                         zeros of the rows %lo .. %hi
+  for %e in ... vector                         the identity, in rows %lo .. %hi
   for %i in 0 .. %n serial                     the terms
     %p = load place[%i];  %mine = %lo <= %p < %hi
     for %j in 0 .. (%mine ? %m : 0) vector     what lies beside a place
@@ -12,6 +13,7 @@ for %blk in %begin .. %end parallel
 from __future__ import annotations
 
 from ..ir import kernel as k
+from ..ir.folds import fold
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from .lower import HERE, Lowering
 
@@ -55,10 +57,10 @@ class ScatterLowering:
         b, x = self.b, self.x
         row = x.stride(self.array, 0)
         base, count = x.times(self.lo, row), x.times(b.op("sub", self.hi, self.lo), row)
-        zeros = Imm(0, self.array.dtype, x.schedule.width)
+        start = Imm(fold(self.statement.op).identity(self.array.dtype), self.array.dtype, x.schedule.width)
 
         def code(index: Operand, mask: Operand | None) -> None:
-            b.emit(Store(self.array.name, b.op("add", base, index), zeros, None, mask))
+            b.emit(Store(self.array.name, b.op("add", base, index), start, None, mask))
 
         x.each(count, code)
 
@@ -96,7 +98,7 @@ class ScatterLowering:
         assert mine is not None or self.wide
         if not self.wide:
             old = b.load(array.name, array.dtype, base, 1, None, mine)
-            new = b.op("add", old, x.value(self.statement.expr))
+            new = x.combine(self.statement.op, old, x.value(self.statement.expr))
             b.emit(Store(array.name, base, new, None, mine, False, self.statement.loc))
             return
         axis = self.stage.axes[-1]
@@ -108,7 +110,7 @@ class ScatterLowering:
             width = x.schedule.width
             index = x.plus(base, x.at[axis.name])
             old = b.load(array.name, array.dtype, index, width, None, x.mask)
-            new = b.op("add", old, b.widen(x.value(self.statement.expr), width))
+            new = x.combine(self.statement.op, old, b.widen(x.value(self.statement.expr), width))
             b.emit(Store(array.name, index, new, None, x.mask, False, self.statement.loc))
             return carried
 

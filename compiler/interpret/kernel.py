@@ -37,6 +37,7 @@ from ..ir.kernel import (
 )
 from ..ir.kernel import scalars as scalars_of
 from ..ir.kernel import symbols as symbols_of
+from ..ir.types import from_numpy
 from ..ops import REGISTRY
 from ..text.lexer import Number
 
@@ -133,7 +134,8 @@ class _Run:
                 values = [point.value(e) for e in operands(stmt)]
                 *index, value = (np.broadcast_to(v, point.shape) for v in values)
                 inside = point.inside(index, out)
-                np.add.at(out, tuple(v[inside] for v in index), value[inside])
+                out[...] = fold(stmt.op).identity(from_numpy(out.dtype))
+                fold(stmt.op).evaluate.at(out, tuple(v[inside] for v in index), value[inside])
             elif stmt.of_row:
                 where = tuple(range(len(outer), len(axes)))
                 rows[stmt.name] = _reduce(stmt, point, where)

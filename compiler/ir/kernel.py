@@ -198,12 +198,14 @@ class Reduce:
 
 @data
 class Scatter:
-    """array[index] += expr, in row-major order of the stage's axes; the array begins as zeros. What has a
-    subscript outside of its dimension is left out. The only effect of its kernel, which has no outer axes."""
+    """array[index] = what the fold `op` makes of that and expr, in row-major order of the stage's axes; the
+    array begins as the fold does. What has a subscript outside of its dimension is left out. The only effect
+    of its kernel, which has no outer axes."""
 
     array: str
     index: tuple[Expr, ...]
     expr: Expr
+    op: str = "sum"
     loc: Loc | None = field(default=None, compare=False)
 
 

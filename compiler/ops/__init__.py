@@ -46,7 +46,7 @@ from .elementwise import (
     WHERE,
     XOR,
 )
-from .index import GATHER, IOTA, SCATTER_ADD
+from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
 from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
@@ -63,6 +63,7 @@ __all__ = [
     "LE", "GT", "GE", "WHERE", "CAST", "STOP", "PLACE",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
-    "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTER_ADD",
+    "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTERS", "SCATTER_ADD",
+    "SCATTER_MAX", "SCATTER_MIN",
     "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

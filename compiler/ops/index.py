@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from .. import ops  # at call time: families refer to each other
+from ..ir.folds import Fold, fold
 from ..ir.graph import Node
-from ..ir.types import TensorType, i64, tensor_type
-from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
+from ..ir.types import TensorType, from_numpy, i64, tensor_type
+from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
 
 
 def _infer_iota(types: Types, attrs: Attrs) -> TensorType:
@@ -73,24 +78,43 @@ def _d_gather(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | Non
     return back, *(None for _ in indices)
 
 
-def _infer_scatter(types: Types, attrs: Attrs) -> TensorType:
-    axes, shape, (source, *indices) = attrs["axes"], tuple(attrs["shape"]), types
-    _check("scatter_add", indices, axes, len(shape))
-    expected = (*indices[0].shape, *(n for d, n in enumerate(shape) if d not in axes))
-    if source.shape != expected or source.dtype.kind not in "iuf":
-        fail("scatter_add", f"{source} cannot be added to shape {shape} at {indices[0]} of axes {axes}")
-    return tensor_type(source.dtype, shape)
+def _infer_scatter(name: str, kinds: str) -> Callable[..., TensorType]:
+    def infer(types: Types, attrs: Attrs) -> TensorType:
+        axes, shape, (source, *indices) = attrs["axes"], tuple(attrs["shape"]), types
+        _check(name, indices, axes, len(shape))
+        expected = (*indices[0].shape, *(n for d, n in enumerate(shape) if d not in axes))
+        if source.shape != expected or source.dtype.kind not in kinds:
+            fail(name, f"{source} does not go to shape {shape} at {indices[0]} of axes {axes}")
+        return tensor_type(source.dtype, shape)
+
+    return infer
 
 
-def _scatter(attrs: Attrs, source: Array, *indices: Array) -> Array:
-    """Term by term, in order: float16 is rounded each time, so callers add in float32."""
-    axes, shape = attrs["axes"], attrs["shape"]
-    inside, safe = _inside(attrs, shape, indices)
-    total = np.zeros(shape, source.dtype)
-    front = np.moveaxis(total, axes, range(len(axes)))  # a view
-    with np.errstate(all="ignore"):
-        np.add.at(front, tuple(i[inside] for i in safe), source[inside])
-    return total
+def _scatter(of: Fold) -> Callable[..., Array]:
+    def run(attrs: Attrs, source: Array, *indices: Array) -> Array:
+        """Term by term, in order: float16 is rounded each time, so callers add in float32."""
+        axes, shape = attrs["axes"], attrs["shape"]
+        inside, safe = _inside(attrs, shape, indices)
+        total = np.full(shape, of.identity(from_numpy(source.dtype)), source.dtype)
+        front = np.moveaxis(total, axes, range(len(axes)))  # a view
+        with np.errstate(all="ignore"):
+            of.evaluate.at(front, tuple(i[inside] for i in safe), source[inside])
+        return total
+
+    return run
+
+
+def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """Equal shares to all elements that attain the extreme of their place, as for a reduction."""
+    x, *indices = node.inputs
+    axes, shape = node.attrs["axes"], node.shape
+
+    def at(n: Node) -> Node:
+        return GATHER(n, *indices, axes=axes)
+
+    hit = ops.OR(ops.EQ(x, at(node)), ops.NE(x, x))
+    share = ops.DIV(ct, SCATTER_ADD(ops.CAST(hit, dtype=ct.type.dtype), *indices, shape=shape, axes=axes))
+    return ops.WHERE(hit, at(share), ops.zeros_like(x)), *(None for _ in indices)
 
 
 def _d_scatter(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
@@ -111,17 +135,29 @@ GATHER: Op = register(
         ),
     )
 )  # fmt: skip
+
+
+def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
+    """`rows` of the samples go to some five places."""
+    return register(
+        Op(
+            name, "index", _infer_scatter(name, of.kinds), _scatter(of), vjp, of.name, of.kinds,
+            attrs=("shape", "axes"), sizes=("shape",), flops=4,
+            samples=(
+                Sample(((20,), (20,)), {"shape": (6,), "axes": (0,)}, indices=(6,)),
+                Sample(((rows, 3), (rows,)), {"shape": (4, 3), "axes": (0,)}, indices=(4,)),
+                Sample(((rows, 3), (rows,)), {"shape": (3, 4), "axes": (1,)}, indices=(4,)),
+                Sample(((rows, 2),) * 3, {"shape": (3, 4), "axes": (0, 1)}, indices=(3, 4)),
+            ),
+            **more,
+        )
+    )  # fmt: skip
+
+
 # scatter_add(s, i, j, ..., shape, axes): zeros of `shape`, to which s is added at the indices, as gather
-# reads there: term after term in row-major order of s. What is outside is left out.
-SCATTER_ADD: Op = register(
-    Op(
-        "scatter_add", "index", _infer_scatter, _scatter, _d_scatter, None, "iuf",
-        attrs=("shape", "axes"), sizes=("shape",), flops=4, exact=False,
-        samples=(
-            Sample(((20,), (20,)), {"shape": (6,), "axes": (0,)}, indices=(6,)),
-            Sample(((5, 3), (5,)), {"shape": (4, 3), "axes": (0,)}, indices=(4,)),
-            Sample(((5, 3), (5,)), {"shape": (3, 4), "axes": (1,)}, indices=(4,)),
-            Sample(((3, 2), (3, 2), (3, 2)), {"shape": (4, 5), "axes": (0, 1)}, indices=(4, 5)),
-        ),
-    )
-)  # fmt: skip
+# reads there: term after term in row-major order of s. What is outside is left out. scatter_max, scatter_min:
+# the extreme of what comes to a place; the least, or greatest, value where nothing does.
+SCATTER_ADD: Op = _scattered("scatter_add", fold("sum"), _d_scatter, 5, exact=False)
+SCATTER_MAX: Op = _scattered("scatter_max", fold("max"), _d_extreme, 30)
+SCATTER_MIN: Op = _scattered("scatter_min", fold("min"), _d_extreme, 30)
+SCATTERS = (SCATTER_ADD, SCATTER_MAX, SCATTER_MIN)

@@ -22,7 +22,7 @@ from typing import Any
 from .. import ops
 from ..ir.data import data
 from ..ir.graph import LOC, Node, rebuild, toposort
-from ..ir.types import b1, f16, f32, i32
+from ..ir.types import b1, f16, f32
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
 _Layer = tuple[Node, bool]
@@ -120,7 +120,7 @@ class _Sweep:
         assert node.op.vjp is not None
         parts = node.op.vjp(node, ct, needs)
         known = self._known(ct)
-        if node.op in (ops.SLICE, ops.GATHER, ops.SCATTER_ADD) and known.all is None:
+        if node.op in (ops.SLICE, ops.GATHER, *ops.SCATTERS) and known.all is None:
             known = _Live(_Mask(_all_true, ct.shape), known.sure)
         if parts[0] is not None and parts[0] is not ct and known is not _EVERYWHERE:
             change = _indexed if node.op.kind == "index" else _transposed
@@ -328,12 +328,11 @@ def _transposed(mask: Node, node: Node) -> Node:
 
 
 def _indexed(mask: Node, node: Node) -> Node:
-    """The mask of what is indexed, or of what is added at places."""
+    """The mask of what is indexed, or of what goes to places."""
     indices, axes = node.inputs[1:], node.attrs["axes"]
-    if node.op is ops.SCATTER_ADD:
+    if node.op in ops.SCATTERS:
         return ops.GATHER(mask, *indices, axes=axes)
-    count = ops.SCATTER_ADD(ops.CAST(mask, dtype=i32), *indices, shape=node.inputs[0].shape, axes=axes)
-    return ops.NE(count, ops.const(0, count))
+    return ops.SCATTER_MAX(mask, *indices, shape=node.inputs[0].shape, axes=axes)
 
 
 def _projected(mask: Node, letters: str, onto: str, shape: tuple[int, ...]) -> Node:

@@ -34,7 +34,7 @@ def reduces(node: Node) -> bool:
     """A reduction or contraction over something longer than 1."""
     if node.op.kind == "reduce":
         return any(node.inputs[0].shape[a] != 1 for a in node.attrs["axes"])
-    if node.op is ops.SCATTER_ADD:
+    if node.op in ops.SCATTERS:
         return True
     if node.op.kind == "contract":
         out = letters(node)[2]
@@ -227,7 +227,7 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
         axes = node.attrs["axes"]
         kept = tuple(ix for d, ix in enumerate(at) if d not in axes)
         operands = ((source, (at, ())),)
-    elif node.op is ops.SCATTER_ADD:
+    elif node.op in ops.SCATTERS:
         source, *indices = node.inputs
         at = full(source, name(source.shape))
         spots = _subscripts(node.shape, node.attrs["axes"], indices, (at, ()))

@@ -349,7 +349,7 @@ class Writer:
                 name = f"o{len(self.outputs)}"
                 self.outputs.append((name, p))
                 places = text.places(Read.of(p.node, p.node, p.access))
-                text.body.append(Scatter(name, places, exprs[-1], p.node.loc))
+                text.body.append(Scatter(name, places, exprs[-1], p.node.op.lower, p.node.loc))
             elif p.form in ("scan", "sort"):
                 self._store(p, exprs[0], text)
             elif p.reduced:

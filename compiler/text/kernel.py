@@ -20,7 +20,7 @@
 - `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is
   that test itself. `at(i)` is where an axis is, `size(n)` the value of a symbol, both i64.
 - `pick(x, i, j)` is the element of x at values i, j (i64), or 0 where one is outside of its dimension;
-  `o(i, j) += e` adds there.
+  `o(i, j) += e` adds there (`max=`, `min=` too).
 - `o[i, j] = scan j sum(e)` is the sum up to j, over the inner axis of its stage; `sort j (e)`
   says which elements along it stand where, in ascending order.
 - `j in d long` is an axis of a stage that is longer than a block of a reduction.
@@ -115,7 +115,8 @@ def statement_text(stmt: Stmt) -> str:
     if isinstance(stmt, Store):
         return f"{_element(stmt.array, stmt.index)} = {expr_text(stmt.expr)}"
     if isinstance(stmt, Scatter):
-        return f"{stmt.array}({', '.join(_expr(e, 0) for e in stmt.index)}) += {expr_text(stmt.expr)}"
+        places = ", ".join(_expr(e, 0) for e in stmt.index)
+        return f"{stmt.array}({places}) {FOLDS[stmt.op].total} {expr_text(stmt.expr)}"
     if isinstance(stmt, Scan):
         return f"{_element(stmt.array, stmt.index)} = scan {stmt.over} {stmt.op}({expr_text(stmt.expr)})"
     if isinstance(stmt, Sort):

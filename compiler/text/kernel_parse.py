@@ -184,10 +184,11 @@ class _Parser:
         name, index = start.text, None
         if c.at("("):
             places = tuple(self.close(item, i64) for item in self.several("(", ")", lambda: self.expr(1)))
-            c.expect("+=")
+            op = c.next().text if c.at_word(*_NAMED) else "sum"
+            c.expect("+=" if op == "sum" else "=")
             array = self.outputs.get(name)
             value = self.close(self.expr(), array.dtype if array else None)
-            return Scatter(name, places, value, c.loc(c.token))
+            return Scatter(name, places, value, op, c.loc(c.token))
         if c.at("["):
             index = tuple(self.several("[", "]", self.index))
         dtype = None

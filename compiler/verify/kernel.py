@@ -211,8 +211,9 @@ class _Check:
         array = self.outputs.get(stmt.array)
         if array is None:
             self.fail(f"`{stmt.array}` is not an output")
-        if dtype != array.dtype or dtype.kind == "b":
-            self.fail(f"a {dtype} is added to `{array.name}`, which is {array.dtype}")
+        of = FOLDS.get(stmt.op)
+        if of is None or of.arguments != 1 or dtype != array.dtype or dtype.kind not in of.kinds:
+            self.fail(f"`{stmt.op}` of a {dtype} and `{array.name}`, which is {array.dtype}")
         if len(stmt.index) != len(array.dims) or not stmt.index:
             self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(stmt.index)}")
         if any(self.expr(ix) != i64 for ix in stmt.index):

@@ -57,6 +57,13 @@ SCATTERS = {
         " stage a in n, b in m\n"
         "  o(i[a], at(b)) += x[a, b]\n"
     ),
+    "greatest": "kernel t(v: f32[n], i: i64[n]) -> (o: f32[p])\n stage a in n\n  o(i[a]) max= v[a]\n",
+    "least in rows": (
+        "kernel t(x: i16[n, m], i: i64[n]) -> (o: i16[p, m])\n"
+        " stage a in n, b in m\n"
+        "  o(i[a], at(b)) min= x[a, b]\n"
+    ),
+    "whether any": "kernel t(v: b1[n], i: i64[n]) -> (o: b1[p])\n stage a in n\n  o(i[a]) max= v[a]\n",
     "columns": (
         "kernel t(x: i8[n, m], j: i64[n, m]) -> (o: i8[n, p])\n"
         " stage a in n, b in m\n"
