@@ -39,7 +39,17 @@ from .creation import (
 )
 from .errors import TraceError
 from .functional import *  # noqa: F403
-from .random import manual_seed, rand, randint, randn
+from .random import (
+    bernoulli,
+    manual_seed,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -73,6 +83,7 @@ __all__ = [
     "arange",
     "as_tensor",
     "asarray",
+    "bernoulli",
     "bool_",
     "compile",
     "empty",
@@ -101,8 +112,12 @@ __all__ = [
     "ones_like",
     "optim",
     "rand",
+    "rand_like",
     "randint",
+    "randint_like",
     "randn",
+    "randn_like",
+    "randperm",
     "random",
     "relu",
     "set_num_threads",

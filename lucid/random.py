@@ -1,75 +1,277 @@
-"""Random tensors, from one NumPy generator."""
+"""Random tensors: in compiled functions, too, where each call draws anew.
+
+All are drawn by one generator (`generator=` names another one), which `manual_seed` sets.
+"""
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .context import MODE
-from .creation import Device, _made, _shape
-from .engine import Array
-from .errors import TraceError, here, public
-from .names import on_cpu
-from .promote import dtype_of
-from .tensor import Tensor
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import DType, i64, u64
 
-_generator: np.random.Generator | None = None  # made at first use: numpy.random takes 15 ms to import
+from .creation import Device, _shape, asarray
+from .errors import here, public
+from .generator import Generator, words_of
+from .generator import normal as _normal
+from .generator import uniform as _uniform
+from .names import on_cpu
+from .promote import cast, dtype_of
+from .tensor import Tensor, apply
+
+__all__ = [
+    "Generator", "bernoulli", "choice", "default_generator", "exponential", "get_state", "manual_seed",
+    "normal", "permutation", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "random",
+    "randperm", "seed", "set_state", "standard_normal", "uniform",
+]  # fmt: skip
+
+default_generator = Generator()
 
 
 @public
-def manual_seed(seed: int) -> None:
-    """What `rand`, `randn`, `randint` and new layers draw from here on is decided by `seed`."""
-    global _generator
-    _generator = np.random.default_rng(operator.index(seed))
+def manual_seed(seed: int) -> Generator:
+    """What is drawn from here on is decided by `seed`; the generator."""
+    return default_generator.manual_seed(seed)
 
 
 seed = manual_seed
 
 
-def generator() -> np.random.Generator:
-    """The generator that all random tensors come from. TraceError in a compiled function, where
-    one draw would be frozen into every call."""
-    if MODE.get().trace is not None:
-        raise TraceError(
-            here("random numbers in a compiled function would be the same at every call; pass them in")
-        )
-    global _generator
-    if _generator is None:
-        _generator = np.random.default_rng()
-    return _generator
+@public
+def get_state() -> Any:
+    """The state of the generator: an int64 array [seed, draws so far]."""
+    return default_generator.get_state()
 
 
-def _float(array: Array, dtype: object, requires_grad: bool) -> Tensor:
-    kind = dtype_of(dtype or np.float32)
+@public
+def set_state(state: Any) -> None:
+    """Go on from what `get_state` returned."""
+    default_generator.set_state(state)
+
+
+def _float(dtype: object) -> DType:
+    kind = dtype_of(np.float32 if dtype is None else dtype)
     if not kind.is_float:
         raise TypeError(here(f"random floats need a float dtype, not {kind.numpy}"))
-    return _made(array, kind, requires_grad)
+    return kind
+
+
+def _source(generator: object) -> Generator:
+    if generator is not None and not isinstance(generator, Generator):
+        kind = type(generator).__name__
+        raise TypeError(here(f"generator: expected a lucid.random.Generator, not {kind}"))
+    return default_generator if generator is None else generator
+
+
+def _drawn(
+    shape: tuple[int, ...],
+    kind: DType,
+    build: Callable[[list[Node]], Node],
+    generator: Generator | None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`build(bits)`: bits as `uniform` takes them."""
+    found = _source(generator).draw(shape, words_of(kind), lambda *bits: build([*bits]))
+    if requires_grad:
+        found.requires_grad = True
+    return found
 
 
 @public
-def rand(*shape: Any, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
-    """Uniform in [0, 1)."""
+def rand(
+    *shape: Any, dtype: object = None, requires_grad: bool = False, device: Device = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Uniform in [0, 1): multiples of 2**-24 (float64: 2**-53)."""
     on_cpu(device)
-    wanted = np.dtype(np.float64 if dtype_of(dtype or np.float32).size == 8 else np.float32)
-    return _float(generator().random(_shape(shape), dtype=wanted), dtype, requires_grad)  # type: ignore[arg-type]
+    kind = _float(dtype)
+    return _drawn(_shape(shape), kind, lambda b: _uniform(kind, b), generator, requires_grad=requires_grad)
 
 
 @public
-def randn(*shape: Any, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
+def randn(
+    *shape: Any, dtype: object = None, requires_grad: bool = False, device: Device = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
     """Standard normal."""
     on_cpu(device)
-    return _float(generator().standard_normal(_shape(shape)), dtype, requires_grad)
+    kind = _float(dtype)
+    return _drawn(_shape(shape), kind, lambda b: _normal(kind, b), generator, requires_grad=requires_grad)
+
+
+@public
+def random(size: Any = (), *, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """`rand`, with NumPy's argument."""
+    return rand(*_shape((size,)), dtype=dtype, generator=generator)
+
+
+@public
+def standard_normal(size: Any = (), *, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """`randn`, with NumPy's argument."""
+    return randn(*_shape((size,)), dtype=dtype, generator=generator)
+
+
+def _size(size: Any, *operands: Any) -> tuple[int, ...]:
+    """`size`, or the shape that the operands make together."""
+    if size is not None:
+        return _shape((size,))
+    return np.broadcast_shapes(*(asarray(x).shape for x in operands))
+
+
+@public
+def uniform(
+    low: Any = 0.0,
+    high: Any = 1.0,
+    size: Any = None,
+    *,
+    dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Uniform in [low, high); both may be tensors, through which gradients flow."""
+    shape = _size(size, low, high)
+    drawn: Tensor = rand(*shape, dtype=dtype, generator=generator) * (asarray(high) - low) + low
+    return drawn
+
+
+@public
+def normal(
+    loc: Any = 0.0,
+    scale: Any = 1.0,
+    size: Any = None,
+    *,
+    dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal with mean `loc` and standard deviation `scale`, through which gradients flow."""
+    shape = _size(size, loc, scale)
+    drawn: Tensor = randn(*shape, dtype=dtype, generator=generator) * scale + loc
+    return drawn
+
+
+@public
+def exponential(
+    scale: Any = 1.0, size: Any = None, *, dtype: object = None, generator: Generator | None = None
+) -> Tensor:
+    """Exponential with mean `scale`."""
+    kind = _float(dtype)
+
+    def build(bits: list[Node]) -> Node:
+        return ops.NEG(ops.LOG(_uniform(kind, bits, centred=True)))
+
+    drawn: Tensor = _drawn(_size(size, scale), kind, build, generator) * scale
+    return drawn
+
+
+@public
+def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with probability `p` (numbers in [0, 1]), else 0, in the dtype of `p`; NaN never is 1."""
+    chance = asarray(p)
+    if not chance.dtype.kind == "f":
+        raise TypeError(here(f"bernoulli: probabilities are floats, not {chance.dtype}"))
+    drawn = rand(*_size(size, chance), dtype=chance.dtype, generator=generator)
+    return (drawn < chance).astype(chance.dtype)
 
 
 @public
 def randint(
-    low: int, high: int | None = None, size: Any = (), *, dtype: object = None, device: Device = None
-) -> Tensor:
-    """Integers in [low, high), or [0, low) without `high`."""
+    low: int, high: int | None = None, size: Any = (), *, dtype: object = None, device: Device = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Integers in [low, high), or [0, low) without `high`. ValueError if there are none, or where the dtype
+    (int64 by default) does not hold them."""
     on_cpu(device)
-    kind = dtype_of(dtype or np.int64)
-    ends = operator.index(low), None if high is None else operator.index(high)
-    drawn = generator().integers(*ends, size=_shape((size,)))
-    return _made(np.asarray(drawn), kind, False)
+    kind = dtype_of(np.int64 if dtype is None else dtype)
+    first, last = (0, operator.index(low)) if high is None else (operator.index(low), operator.index(high))
+    if kind.is_float or first >= last:
+        raise ValueError(here(f"randint: no {kind.numpy} in [{first}, {last})"))
+    info = (0, 1) if kind.kind == "b" else (int(np.iinfo(kind.numpy).min), int(np.iinfo(kind.numpy).max))
+    if first < info[0] or last - 1 > info[1]:
+        raise ValueError(here(f"randint: {kind.numpy} does not hold all of [{first}, {last})"))
+    span = last - first
+
+    def build(high: Node, low: Node) -> Node:
+        """floor(bits * span / 2**32), of 64 bits where span is as large: off by 2**-32 at most."""
+        word = ops.CAST(high, dtype=u64)
+        if span <= 1 << 24:
+            found = ops.SHR(ops.MUL(word, ops.const(span, word)), ops.const(32, word))
+        else:
+            whole = ops.OR(ops.SHL(word, ops.const(32, word)), ops.CAST(low, dtype=u64))
+            found = whole if span == 1 << 64 else ops.MOD(whole, ops.const(span, whole))
+        return cast(
+            ops.ADD(ops.CAST(found, dtype=i64), ops.const(_signed(first), ops.CAST(found, dtype=i64))), kind
+        )
+
+    return _source(generator).draw(_shape((size,)), 2, build)
+
+
+def _signed(value: int) -> int:
+    """As an int64 that wraps."""
+    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def _like(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def function(x: Any, *args: Any, dtype: object = None, **more: Any) -> Tensor:
+        like = asarray(x)
+        return draw(*like.shape, *args, dtype=like.dtype if dtype is None else dtype, **more)
+
+    function.__doc__ = f"`{draw.__name__}` of the shape and dtype of x."
+    function.__name__ = function.__qualname__ = f"{draw.__name__}_like"
+    return public(function)
+
+
+rand_like, randn_like = _like(rand), _like(randn)
+
+
+@public
+def randint_like(x: Any, low: int, high: int | None = None, *, dtype: object = None) -> Tensor:
+    """`randint` of the shape and dtype of x."""
+    like = asarray(x)
+    return randint(low, high, like.shape, dtype=like.dtype if dtype is None else dtype)
+
+
+def _orders(count: int, generator: Generator | None) -> Tensor:
+    """A random order of 0, 1, ..., count - 1."""
+
+    def build(high: Node, low: Node) -> Node:
+        words = ops.SHL(ops.CAST(high, dtype=u64), ops.const(32, ops.CAST(high, dtype=u64)))
+        return ops.ARGSORT(ops.OR(words, ops.CAST(low, dtype=u64)), axis=0)
+
+    return _source(generator).draw((count,), 2, build)
+
+
+@public
+def permutation(x: Any, *, generator: Generator | None = None) -> Tensor:
+    """The numbers 0 to x - 1 in a random order; of an array, its rows (along the first axis)."""
+    if isinstance(x, int | np.integer):
+        return _orders(_shape((x,))[0], generator)
+    rows = asarray(x)
+    if not rows.shape:
+        raise ValueError(here("permutation: a 0-d tensor has no rows"))
+    order = _orders(rows.shape[0], generator)
+    return apply(lambda n, i: ops.GATHER(n, i, axes=(0,)), rows, order)
+
+
+randperm = permutation
+
+
+@public
+def choice(a: Any, size: Any = (), replace: bool = True, *, generator: Generator | None = None) -> Tensor:
+    """Elements of `a` (rows; or of 0 to a - 1), each as likely as any other. ValueError for more than there
+    are, without `replace`."""
+    rows = None if isinstance(a, int | np.integer) else asarray(a)
+    count = operator.index(a) if rows is None else rows.shape[0]
+    shape = _shape((size,))
+    wanted = math.prod(shape)
+    if (count < 1 and wanted) or (not replace and wanted > count):
+        raise ValueError(here(f"choice: {wanted} of {count}"))
+    if replace:
+        index = randint(0, max(1, count), shape, generator=generator)
+    else:
+        index = _orders(count, generator)[:wanted].reshape(shape)
+    return index if rows is None else apply(lambda n, i: ops.GATHER(n, i, axes=(0,)), rows, index)

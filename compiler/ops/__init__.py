@@ -48,6 +48,7 @@ from .elementwise import (
 )
 from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
+from .random import RANDOM_BITS
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
 from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMSUM
@@ -65,5 +66,5 @@ __all__ = [
     "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
     "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTERS", "SCATTER_ADD",
     "SCATTER_MAX", "SCATTER_MIN",
-    "parse_spec", "CONTRACT", "squares_in",
+    "RANDOM_BITS", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir.data import data
 from ..ir.graph import NO_ATTRS, Node
-from ..ir.types import TensorType
+from ..ir.types import DType, TensorType
 
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
@@ -71,6 +71,7 @@ class Op:
     vjp: Vjp | None  # (node, cotangent, which inputs need one) -> cotangents; None: zero everywhere
     lower: Any
     kinds: str = "f"  # the kinds of dtype it takes: b, i, u, f
+    only: DType | None = None  # the one dtype that it takes
     samples: tuple[Sample, ...] = ()
     domain: tuple[float, float] = (-4.0, 4.0)  # sample values for finite differences
     exact: bool = True
@@ -84,6 +85,10 @@ class Op:
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
         return Node(self, inputs, attrs if attrs else NO_ATTRS)
+
+    def takes(self, dtype: DType) -> bool:
+        """Whether operands may be of this dtype."""
+        return dtype.kind in self.kinds and self.only in (None, dtype)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import functional
 from .layers import (
     GELU,
+    Dropout,
     Flatten,
     Identity,
     LayerNorm,
@@ -20,6 +21,7 @@ from .losses import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from .module import Module, Parameter
 
 __all__ = [
+    "Dropout",
     "Flatten",
     "GELU",
     "HuberLoss",

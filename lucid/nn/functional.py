@@ -11,6 +11,8 @@ import numpy as np
 
 from ..creation import _shape, asarray
 from ..errors import here, public, warn_user
+from ..functional import where
+from ..random import rand
 from ..tape import is_traced
 from ..tensor import Tensor, apply
 from . import formulas
@@ -49,6 +51,19 @@ def checked_approximation(name: str, approximate: str) -> str:
     if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ValueError(here(f"{name}: approximate must be 'none' or 'tanh', not {approximate!r}"))
     return approximate
+
+
+@public
+def dropout(x: Any, p: float = 0.5, training: bool = True) -> Tensor:
+    """Each element 0 with probability `p`, else divided by 1 - p; x itself unless `training`. In a compiled
+    function each call draws anew. ValueError for a `p` outside of [0, 1]."""
+    given: Tensor = asarray(x)
+    if not isinstance(p, int | float | np.floating) or not 0 <= p <= 1:
+        raise ValueError(here(f"dropout: p must be a probability, not {p!r}"))
+    if not training or p == 0:
+        return given
+    kept: Tensor = where(rand(*given.shape) < p, 0.0, given * (1 / (1 - p) if p < 1 else 0.0))
+    return kept
 
 
 @public

@@ -45,8 +45,7 @@ class Linear(Module):
 
 @public
 def _uniform(shape: tuple[int, ...], bound: float, dtype: object) -> Parameter:
-    drawn = random.generator().uniform(-bound, bound, shape)
-    return Parameter(drawn.astype(_kind(dtype)))
+    return Parameter(random.uniform(-bound, bound, shape, dtype=_kind(dtype)))
 
 
 @public
@@ -130,6 +129,21 @@ class Identity(Module):
 
     def forward(self, x: Any) -> Any:
         return x
+
+
+class Dropout(Module):
+    """While `training`: each element 0 with probability `p`, else divided by 1 - p."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        F.dropout(0.0, p)  # ValueError for what is no probability
+        self.p = p
+
+    def forward(self, x: Any) -> Tensor:
+        return F.dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
 
 
 class Flatten(Module):
