@@ -10,7 +10,7 @@ One cost decides: bytes moved through memory, then launches. The steps:
    readers). Everything else, elementwise ops and views, is recomputed inside the kernels that read it.
 2. Roots join *drafts* in topological order. The dimensions of a root's domain are labels; a root that reads
    a reduction of the draft, or the same memory, shares its labels. A draft is legal if it has outer axes
-   (`_outer`): a row reduction that another root reads must keep exactly the outer axes; any other reduction
+   (`legal.py`): a row reduction that another root reads must keep exactly the outer axes; any other reduction
    must reduce all of them, and is then known only in `finally`.
 3. Each draft becomes a kernel: adjacent axes that every access walks as one are collapsed, names become
    canonical.
@@ -26,7 +26,6 @@ from math import prod
 from .. import ops
 from ..ir.data import replace
 from ..ir.graph import Graph, Node, toposort
-from ..ir.kernel import SMALL
 from ..ir.program import Call, Program
 from ..ops import By, Ix, Subscript
 from .draft import (
@@ -51,20 +50,17 @@ from .draft import (
     walked,
 )
 from .draft_kernel import Writer
+from .legal import lie_across, outer_axes, stores_across, walks_again
 from .shorten import repeated, shorten, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
-# Elements of a row that the second cache still holds when it is walked again.
-LONG_ROW = 65_536
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
 
 
 # Forms of roots that share a kernel with no other.
 ALONE = frozenset(("scatter", "scan", "sort"))
-# Elements beyond which rows are not written across memory.
-ACROSS = 1 << 14
 # So many kernels that read the same memory are asked whether a root may join them: the latest ones.
 ASKED = 64
 # Clustering runs again as long as something is found that is better stored, but so many times.
@@ -344,8 +340,8 @@ class _Fuser:
         if unified is None:
             return False
         names, rows, common = unified
-        across = _lie_across(draft, rows) or _stores_across(draft, rows, placed, names, extents)
-        if across or _walks_again(draft, placed, rows):
+        across = lie_across(draft, rows) or stores_across(draft, rows, placed, names, extents)
+        if across or walks_again(draft, placed, rows):
             return False
         if any(p.node is n for p in draft.final for n, _ in self.reader.reads(placed)):
             return False  # what `finally` makes is known too late
@@ -357,7 +353,7 @@ class _Fuser:
         moved = relabel(placed, names)
         merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
         trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
-        if _outer(trial) is None or not self._room(draft, placed):
+        if outer_axes(trial) is None or not self._room(draft, placed):
             return False
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
         same = f"reads the same {enough!r} elements" if enough is not None else "of single values"
@@ -378,7 +374,7 @@ class _Fuser:
             return
         if unified is None or not unified[1] or draft.final or other.final or other.after & draft.bit:
             return
-        if _lie_across(other, unified[1]) or _walks_again(other, placed, unified[1]):
+        if lie_across(other, unified[1]) or walks_again(other, placed, unified[1]):
             return
         if any(d.after & other.bit for d in self._of(draft.after & ~other.bit)):
             return  # what runs between the two
@@ -398,7 +394,7 @@ class _Fuser:
             rows=draft.rows | other.rows | unified[1],
             totals=draft.totals | other.totals,
         )
-        if _outer(trial) is None:
+        if outer_axes(trial) is None:
             return
         draft.extents, draft.placed = trial.extents, trial.placed
         draft.rows, draft.totals = trial.rows, trial.totals
@@ -435,7 +431,7 @@ class _Fuser:
         if reads & finals and not all(self._same_domain(draft, f, moved) for f in reads & finals):
             return False
         trial = replace(draft, final=[*draft.final, moved], totals=draft.totals | totals)
-        if _outer(trial) is None or not self._room(draft, placed):
+        if outer_axes(trial) is None or not self._room(draft, placed):
             return False
         draft.final, draft.totals = trial.final, trial.totals
         self._joined(draft, placed, moved, "needs only its totals", final=True)
@@ -489,7 +485,7 @@ class _Fuser:
         count: dict[Node, int] = {}
         for draft in self.drafts:
             here: set[Node] = set()
-            outer = set(_outer(draft) or ())
+            outer = set(outer_axes(draft) or ())
             for p in draft.placed:
                 dear = [
                     n for n in self.reader.computed(p) if n.op.flops >= COSTLY and n.op.kind == "elementwise"
@@ -521,84 +517,6 @@ def _rank(access: Access) -> int:
 def _label(node: Node) -> str:
     where = f" at {node.loc}" if node.loc else ""
     return f"{node.op.name} {node.type}{where}"
-
-
-def _outer(draft: Draft) -> tuple[str, ...] | None:
-    """The outer axes that make the draft legal, or None."""
-    first = draft.placed[0]
-    if first.form == "scatter":
-        return ()
-    if first.form in ("scan", "sort"):
-        over = first.access[0][first.node.attrs["axis"]]
-        return tuple(x for x in draft.extents if x in first.domain and Ix(x) != over)
-    if draft.rows & draft.totals:
-        return None
-    exact: set[frozenset[str]] = set()
-    for p in draft.placed:
-        if p.form == "product":
-            exact.add(p.kept)
-        elif p.node in draft.rows:
-            if p.form == "full":
-                return None  # a full reduction is known only after the last block
-            exact.add(p.kept)
-        elif p.form == "row" and p.node not in draft.totals:
-            exact.add(p.kept)
-        elif p.form in ("row", "column"):
-            exact.add(p.reduced)
-    if len(exact) > 1:
-        return None
-    domains = [frozenset(p.domain) for p in draft.placed]
-    if exact:
-        outer = next(iter(exact))
-    else:
-        outer = frozenset.intersection(*domains) if domains else frozenset()
-        if not outer and any(domains):
-            return None
-    if not all(_fits(draft, p, outer) for p in draft.placed):
-        return None
-    return tuple(x for x in draft.extents if x in outer)
-
-
-def _lie_across(draft: Draft, rows: set[Node]) -> bool:
-    """Whether these would be values of rows that lie across memory. Reading everything once more, as it
-    lies, is ten times as fast as that."""
-    return any(p.node in rows and p.form == "column" for p in draft.placed)
-
-
-def _stores_across(
-    draft: Draft, rows: set[Node], placed: Placed, names: dict[str, str], extents: dict[str, int]
-) -> bool:
-    """Whether this map would write long rows across memory, a line of memory for each element. By square
-    tiles a large one takes a fifth of the time, though everything is read once more."""
-    if placed.form != "map" or not rows:
-        return False
-    outer = frozenset.union(*(p.kept for p in draft.placed if p.node in rows))
-    inner = [x for x in placed.domain if names.get(x, x) not in outer]
-    written = [ix.axis for ix in placed.access[0] if isinstance(ix, Ix) and ix.axis is not None]
-    if not inner or written[-1] in inner:
-        return False
-    return prod(extents[x] for x in inner) > SMALL and prod(extents.values()) > ACROSS
-
-
-def _walks_again(draft: Draft, placed: Placed, rows: set[Node]) -> bool:
-    """Whether a root needs values of rows so long that no cache would hold them until it walks along them
-    again. Kernels that walk once share out the blocks of long rows."""
-    homes = [p for p in draft.placed if p.node in rows and len(placed.domain) > len(p.kept)]
-    return any(prod(draft.extents[x] for x in p.reduced) > LONG_ROW for p in homes)
-
-
-def _fits(draft: Draft, p: Placed, outer: frozenset[str]) -> bool:
-    """Whether a root can run inside of these outer axes."""
-    if not outer <= frozenset(p.domain):
-        return False
-    if not p.reduced:
-        return True
-    if not p.reduced & outer:  # known after its stage
-        return p.node not in draft.totals
-    if not outer <= p.reduced or p.node in draft.rows:
-        return False
-    inner = frozenset(p.domain) - outer  # accumulated over blocks
-    return not p.kept or inner == p.kept
 
 
 def fuse(graph: Graph) -> Program:
@@ -635,7 +553,7 @@ def _calls(fuser: _Fuser, outputs: set[Node]) -> Iterator[Call]:
     ready = [d.number for d in fuser.drafts if not waits[d]]
     while ready:
         draft = fuser.by_bit[1 << heappop(ready)]
-        yield Writer(draft, _outer(draft) or (), fuser.reader, stored).write()
+        yield Writer(draft, outer_axes(draft) or (), fuser.reader, stored).write()
         for follower in followers[draft]:
             waits[follower] -= 1
             if not waits[follower]:
