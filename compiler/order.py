@@ -9,7 +9,8 @@ here raises LOWERING in `pipeline.py`.
               l + L / 2, then with l + L / 4, ...: halving
     blocks:   of BLOCK elements (flat) or `row_block` rows, each by lanes; block b goes to lane b mod L, in
               order, then halving
-    products: every sum runs along the summed axes in order, one fma a step
+    products: in parts of the depth; within a part C chains, one fma a step: chain c takes steps c, c + C,
+              ...; chains are halved, and added to the sum of the parts before
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ ROWS = 512
 KEPT_ROWS = 256
 # Lanes of a total over the rows of a block, where all inner extents are small and fixed.
 ROW_LANES = 32
+# Bytes of the chains of a product's sums, and of a part of its depth. Chains fill the shortest vector: so
+# sums run as well along a matrix that lies along the depth as along one that does not.
+CHAIN_BYTES = 16
+PART_BYTES = 1024
 
 
 def lanes(dtype: DType) -> int:
@@ -48,3 +53,13 @@ def row_block(row_elements: int, kept: bool) -> int:
     while rows < ROWS and rows * 2 * max(1, row_elements) <= ROW_ELEMENTS:
         rows *= 2
     return rows
+
+
+def chains(dtype: DType) -> int:
+    """Of a product with sums of `dtype`."""
+    return CHAIN_BYTES // max(4, dtype.size)
+
+
+def depth_part(dtype: DType) -> int:
+    """Steps of a part of the depth."""
+    return PART_BYTES // max(4, dtype.size)

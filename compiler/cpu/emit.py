@@ -300,6 +300,8 @@ class _Emitter:
             return self.cast(args[0], result)
         if op == "bitcast":
             return self.let(f"bitcast {self.typed(args[0])} to {kind}")
+        if op == "splat" and args[0].lanes > 1:
+            return self.shuffle(args[0], None, [n % args[0].lanes for n in range(result.lanes)])
         if op == "splat":
             first = self.let(f"insertelement {kind} poison, {self.typed(args[0])}, i64 0")
             zeros = f"<{result.lanes} x i32> zeroinitializer"

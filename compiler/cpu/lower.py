@@ -196,17 +196,23 @@ class Lowering:
 
     def transposed(self, vectors: list[Operand]) -> tuple[Operand, ...]:
         """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
-        all its turns are alike, and LLVM takes long over many shuffles."""
-        rounds = Imm(self.schedule.width.bit_length() - 1, i64)  # each exchanges one bit of the numbers
-        with self.b.loop(Imm(0, i64), rounds, 1, "serial", tuple(vectors)) as turn:
+        all its turns are alike, and LLVM takes long over many shuffles. Of fewer vectors, lanes become theirs
+        in turn."""
+        rounds = self.schedule.width.bit_length() - 1  # each exchanges one bit of the numbers
+        if len(vectors) < self.schedule.width:
+            for _ in range(rounds):
+                vectors = list(self.exchanged(vectors))
+            return tuple(vectors)
+        with self.b.loop(Imm(0, i64), Imm(rounds, i64), 1, "serial", tuple(vectors)) as turn:
             turn.yields = self.exchanged(turn.carried)
         return turn.results
 
-    def exchanged(self, vectors: Sequence[Operand]) -> tuple[Operand, ...]:
-        """One round of a transpose: the lowest bits of the numbers of vectors and lanes change places."""
+    def exchanged(self, vectors: Sequence[Operand], n: int = 1) -> tuple[Operand, ...]:
+        """One round of a transpose: the lowest bits of the numbers of vectors and of lanes, n of which count
+        as one, change places."""
         pairs = [*zip(vectors[::2], vectors[1::2], strict=True)]
         return tuple(
-            self.b.op(op, a, c, Imm(1, i32), dtype=a.dtype, lanes=a.lanes)
+            self.b.op(op, a, c, Imm(n, i32), dtype=a.dtype, lanes=a.lanes)
             for op in ("pack_lo", "pack_hi")
             for a, c in pairs
         )

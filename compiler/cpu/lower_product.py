@@ -2,15 +2,16 @@
 
     for block of rows x columns (parallel):
       for part of the depth:
-        panels of left[rows, part] and right[part, columns]: for each step of the depth the rows,
-                                                             or columns, of one tile, side by side
+        panels of left[rows, part] and right[part, columns]: for each C steps of the depth the rows,
+                                                             or columns, of one tile, each with its C steps
         for tile of columns, for tile of rows:
-          sums[rows, columns] += left[rows, l] * right[l, columns]   for l in part
+          chains[rows, columns, l mod C] += left[rows, l] * right[l, columns]   for l in part
+          sums[rows, columns] += chains, halved
       epilogue, row after row, by vectors along the columns
 
-Each sum runs along the depth in order, one fma a step, whatever the tile. An operand that runs along
-memory with the depth is transposed in registers while it is packed. What panels hold beyond the end of
-the rows and columns does not matter: nobody reads those sums.
+A vector of chains has C lanes for each of a few columns. An operand that runs along memory with the depth is
+packed by vectors as it lies, one that runs along the points is transposed in registers. Panels end with
+zeros, up to whole chains. What they hold beyond rows and columns does not matter: nobody reads those sums.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from __future__ import annotations
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
-from ..ir.types import i64
+from ..ir.types import i32, i64
+from ..order import chains, depth_part
 from .lower import ROW, Lowering
-from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_DEPTH_BYTES, PRODUCT_ROWS
+from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS
 from .schedule import product as find_product
 
 # Rows that are left over are done in tiles of so many times fewer.
 FEW = 3
 
 _Span = tuple[Operand, Operand]  # begin and end
+_Step = tuple[dict[str, Operand], Operand | None]  # the axes of the depth; whether it is there, None if so
 
 
 @data
 class _Side:
     """An operand of the product: the working memory that it is packed into, the axes that it has beside
-    the depth, and how many points these have; of which `size` make a tile, `pitch` with what fills the
-    last vector up; and the most tiles of a block."""
+    the depth, and how many points these have; of which `size` make a tile; and the most tiles of a block."""
 
     panels: str
     expr: k.Expr
     axes: tuple[str, ...]
     count: Operand
     size: int
-    pitch: int
     most: int
 
 
@@ -55,19 +56,19 @@ class ProductLowering:
         self.p = product
         self.dtype = product.reduce.dtype
         self.width = base.schedule.width
-        self.part = PRODUCT_DEPTH_BYTES // self.dtype.size
+        self.chains, self.part = chains(self.dtype), depth_part(self.dtype)
+        self.across = self.width // self.chains  # columns of a vector
         self.extents = {a.name: a.extent for a in base.kernel.outer}
         self.extents |= {a.name: a.extent for a in base.kernel.stages[0].axes}
         self.depth = self.count(product.depth)
-        rows, columns = base.schedule.tile[0], base.schedule.tile[1] * self.width
-        most = PRODUCT_COLUMN_BYTES // self.dtype.size
+        self.line = PRODUCT_COLUMN_BYTES // self.dtype.size  # sums of a row of a block
         left, right = product.reduce.args[product.left], product.reduce.args[1 - product.left]
-        self.left = self.side("left", left, product.rows, rows, PRODUCT_ROWS)
-        self.right = self.side("right", right, (product.column,), columns, most)
+        columns = base.schedule.tile[1] * self.across
+        self.left = self.side("left", left, product.rows, base.schedule.tile[0], PRODUCT_ROWS)
+        self.right = self.side("right", right, (product.column,), columns, self.line)
 
     def side(self, panels: str, expr: k.Expr, axes: tuple[str, ...], size: int, most: int) -> _Side:
-        pitch = -(-size // self.width) * self.width
-        return _Side(panels, expr, axes, self.count(axes), size, pitch, most // size)
+        return _Side(panels, expr, axes, self.count(axes), size, most // size)
 
     def count(self, axes: tuple[str, ...]) -> Operand:
         total: Operand = Imm(1, i64)
@@ -92,9 +93,10 @@ class ProductLowering:
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
         left, right = self.left, self.right
-        for side in (left, right):
-            b.emit(Alloc(side.panels, self.dtype, side.most * side.pitch * self.part))
-        b.emit(Alloc("sums", self.dtype, self.sums_of_tiles() * right.most))
+        for side in (left, right):  # a turn of `pack_rows` may fill more than the last tile
+            tiles = side.most + self.tiles_of_turn(side) - 1
+            b.emit(Alloc(side.panels, self.dtype, tiles * side.size * self.part))
+        b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))
         with b.loop(BEGIN, END, 1, "parallel") as block:
             down = x.slot("block")
             across = b.op("div", x.slot("blocks"), x.times(self.count(self.p.batch), down))
@@ -120,14 +122,48 @@ class ProductLowering:
         end = b.op("div", b.op("mul", tiles, self.plus(part, 1)), parts)
         return b.op("mul", begin, size), self.x.minimum(b.op("mul", end, size), side.count)
 
-    # -- packing
+    # -- vectors of chains
 
     def value(self, expr: k.Expr) -> Operand:
-        """A vector of an operand at the current point, in the accumulator's dtype."""
-        self.x.open(frozenset(self.extents) | {ROW})
-        value = self.x.cast(self.x.value(expr), self.dtype)
-        self.x.levels.pop()
-        return self.b.widen(value, self.width)
+        """A vector of an operand at the current point, in the accumulator's dtype; 0 under a mask."""
+        x = self.x
+        x.open(frozenset(self.extents) | {ROW})
+        value = x.cast(x.value(expr), self.dtype)
+        x.levels.pop()
+        while isinstance(expr, k.Call) and expr.op == "cast":
+            (expr,) = expr.args
+        zero = value.lanes > 1 and isinstance(expr, k.Load)  # as a load is
+        value = self.b.widen(value, x.schedule.width)
+        if zero or x.mask is None:
+            return value
+        return self.b.op("select", x.mask, value, Imm(0, self.dtype, value.lanes))
+
+    def pieces(self, vector: Operand, lanes: int) -> list[Operand]:
+        """A vector in parts of so many lanes."""
+        if vector.lanes == lanes:
+            return [vector]
+        halves = (self.b.op(op, vector, dtype=vector.dtype, lanes=vector.lanes // 2) for op in ("lo", "hi"))
+        return [piece for half in halves for piece in self.pieces(half, lanes)]
+
+    def fold(self, vectors: list[Operand]) -> list[Operand]:
+        """The sums of chains, column after column, in as many fewer vectors."""
+        size = self.chains
+        while size > 1:
+            size //= 2
+            n, pairs = Imm(size, i32), list(zip(vectors[::2], vectors[1::2], strict=True))
+            vectors = []
+            for a, c in pairs:
+                low, high = (
+                    self.b.op(op, a, c, n, dtype=a.dtype, lanes=a.lanes) for op in ("pack_lo", "pack_hi")
+                )
+                vectors.append(self.x.combine("sum", low, high))
+        return vectors
+
+    # -- packing
+
+    def tiles_of_turn(self, side: _Side) -> int:
+        """How many tiles one vector along the points fills."""
+        return max(1, self.width // side.size) if self.width % side.size == 0 else 1
 
     def pack(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
         """The panels of a block, for `count` steps of the depth."""
@@ -140,7 +176,7 @@ class ProductLowering:
         # a vector runs along one axis: of the points, or of the depth
         along = self.p.depth[-1] in lasts and side.axes[0] not in lasts
         if len(self.p.depth) == 1 and (len(side.axes) > 1 or along):
-            self.pack_transposed(side, span, start, count)
+            self.pack_depth(side, span, start, count)
         elif len(side.axes) == 1:
             self.pack_rows(side, span, start, count)
         else:
@@ -150,146 +186,171 @@ class ProductLowering:
             del x.at[axis]
 
     def pack_rows(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
-        """Vectors along the points: one step of the depth for all tiles, then the next."""
-        b, x = self.b, self.x
-        (axis,) = side.axes
-        with (
-            b.loop(Imm(0, i64), count, 1, "serial") as line,
-            b.loop(*span, side.size, "serial", (b.op("mul", line.var, Imm(side.pitch, i64)),)) as tile,
+        """Vectors along the points: the steps of all chains, transposed."""
+        b, c = self.b, self.chains
+        points = self.tiles_of_turn(side) * side.size
+        held = -(-points // self.width) * self.width  # of the vectors of a turn
+        whole = b.op("and", count, Imm(-c, i64))
+        few = b.op("lt", b.op("sub", span[1], span[0]), Imm(held, i64))
+        turns = b.op("div", b.op("sub", self.plus(span[1], points - held), span[0]), Imm(points, i64))
+        inside = b.op("add", span[0], b.op("mul", b.op("select", few, Imm(0, i64), turns), Imm(points, i64)))
+        for lo, hi, spans in (
+            (Imm(0, i64), whole, ((span[0], inside, False), (inside, span[1], True))),
+            (whole, count, ((span[0], span[1], True),)),
         ):
-            x.at.update(self.place(self.p.depth, b.op("add", start, line.var)))
-            x.vector = axis
-            for v in range(0, side.pitch, self.width):
-                x.at[axis] = self.plus(tile.var, v)
-                x.mask = x.first_lanes(b.op("sub", span[1], x.at[axis]))
-                b.emit(Store(side.panels, self.plus(tile.carried[0], v), self.value(side.expr)))
-            tile.yields = (self.plus(tile.carried[0], side.pitch * self.part),)
+            with b.loop(lo, hi, c, "serial") as line:
+                at: tuple[Operand, ...] = (b.op("mul", line.var, Imm(side.size, i64)),)
+                steps = self.steps(start, line.var, count, lo is whole)
+                for begin, end, masked in spans:
+                    with b.loop(begin, end, points, "serial", at) as tile:
+                        self.pack_turn(side, tile.var, tile.carried[0], steps, span[1] if masked else None)
+                        ahead = points * self.part
+                        tile.yields = (self.plus(tile.carried[0], ahead),)
+                    at = tile.results
 
-    def pack_transposed(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
-        """Vectors along the depth, one for each of as many points as they have lanes."""
+    def steps(self, start: Operand, line: Operand, count: Operand, ragged: bool) -> list[_Step]:
+        """Where the next steps of all chains are; where the depth may end before, whether they are there."""
+        b, found = self.b, list[_Step]()
+        for n in range(self.chains):
+            number, there = self.plus(line, n), None
+            if ragged:
+                there = b.op("lt", number, count)
+                number = self.x.minimum(number, self.plus(count, -1))
+            found.append((self.place(self.p.depth, b.op("add", start, number)), there))
+        return found
+
+    def pack_turn(
+        self, side: _Side, first: Operand, base: Operand, steps: list[_Step], end: Operand | None
+    ) -> None:
+        """So many steps of the tiles of a turn; points from `end` on are not there."""
+        b, x, panel = self.b, self.x, side.size * self.part
+        (x.vector,) = side.axes
+        points = self.tiles_of_turn(side) * side.size
+        for v in range(0, points, self.width):
+            x.at[x.vector], vectors = self.plus(first, v), list[Operand]()
+            for place, there in steps:
+                x.at.update(place)
+                if end is not None:
+                    left: Operand = b.op("sub", end, x.at[x.vector])
+                    left = left if there is None else b.op("select", there, left, Imm(0, i64))
+                    x.mask = x.first_lanes(left)
+                vectors.append(self.value(side.expr))
+                x.mask = None
+            for n, vector in enumerate(x.transposed(vectors)):
+                at = v + n * self.across
+                if at < points:
+                    spot = at // side.size * panel + at % side.size * self.chains
+                    b.emit(Store(side.panels, self.plus(base, spot), vector))
+
+    def pack_depth(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
+        """Vectors along the depth, one point after the other."""
         b, x = self.b, self.x
         (depth,) = self.p.depth
-        last = self.plus(span[1], -1)
+        group = side.size * self.chains
         with b.loop(*span, side.size, "serial", (Imm(0, i64),)) as tile:
             left = x.minimum(b.op("sub", span[1], tile.var), Imm(side.size, i64))
-            with b.loop(Imm(0, i64), left, self.width, "serial") as group:
-                first = b.op("add", tile.var, group.var)
-                base = b.op("add", tile.carried[0], group.var)
-                numbers = [x.minimum(self.plus(first, n), last) for n in range(self.width)]
-                points = [self.place(side.axes, number) for number in numbers]
-                with b.loop(Imm(0, i64), count, self.width, "vector", (base,)) as line:
-                    x.at[depth], x.vector = b.op("add", start, line.var), depth
-                    x.mask = x.first_lanes(b.op("sub", count, line.var))
-                    vectors = []
-                    for point in points:
-                        x.at.update(point)
-                        vectors.append(self.value(side.expr))
-                    for n, vector in enumerate(x.transposed(vectors)):
-                        b.emit(Store(side.panels, self.plus(line.carried[0], n * side.pitch), vector))
-                    line.yields = (self.plus(line.carried[0], self.width * side.pitch),)
-            tile.yields = (self.plus(tile.carried[0], side.pitch * self.part),)
+            with b.loop(Imm(0, i64), left, 1, "serial", tile.carried) as point:
+                x.at.update(self.place(side.axes, b.op("add", tile.var, point.var)))
+                whole = b.op("and", count, Imm(-self.width, i64))
+                at: tuple[Operand, ...] = point.carried
+                for lo, hi, masked in ((Imm(0, i64), whole, False), (whole, count, True)):
+                    with b.loop(lo, hi, self.width, "vector", at) as line:
+                        x.at[depth], x.vector = b.op("add", start, line.var), depth
+                        x.mask = x.first_lanes(b.op("sub", count, line.var)) if masked else None
+                        for n, piece in enumerate(self.pieces(self.value(side.expr), self.chains)):
+                            b.emit(Store(side.panels, self.plus(line.carried[0], n * group), piece))
+                        line.yields = (self.plus(line.carried[0], self.across * group),)
+                    at = line.results
+                point.yields = (self.plus(point.carried[0], self.chains),)
+            tile.yields = (self.plus(tile.carried[0], side.size * self.part),)
 
     def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
         """One element after the other, where neither the points nor the depth are steps of one axis."""
-        b, x = self.b, self.x
+        b, x, c = self.b, self.x, self.chains
+        whole = b.op("and", self.plus(count, c - 1), Imm(-c, i64))
         with b.loop(*span, side.size, "serial", (Imm(0, i64),)) as tile:
             left = x.minimum(b.op("sub", span[1], tile.var), Imm(side.size, i64))
             with b.loop(Imm(0, i64), left, 1, "serial") as point:
                 x.at.update(self.place(side.axes, b.op("add", tile.var, point.var)))
-                base = b.op("add", tile.carried[0], point.var)
-                with b.loop(Imm(0, i64), count, 1, "serial", (base,)) as line:
-                    x.at.update(self.place(self.p.depth, b.op("add", start, line.var)))
-                    self.x.open(frozenset(self.extents) | {ROW})
-                    b.emit(Store(side.panels, line.carried[0], x.cast(x.value(side.expr), self.dtype)))
-                    self.x.levels.pop()
-                    line.yields = (self.plus(line.carried[0], side.pitch),)
-            tile.yields = (self.plus(tile.carried[0], side.pitch * self.part),)
+                base = b.op("add", tile.carried[0], b.op("mul", point.var, Imm(c, i64)))
+                for lo, hi, there in ((Imm(0, i64), count, True), (count, whole, False)):
+                    with b.loop(lo, hi, 1, "serial") as line:
+                        value: Operand = Imm(0, self.dtype)
+                        if there:
+                            x.at.update(self.place(self.p.depth, b.op("add", start, line.var)))
+                            x.open(frozenset(self.extents) | {ROW})
+                            value = x.cast(x.value(side.expr), self.dtype)
+                            x.levels.pop()
+                        group = b.op("mul", b.op("and", line.var, Imm(-c, i64)), Imm(side.size, i64))
+                        at = b.op("add", group, b.op("and", line.var, Imm(c - 1, i64)))
+                        b.emit(Store(side.panels, b.op("add", base, at), value))
+            tile.yields = (self.plus(tile.carried[0], side.size * self.part),)
 
     # -- sums
 
-    def sums_of_tiles(self) -> int:
-        """Sums of one tile of columns, all rows of a block."""
-        return self.left.most * self.left.size * self.right.size
-
     def tiles(self, rows: _Span, columns: _Span, start: Operand, count: Operand) -> None:
-        """All sums of a block, `count` steps of the depth further. What is left of the columns takes half
-        a tile where that will do, what is left of the rows as many of FEW as it needs."""
-        b, size = self.b, self.right.size
-        known = self.x.first_lanes(
-            self.x.minimum(start, Imm(size, i64))
-        )  # none in the first part: sums begin at 0
-        end = b.op("mul", count, Imm(self.right.pitch, i64))
-        wide = b.op("sub", columns[1], columns[0])
-        wide = b.op("and", self.plus(wide, size // 2 - 1), Imm(-size, i64))
-        wide = b.op("add", columns[0], wide)
-        at: tuple[Operand, ...] = (Imm(0, i64), Imm(0, i64))
-        for begin, stop, width in ((columns[0], wide, size), (wide, columns[1], size // 2)):
-            with b.loop(begin, stop, size, "serial", at) as column:
-                panel, sums = column.carried
-                self.tiles_of_rows(rows, width, panel, sums, known, end)
-                ahead = self.plus(panel, self.right.pitch * self.part)
-                column.yields = (ahead, self.plus(sums, self.sums_of_tiles()))
-            at = column.results
-
-    def tiles_of_rows(
-        self, rows: _Span, width: int, panel: Operand, sums: Operand, known: Operand, end: Operand
-    ) -> None:
-        b, left = self.b, self.left
+        """All sums of a block, `count` steps of the depth further. What is left of the rows takes as many
+        tiles of FEW as it needs."""
+        b, left, right = self.b, self.left, self.right
+        known = b.op("gt", start, Imm(0, i64))  # sums begin in the first part
+        steps = b.op("and", self.plus(count, self.chains - 1), Imm(-self.chains, i64))
+        end = b.op("mul", steps, Imm(right.size, i64))
         ragged = b.op("rem", b.op("sub", rows[1], rows[0]), Imm(left.size, i64))
-        whole = b.op("sub", rows[1], ragged)
-        lines, few = left.pitch * self.part, left.size // FEW
-        at: tuple[Operand, ...] = (Imm(0, i64), sums)
-        for begin, stop, size, ahead in ((rows[0], whole, left.size, lines), (whole, rows[1], few, few)):
-            with b.loop(begin, stop, size, "serial", at) as row:
-                self.tile(size, width, row.carried, panel, known, end)
-                below = self.plus(row.carried[1], size * self.right.size)
-                row.yields = (self.plus(row.carried[0], ahead), below)
-            at = row.results
+        whole, few = b.op("sub", rows[1], ragged), left.size // FEW
+        with b.loop(*columns, right.size, "serial", (Imm(0, i64), Imm(0, i64))) as column:
+            panel, sums = column.carried
+            at: tuple[Operand, ...] = (Imm(0, i64), sums)
+            for begin, stop, size in ((rows[0], whole, left.size), (whole, rows[1], few)):
+                ahead = left.size * self.part if size == left.size else few * self.chains
+                with b.loop(begin, stop, size, "serial", at) as row:
+                    self.tile(size, row.carried, panel, known, end)
+                    below = self.plus(row.carried[1], size * self.line)
+                    row.yields = (self.plus(row.carried[0], ahead), below)
+                at = row.results
+            column.yields = (self.plus(panel, right.size * self.part), self.plus(sums, right.size))
 
-    def tile(
-        self, rows: int, columns: int, at: tuple[Operand, ...], panel: Operand, known: Operand, end: Operand
-    ) -> None:
-        """The sums of one register tile, from those in memory where these are `known`."""
-        b, x, width = self.b, self.x, self.width
-        left, right = self.left, self.right
-        spots = [self.plus(at[1], m * right.size + v) for m in range(rows) for v in range(0, columns, width)]
-        inits = [b.load("sums", self.dtype, spot, width, None, known) for spot in spots]
-        with b.loop(Imm(0, i64), end, right.pitch, "serial", (at[0], *inits)) as line:
+    def tile(self, rows: int, at: tuple[Operand, ...], panel: Operand, known: Operand, end: Operand) -> None:
+        """The sums of one register tile, added to those in memory where these are `known`."""
+        b, x, width, size = self.b, self.x, self.width, self.right.size
+        inits = (Imm(0, self.dtype, width),) * (rows * size * self.chains // width)
+        with b.loop(Imm(0, i64), end, size * self.chains, "serial", (at[0], *inits)) as line:
             here, *sums = line.carried
             there = b.op("add", panel, line.var)
             others = [
-                b.load("right", self.dtype, self.plus(there, v), width) for v in range(0, columns, width)
+                b.load("right", self.dtype, self.plus(there, v), width)
+                for v in range(0, size * self.chains, width)
             ]
             added: list[Operand] = []
             for m in range(rows):
-                value = b.widen(b.load("left", self.dtype, self.plus(here, m)), width)
+                own = b.load("left", self.dtype, self.plus(here, m * self.chains), self.chains)
+                value = b.op("splat", own, dtype=self.dtype, lanes=width)
                 for other in others:
                     pair = (value, other) if self.p.left == 0 else (other, value)
                     added.append(x.combine("dot", sums[len(added)], *pair))
-            line.yields = (self.plus(here, left.pitch), *added)
-        for spot, result in zip(spots, line.results[1:], strict=True):
-            b.emit(Store("sums", spot, result))
+            line.yields = (self.plus(here, self.left.size * self.chains), *added)
+        found = [piece for v in self.fold(list(line.results[1:])) for piece in self.pieces(v, size)]
+        for m, part in enumerate(found):
+            spot = self.plus(at[1], m * self.line)
+            total = x.combine("sum", b.load("sums", self.dtype, spot, size), part)
+            b.emit(Store("sums", spot, b.op("select", known, total, part)))
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
-        b, x, size = self.b, self.x, self.right.size
+        b, x = self.b, self.x
         stages = x.kernel.stages[1:]
         with b.loop(*rows, 1, "serial", (Imm(0, i64),)) as row:
             x.at.update(self.place(self.p.rows, row.var))
             level = x.open(frozenset(self.p.batch + self.p.rows))
             for stage in stages:
                 x.hoist(stage, level)
-            with b.loop(*columns, size, "vector", row.carried) as tile:
-                for v in range(0, size, self.width):
-                    x.open(frozenset(self.extents) | {ROW})
-                    x.at[self.p.column] = self.plus(tile.var, v)
-                    x.vector = self.p.column
-                    x.mask = x.first_lanes(b.op("sub", columns[1], x.at[self.p.column]))
-                    spot = self.plus(tile.carried[0], v)
-                    x.rows[self.p.reduce.name] = b.load("sums", self.dtype, spot, self.width)
-                    for stage in stages:
-                        x.body(stage, 0, [], [])
-                    x.vector, x.mask = None, None
-                    x.levels.pop()
-                tile.yields = (self.plus(tile.carried[0], self.sums_of_tiles()),)
+            with b.loop(*columns, self.width, "vector", row.carried) as tile:
+                x.open(frozenset(self.extents) | {ROW})
+                x.at[self.p.column], x.vector = tile.var, self.p.column
+                x.mask = x.first_lanes(b.op("sub", columns[1], tile.var))
+                x.rows[self.p.reduce.name] = b.load("sums", self.dtype, tile.carried[0], self.width)
+                for stage in stages:
+                    x.body(stage, 0, [], [])
+                x.vector, x.mask = None, None
+                x.levels.pop()
+                tile.yields = (self.plus(tile.carried[0], self.width),)
             x.levels.pop()
-            row.yields = (self.plus(row.carried[0], size),)
+            row.yields = (self.plus(row.carried[0], self.line),)

@@ -1,25 +1,30 @@
 """Products of one row: a vector times a matrix. It is read once, so nothing is packed.
 
     for block of columns (parallel):
-      sums[columns] += left[l] * right[l, columns]   for l in depth, eight steps to a walk along the columns
+      for part of the depth:
+        chains[columns, l mod C] += left[l] * right[l, columns]     for l in part, many steps to a walk
+        sums[columns] += chains, halved
       epilogue, by vectors along the columns
 
-Where the matrix runs along memory with the depth, vectors do too, one for each of as many columns as they
-have lanes, and are transposed in registers. Each sum runs along the depth in order, one fma a step, as in
-products of more rows.
+Where the matrix runs along memory with the depth, vectors do too: a vector of chains has the C lanes of each
+of a few columns, which stay in registers. The order is that of products of more rows.
 """
 
 from __future__ import annotations
 
 from ..ir import kernel as k
+from ..ir.data import replace
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
 from ..ir.types import i64
-from .lower import ROW, Lowering
+from .lower import HERE, ROW, Lowering, View
 from .lower_product import ProductLowering
-from .schedule import VECTOR_COLUMNS
+from .schedule import VECTOR_COLUMNS, Schedule
+from .views import start, window
 
 # Steps of the depth in one walk along the columns: each has a stream of its own from memory.
 TOGETHER = 8
+# Chains, of vectors or of parts, that are there at a time: so many instructions hide how long each takes.
+AT_ONCE = 4
 
 
 class VectorLowering(ProductLowering):
@@ -28,13 +33,16 @@ class VectorLowering(ProductLowering):
     def __init__(self, base: Lowering) -> None:
         super().__init__(base)
         self.column = self.p.column
-        self.one = self.extents[self.column] == 1
+        self.walk_one = self.extents[self.column] == 1 and len(self.p.depth) == 1
+        self.right = replace(self.right, size=self.width)
 
     def run(self) -> None:
         b, x = self.b, self.x
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
-        b.emit(Alloc("sums", self.dtype, VECTOR_COLUMNS))
+        b.emit(Alloc("sums", self.dtype, VECTOR_COLUMNS + AT_ONCE * self.width))
+        if not self.walk_one and not self.along_depth():
+            b.emit(Alloc("chains", self.dtype, self.chains * VECTOR_COLUMNS))
         with b.loop(BEGIN, END, 1, "parallel") as block:
             parts = x.slot("block")
             x.at.update(self.place(self.p.batch, b.op("div", block.var, parts)))
@@ -43,14 +51,17 @@ class VectorLowering(ProductLowering):
             level = x.open(frozenset(self.p.batch + self.p.rows))
             for stage in x.kernel.stages:
                 x.hoist(stage, level)
-            if self.one:
-                self.single()
+            if self.walk_one:
+                self.one(self.single())
             else:
                 if self.along_depth():
-                    self.across(lo, hi)
+                    self.down(lo, hi)
                 else:
                     self.along(lo, hi)
-                self.columns(lo, hi)
+                if self.extents[self.column] == 1:
+                    self.one(b.load("sums", self.dtype, Imm(0, i64)))
+                else:
+                    self.columns(lo, hi)
             x.levels.pop()
             x.at.clear()
 
@@ -60,14 +71,15 @@ class VectorLowering(ProductLowering):
         lasts = [e.index[-1].axis for e in loads if self.x.arrays[e.array].unit]
         return len(self.p.depth) == 1 and self.p.depth[0] in lasts and self.column not in lasts
 
-    def at_depth(self, number: Operand, expr: k.Expr) -> Operand:
-        """An operand at a step of the depth, in the accumulator's dtype."""
-        x = self.x
-        x.at.update(self.place(self.p.depth, number))
-        x.open(frozenset(self.extents) | {ROW})
-        value = x.cast(x.value(expr), self.dtype)
-        x.levels.pop()
-        return value
+    def windows(self, expr: k.Expr, axis: str) -> dict[View, str]:
+        """Windows on what an operand walks along with an axis, from its first element on."""
+        x, found = self.x, dict[View, str]()
+        for e in k.walk(expr):
+            if isinstance(e, k.Load) and not any(ix.shift for ix in e.index):
+                array, axes = x.arrays[e.array], [ix.axis for ix in e.index]
+                if array.unit and axis in axes and axes.index(axis) == len(axes) - 1:
+                    found[e.array, e.index, HERE] = window(x, array, e.array, start(x, array, e.index))
+        return found
 
     def step(self, total: Operand, one: Operand, other: Operand) -> Operand:
         pair = (one, other) if self.p.left == 0 else (other, one)
@@ -75,70 +87,149 @@ class VectorLowering(ProductLowering):
 
     # -- sums
 
-    def single(self) -> None:
-        """One column, too: a chain of steps."""
+    def along(self, lo: Operand, hi: Operand) -> None:
+        """Several steps of the depth at a time, vectors along the columns."""
+        b, x, c = self.b, self.x, self.chains
+        zero, size = Imm(0, self.dtype, self.width), b.op("sub", hi, lo)
+        with b.loop(Imm(0, i64), size, self.width, "vector") as clear:
+            b.emit(Store("sums", clear.var, zero))
+        with b.loop(Imm(0, i64), self.depth, self.part, "serial") as part:
+            with b.loop(Imm(0, i64), size, self.width, "vector") as clear:
+                for n in range(c):
+                    b.emit(Store("chains", self.plus(clear.var, n * VECTOR_COLUMNS), zero))
+            count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
+            whole = b.op("and", count, Imm(-TOGETHER, i64))
+            for begin, end, together in ((Imm(0, i64), whole, TOGETHER), (whole, count, 1)):
+                with b.loop(begin, end, together, "serial") as line:
+                    self.walk(part.var, line.var, together, lo, hi)
+            with b.loop(Imm(0, i64), size, self.width, "vector") as add:
+                every: list[Operand] = [
+                    b.load("chains", self.dtype, self.plus(add.var, n * VECTOR_COLUMNS), self.width)
+                    for n in range(c)
+                ]
+                total = b.load("sums", self.dtype, add.var, self.width)
+                b.emit(Store("sums", add.var, x.combine("sum", total, x.halve_vectors("sum", every))))
+
+    def walk(self, part: Operand, line: Operand, together: int, lo: Operand, hi: Operand) -> None:
+        """One walk along the columns, `together` steps of the depth from `line` of a part on."""
+        b, x, c = self.b, self.x, self.chains
+        numbers = [b.op("add", part, self.plus(line, n)) for n in range(together)]
+        places = [self.place(self.p.depth, number) for number in numbers]
+        ones, views = list[Operand](), list[dict[View, str]]()
+        for place in places:
+            x.at.update(place)
+            views.append(self.windows(self.right.expr, self.column))
+            x.open(frozenset(self.extents) | {ROW})
+            ones.append(x.cast(x.value(self.left.expr), self.dtype))
+            x.levels.pop()
+        first = b.op("mul", b.op("and", line, Imm(c - 1, i64)), Imm(VECTOR_COLUMNS, i64))
+
+        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            spot = b.op("add", b.op("sub", x.at[self.column], lo), first)
+            spots = [self.plus(spot, n * VECTOR_COLUMNS) for n in range(min(c, together))]
+            totals: list[Operand] = [b.load("chains", self.dtype, at, self.width) for at in spots]
+            for n, (place, one) in enumerate(zip(places, ones, strict=True)):
+                x.at.update(place)
+                x.views = views[n]
+                totals[n % c] = self.step(totals[n % c], one, self.value(self.right.expr))
+            x.views = {}
+            for at, total in zip(spots, totals, strict=True):
+                b.emit(Store("chains", at, total))
+            return carried
+
+        x.vectors(self.column, lo, hi, (), chunk)
+
+    def regroup(self, vectors: list[Operand]) -> list[Operand]:
+        """Vectors along the depth, one a column: one for each C steps, with these steps of all columns."""
+        for _ in range(self.across.bit_length() - 1):
+            vectors = list(self.x.exchanged(vectors, self.chains))
+        return vectors
+
+    def down(self, lo: Operand, hi: Operand) -> None:
+        """Vectors along the depth, for a few columns at a time."""
         b, x = self.b, self.x
-        with b.loop(Imm(0, i64), self.depth, 1, "serial", (Imm(0, self.dtype),)) as line:
-            one, other = (self.at_depth(line.var, side.expr) for side in (self.left, self.right))
-            line.yields = (self.step(line.carried[0], one, other),)
+        (depth,) = self.p.depth
+        count = max(AT_ONCE, self.chains)
+        last = self.plus(hi, -1)
+        with b.loop(lo, hi, count * self.across, "serial") as tile:
+            columns = [x.minimum(self.plus(tile.var, n), last) for n in range(count * self.across)]
+            views = list[dict[View, str]]()
+            for x.at[self.column] in columns:
+                views.append(self.windows(self.right.expr, depth))
+            own = self.windows(self.left.expr, depth)
+            sums: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * (count // self.chains)
+            with b.loop(Imm(0, i64), self.depth, self.part, "serial", sums) as part:
+                end = x.minimum(b.op("add", part.var, Imm(self.part, i64)), self.depth)
+                span = b.op("and", b.op("sub", end, part.var), Imm(-self.width, i64))
+                whole = b.op("add", part.var, span)
+                chains: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * count
+                for begin, stop, masked in ((part.var, whole, False), (whole, end, True)):
+                    with b.loop(begin, stop, self.width, "vector", chains) as line:
+                        x.vector, x.at[depth] = depth, line.var
+                        x.mask = x.first_lanes(b.op("sub", end, line.var)) if masked else None
+                        x.views = own
+                        ones = self.regroup([self.value(self.left.expr)] * self.across)
+                        now: list[Operand] = list(line.carried)
+                        for t in range(count):
+                            others = list[Operand]()
+                            for n in range(t * self.across, (t + 1) * self.across):
+                                x.at[self.column], x.views = columns[n], views[n]
+                                others.append(self.value(self.right.expr))
+                            for one, other in zip(ones, self.regroup(others), strict=True):
+                                now[t] = self.step(now[t], one, other)
+                        x.vector, x.mask, x.views = None, None, {}
+                        line.yields = tuple(now)
+                    chains = line.results
+                found = zip(part.carried, self.fold(list(chains)), strict=True)
+                part.yields = tuple(x.combine("sum", total, new) for total, new in found)
+            for n, found_sum in enumerate(part.results):
+                b.emit(Store("sums", b.op("sub", self.plus(tile.var, n * self.width), lo), found_sum))
+
+    def single(self) -> Operand:
+        """The sum of one column: a vector of chains, for several parts at a time."""
+        b, x = self.b, self.x
+        (depth,) = self.p.depth
         x.at[self.column] = Imm(0, i64)
-        x.rows[self.p.reduce.name] = line.results[0]
+        outside, x.schedule = x.schedule, Schedule("vector", self.chains, self.chains)
+        most = AT_ONCE * self.part
+        whole = b.op("and", self.depth, Imm(-most, i64))
+        totals: tuple[Operand, ...] = (Imm(0, self.dtype),)
+        for begin, stop, parts in ((Imm(0, i64), whole, AT_ONCE), (whole, self.depth, 1)):
+            with b.loop(begin, stop, parts * self.part, "serial", totals) as turn:
+                left = x.minimum(b.op("sub", self.depth, turn.var), Imm(self.part, i64))
+                full = b.op("and", left, Imm(-self.chains, i64))
+                spans: list[tuple[Operand, Operand, bool]] = [(Imm(0, i64), Imm(self.part, i64), False)]
+                if parts == 1:
+                    spans = [(Imm(0, i64), full, False), (full, left, True)]
+                chains: tuple[Operand, ...] = (Imm(0, self.dtype, self.chains),) * parts
+                for lo, hi, masked in spans:
+                    with b.loop(lo, hi, self.chains, "vector", chains) as line:
+                        x.vector, now = depth, list[Operand](line.carried)
+                        x.mask = x.first_lanes(b.op("sub", left, line.var)) if masked else None
+                        for n in range(parts):
+                            x.at[depth] = self.plus(b.op("add", turn.var, line.var), n * self.part)
+                            one, other = self.value(self.left.expr), self.value(self.right.expr)
+                            now[n] = self.step(now[n], one, other)
+                        x.vector, x.mask = None, None
+                        line.yields = tuple(now)
+                    chains = line.results
+                so_far: Operand = turn.carried[0]
+                for vector in chains:
+                    so_far = x.combine("sum", so_far, x.halve("sum", [vector]))
+                turn.yields = (so_far,)
+            totals = turn.results
+        x.schedule = outside
+        return totals[0]
+
+    def one(self, total: Operand) -> None:
+        """What follows the sum of one column."""
+        x = self.x
+        x.at[self.column] = Imm(0, i64)
+        x.rows[self.p.reduce.name] = total
         x.open(frozenset(self.extents) | {ROW})
         for stage in x.kernel.stages[1:]:
             x.scalar_stage(stage, {})
         x.levels.pop()
-
-    def along(self, lo: Operand, hi: Operand) -> None:
-        """Several steps of the depth at a time."""
-        b, x = self.b, self.x
-        with b.loop(Imm(0, i64), b.op("sub", hi, lo), self.width, "vector") as clear:
-            b.emit(Store("sums", clear.var, Imm(0, self.dtype, self.width)))
-        whole = b.op("and", self.depth, Imm(-TOGETHER, i64))
-        for begin, end, count in ((Imm(0, i64), whole, TOGETHER), (whole, self.depth, 1)):
-            with b.loop(begin, end, count, "serial") as line:
-                steps = [self.plus(line.var, n) for n in range(count)]
-                ones = [self.at_depth(step, self.left.expr) for step in steps]
-
-                def chunk(
-                    u: int, carried: list[Operand], steps: list[Operand] = steps, ones: list[Operand] = ones
-                ) -> list[Operand]:
-                    spot = b.op("sub", x.at[self.column], lo)
-                    total: Operand = b.load("sums", self.dtype, spot, self.width)
-                    for number, one in zip(steps, ones, strict=True):
-                        total = self.step(total, one, self.at_depth(number, self.right.expr))
-                    b.emit(Store("sums", spot, total))
-                    return carried
-
-                x.vectors(self.column, lo, hi, (), chunk)
-
-    def across(self, lo: Operand, hi: Operand) -> None:
-        """As many columns as vectors have lanes; then the steps of the depth that are left, one by one."""
-        b, x = self.b, self.x
-        (depth,) = self.p.depth
-        whole = b.op("and", self.depth, Imm(-self.width, i64))
-        last = self.plus(hi, -1)
-        with b.loop(lo, hi, self.width, "serial") as tile:
-            numbers = [x.minimum(self.plus(tile.var, n), last) for n in range(self.width)]
-            zero: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),)
-            with b.loop(Imm(0, i64), whole, self.width, "vector", zero) as line:
-                vectors = []
-                for x.at[self.column] in numbers:
-                    x.vector = depth
-                    vectors.append(b.widen(self.at_depth(line.var, self.right.expr), self.width))
-                x.vector = None
-                total: Operand = line.carried[0]
-                for n, vector in enumerate(x.transposed(vectors)):
-                    one = self.at_depth(self.plus(line.var, n), self.left.expr)
-                    total = self.step(total, one, vector)
-                line.yields = (total,)
-            with b.loop(whole, self.depth, 1, "serial", line.results) as rest:
-                one = self.at_depth(rest.var, self.left.expr)
-                x.at[self.column], x.vector = tile.var, self.column
-                x.mask = x.first_lanes(b.op("sub", hi, tile.var))
-                other = self.at_depth(rest.var, self.right.expr)
-                x.vector, x.mask = None, None
-                rest.yields = (self.step(rest.carried[0], one, other),)
-            b.emit(Store("sums", b.op("sub", tile.var, lo), rest.results[0]))
 
     def columns(self, lo: Operand, hi: Operand) -> None:
         """What follows the sums."""

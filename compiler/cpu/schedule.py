@@ -42,16 +42,13 @@ COSTLY = 10
 # Memory is as fast as with longer ones. Both are multiples of all vector lengths.
 TILE_COLUMN_BYTES = 256
 TILE_ROW_BYTES = 2048
-# A matrix product: the most rows of a block, a multiple of all tiles' rows, bytes of its columns, and bytes
-# of the part of the summed axis that is packed at once. Packed operands and sums of a block then take some
-# 380 KiB, a good part of a second cache. Sums run along that axis in order, each step one fma, so none of
-# these decides the result.
+# A matrix product: the most rows of a block, a multiple of all tiles' rows, and bytes of its columns. Packed
+# operands and sums of a block then take some 350 KiB (490 of float64), a good part of a second cache.
 PRODUCT_ROWS = 144
-PRODUCT_COLUMN_BYTES = 1024
-PRODUCT_DEPTH_BYTES = 512
+PRODUCT_COLUMN_BYTES = 512
 # A product of one row: the most columns of a block, whose sums the first cache holds, and about the least
 # where there is work for several threads.
-VECTOR_COLUMNS = 4096
+VECTOR_COLUMNS = 1024
 VECTOR_LEAST = 512
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.
 PRODUCT_STEPS = 1 << 19
@@ -103,7 +100,7 @@ class Product:
     reduce: Reduce
     left: int  # which operand varies with the rows; the other varies with the columns
     depth: tuple[str, ...]  # the summed axes
-    column: str  # the last outer axis that only one operand has
+    column: str  # the last outer axis that only one operand has, and not of extent 1 if there is another
     rows: tuple[str, ...]
     batch: tuple[str, ...]
 
@@ -124,8 +121,9 @@ def product(kernel: Kernel) -> Product | None:
     sides = [axes for axes in found if axes is not None]
     if len(sides) < 2:
         return None
-    own = [axis.name for axis in kernel.outer if axis.name in sides[0] ^ sides[1]]
-    column = own[-1] if own else kernel.outer[-1].name
+    own = [axis for axis in kernel.outer if axis.name in sides[0] ^ sides[1]]
+    wide = [axis for axis in own if axis.extent != 1]  # one column is as good as one row
+    column = [*kernel.outer, *own, *wide][-1].name
     left = 0 if column not in sides[0] else 1
     others = [axis.name for axis in kernel.outer if axis.name != column]
     rows = tuple(x for x in others if x not in sides[1 - left])

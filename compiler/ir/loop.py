@@ -176,7 +176,8 @@ INSTRUCTIONS: dict[str, int] = {
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
 # sign(x): -1, 0 or 1; NaN for NaN, 0.0 for -0.0.
 # min(x, y), max(x, y): x if it is NaN; y if that is, or if they are equal (as zeros of different sign are).
-# cast, bitcast: other dtype. splat: more lanes. iota: 0, 1, 2, ... lo, hi: one half of the lanes.
+# cast, bitcast: other dtype. splat: the lanes again and again. iota: 0, 1, 2, ...
+# lo, hi: one half of the lanes.
 # pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
 # every 2n lanes of x, then of y. The literals n are of type i32.
 SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi")

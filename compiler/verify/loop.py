@@ -184,7 +184,7 @@ class _Check:
             case "iota":
                 legal = result.dtype.kind in "iuf"
             case "splat":
-                legal = args[0].lanes == 1 and args[0].dtype == result.dtype
+                legal = not lanes % args[0].lanes and args[0].dtype == result.dtype
             case "lo" | "hi":
                 legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
             case "pack_lo" | "pack_hi":

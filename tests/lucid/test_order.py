@@ -95,6 +95,39 @@ def test_a_batch_of_one_has_other_bits(name: str) -> None:
         check(OF_ROWS[name](d, n), draw(m, d))
 
 
+def product_in_order(x: Array, w: Array) -> Array:
+    """Of float32 with a few bits, so that each step in float64 rounds once."""
+    total = np.zeros((len(x), w.shape[1]), np.float32)
+    for first in range(0, len(w), 256):
+        chains = np.zeros((4, *total.shape), np.float32)
+        for n in range(first, min(first + 256, len(w))):
+            chains[n % 4] += x[:, n : n + 1].astype(np.float64) * w[n]
+        total += (chains[0] + chains[2]) + (chains[1] + chains[3])
+    return total
+
+
+@pytest.mark.parametrize("depth", [2, 3, 64, 255, 261, 1500, 5000])
+def test_a_product_is_summed_in_another_order(depth: int) -> None:
+    """One row, one column, both or none, along memory or across it, in whole tiles or not."""
+    rng = np.random.default_rng(depth)
+    x, w = (np.sqrt(rng.integers(0, 99, size)) for size in ((14, depth), (depth, 37)))
+    x, w = (np.ldexp(np.rint(np.ldexp(a - 5, 6)), -6).astype(np.float32) for a in (x, w))
+    want = product_in_order(x, w)
+    forms: dict[str, Callable[[Array, Array], Any]] = {
+        "x @ w": lucid.compile(lambda x, w: x @ w),
+        "x @ w.T": lambda x, w: lucid.compile(lambda x, w: x @ w.T)(x, w.T.copy()),
+        "x.T @ w": lambda x, w: lucid.compile(lambda x, w: x.T @ w)(x.T.copy(), w),
+        "x.T @ w.T": lambda x, w: lucid.compile(lambda x, w: x.T @ w.T)(x.T.copy(), w.T.copy()),
+        "every second": lambda x, w: lucid.compile(lambda x, w: x[:, ::2] @ w)(np.repeat(x, 2, axis=1), w),
+        "(w.T @ x.T).T": lambda x, w: lucid.compile(lambda x, w: (w.T @ x.T).T)(x, w),
+    }
+    for name, f in forms.items():
+        for rows in (14, 13, 6, 2, 1):
+            for columns in (37, 8, 3, 1):
+                got = f(x[:rows], w[:, :columns].copy()).numpy()
+                assert got.tobytes() == want[:rows, :columns].tobytes(), (name, rows, columns)
+
+
 LONG = ("sum", "sum, keepdims", "sum of x.T", "x @ vector", "softmax", "layer norm")
 
 
