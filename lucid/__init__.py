@@ -16,8 +16,10 @@ import numpy as _np
 from lucid.runtime.memory import empty_cache
 from lucid.runtime.pool import get_num_threads
 
+from . import array_functions as _array_functions
 from . import functional as _functional
 from . import linalg, random
+from .array_functions import *  # noqa: F403
 from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile, set_num_threads
 from .context import enable_grad, is_grad_enabled, no_grad
@@ -132,7 +134,7 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-__all__ += _functional.__all__
+__all__ += _functional.__all__ + _array_functions.__all__
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Node
 
@@ -41,6 +41,7 @@ __all__ = [
 ]  # fmt: skip
 
 P = ParamSpec("P")
+R = TypeVar("R")
 Unary = Callable[[Any], Tensor]
 Binary = Callable[[Any, Any], Tensor]
 
@@ -138,11 +139,11 @@ clamp = clip
 # --- methods as functions ------------------------------------------------------------------------
 
 
-def _method(method: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Any, P], Tensor]:
+def as_function(method: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Any, P], R]:
     """The method as a function: what it is called on comes first, and need be no tensor yet."""
 
     @functools.wraps(method)
-    def function(x: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def function(x: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return method(x if isinstance(x, Tensor) else asarray(x), *args, **kwargs)
 
     this, *rest = inspect.signature(method).parameters.values()
@@ -150,26 +151,26 @@ def _method(method: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concat
     return public(function)
 
 
-astype = _method(Tensor.astype)
-broadcast_to = _method(Tensor.broadcast_to)
-clone = _method(Tensor.clone)
-detach = _method(Tensor.detach)
-flatten = _method(Tensor.flatten)
-ravel = _method(Tensor.ravel)
-reshape = _method(Tensor.reshape)
-squeeze = _method(Tensor.squeeze)
-swapaxes = _method(Tensor.swapaxes)
-transpose = permute = permute_dims = _method(Tensor.transpose)
-unsqueeze = _method(Tensor.unsqueeze)
+astype = as_function(Tensor.astype)
+broadcast_to = as_function(Tensor.broadcast_to)
+clone = as_function(Tensor.clone)
+detach = as_function(Tensor.detach)
+flatten = as_function(Tensor.flatten)
+ravel = as_function(Tensor.ravel)
+reshape = as_function(Tensor.reshape)
+squeeze = as_function(Tensor.squeeze)
+swapaxes = as_function(Tensor.swapaxes)
+transpose = permute = permute_dims = as_function(Tensor.transpose)
+unsqueeze = as_function(Tensor.unsqueeze)
 
-all = _method(Tensor.all)
-any = _method(Tensor.any)
-max = amax = _method(Tensor.max)
-mean = _method(Tensor.mean)
-min = amin = _method(Tensor.min)
-std = _method(Tensor.std)
-sum = _method(Tensor.sum)
-var = _method(Tensor.var)
+all = as_function(Tensor.all)
+any = as_function(Tensor.any)
+max = amax = as_function(Tensor.max)
+mean = as_function(Tensor.mean)
+min = amin = as_function(Tensor.min)
+std = as_function(Tensor.std)
+sum = as_function(Tensor.sum)
+var = as_function(Tensor.var)
 
 
 @public
@@ -178,9 +179,13 @@ def numel(x: Any) -> int:
     return asarray(x).numel()
 
 
-# Their first names: what they are shown and pickled by.
-for _name, _function in list(globals().items()):
-    if _name in __all__ and _function.__qualname__ not in __all__:  # else it is another name
-        for _known in (_function, _function.__wrapped__):
-            _known.__name__ = _known.__qualname__ = _name
-        _function.__module__ = __name__
+def name_all(scope: dict[str, Any], names: list[str]) -> None:
+    """Give the functions of a module their first names: what they are shown and pickled by."""
+    for name, function in list(scope.items()):
+        if name in names and function.__qualname__ not in names:  # else it is another name
+            for known in (function, function.__wrapped__):
+                known.__name__ = known.__qualname__ = name
+            function.__module__ = scope["__name__"]
+
+
+name_all(globals(), __all__)

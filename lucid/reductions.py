@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lucid.compiler.ir.graph import Node
 
-from . import shapes
+from . import shapes, totals
 from .errors import here, public
 from .promote import dtype_of
 from .shapes import Axes
@@ -27,27 +27,31 @@ class Reductions:
         def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
 
     def _reduced(
-        self, build: Callable[..., Node], axis: Axes, dim: Axes, keepdims: bool, out: None, **attrs: Any
-    ) -> Tensor:
+        self, build: Callable[..., Node], axis: Axes, dim: Axes, keepdims: bool, out: None = None,
+        *operands: Any, **attrs: Any,
+    ) -> Tensor:  # fmt: skip
         if axis is not None and dim is not None:
             raise TypeError(here("axis and dim are one argument under two names; give one of them"))
         if out is not None:
             raise TypeError(here("out: tensors are immutable; use the result"))
-        return self._apply(build, self, axis=dim if axis is None else axis, keepdims=keepdims, **attrs)
+        axis = dim if axis is None else axis
+        return self._apply(build, self, *operands, axis=axis, keepdims=keepdims, **attrs)
 
     def sum(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
-        """Integers are summed as 64-bit ones, as in NumPy."""
-        return self._reduced(shapes.sum_, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype))
+        """Integers are summed as 64-bit ones, as in NumPy; only those `where` that holds."""
+        mask, kind = None if where is True else where, maybe(dtype)
+        return self._reduced(shapes.sum_, axis, dim, keepdims or keepdim, out, mask, dtype=kind)
 
     def mean(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
-        """Of integers in float64. NaN for no elements."""
-        return self._reduced(shapes.mean, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype))
+        """Of integers in float64; of those `where` that holds. NaN for no elements."""
+        mask, kind = None if where is True else where, maybe(dtype)
+        return self._reduced(shapes.mean, axis, dim, keepdims or keepdim, out, mask, dtype=kind)
 
     def var(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
@@ -57,7 +61,7 @@ class Reductions:
         """Mean squared distance from the mean; the divisor is the count less `ddof` (or
         `correction`), which is 0 as in NumPy."""
         ddof = ddof if correction is None else correction
-        return self._reduced(shapes.var, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof)
+        return self._reduced(shapes.var, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype), ddof=ddof)
 
     def std(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
@@ -66,7 +70,7 @@ class Reductions:
     ) -> Tensor:  # fmt: skip
         """The square root of `var`; its gradient is 0 where all elements are equal."""
         ddof = ddof if correction is None else correction
-        return self._reduced(shapes.std, axis, dim, keepdims or keepdim, out, dtype=_maybe(dtype), ddof=ddof)
+        return self._reduced(shapes.std, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype), ddof=ddof)
 
     def max(
         self, axis: Axes = None, out: None = None, keepdims: bool = False,
@@ -96,7 +100,64 @@ class Reductions:
         """Whether no element is 0; True for no elements."""
         return self._reduced(shapes.all_, axis, dim, keepdims or keepdim, out)
 
+    def prod(
+        self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """The product; of integers in 64 bits, as in NumPy. 1 for no elements."""
+        return self._reduced(totals.prod, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype))
+
+    def argmax(
+        self, axis: int | None = None, out: None = None, keepdims: bool = False,
+        *, dim: int | None = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """The position of the first greatest element, or of the first NaN; among all elements for no axis.
+        ValueError for no elements."""
+        return self._reduced(totals.argmax, axis, dim, keepdims or keepdim, out)
+
+    def argmin(
+        self, axis: int | None = None, out: None = None, keepdims: bool = False,
+        *, dim: int | None = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """The position of the first least element, or of the first NaN; among all elements for no axis.
+        ValueError for no elements."""
+        return self._reduced(totals.argmin, axis, dim, keepdims or keepdim, out)
+
+    def logsumexp(
+        self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """log(sum(exp(x))), without overflow inside. -inf for no elements, and with the gradient 0 where all
+        elements are -inf."""
+        return self._reduced(totals.logsumexp, axis, dim, keepdims or keepdim)
+
+    def count_nonzero(
+        self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """How many elements are not 0."""
+        return self._reduced(totals.count_nonzero, axis, dim, keepdims or keepdim)
+
+    def ptp(
+        self, axis: Axes = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """The greatest element less the least."""
+        return self._reduced(totals.ptp, axis, dim, keepdims or keepdim, out)
+
+    def nansum(
+        self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """The sum of what is not NaN."""
+        return self._reduced(totals.nansum, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype))
+
+    def nanmean(
+        self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """The mean of what is not NaN; NaN where all is."""
+        return self._reduced(totals.nanmean, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype))
+
 
 @public
-def _maybe(dtype: object) -> Any:
+def maybe(dtype: object) -> Any:
     return None if dtype is None else dtype_of(dtype)

@@ -14,7 +14,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64, u64
 
 from .elementwise import mul
-from .promote import Value, cast, joint_shape, loop_dtypes, number
+from .promote import Value, cast, joint_shape, loop_dtypes, number, shape_of
 
 Axes = int | Sequence[int] | None
 
@@ -130,25 +130,38 @@ def unfit_key(what: str) -> str:
 # --- reductions ----------------------------------------------------------------------------------
 
 
-def _reduce(op: ops.Op, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+def reduced(op: ops.Op, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
     result = op(x, axes=axes) if axes else x
     return ops.reshape(result, ops.kept_dims(x.shape, axes)) if keepdims else result
 
 
-def _sum_dtype(dtype: DType) -> DType:
+def sum_dtype(dtype: DType) -> DType:
     if dtype.is_float:
         return dtype
     return u64 if dtype.kind == "u" else i64
 
 
-def sum_(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
+def masked(x: Node, where: Value | None) -> Node:
+    """x where `where` holds, else 0."""
+    if where is None:
+        return x
+    if joint_shape("where", x.shape, shape_of(where)) != x.shape:
+        raise ValueError(f"where: shape {shape_of(where)} does not broadcast to {x.shape}")
+    return ops.WHERE(ops.fill(cast(where, b1), x.shape), x, ops.zeros_like(x))
+
+
+def sum_(
+    x: Node, where: Value | None = None, *,
+    axis: Axes = None, dtype: DType | None = None, keepdims: bool = False,
+) -> Node:  # fmt: skip
     """Small integers and bools are summed as 64-bit integers, as in NumPy."""
-    x = cast(x, dtype or _sum_dtype(x.type.dtype))
-    return _reduce(ops.SUM, x, normal_axes(axis, x.type.ndim), keepdims)
+    x = masked(cast(x, dtype or sum_dtype(x.type.dtype)), where)
+    return reduced(ops.SUM, x, normal_axes(axis, x.type.ndim), keepdims)
 
 
 def mean(
     x: Node,
+    where: Value | None = None,
     *,
     axis: Axes = None,
     dtype: DType | None = None,
@@ -163,9 +176,15 @@ def mean(
     inner = f32 if result is f16 else result
     x = cast(x, inner)
     axes = normal_axes(axis, x.type.ndim)
-    count = max(math.prod(x.shape[a] for a in axes) - number("var", "ddof", ddof), 0)
-    total = _reduce(ops.SUM, x, axes, keepdims)
-    divisor = ops.fill(ops.SCALAR(value=float(count), dtype=inner), total.shape)
+    ddof = number("var", "ddof", ddof)
+    total = reduced(ops.SUM, masked(x, where), axes, keepdims)
+    if where is None:
+        count = max(math.prod(x.shape[a] for a in axes) - ddof, 0)
+        divisor = ops.fill(ops.SCALAR(value=float(count), dtype=inner), total.shape)
+    else:
+        chosen = sum_(ops.fill(cast(where, b1), x.shape), axis=axes, keepdims=keepdims)
+        rest = ops.SUB(cast(chosen, f64), ops.fill(ops.SCALAR(value=float(ddof), dtype=f64), chosen.shape))
+        divisor = cast(ops.MAX(rest, ops.zeros_like(rest)), inner)
     return cast(ops.DIV(total, divisor), result)
 
 
@@ -203,12 +222,12 @@ def std(
 
 def amax(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """NaN wins. ValueError for no elements."""
-    return _reduce(ops.AMAX, x, _some("max", x, axis), keepdims)
+    return reduced(ops.AMAX, x, some("max", x, axis), keepdims)
 
 
 def amin(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """NaN wins. ValueError for no elements."""
-    return _reduce(ops.AMIN, x, _some("min", x, axis), keepdims)
+    return reduced(ops.AMIN, x, some("min", x, axis), keepdims)
 
 
 def any_(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
@@ -221,7 +240,7 @@ def all_(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     return ops.NOT(any_(ops.NOT(cast(x, b1)), axis=axis, keepdims=keepdims))
 
 
-def _some(name: str, x: Node, axis: Axes) -> tuple[int, ...]:
+def some(name: str, x: Node, axis: Axes) -> tuple[int, ...]:
     """The axes of a reduction that has no value for no elements."""
     axes = normal_axes(axis, x.type.ndim)
     if any(x.shape[a] == 0 for a in axes):

@@ -50,6 +50,10 @@ def _nothing_signed(dtype: DType) -> Number:
     return -0.0 if dtype.is_float else 0
 
 
+def _one(dtype: DType) -> Number:
+    return 1
+
+
 def _limit(side: int) -> Callable[[DType], Number]:
     """The least value of a dtype (side 0), or the greatest (1)."""
 
@@ -68,6 +72,7 @@ _LEAST, _MOST = _limit(0), _limit(1)
 _RECORDS = (
     Fold("sum", "add", 1, "iuf", True, _nothing, _nothing_signed, np.add, "+="),
     Fold("dot", "add", 2, "iuf", True, _nothing, _nothing_signed, np.add, "+= dot"),
+    Fold("prod", "mul", 1, "iuf", True, _one, _one, np.multiply, "prod="),
     Fold("max", "max", 1, "biuf", False, _LEAST, _LEAST, np.maximum, "max="),
     Fold("min", "min", 1, "biuf", False, _MOST, _MOST, np.minimum, "min="),
 )

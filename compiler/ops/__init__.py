@@ -50,7 +50,7 @@ from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
-from .reduce import AMAX, AMIN, SUM, any_, kept_dims, sum_
+from .reduce import AMAX, AMIN, PROD, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMSUM
 from .sort import ARGSORT
 from .squares import squares_in
@@ -63,7 +63,7 @@ __all__ = [
     "EXP", "LOG", "TANH", "ERF", "FLOOR", "AND", "OR", "XOR", "NOT", "SHL", "SHR", "EQ", "NE", "LT",
     "LE", "GT", "GE", "WHERE", "CAST", "STOP", "PLACE",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
-    "kept_dims", "SUM", "AMAX", "AMIN", "sum_", "any_",
+    "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "sum_", "any_",
     "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTERS", "SCATTER_ADD",
     "SCATTER_MAX", "SCATTER_MIN",
     "RANDOM_BITS", "parse_spec", "CONTRACT", "squares_in",

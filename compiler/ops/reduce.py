@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ..ir.graph import Node
-from ..ir.types import TensorType, b1, tensor_type
-from .elementwise import CAST, DIV, EQ, NE, OR, WHERE
-from .leaves import CONST, fill, zeros_like
+from ..ir.types import TensorType, b1, i32, tensor_type
+from .elementwise import CAST, DIV, EQ, MUL, NE, OR, SUB, WHERE
+from .leaves import CONST, const, fill, zeros_like
 from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
 from .view import BROADCAST, PAD, reshape
 
@@ -28,37 +28,56 @@ def _reduction(name: str, kinds: str) -> Callable[..., TensorType]:
         if types[0].dtype.kind not in kinds:
             fail(name, f"not defined for {types[0].dtype.numpy}")
         shape = tuple(n for d, n in enumerate(types[0].shape) if d not in axes)
-        if name != "sum" and any(types[0].shape[a] == 0 for a in axes):
+        if name in ("amax", "amin") and any(types[0].shape[a] == 0 for a in axes):
             raise ValueError(f"{name} of zero elements has no value (operand {types[0]})")
         return tensor_type(types[0].dtype, shape)
 
     return infer
 
 
-def _sum(attrs: Attrs, x: Array) -> Array:
-    """float16 accumulates in float32, as the kernels do."""
-    wide = np.float32 if x.dtype == np.float16 else x.dtype
-    with np.errstate(all="ignore"):
-        return np.asarray(np.sum(x, axis=attrs["axes"], dtype=wide)).astype(x.dtype)
+def _total(ufunc: np.ufunc) -> Callable[[Attrs, Array], Array]:
+    def evaluate(attrs: Attrs, x: Array) -> Array:
+        """float16 accumulates in float32, as the kernels do."""
+        wide = np.float32 if x.dtype == np.float16 else x.dtype
+        with np.errstate(all="ignore"):
+            return np.asarray(ufunc.reduce(x, axis=attrs["axes"], dtype=wide)).astype(x.dtype)
+
+    return evaluate
+
+
+def _spread(node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
+    """A reduction's result at each element of its operand."""
+    kept = reshape(node, kept_dims(shape, axes))
+    return kept if kept.shape == shape else BROADCAST(kept, shape=shape)
 
 
 def _d_sum(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    shape = node.inputs[0].shape
-    kept = reshape(ct, kept_dims(shape, node.attrs["axes"]))
-    return (kept if kept.shape == shape else BROADCAST(kept, shape=shape),)
+    return (_spread(ct, node.inputs[0].shape, node.attrs["axes"]),)
+
+
+def _d_prod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """The product of all others: that of those that are not 0, over x where it is not 0 itself; where one
+    other is 0, times that one, so that the second derivative is right, too; where more are, 0."""
+    x, axes = node.inputs[0], node.attrs["axes"]
+    zero, one = zeros_like(x), const(1, x)
+    is_zero = EQ(x, zero)
+    safe, zeros = WHERE(is_zero, one, x), WHERE(is_zero, x, zero)
+    count = CAST(is_zero, dtype=i32)
+    others = SUB(_spread(SUM(count, axes=axes), x.shape, axes), count)
+    product = DIV(_spread(MUL(ct, PROD(safe, axes=axes)), x.shape, axes), safe)
+    other = SUB(_spread(SUM(zeros, axes=axes), x.shape, axes), zeros)
+    few = WHERE(EQ(others, const(0, others)), one, WHERE(EQ(others, const(1, others)), other, zero))
+    return (MUL(product, few),)
 
 
 def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """Equal shares to all elements that attain the extreme: where that is NaN, those that are NaN."""
     x, axes = node.inputs[0], node.attrs["axes"]
-
-    def spread(n: Node) -> Node:
-        kept = reshape(n, kept_dims(x.shape, axes))
-        return kept if kept.shape == x.shape else BROADCAST(kept, shape=x.shape)
-
-    hit = OR(EQ(x, spread(node)), NE(x, x))  # one NaN among the elements makes the extreme NaN
+    hit = OR(
+        EQ(x, _spread(node, x.shape, axes)), NE(x, x)
+    )  # one NaN among the elements makes the extreme NaN
     share = DIV(ct, SUM(CAST(hit, dtype=ct.type.dtype), axes=axes))
-    return (WHERE(hit, spread(share), zeros_like(x)),)
+    return (WHERE(hit, _spread(share, x.shape, axes), zeros_like(x)),)
 
 
 _REDUCE_SAMPLES = (
@@ -68,7 +87,13 @@ _REDUCE_SAMPLES = (
 )  # fmt: skip
 SUM = register(
     Op(
-        "sum", "reduce", _reduction("sum", "iuf"), _sum, _d_sum, "sum", "iuf",
+        "sum", "reduce", _reduction("sum", "iuf"), _total(np.add), _d_sum, "sum", "iuf",
+        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
+    )
+)  # fmt: skip
+PROD: Op = register(
+    Op(
+        "prod", "reduce", _reduction("prod", "iuf"), _total(np.multiply), _d_prod, "prod", "iuf",
         attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
     )
 )  # fmt: skip

@@ -118,7 +118,7 @@ RULES: list[Rule] = [
     (("transpose", "x"), _transpose),
     (("slice", "x"), _slice),
     (("pad", "x"), _pad),
-    *(((op, "x"), _unit_reduce) for op in ("sum", "amax", "amin")),
+    *(((op, "x"), _unit_reduce) for op in ("sum", "prod", "amax", "amin")),
     *(((op, *"ab"[:arity]), _fold) for op, arity in _FOLDABLE.items()),
 ]
 
@@ -129,7 +129,9 @@ def _without_empties(graph: Graph) -> Graph:
     new: dict[Node, Node] = {}
     for node in toposort(graph.outputs):
         of_none = node.op in (ops.SUM, ops.CONTRACT, ops.PAD) and any(n.type.size == 0 for n in node.inputs)
-        if (of_none or node.type.size == 0) and node.op is not ops.INPUT:
+        if node.op is ops.PROD and node.inputs[0].type.size == 0:
+            new[node] = ops.const(1, node)
+        elif (of_none or node.type.size == 0) and node.op is not ops.INPUT:
             new[node] = ops.zeros_like(node)
         else:
             new[node] = rebuild(node, tuple(new[n] for n in node.inputs))

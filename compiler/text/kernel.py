@@ -11,7 +11,8 @@
         loss = f32(total)
 
 - One call argument makes `max`, `min` a row reduction of the statement (`top = max(x[i, j])`), two
-  make it the elementwise op; `sum(e)` and `dot(a, b)` are always reductions. `+=`, `max=`, `min=`
+  make it the elementwise op; `sum(e)`, `prod(e)` and `dot(a, b)` are always reductions.
+  `+=`, `prod=`, `max=`, `min=`
   reduce over the outer axes.
 - A reduction's accumulator has the dtype of its expression, or the one after the colon.
 - A bare literal has the dtype of the operands beside it (in `where`, of the other branch). A

@@ -202,7 +202,7 @@ class _Parser:
             c.expect("=")
             return self.total(start, index, op, dtype)
         if not c.at("="):
-            raise c.expected("`=`, `+=`, `max=` or `min=`")
+            raise c.expected(f"`=`, `+=`, {', '.join(f'`{n}=`' for n in _NAMED[:-1])} or `{_NAMED[-1]}=`")
         c.next()
         if index is not None or name in self.outputs:
             if dtype is not None:
@@ -237,7 +237,7 @@ class _Parser:
         return Let(name, expr, c.loc(c.token))
 
     def total(self, start: Token, index: tuple[Index, ...] | None, op: str, dtype: DType | None) -> Reduce:
-        """A reduction over the outer axes, from behind its `+=`, `max=` or `min=`."""
+        """A reduction over the outer axes, from behind its `+=`, `max=` and the like."""
         c = self.c
         if any(ix.shift for ix in index or ()):
             raise c.error("the subscripts of a reduction are plain axes", start)

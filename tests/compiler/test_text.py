@@ -376,7 +376,7 @@ F = "func f(x: f32[], n: int)\n  "
         (parse_kernel, K + "t = (s", 4, 13, "expected `)`"),
         (parse_kernel, K + "t = s +", 4, 14, "expected an expression, found the end of the line"),
         (parse_kernel, K + "t ? s", 4, 9, "unexpected '?'"),
-        (parse_kernel, K + "t s", 4, 9, "expected `=`, `+=`, `max=` or `min=`"),
+        (parse_kernel, K + "t s", 4, 9, "expected `=`, `+=`, `prod=`, `max=` or `min=`"),
         (parse_kernel, K + "x[i - lo] += s", 4, 7, "plain axes"),
         (parse_kernel, K + "t = " + "(" * 5000 + "s", 4, 0, "nested deeper than"),
         (parse_kernel, K + "t = " + "exp(" * 5000 + "s", 4, 0, "nested deeper than"),

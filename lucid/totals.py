@@ -1,0 +1,205 @@
+"""Reductions that are composed of sums, products, maxima and minima of nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64
+from lucid.compiler.ops import Op
+
+from .promote import Value, cast, float_dtype
+from .shapes import Axes, mean, normal_axes, normal_axis, reduced, some, sum_, sum_dtype
+
+# Positions in more elements than this are found in two steps, if they are a number of parts of at most _ROW.
+_LONG = 1 << 16
+_ROW = 4096
+
+
+def prod(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
+    """Small integers and bools are multiplied as 64-bit integers, as in NumPy; float16 in float32, inside."""
+    result = dtype or sum_dtype(x.type.dtype)
+    x = cast(x, f32 if result is f16 else result)
+    return cast(reduced(ops.PROD, x, normal_axes(axis, x.type.ndim), keepdims), result)
+
+
+def _spread(kept: Node, x: Node) -> Node:
+    """What a reduction has kept the axes of, at each element of x."""
+    return ops.fill(kept, x.shape)
+
+
+def is_nan(x: Node) -> Node:
+    return ops.NE(x, x)
+
+
+# --- positions -----------------------------------------------------------------------------------
+
+
+def argmax(x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
+    """The position of the first maximum; of the first NaN, if there is one."""
+    return _position("argmax", ops.AMAX, x, axis, keepdims)
+
+
+def argmin(x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
+    """The position of the first minimum; of the first NaN, if there is one."""
+    return _position("argmin", ops.AMIN, x, axis, keepdims)
+
+
+def _position(name: str, op: Op, x: Node, axis: int | None, keepdims: bool) -> Node:
+    ndim = x.type.ndim
+    some(name, x, axis)
+    if axis is None or not ndim:
+        flat = ops.reshape(x, (x.type.size,))
+        n = x.type.size
+        row = next((r for r in range(_ROW, 1023, -1) if n % r == 0), n) if n > _LONG else n
+        found = _in_parts(op, flat, row) if row < n else _first(op, flat, 0)
+        return ops.reshape(found, (1,) * ndim if keepdims else ())
+    along = normal_axis(axis, ndim)
+    found = _first(op, x, along)
+    return ops.reshape(found, ops.kept_dims(x.shape, (along,))) if keepdims else found
+
+
+def _first(op: Op, x: Node, axis: int) -> Node:
+    """The first element along `axis` that is the extreme: one NaN makes it NaN."""
+    kept = ops.kept_dims(x.shape, (axis,))
+    hit = ops.EQ(x, _spread(ops.reshape(op(x, axes=(axis,)), kept), x))
+    if x.type.dtype.is_float:
+        hit = ops.OR(hit, is_nan(x))
+    return first_true(hit, axis)
+
+
+def first_true(hit: Node, axis: int) -> Node:
+    """The first position along `axis` that is true; how many there are, if none is."""
+    place = ops.IOTA(shape=hit.shape, axis=axis)
+    return ops.AMIN(ops.WHERE(hit, place, ops.const(hit.shape[axis], place)), axes=(axis,))
+
+
+def _in_parts(op: Op, x: Node, row: int) -> Node:
+    """Of a vector: the first part with the extreme in it, then the place there: memory is read once."""
+    parts = ops.reshape(x, (x.type.size // row, row))
+    part = _first(op, op(parts, axes=(1,)), 0)
+    inside = _first(op, ops.GATHER(parts, part, axes=(0,)), 0)
+    return ops.ADD(ops.MUL(part, ops.const(row, part)), inside)
+
+
+# --- sums of exponentials ------------------------------------------------------------------------
+
+
+def logsumexp(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    """log(sum(exp(x))), the greatest element taken out first. Of no elements, or of -inf alone: -inf, with
+    the gradient 0."""
+    result = float_dtype(x)
+    x = cast(x, f32 if result is f16 else result)
+    axes = normal_axes(axis, x.type.ndim)
+    kept = ops.kept_dims(x.shape, axes)
+    if any(x.shape[a] == 0 for a in axes):
+        top = ops.fill(ops.CONST(value=0.0, dtype=x.type.dtype), kept)
+    else:
+        top = ops.STOP(reduced(ops.AMAX, x, axes, True))
+        top = ops.WHERE(ops.EQ(ops.ABS(top), ops.const(math.inf, top)), ops.zeros_like(top), top)
+    total = reduced(ops.SUM, ops.EXP(ops.SUB(x, _spread(top, x))), axes, True)
+    none = ops.EQ(total, ops.zeros_like(total))
+    log = ops.ADD(ops.LOG(ops.WHERE(none, ops.const(1.0, total), total)), top)
+    found = ops.WHERE(none, ops.const(-math.inf, log), log)
+    if not keepdims:
+        found = ops.reshape(found, tuple(n for k, n in enumerate(x.shape) if k not in axes))
+    return cast(found, result)
+
+
+# --- counts, and what leaves NaN out -------------------------------------------------------------
+
+
+def count_nonzero(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    return sum_(cast(cast(x, b1), i64), axis=axis, keepdims=keepdims)
+
+
+def _without_nan(x: Node, value: float) -> Node:
+    return ops.WHERE(is_nan(x), ops.const(value, x), x) if x.type.dtype.is_float else x
+
+
+def nansum(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
+    return sum_(_without_nan(x, 0), axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+def nanprod(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
+    return prod(_without_nan(x, 1), axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+def nanmean(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
+    return mean(x, axis=axis, dtype=dtype, keepdims=keepdims, where=ops.NOT(is_nan(x)))
+
+
+def nanvar(
+    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
+) -> Node:
+    """The mean squared distance from the mean, NaN left out; of too few elements NaN."""
+    result = dtype or float_dtype(x)
+    x = cast(x, f32 if result is f16 else result)
+    known = ops.NOT(is_nan(x))
+    center = mean(x, axis=axis, keepdims=True, where=known)
+    off = ops.SUB(x, _spread(center, x))
+    return cast(mean(ops.MUL(off, off), axis=axis, keepdims=keepdims, ddof=ddof, where=known), result)
+
+
+def nanstd(
+    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
+) -> Node:
+    result = dtype or float_dtype(x)
+    inner = f32 if result is f16 else result
+    return cast(ops.SQRT(nanvar(x, axis=axis, dtype=inner, keepdims=keepdims, ddof=ddof)), result)
+
+
+def _nan_extreme(name: str, op: Op, least: float) -> Callable[..., Node]:
+    def build(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+        axes = some(name, x, axis)
+        found = reduced(op, _without_nan(x, least), axes, keepdims)
+        if not x.type.dtype.is_float:
+            return found
+        known = reduced(ops.AMAX, ops.NOT(is_nan(x)), axes, keepdims)
+        return ops.WHERE(known, found, ops.const(math.nan, found))
+
+    return build
+
+
+nanmax = _nan_extreme("nanmax", ops.AMAX, -math.inf)
+nanmin = _nan_extreme("nanmin", ops.AMIN, math.inf)
+
+
+def ptp(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The greatest element less the least."""
+    axes = some("ptp", x, axis)
+    return ops.SUB(reduced(ops.AMAX, x, axes, keepdims), reduced(ops.AMIN, x, axes, keepdims))
+
+
+# --- weights -------------------------------------------------------------------------------------
+
+
+def weights_of(x: Node, weights: Value, axis: Axes) -> Node:
+    """The weights of `average` at each element of x, in the dtype of the result."""
+    w = weights if isinstance(weights, Node) else cast(weights, f64)
+    dtype = float_dtype(x, w)
+    if w.shape != x.shape:
+        axes = normal_axes(axis, x.type.ndim)
+        if axis is None:
+            raise TypeError(f"average: weights of shape {w.shape} for shape {x.shape} need an axis")
+        if w.shape != tuple(x.shape[a] for a in axes):
+            raise ValueError(f"average: weights of shape {w.shape} do not fit {x.shape} along axis {axis}")
+        w = ops.reshape(w, tuple(n if k in axes else 1 for k, n in enumerate(x.shape)))
+    return ops.fill(cast(w, dtype), x.shape)
+
+
+def average(x: Node, weights: Value | None, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    """sum(w x) / sum(w)."""
+    if weights is None:
+        return mean(x, axis=axis, keepdims=keepdims)
+    w = weights_of(x, weights, axis)
+    product = sum_(ops.MUL(cast(x, w.type.dtype), w), axis=axis, keepdims=keepdims)
+    return ops.DIV(product, sum_(w, axis=axis, keepdims=keepdims))
+
+
+def sum_of_weights(x: Node, weights: Value | None, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    if weights is None:
+        weights = ops.const(1.0, cast(x, float_dtype(x)))
+    return sum_(weights_of(x, weights, axis), axis=axis, keepdims=keepdims)
