@@ -10,7 +10,7 @@ from lucid.compiler.ir.graph import Node
 from . import totals
 from .creation import asarray
 from .errors import public
-from .functional import as_function, name_all
+from .named import as_function, name_all
 from .reductions import maybe
 from .shapes import Axes
 from .tensor import Tensor, apply

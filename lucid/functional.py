@@ -6,10 +6,8 @@ tables below, and a name in `__all__`.
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from lucid.compiler.ir.graph import Node
 
@@ -17,6 +15,7 @@ from . import elementwise as ew
 from . import shapes
 from .creation import asarray
 from .errors import public
+from .named import as_function, name_all
 from .tensor import Tensor, apply
 
 __all__ = [
@@ -40,8 +39,6 @@ __all__ = [
     "astype", "clone", "detach", "numel",
 ]  # fmt: skip
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Unary = Callable[[Any], Tensor]
 Binary = Callable[[Any, Any], Tensor]
 
@@ -139,18 +136,6 @@ clamp = clip
 # --- methods as functions ------------------------------------------------------------------------
 
 
-def as_function(method: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """The method as a function: what it is called on comes first, and need be no tensor yet."""
-
-    @functools.wraps(method)
-    def function(x: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(x if isinstance(x, Tensor) else asarray(x), *args, **kwargs)
-
-    this, *rest = inspect.signature(method).parameters.values()
-    function.__signature__ = inspect.Signature([this.replace(name="x", kind=this.POSITIONAL_ONLY), *rest])  # type: ignore[attr-defined]
-    return public(function)
-
-
 astype = as_function(Tensor.astype)
 broadcast_to = as_function(Tensor.broadcast_to)
 clone = as_function(Tensor.clone)
@@ -177,15 +162,6 @@ var = as_function(Tensor.var)
 def numel(x: Any) -> int:
     """Number of elements."""
     return asarray(x).numel()
-
-
-def name_all(scope: dict[str, Any], names: list[str]) -> None:
-    """Give the functions of a module their first names: what they are shown and pickled by."""
-    for name, function in list(scope.items()):
-        if name in names and function.__qualname__ not in names:  # else it is another name
-            for known in (function, function.__wrapped__):
-                known.__name__ = known.__qualname__ = name
-            function.__module__ = scope["__name__"]
 
 
 name_all(globals(), __all__)

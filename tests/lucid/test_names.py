@@ -46,14 +46,13 @@ def test_no_module_has_the_name_of_a_function_of_numpy() -> None:
 
 
 def test_every_name_of_the_functions_is_one() -> None:
-    defined = {
-        n for n, f in vars(lucid.functional).items() if getattr(f, "__module__", "") == "lucid.functional"
-    }
-    assert {n for n in defined if n != "P" and not n.startswith("_")} == set(lucid.functional.__all__)
-    assert set(lucid.functional.__all__) <= set(lucid.__all__)
-    for name in lucid.functional.__all__:
-        assert pickle.loads(pickle.dumps(getattr(lucid, name))) is getattr(lucid, name)
-        assert getattr(lucid, name).__doc__
+    for module in (lucid.functional, lucid.array_functions):
+        defined = {n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__}
+        assert {n for n in defined if not n.startswith("_")} == set(module.__all__)
+        assert set(module.__all__) <= set(lucid.__all__)
+        for name in module.__all__:
+            assert pickle.loads(pickle.dumps(getattr(lucid, name))) is getattr(lucid, name)
+            assert getattr(lucid, name).__doc__
 
 
 @pytest.mark.parametrize("name", ["exp", "add", "sum", "where", "reshape"])
