@@ -18,7 +18,6 @@ from lucid.runtime.pool import get_num_threads
 
 from . import array_functions as _array_functions
 from . import functional as _functional
-from . import linalg, random
 from .array_functions import *  # noqa: F403
 from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile, set_num_threads
@@ -41,32 +40,38 @@ from .creation import (
 )
 from .errors import TraceError
 from .functional import *  # noqa: F403
-from .random import (
-    bernoulli,
-    manual_seed,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
-)
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
+    from . import random as random
     from .nn.functional import relu, sigmoid, softmax
+    from .random import (
+        bernoulli,
+        manual_seed,
+        rand,
+        rand_like,
+        randint,
+        randint_like,
+        randn,
+        randn_like,
+        randperm,
+    )
 
 
 if not TYPE_CHECKING:  # a checker knows both, and that there are no others
+    _LATER = dict.fromkeys(("relu", "sigmoid", "softmax"), ".nn.functional") | dict.fromkeys(
+        ("bernoulli", "manual_seed", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
+         "randperm"), ".random",
+    )  # fmt: skip
 
     def __getattr__(name: str) -> _Any:
-        """`lucid.nn` and `lucid.optim`, and what is theirs, are imported when they are first used."""
-        if name in ("relu", "sigmoid", "softmax"):
-            return getattr(_import(".nn.functional", __name__), name)
-        if name in ("nn", "optim"):
+        """What most programs begin without is imported when it is first used."""
+        if name in _LATER:
+            return getattr(_import(_LATER[name], __name__), name)
+        if name in ("linalg", "nn", "optim", "random"):
             return _import(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

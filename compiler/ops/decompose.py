@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
+from .random import threefry
 from .transcendental import erf, exp, log, power, tanh
 
 __all__ = ["erf", "exp", "log", "power", "tanh"]
@@ -213,3 +214,17 @@ def _shift(name: str) -> Lower:
 
 shift_left = _shift("shl")
 shift_right = _shift("shr")
+
+
+def random_bits(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    def rotate(x: Operand, places: int) -> Operand:
+        return b.op("or", b.op("shl", x, b.imm(places, x)), b.op("shr", x, b.imm(32 - places, x)))
+
+    def add(x: Operand, y: Operand) -> Operand:
+        return b.op("add", x, y)
+
+    def xor(x: Operand, y: Operand) -> Operand:
+        return b.op("xor", x, y)
+
+    k0, k1, c0, c1 = args
+    return threefry((k0, k1), (c0, c1), add, xor, rotate, lambda value: b.imm(value, k0))

@@ -10,16 +10,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..ir.loop import Builder, Operand
-from ..ir.types import DType, TensorType, u32
-from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
+from ..ir.types import TensorType, u32
+from .record import Array, Attrs, Op, Sample, Types, dec, fail, operands, register
 
 T = TypeVar("T")
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
-def _threefry(
+def threefry(
     key: tuple[T, T], counter: tuple[T, T], add: Callable[[T, T], T], xor: Callable[[T, T], T],
     rotate: Callable[[T, int], T], literal: Callable[[int], T],
 ) -> T:  # fmt: skip
@@ -48,28 +47,14 @@ def _evaluate(attrs: Attrs, *words: Array) -> Array:
 
     k0, k1, c0, c1 = words
     with np.errstate(over="ignore"):
-        found = _threefry((k0, k1), (c0, c1), np.add, np.bitwise_xor, rotate, np.uint32)  # type: ignore[arg-type]
+        found = threefry((k0, k1), (c0, c1), np.add, np.bitwise_xor, rotate, np.uint32)  # type: ignore[arg-type]
     return np.asarray(found)
-
-
-def _lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    def rotate(x: Operand, places: int) -> Operand:
-        return b.op("or", b.op("shl", x, b.imm(places, x)), b.op("shr", x, b.imm(32 - places, x)))
-
-    def add(x: Operand, y: Operand) -> Operand:
-        return b.op("add", x, y)
-
-    def xor(x: Operand, y: Operand) -> Operand:
-        return b.op("xor", x, y)
-
-    k0, k1, c0, c1 = args
-    return _threefry((k0, k1), (c0, c1), add, xor, rotate, lambda value: b.imm(value, k0))
 
 
 # random_bits(key, key, counter, counter): 32 bits, all of uint32.
 RANDOM_BITS = register(
     Op(
-        "random_bits", "elementwise", _infer, _evaluate, None, _lower, "u", only=u32, flops=100,
+        "random_bits", "elementwise", _infer, _evaluate, None, dec.random_bits, "u", only=u32, flops=100,
         samples=(Sample(((7,),) * 4), Sample(((3, 5),) * 4)),
     )
 )  # fmt: skip
