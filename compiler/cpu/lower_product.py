@@ -21,7 +21,7 @@ from ..ir.data import data
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
 from ..ir.types import i32, i64
 from ..order import chains, depth_part
-from .lower import ROW, Lowering
+from .lower import LINE, ROW, Lowering
 from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS
 from .schedule import product as find_product
 
@@ -61,11 +61,13 @@ class ProductLowering:
         self.extents = {a.name: a.extent for a in base.kernel.outer}
         self.extents |= {a.name: a.extent for a in base.kernel.stages[0].axes}
         self.depth = self.count(product.depth)
-        self.line = PRODUCT_COLUMN_BYTES // self.dtype.size  # sums of a row of a block
+        most = PRODUCT_COLUMN_BYTES // self.dtype.size
+        self.line = most + LINE // self.dtype.size  # sums of a row of a block, and then some: tiles below
+        # each other would share few sets of the first cache
         left, right = product.reduce.args[product.left], product.reduce.args[1 - product.left]
         columns = base.schedule.tile[1] * self.across
         self.left = self.side("left", left, product.rows, base.schedule.tile[0], PRODUCT_ROWS)
-        self.right = self.side("right", right, (product.column,), columns, self.line)
+        self.right = self.side("right", right, (product.column,), columns, most)
 
     def side(self, panels: str, expr: k.Expr, axes: tuple[str, ...], size: int, most: int) -> _Side:
         return _Side(panels, expr, axes, self.count(axes), size, most // size)
@@ -335,6 +337,8 @@ class ProductLowering:
             b.emit(Store("sums", spot, b.op("select", known, total, part)))
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
+        """What follows the sums. Whole vectors are stored without a mask, which costs some processors as much
+        as a dozen stores."""
         b, x = self.b, self.x
         stages = x.kernel.stages[1:]
         with b.loop(*rows, 1, "serial", (Imm(0, i64),)) as row:
@@ -342,15 +346,20 @@ class ProductLowering:
             level = x.open(frozenset(self.p.batch + self.p.rows))
             for stage in stages:
                 x.hoist(stage, level)
-            with b.loop(*columns, self.width, "vector", row.carried) as tile:
-                x.open(frozenset(self.extents) | {ROW})
-                x.at[self.p.column], x.vector = tile.var, self.p.column
-                x.mask = x.first_lanes(b.op("sub", columns[1], tile.var))
-                x.rows[self.p.reduce.name] = b.load("sums", self.dtype, tile.carried[0], self.width)
-                for stage in stages:
-                    x.body(stage, 0, [], [])
-                x.vector, x.mask = None, None
-                x.levels.pop()
-                tile.yields = (self.plus(tile.carried[0], self.width),)
+            span = b.op("and", b.op("sub", columns[1], columns[0]), Imm(-self.width, i64))
+            whole = b.op("add", columns[0], span)
+            at: tuple[Operand, ...] = row.carried
+            for begin, end, masked in ((columns[0], whole, False), (whole, columns[1], True)):
+                with b.loop(begin, end, self.width, "vector", at) as tile:
+                    x.open(frozenset(self.extents) | {ROW})
+                    x.at[self.p.column], x.vector = tile.var, self.p.column
+                    x.mask = x.first_lanes(b.op("sub", columns[1], tile.var)) if masked else None
+                    x.rows[self.p.reduce.name] = b.load("sums", self.dtype, tile.carried[0], self.width)
+                    for stage in stages:
+                        x.body(stage, 0, [], [])
+                    x.vector, x.mask = None, None
+                    x.levels.pop()
+                    tile.yields = (self.plus(tile.carried[0], self.width),)
+                at = tile.results
             x.levels.pop()
             row.yields = (self.plus(row.carried[0], self.line),)
