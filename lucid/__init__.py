@@ -17,6 +17,7 @@ from lucid.runtime.memory import empty_cache
 from lucid.runtime.pool import get_num_threads
 
 from . import array_functions as _array_functions
+from . import elements as _elements
 from . import functional as _functional
 from .array_functions import *  # noqa: F403
 from .autograd import grad, value_and_grad
@@ -38,6 +39,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .elements import *  # noqa: F403
 from .errors import TraceError
 from .functional import *  # noqa: F403
 from .tensor import Tensor
@@ -139,7 +141,7 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-__all__ += _functional.__all__ + _array_functions.__all__
+__all__ += _functional.__all__ + _array_functions.__all__ + _elements.__all__
 
 
 def __dir__() -> list[str]:

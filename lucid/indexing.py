@@ -1,18 +1,101 @@
-"""What Tensor inherits for `x[...]`."""
+"""What Tensor inherits for its elements: `x[...]`, `x.at[...]`, `x[...] = v`, and methods that take indices.
+
+An index that is out of range is an IndexError: at once if its value is known, else from who computes the
+result; nothing of that is kept then. Negative indices count from the end.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Self
 
-from . import shapes, subscripts
-from .errors import here, public
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+
+from . import elementwise as ew
+from . import shapes, subscripts, updates
+from .errors import public
+from .promote import cast, joint_shape
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+class At:
+    """`x.at`: with an index, what can be done at some elements of a tensor, which itself stays as it is."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._x = x
+
+    def __getitem__(self, key: Any) -> Place:
+        return Place(self._x, key)
+
+
+class Place:
+    """`x.at[key]`: new tensors, equal to x but where `key` points. Values are converted to the dtype of x, as
+    NumPy's assignment does, and broadcast. Gradients flow to x, and to the values."""
+
+    def __init__(self, x: Tensor, key: Any) -> None:
+        self._x, self._key = x, key
+
+    def get(self) -> Tensor:
+        """x[key]."""
+        return self._x[self._key]
+
+    def set(self, value: Any) -> Tensor:
+        """With `value` there; of several for one element the last wins, in the order of the indices."""
+        return self._changed(value, "set")
+
+    def add(self, value: Any) -> Tensor:
+        """With `value` added; all that come to one element are, in the order of the indices."""
+        return self._changed(value, "add")
+
+    def multiply(self, value: Any) -> Tensor:
+        """Times `value`. ValueError for indices in arrays, where an element may come twice."""
+        return self._changed(value, "multiply")
+
+    def max(self, value: Any) -> Tensor:
+        """The greater of what is there and all that come; NaN wins."""
+        return self._changed(value, "max")
+
+    def min(self, value: Any) -> Tensor:
+        """The lesser of what is there and all that come; NaN wins."""
+        return self._changed(value, "min")
+
+    def _changed(self, value: Any, how: str) -> Tensor:
+        return _changed(self._x, self._key, value, how)
+
+
+@public
+def _changed(x: Tensor, key: Any, value: Any, how: str) -> Tensor:
+    if value is None:
+        raise TypeError("expected a tensor, an array or a number to assign, not None")
+    mask = _mask(key[0] if type(key) is tuple and len(key) == 1 else key)
+    if mask is not None and np.ndim(value) <= x.ndim - mask.ndim and mask.shape == x.shape[: mask.ndim]:
+        return x._apply(_masked, x, mask, value, how=how)
+    plain, arrays = subscripts.parse(x.shape, key)
+    return x._apply(_updated, x, value, *arrays, key=plain, how=how)
+
+
+def _mask(key: Any) -> Any:
+    """The mask that is the whole key, if it is one."""
+    if isinstance(key, list):
+        key = subscripts.listed(key)
+    found = hasattr(type(key), "__array__") and key.dtype.kind == "b" and key.ndim
+    return key if found else None
+
+
+def _masked(x: Node, mask: Node, value: Any, *, how: str) -> Node:
+    return updates.masked(x, mask, value, how=how)
+
+
+def _updated(x: Node, value: Any, *arrays: Node, key: Any, how: str) -> Node:
+    return updates.update(x, value, *arrays, key=key, how=how)
+
+
 class Indexed:
-    """Elements of a tensor by NumPy's rules."""
+    """Elements of a tensor by NumPy's rules, and PyTorch's methods."""
 
     __slots__ = ()
 
@@ -20,8 +103,17 @@ class Indexed:
 
         @property
         def shape(self) -> tuple[int, ...]: ...
+        @property
+        def ndim(self) -> int: ...
+        @property
+        def dtype(self) -> Any: ...
         @staticmethod
         def _apply(build: Any, *operands: Any, **attrs: Any) -> Tensor: ...
+        def _become(self, new: Tensor) -> Self: ...
+        def reshape(self, *shape: Any) -> Tensor: ...
+        def broadcast_to(self, *shape: Any) -> Tensor: ...
+        def numpy(self) -> np.ndarray[Any, Any]: ...
+        def masked_fill(self, mask: Any, value: Any) -> Tensor: ...
 
     def __getitem__(self, key: Any) -> Tensor:
         """NumPy's: ints, slices, `...`, None, arrays or lists or tensors of ints, and masks. IndexError for
@@ -32,10 +124,191 @@ class Indexed:
         plain, arrays = _parsed(self.shape, key)
         return self._apply(subscripts.index, self, *arrays, key=plain)
 
-    def __setitem__(self, key: object, value: object) -> NoReturn:
-        raise TypeError(
-            here("tensors are immutable; build a new one, for example with lucid.where(mask, a, b)")
-        )
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """In place, as `x += y` is: this tensor becomes `x.at[key].set(value)`, for all who hold it. Other
+        tensors keep their values, those made by indexing included: no memory is shared."""
+        self._become(self.at[key].set(value))
+
+    @property
+    def at(self) -> At:
+        """`x.at[key].set(v)`, `add`, `max`, `min`, `multiply`: a new tensor; `get()`: x[key]."""
+        return At(self)  # type: ignore[arg-type]  # only Tensor inherits this
+
+    # --- elements along an axis ------------------------------------------------------------------
+
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
+        """x[..., indices, ...] at `axis`; without one, of all elements in a row. `mode` "wrap" takes indices
+        modulo the size, "clip" the nearest that there is; ValueError for another one."""
+        if mode not in ("raise", "wrap", "clip"):
+            raise ValueError(f"take: mode must be 'raise', 'wrap' or 'clip', not {mode!r}")
+        if axis is None:
+            return self.reshape(-1).take(indices, 0, mode) if self.ndim != 1 else self.take(indices, 0, mode)
+        k = shapes.normal_axis(axis, self.ndim)
+        if mode != "raise" and self.shape[k]:
+            index, sure = subscripts.indices(indices), False
+        else:
+            index, sure = subscripts.along(indices, self.shape[k], k)
+        return self._apply(_taken, self, index, axis=k, mode=mode, sure=sure)
+
+    def take_along_axis(self, indices: Any, axis: int | None = -1) -> Tensor:
+        """Along `axis` the element that `indices`, an array of as many dimensions, says; the others
+        broadcast."""
+        if axis is None:
+            return self.reshape(-1).take_along_axis(indices, 0)
+        k = shapes.normal_axis(axis, self.ndim)
+        index, sure = self._element_index("take_along_axis", indices, k)
+        return self._apply(_taken_along, self, index, axis=k, sure=sure)
+
+    def gather(self, dim: int, index: Any) -> Tensor:
+        """PyTorch's: along `dim` the element that `index` says, for each element of `index`, which has as
+        many dimensions and is nowhere longer."""
+        k = shapes.normal_axis(dim, self.ndim)
+        found, sure = self._element_index("gather", index, k)
+        _no_longer("gather", found, self.shape, k)
+        return self._apply(_gathered, self, found, axis=k, sure=sure)
+
+    def index_select(self, dim: int, index: Any) -> Tensor:
+        """The slices along `dim` that `index`, of one dimension, names."""
+        return self.take(_one_dimension("index_select", index), dim)
+
+    def scatter(self, dim: int, index: Any, src: Any) -> Tensor:
+        """A new tensor with the elements of `src` (a number: that) where `gather` reads; the last of several
+        wins."""
+        return self._scattered("scatter", dim, index, src, "set")
+
+    def scatter_add(self, dim: int, index: Any, src: Any) -> Tensor:
+        """A new tensor with the elements of `src` added where `gather` reads."""
+        return self._scattered("scatter_add", dim, index, src, "add")
+
+    def scatter_reduce(self, dim: int, index: Any, src: Any, reduce: str) -> Tensor:
+        """As `scatter_add`; `reduce` is "sum", "amax" or "amin". ValueError for another one."""
+        how = {"sum": "add", "amax": "max", "amin": "min"}
+        if reduce not in how:
+            raise ValueError(f"scatter_reduce: reduce must be one of {', '.join(how)}, not {reduce!r}")
+        return self._scattered("scatter_reduce", dim, index, src, how[reduce])
+
+    def index_add(self, dim: int, index: Any, source: Any, alpha: Any = 1) -> Tensor:
+        """A new tensor: `alpha` times slice k of `source` is added to the slice along `dim` that `index`
+        names, for each k."""
+        return self._at_slices("index_add", dim, index).add(self._apply(ew.mul, source, alpha))
+
+    def index_copy(self, dim: int, index: Any, source: Any) -> Tensor:
+        """A new tensor with slice k of `source` in the place that `index` names; the last of several wins."""
+        return self._at_slices("index_copy", dim, index).set(source)
+
+    def index_fill(self, dim: int, index: Any, value: Any) -> Tensor:
+        """A new tensor with `value` in the slices along `dim` that `index` names."""
+        return self._at_slices("index_fill", dim, index).set(value)
+
+    def masked_select(self, mask: Any) -> Tensor:
+        """The elements where `mask` is true, in a row; both broadcast. Outside of compiled functions."""
+        shape = np.broadcast_shapes(self.shape, np.shape(mask))
+        if not hasattr(mask, "_node"):
+            return self.broadcast_to(shape)[np.broadcast_to(mask, shape)]
+        return self.broadcast_to(shape)[mask.broadcast_to(shape)]
+
+    # --- in place --------------------------------------------------------------------------------
+
+    def scatter_(self, dim: int, index: Any, src: Any) -> Self:
+        """`scatter`, in place."""
+        return self._become(self.scatter(dim, index, src))
+
+    def scatter_add_(self, dim: int, index: Any, src: Any) -> Self:
+        """`scatter_add`, in place."""
+        return self._become(self.scatter_add(dim, index, src))
+
+    def index_add_(self, dim: int, index: Any, source: Any, alpha: Any = 1) -> Self:
+        """`index_add`, in place."""
+        return self._become(self.index_add(dim, index, source, alpha))
+
+    def index_copy_(self, dim: int, index: Any, source: Any) -> Self:
+        """`index_copy`, in place."""
+        return self._become(self.index_copy(dim, index, source))
+
+    def index_fill_(self, dim: int, index: Any, value: Any) -> Self:
+        """`index_fill`, in place."""
+        return self._become(self.index_fill(dim, index, value))
+
+    def masked_fill_(self, mask: Any, value: Any) -> Self:
+        """`masked_fill`, in place."""
+        return self._become(self.masked_fill(mask, value))
+
+    # --- how -------------------------------------------------------------------------------------
+
+    def _element_index(self, name: str, index: Any, axis: int) -> tuple[Any, bool]:
+        found, sure = subscripts.along(index, self.shape[axis], axis)
+        if found.ndim != self.ndim:
+            raise ValueError(f"{name}: an index of {found.ndim} dimensions for a tensor of {self.ndim}")
+        return found, sure
+
+    def _scattered(self, name: str, dim: int, index: Any, src: Any, how: str) -> Tensor:
+        k = shapes.normal_axis(dim, self.ndim)
+        found, sure = self._element_index(name, index, k)
+        _no_longer(name, found, self.shape, k)
+        if np.ndim(src):
+            _no_longer(name, found, np.shape(src))
+        return self._apply(_put_along, self, src, found, axis=k, sure=sure, how=how)
+
+    def _at_slices(self, name: str, dim: int, index: Any) -> Place:
+        k = shapes.normal_axis(dim, self.ndim)
+        return self.at[(slice(None),) * k + (_one_dimension(name, index),)]
 
 
 _parsed = public(subscripts.parse)
+
+
+def _one_dimension(name: str, index: Any) -> Any:
+    found = subscripts.indices(index)
+    if found.ndim != 1:
+        raise ValueError(f"{name}: expected indices in one dimension, not {found.ndim}")
+    return found
+
+
+def _no_longer(name: str, index: Any, shape: tuple[int, ...], axis: int = -1) -> None:
+    """`index` fits into `shape`, but for `axis`."""
+    fits = len(index.shape) == len(shape)
+    if not fits or any(n > m for d, (n, m) in enumerate(zip(index.shape, shape, strict=True)) if d != axis):
+        raise ValueError(f"{name}: an index of shape {index.shape} does not fit into {shape}")
+
+
+def _taken(x: Node, index: Node, *, axis: int, mode: str, sure: bool) -> Node:
+    n = x.shape[axis]
+    if mode == "raise" or not n:
+        return subscripts.gather(x, [subscripts.place(index, n, sure)], (axis,), axis)
+    index = subscripts.place(index, n, True)
+    size = ops.fill(ops.SCALAR(value=n, dtype=index.type.dtype), index.shape)
+    if mode == "wrap":
+        return subscripts.gather(x, [ops.MOD(index, size)], (axis,), axis)
+    last = ops.SUB(size, ops.const(1, size))
+    return subscripts.gather(x, [ops.MAX(ops.MIN(index, last), ops.const(0, index))], (axis,), axis)
+
+
+def _taken_along(x: Node, index: Node, *, axis: int, sure: bool) -> Node:
+    place = subscripts.place(index, x.shape[axis], sure)
+    ones = [1 if d == axis else n for d, n in enumerate(x.shape)]
+    others = [1 if d == axis else n for d, n in enumerate(index.shape)]
+    shape = joint_shape("take_along_axis", tuple(ones), tuple(others))
+    whole = tuple(x.shape[axis] if d == axis else n for d, n in enumerate(shape))
+    wanted = tuple(index.shape[axis] if d == axis else n for d, n in enumerate(shape))
+    return updates.take_along(ops.fill(x, whole), ops.fill(place, wanted), axis)
+
+
+def _gathered(x: Node, index: Node, *, axis: int, sure: bool) -> Node:
+    return updates.take_along(x, subscripts.place(index, x.shape[axis], sure), axis)
+
+
+def _put_along(x: Node, src: Any, index: Node, *, axis: int, sure: bool, how: str) -> Node:
+    place = subscripts.place(index, x.shape[axis], sure)
+    value = cast(src, x.type.dtype)
+    if value.type.ndim:
+        value = shapes.index(value, tuple(slice(n) for n in index.shape))
+    return updates.put_along(x, ops.fill(value, index.shape), place, axis, how)
+
+
+# Public methods, and functions: `functional.py`.
+METHODS = (
+    "gather", "index_add", "index_copy", "index_fill", "index_select", "masked_select", "scatter",
+    "scatter_add", "scatter_reduce", "take", "take_along_axis",
+)  # fmt: skip
+for _name in METHODS:
+    setattr(Indexed, _name, public(getattr(Indexed, _name)))

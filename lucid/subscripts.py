@@ -97,7 +97,7 @@ def _part(part: Any) -> Any:
     if isinstance(part, bool | np.bool_):
         return np.array(part)
     if isinstance(part, list | tuple):
-        part = _listed(part)
+        part = listed(part)
     elif not hasattr(type(part), "__array__") or isinstance(part, np.generic):
         try:
             return operator.index(part)
@@ -111,7 +111,7 @@ def _part(part: Any) -> Any:
     return part
 
 
-def _listed(items: Any) -> Array:
+def listed(items: Any) -> Array:
     """A list as an array. An empty one has ints."""
 
     def plain(value: Any) -> Any:
@@ -162,17 +162,26 @@ def _nonzero(mask: Any, shape: tuple[int, ...], axis: int) -> list[Array]:
     return list(np.nonzero(np.atleast_1d(mask)))
 
 
-def index(x: Node, *arrays: Node, key: Key) -> Node:
-    """x[key]; `arrays` are the operands that the parts `By` of `key` name."""
+@data
+class Reading:
+    """What a key reads: `basic`, a key of views; of what that gives the elements at the indices `by` along
+    `axes`, whose dimensions begin at dimension `to` of the result."""
+
+    basic: Key
+    by: tuple[By, ...]
+    axes: tuple[int, ...]
+    to: int
+
+
+def reading(key: Key, ndim: int) -> Reading:
+    """`key`, made by `parse`, of an array of `ndim` dimensions."""
     keys: list[Any] = list(key)
-    spread = x.type.ndim - sum(k is not None and k is not Ellipsis and not _is_flag(k) for k in keys)
+    whole: list[Any] = [slice(None)] * (
+        ndim - sum(k is not None and k is not Ellipsis and not _is_flag(k) for k in keys)
+    )
     gap = next((n for n, k in enumerate(keys) if k is Ellipsis), len(keys))
-    whole: list[Any] = [slice(None)] * spread
     keys[gap : gap + 1] = whole or [Ellipsis] * (gap < len(keys))
-    if not arrays:
-        return shapes.index(x, tuple(k for k in keys if k is not Ellipsis))
     basic = [None if _is_flag(k) else slice(None) if isinstance(k, By) else k for k in keys]
-    x = shapes.index(x, tuple(k for k in basic if k is not Ellipsis))
     axes, at, axis = [], [], 0
     for n, k in enumerate(keys):
         if isinstance(k, By | int):
@@ -181,13 +190,45 @@ def index(x: Node, *arrays: Node, key: Key) -> Node:
             axes.append(axis)
         axis += not isinstance(k, int) and k is not Ellipsis
     together = all(b - a == 1 for (a, _), (b, _) in pairwise(at))
-    named = [k for k in keys if isinstance(k, By)]
-    places = [place(arrays[k.number], x.shape[a], k.sure) for k, a in zip(named, axes, strict=True)]
-    return gather(x, places, tuple(axes), at[0][1] if together else 0)
+    by = tuple(k for k in keys if isinstance(k, By))
+    plain = tuple(k for k in basic if k is not Ellipsis)
+    return Reading(plain, by, tuple(axes), at[0][1] if at and together else 0)
+
+
+def index(x: Node, *arrays: Node, key: Key) -> Node:
+    """x[key]; `arrays` are the operands that the parts `By` of `key` name."""
+    read = reading(key, x.type.ndim)
+    x = shapes.index(x, read.basic)
+    return gather(x, places_of(x, read, arrays), read.axes, read.to) if read.by else x
+
+
+def places_of(x: Node, read: Reading, arrays: tuple[Node, ...]) -> list[Node]:
+    """The indices along the axes of `x`, in one shape."""
+    table = zip(read.by, read.axes, strict=True)
+    return joint_places(place(arrays[k.number], x.shape[a], k.sure) for k, a in table)
 
 
 def _is_flag(key: Any) -> bool:
     return isinstance(key, By) and key.flag
+
+
+def along(index: Any, size: int, axis: int) -> tuple[Any, bool]:
+    """An operand of ints, and whether it is known, and then from the front: its elements are indices along
+    `axis`, of `size` elements. IndexError for one that is known to be outside, TypeError for no ints."""
+    return _known(indices(index), size, axis)
+
+
+def indices(index: Any) -> Any:
+    """An array or a tensor of ints. TypeError for anything else."""
+    try:
+        part = _part(index)
+    except IndexError:
+        part = None
+    if isinstance(part, int):
+        part = np.array(part)
+    if not hasattr(type(part), "__array__") or part.dtype == bool:
+        raise TypeError(f"indices must be ints, in an array or a tensor, not {type(index).__name__}")
+    return part
 
 
 def place(index: Node, size: int, sure: bool = False) -> Node:
@@ -212,8 +253,7 @@ def joint_places(places: Iterable[Node]) -> list[Node]:
 
 
 def gather(x: Node, places: list[Node], axes: tuple[int, ...], to: int) -> Node:
-    """x at `places` along `axes`; the dimensions of the places begin at dimension `to` of the result."""
-    places = joint_places(places)
+    """x at `places`, of one shape, along `axes`; their dimensions begin at dimension `to` of the result."""
     found = ops.GATHER(x, *places, axes=axes)
     many = places[0].type.ndim
     front = range(many, many + to)

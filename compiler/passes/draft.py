@@ -230,7 +230,7 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
     elif node.op in ops.SCATTERS:
         source, *indices = node.inputs
         at = full(source, name(source.shape))
-        spots = _subscripts(node.shape, node.attrs["axes"], indices, (at, ()))
+        spots = _subscripts(node.shape, node.attrs["axes"], indices, (at, ()), whole=True)
         places = [(ix.node, ix.access) for ix in spots if isinstance(ix, By)]
         domain = tuple(ix.axis for ix in at if ix.axis is not None)
         beside = {ix.axis for ix in spots if isinstance(ix, Ix)}
@@ -275,10 +275,15 @@ def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
 
 
 def _subscripts(
-    shape: tuple[int, ...], axes: tuple[int, ...], indices: Sequence[Node], access: Access
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    indices: Sequence[Node],
+    access: Access,
+    whole: bool = False,
 ) -> tuple[Subscript, ...]:
     """The subscripts of an array of `shape` that is indexed at `axes`; `access` is of the result: the
-    dimensions of the indices, then the others. An index that runs along an axis is that axis."""
+    dimensions of the indices, then the others. An index that runs along an axis is that axis; `whole`: along
+    all of it."""
     many = indices[0].type.ndim
     at = access[0][:many], access[1]
     rest = iter(access[0][many:])
@@ -288,10 +293,10 @@ def _subscripts(
         index = table.get(d)
         if index is None:
             found.append(next(rest))
-        elif index.op is ops.IOTA and index.shape[index.attrs["axis"]] <= n:
-            found.append(at[0][index.attrs["axis"]])
-        else:
-            found.append(By(index, at, n))
+            continue
+        runs = index.shape[index.attrs["axis"]] if index.op is ops.IOTA else -1
+        along = runs == n or (0 <= runs < n and not whole)
+        found.append(at[0][index.attrs["axis"]] if along else By(index, at, n))
     return tuple(found)
 
 

@@ -46,7 +46,7 @@ def test_no_module_has_the_name_of_a_function_of_numpy() -> None:
 
 
 def test_every_name_of_the_functions_is_one() -> None:
-    for module in (lucid.functional, lucid.array_functions):
+    for module in (lucid.functional, lucid.array_functions, lucid.elements):
         defined = {n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__}
         assert {n for n in defined if not n.startswith("_")} == set(module.__all__)
         assert set(module.__all__) <= set(lucid.__all__)
