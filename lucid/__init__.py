@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from . import nn as nn
     from . import optim as optim
     from . import random as random
-    from .nn.functional import relu, sigmoid, softmax
+    from . import special as special
+    from .nn.functional import relu, softmax
     from .random import (
         bernoulli,
         manual_seed,
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 
 
 if not TYPE_CHECKING:  # a checker knows both, and that there are no others
-    _LATER = dict.fromkeys(("relu", "sigmoid", "softmax"), ".nn.functional") | dict.fromkeys(
+    _LATER = dict.fromkeys(("relu", "softmax"), ".nn.functional") | dict.fromkeys(
         ("bernoulli", "manual_seed", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
          "randperm"), ".random",
     )  # fmt: skip
@@ -73,7 +74,7 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
         """What most programs begin without is imported when it is first used."""
         if name in _LATER:
             return getattr(_import(_LATER[name], __name__), name)
-        if name in ("linalg", "nn", "optim", "random"):
+        if name in ("linalg", "nn", "optim", "random", "special"):
             return _import(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -130,7 +131,7 @@ __all__ = [
     "random",
     "relu",
     "set_num_threads",
-    "sigmoid",
+    "special",
     "softmax",
     "tensor",
     "uint16",

@@ -77,11 +77,20 @@ xor = _binary(ops.XOR, np.bitwise_xor)
 shl = _binary(ops.SHL, np.left_shift)
 shr = _binary(ops.SHR, np.right_shift)
 sqrt = _unary(ops.SQRT, np.sqrt)
-exp = _unary(ops.EXP, np.exp)
-log = _unary(ops.LOG, np.log)
-tanh = _unary(ops.TANH, np.tanh)
-erf = _unary(ops.ERF, np.tanh)  # NumPy has no erf; promoted alike
 sign = _unary(ops.SIGN, np.sign)
+copysign = _binary(ops.COPYSIGN, np.copysign)
+fmod = _binary(ops.FMOD, np.fmod)
+rint = _unary(ops.RINT, np.rint)
+exp, exp2, expm1 = _unary(ops.EXP, np.exp), _unary(ops.EXP2, np.exp2), _unary(ops.EXPM1, np.expm1)
+log, log1p = _unary(ops.LOG, np.log), _unary(ops.LOG1P, np.log1p)
+log2, log10 = _unary(ops.LOG2, np.log2), _unary(ops.LOG10, np.log10)
+sin, cos, tan = _unary(ops.SIN, np.sin), _unary(ops.COS, np.cos), _unary(ops.TAN, np.tan)
+arcsin, arccos = _unary(ops.ARCSIN, np.arcsin), _unary(ops.ARCCOS, np.arccos)
+arctan, arctan2 = _unary(ops.ARCTAN, np.arctan), _binary(ops.ARCTAN2, np.arctan2)
+sinh, cosh, tanh = _unary(ops.SINH, np.sinh), _unary(ops.COSH, np.cosh), _unary(ops.TANH, np.tanh)
+arcsinh, arccosh = _unary(ops.ARCSINH, np.arcsinh), _unary(ops.ARCCOSH, np.arccosh)
+arctanh = _unary(ops.ARCTANH, np.arctanh)
+erf, erfc = _unary(ops.ERF, np.tanh), _unary(ops.ERFC, np.tanh)  # NumPy has none; promoted alike
 
 
 def neg(x: Node) -> Node:
@@ -100,9 +109,12 @@ def absolute(x: Node) -> Node:
     return x if x.type.dtype is b1 else ops.ABS(x)
 
 
-def floor(x: Node) -> Node:
+def _step(op: Op) -> Unary:
     """Integers stay as they are, as in NumPy."""
-    return ops.FLOOR(x) if x.type.dtype.is_float else x
+    return lambda x: op(x) if x.type.dtype.is_float else x
+
+
+floor, ceil, trunc = _step(ops.FLOOR), _step(ops.CEIL), _step(ops.TRUNC)
 
 
 def square(x: Node) -> Node:

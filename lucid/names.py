@@ -10,6 +10,8 @@ import numpy as np
 
 from lucid.compiler.ir.graph import Node
 
+from . import composed
+from . import elementwise as ew
 from .errors import here
 from .promote import dtype_of
 from .shapes import expand, normal_axis
@@ -166,6 +168,95 @@ class Names:
 
         return norm(self, ord, axis, keepdims, dim=dim)
 
+    def acos(self) -> Tensor:
+        return self._apply(ew.arccos, self)
+
+    arccos = acos
+
+    def acosh(self) -> Tensor:
+        return self._apply(ew.arccosh, self)
+
+    arccosh = acosh
+
+    def asin(self) -> Tensor:
+        return self._apply(ew.arcsin, self)
+
+    arcsin = asin
+
+    def asinh(self) -> Tensor:
+        return self._apply(ew.arcsinh, self)
+
+    arcsinh = asinh
+
+    def atan(self) -> Tensor:
+        return self._apply(ew.arctan, self)
+
+    arctan = atan
+
+    def atanh(self) -> Tensor:
+        return self._apply(ew.arctanh, self)
+
+    arctanh = atanh
+
+    def ceil(self) -> Tensor:
+        return self._apply(ew.ceil, self)
+
+    def cos(self) -> Tensor:
+        return self._apply(ew.cos, self)
+
+    def cosh(self) -> Tensor:
+        return self._apply(ew.cosh, self)
+
+    def erfc(self) -> Tensor:
+        return self._apply(ew.erfc, self)
+
+    def exp2(self) -> Tensor:
+        return self._apply(ew.exp2, self)
+
+    def expm1(self) -> Tensor:
+        return self._apply(ew.expm1, self)
+
+    def log10(self) -> Tensor:
+        return self._apply(ew.log10, self)
+
+    def log1p(self) -> Tensor:
+        return self._apply(ew.log1p, self)
+
+    def log2(self) -> Tensor:
+        return self._apply(ew.log2, self)
+
+    def sin(self) -> Tensor:
+        return self._apply(ew.sin, self)
+
+    def sinh(self) -> Tensor:
+        return self._apply(ew.sinh, self)
+
+    def tan(self) -> Tensor:
+        return self._apply(ew.tan, self)
+
+    def trunc(self) -> Tensor:
+        return self._apply(ew.trunc, self)
+
+    def atan2(self, other: Any) -> Tensor:
+        """The angle of the point (other, self)."""
+        return self._apply(ew.arctan2, self, other)
+
+    arctan2 = atan2
+
+    def logit(self) -> Tensor:
+        """log(x / (1 - x))."""
+        return self._apply(composed.logit, self)
+
+    def reciprocal(self) -> Tensor:
+        return self._apply(composed.reciprocal, self)
+
+    def rsqrt(self) -> Tensor:
+        return self._apply(composed.rsqrt, self)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        """To so many decimal places, halves to even."""
+        return self._apply(composed.rounded, self, decimals=decimals)
+
     def relu(self) -> Tensor:
         """max(x, 0); its gradient at 0 is 0."""
         from .nn.functional import relu
@@ -174,9 +265,7 @@ class Names:
 
     def sigmoid(self) -> Tensor:
         """1 / (1 + exp(-x)), without overflow."""
-        from .nn.functional import sigmoid
-
-        return sigmoid(self)
+        return self._apply(composed.sigmoid, self)
 
     def softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
         """exp(x) / sum(exp(x)) over one axis, the last one if none is given."""

@@ -12,10 +12,18 @@ from collections.abc import Callable
 
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
+from .arcs import acos, asin, atan, atan2
+from .errors import erf, erfc
+from .exponential import cosh, exp, exp2, expm1, sinh, tanh
+from .logarithm import acosh, asinh, atanh, log, log1p, log2, log10
+from .power import power
 from .random import threefry
-from .transcendental import erf, exp, log, power, tanh
+from .trigonometric import cos, sin, tan
 
-__all__ = ["erf", "exp", "log", "power", "tanh"]
+__all__ = [
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp", "exp2",
+    "expm1", "log", "log10", "log1p", "log2", "power", "sin", "sinh", "tan", "tanh",
+]  # fmt: skip
 
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
 _BITS = {16: "i16", 32: "i32", 64: "i64"}
@@ -142,15 +150,10 @@ def _small_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Val
     return b.op("cast", first, dtype=dtype), b.op("cast", second, dtype=dtype)
 
 
-def _fmod(b: Builder, x: Operand, y: Operand) -> Value:
-    """C's fmod, by the `rem` instruction of floats."""
-    return b.op("rem", x, y)
-
-
 def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """NumPy's npy_divmod: the remainder has the divisor's sign, the quotient is a whole number."""
     zero, one = b.imm(0, x), b.imm(1, x)
-    r = _fmod(b, x, y)
+    r = b.op("rem", x, y)
     q = b.op("div", b.op("sub", x, r), y)
     r_zero = b.op("eq", r, zero)
     signed_zero = _copy_sign(b, zero, y)
@@ -182,6 +185,24 @@ def _through_f32(b: Builder, args: tuple[Operand, ...], part: int) -> Operand:
         return _float_divide(b, x, y)[part]
     wide = [b.op("cast", v, dtype=f32) for v in args]
     return b.op("cast", _float_divide(b, wide[0], wide[1])[part], dtype=f16)
+
+
+def fmod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    """NumPy's: what is left after division towards zero; of integers x fmod 0 is 0."""
+    x, y = args
+    if dtype is f16:
+        return b.op("cast", b.op("rem", *(b.op("cast", v, dtype=f32) for v in args)), dtype=f16)
+    if dtype.is_float:
+        return b.op("rem", x, y)
+    zero = b.imm(0, x)
+    none = b.op("eq", y, zero)
+    if dtype.kind == "i":  # MIN rem -1 has no meaning
+        none = b.op("or", none, b.op("eq", y, b.imm(-1, y)))
+    return b.op("select", none, zero, b.op("rem", x, b.op("select", none, b.imm(1, y), y)))
+
+
+def copysign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    return _copy_sign(b, *args)
 
 
 def floordiv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +28,7 @@ def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[.
     return infer
 
 
-def _element(
+def element(
     name: str,
     arity: int,
     evaluate: Callable[..., Array],
@@ -80,7 +79,7 @@ def _d_pow(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
         da = WHERE(EQ(b, const(0, b)), const(0, b), slope)
     if needs[1]:  # a**b * log(a), its limit 0 at a = 0
         safe = WHERE(EQ(a, const(0, a)), const(1, a), a)
-        db = MUL(ct, MUL(node, LOG(safe)))
+        db = MUL(ct, MUL(node, ops.LOG(safe)))
     return da, db
 
 
@@ -112,64 +111,57 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
     return None, WHERE(mask, ct, zero) if needs[1] else None, WHERE(mask, zero, ct) if needs[2] else None
 
 
-ADD = _element("add", 2, np.add, _d_add, kinds="iuf", slope="constant")
-SUB = _element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant")
-MUL = _element("mul", 2, np.multiply, _d_mul, kinds="iuf")
-DIV = _element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slope="any")
-FLOORDIV = _element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
-MOD = _element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
-POW = _element(
+ADD = element("add", 2, np.add, _d_add, kinds="iuf", slope="constant")
+SUB = element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant")
+MUL = element("mul", 2, np.multiply, _d_mul, kinds="iuf")
+DIV = element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slope="any")
+FLOORDIV = element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
+MOD = element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
+POW = element(
     "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, slope="any"
 )
-MAX = _element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant")
-MIN = _element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant")
-NEG: Op = _element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant")
-ABS = _element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
-SIGN: Op = _element("sign", 1, np.sign, None, dec.sign, "iuf")
-SQRT = _element("sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any")
-EXP = _element(
-    "exp", 1, np.exp, lambda n, ct, _: (MUL(ct, n),), dec.exp, exact=False, ulp=1, flops=15, slope="any"
-)
-LOG = _element(
-    "log", 1, np.log, lambda n, ct, _: (DIV(ct, n.inputs[0]),), dec.log,
-    domain=(0.5, 4.0), exact=False, ulp=1, flops=20, slope="any",
-)  # fmt: skip
-TANH = _element(
-    "tanh", 1, np.tanh, lambda n, ct, _: (MUL(ct, SUB(const(1, n), MUL(n, n))),), dec.tanh,
-    exact=False, ulp=2, flops=25,
-)  # fmt: skip
+MAX = element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant")
+MIN = element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant")
+NEG: Op = element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant")
+ABS = element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
+SIGN: Op = element("sign", 1, np.sign, None, dec.sign, "iuf")
+SQRT = element("sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any")
+FLOOR = element("floor", 1, np.floor, None)
+CEIL = element("ceil", 1, np.ceil, None)
+TRUNC: Op = element("trunc", 1, np.trunc, None)
+RINT = element("rint", 1, np.rint, None)
 
 
-def _erf(x: Array) -> Array:
-    values = [math.erf(v) for v in x.astype(np.float64).ravel().tolist()]
-    return np.array(values).reshape(x.shape).astype(x.dtype)
+def _d_fmod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return ct, NEG(MUL(ct, TRUNC(DIV(*node.inputs)))) if needs[1] else None
 
 
-def _d_erf(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    x = node.inputs[0]
-    return (MUL(ct, MUL(const(2 / math.sqrt(math.pi), x), EXP(NEG(MUL(x, x))))),)
+def _d_copysign(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """0 where the magnitude is 0."""
+    x, y = node.inputs
+    return MUL(ct, MUL(SIGN(x), COPYSIGN(const(1, y), y))), None
 
 
-ERF = _element("erf", 1, _erf, _d_erf, dec.erf, exact=False, ulp=1, flops=30)
-FLOOR = _element("floor", 1, np.floor, None)
+FMOD = element("fmod", 2, np.fmod, _d_fmod, dec.fmod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
+COPYSIGN: Op = element("copysign", 2, np.copysign, _d_copysign, dec.copysign)
 
-AND = _element("and", 2, np.bitwise_and, None, kinds="biu")
-OR = _element("or", 2, np.bitwise_or, None, kinds="biu")
-XOR = _element("xor", 2, np.bitwise_xor, None, kinds="biu")
-NOT = _element("not", 1, np.invert, None, kinds="biu")
-SHL = _element("shl", 2, np.left_shift, None, dec.shift_left, "iu")
-SHR = _element("shr", 2, np.right_shift, None, dec.shift_right, "iu")
+AND = element("and", 2, np.bitwise_and, None, kinds="biu")
+OR = element("or", 2, np.bitwise_or, None, kinds="biu")
+XOR = element("xor", 2, np.bitwise_xor, None, kinds="biu")
+NOT = element("not", 1, np.invert, None, kinds="biu")
+SHL = element("shl", 2, np.left_shift, None, dec.shift_left, "iu")
+SHR = element("shr", 2, np.right_shift, None, dec.shift_right, "iu")
 
 # place(i, n): the index i of an axis of n elements, from the end where it is negative. What has one in its
 # graph wants to know whether all lie inside: the front end asks (lucid/inside.py).
-PLACE = _element("place", 2, lambda i, n: np.where(i < 0, i + n, i), None, dec.place, "iu", flops=2)
+PLACE = element("place", 2, lambda i, n: np.where(i < 0, i + n, i), None, dec.place, "iu", flops=2)
 
-EQ = _element("eq", 2, np.equal, None, kinds="biuf", result=b1)
-NE = _element("ne", 2, np.not_equal, None, kinds="biuf", result=b1)
-LT = _element("lt", 2, np.less, None, kinds="biuf", result=b1)
-LE = _element("le", 2, np.less_equal, None, kinds="biuf", result=b1)
-GT = _element("gt", 2, np.greater, None, kinds="biuf", result=b1)
-GE = _element("ge", 2, np.greater_equal, None, kinds="biuf", result=b1)
+EQ = element("eq", 2, np.equal, None, kinds="biuf", result=b1)
+NE = element("ne", 2, np.not_equal, None, kinds="biuf", result=b1)
+LT = element("lt", 2, np.less, None, kinds="biuf", result=b1)
+LE = element("le", 2, np.less_equal, None, kinds="biuf", result=b1)
+GT = element("gt", 2, np.greater, None, kinds="biuf", result=b1)
+GE = element("ge", 2, np.greater_equal, None, kinds="biuf", result=b1)
 
 
 def _infer_where(types: Types, attrs: Attrs) -> TensorType:

@@ -36,6 +36,7 @@ from ..ir.kernel import (
     expr_dtype,
 )
 from ..ir.kernel import Call as CallExpr
+from ..ir.layout import can_be_defined
 from ..ir.program import Call, Operand
 from ..ir.types import DType, b1, i64
 from ..ops import By, Guard, Ix, Subscript
@@ -257,7 +258,8 @@ class Writer:
             word = p.node.op.name
             if word not in words:
                 words.append(word)
-        return "_".join(words[:4])
+        name = "_".join(words[:4])
+        return name if can_be_defined(name) else f"{name}_"
 
     def _out_list(self) -> list[tuple[str, Read, DType]]:
         return [(name, Read.of(p.node, p.node, p.access), p.node.type.dtype) for name, p in self.outputs]

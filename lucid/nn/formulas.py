@@ -124,16 +124,6 @@ def relu(x: Node) -> Node:
 
 
 @_in_float32
-def sigmoid(x: Node) -> Node:
-    """1 / (1 + exp(-x)), by an exponential that never overflows."""
-    x = _float(x)
-    zero, one = ops.const(0, x), ops.const(1, x)
-    positive = ops.GE(x, zero)
-    e = ops.EXP(ops.WHERE(positive, ops.NEG(x), x))
-    return ops.DIV(ops.WHERE(positive, one, e), ops.ADD(one, e))
-
-
-@_in_float32
 def gelu(x: Node) -> Node:
     """x/2 (1 + erf(x/sqrt(2))): Hendrycks and Gimpel, arXiv:1606.08415."""
     x = _float(x)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from .. import functional as functions
 from ..creation import _shape, asarray
 from ..errors import here, public, warn_user
 from ..functional import where
@@ -33,10 +34,7 @@ def tanh(x: Any) -> Tensor:
     return asarray(x).tanh()
 
 
-@public
-def sigmoid(x: Any) -> Tensor:
-    """1 / (1 + exp(-x)), without overflow."""
-    return apply(formulas.sigmoid, asarray(x))
+sigmoid, softplus = functions.sigmoid, functions.softplus
 
 
 @public

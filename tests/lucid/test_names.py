@@ -94,7 +94,8 @@ def test_functions_are_numpys(name: str) -> None:
         rest = tuple(np.array([1, 2, 1]) for _ in rest)
         made, right = function(A.astype(int), *rest), theirs(A.astype(int), *rest)
     else:
-        made, right = function(A, *rest), theirs(A, *rest)
+        with np.errstate(all="ignore"):  # beyond the domain both give NaN
+            made, right = function(A, *rest), theirs(A, *rest)
     assert isinstance(made, Tensor)
     np.testing.assert_allclose(made.numpy(), right, rtol=1e-6)
     assert made.dtype == right.dtype

@@ -1,0 +1,173 @@
+"""arcsin, arccos, arctan and arctan2, as loop instructions.
+
+    arcsin(a) = s + s z P(z), z = s s, s = a up to 1/2; beyond, pi/2 - 2 arcsin(s), s = sqrt((1 - a) / 2)
+    arctan(n/d) = q pi/4 + t + t z P(z), z = t t, for n <= d: t = n/d up to 1/2; beyond, (n - d) / (n + d)
+
+The largest terms are added with what rounding loses, and so is what is lost in s and t.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.data import data
+from ..ir.loop import Builder, Operand, Value
+from ..ir.types import f32, f64
+from .steps import (
+    Format,
+    Pair,
+    as_bits,
+    at_most,
+    fast_sum,
+    hexes,
+    horner,
+    product,
+    sign_of,
+    through_f32,
+    with_sign,
+)
+
+
+@data
+class _Arc:
+    """What a format needs; lowest coefficients first."""
+
+    pi: tuple[float, float]  # rounded to the format, and the rest
+    asin: tuple[float, ...]  # (asin(s) / s - 1) / z in powers of z = s**2
+    atan: tuple[float, ...]  # (atan(t) / t - 1) / z
+    tiny: tuple[float, float]  # below, what a quotient loses may be too small: times this
+
+
+_ARC = {
+    f32: _Arc(
+        pi=(float.fromhex("0x1.921fb6p+1"), float.fromhex("-0x1.777a5cp-24")),
+        # s <= 1/2: 2**-31.7
+        asin=hexes("0x1.55554cp-3 0x1.3338acp-4 0x1.6ca758p-5 0x1.04d280p-5 0x1.d52fd0p-7 0x1.34bd46p-5"),
+        # |t| <= 1/2: 2**-31.7
+        atan=hexes("-0x1.555552p-2 0x1.999744p-3 -0x1.245030p-3 0x1.c07268p-4 -0x1.480d44p-4 0x1.3fd576p-5"),
+        tiny=(2.0**-90, 2.0**60),
+    ),
+    f64: _Arc(
+        pi=(float.fromhex("0x1.921fb54442d18p+1"), float.fromhex("0x1.1a62633145c07p-53")),
+        # s <= 1/2: 2**-59.9
+        asin=hexes(
+            "0x1.5555555555577p-3 0x1.333333332e136p-4 0x1.6db6db7212088p-5 0x1.f1c71a951f299p-6"
+            " 0x1.6e8bdedac9cd7p-6 0x1.1c49f0c578a3cp-6 0x1.ca1f834df3773p-7 0x1.7585ddbfd39abp-7"
+            " 0x1.613ab4aeed371p-7 0x1.e61125e1c7c7fp-9 0x1.63942b3aa736fp-6 -0x1.57f1fe9f1e367p-6"
+            " 0x1.0b433a58f2119p-5"
+        ),
+        # |t| <= 1/2: 2**-57.8
+        atan=hexes(
+            "-0x1.5555555555516p-2 0x1.999999999113cp-3 -0x1.249249215db83p-3 0x1.c71c7090d8c17p-4"
+            " -0x1.745cf4c98f362p-4 0x1.3b113da623138p-4 -0x1.10f31dfdc5113p-4 0x1.dfe9680d12343p-5"
+            " -0x1.a3981cf7b079cp-5 0x1.56f4f1472d7f3p-5 -0x1.c17d10278cbb9p-6 0x1.4b80156317782p-7"
+        ),
+        tiny=(2.0**-900, 2.0**200),
+    ),
+}
+
+
+def _plus(b: Builder, base: Pair, sign: Operand, x: Operand, rest: Operand) -> Value:
+    """base + sign (x + rest); the base is 0, or above |sign x|."""
+    total, lost = fast_sum(b, base[0], b.op("mul", sign, x))
+    return b.op("add", total, b.op("add", lost, b.op("fma", sign, rest, base[1])))
+
+
+def _arcsine(b: Builder, a: Operand, form: Format) -> tuple[Value, Value, Value]:
+    """(far, s, rest): arcsin(a) is s + rest up to 1/2, and pi/2 - 2 (s + rest) beyond, where far is true."""
+    half = b.imm(0.5, a)
+    far = b.op("gt", a, half)
+    z = b.op("select", far, b.op("fma", a, b.imm(-0.5, a), half), b.op("mul", a, a))
+    root = b.op("sqrt", z)
+    twice = b.op("add", root, root)
+    least = b.imm(form.minimum, a)  # arcsin(1): nothing is left of 0
+    twice = b.op("select", b.op("lt", twice, least), least, twice)
+    left = b.op("div", b.op("fma", b.op("neg", root), root, z), twice)
+    s = b.op("select", far, root, a)
+    left = b.op("select", far, left, b.imm(0.0, a))
+    return far, s, b.op("fma", b.op("mul", s, z), horner(b, z, _ARC[form.dtype].asin), left)
+
+
+@through_f32
+def asin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The inverse of sin. -0 at -0, NaN beyond 1."""
+    (x,) = args
+    far, s, rest = _arcsine(b, b.op("abs", x), form)
+    zero = b.imm(0.0, x)
+    pi, pi_rest = (b.op("select", far, b.imm(p / 2, x), zero) for p in _ARC[form.dtype].pi)
+    sign = b.op("select", far, b.imm(-2.0, x), b.imm(1.0, x))
+    return with_sign(b, _plus(b, (pi, pi_rest), sign, s, rest), sign_of(b, x, form), form)
+
+
+@through_f32
+def acos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The inverse of cos. 0 at 1, NaN beyond."""
+    (x,) = args
+    far, s, rest = _arcsine(b, b.op("abs", x), form)
+    zero = b.imm(0.0, x)
+    negative = b.op("lt", x, zero)
+    pi, pi_rest = (
+        b.op("select", far, b.op("select", negative, b.imm(p, x), zero), b.imm(p / 2, x))
+        for p in _ARC[form.dtype].pi
+    )
+    beyond = b.op("select", negative, b.imm(-2.0, x), b.imm(2.0, x))
+    sign = b.op("select", negative, b.imm(1.0, x), b.imm(-1.0, x))
+    sign = b.op("select", far, beyond, sign)
+    return _plus(b, (pi, pi_rest), sign, s, rest)
+
+
+def _arctangent(b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, form: Format) -> Value:
+    """start pi/4 + sign arctan(n/d), 0 <= n <= d."""
+    zero, one = b.imm(0.0, n), b.imm(1.0, n)
+    far = b.op("gt", n, b.op("mul", d, b.imm(0.5, d)))
+    both, both_rest = fast_sum(b, d, n)
+    n = b.op("select", far, b.op("sub", n, d), n)  # exact
+    d, d_rest = b.op("select", far, both, d), b.op("select", far, both_rest, zero)
+    t = b.op("div", n, d)
+    minus = b.op("neg", t)
+    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
+    z = b.op("mul", t, t)
+    rest = b.op("fma", b.op("mul", t, z), horner(b, z, _ARC[form.dtype].atan), b.op("div", left, d))
+    quarters = b.op("fma", sign, b.op("select", far, one, zero), start)
+    pi, pi_rest = _ARC[form.dtype].pi
+    base, base_rest = product(b, quarters, b.imm(pi / 4, n))
+    base_rest = b.op("fma", quarters, b.imm(pi_rest / 4, n), base_rest)
+    return _plus(b, (base, base_rest), sign, t, rest)
+
+
+@through_f32
+def atan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The inverse of tan. -0 at -0, pi/2 at inf."""
+    (x,) = args
+    one = b.imm(1.0, x)
+    a = at_most(b, b.op("abs", x), 2.0**60)
+    steep = b.op("gt", a, one)
+    n, d = b.op("select", steep, one, a), b.op("select", steep, a, one)
+    start = b.op("select", steep, b.imm(2.0, x), b.imm(0.0, x))
+    sign = b.op("select", steep, b.imm(-1.0, x), one)
+    return with_sign(b, _arctangent(b, n, d, start, sign, form), sign_of(b, x, form), form)
+
+
+@through_f32
+def atan2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
+    y, x = args
+    zero, one, inf = (b.imm(v, x) for v in (0.0, 1.0, math.inf))
+    left = b.op("ge", as_bits(b, x, form), b.imm(form.sign, as_bits(b, x, form)))
+    ax, ay = b.op("abs", x), b.op("abs", y)
+    steep = b.op("gt", ay, ax)
+    n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
+    # infinite: 1/1 or 0/1; both 0: 0/1
+    infinite = b.op("eq", d, inf)
+    n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
+    d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
+    # neither n + d nor what the quotient loses is out of range
+    least, times = _ARC[form.dtype].tiny
+    factor = b.op("select", b.op("lt", d, b.imm(least, x)), b.imm(times, x), one)
+    factor = b.op("select", b.op("gt", d, b.imm(2.0 ** (form.bias - 2), x)), b.imm(0.25, x), factor)
+    n, d = b.op("mul", n, factor), b.op("mul", d, factor)
+    start = b.op("select", steep, b.imm(2.0, x), b.op("select", left, b.imm(4.0, x), zero))
+    sign = b.op("select", b.op("xor", steep, left), b.imm(-1.0, x), one)
+    result = with_sign(b, _arctangent(b, n, d, start, sign, form), sign_of(b, y, form), form)
+    unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
+    return b.op("select", unordered, b.imm(math.nan, x), result)

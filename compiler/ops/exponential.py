@@ -1,0 +1,249 @@
+"""exp, exp2, expm1, sinh, cosh and tanh, as loop instructions.
+
+    x = k ln2 + r, |r| <= ln2/2;  cosh r = 1 + c,  sinh r = r + s,  so e**r = 1 + r + s + c
+
+    exp(x)   = 2**k e**r                                    exp2: x = k + r, 2**r alike
+    expm1(x) = 2**k (r + s + c) + 2**k - 1
+    sinh(x)  = U (r + s) + V (1 + c)                        U, V = (2**k + 2**-k) / 2, (2**k - 2**-k) / 2
+    cosh(x)  = U (1 + c) + V (r + s)
+    tanh(x)  = m / (m + 2), m = expm1(2 |x|)
+
+The largest terms are added with what rounding loses.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.data import data
+from ..ir.loop import Builder, Operand, Value
+from ..ir.types import f32, f64
+from .steps import (
+    Format,
+    at_most,
+    clamp,
+    fast_sum,
+    hexes,
+    horner,
+    power_of_two,
+    product,
+    quotient,
+    sign_of,
+    through_f32,
+    whole_sum,
+    with_sign,
+)
+
+
+@data
+class _Exp:
+    """What a format needs; lowest coefficients first."""
+
+    range: tuple[float, float]  # outside, exp is 0 or inf
+    exp: tuple[float, ...]  # (e**r - 1 - r) / r**2
+    exp2: tuple[float, ...]  # (2**r - 1 - r ln2) / r**2
+    cosh: tuple[float, ...]  # (cosh r - 1 - z/2) / z**2 in powers of z = r**2
+    sinh: tuple[float, ...]  # (sinh(r) / r - 1) / z
+    least: float  # below, expm1 is -1
+    tanh_range: float  # from here on, tanh is 1
+    sinh_range: float  # from here on, sinh and cosh are inf
+    small: float  # below, sinh(x) and expm1(x) are x
+
+
+_EXP = {
+    f32: _Exp(
+        range=(-104.0, 89.0),
+        # |r| <= ln2/2: 2**-28.2
+        exp=hexes("0x1.fffffcp-2 0x1.555492p-3 0x1.5558acp-5 0x1.123974p-7 0x1.6a504ap-10"),
+        # |r| <= 1/2: 2**-28.2
+        exp2=hexes("0x1.ebfbdcp-3 0x1.c6af84p-5 0x1.3b2daep-7 0x1.5f071ep-10 0x1.41af1ap-13"),
+        # |r| <= ln2/2: 2**-33.2 and 2**-34.3
+        cosh=hexes("0x1.5554e6p-5 0x1.6d4f14p-10"),
+        sinh=hexes("0x1.555556p-3 0x1.110fbep-7 0x1.a2e31ep-13"),
+        least=-30.0,
+        tanh_range=10.0,
+        sinh_range=89.5,
+        small=2.0**-26,
+    ),
+    f64: _Exp(
+        range=(-746.0, 710.0),
+        # |r| <= ln2/2: 2**-57.9
+        exp=hexes(
+            "0x1.000000000000ap-1 0x1.555555555550cp-3 0x1.55555555507a2p-5 0x1.1111111124834p-7"
+            " 0x1.6c16c1843935ap-10 0x1.a01a01378e223p-13 0x1.a0199a09835c2p-16"
+            " 0x1.71df0e098ce93p-19 0x1.28ad64c00671cp-22 0x1.ad9d737b035bcp-26"
+        ),
+        # |r| <= 1/2: 2**-57.4
+        exp2=hexes(
+            "0x1.ebfbdff82c5a1p-3 0x1.c6b08d7049f67p-5 0x1.3b2ab6fba0570p-7 0x1.5d87fe78fdfaep-10"
+            " 0x1.4309130e77bf3p-13 0x1.ffcbfa827c788p-17 0x1.62bfc7c24460ap-20 0x1.b52931cecd162p-24"
+            " 0x1.e61c09ddc1856p-28 0x1.e339cff9e97f3p-32"
+        ),
+        # |r| <= ln2/2: 2**-70.0 and 2**-61.7
+        cosh=hexes(
+            "0x1.5555555555558p-5 0x1.6c16c16c14ffap-10 0x1.a01a01ad81014p-16 0x1.27e4cc0931f5ep-22"
+            " 0x1.1f8bee7b164e5p-29"
+        ),
+        sinh=hexes(
+            "0x1.5555555555559p-3 0x1.111111110f628p-7 0x1.a01a01b021b52p-13 0x1.71ddf7aaf62a7p-19"
+            " 0x1.af5ffe7802f8cp-26"
+        ),
+        least=-60.0,
+        tanh_range=20.0,
+        sinh_range=710.6,
+        small=2.0**-54,
+    ),
+}
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+def reduced(b: Builder, x: Operand, form: Format) -> tuple[Value, Value]:
+    """(r, k): x = k ln2 + r - k ln2_rest."""
+    shifter = b.imm(form.shifter, x)
+    k = b.op("sub", b.op("fma", x, b.imm(1 / math.log(2), x), shifter), shifter)
+    # exact: a multiple of the last bit of x or of ln2, and not above half of ln2
+    return b.op("fma", k, b.imm(-form.ln2, x), x), k
+
+
+def reduced_twice(b: Builder, x: Operand, form: Format) -> tuple[Value, Value, Value]:
+    """(r, rest, k): x = k ln2 + r + rest."""
+    r, k = reduced(b, x, form)
+    return *fast_sum(b, r, b.op("mul", k, b.imm(-form.ln2_rest, x))), k
+
+
+def _beyond_linear(b: Builder, r: Operand, form: Format) -> tuple[Value, Value, Value]:
+    """(half, even, odd): cosh r = 1 + half + even, sinh r = r + odd; half is r r / 2, rounded."""
+    z, z_rest = product(b, r, r)
+    p, half = _EXP[form.dtype], b.imm(0.5, r)
+    even = b.op("mul", b.op("mul", z, z), horner(b, z, p.cosh))
+    even = b.op("fma", z_rest, half, even)
+    return b.op("mul", z, half), even, b.op("mul", b.op("mul", z, r), horner(b, z, p.sinh))
+
+
+def exp_reduced(b: Builder, r: Operand, form: Format) -> Value:
+    """e**r of a small r."""
+    return horner(b, r, (1.0, 1.0, *_EXP[form.dtype].exp))
+
+
+def exp_tail(b: Builder, r: Operand, form: Format) -> Value:
+    """(e**r - 1 - r) / r**2."""
+    return horner(b, r, _EXP[form.dtype].exp)
+
+
+def exp_range(form: Format) -> tuple[float, float]:
+    return _EXP[form.dtype].range
+
+
+def exp_of_sum(b: Builder, x: Operand, rest: Operand, form: Format) -> Value:
+    """e**(x + rest)."""
+    r, k = reduced(b, clamp(b, x, *exp_range(form)), form)
+    r = b.op("add", b.op("fma", k, b.imm(-form.ln2_rest, x), r), rest)
+    return b.op("scale", exp_reduced(b, r, form), k)
+
+
+def exp_twice(b: Builder, x: Operand, rest: Operand, form: Format) -> tuple[Value, Value, Value]:
+    """(h, h_rest, k): e**(x + rest) = 2**k (h + h_rest)."""
+    r, r_rest, k = reduced_twice(b, clamp(b, x, *exp_range(form)), form)
+    r, rest = fast_sum(b, r, b.op("add", r_rest, rest))
+    half, even, odd = _beyond_linear(b, r, form)
+    h, lost = fast_sum(b, b.imm(1.0, x), r)
+    lost = b.op("add", lost, rest)
+    h, more = fast_sum(b, h, half)
+    return *fast_sum(b, h, b.op("add", b.op("add", lost, more), b.op("add", even, odd))), k
+
+
+def _expm1_twice(b: Builder, x: Operand, form: Format, unit: float) -> tuple[Value, Value]:
+    """unit * (e**x - 1), a power of two times it, as a sum of two; e**x is below the greatest number."""
+    r, rest, k = reduced_twice(b, x, form)
+    half, even, odd = _beyond_linear(b, r, form)
+    up = power_of_two(b, k, form, plus=round(math.log2(unit)))
+    total, less = fast_sum(b, up, b.imm(-unit, x))
+    total, lost = fast_sum(b, total, b.op("mul", up, r))
+    total, more = fast_sum(b, total, b.op("mul", up, half))
+    lost = b.op("add", b.op("add", lost, more), less)
+    return total, b.op("fma", up, b.op("add", b.op("add", odd, rest), even), lost)
+
+
+# --- the functions -------------------------------------------------------------------------------
+
+
+@through_f32
+def exp(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """e**x. 0 at -inf, inf at inf."""
+    (x,) = args
+    r, k = reduced(b, clamp(b, x, *exp_range(form)), form)
+    r = b.op("fma", k, b.imm(-form.ln2_rest, x), r)
+    return b.op("scale", exp_reduced(b, r, form), k)
+
+
+@through_f32
+def exp2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """2**x. 0 at -inf, inf at inf."""
+    (x,) = args
+    x = clamp(b, x, -(form.bias + form.fraction + 2.0), form.bias + 2.0)
+    shifter = b.imm(form.shifter, x)
+    k = b.op("sub", b.op("add", x, shifter), shifter)
+    r = b.op("sub", x, k)
+    one, ln2 = b.imm(1.0, x), b.imm(form.ln2, x)
+    total = b.op("fma", r, ln2, one)
+    lost = b.op("fma", r, ln2, b.op("sub", one, total))
+    lost = b.op("fma", b.op("mul", r, r), horner(b, r, _EXP[form.dtype].exp2), lost)
+    return b.op("scale", b.op("add", total, lost), k)
+
+
+@through_f32
+def expm1(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
+    (x,) = args
+    p = _EXP[form.dtype]
+    # half of it, so that 2**k does not overflow; what is too small for that is x
+    total, rest = _expm1_twice(b, clamp(b, x, p.least, p.range[1]), form, unit=0.5)
+    half = b.op("add", total, rest)
+    near = b.op("lt", b.op("abs", x), b.imm(p.small, x))
+    return b.op("select", near, x, b.op("add", half, half))
+
+
+def _hyperbolic(b: Builder, x: Operand, form: Format, odd: bool) -> Value:
+    """sinh or cosh of |x|, but for tiny ones of sinh."""
+    p = _EXP[form.dtype]
+    r, rest, k = reduced_twice(b, at_most(b, b.op("abs", x), p.sinh_range), form)
+    square, even, cubic = _beyond_linear(b, r, form)
+    # half of U and V, so that they do not overflow; 2**-k beyond 2**-100 counts for nothing
+    up = power_of_two(b, k, form, plus=-2)
+    down = power_of_two(b, b.op("neg", at_most(b, k, 100.0)), form, plus=-2)
+    u, u_rest = fast_sum(b, up, down)
+    v, v_rest = fast_sum(b, up, b.op("neg", down))
+    (first, first_rest), (second, second_rest) = [(u, u_rest), (v, v_rest)][:: -1 if odd else 1]
+    linear, less = product(b, second, r)
+    total, lost = fast_sum(b, first, linear)
+    lost = b.op("add", b.op("add", lost, less), b.op("fma", second_rest, r, first_rest))
+    lost = b.op("fma", second, b.op("add", cubic, rest), lost)
+    half = b.op("add", total, b.op("fma", first, b.op("add", square, even), lost))
+    return b.op("add", half, half)
+
+
+@through_f32
+def sinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The hyperbolic sine. -0 at -0, inf at inf."""
+    (x,) = args
+    result = with_sign(b, _hyperbolic(b, x, form, odd=True), sign_of(b, x, form), form)
+    return b.op("select", b.op("lt", b.op("abs", x), b.imm(_EXP[form.dtype].small, x)), x, result)
+
+
+@through_f32
+def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The hyperbolic cosine. inf at -inf and inf."""
+    return _hyperbolic(b, args[0], form, odd=False)
+
+
+@through_f32
+def tanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
+    (x,) = args
+    a = at_most(b, b.op("abs", x), _EXP[form.dtype].tanh_range)
+    m, m_rest = fast_sum(b, *_expm1_twice(b, b.op("add", a, a), form, unit=1.0))
+    d, lost = whole_sum(b, m, b.imm(2.0, x))
+    q, rest = quotient(b, (m, m_rest), (d, b.op("add", lost, m_rest)))
+    return with_sign(b, b.op("add", q, rest), sign_of(b, x, form), form)

@@ -1,0 +1,147 @@
+"""Elementary functions: elementwise ops of floats, right within the `ulp` of their record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..ir.graph import Node
+from .elementwise import ABS, ADD, DIV, EQ, MAX, MUL, NEG, SQRT, SUB, WHERE, element
+from .leaves import const, zeros_like
+from .record import Array, Op, Vjp, dec
+
+Cotangents = tuple[Node | None, ...]
+
+
+def _slope(of: Callable[[Node, Node], Node]) -> Vjp:
+    """The cotangent times `of(x, f(x))`."""
+    return lambda node, ct, needs: (MUL(ct, of(node.inputs[0], node)),)
+
+
+def _inverse(of: Callable[[Node, Node], Node]) -> Vjp:
+    """The cotangent divided by `of(x, f(x))`."""
+    return lambda node, ct, needs: (DIV(ct, of(node.inputs[0], node)),)
+
+
+def _function(name: str, evaluate: Callable[..., Array], vjp: Vjp, lower: Any, flops: int, **more: Any) -> Op:
+    return element(name, more.pop("arity", 1), evaluate, vjp, lower, exact=False, ulp=1, flops=flops, **more)
+
+
+def _by_number(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    """A function of Python's `math`, in float64."""
+
+    def evaluate(x: Array) -> Array:
+        values = [function(v) for v in x.astype(np.float64).ravel().tolist()]
+        return np.array(values).reshape(x.shape).astype(x.dtype)
+
+    return evaluate
+
+
+def _plus(x: Node, value: float) -> Node:
+    return ADD(x, const(value, x))
+
+
+def _times(x: Node, value: float) -> Node:
+    return MUL(const(value, x), x)
+
+
+def _length(x: Node, y: Node) -> tuple[Node, Node, Node]:
+    """x/m, y/m, and ((x/m)**2 + (y/m)**2), m the greater in size: none overflows. And m, which is no variable
+    of a derivative, as what these make together does not depend on it."""
+    from . import STOP
+
+    top = STOP(MAX(ABS(x), ABS(y)))
+    u, v = DIV(x, top), DIV(y, top)
+    return u, v, MUL(top, ADD(MUL(u, u), MUL(v, v)))
+
+
+# --- exponentials and logarithms -----------------------------------------------------------------
+
+EXP = _function("exp", np.exp, _slope(lambda x, y: y), dec.exp, 15, slope="any")
+EXP2 = _function("exp2", np.exp2, _slope(lambda x, y: _times(y, math.log(2))), dec.exp2, 15, slope="any")
+EXPM1 = _function("expm1", np.expm1, _slope(lambda x, y: _plus(y, 1)), dec.expm1, 25, slope="any")
+LOG = _function("log", np.log, _inverse(lambda x, y: x), dec.log, 20, domain=(0.5, 4.0), slope="any")
+LOG2 = _function(
+    "log2", np.log2, _inverse(lambda x, y: _times(x, math.log(2))), dec.log2, 25,
+    domain=(0.5, 4.0), slope="any",
+)  # fmt: skip
+LOG10 = _function(
+    "log10", np.log10, _inverse(lambda x, y: _times(x, math.log(10))), dec.log10, 25,
+    domain=(0.5, 4.0), slope="any",
+)  # fmt: skip
+LOG1P = _function(
+    "log1p", np.log1p, _inverse(lambda x, y: _plus(x, 1)), dec.log1p, 30, domain=(-0.5, 3.0), slope="any"
+)
+
+# --- angles --------------------------------------------------------------------------------------
+
+SIN: Op = _function("sin", np.sin, _slope(lambda x, y: COS(x)), dec.sin, 30)
+COS: Op = _function("cos", np.cos, _slope(lambda x, y: NEG(SIN(x))), dec.cos, 30)
+TAN = _function("tan", np.tan, _slope(lambda x, y: _plus(MUL(y, y), 1)), dec.tan, 40, domain=(-1.2, 1.2))
+
+
+def _leg(x: Node) -> Node:
+    """sqrt(1 - x**2)."""
+    return SQRT(MUL(SUB(const(1, x), x), _plus(x, 1)))
+
+
+def _d_arctan2(node: Node, ct: Node, needs: tuple[bool, ...]) -> Cotangents:
+    """At the origin 0."""
+    y, x = node.inputs
+    v, u, length = _length(y, x)
+    origin = EQ(MAX(ABS(x), ABS(y)), const(0, x))
+
+    def slope(side: Node) -> Node:
+        return MUL(ct, WHERE(origin, zeros_like(side), DIV(side, length)))
+
+    return slope(u) if needs[0] else None, slope(NEG(v)) if needs[1] else None
+
+
+_UNIT: dict[str, Any] = {"domain": (-0.8, 0.8), "slope": "any"}
+ARCSIN = _function("arcsin", np.arcsin, _inverse(lambda x, y: _leg(x)), dec.asin, 30, **_UNIT)
+ARCCOS = _function("arccos", np.arccos, _inverse(lambda x, y: NEG(_leg(x))), dec.acos, 30, **_UNIT)
+ARCTAN = _function("arctan", np.arctan, _inverse(lambda x, y: _plus(MUL(x, x), 1)), dec.atan, 35)
+ARCTAN2 = _function("arctan2", np.arctan2, _d_arctan2, dec.atan2, 50, arity=2, domain=(0.5, 4.0), slope="any")
+
+# --- hyperbolic functions ------------------------------------------------------------------------
+
+
+def _root(x: Node) -> Node:
+    """sqrt(1 + x**2)."""
+    one = const(1, x)
+    large = MAX(ABS(x), one)
+    inverse = DIV(one, large)
+    small = MUL(x, inverse)
+    return MUL(large, SQRT(ADD(MUL(inverse, inverse), MUL(small, small))))
+
+
+SINH: Op = _function("sinh", np.sinh, _slope(lambda x, y: COSH(x)), dec.sinh, 35, slope="any")
+COSH: Op = _function("cosh", np.cosh, _slope(lambda x, y: SINH(x)), dec.cosh, 35, slope="any")
+TANH = _function("tanh", np.tanh, _slope(lambda x, y: SUB(const(1, y), MUL(y, y))), dec.tanh, 35)
+ARCSINH = _function("arcsinh", np.arcsinh, _inverse(lambda x, y: _root(x)), dec.asinh, 55)
+ARCCOSH = _function(
+    "arccosh", np.arccosh,
+    _inverse(lambda x, y: MUL(SQRT(SUB(x, const(1, x))), SQRT(_plus(x, 1)))), dec.acosh, 55,
+    domain=(1.2, 4.0), slope="any",
+)  # fmt: skip
+ARCTANH = _function(
+    "arctanh", np.arctanh, _inverse(lambda x, y: MUL(SUB(const(1, x), x), _plus(x, 1))), dec.atanh, 45,
+    **_UNIT,
+)  # fmt: skip
+
+# --- error functions -----------------------------------------------------------------------------
+
+
+def _bell(scale: float) -> Vjp:
+    """2/sqrt(pi) e**(-x**2), times `scale`."""
+    factor = 2 / math.sqrt(math.pi) * scale
+    return lambda node, ct, needs: (
+        MUL(ct, MUL(const(factor, ct), EXP(NEG(MUL(node.inputs[0], node.inputs[0]))))),
+    )
+
+
+ERF = _function("erf", _by_number(math.erf), _bell(1.0), dec.erf, 30)
+ERFC = _function("erfc", _by_number(math.erfc), _bell(-1.0), dec.erfc, 80)

@@ -1,0 +1,221 @@
+"""log, log2, log10, log1p, asinh, acosh and atanh, as loop instructions.
+
+    x = 2**k m, m = 1 + f, sqrt(1/2) <= m < sqrt(2);  log(x) = k ln2 + f - f**2/2 + g
+
+    float32   g = f**3 P(f)
+    float64   g = s (f**2/2 + z C(z)),  s = f / (2 + f),  z = s s:  a polynomial in f would need twenty terms
+
+    log1p(x) = log(1 + x)
+    asinh(x) = log(|x| + sqrt(x**2 + 1))                  acosh: x + sqrt(x**2 - 1)
+    atanh(x) = log((1 + |x|) / (1 - |x|)) / 2
+
+The arguments of these are sums of two numbers: log(y + rest) = log(y) + rest / y.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.data import data
+from ..ir.loop import Builder, Operand, Value
+from ..ir.types import f32, f64
+from .steps import (
+    Format,
+    Pair,
+    as_bits,
+    fast_sum,
+    hexes,
+    horner,
+    product,
+    sign_of,
+    split,
+    through_f32,
+    whole_sum,
+    with_sign,
+)
+
+
+@data
+class _Log:
+    """What a format needs; lowest coefficients first."""
+
+    log: tuple[float, ...]
+    log2_e: tuple[float, float]  # rounded to the format, and the rest
+    log10_e: tuple[float, float]
+    log10_2: tuple[float, float]  # the first with so few bits that multiples of it are exact
+
+
+_LOG = {
+    f32: _Log(
+        # (log(1 + f) - f + f**2/2) / f**3, sqrt(1/2) <= 1 + f <= sqrt(2): 2**-30.3
+        log=hexes(
+            "0x1.555548p-2 -0x1.000006p-2 0x1.99a476p-3 -0x1.555c3ap-3 0x1.233b8cp-3 -0x1.fc2ae8p-4"
+            " 0x1.e6c4bap-4 -0x1.ddf426p-4 0x1.1453fep-4"
+        ),
+        log2_e=(float.fromhex("0x1.715476p+0"), float.fromhex("0x1.4ae0c0p-26")),
+        log10_e=(float.fromhex("0x1.bcb7b2p-2"), float.fromhex("-0x1.5b235ep-27")),
+        log10_2=(float.fromhex("0x1.344000p-2"), float.fromhex("0x1.3509f8p-18")),
+    ),
+    f64: _Log(
+        # (2 atanh(s) - 2 s) / s**3 in powers of z = s**2, |s| <= 3 - sqrt(8): 2**-59.5
+        log=hexes(
+            "0x1.5555555555592p-1 0x1.999999997ff1ap-2 0x1.24924941e13e3p-2 0x1.c71c521469cb0p-3"
+            " 0x1.74663ce7751cdp-3 0x1.39a1e974746e6p-3 0x1.2f03b2e20669cp-3"
+        ),
+        log2_e=(float.fromhex("0x1.71547652b82fep+0"), float.fromhex("0x1.777d0ffda0d24p-56")),
+        log10_e=(float.fromhex("0x1.bcb7b1526e50ep-2"), float.fromhex("0x1.95355baaafad3p-57")),
+        log10_2=(float.fromhex("0x1.34413509f8000p-2"), float.fromhex("-0x1.80433b83b532ap-44")),
+    ),
+}
+
+
+def add_multiple(b: Builder, k: Operand, f: Operand, form: Format) -> tuple[Value, Value]:
+    """k ln2 + f, with ln2 as rounded to the format, and what rounding the sum loses."""
+    ln2 = b.imm(form.ln2, f)
+    total = b.op("fma", k, ln2, f)
+    # k ln2 - total is exact: it is about -f
+    return total, b.op("add", b.op("fma", k, ln2, b.op("neg", total)), f)
+
+
+def _beyond_linear(b: Builder, f: Operand, form: Format) -> tuple[Value, Value]:
+    """(square, rest): log(1 + f) = f + square + rest; square is -f**2/2, rounded."""
+    square, lost = product(b, f, f)
+    half = b.op("mul", square, b.imm(-0.5, f))
+    lost = b.op("mul", lost, b.imm(-0.5, f))
+    coefficients = _LOG[form.dtype].log
+    if form.dtype == f32:
+        return half, b.op("fma", b.op("mul", f, square), horner(b, f, coefficients), lost)
+    s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
+    z = b.op("mul", s, s)
+    return half, b.op("fma", s, b.op("fma", z, horner(b, z, coefficients), b.op("neg", half)), lost)
+
+
+def _natural(b: Builder, f: Operand, k: Operand, form: Format, more: Operand | None = None) -> Value:
+    """k ln2 + log(1 + f) + more."""
+    square, rest = _beyond_linear(b, f, form)
+    total, lost = add_multiple(b, k, f, form)
+    if form.dtype == f64:  # in float32 it does not count
+        lost = b.op("fma", k, b.imm(form.ln2_rest, k), lost)
+    if more is not None:
+        lost = b.op("add", lost, more)
+    total, less = fast_sum(b, total, square)
+    return b.op("add", total, b.op("add", b.op("add", lost, less), rest))
+
+
+def _at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
+    """-inf at 0 and -0; inf and NaN stay, negative numbers become NaN: x inf + inf is that."""
+    bits = as_bits(b, x, form)
+    inf = b.imm(math.inf, x)
+    infinite = ((2 << (form.dtype.bits - 2 - form.fraction)) - 1) << form.fraction
+    odd = b.op("ge", bits, b.imm(infinite, bits))
+    result = b.op("select", odd, b.op("fma", x, inf, inf), log)
+    return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), result)
+
+
+def _log_of_sum(b: Builder, y: Pair, form: Format, octaves: Operand | None = None) -> Value:
+    """log(2**octaves (y + rest)); y is no denormal number."""
+    x, more = y
+    f, k = split(b, x, form, denormals=False)
+    if octaves is not None:
+        k = b.op("add", k, octaves)
+    return _at_ends(b, x, _natural(b, f, k, form, b.op("div", more, x)), form)
+
+
+# --- the functions -------------------------------------------------------------------------------
+
+
+@through_f32
+def log(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
+    (x,) = args
+    f, k = split(b, x, form, denormals=True)
+    return _at_ends(b, x, _natural(b, f, k, form), form)
+
+
+def _other_base(b: Builder, x: Operand, form: Format, e: Pair, two: tuple[float, float]) -> Value:
+    """The logarithm whose values at e and at 2 are these, each a sum of two."""
+    f, k = split(b, x, form, denormals=True)
+    square, rest = _beyond_linear(b, f, form)
+    near, less = fast_sum(b, f, square)
+    near, rest = fast_sum(b, near, b.op("add", rest, less))
+    linear, lost = product(b, near, e[0])
+    total, more = fast_sum(b, b.op("mul", k, b.imm(two[0], x)), linear)
+    rest = b.op("fma", rest, e[0], b.op("fma", near, e[1], b.op("add", lost, more)))
+    if two[1]:
+        rest = b.op("fma", k, b.imm(two[1], x), rest)
+    return _at_ends(b, x, b.op("add", total, rest), form)
+
+
+@through_f32
+def log2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The logarithm to base 2, exact for powers of two. At its ends as `log`."""
+    (x,) = args
+    e, e_rest = _LOG[form.dtype].log2_e
+    return _other_base(b, x, form, (b.imm(e, x), b.imm(e_rest, x)), (1.0, 0.0))
+
+
+@through_f32
+def log10(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The logarithm to base 10. At its ends as `log`."""
+    (x,) = args
+    e, e_rest = _LOG[form.dtype].log10_e
+    return _other_base(b, x, form, (b.imm(e, x), b.imm(e_rest, x)), _LOG[form.dtype].log10_2)
+
+
+@through_f32
+def log1p(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """log(1 + x). -inf at -1, NaN below, inf at inf, -0 at -0."""
+    (x,) = args
+    result = _log_of_sum(b, whole_sum(b, x, b.imm(1.0, x)), form)
+    return b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
+
+
+def _inverse_hyperbolic(b: Builder, a: Operand, form: Format, plus: float) -> Value:
+    """log(a + sqrt(a**2 + plus)), plus 1 or -1, for a that are not tiny."""
+    square, lost = product(b, a, a)
+    t, t_rest = whole_sum(b, square, b.imm(plus, a))
+    root = b.op("sqrt", t)
+    left = b.op("add", b.op("fma", b.op("neg", root), root, t), b.op("add", t_rest, lost))
+    twice = b.op("add", root, root)
+    least = b.imm(form.minimum, a)  # acosh(1): nothing is left of 0
+    twice = b.op("select", b.op("gt", twice, least), twice, least)
+    larger, smaller = (root, a) if plus > 0 else (a, root)
+    total, rest = fast_sum(b, larger, smaller)
+    rest = b.op("add", rest, b.op("div", left, twice))
+    # where the square of a hides 1, and may overflow: log(2 a)
+    large = b.op("gt", a, b.imm(1 / form.half, a))
+    zero, one = b.imm(0.0, a), b.imm(1.0, a)
+    y = b.op("select", large, a, total), b.op("select", large, zero, rest)
+    return _log_of_sum(b, y, form, b.op("select", large, one, zero))
+
+
+@through_f32
+def asinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The inverse of sinh. -0 at -0, inf at inf."""
+    (x,) = args
+    a = b.op("abs", x)
+    result = with_sign(b, _inverse_hyperbolic(b, a, form, 1.0), sign_of(b, x, form), form)
+    return b.op("select", b.op("lt", a, b.imm(form.half, x)), x, result)
+
+
+@through_f32
+def acosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
+    (x,) = args
+    result = _inverse_hyperbolic(b, x, form, -1.0)
+    return b.op("select", b.op("lt", x, b.imm(1.0, x)), b.imm(math.nan, x), result)
+
+
+@through_f32
+def atanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
+    (x,) = args
+    a, one = b.op("abs", x), b.imm(1.0, x)
+    n, n_rest = fast_sum(b, one, a)
+    d, d_rest = fast_sum(b, one, b.op("neg", a))
+    q = b.op("div", n, d)
+    minus = b.op("neg", q)
+    left = b.op("add", b.op("fma", minus, d, n), b.op("fma", minus, d_rest, n_rest))
+    result = b.op("mul", b.imm(0.5, x), _log_of_sum(b, (q, b.op("div", left, d)), form))
+    result = with_sign(b, result, sign_of(b, x, form), form)
+    return b.op("select", b.op("lt", a, b.imm(form.half, x)), x, result)

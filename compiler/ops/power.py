@@ -1,0 +1,151 @@
+"""x**y, as loop instructions: e**(y log|x|) with the logarithm to twice the precision, and a sign."""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.loop import Builder, Operand, Value
+from ..ir.types import f32, f64
+from .exponential import exp_range, exp_tail, reduced
+from .logarithm import add_multiple
+from .steps import (
+    F64,
+    Format,
+    as_bits,
+    as_float,
+    clamp,
+    hexes,
+    horner,
+    sign_of,
+    split,
+    through_f32,
+    with_sign,
+)
+
+# log2(m) / s in powers of z = s**2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt(2): 2**-37.8
+_LOG2 = hexes(
+    "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2 0x1.5cea888ae149bp-2"
+)
+# 2**r, |r| <= 1/2: 2**-29.0
+_EXP2 = hexes(
+    "0x1.0000000260fd8p+0 0x1.62e430c7ea6cap-1 0x1.ebfbdadcfe3e1p-3 0x1.c6aed4b6d59fbp-5"
+    " 0x1.3b2dbb9885c34p-7 0x1.5f456bf5ff990p-10 0x1.41d34d0aefaf1p-13"
+)
+# ((2 atanh(s) - 2 s) / s**3 - 2/3) / z as above; of the whole logarithm: 2**-73.5
+_ATANH = hexes(
+    "0x1.9999999999996p-2 0x1.2492492492f51p-2 0x1.c71c71c5968fap-3 0x1.745d1829565f2p-3"
+    " 0x1.3b1364c95fb69p-3 0x1.11206f287dd68p-3 0x1.de3d71d605badp-4 0x1.eac5b0b1550d3p-4"
+)
+
+
+@through_f32
+def power(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
+    x, y = args
+    zero, one = b.imm(0.0, x), b.imm(1.0, x)
+    # Where |y| >= 2**64, y is even and x**y is 0, inf or 1: so y may stay finite.
+    exponent = clamp(b, y, -(2.0**64), 2.0**64)
+    magnitude = _power32 if form.dtype == f32 else _power64
+    result = magnitude(b, b.op("abs", x), exponent)
+    half = b.op("mul", y, b.imm(0.5, y))
+    whole = b.op("eq", b.op("rint", y), y)
+    odd = b.op("and", whole, b.op("ne", b.op("rint", half), half))
+    sign = sign_of(b, x, form)
+    sign = b.op("select", odd, sign, b.imm(0, sign))
+    result = with_sign(b, result, sign, form)
+    negative = b.op("and", b.op("lt", x, zero), b.op("gt", x, b.imm(-math.inf, x)))
+    undefined = b.op("and", negative, b.op("not", whole))
+    result = b.op("select", undefined, b.imm(math.nan, x), result)
+    return b.op("select", b.op("or", b.op("eq", y, zero), b.op("eq", x, one)), one, result)
+
+
+def _power32(b: Builder, x: Operand, y: Operand) -> Value:
+    """float32 x**y for x >= 0 and finite y, in float64: 2**(y log2 x), log2 x = k + s P(s s)."""
+    x, y = b.op("cast", x, dtype=f64), b.op("cast", y, dtype=f64)
+    f, k = split(b, x, F64, denormals=False)  # float32 has no denormals in float64
+    s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
+    log2 = b.op("fma", s, horner(b, b.op("mul", s, s), _LOG2), k)
+    w = clamp(b, b.op("mul", y, _at_ends(b, x, log2)), -160.0, 160.0)
+    shifter = b.imm(F64.shifter + F64.bias, w)
+    shifted = b.op("add", w, shifter)
+    p = horner(b, b.op("sub", w, b.op("sub", shifted, shifter)), _EXP2)
+    bits = as_bits(b, shifted, F64)
+    scale = as_float(b, b.op("shl", bits, b.imm(F64.fraction, bits)), F64)
+    return b.op("cast", b.op("mul", p, scale), dtype=f32)
+
+
+def _power64(b: Builder, x: Operand, y: Operand) -> Value:
+    """float64 x**y for x >= 0 and finite y: e**(w + rest), where w + rest is y log x."""
+    log, log_rest = _log_twice(b, x)
+    w = b.op("mul", y, log)
+    rest = b.op("fma", y, log, b.op("neg", w))
+    rest = b.op("fma", y, log_rest, rest)
+    w = b.op("mul", y, _at_ends(b, x, log))
+    # outside of the range of exp, `rest` may be large and means nothing
+    inside = b.op("lt", b.op("abs", w), b.imm(-exp_range(F64)[0], w))
+    rest = b.op("select", inside, rest, b.imm(0.0, w))
+    r, k = reduced(b, clamp(b, w, *exp_range(F64)), F64)
+    rest = b.op("fma", k, b.imm(-F64.ln2_rest, w), rest)
+    # e**(r + rest) = 1 + r + rest + r r g(r), and what r + rest and 1 + r lose in rounding. So only
+    # the last sum counts, and where the result is a float64 it comes out exact: x**1, 3**5.
+    exact = r
+    r = b.op("add", exact, rest)
+    rest = b.op("sub", rest, b.op("sub", r, exact))
+    one = b.imm(1.0, w)
+    linear = b.op("add", one, r)
+    small = b.op("fma", rest, linear, b.op("sub", r, b.op("sub", linear, one)))
+    small = b.op("fma", b.op("mul", r, r), exp_tail(b, r, F64), small)
+    return b.op("scale", b.op("add", linear, small), k)
+
+
+def _at_ends(b: Builder, x: Operand, log: Operand) -> Value:
+    """The logarithm of any x >= 0, if `log` is that of the finite positive ones."""
+    log = b.op("select", b.op("lt", x, b.imm(math.inf, x)), log, x)
+    return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), log)
+
+
+def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
+    """log x of a positive float64 as a sum of two, to about 2**-65.
+
+    log(m) = 2 s + s**3 (2/3 + z P(z)), s = f / (2 + f), z = s s. Each of s, z, s**3 and the bracket
+    is a sum of two; the rest of a product is an fma, the rest of a sum the part that did not fit.
+    """
+    f, k = split(b, x, F64, denormals=True)
+    two = b.imm(2.0, f)
+
+    def minus(p: Operand) -> Value:
+        return b.op("neg", p)
+
+    # s + s_rest = f / (d + d_rest), d + d_rest = 2 + f
+    d = b.op("add", two, f)
+    d_rest = b.op("sub", f, b.op("sub", d, two))
+    inverse = b.op("div", b.imm(1.0, f), d)
+    s = b.op("mul", f, inverse)
+    left = b.op("fma", minus(s), d_rest, b.op("fma", minus(s), d, f))
+    s_rest = b.op("mul", left, inverse)
+
+    z = b.op("mul", s, s)
+    z_rest = b.op("fma", s, s, minus(z))
+    z_rest = b.op("fma", b.op("add", s, s), s_rest, z_rest)
+
+    cube = b.op("mul", s, z)
+    cube_rest = b.op("fma", s, z, minus(cube))
+    cube_rest = b.op("fma", s, z_rest, b.op("fma", s_rest, z, cube_rest))
+
+    third = b.imm(2 / 3, f)
+    tail = b.op("mul", z, horner(b, z, _ATANH))
+    c = b.op("add", third, tail)
+    c_rest = b.op("sub", tail, b.op("sub", c, third))
+    c_rest = b.op("add", c_rest, b.imm(float.fromhex("0x1.5555555555555p-55"), f))
+    c_rest = b.op("fma", z_rest, b.imm(_ATANH[0], f), c_rest)
+
+    term = b.op("mul", cube, c)
+    term_rest = b.op("fma", cube, c, minus(term))
+    term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, term_rest))
+
+    total, rest = add_multiple(b, k, b.op("add", s, s), F64)
+    rest = b.op("fma", k, b.imm(F64.ln2_rest, k), rest)
+    rest = b.op("fma", two, s_rest, rest)
+    rest = b.op("add", rest, term_rest)
+    result = b.op("add", total, term)
+    return result, b.op("add", rest, b.op("sub", term, b.op("sub", result, total)))

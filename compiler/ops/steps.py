@@ -1,0 +1,229 @@
+"""What the elementary functions are written with: formats of floats, and steps that several of them take.
+
+There are no tables, no branches and no library calls in them, so the code inlines and vectorises; every
+step is an IEEE operation (`fma` where it is written), so the result is the same on every target and in
+every lane. (The one exception is a loop that runs once if any lane needs it, see `where_any`.)
+
+float32 and float64 are computed as such, or float32 inside of float64; float16 in float32. The whole
+range is covered: overflow to inf, denormal results rounded once, denormal operands, signed zeros, NaN.
+The error bounds stand in the op registry, and what was measured in docs/numerics.md;
+tests/compiler/test_transcendental.py checks them.
+
+The polynomials are minimax in relative error of the function (Remez exchange in 220 bits). Their
+coefficients were rounded one by one from the lowest, the others being fitted again each time. The
+comments state the interval and the largest relative error of the rounded polynomial.
+
+A sum of two numbers, (x, rest), stands for a value to twice the precision of its format.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..ir.data import data
+from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.types import DType, b1, f16, f32, f64, i64, u32, u64
+
+Pair = tuple[Operand, Operand]
+Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
+
+
+def hexes(text: str) -> tuple[float, ...]:
+    return tuple(float.fromhex(word) for word in text.split())
+
+
+@data
+class Format:
+    """A float format, and ln2 in it."""
+
+    dtype: DType
+    ints: DType  # the bits as an unsigned integer
+    fraction: int  # bits of the fraction
+    bias: int  # of the exponent
+    ln2: float  # ln2 rounded to the format, and the rest
+    ln2_rest: float
+
+    @property
+    def minimum(self) -> float:
+        """The smallest normal number."""
+        return math.ldexp(1.0, 1 - self.bias)
+
+    @property
+    def shifter(self) -> float:
+        """Adding it rounds a small number to a whole one, which then stands in the low bits."""
+        return math.ldexp(1.5, self.fraction)
+
+    @property
+    def sign(self) -> int:
+        return 1 << (self.dtype.bits - 1)
+
+    @property
+    def half(self) -> float:
+        """Numbers below this have squares that do not count beside 1."""
+        return math.ldexp(1.0, -(self.fraction // 2 + 2))
+
+
+F32 = Format(f32, u32, 23, 127, ln2=float.fromhex("0x1.62e430p-1"), ln2_rest=float.fromhex("-0x1.05c610p-29"))
+F64 = Format(
+    f64, u64, 52, 1023,
+    ln2=float.fromhex("0x1.62e42fefa39efp-1"), ln2_rest=float.fromhex("0x1.abc9e3b39803fp-56"),
+)  # fmt: skip
+FORMATS = {f32: F32, f64: F64}
+
+
+def through_f32(native: Callable[[Builder, tuple[Operand, ...], Format], Operand]) -> Lower:
+    """float16 is computed in float32 and rounded once more."""
+
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        if dtype == f16:
+            wide = tuple(b.op("cast", a, dtype=f32) for a in args)
+            return b.op("cast", native(b, wide, F32), dtype=f16)
+        return native(b, args, FORMATS[dtype])
+
+    return lower
+
+
+def in_f64(single: Lower, double: Lower) -> Lower:
+    """float32 is computed inside of float64, float16 in float32."""
+
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        if dtype == f64:
+            return double(b, args, dtype)
+        if dtype == f16:
+            return b.op("cast", lower(b, tuple(b.op("cast", a, dtype=f32) for a in args), f32), dtype=f16)
+        wide = tuple(b.op("cast", a, dtype=f64) for a in args)
+        return b.op("cast", single(b, wide, f64), dtype=f32)
+
+    return lower
+
+
+def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Value:
+    """The polynomial, one fma a coefficient; lowest first."""
+    *rest, last = coefficients
+    total: Operand = b.imm(last, x)
+    for c in reversed(rest):
+        total = b.op("fma", total, x, b.imm(c, x))
+    assert isinstance(total, Value)
+    return total
+
+
+def at_most(b: Builder, x: Operand, limit: float) -> Value:
+    """NaN stays. In this form it is one instruction of x86."""
+    high = b.imm(limit, x)
+    return b.op("select", b.op("gt", x, high), high, x)
+
+
+def clamp(b: Builder, x: Operand, lo: float, hi: float) -> Value:
+    """NaN stays."""
+    low = b.imm(lo, x)
+    return at_most(b, b.op("select", b.op("lt", x, low), low, x), hi)
+
+
+# --- bits ----------------------------------------------------------------------------------------
+
+
+def as_bits(b: Builder, x: Operand, form: Format) -> Value:
+    return b.op("bitcast", x, dtype=form.ints)
+
+
+def as_float(b: Builder, bits: Operand, form: Format) -> Value:
+    return b.op("bitcast", bits, dtype=form.dtype)
+
+
+def sign_of(b: Builder, x: Operand, form: Format) -> Value:
+    """The sign bit, as bits."""
+    bits = as_bits(b, x, form)
+    return b.op("and", bits, b.imm(form.sign, bits))
+
+
+def with_sign(b: Builder, magnitude: Operand, sign: Operand, form: Format) -> Value:
+    """`magnitude`, which is not negative, with that sign bit."""
+    return as_float(b, b.op("or", as_bits(b, magnitude, form), sign), form)
+
+
+def power_of_two(b: Builder, k: Operand, form: Format, plus: int = 0) -> Value:
+    """2**(k + plus) of a whole k; the result is normal."""
+    bits = as_bits(b, b.op("add", k, b.imm(form.shifter + form.bias + plus, k)), form)
+    return as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
+
+
+def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value, Value]:
+    """(m - 1, k) of x = 2**k * m, sqrt(1/2) <= m < sqrt(2); if x is 0, negative, infinite or NaN, something
+    finite."""
+    base = math.floor(math.ldexp(math.sqrt(0.5), form.fraction + 1)) - (1 << form.fraction)
+    base += (form.bias - 1) << form.fraction  # the bits of sqrt(1/2)
+    # The offset keeps the difference positive, so that a logical shift does and k is found without
+    # a conversion: AVX2 has neither the other shift nor the conversion for 64 bits.
+    offset = 1 << (form.dtype.bits - 1 - form.fraction)
+    origin = base + form.sign
+    start: Operand = b.imm(origin, as_bits(b, x, form))
+    if denormals:
+        lift = form.fraction + 2
+        tiny = b.op("lt", x, b.imm(form.minimum, x))
+        x = b.op("select", tiny, b.op("mul", x, b.imm(math.ldexp(1.0, lift), x)), x)
+        start = b.op("select", tiny, b.imm(origin + (lift << form.fraction), start), start)
+    distance = b.op("sub", as_bits(b, x, form), start)
+    high = b.op("shr", distance, b.imm(form.fraction, distance))
+    whole = math.ldexp(1.0, form.fraction)
+    pattern = b.imm((form.bias + form.fraction) << form.fraction, high)  # the bits of `whole`
+    k = b.op("sub", as_float(b, b.op("or", high, pattern), form), b.imm(whole + offset, x))
+    low = b.op("and", distance, b.imm((1 << form.fraction) - 1, distance))
+    m = as_float(b, b.op("add", low, b.imm(base, low)), form)
+    return b.op("sub", m, b.imm(1.0, m)), k
+
+
+# --- twice the precision -------------------------------------------------------------------------
+
+
+def fast_sum(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """x + y and what rounding it loses; |x| >= |y|, or x is 0 (Dekker)."""
+    total = b.op("add", x, y)
+    return total, b.op("add", b.op("sub", x, total), y)
+
+
+def whole_sum(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """x + y and what rounding it loses (Knuth)."""
+    total = b.op("add", x, y)
+    part = b.op("sub", total, x)
+    return total, b.op("add", b.op("sub", x, b.op("sub", total, part)), b.op("sub", y, part))
+
+
+def product(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """x y and what rounding it loses."""
+    total = b.op("mul", x, y)
+    return total, b.op("fma", x, y, b.op("neg", total))
+
+
+def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
+    """top / bottom, by one division; 1 / bottom must neither overflow nor be denormal."""
+    (n, n_rest), (d, d_rest) = top, bottom
+    inverse = b.op("div", b.imm(1.0, d), d)
+    q = b.op("mul", n, inverse)
+    minus = b.op("neg", q)
+    left = b.op("add", b.op("fma", minus, d, n), b.op("fma", minus, d_rest, n_rest))
+    return q, b.op("mul", left, inverse)
+
+
+# --- what few lanes need -------------------------------------------------------------------------
+
+
+def where_any(
+    b: Builder,
+    need: Value,
+    values: tuple[Value, ...],
+    compute: Callable[[], tuple[Value, ...]],
+) -> tuple[Operand, ...]:
+    """`values`, in the lanes that `need` it those that are computed: at once for all lanes, if any does. A
+    loop that runs once or not at all takes the place of a branch."""
+    some: Operand = need
+    while some.lanes > 1:
+        half = some.lanes // 2
+        some = b.op("or", b.op("lo", some, lanes=half, dtype=b1), b.op("hi", some, lanes=half, dtype=b1))
+    times = b.op("cast", some, dtype=i64)
+    with b.loop(Imm(0, i64), times, 1, "serial", values) as body:
+        found = compute()
+        body.yields = tuple(
+            b.op("select", need, new, old) for new, old in zip(found, body.carried, strict=True)
+        )
+    return body.results

@@ -1,0 +1,285 @@
+"""sin, cos and tan, as loop instructions. Arguments are reduced exactly, however large.
+
+    x = k pi/2 + r + rest, |r| <= pi/4                     float32, sin and cos: multiples of pi, |r| <= pi/2
+
+Up to 2**30 (float32, inside of float64: 2**40) k times pi/2 is subtracted in three (two) parts, the first of
+them exactly, by fma. Beyond, if any lane is there, by integers (after Payne and Hanek): of the bits of 2/pi
+those that matter, 192 from the last but one whose product with x is no multiple of 4, times the 53 bits of x.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.types import DType, f64, u64
+from .steps import (
+    F64,
+    Lower,
+    as_bits,
+    as_float,
+    fast_sum,
+    hexes,
+    horner,
+    in_f64,
+    product,
+    quotient,
+    where_any,
+    whole_sum,
+)
+
+# pi/2 in three parts of 53 bits
+_HALF_PI = hexes("0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110")
+# 2/pi from 2**31 on: 64 bits a word
+_TWO_OVER_PI = (
+    0x00000000A2F9836E,
+    0x4E441529FC2757D1,
+    0xF534DDC0DB629599,
+    0x3C439041FE5163AB,
+    0xDEBBC561B7246E3A,
+    0x424DD2E006492EEA,
+    0x09D1921CFE1DEB1C,
+    0xB129A73EE88235F5,
+    0x2EBB4484E99C7026,
+    0xB45F7E413991D639,
+    0x835339F49C845F8B,
+    0xBDF9283B1FF897FF,
+    0xDE05980FEF2F118B,
+    0x5A0A6D1F6D367ECF,
+    0x27CB09B74F463F66,
+    0x9E5FEA2D7527BAC7,
+    0xEBE5F17B3D0739F7,
+    0x8A5292EA6BFB5FB1,
+    0x1F8D5D0856033046,
+    0xFC7B6BABF0CFBC20,
+)
+# sin(r) / r in powers of z = r**2, |r| <= pi/2: 2**-35.3
+_SIN32 = hexes(
+    "1 -0x1.5555554757aa7p-3 0x1.11110c450ba7cp-7 -0x1.a017d7ed5bf28p-13 0x1.71704642f278bp-19"
+    " -0x1.9a63475e8ff15p-26"
+)
+# tan(r) / r alike, |r| <= pi/4: 2**-29.6
+_TAN32 = hexes(
+    "1 0x1.555560606b754p-2 0x1.110d8c2cf2605p-3 0x1.badc27b612e72p-5 0x1.5cace8cf4145dp-6"
+    " 0x1.6321622641950p-7 0x1.6d49092bb977bp-14 0x1.1ee233ab35416p-8"
+)
+# (sin(r) / r - 1) / z, |r| <= pi/4: 2**-57.9
+_SIN64 = hexes(
+    "-0x1.5555555555548p-3 0x1.111111110f72fp-7 -0x1.a01a019be8fa6p-13 0x1.71de3555090a2p-19"
+    " -0x1.ae5e4b69f8cfbp-26 0x1.5d8b4e6678d42p-33"
+)
+# (cos(r) - 1 + z/2) / z**2, |r| <= pi/4: 2**-63.9
+_COS64 = hexes(
+    "0x1.555555555554bp-5 -0x1.6c16c16c15013p-10 0x1.a01a019c8ecb8p-16 -0x1.27e4f7f139454p-22"
+    " 0x1.1ee9db868a734p-29 -0x1.8fa659ca5f0c3p-37"
+)
+
+
+# --- reduction -----------------------------------------------------------------------------------
+
+
+def _word(b: Builder, x: Operand, value: int) -> Imm:
+    return Imm(value, u64, x.lanes)
+
+
+def _window(b: Builder, at: Value, most: int) -> list[Value]:
+    """192 bits of 2/pi, from bit `at` (at most `most`) of its words on, as six words of 32 bits, lowest
+    first."""
+
+    def imm(value: int) -> Imm:
+        return _word(b, at, value)
+
+    number = b.op("shr", at, imm(6))
+    words: list[Operand] = [imm(w) for w in _TWO_OVER_PI[: (most >> 6) + 4]]
+    step = 1 << max(0, (most >> 6).bit_length() - 1)
+    while step:  # the words from `number` on, by the bits of the number
+        on = b.op("ne", b.op("and", number, imm(step)), imm(0))
+        left = min(len(words), 4 + step - 1)
+        words = [b.op("select", on, words[min(n + step, len(words) - 1)], words[n]) for n in range(left)]
+        step //= 2
+    up = b.op("and", at, imm(63))
+    down = b.op("sub", imm(63), up)
+    found: list[Value] = []
+    for high, low in pairwise(words):
+        rest = b.op("shr", b.op("shr", low, imm(1)), down)
+        word = b.op("or", b.op("shl", high, up), rest)
+        found = [b.op("and", word, imm(0xFFFFFFFF)), b.op("shr", word, imm(32)), *found]
+    return found
+
+
+def _whole(b: Builder, bits: Value) -> Value:
+    """The float64 of an integer below 2**52."""
+    return b.op(
+        "sub",
+        as_float(b, b.op("or", bits, _word(b, bits, 0x433 << 52)), F64),
+        Imm(2.0**52, f64, bits.lanes),
+    )
+
+
+def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tuple[Value, Value, Value]:
+    """(r, rest, k) of 2**30 <= |x| < 2**top: |x| = (k + offset/2) u + r + rest, the unit u being pi/2 if
+    turn is 2, pi if turn is 1; all three negated (the offset counted into k) where x is negative. inf gives
+    NaN."""
+
+    def imm(value: int) -> Imm:
+        return _word(b, x, value)
+
+    def join(high: Value, low: Value) -> Value:
+        return b.op("or", b.op("shl", high, imm(32)), low)
+
+    bits = as_bits(b, b.op("abs", x), F64)
+    exponent = b.op("shr", bits, imm(52))  # x = m * 2**(exponent - 1075); bit 0 of the words is 2**31
+    window = _window(b, b.op("sub", exponent, imm(1075 - 30)), top - 1 - 52 + 30)
+    m = b.op("or", b.op("and", bits, imm((1 << 52) - 1)), imm(1 << 52))
+    m_low, m_high = b.op("and", m, imm(0xFFFFFFFF)), b.op("shr", m, imm(32))
+    columns: list[list[Value]] = [[] for _ in range(8)]
+    for n, word in enumerate(window):
+        for place, part in ((n, m_low), (n + 1, m_high)):
+            if place < 6:
+                both = b.op("mul", part, word)
+                columns[place].append(b.op("and", both, imm(0xFFFFFFFF)))
+                columns[place + 1].append(b.op("shr", both, imm(32)))
+    digits: list[Value] = []
+    carry: Value | None = None
+    for column in columns[:6]:
+        total = column[0]
+        for term in column[1:] if carry is None else [*column[1:], carry]:
+            total = b.op("add", total, term)
+        digits.append(b.op("and", total, imm(0xFFFFFFFF)))
+        carry = b.op("shr", total, imm(32))
+    # |x| 2/pi, modulo 4, times 2**126
+    high, low = join(digits[5], digits[4]), join(digits[3], digits[2])
+    if offset:
+        high = b.op("sub", high, imm(1 << (63 - turn)))
+    signed = b.op("or", b.op("shl", high, imm(turn)), b.op("shr", low, imm(64 - turn)))
+    low = b.op("shl", low, imm(turn))
+    k = b.op("add", b.op("shr", high, imm(64 - turn)), b.op("shr", signed, imm(63)))
+    biased = _whole(b, b.op("xor", b.op("shr", signed, imm(32)), imm(1 << 31)))
+    first = b.op("mul", b.op("sub", biased, b.imm(2.0**31, x)), b.imm(2.0**-32, x))
+    second = b.op("mul", _whole(b, b.op("and", signed, imm(0xFFFFFFFF))), b.imm(2.0**-64, x))
+    third = b.op("mul", _whole(b, b.op("shr", low, imm(32))), b.imm(2.0**-96, x))
+    fourth = b.op("mul", _whole(b, b.op("and", low, imm(0xFFFFFFFF))), b.imm(2.0**-128, x))
+    part, lost = fast_sum(b, first, second)
+    part, lost = fast_sum(b, part, b.op("add", lost, b.op("add", third, fourth)))
+    unit = 2.0 ** (2 - turn)
+    r, rest = product(b, part, b.imm(unit * _HALF_PI[0], x))
+    rest = b.op("fma", part, b.imm(unit * _HALF_PI[1], x), rest)
+    rest = b.op("fma", lost, b.imm(unit * _HALF_PI[0], x), rest)
+    negative = b.op("lt", x, b.imm(0.0, x))
+    k = b.op("select", negative, b.op("sub", imm(0), b.op("add", k, imm(offset))), k)
+    r = b.op("add", b.op("select", negative, b.op("neg", r), r), b.op("sub", x, x))
+    return r, b.op("select", negative, b.op("neg", rest), rest), k
+
+
+def _reduced32(b: Builder, x: Operand, turn: int, offset: int) -> tuple[Operand, Operand]:
+    """(r, k): x = (k + offset/2) u + r as above, of a float32 in float64. k is an integer in its low bits."""
+    unit = 2.0 ** (2 - turn)
+    shifter = b.imm(F64.shifter, x)
+    turns = b.op("fma", x, b.imm(1 / (unit * _HALF_PI[0]), x), b.imm(-offset / 2, x))
+    shifted = b.op("add", turns, shifter)
+    k = b.op("sub", shifted, shifter)
+    if offset:
+        k = b.op("add", k, b.imm(offset / 2, x))
+    r = b.op("fma", k, b.imm(-unit * _HALF_PI[0], x), x)
+    r = b.op("fma", k, b.imm(-unit * _HALF_PI[1], x), r)
+    large = b.op("gt", b.op("abs", x), b.imm(2.0**40, x))
+
+    def compute() -> tuple[Value, ...]:
+        r, _, k = _by_integers(b, x, 128, turn, offset)
+        return r, k
+
+    r, bits = where_any(b, large, (r, as_bits(b, shifted, F64)), compute)  # type: ignore[assignment]
+    return r, bits
+
+
+def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
+    """(r, rest, k): x = k pi/2 + r + rest. k is an integer in its low bits."""
+    shifter = b.imm(F64.shifter, x)
+    shifted = b.op("fma", x, b.imm(1 / _HALF_PI[0], x), shifter)
+    k = b.op("sub", shifted, shifter)
+    start = b.op("fma", k, b.imm(-_HALF_PI[0], x), x)  # exact
+    second, lost = product(b, k, b.imm(-_HALF_PI[1], x))
+    r, rest = whole_sum(b, start, second)
+    rest = b.op("fma", k, b.imm(-_HALF_PI[2], x), b.op("add", rest, lost))
+    large = b.op("gt", b.op("abs", x), b.imm(2.0**30, x))
+    values = (r, rest, as_bits(b, shifted, F64))
+    r_, rest_, bits = where_any(b, large, values, lambda: _by_integers(b, x, 1024, 2, 0))
+    return r_, rest_, bits
+
+
+# --- the functions -------------------------------------------------------------------------------
+
+
+def _negated(b: Builder, x: Operand, k: Operand, bit: int) -> Value:
+    """-x if that bit of k is set."""
+    sign = b.op("and", b.op("shl", k, _word(b, k, 63 - bit)), _word(b, k, F64.sign))
+    return as_float(b, b.op("xor", as_bits(b, x, F64), sign), F64)
+
+
+def _polynomial(b: Builder, r: Operand, coefficients: tuple[float, ...]) -> Value:
+    return b.op("mul", r, horner(b, b.op("mul", r, r), coefficients))
+
+
+def _sine32(offset: int) -> Lower:
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        r, k = _reduced32(b, args[0], turn=1, offset=offset)
+        result = _negated(b, _polynomial(b, r, _SIN32), k, 0)
+        return b.op("neg", result) if offset else result  # cos(x) = -sin(x - pi/2)
+
+    return lower
+
+
+def _both64(b: Builder, r: Operand, rest: Operand) -> tuple[tuple[Operand, Operand], tuple[Operand, Operand]]:
+    """Sine and cosine of r + rest."""
+    z, z_rest = product(b, r, r)
+    half = b.op("mul", z, b.imm(0.5, r))
+    one = b.imm(1.0, r)
+    w = b.op("sub", one, half)
+    sine = b.op("fma", b.op("mul", r, z), horner(b, z, _SIN64), b.op("mul", rest, w))
+    lost = b.op("sub", b.op("sub", one, w), half)
+    lost = b.op("fma", z_rest, b.imm(-0.5, r), lost)
+    lost = b.op("fma", b.op("neg", r), rest, lost)
+    return (r, sine), (w, b.op("fma", b.op("mul", z, z), horner(b, z, _COS64), lost))
+
+
+def _odd(b: Builder, k: Operand) -> Value:
+    return b.op("ne", b.op("and", k, _word(b, k, 1)), _word(b, k, 0))
+
+
+def _sine64(offset: int) -> Lower:
+    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+        (x,) = args
+        r, rest, k = _reduced64(b, x)
+        (s, s_rest), (c, c_rest) = _both64(b, r, rest)
+        if offset:
+            k = b.op("add", k, _word(b, k, offset))
+        odd = _odd(b, k)
+        total = b.op("add", b.op("select", odd, c, s), b.op("select", odd, c_rest, s_rest))
+        result = _negated(b, total, k, 1)
+        return result if offset else b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
+
+    return lower
+
+
+def _tan32(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    r, k = _reduced32(b, args[0], turn=2, offset=0)
+    t = _polynomial(b, r, _TAN32)
+    odd, one = _odd(b, k), b.imm(1.0, r)
+    return b.op("div", b.op("select", odd, b.imm(-1.0, r), t), b.op("select", odd, t, one))
+
+
+def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    (x,) = args
+    r, rest, k = _reduced64(b, x)
+    s, c = (fast_sum(b, *pair) for pair in _both64(b, r, rest))
+    odd = _odd(b, k)
+    top = b.op("select", odd, c[0], s[0]), b.op("select", odd, c[1], s[1])
+    bottom = b.op("select", odd, s[0], c[0]), b.op("select", odd, s[1], c[1])
+    q, q_rest = quotient(b, top, bottom)
+    result = _negated(b, b.op("add", q, q_rest), k, 0)
+    return b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
+
+
+sin = in_f64(_sine32(0), _sine64(0))
+cos = in_f64(_sine32(1), _sine64(1))
+tan = in_f64(_tan32, _tan64)

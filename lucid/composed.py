@@ -1,0 +1,219 @@
+"""Elementwise functions made of others. None overflows inside where its result does not; float16 is computed
+in float32 and rounded once; gradients are right to second order, where two ways of computing meet, too."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import b1, f16, f32, f64
+
+from . import elementwise as ew
+from .promote import Value, cast, float_dtype, joint, loop_dtypes, scalar, weak
+
+Formula = Callable[..., Node]
+
+
+def _of_floats(ufunc: np.ufunc, within: bool = True) -> Callable[[Formula], Formula]:
+    """The formula gets its operands as nodes of one float dtype and one shape: that of `ufunc`, or, `within`,
+    float32 in place of float16."""
+
+    def decorate(formula: Formula) -> Formula:
+        @functools.wraps(formula)
+        def build(*operands: Value, **attrs: Any) -> Node:
+            dtype = loop_dtypes(ufunc, *map(weak, operands))[0]
+            wide = f32 if dtype is f16 and within else dtype
+            return cast(formula(*joint(formula.__name__, wide, *operands), **attrs), dtype)
+
+        return build
+
+    return decorate
+
+
+def _times(x: Node, value: float) -> Node:
+    return ops.MUL(ops.const(value, x), x)
+
+
+def _either(test: Node, a: Node, b: Node) -> tuple[Node, Node]:
+    """(a, b) where the test holds, else (b, a)."""
+    return ops.WHERE(test, a, b), ops.WHERE(test, b, a)
+
+
+# --- exponentials and logarithms -----------------------------------------------------------------
+
+
+@_of_floats(np.tanh)
+def sigmoid(x: Node) -> Node:
+    """1 / (1 + exp(-x)), by an exponential that never overflows."""
+    zero, one = ops.const(0, x), ops.const(1, x)
+    positive = ops.GE(x, zero)
+    e = ops.EXP(ops.WHERE(positive, ops.NEG(x), x))
+    return ops.DIV(ops.WHERE(positive, one, e), ops.ADD(one, e))
+
+
+def _distance(a: Node, b: Node) -> tuple[Node, Node]:
+    """The greater, and the lesser less it: 0 of two equal infinities."""
+    high, low = _either(ops.GE(a, b), a, b)
+    same = ops.AND(ops.EQ(low, high), ops.EQ(ops.ABS(high), ops.const(math.inf, a)))
+    return high, ops.WHERE(same, ops.const(0, a), ops.SUB(low, high))
+
+
+@_of_floats(np.logaddexp)
+def logaddexp(a: Node, b: Node) -> Node:
+    high, away = _distance(a, b)
+    return ops.ADD(high, ops.LOG1P(ops.EXP(away)))
+
+
+@_of_floats(np.logaddexp2)
+def logaddexp2(a: Node, b: Node) -> Node:
+    high, away = _distance(a, b)
+    return ops.ADD(high, _times(ops.LOG1P(ops.EXP2(away)), 1 / math.log(2)))
+
+
+@_of_floats(np.tanh)
+def softplus(x: Node, beta: float = 1.0) -> Node:
+    """log(1 + exp(beta x)) / beta."""
+    factor = ops.fill(scalar(beta, x.type.dtype), x.shape)
+    y = ops.MUL(factor, x)
+    high, away = _distance(y, ops.const(0, y))
+    return ops.DIV(ops.ADD(high, ops.LOG1P(ops.EXP(away))), factor)
+
+
+@_of_floats(np.tanh)
+def logit(x: Node) -> Node:
+    """log(x / (1 - x)): around 1/2, where logarithms cancel, 2 arctanh(2x - 1)."""
+    half = ops.const(0.5, x)
+    offset = ops.SUB(x, half)
+    middle = ops.LT(ops.ABS(offset), ops.const(0.25, x))
+    near = _times(ops.ARCTANH(_times(ops.WHERE(middle, offset, ops.const(0, x)), 2)), 2)
+    far = ops.WHERE(middle, half, x)
+    return ops.WHERE(middle, near, ops.SUB(ops.LOG(far), ops.LOG1P(ops.NEG(far))))
+
+
+@_of_floats(np.arctan2)
+def xlogy(x: Node, y: Node) -> Node:
+    """x log(y); 0 where x is 0, unless y is NaN."""
+    none = ops.AND(ops.EQ(x, ops.const(0, x)), ops.EQ(y, y))
+    return ops.WHERE(none, ops.const(0, x), ops.MUL(x, ops.LOG(ops.WHERE(none, ops.const(1, y), y))))
+
+
+@_of_floats(np.sqrt)
+def rsqrt(x: Node) -> Node:
+    return ops.DIV(ops.const(1, x), ops.SQRT(x))
+
+
+def float_power(a: Value, b: Value) -> Node:
+    """In float64, as NumPy's."""
+    return ew.power(cast(a, f64), cast(b, f64))
+
+
+def reciprocal(x: Node) -> Node:
+    """1 / x; of integers, as NumPy's, towards 0."""
+    one = ops.const(1, x := cast(x, loop_dtypes(np.reciprocal, x.type.dtype.name)[0]))
+    if x.type.dtype.is_float:
+        return ops.DIV(one, x)
+    return ops.WHERE(ops.EQ(ops.ABS(x), one), x, ops.const(0, x))
+
+
+# --- angles --------------------------------------------------------------------------------------
+
+
+@_of_floats(np.sin)
+def sinc(x: Node) -> Node:
+    """sin(pi x) / (pi x), 1 at 0."""
+    y = _times(x, math.pi)
+    none = ops.EQ(x, ops.const(0, x))
+    safe = ops.WHERE(none, ops.const(1, x), y)
+    series = ops.SUB(ops.const(1, x), _times(ops.MUL(y, y), 1 / 6))  # for the derivatives
+    return ops.WHERE(none, series, ops.DIV(ops.SIN(safe), safe))
+
+
+@_of_floats(np.deg2rad)
+def deg2rad(x: Node) -> Node:
+    return _times(x, math.pi / 180)
+
+
+@_of_floats(np.rad2deg)
+def rad2deg(x: Node) -> Node:
+    return _times(x, 180 / math.pi)
+
+
+# --- steps and choices ---------------------------------------------------------------------------
+
+
+def rounded(x: Node, *, decimals: int = 0) -> Node:
+    """To `decimals` places, halves to even, by NumPy's way: times a power of ten, and divided by it."""
+    dtype = x.type.dtype
+    if not dtype.is_float:
+        return x if decimals >= 0 else cast(rounded(cast(x, f64), decimals=decimals), dtype)
+    if not decimals:
+        return ops.RINT(x)
+    power = ops.const(10.0 ** abs(decimals), x)
+    before, after = (ops.MUL, ops.DIV) if decimals > 0 else (ops.DIV, ops.MUL)
+    return after(ops.RINT(before(x, power)), power)
+
+
+def _of_the_other(choose: ew.Binary) -> Callable[[Value, Value], Node]:
+    """The greater or lesser of two; NaN loses."""
+
+    def build(a: Value, b: Value) -> Node:
+        x, y = joint("fmax", loop_dtypes(np.fmax, weak(a), weak(b))[0], a, b)
+        if not x.type.dtype.is_float:
+            return choose(x, y)
+        return choose(ops.WHERE(ops.NE(x, x), y, x), ops.WHERE(ops.NE(y, y), x, y))
+
+    return build
+
+
+fmax = _of_the_other(ew.maximum)
+fmin = _of_the_other(ew.minimum)
+
+
+@_of_floats(np.heaviside, within=False)
+def heaviside(x: Node, at_zero: Node) -> Node:
+    zero, one = ops.const(0, x), ops.const(1, x)
+    step = ops.WHERE(ops.LT(x, zero), zero, ops.WHERE(ops.EQ(x, zero), at_zero, one))
+    return ops.WHERE(ops.NE(x, x), ops.STOP(x), step)
+
+
+def signbit(x: Node) -> Node:
+    """Whether the sign is -: of -0.0, too."""
+    if x.type.dtype.is_float:
+        x = ops.COPYSIGN(ops.const(1, x), x)
+    return ew.lt(x, 0) if x.type.dtype is not b1 else ops.fill(ops.CONST(value=False, dtype=b1), x.shape)
+
+
+def nan_to_num(
+    x: Node, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Node:
+    """NaN and infinities as numbers; by default the greatest of the dtype. No gradient flows to them."""
+    dtype = x.type.dtype
+    if not dtype.is_float:
+        return x
+    info: Any = np.finfo(dtype.numpy)
+    inf = ops.const(math.inf, x)
+    values = (
+        (ops.NE(x, x), nan),
+        (ops.EQ(x, inf), float(info.max) if posinf is None else posinf),
+        (ops.EQ(x, ops.NEG(inf)), float(info.min) if neginf is None else neginf),
+    )
+    result = x
+    for test, value in values:
+        result = ops.WHERE(test, ops.fill(scalar(value, dtype), x.shape), result)
+    return result
+
+
+def lerp(start: Value, end: Value, weight: Value) -> Node:
+    """start + weight (end - start), from the nearer of the two."""
+    dtype = float_dtype(start, end, weight)
+    a, b, w = joint("lerp", f32 if dtype is f16 else dtype, start, end, weight)
+    way = ops.SUB(b, a)
+    near = ops.LT(w, ops.const(0.5, w))
+    back = ops.SUB(b, ops.MUL(way, ops.SUB(ops.const(1, w), w)))
+    return cast(ops.WHERE(near, ops.ADD(a, ops.MUL(w, way)), back), dtype)
