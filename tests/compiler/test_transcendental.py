@@ -75,7 +75,7 @@ FOUND: dict[str, dict[str, float]] = {
     "float32": {
         "exp": 0.892, "exp2": 0.780, "expm1": 0.730, "log": 0.680, "log2": 0.680, "log10": 0.600,
         "log1p": 0.680, "sin": 0.501, "cos": 0.501, "tan": 0.530, "arcsin": 0.620, "arccos": 0.610,
-        "arctan": 0.700, "sinh": 0.680, "cosh": 0.660, "tanh": 0.570, "arcsinh": 0.640, "arccosh":
+        "arctan": 0.700, "sinh": 0.680, "cosh": 0.660, "tanh": 0.750, "arcsinh": 0.640, "arccosh":
         0.640, "arctanh": 0.640, "erf": 1.000, "erfc": 0.520, "arctan2": 0.780, "pow": 0.535,
     },
     "float64": {
