@@ -126,10 +126,8 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
 
 def _bincount(x: Node, weights: Node | None = None, *, length: int, known: bool) -> Node:
     place = cast(x, i64)
-    if not known:  # none counts from the end
-        zero = ops.const(0, place)
-        place = ops.WHERE(ops.LT(place, zero), ops.fill(ops.SCALAR(value=length, dtype=i64), x.shape), place)
-        place = subscripts.place(place, length)
+    if not known:
+        place = subscripts.place(place, length, negative=False)
     if weights is None:
         terms = ops.const(1, place)
     else:

@@ -59,7 +59,9 @@ def checked(index: Array, size: int, loc: Loc | None = None, axis: int | None = 
         return None
     first = int(np.argmax(((index < -size) | (index >= size)).ravel()))
     spot = tuple(int(k) for k in np.unravel_index(first, index.shape))
-    text = f"index {index[spot]}" + (f", number {list(spot)} of the indices," if index.size > 1 else "")
+    # Where no index may be negative they come without a sign.
+    value = index.view(np.int64)[spot] if index.dtype == np.uint64 else index[spot]
+    text = f"index {value}" + (f", number {list(spot)} of the indices," if index.size > 1 else "")
     along = "an axis" if axis is None else f"axis {axis}"
     text += f" is out of bounds for {along} with size {size}"
     return IndexError(text if loc is None else f"{loc}: {text}")

@@ -231,14 +231,14 @@ def indices(index: Any) -> Any:
     return part
 
 
-def place(index: Node, size: int, sure: bool = False) -> Node:
-    """An index of an axis of `size` elements, as one of int64 that is not negative."""
-    if index.type.dtype is u64:
-        index = ops.MIN(index, ops.const((1 << 63) - 1, index))
-    index = cast(index, i64)
+def place(index: Node, size: int, sure: bool = False, negative: bool = True) -> Node:
+    """An index of an axis of `size` elements, as one of int64 that is not negative. `negative`: it may be,
+    and counts from the end then. (One without a sign is outside where its bits would be negative.)"""
     if sure:
-        return index
-    return ops.PLACE(index, ops.fill(ops.SCALAR(value=size, dtype=i64), index.shape))
+        return cast(index, i64)
+    dtype = i64 if negative and index.type.dtype is not u64 else u64
+    index = cast(cast(index, i64), dtype)
+    return cast(ops.PLACE(index, ops.fill(ops.SCALAR(value=size, dtype=dtype), index.shape)), i64)
 
 
 def joint_places(places: Iterable[Node]) -> list[Node]:

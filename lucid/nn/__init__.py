@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import functional
+from .embeddings import Embedding, EmbeddingBag
 from .layers import (
     GELU,
     Dropout,
@@ -17,11 +18,14 @@ from .layers import (
     Softmax,
     Tanh,
 )
-from .losses import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
+from .losses import CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Module, Parameter
 
 __all__ = [
+    "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
+    "EmbeddingBag",
     "Flatten",
     "GELU",
     "HuberLoss",
@@ -32,6 +36,7 @@ __all__ = [
     "MSELoss",
     "Module",
     "ModuleList",
+    "NLLLoss",
     "Parameter",
     "ReLU",
     "Sequential",

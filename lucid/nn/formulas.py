@@ -143,7 +143,7 @@ def gelu_tanh(x: Node) -> Node:
     return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), t))
 
 
-def _shifted(x: Node, axis: int) -> Node:
+def shifted(x: Node, axis: int) -> Node:
     """x less its maximum, which does not change softmax, so it needs no gradient."""
     if not x.shape[axis]:
         return x  # no element, and no maximum
@@ -156,7 +156,7 @@ def softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
         return ops.reshape(softmax(ops.reshape(x, (1,)), axis=axis), ())
-    e = ops.EXP(_shifted(x, normal_axis(axis, x.type.ndim)))
+    e = ops.EXP(shifted(x, normal_axis(axis, x.type.ndim)))
     total = sum_(e, axis=axis, keepdims=True)
     return ops.MUL(e, ops.fill(ops.DIV(ops.const(1, total), total), x.shape))  # one division a row
 
@@ -166,7 +166,7 @@ def log_softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
         return ops.reshape(log_softmax(ops.reshape(x, (1,)), axis=axis), ())
-    s = _shifted(x, normal_axis(axis, x.type.ndim))
+    s = shifted(x, normal_axis(axis, x.type.ndim))
     total = ops.LOG(sum_(ops.EXP(s), axis=axis, keepdims=True))
     return ops.SUB(s, ops.fill(total, x.shape))
 

@@ -9,14 +9,18 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from lucid.compiler.ir.graph import Node
+
 from .. import functional as functions
+from .. import subscripts, updates
 from ..creation import _shape, asarray
+from ..elements import searchsorted
 from ..errors import here, public, warn_user
 from ..functional import where
 from ..random import rand
 from ..tape import is_traced
 from ..tensor import Tensor, apply
-from . import formulas
+from . import classes, formulas
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -114,6 +118,76 @@ def layer_norm(
 
 
 @public
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+    """Row i of `weight` for each index i in `input`; row `padding_idx` gets no gradient. IndexError for an
+    index without a row, and for a negative one."""
+    table = asarray(weight)
+    padding = checked_padding(padding_idx, table.shape[0] if table.ndim else 0)
+    return apply(classes.embedding, asarray(input), table, padding=padding)
+
+
+@public
+def checked_padding(padding_idx: int | None, rows: int) -> int | None:
+    """From the front. ValueError if there is no such row."""
+    if padding_idx is None:
+        return None
+    k = operator.index(padding_idx)
+    if not -rows <= k < rows:
+        raise ValueError(f"embedding: padding_idx {k} is out of range for {rows} rows")
+    return k % rows
+
+
+@public
+def checked_mode(mode: str) -> str:
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError(f"embedding_bag: mode must be 'sum', 'mean' or 'max', not {mode!r}")
+    return mode
+
+
+@public
+def embedding_bag(
+    input: Any, weight: Any, offsets: Any = None, mode: str = "mean", per_sample_weights: Any = None,
+    padding_idx: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Sum, mean or maximum of the rows of `weight` that a bag names: a row of a 2-D `input`, or what lies
+    between two of the `offsets` in a 1-D one. `per_sample_weights` are factors of a sum. An empty bag
+    gives 0."""
+    index, table = asarray(input), asarray(weight)
+    padding = checked_padding(padding_idx, table.shape[0] if table.ndim else 0)
+    if per_sample_weights is not None and checked_mode(mode) != "sum":
+        raise ValueError("embedding_bag: per_sample_weights need mode='sum'")
+    if index.ndim not in (1, 2) or (offsets is None) != (index.ndim == 2):
+        raise ValueError("embedding_bag: expected a 2-D input, or a 1-D one with offsets")
+    bag, count = None, index.shape[0]
+    if offsets is not None:
+        starts = asarray(offsets)
+        bag = searchsorted(starts, np.arange(index.shape[0]), "right") - 1
+        count = starts.shape[0]
+    factors = _optional(per_sample_weights)
+    if factors is not None and factors.shape != index.shape:
+        raise ValueError(f"embedding_bag: per_sample_weights {factors.shape} do not fit input {index.shape}")
+    return apply(
+        classes.bags, index, table, factors, bag, count=count, mode=checked_mode(mode), padding=padding
+    )
+
+
+@public
+def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
+    """int64: one more axis, of `num_classes`, 1 at each index and 0 elsewhere. -1: as many as the values
+    need, outside of compiled functions. IndexError for an index that is negative or not below."""
+    index, n = asarray(tensor), operator.index(num_classes)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: indices must be ints, not {index.dtype}")
+    if n < 0:
+        n = int(index.numpy().max(initial=-1)) + 1
+    return apply(_one_hot, index, classes=n)
+
+
+def _one_hot(index: Node, *, classes: int) -> Node:
+    return updates.one_hot(subscripts.place(index, classes, negative=False), classes=classes)
+
+
+@public
 def as_shape(shape: int | Iterable[int]) -> tuple[int, ...]:
     """One extent or several. TypeError for what is no int, ValueError for one below 0."""
     return _shape((shape,))
@@ -171,6 +245,40 @@ def mse_loss(input: Any, target: Any, reduction: Reduction | None = "mean", *, w
     """(input - target)². A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("mse_loss", reduction)
     return apply(formulas.mse, *_operands("mse_loss", input, target, weight), reduction=how)
+
+
+@public
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: Reduction | None = "mean",
+) -> Tensor:
+    """Less the input, log-probabilities of shape (n, classes, ...), at the target classes, (n, ...).
+    `weight`, one for each class, multiplies; a mean is the sum over that of the weights. Targets
+    `ignore_index` do not count. IndexError for others without a class."""
+    how = checked_reduction("nll_loss", reduction)
+    x, y, w = asarray(input), asarray(target), _optional(weight)
+    return apply(classes.nll, x, y, w, ignore=operator.index(ignore_index), reduction=how)
+
+
+@public
+def cross_entropy(
+    input: Any, target: Any, weight: Any = None, ignore_index: int = -100,
+    reduction: Reduction | None = "mean", label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """`nll_loss` of `log_softmax` of the input, (n, classes, ...), by classes, (n, ...), or by probabilities
+    of the input's shape. `label_smoothing`, 0 to 1: that part of each target goes to all classes alike."""
+    how = checked_reduction("cross_entropy", reduction)
+    smoothing = checked_number("cross_entropy", "label_smoothing", label_smoothing, zero=True)
+    if smoothing > 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be at most 1, not {smoothing}")
+    x, y, w = asarray(input), asarray(target), _optional(weight)
+    return apply(
+        classes.cross_entropy, x, y, w, ignore=operator.index(ignore_index), reduction=how,
+        smoothing=smoothing,
+    )  # fmt: skip
 
 
 def checked_reduction(name: str, reduction: Reduction | None) -> Reduction:

@@ -60,3 +60,41 @@ class MSELoss(_Loss):
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
+
+
+class _ClassLoss(_Loss):
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: Reduction | None = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+
+class NLLLoss(_ClassLoss):
+    """Less the input, log-probabilities, at the target classes."""
+
+    weight: Tensor | None
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+
+
+class CrossEntropyLoss(_ClassLoss):
+    """Less the log-softmax of the input at the target classes, or times target probabilities."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: Reduction | None = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(weight, ignore_index, reduction)
+        self.label_smoothing = F.checked_number(
+            "CrossEntropyLoss", "label_smoothing", label_smoothing, zero=True
+        )
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return F.cross_entropy(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )

@@ -1,0 +1,81 @@
+"""Tables of rows as layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import random
+from ..errors import here, public
+from ..names import on_cpu
+from ..promote import dtype_of
+from ..tensor import Tensor
+from . import functional as F
+from .module import Module, Parameter
+
+
+class Embedding(Module):
+    """Row i of a table for each index i: (...) to (..., embedding_dim). The rows start normal(0, 1), row
+    `padding_idx` as zeros, and it gets no gradient. IndexError for an index without a row."""
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
+        device: object = None, dtype: object = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        on_cpu(device)
+        self.num_embeddings, self.embedding_dim = F.as_shape((num_embeddings, embedding_dim))
+        self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
+        self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """A layer with this table; `freeze`: it is not trained."""
+        table = Parameter(embeddings, requires_grad=not freeze)
+        if table.ndim != 2:
+            raise ValueError(here(f"from_pretrained: expected a table of two dimensions, not {table.ndim}"))
+        layer = cls(1, 1)
+        layer.num_embeddings, layer.embedding_dim = table.shape
+        layer.padding_idx = F.checked_padding(padding_idx, layer.num_embeddings)
+        layer.weight = table
+        return layer
+
+    def forward(self, input: Any) -> Tensor:
+        return F.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+
+
+class EmbeddingBag(Module):
+    """Sum, mean or maximum of rows of a table: of each row of a 2-D input, or of the bags that begin at
+    `offsets` in a 1-D one."""
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, mode: str = "mean", padding_idx: int | None = None,
+        device: object = None, dtype: object = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        on_cpu(device)
+        self.num_embeddings, self.embedding_dim = F.as_shape((num_embeddings, embedding_dim))
+        self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
+        self.mode = F.checked_mode(mode)
+        self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
+
+    def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Tensor:
+        return F.embedding_bag(input, self.weight, offsets, self.mode, per_sample_weights, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}{padding}"
+
+
+@public
+def _table(rows: int, width: int, padding: int | None, dtype: object) -> Parameter:
+    kind = dtype_of(np.float32 if dtype is None else dtype).np
+    table = random.normal(0.0, 1.0, (rows, width), dtype=kind)
+    return Parameter(table if padding is None else table.at[padding].set(0))
