@@ -71,7 +71,7 @@ from .functions import (
     TAN,
     TANH,
 )
-from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
+from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTER_MUL, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
@@ -92,6 +92,6 @@ __all__ = [
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "sum_", "any_",
     "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTERS", "SCATTER_ADD",
-    "SCATTER_MAX", "SCATTER_MIN",
+    "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
     "RANDOM_BITS", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip
