@@ -21,9 +21,9 @@ from .tensor import Tensor, apply
 __all__ = [
     # of one tensor
     "abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh",
-    "asin", "asinh", "atan", "atanh", "bitwise_not", "ceil", "cos", "cosh", "deg2rad", "degrees", "erf",
-    "erfc", "exp", "exp2", "expit", "expm1", "fix", "floor", "invert", "isfinite", "isinf", "isnan", "log",
-    "log10", "log1p", "log2", "logical_not", "logit", "nan_to_num", "neg", "negative", "positive",
+    "asin", "asinh", "atan", "atanh", "bitwise_not", "cbrt", "ceil", "cos", "cosh", "deg2rad", "degrees",
+    "erf", "erfc", "exp", "exp2", "expit", "expm1", "fix", "floor", "invert", "isfinite", "isinf", "isnan",
+    "log", "log10", "log1p", "log2", "logical_not", "logit", "nan_to_num", "neg", "negative", "positive",
     "rad2deg", "radians", "reciprocal", "rint", "round", "rsqrt", "sigmoid", "sign", "signbit", "sin",
     "sinc", "sinh", "softplus", "sqrt", "square", "tan", "tanh", "trunc",
     # of two
@@ -80,6 +80,7 @@ arcsin = asin = _unary(ew.arcsin, "The inverse of sin, from -pi/2 to pi/2; NaN b
 arcsinh = asinh = _unary(ew.arcsinh, "The inverse of sinh.")
 arctan = atan = _unary(ew.arctan, "The inverse of tan, from -pi/2 to pi/2.")
 arctanh = atanh = _unary(ew.arctanh, "The inverse of tanh; inf at 1, NaN beyond.")
+cbrt = _unary(ew.cbrt, "The cube root of each element; its gradient at 0 is inf.")
 ceil = _unary(ew.ceil, "The least integer that is not below each element.")
 cos = _unary(ew.cos, "The cosine of each element, in radians; exact reduction of large ones.")
 cosh = _unary(ew.cosh, "The hyperbolic cosine of each element.")

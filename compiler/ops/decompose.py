@@ -16,13 +16,13 @@ from .arcs import acos, asin, atan, atan2
 from .errors import erf, erfc
 from .exponential import cosh, exp, exp2, expm1, sinh, tanh
 from .logarithm import acosh, asinh, atanh, log, log1p, log2, log10
-from .power import power
+from .power import cbrt, power
 from .random import threefry
 from .trigonometric import cos, sin, tan
 
 __all__ = [
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp", "exp2",
-    "expm1", "log", "log10", "log1p", "log2", "power", "sin", "sinh", "tan", "tanh",
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp",
+    "exp2", "expm1", "log", "log10", "log1p", "log2", "power", "sin", "sinh", "tan", "tanh",
 ]  # fmt: skip
 
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]

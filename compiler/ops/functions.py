@@ -76,6 +76,10 @@ LOG1P = _function(
     "log1p", np.log1p, _inverse(lambda x, y: _plus(x, 1)), dec.log1p, 30, domain=(-0.5, 3.0), slope="any"
 )
 
+CBRT = _function(
+    "cbrt", np.cbrt, _inverse(lambda x, y: _times(MUL(y, y), 3)), dec.cbrt, 45, domain=(0.5, 4.0), slope="any"
+)
+
 # --- angles --------------------------------------------------------------------------------------
 
 SIN: Op = _function("sin", np.sin, _slope(lambda x, y: COS(x)), dec.sin, 30)
