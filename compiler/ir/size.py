@@ -84,7 +84,7 @@ class Facts:
         assert self.unions is not None
         if len(terms) == 2 and {c for _, c in terms} == {1, -1}:
             (a, _), (b, _) = terms
-            if len(a) == len(b) == 1:
+            if len(a) == len(b) == 1 and max(a[0], b[0]) < self.free:
                 self.unions.append((a[0], b[0]))
 
     def followers(self) -> list[tuple[int, Size]]:

@@ -75,15 +75,16 @@ from .functions import (
 from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTER_MUL, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
-from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, View, Vjp
+from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, Sum, View, Vjp
 from .reduce import AMAX, AMIN, PROD, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMSUM
 from .sort import ARGSORT
 from .squares import squares_in
 from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
+from .window import CONVOLVE, WINDOW
 
 __all__ = [
-    "Array", "Attrs", "By", "Guard", "Ix", "Op", "REGISTRY", "Sample", "Subscript", "View", "Vjp",
+    "Array", "Attrs", "By", "Guard", "Ix", "Op", "REGISTRY", "Sample", "Subscript", "Sum", "View", "Vjp",
     "INPUT", "CONST", "SCALAR", "shared_constants", "once", "const", "fill", "zeros_like",
     "ADD", "SUB", "MUL", "DIV", "FLOORDIV", "MOD", "POW", "MAX", "MIN", "NEG", "ABS", "SIGN", "SQRT",
     "FLOOR", "CEIL", "TRUNC", "RINT", "FMOD", "COPYSIGN", "AND", "OR", "XOR", "NOT", "SHL", "SHR", "EQ", "NE",
@@ -94,5 +95,5 @@ __all__ = [
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "sum_", "any_",
     "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTERS", "SCATTER_ADD",
     "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
-    "RANDOM_BITS", "parse_spec", "CONTRACT", "squares_in",
+    "RANDOM_BITS", "WINDOW", "CONVOLVE", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

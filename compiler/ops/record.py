@@ -26,6 +26,14 @@ class Ix(NamedTuple):  # not a dataclass: fusion hashes thousands
     offset: int = 0
 
 
+class Sum(NamedTuple):
+    """One subscript along several axes: `step` times the sum of a * axis over `terms`, plus `offset`."""
+
+    terms: tuple[tuple[str, int], ...]
+    step: int = 1
+    offset: int = 0
+
+
 class By(NamedTuple):
     """One subscript by value: element `step * v + offset`, v the value of `node` at `access`. Nothing is read
     unless 0 <= v < extent."""
@@ -45,7 +53,7 @@ class Guard(NamedTuple):
     hi: int
 
 
-Subscript = Ix | By
+Subscript = Ix | Sum | By
 View = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
 
 
@@ -62,10 +70,11 @@ class Sample:
 class Op:
     """One op. `lower` by kind: elementwise: (builder, loop-level args, result dtype) -> value;
     view: (attrs, input shape, subscripts of the result) -> subscripts of the input, or None where
-    they cannot be written; reduce, contract: the name of the kernel-level reduction."""
+    they cannot be written; reduce, contract: the name of the kernel-level reduction; composed: (node) -> what
+    stands for it once it has been differentiated."""
 
     name: str
-    kind: str  # leaf, elementwise, view, reduce, contract
+    kind: str  # leaf, elementwise, view, reduce, contract, index, scan, sort, composed
     infer: Callable[[Types, Attrs], TensorType]
     evaluate: Callable[..., Array] | None  # (attrs, *arrays) -> array
     vjp: Vjp | None  # (node, cotangent, which inputs need one) -> cotangents; None: zero everywhere

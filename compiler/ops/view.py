@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, b1, tensor_type
-from .record import Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, Types, View, fail, operands, register
+from .record import Array, Attrs, Guard, Ix, Op, Sample, Subscript, Types, View, fail, operands, register
 
 
 def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
@@ -112,13 +112,8 @@ def _d_slice(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
         if step < 0:
             ct = flip(ct, axis)
             start, step = start + (count - 1) * step, -step
-        if step > 1 and count:
-            before, after = ct.shape[:axis], ct.shape[axis + 1 :]
-            spaced = reshape(ct, (*before, count, 1, *after))
-            spaced = _pad_axis(spaced, axis + 1, 0, step - 1)
-            spaced = reshape(spaced, (*before, count * step, *after))
-            ct = narrow(spaced, axis, 0, (count - 1) * step + 1)
-        ct = _pad_axis(ct, axis, start, n - start - ct.shape[axis])
+        ct = spaced(ct, axis, step)
+        ct = pad_axis(ct, axis, start, n - start - ct.shape[axis])
     return (ct,)
 
 
@@ -136,7 +131,7 @@ def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...
     for ix, lo, hi, n in zip(index, attrs["lo"], attrs["hi"], shape, strict=True):
         if lo == hi == 0:
             source.append(ix)
-        elif isinstance(ix, By) or ix.axis is None or ix.step != 1:
+        elif not isinstance(ix, Ix) or ix.axis is None or ix.step != 1:
             return None
         else:
             source.append(Ix(ix.axis, 1, ix.offset - lo))
@@ -226,7 +221,17 @@ def flip(node: Node, axis: int) -> Node:
     return SLICE(node, starts=tuple(starts), steps=tuple(steps), counts=node.shape)
 
 
-def _pad_axis(node: Node, axis: int, lo: int, hi: int) -> Node:
+def spaced(node: Node, axis: int, step: int) -> Node:
+    """The elements of one axis, `step` apart, zeros between them."""
+    count = node.shape[axis]
+    if step == 1 or not count:
+        return node
+    before, after = node.shape[:axis], node.shape[axis + 1 :]
+    apart = pad_axis(reshape(node, (*before, count, 1, *after)), axis + 1, 0, step - 1)
+    return narrow(reshape(apart, (*before, count * step, *after)), axis, 0, (count - 1) * step + 1)
+
+
+def pad_axis(node: Node, axis: int, lo: int, hi: int) -> Node:
     if lo == hi == 0:
         return node
     los, his = [0] * node.type.ndim, [0] * node.type.ndim

@@ -119,6 +119,8 @@ class _Sweep:
             return self._contract(node, ct, needs)
         assert node.op.vjp is not None
         parts = node.op.vjp(node, ct, needs)
+        if node.op.kind == "composed":
+            return parts
         known = self._known(ct)
         if node.op in (ops.SLICE, ops.GATHER, *ops.SCATTERS) and known.all is None:
             known = _Live(_Mask(_all_true, ct.shape), known.sure)

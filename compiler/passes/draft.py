@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .. import ops
 from ..ir.data import data, field
 from ..ir.graph import Node
-from ..ops import By, Guard, Ix, Subscript
+from ..ops import By, Guard, Ix, Subscript, Sum
 
 Access = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
 
@@ -85,6 +85,8 @@ def walked(access: Access) -> set[str]:
     for ix in access[0]:
         if isinstance(ix, By):
             found |= walked(ix.access)
+        elif isinstance(ix, Sum):
+            found.update(axis for axis, _ in ix.terms)
         elif ix.axis is not None:
             found.add(ix.axis)
     return found
@@ -137,6 +139,9 @@ class Read(NamedTuple):
             offset += ix.offset * stride
             if isinstance(ix, By):
                 values.append((ix, ix.step * stride))
+            elif isinstance(ix, Sum):
+                for axis, scale in ix.terms:
+                    strides[axis] = strides.get(axis, 0) + scale * ix.step * stride
             elif ix.axis is not None:
                 strides[ix.axis] = strides.get(ix.axis, 0) + ix.step * stride
         return Read(base, offset, tuple(strides.items()), access[1], tuple(values))
@@ -259,6 +264,8 @@ def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
     def ix(i: Subscript) -> Subscript:
         if isinstance(i, By):
             return i._replace(access=access(i.access))
+        if isinstance(i, Sum):
+            return i._replace(terms=tuple([(names.get(axis, axis), scale) for axis, scale in i.terms]))
         return i if i.axis is None else i._replace(axis=names.get(i.axis, i.axis))
 
     def access(a: Access) -> Access:

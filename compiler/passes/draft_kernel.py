@@ -39,7 +39,7 @@ from ..ir.kernel import Call as CallExpr
 from ..ir.layout import can_be_defined
 from ..ir.program import Call, Operand
 from ..ir.types import DType, b1, i64
-from ..ops import By, Guard, Ix, Subscript
+from ..ops import By, Guard, Ix, Subscript, Sum
 from ..order import BLOCK
 from .draft import Access, Draft, Placed, Read, Reader, walked
 
@@ -184,7 +184,7 @@ class Writer:
                     found.update(g.axis for g in a[1])
                     if n.op is ops.IOTA:
                         ix = a[0][n.attrs["axis"]]
-                        found |= {ix.axis} if isinstance(ix, Ix) and ix.axis is not None else set()
+                        found |= set() if isinstance(ix, By) else walked(((ix,), ()))
         return found
 
     # -- text
@@ -530,15 +530,21 @@ class _StageText:
         value: Expr
         if isinstance(ix, By):
             value = self.known[ix.node, ix.access]
+        elif isinstance(ix, Sum):
+            value = self._total([self._where(Ix(axis, scale)) for axis, scale in ix.terms])
         elif ix.axis is None:
             return self.w.size_of(ix.offset)
         else:
             value = At(self.w.axis[ix.axis])
         if ix.step != 1:
             value = CallExpr("mul", (value, Const(ix.step, i64)), i64)
-        if ix.offset == 0:
-            return value
-        return CallExpr("add", (value, self.w.size_of(ix.offset)), i64)
+        return value if ix.offset == 0 else self._total([value, self.w.size_of(ix.offset)])
+
+    def _total(self, terms: list[Expr]) -> Expr:
+        first, *rest = terms
+        for term in rest:
+            first = CallExpr("add", (first, term), i64)
+        return first
 
     def _memory(self, node: Node, access: Access) -> Expr:
         base = self.w.reader.storage.base(node)

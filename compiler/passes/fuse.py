@@ -27,7 +27,7 @@ from .. import ops
 from ..ir.data import replace
 from ..ir.graph import Graph, Node, toposort
 from ..ir.program import Call, Program
-from ..ops import By, Ix, Subscript
+from ..ops import Ix, Subscript
 from .draft import (
     ARRAYS,
     LENGTH,
@@ -295,7 +295,7 @@ class _Fuser:
         def match(mine: tuple[Subscript, ...], theirs: tuple[Subscript, ...]) -> bool:
             new: dict[str, str] = {}
             for a, b in zip(mine, theirs, strict=True):
-                if isinstance(a, By) or isinstance(b, By):
+                if not isinstance(a, Ix) or not isinstance(b, Ix):
                     return False
                 if (a.axis is None) != (b.axis is None) or (a.step, a.offset) != (b.step, b.offset):
                     return False

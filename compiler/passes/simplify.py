@@ -118,6 +118,7 @@ RULES: list[Rule] = [
     (("transpose", "x"), _transpose),
     (("slice", "x"), _slice),
     (("pad", "x"), _pad),
+    (("convolve", "x", "w"), lambda e: e["self"].op.lower(e["self"])),  # composed of others
     *(((op, "x"), _unit_reduce) for op in ("sum", "prod", "amax", "amin")),
     *(((op, *"ab"[:arity]), _fold) for op, arity in _FOLDABLE.items()),
 ]

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from . import functional
 from .embeddings import Embedding, EmbeddingBag
+from .images import (
+    AvgPool1d,
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    GroupNorm,
+    MaxPool1d,
+    MaxPool2d,
+    RMSNorm,
+)
 from .layers import (
     GELU,
     Dropout,
@@ -23,6 +36,17 @@ from .module import Module, Parameter
 
 __all__ = [
     "CrossEntropyLoss",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "GroupNorm",
+    "MaxPool1d",
+    "MaxPool2d",
+    "RMSNorm",
     "Dropout",
     "Embedding",
     "EmbeddingBag",

@@ -20,7 +20,7 @@ from ..functional import where
 from ..random import rand
 from ..tape import is_traced
 from ..tensor import Tensor, apply
-from . import classes, formulas
+from . import classes, formulas, spatial
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -196,6 +196,14 @@ def as_shape(shape: int | Iterable[int]) -> tuple[int, ...]:
 def _optional(x: Any) -> Tensor | None:
     return None if x is None else asarray(x)
 
+
+# --- images and sequences -------------------------------------------------------------------------
+
+conv1d, conv2d, conv3d = spatial.conv1d, spatial.conv2d, spatial.conv3d
+max_pool1d, max_pool2d = spatial.max_pool1d, spatial.max_pool2d
+avg_pool1d, avg_pool2d = spatial.avg_pool1d, spatial.avg_pool2d
+batch_norm, group_norm, rms_norm = spatial.batch_norm, spatial.group_norm, spatial.rms_norm
+scaled_dot_product_attention = spatial.scaled_dot_product_attention
 
 # --- losses --------------------------------------------------------------------------------------
 

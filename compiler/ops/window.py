@@ -1,0 +1,193 @@
+"""Windows that slide along axes, and what is made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import ops  # at call time: families refer to each other
+from ..ir.graph import Node
+from ..ir.types import TensorType, b1, tensor_type
+from .record import (
+    Array,
+    Attrs,
+    Ix,
+    Op,
+    Sample,
+    Subscript,
+    Sum,
+    Types,
+    View,
+    fail,
+    operands,
+    register,
+)
+from .view import flip, narrow, pad_axis, reshape, spaced
+
+# A gradient adds up so many slices in one expression; of larger windows it adds at places.
+SLICES = 16
+
+
+def _infer_window(types: Types, attrs: Attrs) -> TensorType:
+    operands("window", types, 1)
+    axis, size, step, dilation = (attrs[k] for k in ("axis", "size", "step", "dilation"))
+    if not 0 <= axis < types[0].ndim or min(size, step, dilation) < 1:
+        fail("window", f"{types[0]} has no windows of {size} by steps of {step} along axis {axis}")
+    span, extent = dilation * (size - 1) + 1, types[0].shape[axis]
+    if span > extent:
+        fail("window", f"a window of {span} is longer than axis {axis} of {types[0]}")
+    shape = list(types[0].shape)
+    shape[axis] = (extent - span) // step + 1
+    return tensor_type(types[0].dtype, (*shape, size))
+
+
+def _window(attrs: Attrs, x: Array) -> Array:
+    axis, size, step, dilation = (attrs[k] for k in ("axis", "size", "step", "dilation"))
+    whole = np.lib.stride_tricks.sliding_window_view(x, dilation * (size - 1) + 1, axis)
+    return np.moveaxis(np.moveaxis(whole, axis, 0)[::step], 0, axis)[..., ::dilation]
+
+
+def _index_window(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...]) -> View | None:
+    *source, inner = index
+    axis, step, dilation = attrs["axis"], attrs["step"], attrs["dilation"]
+    outer = source[axis]
+    terms: list[tuple[str, int]] = []
+    for ix, scale in ((outer, step), (inner, dilation)):
+        if not isinstance(ix, Ix):
+            return None
+        if ix.axis is not None:
+            terms.append((ix.axis, ix.step * scale))
+    offset = outer.offset * step + inner.offset * dilation
+    if len(terms) < 2:
+        source[axis] = Ix(*terms[0], offset) if terms else Ix(None, 1, offset)
+    else:
+        source[axis] = Sum(tuple(terms), 1, offset)
+    return tuple(source), ()
+
+
+def _d_window(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    (x,), attrs = node.inputs, node.attrs
+    axis, size, step, dilation = (attrs[k] for k in ("axis", "size", "step", "dilation"))
+    last, count, extent = node.type.ndim - 1, node.shape[axis], x.shape[axis]
+    if size > SLICES and ct.type.dtype is not b1:
+        steps = [ops.IOTA(shape=(count, size), axis=k) for k in (0, 1)]
+        place = ops.ADD(_times(steps[0], step), _times(steps[1], dilation))
+        front = (axis, last, *(d for d in range(last) if d != axis))
+        return (ops.SCATTER_ADD(ops.TRANSPOSE(ct, perm=front), place, shape=x.shape, axes=(axis,)),)
+    total: Node | None = None
+    for k in range(size):
+        part = reshape(narrow(ct, last, k, 1), node.shape[:last])
+        part = spaced(part, axis, step)
+        start = k * dilation
+        part = pad_axis(part, axis, start, extent - start - part.shape[axis])
+        total = part if total is None else (ops.OR if ct.type.dtype is b1 else ops.ADD)(total, part)
+    return (total,)
+
+
+def _times(node: Node, number: int) -> Node:
+    return ops.MUL(node, ops.const(number, node))
+
+
+# window(x, axis, size, step, dilation): x[..., step * i + dilation * k, ...], windows i along it, k last.
+WINDOW: Op = register(
+    Op(
+        "window", "view", _infer_window, _window, _d_window, _index_window, "biuf",
+        attrs=("axis", "size", "step", "dilation"),
+        samples=(
+            Sample(((9,),), {"axis": 0, "size": 3, "step": 1, "dilation": 1}),
+            Sample(((4, 11),), {"axis": 1, "size": 3, "step": 2, "dilation": 2}),
+            Sample(((7, 3),), {"axis": 0, "size": 2, "step": 3, "dilation": 1}),
+            Sample(((40, 2),), {"axis": 0, "size": 20, "step": 2, "dilation": 1}),
+        ),
+    )
+)  # fmt: skip
+
+
+# --- convolutions ----------------------------------------------------------------------------------
+
+
+def _infer_convolve(types: Types, attrs: Attrs) -> TensorType:
+    operands("convolve", types, 2)
+    (x, w), strides, dilations = types, attrs["strides"], attrs["dilations"]
+    spatial = x.ndim - 3
+    if spatial < 1 or w.ndim != x.ndim or not len(strides) == len(dilations) == spatial:
+        fail("convolve", f"{x} and {w} with strides {strides} and dilations {dilations}")
+    groups, channels = w.shape[0], w.shape[2]
+    if x.dtype is not w.dtype or x.dtype.kind not in "iuf" or x.shape[1:3] != (groups, channels):
+        fail("convolve", f"{x} and {w} must have one dtype, and as many groups and channels")
+    found = []
+    for n, k, step, dilation in zip(x.shape[3:], w.shape[3:], strides, dilations, strict=True):
+        span = dilation * (k - 1) + 1
+        if min(step, dilation) < 1 or k < 1 or span > n:
+            fail("convolve", f"a window of {span} by steps of {step} does not fit {n} elements")
+        found.append((n - span) // step + 1)
+    return tensor_type(x.dtype, (x.shape[0], groups, w.shape[1], *found))
+
+
+def _spec(ndim: int) -> str:
+    out, inner = "defhij"[: ndim - 3], "DEFHIJ"[: ndim - 3]
+    return f"ngc{out}{inner},goc{inner}->ngo{out}"
+
+
+def _places(attrs: Attrs, shape: tuple[int, ...]) -> list[Attrs]:
+    """The windows along each spatial axis, for a window of `shape`."""
+    every = zip(shape[3:], attrs["strides"], attrs["dilations"], strict=True)
+    return [{"axis": 3 + d, "size": k, "step": s, "dilation": e} for d, (k, s, e) in enumerate(every)]
+
+
+def _contraction(node: Node) -> Node:
+    """A contraction of windows, which are a view: nothing is copied."""
+    x, w = node.inputs
+    for place in _places(node.attrs, w.shape):
+        x = WINDOW(x, **place)
+    return ops.CONTRACT(x, w, spec=_spec(w.type.ndim))
+
+
+def _convolve(attrs: Attrs, x: Array, w: Array) -> Array:
+    wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+    windows = x.astype(wide)
+    for place in _places(attrs, w.shape):
+        windows = _window(place, windows)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.einsum(_spec(w.ndim), windows, w.astype(wide))).astype(x.dtype)
+
+
+def _turned(node: Node, *first: int) -> Node:
+    """The first three axes in another order."""
+    return ops.TRANSPOSE(node, perm=(*first, *range(3, node.type.ndim)))
+
+
+def _d_convolve(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """Both gradients are convolutions: of the cotangent, spaced by the strides and padded, with the turned
+    window; and of the input with the cotangent as the window, strides and dilations exchanged."""
+    x, w = node.inputs
+    strides, dilations = node.attrs["strides"], node.attrs["dilations"]
+    dx = dw = None
+    if needs[0]:
+        spread, window = ct, _turned(w, 0, 2, 1)
+        for place in _places(node.attrs, w.shape):
+            axis, span = place["axis"], place["dilation"] * (place["size"] - 1)
+            spread = spaced(spread, axis, place["step"])
+            spread = pad_axis(spread, axis, span, x.shape[axis] - spread.shape[axis])
+            window = flip(window, axis)
+        dx = CONVOLVE(spread, window, strides=(1,) * len(strides), dilations=dilations)
+    if needs[1]:
+        dw = CONVOLVE(_turned(x, 2, 1, 0), _turned(ct, 1, 2, 0), strides=dilations, dilations=strides)
+        for axis in range(3, w.type.ndim):
+            dw = narrow(dw, axis, 0, w.shape[axis])
+        dw = _turned(dw, 1, 2, 0)
+    return dx, dw
+
+
+# convolve(x, w, strides, dilations): for each group g the sum over channels c and window places k of
+# x[n, g, c, strides * i + dilations * k] * w[g, o, c, k], without padding.
+CONVOLVE: Op = register(
+    Op(
+        "convolve", "composed", _infer_convolve, _convolve, _d_convolve, _contraction, "iuf",
+        attrs=("strides", "dilations"), exact=False,
+        samples=(
+            Sample(((2, 1, 3, 9), (1, 4, 3, 3)), {"strides": (1,), "dilations": (1,)}),
+            Sample(((2, 2, 2, 10), (2, 3, 2, 3)), {"strides": (2,), "dilations": (2,)}),
+            Sample(((2, 1, 3, 6, 7), (1, 4, 3, 3, 2)), {"strides": (1, 2), "dilations": (1, 1)}),
+        ),
+    )
+)  # fmt: skip

@@ -1,0 +1,324 @@
+"""Convolutions, pools and norms of images and sequences: channels come behind the batch, as in PyTorch."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import f16, f32
+
+from ..creation import asarray
+from ..errors import here, public
+from ..promote import cast, result_dtype, weak
+from ..tensor import Tensor, apply
+
+Sizes = int | tuple[int, ...]
+
+
+def sizes(name: str, what: str, given: Any, axes: int, least: int) -> tuple[int, ...]:
+    """One whole number for each axis. TypeError for what is none, ValueError for another count or one below
+    `least`."""
+    values = tuple(given) if isinstance(given, tuple | list) else (given,) * axes
+    try:
+        found = tuple([operator.index(v) for v in values])
+    except TypeError:
+        raise TypeError(here(f"{name}: {what} is a whole number or a tuple of them, not {given!r}")) from None
+    if len(found) != axes or min(found, default=least) < least:
+        raise ValueError(here(f"{name}: {what} has {axes} numbers of at least {least}, not {given!r}"))
+    return found
+
+
+def _batched(name: str, x: Tensor, axes: int) -> tuple[Tensor, bool]:
+    """With a batch axis in front, and whether it had one."""
+    if x.ndim not in (axes + 1, axes + 2):
+        raise ValueError(here(f"{name}: expected {axes + 1} or {axes + 2} axes, not shape {x.shape}"))
+    return (x, True) if x.ndim == axes + 2 else (x.reshape(1, *x.shape), False)
+
+
+# --- convolutions ----------------------------------------------------------------------------------
+
+
+def _convolution(
+    x: Node, w: Node, bias: Node | None, *, stride: tuple[int, ...], padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...], groups: int,
+) -> Node:  # fmt: skip
+    dtype = result_dtype(*(weak(n) for n in (x, w)))
+    x, w = cast(x, dtype), cast(w, dtype)
+    lo, hi = zip((0, 0), (0, 0), *padding, strict=True)
+    if any((*lo, *hi)):
+        x = ops.PAD(x, lo=lo, hi=hi)
+    batch, channels, *extents = x.shape
+    out, inner, *window = w.shape
+    grouped = ops.reshape(x, (batch, groups, channels // groups, *extents))
+    kernel = ops.reshape(w, (groups, out // groups, inner, *window))
+    found = ops.CONVOLVE(grouped, kernel, strides=stride, dilations=dilation)
+    found = ops.reshape(found, (batch, out, *found.shape[3:]))
+    if bias is not None:
+        shape = (1, out, *(1 for _ in window))
+        found = ops.ADD(found, ops.BROADCAST(ops.reshape(cast(bias, dtype), shape), shape=found.shape))
+    return found
+
+
+def _conv(
+    name: str,
+    axes: int,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Tensor:
+    x, w = asarray(x), asarray(weight)
+    x, batched = _batched(name, x, axes)
+    step, apart = sizes(name, "stride", stride, axes, 1), sizes(name, "dilation", dilation, axes, 1)
+    (count,) = sizes(name, "groups", groups, 1, 1)
+    if w.ndim != axes + 2 or w.shape[0] % count or x.shape[1] != w.shape[1] * count:
+        told = f"weight {w.shape} does not fit the {x.shape[1]} channels of {x.shape} in {count} groups"
+        raise ValueError(here(f"{name}: {told}; it is (out, channels / groups, ...)"))
+    spans = [e * (k - 1) for k, e in zip(w.shape[2:], apart, strict=True)]
+    if isinstance(padding, str):
+        if padding not in ("same", "valid") or (padding == "same" and max(step) > 1):
+            told = "is a number, 'valid', or for strides of 1 'same'"
+            raise ValueError(here(f"{name}: padding {told}, not {padding!r}"))
+        around = [(s // 2, s - s // 2) if padding == "same" else (0, 0) for s in spans]
+    else:
+        around = [(p, p) for p in sizes(name, "padding", padding, axes, 0)]
+    for n, (lo, hi), span in zip(x.shape[2:], around, spans, strict=True):
+        if n + lo + hi <= span:
+            raise ValueError(here(f"{name}: a window of {span + 1} does not fit {n} + {lo + hi} elements"))
+    found = apply(
+        _convolution, x, w, None if bias is None else asarray(bias),
+        stride=step, padding=tuple(around), dilation=apart, groups=count,
+    )  # fmt: skip
+    return found if batched else found.reshape(found.shape[1:])
+
+
+@public
+def conv1d(
+    x: Any, weight: Any, bias: Any = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """x (batch, channels, n), or without a batch, with windows `weight` (out, channels / groups, k):
+    (batch, out, ...), the cross-correlation. ValueError for shapes that do not fit."""
+    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+
+
+@public
+def conv2d(
+    x: Any, weight: Any, bias: Any = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """As `conv1d`, over two axes."""
+    return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
+
+
+@public
+def conv3d(
+    x: Any, weight: Any, bias: Any = None, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """As `conv1d`, over three axes."""
+    return _conv("conv3d", 3, x, weight, bias, stride, padding, dilation, groups)
+
+
+# --- pools -----------------------------------------------------------------------------------------
+
+
+def _windows(x: Node, size: tuple[int, ...], step: tuple[int, ...], dilation: tuple[int, ...]) -> Node:
+    for d, (k, s, e) in enumerate(zip(size, step, dilation, strict=True)):
+        x = ops.WINDOW(x, axis=2 + d, size=k, step=s, dilation=e)
+    return x
+
+
+def _padded(x: Node, padding: tuple[int, ...], value: float) -> Node:
+    if not any(padding):
+        return x
+    around = (0, 0, *padding)
+    padded = ops.PAD(x, lo=around, hi=around)
+    if value == 0:
+        return padded
+    ones = ops.fill(ops.CONST(value=True, dtype=ops.EQ(x, x).type.dtype), x.shape)
+    return ops.WHERE(ops.PAD(ones, lo=around, hi=around), padded, ops.const(value, padded))
+
+
+def _max_pool(x: Node, *, size: Any, step: Any, padding: Any, dilation: Any) -> Node:
+    least: float = -np.inf if x.type.dtype.is_float else int(np.iinfo(x.type.dtype.numpy).min)
+    windows = _windows(_padded(x, padding, least), size, step, dilation)
+    return ops.AMAX(windows, axes=tuple(range(x.type.ndim, windows.type.ndim)))
+
+
+def _avg_pool(x: Node, *, size: Any, step: Any, padding: Any, include: bool) -> Node:
+    dtype = x.type.dtype
+    wide = f32 if dtype is f16 else dtype
+    ones = (1,) * len(size)
+
+    def total(n: Node) -> Node:
+        windows = _windows(_padded(n, padding, 0), size, step, ones)
+        return ops.SUM(windows, axes=tuple(range(n.type.ndim, windows.type.ndim)))
+
+    found = total(cast(x, wide))
+    count = ops.const(prod(size), found)
+    if any(padding) and not include:
+        count = total(ops.const(1, cast(x, wide)))
+    return cast(ops.DIV(found, count), dtype)
+
+
+def _pool(
+    name: str,
+    axes: int,
+    build: Callable[..., Node],
+    x: Any,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    **more: Any,
+) -> Tensor:
+    given, batched = _batched(name, asarray(x), axes)
+    window = sizes(name, "kernel_size", size, axes, 1)
+    step = window if stride is None else sizes(name, "stride", stride, axes, 1)
+    around = sizes(name, "padding", padding, axes, 0)
+    dilation = more.get("dilation", (1,) * axes)
+    for n, k, p, e in zip(given.shape[2:], window, around, dilation, strict=True):
+        if 2 * p > k or n + 2 * p <= e * (k - 1):
+            told = f"a window of {k} does not fit {n} elements with {p} around (at most half a window)"
+            raise ValueError(here(f"{name}: {told}"))
+    found = apply(build, given, size=window, step=step, padding=around, **more)
+    return found if batched else found.reshape(found.shape[1:])
+
+
+@public
+def max_pool1d(
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1
+) -> Tensor:
+    """The greatest of each window of the last axis; by default windows lie side by side."""
+    apart = sizes("max_pool1d", "dilation", dilation, 1, 1)
+    return _pool("max_pool1d", 1, _max_pool, x, kernel_size, stride, padding, dilation=apart)
+
+
+@public
+def max_pool2d(
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1
+) -> Tensor:
+    """The greatest of each window of the last two axes; by default windows lie side by side."""
+    apart = sizes("max_pool2d", "dilation", dilation, 2, 1)
+    return _pool("max_pool2d", 2, _max_pool, x, kernel_size, stride, padding, dilation=apart)
+
+
+@public
+def avg_pool1d(
+    x: Any,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of the last axis; zeros around count, unless `count_include_pad` is false."""
+    include = bool(count_include_pad)
+    return _pool("avg_pool1d", 1, _avg_pool, x, kernel_size, stride, padding, include=include)
+
+
+@public
+def avg_pool2d(
+    x: Any,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of the last two axes; zeros around count, unless `count_include_pad` is
+    false."""
+    include = bool(count_include_pad)
+    return _pool("avg_pool2d", 2, _avg_pool, x, kernel_size, stride, padding, include=include)
+
+
+# --- norms and attention -----------------------------------------------------------------------------
+
+
+@public
+def batch_norm(
+    x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+    momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """Each channel (axis 1) with mean 0 and variance 1, then times weight plus bias: of this batch while
+    `training`, else by the running statistics. (`nn.BatchNorm1d` and so on keep those.)"""
+    x = asarray(x)
+    shape = (1, -1, *(1 for _ in x.shape[2:]))
+    axes = (0, *range(2, x.ndim))
+    if training or running_mean is None:
+        mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    else:
+        mean, var = asarray(running_mean).reshape(shape), asarray(running_var).reshape(shape)
+    found: Tensor = (x - mean) / (var + eps).sqrt()
+    if weight is not None:
+        found = found * asarray(weight).reshape(shape)
+    return found if bias is None else found + asarray(bias).reshape(shape)
+
+
+@public
+def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
+    """Each group of channels of each sample with mean 0 and variance 1, then times weight plus bias."""
+    x = asarray(x)
+    (groups,) = sizes("group_norm", "num_groups", num_groups, 1, 1)
+    if x.ndim < 2 or x.shape[1] % groups:
+        raise ValueError(here(f"group_norm: the channels of {x.shape} do not make {groups} groups"))
+    rows = x.reshape(x.shape[0], groups, -1)
+    rows = (rows - rows.mean(-1, keepdims=True)) / (rows.var(-1, keepdims=True) + eps).sqrt()
+    shape = (1, -1, *(1 for _ in x.shape[2:]))
+    found: Tensor = rows.reshape(x.shape)
+    if weight is not None:
+        found = found * asarray(weight).reshape(shape)
+    return found if bias is None else found + asarray(bias).reshape(shape)
+
+
+@public
+def rms_norm(x: Any, normalized_shape: Sizes, weight: Any = None, eps: float | None = None) -> Tensor:
+    """The last axes divided by the root of their mean square, then times weight. `eps`: by default that of
+    the dtype."""
+    x = asarray(x)
+    count = len(normalized_shape) if isinstance(normalized_shape, tuple | list) else 1
+    axes = tuple(range(-count, 0))
+    small = float(np.finfo(x.dtype).eps) if eps is None else eps
+    found: Tensor = x / ((x * x).mean(axes, keepdims=True) + small).sqrt()
+    return found if weight is None else found * weight
+
+
+@public
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(query keyᵀ scale + mask) value, over the last two axes (positions, features). `attn_mask`:
+    bools, true where a key may be seen, or numbers that are added. `scale`: by default 1 / sqrt(features)."""
+    from .functional import softmax
+
+    q, k, v = asarray(query), asarray(key), asarray(value)
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
+    scores = (q @ k.swapaxes(-1, -2)) * factor
+    if is_causal:
+        rows, columns = (
+            apply(lambda x, axis=axis: ops.IOTA(shape=x.shape[-2:], axis=axis), scores) for axis in (0, 1)
+        )
+        scores = _seen(scores, rows >= columns)
+    if attn_mask is not None:
+        mask = asarray(attn_mask)
+        scores = _seen(scores, mask) if mask.dtype == np.bool_ else scores + mask
+    found: Tensor = softmax(scores, -1) @ v
+    return found
+
+
+def _seen(scores: Tensor, mask: Tensor) -> Tensor:
+    from ..functional import where
+
+    return where(mask, scores, -np.inf)
