@@ -1,16 +1,21 @@
-"""Functions of arrays as wholes: reductions, under NumPy's names and PyTorch's."""
+"""Functions of arrays as wholes: reductions, pieces, arrangements and products, under NumPy's names and
+PyTorch's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
-from . import totals
+from . import contractions, joins, shapes, totals
 from .creation import asarray
 from .errors import public
 from .named import as_function, name_all
+from .promote import joint_shape
 from .reductions import maybe
 from .shapes import Axes
 from .tensor import Tensor, apply
@@ -19,6 +24,17 @@ __all__ = [
     # reductions
     "argmax", "argmin", "average", "count_nonzero", "logsumexp", "nanmax", "nanmean", "nanmin", "nanprod",
     "nanstd", "nansum", "nanvar", "prod", "ptp",
+    # pieces
+    "array_split", "cat", "chunk", "column_stack", "concat", "concatenate", "dsplit", "dstack",
+    "hsplit", "hstack", "split", "stack", "tensor_split", "unbind", "unstack", "vsplit", "vstack",
+    # arrangements
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_tensors", "diag", "diagflat",
+    "diagonal", "expand_dims", "flip", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "pad", "repeat",
+    "repeat_interleave", "roll", "rot90", "sliding_window_view", "tile", "trace", "tril", "triu", "unflatten",
+    "unfold",
+    # products
+    "addmm", "baddbmm", "bmm", "corrcoef", "cov", "cross", "einsum", "inner", "kron", "mv", "tensordot",
+    "vdot",
 ]  # fmt: skip
 
 # --- reductions ----------------------------------------------------------------------------------
@@ -85,6 +101,292 @@ def average(
         return made
     sums = apply(totals.sum_of_weights, x, weights, axis=axis, keepdims=keepdims)
     return made, sums.astype(made.dtype).broadcast_to(made.shape)
+
+
+# --- pieces --------------------------------------------------------------------------------------
+
+
+def _tensors(arrays: Any) -> list[Tensor]:
+    """What functions of several arrays are given: a list of them, or one array of them. The dtypes of numbers
+    and lists are NumPy's."""
+    if isinstance(arrays, Tensor | np.ndarray):
+        return list(asarray(arrays))
+    return [asarray(x) for x in arrays]
+
+
+@public
+def concatenate(
+    arrays: Any, axis: int | None = 0, out: None = None, *, dtype: Any = None, dim: int | None = None
+) -> Tensor:
+    """Arrays one after the other along an axis; for `axis=None` all their elements. Each operand is read once
+    (twice where there are more than eight), by one kernel."""
+    if out is not None:
+        raise TypeError("out: tensors are immutable; use the result")
+    axis = axis if dim is None else dim
+    return apply(_concatenate, *_tensors(arrays), axis=axis, dtype=maybe(dtype))
+
+
+cat = concat = concatenate
+
+
+def _concatenate(*nodes: Node, axis: int | None, dtype: Any) -> Node:
+    return joins.concatenate(nodes, axis=axis, dtype=dtype)
+
+
+@public
+def stack(arrays: Any, axis: int = 0, out: None = None, *, dim: int | None = None) -> Tensor:
+    """Arrays of one shape along a new axis."""
+    if out is not None:
+        raise TypeError("out: tensors are immutable; use the result")
+    return apply(_stack, *_tensors(arrays), axis=axis if dim is None else dim)
+
+
+def _stack(*nodes: Node, axis: int) -> Node:
+    return joins.stack(nodes, axis=axis)
+
+
+def _at_least(ndim: int, axis: int | None, doc: str) -> Callable[[Any], Tensor]:
+    def build(*nodes: Node) -> Node:
+        raised = [joins.at_least(n, ndim) for n in nodes]
+        at = axis if axis is not None else (0 if raised and raised[0].type.ndim == 1 else 1)
+        return joins.concatenate(raised, axis=at)
+
+    def function(arrays: Any) -> Tensor:
+        return apply(build, *_tensors(arrays))
+
+    function.__doc__ = doc
+    return public(function)
+
+
+hstack = _at_least(1, None, "Arrays side by side: along the second axis, vectors along the first.")
+vstack = _at_least(2, 0, "Arrays one below the other; vectors are rows.")
+dstack = _at_least(3, 2, "Arrays one behind the other, along the third axis.")
+
+
+@public
+def column_stack(arrays: Any) -> Tensor:
+    """Vectors as columns, and matrices, side by side."""
+    return apply(_columns, *_tensors(arrays))
+
+
+def _columns(*nodes: Node) -> Node:
+    columns = [ops.reshape(n, (n.type.size, 1)) if n.type.ndim < 2 else n for n in nodes]
+    return joins.concatenate(columns, axis=1)
+
+
+@public
+def split(x: Any, indices_or_sections: Any, axis: int = 0, *, dim: int | None = None) -> list[Tensor]:
+    """NumPy's: so many equal parts, or parts between the places given. (`Tensor.split` is PyTorch's, by the
+    size of parts.) ValueError if there is no such number of equal parts."""
+    x = asarray(x)
+    at: int = shapes.normal_axis(axis if dim is None else dim, x.ndim)
+    parts: list[Tensor] = x._parts(joins.sections("split", x.shape[at], indices_or_sections, even=True), at)
+    return parts
+
+
+@public
+def array_split(x: Any, indices_or_sections: Any, axis: int = 0, *, dim: int | None = None) -> list[Tensor]:
+    """So many parts, the first ones one element longer, or parts between the places given."""
+    return asarray(x).tensor_split(indices_or_sections, axis if dim is None else dim)
+
+
+tensor_split = array_split
+
+
+def _split(least: int, axis: int, doc: str) -> Callable[[Any, Any], list[Tensor]]:
+    def function(x: Any, indices_or_sections: Any) -> list[Tensor]:
+        x = asarray(x)
+        if x.ndim < least:
+            raise ValueError(f"expected at least {least} axes, got shape {x.shape}")
+        parts: list[Tensor] = split(x, indices_or_sections, min(axis, x.ndim - 1))
+        return parts
+
+    function.__doc__ = doc
+    return public(function)
+
+
+hsplit = _split(1, 1, "`split` along the second axis; of vectors along the first.")
+vsplit = _split(2, 0, "`split` along the first axis.")
+dsplit = _split(3, 2, "`split` along the third axis.")
+
+chunk = as_function(Tensor.chunk)
+unbind = as_function(Tensor.unbind)
+
+
+@public
+def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices along an axis, without it."""
+    return asarray(x).unbind(axis)
+
+
+# --- arrangements --------------------------------------------------------------------------------
+
+diag = as_function(Tensor.diag)
+diagflat = as_function(Tensor.diagflat)
+diagonal = as_function(Tensor.diagonal)
+expand_dims = as_function(Tensor.expand_dims)
+flip = as_function(Tensor.flip)
+fliplr = as_function(Tensor.fliplr)
+flipud = as_function(Tensor.flipud)
+moveaxis = movedim = as_function(Tensor.moveaxis)
+repeat = repeat_interleave = as_function(Tensor.repeat)
+roll = as_function(Tensor.roll)
+rot90 = as_function(Tensor.rot90)
+tile = as_function(Tensor.tile)
+trace = as_function(Tensor.trace)
+tril = as_function(Tensor.tril)
+triu = as_function(Tensor.triu)
+unflatten = as_function(Tensor.unflatten)
+unfold = as_function(Tensor.unfold)
+
+
+def _raised(ndim: int) -> Callable[..., Any]:
+    def function(*arrays: Any) -> Any:
+        made = tuple(apply(joins.at_least, asarray(x), ndim=ndim) for x in arrays)
+        return made[0] if len(made) == 1 else made
+
+    function.__doc__ = f"With at least {ndim} axes; of several arrays a tuple."
+    return public(function)
+
+
+atleast_1d, atleast_2d, atleast_3d = _raised(1), _raised(2), _raised(3)
+
+
+@public
+def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
+    """All in the shape that they broadcast to."""
+    made = [asarray(x) for x in arrays]
+    shape = joint_shape("broadcast_arrays", *(x.shape for x in made)) if made else ()
+    return tuple(x.broadcast_to(shape) for x in made)
+
+
+broadcast_tensors = broadcast_arrays
+
+
+@public
+def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> tuple[Tensor, ...]:
+    """The coordinates of a grid, from those along its axes. As in NumPy the first two axes are exchanged,
+    unless `indexing` is "ij"."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', not {indexing!r}")
+    vectors = [asarray(x) for x in (xi[0] if len(xi) == 1 and isinstance(xi[0], list | tuple) else xi)]
+    places = list(range(len(vectors)))
+    if indexing == "xy" and len(vectors) > 1:
+        places[:2] = 1, 0
+    thin = [v.reshape(tuple(-1 if k == at else 1 for k in range(len(vectors))))
+            for v, at in zip(vectors, places, strict=True)]  # fmt: skip
+    return tuple(thin) if sparse else broadcast_arrays(*thin)
+
+
+@public
+def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Tensor:
+    """NumPy's: `pad_width` before and behind each axis, as one number, one pair or a pair for each axis.
+    `mode`: "constant", "edge", "reflect", "symmetric" or "wrap". (`nn.functional.pad` is PyTorch's.)"""
+    x = asarray(x)
+    pairs = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist() if x.ndim else []
+    if any(not isinstance(w, int) for pair in pairs for w in pair):
+        raise TypeError("pad: widths must be integers")
+    if any(w < 0 for pair in pairs for w in pair):
+        raise ValueError(f"pad: widths must not be negative, got {pairs}")
+    widths = [(lo, hi) for lo, hi in pairs]
+    return apply(joins.padded, x, constant_values, widths=widths, mode=mode)
+
+
+@public
+def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Tensor:
+    """All windows along the axes: their places take those, their elements new ones at the end."""
+    x = asarray(x)
+    sizes = list(window_shape) if isinstance(window_shape, list | tuple) else [window_shape]
+    listed = list(range(x.ndim)) if axis is None else list(axis) if isinstance(axis, list | tuple) else [axis]
+    if len(sizes) != len(listed):
+        raise ValueError(f"sliding_window_view: {len(sizes)} sizes for {len(listed)} axes")
+    axes = [shapes.normal_axis(k, x.ndim) for k in listed]
+    return apply(joins.windows, x, axes=axes, sizes=sizes, steps=[1] * len(axes))
+
+
+# --- products ------------------------------------------------------------------------------------
+
+
+def _pair(build: Callable[[Node, Node], Node], doc: str) -> Callable[[Any, Any], Tensor]:
+    def function(a: Any, b: Any) -> Tensor:
+        return apply(build, asarray(a), asarray(b))
+
+    function.__doc__ = doc
+    return public(function)
+
+
+inner = _pair(contractions.inner, "Sums of products over the last axes.")
+kron = _pair(contractions.kron, "Each element of a times all of b.")
+vdot = _pair(contractions.vdot, "The sum of products of all elements.")
+
+
+@public
+def einsum(formula: str, *operands: Any) -> Tensor:
+    """NumPy's: `einsum("bij,bjk->bik", a, b)` is the sum of products over the letters that the result lacks.
+    Any number of operands, two at a time; letters may repeat, `...` stands for axes that broadcast."""
+    if not isinstance(formula, str):
+        raise TypeError(f"einsum: expected a formula as text, not {type(formula).__name__}")
+    return apply(contractions.einsum, *map(asarray, operands), formula=formula)
+
+
+@public
+def tensordot(a: Any, b: Any, axes: Any = 2, *, dims: Any = None) -> Tensor:
+    """Sums over the last axes of a with the first ones of b, or over pairs of axes."""
+    return apply(contractions.tensordot, asarray(a), asarray(b), axes=axes if dims is None else dims)
+
+
+@public
+def cross(a: Any, b: Any, axis: int = -1, *, dim: int | None = None) -> Tensor:
+    """The vector product of vectors of three elements."""
+    return apply(contractions.cross, asarray(a), asarray(b), axis=axis if dim is None else dim)
+
+
+def _matrices(name: str, *ndims: int) -> Callable[[Any, Any], Tensor]:
+    def function(a: Any, b: Any) -> Tensor:
+        a, b = asarray(a), asarray(b)
+        if (a.ndim, b.ndim) != ndims:
+            raise ValueError(f"{name}: expected {ndims[0]} and {ndims[1]} axes, got {a.shape} and {b.shape}")
+        return apply(shapes.matmul, a, b)
+
+    function.__doc__ = f"a @ b, of {ndims[0]} and {ndims[1]} axes."
+    return public(function)
+
+
+bmm, mv = _matrices("bmm", 3, 3), _matrices("mv", 2, 1)
+
+
+def _scaled_sum(name: str, ndim: int) -> Callable[..., Tensor]:
+    def function(x: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        x, a, b = map(asarray, (x, a, b))
+        if (a.ndim, b.ndim) != (ndim, ndim):
+            raise ValueError(f"{name}: expected {ndim} axes each, got {a.shape} and {b.shape}")
+        return apply(contractions.scaled_sum, x, a @ b, beta, alpha)
+
+    function.__doc__ = "beta x + alpha (a @ b); nothing of x if beta is 0."
+    return public(function)
+
+
+addmm, baddbmm = _scaled_sum("addmm", 2), _scaled_sum("baddbmm", 3)
+
+
+@public
+def cov(
+    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
+    *, correction: int | None = None, dtype: Any = None,
+) -> Tensor:  # fmt: skip
+    """The covariances of the rows of m (of its columns, if not `rowvar`); in float64, as NumPy's."""
+    divisor = ddof if correction is None else correction
+    more = None if y is None else asarray(y)
+    return apply(
+        contractions.cov, asarray(m), more, rowvar=rowvar, bias=bias, ddof=divisor, dtype=maybe(dtype)
+    )
+
+
+@public
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
+    """Covariances over the products of standard deviations; in float64, as NumPy's."""
+    more = None if y is None else asarray(y)
+    return apply(contractions.corrcoef, asarray(x), more, rowvar=rowvar, dtype=maybe(dtype))
 
 
 name_all(globals(), __all__)

@@ -94,12 +94,20 @@ def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     starred = {p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL}  # reshape(x, *shape)
     known = set(parameters) - starred
     try:
-        bound = inspect.signature(func).bind(*args, **kwargs).arguments
+        theirs = inspect.signature(func)
+        bound = theirs.bind(*args, **kwargs).arguments
     except ValueError:  # written in C, and does not tell
         return _called(function, name, args, kwargs)
     given: list[Any] = []
     keywords: dict[str, Any] = {}
     for place, (key, value) in enumerate(bound.items()):
+        kind = theirs.parameters[key].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            keywords.update(value)
+            continue
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            given += value
+            continue
         # names of what stands first differ: a and x, a_min and min
         if key in starred or (place < len(args) and not keywords and (key not in known or not given)):
             given += value if key in starred and isinstance(value, tuple | list) else (value,)

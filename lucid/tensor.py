@@ -23,6 +23,7 @@ from lucid.runtime import memory
 
 from . import elementwise as ew
 from . import shapes
+from .arrangement import Arrangement
 from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, here, located, user_loc, warn_user
@@ -148,7 +149,7 @@ def _with_arrays(data: Any) -> Any:
     return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
-class Tensor(Operators, Reductions, Names, Indexed):
+class Tensor(Operators, Reductions, Names, Indexed, Arrangement):
     """An array of one dtype, on the CPU.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool; NumPy arrays

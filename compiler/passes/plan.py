@@ -343,7 +343,9 @@ def _launch(
     for name, array in k.arrays(kernel).items():
         operand = call.arrays[name]
         size = array.dtype.size
-        offset = operand.offset if operand.node.type.size else 0
+        extents = [call.symbols[d] if isinstance(d, str) else d for d in array.dims]
+        # of a window without elements nothing is read, wherever it would begin
+        offset = 0 if operand.node.type.size < 1 or any(n < 1 for n in extents) else operand.offset
         values[name] = Address(where[operand.node], offset * size)
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride

@@ -12,7 +12,7 @@ import numpy as np
 from lucid.compiler.ir.graph import Node
 
 from .. import functional as functions
-from .. import subscripts, updates
+from .. import joins, subscripts, updates
 from ..creation import _shape, asarray
 from ..elements import searchsorted
 from ..errors import here, public, warn_user
@@ -323,3 +323,24 @@ def _operands(name: str, input: Any, target: Any, weight: Any) -> tuple[Tensor, 
     if w.shape != x.shape:
         raise ValueError(here(f"{name}: weight has shape {w.shape}; expected that of the input, {x.shape}"))
     return x, y, w
+
+
+@public
+def pad(x: Any, pad: Iterable[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """PyTorch's: `pad` is before and behind the last axis, then the last but one, and so on. Negative widths
+    take away. `mode`: "constant" (with `value`), "reflect", "replicate" or "circular". (`lucid.pad` is
+    NumPy's.)"""
+    x = asarray(x)
+    flat = [operator.index(w) for w in pad]
+    if len(flat) % 2 or len(flat) > 2 * x.ndim:
+        raise ValueError(f"pad: expected pairs of widths for at most {x.ndim} axes, got {flat}")
+    pairs = list(zip(flat[::2], flat[1::2], strict=True))[::-1]
+    widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs
+    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    if mode not in modes:
+        raise ValueError(f"pad: mode must be constant, reflect, replicate or circular, not {mode!r}")
+    if any(w < 0 for pair in widths for w in pair):
+        sides = zip(x.shape, widths, strict=True)
+        x = x[tuple(slice(max(-lo, 0), max(n - max(-hi, 0), 0)) for n, (lo, hi) in sides)]
+    wider = [(max(lo, 0), max(hi, 0)) for lo, hi in widths]
+    return apply(joins.padded, x, 0 if value is None else value, widths=wider, mode=modes[mode])

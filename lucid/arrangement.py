@@ -1,0 +1,239 @@
+"""What Tensor inherits to take arrays apart and to arrange them: NumPy's and PyTorch's methods."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lucid.compiler.ir.graph import Node
+
+from . import joins
+from .context import MODE
+from .errors import TraceError, here, public
+from .shapes import normal_axes, normal_axis
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class Arrangement:
+    """What Tensor inherits; it says how a result is made."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @staticmethod
+        def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        def reshape(self, *shape: Any) -> Tensor: ...
+        def transpose(self, *axes: Any) -> Tensor: ...
+
+    # --- axes ------------------------------------------------------------------------------------
+
+    @public
+    def expand_dims(self, axis: Any) -> Tensor:
+        """Axes of extent 1, where they shall be in the result."""
+        listed = axis if isinstance(axis, tuple | list) else (axis,)
+        ndim = len(self.shape) + len(listed)
+        new = set(normal_axes(tuple(listed), ndim))
+        rest = iter(self.shape)
+        return self.reshape(tuple(1 if k in new else next(rest) for k in range(ndim)))
+
+    @public
+    def moveaxis(self, source: Any, destination: Any) -> Tensor:
+        """The axes `source` at the places `destination`; the others keep their order."""
+        ndim = len(self.shape)
+        a, b = ([normal_axis(k, ndim) for k in (s if isinstance(s, tuple | list) else (s,))]
+                for s in (source, destination))  # fmt: skip
+        if len(a) != len(b) or len(set(a)) < len(a) or len(set(b)) < len(b):
+            raise ValueError(f"moveaxis: {source} and {destination} must name as many axes, each once")
+        order = [k for k in range(ndim) if k not in a]
+        for to, k in sorted(zip(b, a, strict=True)):
+            order.insert(to, k)
+        return self.transpose(tuple(order)) if order else self.reshape(())
+
+    movedim = moveaxis
+
+    @public
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Tensor:
+        """One axis as several; one of `sizes` may be -1."""
+        at = normal_axis(dim, len(self.shape))
+        n, rest = self.shape[at], math.prod(k for k in sizes if k != -1)
+        known = tuple(n // rest if k == -1 and rest else k for k in sizes)
+        return self.reshape((*self.shape[:at], *known, *self.shape[at + 1 :]))
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _parts(self, bounds: list[tuple[int, int]], axis: int) -> list[Tensor]:
+        return [self._apply(joins.part, self, axis=axis, first=lo, last=hi) for lo, hi in bounds]
+
+    @public
+    def split(self, split_size: Any, dim: int = 0) -> list[Tensor]:
+        """PyTorch's: parts of so many elements each (the last one may be smaller), or of the sizes given.
+        `lucid.split` is NumPy's."""
+        at = normal_axis(dim, len(self.shape))
+        n = self.shape[at]
+        if isinstance(split_size, int | np.integer):
+            if split_size < 1:
+                raise ValueError(f"split: the size of parts must be at least 1, not {split_size}")
+            bounds = [(k, min(k + int(split_size), n)) for k in range(0, max(n, 1), int(split_size))]
+        else:
+            sizes = [operator.index(k) for k in split_size]
+            if sum(sizes) != n or min(sizes, default=0) < 0:
+                raise ValueError(f"split: sizes {sizes} do not add up to the {n} elements of axis {dim}")
+            bounds = list(pairwise(accumulate(sizes, initial=0)))
+        return self._parts(bounds, at)
+
+    @public
+    def chunk(self, chunks: int, dim: int = 0) -> list[Tensor]:
+        """At most so many parts of one size, rounded up; the last one may be smaller."""
+        if chunks < 1:
+            raise ValueError(f"chunk: the number of chunks must be at least 1, not {chunks}")
+        n = self.shape[normal_axis(dim, len(self.shape))]
+        return self.split(max(-(-n // chunks), 1), dim)
+
+    @public
+    def tensor_split(self, indices_or_sections: Any, dim: int = 0) -> list[Tensor]:
+        """So many parts, the first ones one element longer, or parts between the places given: NumPy's
+        `array_split`."""
+        at = normal_axis(dim, len(self.shape))
+        bounds = joins.sections("array_split", self.shape[at], indices_or_sections, even=False)
+        return self._parts(bounds, at)
+
+    @public
+    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
+        """The slices along an axis, without it."""
+        at = normal_axis(dim, len(self.shape))
+        rest = self.shape[:at] + self.shape[at + 1 :]
+        return tuple(p.reshape(rest) for p in self._parts([(k, k + 1) for k in range(self.shape[at])], at))
+
+    @public
+    def unfold(self, dimension: int, size: int, step: int) -> Tensor:
+        """PyTorch's: the windows of `size` elements along an axis, at every `step`; their elements along a
+        new last axis."""
+        at = normal_axis(dimension, len(self.shape))
+        return self._apply(joins.windows, self, axes=(at,), sizes=(size,), steps=(step,))
+
+    # --- turns -----------------------------------------------------------------------------------
+
+    @public
+    def flip(self, axis: Any = None, *, dims: Any = None) -> Tensor:
+        """Axes in reverse; by default all."""
+        given = dims if axis is None else axis
+        return self._apply(joins.flip, self, axes=normal_axes(given, len(self.shape)))
+
+    @public
+    def fliplr(self) -> Tensor:
+        """Columns in reverse."""
+        if len(self.shape) < 2:
+            raise ValueError(f"fliplr: expected at least two axes, got shape {self.shape}")
+        return self.flip(1)
+
+    @public
+    def flipud(self) -> Tensor:
+        """Rows in reverse."""
+        return self.flip(0)
+
+    @public
+    def roll(self, shift: Any, axis: Any = None, *, dims: Any = None) -> Tensor:
+        """Elements moved on by `shift` along an axis, those at the end to the front; without an axis among
+        all elements."""
+        axis = dims if axis is None else axis
+        shifts = [operator.index(k) for k in (shift if isinstance(shift, tuple | list) else (shift,))]
+        if axis is None:
+            return self._apply(joins.roll, self, shifts=shifts, axes=None)
+        given = axis if isinstance(axis, tuple | list) else (axis,)
+        listed = [normal_axis(k, len(self.shape)) for k in given]
+        if 1 not in (len(shifts), len(listed)) and len(shifts) != len(listed):
+            raise ValueError(f"roll: {len(shifts)} shifts for {len(listed)} axes")
+        several = max(len(shifts), len(listed))
+        shifts, listed = (v * several if len(v) == 1 else v for v in (shifts, listed))
+        return self._apply(joins.roll, self, shifts=shifts, axes=listed)
+
+    @public
+    def rot90(self, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
+        """By quarters of a turn, from the first of the axes to the second."""
+        a, b = (normal_axis(n, len(self.shape)) for n in axes)
+        if a == b:
+            raise ValueError(f"rot90: axes must differ, got {tuple(axes)}")
+        return self._apply(joins.rot90, self, k=operator.index(k), axes=(a, b))
+
+    # --- again and again -------------------------------------------------------------------------
+
+    @public
+    def tile(self, *reps: Any) -> Tensor:
+        """Copies side by side along each axis."""
+        listed = reps[0] if len(reps) == 1 and not hasattr(reps[0], "__index__") else reps
+        return self._apply(joins.tile, self, reps=tuple(operator.index(k) for k in listed))
+
+    @public
+    def repeat(self, repeats: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
+        """NumPy's: each element so many times (for copies side by side: `tile`). A count for each element
+        must be known: no tensor of a compiled function."""
+        axis = dim if axis is None else axis
+        x: Tensor = self.reshape(-1) if axis is None else self.reshape(self.shape)
+        at = 0 if axis is None else normal_axis(axis, len(self.shape))
+        counts = np.asarray(_known("repeat", repeats))
+        if counts.dtype.kind not in "iu":
+            raise TypeError(f"repeat: counts must be integers, not {counts.dtype}")
+        if counts.size == 1:
+            return x._apply(joins.repeat, x, count=int(counts.reshape(())), axis=at)
+        if counts.shape != (x.shape[at],):
+            raise ValueError(f"repeat: {counts.size} counts for {x.shape[at]} elements")
+        if counts.min() < 0:
+            raise ValueError("repeat: counts must not be negative")
+        return x[(slice(None),) * at + (np.repeat(np.arange(x.shape[at]), counts),)]
+
+    repeat_interleave = repeat
+
+    # --- triangles and diagonals -----------------------------------------------------------------
+
+    @public
+    def tril(self, k: int = 0, *, diagonal: int = 0) -> Tensor:
+        """Zeros above the k-th diagonal (`diagonal` is PyTorch's name for k)."""
+        return self._apply(joins.tril, self, k=operator.index(k or diagonal))
+
+    @public
+    def triu(self, k: int = 0, *, diagonal: int = 0) -> Tensor:
+        """Zeros below the k-th diagonal."""
+        return self._apply(joins.triu, self, k=operator.index(k or diagonal))
+
+    @public
+    def diag(self, k: int = 0, *, diagonal: int = 0) -> Tensor:
+        """A matrix with the vector on its k-th diagonal; of a matrix, that diagonal."""
+        return self._apply(joins.diag, self, k=operator.index(k or diagonal))
+
+    @public
+    def diagflat(self, k: int = 0) -> Tensor:
+        """A matrix with all elements on its k-th diagonal."""
+        return self.reshape(-1)._apply(joins.diag, self.reshape(-1), k=operator.index(k))
+
+    @public
+    def diagonal(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, *, dim1: int | None = None,
+        dim2: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """The elements x[i, i + offset] of two axes, along a last one."""
+        a, b = axis1 if dim1 is None else dim1, axis2 if dim2 is None else dim2
+        return self._apply(joins.diagonal, self, offset=operator.index(offset), axis1=a, axis2=b)
+
+    @public
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Tensor:
+        """The sum of a diagonal."""
+        return self.diagonal(offset, axis1, axis2).sum(-1, dtype=dtype)
+
+
+def _known(name: str, x: Any) -> Any:
+    """The value of an argument that decides a shape. TraceError for a tensor of a compiled function."""
+    if hasattr(x, "_trace"):
+        if x._trace is not None or MODE.get().trace is not None:
+            raise TraceError(here(f"{name}: a tensor of a compiled function decides no shape; pass ints"))
+        return x.numpy()
+    return x
