@@ -7,6 +7,7 @@ float32. TypeError for what is no shape, dtype or number; ValueError for a negat
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node
-from lucid.compiler.ir.types import DType, b1, f32, i64, tensor_type
+from lucid.compiler.ir.types import DType, b1, f32, f64, i64, tensor_type
+from lucid.compiler.ops import Op
 
 from .context import MODE
 from .engine import Array, leaf
@@ -190,14 +192,69 @@ def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
 
 
 @public
+def empty_like(x: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
+    """Some values; do not rely on which."""
+    return zeros_like(x, dtype=dtype, requires_grad=requires_grad, device=device)
+
+
+def _places(shape: tuple[int, ...], compare: Op, k: int, dtype: object, requires_grad: bool) -> Tensor:
+    """1 where `compare(column, row + k)` holds, else 0."""
+
+    def build() -> Node:
+        rows, columns = (ops.IOTA(shape=shape, axis=axis) for axis in (0, 1))
+        moved = ops.ADD(rows, ops.fill(ops.SCALAR(value=k, dtype=i64), shape))
+        return cast(compare(columns, moved), dtype_of(dtype or np.float32))
+
+    return _maybe_leaf(apply(build), requires_grad)
+
+
+@public
 def eye(
-    n: int, m: int | None = None, *,
+    n: int, m: int | None = None, k: int = 0, *,
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
-    """Ones on the diagonal of an n × m matrix (m = n if left out)."""
+    """Ones on the k-th diagonal of an n × m matrix (m = n if left out)."""
     on_cpu(device)
-    rows, columns = _shape((n, n if m is None else m))
-    return _made(np.eye(rows, columns), dtype or np.float32, requires_grad)
+    shape = _shape((n, n if m is None else m))
+    return _places(shape, ops.EQ, operator.index(k), dtype, requires_grad)
+
+
+@public
+def identity(n: int, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
+    """Ones on the diagonal of an n × n matrix."""
+    return eye(n, dtype=dtype, requires_grad=requires_grad, device=device)
+
+
+@public
+def tri(
+    n: int, m: int | None = None, k: int = 0, *,
+    dtype: object = None, requires_grad: bool = False, device: Device = None,
+) -> Tensor:  # fmt: skip
+    """Ones on the k-th diagonal of an n × m matrix and below."""
+    on_cpu(device)
+    shape = _shape((n, n if m is None else m))
+    return _places(shape, ops.LE, operator.index(k), dtype, requires_grad)
+
+
+@public
+def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tensor]:
+    """Rows and columns of what is on the k-th diagonal of an n × m matrix and below."""
+    rows, columns = np.tril_indices(_shape((n,))[0], k, m)
+    return _made(rows, np.int64, False), _made(columns, np.int64, False)
+
+
+@public
+def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tensor]:
+    """Rows and columns of what is on the k-th diagonal of an n × m matrix and above."""
+    rows, columns = np.triu_indices(_shape((n,))[0], k, m)
+    return _made(rows, np.int64, False), _made(columns, np.int64, False)
+
+
+def _steps(first: float, step: float, count: int, dtype: DType) -> Node:
+    """first + k * step, as NumPy computes it: each from its own k, in `dtype`."""
+    k = cast(ops.IOTA(shape=(count,), axis=0), dtype)
+    start, width = (ops.fill(ops.SCALAR(value=v, dtype=dtype), (count,)) for v in (first, step))
+    return ops.ADD(ops.MUL(k, width), start)
 
 
 @public
@@ -211,19 +268,96 @@ def arange(
     bounds = [number("arange", *v) for v in (("start", first), ("stop", last), ("step", step))]
     if bounds[2] == 0:
         raise ValueError("arange: step must not be 0")
-    made = np.arange(*bounds)
     plain = all(type(v) in (int, float) for v in bounds)
-    narrow = plain and made.dtype == np.float64
-    return _made(made, dtype or (np.float32 if narrow else made.dtype), requires_grad)
+    # the dtype that all three decide, and the step as NumPy rounds it
+    two = np.arange(bounds[0], bounds[0] + bounds[2] * 2 + bounds[1] * 0, bounds[2])[:2]
+    (count,) = _shape((max(math.ceil((bounds[1] - bounds[0]) / bounds[2]), 0),))
+    kind = dtype_of(two.dtype)
+    narrow = plain and kind is f64
+    result = dtype_of(dtype or (np.float32 if narrow else two.dtype))
+    whole = not kind.is_float
+    a, d = (int(v) if whole else float(v) for v in (two[0], two[1] - two[0]))
+    return _maybe_leaf(apply(lambda: cast(_steps(a, d, count, kind), result)), requires_grad)
+
+
+def _spaced(first: float, last: float, num: int, endpoint: bool) -> Node:
+    """`num` evenly spaced numbers in float64."""
+    parts = num - 1 if endpoint else num
+    step = (last - first) / parts if parts > 0 else last - first
+    if step == 0 and parts > 0 and last != first:  # it vanishes: the way is divided later
+        made = _steps(0.0, 1.0, num, f64)
+        ends = (float(parts), last - first, first)
+        divisor, way, start = (ops.fill(ops.SCALAR(value=v, dtype=f64), (num,)) for v in ends)
+        made = ops.ADD(ops.MUL(ops.DIV(made, divisor), way), start)
+    else:
+        made = _steps(first, step, num, f64)
+    if not endpoint or num < 2:
+        return made
+    k = ops.IOTA(shape=(num,), axis=0)
+    at_end = ops.EQ(k, ops.fill(ops.SCALAR(value=num - 1, dtype=i64), (num,)))
+    return ops.WHERE(at_end, ops.fill(ops.SCALAR(value=last, dtype=f64), (num,)), made)
+
+
+def _ends(name: str, start: Any, stop: Any, num: int) -> tuple[float, float, int]:
+    first, last = (float(number(name, what, v)) for what, v in (("start", start), ("stop", stop)))
+    (count,) = _shape((num,))
+    return first, last, count
 
 
 @public
 def linspace(
-    start: float, stop: float, num: int = 50, *,
+    start: float, stop: float, num: int = 50, endpoint: bool = True, *,
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
-    """`num` evenly spaced numbers, both ends included."""
+    """`num` evenly spaced numbers; the last is `stop`, if `endpoint`."""
     on_cpu(device)
-    first, last = number("linspace", "start", start), number("linspace", "stop", stop)
-    (count,) = _shape((num,))
-    return _made(np.linspace(first, last, count), dtype or np.float32, requires_grad)
+    first, last, count = _ends("linspace", start, stop, num)
+    kind = dtype_of(dtype or np.float32)
+
+    def build() -> Node:
+        made = _spaced(first, last, count, endpoint)
+        return cast(made if kind.is_float else ops.FLOOR(made), kind)
+
+    return _maybe_leaf(apply(build), requires_grad)
+
+
+@public
+def logspace(
+    start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, *,
+    dtype: object = None, requires_grad: bool = False, device: Device = None,
+) -> Tensor:  # fmt: skip
+    """`num` numbers from base**start to base**stop, of which each is the last one times the same."""
+    on_cpu(device)
+    first, last, count = _ends("logspace", start, stop, num)
+    root = float(number("logspace", "base", base))
+
+    def build() -> Node:
+        exponents = _spaced(first, last, count, endpoint)
+        bases = ops.fill(ops.SCALAR(value=root, dtype=f64), (count,))
+        return cast(ops.POW(bases, exponents), dtype_of(dtype or np.float32))
+
+    return _maybe_leaf(apply(build), requires_grad)
+
+
+@public
+def geomspace(
+    start: float, stop: float, num: int = 50, endpoint: bool = True, *,
+    dtype: object = None, requires_grad: bool = False, device: Device = None,
+) -> Tensor:  # fmt: skip
+    """`num` numbers from `start` to `stop`, each the last one times the same. ValueError where one of them is
+    0, or their signs differ."""
+    on_cpu(device)
+    first, last, count = _ends("geomspace", start, stop, num)
+    if first * last <= 0:
+        raise ValueError(f"geomspace: start and stop must be of one sign and not 0, got {first} and {last}")
+
+    def build() -> Node:
+        logs = _spaced(0.0, math.log(last / first), count, endpoint)
+        made = ops.MUL(ops.EXP(logs), ops.fill(ops.SCALAR(value=first, dtype=f64), (count,)))
+        if endpoint and count > 1:
+            k = ops.IOTA(shape=(count,), axis=0)
+            at_end = ops.EQ(k, ops.fill(ops.SCALAR(value=count - 1, dtype=i64), (count,)))
+            made = ops.WHERE(at_end, ops.fill(ops.SCALAR(value=last, dtype=f64), (count,)), made)
+        return cast(made, dtype_of(dtype or np.float32))
+
+    return _maybe_leaf(apply(build), requires_grad)
