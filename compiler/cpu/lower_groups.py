@@ -23,8 +23,9 @@ from ..ir.layout import part_name, totals
 from ..ir.loop import BEGIN, END, Body, Imm, Operand, Store, Value
 from ..ir.types import i32, i64
 from ..order import ROW_LANES
-from .lower import HERE, PREFETCH_BYTES, ROW, Level, Lowering, View
+from .lower import Lowering
 from .schedule import RowCache
+from .values import HERE, PREFETCH_BYTES, ROW, Level, View
 from .views import start, walks, window
 
 TURN = 8

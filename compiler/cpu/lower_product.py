@@ -21,9 +21,10 @@ from ..ir.data import data
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
 from ..ir.types import i32, i64
 from ..order import chains, depth_part
-from .lower import LINE, ROW, Lowering
+from .lower import Lowering
 from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS
 from .schedule import product as find_product
+from .values import LINE, ROW
 
 # Rows that are left over are done in tiles of so many times fewer.
 FEW = 3

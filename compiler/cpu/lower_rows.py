@@ -19,9 +19,10 @@ from ..ir.data import data
 from ..ir.layout import part_name, totals
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
 from ..ir.types import i64
-from .lower import PREFETCH_BYTES, ROW, Level, Lowering, View
+from .lower import Lowering
 from .lower_blocks import nest, walk
 from .schedule import WAITING_BYTES, RowCache
+from .values import PREFETCH_BYTES, ROW, Level, View
 from .views import start, walks, window
 
 # The longest row that is asked for while the row before it is computed: both have to stay in the cache.

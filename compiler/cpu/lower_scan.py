@@ -20,7 +20,8 @@ from ..ir import kernel as k
 from ..ir.folds import fold
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import i64
-from .lower import HERE, Level, Lowering
+from .lower import Lowering
+from .values import HERE, Level
 
 ONE = Imm(1, i64)
 # Rows whose sums are under way at once: an addition takes four times as long as until the next can begin.

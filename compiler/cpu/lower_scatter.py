@@ -15,7 +15,8 @@ from __future__ import annotations
 from ..ir import kernel as k
 from ..ir.folds import fold
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
-from .lower import HERE, Lowering
+from .lower import Lowering
+from .values import HERE
 
 
 class ScatterLowering:

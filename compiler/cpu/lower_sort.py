@@ -16,8 +16,9 @@ from ..ir import kernel as k
 from ..ir.layout import working
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import DTYPES, DType, b1, i64
-from .lower import HERE, Lowering
+from .lower import Lowering
 from .schedule import Schedule
+from .values import HERE
 
 DIGITS = 256
 SHORT = 128  # elements: up to here counting all that come before is quicker than 256 counts a digit

@@ -19,8 +19,9 @@ from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.loop import BEGIN, END, Imm, Operand, Prefetch, Store
 from ..ir.types import DType, f16, i16, i64
-from .lower import LINE, Lowering
+from .lower import Lowering
 from .schedule import tiles
+from .values import LINE
 
 # How far ahead memory is asked for: turns of the loop over the rows of a strip, of one line of x each.
 AHEAD = 4

@@ -16,9 +16,10 @@ from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
 from ..ir.types import i64
-from .lower import HERE, ROW, Lowering, View
+from .lower import Lowering
 from .lower_product import ProductLowering
 from .schedule import VECTOR_COLUMNS, Schedule
+from .values import HERE, ROW, View
 from .views import start, window
 
 # Steps of the depth in one walk along the columns: each has a stream of its own from memory.

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..ir import kernel as k
 from ..ir.loop import Operand, Window
-from .lower import HERE, Lowering, View
+from .lower import Lowering
+from .values import HERE, View
 
 
 def walks(x: Lowering, number: int) -> list[View]:

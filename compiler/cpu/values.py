@@ -1,0 +1,425 @@
+"""Values of expressions while a kernel is lowered: computed at the outermost level that knows their axes,
+before the loops, once a row, or per vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..ir import kernel as k
+from ..ir.data import data, field
+from ..ir.folds import fold
+from ..ir.layout import part_name, stride_name
+from ..ir.loop import (
+    Builder,
+    Imm,
+    Operand,
+    Prefetch,
+    Value,
+)
+from ..ir.types import DType, i32, i64
+from ..ops import REGISTRY
+from .schedule import Numbers, RowCache, Schedule, row_caches
+
+# How far ahead memory is asked for, at least.
+PREFETCH_BYTES = 4096
+LINE = 64  # bytes of a line of the cache, on all machines but a few, where asking twice costs little
+
+ROW = "row"  # pseudo-axis: depends on a row reduction
+
+# An array, where it is read or written, and how many elements ahead of that.
+View = tuple[str, tuple[k.Index, ...], Operand]
+HERE = Imm(0, i64)
+
+
+@data(frozen=False)
+class Level:
+    """Values known at one level of the loops, and the axes that are fixed there."""
+
+    axes: frozenset[str]
+    values: dict[k.Expr, Operand] = field(default_factory=dict)
+
+
+class Values:
+    """State of lowering one kernel, and what expressions come to in it."""
+
+    def __init__(self, kernel: k.Kernel, schedule: Schedule) -> None:
+        self.kernel = kernel
+        self.schedule = schedule
+        self.b = Builder()
+        self.arrays = k.arrays(kernel)
+        self.scalars = k.scalars(kernel)
+        self.outer = self.walked = frozenset(a.name for a in kernel.outer)  # what blocks are parts of
+        self.levels: list[Level] = [Level(frozenset())]
+        self.at: dict[str, Operand] = {}  # current value of each open axis; the base of a vector
+        self.vector: str | None = None
+        self.mask: Operand | None = None
+        self.rows: dict[str, Operand] = {}  # row reductions and totals, once known
+        self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
+        self.registers: dict[str, list[Operand]] = {}  # totals with kept axes that are not in memory
+        self.lets: dict[str, k.Let] = {}
+        self.reduces = {s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)}
+        self.dependence: dict[k.Expr, frozenset[str]] = {}
+        self.number = -1  # of the current stage
+        self.streaming = False  # whether stores go around the cache
+        self.windows: dict[RowCache, str] = {}  # where the values wait, in mode "rows"
+        self.views: dict[View, str] = {}  # windows on rows of arrays, in mode "rows"
+        self.prefetches: dict[int, list[tuple[k.Load, Operand]]] = {}  # by stage: what, how far ahead
+        self.kept_rows: dict[int, list[tuple[k.Expr, RowCache]]] = {}  # by the stage that computes
+        self.cached: dict[tuple[int, k.Expr], RowCache] = {}  # by the stage that reads
+        self.find_row_caches()
+        names = {o.name for o in kernel.outputs if o.dims}
+        stores = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Store)]
+        self.outputs_stream = any(s.array in names for s in stores)
+        self.first_reads: dict[str, int] = {}  # the stage that brings an array into the cache
+        for number, stage in enumerate(kernel.stages):
+            for e in k.expressions(stage):
+                if isinstance(e, k.Load):
+                    self.first_reads.setdefault(e.array, number)
+
+    def find_row_caches(self) -> None:
+        equal = Numbers(self.kernel)
+        for cache in row_caches(self.kernel, equal):
+            for number in (cache.first, cache.last):
+                for stmt in self.kernel.stages[number].body:
+                    for e in (e for o in k.operands(stmt) for e in k.walk(o)):
+                        if isinstance(e, k.Call) and equal(e) == cache.value:
+                            if number == cache.last:
+                                self.cached[number, e] = cache
+                            elif number not in self.kept_rows:
+                                self.kept_rows[number] = [(e, cache)]
+                            elif all(c is not cache for _, c in self.kept_rows[number]):
+                                self.kept_rows[number].append((e, cache))
+
+    def keep_rows(self) -> list[tuple[RowCache, Operand]]:
+        """What a later stage will read again."""
+        return [(c, self.value(e)) for e, c in self.kept_rows.get(self.number, ())]
+
+    def kept_row(self, cache: RowCache, dtype: DType) -> Operand:
+        window = self.windows.get(cache)
+        if window is None:
+            return self.load(k.Load(cache.store.array, cache.store.index, dtype))
+        index = self.at[self.vector or ""]
+        return self.b.load(window, dtype, index, self.schedule.width, None, self.mask)
+
+    # -- small helpers
+
+    def slot(self, name: str, dtype: DType = i64) -> Value:
+        return Value(name, dtype)
+
+    def extent(self, extent: k.Extent) -> Operand:
+        return Imm(extent, i64) if isinstance(extent, int) else self.slot(extent)
+
+    def minimum(self, a: Operand, c: Operand) -> Value:
+        return self.b.op("select", self.b.op("lt", a, c), a, c)
+
+    def times(self, a: Operand, c: Operand) -> Operand:
+        """a * c for extents; literals are multiplied here."""
+        if isinstance(a, Imm) and isinstance(c, Imm):
+            return Imm(int(a.value) * int(c.value), i64)
+        if isinstance(a, Imm) and a.value == 1:
+            return c
+        return self.b.op("mul", a, c)
+
+    def plus(self, a: Operand, c: Operand) -> Operand:
+        """a + c for indices; literals are added here."""
+        if isinstance(a, Imm) and isinstance(c, Imm):
+            return Imm(int(a.value) + int(c.value), i64)
+        if isinstance(a, Imm) and a.value == 0:
+            return c
+        return self.b.op("add", a, c)
+
+    def first_lanes(self, count: Operand) -> Value:
+        """A mask of the first `count` lanes: none if it is negative, all if it is more than there are."""
+        b, width = self.b, self.schedule.width
+        narrow = self.cast(count, i32)
+        iota = b.op("iota", dtype=i32, lanes=width)
+        return b.op("lt", iota, b.widen(narrow, width))
+
+    def start(self, reduce: k.Reduce, lanes: int = 1) -> Imm:
+        """Where an accumulator starts."""
+        return Imm(fold(reduce.op).identity(reduce.dtype), reduce.dtype, lanes)
+
+    def nothing(self, reduce: k.Reduce, lanes: int = 1) -> Imm:
+        """What changes no accumulator."""
+        return Imm(fold(reduce.op).neutral(reduce.dtype), reduce.dtype, lanes)
+
+    def combine(self, op: str, acc: Operand, *args: Operand) -> Operand:
+        b, of = self.b, fold(op)
+        nothing = Imm(of.neutral(acc.dtype), acc.dtype, acc.lanes)
+        if args[0] == nothing and len(args) == 1:
+            return acc
+        if len(args) == 2 and acc.dtype.is_float and acc != nothing:
+            return b.op("fma", *args, acc)
+        term = b.op("mul", *args) if len(args) == 2 else args[0]
+        if acc == nothing:
+            return b.widen(term, max(term.lanes, acc.lanes))
+        result: Operand = REGISTRY[of.merge].lower(b, (acc, term), acc.dtype)
+        return result
+
+    def halve_vectors(self, op: str, vectors: list[Operand]) -> Operand:
+        """The first part of `halve`: down to one vector."""
+        while len(vectors) > 1:
+            half = len(vectors) // 2
+            vectors = [self.combine(op, vectors[n], vectors[n + half]) for n in range(half)]
+        return vectors[0]
+
+    def halve(self, op: str, vectors: list[Operand]) -> Operand:
+        """All lanes of all vectors to one value: lane l with lane l + half, again and again."""
+        v = self.halve_vectors(op, vectors)
+        while v.lanes > 1:
+            low = self.b.op("lo", v, dtype=v.dtype, lanes=v.lanes // 2)
+            high = self.b.op("hi", v, dtype=v.dtype, lanes=v.lanes // 2)
+            v = self.combine(op, low, high)
+        return v
+
+    def transposed(self, vectors: list[Operand]) -> tuple[Operand, ...]:
+        """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
+        all its turns are alike, and LLVM takes long over many shuffles. Of fewer vectors, lanes become theirs
+        in turn."""
+        rounds = self.schedule.width.bit_length() - 1  # each exchanges one bit of the numbers
+        if len(vectors) < self.schedule.width:
+            for _ in range(rounds):
+                vectors = list(self.exchanged(vectors))
+            return tuple(vectors)
+        with self.b.loop(Imm(0, i64), Imm(rounds, i64), 1, "serial", tuple(vectors)) as turn:
+            turn.yields = self.exchanged(turn.carried)
+        return turn.results
+
+    def exchanged(self, vectors: Sequence[Operand], n: int = 1) -> tuple[Operand, ...]:
+        """One round of a transpose: the lowest bits of the numbers of vectors and of lanes, n of which count
+        as one, change places."""
+        pairs = [*zip(vectors[::2], vectors[1::2], strict=True)]
+        return tuple(
+            self.b.op(op, a, c, Imm(n, i32), dtype=a.dtype, lanes=a.lanes)
+            for op in ("pack_lo", "pack_hi")
+            for a, c in pairs
+        )
+
+    # -- which axes an expression depends on
+
+    def depends(self, expr: k.Expr) -> frozenset[str]:
+        known = self.dependence.get(expr)
+        if known is not None:
+            return known
+        found: frozenset[str] = frozenset()
+        if isinstance(expr, k.Ref):
+            if expr.name in self.lets:
+                found = self.depends(self.lets[expr.name].expr)
+            elif expr.name in self.reduces and self.reduces[expr.name].of_row:
+                found = self.outer | {ROW}
+        elif isinstance(expr, k.At | k.Within):
+            found = frozenset({expr.axis})
+        elif isinstance(expr, k.Load):
+            found = frozenset(i.axis for i in expr.index) | {g.axis for g in expr.guards}
+        elif isinstance(expr, k.Call | k.Pick):
+            found = frozenset().union(*(self.depends(a) for a in k.parts(expr)))
+        elif not isinstance(expr, k.Const | k.Size):
+            raise TypeError(f"{expr!r} is not an expression")
+        self.dependence[expr] = found
+        return found
+
+    # -- expressions
+
+    def value(self, expr: k.Expr) -> Operand:
+        """`expr` at the current point; scalar if it does not vary along the vector."""
+        if isinstance(expr, k.Const):
+            return Imm(expr.value, expr.dtype)
+        needs = self.depends(expr)
+        for level in self.levels:
+            if needs <= level.axes or level is self.levels[-1]:
+                if expr not in level.values:
+                    level.values[expr] = self.compute(expr)
+                return level.values[expr]
+        raise AssertionError
+
+    def compute(self, expr: k.Expr) -> Operand:
+        b = self.b
+        if isinstance(expr, k.Ref):
+            if expr.name in self.lets:
+                return self.value(self.lets[expr.name].expr)
+            if expr.name in self.rows:
+                return self.rows[expr.name]
+            return self.slot(expr.name, self.scalars[expr.name].dtype)
+        if isinstance(expr, k.Pick):
+            return self.pick(expr)
+        if isinstance(expr, k.At):
+            return self.lane_index(expr.axis)
+        if isinstance(expr, k.Size):
+            return self.slot(expr.symbol)
+        if isinstance(expr, k.Within):
+            return self.within(expr)
+        if isinstance(expr, k.Load):
+            return self.load(expr)
+        assert isinstance(expr, k.Call)
+        cache = self.cached.get((self.number, expr))
+        if cache is not None:
+            return self.kept_row(cache, expr.dtype)
+        args = tuple(self.value(a) for a in expr.args)
+        width = max(a.lanes for a in args)
+        args = tuple(b.widen(a, width) for a in args)
+        result: Operand = REGISTRY[expr.op].lower(b, args, expr.dtype)
+        return result
+
+    def hoist(self, stage: k.Stage, level: Level) -> list[k.Expr]:
+        """Compute now what the stage needs and what this level already knows, vectors of it too.
+        Returns the largest expressions that are known."""
+        wide = self.schedule.width
+        known: list[k.Expr] = []
+        seen: set[k.Expr] = set()
+
+        def visit(expr: k.Expr) -> None:
+            if isinstance(expr, k.Const) or expr in seen:
+                return
+            seen.add(expr)
+            if self.depends(expr) <= level.axes:
+                value = self.value(expr)
+                known.append(expr)
+                if self.splats(stage):
+                    self.b.widen(value, wide)
+                return
+            if isinstance(expr, k.Ref) and expr.name in self.lets:
+                visit(self.lets[expr.name].expr)
+            for part in k.parts(expr):
+                visit(part)
+
+        for stmt in stage.body:
+            if isinstance(stmt, k.Let):
+                self.lets[stmt.name] = stmt
+        for stmt in stage.body:
+            for expr in k.operands(stmt):
+                visit(expr)
+        return known
+
+    def splats(self, stage: k.Stage) -> bool:
+        return bool(stage.axes) or self.schedule.mode == "flat"
+
+    def within(self, expr: k.Within) -> Operand:
+        b = self.b
+        index = self.lane_index(expr.axis)
+        above = b.op("ge", index, self.slot(expr.lo))
+        return b.op("and", above, b.op("lt", index, self.slot(expr.hi)))
+
+    def lane_index(self, axis: str) -> Operand:
+        base = self.at[axis]
+        if axis != self.vector:
+            return base
+        iota = self.b.op("iota", dtype=i64, lanes=self.schedule.width)
+        return self.b.op("add", self.b.widen(base, self.schedule.width), iota)
+
+    def stride(self, array: k.Array, dim: int) -> Operand:
+        if array.unit and dim == len(array.dims) - 1:
+            return Imm(1, i64)
+        return self.slot(stride_name(array.name, dim))
+
+    def address(self, array: k.Array, index: tuple[k.Index, ...]) -> tuple[Operand, Operand | None, bool]:
+        """First element; stride along the vector (None: 1); whether it varies along the vector."""
+        b = self.b
+        total: Operand = Imm(0, i64)
+        step: Operand | None = None
+        varies = False
+        for dim, ix in enumerate(index):
+            here = self.at[ix.axis]
+            if ix.shift is not None:
+                here = b.op("sub", here, self.slot(ix.shift))
+            stride = self.stride(array, dim)
+            if ix.axis == self.vector:
+                step = self.plus(step, stride) if varies and step else stride
+                varies = True
+            part = here if isinstance(stride, Imm) else self.times(here, stride)
+            total = self.plus(total, part)
+        return total, None if step == Imm(1, i64) else step, varies
+
+    def element(
+        self, array: k.Array, index: tuple[k.Index, ...], ahead: Operand = HERE
+    ) -> tuple[str, Operand, Operand | None, bool]:
+        """As `address`, `ahead` of it, behind the name of the array or of a window on it."""
+        window = self.views.get((array.name, index, ahead))
+        if window is not None:
+            axis = index[-1].axis
+            return window, self.at[axis], None, axis == self.vector
+        first, stride, varies = self.address(array, index)
+        return array.name, self.plus(ahead, first), stride, varies
+
+    def both(self, a: Operand | None, c: Operand | None) -> Operand | None:
+        if a is None or c is None:
+            return a if c is None else c
+        return self.b.op("and", a, c)
+
+    def load(self, expr: k.Load) -> Operand:
+        if expr.array in self.parts:
+            return self.load_part(expr.array, expr.dtype, [ix.axis for ix in expr.index])
+        array = self.arrays[expr.array]
+        guard: Operand | None = None
+        for g in expr.guards:
+            guard = self.both(guard, self.within(g))
+        name, index, stride, varies = self.element(array, expr.index)
+        if not varies and guard is not None and guard.lanes > 1:
+            varies, stride = True, Imm(0, i64)  # one element, read under a mask of lanes
+        width = self.schedule.width if varies else 1
+        mask = guard if guard is None else self.b.widen(guard, width)
+        if width > 1:
+            mask = self.both(mask, self.mask)
+        if width > 1 and stride is None and mask is None and self.ahead(expr):
+            away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
+            self.b.emit(Prefetch(name, self.b.op("add", index, away)))
+        return self.b.load(name, array.dtype, index, width, stride, mask)
+
+    def pick(self, expr: k.Pick) -> Operand:
+        """An element whose subscripts are values. Lanes along the vector alone are a stride apart; else each
+        has a place of its own."""
+        b, array = self.b, self.arrays[expr.array]
+        axes = (*self.kernel.outer, *(a for s in (*self.kernel.stages, *self.kernel.final) for a in s.axes))
+        extents = {a.name: a.extent for a in axes}
+        apart = [self.vector in self.depends(ix) and not isinstance(ix, k.At) for ix in expr.index]
+        place: Operand = Imm(0, i64)
+        step: Operand | None = None
+        inside: Operand | None = None
+        for dim, ix in enumerate(expr.index):
+            stride = self.stride(array, dim)
+            if isinstance(ix, k.At) and ix.axis == self.vector and not any(apart):
+                at, step = self.at[ix.axis], stride if step is None else self.plus(step, stride)
+            else:
+                at = self.value(ix)
+            if not isinstance(ix, k.At) or extents[ix.axis] != array.dims[dim]:
+                value, end = self.value(ix), self.extent(array.dims[dim])
+                for test in (b.op("ge", value, b.imm(0, value)), b.op("lt", value, end)):
+                    inside = self.both(inside, test)
+            place = self.plus(place, at if stride == Imm(1, i64) else b.op("mul", at, stride))
+        width = place.lanes if step is None else self.schedule.width
+        mask = self.both(inside, self.mask if width > 1 else None)
+        mask = mask if mask is None else b.widen(mask, width)
+        return b.load(expr.array, array.dtype, place, width, None if step == Imm(1, i64) else step, mask)
+
+    def ahead(self, expr: k.Load) -> bool:
+        """Whether a load streams from memory in a kernel that only reads: there, asking ahead of the
+        hardware gains a quarter (26 to 33 GB/s measured); beside stores it gains nothing."""
+        if self.prefetches or self.outputs_stream or not self.walked & {ix.axis for ix in expr.index}:
+            return False
+        return self.first_reads.get(expr.array, self.number) == self.number
+
+    def part_index(self, name: str, at: Sequence[str]) -> tuple[Operand, Operand | None, bool]:
+        """As `address`, of an element of a block's row of kept values, row-major over the axes of the total;
+        `at` names the axes here that are its subscripts."""
+        axes, base = self.parts[name]
+        index: Operand = Imm(0, i64)
+        step: Operand = Imm(0, i64)
+        for n, (axis, here) in enumerate(zip(axes, at, strict=True)):
+            one = Imm(int(here == self.vector), i64)
+            index = self.at[here] if not n else self.b.op(
+                "add", self.times(index, self.extent(axis.extent)), self.at[here]
+            )  # fmt: skip
+            step = one if step == HERE else self.plus(one, self.times(step, self.extent(axis.extent)))
+        return self.b.op("add", base, index), None if step == Imm(1, i64) else step, step != HERE
+
+    def load_part(self, name: str, dtype: DType, at: Sequence[str]) -> Value:
+        index, stride, varies = self.part_index(name, at)
+        width, mask = (self.schedule.width, self.mask) if varies else (1, None)
+        return self.b.load(part_name(name), dtype, index, width, stride if varies else None, mask)
+
+    def cast(self, value: Operand, dtype: DType) -> Operand:
+        if value.dtype == dtype:
+            return value
+        if isinstance(value, Imm):
+            return Imm(value.value, dtype, value.lanes)
+        return self.b.op("cast", value, dtype=dtype)
