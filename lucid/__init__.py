@@ -69,13 +69,22 @@ if TYPE_CHECKING:
         randn_like,
         randperm,
     )
+    from .sequences import *  # noqa: F403
 
+_SEQUENCES = (
+    "argpartition", "argsort", "bucketize", "cummax", "cummin", "cumprod", "cumsum",
+    "cumulative_prod", "cumulative_sum", "cumulative_trapezoid", "diff", "digitize", "ediff1d", "gradient",
+    "histogram", "histogram_bin_edges", "intersect1d", "isin", "kthvalue", "logcumsumexp", "median", "mode",
+    "msort", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile", "quantile",
+    "searchsorted", "setdiff1d", "setxor1d", "sort", "topk", "trapezoid", "trapz", "union1d", "unique",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values",
+)  # fmt: skip
 
 if not TYPE_CHECKING:  # a checker knows both, and that there are no others
     _LATER = dict.fromkeys(("relu", "softmax"), ".nn.functional") | dict.fromkeys(
         ("bernoulli", "manual_seed", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
          "randperm"), ".random",
-    )  # fmt: skip
+    ) | dict.fromkeys(_SEQUENCES, ".sequences")  # fmt: skip
 
     def __getattr__(name: str) -> _Any:
         """What most programs begin without is imported when it is first used."""
@@ -156,7 +165,7 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-__all__ += _functional.__all__ + _array_functions.__all__ + _elements.__all__
+__all__ += _functional.__all__ + _array_functions.__all__ + _elements.__all__ + list(_SEQUENCES)
 
 
 def __dir__() -> list[str]:

@@ -21,7 +21,7 @@ from lucid.compiler.ops import Op
 
 from .context import MODE
 from .engine import Array, leaf
-from .errors import here, located, public, user_loc
+from .errors import TraceError, here, located, public, user_loc
 from .names import on_cpu
 from .promote import cast, check_plain, dtype_of, lying, number, scalar, seen_in
 from .tensor import Tensor, apply
@@ -48,6 +48,15 @@ def asarray(data: object, dtype: object = None, *, device: Device = None) -> Ten
 
 
 as_tensor = asarray
+
+
+def values_of(name: str, x: Any, remedy: str) -> Array:
+    """What x holds. TraceError in a compiled function."""
+    if MODE.get().trace is not None:
+        raise TraceError(
+            here(f"{name}: the shape of the result depends on values, which a trace does not know; {remedy}")
+        )
+    return asarray(x).numpy()
 
 
 @public

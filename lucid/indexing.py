@@ -52,7 +52,7 @@ class Place:
         return self._changed(value, "add")
 
     def multiply(self, value: Any) -> Tensor:
-        """Times `value`, and all that come to one element."""
+        """Times `value`. ValueError for indices in arrays, where an element may come twice."""
         return self._changed(value, "multiply")
 
     def max(self, value: Any) -> Tensor:
@@ -181,8 +181,8 @@ class Indexed:
         return self._scattered("scatter_add", dim, index, src, "add")
 
     def scatter_reduce(self, dim: int, index: Any, src: Any, reduce: str) -> Tensor:
-        """As `scatter_add`; `reduce` is "sum", "prod", "amax" or "amin". ValueError for another one."""
-        how = {"sum": "add", "prod": "multiply", "amax": "max", "amin": "min"}
+        """As `scatter_add`; `reduce` is "sum", "amax" or "amin". ValueError for another one."""
+        how = {"sum": "add", "amax": "max", "amin": "min"}
         if reduce not in how:
             raise ValueError(f"scatter_reduce: reduce must be one of {', '.join(how)}, not {reduce!r}")
         return self._scattered("scatter_reduce", dim, index, src, how[reduce])

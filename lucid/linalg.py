@@ -14,6 +14,7 @@ from . import shapes
 from .creation import asarray
 from .errors import public
 from .promote import cast, float_dtype
+from .reductions import one_of
 from .tensor import Tensor, apply
 
 __all__ = ["norm"]
@@ -32,9 +33,7 @@ def norm(
     float32 are computed in float64, so no square overflows or vanishes; squares of float64 do, beyond 1e154
     and below 1e-154, as NumPy's. ValueError for other norms.
     """
-    if axis is not None and dim is not None:
-        raise TypeError("axis and dim are one argument under two names; give one of them")
-    return apply(_norm, asarray(x), ord=ord, axis=dim if axis is None else axis, keepdims=keepdims or keepdim)
+    return apply(_norm, asarray(x), ord=ord, axis=one_of(axis, dim), keepdims=keepdims or keepdim)
 
 
 def _norm(x: Node, *, ord: float | str | None, axis: Any, keepdims: bool) -> Node:

@@ -18,8 +18,9 @@ import lucid
 from lucid.compiler.ir.graph import Node
 
 from . import elementwise as ew
-from . import shapes
+from . import scans, shapes
 from .errors import here, located, user_loc
+from .promote import dtype_of
 from .tensor import Tensor, apply
 
 # NumPy's ufuncs that are operators of Tensor. All others go by name.
@@ -34,6 +35,10 @@ _OPERATORS: dict[np.ufunc, Callable[..., Node]] = {
 }  # fmt: skip
 _REDUCTIONS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min",
                np.logical_and: "all", np.logical_or: "any"}  # fmt: skip
+_SCANS: dict[np.ufunc, Callable[..., Node]] = {
+    np.add: scans.cumsum, np.multiply: scans.cumprod,
+    np.maximum: scans.cummax, np.minimum: scans.cummin,
+}  # fmt: skip
 # Functions whose answer has no gradient, and is no tensor.
 _QUESTIONS = {
     "allclose", "array2string", "array_equal", "array_equiv", "array_repr", "array_str", "can_cast",
@@ -55,6 +60,8 @@ def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> An
     inputs = tuple(x if isinstance(x, Tensor) or np.isscalar(x) else _operand(name, x) for x in inputs)
     if method == "reduce":
         made = _reduction(name, ufunc, *inputs, **kwargs)
+    elif method == "accumulate" and ufunc in _SCANS:
+        made = _scan(name, ufunc, *inputs, **kwargs)
     elif method == "__call__":
         dtype = kwargs.pop("dtype", None)
         _refuse(name, kwargs)
@@ -80,6 +87,14 @@ def _reduction(name: str, ufunc: np.ufunc, x: Any, axis: Any = 0, **kwargs: Any)
     if ufunc not in _REDUCTIONS:
         raise TypeError(here(_missing(name)))
     return _called(_named(name, _REDUCTIONS[ufunc]), name, (x,), {"axis": axis, **keywords})
+
+
+def _scan(name: str, ufunc: np.ufunc, x: Any, axis: int = 0, **kwargs: Any) -> Any:
+    dtype = kwargs.pop("dtype", None)
+    _refuse(name, kwargs)
+    if ufunc in (np.maximum, np.minimum):
+        return apply(_SCANS[ufunc], x if dtype is None else x.astype(dtype), axis=axis)
+    return apply(_SCANS[ufunc], x, axis=axis, dtype=None if dtype is None else dtype_of(dtype))
 
 
 def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+def one_of(axis: Any, dim: Any, default: Any = None) -> Any:
+    """`axis`, or `dim`, its other name. TypeError for both."""
+    if dim is None:
+        return axis
+    if axis is not default:
+        raise TypeError(here("axis and dim are one argument under two names; give one of them"))
+    return dim
+
+
 class Reductions:
     """What Tensor inherits; it says how a result is made."""
 
@@ -30,11 +39,9 @@ class Reductions:
         self, build: Callable[..., Node], axis: Axes, dim: Axes, keepdims: bool, out: None = None,
         *operands: Any, **attrs: Any,
     ) -> Tensor:  # fmt: skip
-        if axis is not None and dim is not None:
-            raise TypeError(here("axis and dim are one argument under two names; give one of them"))
+        axis = one_of(axis, dim)
         if out is not None:
             raise TypeError(here("out: tensors are immutable; use the result"))
-        axis = dim if axis is None else axis
         return self._apply(build, self, *operands, axis=axis, keepdims=keepdims, **attrs)
 
     def sum(

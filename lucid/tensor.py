@@ -30,6 +30,7 @@ from .errors import TraceError, here, located, user_loc, warn_user
 from .indexing import Indexed
 from .names import Names, on_cpu
 from .operators import Operators
+from .ordering import Ordering
 from .promote import as_array, cast, check_plain, dtype_of
 from .reductions import Reductions
 from .tape import Traced
@@ -149,7 +150,7 @@ def _with_arrays(data: Any) -> Any:
     return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
-class Tensor(Operators, Reductions, Names, Indexed, Arrangement):
+class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
     """An array of one dtype, on the CPU.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool; NumPy arrays

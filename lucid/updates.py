@@ -76,14 +76,14 @@ def scattered(x: Node, v: Node, places: list[Node], axes: tuple[int, ...], how: 
         return _last(x, v, places, axes)
     if x.type.dtype is b1 and how in ("add", "max"):
         how = "max"
-    if x.type.dtype is b1 and how == "multiply":
-        how = "min"
-    if how in ("add", "multiply"):
+    if how == "add":
         wide = f32 if x.type.dtype is f16 else x.type.dtype
-        op, join = (ops.SCATTER_ADD, ops.ADD) if how == "add" else (ops.SCATTER_MUL, ops.MUL)
-        return cast(join(cast(x, wide), op(cast(v, wide), *places, shape=x.shape, axes=axes)), x.type.dtype)
-    extreme, of_two = (ops.SCATTER_MAX, ew.maximum) if how == "max" else (ops.SCATTER_MIN, ew.minimum)
-    return of_two(x, extreme(v, *places, shape=x.shape, axes=axes))
+        total = ops.SCATTER_ADD(cast(v, wide), *places, shape=x.shape, axes=axes)
+        return cast(ops.ADD(cast(x, wide), total), x.type.dtype)
+    if how == "multiply":
+        raise ValueError("multiply at indices in arrays: one element may come twice; use x * factors, or set")
+    op, join = (ops.SCATTER_MAX, ew.maximum) if how == "max" else (ops.SCATTER_MIN, ew.minimum)
+    return join(x, op(v, *places, shape=x.shape, axes=axes))
 
 
 def _last(x: Node, v: Node, places: list[Node], axes: tuple[int, ...]) -> Node:

@@ -72,12 +72,12 @@ from .functions import (
     TAN,
     TANH,
 )
-from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTER_MUL, SCATTERS
+from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, Sum, View, Vjp
 from .reduce import AMAX, AMIN, PROD, SUM, any_, kept_dims, sum_
-from .scan import CUMMAX, CUMMIN, CUMSUM
+from .scan import CUMMAX, CUMMIN, CUMPROD, CUMSUM, attained
 from .sort import ARGSORT
 from .squares import squares_in
 from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
@@ -93,7 +93,7 @@ __all__ = [
     "ERFC", "EXP", "EXP2", "EXPM1", "LOG", "LOG10", "LOG1P", "LOG2", "SIN", "SINH", "TAN", "TANH",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "sum_", "any_",
-    "ARGSORT", "CUMMAX", "CUMMIN", "CUMSUM", "GATHER", "IOTA", "SCATTERS", "SCATTER_ADD",
-    "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
+    "ARGSORT", "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",
+    "SCATTER_ADD", "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
     "RANDOM_BITS", "WINDOW", "CONVOLVE", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

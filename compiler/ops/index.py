@@ -12,7 +12,6 @@ from ..ir.folds import Fold, fold
 from ..ir.graph import Node
 from ..ir.types import TensorType, from_numpy, i64, tensor_type
 from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
-from .reduce import product_slope
 
 
 def _infer_iota(types: Types, attrs: Attrs) -> TensorType:
@@ -138,20 +137,6 @@ GATHER: Op = register(
 )  # fmt: skip
 
 
-def _d_product(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    x, *indices = node.inputs
-    axes, shape = node.attrs["axes"], node.shape
-
-    def total(n: Node) -> Node:
-        return SCATTER_ADD(n, *indices, shape=shape, axes=axes)
-
-    def product(n: Node) -> Node:
-        return SCATTER_MUL(n, *indices, shape=shape, axes=axes)
-
-    slope = product_slope(x, ct, total, product, lambda n: GATHER(n, *indices, axes=axes))
-    return slope, *(None for _ in indices)
-
-
 def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
     """`rows` of the samples go to some five places."""
     return register(
@@ -171,10 +156,8 @@ def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
 
 # scatter_add(s, i, j, ..., shape, axes): zeros of `shape`, to which s is added at the indices, as gather
 # reads there: term after term in row-major order of s. What is outside is left out. scatter_max, scatter_min:
-# the extreme of what comes to a place; the least, or greatest, value where nothing does. scatter_mul: the
-# product; 1 where nothing does.
+# the extreme of what comes to a place; the least, or greatest, value where nothing does.
 SCATTER_ADD: Op = _scattered("scatter_add", fold("sum"), _d_scatter, 5, exact=False)
 SCATTER_MAX: Op = _scattered("scatter_max", fold("max"), _d_extreme, 30)
 SCATTER_MIN: Op = _scattered("scatter_min", fold("min"), _d_extreme, 30)
-SCATTER_MUL: Op = _scattered("scatter_mul", fold("prod"), _d_product, 30, exact=False)
-SCATTERS = (SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTER_MUL)
+SCATTERS = (SCATTER_ADD, SCATTER_MAX, SCATTER_MIN)

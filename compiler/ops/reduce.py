@@ -55,37 +55,19 @@ def _d_sum(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
     return (_spread(ct, node.inputs[0].shape, node.attrs["axes"]),)
 
 
-def product_slope(
-    x: Node,
-    ct: Node,
-    total: Callable[[Node], Node],
-    product: Callable[[Node], Node],
-    spread: Callable[[Node], Node],
-) -> Node:
+def _d_prod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """The product of all others: that of those that are not 0, over x where it is not 0 itself; where one
-    other is 0, times that one, so that the second derivative is right, too; where more are, 0. `total` and
-    `product` are of what meets in an element, `spread` gives it to all of these."""
+    other is 0, times that one, so that the second derivative is right, too; where more are, 0."""
+    x, axes = node.inputs[0], node.attrs["axes"]
     zero, one = zeros_like(x), const(1, x)
     is_zero = EQ(x, zero)
     safe, zeros = WHERE(is_zero, one, x), WHERE(is_zero, x, zero)
     count = CAST(is_zero, dtype=i32)
-    others = SUB(spread(total(count)), count)
-    rest = DIV(spread(MUL(ct, product(safe))), safe)
-    other = SUB(spread(total(zeros)), zeros)
+    others = SUB(_spread(SUM(count, axes=axes), x.shape, axes), count)
+    product = DIV(_spread(MUL(ct, PROD(safe, axes=axes)), x.shape, axes), safe)
+    other = SUB(_spread(SUM(zeros, axes=axes), x.shape, axes), zeros)
     few = WHERE(EQ(others, const(0, others)), one, WHERE(EQ(others, const(1, others)), other, zero))
-    return MUL(rest, few)
-
-
-def _d_prod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    x, axes = node.inputs[0], node.attrs["axes"]
-
-    def total(n: Node) -> Node:
-        return SUM(n, axes=axes)
-
-    def product(n: Node) -> Node:
-        return PROD(n, axes=axes)
-
-    return (product_slope(x, ct, total, product, lambda n: _spread(n, x.shape, axes)),)
+    return (MUL(product, few),)
 
 
 def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:

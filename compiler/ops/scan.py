@@ -1,11 +1,11 @@
-"""Running totals along an axis, added up in its order, as NumPy does: the same bits."""
+"""Running totals, products and extremes along an axis, in its order, as NumPy's: the same bits."""
 
 from __future__ import annotations
 
 from .. import ops  # at call time: families refer to each other
 from ..ir.folds import fold
 from ..ir.graph import Node
-from ..ir.types import TensorType
+from ..ir.types import TensorType, i64
 from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
 from .view import flip
 
@@ -26,21 +26,53 @@ def _scan(name: str, of: str, vjp: Vjp, kinds: str) -> Op:
     return register(Op(name, "scan", infer, evaluate, vjp, of, kinds, samples=samples, attrs=("axis",)))
 
 
+def _back(ct: Node, axis: int) -> Node:
+    """The sums from each element to the end."""
+    return flip(CUMSUM(flip(ct, axis), axis=axis), axis)
+
+
 def _d_cumsum(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    axis = node.attrs["axis"]
-    return (flip(CUMSUM(flip(ct, axis), axis=axis), axis),)
+    return (_back(ct, node.attrs["axis"]),)
+
+
+def _d_cumprod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """The products up to i of all but x[j], for j <= i: those of what is not 0, over x[j] if it is not; times
+    the one other 0 where there is one, so that the second derivative is right, too; 0 where more are."""
+    (x,), axis = node.inputs, node.attrs["axis"]
+    zero, one = ops.zeros_like(x), ops.const(1, x)
+    is_zero = ops.EQ(x, zero)
+    safe, zeros = ops.WHERE(is_zero, one, x), ops.WHERE(is_zero, x, zero)
+    so_far = CUMSUM(zeros, axis=axis)  # of one 0, that one
+    count = CUMSUM(ops.CAST(is_zero, dtype=i64), axis=axis)
+    term = ops.MUL(ct, CUMPROD(safe, axis=axis))
+
+    def of(zeros_up_to: int, value: Node) -> Node:
+        return ops.WHERE(ops.EQ(count, ops.const(zeros_up_to, count)), value, zero)
+
+    beside = _back(ops.ADD(of(0, term), of(1, ops.MUL(term, so_far))), axis)
+    of_two = of(2, term)
+    at_zero = ops.SUB(
+        _back(ops.ADD(of(1, term), ops.MUL(of_two, so_far)), axis), ops.MUL(_back(of_two, axis), zeros)
+    )
+    return (ops.DIV(ops.WHERE(is_zero, at_zero, beside), safe),)
+
+
+def attained(x: Node, extreme: Node, axis: int) -> Node:
+    """Where the running extreme of x was last attained; of NaN, where the last NaN was."""
+    step = ops.IOTA(shape=x.shape, axis=axis)
+    new = ops.OR(ops.EQ(x, extreme), ops.NE(x, x))
+    return CUMMAX(ops.WHERE(new, step, ops.zeros_like(step)), axis=axis)
 
 
 def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """All to the last element that attained the extreme so far."""
     (x,), axis = node.inputs, node.attrs["axis"]
     axes = tuple(range(x.type.ndim))
-    steps = [ops.IOTA(shape=x.shape, axis=a) for a in axes]
-    new = ops.WHERE(ops.EQ(x, node), steps[axis], ops.zeros_like(steps[axis]))
-    steps[axis] = CUMMAX(new, axis=axis)
+    steps = [attained(x, node, a) if a == axis else ops.IOTA(shape=x.shape, axis=a) for a in axes]
     return (ops.SCATTER_ADD(ct, *steps, shape=x.shape, axes=axes),)
 
 
 CUMSUM: Op = _scan("cumsum", "sum", _d_cumsum, "iuf")
+CUMPROD: Op = _scan("cumprod", "prod", _d_cumprod, "iuf")
 CUMMAX: Op = _scan("cummax", "max", _d_extreme, "biuf")
 CUMMIN: Op = _scan("cummin", "min", _d_extreme, "biuf")

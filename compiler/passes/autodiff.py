@@ -125,8 +125,7 @@ class _Sweep:
         if node.op in (ops.SLICE, ops.GATHER, *ops.SCATTERS) and known.all is None:
             known = _Live(_Mask(_all_true, ct.shape), known.sure)
         if parts[0] is not None and parts[0] is not ct and known is not _EVERYWHERE:
-            change = _indexed if node.op.kind == "index" else _transposed
-            self.live[_peel(parts[0])[1]] = _each(known, change, node)
+            self.live[_peel(parts[0])[1]] = _each(known, _CHANGES[node.op.kind], node)
         return parts
 
     def _elementwise(
@@ -335,6 +334,16 @@ def _indexed(mask: Node, node: Node) -> Node:
     if node.op in ops.SCATTERS:
         return ops.GATHER(mask, *indices, axes=axes)
     return ops.SCATTER_MAX(mask, *indices, shape=node.inputs[0].shape, axes=axes)
+
+
+def _scanned(mask: Node, node: Node) -> Node:
+    """The mask of what the results from here on are made of."""
+    axis = node.attrs["axis"]
+    return ops.flip(ops.CUMMAX(ops.flip(mask, axis), axis=axis), axis)
+
+
+# How a mask goes back through an op, by its kind.
+_CHANGES = {"view": _transposed, "reduce": _transposed, "index": _indexed, "scan": _scanned}
 
 
 def _projected(mask: Node, letters: str, onto: str, shape: tuple[int, ...]) -> Node:

@@ -21,7 +21,7 @@
 - `x[i - lo | lo <= i < hi]` is 0, and reads nothing, outside of the guard. `(lo <= i < hi)` is
   that test itself. `at(i)` is where an axis is, `size(n)` the value of a symbol, both i64.
 - `pick(x, i, j)` is the element of x at values i, j (i64), or 0 where one is outside of its dimension;
-  `o(i, j) += e` adds there (`max=`, `min=`, `prod=` too).
+  `o(i, j) += e` adds there (`max=`, `min=` too).
 - `o[i, j] = scan j sum(e)` is the sum up to j, over the inner axis of its stage; `sort j (e)`
   says which elements along it stand where, in ascending order.
 - `j in d long` is an axis of a stage that is longer than a block of a reduction.

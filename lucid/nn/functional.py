@@ -14,10 +14,10 @@ from lucid.compiler.ir.graph import Node
 from .. import functional as functions
 from .. import joins, subscripts, updates
 from ..creation import _shape, asarray
-from ..elements import searchsorted
 from ..errors import here, public, warn_user
 from ..functional import where
 from ..random import rand
+from ..sequences import searchsorted
 from ..tape import is_traced
 from ..tensor import Tensor, apply
 from . import classes, formulas, spatial

@@ -58,7 +58,6 @@ SCATTERS = {
         "  o(i[a], at(b)) += x[a, b]\n"
     ),
     "greatest": "kernel t(v: f32[n], i: i64[n]) -> (o: f32[p])\n stage a in n\n  o(i[a]) max= v[a]\n",
-    "product": "kernel t(v: f32[n], i: i64[n]) -> (o: f32[p])\n stage a in n\n  o(i[a]) prod= v[a]\n",
     "least in rows": (
         "kernel t(x: i16[n, m], i: i64[n]) -> (o: i16[p, m])\n"
         " stage a in n, b in m\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor
+from lucid import Tensor, sequences
 from lucid.compiler import ops
 from lucid.compiler.text.graph import parse_graph
 from lucid.compiler.text.lexer import IRSyntaxError
@@ -35,7 +35,7 @@ def test_dtype_and_requires_grad_are_hidden_by_repr() -> None:
 def test_dir_shows_what_users_call() -> None:
     shown = set(dir(lucid))
     assert {"nn", "optim", "random", "Tensor", "reshape"} <= shown
-    assert not {"trace", "recorder", "guards", "native", "creation", "functional"} & shown
+    assert not {"tracing", "recorder", "guards", "native", "creation", "functional"} & shown
 
 
 def test_no_module_has_the_name_of_a_function_of_numpy() -> None:
@@ -46,7 +46,7 @@ def test_no_module_has_the_name_of_a_function_of_numpy() -> None:
 
 
 def test_every_name_of_the_functions_is_one() -> None:
-    for module in (lucid.functional, lucid.array_functions, lucid.elements):
+    for module in (lucid.functional, lucid.array_functions, lucid.elements, sequences):
         defined = {n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__}
         assert {n for n in defined if not n.startswith("_")} == set(module.__all__)
         assert set(module.__all__) <= set(lucid.__all__)

@@ -123,7 +123,7 @@ def test_functions_of_shapes(call: Any) -> None:
     [
         (lambda x: np.divmod(x, 2), "numpy.divmod"),
         (lambda x: np.spacing(x), "numpy.spacing"),
-        (lambda x: np.add.accumulate(x), "numpy.add.accumulate"),
+        (lambda x: np.subtract.accumulate(x), "numpy.subtract.accumulate"),
         (lambda x: np.add.at(x, [0], 1), "numpy.add.at"),
         (lambda x: np.unwrap(x), "numpy.unwrap"),
         (lambda x: np.linalg.eigvals(x), "numpy.linalg.eigvals"),

@@ -1,0 +1,325 @@
+"""Functions of what stands in an order: scans, differences, sorts, order statistics, searches and counts,
+under NumPy's names and PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler.ir.graph import Node
+
+from . import scans, sorting
+from .creation import asarray, values_of
+from .errors import public
+from .named import as_function, name_all
+from .ordering import UniqueAll, UniqueCounts, UniqueInverse
+from .promote import dtype_of, number
+from .reductions import one_of
+from .shapes import Axes, normal_axis
+from .tensor import Tensor, apply
+
+__all__ = [
+    # scans
+    "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "logcumsumexp",
+    # differences
+    "cumulative_trapezoid", "diff", "ediff1d", "gradient", "trapezoid", "trapz",
+    # sorts
+    "argpartition", "argsort", "kthvalue", "mode", "msort", "partition", "sort", "topk",
+    # order statistics
+    "median", "nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile",
+    # searches
+    "bucketize", "digitize", "isin", "searchsorted",
+    # counts
+    "histogram", "histogram_bin_edges",
+    # sets
+    "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values",
+]  # fmt: skip
+
+cumsum = as_function(Tensor.cumsum)
+cumprod = as_function(Tensor.cumprod)
+cummax = as_function(Tensor.cummax)
+cummin = as_function(Tensor.cummin)
+logcumsumexp = as_function(Tensor.logcumsumexp)
+diff = as_function(Tensor.diff)
+sort = as_function(Tensor.sort)
+argsort = as_function(Tensor.argsort)
+topk = as_function(Tensor.topk)
+kthvalue = as_function(Tensor.kthvalue)
+mode = as_function(Tensor.mode)
+msort = as_function(Tensor.msort)
+median = as_function(Tensor.median)
+nanmedian = as_function(Tensor.nanmedian)
+quantile = as_function(Tensor.quantile)
+nanquantile = as_function(Tensor.nanquantile)
+
+# --- scans ---------------------------------------------------------------------------------------
+
+
+def _cumulative(build: Callable[..., Node], doc: str) -> Callable[..., Tensor]:
+    def function(
+        x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+    ) -> Tensor:
+        kind = None if dtype is None else dtype_of(dtype)
+        return apply(build, asarray(x), axis=axis, dtype=kind, include_initial=include_initial)
+
+    function.__doc__ = doc
+    return public(function)
+
+
+cumulative_sum = _cumulative(
+    scans.cumulative_sum,
+    "`cumsum` along an axis, which a vector need not name; with `include_initial` after a 0.",
+)
+cumulative_prod = _cumulative(
+    scans.cumulative_prod,
+    "`cumprod` along an axis, which a vector need not name; with `include_initial` after a 1.",
+)
+
+# --- differences ---------------------------------------------------------------------------------
+
+
+@public
+def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
+    """The differences of all elements, in order; `to_begin` before them, `to_end` after."""
+    return apply(scans.ediff1d, asarray(x), to_end, to_begin)
+
+
+@public
+def gradient(
+    f: Any, *varargs: Any, axis: Axes = None, edge_order: int = 1, spacing: Any = None, dim: Axes = None
+) -> Any:
+    """The slopes of f along each axis, or along one: differences of both neighbours, at the ends of one (of
+    two with edge_order=2). `varargs` (or `spacing`): one step for all, or for each axis a step or
+    coordinates. A tuple of tensors for several axes. (The derivative of a function is `lucid.grad`.)"""
+    x = asarray(f)
+    axis = one_of(axis, dim)
+    if spacing is not None:
+        varargs = tuple(spacing) if isinstance(spacing, tuple | list) else (spacing,)
+    several = range(x.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    axes = [normal_axis(a, x.ndim) for a in several]
+    if edge_order not in (1, 2):
+        raise ValueError(f"gradient: edge_order must be 1 or 2, not {edge_order}")
+    if len(varargs) not in (0, 1, len(axes)):
+        raise TypeError(
+            f"gradient: {len(varargs)} spacings for {len(axes)} axes; expected one, or one for each"
+        )
+    steps = list(varargs) * (len(axes) if len(varargs) == 1 else 1) or [1.0] * len(axes)
+    steps = [s if np.isscalar(s) else asarray(s) for s in steps]
+    made = tuple(
+        apply(scans.slope, x, s, axis=a, edge_order=edge_order) for a, s in zip(axes, steps, strict=True)
+    )
+    return made[0] if len(axes) == 1 else made
+
+
+def _area(build: Callable[..., Node], doc: str) -> Callable[..., Tensor]:
+    def function(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1, *, dim: int | None = None) -> Tensor:
+        coordinates = None if x is None else asarray(x)
+        return apply(build, asarray(y), coordinates, dx, axis=one_of(axis, dim, -1))
+
+    function.__doc__ = doc
+    return public(function)
+
+
+trapezoid = trapz = _area(
+    scans.trapezoid, "The area under y along an axis, by trapezoids, over the coordinates x or steps of dx."
+)
+cumulative_trapezoid = _area(
+    scans.cumulative_trapezoid, "The area under y up to each element after the first."
+)
+
+# --- sorts ---------------------------------------------------------------------------------------
+
+
+@public
+def partition(
+    x: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: None = None
+) -> Tensor:
+    """`sort`, which fulfils what is asked of a partition."""
+    return _checked_kth(x, kth, axis).sort(axis, order=order)
+
+
+@public
+def argpartition(
+    x: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: None = None
+) -> Tensor:
+    """`argsort`, which fulfils what is asked of a partition."""
+    return _checked_kth(x, kth, axis).argsort(axis, order=order)
+
+
+def _checked_kth(x: Any, kth: Any, axis: int | None) -> Tensor:
+    t: Tensor = asarray(x)
+    n = t.size if axis is None else t.shape[normal_axis(axis, t.ndim)]
+    for k in np.atleast_1d(np.asarray(kth)):
+        if not -n <= k < n:
+            raise ValueError(f"partition: kth={k} is out of bounds for {n} elements")
+    return t
+
+
+# --- order statistics ----------------------------------------------------------------------------
+
+
+def _percentile(name: str, doc: str) -> Callable[..., Tensor]:
+    def function(
+        x: Any, q: Any, axis: Axes = None, out: None = None, method: str = "linear", keepdims: bool = False,
+        *, dim: Axes = None, keepdim: bool = False,
+    ) -> Tensor:  # fmt: skip
+        t: Tensor = asarray(x)
+        return t._quantile(name, q, 100, axis, dim, out, method, keepdims or keepdim)
+
+    function.__doc__ = doc
+    return public(function)
+
+
+percentile = _percentile("percentile", "The quantile of q / 100.")
+nanpercentile = _percentile("nanpercentile", "The percentile of what is not NaN.")
+
+# --- searches ------------------------------------------------------------------------------------
+
+
+@public
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, right: bool = False) -> Tensor:
+    """Where each of v would have to be put into the ascending vector `a`: before its equals, or behind them
+    (side="right"; PyTorch's `right=True`). Rows of several axes are searched for values of the same rows."""
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted: side must be 'left' or 'right', not {side!r}")
+    places = None if sorter is None else asarray(sorter)
+    return apply(sorting.searchsorted, asarray(a), v, places, right=right or side == "right")
+
+
+@public
+def bucketize(x: Any, boundaries: Any, *, right: bool = False) -> Tensor:
+    """`searchsorted` of x in the boundaries: how many are below each element, or (right) not above."""
+    return apply(sorting.searchsorted, asarray(boundaries), asarray(x), right=right, name="bucketize")
+
+
+@public
+def digitize(x: Any, bins: Any, right: bool = False) -> Tensor:
+    """Which bin each element is in: i where bins[i-1] <= x < bins[i] (right: bins[i-1] < x <= bins[i]); of
+    bins that descend the other way round. Bins are not checked for their order."""
+    return apply(sorting.digitize, asarray(x), asarray(bins), right=right)
+
+
+@public
+def isin(
+    element: Any,
+    test_elements: Any,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    kind: str | None = None,
+) -> Tensor:
+    """Whether each element is one of `test_elements`, or (invert) none; NaN is none."""
+    return apply(sorting.isin, asarray(element), asarray(test_elements), invert=invert)
+
+
+# --- counts --------------------------------------------------------------------------------------
+
+
+def _bins(x: Tensor, bins: Any, bounds: Any) -> Tensor:
+    if np.ndim(bins):
+        return asarray(bins)
+    if isinstance(bins, str):
+        raise TypeError("histogram: bins are a number or ends; rules like 'auto' need the values")
+    count = int(number("histogram", "bins", bins))
+    if count < 1:
+        raise ValueError(f"histogram: bins must be positive, got {bins}")
+    if bounds is None and x.size:
+        return apply(sorting.edges, x, bins=count)
+    low, high = (0.0, 1.0) if bounds is None else (float(number("histogram", "range", b)) for b in bounds)
+    if low > high:
+        raise ValueError(f"histogram: range must ascend, not {(low, high)}")
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    kind = np.result_type(np.float64(0) if x.dtype.kind != "f" else x.dtype)
+    return asarray(np.linspace(low, high, count + 1, dtype=kind))
+
+
+@public
+def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Tensor:
+    """The ends of the bins of `histogram`."""
+    return _bins(asarray(x), bins, range)
+
+
+@public
+def histogram(
+    x: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None
+) -> tuple[Tensor, Tensor]:
+    """How many elements are in each bin (or the sums of their weights; density: over their sum and the widths
+    of the bins), and the ends of the bins: of `bins` equal ones over `range`, or over what there is; or those
+    given. A bin has its lower end, the last one both. NaN and what is outside is left out."""
+    x = asarray(x)
+    ends = _bins(x, bins, range)
+    counts = apply(sorting.histogram, x, ends, None if weights is None else asarray(weights))
+    if density:
+        return counts / ends.diff() / counts.sum(), ends
+    return counts, ends
+
+
+# --- sets ----------------------------------------------------------------------------------------
+
+
+@public
+def unique(
+    x: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False,
+    axis: int | None = None, *, equal_nan: bool = True, sorted: bool = True, dim: int | None = None,
+) -> Any:  # fmt: skip
+    """The different elements in ascending order, or the different parts along an axis; on request where each
+    is first, which of them each element is, and how often it is there. Gradients go to the first. TraceError
+    in a compiled function."""
+    x, axis = asarray(x), one_of(axis, dim)
+    found = np.unique(values_of("unique", x, "call it outside"), True, True, True, axis, equal_nan=equal_nan)
+    first = found[1]
+    values = x.reshape(-1)[first] if axis is None else x[(*[slice(None)] * (axis % x.ndim), first)]
+    rest = [
+        Tensor(f)
+        for f, asked in zip(found[1:], (return_index, return_inverse, return_counts), strict=True)
+        if asked
+    ]
+    return (values, *rest) if rest else values
+
+
+@public
+def unique_values(x: Any, /) -> Tensor:
+    """The different elements; each NaN is one."""
+    return unique(x, equal_nan=False)  # type: ignore[no-any-return]
+
+
+@public
+def unique_counts(x: Any, /) -> UniqueCounts:
+    """The different elements, each NaN one, and how often each is there."""
+    return UniqueCounts(*unique(x, return_counts=True, equal_nan=False))
+
+
+@public
+def unique_inverse(x: Any, /) -> UniqueInverse:
+    """The different elements, each NaN one, and which of them each element is."""
+    return UniqueInverse(*unique(x, return_inverse=True, equal_nan=False))
+
+
+@public
+def unique_all(x: Any, /) -> UniqueAll:
+    """The different elements, each NaN one; where each is first, which of them each element is, how often
+    each is there."""
+    return UniqueAll(*unique(x, True, True, True, equal_nan=False))
+
+
+def _of_sets(function: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
+    def of_sets(a: Any, b: Any, /) -> Tensor:
+        a, b = (values_of(function.__name__, x, "call it outside") for x in (a, b))
+        return Tensor(function(a, b))
+
+    of_sets.__doc__ = (
+        f"{doc}, in ascending order: a value, without a gradient. TraceError in a compiled function."
+    )
+    return public(of_sets)
+
+
+intersect1d = _of_sets(np.intersect1d, "The different elements that both have")
+setdiff1d = _of_sets(np.setdiff1d, "The different elements of a that b has not")
+setxor1d = _of_sets(np.setxor1d, "The different elements that one has and the other has not")
+union1d = _of_sets(np.union1d, "The different elements of both")
+
+name_all(globals(), __all__)
