@@ -57,6 +57,17 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import random as random
     from . import special as special
+    from .linalg import (
+        cholesky,
+        det,
+        inverse,
+        logdet,
+        matrix_power,
+        matrix_transpose,
+        pinverse,
+        slogdet,
+        vecdot,
+    )
     from .nn.functional import relu, softmax
     from .random import (
         bernoulli,
@@ -84,7 +95,10 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
     _LATER = dict.fromkeys(("relu", "softmax"), ".nn.functional") | dict.fromkeys(
         ("bernoulli", "manual_seed", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
          "randperm"), ".random",
-    ) | dict.fromkeys(_SEQUENCES, ".sequences")  # fmt: skip
+    ) | dict.fromkeys(_SEQUENCES, ".sequences") | dict.fromkeys(
+        ("cholesky", "det", "inverse", "logdet", "matrix_power", "matrix_transpose", "pinverse", "slogdet",
+         "vecdot"), ".linalg",
+    )  # fmt: skip
 
     def __getattr__(name: str) -> _Any:
         """What most programs begin without is imported when it is first used."""
@@ -111,7 +125,9 @@ __all__ = [
     "asarray",
     "bernoulli",
     "bool_",
+    "cholesky",
     "compile",
+    "det",
     "empty",
     "empty_like",
     "empty_cache",
@@ -131,16 +147,21 @@ __all__ = [
     "int32",
     "int64",
     "int8",
+    "inverse",
     "is_grad_enabled",
     "linalg",
     "linspace",
+    "logdet",
     "logspace",
     "manual_seed",
+    "matrix_power",
+    "matrix_transpose",
     "nn",
     "no_grad",
     "ones",
     "ones_like",
     "optim",
+    "pinverse",
     "rand",
     "rand_like",
     "randint",
@@ -152,6 +173,7 @@ __all__ = [
     "relu",
     "set_num_threads",
     "special",
+    "slogdet",
     "softmax",
     "tensor",
     "tri",
@@ -162,6 +184,7 @@ __all__ = [
     "uint64",
     "uint8",
     "value_and_grad",
+    "vecdot",
     "zeros",
     "zeros_like",
 ]

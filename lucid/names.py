@@ -164,9 +164,40 @@ class Names:
 
     def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False, *, dim: Any = None) -> Tensor:
         """`lucid.linalg.norm`."""
-        from .linalg import norm
+        return self._linalg("norm", ord, axis, keepdims, dim=dim)  # type: ignore[no-any-return]
 
-        return norm(self, ord, axis, keepdims, dim=dim)
+    def _linalg(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        from . import linalg
+
+        return getattr(linalg, name)(self, *args, **kwargs)
+
+    def det(self) -> Tensor:
+        """`lucid.linalg.det`."""
+        return self._linalg("det")  # type: ignore[no-any-return]
+
+    def logdet(self) -> Tensor:
+        """`lucid.linalg.logdet`."""
+        return self._linalg("logdet")  # type: ignore[no-any-return]
+
+    def slogdet(self) -> Any:
+        """`lucid.linalg.slogdet`."""
+        return self._linalg("slogdet")
+
+    def inverse(self) -> Tensor:
+        """`lucid.linalg.inv`."""
+        return self._linalg("inv")  # type: ignore[no-any-return]
+
+    def pinverse(self, rcond: Any = None) -> Tensor:
+        """`lucid.linalg.pinv`."""
+        return self._linalg("pinv", rcond)  # type: ignore[no-any-return]
+
+    def cholesky(self, upper: bool = False) -> Tensor:
+        """`lucid.linalg.cholesky`."""
+        return self._linalg("cholesky", upper=upper)  # type: ignore[no-any-return]
+
+    def matrix_power(self, n: int) -> Tensor:
+        """`lucid.linalg.matrix_power`."""
+        return self._linalg("matrix_power", n)  # type: ignore[no-any-return]
 
     def acos(self) -> Tensor:
         return self._apply(ew.arccos, self)

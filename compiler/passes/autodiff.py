@@ -119,7 +119,7 @@ class _Sweep:
             return self._contract(node, ct, needs)
         assert node.op.vjp is not None
         parts = node.op.vjp(node, ct, needs)
-        if node.op.kind == "composed":
+        if node.op.kind in ("composed", "host"):  # each element may depend on all: a mask rules out nothing
             return parts
         known = self._known(ct)
         if node.op in (ops.SLICE, ops.GATHER, *ops.SCATTERS) and known.all is None:

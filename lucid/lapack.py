@@ -1,0 +1,378 @@
+"""What LAPACK computes, through NumPy, with its derivatives written in graph nodes.
+
+Matrices are the last two axes. The formulas are those of Giles, "Collected matrix derivative results"
+(2008), of Townsend, "Differentiating the singular value decomposition" (2016), of Golub and Pereyra (1973)
+for the pseudo-inverse, and of Walter and Lehmann (2010) for QR. `ct` is the cotangent of a result.
+
+The derivatives of eigenvectors and singular vectors divide by differences of eigenvalues. Those that are
+within the rounding of LAPACK count as equal, and what they divide as 0: that is the gradient of what depends
+on the space that such vectors span alone; of other functions there is none, or another, and a warning says
+so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+
+from . import elementwise as ew
+from . import shapes
+from .engine import Array, leaf
+from .errors import warn_user
+from .hosted import Call, Hosted, called
+
+Options = Mapping[str, Any]
+Parts = tuple[Node | None, ...]
+Needs = tuple[bool, ...]
+
+_at = shapes.matmul
+
+
+def mt(x: Node) -> Node:
+    """Rows and columns in each other's place."""
+    ndim = x.type.ndim
+    return ops.TRANSPOSE(x, perm=(*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def _column(x: Node) -> Node:
+    return ops.reshape(x, (*x.shape, 1))
+
+
+def _row(x: Node) -> Node:
+    return ops.reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+
+
+def _scalars(x: Node) -> Node:
+    return ops.reshape(x, (*x.shape, 1, 1))
+
+
+def _constant(array: Any, like: Node) -> Node:
+    return leaf(np.asarray(array, like.type.dtype.np))
+
+
+def _eye(n: int, like: Node) -> Node:
+    return _constant(np.eye(n), like)
+
+
+def _symmetric(x: Node) -> Node:
+    return ew.mul(ew.add(x, mt(x)), 0.5)
+
+
+def _apart(x: Node, y: Node, near: Array) -> Node:
+    """1 / (x - y), and 0 where the two are `near`."""
+    mask = leaf(near)
+    return ew.where(mask, 0.0, ew.div(1.0, ew.where(mask, 1.0, ew.sub(x, y))))
+
+
+def _near(name: str, values: Array, count: int) -> Array:
+    """Which pairs of these eigenvalues or singular values are equal within rounding; each with itself."""
+    scale = np.max(np.abs(values), axis=-1, initial=0.0)[..., None, None]
+    gaps = np.abs(values[..., None, :] - values[..., :, None])
+    near = np.asarray(gaps <= np.finfo(values.dtype).eps * count * scale)
+    if near.sum() > values.size:
+        warn_user(
+            f"{name}: some values are equal within rounding. The gradient through their vectors holds for "
+            "what depends on the space that these span alone, and no second derivative does"
+        )
+    return near
+
+
+# --- inverses and systems ------------------------------------------------------------------------
+
+
+def _d_inv(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    across = mt(call.out(0))
+    return (ew.neg(_at(_at(across, ct), across)),)
+
+
+INV = Hosted("linalg.inv", lambda options, a: (np.linalg.inv(a),), _d_inv)
+
+
+def inv(a: Node) -> Node:
+    return called(INV, a).out(0)
+
+
+def _d_solve(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    part = solve(mt(call.inputs[0]), ct)
+    return ew.neg(_at(part, mt(call.out(0)))) if needs[0] else None, part
+
+
+# Both are stacks of matrices, of one shape but for their columns.
+SOLVE = Hosted("linalg.solve", lambda options, a, b: (np.linalg.solve(a, b),), _d_solve)
+
+
+def solve(a: Node, b: Node) -> Node:
+    return called(SOLVE, a, b).out(0)
+
+
+def _pinv(options: Options, a: Array) -> tuple[Array, ...]:
+    return (np.linalg.pinv(a, options["rcond"], options["hermitian"]),)
+
+
+def _d_pinv(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return (_through_pinv(call.inputs[0], call.out(0), ct),)
+
+
+def _through_pinv(a: Node, p: Node, ct: Node) -> Node:
+    """The cotangent of a, for that of its pseudo-inverse p."""
+    pt, ctt = mt(p), mt(ct)
+    m, n = a.shape[-2:]
+    left = ew.sub(_eye(m, a), _at(a, p))
+    right = ew.sub(_eye(n, a), _at(p, a))
+    inner = ew.neg(_at(_at(pt, ct), pt))
+    return ew.add(ew.add(inner, _at(_at(left, ctt), _at(p, pt))), _at(_at(_at(pt, p), ctt), right))
+
+
+PINV = Hosted("linalg.pinv", _pinv, _d_pinv)
+
+
+def _lstsq(options: Options, a: Array, b: Array) -> tuple[Array, ...]:
+    """The solution, the rank, the singular values."""
+    stack, (m, n) = a.shape[:-2], a.shape[-2:]
+    flat_a, flat_b = a.reshape(-1, m, n), b.reshape(-1, *b.shape[-2:])
+    found = [np.linalg.lstsq(x, y, options["rcond"]) for x, y in zip(flat_a, flat_b, strict=True)]
+    x = np.array([f[0] for f in found], a.dtype).reshape(*stack, n, b.shape[-1])
+    rank = np.array([f[2] for f in found], np.int64).reshape(stack)
+    return x, rank, np.array([f[3] for f in found], a.dtype).reshape(*stack, min(m, n))
+
+
+def _d_lstsq(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    a, b = call.inputs
+    if k == 2:
+        return *_d_svdvals(call, 0, ct, needs), None
+    p = called(PINV, a, rcond=call.options["rcond"], hermitian=False).out(0)
+    part = _through_pinv(a, p, _at(ct, mt(b))) if needs[0] else None
+    return part, _at(mt(p), ct) if needs[1] else None
+
+
+LSTSQ = Hosted("linalg.lstsq", _lstsq, _d_lstsq, flat=(1,))
+
+# --- determinants --------------------------------------------------------------------------------
+
+
+def _d_det(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return (ew.mul(_scalars(ct), cofactors(call.inputs[0], call.out(0))),)
+
+
+DET = Hosted("linalg.det", lambda options, a: (np.asarray(np.linalg.det(a)),), _d_det)
+
+
+def cofactors(a: Node, det: Node) -> Node:
+    """The derivative of the determinant. That of a singular matrix exists, too, but not by its inverse."""
+    try:
+        inverse = inv(a)
+    except np.linalg.LinAlgError:
+        return called(COFACTORS, a).out(0)
+    size = [np.abs(x.data).sum(axis=-1).max(axis=-1, initial=0.0) for x in (a, inverse)]
+    with np.errstate(all="ignore"):
+        far = size[0] * size[1] * max(a.shape[-1], 1) * float(np.finfo(a.type.dtype.numpy).eps) < 1
+    if not np.all(far):
+        return called(COFACTORS, a).out(0)
+    return ew.mul(_scalars(det), mt(inverse))
+
+
+def _rotations(a: Array) -> tuple[Array, Array, Array, Array]:
+    """u, s, vh and the determinant of u vh."""
+    u, s, vh = np.linalg.svd(a)
+    return u, s, vh, (np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
+
+
+def _cofactors(options: Options, a: Array) -> tuple[Array, ...]:
+    u, s, vh, sign = _rotations(a)
+    others = np.where(np.eye(a.shape[-1], dtype=bool), a.dtype.type(1), s[..., None, :]).prod(axis=-1)
+    return (sign * ((u * others[..., None, :]) @ vh),)
+
+
+def _d_cofactors(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return (called(MINORS, call.inputs[0], ct).out(0),)
+
+
+COFACTORS = Hosted("linalg.det", _cofactors, _d_cofactors)
+
+
+def _minors(options: Options, a: Array, ct: Array) -> tuple[Array, ...]:
+    """The second derivative of the determinant, along `ct`; symmetric, so that it is its own transpose.
+
+    Where a = u diag(s) vh, with e = uᵀ ct vhᵀ and p[i, j] the product of s without i and j, it is u m vh,
+    m[i, i] the sum of p[i, j] e[j, j] over the other j, and m[i, j] = -p[i, j] e[j, i].
+    """
+    u, s, vh, sign = _rotations(a)
+    n = a.shape[-1]
+    pairs = np.zeros(a.shape, a.dtype)
+    for i in range(n):
+        rest = np.where(np.arange(n) == i, a.dtype.type(1), s)
+        without = np.where(np.eye(n, dtype=bool), a.dtype.type(1), rest[..., None, :]).prod(axis=-1)
+        pairs[..., i, :] = np.where(np.arange(n) == i, 0, without)
+    e = np.swapaxes(u, -1, -2) @ ct @ np.swapaxes(vh, -1, -2)
+    main = (pairs * np.diagonal(e, axis1=-2, axis2=-1)[..., None, :]).sum(axis=-1)
+    m = np.eye(n, dtype=a.dtype) * main[..., None, :] - pairs * np.swapaxes(e, -1, -2)
+    return (sign * (u @ m @ vh),)
+
+
+def _d_minors(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    a = call.inputs[0]
+    if needs[0] and a.shape[-1] > 2:  # of 2 × 2 matrices it is constant
+        raise ValueError("the third derivative of the determinant of a singular matrix is not implemented")
+    return None, called(MINORS, a, ct).out(0)
+
+
+MINORS = Hosted("linalg.det", _minors, _d_minors)
+
+
+def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return (ew.mul(_scalars(ct), mt(inv(call.inputs[0]))),)
+
+
+SLOGDET = Hosted(
+    "linalg.slogdet", lambda options, a: tuple(map(np.asarray, np.linalg.slogdet(a))), _d_slogdet, flat=(0,)
+)
+
+# --- triangles -----------------------------------------------------------------------------------
+
+
+def _half(x: Node) -> Node:
+    """The lower triangle, with half of the diagonal."""
+    n = x.shape[-1]
+    return ew.where(leaf(np.tri(n, dtype=bool)), ew.mul(x, _constant(1 - 0.5 * np.eye(n), x)), 0.0)
+
+
+def _d_cholesky(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    """That of a symmetric matrix: both triangles count alike."""
+    across = mt(call.out(0))
+    part = _half(_at(across, ct))
+    return (_symmetric(mt(solve(across, mt(solve(across, part))))),)
+
+
+# The lower triangle is read.
+CHOLESKY = Hosted("linalg.cholesky", lambda options, a: (np.linalg.cholesky(a),), _d_cholesky)
+
+
+def _qr(options: Options, a: Array) -> tuple[Array, ...]:
+    q, r = np.linalg.qr(a, options["mode"])
+    return q, r
+
+
+def _d_qr(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    (a,) = call.inputs
+    m, n = a.shape[-2:]
+    q, r = call.out(0), call.out(1)
+    if q.shape[-1] > n:
+        raise ValueError("linalg.qr: mode='complete' has no gradient where there are more rows than columns")
+    if m >= n:
+        return (_through_qr(q, r, ct if k == 0 else None, ct if k == 1 else None),)
+    # a = [x y], x = q u, and r = [u v] with v = qᵀ y
+    y, u = ops.narrow(a, a.type.ndim - 1, m, n - m), ops.narrow(r, a.type.ndim - 1, 0, m)
+    if k == 0:
+        first, rest = _through_qr(q, u, ct, None), ops.zeros_like(y)
+    else:
+        to_u, to_v = (ops.narrow(ct, a.type.ndim - 1, *part) for part in ((0, m), (m, n - m)))
+        first, rest = _through_qr(q, u, _at(y, mt(to_v)), to_u), _at(q, to_v)
+    none = (0,) * (a.type.ndim - 1)
+    left = ops.PAD(first, lo=(*none, 0), hi=(*none, n - m))
+    return (ew.add(left, ops.PAD(rest, lo=(*none, m), hi=(*none, 0))),)
+
+
+def _through_qr(q: Node, r: Node, to_q: Node | None, to_r: Node | None) -> Node:
+    """The cotangent of q r, for those of q and r, with r square."""
+    inner = ew.neg(_at(mt(to_q), q)) if to_q is not None else None
+    if to_r is not None:
+        product = _at(r, mt(to_r))
+        inner = product if inner is None else ew.add(inner, product)
+    assert inner is not None
+    low = _half(inner)
+    total = _at(q, ew.add(low, mt(low)))
+    return mt(solve(r, mt(total if to_q is None else ew.add(total, to_q))))
+
+
+QR = Hosted("linalg.qr", _qr, _d_qr)
+
+# --- eigenvalues and singular values -------------------------------------------------------------
+
+
+def _eigh(options: Options, a: Array) -> tuple[Array, ...]:
+    w, v = np.linalg.eigh(a, options["uplo"])
+    return w, v
+
+
+def _d_eigh(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    """That of a symmetric matrix: both triangles count alike."""
+    w, v = call.out(0), call.out(1)
+    if k == 0:
+        return (_at(ew.mul(v, _row(ct)), mt(v)),)
+    gaps = _apart(_row(w), _column(w), _near("linalg.eigh", call.results[0], w.shape[-1]))
+    return (_symmetric(_at(_at(v, ew.mul(gaps, _at(mt(v), ct))), mt(v))),)
+
+
+EIGH = Hosted("linalg.eigh", _eigh, _d_eigh)
+
+
+def _d_eigvalsh(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return _d_eigh(called(EIGH, *call.inputs, **call.options), 0, ct, needs)
+
+
+EIGVALSH = Hosted(
+    "linalg.eigvalsh", lambda options, a: (np.linalg.eigvalsh(a, options["uplo"]),), _d_eigvalsh
+)
+
+
+def _svd(options: Options, a: Array) -> tuple[Array, ...]:
+    u, s, vh = np.linalg.svd(a, options["full_matrices"])
+    return u, s, vh
+
+
+def _d_svd(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    (a,), (full_u, s_values, full_vh) = call.inputs, call.results
+    m, n = a.shape[-2:]
+    least = min(m, n)
+    if (k == 0 and full_u.shape[-1] > least) or (k == 2 and full_vh.shape[-2] > least):
+        raise ValueError(
+            "linalg.svd: the vectors beyond the singular values have no gradient; use full_matrices=False"
+        )
+    thin = Call(SVD, call.inputs, call.options, (full_u[..., :least], s_values, full_vh[..., :least, :]))
+    u, s, vh = map(thin.out, range(3))
+    if k == 1:
+        return (_at(ew.mul(u, _row(ct)), vh),)
+    squares = ew.mul(s, s)
+    gaps = _apart(_row(squares), _column(squares), _near("linalg.svd", s_values, max(m, n)))
+    if k == 0:
+        turn = _at(mt(u), ct)
+        inner = ew.mul(ew.mul(gaps, ew.sub(turn, mt(turn))), _row(s))
+        part = _at(u, inner)
+        if m > least:
+            off = ew.sub(ct, _at(u, turn))
+            part = ew.add(part, ew.div(off, _row(s)))
+        return (_at(part, vh),)
+    turn = _at(vh, mt(ct))
+    inner = ew.mul(_column(s), ew.mul(gaps, ew.sub(turn, mt(turn))))
+    part = _at(inner, vh)
+    if n > least:
+        off = ew.sub(ct, _at(mt(turn), vh))
+        part = ew.add(part, ew.div(off, _column(s)))
+    return (_at(u, part),)
+
+
+SVD = Hosted("linalg.svd", _svd, _d_svd)
+
+
+def _d_svdvals(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return _d_svd(called(SVD, call.inputs[0], full_matrices=False), 1, ct, needs)
+
+
+SVDVALS = Hosted("linalg.svdvals", lambda options, a: (np.linalg.svd(a, compute_uv=False),), _d_svdvals)
+
+
+def _rank(options: Options, a: Array) -> tuple[Array, ...]:
+    tol, hermitian, rtol = options["tol"], options["hermitian"], options["rtol"]
+    return (np.asarray(np.linalg.matrix_rank(a, tol, hermitian, rtol=rtol), np.int64),)
+
+
+def _d_rank(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return (None,)
+
+
+RANK = Hosted("linalg.matrix_rank", _rank, _d_rank, flat=(0,))
