@@ -44,7 +44,7 @@ from .contents import content, reader
 from .errors import is_user_file
 from .guards import MISSING, PLAIN, ClassScope, Guards, held_by
 from .tensor import Tensor
-from .watching import PURE, QUIET, home, watched
+from .watching import PURE, QUIET, home, own_name, watched
 
 # Names by which code reads attributes that its text does not name.
 _DYNAMIC = {
@@ -74,7 +74,7 @@ def watch(*roots: object) -> Guards:
     while True:  # code found on the way names more attributes; then walk again
         walk = _Walk(names, contents)
         for root in roots:
-            walk.visit(root, getattr(root, "__qualname__", type(root).__name__))
+            walk.visit(root, own_name(root, "__qualname__"))
         walk.finish()
         if walk.names <= names:
             return walk.guards

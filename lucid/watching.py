@@ -19,7 +19,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from types import CodeType, FrameType, GeneratorType, ModuleType
+from types import CodeType, FrameType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 from lucid.compiler.ir.data import data, field
@@ -114,6 +114,15 @@ def _module(value: Any) -> str:
     return name if isinstance(name, str) else type(value).__module__
 
 
+def own_name(value: Any, attribute: str = "__name__") -> str:
+    """Its name, or that of its class, without asking a `__getattr__`, which may raise what it will."""
+    try:
+        name = object.__getattribute__(value.__func__ if isinstance(value, MethodType) else value, attribute)
+    except AttributeError:
+        return type(value).__name__
+    return name if isinstance(name, str) else type(value).__name__
+
+
 def _root(name: str) -> str:
     root = name.partition(".")[0].lstrip("_")
     return "posix" if root == "nt" else root
@@ -128,7 +137,7 @@ def watched(value: Any) -> bool:
     """Whether code that reaches it may read what is another thing at each call."""
     name = _module(value)
     root = _root(name)
-    own = getattr(value, "__name__", type(value).__name__)
+    own = own_name(value)
     if root == "numpy":
         return name.startswith("numpy.random")
     if root == "builtins":
