@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ __all__ = [
     "randperm", "seed", "set_state", "standard_normal", "uniform",
 ]  # fmt: skip
 
-default_generator = Generator()
+# The module may be imported while a function is traced: its state is no tensor of that trace.
+default_generator = Context().run(Generator)
 
 
 @public

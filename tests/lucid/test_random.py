@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -210,3 +212,12 @@ def test_threads_draw_apart() -> None:
 def test_bad_arguments(draw: Callable[[], Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         draw()
+
+
+def test_a_first_draw_of_a_process_in_a_compiled_function_draws_anew_at_each_call() -> None:
+    text = (
+        "import lucid; f = lucid.compile(lambda x: x + lucid.rand(4)); x = lucid.zeros(4)\n"
+        "drawn = {tuple(f(x).tolist()) for _ in range(3)} | {tuple(lucid.rand(4).tolist())}\n"
+        "print(len(drawn), f.traces)"
+    )
+    assert subprocess.run([sys.executable, "-c", text], capture_output=True, text=True).stdout == "4 1\n"

@@ -279,7 +279,7 @@ def test_an_object_of_a_library_that_keeps_arrays(tmp_path: Path, monkeypatch: p
     assert f(x).tolist() == [8, 8]
 
 
-class _Keys(dict):
+class _Keys(dict[str, float]):
     """The attribute dictionary that many programs have: a name that is not there is a KeyError."""
 
     __getattr__ = dict.__getitem__
@@ -288,12 +288,12 @@ class _Keys(dict):
 class _Refuses:
     k = 2.0
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         raise RuntimeError(name)
 
 
 @pytest.mark.parametrize("held", [_Keys(k=2.0), _Refuses()], ids=["KeyError", "RuntimeError"])
-def test_a_getattr_that_raises_what_it_will_is_not_asked_for_names_of_our_own(held):
+def test_a_getattr_that_raises_what_it_will_is_not_asked_for_names_of_our_own(held: Any) -> None:
     read, given = lucid.compile(lambda x: x * held.k), lucid.compile(lambda x, o: x * o.k)
     x = lucid.ones(2)
     assert [read(x).tolist(), read(x).tolist(), given(x, held).tolist()] == [[2.0, 2.0]] * 3
