@@ -21,14 +21,14 @@ demo: $(READY)
 
 test: lint
 	LUCID_VERIFY=1 $(BIN)/pytest -n auto --dist worksteal
-	LUCID_NATIVE=0 $(BIN)/pytest -n auto --dist worksteal tests/lucid
+	LUCID_NATIVE=0 $(BIN)/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid
 
 # What users and the native call path meet, on another Python: make test-other OTHER=python3.13
 test-other:
 	$(OTHER) -m venv .venv-other
 	.venv-other/bin/python -m pip install --quiet 'pytest>=8.0' 'pytest-xdist>=3.5' 'hypothesis>=6.100' --editable .
 	.venv-other/bin/python --version
-	.venv-other/bin/pytest -n auto --dist worksteal tests/lucid tests/runtime
+	.venv-other/bin/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid tests/runtime
 	rm -rf .venv-other
 
 sweep: $(READY)

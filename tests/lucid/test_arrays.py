@@ -14,6 +14,8 @@ from lucid.nn import functional as F
 
 from .derivatives import check_derivatives
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(4, 6, 5)).astype(np.float32)

@@ -11,6 +11,8 @@ import lucid
 from lucid import Tensor, nn, optim
 from lucid.nn import functional as F
 
+pytestmark = pytest.mark.table
+
 torch = pytest.importorskip("torch", reason="PyTorch is no dependency")
 TF = torch.nn.functional
 RNG = np.random.default_rng(7)

@@ -14,6 +14,8 @@ import lucid
 
 from .test_grad import check
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 inf, nan = math.inf, math.nan
 EDGES = [0.0, -0.0, 0.25, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, -2.5, 3.75, 1e-4, -100.0, 50.0, inf, -inf, nan]

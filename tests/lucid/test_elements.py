@@ -12,6 +12,8 @@ import pytest
 import lucid
 from lucid import Tensor
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(5)
 X = np.arange(60, dtype=np.float32).reshape(3, 4, 5)

@@ -16,6 +16,8 @@ from lucid.nn import functional as F
 from lucid.tensor import apply
 from tests.native import sample_arrays
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
 

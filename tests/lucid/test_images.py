@@ -13,6 +13,8 @@ import lucid
 from lucid import nn, optim
 from lucid.nn import functional as F
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 
 

@@ -14,6 +14,8 @@ from lucid import Tensor, linalg
 
 from .derivatives import check_derivatives
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(5)
 

@@ -13,6 +13,8 @@ import lucid
 from lucid import Tensor
 from lucid.compiler.passes import autodiff
 
+pytestmark = pytest.mark.table
+
 Q = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0], [3.0, 0.0, 4.0]], "f8")
 W = np.arange(1.0, 13.0).reshape(3, 4) / 8
 ROWS = (Q != 0).any(1, keepdims=True)

@@ -13,6 +13,8 @@ import lucid
 from lucid import Tensor
 from lucid.compiler.passes import autodiff
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 Pair = tuple[Any, Array]  # a value, and what NumPy makes of it with NaN in the place of what is ruled out
 

@@ -14,6 +14,8 @@ import pytest
 import lucid
 from lucid import Tensor
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

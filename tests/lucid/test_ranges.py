@@ -17,6 +17,8 @@ from lucid.nn import functional as F
 
 from ..compiler.test_transcendental import series as erf
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 Exact = Callable[[Array], Array]
 L = np.longdouble

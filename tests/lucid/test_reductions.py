@@ -14,6 +14,8 @@ from lucid import Tensor
 
 from .derivatives import check_derivatives
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(4, 6, 5)).astype(np.float32)

@@ -13,6 +13,8 @@ import lucid
 from lucid import Tensor
 from tests.lucid.test_grad import check
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 Call = Callable[[Any, Any], Any]  # (lucid or NumPy, array) -> result
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

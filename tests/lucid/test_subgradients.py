@@ -12,6 +12,8 @@ import lucid
 from lucid import Tensor
 from lucid.nn import functional as F
 
+pytestmark = pytest.mark.table
+
 inf, nan = np.inf, np.nan
 Q = [[3.0, 4.0], [0.0, 0.0]]
 
