@@ -107,7 +107,7 @@ def test_small_integers_are_divided_by_vectors() -> None:
 def test_vectors_of_short_integers_have_more_lanes() -> None:
     """Twice those of four bytes, up to what a reduction has; float16 is computed in float32."""
     for dtype, vector_bytes, width in (
-        ("b1", 32, 16), ("u8", 32, 16), ("i16", 32, 16), ("i16", 16, 8), ("u8", 64, 16), ("i32", 32, 8),
+        ("b1", 32, 16), ("u8", 32, 16), ("i16", 32, 16), ("i16", 16, 8), ("u8", 64, 32), ("i32", 32, 8),
         ("f16", 32, 8), ("i64", 32, 4),
     ):  # fmt: skip
         text = f"""
