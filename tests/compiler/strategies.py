@@ -65,7 +65,7 @@ def _grow(draw: st.DrawFn, nodes: list[Node]) -> Node | None:
     form = draw(st.sampled_from(("element", "cast", "where", "const", "reduce", "view", "product")))
     if form == "element":
         op = draw(st.sampled_from(ELEMENTWISE))
-        if x.type.dtype.kind not in op.kinds:
+        if not op.takes(x.type.dtype):
             return None
         alike = st.sampled_from([n for n in nodes if n.type == x.type])
         return op(*(draw(alike) for _ in range(arity(op))))
@@ -247,7 +247,7 @@ def _result(op: Op, dtype: DType) -> bool:
     """Whether `op` can give `dtype`."""
     if op.name in COMPARISONS:
         return dtype is b1
-    return dtype.kind in op.kinds
+    return op.takes(dtype)
 
 
 # --- functions -----------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ def _reducing(reduce: k.Reduce) -> dict[str, Any]:
         (_kernel(S, params=(k.Array("x", f32, (-1,)), k.Scalar("s", f32))), "-1 cannot be"),
         (_kernel(S, outer=(k.Axis("i", "a b"),)), "a dimension of `o` is n"),
         (_kernel(S, final=(k.Stage((), (ROW,)),)), "no reduction may stand in `finally`"),
-        (_kernel(S, **_reducing(replace(ROW, op="prod"))), "`prod` is not a reduction"),
+        (_kernel(S, **_reducing(replace(ROW, op="mode"))), "`mode` is not a reduction"),
         (_kernel(S, **_reducing(replace(ROW, op="dot"))), "`dot` takes two arguments"),
         (_kernel(S, **_reducing(replace(ROW, args=(S, S)))), "`sum` takes one argument"),
         (_kernel(S, **_reducing(replace(ROW, scope="some"))), "`some` is not a scope"),
