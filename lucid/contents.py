@@ -88,4 +88,7 @@ def _as_array(value: Any) -> Any:
 
 def _buffer(value: Any) -> Any:
     with memoryview(value) as view:
-        return content(np.asarray(view))
+        try:
+            return content(np.asarray(view))
+        except ValueError:  # a format that NumPy has no dtype for, as of the pointers of ctypes
+            return view.format, view.tobytes()

@@ -302,3 +302,15 @@ def test_a_getattr_that_raises_what_it_will_is_not_asked_for_names_of_our_own(he
     else:
         held.k = 3.0
     assert read(x).tolist() == given(x, held).tolist() == [3.0, 3.0]
+
+
+def test_pointers_of_ctypes_that_a_function_reaches() -> None:
+    """Their buffers have a format that NumPy does not know."""
+    import ctypes
+
+    held = {"callback": ctypes.CFUNCTYPE(None)(lambda: None), "number": ctypes.c_int(3), "scale": 2.0}
+    step = lucid.compile(lambda x: x * held["scale"] + len(held))
+    x = np.ones(2, np.float32)
+    assert step(x).tolist() == step(x).tolist() == [5, 5]
+    held["scale"] = 3.0
+    assert step(x).tolist() == [6, 6]
