@@ -21,7 +21,19 @@ _LANES = 512
 
 
 def content(array: np.ndarray[Any, Any]) -> Any:
-    """What `array` holds, in a form that another content can be compared with."""
+    """What `array` holds, in a form that another content can be compared with; of an array of a class whose
+    methods fail, that it is this one."""
+    try:
+        return _content(array)
+    except (AttributeError, BufferError, NotImplementedError, TypeError, ValueError):
+        return type(array), id(array)
+
+
+def _content(array: np.ndarray[Any, Any]) -> Any:
+    if type(array) is not np.ndarray:  # a masked one has methods of its own
+        mask = getattr(array, "_mask", None)
+        inner = content(np.ndarray.view(array, np.ndarray))
+        return inner if mask is None else (inner, content(np.asarray(mask)))
     if array.dtype.hasobject:
         return array.shape, tuple(array.ravel().tolist())
     if array.nbytes <= COPIED:

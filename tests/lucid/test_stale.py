@@ -314,3 +314,14 @@ def test_pointers_of_ctypes_that_a_function_reaches() -> None:
     assert step(x).tolist() == step(x).tolist() == [5, 5]
     held["scale"] = 3.0
     assert step(x).tolist() == [6, 6]
+
+
+def test_masked_arrays_that_a_function_reaches() -> None:
+    """Their constant has methods that fail; a mask that changes is a change."""
+    part = np.ma.array([1.0, 2.0], mask=[False, True])
+    held: dict[str, Any] = {"none": np.ma.masked, "part": part, "scale": 2.0}
+    step = lucid.compile(lambda x: x * held["scale"] + float(held["part"].sum()))
+    x = np.ones(2, np.float32)
+    assert step(x).tolist() == step(x).tolist() == [3, 3]
+    part.mask = [False, False]
+    assert step(x).tolist() == [5, 5]
