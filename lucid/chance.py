@@ -139,4 +139,6 @@ def _same(old: Any, new: Any) -> bool:
         fresh = type(new[1])()
         fresh.manual_seed(new[1].initial_seed())
         return bool(new[0] == _bytes(fresh))
-    return bool((new["state"]["pos"] if isinstance(new, dict) else new[1][-1]) == _FRESH)
+    if isinstance(new, dict):  # NumPy's begins one place earlier where the system seeds it
+        return bool(new["state"]["pos"] >= _FRESH - 1)
+    return bool(new[1][-1] == _FRESH)
