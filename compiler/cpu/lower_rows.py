@@ -91,9 +91,7 @@ class RowLowering:
         if self.stream is not None:
             self.alloc()
         self.plan_prefetches()
-        rows: Operand = Imm(1, i64)
-        for axis in self.kernel.outer:
-            rows = x.times(rows, x.extent(axis.extent))
+        rows = x.points(self.kernel.outer)
         with b.loop(BEGIN, END, 1, "parallel") as block:
             x.open(frozenset())
             lo = b.op("mul", block.var, x.slot("block"))
@@ -218,15 +216,8 @@ class RowLowering:
         """The outer axes of a row number; names for where its values wait, and for what `stages` walk
         along: so an address is one sum, and few registers hold all of them."""
         b, x = self.b, self.x
-        at: dict[str, Operand] = {}
         turn = b.op("and", number, Imm(1, i64))  # two rows wait at a time
-        for n, axis in enumerate(reversed(self.kernel.outer)):
-            if n == len(self.kernel.outer) - 1:
-                at[axis.name] = number
-            else:
-                extent = x.extent(axis.extent)
-                at[axis.name] = b.op("rem", number, extent)
-                number = b.op("div", number, extent)
+        at = x.point(number, self.kernel.outer)
         row = _Row(at, Level(x.outer | {ROW}), {}, {}, {})
         with self.inside(row):
             if self.stream is not None:

@@ -90,8 +90,8 @@ class SortLowering:
         with b.loop(HERE, count, 1, "serial") as turn:
             mine = b.widen(b.load("sort.keys0", self.key, b.op("add", self.base, turn.var)), lanes)
 
-            def chunk(u: int, carried: list[Operand], base: str = "others") -> list[Operand]:
-                at = x.at[base]
+            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+                at = x.at["others"]
                 key = b.load("sort.keys0", self.key, b.op("add", self.base, at), lanes, None, x.mask)
                 before = x.first_lanes(b.op("sub", turn.var, at))
                 first = b.op("or", b.op("lt", key, mine), b.op("and", b.op("eq", key, mine), before))
