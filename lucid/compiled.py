@@ -22,7 +22,7 @@ from .bound import bound
 from .context import MODE
 from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
-from .guards import Place
+from .guards import Place, tensors_in
 from .pickles import Decorated, Parts
 from .recorder import Recording
 from .tensor import Tensor
@@ -251,20 +251,21 @@ class Compiled(Decorated, Generic[P, R]):
                     state.close(signature, state.opened(signature), {p.id for r in known for p in r.places})
                     known = self._cache.get(self._key(signature, numbers), [])
                 guards = watch(self.__wrapped__, *objects)
-                opened, places = sorted(state.opened(signature)), guards.open(state.places)
+                opened, places = sorted(state.opened(signature)), guards.open(state.places, arrays)
                 if guards.tells_types():
                     state.close(signature, set(opened), {p.id for p in places})
                     opened, places, guards = [], [], watch(self.__wrapped__, *objects)
                 contents = [(place, place.get()) for place in places]
+                numeric = [place for place, content in contents if not tensors_in(content)]
                 try:
                     recording = recorder.record(
                         self.__wrapped__, args, kwargs, arrays, numbers, objects, opened, places, guards,
                         self._name(), self.threads,
                     )  # fmt: skip
                 except Exception:
-                    if not opened and not places:
+                    if not opened and not numeric:
                         raise
-                    state.close(signature, set(opened), {p.id for p in places})
+                    state.close(signature, set(opened), {p.id for p in numeric})
                     if not guards.undo():
                         raise
                     for place, content in contents:
@@ -324,7 +325,7 @@ class Compiled(Decorated, Generic[P, R]):
     def _warn(self, parts: dict[str, str], moved: list[tuple[Place, Any, Any]], reason: str) -> None:
         """Once, where a number has been the reason for more than NUMBERS traces."""
         story = self._story
-        if not (moved or re.search(_NUMBER, reason)):
+        if not (any(not tensors_in(old) for _, old, _ in moved) or re.search(_NUMBER, reason)):
             return
         story.numbers += 1
         if story.numbers == NUMBERS + 1:

@@ -15,11 +15,12 @@ from contextvars import ContextVar
 from functools import partial
 from operator import is_
 from types import CellType, CodeType, FunctionType, MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lucid.compiler.ir.data import data, field
+from lucid.compiler.ir.types import TensorType
 
 from .codes import text_of
 from .contents import COPIED, Reader, content, equal
@@ -27,32 +28,55 @@ from .errors import TraceError, here, warn_user
 from .tape import Traced, plain
 from .tensor import Tensor
 
+if TYPE_CHECKING:
+    from .tracing import Trace
+
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 
 
+# What a call may take as it is then: a number, by its type; a tensor, by its own, and if it requires grad.
+Kind = type | tuple[TensorType, bool]
+
+
 @data(eq=False)
 class Open:
-    """In place of a number, or of a tuple of numbers, that each call takes as it is then: only the type is a
-    fact."""
+    """In place of a number or a tensor, or of a tuple of either, that each call takes as it is then: only
+    what kind it is is a fact."""
 
-    kinds: type | tuple[type, ...]
+    kinds: list[Kind]
+    several: bool
 
     def holds(self, value: object) -> bool:
-        return _kinds(value) == self.kinds
+        return (type(value) is tuple) == self.several and _kinds(value) == self.kinds
 
 
-def _kinds(value: object) -> type | tuple[type, ...] | None:
-    """The type of a number, or the types of the numbers in a tuple; None for all else."""
-    if type(value) is tuple and value and all(type(v) in (int, float) for v in value):
-        return tuple(map(type, value))
+def _kinds(value: object) -> list[Kind] | None:
+    """What kind of number or tensor it is, or those in a tuple are; None for all else."""
+    if type(value) is not tuple:
+        kind = _kind(value)
+        return None if kind is None else [kind]
+    kinds = [kind for v in value if (kind := _kind(v)) is not None]
+    numbers = [kind in (int, float) for kind in kinds]
+    return kinds if len(kinds) == len(value) > 0 and (all(numbers) or not any(numbers)) else None
+
+
+def _kind(value: object) -> Kind | None:
+    if type(value) is Tensor:
+        return (value._node.type, value._requires_grad) if value._trace is None else None
     return type(value) if type(value) in (int, float) else None
+
+
+def tensors_in(content: object) -> tuple[Tensor, ...]:
+    """The tensors that a place holds: one, or a tuple of them, or none."""
+    found = content if type(content) is tuple else (content,)
+    return tuple(value for value in found if type(value) is Tensor)
 
 
 @data(eq=False)
 class Place:
-    """Where a number is found: a key of a dict, an index of a list, a cell, a slot of an object, an attribute
-    of a class, the defaults of a function."""
+    """Where a number or a tensor is found: a key of a dict, an index of a list, a cell, a slot of an object,
+    an attribute of a class, the defaults of a function."""
 
     owner: Any
     key: Any
@@ -73,9 +97,29 @@ class Place:
         else:
             setattr(self.owner, self.key, value)
 
+    def drop(self) -> None:
+        """Nothing is there any more."""
+        if type(self.owner) is CellType:
+            del self.owner.cell_contents
+        elif type(self.owner) is dict:
+            self.owner.pop(self.key, None)
+        elif type(self.owner) is not list:
+            delattr(self.owner, self.key)
+
     @property
     def id(self) -> tuple[int, Any]:
         return id(self.owner), self.key
+
+
+@data(eq=False)
+class Item:
+    """One of the tensors of a tuple that a place holds."""
+
+    place: Place
+    index: int
+
+    def get(self) -> Any:
+        return self.place.get()[self.index]
 
 
 def same(a: object, b: object) -> bool:
@@ -106,7 +150,9 @@ class Guards:
     contents: list[tuple[object, Reader, Any, str]] = field(default_factory=list)
     variables: list[tuple[ContextVar[Any], Any, str]] = field(default_factory=list)
     tensors: set[int] = field(default_factory=set)  # ids of all tensors in those places
+    twice: set[int] = field(default_factory=set)  # of those that were found in two of them
     generators: list[tuple[Any, str]] = field(default_factory=list)  # of random numbers; no facts
+    scopes: list[dict[str, Any]] = field(default_factory=list)  # attributes of objects; no facts
     varying: set[str] = field(default_factory=set)  # clocks, files, ... that code names; no facts
 
     def codes(self) -> list[CodeType]:
@@ -160,7 +206,7 @@ class Guards:
         return any("type" in text_of(code).globals for code in self.codes())
 
     def moved(self) -> list[tuple[Place, Any, Any]]:
-        """Places of numbers that have another value now, of the same type; the old and the new one."""
+        """Places of numbers and tensors that hold another one now, of the same kind; the old and the new."""
         found = {}
         for place, value, _ in self._places():
             kinds = _kinds(value)
@@ -173,16 +219,22 @@ class Guards:
                     found[place.id] = place, value, now
         return list(found.values())
 
-    def open(self, ids: set[tuple[int, Any]]) -> list[Place]:
-        """The numbers in these places are no facts from here on."""
+    def open(self, ids: set[tuple[int, Any]], arguments: list[Any]) -> list[Place]:
+        """The numbers and tensors in these places are no facts from here on. Tensors that are also elsewhere,
+        or among the `arguments`, stay facts: who is who decides what a change of one is seen by."""
         if not ids:
             return []
         found = {}
+        known = self.twice | set(map(id, arguments))
         for place, value, replace in self._places():
             kinds = _kinds(value)
-            if kinds is not None and place.id in ids:
-                replace(Open(kinds))
+            if kinds is None or place.id not in ids:
+                continue
+            held = {id(t) for t in tensors_in(value)}
+            if held.isdisjoint(known) and len(held) in (0, len(kinds)):
+                replace(Open(kinds, type(value) is tuple))
                 found[place.id] = place
+                self.tensors -= held
         return list(found.values())
 
     def _places(self) -> Iterator[tuple[Place, Any, Callable[[Any], None]]]:
@@ -206,8 +258,8 @@ class Guards:
                 yield Place(home, name, where), value, partial(_put, self.slots, k, (owner, name), (where,))
 
     def left(self) -> tuple[list[tuple[Place, Any]], str | None]:
-        """What has changed since: places that hold another plain value now, and the first change of any
-        other kind, in words."""
+        """What has changed since: places that hold another plain value or tensor now, and the first change of
+        any other kind, in words."""
         rest = self.changed()
         if rest is None:  # as nearly always
             return [], None
@@ -218,7 +270,7 @@ class Guards:
                 now = place.get()
             except (LookupError, ValueError, AttributeError):
                 continue
-            if not same(now, value) and isinstance(now, PLAIN):
+            if not same(now, value) and (isinstance(now, PLAIN) or tensors_in(now)):
                 found.append((place, now))
                 undo.append(partial(replace, value))
                 replace(now)
@@ -254,6 +306,33 @@ class Guards:
                 if type(value) is Traced:
                     items[k] = plain(value)
 
+    def reclaim(self, trace: Trace) -> list[tuple[Place, Any]]:
+        """Places where tensors of the trace were left behind, with what holds them. What was there before, if
+        that is known, is there again."""
+        old = {place.id: (place, value) for place, value, _ in self._places()}
+        scopes = {id(d): d for d, *_ in (*self.items, *self.dicts) if type(d) is dict}
+        scopes |= {id(d): d for d in self.scopes}
+        known = {*scopes, *(id(items) for items, *_ in self.lists)}  # their items are places
+        for d in scopes.values():
+            for key in d:
+                old.setdefault((id(d), key), (Place(d, key, str(key)), MISSING))
+        for items, *_ in self.lists:
+            for k in range(len(items) if type(items) is list else 0):
+                old.setdefault((id(items), k), (Place(items, k, f"item {k}"), MISSING))
+        found = []
+        for place, value in old.values():
+            try:
+                now = place.get()
+            except (LookupError, ValueError, AttributeError):
+                continue
+            if id(now) not in known and _made_by(trace, now):
+                found.append((place, now))
+                if value is MISSING:
+                    place.drop()
+                elif type(value) is not Open:
+                    place.set(value)
+        return found
+
     def check_captured(self, captured: list[np.ndarray[Any, Any]], name: str) -> None:
         """TraceError if an array that tensors were made of is not what it was before the trace: the change
         would not be part of a call. A warning for large ones that tensors were not made of."""
@@ -286,6 +365,15 @@ def held_by(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # empty
         return MISSING
+
+
+def _made_by(trace: Trace, value: Any) -> bool:
+    """Whether there is a tensor of the trace in a value: itself, or in containers."""
+    if type(value) in (tuple, list):
+        return any(_made_by(trace, v) for v in value)
+    if type(value) is dict:
+        return any(_made_by(trace, v) for v in value.values())
+    return isinstance(value, Tensor) and value._trace is trace
 
 
 def _short(value: object) -> str:

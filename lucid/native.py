@@ -110,7 +110,7 @@ class _Spec:
         given: list[Any] = []
         arguments.describe(tuple(a for k, a in enumerate(self.args) if k != self.out), [], [], given)
         numbers = self.recording.numbers(given)
-        if self.recording.rooted or self.recording.writes or numbers is None:
+        if self.recording.rooted or self.recording.writes or self.recording.held or numbers is None:
             raise _CannotError
         if self.recording.judged:  # nothing is written where the caller sees it before the verdict
             if self.out >= 0:

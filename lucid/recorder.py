@@ -19,7 +19,7 @@ from . import arguments, chance, watching
 from .context import MODE, Mode
 from .engine import Array, Executable, build, leaf, out_of_range
 from .errors import TraceError, here
-from .guards import Guards, Place
+from .guards import MISSING, Guards, Item, Place, tensors_in
 from .holders import holders
 from .inside import indices_in, verdict
 from .promote import lying
@@ -51,6 +51,15 @@ class Update:
     value: Made | Same | None
 
 
+@data
+class Write:
+    """After the call, `place` holds `content`; `made`: with Value for numbers, Made and Same for tensors."""
+
+    place: Place
+    content: Any
+    made: bool
+
+
 @data(frozen=False)
 class Recording:
     """One trace, ready to run. `run` takes the array arguments, in the order of `describe`."""
@@ -68,8 +77,9 @@ class Recording:
     opened: list[int]  # number arguments that are no facts, in the order of the tape
     widths: list[int]  # how many numbers there are in each of the places
     places: list[Place]  # other numbers that are no facts, behind them on the tape
+    held: list[Place]  # where tensors are that are no facts
     program: Program
-    writes: list[tuple[Place, Any]]  # what such a place becomes after the call, with Value for numbers
+    writes: list[Write]
     spent: str | None  # what else the trace has changed outside: it serves one call
     first: list[Any]  # the numbers of the tape when it was traced
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
@@ -114,6 +124,8 @@ class Recording:
                         return f"argument {k} was a tensor that the function also reaches elsewhere"
                 elif id(value) in self.guards.tensors:
                     return f"argument {k} is a tensor that the function also reaches elsewhere"
+        if self.held and not self._apart(arrays):
+            return "a tensor in an attribute, item or variable is also an argument, or in another one"
         for tensor, flag in self.flags:
             if tensor._requires_grad != flag:
                 return f"requires_grad of a tensor became {tensor._requires_grad}"
@@ -129,6 +141,17 @@ class Recording:
                 if order != source.order or now != source.node.type:
                     return f"an array of type {source.node.type} became {now}"
         return self.guards.changed()
+
+    def _apart(self, arrays: list[Any]) -> bool:
+        """Whether the tensors that each call finds in places are nowhere else."""
+        try:
+            found = [id(t) for place in self.held for t in tensors_in(place.get())]
+        except (LookupError, ValueError, AttributeError):  # the guards tell
+            return True
+        ids = set(found)
+        return (
+            len(ids) == len(found) and ids.isdisjoint(self.guards.tensors) and ids.isdisjoint(map(id, arrays))
+        )
 
     def run(self, arrays: list[Any], numbers: list[Any], out: Any = None) -> Any:
         """Compute, then change what is to be changed, then return. `numbers`: those of the tape. `out`: where
@@ -187,7 +210,9 @@ class Recording:
             return as_input(numbers[source.number], source.node.type.dtype)
         if source.owner is None:
             return source.array
-        found = arrays[source.owner] if isinstance(source.owner, int) else source.owner
+        if isinstance(source.owner, int) and not source.grad:
+            return arrays[source.owner]
+        found = _tensor(source.owner, arrays)
         return found._grad if source.grad else found
 
     def _finish(
@@ -242,8 +267,9 @@ class Recording:
             target._grad = grad
         for target, node in nodes_of:
             target._assign(node)
-        for place, content in self.writes:
-            place.set(arguments.rebuild(content, result) if type(content) in (tuple, Value) else content)
+        contents = [arguments.rebuild(w.content, result) if w.made else w.content for w in self.writes]
+        for write, content in zip(self.writes, contents, strict=True):
+            write.place.set(content)
         return results
 
     def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
@@ -259,7 +285,9 @@ class Recording:
 
 
 def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
-    found = arrays[owner] if isinstance(owner, int) else owner
+    found = owner
+    if not isinstance(owner, Tensor):
+        found = arrays[owner] if isinstance(owner, int) else owner.get()
     assert isinstance(found, Tensor)
     return found
 
@@ -303,10 +331,21 @@ def record(
     trace = Trace()
     tape = trace.tape
     inner, placed = _arguments(trace, arrays)
+    held = [(place, content) for place in places if tensors_in(content := place.get())]
+    numeric = [place for place in places if not tensors_in(place.get())]
+    for place, content in held:
+        for k, tensor in enumerate(tensors_in(content)):
+            trace.found(tensor, Item(place, k) if type(content) is tuple else place)
     before = chance.states(guards.generators)
     codes = guards.codes()
     with watching.watching(guards.varying, guards.generators, codes, guards.holds(os.environ)) as seen:
-        returned, contents = _traced(f, args, kwargs, numbers, opened, places, trace, inner)
+        try:
+            returned, contents = _traced(f, args, kwargs, numbers, opened, numeric, trace, inner)
+        except BaseException:
+            with contextlib.suppress(TraceError):
+                _put_back(held)
+            guards.reclaim(trace)
+            raise
     unsure = chance.check(before, guards.generators, codes, name, seen)
     guards.check_captured([array for array, *_ in trace.arrays.values()], name)
     if tape.numbers:
@@ -314,13 +353,35 @@ def record(
             read(number)
         guards.settle()
     finish = _Finish(trace, arrays, placed, objects, guards, name, threads)
-    writes = [
-        (place, content) for place, content in zip(places, contents, strict=True) if content is not KEPT
-    ]
+    writes = [(place, now) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
+    writes += _put_back(held)
     left, changed = guards.left()
-    writes += left
+    made = {place.id: (place, content) for place, content in guards.reclaim(trace)}
+    writes += [(place, content) for place, content in left if place.id not in made]
+    writes += made.values()
     first = [plain(value) for value in tape.numbers]
-    return finish.recording(returned, opened, places, tape.finish(), writes, unsure or changed, first)
+    return finish.recording(
+        returned, opened, numeric, [p for p, _ in held], tape.finish(), writes, unsure or changed, first
+    )
+
+
+def _put_back(held: list[tuple[Place, Any]]) -> list[tuple[Place, Any]]:
+    """Put what places held back there; what they hold now, where that is something else."""
+    left = []
+    for place, content in held:
+        try:
+            now = place.get()
+        except (LookupError, ValueError, AttributeError):  # deleted
+            now = MISSING
+        if now is not content:
+            left.append((place, now))
+            place.set(content)
+    for place, now in left:
+        if now is MISSING:
+            raise TraceError(
+                here(f"{place.where} held a tensor and is deleted while it is traced: set it to None")
+            )
+    return left
 
 
 # The content of a place that the function has left as it was.
@@ -397,7 +458,7 @@ def _arguments(trace: Trace, arrays: list[Any]) -> tuple[list[Tensor], dict[int,
     places: dict[int, Node] = {}
     for k, value in enumerate(arrays):
         if isinstance(value, Tensor):
-            trace.argument(value, k)
+            trace.found(value, k)
             inner.append(value)
         else:
             node, view = laid(value)
@@ -433,15 +494,17 @@ class _Finish:
         returned: Any,
         opened: list[int],
         places: list[Place],
+        held: list[Place],
         program: Program,
         writes: list[tuple[Place, Any]],
         spent: str | None,
         first: list[Any],
     ) -> Recording:
         results = arguments.rebuild(returned, self._result)
+        left = [self._write(place, content) for place, content in writes]
         wanted = self._wanted()
         changed = [value for *_, value in wanted if isinstance(value, Node)]
-        used = toposort([*(m.node for m in self._made(results)), *changed])
+        used = toposort([*(m.node for m in self._made(results, left)), *changed])
         sources = [s for n in used if (s := self.all_sources.get(n)) is not None]
         position = {s.node: k for k, s in enumerate(sources)}
 
@@ -451,12 +514,18 @@ class _Finish:
             updates.append(Update(owner, grad, new))
         tracked = self._differentiable(updates)
         results = arguments.rebuild(results, lambda v: self._placed(v, position, tracked))
-        rooted = toposort([m.node for m in self._made(results) if m.requires_grad])
+        left = [
+            Write(w.place, arguments.rebuild(w.content, lambda v: self._placed(v, position, tracked)), True)
+            if w.made
+            else w
+            for w in left
+        ]
+        rooted = toposort([m.node for m in self._made(results, left) if m.requires_grad])
         indices = indices_in(used)
         outputs = [*self.outputs, verdict(indices)] if indices else [*self.outputs]
         graph = Graph(self.name, tuple(s.node for s in sources), tuple(outputs))
         kept = rooted or indices  # nothing is overwritten
-        aliases = [-1] * len(outputs) if kept else self._aliases(results, updates, position)
+        aliases = [-1] * len(outputs) if kept else self._aliases(self._made(results, left), updates, position)
         outers = self.trace.outers.values()
         self.guards.release(set(self.trace.arrays))
         return Recording(
@@ -465,7 +534,7 @@ class _Finish:
             build(graph, aliases, self.threads, judged=bool(indices)),
             results,
             updates,
-            [(o.tensor, o.requires_grad) for o in outers if o.argument is None],
+            [(o.tensor, o.requires_grad) for o in outers if o.home is None],
             [(_owner(o), _type(o.grad_placeholder)) for o in outers if o.grad_read],
             self._pinned(),
             rooted,
@@ -473,8 +542,9 @@ class _Finish:
             opened,
             [len(c) if type(c := p.get()) is tuple else 1 for p in places],
             places,
+            held,
             program,
-            writes,
+            left,
             spent,
             first,
             self.objects,
@@ -511,8 +581,19 @@ class _Finish:
             )
         )
 
+    def _write(self, place: Place, content: Any) -> Write:
+        """What the function has left in a place."""
+        found: list[bool] = []
+
+        def leaf(value: Any) -> Any:
+            found.append(isinstance(value, Tensor | Value))
+            return self._result(value) if isinstance(value, Tensor) else value
+
+        built = arguments.rebuild(content, leaf)
+        return Write(place, built, True) if any(found) else Write(place, content, False)
+
     @staticmethod
-    def _made(results: Any) -> list[Made]:
+    def _made(results: Any, writes: list[Write]) -> list[Made]:
         found: list[Made] = []
 
         def look(value: Any) -> Any:
@@ -520,7 +601,7 @@ class _Finish:
                 found.append(value)
             return value
 
-        arguments.rebuild(results, look)
+        arguments.rebuild((results, [w.content for w in writes if w.made]), look)
         return found
 
     def _wanted(self) -> list[tuple[Owner, bool, Node | Same | None]]:
@@ -549,10 +630,10 @@ class _Finish:
         differentiated, the graph is spent: results are plain values."""
         return not any(u.grad or _tensor(u.owner, self.arrays)._requires_grad for u in updates)
 
-    def _aliases(self, results: Any, updates: list[Update], position: dict[Node, int]) -> list[int]:
+    def _aliases(self, made: list[Made], updates: list[Update], position: dict[Node, int]) -> list[int]:
         """Output k may overwrite the input that it replaces, unless that is also a result."""
         aliases = [-1] * len(self.outputs)
-        kept = {m.output for m in self._made(results)}
+        kept = {m.output for m in made}
         kept |= {u.value.output for u in updates if isinstance(u.value, Made) and u.value.output < 0}
         for u in updates:
             if not isinstance(u.value, Made) or u.grad or u.value.output < 0 or u.value.output in kept:
@@ -572,7 +653,7 @@ class _Finish:
 
 
 def _owner(outer: Outer) -> Owner:
-    return outer.tensor if outer.argument is None else outer.argument
+    return outer.tensor if outer.home is None else outer.home
 
 
 def _type(node: Node | None) -> TensorType | None:

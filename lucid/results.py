@@ -12,10 +12,11 @@ from lucid.compiler.ir.graph import Node
 
 from .engine import Array
 from .errors import here
+from .guards import Item, Place
 from .tensor import Tensor
 
-# Whom a value comes from or goes to: a captured tensor, or the array argument of that number.
-Owner = Tensor | int
+# Whom a value comes from or goes to: a captured tensor, an argument by its number, what is in a place.
+Owner = Tensor | int | Place | Item
 
 
 @data

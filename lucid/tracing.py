@@ -15,6 +15,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import TensorType, from_numpy
 
 from .engine import Array
+from .guards import Item, Place
 from .promote import lying, seen_in
 from .tape import Tape
 from .tensor import LEAVES, Tensor
@@ -24,12 +25,12 @@ from .tensor import LEAVES, Tensor
 class Outer:
     """A tensor from outside, as the trace sees it.
 
-    `argument`: its position among the array arguments, where it is one; else it is captured, and
-    `tensor` itself is the source of its value at every call.
+    `home`: its position among the array arguments, or the place where each call finds it; else it is
+    captured, and `tensor` itself is the source of its value at every call.
     """
 
     tensor: Tensor
-    argument: int | None
+    home: int | Place | Item | None
     placeholder: Node
     node: Node  # the placeholder, or what was assigned since
     grad: Tensor | None = None
@@ -50,16 +51,16 @@ class Trace:
     tape: Tape = field(default_factory=Tape)  # what is done with Python's numbers
     histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
 
-    def argument(self, tensor: Tensor, position: int) -> None:
-        """`tensor` is the array argument at `position`."""
-        self._outer(tensor, position)
+    def found(self, tensor: Tensor, home: int | Place | Item) -> None:
+        """`tensor` is the array argument at that position, or what is in that place."""
+        self._outer(tensor, home)
 
-    def _outer(self, tensor: Tensor, argument: int | None = None) -> Outer:
+    def _outer(self, tensor: Tensor, home: int | Place | Item | None = None) -> Outer:
         found = self.outers.get(id(tensor))
         if found is None:
             node = placeholder(tensor._node.type)
             flag = tensor._requires_grad
-            found = Outer(tensor, argument, node, node, requires_grad=flag)
+            found = Outer(tensor, home, node, node, requires_grad=flag)
             self.outers[id(tensor)] = found
             owner = LEAVES.get(tensor._node)
             if owner is not None and owner() is tensor:

@@ -156,6 +156,8 @@ class _Walk:
         if id(value) not in self.seen:
             self.seen[id(value)] = value
             self.queue.append((value, where))
+        elif isinstance(value, Tensor):
+            self.guards.twice.add(id(value))
 
     def finish(self) -> None:
         self._drain()
@@ -409,6 +411,7 @@ class _Walk:
             for name in self.known | set(scope or ()):
                 self._slot(value, name, where)
         elif isinstance(scope, dict):
+            self.guards.scopes.append(scope)
             self.visit(scope.get("__wrapped__"), where)
             if getattr(cls, "_opaque", False):
                 return

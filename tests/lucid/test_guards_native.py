@@ -156,6 +156,7 @@ def test_a_change_after_native_calls_is_seen(case: Any) -> None:
 
 def test_every_field_of_guards_has_a_case() -> None:
     names = [f.name for f in fields(Guards)] if is_dataclass(Guards) else list(Guards.__match_args__)
-    assert names and set(names) <= set(KINDS), (
+    notes = {"scopes", "twice"}  # where to look for what a trace left behind, and which tensors stay facts
+    assert names and set(names) - notes <= set(KINDS), (
         "a new kind of guard: add a case here, and a check to native.py"
     )
