@@ -248,6 +248,7 @@ class _Walk:
             found = inside.get(name, scope.get(name, sys.modules.get(name)))
             if type(found) is ModuleType and attribute not in vars(found) and home(found) != "lucid":
                 self.guards.items.append((vars(found), attribute, MISSING, f"{name}.{attribute}"))
+                self.guards.varying.add(f"{name}.{attribute}")  # imported when it is read, as np.random is
         for attribute in ("__defaults__", "__kwdefaults__", "__code__"):
             value = getattr(f, attribute)
             self.guards.slots.append((f, attribute, value, f"{where}.{attribute}"))
