@@ -128,6 +128,7 @@ class _Walk:
         self.guards = Guards()
         self.seen: dict[int, object] = {}
         self.classes: set[tuple[type, tuple[str, ...]]] = set()
+        self.read: dict[type, frozenset[str]] = {}  # attributes of each class of a library's that are read
         self.queue: deque[tuple[object, str]] = deque()
         # What may lack some: a dict, what else has them, and where that is; classes.
         self.lacking: list[tuple[dict[str, Any], type, str]] = []
@@ -455,6 +456,8 @@ class _Walk:
         """Attributes that code mentions, or the methods of a library's that it calls by them."""
         if home(cls) in PURE or home(cls) in QUIET:
             return self.known
+        if cls in self.read:
+            return self.read[cls]
         found, names = set(self.known), [*self.known, *_IMPLICIT]
         for name in names:
             member = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
@@ -465,7 +468,8 @@ class _Walk:
                 more = set(member.__code__.co_names) - found
                 found |= more
                 names += more
-        return frozenset(found)
+        self.read[cls] = frozenset(found)
+        return self.read[cls]
 
     def mapping_of(self, scope: dict[str, Any], where: str) -> None:
         """All attributes: for objects whose own code, in lucid, goes through them."""
