@@ -14,6 +14,7 @@ can be made of (a clock, a file, the state of the process) is watched for during
 from __future__ import annotations
 
 import builtins
+import enum
 import functools
 import gc
 import os
@@ -127,6 +128,7 @@ class _Walk:
         self.texts: set[str] = set()  # strings that may be names
         self.guards = Guards()
         self.seen: dict[int, object] = {}
+        self.settings: set[tuple[int, Any]] = set()  # what has been read of whom, beside what it holds
         self.classes: set[tuple[type, tuple[str, ...]]] = set()
         self.read: dict[type, frozenset[str]] = {}  # attributes of each class of a library's that are read
         self.queue: deque[tuple[object, str]] = deque()
@@ -163,8 +165,10 @@ class _Walk:
     def finish(self) -> None:
         self._drain()
         if self.known & _IMPORTS:
-            for name in self.texts & set(sys.modules):
-                self.visit(sys.modules[name], name)
+            for name in sorted(self.texts):
+                found = sys.modules.get(name, MISSING)
+                self.guards.items.append((sys.modules, name, found, f"sys.modules[{name!r}]"))
+                self.visit(None if found is MISSING else found, name)
             self._drain()
         if self.dynamic:
             self.names |= self.texts
@@ -193,9 +197,12 @@ class _Walk:
         if watched(value):
             self.guards.varying.add(where)
         for owner, read in ambient.facts(value, self.known):
-            if id(read) not in self.seen:
-                self.seen[id(read)] = read
-                self.guards.contents.append((owner, read, read(owner), where))
+            if (id(owner), read) not in self.settings:
+                self.settings.add((id(owner), read))
+                found = read(owner)
+                self.guards.contents.append((owner, read, found, where))
+                if read is ambient.answer:
+                    self.visit(found, f"{where}()")
 
     def _enter(self, value: Any, where: str) -> None:
         if isinstance(value, Tensor):
@@ -249,7 +256,6 @@ class _Walk:
             found = inside.get(name, scope.get(name, sys.modules.get(name)))
             if type(found) is ModuleType and attribute not in vars(found) and home(found) != "lucid":
                 self.guards.items.append((vars(found), attribute, MISSING, f"{name}.{attribute}"))
-                self.guards.varying.add(f"{name}.{attribute}")  # imported when it is read, as np.random is
         for attribute in ("__defaults__", "__kwdefaults__", "__code__"):
             value = getattr(f, attribute)
             self.guards.slots.append((f, attribute, value, f"{where}.{attribute}"))
@@ -267,6 +273,8 @@ class _Walk:
         return None if value is MISSING else value
 
     def method(self, m: MethodType, where: str) -> None:
+        self._library(m, where)
+        self.names.add(own_name(m))  # what it is called by does not matter
         self.visit(m.__func__, where)
         self.visit(m.__self__, f"{where}.__self__")
 
@@ -289,14 +297,18 @@ class _Walk:
             self.namespace(scope, where)
             return
         if home(m) == "lucid":
+            for name in self.known & ambient.OF_LUCID & set(scope):
+                self._library(scope[name], f"{where}.{name}")
             return
+        for name in self.known & _parts(m):  # imported when they are read, as np.random is
+            self.guards.varying.add(f"{where}.{name}")
         for name in self.known:
             if name not in scope or name.startswith("__") or (m is sys and name == "modules"):
                 continue
             found = scope[name]
             if of_user or _is_data(found):
                 self.guards.items.append((scope, name, found, f"{where}.{name}"))
-            elif callable(found):
+            elif callable(found) and not isinstance(found, MethodType):
                 self._library(found, f"{where}.{name}")
                 continue
             self.visit(found, f"{where}.{name}")
@@ -358,6 +370,8 @@ class _Walk:
         self._library(cls, where)
         if issubclass(cls, BaseException) and issubclass(AttributeError, cls):
             self.names.add("AttributeError")
+        if issubclass(cls, enum.Enum) and _is_user_class(cls):  # found by value, by name or in order
+            self.mapping(cls.__members__, where)
         self.members(cls, _CONSTRUCTORS)
         if type(cls) is not type:
             self.members(type(cls))
@@ -427,6 +441,8 @@ class _Walk:
             else:
                 self.attributes_of(scope, where, self.known if of_user else self._read_by(cls))
                 self._shadows(scope, cls, where)
+        if isinstance(value, enum.Enum):
+            self._slot(value, "_value_", where)
         if of_user:
             self.guards.slots.append((value, "__class__", cls, f"the class of {where}"))
             self.members(cls)
@@ -497,6 +513,21 @@ class _Walk:
                     self.guards.items.append((scope, name, MISSING, f"{where}.{name}"))
         if self.tolerant or hasattr(cls, "__getattr__"):
             self.lacking.append((scope, cls, where))
+
+
+def _parts(package: ModuleType) -> frozenset[str]:
+    """Modules of a package that imports them when they are asked for, and has not yet."""
+    scope = vars(package)
+    if "__getattr__" not in scope or "__path__" not in scope:
+        return frozenset()
+    return _modules(tuple(package.__path__)) - set(scope)
+
+
+@functools.lru_cache(maxsize=256)
+def _modules(path: tuple[str, ...]) -> frozenset[str]:
+    import pkgutil
+
+    return frozenset(info.name for info in pkgutil.iter_modules(path))
 
 
 def _is_data(value: object) -> bool:

@@ -64,12 +64,9 @@ _READERS: dict[str, set[str]] = {
     "builtins": {"breakpoint", "input"},
     "time": _CLOCKS,
     "datetime": {"now", "utcnow", "today"},
-    "thread": {"get_ident", "get_native_id"},
-    "gc": {"get_count", "get_objects", "get_stats", "isenabled"},
-    "sys": {
-        "_current_frames", "getallocatedblocks", "getrecursionlimit", "getswitchinterval", "gettrace",
-        "get_int_max_str_digits",
-    },
+    "thread": {"get_ident", "get_native_id", "stack_size"},
+    "gc": {"get_count", "get_objects", "get_referrers", "get_stats"},
+    "sys": {"_current_frames", "getallocatedblocks"},
     "atexit": set(), "imp": set(), "warnings": set(),
 }  # fmt: skip
 # ... and those of which these do not: they act, once, when the function is traced.

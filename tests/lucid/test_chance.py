@@ -95,13 +95,16 @@ def test_what_draws_nothing_is_left_alone() -> None:
     assert f.traces == 1
 
 
-@pytest.mark.parametrize("module", ["random", "numpy.random"])
-def test_a_generator_that_is_made_meanwhile(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "draw"),
+    [("random", "random"), ("numpy.random", "random"), ("numpy", "random.default_rng().random")],
+)
+def test_a_generator_that_is_made_meanwhile(module: str, draw: str) -> None:
     program = f"""
 import numpy as np, lucid
 def f(x):
     import {module} as m
-    return x + m.random()
+    return x + m.{draw}()
 def g(x):
     import {module} as m
     return x * 2

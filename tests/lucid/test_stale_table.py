@@ -7,6 +7,7 @@ import builtins
 import contextlib
 import datetime
 import decimal
+import gc
 import glob
 import importlib
 import inspect
@@ -675,7 +676,11 @@ def decimals_in_a_closure() -> Case:
 @pytest.mark.parametrize("case", FOLLOWS, ids=lambda case: case.__name__)
 @pytest.mark.usefixtures("path")
 def test_what_a_call_gives_is_what_the_function_would_give(case: Callable[[], Case]) -> None:
-    f, change = case()
+    check(*case())
+
+
+def check(f: F, change: Callable[[], object]) -> None:
+    """Calls give what `f` gives, before the change and after it."""
 
     def now() -> list[float]:
         return f(lucid.Tensor(X)).numpy().tolist()  # type: ignore[no-any-return]
@@ -736,7 +741,8 @@ RAISES: list[tuple[F, str]] = [
     (lambda x: x + shutil.disk_usage("/").free, STATE),
     (lambda x: x + os.getpid(), STATE),
     (lambda x: x + os.getloadavg()[0], STATE),
-    (lambda x: x + sys.getrecursionlimit(), STATE),
+    (lambda x: x + len(gc.get_referrers(SIMPLE)), STATE),
+    (lambda x: x + threading.stack_size(), STATE),
     (lambda x: x + threading.get_ident() % 2, STATE),
     (lambda x: x + len(locale.localeconv()), STATE),
     (lambda x: x + len(os.path.expanduser("~")), "reads the environment"),
