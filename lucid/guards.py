@@ -368,14 +368,16 @@ def held_by(cell: CellType) -> Any:
 
 
 def _made_by(trace: Trace, value: Any) -> bool:
-    """Whether there is a tensor of the trace in a value: itself, or in containers."""
-    if type(value) in (tuple, list):
-        return any(_made_by(trace, v) for v in value)
-    if type(value) is dict:
-        return any(_made_by(trace, v) for v in value.values())
-    return (
-        issubclass(type(value), Tensor) and value._trace is trace
-    )  # what it says its class is may not be asked
+    """Whether a tensor of the trace is in a value: itself, or in containers (that may hold each other)."""
+    left, seen = [value], {id(value)}
+    for v in left:  # grows
+        if type(v) in (tuple, list, dict):
+            parts = [p for p in (v.values() if type(v) is dict else v) if id(p) not in seen]
+            seen.update(map(id, parts))
+            left += parts
+        elif issubclass(type(v), Tensor) and v._trace is trace:  # what it says its class is may not be asked
+            return True
+    return False
 
 
 def _short(value: object) -> str:

@@ -278,3 +278,12 @@ def test_a_deleted_tensor_is_told() -> None:
     with pytest.raises(lucid.TraceError, match="held a tensor and is deleted"):
         step(Tensor([1.0]))
     assert owner.h.item() == 4.0
+
+
+def test_containers_that_hold_themselves_are_searched_once() -> None:
+    unread: dict[str, Any] = {}
+    unread["again"] = [unread]
+    place = Plain()
+    place.state, place.q = unread, Tensor([2.0])
+    f = lucid.compile(lambda x: x * place.q)
+    assert f(np.ones(2, np.float32)).tolist() == [2, 2]
