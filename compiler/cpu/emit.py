@@ -16,9 +16,10 @@ from ..ir.layout import Slot
 from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
 from ..ir.target import Target
 from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i8, i32, i64
+from . import remainder
 
 _FLOAT = {
-    "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem",
+    "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv",
     "eq": "fcmp oeq", "ne": "fcmp une", "lt": "fcmp olt", "le": "fcmp ole",
     "gt": "fcmp ogt", "ge": "fcmp oge",
 }  # fmt: skip
@@ -126,6 +127,9 @@ class _Emitter:
             return self.names[value.name]
         number = _number(value.value, value.dtype)
         return number if value.lanes == 1 else f"splat ({_element(value.dtype)} {number})"
+
+    def number(self, value: float, dtype: DType, lanes: int) -> str:
+        return self.ref(Imm(value, dtype, lanes))
 
     def typed(self, value: Operand) -> str:
         return f"{type_of(value)} {self.ref(value)}"
@@ -274,6 +278,8 @@ class _Emitter:
     def instruction(self, stmt: Let) -> str:
         op, args, result = stmt.op, stmt.args, stmt.result
         kind = type_of(result)
+        if op == "rem" and result.dtype.is_float:
+            return remainder.emit(self, args[0], args[1], kind, _vector("i1", result.lanes), _suffix(result))
         if op in _BINARY["i"] or op in _FLOAT:
             code = _BINARY[args[0].dtype.kind][op]
             return self.let(f"{code} {self.typed(args[0])}, {self.ref(args[1])}")

@@ -141,3 +141,26 @@ def test_records_are_complete() -> None:
         assert op.lower is not None or op.kind in ("index", "sort"), op.name
         assert op.samples, op.name
         assert op.exact or op.ulp or op.kind in ("reduce", "contract", "index", "composed"), op.name
+
+
+@pytest.mark.parametrize("name", ["fmod", "mod", "floordiv"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_remainders_are_exact_at_every_quotient(name: str, dtype: str) -> None:
+    """Quotients small and far, and next to whole numbers; what has none."""
+    rng = np.random.default_rng(7)
+    kind, ints = np.dtype(dtype).type, np.dtype(f"u{np.dtype(dtype).itemsize}")
+    y = rng.normal(size=1 << 12).astype(dtype)
+    whole = rng.integers(1, 1 << 23, y.size).astype(dtype) * y
+    bits = rng.integers(0, np.iinfo(ints).max, (2, y.size), ints, endpoint=True).view(dtype)
+    special = [0, -0.0, 1, -1, np.inf, -np.inf, np.nan, kind(2) ** 22, kind(2) ** 51, 0.1]
+    special += [np.finfo(dtype).tiny, np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal]
+    pairs = np.array(np.meshgrid(special, special), dtype).reshape(2, -1)
+    with np.errstate(all="ignore"):
+        x = np.concatenate(
+            [whole, np.nextafter(whole, 0), np.nextafter(whole, kind(np.inf)), bits[0], pairs[0]]
+        )
+        y = np.concatenate([y, y, y, bits[1], pairs[1]])
+        found = run(build(REGISTRY[name], [x, y]), [x, y])[0]
+        expected = {"fmod": np.fmod, "mod": np.mod, "floordiv": np.floor_divide}[name](x, y)
+    different = (found.view(ints) != expected.view(ints)) & ~(np.isnan(found) & np.isnan(expected))
+    assert not different.any(), (x[different][:5], y[different][:5], found[different][:5])
