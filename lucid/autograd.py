@@ -36,6 +36,7 @@ class Gradient(Decorated):
         check_function("value_and_grad" if value else "grad", f)
         functools.update_wrapper(self, f, updated=())
         self.__wrapped__ = f
+        _listed(f, argnums)
         self.argnums = argnums
         self.value = value  # whether that is returned, too
 
@@ -108,15 +109,19 @@ def _differentiated(
 
 def _places(f: Callable[..., Any], argnums: int | Sequence[int], count: int) -> list[int]:
     """The positions of the arguments, each once."""
-    try:
-        listed = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else (argnums,))]
-    except TypeError:
-        raise TypeError(here(f"{_name(f)}: argnums must be ints, not {argnums!r}")) from None
+    listed = _listed(f, argnums)
     if any(not -count <= k < count for k in listed):
         raise TypeError(here(f"{_name(f)}: argnums={argnums}, but only {count} positional arguments"))
     if len({k % count for k in listed}) < len(listed):
         raise ValueError(here(f"{_name(f)}: argnums={argnums} names an argument twice"))
     return listed
+
+
+def _listed(f: Callable[..., Any], argnums: int | Sequence[int]) -> list[int]:
+    try:
+        return [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else (argnums,))]
+    except TypeError:
+        raise TypeError(here(f"{_name(f)}: argnums must be ints, not {argnums!r}")) from None
 
 
 def _nested(value: Any) -> bool:

@@ -83,15 +83,15 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     needs a value that is known only when it runs, draws random numbers, or reads a clock, a file, the
     environment or the state of the process. TypeError, ValueError unless `threads` is an int >= 1.
     """
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise TypeError(here(f"compile: threads must be an int, not {type(threads).__name__}"))
+    if threads is not None and threads < 1:
+        raise ValueError(here(f"compile: threads must be at least 1, not {threads}"))
     if f is None:
         return functools.partial(compile, threads=threads)
     check_function("compile", f)
     if isinstance(f, type):
         raise TypeError(here(f"compile: {f.__name__} is a class; compile an object of it, or its methods"))
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
-        raise TypeError(here(f"compile: threads must be an int, not {type(threads).__name__}"))
-    if threads is not None and threads < 1:
-        raise ValueError(here(f"compile: threads must be at least 1, not {threads}"))
     return Compiled(f, threads)
 
 

@@ -55,8 +55,15 @@ def given_arrays(results: Any, out: Any) -> dict[int, Array]:
         kind = result.node.type
         if (array.dtype, array.shape) != (kind.dtype.np, kind.shape) or not array.dtype.isnative:
             raise ValueError(here(f"out= is {array.dtype} {array.shape}, the result {kind}"))
-        if not (array.flags.c_contiguous and array.flags.writeable):
-            raise ValueError(here("out= needs a writable array in row-major order"))
+        if not array.flags.writeable:
+            raise ValueError(here("out= is read-only; give a writable array"))
+        if not array.flags.c_contiguous:
+            raise ValueError(
+                here(
+                    f"out= needs an array in row-major order, not {array.shape} of strides {array.strides}; "
+                    "for b.T give b, and return the transpose; or give a new array, and copy from it"
+                )
+            )
         other = overlap(array, given.values())
         if other is not None:
             raise ValueError(

@@ -8,6 +8,7 @@ print(loss, x.grad)             # compiled and run here
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 from typing import cast as cast_type
@@ -581,6 +582,12 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
 
     def __reduce__(self) -> Any:
         return _restore, (type(self), np.array(self._read("pickle")), self._requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf, as from a pickle, and with a copy of the gradient, as PyTorch's has."""
+        found = _restore(type(self), np.array(self._read("deepcopy")), self._requires_grad)
+        found._grad = copy.deepcopy(self._grad, memo)
+        return found
 
     # Equality is elementwise; identity is what sets and dicts use.
     __hash__ = object.__hash__

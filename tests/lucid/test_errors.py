@@ -108,11 +108,13 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: COMPILED(nn.ReLU()).ir("x"), RuntimeError, "has not been called"),
     (lambda: AFTER_SMALL.ir("x"), ValueError, "unknown stage 'x'"),
     (lambda: X.sum(0, 1), TypeError, "unknown dtype 1"),
-    (lambda: GRAD(F.relu, "x")(X), TypeError, "relu: argnums must be ints, not 'x'"),
-    (lambda: GRAD(F.relu, 1.0)(X), TypeError, "relu: argnums must be ints, not 1.0"),
+    (lambda: GRAD(F.relu, "x"), TypeError, "relu: argnums must be ints, not 'x'"),
+    (lambda: GRAD(F.relu, 1.0), TypeError, "relu: argnums must be ints, not 1.0"),
     (lambda: GRAD(F.mse_loss, (0, -2))(X, X), ValueError, r"argnums=\(0, -2\) names an argument twice"),
     (lambda: setattr(nn.Linear(1, 1), "bias", X), TypeError, "bias is a parameter, .* or bias.data"),
     (lambda: lucid.compile(F.relu, threads=-1), ValueError, "compile: threads must be at least 1, not -1"),
+    (lambda: lucid.compile(threads=0), ValueError, "compile: threads must be at least 1, not 0"),
+    (lambda: lucid.compile(threads="2"), TypeError, "compile: threads must be an int, not str"),  # type: ignore[call-overload]
     (lambda: lucid.compile(F.relu, threads=True), TypeError, "compile: threads must be an int, not bool"),
 ]  # fmt: skip
 

@@ -350,3 +350,16 @@ def test_models_trained_in_threads_of_their_own() -> None:
     for t in threads:
         t.join()
     assert not failures
+
+
+def test_a_copy_of_a_model_has_its_gradients() -> None:
+    model = nn.Linear(2, 1)
+    model(Tensor([[1.0, 2.0]])).sum().backward()
+    other = copy.deepcopy(model)
+    assert other.weight.grad is not None
+    np.testing.assert_array_equal(other.weight.grad.numpy(), [[1, 2]])
+    other(Tensor([[1.0, 2.0]])).sum().backward()  # apart from each other
+    np.testing.assert_array_equal(other.weight.grad.numpy(), [[2, 4]])
+    assert model.weight.grad is not None
+    np.testing.assert_array_equal(model.weight.grad.numpy(), [[1, 2]])
+    assert copy.deepcopy(nn.Linear(2, 1)).weight.grad is None
