@@ -30,7 +30,7 @@ class GradMode:
 
     What was there before is put back by value, in one step, so that an exception from a signal handler
     finds it either way. (A `with` block has, as all context managers written in Python, one gap: between its
-    end and the first line of `__exit__`.)
+    end and the first line of `__exit__`. What is lucid's own uses the decorator.)
     """
 
     def __init__(self, grad: bool) -> None:

@@ -60,8 +60,8 @@ class Generator:
         if array.shape != (2,) or array.dtype != np.int64:
             given = f"{array.dtype.name}{list(array.shape)}"
             raise ValueError(here(f"a state is an int64 array of 2, not {given}"))
-        with self._lock(), no_grad():
-            self._state._become(Tensor(array))
+        with self._lock():
+            no_grad(self._state._become)(Tensor(array))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.get_state(),)
@@ -75,18 +75,18 @@ class Generator:
             return formula(*_bits(_number(seed), _number(drawn), shape, words), *rest)
 
         with self._lock():
-            if MODE.get().trace is not None:
-                state = self._state
-                with no_grad():
-                    seed, drawn = state[0], state[1]
-                    result = apply(build, seed, drawn, *operands)
-                    self._state._become(state + Tensor(np.array([0, words], np.int64)))
-                return result
-            now = self._state.numpy()
-            with no_grad():
-                result = apply(build, _held(now[0]), _held(now[1]), *operands)
-                self._state._become(Tensor(now + np.array([0, words], np.int64)))
-            return result
+            return self._drawn(build, words, operands)
+
+    @no_grad
+    def _drawn(self, build: Formula, words: int, operands: tuple[Any, ...]) -> Tensor:
+        state, step = self._state, np.array([0, words], np.int64)
+        if MODE.get().trace is not None:
+            result, after = apply(build, state[0], state[1], *operands), state + Tensor(step)
+        else:
+            now = state.numpy()
+            result, after = apply(build, _held(now[0]), _held(now[1]), *operands), Tensor(now + step)
+        state._become(after)
+        return result
 
 
 def _restored(state: Array) -> Generator:

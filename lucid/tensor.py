@@ -333,8 +333,7 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
             raise RuntimeError(
                 here("data of a result that requires grad cannot be set, only that of a leaf; use detach()")
             )
-        with no_grad():
-            self._become(value.detach() if isinstance(value, Tensor) else Tensor(value))
+        no_grad(self._become)(value.detach() if isinstance(value, Tensor) else Tensor(value))
 
     def backward(
         self, gradient: Tensor | npt.ArrayLike | None = None,

@@ -160,16 +160,16 @@ class BatchNorm1d(Module):
         training = self.training or not tracked
         return S.batch_norm(x, mean, var, self.weight, self.bias, training, 0.0, self.eps)
 
+    @no_grad
     def _track(self, x: Tensor) -> None:
         axes = (0, *range(2, x.ndim))
         count = x.size // self.num_features
-        with no_grad():
-            self.num_batches_tracked = self.num_batches_tracked + 1
-            share = self.momentum
-            rate = 1 / self.num_batches_tracked.astype(x.dtype) if share is None else share
-            var = x.var(axes) * (count / max(1, count - 1))  # unbiased, as PyTorch keeps it
-            self.running_mean = self.running_mean * (1 - rate) + x.mean(axes) * rate
-            self.running_var = self.running_var * (1 - rate) + var * rate
+        self.num_batches_tracked = self.num_batches_tracked + 1
+        share = self.momentum
+        rate = 1 / self.num_batches_tracked.astype(x.dtype) if share is None else share
+        var = x.var(axes) * (count / max(1, count - 1))  # unbiased, as PyTorch keeps it
+        self.running_mean = self.running_mean * (1 - rate) + x.mean(axes) * rate
+        self.running_var = self.running_var * (1 - rate) + var * rate
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"

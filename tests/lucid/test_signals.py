@@ -15,7 +15,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn, optim
-from lucid.context import MODE
+from lucid.context import MODE, GradMode
 from lucid.runtime import memory
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
@@ -37,7 +37,7 @@ def handler() -> Iterator[None]:
 
 
 def work() -> None:
-    """Traces, lazy values, gradients, steps, large arrays that come and go."""
+    """Traces, draws, lazy values, gradients, steps, large arrays that come and go."""
     x = np.ones((300, 50), "f")
     model = nn.Linear(50, 3)
     opt = optim.SGD(model.parameters(), lr=0.01)
@@ -45,14 +45,14 @@ def work() -> None:
     @lucid.compile
     def step(x: Any) -> Any:
         opt.zero_grad()
-        loss = (model(x) ** 2).mean()
+        loss = (model(x + lucid.rand(300, 50)) ** 2).mean()
         loss.backward()
         opt.step()
         return loss
 
     for _ in range(3):
         step(x)
-    (Tensor(x) * 2 + 1).numpy()
+    (Tensor(x) * 2 + lucid.randn(300, 50)).numpy()
     lucid.grad(lambda x: (x * x).sum())(x).numpy()
     opt.zero_grad()
     model(Tensor(x)).sum().backward()
@@ -100,6 +100,21 @@ def test_handlers_that_raise(handler: None) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_handlers_that_raise_for_long(handler: None) -> None:
     assert interrupted(20) > 100
+
+
+def test_no_block_of_lucids_own_can_be_left_without_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the end of a `with` block and `__exit__` a handler may raise: draws left gradients off then."""
+
+    def enter(mode: GradMode) -> None:
+        raise AssertionError("a block")
+
+    monkeypatch.setattr(GradMode, "__enter__", enter)
+    lucid.manual_seed(0)
+    assert lucid.rand(3).shape == lucid.compile(lambda: lucid.randn(3))().shape == (3,)
+    nn.BatchNorm1d(3)(np.ones((4, 3), np.float32)).numpy()
+    w = Tensor([1.0], requires_grad=True)
+    w.data = Tensor([2.0])
+    assert w.item() == 2 and MODE.get().grad
 
 
 def test_the_death_of_an_array_runs_no_code_of_ours() -> None:
