@@ -91,7 +91,9 @@ arctan, arctan2 = _unary(ops.ARCTAN, np.arctan), _binary(ops.ARCTAN2, np.arctan2
 sinh, cosh, tanh = _unary(ops.SINH, np.sinh), _unary(ops.COSH, np.cosh), _unary(ops.TANH, np.tanh)
 arcsinh, arccosh = _unary(ops.ARCSINH, np.arcsinh), _unary(ops.ARCCOSH, np.arccosh)
 arctanh = _unary(ops.ARCTANH, np.arctanh)
-erf, erfc = _unary(ops.ERF, np.tanh), _unary(ops.ERFC, np.tanh)  # NumPy has none; promoted alike
+# NumPy has none of these; promoted alike
+erf, erfc, erfinv = (_unary(op, np.tanh) for op in (ops.ERF, ops.ERFC, ops.ERFINV))
+lgamma, digamma, trigamma = (_unary(op, np.tanh) for op in (ops.LGAMMA, ops.DIGAMMA, ops.TRIGAMMA))
 
 
 def neg(x: Node) -> Node:

@@ -22,10 +22,10 @@ __all__ = [
     # of one tensor
     "abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh",
     "asin", "asinh", "atan", "atanh", "bitwise_not", "cbrt", "ceil", "cos", "cosh", "deg2rad", "degrees",
-    "erf", "erfc", "exp", "exp2", "expit", "expm1", "fix", "floor", "invert", "isfinite", "isinf", "isnan",
-    "log", "log10", "log1p", "log2", "logical_not", "logit", "nan_to_num", "neg", "negative", "positive",
-    "rad2deg", "radians", "reciprocal", "rint", "round", "rsqrt", "sigmoid", "sign", "signbit", "sin",
-    "sinc", "sinh", "softplus", "sqrt", "square", "tan", "tanh", "trunc",
+    "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expit", "expm1", "fix", "floor", "invert", "isfinite",
+    "isinf", "isnan", "lgamma", "log", "log10", "log1p", "log2", "logical_not", "logit", "nan_to_num", "neg",
+    "negative", "positive", "rad2deg", "radians", "reciprocal", "rint", "round", "rsqrt", "sigmoid", "sign",
+    "signbit", "sin", "sinc", "sinh", "softplus", "sqrt", "square", "tan", "tanh", "trunc",
     # of two
     "add", "arctan2", "atan2", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
     "bitwise_xor", "copysign", "div", "divide", "dot", "eq", "equal", "float_power", "floor_divide", "fmax",
@@ -41,7 +41,7 @@ __all__ = [
     # reductions
     "all", "amax", "amin", "any", "max", "mean", "min", "std", "sum", "var",
     # others
-    "astype", "clone", "detach", "numel",
+    "astype", "clone", "detach", "numel", "polygamma",
 ]  # fmt: skip
 
 Unary = Callable[[Any], Tensor]
@@ -85,8 +85,13 @@ ceil = _unary(ew.ceil, "The least integer that is not below each element.")
 cos = _unary(ew.cos, "The cosine of each element, in radians; exact reduction of large ones.")
 cosh = _unary(ew.cosh, "The hyperbolic cosine of each element.")
 deg2rad = radians = _unary(composed.deg2rad, "Degrees as radians.")
+digamma = _unary(
+    ew.digamma,
+    "The derivative of log|gamma(x)|; -inf at 0, inf at -0, NaN at whole numbers below (SciPy's `psi`).",
+)
 erf = _unary(ew.erf, "The error function: 2/sqrt(pi) times the integral of exp(-t²) from 0 to x.")
 erfc = _unary(ew.erfc, "1 - erf(x), without cancellation.")
+erfinv = _unary(ew.erfinv, "The inverse of erf; inf at 1, -inf at -1, NaN beyond.")
 exp = _unary(ew.exp, "e to the power of each element.")
 exp2 = _unary(ew.exp2, "2 to the power of each element.")
 expm1 = _unary(ew.expm1, "exp(x) - 1, also where that is small.")
@@ -95,6 +100,9 @@ invert = bitwise_not = _unary(ew.invert, "The other bits; `not` of bools.")
 isfinite = _unary(ew.isfinite, "Whether each element is neither inf nor NaN.")
 isinf = _unary(ew.isinf, "Whether each element is inf or -inf.")
 isnan = _unary(ew.isnan, "Whether each element is NaN.")
+lgamma = _unary(
+    ew.lgamma, "log|gamma(x)|; inf at 0 and at whole numbers below, -inf at -inf (SciPy's `gammaln`)."
+)
 log = _unary(ew.log, "The natural logarithm of each element; -inf at 0, NaN below.")
 log10 = _unary(ew.log10, "The logarithm of each element to base 10.")
 log1p = _unary(ew.log1p, "log(1 + x), also where x is small.")
@@ -196,6 +204,16 @@ def round(x: Any, decimals: int = 0) -> Tensor:
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """NaN and infinities as numbers; by default the greatest and the least of the dtype."""
     return apply(composed.nan_to_num, asarray(x), nan=nan, posinf=posinf, neginf=neginf)
+
+
+@public
+def polygamma(n: int, x: Any) -> Tensor:
+    """The nth derivative of digamma, of n 0 or 1; that of order 1 is inf at 0, at whole numbers
+    below and at -inf. ValueError for other n."""
+    build = {0: ew.digamma, 1: ew.trigamma}.get(n)
+    if build is None:
+        raise ValueError(f"polygamma: expected n to be 0 or 1, not {n!r}; `grad` finds more derivatives")
+    return apply(build, asarray(x))
 
 
 @public

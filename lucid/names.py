@@ -238,14 +238,23 @@ class Names:
     def cosh(self) -> Tensor:
         return self._apply(ew.cosh, self)
 
+    def digamma(self) -> Tensor:
+        return self._apply(ew.digamma, self)
+
     def erfc(self) -> Tensor:
         return self._apply(ew.erfc, self)
+
+    def erfinv(self) -> Tensor:
+        return self._apply(ew.erfinv, self)
 
     def exp2(self) -> Tensor:
         return self._apply(ew.exp2, self)
 
     def expm1(self) -> Tensor:
         return self._apply(ew.expm1, self)
+
+    def lgamma(self) -> Tensor:
+        return self._apply(ew.lgamma, self)
 
     def log10(self) -> Tensor:
         return self._apply(ew.log10, self)

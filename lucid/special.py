@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from .functional import erf, erfc, exp2, expit, expm1, log1p, logit, round, sinc, xlogy
+from .functional import (
+    digamma,
+    erf,
+    erfc,
+    erfinv,
+    exp2,
+    expit,
+    expm1,
+    lgamma,
+    log1p,
+    logit,
+    polygamma,
+    round,
+    sinc,
+    xlogy,
+)  # fmt: skip
 
-__all__ = ["erf", "erfc", "exp2", "expit", "expm1", "log1p", "logit", "round", "sinc", "xlogy"]
+gammaln, psi = lgamma, digamma
+
+__all__ = [
+    "digamma", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammaln", "log1p", "logit", "polygamma",
+    "psi", "round", "sinc", "xlogy",
+]  # fmt: skip

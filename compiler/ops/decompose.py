@@ -13,16 +13,18 @@ from collections.abc import Callable
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
 from .arcs import acos, asin, atan, atan2
-from .errors import erf, erfc
+from .errors import erf, erfc, erfinv
 from .exponential import cosh, exp, exp2, expm1, sinh, tanh
+from .gamma import digamma, lgamma, trigamma
 from .logarithm import acosh, asinh, atanh, log, log1p, log2, log10
 from .power import cbrt, power
 from .random import threefry
 from .trigonometric import cos, sin, tan
 
 __all__ = [
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp",
-    "exp2", "expm1", "log", "log10", "log1p", "log2", "power", "sin", "sinh", "tan", "tanh",
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "digamma", "erf",
+    "erfc", "erfinv", "exp", "exp2", "expm1", "lgamma", "log", "log10", "log1p", "log2", "power", "sin",
+    "sinh", "tan", "tanh", "trigamma",
 ]  # fmt: skip
 
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]

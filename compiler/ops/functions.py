@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Node
-from .elementwise import ABS, ADD, DIV, EQ, MAX, MUL, NEG, SQRT, SUB, WHERE, element
+from . import references
+from .elementwise import ABS, ADD, DIV, EQ, LT, MAX, MUL, NEG, RINT, SQRT, SUB, WHERE, element
 from .leaves import const, zeros_like
 from .record import Array, Op, Vjp, dec
+from .references import by_number
 
 Cotangents = tuple[Node | None, ...]
 
@@ -28,16 +30,6 @@ def _inverse(of: Callable[[Node, Node], Node]) -> Vjp:
 
 def _function(name: str, evaluate: Callable[..., Array], vjp: Vjp, lower: Any, flops: int, **more: Any) -> Op:
     return element(name, more.pop("arity", 1), evaluate, vjp, lower, exact=False, ulp=1, flops=flops, **more)
-
-
-def _by_number(function: Callable[[float], float]) -> Callable[[Array], Array]:
-    """A function of Python's `math`, in float64."""
-
-    def evaluate(x: Array) -> Array:
-        values = [function(v) for v in x.astype(np.float64).ravel().tolist()]
-        return np.array(values).reshape(x.shape).astype(x.dtype)
-
-    return evaluate
 
 
 def _plus(x: Node, value: float) -> Node:
@@ -147,5 +139,47 @@ def _bell(scale: float) -> Vjp:
     )
 
 
-ERF = _function("erf", _by_number(math.erf), _bell(1.0), dec.erf, 30)
-ERFC = _function("erfc", _by_number(math.erfc), _bell(-1.0), dec.erfc, 80)
+ERF = _function("erf", by_number(math.erf), _bell(1.0), dec.erf, 30)
+ERFC = _function("erfc", by_number(math.erfc), _bell(-1.0), dec.erfc, 80)
+ERFINV = _function(
+    "erfinv", references.erfinv,
+    _slope(lambda x, y: _times(EXP(MUL(y, y)), math.sqrt(math.pi) / 2)), dec.erfinv, 80, **_UNIT,
+)  # fmt: skip
+
+# --- gamma functions -----------------------------------------------------------------------------
+
+# B(2), B(4), ...
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+_STEPS = 12
+
+
+def _tetragamma(x: Node) -> Node:
+    """The derivative of trigamma, of which the next ones follow: -2 / y**3 for each step to y = x + 12, and
+    from there Stirling's series; below 0 by reflection (Abramowitz, 6.4.6, 6.4.7 and 6.4.11)."""
+    zero, one = const(0, x), const(1, x)
+    negative = LT(x, zero)
+    y = WHERE(negative, SUB(one, x), x)
+    total = zeros_like(x)
+    for _ in range(_STEPS):
+        total = ADD(total, DIV(const(2, x), MUL(MUL(y, y), y)))
+        y = ADD(y, one)
+    inverse = DIV(one, y)
+    square = MUL(inverse, inverse)
+    series = const(0, x)
+    for k, bernoulli in reversed([*enumerate(_BERNOULLI, 1)]):
+        series = MUL(square, ADD(const(bernoulli * (2 * k + 1), x), series))
+    total = ADD(total, MUL(square, ADD(ADD(one, inverse), series)))
+    angle = _times(SUB(x, RINT(x)), math.pi)
+    sine = SIN(angle)
+    reflected = DIV(_times(COS(angle), 2 * math.pi**3), MUL(MUL(sine, sine), sine))
+    return NEG(ADD(total, WHERE(negative, reflected, zero)))
+
+
+_GAMMA: dict[str, Any] = {"domain": (0.5, 4.0), "slope": "any"}
+LGAMMA = _function("lgamma", references.lgamma, _slope(lambda x, y: DIGAMMA(x)), dec.lgamma, 150, **_GAMMA)
+DIGAMMA: Op = _function(
+    "digamma", references.digamma, _slope(lambda x, y: TRIGAMMA(x)), dec.digamma, 150, **_GAMMA
+)
+TRIGAMMA: Op = _function(
+    "trigamma", references.trigamma, _slope(lambda x, y: _tetragamma(x)), dec.trigamma, 130, **_GAMMA
+)

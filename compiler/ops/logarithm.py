@@ -90,8 +90,10 @@ def _beyond_linear(b: Builder, f: Operand, form: Format) -> tuple[Value, Value]:
     return half, b.op("fma", s, b.op("fma", z, horner(b, z, coefficients), b.op("neg", half)), lost)
 
 
-def _natural(b: Builder, f: Operand, k: Operand, form: Format, more: Operand | None = None) -> Value:
-    """k ln2 + log(1 + f) + more."""
+def _natural(
+    b: Builder, f: Operand, k: Operand, form: Format, more: Operand | None = None
+) -> tuple[Value, Value]:
+    """k ln2 + log(1 + f) + more, as a sum of two."""
     square, rest = _beyond_linear(b, f, form)
     total, lost = add_multiple(b, k, f, form)
     if form.dtype == f64:  # in float32 it does not count
@@ -99,7 +101,7 @@ def _natural(b: Builder, f: Operand, k: Operand, form: Format, more: Operand | N
     if more is not None:
         lost = b.op("add", lost, more)
     total, less = fast_sum(b, total, square)
-    return b.op("add", total, b.op("add", b.op("add", lost, less), rest))
+    return total, b.op("add", b.op("add", lost, less), rest)
 
 
 def _at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
@@ -118,7 +120,15 @@ def _log_of_sum(b: Builder, y: Pair, form: Format, octaves: Operand | None = Non
     f, k = split(b, x, form, denormals=False)
     if octaves is not None:
         k = b.op("add", k, octaves)
-    return _at_ends(b, x, _natural(b, f, k, form, b.op("div", more, x)), form)
+    return _at_ends(b, x, b.op("add", *_natural(b, f, k, form, b.op("div", more, x))), form)
+
+
+def log_twice(b: Builder, y: Pair, form: Format) -> Pair:
+    """log(y + rest) as a sum of two, to about four bits more than the format has."""
+    x, more = y
+    f, k = split(b, x, form, denormals=True)
+    total, rest = fast_sum(b, *_natural(b, f, k, form, b.op("div", more, x)))
+    return _at_ends(b, x, total, form), rest
 
 
 # --- the functions -------------------------------------------------------------------------------
@@ -129,7 +139,7 @@ def log(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
     (x,) = args
     f, k = split(b, x, form, denormals=True)
-    return _at_ends(b, x, _natural(b, f, k, form), form)
+    return _at_ends(b, x, b.op("add", *_natural(b, f, k, form)), form)
 
 
 def _other_base(b: Builder, x: Operand, form: Format, e: Pair, two: tuple[float, float]) -> Value:

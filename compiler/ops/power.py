@@ -66,16 +66,20 @@ def power(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 def _power32(b: Builder, x: Operand, y: Operand) -> Value:
     """float32 x**y for x >= 0 and finite y, in float64: 2**(y log2 x), log2 x = k + s P(s s)."""
     x, y = b.op("cast", x, dtype=f64), b.op("cast", y, dtype=f64)
-    f, k = split(b, x, F64, denormals=False)  # float32 has no denormals in float64
-    s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
-    log2 = b.op("fma", s, horner(b, b.op("mul", s, s), _LOG2), k)
-    w = clamp(b, b.op("mul", y, _at_ends(b, x, log2)), -160.0, 160.0)
+    w = clamp(b, b.op("mul", y, _at_ends(b, x, log2_of(b, x))), -160.0, 160.0)
     shifter = b.imm(F64.shifter + F64.bias, w)
     shifted = b.op("add", w, shifter)
     p = horner(b, b.op("sub", w, b.op("sub", shifted, shifter)), _EXP2)
     bits = as_bits(b, shifted, F64)
     scale = as_float(b, b.op("shl", bits, b.imm(F64.fraction, bits)), F64)
     return b.op("cast", b.op("mul", p, scale), dtype=f32)
+
+
+def log2_of(b: Builder, x: Operand) -> Value:
+    """log2 of a positive float64, finite and not denormal (float32 has no denormals there), to 2**-37."""
+    f, k = split(b, x, F64, denormals=False)
+    s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
+    return b.op("fma", s, horner(b, b.op("mul", s, s), _LOG2), k)
 
 
 def _power64(b: Builder, x: Operand, y: Operand) -> Value:

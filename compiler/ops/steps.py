@@ -211,8 +211,8 @@ def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
 def where_any(
     b: Builder,
     need: Value,
-    values: tuple[Value, ...],
-    compute: Callable[[], tuple[Value, ...]],
+    values: tuple[Operand, ...],
+    compute: Callable[[], tuple[Operand, ...]],
 ) -> tuple[Operand, ...]:
     """`values`, in the lanes that `need` it those that are computed: at once for all lanes, if any does. A
     loop that runs once or not at all takes the place of a branch."""

@@ -19,7 +19,8 @@ def test_units_in_the_last_place() -> None:
 
 @pytest.mark.parametrize("name", ulp.functions())
 def test_within_the_bound(name: str) -> None:
-    step = 1 << (20 if name.startswith("erf") else 14)
+    slow = name.startswith("erf") or name.endswith("gamma")  # NumPy has none of these
+    step = 1 << (20 if slow else 14)
     *_, (done, largest, _) = ulp.worst(REGISTRY[name], step)
     assert done == 1 and 0.4 < largest <= REGISTRY[name].ulp
 
