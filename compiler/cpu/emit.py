@@ -98,8 +98,8 @@ def _streams(body: Sequence[Stmt]) -> bool:
 
 
 class _Emitter:
-    def __init__(self, avx512: bool) -> None:
-        self.avx512 = avx512  # then `scale` and `sign` of vectors are instructions
+    def __init__(self, avx512: int) -> None:
+        self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
         self.lines: list[str] = []
         self.declared: dict[str, str] = {}
         self.names: dict[str, str] = {}
@@ -402,7 +402,10 @@ class _Emitter:
 
     def has_avx512(self, x: Operand) -> bool:
         """Whether there are AVX-512's instructions for numbers like x."""
-        return self.avx512 and x.dtype.bits >= 32 and x.dtype.bits * x.lanes in (128, 256, 512)
+        bits = x.dtype.bits * x.lanes
+        return (
+            x.dtype.bits >= 32 and bits in (128, 256, 512) and bits <= self.avx512
+        )  # LLVM splits no intrinsic
 
     def avx512_call(self, name: str, x: Operand, args: list[tuple[str, str]], first: str) -> str:
         """One of its instructions in all lanes, on operands like x: `first`, and then `args`."""
@@ -598,8 +601,8 @@ class _Emitter:
 
 def emit(funcs: Sequence[Func], target: Target) -> str:
     """LLVM text that defines `funcs` for `target`."""
-    emitter = _Emitter(avx512=target.has("avx512f") and target.has("avx512vl"))
     bits = target.vector_bytes * 8
+    emitter = _Emitter(avx512=bits if target.has("avx512f") and target.has("avx512vl") else 0)
     attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
     for func in funcs:
         emitter.func(func, attributes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from lucid.compiler import ops
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.target import ZNVER4
 from lucid.compiler.pipeline import compile_graph
+from lucid.runtime import llvm
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build
@@ -57,3 +60,17 @@ def check(function: Callable[..., tuple[Node, ...]], kind: str, shape: tuple[int
         made = compile_graph(graph, replace(host(), vector_bytes=width))
         results.append([a.tobytes() for a in Executable(made.plan)(arrays)])
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_no_instruction_of_avx512_is_wider_than_vectors(width: int) -> None:
+    """LLVM ends the process where it would have to split one: erfc of float16, computed in float64."""
+    graph = build(lambda x: ops.REGISTRY["erfc"](x), [np.zeros(100, np.float16)])
+    target = replace(ZNVER4, vector_bytes=width)
+    made = compile_graph(graph, target)
+    for code in made.stages.codes:
+        source = code.llvm
+        assert all(
+            int(bits) <= width * 8 for bits in re.findall(r"@llvm\.x86\.avx512\.[\w.]*\.(\d+)\(", source)
+        )
+        assert llvm.emit_object(source, target)
