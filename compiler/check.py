@@ -158,7 +158,7 @@ def _graph_rounding(graph: Graph) -> float:
 def _kernel_rounding(kernel: Kernel) -> float:
     stmts = [stmt for stage in kernel.stages + kernel.final for stmt in stage.body]
     exprs = [e for stmt in stmts for operand in operands(stmt) for e in walk(operand)]
-    sums = [stmt.dtype for stmt in stmts if isinstance(stmt, Reduce)]
+    sums = [dtype for stmt in stmts if isinstance(stmt, Reduce) for dtype in stmt.dtypes]
     return _rounding([*sums, *map(expr_dtype, exprs), *(a.dtype for a in arrays(kernel).values())])
 
 
@@ -244,8 +244,9 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
         count = max(1, blocks)
         for axis in reduce.keep:
             count *= int(sizes[axis])
-        blank_part = np.nan if reduce.dtype.is_float else 1  # what nobody wrote is found out
-        flat[part_name(reduce.name)] = np.full(count, blank_part, reduce.dtype.np)
+        for part, dtype in reduce.results:
+            blank = np.nan if dtype.is_float else 1  # what nobody wrote is found out
+            flat[part_name(part)] = np.full(count, blank, dtype.np)
     wanted = {slot.name for slot in slots(kernel)}
     given = {name: v for name, v in values.items() if name in wanted}
     for number, func in enumerate(funcs):

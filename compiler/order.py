@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from .ir.types import DType
 
-# Lanes of a reduction, by bytes of the accumulator: lane l sums elements l, l + L, ... of a block.
+# Lanes of a reduction, by bytes of its largest state: lane l sums elements l, l + L, ... of a block.
 LANES = {1: 64, 2: 64, 4: 64, 8: 32}
 # Elements of a block of a flat kernel.
 BLOCK = 8_192
@@ -35,13 +35,14 @@ CHAIN_BYTES = 16
 PART_BYTES = 1024
 
 
-def lanes(dtype: DType) -> int:
-    return LANES[dtype.size]
+def lanes(*dtypes: DType) -> int:
+    """Of a reduction whose states have these dtypes."""
+    return min(LANES[dtype.size] for dtype in dtypes)
 
 
-def most_lanes(dtype: DType) -> int:
-    """The longest vector that a reduction of `dtype` allows in any mode."""
-    return min(lanes(dtype), ROW_LANES)
+def most_lanes(*dtypes: DType) -> int:
+    """The longest vector that such a reduction allows in any mode."""
+    return min(lanes(*dtypes), ROW_LANES)
 
 
 def row_block(row_elements: int, kept: bool) -> int:

@@ -7,15 +7,11 @@ from collections.abc import Callable
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64
+from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i32, i64, u8
 from lucid.compiler.ops import Op
 
 from .promote import Value, cast, float_dtype
 from .shapes import Axes, mean, normal_axes, normal_axis, reduced, some, sum_, sum_dtype
-
-# Positions in more elements than this are found in two steps, if they are a number of parts of at most _ROW.
-_LONG = 1 << 16
-_ROW = 4096
 
 
 def prod(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
@@ -39,49 +35,31 @@ def is_nan(x: Node) -> Node:
 
 def argmax(x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
     """The position of the first maximum; of the first NaN, if there is one."""
-    return _position("argmax", ops.AMAX, x, axis, keepdims)
+    return _position("argmax", ops.ARGMAX, x, axis, keepdims)
 
 
 def argmin(x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
     """The position of the first minimum; of the first NaN, if there is one."""
-    return _position("argmin", ops.AMIN, x, axis, keepdims)
+    return _position("argmin", ops.ARGMIN, x, axis, keepdims)
 
 
 def _position(name: str, op: Op, x: Node, axis: int | None, keepdims: bool) -> Node:
-    ndim = x.type.ndim
     some(name, x, axis)
-    if axis is None or not ndim:
-        flat = ops.reshape(x, (x.type.size,))
-        n = x.type.size
-        row = next((r for r in range(_ROW, 1023, -1) if n % r == 0), n) if n > _LONG else n
-        found = _in_parts(op, flat, row) if row < n else _first(op, flat, 0)
-        return ops.reshape(found, (1,) * ndim if keepdims else ())
-    along = normal_axis(axis, ndim)
-    found = _first(op, x, along)
-    return ops.reshape(found, ops.kept_dims(x.shape, (along,))) if keepdims else found
-
-
-def _first(op: Op, x: Node, axis: int) -> Node:
-    """The first element along `axis` that is the extreme: one NaN makes it NaN."""
-    kept = ops.kept_dims(x.shape, (axis,))
-    hit = ops.EQ(x, _spread(ops.reshape(op(x, axes=(axis,)), kept), x))
-    if x.type.dtype.is_float:
-        hit = ops.OR(hit, is_nan(x))
-    return first_true(hit, axis)
+    kept = (1,) * x.type.ndim if axis is None else ops.kept_dims(x.shape, (normal_axis(axis, x.type.ndim),))
+    if axis is None or not x.type.ndim:
+        x, axis = ops.reshape(x, (x.type.size,)), 0
+    along = normal_axis(axis, x.type.ndim)
+    x = cast(x, u8) if x.type.dtype is b1 else x
+    small = x.shape[along] <= 1 << 31 and x.type.dtype.size <= 4  # then places are no wider than values
+    place = ops.IOTA(shape=x.shape, axis=along)
+    found = cast(op(x, cast(place, i32) if small else place, axes=(along,)), i64)
+    return ops.reshape(found, kept if keepdims else tuple(n for d, n in enumerate(x.shape) if d != along))
 
 
 def first_true(hit: Node, axis: int) -> Node:
     """The first position along `axis` that is true; how many there are, if none is."""
     place = ops.IOTA(shape=hit.shape, axis=axis)
     return ops.AMIN(ops.WHERE(hit, place, ops.const(hit.shape[axis], place)), axes=(axis,))
-
-
-def _in_parts(op: Op, x: Node, row: int) -> Node:
-    """Of a vector: the first part with the extreme in it, then the place there: memory is read once."""
-    parts = ops.reshape(x, (x.type.size // row, row))
-    part = _first(op, op(parts, axes=(1,)), 0)
-    inside = _first(op, ops.GATHER(parts, part, axes=(0,)), 0)
-    return ops.ADD(ops.MUL(part, ops.const(row, part)), inside)
 
 
 # --- sums of exponentials ------------------------------------------------------------------------

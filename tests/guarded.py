@@ -119,7 +119,8 @@ def run_kernel(
     extents = {a.name: extent(a.extent) for s in kernel.stages for a in s.axes}
     for reduce in parted(kernel):
         shape = (max(1, blocks), *(extents[name] for name in reduce.keep))
-        memory[part_name(reduce.name)] = Guarded(shape, reduce.dtype.np, front)
+        for name, dtype in reduce.results:
+            memory[part_name(name)] = Guarded(shape, dtype.np, front)
     for name, dtype in working(kernel).items():
         longest = max(extents.values(), default=1)
         memory[name] = Guarded((max(1, blocks), longest), dtype.np, front)

@@ -8,7 +8,7 @@ that is read at the same subscripts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from ..ir import kernel as k
 from ..ir.graph import Loc
@@ -23,6 +23,7 @@ from ..ir.loop import (
 )
 from ..ir.types import i64
 from ..ops import REGISTRY
+from ..ops.folds import Acc
 from ..order import lanes
 from .schedule import RowCache, Schedule
 from .values import LINE, Level, Values
@@ -31,6 +32,16 @@ Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]
 
 UNROLLED = k.SMALL**2  # elements; a total that keeps two small axes
+
+
+def named(reduce: k.Reduce, acc: Acc) -> dict[str, Operand]:
+    """An accumulator by the names of its states."""
+    return dict(zip(reduce.names, acc, strict=True))
+
+
+def among(reduce: k.Reduce, table: Mapping[str, Operand]) -> Acc:
+    """Its accumulator, of those with names."""
+    return tuple(table[name] for name in reduce.names)
 
 
 class Lowering(Values):
@@ -131,61 +142,63 @@ class Lowering(Values):
         return tuple(carried)
 
     def accumulators(self, reduces: list[k.Reduce]) -> tuple[Operand, ...]:
-        return tuple(self.start(r, self.schedule.width) for r in reduces for _ in range(self.count(r)))
+        wide = self.schedule.width
+        return tuple(v for r in reduces for _ in range(self.count(r)) for v in self.start(r, wide))
 
     def count(self, reduce: k.Reduce) -> int:
-        """Vectors that hold the lanes of one accumulator."""
-        return max(1, lanes(reduce.dtype) // self.schedule.width)
+        """Vectors that hold the lanes of one accumulator, for each of its states."""
+        return max(1, lanes(*reduce.dtypes) // self.schedule.width)
 
-    def split(self, reduces: list[k.Reduce], values: tuple[Operand, ...]) -> list[list[Operand]]:
-        groups, at = [], 0
-        for r in reduces:
-            groups.append(list(values[at : at + self.count(r)]))
-            at += self.count(r)
-        return groups
+    def split(self, reduces: list[k.Reduce], values: tuple[Operand, ...]) -> list[list[Acc]]:
+        rest = iter(values)
+        return [[tuple(next(rest) for _ in r.names) for _ in range(self.count(r))] for r in reduces]
+
+    def wide(self, acc: Acc, old: Acc, mask: Operand | None) -> Acc:
+        """An accumulator as vectors; the old one where the mask does not hold."""
+        vectors = tuple(self.b.widen(v, self.schedule.width) for v in acc)
+        if mask is None:
+            return vectors
+        return tuple(self.b.op("select", mask, v, o) for v, o in zip(vectors, old, strict=True))
 
     def body(self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]) -> list[Operand]:
         """One vector of one stage: values first, then stores."""
         b = self.b
         self.prefetch(u)
         groups = self.split(reduces, tuple(carried))
-        stores: list[tuple[k.Store | k.Reduce, Operand, Loc | None]] = []
+        stores: list[tuple[k.Store | k.Reduce, Acc, Loc | None]] = []
         for stmt in stage.body:
             b.loc = stmt.loc
             if isinstance(stmt, k.Let):  # in order: a chain of lets is no recursion, and has its own lines
                 self.value(stmt.expr)
                 continue
             if isinstance(stmt, k.Store):
-                stores.append((stmt, self.value(stmt.expr), stmt.loc))
+                stores.append((stmt, (self.value(stmt.expr),), stmt.loc))
                 continue
             if not isinstance(stmt, k.Reduce):
                 raise TypeError(f"{stmt!r} has a mode of its own")
-            args = tuple(self.cast(self.value(a), stmt.dtype) for a in stmt.args)
-            if stmt.name in self.registers:
-                vectors = self.registers[stmt.name]
-                vectors[u] = b.widen(self.combine(stmt.op, vectors[u], *args), self.schedule.width)
+            args = self.args(stmt)
+            if stmt.names in self.registers:
+                vectors = self.registers[stmt.names]
+                vectors[u] = self.wide(self.step(stmt, vectors[u], args), vectors[u], None)
                 continue
             if stmt.keep:
-                stores.append((stmt, self.combine(stmt.op, self.kept_vector(stmt), *args), stmt.loc))
+                stores.append((stmt, self.step(stmt, self.kept_vector(stmt), args), stmt.loc))
                 continue
             group = groups[reduces.index(stmt)]
             turn = u % len(group)
-            new = b.widen(self.combine(stmt.op, group[turn], *args), self.schedule.width)
-            if self.mask is not None:
-                new = b.op("select", self.mask, new, group[turn])
-            group[turn] = new
+            group[turn] = self.wide(self.step(stmt, group[turn], args), group[turn], self.mask)
         waiting = self.keep_rows()
-        for target, value, loc in stores:
+        for target, values, loc in stores:
             b.loc = loc
-            self.store(target, value)
+            self.store(target, *values)
         b.loc = None
         for cache, value in waiting:
             self.keep_row(cache, value)
-        return [v for group in groups for v in group]
+        return [v for group in groups for acc in group for v in acc]
 
-    def kept_vector(self, reduce: k.Reduce) -> Operand:
+    def kept_vector(self, reduce: k.Reduce) -> Acc:
         """The running total of a block for the elements of the current vector."""
-        return self.load_part(reduce.name, reduce.dtype, reduce.keep)
+        return tuple(self.load_part(name, dtype, reduce.keep) for name, dtype in reduce.results)
 
     def prefetch(self, u: int) -> None:
         """What this stage asks for, beside vector `u` of a turn: each line of the cache once."""
@@ -197,14 +210,15 @@ class Lowering(Values):
                 name, index, _, _ = self.element(array, load.index, away)
                 self.b.emit(Prefetch(name, index, far=True))
 
-    def store(self, target: k.Store | k.Reduce, value: Operand) -> None:
+    def store(self, target: k.Store | k.Reduce, *values: Operand) -> None:
         b = self.b
         if isinstance(target, k.Reduce):
-            index, stride, varies = self.part_index(target.name, target.keep)
-            if varies:
-                value = b.widen(value, self.schedule.width)
-            b.emit(Store(part_name(target.name), index, value, stride, self.mask, False, b.loc))
+            for name, value in zip(target.names, values, strict=True):
+                index, stride, varies = self.part_index(name, target.keep)
+                value = b.widen(value, self.schedule.width) if varies else value
+                b.emit(Store(part_name(name), index, value, stride, self.mask, False, b.loc))
             return
+        (value,) = values
         array = self.arrays[target.array]
         name, index, stride, varies = self.element(array, target.index)
         if varies:
@@ -276,14 +290,22 @@ class Lowering(Values):
         b = self.b
         size = self.kept_size(reduce)
         base = b.op("mul", block.var, size)
-        self.parts[reduce.name] = (self.kept_axes(reduce), base)
-        fill = self.start(reduce, self.schedule.width)
+        self.parts |= dict.fromkeys(reduce.names, (self.kept_axes(reduce), base))
 
         def code(index: Operand, mask: Operand | None) -> None:
             at = b.op("add", base, index)
-            b.emit(Store(part_name(reduce.name), at, fill, None, mask))
+            self.store_parts(reduce, at, self.start(reduce, self.schedule.width), mask)
 
         self.each(size, code)
+
+    def store_parts(self, reduce: k.Reduce, at: Operand, acc: Acc, mask: Operand | None = None) -> None:
+        """What a block has of a reduction."""
+        for name, value in zip(reduce.names, acc, strict=True):
+            self.b.emit(Store(part_name(name), at, value, None, mask))
+
+    def load_parts(self, reduce: k.Reduce, at: Operand, lanes: int, mask: Operand | None = None) -> Acc:
+        parts = ((part_name(name), dtype) for name, dtype in reduce.results)
+        return tuple(self.b.load(name, dtype, at, lanes, None, mask) for name, dtype in parts)
 
     # -- stages of a row
 
@@ -295,11 +317,11 @@ class Lowering(Values):
             if isinstance(stmt, k.Store):
                 stores.append((stmt, self.value(stmt.expr)))
             elif isinstance(stmt, k.Reduce):
-                args = tuple(self.cast(self.value(a), stmt.dtype) for a in stmt.args)
+                args = self.args(stmt)
                 if stmt.of_row:  # no inner axes: a sum of one term
-                    self.rows[stmt.name] = self.combine(stmt.op, self.start(stmt), *args)
+                    self.rows |= named(stmt, self.step(stmt, self.start(stmt), args))
                 else:
-                    now[stmt.name] = self.combine(stmt.op, now[stmt.name], *args)
+                    now |= named(stmt, self.step(stmt, among(stmt, now), args))
         for target, value in stores:
             b.loc = target.loc
             self.store(target, value)

@@ -7,9 +7,9 @@ for %blk in 0 .. %n step BLOCK                        block b is added to lane b
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.layout import part_name
-from ..ir.loop import Imm, Operand, Store
+from ..ir.loop import Imm, Operand, Store, Value
 from ..ir.types import i64
+from ..ops.folds import Acc
 from ..order import BLOCK, lanes
 from .lower import Chunk, Lowering
 from .schedule import Schedule
@@ -49,36 +49,49 @@ def walk(
     b, extent, width = x.b, x.extent(axis.extent), x.schedule.width
     if not axis.long or not reduces:
         return x.vectors(axis.name, Imm(0, i64), extent, inits, chunk, stream)
-    places = [(b.fresh(r.dtype, 1, "blocks").name, r) for r in reduces]
-    for (name, r), group in zip(places, x.split(reduces, inits), strict=True):
-        b.alloc(name, r.dtype, lanes(r.dtype))
-        for u, vector in enumerate(group):
-            b.emit(Store(name, Imm(u * width, i64), vector))
+    places = [tuple(b.fresh(dtype, 1, "blocks") for dtype in r.dtypes) for r in reduces]
+    for r, place, group in zip(reduces, places, x.split(reduces, inits), strict=True):
+        for state in place:
+            b.alloc(state.name, state.dtype, lanes(*r.dtypes))
+        for u, acc in enumerate(group):
+            put(x, place, Imm(u * width, i64), acc)
     with b.loop(Imm(0, i64), extent, BLOCK, "serial") as block:
         hi = x.minimum(b.op("add", block.var, Imm(BLOCK, i64)), extent)
         ends = x.vectors(axis.name, block.var, hi, x.accumulators(reduces), chunk, stream)
         number = b.op("div", block.var, Imm(BLOCK, i64))
-        for (name, r), group in zip(places, x.split(reduces, ends), strict=True):
-            at = b.op("and", number, Imm(lanes(r.dtype) - 1, i64))
-            old = b.load(name, r.dtype, at)
-            b.emit(Store(name, at, x.combine(r.op, old, x.halve(r.op, group))))
+        for r, place, group in zip(reduces, places, x.split(reduces, ends), strict=True):
+            at = b.op("and", number, Imm(lanes(*r.dtypes) - 1, i64))
+            put(x, place, at, x.merge(r.op, get(x, place, at), x.halve(r.op, group)))
     return tuple(
-        b.load(name, r.dtype, Imm(u * width, i64), width) for name, r in places for u in range(x.count(r))
+        v
+        for r, place in zip(reduces, places, strict=True)
+        for u in range(x.count(r))
+        for v in get(x, place, Imm(u * width, i64), width)
     )
 
 
-def fold(x: Lowering, reduce: k.Reduce, lo: Operand, hi: Operand) -> Operand:
+def put(x: Lowering, place: tuple[Value, ...], at: Operand, acc: Acc) -> None:
+    """An accumulator into working memory: `place` names that of each state."""
+    for state, value in zip(place, acc, strict=True):
+        x.b.emit(Store(state.name, at, value))
+
+
+def get(x: Lowering, place: tuple[Value, ...], at: Operand, lanes: int = 1) -> Acc:
+    return tuple(x.b.load(state.name, state.dtype, at, lanes) for state in place)
+
+
+def fold(x: Lowering, reduce: k.Reduce, lo: Operand, hi: Operand) -> Acc:
     """The results of blocks from lo to hi, by the rule of a block."""
-    plain = k.Reduce(reduce.name, reduce.op, (), reduce.dtype, "all")
     step = x.schedule
-    x.schedule = Schedule(step.mode, step.width, max(step.width, lanes(reduce.dtype)))
+    x.schedule = Schedule(step.mode, step.width, max(step.width, lanes(*reduce.dtypes)))
 
     def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-        value = x.b.load(part_name(reduce.name), reduce.dtype, x.at["blk"], step.width, None, x.mask)
-        new = x.combine(reduce.op, carried[u], value)
-        carried[u] = new if x.mask is None else x.b.op("select", x.mask, new, carried[u])
-        return carried
+        (group,) = x.split([reduce], tuple(carried))
+        value = x.load_parts(reduce, x.at["blk"], step.width, x.mask)
+        group[u] = x.wide(x.merge(reduce.op, group[u], value), group[u], x.mask)
+        return [v for acc in group for v in acc]
 
-    ends = x.vectors("blk", lo, hi, x.accumulators([plain]), chunk)
+    ends = x.vectors("blk", lo, hi, x.accumulators([reduce]), chunk)
     x.schedule = step
-    return x.halve(reduce.op, list(ends))
+    (group,) = x.split([reduce], ends)
+    return x.halve(reduce.op, group)

@@ -8,11 +8,11 @@ NAME.finish:  for row of long ones: what is known of it
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.layout import long_rows, part_name, totals
-from ..ir.loop import Imm, Operand, Store
+from ..ir.layout import long_rows, totals
+from ..ir.loop import Imm, Operand
 from ..ir.types import i64
 from ..order import lanes
-from .lower import Lowering
+from .lower import Lowering, among, named
 from .lower_blocks import fold, nest
 from .lower_rows import RowLowering
 
@@ -31,9 +31,9 @@ class FinishLowering:
         for reduce in totals(self.x.kernel):
             if reduce.keep:
                 self.fold_rows(reduce, blocks)
-                self.x.parts[reduce.name] = (self.x.kept_axes(reduce), Imm(0, i64))
+                self.x.parts |= dict.fromkeys(reduce.names, (self.x.kept_axes(reduce), Imm(0, i64)))
             else:
-                self.x.rows[reduce.name] = fold(self.x, reduce, Imm(0, i64), blocks)
+                self.x.rows |= named(reduce, fold(self.x, reduce, Imm(0, i64), blocks))
         self.x.reduces = {}
         for stage in self.x.kernel.final:
             self.x.hoist(stage, self.x.levels[0])
@@ -52,17 +52,20 @@ class FinishLowering:
             x.open(frozenset())
             row, parts = rows.place(turn.var, range(0)), x.slot("block")
             lo = b.op("mul", turn.var, parts)
-            now: dict[str, Operand] = {r.name: x.start(r) for r in totals(x.kernel)}
+            every = totals(x.kernel)
+            now = {name: v for r in every for name, v in named(r, x.start(r)).items()}
             for reduce in (s for s in x.kernel.stages[0].body if isinstance(s, k.Reduce)):
                 total = fold(x, reduce, lo, b.op("add", lo, parts))
                 if reduce.of_row:
-                    row.values[reduce.name] = total
+                    row.values.update(named(reduce, total))
                 else:
-                    now[reduce.name] = x.combine(reduce.op, now[reduce.name], total)
+                    now |= named(reduce, x.merge(reduce.op, among(reduce, now), total))
             for number in range(1, len(x.kernel.stages)):
                 rows.stage(number, row, now)
-            for name, value in now.items():
-                b.emit(Store(part_name(name), turn.var, value))  # where blocks of this row stood, or before
+            for reduce in every:
+                x.store_parts(
+                    reduce, turn.var, among(reduce, now)
+                )  # where blocks of this row stood, or before
             x.levels.pop()
         return count
 
@@ -70,14 +73,13 @@ class FinishLowering:
         """Block results of a total with kept axes, in place, by the same rule: block b goes to
         lane b mod L, then lanes are halved; the result is the first row."""
         b = self.b
-        size = self.x.kept_size(reduce)
-        part, width = part_name(reduce.name), self.x.schedule.width
-        count = lanes(reduce.dtype)
+        x, size, width = self.x, self.x.kept_size(reduce), self.x.schedule.width
+        count = lanes(*reduce.dtypes)
         empty = b.op("eq", blocks, Imm(0, i64))
-        fill = self.x.start(reduce, width)
-        self.x.each(
+        fill = x.start(reduce, width)
+        x.each(
             b.op("select", empty, size, Imm(0, i64)),
-            lambda index, mask: b.emit(Store(part, index, fill, None, mask)),
+            lambda index, mask: x.store_parts(reduce, index, fill, mask),
         )
 
         def add(into: Operand, source: Operand) -> None:
@@ -85,17 +87,17 @@ class FinishLowering:
 
             def code(index: Operand, mask: Operand | None) -> None:
                 here = b.op("add", to, index)
-                old = b.load(part, reduce.dtype, here, width, None, mask)
-                new = b.load(part, reduce.dtype, b.op("add", at, index), width, None, mask)
-                b.emit(Store(part, here, self.x.combine(reduce.op, old, new), None, mask))
+                old = x.load_parts(reduce, here, width, mask)
+                new = x.load_parts(reduce, b.op("add", at, index), width, mask)
+                x.store_parts(reduce, here, x.merge(reduce.op, old, new), mask)
 
-            self.x.each(size, code)
+            x.each(size, code)
 
         with b.loop(Imm(count, i64), blocks, 1, "serial") as later:
             add(b.op("and", later.var, Imm(count - 1, i64)), later.var)
         half = count // 2
         while half:
             beyond = b.op("sub", blocks, Imm(half, i64))
-            with b.loop(Imm(0, i64), self.x.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
+            with b.loop(Imm(0, i64), x.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
                 add(lane.var, b.op("add", lane.var, Imm(half, i64)))
             half //= 2

@@ -9,8 +9,8 @@ for %blk in %begin .. %end parallel
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.layout import part_name, totals
-from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ir.layout import totals
+from ..ir.loop import BEGIN, END, Imm, Operand
 from ..ir.types import i64
 from ..order import BLOCK
 from .lower import Lowering
@@ -42,7 +42,7 @@ class FlatLowering:
 
             ends = x.vectors(axis.name, lo, hi, x.accumulators(reduces), chunk, stream)
             for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
-                b.emit(Store(part_name(reduce.name), block.var, x.halve(reduce.op, group)))
+                x.store_parts(reduce, block.var, x.halve(reduce.op, group))
             x.levels.pop()
 
     def stream(self) -> Operand | None:

@@ -14,21 +14,25 @@ total with kept axes is summed row after row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.layout import part_name, totals
+from ..ir.layout import totals
 from ..ir.loop import BEGIN, END, Body, Imm, Operand, Store, Value
 from ..ir.types import i32, i64
+from ..ops.folds import Acc
 from ..order import ROW_LANES
-from .lower import Lowering
+from .lower import Lowering, named
 from .schedule import RowCache
 from .values import HERE, PREFETCH_BYTES, ROW, Level, View
 from .views import start, walks, window
 
 TURN = 8
+# Working memory: lanes of a reduction, for the rows of a group; of a total, for the rows of a block.
+_SUMS, _TOTAL = "lanes.", "total."
 
 
 @data
@@ -50,7 +54,7 @@ class _Group:
     number: Operand
     count: Operand
     live: Operand | None
-    kept: dict[str, list[Operand]]
+    kept: dict[tuple[str, ...], list[Acc]]
 
 
 class GroupLowering:
@@ -95,23 +99,18 @@ class GroupLowering:
             lo = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.extent(self.outer.extent))
             for reduce in self.scalar:
-                fill = x.start(reduce, self.width)
                 for at in range(0, ROW_LANES, self.width):
-                    b.emit(Store(_total(reduce), Imm(at, i64), fill))
+                    self.put(_TOTAL, reduce, Imm(at, i64), x.start(reduce, self.width))
             span = b.op("sub", hi, lo)
             whole = b.op("add", lo, b.op("and", span, Imm(-self.width, i64)))
-            kept: tuple[Operand, ...] = tuple(
-                x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)
-            )
+            starts = [x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)]
+            kept = tuple(v for start in starts for v in start)
             kept = self.groups(lo, lo, whole, kept, stream)
             kept = self.groups(lo, whole, hi, kept, stream, True)
             for reduce in self.scalar:
-                lanes: list[Operand] = [
-                    b.load(_total(reduce), reduce.dtype, Imm(at, i64), self.width)
-                    for at in range(0, ROW_LANES, self.width)
-                ]
-                b.emit(Store(part_name(reduce.name), block.var, x.halve(reduce.op, lanes)))
-            for total, vectors in zip(self.kept, self.split(kept).values(), strict=True):
+                lanes = [self.get(_TOTAL, reduce, Imm(at, i64)) for at in range(0, ROW_LANES, self.width)]
+                x.store_parts(reduce, block.var, x.halve(reduce.op, lanes))
+            for total, vectors in zip(self.kept, self.split(kept, self.kept).values(), strict=True):
                 self.store_kept(total, vectors, block)
 
     def groups(
@@ -131,22 +130,29 @@ class GroupLowering:
             if partial:
                 count = b.op("sub", hi, body.var)
                 live = x.first_lanes(count)
-            group = _Group(body.var, b.op("sub", body.var, first), count, live, self.split(body.carried))
+            group = _Group(
+                body.var, b.op("sub", body.var, first), count, live, self.split(body.carried, self.kept)
+            )
             x.prefetches = {} if partial else self.ahead()
             self.stages(group, stream)
-            body.yields = tuple(v for t in self.kept for v in group.kept[t.reduce.name])
+            body.yields = self.flat(group.kept, self.kept)
         return body.results
 
-    def split(self, values: tuple[Operand, ...]) -> dict[str, list[Operand]]:
+    def split(self, values: Sequence[Operand], kept: list[_Kept]) -> dict[tuple[str, ...], list[Acc]]:
         rest = iter(values)
-        return {t.reduce.name: [next(rest) for _ in range(t.count)] for t in self.kept}
+        return {
+            t.reduce.names: [tuple(next(rest) for _ in t.reduce.names) for _ in range(t.count)] for t in kept
+        }
 
-    def store_kept(self, total: _Kept, vectors: list[Operand], block: Body) -> None:
+    def flat(self, found: dict[tuple[str, ...], list[Acc]], kept: list[_Kept]) -> tuple[Operand, ...]:
+        return tuple(v for t in kept for acc in found[t.reduce.names] for v in acc)
+
+    def store_kept(self, total: _Kept, vectors: list[Acc], block: Body) -> None:
         b = self.b
         base = b.op("mul", block.var, Imm(total.size, i64))
-        for u, vector in enumerate(vectors):
+        for u, acc in enumerate(vectors):
             at = b.op("add", base, Imm(u * self.width, i64))
-            b.emit(Store(part_name(total.reduce.name), at, vector, None, self.tail(u, total.size)))
+            self.x.store_parts(total.reduce, at, acc, self.tail(u, total.size))
 
     def tail(self, u: int, size: int) -> Operand | None:
         """The mask of vector u of so many elements, where one is due."""
@@ -157,14 +163,15 @@ class GroupLowering:
         """Working memory, and something in it: lanes beyond the rows of a group compute on that."""
         b, x = self.b, self.x
         for reduce in self.scalar:
-            b.alloc(_total(reduce), reduce.dtype, ROW_LANES)
+            for name, dtype in reduce.results:
+                b.alloc(_TOTAL + name, dtype, ROW_LANES)
         for stage in x.kernel.stages:
             for reduce in self.reduces(stage):
                 size = self.width * self.width
-                b.alloc(_sums(reduce), reduce.dtype, size)
-                zero = Imm(0, reduce.dtype, self.width)
+                for name, dtype in reduce.results:
+                    b.alloc(_SUMS + name, dtype, size)
                 with b.loop(Imm(0, i64), Imm(size, i64), self.width, "vector") as clear:
-                    b.emit(Store(_sums(reduce), clear.var, zero))
+                    self.put(_SUMS, reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
         for number, found in self.computes.items():
             (axis,) = x.kernel.stages[number].axes
             for expr, cache in found:
@@ -207,12 +214,12 @@ class GroupLowering:
                 for reduce, vectors in zip(self.reduces(stage), sums, strict=True):
                     folded = self.fold(reduce, vectors, self.width)
                     start = x.start(reduce)
-                    if start != x.nothing(reduce):  # lanes start from what is neutral
-                        folded = x.combine(reduce.op, start, folded)
+                    if start != x.nothing(reduce.op, start):  # lanes start from what is neutral
+                        folded = x.merge(reduce.op, start, folded)
                     if reduce.of_row:
-                        x.rows[reduce.name] = folded
+                        x.rows |= named(reduce, folded)
                     else:
-                        self.add(reduce, group, folded)
+                        self.add(reduce, group, partial(x.merge, reduce.op), folded)
         x.number = -1
         x.levels.pop()
         x.at.clear()
@@ -234,25 +241,29 @@ class GroupLowering:
             if isinstance(stmt, k.Store):
                 stores.append((stmt, x.value(stmt.expr)))
             elif isinstance(stmt, k.Reduce):
-                args = tuple(x.cast(x.value(a), stmt.dtype) for a in stmt.args)
+                args = x.args(stmt)
                 if stmt.of_row:  # a sum of one term
-                    x.rows[stmt.name] = x.combine(stmt.op, x.start(stmt), *args)
+                    x.rows |= named(stmt, x.step(stmt, x.start(stmt), args))
                 else:
-                    self.add(stmt, group, *args)
+                    self.add(stmt, group, partial(x.step, stmt), args)
         for target, value in stores:
             self.b.loc = target.loc
             x.store(target, value)
         self.b.loc = None
 
-    def add(self, reduce: k.Reduce, group: _Group, *terms: Operand) -> None:
+    def add(self, reduce: k.Reduce, group: _Group, join: Callable[[Acc, Acc], Acc], term: Acc) -> None:
         """A term of each row to its lane of a total."""
-        b = self.b
-        at = b.op("and", group.number, Imm(ROW_LANES - 1, i64))
-        old = b.load(_total(reduce), reduce.dtype, at, self.width)
-        new = b.widen(self.x.combine(reduce.op, old, *terms), self.width)
-        if group.live is not None:
-            new = b.op("select", group.live, new, old)
-        b.emit(Store(_total(reduce), at, new, None, None, False, b.loc))
+        at = self.b.op("and", group.number, Imm(ROW_LANES - 1, i64))
+        old = self.get(_TOTAL, reduce, at)
+        self.put(_TOTAL, reduce, at, self.x.wide(join(old, term), old, group.live))
+
+    def put(self, kind: str, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
+        """Accumulators, as vectors, into working memory of this kind."""
+        for name, value in zip(reduce.names, acc, strict=True):
+            self.b.emit(Store(kind + name, at, value, None, None, False, self.b.loc))
+
+    def get(self, kind: str, reduce: k.Reduce, at: Operand) -> Acc:
+        return tuple(self.b.load(kind + name, dtype, at, self.width) for name, dtype in reduce.results)
 
     def spill(self, found: list[k.Expr]) -> dict[k.Expr, Value]:
         """What is known of the rows, to working memory, from where each row takes its own. The results
@@ -269,7 +280,7 @@ class GroupLowering:
 
     def inner_stage(
         self, stage: k.Stage, group: _Group, scratch: dict[k.Expr, Value], stream: Operand | None
-    ) -> list[list[Operand]]:
+    ) -> list[list[Acc]]:
         """A stage with inner axes, row after row, several to a turn. The lanes of each reduction, folded
         as far as the rows of a turn allow."""
         b, x = self.b, self.x
@@ -281,27 +292,24 @@ class GroupLowering:
             middle = b.op("select", b.op("ne", stream, zero), group.count, zero)
             parts = [(zero, middle, True), (middle, group.count, False)]
         fixed, reduces = self.columns(stage, axis), self.reduces(stage)
-        names = [s.name for s in stage.body if isinstance(s, k.Reduce) and s.keep]
+        own = [t for t in self.kept if t.reduce in stage.body]
         for lo, hi, streaming in parts:
             x.streaming = streaming
-            inits = tuple(v for name in names for v in group.kept[name])
-            with b.loop(lo, hi, turn, "serial", inits) as loop:
-                now: list[Operand] = list(loop.carried)
-                kept = {name: [now.pop(0) for _ in group.kept[name]] for name in names}
+            with b.loop(lo, hi, turn, "serial", self.flat(group.kept, own)) as loop:
+                kept = self.split(loop.carried, own)
                 x.views = {}
                 numbers = [b.op("add", loop.var, Imm(n, i64)) if n else loop.var for n in range(turn)]
                 found = [self.row(stage, axis, group, n, fixed, scratch, kept) for n in numbers]
                 for number, reduce in enumerate(reduces):
                     folded = self.fold(reduce, [row[number] for row in found], turn)
                     at = b.op("mul", loop.var, Imm(self.width // turn, i64))
-                    b.emit(Store(_sums(reduce), at, folded))
-                loop.yields = tuple(v for name in names for v in kept[name])
-            now = list(loop.results)
-            group.kept |= {name: [now.pop(0) for _ in group.kept[name]] for name in names}
+                    self.put(_SUMS, reduce, at, folded)
+                loop.yields = self.flat(kept, own)
+            group.kept |= self.split(loop.results, own)
         x.streaming, x.views = False, {}
         return [
             [
-                b.load(_sums(reduce), reduce.dtype, Imm(at, i64), self.width)
+                self.get(_SUMS, reduce, Imm(at, i64))
                 for at in range(0, self.width * self.width // turn, self.width)
             ]
             for reduce in reduces
@@ -333,8 +341,8 @@ class GroupLowering:
         row: Operand,
         fixed: list[Level],
         scratch: dict[k.Expr, Value],
-        kept: dict[str, list[Operand]],
-    ) -> list[Operand]:
+        kept: dict[tuple[str, ...], list[Acc]],
+    ) -> list[Acc]:
         """One stage of row number `row` of the group: the lanes of its reductions, one vector each."""
         b, x = self.b, self.x
         reduces = self.reduces(stage)
@@ -346,7 +354,7 @@ class GroupLowering:
         }
         carried: list[Operand] = []
         for r in reduces:
-            carried += [x.nothing(r, self.width)] * x.count(r)
+            carried += [*x.nothing(r.op, x.start(r, self.width))] * x.count(r)
         for u, level in enumerate(fixed):
             here = Level(x.outer | {ROW, axis.name})
             x.levels = [outside[0], level, Level(x.outer | {ROW}, known), here]
@@ -361,10 +369,8 @@ class GroupLowering:
                 b.emit(Store(self.waiting[cache], at, b.widen(x.value(expr), self.width)))
         x.levels, x.vector, x.mask, x.registers = outside, None, None, {}
         groups = x.split(reduces, tuple(carried))
-        return [
-            b.widen(x.halve_vectors(reduce.op, lanes), self.width)
-            for reduce, lanes in zip(reduces, groups, strict=True)
-        ]
+        halved = [x.halve_vectors(r.op, lanes) for r, lanes in zip(reduces, groups, strict=True)]
+        return [x.wide(acc, acc, None) for acc in halved]
 
     def next_row(self, before: dict[View, str]) -> dict[View, str]:
         """Windows on what the stage walks along, from those on the row before, if there is one."""
@@ -384,7 +390,7 @@ class GroupLowering:
                 found[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
         return found
 
-    def fold(self, reduce: k.Reduce, vectors: list[Operand], rows: int) -> Operand:
+    def fold(self, reduce: k.Reduce, vectors: list[Acc], rows: int) -> Acc:
         """Vectors that hold the lanes of so many rows, to one: each row's lanes are halved as
         `Lowering.halve` would, two rows to an instruction."""
         b = self.b
@@ -394,18 +400,12 @@ class GroupLowering:
             n = Imm(size, i32)
             paired = []
             for a, c in zip(vectors[::2], vectors[1::2], strict=True):
-                low = b.op("pack_lo", a, c, n, dtype=a.dtype, lanes=self.width)
-                high = b.op("pack_hi", a, c, n, dtype=a.dtype, lanes=self.width)
-                paired.append(self.x.combine(reduce.op, low, high))
+                low, high = (
+                    tuple(
+                        b.op(op, v, w, n, dtype=v.dtype, lanes=self.width) for v, w in zip(a, c, strict=True)
+                    )
+                    for op in ("pack_lo", "pack_hi")
+                )
+                paired.append(self.x.merge(reduce.op, low, high))
             vectors = paired
         return vectors[0]
-
-
-def _sums(reduce: k.Reduce) -> str:
-    """Working memory: the lanes of a reduction, for the rows of the group."""
-    return f"lanes.{reduce.name}"
-
-
-def _total(reduce: k.Reduce) -> str:
-    """Working memory: the lanes of a total over the rows of a block."""
-    return f"total.{reduce.name}"

@@ -8,8 +8,7 @@ for %blk in %begin .. %end parallel            block %blk mod P of row %blk div 
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.layout import part_name
-from ..ir.loop import BEGIN, END, Imm, Store
+from ..ir.loop import BEGIN, END, Imm
 from ..ir.types import i64
 from ..order import BLOCK
 from .lower_rows import RowLowering
@@ -39,5 +38,5 @@ class LongLowering(RowLowering):
                     self.stream if self.stores(0) else None,
                 )  # fmt: skip
                 for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
-                    b.emit(Store(part_name(reduce.name), block.var, x.halve(reduce.op, group)))
+                    x.store_parts(reduce, block.var, x.halve(reduce.op, group))
             x.levels.pop()

@@ -55,7 +55,7 @@ class ProductLowering:
         self.x = base
         self.b = base.b
         self.p = product
-        self.dtype = product.reduce.dtype
+        self.dtype = product.reduce.dtypes[0]
         self.width = base.schedule.width
         self.chains, self.part = chains(self.dtype), depth_part(self.dtype)
         self.across = self.width // self.chains  # columns of a vector
@@ -159,7 +159,7 @@ class ProductLowering:
                 low, high = (
                     self.b.op(op, a, c, n, dtype=a.dtype, lanes=a.lanes) for op in ("pack_lo", "pack_hi")
                 )
-                vectors.append(self.x.combine("sum", low, high))
+                vectors.append(*self.x.merge("sum", (low,), (high,)))
         return vectors
 
     # -- packing
@@ -329,12 +329,12 @@ class ProductLowering:
                 value = b.op("splat", own, dtype=self.dtype, lanes=width)
                 for other in others:
                     pair = (value, other) if self.p.left == 0 else (other, value)
-                    added.append(x.combine("dot", sums[len(added)], *pair))
+                    added += x.step(self.p.reduce, (sums[len(added)],), pair)
             line.yields = (self.plus(here, self.left.size * self.chains), *added)
         found = [piece for v in self.fold(list(line.results[1:])) for piece in self.pieces(v, size)]
         for m, part in enumerate(found):
             spot = self.plus(at[1], m * self.line)
-            total = x.combine("sum", b.load("sums", self.dtype, spot, size), part)
+            (total,) = x.merge("sum", (b.load("sums", self.dtype, spot, size),), (part,))
             b.emit(Store("sums", spot, b.op("select", known, total, part)))
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
@@ -355,7 +355,7 @@ class ProductLowering:
                     x.open(frozenset(self.extents) | {ROW})
                     x.at[self.p.column], x.vector = tile.var, self.p.column
                     x.mask = x.first_lanes(b.op("sub", columns[1], tile.var)) if masked else None
-                    x.rows[self.p.reduce.name] = b.load("sums", self.dtype, tile.carried[0], self.width)
+                    x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, tile.carried[0], self.width)
                     for stage in stages:
                         x.body(stage, 0, [], [])
                     x.vector, x.mask = None, None

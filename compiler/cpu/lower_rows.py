@@ -16,10 +16,10 @@ from contextlib import contextmanager
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.layout import part_name, totals
-from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
+from ..ir.layout import totals
+from ..ir.loop import BEGIN, END, Alloc, Imm, Operand
 from ..ir.types import i64
-from .lower import Lowering
+from .lower import Lowering, among, named
 from .lower_blocks import nest, walk
 from .schedule import WAITING_BYTES, RowCache
 from .values import PREFETCH_BYTES, ROW, Level, View
@@ -99,13 +99,13 @@ class RowLowering:
             for reduce in every:
                 if reduce.keep:
                     x.clear(reduce, block)
-            now: dict[str, Operand] = {r.name: x.start(r) for r in scalar}
+            now = {name: v for r in scalar for name, v in named(r, x.start(r)).items()}
             if self.beside is None:
                 self.one_by_one(lo, hi, now)
             else:
                 self.overlapped(lo, hi, now, self.beside)
             for reduce in scalar:
-                b.emit(Store(part_name(reduce.name), block.var, now[reduce.name]))
+                x.store_parts(reduce, block.var, among(reduce, now))
             x.levels.pop()
 
     # -- rows of a block; `now` holds its running totals
@@ -159,11 +159,11 @@ class RowLowering:
                     x.hoist(stage, row.level)
 
             def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-                x.registers = {r.name: [x.kept_vector(r)] * (u + 1) for r in reduces}
+                x.registers = {r.names: [x.kept_vector(r)] * (u + 1) for r in reduces}
                 for row in rows:
                     self.beside_others(0, row, u, [], [])
                 for reduce in reduces:
-                    x.store(reduce, x.registers[reduce.name][u])
+                    x.store(reduce, *x.registers[reduce.names][u])
                 x.registers = {}
                 return carried
 
@@ -270,9 +270,9 @@ class RowLowering:
             for reduce, group in zip(own, x.split(own, ends), strict=True):
                 total = x.halve(reduce.op, group)
                 if reduce.of_row:
-                    r.values[reduce.name] = total
+                    r.values.update(named(reduce, total))
                 else:
-                    now[reduce.name] = x.combine(reduce.op, now[reduce.name], total)
+                    now |= named(reduce, x.merge(reduce.op, among(reduce, now), total))
             ends = ends[len(x.accumulators(own)) :]
 
     def both(

@@ -17,9 +17,9 @@ for %i in 1 .. %n serial
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.folds import fold
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import i64
+from ..ops.folds import fold
 from .lower import Lowering
 from .values import HERE, Level
 
@@ -54,7 +54,7 @@ class ScanLowering:
             x.levels.pop()
 
     def step(self, so_far: Operand, value: Operand) -> Operand:
-        return self.x.combine(self.statement.op, so_far, value)
+        return self.x.merge(self.statement.op, (so_far,), (value,))[0]
 
     # -- along memory
 
@@ -77,7 +77,7 @@ class ScanLowering:
             x.at.update(spot)
             x.hoist(self.stage, known[-1])
             x.levels.pop()
-        nothing = Imm(fold(self.statement.op).neutral(self.array.dtype), self.array.dtype)
+        nothing = Imm(fold(self.statement.op).states[0].neutral(self.array.dtype), self.array.dtype)
         with b.loop(HERE, self.extent, 1, "serial", (nothing,) * len(spots)) as turn:
             totals: list[Operand] = []
             for spot, level, so_far in zip(spots, known, turn.carried, strict=True):

@@ -13,8 +13,8 @@ for %blk in %begin .. %end parallel
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.folds import fold
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ops.folds import fold
 from .lower import Lowering
 from .values import HERE
 
@@ -58,7 +58,9 @@ class ScatterLowering:
         b, x = self.b, self.x
         row = x.stride(self.array, 0)
         base, count = x.times(self.lo, row), x.times(b.op("sub", self.hi, self.lo), row)
-        start = Imm(fold(self.statement.op).identity(self.array.dtype), self.array.dtype, x.schedule.width)
+        start = Imm(
+            fold(self.statement.op).states[0].identity(self.array.dtype), self.array.dtype, x.schedule.width
+        )
 
         def code(index: Operand, mask: Operand | None) -> None:
             b.emit(Store(self.array.name, b.op("add", base, index), start, None, mask))
@@ -99,7 +101,7 @@ class ScatterLowering:
         assert mine is not None or self.wide
         if not self.wide:
             old = b.load(array.name, array.dtype, base, 1, None, mine)
-            new = x.combine(self.statement.op, old, x.value(self.statement.expr))
+            (new,) = x.merge(self.statement.op, (old,), (x.value(self.statement.expr),))
             b.emit(Store(array.name, base, new, None, mine, False, self.statement.loc))
             return
         axis = self.stage.axes[-1]
@@ -111,7 +113,7 @@ class ScatterLowering:
             width = x.schedule.width
             index = x.plus(base, x.at[axis.name])
             old = b.load(array.name, array.dtype, index, width, None, x.mask)
-            new = x.combine(self.statement.op, old, b.widen(x.value(self.statement.expr), width))
+            (new,) = x.merge(self.statement.op, (old,), (b.widen(x.value(self.statement.expr), width),))
             b.emit(Store(array.name, index, new, None, x.mask, False, self.statement.loc))
             return carried
 

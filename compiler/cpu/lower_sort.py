@@ -101,7 +101,7 @@ class SortLowering:
                 return [b.op("add", carried[0], one)]
 
             (behind,) = x.vectors("others", HERE, count, (Imm(0, self.key, lanes),), chunk)
-            self.place(x.cast(x.halve("sum", [behind]), i64), turn.var)
+            self.place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var)
         x.schedule = plain
 
     def turn(self, number: int, count: Operand, digits: Operand) -> None:

@@ -16,6 +16,7 @@ from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
 from ..ir.types import i64
+from ..ops.folds import Acc
 from .lower import Lowering
 from .lower_product import ProductLowering
 from .schedule import VECTOR_COLUMNS, Schedule
@@ -84,7 +85,8 @@ class VectorLowering(ProductLowering):
 
     def step(self, total: Operand, one: Operand, other: Operand) -> Operand:
         pair = (one, other) if self.p.left == 0 else (other, one)
-        return self.x.combine("dot", total, *(self.b.widen(v, total.lanes) for v in pair))
+        (new,) = self.x.step(self.p.reduce, (total,), tuple(self.b.widen(v, total.lanes) for v in pair))
+        return new
 
     # -- sums
 
@@ -104,12 +106,13 @@ class VectorLowering(ProductLowering):
                 with b.loop(begin, end, together, "serial") as line:
                     self.walk(part.var, line.var, together, lo, hi)
             with b.loop(Imm(0, i64), size, self.width, "vector") as add:
-                every: list[Operand] = [
-                    b.load("chains", self.dtype, self.plus(add.var, n * VECTOR_COLUMNS), self.width)
+                every: list[Acc] = [
+                    (b.load("chains", self.dtype, self.plus(add.var, n * VECTOR_COLUMNS), self.width),)
                     for n in range(c)
                 ]
-                total = b.load("sums", self.dtype, add.var, self.width)
-                b.emit(Store("sums", add.var, x.combine("sum", total, x.halve_vectors("sum", every))))
+                sums = (b.load("sums", self.dtype, add.var, self.width),)
+                (total,) = x.merge("sum", sums, x.halve_vectors("sum", every))
+                b.emit(Store("sums", add.var, total))
 
     def walk(self, part: Operand, line: Operand, together: int, lo: Operand, hi: Operand) -> None:
         """One walk along the columns, `together` steps of the depth from `line` of a part on."""
@@ -182,7 +185,7 @@ class VectorLowering(ProductLowering):
                         line.yields = tuple(now)
                     chains = line.results
                 found = zip(part.carried, self.fold(list(chains)), strict=True)
-                part.yields = tuple(x.combine("sum", total, new) for total, new in found)
+                part.yields = tuple(v for total, new in found for v in x.merge("sum", (total,), (new,)))
             for n, found_sum in enumerate(part.results):
                 b.emit(Store("sums", b.op("sub", self.plus(tile.var, n * self.width), lo), found_sum))
 
@@ -216,7 +219,7 @@ class VectorLowering(ProductLowering):
                     chains = line.results
                 so_far: Operand = turn.carried[0]
                 for vector in chains:
-                    so_far = x.combine("sum", so_far, x.halve("sum", [vector]))
+                    (so_far,) = x.merge("sum", (so_far,), x.halve("sum", [(vector,)]))
                 turn.yields = (so_far,)
             totals = turn.results
         x.schedule = outside
@@ -226,7 +229,7 @@ class VectorLowering(ProductLowering):
         """What follows the sum of one column."""
         x = self.x
         x.at[self.column] = Imm(0, i64)
-        x.rows[self.p.reduce.name] = total
+        x.rows[self.p.reduce.names[0]] = total
         x.open(frozenset(self.extents) | {ROW})
         for stage in x.kernel.stages[1:]:
             x.scalar_stage(stage, {})
@@ -238,7 +241,7 @@ class VectorLowering(ProductLowering):
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
             spot = b.op("sub", x.at[self.column], lo)
-            x.rows[self.p.reduce.name] = b.load("sums", self.dtype, spot, self.width)
+            x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, spot, self.width)
             for stage in x.kernel.stages[1:]:
                 x.body(stage, 0, [], [])
             return carried

@@ -22,6 +22,7 @@ from ..ir.kernel import (
     Within,
     alone,
     arrays,
+    counts,
     expr_dtype,
     expressions,
     operands,
@@ -71,13 +72,21 @@ class Schedule:
 
 
 def _dtypes(kernel: Kernel) -> set[DType]:
-    found = {a.dtype for a in arrays(kernel).values()}
-    for stage in kernel.stages + kernel.final:
+    """Of what is computed for each element: what is done once a row, or once, is no matter for vectors."""
+    found, table = set[DType](), arrays(kernel)
+    for stage in [s for s in kernel.stages if s.axes] or kernel.stages:
         for stmt in stage.body:
             if isinstance(stmt, Reduce):
-                found.add(stmt.dtype)
-            found.update(expr_dtype(e) for o in operands(stmt) for e in walk(o))
+                found.update(stmt.dtypes)
+            elif not isinstance(stmt, Let):
+                found.add(table[stmt.array].dtype)
+            found.update(expr_dtype(e) for o in operands(stmt) for e in _computed(o))
     return found
+
+
+def _computed(expr: Expr) -> list[Expr]:
+    """`walk`, but for places that are counted in another dtype."""
+    return [expr] if counts(expr) else [e for part in parts(expr) for e in _computed(part)] + [expr]
 
 
 def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
@@ -241,13 +250,13 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     _lawful(kernel, width)
     shape = product(kernel)
     if shape is not None:  # as wide as its sums, whatever the scalars of its epilogue are
-        width = max(2, vector_bytes // max(4, shape.reduce.dtype.size))
+        width = max(2, vector_bytes // max(4, shape.reduce.dtypes[0].size))
         if all(axis.extent == 1 for axis in kernel.outer if axis.name in shape.rows):
             return Schedule("vector", width, width, (1, 1))
         # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 6 x 2
         return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
     every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
-    reduces = [lanes(s.dtype) for s in every]
+    reduces = [lanes(*s.dtypes) for s in every]
     calls = sum(len(expressions(stage)) for stage in kernel.stages)
     step = max(reduces, default=width * (2 if calls < 64 else 1))
     rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
@@ -269,11 +278,13 @@ def _lawful(kernel: Kernel, width: int) -> None:
         for s in stage.body:
             if not isinstance(s, Reduce):
                 continue
-            most = most_lanes(s.dtype)
+            most = most_lanes(*s.dtypes)
             if width > most or width & (width - 1):
-                raise ValueError(f"vectors of {width} lanes: a reduction of {s.dtype} has {most}")
+                raise ValueError(f"vectors of {width} lanes: a reduction of {s.dtypes[0]} has {most}")
             if s.keep and stage.axes[-1].name not in s.keep:
-                raise ValueError(f"`{s.name}` must keep the last axis of its stage, `{stage.axes[-1].name}`")
+                raise ValueError(
+                    f"`{s.names[0]}` must keep the last axis of its stage, `{stage.axes[-1].name}`"
+                )
 
 
 @data
@@ -323,5 +334,6 @@ def _grouped(kernel: Kernel) -> bool:
     inner = [s.axes for s in kernel.stages if s.axes]
     small = all(len(axes) == 1 and axes[0].extent in range(1, SMALL + 1) for axes in inner)
     reduces = any(isinstance(s, Reduce) for stage in kernel.stages for s in stage.body)
-    guarded = any(positional(e) for stage in kernel.stages for e in expressions(stage))
+    every = [e for stage in kernel.stages for e in expressions(stage)]
+    guarded = any(positional(e) and not isinstance(e, At) for e in every)
     return len(kernel.outer) == 1 and bool(inner) and small and reduces and not guarded

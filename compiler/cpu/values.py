@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from ..ir import kernel as k
 from ..ir.data import data, field
-from ..ir.folds import fold
 from ..ir.layout import part_name, stride_name
 from ..ir.loop import (
     Builder,
@@ -19,6 +18,7 @@ from ..ir.loop import (
 )
 from ..ir.types import DType, i32, i64
 from ..ops import REGISTRY
+from ..ops.folds import Acc, fold
 from .schedule import Numbers, RowCache, Schedule, row_caches
 
 # How far ahead memory is asked for, at least.
@@ -56,9 +56,11 @@ class Values:
         self.mask: Operand | None = None
         self.rows: dict[str, Operand] = {}  # row reductions and totals, once known
         self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
-        self.registers: dict[str, list[Operand]] = {}  # totals with kept axes that are not in memory
+        self.registers: dict[tuple[str, ...], list[Acc]] = {}  # totals with kept axes that are not in memory
         self.lets: dict[str, k.Let] = {}
-        self.reduces = {s.name: s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)}
+        every = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
+        self.reduces = {name: s for s in every for name in s.names}
+        self.ascending = {s.names for stage in kernel.stages for s in k.ascending(kernel, stage)}
         self.dependence: dict[k.Expr, frozenset[str]] = {}
         self.number = -1  # of the current stage
         self.streaming = False  # whether stores go around the cache
@@ -136,42 +138,53 @@ class Values:
         iota = b.op("iota", dtype=i32, lanes=width)
         return b.op("lt", iota, b.widen(narrow, width))
 
-    def start(self, reduce: k.Reduce, lanes: int = 1) -> Imm:
+    def start(self, reduce: k.Reduce, lanes: int = 1) -> Acc:
         """Where an accumulator starts."""
-        return Imm(fold(reduce.op).identity(reduce.dtype), reduce.dtype, lanes)
+        states = zip(fold(reduce.op).states, reduce.dtypes, strict=True)
+        return tuple(Imm(s.identity(dtype), dtype, lanes) for s, dtype in states)
 
-    def nothing(self, reduce: k.Reduce, lanes: int = 1) -> Imm:
+    def nothing(self, op: str, like: Acc) -> Acc:
         """What changes no accumulator."""
-        return Imm(fold(reduce.op).neutral(reduce.dtype), reduce.dtype, lanes)
+        return tuple(self.b.imm(s.neutral(v.dtype), v) for s, v in zip(fold(op).states, like, strict=True))
 
-    def combine(self, op: str, acc: Operand, *args: Operand) -> Operand:
-        b, of = self.b, fold(op)
-        nothing = Imm(of.neutral(acc.dtype), acc.dtype, acc.lanes)
-        if args[0] == nothing and len(args) == 1:
+    def step(self, reduce: k.Reduce, acc: Acc, args: Acc) -> Acc:
+        """The accumulator with the values of one more element."""
+        of = fold(reduce.op)
+        short = of.step if not of.ascending or reduce.names in self.ascending else None
+        if short is not None and acc != self.nothing(reduce.op, acc):
+            return short(self.b, acc, args)
+        return self.merge(reduce.op, acc, of.lift(self.b, args))
+
+    def merge(self, op: str, acc: Acc, other: Acc) -> Acc:
+        nothing = self.nothing(op, acc)
+        if other == nothing:
             return acc
-        if len(args) == 2 and acc.dtype.is_float and acc != nothing:
-            return b.op("fma", *args, acc)
-        term = b.op("mul", *args) if len(args) == 2 else args[0]
         if acc == nothing:
-            return b.widen(term, max(term.lanes, acc.lanes))
-        result: Operand = REGISTRY[of.merge].lower(b, (acc, term), acc.dtype)
-        return result
+            return tuple(self.b.widen(o, max(o.lanes, v.lanes)) for o, v in zip(other, acc, strict=True))
+        return fold(op).merge(self.b, acc, other)
 
-    def halve_vectors(self, op: str, vectors: list[Operand]) -> Operand:
+    def args(self, reduce: k.Reduce) -> Acc:
+        """The values of its arguments here."""
+        taken = fold(reduce.op).taken(reduce.dtypes)
+        return tuple(self.cast(self.value(a), d) for a, d in zip(reduce.args, taken, strict=True))
+
+    def halve_vectors(self, op: str, vectors: list[Acc]) -> Acc:
         """The first part of `halve`: down to one vector."""
         while len(vectors) > 1:
             half = len(vectors) // 2
-            vectors = [self.combine(op, vectors[n], vectors[n + half]) for n in range(half)]
+            vectors = [self.merge(op, vectors[n], vectors[n + half]) for n in range(half)]
         return vectors[0]
 
-    def halve(self, op: str, vectors: list[Operand]) -> Operand:
-        """All lanes of all vectors to one value: lane l with lane l + half, again and again."""
-        v = self.halve_vectors(op, vectors)
-        while v.lanes > 1:
-            low = self.b.op("lo", v, dtype=v.dtype, lanes=v.lanes // 2)
-            high = self.b.op("hi", v, dtype=v.dtype, lanes=v.lanes // 2)
-            v = self.combine(op, low, high)
-        return v
+    def halve(self, op: str, vectors: list[Acc]) -> Acc:
+        """All lanes of all vectors to one: lane l with lane l + half, again and again."""
+        acc = self.halve_vectors(op, vectors)
+        while acc[0].lanes > 1:
+            low, high = (
+                tuple(self.b.op(part, v, dtype=v.dtype, lanes=v.lanes // 2) for v in acc)
+                for part in ("lo", "hi")
+            )
+            acc = self.merge(op, low, high)
+        return acc
 
     def transposed(self, vectors: list[Operand]) -> tuple[Operand, ...]:
         """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
@@ -252,6 +265,10 @@ class Values:
         if isinstance(expr, k.Load):
             return self.load(expr)
         assert isinstance(expr, k.Call)
+        if k.counts(expr):
+            (at,) = expr.args
+            assert isinstance(at, k.At)
+            return self.lane_index(at.axis, expr.dtype)
         cache = self.cached.get((self.number, expr))
         if cache is not None:
             return self.kept_row(cache, expr.dtype)
@@ -300,11 +317,11 @@ class Values:
         above = b.op("ge", index, self.slot(expr.lo))
         return b.op("and", above, b.op("lt", index, self.slot(expr.hi)))
 
-    def lane_index(self, axis: str) -> Operand:
-        base = self.at[axis]
+    def lane_index(self, axis: str, dtype: DType = i64) -> Operand:
+        base = self.cast(self.at[axis], dtype)
         if axis != self.vector:
             return base
-        iota = self.b.op("iota", dtype=i64, lanes=self.schedule.width)
+        iota = self.b.op("iota", dtype=dtype, lanes=self.schedule.width)
         return self.b.op("add", self.b.widen(base, self.schedule.width), iota)
 
     def stride(self, array: k.Array, dim: int) -> Operand:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.folds import fold
 from ..ir.kernel import Array as Param
 from ..ir.kernel import (
     At,
@@ -39,7 +38,9 @@ from ..ir.kernel import scalars as scalars_of
 from ..ir.kernel import symbols as symbols_of
 from ..ir.types import from_numpy
 from ..ops import REGISTRY
+from ..ops.folds import fold
 from ..text.lexer import Number
+from .loop import run_instructions
 
 Array = np.ndarray[Any, Any]
 
@@ -134,16 +135,18 @@ class _Run:
                 values = [point.value(e) for e in operands(stmt)]
                 *index, value = (np.broadcast_to(v, point.shape) for v in values)
                 inside = point.inside(index, out)
-                out[...] = fold(stmt.op).identity(from_numpy(out.dtype))
+                out[...] = fold(stmt.op).states[0].identity(from_numpy(out.dtype))
                 fold(stmt.op).evaluate.at(out, tuple(v[inside] for v in index), value[inside])
             elif stmt.of_row:
                 where = tuple(range(len(outer), len(axes)))
-                rows[stmt.name] = _reduce(stmt, point, where)
+                rows |= zip(stmt.names, _reduce(stmt, point, where), strict=True)
             else:
                 where = tuple(k for k, a in enumerate(axes) if a.name not in stmt.keep)
                 left = [a.name for a in axes if a.name in stmt.keep]
-                total = _reduce(stmt, point, where)
-                self.kept[stmt.name] = total.transpose([left.index(a) for a in stmt.keep])
+                totals = [
+                    t.transpose([left.index(a) for a in stmt.keep]) for t in _reduce(stmt, point, where)
+                ]
+                self.kept |= zip(stmt.names, totals, strict=True)
         self.names.update(rows)
 
 
@@ -243,11 +246,21 @@ def _number(value: Number, like: Const | Scalar) -> Array:
         return np.asarray(value).astype(like.dtype.np)
 
 
-def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> Array:
-    """The reduction over the axes `where` of the stage; its other axes remain."""
-    of = fold(stmt.op)
-    wide = of.accumulator(stmt.dtype)
-    args = [point.value(arg).astype(wide.np) for arg in stmt.args]
-    value = np.broadcast_to(args[0] * args[1] if len(args) == 2 else args[0], point.shape)
-    total = of.evaluate.reduce(value, axis=where, dtype=wide.np, initial=of.identity(wide))
-    return np.asarray(total).astype(stmt.dtype.np)
+def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> tuple[Array, ...]:
+    """The reduction over the axes `where` of the stage; its other axes remain. All terms at once, joined in
+    pairs until one is left."""
+    of, left = fold(stmt.op), [n for k, n in enumerate(point.shape) if k not in where]
+    many = int(np.prod([point.shape[k] for k in where], dtype=np.int64))
+    args = []
+    for arg, wide in zip(stmt.args, of.taken(stmt.dtypes), strict=True):
+        value = np.broadcast_to(point.value(arg).astype(wide.np), point.shape)
+        args.append(np.moveaxis(value, where, range(len(where))).reshape(many, *left))
+    acc = run_instructions(of.lift, tuple(args))
+    while len(acc[0]) > 1:
+        half = len(acc[0]) // 2
+        paired = run_instructions(of.merge, tuple(s[:half] for s in acc), tuple(s[-half:] for s in acc))
+        acc = tuple(np.concatenate([p, s[half:-half]]) for p, s in zip(paired, acc, strict=True))
+    start = [s.identity(dtype) for s, dtype in zip(of.states, stmt.dtypes, strict=True)]
+    filled = tuple(np.full((1, *left), v, d.np) for v, d in zip(start, stmt.dtypes, strict=True))
+    acc = run_instructions(of.merge, filled, acc) if many else filled
+    return tuple(s[0] for s in acc)

@@ -12,8 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
-from ..ir.types import DType, b1
+from ..ir.loop import (
+    Aligned,
+    Alloc,
+    Builder,
+    For,
+    Func,
+    Imm,
+    Let,
+    Load,
+    Operand,
+    Prefetch,
+    Stmt,
+    Store,
+    Value,
+    Window,
+)
+from ..ir.types import DType, b1, from_numpy
 from ..text.lexer import Number
 from ..text.loop import statement_text
 
@@ -184,6 +199,20 @@ def interpret_let(let: Let, others: Mapping[str, Let]) -> Array:
     values = {a.name: interpret_let(others[a.name], others) for a in let.args if isinstance(a, Value)}
     args = tuple(_value(a, values) for a in let.args)
     return evaluate_instruction(let.op, args, let.result.dtype, let.result.lanes)
+
+
+def run_instructions(
+    write: Callable[..., tuple[Operand, ...]], *operands: tuple[Array, ...]
+) -> tuple[Array, ...]:
+    """What the instructions that write(builder, *operands) makes give for arrays, element by element."""
+    b, values = Builder(), dict[str, Array]()
+    names: list[tuple[Value, ...]] = []
+    for group in operands:
+        names.append(tuple(b.fresh(from_numpy(a.dtype)) for a in group))
+        values |= {name.name: a for name, a in zip(names[-1], group, strict=True)}
+    results = write(b, *names)
+    _run(b.done(), values, {})
+    return tuple(_value(r, values) for r in results)
 
 
 # --- functions -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
           o[i, j] = expr              Store
           r = sum(expr)               Reduce "row": over the inner axes, one value per outer point
           g[j] += expr                Reduce "all": over the outer axes too; known in `finally`
+          v, p = argmax(expr, at(j))  Reduce with two results
           o(e, at(j)) += expr         Scatter: at subscripts that are values
           o[i, j] = scan j sum(expr)  Scan: over the inner axis, up to each point
           o[i, j] = sort j (expr)     Sort: which elements along the inner axis, in order
@@ -174,19 +175,23 @@ class Store:
 
 @data
 class Reduce:
-    """`op` is sum, max, min or dot (the sum of products of two args, each step one fma).
+    """`op` is a fold of `ops/folds.py`, with a name and a dtype for each of its states.
 
-    `dtype` is the accumulator's. "row": over all inner axes of the stage. "all": over the outer
-    axes and those inner axes that are not in `keep`.
+    "row": over all inner axes of the stage. "all": over the outer axes and those inner axes that are not in
+    `keep`.
     """
 
-    name: str
+    names: tuple[str, ...]
     op: str
     args: tuple[Expr, ...]
-    dtype: DType
+    dtypes: tuple[DType, ...]
     scope: str
     keep: tuple[str, ...] = ()
     loc: Loc | None = field(default=None, compare=False)
+
+    @property
+    def results(self) -> tuple[tuple[str, DType], ...]:
+        return tuple(zip(self.names, self.dtypes, strict=True))
 
     @property
     def of_row(self) -> bool:
@@ -324,6 +329,24 @@ def expr_dtype(expr: Expr) -> DType:
     if isinstance(expr, Within):
         return b1
     return i64 if isinstance(expr, At | Size) else expr.dtype
+
+
+def counts(expr: Expr) -> bool:
+    """`i32(at(j))`, counted in that dtype: whole numbers wrap."""
+    cast = isinstance(expr, Call) and expr.op == "cast" and expr.dtype.kind in "iu"
+    return cast and isinstance(parts(expr)[0], At)
+
+
+def ascending(kernel: Kernel, stage: Stage) -> list[Reduce]:
+    """The reductions of a stage over one axis whose last argument is where that axis is."""
+    found = []
+    for reduce in (s for s in stage.body if isinstance(s, Reduce)):
+        axes = stage.axes if reduce.of_row else (*kernel.outer, *stage.axes)
+        over = [At(a.name) for a in axes if a.name not in reduce.keep]
+        last = reduce.args[-1]
+        if [*(parts(last) if counts(last) else (last,))] == over:
+            found.append(reduce)
+    return found
 
 
 def positional(expr: Expr) -> bool:

@@ -72,7 +72,7 @@ def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
     for array in k.arrays(kernel).values():
         found.append(Slot(array.name, "array", array.dtype))
     for reduce in parted(kernel):
-        found.append(Slot(part_name(reduce.name), "array", reduce.dtype))
+        found += [Slot(part_name(name), "array", dtype) for name, dtype in reduce.results]
     for name, dtype in working(kernel).items():
         found.append(Slot(name, "array", dtype))
     for symbol in k.symbols(kernel):

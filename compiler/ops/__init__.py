@@ -80,7 +80,7 @@ from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
 from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, Sum, View, Vjp
-from .reduce import AMAX, AMIN, PROD, SUM, any_, kept_dims, sum_
+from .reduce import AMAX, AMIN, ARGMAX, ARGMIN, PROD, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMPROD, CUMSUM, attained
 from .sort import ARGSORT
 from .squares import squares_in
@@ -97,7 +97,7 @@ __all__ = [
     "DIGAMMA", "ERF", "ERFC", "ERFINV", "EXP", "EXP2", "EXPM1", "LGAMMA", "LOG", "LOG10", "LOG1P", "LOG2",
     "SIN", "SINH", "TAN", "TANH", "TRIGAMMA",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
-    "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "sum_", "any_",
+    "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "ARGMAX", "ARGMIN", "sum_", "any_",
     "ARGSORT", "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",
     "SCATTER_ADD", "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
     "RANDOM_BITS", "WINDOW", "CONVOLVE", "parse_spec", "CONTRACT", "squares_in",

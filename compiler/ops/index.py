@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops  # at call time: families refer to each other
-from ..ir.folds import Fold, fold
 from ..ir.graph import Node
 from ..ir.types import TensorType, from_numpy, i64, tensor_type
+from .folds import Fold, fold
 from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
 
 
@@ -95,7 +95,7 @@ def _scatter(of: Fold) -> Callable[..., Array]:
         """Term by term, in order: float16 is rounded each time, so callers add in float32."""
         axes, shape = attrs["axes"], attrs["shape"]
         inside, safe = _inside(attrs, shape, indices)
-        total = np.full(shape, of.identity(from_numpy(source.dtype)), source.dtype)
+        total = np.full(shape, of.states[0].identity(from_numpy(source.dtype)), source.dtype)
         front = np.moveaxis(total, axes, range(len(axes)))  # a view
         with np.errstate(all="ignore"):
             of.evaluate.at(front, tuple(i[inside] for i in safe), source[inside])
@@ -139,9 +139,10 @@ GATHER: Op = register(
 
 def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
     """`rows` of the samples go to some five places."""
+    kinds = of.states[0].kinds
     return register(
         Op(
-            name, "index", _infer_scatter(name, of.kinds), _scatter(of), vjp, of.name, of.kinds,
+            name, "index", _infer_scatter(name, kinds), _scatter(of), vjp, of.name, kinds,
             attrs=("shape", "axes"), sizes=("shape",), flops=4,
             samples=(
                 Sample(((20,), (20,)), {"shape": (6,), "axes": (0,)}, indices=(6,)),

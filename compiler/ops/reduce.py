@@ -28,7 +28,7 @@ def _reduction(name: str, kinds: str) -> Callable[..., TensorType]:
         if types[0].dtype.kind not in kinds:
             fail(name, f"not defined for {types[0].dtype.numpy}")
         shape = tuple(n for d, n in enumerate(types[0].shape) if d not in axes)
-        if name in ("amax", "amin") and any(types[0].shape[a] == 0 for a in axes):
+        if name not in ("sum", "prod") and any(types[0].shape[a] == 0 for a in axes):
             raise ValueError(f"{name} of zero elements has no value (operand {types[0]})")
         return tensor_type(types[0].dtype, shape)
 
@@ -111,6 +111,42 @@ AMIN = register(
         attrs=("axes",), samples=_REDUCE_SAMPLES,
     )
 )  # fmt: skip
+
+
+def _infer_place(name: str) -> Callable[..., TensorType]:
+    def infer(types: Types, attrs: Attrs) -> TensorType:
+        operands(name, types, 2)
+        values, places = types
+        if values.shape != places.shape or places.dtype.kind not in "iu":
+            fail(name, f"{values} has no places {places}")
+        return tensor_type(places.dtype, _reduction(name, "iuf")((values,), attrs).shape)
+
+    return infer
+
+
+def _place(best: np.ufunc) -> Callable[..., Array]:
+    def evaluate(attrs: Attrs, x: Array, places: Array) -> Array:
+        axes = attrs["axes"]
+        hit = (x == best.reduce(x, axis=axes, keepdims=True)) | (x != x)
+        return np.asarray(np.where(hit, places, np.iinfo(places.dtype).max).min(axis=axes))
+
+    return evaluate
+
+
+def _position(name: str, best: np.ufunc) -> Op:
+    """Of elements and their places, the least place of an element that is the extreme (any NaN, if there is
+    one)."""
+    samples = tuple(Sample(s.shapes * 2, s.attrs, indices=(1 << 20,)) for s in _REDUCE_SAMPLES)
+    return register(
+        Op(
+            name, "reduce", _infer_place(name), _place(best), None, name, "iuf", attrs=("axes",),
+            samples=samples,
+        )
+    )  # fmt: skip
+
+
+ARGMAX = _position("argmax", np.maximum)
+ARGMIN = _position("argmin", np.minimum)
 
 
 def sum_(node: Node, axes: tuple[int, ...]) -> Node:

@@ -231,7 +231,7 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
         at = full(source, names)
         axes = node.attrs["axes"]
         kept = tuple(ix for d, ix in enumerate(at) if d not in axes)
-        operands = ((source, (at, ())),)
+        operands = tuple([(n, (at, ())) for n in node.inputs])
     elif node.op in ops.SCATTERS:
         source, *indices = node.inputs
         at = full(source, name(source.shape))
@@ -350,7 +350,7 @@ class Reader:
             axes, rest = node.attrs["axes"], iter(access[0])
             shape = node.inputs[0].shape
             at = tuple(Ix(None) if d in axes else next(rest) for d in range(len(shape)))
-            return [(node.inputs[0], (at, access[1]))]
+            return [(n, (at, access[1])) for n in node.inputs]
         if node.op.kind == "contract" and not reduces(node):
             a, b, out = letters(node)
             spot = dict(zip(out, access[0], strict=True))

@@ -7,7 +7,6 @@ from math import prod
 
 from .. import ops
 from ..ir.data import replace
-from ..ir.folds import fold
 from ..ir.graph import Node
 from ..ir.kernel import (
     SMALL,
@@ -40,6 +39,7 @@ from ..ir.layout import can_be_defined
 from ..ir.program import Call, Operand
 from ..ir.types import DType, b1, i64
 from ..ops import By, Guard, Ix, Subscript, Sum
+from ..ops.folds import fold
 from ..order import BLOCK
 from .draft import Access, Draft, Placed, Read, Reader, walked
 
@@ -364,12 +364,14 @@ class Writer:
         return Stage(tuple(found), tuple(text.body))
 
     def _reduce(self, p: Placed, exprs: tuple[Expr, ...]) -> Reduce:
-        name = self.results[p.node]
-        dtype = fold(p.node.op.lower).accumulator(p.node.type.dtype)
+        of, name = fold(p.node.op.lower), self.results[p.node]
+        dtypes = tuple(map(of.accumulator, of.own(tuple(map(expr_dtype, exprs)))))
+        # the last state is the result; the others are known by it
+        names = (*(f"{name}_{n}" for n in range(len(dtypes) - 1)), name)
         everywhere = bool(p.reduced & set(self.outer))
         keep = tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
         scope = "all" if everywhere else "row"
-        return Reduce(name, p.node.op.lower, exprs, dtype, scope, keep, p.node.loc)
+        return Reduce(names, of.name, exprs, dtypes, scope, keep, p.node.loc)
 
     def _ordered(self, labels: frozenset[str]) -> list[str]:
         return sorted(labels, key=lambda x: self.axis[x])
@@ -488,7 +490,7 @@ class _StageText:
         elif n.op.kind == "sort":  # of one element
             expr = Const(0, i64)
         elif n.op.kind in ("view", "reduce", "scan"):  # of units only
-            expr = args[0]
+            expr = args[-1]
         else:
             raise TypeError(f"`{n.op.name}` is no part of a kernel")
         shared = self.uses.get(key, 0) > 1 or self.depth[key] > DEPTH

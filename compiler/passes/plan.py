@@ -59,7 +59,7 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
             parts = vector_blocks(table[shape.column], _inner_size(call))
             return parts, prod(table[x] for x in shape.batch) * parts
         rows = prod(table[x] for x in shape.rows)
-        size = shape.reduce.dtype.size
+        size = shape.reduce.dtypes[0].size
         depth = 0 if shape.batch else _inner_size(call)  # enough blocks
         down, along = product_blocks(rows, table[shape.column], depth, size)
         return down, prod(table[x] for x in shape.batch) * down * along
@@ -295,9 +295,9 @@ def make_plan(
             scratch: dict[str, int] = {}
             for reduce in parted(call.kernel):
                 shape = _part_shape(call, reduce, blocks)
-                nbytes = prod(shape) * reduce.dtype.size
-                scratch[part_name(reduce.name)] = len(buffers)
-                buffers.append(Buffer("temp", reduce.dtype, shape, nbytes, 0, (at, at)))
+                for name, dtype in reduce.results:
+                    scratch[part_name(name)] = len(buffers)
+                    buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             for name, dtype in working(call.kernel).items():
                 shape = (blocks, _inner_size(call))
                 scratch[name] = len(buffers)

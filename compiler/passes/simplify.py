@@ -76,7 +76,7 @@ def _unit_reduce(env: Env) -> Node | None:
     """A reduction over axes of extent 1, or none, is a reshape."""
     node, x = env["self"], env["x"]
     units = all(x.shape[a] == 1 for a in node.attrs["axes"])
-    return ops.reshape(x, node.shape) if units else None
+    return ops.reshape(node.inputs[-1], node.shape) if units else None
 
 
 def _abs_of_negative(env: Env) -> Node | None:
@@ -120,6 +120,7 @@ RULES: list[Rule] = [
     (("pad", "x"), _pad),
     (("convolve", "x", "w"), lambda e: e["self"].op.lower(e["self"])),  # composed of others
     *(((op, "x"), _unit_reduce) for op in ("sum", "prod", "amax", "amin")),
+    *(((op, "x", "place"), _unit_reduce) for op in ("argmax", "argmin")),
     *(((op, *"ab"[:arity]), _fold) for op, arity in _FOLDABLE.items()),
 ]
 

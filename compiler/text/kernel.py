@@ -12,9 +12,9 @@
 
 - One call argument makes `max`, `min` a row reduction of the statement (`top = max(x[i, j])`), two
   make it the elementwise op; `sum(e)`, `prod(e)` and `dot(a, b)` are always reductions.
-  `+=`, `prod=`, `max=`, `min=`
-  reduce over the outer axes.
-- A reduction's accumulator has the dtype of its expression, or the one after the colon.
+  `+=`, `prod=`, `max=`, `min=` and so on reduce over the outer axes.
+- A reduction's accumulator has the dtype of its expression, or the one after the colon. Folds with two states
+  have two names: `top, place = argmax(x[i, j], at(j))`; `top[j], place[j] argmax=(x[i, j], at(i))`.
 - A bare literal has the dtype of the operands beside it (in `where`, of the other branch). A
   literal with none beside it carries its dtype: `f32(0.5)`. A dtype around anything else is a
   cast: `f64(x)`.
@@ -31,7 +31,6 @@
 
 from __future__ import annotations
 
-from ..ir.folds import FOLDS
 from ..ir.kernel import (
     Array,
     At,
@@ -55,6 +54,7 @@ from ..ir.kernel import (
     Within,
     expr_dtype,
 )
+from ..ops.folds import FOLDS
 from .lexer import format_loc, format_number, is_name
 
 INFIX = {
@@ -123,12 +123,17 @@ def statement_text(stmt: Stmt) -> str:
     if isinstance(stmt, Sort):
         return f"{_element(stmt.array, stmt.index)} = sort {stmt.over} ({expr_text(stmt.expr)})"
     values = _arguments(stmt.args, tuple(range(len(stmt.args))))
-    given = f": {stmt.dtype}" if any(expr_dtype(a) != stmt.dtype for a in stmt.args) else ""
+    of = FOLDS.get(stmt.op)  # errors show others, too
+    taken = tuple(map(expr_dtype, stmt.args))
+    own = of.own(taken) if of is not None and len(taken) == of.arguments else ()
+    keep = tuple(map(Index, stmt.keep))
+    targets = ", ".join(
+        _element(name, keep) + ("" if dtype in own[n : n + 1] else f": {dtype}")
+        for n, (name, dtype) in enumerate(stmt.results)
+    )
     if stmt.scope == "row":
-        return f"{stmt.name}{given} = {stmt.op}({', '.join(values)})"
-    target = _element(stmt.name, tuple(map(Index, stmt.keep)))
-    mark = FOLDS[stmt.op].total if stmt.op in FOLDS else f"{stmt.op}="  # errors show it
-    text = f"{target}{given} {mark}"
+        return f"{targets} = {stmt.op}({', '.join(values)})"
+    text = f"{targets} {of.total if of is not None else f'{stmt.op}='}"
     return f"{text}({', '.join(values)})" if len(values) > 1 else f"{text} {', '.join(values)}"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..ir.data import data
-from ..ir.folds import FOLDS, fold
 from ..ir.kernel import (
     Array,
     At,
@@ -35,6 +34,7 @@ from ..ir.kernel import (
 )
 from ..ir.types import DTYPES, DType, TensorType, b1, i64
 from ..ops import REGISTRY
+from ..ops.folds import FOLDS, fold
 from .kernel import INFIX, LEVEL, RESERVED
 from .lexer import MAX_DEPTH, Cursor, Number, Token, fit
 
@@ -68,6 +68,10 @@ class _Item:
     number: Number = 0
     op: str = ""
     args: tuple[_Item, ...] = ()
+
+
+# What stands before the `=` of a reduction: where, its names, their dtypes as far as they are told.
+_Targets = tuple[Token, tuple[str, ...], list[DType | None]]
 
 
 class _Parser:
@@ -191,16 +195,22 @@ class _Parser:
             return Scatter(name, places, value, op, c.loc(c.token))
         if c.at("["):
             index = tuple(self.several("[", "]", self.index))
-        dtype = None
-        if c.accept(":"):
-            dtype = c.dtype()
+        dtype = c.dtype() if c.accept(":") else None
+        names, dtypes = [name], [dtype]
+        while c.accept(","):  # of a fold with several states
+            names.append(c.name("a result").text)
+            here = tuple(self.several("[", "]", self.index)) if c.at("[") else None
+            if here != index:
+                raise c.error("results of one reduction have the same subscripts", start)
+            dtypes.append(c.dtype() if c.accept(":") else None)
+        targets = start, tuple(names), dtypes
         if c.accept("+="):
             op = next((name for name in _CALLED if self.at_call(name)), "sum")
-            return self.total(start, index, op, dtype)
+            return self.total(targets, index, op)
         if c.at_word(*_NAMED):
             op = c.next().text
             c.expect("=")
-            return self.total(start, index, op, dtype)
+            return self.total(targets, index, op)
         if not c.at("="):
             raise c.expected(f"`=`, `+=`, {', '.join(f'`{n}=`' for n in _NAMED[:-1])} or `{_NAMED[-1]}=`")
         c.next()
@@ -226,41 +236,50 @@ class _Parser:
             call = c.next()
             args = self.several("(", ")", lambda: self.expr(1))
             if not _elementwise(call.text) or len(args) == 1:
-                exprs, dtype = self.reduced(call.text, call, args, dtype)
-                self.values[name] = dtype
-                return Reduce(name, call.text, exprs, dtype, "row", (), c.loc(c.token))
+                return self.reduced(targets, call.text, call, args, self.values)
             first = self.apply(call.text, tuple(args), call)
-        if dtype is not None:
+        if dtype is not None or len(names) > 1:
             raise c.error("only a reduction is given a dtype; a let has that of its expression", start)
         expr = self.close(self.expr(0, first), None)
         self.values[name] = expr_dtype(expr)
         return Let(name, expr, c.loc(c.token))
 
-    def total(self, start: Token, index: tuple[Index, ...] | None, op: str, dtype: DType | None) -> Reduce:
+    def total(self, targets: _Targets, index: tuple[Index, ...] | None, op: str) -> Reduce:
         """A reduction over the outer axes, from behind its `+=`, `max=` and the like."""
         c = self.c
         if any(ix.shift for ix in index or ()):
-            raise c.error("the subscripts of a reduction are plain axes", start)
+            raise c.error("the subscripts of a reduction are plain axes", targets[0])
         keep = tuple(ix.axis for ix in index or ())
         token = c.token
         if op in _CALLED:
             c.next()
-            args = self.several("(", ")", lambda: self.expr(1))
-        else:
-            args = [self.expr()]
-        exprs, dtype = self.reduced(op, token, args, dtype)
-        (self.kept if keep else self.values)[start.text] = dtype
-        return Reduce(start.text, op, exprs, dtype, "all", keep, c.loc(c.token))
+        several = fold(op).arguments > 1
+        args = self.several("(", ")", lambda: self.expr(1)) if several else [self.expr()]
+        known = self.kept if keep else self.values
+        return self.reduced(targets, op, token, args, known, "all", keep)
 
     def reduced(
-        self, op: str, token: Token, args: list[_Item], dtype: DType | None
-    ) -> tuple[tuple[Expr, ...], DType]:
-        """The arguments of a reduction and the dtype of its accumulator."""
-        if len(args) != fold(op).arguments:
-            raise self.c.error(f"{op} takes {fold(op).takes}, found {len(args)}", token)
-        told = next((expr_dtype(a.expr) for a in args if a.expr is not None), dtype)
+        self,
+        targets: _Targets,
+        op: str,
+        token: Token,
+        args: list[_Item],
+        known: dict[str, DType],
+        scope: str = "row",
+        keep: tuple[str, ...] = (),
+    ) -> Reduce:
+        """A reduction with these arguments, whose results are `known` from here on."""
+        of, (_, names, given) = fold(op), targets
+        if len(args) != of.arguments:
+            raise self.c.error(f"{op} takes {of.takes}, found {len(args)}", token)
+        if len(names) != len(of.states):
+            raise self.c.error(f"{op} has {len(of.states)} results, found {len(names)}", token)
+        told = next((expr_dtype(a.expr) for a in args if a.expr is not None), given[0])
         exprs = tuple(self.close(a, told) for a in args)
-        return exprs, dtype or expr_dtype(exprs[0])
+        own = of.own(tuple(map(expr_dtype, exprs)))
+        dtypes = tuple(a or b for a, b in zip(given, own, strict=True))
+        known.update(zip(names, dtypes, strict=True))
+        return Reduce(names, op, exprs, dtypes, scope, keep, self.c.loc(self.c.token))
 
     def at_call(self, *names: str) -> bool:
         after = self.c.ahead()

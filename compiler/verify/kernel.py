@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from ..ir.folds import FOLDS
 from ..ir.kernel import (
     Array,
     At,
@@ -37,6 +36,7 @@ from ..ir.kernel import (
 from ..ir.layout import OWN, can_be_defined
 from ..ir.types import DTYPES, DType, TensorType, i64
 from ..ops import REGISTRY
+from ..ops.folds import FOLDS
 from ..text.kernel import statement_text, usable
 from ..text.lexer import MAX_DEPTH, fit
 from .error import VerifyError
@@ -163,7 +163,7 @@ class _Check:
             elif last:
                 self.fail("no reduction may stand in `finally`")
             elif self.reduce(stmt, stage):
-                known[stmt.name] = stmt.dtype
+                known |= dict(stmt.results)
         self.values = known
 
     # --- statements -------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class _Check:
     def scan(self, stmt: Scan, stage: Stage) -> None:
         self.over(stmt, stage, self.expr(stmt.expr))
         of = FOLDS.get(stmt.op)
-        if of is None or of.arguments != 1 or expr_dtype(stmt.expr).kind not in of.kinds:
+        if of is None or not of.scans(expr_dtype(stmt.expr)):
             self.fail(f"`{stmt.op}` of {expr_dtype(stmt.expr)} is no scan")
 
     def scatter(self, stmt: Scatter) -> None:
@@ -212,7 +212,7 @@ class _Check:
         if array is None:
             self.fail(f"`{stmt.array}` is not an output")
         of = FOLDS.get(stmt.op)
-        if of is None or of.arguments != 1 or dtype != array.dtype or dtype.kind not in of.kinds:
+        if of is None or dtype != array.dtype or not of.scans(dtype):
             self.fail(f"`{stmt.op}` of a {dtype} and `{array.name}`, which is {array.dtype}")
         if len(stmt.index) != len(array.dims) or not stmt.index:
             self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(stmt.index)}")
@@ -232,19 +232,27 @@ class _Check:
             self.fail(f"`{stmt.op}` is not a reduction ({', '.join(FOLDS)})")
         if len(stmt.args) != of.arguments:
             self.fail(f"`{stmt.op}` takes {of.takes}")
-        for arg in stmt.args:
+        if not len(stmt.names) == len(stmt.dtypes) == len(of.states):
+            self.fail(f"`{stmt.op}` has {len(of.states)} results")
+        taken = of.taken(stmt.dtypes)
+        for arg, wide in zip(stmt.args, taken, strict=True):
             dtype = self.expr(arg)
-            if dtype.kind != stmt.dtype.kind or dtype.bits > stmt.dtype.bits:
-                self.fail(f"a {dtype} cannot be accumulated in {stmt.dtype}")
-        if stmt.dtype.kind not in of.kinds:
-            self.fail(f"`{stmt.op}` is not defined for {stmt.dtype}")
-        if of.accumulator(stmt.dtype) is not stmt.dtype:
-            self.fail(f"`{stmt.op}` of {stmt.dtype} is accumulated in {of.accumulator(stmt.dtype)}")
-        if len({expr_dtype(arg) for arg in stmt.args}) != 1:
+            if dtype.kind != wide.kind or dtype.bits > wide.bits:
+                self.fail(f"a {dtype} cannot be accumulated in {wide}")
+        for (name, dtype), state in zip(stmt.results, of.states, strict=True):
+            if dtype.kind not in state.kinds:
+                self.fail(f"`{stmt.op}` is not defined for {dtype}")
+            if dtype is not taken[state.of]:
+                self.fail(f"`{name}` is {dtype}, but its argument is taken as {taken[state.of]}")
+            if of.accumulator(dtype) is not dtype:
+                self.fail(f"`{stmt.op}` of {dtype} is accumulated in {of.accumulator(dtype)}")
+            if name in self.outputs:
+                self.fail(f"`{name}` is an output: reduce under another name, store in `finally`")
+            self.define(name)
+        if len({(expr_dtype(arg), wide) for arg, wide in zip(stmt.args, taken, strict=True)}) > len(
+            set(taken)
+        ):
             self.fail("the arguments differ in dtype")
-        if stmt.name in self.outputs:
-            self.fail(f"`{stmt.name}` is an output: reduce under another name, store in `finally`")
-        self.define(stmt.name)
         inner = {axis.name: axis.extent for axis in stage.axes}
         if stmt.scope not in ("row", "all"):
             self.fail(f"`{stmt.scope}` is not a scope (row, all)")
@@ -258,9 +266,9 @@ class _Check:
             self.fail(f"`{stage.axes[-1].name}`, the last axis of the stage, must be kept, or none")
         if stmt.keep:
             dims = tuple(inner[axis] for axis in stmt.keep)
-            self.totals[stmt.name] = Array(stmt.name, stmt.dtype, dims)
+            self.totals |= {name: Array(name, dtype, dims) for name, dtype in stmt.results}
         else:
-            self.ends[stmt.name] = stmt.dtype
+            self.ends |= dict(stmt.results)
         return False
 
     # --- expressions ------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.ir import kernel as k
-from lucid.compiler.ir.folds import fold
 from lucid.compiler.ir.types import DTYPES, DType, b1, f16, f32, f64, i16, i32, i64
+from lucid.compiler.ops.folds import fold
 
 Array = np.ndarray[Any, Any]
 KINDS = (f32, f32, f32, f64, f16, i32, i64, i16)
@@ -107,11 +107,11 @@ class _Maker:
                 side[:0] = axes[:-2] if rng.random() < 0.5 else []
                 rng.shuffle(side)
             args = tuple(self.array(side, dtype) for side in rng.sample(sides, 2))
-            made = k.Reduce("r", "dot", args, fold("dot").accumulator(dtype), "row")
+            made = k.Reduce(("r",), "dot", args, (fold("dot").accumulator(dtype),), "row")
             self.rows, self.plain = [made], True
             outer, stages = axes, [k.Stage((depth,), (made,)), self.stage(self.axes, (), rng.randint(1, 3))]
-            self.outputs.append(k.Array("last", made.dtype, dims))
-            stages.append(k.Stage((), (k.Store("last", index, k.Ref("r", made.dtype)),)))
+            self.outputs.append(k.Array("last", made.dtypes[0], dims))
+            stages.append(k.Stage((), (k.Store("last", index, k.Ref("r", made.dtypes[0])),)))
         params: tuple[k.Array | k.Scalar, ...] = (*self.arrays, k.Scalar("s", f32))
         return k.Kernel("t", params, tuple(self.outputs), tuple(outer), tuple(stages))
 
@@ -152,14 +152,16 @@ class _Maker:
 
     def reduce(self, scope: str, outer: tuple[k.Axis, ...], inner: tuple[k.Axis, ...]) -> k.Reduce:
         rng, dtype = self.rng, self.rng.choice(KINDS)
-        op = rng.choice(("sum", "max", "min", "dot"))
-        args = tuple(self.clip(self.expr(dtype, 2), dtype) for _ in range(fold(op).arguments))
-        wide = fold(op).accumulator(dtype)
+        op = rng.choice(("sum", "max", "min", "dot", "argmax", "argmin"))
+        of = fold(op)
+        kinds = (dtype, *(i32 if len(of.states) > 1 else dtype for _ in range(of.arguments - 1)))
+        args = tuple(self.clip(self.expr(kind, 2), kind) for kind in kinds)
+        wide = tuple(map(of.accumulator, of.own(kinds)))
         keep: tuple[str, ...] = ()
         if scope == "all" and rng.random() < 0.6:
             keep = tuple(a.name for a in rng.sample(inner, rng.randint(0, len(inner))))
             keep = keep if not inner or inner[-1].name in keep else ()
-        made = k.Reduce(self.name("r"), op, args, wide, scope, keep)
+        made = k.Reduce(tuple(self.name("r") for _ in wide), op, args, wide, scope, keep)
         if scope == "all":
             extents = {a.name: a.extent for a in inner}
             self.totals.append((made, tuple(extents[a] for a in keep)))
@@ -197,9 +199,9 @@ class _Maker:
     def leaf(self, dtype: DType) -> k.Expr:
         rng = self.rng
         refs = [r for r in self.lets if r.dtype is dtype]
-        refs += [k.Ref(r.name, r.dtype) for r in self.rows if r.dtype is dtype]
+        known = [*self.rows, *(r for r, _ in self.totals if self.final and not r.keep)]
+        refs += [k.Ref(name, kind) for r in known for name, kind in r.results if kind is dtype]
         if self.final:
-            refs += [k.Ref(r.name, r.dtype) for r, _ in self.totals if r.dtype is dtype and not r.keep]
             refs += self.kept(dtype)
         if refs and rng.random() < 0.5:
             return self.clip(rng.choice(refs), dtype)
@@ -215,8 +217,8 @@ class _Maker:
         found = []
         for r, dims in self.totals:
             spots = [[a.name for a in self.axes if a.extent == x] for x in dims]
-            if dims and r.dtype is dtype and all(spots):
-                found.append(k.Load(r.name, tuple(k.Index(self.rng.choice(s)) for s in spots), dtype))
+            for name in (name for name, kind in r.results if dims and kind is dtype and all(spots)):
+                found.append(k.Load(name, tuple(k.Index(self.rng.choice(s)) for s in spots), dtype))
         return found
 
     def load(self, dtype: DType) -> k.Expr:

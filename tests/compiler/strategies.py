@@ -190,13 +190,13 @@ class _Maker:
         name = f"r{tag}"
         if form == "row":
             self.rows[name] = wide
-            return k.Reduce(name, op, args, wide, "row", (), loc)
+            return k.Reduce((name,), op, args, (wide,), "row", (), loc)
         keep = tuple(a.name for a in inner) if self.draw(st.booleans()) else ()
         if keep:
             self.kept[name] = (wide, keep)
         else:
             self.totals[name] = wide
-        return k.Reduce(name, op, args, wide, "all", keep, loc)
+        return k.Reduce((name,), op, args, (wide,), "all", keep, loc)
 
     def expr(self, dtype: DType, depth: int) -> k.Expr:
         draw = self.draw

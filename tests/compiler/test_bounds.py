@@ -11,9 +11,9 @@ import pytest
 
 from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.ir.data import replace
-from lucid.compiler.ir.folds import fold
 from lucid.compiler.ir.target import HASWELL, Target
 from lucid.compiler.ir.types import DTYPES, DType
+from lucid.compiler.ops.folds import fold
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.verify.kernel import verify_kernel
 from lucid.runtime.host import host

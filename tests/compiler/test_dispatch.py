@@ -16,13 +16,13 @@ from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.interpret.loop import interpret_func
 from lucid.compiler.ir import kernel as k
 from lucid.compiler.ir.data import replace
-from lucid.compiler.ir.folds import FOLDS, fold
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.layout import Slot, slots
 from lucid.compiler.ir.loop import Builder, Func, Imm, Let, Load, Store, Value
 from lucid.compiler.ir.program import Call
 from lucid.compiler.ir.types import DTYPES, DType, b1, f32, i8, i64
 from lucid.compiler.ops import decompose
+from lucid.compiler.ops.folds import FOLDS, fold
 from lucid.compiler.passes.plan import grid
 from lucid.compiler.pipeline import compile_graph
 from lucid.compiler.text.kernel import print_kernel
@@ -96,7 +96,7 @@ def test_an_unknown_fold_is_no_minimum(mode: str, fields: dict[str, str]) -> Non
 
 
 def test_folds_that_are_known() -> None:
-    assert set(FOLDS) == {"sum", "dot", "prod", "max", "min"}
+    assert set(FOLDS) == {"sum", "dot", "prod", "max", "min", "argmax", "argmin"}
     with pytest.raises(ValueError, match="`median` is not a reduction"):
         fold("median")
 

@@ -99,8 +99,24 @@ def layer_norm_grad(rng: np.random.Generator, n: int, m: int) -> Case:
     )
 
 
+def extremes(rng: np.random.Generator, n: int, m: int) -> Case:
+    x = rng.integers(-4, 5, (n, m)).astype(float)
+    x[x == 0] = rng.choice([np.nan, 0.0], p=[0.1, 0.9])
+    top, low = x.max(axis=1), x.min(axis=0, initial=np.inf)
+    return (
+        {"x": x},
+        {},
+        {
+            "top": top, "at_top": x.argmax(axis=1), "low": low,
+            "at_low": x.argmin(axis=0) if n else np.zeros(m),
+            "most": top.max(initial=-np.inf), "at_most": top.argmax() if n else 0,
+        },
+    )  # fmt: skip
+
+
 CASES: dict[str, Callable[[np.random.Generator, int, int], Case]] = {
-    f.__name__: f for f in (huber_value_and_grad, softmax, huber_linear, linear_gelu, layer_norm_grad)
+    f.__name__: f
+    for f in (huber_value_and_grad, softmax, huber_linear, linear_gelu, layer_norm_grad, extremes)
 }
 
 

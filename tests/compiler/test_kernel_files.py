@@ -74,11 +74,13 @@ def _loops(call: Call, inputs: Inputs, vector_bytes: int) -> Inputs:
     memory = {name: array.reshape(-1) for name, array in inputs.items()}
     for out in kernel.outputs:
         shape = tuple(call.symbols[str(e)] for e in out.dims)
-        memory[out.name] = np.full(int(np.prod(shape)), np.nan, out.dtype.np)
+        blank = np.nan if out.dtype.is_float else 1
+        memory[out.name] = np.full(int(np.prod(shape)), blank, out.dtype.np)
     extents = {a.name: call.symbols[str(a.extent)] for s in kernel.stages for a in s.axes}
     for reduce in parted(kernel):
         size = int(np.prod([max(1, blocks), *(extents[a] for a in reduce.keep)]))
-        memory[part_name(reduce.name)] = np.full(size, np.nan, reduce.dtype.np)
+        for name, dtype in reduce.results:
+            memory[part_name(name)] = np.full(size, np.nan if dtype.is_float else 1, dtype.np)
     values: dict[str, float] = {**call.symbols, **call.scalars, "block": block, "blocks": blocks, "stream": 1}
     for name, operand in call.arrays.items():
         values |= {stride_name(name, d): s for d, s in enumerate(operand.strides)}
@@ -98,7 +100,7 @@ def _loops(call: Call, inputs: Inputs, vector_bytes: int) -> Inputs:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 5), (9, 67), (6, 80), (0, 4)])
 def test_loops_and_machine_code(name: str, n: int, m: int) -> None:
-    _agree(*_operands(name, n, m))
+    agree(*_operands(name, n, m))
 
 
 def test_fixed_extents() -> None:
@@ -114,10 +116,10 @@ def test_fixed_extents() -> None:
     """)
     verify_kernel(kernel)
     x = np.arange(120, dtype=np.float32).reshape(3, 2, 5, 4)
-    _agree(kernel, {"x": x}, {})
+    agree(kernel, {"x": x}, {})
 
 
-def _agree(kernel: k.Kernel, inputs: Inputs, scalars: dict[str, float]) -> None:
+def agree(kernel: k.Kernel, inputs: Inputs, scalars: dict[str, float]) -> None:
     """Kernel, loops at three vector widths, and machine code."""
     program, call = _call(kernel, inputs, scalars)
     expected = interpret_kernel(kernel, inputs, scalars)

@@ -190,7 +190,7 @@ def _kernel(expr: k.Expr, **changes: Any) -> k.Kernel:
 
 
 S = k.Ref("s", f32)
-ROW = k.Reduce("r", "sum", (S,), f32, "row", (), LOC)
+ROW = k.Reduce(("r",), "sum", (S,), (f32,), "row", (), LOC)
 
 
 def _reducing(reduce: k.Reduce) -> dict[str, Any]:
