@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from . import kernel as k
 from .data import data
 from .types import DType, i64, u8, u16, u32, u64
@@ -84,3 +86,42 @@ def slots(kernel: k.Kernel) -> tuple[Slot, ...]:
     for scalar in k.scalars(kernel).values():
         found.append(Slot(scalar.name, "scalar", scalar.dtype))
     return tuple(found)
+
+
+@data
+class Face:
+    """What the calls of a kernel ask of it, whatever they bind: found once for all that have its text."""
+
+    arrays: Mapping[str, k.Array]
+    scalars: Mapping[str, k.Scalar]
+    symbols: tuple[str, ...]
+    extents: tuple[k.Extent, ...]  # of axes and arrays, each once
+    slots: tuple[Slot, ...]
+    parted: tuple[k.Reduce, ...]
+    working: Mapping[str, DType]
+    keeps: bool  # whether a total has a value for each element of an axis
+    scatters: bool
+    shifted: tuple[tuple[k.Load, Mapping[str, k.Extent]], ...]  # loads, and the extents of the axes there
+
+
+def face(kernel: k.Kernel) -> Face:
+    arrays, stages = k.arrays(kernel), kernel.stages + kernel.final
+    axes = (*kernel.outer, *(a for s in stages for a in s.axes))
+    dims = [d for array in arrays.values() for d in array.dims]
+    shifted = []
+    for stage in stages:
+        here = {a.name: a.extent for a in (*kernel.outer, *stage.axes)}
+        loads = [e for e in dict.fromkeys(k.expressions(stage)) if isinstance(e, k.Load)]
+        shifted += [(e, here) for e in loads if any(ix.shift is not None for ix in e.index)]
+    return Face(
+        arrays,
+        k.scalars(kernel),
+        k.symbols(kernel),
+        tuple(dict.fromkeys((*(a.extent for a in axes), *dims))),
+        slots(kernel),
+        tuple(parted(kernel)),
+        working(kernel),
+        any(reduce.keep for reduce in totals(kernel)),
+        isinstance(k.alone(kernel), k.Scatter),
+        tuple(shifted),
+    )

@@ -192,6 +192,8 @@ class Size:
         return Size(self.facts, -self.value, -self.offset, tuple([(p, -c) for p, c in self.terms]))
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, Size) and other.terms == self.terms:
+            return self.offset - other.offset
         return self + -other
 
     def __rsub__(self, other: Any) -> Any:
@@ -205,6 +207,9 @@ class Size:
             return Size(self.facts, self.value * other, self.offset * other, terms) if other else 0
         if not isinstance(other, Size):
             return NotImplemented
+        if len(self.terms) == len(other.terms) == 1 and not self.offset and not other.offset:
+            ((p, c),), ((q, d),) = self.terms, other.terms
+            return Size(self.facts, self.value * other.value, 0, ((tuple(sorted(p + q)), c * d),))
         mine = (*self.terms, ((), self.offset)) if self.offset else self.terms
         theirs = (*other.terms, ((), other.offset)) if other.offset else other.terms
         found = [(tuple(sorted(p + q)), c * d) for p, c in mine for q, d in theirs]

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from .data import data
+from .data import data, field
 
 
 @data(eq=False)
@@ -87,6 +87,8 @@ class TensorType:
 
     dtype: DType
     shape: tuple[int, ...]
+    # Kept where `size` has been asked for: passes ask again and again, and symbols take long to multiply.
+    _size: int = field(init=False, compare=False)
 
     @property
     def ndim(self) -> int:
@@ -95,7 +97,12 @@ class TensorType:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return math.prod(self.shape)
+        try:
+            return self._size
+        except AttributeError:
+            size = math.prod(self.shape)
+            _keep_size(self, size)
+            return size
 
     @property
     def nbytes(self) -> int:
@@ -104,6 +111,8 @@ class TensorType:
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(repr, self.shape))}]"
 
+
+_keep_size = TensorType._size.__set__  # type: ignore[attr-defined]  # a slot
 
 MOST_BYTES = 2**63 - 1  # what an address can tell apart
 

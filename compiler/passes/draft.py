@@ -7,7 +7,6 @@ labels for each of its dimensions, and guards outside of which it is 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import prod
 from typing import NamedTuple
 
 from .. import ops
@@ -102,7 +101,10 @@ def view(node: Node, access: Access) -> Access | None:
 
 
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(prod(shape[d + 1 :]) for d in range(len(shape)))
+    strides = [1] * bool(shape)
+    for n in shape[:0:-1]:
+        strides.append(n * strides[-1])
+    return tuple(strides[::-1])
 
 
 class Storage:
@@ -110,12 +112,20 @@ class Storage:
 
     def __init__(self, roots: set[Node]) -> None:
         self.roots = roots
+        self._folds: dict[Node, bool] = {}  # reshapes: whether they are mere views
+
+    def _is_view(self, node: Node) -> bool:
+        known = self._folds.get(node)
+        if known is None:
+            access = full(node, ("",) * node.type.ndim), ()
+            known = self._folds[node] = view(node, access) is not None
+        return known
 
     def base(self, node: Node) -> Node | None:
         """The node whose memory holds `node` in row-major order, unless a view reaches it
         anyway."""
         while node.op is ops.RESHAPE and node not in self.roots:
-            if view(node, (full(node, ("",) * node.type.ndim), ())) is not None:
+            if self._is_view(node):
                 return None
             node = node.inputs[0]
         return node if node in self.roots or node.op is ops.INPUT else None
@@ -160,10 +170,11 @@ class Placed:
     reduced: frozenset[str]
     operands: tuple[tuple[Node, Access], ...]  # what is evaluated at each point of the domain
     form: str  # "map", "full", "row", "column", "product", "scatter", "scan", "sort"
+    kept: frozenset[str] = field(init=False)
 
-    @property
-    def kept(self) -> frozenset[str]:
-        return frozenset(ix.axis for ix in self.access[0] if isinstance(ix, Ix) and ix.axis is not None)
+    def __post_init__(self) -> None:
+        axes = [ix.axis for ix in self.access[0] if isinstance(ix, Ix)]
+        self.kept = frozenset([axis for axis in axes if axis is not None])
 
 
 # What a kernel holds at most. LLVM takes 25 µs a line for a chain of operations, however long, and 50 where
@@ -198,10 +209,10 @@ class Draft:
     reads: dict[Node, list[tuple[Node, Access]]] = field(default_factory=dict)  # what stages read, by memory
     load: Load = field(default_factory=Load)
     full: bool = False  # a root could not join for its load
+    bit: int = field(init=False)
 
-    @property
-    def bit(self) -> int:
-        return 1 << self.number
+    def __post_init__(self) -> None:
+        self.bit = 1 << self.number
 
     def find(self, node: Node) -> Placed | None:
         return next((p for p in self.placed + self.final if p.node is node), None)

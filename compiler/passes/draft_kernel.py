@@ -61,6 +61,10 @@ class Writer:
         self.outputs: list[tuple[str, Placed]] = []
         self.stages: list[tuple[frozenset[str], list[tuple[Placed, bool]]]] = []
         self.level: dict[Node, int] = {}
+        self.home = {p.node: p for p in (*draft.final, *draft.placed)}
+        self.reads, self.writes = self._every_read(), self._every_write()
+        self.tables = [dict(a.strides) for a in (*self.reads, *self.writes)]
+        self.dims: dict[Read, list[tuple[str, int]]] = {}
 
     def write(self) -> Call:
         for placed in self.draft.placed:
@@ -104,7 +108,7 @@ class Writer:
             for node, access in self.reader.reads(p):
                 base = self.reader.storage.base(node)
                 assert base is not None
-                if self.draft.find(base) is None:
+                if base not in self.home:
                     found[Read.of(node, base, access)] = None
         return list(found)
 
@@ -118,11 +122,13 @@ class Writer:
     def _label_order(self) -> list[str]:
         """Outermost in memory first, judged by writes, then by the reads with the most axes."""
         weight: dict[str, tuple[int, ...]] = {}
-        accesses = self._every_write() + sorted(self._every_read(), key=lambda r: -len(r.strides))
+        accesses = self.writes + sorted(self.reads, key=lambda r: -len(r.strides))
+        tables = [dict(a.strides) for a in accesses]
         for label in self.draft.extents:
-            weight[label] = tuple(abs(dict(a.strides).get(label, 0)) for a in accesses)
+            weight[label] = tuple([abs(t.get(label, 0)) for t in tables])
 
-        order = [x for x in self.draft.extents if x in self._used()]
+        used = self._used()
+        order = [x for x in self.draft.extents if x in used]
 
         def before(x: str, y: str) -> bool:
             for a, b in zip(weight[x], weight[y], strict=True):
@@ -155,16 +161,13 @@ class Writer:
         )
 
     def _collapse(self, order: list[str]) -> list[tuple[str, ...]]:
-        accesses = self._every_read() + self._every_write()
-        guarded = {g.axis for a in accesses for g in a.guards} | self._positional()
+        guarded = {g.axis for a in self.reads + self.writes for g in a.guards} | self._positional()
         groups: list[tuple[str, ...]] = []
         for label in order:
             if groups:
                 last = groups[-1][-1]
-                tables = [dict(a.strides) for a in accesses]
-                walks_as_one = all(
-                    t.get(last, 0) == t.get(label, 0) * self.draft.extents[label] for t in tables
-                )
+                extent = self.draft.extents[label]
+                walks_as_one = all(t.get(last, 0) == t.get(label, 0) * extent for t in self.tables)
                 if (
                     walks_as_one
                     and not {last, label} & guarded
@@ -192,8 +195,7 @@ class Writer:
     def _dense(self, label: str) -> bool:
         """Whether an axis runs along memory wherever it appears: rows of features do, a batch does
         not, so that another size of batch needs no other code."""
-        tables = [dict(a.strides) for a in self._every_read() + self._every_write()]
-        return all(abs(t.get(label, 1)) == 1 for t in tables)
+        return all(abs(t.get(label, 1)) == 1 for t in self.tables)
 
     def _emit(self, groups: list[tuple[str, ...]], demote: tuple[str, ...] | None) -> Call:
         outer_groups = [g for g in groups if g[0] in self.outer and g is not demote]
@@ -266,13 +268,16 @@ class Writer:
 
     def _dims(self, read: Read) -> list[tuple[str, int]]:
         """(axis, stride) of a read, outermost first; collapsed and constant dimensions left out."""
-        dims = [(self.axis[x], s) for x, s in read.strides if self.axis[x] and s]
-        return sorted(dims, key=lambda d: (-abs(d[1]), d[0]))
+        found = self.dims.get(read)
+        if found is None:
+            dims = [(self.axis[x], s) for x, s in read.strides if self.axis[x] and s]
+            found = self.dims[read] = sorted(dims, key=lambda d: (-abs(d[1]), d[0]))
+        return found
 
     def _places(self, read: Read) -> list[tuple[str | By, int]]:
         """The same of a read with subscripts by value, those among them."""
         dims: list[tuple[str | By, int]] = [*read.values, *self._dims(read)]
-        return sorted(dims, key=lambda d: -abs(d[1]))
+        return sorted(dims, key=lambda d: -abs(d[1])) if read.values else dims
 
     def _array(self, name: str, read: Read, dtype: DType) -> Array:
         dims = self._places(read)
@@ -436,7 +441,7 @@ class _StageText:
         base = self.w.reader.storage.base(node)
         if base is None:
             return False
-        home = self.w.draft.find(base)
+        home = self.w.home.get(base)
         return home is None or bool(home.reduced)
 
     def _count(self, node: Node, access: Access) -> None:
@@ -551,7 +556,7 @@ class _StageText:
     def _memory(self, node: Node, access: Access) -> Expr:
         base = self.w.reader.storage.base(node)
         assert base is not None
-        home = self.w.draft.find(base)
+        home = self.w.home.get(base)
         if home is None:
             return self.w._load(Read.of(node, base, access), node.type.dtype, self.places)
         return self.total(home, access)

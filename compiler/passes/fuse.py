@@ -18,7 +18,7 @@ One cost decides: bytes moved through memory, then launches. The steps:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from math import prod
@@ -72,11 +72,13 @@ class _Fuser:
         self.graph = graph
         self.order = toposort(graph.outputs)
         self.labels = Labels()
+        self.reducing = {n for n in self.order if reduces(n)}
+        self.places: dict[Node, tuple[Placed, dict[str, int]]] = {}
         self.forced: dict[Node, str] = {}
         self.reader = Reader(set())
-        self.drafts: list[Draft] = []
+        self.drafts: dict[Draft, None] = {}
         self.home: dict[Node, Draft] = {}
-        self.by_bit: dict[int, Draft] = {}
+        self.readers: dict[Node, list[Node]] = {}  # by root: those that read it
         self.begun = 0  # drafts, also those that have become parts of others
         self.touching: dict[Node, dict[Draft, None]] = {}  # by memory: the drafts whose stages read it
         self.single: dict[Draft, None] = {}  # those of 0-d values alone
@@ -90,11 +92,11 @@ class _Fuser:
 
     def find_roots(self) -> list[Node]:
         roots = {n for n in self.graph.outputs if n.op is not ops.INPUT}
-        roots.update(n for n in self.order if reduces(n) or goes_along(n))
+        roots.update(n for n in self.order if n in self.reducing or goes_along(n))
         roots.update(self.forced)
         self.reader = Reader(roots)
         for node in self.order:
-            if is_product(node):
+            if node in self.reducing and is_product(node):
                 for operand in node.inputs:
                     source = through_views(operand)
                     if computed(source) and not packed(source, roots):
@@ -104,7 +106,7 @@ class _Fuser:
         # whatever a root cannot reach by views must stand in memory first
         for node in reversed(self.order):
             if node in roots and node.op is not ops.INPUT:
-                placed = place(node, self.labels, {})
+                placed, _ = self._place(node)
                 for operand, access in placed.operands:
                     for blocked in self._blocked(operand, access, node):
                         roots.add(blocked)
@@ -123,23 +125,29 @@ class _Fuser:
             node = node.inputs[0]
         return node
 
+    def _place(self, node: Node) -> tuple[Placed, dict[str, int]]:
+        """A root with labels, and their extents: the same in every round."""
+        found = self.places.get(node)
+        if found is None:
+            extents: dict[str, int] = {}
+            found = self.places[node] = place(node, self.labels, extents), extents
+        return found
+
     # -- drafts
 
     def cluster(self, roots: list[Node]) -> None:
-        self.drafts, self.home, self.by_bit, self.begun = [], {}, {}, 0
+        self.drafts, self.home, self.readers, self.begun = {}, {}, {}, 0
         self.touching, self.single = {}, {}
         for node in roots:
-            extents: dict[str, int] = {}
-            placed = place(node, self.labels, extents)
+            placed, extents = self._place(node)
             placed.form = self._form(placed, extents)
             if not any(self._join(d, placed, extents) for d in self._candidates(placed)):
                 draft = Draft(extents, [placed], number=self.begun)
                 self.begun += 1
-                self.by_bit[draft.bit] = draft
                 draft.after = self._before(placed, None)
                 draft.reasons.append(f"{_label(node)}: starts a kernel ({placed.form})")
-                self.drafts.append(draft)
-                self.home[node] = draft
+                self.drafts[draft] = None
+                self._at_home(draft, placed)
                 self._enter(draft, placed)
             if node in self.forced:
                 self.home[node].reasons.append(self.forced[node])
@@ -171,7 +179,7 @@ class _Fuser:
             base = self.reader.storage.base(node)
             assert base is not None
             if base in load.depth:
-                depth = max(depth, load.depth[base] + reduces(base))
+                depth = max(depth, load.depth[base] + (base in self.reducing))
             else:
                 arrays.add(base)
         fresh = {(depth, n) for n in self.reader.computed(placed)} - load.visits
@@ -186,7 +194,7 @@ class _Fuser:
             return True  # only stored, of what is there
         count = len(load.arrays | arrays) + len(load.depth) + 1
         limit = LENGTH, ARRAYS
-        if any(not reduces(n) for n, _ in self.reader.reads(placed) if n in load.depth):
+        if any(n not in self.reducing for n, _ in self.reader.reads(placed) if n in load.depth):
             limit = LENGTH + LENGTH // 2, ARRAYS + ARRAYS // 4  # it would read again what is made here
         pair = (draft.placed[0].node, placed.node)
         fits = load.length + length <= limit[0] and count <= limit[1]
@@ -242,36 +250,57 @@ class _Fuser:
     def _before(self, placed: Placed, own: Draft | None) -> int:
         """Drafts that must run before `placed`, transitively."""
         found = 0
-        for node, _ in self.reader.reads(placed):
-            base = self.reader.storage.base(node)
-            home = self.home.get(base) if base is not None else None
-            if home is not None and home is not own:
+        for home in self._homes(self._bases(placed)):
+            if home is not own:
                 found |= home.bit | home.after
         return found
 
+    def _bases(self, placed: Placed) -> list[Node | None]:
+        """The memory that a root reads."""
+        return [self.reader.storage.base(n) for n, _ in self.reader.reads(placed)]
+
+    def _homes(self, bases: Iterable[Node | None]) -> set[Draft]:
+        """The drafts that make these roots, those of them that are made by now."""
+        return {self.home[b] for b in bases if b is not None and b in self.home}
+
     def _candidates(self, placed: Placed) -> list[Draft]:
         """Drafts whose values the root reads, latest first; then those that read the same memory,
-        most bytes first; then, for 0-d values, drafts of 0-d values."""
-        reads = [self.reader.storage.base(n) for n, _ in self.reader.reads(placed)]
-        consumed = {self.home[b] for b in reads if b is not None and b in self.home}
-        common: dict[Draft, list[int]] = {}
-        for b in reads:
-            assert b is not None
-            for draft in islice(reversed(self.touching.get(b, {})), ASKED):
-                if draft not in consumed:
-                    common.setdefault(draft, []).append(b.type.size)
-        weights = {d: max(common[d]) for d in sorted(common, key=_number)}
-        single = set() if placed.domain else {*islice(reversed(self.single), ASKED)} - consumed
-        weights |= {d: 0 for d in single if d not in weights}
-        shared = [d for d in sorted(weights, key=_number) if weights[d] > 1 or d in single]
-        shared.sort(key=lambda d: -weights[d])
-        return sorted(consumed, key=_number, reverse=True) + shared
+        most bytes first; then, for 0-d values, drafts of 0-d values. None that could not be one with it,
+        whatever it holds: for it runs before something else that the root reads, or shares with nobody."""
+        if placed.form in ALONE or placed.form == "product":
+            return []
+        bases = [b for b in dict.fromkeys(self._bases(placed)) if b is not None]
+        consumed = self._homes(bases)
+        before = 0
+        for home in consumed:
+            before |= home.after
+        found = [d for d in consumed if not d.bit & before and d.placed[0].form not in ALONE]
+        found.sort(key=_number, reverse=True)
+        single = set() if placed.domain else {*islice(reversed(self.single), ASKED)}
+        weights = dict.fromkeys(single, -1)
+        for weight, base in self._by_size([b for b in bases if b in self.touching]):
+            for draft in islice(reversed(self.touching[base]), ASKED):
+                if weight or draft in single:
+                    weights[draft] = weight
+        shared = [
+            d
+            for d in sorted(weights, key=_number)
+            if d not in consumed and not d.bit & before and d.placed[0].form not in (*ALONE, "product")
+        ]
+        return found + sorted(shared, key=lambda d: -weights[d])
+
+    def _by_size(self, bases: list[Node]) -> list[tuple[int, Node]]:
+        """These, smallest first, each with a number that stands for its size, 0 for one element: so sizes
+        are not compared for every draft."""
+        found = [(0, b) for b in bases if not b.type.size > 1]
+        for base in sorted([b for b in bases if b.type.size > 1], key=lambda b: b.type.size):
+            weight, last = found[-1] if found else (0, base)
+            found.append((weight + bool(not weight or base.type.size != last.type.size), base))
+        return found
 
     def _join(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         self.asked += 1
-        if draft.bit & self._before(placed, draft) or {placed.form, draft.placed[0].form} & ALONE:
-            return False
-        if any(p.form == "product" for p in draft.placed) or placed.form == "product":
+        if draft.placed[0].form == "product":
             return self._join_epilogue(draft, placed, extents)
         ways = [self._join_row, self._join_final]
         if any(self._is_column(draft, n) for n, _ in self.reader.reads(placed)):
@@ -358,9 +387,9 @@ class _Fuser:
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
         same = f"reads the same {enough!r} elements" if enough is not None else "of single values"
         why = "reads its row values" if rows else same
-        others = self._of(self._before(placed, draft) & ~(draft.after | draft.bit))
+        others = [d for d in self._homes(self._bases(placed)) if not d.bit & (draft.after | draft.bit)]
         self._joined(draft, placed, moved, why)
-        for other in others:
+        for other in sorted(others, key=_number):
             self._absorb(draft, other, placed, extents, names)
         return True
 
@@ -376,7 +405,7 @@ class _Fuser:
             return
         if lie_across(other, unified[1]) or walks_again(other, placed, unified[1]):
             return
-        if any(d.after & other.bit for d in self._of(draft.after & ~other.bit)):
+        if any(d.after & other.bit for d in self._homes(draft.reads) - {draft, other}):
             return  # what runs between the two
         if any(p.form == "product" for p in other.placed) or draft.load.length + other.load.length > LENGTH:
             return
@@ -401,8 +430,7 @@ class _Fuser:
         draft.after = (draft.after | other.after) & ~other.bit
         draft.reasons[:0] = other.reasons
         draft.reasons.append(f"{_label(placed.node)}: brings the two together")
-        self.drafts.remove(other)
-        del self.by_bit[other.bit]
+        del self.drafts[other]
         self._hide(draft)
         self._hide(other)
         for p in other.placed:
@@ -410,9 +438,8 @@ class _Fuser:
         draft.reads, draft.load = {}, Load()
         for p in draft.placed:
             self._enter(draft, p)
-        for d in self.drafts:
-            if d.after & other.bit:
-                d.after = d.after & ~other.bit | draft.bit | draft.after
+        for d in self._following(draft, lambda d: bool(d.after & other.bit)):
+            d.after = d.after & ~other.bit | draft.bit | draft.after
 
     def _join_final(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         unified = self._unify(draft, placed, extents)
@@ -443,12 +470,13 @@ class _Fuser:
 
     def _join_epilogue(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         """Onto a matrix product: only maps over its result."""
+        if placed.reduced or not self._consumes(draft, placed):
+            return False
         unified = self._unify(draft, placed, extents)
-        if unified is None or placed.reduced or not self._consumes(draft, placed):
+        if unified is None:
             return False
         moved = relabel(placed, unified[0])
-        product = next((p for p in draft.placed if p.form == "product"), None)
-        if product is None or set(moved.domain) != product.kept or not self._room(draft, placed):
+        if set(moved.domain) != draft.placed[0].kept or not self._room(draft, placed):
             return False
         draft.placed.append(moved)
         draft.rows |= unified[1]
@@ -459,24 +487,32 @@ class _Fuser:
         return any(self.home.get(n) is draft for n, _ in self.reader.reads(placed))
 
     def _joined(self, draft: Draft, placed: Placed, moved: Placed, why: str, final: bool = False) -> None:
-        self.home[placed.node] = draft
+        self._at_home(draft, placed)
         needs = self._before(placed, draft) & ~draft.bit
         if needs & ~draft.after:
             draft.after |= needs
-            for other in self.drafts:  # whoever runs after this draft runs after its new needs, too
-                if other.after & draft.bit:
-                    other.after |= draft.after
+            # Whoever runs after this draft runs after its new needs, too.
+            for other in self._following(draft, lambda d: bool(draft.after & ~d.after)):
+                other.after |= draft.after
         self._enter(draft, moved, final)
         draft.reasons.append(f"{_label(placed.node)}: {why}")
 
-    def _of(self, bits: int) -> list[Draft]:
-        """The drafts with these numbers."""
-        found = []
-        while bits:
-            low = bits & -bits
-            found.append(self.by_bit[low])
-            bits -= low
-        return found
+    def _at_home(self, draft: Draft, placed: Placed) -> None:
+        self.home[placed.node] = draft
+        for base in dict.fromkeys(self._bases(placed)):
+            if base in self.home:
+                self.readers.setdefault(base, []).append(placed.node)
+
+    def _following(self, draft: Draft, due: Callable[[Draft], bool]) -> Iterator[Draft]:
+        """The drafts that run after this one, as far as they are `due`: not beyond one that is not."""
+        stack = [draft]
+        while stack:
+            one = stack.pop()
+            nodes = [p.node for p in one.placed + one.final]
+            for other in self._homes(r for n in nodes for r in self.readers.get(n, ())) - {one}:
+                if due(other):
+                    yield other
+                    stack.append(other)
 
     # -- what is cheaper stored than recomputed
 
@@ -502,7 +538,7 @@ class _Fuser:
                 count[n] = count.get(n, 0) + 1
         found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
         why = "stored, or many kernels would compute it"
-        return found | {n: f"{_label(n)}: {why}" for n in repeated(self.drafts, self.reader)}
+        return found | {n: f"{_label(n)}: {why}" for n in repeated(list(self.drafts), self.reader)}
 
 
 def _number(draft: Draft) -> int:
@@ -550,9 +586,10 @@ def _calls(fuser: _Fuser, outputs: set[Node]) -> Iterator[Call]:
         for home in needs[draft]:
             followers[home].append(draft)
     waits = {d: len(before) for d, before in needs.items()}
+    numbered = {d.number: d for d in fuser.drafts}
     ready = [d.number for d in fuser.drafts if not waits[d]]
     while ready:
-        draft = fuser.by_bit[1 << heappop(ready)]
+        draft = numbered[heappop(ready)]
         yield Writer(draft, outer_axes(draft) or (), fuser.reader, stored).write()
         for follower in followers[draft]:
             waits[follower] -= 1

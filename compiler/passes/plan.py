@@ -18,7 +18,7 @@ from ..cpu.schedule import (
 from ..ir import kernel as k
 from ..ir.artifact import Address, Buffer, Code, Launch, Plan
 from ..ir.graph import Graph, Node
-from ..ir.layout import part_name, parted, slots, stride_name, totals, working
+from ..ir.layout import Face, face, part_name, stride_name, totals
 from ..ir.program import Call, Program, scalar_bytes
 from ..order import BLOCK, row_block
 from ..verify.error import VerifyError
@@ -215,7 +215,7 @@ def _after(program: Program, aliases: Sequence[int]) -> list[set[int]]:
     return found
 
 
-def _groups(program: Program, aliases: Sequence[int]) -> list[list[int]]:
+def _groups(program: Program, faces: Sequence[Face], aliases: Sequence[int]) -> list[list[int]]:
     """The calls in groups that run at once, in the order of the groups.
 
     A group begins with the first call that is left, in the program's order. All others join it that
@@ -228,10 +228,10 @@ def _groups(program: Program, aliases: Sequence[int]) -> list[list[int]]:
     graph = program.graph
     given = {*graph.inputs, *graph.outputs}
     alone = [
-        any(r.keep for r in totals(call.kernel))
-        or bool(working(call.kernel))
+        own.keeps
+        or bool(own.working)
         or any(o.node not in given and o.node.shape for n, o in call.arrays.items() if n in written)
-        for call in program.calls
+        for call, own in zip(program.calls, faces, strict=True)
         for written in [{o.name for o in call.kernel.outputs}]
     ]
     after = _after(program, aliases)
@@ -263,7 +263,12 @@ def make_plan(
     """`codes[k]` and `schedules[k]` are those of `program.calls[k]`. Outputs that are inputs of the
     graph as they stand are the caller's business: they must not be in `graph.outputs`. Temporaries
     have lifetimes, not places yet: see `arrange.py`. VerifyError unless every access is proven."""
-    prove(program)
+    known: dict[int, Face] = {}
+    for call, code in zip(program.calls, codes, strict=True):
+        if id(code) not in known:
+            known[id(code)] = face(call.kernel)
+    faces = [known[id(code)] for code in codes]
+    prove(program, faces)
     graph: Graph = program.graph
     buffers: list[Buffer] = []
     where: dict[Node, int] = {}
@@ -276,7 +281,7 @@ def make_plan(
         buffers.append(Buffer("output", node.type.dtype, node.shape, node.type.nbytes))
     aliases = _aliases(program, wanted_aliases or [-1] * len(graph.outputs))
     in_place = {n for n, alias in zip(graph.outputs, aliases, strict=True) if alias >= 0}
-    groups = _groups(program, aliases)
+    groups = _groups(program, faces, aliases)
     last_use: dict[Node, int] = {}
     for at, group in enumerate(groups):
         for number in group:
@@ -284,7 +289,7 @@ def make_plan(
     launches = []
     for at, group in enumerate(groups):
         for number in group:
-            call, schedule = program.calls[number], schedules[number]
+            call, schedule, own = program.calls[number], schedules[number], faces[number]
             for operand in call.arrays.values():
                 node = operand.node
                 if node not in where:
@@ -293,17 +298,18 @@ def make_plan(
                     buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
             block, blocks = grid(call, schedule)
             scratch: dict[str, int] = {}
-            for reduce in parted(call.kernel):
+            for reduce in own.parted:
                 shape = _part_shape(call, reduce, blocks)
                 for name, dtype in reduce.results:
                     scratch[part_name(name)] = len(buffers)
                     buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
-            for name, dtype in working(call.kernel).items():
+            for name, dtype in own.working.items():
                 shape = (blocks, _inner_size(call))
                 scratch[name] = len(buffers)
                 buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             joins = number != group[0]
-            launches.append(_launch(call, codes[number], block, blocks, where, scratch, in_place, joins))
+            code = codes[number]
+            launches.append(_launch(call, own, code, block, blocks, where, scratch, in_place, joins))
     return Plan(
         tuple(buffers),
         tuple(where[n] for n in graph.inputs),
@@ -324,6 +330,7 @@ def _work(call: Call) -> int:
 
 def _launch(
     call: Call,
+    own: Face,
     code: Code,
     block: int,
     blocks: int,
@@ -338,9 +345,9 @@ def _launch(
     values: dict[str, Address | int | bytes] = {"block": block, "blocks": blocks}
     values["stream"] = int(written >= STREAM_BYTES and not in_place & set(outputs))
     values |= {name: Address(buffer) for name, buffer in scratch.items()}
-    for name in k.symbols(kernel):
+    for name in own.symbols:
         values[name] = call.symbols[name]
-    for name, array in k.arrays(kernel).items():
+    for name, array in own.arrays.items():
         operand = call.arrays[name]
         size = array.dtype.size
         extents = [call.symbols[d] if isinstance(d, str) else d for d in array.dims]
@@ -349,11 +356,10 @@ def _launch(
         values[name] = Address(where[operand.node], offset * size)
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
-    for name, scalar in k.scalars(kernel).items():
+    for name, scalar in own.scalars.items():
         values[name] = scalar_bytes(call.scalars[name], scalar.dtype)
-    table = tuple(values[slot.name] for slot in slots(kernel))
-    for slot in slots(kernel):
-        value = values[slot.name]
+    table = tuple([values[slot.name] for slot in own.slots])
+    for slot, value in zip(own.slots, table, strict=True):
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             raise VerifyError(f"kernel {kernel.name}: `{slot.name}` = {value} takes more than 64 bits")
     return Launch(code, table, blocks, _work(call), joins)

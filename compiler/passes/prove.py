@@ -11,11 +11,12 @@ fusion makes pass; the proof asks of sizes only what it must, as each new size i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NoReturn
 
 from ..ir import kernel as k
+from ..ir.layout import Face
 from ..ir.program import Call, Operand, Program
 from ..ir.size import Size
 from ..verify.error import VerifyError
@@ -26,27 +27,27 @@ MOST = 1 << 40
 POINTS = 1 << 56
 
 
-def prove(program: Program) -> None:
-    """VerifyError, which names array, range and symbol, unless the program is bound as above."""
+def prove(program: Program, faces: Sequence[Face]) -> None:
+    """VerifyError, which names array, range and symbol, unless the program is bound as above. `faces`: of the
+    kernels of its calls."""
     inputs = set(program.graph.inputs)
     known = set(inputs)
-    for call in program.calls:
-        _symbols(call)
+    for call, face in zip(program.calls, faces, strict=True):
+        _symbols(call, face)
         outputs = {o.name: o for o in call.kernel.outputs}
-        for name, array in k.arrays(call.kernel).items():
+        for name, array in face.arrays.items():
             if name not in call.arrays:
                 _fail(call, f"`{name}` is bound to nothing")
             operand = call.arrays[name]
             _inside(call, array, operand)
             if name in outputs:
                 _written_once(call, array, operand)
-                if isinstance(k.alone(call.kernel), k.Scatter) and not _row_major(call, array, operand):
+                if face.scatters and not _row_major(call, array, operand):
                     _fail(call, f"`{name}`, which is added to, must lie in row-major order")
             elif operand.node not in known:
                 _fail(call, f"`{name}` is read before it is written")
-        for stage in call.kernel.stages + call.kernel.final:
-            for load, axes in _guarded(call.kernel, stage):
-                _window(call, load, axes)
+        for load, axes in face.shifted:
+            _window(call, face.arrays.get(load.array), load, axes)
         for name in outputs:
             node = call.arrays[name].node
             if node in known:
@@ -73,34 +74,27 @@ def _whole(value: object) -> bool:
     return type(value) is int or isinstance(value, Size)
 
 
-def _symbols(call: Call) -> None:
+def _symbols(call: Call, face: Face) -> None:
     kernel = call.kernel
-    for name in k.symbols(kernel):
+    for name in face.symbols:
         value = call.symbols.get(name)
         if not _whole(value):
             _fail(call, f"`{name}` = {value!r} is no whole number")
         assert value is not None
         if not -POINTS <= value <= POINTS:
             _fail(call, f"`{name}` = {value!r} is beyond {POINTS}")
-    for name in k.scalars(kernel):
+    for name in face.scalars:
         if name not in call.scalars:
             _fail(call, f"`{name}` is bound to nothing")
-    stages = kernel.stages + kernel.final
-    axes = (*kernel.outer, *(a for s in stages for a in s.axes))
-    for extent in dict.fromkeys((*(a.extent for a in axes), *_dims(kernel))):
+    for extent in face.extents:
         n = _extent(call, extent)
         if not 0 <= n <= MOST and not (MOST < n <= POINTS and _lies_in_memory(call, extent)):
             _fail(call, f"{_text(call, extent)} cannot be an extent")
-    for n, stage in enumerate(stages):
+    for n, stage in enumerate(kernel.stages + kernel.final):
         here = (*(kernel.outer if n < len(kernel.stages) else ()), *stage.axes)
         if prod(_extent(call, a.extent) for a in here) > POINTS:
             told = ", ".join(f"{a.name} in {_text(call, a.extent)}" for a in here)
             _fail(call, f"a stage has more than {POINTS} points ({told})")
-
-
-def _dims(kernel: k.Kernel) -> Iterator[k.Extent]:
-    for array in k.arrays(kernel).values():
-        yield from array.dims
 
 
 def _lies_in_memory(call: Call, extent: k.Extent) -> bool:
@@ -163,15 +157,7 @@ def _written_once(call: Call, array: k.Array, operand: Operand) -> None:
             reach += stride * (n - 1)
 
 
-def _guarded(kernel: k.Kernel, stage: k.Stage) -> Iterator[tuple[k.Load, dict[str, k.Extent]]]:
-    """Each load of a stage with shifted subscripts, and the extents of the axes there."""
-    for e in dict.fromkeys(k.expressions(stage)):
-        if isinstance(e, k.Load) and any(ix.shift is not None for ix in e.index):
-            yield e, {a.name: a.extent for a in (*kernel.outer, *stage.axes)}
-
-
-def _window(call: Call, load: k.Load, axes: dict[str, k.Extent]) -> None:
-    array = k.arrays(call.kernel).get(load.array)
+def _window(call: Call, array: k.Array | None, load: k.Load, axes: Mapping[str, k.Extent]) -> None:
     if array is None:
         _fail(call, f"`{load.array}` is a total: its subscripts cannot be shifted")
     for ix, dim in zip(load.index, array.dims, strict=True):

@@ -15,6 +15,7 @@ from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.kernel import Call, arrays, operands, walk
 from lucid.compiler.ir.types import f32
 from lucid.compiler.passes import draft, fuse, rewrite, shorten
+from lucid.compiler.passes.autodiff import gradients
 from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import compile_graph
 from lucid.runtime.execute import Executable
@@ -108,19 +109,31 @@ def layers(count: int) -> Graph:
     return Graph("layers", (x, *weights), (y,))
 
 
+def steps(count: int) -> Graph:
+    """A recurrent network and its gradients, to which every step adds: all read the same weights."""
+    a, b, h = inputs = [_input("a", 8, 16), _input("b", 16, 16), _input("h", ROWS, 16)]
+    for k in range(count):
+        x = _input(f"x{k}", ROWS, 8)
+        inputs.append(x)
+        h = ops.TANH(ops.ADD(ops.CONTRACT(x, a, spec="ij,jk->ik"), ops.CONTRACT(h, b, spec="ij,jk->ik")))
+    loss = ops.SUM(ops.MUL(h, h), axes=(0, 1))
+    found = gradients(loss, ops.const(1, loss), (a, b))
+    return Graph("steps", tuple(inputs), (loss, *(g for g in found if g is not None)))
+
+
 # With a size from which on all of them are cut.
 GRAPHS: tuple[tuple[Callable[[int], Graph], int], ...] = (
     (chain, 512), (means, 64), (row_means, 64), (softmaxes, 64), (pairs, 128), (many_sums, 64),
-    (equal_parameters, 64), (layers, 64),
+    (equal_parameters, 64), (layers, 64), (steps, 32),
 )  # fmt: skip
 
 
 class _Counts:
     """Of one compile: nodes visited by a round of fusion (of ROUNDS at most), questions whether a root may
-    join, kernels, their texts."""
+    join, drafts that were told what now runs before them, kernels, their texts."""
 
     def __init__(self, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rules = 0
+        self.rules = self.told = 0
         made: list[Any] = []
         apply = rewrite._apply
 
@@ -136,9 +149,17 @@ class _Counts:
             visited.append(self.reader.visited)
             made.append(self)
 
+        following = fuse._Fuser._following
+
+        def told(*args: Any) -> Any:
+            for one in following(*args):
+                self.told += 1
+                yield one
+
         with monkeypatch.context() as patch:
             patch.setattr(rewrite, "_apply", counted)
             patch.setattr(fuse._Fuser, "cluster", watched)
+            patch.setattr(fuse._Fuser, "_following", told)
             self.compiled = compile_graph(graph, host())
         self.visited, self.asked = max(visited), made[-1].asked
         self.calls = self.compiled.stages.program.calls
@@ -155,6 +176,7 @@ def test_compiling_twice_as_much_takes_more_than_twice_the_steps(
     assert more.rules <= 2.1 * less.rules
     assert more.visited <= 2.2 * less.visited
     assert more.asked <= 2.2 * less.asked + 20
+    assert more.told <= 2.2 * less.told + 20
     assert len(more.calls) <= 2.1 * len(less.calls) + 4
     # LLVM sees a bounded number of kernels of bounded length, however many the program repeats.
     assert more.texts <= 16
