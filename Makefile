@@ -5,6 +5,7 @@
 #   make test-other OTHER=python3.13   the tests that depend on Python, on another one
 #   make sweep               what takes minutes to hours: all inputs, long fuzzing
 #   make lint                lint alone
+#   make array-api           the public test suite of the array API standard, fetched with git (docs/array_api.md)
 #   make bench CASE=huber    one benchmark; without CASE, all
 #   make clean               removes .venv and what tools leave behind
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
 
-.PHONY: demo test test-other sweep lint bench clean
+.PHONY: demo test test-other sweep lint array-api bench clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
@@ -40,11 +41,26 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The suite is in no package index: its release is cloned, with the standard's text, which it reads. It knows no
+# library without complex numbers but by this variable; its cases for them are left out.
+EXAMPLES ?= 50
+array-api: $(READY) .array-api/ready
+	$(BIN)/python -m pip install --quiet --requirement .array-api/requirements.txt
+	cd .array-api && ARRAY_API_TESTS_MODULE=lucid.array_api ARRAY_API_TESTS_SKIP_DTYPES=complex64,complex128 \
+		../$(BIN)/python -m pytest array_api_tests --disable-deadline --max-examples $(EXAMPLES) \
+		--xfails-file ../tests/array_api/xfails.txt -k "not (test_unary and imag)"
+
+.array-api/ready:
+	rm -rf .array-api
+	git clone --quiet --depth 1 --branch 2026.02.26 --recurse-submodules --shallow-submodules \
+		https://github.com/data-apis/array-api-tests .array-api
+	@touch $@
+
 bench: $(VENV)/ready-bench
 	$(BIN)/python -m benchmarks $(CASE)
 
 clean:
-	rm -rf $(VENV) .venv-other build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-other .array-api build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

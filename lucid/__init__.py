@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 import numpy as _np
+from numpy import e, euler_gamma, inf, nan, newaxis, pi
 
 from lucid.runtime.memory import empty_cache
 from lucid.runtime.pool import get_num_threads
@@ -30,6 +31,7 @@ from .creation import (
     empty,
     empty_like,
     eye,
+    from_dlpack,
     from_numpy,
     full,
     full_like,
@@ -52,11 +54,13 @@ from .functional import *  # noqa: F403
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    from . import array_api as array_api
     from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
     from . import random as random
     from . import special as special
+    from .dtypes import can_cast, finfo, iinfo, isdtype, promote_types, result_type
     from .linalg import (
         cholesky,
         det,
@@ -98,13 +102,15 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
     ) | dict.fromkeys(_SEQUENCES, ".sequences") | dict.fromkeys(
         ("cholesky", "det", "inverse", "logdet", "matrix_power", "matrix_transpose", "pinverse", "slogdet",
          "vecdot"), ".linalg",
+    ) | dict.fromkeys(
+        ("can_cast", "finfo", "iinfo", "isdtype", "promote_types", "result_type"), ".dtypes",
     )  # fmt: skip
 
     def __getattr__(name: str) -> _Any:
         """What most programs begin without is imported when it is first used."""
         if name in _LATER:
             return getattr(_import(_LATER[name], __name__), name)
-        if name in ("linalg", "nn", "optim", "random", "special"):
+        if name in ("array_api", "linalg", "nn", "optim", "random", "special"):
             return _import(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -112,7 +118,7 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
 float16, float32, float64 = _np.dtype("float16"), _np.dtype("float32"), _np.dtype("float64")
 int8, int16, int32, int64 = (_np.dtype(f"int{n}") for n in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (_np.dtype(f"uint{n}") for n in (8, 16, 32, 64))
-bool_ = _np.dtype("bool")
+bool = bool_ = _np.dtype("bool")
 
 __version__ = "0.1.0"
 
@@ -121,21 +127,28 @@ __all__ = [
     "Tensor",
     "TraceError",
     "arange",
+    "array_api",
     "as_tensor",
     "asarray",
     "bernoulli",
+    "bool",
     "bool_",
+    "can_cast",
     "cholesky",
     "compile",
     "det",
+    "e",
     "empty",
     "empty_like",
     "empty_cache",
     "enable_grad",
+    "euler_gamma",
     "eye",
+    "finfo",
     "float16",
     "float32",
     "float64",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
@@ -143,12 +156,15 @@ __all__ = [
     "get_num_threads",
     "grad",
     "identity",
+    "iinfo",
+    "inf",
     "int16",
     "int32",
     "int64",
     "int8",
     "inverse",
     "is_grad_enabled",
+    "isdtype",
     "linalg",
     "linspace",
     "logdet",
@@ -156,12 +172,16 @@ __all__ = [
     "manual_seed",
     "matrix_power",
     "matrix_transpose",
+    "nan",
+    "newaxis",
     "nn",
     "no_grad",
     "ones",
     "ones_like",
     "optim",
+    "pi",
     "pinverse",
+    "promote_types",
     "rand",
     "rand_like",
     "randint",
@@ -171,6 +191,7 @@ __all__ = [
     "randperm",
     "random",
     "relu",
+    "result_type",
     "set_num_threads",
     "special",
     "slogdet",

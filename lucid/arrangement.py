@@ -32,8 +32,8 @@ class Arrangement:
         def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
         @property
         def shape(self) -> tuple[int, ...]: ...
-        def reshape(self, *shape: Any) -> Tensor: ...
-        def transpose(self, *axes: Any) -> Tensor: ...
+        def reshape(self, shape: Any, *more: Any) -> Tensor: ...
+        def transpose(self, axes: Any = None, *more: Any) -> Tensor: ...
 
     # --- axes ------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Arrangement:
             return x._apply(joins.repeat, x, count=int(counts.reshape(())), axis=at)
         if counts.shape != (x.shape[at],):
             raise ValueError(f"repeat: {counts.size} counts for {x.shape[at]} elements")
-        if counts.min() < 0:
+        if counts.min(initial=0) < 0:
             raise ValueError("repeat: counts must not be negative")
         return x[(slice(None),) * at + (np.repeat(np.arange(x.shape[at]), counts),)]
 

@@ -3,6 +3,7 @@ PyTorch's."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -28,10 +29,10 @@ __all__ = [
     "array_split", "cat", "chunk", "column_stack", "concat", "concatenate", "dsplit", "dstack",
     "hsplit", "hstack", "split", "stack", "tensor_split", "unbind", "unstack", "vsplit", "vstack",
     # arrangements
-    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_tensors", "diag", "diagflat",
-    "diagonal", "expand_dims", "flip", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "pad", "repeat",
-    "repeat_interleave", "roll", "rot90", "sliding_window_view", "tile", "trace", "tril", "triu", "unflatten",
-    "unfold",
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes", "broadcast_tensors",
+    "diag", "diagflat", "diagonal", "expand_dims", "flip", "fliplr", "flipud", "meshgrid", "moveaxis",
+    "movedim", "pad", "repeat", "repeat_interleave", "roll", "rot90", "sliding_window_view", "tile", "trace",
+    "tril", "triu", "unflatten", "unfold",
     # products
     "addmm", "baddbmm", "bmm", "corrcoef", "cov", "cross", "einsum", "inner", "kron", "mv", "tensordot",
     "vdot",
@@ -261,6 +262,14 @@ def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
 
 
 broadcast_tensors = broadcast_arrays
+
+
+@public
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape that all broadcast to; () of none. ValueError where there is no such shape."""
+    listed = [(s,) if hasattr(s, "__index__") else s for s in shapes]
+    given = [tuple(map(operator.index, s)) for s in listed]
+    return joint_shape("broadcast_shapes", *given) if given else ()
 
 
 @public

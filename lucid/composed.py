@@ -189,6 +189,42 @@ def signbit(x: Node) -> Node:
     return ew.lt(x, 0) if x.type.dtype is not b1 else ops.fill(ops.CONST(value=False, dtype=b1), x.shape)
 
 
+def imag(x: Node) -> Node:
+    return ops.const(0, x)
+
+
+@_of_floats(np.nextafter, within=False)
+def nextafter(x: Node, y: Node) -> Node:
+    """The number next to x on the way to y; y if they are equal.
+
+    Next to a normal number, by one sum that is rounded once: |x| times a bit more than half of the relative
+    distance, plus the least number there is (Rump, Zimmermann, Boldo, Melquiond: Computing predecessor and
+    successor in rounding to nearest, BIT 49, 2009). Where that product is too small to be exact enough, x is
+    taken times a power of two; among numbers below it the distance is the least number.
+    """
+    x, y = ops.STOP(x), ops.STOP(y)
+    info: Any = np.finfo(x.type.dtype.numpy)
+    least, normal, digits = float(info.smallest_subnormal), float(info.smallest_normal), int(info.nmant) + 1
+    half = 2.0**-digits
+    scale = ops.const(2.0**digits, x)
+    size, zero = ops.ABS(x), ops.const(0, x)
+    up = ops.GT(y, x)
+
+    def beside(t: Node) -> Node:
+        step = ops.ADD(_times(ops.ABS(t), half * (1 + 4 * half)), ops.const(least, x))
+        return ops.ADD(t, ops.WHERE(up, step, ops.NEG(step)))
+
+    tiny = ops.ADD(x, ops.WHERE(up, ops.const(least, x), ops.const(-least, x)))
+    small = ops.DIV(beside(ops.MUL(x, scale)), scale)
+    made = ops.WHERE(ops.LT(size, ops.const(1, x)), small, beside(x))
+    made = ops.WHERE(ops.LT(size, ops.const(2 * normal, x)), tiny, made)
+    made = ops.WHERE(ops.EQ(made, zero), ops.COPYSIGN(zero, x), made)
+    inward = ops.WHERE(up, ops.const(float(info.min), x), ops.const(float(info.max), x))
+    made = ops.WHERE(ops.EQ(size, ops.const(math.inf, x)), inward, made)
+    made = ops.WHERE(ops.EQ(x, y), y, made)
+    return ops.WHERE(ops.OR(ops.NE(x, x), ops.NE(y, y)), ops.ADD(x, y), made)
+
+
 def nan_to_num(
     x: Node, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Node:

@@ -39,15 +39,42 @@ def tensor(
 
 
 @public
-def asarray(data: object, dtype: object = None, *, device: Device = None) -> Tensor:
-    """`data` as a Tensor; the same object if it is one of that dtype."""
+def asarray(data: object, dtype: object = None, *, device: Device = None, copy: bool | None = None) -> Tensor:
+    """`data` as a Tensor; the same object if it is one of that dtype. `copy=True`: always a new one, through
+    which gradients flow. `copy=False`: the same object, or an array that it shares memory with (see
+    `from_numpy`); ValueError for what needs a copy."""
     on_cpu(device)
+    if copy is not None:
+        return _copied(data, dtype) if copy else _shared(data, dtype)
     if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype_of(dtype).np):
         return data
     return data.astype(dtype) if isinstance(data, Tensor) else Tensor(data, dtype=dtype)
 
 
 as_tensor = asarray
+
+
+def _copied(data: object, dtype: object) -> Tensor:
+    return data.astype(dtype or data.dtype) if isinstance(data, Tensor) else Tensor(data, dtype=dtype)
+
+
+def _shared(data: object, dtype: object) -> Tensor:
+    if isinstance(data, Tensor | np.ndarray) and (dtype is None or data.dtype == dtype_of(dtype).np):
+        return data if isinstance(data, Tensor) else from_numpy(data)
+    kind = getattr(data, "dtype", type(data).__name__)
+    raise ValueError(
+        f"asarray: {kind} cannot become {dtype or 'a tensor'} without a copy; leave copy=False out"
+    )
+
+
+@public
+def from_dlpack(x: Any, /, *, device: Device = None, copy: bool | None = None) -> Tensor:
+    """A Tensor of what another library holds, by DLPack. It shares memory where that can be (see
+    `from_numpy`) unless `copy=True`. BufferError for `copy=False` where it cannot, and for what is not on a
+    CPU."""
+    on_cpu(device)
+    array = np.from_dlpack(x) if copy is not False else np.from_dlpack(x, copy=False)
+    return Tensor(array) if copy else from_numpy(array)
 
 
 def values_of(name: str, x: Any, remedy: str) -> Array:
@@ -126,19 +153,25 @@ def _maybe_leaf(made: Tensor, requires_grad: bool) -> Tensor:
 
 
 @public
-def zeros(*shape: Any, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
-    return _filled(0, shape, dtype, requires_grad, device)
+def zeros(
+    shape: Any = (), *more: Any, dtype: object = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
+    return _filled(0, (shape, *more), dtype, requires_grad, device)
 
 
 @public
-def ones(*shape: Any, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
-    return _filled(1, shape, dtype, requires_grad, device)
+def ones(
+    shape: Any = (), *more: Any, dtype: object = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
+    return _filled(1, (shape, *more), dtype, requires_grad, device)
 
 
 @public
-def empty(*shape: Any, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
+def empty(
+    shape: Any = (), *more: Any, dtype: object = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
     """Some values; do not rely on which."""
-    return _filled(0, shape, dtype, requires_grad, device)
+    return _filled(0, (shape, *more), dtype, requires_grad, device)
 
 
 @public

@@ -21,18 +21,19 @@ from .tensor import Tensor, apply
 __all__ = [
     # of one tensor
     "abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh",
-    "asin", "asinh", "atan", "atanh", "bitwise_not", "cbrt", "ceil", "cos", "cosh", "deg2rad", "degrees",
-    "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expit", "expm1", "fix", "floor", "invert", "isfinite",
-    "isinf", "isnan", "lgamma", "log", "log10", "log1p", "log2", "logical_not", "logit", "nan_to_num", "neg",
-    "negative", "positive", "rad2deg", "radians", "reciprocal", "rint", "round", "rsqrt", "sigmoid", "sign",
-    "signbit", "sin", "sinc", "sinh", "softplus", "sqrt", "square", "tan", "tanh", "trunc",
+    "asin", "asinh", "atan", "atanh", "bitwise_invert", "bitwise_not", "cbrt", "ceil", "conj", "conjugate",
+    "cos", "cosh", "deg2rad", "degrees", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expit", "expm1",
+    "fix", "floor", "imag", "invert", "isfinite", "isinf", "isnan", "lgamma", "log", "log10", "log1p", "log2",
+    "logical_not", "logit", "nan_to_num", "neg", "negative", "positive", "rad2deg", "radians", "real",
+    "reciprocal", "rint", "round", "rsqrt", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "softplus",
+    "sqrt", "square", "tan", "tanh", "trunc",
     # of two
     "add", "arctan2", "atan2", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
     "bitwise_xor", "copysign", "div", "divide", "dot", "eq", "equal", "float_power", "floor_divide", "fmax",
     "fmin", "fmod", "ge", "greater", "greater_equal", "gt", "heaviside", "hypot", "le", "left_shift",
     "less", "less_equal", "logaddexp", "logaddexp2", "logical_and", "logical_or", "logical_xor", "lt",
-    "matmul", "maximum", "minimum", "mm", "mod", "mul", "multiply", "ne", "not_equal", "outer", "pow",
-    "power", "remainder", "right_shift", "sub", "subtract", "true_divide", "xlogy",
+    "matmul", "maximum", "minimum", "mm", "mod", "mul", "multiply", "ne", "nextafter", "not_equal", "outer",
+    "pow", "power", "remainder", "right_shift", "sub", "subtract", "true_divide", "xlogy",
     # choices
     "clamp", "clip", "lerp", "where",
     # shapes
@@ -82,6 +83,7 @@ arctan = atan = _unary(ew.arctan, "The inverse of tan, from -pi/2 to pi/2.")
 arctanh = atanh = _unary(ew.arctanh, "The inverse of tanh; inf at 1, NaN beyond.")
 cbrt = _unary(ew.cbrt, "The cube root of each element; its gradient at 0 is inf.")
 ceil = _unary(ew.ceil, "The least integer that is not below each element.")
+conj = conjugate = _unary(lambda x: x, "x itself: there are no complex numbers.")
 cos = _unary(ew.cos, "The cosine of each element, in radians; exact reduction of large ones.")
 cosh = _unary(ew.cosh, "The hyperbolic cosine of each element.")
 deg2rad = radians = _unary(composed.deg2rad, "Degrees as radians.")
@@ -96,7 +98,8 @@ exp = _unary(ew.exp, "e to the power of each element.")
 exp2 = _unary(ew.exp2, "2 to the power of each element.")
 expm1 = _unary(ew.expm1, "exp(x) - 1, also where that is small.")
 floor = _unary(ew.floor, "The greatest integer that is not above each element.")
-invert = bitwise_not = _unary(ew.invert, "The other bits; `not` of bools.")
+imag = _unary(composed.imag, "0: there are no complex numbers.")
+invert = bitwise_not = bitwise_invert = _unary(ew.invert, "The other bits; `not` of bools.")
 isfinite = _unary(ew.isfinite, "Whether each element is neither inf nor NaN.")
 isinf = _unary(ew.isinf, "Whether each element is inf or -inf.")
 isnan = _unary(ew.isnan, "Whether each element is NaN.")
@@ -112,6 +115,7 @@ logit = _unary(composed.logit, "log(x / (1 - x)), the inverse of sigmoid.")
 negative = neg = _unary(ew.neg, "-x.")
 positive = _unary(lambda x: x, "x itself.")
 rad2deg = degrees = _unary(composed.rad2deg, "Radians as degrees.")
+real = _unary(lambda x: x, "x itself: there are no complex numbers.")
 reciprocal = _unary(composed.reciprocal, "1 / x; of integers towards 0, as NumPy's.")
 rint = _unary(ew.rint, "The nearest whole number; halves to even. Integers become floats.")
 rsqrt = _unary(composed.rsqrt, "1 / sqrt(x).")
@@ -160,6 +164,7 @@ matmul = mm = _binary(shapes.matmul, "a @ b, by NumPy's rules.")
 maximum = _binary(ew.maximum, "The greater of two; NaN wins. At a tie each gets half of the gradient.")
 minimum = _binary(ew.minimum, "The lesser of two; NaN wins. At a tie each gets half of the gradient.")
 multiply = mul = _binary(ew.mul, "a * b.")
+nextafter = _binary(composed.nextafter, "The number next to a on the way to b; its gradient is 0.")
 not_equal = ne = _binary(ew.ne, "a != b, for each element.")
 outer = _binary(shapes.outer, "a[i] * b[j] for all elements.")
 power = pow = _binary(ew.power, "a ** b.")

@@ -1,4 +1,4 @@
-"""PyTorch's names for what a Tensor has under NumPy's."""
+"""PyTorch's names for what a Tensor has under NumPy's, and what the array API standard asks of an array."""
 
 from __future__ import annotations
 
@@ -45,13 +45,46 @@ class Names:
         def dtype(self) -> np.dtype[Any]: ...
         def astype(self, dtype: Any) -> Tensor: ...
         def detach(self) -> Tensor: ...
-        def reshape(self, *shape: Any) -> Tensor: ...
-        def transpose(self, *axes: Any) -> Tensor: ...
+        def numpy(self) -> Any: ...
+        def _read(self, what: str) -> Any: ...
+        def reshape(self, shape: Any, *more: Any) -> Tensor: ...
+        def transpose(self, axes: Any = None, *more: Any) -> Tensor: ...
 
     @property
     def device(self) -> str:
         """Always "cpu"."""
         return "cpu"
+
+    def to_device(self, device: object, /, *, stream: object = None) -> Tensor:
+        """The tensor itself. ValueError for a device that is no CPU, and for a stream, which no CPU has."""
+        on_cpu(device)
+        if stream is not None:
+            raise ValueError(here(f"to_device: a CPU has no streams; expected None, not {stream!r}"))
+        return self  # type: ignore[return-value]  # only Tensor inherits this
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """`lucid.array_api`. ValueError for a version of the standard that it does not follow."""
+        from . import array_api
+
+        return array_api.namespace(api_version)
+
+    def __dlpack__(
+        self, *, stream: object = None, max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None, copy: bool | None = None,
+    ) -> Any:  # fmt: skip
+        """A copy of the value, for `torch.as_tensor` and the like: who takes it may write to it. With
+        `copy=False` the value itself, which must not be written to: it says so to who understands that
+        (`max_version` from (1, 0) on)."""
+        value = self._read("__dlpack__()")
+        if copy is not False:
+            value = np.array(value)
+        elif max_version is not None and max_version >= (1, 0):
+            value = self.numpy()
+        wanted = {"max_version": max_version, "dl_device": dl_device}
+        return value.__dlpack__(stream=stream, **{k: v for k, v in wanted.items() if v is not None})
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0  # a CPU
 
     def dim(self) -> int:
         """Number of axes: `ndim`."""
@@ -89,7 +122,7 @@ class Names:
 
     def cpu(self) -> Tensor:
         """The tensor itself."""
-        return self  # type: ignore[return-value]  # only Tensor inherits this
+        return self  # type: ignore[return-value]
 
     def contiguous(self) -> Tensor:
         """The tensor itself: how values lie in memory is the compiler's business."""

@@ -497,13 +497,6 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
         """Where the value lies, as an array's `ctypes`. It is this tensor's own: do not write to it."""
         return self.numpy().ctypes
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        """A copy of the value, for `torch.as_tensor` and the like: who takes it may write to it."""
-        return np.array(self._read("__dlpack__()")).__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return 1, 0  # a CPU
-
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there are more."""
         return self._only("item()").item()
@@ -538,6 +531,9 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
 
     def __int__(self) -> int:
         return int(self._only("int()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._only("complex()"))
 
     def __index__(self) -> int:
         if self.ndim or self._node.type.dtype.kind not in "iu":
@@ -628,26 +624,30 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
 
     clamp = clip
 
-    def astype(self, dtype: Any) -> Tensor:
-        """Converted as NumPy does: floats to integers towards zero, anything to bool by != 0."""
-        return apply(_astype, self, dtype=dtype)
+    def astype(self, dtype: Any, *, copy: Any = True, device: object = None) -> Tensor:
+        """Converted as NumPy does: floats to integers towards zero, anything to bool by != 0. With
+        `copy=False` the tensor itself, if it has that dtype."""
+        on_cpu(device)
+        made = apply(_astype, self, dtype=dtype)
+        return made if copy or made._node is not self._node else self
 
     # --- shapes ----------------------------------------------------------------------------------
 
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in row-major order; one extent may be -1. ValueError if they do not
-        fit."""
-        return apply(shapes.reshape, self, shape=_listed(shape))
+    def reshape(self, shape: Any, *more: Any, copy: bool | None = None) -> Tensor:
+        """The same elements in row-major order; one extent may be -1: `x.reshape((2, -1))` or
+        `x.reshape(2, -1)`. ValueError if they do not fit. `copy` changes nothing, as no memory is shared with
+        what changes."""
+        return apply(shapes.reshape, self, shape=_listed((shape, *more)))
 
-    def transpose(self, *axes: Any) -> Tensor:
+    def transpose(self, axes: Any = None, *more: Any) -> Tensor:
         """Axis k of the result is axis `axes[k]`; without arguments all axes are reversed."""
-        return apply(shapes.transpose, self, axes=_listed(axes))
+        return apply(shapes.transpose, self, axes=() if axes is None else _listed((axes, *more)))
 
     permute = transpose
 
-    def broadcast_to(self, *shape: Any) -> Tensor:
+    def broadcast_to(self, shape: Any, *more: Any) -> Tensor:
         """The same elements along new axes, and along axes of extent 1. ValueError if that does not fit."""
-        return apply(shapes.broadcast_to, self, shape=_listed(shape))
+        return apply(shapes.broadcast_to, self, shape=_listed((shape, *more)))
 
 
 _new = Tensor.__new__

@@ -77,7 +77,10 @@ def from_numpy(dtype: object) -> DType:
         raise TypeError(f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}") from None
     found = _BY_NUMPY.get(resolved.name)
     if found is None:
-        raise TypeError(f"unsupported dtype {resolved}; expected one of {', '.join(_BY_NUMPY)}")
+        listed = f"expected one of {', '.join(_BY_NUMPY)}"
+        if resolved.kind == "c":
+            listed = "there are no complex numbers; keep real and imaginary parts in two tensors"
+        raise TypeError(f"unsupported dtype {resolved}; {listed}")
     return found
 
 

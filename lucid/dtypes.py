@@ -1,0 +1,102 @@
+"""Questions about dtypes, under NumPy's names, of dtypes and tensors alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler.ir.data import data
+
+from .errors import public
+from .promote import dtype_of
+from .tensor import Tensor
+
+__all__ = ["can_cast", "finfo", "iinfo", "isdtype", "promote_types", "result_type"]
+
+
+@data
+class FloatInfo:
+    """What a float dtype can hold, in Python's numbers."""
+
+    dtype: np.dtype[Any]
+    bits: int
+    eps: float  # from 1 to the next greater number
+    max: float
+    min: float
+    smallest_normal: float
+    smallest_subnormal: float
+    tiny: float  # smallest_normal
+    resolution: float  # 10**-precision
+    precision: int  # decimal places that are kept
+
+
+@data
+class IntInfo:
+    """What an integer dtype can hold."""
+
+    dtype: np.dtype[Any]
+    bits: int
+    max: int
+    min: int
+
+
+def _kind(x: Any) -> np.dtype[Any]:
+    """The dtype of a tensor or an array, or the dtype that x stands for."""
+    return dtype_of(x.dtype if isinstance(x, Tensor | np.ndarray | np.generic) else x).np
+
+
+@public
+def finfo(type: Any, /) -> FloatInfo:
+    """Limits of a float dtype, or of that of a tensor: bits, eps, max, min, smallest_normal, ...
+    TypeError for other dtypes."""
+    dtype = _kind(type)
+    if dtype.kind != "f":
+        raise TypeError(f"finfo: expected a float dtype, not {dtype}; use lucid.iinfo for integers")
+    found: Any = np.finfo(dtype)
+    names = ("eps", "max", "min", "smallest_normal", "smallest_subnormal", "tiny", "resolution")
+    return FloatInfo(
+        dtype=dtype, bits=int(found.bits), precision=int(found.precision),
+        **{name: float(getattr(found, name)) for name in names},
+    )  # fmt: skip
+
+
+@public
+def iinfo(type: Any, /) -> IntInfo:
+    """Limits of an integer dtype, or of that of a tensor: bits, max, min. TypeError for other dtypes."""
+    dtype = _kind(type)
+    if dtype.kind not in "iu":
+        raise TypeError(f"iinfo: expected an integer dtype, not {dtype}; use lucid.finfo for floats")
+    found = np.iinfo(dtype)
+    return IntInfo(dtype=dtype, bits=int(found.bits), max=int(found.max), min=int(found.min))
+
+
+@public
+def can_cast(from_: Any, to: Any, /, casting: Any = "safe") -> bool:
+    """Whether `from_`, a dtype or a tensor, becomes `to` under NumPy's rule `casting`: by default without a
+    loss. What a tensor holds is not looked at. TypeError for a Python number, which has no dtype."""
+    if isinstance(from_, bool | int | float):
+        raise TypeError("can_cast: a Python number has no dtype; give that of the tensor that it meets")
+    return bool(np.can_cast(_kind(from_), _kind(to), casting))
+
+
+@public
+def result_type(*operands: Any) -> np.dtype[Any]:
+    """The dtype in which tensors, dtypes and Python numbers (which are weak) meet. ValueError for numbers
+    alone, and for nothing."""
+    if all(type(x) in (bool, int, float) for x in operands):
+        raise ValueError("result_type: expected at least one tensor or dtype")
+    return dtype_of(np.result_type(*(x if type(x) in (bool, int, float) else _kind(x) for x in operands))).np
+
+
+@public
+def promote_types(type1: Any, type2: Any, /) -> np.dtype[Any]:
+    """The least dtype that both can be cast to."""
+    return dtype_of(np.promote_types(_kind(type1), _kind(type2))).np
+
+
+@public
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a dtype is `kind`: a dtype, one of "bool", "signed integer", "unsigned integer", "integral",
+    "real floating", "complex floating" (none is) and "numeric", or one of a tuple of those."""
+    return bool(np.isdtype(_kind(dtype), kind))
