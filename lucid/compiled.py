@@ -207,7 +207,7 @@ class Compiled(Decorated, Generic[P, R]):
         recording, tape = self._record(signature, args, kwargs, arrays, numbers, objects)
         try:
             return recording.run(arrays, tape, out)
-        except IndexError:  # of a value: what the trace has left in plain places is undone, too
+        except (IndexError, ValueError):  # of a value: what the trace has left in plain places is undone, too
             recording.guards.undo()
             raise
 
@@ -463,7 +463,8 @@ class Compiled(Decorated, Generic[P, R]):
             lines += [f"copied at each call, as there are gaps: {what}" for what in sorted(latest.copied)]
             if latest.judged:
                 lines.append(
-                    "indices are looked at in each call, before anything is kept: nothing is updated in place"
+                    "indices are looked at in each call, before anything is kept (and exponents of ints): "
+                    "nothing is updated in place"
                 )
             from lucid.runtime import call
 

@@ -203,8 +203,8 @@ def logical_not(x: Node) -> Node:
 
 def power(a: Value, b: Value) -> Node:
     """NumPy's `power`. Small whole exponents multiply, unless they change from call to call: then they are
-    operands. A whole power of integers must be a number, since a negative exponent, which NumPy refuses,
-    could not be seen in a tensor (of bools there is none)."""
+    operands. A negative exponent of integers is a ValueError, as NumPy's: here if it is a number, else where
+    the values are computed (inside.py)."""
     dtype = loop_dtypes(np.power, weak(a), weak(b))[0]
     if isinstance(b, Node) and b.op is ops.SCALAR and not dtype.is_float:
         b = cast_type(int, b.attrs["value"])
@@ -225,7 +225,9 @@ def power(a: Value, b: Value) -> Node:
         base, one = joint("pow", dtype, a, 1)
         return ops.WHERE(*spread("pow", b, base, one))
     if not dtype.is_float:
-        raise TypeError("pow: an integer tensor as exponent of integers; cast one to float")
+        assert isinstance(b, Node)
+        base, exponent = joint("pow", dtype, a, b)
+        return _natural_power(base, exponent, b.type.dtype.bits)
     return ops.POW(*joint("pow", dtype, a, b))
 
 
@@ -248,6 +250,21 @@ def _whole_power(base: Node, exponent: int) -> Node:
         if exponent:
             base = ops.MUL(base, base)
     return ops.const(1, base) if result is None else result
+
+
+def _natural_power(base: Node, exponent: Node, bits: int) -> Node:
+    """By the lowest `bits` of the exponents, all that may be set; integers wrap, as NumPy's do."""
+    dtype = exponent.type.dtype
+    zero, one = ops.const(0, base), ops.const(1, base)
+    if dtype.kind == "i":
+        exponent, bits = ops.NATURAL(exponent), min(bits, dtype.bits - 1)
+    result = one
+    for k in range(bits):
+        if k:
+            base = ops.MUL(base, base)
+        bit = ops.NE(ops.AND(exponent, ops.const(1 << k, exponent)), zero)
+        result = ops.MUL(result, ops.WHERE(bit, base, one))
+    return result
 
 
 class _Scale(NamedTuple):

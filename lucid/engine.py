@@ -61,7 +61,7 @@ def become_leaf(node: Node) -> None:
 
 def evaluate(nodes: Sequence[Node]) -> list[Array]:
     """The values of `nodes`, computed from the nearest nodes with data. They become data in
-    turn. IndexError, and none does, where an index lies outside of its axis."""
+    turn. IndexError, and none does, where an index lies outside of its axis; ValueError for an exponent."""
     wanted = list(dict.fromkeys([n for n in nodes if n.data is None]))
     if wanted:
         leaves, executable = _planned(wanted)
@@ -126,7 +126,8 @@ def _hashable(value: object) -> object:
 
 def _closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
     """What `wanted` are computed by, as a graph of its own, over inputs without data; behind them the
-    verdict on its indices, if it has any. None if another thread has computed some of that meanwhile."""
+    verdict on its indices and exponents, if it has any. None if another thread has computed some of that
+    meanwhile."""
     new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)}
     inputs = tuple(new.values())
     order = toposort(wanted, new)
@@ -142,7 +143,7 @@ def _closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
     return Graph("lazy", inputs, tuple(outputs))
 
 
-def out_of_range(outputs: Iterable[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> IndexError:
+def out_of_range(outputs: Iterable[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> Exception:
     """What to raise where the verdict on what `outputs` are computed by says so. `arrays`: the values of
     `inputs`."""
     new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(inputs)}

@@ -678,7 +678,7 @@ def settle(tensors: Sequence[Tensor]) -> None:
     along = UNREAD.along(nodes)
     try:
         evaluate([*nodes, *(t._node for t in along)])
-    except (MemoryError, IndexError):  # perhaps not of what was asked for
+    except (MemoryError, IndexError, ValueError):  # perhaps not of what was asked for
         if not along:
             raise
         along = []

@@ -70,6 +70,11 @@ def place(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return b.op("select", b.op("lt", index, b.imm(0, index)), b.op("add", index, n), index)
 
 
+def natural(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    (x,) = args
+    return x if dtype.kind == "u" else b.op("select", b.op("lt", x, b.imm(0, x)), b.imm(0, x), x)
+
+
 def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     """NumPy's: -1, 0, 1; NaN stays; -0.0 gives 0.0."""
     (x,) = args

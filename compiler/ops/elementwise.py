@@ -152,9 +152,11 @@ NOT = element("not", 1, np.invert, None, kinds="biu")
 SHL = element("shl", 2, np.left_shift, None, dec.shift_left, "iu")
 SHR = element("shr", 2, np.right_shift, None, dec.shift_right, "iu")
 
-# place(i, n): the index i of an axis of n elements, from the end where it is negative. What has one in its
-# graph wants to know whether all lie inside: the front end asks (lucid/inside.py).
+# place(i, n): the index i of an axis of n elements, from the end where it is negative. natural(i): i, which
+# must not be negative. What has one in its graph wants to know whether all are as they must be: the front end
+# asks (lucid/inside.py).
 PLACE = element("place", 2, lambda i, n: np.where(i < 0, i + n, i), None, dec.place, "iu", flops=2)
+NATURAL = element("natural", 1, lambda i: np.maximum(i, 0), None, dec.natural, "iu")
 
 EQ = element("eq", 2, np.equal, None, kinds="biuf", result=b1)
 NE = element("ne", 2, np.not_equal, None, kinds="biuf", result=b1)
