@@ -239,30 +239,37 @@ def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _hyperbolic(b, args[0], form, odd=False)
 
 
-# (tanh(x) / x - 1) / z in powers of z = x**2, |x| <= 0.56: 2**-29.4
-_TANH32 = hexes("-0x1.555548p-2 0x1.110c5ep-3 -0x1.b905c4p-5 0x1.5811f4p-6 -0x1.9454d2p-8")
+# (tanh(x) / x - 1) / z in powers of z = x**2, |x| <= 0.37: 2**-30.1
+_TANH32 = hexes("-0x1.555548p-2 0x1.1109c0p-3 -0x1.b79582p-5 0x1.399158p-6")
+# (e**r - 1 - r - r**2/2) / r**3, |r| <= ln2/2: 2**-33.2
+_CUBIC32 = hexes("0x1.555554p-3 0x1.5554e6p-5 0x1.111302p-7 0x1.6d4f4ep-10 0x1.9e187cp-13")
 
 
 def _tanh32(b: Builder, a: Operand) -> Value:
-    """Of float32: from a = 0.55 on 1 - 2 / (e**(2 a) + 1); that has two thirds of the steps."""
+    """Of float32: from a = 0.3 on 1 - 1 / ((e**(2 a) + 1) / 2); that has two thirds of the steps."""
     z = b.op("mul", a, a)
     small = b.op("fma", b.op("mul", a, z), horner(b, z, _TANH32), a)
-    shifter, one, two = (b.imm(v, a) for v in (F32.shifter, 1.0, 2.0))
+    shifter, half, one = (b.imm(v, a) for v in (F32.shifter, 0.5, 1.0))
     k = b.op("sub", b.op("fma", a, b.imm(2 / math.log(2), a), shifter), shifter)
     r = b.op("fma", k, b.imm(-F32.ln2 / 2, a), a)
-    r = b.op("fma", k, b.imm(-F32.ln2_rest / 2, a), r)
     r = b.op("add", r, r)
-    e = b.op("fma", b.op("mul", r, r), exp_tail(b, r, F32), r)
-    up = power_of_two(b, k, F32)
-    start = b.op("add", up, one)
-    d = b.op("fma", up, e, start)
-    d_rest = b.op("fma", up, e, b.op("sub", start, d))
-    t = b.op("div", two, d)
+    # e**(2 a) = 2**k (1 + r + rest); its last bit does not count where k is large
+    square = b.op("mul", r, r)
+    rest = b.op("mul", k, b.imm(-F32.ln2_rest, a))
+    rest = b.op("fma", b.op("mul", square, r), horner(b, r, _CUBIC32), rest)
+    rest = b.op("fma", b.op("mul", r, half), r, rest)
+    up = power_of_two(b, k, F32, plus=-1)
+    start = b.op("add", up, half)
+    linear = b.op("fma", up, r, start)
+    lost = b.op("fma", up, r, b.op("sub", start, linear))
+    d = b.op("fma", up, rest, linear)
+    lost = b.op("add", b.op("fma", up, rest, b.op("sub", linear, d)), lost)
+    t = b.op("div", one, d)
     minus = b.op("neg", t)
-    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, two))
-    total, lost = fast_sum(b, one, minus)
-    large = b.op("add", total, b.op("fma", b.op("mul", minus, b.imm(0.5, a)), left, lost))
-    return b.op("select", b.op("lt", a, b.imm(0.55, a)), small, large)
+    left = b.op("fma", minus, lost, b.op("fma", minus, d, one))
+    total, less = fast_sum(b, one, minus)
+    large = b.op("add", total, b.op("fma", minus, left, less))
+    return b.op("select", b.op("lt", a, b.imm(0.3, a)), small, large)
 
 
 @through_f32

@@ -1,6 +1,7 @@
 """log, log2, log10, log1p, asinh, acosh and atanh, as loop instructions.
 
-    x = 2**k m, m = 1 + f, sqrt(1/2) <= m < sqrt(2);  log(x) = k ln2 + f - f**2/2 + g
+    x = 2**k m, m = 1 + f, sqrt(1/2) <= m < sqrt(2), in float32 0.69 <= m < 1.38
+    log(x) = k ln2 + f - f**2/2 + g
 
     float32   g = f**3 P(f)
     float64   g = s (f**2/2 + z C(z)),  s = f / (2 + f),  z = s s:  a polynomial in f would need twenty terms
@@ -15,6 +16,7 @@ The arguments of these are sums of two numbers: log(y + rest) = log(y) + rest / 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
@@ -39,6 +41,7 @@ from .steps import (
 class _Log:
     """What a format needs; lowest coefficients first."""
 
+    least: float  # m
     log: tuple[float, ...]
     log2_e: tuple[float, float]  # rounded to the format, and the rest
     log10_e: tuple[float, float]
@@ -47,16 +50,18 @@ class _Log:
 
 _LOG = {
     f32: _Log(
-        # (log(1 + f) - f + f**2/2) / f**3, sqrt(1/2) <= 1 + f <= sqrt(2): 2**-30.3
+        least=0.69,
+        # (log(1 + f) - f + f**2/2) / f**3, 0.69 <= 1 + f <= 1.38: of log(x) 2**-6.6 units in the last place
         log=hexes(
-            "0x1.555548p-2 -0x1.000006p-2 0x1.99a476p-3 -0x1.555c3ap-3 0x1.233b8cp-3 -0x1.fc2ae8p-4"
-            " 0x1.e6c4bap-4 -0x1.ddf426p-4 0x1.1453fep-4"
+            "0x1.55554cp-2 -0x1.ffff72p-3 0x1.99a16ep-3 -0x1.558098p-3 0x1.23a826p-3 -0x1.f6fb1ep-4"
+            " 0x1.d99ad6p-4 -0x1.fb5af0p-4 0x1.5cbed4p-4"
         ),
         log2_e=(float.fromhex("0x1.715476p+0"), float.fromhex("0x1.4ae0c0p-26")),
         log10_e=(float.fromhex("0x1.bcb7b2p-2"), float.fromhex("-0x1.5b235ep-27")),
         log10_2=(float.fromhex("0x1.344000p-2"), float.fromhex("0x1.3509f8p-18")),
     ),
     f64: _Log(
+        least=math.sqrt(0.5),
         # (2 atanh(s) - 2 s) / s**3 in powers of z = s**2, |s| <= 3 - sqrt(8): 2**-59.5
         log=hexes(
             "0x1.5555555555592p-1 0x1.999999997ff1ap-2 0x1.24924941e13e3p-2 0x1.c71c521469cb0p-3"
@@ -69,6 +74,10 @@ _LOG = {
 }
 
 
+def _split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value, Value]:
+    return split(b, x, form, denormals, _LOG[form.dtype].least)
+
+
 def add_multiple(b: Builder, k: Operand, f: Operand, form: Format) -> tuple[Value, Value]:
     """k ln2 + f, with ln2 as rounded to the format, and what rounding the sum loses."""
     ln2 = b.imm(form.ln2, f)
@@ -77,31 +86,34 @@ def add_multiple(b: Builder, k: Operand, f: Operand, form: Format) -> tuple[Valu
     return total, b.op("add", b.op("fma", k, ln2, b.op("neg", total)), f)
 
 
-def _beyond_linear(b: Builder, f: Operand, form: Format) -> tuple[Value, Value]:
-    """(square, rest): log(1 + f) = f + square + rest; square is -f**2/2, rounded."""
+def _beyond_linear(b: Builder, f: Operand, form: Format) -> tuple[Value, Callable[[Value], Value]]:
+    """(square, more): log(1 + f) + y = f + square + more(y), |y| small; square is -f**2/2, rounded."""
     square, lost = product(b, f, f)
-    half = b.op("mul", square, b.imm(-0.5, f))
-    lost = b.op("mul", lost, b.imm(-0.5, f))
-    coefficients = _LOG[form.dtype].log
-    if form.dtype == f32:
-        return half, b.op("fma", b.op("mul", f, square), horner(b, f, coefficients), lost)
+    minus_half, coefficients = b.imm(-0.5, f), _LOG[form.dtype].log
+    half = b.op("mul", square, minus_half)
+    if form.dtype == f32:  # f**3 P(f), the first term by itself, of which the square has lost something, too
+        cube, third = b.op("mul", f, square), b.imm(coefficients[0], f)
+        lost = b.op("mul", lost, b.op("fma", f, third, minus_half))
+        tail = b.op("mul", f, horner(b, f, coefficients[1:]))
+        return half, lambda other: b.op("fma", cube, third, b.op("fma", cube, tail, b.op("add", lost, other)))
+    lost = b.op("mul", lost, minus_half)
     s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
     z = b.op("mul", s, s)
-    return half, b.op("fma", s, b.op("fma", z, horner(b, z, coefficients), b.op("neg", half)), lost)
+    inner = b.op("fma", z, horner(b, z, coefficients), b.op("neg", half))
+    return half, lambda other: b.op("fma", s, inner, b.op("add", lost, other))
 
 
 def _natural(
     b: Builder, f: Operand, k: Operand, form: Format, more: Operand | None = None
 ) -> tuple[Value, Value]:
     """k ln2 + log(1 + f) + more, as a sum of two."""
-    square, rest = _beyond_linear(b, f, form)
+    square, beyond = _beyond_linear(b, f, form)
     total, lost = add_multiple(b, k, f, form)
-    if form.dtype == f64:  # in float32 it does not count
-        lost = b.op("fma", k, b.imm(form.ln2_rest, k), lost)
+    lost = b.op("fma", k, b.imm(form.ln2_rest, k), lost)
     if more is not None:
         lost = b.op("add", lost, more)
     total, less = fast_sum(b, total, square)
-    return total, b.op("add", b.op("add", lost, less), rest)
+    return total, beyond(b.op("add", lost, less))
 
 
 def _at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
@@ -117,7 +129,7 @@ def _at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
 def _log_of_sum(b: Builder, y: Pair, form: Format, octaves: Operand | None = None) -> Value:
     """log(2**octaves (y + rest)); y is no denormal number."""
     x, more = y
-    f, k = split(b, x, form, denormals=False)
+    f, k = _split(b, x, form, denormals=False)
     if octaves is not None:
         k = b.op("add", k, octaves)
     return _at_ends(b, x, b.op("add", *_natural(b, f, k, form, b.op("div", more, x))), form)
@@ -126,7 +138,7 @@ def _log_of_sum(b: Builder, y: Pair, form: Format, octaves: Operand | None = Non
 def log_twice(b: Builder, y: Pair, form: Format) -> Pair:
     """log(y + rest) as a sum of two, to about four bits more than the format has."""
     x, more = y
-    f, k = split(b, x, form, denormals=True)
+    f, k = _split(b, x, form, denormals=True)
     total, rest = fast_sum(b, *_natural(b, f, k, form, b.op("div", more, x)))
     return _at_ends(b, x, total, form), rest
 
@@ -138,16 +150,16 @@ def log_twice(b: Builder, y: Pair, form: Format) -> Pair:
 def log(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
     (x,) = args
-    f, k = split(b, x, form, denormals=True)
+    f, k = _split(b, x, form, denormals=True)
     return _at_ends(b, x, b.op("add", *_natural(b, f, k, form)), form)
 
 
 def _other_base(b: Builder, x: Operand, form: Format, e: Pair, two: tuple[float, float]) -> Value:
     """The logarithm whose values at e and at 2 are these, each a sum of two."""
-    f, k = split(b, x, form, denormals=True)
-    square, rest = _beyond_linear(b, f, form)
+    f, k = _split(b, x, form, denormals=True)
+    square, beyond = _beyond_linear(b, f, form)
     near, less = fast_sum(b, f, square)
-    near, rest = fast_sum(b, near, b.op("add", rest, less))
+    near, rest = fast_sum(b, near, beyond(less))
     linear, lost = product(b, near, e[0])
     total, more = fast_sum(b, b.op("mul", k, b.imm(two[0], x)), linear)
     rest = b.op("fma", rest, e[0], b.op("fma", near, e[1], b.op("add", lost, more)))

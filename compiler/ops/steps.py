@@ -148,11 +148,13 @@ def power_of_two(b: Builder, k: Operand, form: Format, plus: int = 0) -> Value:
     return as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
 
 
-def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value, Value]:
-    """(m - 1, k) of x = 2**k * m, sqrt(1/2) <= m < sqrt(2); if x is 0, negative, infinite or NaN, something
+def split(
+    b: Builder, x: Operand, form: Format, denormals: bool, least: float = math.sqrt(0.5)
+) -> tuple[Value, Value]:
+    """(m - 1, k) of x = 2**k * m, least <= m < 2 least; if x is 0, negative, infinite or NaN, something
     finite."""
-    base = math.floor(math.ldexp(math.sqrt(0.5), form.fraction + 1)) - (1 << form.fraction)
-    base += (form.bias - 1) << form.fraction  # the bits of sqrt(1/2)
+    base = math.floor(math.ldexp(least, form.fraction + 1)) - (1 << form.fraction)
+    base += (form.bias - 1) << form.fraction  # the bits of `least`
     # The offset keeps the difference positive, so that a logical shift does and k is found without
     # a conversion: AVX2 has neither the other shift nor the conversion for 64 bits.
     offset = 1 << (form.dtype.bits - 1 - form.fraction)

@@ -75,6 +75,7 @@ def inverse(x: Array) -> Array:
 NUMPY: dict[str, Any] = {name: getattr(np, name, None) for name in NAMES}
 NUMPY |= {"erf": series, "erfc": complement, "erfinv": inverse, "pow": np.power}
 NUMPY |= {"lgamma": references.lgamma, "digamma": references.digamma, "trigamma": references.trigamma}
+SLOW = ("erfinv", "lgamma", "digamma", "trigamma")  # these references
 
 
 def least(name: str, x: Array) -> Array:
@@ -97,10 +98,10 @@ FOUND: dict[str, dict[str, float]] = {
         "erfinv": 0.501, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501,
     },
     "float32": {
-        "cbrt": 0.510, "exp": 0.892, "exp2": 0.780, "expm1": 0.730, "log": 0.680, "log2": 0.680,
-        "log10": 0.600, "log1p": 0.710, "sin": 0.501, "cos": 0.501, "tan": 0.530, "arcsin": 0.630,
-        "arccos": 0.610, "arctan": 0.700, "sinh": 0.680, "cosh": 0.660, "tanh": 0.750, "arcsinh": 0.640,
-        "arccosh": 0.640, "arctanh": 0.640, "erf": 1.000, "erfc": 0.520, "arctan2": 0.780, "pow": 0.535,
+        "cbrt": 0.510, "exp": 0.892, "exp2": 0.780, "expm1": 0.730, "log": 0.560, "log2": 0.570,
+        "log10": 0.580, "log1p": 0.690, "sin": 0.501, "cos": 0.501, "tan": 0.530, "arcsin": 0.630,
+        "arccos": 0.610, "arctan": 0.700, "sinh": 0.680, "cosh": 0.660, "tanh": 0.570, "arcsinh": 0.600,
+        "arccosh": 0.600, "arctanh": 0.600, "erf": 1.000, "erfc": 0.520, "arctan2": 0.780, "pow": 0.535,
         "erfinv": 0.510, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501,
     },
     "float64": {
@@ -217,7 +218,8 @@ def near(dtype: str, name: str, count: int, rng: np.random.Generator) -> list[Ar
 @pytest.mark.parametrize("name", UNARY)
 def test_error_of_functions(name: str, dtype: str) -> None:
     rng = np.random.default_rng(7)
-    x = np.concatenate([patterns(dtype, 1 << 15, rng), *near(dtype, name, 1 << 14, rng)])
+    count = 1 << (12 if name in SLOW else 14)
+    x = np.concatenate([patterns(dtype, 2 * count, rng), *near(dtype, name, count, rng)])
     away = ulps(native(name, x), exact(name, x), least(name, x))
     worst = int(np.argmax(away))
     assert away[worst] <= FOUND[dtype][name], x[worst]
