@@ -18,6 +18,9 @@ from .promote import Value, cast, joint_shape, loop_dtypes, number, shape_of
 
 Axes = int | Sequence[int] | None
 
+# So many float32 numbers, which no cache holds until they are walked again, have their variance in one walk.
+ONE_WALK = 1 << 22
+
 # --- axes and views ------------------------------------------------------------------------------
 
 
@@ -196,14 +199,11 @@ def var(
     keepdims: bool = False,
     ddof: float = 0,
 ) -> Node:
-    """The mean squared distance from the mean."""
+    """The mean squared distance from the mean; of many float32 numbers computed in float64."""
     result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
     if not result.is_float:
         raise TypeError(f"var: dtype must be a float dtype, not {result.numpy}; use astype")
-    x = cast(x, f32 if result is f16 else result)
-    center = ops.fill(mean(x, axis=axis, keepdims=True), x.shape)
-    off = ops.SUB(x, center)
-    return cast(mean(ops.MUL(off, off), axis=axis, keepdims=keepdims, ddof=ddof), result)
+    return cast(_variance(x, result, axis, keepdims, ddof), result)
 
 
 def std(
@@ -214,10 +214,35 @@ def std(
     keepdims: bool = False,
     ddof: float = 0,
 ) -> Node:
-    """The square root of the variance, which is not rounded to float16."""
+    """The square root of the variance, which is not rounded before."""
     result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
-    inner = f32 if result is f16 else result
-    return cast(ops.SQRT(var(x, axis=axis, dtype=inner, keepdims=keepdims, ddof=ddof)), result)
+    if not result.is_float:
+        raise TypeError(f"std: dtype must be a float dtype, not {result.numpy}; use astype")
+    return cast(ops.SQRT(_variance(x, result, axis, keepdims, ddof)), result)
+
+
+def _variance(x: Node, result: DType, axis: Axes, keepdims: bool, ddof: float) -> Node:
+    """In float32, or wider. Of very many float32 numbers in one walk, by two sums in float64: of distances
+    from the first number, and of their squares. What cancels is no more than its distance from the mean."""
+    x = cast(x, f32 if result is f16 else result)
+    axes = normal_axes(axis, x.type.ndim)
+    count = math.prod(x.shape[a] for a in axes)
+    if x.type.dtype is not f32 or count < ONE_WALK:
+        off = ops.SUB(x, ops.fill(mean(x, axis=axes, keepdims=True), x.shape))
+        return mean(ops.MUL(off, off), axis=axes, keepdims=keepdims, ddof=ddof)
+    here, kept = (0,) * x.type.ndim, ops.kept_dims(x.shape, axes)
+    first = ops.SLICE(x, starts=here, steps=(1,) * x.type.ndim, counts=kept)
+    off = ops.SUB(cast(x, f64), ops.fill(ops.STOP(cast(first, f64)), x.shape))
+
+    def over(node: Node, by: float) -> Node:
+        return ops.MUL(
+            node, ops.fill(ops.SCALAR(value=1 / by if by > 0 else math.inf, dtype=f64), node.shape)
+        )
+
+    total = reduced(ops.SUM, off, axes, keepdims)
+    left = ops.SUB(reduced(ops.SUM, ops.MUL(off, off), axes, keepdims), over(ops.MUL(total, total), count))
+    left = ops.WHERE(ops.LE(left, ops.zeros_like(left)), ops.zeros_like(left), left)
+    return over(left, count - number("var", "ddof", ddof))
 
 
 def amax(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:

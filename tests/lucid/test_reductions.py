@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor
+from lucid import Tensor, shapes
 
 from .derivatives import check_derivatives
 
@@ -236,3 +236,51 @@ def test_sums_in_a_dtype() -> None:
             np.testing.assert_allclose(
                 made.numpy(), right, rtol=1e-5 if dtype == "float64" else 3e-2, atol=3e-3
             )
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 2)])
+@pytest.mark.parametrize("mean", [0.0, 1e4, 1e7])
+def test_variance_in_one_walk(axis: Any, mean: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What very many numbers take: right to the last bit or so, however far from 0."""
+    monkeypatch.setattr(shapes, "ONE_WALK", 2)
+    x = (RNG.normal(size=(30, 40, 5)) * 3 + mean).astype("f4")
+    exact = x.astype("f8")
+    for name in ("var", "std"):
+        for ddof, keepdims in ((0, False), (1, True)):
+            f = lucid.compile(lambda t: getattr(t, name)(axis=axis, ddof=ddof, keepdims=keepdims))  # noqa: B023
+            found, want = f(x), getattr(np, name)(exact, axis=axis, ddof=ddof, keepdims=keepdims)
+            assert found.dtype == np.float32 and found.shape == want.shape
+            np.testing.assert_allclose(found.numpy(), want, rtol=2e-7)
+    assert len(f.kernels) == 1 and f.kernels[0].bytes < 1.6 * x.nbytes
+
+
+def test_variance_in_one_walk_at_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "ONE_WALK", 2)
+    same = np.full(1000, 0.1, "f4")
+    value, gradient = lucid.value_and_grad(lambda t: t.std())(same)
+    assert value.item() == 0 and not gradient.numpy().any()
+    assert lucid.std(np.array([1e30, 3e30], "f4")).item() == pytest.approx(1e30, rel=2e-7)
+    for bad in (np.inf, -np.inf, np.nan):
+        for at in (0, 500):
+            y = same.copy()
+            y[at] = bad
+            assert np.isnan(lucid.var(y).item())
+    assert np.isnan(lucid.var(same, ddof=1000).item())
+    assert lucid.var(X, ddof=X.size).item() == np.inf
+
+
+def test_derivatives_of_a_variance_in_one_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = RNG.normal(5, 1, (4, 30)).astype("f4"), RNG.normal(size=(4, 30)).astype("f4")
+
+    def second(t: Any) -> Any:
+        return (lucid.grad(lambda u: (u.std(axis=1, ddof=1) ** 3).sum())(t) * y).sum()
+
+    def variances(t: Any) -> Any:
+        return t.var(axis=1).sum()
+
+    first: Any = lucid.grad(variances)
+    twice: Any = lucid.grad(second)
+    want = [f(x.astype("f8")).numpy() for f in (first, twice)]
+    monkeypatch.setattr(shapes, "ONE_WALK", 2)
+    np.testing.assert_allclose(first(x).numpy(), want[0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(twice(x).numpy(), want[1], rtol=1e-4, atol=1e-6)
