@@ -27,7 +27,7 @@ from .ir.program import Call, Operand, Program
 from .ir.target import Target
 from .ir.types import DType, TensorType
 from .ops import INPUT
-from .passes.plan import grid
+from .passes.plan import grid, part_shape
 from .passes.template import resized
 from .verify.graph import verify_graph
 from .verify.kernel import verify_kernel
@@ -239,11 +239,8 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
         flat[name] = memory[operand.node].reshape(-1), operand.offset
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
-    sizes = {a.name: call.symbols.get(str(a.extent), a.extent) for s in kernel.stages for a in s.axes}
     for reduce in parted(kernel):
-        count = max(1, blocks)
-        for axis in reduce.keep:
-            count *= int(sizes[axis])
+        count = math.prod(part_shape(call, reduce, blocks))
         for part, dtype in reduce.results:
             blank = np.nan if dtype.is_float else 1  # what nobody wrote is found out
             flat[part_name(part)] = np.full(count, blank, dtype.np)

@@ -8,12 +8,13 @@ NAME.finish:  for row of long ones: what is known of it
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.layout import long_rows, totals
+from ..ir.layout import columns, long_rows, totals
 from ..ir.loop import Imm, Operand
 from ..ir.types import i64
 from ..order import lanes
 from .lower import Lowering, among, named
 from .lower_blocks import fold, nest
+from .lower_columns import row_blocks
 from .lower_rows import RowLowering
 
 
@@ -28,6 +29,9 @@ class FinishLowering:
         blocks: Operand = self.x.slot("blocks")
         if long_rows(self.x.kernel):
             blocks = self.long_rows()
+        shared = columns(self.x.kernel)
+        if shared:
+            blocks = row_blocks(self.x)
         for reduce in totals(self.x.kernel):
             if reduce.keep:
                 self.fold_rows(reduce, blocks)
@@ -37,6 +41,15 @@ class FinishLowering:
         self.x.reduces = {}
         for stage in self.x.kernel.final:
             self.x.hoist(stage, self.x.levels[0])
+        if shared:  # one block of rows has done that
+            done = self.b.op("eq", blocks, Imm(1, i64))
+            with self.b.loop(Imm(0, i64), self.b.op("select", done, Imm(0, i64), Imm(1, i64)), 1, "serial"):
+                self.finally_()
+        else:
+            self.finally_()
+
+    def finally_(self) -> None:
+        for stage in self.x.kernel.final:
             if stage.axes:
                 nest(self.x, stage, stage.axes, (), [])
             else:

@@ -113,7 +113,8 @@ class RowLowering:
     def one_by_one(self, lo: Operand, hi: Operand, now: dict[str, Operand]) -> None:
         stages = range(self.last + 1)
         if self.columns:
-            lo = self.several(lo, hi)
+            (axis,) = self.kernel.stages[0].axes
+            lo = self.several(lo, hi, Imm(0, i64), self.x.extent(axis.extent))
         with self.b.loop(lo, hi, 1, "serial", tuple(now.values())) as turn:
             row = self.place(turn.var, stages)
             found: dict[str, Operand] = dict(zip(now, turn.carried, strict=True))
@@ -130,19 +131,16 @@ class RowLowering:
         keeps = {s.keep for s in stage.body if isinstance(s, k.Reduce)}
         return keeps == {(stage.axes[0].name,)}
 
-    def several(self, lo: Operand, hi: Operand) -> Operand:
+    def several(self, lo: Operand, hi: Operand, left: Operand, right: Operand) -> Operand:
         """Several rows at a time, in their order: totals are read and written once for all of them, in strips
         of columns whose totals the first cache holds. Returns the first row of the rest."""
         b, x = self.b, self.x
-        (axis,) = self.kernel.stages[0].axes
-        extent = x.extent(axis.extent)
         end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
-        if isinstance(extent, Imm):
-            self.strip(lo, end, Imm(0, i64), extent)
+        if isinstance(right, Imm):
+            self.strip(lo, end, left, right)
             return end
-        with b.loop(Imm(0, i64), extent, STRIP, "serial") as strip:
-            right = x.minimum(b.op("add", strip.var, Imm(STRIP, i64)), extent)
-            self.strip(lo, end, strip.var, right)
+        with b.loop(left, right, STRIP, "serial") as strip:
+            self.strip(lo, end, strip.var, x.minimum(b.op("add", strip.var, Imm(STRIP, i64)), right))
         return end
 
     def strip(self, lo: Operand, end: Operand, left: Operand, right: Operand) -> None:

@@ -9,6 +9,7 @@ from ..ir.kernel import Kernel
 from ..ir.layout import parted, slots
 from ..ir.loop import Func
 from .lower import Lowering
+from .lower_columns import ColumnLowering
 from .lower_finish import FinishLowering
 from .lower_flat import FlatLowering
 from .lower_groups import GroupLowering
@@ -31,6 +32,7 @@ _MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
     "flat": FlatLowering,
     "rows": RowLowering,
     "long": LongLowering,
+    "columns": ColumnLowering,
     "groups": GroupLowering,
     "tiles": TileLowering,
     "product": ProductLowering,

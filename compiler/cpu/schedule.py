@@ -30,7 +30,7 @@ from ..ir.kernel import (
     positional,
     walk,
 )
-from ..ir.layout import long_rows
+from ..ir.layout import columns, long_rows
 from ..ir.types import DType
 from ..ops import REGISTRY
 from ..order import ROW_LANES, lanes, most_lanes
@@ -51,6 +51,8 @@ PRODUCT_COLUMN_BYTES = 512
 # where there is work for several threads.
 VECTOR_COLUMNS = 1024
 VECTOR_LEAST = 512
+# Columns of a block, where totals for each of many columns are shared among threads.
+COLUMNS = 8192
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.
 PRODUCT_STEPS = 1 << 19
 
@@ -58,10 +60,10 @@ PRODUCT_STEPS = 1 << 19
 @data
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
-    vectors along the last inner axis), "groups" (the same, for a vector of rows at a time),
-    "long" (the same, block after block of long rows), "tiles" (square tiles, transposed in
-    registers), "product" (tiles of rows x vectors of columns), "vector" (a product of one
-    row, with vectors along its columns). `width`: lanes of a vector.
+    vectors along the last inner one), "groups" (the same, for a vector of rows at a time),
+    "long" (the same, block after block of long rows), "columns" (the same, for shares of many
+    columns), "tiles" (square tiles, transposed in registers), "product" (tiles of rows x vectors of
+    columns), "vector" (a product of one row, with vectors along its columns). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
     register tile."""
 
@@ -269,6 +271,8 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
         return Schedule("tiles", width, width)
     if long_rows(kernel):
         return Schedule("long", width, max(step, width))
+    if columns(kernel):
+        return Schedule("columns", width, max(step, width))
     return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
 
 

@@ -62,6 +62,18 @@ def long_rows(kernel: k.Kernel) -> bool:
     return len(first.axes) == 1 and first.axes[0].long and not kept and not any(s.axes for s in others)
 
 
+def columns(kernel: k.Kernel) -> bool:
+    """Whether all that is done is done for each of many columns by itself: threads may then take some of
+    them."""
+    first, *others = kernel.stages
+    if others or len(first.axes) != 1 or not first.axes[0].long:
+        return False
+    (axis,) = first.axes
+    reduces = [s for s in first.body if isinstance(s, k.Reduce)]
+    alike = all([(a.name, a.extent) for a in s.axes] == [(axis.name, axis.extent)] for s in kernel.final)
+    return bool(reduces) and all(r.keep == (axis.name,) for r in reduces) and alike
+
+
 def parted(kernel: k.Kernel) -> list[k.Reduce]:
     """The reductions of which each block has a part."""
     own = [s for s in kernel.stages[0].body if isinstance(s, k.Reduce)] if long_rows(kernel) else []

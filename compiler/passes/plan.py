@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from math import prod
 
 from ..cpu.schedule import (
+    COLUMNS,
     Schedule,
     product,
     product_blocks,
@@ -18,9 +19,9 @@ from ..cpu.schedule import (
 from ..ir import kernel as k
 from ..ir.artifact import Address, Buffer, Code, Launch, Plan
 from ..ir.graph import Graph, Node
-from ..ir.layout import Face, face, part_name, stride_name, totals
+from ..ir.layout import Face, columns, face, part_name, stride_name, totals
 from ..ir.program import Call, Program, scalar_bytes
-from ..order import BLOCK, row_block
+from ..order import BLOCK, KEPT_ROWS, row_block
 from ..verify.error import VerifyError
 from .prove import prove
 
@@ -82,6 +83,8 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     if schedule.mode == "long":
         parts = max(1, -(-_inner_size(call) // BLOCK))
         return parts, points * parts
+    if schedule.mode == "columns":
+        return KEPT_ROWS, -(-points // KEPT_ROWS) * -(-_inner_size(call) // COLUMNS)
     if schedule.mode not in ("flat", "rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     kept = any(reduce.keep for reduce in totals(call.kernel))
@@ -116,7 +119,10 @@ def scan_block(call: Call) -> tuple[int, int]:
     return block, -(-prod(outer) // block)
 
 
-def _part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
+def part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
+    """Of what blocks leave of a reduction: each has a part, or, of shares of columns, each block of rows."""
+    if columns(call.kernel):
+        blocks = -(-prod(_extent(call, a.extent) for a in call.kernel.outer) // KEPT_ROWS)
     table = {a.name: _extent(call, a.extent) for s in call.kernel.stages for a in s.axes}
     return (blocks or 1, *(table[name] for name in reduce.keep))
 
@@ -158,7 +164,7 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
                 continue
             read = call.arrays[param.name]
             loads = _index_of(kernel, param.name, False)
-            if last and all(n < len(kernel.stages) for n, _, _ in loads):
+            if last and not columns(kernel) and all(n < len(kernel.stages) for n, _, _ in loads):
                 continue  # `finally` runs after every block
             same = (read.offset, read.strides) == (place.offset, place.strides)
             if not same or any(n > number or i != index or g for n, i, g in loads):
@@ -299,7 +305,7 @@ def make_plan(
             block, blocks = grid(call, schedule)
             scratch: dict[str, int] = {}
             for reduce in own.parted:
-                shape = _part_shape(call, reduce, blocks)
+                shape = part_shape(call, reduce, blocks)
                 for name, dtype in reduce.results:
                     scratch[part_name(name)] = len(buffers)
                     buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))

@@ -181,6 +181,28 @@ def test_long_rows(n: int) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("m", [0, 3, 300])
+def test_shares_of_columns(m: int) -> None:
+    """Each block has some columns of at most 256 rows, which it ends if these are all."""
+    for stored in ("", "o[i, j] = x[i, j] + 1"):
+        _run(
+            f"""
+            kernel t(x: i32[m, n], y: i32[n]) -> ({"o: i32[m, n], " if stored else ""}u: i32[n], v: i32[n])
+              for i in m
+                stage j in n long
+                  {stored}
+                  r[j] += x[i, j] * y[j]
+                  top[j] max= x[i, j]
+              finally
+                stage j in n
+                  u[j] = r[j] - y[j]
+                stage j in n
+                  v[j] = top[j]
+            """,
+            (m, 8200), (8200,), mode="columns", n=8200, m=m,
+        )  # fmt: skip
+
+
 def test_long_rows_beside_each_other() -> None:
     """The last stage of a row beside an earlier one of the next; both are summed."""
     n = 9000

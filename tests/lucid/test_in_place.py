@@ -187,3 +187,19 @@ def test_data_that_does_not_fit(value: Any, error: type[Exception], message: str
     with pytest.raises(RuntimeError, match=r"test_in_place.py:\d+: .*leaf"):
         result.data = w
     np.testing.assert_array_equal(w.numpy(), [1, 2])
+
+
+def test_totals_of_columns_do_not_overwrite_what_other_columns_read() -> None:
+    """Threads end their columns while others read theirs."""
+    h = Tensor(np.arange(20_000, dtype=np.float32))
+    x = np.ones((2, 20_000), np.float32)
+
+    @lucid.compile
+    def step(x: Any) -> None:
+        h[:] = (x * h[::-1]).sum(0)
+
+    want = h.numpy().copy()
+    for _ in range(4):
+        step(x)
+        want = 2 * want[::-1]
+        np.testing.assert_array_equal(h.numpy(), want)

@@ -97,7 +97,7 @@ def test_unused_arguments_and_given_results() -> None:
         f(x, x, out=out)
         np.testing.assert_array_equal(out, x * 2)
     assert _native(f) or not call.available()
-    with pytest.raises(ValueError, match="out= needs a writable array in row-major order"):
+    with pytest.raises(ValueError, match=r"row-major order, not .* of strides"):
         f(x, x, out=np.empty((5, 3), np.float32, order="F"))
 
 

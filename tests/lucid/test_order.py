@@ -183,6 +183,8 @@ def test_a_long_row_is_one_thread_s() -> None:
     assert shares(norm, draw(1, 10**6)) == [long, long, flat]
     assert shares(lambda x: (x.sum(axis=1) ** 2).sum(), draw(2, 10**5)) == [("long", 26)]
     assert shares(lambda x: x @ draw(10**5), draw(2, 10**5)) == [("long", 26)]
+    assert shares(lambda x: x.sum(axis=0), draw(2, 10**6)) == [("columns", 123)]
+    assert shares(lambda x: x.max(axis=0), draw(300, 10**4)) == [("columns", 2 * 2)]
 
 
 def test_rows_that_a_cache_holds_are_read_once() -> None:

@@ -1,0 +1,82 @@
+"""Totals for each of many columns, of which each thread takes a share, for some rows.
+
+for %blk in %begin .. %end parallel          share %blk mod S of the columns, for rows of block %blk div S
+  for %i in %lo .. %hi                       what is added up waits in part.r, in the first cache
+    for %j in %left .. %right vector
+  if these are all rows: `finally`, for these columns
+
+What is added to one column, and in which order, is as in "rows".
+"""
+
+from __future__ import annotations
+
+from ..ir import kernel as k
+from ..ir.loop import BEGIN, END, Imm, Operand
+from ..ir.types import i64
+from .lower import Lowering
+from .lower_rows import RowLowering
+from .schedule import COLUMNS
+
+
+def row_blocks(x: Lowering) -> Operand:
+    """In how many blocks the rows are."""
+    return parts(x, x.points(x.kernel.outer), x.slot("block"))
+
+
+def parts(x: Lowering, count: Operand, size: Operand) -> Operand:
+    return x.b.op("div", x.b.op("sub", x.b.op("add", count, size), Imm(1, i64)), size)
+
+
+class ColumnLowering(RowLowering):
+    """Lowers one kernel whose schedule says "columns"."""
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        stage = self.kernel.stages[0]
+        (axis,) = stage.axes
+        reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
+        for each in (stage, *self.kernel.final):
+            x.hoist(each, x.levels[0])
+        self.columns = self.only_columns()
+        self.stream = x.streams_rows()
+        self.plan_prefetches()
+        rows, extent = x.points(self.kernel.outer), x.extent(axis.extent)
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            shares = parts(x, extent, Imm(COLUMNS, i64))
+            number = b.op("div", block.var, shares)
+            left = b.op("mul", b.op("rem", block.var, shares), Imm(COLUMNS, i64))
+            right = x.minimum(b.op("add", left, Imm(COLUMNS, i64)), extent)
+            lo: Operand = b.op("mul", number, x.slot("block"))
+            hi = x.minimum(b.op("add", lo, x.slot("block")), rows)
+            for reduce in reduces:
+                self.begin(reduce, b.op("mul", number, extent), left, right)
+            if self.columns:
+                lo = self.several(lo, hi, left, right)
+            with b.loop(lo, hi, 1, "serial") as turn:
+                row = self.place(turn.var, range(1))
+                with self.inside(row, 0):
+                    x.hoist(stage, row.level)
+                    self.walk(stage, left, right, self.stream if self.stores(0) else None)
+            if self.kernel.final:
+                once = b.op("select", b.op("eq", row_blocks(x), Imm(1, i64)), Imm(1, i64), Imm(0, i64))
+                with b.loop(Imm(0, i64), once, 1, "serial"):
+                    x.reduces = {}
+                    for each in self.kernel.final:
+                        self.walk(each, left, right)
+            x.levels.pop()
+
+    def walk(self, stage: k.Stage, left: Operand, right: Operand, stream: Operand | None = None) -> None:
+        (axis,) = stage.axes
+        self.x.vectors(axis.name, left, right, (), lambda u, _: self.x.body(stage, u, [], []), stream)
+
+    def begin(self, reduce: k.Reduce, base: Operand, left: Operand, right: Operand) -> None:
+        """Nothing is in these columns yet."""
+        b, x = self.b, self.x
+        x.parts |= dict.fromkeys(reduce.names, (x.kept_axes(reduce), base))
+        first = b.op("add", base, left)
+
+        def code(index: Operand, mask: Operand | None) -> None:
+            x.store_parts(reduce, b.op("add", first, index), x.start(reduce, x.schedule.width), mask)
+
+        x.each(b.op("sub", right, left), code)
