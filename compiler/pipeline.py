@@ -22,6 +22,7 @@ from .ir.program import Program
 from .ir.target import Target
 from .passes.arrange import arrange
 from .passes.fuse import fuse
+from .passes.pairs import pairs
 from .passes.plan import make_plan
 from .passes.simplify import simplify
 from .passes.template import Outline, Template, outline
@@ -48,15 +49,17 @@ class Stages:
 
 
 class Compiled:
-    """A graph with its plan.
+    """A graph with its plan: as it was `written`, and over real numbers.
 
     `picks[k]` tells where output k of `graph` is found: n >= 0 is the plan's output n, -1 - j is
     input j as it was given; in either case in row-major order, to be reshaped to the output's
     shape. `times` holds seconds by pass, in order: of the passes, or of filling a template.
     """
 
-    def __init__(self, graph: Graph, made: _Made, plan: Plan, times: tuple[tuple[str, float], ...]) -> None:
-        self.graph, self.plan, self.times = graph, plan, times
+    def __init__(
+        self, written: Graph, graph: Graph, made: _Made, plan: Plan, times: tuple[tuple[str, float], ...]
+    ) -> None:
+        self.written, self.graph, self.plan, self.times = written, graph, plan, times
         self.picks, self.codes = made.picks, made.codes
         self.passes = made.passes
 
@@ -92,7 +95,8 @@ TEMPLATES = 8
 
 
 def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> Compiled:
-    """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1.
+    """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1. The plan's
+    array for a complex input or output of shape (...) is real, of shape (..., 2).
 
     The passes run over symbols in place of sizes; graphs of the same structure that differ in sizes
     alone share what they make (`template.py`).
@@ -101,6 +105,7 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     pass and compares.
     """
     clock = _Clock()
+    written, graph = graph, pairs(graph)
     outlined = outline(graph)
     key = (outlined.key, tuple(aliases), target.key)
     known = _TEMPLATES.get(key, [])
@@ -110,12 +115,12 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
             with suppress(KeyError):  # another thread has just dropped it
                 _TEMPLATES.move_to_end(key)
             clock.lap("fill")
-            return _audited(Compiled(graph, made, plan, tuple(clock.laps)))
+            return _audited(Compiled(written, graph, made, plan, tuple(clock.laps)))
     made, plan = _generalise(graph, outlined, lambda g, audit: run_passes(g, target, aliases, audit))
     _TEMPLATES[key] = [made, *known][:TEMPLATES]
     while len(_TEMPLATES) > STRUCTURES:
         _TEMPLATES.popitem(last=False)
-    return _audited(Compiled(graph, made, plan, made.times))
+    return _audited(Compiled(written, graph, made, plan, made.times))
 
 
 def _generalise(graph: Graph, outlined: Outline, passes: Passes) -> tuple[_Made, Plan]:
@@ -246,7 +251,7 @@ def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
     from .text.loop import print_func
 
     if stage == "graph":
-        return print_graph(compiled.graph, locs=True)
+        return print_graph(compiled.written, locs=True)
     if stage == "simplified":
         return print_graph(compiled.stages.simplified, locs=True)
     inside = compiled.stages

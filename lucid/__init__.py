@@ -119,6 +119,7 @@ float16, float32, float64 = _np.dtype("float16"), _np.dtype("float32"), _np.dtyp
 int8, int16, int32, int64 = (_np.dtype(f"int{n}") for n in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (_np.dtype(f"uint{n}") for n in (8, 16, 32, 64))
 bool = bool_ = _np.dtype("bool")
+complex64, complex128 = _np.dtype("complex64"), _np.dtype("complex128")
 
 __version__ = "0.1.0"
 
@@ -136,6 +137,8 @@ __all__ = [
     "can_cast",
     "cholesky",
     "compile",
+    "complex128",
+    "complex64",
     "det",
     "e",
     "empty",

@@ -17,7 +17,7 @@ from .promote import as_array, dtype_of, lying
 from .tensor import Tensor
 
 Signature = tuple[Any, ...]
-_VALUES = (bool, str, bytes, complex, NoneType, EllipsisType, range)
+_VALUES = (bool, str, bytes, NoneType, EllipsisType, range)
 
 
 def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[Any]) -> Signature:
@@ -39,6 +39,8 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
         return kind, *[describe(v, arrays, objects, numbers) for v in value]
     if kind is dict:
         return kind, *[(k, describe(v, arrays, objects, numbers)) for k, v in value.items()]
+    if kind is complex:  # signed zeros, and NaN
+        return kind, repr(value)
     if kind in _VALUES or isinstance(value, np.dtype):
         return kind, value
     if kind is slice and all(isinstance(v, int | None) for v in _parts(value)):

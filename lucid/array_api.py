@@ -1,7 +1,7 @@
 """The Python array API standard (https://data-apis.org/array-api/2025.12): the namespace that
 `Tensor.__array_namespace__()` gives.
 
-Every name is lucid's own, and found when it is first asked for. There are no complex dtypes and no `fft`:
+Every name is lucid's own, and found when it is first asked for. It has real dtypes alone, and no `fft`:
 docs/array_api.md lists what differs from the standard.
 """
 
@@ -59,7 +59,7 @@ def __getattr__(name: str) -> Any:
 
 def _why(name: str) -> str:
     if name.startswith("complex") or name == "fft":
-        return ": lucid has no complex numbers; keep real and imaginary parts in two tensors"
+        return f": this namespace has real dtypes alone; use lucid.{name}"
     return ""
 
 

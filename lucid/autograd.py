@@ -138,7 +138,7 @@ def _fresh(f: Callable[..., Any], k: int, value: Any) -> Tensor:
     source = asarray(value)
     node = node_of(source)
     dtype = node.type.dtype
-    if not dtype.is_float:
+    if not dtype.is_inexact:
         raise TypeError(here(f"{_name(f)}: argument {k} is {dtype.numpy}; gradients need a float dtype"))
     result = Tensor._of(ops.CAST(node, dtype=dtype), False, MODE.get().trace)
     result._requires_grad = True

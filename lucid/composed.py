@@ -14,6 +14,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import b1, f16, f32, f64
 
+from . import complexes
 from . import elementwise as ew
 from .promote import Value, cast, float_dtype, joint, loop_dtypes, scalar, weak
 
@@ -116,7 +117,7 @@ def float_power(a: Value, b: Value) -> Node:
 def reciprocal(x: Node) -> Node:
     """1 / x; of integers, as NumPy's, towards 0."""
     one = ops.const(1, x := cast(x, loop_dtypes(np.reciprocal, x.type.dtype.name)[0]))
-    if x.type.dtype.is_float:
+    if x.type.dtype.is_inexact:
         return ops.DIV(one, x)
     return ops.WHERE(ops.EQ(ops.ABS(x), one), x, ops.const(0, x))
 
@@ -150,6 +151,8 @@ def rad2deg(x: Node) -> Node:
 def rounded(x: Node, *, decimals: int = 0) -> Node:
     """To `decimals` places, halves to even, by NumPy's way: times a power of ten, and divided by it."""
     dtype = x.type.dtype
+    if dtype.is_complex:
+        return complexes.by_parts(rounded, x, decimals=decimals)
     if not dtype.is_float:
         return x if decimals >= 0 else cast(rounded(cast(x, f64), decimals=decimals), dtype)
     if not decimals:
@@ -189,10 +192,6 @@ def signbit(x: Node) -> Node:
     return ew.lt(x, 0) if x.type.dtype is not b1 else ops.fill(ops.CONST(value=False, dtype=b1), x.shape)
 
 
-def imag(x: Node) -> Node:
-    return ops.const(0, x)
-
-
 @_of_floats(np.nextafter, within=False)
 def nextafter(x: Node, y: Node) -> Node:
     """The number next to x on the way to y; y if they are equal.
@@ -230,6 +229,8 @@ def nan_to_num(
 ) -> Node:
     """NaN and infinities as numbers; by default the greatest of the dtype. No gradient flows to them."""
     dtype = x.type.dtype
+    if dtype.is_complex:
+        return complexes.by_parts(nan_to_num, x, nan=nan, posinf=posinf, neginf=neginf)
     if not dtype.is_float:
         return x
     info: Any = np.finfo(dtype.numpy)

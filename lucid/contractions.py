@@ -12,6 +12,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64
 
+from .complexes import conj
 from .elementwise import add, mul, sub
 from .joins import concatenate, diagonal, on_diagonal, roll
 from .promote import Value, cast, float_dtype, result_dtype, weak
@@ -198,7 +199,8 @@ def inner(a: Node, b: Node) -> Node:
 
 
 def vdot(a: Node, b: Node) -> Node:
-    """The sum of products of all elements."""
+    """The sum of products of all elements; of complex numbers, those of a conjugated."""
+    a = conj(a)
     return tensordot(*(ops.reshape(n, (n.type.size,)) for n in (a, b)), axes=1)
 
 
@@ -245,7 +247,7 @@ def cov(
     m = concatenate([_variables(n, kind, rowvar) for n in given], axis=0)
     count = m.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
     off = ops.SUB(m, ops.fill(mean(m, axis=1, keepdims=True), m.shape))
-    total = ops.CONTRACT(off, off, spec="ij,kj->ik")
+    total = ops.CONTRACT(off, conj(off), spec="ij,kj->ik")
     result = ops.DIV(total, ops.fill(ops.SCALAR(value=float(max(count, 0)), dtype=kind), total.shape))
     return ops.reshape(result, tuple(n for n in result.shape if n != 1))
 
@@ -261,6 +263,8 @@ def _variables(x: Node, dtype: DType, rowvar: bool) -> Node:
 
 def corrcoef(x: Node, y: Node | None = None, *, rowvar: bool = True, dtype: DType | None = None) -> Node:
     """Covariances over the products of standard deviations, between -1 and 1."""
+    if any(n is not None and n.type.dtype.is_complex for n in (x, y)):
+        raise TypeError("corrcoef: not defined for complex numbers; divide lucid.cov by the deviations")
     c = cov(x, y, rowvar=rowvar, dtype=dtype)
     if not c.type.ndim:
         return ops.DIV(c, c)

@@ -16,7 +16,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node
-from lucid.compiler.ir.types import DType, b1, f32, f64, i64, tensor_type
+from lucid.compiler.ir.types import DType, b1, c64, f32, f64, i64, tensor_type
 from lucid.compiler.ops import Op
 
 from .context import MODE
@@ -179,7 +179,7 @@ def full(
     shape: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None
 ) -> Tensor:
     """Everywhere `fill_value`: a number, or a tensor that broadcasts to `shape`. Python floats make
-    float32, ints int64, bools bool."""
+    float32, ints int64, bools bool, complex numbers complex64."""
     on_cpu(device)
     if fill_value is None:
         raise TypeError("full: fill_value must be a number or a tensor, not None")
@@ -189,13 +189,15 @@ def full(
     def build(value: Node) -> Node:
         return ops.fill(value if kind is None else cast(value, kind), wanted)
 
-    if type(fill_value) in (bool, int, float):
+    if type(fill_value) in (bool, int, float, complex):
         fill_value = Tensor._of(scalar(fill_value, kind or _default(fill_value)), False, MODE.get().trace)
     return _maybe_leaf(apply(build, fill_value), requires_grad)
 
 
 def _default(value: object) -> DType:
-    return b1 if isinstance(value, bool) else i64 if isinstance(value, int) else f32
+    if isinstance(value, bool):
+        return b1
+    return i64 if isinstance(value, int) else c64 if isinstance(value, complex) else f32
 
 
 @public
@@ -358,7 +360,7 @@ def linspace(
 
     def build() -> Node:
         made = _spaced(first, last, count, endpoint)
-        return cast(made if kind.is_float else ops.FLOOR(made), kind)
+        return cast(made if kind.is_inexact else ops.FLOOR(made), kind)
 
     return _maybe_leaf(apply(build), requires_grad)
 

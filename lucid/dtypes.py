@@ -48,9 +48,9 @@ def _kind(x: Any) -> np.dtype[Any]:
 
 @public
 def finfo(type: Any, /) -> FloatInfo:
-    """Limits of a float dtype, or of that of a tensor: bits, eps, max, min, smallest_normal, ...
-    TypeError for other dtypes."""
-    dtype = _kind(type)
+    """Limits of a float dtype (of the parts of a complex one), or of that of a tensor: bits, eps, max, min,
+    smallest_normal, ... TypeError for other dtypes."""
+    dtype = dtype_of(_kind(type)).part.np
     if dtype.kind != "f":
         raise TypeError(f"finfo: expected a float dtype, not {dtype}; use lucid.iinfo for integers")
     found: Any = np.finfo(dtype)
@@ -75,7 +75,7 @@ def iinfo(type: Any, /) -> IntInfo:
 def can_cast(from_: Any, to: Any, /, casting: Any = "safe") -> bool:
     """Whether `from_`, a dtype or a tensor, becomes `to` under NumPy's rule `casting`: by default without a
     loss. What a tensor holds is not looked at. TypeError for a Python number, which has no dtype."""
-    if isinstance(from_, bool | int | float):
+    if isinstance(from_, bool | int | float | complex):
         raise TypeError("can_cast: a Python number has no dtype; give that of the tensor that it meets")
     return bool(np.can_cast(_kind(from_), _kind(to), casting))
 
@@ -84,9 +84,10 @@ def can_cast(from_: Any, to: Any, /, casting: Any = "safe") -> bool:
 def result_type(*operands: Any) -> np.dtype[Any]:
     """The dtype in which tensors, dtypes and Python numbers (which are weak) meet. ValueError for numbers
     alone, and for nothing."""
-    if all(type(x) in (bool, int, float) for x in operands):
+    numbers = (bool, int, float, complex)
+    if all(type(x) in numbers for x in operands):
         raise ValueError("result_type: expected at least one tensor or dtype")
-    return dtype_of(np.result_type(*(x if type(x) in (bool, int, float) else _kind(x) for x in operands))).np
+    return dtype_of(np.result_type(*(x if type(x) in numbers else _kind(x) for x in operands))).np
 
 
 @public
@@ -98,5 +99,5 @@ def promote_types(type1: Any, type2: Any, /) -> np.dtype[Any]:
 @public
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is `kind`: a dtype, one of "bool", "signed integer", "unsigned integer", "integral",
-    "real floating", "complex floating" (none is) and "numeric", or one of a tuple of those."""
+    "real floating", "complex floating" and "numeric", or one of a tuple of those."""
     return bool(np.isdtype(_kind(dtype), kind))

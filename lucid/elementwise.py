@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import NamedTuple
 from typing import cast as cast_type
 
 import numpy as np
@@ -50,11 +49,14 @@ def _binary(op: Op, ufunc: np.ufunc, of_bools: Op | None = None) -> Binary:
             if dtype.is_float or (dtype.kind in "iu" and dtype.kind in op.kinds):
                 return op(a, b)
         # The same as below, without the search for a loop.
-        elif takes_floats and isinstance(a, Node) and not isinstance(b, Node | bool):
+        elif takes_floats and isinstance(a, Node) and not isinstance(b, Node | bool | complex):
             if a.type.dtype.is_float:
                 return op(a, filled(b, a.type))
         elif (
-            takes_floats and isinstance(b, Node) and not isinstance(a, Node | bool) and b.type.dtype.is_float
+            takes_floats
+            and isinstance(b, Node)
+            and not isinstance(a, Node | bool | complex)
+            and b.type.dtype.is_float
         ):
             return op(filled(a, b.type), b)
         dtype = loop_dtypes(ufunc, weak(a), weak(b))[0]
@@ -103,7 +105,7 @@ def neg(x: Node) -> Node:
 
 
 def invert(x: Node) -> Node:
-    if x.type.dtype.is_float:
+    if x.type.dtype.is_inexact:
         raise TypeError(f"invert: not defined for {x.type.dtype.numpy}; cast with astype")
     return ops.NOT(x)
 
@@ -114,7 +116,7 @@ def absolute(x: Node) -> Node:
 
 def _step(op: Op) -> Unary:
     """Integers stay as they are, as in NumPy."""
-    return lambda x: op(x) if x.type.dtype.is_float else x
+    return lambda x: x if x.type.dtype.kind in "biu" else op(x)
 
 
 floor, ceil, trunc = _step(ops.FLOOR), _step(ops.CEIL), _step(ops.TRUNC)
@@ -171,10 +173,13 @@ ge = _compare(ops.GE, np.greater_equal, operator.ge)
 # --- questions -----------------------------------------------------------------------------------
 
 
-def _asks(question: Callable[[Node], Node], of_integers: bool) -> Unary:
-    """A question about floats, which has one answer for all integers."""
+def _asks(question: Callable[[Node], Node], of_integers: bool, of_parts: Op) -> Unary:
+    """A question about floats, which has one answer for all integers. `of_parts` makes the answer about a
+    complex number of those about its parts."""
 
     def build(x: Node) -> Node:
+        if x.type.dtype.is_complex:
+            return of_parts(question(ops.RE(x)), question(ops.IM(x)))
         if x.type.dtype.is_float:
             return question(x)
         return ops.fill(ops.CONST(value=of_integers, dtype=b1), x.shape)
@@ -182,9 +187,9 @@ def _asks(question: Callable[[Node], Node], of_integers: bool) -> Unary:
     return build
 
 
-isnan = _asks(lambda x: ops.NE(x, x), False)
-isinf = _asks(lambda x: ops.EQ(ops.ABS(x), ops.const(math.inf, x)), False)
-isfinite = _asks(lambda x: ops.LT(ops.ABS(x), ops.const(math.inf, x)), True)
+isnan = _asks(lambda x: ops.NE(x, x), False, ops.OR)
+isinf = _asks(lambda x: ops.EQ(ops.ABS(x), ops.const(math.inf, x)), False, ops.OR)
+isfinite = _asks(lambda x: ops.LT(ops.ABS(x), ops.const(math.inf, x)), True, ops.AND)
 
 
 def _logical(op: Op) -> Binary:
@@ -206,11 +211,17 @@ def power(a: Value, b: Value) -> Node:
     operands. A negative exponent of integers is a ValueError, as NumPy's: here if it is a number, else where
     the values are computed (inside.py)."""
     dtype = loop_dtypes(np.power, weak(a), weak(b))[0]
-    if isinstance(b, Node) and b.op is ops.SCALAR and not dtype.is_float:
+    whole = not dtype.is_inexact
+    if isinstance(b, Node) and b.op is ops.SCALAR and whole:
         b = cast_type(int, b.attrs["value"])
-    if isinstance(a, Node) and not isinstance(b, Node) and not (dtype.is_float and is_traced(b)):
+    if isinstance(b, complex) and b.imag == 0:
+        b = b.real
+    if isinstance(a, Node) and not isinstance(b, Node | complex) and (whole or not is_traced(b)):
         base = cast(a, dtype)
-        if not dtype.is_float:
+        if dtype.is_complex and b == round(b) and abs(b) <= 100:  # NumPy multiplies, too
+            size = _whole_power(base, abs(int(b)))
+            return size if b >= 0 else ops.DIV(ops.const(1, base), size)
+        if whole:
             if b > 0 and not fits(b, dtype):
                 raise OverflowError(f"pow: the exponent {b} is out of bounds for {dtype.numpy}")
             return _whole_power(base, int(b))
@@ -221,10 +232,10 @@ def power(a: Value, b: Value) -> Node:
         if b in (0, 1, 2, 3, 4):
             wide = f32 if dtype is f16 and b > 2 else dtype  # rounded once
             return cast(_whole_power(cast(base, wide), int(b)), dtype)
-    if not dtype.is_float and isinstance(b, Node) and b.type.dtype is b1:  # where it is False: 1
+    if whole and isinstance(b, Node) and b.type.dtype is b1:  # where it is False: 1
         base, one = joint("pow", dtype, a, 1)
         return ops.WHERE(*spread("pow", b, base, one))
-    if not dtype.is_float:
+    if whole:
         assert isinstance(b, Node)
         base, exponent = joint("pow", dtype, a, b)
         return _natural_power(base, exponent, b.type.dtype.bits)
@@ -267,35 +278,11 @@ def _natural_power(base: Node, exponent: Node, bits: int) -> Node:
     return result
 
 
-class _Scale(NamedTuple):
-    """Squares of numbers below 2**-edge may vanish, above 2**edge overflow: times 2**up and 2**-down they do
-    not."""
-
-    edge: int
-    up: int
-    down: int
-
-
-_SCALES = {f32: _Scale(60, 90, 70), f64: _Scale(500, 600, 600)}
-
-
 def hypot(a: Value, b: Value) -> Node:
     """sqrt(a² + b²), both times a power of two where a square would overflow or vanish; inf where one is."""
     dtype = loop_dtypes(np.hypot, weak(a), weak(b))[0]
     x, y = joint("hypot", f32 if dtype is f16 else dtype, a, b)
-    scale, inf = _SCALES[x.type.dtype], ops.const(math.inf, x)
-
-    def of_size(large: float, small: float) -> Node:
-        other = ops.WHERE(ops.LT(top, ops.const(2.0**-scale.edge, x)), ops.const(small, x), ops.const(1.0, x))
-        return ops.WHERE(ops.GT(top, ops.const(2.0**scale.edge, x)), ops.const(large, x), other)
-
-    top = ops.STOP(ops.MAX(ops.ABS(x), ops.ABS(y)))
-    factor = of_size(2.0**-scale.down, 2.0**scale.up)
-    u, v = ops.MUL(x, factor), ops.MUL(y, factor)
-    length = ops.SQRT(ops.ADD(ops.MUL(u, u), ops.MUL(v, v)))
-    length = ops.MUL(of_size(2.0**scale.down, 2.0**-scale.up), length)
-    endless = ops.OR(ops.EQ(ops.ABS(x), inf), ops.EQ(ops.ABS(y), inf))
-    return cast(ops.WHERE(endless, inf, length), dtype)
+    return cast(ops.hypot(x, y), dtype)
 
 
 # --- choices -------------------------------------------------------------------------------------
@@ -340,7 +327,7 @@ def _signed_zeros(x: Node, limit: Node, bound: Value) -> Node:
     zero = ops.const(0, x)
     plus, minus = ops.ADD(x, zero), ops.NEG(ops.ADD(ops.NEG(x), zero))
     if not isinstance(bound, Node):
-        if bound != 0 or math.copysign(1, bound) > 0:
+        if bound != 0 or math.copysign(1, bound.real) > 0:
             return x if bound != 0 else plus
     else:
         below = ops.LT(ops.DIV(ops.const(1, limit), limit), zero)

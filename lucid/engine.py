@@ -178,7 +178,9 @@ class Executable:
         self.threads = threads
         self.native = execute.Executable(self.compiled.plan)
         self._aliases = self.compiled.plan.aliases
-        self.shapes = [n.type.shape for n in graph.outputs]
+        self.shapes = [n.type.shape for n in self.compiled.graph.outputs]
+        self._complex = [k for k, n in enumerate(graph.inputs) if n.type.dtype.is_complex]
+        self._complex_results = [k for k, n in enumerate(graph.outputs) if n.type.dtype.is_complex]
         if folder := os.environ.get("LUCID_DUMP"):
             try:
                 self._dump(Path(folder), graph.name)
@@ -193,6 +195,26 @@ class Executable:
     ) -> list[Array]:
         """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
         replaces it takes over its memory. `given[k]`: the row-major array that output k goes to."""
+        if self._complex or self._complex_results:
+            return self._of_complex(arrays, reuse, given)
+        return self._of_real(arrays, reuse, given)
+
+    def _of_complex(
+        self, arrays: Sequence[Array], reuse: Sequence[bool], given: Mapping[int, Array]
+    ) -> list[Array]:
+        """Complex arrays are seen as real ones of pairs."""
+        seen = list(arrays)
+        for k in self._complex:
+            seen[k] = as_pairs(seen[k])
+        pairs = {k: as_pairs(a) if k in self._complex_results else a for k, a in given.items()}
+        outputs = self._of_real(seen, reuse, pairs)
+        for k in self._complex_results:
+            outputs[k] = given[k] if k in given else of_pairs(outputs[k])
+        return outputs
+
+    def _of_real(
+        self, arrays: Sequence[Array], reuse: Sequence[bool], given: Mapping[int, Array]
+    ) -> list[Array]:
         out: list[Array | None] | None = None
         picks = self.compiled.picks
         if given or any(reuse):
@@ -265,6 +287,18 @@ class Executable:
             unique = {code.key: code for code in self.compiled.codes}
             return "\n".join(assembly(code) for code in unique.values())
         return stage_text(self.compiled, stage, host())
+
+
+def as_pairs(array: Array) -> Array:
+    """The real and the imaginary parts along a last axis of 2: the same memory, if it is row-major."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(array.real.dtype).reshape((*array.shape, 2))
+
+
+def of_pairs(array: Array) -> Array:
+    """What `as_pairs` was made of. The array is row-major."""
+    kind = np.result_type(array.dtype, np.complex64)
+    return array.reshape(-1).view(kind).reshape(array.shape[:-1])
 
 
 def _as_given(array: Array, shape: tuple[int, ...]) -> Array:

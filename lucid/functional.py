@@ -11,7 +11,7 @@ from typing import Any
 
 from lucid.compiler.ir.graph import Node
 
-from . import composed, shapes
+from . import complexes, composed, shapes
 from . import elementwise as ew
 from .creation import asarray
 from .errors import public
@@ -43,6 +43,9 @@ __all__ = [
     "all", "amax", "amin", "any", "max", "mean", "min", "std", "sum", "var",
     # others
     "astype", "clone", "detach", "numel", "polygamma",
+    # of complex numbers
+    "angle", "complex", "conj_physical", "is_complex", "iscomplex", "isreal", "polar", "view_as_complex",
+    "view_as_real",
 ]  # fmt: skip
 
 Unary = Callable[[Any], Tensor]
@@ -81,9 +84,12 @@ arcsin = asin = _unary(ew.arcsin, "The inverse of sin, from -pi/2 to pi/2; NaN b
 arcsinh = asinh = _unary(ew.arcsinh, "The inverse of sinh.")
 arctan = atan = _unary(ew.arctan, "The inverse of tan, from -pi/2 to pi/2.")
 arctanh = atanh = _unary(ew.arctanh, "The inverse of tanh; inf at 1, NaN beyond.")
+angle = _unary(
+    complexes.angle, "The angle of each number in the complex plane, from -pi to pi; at 0 it is 0."
+)
 cbrt = _unary(ew.cbrt, "The cube root of each element; its gradient at 0 is inf.")
 ceil = _unary(ew.ceil, "The least integer that is not below each element.")
-conj = conjugate = _unary(lambda x: x, "x itself: there are no complex numbers.")
+conj = conjugate = conj_physical = _unary(complexes.conj, "x.real - i x.imag; a real number itself.")
 cos = _unary(ew.cos, "The cosine of each element, in radians; exact reduction of large ones.")
 cosh = _unary(ew.cosh, "The hyperbolic cosine of each element.")
 deg2rad = radians = _unary(composed.deg2rad, "Degrees as radians.")
@@ -98,11 +104,13 @@ exp = _unary(ew.exp, "e to the power of each element.")
 exp2 = _unary(ew.exp2, "2 to the power of each element.")
 expm1 = _unary(ew.expm1, "exp(x) - 1, also where that is small.")
 floor = _unary(ew.floor, "The greatest integer that is not above each element.")
-imag = _unary(composed.imag, "0: there are no complex numbers.")
+imag = _unary(complexes.imag, "The imaginary part: 0 of real numbers.")
 invert = bitwise_not = bitwise_invert = _unary(ew.invert, "The other bits; `not` of bools.")
+iscomplex = _unary(complexes.iscomplex, "Whether the imaginary part of each element is not 0.")
 isfinite = _unary(ew.isfinite, "Whether each element is neither inf nor NaN.")
 isinf = _unary(ew.isinf, "Whether each element is inf or -inf.")
 isnan = _unary(ew.isnan, "Whether each element is NaN.")
+isreal = _unary(complexes.isreal, "Whether the imaginary part of each element is 0.")
 lgamma = _unary(
     ew.lgamma, "log|gamma(x)|; inf at 0 and at whole numbers below, -inf at -inf (SciPy's `gammaln`)."
 )
@@ -115,7 +123,7 @@ logit = _unary(composed.logit, "log(x / (1 - x)), the inverse of sigmoid.")
 negative = neg = _unary(ew.neg, "-x.")
 positive = _unary(lambda x: x, "x itself.")
 rad2deg = degrees = _unary(composed.rad2deg, "Radians as degrees.")
-real = _unary(lambda x: x, "x itself: there are no complex numbers.")
+real = _unary(complexes.real, "The real part.")
 reciprocal = _unary(composed.reciprocal, "1 / x; of integers towards 0, as NumPy's.")
 rint = _unary(ew.rint, "The nearest whole number; halves to even. Integers become floats.")
 rsqrt = _unary(composed.rsqrt, "1 / sqrt(x).")
@@ -172,7 +180,15 @@ remainder = mod = _binary(ew.mod, "a % b, with the sign of b.")
 right_shift = bitwise_right_shift = _binary(ew.shr, "a >> b.")
 subtract = sub = _binary(ew.sub, "a - b.")
 true_divide = divide = div = _binary(ew.div, "a / b.")
+polar = _binary(complexes.polar, "The complex numbers of these lengths and angles.")
 xlogy = _binary(composed.xlogy, "a log(b); 0 where a is 0.")
+
+
+@public
+def complex(real: Any, imag: Any) -> Tensor:
+    """real + i imag, of two tensors of real numbers, which broadcast; numbers are weak."""
+    return apply(complexes.complex_, _operand(real), _operand(imag))
+
 
 # --- choices -------------------------------------------------------------------------------------
 
@@ -231,6 +247,9 @@ def softplus(x: Any, beta: float = 1.0) -> Tensor:
 
 
 astype = as_function(Tensor.astype)
+is_complex = as_function(Tensor.is_complex)
+view_as_complex = as_function(Tensor.view_as_complex)
+view_as_real = as_function(Tensor.view_as_real)
 broadcast_to = as_function(Tensor.broadcast_to)
 clone = as_function(Tensor.clone)
 detach = as_function(Tensor.detach)

@@ -134,6 +134,8 @@ def same(a: object, b: object) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, float) and isinstance(b, float):
         return (a == b and math.copysign(1, a) == math.copysign(1, b)) or (a != a and b != b)
+    if isinstance(a, complex) and isinstance(b, complex):
+        return same(float(a.real), float(b.real)) and same(float(a.imag), float(b.imag))
     return isinstance(a, PLAIN) and bool(a == b or (a != a and b != b))
 
 

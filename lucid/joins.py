@@ -205,7 +205,7 @@ def pad_constant(x: Node, value: Value, *, widths: Widths) -> Node:
     if not any(lo) and not any(hi):
         return x
     padded = ops.PAD(x, lo=lo, hi=hi)
-    if not isinstance(value, Node) and value == 0 and math.copysign(1, value) > 0:
+    if not isinstance(value, Node) and value == 0 and math.copysign(1, value.real) > 0:
         return padded
     one = ops.fill(ops.CONST(value=True, dtype=b1), x.shape)
     inside = ops.PAD(one, lo=lo, hi=hi)

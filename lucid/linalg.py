@@ -17,11 +17,12 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import f16, f32, f64
+from lucid.compiler.ir.types import c128, f16, f32, f64
 
 from . import elementwise as ew
 from . import lapack, shapes
 from .array_functions import cross, tensordot
+from .complexes import squared_size
 from .creation import asarray, eye
 from .errors import public
 from .hosted import results
@@ -72,6 +73,8 @@ def _floats(name: str, *values: Any) -> list[Tensor]:
     """All in the float dtype that LAPACK computes them in."""
     tensors = [asarray(v) for v in values]
     dtype = result_dtype(*[t._node.type.dtype.name for t in tensors])
+    if dtype.is_complex:
+        raise TypeError(f"{name}: not defined for {dtype.numpy}; LAPACK is called for real matrices alone")
     if dtype is f16:
         raise TypeError(f"{name}: LAPACK has no float16; convert by astype(lucid.float32)")
     kind = dtype.np if dtype.is_float else np.dtype(np.float64)
@@ -378,12 +381,12 @@ def outer(x1: Any, x2: Any) -> Tensor:
 
 @public
 def vecdot(x1: Any, x2: Any, *, axis: int = -1, dim: int | None = None) -> Tensor:
-    """The sums of products along one axis."""
+    """The sums of products along one axis, those of x1 conjugated."""
     at = axis if dim is None else dim
     a, b = asarray(x1), asarray(x2)
     if a.shape[at] != b.shape[at]:
         raise ValueError(f"linalg.vecdot: shapes {a.shape} and {b.shape} differ along axis {at}")
-    return (a * b).sum(at, dtype=np.result_type(a.dtype, b.dtype))
+    return (a.conj() * b).sum(at, dtype=np.result_type(a.dtype, b.dtype))
 
 
 @public
@@ -486,10 +489,10 @@ def _wide(x: Node) -> Node:
 
 
 def _length(x: Node, *, axes: tuple[int, ...], keepdims: bool) -> Node:
-    result, x = float_dtype(x), _wide(x)
+    result, x = float_dtype(x).part, _wide(x)
     if result is f32:
-        x = cast(x, f64)
-    return cast(ops.SQRT(shapes.sum_(ops.MUL(x, x), axis=axes, keepdims=keepdims)), result)
+        x = cast(x, c128 if x.type.dtype.is_complex else f64)
+    return cast(ops.SQRT(shapes.sum_(squared_size(x), axis=axes, keepdims=keepdims)), result)
 
 
 def _vector_norm(x: Node, *, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
@@ -497,7 +500,7 @@ def _vector_norm(x: Node, *, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
         raise ValueError(f"norm: ord={ord!r} over {len(axes)} axes is no norm of vectors; expected a number")
     if ord == 2:
         return _length(x, axes=axes, keepdims=keepdims)
-    result, x = float_dtype(x), ops.ABS(_wide(x))
+    result, x = float_dtype(x).part, ops.ABS(_wide(x))
     if math.isinf(ord):
         reduce = shapes.amax if ord > 0 else shapes.amin
         return cast(reduce(x, axis=axes, keepdims=keepdims), result)
@@ -528,7 +531,7 @@ def _matrix_norm(x: Tensor, ord: float | str, axes: tuple[int, ...], keepdims: b
 
 
 def _greatest_sum(x: Node, *, ord: float, axes: tuple[int, ...], keepdims: bool) -> Node:
-    result, (over, along) = float_dtype(x), axes if abs(ord) == 1 else axes[::-1]
+    result, (over, along) = float_dtype(x).part, axes if abs(ord) == 1 else axes[::-1]
     totals = shapes.sum_(ops.ABS(_wide(x)), axis=over, keepdims=True)
     reduce = shapes.amax if ord > 0 else shapes.amin
     found = cast(reduce(totals, axis=along, keepdims=True), result)

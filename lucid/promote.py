@@ -14,12 +14,12 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Loc, Node
-from lucid.compiler.ir.types import DTYPES, DType, TensorType, f64, from_numpy, tensor_type
+from lucid.compiler.ir.types import GRAPH_DTYPES, DType, TensorType, f64, from_numpy, tensor_type
 
 from .context import MODE
 from .tape import Traced, is_traced, of_kind
 
-Value = Node | bool | int | float
+Value = Node | bool | int | float | complex
 
 dtype_of = from_numpy
 
@@ -68,14 +68,14 @@ def number(name: str, what: str, value: Any) -> Any:
 
 
 def weak(value: Value) -> str | type:
-    """What decides a loop's dtype: a dtype's name, or `int` or `float` for a weak scalar."""
+    """What decides a loop's dtype: a dtype's name, or `int`, `float` or `complex` for a weak scalar."""
     if isinstance(value, Node):
         return value.type.dtype.name
     return "b1" if isinstance(value, bool) else value.__class__  # that of a traced number, too
 
 
 def _resolvable(key: str | type) -> Any:
-    return DTYPES[key].np if isinstance(key, str) else key
+    return GRAPH_DTYPES[key].np if isinstance(key, str) else key
 
 
 @functools.cache
@@ -84,7 +84,7 @@ def loop_dtypes(ufunc: np.ufunc, *keys: str | type) -> tuple[DType, ...]:
     try:
         found = ufunc.resolve_dtypes((*map(_resolvable, keys), None))
     except TypeError:
-        names = ", ".join(DTYPES[k].numpy if isinstance(k, str) else k.__name__ for k in keys)
+        names = ", ".join(GRAPH_DTYPES[k].numpy if isinstance(k, str) else k.__name__ for k in keys)
         raise TypeError(f"{ufunc.__name__}: not defined for {names}; cast with astype") from None
     return tuple(from_numpy(d) for d in found[: len(keys)])
 
@@ -96,9 +96,9 @@ def result_dtype(*keys: str | type) -> DType:
 
 
 def float_dtype(*values: Value) -> DType:
-    """The dtype of a formula over `values`: theirs, or float64 where they are integers."""
+    """The dtype of a formula over `values`: theirs, float or complex, or float64 where they are integers."""
     dtype = result_dtype(*map(weak, values))
-    return dtype if dtype.is_float else f64
+    return dtype if dtype.is_inexact else f64
 
 
 @functools.cache
@@ -108,17 +108,25 @@ def bounds(dtype: DType) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def fits(value: bool | int | float, dtype: DType) -> bool:
+def fits(value: bool | int | float | complex, dtype: DType) -> bool:
     """Whether a Python integer is in the range of an integer dtype."""
-    if dtype.kind not in "iu":
+    if dtype.kind not in "iu" or isinstance(value, complex):
         return True
     lo, hi = bounds(dtype)
     return lo <= value <= hi
 
 
-def scalar(value: bool | int | float, dtype: DType) -> Node:
+def scalar(value: bool | int | float | complex, dtype: DType) -> Node:
     """The user's number: an operand, so that another value needs no other code. OverflowError as
     NumPy's where it does not fit."""
+    if dtype.is_complex:
+        parts = (value.real, value.imag) if isinstance(value, complex) else (value, None)
+        re, im = (
+            ops.CONST(value=0.0, dtype=dtype.part) if v is None else scalar(v, dtype.part) for v in parts
+        )
+        return ops.COMPLEX(re, im)
+    if isinstance(value, complex):
+        raise TypeError(f"the number {value} does not go into {dtype.numpy}; cast the tensor to complex64")
     if not fits(value, dtype):
         raise OverflowError(f"Python integer {value} out of bounds for {dtype.numpy}")
     if is_traced(value):
@@ -133,16 +141,17 @@ def scalar(value: bool | int | float, dtype: DType) -> Node:
     return ops.SCALAR(value=exact, dtype=dtype)
 
 
-def filled(value: bool | int | float, kind: TensorType) -> Node:
+def filled(value: bool | int | float | complex, kind: TensorType) -> Node:
     """The user's number in every element, as an operand. On one line of the user's it is one node,
     however often the line is run: it must never become the node of a tensor."""
     if is_traced(value):
         return ops.fill(scalar(value, kind.dtype), kind.shape)
-    return _filled(value, value if value else repr(value), kind, LOC.get())
+    exact = value if value and not isinstance(value, complex) else repr(value)
+    return _filled(value, exact, kind, LOC.get())
 
 
 @functools.lru_cache(maxsize=1024)
-def _filled(value: bool | int | float, signed: object, kind: TensorType, loc: Loc | None) -> Node:
+def _filled(value: bool | int | float | complex, signed: object, kind: TensorType, loc: Loc | None) -> Node:
     """`signed` tells 0.0 and -0.0 apart."""
     if not kind.shape:
         return scalar(value, kind.dtype)

@@ -13,6 +13,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64, u64
 
+from .complexes import by_parts
 from .elementwise import mul
 from .promote import Value, cast, joint_shape, loop_dtypes, number, shape_of
 
@@ -139,7 +140,7 @@ def reduced(op: ops.Op, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
 
 
 def sum_dtype(dtype: DType) -> DType:
-    if dtype.is_float:
+    if dtype.is_inexact:
         return dtype
     return u64 if dtype.kind == "u" else i64
 
@@ -173,7 +174,9 @@ def mean(
 ) -> Node:
     """Sum over count (less `ddof`), in float64 for integers, and inside in float32 for float16. Of
     no elements: NaN."""
-    result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    result = dtype or (x.type.dtype if x.type.dtype.is_inexact else f64)
+    if result.is_complex:
+        return by_parts(mean, cast(x, result), where, axis=axis, keepdims=keepdims, ddof=ddof)
     if not result.is_float:
         raise TypeError(f"mean: dtype must be a float dtype, not {result.numpy}; use astype")
     inner = f32 if result is f16 else result
@@ -199,8 +202,9 @@ def var(
     keepdims: bool = False,
     ddof: float = 0,
 ) -> Node:
-    """The mean squared distance from the mean; of many float32 numbers computed in float64."""
-    result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    """The mean squared distance from the mean, real of complex numbers too; of many float32 numbers computed
+    in float64."""
+    result = (dtype or (x.type.dtype if x.type.dtype.is_inexact else f64)).part
     if not result.is_float:
         raise TypeError(f"var: dtype must be a float dtype, not {result.numpy}; use astype")
     return cast(_variance(x, result, axis, keepdims, ddof), result)
@@ -215,7 +219,7 @@ def std(
     ddof: float = 0,
 ) -> Node:
     """The square root of the variance, which is not rounded before."""
-    result = dtype or (x.type.dtype if x.type.dtype.is_float else f64)
+    result = (dtype or (x.type.dtype if x.type.dtype.is_inexact else f64)).part
     if not result.is_float:
         raise TypeError(f"std: dtype must be a float dtype, not {result.numpy}; use astype")
     return cast(ops.SQRT(_variance(x, result, axis, keepdims, ddof)), result)
@@ -224,6 +228,8 @@ def std(
 def _variance(x: Node, result: DType, axis: Axes, keepdims: bool, ddof: float) -> Node:
     """In float32, or wider. Of very many float32 numbers in one walk, by two sums in float64: of distances
     from the first number, and of their squares. What cancels is no more than its distance from the mean."""
+    if x.type.dtype.is_complex:
+        return ops.ADD(*(_variance(part(x), result, axis, keepdims, ddof) for part in (ops.RE, ops.IM)))
     x = cast(x, f32 if result is f16 else result)
     axes = normal_axes(axis, x.type.ndim)
     count = math.prod(x.shape[a] for a in axes)

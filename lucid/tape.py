@@ -83,6 +83,8 @@ class Tape:
 
     def apply(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function` of numbers: one that is traced in turn; a bool becomes a fact."""
+        if complex in map(type, args):
+            return function(*map(read, args))
         if any(type(x) is not Traced and type(x) not in _PLAIN for x in args):
             return NotImplemented
         if not self.open or any(type(x) is Traced and x._tape is not self for x in args):

@@ -18,13 +18,14 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node
-from lucid.compiler.ir.types import b1, f32
+from lucid.compiler.ir.types import b1, c64, f32
 from lucid.compiler.passes.autodiff import gradients
 from lucid.runtime import memory
 
 from . import elementwise as ew
 from . import shapes
 from .arrangement import Arrangement
+from .complexes import Complexes
 from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, here, located, user_loc, warn_user
@@ -85,10 +86,10 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
         raise located(error, loc) from None
     finally:
         LOC.reset(token)
-    return Tensor._of(result, tracked and result.type.dtype.is_float, trace)
+    return Tensor._of(result, tracked and result.type.dtype.is_inexact, trace)
 
 
-_WEAK = {bool, int, float, Traced}
+_WEAK = {bool, int, float, complex, Traced}
 
 
 def foreign(tensor: Tensor, trace: Trace | None) -> Node:
@@ -124,7 +125,7 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
     wanted = None if dtype is None else dtype_of(dtype)
     if wanted is None and not isinstance(data, np.ndarray) and _is_plain(data):
         found = np.asarray(data).dtype
-        wanted = f32 if found == np.float64 else dtype_of(found)
+        wanted = _DEFAULTS.get(found) or dtype_of(found)
     source = data
     if isinstance(data, list | tuple) and not _is_plain(data):
         source = _with_arrays(data)
@@ -135,6 +136,10 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
     copy = memory.array(array.shape, kind) if array.nbytes >= 4096 else np.empty(array.shape, kind)
     np.copyto(copy, array)
     return leaf(copy) if trace is None else trace.capture_array(copy)
+
+
+# Of Python's floats and complex numbers, whose arrays have twice the bits.
+_DEFAULTS = {np.dtype(np.float64): f32, np.dtype(np.complex128): c64}
 
 
 def _is_plain(data: object) -> bool:
@@ -151,12 +156,13 @@ def _with_arrays(data: Any) -> Any:
     return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
-class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
+class Tensor(Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
     """An array of one dtype, on the CPU.
 
-    `data`: anything array-like. Python floats make float32, ints int64, bools bool; NumPy arrays
-    keep their dtype and are copied (`lucid.from_numpy` shares). `requires_grad=True` makes a leaf
-    whose `grad` is filled by `backward`; only float dtypes can be differentiated.
+    `data`: anything array-like. Python floats make float32, ints int64, bools bool, complex numbers
+    complex64; NumPy arrays keep their dtype and are copied (`lucid.from_numpy` shares). `requires_grad=True`
+    makes a leaf whose `grad` is filled by `backward`; only float and complex dtypes can be differentiated.
+    Of a complex leaf the gradient is dL/dre + i dL/dim.
 
     Raises TypeError for an unsupported dtype, ValueError for ragged lists.
     """
@@ -270,7 +276,7 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
         trace = MODE.get().trace
         if trace is not self._trace:
             raise TraceError(here("requires_grad of an outer tensor cannot be set while tracing"))
-        if value and not self._node.type.dtype.is_float:
+        if value and not self._node.type.dtype.is_inexact:
             raise TypeError(here(f"requires_grad: {self.dtype} has no gradient; use a float dtype (astype)"))
         if self._requires_grad and not self.is_leaf:
             raise RuntimeError(here("requires_grad can only be set on a leaf; use detach()"))
@@ -372,6 +378,13 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
                     here(
                         f"backward() of a tensor of shape {self.shape}: only a tensor of one element "
                         "has a gradient by itself; reduce it with .sum() or .mean(), or pass gradient="
+                    )
+                )
+            if self._node.type.dtype.is_complex:
+                raise RuntimeError(
+                    here(
+                        "backward() of a complex number: only a real one has a gradient by itself; take "
+                        ".abs() or .real of it, or pass gradient="
                     )
                 )
             return ops.const(1, self._node)
@@ -527,10 +540,15 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
         return bool(self._read("bool()"))
 
     def __float__(self) -> float:
-        return float(self._only("float()"))
+        return float(self._real("float()"))
 
     def __int__(self) -> int:
-        return int(self._only("int()"))
+        return int(self._real("int()"))
+
+    def _real(self, what: str) -> Any:
+        if self._node.type.dtype.is_complex:
+            raise TypeError(here(f"{what} of {self.dtype}: take .real, .imag or abs() of it"))
+        return self._only(what)
 
     def __complex__(self) -> complex:
         return complex(self._only("complex()"))
@@ -625,8 +643,9 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
     clamp = clip
 
     def astype(self, dtype: Any, *, copy: Any = True, device: object = None) -> Tensor:
-        """Converted as NumPy does: floats to integers towards zero, anything to bool by != 0. With
-        `copy=False` the tensor itself, if it has that dtype."""
+        """Converted as NumPy does: floats to integers towards zero, anything to bool by != 0, complex numbers
+        to real ones by their real part, with a warning. With `copy=False` the tensor itself, if it has that
+        dtype."""
         on_cpu(device)
         made = apply(_astype, self, dtype=dtype)
         return made if copy or made._node is not self._node else self
@@ -652,7 +671,7 @@ class Tensor(Operators, Reductions, Names, Indexed, Arrangement, Ordering):
 
 _new = Tensor.__new__
 _ended: list[bool] = []  # whether this process was told that gradients end in arrays
-_OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)
+_OPERANDS = (Tensor, bool, int, float, complex, np.ndarray, np.generic, list, tuple)
 
 
 def _is_operand(x: object) -> bool:
@@ -688,7 +707,11 @@ def settle(tensors: Sequence[Tensor]) -> None:
 
 
 def _astype(x: Node, dtype: object) -> Node:
-    return cast(x, dtype_of(dtype))
+    target = dtype_of(dtype)
+    if x.type.dtype.is_complex and not target.is_complex and target is not b1:
+        warn_user(f"astype: {x.type.dtype.numpy} to {target.numpy} drops the imaginary part; say x.real")
+        x = ops.RE(x)
+    return cast(x, target)
 
 
 def _listed(values: tuple[Any, ...]) -> tuple[SupportsIndex, ...]:
@@ -735,5 +758,5 @@ def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
                 )
             )
         if node.op is not ops.STOP:
-            stack += [n for n in node.inputs if n not in done and n.type.dtype.is_float]
+            stack += [n for n in node.inputs if n not in done and n.type.dtype.is_inexact]
     return found

@@ -94,7 +94,7 @@ def count_nonzero(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node
 
 
 def _without_nan(x: Node, value: float) -> Node:
-    return ops.WHERE(is_nan(x), ops.const(value, x), x) if x.type.dtype.is_float else x
+    return ops.WHERE(is_nan(x), ops.const(value, x), x) if x.type.dtype.is_inexact else x
 
 
 def nansum(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
@@ -113,6 +113,8 @@ def nanvar(
     x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
 ) -> Node:
     """The mean squared distance from the mean, NaN left out; of too few elements NaN."""
+    if x.type.dtype.is_complex:
+        raise TypeError("nanvar: not defined for complex numbers; compute with x.real and x.imag")
     result = dtype or float_dtype(x)
     x = cast(x, f32 if result is f16 else result)
     known = ops.NOT(is_nan(x))

@@ -15,8 +15,8 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import b1, f16, f32, i64
 
+from . import complexes, shapes
 from . import elementwise as ew
-from . import shapes
 from .promote import Value, cast
 from .subscripts import Key, places_of, reading
 
@@ -27,6 +27,7 @@ _ELEMENTWISE: dict[str, Callable[[Node, Node], Node]] = {
 
 def update(x: Node, v: Value, *arrays: Node, key: Key, how: str) -> Node:
     """x with x[key] changed: `how` is one of set, add, max, min, multiply."""
+    x = complexes.taken_apart(x)
     read = reading(key, x.type.ndim)
     part = shapes.index(x, read.basic)
     value = cast(v, x.type.dtype)
@@ -54,7 +55,9 @@ def fitted(value: Node, shape: tuple[int, ...]) -> Node:
 
 
 def written(x: Node, part: Node, new: Node) -> Node:
-    """x with `new` in the place of `part`, a view of it."""
+    """x with `new` in the place of `part`, a view of it. A complex x is taken apart."""
+    if x.type.dtype.is_complex:
+        return ops.COMPLEX(*(written(p(x), p(part), p(new)) for p in (ops.RE, ops.IM)))
     if not part.type.size:
         return x
     back, mask = new, ops.fill(ops.CONST(value=True, dtype=b1), part.shape)

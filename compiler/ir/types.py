@@ -12,7 +12,9 @@ from .data import data, field
 
 @data(eq=False)
 class DType:
-    """One element type. `kind` is 'b' (bool), 'i', 'u' or 'f'; `llvm` is its type in memory.
+    """One element type. `kind` is 'b' (bool), 'i', 'u', 'f' or 'c'; `llvm` is its type in memory.
+
+    Of complex numbers ('c') graphs know alone: kernels have two real ones for each (`passes/pairs.py`).
 
     There is one object for each type: they compare and hash by identity, which is quick.
     """
@@ -31,6 +33,20 @@ class DType:
     @property
     def is_float(self) -> bool:
         return self.kind == "f"
+
+    @property
+    def is_complex(self) -> bool:
+        return self.kind == "c"
+
+    @property
+    def is_inexact(self) -> bool:
+        """Whether gradients flow through it: floats, and complex numbers."""
+        return self.kind in "fc"
+
+    @property
+    def part(self) -> DType:
+        """Of a complex number its real part's; else this one."""
+        return _PARTS.get(self, self)
 
     @property
     def np(self) -> np.dtype[np.generic]:
@@ -59,9 +75,15 @@ f16 = DType("f16", "f", 16, "float16", "half")
 f32 = DType("f32", "f", 32, "float32", "float")
 f64 = DType("f64", "f", 64, "float64", "double")
 
+c64 = DType("c64", "c", 64, "complex64", "")
+c128 = DType("c128", "c", 128, "complex128", "")
+
+# What kernels compute with; and complex numbers, of which graphs know alone.
 DTYPES: dict[str, DType] = {d.name: d for d in (b1, i8, i16, i32, i64, u8, u16, u32, u64, f16, f32, f64)}
-_BY_NUMPY: dict[str, DType] = {d.numpy: d for d in DTYPES.values()}
-_BY_DTYPE: dict[np.dtype[np.generic], DType] = {d.np: d for d in DTYPES.values()}
+GRAPH_DTYPES: dict[str, DType] = DTYPES | {d.name: d for d in (c64, c128)}
+_PARTS: dict[DType, DType] = {c64: f32, c128: f64}
+_BY_NUMPY: dict[str, DType] = {d.numpy: d for d in GRAPH_DTYPES.values()}
+_BY_DTYPE: dict[np.dtype[np.generic], DType] = {d.np: d for d in GRAPH_DTYPES.values()}
 
 
 def from_numpy(dtype: object) -> DType:
@@ -77,10 +99,7 @@ def from_numpy(dtype: object) -> DType:
         raise TypeError(f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}") from None
     found = _BY_NUMPY.get(resolved.name)
     if found is None:
-        listed = f"expected one of {', '.join(_BY_NUMPY)}"
-        if resolved.kind == "c":
-            listed = "there are no complex numbers; keep real and imaginary parts in two tensors"
-        raise TypeError(f"unsupported dtype {resolved}; {listed}")
+        raise TypeError(f"unsupported dtype {resolved}; expected one of {', '.join(_BY_NUMPY)}")
     return found
 
 

@@ -9,6 +9,8 @@ and can be differentiated again. `compiled equals evaluate` bit for bit where `e
 
 from __future__ import annotations
 
+from .complex import COMPLEX, IM, RE, side_by_side
+from .complex_functions import hypot
 from .contract import CONTRACT, parse_spec
 from .elementwise import (
     ABS,
@@ -101,5 +103,6 @@ __all__ = [
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "ARGMAX", "ARGMIN", "sum_", "any_",
     "ARGSORT", "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",
     "SCATTER_ADD", "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
+    "COMPLEX", "RE", "IM", "hypot", "side_by_side",
     "RANDOM_BITS", "WINDOW", "CONVOLVE", "parse_spec", "CONTRACT", "squares_in",
 ]  # fmt: skip

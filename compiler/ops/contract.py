@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.types import TensorType, tensor_type
+from .complex import bilinear
 from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
 
 
@@ -72,5 +73,6 @@ CONTRACT = register(
             Sample(((3,), (4,)), {"spec": "i,j->ij"}),
             Sample(((2, 3, 4), (2, 4, 5)), {"spec": "bij,bjk->bik"}),
         ),
+        of_complex=bilinear,
     )
 )  # fmt: skip

@@ -10,6 +10,8 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import DTYPES, DType, TensorType, b1, tensor_type
+from . import complex_functions as rules
+from .complex import bilinear, cast, compared, kept, linear
 from .leaves import const, zeros_like
 from .record import REGISTRY, Array, Attrs, Op, Sample, Types, Vjp, dec, fail, operands, register
 
@@ -111,25 +113,45 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
     return None, WHERE(mask, ct, zero) if needs[1] else None, WHERE(mask, zero, ct) if needs[2] else None
 
 
-ADD = element("add", 2, np.add, _d_add, kinds="iuf", slope="constant")
-SUB = element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant")
-MUL = element("mul", 2, np.multiply, _d_mul, kinds="iuf")
-DIV = element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slope="any")
+ADD = element("add", 2, np.add, _d_add, kinds="iuf", slope="constant", of_complex=linear)
+SUB = element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant", of_complex=linear)
+MUL = element("mul", 2, np.multiply, _d_mul, kinds="iuf", of_complex=bilinear)
+DIV = element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slope="any", of_complex=rules.quotient)
 FLOORDIV = element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
 MOD = element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
 POW = element(
-    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, slope="any"
+    "pow",
+    2,
+    np.power,
+    _d_pow,
+    dec.power,
+    domain=(0.5, 3.0),
+    exact=False,
+    ulp=1,
+    flops=40,
+    slope="any",
+    of_complex=rules.power,
 )
 MAX = element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant")
 MIN = element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant")
-NEG: Op = element("neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant")
-ABS = element("abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf")
-SIGN: Op = element("sign", 1, np.sign, None, dec.sign, "iuf")
-SQRT = element("sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any")
+NEG: Op = element(
+    "neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant", of_complex=linear
+)
+ABS = element(
+    "abs",
+    1,
+    np.abs,
+    lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),),
+    dec.absolute,
+    "iuf",
+    of_complex=rules.absolute,
+)
+SIGN: Op = element("sign", 1, np.sign, None, dec.sign, "iuf", of_complex=rules.sign)
+SQRT = element("sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any", of_complex=rules.sqrt)
 FLOOR = element("floor", 1, np.floor, None)
 CEIL = element("ceil", 1, np.ceil, None)
 TRUNC: Op = element("trunc", 1, np.trunc, None)
-RINT = element("rint", 1, np.rint, None)
+RINT = element("rint", 1, np.rint, None, of_complex=linear)
 
 
 def _d_fmod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
@@ -158,8 +180,8 @@ SHR = element("shr", 2, np.right_shift, None, dec.shift_right, "iu")
 PLACE = element("place", 2, lambda i, n: np.where(i < 0, i + n, i), None, dec.place, "iu", flops=2)
 NATURAL = element("natural", 1, lambda i: np.maximum(i, 0), None, dec.natural, "iu")
 
-EQ = element("eq", 2, np.equal, None, kinds="biuf", result=b1)
-NE = element("ne", 2, np.not_equal, None, kinds="biuf", result=b1)
+EQ = element("eq", 2, np.equal, None, kinds="biuf", result=b1, of_complex=compared(lambda: AND))
+NE = element("ne", 2, np.not_equal, None, kinds="biuf", result=b1, of_complex=compared(lambda: OR))
 LT = element("lt", 2, np.less, None, kinds="biuf", result=b1)
 LE = element("le", 2, np.less_equal, None, kinds="biuf", result=b1)
 GT = element("gt", 2, np.greater, None, kinds="biuf", result=b1)
@@ -190,7 +212,7 @@ def _cast(attrs: Attrs, x: Array) -> Array:
 
 def _d_cast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     source = node.inputs[0].type.dtype
-    if not (source.is_float and node.type.dtype.is_float):
+    if not (source.is_inexact and node.type.dtype.is_inexact):
         return (None,)
     return (CAST(ct, dtype=source),)
 
@@ -200,19 +222,22 @@ WHERE = register(
         "where", "elementwise", _infer_where,
         _where, _d_where, dec.instruction("select"), "biuf",
         samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)), slope="constant",
+        of_complex=linear,
     )
 )  # fmt: skip
 CAST = register(
     Op(
         "cast", "elementwise", _infer_cast, _cast, _d_cast, dec.cast, "biuf", attrs=("dtype",),
         samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0, slope="constant",
+        of_complex=cast,
     )
 )  # fmt: skip
 # The identity, through which no gradient flows.
 STOP = register(
     Op(
-        "stop_gradient", "elementwise", _same("stop_gradient", 1, "biuf", None),
+        "stop_gradient", "elementwise", _same("stop_gradient", 1, "biufc", None),
         lambda attrs, x: x, None, lambda b, args, dtype: args[0], "biuf",
         samples=(Sample(((7,),)),), flops=0,
+        of_complex=kept,
     )
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Node
+from . import complex_functions as rules
 from . import references
 from .elementwise import ABS, ADD, DIV, EQ, LT, MAX, MUL, NEG, RINT, SQRT, SUB, WHERE, element
 from .leaves import const, zeros_like
@@ -52,20 +53,39 @@ def _length(x: Node, y: Node) -> tuple[Node, Node, Node]:
 
 # --- exponentials and logarithms -----------------------------------------------------------------
 
-EXP = _function("exp", np.exp, _slope(lambda x, y: y), dec.exp, 15, slope="any")
-EXP2 = _function("exp2", np.exp2, _slope(lambda x, y: _times(y, math.log(2))), dec.exp2, 15, slope="any")
-EXPM1 = _function("expm1", np.expm1, _slope(lambda x, y: _plus(y, 1)), dec.expm1, 25, slope="any")
-LOG = _function("log", np.log, _inverse(lambda x, y: x), dec.log, 20, domain=(0.5, 4.0), slope="any")
+EXP = _function("exp", np.exp, _slope(lambda x, y: y), dec.exp, 15, slope="any", of_complex=rules.exp)
+EXP2 = _function(
+    "exp2",
+    np.exp2,
+    _slope(lambda x, y: _times(y, math.log(2))),
+    dec.exp2,
+    15,
+    slope="any",
+    of_complex=rules.exp2,
+)
+EXPM1 = _function(
+    "expm1", np.expm1, _slope(lambda x, y: _plus(y, 1)), dec.expm1, 25, slope="any", of_complex=rules.expm1
+)
+LOG = _function(
+    "log", np.log, _inverse(lambda x, y: x), dec.log, 20, domain=(0.5, 4.0), slope="any", of_complex=rules.log
+)
 LOG2 = _function(
     "log2", np.log2, _inverse(lambda x, y: _times(x, math.log(2))), dec.log2, 25,
-    domain=(0.5, 4.0), slope="any",
+    domain=(0.5, 4.0), slope="any", of_complex=rules.log2,
 )  # fmt: skip
 LOG10 = _function(
     "log10", np.log10, _inverse(lambda x, y: _times(x, math.log(10))), dec.log10, 25,
-    domain=(0.5, 4.0), slope="any",
+    domain=(0.5, 4.0), slope="any", of_complex=rules.log10,
 )  # fmt: skip
 LOG1P = _function(
-    "log1p", np.log1p, _inverse(lambda x, y: _plus(x, 1)), dec.log1p, 30, domain=(-0.5, 3.0), slope="any"
+    "log1p",
+    np.log1p,
+    _inverse(lambda x, y: _plus(x, 1)),
+    dec.log1p,
+    30,
+    domain=(-0.5, 3.0),
+    slope="any",
+    of_complex=rules.log1p,
 )
 
 CBRT = _function(
@@ -74,9 +94,17 @@ CBRT = _function(
 
 # --- angles --------------------------------------------------------------------------------------
 
-SIN: Op = _function("sin", np.sin, _slope(lambda x, y: COS(x)), dec.sin, 30)
-COS: Op = _function("cos", np.cos, _slope(lambda x, y: NEG(SIN(x))), dec.cos, 30)
-TAN = _function("tan", np.tan, _slope(lambda x, y: _plus(MUL(y, y), 1)), dec.tan, 40, domain=(-1.2, 1.2))
+SIN: Op = _function("sin", np.sin, _slope(lambda x, y: COS(x)), dec.sin, 30, of_complex=rules.sin)
+COS: Op = _function("cos", np.cos, _slope(lambda x, y: NEG(SIN(x))), dec.cos, 30, of_complex=rules.cos)
+TAN = _function(
+    "tan",
+    np.tan,
+    _slope(lambda x, y: _plus(MUL(y, y), 1)),
+    dec.tan,
+    40,
+    domain=(-1.2, 1.2),
+    of_complex=rules.tan,
+)
 
 
 def _leg(x: Node) -> Node:
@@ -114,9 +142,15 @@ def _root(x: Node) -> Node:
     return MUL(large, SQRT(ADD(MUL(inverse, inverse), MUL(small, small))))
 
 
-SINH: Op = _function("sinh", np.sinh, _slope(lambda x, y: COSH(x)), dec.sinh, 35, slope="any")
-COSH: Op = _function("cosh", np.cosh, _slope(lambda x, y: SINH(x)), dec.cosh, 35, slope="any")
-TANH = _function("tanh", np.tanh, _slope(lambda x, y: SUB(const(1, y), MUL(y, y))), dec.tanh, 35)
+SINH: Op = _function(
+    "sinh", np.sinh, _slope(lambda x, y: COSH(x)), dec.sinh, 35, slope="any", of_complex=rules.sinh
+)
+COSH: Op = _function(
+    "cosh", np.cosh, _slope(lambda x, y: SINH(x)), dec.cosh, 35, slope="any", of_complex=rules.cosh
+)
+TANH = _function(
+    "tanh", np.tanh, _slope(lambda x, y: SUB(const(1, y), MUL(y, y))), dec.tanh, 35, of_complex=rules.tanh
+)
 ARCSINH = _function("arcsinh", np.arcsinh, _inverse(lambda x, y: _root(x)), dec.asinh, 55)
 ARCCOSH = _function(
     "arccosh", np.arccosh,

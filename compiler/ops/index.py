@@ -10,6 +10,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, from_numpy, i64, tensor_type
+from .complex import linear
 from .folds import Fold, fold
 from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
 
@@ -133,6 +134,7 @@ GATHER: Op = register(
             Sample(((6, 3), (4,)), {"axes": (0,)}, indices=(6,)),
             Sample(((4, 2, 5), (7,), (7,)), {"axes": (2, 0)}, indices=(5, 4)),
         ),
+        of_complex=linear,
     )
 )  # fmt: skip
 
@@ -158,7 +160,7 @@ def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
 # scatter_add(s, i, j, ..., shape, axes): zeros of `shape`, to which s is added at the indices, as gather
 # reads there: term after term in row-major order of s. What is outside is left out. scatter_max, scatter_min:
 # the extreme of what comes to a place; the least, or greatest, value where nothing does.
-SCATTER_ADD: Op = _scattered("scatter_add", fold("sum"), _d_scatter, 5, exact=False)
+SCATTER_ADD: Op = _scattered("scatter_add", fold("sum"), _d_scatter, 5, exact=False, of_complex=linear)
 SCATTER_MAX: Op = _scattered("scatter_max", fold("max"), _d_extreme, 30)
 SCATTER_MIN: Op = _scattered("scatter_min", fold("min"), _d_extreme, 30)
 SCATTERS = (SCATTER_ADD, SCATTER_MAX, SCATTER_MIN)

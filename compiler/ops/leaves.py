@@ -12,6 +12,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, tensor_type
+from .complex import kept, literal
 from .record import Array, Attrs, Op, Types, operands, register
 
 
@@ -31,16 +32,24 @@ def _literal(attrs: Attrs) -> Array:
 
 INPUT = register(
     Op(
-        "input", "leaf", _infer_input, None, None, None, "biuf",
-        attrs=("name", "dtype", "shape"), sizes=("shape",),
+        "input", "leaf", _infer_input, None, None, None, "biufc",
+        attrs=("name", "dtype", "shape"), sizes=("shape",), of_complex=kept,
     )
 )  # fmt: skip
 # A literal of a formula; part of the kernel's text.
-CONST = register(Op("const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype")))
+CONST = register(
+    Op(
+        "const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
+        of_complex=literal,
+    )
+)  # fmt: skip
 # A number of the user's; an operand of the kernel, so that another value needs no other code.
 SCALAR = register(
-    Op("scalar", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"))
-)
+    Op(
+        "scalar", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
+        of_complex=literal,
+    )
+)  # fmt: skip
 
 
 # The constants of a piece of work that makes many alike: one node for each.

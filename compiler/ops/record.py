@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -71,15 +71,15 @@ class Op:
     """One op. `lower` by kind: elementwise: (builder, loop-level args, result dtype) -> value;
     view: (attrs, input shape, subscripts of the result) -> subscripts of the input, or None where
     they cannot be written; reduce, contract: the name of the kernel-level reduction; composed: (node) -> what
-    stands for it once it has been differentiated."""
+    stands for it once it has been differentiated; pair: none, it stands between numbers and their parts."""
 
     name: str
-    kind: str  # leaf, elementwise, view, reduce, contract, index, scan, sort, composed
+    kind: str  # leaf, elementwise, view, reduce, contract, index, scan, sort, composed, pair
     infer: Callable[[Types, Attrs], TensorType]
     evaluate: Callable[..., Array] | None  # (attrs, *arrays) -> array
     vjp: Vjp | None  # (node, cotangent, which inputs need one) -> cotangents; None: zero everywhere
     lower: Any
-    kinds: str = "f"  # the kinds of dtype it takes: b, i, u, f
+    kinds: str = "f"  # the kinds of dtype it takes: b, i, u, f, c
     only: DType | None = None  # the one dtype that it takes
     samples: tuple[Sample, ...] = ()
     domain: tuple[float, float] = (-4.0, 4.0)  # sample values for finite differences
@@ -91,9 +91,19 @@ class Op:
     slope: str = "finite"
     attrs: tuple[str, ...] = ()
     sizes: tuple[str, ...] = ()  # the attrs that are tuples of sizes: another value may need no other kernels
+    # What stands for it where a complex number is an operand, or the result: see complex.py. None: it has no
+    # meaning there.
+    of_complex: Callable[[Op, tuple[Node, ...], Attrs], Node] | None = None
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
-        return Node(self, inputs, attrs if attrs else NO_ATTRS)
+        for node in inputs:
+            if node.type.dtype.kind == "c":
+                return _of_complex(self, inputs, attrs)
+        if not attrs:
+            return Node(self, inputs, NO_ATTRS)
+        if "dtype" in attrs and attrs["dtype"].kind == "c":
+            return _of_complex(self, inputs, attrs)
+        return Node(self, inputs, attrs)
 
     def takes(self, dtype: DType) -> bool:
         """Whether operands may be of this dtype."""
@@ -101,6 +111,13 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+def _of_complex(op: Op, inputs: tuple[Node, ...], attrs: Attrs) -> Node:
+    if op.of_complex is None:
+        kind = next((n.type.dtype for n in inputs if n.type.dtype.is_complex), None) or attrs["dtype"]
+        fail(op.name, f"not defined for {kind.numpy}; compute with x.real and x.imag, or abs(x)")
+    return op.of_complex(op, inputs, attrs)
 
 
 REGISTRY: dict[str, Op] = {}
@@ -131,7 +148,7 @@ def register(op: Op) -> Op:
     return op
 
 
-def fail(op: str, message: str) -> None:
+def fail(op: str, message: str) -> NoReturn:
     raise TypeError(f"{op}: {message}")
 
 

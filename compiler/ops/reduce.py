@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.types import TensorType, b1, i32, tensor_type
+from .complex import linear, product
 from .elementwise import CAST, DIV, EQ, MUL, NE, OR, SUB, WHERE
 from .leaves import CONST, const, fill, zeros_like
 from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
@@ -89,12 +90,14 @@ SUM = register(
     Op(
         "sum", "reduce", _reduction("sum", "iuf"), _total(np.add), _d_sum, "sum", "iuf",
         attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
+        of_complex=linear,
     )
 )  # fmt: skip
 PROD: Op = register(
     Op(
         "prod", "reduce", _reduction("prod", "iuf"), _total(np.multiply), _d_prod, "prod", "iuf",
         attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
+        of_complex=product,
     )
 )  # fmt: skip
 AMAX = register(

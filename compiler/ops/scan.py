@@ -7,12 +7,13 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, i64
+from .complex import Rule, linear, running_product
 from .folds import fold
 from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
 from .view import flip
 
 
-def _scan(name: str, of: str, vjp: Vjp, kinds: str) -> Op:
+def _scan(name: str, of: str, vjp: Vjp, kinds: str, of_complex: Rule | None = None) -> Op:
     def infer(types: Types, attrs: Attrs) -> TensorType:
         operands(name, types, 1)
         if not 0 <= attrs["axis"] < types[0].ndim:
@@ -25,7 +26,12 @@ def _scan(name: str, of: str, vjp: Vjp, kinds: str) -> Op:
         return np.asarray(fold(of).evaluate.accumulate(x, axis=attrs["axis"], dtype=x.dtype))
 
     samples = (Sample(((9,),), {"axis": 0}), Sample(((3, 5),), {"axis": 0}), Sample(((3, 5),), {"axis": 1}))
-    return register(Op(name, "scan", infer, evaluate, vjp, of, kinds, samples=samples, attrs=("axis",)))
+    return register(
+        Op(
+            name, "scan", infer, evaluate, vjp, of, kinds,
+            samples=samples, attrs=("axis",), of_complex=of_complex,
+        )
+    )  # fmt: skip
 
 
 def _back(ct: Node, axis: int) -> Node:
@@ -74,7 +80,7 @@ def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
     return (ops.SCATTER_ADD(ct, *steps, shape=x.shape, axes=axes),)
 
 
-CUMSUM: Op = _scan("cumsum", "sum", _d_cumsum, "iuf")
-CUMPROD: Op = _scan("cumprod", "prod", _d_cumprod, "iuf")
+CUMSUM: Op = _scan("cumsum", "sum", _d_cumsum, "iuf", linear)
+CUMPROD: Op = _scan("cumprod", "prod", _d_cumprod, "iuf", running_product)
 CUMMAX: Op = _scan("cummax", "max", _d_extreme, "biuf")
 CUMMIN: Op = _scan("cummin", "min", _d_extreme, "biuf")

@@ -7,6 +7,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, b1, tensor_type
+from .complex import linear
 from .record import Array, Attrs, Guard, Ix, Op, Sample, Subscript, Types, View, fail, operands, register
 
 
@@ -153,6 +154,7 @@ RESHAPE: Op = register(
             Sample(((6,),), {"shape": (2, 3)}), Sample(((2, 3),), {"shape": (3, 2)}),
             Sample(((2, 3),), {"shape": (2, 1, 3)}), Sample(((1,),), {"shape": ()}),
         ),
+        of_complex=linear,
     )
 )  # fmt: skip
 TRANSPOSE: Op = register(
@@ -161,6 +163,7 @@ TRANSPOSE: Op = register(
         lambda n, ct, _: (TRANSPOSE(ct, perm=_inverse(n.attrs["perm"])),), _index_transpose, "biuf",
         attrs=("perm",),
         samples=(Sample(((3, 5),), {"perm": (1, 0)}), Sample(((2, 3, 4),), {"perm": (2, 0, 1)})),
+        of_complex=linear,
     )
 )  # fmt: skip
 BROADCAST = register(
@@ -172,6 +175,7 @@ BROADCAST = register(
             Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
             Sample(((3, 1),), {"shape": (2, 3, 5)}),
         ),
+        of_complex=linear,
     )
 )  # fmt: skip
 # Element start + k * step of each axis, for k < count; steps may be negative.
@@ -184,6 +188,7 @@ SLICE = register(
             Sample(((9,),), {"starts": (8,), "steps": (-3,), "counts": (3,)}),
             Sample(((4, 9),), {"starts": (1, 0), "steps": (2, 4), "counts": (2, 3)}),
         ),
+        of_complex=linear,
     )
 )  # fmt: skip
 # Zeros around.
@@ -196,6 +201,7 @@ PAD = register(
             Sample(((5,),), {"lo": (2,), "hi": (1,)}),
             Sample(((3, 4),), {"lo": (0, 3), "hi": (2, 0)}),
         ),
+        of_complex=linear,
     )
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, b1, tensor_type
+from .complex import bilinear, linear
 from .record import (
     Array,
     Attrs,
@@ -98,6 +99,7 @@ WINDOW: Op = register(
             Sample(((7, 3),), {"axis": 0, "size": 2, "step": 3, "dilation": 1}),
             Sample(((40, 2),), {"axis": 0, "size": 20, "step": 2, "dilation": 1}),
         ),
+        of_complex=linear,
     )
 )  # fmt: skip
 
@@ -189,5 +191,6 @@ CONVOLVE: Op = register(
             Sample(((2, 2, 2, 10), (2, 3, 2, 3)), {"strides": (2,), "dilations": (2,)}),
             Sample(((2, 1, 3, 6, 7), (1, 4, 3, 3, 2)), {"strides": (1, 2), "dilations": (1, 1)}),
         ),
+        of_complex=bilinear,
     )
 )  # fmt: skip

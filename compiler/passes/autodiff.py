@@ -81,10 +81,10 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node |
 
 
 def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:
-    """The floats among `wrt` and all that is computed from them."""
-    active = {n for n in wrt if n.type.dtype.is_float}
+    """The floats and complex numbers among `wrt`, and all that is computed from them."""
+    active = {n for n in wrt if n.type.dtype.is_inexact}
     for node in order:
-        if node.op.vjp is not None and node.type.dtype.is_float and not active.isdisjoint(node.inputs):
+        if node.op.vjp is not None and node.type.dtype.is_inexact and not active.isdisjoint(node.inputs):
             active.add(node)
     return active
 
@@ -119,7 +119,11 @@ class _Sweep:
             return self._contract(node, ct, needs)
         assert node.op.vjp is not None
         parts = node.op.vjp(node, ct, needs)
-        if node.op.kind in ("composed", "host"):  # each element may depend on all: a mask rules out nothing
+        if node.op.kind in (
+            "composed",
+            "pair",
+            "host",
+        ):  # each element may depend on all: a mask rules out nothing
             return parts
         known = self._known(ct)
         if node.op in (ops.SLICE, ops.GATHER, *ops.SCATTERS) and known.all is None:
@@ -203,6 +207,8 @@ class _Sweep:
 
     def _accumulate(self, a: Node, b: Node) -> Node:
         """a + b, where zeros by structure add nothing."""
+        if a.type.dtype.is_complex:
+            return ops.COMPLEX(*(self._accumulate(part(a), part(b)) for part in (ops.RE, ops.IM)))
         if _is_zero(a):
             return b
         if _is_zero(b):

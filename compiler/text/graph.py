@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, Node, at, toposort
-from ..ir.types import DTYPES, DType, TensorType, tensor_type
+from ..ir.types import GRAPH_DTYPES, DType, TensorType, tensor_type
 from ..ops import INPUT, REGISTRY
 from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, format_loc, is_name, quoted
 
@@ -128,7 +128,7 @@ def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
 
 
 def _parse_type(c: Cursor) -> TensorType:
-    start, dtype = c.token, c.dtype()
+    start, dtype = c.token, c.dtype(GRAPH_DTYPES)
     shape: list[int] = []
     c.expect("[")
     while not c.at("]"):
@@ -193,8 +193,8 @@ def _parse_attr(c: Cursor, depth: int) -> Any:
         return tuple(items)
     if c.token.kind == "string":
         return c.string()
-    if c.token.kind == "name" and c.token.text in DTYPES:
-        dtype: DType = c.dtype()
+    if c.token.kind == "name" and c.token.text in GRAPH_DTYPES:
+        dtype: DType = c.dtype(GRAPH_DTYPES)
         return dtype
     if c.at_number():
         return c.number()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -178,10 +179,10 @@ class Cursor:
     def name(self, what: str = "a name") -> Token:
         return self.expect_kind("name", what)
 
-    def dtype(self) -> DType:
-        if self.token.kind != "name" or self.token.text not in DTYPES:
-            raise self.expected(f"a dtype ({', '.join(DTYPES)})")
-        return DTYPES[self.next().text]
+    def dtype(self, known: Mapping[str, DType] = DTYPES) -> DType:
+        if self.token.kind != "name" or self.token.text not in known:
+            raise self.expected(f"a dtype ({', '.join(known)})")
+        return known[self.next().text]
 
     def natural(self, what: str = "a whole number") -> int:
         """A whole number from 0 below 2**63."""

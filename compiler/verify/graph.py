@@ -6,11 +6,14 @@ Passes may assume what is checked here, and nothing else.
 from __future__ import annotations
 
 from ..ir.graph import Graph, Node, toposort
-from ..ir.types import DTYPES, DType, TensorType
-from ..ops import CONST, INPUT, REGISTRY, SCALAR
+from ..ir.types import GRAPH_DTYPES, DType, TensorType
+from ..ops import CAST, COMPLEX, CONST, IM, INPUT, RE, REGISTRY, SCALAR, STOP
 from ..text.graph import node_text
 from ..text.lexer import RULE_ERRORS, fit
 from .error import VerifyError
+
+# What stands between complex numbers and real ones; all else is computed with parts.
+_OF_COMPLEX = (INPUT, COMPLEX, RE, IM, STOP, CAST)
 
 
 def verify_graph(graph: Graph) -> None:
@@ -43,13 +46,15 @@ def _node_problem(node: Node) -> str | None:
                 return f"{key} must hold whole numbers only"
         elif not isinstance(value, int | float | str | DType):
             return f"{key} is a {type(value).__name__}"
-        elif isinstance(value, DType) and DTYPES.get(value.name) is not value:
+        elif isinstance(value, DType) and GRAPH_DTYPES.get(value.name) is not value:
             return f"{key} is no known dtype"
     if node.op in (CONST, SCALAR):
         try:
             fit(node.attrs["value"], node.attrs["dtype"])
         except (TypeError, ValueError, AttributeError) as error:
             return str(error)
+    if any(n.type.dtype.is_complex for n in (node, *node.inputs)) and node.op not in _OF_COMPLEX:
+        return f"{node.op.name} is no op of complex numbers"
     try:
         derived = node.op.infer(tuple(source.type for source in node.inputs), node.attrs)
     except RULE_ERRORS as error:
@@ -60,7 +65,7 @@ def _node_problem(node: Node) -> str | None:
 
 
 def _type_problem(type_: TensorType) -> str | None:
-    if DTYPES.get(getattr(type_.dtype, "name", "")) is not type_.dtype:
+    if GRAPH_DTYPES.get(getattr(type_.dtype, "name", "")) is not type_.dtype:
         return f"{type_.dtype!r} is no known dtype"
     if any(type(n) is not int or n < 0 for n in type_.shape):
         return f"the shape {type_.shape} is not one of whole numbers"

@@ -1,0 +1,97 @@
+"""Complex numbers in graphs: rules in place of nodes, text, legality, and arrays of pairs in plans."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lucid.compiler import ops
+from lucid.compiler.interpret.graph import interpret_graph
+from lucid.compiler.ir.graph import Graph, Node, toposort
+from lucid.compiler.ir.types import DTYPES, GRAPH_DTYPES, c64, c128, f32, from_numpy
+from lucid.compiler.passes.autodiff import gradients
+from lucid.compiler.passes.pairs import pairs
+from lucid.compiler.text.graph import parse_graph, print_graph
+from lucid.compiler.text.lexer import IRSyntaxError
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.graph import verify_graph
+from lucid.engine import as_pairs, of_pairs
+
+
+def z(name: str = "z", shape: tuple[int, ...] = (3,)) -> Node:
+    return ops.INPUT(name=name, dtype=c64, shape=shape)
+
+
+def test_arithmetic_of_complex_nodes_is_real() -> None:
+    a, b = z("a"), z("b")
+    made = ops.EXP(ops.DIV(ops.MUL(a, b), ops.ADD(a, b)))
+    graph = Graph("g", (a, b), (made, ops.ABS(made)))
+    verify_graph(graph)
+    kinds = {n.op.name: n.type.dtype for n in toposort(graph.outputs) if n.type.dtype.is_complex}
+    assert kinds == {"input": c64, "complex": c64}
+    assert ops.RE(made) is made.inputs[0]
+    assert ops.IM(made) is made.inputs[1]
+
+
+def test_pairs_are_real_and_mean_the_same() -> None:
+    a, x = z("a", (2, 3)), ops.INPUT(name="x", dtype=f32, shape=(2, 3))
+    kept = ops.STOP(a)
+    product = ops.MUL(ops.CAST(x, dtype=c64), kept)
+    graph = Graph("g", (a, x), (product, ops.SUM(product, axes=(0,)), ops.RE(kept), a))
+    real = pairs(graph)
+    assert all(n.type.dtype in DTYPES.values() for n in toposort(real.outputs))
+    assert [n.shape for n in real.outputs] == [(2, 3, 2), (3, 2), (2, 3), (2, 3, 2)]
+    assert real.outputs[3] is real.inputs[0]
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal((2, 3)) + 1j * rng.standard_normal((2, 3))).astype(np.complex64)
+    lengths = rng.standard_normal((2, 3)).astype(np.float32)
+    want = interpret_graph(graph, [values, lengths])
+    got = interpret_graph(real, [as_pairs(values), lengths])
+    for k in (0, 1, 3):
+        np.testing.assert_array_equal(of_pairs(got[k]), want[k])
+    np.testing.assert_array_equal(got[2], want[2])
+    np.testing.assert_allclose(want[0], values * lengths, rtol=1e-6)
+
+
+def test_a_graph_without_complex_numbers_is_left_alone() -> None:
+    x = ops.INPUT(name="x", dtype=f32, shape=(3,))
+    graph = Graph("g", (x,), (ops.NEG(x),))
+    assert pairs(graph) is graph
+
+
+def test_text_of_complex_graphs() -> None:
+    a, b = z("a"), z("b")
+    loss = ops.SUM(ops.ABS(ops.MUL(a, b)), axes=(0,))
+    found = gradients(loss, ops.const(1, loss), [a])
+    assert found[0] is not None
+    graph = Graph("g", (a, b), (found[0], loss))
+    text = print_graph(graph)
+    assert "graph g(%a: c64[3], %b: c64[3])" in text
+    again = parse_graph(text)
+    verify_graph(again)
+    assert print_graph(again) == text
+    short = parse_graph("graph g(%a: c64[3]) -> (%1) {\n  %1: c64[3] = mul %a, %a\n}\n")
+    assert short.outputs[0].op is ops.COMPLEX
+    with pytest.raises(IRSyntaxError, match="floor: not defined for complex64"):
+        parse_graph("graph g(%a: c64[3]) -> (%1) {\n  %1: c64[3] = floor %a\n}\n")
+
+
+def test_an_op_of_real_numbers_over_complex_ones_is_illegal() -> None:
+    a = z()
+    node = Node(ops.RESHAPE, (a,), {"shape": (3, 1)})
+    with pytest.raises(VerifyError, match="reshape is no op of complex numbers"):
+        verify_graph(Graph("g", (a,), (node,)))
+
+
+def test_what_rules_refuse() -> None:
+    a, x = z(), ops.INPUT(name="x", dtype=f32, shape=(3,))
+    for op, operands in ((ops.MUL, (a, x)), (ops.ADD, (x, a)), (ops.LT, (a, a)), (ops.RE, (x,))):
+        with pytest.raises(TypeError):
+            op(*operands)
+    with pytest.raises(TypeError, match="loses the imaginary part"):
+        ops.CAST(a, dtype=f32)
+    with pytest.raises(TypeError, match="the parts are float16"):
+        half = ops.CAST(x, dtype=DTYPES["f16"])
+        ops.COMPLEX(half, half)
+    assert from_numpy("complex128") is c128
+    assert set(GRAPH_DTYPES) - set(DTYPES) == {"c64", "c128"}
