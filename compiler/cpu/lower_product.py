@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Prefetch, Store
 from ..ir.types import i32, i64
 from ..order import chains, depth_part
 from .lower import Lowering
@@ -260,12 +260,27 @@ class ProductLowering:
                     with b.loop(lo, hi, self.width, "vector", at) as line:
                         x.at[depth], x.vector = b.op("add", start, line.var), depth
                         x.mask = x.first_lanes(b.op("sub", count, line.var)) if masked else None
+                        self.ask(side)
                         for n, piece in enumerate(self.pieces(self.value(side.expr), self.chains)):
                             b.emit(Store(side.panels, self.plus(line.carried[0], n * group), piece))
                         line.yields = (self.plus(line.carried[0], self.across * group),)
                     at = line.results
                 point.yields = (self.plus(point.carried[0], self.chains),)
             tile.yields = (self.plus(tile.carried[0], side.size * self.part),)
+
+    def ask(self, side: _Side) -> None:
+        """For rows of the next block, while those of this one are packed: until then memory would idle."""
+        x = self.x
+        if side is not self.left or len(side.axes) > 1 or x.mask is not None:
+            return
+        (row,) = side.axes
+        for e in (e for e in k.walk(side.expr) if isinstance(e, k.Load) and x.arrays[e.array].unit):
+            axes = [ix.axis for ix in e.index]
+            if row in axes and axes[-1] == x.vector:
+                array = x.arrays[e.array]
+                away = x.times(Imm(PRODUCT_ROWS, i64), x.stride(array, axes.index(row)))
+                name, index, _, _ = x.element(array, e.index, away)
+                self.b.emit(Prefetch(name, index, far=True))
 
     def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
         """One element after the other, where neither the points nor the depth are steps of one axis."""

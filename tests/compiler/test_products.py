@@ -12,7 +12,7 @@ from lucid.compiler import ops
 from lucid.compiler.cpu import schedule
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.pipeline import compile_graph, stage_text
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build, compiled, run
@@ -160,3 +160,12 @@ def test_one_row_or_column_cannot_be_interpreted(sizes: tuple[int, int, int], mo
         arrays = whole_numbers(spec, sizes, "float32")
         (made,) = run(build(lambda x, y, spec=spec: ops.CONTRACT(x, y, spec=spec), arrays), arrays)
         assert np.array_equal(made, np.einsum(spec, *arrays))
+
+
+def test_rows_of_the_next_block_are_asked_for_once_while_these_are_packed() -> None:
+    """Memory was idle while a block was computed."""
+    for spec, count in (("ij,jk->ik", 1), ("ij,kj->ik", 1), ("ji,jk->ik", 0)):
+        arrays = whole_numbers(spec, (37, 30, 49), "float32")
+        made = compiled(build(lambda x, y, spec=spec: ops.CONTRACT(x, y, spec=spec), arrays))
+        text = stage_text(made, "loop", host())
+        assert text.count("prefetch a0[") == count and text.count("prefetch") == count
