@@ -22,7 +22,7 @@ from .ir.program import Program
 from .ir.target import Target
 from .passes.arrange import arrange
 from .passes.fuse import fuse
-from .passes.pairs import pairs
+from .passes.pairs import labelled, pairs
 from .passes.plan import make_plan
 from .passes.simplify import simplify
 from .passes.template import Outline, Template, outline
@@ -59,7 +59,8 @@ class Compiled:
     def __init__(
         self, written: Graph, graph: Graph, made: _Made, plan: Plan, times: tuple[tuple[str, float], ...]
     ) -> None:
-        self.written, self.graph, self.plan, self.times = written, graph, plan, times
+        self.written, self.graph, self.times = written, graph, times
+        self.plan = labelled(plan, written, made.picks)
         self.picks, self.codes = made.picks, made.codes
         self.passes = made.passes
 
@@ -68,7 +69,7 @@ class Compiled:
         """What lies between graph and plan, for those who look inside: the passes run again, over
         this graph's sizes."""
         found = self.passes(self.graph, _audit())
-        return replace(found, plan=arrange(found.plan))
+        return replace(found, plan=labelled(arrange(found.plan), self.written, self.picks))
 
 
 # From a graph, and what verifies and compares, to what the passes make of it.
@@ -95,8 +96,7 @@ TEMPLATES = 8
 
 
 def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> Compiled:
-    """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1. The plan's
-    array for a complex input or output of shape (...) is real, of shape (..., 2).
+    """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1.
 
     The passes run over symbols in place of sizes; graphs of the same structure that differ in sizes
     alone share what they make (`template.py`).

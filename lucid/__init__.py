@@ -55,6 +55,7 @@ from .tensor import Tensor
 
 if TYPE_CHECKING:
     from . import array_api as array_api
+    from . import fft as fft
     from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
@@ -110,7 +111,7 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
         """What most programs begin without is imported when it is first used."""
         if name in _LATER:
             return getattr(_import(_LATER[name], __name__), name)
-        if name in ("array_api", "linalg", "nn", "optim", "random", "special"):
+        if name in ("array_api", "fft", "linalg", "nn", "optim", "random", "special"):
             return _import(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -147,6 +148,7 @@ __all__ = [
     "enable_grad",
     "euler_gamma",
     "eye",
+    "fft",
     "finfo",
     "float16",
     "float32",

@@ -23,7 +23,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
-from lucid.compiler.ir.types import from_numpy
+from lucid.compiler.ir.types import TensorType, from_numpy
 from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
@@ -178,9 +178,7 @@ class Executable:
         self.threads = threads
         self.native = execute.Executable(self.compiled.plan)
         self._aliases = self.compiled.plan.aliases
-        self.shapes = [n.type.shape for n in self.compiled.graph.outputs]
-        self._complex = [k for k, n in enumerate(graph.inputs) if n.type.dtype.is_complex]
-        self._complex_results = [k for k, n in enumerate(graph.outputs) if n.type.dtype.is_complex]
+        self.types = [n.type for n in graph.outputs]
         if folder := os.environ.get("LUCID_DUMP"):
             try:
                 self._dump(Path(folder), graph.name)
@@ -195,26 +193,6 @@ class Executable:
     ) -> list[Array]:
         """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
         replaces it takes over its memory. `given[k]`: the row-major array that output k goes to."""
-        if self._complex or self._complex_results:
-            return self._of_complex(arrays, reuse, given)
-        return self._of_real(arrays, reuse, given)
-
-    def _of_complex(
-        self, arrays: Sequence[Array], reuse: Sequence[bool], given: Mapping[int, Array]
-    ) -> list[Array]:
-        """Complex arrays are seen as real ones of pairs."""
-        seen = list(arrays)
-        for k in self._complex:
-            seen[k] = as_pairs(seen[k])
-        pairs = {k: as_pairs(a) if k in self._complex_results else a for k, a in given.items()}
-        outputs = self._of_real(seen, reuse, pairs)
-        for k in self._complex_results:
-            outputs[k] = given[k] if k in given else of_pairs(outputs[k])
-        return outputs
-
-    def _of_real(
-        self, arrays: Sequence[Array], reuse: Sequence[bool], given: Mapping[int, Array]
-    ) -> list[Array]:
         out: list[Array | None] | None = None
         picks = self.compiled.picks
         if given or any(reuse):
@@ -224,17 +202,12 @@ class Executable:
             ]
             for k, array in given.items():
                 if picks[k] >= 0:
-                    out[picks[k]] = array.reshape(
-                        self.native.plan.buffers[self.native.plan.outputs[picks[k]]].shape
-                    )
+                    buffer = self.native.plan.buffers[self.native.plan.outputs[picks[k]]]
+                    out[picks[k]] = _seen(array, TensorType(buffer.dtype, buffer.shape))
         results = self.native(arrays, out, self.threads)
         outputs = [
-            _as_given(arrays[-1 - pick], shape)
-            if pick < 0
-            else results[pick]
-            if results[pick].shape == shape
-            else results[pick].reshape(shape)
-            for pick, shape in zip(picks, self.shapes, strict=True)
+            _as_given(arrays[-1 - pick], kind) if pick < 0 else _seen(results[pick], kind)
+            for pick, kind in zip(picks, self.types, strict=True)
         ]
         for k, array in given.items():
             if not np.shares_memory(array, outputs[k]):  # an input, or what another output is, too
@@ -289,21 +262,18 @@ class Executable:
         return stage_text(self.compiled, stage, host())
 
 
-def as_pairs(array: Array) -> Array:
-    """The real and the imaginary parts along a last axis of 2: the same memory, if it is row-major."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return flat.view(array.real.dtype).reshape((*array.shape, 2))
+def _seen(array: Array, kind: TensorType) -> Array:
+    """A row-major array in another shape; as complex numbers in place of their parts, or the reverse."""
+    if array.shape == kind.shape and array.dtype == kind.dtype.np:
+        return array
+    if array.dtype != kind.dtype.np:
+        array = array.reshape(-1).view(kind.dtype.np)
+    return array.reshape(kind.shape)
 
 
-def of_pairs(array: Array) -> Array:
-    """What `as_pairs` was made of. The array is row-major."""
-    kind = np.result_type(array.dtype, np.complex64)
-    return array.reshape(-1).view(kind).reshape(array.shape[:-1])
-
-
-def _as_given(array: Array, shape: tuple[int, ...]) -> Array:
+def _as_given(array: Array, kind: TensorType) -> Array:
     """An output that is an input: a copy, since the two may part ways."""
-    return np.array(array, order="C").reshape(shape)
+    return _seen(np.array(array, order="C"), kind)
 
 
 def build(

@@ -115,7 +115,7 @@ class _Spec:
         if self.recording.judged:  # nothing is written where the caller sees it before the verdict
             if self.out >= 0:
                 raise _CannotError
-            self.verdict = self._pick(len(self.recording.executable.shapes) - 1)
+            self.verdict = self._pick(len(self.recording.executable.types) - 1)
         self.numbers = numbers
         self.free = self._free()
         grad = MODE.get().grad
@@ -355,7 +355,7 @@ class _Spec:
         executable = self.recording.executable
         if executable.compiled.picks.count(self._pick(output)) > 1:
             raise _CannotError
-        pick, shape = self._pick(output), executable.shapes[output]
+        pick, shape = self._pick(output), executable.types[output].shape
         self.shapes[pick] = shape
         return Output(pick)
 

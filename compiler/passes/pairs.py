@@ -2,13 +2,17 @@
 
     graph f(%z: c64[4]) -> (complex(a, b))     becomes     graph f(%z: f32[4, 2]) -> (a, b side by side)
 
-The memory is the same, so the caller looks at it in another way and copies nothing. Between them a complex
+The memory is the same: a plan is for complex arrays again, and nothing is copied. Between them a complex
 value is two real nodes, which lie apart where they stand in memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .. import ops
+from ..ir.artifact import Plan
+from ..ir.data import replace
 from ..ir.graph import Graph, Node, at, rebuild, toposort
 
 
@@ -38,6 +42,22 @@ def pairs(graph: Graph) -> Graph:
     return Graph(
         graph.name, inputs, tuple(new[n] if n in new else ops.side_by_side(*parts[n]) for n in graph.outputs)
     )
+
+
+def labelled(plan: Plan, graph: Graph, picks: Sequence[int]) -> Plan:
+    """The plan of `pairs(graph)`; its inputs and outputs have the dtypes and shapes of those of `graph`, as
+    their memory is the same. `picks[k]`: the plan's output that output k is, or below 0."""
+    types = {i: n.type for i, n in zip(plan.inputs, graph.inputs, strict=True)}
+    for pick, node in zip(picks, graph.outputs, strict=True):
+        if pick >= 0 and node.type.dtype.is_complex:
+            types[plan.outputs[pick]] = node.type
+    if not any(t.dtype.is_complex for t in types.values()):
+        return plan
+    buffers = list(plan.buffers)
+    for i, kind in types.items():
+        if kind.dtype.is_complex:
+            buffers[i] = replace(buffers[i], dtype=kind.dtype, shape=kind.shape)
+    return replace(plan, buffers=tuple(buffers))
 
 
 def _paired(node: Node) -> Node:

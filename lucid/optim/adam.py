@@ -33,6 +33,13 @@ class Adam(Optimizer):
         master_weights: bool = True,
     ) -> None:
         super().__init__(params, lr, master_weights)
+        if any(p.is_complex() for p in self.params):
+            raise TypeError(
+                here(
+                    f"{type(self).__name__}: a complex parameter; its squares are not defined. Keep "
+                    "lucid.view_as_real of it as the parameter, and use lucid.view_as_complex in the model"
+                )
+            )
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise TypeError(here(f"betas must be two numbers, not {betas!r}"))
         self.betas = (checked("beta1", betas[0]), checked("beta2", betas[1]))

@@ -14,6 +14,7 @@ import torch
 
 import lucid
 from lucid import Tensor
+from lucid.runtime import call
 
 Array = np.ndarray[Any, Any]
 KINDS = ("complex64", "complex128")
@@ -375,9 +376,9 @@ def test_what_has_no_complex_meaning_raises_at_the_users_line() -> None:
         lambda: lucid.deg2rad(z), lambda: lucid.corrcoef(z), lambda: lucid.nanvar(z),
         lambda: lucid.logaddexp(z, z), lambda: line.masked_fill(Tensor([True]), 1j),
     ]  # fmt: skip
-    for call in calls:
+    for run in calls:
         with pytest.raises((TypeError, ValueError)) as caught:
-            call()
+            run()
         assert "test_complex.py:" in str(caught.value), caught.value
 
 
@@ -513,3 +514,84 @@ def test_leaves_and_cotangents() -> None:
     (x * x.conj()).real.sum().backward()
     opt.step()
     assert x.tolist() == [0j]
+
+
+# --- compiled functions --------------------------------------------------------------------------
+
+
+def test_compiled_functions_run_natively_with_complex_arguments_and_results() -> None:
+    @lucid.compile
+    def f(z: Any, w: Any, s: Any) -> Any:
+        return z * w + s, lucid.abs(z), {"same": z, "pairs": lucid.view_as_real(z * w)}
+
+    a, b = numbers((3, 2)), numbers((2,), seed=1)
+    for _ in range(4):
+        made, size, more = f(Tensor(a), b, 1 - 0.5j)
+        close(made.numpy(), a * b + (1 - 0.5j))
+        close(size.numpy(), np.abs(a))
+        close(more["same"].numpy(), a)
+        close(lucid.view_as_complex(more["pairs"]).numpy(), a * b)
+    assert f.traces == 1
+    f(Tensor(a), b, 1 + 0.5j)
+    assert f.traces == 2  # the number is a fact
+
+    g = lucid.compile(lambda z: lucid.exp(z) * 2)
+    for _ in range(5):
+        close(g(Tensor(a)).numpy(), np.exp(a) * 2)
+    assert g._latest is not None
+    assert g._latest.served[0] == (1 if call.available() else -1)
+    out = np.empty((3, 2), complex)
+    for _ in range(3):
+        out[:] = 0
+        assert np.shares_memory(g(Tensor(a), out=out).numpy(), out)
+        close(out, np.exp(a) * 2)
+    pairs = np.ones((3, 2, 2))  # of the same memory as a complex (3, 2): another signature
+    assert g(Tensor(pairs)).shape == (3, 2, 2)
+    with pytest.raises(ValueError, match="out= is float64"):
+        g(Tensor(a), out=np.empty((3, 2, 2)))
+
+
+def test_a_compiled_step_changes_complex_parameters() -> None:
+    x, right = numbers((8, 3)), np.array([1, 1j, -1 - 1j])
+    y = x @ right
+    found = []
+    for compiled in (False, True):
+        w = Tensor(np.zeros(3, complex), requires_grad=True)
+        opt = lucid.optim.SGD([w], lr=0.05, momentum=0.9)
+
+        def step(x: Any, y: Any, w: Any = w, opt: Any = opt) -> Any:
+            opt.zero_grad()
+            off = x @ w - y
+            loss = (off * off.conj()).real.mean()
+            loss.backward()
+            opt.step()
+            return loss
+
+        run = lucid.compile(step) if compiled else step
+        losses = [run(Tensor(x), Tensor(y)).item() for _ in range(40)]
+        found.append((losses, w.numpy().copy()))
+        assert losses[-1] < losses[0] / 10
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-12)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-12)
+
+
+def test_a_number_that_changes_meets_complex_ones() -> None:
+    f = lucid.compile(lambda z, s: z * s + s * 1j)
+    z = numbers((3,))
+    for s in (1.0, 2.0, 3.5, 4.0):
+        close(f(Tensor(z), s).numpy(), z * s + s * 1j)
+    assert f.traces <= 5
+
+
+def test_signed_zeros_of_complex_numbers_are_told_apart() -> None:
+    f = lucid.compile(lambda x, s: lucid.sqrt(x * s))
+    x = Tensor(np.array([-4.0]))
+    above, below = complex(1, -0.0), complex(1, 0.0)  # times -4, which has the imaginary part 0
+    assert f(x, above).item() == np.sqrt(np.array(-4.0) * above) == 2j
+    assert f(x, below).item() == np.sqrt(np.array(-4.0) * below)
+    assert f.traces == 2
+
+
+def test_adam_refuses_complex_parameters() -> None:
+    with pytest.raises(TypeError, match=r"test_complex.py:\d+: Adam"):
+        lucid.optim.Adam([Tensor([1j], requires_grad=True)])
