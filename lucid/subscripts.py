@@ -144,9 +144,9 @@ def _known(part: Any, size: int, axis: int) -> tuple[Any, bool]:
 
 
 def _nonzero(mask: Any, shape: tuple[int, ...], axis: int) -> list[Array]:
-    """Where a mask is true: one array for each of its axes."""
+    """Where a mask is true: one array for each of its axes, which may have no elements, too."""
     for k, (n, m) in enumerate(zip(mask.shape, shape, strict=True)):
-        if n != m:
+        if n not in (m, 0):
             raise IndexError(
                 f"a mask of shape {mask.shape} does not fit: axis {axis + k} has {m} elements, it has {n}"
             )

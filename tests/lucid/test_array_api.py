@@ -216,3 +216,14 @@ def test_nextafter_is_the_neighbour_to_the_bit(dtype: str) -> None:
 
 def test_no_elements_are_repeated_no_times() -> None:
     assert lucid.repeat(lucid.zeros(0), lucid.zeros(0, dtype="int64")).shape == (0,)
+
+
+@pytest.mark.parametrize("mask", [(0,), (0, 3), (2, 0)])
+def test_a_mask_without_elements_chooses_none(mask: tuple[int, ...]) -> None:
+    for key in (np.zeros(mask, bool), lucid.zeros(mask, dtype=bool)):
+        x = tensor(A)
+        assert x[key].shape == A[np.zeros(mask, bool)].shape
+        x[key] = 7
+        np.testing.assert_array_equal(x.numpy(), A)
+    with pytest.raises(IndexError, match="axis 1 has 3 elements, it has 2"):
+        tensor(A)[np.zeros((0, 2), bool)]
