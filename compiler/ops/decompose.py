@@ -118,21 +118,35 @@ def _int_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value
         return b.op("shr", x, places), b.op("and", x, b.imm(int(y.value) - 1, x))
     if dtype.bits < 64:
         return _small_divide(b, x, y, dtype)
-    zero, one = b.imm(0, x), b.imm(1, x)
+    if dtype.kind == "i":
+        return _long_divide(b, x, y)
+    zero = b.imm(0, x)
     by_zero = b.op("eq", y, zero)
-    if dtype.kind == "u":
-        safe = b.op("select", by_zero, one, y)
-        q, r = b.op("div", x, safe), b.op("rem", x, safe)
-    else:
-        by_minus = b.op("eq", y, b.imm(-1, y))
-        safe = b.op("select", b.op("or", by_zero, by_minus), one, y)
-        q, r = b.op("div", x, safe), b.op("rem", x, safe)
-        q = b.op("select", by_minus, b.op("neg", x), q)
-        # truncation rounds towards zero; floor is one less where signs differ and it is inexact
-        differs = b.op("lt", b.op("xor", r, y), zero)
-        adjust = b.op("and", b.op("ne", r, zero), differs)
-        q = b.op("select", adjust, b.op("sub", q, one), q)
-        r = b.op("select", adjust, b.op("add", r, y), r)
+    safe = b.op("select", by_zero, b.imm(1, x), y)
+    q, r = b.op("div", x, safe), b.op("rem", x, safe)
+    return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
+
+
+def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """The same for 64 bits and a sign, in two steps of float64, as instructions that divide take one element
+    at a time. The first quotient is off by 2**-51 of itself, and a half: what it leaves of x fits 64 bits, as
+    it is at most |y| / 2 + 2**12 (or 2**10 for y = 1 and -1, where the greatest quotients are held back). The
+    second one, of that, is off by a half and next to nothing: so the rest is less than |y|, with either sign.
+    Integers wrap, and both rests are exact."""
+    zero, d = b.imm(0, x), b.op("cast", y, dtype=f64)
+    by_zero = b.op("eq", y, b.imm(0, y))
+    nothing = b.imm(0.0, d)
+    inverse = b.op("select", by_zero, nothing, b.op("div", b.imm(1.0, d), d))
+    q: Operand = zero
+    r: Operand = x
+    for _ in range(2):
+        found = b.op("rint", b.op("mul", b.op("cast", r, dtype=f64), inverse))
+        part = b.op("cast", b.op("min", found, b.imm(math.ldexp(1, 63) - 1024, found)), dtype=i64)
+        q, r = b.op("add", q, part), b.op("sub", r, b.op("mul", part, y))
+    # the remainder has the divisor's sign
+    adjust = b.op("and", b.op("ne", r, zero), b.op("lt", b.op("xor", r, y), zero))
+    q = b.op("select", adjust, b.op("sub", q, b.imm(1, x)), q)
+    r = b.op("select", adjust, b.op("add", r, y), r)
     return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
 
 

@@ -67,7 +67,7 @@ def test_pairs_about_multiples(dtype: str) -> None:
     compare(*about_multiples(dtype, 0, 20_000))
 
 
-@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "uint32"])
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "uint32", "int64"])
 def test_numbers_divide(dtype: str) -> None:
     info = np.iinfo(dtype)
     x = about_multiples(dtype, 1, 5000)[0]
@@ -80,7 +80,7 @@ def test_numbers_divide(dtype: str) -> None:
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("dtype", ["int32", "uint32"])
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64"])
 def test_many_pairs_about_multiples(dtype: str) -> None:
     for seed in range(2, 100):
         compare(*about_multiples(dtype, seed, 100_000))
