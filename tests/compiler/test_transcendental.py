@@ -98,10 +98,10 @@ FOUND: dict[str, dict[str, float]] = {
         "erfinv": 0.501, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501,
     },
     "float32": {
-        "cbrt": 0.510, "exp": 0.892, "exp2": 0.780, "expm1": 0.730, "log": 0.560, "log2": 0.570,
-        "log10": 0.580, "log1p": 0.690, "sin": 0.501, "cos": 0.501, "tan": 0.530, "arcsin": 0.630,
-        "arccos": 0.610, "arctan": 0.700, "sinh": 0.680, "cosh": 0.660, "tanh": 0.570, "arcsinh": 0.600,
-        "arccosh": 0.600, "arctanh": 0.600, "erf": 1.000, "erfc": 0.520, "arctan2": 0.780, "pow": 0.535,
+        "cbrt": 0.510, "exp": 0.892, "exp2": 0.780, "expm1": 0.730, "log": 0.550, "log2": 0.563,
+        "log10": 0.575, "log1p": 0.661, "sin": 0.501, "cos": 0.501, "tan": 0.530, "arcsin": 0.630,
+        "arccos": 0.610, "arctan": 0.700, "sinh": 0.680, "cosh": 0.664, "tanh": 0.562, "arcsinh": 0.552,
+        "arccosh": 0.548, "arctanh": 0.552, "erf": 1.000, "erfc": 0.512, "arctan2": 0.780, "pow": 0.535,
         "erfinv": 0.510, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501,
     },
     "float64": {
