@@ -20,6 +20,7 @@ from lucid.runtime.pool import get_num_threads
 from . import array_functions as _array_functions
 from . import elements as _elements
 from . import functional as _functional
+from . import published as _published
 from .array_functions import *  # noqa: F403
 from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile, set_num_threads
@@ -51,6 +52,7 @@ from .creation import (
 from .elements import *  # noqa: F403
 from .errors import TraceError
 from .functional import *  # noqa: F403
+from .published import *  # noqa: F403
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -113,6 +115,8 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
             return getattr(_import(_LATER[name], __name__), name)
         if name in ("array_api", "fft", "linalg", "nn", "optim", "random", "special"):
             return _import(f".{name}", __name__)
+        if name in _published.__all__:  # of an op that was registered after the import
+            return getattr(_published, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -214,7 +218,9 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-__all__ += _functional.__all__ + _array_functions.__all__ + _elements.__all__ + list(_SEQUENCES)
+__all__ += (
+    _functional.__all__ + _published.__all__ + _array_functions.__all__ + _elements.__all__ + list(_SEQUENCES)
+)
 
 
 def __dir__() -> list[str]:

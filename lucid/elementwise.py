@@ -78,24 +78,13 @@ or_ = _binary(ops.OR, np.bitwise_or)
 xor = _binary(ops.XOR, np.bitwise_xor)
 shl = _binary(ops.SHL, np.left_shift)
 shr = _binary(ops.SHR, np.right_shift)
-sqrt = _unary(ops.SQRT, np.sqrt)
-sign = _unary(ops.SIGN, np.sign)
-copysign = _binary(ops.COPYSIGN, np.copysign)
-fmod = _binary(ops.FMOD, np.fmod)
-rint = _unary(ops.RINT, np.rint)
-exp, exp2, expm1 = _unary(ops.EXP, np.exp), _unary(ops.EXP2, np.exp2), _unary(ops.EXPM1, np.expm1)
-cbrt = _unary(ops.CBRT, np.cbrt)
-log, log1p = _unary(ops.LOG, np.log), _unary(ops.LOG1P, np.log1p)
-log2, log10 = _unary(ops.LOG2, np.log2), _unary(ops.LOG10, np.log10)
-sin, cos, tan = _unary(ops.SIN, np.sin), _unary(ops.COS, np.cos), _unary(ops.TAN, np.tan)
-arcsin, arccos = _unary(ops.ARCSIN, np.arcsin), _unary(ops.ARCCOS, np.arccos)
-arctan, arctan2 = _unary(ops.ARCTAN, np.arctan), _binary(ops.ARCTAN2, np.arctan2)
-sinh, cosh, tanh = _unary(ops.SINH, np.sinh), _unary(ops.COSH, np.cosh), _unary(ops.TANH, np.tanh)
-arcsinh, arccosh = _unary(ops.ARCSINH, np.arcsinh), _unary(ops.ARCCOSH, np.arccosh)
-arctanh = _unary(ops.ARCTANH, np.arctanh)
-# NumPy has none of these; promoted alike
-erf, erfc, erfinv = (_unary(op, np.tanh) for op in (ops.ERF, ops.ERFC, ops.ERFINV))
-lgamma, digamma, trigamma = (_unary(op, np.tanh) for op in (ops.LGAMMA, ops.DIGAMMA, ops.TRIGAMMA))
+
+
+def named(op: Op) -> Callable[..., Node]:
+    """What the names of its record stand for."""
+    assert op.named is not None
+    arity = len(op.samples[0].shapes)
+    return (_unary if arity == 1 else _binary)(op, op.named.like)
 
 
 def neg(x: Node) -> Node:

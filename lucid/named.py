@@ -7,12 +7,43 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from lucid.compiler.ir.graph import Node
+
 from .creation import asarray
 from .errors import public
-from .tensor import Tensor
+from .tensor import Tensor, apply
 
+Unary = Callable[[Any], Tensor]
+Binary = Callable[[Any, Any], Tensor]
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def unary(build: Callable[[Node], Node], doc: str) -> Unary:
+    """A function of one tensor."""
+
+    def function(x: Any) -> Tensor:
+        return apply(build, x if isinstance(x, Tensor) else asarray(x))
+
+    function.__doc__ = doc
+    return public(function)
+
+
+def binary(build: Callable[..., Node], doc: str) -> Binary:
+    """A function of two tensors, of which one may be a number."""
+
+    def function(a: Any, b: Any) -> Tensor:
+        return apply(build, operand(a), operand(b))
+
+    function.__doc__ = doc
+    return public(function)
+
+
+def operand(x: Any) -> Any:
+    """Numbers stay weak (NEP 50). TypeError for None, which would be left out."""
+    if x is None:
+        raise TypeError("expected a tensor, an array or a number, not None")
+    return x
 
 
 def as_function(method: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Any, P], R]:

@@ -232,89 +232,11 @@ class Names:
         """`lucid.linalg.matrix_power`."""
         return self._linalg("matrix_power", n)  # type: ignore[no-any-return]
 
-    def acos(self) -> Tensor:
-        return self._apply(ew.arccos, self)
-
-    arccos = acos
-
-    def acosh(self) -> Tensor:
-        return self._apply(ew.arccosh, self)
-
-    arccosh = acosh
-
-    def asin(self) -> Tensor:
-        return self._apply(ew.arcsin, self)
-
-    arcsin = asin
-
-    def asinh(self) -> Tensor:
-        return self._apply(ew.arcsinh, self)
-
-    arcsinh = asinh
-
-    def atan(self) -> Tensor:
-        return self._apply(ew.arctan, self)
-
-    arctan = atan
-
-    def atanh(self) -> Tensor:
-        return self._apply(ew.arctanh, self)
-
-    arctanh = atanh
-
     def ceil(self) -> Tensor:
         return self._apply(ew.ceil, self)
 
-    def cos(self) -> Tensor:
-        return self._apply(ew.cos, self)
-
-    def cosh(self) -> Tensor:
-        return self._apply(ew.cosh, self)
-
-    def digamma(self) -> Tensor:
-        return self._apply(ew.digamma, self)
-
-    def erfc(self) -> Tensor:
-        return self._apply(ew.erfc, self)
-
-    def erfinv(self) -> Tensor:
-        return self._apply(ew.erfinv, self)
-
-    def exp2(self) -> Tensor:
-        return self._apply(ew.exp2, self)
-
-    def expm1(self) -> Tensor:
-        return self._apply(ew.expm1, self)
-
-    def lgamma(self) -> Tensor:
-        return self._apply(ew.lgamma, self)
-
-    def log10(self) -> Tensor:
-        return self._apply(ew.log10, self)
-
-    def log1p(self) -> Tensor:
-        return self._apply(ew.log1p, self)
-
-    def log2(self) -> Tensor:
-        return self._apply(ew.log2, self)
-
-    def sin(self) -> Tensor:
-        return self._apply(ew.sin, self)
-
-    def sinh(self) -> Tensor:
-        return self._apply(ew.sinh, self)
-
-    def tan(self) -> Tensor:
-        return self._apply(ew.tan, self)
-
     def trunc(self) -> Tensor:
         return self._apply(ew.trunc, self)
-
-    def atan2(self, other: Any) -> Tensor:
-        """The angle of the point (other, self)."""
-        return self._apply(ew.arctan2, self, other)
-
-    arctan2 = atan2
 
     def logit(self) -> Tensor:
         """log(x / (1 - x))."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from .functional import (
+from .functional import expit, logit, polygamma, round, sinc, xlogy
+from .published import (
     digamma,
     erf,
     erfc,
     erfinv,
     exp2,
-    expit,
     expm1,
     lgamma,
     log1p,
-    logit,
-    polygamma,
-    round,
-    sinc,
-    xlogy,
 )  # fmt: skip
 
 gammaln, psi = lgamma, digamma

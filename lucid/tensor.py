@@ -30,6 +30,7 @@ from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, here, located, user_loc, warn_user
 from .indexing import Indexed
+from .methods import Methods
 from .names import Names, on_cpu
 from .operators import Operators
 from .ordering import Ordering
@@ -156,7 +157,7 @@ def _with_arrays(data: Any) -> Any:
     return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
-class Tensor(Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
+class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
     """An array of one dtype, on the CPU.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool, complex numbers
@@ -610,27 +611,8 @@ class Tensor(Operators, Reductions, Names, Complexes, Indexed, Arrangement, Orde
     def abs(self) -> Tensor:
         return apply(ew.absolute, self)
 
-    def sqrt(self) -> Tensor:
-        return apply(ew.sqrt, self)
-
-    def exp(self) -> Tensor:
-        return apply(ew.exp, self)
-
-    def log(self) -> Tensor:
-        return apply(ew.log, self)
-
-    def tanh(self) -> Tensor:
-        return apply(ew.tanh, self)
-
-    def erf(self) -> Tensor:
-        return apply(ew.erf, self)
-
     def square(self) -> Tensor:
         return apply(ew.square, self)
-
-    def sign(self) -> Tensor:
-        """-1, 0 or 1; NaN stays NaN. Its gradient is 0."""
-        return apply(ew.sign, self)
 
     def floor(self) -> Tensor:
         return apply(ew.floor, self)

@@ -32,6 +32,10 @@ def all_sources() -> set[str]:
     return own | sources("compiler") | sources("runtime")
 
 
+def for_type_checkers() -> set[str]:
+    return {f"lucid/{path.name}" for path in (ROOT / "lucid").glob("*.pyi")} | {"lucid/py.typed"}
+
+
 def test_compiler_and_runtime_are_relative_symlinks() -> None:
     for name in ("compiler", "runtime"):
         assert os.readlink(ROOT / "lucid" / name) == f"../{name}"
@@ -70,7 +74,7 @@ def test_wheel_holds_each_file_once_and_imports(checkout: Path, tmp_path: Path) 
         names = wheel.namelist()
         wheel.extractall(tmp_path)
     code = [n for n in names if ".dist-info/" not in n]
-    expected = {f"lucid/{path}" for path in all_sources()} | {"lucid/py.typed"}
+    expected = {f"lucid/{path}" for path in all_sources()} | for_type_checkers()
     assert sorted(code) == sorted(expected)
     check = (
         "import lucid, lucid.compiler.ops, lucid.runtime.load; print(lucid.runtime.load.__file__)\n"
@@ -101,7 +105,7 @@ def test_source_archive_ships_tests_without_what_they_need(checkout: Path, tmp_p
         archive.extractall(tmp_path, filter="data")
     (root,) = tmp_path.iterdir()
     shipped = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-    code = {f"lucid/{path}" for path in all_sources()} | {"lucid/py.typed"}
+    code = {f"lucid/{path}" for path in all_sources()} | for_type_checkers()
     about = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
     assert {path for path in shipped if ".egg-info/" not in path} == code | about
     wheels = [zipfile.ZipFile(build(folder, "wheel")) for folder in (root, checkout)]

@@ -82,7 +82,23 @@ from .functions import (
 from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
-from .record import REGISTRY, Array, Attrs, By, Guard, Ix, Op, Sample, Subscript, Sum, View, Vjp
+from .record import (
+    REGISTRY,
+    Array,
+    Attrs,
+    By,
+    Guard,
+    Ix,
+    Named,
+    Op,
+    Sample,
+    Subscript,
+    Sum,
+    View,
+    Vjp,
+    each,
+    register,
+)
 from .reduce import AMAX, AMIN, ARGMAX, ARGMIN, PROD, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMPROD, CUMSUM, attained
 from .sort import ARGSORT
@@ -91,7 +107,8 @@ from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, resha
 from .window import CONVOLVE, WINDOW
 
 __all__ = [
-    "Array", "Attrs", "By", "Guard", "Ix", "Op", "REGISTRY", "Sample", "Subscript", "Sum", "View", "Vjp",
+    "Array", "Attrs", "By", "Guard", "Ix", "Named", "Op", "REGISTRY", "Sample", "Subscript", "Sum", "View",
+    "Vjp", "each", "register",
     "INPUT", "CONST", "SCALAR", "shared_constants", "once", "const", "fill", "zeros_like",
     "ADD", "SUB", "MUL", "DIV", "FLOORDIV", "MOD", "POW", "MAX", "MIN", "NEG", "ABS", "SIGN", "SQRT",
     "FLOOR", "CEIL", "TRUNC", "RINT", "FMOD", "COPYSIGN", "AND", "OR", "XOR", "NOT", "SHL", "SHR", "EQ", "NE",

@@ -13,7 +13,7 @@ from ..ir.types import DTYPES, DType, TensorType, b1, tensor_type
 from . import complex_functions as rules
 from .complex import bilinear, cast, compared, kept, linear
 from .leaves import const, zeros_like
-from .record import REGISTRY, Array, Attrs, Op, Sample, Types, Vjp, dec, fail, operands, register
+from .record import REGISTRY, Array, Attrs, Named, Op, Sample, Types, Vjp, dec, fail, operands, register
 
 
 def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[..., TensorType]:
@@ -146,12 +146,21 @@ ABS = element(
     "iuf",
     of_complex=rules.absolute,
 )
-SIGN: Op = element("sign", 1, np.sign, None, dec.sign, "iuf", of_complex=rules.sign)
-SQRT = element("sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any", of_complex=rules.sqrt)
+SIGN: Op = element(
+    "sign", 1, np.sign, None, dec.sign, "iuf", of_complex=rules.sign,
+    named=Named(("sign",), "-1, 0 or 1; NaN stays NaN. Its gradient is 0.", np.sign),
+)  # fmt: skip
+SQRT = element(
+    "sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any", of_complex=rules.sqrt,
+    named=Named(("sqrt",), "The square root of each element; NaN below 0.", np.sqrt),
+)  # fmt: skip
 FLOOR = element("floor", 1, np.floor, None)
 CEIL = element("ceil", 1, np.ceil, None)
 TRUNC: Op = element("trunc", 1, np.trunc, None)
-RINT = element("rint", 1, np.rint, None, of_complex=linear)
+RINT = element(
+    "rint", 1, np.rint, None, of_complex=linear,
+    named=Named(("rint",), "The nearest whole number; halves to even. Integers become floats.", np.rint),
+)  # fmt: skip
 
 
 def _d_fmod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
@@ -164,8 +173,14 @@ def _d_copysign(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | N
     return MUL(ct, MUL(SIGN(x), COPYSIGN(const(1, y), y))), None
 
 
-FMOD = element("fmod", 2, np.fmod, _d_fmod, dec.fmod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
-COPYSIGN: Op = element("copysign", 2, np.copysign, _d_copysign, dec.copysign)
+FMOD = element(
+    "fmod", 2, np.fmod, _d_fmod, dec.fmod, "iuf", domain=(0.5, 4.0), flops=8, slope="any",
+    named=Named(("fmod",), "What a / b towards 0 leaves, with the sign of a.", np.fmod),
+)  # fmt: skip
+COPYSIGN: Op = element(
+    "copysign", 2, np.copysign, _d_copysign, dec.copysign,
+    named=Named(("copysign",), "The size of a with the sign of b.", np.copysign),
+)  # fmt: skip
 
 AND = element("and", 2, np.bitwise_and, None, kinds="biu")
 OR = element("or", 2, np.bitwise_or, None, kinds="biu")

@@ -13,7 +13,7 @@ from . import complex_functions as rules
 from . import references
 from .elementwise import ABS, ADD, DIV, EQ, LT, MAX, MUL, NEG, RINT, SQRT, SUB, WHERE, element
 from .leaves import const, zeros_like
-from .record import Array, Op, Vjp, dec
+from .record import Array, Named, Op, Vjp, dec
 from .references import by_number
 
 Cotangents = tuple[Node | None, ...]
@@ -29,8 +29,13 @@ def _inverse(of: Callable[[Node, Node], Node]) -> Vjp:
     return lambda node, ct, needs: (DIV(ct, of(node.inputs[0], node)),)
 
 
-def _function(name: str, evaluate: Callable[..., Array], vjp: Vjp, lower: Any, flops: int, **more: Any) -> Op:
-    return element(name, more.pop("arity", 1), evaluate, vjp, lower, exact=False, ulp=1, flops=flops, **more)
+def _function(
+    name: str, doc: str, evaluate: Callable[..., Array], vjp: Vjp, lower: Any, flops: int,
+    arity: int = 1, also: tuple[str, ...] = (), **more: Any,
+) -> Op:  # fmt: skip
+    like = evaluate if isinstance(evaluate, np.ufunc) else np.tanh
+    named = Named((name, *also), doc, like)
+    return element(name, arity, evaluate, vjp, lower, exact=False, ulp=1, flops=flops, named=named, **more)
 
 
 def _plus(x: Node, value: float) -> Node:
@@ -53,9 +58,19 @@ def _length(x: Node, y: Node) -> tuple[Node, Node, Node]:
 
 # --- exponentials and logarithms -----------------------------------------------------------------
 
-EXP = _function("exp", np.exp, _slope(lambda x, y: y), dec.exp, 15, slope="any", of_complex=rules.exp)
+EXP = _function(
+    "exp",
+    "e to the power of each element.",
+    np.exp,
+    _slope(lambda x, y: y),
+    dec.exp,
+    15,
+    slope="any",
+    of_complex=rules.exp,
+)
 EXP2 = _function(
     "exp2",
+    "2 to the power of each element.",
     np.exp2,
     _slope(lambda x, y: _times(y, math.log(2))),
     dec.exp2,
@@ -64,21 +79,51 @@ EXP2 = _function(
     of_complex=rules.exp2,
 )
 EXPM1 = _function(
-    "expm1", np.expm1, _slope(lambda x, y: _plus(y, 1)), dec.expm1, 25, slope="any", of_complex=rules.expm1
+    "expm1",
+    "exp(x) - 1, also where that is small.",
+    np.expm1,
+    _slope(lambda x, y: _plus(y, 1)),
+    dec.expm1,
+    25,
+    slope="any",
+    of_complex=rules.expm1,
 )
 LOG = _function(
-    "log", np.log, _inverse(lambda x, y: x), dec.log, 20, domain=(0.5, 4.0), slope="any", of_complex=rules.log
+    "log",
+    "The natural logarithm of each element; -inf at 0, NaN below.",
+    np.log,
+    _inverse(lambda x, y: x),
+    dec.log,
+    20,
+    domain=(0.5, 4.0),
+    slope="any",
+    of_complex=rules.log,
 )
 LOG2 = _function(
-    "log2", np.log2, _inverse(lambda x, y: _times(x, math.log(2))), dec.log2, 25,
-    domain=(0.5, 4.0), slope="any", of_complex=rules.log2,
-)  # fmt: skip
+    "log2",
+    "The logarithm of each element to base 2.",
+    np.log2,
+    _inverse(lambda x, y: _times(x, math.log(2))),
+    dec.log2,
+    25,
+    domain=(0.5, 4.0),
+    slope="any",
+    of_complex=rules.log2,
+)
 LOG10 = _function(
-    "log10", np.log10, _inverse(lambda x, y: _times(x, math.log(10))), dec.log10, 25,
-    domain=(0.5, 4.0), slope="any", of_complex=rules.log10,
-)  # fmt: skip
+    "log10",
+    "The logarithm of each element to base 10.",
+    np.log10,
+    _inverse(lambda x, y: _times(x, math.log(10))),
+    dec.log10,
+    25,
+    domain=(0.5, 4.0),
+    slope="any",
+    of_complex=rules.log10,
+)
 LOG1P = _function(
     "log1p",
+    "log(1 + x), also where x is small.",
     np.log1p,
     _inverse(lambda x, y: _plus(x, 1)),
     dec.log1p,
@@ -89,15 +134,39 @@ LOG1P = _function(
 )
 
 CBRT = _function(
-    "cbrt", np.cbrt, _inverse(lambda x, y: _times(MUL(y, y), 3)), dec.cbrt, 45, domain=(0.5, 4.0), slope="any"
+    "cbrt",
+    "The cube root of each element; its gradient at 0 is inf.",
+    np.cbrt,
+    _inverse(lambda x, y: _times(MUL(y, y), 3)),
+    dec.cbrt,
+    45,
+    domain=(0.5, 4.0),
+    slope="any",
 )
 
 # --- angles --------------------------------------------------------------------------------------
 
-SIN: Op = _function("sin", np.sin, _slope(lambda x, y: COS(x)), dec.sin, 30, of_complex=rules.sin)
-COS: Op = _function("cos", np.cos, _slope(lambda x, y: NEG(SIN(x))), dec.cos, 30, of_complex=rules.cos)
+SIN: Op = _function(
+    "sin",
+    "The sine of each element, in radians; exact reduction of large ones.",
+    np.sin,
+    _slope(lambda x, y: COS(x)),
+    dec.sin,
+    30,
+    of_complex=rules.sin,
+)
+COS: Op = _function(
+    "cos",
+    "The cosine of each element, in radians; exact reduction of large ones.",
+    np.cos,
+    _slope(lambda x, y: NEG(SIN(x))),
+    dec.cos,
+    30,
+    of_complex=rules.cos,
+)
 TAN = _function(
     "tan",
+    "The tangent of each element, in radians.",
     np.tan,
     _slope(lambda x, y: _plus(MUL(y, y), 1)),
     dec.tan,
@@ -125,10 +194,47 @@ def _d_arctan2(node: Node, ct: Node, needs: tuple[bool, ...]) -> Cotangents:
 
 
 _UNIT: dict[str, Any] = {"domain": (-0.8, 0.8), "slope": "any"}
-ARCSIN = _function("arcsin", np.arcsin, _inverse(lambda x, y: _leg(x)), dec.asin, 30, **_UNIT)
-ARCCOS = _function("arccos", np.arccos, _inverse(lambda x, y: NEG(_leg(x))), dec.acos, 30, **_UNIT)
-ARCTAN = _function("arctan", np.arctan, _inverse(lambda x, y: _plus(MUL(x, x), 1)), dec.atan, 35)
-ARCTAN2 = _function("arctan2", np.arctan2, _d_arctan2, dec.atan2, 50, arity=2, domain=(0.5, 4.0), slope="any")
+ARCSIN = _function(
+    "arcsin",
+    "The inverse of sin, from -pi/2 to pi/2; NaN beyond 1.",
+    np.arcsin,
+    _inverse(lambda x, y: _leg(x)),
+    dec.asin,
+    30,
+    also=("asin",),
+    **_UNIT,
+)
+ARCCOS = _function(
+    "arccos",
+    "The inverse of cos, from 0 to pi; NaN beyond 1.",
+    np.arccos,
+    _inverse(lambda x, y: NEG(_leg(x))),
+    dec.acos,
+    30,
+    also=("acos",),
+    **_UNIT,
+)
+ARCTAN = _function(
+    "arctan",
+    "The inverse of tan, from -pi/2 to pi/2.",
+    np.arctan,
+    _inverse(lambda x, y: _plus(MUL(x, x), 1)),
+    dec.atan,
+    35,
+    also=("atan",),
+)
+ARCTAN2 = _function(
+    "arctan2",
+    "The angle of the point (b, a), -pi to pi; its gradient at the origin is 0.",
+    np.arctan2,
+    _d_arctan2,
+    dec.atan2,
+    50,
+    arity=2,
+    domain=(0.5, 4.0),
+    slope="any",
+    also=("atan2",),
+)
 
 # --- hyperbolic functions ------------------------------------------------------------------------
 
@@ -143,24 +249,64 @@ def _root(x: Node) -> Node:
 
 
 SINH: Op = _function(
-    "sinh", np.sinh, _slope(lambda x, y: COSH(x)), dec.sinh, 35, slope="any", of_complex=rules.sinh
+    "sinh",
+    "The hyperbolic sine of each element.",
+    np.sinh,
+    _slope(lambda x, y: COSH(x)),
+    dec.sinh,
+    35,
+    slope="any",
+    of_complex=rules.sinh,
 )
 COSH: Op = _function(
-    "cosh", np.cosh, _slope(lambda x, y: SINH(x)), dec.cosh, 35, slope="any", of_complex=rules.cosh
+    "cosh",
+    "The hyperbolic cosine of each element.",
+    np.cosh,
+    _slope(lambda x, y: SINH(x)),
+    dec.cosh,
+    35,
+    slope="any",
+    of_complex=rules.cosh,
 )
 TANH = _function(
-    "tanh", np.tanh, _slope(lambda x, y: SUB(const(1, y), MUL(y, y))), dec.tanh, 35, of_complex=rules.tanh
+    "tanh",
+    "The hyperbolic tangent of each element.",
+    np.tanh,
+    _slope(lambda x, y: SUB(const(1, y), MUL(y, y))),
+    dec.tanh,
+    35,
+    of_complex=rules.tanh,
 )
-ARCSINH = _function("arcsinh", np.arcsinh, _inverse(lambda x, y: _root(x)), dec.asinh, 55)
+ARCSINH = _function(
+    "arcsinh",
+    "The inverse of sinh.",
+    np.arcsinh,
+    _inverse(lambda x, y: _root(x)),
+    dec.asinh,
+    55,
+    also=("asinh",),
+)
 ARCCOSH = _function(
-    "arccosh", np.arccosh,
-    _inverse(lambda x, y: MUL(SQRT(SUB(x, const(1, x))), SQRT(_plus(x, 1)))), dec.acosh, 55,
-    domain=(1.2, 4.0), slope="any",
-)  # fmt: skip
+    "arccosh",
+    "The inverse of cosh; NaN below 1.",
+    np.arccosh,
+    _inverse(lambda x, y: MUL(SQRT(SUB(x, const(1, x))), SQRT(_plus(x, 1)))),
+    dec.acosh,
+    55,
+    domain=(1.2, 4.0),
+    slope="any",
+    also=("acosh",),
+)
 ARCTANH = _function(
-    "arctanh", np.arctanh, _inverse(lambda x, y: MUL(SUB(const(1, x), x), _plus(x, 1))), dec.atanh, 45,
+    "arctanh",
+    "The inverse of tanh; inf at 1, NaN beyond.",
+    np.arctanh,
+    _inverse(lambda x, y: MUL(SUB(const(1, x), x), _plus(x, 1))),
+    dec.atanh,
+    45,
+    also=("atanh",),
     **_UNIT,
-)  # fmt: skip
+)
 
 # --- error functions -----------------------------------------------------------------------------
 
@@ -173,12 +319,24 @@ def _bell(scale: float) -> Vjp:
     )
 
 
-ERF = _function("erf", by_number(math.erf), _bell(1.0), dec.erf, 30)
-ERFC = _function("erfc", by_number(math.erfc), _bell(-1.0), dec.erfc, 80)
+ERF = _function(
+    "erf",
+    "The error function: 2/sqrt(pi) times the integral of exp(-t²) from 0 to x.",
+    by_number(math.erf),
+    _bell(1.0),
+    dec.erf,
+    30,
+)
+ERFC = _function("erfc", "1 - erf(x), without cancellation.", by_number(math.erfc), _bell(-1.0), dec.erfc, 80)
 ERFINV = _function(
-    "erfinv", references.erfinv,
-    _slope(lambda x, y: _times(EXP(MUL(y, y)), math.sqrt(math.pi) / 2)), dec.erfinv, 80, **_UNIT,
-)  # fmt: skip
+    "erfinv",
+    "The inverse of erf; inf at 1, -inf at -1, NaN beyond.",
+    references.erfinv,
+    _slope(lambda x, y: _times(EXP(MUL(y, y)), math.sqrt(math.pi) / 2)),
+    dec.erfinv,
+    80,
+    **_UNIT,
+)
 
 # --- gamma functions -----------------------------------------------------------------------------
 
@@ -210,10 +368,30 @@ def _tetragamma(x: Node) -> Node:
 
 
 _GAMMA: dict[str, Any] = {"domain": (0.5, 4.0), "slope": "any"}
-LGAMMA = _function("lgamma", references.lgamma, _slope(lambda x, y: DIGAMMA(x)), dec.lgamma, 150, **_GAMMA)
+LGAMMA = _function(
+    "lgamma",
+    "log|gamma(x)|; inf at 0 and at whole numbers below, -inf at -inf (SciPy's `gammaln`).",
+    references.lgamma,
+    _slope(lambda x, y: DIGAMMA(x)),
+    dec.lgamma,
+    150,
+    **_GAMMA,
+)
 DIGAMMA: Op = _function(
-    "digamma", references.digamma, _slope(lambda x, y: TRIGAMMA(x)), dec.digamma, 150, **_GAMMA
+    "digamma",
+    "The derivative of log|gamma(x)|; -inf at 0, inf at -0, NaN at whole numbers below (SciPy's `psi`).",
+    references.digamma,
+    _slope(lambda x, y: TRIGAMMA(x)),
+    dec.digamma,
+    150,
+    **_GAMMA,
 )
 TRIGAMMA: Op = _function(
-    "trigamma", references.trigamma, _slope(lambda x, y: _tetragamma(x)), dec.trigamma, 130, **_GAMMA
+    "trigamma",
+    "The derivative of digamma; inf at 0, at whole numbers below and at -inf.",
+    references.trigamma,
+    _slope(lambda x, y: _tetragamma(x)),
+    dec.trigamma,
+    130,
+    **_GAMMA,
 )

@@ -67,6 +67,16 @@ class Sample:
 
 
 @data
+class Named:
+    """How users call an elementwise op: by `names`, NumPy's or else the one that most use first, as functions
+    and as methods of a tensor. It promotes its operands as `like` does, a function of NumPy's."""
+
+    names: tuple[str, ...]
+    doc: str
+    like: np.ufunc
+
+
+@data
 class Op:
     """One op. `lower` by kind: elementwise: (builder, loop-level args, result dtype) -> value;
     view: (attrs, input shape, subscripts of the result) -> subscripts of the input, or None where
@@ -89,6 +99,7 @@ class Op:
     # The derivative of an elementwise op: "constant" (numbers, whatever the operands), "finite" (at finite
     # operands) or "any" (may be infinite or NaN at finite ones, too).
     slope: str = "finite"
+    named: Named | None = None  # None: lucid/ has functions of its own for it
     attrs: tuple[str, ...] = ()
     sizes: tuple[str, ...] = ()  # the attrs that are tuples of sizes: another value may need no other kernels
     # What stands for it where a complex number is an operand, or the result: see complex.py. None: it has no
@@ -121,6 +132,7 @@ def _of_complex(op: Op, inputs: tuple[Node, ...], attrs: Attrs) -> Node:
 
 
 REGISTRY: dict[str, Op] = {}
+_told: list[Callable[[Op], None]] = []
 
 
 class _Decompose:
@@ -145,7 +157,16 @@ dec = _Decompose()
 def register(op: Op) -> Op:
     assert op.name not in REGISTRY
     REGISTRY[op.name] = op
+    for tell in _told:
+        tell(op)
     return op
+
+
+def each(tell: Callable[[Op], None]) -> None:
+    """Tell of every op: of those in the registry now, and of each that comes later."""
+    for op in REGISTRY.values():
+        tell(op)
+    _told.append(tell)
 
 
 def fail(op: str, message: str) -> NoReturn:

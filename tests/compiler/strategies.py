@@ -16,11 +16,13 @@ from lucid.compiler.ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64, 
 from lucid.compiler.ops import REGISTRY, Op
 from lucid.compiler.text.lexer import fit
 
-ELEMENTWISE = [
-    op for op in REGISTRY.values() if op.kind == "elementwise" and op.name not in ("cast", "where")
-]
 SOME = (f32, f64, f16, i32, u8, b1)
 LOCS = st.sampled_from((None, Loc("train.py", 12), Loc("<stdin>", 3), Loc("my model/a:b.py", 100)))
+
+
+def elementwise() -> list[Op]:
+    """The ops that are drawn from."""
+    return [o for o in REGISTRY.values() if o.kind == "elementwise" and o.name not in ("cast", "where")]
 
 
 def numbers(dtype: DType) -> st.SearchStrategy[float | int | bool]:
@@ -64,7 +66,7 @@ def _grow(draw: st.DrawFn, nodes: list[Node]) -> Node | None:
     x = draw(st.sampled_from(nodes))
     form = draw(st.sampled_from(("element", "cast", "where", "const", "reduce", "view", "product")))
     if form == "element":
-        op = draw(st.sampled_from(ELEMENTWISE))
+        op = draw(st.sampled_from(elementwise()))
         if not op.takes(x.type.dtype):
             return None
         alike = st.sampled_from([n for n in nodes if n.type == x.type])
@@ -211,7 +213,7 @@ class _Maker:
         if form == 6:
             cond = self.expr(b1, depth - 1)
             return k.Call("where", (cond, self.expr(dtype, depth - 1), self.expr(dtype, depth - 1)), dtype)
-        choices = [op for op in ELEMENTWISE if _result(op, dtype)]
+        choices = [op for op in elementwise() if _result(op, dtype)]
         op = draw(st.sampled_from(choices))
         source = dtype
         if op.infer is not None and dtype is b1 and op.name in COMPARISONS:

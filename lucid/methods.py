@@ -1,0 +1,37 @@
+"""The methods of tensors that the records of ops name. (methods.pyi tells type checkers.)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lucid.compiler import ops
+
+from .elementwise import named
+
+
+class Methods:
+    """What Tensor inherits; it says how a result is made."""
+
+    __slots__ = ()
+
+
+def _add(op: ops.Op) -> None:
+    if op.named is None:
+        return
+    build = named(op)
+
+    def unary(self: Any) -> Any:
+        return self._apply(build, self)
+
+    def binary(self: Any, other: Any) -> Any:
+        return self._apply(build, self, other)
+
+    method = unary if len(op.samples[0].shapes) == 1 else binary
+    method.__doc__ = op.named.doc
+    method.__name__ = op.named.names[0]
+    method.__qualname__ = f"Tensor.{method.__name__}"
+    for name in op.named.names:
+        setattr(Methods, name, method)
+
+
+ops.each(_add)
