@@ -10,6 +10,8 @@
 #   make clean               removes .venv and what tools leave behind
 
 PYTHON ?= python3
+# Machine code that one run of the tests has made serves the next one: empty at first, so nothing is stale.
+CACHE := $(CURDIR)/.test-cache
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -21,15 +23,16 @@ demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
 
 test: lint
-	LUCID_VERIFY=1 $(BIN)/pytest -n auto --dist worksteal
-	LUCID_NATIVE=0 $(BIN)/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid
+	rm -rf $(CACHE)
+	LUCID_CACHE_DIR=$(CACHE) LUCID_VERIFY=1 $(BIN)/pytest -n auto --dist worksteal
+	LUCID_CACHE_DIR=$(CACHE) LUCID_NATIVE=0 $(BIN)/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid
 
 # What users and the native call path meet, on another Python: make test-other OTHER=python3.13
 test-other:
 	$(OTHER) -m venv .venv-other
 	.venv-other/bin/python -m pip install --quiet 'pytest>=8.0' 'pytest-xdist>=3.5' 'hypothesis>=6.100' --editable .
 	.venv-other/bin/python --version
-	.venv-other/bin/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid tests/runtime
+	LUCID_CACHE_DIR=$(CACHE) .venv-other/bin/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid tests/runtime
 	rm -rf .venv-other
 
 sweep: $(READY)
@@ -60,7 +63,7 @@ bench: $(VENV)/ready-bench
 	$(BIN)/python -m benchmarks $(CASE)
 
 clean:
-	rm -rf $(VENV) .venv-other .array-api build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-other $(CACHE) .array-api build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

@@ -17,7 +17,7 @@ from lucid.compiler.ir.graph import Node
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((50, 4), dtype=np.float32)
 Y = RNG.standard_normal(50, dtype=np.float32)
-STEPS = 200
+STEPS = 120
 
 
 class Work:
