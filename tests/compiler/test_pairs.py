@@ -94,3 +94,29 @@ def test_what_rules_refuse() -> None:
         ops.COMPLEX(half, half)
     assert from_numpy("complex128") is c128
     assert set(GRAPH_DTYPES) - set(DTYPES) == {"c64", "c128"}
+
+
+def test_what_treats_both_parts_alike_runs_along_memory() -> None:
+    a, b = z("a", (5, 3)), z("b", (5, 3))
+    half = ops.fill(ops.CONST(value=0.5, dtype=f32), (5, 3))
+    both = ops.COMPLEX(ops.MUL(ops.RE(b), half), ops.MUL(ops.IM(b), half))
+    real = pairs(Graph("g", (a, b), (ops.SUB(ops.NEG(a), both), ops.CAST(ops.ADD(a, b), dtype=c128))))
+    used = {n.op.name for n in toposort(real.outputs)}
+    assert used == {"input", "const", "broadcast", "neg", "mul", "sub", "add", "cast"}
+    crossed = ops.COMPLEX(ops.IM(a), ops.RE(a))
+    turned = ops.COMPLEX(ops.RE(a), ops.NEG(ops.IM(a)))
+    for other in (crossed, turned, ops.MUL(a, b), ops.COMPLEX(ops.RE(a), ops.IM(b))):
+        graph = Graph("g", (a, b), (other,))
+        assert "iota" in {n.op.name for n in toposort(pairs(graph).outputs)}
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((2, 5, 3, 2)).astype(np.float32)
+        (want,) = interpret_graph(graph, [v.view(np.complex64)[..., 0] for v in (x, y)])
+        (got,) = interpret_graph(pairs(graph), [x, y])
+        np.testing.assert_array_equal(got.view(np.complex64)[..., 0], want)
+    scalar = ops.fill(ops.COMPLEX(*(ops.SCALAR(value=2.0, dtype=f32) for _ in "ab")), (5, 3))
+    point, mask = z("p", ()), ops.INPUT(name="m", dtype=DTYPES["b1"], shape=())
+    chosen = ops.WHERE(mask, point, ops.NEG(point))
+    assert pairs(Graph("g", (point, mask), (chosen,))).outputs[0].shape == (2,)
+    for value in (scalar, ops.ADD(a, scalar)):  # a number for each part
+        (found,) = pairs(Graph("g", (a,), (value,))).outputs
+        assert found.shape == (5, 3, 2)
