@@ -14,6 +14,7 @@ from typing import Any as _Any
 import numpy as _np
 from numpy import e, euler_gamma, inf, nan, newaxis, pi
 
+from lucid.compiler.ir import types as _types
 from lucid.runtime.memory import empty_cache
 from lucid.runtime.pool import get_num_threads
 
@@ -56,6 +57,7 @@ from .published import *  # noqa: F403
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    bfloat16: _np.dtype[_Any]
     from . import array_api as array_api
     from . import fft as fft
     from . import linalg as linalg
@@ -113,6 +115,8 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
         """What most programs begin without is imported when it is first used."""
         if name in _LATER:
             return getattr(_import(_LATER[name], __name__), name)
+        if name == "bfloat16":  # NumPy has it from a package that only this needs
+            return _types.bf16.np
         if name in ("array_api", "fft", "linalg", "nn", "optim", "random", "special"):
             return _import(f".{name}", __name__)
         if name in _published.__all__:  # of an op that was registered after the import

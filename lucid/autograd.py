@@ -153,7 +153,7 @@ def _scalar_node(f: Callable[..., Any], value: Any) -> Node:
         raise ValueError(
             here(f"{_name(f)} returned a tensor of shape {value.shape}; reduce it, by .sum() or .mean()")
         )
-    if not value.dtype.kind == "f":
+    if not value.is_floating_point():
         raise TypeError(here(f"{_name(f)} returned {value.dtype}; gradients need a float dtype"))
     return node_of(value)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import f16, f32
 
 from .promote import Value, cast, float_dtype, joint
 
@@ -65,12 +64,12 @@ def iscomplex(x: Node) -> Node:
 def complex_(re: Value, im: Value) -> Node:
     """TypeError for what is complex already."""
     dtype = float_dtype(re, im)
-    return ops.COMPLEX(*joint("complex", f32 if dtype is f16 else dtype, re, im))
+    return ops.COMPLEX(*joint("complex", dtype.computed, re, im))
 
 
 def polar(size: Value, angles: Value) -> Node:
     dtype = float_dtype(size, angles)
-    r, a = joint("polar", f32 if dtype is f16 else dtype, size, angles)
+    r, a = joint("polar", dtype.computed, size, angles)
     return ops.COMPLEX(ops.MUL(r, ops.COS(a)), ops.MUL(r, ops.SIN(a)))
 
 

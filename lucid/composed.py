@@ -12,7 +12,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import b1, f16, f32, f64
+from lucid.compiler.ir.types import b1, f64
 
 from . import complexes
 from . import elementwise as ew
@@ -29,7 +29,7 @@ def _of_floats(ufunc: np.ufunc, within: bool = True) -> Callable[[Formula], Form
         @functools.wraps(formula)
         def build(*operands: Value, **attrs: Any) -> Node:
             dtype = loop_dtypes(ufunc, *map(weak, operands))[0]
-            wide = f32 if dtype is f16 and within else dtype
+            wide = dtype.computed if within else dtype
             return cast(formula(*joint(formula.__name__, wide, *operands), **attrs), dtype)
 
         return build
@@ -202,8 +202,8 @@ def nextafter(x: Node, y: Node) -> Node:
     taken times a power of two; among numbers below it the distance is the least number.
     """
     x, y = ops.STOP(x), ops.STOP(y)
-    info: Any = np.finfo(x.type.dtype.numpy)
-    least, normal, digits = float(info.smallest_subnormal), float(info.smallest_normal), int(info.nmant) + 1
+    kind = x.type.dtype
+    least, normal, digits = kind.tiny * kind.epsilon, kind.tiny, kind.fraction + 1
     half = 2.0**-digits
     scale = ops.const(2.0**digits, x)
     size, zero = ops.ABS(x), ops.const(0, x)
@@ -218,7 +218,7 @@ def nextafter(x: Node, y: Node) -> Node:
     made = ops.WHERE(ops.LT(size, ops.const(1, x)), small, beside(x))
     made = ops.WHERE(ops.LT(size, ops.const(2 * normal, x)), tiny, made)
     made = ops.WHERE(ops.EQ(made, zero), ops.COPYSIGN(zero, x), made)
-    inward = ops.WHERE(up, ops.const(float(info.min), x), ops.const(float(info.max), x))
+    inward = ops.WHERE(up, ops.const(-kind.most, x), ops.const(kind.most, x))
     made = ops.WHERE(ops.EQ(size, ops.const(math.inf, x)), inward, made)
     made = ops.WHERE(ops.EQ(x, y), y, made)
     return ops.WHERE(ops.OR(ops.NE(x, x), ops.NE(y, y)), ops.ADD(x, y), made)
@@ -233,12 +233,11 @@ def nan_to_num(
         return complexes.by_parts(nan_to_num, x, nan=nan, posinf=posinf, neginf=neginf)
     if not dtype.is_float:
         return x
-    info: Any = np.finfo(dtype.numpy)
     inf = ops.const(math.inf, x)
     values = (
         (ops.NE(x, x), nan),
-        (ops.EQ(x, inf), float(info.max) if posinf is None else posinf),
-        (ops.EQ(x, ops.NEG(inf)), float(info.min) if neginf is None else neginf),
+        (ops.EQ(x, inf), dtype.most if posinf is None else posinf),
+        (ops.EQ(x, ops.NEG(inf)), -dtype.most if neginf is None else neginf),
     )
     result = x
     for test, value in values:
@@ -249,7 +248,7 @@ def nan_to_num(
 def lerp(start: Value, end: Value, weight: Value) -> Node:
     """start + weight (end - start), from the nearer of the two."""
     dtype = float_dtype(start, end, weight)
-    a, b, w = joint("lerp", f32 if dtype is f16 else dtype, start, end, weight)
+    a, b, w = joint("lerp", dtype.computed, start, end, weight)
     way = ops.SUB(b, a)
     near = ops.LT(w, ops.const(0.5, w))
     back = ops.SUB(b, ops.MUL(way, ops.SUB(ops.const(1, w), w)))

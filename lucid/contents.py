@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import TraceError, here
+from .promote import as_array
 
 Reader = Callable[[Any], Any]
 COPIED = 1 << 20
@@ -90,7 +91,7 @@ def _as_array(value: Any) -> Any:
         if hasattr(value, "detach"):  # a tensor of another library that may have a history
             value = value.detach()
         return (
-            content(np.asarray(value)),
+            content(as_array(value)),
             *[content(np.asarray(axis)) for axis in getattr(value, "axes", None) or ()],
         )
     except Exception as error:

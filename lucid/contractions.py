@@ -10,7 +10,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64
+from lucid.compiler.ir.types import DType, b1, f64, i64
 
 from .complexes import conj
 from .elementwise import add, mul, sub
@@ -78,7 +78,7 @@ def einsum(*nodes: Node, formula: str) -> Node:
     """NumPy's: the sum of products over the letters that the result lacks."""
     named, out = parse(formula, nodes)
     result = result_dtype(*map(weak, nodes))
-    inner = i64 if result is b1 else f32 if result is f16 else result
+    inner = i64 if result is b1 else result.computed
     extents: dict[str, int] = {}
     for letters, node in zip(named, nodes, strict=True):
         for x, n in zip(letters, node.shape, strict=True):

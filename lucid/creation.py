@@ -19,6 +19,7 @@ from lucid.compiler.ir.graph import LOC, Node
 from lucid.compiler.ir.types import DType, b1, c64, f32, f64, i64, tensor_type
 from lucid.compiler.ops import Op
 
+from . import dlpack
 from .context import MODE
 from .engine import Array, leaf
 from .errors import TraceError, here, located, public, user_loc
@@ -73,7 +74,7 @@ def from_dlpack(x: Any, /, *, device: Device = None, copy: bool | None = None) -
     `from_numpy`) unless `copy=True`. BufferError for `copy=False` where it cannot, and for what is not on a
     CPU."""
     on_cpu(device)
-    array = np.from_dlpack(x) if copy is not False else np.from_dlpack(x, copy=False)
+    array = dlpack.array_of(x, **({} if copy is not False else {"copy": False}))
     return Tensor(array) if copy else from_numpy(array)
 
 

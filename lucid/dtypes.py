@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from lucid.compiler.ir.data import data
+from lucid.compiler.ir.rounding import rounded
 
 from .errors import public
-from .promote import dtype_of
+from .promote import dtype_of, result_dtype, weak
 from .tensor import Tensor
 
 __all__ = ["can_cast", "finfo", "iinfo", "isdtype", "promote_types", "result_type"]
@@ -50,14 +52,14 @@ def _kind(x: Any) -> np.dtype[Any]:
 def finfo(type: Any, /) -> FloatInfo:
     """Limits of a float dtype (of the parts of a complex one), or of that of a tensor: bits, eps, max, min,
     smallest_normal, ... TypeError for other dtypes."""
-    dtype = dtype_of(_kind(type)).part.np
-    if dtype.kind != "f":
-        raise TypeError(f"finfo: expected a float dtype, not {dtype}; use lucid.iinfo for integers")
-    found: Any = np.finfo(dtype)
-    names = ("eps", "max", "min", "smallest_normal", "smallest_subnormal", "tiny", "resolution")
+    found = dtype_of(_kind(type)).part
+    if not found.is_float:
+        raise TypeError(f"finfo: expected a float dtype, not {found.numpy}; use lucid.iinfo for integers")
+    precision = int(found.fraction * math.log10(2))
     return FloatInfo(
-        dtype=dtype, bits=int(found.bits), precision=int(found.precision),
-        **{name: float(getattr(found, name)) for name in names},
+        dtype=found.np, bits=found.bits, precision=precision, eps=found.epsilon, max=found.most,
+        min=-found.most, smallest_normal=found.tiny, smallest_subnormal=found.tiny * found.epsilon,
+        tiny=found.tiny, resolution=rounded(10.0**-precision, found),
     )  # fmt: skip
 
 
@@ -87,17 +89,24 @@ def result_type(*operands: Any) -> np.dtype[Any]:
     numbers = (bool, int, float, complex)
     if all(type(x) in numbers for x in operands):
         raise ValueError("result_type: expected at least one tensor or dtype")
-    return dtype_of(np.result_type(*(x if type(x) in numbers else _kind(x) for x in operands))).np
+    return result_dtype(*(weak(x) if type(x) in numbers else dtype_of(_kind(x)).name for x in operands)).np
 
 
 @public
 def promote_types(type1: Any, type2: Any, /) -> np.dtype[Any]:
     """The least dtype that both can be cast to."""
-    return dtype_of(np.promote_types(_kind(type1), _kind(type2))).np
+    return result_dtype(*(dtype_of(_kind(x)).name for x in (type1, type2))).np
 
 
 @public
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is `kind`: a dtype, one of "bool", "signed integer", "unsigned integer", "integral",
     "real floating", "complex floating" and "numeric", or one of a tuple of those."""
-    return bool(np.isdtype(_kind(dtype), kind))
+    given = dtype_of(_kind(dtype))
+    if isinstance(kind, tuple):
+        return any(isdtype(given.np, k) for k in kind)
+    if isinstance(kind, str):
+        return bool(np.isdtype(given.computed.np, kind))
+    if given.package or (isinstance(kind, np.dtype) and dtype_of(kind).package):  # not NumPy's own
+        return dtype_of(kind) is given
+    return bool(np.isdtype(given.np, kind))

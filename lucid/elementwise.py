@@ -11,7 +11,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import b1, f16, f32, f64, u64
+from lucid.compiler.ir.types import b1, f32, f64, u64
 from lucid.compiler.ops import Op
 
 from .promote import (
@@ -219,7 +219,7 @@ def power(a: Value, b: Value) -> Node:
         if b == -1:
             return ops.DIV(ops.const(1, base), base)
         if b in (0, 1, 2, 3, 4):
-            wide = f32 if dtype is f16 and b > 2 else dtype  # rounded once
+            wide = dtype.computed if b > 2 else dtype  # rounded once
             return cast(_whole_power(cast(base, wide), int(b)), dtype)
     if whole and isinstance(b, Node) and b.type.dtype is b1:  # where it is False: 1
         base, one = joint("pow", dtype, a, 1)
@@ -270,7 +270,7 @@ def _natural_power(base: Node, exponent: Node, bits: int) -> Node:
 def hypot(a: Value, b: Value) -> Node:
     """sqrt(a² + b²), both times a power of two where a square would overflow or vanish; inf where one is."""
     dtype = loop_dtypes(np.hypot, weak(a), weak(b))[0]
-    x, y = joint("hypot", f32 if dtype is f16 else dtype, a, b)
+    x, y = joint("hypot", dtype.computed, a, b)
     return cast(ops.hypot(x, y), dtype)
 
 

@@ -18,7 +18,6 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import f16, f32
 
 from . import array_functions, pocketfft
 from .complexes import conj
@@ -52,7 +51,7 @@ def _prepared(
 ) -> Node:
     """In a dtype that is transformed, cut or filled up along axes."""
     dtype = float_dtype(x)
-    x = cast(x, f32 if dtype is f16 else dtype)
+    x = cast(x, dtype.computed)
     if x.type.dtype.is_complex and not of_complex:
         raise TypeError(f"{name}: expected real numbers, not {dtype.numpy}; use fft")
     if of_complex and not x.type.dtype.is_complex:

@@ -18,7 +18,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import DType, f16, f32, f64, i32, i64, u32
+from lucid.compiler.ir.types import DType, f32, f64, i32, i64, u32
 from lucid.runtime.locks import Lock
 
 from .context import MODE, no_grad
@@ -131,8 +131,8 @@ def words_of(dtype: DType) -> int:
 
 
 def uniform(dtype: DType, bits: list[Node], centred: bool = False) -> Node:
-    """Multiples of 2**-24 (float64: 2**-53, float16: 2**-11) in [0, 1); `centred`: those of twice the step,
-    and a half of it more, so that no end is met."""
+    """Multiples of 2**-24 (float64: 2**-53, float16: 2**-11, bfloat16: 2**-8) in [0, 1); `centred`: those of
+    twice the step, and a half of it more, so that no end is met."""
 
     def top(node: Node, count: int, kind: DType) -> Node:
         return ops.CAST(ops.CAST(ops.SHR(node, ops.const(32 - count, node)), dtype=i32), dtype=kind)
@@ -141,7 +141,7 @@ def uniform(dtype: DType, bits: list[Node], centred: bool = False) -> Node:
         high, low = top(bits[0], 27, f64), top(bits[1], 26, f64)
         whole, step = ops.ADD(ops.MUL(high, ops.const(2.0**26, high)), low), 2.0**-53
     else:
-        count = 11 if dtype is f16 else 24 - centred
+        count = 24 - centred if dtype.wide is None else dtype.fraction + 1
         whole, step = top(bits[0], count, f32), 2.0**-count
     if centred:
         whole = ops.ADD(whole, ops.const(0.5, whole))

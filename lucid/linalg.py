@@ -17,7 +17,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import c128, f16, f32, f64
+from lucid.compiler.ir.types import c128, f32, f64
 
 from . import elementwise as ew
 from . import lapack, shapes
@@ -75,8 +75,8 @@ def _floats(name: str, *values: Any) -> list[Tensor]:
     dtype = result_dtype(*[t._node.type.dtype.name for t in tensors])
     if dtype.is_complex:
         raise TypeError(f"{name}: not defined for {dtype.numpy}; LAPACK is called for real matrices alone")
-    if dtype is f16:
-        raise TypeError(f"{name}: LAPACK has no float16; convert by astype(lucid.float32)")
+    if dtype.wide is not None:
+        raise TypeError(f"{name}: LAPACK has no {dtype.numpy}; convert by astype(lucid.float32)")
     kind = dtype.np if dtype.is_float else np.dtype(np.float64)
     return [t if t.dtype == kind else t.astype(kind) for t in tensors]
 
@@ -485,7 +485,7 @@ def _pair(axis: Axes, ndim: int) -> tuple[int, ...]:
 def _wide(x: Node) -> Node:
     """As it is computed with."""
     result = float_dtype(x)
-    return cast(x, f32 if result is f16 else result)
+    return cast(x, result.computed)
 
 
 def _length(x: Node, *, axes: tuple[int, ...], keepdims: bool) -> Node:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lucid.compiler.ir.graph import Node
 
-from . import composed
+from . import composed, dlpack
 from . import elementwise as ew
 from .errors import here
 from .promote import dtype_of
@@ -81,7 +81,7 @@ class Names:
         elif max_version is not None and max_version >= (1, 0):
             value = self.numpy()
         wanted = {"max_version": max_version, "dl_device": dl_device}
-        return value.__dlpack__(stream=stream, **{k: v for k, v in wanted.items() if v is not None})
+        return dlpack.exported(value, stream=stream, **{k: v for k, v in wanted.items() if v is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 1, 0  # a CPU
@@ -131,6 +131,14 @@ class Names:
     def float(self) -> Tensor:
         """In float32."""
         return self.astype(np.float32)
+
+    def half(self) -> Tensor:
+        """In float16."""
+        return self.astype(np.float16)
+
+    def bfloat16(self) -> Tensor:
+        """In bfloat16."""
+        return self.astype("bfloat16")
 
     def double(self) -> Tensor:
         """In float64."""
@@ -193,7 +201,7 @@ class Names:
         return self._apply(expand, self, shape=sizes if len(sizes) != 1 else _several(sizes[0]))
 
     def is_floating_point(self) -> bool:
-        return self.dtype.kind == "f"
+        return dtype_of(self.dtype).is_float
 
     def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False, *, dim: Any = None) -> Tensor:
         """`lucid.linalg.norm`."""

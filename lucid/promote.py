@@ -1,6 +1,10 @@
 """NumPy's rules for operands: which dtype, which shape, and the nodes that bring them there.
 
 A `Value` is a node, or a Python scalar, which is weak (NEP 50): it takes the dtype of its partner.
+
+NumPy has no rules for bfloat16. Ours are PyTorch's: beside integers, bools and Python's numbers it stays what
+it is; beside other floats it counts as float32. So with float16 and float32 it makes float32, with float64
+that. (ml_dtypes agrees where it has a rule, but for Python's floats, which make float64 there.)
 """
 
 from __future__ import annotations
@@ -14,12 +18,15 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Loc, Node
-from lucid.compiler.ir.types import GRAPH_DTYPES, DType, TensorType, f64, from_numpy, tensor_type
+from lucid.compiler.ir.rounding import convert, rounded
+from lucid.compiler.ir.types import GRAPH_DTYPES, DType, TensorType, bf16, f32, f64, from_numpy, tensor_type
 
+from . import dlpack
 from .context import MODE
 from .tape import Traced, is_traced, of_kind
 
 Value = Node | bool | int | float | complex
+BFLOAT = bf16.name
 
 dtype_of = from_numpy
 
@@ -33,7 +40,15 @@ def check_plain(data: object) -> None:
 def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
     """What an array-like holds. TypeError for a masked array, and for a table of more than numbers."""
     check_plain(value)
-    array = np.asarray(value, None if dtype is None else dtype.np)
+    try:
+        array = np.asarray(value, None if dtype is None or dtype.package else dtype.np)
+    except TypeError:
+        if not hasattr(type(value), "__dlpack__"):
+            raise
+        array = dlpack.imported(value)  # NumPy takes no bfloat16 from others
+        return array if dtype is None else convert(array, dtype)
+    if dtype is not None and dtype.package and array.dtype != object:
+        return convert(array, dtype)
     if array.dtype == object and hasattr(value, "dtypes"):
         raise TypeError(f"a {type(value).__name__} of several dtypes is no array; choose numeric columns")
     return array
@@ -82,6 +97,10 @@ def _resolvable(key: str | type) -> Any:
 def loop_dtypes(ufunc: np.ufunc, *keys: str | type) -> tuple[DType, ...]:
     """The operand dtypes of the loop that NumPy would choose. TypeError if it has none."""
     try:
+        if BFLOAT in keys:
+            alone = result_dtype(*keys) is bf16
+            like = ["f32" if alone or k == BFLOAT else k for k in keys]
+            return tuple(bf16 if alone and d is f32 else d for d in loop_dtypes(ufunc, *like))
         found = ufunc.resolve_dtypes((*map(_resolvable, keys), None))
     except TypeError:
         names = ", ".join(GRAPH_DTYPES[k].numpy if isinstance(k, str) else k.__name__ for k in keys)
@@ -92,6 +111,10 @@ def loop_dtypes(ufunc: np.ufunc, *keys: str | type) -> tuple[DType, ...]:
 @functools.cache
 def result_dtype(*keys: str | type) -> DType:
     """NumPy's `result_type`."""
+    if BFLOAT in keys:
+        others = [k for k in keys if k != BFLOAT]
+        wide = any(k is complex or (isinstance(k, str) and GRAPH_DTYPES[k].is_inexact) for k in others)
+        return result_dtype("f32", *others) if wide else bf16
     return from_numpy(np.result_type(*(k(0) if isinstance(k, type) else _resolvable(k) for k in keys)))
 
 
@@ -134,10 +157,9 @@ def scalar(value: bool | int | float | complex, dtype: DType) -> Node:
         if trace is not None and number._tape is trace.tape:
             return trace.tape.place(number, dtype, lambda: ops.INPUT(name="x", dtype=dtype, shape=()))
     exact = of_kind(value, dtype)
-    if dtype.is_float and abs(exact) > 65504:  # what float16 holds
-        with np.errstate(over="ignore"):
-            if np.isinf(dtype.np.type(exact)):  # beyond the dtype: NumPy's infinity
-                exact = math.copysign(math.inf, exact)
+    # Beyond the dtype: NumPy's infinity. (No float dtype ends below 65504.)
+    if dtype.is_float and abs(exact) > 65504 and math.isinf(rounded(exact, dtype)):
+        exact = math.copysign(math.inf, exact)
     return ops.SCALAR(value=exact, dtype=dtype)
 
 

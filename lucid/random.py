@@ -174,7 +174,7 @@ def exponential(
 def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -> Tensor:
     """1 with probability `p` (numbers in [0, 1]), else 0, in the dtype of `p`; NaN never is 1."""
     chance = asarray(p)
-    if not chance.dtype.kind == "f":
+    if not chance.is_floating_point():
         raise TypeError(here(f"bernoulli: probabilities are floats, not {chance.dtype}"))
     drawn = rand(*_size(size, chance), dtype=chance.dtype, generator=generator)
     return (drawn < chance).astype(chance.dtype)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import DType, b1, f16, f32
+from lucid.compiler.ir.types import DType, b1
 from lucid.compiler.ops import Op
 
 from . import elementwise as ew
@@ -55,7 +55,7 @@ def joined(parts: list[Node], axis: int) -> Node:
 def _totals(op: Op) -> Callable[..., Node]:
     def build(x: Node, *, axis: int | None = None, dtype: DType | None = None) -> Node:
         result = dtype or sum_dtype(x.type.dtype)
-        x, along = line(cast(x, f32 if result is f16 else result), axis)
+        x, along = line(cast(x, result.computed), axis)
         return cast(op(x, axis=along), result)
 
     return build
@@ -107,7 +107,7 @@ def attained(x: Node, extreme: Node, *, axis: int) -> Node:
 def logcumsumexp(x: Node, *, axis: int) -> Node:
     """log(cumsum(exp(x))): sums of 1, 2, 4, ... elements, each with its greatest element taken out."""
     result = float_dtype(x)
-    y, along = line(cast(x, f32 if result is f16 else result), axis)
+    y, along = line(cast(x, result.computed), axis)
     step = 1
     while step < y.shape[along]:
         lo = tuple(step if k == along else 0 for k in range(y.type.ndim))

@@ -233,7 +233,7 @@ def _bins(x: Tensor, bins: Any, bounds: Any) -> Tensor:
         raise ValueError(f"histogram: range must ascend, not {(low, high)}")
     if low == high:
         low, high = low - 0.5, high + 0.5
-    kind = np.result_type(np.float64(0) if x.dtype.kind != "f" else x.dtype)
+    kind = x.dtype if x.is_floating_point() else np.dtype(np.float64)
     return asarray(np.linspace(low, high, count + 1, dtype=kind))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i64, u64
+from lucid.compiler.ir.types import DType, b1, f32, f64, i64, u64
 
 from .complexes import by_parts
 from .elementwise import mul
@@ -179,7 +179,7 @@ def mean(
         return by_parts(mean, cast(x, result), where, axis=axis, keepdims=keepdims, ddof=ddof)
     if not result.is_float:
         raise TypeError(f"mean: dtype must be a float dtype, not {result.numpy}; use astype")
-    inner = f32 if result is f16 else result
+    inner = result.computed
     x = cast(x, inner)
     axes = normal_axes(axis, x.type.ndim)
     ddof = number("var", "ddof", ddof)
@@ -230,7 +230,7 @@ def _variance(x: Node, result: DType, axis: Axes, keepdims: bool, ddof: float) -
     from the first number, and of their squares. What cancels is no more than its distance from the mean."""
     if x.type.dtype.is_complex:
         return ops.ADD(*(_variance(part(x), result, axis, keepdims, ddof) for part in (ops.RE, ops.IM)))
-    x = cast(x, f32 if result is f16 else result)
+    x = cast(x, result.computed)
     axes = normal_axes(axis, x.type.ndim)
     count = math.prod(x.shape[a] for a in axes)
     if x.type.dtype is not f32 or count < ONE_WALK:

@@ -7,7 +7,7 @@ import math
 from lucid.compiler import ops
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import b1, f16, f32, f64, i64
+from lucid.compiler.ir.types import b1, f64, i64
 
 from . import elementwise as ew
 from .promote import Value, cast, float_dtype, result_dtype, spread, weak
@@ -141,7 +141,7 @@ def median(x: Node, *, axis: Axes = None, keepdims: bool = False, skip_nan: bool
     NaN unless these are left out."""
     row = _row(x, axis, skip_nan)
     result = float_dtype(x)
-    inner = f32 if result is f16 else result
+    inner = result.computed
     if not row.x.shape[-1]:
         made = ops.fill(ops.CONST(value=math.nan, dtype=result), row.shape)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import DType, b1, f16, f32, f64, i32, i64, u8
+from lucid.compiler.ir.types import DType, b1, f64, i32, i64, u8
 from lucid.compiler.ops import Op
 
 from .promote import Value, cast, float_dtype
@@ -17,7 +17,7 @@ from .shapes import Axes, mean, normal_axes, normal_axis, reduced, some, sum_, s
 def prod(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
     """Small integers and bools are multiplied as 64-bit integers, as in NumPy; float16 in float32, inside."""
     result = dtype or sum_dtype(x.type.dtype)
-    x = cast(x, f32 if result is f16 else result)
+    x = cast(x, result.computed)
     return cast(reduced(ops.PROD, x, normal_axes(axis, x.type.ndim), keepdims), result)
 
 
@@ -69,7 +69,7 @@ def logsumexp(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """log(sum(exp(x))), the greatest element taken out first. Of no elements, or of -inf alone: -inf, with
     the gradient 0."""
     result = float_dtype(x)
-    x = cast(x, f32 if result is f16 else result)
+    x = cast(x, result.computed)
     axes = normal_axes(axis, x.type.ndim)
     kept = ops.kept_dims(x.shape, axes)
     if any(x.shape[a] == 0 for a in axes):
@@ -116,7 +116,7 @@ def nanvar(
     if x.type.dtype.is_complex:
         raise TypeError("nanvar: not defined for complex numbers; compute with x.real and x.imag")
     result = dtype or float_dtype(x)
-    x = cast(x, f32 if result is f16 else result)
+    x = cast(x, result.computed)
     known = ops.NOT(is_nan(x))
     center = mean(x, axis=axis, keepdims=True, where=known)
     off = ops.SUB(x, _spread(center, x))
@@ -127,7 +127,7 @@ def nanstd(
     x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
 ) -> Node:
     result = dtype or float_dtype(x)
-    inner = f32 if result is f16 else result
+    inner = result.computed
     return cast(ops.SQRT(nanvar(x, axis=axis, dtype=inner, keepdims=keepdims, ddof=ddof)), result)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import b1, f16, f32, i64
+from lucid.compiler.ir.types import b1, i64
 
 from . import complexes, shapes
 from . import elementwise as ew
@@ -80,7 +80,7 @@ def scattered(x: Node, v: Node, places: list[Node], axes: tuple[int, ...], how: 
     if x.type.dtype is b1 and how in ("add", "max"):
         how = "max"
     if how == "add":
-        wide = f32 if x.type.dtype is f16 else x.type.dtype
+        wide = x.type.dtype.computed
         total = ops.SCATTER_ADD(cast(v, wide), *places, shape=x.shape, axes=axes)
         return cast(ops.ADD(cast(x, wide), total), x.type.dtype)
     if how == "multiply":

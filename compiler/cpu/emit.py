@@ -6,17 +6,15 @@ range promise that the verifier did not check. A bool is `i1` in registers and a
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from ..ir.layout import Slot
 from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
 from ..ir.target import Target
-from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i8, i32, i64
+from ..ir.types import DTYPES, DType, b1, f32, i8, i64
 from . import remainder
+from .emit_casts import Casts
+from .emit_text import LETTERS, element_type, suffix, type_of, vector
 
 _FLOAT = {
     "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv",
@@ -45,49 +43,6 @@ _INTRINSIC = {
 STACK_BYTES = 36 << 10
 
 
-class _Format(NamedTuple):
-    """A format of floats: LLVM's name, bits of the fraction, the letter in names of x86's instructions."""
-
-    name: str
-    fraction: int
-    letter: str
-
-
-_FORMATS = {f16: _Format("f16", 10, "h"), f32: _Format("f32", 23, "s"), f64: _Format("f64", 52, "d")}
-
-
-def _element(dtype: DType) -> str:
-    return "i1" if dtype is b1 else dtype.llvm
-
-
-def _vector(element: str, lanes: int) -> str:
-    return element if lanes == 1 else f"<{lanes} x {element}>"
-
-
-def type_of(value: Operand) -> str:
-    return _vector(_element(value.dtype), value.lanes)
-
-
-def _suffix(value: Operand) -> str:
-    """The type in an intrinsic's name: v16f32."""
-    bits = 1 if value.dtype is b1 else value.dtype.bits
-    name = _FORMATS[value.dtype].name if value.dtype.is_float else f"i{bits}"
-    return name if value.lanes == 1 else f"v{value.lanes}{name}"
-
-
-def _number(value: float | int | bool, dtype: DType) -> str:
-    if dtype is b1:
-        return "true" if value else "false"
-    if not dtype.is_float:
-        return str(int(value))
-    with np.errstate(all="ignore"):
-        rounded = dtype.np.type(value)
-    if _FORMATS[dtype].fraction == 10:
-        return f"0xH{rounded.view(np.uint16):04X}"
-    # float literals are written as the double of the same value
-    return f"0x{struct.unpack('<Q', struct.pack('<d', float(rounded)))[0]:016X}"
-
-
 def _literal(operand: Operand) -> int:
     assert isinstance(operand, Imm)
     return int(operand.value)
@@ -97,52 +52,13 @@ def _streams(body: Sequence[Stmt]) -> bool:
     return any((isinstance(s, Store) and s.stream) or (isinstance(s, For) and _streams(s.body)) for s in body)
 
 
-class _Emitter:
+class _Emitter(Casts):
     def __init__(self, avx512: int) -> None:
+        super().__init__()
         self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
-        self.lines: list[str] = []
-        self.declared: dict[str, str] = {}
-        self.names: dict[str, str] = {}
         self.pointers: dict[str, tuple[str, DType]] = {}
         self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
-        self.count = 0
         self.block = "entry"
-
-    # -- names and text
-
-    def fresh(self, hint: str = "x") -> str:
-        self.count += 1
-        return f"%{hint}.{self.count}"
-
-    def put(self, line: str) -> None:
-        self.lines.append("  " + line)
-
-    def let(self, text: str, hint: str = "x") -> str:
-        name = self.fresh(hint)
-        self.put(f"{name} = {text}")
-        return name
-
-    def ref(self, value: Operand) -> str:
-        if isinstance(value, Value):
-            return self.names[value.name]
-        number = _number(value.value, value.dtype)
-        return number if value.lanes == 1 else f"splat ({_element(value.dtype)} {number})"
-
-    def number(self, value: float, dtype: DType, lanes: int) -> str:
-        return self.ref(Imm(value, dtype, lanes))
-
-    def typed(self, value: Operand) -> str:
-        return f"{type_of(value)} {self.ref(value)}"
-
-    def call(self, name: str, result: str, args: Sequence[tuple[str, str]]) -> str:
-        """An intrinsic; args are (type, value)."""
-        kinds = ", ".join(t for t, _ in args)
-        self.declared[name] = f"declare {result} @{name}({kinds})"
-        text = f"call {result} @{name}({', '.join(f'{t} {v}' for t, v in args)})"
-        if result == "void":
-            self.put(text)
-            return ""
-        return self.let(text)
 
     # -- functions
 
@@ -279,12 +195,12 @@ class _Emitter:
         op, args, result = stmt.op, stmt.args, stmt.result
         kind = type_of(result)
         if op == "rem" and result.dtype.is_float:
-            return remainder.emit(self, args[0], args[1], kind, _vector("i1", result.lanes), _suffix(result))
+            return remainder.emit(self, args[0], args[1], kind, vector("i1", result.lanes), suffix(result))
         if op in _BINARY["i"] or op in _FLOAT:
             code = _BINARY[args[0].dtype.kind][op]
             return self.let(f"{code} {self.typed(args[0])}, {self.ref(args[1])}")
         if op in _INTRINSIC:
-            name = f"llvm.{_INTRINSIC[op]}.{_suffix(result)}"
+            name = f"llvm.{_INTRINSIC[op]}.{suffix(result)}"
             return self.call(name, kind, [(type_of(a), self.ref(a)) for a in args])
         if op == "scale":
             return self.scale(args[0], args[1])
@@ -335,10 +251,10 @@ class _Emitter:
             return self.avx512_call(
                 "scalef", x, [(kind, self.ref(k)), (kind, "zeroinitializer")], self.ref(x)
             )
-        fraction = _FORMATS[dtype].fraction
+        fraction = dtype.fraction
         bias = (1 << (dtype.bits - 2 - fraction)) - 1
         ints = DTYPES[f"u{dtype.bits}"]
-        integer = _vector(ints.llvm, lanes)
+        integer = vector(ints.llvm, lanes)
 
         def literal(value: float, like: DType) -> str:
             return self.ref(Imm(value, like, lanes))
@@ -365,23 +281,23 @@ class _Emitter:
         if by_class is not None:
             return by_class
         ints = DTYPES[f"i{dtype.bits}"]
-        integer = _vector(ints.llvm, lanes)
+        integer = vector(ints.llvm, lanes)
 
         def literal(value: float, like: DType) -> str:
             return self.ref(Imm(value, like, lanes))
 
-        size = self.call(f"llvm.fabs.{_suffix(x)}", kind, [(kind, self.ref(x))])
+        size = self.call(f"llvm.fabs.{suffix(x)}", kind, [(kind, self.ref(x))])
         nonzero = self.let(f"fcmp ogt {kind} {size}, {literal(0, dtype)}")
         raw = self.let(f"bitcast {self.typed(x)} to {integer}")
         top = self.let(f"and {integer} {raw}, {literal(-(1 << (dtype.bits - 1)), ints)}")
         one = self.let(f"bitcast {kind} {literal(1, dtype)} to {integer}")
         unit = self.let(f"bitcast {integer} {self.let(f'or {integer} {one}, {top}')} to {kind}")
         rest = self.let(f"fadd {kind} {self.ref(x)}, {literal(0, dtype)}")  # NaN, and 0.0 for -0.0
-        return self.let(f"select {_vector('i1', lanes)} {nonzero}, {kind} {unit}, {kind} {rest}")
+        return self.let(f"select {vector('i1', lanes)} {nonzero}, {kind} {unit}, {kind} {rest}")
 
     def extreme(self, better: str, x: Operand, y: Operand) -> str:
         """One instruction for two numbers, and one for NaN."""
-        kind, test = type_of(x), _vector("i1", x.lanes)
+        kind, test = type_of(x), vector("i1", x.lanes)
         found = self.let(f"fcmp {better} {self.typed(x)}, {self.ref(y)}")
         best = self.let(f"select {test} {found}, {self.typed(x)}, {self.typed(y)}")
         by_class = self.by_class(x, best, 0x11)  # NaN: x itself; else what is there
@@ -397,7 +313,7 @@ class _Emitter:
             return None
         ints = DTYPES[f"i{x.dtype.bits}"]
         signed = table - (1 << 32) if table >= 1 << 31 else table
-        tables = (_vector(ints.llvm, x.lanes), self.ref(Imm(signed, ints, x.lanes)))
+        tables = (vector(ints.llvm, x.lanes), self.ref(Imm(signed, ints, x.lanes)))
         return self.avx512_call("fixupimm", x, [(type_of(x), self.ref(x)), tables, ("i32", "0")], old)
 
     def has_avx512(self, x: Operand) -> bool:
@@ -409,7 +325,7 @@ class _Emitter:
 
     def avx512_call(self, name: str, x: Operand, args: list[tuple[str, str]], first: str) -> str:
         """One of its instructions in all lanes, on operands like x: `first`, and then `args`."""
-        letter, bits = _FORMATS[x.dtype].letter, x.dtype.bits * x.lanes
+        letter, bits = LETTERS[x.dtype], x.dtype.bits * x.lanes
         mask = ("i16" if x.lanes == 16 else "i8", "-1")
         current = [("i32", "4")] if bits == 512 else []  # rounding and exceptions of the environment
         every = [(type_of(x), first), *args, mask, *current]
@@ -424,61 +340,8 @@ class _Emitter:
         )
 
     def iota(self, like: Value) -> str:
-        element = _element(like.dtype)
+        element = element_type(like.dtype)
         return "<" + ", ".join(f"{element} {n}" for n in range(like.lanes)) + ">"
-
-    def cast(self, x: Operand, result: Value) -> str:
-        source, target = x.dtype, result.dtype
-        kind = type_of(result)
-        if target is b1:
-            zero = self.ref(Imm(0, source, x.lanes))
-            return self.let(f"{'fcmp une' if source.is_float else 'icmp ne'} {self.typed(x)}, {zero}")
-        if source.is_float and target.is_float:
-            code = "fpext" if target.bits > source.bits else "fptrunc"
-            return self.let(f"{code} {self.typed(x)} to {kind}")
-        if target.is_float:
-            code = "sitofp" if source.kind == "i" else "uitofp"
-            return self.let(f"{code} {self.typed(x)} to {kind}")
-        if source.is_float:
-            return self.float_to_int(x, result)
-        bits = 1 if source is b1 else source.bits
-        if target.bits == bits:
-            return self.ref(x)
-        if target.bits < bits:
-            return self.let(f"trunc {self.typed(x)} to {kind}")
-        return self.let(f"{'sext' if source.kind == 'i' else 'zext'} {self.typed(x)} to {kind}")
-
-    def float_to_int(self, source: Operand, result: Value) -> str:
-        """NumPy's on this family of machines: truncation through a signed integer of 32 bits (64
-        for u32, i64, u64); what does not fit there, NaN included, becomes its most negative value."""
-        x: Operand = source
-        target = result.dtype
-        wide = i64 if target.bits == 64 or target.name == "u32" else i32
-        bound = float(1 << (wide.bits - 1))
-        floats, ints = type_of(x), _vector(wide.llvm, x.lanes)
-        if x.dtype.bits == 16:  # the bound is no half
-            wider = self.let(f"fpext {self.typed(x)} to {_vector('float', x.lanes)}")
-            x = Value(wider, f32, x.lanes)
-            self.names[wider] = wider
-            floats = type_of(x)
-        value = self.ref(x)
-        top, bottom = Imm(bound, x.dtype, x.lanes), Imm(-bound, x.dtype, x.lanes)
-        above = self.let(f"fcmp oge {floats} {value}, {self.ref(bottom)}")
-        below = self.let(f"fcmp olt {floats} {value}, {self.ref(top)}")
-        fits = self.let(f"and {_vector('i1', x.lanes)} {above}, {below}")
-        raw = self.let(f"fptosi {floats} {value} to {ints}")
-        lowest = Imm(-(1 << (wide.bits - 1)), wide, x.lanes)
-        done = self.let(f"select {_vector('i1', x.lanes)} {fits}, {ints} {raw}, {ints} {self.ref(lowest)}")
-        if target.name == "u64":
-            big = self.let(f"fcmp oge {floats} {value}, {self.ref(top)}")
-            limit = Imm(2.0 * bound, x.dtype, x.lanes)
-            low = self.let(f"fcmp olt {floats} {value}, {self.ref(limit)}")
-            high = self.let(f"and {_vector('i1', x.lanes)} {big}, {low}")
-            unsigned = self.let(f"fptoui {floats} {value} to {ints}")
-            done = self.let(f"select {_vector('i1', x.lanes)} {high}, {ints} {unsigned}, {ints} {done}")
-        if target.bits < wide.bits:
-            return self.let(f"trunc {ints} {done} to {type_of(result)}")
-        return done
 
     # -- memory
 
@@ -503,30 +366,30 @@ class _Emitter:
     def from_memory(self, text: str, dtype: DType, lanes: int) -> str:
         if dtype is not b1:
             return text
-        kind = _vector("i8", lanes)
+        kind = vector("i8", lanes)
         zero = "0" if lanes == 1 else "zeroinitializer"
         return self.let(f"icmp ne {kind} {text}, {zero}")
 
     def load(self, stmt: Load) -> str:
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
         memory = Value("", i8 if dtype is b1 else dtype, lanes)
-        kind, index, align = _vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        kind, index, align = vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
         if lanes > 1 and (stmt.stride is not None or stmt.index.lanes > 1):
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(f"<{lanes} x ptr>", at), ("i32", align), self.mask(stmt.mask, lanes)]
-            name = f"llvm.masked.gather.{_suffix(memory)}.v{lanes}p0"
+            name = f"llvm.masked.gather.{suffix(memory)}.v{lanes}p0"
             text = self.call(name, kind, [*args, (kind, "zeroinitializer")])
         elif stmt.mask is None:
             text = self.let(f"load {kind}, ptr {self.pointer(stmt.array, index)}, align {align}")
         elif lanes > 1:
             args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args += [self.mask(stmt.mask, lanes), (kind, "zeroinitializer")]
-            text = self.call(f"llvm.masked.load.{_suffix(memory)}.p0", kind, args)
+            text = self.call(f"llvm.masked.load.{suffix(memory)}.p0", kind, args)
         else:  # a vector of one lane, so that nothing is read where the mask is false
             one = f"<1 x {dtype.llvm}>"
             args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args += [self.single("i1", self.ref(stmt.mask)), (one, "zeroinitializer")]
-            got = self.call(f"llvm.masked.load.v1{_suffix(memory)}.p0", one, args)
+            got = self.call(f"llvm.masked.load.v1{suffix(memory)}.p0", one, args)
             text = self.let(f"extractelement {one} {got}, i64 0")
         return self.from_memory(text, dtype, lanes)
 
@@ -541,21 +404,18 @@ class _Emitter:
     def store(self, stmt: Store) -> None:
         dtype, lanes = stmt.value.dtype, stmt.value.lanes
         memory = Value("", i8 if dtype is b1 else dtype, lanes)
-        kind, index, align = _vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        kind, index, align = vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
         text = self.ref(stmt.value)
         if dtype is b1:
             text = self.let(f"zext {type_of(stmt.value)} {text} to {kind}")
         if stmt.stride is not None and lanes > 1:
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(kind, text), (f"<{lanes} x ptr>", at), ("i32", align)]
-            name = f"llvm.masked.scatter.{_suffix(memory)}.v{lanes}p0"
+            name = f"llvm.masked.scatter.{suffix(memory)}.v{lanes}p0"
             self.call(name, "void", [*args, self.mask(stmt.mask, lanes)])
         elif stmt.mask is None:
             at = self.pointer(stmt.array, index)
             if stmt.stream:
-                if dtype.is_float and dtype.bits == 16:  # LLVM knows no such store of halves
-                    kind, halves = _vector("i16", lanes), kind
-                    text = self.let(f"bitcast {halves} {text} to {kind}")
                 self.put(f"store {kind} {text}, ptr {at}, align {dtype.size * lanes}, !nontemporal !0")
             else:
                 self.put(f"store {kind} {text}, ptr {at}, align {align}")
@@ -564,11 +424,11 @@ class _Emitter:
         elif lanes == 1:
             args = [self.single(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args.append(self.single("i1", self.ref(stmt.mask)))
-            self.call(f"llvm.masked.store.v1{_suffix(memory)}.p0", "void", args)
+            self.call(f"llvm.masked.store.v1{suffix(memory)}.p0", "void", args)
         else:
             args = [(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args.append(self.mask(stmt.mask, lanes))
-            self.call(f"llvm.masked.store.{_suffix(memory)}.p0", "void", args)
+            self.call(f"llvm.masked.store.{suffix(memory)}.p0", "void", args)
 
     def literal_lanes(self, mask: Operand) -> list[bool] | None:
         """The lanes of a mask, if LLVM may know them."""
@@ -585,13 +445,13 @@ class _Emitter:
         knows. Of such a one with a single lane it makes a scalar store, of the element as it was before
         it was narrowed (22.1): the bytes behind the array would be written, too."""
         dtype, lanes, lane = stmt.value.dtype, len(live), 0
-        whole, at = _vector(dtype.llvm, lanes), self.pointer(stmt.array, self.ref(stmt.index))
+        whole, at = vector(dtype.llvm, lanes), self.pointer(stmt.array, self.ref(stmt.index))
         while lane < lanes:
             size = lanes if lane == 0 else lane & -lane
             while size > 1 and not all(live[lane : lane + size]):
                 size //= 2
             if live[lane]:
-                kind, picks = _vector(dtype.llvm, size), ", ".join(f"i32 {lane + n}" for n in range(size))
+                kind, picks = vector(dtype.llvm, size), ", ".join(f"i32 {lane + n}" for n in range(size))
                 shuffle = f"shufflevector {whole} {text}, {whole} poison, <{size} x i32> <{picks}>"
                 part = self.let(shuffle if size > 1 else f"extractelement {whole} {text}, i64 {lane}")
                 to = self.let(f"getelementptr {dtype.llvm}, ptr {at}, i64 {lane}")

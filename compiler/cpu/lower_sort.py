@@ -149,11 +149,14 @@ class SortLowering:
         signed = DTYPES[f"i{dtype.bits}"]
         bits: Operand = value
         least = Imm(-(1 << (dtype.bits - 1)), signed)
-        if dtype.is_float:  # of either zero the same
-            bits = b.op("bitcast", b.op("add", value, b.imm(0.0, value)), dtype=signed)
+        if dtype.is_float:  # of either zero the same; NaN last
+            infinity = (1 << (dtype.bits - 1)) - (1 << dtype.fraction)
+            bits = b.op("bitcast", value, dtype=signed)
+            size = b.op("and", bits, b.imm(~int(least.value), bits))
+            bits = b.op("select", b.op("eq", size, b.imm(0, size)), size, bits)
             negative = b.op("lt", bits, b.imm(0, bits))  # then all bits change, else the sign alone
             bits = b.op("xor", bits, b.op("select", negative, b.imm(-1, bits), least))
-            bits = b.op("select", b.op("ne", value, value), b.imm(-1, bits), bits)
+            bits = b.op("select", b.op("gt", size, b.imm(infinity, size)), b.imm(-1, bits), bits)
         else:
             bits = b.op("xor", bits, least)
         return b.op("bitcast", bits, dtype=self.key)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.loop import BEGIN, END, Imm, Operand, Prefetch, Store
-from ..ir.types import DType, f16, i16, i64
+from ..ir.types import i64
 from .lower import Lowering
 from .schedule import tiles
 from .values import LINE
@@ -31,11 +31,6 @@ VECTORS = 4
 WAITING_BYTES = 65_536
 
 _ZERO, _ONE = Imm(0, i64), Imm(1, i64)
-
-
-def _waits_as(dtype: DType) -> DType:
-    """Halves wait as integers, and are stored as such: LLVM stores no vector of halves around the cache."""
-    return i16 if dtype is f16 else dtype
 
 
 @data
@@ -69,7 +64,7 @@ class TileLowering:
         count = 2 * self.step * self.shape.columns  # elements of two turns
         fits = sum(count * load.dtype.size for load in self.wait) <= WAITING_BYTES
         for load, name in self.wait.items():
-            b.alloc(name, _waits_as(load.dtype), count if fits else self.width**2)
+            b.alloc(name, load.dtype, count if fits else self.width**2)
         x.hoist(self.stage, x.levels[0])
         stream = x.streams_rows() if fits else None
         rows, columns = self.extent(self.shape.row), self.extent(self.shape.column)
@@ -257,16 +252,13 @@ class TileLowering:
     def keep(self, found: Mapping[k.Load, list[Operand]], at: Operand, stride: int) -> None:
         b = self.b
         for load, vectors in found.items():
-            kind = _waits_as(load.dtype)
             for r, vector in enumerate(vectors):
-                value = vector if vector.dtype == kind else b.op("bitcast", vector, dtype=kind)
-                b.emit(Store(self.wait[load], b.op("add", at, Imm(r * stride, i64)), value))
+                b.emit(Store(self.wait[load], b.op("add", at, Imm(r * stride, i64)), vector))
 
     def kept(self, at: Operand) -> dict[k.Expr, Operand]:
         b, found = self.b, dict[k.Expr, Operand]()
         for load, name in self.wait.items():
-            value = b.load(name, _waits_as(load.dtype), at, self.width)
-            found[load] = value if value.dtype == load.dtype else b.op("bitcast", value, dtype=load.dtype)
+            found[load] = b.load(name, load.dtype, at, self.width)
         return found
 
     def vector(self, i: Operand, j: Operand, values: dict[k.Expr, Operand], mask: Operand | None) -> None:

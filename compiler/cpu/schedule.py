@@ -247,7 +247,7 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     found = _dtypes(kernel)
     widest = max((d.size for d in found), default=4)
     width = max(2, vector_bytes // max(4, widest))
-    if widest <= 2 and not any(d.is_float for d in found):  # float16 is computed in float32
+    if widest <= 2 and not any(d.is_float for d in found):  # those are computed in float32
         width = max(width, min(2 * width, ROW_LANES))
     _lawful(kernel, width)
     shape = product(kernel)

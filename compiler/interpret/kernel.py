@@ -36,10 +36,10 @@ from ..ir.kernel import (
 )
 from ..ir.kernel import scalars as scalars_of
 from ..ir.kernel import symbols as symbols_of
+from ..ir.rounding import Number, convert
 from ..ir.types import from_numpy
 from ..ops import REGISTRY
 from ..ops.folds import fold
-from ..text.lexer import Number
 from .loop import run_instructions
 
 Array = np.ndarray[Any, Any]
@@ -55,7 +55,7 @@ def interpret_kernel(
 
     `arrays`: every array parameter, of any strides; `scalars`: every scalar parameter; `symbols`:
     extents and guard bounds, of which those that an array's shape tells may be left out.
-    Reductions of float16 accumulate in float32 at least; their order is NumPy's, not the kernel's.
+    Reductions accumulate in the dtype that they state; their order is NumPy's, not the kernel's.
     The maximum of nothing is the least value. Raises ValueError for a missing or unfitting
     operand, IndexError for an unguarded access outside of an array."""
     return _Run(kernel, arrays, scalars or {}, symbols or {}).outputs
@@ -242,8 +242,7 @@ class _Point:
 
 
 def _number(value: Number, like: Const | Scalar) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(value).astype(like.dtype.np)
+    return convert(np.asarray(value), like.dtype)
 
 
 def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> tuple[Array, ...]:

@@ -28,8 +28,8 @@ from ..ir.loop import (
     Value,
     Window,
 )
+from ..ir.rounding import Number, convert
 from ..ir.types import DType, b1, from_numpy
-from ..text.lexer import Number
 from ..text.loop import statement_text
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +40,7 @@ _Memory = tuple[Array, int]  # a flat array, and its element that a pointer poin
 
 
 def fma(a: Array, b: Array, c: Array) -> Array:
-    """a * b + c, rounded once: float16, float32 or float64 arrays of one dtype and shape."""
+    """a * b + c, rounded once: float32 or float64 arrays of one dtype and shape."""
     with np.errstate(all="ignore"):
         if a.dtype == np.float64:
             return _fma64(a, b, c)
@@ -176,7 +176,7 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
     with np.errstate(all="ignore"):
         match op:
             case "cast":
-                return args[0] != 0 if dtype is b1 else args[0].astype(dtype.np)
+                return args[0] != 0 if dtype is b1 else convert(args[0], dtype)
             case "bitcast":
                 return np.ascontiguousarray(args[0]).view(dtype.np)
             case "splat":
@@ -243,7 +243,7 @@ def interpret_func(
         if slot.name not in given:
             raise ValueError(f"{func.name}: no value for the slot `{slot.name}`")
         if slot.kind != "array":
-            values[slot.name] = np.asarray([slots[slot.name]]).astype(slot.dtype.np)
+            values[slot.name] = convert(np.asarray([slots[slot.name]]), slot.dtype)
             continue
         held = memory[slot.name]
         array, base = held if isinstance(held, tuple) else (held, 0)
@@ -255,8 +255,7 @@ def interpret_func(
 
 def _value(operand: Operand, values: Mapping[str, Array]) -> Array:
     if isinstance(operand, Imm):
-        with np.errstate(all="ignore"):
-            return np.repeat(np.asarray([operand.value]).astype(operand.dtype.np), operand.lanes)
+        return np.repeat(convert(np.asarray([operand.value]), operand.dtype), operand.lanes)
     return values[operand.name]
 
 

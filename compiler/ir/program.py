@@ -11,6 +11,7 @@ import numpy as np
 from .data import data
 from .graph import Graph, Node
 from .kernel import Array, Kernel
+from .rounding import convert
 from .types import DType
 
 
@@ -34,8 +35,7 @@ def scalar_bytes(value: Any, dtype: DType) -> Any:
 
 
 def _bytes(value: Number, dtype: DType) -> bytes:
-    with np.errstate(all="ignore"):
-        return np.asarray(value).astype(dtype.np).tobytes()
+    return convert(np.asarray(value), dtype).tobytes()
 
 
 _known_bytes = functools.lru_cache(maxsize=1024, typed=True)(_bytes)

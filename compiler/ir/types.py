@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 
 import numpy as np
@@ -12,7 +13,12 @@ from .data import data, field
 
 @data(eq=False)
 class DType:
-    """One element type. `kind` is 'b' (bool), 'i', 'u', 'f' or 'c'; `llvm` is its type in memory.
+    """One element type. `kind` is 'b' (bool), 'i', 'u', 'f' or 'c'; `llvm` is its type in memory; of floats,
+    `fraction` is the number of bits behind the point.
+
+    `wide`: the format in which values of this one are computed, for those that are for memory alone: each op
+    widens its operands, exactly, and rounds its result once, to nearest even; reductions accumulate in it.
+    `package`: NumPy has the dtype from it.
 
     Of complex numbers ('c') graphs know alone: kernels have two real ones for each (`passes/pairs.py`).
 
@@ -24,6 +30,9 @@ class DType:
     bits: int
     numpy: str
     llvm: str
+    fraction: int = 0
+    wide: DType | None = None
+    package: str = ""
 
     @property
     def size(self) -> int:
@@ -49,8 +58,30 @@ class DType:
         return _PARTS.get(self, self)
 
     @property
+    def computed(self) -> DType:
+        """The format of what is computed with values of this one: `wide`, or itself."""
+        return self.wide or self
+
+    @property
     def np(self) -> np.dtype[np.generic]:
+        if self.package:
+            return _loaded(self.package, self.numpy)
         return np.dtype(self.numpy)
+
+    @property
+    def epsilon(self) -> float:
+        """From 1 to the next float."""
+        return math.ldexp(1.0, -self.fraction)
+
+    @property
+    def tiny(self) -> float:
+        """The least normal float."""
+        return math.ldexp(1.0, 2 - (1 << (self.bits - 2 - self.fraction)))
+
+    @property
+    def most(self) -> float:
+        """The greatest float."""
+        return math.ldexp(2.0 - self.epsilon, (1 << (self.bits - 2 - self.fraction)) - 1)
 
     def __str__(self) -> str:
         return self.name
@@ -62,6 +93,15 @@ class DType:
         return from_numpy, (self.numpy,)
 
 
+@functools.cache
+def _loaded(package: str, name: str) -> np.dtype[np.generic]:
+    try:
+        found: np.dtype[np.generic] = np.dtype(getattr(importlib.import_module(package), name))
+        return found
+    except ImportError:
+        raise ImportError(f"{name} needs the package {package}: pip install lucid-compiler[{name}]") from None
+
+
 b1 = DType("b1", "b", 8, "bool", "i8")
 i8 = DType("i8", "i", 8, "int8", "i8")
 i16 = DType("i16", "i", 16, "int16", "i16")
@@ -71,19 +111,22 @@ u8 = DType("u8", "u", 8, "uint8", "i8")
 u16 = DType("u16", "u", 16, "uint16", "i16")
 u32 = DType("u32", "u", 32, "uint32", "i32")
 u64 = DType("u64", "u", 64, "uint64", "i64")
-f16 = DType("f16", "f", 16, "float16", "half")
-f32 = DType("f32", "f", 32, "float32", "float")
-f64 = DType("f64", "f", 64, "float64", "double")
+f32 = DType("f32", "f", 32, "float32", "float", 23)
+f64 = DType("f64", "f", 64, "float64", "double", 52)
+f16 = DType("f16", "f", 16, "float16", "i16", 10, f32)
+bf16 = DType("bf16", "f", 16, "bfloat16", "i16", 7, f32, "ml_dtypes")
 
 c64 = DType("c64", "c", 64, "complex64", "")
 c128 = DType("c128", "c", 128, "complex128", "")
 
 # What kernels compute with; and complex numbers, of which graphs know alone.
-DTYPES: dict[str, DType] = {d.name: d for d in (b1, i8, i16, i32, i64, u8, u16, u32, u64, f16, f32, f64)}
+DTYPES: dict[str, DType] = {
+    d.name: d for d in (b1, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64)
+}
 GRAPH_DTYPES: dict[str, DType] = DTYPES | {d.name: d for d in (c64, c128)}
 _PARTS: dict[DType, DType] = {c64: f32, c128: f64}
 _BY_NUMPY: dict[str, DType] = {d.numpy: d for d in GRAPH_DTYPES.values()}
-_BY_DTYPE: dict[np.dtype[np.generic], DType] = {d.np: d for d in GRAPH_DTYPES.values()}
+_BY_DTYPE: dict[np.dtype[np.generic], DType] = {d.np: d for d in GRAPH_DTYPES.values() if not d.package}
 
 
 def from_numpy(dtype: object) -> DType:
@@ -93,13 +136,17 @@ def from_numpy(dtype: object) -> DType:
     known = _BY_DTYPE.get(dtype) if isinstance(dtype, np.dtype) else None
     if known is not None:
         return known
+    if isinstance(dtype, str) and dtype in _BY_NUMPY:
+        return _BY_NUMPY[dtype]
     try:
         resolved = np.dtype(dtype)  # type: ignore[call-overload]  # any object: rejected below
     except TypeError:
         raise TypeError(f"unknown dtype {dtype!r}; expected one of {', '.join(_BY_NUMPY)}") from None
     found = _BY_NUMPY.get(resolved.name)
-    if found is None:
+    if found is None or (found.package and found.np != resolved):
         raise TypeError(f"unsupported dtype {resolved}; expected one of {', '.join(_BY_NUMPY)}")
+    if found.package:
+        _BY_DTYPE[resolved] = found
     return found
 
 

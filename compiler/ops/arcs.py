@@ -18,12 +18,12 @@ from .steps import (
     Pair,
     as_bits,
     at_most,
+    by_format,
     fast_sum,
     hexes,
     horner,
     product,
     sign_of,
-    through_f32,
     with_sign,
 )
 
@@ -88,7 +88,7 @@ def _arcsine(b: Builder, a: Operand, form: Format) -> tuple[Value, Value, Value]
     return far, s, b.op("fma", b.op("mul", s, z), horner(b, z, _ARC[form.dtype].asin), left)
 
 
-@through_f32
+@by_format
 def asin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
     (x,) = args
@@ -99,7 +99,7 @@ def asin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return with_sign(b, _plus(b, (pi, pi_rest), sign, s, rest), sign_of(b, x, form), form)
 
 
-@through_f32
+@by_format
 def acos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
     (x,) = args
@@ -135,7 +135,7 @@ def _arctangent(b: Builder, n: Operand, d: Operand, start: Operand, sign: Operan
     return _plus(b, (base, base_rest), sign, t, rest)
 
 
-@through_f32
+@by_format
 def atan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
     (x,) = args
@@ -148,7 +148,7 @@ def atan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return with_sign(b, _arctangent(b, n, d, start, sign, form), sign_of(b, x, form), form)
 
 
-@through_f32
+@by_format
 def atan2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
     y, x = args

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from ..ir.graph import Node
+from ..ir.rounding import computed
 from ..ir.types import TensorType, tensor_type
 from .complex import bilinear
 from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
@@ -47,9 +48,8 @@ def _infer_contract(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _contract(attrs: Attrs, x: Array, y: Array) -> Array:
-    wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
     with np.errstate(all="ignore"):
-        return np.asarray(np.einsum(attrs["spec"], x.astype(wide), y.astype(wide))).astype(x.dtype)
+        return computed(lambda x, y: np.asarray(np.einsum(attrs["spec"], x, y)), x, y)
 
 
 def _d_contract(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:

@@ -19,6 +19,7 @@ from .gamma import digamma, lgamma, trigamma
 from .logarithm import acosh, asinh, atanh, log, log1p, log2, log10
 from .power import cbrt, power
 from .random import threefry
+from .stored import widened
 from .trigonometric import cos, sin, tan
 
 __all__ = [
@@ -28,22 +29,27 @@ __all__ = [
 ]  # fmt: skip
 
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
-_BITS = {16: "i16", 32: "i32", 64: "i64"}
+_BITS = {32: "i32", 64: "i64"}
 
 
 def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     (x,) = args
     if x.dtype == dtype:
         return x
+    x = widened(b, x)
     if dtype is b1:
         return b.op("ne", x, b.imm(0, x))
-    if x.dtype is f64 and dtype is f16:
-        x = _round_to_odd(b, x)
+    if dtype.wide is None:
+        return x if x.dtype is dtype else b.op("cast", x, dtype=dtype)
+    if x.dtype is f64 or (not x.dtype.is_float and x.dtype.bits >= 32):  # what float32 may round
+        x = _round_to_odd(b, x if x.dtype is f64 else b.op("cast", x, dtype=f64))
+    elif x.dtype is not dtype.wide:
+        x = b.op("cast", x, dtype=dtype.wide)
     return b.op("cast", x, dtype=dtype)
 
 
 def _round_to_odd(b: Builder, x: Operand) -> Value:
-    """float64 to float32, inexact results made odd: a second rounding, to float16, is then
+    """float64 to float32, inexact results made odd: a second rounding, to a format of 16 bits, is then
     right."""
     near = b.op("cast", x, dtype=f32)
     back = b.op("cast", near, dtype=f64)
@@ -96,11 +102,12 @@ def _extreme(better: str) -> Lower:
             return b.op("or" if better == "gt" else "and", x, y)
         if dtype in (f32, f64):
             return b.op("max" if better == "gt" else "min", x, y)
-        if dtype is not f16 and dtype.kind not in "iu":
+        if dtype.wide is None and dtype.is_float:
             raise TypeError(f"no order is known for {dtype}")
+        p, q = widened(b, x), widened(b, y)
         test = f"{better[0]}e" if dtype is f16 else better
-        best = b.op("select", b.op(test, x, y), x, y)
-        return b.op("select", b.op("ne", x, x), x, best) if dtype is f16 else best
+        best = b.op("select", b.op(test, p, q), x, y)
+        return b.op("select", b.op("ne", p, p), x, best) if dtype.is_float else best
 
     return lower
 
@@ -199,20 +206,9 @@ def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
     return b.op("bitcast", b.op("or", m, s), dtype=sign_of.dtype)
 
 
-def _through_f32(b: Builder, args: tuple[Operand, ...], part: int) -> Operand:
-    """Quotient (part 0) or remainder (1) of floats. float16 goes through float32, as in NumPy."""
-    x, y = args
-    if x.dtype is not f16:
-        return _float_divide(b, x, y)[part]
-    wide = [b.op("cast", v, dtype=f32) for v in args]
-    return b.op("cast", _float_divide(b, wide[0], wide[1])[part], dtype=f16)
-
-
 def fmod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     """NumPy's: what is left after division towards zero; of integers x fmod 0 is 0."""
     x, y = args
-    if dtype is f16:
-        return b.op("cast", b.op("rem", *(b.op("cast", v, dtype=f32) for v in args)), dtype=f16)
     if dtype.is_float:
         return b.op("rem", x, y)
     zero = b.imm(0, x)
@@ -228,13 +224,13 @@ def copysign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
 
 def floordiv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     if dtype.is_float:
-        return _through_f32(b, args, 0)
+        return _float_divide(b, *args)[0]
     return _int_divide(b, args[0], args[1], dtype)[0]
 
 
 def mod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     if dtype.is_float:
-        return _through_f32(b, args, 1)
+        return _float_divide(b, *args)[1]
     return _int_divide(b, args[0], args[1], dtype)[1]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
+from ..ir.rounding import computed, convert
 from ..ir.types import DTYPES, DType, TensorType, b1, tensor_type
 from . import complex_functions as rules
 from .complex import bilinear, cast, compared, kept, linear
@@ -38,16 +39,19 @@ def element(
     lower: Any = None,
     kinds: str = "f",
     result: DType | None = None,
+    stored: bool = False,
     **more: Any,
 ) -> Op:
-    """An elementwise op; by default it lowers to the loop instruction of its name."""
+    """An elementwise op; by default it lowers to the loop instruction of its name. `stored`: it takes
+    values of formats for memory alone as they are."""
 
     def run(attrs: Attrs, *args: Array) -> Array:
         with np.errstate(all="ignore"):
-            return np.asarray(evaluate(*args))
+            return np.asarray(evaluate(*args) if stored else computed(evaluate, *args))
 
     infer = _same(name, arity, kinds, result)
     code = lower or dec.instruction(name)
+    code = code if stored else dec.in_wide(code)
     samples = tuple(Sample((shape,) * arity) for shape in ((), (7,), (3, 5)))
     return register(Op(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more))
 
@@ -132,8 +136,8 @@ POW = element(
     slope="any",
     of_complex=rules.power,
 )
-MAX = element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant")
-MIN = element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant")
+MAX = element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant", stored=True)
+MIN = element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant", stored=True)
 NEG: Op = element(
     "neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant", of_complex=linear
 )
@@ -221,8 +225,7 @@ def _infer_cast(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _cast(attrs: Attrs, x: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return x.astype(attrs["dtype"].np)
+    return convert(x, attrs["dtype"])
 
 
 def _d_cast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:

@@ -23,6 +23,7 @@ from .steps import (
     Lower,
     Pair,
     at_most,
+    by_format,
     fast_sum,
     hexes,
     horner,
@@ -30,7 +31,6 @@ from .steps import (
     product,
     quotient,
     sign_of,
-    through_f32,
     whole_sum,
     with_sign,
 )
@@ -108,7 +108,7 @@ _ERFC32 = (
 )
 
 
-@through_f32
+@by_format
 def erf(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The error function. -0 at -0, 1 at inf, -1 at -inf."""
     (x,) = args

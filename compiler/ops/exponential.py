@@ -22,6 +22,7 @@ from .steps import (
     F32,
     Format,
     at_most,
+    by_format,
     clamp,
     fast_sum,
     hexes,
@@ -30,7 +31,6 @@ from .steps import (
     product,
     quotient,
     sign_of,
-    through_f32,
     whole_sum,
     with_sign,
 )
@@ -170,7 +170,7 @@ def _expm1_twice(b: Builder, x: Operand, form: Format, unit: float) -> tuple[Val
 # --- the functions -------------------------------------------------------------------------------
 
 
-@through_f32
+@by_format
 def exp(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
     (x,) = args
@@ -179,7 +179,7 @@ def exp(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return b.op("scale", exp_reduced(b, r, form), k)
 
 
-@through_f32
+@by_format
 def exp2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """2**x. 0 at -inf, inf at inf."""
     (x,) = args
@@ -194,7 +194,7 @@ def exp2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return b.op("scale", b.op("add", total, lost), k)
 
 
-@through_f32
+@by_format
 def expm1(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
     (x,) = args
@@ -225,7 +225,7 @@ def _hyperbolic(b: Builder, x: Operand, form: Format, odd: bool) -> Value:
     return b.op("add", half, half)
 
 
-@through_f32
+@by_format
 def sinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic sine. -0 at -0, inf at inf."""
     (x,) = args
@@ -233,7 +233,7 @@ def sinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return b.op("select", b.op("lt", b.op("abs", x), b.imm(_EXP[form.dtype].small, x)), x, result)
 
 
-@through_f32
+@by_format
 def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic cosine. inf at -inf and inf."""
     return _hyperbolic(b, args[0], form, odd=False)
@@ -272,7 +272,7 @@ def _tanh32(b: Builder, a: Operand) -> Value:
     return b.op("select", b.op("lt", a, b.imm(0.3, a)), small, large)
 
 
-@through_f32
+@by_format
 def tanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
     (x,) = args

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..ir.data import data
 from ..ir.loop import Builder, Operand
-from ..ir.types import DType, f16, f32
+from ..ir.types import DType
 from .record import REGISTRY
+from .stored import widened
 
 Number = float | int | bool
 Acc = tuple[Operand, ...]
@@ -36,8 +37,8 @@ class State:
 class Fold:
     """`merge` joins two accumulators, `lift` makes one of the arguments alone; `step` is a shorter way to
     merge(acc, lift(args)), if there is one; where the last argument ascends, if it is `ascending`. `wide`:
-    float16 is accumulated in float32; `total`: how a reduction over the outer axes is written; `evaluate`:
-    the ufunc of a fold that may be scanned, or None."""
+    it accumulates in the format in which values are computed; `total`: how a reduction over the outer axes
+    is written; `evaluate`: the ufunc of a fold that may be scanned, or None."""
 
     name: str
     states: tuple[State, ...]
@@ -56,7 +57,7 @@ class Fold:
 
     def accumulator(self, dtype: DType) -> DType:
         """The dtype in which values of `dtype` are accumulated."""
-        return f32 if self.wide and dtype is f16 else dtype
+        return dtype.computed if self.wide else dtype
 
     def own(self, args: tuple[DType, ...]) -> tuple[DType, ...]:
         """The dtypes of its states, for arguments of these."""
@@ -124,11 +125,12 @@ def _first(better: str) -> Callable[[Builder, Acc, Acc], Acc]:
 
     def merge(b: Builder, acc: Acc, other: Acc) -> Acc:
         (v, p), (w, q) = acc, other
+        x, y = widened(b, v), widened(b, w)
         before = b.op("lt", q, p)
-        take = b.op("or", b.op(better, w, v), b.op("and", b.op("eq", w, v), before))
+        take = b.op("or", b.op(better, y, x), b.op("and", b.op("eq", y, x), before))
         if v.dtype.is_float:
-            above = b.op("or", b.op("eq", v, v), before)
-            take = b.op("or", take, b.op("and", b.op("ne", w, w), above))
+            above = b.op("or", b.op("eq", x, x), before)
+            take = b.op("or", take, b.op("and", b.op("ne", y, y), above))
         return b.op("select", take, w, v), b.op("select", take, q, p)
 
     return merge
@@ -139,9 +141,10 @@ def _later(better: str, worse: str) -> Callable[[Builder, Acc, Acc], Acc]:
 
     def step(b: Builder, acc: Acc, args: Acc) -> Acc:
         (v, p), (w, q) = acc, args
-        take = b.op(better, w, v)
+        x, y = widened(b, v), widened(b, w)
+        take = b.op(better, y, x)
         if v.dtype.is_float:
-            take = b.op("and", b.op("not", b.op(worse, w, v)), b.op("eq", v, v))
+            take = b.op("and", b.op("not", b.op(worse, y, x)), b.op("eq", x, x))
         return b.op("select", take, w, v), b.op("select", take, q, p)
 
     return step

@@ -93,7 +93,7 @@ def _infer_scatter(name: str, kinds: str) -> Callable[..., TensorType]:
 
 def _scatter(of: Fold) -> Callable[..., Array]:
     def run(attrs: Attrs, source: Array, *indices: Array) -> Array:
-        """Term by term, in order: float16 is rounded each time, so callers add in float32."""
+        """Term by term, in order: what has 16 bits is rounded each time, so callers add in float32."""
         axes, shape = attrs["axes"], attrs["shape"]
         inside, safe = _inside(attrs, shape, indices)
         total = np.full(shape, of.states[0].identity(from_numpy(source.dtype)), source.dtype)

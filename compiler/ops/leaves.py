@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
+from ..ir.rounding import convert
 from ..ir.types import TensorType, tensor_type
 from .complex import kept, literal
 from .record import Array, Attrs, Op, Types, operands, register
@@ -27,7 +28,7 @@ def _infer_literal(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _literal(attrs: Attrs) -> Array:
-    return np.asarray(attrs["value"]).astype(attrs["dtype"].np)
+    return convert(np.asarray(attrs["value"]), attrs["dtype"])
 
 
 INPUT = register(

@@ -25,13 +25,13 @@ from .steps import (
     Format,
     Pair,
     as_bits,
+    by_format,
     fast_sum,
     hexes,
     horner,
     product,
     sign_of,
     split,
-    through_f32,
     whole_sum,
     with_sign,
 )
@@ -146,7 +146,7 @@ def log_twice(b: Builder, y: Pair, form: Format) -> Pair:
 # --- the functions -------------------------------------------------------------------------------
 
 
-@through_f32
+@by_format
 def log(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
     (x,) = args
@@ -168,7 +168,7 @@ def _other_base(b: Builder, x: Operand, form: Format, e: Pair, two: tuple[float,
     return _at_ends(b, x, b.op("add", total, rest), form)
 
 
-@through_f32
+@by_format
 def log2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The logarithm to base 2, exact for powers of two. At its ends as `log`."""
     (x,) = args
@@ -176,7 +176,7 @@ def log2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _other_base(b, x, form, (b.imm(e, x), b.imm(e_rest, x)), (1.0, 0.0))
 
 
-@through_f32
+@by_format
 def log10(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The logarithm to base 10. At its ends as `log`."""
     (x,) = args
@@ -184,7 +184,7 @@ def log10(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _other_base(b, x, form, (b.imm(e, x), b.imm(e_rest, x)), _LOG[form.dtype].log10_2)
 
 
-@through_f32
+@by_format
 def log1p(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """log(1 + x). -inf at -1, NaN below, inf at inf, -0 at -0."""
     (x,) = args
@@ -211,7 +211,7 @@ def _inverse_hyperbolic(b: Builder, a: Operand, form: Format, plus: float) -> Va
     return _log_of_sum(b, y, form, b.op("select", large, one, zero))
 
 
-@through_f32
+@by_format
 def asinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
     (x,) = args
@@ -220,7 +220,7 @@ def asinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return b.op("select", b.op("lt", a, b.imm(form.half, x)), x, result)
 
 
-@through_f32
+@by_format
 def acosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
     (x,) = args
@@ -228,7 +228,7 @@ def acosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return b.op("select", b.op("lt", x, b.imm(1.0, x)), b.imm(math.nan, x), result)
 
 
-@through_f32
+@by_format
 def atanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
     (x,) = args

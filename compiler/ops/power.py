@@ -15,6 +15,7 @@ from .steps import (
     Format,
     as_bits,
     as_float,
+    by_format,
     clamp,
     hexes,
     horner,
@@ -22,7 +23,6 @@ from .steps import (
     product,
     sign_of,
     split,
-    through_f32,
     with_sign,
 )
 
@@ -42,7 +42,7 @@ _ATANH = hexes(
 )
 
 
-@through_f32
+@by_format
 def power(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
     x, y = args
@@ -180,7 +180,7 @@ _CBRT = {
 }
 
 
-@through_f32
+@by_format
 def cbrt(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The cube root: x = 2**(3 q) c, y near c**(-1/3), t near c y**2, and t + (c - t**3) y**2 / 3. Zeros,
     infinities and NaN stay."""

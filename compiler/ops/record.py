@@ -146,6 +146,19 @@ class _Decompose:
         return lower
 
     @staticmethod
+    def in_wide(lower: Callable[..., Any]) -> Callable[..., Any]:
+        """`lower`, for operands that are widened first, too."""
+
+        def run(b: Any, args: Any, dtype: DType) -> Any:
+            if args[0].dtype.wide is None:
+                return lower(b, args, dtype)
+            from .stored import narrowed, widened
+
+            return narrowed(b, lower(b, tuple([widened(b, a) for a in args]), dtype.computed), dtype)
+
+        return run
+
+    @staticmethod
     def instruction(name: str) -> Callable[..., Any]:
         """The loop instruction of that name."""
         return lambda b, args, dtype: b.op(name, *args)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..ir.graph import Node
+from ..ir.rounding import computed
 from ..ir.types import TensorType, b1, i32, tensor_type
 from .complex import linear, product
 from .elementwise import CAST, DIV, EQ, MUL, NE, OR, SUB, WHERE
@@ -38,10 +39,13 @@ def _reduction(name: str, kinds: str) -> Callable[..., TensorType]:
 
 def _total(ufunc: np.ufunc) -> Callable[[Attrs, Array], Array]:
     def evaluate(attrs: Attrs, x: Array) -> Array:
-        """float16 accumulates in float32, as the kernels do."""
-        wide = np.float32 if x.dtype == np.float16 else x.dtype
+        """Accumulated as the kernels do."""
+
+        def reduce(x: Array) -> Array:
+            return np.asarray(ufunc.reduce(x, axis=attrs["axes"], dtype=x.dtype))
+
         with np.errstate(all="ignore"):
-            return np.asarray(ufunc.reduce(x, axis=attrs["axes"], dtype=wide)).astype(x.dtype)
+            return computed(reduce, x)
 
     return evaluate
 

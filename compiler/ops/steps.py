@@ -4,7 +4,7 @@ There are no tables, no branches and no library calls in them, so the code inlin
 step is an IEEE operation (`fma` where it is written), so the result is the same on every target and in
 every lane. (The one exception is a loop that runs once if any lane needs it, see `where_any`.)
 
-float32 and float64 are computed as such, or float32 inside of float64; float16 in float32. The whole
+float32 and float64 are computed as such, or float32 inside of float64. The whole
 range is covered: overflow to inf, denormal results rounded once, denormal operands, signed zeros, NaN.
 The error bounds stand in the op registry, and what was measured in docs/numerics.md;
 tests/compiler/test_transcendental.py checks them.
@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 from ..ir.data import data
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import DType, b1, f16, f32, f64, i64, u32, u64
+from ..ir.types import DType, b1, f32, f64, i64, u32, u64
 
 Pair = tuple[Operand, Operand]
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
@@ -72,26 +72,21 @@ F64 = Format(
 FORMATS = {f32: F32, f64: F64}
 
 
-def through_f32(native: Callable[[Builder, tuple[Operand, ...], Format], Operand]) -> Lower:
-    """float16 is computed in float32 and rounded once more."""
+def by_format(native: Callable[[Builder, tuple[Operand, ...], Format], Operand]) -> Lower:
+    """A function that is written for all formats at once."""
 
     def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        if dtype == f16:
-            wide = tuple(b.op("cast", a, dtype=f32) for a in args)
-            return b.op("cast", native(b, wide, F32), dtype=f16)
         return native(b, args, FORMATS[dtype])
 
     return lower
 
 
 def in_f64(single: Lower, double: Lower) -> Lower:
-    """float32 is computed inside of float64, float16 in float32."""
+    """float32 is computed inside of float64."""
 
     def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
         if dtype == f64:
             return double(b, args, dtype)
-        if dtype == f16:
-            return b.op("cast", lower(b, tuple(b.op("cast", a, dtype=f32) for a in args), f32), dtype=f16)
         wide = tuple(b.op("cast", a, dtype=f64) for a in args)
         return b.op("cast", single(b, wide, f64), dtype=f32)
 

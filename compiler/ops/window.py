@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
+from ..ir.rounding import computed
 from ..ir.types import TensorType, b1, tensor_type
 from .complex import bilinear, linear
 from .record import (
@@ -145,12 +146,11 @@ def _contraction(node: Node) -> Node:
 
 
 def _convolve(attrs: Attrs, x: Array, w: Array) -> Array:
-    wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
-    windows = x.astype(wide)
+    windows = x
     for place in _places(attrs, w.shape):
         windows = _window(place, windows)
     with np.errstate(all="ignore"):
-        return np.asarray(np.einsum(_spec(w.ndim), windows, w.astype(wide))).astype(x.dtype)
+        return computed(lambda x, w: np.asarray(np.einsum(_spec(w.ndim), x, w)), windows, w)
 
 
 def _turned(node: Node, *first: int) -> Node:

@@ -22,7 +22,7 @@ from typing import Any
 from .. import ops
 from ..ir.data import data
 from ..ir.graph import LOC, Node, rebuild, toposort
-from ..ir.types import b1, f16, f32
+from ..ir.types import b1
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
 _Layer = tuple[Node, bool]
@@ -233,16 +233,17 @@ class _Sweep:
 
 
 def _derived(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    """The vjp of an elementwise op; that of float16 in float32, rounded once."""
+    """The vjp of an elementwise op; of formats for memory alone in the wide one, rounded once."""
     assert node.op.vjp is not None
-    if node.type.dtype is not f16 or node.op.slope == "constant":
+    dtype = node.type.dtype
+    if dtype.wide is None or node.op.slope == "constant":
         return node.op.vjp(node, ct, needs)
-    wide = {n: ops.CAST(n, dtype=f32) for n in (*node.inputs, ct)}
+    wide = {n: ops.CAST(n, dtype=dtype.wide) for n in (*node.inputs, ct)}
     parts = node.op.vjp(Node(node.op, tuple([wide[n] for n in node.inputs]), node.attrs), wide[ct], needs)
     rounded: list[Node | None] = []
     for part in parts:
         layers, core = _peel(part) if part is not None else ([], None)
-        rounded.append(None if core is None else _wrap(ops.CAST(core, dtype=f16), layers))
+        rounded.append(None if core is None else _wrap(ops.CAST(core, dtype=dtype), layers))
     return tuple(rounded)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import ops
 from ..ir.graph import Graph, Node, rebuild, toposort
+from ..ir.rounding import convert
 from .rewrite import Env, Rule, literal, rewrite
 
 
@@ -89,8 +90,8 @@ def _fold(env: Env) -> Node | None:
     values = [literal(n) for n in node.inputs]
     if any(v is None for v in values) or node.op.evaluate is None:
         return None
-    args = [np.asarray(v).astype(n.type.dtype.np) for v, n in zip(values, node.inputs, strict=True)]
-    value = node.op.evaluate(node.attrs, *args).astype(node.type.dtype.np)
+    args = [convert(np.asarray(v), n.type.dtype) for v, n in zip(values, node.inputs, strict=True)]
+    value = convert(node.op.evaluate(node.attrs, *args), node.type.dtype)
     return ops.fill(ops.CONST(value=value.item(), dtype=node.type.dtype), node.shape)
 
 

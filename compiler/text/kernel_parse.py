@@ -32,11 +32,12 @@ from ..ir.kernel import (
     Within,
     expr_dtype,
 )
+from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, TensorType, b1, i64
 from ..ops import REGISTRY
 from ..ops.folds import FOLDS, fold
 from .kernel import INFIX, LEVEL, RESERVED
-from .lexer import MAX_DEPTH, Cursor, Number, Token, fit
+from .lexer import MAX_DEPTH, Cursor, Token, fit
 
 T = TypeVar("T")
 _OP_OF = {mark: op for op, mark in INFIX.items()}

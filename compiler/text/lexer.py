@@ -14,14 +14,13 @@ import numpy as np
 
 from ..ir.data import data
 from ..ir.graph import Loc
+from ..ir.rounding import Number, rounded
 from ..ir.types import DTYPES, DType
 
 MAX_DEPTH = 100  # of an expression tree, of nested loops: far below Python's own stack
 _MAX_NUMBER = 40  # characters; repr of a float64 needs 24
 # What a type rule may raise when it stumbles over an odd attribute.
 RULE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
-Number = float | int | bool
 
 
 class IRSyntaxError(ValueError):
@@ -263,16 +262,6 @@ def fit(value: Number, dtype: DType) -> Number:
     return int(value)
 
 
-def rounded(value: Number, dtype: DType) -> float:
-    """`value` rounded to the float type `dtype`."""
-    try:
-        wide = float(value)
-    except OverflowError:  # an int beyond float64
-        return math.inf if value > 0 else -math.inf
-    with np.errstate(all="ignore"):
-        return float(np.asarray(wide).astype(dtype.np))
-
-
 def format_number(value: Number, dtype: DType) -> str:
     """The shortest text that `Cursor.number` and `fit` turn into the same value of `dtype`."""
     if dtype.kind == "b":
@@ -280,6 +269,9 @@ def format_number(value: Number, dtype: DType) -> str:
     if not dtype.is_float:
         return repr(value) if isinstance(value, float) and value % 1 else str(int(value))
     held = rounded(value, dtype)
+    if dtype.package:  # four digits tell all values of 8 bits
+        digits = (f"{held:.{n}g}" for n in range(1, 5))
+        return repr(next((v for v in map(float, digits) if v == held or rounded(v, dtype) == held), held))
     short = repr(float(str(np.asarray(held).astype(dtype.np)[()])))
     # the shortest text of an f32 could, read as f64 first, round to a neighbour
     return short if math.isnan(held) or rounded(float(short), dtype) == held else repr(held)

@@ -42,14 +42,15 @@ from ..ir.loop import (
     Value,
     Window,
 )
+from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, b1, i64
-from .lexer import MAX_DEPTH, Cursor, Number, Token, fit, format_loc, format_number
+from .lexer import MAX_DEPTH, Cursor, Token, fit, format_loc, format_number
 
 Type = tuple[DType, int]  # dtype, lanes
 _INDEX: Type = (i64, 1)
 KINDS = ("parallel", "serial", "vector")
 MAX_LANES = 4096
-_TYPE = re.compile(r"([a-z][0-9]{1,2})(?:x([0-9]{1,4}))?")
+_TYPE = re.compile(r"([a-z]{1,2}[0-9]{1,2})(?:x([0-9]{1,4}))?")
 
 
 # --- printing ------------------------------------------------------------------------------------

@@ -237,7 +237,7 @@ class _Check:
         taken = of.taken(stmt.dtypes)
         for arg, wide in zip(stmt.args, taken, strict=True):
             dtype = self.expr(arg)
-            if dtype.kind != wide.kind or dtype.bits > wide.bits:
+            if dtype.kind != wide.kind or (dtype is not wide and dtype.bits >= wide.bits):
                 self.fail(f"a {dtype} cannot be accumulated in {wide}")
         for (name, dtype), state in zip(stmt.results, of.states, strict=True):
             if dtype.kind not in state.kinds:

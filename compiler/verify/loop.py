@@ -39,6 +39,8 @@ _TAKES: dict[str, str] = (
     | dict.fromkeys(("shl", "shr"), "iu")
     | {"bitcast": "iuf"}
 )
+# Those that only move values, of formats that are for memory alone, too.
+_MOVES = ("select", "cast", "bitcast", "splat", "lo", "hi", "pack_lo", "pack_hi")
 _MAX_ALLOC = 1 << 31  # elements of one alloc
 
 
@@ -48,13 +50,18 @@ def verify_func(func: Func) -> None:
     - every value is defined once, and used, with its own type, only after that in its block or
       below;
     - every instruction has its number of operands, of one dtype that it takes and of the result's
-      lanes;
+      lanes; formats for memory alone are moved, and converted from and to the one they are computed in;
     - arrays are slots, or allocs or windows above; an element's dtype is the array's; indices and strides are
       i64 scalars;
     - masks are b1 of as many lanes as the value; literals fit their dtype;
     - loops have a known kind, a positive step if that is a literal, and equal types of inits,
       carried values, yields and results; a parallel loop stands outermost and carries nothing."""
     _Check(func).run()
+
+
+def _converts(source: DType, target: DType) -> bool:
+    """A format for memory alone is made of the one in which it is computed, and widened to that."""
+    return source.wide in (None, target) and target.wide in (None, source)
 
 
 class _Check:
@@ -169,7 +176,7 @@ class _Check:
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
                 self.fail("the operands differ in type")
-            if arg.dtype.kind not in kinds:
+            if arg.dtype.kind not in kinds or (arg.dtype.wide is not None and op not in _MOVES):
                 self.fail(f"{op} is not defined for {arg.dtype}")
         if op == "select" and (args[0].dtype, args[0].lanes) != (b1, args[1].lanes):
             self.fail(f"select needs a {type_text(b1, args[1].lanes)} first")
@@ -182,7 +189,7 @@ class _Check:
         lanes = result.lanes
         match op:
             case "iota":
-                legal = result.dtype.kind in "iuf"
+                legal = result.dtype.kind in "iuf" and result.dtype.wide is None
             case "splat":
                 legal = not lanes % args[0].lanes and args[0].dtype == result.dtype
             case "lo" | "hi":
@@ -192,7 +199,7 @@ class _Check:
                 n = args[2].value if isinstance(args[2], Imm) and args[2].dtype is i32 else 0
                 legal = same and n > 0 and lanes % (2 * n) == 0  # pairs of n lanes fill a vector
             case "cast":
-                legal = args[0].lanes == lanes
+                legal = args[0].lanes == lanes and _converts(args[0].dtype, result.dtype)
             case "bitcast":
                 bits = (args[0].dtype.bits, args[0].lanes)
                 legal = bits == (result.dtype.bits, lanes) and result.dtype is not b1

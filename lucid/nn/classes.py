@@ -10,7 +10,7 @@ import math
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import f16, f32, i64
+from lucid.compiler.ir.types import i64
 
 from ..promote import cast, filled, float_dtype
 from ..shapes import mean, sum_, transpose
@@ -44,7 +44,7 @@ def _checked(name: str, x: Node, target: Node, weight: Node | None) -> None:
 def _wide(x: Node) -> Node:
     """Floats, float16 in float32."""
     dtype = float_dtype(x)
-    return cast(x, f32 if dtype is f16 else dtype)
+    return cast(x, dtype.computed)
 
 
 def nll(x: Node, target: Node, weight: Node | None, *, ignore: int, reduction: str) -> Node:
@@ -161,7 +161,7 @@ def bags(
     the same. Rows number `padding` do not count; a bag of none is 0."""
     rows = embedding(index, table, padding=None)
     result = rows.type.dtype
-    rows = cast(rows, f32 if result is f16 else result)
+    rows = cast(rows, result.computed)
     if padding is not None:
         real = ops.NE(cast(index, i64), ops.fill(ops.SCALAR(value=padding, dtype=i64), index.shape))
     else:

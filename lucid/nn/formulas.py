@@ -14,7 +14,6 @@ from typing import Any
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import f16, f32
 
 from ..promote import cast, filled, float_dtype, joint, spread
 from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose
@@ -22,15 +21,16 @@ from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose
 Formula = Callable[..., Node]
 
 
-def _in_float32(formula: Formula) -> Formula:
-    """`formula` over float16 in float32, its result rounded once."""
+def _in_wide(formula: Formula) -> Formula:
+    """`formula` over float16 or bfloat16 in float32, its result rounded once."""
 
     @functools.wraps(formula)
     def build(*operands: Node | None, **attrs: Any) -> Node:
         result = float_dtype(*[n for n in operands if n is not None])
-        if result is not f16:
+        if result.wide is None:
             return formula(*operands, **attrs)
-        return cast(formula(*[None if n is None else cast(n, f32) for n in operands], **attrs), f16)
+        wide = [None if n is None else cast(n, result.computed) for n in operands]
+        return cast(formula(*wide, **attrs), result)
 
     return build
 
@@ -77,7 +77,7 @@ def _huber_element(d: Node, delta: float) -> Node:
     return ops.WHERE(ops.LT(a, limit), parabola, line)
 
 
-@_in_float32
+@_in_wide
 def huber(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str) -> Node:
     """Weighted: the plain mean of w * l."""
     d, w = _distance("huber_loss", x, y, weight)
@@ -85,7 +85,7 @@ def huber(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str
     return _reduced(element if w is None else ops.MUL(w, element), reduction)
 
 
-@_in_float32
+@_in_wide
 def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     """d²/(2 beta) where a < beta, else a - beta/2; beta 0 is the L1 loss."""
     d, _ = _distance("smooth_l1_loss", x, y, None)
@@ -98,13 +98,13 @@ def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     return _reduced(ops.WHERE(ops.LT(a, limit), parabola, line), reduction)
 
 
-@_in_float32
+@_in_wide
 def l1(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("l1_loss", x, y, weight)
     return _weighted(ops.ABS(d), w, reduction)
 
 
-@_in_float32
+@_in_wide
 def mse(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("mse_loss", x, y, weight)
     return _weighted(ops.MUL(d, d), w, reduction)
@@ -123,7 +123,7 @@ def relu(x: Node) -> Node:
     return ops.WHERE(ops.LE(x, zero), zero, x)
 
 
-@_in_float32
+@_in_wide
 def gelu(x: Node) -> Node:
     """x/2 (1 + erf(x/sqrt(2))): Hendrycks and Gimpel, arXiv:1606.08415."""
     x = _float(x)
@@ -131,7 +131,7 @@ def gelu(x: Node) -> Node:
     return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), e))
 
 
-@_in_float32
+@_in_wide
 def gelu_tanh(x: Node) -> Node:
     """x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))), from the same paper. Above 10 tanh is 1 anyway, so
     its argument is held back there, and neither the cube nor a gradient overflows."""
@@ -151,7 +151,7 @@ def shifted(x: Node, axis: int) -> Node:
     return ops.SUB(x, ops.fill(top, x.shape))
 
 
-@_in_float32
+@_in_wide
 def softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
@@ -161,7 +161,7 @@ def softmax(x: Node, *, axis: int) -> Node:
     return ops.MUL(e, ops.fill(ops.DIV(ops.const(1, total), total), x.shape))  # one division a row
 
 
-@_in_float32
+@_in_wide
 def log_softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
@@ -174,7 +174,7 @@ def log_softmax(x: Node, *, axis: int) -> Node:
 # --- layers --------------------------------------------------------------------------------------
 
 
-@_in_float32
+@_in_wide
 def linear(x: Node, weight: Node, bias: Node | None) -> Node:
     """x @ weight.T + bias; weight is (out, in)."""
     if weight.type.ndim != 2 or not x.type.ndim or x.shape[-1] != weight.shape[1]:
@@ -203,7 +203,7 @@ def layer_norm(
     if not shape or x.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input of shape {x.shape} does not end in normalized_shape {shape}")
     result = float_dtype(x)
-    x = cast(x, f32 if result is f16 else result)
+    x = cast(x, result.computed)
     axes = tuple(range(x.type.ndim - len(shape), x.type.ndim))
     off = ops.SUB(x, ops.fill(mean(x, axis=axes, keepdims=True), x.shape))
     spread_ = mean(ops.MUL(off, off), axis=axes, keepdims=True)  # the variance

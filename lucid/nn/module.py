@@ -188,7 +188,7 @@ class Module:
         on_cpu(device)
         wanted = None if dtype is None else dtype_of(dtype).np
         for name, p in self._state().items():
-            if wanted is not None and p.dtype.kind == "f" and p.dtype != wanted:
+            if wanted is not None and p.is_floating_point() and p.dtype != wanted:
                 raise ValueError(
                     f"to: {name} is {p.dtype}; for {wanted} make layers with dtype={wanted.name!r}"
                 )
@@ -262,8 +262,10 @@ def _matching(name: str, value: Any, own: Tensor) -> np.ndarray[Any, Any]:
     array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.shape != own.shape:
         raise ValueError(here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}"))
-    if array.dtype.kind not in "biuf":
-        raise TypeError(here(f"load_state_dict: {name} has the unsupported dtype {array.dtype}"))
-    if (array.dtype.kind == "f") != (own.dtype.kind == "f"):
+    try:
+        given = dtype_of(array.dtype)
+    except TypeError as error:
+        raise TypeError(here(f"load_state_dict: {name}: {error}")) from None
+    if given.is_float != own.is_floating_point():
         raise ValueError(here(f"load_state_dict: {name} is {array.dtype}, expected {own.dtype}"))
     return np.array(array, dtype=own.dtype, order="C", copy=True)

@@ -11,11 +11,10 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import f16, f32
 
 from ..creation import asarray
 from ..errors import here, public
-from ..promote import cast, result_dtype, weak
+from ..promote import cast, dtype_of, result_dtype, weak
 from ..tensor import Tensor, apply
 
 Sizes = int | tuple[int, ...]
@@ -157,7 +156,7 @@ def _max_pool(x: Node, *, size: Any, step: Any, padding: Any, dilation: Any) -> 
 
 def _avg_pool(x: Node, *, size: Any, step: Any, padding: Any, include: bool) -> Node:
     dtype = x.type.dtype
-    wide = f32 if dtype is f16 else dtype
+    wide = dtype.computed
     ones = (1,) * len(size)
 
     def total(n: Node) -> Node:
@@ -285,7 +284,7 @@ def rms_norm(x: Any, normalized_shape: Sizes, weight: Any = None, eps: float | N
     x = asarray(x)
     count = len(normalized_shape) if isinstance(normalized_shape, tuple | list) else 1
     axes = tuple(range(-count, 0))
-    small = float(np.finfo(x.dtype).eps) if eps is None else eps
+    small = dtype_of(x.dtype).epsilon if eps is None else eps
     found: Tensor = x / ((x * x).mean(axes, keepdims=True) + small).sqrt()
     return found if weight is None else found * weight
 

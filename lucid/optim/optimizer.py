@@ -32,10 +32,10 @@ class Optimizer:
     has it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it
     reads as a 0-d float64 Tensor.
 
-    float16 parameters have weights in float32 behind them (`state["master"]`, in their order), and so is all
-    their state: steps too small for float16 add up, and `eps` does not round to 0. A parameter that was
-    changed by others begins anew from its value. `master_weights=False` keeps and computes everything in
-    float16, at a third of the memory.
+    Parameters of float16 and bfloat16 have weights in float32 behind them (`state["master"]`, in their
+    order), and so is all their state: steps too small for 16 bits add up, and `eps` does not round to 0. A
+    parameter that was changed by others begins anew from its value. `master_weights=False` keeps and computes
+    everything in 16 bits, at a third of the memory.
     """
 
     hyper: ClassVar[tuple[str, ...]] = ()  # names of attributes that state_dict carries
@@ -58,7 +58,7 @@ class Optimizer:
         # The place in state["master"] of parameter number k.
         self._masters: dict[int, int] = {}
         if master_weights:
-            halves = [k for k, p in enumerate(self.params) if p.dtype == np.float16]
+            halves = [k for k, p in enumerate(self.params) if p._node.type.dtype.wide is not None]
             self._masters = {k: place for place, k in enumerate(halves)}
             if halves:
                 self.state["master"] = [self.params[k].detach().astype(np.float32) for k in halves]

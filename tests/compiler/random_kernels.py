@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.ir import kernel as k
-from lucid.compiler.ir.types import DTYPES, DType, b1, f16, f32, f64, i16, i32, i64
+from lucid.compiler.ir.types import DTYPES, DType, b1, bf16, f16, f32, f64, i16, i32, i64
 from lucid.compiler.ops.folds import fold
 
 Array = np.ndarray[Any, Any]
-KINDS = (f32, f32, f32, f64, f16, i32, i64, i16)
+KINDS = (f32, f32, f32, f64, f16, bf16, i32, i64, i16)
 LITERALS = (1, 2, 3, 5, 8, 16, 17, 24, 33, 64, 70)
 SIZES = (0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 40, 65)
 

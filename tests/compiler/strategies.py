@@ -12,11 +12,11 @@ from lucid.compiler.ir import kernel as k
 from lucid.compiler.ir.graph import Graph, Loc, Node, at
 from lucid.compiler.ir.layout import Slot
 from lucid.compiler.ir.loop import COMPARISONS, Builder, Func, Imm, Operand, Store, Value
-from lucid.compiler.ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64, u8
+from lucid.compiler.ir.types import DTYPES, DType, b1, bf16, f16, f32, f64, i32, i64, u8
 from lucid.compiler.ops import REGISTRY, Op
 from lucid.compiler.text.lexer import fit
 
-SOME = (f32, f64, f16, i32, u8, b1)
+SOME = (f32, f64, f16, bf16, i32, u8, b1)
 LOCS = st.sampled_from((None, Loc("train.py", 12), Loc("<stdin>", 3), Loc("my model/a:b.py", 100)))
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.ir.types import DTYPES, DType, b1
+from lucid.compiler.ir.types import DTYPES, DType, b1, from_numpy
 from lucid.compiler.ops import REGISTRY, Op, Sample
 from tests.native import Array, build, run, sample_arrays
 
-FLOATS = ("f16", "f32", "f64")
+FLOATS = ("f16", "bf16", "f32", "f64")
 # How far NumPy itself may be off; test_transcendental.py holds the functions to exact references.
 NUMPY_ULP = 4
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, 3.0, 7.0, 1e-3, np.inf, -np.inf, np.nan, -np.nan]
@@ -28,8 +28,8 @@ def special(dtype: DType) -> Array:
     kind: Any = dtype.np
     with np.errstate(all="ignore"):
         if dtype.is_float:
-            info = np.finfo(kind)
-            edges = [info.max, -info.max, info.tiny, -info.tiny, info.smallest_subnormal]
+            most, tiny = dtype.most, dtype.tiny
+            edges = [most, -most, tiny, -tiny, tiny * dtype.epsilon]
             return np.array([*SPECIAL, *edges, 88.0, -88.0, 1.5, 10.0], dtype.np)
         if dtype is b1:
             return np.array([False, True])
@@ -51,16 +51,18 @@ def ulps(got: Array, want: Array) -> float:
 def check(op: Op, got: Array, want: Array) -> None:
     assert got.dtype == want.dtype
     assert got.shape == want.shape
-    if op.exact or got.dtype.kind != "f":
+    dtype = from_numpy(got.dtype)
+    if op.exact or not dtype.is_float:
+        got, want = got.astype(dtype.computed.np), want.astype(dtype.computed.np)
         np.testing.assert_array_equal(got, want)
-        if got.dtype.kind == "f":
+        if dtype.is_float:
             real = ~np.isnan(want)
             np.testing.assert_array_equal(np.signbit(got[real]), np.signbit(want[real]))
     elif op.ulp:
         assert ulps(got, want) <= op.ulp + NUMPY_ULP
     else:
-        eps = float(np.finfo(got.dtype).eps)
-        np.testing.assert_allclose(got, want, rtol=32 * eps, atol=32 * eps)
+        got, want = got.astype(dtype.computed.np), want.astype(dtype.computed.np)
+        np.testing.assert_allclose(got, want, rtol=32 * dtype.epsilon, atol=32 * dtype.epsilon)
 
 
 ELEMENTWISE = [op for op in REGISTRY.values() if op.kind == "elementwise"]
@@ -116,7 +118,7 @@ def test_samples(op: Op, sample: Sample, dtype: DType) -> None:
 LENGTHS = [*range(70), 127, 128, 129, 255, 8191, 8192, 8193, 16385, 40000]
 
 
-@pytest.mark.parametrize("name", ["f16", "f32", "f64", "i32", "u8"])
+@pytest.mark.parametrize("name", ["f16", "bf16", "f32", "f64", "i32", "u8"])
 def test_every_tail(name: str) -> None:
     """A map, a sum, and an extreme in one kernel, at every length around vectors and blocks."""
     dtype = DTYPES[name]
@@ -127,10 +129,10 @@ def test_every_tail(name: str) -> None:
         graph = build(lambda a, b: (ops.MUL(a, b), ops.SUM(ops.SUB(a, b), axes=(0,))), [x, y])
         product, total = run(graph, [x, y])
         np.testing.assert_array_equal(product, x * y)
-        want = np.sum(x - y, dtype=np.float32 if name == "f16" else dtype.np).astype(dtype.np)
-        kind: Any = dtype.np
-        tolerance = 0 if dtype.kind in "iu" else 64 * float(np.finfo(kind).eps)
-        np.testing.assert_allclose(total, want, rtol=tolerance, atol=tolerance * 3 * n**0.5)
+        want = np.sum(x - y, dtype=dtype.computed.np)
+        tolerance = 0 if dtype.kind in "iu" else 64 * dtype.epsilon
+        found = total.astype(dtype.computed.np)
+        np.testing.assert_allclose(found, want, rtol=tolerance, atol=tolerance * 3 * n**0.5)
 
 
 def test_records_are_complete() -> None:

@@ -1,0 +1,93 @@
+"""LLVM text: types, literals, names, and the lines that are written."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..ir.loop import Imm, Operand, Value
+from ..ir.rounding import convert
+from ..ir.types import DType, b1, bf16, f16, f32, f64
+
+# Formats of floats that are computed with: the letter in names of x86's instructions. All others are integers
+# of 16 bits in registers, too.
+LETTERS = {f32: "s", f64: "d"}
+
+
+def element_type(dtype: DType) -> str:
+    return "i1" if dtype is b1 else dtype.llvm
+
+
+def vector(element: str, lanes: int) -> str:
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def type_of(value: Operand) -> str:
+    return vector(element_type(value.dtype), value.lanes)
+
+
+def suffix(value: Operand) -> str:
+    """The type in an intrinsic's name: v16f32."""
+    bits = 1 if value.dtype is b1 else value.dtype.bits
+    name = f"f{bits}" if value.dtype in LETTERS else f"i{bits}"
+    return name if value.lanes == 1 else f"v{value.lanes}{name}"
+
+
+def number_text(value: float | int | bool, dtype: DType) -> str:
+    if dtype is b1:
+        return "true" if value else "false"
+    if not dtype.is_float:
+        return str(int(value))
+    held = convert(np.asarray(value), dtype)
+    if dtype in (f16, bf16):
+        return str(held.view(np.int16)[()])
+    if dtype not in LETTERS:
+        raise TypeError(f"no literals of {dtype} are known")
+    # float literals are written as the double of the same value
+    return f"0x{struct.unpack('<Q', struct.pack('<d', float(held)))[0]:016X}"
+
+
+class Writer:
+    """What all parts of the emitter write to."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.declared: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+        self.count = 0
+
+    def fresh(self, hint: str = "x") -> str:
+        self.count += 1
+        return f"%{hint}.{self.count}"
+
+    def put(self, line: str) -> None:
+        self.lines.append("  " + line)
+
+    def let(self, text: str, hint: str = "x") -> str:
+        name = self.fresh(hint)
+        self.put(f"{name} = {text}")
+        return name
+
+    def ref(self, value: Operand) -> str:
+        if isinstance(value, Value):
+            return self.names[value.name]
+        number = number_text(value.value, value.dtype)
+        return number if value.lanes == 1 else f"splat ({element_type(value.dtype)} {number})"
+
+    def number(self, value: float, dtype: DType, lanes: int) -> str:
+        return self.ref(Imm(value, dtype, lanes))
+
+    def typed(self, value: Operand) -> str:
+        return f"{type_of(value)} {self.ref(value)}"
+
+    def call(self, name: str, result: str, args: Sequence[tuple[str, str]]) -> str:
+        """An intrinsic; args are (type, value)."""
+        kinds = ", ".join(t for t, _ in args)
+        self.declared[name] = f"declare {result} @{name}({kinds})"
+        text = f"call {result} @{name}({', '.join(f'{t} {v}' for t, v in args)})"
+        if result == "void":
+            self.put(text)
+            return ""
+        return self.let(text)

@@ -1,0 +1,53 @@
+"""NumPy's conversions between dtypes, where it has them; else ours, which round once, too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .types import DType, from_numpy
+
+Array = np.ndarray[Any, Any]
+Number = float | int | bool
+
+
+def convert(array: Array, dtype: DType) -> Array:
+    """`array` in `dtype`, floats rounded to nearest even. bfloat16 is made of float32 there is, and packages
+    (and PyTorch) make that of all others first: float64, and integers of four and eight bytes, would be
+    rounded twice."""
+    with np.errstate(all="ignore"):
+        beyond = array.dtype.kind in "fiu" and array.dtype.itemsize > 2 and array.dtype != np.float32
+        if dtype.package and beyond:
+            array = _to_odd(np.asarray(array, np.float64))
+        return np.asarray(array).astype(dtype.np, copy=False)
+
+
+def _to_odd(x: Array) -> Array:
+    """float64 to float32, inexact results made odd: a second rounding is then right (Boldo and Melquiond)."""
+    near = np.asarray(x.astype(np.float32))
+    back, bits = near.astype(np.float64), near.view(np.int32)
+    odd = np.where(np.abs(back) > np.abs(x), bits - 1, bits) | 1
+    return np.where((back != x) & (x == x), odd, bits).astype(np.int32).view(np.float32)
+
+
+def rounded(value: Number, dtype: DType) -> float:
+    """`value` rounded to the float type `dtype`."""
+    try:
+        wide = float(value)
+    except OverflowError:  # an int beyond float64
+        return math.inf if value > 0 else -math.inf
+    return float(convert(np.asarray(wide), dtype))
+
+
+def computed(evaluate: Callable[..., Array], *args: Array) -> Array:
+    """`evaluate` of arrays of one dtype; of a format for memory alone in the one that it is computed in."""
+    dtype = from_numpy(args[0].dtype)
+    if dtype.wide is None:
+        return evaluate(*args)
+    with np.errstate(all="ignore"):  # a NaN that signals is one, too
+        wide = [a.astype(dtype.computed.np) for a in args]
+    found = evaluate(*wide)
+    return convert(found, dtype) if found.dtype == dtype.computed.np else found
