@@ -94,7 +94,7 @@ def _differentiated(
     finally:
         MODE.set(before)
     node = _scalar_node(f, value)
-    found = gradients(node, ops.const(1, node), wrt)
+    found = gradients(node, ops.const(1, node), wrt, first=True)
     parts = [ops.zeros_like(n) if g is None else g for n, g in zip(wrt, found, strict=True)]
     trace, grad = before
     # The fresh leaves are private: only what the caller's own leaves reach stays differentiable.

@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 from typing import cast as cast_type
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
 
@@ -46,6 +46,15 @@ if TYPE_CHECKING:
 
 # The tensor that collects the gradient of a node.
 LEAVES: WeakKeyDictionary[Node, ref[Tensor]] = WeakKeyDictionary()
+# Nodes that were found to depend on no such tensor, so that a loop does not walk its history at every step.
+# Replaced, not changed, where a node that others may depend on begins to collect.
+_FREE: list[WeakSet[Node]] = [WeakSet()]
+
+
+def _collect(node: Node, tensor: Tensor) -> None:
+    """`tensor` collects the gradient of `node` from here on."""
+    LEAVES[node] = ref(tensor)
+    _FREE[0] = WeakSet()
 
 
 def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
@@ -283,7 +292,7 @@ class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangem
             raise RuntimeError(here("requires_grad can only be set on a leaf; use detach()"))
         self._requires_grad = bool(value)
         if value:
-            LEAVES[self._node] = ref(self)
+            _collect(self._node, self)
         else:
             LEAVES.pop(self._node, None)
 
@@ -405,7 +414,7 @@ class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangem
             owner = LEAVES.get(node)
             if node.inputs or (owner is not None and owner() is not self):
                 node = ops.STOP(node) if node.data is None else leaf(node.data)
-            LEAVES[node] = ref(self)
+            _collect(node, self)
         trace = MODE.get().trace
         if trace is not self._trace:
             if trace is None:
@@ -719,13 +728,13 @@ def _restore(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
 
 def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
     """The nodes with a collecting tensor that `output` depends on, not counting what is stopped."""
-    trace = MODE.get().trace
+    trace, free = MODE.get().trace, _FREE[0]
     found: list[tuple[Node, Tensor]] = []
     done: set[Node] = set()
     stack = [output]
     while stack:
         node = stack.pop()
-        if node in done:
+        if node in done or node in free:
             continue
         done.add(node)
         owner = LEAVES.get(node)
@@ -741,4 +750,6 @@ def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
             )
         if node.op is not ops.STOP:
             stack += [n for n in node.inputs if n not in done and n.type.dtype.is_inexact]
+    if not found:
+        free.update(done)
     return found

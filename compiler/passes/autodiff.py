@@ -58,12 +58,13 @@ class _Live:
 _EVERYWHERE = _Live()
 
 
-def gradients(output: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node | None]:
+def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = False) -> list[Node | None]:
     """The cotangent of each node of `wrt`, given that of `output`; None where `output` does not
-    depend on it. The result is graph like any other, and can be differentiated again."""
+    depend on it. The result is graph like any other, and can be differentiated again. `first`: none of `wrt`
+    is made of another, so that what they are made of is not looked at."""
     if cotangent.type != output.type:
         raise TypeError(f"the cotangent is {cotangent.type}, the output {output.type}")
-    order = toposort([output])
+    order = toposort([output], set(wrt) if first else ())
     sweep = _Sweep(_depends(order, wrt))
     found = sweep.found
     found[output] = cotangent

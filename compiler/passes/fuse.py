@@ -51,7 +51,7 @@ from .draft import (
 )
 from .draft_kernel import Writer
 from .legal import lie_across, outer_axes, stores_across, walks_again
-from .shorten import repeated, shorten, tops
+from .shorten import grown, repeated, shorten, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
@@ -538,7 +538,9 @@ class _Fuser:
                 count[n] = count.get(n, 0) + 1
         found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
         why = "stored, or many kernels would compute it"
-        return found | {n: f"{_label(n)}: {why}" for n in repeated(list(self.drafts), self.reader)}
+        drafts = list(self.drafts)
+        again = (*repeated(drafts, self.reader), *grown(self.order, drafts, self.reader))
+        return found | {n: f"{_label(n)}: {why}" for n in again}
 
 
 def _number(draft: Draft) -> int:

@@ -18,6 +18,10 @@ from .draft import ARRAYS, LENGTH, Draft, Placed, Reader, through_views
 # What so many kernels recompute is stored, if it is no larger than what they read for it. A chain in which
 # each kernel repeats one operation more than the last one would need another machine code for each.
 REPEATED = 8
+# A chain of single values that several read is at most so long: a count that grows at each step of a loop.
+SINGLES = 16
+# So often kernels may compute on what earlier ones have computed, and did not store.
+GENERATIONS = 2
 
 
 def shorten(order: Sequence[Node], roots: set[Node]) -> list[Node]:
@@ -28,6 +32,8 @@ def shorten(order: Sequence[Node], roots: set[Node]) -> list[Node]:
         Node, tuple[int, int]
     ] = {}  # at most: the cost of a node's expression, the arrays that it reads
     added: list[Node] = []
+    readers = Counter(m for n in order for m in n.inputs)
+    count: dict[Node, int] = {}  # of a single value: the longest chain of single values that it ends
 
     def memory(node: Node) -> bool:
         return node in roots or node.op is ops.INPUT
@@ -56,6 +62,11 @@ def shorten(order: Sequence[Node], roots: set[Node]) -> list[Node]:
             roots.update(cut)
             added += cut
         size[node] = total
+        if node.inputs and not node.shape and not memory(node):
+            count[node] = 1 + max([count.get(m, 0) for m in node.inputs if not memory(m)], default=0)
+            if count[node] > SINGLES and readers[node] > 1 and node.op.kind == "elementwise":
+                roots.add(node)
+                added.append(node)
     return added
 
 
@@ -120,6 +131,32 @@ def repeated(drafts: Sequence[Draft], reader: Reader) -> list[Node]:
                 bases = {reader.storage.base(n) for n, _ in reader.reads(p)}
                 if sum(n.type.nbytes for n in stored) <= sum(b.type.nbytes for b in bases if b is not None):
                     found |= dict.fromkeys(stored)
+    return list(found)
+
+
+def grown(order: Sequence[Node], drafts: Sequence[Draft], reader: Reader) -> list[Node]:
+    """Single values that carry from step to step: kernels would compute again what earlier ones computed from
+    what still earlier ones did, as a count that grows by 1."""
+    position = {n: k for k, n in enumerate(order)}
+    first: dict[Node, Draft] = {}
+    generation: dict[Node, int] = {}
+    found: dict[Node, None] = {}
+
+    def memory(node: Node) -> bool:
+        return node in found or node in reader.storage.roots
+
+    for draft in drafts:
+        single = {n for p in draft.placed + draft.final for n in reader.computed(p) if not n.shape}
+        for node in sorted(single - first.keys(), key=position.__getitem__):
+            first[node] = draft
+            generation[node] = 0
+            for m in node.inputs:
+                if m in generation and not memory(m):
+                    turn = generation[m] + (first[m] is not draft)
+                    if turn >= GENERATIONS and m.op.kind == "elementwise" and m.inputs:
+                        found[m] = None
+                    else:
+                        generation[node] = max(generation[node], turn)
     return list(found)
 
 

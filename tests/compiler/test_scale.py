@@ -121,10 +121,22 @@ def steps(count: int) -> Graph:
     return Graph("steps", tuple(inputs), (loss, *(g for g in found if g is not None)))
 
 
+def counted(count: int) -> Graph:
+    """Three arrays, whose steps depend on how many there were: each kernel would count from the beginning."""
+    inputs = t, *arrays = [_input(name, 9, 9) for name in ("t", "a", "b", "c")]
+    t = ops.SUM(t, axes=(0, 1))
+    for _ in range(count):
+        t = ops.ADD(t, ops.CONST(value=1.0, dtype=f32))
+        rate = ops.EXP(ops.NEG(t))
+        for k, x in enumerate(arrays):
+            arrays[k] = ops.MUL(ops.fill(rate, x.shape), ops.CONTRACT(x, x, spec="ij,jk->ik"))
+    return Graph("counted", tuple(inputs), tuple(arrays))
+
+
 # With a size from which on all of them are cut.
 GRAPHS: tuple[tuple[Callable[[int], Graph], int], ...] = (
     (chain, 512), (means, 64), (row_means, 64), (softmaxes, 64), (pairs, 128), (many_sums, 64),
-    (equal_parameters, 64), (layers, 64), (steps, 32),
+    (equal_parameters, 64), (layers, 64), (steps, 32), (counted, 64),
 )  # fmt: skip
 
 

@@ -4,15 +4,18 @@ there were before."""
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, engine
-from lucid.compiler.ir.graph import Node
+from lucid import Tensor, autograd, engine
+from lucid.compiler.ir.graph import Node, toposort
+from lucid.compiler.passes import autodiff
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((50, 4), dtype=np.float32)
@@ -238,3 +241,55 @@ def test_a_value_read_within_a_derivative_of_a_derivative_keeps_its_history() ->
         return lucid.grad(inner)(x * 2.0)  # type: ignore[no-any-return]
 
     assert lucid.grad(outer)(Tensor(1.5)).item() == pytest.approx(36.0)  # of 3 (2x)^2 = 12 x^2
+
+
+class _Looked(WeakKeyDictionary[Node, Any]):
+    """Leaves that count how often somebody asks for one."""
+
+    count = 0
+
+    def get(self, node: Any, default: Any = None) -> Any:
+        type(self).count += 1
+        return super().get(node, default)
+
+
+def test_gradients_of_a_loop_that_reads_nothing_look_at_no_step_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every step's loss is made of all steps before, which cost it nothing."""
+    of_tensors = sys.modules[Tensor.__module__]
+    leaves = _Looked(vars(of_tensors)["LEAVES"])
+    for module in (of_tensors, autograd):
+        monkeypatch.setattr(module, "LEAVES", leaves)
+    walked: list[int] = []
+
+    def counted(*args: Any) -> list[Node]:
+        order = toposort(*args)
+        walked.append(len(order))
+        return order
+
+    monkeypatch.setattr(autodiff, "toposort", counted)
+
+    def loss(w: Tensor, b: Tensor) -> Tensor:
+        return ((Tensor(X) @ w + b - Tensor(Y)) ** 2).mean()
+
+    w, b = Tensor(np.zeros(4, "f4")), Tensor(np.zeros((), "f4"))
+    looked: list[int] = []
+    for _ in range(40):
+        before = _Looked.count
+        dw, db = lucid.grad(loss, argnums=(0, 1))(w, b)
+        w, b = w - 0.1 * dw, b - 0.1 * db
+        looked.append(_Looked.count - before)
+    assert len(set(walked)) == 1
+    assert max(looked[2:]) <= looked[2]
+
+
+def test_what_depended_on_no_leaf_depends_on_one_that_begins_to_collect() -> None:
+    """Also where it is known to depend on none, since a derivative has passed it."""
+    x = Tensor(X)
+    y = x * 2.0
+    assert not lucid.grad(lambda z: (z * y).sum())(Tensor(X)).requires_grad
+    x.requires_grad = True
+    (y * y).sum().backward()
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), 8 * X, rtol=1e-6)
