@@ -214,13 +214,62 @@ def _tanh(x: Node, y: Node) -> Pair:
     return ops.WHERE(far, ops.COPYSIGN(one, x), re), ops.WHERE(far, beyond, ops.DIV(slope, divisor))
 
 
-def _tan(x: Node, y: Node) -> Pair:
-    """tanh(iz) / i."""
-    re, im = _tanh(ops.NEG(y), x)
-    return im, ops.NEG(re)
+# --- their inverses --------------------------------------------------------------------------------
+
+
+def _roots(x: Node, y: Node) -> tuple[Pair, Pair]:
+    """sqrt(1 - z) and sqrt(1 + z)."""
+    one = _c(1.0, x)
+    return _sqrt(ops.SUB(one, x), ops.NEG(y)), _sqrt(ops.ADD(one, x), y)
+
+
+def _cross(a: Pair, b: Pair) -> Node:
+    """The imaginary part of the conjugate of a times b."""
+    return ops.SUB(ops.MUL(a[0], b[1]), ops.MUL(a[1], b[0]))
+
+
+def _arcsin(x: Node, y: Node) -> Pair:
+    a, b = _roots(x, y)
+    below = ops.SUB(ops.MUL(a[0], b[0]), ops.MUL(a[1], b[1]))
+    return ops.ARCTAN2(x, below), ops.ARCSINH(_cross(a, b))
+
+
+def _arccos(x: Node, y: Node) -> Pair:
+    a, b = _roots(x, y)
+    return _times(ops.ARCTAN2(a[0], b[0]), 2.0), ops.ARCSINH(_cross(b, a))
+
+
+def _arccosh(x: Node, y: Node) -> Pair:
+    one = _c(1.0, x)
+    a, b = _sqrt(ops.SUB(x, one), y), _sqrt(ops.ADD(x, one), y)
+    along = ops.ADD(ops.MUL(a[0], b[0]), ops.MUL(a[1], b[1]))
+    return ops.ARCSINH(along), _times(ops.ARCTAN2(a[1], b[0]), 2.0)
+
+
+def _arctanh(x: Node, y: Node) -> Pair:
+    """By the size of x, as log1p loses what is near -1."""
+    one, right = _c(1.0, x), ops.COPYSIGN(_c(1.0, x), x)
+    size = ops.MUL(x, right)
+    off, square = ops.SUB(one, size), ops.MUL(y, y)
+    ratio = ops.DIV(_times(size, 4.0), ops.ADD(ops.MUL(off, off), square))
+    below = ops.SUB(ops.MUL(ops.SUB(one, x), ops.ADD(one, x)), square)
+    angle = ops.ARCTAN2(_times(y, 2.0), below)
+    return ops.MUL(_times(ops.LOG1P(ratio), 0.25), right), _times(angle, 0.5)
+
+
+def _turned(formula: Callable[[Node, Node], Pair]) -> Callable[[Node, Node], Pair]:
+    """f(iz) / i."""
+
+    def of(x: Node, y: Node) -> Pair:
+        re, im = formula(ops.NEG(y), x)
+        return im, ops.NEG(re)
+
+    return of
 
 
 exp, expm1, exp2, sqrt = (_of_parts(f) for f in (_exp, _expm1, _exp2, _sqrt))
 log, log1p, log2, log10 = (_of_parts(f) for f in (_log, _log1p, _to_base(2.0), _to_base(10.0)))
-sin, cos, tan = (_of_parts(f) for f in (_sin, _cos, _tan))
+sin, cos, tan = (_of_parts(f) for f in (_sin, _cos, _turned(_tanh)))
+arcsin, arccos, arctan = (_of_parts(f) for f in (_arcsin, _arccos, _turned(_arctanh)))
 sinh, cosh, tanh = (_of_parts(f) for f in (_sinh, _cosh, _tanh))
+arcsinh, arccosh, arctanh = (_of_parts(f) for f in (_turned(_arcsin), _arccosh, _arctanh))

@@ -203,6 +203,7 @@ ARCSIN = _function(
     30,
     also=("asin",),
     **_UNIT,
+    of_complex=rules.arcsin,
 )
 ARCCOS = _function(
     "arccos",
@@ -213,6 +214,7 @@ ARCCOS = _function(
     30,
     also=("acos",),
     **_UNIT,
+    of_complex=rules.arccos,
 )
 ARCTAN = _function(
     "arctan",
@@ -222,6 +224,7 @@ ARCTAN = _function(
     dec.atan,
     35,
     also=("atan",),
+    of_complex=rules.arctan,
 )
 ARCTAN2 = _function(
     "arctan2",
@@ -285,6 +288,7 @@ ARCSINH = _function(
     dec.asinh,
     55,
     also=("asinh",),
+    of_complex=rules.arcsinh,
 )
 ARCCOSH = _function(
     "arccosh",
@@ -296,6 +300,7 @@ ARCCOSH = _function(
     domain=(1.2, 4.0),
     slope="any",
     also=("acosh",),
+    of_complex=rules.arccosh,
 )
 ARCTANH = _function(
     "arctanh",
@@ -306,6 +311,7 @@ ARCTANH = _function(
     45,
     also=("atanh",),
     **_UNIT,
+    of_complex=rules.arctanh,
 )
 
 # --- error functions -----------------------------------------------------------------------------
