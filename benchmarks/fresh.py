@@ -35,7 +35,7 @@ PATIENCE = 5
 # Programs of `problems.PROGRAMS`, and `adam`, with how often each repeats what it does.
 SCALES = {
     "chain": (100, 1000), "means": (50, 100, 200), "softmaxes": (8, 30), "layers": (25, 100),
-    "adam": (25, 100, 400),
+    "steps": (25, 100), "adam": (25, 100, 400),
 }  # fmt: skip
 BATCH, NEW_BATCHES = 32, (48, 33, 64, 100, 7, 200)
 
@@ -81,21 +81,24 @@ def first_calls(peers: Mapping[str, str], threads: int, effort: Effort) -> dict[
 
 
 def scales(peers: Mapping[str, str], threads: int, effort: Effort) -> dict[str, Measured]:
-    """Seconds of the first call of programs of several lengths, with an empty disk cache."""
+    """Seconds of the first call of programs of several lengths, with an empty disk cache, and with the one
+    that it left."""
     labels = {"lucid": "lucid", "jax": "JAX", "torch": "torch.compile"}
-    found = {}
+    found: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory() as folder:
         for program, counts in SCALES.items():
             for count in counts:
                 name = f"{program}, {count:,}"
-                found[name] = Measured()
+                warm = f"{name}, warm cache"
+                found |= {name: Measured(), warm: Measured()}
                 tasks = {
                     label: (f"scales:{program}:{count}", peer, label)
                     for peer, label in labels.items()
                     if peer in peers
                 }
-                for turn, label, answer in _turns(tasks, threads, effort, _caches_in(folder), rounds=3):
-                    _note(found[name], label, turn, answer)
+                turns = _turns(tasks, threads, effort, _caches_in(folder), twice=True, rounds=3)
+                for turn, label, answer in turns:
+                    _note(found[warm if answer.get("again") else name], label, turn, answer)
     return found
 
 

@@ -247,8 +247,18 @@ def _layers(x: Any, count: int, softmax: Callable[[Any], Any]) -> Any:
     return x
 
 
+def _steps(x: Any, count: int, softmax: Callable[[Any], Any]) -> Any:
+    """Gradient descent written by hand: w that makes x @ w equal to x."""
+    w = x
+    for _ in range(count):
+        w = w - (x.T @ (x @ w - x)) * (0.1 / SCALE_ROWS)
+    return w
+
+
 # Of an array, how often, and a softmax over rows, to an array: written once for all contenders.
-PROGRAMS = {"chain": _chain, "means": _means, "softmaxes": _softmaxes, "layers": _layers}
+PROGRAMS = {
+    "chain": _chain, "means": _means, "softmaxes": _softmaxes, "layers": _layers, "steps": _steps,
+}  # fmt: skip
 SCALE_ROWS = 128
 
 
