@@ -137,7 +137,8 @@ def uniform(
 ) -> Tensor:
     """Uniform in [low, high); both may be tensors, through which gradients flow."""
     shape = _size(size, low, high)
-    drawn: Tensor = rand(*shape, dtype=dtype, generator=generator) * (asarray(high) - low) + low
+    top = asarray(high, dtype if isinstance(high, int | float) else None)
+    drawn: Tensor = rand(*shape, dtype=dtype, generator=generator) * (top - low) + low
     return drawn
 
 
