@@ -21,6 +21,7 @@ _NAMES = (
     # constants and dtypes
     "e", "inf", "nan", "newaxis", "pi",
     "bool", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "complex64", "complex128",
     # making arrays
     "arange", "asarray", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace",
     "meshgrid", "ones", "ones_like", "tril", "triu", "zeros", "zeros_like",
@@ -45,7 +46,7 @@ _NAMES = (
     "all", "any", "cumulative_prod", "cumulative_sum", "diff", "matmul", "matrix_transpose", "max", "mean",
     "min", "prod", "std", "sum", "tensordot", "var", "vecdot",
     # extensions
-    "linalg",
+    "fft", "linalg",
 )  # fmt: skip
 __all__ = list(_NAMES)
 
@@ -54,13 +55,7 @@ def __getattr__(name: str) -> Any:
     if name in _NAMES:
         value = globals()[name] = getattr(lucid, name)
         return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_why(name)}")
-
-
-def _why(name: str) -> str:
-    if name.startswith("complex") or name == "fft":
-        return f": this namespace has real dtypes alone; use lucid.{name}"
-    return ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
@@ -83,9 +78,14 @@ class Info:
 
     @public
     def default_dtypes(self, *, device: str | None = None) -> dict[str, Any]:
-        """float32 of Python floats, int64 of ints and of indices."""
+        """float32 of Python floats, complex64 of complex numbers, int64 of ints and of indices."""
         on_cpu(device)
-        return {"real floating": lucid.float32, "integral": lucid.int64, "indexing": lucid.int64}
+        return {
+            "real floating": lucid.float32,
+            "complex floating": lucid.complex64,
+            "integral": lucid.int64,
+            "indexing": lucid.int64,
+        }
 
     @public
     def dtypes(
@@ -94,7 +94,7 @@ class Info:
         """The standard's dtypes that lucid has, by name; only those of a kind (or several) as `isdtype` takes
         it. (lucid has float16, too.) ValueError for a kind that there is not."""
         on_cpu(device)
-        names = _NAMES[_NAMES.index("bool") : _NAMES.index("uint64") + 1]
+        names = _NAMES[_NAMES.index("bool") : _NAMES.index("complex128") + 1]
         found = {name: getattr(lucid, name) for name in names}
         return found if kind is None else {n: d for n, d in found.items() if lucid.isdtype(d, kind)}
 
