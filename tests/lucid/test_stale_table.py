@@ -40,6 +40,7 @@ import pytest
 
 import lucid
 from lucid.runtime import call
+from tests.lucid import few_globals
 
 X = np.ones(2, np.float32)
 OWN = sys.modules[__name__]
@@ -65,7 +66,7 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     """What cases change in modules is put back."""
-    modules = [OWN, os, math, sys, builtins]
+    modules = [OWN, few_globals, os, math, sys, builtins]
     before = [(m, dict(vars(m))) for m in modules]
     folder, context, errors = os.getcwd(), decimal.getcontext().copy(), np.geterr()
     yield
@@ -349,29 +350,27 @@ def fields_of_a_dataclass() -> Case:
 
 @follows
 def globals_by_name() -> Case:
-    return lambda x: x + globals()["G1"], lambda: setattr(OWN, "G1", 5.0)
+    return few_globals.by_name, lambda: setattr(few_globals, "G1", 5.0)
 
 
 @follows
 def globals_by_a_computed_name() -> Case:
-    return lambda x: x + globals()["G" + str(1)], lambda: setattr(OWN, "G1", 5.0)
+    return few_globals.by_a_computed_name, lambda: setattr(few_globals, "G1", 5.0)
 
 
 @follows
 def in_globals() -> Case:
-    return lambda x: x + ("NEW" in globals()), lambda: setattr(OWN, "NEW", 5.0)
+    return few_globals.inside, lambda: setattr(few_globals, "NEW", 5.0)
 
 
 @follows
 def evaluated() -> Case:
-    return lambda x: x + eval("G1 * 1"), lambda: setattr(OWN, "G1", 5.0)
+    return few_globals.evaluated, lambda: setattr(few_globals, "G1", 5.0)
 
 
 @follows
 def globals_of_a_function() -> Case:
-    def g() -> None: ...
-
-    return lambda x: x + g.__globals__["G1"], lambda: setattr(OWN, "G1", 5.0)
+    return few_globals.of_a_function, lambda: setattr(few_globals, "G1", 5.0)
 
 
 @follows
