@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.rounding import convert
 
 from . import scans, sorting
 from .creation import asarray, values_of
 from .errors import public
 from .named import as_function, name_all
 from .ordering import UniqueAll, UniqueCounts, UniqueInverse
-from .promote import dtype_of, number
+from .promote import dtype_of, number, result_dtype
 from .reductions import one_of
 from .shapes import Axes, normal_axis
 from .tensor import Tensor, apply
@@ -309,7 +310,11 @@ def unique_all(x: Any, /) -> UniqueAll:
 def _of_sets(function: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
     def of_sets(a: Any, b: Any, /) -> Tensor:
         a, b = (values_of(function.__name__, x, "call it outside") for x in (a, b))
-        return Tensor(function(a, b))
+        common = result_dtype(dtype_of(a.dtype).name, dtype_of(b.dtype).name)
+        if function is not np.setdiff1d:
+            return Tensor(function(convert(a, common), convert(b, common)))
+        found = np.unique(a)  # in its own dtype
+        return Tensor(found[~np.isin(convert(found, common), convert(b, common))])
 
     of_sets.__doc__ = (
         f"{doc}, in ascending order: a value, without a gradient. TraceError in a compiled function."

@@ -169,6 +169,16 @@ def test_numbers_of_python_are_weak() -> None:
         _ = x & 1
 
 
+def test_sets_meet_in_the_common_dtype() -> None:
+    x = lucid.tensor([3.0, 1.0, 1.0], dtype=BF)
+    for found, expected in (
+        (lucid.union1d(x, [2, 3]), [1, 2, 3]), (lucid.intersect1d(x, [2, 3]), [3]),
+        (lucid.setxor1d([2, 3], x), [1, 2]), (lucid.setdiff1d(x, [2, 3]), [1]), (lucid.unique(x), [1, 3]),
+    ):  # fmt: skip
+        assert found.dtype == BF and found.tolist() == expected
+    assert lucid.setdiff1d(np.array([(1 << 62) + 1, 5]), [5.0]).tolist() == [(1 << 62) + 1]
+
+
 # --- computed -----------------------------------------------------------------------------------------
 
 FORMULAS: dict[str, Any] = {
