@@ -21,13 +21,13 @@ from .ir.artifact import Plan
 from .ir.data import replace
 from .ir.graph import Graph, Node, toposort
 from .ir.kernel import Array, Extent, Kernel, Reduce, arrays, expr_dtype, operands, walk
-from .ir.layout import part_name, parted, slots, stride_name
+from .ir.layout import part_name, parted, slots, stride_name, working
 from .ir.loop import Func
 from .ir.program import Call, Operand, Program
 from .ir.target import Target
 from .ir.types import DType, TensorType, from_numpy
 from .ops import INPUT
-from .passes.plan import grid, part_shape
+from .passes.plan import grid, part_shape, row_size
 from .passes.template import resized
 from .verify.graph import verify_graph
 from .verify.kernel import verify_kernel
@@ -245,6 +245,8 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
         for part, dtype in reduce.results:
             blank = np.nan if dtype.is_float else 1  # what nobody wrote is found out
             flat[part_name(part)] = np.full(count, blank, dtype.np)
+    for name, dtype in working(kernel).items():
+        flat[name] = np.full(blocks * row_size(call), 1, dtype.np)
     wanted = {slot.name for slot in slots(kernel)}
     given = {name: v for name, v in values.items() if name in wanted}
     for number, func in enumerate(funcs):

@@ -44,7 +44,7 @@ def _extent(call: Call, extent: k.Extent) -> int:
     return call.symbols[extent] if isinstance(extent, str) else extent
 
 
-def _inner_size(call: Call) -> int:
+def row_size(call: Call) -> int:
     """Elements of the longest stage of a row."""
     return max((prod(_extent(call, a.extent) for a in s.axes) for s in call.kernel.stages), default=1)
 
@@ -57,11 +57,11 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         assert shape is not None
         table = {a.name: _extent(call, a.extent) for a in call.kernel.outer}
         if schedule.mode == "vector":
-            parts = vector_blocks(table[shape.column], _inner_size(call))
+            parts = vector_blocks(table[shape.column], row_size(call))
             return parts, prod(table[x] for x in shape.batch) * parts
         rows = prod(table[x] for x in shape.rows)
         size = shape.reduce.dtypes[0].size
-        depth = 0 if shape.batch else _inner_size(call)  # enough blocks
+        depth = 0 if shape.batch else row_size(call)  # enough blocks
         down, along = product_blocks(rows, table[shape.column], depth, size)
         return down, prod(table[x] for x in shape.batch) * down * along
     if schedule.mode == "tiles":
@@ -77,18 +77,18 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         return scan_block(call)
     if schedule.mode == "sort":
         rows = prod(_extent(call, a.extent) for a in call.kernel.outer)
-        block = max(row_block(_inner_size(call), False), -(-rows // SORT_BLOCKS))
+        block = max(row_block(row_size(call), False), -(-rows // SORT_BLOCKS))
         return block, -(-rows // block)
     points = prod(_extent(call, a.extent) for a in call.kernel.outer)
     if schedule.mode == "long":
-        parts = max(1, -(-_inner_size(call) // BLOCK))
+        parts = max(1, -(-row_size(call) // BLOCK))
         return parts, points * parts
     if schedule.mode == "columns":
-        return KEPT_ROWS, -(-points // KEPT_ROWS) * -(-_inner_size(call) // COLUMNS)
+        return KEPT_ROWS, -(-points // KEPT_ROWS) * -(-row_size(call) // COLUMNS)
     if schedule.mode not in ("flat", "rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     kept = any(reduce.keep for reduce in totals(call.kernel))
-    block = BLOCK if schedule.mode == "flat" else row_block(_inner_size(call), kept)
+    block = BLOCK if schedule.mode == "flat" else row_block(row_size(call), kept)
     return block, -(-points // block)
 
 
@@ -115,7 +115,7 @@ def scan_block(call: Call) -> tuple[int, int]:
     outer = [_extent(call, a.extent) for a in call.kernel.outer]
     if statement.index[-1].axis != statement.over:
         return SCAN_COLUMNS, prod(outer[:-1]) * -(-outer[-1] // SCAN_COLUMNS)
-    block = row_block(_inner_size(call), False)
+    block = row_block(row_size(call), False)
     return block, -(-prod(outer) // block)
 
 
@@ -310,7 +310,7 @@ def make_plan(
                     scratch[part_name(name)] = len(buffers)
                     buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             for name, dtype in own.working.items():
-                shape = (blocks, _inner_size(call))
+                shape = (blocks, row_size(call))
                 scratch[name] = len(buffers)
                 buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             joins = number != group[0]

@@ -35,6 +35,15 @@ PROGRAMS = {
     "backwards": Program(lambda x: x[::-1] * 2, ((1000,),)),
     "large, backwards": Program(lambda x: x[::-1, ::-1] * 2 + x[:, ::-1], ((1000, 700),)),
     "transposed": Program(lambda x: x.T * 2, ((1000, 700),)),
+    "sort": Program(lambda x: lucid.sort(x, axis=1), ((30, 70),)),
+    "scan": Program(lambda x: lucid.cumsum(x, 0) + lucid.cumsum(x, 1), ((300, 70),)),
+    "gather": Program(lambda x: x[(x[:, 0] * 3).astype("int64")], ((30, 7),)),
+    "scatter": Program(lambda x: x.at[(x[:, 0] * 3).astype("int64")].add(x), ((30, 7),)),
+    "places": Program(lambda x: x.argmax(axis=1) + x.max(axis=1), ((30, 700),)),
+    "windows": Program(lambda x: x.unfold(0, 3, 2).sum(-1), ((300, 7),)),
+    "complex": Program(lambda x: ((x + 1j) * (x - 2j)).abs().sum(axis=0), ((30, 7),)),
+    "bfloat16": Program(lambda x: (x.bfloat16() * 3).exp().sum(axis=0), ((30, 7),)),
+    "draws": Program(lambda x: x * lucid.rand(30, 7), ((30, 7),)),
     "pieces": Program(lambda x, y: lucid.grad(lambda x: (x[100:] * y).sum())(x), ((5000, 30), (4900, 30))),
 }
 
@@ -58,7 +67,7 @@ def test_large_and_backward_calls_are_not_compared(name: str, monkeypatch: pytes
     assert {"simplify", "fuse", "lower"} <= set(seen)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "sort"])  # that computes with integers
 def test_a_wrong_lowering_of_a_large_call_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every operation of floats on vectors is its neighbour's."""
     other = {"mul": "sub", "add": "sub", "sub": "mul", "fma": "fma", "max": "min"}
