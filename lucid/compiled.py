@@ -24,7 +24,7 @@ from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
 from .guards import Place, tensors_in
 from .pickles import Decorated, Parts
-from .recorder import Recording
+from .recording import Recording
 from .tensor import Tensor
 from .walk import watch
 

@@ -29,10 +29,11 @@ from lucid.runtime.call import (
 )
 from lucid.runtime.checks import MISSING, Argument, Bits, Check
 
-from . import arguments, recorder, results
+from . import arguments, results
 from .context import MODE
 from .guards import Guards, behind, class_dict
 from .promote import lying
+from .recording import Recording
 from .tape import Entry, as_input
 from .tensor import Tensor
 
@@ -50,7 +51,7 @@ class _CannotError(Exception):
 
 def add(
     native: NativeCall,
-    recording: recorder.Recording,
+    recording: Recording,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     threads: int | None,
@@ -87,7 +88,7 @@ def add(
 class _Spec:
     """What `NativeCall.add` takes, for one recording."""
 
-    def __init__(self, recording: recorder.Recording, args: tuple[Any, ...]) -> None:
+    def __init__(self, recording: Recording, args: tuple[Any, ...]) -> None:
         self.recording, self.args = recording, args
         self.sources: list[Source] = []
         self.checks: list[Check] = []

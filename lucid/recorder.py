@@ -1,316 +1,29 @@
-"""Recordings: a traced function as a graph, and the call that runs it on current values."""
+"""Recording: a function runs once over placeholders, and its trace becomes a recording."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lucid.compiler.ir.data import data, field
-from lucid.compiler.ir.graph import Graph, Node, bind, rebuild, toposort
+from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.types import TensorType
-from lucid.runtime import memory, steps
 
 from . import arguments, chance, watching
 from .context import MODE, Mode
-from .engine import Array, Executable, build, leaf, out_of_range
+from .engine import build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
-from .holders import holders
 from .inside import indices_in, verdict
 from .promote import lying
-from .results import Made, Owner, Same, Value, given_arrays, overlap
-from .tape import Program, Traced, as_input, escaped, plain, read
-from .tensor import Tensor, settle
-from .tracing import Outer, Trace, array_type, laid
-
-
-@data
-class Source:
-    """Where an input of the graph comes from: the value of `owner`, or its gradient; or an array
-    that the function refers to; or a number of the tape."""
-
-    node: Node
-    owner: Owner | None = None
-    grad: bool = False
-    array: Array | None = None
-    number: int = -1
-    order: tuple[int, ...] | None = None  # of an array, where that is not row-major: its axes in memory
-
-
-@data
-class Update:
-    """After the call, `owner` (or its gradient) becomes `value`; None for no gradient."""
-
-    owner: Owner
-    grad: bool
-    value: Made | Same | None
-
-
-@data
-class Write:
-    """After the call, `place` holds `content`; `made`: with Value for numbers, Made and Same for tensors."""
-
-    place: Place
-    content: Any
-    made: bool
-
-
-@data(frozen=False)
-class Recording:
-    """One trace, ready to run. `run` takes the array arguments, in the order of `describe`."""
-
-    guards: Guards
-    sources: list[Source]
-    executable: Executable
-    results: Any  # what the function returned, with Made and Same for tensors
-    updates: list[Update]
-    flags: list[tuple[Tensor, bool]]  # requires_grad of captured tensors
-    grads: list[tuple[Owner, TensorType | None]]  # which gradients there were before
-    pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
-    rooted: list[Node]  # nodes of differentiable results, in order
-    replaced: list[int]  # inputs whose memory an output may take over
-    opened: list[int]  # number arguments that are no facts, in the order of the tape
-    widths: list[int]  # how many numbers there are in each of the places
-    places: list[Place]  # other numbers that are no facts, behind them on the tape
-    held: list[Place]  # where tensors are that are no facts
-    program: Program
-    writes: list[Write]
-    spent: str | None  # what else the trace has changed outside: it serves one call
-    first: list[Any]  # the numbers of the tape when it was traced
-    objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
-    judged: tuple[Node, ...]  # what the verdict on the indices is about; none if it has none
-    # Calls since then that took the Python path, without and with `out=`; -1: all will.
-    served: list[int] = field(default_factory=lambda: [0, 0])
-    copied: set[str] = field(default_factory=set)  # arrays that calls had to copy, in words
-
-    def numbers(self, given: list[Any]) -> list[Any] | None:
-        """The numbers of the tape for a call with these number arguments; None if what was decided by some
-        is otherwise."""
-        if not (self.opened or self.places):
-            return self.first
-        values = [given[k] for k in self.opened]
-        for place in self.places:
-            try:
-                value = place.get()
-            except (LookupError, ValueError, AttributeError):
-                return None
-            values += value if type(value) is tuple else (value,)
-        return self.program.run(values)
-
-    def decided(self) -> tuple[set[int], set[tuple[int, Any]]]:
-        """Which of the open numbers Python code needs the value of: arguments, and places."""
-        needed = self.program.needed()
-        arguments = {k for n, k in enumerate(self.opened) if n in needed}
-        places, n = set(), len(self.opened)
-        for place, width in zip(self.places, self.widths, strict=True):
-            if not needed.isdisjoint(range(n, n + width)):
-                places.add(place.id)
-            n += width
-        return arguments, places
-
-    def changed(self, arrays: list[Any]) -> str | None:
-        """Why this recording does not serve a call with these arguments; None if it does."""
-        if self.spent is not None:
-            return self.spent
-        for k, value in enumerate(arrays):
-            if isinstance(value, Tensor):
-                if k in self.pinned:
-                    if value is not self.pinned[k]:
-                        return f"argument {k} was a tensor that the function also reaches elsewhere"
-                elif id(value) in self.guards.tensors:
-                    return f"argument {k} is a tensor that the function also reaches elsewhere"
-        if self.held and not self._apart(arrays):
-            return "a tensor in an attribute, item or variable is also an argument, or in another one"
-        for tensor, flag in self.flags:
-            if tensor._requires_grad != flag:
-                return f"requires_grad of a tensor became {tensor._requires_grad}"
-        for owner, kind in self.grads:
-            grad = _tensor(owner, arrays)._grad
-            if (None if grad is None else grad._node.type) != kind:
-                return "a gradient that is accumulated " + ("went" if grad is None else "came")
-        for source in self.sources:
-            array = source.array
-            if array is not None:
-                order = lying(array)
-                now = array_type(array if order is None else array.transpose(order))
-                if order != source.order or now != source.node.type:
-                    return f"an array of type {source.node.type} became {now}"
-        return self.guards.changed()
-
-    def _apart(self, arrays: list[Any]) -> bool:
-        """Whether the tensors that each call finds in places are nowhere else."""
-        try:
-            found = [id(t) for place in self.held for t in tensors_in(place.get())]
-        except (LookupError, ValueError, AttributeError):  # the guards tell
-            return True
-        ids = set(found)
-        return (
-            len(ids) == len(found) and ids.isdisjoint(self.guards.tensors) and ids.isdisjoint(map(id, arrays))
-        )
-
-    def run(self, arrays: list[Any], numbers: list[Any], out: Any = None) -> Any:
-        """Compute, then change what is to be changed, then return. `numbers`: those of the tape. `out`: where
-        to write results."""
-        if not (self.updates or self.writes):
-            return self._run(arrays, numbers, out)
-        return steps.run(self._run, arrays, numbers, out)
-
-    def _run(self, arrays: list[Any], numbers: list[Any], out: Any) -> Any:
-        given = {} if out is None else given_arrays(self.results, out)
-        inputs = [self._tensor(source, arrays, numbers) for source in self.sources]
-        pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
-        if pending:
-            settle(pending)
-        nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
-        buffers = [
-            n.data if n is not None else self._contiguous(t, source)
-            for n, t, source in zip(nodes, inputs, self.sources, strict=True)
-        ]
-        if given:  # what is written there must not be what a result, or its history, is made of
-            buffers = [b if overlap(b, given.values()) is None else np.array(b) for b in buffers]
-        if self.judged:  # nothing is written before the verdict
-            outputs = self.executable(buffers)
-            if outputs.pop():
-                raise out_of_range(self.judged, [s.node for s in self.sources], buffers)
-            for k, array in given.items():
-                np.copyto(array, outputs[k])
-                outputs[k] = array
-        else:
-            outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
-        return self._finish(arrays, numbers, nodes, buffers, outputs)
-
-    def _contiguous(self, array: Array, source: Source) -> Array:
-        """An array as it lies in memory; a copy, where its elements do not lie one after another."""
-        if source.order is not None:
-            return array.transpose(source.order)
-        if array.flags.c_contiguous and array.dtype.isnative:
-            return array
-        self.copied.add(f"{array_type(array)} of strides {array.strides}")
-        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-
-    def _reusable(self, nodes: list[Node | None], buffers: list[Array]) -> list[bool]:
-        """Which buffers nobody else can see: those of captured tensors that this call re-assigns,
-        if no other tensor, graph or view holds them."""
-        found = [False] * len(nodes)
-        if len(sys._current_frames()) > 1:  # another thread may look between this check and the run
-            return found
-        for k in self.replaced:
-            # The node: held by its tensor and `nodes`.
-            found[k] = nodes[k] is not None and holders(nodes, k) == 2 and _unshared(buffers, k)
-        return found
-
-    def _tensor(self, source: Source, arrays: list[Any], numbers: list[Any]) -> Any:
-        """The tensor, or the array, that an input takes its value from."""
-        if source.number >= 0:
-            return as_input(numbers[source.number], source.node.type.dtype)
-        if source.owner is None:
-            return source.array
-        if isinstance(source.owner, int) and not source.grad:
-            return arrays[source.owner]
-        found = _tensor(source.owner, arrays)
-        return found._grad if source.grad else found
-
-    def _finish(
-        self,
-        arrays: list[Any],
-        numbers: list[Any],
-        nodes: list[Node | None],
-        buffers: list[Array],
-        outputs: list[Array],
-    ) -> Any:
-        actual: dict[int, Node] = {}
-
-        def node_for(made: Made) -> Node:
-            """One node for each output, however often it is used."""
-            found = actual.get(made.output)
-            if found is None:
-                if made.output >= 0:
-                    found = leaf(outputs[made.output])
-                else:
-                    k = -1 - made.output
-                    known = nodes[k]
-                    found = leaf(np.array(buffers[k])) if known is None else known
-                actual[made.output] = found
-            return found
-
-        roots = self._roots(nodes, buffers) if self.rooted else {}
-
-        def result(value: Any) -> Any:
-            if isinstance(value, Made):
-                node = node_for(value)
-                if value.requires_grad:
-                    history = roots[value.node]
-                    if history.data is None:
-                        bind(history, node.data)
-                    node = history
-                return Tensor._of(node, value.requires_grad, None)
-            if isinstance(value, Same):
-                return _tensor(value.owner, arrays)
-            return numbers[value.number] if isinstance(value, Value) else value
-
-        results = arguments.rebuild(self.results, result)
-        grads, nodes_of = [], []
-        for update in self.updates:
-            target, value = _tensor(update.owner, arrays), update.value
-            if update.grad:
-                grads.append((target, result(value)))
-            elif isinstance(value, Made) and (
-                value.output < 0 or outputs[value.output] is not target._node.data
-            ):
-                nodes_of.append((target, node_for(value)))  # else: written in place
-        for target, grad in grads:
-            target._grad = grad
-        for target, node in nodes_of:
-            target._assign(node)
-        contents = [arguments.rebuild(w.content, result) if w.made else w.content for w in self.writes]
-        for write, content in zip(self.writes, contents, strict=True):
-            write.place.set(content)
-        return results
-
-    def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
-        """The traced nodes of differentiable results, over the actual inputs: `backward` finds
-        them."""
-        table: dict[Node, Node] = {}
-        for source, node, buffer in zip(self.sources, nodes, buffers, strict=True):
-            table[source.node] = leaf(np.array(buffer)) if node is None else node
-        for node in self.rooted:
-            if node not in table:
-                table[node] = rebuild(node, tuple(table[n] for n in node.inputs))
-        return table
-
-
-def _tensor(owner: Owner, arrays: list[Any]) -> Tensor:
-    found = owner
-    if not isinstance(owner, Tensor):
-        found = arrays[owner] if isinstance(owner, int) else owner.get()
-    assert isinstance(found, Tensor)
-    return found
-
-
-def _unshared(buffers: list[Array], k: int) -> bool:
-    """Whether only its node and `buffers` hold array number k, and only itself its memory."""
-    chain: list[Any] = [buffers[k]]
-    if holders(chain, 0) != 3:  # those two and `chain`
-        return False
-    ours = memory.owner(chain[0].nbytes)
-    while chain[-1].base is not None:
-        # Who sees this memory in another way holds something on the way to its owner, or the owner itself.
-        chain.append(chain[-1].base)
-        if holders(chain, -1) != 2:  # what it is the base of, and `chain`
-            return False
-        if type(chain[-1]) is ours:
-            return True
-        if type(chain[-1]) is not np.ndarray:  # a foreign buffer
-            return False
-    return bool(chain[-1].flags.owndata)
-
-
-# --- recording -----------------------------------------------------------------------------------
+from .recording import Recording, Source, Update, Write, tensor_of
+from .results import Made, Owner, Same, Value
+from .tape import Program, Traced, escaped, plain, read
+from .tensor import Tensor
+from .tracing import Outer, Trace, laid
 
 
 def record(
@@ -628,7 +341,7 @@ class _Finish:
     def _differentiable(self, updates: list[Update]) -> bool:
         """Whether results may have a history. After a `backward` inside, or a change of what is
         differentiated, the graph is spent: results are plain values."""
-        return not any(u.grad or _tensor(u.owner, self.arrays)._requires_grad for u in updates)
+        return not any(u.grad or tensor_of(u.owner, self.arrays)._requires_grad for u in updates)
 
     def _aliases(self, made: list[Made], updates: list[Update], position: dict[Node, int]) -> list[int]:
         """Output k may overwrite the input that it replaces, unless that is also a result."""
@@ -638,7 +351,7 @@ class _Finish:
         for u in updates:
             if not isinstance(u.value, Made) or u.grad or u.value.output < 0 or u.value.output in kept:
                 continue
-            outer = self.trace.outers[id(_tensor(u.owner, self.arrays))]
+            outer = self.trace.outers[id(tensor_of(u.owner, self.arrays))]
             old = position.get(outer.placeholder)
             if old is not None and -1 - old not in kept:
                 aliases[u.value.output] = old
