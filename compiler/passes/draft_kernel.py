@@ -239,6 +239,11 @@ class Writer:
         params += [Scalar(name, node.type.dtype) for node, name in self.scalars.items()]
         kernel = Kernel(self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final))
         operands = {name: self._operand(read) for name, read, _ in (*self.arrays.values(), *self._out_list())}
+        operands |= {
+            name: replace(operands[name], strides=self._row_major(array))
+            for array, (name, p) in zip(kernel_outputs, self.outputs, strict=True)
+            if p.form == "scatter"
+        }
         values = {name: node.attrs["value"] for node, name in self.scalars.items()}
         return Call(kernel, operands, self.symbols, values, tuple(self.draft.reasons))
 
@@ -299,6 +304,14 @@ class Writer:
             if guard is not None:
                 offset += self.symbols[guard.lo] * stride
         return Operand(read.base, offset, tuple(s for _, s in dims))
+
+    def _row_major(self, array: Array) -> tuple[int, ...]:
+        """The strides of an array that has no gaps: what a dimension of extent 1 steps is told by none of the
+        axes, which may be one in memory across it."""
+        found = [1]
+        for extent in reversed(array.dims[1:]):
+            found.append(found[-1] * (self.symbols[extent] if isinstance(extent, str) else extent))
+        return tuple(reversed(found))
 
     def _guard(self, guards: tuple[Guard, ...], axis: str) -> Within | None:
         """All guards on one axis, as one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -366,3 +367,51 @@ def test_a_new_number_of_indices_and_of_rows_compiles_nothing() -> None:
         assert {k.text for k in f.kernels} == kernels
         with pytest.raises(IndexError, match=rf"index {n}, .*size {n}"):
             f(np.ones((n, 100), "f"), np.arange(21, n + 1))
+
+
+def added_everywhere(shape: tuple[int, ...]) -> None:
+    """Values and gradients at places along any of the axes, against NumPy's."""
+    rng = np.random.default_rng(len(shape))
+    for by in itertools.product((False, True), repeat=len(shape)):
+        key: Any = tuple(rng.integers(0, n, 3) if b else slice(None) for n, b in zip(shape, by, strict=True))
+        x = rng.integers(-4, 5, shape).astype(np.float32)
+        v = rng.integers(-4, 5, x[key].shape).astype(np.float32)
+        total, most, slope = x.copy(), x.copy(), np.zeros_like(x)
+        np.add.at(total, key, v)
+        np.maximum.at(most, key, v)
+        np.add.at(slope, key, v)
+        np.testing.assert_array_equal(Tensor(x).at[key].add(v).numpy(), total)
+        np.testing.assert_array_equal(Tensor(x).at[key].max(v).numpy(), most)
+        found = lucid.grad(lambda t, key=key, v=v: (t[key] * v).sum())(Tensor(x))
+        np.testing.assert_array_equal(found.numpy(), slope)
+
+
+@pytest.mark.parametrize("shape", [(1,), (4, 1), (1, 4), (4, 1, 2), (2, 1, 1), (1, 2, 1)], ids=str)
+def test_what_is_added_at_places_beside_axes_of_extent_1(shape: tuple[int, ...]) -> None:
+    """The stride of such an axis ties with that of its neighbour, which may lie across it."""
+    added_everywhere(shape)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_what_is_added_at_places_of_any_small_shape(ndim: int) -> None:
+    for shape in itertools.product((1, 2, 3), repeat=ndim):
+        added_everywhere(shape)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: lucid.sort(x, axis=1),
+        lambda x: lucid.topk(x, 1)[0],
+        lambda x: lucid.median(x, axis=1),
+        lambda x: lucid.take(x, np.array([0]), axis=1),
+        lambda x: lucid.take_along_axis(x, np.zeros((8, 1), np.int64), axis=1),
+    ],
+    ids=["sort", "topk", "median", "take", "take_along_axis"],
+)
+def test_gradients_of_what_is_chosen_along_an_axis_of_extent_1(f: Any) -> None:
+    x = np.arange(8, dtype=np.float32).reshape(8, 1)
+    slope = lucid.grad(lambda x: (f(x).reshape(-1) * np.arange(8, dtype=np.float32)).sum())
+    for g in (slope, lucid.compile(slope)):
+        np.testing.assert_array_equal(g(Tensor(x)).numpy(), x)
