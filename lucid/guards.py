@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .tracing import Trace
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
+INDEXED = (list, deque)  # whose items are places
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 
 
@@ -75,8 +77,8 @@ def tensors_in(content: object) -> tuple[Tensor, ...]:
 
 @data(eq=False)
 class Place:
-    """Where a number or a tensor is found: a key of a dict, an index of a list, a cell, a slot of an object,
-    an attribute of a class, the defaults of a function."""
+    """Where a number or a tensor is found: a key of a dict, an index of a list or a deque, a cell, a slot of
+    an object, an attribute of a class, the defaults of a function."""
 
     owner: Any
     key: Any
@@ -87,12 +89,12 @@ class Place:
             return self.owner.cell_contents
         if isinstance(self.owner, type):
             return vars(self.owner)[self.key]  # not what it inherits
-        return self.owner[self.key] if type(self.owner) in (dict, list) else getattr(self.owner, self.key)
+        return self.owner[self.key] if type(self.owner) in (dict, *INDEXED) else getattr(self.owner, self.key)
 
     def set(self, value: Any) -> None:
         if type(self.owner) is CellType:
             self.owner.cell_contents = value
-        elif type(self.owner) in (dict, list):
+        elif type(self.owner) in (dict, *INDEXED):
             self.owner[self.key] = value
         else:
             setattr(self.owner, self.key, value)
@@ -103,7 +105,7 @@ class Place:
             del self.owner.cell_contents
         elif type(self.owner) is dict:
             self.owner.pop(self.key, None)
-        elif type(self.owner) is not list:
+        elif type(self.owner) not in INDEXED:
             delattr(self.owner, self.key)
 
     @property
@@ -251,7 +253,7 @@ class Guards:
                 for k, key in enumerate(keys):
                     yield Place(scope, key, f"{where}.{key}"), values[k], partial(values.__setitem__, k)
         for items, values, where in self.lists:
-            if type(items) is list:
+            if type(items) in INDEXED:
                 for k, value in enumerate(values):
                     yield Place(items, k, f"{where}[{k}]"), value, partial(values.__setitem__, k)
         for k, (owner, name, value, where) in enumerate(self.slots):
@@ -304,7 +306,7 @@ class Guards:
             if type(found := held_by(cell)) is Traced:
                 cell.cell_contents = plain(found)
         for items, *_ in self.lists:
-            for k, value in enumerate(items if type(items) is list else ()):
+            for k, value in enumerate(items if type(items) in INDEXED else ()):
                 if type(value) is Traced:
                     items[k] = plain(value)
 
@@ -319,7 +321,7 @@ class Guards:
             for key in d:
                 old.setdefault((id(d), key), (Place(d, key, str(key)), MISSING))
         for items, *_ in self.lists:
-            for k in range(len(items) if type(items) is list else 0):
+            for k in range(len(items) if type(items) in INDEXED else 0):
                 old.setdefault((id(items), k), (Place(items, k, f"item {k}"), MISSING))
         found = []
         for place, value in old.values():

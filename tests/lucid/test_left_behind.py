@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,16 @@ def place_in_a_list() -> tuple[Callable[[Any], Any], Callable[[], Tensor]]:
     return step, lambda: table[1]
 
 
+def place_in_a_deque() -> tuple[Callable[[Any], Any], Callable[[], Tensor]]:
+    table = deque([Tensor([1.0]), Tensor([4.0])])
+
+    def step(x: Any) -> Any:
+        table[1] = table[1] * 0.5 + x
+        return table[1] * 2
+
+    return step, lambda: table[1]
+
+
 def variable() -> tuple[Callable[[Any], Any], Callable[[], Tensor]]:
     h = Tensor([4.0])
 
@@ -107,7 +118,9 @@ def several() -> tuple[Callable[[Any], Any], Callable[[], Tensor]]:
 
 
 @pytest.mark.parametrize(
-    "make", [attribute, slot, item, place_in_a_list, variable, module, several], ids=lambda f: f.__name__
+    "make",
+    [attribute, slot, item, place_in_a_list, place_in_a_deque, variable, module, several],
+    ids=lambda f: f.__name__,
 )
 def test_a_tensor_left_in_a_place_is_that_of_the_next_call(
     make: Callable[[], tuple[Callable[[Any], Any], Callable[[], Tensor]]],
@@ -156,6 +169,22 @@ def test_what_is_kept_to_be_read_later() -> None:
         assert owner.state["parts"][0].numpy().tolist() == [2, k + 1]
         assert owner.state["parts"][1] == 3
     assert [t.numpy().tolist() for t in seen] == [[2, 2 * k] for k in range(4)]
+
+
+def test_the_last_few_in_a_deque() -> None:
+    last: deque[Tensor] = deque(maxlen=2)
+    first: deque[Any] = deque(["end"])
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        last.append(x * 2)
+        first.appendleft({"x": [x * 3]})
+        return last[0] + x
+
+    for k, expected in enumerate((0.0, 1.0, 4.0, 7.0)):
+        assert f(Tensor([float(k)])).item() == expected
+    assert [t.item() for t in last] == [4, 6]
+    assert [d["x"][0].item() for d in list(first)[:-1]] == [9, 6, 3, 0]
 
 
 def test_one_tensor_in_two_places_stays_one() -> None:
