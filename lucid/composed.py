@@ -118,7 +118,7 @@ def reciprocal(x: Node) -> Node:
     """1 / x; of integers, as NumPy's, towards 0."""
     one = ops.const(1, x := cast(x, loop_dtypes(np.reciprocal, x.type.dtype.name)[0]))
     if x.type.dtype.is_inexact:
-        return ops.DIV(one, x)
+        return ops.DIV(one, ew.inverted(x))
     return ops.WHERE(ops.EQ(ops.ABS(x), one), x, ops.const(0, x))
 
 

@@ -208,7 +208,7 @@ def power(a: Value, b: Value) -> Node:
     if isinstance(a, Node) and not isinstance(b, Node | complex) and (whole or not is_traced(b)):
         base = cast(a, dtype)
         if dtype.is_complex and b == round(b) and abs(b) <= 100:  # NumPy multiplies, too
-            size = _whole_power(base, abs(int(b)))
+            size = _whole_power(base if b >= 0 else inverted(base), abs(int(b)))
             return size if b >= 0 else ops.DIV(ops.const(1, base), size)
         if whole:
             if b > 0 and not fits(b, dtype):
@@ -236,6 +236,15 @@ def pow_(a: Value, b: Value) -> Node:
     if isinstance(a, Node) and a.type.dtype is b1 and isinstance(b, int) and b == 2:
         return square(a)
     return power(a, b)
+
+
+def inverted(x: Node) -> Node:
+    """What NumPy's reciprocals and negative powers divide by: x, and NaN in place of a complex 0."""
+    if not x.type.dtype.is_complex:
+        return x
+    none, re = ops.NOT(ops.CAST(x, dtype=b1)), ops.RE(x)
+    factor = ops.WHERE(none, ops.const(math.nan, re), ops.const(1, re))
+    return ops.COMPLEX(ops.MUL(re, factor), ops.MUL(ops.IM(x), factor))
 
 
 def _whole_power(base: Node, exponent: int) -> Node:

@@ -1,10 +1,11 @@
 """Elementary functions of complex numbers, in real ones: rules for the records of `elementwise.py` and
 `functions.py`.
 
-Each is right within some ulp of the length of its result, not of each part, unless a part of the way there
-overflows. The formulas of division, the square root and tanh are Smith's (1962) and Kahan's ("Branch cuts for
-complex elementary functions", 1987); branch cuts lie where C99 and NumPy have them. None asks for |x| where
-its derivative would be another one, so that derivatives hold to any order.
+Each is right within some ulp of the length of its result, not of each part; in the inverses a part of the way
+may overflow. At 0, infinity and NaN all but the inverses give what C99 and NumPy have. The formulas of
+division, the square root and tanh are Smith's (1962) and Kahan's ("Branch cuts for complex elementary
+functions", 1987); branch cuts lie where C99 and NumPy have them. None asks for |x| where its derivative would
+be another one, so that derivatives hold to any order.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _is(x: Node, value: float) -> Node:
 
 class _Scale(NamedTuple):
     """Squares of numbers below 2**-edge may vanish, above 2**edge overflow: times 2**up and 2**-down they do
-    not."""
+    not. Both are even, so that roots of them are powers of two."""
 
     edge: int
     up: int
@@ -58,35 +59,61 @@ class _Scale(NamedTuple):
 _SCALES: dict[DType, _Scale] = {f32: _Scale(60, 90, 70), f64: _Scale(500, 600, 600)}
 
 
-def hypot(x: Node, y: Node) -> Node:
-    """sqrt(x² + y²) in float32 or float64, both times a power of two where a square would overflow or vanish;
-    inf where one is."""
-    scale, inf = _SCALES[x.type.dtype], _c(math.inf, x)
+class _Scaled(NamedTuple):
+    """Both parts times a power of two by which no square overflows or vanishes; the sum of the squares."""
 
-    def of_size(large: float, small: float) -> Node:
-        other = ops.WHERE(ops.LT(top, _c(2.0**-scale.edge, x)), _c(small, x), _c(1.0, x))
-        return ops.WHERE(ops.GT(top, _c(2.0**scale.edge, x)), _c(large, x), other)
+    u: Node
+    v: Node
+    square: Node
+    large: Node  # where they were made smaller
+    small: Node
+    endless: Node  # where a part is infinite
 
+    def back(self, large: float, small: float, same: float = 1.0) -> Node:
+        """What undoes it in a function of them: a number for each case."""
+        like = self.u
+        return ops.WHERE(self.large, _c(large, like), ops.WHERE(self.small, _c(small, like), _c(same, like)))
+
+    def length(self) -> Node:
+        """Of both as they are scaled; inf where one is."""
+        root = ops.SQRT(self.square)
+        return ops.WHERE(self.endless, _c(math.inf, root), root)
+
+
+def _scaled(x: Node, y: Node) -> _Scaled:
+    scale, one = _SCALES[x.type.dtype], _c(1.0, x)
     top = ops.STOP(ops.MAX(ops.ABS(x), ops.ABS(y)))
-    factor = of_size(2.0**-scale.down, 2.0**scale.up)
+    large, small = ops.GT(top, _c(2.0**scale.edge, x)), ops.LT(top, _c(2.0**-scale.edge, x))
+    factor = ops.WHERE(small, _c(2.0**scale.up, x), one)
+    factor = ops.WHERE(large, _c(2.0**-scale.down, x), factor)
     u, v = ops.MUL(x, factor), ops.MUL(y, factor)
-    length = ops.SQRT(ops.ADD(ops.MUL(u, u), ops.MUL(v, v)))
-    length = ops.MUL(of_size(2.0**scale.down, 2.0**-scale.up), length)
-    endless = ops.OR(ops.EQ(ops.ABS(x), inf), ops.EQ(ops.ABS(y), inf))
-    return ops.WHERE(endless, inf, length)
+    endless = ops.OR(_is(ops.ABS(x), math.inf), _is(ops.ABS(y), math.inf))
+    return _Scaled(u, v, ops.ADD(ops.MUL(u, u), ops.MUL(v, v)), large, small, endless)
+
+
+def hypot(x: Node, y: Node) -> Node:
+    """sqrt(x² + y²) in float32 or float64; inf where one is."""
+    scale, made = _SCALES[x.type.dtype], _scaled(x, y)
+    return ops.MUL(made.back(2.0**scale.down, 2.0**-scale.up), made.length())
 
 
 def absolute(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
     return hypot(RE(inputs[0]), IM(inputs[0]))
 
 
-def sign(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
-    """z / |z|, and 0 at 0."""
-    (z,) = inputs
-    size = ops.ABS(z)
-    none = _is(size, 0.0)
-    safe = ops.WHERE(none, _c(1.0, size), size)
-    return COMPLEX(*(ops.DIV(part(z), safe) for part in (RE, IM)))
+def _sign(x: Node, y: Node) -> Pair:
+    """z / |z|, and 0 at 0. On the way to infinity along an axis the other part is 0; along none, NaN."""
+    made = _scaled(x, y)
+    none = _is(made.square, 0.0)
+    length = ops.WHERE(none, _c(1.0, x), ops.SQRT(made.square))
+    both = ops.AND(_is(ops.ABS(x), math.inf), _is(ops.ABS(y), math.inf))
+    end = ops.WHERE(both, _c(math.nan, x), _c(1.0, x))
+
+    def part(p: Node, scaled: Node) -> Node:
+        far = ops.COPYSIGN(ops.WHERE(_is(ops.ABS(p), math.inf), end, _c(0.0, p)), p)
+        return ops.WHERE(none, ops.STOP(p), ops.WHERE(made.endless, far, ops.DIV(scaled, length)))
+
+    return part(x, made.u), part(y, made.v)
 
 
 # --- quotients -----------------------------------------------------------------------------------
@@ -98,7 +125,7 @@ def quotient(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
     first = ops.GE(ops.ABS(c), ops.ABS(d))
     large, small = ops.WHERE(first, c, d), ops.WHERE(first, d, c)
     p, q = ops.WHERE(first, a, b), ops.WHERE(first, b, a)
-    none = _is(large, 0.0)
+    none = ops.AND(_is(c, 0.0), _is(d, 0.0))
     ratio = ops.WHERE(none, large, ops.DIV(small, large))
     scale = ops.DIV(_c(1.0, c), ops.WHERE(none, ops.ABS(large), ops.ADD(large, ops.MUL(small, ratio))))
     part = ops.MUL(p, ratio)
@@ -110,9 +137,11 @@ def quotient(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
 
 
 def _sqrt(x: Node, y: Node) -> Pair:
+    scale, made = _SCALES[x.type.dtype], _scaled(x, y)
     right = ops.GE(x, _c(0.0, x))
-    size = ops.WHERE(right, x, ops.NEG(x))
-    t = ops.SQRT(ops.ADD(_times(size, 0.5), _times(hypot(x, y), 0.5)))
+    size = ops.WHERE(right, made.u, ops.NEG(made.u))
+    t = ops.SQRT(ops.ADD(_times(size, 0.5), _times(made.length(), 0.5)))
+    t = ops.MUL(made.back(2.0 ** (scale.down // 2), 2.0 ** -(scale.up // 2)), t)
     other = ops.DIV(y, _times(ops.WHERE(_is(t, 0.0), _c(1.0, t), t), 2.0))
     above = ops.COPYSIGN(_c(1.0, y), y)
     re, im = ops.WHERE(right, t, ops.MUL(other, above)), ops.WHERE(right, other, ops.MUL(t, above))
@@ -120,33 +149,85 @@ def _sqrt(x: Node, y: Node) -> Pair:
     return ops.WHERE(endless, _c(math.inf, re), re), ops.WHERE(endless, y, im)
 
 
-def _scaled(size: Node, part: Node) -> Node:
-    """size * part, and part where that is 0 and the size is not finite."""
-    bare = ops.AND(_is(part, 0.0), _is(size, math.inf))
-    return ops.MUL(ops.WHERE(bare, _c(1.0, size), size), part)
+class _Reach(NamedTuple):
+    """Where powers of a base overflow, by how much less is taken there (the difference is exact), and the
+    power of that."""
+
+    limit: float
+    step: float
+    grow: float
+
+
+_NATURAL = {f32: _Reach(88, 64, math.exp(64)), f64: _Reach(709, 512, math.exp(512))}
+_BINARY = {f32: _Reach(127, 64, 2.0**64), f64: _Reach(1023, 512, 2.0**512)}
+
+
+def _within(x: Node, size: Node, reach: _Reach) -> tuple[Node, Node]:
+    """x nearer to 0 where the power of size overflows, and what its power is to be multiplied by: last, since
+    the factor from the angle may bring the product back into the range."""
+    far, one = ops.GT(size, _c(reach.limit, x)), _c(1.0, x)
+    nearer = ops.SUB(x, ops.COPYSIGN(_c(reach.step, x), x))
+    return ops.WHERE(far, nearer, x), ops.WHERE(far, _c(reach.grow, x), one)
+
+
+def _ends(x: Node) -> Node:
+    return ops.NOT(ops.LT(ops.ABS(x), _c(math.inf, x)))  # NaN, too
+
+
+def _without(angle: Node, there: Node) -> Node:
+    """An angle, or 0 where it is infinite or NaN and the size is one of `there`, and says all."""
+    return ops.WHERE(ops.AND(there, _ends(angle)), ops.COPYSIGN(_c(0.0, angle), angle), angle)
+
+
+def _beside(p: Node, q: Node) -> Node:
+    """A factor of q: where q is 0, so is the product, though p be infinite or NaN."""
+    return ops.WHERE(ops.AND(_is(q, 0.0), _ends(p)), ops.COPYSIGN(_c(1.0, p), p), p)
+
+
+def _product(a: Node, b: Node, grow: Node) -> Node:
+    return ops.MUL(ops.MUL(_beside(a, b), _beside(b, a)), grow)
+
+
+def _exponential(power: Op, reach: _Reach, x: Node, angle: Node) -> tuple[Node, Node, Node, Node]:
+    """The power, as far as it is in the range; what it is to be multiplied by; and the cosine and sine."""
+    inner, grow = _within(x, x, reach)
+    left = _is(x, -math.inf)
+    cosine = ops.COS(_without(angle, ops.OR(left, _is(x, math.inf))))
+    return power(inner), grow, cosine, ops.SIN(_without(angle, left))
+
+
+def _exp_by(power: Op, reach: _Reach, x: Node, angle: Node) -> Pair:
+    size, grow, cosine, sine = _exponential(power, reach, x, angle)
+    return ops.MUL(ops.MUL(size, cosine), grow), ops.MUL(ops.MUL(_beside(size, sine), sine), grow)
 
 
 def _exp(x: Node, y: Node) -> Pair:
-    size = ops.EXP(x)
-    return ops.MUL(size, ops.COS(y)), _scaled(size, ops.SIN(y))
+    return _exp_by(ops.EXP, _NATURAL[x.type.dtype], x, y)
+
+
+def _exp2(x: Node, y: Node) -> Pair:
+    return _exp_by(ops.EXP2, _BINARY[x.type.dtype], x, _times(y, math.log(2)))
 
 
 def _expm1(x: Node, y: Node) -> Pair:
-    half = ops.SIN(_times(y, 0.5))
-    less = _times(ops.MUL(half, half), 2.0)
-    return ops.SUB(ops.MUL(ops.EXPM1(x), ops.COS(y)), less), _scaled(ops.EXP(x), ops.SIN(y))
+    less, grow, cosine, _ = _exponential(ops.EXPM1, _NATURAL[x.type.dtype], x, y)
+    half = ops.SIN(_times(_without(y, _is(ops.ABS(x), math.inf)), 0.5))
+    turn = _times(ops.MUL(half, half), 2.0)
+    return ops.SUB(ops.MUL(ops.MUL(less, cosine), grow), turn), _exp(x, y)[1]
 
 
 def _log(x: Node, y: Node) -> Pair:
-    """The logarithm of the length by log1p near 1."""
-    size = hypot(x, y)
+    """The logarithm of the length by log1p near 1; else of its square, whose derivative at 0 is no number."""
+    scale, made = _SCALES[x.type.dtype], _scaled(x, y)
     first = ops.GE(ops.ABS(x), ops.ABS(y))
     large, small = ops.WHERE(first, x, y), ops.WHERE(first, y, x)
-    one = _c(1.0, x)
+    one, two = _c(1.0, x), math.log(2)
     above = ops.ADD(ops.MUL(ops.SUB(large, one), ops.ADD(large, one)), ops.MUL(small, small))
-    near = ops.AND(ops.GT(size, _c(0.5, x)), ops.LT(size, _c(2.0, x)))
+    near = ops.AND(ops.GT(ops.ABS(large), _c(0.5, x)), ops.LT(ops.ABS(large), _c(2.0, x)))
     close = _times(ops.LOG1P(ops.WHERE(near, above, _c(0.0, x))), 0.5)
-    return ops.WHERE(near, close, ops.LOG(size)), ops.ARCTAN2(y, x)
+    square = ops.WHERE(made.endless, _c(math.inf, x), made.square)
+    far = ops.ADD(_times(ops.LOG(square), 0.5), made.back(scale.down * two, -scale.up * two, 0.0))
+    return ops.WHERE(near, close, far), ops.ARCTAN2(y, x)
 
 
 def _log1p(x: Node, y: Node) -> Pair:
@@ -166,52 +247,53 @@ def _to_base(base: float) -> Callable[[Node, Node], Pair]:
     return formula
 
 
-def _exp2(x: Node, y: Node) -> Pair:
-    size, angle = ops.EXP2(x), _times(y, math.log(2))
-    return ops.MUL(size, ops.COS(angle)), _scaled(size, ops.SIN(angle))
-
-
 def power(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
-    """exp(b log(a)); of 0 it is 0, and 1 where b is 0."""
+    """exp(b log(a)); of 0 it is 1 where b is 0, 0 where its real part is above 0, else NaN, as NumPy's."""
     a, b = inputs
     none = ops.NOT(ops.CAST(a, dtype=b1))
     zero = ops.NOT(ops.CAST(b, dtype=b1))
     safe = ops.WHERE(none, ops.const(1, a), a)
     found = ops.EXP(ops.MUL(b, ops.LOG(safe)))
-    at_none = ops.WHERE(zero, ops.const(1, a), ops.const(0, a))
+    re = RE(b)
+    nan = _c(math.nan, re)
+    limit = ops.WHERE(ops.GT(re, _c(0.0, re)), _c(0.0, re), nan)
+    at_none = ops.WHERE(zero, ops.const(1, a), COMPLEX(limit, limit))
     return ops.WHERE(none, at_none, found)
 
 
 # --- angles and hyperbolic functions -------------------------------------------------------------
 
 
-def _sin(x: Node, y: Node) -> Pair:
-    return ops.MUL(ops.SIN(x), ops.COSH(y)), ops.MUL(ops.COS(x), ops.SINH(y))
-
-
-def _cos(x: Node, y: Node) -> Pair:
-    return ops.MUL(ops.COS(x), ops.COSH(y)), ops.NEG(ops.MUL(ops.SIN(x), ops.SINH(y)))
+def _hyperbolic(x: Node, y: Node) -> tuple[Node, Node, Node, Node, Node]:
+    """sinh and cosh of x, what both are to be multiplied by, and the cosine and sine of y."""
+    inner, grow = _within(x, ops.ABS(x), _NATURAL[x.type.dtype])
+    cosine = ops.COS(_without(y, _is(ops.ABS(x), math.inf)))
+    return ops.SINH(inner), ops.COSH(inner), grow, cosine, ops.SIN(y)
 
 
 def _sinh(x: Node, y: Node) -> Pair:
-    return ops.MUL(ops.SINH(x), ops.COS(y)), ops.MUL(ops.COSH(x), ops.SIN(y))
+    sinh, cosh, grow, cosine, sine = _hyperbolic(x, y)
+    return _product(sinh, cosine, grow), _product(cosh, sine, grow)
 
 
 def _cosh(x: Node, y: Node) -> Pair:
-    return ops.MUL(ops.COSH(x), ops.COS(y)), ops.MUL(ops.SINH(x), ops.SIN(y))
+    sinh, cosh, grow, cosine, sine = _hyperbolic(x, y)
+    return _product(cosh, cosine, grow), _product(sinh, sine, grow)
 
 
 def _tanh(x: Node, y: Node) -> Pair:
     """Kahan's; for large x, where the real part is 1 or -1 in both dtypes, without what would overflow."""
-    far = ops.GT(ops.ABS(x), _c(20.0, x))
+    far, y = ops.GT(ops.ABS(x), _c(20.0, x)), _without(y, _is(ops.ABS(x), math.inf))
     one, inside = _c(1.0, x), ops.WHERE(far, _c(0.0, x), x)
     slope = ops.TAN(y)
-    beta, s = ops.ADD(one, ops.MUL(slope, slope)), ops.SINH(inside)
+    s = ops.SINH(inside)
+    beta = _beside(ops.ADD(one, ops.MUL(slope, slope)), s)
     divisor = ops.ADD(one, ops.MUL(beta, ops.MUL(s, s)))
     re = ops.DIV(ops.MUL(beta, ops.MUL(ops.COSH(inside), s)), divisor)
     tail = ops.EXP(_times(ops.ABS(x), -2.0))
     beyond = ops.MUL(_times(ops.MUL(ops.SIN(y), ops.COS(y)), 4.0), tail)
-    return ops.WHERE(far, ops.COPYSIGN(one, x), re), ops.WHERE(far, beyond, ops.DIV(slope, divisor))
+    end = ops.WHERE(_ends(y), _c(math.nan, x), ops.COPYSIGN(one, x))
+    return ops.WHERE(far, end, re), ops.WHERE(far, beyond, ops.DIV(slope, _beside(divisor, slope)))
 
 
 # --- their inverses --------------------------------------------------------------------------------
@@ -267,9 +349,10 @@ def _turned(formula: Callable[[Node, Node], Pair]) -> Callable[[Node, Node], Pai
     return of
 
 
-exp, expm1, exp2, sqrt = (_of_parts(f) for f in (_exp, _expm1, _exp2, _sqrt))
+sign, exp, expm1, exp2, sqrt = (_of_parts(f) for f in (_sign, _exp, _expm1, _exp2, _sqrt))
 log, log1p, log2, log10 = (_of_parts(f) for f in (_log, _log1p, _to_base(2.0), _to_base(10.0)))
-sin, cos, tan = (_of_parts(f) for f in (_sin, _cos, _turned(_tanh)))
+sin, tan = (_of_parts(_turned(f)) for f in (_sinh, _tanh))
+cos = _of_parts(lambda x, y: _cosh(ops.NEG(y), x))  # of iz
 arcsin, arccos, arctan = (_of_parts(f) for f in (_arcsin, _arccos, _turned(_arctanh)))
 sinh, cosh, tanh = (_of_parts(f) for f in (_sinh, _cosh, _tanh))
 arcsinh, arccosh, arctanh = (_of_parts(f) for f in (_turned(_arcsin), _arccosh, _arctanh))
