@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from lucid.compiler.ir.graph import Node
 from . import joins
 from .context import MODE
 from .errors import TraceError, here, public
+from .promote import whole
 from .shapes import normal_axes, normal_axis
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Arrangement:
                 raise ValueError(f"split: the size of parts must be at least 1, not {split_size}")
             bounds = [(k, min(k + int(split_size), n)) for k in range(0, max(n, 1), int(split_size))]
         else:
-            sizes = [operator.index(k) for k in split_size]
+            sizes = [whole("the size of a part", k) for k in split_size]
             if sum(sizes) != n or min(sizes, default=0) < 0:
                 raise ValueError(f"split: sizes {sizes} do not add up to the {n} elements of axis {dim}")
             bounds = list(pairwise(accumulate(sizes, initial=0)))
@@ -146,7 +146,7 @@ class Arrangement:
         """Elements moved on by `shift` along an axis, those at the end to the front; without an axis among
         all elements."""
         axis = dims if axis is None else axis
-        shifts = [operator.index(k) for k in (shift if isinstance(shift, tuple | list) else (shift,))]
+        shifts = [whole("shift", k) for k in (shift if isinstance(shift, tuple | list) else (shift,))]
         if axis is None:
             return self._apply(joins.roll, self, shifts=shifts, axes=None)
         given = axis if isinstance(axis, tuple | list) else (axis,)
@@ -163,7 +163,7 @@ class Arrangement:
         a, b = (normal_axis(n, len(self.shape)) for n in axes)
         if a == b:
             raise ValueError(f"rot90: axes must differ, got {tuple(axes)}")
-        return self._apply(joins.rot90, self, k=operator.index(k), axes=(a, b))
+        return self._apply(joins.rot90, self, k=whole("k", k), axes=(a, b))
 
     # --- again and again -------------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ class Arrangement:
     def tile(self, *reps: Any) -> Tensor:
         """Copies side by side along each axis."""
         listed = reps[0] if len(reps) == 1 and not hasattr(reps[0], "__index__") else reps
-        return self._apply(joins.tile, self, reps=tuple(operator.index(k) for k in listed))
+        return self._apply(joins.tile, self, reps=tuple(whole("a number of copies", k) for k in listed))
 
     @public
     def repeat(self, repeats: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
@@ -198,22 +198,22 @@ class Arrangement:
     @public
     def tril(self, k: int = 0, *, diagonal: int = 0) -> Tensor:
         """Zeros above the k-th diagonal (`diagonal` is PyTorch's name for k)."""
-        return self._apply(joins.tril, self, k=operator.index(k or diagonal))
+        return self._apply(joins.tril, self, k=whole("k", k or diagonal))
 
     @public
     def triu(self, k: int = 0, *, diagonal: int = 0) -> Tensor:
         """Zeros below the k-th diagonal."""
-        return self._apply(joins.triu, self, k=operator.index(k or diagonal))
+        return self._apply(joins.triu, self, k=whole("k", k or diagonal))
 
     @public
     def diag(self, k: int = 0, *, diagonal: int = 0) -> Tensor:
         """A matrix with the vector on its k-th diagonal; of a matrix, that diagonal."""
-        return self._apply(joins.diag, self, k=operator.index(k or diagonal))
+        return self._apply(joins.diag, self, k=whole("k", k or diagonal))
 
     @public
     def diagflat(self, k: int = 0) -> Tensor:
         """A matrix with all elements on its k-th diagonal."""
-        return self.reshape(-1)._apply(joins.diag, self.reshape(-1), k=operator.index(k))
+        return self.reshape(-1)._apply(joins.diag, self.reshape(-1), k=whole("k", k))
 
     @public
     def diagonal(
@@ -222,7 +222,7 @@ class Arrangement:
     ) -> Tensor:  # fmt: skip
         """The elements x[i, i + offset] of two axes, along a last one."""
         a, b = axis1 if dim1 is None else dim1, axis2 if dim2 is None else dim2
-        return self._apply(joins.diagonal, self, offset=operator.index(offset), axis1=a, axis2=b)
+        return self._apply(joins.diagonal, self, offset=whole("offset", offset), axis1=a, axis2=b)
 
     @public
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Tensor:

@@ -292,7 +292,13 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     """NumPy's: `pad_width` before and behind each axis, as one number, one pair or a pair for each axis.
     `mode`: "constant", "edge", "reflect", "symmetric" or "wrap". (`nn.functional.pad` is PyTorch's.)"""
     x = asarray(x)
-    pairs = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist() if x.ndim else []
+    try:
+        pairs = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist() if x.ndim else []
+    except ValueError:
+        raise ValueError(
+            f"pad: pad_width must be a number, a pair (before, behind), or a pair for each of {x.ndim} axes, "
+            f"not {pad_width!r}; nn.functional.pad takes PyTorch's list"
+        ) from None
     if any(not isinstance(w, int) for pair in pairs for w in pair):
         raise TypeError("pad: widths must be integers")
     if any(w < 0 for pair in pairs for w in pair):

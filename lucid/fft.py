@@ -10,7 +10,6 @@ Gradients exist to any order. ValueError for a length below 1, an axis that is n
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ from .hosted import results
 from .joins import pad_axis
 from .named import name_all
 from .names import on_cpu
-from .promote import cast, float_dtype
+from .promote import cast, float_dtype, whole
 from .reductions import one_of
 from .shapes import normal_axis
 from .tensor import Tensor, apply
@@ -58,7 +57,7 @@ def _prepared(
     if of_complex and not x.type.dtype.is_complex:
         x = ops.COMPLEX(x, ops.zeros_like(x))
     for axis, wanted in zip(axes, lengths, strict=True):
-        n = x.shape[axis] if wanted is None else operator.index(wanted)
+        n = x.shape[axis] if wanted is None else whole("n", wanted)
         if n < 1:
             raise ValueError(f"{name}: {n} points along axis {axis}; expected at least one")
         x = ops.narrow(x, axis, 0, min(n, x.shape[axis]))
@@ -109,7 +108,7 @@ def _to_real(name: str, a: Any, s: Lengths, axes: Axes, norm: Any) -> Tensor:
     along, lengths = _along(name, x, s, axes)
     if not along:
         raise ValueError(f"fft.{name}: expected at least one axis")
-    n = 2 * (x.shape[along[-1]] - 1) if lengths[-1] is None else operator.index(lengths[-1])
+    n = 2 * (x.shape[along[-1]] - 1) if lengths[-1] is None else whole("n", lengths[-1])
     if n < 1:
         raise ValueError(f"fft.{name}: {n} points along axis {along[-1]}; expected at least one")
     halves = (*lengths[:-1], n // 2 + 1)

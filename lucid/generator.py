@@ -9,7 +9,6 @@ the bits that Threefry makes of the key (the seed) and the counter (i, d).
 from __future__ import annotations
 
 import math
-import operator
 import os
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,7 @@ from lucid.runtime.locks import Lock
 from .context import MODE, no_grad
 from .engine import Array
 from .errors import here, public
-from .promote import cast
+from .promote import cast, whole
 from .tensor import Tensor, apply
 
 # From the bits of all draws of one call, one node for each draw, to the numbers.
@@ -44,7 +43,7 @@ class Generator:
     @public
     def manual_seed(self, seed: int) -> Generator:
         """Begin again, with this seed."""
-        word = operator.index(seed) & ((1 << 64) - 1)
+        word = whole("seed", seed) & ((1 << 64) - 1)
         self.set_state(np.array([word, 0], np.uint64).view(np.int64))
         return self
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
+from collections.abc import Iterator
 from typing import Any
 from typing import cast as cast_type
 
@@ -54,6 +56,28 @@ def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
     return array
 
 
+def check_numbers(array: np.ndarray[Any, Any], value: Any) -> None:
+    """TypeError, which names what is none, if `array`, made of `value`, is not of numbers."""
+    if array.dtype.kind in "OSU" and array is not value:
+        known = bool | int | float | complex | np.number | np.bool_
+        wrong = next((v for v in _elements(value) if not isinstance(v, known)), value)
+        text = repr(wrong) if wrong is None or isinstance(wrong, str | bytes) else type(wrong).__name__
+        raise TypeError(
+            f"a tensor is made of numbers, arrays and lists of them, not {text[:40]} "
+            f"(unsupported dtype {array.dtype})"
+        )
+    dtype_of(array.dtype)
+
+
+def _elements(value: Any) -> Iterator[Any]:
+    """What is in lists and tuples, however deep."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _elements(part)
+    else:
+        yield value
+
+
 def lying(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
     """The axes of `array` as they lie in memory, outermost first, where its elements lie one after another in
     another order than row-major: of a column-major one, from the last to the first. Else None."""
@@ -80,6 +104,14 @@ def number(name: str, what: str, value: Any) -> Any:
     if value != value or abs(value) == math.inf:
         raise ValueError(f"{name}: {what} must be finite, not {value}")
     return value
+
+
+def whole(what: str, value: Any) -> int:
+    """An int, Python's or NumPy's; of a 0-d array of ints its element."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be an int, not {type(value).__name__}") from None
 
 
 def weak(value: Value) -> str | type:

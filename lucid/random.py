@@ -23,7 +23,7 @@ from .generator import Generator, words_of
 from .generator import normal as _normal
 from .generator import uniform as _uniform
 from .names import on_cpu
-from .promote import cast, dtype_of
+from .promote import cast, dtype_of, whole
 from .tensor import Tensor, apply
 
 __all__ = [
@@ -190,7 +190,9 @@ def randint(
     (int64 by default) does not hold them."""
     on_cpu(device)
     kind = dtype_of(np.int64 if dtype is None else dtype)
-    first, last = (0, operator.index(low)) if high is None else (operator.index(low), operator.index(high))
+    if isinstance(high, tuple | list):
+        raise TypeError("randint: high must be an int, not a shape; with one bound write size=...")
+    first, last = (0, whole("low", low)) if high is None else (whole("low", low), whole("high", high))
     if kind.is_float or first >= last:
         raise ValueError(here(f"randint: no {kind.numpy} in [{first}, {last})"))
     info = (0, 1) if kind.kind == "b" else (int(np.iinfo(kind.numpy).min), int(np.iinfo(kind.numpy).max))

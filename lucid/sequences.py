@@ -3,6 +3,7 @@ under NumPy's names and PyTorch's."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.rounding import convert
 
 from . import scans, sorting
+from .context import MODE
 from .creation import asarray, values_of
 from .errors import public
 from .named import as_function, name_all
@@ -228,7 +230,7 @@ def _bins(x: Tensor, bins: Any, bounds: Any) -> Tensor:
     if count < 1:
         raise ValueError(f"histogram: bins must be positive, got {bins}")
     if bounds is None and x.size:
-        return apply(sorting.edges, x, bins=count)
+        return _finite(x, apply(sorting.edges, x, bins=count))
     low, high = (0.0, 1.0) if bounds is None else (float(number("histogram", "range", b)) for b in bounds)
     if low > high:
         raise ValueError(f"histogram: range must ascend, not {(low, high)}")
@@ -236,6 +238,19 @@ def _bins(x: Tensor, bins: Any, bounds: Any) -> Tensor:
         low, high = low - 0.5, high + 0.5
     kind = x.dtype if x.is_floating_point() else np.dtype(np.float64)
     return asarray(np.linspace(low, high, count + 1, dtype=kind))
+
+
+def _finite(x: Tensor, ends: Tensor) -> Tensor:
+    """`ends`. ValueError if x, whose values are known outside of traces, has none."""
+    if x._trace is not None or MODE.get().trace is not None or np.isfinite(ends.numpy()).all():
+        return ends
+    low, high = x.min().item(), x.max().item()
+    if math.isfinite(low) and math.isfinite(high):
+        return ends
+    raise ValueError(
+        f"histogram: autodetected range of [{low}, {high}] is not finite; give `range`, or leave out what is "
+        "not finite: x[lucid.isfinite(x)]"
+    )
 
 
 @public
@@ -250,7 +265,8 @@ def histogram(
 ) -> tuple[Tensor, Tensor]:
     """How many elements are in each bin (or the sums of their weights; density: over their sum and the widths
     of the bins), and the ends of the bins: of `bins` equal ones over `range`, or over what there is; or those
-    given. A bin has its lower end, the last one both. NaN and what is outside is left out."""
+    given. A bin has its lower end, the last one both. NaN and what is outside is left out. ValueError where
+    the range of what there is is not finite; in a trace, which does not know it, the ends are NaN."""
     x = asarray(x)
     ends = _bins(x, bins, range)
     counts = apply(sorting.histogram, x, ends, None if weights is None else asarray(weights))

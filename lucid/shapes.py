@@ -15,7 +15,7 @@ from lucid.compiler.ir.types import DType, b1, f32, f64, i64, u64
 
 from .complexes import by_parts
 from .elementwise import mul
-from .promote import Value, cast, joint_shape, loop_dtypes, number, shape_of
+from .promote import Value, cast, joint_shape, loop_dtypes, number, shape_of, whole
 
 Axes = int | Sequence[int] | None
 
@@ -27,7 +27,7 @@ ONE_WALK = 1 << 22
 
 def normal_axis(axis: int, ndim: int) -> int:
     """`axis` counted from the front. NumPy's AxisError if there is no such axis."""
-    axis = operator.index(axis)
+    axis = whole("axis", axis)
     if not -ndim <= axis < ndim:
         raise np.exceptions.AxisError(f"axis {axis} is out of bounds for a tensor of {ndim} dimensions")
     return axis % ndim
@@ -49,7 +49,7 @@ def normal_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
 
 def reshape(x: Node, shape: tuple[int, ...]) -> Node:
     """As NumPy's: one extent may be -1."""
-    wanted = tuple(operator.index(n) for n in shape)
+    wanted = tuple(whole("an extent", n) for n in shape)
     if wanted.count(-1) == 1:
         rest = math.prod(n for n in wanted if n != -1)
         if rest and x.type.size % rest == 0:

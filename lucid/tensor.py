@@ -34,7 +34,7 @@ from .methods import Methods
 from .names import Names, on_cpu
 from .operators import Operators
 from .ordering import Ordering
-from .promote import as_array, cast, check_plain, dtype_of
+from .promote import as_array, cast, check_numbers, check_plain, dtype_of
 from .reductions import Reductions
 from .tape import Traced
 from .unread import CHANGED, PENDING, UNREAD
@@ -140,7 +140,7 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
     if isinstance(data, list | tuple) and not _is_plain(data):
         source = _with_arrays(data)
     array = as_array(source, wanted)
-    dtype_of(array.dtype)
+    check_numbers(array, data)
     kind = array.dtype.newbyteorder("=")
     # Ours is aligned, and in huge pages, which kernels like; NumPy's is made at once.
     copy = memory.array(array.shape, kind) if array.nbytes >= 4096 else np.empty(array.shape, kind)

@@ -3,6 +3,7 @@
 set      the last of several values for one element wins, in the order of the values: a scatter of their
          numbers by `max` says which, and a gather brings them. No value is moved but those
 add      x plus the sum of what comes to each element, in the order of the values
+multiply x times what comes, of one place in arrays: one of several might come twice
 max min  the extreme of x and of what comes
 """
 
@@ -84,6 +85,9 @@ def scattered(x: Node, v: Node, places: list[Node], axes: tuple[int, ...], how: 
         total = ops.SCATTER_ADD(cast(v, wide), *places, shape=x.shape, axes=axes)
         return cast(ops.ADD(cast(x, wide), total), x.type.dtype)
     if how == "multiply":
+        if places[0].type.size == 1:
+            old = ops.GATHER(x, *places, axes=axes)
+            return _last(x, cast(ew.mul(old, v), x.type.dtype), places, axes)
         raise ValueError("multiply at indices in arrays: one element may come twice; use x * factors, or set")
     op, join = (ops.SCATTER_MAX, ew.maximum) if how == "max" else (ops.SCATTER_MIN, ew.minimum)
     return join(x, op(v, *places, shape=x.shape, axes=axes))

@@ -415,3 +415,22 @@ def test_gradients_of_what_is_chosen_along_an_axis_of_extent_1(f: Any) -> None:
     slope = lucid.grad(lambda x: (f(x).reshape(-1) * np.arange(8, dtype=np.float32)).sum())
     for g in (slope, lucid.compile(slope)):
         np.testing.assert_array_equal(g(Tensor(x)).numpy(), x)
+
+
+@pytest.mark.parametrize(
+    "key", [(slice(None), np.array(0)), (np.array([1]), slice(None)), ([2], [1])], ids=str
+)
+def test_one_place_in_arrays_is_multiplied(key: Any) -> None:
+    x, v = np.arange(6, dtype=np.int32).reshape(3, 2), np.array(3)
+    want = x.copy()
+    want[key] *= 3
+    np.testing.assert_array_equal(Tensor(x).at[key].multiply(v).numpy(), want)
+    slope = lucid.grad(lambda t: t.at[key].multiply(3.0).sum())(Tensor(x.astype(np.float32)))
+    expected = np.ones((3, 2))
+    expected[key] = 3
+    np.testing.assert_array_equal(slope.numpy(), expected)
+
+
+def test_multiply_at_several_places_is_refused() -> None:
+    with pytest.raises(ValueError, match="one element may come twice"):
+        Tensor([1.0, 2.0]).at[np.array([0, 0])].multiply(2.0)

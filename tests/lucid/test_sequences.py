@@ -360,6 +360,8 @@ def test_the_gradient_of_a_running_maximum_of_nan_goes_to_it() -> None:
         (lambda x: x.diff(-1), ValueError, "must not be negative"),
         (lambda x: lucid.gradient(x, edge_order=3), ValueError, "must be 1 or 2"),
         (lambda x: lucid.gradient(x[:, :1], axis=1), ValueError, "2 are needed"),
+        (lambda x: lucid.histogram([np.nan, 1.0]), ValueError, r"of \[nan, nan\] is not finite; give"),
+        (lambda x: lucid.histogram_bin_edges([np.inf, 1.0]), ValueError, r"range of \[1.0, inf\]"),
         (lambda x: lucid.histogram(x, 0), ValueError, "bins must be positive"),
         (lambda x: lucid.histogram(x, "auto"), TypeError, "rules like 'auto'"),
         (lambda x: lucid.compile(lucid.unique)(x), lucid.TraceError, "call it outside"),
