@@ -111,7 +111,7 @@ def _sign(x: Node, y: Node) -> Pair:
 
     def part(p: Node, scaled: Node) -> Node:
         far = ops.COPYSIGN(ops.WHERE(_is(ops.ABS(p), math.inf), end, _c(0.0, p)), p)
-        return ops.WHERE(none, ops.STOP(p), ops.WHERE(made.endless, far, ops.DIV(scaled, length)))
+        return ops.WHERE(none, _c(0.0, p), ops.WHERE(made.endless, far, ops.DIV(scaled, length)))
 
     return part(x, made.u), part(y, made.v)
 
@@ -174,9 +174,13 @@ def _ends(x: Node) -> Node:
     return ops.NOT(ops.LT(ops.ABS(x), _c(math.inf, x)))  # NaN, too
 
 
-def _without(angle: Node, there: Node) -> Node:
-    """An angle, or 0 where it is infinite or NaN and the size is one of `there`, and says all."""
-    return ops.WHERE(ops.AND(there, _ends(angle)), ops.COPYSIGN(_c(0.0, angle), angle), angle)
+def _mute(angle: Node, there: Node) -> Node:
+    """Where an angle is infinite or NaN, and the size, one of `there`, says all: as if it were 0."""
+    return ops.AND(there, _ends(angle))
+
+
+def _cosine(angle: Node, mute: Node) -> Node:
+    return ops.WHERE(mute, _c(1.0, angle), ops.COS(angle))
 
 
 def _beside(p: Node, q: Node) -> Node:
@@ -191,9 +195,9 @@ def _product(a: Node, b: Node, grow: Node) -> Node:
 def _exponential(power: Op, reach: _Reach, x: Node, angle: Node) -> tuple[Node, Node, Node, Node]:
     """The power, as far as it is in the range; what it is to be multiplied by; and the cosine and sine."""
     inner, grow = _within(x, x, reach)
-    left = _is(x, -math.inf)
-    cosine = ops.COS(_without(angle, ops.OR(left, _is(x, math.inf))))
-    return power(inner), grow, cosine, ops.SIN(_without(angle, left))
+    cosine = _cosine(angle, _mute(angle, _is(ops.ABS(x), math.inf)))
+    mute = _mute(angle, _is(x, -math.inf))
+    return power(inner), grow, cosine, ops.WHERE(mute, ops.COPYSIGN(_c(0.0, x), angle), ops.SIN(angle))
 
 
 def _exp_by(power: Op, reach: _Reach, x: Node, angle: Node) -> Pair:
@@ -211,7 +215,7 @@ def _exp2(x: Node, y: Node) -> Pair:
 
 def _expm1(x: Node, y: Node) -> Pair:
     less, grow, cosine, _ = _exponential(ops.EXPM1, _NATURAL[x.type.dtype], x, y)
-    half = ops.SIN(_times(_without(y, _is(ops.ABS(x), math.inf)), 0.5))
+    half = ops.WHERE(_mute(y, _is(ops.ABS(x), math.inf)), _c(0.0, x), ops.SIN(_times(y, 0.5)))
     turn = _times(ops.MUL(half, half), 2.0)
     return ops.SUB(ops.MUL(ops.MUL(less, cosine), grow), turn), _exp(x, y)[1]
 
@@ -267,7 +271,7 @@ def power(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
 def _hyperbolic(x: Node, y: Node) -> tuple[Node, Node, Node, Node, Node]:
     """sinh and cosh of x, what both are to be multiplied by, and the cosine and sine of y."""
     inner, grow = _within(x, ops.ABS(x), _NATURAL[x.type.dtype])
-    cosine = ops.COS(_without(y, _is(ops.ABS(x), math.inf)))
+    cosine = _cosine(y, _mute(y, _is(ops.ABS(x), math.inf)))
     return ops.SINH(inner), ops.COSH(inner), grow, cosine, ops.SIN(y)
 
 
@@ -283,7 +287,8 @@ def _cosh(x: Node, y: Node) -> Pair:
 
 def _tanh(x: Node, y: Node) -> Pair:
     """Kahan's; for large x, where the real part is 1 or -1 in both dtypes, without what would overflow."""
-    far, y = ops.GT(ops.ABS(x), _c(20.0, x)), _without(y, _is(ops.ABS(x), math.inf))
+    far = ops.GT(ops.ABS(x), _c(20.0, x))
+    y = ops.WHERE(_mute(y, _is(ops.ABS(x), math.inf)), ops.COPYSIGN(_c(0.0, y), y), y)
     one, inside = _c(1.0, x), ops.WHERE(far, _c(0.0, x), x)
     slope = ops.TAN(y)
     s = ops.SINH(inside)

@@ -101,6 +101,7 @@ def test_signs_of_infinite_numbers() -> None:
     z = np.array([complex(a, b) for a in parts for b in parts if not a == b == 3e38], "complex64")
     with np.errstate(all="ignore"):
         same(lucid.sign(Tensor(z)), np.sign(z))
+    assert not np.signbit(lucid.sign(Tensor(-0.0 * np.ones(1, "complex64"))).numpy().real).any()
 
 
 def test_gradients_at_0() -> None:
