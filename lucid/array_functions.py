@@ -33,6 +33,8 @@ __all__ = [
     "diag", "diagflat", "diagonal", "expand_dims", "flip", "fliplr", "flipud", "meshgrid", "moveaxis",
     "movedim", "pad", "repeat", "repeat_interleave", "roll", "rot90", "sliding_window_view", "tile", "trace",
     "tril", "triu", "unflatten", "unfold",
+    # comparisons
+    "allclose", "isclose",
     # products
     "addmm", "baddbmm", "bmm", "corrcoef", "cov", "cross", "einsum", "inner", "kron", "mv", "tensordot",
     "vdot",
@@ -317,6 +319,30 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Tensor:
         raise ValueError(f"sliding_window_view: {len(sizes)} sizes for {len(listed)} axes")
     axes = [shapes.normal_axis(k, x.ndim) for k in listed]
     return apply(joins.windows, x, axes=axes, sizes=sizes, steps=[1] * len(axes))
+
+
+# --- comparisons ---------------------------------------------------------------------------------
+
+
+@public
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether |a - b| <= atol + rtol |b|, for each element; infinities are close to themselves alone, NaN to
+    nothing, or to NaN with `equal_nan`. A number is one of the other's dtype."""
+    x, y = asarray(a), asarray(b)
+    if isinstance(b, float) and x.is_floating_point():
+        y = asarray(b, dtype=x.dtype)
+    if isinstance(a, float) and y.is_floating_point():
+        x = asarray(a, dtype=y.dtype)
+    if not (y.is_floating_point() or y.is_complex()):
+        y = y.astype("float64")  # no difference of integers wraps
+    near = ((x - y).abs() <= atol + rtol * y.abs()) & y.isfinite() | (x == y)
+    return near | (x.isnan() & y.isnan()) if equal_nan else near
+
+
+@public
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements are close, as `isclose` says; TraceError in a compiled function."""
+    return bool(isclose(a, b, rtol, atol, equal_nan).all())
 
 
 # --- products ------------------------------------------------------------------------------------

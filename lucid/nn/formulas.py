@@ -15,6 +15,7 @@ from typing import Any
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
+from .. import composed
 from ..promote import cast, filled, float_dtype, joint, spread
 from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose
 
@@ -141,6 +142,31 @@ def gelu_tanh(x: Node) -> Node:
     inner = ops.ADD(near, ops.MUL(ops.const(0.044715, x), cube))
     t = ops.TANH(ops.MUL(ops.const(math.sqrt(2 / math.pi), x), inner))
     return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), t))
+
+
+@_in_wide
+def silu(x: Node) -> Node:
+    """x sigmoid(x): Elfwing, Uchibe and Doya, arXiv:1702.03118."""
+    x = _float(x)
+    return ops.MUL(x, composed.sigmoid(x))
+
+
+@_in_wide
+def mish(x: Node) -> Node:
+    """x tanh(log(1 + exp(x))): Misra, arXiv:1908.08681. Above 30 tanh is 1 anyway: its argument is held back
+    there, so that no derivative overflows."""
+    x = _float(x)
+    return ops.MUL(x, ops.TANH(composed.softplus(ops.MIN(x, ops.const(30, x)))))
+
+
+@_in_wide
+def elu(x: Node, *, alpha: float) -> Node:
+    """alpha (exp(x) - 1) where x <= 0, else x: Clevert, Unterthiner and Hochreiter, arXiv:1511.07289."""
+    x = _float(x)
+    zero = ops.const(0, x)
+    low = ops.LE(x, zero)
+    away = ops.MUL(filled(alpha, x.type), ops.EXPM1(ops.WHERE(low, x, zero)))
+    return ops.WHERE(low, away, x)
 
 
 def shifted(x: Node, axis: int) -> Node:

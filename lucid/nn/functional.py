@@ -49,6 +49,24 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
     return apply(formulas.gelu if how == "none" else formulas.gelu_tanh, asarray(x))
 
 
+@public
+def silu(x: Any) -> Tensor:
+    """x sigmoid(x)."""
+    return apply(formulas.silu, asarray(x))
+
+
+@public
+def mish(x: Any) -> Tensor:
+    """x tanh(softplus(x))."""
+    return apply(formulas.mish, asarray(x))
+
+
+@public
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    """alpha (exp(x) - 1) where x <= 0, else x."""
+    return apply(formulas.elu, asarray(x), alpha=checked_number("elu", "alpha", alpha, zero=True))
+
+
 def checked_approximation(name: str, approximate: str) -> str:
     if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ValueError(here(f"{name}: approximate must be 'none' or 'tanh', not {approximate!r}"))

@@ -257,3 +257,15 @@ def test_one_hot() -> None:
     for bad in (4, -1):
         with pytest.raises(IndexError, match=rf"index {bad}, .*size 4"):
             F.one_hot(Tensor([0, bad]), 4).numpy()
+
+
+@pytest.mark.parametrize("name", ["silu", "mish", "elu"])
+def test_activations_are_pytorch_s(name: str) -> None:
+    x = np.array([-200, -30, -3, -1e-3, -0.0, 0.0, 1e-3, 2, 30, 200], np.float32)
+    given = torch.tensor(x, requires_grad=True)
+    want = getattr(TF, name)(given)
+    want.sum().backward()
+    f = getattr(lucid.nn.functional, name)
+    np.testing.assert_allclose(f(Tensor(x)).numpy(), want.detach().numpy(), rtol=2e-6)
+    slope = lucid.grad(lambda x: f(x).sum())(Tensor(x)).numpy()
+    np.testing.assert_allclose(slope, given.grad.numpy(), rtol=1e-5, atol=1e-7)

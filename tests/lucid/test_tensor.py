@@ -552,3 +552,21 @@ def test_numbers_that_are_equal_and_yet_differ_keep_apart_on_one_line() -> None:
         np.testing.assert_array_equal(np.signbit((x * number).numpy()), np.signbit(expected))
         np.testing.assert_array_equal((x * number).numpy(), expected)
     assert [(ones + number).dtype for number in (True, 1, 1.0)] == [np.int64, np.int64, np.float64]
+
+
+@pytest.mark.parametrize("equal_nan", [False, True])
+def test_what_is_close_is_numpys(equal_nan: bool) -> None:
+    a = np.array([1, 1, 1e10, np.inf, np.inf, -np.inf, np.nan, np.nan, 0, 1], np.float32)
+    b = np.array([1.00001, 1.1, 1.00001e10, np.inf, 1, np.inf, np.nan, 1, 1e-9, np.inf], np.float32)
+    want = np.isclose(a, b, equal_nan=equal_nan)
+    np.testing.assert_array_equal(lucid.isclose(a, b, equal_nan=equal_nan).numpy(), want)
+    for x, y in (
+        (a, b),
+        (a[:1], b[:1]),
+        (a[6:7], b[6:7]),
+        (np.array([3], "u1"), np.array([4], "u1")),
+        (0.1, 0.1),
+    ):
+        assert lucid.allclose(x, y, equal_nan=equal_nan) is np.allclose(x, y, equal_nan=equal_nan)
+    assert lucid.allclose(np.array([0.1]), 0.1, 0, 0)
+    assert lucid.allclose(0.1, np.array([0.1]), 0, 0)
