@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
@@ -24,7 +25,7 @@ from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
 from .guards import Place, tensors_in
 from .pickles import Decorated, Parts
-from .recording import Recording
+from .recording import Moved, Recording
 from .tensor import Tensor
 from .walk import watch
 
@@ -173,6 +174,11 @@ class Compiled(Decorated, Generic[P, R]):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
+        while True:
+            with contextlib.suppress(Moved):  # another thread has written what this one begins with
+                return self._tried(*args, **kwargs)
+
+    def _tried(self, *args: Any, **kwargs: Any) -> Any:
         mode = MODE.get()
         out, all_kwargs = None, kwargs
         if "out" in kwargs and not self._names_out:

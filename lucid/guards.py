@@ -8,6 +8,7 @@ value.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 from collections import deque
@@ -16,7 +17,7 @@ from contextvars import ContextVar
 from functools import partial
 from operator import is_
 from types import CellType, CodeType, FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,7 @@ from .errors import TraceError, here, warn_user
 from .tape import Traced, plain
 from .tensor import Tensor
 
-if TYPE_CHECKING:
-    from .tracing import Trace
-
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
-INDEXED = (list, deque)  # whose items are places
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 
 
@@ -75,10 +72,14 @@ def tensors_in(content: object) -> tuple[Tensor, ...]:
     return tuple(value for value in found if type(value) is Tensor)
 
 
+INDEXED = (list, deque)  # whose items are places
+_ITEMS = (dict, *INDEXED)
+
+
 @data(eq=False)
 class Place:
-    """Where a number or a tensor is found: a key of a dict, an index of a list or a deque, a cell, a slot of
-    an object, an attribute of a class, the defaults of a function."""
+    """Where a number or a tensor is found: a key of a dict, an index of a list, a cell, a slot of an object,
+    an attribute of a class, the defaults of a function."""
 
     owner: Any
     key: Any
@@ -89,12 +90,12 @@ class Place:
             return self.owner.cell_contents
         if isinstance(self.owner, type):
             return vars(self.owner)[self.key]  # not what it inherits
-        return self.owner[self.key] if type(self.owner) in (dict, *INDEXED) else getattr(self.owner, self.key)
+        return self.owner[self.key] if type(self.owner) in _ITEMS else getattr(self.owner, self.key)
 
     def set(self, value: Any) -> None:
         if type(self.owner) is CellType:
             self.owner.cell_contents = value
-        elif type(self.owner) in (dict, *INDEXED):
+        elif type(self.owner) in _ITEMS:
             self.owner[self.key] = value
         else:
             setattr(self.owner, self.key, value)
@@ -105,7 +106,7 @@ class Place:
             del self.owner.cell_contents
         elif type(self.owner) is dict:
             self.owner.pop(self.key, None)
-        elif type(self.owner) not in INDEXED:
+        elif type(self.owner) not in _ITEMS:  # what was added to a list stays
             delattr(self.owner, self.key)
 
     @property
@@ -156,7 +157,7 @@ class Guards:
     tensors: set[int] = field(default_factory=set)  # ids of all tensors in those places
     twice: set[int] = field(default_factory=set)  # of those that were found in two of them
     generators: list[tuple[Any, str]] = field(default_factory=list)  # of random numbers; no facts
-    scopes: list[dict[str, Any]] = field(default_factory=list)  # attributes of objects; no facts
+    scopes: list[Any] = field(default_factory=list)  # dicts of attributes and globals, classes; no facts
     varying: set[str] = field(default_factory=set)  # clocks, files, ... that code names; no facts
 
     def codes(self) -> list[CodeType]:
@@ -306,36 +307,40 @@ class Guards:
             if type(found := held_by(cell)) is Traced:
                 cell.cell_contents = plain(found)
         for items, *_ in self.lists:
-            for k, value in enumerate(items if type(items) in INDEXED else ()):
+            for k, value in enumerate(items if type(items) is list else ()):
                 if type(value) is Traced:
                     items[k] = plain(value)
 
-    def reclaim(self, trace: Trace) -> list[tuple[Place, Any]]:
-        """Places where tensors of the trace were left behind, with what holds them. What was there before, if
-        that is known, is there again."""
-        old = {place.id: (place, value) for place, value, _ in self._places()}
-        scopes = {id(d): d for d, *_ in (*self.items, *self.dicts) if type(d) is dict}
-        scopes |= {id(d): d for d in self.scopes}
-        known = {*scopes, *(id(items) for items, *_ in self.lists)}  # their items are places
-        for d in scopes.values():
-            for key in d:
-                old.setdefault((id(d), key), (Place(d, key, str(key)), MISSING))
-        for items, *_ in self.lists:
-            for k in range(len(items) if type(items) in INDEXED else 0):
-                old.setdefault((id(items), k), (Place(items, k, f"item {k}"), MISSING))
+    def within_reach(self) -> list[tuple[Any, dict[Any, Any]]]:
+        """Attributes, variables and items that a function may set, of all that was found: who has them, and
+        what is there now."""
+        owners = [d for d, *_ in (*self.items, *self.dicts) if type(d) is dict] + self.scopes
+        owners += [items for items, *_ in self.lists if type(items) in INDEXED]
+        return [(owner, _held(owner)) for owner in {id(owner): owner for owner in owners}.values()]
+
+    def reclaim(self, before: list[tuple[Any, dict[Any, Any]]]) -> list[tuple[Place, Any, Any]]:
+        """Places where a trace has left tensors, with what holds them; what was there before is there again,
+        and told where it is a fact."""
+        known = {id(owner) for owner, _ in before}  # their items are places
+        facts = {place.id: value for place, value, _ in self._places()}
         found = []
-        for place, value in old.values():
-            try:
-                now = place.get()
-            except (LookupError, ValueError, AttributeError):
-                continue
-            if id(now) not in known and _made_by(trace, now):
-                found.append((place, now))
-                if value is MISSING:
-                    place.drop()
-                elif type(value) is not Open:
-                    place.set(value)
-        return found
+        for owner, old in before:
+            for key, now in _held(owner).items():
+                was = old.get(key, MISSING)
+                if now is not was and id(now) not in known and _has_tensor(now):
+                    found.append((Place(owner, key, str(key)), now, was))
+        for place, was, _ in self._places():
+            if id(place.owner) not in known and type(was) is not Open:
+                with contextlib.suppress(LookupError, ValueError, AttributeError):
+                    now = place.get()
+                    if now is not was and id(now) not in known and _has_tensor(now):
+                        found.append((place, now, was))
+        for place, _, was in found:
+            if was is MISSING:
+                place.drop()
+            else:
+                place.set(was)
+        return [(place, now, was if facts.get(place.id) is was else None) for place, now, was in found]
 
     def check_captured(self, captured: list[np.ndarray[Any, Any]], name: str) -> None:
         """TraceError if an array that tensors were made of is not what it was before the trace: the change
@@ -371,15 +376,21 @@ def held_by(cell: CellType) -> Any:
         return MISSING
 
 
-def _made_by(trace: Trace, value: Any) -> bool:
-    """Whether a tensor of the trace is in a value: itself, or in containers (that may hold each other)."""
+def _held(owner: Any) -> dict[Any, Any]:
+    if isinstance(owner, type):
+        return dict(vars(owner))
+    return dict(enumerate(owner)) if type(owner) in INDEXED else dict(owner)
+
+
+def _has_tensor(value: Any) -> bool:
+    """Whether a value is a tensor, or has one in its containers (that may hold each other)."""
     left, seen = [value], {id(value)}
     for v in left:  # grows
         if type(v) in (tuple, list, dict):
             parts = [p for p in (v.values() if type(v) is dict else v) if id(p) not in seen]
             seen.update(map(id, parts))
             left += parts
-        elif issubclass(type(v), Tensor) and v._trace is trace:  # what it says its class is may not be asked
+        elif issubclass(type(v), Tensor):  # what it says its class is may not be asked
             return True
     return False
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.types import TensorType
+from lucid.runtime import steps
 
 from . import arguments, chance, watching
 from .context import MODE, Mode
@@ -41,6 +43,26 @@ def record(
 ) -> Recording:
     """Run `f` once over placeholders. Nothing outside changes, whatever happens. `opened`: those of `numbers`
     that are no facts; `places`: where others are, which `guards` leaves open."""
+    # While it runs, what it sets is set, for other threads too: their steps wait.
+    finish, parts = steps.run(
+        _run_once, f, args, kwargs, arrays, numbers, objects, opened, places, guards, name, threads
+    )
+    return finish.recording(*parts)
+
+
+def _run_once(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    arrays: list[Any],
+    numbers: list[Any],
+    objects: list[Any],
+    opened: list[int],
+    places: list[Place],
+    guards: Guards,
+    name: str,
+    threads: int | None,
+) -> tuple[_Finish, tuple[Any, ...]]:
     trace = Trace()
     tape = trace.tape
     inner, placed = _arguments(trace, arrays)
@@ -50,6 +72,7 @@ def record(
         for k, tensor in enumerate(tensors_in(content)):
             trace.found(tensor, Item(place, k) if type(content) is tuple else place)
     before = chance.states(guards.generators)
+    reach = guards.within_reach()
     codes = guards.codes()
     with watching.watching(guards.varying, guards.generators, codes, guards.holds(os.environ)) as seen:
         try:
@@ -57,7 +80,7 @@ def record(
         except BaseException:
             with contextlib.suppress(TraceError):
                 _put_back(held)
-            guards.reclaim(trace)
+            guards.reclaim(reach)
             raise
     unsure = chance.check(before, guards.generators, codes, name, seen)
     guards.check_captured([array for array, *_ in trace.arrays.values()], name)
@@ -66,16 +89,15 @@ def record(
             read(number)
         guards.settle()
     finish = _Finish(trace, arrays, placed, objects, guards, name, threads)
-    writes = [(place, now) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
-    writes += _put_back(held)
+    writes = [(place, now, None) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
+    writes += [(place, now, None) for place, now in _put_back(held)]
     left, changed = guards.left()
-    made = {place.id: (place, content) for place, content in guards.reclaim(trace)}
-    writes += [(place, content) for place, content in left if place.id not in made]
+    made = {entry[0].id: entry for entry in guards.reclaim(reach)}
+    writes += [(place, content, None) for place, content in left if place.id not in made]
     writes += made.values()
     first = [plain(value) for value in tape.numbers]
-    return finish.recording(
-        returned, opened, numeric, [p for p, _ in held], tape.finish(), writes, unsure or changed, first
-    )
+    parts = returned, opened, numeric, [p for p, _ in held], tape.finish(), writes, unsure or changed, first
+    return finish, parts
 
 
 def _put_back(held: list[tuple[Place, Any]]) -> list[tuple[Place, Any]]:
@@ -209,12 +231,12 @@ class _Finish:
         places: list[Place],
         held: list[Place],
         program: Program,
-        writes: list[tuple[Place, Any]],
+        writes: list[tuple[Place, Any, Any]],
         spent: str | None,
         first: list[Any],
     ) -> Recording:
         results = arguments.rebuild(returned, self._result)
-        left = [self._write(place, content) for place, content in writes]
+        left = [self._write(*write) for write in writes]
         wanted = self._wanted()
         changed = [value for *_, value in wanted if isinstance(value, Node)]
         used = toposort([*(m.node for m in self._made(results, left)), *changed])
@@ -228,7 +250,7 @@ class _Finish:
         tracked = self._differentiable(updates)
         results = arguments.rebuild(results, lambda v: self._placed(v, position, tracked))
         left = [
-            Write(w.place, arguments.rebuild(w.content, lambda v: self._placed(v, position, tracked)), True)
+            replace(w, content=arguments.rebuild(w.content, lambda v: self._placed(v, position, tracked)))
             if w.made
             else w
             for w in left
@@ -279,7 +301,7 @@ class _Finish:
     def _result(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             if value._trace is self.trace:
-                return Made(0, value._node, value._requires_grad)
+                return Made(0, value._node, value._requires_grad, id(value))
             if value._trace is not None:
                 raise TraceError(here(f"{self.name} returns a tensor of another compiled function"))
             return Same(_owner(self.trace._outer(value)))
@@ -294,8 +316,8 @@ class _Finish:
             )
         )
 
-    def _write(self, place: Place, content: Any) -> Write:
-        """What the function has left in a place."""
+    def _write(self, place: Place, content: Any, before: Any) -> Write:
+        """What the function has left in a place, where there was something else before."""
         found: list[bool] = []
 
         def leaf(value: Any) -> Any:
@@ -303,7 +325,8 @@ class _Finish:
             return self._result(value) if isinstance(value, Tensor) else value
 
         built = arguments.rebuild(content, leaf)
-        return Write(place, built, True) if any(found) else Write(place, content, False)
+        first = (before,) if tensors_in(before) else ()
+        return Write(place, built, True, first) if any(found) else Write(place, content, False, first)
 
     @staticmethod
     def _made(results: Any, writes: list[Write]) -> list[Made]:
@@ -335,8 +358,9 @@ class _Finish:
             return value
         flag = value.requires_grad and tracked
         if value.node in position:
-            return Made(-1 - position[value.node], value.node, flag)
-        return Made(self.outputs.setdefault(value.node, len(self.outputs)), value.node, flag)
+            return Made(-1 - position[value.node], value.node, flag, value.tensor)
+        output = self.outputs.setdefault(value.node, len(self.outputs))
+        return Made(output, value.node, flag, value.tensor)
 
     def _differentiable(self, updates: list[Update]) -> bool:
         """Whether results may have a history. After a `backward` inside, or a change of what is

@@ -52,6 +52,11 @@ class Write:
     place: Place
     content: Any
     made: bool
+    before: tuple[Any, ...] = ()  # the tensors there that the recording begins with, where it must find these
+
+
+class Moved(Exception):  # no error: another thread has been faster, and the call begins again
+    """What a place holds is not what the recording begins with."""
 
 
 @data(frozen=False)
@@ -155,6 +160,9 @@ class Recording:
         return steps.run(self._run, arrays, numbers, out)
 
     def _run(self, arrays: list[Any], numbers: list[Any], out: Any) -> Any:
+        for write in self.writes:
+            if write.before and write.place.get() is not write.before[0]:
+                raise Moved
         given = {} if out is None else given_arrays(self.results, out)
         inputs = [self._tensor(source, arrays, numbers) for source in self.sources]
         pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
@@ -176,7 +184,7 @@ class Recording:
                 outputs[k] = array
         else:
             outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
-        return self._finish(arrays, numbers, nodes, buffers, outputs)
+        return self._finish(arrays, numbers, nodes, buffers, outputs, frozenset(given))
 
     def _contiguous(self, array: Array, source: Source) -> Array:
         """An array as it lies in memory; a copy, where its elements do not lie one after another."""
@@ -216,38 +224,48 @@ class Recording:
         nodes: list[Node | None],
         buffers: list[Array],
         outputs: list[Array],
+        given: frozenset[int],
     ) -> Any:
-        actual: dict[int, Node] = {}
+        """`given`: outputs that are the caller's arrays: what stays here has memory of its own."""
+        actual: dict[tuple[int, bool], Node] = {}
+        same: dict[int, Tensor] = {}
 
-        def node_for(made: Made) -> Node:
+        def node_for(made: Made, returned: bool = False) -> Node:
             """One node for each output, however often it is used."""
-            found = actual.get(made.output)
+            apart = made.output in given and not returned
+            found = actual.get((made.output, apart))
             if found is None:
                 if made.output >= 0:
-                    found = leaf(outputs[made.output])
+                    found = leaf(np.array(outputs[made.output]) if apart else outputs[made.output])
                 else:
                     k = -1 - made.output
                     known = nodes[k]
                     found = leaf(np.array(buffers[k])) if known is None else known
-                actual[made.output] = found
+                actual[made.output, apart] = found
             return found
 
         roots = self._roots(nodes, buffers) if self.rooted else {}
 
-        def result(value: Any) -> Any:
+        def result(value: Any, returned: bool = False) -> Any:
             if isinstance(value, Made):
-                node = node_for(value)
+                known = same.get(value.tensor)
+                if known is not None and not (value.output in given and not returned):
+                    return known
+                node = node_for(value, returned)
                 if value.requires_grad:
                     history = roots[value.node]
                     if history.data is None:
                         bind(history, node.data)
                     node = history
-                return Tensor._of(node, value.requires_grad, None)
+                made = Tensor._of(node, value.requires_grad, None)
+                if self.writes:  # what is returned and what is left are one tensor, as in Python
+                    same[value.tensor] = made
+                return made
             if isinstance(value, Same):
                 return tensor_of(value.owner, arrays)
             return numbers[value.number] if isinstance(value, Value) else value
 
-        results = arguments.rebuild(self.results, result)
+        results = arguments.rebuild(self.results, lambda value: result(value, True))
         grads, nodes_of = [], []
         for update in self.updates:
             target, value = tensor_of(update.owner, arrays), update.value

@@ -33,6 +33,7 @@ class Made:
     output: int
     node: Node
     requires_grad: bool
+    tensor: int = 0  # which of the trace's tensors it is, where that counts
 
 
 @data

@@ -234,6 +234,7 @@ class _Walk:
         if clocks(f.__code__) or reads_files(text.names):
             self.guards.varying.add(where)
         scope = f.__globals__
+        self.guards.scopes.append(scope)
         for name in sorted(text.globals):
             value = scope.get(name, MISSING)
             self.guards.items.append((scope, name, value, f"global {name}"))
@@ -293,6 +294,8 @@ class _Walk:
         if m is os and self.known & {"environ", "getenv"}:
             self.visit(os.environ, f"{where}.environ")
         scope, of_user = vars(m), _is_user_module(m)
+        if of_user:
+            self.guards.scopes.append(scope)
         if of_user and self.dynamic:
             self.namespace(scope, where)
             return
@@ -386,6 +389,7 @@ class _Walk:
         for base in cls.__mro__:
             if not _is_user_class(base):
                 continue
+            self.guards.scopes.append(base)
             if self.dynamic:
                 scope = vars(base)
                 self.guards.dicts.append((scope, list(scope), list(scope.values()), base.__name__))

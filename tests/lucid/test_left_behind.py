@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -70,13 +71,13 @@ def place_in_a_list() -> tuple[Callable[[Any], Any], Callable[[], Tensor]]:
 
 
 def place_in_a_deque() -> tuple[Callable[[Any], Any], Callable[[], Tensor]]:
-    table = deque([Tensor([1.0]), Tensor([4.0])])
+    table = deque([Tensor([4.0])])
 
     def step(x: Any) -> Any:
-        table[1] = table[1] * 0.5 + x
-        return table[1] * 2
+        table[0] = table[0] * 0.5 + x
+        return table[0] * 2
 
-    return step, lambda: table[1]
+    return step, lambda: table[0]
 
 
 def variable() -> tuple[Callable[[Any], Any], Callable[[], Tensor]]:
@@ -169,22 +170,6 @@ def test_what_is_kept_to_be_read_later() -> None:
         assert owner.state["parts"][0].numpy().tolist() == [2, k + 1]
         assert owner.state["parts"][1] == 3
     assert [t.numpy().tolist() for t in seen] == [[2, 2 * k] for k in range(4)]
-
-
-def test_the_last_few_in_a_deque() -> None:
-    last: deque[Tensor] = deque(maxlen=2)
-    first: deque[Any] = deque(["end"])
-
-    @lucid.compile
-    def f(x: Any) -> Any:
-        last.append(x * 2)
-        first.appendleft({"x": [x * 3]})
-        return last[0] + x
-
-    for k, expected in enumerate((0.0, 1.0, 4.0, 7.0)):
-        assert f(Tensor([float(k)])).item() == expected
-    assert [t.item() for t in last] == [4, 6]
-    assert [d["x"][0].item() for d in list(first)[:-1]] == [9, 6, 3, 0]
 
 
 def test_one_tensor_in_two_places_stays_one() -> None:
@@ -316,3 +301,120 @@ def test_containers_that_hold_themselves_are_searched_once() -> None:
     place.state, place.q = unread, Tensor([2.0])
     f = lucid.compile(lambda x: x * place.q)
     assert f(np.ones(2, np.float32)).tolist() == [2, 2]
+
+
+LATEST = lucid.zeros(1)
+
+
+def test_an_argument_that_is_left_is_that_of_each_call() -> None:
+    owner = Plain()
+
+    class Kept:
+        last: Any
+
+    @lucid.compile
+    def step(x: Any) -> Any:
+        global LATEST
+        owner.h = x
+        owner.state = {"parts": [x, x * 2]}
+        Kept.last = LATEST = x
+        return x * 2
+
+    for k in range(4):
+        x = Tensor([float(k)])
+        step(x)
+        assert owner.h is x and owner.state["parts"][0] is x and Kept.last is x and LATEST is x
+        assert owner.state["parts"][1].item() == 2 * k
+    assert step.traces == 1
+
+
+def test_a_global_that_is_only_assigned() -> None:
+    @lucid.compile
+    def step(x: Any) -> None:
+        global LATEST
+        LATEST = x * 3
+
+    for k in range(4):
+        step(Tensor([float(k)]))
+        assert LATEST.item() == 3 * k
+
+
+def test_what_stays_is_not_the_memory_that_was_given() -> None:
+    owner = Plain()
+    owner.h = lucid.zeros(3)
+
+    @lucid.compile
+    def step(x: Any) -> Any:
+        owner.h = owner.h + x
+        return owner.h
+
+    for k in range(4):
+        out = np.zeros(3, np.float32)
+        step(lucid.ones(3), out=out)
+        assert out.tolist() == [k + 1] * 3
+        out[:] = 99
+        assert owner.h.numpy().tolist() == [k + 1] * 3
+
+
+def test_what_is_returned_and_what_is_left_are_one_tensor() -> None:
+    def run(compiled: bool) -> list[float]:
+        owner = Plain()
+        owner.h = lucid.zeros(1)
+
+        def step(x: Any) -> Any:
+            owner.h = owner.h + x
+            owner.q = owner.h
+            return owner.h
+
+        call, seen = lucid.compile(step) if compiled else step, []
+        for _ in range(4):
+            result = call(lucid.ones(1))
+            result += 10.0
+            seen += [owner.h.item(), owner.q.item()]
+        return seen
+
+    assert run(True) == run(False)
+
+
+def test_no_step_is_lost_between_threads() -> None:
+    """Not while functions that leave tensors in one place are traced, either."""
+    one = lucid.ones(1)
+    for _ in range(5):
+        owner = Plain()
+        owner.h = lucid.zeros(1)
+
+        def add(x: Any, owner: Plain = owner) -> None:
+            owner.h = owner.h + x
+
+        def more(x: Any, owner: Plain = owner) -> None:
+            owner.h = owner.h + x * 1
+
+        steps = lucid.compile(add), lucid.compile(more)
+
+        def work(steps: Any = steps) -> None:
+            for _ in range(10):
+                steps[0](one)
+                steps[1](one)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert owner.h.item() == 80
+
+
+def test_the_last_few_in_a_deque() -> None:
+    last: deque[Tensor] = deque(maxlen=2)
+    first: deque[Any] = deque(["end"])
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        last.append(x * 2)
+        first.appendleft({"x": [x * 3]})
+        return last[0] + x
+
+    for k, expected in enumerate((0.0, 1.0, 4.0, 7.0)):
+        assert f(Tensor([float(k)])).item() == expected
+    assert [t.item() for t in last] == [4, 6]
+    assert [d["x"][0].item() for d in list(first)[:-1]] == [9, 6, 3, 0]
