@@ -277,25 +277,28 @@ class _Fuser:
         found = [d for d in consumed if not d.bit & before and d.placed[0].form not in ALONE]
         found.sort(key=_number, reverse=True)
         single = set() if placed.domain else {*islice(reversed(self.single), ASKED)}
-        weights = dict.fromkeys(single, -1)
-        for weight, base in self._by_size([b for b in bases if b in self.touching]):
-            for draft in islice(reversed(self.touching[base]), ASKED):
-                if weight or draft in single:
-                    weights[draft] = weight
+        common: dict[Draft, list[Node]] = {d: [] for d in single}
+        for base in bases:
+            for draft in islice(reversed(self.touching.get(base, {})), ASKED):
+                common.setdefault(draft, []).append(base)
         shared = [
             d
-            for d in sorted(weights, key=_number)
+            for d in sorted(common, key=_number)
             if d not in consumed and not d.bit & before and d.placed[0].form not in (*ALONE, "product")
         ]
-        return found + sorted(shared, key=lambda d: -weights[d])
+        shared = [d for d in shared if d in single or any(b.type.size > 1 for b in common[d])]
+        if len(shared) > 1:  # else no sizes are compared, and a template holds for more of them
+            rank = self._by_size(dict.fromkeys(b for d in shared for b in common[d]))
+            shared.sort(key=lambda d: -max((rank[b] for b in common[d]), default=-1))
+        return found + shared
 
-    def _by_size(self, bases: list[Node]) -> list[tuple[int, Node]]:
-        """These, smallest first, each with a number that stands for its size, 0 for one element: so sizes
-        are not compared for every draft."""
-        found = [(0, b) for b in bases if not b.type.size > 1]
-        for base in sorted([b for b in bases if b.type.size > 1], key=lambda b: b.type.size):
-            weight, last = found[-1] if found else (0, base)
-            found.append((weight + bool(not weight or base.type.size != last.type.size), base))
+    def _by_size(self, bases: Iterable[Node]) -> dict[Node, int]:
+        """These, each with a number that stands for its size: sizes are not compared for every draft."""
+        found: dict[Node, int] = {}
+        last: Node | None = None
+        for base in sorted(bases, key=lambda b: b.type.size):
+            found[base] = 0 if last is None else found[last] + bool(last.type.size < base.type.size)
+            last = base
         return found
 
     def _join(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
