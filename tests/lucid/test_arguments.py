@@ -198,6 +198,11 @@ def _answers(name: str) -> dict[str, list[str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, value in KINDS.items():
+            if (name, kind) == (
+                "reflected **",
+                "fraction",
+            ):  # Fraction decides, before Python 3.12 as a float
+                continue
             found.setdefault(_answer(FUNCTIONS[name], value), []).append(kind)
     return found
 

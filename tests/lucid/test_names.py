@@ -71,6 +71,7 @@ def test_every_elementwise_op_is_a_function() -> None:
             assert other.get(op.name, op.name) in lucid.__all__, op
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")  # from NumPy 2.5 on
 @pytest.mark.parametrize("name", [n for n in lucid.functional.__all__ + published.__all__ if hasattr(np, n)])
 def test_functions_are_numpys(name: str) -> None:
     function, theirs = getattr(lucid, name), getattr(np, name)
