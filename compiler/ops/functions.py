@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ..ir.graph import Node
 from . import complex_functions as rules
-from . import references
 from .elementwise import ABS, ADD, DIV, EQ, LT, MAX, MUL, NEG, RINT, SQRT, SUB, WHERE, element
 from .leaves import const, zeros_like
 from .record import Array, Named, Op, Vjp, dec
-from .references import by_number
 
 Cotangents = tuple[Node | None, ...]
+
+
+def by_number(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    """A function of Python's numbers, in float64."""
+
+    def evaluate(x: Array) -> Array:
+        values = [function(v) for v in x.astype(np.float64).ravel().tolist()]
+        return np.array(values).reshape(x.shape).astype(x.dtype)
+
+    return evaluate
+
+
+def _reference(name: str) -> Callable[[Array], Array]:
+    """A function of references.py, whose tables are made where it is first asked."""
+
+    def evaluate(x: Array) -> Array:
+        found: Array = getattr(import_module(".references", __package__), name)(x)
+        return found
+
+    return evaluate
 
 
 def _slope(of: Callable[[Node, Node], Node]) -> Vjp:
@@ -337,7 +356,7 @@ ERFC = _function("erfc", "1 - erf(x), without cancellation.", by_number(math.erf
 ERFINV = _function(
     "erfinv",
     "The inverse of erf; inf at 1, -inf at -1, NaN beyond.",
-    references.erfinv,
+    _reference("erfinv"),
     _slope(lambda x, y: _times(EXP(MUL(y, y)), math.sqrt(math.pi) / 2)),
     dec.erfinv,
     80,
@@ -377,7 +396,7 @@ _GAMMA: dict[str, Any] = {"domain": (0.5, 4.0), "slope": "any"}
 LGAMMA = _function(
     "lgamma",
     "log|gamma(x)|; inf at 0 and at whole numbers below, -inf at -inf (SciPy's `gammaln`).",
-    references.lgamma,
+    _reference("lgamma"),
     _slope(lambda x, y: DIGAMMA(x)),
     dec.lgamma,
     150,
@@ -386,7 +405,7 @@ LGAMMA = _function(
 DIGAMMA: Op = _function(
     "digamma",
     "The derivative of log|gamma(x)|; -inf at 0, inf at -0, NaN at whole numbers below (SciPy's `psi`).",
-    references.digamma,
+    _reference("digamma"),
     _slope(lambda x, y: TRIGAMMA(x)),
     dec.digamma,
     150,
@@ -395,7 +414,7 @@ DIGAMMA: Op = _function(
 TRIGAMMA: Op = _function(
     "trigamma",
     "The derivative of digamma; inf at 0, at whole numbers below and at -inf.",
-    references.trigamma,
+    _reference("trigamma"),
     _slope(lambda x, y: _tetragamma(x)),
     dec.trigamma,
     130,

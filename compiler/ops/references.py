@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from .functions import by_number
 from .record import Array
 
 Wide = np.longdouble
@@ -42,16 +43,6 @@ def _zeta_less_one(k: int) -> np.longdouble:
 
 _ZETA = [_zeta_less_one(k) for k in range(2, 40)]
 Terms = Callable[[Array], Array]
-
-
-def by_number(function: Callable[[float], float]) -> Callable[[Array], Array]:
-    """A function of Python's numbers, in float64."""
-
-    def evaluate(x: Array) -> Array:
-        values = [function(v) for v in x.astype(np.float64).ravel().tolist()]
-        return np.array(values).reshape(x.shape).astype(x.dtype)
-
-    return evaluate
 
 
 def _taylor(u: Array, order: int) -> Array:
