@@ -191,7 +191,7 @@ def _interned(dtype: DType, shape: tuple[int, ...]) -> TensorType:
     """ValueError for what no memory can hold: said where it is asked for, not when it is computed."""
     if math.prod(n or 1 for n in shape) * dtype.size > MOST_BYTES:
         raise ValueError(f"shape {shape} of {dtype.numpy} takes more than 2**63 bytes")
-    return TensorType(dtype, shape)
+    return TensorType(dtype, tuple([int(n) for n in shape]))  # (True, 3) equals (1, 3), and may come first
 
 
 def tensor_type(dtype: DType, shape: tuple[int, ...]) -> TensorType:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lucid
+from lucid.compiler.ir.types import f32, tensor_type
 
 CASES: dict[str, Callable[[Any], Any]] = {
     "arange": lambda L: L.arange(7),
@@ -67,3 +68,9 @@ def test_default_dtypes() -> None:
 def test_ends_of_other_signs() -> None:
     with pytest.raises(ValueError, match=r"test_creation.py:\d+: geomspace: start and stop"):
         lucid.geomspace(-1, 1)
+
+
+def test_a_size_that_is_a_bool_is_no_size_of_others() -> None:
+    """Types are kept by equality: (True, 7919) came first, and was the shape of all that are (1, 7919)."""
+    assert [type(n) for n in tensor_type(f32, (True, 7919)).shape] == [int, int]
+    assert [type(n) for n in tensor_type(f32, (1, 7919)).shape] == [int, int]
