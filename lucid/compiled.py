@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import re
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 from weakref import ref
 
 from lucid.compiler.ir.data import once
-from lucid.runtime import pool
+from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
 
 from . import recorder
@@ -25,7 +24,7 @@ from .engine import KernelInfo
 from .errors import here, located, user_loc, warn_user
 from .guards import Place, tensors_in
 from .pickles import Decorated, Parts
-from .recording import Moved, Recording
+from .recording import Recording
 from .tensor import Tensor
 from .walk import watch
 
@@ -174,11 +173,11 @@ class Compiled(Decorated, Generic[P, R]):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
-        while True:
-            with contextlib.suppress(Moved):  # another thread has written what this one begins with
-                return self._tried(*args, **kwargs)
+        while (results := self._tried(*args, **kwargs)) is None:
+            pass  # another thread has changed what a fresh trace began with
+        return results[0]
 
-    def _tried(self, *args: Any, **kwargs: Any) -> Any:
+    def _tried(self, *args: Any, **kwargs: Any) -> tuple[Any] | None:
         mode = MODE.get()
         out, all_kwargs = None, kwargs
         if "out" in kwargs and not self._names_out:
@@ -188,7 +187,7 @@ class Compiled(Decorated, Generic[P, R]):
         if mode.trace is not None:  # part of another compiled function
             if out is not None:
                 raise TypeError(here(f"{self._name()}: out= has no meaning in another compiled function"))
-            return self.__wrapped__(*args, **kwargs)
+            return (self.__wrapped__(*args, **kwargs),)
         arrays: list[Any] = []
         objects: list[Any] = []
         numbers: list[Any] = []
@@ -204,18 +203,13 @@ class Compiled(Decorated, Generic[P, R]):
         found = self._cache.get(self._key(signature, numbers))
         if found is not None:
             for recording in found:
-                tape = recording.numbers(numbers)
-                if tape is not None and recording.changed(arrays) is None:
+                results = recording.run(arrays, numbers, out)
+                if results is not None:
                     self._set_latest(recording)
-                    results = recording.run(arrays, tape, out)
                     self._go_native(recording, args, all_kwargs, given)
                     return results
-        recording, tape = self._record(signature, args, kwargs, arrays, numbers, objects)
-        try:
-            return recording.run(arrays, tape, out)
-        except (IndexError, ValueError):  # of a value: what the trace has left in plain places is undone, too
-            recording.guards.undo()
-            raise
+        recording = self._record(signature, args, kwargs, arrays, numbers, objects)
+        return recording.run(arrays, numbers, out, fresh=True)
 
     def _key(self, signature: Signature, numbers: list[Any]) -> Signature:
         """Under which a call's recordings are kept: with the values of those numbers that are facts."""
@@ -232,7 +226,7 @@ class Compiled(Decorated, Generic[P, R]):
         arrays: list[Any],
         numbers: list[Any],
         objects: list[Any],
-    ) -> tuple[Recording, list[Any]]:
+    ) -> Recording:
         if self._signature is not None:
             try:
                 self._signature.bind(*args, **kwargs)
@@ -243,41 +237,22 @@ class Compiled(Decorated, Generic[P, R]):
             parts = dict(leaf for part in self._labelled(args, kwargs) for leaf in leaves(*part))
             known = self._cache.get(self._key(signature, numbers), [])
             for recording in known:  # another thread may have been here first
-                tape = recording.numbers(numbers)
-                if tape is not None and recording.changed(arrays) is None:
-                    return recording, tape
+                if recording.serves(arrays, numbers) is not None:
+                    return recording
             reason, moved = self._reason(known, arrays, numbers, parts)
             state = self._numbers
             state.meet(signature, numbers)
             state.places |= {place.id for place, *_ in moved} - state.settled
             self._parts = parts
-            while True:
+            finish = None
+            while finish is None:
                 known = self._cache.get(self._key(signature, numbers), [])
                 if len(known) >= VARIANTS:  # what is decided by numbers is another thing each time
                     state.close(signature, state.opened(signature), {p.id for r in known for p in r.places})
                     known = self._cache.get(self._key(signature, numbers), [])
-                guards = watch(self.__wrapped__, *objects)
-                opened, places = sorted(state.opened(signature)), guards.open(state.places, arrays)
-                if guards.tells_types():
-                    state.close(signature, set(opened), {p.id for p in places})
-                    opened, places, guards = [], [], watch(self.__wrapped__, *objects)
-                contents = [(place, place.get()) for place in places]
-                numeric = [place for place, content in contents if not tensors_in(content)]
-                try:
-                    recording = recorder.record(
-                        self.__wrapped__, args, kwargs, arrays, numbers, objects, opened, places, guards,
-                        self._name(), self.threads,
-                    )  # fmt: skip
-                except Exception:
-                    if not opened and not numeric:
-                        raise
-                    state.close(signature, set(opened), {p.id for p in numeric})
-                    if not guards.undo():
-                        raise
-                    for place, content in contents:
-                        place.set(content)
-                    continue  # something that takes numbers alone, or an error that comes again
-                break
+                # No other step comes between the walk and the end of the trace: what holds, holds for both.
+                finish = steps.run(self._trace, signature, args, kwargs, arrays, numbers, objects)
+            recording = finish()
             state.close(signature, *recording.decided())
             self._story.traces += 1
             self._story.reasons.append(f"trace {self.traces}: {reason}")
@@ -287,7 +262,39 @@ class Compiled(Decorated, Generic[P, R]):
             self._cache.move_to_end(key)
             self._drop_oldest()
             self._set_latest(recording)
-        return recording, recording.first
+        return recording
+
+    def _trace(
+        self,
+        signature: Signature,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        arrays: list[Any],
+        numbers: list[Any],
+        objects: list[Any],
+    ) -> Callable[[], Recording] | None:
+        """A trace, to be compiled; None where that took numbers for what they are not: they are facts now."""
+        state, f = self._numbers, self.__wrapped__
+        guards = watch(f, *objects)
+        opened, places = sorted(state.opened(signature)), guards.open(state.places, arrays)
+        if guards.tells_types():
+            state.close(signature, set(opened), {p.id for p in places})
+            opened, places, guards = [], [], watch(f, *objects)
+        contents = [(place, place.get()) for place in places]
+        numeric = {place.id for place, content in contents if not tensors_in(content)}
+        try:
+            return recorder.trace(
+                f, args, kwargs, arrays, numbers, objects, opened, places, guards, self._name(), self.threads
+            )
+        except Exception:
+            if not opened and not numeric:
+                raise
+            state.close(signature, set(opened), numeric)
+            if guards.take_back()[1] is not None:
+                raise
+            for place, content in contents:
+                place.set(content)
+            return None  # something that takes numbers alone, or an error that comes again
 
     def _drop_oldest(self) -> None:
         """Keep no more than there is room for, in native code either."""

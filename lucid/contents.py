@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import TraceError, here
-from .promote import as_array
+from .promote import array_in
 
 Reader = Callable[[Any], Any]
 COPIED = 1 << 20
@@ -91,7 +91,7 @@ def _as_array(value: Any) -> Any:
         if hasattr(value, "detach"):  # a tensor of another library that may have a history
             value = value.detach()
         return (
-            content(as_array(value)),
+            content(array_in(value)),
             *[content(np.asarray(axis)) for axis in getattr(value, "axes", None) or ()],
         )
     except Exception as error:

@@ -100,9 +100,11 @@ class Place:
         else:
             setattr(self.owner, self.key, value)
 
-    def drop(self) -> None:
-        """Nothing is there any more."""
-        if type(self.owner) is CellType:
+    def put(self, value: Any) -> None:
+        """`value` is there again, or nothing, where that is MISSING."""
+        if value is not MISSING:
+            self.set(value)
+        elif type(self.owner) is CellType:
             del self.owner.cell_contents
         elif type(self.owner) is dict:
             self.owner.pop(self.key, None)
@@ -262,39 +264,24 @@ class Guards:
                 home = class_of(owner) or owner
                 yield Place(home, name, where), value, partial(_put, self.slots, k, (owner, name), (where,))
 
-    def left(self) -> tuple[list[tuple[Place, Any]], str | None]:
-        """What has changed since: places that hold another plain value or tensor now, and the first change of
-        any other kind, in words."""
-        rest = self.changed()
-        if rest is None:  # as nearly always
+    def take_back(self) -> tuple[list[tuple[Place, Any]], str | None]:
+        """Puts the plain values back that have changed since: places that held another one, and what that is.
+        With the first change of any other kind, in words: then nothing is put back."""
+        if self.changed() is None:  # as nearly always
             return [], None
         found: list[tuple[Place, Any]] = []
-        undo: list[Callable[[], None]] = []
-        for place, value, replace in list(self._places()):
+        for place, value, _ in list(self._places()):
             try:
                 now = place.get()
             except (LookupError, ValueError, AttributeError):
                 continue
-            if not same(now, value) and (isinstance(now, PLAIN) or tensors_in(now)):
+            if isinstance(now, PLAIN) and not same(now, value):
                 found.append((place, now))
-                undo.append(partial(replace, value))
-                replace(now)
+                place.put(value)
         rest = self.changed()
-        for step in undo:
-            step()
+        for place, now in found if rest is not None else ():
+            place.set(now)
         return found, rest
-
-    def undo(self) -> bool:
-        """Put back the plain values that have changed since; False if that is not all that has."""
-        changes, rest = self.left()
-        if rest is not None:
-            return False
-        old = {place.id: (place, value) for place, value, _ in self._places()}
-        for place, _ in changes:
-            if old[place.id][1] is MISSING:
-                return False
-            place.set(old[place.id][1])
-        return True
 
     def settle(self) -> None:
         """Numbers of a trace that was left behind anywhere become plain ones."""
@@ -318,11 +305,9 @@ class Guards:
         owners += [items for items, *_ in self.lists if type(items) in INDEXED]
         return [(owner, _held(owner)) for owner in {id(owner): owner for owner in owners}.values()]
 
-    def reclaim(self, before: list[tuple[Any, dict[Any, Any]]]) -> list[tuple[Place, Any, Any]]:
-        """Places where a trace has left tensors, with what holds them; what was there before is there again,
-        and told where it is a fact."""
+    def reclaim(self, before: list[tuple[Any, dict[Any, Any]]]) -> list[tuple[Place, Any]]:
+        """Places where a trace has left tensors, and what holds them; what was there is there again."""
         known = {id(owner) for owner, _ in before}  # their items are places
-        facts = {place.id: value for place, value, _ in self._places()}
         found = []
         for owner, old in before:
             for key, now in _held(owner).items():
@@ -336,11 +321,8 @@ class Guards:
                     if now is not was and id(now) not in known and _has_tensor(now):
                         found.append((place, now, was))
         for place, _, was in found:
-            if was is MISSING:
-                place.drop()
-            else:
-                place.set(was)
-        return [(place, now, was if facts.get(place.id) is was else None) for place, now, was in found]
+            place.put(was)
+        return [(place, now) for place, now, _ in found]
 
     def check_captured(self, captured: list[np.ndarray[Any, Any]], name: str) -> None:
         """TraceError if an array that tensors were made of is not what it was before the trace: the change

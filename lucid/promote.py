@@ -42,18 +42,22 @@ def check_plain(data: object) -> None:
 def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
     """What an array-like holds. TypeError for a masked array, and for a table of more than numbers."""
     check_plain(value)
+    array = array_in(value, None if dtype is None or dtype.package else dtype.np)
+    if array.dtype == object and hasattr(value, "dtypes"):
+        raise TypeError(f"a {type(value).__name__} of several dtypes is no array; choose numeric columns")
+    if dtype is None or array.dtype == object or (array.dtype == dtype.np and not dtype.package):
+        return array
+    return convert(array, dtype)
+
+
+def array_in(value: Any, dtype: np.dtype[Any] | None = None) -> np.ndarray[Any, Any]:
+    """The array of anything that has one, of whatever elements. `dtype`: one to ask for."""
     try:
-        array = np.asarray(value, None if dtype is None or dtype.package else dtype.np)
+        return np.asarray(value, dtype)
     except TypeError:
         if not hasattr(type(value), "__dlpack__"):
             raise
-        array = dlpack.imported(value)  # NumPy takes no bfloat16 from others
-        return array if dtype is None else convert(array, dtype)
-    if dtype is not None and dtype.package and array.dtype != object:
-        return convert(array, dtype)
-    if array.dtype == object and hasattr(value, "dtypes"):
-        raise TypeError(f"a {type(value).__name__} of several dtypes is no array; choose numeric columns")
-    return array
+        return dlpack.imported(value)  # NumPy takes no bfloat16 from others
 
 
 def check_numbers(array: np.ndarray[Any, Any], value: Any) -> None:

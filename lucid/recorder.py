@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy as np
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.types import TensorType
-from lucid.runtime import steps
 
 from . import arguments, chance, watching
 from .context import MODE, Mode
@@ -28,7 +28,7 @@ from .tensor import Tensor
 from .tracing import Outer, Trace, laid
 
 
-def record(
+def trace(
     f: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -40,29 +40,11 @@ def record(
     guards: Guards,
     name: str,
     threads: int | None,
-) -> Recording:
-    """Run `f` once over placeholders. Nothing outside changes, whatever happens. `opened`: those of `numbers`
-    that are no facts; `places`: where others are, which `guards` leaves open."""
-    # While it runs, what it sets is set, for other threads too: their steps wait.
-    finish, parts = steps.run(
-        _run_once, f, args, kwargs, arrays, numbers, objects, opened, places, guards, name, threads
-    )
-    return finish.recording(*parts)
-
-
-def _run_once(
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    arrays: list[Any],
-    numbers: list[Any],
-    objects: list[Any],
-    opened: list[int],
-    places: list[Place],
-    guards: Guards,
-    name: str,
-    threads: int | None,
-) -> tuple[_Finish, tuple[Any, ...]]:
+) -> Callable[[], Recording]:
+    """Run `f` once over placeholders; nothing outside changes, whatever happens. What comes back compiles
+    what was found. `opened`: those of `numbers` that are no facts; `places`: where others are, which `guards`
+    leaves open. A step of its own (runtime/steps.py), with the walk that has made `guards`: while it runs,
+    what it sets is set, for other threads too."""
     trace = Trace()
     tape = trace.tape
     inner, placed = _arguments(trace, arrays)
@@ -89,15 +71,17 @@ def _run_once(
             read(number)
         guards.settle()
     finish = _Finish(trace, arrays, placed, objects, guards, name, threads)
-    writes = [(place, now, None) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
-    writes += [(place, now, None) for place, now in _put_back(held)]
-    left, changed = guards.left()
-    made = {entry[0].id: entry for entry in guards.reclaim(reach)}
-    writes += [(place, content, None) for place, content in left if place.id not in made]
-    writes += made.values()
+    writes = [(place, now) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
+    writes += _put_back(held)
+    writes += guards.reclaim(reach)
+    left, changed = guards.take_back()
+    writes += left
     first = [plain(value) for value in tape.numbers]
-    parts = returned, opened, numeric, [p for p, _ in held], tape.finish(), writes, unsure or changed, first
-    return finish, parts
+    places_of_tensors = [place for place, _ in held]
+    return partial(
+        finish.recording,
+        returned, opened, numeric, places_of_tensors, tape.finish(), writes, unsure or changed, first,
+    )  # fmt: skip
 
 
 def _put_back(held: list[tuple[Place, Any]]) -> list[tuple[Place, Any]]:
@@ -231,7 +215,7 @@ class _Finish:
         places: list[Place],
         held: list[Place],
         program: Program,
-        writes: list[tuple[Place, Any, Any]],
+        writes: list[tuple[Place, Any]],
         spent: str | None,
         first: list[Any],
     ) -> Recording:
@@ -316,8 +300,8 @@ class _Finish:
             )
         )
 
-    def _write(self, place: Place, content: Any, before: Any) -> Write:
-        """What the function has left in a place, where there was something else before."""
+    def _write(self, place: Place, content: Any) -> Write:
+        """What the function has left in a place."""
         found: list[bool] = []
 
         def leaf(value: Any) -> Any:
@@ -325,8 +309,7 @@ class _Finish:
             return self._result(value) if isinstance(value, Tensor) else value
 
         built = arguments.rebuild(content, leaf)
-        first = (before,) if tensors_in(before) else ()
-        return Write(place, built, True, first) if any(found) else Write(place, content, False, first)
+        return Write(place, built, True) if any(found) else Write(place, content, False)
 
     @staticmethod
     def _made(results: Any, writes: list[Write]) -> list[Made]:

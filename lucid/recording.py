@@ -52,11 +52,6 @@ class Write:
     place: Place
     content: Any
     made: bool
-    before: tuple[Any, ...] = ()  # the tensors there that the recording begins with, where it must find these
-
-
-class Moved(Exception):  # no error: another thread has been faster, and the call begins again
-    """What a place holds is not what the recording begins with."""
 
 
 @data(frozen=False)
@@ -152,17 +147,28 @@ class Recording:
             len(ids) == len(found) and ids.isdisjoint(self.guards.tensors) and ids.isdisjoint(map(id, arrays))
         )
 
-    def run(self, arrays: list[Any], numbers: list[Any], out: Any = None) -> Any:
-        """Compute, then change what is to be changed, then return. `numbers`: those of the tape. `out`: where
+    def serves(self, arrays: list[Any], given: list[Any]) -> list[Any] | None:
+        """The numbers of the tape, if this recording serves a call with these arguments."""
+        tape = self.numbers(given)
+        return tape if tape is not None and self.changed(arrays) is None else None
+
+    def run(
+        self, arrays: list[Any], given: list[Any], out: Any = None, fresh: bool = False
+    ) -> tuple[Any] | None:
+        """Compute, then change what is to be changed, then return the result, in a tuple; None if this
+        recording does not serve such a call (any more: another thread may have changed what it relies on).
+        `fresh`: this is the call that it was made for, which it serves even where it is `spent`. `out`: where
         to write results."""
         if not (self.updates or self.writes):
-            return self._run(arrays, numbers, out)
-        return steps.run(self._run, arrays, numbers, out)
+            return self._run(arrays, given, out, fresh)
+        return steps.run(self._run, arrays, given, out, fresh)
 
-    def _run(self, arrays: list[Any], numbers: list[Any], out: Any) -> Any:
-        for write in self.writes:
-            if write.before and write.place.get() is not write.before[0]:
-                raise Moved
+    def _run(self, arrays: list[Any], given: list[Any], out: Any, fresh: bool) -> tuple[Any] | None:
+        numbers = self.first if fresh and self.spent is not None else self.serves(arrays, given)
+        return None if numbers is None else (self._compute(arrays, numbers, out),)
+
+    def _compute(self, arrays: list[Any], numbers: list[Any], out: Any) -> Any:
+        """`numbers`: those of the tape."""
         given = {} if out is None else given_arrays(self.results, out)
         inputs = [self._tensor(source, arrays, numbers) for source in self.sources]
         pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]

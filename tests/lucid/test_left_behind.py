@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,7 @@ class Plain:
     h: Tensor
     p: Tensor
     q: Tensor
+    n: int
     state: Any
 
 
@@ -376,17 +378,22 @@ def test_what_is_returned_and_what_is_left_are_one_tensor() -> None:
     assert run(True) == run(False)
 
 
-def test_no_step_is_lost_between_threads() -> None:
-    """Not while functions that leave tensors in one place are traced, either."""
+def test_no_step_is_lost_between_threads(request: pytest.FixtureRequest) -> None:
+    """Not while functions that leave tensors and numbers in one place are traced, either."""
     one = lucid.ones(1)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    request.addfinalizer(lambda: sys.setswitchinterval(interval))
     for _ in range(5):
         owner = Plain()
-        owner.h = lucid.zeros(1)
+        owner.h, owner.n = lucid.zeros(1), 0
 
         def add(x: Any, owner: Plain = owner) -> None:
             owner.h = owner.h + x
+            owner.n += 1
 
         def more(x: Any, owner: Plain = owner) -> None:
+            owner.n += 1
             owner.h = owner.h + x * 1
 
         steps = lucid.compile(add), lucid.compile(more)
@@ -401,7 +408,7 @@ def test_no_step_is_lost_between_threads() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert owner.h.item() == 80
+        assert (owner.h.item(), owner.n) == (80, 80)
 
 
 def test_the_last_few_in_a_deque() -> None:

@@ -38,10 +38,10 @@ class Column:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return self._read(slice(None)).astype(dtype or np.float64)
 
-    def __getitem__(self, k: int) -> float:
+    def __getitem__(self, k: Any) -> float:
         return float(self._read(k))
 
-    def __setitem__(self, k: int, value: float) -> None:
+    def __setitem__(self, k: Any, value: float) -> None:
         self._write(k, value)
 
 
@@ -66,6 +66,29 @@ def _follows(f: Callable[[Any], Any], change: Callable[[], object]) -> None:
 def test_an_object_of_a_library_that_is_changed_in_place() -> None:
     column = Column([1.0, 2.0])
     _follows(lambda x: x + column[0], lambda: column.__setitem__(0, 5.0))
+
+
+class Table(Column):
+    """Columns of several dtypes, as of a DataFrame."""
+
+    def __init__(self, *columns: list[Any]) -> None:
+        data = np.array(columns, dtype=object)
+        self._read, self._write = data.__getitem__, data.__setitem__
+        self.dtypes = [type(column[0]) for column in columns]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._read(slice(None)).astype(dtype or object)
+
+
+Table.__module__ = "numpy"
+
+
+def test_a_table_of_several_dtypes_that_is_changed_in_place() -> None:
+    """It is no array of numbers, but what it holds can be compared."""
+    table = Table([1.0, 2.0], ["a", "b"])
+    _follows(lambda x: x + table[0, 0], lambda: table.__setitem__((0, 0), 5.0))
+    with pytest.raises(TypeError, match="several dtypes"):
+        lucid.Tensor(table)
 
 
 def test_a_series_that_is_changed_in_place() -> None:
