@@ -1,64 +1,31 @@
-"""Loops to LLVM text, in SSA form: no IR pass has to run before code generation.
-
-Vectors are explicit, arithmetic carries no fast-math flag, memory operations carry no alias or
-range promise that the verifier did not check. A bool is `i1` in registers and a byte in memory.
-"""
+"""Loops to LLVM text for CPUs: a vector of lanes is one of LLVM's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ..ir.layout import Slot
-from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
+from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value
 from ..ir.target import Target
-from ..ir.types import DTYPES, DType, b1, f32, i8, i64
+from ..ir.types import DTYPES, b1, f32, i8, i64
+from ..llvm.emitter import Emitter, literal
+from ..llvm.writer import LETTERS, element_type
 from . import remainder
-from .emit_casts import Casts
-from .emit_text import LETTERS, element_type, suffix, type_of, vector
-
-_FLOAT = {
-    "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv",
-    "eq": "fcmp oeq", "ne": "fcmp une", "lt": "fcmp olt", "le": "fcmp ole",
-    "gt": "fcmp ogt", "ge": "fcmp oge",
-}  # fmt: skip
-_SIGNED = {
-    "add": "add", "sub": "sub", "mul": "mul", "div": "sdiv", "rem": "srem", "and": "and",
-    "or": "or", "xor": "xor", "shl": "shl", "shr": "ashr",
-    "eq": "icmp eq", "ne": "icmp ne", "lt": "icmp slt", "le": "icmp sle",
-    "gt": "icmp sgt", "ge": "icmp sge",
-}  # fmt: skip
-_UNSIGNED = _SIGNED | {
-    "div": "udiv", "rem": "urem", "shr": "lshr",
-    "lt": "icmp ult", "le": "icmp ule", "gt": "icmp ugt", "ge": "icmp uge",
-}  # fmt: skip
-_BINARY = {"f": _FLOAT, "i": _SIGNED, "u": _UNSIGNED, "b": _UNSIGNED}
-_INTRINSIC = {
-    "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-    "rint": "rint", "fma": "fma",
-}  # fmt: skip
-
 
 # Working memory that a function has on the stack: with what a call needs beside it, this fits 128 KiB. (What
 # waits of a row, 32 KiB, is no reason to ask the heap at each call.)
 STACK_BYTES = 36 << 10
 
 
-def _literal(operand: Operand) -> int:
-    assert isinstance(operand, Imm)
-    return int(operand.value)
-
-
 def _streams(body: Sequence[Stmt]) -> bool:
     return any((isinstance(s, Store) and s.stream) or (isinstance(s, For) and _streams(s.body)) for s in body)
 
 
-class _Emitter(Casts):
+class CpuEmitter(Emitter):
     def __init__(self, avx512: int) -> None:
         super().__init__()
         self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
-        self.pointers: dict[str, tuple[str, DType]] = {}
         self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
-        self.block = "entry"
 
     # -- functions
 
@@ -92,30 +59,18 @@ class _Emitter(Casts):
             raise ValueError(f"a slot of kind `{slot.kind}`")
 
     def stmt(self, stmt: Stmt) -> None:
-        if isinstance(stmt, Let):
-            self.names[stmt.result.name] = self.instruction(stmt)
-            if all(isinstance(a, Imm) or a.name in self.fixed for a in stmt.args):
-                self.fixed[stmt.result.name] = stmt
-        elif isinstance(stmt, Load):
-            self.names[stmt.result.name] = self.load(stmt)
-        elif isinstance(stmt, Store):
-            self.store(stmt)
-        elif isinstance(stmt, For):
-            self.loop(stmt)
-        elif isinstance(stmt, Prefetch):
+        super().stmt(stmt)
+        if isinstance(stmt, Let) and all(isinstance(a, Imm) or a.name in self.fixed for a in stmt.args):
+            self.fixed[stmt.result.name] = stmt
+
+    def other(self, stmt: Stmt) -> None:
+        if isinstance(stmt, Prefetch):
             at = self.pointer(stmt.array, self.ref(stmt.index))
             level = "2" if stmt.far else "3"  # of caches; all of them
             args = [("ptr", at), ("i32", "0"), ("i32", level), ("i32", "1")]  # read, caches, data
             self.call("llvm.prefetch.p0", "void", args)
         elif isinstance(stmt, Aligned):
             self.names[stmt.result.name] = self.aligned(stmt.array)
-        elif isinstance(stmt, Window):
-            name = self.pointer(stmt.array, self.ref(stmt.index))
-            if stmt.choice is not None:
-                other = self.pointer(stmt.other, self.ref(stmt.at))
-                chosen = self.let(f"icmp ne i64 {self.ref(stmt.choice)}, 0")
-                name = self.let(f"select i1 {chosen}, ptr {name}, ptr {other}", stmt.name)
-            self.pointers[stmt.name] = (name, stmt.dtype)
         elif isinstance(stmt, Alloc):
             if stmt.name not in self.pointers:
                 raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
@@ -156,72 +111,15 @@ class _Emitter(Casts):
             self.pointers[stmt.name] = (name, stmt.dtype)
         return heap
 
-    def loop(self, stmt: For) -> None:
-        self.count += 1
-        head, body, done = f"head{self.count}", f"body{self.count}", f"done{self.count}"
-        before = self.block
-        self.put(f"br label %{head}")
-        self.lines.append(f"{head}:")
-        var, step = self.fresh("i"), self.fresh("next")
-        phis = [self.fresh("c") for _ in stmt.carried]
-        mark = len(self.lines)  # phis are written when the values of the back edge are known
-        more = self.let(f"icmp slt i64 {var}, {self.ref(stmt.hi)}")
-        self.put(f"br i1 {more}, label %{body}, label %{done}")
-        self.lines.append(f"{body}:")
-        self.block = body
-        self.names[stmt.var.name] = var
-        for value, name in zip(stmt.carried, phis, strict=True):
-            self.names[value.name] = name
-        inits = [self.ref(v) for v in stmt.inits]
-        for statement in stmt.body:
-            self.stmt(statement)
-        self.put(f"{step} = add i64 {var}, {self.ref(stmt.step)}")
-        self.put(f"br label %{head}")
-        latch = self.block
-        lines = [f"  {var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"]
-        for init, name, back in zip(inits, phis, stmt.yields, strict=True):
-            lines.append(
-                f"  {name} = phi {type_of(back)} [ {init}, %{before} ], [ {self.ref(back)}, %{latch} ]"
-            )
-        self.lines[mark:mark] = lines
-        self.lines.append(f"{done}:")
-        self.block = done
-        for value, name in zip(stmt.results, phis, strict=True):
-            self.names[value.name] = name
-
     # -- instructions
 
-    def instruction(self, stmt: Let) -> str:
+    def remainder(self, x: Operand, y: Operand) -> str:
+        kind, test = self.type_of(x), self.vector("i1", x.lanes)
+        return remainder.emit(self, x, y, kind, test, self.suffix(x))
+
+    def arrange(self, stmt: Let) -> str:
         op, args, result = stmt.op, stmt.args, stmt.result
-        kind = type_of(result)
-        if op == "rem" and result.dtype.is_float:
-            return remainder.emit(self, args[0], args[1], kind, vector("i1", result.lanes), suffix(result))
-        if op in _BINARY["i"] or op in _FLOAT:
-            code = _BINARY[args[0].dtype.kind][op]
-            return self.let(f"{code} {self.typed(args[0])}, {self.ref(args[1])}")
-        if op in _INTRINSIC:
-            name = f"llvm.{_INTRINSIC[op]}.{suffix(result)}"
-            return self.call(name, kind, [(type_of(a), self.ref(a)) for a in args])
-        if op == "scale":
-            return self.scale(args[0], args[1])
-        if op == "sign":
-            return self.sign(args[0])
-        if op in ("min", "max"):
-            return self.extreme("ogt" if op == "max" else "olt", *args)
-        if op == "neg":
-            if result.dtype.is_float:
-                return self.let(f"fneg {self.typed(args[0])}")
-            zero = Imm(0, result.dtype, result.lanes)
-            return self.let(f"sub {kind} {self.ref(zero)}, {self.ref(args[0])}")
-        if op == "not":
-            ones = Imm(True if result.dtype is b1 else -1, result.dtype, result.lanes)
-            return self.let(f"xor {self.typed(args[0])}, {self.ref(ones)}")
-        if op == "select":
-            return self.let("select " + ", ".join(self.typed(a) for a in args))
-        if op == "cast":
-            return self.cast(args[0], result)
-        if op == "bitcast":
-            return self.let(f"bitcast {self.typed(args[0])} to {kind}")
+        kind = self.type_of(result)
         if op == "splat" and args[0].lanes > 1:
             return self.shuffle(args[0], None, [n % args[0].lanes for n in range(result.lanes)])
         if op == "splat":
@@ -231,12 +129,10 @@ class _Emitter(Casts):
         if op == "iota":
             return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
         if op in ("pack_lo", "pack_hi"):
-            n = _literal(args[2])
+            n = literal(args[2])
             segments = range(0, 2 * result.lanes, 2 * n)
             off = n if op == "pack_hi" else 0
             return self.shuffle(args[0], args[1], [s + off + m for s in segments for m in range(n)])
-        if op not in ("lo", "hi"):
-            raise ValueError(f"`{op}` is not an instruction")
         (v,) = args
         first_lane = 0 if op == "lo" else v.lanes // 2
         if result.lanes == 1:
@@ -244,67 +140,21 @@ class _Emitter(Casts):
         return self.shuffle(v, None, [first_lane + n for n in range(result.lanes)])
 
     def scale(self, x: Operand, k: Operand) -> str:
-        """One instruction, or two products: 2**k itself may be out of range, two powers of about half
-        the exponent are not, and the first product is exact."""
-        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
-        if self.has_avx512(x):
-            return self.avx512_call(
-                "scalef", x, [(kind, self.ref(k)), (kind, "zeroinitializer")], self.ref(x)
-            )
-        fraction = dtype.fraction
-        bias = (1 << (dtype.bits - 2 - fraction)) - 1
-        ints = DTYPES[f"u{dtype.bits}"]
-        integer = vector(ints.llvm, lanes)
-
-        def literal(value: float, like: DType) -> str:
-            return self.ref(Imm(value, like, lanes))
-
-        # k + 2 bias in the low bits: the exponent fields of both powers add up to it
-        shifter = literal(1.5 * 2.0**fraction + 2 * bias, dtype)
-        shifted = self.let(f"fadd {kind} {self.ref(k)}, {shifter}")
-        whole = self.let(f"bitcast {kind} {shifted} to {integer}")
-        exponents = ((1 << (dtype.bits - 1 - fraction)) - 1) << fraction
-        half = self.let(f"shl {integer} {whole}, {literal(fraction - 1, ints)}")
-        first = self.let(f"and {integer} {half}, {literal(exponents, ints)}")
-        both = self.let(f"shl {integer} {whole}, {literal(fraction, ints)}")
-        second = self.let(f"sub {integer} {both}, {first}")
-        powers = [self.let(f"bitcast {integer} {n} to {kind}") for n in (first, second)]
-        scaled = self.let(f"fmul {kind} {self.ref(x)}, {powers[0]}")
-        return self.let(f"fmul {kind} {scaled}, {powers[1]}")
+        """One instruction, where there is one."""
+        if not self.has_avx512(x):
+            return super().scale(x, k)
+        kind = self.type_of(x)
+        args = [(kind, self.ref(k)), (kind, "zeroinitializer")]
+        return self.avx512_call("scalef", x, args, self.ref(x))
 
     def sign(self, x: Operand) -> str:
         """One instruction, which takes its answer from a table by the class of the number; or by bits."""
-        dtype, lanes, kind = x.dtype, x.lanes, type_of(x)
         # NaN (quiet, signalling) 2: itself, quiet; 0 8: 0.0; then 9 for -1.0 and 10 for 1.0: 1, -inf, inf,
         # less, more
-        by_class = self.by_class(x, self.ref(x), 0xA9A9A822)
-        if by_class is not None:
-            return by_class
-        ints = DTYPES[f"i{dtype.bits}"]
-        integer = vector(ints.llvm, lanes)
+        return self.by_class(x, self.ref(x), 0xA9A9A822) or super().sign(x)
 
-        def literal(value: float, like: DType) -> str:
-            return self.ref(Imm(value, like, lanes))
-
-        size = self.call(f"llvm.fabs.{suffix(x)}", kind, [(kind, self.ref(x))])
-        nonzero = self.let(f"fcmp ogt {kind} {size}, {literal(0, dtype)}")
-        raw = self.let(f"bitcast {self.typed(x)} to {integer}")
-        top = self.let(f"and {integer} {raw}, {literal(-(1 << (dtype.bits - 1)), ints)}")
-        one = self.let(f"bitcast {kind} {literal(1, dtype)} to {integer}")
-        unit = self.let(f"bitcast {integer} {self.let(f'or {integer} {one}, {top}')} to {kind}")
-        rest = self.let(f"fadd {kind} {self.ref(x)}, {literal(0, dtype)}")  # NaN, and 0.0 for -0.0
-        return self.let(f"select {vector('i1', lanes)} {nonzero}, {kind} {unit}, {kind} {rest}")
-
-    def extreme(self, better: str, x: Operand, y: Operand) -> str:
-        """One instruction for two numbers, and one for NaN."""
-        kind, test = type_of(x), vector("i1", x.lanes)
-        found = self.let(f"fcmp {better} {self.typed(x)}, {self.ref(y)}")
-        best = self.let(f"select {test} {found}, {self.typed(x)}, {self.typed(y)}")
-        by_class = self.by_class(x, best, 0x11)  # NaN: x itself; else what is there
-        if by_class is not None:
-            return by_class
-        nan = self.let(f"fcmp uno {self.typed(x)}, {self.ref(x)}")
-        return self.let(f"select {test} {nan}, {self.typed(x)}, {kind} {best}")
+    def or_nan(self, x: Operand, best: str) -> str:
+        return self.by_class(x, best, 0x11) or super().or_nan(x, best)  # NaN: x itself; else what is there
 
     def by_class(self, x: Operand, old: str, table: int) -> str | None:
         """`old`, or what a table gives for the class of x, by one instruction; None if there is none. The
@@ -313,8 +163,8 @@ class _Emitter(Casts):
             return None
         ints = DTYPES[f"i{x.dtype.bits}"]
         signed = table - (1 << 32) if table >= 1 << 31 else table
-        tables = (vector(ints.llvm, x.lanes), self.ref(Imm(signed, ints, x.lanes)))
-        return self.avx512_call("fixupimm", x, [(type_of(x), self.ref(x)), tables, ("i32", "0")], old)
+        tables = (self.vector(ints.llvm, x.lanes), self.ref(Imm(signed, ints, x.lanes)))
+        return self.avx512_call("fixupimm", x, [(self.type_of(x), self.ref(x)), tables, ("i32", "0")], old)
 
     def has_avx512(self, x: Operand) -> bool:
         """Whether there are AVX-512's instructions for numbers like x."""
@@ -328,15 +178,15 @@ class _Emitter(Casts):
         letter, bits = LETTERS[x.dtype], x.dtype.bits * x.lanes
         mask = ("i16" if x.lanes == 16 else "i8", "-1")
         current = [("i32", "4")] if bits == 512 else []  # rounding and exceptions of the environment
-        every = [(type_of(x), first), *args, mask, *current]
-        return self.call(f"llvm.x86.avx512.mask.{name}.p{letter}.{bits}", type_of(x), every)
+        every = [(self.type_of(x), first), *args, mask, *current]
+        return self.call(f"llvm.x86.avx512.mask.{name}.p{letter}.{bits}", self.type_of(x), every)
 
     def shuffle(self, x: Operand, y: Operand | None, picks: Sequence[int]) -> str:
         """Lanes of x, numbered from 0, and of y, numbered on from there."""
         other = "poison" if y is None else self.ref(y)
         lanes = ", ".join(f"i32 {n}" for n in picks)
         return self.let(
-            f"shufflevector {self.typed(x)}, {type_of(x)} {other}, <{len(picks)} x i32> <{lanes}>"
+            f"shufflevector {self.typed(x)}, {self.type_of(x)} {other}, <{len(picks)} x i32> <{lanes}>"
         )
 
     def iota(self, like: Value) -> str:
@@ -344,11 +194,6 @@ class _Emitter(Casts):
         return "<" + ", ".join(f"{element} {n}" for n in range(like.lanes)) + ">"
 
     # -- memory
-
-    def pointer(self, array: str, index: str) -> str:
-        base, dtype = self.pointers[array]
-        return self.let(f"getelementptr {dtype.llvm}, ptr {base}, i64 {index}")
-
     def lane_pointers(self, array: str, index: Operand, stride: Operand | None, lanes: int) -> str:
         base, dtype = self.pointers[array]
         kind, at = f"<{lanes} x i64>", self.ref(index)
@@ -363,33 +208,26 @@ class _Emitter(Casts):
         first = self.let(f"insertelement {kind} poison, i64 {text}, i64 0")
         return self.let(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
-    def from_memory(self, text: str, dtype: DType, lanes: int) -> str:
-        if dtype is not b1:
-            return text
-        kind = vector("i8", lanes)
-        zero = "0" if lanes == 1 else "zeroinitializer"
-        return self.let(f"icmp ne {kind} {text}, {zero}")
-
     def load(self, stmt: Load) -> str:
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
         memory = Value("", i8 if dtype is b1 else dtype, lanes)
-        kind, index, align = vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        kind, index, align = self.vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
         if lanes > 1 and (stmt.stride is not None or stmt.index.lanes > 1):
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(f"<{lanes} x ptr>", at), ("i32", align), self.mask(stmt.mask, lanes)]
-            name = f"llvm.masked.gather.{suffix(memory)}.v{lanes}p0"
+            name = f"llvm.masked.gather.{self.suffix(memory)}.v{lanes}p0"
             text = self.call(name, kind, [*args, (kind, "zeroinitializer")])
         elif stmt.mask is None:
             text = self.let(f"load {kind}, ptr {self.pointer(stmt.array, index)}, align {align}")
         elif lanes > 1:
             args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args += [self.mask(stmt.mask, lanes), (kind, "zeroinitializer")]
-            text = self.call(f"llvm.masked.load.{suffix(memory)}.p0", kind, args)
+            text = self.call(f"llvm.masked.load.{self.suffix(memory)}.p0", kind, args)
         else:  # a vector of one lane, so that nothing is read where the mask is false
             one = f"<1 x {dtype.llvm}>"
             args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args += [self.single("i1", self.ref(stmt.mask)), (one, "zeroinitializer")]
-            got = self.call(f"llvm.masked.load.v1{suffix(memory)}.p0", one, args)
+            got = self.call(f"llvm.masked.load.v1{self.suffix(memory)}.p0", one, args)
             text = self.let(f"extractelement {one} {got}, i64 0")
         return self.from_memory(text, dtype, lanes)
 
@@ -404,14 +242,14 @@ class _Emitter(Casts):
     def store(self, stmt: Store) -> None:
         dtype, lanes = stmt.value.dtype, stmt.value.lanes
         memory = Value("", i8 if dtype is b1 else dtype, lanes)
-        kind, index, align = vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        kind, index, align = self.vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
         text = self.ref(stmt.value)
         if dtype is b1:
-            text = self.let(f"zext {type_of(stmt.value)} {text} to {kind}")
+            text = self.let(f"zext {self.type_of(stmt.value)} {text} to {kind}")
         if stmt.stride is not None and lanes > 1:
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(kind, text), (f"<{lanes} x ptr>", at), ("i32", align)]
-            name = f"llvm.masked.scatter.{suffix(memory)}.v{lanes}p0"
+            name = f"llvm.masked.scatter.{self.suffix(memory)}.v{lanes}p0"
             self.call(name, "void", [*args, self.mask(stmt.mask, lanes)])
         elif stmt.mask is None:
             at = self.pointer(stmt.array, index)
@@ -424,11 +262,11 @@ class _Emitter(Casts):
         elif lanes == 1:
             args = [self.single(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args.append(self.single("i1", self.ref(stmt.mask)))
-            self.call(f"llvm.masked.store.v1{suffix(memory)}.p0", "void", args)
+            self.call(f"llvm.masked.store.v1{self.suffix(memory)}.p0", "void", args)
         else:
             args = [(kind, text), ("ptr", self.pointer(stmt.array, index)), ("i32", align)]
             args.append(self.mask(stmt.mask, lanes))
-            self.call(f"llvm.masked.store.{suffix(memory)}.p0", "void", args)
+            self.call(f"llvm.masked.store.{self.suffix(memory)}.p0", "void", args)
 
     def literal_lanes(self, mask: Operand) -> list[bool] | None:
         """The lanes of a mask, if LLVM may know them."""
@@ -445,13 +283,13 @@ class _Emitter(Casts):
         knows. Of such a one with a single lane it makes a scalar store, of the element as it was before
         it was narrowed (22.1): the bytes behind the array would be written, too."""
         dtype, lanes, lane = stmt.value.dtype, len(live), 0
-        whole, at = vector(dtype.llvm, lanes), self.pointer(stmt.array, self.ref(stmt.index))
+        whole, at = self.vector(dtype.llvm, lanes), self.pointer(stmt.array, self.ref(stmt.index))
         while lane < lanes:
             size = lanes if lane == 0 else lane & -lane
             while size > 1 and not all(live[lane : lane + size]):
                 size //= 2
             if live[lane]:
-                kind, picks = vector(dtype.llvm, size), ", ".join(f"i32 {lane + n}" for n in range(size))
+                kind, picks = self.vector(dtype.llvm, size), ", ".join(f"i32 {lane + n}" for n in range(size))
                 shuffle = f"shufflevector {whole} {text}, {whole} poison, <{size} x i32> <{picks}>"
                 part = self.let(shuffle if size > 1 else f"extractelement {whole} {text}, i64 {lane}")
                 to = self.let(f"getelementptr {dtype.llvm}, ptr {at}, i64 {lane}")
@@ -462,7 +300,7 @@ class _Emitter(Casts):
 def emit(funcs: Sequence[Func], target: Target) -> str:
     """LLVM text that defines `funcs` for `target`."""
     bits = target.vector_bytes * 8
-    emitter = _Emitter(avx512=bits if target.has("avx512f") and target.has("avx512vl") else 0)
+    emitter = CpuEmitter(avx512=bits if target.has("avx512f") and target.has("avx512vl") else 0)
     attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
     for func in funcs:
         emitter.func(func, attributes)

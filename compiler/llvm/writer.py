@@ -20,21 +20,6 @@ def element_type(dtype: DType) -> str:
     return "i1" if dtype is b1 else dtype.llvm
 
 
-def vector(element: str, lanes: int) -> str:
-    return element if lanes == 1 else f"<{lanes} x {element}>"
-
-
-def type_of(value: Operand) -> str:
-    return vector(element_type(value.dtype), value.lanes)
-
-
-def suffix(value: Operand) -> str:
-    """The type in an intrinsic's name: v16f32."""
-    bits = 1 if value.dtype is b1 else value.dtype.bits
-    name = f"f{bits}" if value.dtype in LETTERS else f"i{bits}"
-    return name if value.lanes == 1 else f"v{value.lanes}{name}"
-
-
 def number_text(value: float | int | bool, dtype: DType) -> str:
     if dtype is b1:
         return "true" if value else "false"
@@ -58,6 +43,27 @@ class Writer:
         self.names: dict[str, str] = {}
         self.count = 0
 
+    # -- types
+
+    def held(self, lanes: int) -> int:
+        """How many lanes of a value are in one register of LLVM's."""
+        return lanes
+
+    def vector(self, element: str, lanes: int) -> str:
+        lanes = self.held(lanes)
+        return element if lanes == 1 else f"<{lanes} x {element}>"
+
+    def type_of(self, value: Operand) -> str:
+        return self.vector(element_type(value.dtype), value.lanes)
+
+    def suffix(self, value: Operand) -> str:
+        """The type in an intrinsic's name: v16f32."""
+        bits, lanes = 1 if value.dtype is b1 else value.dtype.bits, self.held(value.lanes)
+        name = f"f{bits}" if value.dtype in LETTERS else f"i{bits}"
+        return name if lanes == 1 else f"v{lanes}{name}"
+
+    # -- lines
+
     def fresh(self, hint: str = "x") -> str:
         self.count += 1
         return f"%{hint}.{self.count}"
@@ -74,13 +80,13 @@ class Writer:
         if isinstance(value, Value):
             return self.names[value.name]
         number = number_text(value.value, value.dtype)
-        return number if value.lanes == 1 else f"splat ({element_type(value.dtype)} {number})"
+        return number if self.held(value.lanes) == 1 else f"splat ({element_type(value.dtype)} {number})"
 
     def number(self, value: float, dtype: DType, lanes: int) -> str:
         return self.ref(Imm(value, dtype, lanes))
 
     def typed(self, value: Operand) -> str:
-        return f"{type_of(value)} {self.ref(value)}"
+        return f"{self.type_of(value)} {self.ref(value)}"
 
     def call(self, name: str, result: str, args: Sequence[tuple[str, str]]) -> str:
         """An intrinsic; args are (type, value)."""

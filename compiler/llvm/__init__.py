@@ -1,0 +1,1 @@
+"""LLVM text: what the emitters for all targets share."""
