@@ -15,7 +15,7 @@ from . import ops
 from .cpu.schedule import Schedule, schedule
 from .ir.artifact import Code, Plan
 from .ir.data import data, once, replace
-from .ir.graph import Graph, Node
+from .ir.graph import Graph, Node, toposort
 from .ir.kernel import Kernel
 from .ir.layout import parted
 from .ir.program import Program
@@ -105,8 +105,9 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     pass and compares.
     """
     clock = _Clock()
-    written, graph = graph, pairs(graph)
-    outlined = outline(graph)
+    order = toposort(graph.outputs, set(graph.inputs))
+    written, graph = graph, pairs(graph, order)
+    outlined = outline(graph, order if graph is written else None)
     key = (outlined.key, tuple(aliases), target.key)
     known = _TEMPLATES.get(key, [])
     for made in known:

@@ -298,6 +298,8 @@ class Compiled(Decorated, Generic[P, R]):
 
     def _drop_oldest(self) -> None:
         """Keep no more than there is room for, in native code either."""
+        if len(self._cache) <= OBJECTS:
+            return
         with_objects = [key for key, (recording, *_) in self._cache.items() if recording.objects]
         dropped = with_objects[: max(0, len(with_objects) - OBJECTS)]
         dropped += list(self._cache)[: max(0, len(self._cache) - len(dropped) - SIGNATURES)]

@@ -79,9 +79,13 @@ def user_frame() -> FrameType | None:
 
 def user_loc() -> Loc | None:
     """The user's line that is being executed."""
-    frame = user_frame()
-    if frame is None:
-        return None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _users.get(frame.f_code.co_filename) is False:
+        frame = frame.f_back
+    if frame is None or not _users.get(frame.f_code.co_filename):  # a file that was not met before, or none
+        frame = user_frame()
+        if frame is None:
+            return None
     key = frame.f_code.co_filename, frame.f_lineno
     loc = _locs.get(key)
     if loc is None:

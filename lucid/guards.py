@@ -8,7 +8,6 @@ value.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import math
 from collections import deque
@@ -260,7 +259,7 @@ class Guards:
                 for k, value in enumerate(values):
                     yield Place(items, k, f"{where}[{k}]"), value, partial(values.__setitem__, k)
         for k, (owner, name, value, where) in enumerate(self.slots):
-            if not name.startswith("__") or (name == "__defaults__" and type(owner) is FunctionType):
+            if _settable(owner, name):
                 home = class_of(owner) or owner
                 yield Place(home, name, where), value, partial(_put, self.slots, k, (owner, name), (where,))
 
@@ -310,19 +309,27 @@ class Guards:
         known = {id(owner) for owner, _ in before}  # their items are places
         found = []
         for owner, old in before:
-            for key, now in _held(owner).items():
+            for key, now in () if _as_before(owner, old) else _held(owner).items():
                 was = old.get(key, MISSING)
                 if now is not was and id(now) not in known and _has_tensor(now):
                     found.append((Place(owner, key, str(key)), now, was))
-        for place, was, _ in self._places():
-            if id(place.owner) not in known and type(was) is not Open:
-                with contextlib.suppress(LookupError, ValueError, AttributeError):
-                    now = place.get()
-                    if now is not was and id(now) not in known and _has_tensor(now):
-                        found.append((place, now, was))
+        for place, now, was in self._apart(known):
+            if type(was) is not Open and id(now) not in known and _has_tensor(now):
+                found.append((place, now, was))
         for place, _, was in found:
             place.put(was)
         return [(place, now) for place, now, _ in found]
+
+    def _apart(self, known: set[int]) -> Iterator[tuple[Place, Any, Any]]:
+        """Cells and slots that hold another thing than they did, and both; not of owners that are `known`."""
+        for cell, was, where in self.cells:
+            if (now := held_by(cell)) is not was:
+                yield Place(cell, None, where), now, was
+        for owner, name, was, where in self.slots:
+            if (now := getattr(owner, name, MISSING)) is not was and _settable(owner, name):
+                home = class_of(owner) or owner
+                if id(home) not in known:
+                    yield Place(home, name, where), now, was
 
     def check_captured(self, captured: list[np.ndarray[Any, Any]], name: str) -> None:
         """TraceError if an array that tensors were made of is not what it was before the trace: the change
@@ -356,6 +363,20 @@ def held_by(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # empty
         return MISSING
+
+
+def _settable(owner: object, name: str) -> bool:
+    """Whether a slot is one that a function may leave something in."""
+    return not name.startswith("__") or (name == "__defaults__" and type(owner) is FunctionType)
+
+
+def _as_before(owner: Any, old: dict[Any, Any]) -> bool:
+    """Whether an owner of places holds what it held, in the same places. As fast as can be: a module has
+    hundreds."""
+    if type(owner) in INDEXED:
+        return len(owner) == len(old) and all(map(is_, owner, old.values()))
+    now = vars(owner) if isinstance(owner, type) else owner
+    return len(now) == len(old) and all(map(is_, now.values(), old.values())) and all(map(is_, now, old))
 
 
 def _held(owner: Any) -> dict[Any, Any]:

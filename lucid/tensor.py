@@ -237,7 +237,7 @@ class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangem
 
     @staticmethod
     def _infix(build: Callable[..., Node], a: Any, b: Any, sign: str) -> Tensor:
-        if _is_operand(a) and _is_operand(b):
+        if (type(a) is Tensor or _is_operand(a)) and (type(b) is Tensor or _is_operand(b)):
             return apply(build, a, b)
         answer = NotImplemented  # what stands on the left has been asked
         if isinstance(a, Tensor):

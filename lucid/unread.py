@@ -63,7 +63,7 @@ class Unread(threading.local):
     def add(self, tensor: Tensor) -> None:
         made = self._made
         made.append(ref(tensor))
-        if len(made) > self._most:
+        if not len(made) & 255 and len(made) > self._most:
             made[:] = [held for held in made if held() is not None]
             self._most = 256 + 2 * len(made)
 

@@ -19,11 +19,13 @@ from ..ir.graph import Graph, Node, at, rebuild, toposort
 Sides = dict[Node, tuple[Node, int]]
 
 
-def pairs(graph: Graph) -> Graph:
-    """The graph over real numbers; itself, if it has no others."""
-    order = toposort((*graph.inputs, *graph.outputs))
-    if not any(n.type.dtype.is_complex for n in order):
+def pairs(graph: Graph, order: Sequence[Node] | None = None) -> Graph:
+    """The graph over real numbers; itself, if it has no others. `order`: its nodes, where they are known."""
+    if order is None:
+        order = toposort(graph.outputs)
+    if not any(n.type.dtype.kind == "c" for n in (*graph.inputs, *order)):
         return graph
+    order = toposort((*graph.inputs, *graph.outputs))
     new: dict[Node, Node] = {}  # of a complex input: the array of pairs
     parts: dict[Node, tuple[Node, Node]] = {}
     sides: Sides = {}

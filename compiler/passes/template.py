@@ -32,9 +32,11 @@ class Outline(NamedTuple):
     order: list[Node]
 
 
-def outline(graph: Graph) -> Outline:
-    """In one pass over the nodes: it is made for every graph that is compiled."""
-    order = toposort(graph.outputs, set(graph.inputs))
+def outline(graph: Graph, order: list[Node] | None = None) -> Outline:
+    """In one pass over the nodes: it is made for every graph that is compiled. `order`: those that are no
+    inputs, where they are known."""
+    if order is None:
+        order = toposort(graph.outputs, set(graph.inputs))
     number: dict[Node, int] = {}
     parts: list[object] = []
     sizes: list[int] = []
