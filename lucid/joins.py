@@ -20,9 +20,9 @@ from lucid.compiler.ir.types import DType, b1
 from .promote import Value, cast, result_dtype, weak
 from .shapes import normal_axis, transpose
 
-# So many operands are joined by one choice; more by another one over the results, which reads twice: every
-# element asks all operands of a choice.
-_AT_ONCE = 8
+# So many operands are joined by one choice, as many arrays as a kernel has at most; more by another one over
+# the results, which reads twice.
+_AT_ONCE = 32
 
 
 def concatenate(nodes: Sequence[Node], *, axis: int | None = 0, dtype: DType | None = None) -> Node:

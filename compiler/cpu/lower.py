@@ -94,31 +94,46 @@ class Lowering(Values):
             return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
         span = b.op("sub", hi, lo)
         main = b.op("add", lo, b.op("and", span, Imm(-step, i64)))
-        fixed = frozenset().union(*(level.axes for level in self.levels))
-        outside = self.vector, self.mask
         parts = [(lo, main, False, False), (main, hi, True, False)]
         if stream is not None:
             turn = b.op("select", b.op("ne", stream, Imm(0, i64)), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
-        for begin, end, masked, self.streaming in parts:
+        for begin, end, masked, streaming in parts:
             turn_step = width if masked and not inits else step  # less code where no lanes are told apart
-            with b.loop(begin, end, turn_step, "vector", inits) as body:
-                carried: list[Operand] = list(body.carried)
-                self.vector = axis
-                for u in range(turn_step // width):
-                    self.open(fixed | {axis})
-                    base = b.op("add", body.var, Imm(u * width, i64)) if u else body.var
-                    self.at[axis] = base
-                    self.mask = None
-                    if masked:
-                        self.mask = self.first_lanes(b.op("sub", hi, base))
-                    carried = chunk(u, carried)
-                    self.levels.pop()
-                body.yields = tuple(carried)
-            inits = body.results
-            self.vector, self.mask = outside
-        del self.at[axis]
+            rest = hi if masked else None
+            inits = self.turns(axis, begin, end, turn_step, inits, chunk, rest, streaming)
         return inits
+
+    def turns(
+        self,
+        axis: str,
+        lo: Operand,
+        hi: Operand,
+        step: int,
+        inits: tuple[Operand, ...],
+        chunk: Chunk,
+        rest: Operand | None = None,
+        streaming: bool = False,
+    ) -> tuple[Operand, ...]:
+        """One loop of `vectors`: `step` elements a turn. `rest`: under a mask of those before it."""
+        b, width = self.b, self.schedule.width
+        fixed = frozenset().union(*(level.axes for level in self.levels))
+        outside = self.vector, self.mask
+        self.streaming = streaming
+        with b.loop(lo, hi, step, "vector", inits) as body:
+            carried: list[Operand] = list(body.carried)
+            self.vector = axis
+            for u in range(step // width):
+                self.open(fixed | {axis})
+                base = b.op("add", body.var, Imm(u * width, i64)) if u else body.var
+                self.at[axis] = base
+                self.mask = None if rest is None else self.first_lanes(b.op("sub", rest, base))
+                carried = chunk(u, carried)
+                self.levels.pop()
+            body.yields = tuple(carried)
+        self.vector, self.mask = outside
+        del self.at[axis]
+        return body.results
 
     def unrolled(
         self, axis: str, lo: int, hi: int, inits: tuple[Operand, ...], chunk: Chunk

@@ -12,6 +12,7 @@ from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import BLOCK, lanes
 from .lower import Chunk, Lowering
+from .lower_cases import by_cases
 from .schedule import Schedule
 
 
@@ -25,6 +26,8 @@ def nest(
 ) -> tuple[Operand, ...]:
     """The loops over the inner axes of a stage; the lanes of its reductions."""
     if len(axes) == 1:
+        if by_cases(x, stage, axes[0].name, Imm(0, i64), x.extent(axes[0].extent), stream):
+            return inits
         return walk(x, axes[0], inits, reduces, lambda u, carried: x.body(stage, u, reduces, carried), stream)
     extent = x.extent(axes[0].extent)
     with x.b.loop(Imm(0, i64), extent, 1, "serial", inits) as body:

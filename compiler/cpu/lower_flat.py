@@ -14,6 +14,7 @@ from ..ir.loop import BEGIN, END, Imm, Operand
 from ..ir.types import i64
 from ..order import BLOCK
 from .lower import Lowering
+from .lower_cases import by_cases
 
 
 class FlatLowering:
@@ -39,6 +40,11 @@ class FlatLowering:
                 for x.number, stage in enumerate(stages):
                     carried = x.body(stage, u, reduces, carried)
                 return carried
+
+            x.number = 0
+            if len(stages) == 1 and by_cases(x, stages[0], axis.name, lo, hi, stream):
+                x.levels.pop()
+                return
 
             ends = x.vectors(axis.name, lo, hi, x.accumulators(reduces), chunk, stream)
             for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):

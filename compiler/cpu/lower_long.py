@@ -8,9 +8,10 @@ for %blk in %begin .. %end parallel            block %blk mod P of row %blk div 
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm
+from ..ir.loop import BEGIN, END, Imm, Operand
 from ..ir.types import i64
 from ..order import BLOCK
+from .lower_cases import by_cases
 from .lower_rows import RowLowering
 
 
@@ -32,11 +33,13 @@ class LongLowering(RowLowering):
             hi = x.minimum(b.op("add", lo, Imm(BLOCK, i64)), x.extent(axis.extent))
             with self.inside(row, 0):
                 x.hoist(stage, row.level)
-                ends = x.vectors(
-                    axis.name, lo, hi, x.accumulators(reduces),
-                    lambda u, carried: x.body(stage, u, reduces, carried),
-                    self.stream if self.stores(0) else None,
-                )  # fmt: skip
+                stream = self.stream if self.stores(0) else None
+                ends: tuple[Operand, ...] = ()
+                if not by_cases(x, stage, axis.name, lo, hi, stream):
+                    ends = x.vectors(
+                        axis.name, lo, hi, x.accumulators(reduces),
+                        lambda u, carried: x.body(stage, u, reduces, carried), stream,
+                    )  # fmt: skip
                 for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
                     x.store_parts(reduce, block.var, x.halve(reduce.op, group))
             x.levels.pop()

@@ -3,7 +3,8 @@
     a chain of 1,000 operations                  four kernels, each of which reads what the last one wrote
     ((r1 + r2) + r3) + ... of 1,000 sums         kernels that add up thirty of them
 
-Of all places in the second half of an expression, the one with the least bytes alive is taken.
+Of all places in the second half of an expression, the one with the least bytes alive is taken. What stands
+around a padded value, and a condition on the place along an axis, are computed again instead.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from .draft import ARRAYS, LENGTH, Draft, Placed, Reader, through_views
 REPEATED = 8
 # A chain of single values that several read is at most so long: a count that grows at each step of a loop.
 SINGLES = 16
+# What so few operations make of places alone is not stored.
+CHEAP = 8
 # So often kernels may compute on what earlier ones have computed, and did not store.
 GENERATIONS = 2
 
@@ -86,9 +89,12 @@ def _cut(nodes: list[Node], memory: Callable[[Node], bool]) -> list[Node]:
         fills.append(_fill(cost, len(read)))
     alive: Counter[Node] = Counter()
     best: tuple[int, list[Node]] | None = None
+    places = _places(nodes)
     for k, n in enumerate(nodes[:-1]):
         source = through_views(n)
-        if not memory(source) and source.inputs:
+        while source.op is ops.PAD and not memory(source):
+            source = through_views(source.inputs[0])
+        if not memory(source) and source.inputs and source not in places:
             alive[source] += 1
             ends.setdefault(last[n], []).append(source)
         for gone in ends.pop(k, ()):
@@ -100,6 +106,17 @@ def _cut(nodes: list[Node], memory: Callable[[Node], bool]) -> list[Node]:
             if best is None or nbytes <= best[0]:
                 best = nbytes, list(alive)
     return [] if best is None else best[1]
+
+
+def _places(nodes: Sequence[Node]) -> dict[Node, int]:
+    """What is cheaply computed of where it is, and of numbers of the call, with its cost."""
+    found: dict[Node, int] = {}
+    for n in nodes:
+        if n.op is not ops.INPUT and all(m in found for m in n.inputs):
+            cost = n.op.flops + sum([found[m] for m in n.inputs])
+            if cost <= CHEAP:
+                found[n] = cost
+    return found
 
 
 def tops(reader: Reader, placed: Placed, inside: set[Node]) -> list[Node]:

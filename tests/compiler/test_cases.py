@@ -1,0 +1,152 @@
+"""Maps in which it depends on the place along an axis what is computed: each case in a loop of its own, whose
+values are those of the stage as it is written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lucid import joins
+from lucid.compiler import ops
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import i64
+from lucid.compiler.pipeline import compile_graph, stage_text
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
+from tests.guarded import Guarded
+from tests.native import Array, build
+
+from .test_rows import around
+
+WIDTHS = (64, 16)
+
+
+def _same(function: Callable[..., Node], want: Array, arrays: list[Array]) -> None:
+    """For two vector lengths, through the cache and around it, nothing beyond any array being touched."""
+    graph = build(function, arrays)
+    given, front = [], itertools.cycle((True, False))
+    for array in arrays:
+        guarded = Guarded(array.shape, array.dtype, next(front))
+        guarded.array[...] = array
+        given.append(guarded)
+    for width in WIDTHS:
+        made = compile_graph(graph, replace(host(), vector_bytes=width))
+        for plan in (made.plan, around(made)):
+            out = Guarded(want.shape, want.dtype)
+            (found,) = Executable(plan)([g.array for g in given], out=[out.array])
+            assert out.intact()
+            np.testing.assert_array_equal(found, want)
+
+
+def _values(*shape: int, kind: str = "float32") -> Array:
+    return (np.random.default_rng(sum(shape)).normal(size=shape) * 10).astype(kind)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 1), (7, 40), (64, 128, 3), (1, 1, 1), (8192, 8192), (2, 0, 5), (5000, 3, 9000)]
+)
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_concatenation(sizes: tuple[int, ...], kind: str) -> None:
+    arrays = [_values(n, kind=kind) for n in sizes]
+    _same(lambda *nodes: joins.concatenate(nodes), np.concatenate(arrays), arrays)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("extents", [(3, 5, 70), (2, 40, 130), (90, 2, 3)])
+def test_concatenation_along_each_axis(axis: int, extents: tuple[int, ...]) -> None:
+    arrays = [_values(*extents[:axis], extents[axis] + more, *extents[axis + 1 :]) for more in (0, 1, 64)]
+    _same(lambda *nodes: joins.concatenate(nodes, axis=axis), np.concatenate(arrays, axis), arrays)
+    stacked = [_values(*extents), 2 * _values(*extents)]
+    _same(lambda *nodes: joins.stack(nodes, axis=axis), np.stack(stacked, axis), stacked)
+
+
+@pytest.mark.parametrize("count", [8, 40])
+def test_many_operands_are_computed(count: int) -> None:
+    arrays = [_values(30 + n) for n in range(count)]
+
+    def function(*nodes: Node) -> Node:
+        return joins.concatenate([ops.MUL(ops.ADD(n, n), n) for n in nodes])
+
+    _same(function, np.concatenate([(a + a) * a for a in arrays]), arrays)
+
+
+@pytest.mark.parametrize("shape", [(33,), (9000,), (5, 70), (3, 300), (70, 66), (2, 9000)])
+@pytest.mark.parametrize("shift", [1, 7, -13])
+def test_rolls(shape: tuple[int, ...], shift: int) -> None:
+    x = _values(*shape)
+    for axis in range(len(shape)):
+        _same(lambda x, a=axis: joins.roll(x, shifts=[shift], axes=[a]), np.roll(x, shift, axis), [x])
+
+
+@pytest.mark.parametrize("shape", [(3,), (70,), (9000,), (5, 70), (70, 66)])
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+def test_padding(shape: tuple[int, ...], mode: str) -> None:
+    x, widths = _values(*shape), [(2, 1), (0, 2)][: len(shape)]
+
+    def function(x: Node) -> Node:
+        return joins.padded(x, 0.0, widths=widths, mode=mode)
+
+    _same(function, np.pad(x, widths, mode), [x])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("shape", [(5, 70), (70, 70), (130, 66), (2, 9000)])
+@pytest.mark.parametrize("k", [0, 5, -40, 1 << 62, -(1 << 63) + 200])
+def test_triangles(shape: tuple[int, int], k: int) -> None:
+    """Bounds that differ from row to row, however far away."""
+    x, near = _values(*shape), max(-200, min(k, 10_000))
+    _same(lambda x: joins.tril(x, k=k), np.tril(x, near), [x])
+    if k > -(1 << 62):
+        _same(lambda x: joins.triu(x, k=k), np.triu(x, near), [x])
+
+
+@pytest.mark.parametrize("bound", [0, 5, 100, (1 << 63) - 1, -(1 << 63)])
+@pytest.mark.parametrize("op", ["LT", "LE", "GT", "GE"])
+def test_comparisons(op: str, bound: int) -> None:
+    """Each with the place on either side; two that contradict each other; one in a value."""
+    x, y = _values(1000), _values(1000, kind="float32") + 1
+    compare = {"LT": np.less, "LE": np.less_equal, "GT": np.greater, "GE": np.greater_equal}[op]
+    at = np.arange(1000)
+
+    def function(x: Node, y: Node) -> Node:
+        place = ops.IOTA(shape=(1000,), axis=0)
+        end = ops.fill(ops.SCALAR(value=bound, dtype=i64), (1000,))
+        first = getattr(ops, op)(place, end)
+        second = getattr(ops, op)(end, place)
+        mixed = ops.WHERE(second, ops.ADD(x, y), ops.MUL(x, ops.CAST(first, dtype=x.type.dtype)))
+        return ops.WHERE(first, ops.WHERE(first, x, y), mixed)
+
+    second = np.where(compare(bound, at), x + y, x * compare(at, bound).astype("float32"))
+    _same(function, np.where(compare(at, bound), x, second), [x, y])
+
+
+def test_what_the_loops_say() -> None:
+    """A copy of each operand, without a mask; one loop for what is left."""
+    arrays = [_values(1000), _values(2000)]
+    made = compile_graph(build(lambda *nodes: joins.concatenate(nodes), arrays), host())
+    loads = [
+        line for line in stage_text(made, "loop", host()).splitlines() if ": f32x" in line and "load" in line
+    ]
+    plain = [line for line in loads if " mask " not in line]
+    assert len(loads) - len(plain) == 2  # where an operand ends
+    assert {line.split("load ")[1][:3] for line in plain} == {"row"}  # windows on what is read
+
+
+def test_what_has_too_many_cases_is_written_once() -> None:
+    x = _values(400)
+
+    def function(x: Node) -> Node:
+        place, found = ops.IOTA(shape=(400,), axis=0), x
+        for n in range(20):
+            end = ops.fill(ops.SCALAR(value=20 * n, dtype=i64), (400,))
+            found = ops.WHERE(ops.LT(place, end), ops.ADD(found, x), ops.MUL(found, x))
+        return found
+
+    want, at = x, np.arange(400)
+    for n in range(20):
+        with np.errstate(over="ignore", invalid="ignore"):
+            want = np.where(at < 20 * n, want + x, want * x)
+    _same(function, want, [x])
