@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from string import ascii_letters
 
 import numpy as np
 
@@ -17,6 +16,8 @@ from .elementwise import add, mul, sub
 from .joins import concatenate, diagonal, on_diagonal, roll
 from .promote import Value, cast, float_dtype, result_dtype, weak
 from .shapes import mean, normal_axis, sum_, transpose
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Term:
@@ -50,7 +51,7 @@ def parse(formula: str, nodes: Sequence[Node]) -> tuple[list[str], str]:
         raise ValueError(f"einsum: {formula!r} names {len(parts)} operands, got {len(nodes)}")
     if any(not c.isalpha() or not c.isascii() for c in "".join([*parts, out]).replace("...", "")):
         raise ValueError(f"einsum: {formula!r} has more in it than letters, commas, '...' and '->'")
-    spare = [c for c in ascii_letters if c not in text]
+    spare = [c for c in _LETTERS if c not in text]
     most = 0
     for part, node in zip(parts, nodes, strict=True):
         free = node.type.ndim - len(part.replace("...", ""))
@@ -182,8 +183,8 @@ def tensordot(a: Node, b: Node, *, axes: int | Sequence[int | Sequence[int]] = 2
         for k, m in zip(of_a, of_b, strict=True)
     ):
         raise ValueError(f"tensordot: shapes {a.shape} and {b.shape} do not fit along axes {axes}")
-    letters_a = ascii_letters[: a.type.ndim]
-    letters_b = list(ascii_letters[a.type.ndim : a.type.ndim + b.type.ndim])
+    letters_a = _LETTERS[: a.type.ndim]
+    letters_b = list(_LETTERS[a.type.ndim : a.type.ndim + b.type.ndim])
     for k, m in zip(of_a, of_b, strict=True):
         letters_b[m] = letters_a[k]
     out = "".join(x for k, x in enumerate(letters_a) if k not in of_a)

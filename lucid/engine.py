@@ -14,7 +14,6 @@ import os
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -181,7 +180,7 @@ class Executable:
         self.types = [n.type for n in graph.outputs]
         if folder := os.environ.get("LUCID_DUMP"):
             try:
-                self._dump(Path(folder), graph.name)
+                self._dump(folder, graph.name)
             except OSError as error:
                 warn_user(f"LUCID_DUMP: nothing is written: {error}")
 
@@ -244,15 +243,16 @@ class Executable:
         lines.append(f"passes: {passes}")
         return "\n".join(lines)
 
-    def _dump(self, folder: Path, name: str) -> None:
+    def _dump(self, folder: str, name: str) -> None:
         """Every stage in a file of its own. Files of several processes and compiles stand side by
         side: the process and a count are part of their names."""
         plain = re.sub(r"\W+", "_", name).strip("_") or "f"
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         count = next(_dumps)
         for number, stage in enumerate((*STAGES, "asm")):
-            path = folder / f"{os.getpid()}-{count:03d}-{plain}.{number}-{stage}.txt"
-            path.write_text(self.ir(stage), encoding="utf-8")
+            path = os.path.join(folder, f"{os.getpid()}-{count:03d}-{plain}.{number}-{stage}.txt")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(self.ir(stage))
 
     def ir(self, stage: str) -> str:
         """One stage as text: graph, simplified, kernel, loop, llvm or asm."""

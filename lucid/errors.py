@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import sysconfig
 import warnings
 from collections.abc import Callable
 from types import FrameType
@@ -22,10 +21,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Python's own library, both parts of it: what sysconfig says too, without the 2 ms of its tables.
+_PARTS = sys.base_exec_prefix, sys.platlibdir, "python{}.{}".format(*sys.version_info)
 _LIBRARIES = tuple(
-    os.path.realpath(p) + os.sep
-    for p in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    if p
+    os.path.realpath(p) + os.sep for p in (os.path.dirname(os.__file__), os.path.join(*_PARTS))
 )
 _PACKAGES = {"site-packages", "dist-packages"}
 _internal: dict[str, bool] = {}

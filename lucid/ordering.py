@@ -25,29 +25,6 @@ class Found(NamedTuple):
     indices: Tensor
 
 
-class UniqueAll(NamedTuple):
-    """Different elements, where each is first, which of them each element is, how often each is there."""
-
-    values: Tensor
-    indices: Tensor
-    inverse_indices: Tensor
-    counts: Tensor
-
-
-class UniqueCounts(NamedTuple):
-    """Different elements, and how often each is there."""
-
-    values: Tensor
-    counts: Tensor
-
-
-class UniqueInverse(NamedTuple):
-    """Different elements, and which of them each element is."""
-
-    values: Tensor
-    inverse_indices: Tensor
-
-
 class Ordering:
     """What Tensor inherits."""
 

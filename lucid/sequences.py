@@ -17,11 +17,11 @@ from .context import MODE
 from .creation import asarray, values_of
 from .errors import public
 from .named import as_function, name_all
-from .ordering import UniqueAll, UniqueCounts, UniqueInverse
 from .promote import dtype_of, number, result_dtype
 from .reductions import one_of
 from .shapes import Axes, normal_axis
 from .tensor import Tensor, apply
+from .tuples import UniqueAll, UniqueCounts, UniqueInverse
 
 __all__ = [
     # scans

@@ -6,7 +6,6 @@ import ctypes
 import functools
 import platform
 import sys
-import sysconfig
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +21,7 @@ DATA = 2
 def direct() -> bool:
     """Whether objects of this Python can be read in memory: CPython with a lock, 64 bits, and
     arrays as they have been for years."""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if sys.implementation.name != "cpython" or "t" in getattr(sys, "abiflags", ""):
         return False
     if platform.system() not in ("Linux", "Darwin") or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False

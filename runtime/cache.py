@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import platform
 import stat
 import time
 import warnings
-from pathlib import Path
 
+from .digest import sha256
 from .limits import whole_number
 
 # Part of every key; raise it when the meaning of a payload changes.
@@ -40,11 +39,10 @@ _PRIVATE = os.name == "posix"  # owners and modes mean something
 _LINUX = platform.system() == "Linux"
 
 
-def _there(path: Path) -> bool:
-    """Whether it exists; OSError where that cannot be: `exists()` says no to names that are too long, from
-    Python 3.12 on."""
+def _there(path: str) -> bool:
+    """Whether it exists; OSError where that cannot be: `os.path.exists` says no to too long a name."""
     try:
-        path.stat()
+        os.stat(path)
     except FileNotFoundError:
         return False
     return True
@@ -54,20 +52,20 @@ class DiskCache:
     """Payloads by key in one directory. No method raises; every one is safe in any thread and in
     any number of processes at once."""
 
-    def __init__(self, folder: Path, size: int = DEFAULT_SIZE) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | os.PathLike[str], size: int = DEFAULT_SIZE) -> None:
+        self.folder = os.fspath(folder)
         self.size = size
         self._usable: bool | None = None  # not tried yet
         self._writes = 0
 
     def get(self, key: str) -> bytes | None:
         """The payload of `key`, or None if there is none that can be trusted."""
-        digest = hashlib.sha256(key.encode()).digest()
-        data = self._read(self.folder / digest.hex())
+        digest = sha256(key.encode()).digest()
+        data = self._read(os.path.join(self.folder, digest.hex()))
         if data is None or len(data) < _HEADER or not data.startswith(MAGIC + digest):
             return None
         payload = data[_HEADER:]
-        if hashlib.sha256(payload).digest() != data[_HEADER - 32 : _HEADER]:
+        if sha256(payload).digest() != data[_HEADER - 32 : _HEADER]:
             return None
         return payload
 
@@ -75,14 +73,14 @@ class DiskCache:
         """Keep the payload of `key`, if the directory lets us."""
         if not self._ready():
             return
-        digest = hashlib.sha256(key.encode()).digest()
-        data = MAGIC + digest + hashlib.sha256(payload).digest() + payload
+        digest = sha256(key.encode()).digest()
+        data = MAGIC + digest + sha256(payload).digest() + payload
         name = digest.hex()
-        draft = self.folder / f".{name}.{os.getpid()}.{os.urandom(8).hex()}"
+        draft = os.path.join(self.folder, f".{name}.{os.getpid()}.{os.urandom(8).hex()}")
         try:
             try:
                 _write(draft, data)
-                os.replace(draft, self.folder / name)
+                os.replace(draft, os.path.join(self.folder, name))
             except OSError:
                 os.unlink(draft)
         except OSError:  # read-only, full, or gone
@@ -125,12 +123,13 @@ class DiskCache:
 
     def _make(self) -> bool:
         try:
-            missing = [self.folder]  # one by one: pathlib calls itself for each parent
-            while not _there(missing[-1].parent):
-                missing.append(missing[-1].parent)
+            missing = [os.path.abspath(self.folder)]  # one by one: os.makedirs calls itself for each parent
+            while not _there(parent := os.path.dirname(missing[-1])):
+                missing.append(parent)
             for folder in reversed(missing):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            info = self.folder.stat()
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, mode=0o700)
+            info = os.stat(self.folder)
         except OSError:
             return False
         if not stat.S_ISDIR(info.st_mode):
@@ -145,7 +144,7 @@ class DiskCache:
             return False
         return True
 
-    def _read(self, path: Path) -> bytes | None:
+    def _read(self, path: str) -> bytes | None:
         """The content of a file of ours; None if it is not there or not ours alone."""
         if not self._ready():
             return None
@@ -170,24 +169,24 @@ def _ours(info: os.stat_result) -> bool:
     return info.st_uid == os.geteuid() and not info.st_mode & 0o022
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: str, data: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(data)
 
 
-def default_folder() -> Path:
+def default_folder() -> str:
     """Where the cache is unless the user says otherwise."""
     override = os.environ.get("LUCID_CACHE_DIR")
     if override:
-        return Path(os.path.expanduser(override))
+        return os.path.expanduser(override)
     if _LINUX:  # what platformdirs says too, without the 10 ms of its import
         home = os.environ.get("XDG_CACHE_HOME", "").strip()
-        return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache")) / "lucid"
+        return os.path.join(home if os.path.isabs(home) else os.path.expanduser("~/.cache"), "lucid")
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("lucid", appauthor=False))
+    return platformdirs.user_cache_dir("lucid", appauthor=False)
 
 
 @functools.cache
@@ -210,12 +209,12 @@ def stamp() -> str | None:
     """
     import llvmlite  # only its version; LLVM itself is in llvmlite.binding
 
-    here = Path(__file__).resolve().parent
+    here = os.path.dirname(os.path.realpath(__file__))
     files: list[tuple[str, os.stat_result]] = []
     try:
-        folders = [str(here), str(here.parent / "compiler")]
+        folders = [here, os.path.join(os.path.dirname(here), "compiler")]
         for folder in folders:  # grows
-            with os.scandir(folder) as found:  # a tenth of the time of Path.glob and Path.stat
+            with os.scandir(folder) as found:
                 inside = sorted(found, key=_name)
             folders += [f.path for f in inside if f.is_dir() and f.name != "__pycache__"]
             files += [(f.path, f.stat()) for f in inside if f.name.endswith(".py")]
@@ -228,7 +227,7 @@ def _name(file: os.DirEntry[str]) -> str:
     return file.name
 
 
-def _contents(here: Path, files: list[tuple[str, os.stat_result]]) -> str:
+def _contents(here: str, files: list[tuple[str, os.stat_result]]) -> str:
     """SHA-256 of the files. To read them takes 2 ms, so the disk cache remembers it under what the system
     says of them: the time of the last change of a file, which nobody can set, and its inode. Not so soon
     after a change that another one could have that time; nor where the whole file system was made elsewhere.
@@ -241,9 +240,12 @@ def _contents(here: Path, files: list[tuple[str, os.stat_result]]) -> str:
     known = store.get(state) if store is not None else None
     if known is not None:
         return known.decode()
+    import hashlib  # OpenSSL is the faster one for a megabyte
+
     content = hashlib.sha256()
     for path, _ in files:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
         content.update(f"{os.path.relpath(path, here)} {len(data)}\n".encode() + data)
     if store is not None:
         store.put(state, content.hexdigest().encode())

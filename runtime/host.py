@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import platform
 
 from lucid.compiler.ir.data import as_dict
@@ -20,18 +19,19 @@ def host() -> Target:
     so that a process with a warm cache need not load LLVM (40 ms) to learn it again.
     """
     store, cpu, versions = disk(), _description(), stamp()
-    key = f"host\n{versions}\n{cpu}"
+    key = f"target\n{versions}\n{cpu}"
     keeps = store is not None and cpu is not None and versions is not None
     if store is not None and keeps:
         known = store.get(key)
         if known is not None:
             try:
-                return Target(**json.loads(known))
+                triple, name, features, *numbers = known.decode().split("\n")
+                return Target(triple, name, features, *map(int, numbers))
             except (ValueError, TypeError):
                 pass
     found = detect()
     if store is not None and keeps:
-        store.put(key, json.dumps(as_dict(found)).encode())
+        store.put(key, "\n".join(map(str, as_dict(found).values())).encode())
     return found
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 
-def thread_limit(environ: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
+def thread_limit(environ: Mapping[str, str] = os.environ, root: str | os.PathLike[str] = "/") -> int:
     """The least of `LUCID_NUM_THREADS`, `OMP_NUM_THREADS`, the CPUs of the affinity mask and the
     CPU quota of the cgroup; at least 1. A variable that is not a positive number is ignored."""
-    limits = [_affinity(), *_variables(environ), *_quotas(root)]
+    limits = [_affinity(), *_variables(environ), *_quotas(os.fspath(root))]
     return max(1, min(limits))
 
 
@@ -37,29 +36,29 @@ def _variables(environ: Mapping[str, str]) -> list[int]:
     return found
 
 
-def _quotas(root: Path) -> list[int]:
+def _quotas(root: str) -> list[int]:
     """CPUs that each cgroup from this process' own up to the top one may use, rounded up."""
     found = []
-    for line in _read(root / "proc/self/cgroup").splitlines():
+    for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controllers == "":
-            tops = [root / "sys/fs/cgroup"]
+            tops = [os.path.join(root, "sys/fs/cgroup")]
         elif "cpu" in controllers.split(","):
-            tops = [root / "sys/fs/cgroup/cpu", root / "sys/fs/cgroup" / controllers]
+            tops = [os.path.join(root, "sys/fs/cgroup", name) for name in ("cpu", controllers)]
         else:
             continue
         parts = [p for p in path.split("/") if p not in ("", "..")]
         for top in tops:
             for depth in range(len(parts) + 1):
-                found += _quota(top.joinpath(*parts[:depth]))
+                found += _quota(os.path.join(top, *parts[:depth]))
     return found
 
 
-def _quota(folder: Path) -> list[int]:
-    words = _read(folder / "cpu.max").split()
+def _quota(folder: str) -> list[int]:
+    words = _read(os.path.join(folder, "cpu.max")).split()
     if not words:
-        words = (_read(folder / "cpu.cfs_quota_us") + " " + _read(folder / "cpu.cfs_period_us")).split()
+        words = " ".join(_read(os.path.join(folder, f"cpu.cfs_{x}_us")) for x in ("quota", "period")).split()
     try:
         quota, period = (int(w) for w in words)
     except ValueError:  # "max", or no such file
@@ -67,8 +66,9 @@ def _quota(folder: Path) -> list[int]:
     return [math.ceil(quota / period)] if quota > 0 and period > 0 else []
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
         return ""

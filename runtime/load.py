@@ -5,7 +5,6 @@ One compile per key and process, whichever threads ask.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from lucid.compiler.ir.target import Target
 
 from . import elf, image, llvm
 from .cache import disk, stamp
+from .digest import sha256
 from .host import host
 from .locks import hold_across_forks
 
@@ -78,7 +78,7 @@ def native(
     has the machine code under it never asks. RuntimeError as for `load`.
     """
     known = text if isinstance(text, str) else key
-    key = f"text {level}\n" + hashlib.sha256(known.encode()).hexdigest()
+    key = f"text {level}\n" + sha256(known.encode()).hexdigest()
     with _LOCK:
         found = _cached(key, names)
         return found or _compiled(key, text if isinstance(text, str) else text(), names, level)

@@ -6,8 +6,8 @@
         extent: str = "1"
 
 A dataclass compiles five methods of text for each class, a third of a millisecond; a process that
-imports a hundred of them has not started yet. Here the methods are closures, and the text of
-`__init__` is compiled once for each number of fields; its arguments get their names afterwards. An
+imports a hundred of them has not started yet. Here the methods are closures, and `__init__` is there
+for each number of fields (makers.py); its arguments get their names when there is a first instance. An
 instance is also made in half the time.
 """
 
@@ -18,6 +18,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from types import MemberDescriptorType
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
+
+from .makers import maker
 
 T = TypeVar("T")
 
@@ -85,7 +87,7 @@ def _made(cls: type, frozen: bool, eq: bool, weakref: bool) -> Any:
     made: Any = type(cls.__name__, cls.__bases__, body)
     if "__init__" not in own:
         slots = vars(made)
-        made.__init__ = _init(made, {n: (slots[n], fields[n]) for n in arguments})
+        made.__init__ = _first(made, {n: (slots[n], fields[n]) for n in arguments})
     return made
 
 
@@ -93,39 +95,41 @@ def _as_field(value: Any) -> _Field:
     return value if type(value) is _Field else _Field(value)
 
 
+def _first(cls: Any, arguments: dict[str, tuple[MemberDescriptorType, _Field]]) -> Any:
+    """What makes `__init__` for the first instance: most classes have none in most processes."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        cls.__init__ = made = _init(cls, arguments)
+        made(self, *args, **kwargs)
+
+    return __init__
+
+
 def _init(cls: type, arguments: dict[str, tuple[MemberDescriptorType, _Field]]) -> Any:
     fields = [f for _, f in arguments.values()]
-    makes = _init_maker(tuple([f.factory is not None for f in fields]), hasattr(cls, "__post_init__"))
-    init: Any = makes(
-        *[slot.__set__ for slot, _ in arguments.values()], *[f.factory for f in fields if f.factory]
-    )
+    setters = [_setter(slot, f) for slot, f in arguments.values()]
+    if hasattr(cls, "__post_init__"):
+        setters[-1] = _then(setters[-1], cls.__post_init__)
+    init: Any = maker(len(setters))(*setters)
     init.__code__ = init.__code__.replace(co_varnames=("self", *arguments))
-    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    init.__name__, init.__qualname__ = "__init__", f"{cls.__qualname__}.__init__"
     init.__defaults__ = tuple([f.default for f in fields if f.factory or f.default is not _MISSING])
     return init
 
 
-@functools.cache
-def _init_maker(factories: tuple[bool, ...], post: bool) -> Callable[..., Any]:
-    """What makes `__init__` of the setters of all fields, and of the factories of those that have one."""
-    numbers = range(len(factories))
-    made = [k for k in numbers if factories[k]]
-    given = ", ".join([*(f"set{k}" for k in numbers), *(f"make{k}" for k in made)])
-    lines = [
-        f"set{k}(self, " + (f"make{k}() if x{k} is MISSING else x{k})" if k in made else f"x{k})")
-        for k in numbers
-    ]
-    lines += ["self.__post_init__()"] if post else []
-    text = (
-        f"def maker({given}):\n"
-        f"    def __init__({', '.join(['self', *(f'x{k}' for k in numbers)])}):\n"
-        f"        {'; '.join(lines) or 'pass'}\n"
-        "    return __init__\n"
-    )
-    scope: dict[str, Any] = {"MISSING": _MISSING}
-    exec(text, scope)
-    maker: Callable[..., Any] = scope["maker"]
-    return maker
+def _setter(slot: MemberDescriptorType, field: _Field) -> Callable[[Any, Any], None]:
+    make = field.factory
+    if make is None:
+        return slot.__set__
+    return lambda self, value: slot.__set__(self, make() if value is _MISSING else value)
+
+
+def _then(last: Callable[[Any, Any], None], post: Callable[[Any], None]) -> Callable[[Any, Any], None]:
+    def run(self: Any, value: Any) -> None:
+        last(self, value)
+        post(self)
+
+    return run
 
 
 def _equality(names: tuple[str, ...]) -> tuple[Callable[..., Any], Callable[..., Any]]:

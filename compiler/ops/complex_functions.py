@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from .. import ops  # at call time: families refer to each other
+from ..ir.data import data
 from ..ir.graph import Node
 from ..ir.types import DType, b1, f32, f64
 from .complex import COMPLEX, IM, RE, Inputs, Rule
@@ -47,7 +47,8 @@ def _is(x: Node, value: float) -> Node:
 # --- lengths -------------------------------------------------------------------------------------
 
 
-class _Scale(NamedTuple):
+@data
+class _Scale:
     """Squares of numbers below 2**-edge may vanish, above 2**edge overflow: times 2**up and 2**-down they do
     not. Both are even, so that roots of them are powers of two."""
 
@@ -59,7 +60,8 @@ class _Scale(NamedTuple):
 _SCALES: dict[DType, _Scale] = {f32: _Scale(60, 90, 70), f64: _Scale(500, 600, 600)}
 
 
-class _Scaled(NamedTuple):
+@data
+class _Scaled:
     """Both parts times a power of two by which no square overflows or vanishes; the sum of the squares."""
 
     u: Node
@@ -149,7 +151,8 @@ def _sqrt(x: Node, y: Node) -> Pair:
     return ops.WHERE(endless, _c(math.inf, re), re), ops.WHERE(endless, y, im)
 
 
-class _Reach(NamedTuple):
+@data
+class _Reach:
     """Where powers of a base overflow, by how much less is taken there (the difference is exact), and the
     power of that."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import ops
 from ..ir.artifact import Address, Buffer, Launch, Plan
+from ..ir.data import data
 from ..ir.graph import Graph, Node, toposort
 from ..ir.program import Hole, scalar_bytes
 from ..ir.size import Facts, Size, evaluator
@@ -22,7 +23,8 @@ from .arrange import arrange
 _LITERAL = (0, 1)
 
 
-class Outline(NamedTuple):
+@data
+class Outline:
     """A graph as data: what another one must have in common with it to share its template; and in
     what it may differ: sizes, and the values of scalars, in the order in which they stand in it."""
 

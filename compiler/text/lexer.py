@@ -5,7 +5,6 @@ IR text is untrusted: every length, number and nesting depth is bounded here, no
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -223,6 +222,8 @@ class Cursor:
     def string(self) -> str:
         token = self.expect_kind("string", "a string in double quotes")
         try:
+            import json
+
             return str(json.loads(token.text))
         except ValueError:
             raise self.error("malformed string", token) from None
@@ -286,4 +287,8 @@ def format_loc(loc: Loc | None) -> str:
 
 def quoted(text: str) -> str:
     """`text`, in quotes unless it is a name."""
-    return text if is_name(text) else json.dumps(text)
+    if is_name(text):
+        return text
+    import json  # seldom
+
+    return json.dumps(text)
