@@ -1,0 +1,251 @@
+"""Correctly rounded arithmetic: fused multiply-add, every rounding mode, every format.
+
+NumPy rounds to nearest, and has no fused multiply-add. A wider float alone would round twice. So:
+- float32 is computed in float64 and *rounded to odd* there (where the result is inexact its last bit is 1,
+  as a sticky bit): rounding that once more, to a format of at least two bits less, is rounding once (Boldo
+  & Melquiond, Emulation of FMA and correctly rounded sums, 2008).
+- the fused multiply-add of float64 takes the product and the sums as exact pairs of floats, by the same
+  paper; where an exponent is so large or small that a pair might overflow or lose bits, and for directed
+  rounding, lane by lane with Python's integers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler.ir.data import data
+
+from .ptx import Array
+
+
+@data
+class Format:
+    """A binary format: bits of its significand (with the hidden one), its smallest exponent, its width."""
+
+    precision: int
+    least: int
+    width: int
+
+    @property
+    def most(self) -> int:
+        return 1 - self.least
+
+
+FORMATS = {
+    "f16": Format(11, -14, 16), "bf16": Format(8, -126, 16), "f32": Format(24, -126, 32),
+    "f64": Format(53, -1022, 64),
+}  # fmt: skip
+
+
+def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """a + b as a float64 and what it lacks, exactly (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def two_product(a: Array, b: Array) -> tuple[Array, Array]:
+    """a * b as a float64 and what it lacks, exactly while nothing overflows or underflows (Dekker)."""
+    p = a * b
+    a1 = a * 134217729.0
+    a1 = a1 - (a1 - a)
+    b1 = b * 134217729.0
+    b1 = b1 - (b1 - b)
+    a2, b2 = a - a1, b - b1
+    return p, a2 * b2 - (((p - a1 * b1) - a2 * b1) - a1 * b2)
+
+
+def odd(s: Array, error: Array) -> Array:
+    """s + error, rounded to odd; s is the sum rounded to nearest, float64."""
+    bits = s.view(np.int64)
+    wrong = (error != 0) & (bits & 1 == 0) & np.isfinite(s) & (error == error)
+    return (bits + np.where(wrong, np.where((error > 0) == (s > 0), 1, -1), 0)).view(np.float64)
+
+
+def odd_sum(a: Array, b: Array) -> Array:
+    """a + b rounded to odd."""
+    return odd(*two_sum(a, b))
+
+
+def odd_integer(a: Array) -> Array:
+    """64-bit integers as float64, rounded to odd."""
+    if a.dtype.itemsize < 8:
+        return a.astype(np.float64)
+    high = (a >> a.dtype.type(32)).astype(np.float64) * 4294967296.0
+    return odd_sum(high, (a & a.dtype.type(0xFFFFFFFF)).astype(np.float64))
+
+
+def narrow(x: Array, kind: str, mode: str) -> Array:
+    """float64 to another format in one rounding, as its values (of bfloat16, its bits)."""
+    if kind == "bf16":
+        return _narrow_bfloat16(x, mode)
+    target = np.dtype(np.float16) if kind == "f16" else np.dtype(np.float32)
+    r = x.astype(target)
+    if mode == "rn":
+        return r
+    wide = r.astype(np.float64)
+    up, down = target.type(np.inf), target.type(-np.inf)
+    if mode == "rm":
+        return np.where(wide > x, np.nextafter(r, down), r)
+    if mode == "rp":
+        return np.where(wide < x, np.nextafter(r, up), r)
+    return np.where(np.abs(wide) > np.abs(x), np.nextafter(r, target.type(0)), r)
+
+
+def _narrow_bfloat16(x: Array, mode: str) -> Array:
+    r = x.astype(np.float32)
+    wide, bits = r.astype(np.float64), r.view(np.uint32)
+    # rounded to odd in float32: towards zero, then the last bit set where that was inexact
+    cut = np.where(np.abs(wide) > np.abs(x), bits - np.uint32(1), bits)
+    bits = np.where((wide != x) & (x == x), cut | np.uint32(1), bits)
+    high, low, negative = bits >> np.uint32(16), bits & np.uint32(0xFFFF), bits >> np.uint32(31) == 1
+    if mode == "rn":
+        high = (bits + np.uint32(0x7FFF) + (high & np.uint32(1))) >> np.uint32(16)
+    elif mode in ("rm", "rp"):
+        high = high + ((low != 0) & (negative == (mode == "rm"))).astype(np.uint32)
+    return np.where(x != x, np.uint32(0x7FFF), high).astype(np.uint16)
+
+
+def fma32(a: Array, b: Array, c: Array) -> Array:
+    """Of float32 or float16, as float64 rounded to odd: the product is exact there, the sum is one
+    operation.
+    """
+    return odd_sum(a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64))
+
+
+def fma32_nearest(a: Array, b: Array, c: Array) -> Array:
+    """`narrow(fma32(a, b, c), "f32", "rn")`, in less time: rounding twice is wrong only where the first
+    rounding ends half-way between two float32, or below the normal ones.
+    """
+    p, c64 = a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64)
+    s = p + c64
+    doubtful = (s.view(np.int64) & 0x1FFFFFFF) == 0x10000000
+    doubtful |= np.abs(s) < 1.2e-38
+    r = s.astype(np.float32)
+    if doubtful.any():
+        p, c64 = np.broadcast_to(p, s.shape)[doubtful], np.broadcast_to(c64, s.shape)[doubtful]
+        r[doubtful] = odd_sum(p, c64).astype(np.float32)
+    return r
+
+
+def _exponent(a: Array) -> Array:
+    return (a.view(np.int64) >> 52 & 0x7FF) - 1023
+
+
+def fma64(a: Array, b: Array, c: Array) -> Array:
+    """The fused multiply-add of float64, to nearest."""
+    a, b, c = np.broadcast_arrays(a, b, c)
+    a, b, c = (np.ascontiguousarray(v) for v in (a, b, c))
+    ea, eb, ec = _exponent(a), _exponent(b), _exponent(c)
+    ordinary = (
+        (np.abs(ea) < 900)
+        & (np.abs(eb) < 900)
+        & (np.abs(ea + eb) < 900)
+        & ((ec < 900) & (ec > -900) | (c == 0))
+    )
+    naive = a * b + c
+    plain = (a == 0) | (b == 0) | ~np.isfinite(a) | ~np.isfinite(b) | ~np.isfinite(c)  # `naive` is exact
+    u, ul = two_product(a, b)
+    t, tl = two_sum(c, ul)
+    v, vl = two_sum(u, t)
+    r = np.where(ordinary & ~plain, v + odd_sum(tl, vl), naive)
+    hard = ~ordinary & ~plain
+    if hard.any():
+        r[hard] = by_lane("fma", "f64", "rn", a[hard], b[hard], c[hard])
+    return r
+
+
+def round_fraction(value: Fraction, kind: str, mode: str) -> int:
+    """The bits of a number other than 0, rounded to a format."""
+    format = FORMATS[kind]
+    negative, num, den = value < 0, abs(value.numerator), value.denominator
+    exponent = num.bit_length() - den.bit_length()
+    if num << max(-exponent, 0) < den << max(exponent, 0):
+        exponent -= 1  # 2^exponent <= |value| < 2^(exponent + 1)
+    unit = max(exponent, format.least) - format.precision + 1
+    quotient, rest = divmod(num << max(-unit, 0), den << max(unit, 0))
+    twice = 2 * rest - (den << max(unit, 0))
+    away = mode == ("rm" if negative else "rp") and rest > 0
+    if mode == "rn":
+        away = twice > 0 or (twice == 0 and quotient & 1 == 1)
+    quotient += away
+    # as exponent and significand lie side by side, a carry moves on by itself, and up to infinity
+    hidden = 1 << format.precision - 1
+    biased = unit + format.precision - 1 - format.least
+    bits = (biased << format.precision - 1) + quotient
+    infinity = (2 * format.most + 1) << format.precision - 1
+    if bits >= infinity:
+        bits = infinity if mode == "rn" or mode == ("rm" if negative else "rp") else infinity - 1
+    assert quotient >= hidden or biased == 0
+    return bits | negative << format.width - 1
+
+
+def round_root(value: Fraction, kind: str, mode: str) -> int:
+    """The bits of the square root of a positive number."""
+    shift = 160  # enough quotient bits for all formats, and more are a sticky bit
+    while value * 4**shift < 4**140:
+        shift += 200
+    scaled = value * 4**shift
+    floor = math.isqrt(scaled.numerator // scaled.denominator)
+    exact = floor * floor == scaled
+    return round_fraction(Fraction(2 * floor + (not exact), 2 << shift), kind, mode)
+
+
+_EXACT: dict[str, Callable[..., Fraction]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "fma": lambda a, b, c: a * b + c,
+    "sqrt": lambda a: a,
+}
+
+
+def native(op: str, *args: Array) -> Array:
+    """As NumPy computes it, to nearest: right for what is not finite, and in the sign of a zero."""
+    a = args[0]
+    if op == "sqrt":
+        return np.sqrt(a)
+    if op == "fma":
+        return a * args[1] + args[2]
+    functions: dict[str, Any] = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
+    result: Array = functions[op](a, args[1])
+    return result
+
+
+def by_lane(op: str, kind: str, mode: str, *args: Array) -> Array:
+    """float32 or float64 operations in any rounding mode, by Python's integers: a few µs for each lane."""
+    args = tuple(np.broadcast_arrays(*args))
+    result = np.array(native(op, *args))
+    flat = result.reshape(-1).view(f"u{result.dtype.itemsize}")
+    sign = 1 << FORMATS[kind].width - 1
+    for n, lane in enumerate(zip(*(a.reshape(-1).tolist() for a in args), strict=True)):
+        if (
+            not all(map(math.isfinite, lane))
+            or (op == "div" and lane[1] == 0)
+            or (op == "sqrt" and lane[0] <= 0)
+        ):
+            continue
+        value = _EXACT[op](*map(Fraction, lane))
+        if value:
+            flat[n] = (round_root if op == "sqrt" else round_fraction)(value, kind, mode)
+        elif op in ("add", "sub", "fma"):
+            flat[n] = sign if _zero_is_negative(op, mode, lane) else 0
+    return result
+
+
+def _zero_is_negative(op: str, mode: str, lane: tuple[float, ...]) -> bool:
+    """The sign of a sum that is exactly 0: that of both its terms, else + (towards minus infinity -)."""
+    if op == "fma":
+        zero = lane[0] == 0 or lane[1] == 0
+        signs = [math.copysign(1, lane[0]) * math.copysign(1, lane[1]), math.copysign(1, lane[2])]
+        both = zero and lane[2] == 0
+    else:
+        signs = [math.copysign(1, lane[0]), math.copysign(1, lane[1]) * (-1 if op == "sub" else 1)]
+        both = lane[0] == 0 and lane[1] == 0
+    return signs[0] < 0 if both and signs[0] == signs[1] else mode == "rm"

@@ -1,0 +1,230 @@
+"""Floating-point instructions on arrays of threads, of float32, float64, float16, bfloat16 and pairs of the
+latter.
+
+Halves are computed in float32 and rounded once more, which for + - * of 11 bits is rounding once (24 >= 2 *
+11 + 2). A NaN that arithmetic makes is the canonical one of devices, 0x7fffffff for float32 and 0x7fff for
+halves; that of float64 is NumPy's.
+"""
+
+# NumPy knows no dtypes here, so its results are Any.
+# mypy: no-warn-return-any
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import exact
+from .integers import combined, flag
+from .ptx import Array
+
+Modifiers = dict[str, str]
+Function = Callable[..., Any]
+
+
+def widened(a: Array, kind: str) -> Array:
+    """Halves as float32; pairs of them as arrays of twice the length; float32 and float64 as they are."""
+    kind, a = kind.removesuffix("x2"), np.ascontiguousarray(a).view(np.uint16) if kind.endswith("x2") else a
+    if kind == "f16":
+        return a.view(np.float16).astype(np.float32)
+    if kind == "bf16":
+        return (a.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return a
+
+
+def canonical(r: Array) -> Array:
+    """The NaN of devices."""
+    if r.dtype.itemsize == 8:
+        return r
+    bad = r != r
+    if bad.any():
+        unsigned = f"u{r.dtype.itemsize}"
+        pattern = np.array(0x7FFFFFFF if r.dtype.itemsize == 4 else 0x7FFF, unsigned)
+        r = np.where(bad, pattern, r.view(unsigned)).view(r.dtype)
+    return r
+
+
+def saturated(r: Array) -> Array:
+    """Into 0 … 1; NaN is +0."""
+    return np.where(r > 0, np.minimum(r, r.dtype.type(1)), r.dtype.type(0))
+
+
+def _finish(x: Array, kind: str, sat: bool, mode: str = "rn") -> Array:
+    """A result in the format of the instruction, from float32, or from float64 that was rounded to odd."""
+    half = kind.removesuffix("x2")
+    if sat:
+        x = saturated(x)
+    if half in ("f16", "bf16"):
+        x = exact.narrow(x.astype(np.float64), half, mode)
+        x = canonical(x) if half == "f16" else x
+    elif kind == "f32":
+        x = canonical(x if x.dtype == np.float32 else exact.narrow(x, "f32", mode))
+    return x.view(np.uint32) if kind.endswith("x2") else x
+
+
+def _aligned(kind: str, *args: Array) -> list[Array]:
+    """Operands of pairs have one length, so that each half meets its own."""
+    if kind.endswith("x2"):
+        args = tuple(np.broadcast_arrays(*args))
+    return [widened(a, kind) for a in args]
+
+
+def binary(op: str) -> Callable[[Modifiers], Function]:
+    def build(modifiers: Modifiers) -> Function:
+        kind, mode, sat = modifiers["T"], modifiers["rnd"], bool(modifiers.get("sat"))
+
+        def compute(a: Array, b: Array) -> Array:
+            a, b = _aligned(kind, a, b)
+            # saturation comes after rounding in all modes: its bounds are numbers of every format
+            r = exact.native(op, a, b) if mode == "rn" else exact.by_lane(op, kind, mode, a, b)
+            return _finish(r, kind, sat)
+
+        return compute
+
+    return build
+
+
+def fma(modifiers: Modifiers) -> Function:
+    kind, mode, sat = modifiers["T"], modifiers["rnd"], bool(modifiers.get("sat"))
+
+    def compute(a: Array, b: Array, c: Array) -> Array:
+        if kind == "f64":
+            return exact.fma64(a, b, c) if mode == "rn" else exact.by_lane("fma", kind, mode, a, b, c)
+        a, b, c = _aligned(kind, a, b, c)
+        if kind == "f32" and mode == "rn":
+            return _finish(exact.fma32_nearest(a, b, c), kind, sat)
+        if kind == "f32" and mode == "rm":  # an exact 0 has another sign
+            return _finish(exact.by_lane("fma", kind, mode, a, b, c), kind, sat)
+        return _finish(exact.fma32(a, b, c), kind, sat, mode)
+
+    return compute
+
+
+def reciprocal(modifiers: Modifiers) -> Function:
+    divide = binary("div")(modifiers)
+    return lambda a: divide(np.ones((1,), a.dtype), a)
+
+
+def square_root(modifiers: Modifiers) -> Function:
+    kind, mode = modifiers["T"], modifiers["rnd"]
+
+    def compute(a: Array) -> Array:
+        return canonical(np.sqrt(a) if mode == "rn" else exact.by_lane("sqrt", kind, mode, a))
+
+    return compute
+
+
+_SIGN = {
+    "f32": 0x80000000,
+    "f64": 1 << 63,
+    "f16": 0x8000,
+    "bf16": 0x8000,
+    "f16x2": 0x80008000,
+    "bf16x2": 0x80008000,
+}
+
+
+def _raw(a: Array) -> Array:
+    return a.view(f"u{a.dtype.itemsize}")
+
+
+def negative(modifiers: Modifiers) -> Function:
+    sign = _SIGN[modifiers["T"]]
+    return lambda a: (_raw(a) ^ _raw(a).dtype.type(sign)).view(a.dtype)
+
+
+def absolute(modifiers: Modifiers) -> Function:
+    sign = _SIGN[modifiers["T"]]
+    return lambda a: (_raw(a) & ~_raw(a).dtype.type(sign)).view(a.dtype)
+
+
+def copysign(a: Array, b: Array) -> Array:
+    """The sign of the first, the size of the second."""
+    sign = _raw(a).dtype.type(_SIGN["f32" if a.dtype.itemsize == 4 else "f64"])
+    return (_raw(a) & sign | _raw(b) & ~sign).view(a.dtype)
+
+
+def _extreme(a: Array, b: Array, least: bool, nan: bool) -> Array:
+    """-0 is less than +0. A NaN loses against a number, or wins."""
+    r = np.fmin(a, b) if least else np.fmax(a, b)
+    x, y = _raw(a), _raw(b)
+    r = np.where(a == b, (x | y if least else x & y).view(a.dtype), r)
+    return np.where((a != a) | (b != b), a.dtype.type(np.nan), r) if nan else r
+
+
+def extreme(least: bool) -> Callable[[Modifiers], Function]:
+    """`min` or `max`, of two or three."""
+
+    def build(modifiers: Modifiers) -> Function:
+        kind, nan = modifiers["T"], bool(modifiers["NaN"])
+
+        def compute(*args: Array) -> Array:
+            first, *rest = _aligned(kind, *args)
+            for other in rest:
+                first = _extreme(first, other, least, nan)
+            return _finish(first, kind, False)
+
+        return compute
+
+    return build
+
+
+def testp(modifiers: Modifiers) -> Function:
+    what = modifiers["what"]
+
+    def test(a: Array) -> Array:
+        tiny = np.finfo(a.dtype).smallest_normal
+        if what == "normal":
+            return np.isfinite(a) & (np.abs(a) >= tiny)
+        if what == "subnormal":
+            return (a != 0) & (np.abs(a) < tiny)
+        tests: dict[str, Function] = {"finite": np.isfinite, "infinite": np.isinf, "notanumber": np.isnan}
+        if what == "number":
+            return ~np.isnan(a)
+        result: Array = tests[what](a)
+        return result
+
+    return test
+
+
+_COMPARE: dict[str, Function] = {
+    "eq": np.equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+    "neu": np.not_equal,
+}  # fmt: skip
+_OPPOSITE = {"equ": "ne", "ltu": "ge", "leu": "gt", "gtu": "le", "geu": "lt"}
+
+
+def compare(cmp: str, a: Array, b: Array) -> Array:
+    """Ordered comparisons are false where a NaN is; those that end in `u` are true."""
+    if cmp == "num":
+        return (a == a) & (b == b)
+    if cmp == "nan":
+        return (a != a) | (b != b)
+    if cmp == "ne":
+        return (a < b) | (a > b)
+    if cmp in _OPPOSITE:
+        return ~compare(_OPPOSITE[cmp], a, b)
+    result: Array = _COMPARE[cmp](a, b)
+    return result
+
+
+def setp(modifiers: Modifiers) -> Function:
+    cmp, op, kind = modifiers["cmp"], modifiers.get("op", ""), modifiers["T"]
+    return lambda a, b, *third: combined(op, compare(cmp, *_aligned(kind, a, b)), third)
+
+
+def setp_pairs(modifiers: Modifiers) -> Function:
+    """One result for the lower halves, one for the upper."""
+    cmp, kind = modifiers["cmp"], modifiers["T"]
+
+    def compute(a: Array, b: Array) -> tuple[Array, Array]:
+        both = compare(cmp, *_aligned(kind, a, b)).reshape(-1, 2)
+        return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
+
+    return compute
+
+
+def set(modifiers: Modifiers) -> Function:
+    return lambda a, b: flag(modifiers["U"], compare(modifiers["cmp"], a, b))

@@ -1,0 +1,263 @@
+"""The instructions that the simulator knows: one line a form, all that is not here is an error.
+
+A form is written `opcode modifiers : results = operands`. Of the modifiers, `.word` must stand there,
+`.word?` may; `.K{a b}` is one of several and is called K afterwards (`T` and `U` are types), with `?` after
+it may be missing. Of the operands, a type stands for a value of that type, `T` and `U` for the types among
+the modifiers, `2T` for the type of double width; `~` allows a wider register, `*` a vector (of `.v2`,
+`.v4`, `.v8`), `+` its parts in braces, `?` that it is missing, `|` a second result after a bar. `mem` is an
+address in brackets, `label` a place in the code, `number` a literal.
+
+What computes registers from registers of one thread carries a builder, which makes of the modifiers a
+function of arrays; the others are carried out by `access.py`, `warps.py` and `machine.py`, by their opcode.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from lucid.compiler.ir.data import data
+
+from . import convert, floats, integers
+from .ptx import Array
+
+Function = Callable[..., "Array | tuple[Array, ...]"]
+Modifiers = dict[str, str]
+
+
+@data
+class Slot:
+    """A place for a modifier."""
+
+    key: str
+    choices: tuple[str, ...]
+    optional: bool
+
+
+@data(eq=False)
+class Form:
+    opcode: str
+    slots: tuple[Slot, ...]
+    dests: tuple[str, ...]
+    sources: tuple[str, ...]
+    build: Callable[[Modifiers], Function] | None
+
+    def match(self, words: list[str]) -> Modifiers | None:
+        """The modifiers by name, or None where the words are others."""
+        found: Modifiers = {}
+        rest = list(words)
+        for slot in self.slots:
+            if rest and rest[0] in slot.choices:
+                found[slot.key] = rest.pop(0)
+            elif slot.optional:
+                found[slot.key] = ""
+            else:
+                return None
+        return None if rest else found
+
+
+def _form(text: str, build: Callable[[Modifiers], Function] | None) -> Form:
+    head, _, operands = text.partition(" : ")
+    opcode, *modifiers = head.replace("{ ", "{").replace(" }", "}").split(" .")
+    slots = []
+    for word in modifiers:
+        word = word.strip()
+        optional = word.endswith("?")
+        key, brace, choices = word.removesuffix("?").partition("{")
+        slots.append(Slot(key, tuple(choices.rstrip("}").split()) if brace else (key,), optional))
+    results, _, sources = operands.partition("=")
+    return Form(opcode.strip(), tuple(slots), tuple(results.split()), tuple(sources.split()), build)
+
+
+def _same(function: Function) -> Callable[[Modifiers], Function]:
+    return lambda modifiers: function
+
+
+_INT = "u16 u32 u64 s16 s32 s64"
+_BITS = "b16 b32 b64"
+_HALF = "f16 f16x2 bf16 bf16x2"
+_RND = ".rnd{rn rz rm rp}"
+_INT_CMP = "eq ne lt le gt ge lo ls hi hs"
+_FLOAT_CMP = "eq ne lt le gt ge equ neu ltu leu gtu geu num nan"
+_SPACE = ".space{global shared shared::cta local param const}?"
+_ORDER = ".order{weak volatile relaxed acquire release}? .scope{cta cluster gpu sys}?"
+_ATOMIC = (
+    ".order{relaxed acquire release acq_rel}? .scope{cta cluster gpu sys}? .space{global shared shared::cta}?"
+)
+_CACHE = ".cop{ca cg cs lu cv wb wt}?"
+_LEVELS = (
+    ".l1{L1::evict_normal L1::evict_unchanged L1::evict_first L1::evict_last L1::no_allocate}?"
+    " .l2{L2::evict_normal L2::evict_first L2::evict_last}? .l2s{L2::64B L2::128B L2::256B}?"
+)
+_ANY = "b8 b16 b32 b64 u8 u16 u32 u64 s8 s16 s32 s64 f32 f64"
+_REG = "pred b16 b32 b64 u16 u32 u64 s16 s32 s64 f16 f32 f64 bf16 f16x2 bf16x2"
+
+_PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
+    # integers
+    (f"add .T{{{_INT}}} : T = T T", _same(integers.add)),
+    ("add .sat .T{s32} : T = T T", _same(integers.add_sat)),
+    (f"sub .T{{{_INT}}} : T = T T", _same(integers.sub)),
+    ("sub .sat .T{s32} : T = T T", _same(integers.sub_sat)),
+    (f"mul .lo .T{{{_INT}}} : T = T T", _same(integers.mul)),
+    (f"mul .hi .T{{{_INT}}} : T = T T", _same(integers.mul_hi)),
+    ("mul .wide .T{u16 u32 s16 s32} : 2T = T T", _same(integers.mul_wide)),
+    (f"mad .lo .T{{{_INT}}} : T = T T T", _same(lambda a, b, c: integers.mul(a, b) + c)),
+    (f"mad .hi .T{{{_INT}}} : T = T T T", _same(lambda a, b, c: integers.mul_hi(a, b) + c)),
+    ("mad .wide .T{u16 u32 s16 s32} : 2T = T T 2T", _same(lambda a, b, c: integers.mul_wide(a, b) + c)),
+    (f"div .T{{{_INT}}} : T = T T", _same(integers.div)),
+    (f"rem .T{{{_INT}}} : T = T T", _same(integers.rem)),
+    (f"min .T{{{_INT}}} : T = T T", _same(integers.minimum)),
+    (f"max .T{{{_INT}}} : T = T T", _same(integers.maximum)),
+    ("abs .T{s16 s32 s64} : T = T", _same(integers.absolute)),
+    ("neg .T{s16 s32 s64} : T = T", _same(integers.negative)),
+    (f"sad .T{{{_INT}}} : T = T T T", _same(integers.sad)),
+    (f"and .T{{pred {_BITS}}} : T = T T", _same(integers.bit_and)),
+    (f"or .T{{pred {_BITS}}} : T = T T", _same(integers.bit_or)),
+    (f"xor .T{{pred {_BITS}}} : T = T T", _same(integers.bit_xor)),
+    (f"not .T{{pred {_BITS}}} : T = T", _same(integers.bit_not)),
+    (f"cnot .T{{{_BITS}}} : T = T", _same(integers.cnot)),
+    (f"shl .T{{{_BITS}}} : T = T u32", _same(integers.shl)),
+    (f"shr .T{{{_BITS} {_INT}}} : T = T u32", _same(integers.shr)),
+    ("shf .way{l r} .how{clamp wrap} .T{b32} : T = T T u32", integers.funnel),
+    ("lop3 .T{b32} : T = T T T number", _same(integers.lop3)),
+    ("prmt .T{b32} : T = T T u32", _same(integers.prmt)),
+    ("popc .T{b32 b64} : u32 = T", _same(integers.popc)),
+    ("clz .T{b32 b64} : u32 = T", _same(integers.clz)),
+    ("brev .T{b32 b64} : T = T", _same(integers.brev)),
+    ("bfind .shiftamt? .T{u32 u64 s32 s64} : u32 = T", integers.bfind),
+    ("bfe .T{u32 u64 s32 s64} : T = T u32 u32", _same(integers.bfe)),
+    ("bfi .T{b32 b64} : T = T T u32 u32", _same(integers.bfi)),
+    ("bmsk .how{clamp wrap} .T{b32} : T = T T", integers.bmsk),
+    ("szext .how{clamp wrap} .T{u32 s32} : T = T u32", integers.szext),
+    # choices and comparisons
+    (f"selp .T{{{_BITS} {_INT} f32 f64}} : T = T T pred", _same(integers.select)),
+    (f"slct .T{{{_BITS} {_INT} f32 f64}} .U{{s32 f32}} : T = T T U", _same(integers.slct)),
+    (f"setp .cmp{{{_INT_CMP}}} .T{{{_BITS} {_INT}}} : pred |pred? = T T", integers.setp),
+    (
+        f"setp .cmp{{{_INT_CMP}}} .op{{and or xor}} .T{{{_BITS} {_INT}}} : pred |pred? = T T pred",
+        integers.setp,
+    ),
+    (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f16 bf16 f32 f64}} : pred |pred? = T T", floats.setp),
+    (
+        f"setp .cmp{{{_FLOAT_CMP}}} .op{{and or xor}} .T{{f16 bf16 f32 f64}} : pred |pred? = T T pred",
+        floats.setp,
+    ),
+    (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f16x2 bf16x2}} : pred |pred = T T", floats.setp_pairs),
+    (f"set .cmp{{{_INT_CMP}}} .U{{u32 s32 f32}} .T{{{_BITS} {_INT}}} : U = T T", integers.set),
+    (f"set .cmp{{{_FLOAT_CMP}}} .U{{u32 s32 f32}} .T{{f32 f64}} : U = T T", floats.set),
+    # floats
+    (f"add {_RND} .sat? .T{{f32}} : T = T T", floats.binary("add")),
+    (f"add {_RND} .T{{f64}} : T = T T", floats.binary("add")),
+    (f"add .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T", floats.binary("add")),
+    (f"sub {_RND} .sat? .T{{f32}} : T = T T", floats.binary("sub")),
+    (f"sub {_RND} .T{{f64}} : T = T T", floats.binary("sub")),
+    (f"sub .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T", floats.binary("sub")),
+    (f"mul {_RND} .sat? .T{{f32}} : T = T T", floats.binary("mul")),
+    (f"mul {_RND} .T{{f64}} : T = T T", floats.binary("mul")),
+    (f"mul .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T", floats.binary("mul")),
+    (f"fma {_RND} .sat? .T{{f32}} : T = T T T", floats.fma),
+    (f"mad {_RND} .sat? .T{{f32}} : T = T T T", floats.fma),
+    (f"fma {_RND} .T{{f64}} : T = T T T", floats.fma),
+    (f"mad {_RND} .T{{f64}} : T = T T T", floats.fma),
+    (f"fma .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T T", floats.fma),
+    (f"div {_RND} .T{{f32 f64}} : T = T T", floats.binary("div")),
+    (f"rcp {_RND} .T{{f32 f64}} : T = T", floats.reciprocal),
+    (f"sqrt {_RND} .T{{f32 f64}} : T = T", floats.square_root),
+    (f"neg .T{{f32 f64 {_HALF}}} : T = T", floats.negative),
+    (f"abs .T{{f32 f64 {_HALF}}} : T = T", floats.absolute),
+    (f"min .NaN? .T{{f32 f64 {_HALF}}} : T = T T T?", floats.extreme(least=True)),
+    (f"max .NaN? .T{{f32 f64 {_HALF}}} : T = T T T?", floats.extreme(least=False)),
+    ("copysign .T{f32 f64} : T = T T", _same(floats.copysign)),
+    ("testp .what{finite infinite number notanumber normal subnormal} .T{f32 f64} : pred = T", floats.testp),
+    # conversions
+    (
+        "cvt .to_int{rni rzi rmi rpi}? .rnd{rn rz rm rp}? .sat?"
+        " .T{u8 u16 u32 u64 s8 s16 s32 s64 f16 bf16 f32 f64}"
+        " .U{u8 u16 u32 u64 s8 s16 s32 s64 f16 bf16 f32 f64} : T~ = U~",
+        convert.cvt,
+    ),
+    ("cvt .rnd{rn rz} .T{f16x2 bf16x2} .U{f32} : T = U U", convert.cvt_pair),
+]
+
+_ADD = (
+    "add .T{u32 s32 u64 f32 f64}",
+    "min .T{u32 s32 u64 s64}",
+    "max .T{u32 s32 u64 s64}",
+    "inc .T{u32}",
+    "dec .T{u32}",
+    "and .T{b32 b64}",
+    "or .T{b32 b64}",
+    "xor .T{b32 b64}",
+)
+_OTHERS = [
+    f"mov .T{{{_REG}}} : T+ = T+",
+    "cvta .space{{global shared shared::cta local const param}} .T{{u64}} : T = T",
+    "cvta .to .space{{global shared shared::cta local const param}} .T{{u64}} : T = T",
+    "isspacep .space{global shared shared::cta local const param} : pred = u64",
+    f"ld {_ORDER} {_SPACE} {_CACHE} {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : T*~ = mem",
+    f"ld .global {_CACHE} .nc {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : T*~ = mem",
+    f"st {_ORDER} {_SPACE} {_CACHE} {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : = mem T*~",
+    *[f"atom {_ATOMIC} .op{{{a.split()[0]}}} {a.split(' ', 1)[1]} : T = mem T" for a in _ADD],
+    *[f"red {_ATOMIC} .op{{{a.split()[0]}}} {a.split(' ', 1)[1]} : = mem T" for a in _ADD],
+    f"atom {_ATOMIC} .op{{exch}} .T{{b32 b64}} : T = mem T",
+    f"atom {_ATOMIC} .op{{cas}} .T{{b16 b32 b64}} : T = mem T T",
+    "prefetch .space{global local}? .level{L1 L2} : = mem",
+    "prefetchu .L1 : = mem",
+    "bra .uni? : = label",
+    "brx .idx .uni? : = u32 label",
+    "ret .uni? : = ",
+    "exit : = ",
+    "trap : = ",
+    "bar .cta? .sync : = u32 u32?",
+    "barrier .cta? .sync .aligned? : = u32 u32?",
+    "bar .warp .sync : = u32",
+    "membar .scope{cta gl sys} : = ",
+    "fence .order{sc acq_rel}? .scope{cta cluster gpu sys} : = ",
+    "shfl .sync .mode{up down bfly idx} .T{b32} : T |pred? = T u32 u32 u32",
+    "vote .sync .mode{all any uni} .T{pred} : pred = pred u32",
+    "vote .sync .mode{ballot} .T{b32} : T = pred u32",
+    "match .any .sync .T{b32 b64} : u32 = T u32",
+    "match .all .sync .T{b32 b64} : u32 |pred? = T u32",
+    "redux .sync .op{add min max} .T{u32 s32} : T = T u32",
+    "redux .sync .op{and or xor} .T{b32} : T = T u32",
+    "activemask .T{b32} : T =",
+    "elect .sync : u32 |pred = u32",
+    "cp .async .cop{ca cg} .shared .global .l2s{L2::64B L2::128B L2::256B}? : = mem mem number u32?",
+    "cp .async .cop{ca cg} .shared::cta .global .l2s{L2::64B L2::128B L2::256B}? : = mem mem number u32?",
+    "cp .async .commit_group : = ",
+    "cp .async .wait_group : = number",
+    "cp .async .wait_all : = ",
+]
+
+APPROXIMATE = {"ex2", "lg2", "sin", "cos", "tanh", "rsqrt"}
+_CONTRACTED = {"add", "sub", "mul"}
+
+
+@functools.cache
+def table() -> dict[str, tuple[Form, ...]]:
+    """All forms, by opcode."""
+    forms: dict[str, tuple[Form, ...]] = {}
+    for text, build in (*_PURE, *((text, None) for text in _OTHERS)):
+        form = _form(text, build)
+        forms[form.opcode] = (*forms.get(form.opcode, ()), form)
+    return forms
+
+
+def find(opcode: str, words: list[str]) -> list[tuple[Form, Modifiers]]:
+    """The forms that an opcode and its modifiers may be: those with other numbers of operands look alike."""
+    found = ((form, form.match(words)) for form in table().get(opcode, ()))
+    return [(form, modifiers) for form, modifiers in found if modifiers is not None]
+
+
+def refusal(opcode: str, words: list[str]) -> tuple[str, str]:
+    """Why no form fits: the kind of the error and its message."""
+    text = ".".join([opcode, *words])
+    if opcode in APPROXIMATE or {"approx", "full", "ftz"} & set(words):
+        why = "flushes denormal numbers to zero" if "ftz" in words else "is approximate"
+        return "approximate", f"`{text}` {why}: results would differ from those of the CPU"
+    if opcode in _CONTRACTED and words and words[-1] in ("f32", "f64", "f16", "bf16", "f16x2", "bf16x2"):
+        return "approximate", f"`{text}` has no rounding: it may be contracted into a fused multiply-add"
+    known = table().get(opcode)
+    if known is None:
+        return "form", f"unknown instruction `{opcode}`"
+    return "form", f"`{text}` is no form of `{opcode}` that the simulator knows"

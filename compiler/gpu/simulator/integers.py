@@ -1,0 +1,308 @@
+"""Integer, logic and selection instructions on arrays of threads. All arithmetic is modulo 2^bits."""
+
+# NumPy knows no dtypes here, so its results are Any.
+# mypy: no-warn-return-any
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .ptx import Array
+
+Function = Callable[..., Any]
+
+
+def bits(a: Array) -> int:
+    return a.dtype.itemsize * 8
+
+
+def as_unsigned(a: Array) -> Array:
+    return a.view(f"u{a.dtype.itemsize}")
+
+
+def add(a: Array, b: Array) -> Array:
+    return a + b
+
+
+def sub(a: Array, b: Array) -> Array:
+    return a - b
+
+
+def _clamp32(wide: Array) -> Array:
+    return np.clip(wide, -(2**31), 2**31 - 1).astype(np.int32)
+
+
+def add_sat(a: Array, b: Array) -> Array:
+    return _clamp32(a.astype(np.int64) + b)
+
+
+def sub_sat(a: Array, b: Array) -> Array:
+    return _clamp32(a.astype(np.int64) - b)
+
+
+def mul(a: Array, b: Array) -> Array:
+    return a * b
+
+
+def mul_wide(a: Array, b: Array) -> Array:
+    wide = f"{a.dtype.kind}{a.dtype.itemsize * 2}"
+    return a.astype(wide) * b.astype(wide)
+
+
+def mul_hi(a: Array, b: Array) -> Array:
+    """The upper half of the product."""
+    if a.dtype.itemsize < 8:
+        return (mul_wide(a, b) >> bits(a)).astype(a.dtype)
+    x, y = as_unsigned(a), as_unsigned(b)
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    x0, x1, y0, y1 = x & low, x >> half, y & low, y >> half
+    middle = (x0 * y0 >> half) + x1 * y0
+    carry = (middle & low) + x0 * y1
+    high = x1 * y1 + (middle >> half) + (carry >> half)
+    if a.dtype.kind == "i":  # a as unsigned is a + 2^64 where a < 0
+        high = high - np.where(a < 0, y, np.uint64(0)) - np.where(b < 0, x, np.uint64(0))
+    return high.view(a.dtype)
+
+
+def div(a: Array, b: Array) -> Array:
+    """Towards zero. By zero: all bits set, as devices do (PTX leaves it open)."""
+    safe = np.where(b == 0, b.dtype.type(1), b)
+    quotient = a // safe
+    if a.dtype.kind == "i":
+        quotient = quotient + ((quotient * safe != a) & ((a < 0) != (safe < 0))).astype(a.dtype)
+    return np.where(b == 0, ~(a ^ a), quotient)
+
+
+def rem(a: Array, b: Array) -> Array:
+    """What `div` leaves; of a division by zero, the dividend."""
+    safe = np.where(b == 0, b.dtype.type(1), b)
+    return np.where(b == 0, a, a - div(a, safe) * safe)
+
+
+def minimum(a: Array, b: Array) -> Array:
+    return np.minimum(a, b)
+
+
+def maximum(a: Array, b: Array) -> Array:
+    return np.maximum(a, b)
+
+
+def absolute(a: Array) -> Array:
+    return np.abs(a)
+
+
+def negative(a: Array) -> Array:
+    return -a
+
+
+def sad(a: Array, b: Array, c: Array) -> Array:
+    return c + np.where(a < b, b - a, a - b)
+
+
+def bit_and(a: Array, b: Array) -> Array:
+    return a & b
+
+
+def bit_or(a: Array, b: Array) -> Array:
+    return a | b
+
+
+def bit_xor(a: Array, b: Array) -> Array:
+    return a ^ b
+
+
+def bit_not(a: Array) -> Array:
+    return ~a
+
+
+def cnot(a: Array) -> Array:
+    return (a == 0).astype(a.dtype)
+
+
+def shl(a: Array, n: Array) -> Array:
+    """Amounts beyond the width shift everything out."""
+    width = bits(a)
+    shifted = a << np.minimum(n, width - 1).astype(a.dtype)
+    return np.where(n >= width, a.dtype.type(0), shifted)
+
+
+def shr(a: Array, n: Array) -> Array:
+    width = bits(a)
+    shifted = a >> np.minimum(n, width - 1).astype(a.dtype)
+    return shifted if a.dtype.kind == "i" else np.where(n >= width, a.dtype.type(0), shifted)
+
+
+def funnel(modifiers: dict[str, str]) -> Function:
+    """A shift of the 64 bits `b:a`; to the left its upper half is the result, to the right its lower."""
+    left, wrap = modifiers["way"] == "l", modifiers["how"] == "wrap"
+
+    def shift(a: Array, b: Array, n: Array) -> Array:
+        amount = (n & 31 if wrap else np.minimum(n, 32)).astype(np.uint64)
+        both = b.astype(np.uint64) << np.uint64(32) | a.astype(np.uint64)
+        if left:
+            return (both << amount >> np.uint64(32)).astype(np.uint32)
+        return (both >> amount).astype(np.uint32)
+
+    return shift
+
+
+def lop3(a: Array, b: Array, c: Array, truth: Array) -> Array:
+    """Bit k of the truth table is the result for the bits a, b, c of k, a the highest."""
+    number = int(truth[0])
+    result = np.zeros(np.broadcast_shapes(a.shape, b.shape, c.shape), np.uint32)
+    for k in range(8):
+        if number >> k & 1:
+            result |= (a if k & 4 else ~a) & (b if k & 2 else ~b) & (c if k & 1 else ~c)
+    return result
+
+
+def prmt(a: Array, b: Array, selector: Array) -> Array:
+    """Byte n of the result is the byte of `b:a` that nibble n names, or copies of its sign."""
+    both = b.astype(np.uint64) << np.uint64(32) | a.astype(np.uint64)
+    result = np.zeros(np.broadcast_shapes(both.shape, selector.shape), np.uint32)
+    for n in range(4):
+        nibble = selector >> np.uint32(4 * n) & np.uint32(15)
+        byte = (both >> ((nibble & 7) * 8).astype(np.uint64) & np.uint64(255)).astype(np.uint32)
+        byte = np.where(nibble & 8, np.where(byte & 128, np.uint32(255), np.uint32(0)), byte)
+        result |= byte << np.uint32(8 * n)
+    return result
+
+
+def popc(a: Array) -> Array:
+    return np.bitwise_count(a).astype(np.uint32)
+
+
+def _smear(a: Array) -> Array:
+    """All bits below the highest set one, set."""
+    shift = 1
+    while shift < bits(a):
+        a = a | a >> a.dtype.type(shift)
+        shift *= 2
+    return a
+
+
+def clz(a: Array) -> Array:
+    return np.uint32(bits(a)) - popc(_smear(a))
+
+
+def brev(a: Array) -> Array:
+    swapped = a.byteswap()
+    for shift, mask in ((4, 0x0F), (2, 0x33), (1, 0x55)):
+        n, m = a.dtype.type(shift), a.dtype.type(int.from_bytes(bytes([mask]) * a.dtype.itemsize, "little"))
+        swapped = (swapped & m) << n | swapped >> n & m
+    return swapped
+
+
+def bfind(modifiers: dict[str, str]) -> Function:
+    """The place of the highest bit that is not a sign; all ones where there is none."""
+    shiftamt = bool(modifiers["shiftamt"])
+
+    def find(a: Array) -> Array:
+        magnitude = as_unsigned(np.where(a < 0, ~a, a) if a.dtype.kind == "i" else a)
+        zeros = clz(magnitude)
+        place = zeros if shiftamt else np.uint32(bits(a) - 1) - zeros
+        return np.where(magnitude == 0, np.uint32(0xFFFFFFFF), place)
+
+    return find
+
+
+def _low_mask(length: Array, width: int, dtype: Any) -> Array:
+    """`length` ones from the bottom."""
+    ones = ~np.zeros((), dtype)
+    some = ones >> (width - np.clip(length, 1, width)).astype(dtype)
+    return np.where(length == 0, ones.dtype.type(0), some)
+
+
+def bfe(a: Array, start: Array, length: Array) -> Array:
+    """Bits from `start`; beyond the highest bit, and above the field, signed types repeat the sign."""
+    width, raw = bits(a), as_unsigned(a)
+    start, length = (start & 255).astype(np.int64), (length & 255).astype(np.int64)
+    field = np.where(start >= width, raw.dtype.type(0), raw >> np.minimum(start, width - 1).astype(raw.dtype))
+    mask = _low_mask(length, width, raw.dtype)
+    if a.dtype.kind == "u":
+        return field & mask
+    top = np.minimum(start + length - 1, width - 1)
+    sign = (length > 0) & ((raw >> np.maximum(top, 0).astype(raw.dtype) & raw.dtype.type(1)) == 1)
+    real = _low_mask(np.minimum(length, np.maximum(width - start, 0)), width, raw.dtype)
+    return np.where(sign, field & mask | ~real, field & mask).view(a.dtype)
+
+
+def bfi(a: Array, b: Array, start: Array, length: Array) -> Array:
+    """`b` with the lowest bits of `a` from `start` on."""
+    width = bits(a)
+    start, length = (start & 255).astype(np.int64), (length & 255).astype(np.int64)
+    place = np.minimum(start, width - 1).astype(a.dtype)
+    mask = np.where(start >= width, a.dtype.type(0), _low_mask(length, width, a.dtype) << place)
+    return b & ~mask | a << place & mask
+
+
+def bmsk(modifiers: dict[str, str]) -> Function:
+    clamp = modifiers["how"] == "clamp"
+
+    def mask(start: Array, length: Array) -> Array:
+        if clamp:
+            start, length = np.minimum(start, 32), np.minimum(length, 32)
+        else:
+            start, length = start & 31, length & 31
+        return shl(_low_mask(length.astype(np.int64), 32, np.uint32), start)
+
+    return mask
+
+
+def szext(modifiers: dict[str, str]) -> Function:
+    """The lowest n bits, extended by zeros or by their sign."""
+    clamp = modifiers["how"] == "clamp"
+
+    def extend(a: Array, n: Array) -> Array:
+        n = np.minimum(n, 32) if clamp else n & 31
+        return bfe(a, np.zeros((1,), np.uint32), n)
+
+    return extend
+
+
+def select(a: Array, b: Array, p: Array) -> Array:
+    return np.where(p, a, b)
+
+
+def slct(a: Array, b: Array, c: Array) -> Array:
+    return np.where(c >= 0, a, b)
+
+
+_COMPARE: dict[str, Function] = {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+    "ge": np.greater_equal, "lo": np.less, "ls": np.less_equal, "hi": np.greater, "hs": np.greater_equal,
+}  # fmt: skip
+
+
+def compare(cmp: str, a: Array, b: Array) -> Array:
+    if cmp in ("lo", "ls", "hi", "hs"):
+        a, b = as_unsigned(a), as_unsigned(b)
+    result: Array = _COMPARE[cmp](a, b)
+    return result
+
+
+def combined(op: str, result: Array, third: tuple[Array, ...]) -> tuple[Array, Array]:
+    """Both results of `setp`: of the comparison, and of its opposite, each combined with a predicate."""
+    if not op:
+        return result, ~result
+    function = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}[op]
+    return function(result, third[0]), function(~result, third[0])
+
+
+def setp(modifiers: dict[str, str]) -> Function:
+    cmp, op = modifiers["cmp"], modifiers.get("op", "")
+    return lambda a, b, *third: combined(op, compare(cmp, a, b), third)
+
+
+def flag(kind: str, result: Array) -> Array:
+    """A comparison as a number: 1.0, or all bits set."""
+    if kind == "f32":
+        return result.astype(np.float32)
+    return np.where(result, np.uint32(0xFFFFFFFF), np.uint32(0))
+
+
+def set(modifiers: dict[str, str]) -> Function:
+    return lambda a, b: flag(modifiers["U"], compare(modifiers["cmp"], a, b))

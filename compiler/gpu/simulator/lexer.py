@@ -1,0 +1,116 @@
+"""Tokens of a PTX text, and a cursor over them that knows the line of each."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+
+from lucid.compiler.ir.data import data
+
+from .ptx import DTYPES, Const, PtxError
+
+_TOKEN = re.compile(
+    r"""(?P<skip>\s+|//[^\n]*|/\*.*?\*/)
+      | (?P<string>"[^"\n]*")
+      | (?P<number>0[fF][0-9a-fA-F]{8}|0[dD][0-9a-fA-F]{16}|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?
+                  |\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+U?)
+      | (?P<word>[A-Za-z_$%.][\w$.]*(?:::[\w.]+)*)
+      | (?P<sign>[{}()\[\],;:|!@<>=+\-])""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@data
+class Token:
+    kind: str
+    text: str
+    line: int
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    at, line = 0, 1
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise PtxError("syntax", f"unexpected {text[at]!r}", line, text.splitlines()[line - 1])
+        if match.lastgroup != "skip":
+            yield Token(str(match.lastgroup), match.group(), line)
+        line += match.group().count("\n")
+        at = match.end()
+
+
+class Cursor:
+    def __init__(self, text: str) -> None:
+        self.lines = tuple(text.splitlines())
+        self.tokens = [*_tokens(text), Token("end", "", max(1, len(self.lines)))]
+        self.at = 0
+
+    # tokens
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.at]
+
+    def error(self, kind: str, message: str, line: int | None = None) -> PtxError:
+        line = line or self.token.line
+        return PtxError(kind, message, line, self.lines[line - 1] if line <= len(self.lines) else "")
+
+    def next(self) -> Token:
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def accept(self, text: str) -> bool:
+        if self.token.text == text and self.token.kind != "string":
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, text: str) -> None:
+        if not self.accept(text):
+            raise self.error("syntax", f"expected `{text}`, found `{self.token.text}`")
+
+    def rest_of_line(self) -> list[str]:
+        line, words = self.token.line, []
+        while self.token.line == line and self.token.kind != "end":
+            words.append(self.next().text)
+        return words
+
+    def integer(self) -> int:
+        negative = self.accept("-")
+        token = self.next()
+        try:
+            value = int(token.text.removesuffix("U"), 0)
+        except ValueError:
+            raise self.error("syntax", f"expected an integer, found `{token.text}`", token.line) from None
+        return -value if negative else value
+
+    def constant(self, text: str, kind: str, line: int) -> Const:
+        """A literal as a value of a type. Literals of floats must be exact in it; integers are taken modulo
+        2^bits.
+        """
+        size = DTYPES[kind].itemsize
+        negative, digits = text.startswith("-"), text.lstrip("-")
+        if kind == "pred":
+            return Const(int(digits, 0) & 1, kind)
+        if digits[:2] in ("0f", "0F", "0d", "0D") or (
+            not digits.startswith("0x") and re.search(r"[.eE]", digits)
+        ):
+            single = digits[:2] in ("0f", "0F")
+            if single:
+                (value,) = struct.unpack("<f", struct.pack("<I", int(digits[2:], 16)))
+            elif digits[:2] in ("0d", "0D"):
+                (value,) = struct.unpack("<d", struct.pack("<Q", int(digits[2:], 16)))
+            else:
+                value = float(digits)
+            if kind not in ("f32", "b32", "f64", "b64"):
+                raise self.error("form", f"`{text}` is no literal of .{kind}", line)
+            if single and size == 4:
+                bits = int(digits[2:], 16)  # a NaN keeps its bits
+            else:
+                bits = int.from_bytes(struct.pack("<f" if size == 4 else "<d", value), "little")
+            return Const(bits ^ (negative << size * 8 - 1), kind)
+        if kind in ("f32", "f64"):
+            raise self.error("form", f"`{text}` is no literal of .{kind}", line)
+        value = int(digits.removesuffix("U"), 0)
+        return Const((-value if negative else value) % (1 << size * 8), kind)

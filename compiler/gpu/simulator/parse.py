@@ -1,0 +1,495 @@
+"""PTX text to data. What is unknown (a directive, an instruction, a modifier, a register) is an error with
+its line.
+"""
+
+from __future__ import annotations
+
+from lucid.compiler.ir.data import data
+
+from . import convert, forms
+from .lexer import Cursor
+from .ptx import (
+    DTYPES,
+    Address,
+    Entry,
+    Instruction,
+    Label,
+    Loc,
+    Module,
+    Not,
+    Operand,
+    Parameter,
+    Reg,
+    Sink,
+    Special,
+    Symbol,
+    Typed,
+    Variable,
+)
+
+SPECIALS = frozenset(
+    [f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"]
+    + ["laneid", "warpid", "nwarpid", "dynamic_smem_size"]
+    + [f"lanemask_{name}" for name in ("eq", "le", "lt", "ge", "gt")]
+)
+_WIDER = {"u16": "u32", "u32": "u64", "s16": "s32", "s32": "s64"}
+_VECTOR = {"": 1, "v2": 2, "v4": 4, "v8": 8}
+_LINKAGE = (".visible", ".extern", ".weak", ".common")
+
+
+@data(frozen=False, eq=False)
+class Raw:
+    """An operand before its instruction is known."""
+
+    kind: str  # word, number, not, address, vector
+    text: str = ""
+    items: tuple[Raw, ...] = ()
+    offset: int = 0
+    bar: bool = False  # it stands after a bar
+
+
+def parse(text: str) -> Module:
+    """The module of a text.
+
+    Raises PtxError: for what is not PTX, what the simulator does not know, and what is approximate.
+    """
+    return _Parser(text).module()
+
+
+class _Parser(Cursor):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.files: dict[str, str] = {}
+        self.globals: dict[str, Variable] = {}
+
+    def module(self) -> Module:
+        version = target = ""
+        entries: dict[str, Entry] = {}
+        while self.token.kind != "end":
+            word = self.token
+            if word.text in _LINKAGE:
+                self.next()
+            elif word.text == ".version":
+                version = self.rest_of_line()[1]
+            elif word.text == ".target":
+                target = self.rest_of_line()[1]
+            elif word.text == ".address_size":
+                if self.rest_of_line()[1] != "64":
+                    raise self.error("form", "addresses must have 64 bits", word.line)
+            elif word.text == ".file":
+                _, number, name, *_ = self.rest_of_line()
+                self.files[number] = name.strip('"')
+            elif word.text == ".section":
+                self.skip_section()
+            elif word.text in (".global", ".const", ".shared"):
+                for variable in self.variables(self.next().text[1:]):
+                    self.globals[variable.name] = variable
+            elif word.text == ".entry":
+                entry = self.entry()
+                entries[entry.name] = entry
+            elif word.text in (".func", ".alias"):
+                raise self.error("form", f"`{word.text}`: functions are not simulated; inline them")
+            else:
+                raise self.error("form", f"unknown directive `{word.text}`")
+        if not version or not target:
+            raise self.error("syntax", "a module begins with .version and .target")
+        return Module(version, target, tuple(self.globals.values()), entries, self.lines)
+
+    def skip_section(self) -> None:
+        """Debug information."""
+        while not self.accept("{"):
+            self.next()
+        while not self.accept("}"):
+            self.next()
+
+    def variables(self, space: str) -> list[Variable]:
+        align, kind, found = 0, "", []
+        while self.token.text.startswith("."):
+            word = self.next().text
+            if word == ".align":
+                align = self.integer()
+            elif word[1:] in DTYPES and word != ".pred":
+                kind = word[1:]
+            else:
+                raise self.error("form", f"unknown attribute `{word}` of a variable")
+        if not kind:
+            raise self.error("syntax", "a variable needs a type")
+        element = DTYPES[kind].itemsize
+        while True:
+            name, count = self.next().text, 1
+            while self.accept("["):
+                count *= 0 if self.token.text == "]" else self.integer()
+                self.expect("]")
+            init = self.initial(kind, count * element) if self.accept("=") else None
+            found.append(Variable(space, name, max(align, element), count * element, init))
+            if not self.accept(","):
+                break
+        self.expect(";")
+        return found
+
+    def initial(self, kind: str, size: int) -> bytes:
+        values, depth = b"", 0
+        while True:
+            if self.accept("{"):
+                depth += 1
+            elif self.accept("}"):
+                depth -= 1
+            elif not self.accept(","):
+                values += self.literal(kind)
+            if depth == 0:
+                return values.ljust(size, b"\0")
+
+    def literal(self, kind: str) -> bytes:
+        negative, token = self.accept("-"), self.next()
+        if token.kind != "number":
+            raise self.error("form", f"`{token.text}` as a value of a variable is not simulated", token.line)
+        constant = self.constant(("-" if negative else "") + token.text, kind, token.line)
+        return constant.bits.to_bytes(DTYPES[kind].itemsize, "little")
+
+    def entry(self) -> Entry:
+        line = self.next().line
+        name = self.next().text
+        parameters = self.parameters() if self.accept("(") else ()
+        threads: tuple[int, int, int] | None = None
+        most: int | None = None
+        while not self.accept("{"):
+            word = self.next()
+            if word.text in (".reqntid", ".maxntid"):
+                sizes = [self.integer()]
+                while self.accept(","):
+                    sizes.append(self.integer())
+                x, y, z = (*sizes, 1, 1)[:3]
+                if word.text == ".reqntid":
+                    threads = x, y, z
+                else:
+                    most = x * y * z
+            elif word.text in (".minnctapersm", ".maxnreg", ".maxnctapersm"):
+                self.integer()
+            elif word.text == ".pragma":
+                self.next()
+                self.accept(";")
+            else:
+                raise self.error("form", f"unknown directive `{word.text}`", word.line)
+        body = _Body(self, {p.name for p in parameters})
+        body.parse()
+        return Entry(
+            name, parameters, tuple(body.variables), tuple(body.registers), tuple(body.code), body.labels,
+            threads, most, line,
+        )  # fmt: skip
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        found: list[Parameter] = []
+        end = 0
+        while not self.accept(")"):
+            align, kind = 0, ""
+            while self.token.text.startswith("."):
+                word = self.next().text
+                if word == ".align":
+                    align = self.integer()
+                elif word[1:] in DTYPES and word != ".pred":
+                    kind = word[1:]
+                elif word not in (".param", ".ptr", ".global", ".shared", ".const", ".local", ".space"):
+                    raise self.error("form", f"unknown attribute `{word}` of a parameter")
+                # behind `.ptr` comes what is known of what it points to, not of the parameter
+                if word == ".ptr":
+                    while self.token.text in (".global", ".shared", ".const", ".local"):
+                        self.next()
+                    if self.accept(".align"):
+                        self.integer()
+            if not kind:
+                raise self.error("syntax", "a parameter needs a type")
+            size, array = DTYPES[kind].itemsize, False
+            align = max(align, size)
+            name = self.next().text
+            if self.accept("["):
+                size, array = size * self.integer(), True
+                self.expect("]")
+            end = -(-end // align) * align
+            found.append(Parameter(name, kind, end, size, array))
+            end += size
+            self.accept(",")
+        return tuple(found)
+
+
+class _Body:
+    """The statements of an entry."""
+
+    def __init__(self, parser: _Parser, parameters: set[str]) -> None:
+        self.parser = parser
+        self.parameters = parameters
+        self.registers: list[Reg] = []
+        self.scopes: list[dict[str, Reg]] = [{}]
+        self.variables: list[Variable] = []
+        self.code: list[Instruction] = []
+        self.labels: dict[str, int] = {}
+        self.tables: dict[str, tuple[str, ...]] = {}
+        self.spaces = {v.name: v.space for v in parser.globals.values()}
+        self.loc: Loc | None = None
+
+    def parse(self) -> None:
+        p = self.parser
+        while self.scopes:
+            token = p.token
+            if token.kind == "end":
+                raise p.error("syntax", "the text ends within an entry")
+            if p.accept("{"):
+                self.scopes.append({})
+            elif p.accept("}"):
+                self.scopes.pop()
+            elif token.text == ".reg":
+                self.declare_registers()
+            elif token.text in (".shared", ".local"):
+                for variable in p.variables(p.next().text[1:]):
+                    self.variables.append(variable)
+                    self.spaces[variable.name] = variable.space
+            elif token.text == ".loc":
+                words = p.rest_of_line()
+                self.loc = Loc(p.files.get(words[1], f"file {words[1]}"), int(words[2]))
+            elif token.text == ".pragma":
+                p.next()
+                p.next()
+                p.expect(";")
+            elif token.text == ".branchtargets":
+                p.next()
+                names = [p.next().text]
+                while p.accept(","):
+                    names.append(p.next().text)
+                p.expect(";")
+                label = next(reversed(self.labels))
+                self.tables[label] = tuple(names)
+            elif token.text == ".param":
+                raise p.error("form", "parameters of calls: functions are not simulated; inline them")
+            elif token.kind == "word" and p.tokens[p.at + 1].text == ":":
+                if token.text in self.labels:
+                    raise p.error("syntax", f"label `{token.text}` stands twice")
+                self.labels[token.text] = len(self.code)
+                p.next()
+                p.next()
+            else:
+                self.statement()
+        self.code = [self.linked(i) for i in self.code]
+
+    def declare_registers(self) -> None:
+        p = self.parser
+        p.next()
+        kind = p.next().text[1:]
+        if kind not in DTYPES or kind in ("u8", "s8", "b8"):
+            raise p.error("form", f"registers of type .{kind} are not simulated")
+        while True:
+            name = p.next().text
+            if p.accept("<"):
+                names = [f"{name}{n}" for n in range(p.integer())]
+                p.expect(">")
+            else:
+                names = [name]
+            for n in names:
+                register = Reg(len(self.registers), kind, n)
+                self.registers.append(register)
+                self.scopes[-1][n] = register
+            if not p.accept(","):
+                break
+        p.expect(";")
+
+    def register(self, name: str) -> Reg | None:
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name]
+        return None
+
+    # instructions
+
+    def statement(self) -> None:
+        p = self.parser
+        guard: Reg | Not | None = None
+        line = p.token.line
+        if p.accept("@"):
+            negated = p.accept("!")
+            name = p.next().text
+            register = self.register(name)
+            if register is None or register.type != "pred":
+                raise p.error("form", f"`{name}` is no predicate", line)
+            guard = Not(register) if negated else register
+        token = p.next()
+        if token.kind != "word" or token.text.startswith((".", "%")):
+            raise p.error("form", f"unknown statement `{token.text}`", token.line)
+        opcode, *words = token.text.split(".")
+        raws: list[Raw] = []
+        while not p.accept(";"):
+            bar = p.accept("|")
+            raw = self.operand()
+            raw.bar = bar
+            raws.append(raw)
+            if p.token.text not in ("|", ";"):
+                p.expect(",")
+        self.code.append(self.instruction(token.text, opcode, words, raws, guard, token.line))
+
+    def operand(self) -> Raw:
+        p = self.parser
+        token = p.next()
+        if token.text == "{":
+            items = [self.operand()]
+            while p.accept(","):
+                items.append(self.operand())
+            p.expect("}")
+            return Raw("vector", "{…}", tuple(items))
+        if token.text == "[":
+            base = p.next()
+            if base.kind == "number":
+                address = Raw("address", "", (), int(base.text.removesuffix("U"), 0))
+            else:
+                address = Raw("address", base.text)
+            while p.token.text in ("+", "-"):
+                address.offset += p.integer() if p.token.text == "-" else (p.next(), p.integer())[1]
+            p.expect("]")
+            return address
+        if token.text == "!":
+            return Raw("not", p.next().text)
+        if token.text == "-":
+            return Raw("number", "-" + p.next().text)
+        if token.kind == "number":
+            return Raw("number", token.text)
+        if token.kind == "word":
+            return Raw("word", token.text)
+        raise p.error("syntax", f"unexpected `{token.text}`", token.line)
+
+    def instruction(
+        self, text: str, opcode: str, words: list[str], raws: list[Raw], guard: Reg | Not | None, line: int
+    ) -> Instruction:
+        p = self.parser
+        candidates = forms.find(opcode, words)
+        if not candidates:
+            raise p.error(*forms.refusal(opcode, words), line)
+        if opcode == "cvt" and "to_int" in candidates[0][1]:
+            problem = convert.problem(candidates[0][1])
+            if problem:
+                raise p.error("form", f"`{text}`: {problem}", line)
+        fitting = [
+            (form, modifiers, chosen)
+            for form, modifiers in candidates
+            if (chosen := _spread(form.dests, form.sources, raws)) is not None
+        ]
+        if not fitting:
+            raise p.error("form", f"`{text}` with {len(raws)} operands is unknown", line)
+        form, modifiers, chosen = fitting[0]
+        dests, sources = (
+            tuple(self.typed(spec, raw, modifiers, line, result) for spec, raw in part)
+            for part, result in zip(chosen, (True, False), strict=True)
+        )
+        return Instruction(text, form, modifiers, guard, dests, sources, line, self.loc)
+
+    def typed(self, spec: str, raw: Raw, modifiers: dict[str, str], line: int, result: bool) -> Typed:
+        """An operand as the form wants it."""
+        p = self.parser
+        kind = spec.strip("|?~*+")
+        if kind == "mem":
+            return Typed("mem", (self.address(raw, line),))
+        if kind == "label":
+            return Typed("label", (Label(raw.text),))
+        if kind == "2T":
+            kind = _WIDER[modifiers["T"]]
+        elif kind in ("T", "U"):
+            kind = modifiers[kind]
+        elif kind == "number":
+            if raw.kind != "number":
+                raise p.error("form", f"`{raw.text}` must be a number", line)
+            kind = "u32"
+        if raw.kind != "vector":
+            if _VECTOR[modifiers.get("vec", "")] > 1 and "*" in spec:
+                raise p.error("form", "a vector in braces is missing", line)
+            return Typed(kind, (self.value(raw, kind, "~" in spec, line, result),))
+        size = DTYPES[kind].itemsize
+        if "*" in spec:
+            if len(raw.items) != _VECTOR[modifiers.get("vec", "")]:
+                raise p.error("form", f"{len(raw.items)} values in braces", line)
+            part = kind
+        elif "+" in spec and size in (4, 8) and len(raw.items) in ((2,), (2, 4))[size == 8]:
+            part = f"b{size * 8 // len(raw.items)}"
+        else:
+            raise p.error("form", "a vector does not belong here", line)
+        items = tuple(self.value(item, part, "~" in spec, line, result) for item in raw.items)
+        return Typed(part, items, vector=True)
+
+    def value(self, raw: Raw, kind: str, wider: bool, line: int, result: bool) -> Operand:
+        p = self.parser
+        if raw.kind == "number":
+            if result:
+                raise p.error("form", f"`{raw.text}` cannot be written", line)
+            return p.constant(raw.text, kind, line)
+        if raw.kind not in ("word", "not"):
+            raise p.error("form", f"operand `{raw.text}` does not fit .{kind}", line)
+        register = self.register(raw.text)
+        if register is not None:
+            self.check_width(register, kind, wider, line)
+            if raw.kind == "not":
+                if kind != "pred" or result:
+                    raise p.error("form", "only predicates that are read can be negated", line)
+                return Not(register)
+            return register
+        if raw.text == "_" and result:
+            return Sink()
+        if raw.text.startswith("%"):
+            if raw.text[1:] not in SPECIALS:
+                raise p.error("form", f"unknown register `{raw.text}`", line)
+            if DTYPES[kind].itemsize != 4 or kind == "f32":
+                raise p.error("form", f"`{raw.text}` has 32 bits", line)
+            return Special(raw.text[1:])
+        if raw.text in self.parameters or raw.text in self.spaces:
+            if kind not in ("b64", "u64", "s64"):
+                raise p.error("form", f"the address of `{raw.text}` has 64 bits", line)
+            return Symbol(raw.text, self.space_of(raw.text))
+        raise p.error("form", f"`{raw.text}` is not declared", line)
+
+    def check_width(self, register: Reg, kind: str, wider: bool, line: int) -> None:
+        have, want = DTYPES[register.type].itemsize, DTYPES[kind].itemsize
+        if (register.type == "pred") != (kind == "pred") or (have < want if wider else have != want):
+            message = f"`{register.name}` is .{register.type}, and the instruction takes .{kind}"
+            raise self.parser.error("form", message, line)
+
+    def space_of(self, name: str) -> str:
+        return "param" if name in self.parameters else self.spaces[name]
+
+    def address(self, raw: Raw, line: int) -> Address:
+        if raw.kind != "address":
+            raise self.parser.error("form", f"`{raw.text}` is no address in brackets", line)
+        if not raw.text:
+            return Address(None, raw.offset)
+        register = self.register(raw.text)
+        if register is not None:
+            if DTYPES[register.type].itemsize < 4 or register.type in ("f32", "f64"):
+                raise self.parser.error("form", f"`{raw.text}` is no address", line)
+            return Address(register, raw.offset)
+        if raw.text in self.parameters or raw.text in self.spaces:
+            return Address(Symbol(raw.text, self.space_of(raw.text)), raw.offset)
+        raise self.parser.error("form", f"`{raw.text}` is not declared", line)
+
+    def linked(self, i: Instruction) -> Instruction:
+        """With the labels that a branch may go to."""
+        names = [operand.items[0].name for operand in i.sources if isinstance(operand.items[0], Label)]
+        if not names:
+            return i
+        targets = self.tables.get(names[0], ()) if i.form.opcode == "brx" else tuple(names)
+        for name in targets or names:
+            if name not in self.labels or not targets:
+                raise self.parser.error("form", f"label `{name}` is missing", i.line)
+        return Instruction(
+            i.opcode, i.form, i.modifiers, i.guard, i.dests, i.sources, i.line, i.loc, tuple(targets)
+        )
+
+
+_Pairs = list[tuple[str, Raw]]
+
+
+def _spread(
+    dests: tuple[str, ...], sources: tuple[str, ...], raws: list[Raw]
+) -> tuple[_Pairs, _Pairs] | None:
+    """Operands to places of a form; None where they do not fit."""
+    rest = list(raws)
+    found: tuple[_Pairs, _Pairs] = ([], [])
+    for specs, part in zip((dests, sources), found, strict=True):
+        for spec in specs:
+            fits = bool(rest) and rest[0].bar == spec.startswith("|")
+            if fits:
+                part.append((spec, rest.pop(0)))
+            elif not spec.endswith("?"):
+                return None
+    return None if rest else found
