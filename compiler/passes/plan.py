@@ -28,8 +28,8 @@ from .prove import prove
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
 # unless they overwrite an input, whose lines are in the cache anyway.
 STREAM_BYTES = 8 << 20
-# Terms that are added at places, from which on two threads are better than one; how many elements lie beside
-# each place, from which on reading all places costs nothing.
+# Terms that are added at places, from which on two threads are better than one, if there is more than one
+# element beside each place; how many there are from which on reading all places costs nothing.
 SCATTERED = 1 << 14
 SCATTER_BESIDE = 16
 # Blocks that sort, each in working memory of its own.
@@ -103,7 +103,7 @@ def scatter_block(call: Call) -> tuple[int, int]:
     beside = prod(_extent(call, a.extent) for a in axes if a.name in along)
     points = prod(_extent(call, a.extent) for a in axes)
     rows = _extent(call, output.dims[0])
-    parts = 1 if points < SCATTERED else 2 if beside < SCATTER_BESIDE else 16
+    parts = 1 if points < SCATTERED or beside < 2 else 2 if beside < SCATTER_BESIDE else 16
     block = max(1, -(-rows // parts))
     return block, -(-rows // block)
 

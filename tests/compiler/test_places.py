@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
+from lucid.compiler.cpu.lowering import lower
+from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.kernel import Kernel
+from lucid.compiler.ir.loop import For, Load, Store
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.lexer import IRSyntaxError
@@ -215,3 +218,13 @@ def test_a_sort_keeps_equal_elements_as_they_stand() -> None:
         x[::9], x[::11] = np.nan, -0.0
         graph = build(lambda x: ops.ARGSORT(x, axis=0), [x])
         np.testing.assert_array_equal(run(graph, [x])[0], np.argsort(x, kind="stable"))
+
+
+def test_single_elements_are_added_without_a_mask() -> None:
+    """What is not the block's is added elsewhere; nobody guesses whose a term is."""
+    kernel = parse_kernel(SCATTERS["flat"])
+    (func,) = lower(kernel, schedule(kernel, 64))
+    (block,) = (s for s in func.body if isinstance(s, For) and s.kind == "parallel")
+    terms = [s for s in block.body if isinstance(s, For)][-1].body
+    moved = [s for s in terms if isinstance(s, Load | Store)]
+    assert len(moved) == 4 and all(s.mask is None for s in moved)
