@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import ops
 from .cpu.schedule import Schedule, schedule
+from .gpu.schedule import schedule as gpu_schedule
 from .ir.artifact import Code, Plan
 from .ir.data import data, once, replace
 from .ir.graph import Graph, Node, toposort
@@ -29,6 +30,7 @@ from .passes.template import Outline, Template, outline
 from .text.kernel import print_kernel
 
 if TYPE_CHECKING:
+    from .gpu.launch import Entry
     from .ir.loop import Func
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
@@ -199,13 +201,15 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
     key = (text, target.key)
     found = _KERNELS.get(key)
     if found is None:
-        plan = schedule(kernel, target.vector_bytes)
+        plan = gpu_schedule(kernel) if target.is_gpu else schedule(kernel, target.vector_bytes)
         finish = bool(parted(kernel) or kernel.final)
 
         def source() -> str:
-            from .cpu.emit import emit  # not needed where machine code is cached
+            from .cpu import emit as cpu  # not needed where machine code is cached
+            from .gpu import emit as gpu
 
-            return emit(loops(kernel, plan), target)
+            funcs = loops(kernel, plan)
+            return gpu.emit(funcs) if target.is_gpu else cpu.emit(funcs, target)
 
         code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
         found = _KERNELS[key] = (plan, code)
@@ -214,9 +218,10 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
 
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
     """The loop level of a kernel, verified if asked."""
-    from .cpu.lowering import lower  # not needed where machine code is cached
+    from .cpu import lowering as cpu  # not needed where machine code is cached
+    from .gpu import lowering as gpu
 
-    funcs = lower(kernel, plan)
+    funcs = gpu.lower(kernel, plan) if plan.threads else cpu.lower(kernel, plan)
     if audit := _audit():
         audit.funcs(funcs)
     return funcs
@@ -241,6 +246,15 @@ class _Clock:
         now = time.perf_counter()
         self.laps.append((name, now - self._begin))
         self._begin = time.perf_counter()
+
+
+def entries(compiled: Compiled) -> dict[str, tuple[Entry, ...]]:
+    """What the code of each kernel for a GPU defines, by its key."""
+    from .gpu.launch import entry
+
+    inside = compiled.stages
+    every = zip(inside.program.calls, inside.schedules, inside.codes, strict=True)
+    return {code.key: tuple(map(entry, loops(call.kernel, plan))) for call, plan, code in every}
 
 
 STAGES = ("graph", "simplified", "kernel", "loop", "llvm")

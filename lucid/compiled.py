@@ -12,6 +12,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 from weakref import ref
 
+from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.data import once
 from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
@@ -31,10 +32,12 @@ from .walk import watch
 if TYPE_CHECKING:
     from lucid.runtime.call import NativeCall
 
+    from .gpu import Ptx
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm"]
+Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm", "ptx"]
 
 SIGNATURES = 256  # kept for each function; the one that was traced first goes first
 OBJECTS = 16  # of them with objects, which recordings keep alive
@@ -454,11 +457,19 @@ class Compiled(Decorated, Generic[P, R]):
             raise RuntimeError(here(f"{self._name()} {what}"))
         return found
 
-    def ir(self, stage: Stage = "kernel") -> str:
-        """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm"
-        or "asm". ValueError for another stage."""
+    def ir(self, stage: Stage = "kernel", arch: str = ARCH) -> str:
+        """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm", "asm",
+        or "ptx" for an architecture of NVIDIA's. ValueError for another stage or architecture."""
         try:
-            return self._last().executable.ir(stage)
+            return self._last().executable.ir(stage, arch)
+        except ValueError as error:
+            raise located(error, user_loc()) from None
+
+    def ptx(self, arch: str = ARCH) -> Ptx:
+        """What the latest call would be on a GPU: the text of its kernels, and how they are launched for its
+        sizes. ValueError for an unknown architecture, and for what kernels there cannot do."""
+        try:
+            return self._last().executable.ptx(arch)
         except ValueError as error:
             raise located(error, user_loc()) from None
 

@@ -15,11 +15,12 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lucid.compiler import ops
+from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
 from lucid.compiler.ir.types import TensorType, from_numpy
@@ -31,6 +32,9 @@ from lucid.runtime.load import assembly
 
 from .errors import warn_user
 from .inside import indices_in, operands, outside, verdict
+
+if TYPE_CHECKING:
+    from .gpu import Ptx
 
 Array = np.ndarray[Any, Any]
 
@@ -254,8 +258,16 @@ class Executable:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(self.ir(stage))
 
-    def ir(self, stage: str) -> str:
-        """One stage as text: graph, simplified, kernel, loop, llvm or asm."""
+    def ptx(self, arch: str) -> Ptx:
+        """The same graph for a GPU."""
+        from .gpu import ptx  # few ask for it
+
+        return ptx(self.compiled.written, arch, self._aliases)
+
+    def ir(self, stage: str, arch: str = ARCH) -> str:
+        """One stage as text: graph, simplified, kernel, loop, llvm, asm or ptx."""
+        if stage == "ptx":
+            return "\n".join(self.ptx(arch).modules.values())
         if stage == "asm":
             unique = {code.key: code for code in self.compiled.codes}
             return "\n".join(assembly(code) for code in unique.values())

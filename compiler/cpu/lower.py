@@ -244,7 +244,11 @@ class Lowering(Values):
 
     # -- stores around the cache
 
-    def aligned(self, names: list[str]) -> Operand:
+    def aligned(self, names: list[str]) -> Operand | None:
+        """Whether this call's stores go around the cache: if the plan says so, and all these outputs begin
+        where streaming stores can. None if none ever does."""
+        if self.schedule.threads or not names:
+            return None
         flag: Operand = self.slot("stream")
         for name in names:
             result = self.b.fresh(i64)
@@ -258,9 +262,9 @@ class Lowering(Values):
         b = self.b
         wide = [s for stage in self.kernel.stages if stage.axes for s in stage.body if isinstance(s, k.Store)]
         stores = [s for s in wide if self.arrays[s.array].unit]
-        if not stores or any(ix.shift for s in stores for ix in s.index):
-            return None
         flag = self.aligned([s.array for s in stores])
+        if flag is None or any(ix.shift for s in stores for ix in s.index):
+            return None
         for array in (self.arrays[s.array] for s in stores):
             for dim in range(len(array.dims) - 1):
                 size = self.times(self.stride(array, dim), Imm(array.dtype.size, i64))

@@ -52,7 +52,6 @@ class FlatLowering:
             x.levels.pop()
 
     def stream(self) -> Operand | None:
-        """Whether this call's stores go around the cache: if the plan says so, and all outputs of
-        the stages begin where streaming stores can. None if nothing is stored."""
-        names = [s.array for stage in self.x.kernel.stages for s in stage.body if isinstance(s, k.Store)]
-        return self.x.aligned(names) if names else None
+        """Whether the outputs of the stages are stored around the cache. None if none is."""
+        stores = (s for stage in self.x.kernel.stages for s in stage.body if isinstance(s, k.Store))
+        return self.x.aligned([s.array for s in stores])

@@ -334,10 +334,11 @@ class RowLowering:
 
     def is_busy(self) -> bool:
         """Whether rows are walked more than once, with enough to compute beside what memory does. The
-        hardware guesses better where there is less."""
+        hardware guesses better where there is less, and warps wait for each other's memory."""
         wide = [n for n, stage in enumerate(self.kernel.stages) if stage.axes]
         moved = len(self.loads()) + sum(map(self.stores, wide))
-        return len(wide) > 1 and sum(self.x.cost(n, self.x.cached) for n in wide) >= BUSY * moved
+        busy = sum(self.x.cost(n, self.x.cached) for n in wide) >= BUSY * moved
+        return busy and len(wide) > 1 and not self.x.schedule.threads
 
     def loads(self) -> list[k.Load]:
         """What walks along memory, another part of it for each row."""

@@ -53,7 +53,7 @@ class ScatterLowering:
         b, x = self.b, self.x
         x.hoist(self.stage, x.levels[0])
         rows = x.extent(self.array.dims[0])
-        if not self.wide:
+        if not self.wide and not x.schedule.threads:
             b.alloc("spare", self.array.dtype, SPARE)
             with b.loop(HERE, Imm(SPARE, i64), 1, "serial") as each:
                 b.emit(Store("spare", each.var, Imm(0, self.array.dtype)))
@@ -112,14 +112,15 @@ class ScatterLowering:
         assert mine is not None or self.wide
         if not self.wide:
             assert mine is not None
+            if x.schedule.threads:  # nothing guesses there
+                self.add(array.name, base, mine)
+                return
             turn = (
                 b.op("and", x.at[self.stage.axes[-1].name], Imm(SPARE - 1, i64)) if self.stage.axes else HERE
             )
             name, own = b.fresh(array.dtype, 1, "place").name, b.op("select", mine, Imm(1, i64), HERE)
             b.emit(Window(name, array.dtype, array.name, base, own, "spare", turn))
-            old = b.load(name, array.dtype, HERE)
-            (new,) = x.merge(self.statement.op, (old,), (x.value(self.statement.expr),))
-            b.emit(Store(name, HERE, new, None, None, False, self.statement.loc))
+            self.add(name, HERE, None)
             return
         axis = self.stage.axes[-1]
         count = x.extent(axis.extent)
@@ -135,3 +136,10 @@ class ScatterLowering:
             return carried
 
         x.vectors(axis.name, HERE, count, (), chunk)
+
+    def add(self, name: str, at: Operand, mask: Operand | None) -> None:
+        """The value here, to one element."""
+        b = self.b
+        old = b.load(name, self.array.dtype, at, 1, None, mask)
+        (new,) = self.x.merge(self.statement.op, (old,), (self.x.value(self.statement.expr),))
+        b.emit(Store(name, at, new, None, mask, False, self.statement.loc))

@@ -85,7 +85,7 @@ class SortLowering:
     def ranks(self, count: Operand) -> None:
         """Each element stands behind those with a lesser key, and those with its own that came before."""
         b, x, plain = self.b, self.x, self.x.schedule
-        lanes = plain.width * 8 // self.key.size
+        lanes = plain.width if plain.threads else plain.width * 8 // self.key.size
         x.schedule = Schedule(plain.mode, lanes, lanes)
         with b.loop(HERE, count, 1, "serial") as turn:
             mine = b.widen(b.load("sort.keys0", self.key, b.op("add", self.base, turn.var)), lanes)

@@ -55,20 +55,21 @@ class TileLowering:
         self.b = base.b
         self.width = base.schedule.width
         self.shape = shape
+        self.rows, self.columns = base.schedule.tile
         self.step = max(self.width, *(LINE // load.dtype.size for load in shape.loads))
         self.wait = {load: f"wait.{n}" for n, load in enumerate(shape.loads)}
         (self.stage,) = base.kernel.stages
 
     def run(self) -> None:
         b, x = self.b, self.x
-        count = 2 * self.step * self.shape.columns  # elements of two turns
+        count = 2 * self.step * self.columns  # elements of two turns
         fits = sum(count * load.dtype.size for load in self.wait) <= WAITING_BYTES
         for load, name in self.wait.items():
             b.alloc(name, load.dtype, count if fits else self.width**2)
         x.hoist(self.stage, x.levels[0])
         stream = x.streams_rows() if fits else None
         rows, columns = self.extent(self.shape.row), self.extent(self.shape.column)
-        down, along = self.count(rows, self.shape.rows), self.count(columns, self.shape.columns)
+        down, along = self.count(rows, self.rows), self.count(columns, self.columns)
         with b.loop(BEGIN, END, 1, "parallel") as block:
             strip = self.place(block.var, rows, columns, down, along)
             top = strip.top if stream is None else self.streamed(strip, stream)
@@ -94,9 +95,9 @@ class TileLowering:
         """The strip of a block, and the outer axes that it does not vary with: blocks go along the
         columns first, then down the rows."""
         b, x, shape = self.b, self.x, self.shape
-        left = b.op("mul", b.op("rem", number, along), Imm(shape.columns, i64))
+        left = b.op("mul", b.op("rem", number, along), Imm(self.columns, i64))
         number = b.op("div", number, along)
-        top = b.op("mul", b.op("rem", number, down), Imm(shape.rows, i64))
+        top = b.op("mul", b.op("rem", number, down), Imm(self.rows, i64))
         if shape.batch:
             number = b.op("div", number, down)
         for name in reversed(shape.batch):
@@ -104,8 +105,8 @@ class TileLowering:
             x.at[name] = number if name == shape.batch[0] else b.op("rem", number, extent)
             number = b.op("div", number, extent)
         x.hoist(self.stage, x.open(frozenset(shape.batch)))
-        right = x.minimum(b.op("add", left, Imm(shape.columns, i64)), columns)
-        bottom = x.minimum(b.op("add", top, Imm(shape.rows, i64)), rows)
+        right = x.minimum(b.op("add", left, Imm(self.columns, i64)), columns)
+        bottom = x.minimum(b.op("add", top, Imm(self.rows, i64)), rows)
         whole = self.whole(top, bottom, self.width), self.whole(left, right, self.width)
         return _Strip(top, bottom, left, right, *whole)
 
@@ -120,7 +121,7 @@ class TileLowering:
         """A strip of full width, but for its last rows, if it is stored around the cache. Returns the
         first row that is left. Each turn transposes `step` rows, and stores those of the turn before: tile
         by tile, since memory is to read and to write at the same time."""
-        b, x, step, columns = self.b, self.x, self.step, self.shape.columns
+        b, x, step, columns = self.b, self.x, self.step, self.columns
         full = b.op("eq", b.op("sub", strip.right, strip.left), Imm(columns, i64))
         wanted = b.op("and", full, b.op("ne", stream, _ZERO))
         end = b.op("select", wanted, self.whole(strip.top, strip.bottom, step), strip.top)
@@ -212,7 +213,7 @@ class TileLowering:
         later = b.op("add", i, Imm(AHEAD * self.step, i64))
         beyond = b.op("ge", later, strip.bottom)
         again = b.op("sub", later, b.op("sub", strip.bottom, strip.top))
-        next_j = b.op("add", j, Imm(self.shape.columns, i64))
+        next_j = b.op("add", j, Imm(self.columns, i64))
         return b.op("select", beyond, again, later), b.op("select", beyond, next_j, j)
 
     def prefetch(self, strip: _Strip, i: Operand, j: Operand) -> None:
@@ -244,10 +245,14 @@ class TileLowering:
                     column = x.minimum(column, b.op("sub", last, j))
                 index = b.op("add", start, b.op("mul", stride, column))
                 vectors.append(b.load(load.array, load.dtype, index, self.width, None, x.mask))
-            for _ in range(self.width.bit_length() - 1):  # written out: it is most of the work
-                vectors = [*x.exchanged(vectors)]
-            found[load] = vectors
+            found[load] = self.crossed(load, vectors)
         return found
+
+    def crossed(self, load: k.Load, vectors: list[Operand]) -> list[Operand]:
+        """Vectors along rows as vectors along columns."""
+        for _ in range(self.width.bit_length() - 1):  # written out: it is most of the work
+            vectors = [*self.x.exchanged(vectors)]
+        return vectors
 
     def keep(self, found: Mapping[k.Load, list[Operand]], at: Operand, stride: int) -> None:
         b = self.b

@@ -28,7 +28,8 @@ class _Mode(Protocol):
     def run(self) -> None: ...
 
 
-_MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
+Modes = Mapping[str, Callable[[Lowering], _Mode]]
+MODES: Modes = {
     "flat": FlatLowering,
     "rows": RowLowering,
     "long": LongLowering,
@@ -43,10 +44,10 @@ _MODES: Mapping[str, Callable[[Lowering], _Mode]] = {
 }
 
 
-def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
+def lower(kernel: Kernel, schedule: Schedule, modes: Modes = MODES) -> list[Func]:
     """The function over blocks, and the one that finishes, if the kernel has totals."""
     blocks = Lowering(kernel, schedule)
-    _MODES[schedule.mode](blocks).run()
+    modes[schedule.mode](blocks).run()
     found = [Func(kernel.name, slots(kernel), blocks.b.done())]
     if parted(kernel) or kernel.final:
         after = Lowering(kernel, schedule)

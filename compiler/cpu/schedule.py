@@ -65,12 +65,14 @@ class Schedule:
     columns), "tiles" (square tiles, transposed in registers), "product" (tiles of rows x vectors of
     columns), "vector" (a product of one row, with vectors along its columns). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
-    register tile."""
+    register tile; rows and columns of a block of "tiles". `threads`: lanes are the threads of a warp, so all
+    vectors have as many, and nothing is said to caches."""
 
     mode: str
     width: int
     step: int
     tile: tuple[int, int] = (1, 1)
+    threads: bool = False
 
 
 def _dtypes(kernel: Kernel) -> set[DType]:
@@ -267,8 +269,9 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
         return Schedule(type(statement).__name__.lower(), width, width)
     if len(kernel.outer) == 1 and not rows:
         return Schedule("flat", width, max(step, width))
-    if tiles(kernel) is not None:
-        return Schedule("tiles", width, width)
+    across = tiles(kernel)
+    if across is not None:
+        return Schedule("tiles", width, width, (across.rows, across.columns))
     if long_rows(kernel):
         return Schedule("long", width, max(step, width))
     if columns(kernel):

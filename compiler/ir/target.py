@@ -7,7 +7,7 @@ from .data import data
 
 @data
 class Target:
-    """One kind of CPU, in LLVM's words.
+    """One kind of CPU, or of GPU, in LLVM's words.
 
     `features` is LLVM's list (`+avx2,+fma,-avx512f`), `vector_bytes` the width of the registers
     that vector loops should fill. `l1_bytes` and `l2_bytes` are the data caches of one core: they
@@ -25,6 +25,10 @@ class Target:
     def arch(self) -> str:
         """The architecture as LLVM spells it: "x86_64", "aarch64", ..."""
         return self.triple.split("-", 1)[0]
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.arch == "nvptx64"
 
     @property
     def key(self) -> str:

@@ -16,6 +16,7 @@ from ..cpu.schedule import (
     tiles,
     vector_blocks,
 )
+from ..gpu.schedule import product_grid
 from ..ir import kernel as k
 from ..ir.artifact import Address, Buffer, Code, Launch, Plan
 from ..ir.graph import Graph, Node
@@ -56,6 +57,8 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         shape = product(call.kernel)
         assert shape is not None
         table = {a.name: _extent(call, a.extent) for a in call.kernel.outer}
+        if schedule.threads:
+            return product_grid(schedule, shape, table)
         if schedule.mode == "vector":
             parts = vector_blocks(table[shape.column], row_size(call))
             return parts, prod(table[x] for x in shape.batch) * parts
@@ -69,8 +72,9 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         assert across is not None
         axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
         table = {a.name: _extent(call, a.extent) for a in axes}
-        strips = -(-table[across.row] // across.rows) * -(-table[across.column] // across.columns)
-        return across.rows * across.columns, prod(table[x] for x in across.batch) * strips
+        rows, columns = schedule.tile
+        strips = -(-table[across.row] // rows) * -(-table[across.column] // columns)
+        return rows * columns, prod(table[x] for x in across.batch) * strips
     if schedule.mode == "scatter":
         return scatter_block(call)
     if schedule.mode == "scan":

@@ -1,0 +1,267 @@
+"""Loops to LLVM text for NVIDIA GPUs: a vector is a warp.
+
+Its 32 lanes are threads, so a vector is one register of each, a scalar the same in all; a mask is a
+predicate, `hi` a shuffle, working memory the warp's part of shared memory. Blocks go round the warps of the
+grid. A scalar is stored by the first lane.
+
+    %v: f32x32 = load x[%i]         =>    %p = getelementptr float, ptr addrspace(1) %x.lane, i64 %i
+                                          %v = load float, ptr addrspace(1) %p
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..ir.data import replace
+from ..ir.layout import Slot
+from ..ir.loop import Alloc, For, Func, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
+from ..ir.types import DType, b1
+from ..llvm.emitter import Emitter, literal
+from ..llvm.writer import element_type
+from . import remainder
+from .launch import entry, room
+from .order import Access, accesses, clash, far
+from .target import TRIPLE, WARP
+
+_EVERY = ("i32", "-1")  # lane
+
+
+class PtxEmitter(Emitter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared: list[str] = []
+
+    def held(self, lanes: int) -> int:
+        return 1
+
+    # -- functions
+
+    def func(self, func: Func) -> None:
+        self.entry = entry(func)
+        self.names, self.pointers, self.block = {}, {}, "entry"
+        self.first: dict[str, str] = {}  # pointers, a lane's own element further
+        self.roots: dict[str, str] = {}  # what windows are on
+        self.spaces: dict[str, int] = {}
+        self.pending: frozenset[Access] = frozenset()
+        given = ", ".join(self.parameter(slot) for slot in func.slots)
+        threads = f'"nvvm.reqntid"="{self.entry.threads}"'
+        self.lines += [f"define ptx_kernel void @{self.entry.name}({given}) nounwind {threads} {{", "entry:"]
+        tid, block, blocks = map(self.register, ("tid", "ctaid", "nctaid"))
+        self.lane32 = self.let(f"and i32 {tid}, {WARP - 1}")
+        self.lane = self.let(f"zext i32 {self.lane32} to i64")
+        self.warp = self.let(f"lshr i32 {tid}, {WARP.bit_length() - 1}")
+        first, every = (self.let(f"mul i32 {n}, {self.entry.warps}") for n in (block, blocks))
+        begin = self.let(f"add i32 {first}, {self.warp}")
+        self.names["begin"], self.names["warps"] = (self.let(f"zext i32 {n} to i64") for n in (begin, every))
+        for slot in func.slots:
+            if slot.kind == "array":
+                self.point(slot.name, f"%slot.{slot.name}", slot.dtype, 1)
+            else:
+                text = f"%slot.{slot.name}"
+                self.names[slot.name] = text if slot.dtype is not b1 else self.let(f"icmp ne i8 {text}, 0")
+        self.names["end"] = self.names["blocks"]
+        for stmt in func.body:
+            if isinstance(stmt, Alloc):
+                self.alloc(stmt)
+        for stmt in func.body:
+            self.stmt(stmt)
+        self.put("ret void")
+        self.lines.append("}")
+
+    def parameter(self, slot: Slot) -> str:
+        if slot.kind == "array":
+            return f"ptr addrspace(1) %slot.{slot.name}"
+        if slot.kind not in ("int", "scalar"):
+            raise ValueError(f"a slot of kind `{slot.kind}`")
+        return f"{slot.dtype.llvm} %slot.{slot.name}"
+
+    def register(self, name: str) -> str:
+        return self.call(f"llvm.nvvm.read.ptx.sreg.{name}.x", "i32", [])
+
+    def point(self, name: str, text: str, dtype: DType, space: int, root: str = "") -> None:
+        """`name` is known from here on as what lies at `text`."""
+        self.pointers[name], self.spaces[name], self.roots[name] = (text, dtype), space, root or name
+        self.first[name] = self.let(
+            f"getelementptr {dtype.llvm}, {self.address(name)} {text}, i64 {self.lane}"
+        )
+
+    def address(self, array: str) -> str:
+        return f"ptr addrspace({self.spaces[array]})"
+
+    def alloc(self, stmt: Alloc) -> None:
+        """Working memory of the warp."""
+        name, size = f"@{self.entry.name}.{stmt.name}", room(stmt)
+        kind = f"[{self.entry.warps * size} x i8]"
+        self.shared.append(f"{name} = internal addrspace(3) global {kind} undef, align 16")
+        at = self.let(f"mul i32 {self.warp}, {size}")
+        own = self.let(f"getelementptr i8, ptr addrspace(3) {name}, i32 {at}")
+        self.point(stmt.name, own, stmt.dtype, 3)
+
+    # -- statements
+
+    def other(self, stmt: Stmt) -> None:
+        if isinstance(stmt, Alloc):
+            if stmt.name not in self.pointers:
+                raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
+        elif not isinstance(stmt, Prefetch):
+            raise TypeError(f"{stmt!r} is not a statement")
+
+    def window(self, stmt: Window) -> None:
+        if stmt.choice is not None:
+            raise ValueError(f"`{stmt.name}`: a window on one of two arrays")
+        text = self.pointer(stmt.array, self.ref(stmt.index))
+        self.point(stmt.name, text, stmt.dtype, self.spaces[stmt.array], self.roots[stmt.array])
+
+    def loop(self, stmt: For) -> None:
+        if stmt.kind == "parallel":
+            stmt = replace(stmt, kind="serial", step=Value("warps", stmt.var.dtype))
+        inside = accesses(stmt.body, self.roots, self.spaces)
+        self.pending = far(self.pending)
+        if clash(self.pending, inside):
+            self.meet()
+        before, self.pending = self.pending, inside  # of the turn before
+        super().loop(stmt)
+        self.pending = far(before | inside)
+
+    def access(self, stmt: Load | Store) -> None:
+        """The lanes wait for each other where one may need what another one has done."""
+        new = accesses((stmt,), self.roots, self.spaces)
+        if clash(self.pending, new):
+            self.meet()
+        self.pending |= new
+
+    def meet(self) -> None:
+        self.call("llvm.nvvm.bar.warp.sync", "void", [_EVERY])
+        self.pending = frozenset()
+
+    # -- instructions
+
+    def remainder(self, x: Operand, y: Operand) -> str:
+        return remainder.emit(self, x, y)
+
+    def arrange(self, stmt: Let) -> str:
+        op, args, result = stmt.op, stmt.args, stmt.result
+        if op == "iota":
+            kind = element_type(result.dtype)
+            if kind == "i64":
+                return self.lane
+            return self.lane32 if kind == "i32" else self.let(f"trunc i32 {self.lane32} to {kind}")
+        x, count = args[0], args[0].lanes
+        if op == "splat":
+            if count == 1:
+                return self.ref(x)
+            return self.shuffle("idx", x, self.let(f"and i32 {self.lane32}, {count - 1}"))
+        if op in ("lo", "hi"):
+            half = count // 2 if op == "hi" else 0
+            if result.lanes == 1:
+                return self.shuffle("idx", x, str(half))
+            return self.shuffle("down", x, str(half)) if half else self.ref(x)
+        n, off = literal(args[2]), literal(args[2]) if op == "pack_hi" else 0
+        start = self.let(f"shl i32 {self.let(f'and i32 {self.lane32}, {-n}')}, 1")
+        at = self.let(f"add i32 {start}, {self.let(f'and i32 {self.lane32}, {n - 1}')}")
+        at = self.let(f"add i32 {at}, {off}")
+        lane = self.let(f"and i32 {at}, {count - 1}")
+        first, second = self.shuffle("idx", x, lane), self.shuffle("idx", args[1], lane)
+        kind = self.type_of(result)
+        return self.let(
+            f"select i1 {self.let(f'icmp ult i32 {at}, {count}')}, {kind} {first}, {kind} {second}"
+        )
+
+    def shuffle(self, kind: str, value: Operand, lane: str) -> str:
+        """The value of another lane: of number `lane`, or of so many further ("down")."""
+        held, bits = self.type_of(value), 1 if value.dtype is b1 else value.dtype.bits
+        text, floats = self.ref(value), held in ("float", "double")
+        if floats:
+            text = self.let(f"bitcast {held} {text} to i{bits}")
+        if bits == 64:
+            high = self.let(f"lshr i64 {text}, 32")
+            low, high = (self.let(f"trunc i64 {part} to i32") for part in (text, high))
+            low, high = (self.let(f"zext i32 {self.move(kind, part, lane)} to i64") for part in (low, high))
+            text = self.let(f"or i64 {low}, {self.let(f'shl i64 {high}, 32')}")
+        else:
+            text = self.move(kind, text if bits == 32 else self.let(f"zext i{bits} {text} to i32"), lane)
+            text = text if bits == 32 else self.let(f"trunc i32 {text} to i{bits}")
+        return self.let(f"bitcast i{bits} {text} to {held}") if floats else text
+
+    def move(self, kind: str, text: str, lane: str) -> str:
+        args = [_EVERY, ("i32", text), ("i32", lane), ("i32", str(WARP - 1))]
+        return self.call(f"llvm.nvvm.shfl.sync.{kind}.i32", "i32", args)
+
+    # -- memory
+
+    def place(self, array: str, index: Operand, stride: Operand | None, lanes: int) -> str:
+        """Where a lane's element is."""
+        at = self.ref(index)
+        dtype, kind = self.pointers[array][1], self.address(array)
+        if lanes > 1 and index.lanes == 1 and stride is None:
+            return self.let(f"getelementptr {dtype.llvm}, {kind} {self.first[array]}, i64 {at}")
+        if lanes > 1 and index.lanes == 1 and stride is not None:
+            away = self.let(f"mul i64 {self.lane}, {self.ref(stride)}")
+            at = self.let(f"add i64 {at}, {away}")
+        return self.pointer(array, at)
+
+    def under(self, lanes: int, mask: Operand | None, code: Callable[[], str], kind: str = "") -> str:
+        """`code()` where the mask holds, and 0 elsewhere; of a short vector, in the lanes that it has."""
+        test = None if mask is None else self.ref(mask)
+        if 1 < lanes < WARP:
+            few = self.let(f"icmp ult i32 {self.lane32}, {lanes}")
+            test = few if test is None else self.let(f"and i1 {few}, {test}")
+        return self.where(test, code, kind)
+
+    def where(self, test: str | None, code: Callable[[], str], kind: str) -> str:
+        if test is None:
+            return code()
+        self.count += 1
+        yes, done, before = f"yes{self.count}", f"done{self.count}", self.block
+        self.put(f"br i1 {test}, label %{yes}, label %{done}")
+        self.lines.append(f"{yes}:")
+        got = code()
+        self.put(f"br label %{done}")
+        self.lines.append(f"{done}:")
+        self.block = done
+        if not kind:
+            return ""
+        zero = "0.0" if kind in ("float", "double") else "0"
+        return self.let(f"phi {kind} [ {got}, %{yes} ], [ {zero}, %{before} ]")
+
+    def load(self, stmt: Load) -> str:
+        self.access(stmt)
+        dtype, lanes = stmt.result.dtype, stmt.result.lanes
+        kind, at = dtype.llvm, self.place(stmt.array, stmt.index, stmt.stride, lanes)
+        read = f"load {kind}, {self.address(stmt.array)} {at}, align {dtype.size}"
+        return self.from_memory(self.under(lanes, stmt.mask, lambda: self.let(read), kind), dtype, lanes)
+
+    def store(self, stmt: Store) -> None:
+        self.access(stmt)
+        dtype, lanes = stmt.value.dtype, stmt.value.lanes
+        text, at = self.ref(stmt.value), self.place(stmt.array, stmt.index, stmt.stride, lanes)
+        if dtype is b1:
+            text = self.let(f"zext i1 {text} to i8")
+        write = f"store {dtype.llvm} {text}, {self.address(stmt.array)} {at}, align {dtype.size}"
+
+        def put() -> str:
+            self.put(write)
+            return ""
+
+        if lanes > 1:
+            self.under(lanes, stmt.mask, put)
+            return
+        first = self.let(f"icmp eq i32 {self.lane32}, 0")
+        test = first if stmt.mask is None else self.let(f"and i1 {first}, {self.ref(stmt.mask)}")
+        self.where(test, put, "")
+
+
+def emit(funcs: Sequence[Func]) -> str:
+    """LLVM text that defines `funcs`: a kernel, and what comes after its blocks."""
+    emitter = PtxEmitter()
+    for func in funcs:
+        emitter.func(func)
+    parts = [
+        f'target triple = "{TRIPLE}"',
+        "",
+        *emitter.shared,
+        *emitter.lines,
+        "",
+        *emitter.declared.values(),
+    ]
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,38 @@
+"""Kernels to loops for warps: the lowering of CPUs, but for products, and tiles that are transposed through
+shared memory.
+"""
+
+from __future__ import annotations
+
+from ..cpu.lower_tiles import TileLowering
+from ..cpu.lowering import MODES
+from ..cpu.lowering import lower as lower_by
+from ..cpu.schedule import Schedule
+from ..ir.kernel import Kernel, Load
+from ..ir.loop import Func, Imm, Operand, Store
+from ..ir.types import i64
+from .lower_product import WarpProductLowering
+
+
+class WarpTileLowering(TileLowering):
+    """Lowers one kernel whose schedule says "tiles"."""
+
+    def run(self) -> None:
+        for load, name in self.wait.items():
+            self.b.alloc(f"cross.{name}", load.dtype, self.width * (self.width + 1))
+        super().run()
+
+    def crossed(self, load: Load, vectors: list[Operand]) -> list[Operand]:
+        """Through working memory with rows of an odd length: neither way do two lanes meet in one bank."""
+        b, width = self.b, self.width
+        name, pitch = f"cross.{self.wait[load]}", width + 1
+        for c, vector in enumerate(vectors):
+            b.emit(Store(name, Imm(c, i64), vector, Imm(pitch, i64)))
+        return [b.load(name, load.dtype, Imm(r * pitch, i64), width) for r in range(width)]
+
+
+_MODES = {**MODES, "product": WarpProductLowering, "vector": WarpProductLowering, "tiles": WarpTileLowering}
+
+
+def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
+    return lower_by(kernel, schedule, _MODES)

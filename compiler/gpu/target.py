@@ -1,0 +1,32 @@
+"""NVIDIA's architectures that code can be made for."""
+
+from __future__ import annotations
+
+from ..ir.target import Target
+
+TRIPLE = "nvptx64-nvidia-cuda"
+ARCH = "sm_90"  # unless another is asked for
+WARP = 32
+# Bytes of shared memory that every one of them gives a block of threads without being asked, and of its
+# parameters.
+SHARED = 48 << 10
+PARAMETERS = 4096
+
+# The least version of PTX that knows each: a driver reads those that are not newer than itself.
+PTX = {
+    "sm_75": 63,
+    "sm_80": 70,
+    "sm_86": 71,
+    "sm_89": 78,
+    "sm_90": 78,
+    "sm_100": 86,
+    "sm_120": 87,
+}
+
+
+def target(arch: str) -> Target:
+    """Of an architecture's name. ValueError, with those there are, for another, where LLVM would end the
+    process."""
+    if arch not in PTX:
+        raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(PTX)}")
+    return Target(TRIPLE, arch, f"+ptx{PTX[arch]}", 4 * WARP)

@@ -1,0 +1,57 @@
+"""Graphs as PTX: the text of their kernels for NVIDIA's GPUs, and how they are launched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lucid.compiler.gpu.allowed import check
+from lucid.compiler.gpu.launch import Launch, launches
+from lucid.compiler.gpu.target import target
+from lucid.compiler.ir.artifact import Address, Plan
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph
+from lucid.compiler.pipeline import compile_graph, entries
+from lucid.runtime.load import assembly
+
+
+@data
+class Ptx:
+    """`modules`: PTX by the key of a kernel's code. `launches` run one after the other over the buffers of
+    `plan`, of which those of the kind "temp" lie in `plan.temp_bytes` bytes of working memory."""
+
+    arch: str
+    modules: Mapping[str, str]
+    launches: tuple[Launch, ...]
+    plan: Plan
+
+    def __str__(self) -> str:
+        """The launches, a line each, with their parameters."""
+        return "\n".join(map(self.line, self.launches))
+
+    def line(self, launch: Launch) -> str:
+        """One launch in words."""
+        found = launch.entry
+        head = f"{found.name}: grid {launch.grid}, {found.threads} threads, {found.shared} bytes shared"
+        return "\n".join([head, *(f"  {self.parameter(launch, n)}" for n in range(len(found.slots)))])
+
+    def parameter(self, launch: Launch, number: int) -> str:
+        slot, value = launch.entry.slots[number], launch.values[number]
+        if isinstance(value, Address):
+            buffer = self.plan.buffers[value.buffer]
+            place = f"{buffer.kind} {value.buffer} {buffer.dtype}{[*buffer.shape]}"
+            offset = value.offset + buffer.offset
+            return f"{slot.name}: .u64, {place}" + (f" + {offset} bytes" if offset else "")
+        if isinstance(value, int):
+            return f"{slot.name}: .u64, {value}"
+        return f"{slot.name}: {slot.dtype}, bytes {value.hex()}"
+
+
+def ptx(graph: Graph, arch: str, aliases: Sequence[int] = ()) -> Ptx:
+    """ValueError for an unknown architecture, and for a kernel that needs more than there is."""
+    made = compile_graph(graph, target(arch), aliases)
+    defined = entries(made)
+    codes = {code.key: code for code in made.codes}
+    modules = {key: assembly(code, target(arch)) for key, code in codes.items()}
+    for key, text in modules.items():
+        check(text, codes[key].llvm)
+    return Ptx(arch, modules, launches(made.plan, defined), made.plan)

@@ -1,0 +1,121 @@
+"""Graphs whose kernels take every mode there is on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Graph, Node
+from tests.native import build
+
+Array = np.ndarray[Any, Any]
+Outputs = tuple[Node, ...]
+
+
+def _rows(x: Node, of: Node) -> Node:
+    return ops.BROADCAST(ops.reshape(of, (*of.shape, 1)), shape=x.shape)
+
+
+def huber(x: Node, y: Node) -> Outputs:
+    d = ops.SUB(x, y)
+    a, half, one = ops.ABS(d), ops.const(0.5, d), ops.const(1.0, d)
+    inside = ops.LE(a, one)
+    terms = ops.WHERE(inside, ops.MUL(ops.MUL(half, d), d), ops.SUB(a, half))
+    return ops.SUM(terms, axes=(0,)), ops.WHERE(inside, d, ops.SIGN(d))
+
+
+def softmax(x: Node) -> Outputs:
+    e = ops.EXP(ops.SUB(x, _rows(x, ops.AMAX(x, axes=(1,)))))
+    return (ops.DIV(e, _rows(x, ops.SUM(e, axes=(1,)))),)
+
+
+def norm(x: Node, ct: Node) -> Outputs:
+    """Rows, with totals for each column and for all."""
+    scale = ops.DIV(ops.const(1.0, x), ops.SQRT(_rows(x, ops.SUM(ops.MUL(x, x), axes=(1,)))))
+    y = ops.MUL(x, scale)
+    back = ops.MUL(scale, ops.SUB(ct, ops.MUL(y, _rows(x, ops.SUM(ops.MUL(ct, y), axes=(1,))))))
+    return y, back, ops.SUM(ops.MUL(ct, y), axes=(0,)), ops.SUM(ct, axes=(0, 1))
+
+
+def linear(x: Node, w: Node, y: Node) -> Outputs:
+    """A loss with its gradient: rows of a few features in one walk."""
+    d = ops.SUB(ops.CONTRACT(x, w, spec="ij,j->i"), y)
+    return ops.SUM(ops.ABS(d), axes=(0,)), ops.CONTRACT(ops.TANH(d), x, spec="i,ij->j")
+
+
+def product(x: Node, y: Node) -> Outputs:
+    return (ops.TANH(ops.CONTRACT(x, y, spec="ij,kj->ik")),)
+
+
+def vector(x: Node, y: Node) -> Outputs:
+    return (ops.CONTRACT(x, y, spec="ij,jk->ik"),)
+
+
+def transpose(x: Node, y: Node) -> Outputs:
+    return (ops.ADD(ops.TRANSPOSE(x, perm=(1, 0)), y),)
+
+
+def long(x: Node, w: Node) -> Outputs:
+    return ops.AMAX(x, axes=(1,)), ops.CONTRACT(x, w, spec="ij,j->i")
+
+
+def columns(x: Node) -> Outputs:
+    return (ops.SUM(x, axes=(0,)),)
+
+
+def scan(x: Node) -> Outputs:
+    return (ops.CUMSUM(x, axis=1),)
+
+
+def scan_across(x: Node) -> Outputs:
+    return (ops.CUMSUM(x, axis=0),)
+
+
+def sort(x: Node) -> Outputs:
+    return (ops.ARGSORT(x, axis=1),)
+
+
+def gather(x: Node, at: Node) -> Outputs:
+    return (ops.GATHER(x, at, axes=(0,)),)
+
+
+def scatter(x: Node, at: Node) -> Outputs:
+    return (ops.SCATTER_ADD(x, at, shape=(12, *x.shape[1:]), axes=(0,)),)
+
+
+def quotients(x: Node, y: Node) -> Outputs:
+    return ops.FLOORDIV(x, y), ops.MOD(x, y)
+
+
+# Name: the function, shapes of its arrays, the mode of its last kernel; indices come last.
+CASES: dict[str, tuple[Callable[..., Outputs], tuple[tuple[int, ...], ...], str]] = {
+    "huber": (huber, ((9000,), (9000,)), "flat"),
+    "softmax": (softmax, ((7, 150),), "rows"),
+    "norm": (norm, ((37, 100), (37, 100)), "rows"),
+    "linear": (linear, ((300, 5), (5,), (300,)), "groups"),
+    "product": (product, ((19, 300), (45, 300)), "product"),
+    "vector": (vector, ((1, 270), (270, 40)), "vector"),
+    "transpose": (transpose, ((70, 45), (45, 70)), "tiles"),
+    "long": (long, ((3, 9001), (9001,)), "long"),
+    "columns": (columns, ((5, 9001),), "columns"),
+    "scan": (scan, ((9, 40),), "scan"),
+    "scan_across": (scan_across, ((9, 40),), "scan"),
+    "sort": (sort, ((2, 40),), "sort"),
+    "gather": (gather, ((12, 7), (30,)), "rows"),
+    "scatter": (scatter, ((30, 7), (30,)), "scatter"),
+    "scatter_single": (scatter, ((50,), (50,)), "scatter"),
+    "quotients": (quotients, ((200,), (200,)), "flat"),
+}
+
+
+def case(name: str, dtype: str = "float32") -> tuple[Graph, list[Array]]:
+    """The graph, and arrays for it: small whole numbers and others, negative ones and zeros, too."""
+    function, shapes, _ = CASES[name]
+    rng = np.random.default_rng(len(name))
+    arrays: list[Array] = [(rng.integers(-300, 300, shape) / 64).astype(dtype) for shape in shapes]
+    if name.startswith(("gather", "scatter")):
+        arrays[-1] = rng.integers(-1, 13, shapes[-1])  # some outside
+    return build(function, arrays), arrays

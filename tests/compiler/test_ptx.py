@@ -1,0 +1,150 @@
+"""PTX: what it may hold, for every kind of kernel and every op."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lucid.compiler import ops
+from lucid.compiler.gpu.allowed import check, instructions
+from lucid.compiler.gpu.launch import entry
+from lucid.compiler.gpu.target import PTX, SHARED, target
+from lucid.compiler.ir.layout import Slot
+from lucid.compiler.ir.loop import Alloc, Func
+from lucid.compiler.ir.types import DTYPES, f32
+from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.verify.error import VerifyError
+from lucid.gpu import Ptx, ptx
+from tests.native import build, sample_arrays
+
+from .gpu_kernels import CASES, case
+
+REGISTERS = Path(__file__).parents[1] / "golden" / "registers.txt"
+OPS = [name for name, op in ops.REGISTRY.items() if op.samples and op.lower is not None]
+
+
+def of_case(name: str, arch: str = "sm_90") -> Ptx:
+    return ptx(case(name)[0], arch)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_mode(name: str) -> None:
+    found = of_case(name)
+    made = compile_graph(case(name)[0], target("sm_90"))
+    assert made.stages.schedules[-1].mode == CASES[name][2]
+    for text in found.modules.values():
+        assert ".version 7.8\n.target sm_90\n" in text
+        assert set(re.findall(r"\.entry (\S+)\(", text)) <= {x.entry.name for x in found.launches}
+    for x in found.launches:
+        assert f"{x.entry.name}: grid {x.grid}, {x.entry.threads} threads" in str(found)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_op(name: str) -> None:
+    """Of each op two dtypes: `ptx` looks at every instruction."""
+    op, rng = ops.REGISTRY[name], np.random.default_rng(1)
+    taken = [d for d in DTYPES.values() if op.takes(d) and not d.is_complex]
+    for dtype in {taken[len(name) % len(taken)], f32 if f32 in taken else taken[0]}:
+        arrays = sample_arrays(op, op.samples[0], dtype, rng)
+        ptx(build(lambda *nodes: op(*nodes, **op.samples[0].attrs), arrays), "sm_80")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sqrt.approx.f32 %r1, %r2;",
+        "add.rn.ftz.f32 %r1, %r2, %r3;",
+        "mad.rn.f32 %r1, %r2, %r3, %r4;",
+        "@%p1 div.full.f32 %r1, %r2, %r3;",
+        "cvt.rzi.sat.s32.f32 %r1, %r2;",
+        "ex2.approx.ftz.f32 %r1, %r2;",
+        "call.uni (retval0), fmodf, (param0, param1);",
+    ],
+)
+def test_what_is_refused(line: str) -> None:
+    (text,) = of_case("quotients").modules.values()
+    check(text)
+    at = text.index("\tret;")
+    with pytest.raises(VerifyError, match="is not one of the instructions that kernels may have"):
+        check(text[:at] + f"\t{line}\n" + text[at:])
+
+
+def test_what_was_contracted_is_refused() -> None:
+    (text,) = of_case("huber").modules.values()
+    check(text, "no fma")
+    changed = re.sub(r"mul\.rn\.f32 (.*), (.*), (.*);", r"fma.rn.f32 \1, \2, \3, 0f00000000;", text, count=1)
+    assert changed != text
+    with pytest.raises(VerifyError, match="1 fused multiply-adds, 0 were written"):
+        check(changed, "no fma")
+
+
+def test_an_unknown_architecture_is_an_error() -> None:
+    every = "sm_75, sm_80, sm_86, sm_89, sm_90, sm_100, sm_120"
+    with pytest.raises(ValueError, match=f"unknown architecture 'sm_70'; expected one of {every}"):
+        target("sm_70")
+
+
+def test_more_than_there_is_of_memory_or_parameters() -> None:
+    with pytest.raises(
+        ValueError, match="kernel f: 49168 bytes of shared memory for a warp; there are 49152"
+    ):
+        entry(Func("f", (), (Alloc("w", f32, SHARED // 4 + 1),)))
+    with pytest.raises(ValueError, match="kernel f: 513 parameters; there may be 512"):
+        entry(Func("f", tuple(Slot(f"x{n}", "array", f32) for n in range(513)), ()))
+    assert [entry(Func("f", (), (Alloc("w", f32, n),))).warps for n in (1, 3072, 3073, 12288)] == [4, 4, 2, 1]
+
+
+def test_loads_of_a_warp_are_neighbours() -> None:
+    """In a flat kernel an address is a step of a pointer, without arithmetic of its own."""
+    (text,) = of_case("huber").modules.values()
+    names = [name for _, name in instructions(text.partition("huber_finish")[0])]
+    assert not {n for n in names if n.startswith(("div", "rem", "call"))}
+
+
+# --- ptxas ---------------------------------------------------------------------------------------
+
+
+def ptxas() -> str:
+    spec = find_spec("nvidia")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for path in Path(folder).glob("*/bin/ptxas"):
+            return str(path)
+    pytest.skip("ptxas is not here: pip install lucid-compiler[gpu-test]")
+
+
+def assembled(found: Ptx, folder: Path) -> dict[str, tuple[int, int]]:
+    """Registers and bytes spilled of each entry."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for text in found.modules.values():
+        (folder / "k.ptx").write_text(text)
+        command = [ptxas(), f"-arch={found.arch}", "-v", "k.ptx", "-o", "k.cubin"]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        every = re.findall(
+            r"entry function '(\S+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers", run.stderr, re.DOTALL
+        )
+        sizes |= {name: (int(registers), int(spilled)) for name, spilled, registers in every}
+    return sizes
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_registers(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """No more registers, and bytes that are spilled, than the table says."""
+    lines = []
+    for arch in PTX:
+        for kernel, (registers, spilled) in assembled(of_case(name, arch), tmp_path).items():
+            lines.append((f"{name} {kernel} {arch}", registers, spilled))
+    known = [line.rsplit(" ", 2) for line in REGISTERS.read_text().splitlines()] if REGISTERS.exists() else []
+    table = {key: (int(registers), int(spilled)) for key, registers, spilled in known}
+    if request.config.getoption("--update-golden"):
+        own = {key: value for key, value in table.items() if not key.startswith(f"{name} ")}
+        own |= {key: (registers, spilled) for key, registers, spilled in lines}
+        REGISTERS.write_text("".join(f"{key} {own[key][0]} {own[key][1]}\n" for key in sorted(own)))
+        return
+    for key, registers, spilled in lines:
+        assert registers <= table[key][0] and spilled <= table[key][1], f"{key}: {registers} {spilled}"
