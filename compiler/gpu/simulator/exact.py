@@ -148,7 +148,7 @@ def fma64(a: Array, b: Array, c: Array) -> Array:
         & (np.abs(ea + eb) < 900)
         & ((ec < 900) & (ec > -900) | (c == 0))
     )
-    naive = a * b + c
+    naive = native("fma", a, b, c)
     plain = (a == 0) | (b == 0) | ~np.isfinite(a) | ~np.isfinite(b) | ~np.isfinite(c)  # `naive` is exact
     u, ul = two_product(a, b)
     t, tl = two_sum(c, ul)
@@ -212,7 +212,9 @@ def native(op: str, *args: Array) -> Array:
     if op == "sqrt":
         return np.sqrt(a)
     if op == "fma":
-        return a * args[1] + args[2]
+        product, c = a * args[1], args[2]
+        # a product of finite numbers is finite, though it may overflow here
+        return np.where(np.isinf(c) & np.isfinite(a) & np.isfinite(args[1]), c, product + c)
     functions: dict[str, Any] = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
     result: Array = functions[op](a, args[1])
     return result
