@@ -23,7 +23,7 @@ def infinity(kind: str) -> int:
 
 
 def steps(bits: int, kind: str) -> int:
-    """The size of bits without a sign, in units of the smallest denormal; infinity is the next power of two."""
+    """The size of bits without a sign, in units of the least denormal; infinity is the next power of two."""
     f = _FRACTION_BITS[kind]
     exponent, fraction = bits >> f, bits & (1 << f) - 1
     return (1 << f) + fraction << exponent - 1 if exponent else fraction

@@ -191,8 +191,8 @@ _ADD = (
 )
 _OTHERS = [
     f"mov .T{{{_REG}}} : T+ = T+",
-    "cvta .space{{global shared shared::cta local const param}} .T{{u64}} : T = T",
-    "cvta .to .space{{global shared shared::cta local const param}} .T{{u64}} : T = T",
+    "cvta .space{global shared shared::cta local const param} .T{u64} : T = T",
+    "cvta .to .space{global shared shared::cta local const param} .T{u64} : T = T",
     "isspacep .space{global shared shared::cta local const param} : pred = u64",
     f"ld {_ORDER} {_SPACE} {_CACHE} {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : T*~ = mem",
     f"ld .global {_CACHE} .nc {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : T*~ = mem",

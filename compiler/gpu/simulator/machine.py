@@ -99,6 +99,10 @@ def compiled(entry: Entry) -> tuple[Code, ...]:
     return tuple(codes)
 
 
+def _traps(block: Block) -> bool:
+    return block.end is not None and block.end.form.opcode == "trap"
+
+
 def launch(
     module: Module,
     entry: str,
@@ -169,6 +173,11 @@ class _Launch:
         self.place_parameters(args)
         self.place_variables()
         self.codes = compiled(entry)
+        self.ends = {
+            n
+            for n, code in enumerate(self.codes)
+            if code.block.kind == "exit" and not code.block.code and not _traps(code.block)
+        }
         self.counts = Counts()
         self.granules = {space: self.granule(space) for space in ("global", "shared")}
         self.shadow = Shadow(memory.space.size, self.granules["global"])
@@ -275,7 +284,9 @@ class _Launch:
         heap = [0]
 
         def send(lanes: Array, target: int) -> None:
-            if lanes.size:
+            if lanes.size and target in self.ends:  # nobody waits for threads that only end
+                self.run_block(batch, Group(batch, lanes), target, send)
+            elif lanes.size:
                 if target not in waiting:
                     waiting[target] = []
                     heapq.heappush(heap, target)
@@ -322,7 +333,7 @@ class _Launch:
             for n, target in enumerate(block.targets):
                 send(lanes[index == n], target)
         elif kind == "exit":
-            if block.end is not None and block.end.form.opcode == "trap":
+            if block.end is not None and _traps(block):
                 raise group.error("trap", block.end, 0, "traps")
             batch.alive[lanes] = False
         else:
