@@ -35,12 +35,13 @@ from .inside import indices_in, operands, outside, verdict
 
 if TYPE_CHECKING:
     from .gpu import Ptx
+    from .staged import Staged
 
 Array = np.ndarray[Any, Any]
 
 # Structures whose plan is kept; the least recently used goes first.
 PLANS = 1024
-_plans: OrderedDict[object, Executable] = OrderedDict()
+_plans: OrderedDict[object, Executable | Staged] = OrderedDict()
 
 
 def leaf(array: Array) -> Node:
@@ -77,7 +78,7 @@ def evaluate(nodes: Sequence[Node]) -> list[Array]:
     return [node.data for node in nodes]
 
 
-def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
+def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable | Staged]:
     """The nodes with data that `wanted` are computed from, and what computes them.
 
     The key is the structure: nodes are numbered as they are met, from `wanted` on, and each adds its
@@ -112,7 +113,7 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable]:
         graph = _closed(wanted, leaves)
         if graph is None:
             return _planned(wanted)
-        found = _plans[key] = build(graph, judged=len(graph.outputs) > len(wanted))
+        found = _plans[key] = build(graph, judged=len(graph.outputs) > len(wanted), hosted=_hosted(graph))
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
@@ -155,7 +156,12 @@ def out_of_range(outputs: Iterable[Node], inputs: Sequence[Node], arrays: Sequen
         new[node] = rebuild(node, tuple(new[n] for n in node.inputs))
         found += indices_in([new[node]])
     graph = Graph("indices", tuple(new[n] for n in inputs), tuple(operands(found)))
-    return outside(found, build(graph)(arrays))
+    return outside(found, build(graph, hosted=_hosted(graph))(arrays))
+
+
+def _hosted(graph: Graph) -> bool:
+    """Whether a library computes some of its nodes."""
+    return any(n.op.kind == "host" for n in toposort(graph.outputs))
 
 
 _dumps = itertools.count(1)
@@ -289,8 +295,16 @@ def _as_given(array: Array, kind: TensorType) -> Array:
 
 
 def build(
-    graph: Graph, aliases: Sequence[int] = (), threads: int | None = None, judged: bool = False
-) -> Executable:
+    graph: Graph,
+    aliases: Sequence[int] = (),
+    threads: int | None = None,
+    judged: bool = False,
+    hosted: bool = False,
+) -> Executable | Staged:
     """`aliases[k]` is the input whose memory output k may take over, or -1. `judged`: the last output is the
-    verdict on the indices."""
-    return Executable(graph, aliases, threads, judged)
+    verdict on the indices. `hosted`: a library computes some nodes."""
+    if not hosted:
+        return Executable(graph, aliases, threads, judged)
+    from .staged import Staged  # made of executables
+
+    return Staged(graph, threads, judged)

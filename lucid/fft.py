@@ -4,8 +4,9 @@
 1/sqrt(n)). `n` and `s` are lengths to which axes are cut, or filled up with zeros; `dim` is another name of
 `axis` and `axes`. float32 and complex64 give complex64, other dtypes complex128 (float16: complex64).
 
-pocketfft computes them, through NumPy, when they are called, which a compiled function cannot (TraceError).
-Gradients exist to any order. ValueError for a length below 1, an axis that is not there, another `norm`.
+pocketfft computes them, through NumPy, when they are called; in a compiled function as a step between
+kernels, at each call of that. Gradients exist to any order. ValueError for a length below 1, an axis that is
+not there, another `norm`.
 """
 
 from __future__ import annotations

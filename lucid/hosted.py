@@ -4,8 +4,9 @@
     loss = (x * x).sum()             # a node over x, lazy as any
     loss.backward()                  # the gradient of solve is another solve, and can be differentiated again
 
-The node of a result has its value from the start, so no evaluation and no compiler ever looks at what is
-behind it; gradients do. While a function is traced no values are known: TraceError.
+Outside of traces the node of a result has its value from the start, so no compiler looks at what is behind
+it; gradients do. While a function is traced no values are known: the node is a step between kernels, and each
+call calls the library (staged.py).
 """
 
 from __future__ import annotations
@@ -13,102 +14,140 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import LOC, Node, bind
-from lucid.compiler.ir.types import TensorType, from_numpy
+from lucid.compiler.ir.graph import LOC, Loc, Node, bind
+from lucid.compiler.ir.types import TensorType
 
 from .context import MODE
 from .engine import Array, evaluate, leaf
-from .errors import TraceError, here, located, user_loc
-from .tensor import Tensor
+from .errors import located, user_loc
+from .tensor import Tensor, apply
+
+Options = Mapping[str, Any]
 
 
 @data
 class Hosted:
-    """`compute(options, *arrays)` gives the results; `vjp(call, k, ct, needs)` the cotangents of the inputs,
-    for that of result `k`: nodes."""
+    """`compute(options, *arrays)` gives the results; `types(options, *types of the inputs)` says what they
+    are; `vjp(call, k, ct, needs)` gives the cotangents of the inputs, for that of result `k`: nodes."""
 
     name: str
     compute: Callable[..., tuple[Array, ...]]
+    types: Callable[..., tuple[TensorType, ...]]
     vjp: Callable[[Call, int, Node, tuple[bool, ...]], tuple[Node | None, ...]]
     flat: tuple[int, ...] = ()  # the results that are constant wherever they have a derivative
+
+    def run(self, options: Options, arrays: Sequence[Array], loc: Loc | None) -> tuple[Array, ...]:
+        """The results, row-major. Errors name `loc`."""
+        try:
+            with np.errstate(all="ignore"):
+                found = self.compute(options, *arrays)
+        except (ValueError, TypeError) as error:  # LinAlgError is a ValueError
+            raise located(type(error)(f"{self.name}: {error}"), loc) from None
+        return tuple([np.ascontiguousarray(x) if x.ndim else np.asarray(x) for x in found])
+
+
+# The results of calls whose values are known, by the node of each.
+_KNOWN: WeakKeyDictionary[Node, tuple[Array, ...]] = WeakKeyDictionary()
 
 
 @data(eq=False)
 class Call:
-    """One call of a function, with its results."""
+    """One call of a function; with its results, where they are known."""
 
     function: Hosted
     inputs: tuple[Node, ...]
-    options: Mapping[str, Any]
-    results: tuple[Array, ...]
+    options: Options
+    results: tuple[Array, ...] | None
 
     def out(self, k: int) -> Node:
-        """Result `k` as a node. (It holds this call, which holds no node of a result: no cycle.)"""
-        node = Node(_RESULT, self.inputs, MappingProxyType({"call": self, "k": k}))
-        bind(node, self.results[k])
+        """Result `k` as a node."""
+        attrs = {"function": self.function, "options": tuple(self.options.items()), "result": k}
+        node = Node(RESULT, self.inputs, MappingProxyType(attrs))
+        if self.results is not None:
+            bind(node, self.results[k])
+            _KNOWN[node] = self.results
         return node
 
 
-def _infer(_: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
-    array = attrs["call"].results[attrs["k"]]
-    return TensorType(from_numpy(array.dtype), array.shape)
+def call_of(node: Node) -> Call:
+    """The call that a node is a result of."""
+    attrs = node.attrs
+    return Call(attrs["function"], node.inputs, dict(attrs["options"]), _KNOWN.get(node))
+
+
+def _infer(types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
+    found: TensorType = attrs["function"].types(dict(attrs["options"]), *types)[attrs["result"]]
+    return found
+
+
+def _evaluate(attrs: Mapping[str, Any], *arrays: Array) -> Array:
+    found: Array = attrs["function"].run(dict(attrs["options"]), arrays, None)[attrs["result"]]
+    return found
 
 
 def _vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    call: Call = node.attrs["call"]
+    call = call_of(node)
     try:
-        return call.function.vjp(call, node.attrs["k"], ct, needs)
+        return call.function.vjp(call, node.attrs["result"], ct, needs)
     except ValueError as error:
         raise located(error, node.loc) from None
 
 
 # In no registry: it never comes into a graph that is compiled.
-_RESULT = ops.Op("result", "host", _infer, None, _vjp, None)
+RESULT = ops.Op(
+    "result", "host", _infer, _evaluate, _vjp, None, "fc", attrs=("function", "options", "result"),
+    of_complex=lambda op, inputs, attrs: Node(op, inputs, attrs),
+)  # fmt: skip
 
 
 def called(function: Hosted, *inputs: Node, **options: Any) -> Call:
-    """`function` of the values of `inputs`, which are computed. Errors name the current line."""
-    return _called(function, inputs, evaluate(inputs), options)
+    """`function` of `inputs`; of their values, which are computed, unless a function is traced. Errors name
+    the current line."""
+    trace = MODE.get().trace
+    if trace is not None:
+        trace.hosted = True
+        return Call(function, inputs, options, None)
+    return Call(function, inputs, options, function.run(options, evaluate(inputs), LOC.get()))
 
 
-def _called(
-    function: Hosted, inputs: tuple[Node, ...], arrays: Sequence[Array], options: Mapping[str, Any]
-) -> Call:
-    try:
-        with np.errstate(all="ignore"):
-            found = function.compute(options, *arrays)
-    except (ValueError, TypeError) as error:  # LinAlgError is a ValueError
-        raise located(type(error)(f"{function.name}: {error}"), LOC.get()) from None
-    return Call(function, inputs, options, tuple([np.ascontiguousarray(x) if x.ndim else x for x in found]))
+def constant(array: Array) -> Node:
+    """An array of a formula's, which nobody else has."""
+    trace = MODE.get().trace
+    return leaf(array) if trace is None else trace.capture_array(array)
 
 
 def results(function: Hosted, *operands: Tensor, **options: Any) -> tuple[Tensor, ...]:
-    """The results as tensors. TraceError in a compiled function."""
+    """The results as tensors."""
     trace, grad = MODE.get()
     if trace is not None:
-        raise TraceError(
-            here(
-                f"{function.name} in a compiled function: a library computes it from values, which are "
-                "not known while it is traced. Call it outside, and pass its result as an argument"
-            )
-        )
+        trace.hosted = True
+        kinds = function.types(options, *[x._node.type for x in operands])
+        return tuple([_traced(function, k, operands, options) for k in range(len(kinds))])
     arrays = [x._read(function.name) for x in operands]
-    token = LOC.set(user_loc())
+    loc = user_loc()
+    token = LOC.set(loc)
     try:
-        call = _called(function, tuple([x._node for x in operands]), arrays, options)
+        found = function.run(options, arrays, loc)
+        call = Call(function, tuple([x._node for x in operands]), options, found)
         tracked = grad and any(x.requires_grad for x in operands)
         return tuple(
             [
                 Tensor._of(call.out(k), True, None)
                 if tracked and k not in function.flat
                 else Tensor._of(leaf(array), False, None)
-                for k, array in enumerate(call.results)
+                for k, array in enumerate(found)
             ]
         )
     finally:
         LOC.reset(token)
+
+
+def _traced(function: Hosted, k: int, operands: Sequence[Tensor], options: Options) -> Tensor:
+    found = apply(lambda *nodes: Call(function, nodes, options, None).out(k), *operands)
+    return found.detach() if k in function.flat else found

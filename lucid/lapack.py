@@ -12,19 +12,23 @@ so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import TensorType, i64, tensor_type
 
 from . import elementwise as ew
 from . import shapes
-from .engine import Array, leaf
+from .context import MODE
+from .engine import Array, evaluate
 from .errors import warn_user
-from .hosted import Call, Hosted, called
+from .hosted import Call, Hosted, called, constant
 
 Options = Mapping[str, Any]
 Parts = tuple[Node | None, ...]
@@ -52,7 +56,7 @@ def _scalars(x: Node) -> Node:
 
 
 def _constant(array: Any, like: Node) -> Node:
-    return leaf(np.asarray(array, like.type.dtype.np))
+    return constant(np.asarray(array, like.type.dtype.np))
 
 
 def _eye(n: int, like: Node) -> Node:
@@ -63,23 +67,48 @@ def _symmetric(x: Node) -> Node:
     return ew.mul(ew.add(x, mt(x)), 0.5)
 
 
-def _apart(x: Node, y: Node, near: Array) -> Node:
+def _apart(x: Node, y: Node, near: Node) -> Node:
     """1 / (x - y), and 0 where the two are `near`."""
-    mask = leaf(near)
-    return ew.where(mask, 0.0, ew.div(1.0, ew.where(mask, 1.0, ew.sub(x, y))))
+    return ew.where(near, 0.0, ew.div(1.0, ew.where(near, 1.0, ew.sub(x, y))))
 
 
-def _near(name: str, values: Array, count: int) -> Array:
-    """Which pairs of these eigenvalues or singular values are equal within rounding; each with itself."""
-    scale = np.max(np.abs(values), axis=-1, initial=0.0)[..., None, None]
-    gaps = np.abs(values[..., None, :] - values[..., :, None])
-    near = np.asarray(gaps <= np.finfo(values.dtype).eps * count * scale)
-    if near.sum() > values.size:
+def _near(name: str, values: Node, count: int) -> Node:
+    """Which pairs of these eigenvalues or singular values are equal within rounding; each with itself. Where
+    values are known, with a warning."""
+    gaps = ops.ABS(ew.sub(_row(values), _column(values)))
+    if not values.shape[-1]:
+        return ew.le(gaps, 0.0)
+    scale = _scalars(shapes.amax(ops.ABS(values), axis=-1))
+    near = ew.le(gaps, ew.mul(scale, float(np.finfo(values.type.dtype.numpy).eps) * count))
+    if MODE.get().trace is None and evaluate([near])[0].sum() > math.prod(values.shape):
         warn_user(
             f"{name}: some values are equal within rounding. The gradient through their vectors holds for "
             "what depends on the space that these span alone, and no second derivative does"
         )
     return near
+
+
+# --- types of results ----------------------------------------------------------------------------
+
+Types = tuple[TensorType, ...]
+
+
+def _like(which: int) -> Callable[..., Types]:
+    """One result, of the type of input `which`."""
+    return lambda options, *types: (types[which],)
+
+
+def _matrices(x: TensorType, *sides: tuple[int, int]) -> Types:
+    """For each of a stack one of these sides."""
+    return tuple([tensor_type(x.dtype, (*x.shape[:-2], *side)) for side in sides])
+
+
+def _vectors(x: TensorType, *lengths: int) -> Types:
+    return tuple([tensor_type(x.dtype, (*x.shape[:-2], n)) for n in lengths])
+
+
+def _numbers(x: TensorType) -> TensorType:
+    return tensor_type(x.dtype, x.shape[:-2])
 
 
 # --- inverses and systems ------------------------------------------------------------------------
@@ -90,7 +119,19 @@ def _d_inv(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (ew.neg(_at(_at(across, ct), across)),)
 
 
-INV = Hosted("linalg.inv", lambda options, a: (np.linalg.inv(a),), _d_inv)
+INV = Hosted("linalg.inv", lambda options, a: (np.linalg.inv(a),), _like(0), _d_inv)
+
+
+def _inv_or_nan(options: Options, a: Array) -> tuple[Array, ...]:
+    found = np.full_like(a, np.nan)
+    for k in np.ndindex(a.shape[:-2]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            found[k] = np.linalg.inv(a[k])
+    return (found,)
+
+
+# NaN in place of the inverse of a singular matrix.
+INV_OR_NAN = Hosted("linalg.inv", _inv_or_nan, _like(0), _d_inv)
 
 
 def inv(a: Node) -> Node:
@@ -103,7 +144,7 @@ def _d_solve(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 
 # Both are stacks of matrices, of one shape but for their columns.
-SOLVE = Hosted("linalg.solve", lambda options, a, b: (np.linalg.solve(a, b),), _d_solve)
+SOLVE = Hosted("linalg.solve", lambda options, a, b: (np.linalg.solve(a, b),), _like(1), _d_solve)
 
 
 def solve(a: Node, b: Node) -> Node:
@@ -128,7 +169,7 @@ def _through_pinv(a: Node, p: Node, ct: Node) -> Node:
     return ew.add(ew.add(inner, _at(_at(left, ctt), _at(p, pt))), _at(_at(_at(pt, p), ctt), right))
 
 
-PINV = Hosted("linalg.pinv", _pinv, _d_pinv)
+PINV = Hosted("linalg.pinv", _pinv, lambda options, a: _matrices(a, a.shape[:-3:-1]), _d_pinv)
 
 
 def _lstsq(options: Options, a: Array, b: Array) -> tuple[Array, ...]:
@@ -150,7 +191,12 @@ def _d_lstsq(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return part, _at(mt(p), ct) if needs[1] else None
 
 
-LSTSQ = Hosted("linalg.lstsq", _lstsq, _d_lstsq, flat=(1,))
+def _lstsq_types(options: Options, a: TensorType, b: TensorType) -> Types:
+    rank = tensor_type(i64, a.shape[:-2])
+    return *_matrices(a, (a.shape[-1], b.shape[-1])), rank, *_vectors(a, min(a.shape[-2:]))
+
+
+LSTSQ = Hosted("linalg.lstsq", _lstsq, _lstsq_types, _d_lstsq, flat=(1,))
 
 # --- determinants --------------------------------------------------------------------------------
 
@@ -159,11 +205,14 @@ def _d_det(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (ew.mul(_scalars(ct), cofactors(call.inputs[0], call.out(0))),)
 
 
-DET = Hosted("linalg.det", lambda options, a: (np.asarray(np.linalg.det(a)),), _d_det)
+DET = Hosted("linalg.det", lambda options, a: (np.linalg.det(a),), lambda options, a: (_numbers(a),), _d_det)
 
 
 def cofactors(a: Node, det: Node) -> Node:
-    """The derivative of the determinant. That of a singular matrix exists, too, but not by its inverse."""
+    """The derivative of the determinant. That of a singular matrix exists, too, but not by its inverse; and
+    nobody knows, while a function is traced, whether it is singular."""
+    if MODE.get().trace is not None:
+        return called(COFACTORS, a).out(0)
     try:
         inverse = inv(a)
     except np.linalg.LinAlgError:
@@ -192,7 +241,7 @@ def _d_cofactors(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (called(MINORS, call.inputs[0], ct).out(0),)
 
 
-COFACTORS = Hosted("linalg.det", _cofactors, _d_cofactors)
+COFACTORS = Hosted("linalg.det, derivative", _cofactors, _like(0), _d_cofactors)
 
 
 def _minors(options: Options, a: Array, ct: Array) -> tuple[Array, ...]:
@@ -221,7 +270,7 @@ def _d_minors(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return None, called(MINORS, a, ct).out(0)
 
 
-MINORS = Hosted("linalg.det", _minors, _d_minors)
+MINORS = Hosted("linalg.det, second derivative", _minors, _like(0), _d_minors)
 
 
 def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
@@ -229,8 +278,9 @@ def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 
 SLOGDET = Hosted(
-    "linalg.slogdet", lambda options, a: tuple(map(np.asarray, np.linalg.slogdet(a))), _d_slogdet, flat=(0,)
-)
+    "linalg.slogdet", lambda options, a: tuple(np.linalg.slogdet(a)),
+    lambda options, a: (_numbers(a), _numbers(a)), _d_slogdet, flat=(0,),
+)  # fmt: skip
 
 # --- triangles -----------------------------------------------------------------------------------
 
@@ -238,7 +288,7 @@ SLOGDET = Hosted(
 def _half(x: Node) -> Node:
     """The lower triangle, with half of the diagonal."""
     n = x.shape[-1]
-    return ew.where(leaf(np.tri(n, dtype=bool)), ew.mul(x, _constant(1 - 0.5 * np.eye(n), x)), 0.0)
+    return ew.where(constant(np.tri(n, dtype=bool)), ew.mul(x, _constant(1 - 0.5 * np.eye(n), x)), 0.0)
 
 
 def _d_cholesky(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
@@ -249,7 +299,7 @@ def _d_cholesky(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 
 # The lower triangle is read.
-CHOLESKY = Hosted("linalg.cholesky", lambda options, a: (np.linalg.cholesky(a),), _d_cholesky)
+CHOLESKY = Hosted("linalg.cholesky", lambda options, a: (np.linalg.cholesky(a),), _like(0), _d_cholesky)
 
 
 def _qr(options: Options, a: Array) -> tuple[Array, ...]:
@@ -289,7 +339,13 @@ def _through_qr(q: Node, r: Node, to_q: Node | None, to_r: Node | None) -> Node:
     return mt(solve(r, mt(total if to_q is None else ew.add(total, to_q))))
 
 
-QR = Hosted("linalg.qr", _qr, _d_qr)
+def _qr_types(options: Options, a: TensorType) -> Types:
+    m, n = a.shape[-2:]
+    inner = m if options["mode"] == "complete" else min(m, n)
+    return _matrices(a, (m, inner), (inner, n))
+
+
+QR = Hosted("linalg.qr", _qr, _qr_types, _d_qr)
 
 # --- eigenvalues and singular values -------------------------------------------------------------
 
@@ -304,11 +360,11 @@ def _d_eigh(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     w, v = call.out(0), call.out(1)
     if k == 0:
         return (_at(ew.mul(v, _row(ct)), mt(v)),)
-    gaps = _apart(_row(w), _column(w), _near("linalg.eigh", call.results[0], w.shape[-1]))
+    gaps = _apart(_row(w), _column(w), _near("linalg.eigh", w, w.shape[-1]))
     return (_symmetric(_at(_at(v, ew.mul(gaps, _at(mt(v), ct))), mt(v))),)
 
 
-EIGH = Hosted("linalg.eigh", _eigh, _d_eigh)
+EIGH = Hosted("linalg.eigh", _eigh, lambda options, a: (*_vectors(a, a.shape[-1]), a), _d_eigh)
 
 
 def _d_eigvalsh(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
@@ -316,8 +372,9 @@ def _d_eigvalsh(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 
 EIGVALSH = Hosted(
-    "linalg.eigvalsh", lambda options, a: (np.linalg.eigvalsh(a, options["uplo"]),), _d_eigvalsh
-)
+    "linalg.eigvalsh", lambda options, a: (np.linalg.eigvalsh(a, options["uplo"]),),
+    lambda options, a: _vectors(a, a.shape[-1]), _d_eigvalsh,
+)  # fmt: skip
 
 
 def _svd(options: Options, a: Array) -> tuple[Array, ...]:
@@ -326,19 +383,19 @@ def _svd(options: Options, a: Array) -> tuple[Array, ...]:
 
 
 def _d_svd(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
-    (a,), (full_u, s_values, full_vh) = call.inputs, call.results
+    (a,) = call.inputs
     m, n = a.shape[-2:]
     least = min(m, n)
-    if (k == 0 and full_u.shape[-1] > least) or (k == 2 and full_vh.shape[-2] > least):
+    if call.options["full_matrices"] and ((k == 0 and m > n) or (k == 2 and n > m)):
         raise ValueError(
             "linalg.svd: the vectors beyond the singular values have no gradient; use full_matrices=False"
         )
-    thin = Call(SVD, call.inputs, call.options, (full_u[..., :least], s_values, full_vh[..., :least, :]))
-    u, s, vh = map(thin.out, range(3))
+    whole = call.options["full_matrices"] and m != n
+    u, s, vh = map((called(SVD, a, full_matrices=False) if whole else call).out, range(3))
     if k == 1:
         return (_at(ew.mul(u, _row(ct)), vh),)
     squares = ew.mul(s, s)
-    gaps = _apart(_row(squares), _column(squares), _near("linalg.svd", s_values, max(m, n)))
+    gaps = _apart(_row(squares), _column(squares), _near("linalg.svd", s, max(m, n)))
     if k == 0:
         turn = _at(mt(u), ct)
         inner = ew.mul(ew.mul(gaps, ew.sub(turn, mt(turn))), _row(s))
@@ -356,14 +413,24 @@ def _d_svd(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (_at(u, part),)
 
 
-SVD = Hosted("linalg.svd", _svd, _d_svd)
+def _svd_types(options: Options, a: TensorType) -> Types:
+    m, n = a.shape[-2:]
+    rows, columns = (m, n) if options["full_matrices"] else (min(m, n), min(m, n))
+    u, vh = _matrices(a, (m, rows), (columns, n))
+    return u, *_vectors(a, min(m, n)), vh
+
+
+SVD = Hosted("linalg.svd", _svd, _svd_types, _d_svd)
 
 
 def _d_svdvals(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return _d_svd(called(SVD, call.inputs[0], full_matrices=False), 1, ct, needs)
 
 
-SVDVALS = Hosted("linalg.svdvals", lambda options, a: (np.linalg.svd(a, compute_uv=False),), _d_svdvals)
+SVDVALS = Hosted(
+    "linalg.svdvals", lambda options, a: (np.linalg.svd(a, compute_uv=False),),
+    lambda options, a: _vectors(a, min(a.shape[-2:])), _d_svdvals,
+)  # fmt: skip
 
 
 def _rank(options: Options, a: Array) -> tuple[Array, ...]:
@@ -375,4 +442,6 @@ def _d_rank(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (None,)
 
 
-RANK = Hosted("linalg.matrix_rank", _rank, _d_rank, flat=(0,))
+RANK = Hosted(
+    "linalg.matrix_rank", _rank, lambda options, a: (tensor_type(i64, a.shape[:-2]),), _d_rank, flat=(0,)
+)

@@ -1,10 +1,10 @@
 """Linear algebra, under the names of NumPy's `linalg` and PyTorch's.
 
 Matrices are the last two axes; others are stacks. Integers are computed in float64; float16 raises
-TypeError, but in `norm`. What is not made of products is LAPACK's, through NumPy: it is computed when it is
-called, which a compiled function cannot (TraceError). LinAlgError for matrices that are singular, not
-positive definite or not square, ValueError for shapes that do not fit. Gradients exist to any order (`det`
-of a singular matrix: to the second), and treat a matrix that is taken as symmetric as one.
+TypeError, but in `norm`. What is not made of products is LAPACK's, through NumPy: computed when it is
+called; in a compiled function a step between kernels, at each call of that. LinAlgError for matrices that are
+singular, not positive definite or not square, ValueError for shapes that do not fit. Gradients exist to any
+order (`det` of a singular matrix: to the second), and treat a matrix that is taken as symmetric as one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from . import elementwise as ew
 from . import lapack, shapes
 from .array_functions import cross, tensordot
 from .complexes import squared_size
+from .context import MODE
 from .creation import asarray, eye
 from .errors import public
 from .hosted import results
@@ -158,8 +159,9 @@ def pinv(a: Any, rcond: float | None = None, hermitian: bool = False, *, rtol: f
 @public
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
     """The x of least |a @ x - b|, and of least |x| among them; the sums of squares of what is left of each
-    column (empty where the rank is not full, or no row is left); the rank; the singular values. `b` is a
-    vector or matrix, and for a stack of matrices a stack of matrices."""
+    column (empty where the rank is not full, or no row is left; in a compiled function, where nobody knows
+    the rank, there whatever it is); the rank; the singular values. `b` is a vector or matrix, and for a stack
+    of matrices a stack of matrices."""
     x, y = _floats("linalg.lstsq", a, b)
     _matrices("linalg.lstsq", x)
     vector = y.ndim == 1
@@ -169,13 +171,14 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
         raise LinAlgError(f"linalg.lstsq: shapes {x.shape} and {asarray(b).shape} differ in their rows")
     m, n = x.shape[-2:]
     found, rank, values = results(lapack.LSTSQ, x, y, rcond=rcond)
-    if m > n and bool((rank == n).all()):
+    traced = MODE.get().trace is not None
+    if m > n and (traced or bool((rank == n).all())):
         off = y - x @ found
         residuals = (off * off).sum(-2)
     else:
         residuals = Tensor(np.empty(0, x.dtype))
     found = found.reshape(found.shape[:-1]) if vector else found
-    return LstsqResult(found, residuals, rank if rank.ndim else int(rank), values)
+    return LstsqResult(found, residuals, rank if rank.ndim or traced else int(rank), values)
 
 
 @public
@@ -186,11 +189,10 @@ def cond(x: Any, p: float | str | None = None) -> Tensor:
         s = svdvals(a)
         return s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
     _square("linalg.cond", a)
-    try:
-        return matrix_norm(a, ord=p) * matrix_norm(inv(a), ord=p)
-    except LinAlgError:
-        values = np.linalg.cond(a.detach().numpy(), p)  # type: ignore[arg-type]
-        return Tensor(np.asarray(values, a.dtype))
+    inverse = results(lapack.INV_OR_NAN, a)[0]
+    found = matrix_norm(a, ord=p) * matrix_norm(inverse, ord=p)
+    endless = found.isnan() & ~a.isnan().any((-2, -1))
+    return apply(ew.where, endless, math.inf, found)
 
 
 # --- determinants --------------------------------------------------------------------------------

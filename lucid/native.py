@@ -31,6 +31,7 @@ from lucid.runtime.checks import MISSING, Argument, Bits, Check
 
 from . import arguments, results
 from .context import MODE
+from .engine import Executable
 from .guards import Guards, behind, class_dict
 from .promote import lying
 from .recording import Recording
@@ -59,13 +60,16 @@ def add(
 ) -> bool:
     """Let `native` run the recording for calls like the one that it has just served. `out`: the keyword
     that says where results go. False if it cannot be."""
+    executable = recording.executable
+    if not isinstance(executable, Executable):  # a library takes part
+        return False
     try:
-        spec = _Spec(recording, (*args, *kwargs.values()))
+        spec = _Spec(recording, executable, (*args, *kwargs.values()))
         if out is not None:
             spec.out = len(args) + list(kwargs).index(out)
         spec.fill()
         native.add(
-            recording.executable.native,
+            executable.native,
             spec.sources,
             spec.answer,
             arguments=len(spec.args),
@@ -88,8 +92,8 @@ def add(
 class _Spec:
     """What `NativeCall.add` takes, for one recording."""
 
-    def __init__(self, recording: Recording, args: tuple[Any, ...]) -> None:
-        self.recording, self.args = recording, args
+    def __init__(self, recording: Recording, executable: Executable, args: tuple[Any, ...]) -> None:
+        self.recording, self.executable, self.args = recording, executable, args
         self.sources: list[Source] = []
         self.checks: list[Check] = []
         self.made: list[Made] = []
@@ -116,7 +120,7 @@ class _Spec:
         if self.recording.judged:  # nothing is written where the caller sees it before the verdict
             if self.out >= 0:
                 raise _CannotError
-            self.verdict = self._pick(len(self.recording.executable.types) - 1)
+            self.verdict = self._pick(len(self.executable.types) - 1)
         self.numbers = numbers
         self.free = self._free()
         grad = MODE.get().grad
@@ -307,7 +311,7 @@ class _Spec:
             for k, s in enumerate(self.recording.sources)
             if s.owner is not None and not s.grad
         }
-        aliases = self.recording.executable.compiled.plan.aliases
+        aliases = self.executable.compiled.plan.aliases
         for update in self.recording.updates:
             place, kind = self._place(update.owner), type(self._owner(update.owner))
             value = update.value
@@ -346,14 +350,14 @@ class _Spec:
             self.gifts.append(Gift(place, tuple(steps), output))
 
     def _pick(self, output: int) -> int:
-        pick = self.recording.executable.compiled.picks[output]
+        pick = self.executable.compiled.picks[output]
         if pick < 0:
             raise _CannotError
         return pick
 
     def _array(self, output: int) -> Output:
         """The array of an output of the graph. Each has a memory of its own."""
-        executable = self.recording.executable
+        executable = self.executable
         if executable.compiled.picks.count(self._pick(output)) > 1:
             raise _CannotError
         pick, shape = self._pick(output), executable.types[output].shape

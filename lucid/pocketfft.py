@@ -13,9 +13,10 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import DType, TensorType, c64, c128, f32, tensor_type
 
-from .engine import Array, leaf
-from .hosted import Call, Hosted, called
+from .engine import Array
+from .hosted import Call, Hosted, called, constant
 from .joins import pad_axis
 
 Options = Mapping[str, Any]
@@ -38,7 +39,11 @@ def _d_transform(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 
 # Of complex numbers, along several axes.
-FFT = Hosted("fft", _compute, _d_transform)
+FFT = Hosted("fft", _compute, lambda options, x: (x,), _d_transform)
+
+
+def _along(x: TensorType, axis: int, n: int, dtype: DType) -> TensorType:
+    return tensor_type(dtype, (*x.shape[:axis], n, *x.shape[axis + 1 :]))
 
 
 def _compute_real(options: Options, x: Array) -> tuple[Array, ...]:
@@ -53,8 +58,12 @@ def _d_real(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (ops.RE(called(FFT, whole, axes=(axis,), norm=norm, inverse=True).out(0)),)
 
 
+def _real_types(options: Options, x: TensorType) -> tuple[TensorType, ...]:
+    return (_along(x, options["axis"], x.shape[options["axis"]] // 2 + 1, c64 if x.dtype is f32 else c128),)
+
+
 # Of real numbers along one axis: the first half, the rest are its conjugates.
-RFFT = Hosted("rfft", _compute_real, _d_real)
+RFFT = Hosted("rfft", _compute_real, _real_types, _d_real)
 
 
 def _compute_back(options: Options, x: Array) -> tuple[Array, ...]:
@@ -70,9 +79,13 @@ def _d_back(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     if n % 2 == 0:
         times[-1] = 1
     shape = tuple(-1 if d == axis else 1 for d in range(half.type.ndim))
-    weight = ops.fill(leaf(times.reshape(shape)), half.shape)
+    weight = ops.fill(constant(times.reshape(shape)), half.shape)
     return (ops.COMPLEX(*(ops.MUL(part(half), weight) for part in (ops.RE, ops.IM))),)
 
 
+def _back_types(options: Options, x: TensorType) -> tuple[TensorType, ...]:
+    return (_along(x, options["axis"], options["n"], x.dtype.part),)
+
+
 # n real numbers of the first half of their frequencies, along one axis.
-IRFFT = Hosted("irfft", _compute_back, _d_back)
+IRFFT = Hosted("irfft", _compute_back, _back_types, _d_back)

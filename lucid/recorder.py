@@ -250,7 +250,7 @@ class _Finish:
         return Recording(
             self.guards,
             sources,
-            build(graph, aliases, self.threads, judged=bool(indices)),
+            build(graph, aliases, self.threads, bool(indices), self.trace.hosted),
             results,
             updates,
             [(o.tensor, o.requires_grad) for o in outers if o.home is None],

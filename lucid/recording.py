@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from .results import Made, Owner, Same, Value, given_arrays, overlap
 from .tape import Program, as_input
 from .tensor import Tensor, settle
 from .tracing import array_type
+
+if TYPE_CHECKING:
+    from .staged import Staged
 
 
 @data
@@ -60,7 +63,7 @@ class Recording:
 
     guards: Guards
     sources: list[Source]
-    executable: Executable
+    executable: Executable | Staged
     results: Any  # what the function returned, with Made and Same for tensors
     updates: list[Update]
     flags: list[tuple[Tensor, bool]]  # requires_grad of captured tensors

@@ -50,6 +50,7 @@ class Trace:
     arrays: dict[int, tuple[Array, Node, Node]] = field(default_factory=dict)
     tape: Tape = field(default_factory=Tape)  # what is done with Python's numbers
     histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
+    hosted: bool = False  # a library computes some nodes
 
     def found(self, tensor: Tensor, home: int | Place | Item) -> None:
         """`tensor` is the array argument at that position, or what is in that place."""

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 import lucid
+from lucid.compiler.pipeline import Compiled as Made
+from lucid.engine import Executable
 from tests.guarded import Guarded, guarded_like
 
 Array = np.ndarray[Any, Any]
@@ -488,3 +490,10 @@ def check_values(program: Program) -> str | None:
             if wrong:
                 return wrong
     return None
+
+
+def made(f: Any) -> Made:
+    """What the compiler has made of the latest call of a compiled function."""
+    executable = f._last().executable
+    assert isinstance(executable, Executable)
+    return executable.compiled

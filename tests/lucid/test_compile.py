@@ -25,6 +25,8 @@ from lucid.compiled import OBJECTS, REASONS, _slower
 from lucid.nn import functional as F
 from lucid.runtime import call
 
+from .programs import made
+
 Array = np.ndarray[Any, Any]
 X = np.random.default_rng(0).normal(size=(8, 3)).astype("f")
 Y = np.random.default_rng(1).normal(size=(8, 1)).astype("f")
@@ -163,14 +165,14 @@ def test_strided_and_foreign_arrays() -> None:
 def test_one_compile_for_a_hundred_batch_sizes() -> None:
     f = lucid.compile(lucid.value_and_grad(lambda x, y: F.huber_loss(x, y)))
     f(np.ones(7, "f"), np.zeros(7, "f"))
-    codes = {c.key for c in f._last().executable.compiled.codes}
+    codes = {c.key for c in made(f).codes}
     for n in range(1, 101):
         x = np.linspace(-2, 2, n, dtype="f")
         value, gradient = f(x, np.zeros(n, "f"))
         close(value, np.where(abs(x) <= 1, 0.5 * x * x, abs(x) - 0.5).mean())
         close(gradient, np.clip(x, -1, 1) / n)
         if n > 1:
-            assert {c.key for c in f._last().executable.compiled.codes} == codes
+            assert {c.key for c in made(f).codes} == codes
 
 
 def test_the_passes_run_once_for_all_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -577,10 +579,10 @@ def test_a_new_number_needs_no_new_code() -> None:
     f = lucid.compile(lambda x, k: (x * k - k).tanh())
     f(X, 2.0)
     close(f(X, 3.0), np.tanh(X * 3 - 3))  # an input of the graph from here on
-    key = f._last().executable.compiled.codes[0].key
+    key = made(f).codes[0].key
     for k in range(20):
         close(f(X, k / 4), np.tanh(X * (k / 4) - k / 4))
-    assert f._last().executable.compiled.codes[0].key == key
+    assert made(f).codes[0].key == key
     assert f.traces == 2
 
 

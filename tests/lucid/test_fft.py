@@ -11,7 +11,6 @@ import pytest
 
 import lucid
 from lucid import Tensor
-from lucid.errors import TraceError
 
 torch: Any = None
 with contextlib.suppress(ImportError):
@@ -116,5 +115,3 @@ def test_errors_name_the_line() -> None:
         lucid.fft.fft2(REAL, (2, 2, 2))
     with pytest.raises(TypeError, match=r"test_fft.py:\d+: .*expected real numbers, not complex128"):
         lucid.fft.rfft(COMPLEX)
-    with pytest.raises(TraceError, match="fft in a compiled function"):
-        lucid.compile(lucid.fft.fft)(REAL)

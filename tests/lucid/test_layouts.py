@@ -13,6 +13,8 @@ import lucid
 from lucid import Tensor
 from lucid.runtime import call, execute
 
+from .programs import made
+
 RNG = np.random.default_rng(0)
 ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "row-major": np.ascontiguousarray,
@@ -52,7 +54,7 @@ def test_arrays_of_any_order_give_what_their_copies_give(
     for _ in range(4):
         got = f(x).numpy()
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
-    picks = f._last().executable.compiled.picks  # negative: an input as it is, which Python copies
+    picks = made(f).picks  # negative: an input as it is, which Python copies
     assert _native(f) or not call.available() or min(picks, default=-1) < 0
     assert "copied" not in f.explain()
     x[0] += 1.0  # results are no views

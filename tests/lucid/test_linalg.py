@@ -242,8 +242,6 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
                  ValueError, "no gradient"),
     "log of 0": (lambda: linalg.slogdet(ZERO_LEAF)[1].backward(),
                  np.linalg.LinAlgError, "Singular matrix"),
-    "traced": (lambda: lucid.compile(lambda x: linalg.inv(x) + 1)(np.eye(2)), lucid.TraceError,
-               "linalg.inv in a compiled function.*Call it outside"),
 }  # fmt: skip
 
 

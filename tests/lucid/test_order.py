@@ -16,6 +16,8 @@ from lucid import Tensor, nn
 from lucid.compiler.order import BLOCK, LANES
 from lucid.nn import functional as F
 
+from .programs import made
+
 Array = np.ndarray[Any, Any]
 Function = Callable[[Tensor], Tensor]
 
@@ -167,7 +169,7 @@ def shares(f: Function, x: Array) -> list[tuple[str, int]]:
     """The mode of each kernel, and how many blocks threads share."""
     compiled = lucid.compile(f)
     compiled(Tensor(x))
-    stages = compiled._last().executable.compiled.stages
+    stages = made(compiled).stages
     return [(s.mode, launch.blocks) for s, launch in zip(stages.schedules, stages.plan.launches, strict=True)]
 
 
@@ -236,7 +238,7 @@ def sums(f: Callable[..., Any], *arrays: Array) -> list[tuple[str, int]]:
     """The mode of each kernel that multiplies, and how many axes it sums over."""
     compiled = lucid.compile(f)
     compiled(*arrays)
-    stages = compiled._last().executable.compiled.stages
+    stages = made(compiled).stages
     found = zip(stages.program.calls, stages.schedules, strict=True)
     return sorted((p.mode, len(c.kernel.stages[0].axes)) for c, p in found if "dot" in repr(c.kernel))
 

@@ -1,0 +1,162 @@
+"""Graphs in which a library computes some nodes: kernels up to there, the library, kernels again.
+
+    %2 = x @ x.T            stage 0: kernels
+    %3 = solve(%2, %y)      then LAPACK, through NumPy
+    %4 = sum(%3 * %3)       stage 1: kernels
+
+Each stage is an executable of its own, so that the compiler sees none of this. What a later one needs of an
+earlier one is an output of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph, Loc, Node, toposort
+
+from .engine import Array, Executable, KernelInfo
+from .hosted import RESULT, Call, call_of
+
+
+@data
+class Library:
+    """A call of a library: its results become the values of nodes."""
+
+    call: Call
+    loc: Loc | None
+    nodes: tuple[tuple[int, Node], ...]  # which result, and the node that it is the value of
+
+    def __str__(self) -> str:
+        kinds = ", ".join(str(n.type) for n in self.call.inputs)
+        return f"{self.call.function.name}({kinds}), by NumPy"
+
+
+@data
+class Stage:
+    """Kernels from the values of `takes` to those of `gives`; then what a library makes of these."""
+
+    takes: tuple[Node, ...]
+    gives: tuple[Node, ...]
+    executable: Executable | None  # None: it gives nothing
+    libraries: tuple[Library, ...]
+
+
+class Staged:
+    """As an Executable: call it with one array per graph input, get one per output."""
+
+    def __init__(self, graph: Graph, threads: int | None, judged: bool) -> None:
+        self.judged, self._graph = judged, graph
+        self.types = [n.type for n in graph.outputs]
+        self.stages = _stages(graph, threads)
+
+    def __call__(
+        self, arrays: Sequence[Array], reuse: Sequence[bool] = (), given: Mapping[int, Array] | None = None
+    ) -> list[Array]:
+        """`given`: outputs that are to be written there. Nothing is where a library raises."""
+        values = dict(zip(self._graph.inputs, arrays, strict=True))
+        for stage in self.stages:
+            if stage.executable is not None:
+                found = stage.executable([values[n] for n in stage.takes])
+                values.update(zip(stage.gives, found, strict=True))
+                if self.judged and values.get(self._graph.outputs[-1]):  # no library sees what was not there
+                    return [values[self._graph.outputs[-1]]] * len(self.types)
+            for library in stage.libraries:
+                call = library.call
+                results = call.function.run(call.options, [values[n] for n in call.inputs], library.loc)
+                for k, node in library.nodes:
+                    values[node] = results[k]
+        inputs = set(self._graph.inputs)
+        outputs = [np.array(values[n]) if n in inputs else values[n] for n in self._graph.outputs]
+        for k, array in (given or {}).items():
+            np.copyto(array, outputs[k])
+            outputs[k] = array
+        return outputs
+
+    @property
+    def kernels(self) -> list[KernelInfo]:
+        """The kernels in the order of data flow."""
+        return [kernel for x in self._executables() for kernel in x.kernels]
+
+    def explain(self) -> str:
+        """Of each stage what its kernels are, and what a library does then."""
+        lines = []
+        for number, stage in enumerate(self.stages):
+            lines.append(f"stage {number}:")
+            if stage.executable is not None:
+                lines.append(stage.executable.explain())
+            lines += [f"then {library}" for library in stage.libraries]
+        lines.append("calls are checked by Python, some 10 us each: a library takes part in them")
+        return "\n".join(lines)
+
+    def ir(self, stage: str) -> str:
+        """One stage of the compiler as text, of each executable."""
+        return "\n".join(x.ir(stage) for x in self._executables())
+
+    def _executables(self) -> list[Executable]:
+        return [stage.executable for stage in self.stages if stage.executable is not None]
+
+
+def _stages(graph: Graph, threads: int | None) -> list[Stage]:
+    order = toposort(graph.outputs)
+    level: dict[Node, int] = dict.fromkeys(graph.inputs, 0)  # the stage that computes it, or begins with it
+    free: set[Node] = set()  # made of literals alone: computed wherever it is read
+    for node in order:
+        if node in level:
+            continue
+        level[node] = max([level[n] for n in node.inputs], default=0) + (node.op is RESULT)
+        if node.op is not RESULT and all(n in free for n in node.inputs):
+            free.add(node)
+    libraries: list[dict[object, list[Node]]] = [{} for _ in range(max(level.values(), default=0) + 1)]
+    gives: list[dict[Node, None]] = [{} for _ in libraries]
+
+    def read(node: Node, reader: int) -> None:
+        """Stage `reader` (or the library after it, at reader + 1) begins with the value of `node`."""
+        if level[node] < reader and node not in free:
+            gives[level[node]][node] = None
+
+    for node in order:
+        if node.op is RESULT:
+            key = node.attrs["function"], node.attrs["options"], node.inputs
+            libraries[level[node] - 1].setdefault(key, []).append(node)
+        for source in node.inputs:
+            read(source, level[node])
+    for node in graph.outputs:
+        gives[level[node]][node] = None
+    # Literals that a library or an output takes as they are: some stage must compute them.
+    for node in free & {n for calls in libraries for nodes in calls.values() for n in nodes[0].inputs}:
+        gives[level[node]][node] = None
+    ready = {*graph.inputs, *(n for n in order if n.op is RESULT)}
+    stages = []
+    for outputs, calls in zip(gives, libraries, strict=True):
+        computed = tuple(n for n in outputs if n not in ready)
+        takes, executable = _executable(graph.name, computed, level, free, ready, threads)
+        made = tuple(
+            Library(call_of(nodes[0]), nodes[0].loc, tuple((n.attrs["result"], n) for n in nodes))
+            for nodes in calls.values()
+        )
+        stages.append(Stage(takes, computed, executable, made))
+        ready |= set(computed)
+    return stages
+
+
+def _executable(
+    name: str, outputs: tuple[Node, ...], level: Mapping[Node, int], free: set[Node], ready: set[Node],
+    threads: int | None,
+) -> tuple[tuple[Node, ...], Executable | None]:  # fmt: skip
+    """What computes `outputs` of what is `ready`, and what of that it takes."""
+    if not outputs:
+        return (), None
+    new: dict[Node, Node] = {}
+    takes: list[Node] = []
+    for node in toposort(outputs, ready):
+        for source in node.inputs:
+            if source in ready and source not in new:
+                new[source] = ops.INPUT(name=f"x{len(takes)}", dtype=source.type.dtype, shape=source.shape)
+                takes.append(source)
+        new[node] = Node(node.op, tuple([new[n] for n in node.inputs]), node.attrs, node.loc)
+    graph = Graph(name, tuple(new[n] for n in takes), tuple(new[n] for n in outputs))
+    return tuple(takes), Executable(graph, (), threads, False)
