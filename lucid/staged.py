@@ -11,10 +11,12 @@ earlier one is an output of that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import numpy as np
 
 from lucid.compiler import ops
+from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Loc, Node, toposort
 
@@ -92,9 +94,15 @@ class Staged:
         lines.append("calls are checked by Python, some 10 us each: a library takes part in them")
         return "\n".join(lines)
 
-    def ir(self, stage: str) -> str:
+    def ir(self, stage: str, arch: str = ARCH) -> str:
         """One stage of the compiler as text, of each executable."""
-        return "\n".join(x.ir(stage) for x in self._executables())
+        return "\n".join(x.ir(stage, arch) for x in self._executables())
+
+    def ptx(self, arch: str) -> NoReturn:
+        """ValueError: a GPU does not run it alone."""
+        names = {library.call.function.name for stage in self.stages for library in stage.libraries}
+        listed = ", ".join(sorted(names))
+        raise ValueError(f"{listed} of NumPy takes part, so no GPU runs all of it; see ir('ptx')")
 
     def _executables(self) -> list[Executable]:
         return [stage.executable for stage in self.stages if stage.executable is not None]

@@ -113,6 +113,9 @@ def test_stages_come_one_after_another() -> None:
     ]  # fmt: skip
     assert "then linalg.inv(f64[3, 3]), by NumPy" in f.explain()
     assert [k.name for k in f.kernels] and "kernel" in f.ir("kernel")
+    assert ".entry" in f.ir("ptx")
+    with pytest.raises(ValueError, match=r"linalg.det, linalg.inv, linalg.solve of NumPy takes part"):
+        f.ptx()
     assert "define" in f.ir("llvm") and f.ir("graph").count("graph f(") == 3
 
 
