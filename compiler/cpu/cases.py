@@ -8,6 +8,7 @@ from s on, and inside of lo1 .. hi1:  o[i] = y[i - lo1]
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import TypeGuard
 
@@ -22,6 +23,10 @@ LENGTH = 512
 
 # By comparison with the axis on the left: whether it holds below its bound, and how far that is moved.
 _BELOW = {"lt": (True, 0), "le": (True, 1), "gt": (False, 1), "ge": (False, 0)}
+_TESTS = {
+    "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+    "eq": operator.eq, "ne": operator.ne,
+}  # fmt: skip
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 
 
@@ -84,7 +89,7 @@ class _Cases:
         condition = next((e for e in self.open(facts) if self.fixed(e) and self.positional(e)), None)
         if condition is None:
             found = self.fork(facts)
-            return None if found is None else Along(self.write(facts, True).stage, found)
+            return None if found is None else Along(self.write(facts, f".g{self.count}", True).stage, found)
         if len(facts) > MOST:
             return None
         true = self.choice(facts | {condition: True})
@@ -94,7 +99,8 @@ class _Cases:
     def fork(self, facts: dict[k.Expr, bool]) -> Case | Fork | None:
         cut = next((c for c in map(self.cut, self.open(facts)) if c is not None), None)
         if cut is None or len(facts) > MOST:
-            case = self.write(facts, False)
+            self.count += 1
+            case = self.write(facts, f".{self.count}", False)
             return None if self.count > MOST or self.length > LENGTH or cut else case
         first = self.fork(facts | {cut.condition: cut.below})
         second = self.fork(facts | {cut.condition: not cut.below}) if first else None
@@ -161,10 +167,9 @@ class _Cases:
             found.append(more)
         return tuple(found)
 
-    def write(self, facts: dict[k.Expr, bool], guarded: bool) -> Case:
-        """The stage where `facts` hold, and all guards, unless these stay."""
-        self.count += not guarded
-        text, body = _Text(facts, guarded, f".{'g' * guarded}{self.count}"), list[k.Stmt]()
+    def write(self, facts: dict[k.Expr, bool], suffix: str, guarded: bool) -> Case:
+        """The stage where `facts` hold, and all guards, unless these stay. Lets have names with `suffix`."""
+        text, body = _Text(facts, guarded, suffix), list[k.Stmt]()
         names = {e.name for e in self.reached(facts) if isinstance(e, k.Ref)}
         for s in self.stage.body:
             if isinstance(s, k.Let) and s.name in names:
@@ -216,6 +221,21 @@ class _Text:
             if isinstance(condition, k.Const):
                 return self.within(expr.args[1 if condition.value else 2])
         return k.Call(expr.op, tuple(map(self.within, expr.args)), expr.dtype)
+
+
+def at_column(stage: k.Stage, axis: str, column: int) -> k.Stage:
+    """A map at one place along `axis`, where its comparisons with literals are known."""
+    facts: dict[k.Expr, bool] = {}
+    for e in k.expressions(stage):
+        if (
+            isinstance(e, k.Call)
+            and e.op in _TESTS
+            and e.args[0] == k.At(axis)
+            and isinstance(e.args[1], k.Const)
+        ):
+            facts[e] = bool(_TESTS[e.op](column, e.args[1].value))
+    found = _Cases(stage, axis, lambda expr: False).write(facts, f".{column}", True)
+    return found.stage if facts else stage
 
 
 def cases(stage: k.Stage, axis: str, fixed: Callable[[k.Expr], bool]) -> Along | Choice | None:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.layout import Slot
-from ..ir.loop import Aligned, Alloc, For, Func, Imm, Let, Load, Operand, Prefetch, Stmt, Store, Value
+from ..ir.loop import (
+    Aligned,
+    Alloc,
+    For,
+    Func,
+    Imm,
+    Let,
+    Load,
+    Operand,
+    Prefetch,
+    Stmt,
+    Store,
+    Value,
+    lane_of,
+)
 from ..ir.target import Target
 from ..ir.types import DTYPES, b1, f32, i8, i64
 from ..llvm.emitter import Emitter, literal
@@ -133,6 +147,13 @@ class CpuEmitter(Emitter):
             segments = range(0, 2 * result.lanes, 2 * n)
             off = n if op == "pack_hi" else 0
             return self.shuffle(args[0], args[1], [s + off + m for s in segments for m in range(n)])
+        if op in ("spread", "collect"):
+            taken = [
+                lane_of(op, n, result.lanes, literal(args[2]), literal(args[3])) for n in range(result.lanes)
+            ]
+            return self.shuffle(
+                args[0], args[1], [n if m is None else result.lanes + m for n, m in enumerate(taken)]
+            )
         (v,) = args
         first_lane = 0 if op == "lo" else v.lanes // 2
         if result.lanes == 1:

@@ -18,6 +18,7 @@ from .lower_product import ProductLowering
 from .lower_rows import RowLowering
 from .lower_scan import ScanLowering
 from .lower_scatter import ScatterLowering
+from .lower_short import ShortLowering
 from .lower_sort import SortLowering
 from .lower_tiles import TileLowering
 from .lower_vector import VectorLowering
@@ -35,6 +36,7 @@ MODES: Modes = {
     "long": LongLowering,
     "columns": ColumnLowering,
     "groups": GroupLowering,
+    "short": ShortLowering,
     "tiles": TileLowering,
     "product": ProductLowering,
     "vector": VectorLowering,

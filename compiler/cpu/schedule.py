@@ -12,6 +12,7 @@ from ..ir.kernel import (
     At,
     Call,
     Expr,
+    Index,
     Kernel,
     Let,
     Load,
@@ -51,6 +52,10 @@ PRODUCT_COLUMN_BYTES = 512
 # where there is work for several threads.
 VECTOR_COLUMNS = 1024
 VECTOR_LEAST = 512
+# Rows of so few elements are done column by column, with code for each of them: so many operations, as
+# longer code takes LLVM longer.
+SHORT = 8
+SHORT_COST = 64
 # Columns of a block, where totals for each of many columns are shared among threads.
 COLUMNS = 8192
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.
@@ -60,9 +65,9 @@ PRODUCT_STEPS = 1 << 19
 @data
 class Schedule:
     """`mode`: "flat" (vectors along the one outer axis), "rows" (a scalar loop over the outer axes,
-    vectors along the last inner one), "groups" (the same, for a vector of rows at a time),
-    "long" (the same, block after block of long rows), "columns" (the same, for shares of many
-    columns), "tiles" (square tiles, transposed in registers), "product" (tiles of rows x vectors of
+    vectors along the last inner one), "groups" (the same, for a vector of rows at a time), "short" (maps over
+    rows shorter than a vector, column by column), "long" (block after block of long rows), "columns" (shares
+    of many columns), "tiles" (square tiles, transposed in registers), "product" (tiles of rows x vectors of
     columns), "vector" (a product of one row, with vectors along its columns). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
     register tile; rows and columns of a block of "tiles". `threads`: lanes are the threads of a warp, so all
@@ -247,10 +252,7 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     """The layout of `kernel` for vectors of `vector_bytes`. ValueError for longer vectors than the order of a
     reduction has lanes, and for a kernel that no mode can do."""
     found = _dtypes(kernel)
-    widest = max((d.size for d in found), default=4)
-    width = max(2, vector_bytes // max(4, widest))
-    if widest <= 2 and not any(d.is_float for d in found):  # those are computed in float32
-        width = max(width, min(2 * width, ROW_LANES))
+    width = _lanes(vector_bytes, {d.size for d in found}, any(d.is_float for d in found))
     _lawful(kernel, width)
     shape = product(kernel)
     if shape is not None:  # as wide as its sums, whatever the scalars of its epilogue are
@@ -269,6 +271,9 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
         return Schedule(type(statement).__name__.lower(), width, width)
     if len(kernel.outer) == 1 and not rows:
         return Schedule("flat", width, max(step, width))
+    short = _short(kernel, vector_bytes)
+    if short:
+        return Schedule("short", short, short)
     across = tiles(kernel)
     if across is not None:
         return Schedule("tiles", width, width, (across.rows, across.columns))
@@ -277,6 +282,15 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
     if columns(kernel):
         return Schedule("columns", width, max(step, width))
     return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
+
+
+def _lanes(vector_bytes: int, sizes: set[int], floats: bool) -> int:
+    """Of a vector of values of these sizes."""
+    widest = max(sizes, default=4)
+    width = max(2, vector_bytes // max(4, widest))
+    if widest <= 2 and not floats:  # those are computed in float32
+        width = max(width, min(2 * width, ROW_LANES))
+    return width
 
 
 def _lawful(kernel: Kernel, width: int) -> None:
@@ -333,6 +347,36 @@ def tiles(kernel: Kernel) -> Tiles | None:
     written = [table[s.array].dtype for s in stage.body if isinstance(s, Store)]
     least = min(dtype.size for dtype in (*written, *(load.dtype for load in loads)))
     return Tiles(loads, along, row, column, batch, TILE_ROW_BYTES // least, TILE_COLUMN_BYTES // least)
+
+
+def _short(kernel: Kernel, vector_bytes: int) -> int:
+    """The lanes of a map over rows of a few elements, less than a vector has; 0 if it is something else. Rows
+    that are read along memory, but not as they are, are better read so."""
+    if len(kernel.outer) != 1 or kernel.final or len(kernel.stages) != 1:
+        return 0
+    (stage,), (row,), table = kernel.stages, kernel.outer, arrays(kernel)
+    if len(stage.axes) != 1 or any(not isinstance(s, Let | Store) for s in stage.body):
+        return 0
+    (axis,) = stage.axes
+    if axis.extent not in range(2, SHORT + 1):
+        return 0
+    every, own = expressions(stage), (Index(row.name), Index(axis.name))
+    cost = sum(REGISTRY[e.op].flops for e in dict.fromkeys(every) if isinstance(e, Call))
+    if cost * int(axis.extent) > SHORT_COST:
+        return 0
+    stores = [s for s in stage.body if isinstance(s, Store)]
+    if any(s.index != own or not table[s.array].unit for s in stores):
+        return 0
+    loads = [e for e in every if isinstance(e, Load) and table[e.array].unit]
+    along = [e for e in loads if [ix.axis for ix in e.index] == [row.name, axis.name]]
+    numbers = Numbers(kernel)
+    picked = any(isinstance(e, Pick) and axis.name in numbers.axes[numbers(e)] for e in every)
+    if picked or any(e.index != own or e.guards for e in along):
+        return 0
+    wide = [e for e in every if row.name in numbers.axes[numbers(e)]]
+    sizes = {table[s.array].dtype.size for s in stores} | {expr_dtype(e).size for e in wide}
+    width = _lanes(vector_bytes, sizes, any(expr_dtype(e).is_float for e in wide))
+    return width if int(axis.extent) < width else 0
 
 
 def _grouped(kernel: Kernel) -> bool:

@@ -156,6 +156,8 @@ class PtxEmitter(Emitter):
             if result.lanes == 1:
                 return self.shuffle("idx", x, str(half))
             return self.shuffle("down", x, str(half)) if half else self.ref(x)
+        if op in ("spread", "collect"):
+            return self.turned(op, x, args[1], literal(args[2]), literal(args[3]))
         n, off = literal(args[2]), literal(args[2]) if op == "pack_hi" else 0
         start = self.let(f"shl i32 {self.let(f'and i32 {self.lane32}, {-n}')}, 1")
         at = self.let(f"add i32 {start}, {self.let(f'and i32 {self.lane32}, {n - 1}')}")
@@ -166,6 +168,19 @@ class PtxEmitter(Emitter):
         return self.let(
             f"select i1 {self.let(f'icmp ult i32 {at}, {count}')}, {kind} {first}, {kind} {second}"
         )
+
+    def turned(self, op: str, x: Operand, y: Operand, d: int, k: int) -> str:
+        """`spread` or `collect`: a lane of y, or x where there is none."""
+        if op == "collect":
+            at = self.let(f"add i32 {self.let(f'mul i32 {self.lane32}, {d}')}, {k}")
+            found = self.let(f"icmp ult i32 {at}, {y.lanes}")
+        else:
+            away = self.let(f"add i32 {self.lane32}, {k}")
+            at = self.let(f"sdiv i32 {away}, {d}")
+            whole = self.let(f"icmp eq i32 {self.let(f'mul i32 {at}, {d}')}, {away}")
+            found = self.let(f"and i1 {whole}, {self.let(f'icmp ult i32 {at}, {y.lanes}')}")
+        value = self.shuffle("idx", y, self.let(f"and i32 {at}, {y.lanes - 1}"))
+        return self.let(f"select i1 {found}, {self.type_of(y)} {value}, {self.typed(x)}")
 
     def shuffle(self, kind: str, value: Operand, lane: str) -> str:
         """The value of another lane: of number `lane`, or of so many further ("down")."""

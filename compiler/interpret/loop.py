@@ -27,6 +27,7 @@ from ..ir.loop import (
     Store,
     Value,
     Window,
+    lane_of,
 )
 from ..ir.rounding import Number, convert
 from ..ir.types import DType, b1, from_numpy
@@ -191,6 +192,10 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 n = int(args[2][0])
                 part = slice(n) if op == "pack_lo" else slice(n, None)
                 return np.concatenate([x.reshape(-1, 2 * n)[:, part].ravel() for x in args[:2]])
+            case "spread" | "collect":
+                x, y, d, k = args
+                taken = [lane_of(op, n, lanes, int(d[0]), int(k[0])) for n in range(lanes)]
+                return np.array([x[n] if m is None else y[m] for n, m in enumerate(taken)], dtype.np)
         return np.asarray(_EVALUATE[op](*args)).astype(dtype.np, copy=False)
 
 

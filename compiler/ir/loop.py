@@ -170,7 +170,7 @@ INSTRUCTIONS: dict[str, int] = {
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
-    "pack_lo": 3, "pack_hi": 3,
+    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4,
 }  # fmt: skip
 # scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
@@ -180,8 +180,18 @@ INSTRUCTIONS: dict[str, int] = {
 # instruction computes with it. splat: the lanes again and again. iota: 0, 1, 2, ...
 # lo, hi: one half of the lanes.
 # pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
-# every 2n lanes of x, then of y. The literals n are of type i32.
-SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi")
+# every 2n lanes of x, then of y.
+# spread(x, y, d, k): lane l is lane (l + k) / d of y, where that is one, and of x otherwise.
+# collect(x, y, d, k): lane l is lane l d + k of y, where that is one, and of x otherwise.
+# The literals n, d and k are of type i32.
+SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect")
+
+
+def lane_of(op: str, lane: int, lanes: int, d: int, k: int) -> int | None:
+    """The lane of y that `spread` or `collect` takes, if there is one."""
+    found = lane * d + k if op == "collect" else (lane + k) // d
+    whole = op == "collect" or (lane + k) % d == 0
+    return found if whole and 0 <= found < lanes else None
 
 
 def result_type(op: str, args: tuple[Operand, ...]) -> tuple[DType, int]:

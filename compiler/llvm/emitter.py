@@ -36,7 +36,7 @@ _INTRINSIC = {
 }  # fmt: skip
 
 # Lanes in another place: how they lie in registers is the target's.
-ARRANGED = ("splat", "iota", "lo", "hi", "pack_lo", "pack_hi")
+ARRANGED = ("splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect")
 
 
 def literal(operand: Operand) -> int:
@@ -60,7 +60,7 @@ class Emitter(Casts, ABC):
 
     @abstractmethod
     def arrange(self, stmt: Let) -> str:
-        """`splat`, `iota`, `lo`, `hi`, `pack_lo`, `pack_hi`: lanes in another place."""
+        """Those of ARRANGED: lanes in another place."""
 
     @abstractmethod
     def remainder(self, x: Operand, y: Operand) -> str:

@@ -89,10 +89,12 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         return parts, points * parts
     if schedule.mode == "columns":
         return KEPT_ROWS, -(-points // KEPT_ROWS) * -(-row_size(call) // COLUMNS)
-    if schedule.mode not in ("flat", "rows", "groups"):
+    if schedule.mode in ("flat", "short"):
+        return BLOCK, -(-points // BLOCK)
+    if schedule.mode not in ("rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     kept = any(reduce.keep for reduce in totals(call.kernel))
-    block = BLOCK if schedule.mode == "flat" else row_block(row_size(call), kept)
+    block = row_block(row_size(call), kept)
     return block, -(-points // block)
 
 

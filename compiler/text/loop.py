@@ -155,7 +155,7 @@ def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[T
             return [(dtype, 1)]
         case "lo" | "hi":
             return [(dtype, 2 * lanes)]
-        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi":
+        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi" | "spread" | "collect":
             return [None] * len(args)
         case "select":
             return [(b1, lanes), result, result][: len(args)]

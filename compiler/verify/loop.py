@@ -40,7 +40,8 @@ _TAKES: dict[str, str] = (
     | {"bitcast": "iuf"}
 )
 # Those that only move values, of formats that are for memory alone, too.
-_MOVES = ("select", "cast", "bitcast", "splat", "lo", "hi", "pack_lo", "pack_hi")
+_MOVES = ("select", "cast", "bitcast", "splat", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect")
+_PAIRS = ("pack_lo", "pack_hi", "spread", "collect")  # of two vectors, by literals
 _MAX_ALLOC = 1 << 31  # elements of one alloc
 
 
@@ -172,7 +173,7 @@ class _Check:
         for arg in args:
             self.use(arg)
         kinds = _TAKES.get(op, "biuf")
-        same = {"select": args[1:], "pack_lo": args[:2], "pack_hi": args[:2]}.get(op, args)
+        same = args[:2] if op in _PAIRS else args[1:] if op == "select" else args
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
                 self.fail("the operands differ in type")
@@ -198,6 +199,10 @@ class _Check:
                 same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
                 n = args[2].value if isinstance(args[2], Imm) and args[2].dtype is i32 else 0
                 legal = same and n > 0 and lanes % (2 * n) == 0  # pairs of n lanes fill a vector
+            case "spread" | "collect":
+                same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
+                told = all(isinstance(a, Imm) and a.dtype is i32 for a in args[2:])
+                legal = same and told and isinstance(args[2], Imm) and args[2].value > 0
             case "cast":
                 legal = args[0].lanes == lanes and _converts(args[0].dtype, result.dtype)
             case "bitcast":

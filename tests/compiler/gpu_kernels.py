@@ -58,6 +58,18 @@ def transpose(x: Node, y: Node) -> Outputs:
     return (ops.ADD(ops.TRANSPOSE(x, perm=(1, 0)), y),)
 
 
+def short(x: Node, y: Node) -> Outputs:
+    """Two columns side by side, times three."""
+    pair = [ops.PAD(ops.reshape(n, (*n.shape, 1)), lo=(0, k), hi=(0, 1 - k)) for k, n in enumerate((x, y))]
+    first = ops.EQ(at := ops.IOTA(shape=pair[0].shape, axis=1), ops.const(0, at))
+    both = ops.WHERE(first, *pair)
+    return (ops.MUL(both, ops.const(3.0, both)),)
+
+
+def rows_of_three(x: Node, y: Node) -> Outputs:
+    return (ops.ADD(x, _rows(x, y)),)
+
+
 def long(x: Node, w: Node) -> Outputs:
     return ops.AMAX(x, axes=(1,)), ops.CONTRACT(x, w, spec="ij,j->i")
 
@@ -99,6 +111,8 @@ CASES: dict[str, tuple[Callable[..., Outputs], tuple[tuple[int, ...], ...], str]
     "product": (product, ((19, 300), (45, 300)), "product"),
     "vector": (vector, ((1, 270), (270, 40)), "vector"),
     "transpose": (transpose, ((70, 45), (45, 70)), "tiles"),
+    "short": (short, ((300,), (300,)), "short"),
+    "rows_of_three": (rows_of_three, ((300, 3), (300,)), "short"),
     "long": (long, ((3, 9001), (9001,)), "long"),
     "columns": (columns, ((5, 9001),), "columns"),
     "scan": (scan, ((9, 40),), "scan"),

@@ -264,6 +264,8 @@ FUNC = "func f(x: f32[], k: i64[], n: int, s: f32)\n"
         ("%a: f32x4 = splat %s\n%b: f32x4 = pack_lo %a, %a, i32(0)", "pack_lo cannot give f32x4 here"),
         ("%a: f32x4 = splat %s\n%b: f32x4 = pack_hi %a, %a, i32(3)", "pack_hi cannot give f32x4 here"),
         ("%a: f32x4 = splat %s\n%b: f32x4 = pack_hi %a, %a, i32(4)", "pack_hi cannot give f32x4 here"),
+        ("%a: f32x4 = splat %s\n%b: f32x4 = spread %a, %a, i32(0), i32(1)", "spread cannot give f32x4 here"),
+        ("%a: f32x4 = splat %s\n%b: f32x2 = collect %a, %a, i32(2), i32(1)", "cannot give f32x2 here"),
         ("%s: f32 = neg %s", "`%s` is defined twice"),
         ("%end: f32 = neg %s", "`%end` is defined twice"),
         ("%a: f32 = load k[0]", "`k` holds i64, not f32"),
