@@ -158,7 +158,7 @@ def extreme(least: bool) -> Callable[[Modifiers], Function]:
     """`min` or `max`, of two or three."""
 
     def build(modifiers: Modifiers) -> Function:
-        kind, nan = modifiers["T"], bool(modifiers["NaN"])
+        kind, nan = modifiers["T"], bool(modifiers.get("NaN"))
 
         def compute(*args: Array) -> Array:
             first, *rest = _aligned(kind, *args)
@@ -177,7 +177,7 @@ def testp(modifiers: Modifiers) -> Function:
     def test(a: Array) -> Array:
         tiny = np.finfo(a.dtype).smallest_normal
         if what == "normal":
-            return np.isfinite(a) & (np.abs(a) >= tiny)
+            return np.isfinite(a) & ((np.abs(a) >= tiny) | (a == 0))  # zeros count as normal
         if what == "subnormal":
             return (a != 0) & (np.abs(a) < tiny)
         tests: dict[str, Function] = {"finite": np.isfinite, "infinite": np.isinf, "notanumber": np.isnan}

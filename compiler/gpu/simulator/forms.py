@@ -77,7 +77,11 @@ _INT = "u16 u32 u64 s16 s32 s64"
 _BITS = "b16 b32 b64"
 _HALF = "f16 f16x2 bf16 bf16x2"
 _RND = ".rnd{rn rz rm rp}"
-_INT_CMP = "eq ne lt le gt ge lo ls hi hs"
+_COMPARED = {  # comparisons that each kind of integer knows
+    "s16 s32 s64": "eq ne lt le gt ge",
+    "u16 u32 u64": "eq ne lt le gt ge lo ls hi hs",
+    "b16 b32 b64": "eq ne",
+}
 _FLOAT_CMP = "eq ne lt le gt ge equ neu ltu leu gtu geu num nan"
 _SPACE = ".space{global shared shared::cta local param const}?"
 _ORDER = ".order{weak volatile relaxed acquire release}? .scope{cta cluster gpu sys}?"
@@ -110,7 +114,7 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     (f"max .T{{{_INT}}} : T = T T", _same(integers.maximum)),
     ("abs .T{s16 s32 s64} : T = T", _same(integers.absolute)),
     ("neg .T{s16 s32 s64} : T = T", _same(integers.negative)),
-    (f"sad .T{{{_INT}}} : T = T T T", _same(integers.sad)),
+    ("sad .T{u16 u32 s16 s32} : T = T T T", _same(integers.sad)),
     (f"and .T{{pred {_BITS}}} : T = T T", _same(integers.bit_and)),
     (f"or .T{{pred {_BITS}}} : T = T T", _same(integers.bit_or)),
     (f"xor .T{{pred {_BITS}}} : T = T T", _same(integers.bit_xor)),
@@ -132,18 +136,21 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     # choices and comparisons
     (f"selp .T{{{_BITS} {_INT} f32 f64}} : T = T T pred", _same(integers.select)),
     (f"slct .T{{{_BITS} {_INT} f32 f64}} .U{{s32 f32}} : T = T T U", _same(integers.slct)),
-    (f"setp .cmp{{{_INT_CMP}}} .T{{{_BITS} {_INT}}} : pred |pred? = T T", integers.setp),
-    (
-        f"setp .cmp{{{_INT_CMP}}} .op{{and or xor}} .T{{{_BITS} {_INT}}} : pred |pred? = T T pred",
-        integers.setp,
-    ),
+    *[
+        (f"setp .cmp{{{cmp}}} {op}.T{{{kinds}}} : pred |pred? = T T{third}", integers.setp)
+        for kinds, cmp in _COMPARED.items()
+        for op, third in (("", ""), (".op{and or xor} ", " pred"))
+    ],
     (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f16 bf16 f32 f64}} : pred |pred? = T T", floats.setp),
     (
         f"setp .cmp{{{_FLOAT_CMP}}} .op{{and or xor}} .T{{f16 bf16 f32 f64}} : pred |pred? = T T pred",
         floats.setp,
     ),
     (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f16x2 bf16x2}} : pred |pred = T T", floats.setp_pairs),
-    (f"set .cmp{{{_INT_CMP}}} .U{{u32 s32 f32}} .T{{{_BITS} {_INT}}} : U = T T", integers.set),
+    *[
+        (f"set .cmp{{{cmp}}} .U{{u32 s32 f32}} .T{{{kinds}}} : U = T T", integers.set)
+        for kinds, cmp in _COMPARED.items()
+    ],
     (f"set .cmp{{{_FLOAT_CMP}}} .U{{u32 s32 f32}} .T{{f32 f64}} : U = T T", floats.set),
     # floats
     (f"add {_RND} .sat? .T{{f32}} : T = T T", floats.binary("add")),
@@ -165,8 +172,12 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     (f"sqrt {_RND} .T{{f32 f64}} : T = T", floats.square_root),
     (f"neg .T{{f32 f64 {_HALF}}} : T = T", floats.negative),
     (f"abs .T{{f32 f64 {_HALF}}} : T = T", floats.absolute),
-    (f"min .NaN? .T{{f32 f64 {_HALF}}} : T = T T T?", floats.extreme(least=True)),
-    (f"max .NaN? .T{{f32 f64 {_HALF}}} : T = T T T?", floats.extreme(least=False)),
+    ("min .NaN? .T{f32} : T = T T T?", floats.extreme(least=True)),
+    ("max .NaN? .T{f32} : T = T T T?", floats.extreme(least=False)),
+    (f"min .NaN? .T{{{_HALF}}} : T = T T", floats.extreme(least=True)),
+    (f"max .NaN? .T{{{_HALF}}} : T = T T", floats.extreme(least=False)),
+    ("min .T{f64} : T = T T", floats.extreme(least=True)),
+    ("max .T{f64} : T = T T", floats.extreme(least=False)),
     ("copysign .T{f32 f64} : T = T T", _same(floats.copysign)),
     ("testp .what{finite infinite number notanumber normal subnormal} .T{f32 f64} : pred = T", floats.testp),
     # conversions
