@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
 from lucid.compiler.ir.graph import Node
 
-from . import joins
+from . import joins, shapes
 from .context import MODE
 from .errors import TraceError, here, public
 from .promote import whole
@@ -32,8 +32,24 @@ class Arrangement:
         def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
         @property
         def shape(self) -> tuple[int, ...]: ...
-        def reshape(self, shape: Any, *more: Any) -> Tensor: ...
-        def transpose(self, axes: Any = None, *more: Any) -> Tensor: ...
+
+    # --- shapes ----------------------------------------------------------------------------------
+
+    def reshape(self, shape: Any, *more: Any, copy: bool | None = None) -> Tensor:
+        """The same elements in row-major order; one extent may be -1: `x.reshape((2, -1))` or
+        `x.reshape(2, -1)`. ValueError if they do not fit. `copy` changes nothing, as no memory is shared with
+        what changes."""
+        return self._apply(shapes.reshape, self, shape=_listed((shape, *more)))
+
+    def transpose(self, axes: Any = None, *more: Any) -> Tensor:
+        """Axis k of the result is axis `axes[k]`; without arguments all axes are reversed."""
+        return self._apply(shapes.transpose, self, axes=() if axes is None else _listed((axes, *more)))
+
+    permute = transpose
+
+    def broadcast_to(self, shape: Any, *more: Any) -> Tensor:
+        """The same elements along new axes, and along axes of extent 1. ValueError if that does not fit."""
+        return self._apply(shapes.broadcast_to, self, shape=_listed((shape, *more)))
 
     # --- axes ------------------------------------------------------------------------------------
 
@@ -237,3 +253,10 @@ def _known(name: str, x: Any) -> Any:
             raise TraceError(here(f"{name}: a tensor of a compiled function decides no shape; pass ints"))
         return x.numpy()
     return x
+
+
+def _listed(values: tuple[Any, ...]) -> tuple[SupportsIndex, ...]:
+    """(2, 3), and ((2, 3),) alike."""
+    if len(values) == 1 and not hasattr(values[0], "__index__"):
+        return tuple(values[0])
+    return values

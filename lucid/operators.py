@@ -231,3 +231,21 @@ class Operators:
 
     def isfinite(self) -> Tensor:
         return self._apply(ew.isfinite, self)
+
+    # --- under a name ----------------------------------------------------------------------------
+
+    def abs(self) -> Tensor:
+        return self._apply(ew.absolute, self)
+
+    def square(self) -> Tensor:
+        return self._apply(ew.square, self)
+
+    def floor(self) -> Tensor:
+        return self._apply(ew.floor, self)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """Elements below `min` become `min`, those above `max` become `max`; NaN stays. The
+        gradient is 1 where an element is kept, bounds included."""
+        return self._apply(ew.clip, self, min, max)
+
+    clamp = clip

@@ -9,8 +9,8 @@ print(loss, x.grad)             # compiled and run here
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 from typing import cast as cast_type
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -22,7 +22,6 @@ from lucid.compiler.ir.types import b1, c64, f32
 from lucid.compiler.passes.autodiff import gradients
 from lucid.runtime import memory
 
-from . import elementwise as ew
 from . import shapes
 from .arrangement import Arrangement
 from .complexes import Complexes
@@ -35,6 +34,7 @@ from .names import Names, on_cpu
 from .operators import Operators
 from .ordering import Ordering
 from .promote import as_array, cast, check_numbers, check_plain, dtype_of
+from .reading import Reading
 from .reductions import Reductions
 from .tape import Traced
 from .unread import CHANGED, PENDING, UNREAD
@@ -166,7 +166,7 @@ def _with_arrays(data: Any) -> Any:
     return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
-class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
+class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
     """An array of one dtype, on the CPU.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool, complex numbers
@@ -483,126 +483,6 @@ class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangem
             return
         become_leaf(node)
 
-    def numpy(self) -> Array:
-        """The value as an array: a read-only view, without a copy."""
-        view = self._read("numpy()").view()
-        view.flags.writeable = False
-        return view
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        """The value, as `numpy()` gives it. The first time that a tensor which requires grad comes here,
-        outside of `no_grad`, it warns: its gradient ends."""
-        data = self._read("numpy.asarray()")
-        if self._requires_grad and MODE.get().grad and not _ended:
-            _ended.append(True)
-            warn_user(
-                "a Tensor that requires grad becomes a NumPy array: its gradient ends here. Say so by "
-                "x.detach() or x.numpy(), or compute with lucid's functions. (This is said once.)"
-            )
-        if copy or (dtype is not None and np.dtype(dtype) != data.dtype):
-            if copy is False:
-                raise ValueError(here(f"a {self.dtype} tensor cannot become {dtype} without a copy"))
-            return np.array(data, dtype=dtype)
-        return self.numpy()
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        from . import protocols
-
-        return protocols.array_ufunc(ufunc, method, *inputs, **kwargs)
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from . import protocols
-
-        return protocols.array_function(func, args, kwargs)
-
-    @property
-    def ctypes(self) -> Any:
-        """Where the value lies, as an array's `ctypes`. It is this tensor's own: do not write to it."""
-        return self.numpy().ctypes
-
-    def item(self) -> Any:
-        """The only element, as a Python number. ValueError if there are more."""
-        return self._only("item()").item()
-
-    def _only(self, what: str) -> Any:
-        data = self._read(what)
-        if data.size != 1:
-            raise ValueError(
-                here(
-                    f"{what} of a tensor of shape {self.shape}: expected one element, not {data.size}; "
-                    "choose one by x[0], reduce it by .sum() or .mean(), or take all by tolist()"
-                )
-            )
-        return data.reshape(())[()]
-
-    def tolist(self) -> Any:
-        """Nested lists of Python numbers; a number for a 0-d tensor."""
-        return self._read("tolist()").tolist()
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(
-                here(
-                    f"the truth value of a tensor of shape {self.shape} is ambiguous; reduce it, for "
-                    "example with .max() or .min()"
-                )
-            )
-        return bool(self._read("bool()"))
-
-    def __float__(self) -> float:
-        return float(self._real("float()"))
-
-    def __int__(self) -> int:
-        return int(self._real("int()"))
-
-    def _real(self, what: str) -> Any:
-        if self._node.type.dtype.is_complex:
-            raise TypeError(here(f"{what} of {self.dtype}: take .real, .imag or abs() of it"))
-        return self._only(what)
-
-    def __complex__(self) -> complex:
-        return complex(self._only("complex()"))
-
-    def __index__(self) -> int:
-        if self.ndim or self._node.type.dtype.kind not in "iu":
-            raise TypeError(here("only a 0-d tensor of integers can be an index"))
-        return int(self._read("an index"))
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError(here("len() of a 0-d tensor"))
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self.ndim:
-            raise TypeError(here("iteration over a 0-d tensor"))
-        return (self[k] for k in range(self.shape[0]))
-
-    def __repr__(self) -> str:
-        """The value, the dtype if that is not float32 (bools speak for themselves), whether it is a leaf
-        that requires grad, and its gradient."""
-        if self._trace is not None or MODE.get().trace is not None:
-            return f"Tensor(<{self._node.type}, traced>)"
-        parts = [self._text()]
-        if self._node.type.dtype is not f32 and (self._node.type.dtype is not b1 or not self.size):
-            parts.append(f"dtype={self.dtype}")
-        if self._requires_grad and self.is_leaf:
-            parts.append("requires_grad=True")
-        parts.append(f"grad={'None' if self._grad is None else self._grad._text()}")
-        return f"Tensor({', '.join(parts)})"
-
-    def _text(self) -> str:
-        data = self._read("repr()")
-        if not data.ndim:
-            return str(data[()])
-        return np.array2string(data, separator=", ", prefix="Tensor(")
-
-    def __format__(self, spec: str) -> str:
-        if spec:
-            return format(self._only("format()"), spec)
-        self._read("format()")  # in a trace that is an error: text may go anywhere
-        return str(self)
-
     def __reduce__(self) -> Any:
         return _restore, (type(self), np.array(self._read("pickle")), self._requires_grad)
 
@@ -615,24 +495,6 @@ class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangem
     # Equality is elementwise; identity is what sets and dicts use.
     __hash__ = object.__hash__
 
-    # --- elementwise methods ---------------------------------------------------------------------
-
-    def abs(self) -> Tensor:
-        return apply(ew.absolute, self)
-
-    def square(self) -> Tensor:
-        return apply(ew.square, self)
-
-    def floor(self) -> Tensor:
-        return apply(ew.floor, self)
-
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        """Elements below `min` become `min`, those above `max` become `max`; NaN stays. The
-        gradient is 1 where an element is kept, bounds included."""
-        return apply(ew.clip, self, min, max)
-
-    clamp = clip
-
     def astype(self, dtype: Any, *, copy: Any = True, device: object = None) -> Tensor:
         """Converted as NumPy does: floats to integers towards zero, anything to bool by != 0, complex numbers
         to real ones by their real part, with a warning. With `copy=False` the tensor itself, if it has that
@@ -641,27 +503,8 @@ class Tensor(Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangem
         made = apply(_astype, self, dtype=dtype)
         return made if copy or made._node is not self._node else self
 
-    # --- shapes ----------------------------------------------------------------------------------
-
-    def reshape(self, shape: Any, *more: Any, copy: bool | None = None) -> Tensor:
-        """The same elements in row-major order; one extent may be -1: `x.reshape((2, -1))` or
-        `x.reshape(2, -1)`. ValueError if they do not fit. `copy` changes nothing, as no memory is shared with
-        what changes."""
-        return apply(shapes.reshape, self, shape=_listed((shape, *more)))
-
-    def transpose(self, axes: Any = None, *more: Any) -> Tensor:
-        """Axis k of the result is axis `axes[k]`; without arguments all axes are reversed."""
-        return apply(shapes.transpose, self, axes=() if axes is None else _listed((axes, *more)))
-
-    permute = transpose
-
-    def broadcast_to(self, shape: Any, *more: Any) -> Tensor:
-        """The same elements along new axes, and along axes of extent 1. ValueError if that does not fit."""
-        return apply(shapes.broadcast_to, self, shape=_listed((shape, *more)))
-
 
 _new = Tensor.__new__
-_ended: list[bool] = []  # whether this process was told that gradients end in arrays
 _OPERANDS = (Tensor, bool, int, float, complex, np.ndarray, np.generic, list, tuple)
 
 
@@ -703,13 +546,6 @@ def _astype(x: Node, dtype: object) -> Node:
         warn_user(f"astype: {x.type.dtype.numpy} to {target.numpy} drops the imaginary part; say x.real")
         x = ops.RE(x)
     return cast(x, target)
-
-
-def _listed(values: tuple[Any, ...]) -> tuple[SupportsIndex, ...]:
-    """(2, 3), and ((2, 3),) alike."""
-    if len(values) == 1 and not hasattr(values[0], "__index__"):
-        return tuple(values[0])
-    return values
 
 
 def _unreadable(tensor: Tensor, what: str) -> str:

@@ -1,0 +1,168 @@
+"""Values as Python and NumPy know them: what Tensor inherits to be read, converted and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import b1, f32
+
+from .context import MODE
+from .engine import Array
+from .errors import here, warn_user
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from .tensor import Tensor
+    from .tracing import Trace
+
+_ended: list[bool] = []  # whether this process was told that gradients end in arrays
+
+
+class Reading:
+    """What Tensor inherits; it says what the value is."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _node: Node
+        _grad: Tensor | None
+        _requires_grad: bool
+        _trace: Trace | None
+
+        def _read(self, what: str) -> Array: ...
+        def __getitem__(self, key: Any) -> Tensor: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> np.dtype[Any]: ...
+        @property
+        def ndim(self) -> int: ...
+        @property
+        def size(self) -> int: ...
+        @property
+        def is_leaf(self) -> bool: ...
+
+    def numpy(self) -> Array:
+        """The value as an array: a read-only view, without a copy."""
+        view = self._read("numpy()").view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        """The value, as `numpy()` gives it. The first time that a tensor which requires grad comes here,
+        outside of `no_grad`, it warns: its gradient ends."""
+        data = self._read("numpy.asarray()")
+        if self._requires_grad and MODE.get().grad and not _ended:
+            _ended.append(True)
+            warn_user(
+                "a Tensor that requires grad becomes a NumPy array: its gradient ends here. Say so by "
+                "x.detach() or x.numpy(), or compute with lucid's functions. (This is said once.)"
+            )
+        if copy or (dtype is not None and np.dtype(dtype) != data.dtype):
+            if copy is False:
+                raise ValueError(here(f"a {self.dtype} tensor cannot become {dtype} without a copy"))
+            return np.array(data, dtype=dtype)
+        return self.numpy()
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from . import protocols
+
+        return protocols.array_ufunc(ufunc, method, *inputs, **kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from . import protocols
+
+        return protocols.array_function(func, args, kwargs)
+
+    @property
+    def ctypes(self) -> Any:
+        """Where the value lies, as an array's `ctypes`. It is this tensor's own: do not write to it."""
+        return self.numpy().ctypes
+
+    def item(self) -> Any:
+        """The only element, as a Python number. ValueError if there are more."""
+        return self._only("item()").item()
+
+    def _only(self, what: str) -> Any:
+        data = self._read(what)
+        if data.size != 1:
+            raise ValueError(
+                here(
+                    f"{what} of a tensor of shape {self.shape}: expected one element, not {data.size}; "
+                    "choose one by x[0], reduce it by .sum() or .mean(), or take all by tolist()"
+                )
+            )
+        return data.reshape(())[()]
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers; a number for a 0-d tensor."""
+        return self._read("tolist()").tolist()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                here(
+                    f"the truth value of a tensor of shape {self.shape} is ambiguous; reduce it, for "
+                    "example with .max() or .min()"
+                )
+            )
+        return bool(self._read("bool()"))
+
+    def __float__(self) -> float:
+        return float(self._real("float()"))
+
+    def __int__(self) -> int:
+        return int(self._real("int()"))
+
+    def _real(self, what: str) -> Any:
+        if self._node.type.dtype.is_complex:
+            raise TypeError(here(f"{what} of {self.dtype}: take .real, .imag or abs() of it"))
+        return self._only(what)
+
+    def __complex__(self) -> complex:
+        return complex(self._only("complex()"))
+
+    def __index__(self) -> int:
+        if self.ndim or self._node.type.dtype.kind not in "iu":
+            raise TypeError(here("only a 0-d tensor of integers can be an index"))
+        return int(self._read("an index"))
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError(here("len() of a 0-d tensor"))
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError(here("iteration over a 0-d tensor"))
+        return (self[k] for k in range(self.shape[0]))
+
+    def __repr__(self) -> str:
+        """The value, the dtype if that is not float32 (bools speak for themselves), whether it is a leaf
+        that requires grad, and its gradient."""
+        if self._trace is not None or MODE.get().trace is not None:
+            return f"Tensor(<{self._node.type}, traced>)"
+        parts = [self._text()]
+        if self._node.type.dtype is not f32 and (self._node.type.dtype is not b1 or not self.size):
+            parts.append(f"dtype={self.dtype}")
+        if self._requires_grad and self.is_leaf:
+            parts.append("requires_grad=True")
+        parts.append(f"grad={'None' if self._grad is None else self._grad._text()}")
+        return f"Tensor({', '.join(parts)})"
+
+    def _text(self) -> str:
+        data = self._read("repr()")
+        if not data.ndim:
+            return str(data[()])
+        return np.array2string(data, separator=", ", prefix="Tensor(")
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            return format(self._only("format()"), spec)
+        self._read("format()")  # in a trace that is an error: text may go anywhere
+        return str(self)
