@@ -280,7 +280,7 @@ def cut(call: Call) -> Call | None:
 
 def _rebound(call: Call, array: Array, operand: Operand) -> Operand:
     sizes = [_extent(call, extent) for extent in array.dims]
-    strides, reach, offset = [0] * len(sizes), 1 if array.unit else 2, 0
+    strides, reach, offset = [0] * len(sizes), 1 if array.unit else abs(array.step) or 2, 0
     for d in sorted(range(len(sizes)), key=lambda d: (abs(operand.strides[d]), -d)):
         if operand.strides[d]:
             strides[d] = reach if operand.strides[d] > 0 else -reach

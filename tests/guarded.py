@@ -109,10 +109,12 @@ def run_kernel(
         return symbols[of] if isinstance(of, str) else of
 
     memory: dict[str, Guarded] = {}
-    views: dict[str, Array] = {}  # where the last stride is not 1, every other element
+    views: dict[str, Array] = {}  # where the last stride is not 1, every so many elements, or every other one
     for name, param in k.arrays(kernel).items():
         shape = tuple(map(extent, param.dims))
-        memory[name] = Guarded((*shape, 1 if param.unit else 2), param.dtype.np, front)
+        if param.step < 0:
+            raise ValueError(f"`{name}`: elements that lie backwards")
+        memory[name] = Guarded((*shape, 1 if param.unit else param.step or 2), param.dtype.np, front)
         views[name] = memory[name].array[..., 0]
         if name in arrays:
             views[name][...] = arrays[name]

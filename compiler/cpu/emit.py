@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..ir.kernel import STEPS
 from ..ir.layout import Slot
 from ..ir.loop import (
     Aligned,
@@ -233,6 +234,8 @@ class CpuEmitter(Emitter):
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
         memory = Value("", i8 if dtype is b1 else dtype, lanes)
         kind, index, align = self.vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
+        if lanes > 1 and stmt.mask is None and isinstance(stmt.stride, Imm) and stmt.stride.value in STEPS:
+            return self.from_memory(self.load_steps(stmt, literal(stmt.stride), memory, kind), dtype, lanes)
         if lanes > 1 and (stmt.stride is not None or stmt.index.lanes > 1):
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(f"<{lanes} x ptr>", at), ("i32", align), self.mask(stmt.mask, lanes)]
@@ -251,6 +254,21 @@ class CpuEmitter(Emitter):
             got = self.call(f"llvm.masked.load.v1{self.suffix(memory)}.p0", one, args)
             text = self.let(f"extractelement {one} {got}, i64 0")
         return self.from_memory(text, dtype, lanes)
+
+    def load_steps(self, stmt: Load, step: int, memory: Value, kind: str) -> str:
+        """Lanes `step` elements apart: of vectors between the first lane and the last, none of which reads
+        beyond these, as the last one ends with the last lane."""
+        lanes, align, index = memory.lanes, stmt.result.dtype.size, self.ref(stmt.index)
+        last = (step - 1) * (lanes - 1)  # where the last vector begins
+        found = "poison"
+        for start in (*range(0, last, lanes), last) if step > 0 else (1 - lanes,):
+            at = self.pointer(stmt.array, self.let(f"add i64 {index}, {start}"))
+            vector = self.let(f"load {kind}, ptr {at}, align {align}")
+            places = [step * n - start for n in range(lanes)]
+            picks = [f"i32 {lanes + m if 0 <= m < lanes else n}" for n, m in enumerate(places)]
+            mask = f"<{lanes} x i32> <{', '.join(picks)}>"
+            found = self.let(f"shufflevector {kind} {found}, {kind} {vector}, {mask}")
+        return found
 
     def single(self, element: str, text: str) -> tuple[str, str]:
         """A vector of one lane, as an argument."""

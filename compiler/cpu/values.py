@@ -325,8 +325,8 @@ class Values:
         return self.b.op("add", self.b.widen(base, self.schedule.width), iota)
 
     def stride(self, array: k.Array, dim: int) -> Operand:
-        if array.unit and dim == len(array.dims) - 1:
-            return Imm(1, i64)
+        if dim == len(array.dims) - 1 and (array.unit or array.step):
+            return Imm(array.step or 1, i64)
         return self.slot(stride_name(array.name, dim))
 
     def address(self, array: k.Array, index: tuple[k.Index, ...]) -> tuple[Operand, Operand | None, bool]:
@@ -343,7 +343,7 @@ class Values:
             if ix.axis == self.vector:
                 step = self.plus(step, stride) if varies and step else stride
                 varies = True
-            part = here if isinstance(stride, Imm) else self.times(here, stride)
+            part = here if stride == Imm(1, i64) else self.times(here, stride)
             total = self.plus(total, part)
         return total, None if step == Imm(1, i64) else step, varies
 

@@ -18,9 +18,9 @@
 Meaning: for every point of the outer axes, in any order, run the stages in order; each stage runs
 its body at every point of its inner axes. Extents are symbols, so that one kernel serves all sizes.
 Array strides are not part of a kernel, but for one fact: whether the last dimension has stride 1
-(`f32[n, d]`) or not (`f32[n, d:]`). Numeric semantics of `Call` are those of the op registry.
-Reductions follow the order in `docs/architecture.md`. A kernel's canonical text is its cache key;
-`loc` is not part of it.
+(`f32[n, d]`), a known small one (`f32[n, d:2]`, `f32[n, d:-1]`), or any (`f32[n, d:]`). Numeric semantics
+of `Call` are those of the op registry. Reductions follow the order in `docs/architecture.md`. A kernel's
+canonical text is its cache key; `loc` is not part of it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from .types import DType, b1, i64
 Extent = str | int
 # Inner extents up to this are part of the code: a row is then a few registers, with no loop.
 SMALL = 64
+# Last strides that are part of the code: pairs, colours, rows that run backwards are read by whole vectors.
+STEPS = (-1, 2, 3, 4)
 
 
 @data
@@ -46,12 +48,14 @@ class Axis:
 
 @data
 class Array:
-    """A parameter or output in memory. `dims` from the outermost; `unit`: last stride is 1."""
+    """A parameter or output in memory. `dims` from the outermost; `unit`: last stride is 1; `step`: the last
+    stride where it is another one of STEPS, 0 if it may be any."""
 
     name: str
     dtype: DType
     dims: tuple[Extent, ...]
     unit: bool = True
+    step: int = 0
 
 
 @data

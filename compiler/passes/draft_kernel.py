@@ -10,6 +10,7 @@ from ..ir.data import replace
 from ..ir.graph import Node
 from ..ir.kernel import (
     SMALL,
+    STEPS,
     Array,
     At,
     Axis,
@@ -294,7 +295,10 @@ class Writer:
             guard = self._guard(read.guards, place)
             extents.append(self.symbol_of[place] if guard is None else self._range(guard))
         unit = not dims or dims[-1][1] == 1
-        return Array(name, dtype, tuple(extents), unit)
+        step = 0
+        if not unit and -2 < dims[-1][1] <= max(STEPS):  # else it is asked no more
+            step = next((s for s in STEPS if dims[-1][1] == s), 0)
+        return Array(name, dtype, tuple(extents), unit, step)
 
     def _operand(self, read: Read) -> Operand:
         offset = read.offset

@@ -127,6 +127,9 @@ def _inside(call: Call, array: k.Array, operand: Operand) -> None:
     if array.unit and array.dims and operand.strides[-1] != 1 and _extent(call, array.dims[-1]) > 1:
         text = f"{_text(call, array.dims[-1])} goes in steps of {operand.strides[-1]!r}"
         _fail(call, f"the last dimension of `{name}` must lie element by element, but {text}")
+    if array.step and operand.strides[-1] != array.step:
+        text = f"{_text(call, array.dims[-1])} goes in steps of {operand.strides[-1]!r}"
+        _fail(call, f"the last dimension of `{name}` must go in steps of {array.step}, but {text}")
 
 
 def _row_major(call: Call, array: k.Array, operand: Operand) -> bool:

@@ -95,7 +95,7 @@ def print_kernel(kernel: Kernel, locs: bool = False) -> str:
 def _param(param: Array | Scalar) -> str:
     if isinstance(param, Scalar):
         return f"{param.name}: {param.dtype}"
-    stride = "" if param.unit else ":"
+    stride = "" if param.unit else f":{param.step or ''}"
     return f"{param.name}: {param.dtype}[{', '.join(map(str, param.dims))}{stride}]"
 
 

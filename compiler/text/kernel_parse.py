@@ -142,8 +142,11 @@ class _Parser:
             if not c.accept(","):
                 break
         strided = bool(dims) and c.accept(":")
+        step = 0
+        if strided and not c.at("]"):
+            step = (-1 if c.accept("-") else 1) * c.natural("a stride (a whole number)")
         c.expect("]")
-        return Array(name, dtype, tuple(dims), not strided)
+        return Array(name, dtype, tuple(dims), not strided, step)
 
     def extent(self) -> Extent:
         if self.c.token.kind == "name":

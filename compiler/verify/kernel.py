@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from ..ir.kernel import (
+    STEPS,
     Array,
     At,
     Axis,
@@ -122,6 +123,8 @@ class _Check:
             self.extent(extent)
         if not array.dims and not array.unit:
             self.fail(f"`{array.name}` has no dimension that could be strided")
+        if array.step and (array.unit or array.step not in STEPS):
+            self.fail(f"`{array.name}`: {array.step} is no stride of a kernel ({', '.join(map(str, STEPS))})")
 
     def extent(self, extent: Extent) -> None:
         if isinstance(extent, int) and not (type(extent) is int and 0 <= extent < 1 << 63):

@@ -110,7 +110,7 @@ def _grow(draw: st.DrawFn, nodes: list[Node]) -> Node | None:
 
 _PARAMS: tuple[k.Array | k.Scalar, ...] = (
     k.Array("x", f32, ("n", "d")),
-    k.Array("v", f32, ("d",), unit=False),
+    k.Array("v", f32, ("d",), unit=False, step=3),
     k.Array("p", f32, ("g",)),
     k.Array("h", f64, ("n",)),
     k.Array("q", i32, ("n", 3)),

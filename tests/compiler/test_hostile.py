@@ -76,7 +76,11 @@ def attack(rng: random.Random, kernel: k.Kernel, symbols: dict[str, int]) -> Pro
         shape = [min(max(0, n), 999) for n in shape]
         size, offset, strides = prod(shape), 0, list(strides_of(shape))
         if not array.unit:
-            size, strides = 2 * size, [2 * s for s in strides]
+            apart = array.step if array.step > 0 else 2
+            size, strides = apart * size, [apart * s for s in strides]
+            if array.step < 0 and strides:
+                strides[-1] = array.step
+                offset = max(0, shape[-1] - 1)
         dtype = array.dtype
         if name in odd:
             form = rng.choice(
