@@ -165,6 +165,23 @@ def test_pairs_are_two_halves() -> None:
         assert_same((got >> 16).astype(np.uint16), expected("fma", kind, "rn", high), kind)
 
 
+@pytest.mark.parametrize("kind", ["f16", "bf16"])
+def test_halves_with_float32(kind: str) -> None:
+    """All but the last operand are halves, and become float32 first."""
+    a, b = bits_of(kind, 6), bits_of(kind, 7)
+    c = np.resize(operands("add", "f32", 60, seed=8)[0], a.size)
+    wide = [apply(f"cvt.f32.{kind} %o, %a;", np.uint32, x) for x in (a, b)]
+    for op in ("add", "sub"):
+        got = apply(f"{op}.rn.f32.{kind} %o, %a, %b;", np.uint32, a, c)
+        assert_same(got, expected(op, "f32", "rn", [wide[0], c]), "f32", a, c)
+    got = apply(f"fma.rz.f32.{kind} %o, %a, %b, %c;", np.uint32, a, b, c)
+    assert_same(got, expected("fma", "f32", "rz", [*wide, c]), "f32", a, b, c)
+
+
+def bits_of(kind: str, seed: int) -> Array:
+    return np.concatenate([np.array(special(kind), np.uint16), samples(kind, 100, seed)])
+
+
 def test_saturation() -> None:
     a = np.array([-1, -0.0, 0.25, 1, 1.5, np.inf, -np.inf, np.nan], np.float32)
     got = apply("add.rn.sat.f32 %o, %a, 0f00000000;", np.float32, a)

@@ -102,6 +102,16 @@ def fma(modifiers: Modifiers) -> Function:
     return compute
 
 
+def mixed(op: str) -> Callable[[Modifiers], Function]:
+    """Of float32, but all operands except the last are halves."""
+
+    def build(modifiers: Modifiers) -> Function:
+        function, half = (fma if op == "fma" else binary(op))(modifiers), modifiers["U"]
+        return lambda *args: function(*(widened(a, half) for a in args[:-1]), args[-1])
+
+    return build
+
+
 def reciprocal(modifiers: Modifiers) -> Function:
     divide = binary("div")(modifiers)
     return lambda a: divide(np.ones((1,), a.dtype), a)

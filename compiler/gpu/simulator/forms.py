@@ -167,6 +167,9 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     (f"fma {_RND} .T{{f64}} : T = T T T", floats.fma),
     (f"mad {_RND} .T{{f64}} : T = T T T", floats.fma),
     (f"fma .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T T", floats.fma),
+    (f"add {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U T", floats.mixed("add")),
+    (f"sub {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U T", floats.mixed("sub")),
+    (f"fma {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U U T", floats.mixed("fma")),
     (f"div {_RND} .T{{f32 f64}} : T = T T", floats.binary("div")),
     (f"rcp {_RND} .T{{f32 f64}} : T = T", floats.reciprocal),
     (f"sqrt {_RND} .T{{f32 f64}} : T = T", floats.square_root),
@@ -266,7 +269,8 @@ def refusal(opcode: str, words: list[str]) -> tuple[str, str]:
     if opcode in APPROXIMATE or {"approx", "full", "ftz"} & set(words):
         why = "flushes denormal numbers to zero" if "ftz" in words else "is approximate"
         return "approximate", f"`{text}` {why}: results would differ from those of the CPU"
-    if opcode in _CONTRACTED and words and words[-1] in ("f32", "f64", "f16", "bf16", "f16x2", "bf16x2"):
+    rounded = {"rn", "rz", "rm", "rp"} & {*words}
+    if opcode in _CONTRACTED and not rounded and {"f32", "f64", *_HALF.split()} & {*words}:
         return "approximate", f"`{text}` has no rounding: it may be contracted into a fused multiply-add"
     known = table().get(opcode)
     if known is None:

@@ -31,7 +31,7 @@ def _members(i: Instruction, group: Group, mask: Array) -> Array:
     """The mask of each thread, checked; threads of a warp are ordered by what follows."""
     batch = group.batch
     group.synchronised()
-    if group.all and group.whole and mask.size == 1 and int(mask[0]) == _FULL and batch.alive.all():
+    if group.whole and mask.size == 1 and int(mask[0]) == _FULL:
         return np.broadcast_to(mask.astype(np.int64), (group.size,))
     mask = np.broadcast_to(mask.astype(np.int64), (group.size,))
     lane = group.of(batch.lane)
@@ -73,8 +73,8 @@ def shuffle(i: Instruction) -> Step:
                 source = lane + b if mode == "down" else lane ^ b
             valid = source <= most
         source = np.where(valid, source, lane)
-        if group.all and group.whole:
-            place = group.warp * 32 + source
+        if group.whole:
+            place = (np.arange(group.size) & ~31) + source
         else:
             count = batch.blocks * batch.warps_of_block * 32
             position = np.full(count, -1)
