@@ -288,8 +288,6 @@ def copy(i: Instruction) -> Step:
         return lambda env, group: _arrive(group, pending)
     to, of = address(i.sources[0].items[0]), address(i.sources[1].items[0])
     size = _number(i, 2)
-    if size not in ((16,) if i.modifiers["cop"] == "cg" else (4, 8, 16)):
-        raise ValueError(f"copies of {size} bytes are unknown")
     count = reader(i.sources[3].items[0], "u32") if len(i.sources) > 3 else None
 
     def start(env: Env, group: Group) -> None:

@@ -5,7 +5,7 @@ A form is written `opcode modifiers : results = operands`. Of the modifiers, `.w
 it may be missing. Of the operands, a type stands for a value of that type, `T` and `U` for the types among
 the modifiers, `2T` for the type of double width; `~` allows a wider register, `*` a vector (of `.v2`,
 `.v4`, `.v8`), `+` its parts in braces, `?` that it is missing, `|` a second result after a bar. `mem` is an
-address in brackets, `label` a place in the code, `number` a literal.
+address in brackets, `label` a place in the code, `number` a literal, after colons one of some.
 
 What computes registers from registers of one thread carries a builder, which makes of the modifiers a
 function of arrays; the others are carried out by `access.py`, `warps.py` and `machine.py`, by their opcode.
@@ -236,8 +236,11 @@ _OTHERS = [
     "redux .sync .op{and or xor} .T{b32} : T = T u32",
     "activemask .T{b32} : T =",
     "elect .sync : u32 |pred = u32",
-    "cp .async .cop{ca cg} .shared .global .l2s{L2::64B L2::128B L2::256B}? : = mem mem number u32?",
-    "cp .async .cop{ca cg} .shared::cta .global .l2s{L2::64B L2::128B L2::256B}? : = mem mem number u32?",
+    *[
+        f"cp .async .{cop} .{shared} .global .l2s{{L2::64B L2::128B L2::256B}}? : = mem mem {sizes} u32?"
+        for cop, sizes in (("ca", "number:4:8:16"), ("cg", "number:16"))
+        for shared in ("shared", "shared::cta")
+    ],
     "cp .async .commit_group : = ",
     "cp .async .wait_group : = number",
     "cp .async .wait_all : = ",

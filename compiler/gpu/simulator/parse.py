@@ -313,6 +313,8 @@ class _Body:
         if token.kind != "word" or token.text.startswith((".", "%")):
             raise p.error("form", f"unknown statement `{token.text}`", token.line)
         opcode, *words = token.text.split(".")
+        if opcode == "call":
+            raise p.error("form", "functions are not simulated; inline them", token.line)
         raws: list[Raw] = []
         while not p.accept(";"):
             bar = p.accept("|")
@@ -389,9 +391,11 @@ class _Body:
             kind = _WIDER[modifiers["T"]]
         elif kind in ("T", "U"):
             kind = modifiers[kind]
-        elif kind == "number":
-            if raw.kind != "number":
-                raise p.error("form", f"`{raw.text}` must be a number", line)
+        elif kind.startswith("number"):
+            allowed = kind.split(":")[1:]
+            if raw.kind != "number" or (allowed and raw.text not in allowed):
+                what = f"one of {', '.join(allowed)}" if allowed else "a number"
+                raise p.error("form", f"`{raw.text}` must be {what}", line)
             kind = "u32"
         if raw.kind != "vector":
             if _VECTOR[modifiers.get("vec", "")] > 1 and "*" in spec:
