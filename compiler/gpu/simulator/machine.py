@@ -34,6 +34,7 @@ MOST_SHARED = {
     "sm_120": 99 << 10, "sm_121": 99 << 10,
 }  # fmt: skip
 LATER_SHARED = 227 << 10
+MOST_BLOCKS = 1 << 21  # the bookkeeping of races numbers threads in 31 bits
 LIMIT = 2_000_000  # blocks of code that a batch may run
 
 _EFFECTS: dict[str, Callable[[Instruction], Step]] = {
@@ -252,6 +253,8 @@ class _Launch:
 
     def run(self) -> Counts:
         total = self.grid[0] * self.grid[1] * self.grid[2]
+        if total >= MOST_BLOCKS:
+            raise PtxError("launch", f"{total} blocks: fewer than {MOST_BLOCKS} can be simulated")
         shared = self.layouts["shared"][2]
         together = max(1, min(total, LANES // self.threads, SHARED_BYTES // max(shared, 1)))
         try:
