@@ -1,8 +1,11 @@
 """What LAPACK computes, through NumPy, with its derivatives written in graph nodes.
 
-Matrices are the last two axes. The formulas are those of Giles, "Collected matrix derivative results"
-(2008), of Townsend, "Differentiating the singular value decomposition" (2016), of Golub and Pereyra (1973)
-for the pseudo-inverse, and of Walter and Lehmann (2010) for QR. `ct` is the cotangent of a result.
+Matrices are the last two axes, of real or of complex numbers. The gradient of a complex operand is
+dL/dre + i dL/dim, so where the formula of real ones has a transpose, that of complex ones has its conjugate.
+The formulas are those of Giles, "Collected matrix derivative results" (2008), of Townsend, "Differentiating
+the singular value decomposition" (2016), of Golub and Pereyra (1973) for the pseudo-inverse, and of
+Walter and Lehmann (2010) for QR; of vectors of complex matrices, those of PyTorch. `ct` is the cotangent of a
+result.
 
 The derivatives of eigenvectors and singular vectors divide by differences of eigenvalues. Those that are
 within the rounding of LAPACK count as equal, and what they divide as 0: that is the gradient of what depends
@@ -21,14 +24,16 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import TensorType, i64, tensor_type
+from lucid.compiler.ir.types import TensorType, c64, c128, f32, i64, tensor_type
 
 from . import elementwise as ew
 from . import shapes
+from .complexes import conj
 from .context import MODE
 from .engine import Array, evaluate
 from .errors import warn_user
 from .hosted import Call, Hosted, called, constant
+from .joins import diagonal
 
 Options = Mapping[str, Any]
 Parts = tuple[Node | None, ...]
@@ -41,6 +46,11 @@ def mt(x: Node) -> Node:
     """Rows and columns in each other's place."""
     ndim = x.type.ndim
     return ops.TRANSPOSE(x, perm=(*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def mh(x: Node) -> Node:
+    """Rows and columns in each other's place, and the conjugates."""
+    return mt(conj(x))
 
 
 def _column(x: Node) -> Node:
@@ -64,7 +74,7 @@ def _eye(n: int, like: Node) -> Node:
 
 
 def _symmetric(x: Node) -> Node:
-    return ew.mul(ew.add(x, mt(x)), 0.5)
+    return ew.mul(ew.add(x, mh(x)), 0.5)
 
 
 def _apart(x: Node, y: Node, near: Node) -> Node:
@@ -104,7 +114,12 @@ def _matrices(x: TensorType, *sides: tuple[int, int]) -> Types:
 
 
 def _vectors(x: TensorType, *lengths: int) -> Types:
-    return tuple([tensor_type(x.dtype, (*x.shape[:-2], n)) for n in lengths])
+    """Of real numbers: singular values, and eigenvalues of what is symmetric."""
+    return tuple([tensor_type(x.dtype.part, (*x.shape[:-2], n)) for n in lengths])
+
+
+def _reals(x: TensorType) -> Types:
+    return (tensor_type(x.dtype.part, x.shape[:-2]),)
 
 
 def _numbers(x: TensorType) -> TensorType:
@@ -115,7 +130,7 @@ def _numbers(x: TensorType) -> TensorType:
 
 
 def _d_inv(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
-    across = mt(call.out(0))
+    across = mh(call.out(0))
     return (ew.neg(_at(_at(across, ct), across)),)
 
 
@@ -139,8 +154,8 @@ def inv(a: Node) -> Node:
 
 
 def _d_solve(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
-    part = solve(mt(call.inputs[0]), ct)
-    return ew.neg(_at(part, mt(call.out(0)))) if needs[0] else None, part
+    part = solve(mh(call.inputs[0]), ct)
+    return ew.neg(_at(part, mh(call.out(0)))) if needs[0] else None, part
 
 
 # Both are stacks of matrices, of one shape but for their columns.
@@ -161,7 +176,7 @@ def _d_pinv(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 def _through_pinv(a: Node, p: Node, ct: Node) -> Node:
     """The cotangent of a, for that of its pseudo-inverse p."""
-    pt, ctt = mt(p), mt(ct)
+    pt, ctt = mh(p), mh(ct)
     m, n = a.shape[-2:]
     left = ew.sub(_eye(m, a), _at(a, p))
     right = ew.sub(_eye(n, a), _at(p, a))
@@ -179,7 +194,7 @@ def _lstsq(options: Options, a: Array, b: Array) -> tuple[Array, ...]:
     found = [np.linalg.lstsq(x, y, options["rcond"]) for x, y in zip(flat_a, flat_b, strict=True)]
     x = np.array([f[0] for f in found], a.dtype).reshape(*stack, n, b.shape[-1])
     rank = np.array([f[2] for f in found], np.int64).reshape(stack)
-    return x, rank, np.array([f[3] for f in found], a.dtype).reshape(*stack, min(m, n))
+    return x, rank, np.array([f[3] for f in found], a.real.dtype).reshape(*stack, min(m, n))
 
 
 def _d_lstsq(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
@@ -187,8 +202,8 @@ def _d_lstsq(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     if k == 2:
         return *_d_svdvals(call, 0, ct, needs), None
     p = called(PINV, a, rcond=call.options["rcond"], hermitian=False).out(0)
-    part = _through_pinv(a, p, _at(ct, mt(b))) if needs[0] else None
-    return part, _at(mt(p), ct) if needs[1] else None
+    part = _through_pinv(a, p, _at(ct, mh(b))) if needs[0] else None
+    return part, _at(mh(p), ct) if needs[1] else None
 
 
 def _lstsq_types(options: Options, a: TensorType, b: TensorType) -> Types:
@@ -202,7 +217,7 @@ LSTSQ = Hosted("linalg.lstsq", _lstsq, _lstsq_types, _d_lstsq, flat=(1,))
 
 
 def _d_det(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
-    return (ew.mul(_scalars(ct), cofactors(call.inputs[0], call.out(0))),)
+    return (ew.mul(_scalars(ct), conj(cofactors(call.inputs[0], call.out(0)))),)
 
 
 DET = Hosted("linalg.det", lambda options, a: (np.linalg.det(a),), lambda options, a: (_numbers(a),), _d_det)
@@ -212,7 +227,7 @@ def cofactors(a: Node, det: Node) -> Node:
     """The derivative of the determinant. That of a singular matrix exists, too, but not by its inverse; and
     nobody knows, while a function is traced, whether it is singular."""
     if MODE.get().trace is not None:
-        return called(COFACTORS, a).out(0)
+        return ew.mul(_scalars(det), mt(inv(a))) if a.type.dtype.is_complex else called(COFACTORS, a).out(0)
     try:
         inverse = inv(a)
     except np.linalg.LinAlgError:
@@ -234,10 +249,12 @@ def _rotations(a: Array) -> tuple[Array, Array, Array, Array]:
 def _cofactors(options: Options, a: Array) -> tuple[Array, ...]:
     u, s, vh, sign = _rotations(a)
     others = np.where(np.eye(a.shape[-1], dtype=bool), a.dtype.type(1), s[..., None, :]).prod(axis=-1)
-    return (sign * ((u * others[..., None, :]) @ vh),)
+    return (sign * ((u * others[..., None, :]) @ vh).conj(),)
 
 
 def _d_cofactors(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    if ct.type.dtype.is_complex:
+        raise ValueError("the second derivative of the determinant of a singular complex matrix is not there")
     return (called(MINORS, call.inputs[0], ct).out(0),)
 
 
@@ -274,13 +291,20 @@ MINORS = Hosted("linalg.det, second derivative", _minors, _like(0), _d_minors)
 
 
 def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
-    return (ew.mul(_scalars(ct), mt(inv(call.inputs[0]))),)
+    if k == 0:  # of a complex sign, which turns by the imaginary part of the trace of a⁻¹ da
+        turn = ops.IM(ew.mul(conj(ct), call.out(0)))
+        ct = ops.COMPLEX(ops.zeros_like(turn), ew.neg(turn))
+    return (ew.mul(_scalars(ct), mh(inv(call.inputs[0]))),)
 
 
-SLOGDET = Hosted(
-    "linalg.slogdet", lambda options, a: tuple(np.linalg.slogdet(a)),
-    lambda options, a: (_numbers(a), _numbers(a)), _d_slogdet, flat=(0,),
-)  # fmt: skip
+def _slogdet(flat: tuple[int, ...]) -> Hosted:
+    return Hosted(
+        "linalg.slogdet", lambda options, a: tuple(np.linalg.slogdet(a)),
+        lambda options, a: (_numbers(a), *_reals(a)), _d_slogdet, flat,
+    )  # fmt: skip
+
+
+SLOGDET, COMPLEX_SLOGDET = _slogdet((0,)), _slogdet(())
 
 # --- triangles -----------------------------------------------------------------------------------
 
@@ -293,9 +317,9 @@ def _half(x: Node) -> Node:
 
 def _d_cholesky(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     """That of a symmetric matrix: both triangles count alike."""
-    across = mt(call.out(0))
+    across = mh(call.out(0))
     part = _half(_at(across, ct))
-    return (_symmetric(mt(solve(across, mt(solve(across, part))))),)
+    return (_symmetric(mh(solve(across, mh(solve(across, part))))),)
 
 
 # The lower triangle is read.
@@ -321,7 +345,7 @@ def _d_qr(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
         first, rest = _through_qr(q, u, ct, None), ops.zeros_like(y)
     else:
         to_u, to_v = (ops.narrow(ct, a.type.ndim - 1, *part) for part in ((0, m), (m, n - m)))
-        first, rest = _through_qr(q, u, _at(y, mt(to_v)), to_u), _at(q, to_v)
+        first, rest = _through_qr(q, u, _at(y, mh(to_v)), to_u), _at(q, to_v)
     none = (0,) * (a.type.ndim - 1)
     left = ops.PAD(first, lo=(*none, 0), hi=(*none, n - m))
     return (ew.add(left, ops.PAD(rest, lo=(*none, m), hi=(*none, 0))),)
@@ -329,14 +353,14 @@ def _d_qr(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 def _through_qr(q: Node, r: Node, to_q: Node | None, to_r: Node | None) -> Node:
     """The cotangent of q r, for those of q and r, with r square."""
-    inner = ew.neg(_at(mt(to_q), q)) if to_q is not None else None
+    inner = ew.neg(_at(mh(to_q), q)) if to_q is not None else None
     if to_r is not None:
-        product = _at(r, mt(to_r))
+        product = _at(r, mh(to_r))
         inner = product if inner is None else ew.add(inner, product)
     assert inner is not None
     low = _half(inner)
-    total = _at(q, ew.add(low, mt(low)))
-    return mt(solve(r, mt(total if to_q is None else ew.add(total, to_q))))
+    total = _at(q, ew.add(low, mh(low)))
+    return mh(solve(r, mh(total if to_q is None else ew.add(total, to_q))))
 
 
 def _qr_types(options: Options, a: TensorType) -> Types:
@@ -359,9 +383,9 @@ def _d_eigh(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     """That of a symmetric matrix: both triangles count alike."""
     w, v = call.out(0), call.out(1)
     if k == 0:
-        return (_at(ew.mul(v, _row(ct)), mt(v)),)
+        return (_at(ew.mul(v, _row(ct)), mh(v)),)
     gaps = _apart(_row(w), _column(w), _near("linalg.eigh", w, w.shape[-1]))
-    return (_symmetric(_at(_at(v, ew.mul(gaps, _at(mt(v), ct))), mt(v))),)
+    return (_symmetric(_at(_at(v, ew.mul(gaps, _at(mh(v), ct))), mh(v))),)
 
 
 EIGH = Hosted("linalg.eigh", _eigh, lambda options, a: (*_vectors(a, a.shape[-1]), a), _d_eigh)
@@ -374,6 +398,51 @@ def _d_eigvalsh(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 EIGVALSH = Hosted(
     "linalg.eigvalsh", lambda options, a: (np.linalg.eigvalsh(a, options["uplo"]),),
     lambda options, a: _vectors(a, a.shape[-1]), _d_eigvalsh,
+)  # fmt: skip
+
+
+def _complex(x: Array) -> Array:
+    return x.astype(np.result_type(x.dtype, np.complex64))
+
+
+def _complex_type(x: TensorType, *shape: int) -> TensorType:
+    return tensor_type(c64 if x.dtype in (f32, c64) else c128, (*x.shape[:-2], *shape))
+
+
+def _eig(options: Options, a: Array) -> tuple[Array, ...]:
+    w, v = np.linalg.eig(a)
+    return _complex(w), _complex(v)
+
+
+def _d_eig(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    """The vectors are of length 1; their phases are nobody's business."""
+    (a,), w, v = call.inputs, call.out(0), call.out(1)
+    vh = mh(v)
+    if k == 0:
+        inner = ew.mul(_column(ct), vh)
+    else:
+        turn = _at(vh, ct)
+        along = ops.RE(diagonal(turn, offset=0, axis1=-2, axis2=-1))
+        gaps = _apart(_row(w), _column(w), _near("linalg.eig", w, w.shape[-1]))
+        inner = _at(ew.mul(ew.sub(turn, ew.mul(_at(vh, v), _row(along))), conj(gaps)), vh)
+    found = solve(vh, inner)
+    return (found if a.type.dtype.is_complex else ops.RE(found),)
+
+
+def _eig_types(options: Options, a: TensorType) -> Types:
+    return _complex_type(a, a.shape[-1]), _complex_type(a, *a.shape[-2:])
+
+
+EIG = Hosted("linalg.eig", _eig, _eig_types, _d_eig)
+
+
+def _d_eigvals(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    return _d_eig(called(EIG, *call.inputs), 0, ct, needs)
+
+
+EIGVALS = Hosted(
+    "linalg.eigvals", lambda options, a: (_complex(np.linalg.eigvals(a)),),
+    lambda options, a: (_complex_type(a, a.shape[-1]),), _d_eigvals,
 )  # fmt: skip
 
 
@@ -397,18 +466,22 @@ def _d_svd(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     squares = ew.mul(s, s)
     gaps = _apart(_row(squares), _column(squares), _near("linalg.svd", s, max(m, n)))
     if k == 0:
-        turn = _at(mt(u), ct)
-        inner = ew.mul(ew.mul(gaps, ew.sub(turn, mt(turn))), _row(s))
+        turn = _at(mh(u), ct)
+        skew = ew.sub(turn, mh(turn))
+        inner = ew.mul(ew.mul(gaps, skew), _row(s))
+        if a.type.dtype.is_complex:  # the phases of pairs of vectors
+            phase = ew.mul(_eye(least, a), ew.div(ew.mul(skew, 0.5), _row(s)))
+            inner = ew.add(inner, phase)
         part = _at(u, inner)
         if m > least:
             off = ew.sub(ct, _at(u, turn))
             part = ew.add(part, ew.div(off, _row(s)))
         return (_at(part, vh),)
-    turn = _at(vh, mt(ct))
-    inner = ew.mul(_column(s), ew.mul(gaps, ew.sub(turn, mt(turn))))
+    turn = _at(vh, mh(ct))
+    inner = ew.mul(_column(s), ew.mul(gaps, ew.sub(turn, mh(turn))))
     part = _at(inner, vh)
     if n > least:
-        off = ew.sub(ct, _at(mt(turn), vh))
+        off = ew.sub(ct, _at(mh(turn), vh))
         part = ew.add(part, ew.div(off, _column(s)))
     return (_at(u, part),)
 

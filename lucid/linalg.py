@@ -33,13 +33,18 @@ from .reductions import one_of
 from .tensor import Tensor, apply
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "logdet", "lstsq", "matmul",
-    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv",
-    "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
-    "vector_norm",
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv",
+    "logdet", "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose",
+    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot",
+    "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 LinAlgError = np.linalg.LinAlgError
+
+
+class EigResult(NamedTuple):
+    eigenvalues: Tensor
+    eigenvectors: Tensor
 
 
 class EighResult(NamedTuple):
@@ -71,14 +76,12 @@ class LstsqResult(NamedTuple):
 
 
 def _floats(name: str, *values: Any) -> list[Tensor]:
-    """All in the float dtype that LAPACK computes them in."""
+    """All in the dtype, float or complex, that LAPACK computes them in."""
     tensors = [asarray(v) for v in values]
     dtype = result_dtype(*[t._node.type.dtype.name for t in tensors])
-    if dtype.is_complex:
-        raise TypeError(f"{name}: not defined for {dtype.numpy}; LAPACK is called for real matrices alone")
     if dtype.wide is not None:
         raise TypeError(f"{name}: LAPACK has no {dtype.numpy}; convert by astype(lucid.float32)")
-    kind = dtype.np if dtype.is_float else np.dtype(np.float64)
+    kind = dtype.np if dtype.is_inexact else np.dtype(np.float64)
     return [t if t.dtype == kind else t.astype(kind) for t in tensors]
 
 
@@ -174,9 +177,9 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
     traced = MODE.get().trace is not None
     if m > n and (traced or bool((rank == n).all())):
         off = y - x @ found
-        residuals = (off * off).sum(-2)
+        residuals = (off * off.conj()).real.sum(-2)
     else:
-        residuals = Tensor(np.empty(0, x.dtype))
+        residuals = Tensor(np.empty(0, x._node.type.dtype.part.np))
     found = found.reshape(found.shape[:-1]) if vector else found
     return LstsqResult(found, residuals, rank if rank.ndim or traced else int(rank), values)
 
@@ -208,16 +211,20 @@ def det(a: Any) -> Tensor:
 
 @public
 def slogdet(a: Any) -> SlogdetResult:
-    """The sign of the determinant, whose gradient is 0, and the logarithm of its absolute value."""
+    """The sign of the determinant, whose gradient is 0 where it is real, and the logarithm of its absolute
+    value."""
     (x,) = _floats("linalg.slogdet", a)
     _square("linalg.slogdet", x)
-    return SlogdetResult(*results(lapack.SLOGDET, x))
+    is_complex = x._node.type.dtype.is_complex
+    return SlogdetResult(*results(lapack.COMPLEX_SLOGDET if is_complex else lapack.SLOGDET, x))
 
 
 @public
 def logdet(a: Any) -> Tensor:
-    """The logarithm of the determinant; NaN where that is negative."""
+    """The logarithm of the determinant: NaN where that is negative; of complex matrices the main value."""
     sign, logabsdet = slogdet(a)
+    if sign._node.type.dtype.is_complex:
+        return sign.log() + logabsdet
     return apply(ew.where, sign < 0, math.nan, logabsdet)
 
 
@@ -226,11 +233,11 @@ def logdet(a: Any) -> Tensor:
 
 @public
 def cholesky(a: Any, *, upper: bool = False) -> Tensor:
-    """The lower triangle l with a = l lᵀ, of which the lower triangle is read; or the upper ones, lᵀ of
+    """The lower triangle l with a = l lᴴ, of which the lower triangle is read; or the upper ones, lᴴ of
     a's."""
     (x,) = _floats("linalg.cholesky", a)
     _square("linalg.cholesky", x)
-    return results(lapack.CHOLESKY, x.mT)[0].mT if upper else results(lapack.CHOLESKY, x)[0]
+    return results(lapack.CHOLESKY, x.mH)[0].mH if upper else results(lapack.CHOLESKY, x)[0]
 
 
 @public
@@ -267,6 +274,23 @@ def _triangle(name: str, uplo: str) -> str:
     if uplo not in ("L", "U", "l", "u"):
         raise ValueError(f"{name}: UPLO must be 'L' or 'U', not {uplo!r}")
     return uplo.upper()
+
+
+@public
+def eig(a: Any) -> EigResult:
+    """The eigenvalues of any square matrices, in no order, and their eigenvectors of length 1 as columns:
+    always complex numbers. Gradients hold for what does not depend on the phases of vectors."""
+    (x,) = _floats("linalg.eig", a)
+    _square("linalg.eig", x)
+    return EigResult(*results(lapack.EIG, x))
+
+
+@public
+def eigvals(a: Any) -> Tensor:
+    """The eigenvalues of any square matrices, in no order: always complex numbers."""
+    (x,) = _floats("linalg.eigvals", a)
+    _square("linalg.eigvals", x)
+    return results(lapack.EIGVALS, x)[0]
 
 
 @public
