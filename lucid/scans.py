@@ -112,7 +112,8 @@ def logcumsumexp(x: Node, *, axis: int) -> Node:
     while step < y.shape[along]:
         lo = tuple(step if k == along else 0 for k in range(y.type.ndim))
         back = ops.PAD(part(y, along, 0, -step), lo=lo, hi=(0,) * y.type.ndim)
-        there = ops.GE(at := ops.IOTA(shape=y.shape, axis=along), ops.const(step, at))
+        at = ops.IOTA(shape=y.shape, axis=along)  # all steps are one kernel, called with another step
+        there = ops.GE(at, ops.fill(ops.SCALAR(value=step, dtype=at.type.dtype), y.shape))
         y = logaddexp(y, ops.WHERE(there, back, ops.const(-math.inf, y)))
         step *= 2
     return ops.reshape(cast(y, result), x.shape)

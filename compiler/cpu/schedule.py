@@ -11,6 +11,7 @@ from ..ir.kernel import (
     SMALL,
     At,
     Call,
+    Const,
     Expr,
     Index,
     Kernel,
@@ -19,6 +20,7 @@ from ..ir.kernel import (
     Pick,
     Reduce,
     Ref,
+    Size,
     Store,
     Within,
     alone,
@@ -32,7 +34,8 @@ from ..ir.kernel import (
     walk,
 )
 from ..ir.layout import columns, long_rows
-from ..ir.types import DType
+from ..ir.loop import COMPARISONS
+from ..ir.types import DType, i64
 from ..ops import REGISTRY
 from ..order import ROW_LANES, lanes, most_lanes
 
@@ -94,8 +97,21 @@ def _dtypes(kernel: Kernel) -> set[DType]:
 
 
 def _computed(expr: Expr) -> list[Expr]:
-    """`walk`, but for places that are counted in another dtype."""
-    return [expr] if counts(expr) else [e for part in parts(expr) for e in _computed(part)] + [expr]
+    """`walk`, but for places that are counted in another dtype, and those that are only compared."""
+    if counts(expr):
+        return [expr]
+    if _placed(expr):
+        return []
+    if isinstance(expr, Call) and expr.op in COMPARISONS and all(map(_placed, expr.args)):
+        return [expr]
+    return [e for part in parts(expr) for e in _computed(part)] + [expr]
+
+
+def _placed(expr: Expr) -> bool:
+    """Whether it is a place along an axis, or what one is compared with: sums of whole numbers."""
+    if isinstance(expr, Call):
+        return expr.op == "add" and all(map(_placed, expr.args))
+    return isinstance(expr, At | Size) or (isinstance(expr, Const | Ref) and expr.dtype is i64)
 
 
 def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:

@@ -51,7 +51,7 @@ from .draft import (
 )
 from .draft_kernel import Writer
 from .legal import lie_across, outer_axes, stores_across, walks_again
-from .shorten import grown, repeated, shorten, tops
+from .shorten import grown, repeated, shorten, stencils, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
@@ -522,6 +522,7 @@ class _Fuser:
     def costly(self) -> dict[Node, str]:
         found: dict[Node, str] = {}
         count: dict[Node, int] = {}
+        beside = "stored, neighbours would compute it, too"
         for draft in self.drafts:
             here: set[Node] = set()
             outer = set(outer_axes(draft) or ())
@@ -539,6 +540,10 @@ class _Fuser:
                                 found[n] = f"{_label(n)}: stored, recomputing would repeat it"
             for n in here:
                 count[n] = count.get(n, 0) + 1
+            for p in draft.placed:
+                domain = prod(draft.extents[x] for x in p.domain)
+                near = stencils(self.reader, p)
+                found.update({n: f"{_label(n)}: {beside}" for n in near if n.type.size <= 2 * domain})
         found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
         why = "stored, or many kernels would compute it"
         drafts = list(self.drafts)

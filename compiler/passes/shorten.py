@@ -23,6 +23,9 @@ REPEATED = 8
 SINGLES = 16
 # What so few operations make of places alone is not stored.
 CHEAP = 8
+# Operations that a point does again because its neighbours do them, from which on what they make is stored
+# and read: about two exponentials.
+NEIGHBOURS = 40
 # So often kernels may compute on what earlier ones have computed, and did not store.
 GENERATIONS = 2
 
@@ -125,6 +128,15 @@ def tops(reader: Reader, placed: Placed, inside: set[Node]) -> list[Node]:
     read = dict.fromkeys([m for n in readers for m in n.inputs] + [n for n, _ in placed.operands])
     found = dict.fromkeys(through_views(n) for n in read if n in inside)
     return [n for n in found if n.op.kind == "elementwise" and n.inputs and n not in reader.storage.roots]
+
+
+def stencils(reader: Reader, placed: Placed) -> list[Node]:
+    """What each point of a root would compute at several places, as its neighbours do: the tops of it."""
+    places = reader.places(placed)
+    again = {n for n, count in places.items() if count > 1 and n not in reader.storage.roots}
+    if sum([n.op.flops * (places[n] - 1) for n in again]) < NEIGHBOURS:
+        return []
+    return tops(reader, placed, again)
 
 
 def repeated(drafts: Sequence[Draft], reader: Reader) -> list[Node]:

@@ -158,6 +158,18 @@ def test_a_transpose_in_an_expression_is_one_kernel() -> None:
     assert len(step.kernels) == 1
 
 
+def test_what_neighbours_would_compute_too_is_stored() -> None:
+    """Each step of a scan of logaddexp is the same kernel, called with another step; a difference of
+    exponentials computes both."""
+    scan = lucid.compile(lambda x: lucid.logcumsumexp(x, axis=0))
+    scan(data(1000))
+    assert len(scan.kernels) == 10 and len({kernel.text for kernel in scan.kernels}) == 1
+    assert "stored, neighbours would compute it, too" in scan.explain()
+    slope = lucid.compile(lambda x: lucid.diff(lucid.exp(x)))
+    slope(data(1000))
+    assert len(slope.kernels) == 1
+
+
 def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
     lucid.compile(lambda x: x * 2.0 + 1.0)(data(5))
