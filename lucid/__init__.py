@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import random as random
     from . import special as special
+    from . import testing as testing
     from .dtypes import can_cast, finfo, iinfo, isdtype, promote_types, result_type
     from .linalg import (
         cholesky,
@@ -117,7 +118,7 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
             return getattr(_import(_LATER[name], __name__), name)
         if name == "bfloat16":  # NumPy has it from a package that only this needs
             return _types.bf16.np
-        if name in ("array_api", "fft", "linalg", "nn", "optim", "random", "special"):
+        if name in ("array_api", "fft", "linalg", "nn", "optim", "random", "special", "testing"):
             return _import(f".{name}", __name__)
         if name in _published.__all__:  # of an op that was registered after the import
             return getattr(_published, name)
@@ -210,6 +211,7 @@ __all__ = [
     "slogdet",
     "softmax",
     "tensor",
+    "testing",
     "tri",
     "tril_indices",
     "triu_indices",

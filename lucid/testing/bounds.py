@@ -1,0 +1,331 @@
+"""How far a compiled graph may be from the same graph in float64, element by element: a running error bound.
+
+Of each node there are three arrays: `own`, its value as NumPy computes it op by op in the dtypes of the
+graph; `exact`, the same in float64 from the same inputs; and `error`, within which each element of a
+compiled result must lie around `exact`. Where every step on the way has NumPy's bits, nothing is left to
+chance: `error` is |own - exact|, and the node is in `same`: its compiled value must be `own`.
+
+Elsewhere an elementwise op is evaluated at the ends of what its operands may be (so that a rounded
+comparison, a step or a pole counts for what it does), and adds the rounding of its own result; sums of n
+terms add k u Σ|x|, where k is the longest chain of additions of the normative order (docs/architecture.md,
+"Error bounds"). `error` is inf where nothing can be said: the range of a dtype is left, an index or an
+order depends on rounded values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler import order
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph, Node, toposort
+from lucid.compiler.ir.rounding import convert
+from lucid.compiler.ir.types import DType, c128, f64
+
+Array = np.ndarray[Any, Any]
+
+
+@data
+class Running:
+    """What is known of one node."""
+
+    own: Array
+    exact: Array
+    error: Array
+    same: bool
+
+
+def lifted(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a node, with float64 in place of other float dtypes."""
+    return {k: _lifted(v) for k, v in attrs.items()}
+
+
+def _lifted(value: Any) -> Any:
+    if not isinstance(value, DType) or not value.is_inexact:
+        return value
+    return f64 if value.is_float else c128
+
+
+def in_float64(
+    graph: Graph, inputs: Sequence[Array], frozen: Mapping[Node, Array] | None = None
+) -> dict[Node, Array]:
+    """The value of every node by NumPy, with float64 in place of all float dtypes. `frozen`: nodes whose
+    values are given."""
+    values: dict[Node, Array] = dict(frozen or {})
+    for node, array in zip(graph.inputs, inputs, strict=True):
+        values[node] = widened(array, node.type.dtype)
+    for node in toposort(graph.outputs):
+        if node not in values:
+            values[node] = evaluated(node, lifted(node.attrs), [values[n] for n in node.inputs])
+    return values
+
+
+def widened(array: Array, dtype: DType) -> Array:
+    return array.astype(_lifted(dtype).np) if dtype.is_inexact else array
+
+
+def evaluated(node: Node, attrs: Mapping[str, Any], args: Sequence[Array]) -> Array:
+    """One op by NumPy, which says nothing of what overflows."""
+    assert node.op.evaluate is not None, node
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.asarray(node.op.evaluate(attrs, *args))
+
+
+def running(graph: Graph, inputs: Sequence[Array]) -> dict[Node, Running]:
+    """Values and bounds of every node; complex numbers have no bound (`pairs` makes real ones of them)."""
+    found: dict[Node, Running] = {}
+    for node, array in zip(graph.inputs, inputs, strict=True):
+        exact = widened(array, node.type.dtype)
+        found[node] = Running(array, exact, np.zeros(node.shape), True)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for node in toposort(graph.outputs):
+            if node not in found:
+                found[node] = _node(node, [found[n] for n in node.inputs])
+    return found
+
+
+def _node(node: Node, args: list[Running]) -> Running:
+    own = evaluated(node, node.attrs, [a.own for a in args])
+    exact = evaluated(node, lifted(node.attrs), [a.exact for a in args])
+    if all(a.same for a in args) and _keeps_bits(node, args):
+        return Running(own, exact, distance(own, exact), True)
+    if any(x.dtype.kind == "c" for x in (own, *(a.own for a in args))):
+        return Running(own, exact, np.full(node.shape, np.inf), False)
+    rule = _RULES.get(node.op.name) or _KINDS.get(node.op.kind)
+    assert rule is not None, f"no error bound for ops of the kind {node.op.kind}: {node.op.name}"
+    error = np.asarray(rule(node, args, exact), np.float64)
+    error = np.where(np.isnan(error), np.inf, error)
+    error = error + rounding(node, exact, error)
+    return Running(own, exact, np.broadcast_to(error, node.shape), False)
+
+
+def distance(a: Array, b: Array) -> Array:
+    """|a - b| in float64; 0 where both are NaN or the same infinity, else inf where one is not finite."""
+    wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
+    a, b = a.astype(wide), b.astype(wide)
+    with np.errstate(all="ignore"):
+        away = np.abs(a - b)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.where(same, 0.0, np.where(np.isfinite(away), away, np.inf))
+
+
+def _keeps_bits(node: Node, args: list[Running]) -> bool:
+    """Whether a compiled op has NumPy's bits for these operands."""
+    if node.op.kind == "host":
+        return False
+    if node.op.name in ("sum", "contract", "scatter_add", "convolve", "prod"):
+        return not node.type.dtype.is_float
+    if node.op.name == "cast":
+        return not _leaves_range(node, args[0].exact).any()
+    return node.op.exact
+
+
+def _leaves_range(node: Node, x: Array) -> Array:
+    """Where a float is no number of the integers that it is cast to: anything may come of it."""
+    if node.type.dtype.kind not in "iu" or x.dtype.kind != "f":
+        return np.zeros(x.shape, bool)
+    info = np.iinfo(node.type.dtype.numpy)
+    return ~((x > float(info.min) - 1) & (x < float(info.max) + 1))
+
+
+# --- rounding -------------------------------------------------------------------------------------
+
+
+def unit(dtype: DType) -> float:
+    """The unit roundoff: half of the distance from 1 to the next number."""
+    return 0.5 * dtype.epsilon
+
+
+def rounding(node: Node, exact: Array, error: Array) -> Array:
+    """What the last rounding of a node adds to `error`: none if it gives integers; inf beyond the range."""
+    dtype = node.type.dtype
+    if not dtype.is_float or node.op.kind == "view" or node.op.name in _UNROUNDED:
+        return np.zeros(exact.shape)
+    info: Any = np.finfo(np.float32) if dtype.package else np.finfo(dtype.np)
+    size = np.abs(exact) + error
+    if dtype is f64:  # NumPy rounds, too; its elementary functions are within 4 units
+        steps = 2.0 + (2 * node.op.ulp + 8 if node.op.ulp else 0)
+    else:
+        steps = 1.0 + 2 * node.op.ulp
+    if node.op.name in ("lgamma", "digamma"):
+        size = np.maximum(size, 1.0)
+    grown = steps * (unit(dtype) * size + float(info.smallest_subnormal))
+    whole = np.isfinite(exact) & (size * (1 + unit(dtype)) > float(info.max))
+    return np.where(np.isfinite(exact), np.where(whole, np.inf, grown), 0.0)
+
+
+_UNROUNDED = {
+    "max",
+    "min",
+    "where",
+    "neg",
+    "abs",
+    "amax",
+    "amin",
+    "gather",
+    "stop_gradient",
+    "sign",
+    "cummax",
+    "cummin",
+}
+
+
+def chain(count: int) -> int:
+    """The longest chain of additions in a sum of so many terms, in any mode (docs/architecture.md)."""
+    return min(count, order.ROWS + order.BLOCK // 32 + 32 + count // order.BLOCK)
+
+
+def _summing(node: Node, count: int, size: Array) -> Array:
+    """The rounding of a sum of `count` terms whose absolute values sum to `size`."""
+    dtype = node.type.dtype
+    if not dtype.is_float:
+        return np.zeros(np.shape(size))
+    sides = 2 if dtype is f64 else 1  # NumPy rounds, too
+    return np.asarray(sides * chain(count) * unit(dtype.computed) * size)
+
+
+# --- rules: (node, operands, value in float64) -> error before the last rounding --------------------
+
+
+def _elementwise(node: Node, args: list[Running], exact: Array) -> Array:
+    """The farthest that the op goes where each operand is at one end of what it may be."""
+    moving = [k for k, a in enumerate(args) if np.any(a.error)]
+    error = np.zeros(exact.shape)
+    if node.op.name == "cast":
+        error = np.where(_leaves_range(node, args[0].exact), np.inf, error)
+    attrs = lifted(node.attrs)
+    for signs in itertools.product((-1, 1), repeat=len(moving)):
+        moved = [a.exact for a in args]
+        for k, sign in zip(moving, signs, strict=True):
+            moved[k] = shifted(args[k], sign)
+        error = np.maximum(error, distance(evaluated(node, attrs, moved), exact))
+    for k in moving:
+        error = np.where(np.isinf(args[k].error) & ~_ignored(node, args, k), np.inf, error)
+    return error
+
+
+def _ignored(node: Node, args: list[Running], k: int) -> Array | bool:
+    """Where `where` does not choose operand k, whatever it is."""
+    if node.op.name != "where" or k == 0:
+        return False
+    certain = args[0].error == 0
+    return np.asarray(certain & (args[0].exact if k == 2 else ~args[0].exact))
+
+
+def shifted(a: Running, sign: int) -> Array:
+    """One end of what the value may be."""
+    kind = a.exact.dtype.kind
+    if kind == "b":
+        return a.exact ^ (a.error > 0) if sign > 0 else a.exact
+    if kind in "iu":
+        step = np.where(np.isfinite(a.error), a.error, 0.0)
+        return np.asarray(a.exact + sign * step).astype(a.exact.dtype)
+    return np.asarray(np.where(np.isfinite(a.exact), a.exact + sign * a.error, a.exact))
+
+
+def _moved(node: Node, args: list[Running], exact: Array) -> Array:
+    """What only moves elements, from an array of numbers: so do their errors."""
+    return evaluated(node, node.attrs, [a.error for a in args])
+
+
+def _indexed(node: Node, args: list[Running], exact: Array) -> Array:
+    x, *indices = args
+    if any(np.any(i.error) for i in indices):
+        return np.full(exact.shape, np.inf)
+    if node.op.name != "scatter_add":
+        return evaluated(node, node.attrs, [x.error, *(i.exact for i in indices)])
+    at = [i.exact for i in indices]
+    grown = evaluated(node, node.attrs, [x.error, *at])
+    size = evaluated(node, node.attrs, [np.abs(x.exact) + x.error, *at])
+    return grown + _summing(node, max(1, x.exact.size // max(1, exact.size // 4)), size)
+
+
+def _sum(node: Node, args: list[Running], exact: Array) -> Array:
+    (x,) = args
+    count = x.exact.size // max(1, exact.size)
+    grown = evaluated(node, lifted(node.attrs), [np.asarray(x.error, np.float64)])
+    size = evaluated(node, lifted(node.attrs), [np.abs(x.exact).astype(np.float64) + x.error])
+    return grown + _summing(node, count, size)
+
+
+def _product(node: Node, args: list[Running], exact: Array) -> Array:
+    """Of products in any order: (|x| + e) (1 + u) multiplied, less the product of |x|."""
+    (x,) = args
+    count = x.exact.size // max(1, exact.size) if node.op.kind == "reduce" else max(x.exact.shape, default=1)
+    size = np.abs(x.exact).astype(np.float64)
+    most = evaluated(node, lifted(node.attrs), [size + x.error])
+    least = evaluated(node, lifted(node.attrs), [size])
+    u = unit(node.type.dtype.computed) if node.type.dtype.is_float else 0.0
+    return most - least + 2 * count * u * most
+
+
+def _contract(node: Node, args: list[Running], exact: Array) -> Array:
+    a, b = args
+    attrs = lifted(node.attrs)
+    big, large = (np.abs(x.exact).astype(np.float64) for x in args)
+    grown = evaluated(node, attrs, [np.asarray(a.error), large + b.error])
+    grown = grown + evaluated(node, attrs, [big, np.asarray(b.error)])
+    count = max(a.exact.size, b.exact.size)  # of the terms of one sum, at most
+    if spec := node.attrs.get("spec"):
+        (left, right), kept = spec.partition("->")[0].split(","), spec.partition("->")[2]
+        sizes = {
+            **dict(zip(left, a.exact.shape, strict=True)),
+            **dict(zip(right, b.exact.shape, strict=True)),
+        }
+        count = math.prod(n for axis, n in sizes.items() if axis not in kept)
+    return grown + _summing(node, count, evaluated(node, attrs, [big, large]))
+
+
+def _extreme(node: Node, args: list[Running], exact: Array) -> Array:
+    (x,) = args
+    ends = [evaluated(node, lifted(node.attrs), [shifted(x, sign)]) for sign in (-1, 1)]
+    away = np.maximum(*(distance(end, exact) for end in ends))
+    if not np.isinf(x.error).any():
+        return away
+    return np.full(exact.shape, np.inf)
+
+
+def _scan(node: Node, args: list[Running], exact: Array) -> Array:
+    if node.op.name in ("cummax", "cummin"):
+        return _extreme(node, args, exact)
+    if node.op.name == "cumprod":
+        return _product(node, args, exact)
+    (x,) = args
+    grown = evaluated(node, lifted(node.attrs), [np.asarray(x.error, np.float64)])
+    size = evaluated(node, lifted(node.attrs), [np.abs(x.exact).astype(np.float64) + x.error])
+    if not node.type.dtype.is_float:
+        return grown
+    longest = max(x.exact.shape, default=1)
+    return np.asarray(grown + 2 * longest * unit(node.type.dtype.computed) * size)
+
+
+def _decided(node: Node, args: list[Running], exact: Array) -> Array:
+    """Places and orders: certain where the operands are."""
+    return np.full(exact.shape, np.inf if any(np.any(a.error) for a in args) else 0.0)
+
+
+def _constant(node: Node, args: list[Running], exact: Array) -> Array:
+    return distance(convert(exact, node.type.dtype), exact)
+
+
+def _library(node: Node, args: list[Running], exact: Array) -> Array:
+    """What a library computes (LAPACK, pocketfft) has no bound here."""
+    return np.full(exact.shape, np.inf)
+
+
+_Rule = Callable[[Node, list[Running], Array], Array]
+_KINDS: dict[str, _Rule] = {
+    "leaf": _constant, "elementwise": _elementwise, "view": _moved, "index": _indexed, "contract": _contract,
+    "composed": _contract, "scan": _scan, "sort": _decided, "host": _library,
+}  # fmt: skip
+_RULES: dict[str, _Rule] = {
+    "sum": _sum, "prod": _product, "amax": _extreme, "amin": _extreme, "argmax": _decided, "argmin": _decided,
+}  # fmt: skip

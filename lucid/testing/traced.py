@@ -1,0 +1,154 @@
+"""A function, compiled and called once: its graph, what its inputs were, and what it gave."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid.compiler.ir.data import data, replace
+from lucid.compiler.ir.graph import Graph
+from lucid.engine import Executable
+from lucid.errors import here
+
+from ..arguments import describe, is_array, rebuild
+from ..promote import as_array
+from ..results import Made
+from ..staged import Staged
+from ..tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+@data
+class Result:
+    """One array among what a function returned. `output`: which of the graph; -1: an input, as it is."""
+
+    name: str
+    output: int
+    array: Array
+
+
+@data
+class Traced:
+    """One call. `inputs` are the values of `graph.inputs`: arguments, and tensors that the function reads."""
+
+    graph: Graph
+    inputs: tuple[Array, ...]
+    results: tuple[Result, ...]
+    executable: Executable | Staged
+
+
+def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
+    """`lucid.compile(f)(*args)`. ValueError if `f` changes tensors, or anything else that a second call would
+    find changed."""
+    compiled = lucid.compile(f)
+    returned = compiled(*args)
+    recording = compiled._last()
+    if recording.updates or recording.writes or recording.spent is not None:
+        raise ValueError(
+            here(
+                f"{name_of(f)} changes what it finds ({_changed(recording)}), so that two calls differ: give "
+                "a function of its arguments, such as the loss of a training step"
+            )
+        )
+    arrays: list[Any] = []
+    for value in args:
+        describe(value, arrays, [], [])
+    inputs = []
+    for source in recording.sources:
+        found = recording._tensor(source, arrays, recording.first)
+        array = found.numpy() if isinstance(found, Tensor) else as_array(found)
+        inputs.append(array if source.order is None else array.transpose(source.order))
+    executable = recording.executable
+    graph = executable.compiled.written if isinstance(executable, Executable) else executable._graph
+    if executable.judged:  # the last output is the verdict on indices, which has been given
+        graph = replace(graph, outputs=graph.outputs[:-1])
+    made = [v.output if isinstance(v, Made) else -1 for v in _leaves(recording.results)]
+    results = [
+        Result(name, max(output, -1), leaf.numpy())
+        for (name, leaf), output in zip(named_leaves(returned), made, strict=True)
+        if isinstance(leaf, Tensor)
+    ]
+    return Traced(graph, tuple(inputs), tuple(results), executable)
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _changed(recording: Any) -> str:
+    if recording.updates:
+        return "it assigns to tensors or their gradients"
+    return "it assigns to attributes, items or variables" if recording.writes else str(recording.spent)
+
+
+def _leaves(value: Any) -> list[Any]:
+    found: list[Any] = []
+    rebuild(value, found.append)
+    return found
+
+
+def named_leaves(value: Any, name: str = "output") -> list[tuple[str, Any]]:
+    """What containers hold, in order, with the way there: `output[0]['loss']`."""
+    if isinstance(value, dict):
+        parts = [(f"{name}[{k!r}]", v) for k, v in value.items()]
+    elif isinstance(value, tuple | list):
+        parts = [(f"{name}[{k}]", v) for k, v in enumerate(value)]
+    else:
+        return [(name, value)]
+    return [leaf for label, v in parts for leaf in named_leaves(v, label)]
+
+
+def as_tensors(value: Any) -> Any:
+    """Arguments as a compiled function sees them: tensors in place of arrays."""
+    return rebuild(value, lambda v: Tensor(as_array(v)) if is_array(v) else v)
+
+
+def as_arrays(value: Any, dtype: Any = None) -> Any:
+    """Arguments for NumPy: arrays in place of tensors; floats in `dtype`, if that is given."""
+
+    def array(v: Any) -> Any:
+        if not (isinstance(v, Tensor) or is_array(v)):
+            return v
+        found = v.numpy() if isinstance(v, Tensor) else as_array(v)
+        wide = {"f": dtype, "V": dtype, "c": np.result_type(dtype, np.complex64)}.get(found.dtype.kind)
+        return found.astype(wide) if dtype is not None and wide is not None else np.array(found)
+
+    return rebuild(value, array)
+
+
+def float_arguments(args: tuple[Any, ...]) -> tuple[int, ...]:
+    """The positions of tensors and arrays of floats."""
+    return tuple(k for k, v in enumerate(args) if (isinstance(v, Tensor) or is_array(v)) and _is_float(v))
+
+
+def _is_float(value: Any) -> bool:
+    return Tensor(value).is_floating_point() if not isinstance(value, Tensor) else value.is_floating_point()
+
+
+def weighted(outputs: Any, seed: int = 0) -> Any:
+    """The sum of all elements of float outputs, each with a weight of its own between 1/2 and 3/2, or the
+    negative of one; None if there is none. So that no term of a gradient cancels another one."""
+    rng = np.random.default_rng(seed)
+    total = None
+    for _, value in named_leaves(outputs):
+        if not (isinstance(value, Tensor) and value.is_floating_point() and value.size):
+            continue
+        weights = rng.uniform(0.5, 1.5, value.shape) * rng.choice((-1.0, 1.0), value.shape)
+        part = (value * Tensor(weights).astype(value.dtype)).sum()
+        total = part if total is None else total + part
+    return total
+
+
+def loss_of(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that gives the weighted sum of all float outputs of `f`."""
+
+    @functools.wraps(f, updated=())
+    def loss(*args: Any) -> Any:
+        return weighted(f(*args))
+
+    return loss

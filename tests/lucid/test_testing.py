@@ -1,0 +1,291 @@
+"""`lucid.testing`: what is right passes, what is made wrong on purpose is found, and named."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import engine
+from lucid.compiler import ops, pipeline
+from lucid.compiler.passes.pairs import pairs
+from lucid.runtime import load
+from lucid.testing import CheckError, GradcheckError, assert_same_bits, check, gradcheck, gradgradcheck
+from lucid.testing.blame import within
+from lucid.testing.bounds import chain, distance, running
+from lucid.testing.traced import traced
+
+from .programs import random_program
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(7, 5)).astype("float32")
+Y = RNG.normal(size=(7, 5)).astype("float32")
+
+
+@contextmanager
+def planted(op: ops.Op, field: str, value: Any) -> Iterator[None]:
+    """An op with another field: records are frozen, so by the slot."""
+    slot, before = getattr(type(op), field), getattr(op, field)
+    slot.__set__(op, value)
+    try:
+        yield
+    finally:
+        slot.__set__(op, before)
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+
+def softmax(x: Any) -> Any:
+    return lucid.exp(x) / lucid.exp(x).sum(axis=1, keepdims=True)
+
+
+def by_numpy(x: Any) -> Any:
+    e = np.exp(x)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def test_a_right_function_passes_with_a_table() -> None:
+    report = check(softmax, X, reference=by_numpy)
+    assert [o.name for o in report.outputs] == ["output", "gradient by argument 0"]
+    assert all(o.error <= o.bound for o in report.outputs) and report.notes == ()
+    assert "float32[7, 5]" in str(report)
+
+
+def test_what_has_bits_must_have_them() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return {"far": abs(x - y) * 3 + 0.5, "where": x < y}
+
+    report = check(f, X, Y)
+    far, where, *gradients = report.outputs
+    assert far.exact and where.exact and far.name == "output['far']" and len(gradients) == 2
+
+
+@pytest.mark.parametrize(
+    "f, args",
+    [
+        (lambda x: lucid.fft.fft(x), (X,)),
+        (lambda x: abs(x * (1 + 2j)), (X.astype("complex64"),)),
+        (lambda x: x.sort(axis=1), (X,)),
+        (lambda x: lucid.logsumexp(x, axis=1), (X.astype("float16"),)),
+        (lambda x, k: (x[k], x.cumsum(axis=0)), (X, np.array([3, 0, -1]))),
+        (lambda x: (x - x.mean()).sum(), (X,)),  # 0 but for rounding
+        (lambda d: {"a": d["x"] @ d["y"][0].T}, ({"x": X, "y": [Y]},)),
+        (lambda x, n: x**n, (X, 3)),
+    ],
+)
+def test_all_kinds_of_functions(f: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    check(f, *args)
+
+
+def test_modules_are_functions_too() -> None:
+    lucid.manual_seed(0)
+    layer = lucid.nn.Linear(5, 3)
+    assert len(check(layer, X).outputs) == 2
+
+
+def test_a_bug_of_the_reference_is_told_apart() -> None:
+    def wrong(x: Any) -> Any:
+        e = np.exp(x)
+        return e / e.sum(axis=0, keepdims=True)
+
+    with pytest.raises(
+        CheckError, match=r"not what the reference gives\n.*the reference 0\.\d+.*\n.*different fun"
+    ):
+        check(softmax, X, reference=wrong)
+    with pytest.raises(CheckError, match="it has 1 outputs, the reference 2"):
+        check(softmax, X, reference=lambda x: (x, x))
+    with pytest.raises(CheckError, match=r"shape \(7, 5\), that of the reference \(5, 7\)"):
+        check(softmax, X, reference=lambda x: by_numpy(x).T)
+
+
+def test_an_unstable_formula_is_told_apart() -> None:
+    with pytest.raises(
+        CheckError, match=r"formula that is unstable.*\n.*`exp` at .*test_testing.py:\d+ gives inf"
+    ):
+        check(softmax, X + 100, reference=by_numpy)
+
+    def variance(x: Any) -> Any:
+        return (x * x).mean() - x.mean() ** 2
+
+    with pytest.raises(CheckError, match=r"`sub` at .*test_testing.py:\d+ loses \d\d bits.*in kernel"):
+        check(variance, X + 3000)
+    check(variance, X + 3000, rtol=np.inf, grad=False)
+    check(variance, X.astype("float64") + 3000)
+
+
+def test_a_wrong_gradient_is_named() -> None:
+    def f(x: Any) -> Any:
+        return lucid.arctan(x * 2) + x
+
+    right = ops.REGISTRY["arctan"].vjp
+    assert right is not None
+
+    def twice(*given: Any) -> Any:
+        (ct,) = right(*given)
+        assert ct is not None
+        return (ops.ADD(ct, ct),)
+
+    with (
+        planted(ops.REGISTRY["arctan"], "vjp", twice),
+        pytest.raises(
+            CheckError, match=r"is not the derivative.*\n.*derivative of `arctan` at .*test_testing.py"
+        ),
+    ):
+        check(f, X)
+
+
+@pytest.fixture
+def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that has met no kernel, and of which nobody will meet any."""
+    monkeypatch.setattr(load, "disk", lambda: None)
+    monkeypatch.setattr(load, "_LOADED", {})
+    monkeypatch.setattr(pipeline, "_KERNELS", {})
+    monkeypatch.setattr(pipeline, "_TEMPLATES", OrderedDict())
+    monkeypatch.setattr(engine, "_plans", OrderedDict())
+
+
+@pytest.mark.usefixtures("afresh")
+def test_a_wrong_op_is_named_with_its_kernel() -> None:
+    def f(x: Any) -> Any:
+        return lucid.sinh(x * 0.37) + 11 * x
+
+    right = ops.REGISTRY["sinh"].lower
+
+    def shifted(b: Any, args: Any, *rest: Any) -> Any:
+        return b.op("add", right(b, args, *rest), b.imm(1e-3, args[0]))
+
+    with (
+        planted(ops.REGISTRY["sinh"], "lower", shifted),
+        pytest.raises(
+            CheckError, match=r"compiled, is not what NumPy.*\n.*\n.*`sinh` at .*, comp.*\n.*kernel \w+"
+        ),
+    ):
+        check(f, RNG.normal(size=(3, 6)).astype("float32"), grad=False)
+
+
+def test_functions_that_change_something_are_refused() -> None:
+    w = lucid.Tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x: Any) -> Any:
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(ValueError, match="two calls differ"):
+        check(step, np.ones(2, "float32"))
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_result_leaves_its_bound(seed: int) -> None:
+    program = random_program(seed)
+
+    def run(*args: Any) -> Any:
+        values = program.run(lucid, dict(zip(program.inputs, args, strict=True)))
+        return tuple(values[o] for o in program.outputs)
+
+    call = traced(run, tuple(program.inputs.values()))
+    found = running(pairs(call.graph), call.inputs)
+    for result in call.results:
+        if result.output >= 0:
+            assert within(result.array, found[call.graph.outputs[result.output]]), program.text()
+
+
+def test_bounds_are_not_far_from_what_is_measured() -> None:
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=(40, 30)).astype("float32"), rng.normal(size=(20, 30)).astype("float32")
+    factors = []
+    for f in (lambda x, w: lucid.softmax(x @ w.T, 1), lambda x, w: lucid.exp(x).sum(axis=1)):
+        call = traced(f, (x, w))
+        value = running(call.graph, call.inputs)[call.graph.outputs[0]]
+        away = distance(call.results[0].array, value.exact)
+        assert np.all(away <= value.error)
+        factors.append(float(np.median(value.error / np.maximum(away, 1e-30))))
+    assert max(factors) < 1000
+
+
+def test_longest_chain_of_additions() -> None:
+    assert chain(7) == 7 and chain(10**6) < 1000
+
+
+# --- gradcheck ------------------------------------------------------------------------------------
+
+
+def test_gradcheck_and_its_second_order() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return lucid.tanh(x @ y), (x * x).sum()
+
+    given = (X[:2, :3], Y[:3, :2])
+    assert gradcheck(f, given) and gradgradcheck(f, given)
+    assert gradcheck(lambda x, n: x * n, (X[0], 3))
+
+
+def test_gradcheck_names_what_is_wrong() -> None:
+    def f(x: Any) -> Any:
+        return x * x.detach()  # half of its derivative is hidden
+
+    with pytest.raises(
+        GradcheckError, match=r"output 0 by input 0 is wrong in 5 of 25.*d output\[0\] / d input\[0\]"
+    ):
+        gradcheck(f, X[0])
+    assert not gradcheck(f, X[0], raise_exception=False)
+    assert gradcheck(f, X[0], atol=100)
+    with pytest.raises(ValueError, match="none of the inputs"):
+        gradcheck(f, np.arange(3))
+    with pytest.raises(ValueError, match=r"shapes \[\(5,\)\]"):
+        gradgradcheck(f, X[0], np.ones(4))
+
+
+# --- bits -----------------------------------------------------------------------------------------
+
+
+def test_same_bits() -> None:
+    nan = np.array([0x7FC00001, 0x7FC00000], np.uint32).view(np.float32)
+    assert_same_bits(nan[:1], nan[1:])
+    assert_same_bits(lucid.Tensor(X), X)
+    assert_same_bits({"a": [X, (Y,)]}, {"a": [X, (Y,)]})
+    for a, b, said in (
+        (X, np.nextafter(X, 9, dtype="float32"), r"35 of 35 .* \[0, 0\].*, 1 ulp apart"),
+        (np.zeros(2), -np.zeros(2), r"2 of 2.*0x8000000000000000.*, 0 ulp"),
+        (X, X.astype("float64"), "other types"),
+        (X, X.T, "other types"),
+        (np.array([1, 2]), np.array([1, 3]), r"1 of 2 .*\[1\]"),
+        (np.array([1 + 1j]), np.array([1 + 2j]), r"first at \[0, 1\]"),
+        ([X], (X,), "other kinds"),
+        ({"a": X}, {"b": X}, "other keys"),
+    ):
+        with pytest.raises(AssertionError, match=said):
+            assert_same_bits(a, b)
+
+
+# --- docs/testing.md ------------------------------------------------------------------------------
+
+DOC = Path(__file__).parents[2] / "docs" / "testing.md"
+
+
+@pytest.mark.parametrize(
+    "code, output",
+    re.findall(r"```python\n([^`]*)```\n\n```text\n([^`]*(?:`[^`\n]+`[^`]*)*)```", DOC.read_text()),
+)
+def test_what_the_documentation_prints_is_real(
+    code: str,
+    output: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.py").write_text(code)
+    runpy.run_path("example.py")
+    assert capsys.readouterr().out.rstrip() == output.rstrip()
