@@ -186,7 +186,8 @@ class Arrangement:
     @public
     def tile(self, *reps: Any) -> Tensor:
         """Copies side by side along each axis."""
-        listed = reps[0] if len(reps) == 1 and not hasattr(reps[0], "__index__") else reps
+        alone = len(reps) == 1 and hasattr(reps[0], "__iter__") and not hasattr(reps[0], "__index__")
+        listed = reps[0] if alone else reps
         return self._apply(joins.tile, self, reps=tuple(whole("a number of copies", k) for k in listed))
 
     @public

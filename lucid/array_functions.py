@@ -3,7 +3,6 @@ PyTorch's."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ from . import contractions, joins, shapes, totals
 from .creation import asarray
 from .errors import public
 from .named import as_function, name_all
-from .promote import joint_shape
+from .promote import joint_shape, whole
 from .reductions import maybe
 from .shapes import Axes
 from .tensor import Tensor, apply
@@ -270,7 +269,7 @@ broadcast_tensors = broadcast_arrays
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     """The shape that all broadcast to; () of none. ValueError where there is no such shape."""
     listed = [(s,) if hasattr(s, "__index__") else s for s in shapes]
-    given = [tuple(map(operator.index, s)) for s in listed]
+    given = [tuple([whole("broadcast_shapes: an extent", n) for n in s]) for s in listed]
     return joint_shape("broadcast_shapes", *given) if given else ()
 
 

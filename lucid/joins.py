@@ -7,17 +7,14 @@ what is never read: one kernel, which reads each operand once.
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
-
-import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1
 
-from .promote import Value, cast, result_dtype, weak
+from .promote import Value, cast, result_dtype, weak, whole
 from .shapes import normal_axis, transpose
 
 # So many operands are joined by one choice, as many arrays as a kernel has at most; more by another one over
@@ -103,16 +100,16 @@ def at_least(x: Node, ndim: int) -> Node:
 
 def sections(name: str, n: int, given: int | Sequence[int], *, even: bool) -> list[tuple[int, int]]:
     """First and last of the parts of an axis of n elements: so many, or between the places given."""
-    if isinstance(given, int | np.integer):
-        count = operator.index(given)
+    if not isinstance(given, Iterable) or hasattr(given, "__index__"):
+        count = whole(f"{name}: the number of sections", given)
         if count < 1:
             raise ValueError(f"{name}: the number of sections must be at least 1, not {count}")
         if even and n % count:
             raise ValueError(f"{name}: {n} elements are not {count} equal parts; use array_split")
-        whole, more = divmod(n, count)
-        ends = [0, *accumulate(whole + (k < more) for k in range(count))]
+        size, more = divmod(n, count)
+        ends = [0, *accumulate(size + (k < more) for k in range(count))]
         return list(pairwise(ends))
-    places = [operator.index(k) for k in given]
+    places = [whole(f"{name}: a place", k) for k in given]
     bounds = [slice(lo, hi).indices(n)[:2] for lo, hi in pairwise([0, *places, n])]
     return [(lo, max(lo, hi)) for lo, hi in bounds]
 

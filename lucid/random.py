@@ -6,7 +6,6 @@ All are drawn by one generator (`generator=` names another one), which `manual_s
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -270,7 +269,9 @@ def choice(a: Any, size: Any = (), replace: bool = True, *, generator: Generator
     """Elements of `a` (rows; or of 0 to a - 1), each as likely as any other. ValueError for more than there
     are, without `replace`."""
     rows = None if isinstance(a, int | np.integer) else asarray(a)
-    count = operator.index(a) if rows is None else rows.shape[0]
+    if rows is not None and not rows.ndim:
+        raise TypeError(f"choice: expected an int or an array with rows, not {type(a).__name__}")
+    count = int(a) if rows is None else rows.shape[0]
     shape = _shape((size,))
     wanted = math.prod(shape)
     if (count < 1 and wanted) or (not replace and wanted > count):

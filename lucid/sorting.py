@@ -10,7 +10,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import b1, f64, i64
 
 from . import elementwise as ew
-from .promote import Value, cast, float_dtype, result_dtype, spread, weak
+from .promote import Value, cast, float_dtype, result_dtype, spread, weak, whole
 from .scans import line, part
 from .shapes import Axes, normal_axes, normal_axis, sum_
 
@@ -54,6 +54,7 @@ def take(x: Node, places: Node, *, axis: int) -> Node:
 def top(x: Node, *, k: int, axis: int, largest: bool) -> Node:
     """Where the k greatest elements are, or the least, the first of all first."""
     line_, axis = line(x, axis)
+    k = whole("topk: k", k)
     if not 0 <= k <= line_.shape[axis]:
         raise ValueError(f"topk: k={k} of {line_.shape[axis]} elements along axis {axis}")
     found = part(argsort(line_, axis=axis, descending=largest), axis, 0, k)
@@ -63,6 +64,7 @@ def top(x: Node, *, k: int, axis: int, largest: bool) -> Node:
 def kth(x: Node, *, k: int, axis: int) -> Node:
     """Where the k-th least element is, counted from 1."""
     line_, axis = line(x, axis)
+    k = whole("kthvalue: k", k)
     if not 1 <= k <= line_.shape[axis]:
         raise ValueError(f"kthvalue: k={k} of {line_.shape[axis]} elements along axis {axis}; counted from 1")
     return _like(part(argsort(line_, axis=axis), axis, k - 1, k), x)

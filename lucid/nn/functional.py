@@ -16,6 +16,7 @@ from .. import joins, subscripts, updates
 from ..creation import _shape, asarray
 from ..errors import here, public, warn_user
 from ..functional import where
+from ..promote import whole
 from ..random import rand
 from ..sequences import searchsorted
 from ..tape import is_traced
@@ -149,7 +150,7 @@ def checked_padding(padding_idx: int | None, rows: int) -> int | None:
     """From the front. ValueError if there is no such row."""
     if padding_idx is None:
         return None
-    k = operator.index(padding_idx)
+    k = whole("padding_idx", padding_idx)
     if not -rows <= k < rows:
         raise ValueError(f"embedding: padding_idx {k} is out of range for {rows} rows")
     return k % rows
@@ -193,7 +194,7 @@ def embedding_bag(
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     """int64: one more axis, of `num_classes`, 1 at each index and 0 elsewhere. -1: as many as the values
     need, outside of compiled functions. IndexError for an index that is negative or not below."""
-    index, n = asarray(tensor), operator.index(num_classes)
+    index, n = asarray(tensor), whole("one_hot: num_classes", num_classes)
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot: indices must be ints, not {index.dtype}")
     if n < 0:
@@ -286,7 +287,7 @@ def nll_loss(
     `ignore_index` do not count. IndexError for others without a class."""
     how = checked_reduction("nll_loss", reduction)
     x, y, w = asarray(input), asarray(target), _optional(weight)
-    return apply(classes.nll, x, y, w, ignore=operator.index(ignore_index), reduction=how)
+    return apply(classes.nll, x, y, w, ignore=whole("ignore_index", ignore_index), reduction=how)
 
 
 @public
@@ -302,7 +303,7 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: label_smoothing must be at most 1, not {smoothing}")
     x, y, w = asarray(input), asarray(target), _optional(weight)
     return apply(
-        classes.cross_entropy, x, y, w, ignore=operator.index(ignore_index), reduction=how,
+        classes.cross_entropy, x, y, w, ignore=whole("ignore_index", ignore_index), reduction=how,
         smoothing=smoothing,
     )  # fmt: skip
 
@@ -349,7 +350,7 @@ def pad(x: Any, pad: Iterable[int], mode: str = "constant", value: float | None 
     take away. `mode`: "constant" (with `value`), "reflect", "replicate" or "circular". (`lucid.pad` is
     NumPy's.)"""
     x = asarray(x)
-    flat = [operator.index(w) for w in pad]
+    flat = [whole("pad: a width", w) for w in pad]
     if len(flat) % 2 or len(flat) > 2 * x.ndim:
         raise ValueError(f"pad: expected pairs of widths for at most {x.ndim} axes, got {flat}")
     pairs = list(zip(flat[::2], flat[1::2], strict=True))[::-1]

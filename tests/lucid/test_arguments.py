@@ -230,3 +230,21 @@ def test_numbers_are_tensors(name: str, number: Any) -> None:
     right = getattr(np, name)(Tensor(number).numpy())
     assert made.dtype == right.dtype
     np.testing.assert_allclose(made.numpy(), right, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda bad: F.one_hot(lucid.zeros(2).astype("int64"), bad),
+        lambda bad: F.nll_loss(lucid.zeros((2, 3)), np.array([0, 1]), ignore_index=bad),
+        lambda bad: lucid.array_split(lucid.zeros(4), bad),
+        lambda bad: lucid.broadcast_shapes((bad,), (1,)),
+        lambda bad: lucid.topk(lucid.zeros(3), bad),
+        lambda bad: lucid.kthvalue(lucid.zeros(3), bad),
+        lambda bad: lucid.tile(lucid.zeros(3), bad),
+        lambda bad: lucid.random.choice(bad),
+    ],
+)
+def test_what_is_no_whole_number_is_named(call: Any) -> None:
+    with pytest.raises(TypeError, match=r"test_arguments.py:\d+: .*(must be|expected) an int.* not float"):
+        call(1.5)
