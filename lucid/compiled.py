@@ -21,7 +21,7 @@ from . import recorder
 from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
-from .engine import KernelInfo
+from .engine import DEVICES, Device, KernelInfo
 from .errors import here, located, user_loc, warn_user
 from .guards import Place, tensors_in
 from .pickles import Decorated, Parts
@@ -54,10 +54,12 @@ class _Decorator(Protocol):
 
 
 @overload
-def compile(f: Callable[P, R], *, threads: int | None = None) -> Compiled[P, R]: ...
+def compile(f: Callable[P, R], *, threads: int | None = None, device: Device = "cpu") -> Compiled[P, R]: ...
 @overload
-def compile(*, threads: int | None = None) -> _Decorator: ...
-def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) -> Any:
+def compile(*, threads: int | None = None, device: Device = "cpu") -> _Decorator: ...
+def compile(
+    f: Callable[..., Any] | None = None, *, threads: int | None = None, device: Device = "cpu"
+) -> Any:
     """A compiled version of `f`, a function, a method or a Module; also a decorator.
 
         @lucid.compile
@@ -75,7 +77,9 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
     The function is traced once for each signature, and again whenever something else that it reads
     has changed: globals, closures, attributes, containers. Tensors that it reads are inputs; those
     that it re-assigns, and gradients, are outputs, and change when the call has succeeded.
-    `threads`: how many the kernels may use; by default as many as the process has CPUs.
+    `threads`: how many the kernels may use; by default as many as the process has CPUs. `device`: "cpu", or
+    "ptx-sim", where each call runs the PTX of its kernels in the simulator, slowly, and raises for races,
+    accesses outside of arrays and reads of what was never written.
 
     Calls take `out=`, unless the function has an argument of that name: an array, or the structure of
     the result with arrays (or None) in place of tensors. The results are written there, and the
@@ -84,18 +88,21 @@ def compile(f: Callable[..., Any] | None = None, *, threads: int | None = None) 
 
     Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
     needs a value that is known only when it runs, draws random numbers, or reads a clock, a file, the
-    environment or the state of the process. TypeError, ValueError unless `threads` is an int >= 1.
+    environment or the state of the process. TypeError, ValueError unless `threads` is an int >= 1, and for
+    an unknown device.
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(here(f"compile: threads must be an int, not {type(threads).__name__}"))
     if threads is not None and threads < 1:
         raise ValueError(here(f"compile: threads must be at least 1, not {threads}"))
+    if device not in DEVICES:
+        raise ValueError(here(f"compile: unknown device {device!r}; expected one of {', '.join(DEVICES)}"))
     if f is None:
-        return functools.partial(compile, threads=threads)
+        return functools.partial(compile, threads=threads, device=device)
     check_function("compile", f)
     if isinstance(f, type):
         raise TypeError(here(f"compile: {f.__name__} is a class; compile an object of it, or its methods"))
-    return Compiled(f, threads)
+    return Compiled(f, threads, device)
 
 
 class _Numbers:
@@ -159,12 +166,16 @@ class Compiled(Decorated, Generic[P, R]):
         def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def __init__(
-        self, f: Callable[..., Any], threads: int | None = None, story: _Story | None = None
+        self,
+        f: Callable[..., Any],
+        threads: int | None = None,
+        device: Device = "cpu",
+        story: _Story | None = None,
     ) -> None:
         self.__wrapped__ = f
         if not _is_module(f):
             functools.update_wrapper(self, f, updated=())
-        self.threads = threads
+        self.threads, self.device = threads, device
         self._story = story or _Story()
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
         self._numbers = _Numbers()
@@ -287,8 +298,9 @@ class Compiled(Decorated, Generic[P, R]):
         numeric = {place.id for place, content in contents if not tensors_in(content)}
         try:
             return recorder.trace(
-                f, args, kwargs, arrays, numbers, objects, opened, places, guards, self._name(), self.threads
-            )
+                f, args, kwargs, arrays, numbers, objects, opened, places, guards, self._name(),
+                self.threads, self.device,
+            )  # fmt: skip
         except Exception:
             if not opened and not numeric:
                 raise
@@ -359,7 +371,7 @@ class Compiled(Decorated, Generic[P, R]):
         """Let native code serve calls like this one from now on. It comes back here where it sees an
         object that it does not know, though that may be equal: then a new try may pay, seldom."""
         form = out is not None
-        if recording.served[form] < 0:
+        if recording.served[form] < 0 or self.device != "cpu":
             return
         recording.served[form] += 1
         if recording.served[form] & (recording.served[form] - 1):  # not 1, 2, 4, 8 ...
@@ -413,14 +425,15 @@ class Compiled(Decorated, Generic[P, R]):
             return MethodType(self, instance)
         own = home.methods.get(self)
         if own is None:
-            own = home.methods.setdefault(self, Compiled(self.__wrapped__, self.threads, self._story))
+            new: Compiled[Any, Any] = Compiled(self.__wrapped__, self.threads, self.device, self._story)
+            own = home.methods.setdefault(self, new)
         return MethodType(own, instance)
 
     def __set_name__(self, owner: type, name: str) -> None:
         owner.__compiled__ = None  # type: ignore[attr-defined]  # guards: its objects will have one
 
     def _made_of(self) -> Parts:
-        return Compiled, (self.__wrapped__, self.threads)
+        return Compiled, (self.__wrapped__, self.threads, self.device)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

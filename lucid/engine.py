@@ -15,12 +15,12 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.gpu.target import ARCH
+from lucid.compiler.gpu import target as gpu
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
 from lucid.compiler.ir.types import TensorType, from_numpy
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from .staged import Staged
 
 Array = np.ndarray[Any, Any]
+
+Device = Literal["cpu", "ptx-sim"]
+DEVICES = ("cpu", "ptx-sim")
 
 # Structures whose plan is kept; the least recently used goes first.
 PLANS = 1024
@@ -181,11 +184,14 @@ class KernelInfo:
 class Executable:
     """A graph, compiled: call it with one array per graph input, get one per output."""
 
-    def __init__(self, graph: Graph, aliases: Sequence[int], threads: int | None, judged: bool) -> None:
+    def __init__(
+        self, graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool
+    ) -> None:
         self.judged = judged  # the last output is a verdict: see inside.py
-        self.compiled: Compiled = compile_graph(graph, host(), aliases)
+        self.target = host() if device == "cpu" else gpu.target(gpu.ARCH)
+        self.compiled: Compiled = compile_graph(graph, self.target, aliases)
         self.threads = threads
-        self.native = execute.Executable(self.compiled.plan)
+        self.native = _runner(self.compiled, device)
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
         if folder := os.environ.get("LUCID_DUMP"):
@@ -270,14 +276,14 @@ class Executable:
 
         return ptx(self.compiled.written, arch, self._aliases)
 
-    def ir(self, stage: str, arch: str = ARCH) -> str:
+    def ir(self, stage: str, arch: str = gpu.ARCH) -> str:
         """One stage as text: graph, simplified, kernel, loop, llvm, asm or ptx."""
         if stage == "ptx":
             return "\n".join(self.ptx(arch).modules.values())
         if stage == "asm":
             unique = {code.key: code for code in self.compiled.codes}
-            return "\n".join(assembly(code) for code in unique.values())
-        return stage_text(self.compiled, stage, host())
+            return "\n".join(assembly(code, self.target) for code in unique.values())
+        return stage_text(self.compiled, stage, self.target)
 
 
 def _seen(array: Array, kind: TensorType) -> Array:
@@ -294,17 +300,27 @@ def _as_given(array: Array, kind: TensorType) -> Array:
     return _seen(np.array(array, order="C"), kind)
 
 
+def _runner(compiled: Compiled, device: Device) -> Any:
+    """What runs the plan: called as `execute.Executable` is."""
+    if device == "cpu":
+        return execute.Executable(compiled.plan)
+    from .simulated import Simulated  # few ask for it
+
+    return Simulated(compiled)
+
+
 def build(
     graph: Graph,
     aliases: Sequence[int] = (),
     threads: int | None = None,
+    device: Device = "cpu",
     judged: bool = False,
     hosted: bool = False,
 ) -> Executable | Staged:
     """`aliases[k]` is the input whose memory output k may take over, or -1. `judged`: the last output is the
     verdict on the indices. `hosted`: a library computes some nodes."""
     if not hosted:
-        return Executable(graph, aliases, threads, judged)
+        return Executable(graph, aliases, threads, device, judged)
     from .staged import Staged  # made of executables
 
-    return Staged(graph, threads, judged)
+    return Staged(graph, threads, device, judged)

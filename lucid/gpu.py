@@ -8,9 +8,9 @@ from lucid.compiler.gpu.allowed import check
 from lucid.compiler.gpu.launch import Launch, launches
 from lucid.compiler.gpu.target import target
 from lucid.compiler.ir.artifact import Address, Plan
-from lucid.compiler.ir.data import data
+from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
-from lucid.compiler.pipeline import compile_graph, entries
+from lucid.compiler.pipeline import Compiled, compile_graph, entries
 from lucid.runtime.load import assembly
 
 
@@ -48,9 +48,13 @@ class Ptx:
 
 def ptx(graph: Graph, arch: str, aliases: Sequence[int] = ()) -> Ptx:
     """ValueError for an unknown architecture, and for a kernel that needs more than there is."""
-    made = compile_graph(graph, target(arch), aliases)
+    return described(compile_graph(graph, target(arch), aliases), arch)
+
+
+def described(made: Compiled, arch: str) -> Ptx:
+    """A graph that was compiled for this architecture."""
     defined = entries(made)
-    codes = {code.key: code for code in made.codes}
+    codes = {code.key: replace(code, source=code.llvm) for code in made.codes}  # lowered once
     modules = {key: assembly(code, target(arch)) for key, code in codes.items()}
     for key, text in modules.items():
         check(text, codes[key].llvm)

@@ -16,7 +16,7 @@ from lucid.compiler.ir.types import TensorType
 
 from . import arguments, chance, watching
 from .context import MODE, Mode
-from .engine import build
+from .engine import Device, build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
 from .inside import indices_in, verdict
@@ -40,6 +40,7 @@ def trace(
     guards: Guards,
     name: str,
     threads: int | None,
+    device: Device,
 ) -> Callable[[], Recording]:
     """Run `f` once over placeholders; nothing outside changes, whatever happens. What comes back compiles
     what was found. `opened`: those of `numbers` that are no facts; `places`: where others are, which `guards`
@@ -70,7 +71,7 @@ def trace(
         for number in escaped(tape):
             read(number)
         guards.settle()
-    finish = _Finish(trace, arrays, placed, objects, guards, name, threads)
+    finish = _Finish(trace, arrays, placed, objects, guards, name, threads, device)
     writes = [(place, now) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
     writes += _put_back(held)
     writes += guards.reclaim(reach)
@@ -202,9 +203,11 @@ class _Finish:
         guards: Guards,
         name: str,
         threads: int | None,
+        device: Device,
     ) -> None:
         self.trace, self.arrays, self.placed = trace, arrays, placed
-        self.objects, self.guards, self.name, self.threads = objects, guards, name, threads
+        self.objects, self.guards, self.name = objects, guards, name
+        self.threads, self.device = threads, device
         self.outputs: dict[Node, int] = {}
         self.all_sources = {s.node: s for s in self._sources()}
 
@@ -250,7 +253,7 @@ class _Finish:
         return Recording(
             self.guards,
             sources,
-            build(graph, aliases, self.threads, bool(indices), self.trace.hosted),
+            build(graph, aliases, self.threads, self.device, bool(indices), self.trace.hosted),
             results,
             updates,
             [(o.tensor, o.requires_grad) for o in outers if o.home is None],

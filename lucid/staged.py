@@ -20,7 +20,7 @@ from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Loc, Node, toposort
 
-from .engine import Array, Executable, KernelInfo
+from .engine import Array, Device, Executable, KernelInfo
 from .hosted import RESULT, Call, call_of
 
 
@@ -50,10 +50,10 @@ class Stage:
 class Staged:
     """As an Executable: call it with one array per graph input, get one per output."""
 
-    def __init__(self, graph: Graph, threads: int | None, judged: bool) -> None:
+    def __init__(self, graph: Graph, threads: int | None, device: Device, judged: bool) -> None:
         self.judged, self._graph = judged, graph
         self.types = [n.type for n in graph.outputs]
-        self.stages = _stages(graph, threads)
+        self.stages = _stages(graph, threads, device)
 
     def __call__(
         self, arrays: Sequence[Array], reuse: Sequence[bool] = (), given: Mapping[int, Array] | None = None
@@ -108,7 +108,7 @@ class Staged:
         return [stage.executable for stage in self.stages if stage.executable is not None]
 
 
-def _stages(graph: Graph, threads: int | None) -> list[Stage]:
+def _stages(graph: Graph, threads: int | None, device: Device) -> list[Stage]:
     order = toposort(graph.outputs)
     level: dict[Node, int] = dict.fromkeys(graph.inputs, 0)  # the stage that computes it, or begins with it
     free: set[Node] = set()  # made of literals alone: computed wherever it is read
@@ -141,7 +141,7 @@ def _stages(graph: Graph, threads: int | None) -> list[Stage]:
     stages = []
     for outputs, calls in zip(gives, libraries, strict=True):
         computed = tuple(n for n in outputs if n not in ready)
-        takes, executable = _executable(graph.name, computed, level, free, ready, threads)
+        takes, executable = _executable(graph.name, computed, level, free, ready, threads, device)
         made = tuple(
             Library(call_of(nodes[0]), nodes[0].loc, tuple((n.attrs["result"], n) for n in nodes))
             for nodes in calls.values()
@@ -154,6 +154,7 @@ def _stages(graph: Graph, threads: int | None) -> list[Stage]:
 def _executable(
     name: str, outputs: tuple[Node, ...], level: Mapping[Node, int], free: set[Node], ready: set[Node],
     threads: int | None,
+    device: Device,
 ) -> tuple[tuple[Node, ...], Executable | None]:  # fmt: skip
     """What computes `outputs` of what is `ready`, and what of that it takes."""
     if not outputs:
@@ -167,4 +168,4 @@ def _executable(
                 takes.append(source)
         new[node] = Node(node.op, tuple([new[n] for n in node.inputs]), node.attrs, node.loc)
     graph = Graph(name, tuple(new[n] for n in takes), tuple(new[n] for n in outputs))
-    return tuple(takes), Executable(graph, (), threads, False)
+    return tuple(takes), Executable(graph, (), threads, device, False)

@@ -60,6 +60,8 @@ class PtxEmitter(Emitter):
                 text = f"%slot.{slot.name}"
                 self.names[slot.name] = text if slot.dtype is not b1 else self.let(f"icmp ne i8 {text}, 0")
         self.names["end"] = self.names["blocks"]
+        if any(isinstance(stmt, For) and stmt.kind == "parallel" for stmt in func.body):
+            self.only_at_work()
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
@@ -67,6 +69,13 @@ class PtxEmitter(Emitter):
             self.stmt(stmt)
         self.put("ret void")
         self.lines.append("}")
+
+    def only_at_work(self) -> None:
+        """A warp without a block leaves: what it would read may be overwritten."""
+        works = self.let(f"icmp slt i64 {self.names['begin']}, {self.names['end']}")
+        self.put(f"br i1 {works}, label %work, label %idle")
+        self.lines += ["idle:", "  ret void", "work:"]
+        self.block = "work"
 
     def parameter(self, slot: Slot) -> str:
         if slot.kind == "array":
