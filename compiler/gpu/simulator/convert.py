@@ -34,8 +34,11 @@ def problem(modifiers: Modifiers) -> str:
         return "integers become floats by a rounding"
     elif of in _FLOATS and not to_int:
         return "floats become integers by a rounding to an integer"
-    elif to not in _FLOATS and of not in _FLOATS and (rnd or to_int):
-        return "integers are not rounded"
+    elif to not in _FLOATS and of not in _FLOATS:
+        if rnd or to_int:
+            return "integers are not rounded"
+        if to == of and modifiers["sat"]:
+            return "there is nothing to saturate"
     return ""
 
 

@@ -84,17 +84,14 @@ _COMPARED = {  # comparisons that each kind of integer knows
 }
 _FLOAT_CMP = "eq ne lt le gt ge equ neu ltu leu gtu geu num nan"
 _SPACE = ".space{global shared shared::cta local param const}?"
-_ORDER = ".order{weak volatile relaxed acquire release}? .scope{cta cluster gpu sys}?"
-_ATOMIC = (
-    ".order{relaxed acquire release acq_rel}? .scope{cta cluster gpu sys}? .space{global shared shared::cta}?"
-)
-_CACHE = ".cop{ca cg cs lu cv wb wt}?"
-_LEVELS = (
-    ".l1{L1::evict_normal L1::evict_unchanged L1::evict_first L1::evict_last L1::no_allocate}?"
-    " .l2{L2::evict_normal L2::evict_first L2::evict_last}? .l2s{L2::64B L2::128B L2::256B}?"
-)
+_SCOPE = ".scope{cta cluster gpu sys}?"
+_ATOMIC = f"{_SCOPE} .space{{global shared shared::cta}}?"
+_ATOM = f"atom .order{{relaxed acquire release acq_rel}}? {_ATOMIC}"
+_RED = f"red .order{{relaxed release}}? {_ATOMIC}"
+_LEVEL = ".l1{L1::evict_normal L1::evict_unchanged L1::evict_first L1::evict_last L1::no_allocate}?"
+_LOADED = f"{_LEVEL} .l2{{L2::64B L2::128B L2::256B}}?"
 _ANY = "b8 b16 b32 b64 u8 u16 u32 u64 s8 s16 s32 s64 f32 f64"
-_REG = "pred b16 b32 b64 u16 u32 u64 s16 s32 s64 f16 f32 f64 bf16 f16x2 bf16x2"
+_REG = "pred b16 b32 b64 u16 u32 u64 s16 s32 s64 f32 f64"
 
 _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     # integers
@@ -141,11 +138,11 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
         for kinds, cmp in _COMPARED.items()
         for op, third in (("", ""), (".op{and or xor} ", " pred"))
     ],
-    (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f16 bf16 f32 f64}} : pred |pred? = T T", floats.setp),
-    (
-        f"setp .cmp{{{_FLOAT_CMP}}} .op{{and or xor}} .T{{f16 bf16 f32 f64}} : pred |pred? = T T pred",
-        floats.setp,
-    ),
+    *[
+        (f"setp .cmp{{{_FLOAT_CMP}}} {op}.T{{{kinds}}} : {results} = T T{third}", floats.setp)
+        for kinds, results in (("f32 f64", "pred |pred?"), ("f16 bf16", "pred"))
+        for op, third in (("", ""), (".op{and or xor} ", " pred"))
+    ],
     (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f16x2 bf16x2}} : pred |pred = T T", floats.setp_pairs),
     *[
         (f"set .cmp{{{cmp}}} .U{{u32 s32 f32}} .T{{{kinds}}} : U = T T", integers.set)
@@ -155,18 +152,22 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     # floats
     (f"add {_RND} .sat? .T{{f32}} : T = T T", floats.binary("add")),
     (f"add {_RND} .T{{f64}} : T = T T", floats.binary("add")),
-    (f"add .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T", floats.binary("add")),
+    ("add .rnd{rn} .sat? .T{f16 f16x2} : T = T T", floats.binary("add")),
+    ("add .rnd{rn} .T{bf16 bf16x2} : T = T T", floats.binary("add")),
     (f"sub {_RND} .sat? .T{{f32}} : T = T T", floats.binary("sub")),
     (f"sub {_RND} .T{{f64}} : T = T T", floats.binary("sub")),
-    (f"sub .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T", floats.binary("sub")),
+    ("sub .rnd{rn} .sat? .T{f16 f16x2} : T = T T", floats.binary("sub")),
+    ("sub .rnd{rn} .T{bf16 bf16x2} : T = T T", floats.binary("sub")),
     (f"mul {_RND} .sat? .T{{f32}} : T = T T", floats.binary("mul")),
     (f"mul {_RND} .T{{f64}} : T = T T", floats.binary("mul")),
-    (f"mul .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T", floats.binary("mul")),
+    ("mul .rnd{rn} .sat? .T{f16 f16x2} : T = T T", floats.binary("mul")),
+    ("mul .rnd{rn} .T{bf16 bf16x2} : T = T T", floats.binary("mul")),
     (f"fma {_RND} .sat? .T{{f32}} : T = T T T", floats.fma),
     (f"mad {_RND} .sat? .T{{f32}} : T = T T T", floats.fma),
     (f"fma {_RND} .T{{f64}} : T = T T T", floats.fma),
     (f"mad {_RND} .T{{f64}} : T = T T T", floats.fma),
-    (f"fma .rnd{{rn}} .sat? .T{{{_HALF}}} : T = T T T", floats.fma),
+    ("fma .rnd{rn} .sat? .T{f16 f16x2} : T = T T T", floats.fma),
+    ("fma .rnd{rn} .T{bf16 bf16x2} : T = T T T", floats.fma),
     (f"add {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U T", floats.mixed("add")),
     (f"sub {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U T", floats.mixed("sub")),
     (f"fma {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U U T", floats.mixed("fma")),
@@ -194,27 +195,37 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
 ]
 
 _ADD = (
-    "add .T{u32 s32 u64 f32 f64}",
-    "min .T{u32 s32 u64 s64}",
-    "max .T{u32 s32 u64 s64}",
-    "inc .T{u32}",
-    "dec .T{u32}",
-    "and .T{b32 b64}",
-    "or .T{b32 b64}",
-    "xor .T{b32 b64}",
+    ("add", "u32 s32 u64 f32 f64"),
+    ("min max", "u32 s32 u64 s64"),
+    ("inc dec", "u32"),
+    ("and or xor", "b32 b64"),
 )
 _OTHERS = [
     f"mov .T{{{_REG}}} : T+ = T+",
     "cvta .space{global shared shared::cta local const param} .T{u64} : T = T",
     "cvta .to .space{global shared shared::cta local const param} .T{u64} : T = T",
     "isspacep .space{global shared shared::cta local const param} : pred = u64",
-    f"ld {_ORDER} {_SPACE} {_CACHE} {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : T*~ = mem",
-    f"ld .global {_CACHE} .nc {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : T*~ = mem",
-    f"st {_ORDER} {_SPACE} {_CACHE} {_LEVELS} .vec{{v2 v4 v8}}? .T{{{_ANY}}} : = mem T*~",
-    *[f"atom {_ATOMIC} .op{{{a.split()[0]}}} {a.split(' ', 1)[1]} : T = mem T" for a in _ADD],
-    *[f"red {_ATOMIC} .op{{{a.split()[0]}}} {a.split(' ', 1)[1]} : = mem T" for a in _ADD],
-    f"atom {_ATOMIC} .op{{exch}} .T{{b32 b64}} : T = mem T",
-    f"atom {_ATOMIC} .op{{cas}} .T{{b16 b32 b64}} : T = mem T T",
+    *[
+        form
+        for vec, space in (
+            (f".T{{{_ANY}}}", _SPACE),
+            (f".vec{{v2}} .T{{{_ANY}}}", _SPACE),
+            (".vec{v4} .T{b8 b16 b32 u8 u16 u32 s8 s16 s32 f32}", _SPACE),
+            (".vec{v4} .T{b64 u64 s64 f64}", ".space{global}?"),
+            (".vec{v8} .T{b32 u32 s32 f32}", ".space{global}?"),
+        )
+        for form in (
+            f"ld .order{{weak volatile relaxed acquire}}? {_SCOPE} {space} .cop{{ca cg cs lu cv}}?"
+            f" {_LOADED} {vec} : T*~ = mem",
+            f"ld .global .cop{{ca cg cs}}? .nc {_LOADED} {vec} : T*~ = mem",
+            f"st .order{{weak volatile relaxed release}}? {_SCOPE} {space.replace(' param const', '')}"
+            f" .cop{{wb cg cs wt}}? {_LEVEL} {vec} : = mem T*~",
+        )
+    ],
+    *[f"{_ATOM} .op{{{op}}} .T{{{kinds}}} : T = mem T" for op, kinds in _ADD],
+    *[f"{_RED} .op{{{op}}} .T{{{kinds}}} : = mem T" for op, kinds in _ADD],
+    f"{_ATOM} .op{{exch}} .T{{b32 b64}} : T = mem T",
+    f"{_ATOM} .op{{cas}} .T{{b16 b32 b64}} : T = mem T T",
     "prefetch .space{global local}? .level{L1 L2} : = mem",
     "prefetchu .L1 : = mem",
     "bra .uni? : = label",
