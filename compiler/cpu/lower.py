@@ -8,9 +8,11 @@ that is read at the same subscripts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ..ir import kernel as k
+from ..ir.data import replace
 from ..ir.graph import Loc
 from ..ir.layout import part_name
 from ..ir.loop import (
@@ -25,7 +27,7 @@ from ..ir.types import i64
 from ..ops import REGISTRY
 from ..ops.folds import Acc
 from ..order import lanes
-from .schedule import RowCache, Schedule
+from .schedule import RowCache
 from .values import LINE, Level, Values
 
 Chunk = Callable[[int, list[Operand]], list[Operand]]
@@ -123,17 +125,28 @@ class Lowering(Values):
         with b.loop(lo, hi, step, "vector", inits) as body:
             carried: list[Operand] = list(body.carried)
             self.vector = axis
-            for u in range(step // width):
-                self.open(fixed | {axis})
-                base = b.op("add", body.var, Imm(u * width, i64)) if u else body.var
-                self.at[axis] = base
-                self.mask = None if rest is None else self.first_lanes(b.op("sub", rest, base))
-                carried = chunk(u, carried)
-                self.levels.pop()
+            with self.stores_last():
+                for u in range(step // width):
+                    self.open(fixed | {axis})
+                    base = b.op("add", body.var, Imm(u * width, i64)) if u else body.var
+                    self.at[axis] = base
+                    self.mask = None if rest is None else self.first_lanes(b.op("sub", rest, base))
+                    carried = chunk(u, carried)
+                    self.levels.pop()
             body.yields = tuple(carried)
         self.vector, self.mask = outside
         del self.at[axis]
         return body.results
+
+    @contextmanager
+    def stores_last(self) -> Iterator[None]:
+        """What threads store in one turn comes after all that they load: they do not wait in between. (A CPU
+        looks ahead.)"""
+        self.waiting = [] if self.schedule.threads else None
+        yield
+        for stmt in self.waiting or ():
+            self.b.emit(stmt)
+        self.waiting = None
 
     def unrolled(
         self, axis: str, lo: int, hi: int, inits: tuple[Operand, ...], chunk: Chunk
@@ -231,7 +244,7 @@ class Lowering(Values):
             for name, value in zip(target.names, values, strict=True):
                 index, stride, varies = self.part_index(name, target.keep)
                 value = b.widen(value, self.schedule.width) if varies else value
-                b.emit(Store(part_name(name), index, value, stride, self.mask, False, b.loc))
+                self.put(Store(part_name(name), index, value, stride, self.mask, False, b.loc))
             return
         (value,) = values
         array = self.arrays[target.array]
@@ -240,7 +253,13 @@ class Lowering(Values):
             value = b.widen(value, self.schedule.width)
         mask = self.mask if varies else None
         stream = self.streaming and varies and stride is None and mask is None
-        b.emit(Store(name, index, value, stride, mask, stream, b.loc))
+        self.put(Store(name, index, value, stride, mask, stream, b.loc))
+
+    def put(self, stmt: Store) -> None:
+        if self.waiting is None:
+            self.b.emit(stmt)
+        else:
+            self.waiting.append(stmt)
 
     # -- stores around the cache
 
@@ -301,7 +320,7 @@ class Lowering(Values):
             return carried
 
         step = self.schedule
-        self.schedule = Schedule(step.mode, width, width)
+        self.schedule = replace(step, step=width)
         self.vectors("each", Imm(0, i64), count, (), chunk)
         self.schedule = step
 

@@ -7,13 +7,13 @@ for %blk in 0 .. %n step BLOCK                        block b is added to lane b
 from __future__ import annotations
 
 from ..ir import kernel as k
+from ..ir.data import replace
 from ..ir.loop import Imm, Operand, Store, Value
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import BLOCK, lanes
 from .lower import Chunk, Lowering
 from .lower_cases import by_cases
-from .schedule import Schedule
 
 
 def nest(
@@ -86,7 +86,7 @@ def get(x: Lowering, place: tuple[Value, ...], at: Operand, lanes: int = 1) -> A
 def fold(x: Lowering, reduce: k.Reduce, lo: Operand, hi: Operand) -> Acc:
     """The results of blocks from lo to hi, by the rule of a block."""
     step = x.schedule
-    x.schedule = Schedule(step.mode, step.width, max(step.width, lanes(*reduce.dtypes)))
+    x.schedule = replace(step, step=max(step.width, lanes(*reduce.dtypes)))
 
     def chunk(u: int, carried: list[Operand]) -> list[Operand]:
         (group,) = x.split([reduce], tuple(carried))

@@ -12,7 +12,6 @@ from ..ir import kernel as k
 from ..ir.layout import totals
 from ..ir.loop import BEGIN, END, Imm, Operand
 from ..ir.types import i64
-from ..order import BLOCK
 from .lower import Lowering
 from .lower_cases import by_cases
 
@@ -33,8 +32,9 @@ class FlatLowering:
         stream = self.stream()
         with b.loop(BEGIN, END, 1, "parallel") as block:
             x.open(frozenset())
-            lo = b.op("mul", block.var, Imm(BLOCK, i64))
-            hi = x.minimum(b.op("add", lo, Imm(BLOCK, i64)), x.extent(axis.extent))
+            size = Imm(x.schedule.block, i64)
+            lo = b.op("mul", block.var, size)
+            hi = x.minimum(b.op("add", lo, size), x.extent(axis.extent))
 
             def chunk(u: int, carried: list[Operand]) -> list[Operand]:
                 for x.number, stage in enumerate(stages):

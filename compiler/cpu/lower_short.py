@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from ..ir import kernel as k
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import i32, i64
-from ..order import BLOCK
 from .cases import at_column
 from .lower import Lowering
 from .values import HERE, Level
@@ -56,8 +55,9 @@ class ShortLowering:
             dense = b.op("select", side_by_side, dense, HERE)
         stream = x.aligned(names)
         with b.loop(BEGIN, END, 1, "parallel") as block:
-            lo = b.op("mul", block.var, Imm(BLOCK, i64))
-            hi = x.minimum(b.op("add", lo, Imm(BLOCK, i64)), x.extent(self.outer.extent))
+            size = Imm(x.schedule.block, i64)
+            lo = b.op("mul", block.var, size)
+            hi = x.minimum(b.op("add", lo, size), x.extent(self.outer.extent))
             end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
             whole = b.op("select", b.op("ne", dense, HERE), end, lo)
             parts = [(lo, whole, False)]

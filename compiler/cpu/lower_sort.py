@@ -13,11 +13,11 @@ for %r in ... serial                          rows of the block
 from __future__ import annotations
 
 from ..ir import kernel as k
+from ..ir.data import replace
 from ..ir.layout import working
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import DTYPES, DType, b1, i64
 from .lower import Lowering
-from .schedule import Schedule
 from .values import HERE
 
 DIGITS = 256
@@ -86,7 +86,7 @@ class SortLowering:
         """Each element stands behind those with a lesser key, and those with its own that came before."""
         b, x, plain = self.b, self.x, self.x.schedule
         lanes = plain.width if plain.threads else plain.width * 8 // self.key.size
-        x.schedule = Schedule(plain.mode, lanes, lanes)
+        x.schedule = replace(plain, width=lanes, step=lanes)
         with b.loop(HERE, count, 1, "serial") as turn:
             mine = b.widen(b.load("sort.keys0", self.key, b.op("add", self.base, turn.var)), lanes)
 

@@ -37,7 +37,7 @@ from ..ir.layout import columns, long_rows
 from ..ir.loop import COMPARISONS
 from ..ir.types import DType, i64
 from ..ops import REGISTRY
-from ..order import ROW_LANES, lanes, most_lanes
+from ..order import BLOCK, ROW_LANES, lanes, most_lanes
 
 # Bytes of working memory in which a value of a row waits if the output is stored around the cache.
 WAITING_BYTES = 16_384
@@ -74,13 +74,15 @@ class Schedule:
     columns), "vector" (a product of one row, with vectors along its columns). `width`: lanes of a vector.
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
     register tile; rows and columns of a block of "tiles". `threads`: lanes are the threads of a warp, so all
-    vectors have as many, and nothing is said to caches."""
+    vectors have as many, and nothing is said to caches. `block`: elements of a block of a flat kernel; of
+    threads, of one of rows, too, where nothing is summed over blocks."""
 
     mode: str
     width: int
     step: int
     tile: tuple[int, int] = (1, 1)
     threads: bool = False
+    block: int = BLOCK
 
 
 def _dtypes(kernel: Kernel) -> set[DType]:

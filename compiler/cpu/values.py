@@ -14,6 +14,7 @@ from ..ir.loop import (
     Imm,
     Operand,
     Prefetch,
+    Store,
     Value,
 )
 from ..ir.types import DType, i32, i64
@@ -63,6 +64,7 @@ class Values:
         self.ascending = {s.names for stage in kernel.stages for s in k.ascending(kernel, stage)}
         self.dependence: dict[k.Expr, frozenset[str]] = {}
         self.number = -1  # of the current stage
+        self.waiting: list[Store] | None = None  # what is to be stored at the end of a turn
         self.streaming = False  # whether stores go around the cache
         self.windows: dict[RowCache, str] = {}  # where the values wait, in mode "rows"
         self.views: dict[View, str] = {}  # windows on rows of arrays, in mode "rows"

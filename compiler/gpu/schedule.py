@@ -10,20 +10,30 @@ from math import prod
 from ..cpu.schedule import Product, Schedule
 from ..cpu.schedule import schedule as cpu_schedule
 from ..ir.data import replace
-from ..ir.kernel import Kernel
+from ..ir.kernel import Kernel, expressions
+from ..ir.layout import totals
+from ..order import BLOCK
 from .target import WARP
 
 # Rows of a product's register tile: with 4 chains, 32 sums of a column are in registers.
 ROWS = 8
 # Rows and columns of a block that is transposed.
 TILE = (WARP, 2 * WARP)
+# Elements that a warp does where nothing asks for more: there are many warps.
+MAP_BLOCK = 1024
+# Elements of a turn of its loops, whose loads are under way at once; of longer kernels what their sums need.
+TURN = 4 * WARP
+SHORT = 64  # expressions
 
 
 def schedule(kernel: Kernel) -> Schedule:
     """ValueError for a kernel that no mode can do."""
     plan = cpu_schedule(kernel, 4 * WARP)
     tile = {"product": (ROWS, 1), "tiles": TILE}.get(plan.mode, (1, 1))
-    return replace(plan, width=WARP, step=max(plan.step, WARP), tile=tile, threads=True)
+    short = sum(len(expressions(stage)) for stage in kernel.stages) < SHORT
+    step = max(plan.step, TURN if short else WARP)
+    block = BLOCK if totals(kernel) else MAP_BLOCK
+    return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block)
 
 
 def product_grid(plan: Schedule, shape: Product, extents: Mapping[str, int]) -> tuple[int, int]:

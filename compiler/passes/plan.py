@@ -90,11 +90,14 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     if schedule.mode == "columns":
         return KEPT_ROWS, -(-points // KEPT_ROWS) * -(-row_size(call) // COLUMNS)
     if schedule.mode in ("flat", "short"):
-        return BLOCK, -(-points // BLOCK)
+        return schedule.block, -(-points // schedule.block)
     if schedule.mode not in ("rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     kept = any(reduce.keep for reduce in totals(call.kernel))
     block = row_block(row_size(call), kept)
+    if schedule.threads and not totals(call.kernel):
+        least = schedule.width if schedule.mode == "groups" else 1
+        block = max(least, schedule.block // max(1, row_size(call)))
     return block, -(-points // block)
 
 
