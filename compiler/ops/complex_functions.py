@@ -318,22 +318,43 @@ def _cross(a: Pair, b: Pair) -> Node:
     return ops.SUB(ops.MUL(a[0], b[1]), ops.MUL(a[1], b[0]))
 
 
+def _box(v: Node) -> Node:
+    """1 or -1 in place of infinity, else a zero of the same sign; NaN stays."""
+    return ops.WHERE(_is(ops.ABS(v), math.inf), ops.COPYSIGN(_c(1.0, v), v), _times(v, 0.0))
+
+
+def _ended(x: Node, y: Node, found: Pair, end: Pair, at_zero: float | None) -> Pair:
+    """`found`, but `end` where a part is infinite; and `at_zero` (None: x itself) for the real part where x
+    is 0 and y NaN."""
+    endless = ops.OR(_is(ops.ABS(x), math.inf), _is(ops.ABS(y), math.inf))
+    unknown = ops.AND(_is(x, 0.0), ops.NE(y, y))
+    re = ops.WHERE(unknown, x if at_zero is None else _c(at_zero, x), found[0])
+    return ops.WHERE(endless, end[0], re), ops.WHERE(endless, end[1], found[1])
+
+
 def _arcsin(x: Node, y: Node) -> Pair:
     a, b = _roots(x, y)
     below = ops.SUB(ops.MUL(a[0], b[0]), ops.MUL(a[1], b[1]))
-    return ops.ARCTAN2(x, below), ops.ARCSINH(_cross(a, b))
+    found = ops.ARCTAN2(x, below), ops.ARCSINH(_cross(a, b))
+    end = ops.ARCTAN2(_box(x), ops.ABS(_box(y))), ops.COPYSIGN(_c(math.inf, y), y)
+    return _ended(x, y, found, end, None)
 
 
 def _arccos(x: Node, y: Node) -> Pair:
     a, b = _roots(x, y)
-    return _times(ops.ARCTAN2(a[0], b[0]), 2.0), ops.ARCSINH(_cross(b, a))
+    found = _times(ops.ARCTAN2(a[0], b[0]), 2.0), ops.ARCSINH(_cross(b, a))
+    end = ops.ARCTAN2(ops.ABS(_box(y)), _box(x)), ops.COPYSIGN(_c(math.inf, y), ops.NEG(y))
+    return _ended(x, y, found, end, math.pi / 2)
 
 
 def _arccosh(x: Node, y: Node) -> Pair:
     one = _c(1.0, x)
     a, b = _sqrt(ops.SUB(x, one), y), _sqrt(ops.ADD(x, one), y)
     along = ops.ADD(ops.MUL(a[0], b[0]), ops.MUL(a[1], b[1]))
-    return ops.ARCSINH(along), _times(ops.ARCTAN2(a[1], b[0]), 2.0)
+    angle = ops.COPYSIGN(ops.ARCTAN2(ops.ABS(_box(y)), _box(x)), y)
+    found = _times(ops.ARCTAN2(a[1], b[0]), 2.0), ops.ARCSINH(along)
+    im, re = _ended(x, y, found, (angle, _c(math.inf, x)), math.pi / 2)
+    return re, im
 
 
 def _arctanh(x: Node, y: Node) -> Pair:
@@ -344,7 +365,9 @@ def _arctanh(x: Node, y: Node) -> Pair:
     ratio = ops.DIV(_times(size, 4.0), ops.ADD(ops.MUL(off, off), square))
     below = ops.SUB(ops.MUL(ops.SUB(one, x), ops.ADD(one, x)), square)
     angle = ops.ARCTAN2(_times(y, 2.0), below)
-    return ops.MUL(_times(ops.LOG1P(ratio), 0.25), right), _times(angle, 0.5)
+    found = ops.MUL(_times(ops.LOG1P(ratio), 0.25), right), _times(angle, 0.5)
+    quarter = ops.WHERE(ops.NE(y, y), y, ops.COPYSIGN(_c(math.pi / 2, y), y))
+    return _ended(x, y, found, (ops.COPYSIGN(_c(0.0, x), x), quarter), None)
 
 
 def _turned(formula: Callable[[Node, Node], Pair]) -> Callable[[Node, Node], Pair]:

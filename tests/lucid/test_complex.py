@@ -254,6 +254,20 @@ def test_functions_are_numpys(dtype: str) -> None:
         assert np.max(off) < 3, (name, np.max(off), z[~ends][np.argmax(off)])
 
 
+@pytest.mark.parametrize("name", ["arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh"])
+def test_inverses_of_infinite_parts_of_nan_and_of_zeros_are_numpys(name: str) -> None:
+    """With the sign of each zero."""
+    parts = [0.0, -0.0, 1.0, -1.0, 2.5, -2.5, np.inf, -np.inf, np.nan]
+    z = np.array([complex(a, b) for a in parts for b in parts])
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(z)
+    got = getattr(lucid, name)(Tensor(z)).numpy()
+    for mine, theirs in ((got.real, want.real), (got.imag, want.imag)):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-14)
+        known = ~np.isnan(theirs)
+        np.testing.assert_array_equal(np.signbit(mine[known]), np.signbit(theirs[known]))
+
+
 def test_roots_on_both_sides_of_the_cut() -> None:
     parts = [0.0, -0.0, 4.0, -4.0, 1e-308, 1e308]
     z = np.array([complex(a, b) for a in parts for b in parts])
@@ -370,14 +384,13 @@ def test_products(dtype: str) -> None:
 
 def test_what_has_no_complex_meaning_raises_at_the_users_line() -> None:
     z = Tensor([1 + 2j, 3])
-    line, pair = lucid.Tensor([1.0]), Tensor([[1j]])
+    line = lucid.Tensor([1.0])
     calls: list[Callable[[], Any]] = [
         lambda: z < z, lambda: z >= 1, lambda: z // 2, lambda: z % 2, lambda: lucid.maximum(z, z),
         lambda: z.max(), lambda: lucid.argmin(z), lambda: lucid.sort(z), lambda: lucid.argsort(z),
         lambda: lucid.floor(z), lambda: lucid.trunc(z), lambda: lucid.clip(z, 0, 1), lambda: lucid.erf(z),
         lambda: lucid.arctan2(z, z), lambda: ~z, lambda: z & z,
         lambda: lucid.hypot(z, z), lambda: lucid.cbrt(z), lambda: lucid.nn.functional.relu(z),
-        lambda: lucid.linalg.inv(pair),
         lambda: lucid.median(z), lambda: lucid.cummax(z, 0), lambda: lucid.logsumexp(z),
         lambda: lucid.copysign(z, z), lambda: lucid.isin(z, z), lambda: lucid.nanmax(z),
         lambda: lucid.searchsorted(z, z), lambda: lucid.fmax(z, z), lambda: lucid.complex(z, z),
