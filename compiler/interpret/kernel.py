@@ -38,7 +38,7 @@ from ..ir.kernel import scalars as scalars_of
 from ..ir.kernel import symbols as symbols_of
 from ..ir.rounding import Number, convert
 from ..ir.types import from_numpy
-from ..ops import REGISTRY
+from ..ops import REGISTRY, order
 from ..ops.folds import fold
 from .loop import run_instructions
 
@@ -126,10 +126,16 @@ class _Run:
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
                 if isinstance(stmt, Scan):
                     value = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
+                whole, cut = out, None
                 if isinstance(stmt, Sort):
-                    value = np.argsort(value, axis=-1, kind="stable")
-                places = np.broadcast_arrays(*point.places(stmt.index, out, ()), value)[:-1]
-                out[tuple(places)] = value if places else value.item()  # of units only: a single value
+                    value = order(value, -1, stmt.falling)
+                    cut = [ix.axis for ix in stmt.index].index(stmt.over) if stmt.first is not None else None
+                if cut is not None:
+                    whole = np.empty((*out.shape[:cut], value.shape[-1], *out.shape[cut + 1 :]), out.dtype)
+                places = np.broadcast_arrays(*point.places(stmt.index, whole, ()), value)[:-1]
+                whole[tuple(places)] = value if places else value.item()  # of units only: a single value
+                if cut is not None:
+                    out[...] = np.take(whole, np.arange(out.shape[cut]), axis=cut)
             elif isinstance(stmt, Scatter):
                 out = self.outputs[stmt.array]
                 values = [point.value(e) for e in operands(stmt)]

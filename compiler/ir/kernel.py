@@ -11,6 +11,7 @@
           o(e, at(j)) += expr         Scatter: at subscripts that are values
           o[i, j] = scan j sum(expr)  Scan: over the inner axis, up to each point
           o[i, j] = sort j (expr)     Sort: which elements along the inner axis, in order
+          o[i, j] = sort j falling (expr) first k      ... in descending order, k of them
       finally                         once, after the block results are combined
         stage j in d
           ...
@@ -234,12 +235,15 @@ class Scan:
 @data
 class Sort:
     """array[index] = which elements of expr along the axis `over`, in ascending order (i64): equal ones as
-    they stand, NaN last. Otherwise as a scan."""
+    they stand, NaN last. `falling`: in descending order, NaN first. Otherwise as a scan. `first`: so many,
+    and the array has as many along `over`; at least 1, and at most as many as there are."""
 
     array: str
     index: tuple[Index, ...]
     over: str
     expr: Expr
+    falling: bool = False
+    first: Extent | None = None
     loc: Loc | None = field(default=None, compare=False)
 
 

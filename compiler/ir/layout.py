@@ -113,6 +113,7 @@ class Face:
     working: Mapping[str, DType]
     keeps: bool  # whether a total has a value for each element of an axis
     scatters: bool
+    firsts: tuple[tuple[k.Extent, k.Extent], ...]  # how many a sort keeps, of how many
     shifted: tuple[tuple[k.Load, Mapping[str, k.Extent]], ...]  # loads, and the extents of the axes there
 
 
@@ -135,5 +136,11 @@ def face(kernel: k.Kernel) -> Face:
         working(kernel),
         any(reduce.keep for reduce in totals(kernel)),
         isinstance(k.alone(kernel), k.Scatter),
+        tuple(
+            (s.first, stage.axes[-1].extent)
+            for stage in kernel.stages
+            for s in stage.body
+            if isinstance(s, k.Sort) and s.first is not None
+        ),
         tuple(shifted),
     )

@@ -101,7 +101,7 @@ from .record import (
 )
 from .reduce import AMAX, AMIN, ARGMAX, ARGMIN, PROD, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMPROD, CUMSUM, attained
-from .sort import ARGSORT
+from .sort import ARGSORT, ARGTOP, order
 from .squares import squares_in
 from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
 from .window import CONVOLVE, WINDOW
@@ -118,7 +118,8 @@ __all__ = [
     "SIN", "SINH", "TAN", "TANH", "TRIGAMMA",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "ARGMAX", "ARGMIN", "sum_", "any_",
-    "ARGSORT", "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",
+    "ARGSORT", "ARGTOP", "order",
+    "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",
     "SCATTER_ADD", "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
     "COMPLEX", "RE", "IM", "hypot", "side_by_side",
     "RANDOM_BITS", "WINDOW", "CONVOLVE", "parse_spec", "CONTRACT", "squares_in",

@@ -43,7 +43,7 @@ def reduces(node: Node) -> bool:
 
 def goes_along(node: Node) -> bool:
     """A scan or a sort of more than one element."""
-    return node.op.kind in ("scan", "sort") and node.shape[node.attrs["axis"]] != 1
+    return node.op.kind in ("scan", "sort") and node.inputs[0].shape[node.attrs["axis"]] != 1
 
 
 def is_product(node: Node) -> bool:
@@ -263,8 +263,9 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
         operands = tuple(
             (n, (tuple(spot[x] for x in part), ())) for n, part in zip(node.inputs, (a, b), strict=True)
         )
-    else:
-        at = kept = full(node, name(node.shape))
+    else:  # what is sorted is all of an axis, of which the first elements may be kept
+        whole = node.inputs[0].shape if goes_along(node) else node.shape
+        at = kept = full(node.inputs[0] if goes_along(node) else node, name(whole))
         operands = ((node.inputs[0] if goes_along(node) else node, (at, ())),)
     domain = tuple(ix.axis for ix in at if ix.axis is not None)
     held = {ix.axis for ix in kept if ix.axis is not None}

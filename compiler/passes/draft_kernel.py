@@ -66,6 +66,9 @@ class Writer:
         self.reads, self.writes = self._every_read(), self._every_write()
         self.tables = [dict(a.strides) for a in (*self.reads, *self.writes)]
         self.dims: dict[Read, list[tuple[str, int]]] = {}
+        self.firsts: dict[
+            str, tuple[str, str]
+        ] = {}  # by output of a sort that keeps some: the axis, how many
 
     def write(self) -> Call:
         for placed in self.draft.placed:
@@ -233,7 +236,7 @@ class Writer:
             axes = [a for a in ordered if a in {self.axis[x] for x in here if self.axis[x]}]
             stages.append(self._stage(axes, placed, number))
         final = self._final(ordered)
-        kernel_outputs = tuple(self._array(name, read, dtype) for name, read, dtype in self._out_list())
+        kernel_outputs = tuple(self._output(name, read, dtype) for name, read, dtype in self._out_list())
         params: list[Array | Scalar] = [
             self._array(name, read, dtype) for name, read, dtype in self.arrays.values()
         ]
@@ -299,6 +302,15 @@ class Writer:
         if not unit and -2 < dims[-1][1] <= max(STEPS):  # else it is asked no more
             step = next((s for s in STEPS if dims[-1][1] == s), 0)
         return Array(name, dtype, tuple(extents), unit, step)
+
+    def _output(self, name: str, read: Read, dtype: DType) -> Array:
+        array, first = self._array(name, read, dtype), self.firsts.get(name)
+        if first is None:
+            return array
+        axes = [axis for axis, _ in self._dims(read)]
+        return replace(
+            array, dims=tuple(first[1] if a == first[0] else d for a, d in zip(axes, array.dims, strict=True))
+        )
 
     def _operand(self, read: Read) -> Operand:
         offset = read.offset
@@ -410,11 +422,28 @@ class Writer:
             along = (
                 Scan(name, index, p.node.op.lower, over, expr, loc)
                 if scan
-                else Sort(name, index, over, expr, loc)
+                else Sort(
+                    name,
+                    index,
+                    over,
+                    expr,
+                    p.node.attrs.get("falling", False),
+                    self._first(name, over, p),
+                    loc,
+                )
             )
             text.body.append(along)
         else:
             text.body.append(Store(name, index, expr, loc))
+
+    def _first(self, name: str, over: str, p: Placed) -> Extent | None:
+        """Of a sort, how many it keeps, if not all."""
+        if p.node.op is not ops.ARGTOP:
+            return None
+        (count,) = p.node.attrs["count"]
+        symbol = self.size_of(count).symbol
+        self.firsts[name] = over, symbol
+        return symbol
 
     def _final(self, ordered: list[str]) -> list[Stage]:
         """Stores of totals, and maps over them."""

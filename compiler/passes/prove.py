@@ -46,6 +46,9 @@ def prove(program: Program, faces: Sequence[Face]) -> None:
                     _fail(call, f"`{name}`, which is added to, must lie in row-major order")
             elif operand.node not in known:
                 _fail(call, f"`{name}` is read before it is written")
+        for first, extent in face.firsts:
+            if not 1 <= _extent(call, first) <= _extent(call, extent):
+                _fail(call, f"a sort keeps {_text(call, first)} of {_text(call, extent)} elements")
         for load, axes in face.shifted:
             _window(call, face.arrays.get(load.array), load, axes)
         for name in outputs:

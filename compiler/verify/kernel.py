@@ -161,6 +161,8 @@ class _Check:
             elif isinstance(stmt, Scan):
                 self.scan(stmt, stage)
             elif isinstance(stmt, Sort):
+                if stmt.first is not None:
+                    self.extent(stmt.first)
                 self.over(stmt, stage, i64)
                 self.expr(stmt.expr)
             elif last:
@@ -182,7 +184,8 @@ class _Check:
         self.stored.add(array.name)
         if any(ix.shift is not None for ix in stmt.index):
             self.fail("the subscripts of a store cannot be shifted")
-        self.subscripts(array, stmt.index, ())
+        first = (stmt.over, stmt.first) if isinstance(stmt, Sort) and stmt.first is not None else None
+        self.subscripts(array, stmt.index, (), first)
         used = [ix.axis for ix in stmt.index]
         missing = [axis for axis in self.axes if axis not in used and self.axes[axis] == 1]
         if sorted(used + missing) != sorted(self.axes):
@@ -347,17 +350,24 @@ class _Check:
         if guard.axis not in self.axes:
             self.fail(f"the axis `{guard.axis}` is not known here")
 
-    def subscripts(self, array: Array, index: tuple[Index, ...], guards: tuple[Within, ...]) -> None:
+    def subscripts(
+        self,
+        array: Array,
+        index: tuple[Index, ...],
+        guards: tuple[Within, ...],
+        first: tuple[str, Extent] | None = None,
+    ) -> None:
+        """`first`: an axis of which so many points are stored."""
         if len(index) != len(array.dims):
             self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(index)}")
         for ix, extent in zip(index, array.dims, strict=True):
             if ix.axis not in self.axes:
                 self.fail(f"the axis `{ix.axis}` is not known here")
-            if ix.shift is not None:
-                if all((g.axis, g.lo) != (ix.axis, ix.shift) for g in guards):
-                    self.fail(f"no guard allows the subscript {ix.axis} - {ix.shift}")
-            elif self.axes[ix.axis] != extent:
-                here = f"{ix.axis} runs to {self.axes[ix.axis]}"
+            if ix.shift is not None and all((g.axis, g.lo) != (ix.axis, ix.shift) for g in guards):
+                self.fail(f"no guard allows the subscript {ix.axis} - {ix.shift}")
+            runs = self.axes[ix.axis] if first is None or first[0] != ix.axis else first[1]
+            if ix.shift is None and runs != extent:
+                here = f"{ix.axis} runs to {runs}"
                 self.fail(f"a dimension of `{array.name}` is {extent}, but {here}")
 
     def call(self, call: Call) -> None:

@@ -90,6 +90,10 @@ def sort(x: Node) -> Outputs:
     return (ops.ARGSORT(x, axis=1),)
 
 
+def top(x: Node) -> Outputs:
+    return (ops.ARGTOP(x, axis=1, count=(5,), falling=True),)
+
+
 def gather(x: Node, at: Node) -> Outputs:
     return (ops.GATHER(x, at, axes=(0,)),)
 
@@ -118,6 +122,7 @@ CASES: dict[str, tuple[Callable[..., Outputs], tuple[tuple[int, ...], ...], str]
     "scan": (scan, ((9, 40),), "scan"),
     "scan_across": (scan_across, ((9, 40),), "scan"),
     "sort": (sort, ((2, 40),), "sort"),
+    "top": (top, ((2, 140),), "sort"),
     "gather": (gather, ((12, 7), (30,)), "rows"),
     "scatter": (scatter, ((30, 7), (30,)), "scatter"),
     "scatter_single": (scatter, ((50,), (50,)), "scatter"),

@@ -1,0 +1,104 @@
+"""Sorts that keep the first elements, rising and falling: few of many are looked for, between guard pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid.compiler import ops
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.layout import face
+from lucid.compiler.ir.program import Program
+from lucid.compiler.passes.fuse import fuse
+from lucid.compiler.passes.prove import prove
+from lucid.compiler.passes.simplify import simplify
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.kernel import verify_kernel
+from lucid.runtime.host import host
+from tests.guarded import Array, run_kernel
+from tests.native import build
+
+TEXT = (
+    "kernel t(x: {}[n, m]) -> (o: i64[n, k])\n"
+    "  for a in n\n"
+    "    stage b in m\n"
+    "      o[a, b] = sort b{} (x[a, b]) first k\n"
+)
+WAYS: dict[str, Callable[[Array], Array]] = {
+    "any": lambda x: x,
+    "equal ones": lambda x: np.round(x / 40),
+    "rising": lambda x: np.sort(x, axis=1),
+    "falling": lambda x: -np.sort(-x, axis=1),
+    "not numbers": lambda x: np.where(x % 3 < 1, np.nan, x),
+    "all equal": lambda x: np.zeros_like(x),
+}
+
+
+def _values(way: str, n: int, m: int) -> Array:
+    return WAYS[way](np.random.default_rng(m).normal(size=(n, m)) * 100)
+
+
+@pytest.mark.parametrize("falling", [False, True])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("m", "k"), [(2, 2), (128, 5), (129, 2), (1000, 10), (3000, 700), (3000, 3000), (20_000, 40)]
+)
+def test_some_of_many(m: int, k: int, way: str, falling: bool) -> None:
+    kernel = parse_kernel(TEXT.format("f32", " falling" * falling))
+    verify_kernel(kernel)
+    assert print_kernel(kernel) == TEXT.format("f32", " falling" * falling)
+    arrays = {"x": _values(way, 3, m).astype("float32")}
+    symbols = {"n": 3, "m": m, "k": k}
+    want = interpret_kernel(kernel, arrays, {}, symbols)["o"]
+    assert want.shape == (3, k)
+    for width in (64, 16):
+        found = run_kernel(kernel, arrays, symbols, None, replace(host(), vector_bytes=width))["o"]
+        np.testing.assert_array_equal(found, want)
+
+
+@pytest.mark.parametrize("kind", ["f64", "f16", "i64", "u8", "i16", "u32", "b1"])
+@pytest.mark.parametrize("falling", [False, True])
+def test_dtypes(kind: str, falling: bool) -> None:
+    kernel = parse_kernel(TEXT.format(kind, " falling" * falling))
+    dtype = kernel.params[0].dtype.np
+    arrays = {"x": np.abs(_values("any", 2, 2000)).astype(dtype)}
+    symbols = {"n": 2, "m": 2000, "k": 20}
+    want = interpret_kernel(kernel, arrays, {}, symbols)["o"]
+    np.testing.assert_array_equal(run_kernel(kernel, arrays, symbols)["o"], want)
+
+
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize(("n", "k"), [(9, 1), (300, 1), (300, 20), (300, 200), (40_000, 50)])
+def test_topk(n: int, k: int, largest: bool) -> None:
+    """The first of equal ones first; NaN greatest."""
+    x = _values("not numbers", 1, n)[0].astype("float32")
+    order = n - 1 - np.argsort(x[::-1], kind="stable")[::-1] if largest else np.argsort(x, kind="stable")
+    values, places = lucid.compile(lambda x: lucid.topk(x, k, largest=largest))(x)
+    np.testing.assert_array_equal(places.numpy(), order[:k])
+    np.testing.assert_array_equal(values.numpy(), x[order[:k]])
+
+
+def test_few_are_found_in_one_kernel_that_sorts_and_one_that_reads() -> None:
+    found = lucid.compile(lambda x: lucid.topk(x, 5))
+    found(_values("any", 3, 300))
+    assert [kernel.text.count("falling") for kernel in found.kernels] == [1, 0]
+    assert found.kernels[0].bytes == 8 * 3 * 300 + 8 * 3 * 5
+
+
+def test_no_more_than_there_are() -> None:
+    graph = build(lambda x: ops.ARGTOP(x, axis=0, count=(4,), falling=True), [np.zeros(9)])
+    (call,) = fuse(simplify(graph)).calls
+    (first,) = (name for name, value in call.symbols.items() if value == 4)
+    longer = replace(call, symbols={**call.symbols, first: 10})
+    with pytest.raises(VerifyError):
+        prove(Program(graph, (longer,)), [face(call.kernel)])
+    with pytest.raises(TypeError, match="10 of 9 elements"):
+        ops.ARGTOP(graph.inputs[0], axis=0, count=(10,), falling=True)
+    with pytest.raises(VerifyError, match="a dimension of `o` is k, but b runs to m"):
+        verify_kernel(parse_kernel(TEXT.format("f32", "").replace(" first k", "")))
