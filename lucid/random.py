@@ -172,10 +172,15 @@ def exponential(
 
 @public
 def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -> Tensor:
-    """1 with probability `p` (numbers in [0, 1]), else 0, in the dtype of `p`; NaN never is 1."""
+    """1 with probability `p` (in [0, 1]), else 0, in the dtype of `p`; NaN never is 1. ValueError for numbers
+    and arrays outside of that; a tensor is not looked at: it draws 0 below, and 1 above."""
     chance = asarray(p)
     if not chance.is_floating_point():
         raise TypeError(here(f"bernoulli: probabilities are floats, not {chance.dtype}"))
+    given = np.empty(0) if isinstance(p, Tensor) else np.asarray(p)
+    wrong = given[(given < 0) | (given > 1)]
+    if wrong.size:
+        raise ValueError(here(f"bernoulli: probabilities are from 0 to 1, not {wrong.flat[0]}"))
     drawn = rand(*_size(size, chance), dtype=chance.dtype, generator=generator)
     return (drawn < chance).astype(chance.dtype)
 

@@ -205,6 +205,7 @@ def test_threads_draw_apart() -> None:
         (lambda: lucid.rand(2, generator=ANYTHING), TypeError, "lucid.random.Generator"),
         (lambda: random.choice(3, 4, replace=False), ValueError, "4 of 3"),
         (lambda: lucid.bernoulli([1, 0]), TypeError, "probabilities are floats"),
+        (lambda: lucid.bernoulli([0.5, 1.5]), ValueError, "from 0 to 1, not 1.5"),
         (lambda: random.permutation(lucid.Tensor(1.0)), ValueError, "has no rows"),
         (lambda: lucid.manual_seed(ANYTHING), TypeError, "seed must be an int, not"),
     ],
