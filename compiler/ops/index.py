@@ -73,9 +73,18 @@ def _gather(attrs: Attrs, x: Array, *indices: Array) -> Array:
     return np.where(inside.reshape(inside.shape + (1,) * len(rest)), found, np.zeros((), x.dtype))
 
 
+def sums_at(x: Node, *indices: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
+    """A scatter-add for gradients: what has 16 bits is added in float32 and rounded once. (Else each term is
+    rounded, and 2,049 of 1 are 2,048.)"""
+    dtype = x.type.dtype
+    if dtype.wide is None:
+        return SCATTER_ADD(x, *indices, shape=shape, axes=axes)
+    return ops.CAST(SCATTER_ADD(ops.CAST(x, dtype=dtype.wide), *indices, shape=shape, axes=axes), dtype=dtype)
+
+
 def _d_gather(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     x, *indices = node.inputs
-    back = SCATTER_ADD(ct, *indices, shape=x.shape, axes=node.attrs["axes"])
+    back = sums_at(ct, *indices, shape=x.shape, axes=node.attrs["axes"])
     return back, *(None for _ in indices)
 
 
@@ -114,7 +123,8 @@ def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
         return GATHER(n, *indices, axes=axes)
 
     hit = ops.OR(ops.EQ(x, at(node)), ops.NE(x, x))
-    share = ops.DIV(ct, SCATTER_ADD(ops.CAST(hit, dtype=ct.type.dtype), *indices, shape=shape, axes=axes))
+    count = SCATTER_ADD(ops.CAST(hit, dtype=ct.type.dtype.computed), *indices, shape=shape, axes=axes)
+    share = ops.CAST(ops.DIV(ops.CAST(ct, dtype=count.type.dtype), count), dtype=ct.type.dtype)
     return ops.WHERE(hit, at(share), ops.zeros_like(x)), *(None for _ in indices)
 
 

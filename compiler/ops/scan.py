@@ -9,6 +9,7 @@ from ..ir.graph import Node
 from ..ir.types import TensorType, i64
 from .complex import Rule, linear, running_product
 from .folds import fold
+from .index import sums_at
 from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
 from .view import flip
 
@@ -77,7 +78,7 @@ def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
     (x,), axis = node.inputs, node.attrs["axis"]
     axes = tuple(range(x.type.ndim))
     steps = [attained(x, node, a) if a == axis else ops.IOTA(shape=x.shape, axis=a) for a in axes]
-    return (ops.SCATTER_ADD(ct, *steps, shape=x.shape, axes=axes),)
+    return (sums_at(ct, *steps, shape=x.shape, axes=axes),)
 
 
 CUMSUM: Op = _scan("cumsum", "sum", _d_cumsum, "iuf", linear)

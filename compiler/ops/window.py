@@ -9,6 +9,7 @@ from ..ir.graph import Node
 from ..ir.rounding import computed
 from ..ir.types import TensorType, b1, tensor_type
 from .complex import bilinear, linear
+from .index import sums_at
 from .record import (
     Array,
     Attrs,
@@ -74,15 +75,18 @@ def _d_window(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | Non
         steps = [ops.IOTA(shape=(count, size), axis=k) for k in (0, 1)]
         place = ops.ADD(_times(steps[0], step), _times(steps[1], dilation))
         front = (axis, last, *(d for d in range(last) if d != axis))
-        return (ops.SCATTER_ADD(ops.TRANSPOSE(ct, perm=front), place, shape=x.shape, axes=(axis,)),)
+        return (sums_at(ops.TRANSPOSE(ct, perm=front), place, shape=x.shape, axes=(axis,)),)
     total: Node | None = None
+    dtype = ct.type.dtype  # not always that of x: masks come back, too
+    if dtype.wide is not None:  # added in float32, and rounded once
+        ct = ops.CAST(ct, dtype=dtype.wide)
     for k in range(size):
         part = reshape(narrow(ct, last, k, 1), node.shape[:last])
         part = spaced(part, axis, step)
         start = k * dilation
         part = pad_axis(part, axis, start, extent - start - part.shape[axis])
         total = part if total is None else (ops.OR if ct.type.dtype is b1 else ops.ADD)(total, part)
-    return (total,)
+    return (total if total is None or dtype.wide is None else ops.CAST(total, dtype=dtype),)
 
 
 def _times(node: Node, number: int) -> Node:

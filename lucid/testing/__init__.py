@@ -8,11 +8,31 @@ docs/testing.md shows what is printed, and how a test of pytest calls it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
 from .bits import assert_same_bits
 from .checking import Checked, CheckError, Report, check
+from .fuzzing import Fuzzed, FuzzError, fuzz
 from .gradients import GradcheckError, gradcheck, gradgradcheck
+from .layouts import LAYOUTS, laid_out
 
-__all__ = [
-    "CheckError", "Checked", "GradcheckError", "Report", "assert_same_bits", "check", "gradcheck",
-    "gradgradcheck",
+if TYPE_CHECKING:
+    from .strategies import programs as programs
+    from .strategies import shapes as shapes
+    from .strategies import tensors as tensors
+
+__all__ = [  # without the strategies, which not everybody can import
+    "LAYOUTS", "CheckError", "Checked", "FuzzError", "Fuzzed", "GradcheckError", "Report", "assert_same_bits",
+    "check", "fuzz", "gradcheck", "gradgradcheck", "laid_out",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> _Any:
+        """The strategies, which need hypothesis, are imported when one of them is used."""
+        if name in ("programs", "shapes", "tensors"):
+            from . import strategies
+
+            return getattr(strategies, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

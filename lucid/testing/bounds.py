@@ -189,7 +189,9 @@ def _summing(node: Node, count: int, size: Array) -> Array:
     if not dtype.is_float:
         return np.zeros(np.shape(size))
     sides = 2 if dtype is f64 else 1  # NumPy rounds, too
-    return np.asarray(sides * chain(count) * unit(dtype.computed) * size)
+    info: Any = np.finfo(dtype.computed.np)
+    size = np.where(size > float(info.max), np.inf, size)  # on the way to the sum
+    return np.asarray(sides * chain(count) * (unit(dtype.computed) * size + float(info.smallest_subnormal)))
 
 
 # --- rules: (node, operands, value in float64) -> error before the last rounding --------------------

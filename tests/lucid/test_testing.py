@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,23 @@ from lucid import engine
 from lucid.compiler import ops, pipeline
 from lucid.compiler.passes.pairs import pairs
 from lucid.runtime import load
-from lucid.testing import CheckError, GradcheckError, assert_same_bits, check, gradcheck, gradgradcheck
+from lucid.testing import (
+    LAYOUTS,
+    CheckError,
+    FuzzError,
+    GradcheckError,
+    assert_same_bits,
+    check,
+    fuzz,
+    gradcheck,
+    gradgradcheck,
+    laid_out,
+)
 from lucid.testing.blame import within
 from lucid.testing.bounds import chain, distance, running
+from lucid.testing.layouts import UNPACK, literal
 from lucid.testing.traced import traced
+from lucid.testing.values import SPECIAL, alike, with_special
 
 from .programs import random_program
 
@@ -269,6 +283,128 @@ def test_same_bits() -> None:
             assert_same_bits(a, b)
 
 
+# --- fuzz -----------------------------------------------------------------------------------------
+
+
+def forgetful(x: Any) -> Any:
+    """A reference with a bug: rows beyond the twentieth do not count."""
+    return x[:20].sum(axis=0)
+
+
+def total(x: Any) -> Any:
+    return x.sum(axis=0)
+
+
+def test_fuzz_finds_the_smallest_case_and_its_script_reproduces_it(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        with pytest.raises(FuzzError, match=r"7 -> 21.*\n.*not what the reference gives") as caught:
+            fuzz(total, X, seconds=60, seed=1, reference=forgetful)
+        found.append(caught.value)
+    first, second = found
+    assert first.arguments[0].shape == (21, 1) and first.script == second.script  # the seed decides
+    assert_same_bits(first.arguments[0], second.arguments[0])
+    script = tmp_path / "case.py"
+    script.write_text(first.script)
+    with pytest.raises(CheckError, match="not what the reference gives"):
+        runpy.run_path(str(script))
+
+
+def test_fuzz_of_right_functions() -> None:
+    def picked(x: Any, k: Any) -> Any:
+        return lucid.softmax(x, axis=1)[k] * 2
+
+    report = fuzz(picked, X, np.array([0, 2]), seconds=60, cases=5, seed=3)
+    assert report.cases == 5 and "seed 3" in str(report)
+    lucid.manual_seed(0)
+    layer = lucid.nn.Linear(5, 3)
+    assert fuzz(layer, X, seconds=60, cases=8, seed=5).refused >= 1  # 5 columns are what its weights expect
+    with pytest.raises(ValueError, match="no array"):
+        fuzz(picked, 3)
+
+
+def test_fuzz_raises_what_the_function_raises() -> None:
+    with pytest.raises(ValueError, match=r"\(7, 5\)"):
+        fuzz(lambda x: x @ x, X)
+
+
+def test_a_script_has_the_bits_of_its_arrays() -> None:
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-45, 0.1], "float32")
+    large = np.linspace(0, 1, 100).astype("float16").reshape(4, 25)
+    known: dict[str, Any] = {"np": np, "nan": np.nan, "inf": np.inf}
+    exec(UNPACK, known)
+    for array in (odd, large, np.array(True), np.arange(3), odd.astype("complex64")):
+        assert_same_bits(eval(literal(array), known), array)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout: str) -> None:
+    made = laid_out(X, layout)
+    assert_same_bits(made, X)
+    flags = made.flags
+    assert {
+        "rows": flags.c_contiguous and flags.writeable, "columns": flags.f_contiguous,
+        "permuted": flags.f_contiguous, "strided": made.strides == (88, 8),
+        "flipped": made.strides == (-20, -4),
+        "misaligned": not flags.aligned, "read-only": not flags.writeable,
+    }[layout]  # fmt: skip
+    if layout not in ("columns", "permuted"):  # there sums go in the order of memory
+        assert_same_bits(lucid.compile(softmax)(made), lucid.compile(softmax)(X))
+    with pytest.raises(ValueError, match="unknown layout"):
+        laid_out(X, "diagonal")
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_special_values(kind: str) -> None:
+    x = with_special(np.full((20, 30), 0.3, "float32"), kind, np.random.default_rng(0))
+    tests = {
+        "nan": np.isnan(x), "infinite": np.isinf(x), "zeros": x == 0, "tiny": abs(x) == np.float32(1e-45),
+        "huge": abs(x) > 1e38, "whole": x == 0, "ties": x == np.float32(0.3),
+    }  # fmt: skip
+    assert tests[kind].mean() == 1 if kind in ("whole", "ties") else 0.1 < tests[kind].mean() < 0.3
+    assert alike(x, (3, 4), np.random.default_rng(0)).shape == (3, 4)
+
+
+# --- strategies -----------------------------------------------------------------------------------
+
+
+def test_strategies() -> None:
+    pytest.importorskip("hypothesis")
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    from lucid.testing import programs, shapes, tensors
+
+    seen: list[Any] = []
+
+    @settings(max_examples=8, database=None, derandomize=True, deadline=None)
+    @given(
+        tensors("float32", shapes(1, 2, (3, 4))), tensors(st.just("int8"), (2, 3), special=True),
+        tensors(shape=(4,), layouts=("flipped",)), programs(most=4),
+    )  # fmt: skip
+    def run(x: Any, y: Any, z: Any, program: Any) -> None:
+        assert isinstance(x, lucid.Tensor) and x.dtype == np.float32 and set(x.shape) <= {3, 4}
+        assert np.all(abs(x.numpy()) <= 10) and y.shape == (2, 3) and y.dtype == np.int8
+        assert isinstance(z, np.ndarray) and z.strides[0] < 0
+        assert program.outputs and len(program.statements) <= 4
+        seen.append(x.shape)
+
+    run()
+    assert len(set(seen)) > 1
+    with pytest.raises(ValueError, match="unknown layouts"):
+        tensors(layouts=("round",))
+
+
+def test_strategies_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, "lucid.testing.strategies", raising=False)
+    monkeypatch.delattr(lucid.testing, "strategies", raising=False)
+    with pytest.raises(ImportError, match="pip install hypothesis"):
+        _ = lucid.testing.tensors
+    with pytest.raises(AttributeError, match="nothing"):
+        getattr(lucid.testing, "nothing")  # noqa: B009
+
+
 # --- docs/testing.md ------------------------------------------------------------------------------
 
 DOC = Path(__file__).parents[2] / "docs" / "testing.md"
@@ -287,5 +423,5 @@ def test_what_the_documentation_prints_is_real(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "example.py").write_text(code)
-    runpy.run_path("example.py")
+    runpy.run_path("example.py", run_name="__main__")
     assert capsys.readouterr().out.rstrip() == output.rstrip()

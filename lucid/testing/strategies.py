@@ -1,0 +1,85 @@
+"""Hypothesis strategies: shapes, tensors, whole programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as extra
+except ImportError as error:
+    raise ImportError(
+        "the strategies of lucid.testing (tensors, shapes, programs) need hypothesis: pip install hypothesis"
+    ) from error
+
+from ..tensor import Tensor
+from .generate import random_program
+from .layouts import LAYOUTS, laid_out
+from .program import Program
+
+# Around vectors of 16, 32 and 64 bytes.
+EXTENTS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 65)
+FLOATS = ("float32", "float64", "float16")
+
+
+def shapes(
+    min_dims: int = 0, max_dims: int = 3, extents: Sequence[int] = EXTENTS
+) -> st.SearchStrategy[tuple[int, ...]]:
+    """Tuples of `min_dims` to `max_dims` extents out of `extents`, by default those where vectors begin and
+    end; give 0 among them for arrays without elements."""
+    return st.lists(st.sampled_from(list(extents)), min_size=min_dims, max_size=max_dims).map(tuple)
+
+
+def tensors(
+    dtype: Any = None,
+    shape: Any = None,
+    *,
+    special: bool = False,
+    low: float = -10.0,
+    high: float = 10.0,
+    layouts: Sequence[str] = (),
+) -> st.SearchStrategy[Any]:
+    """Tensors. `dtype`: one, or a strategy of them, by default floats of 16, 32 and 64 bits; `shape`: a
+    tuple, or a strategy, by default `shapes()`. Values lie in [`low`, `high`], or are any of the dtype,
+    NaN, infinities, signed zeros and denormals included, if `special`.
+
+    With `layouts`, names of `lucid.testing.LAYOUTS`, it gives NumPy arrays that lie in memory in one of
+    these ways, which functions of lucid take as tensors (a tensor of its own lies in row-major order).
+    ValueError for another name.
+    """
+    unknown = set(layouts) - set(LAYOUTS)
+    if unknown:
+        raise ValueError(f"unknown layouts {sorted(unknown)}; expected some of {', '.join(LAYOUTS)}")
+    kinds = dtype if isinstance(dtype, st.SearchStrategy) else st.sampled_from([dtype] if dtype else FLOATS)
+    forms = shape if isinstance(shape, st.SearchStrategy) else shapes() if shape is None else st.just(shape)
+
+    @st.composite
+    def build(draw: st.DrawFn) -> Any:
+        kind = np.dtype(draw(kinds))
+        array = draw(extra.arrays(kind, draw(forms), elements=_elements(kind, special, low, high)))
+        return laid_out(array, draw(st.sampled_from(list(layouts)))) if layouts else Tensor(array)
+
+    return build()
+
+
+def _elements(dtype: np.dtype[Any], special: bool, low: float, high: float) -> st.SearchStrategy[Any]:
+    if dtype.kind == "b":
+        return st.booleans()
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        least, most = (int(info.min), int(info.max)) if special else (int(np.ceil(low)), int(np.floor(high)))
+        return st.integers(max(least, int(info.min)), min(most, int(info.max)))
+    if special:
+        return extra.from_dtype(dtype)
+    width: Any = 8 * dtype.itemsize
+    return st.floats(low, high, width=width, allow_nan=False)
+
+
+def programs(*, smooth: bool = False, most: int = 14) -> st.SearchStrategy[Program]:
+    """Random programs of up to `most` statements over random inputs: `program.run(np, program.inputs)` and
+    `program.run(lucid, ...)` give every value by name, `program.outputs` names the results. `smooth`: over
+    float64, and differentiable almost everywhere."""
+    return st.integers(0, 2**31 - 1).map(lambda seed: random_program(seed, smooth, most))
