@@ -121,7 +121,7 @@ def test_layout_of_texts() -> None:
         HEADER
         + """
     /* a comment
-       of two lines */ .file 1 "a.py" .section .debug_str { .b8 1, 2 }
+       of two lines */ .section .debug_str { .b8 1, 2 }
     .visible .entry k(.param .u64 out) // the only one
     .maxntid 32, 1, 1
     .minnctapersm 2
@@ -132,6 +132,8 @@ def test_layout_of_texts() -> None:
       st.global.u32 [%l1], %r1; .pragma "nounroll"; $L__END:
       ret;
     }
+    .section .debug_macinfo { }
+    .file 1 "a.py"
     """
     )
     module, memory = parse(source), Memory()

@@ -133,30 +133,36 @@ def fma32_nearest(a: Array, b: Array, c: Array) -> Array:
     return r
 
 
-def _exponent(a: Array) -> Array:
-    return (a.view(np.int64) >> 52 & 0x7FF) - 1023
-
-
 def fma64(a: Array, b: Array, c: Array) -> Array:
     """The fused multiply-add of float64, to nearest."""
-    a, b, c = np.broadcast_arrays(a, b, c)
-    a, b, c = (np.ascontiguousarray(v) for v in (a, b, c))
-    ea, eb, ec = _exponent(a), _exponent(b), _exponent(c)
-    ordinary = (
-        (np.abs(ea) < 900)
-        & (np.abs(eb) < 900)
-        & (np.abs(ea + eb) < 900)
-        & ((ec < 900) & (ec > -900) | (c == 0))
-    )
-    naive = native("fma", a, b, c)
-    plain = (a == 0) | (b == 0) | ~np.isfinite(a) | ~np.isfinite(b) | ~np.isfinite(c)  # `naive` is exact
-    u, ul = two_product(a, b)
-    t, tl = two_sum(c, ul)
-    v, vl = two_sum(u, t)
-    r = np.where(ordinary & ~plain, v + odd_sum(tl, vl), naive)
-    hard = ~ordinary & ~plain
+    a, b, c = (np.ascontiguousarray(v) for v in np.broadcast_arrays(a, b, c))
+    low, high = 2.0**-900, 2.0**900
+    product, addend = np.abs(a * b), np.abs(c)
+    ordinary = (product > low) & (product < high) & (np.abs(a) < high) & (np.abs(b) < high) & (addend < high)
+    ordinary &= (addend > low) | (c == 0)
+    if ordinary.all():
+        return _ordinary_fma64(a, b, c)
+    r = native("fma", a, b, c)  # right where an operand is not finite, or the product is of a zero
+    r[ordinary] = _ordinary_fma64(a[ordinary], b[ordinary], c[ordinary])
+    hard = ~ordinary & (a != 0) & (b != 0) & np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
     if hard.any():
         r[hard] = by_lane("fma", "f64", "rn", a[hard], b[hard], c[hard])
+    return r
+
+
+def _ordinary_fma64(a: Array, b: Array, c: Array) -> Array:
+    """Where pairs of floats are exact: a * b + c = s + t, but for an error of t that is at most half of its
+    last bit. Where s and t a little smaller or larger are one float, that is the result.
+    """
+    u, ul = two_product(a, b)
+    s, e = two_sum(u, c)
+    t = e + ul
+    r, other = s + t * (1 - 2.0**-52), s + t * (1 + 2.0**-52)
+    doubtful = r != other
+    if doubtful.any():
+        t, tl = two_sum(c[doubtful], ul[doubtful])
+        v, vl = two_sum(u[doubtful], t)
+        r[doubtful] = v + odd_sum(tl, vl)
     return r
 
 

@@ -4,6 +4,8 @@ its line.
 
 from __future__ import annotations
 
+import re
+
 from lucid.compiler.ir.data import data
 
 from . import convert, forms
@@ -59,7 +61,8 @@ def parse(text: str) -> Module:
 class _Parser(Cursor):
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.files: dict[str, str] = {}
+        # they may be named after the code
+        self.files = dict(re.findall(r'^\s*\.file\s+(\d+)\s+"([^"\n]*)"', text, re.MULTILINE))
         self.globals: dict[str, Variable] = {}
 
     def module(self) -> Module:
@@ -77,8 +80,7 @@ class _Parser(Cursor):
                 if self.rest_of_line()[1] != "64":
                     raise self.error("form", "addresses must have 64 bits", word.line)
             elif word.text == ".file":
-                _, number, name, *_ = self.rest_of_line()
-                self.files[number] = name.strip('"')
+                self.rest_of_line()
             elif word.text == ".section":
                 self.skip_section()
             elif word.text in (".global", ".const", ".shared"):
