@@ -96,11 +96,11 @@ def test_arithmetic(kind: str) -> None:
     check(f"mul.hi.{kind} %o, %a, %b;", f"{kind} {kind}", kind, lambda a, b: a * b >> w)
     check(f"mad.lo.{kind} %o, %a, %b, %c;", f"{kind} {kind} {kind}", kind, lambda a, b, c: a * b + c)
     check(f"mad.hi.{kind} %o, %a, %b, %c;", f"{kind} {kind} {kind}", kind, lambda a, b, c: (a * b >> w) + c)
+    check(f"sad.{kind} %o, %a, %b, %c;", f"{kind} {kind} {kind}", kind, lambda a, b, c: abs(a - b) + c)
     if kind[0] == "s":
         check(f"neg.{kind} %o, %a;", kind, kind, lambda a: -a)
         check(f"abs.{kind} %o, %a;", kind, kind, abs)
     if w < 64:
-        check(f"sad.{kind} %o, %a, %b, %c;", f"{kind} {kind} {kind}", kind, lambda a, b, c: abs(a - b) + c)
         wide = kind[0] + str(2 * w)
         check(f"mul.wide.{kind} %o, %a, %b;", f"{kind} {kind}", wide, lambda a, b: a * b)
         check(f"mad.wide.{kind} %o, %a, %b, %c;", f"{kind} {kind} {wide}", wide, lambda a, b, c: a * b + c)
