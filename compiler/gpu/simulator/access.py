@@ -15,7 +15,8 @@ from .state import Copy, Env, Group
 Step = Callable[[Env, Group], None]
 
 _VERBS = {"read": "reads", "write": "writes", "atomic": "changes", "constant": "reads"}
-_STRONG = ("volatile", "relaxed", "acquire", "release")
+# Accesses that take part in synchronisation: they race with plain ones alone, as atomics do.
+_STRONG = ("relaxed", "acquire", "release")
 
 
 def touch(
@@ -25,12 +26,14 @@ def touch(
     addresses: Array,
     size: int,
     kind: str,
+    *,
+    strong: bool = False,
     counted: bool = True,
 ) -> Array:
     """Where the threads of a group access `size` bytes; all that may be wrong with it is an error.
 
     `kind` is read, write, atomic or constant, as in `races.py`. One address for all threads gives one
-    place, unless they write.
+    place, unless they write. `strong` accesses race with plain ones alone.
     """
     batch = group.batch
     space, rows = batch.spaces[space_name], group.rows(space_name)
@@ -50,7 +53,7 @@ def touch(
     shadow = batch.shadows.get(space_name)
     if shadow is not None and not locked:
         places = at if at.size == group.size else np.broadcast_to(at, (group.size,))
-        race = shadow.access(kind, places, size, group.who())
+        race = shadow.access("atomic" if strong else kind, places, size, group.who())
         if race is not None:
             first = int(np.broadcast_to(addresses, (group.size,))[race.lane])
             what = f"{size} bytes at {space.where(first)}"
@@ -103,17 +106,15 @@ def load(i: Instruction) -> Step:
     kind, vector = target.type, len(target.items)
     size = DTYPES[kind].itemsize
     total = size * vector
-    order = i.modifiers.get("order", "")
-    how = "constant" if "nc" in i.modifiers else "atomic" if order in _STRONG[1:] else "read"
+    strong, how = i.modifiers.get("order") in _STRONG, "read"
     if "nc" in i.modifiers:
-        space = "global"
+        space, how = "global", "constant"
     keep = [writer(operand, kind) for operand in target.items]
     dtype = DTYPES[kind]
 
     def fetch(group: Group, name: str, addresses: Array) -> Array:
         memory = group.batch.spaces[name]
-        # loads that take part in synchronisation race with nothing but plain writes, as atomics do
-        place = touch(i, group, name, addresses, total, "read" if how == "atomic" else how)
+        place = touch(i, group, name, addresses, total, how, strong=strong)
         if vector == 1:
             return memory.load(place, total).view(dtype)
         raw = memory.load(place, total)
@@ -147,13 +148,13 @@ def store(i: Instruction) -> Step:
     vector, size = len(source.items), DTYPES[source.type].itemsize
     total = size * vector
     values = [reader(operand, source.type) for operand in source.items]
-    raw_type = BITS[size]
+    raw_type, strong = BITS[size], i.modifiers.get("order") in _STRONG
 
     def put(group: Group, name: str, addresses: Array, got: Array) -> None:
         memory = group.batch.spaces[name]
         if name in ("param", "const"):
             raise group.error("read-only", i, 0, f"writes .{name} memory")
-        place = touch(i, group, name, addresses, total, "write")
+        place = touch(i, group, name, addresses, total, "write", strong=strong)
         memory.store(place, total, got)
 
     def step(env: Env, group: Group) -> None:

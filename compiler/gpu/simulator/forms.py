@@ -16,6 +16,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+import numpy as np
+
 from lucid.compiler.ir.data import data
 
 from . import convert, floats, integers
@@ -95,27 +97,27 @@ _REG = "pred b16 b32 b64 u16 u32 u64 s16 s32 s64 f32 f64"
 
 _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     # integers
-    (f"add .T{{{_INT}}} : T = T T", _same(integers.add)),
+    (f"add .T{{{_INT}}} : T = T T", _same(np.add)),
     ("add .sat .T{s32} : T = T T", _same(integers.add_sat)),
-    (f"sub .T{{{_INT}}} : T = T T", _same(integers.sub)),
+    (f"sub .T{{{_INT}}} : T = T T", _same(np.subtract)),
     ("sub .sat .T{s32} : T = T T", _same(integers.sub_sat)),
-    (f"mul .lo .T{{{_INT}}} : T = T T", _same(integers.mul)),
+    (f"mul .lo .T{{{_INT}}} : T = T T", _same(np.multiply)),
     (f"mul .hi .T{{{_INT}}} : T = T T", _same(integers.mul_hi)),
     ("mul .wide .T{u16 u32 s16 s32} : 2T = T T", _same(integers.mul_wide)),
-    (f"mad .lo .T{{{_INT}}} : T = T T T", _same(lambda a, b, c: integers.mul(a, b) + c)),
+    (f"mad .lo .T{{{_INT}}} : T = T T T", _same(lambda a, b, c: a * b + c)),
     (f"mad .hi .T{{{_INT}}} : T = T T T", _same(lambda a, b, c: integers.mul_hi(a, b) + c)),
     ("mad .wide .T{u16 u32 s16 s32} : 2T = T T 2T", _same(lambda a, b, c: integers.mul_wide(a, b) + c)),
     (f"div .T{{{_INT}}} : T = T T", _same(integers.div)),
     (f"rem .T{{{_INT}}} : T = T T", _same(integers.rem)),
-    (f"min .T{{{_INT}}} : T = T T", _same(integers.minimum)),
-    (f"max .T{{{_INT}}} : T = T T", _same(integers.maximum)),
-    ("abs .T{s16 s32 s64} : T = T", _same(integers.absolute)),
-    ("neg .T{s16 s32 s64} : T = T", _same(integers.negative)),
+    (f"min .T{{{_INT}}} : T = T T", _same(np.minimum)),
+    (f"max .T{{{_INT}}} : T = T T", _same(np.maximum)),
+    ("abs .T{s16 s32 s64} : T = T", _same(np.abs)),
+    ("neg .T{s16 s32 s64} : T = T", _same(np.negative)),
     (f"sad .T{{{_INT}}} : T = T T T", _same(integers.sad)),
-    (f"and .T{{pred {_BITS}}} : T = T T", _same(integers.bit_and)),
-    (f"or .T{{pred {_BITS}}} : T = T T", _same(integers.bit_or)),
-    (f"xor .T{{pred {_BITS}}} : T = T T", _same(integers.bit_xor)),
-    (f"not .T{{pred {_BITS}}} : T = T", _same(integers.bit_not)),
+    (f"and .T{{pred {_BITS}}} : T = T T", _same(np.bitwise_and)),
+    (f"or .T{{pred {_BITS}}} : T = T T", _same(np.bitwise_or)),
+    (f"xor .T{{pred {_BITS}}} : T = T T", _same(np.bitwise_xor)),
+    (f"not .T{{pred {_BITS}}} : T = T", _same(np.invert)),
     (f"cnot .T{{{_BITS}}} : T = T", _same(integers.cnot)),
     (f"shl .T{{{_BITS}}} : T = T u32", _same(integers.shl)),
     (f"shr .T{{{_BITS} {_INT}}} : T = T u32", _same(integers.shr)),

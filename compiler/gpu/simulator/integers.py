@@ -23,14 +23,6 @@ def as_unsigned(a: Array) -> Array:
     return a.view(f"u{a.dtype.itemsize}")
 
 
-def add(a: Array, b: Array) -> Array:
-    return a + b
-
-
-def sub(a: Array, b: Array) -> Array:
-    return a - b
-
-
 def _clamp32(wide: Array) -> Array:
     return np.clip(wide, -(2**31), 2**31 - 1).astype(np.int32)
 
@@ -41,10 +33,6 @@ def add_sat(a: Array, b: Array) -> Array:
 
 def sub_sat(a: Array, b: Array) -> Array:
     return _clamp32(a.astype(np.int64) - b)
-
-
-def mul(a: Array, b: Array) -> Array:
-    return a * b
 
 
 def mul_wide(a: Array, b: Array) -> Array:
@@ -82,40 +70,8 @@ def rem(a: Array, b: Array) -> Array:
     return np.where(b == 0, a, a - div(a, safe) * safe)
 
 
-def minimum(a: Array, b: Array) -> Array:
-    return np.minimum(a, b)
-
-
-def maximum(a: Array, b: Array) -> Array:
-    return np.maximum(a, b)
-
-
-def absolute(a: Array) -> Array:
-    return np.abs(a)
-
-
-def negative(a: Array) -> Array:
-    return -a
-
-
 def sad(a: Array, b: Array, c: Array) -> Array:
     return c + np.where(a < b, b - a, a - b)
-
-
-def bit_and(a: Array, b: Array) -> Array:
-    return a & b
-
-
-def bit_or(a: Array, b: Array) -> Array:
-    return a | b
-
-
-def bit_xor(a: Array, b: Array) -> Array:
-    return a ^ b
-
-
-def bit_not(a: Array) -> Array:
-    return ~a
 
 
 def cnot(a: Array) -> Array:
