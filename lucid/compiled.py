@@ -77,9 +77,10 @@ def compile(
     The function is traced once for each signature, and again whenever something else that it reads
     has changed: globals, closures, attributes, containers. Tensors that it reads are inputs; those
     that it re-assigns, and gradients, are outputs, and change when the call has succeeded.
-    `threads`: how many the kernels may use; by default as many as the process has CPUs. `device`: "cpu", or
-    "ptx-sim", where each call runs the PTX of its kernels in the simulator, slowly, and raises for races,
-    accesses outside of arrays and reads of what was never written.
+    `threads`: how many the kernels may use; by default as many as the process has CPUs. `device`: "cpu";
+    "cuda", NVIDIA's GPU, where each call brings its arrays and fetches the results; or "ptx-sim", where it
+    runs the PTX of its kernels in the simulator, slowly, and raises for races, accesses outside of arrays and
+    reads of what was never written.
 
     Calls take `out=`, unless the function has an argument of that name: an array, or the structure of
     the result with arrays (or None) in place of tensors. The results are written there, and the
@@ -89,7 +90,7 @@ def compile(
     Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
     needs a value that is known only when it runs, draws random numbers, or reads a clock, a file, the
     environment or the state of the process. TypeError, ValueError unless `threads` is an int >= 1, and for
-    an unknown device.
+    an unknown device; RuntimeError, which says what is missing, where there is no GPU for "cuda".
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(here(f"compile: threads must be an int, not {type(threads).__name__}"))
@@ -97,6 +98,10 @@ def compile(
         raise ValueError(here(f"compile: threads must be at least 1, not {threads}"))
     if device not in DEVICES:
         raise ValueError(here(f"compile: unknown device {device!r}; expected one of {', '.join(DEVICES)}"))
+    if device == "cuda":
+        from . import cuda  # few ask for it
+
+        cuda.asked("compile")
     if f is None:
         return functools.partial(compile, threads=threads, device=device)
     check_function("compile", f)

@@ -23,6 +23,7 @@ from lucid.compiler import ops
 from lucid.compiler.gpu import target as gpu
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
+from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
 from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text.kernel import print_kernel
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-Device = Literal["cpu", "ptx-sim"]
-DEVICES = ("cpu", "ptx-sim")
+Device = Literal["cpu", "ptx-sim", "cuda"]
+DEVICES = ("cpu", "ptx-sim", "cuda")
 
 # Structures whose plan is kept; the least recently used goes first.
 PLANS = 1024
@@ -188,7 +189,7 @@ class Executable:
         self, graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool
     ) -> None:
         self.judged = judged  # the last output is a verdict: see inside.py
-        self.target = host() if device == "cpu" else gpu.target(gpu.ARCH)
+        self.target = _target(device)
         self.compiled: Compiled = compile_graph(graph, self.target, aliases)
         self.threads = threads
         self.native = _runner(self.compiled, device)
@@ -300,13 +301,28 @@ def _as_given(array: Array, kind: TensorType) -> Array:
     return _seen(np.array(array, order="C"), kind)
 
 
+def _target(device: Device) -> Target:
+    """CudaError where there is no GPU."""
+    if device == "cpu":
+        return host()
+    if device == "ptx-sim":
+        return gpu.target(gpu.ARCH)
+    from . import cuda  # few ask for it
+
+    return gpu.target(cuda.arch())
+
+
 def _runner(compiled: Compiled, device: Device) -> Any:
     """What runs the plan: called as `execute.Executable` is."""
     if device == "cpu":
         return execute.Executable(compiled.plan)
-    from .simulated import Simulated  # few ask for it
+    if device == "ptx-sim":
+        from .simulated import Simulated  # few ask for it
 
-    return Simulated(compiled)
+        return Simulated(compiled)
+    from . import cuda
+
+    return cuda.program(compiled)
 
 
 def build(

@@ -84,8 +84,8 @@ def test_calls_are_those_of_the_cpu_otherwise() -> None:
 
 
 def test_what_is_unknown() -> None:
-    with pytest.raises(ValueError, match="unknown device 'cuda'; expected one of cpu, ptx-sim"):
-        lucid.compile(attention, device="cuda")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="unknown device 'tpu'; expected one of cpu, ptx-sim, cuda"):
+        lucid.compile(attention, device="tpu")  # type: ignore[call-overload]
     f = lucid.compile(lambda x: x + 1)
     with pytest.raises(RuntimeError, match="has not been called"):
         f.ptx("sm_90")

@@ -1,0 +1,206 @@
+"""A GPU: its primary context, one stream, memory from the driver's pool, modules that were made for it."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from ctypes import c_float, c_size_t, c_uint64
+from typing import Any
+
+import numpy as np
+
+from ..locks import Lock
+from .driver import Driver
+from .errors import ELSEWHERE, FORKED, NO_DEVICE, OUT_OF_MEMORY, CudaError, described
+from .modules import load
+
+Array = np.ndarray[Any, Any]
+
+# Of enumerations of cuda.h.
+_MAJOR, _MINOR, _POOLS, _PROCESSORS = 75, 76, 115, 16
+_NON_BLOCKING = 1
+_RELEASE_THRESHOLD = 4
+
+
+class Device:
+    """`capability` is (9, 0) for sm_90. Everything is done in the order of one stream; whoever uses the
+    device holds it (`with device.held():`), so that calls of several threads come one after the other.
+
+    CudaError where there is no driver, no such device, or the driver is too old. After an error that is
+    `sticky` the driver does nothing more for this process: each call raises it again.
+    """
+
+    def __init__(self, ordinal: int = 0) -> None:
+        self.driver = driver = Driver()
+        if not driver.number("cuDeviceGetCount"):
+            raise described("cuDeviceGetCount", NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no device")
+        self._device = driver.number("cuDeviceGet", ordinal)
+        name = ctypes.create_string_buffer(256)
+        driver("cuDeviceGetName", name, len(name), self._device)
+        self.name = name.value.decode()
+        self.capability = self.attribute(_MAJOR), self.attribute(_MINOR)
+        self.processors = self.attribute(_PROCESSORS)
+        if not self.attribute(_POOLS):
+            raise CudaError(f"{self.name} under this driver has no memory pools; {ELSEWHERE}", NO_DEVICE)
+        self.lost: CudaError | None = None
+        self._lock, self._process = Lock(), os.getpid()
+        self._modules: dict[str, tuple[int, dict[str, int]]] = {}
+        self._graphs: set[tuple[int, int]] = set()
+        self._context = driver.make("cuDevicePrimaryCtxRetain", self._device)
+        try:
+            with self.held():
+                self._pool = driver.make("cuDeviceGetDefaultMemPool", self._device)
+                # What is freed stays at hand; `trim` gives it back.
+                driver(
+                    "cuMemPoolSetAttribute", self._pool, _RELEASE_THRESHOLD, ctypes.byref(c_uint64(2**64 - 1))
+                )
+                self.stream = driver.make("cuStreamCreate", _NON_BLOCKING)
+        except CudaError:
+            driver("cuDevicePrimaryCtxRelease_v2", self._device)
+            raise
+
+    def attribute(self, number: int) -> int:
+        return self.driver.number("cuDeviceGetAttribute", number, self._device)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The device is this thread's, and its context current; which one was is so again afterwards."""
+        if os.getpid() != self._process:
+            what = "the GPU was used before this process was forked, so its driver does not serve it"
+            raise CudaError(f'{what}; start processes by "spawn"', FORKED)
+        with self._lock():
+            if self.lost is not None:
+                raise self.lost.within("an earlier call has failed")
+            try:
+                self.driver("cuCtxPushCurrent_v2", self._context)
+                try:
+                    yield
+                finally:
+                    with suppress(CudaError):  # what is wrong has been said
+                        self.driver.make("cuCtxPopCurrent_v2")
+            except CudaError as error:
+                if error.sticky:
+                    self.lost = error
+                raise
+
+    def allocate(self, nbytes: int) -> int:
+        """The address of so many new bytes, in the order of the stream. OutOfMemory."""
+        found = c_uint64()
+        try:
+            self.driver("cuMemAllocAsync", found, max(nbytes, 1), self.stream)
+        except CudaError as error:
+            if error.code != OUT_OF_MEMORY:
+                raise
+            self.trim()  # what others have freed may be in pieces
+            try:
+                self.driver("cuMemAllocAsync", found, max(nbytes, 1), self.stream)
+            except CudaError:
+                free, total = c_size_t(), c_size_t()
+                self.driver("cuMemGetInfo_v2", free, total)
+                there = f"{free.value:,} of {total.value:,} bytes are free"
+                raise error.within(f"{nbytes:,} bytes on {self.name}, where {there}") from None
+        return found.value
+
+    def free(self, address: int) -> None:
+        self.driver("cuMemFreeAsync", address, self.stream)
+
+    def trim(self) -> None:
+        """Give memory that is free back to the driver."""
+        self.synchronize()
+        self.driver("cuMemPoolTrimTo", self._pool, 0)
+
+    def upload(self, address: int, array: Array) -> None:
+        """`array`: row-major, and not changed before `synchronize`."""
+        if array.nbytes:
+            self.driver("cuMemcpyHtoDAsync_v2", address, array.ctypes.data, array.nbytes, self.stream)
+
+    def download(self, array: Array, address: int) -> None:
+        """`array`, row-major, has the content after `synchronize`."""
+        if array.nbytes:
+            self.driver("cuMemcpyDtoHAsync_v2", array.ctypes.data, address, array.nbytes, self.stream)
+
+    def synchronize(self) -> None:
+        self.driver("cuStreamSynchronize", self.stream)
+
+    def functions(self, text: str, entries: Sequence[str]) -> dict[str, int]:
+        """The handles of the entries of a PTX text, which is compiled once. CudaError, with what the driver's
+        compiler says."""
+        if text not in self._modules:
+            arch = "sm_{}{}".format(*self.capability)
+            self._modules[text] = load(self.driver, arch, text, entries)
+        return self._modules[text][1]
+
+    @contextmanager
+    def timed(self, seconds: list[float]) -> Iterator[None]:
+        """Adds how long what is put into the stream takes there, measured by events; it waits for that."""
+        events: list[int] = []
+        try:
+            events += [self.driver.make("cuEventCreate", 0) for _ in range(2)]
+            self.driver("cuEventRecord", events[0], self.stream)
+            yield
+            self.driver("cuEventRecord", events[1], self.stream)
+            self.driver("cuEventSynchronize", events[1])
+            found = c_float()
+            self.driver("cuEventElapsedTime", found, *events)
+            seconds.append(found.value / 1000)
+        finally:
+            for event in events:
+                with suppress(CudaError):
+                    self.driver("cuEventDestroy_v2", event)
+
+    def keep(self, owner: object, graph: int, run: int) -> None:
+        """A graph, and what runs it, go when their owner does."""
+        self._graphs.add((graph, run))
+        weakref.finalize(owner, self._drop, (graph, run))
+
+    def _drop(self, graph: tuple[int, int]) -> None:
+        if graph in self._graphs and self._usable():
+            self._graphs.remove(graph)
+            with suppress(CudaError), self.held():
+                self.synchronize()
+                self.driver("cuGraphExecDestroy", graph[1])
+                self.driver("cuGraphDestroy", graph[0])
+
+    def _usable(self) -> bool:
+        return bool(self._context) and self.lost is None and os.getpid() == self._process
+
+    def close(self) -> None:
+        """Give back all that the driver keeps for this process."""
+        if self._usable():
+            with suppress(CudaError):
+                with self.held():
+                    for graph in list(self._graphs):
+                        self._drop(graph)
+                    self.trim()
+                    for module, _ in self._modules.values():
+                        self.driver("cuModuleUnload", module)
+                    self.driver("cuStreamDestroy_v2", self.stream)
+                self.driver("cuDevicePrimaryCtxRelease_v2", self._device)
+        self._context, self._modules = 0, {}
+
+
+_LOCK = threading.Lock()
+_open: list[Device] = []
+
+
+def device() -> Device:
+    """The first GPU that the driver shows (CUDA_VISIBLE_DEVICES says which), opened once. CudaError."""
+    with _LOCK:
+        if not _open:
+            _open.append(Device())
+        return _open[0]
+
+
+def shut() -> None:
+    """Close the device, if it is open."""
+    with _LOCK:
+        while _open:
+            _open.pop().close()
+
+
+atexit.register(shut)

@@ -1,0 +1,183 @@
+"""A plan on a GPU: arrays in, arrays out, one graph of all launches in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from ctypes import addressof, c_uint64, c_void_p
+
+import numpy as np
+
+from lucid.compiler.ir.artifact import Address, Plan
+from lucid.compiler.ir.data import data
+
+from .. import memory
+from .device import Array, Device
+from .driver import KernelNode
+from .errors import CudaError
+
+
+@data
+class Launch:
+    """`grid` blocks of `threads` threads of an entry of a module. `values`: its parameters, 8 bytes each, or
+    the bytes of a scalar. `line`: the user's, for errors."""
+
+    module: str
+    entry: str
+    grid: int
+    threads: int
+    values: tuple[Address | int | bytes, ...]
+    line: str = ""
+
+    def __str__(self) -> str:
+        return f"kernel {self.entry}" + (f" ({self.line})" if self.line else "")
+
+
+class _Step:
+    """A launch whose parameters lie where the driver reads them."""
+
+    def __init__(self, launch: Launch, function: int) -> None:
+        self.launch, self.node = launch, 0
+        numbers = [_word(value) for value in launch.values]
+        self.words = (c_uint64 * len(numbers))(*numbers)
+        first = addressof(self.words)
+        self.places = (c_void_p * len(numbers))(*(first + 8 * k for k in range(len(numbers))))
+        sizes = (launch.grid, 1, 1, launch.threads, 1, 1)
+        self.params = KernelNode(function, *sizes, 0, self.places, None)
+        self.patches = [
+            (k, v.buffer, v.offset) for k, v in enumerate(launch.values) if isinstance(v, Address)
+        ]
+
+    def patch(self, addresses: Sequence[int]) -> bool:
+        """Whether some address is another one than before."""
+        changed = False
+        for k, buffer, offset in self.patches:
+            if self.words[k] != addresses[buffer] + offset:
+                self.words[k], changed = addresses[buffer] + offset, True
+        return changed
+
+
+def _word(value: Address | int | bytes) -> int:
+    if isinstance(value, Address):
+        return 0
+    return value % 2**64 if isinstance(value, int) else int.from_bytes(value, "little")
+
+
+class Program:
+    """Called as `lucid.runtime.execute.Executable` is. What an output may overwrite lies in the memory of its
+    input there; here nothing is written before all has run.
+
+    CudaError, with the kernel and the user's line, where the driver reports one: no output has changed then.
+    """
+
+    def __init__(
+        self, device: Device, plan: Plan, modules: Mapping[str, str], launches: Sequence[Launch]
+    ) -> None:
+        self.device, self.plan, self.launches = device, plan, launches
+        self._steps: list[_Step] = []
+        shared = zip(plan.outputs, plan.aliases, strict=True)
+        self._shared = {output: plan.inputs[j] for output, j in shared if j >= 0}
+        self._graph = 0
+        with device.held():
+            for launch in launches:
+                names = tuple(dict.fromkeys(x.entry for x in launches if x.module == launch.module))
+                try:
+                    functions = device.functions(modules[launch.module], names)
+                except CudaError as error:
+                    raise error.within(str(launch)) from None
+                self._steps.append(_Step(launch, functions[launch.entry]))
+
+    def __call__(
+        self,
+        inputs: Sequence[Array],
+        out: Sequence[Array | None] | None = None,
+        threads: int | None = None,
+    ) -> list[Array]:
+        """`out[k]`, if given, receives output k."""
+        with self.device.held():
+            results = self._run(inputs, [])
+        for k, array in enumerate(out or ()):
+            if array is not None:
+                np.copyto(array, results[k])
+                results[k] = array
+        return results
+
+    def seconds(self, inputs: Sequence[Array], repeat: int) -> list[float]:
+        """How long the launches take on the device, one after the other, each time that they run."""
+        found: list[float] = []
+        with self.device.held():
+            self._run(inputs, found, repeat)
+        return found
+
+    def _run(self, inputs: Sequence[Array], seconds: list[float], repeat: int = 0) -> list[Array]:
+        device, plan = self.device, self.plan
+        sources = [np.ascontiguousarray(array) for array in inputs]
+        for array, i in zip(sources, plan.inputs, strict=True):
+            if array.nbytes != plan.buffers[i].nbytes:
+                raise ValueError(f"buffer {i} has {plan.buffers[i].nbytes} bytes, the array {array.nbytes}")
+        taken: list[int] = []
+        try:
+            addresses = self._places(taken)
+            for array, i in zip(sources, plan.inputs, strict=True):
+                device.upload(addresses[i], array)
+            self._launch(addresses)
+            for _ in range(repeat):
+                with device.timed(seconds):
+                    self._launch(addresses)
+            results = [memory.array(plan.buffers[i].shape, plan.buffers[i].dtype.np) for i in plan.outputs]
+            for array, i in zip(results, plan.outputs, strict=True):
+                device.download(array, addresses[i])
+            device.synchronize()
+        except CudaError as error:
+            raise error.within(", ".join(map(str, self.launches))) from None
+        finally:
+            with suppress(CudaError):  # what is wrong has been said
+                for address in taken:
+                    device.free(address)
+        return results
+
+    def _places(self, taken: list[int]) -> list[int]:
+        """Addresses of the buffers; `taken` has those that must be freed."""
+
+        def new(nbytes: int) -> int:
+            taken.append(self.device.allocate(nbytes))
+            return taken[-1]
+
+        plan = self.plan
+        base = new(plan.temp_bytes) if plan.temp_bytes else 0
+        addresses = [
+            base + b.offset if b.kind == "temp" else 0 if i in self._shared else new(b.nbytes)
+            for i, b in enumerate(plan.buffers)
+        ]
+        for output, source in self._shared.items():
+            addresses[output] = addresses[source]
+        return addresses
+
+    def _launch(self, addresses: Sequence[int]) -> None:
+        driver = self.device.driver
+        changed = [step for step in self._steps if step.patch(addresses)]
+        graph, self._graph = self._graph, 0  # where something fails, the next call makes another one
+        if not graph:
+            graph = self._made()
+        else:
+            for step in changed:
+                driver("cuGraphExecKernelNodeSetParams", graph, step.node, step.params)
+        driver("cuGraphLaunch", graph, self.device.stream)
+        self._graph = graph
+
+    def _made(self) -> int:
+        """The launches as a graph in which each waits for the one before."""
+        driver, before = self.device.driver, 0
+        graph = driver.make("cuGraphCreate", 0)
+        try:
+            for step in self._steps:
+                last = c_void_p(before)
+                step.node = before = driver.make(
+                    "cuGraphAddKernelNode", graph, last if before else None, int(before != 0), step.params
+                )
+            found = driver.make("cuGraphInstantiateWithFlags", graph, 0)
+        except CudaError:
+            driver("cuGraphDestroy", graph)
+            raise
+        self.device.keep(self, graph, found)
+        return found
