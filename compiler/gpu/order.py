@@ -2,9 +2,10 @@
 
 Between two points where the lanes meet, each goes its own way. A lane must not read an element before
 another lane has written it, nor write one that another lane has yet to read. For working memory that is asked
-of any two accesses. In arrays, vectors within one loop have their elements in the same lanes, so only what is
-stored or read by scalars, or by another loop, counts; and an output may be an input's memory, where the same
-elements are read before they are written.
+of any two accesses, but for stores of vectors in one loop, which are to other elements each. In arrays,
+vectors within one loop have their elements in the same lanes, so only what is stored or read by scalars, or
+by another loop, counts; and an output may be an input's memory, where the same elements are read before they
+are written.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def clash(before: Iterable[Access], after: Iterable[Access]) -> bool:
 def _clash(a: Access, c: Access) -> bool:
     if not (a.write or c.write) or (a.array != c.array and (a.work or c.work or a.write)):
         return False
-    if a.work:
-        return True
     if a.write and c.write and a.scalar and c.scalar:  # by the first lane
         return False
-    return a.scalar or c.scalar or not (a.near and c.near)
+    if a.scalar or c.scalar or not (a.near and c.near):
+        return True
+    return a.work and not (a.write and c.write)
