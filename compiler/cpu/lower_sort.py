@@ -1,6 +1,6 @@
 """Sorts by the digits of keys, the lowest first: as many passes as a key has bytes, each of which keeps the
-order of the last one among equal digits. Short rows count for each element those that come before it. A total
-order, so any way to sort gives the same places.
+order of the last one among equal digits. Short rows go through a network (`lower_network.py`), or count for
+each element those that come before it. A total order, so any way to sort gives the same places.
 
 for %r in ... serial                          rows of the block
   for %k in 0 .. %n serial                    keys
@@ -24,6 +24,7 @@ from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import DTYPES, DType, b1, i64
 from ..ops.folds import Acc
 from .lower import Lowering
+from .lower_network import Network
 from .values import HERE
 
 DIGITS = 256
@@ -62,16 +63,27 @@ class SortLowering:
         partly = self.statement.first is not None and self.key.size > 1 and not x.schedule.threads
         if partly:
             b.alloc(BLOCK_KEYS, self.key, TOGETHER)
+        network: Network | None = None
+        if len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
+            network = Network(x, self.statement, self.stage, self.key, self.key_of)
+            network.memory(SHORT)
         with b.loop(BEGIN, END, 1, "parallel") as block:
             x.open(frozenset())
             self.base = b.op("mul", block.var, self.extent)  # of the block's working memory
-            lo = b.op("mul", block.var, x.slot("block"))
+            lo: Operand = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
+            if network is not None:
+                left = b.op("select", short, hi, lo)
+                network.rows(lo, left, network.prepare(self.few), self.kept())
+                lo = left
             with b.loop(lo, hi, 1, "serial") as row:
                 x.at.update(x.point(row.var, outer))
                 x.hoist(self.stage, x.open(frozenset(x.at)))
-                self.keys(self.few if partly else self.extent)
-                self.ranks(self.few)
+                if network is None:
+                    self.keys(self.few if partly else self.extent)
+                    self.ranks(self.few)
+                elif not partly:
+                    self.keys(self.many)
                 if partly:
                     self.select()
                 else:

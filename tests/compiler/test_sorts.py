@@ -9,6 +9,7 @@ import pytest
 
 import lucid
 from lucid.compiler import ops
+from lucid.compiler.cpu.lower_network import network, pairs
 from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.layout import face
@@ -102,3 +103,36 @@ def test_no_more_than_there_are() -> None:
         ops.ARGTOP(graph.inputs[0], axis=0, count=(10,), falling=True)
     with pytest.raises(VerifyError, match="a dimension of `o` is k, but b runs to m"):
         verify_kernel(parse_kernel(TEXT.format("f32", "").replace(" first k", "")))
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 8, 31, 100, 128])
+def test_a_network_sorts_whatever_comes(n: int) -> None:
+    """Zeros and ones in any order, which shows it for all: of few every one, of many some."""
+    if n <= 8:
+        x = np.arange(1 << n)[:, None] >> np.arange(n) & 1
+    else:
+        x = np.random.default_rng(n).integers(0, 2, (300, n))
+    for left, right in network(n):
+        x[:, [left, right]] = np.sort(x[:, [left, right]], axis=1)
+    assert (np.diff(x, axis=1) >= 0).all() and pairs(n) == len(network(n))
+
+
+@pytest.mark.parametrize("along", [True, False])
+@pytest.mark.parametrize("kind", ["f32", "i16", "u8", "b1", "f64"])
+@pytest.mark.parametrize(("rows", "m"), [(1, 2), (7, 5), (8, 64), (20, 33), (17, 128), (5, 1), (0, 4)])
+def test_short_rows(rows: int, m: int, kind: str, along: bool) -> None:
+    """Several at a time, along memory and across it."""
+    dims, index = ("n, m", "a, b") if along else ("m, n", "b, a")
+    kernel = parse_kernel(
+        f"kernel t(x: {kind}[{dims}]) -> (o: i64[{dims}])\n"
+        f"  for a in n\n    stage b in m\n      o[{index}] = sort b (x[{index}])\n"
+    )
+    verify_kernel(kernel)
+    values = np.abs(_values("equal ones", rows, m)).astype(kernel.params[0].dtype.np)
+    arrays = {"x": np.ascontiguousarray(values if along else values.T)}
+    want = np.argsort(arrays["x"], axis=int(along), kind="stable")
+    for width in (64, 16):
+        target = replace(host(), vector_bytes=width)
+        np.testing.assert_array_equal(
+            run_kernel(kernel, arrays, {"n": rows, "m": m}, None, target)["o"], want
+        )
