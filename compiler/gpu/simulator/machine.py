@@ -14,6 +14,7 @@ import numpy as np
 from lucid.compiler.ir.data import data
 
 from . import access, warps
+from .barriers import arrive, stuck
 from .counts import Counts
 from .flow import Block, blocks
 from .memory import Memory, Space, fresh, layout
@@ -180,6 +181,7 @@ class _Launch:
             if code.block.kind == "exit" and not code.block.code and not _traps(code.block)
         }
         self.counts = Counts()
+        self.issued = [[0, 0] for _ in self.codes]  # to warps, and to threads
         self.granules = {space: self.granule(space) for space in ("global", "shared")}
         self.shadow = Shadow(memory.space.size, self.granules["global"])
 
@@ -264,9 +266,16 @@ class _Launch:
         finally:
             for address in self.mine:
                 self.memory.free(address)
-        self.counts.blocks += total
-        self.counts.warps += total * -(-self.threads // 32)
-        return self.counts
+        return self.counted(total)
+
+    def counted(self, blocks: int) -> Counts:
+        counts = self.counts
+        counts.blocks, counts.warps = blocks, blocks * -(-self.threads // 32)
+        for code, (of_warps, of_threads) in zip(self.codes, self.issued, strict=True):
+            if of_warps:
+                counts.instructions.update({opcode: n * of_warps for opcode, n in code.opcodes.items()})
+                counts.threads.update({opcode: n * of_threads for opcode, n in code.opcodes.items()})
+        return counts
 
     def batch(self, first: int, count: int) -> Batch:
         spaces: dict[str, Space] = dict(self.fixed)
@@ -305,7 +314,7 @@ class _Launch:
         else:
             raise PtxError("limit", f"`{self.entry.name}` does not end: {LIMIT} blocks of code were run")
         if (batch.waiting >= 0).any():
-            raise self.stuck(batch)
+            raise stuck(batch, [code.block.end for code in self.codes])
 
     def run_block(self, batch: Batch, group: Group, number: int, send: Callable[[Array, int], None]) -> None:
         code = self.codes[number]
@@ -313,9 +322,9 @@ class _Launch:
         env = self.enter(batch, group, block)
         for step in code.steps:
             step(env, group)
-        for opcode, count in code.opcodes.items():
-            batch.counts.instructions[opcode] += count * group.warps
-            batch.counts.threads[opcode] += count * group.size
+        issued = self.issued[number]
+        issued[0] += group.warps
+        issued[1] += group.size
         kind, lanes = block.kind, group.lanes
         if kind == "goto":
             send(lanes, block.targets[0])
@@ -341,7 +350,8 @@ class _Launch:
             batch.alive[lanes] = False
         else:
             assert kind == "barrier"
-            self.arrive(batch, group, env, block, number, send)
+            for free, place in arrive(batch, group, env, block, number):
+                send(free, self.codes[place].block.targets[0])
         self.leave(batch, group, block, env)
 
     def enter(self, batch: Batch, group: Group, block: Block) -> Env:
@@ -379,73 +389,3 @@ class _Launch:
                 mask = np.zeros(batch.size, np.bool_) if isinstance(written, bool) else written.copy()
                 mask[group.lanes] = True
                 known[r] = bool(mask.all()) or mask
-
-    # barriers
-
-    def arrive(
-        self,
-        batch: Batch,
-        group: Group,
-        env: Env,
-        block: Block,
-        number: int,
-        send: Callable[[Array, int], None],
-    ) -> None:
-        end = block.end
-        assert end is not None
-        lanes = group.lanes
-        barrier = joined(end.sources[0])(env, group)
-        if len(end.sources) > 1:
-            wanted = joined(end.sources[1])(env, group).astype(np.int64)
-        else:
-            wanted = np.array([batch.threads])
-        if not group.all and (end.form.opcode == "bar" or end.modifiers.get("aligned")):
-            # all threads of a warp must arrive together
-            count = np.bincount(group.warp, minlength=batch.blocks * batch.warps_of_block)
-            alive = np.bincount(batch.warp, batch.alive, minlength=count.size)
-            short = np.flatnonzero(count[group.warp] != alive[group.warp])
-            if short.size:
-                raise group.error(
-                    "barrier", end, int(short[0]), "is at a barrier that not all of its warp have reached"
-                )
-        batch.waiting[lanes] = number
-        batch.barrier_number[lanes] = barrier
-        batch.barrier_count[lanes] = wanted
-        touched = np.unique(group.of(batch.block)) if not group.all else np.arange(batch.blocks)
-        mine = batch.waiting >= 0
-        for which in np.unique(barrier):
-            there = mine & (batch.barrier_number == which)
-            count = np.bincount(batch.block, there, minlength=batch.blocks)
-            need = np.zeros(batch.blocks, np.int64)
-            need[group.of(batch.block)] = wanted
-            full = np.zeros(batch.blocks, np.bool_)
-            full[touched] = count[touched] >= need[touched]
-            free = np.flatnonzero(there & full[batch.block])
-            if not free.size:
-                continue
-            batch.now += 1
-            batch.clock[free] = batch.barrier[free] = batch.now
-            batch.counts.barriers += int(full.sum())
-            codes = batch.waiting[free]
-            batch.waiting[free] = -1
-            for code in np.unique(codes):
-                send(free[codes == code], self.codes[int(code)].block.targets[0])
-
-    def stuck(self, batch: Batch) -> PtxError:
-        """Threads wait at a barrier, and nobody comes any more."""
-        lane = int(np.flatnonzero(batch.waiting >= 0)[0])
-        same = batch.block == batch.block[lane]
-        at = self.codes[int(batch.waiting[lane])].block.end
-        assert at is not None
-        here = int(np.count_nonzero(same & (batch.waiting == batch.waiting[lane])))
-        ended = int(np.count_nonzero(same & ~batch.alive))
-        others = int(np.count_nonzero(same & (batch.waiting >= 0))) - here
-        elsewhere = set(batch.waiting[same].tolist()) - {-1, int(batch.waiting[lane])}
-        ends = [self.codes[n].block.end for n in elsewhere]
-        lines = sorted(end.line for end in ends if end is not None)
-        message = f"{batch.who(lane)} and {here - 1} others wait at a barrier of {batch.threads} threads"
-        if ended:
-            message += f"; {ended} have ended"
-        if others:
-            message += f"; {others} wait at line {', '.join(map(str, lines))}"
-        return self.module.error("barrier", message, at)

@@ -63,7 +63,6 @@ class Batch:
         self.known: list[Array | bool] = [False] * len(entry.registers)
         self.waiting = np.full(size, -1, np.int64)  # at the barrier of this block of code
         self.barrier_number = np.zeros(size, np.int64)
-        self.barrier_count = np.zeros(size, np.int64)
         self.copies: list[Copy] = []
         self.copy_group = np.zeros(size, np.int64)
         self.everyone = np.arange(size)
