@@ -42,6 +42,14 @@ def arch() -> str:
     return architecture(device().capability)
 
 
+def found() -> str:
+    """The GPU of this machine, or why there is none, in words."""
+    try:
+        return f"{device().name}, {arch()}"
+    except (CudaError, ValueError) as error:
+        return str(error)
+
+
 def asked(what: str) -> None:
     """`what` asks for the GPU: an error with the user's line where there is none."""
     try:

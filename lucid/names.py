@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
 
 def on_cpu(device: object) -> None:
-    """ValueError for a device that is no CPU; None is one."""
-    if device is not None and str(device).partition(":")[0] != "cpu":
-        raise ValueError(here(f"device: lucid computes on the CPU; expected 'cpu' or None, not {device!r}"))
+    """ValueError for a device that is no CPU; None is one. For a GPU it says how functions run there, and
+    whether there is one."""
+    if device is None or str(device).partition(":")[0] == "cpu":
+        return
+    what = f"device: tensors lie in the CPU's memory; expected 'cpu' or None, not {device!r}"
+    if str(device).partition(":")[0] == "cuda":
+        from .cuda import found  # few ask for it
+
+        what += f'; lucid.compile(f, device="cuda") runs f on a GPU: {found()}'
+    raise ValueError(here(what))
 
 
 class Names:

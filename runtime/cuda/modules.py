@@ -63,7 +63,7 @@ def assemble(driver: Driver, text: str, name: str) -> bytes:
     except CudaError as error:
         version = next((x for x in text.splitlines() if x.startswith(".version")), "")
         said = log.value.decode(errors="replace").strip()
-        what = f"kernel {name}, PTX {version} for a driver of CUDA {driver.release}"
+        what = f"PTX {version} for a driver of CUDA {driver.release}"
         raise (error.within(f"{what}: {said}") if said else error.within(what)) from None
     finally:
         driver("cuLinkDestroy", state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ctypes import addressof, c_uint64, c_void_p
@@ -129,12 +130,21 @@ class Program:
                 device.download(array, addresses[i])
             device.synchronize()
         except CudaError as error:
-            raise error.within(", ".join(map(str, self.launches))) from None
+            raise self._named(error) from None
         finally:
             with suppress(CudaError):  # what is wrong has been said
                 for address in taken:
                     device.free(address)
         return results
+
+    def _named(self, error: CudaError) -> CudaError:
+        """The error of a call with its kernels: of a graph nobody knows which one it was."""
+        names = list(dict.fromkeys(str(launch).replace("$finish", "") for launch in self.launches))
+        if str(error).startswith("kernel ") or not names:
+            return error
+        if len(names) == 1 or not error.sticky:
+            return error.within(", ".join(names))
+        return error.within(f"one of {', '.join(names)} (LUCID_CUDA_SYNC=1 tells which)")
 
     def _places(self, taken: list[int]) -> list[int]:
         """Addresses of the buffers; `taken` has those that must be freed."""
@@ -156,6 +166,8 @@ class Program:
     def _launch(self, addresses: Sequence[int]) -> None:
         driver = self.device.driver
         changed = [step for step in self._steps if step.patch(addresses)]
+        if os.environ.get("LUCID_CUDA_SYNC", "0") not in ("", "0"):
+            return self._one_by_one()
         graph, self._graph = self._graph, 0  # where something fails, the next call makes another one
         if not graph:
             graph = self._made()
@@ -164,6 +176,19 @@ class Program:
                 driver("cuGraphExecKernelNodeSetParams", graph, step.node, step.params)
         driver("cuGraphLaunch", graph, self.device.stream)
         self._graph = graph
+        return None
+
+    def _one_by_one(self) -> None:
+        """Each launch alone, so that what fails has a name."""
+        for step in self._steps:
+            n = step.params
+            try:
+                sizes = n.gridDimX, n.gridDimY, n.gridDimZ, n.blockDimX, n.blockDimY, n.blockDimZ
+                where = self.device.stream, n.kernelParams, None
+                self.device.driver("cuLaunchKernel", n.func, *sizes, n.sharedMemBytes, *where)
+                self.device.synchronize()
+            except CudaError as error:
+                raise error.within(str(step.launch)) from None
 
     def _made(self) -> int:
         """The launches as a graph in which each waits for the one before."""

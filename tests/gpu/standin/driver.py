@@ -44,6 +44,7 @@ class StandIn:
         self.capability, self.version, self.devices, self.room = capability, version, devices, room
         self.memory = Memory()
         self.fails: dict[str, int] = {}  # the next call of a function returns that code
+        self.lacks: set[str] = set()  # functions that an older driver has not
         self.wrong: list[str] = []  # what a caller did that no caller may do
         self.calls: list[str] = []
         self.launched: list[str] = []  # entries
@@ -67,19 +68,16 @@ class StandIn:
 
     # as a library
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in C_TYPES or name not in type(self).__dict__:
+    def __getattribute__(self, name: str) -> Any:
+        """C functions hide the methods that they call."""
+        if not name.startswith("cu"):
+            return object.__getattribute__(self, name)
+        if name not in C_TYPES or name in self.lacks:
             raise AttributeError(name)
         if name not in self._kept:
             make = ctypes.CFUNCTYPE(ctypes.c_int, *(TYPES[t] for t in C_TYPES[name]))
             self._kept[name] = make(lambda *args: self._call(name, args))
         return self._kept[name]
-
-    def __getattribute__(self, name: str) -> Any:
-        """C functions hide the methods that they call."""
-        if name.startswith("cu"):
-            return object.__getattribute__(self, "__getattr__")(name)
-        return object.__getattribute__(self, name)
 
     def _call(self, name: str, args: tuple[Any, ...]) -> int:
         self.calls.append(name)
@@ -95,7 +93,7 @@ class StandIn:
                 raise Wrong("called before cuInit")
             if not self._inside and not name.startswith(_WITHOUT_CONTEXT):
                 raise Wrong("called without a current context")
-            return type(self).__dict__[name](self, *args) or OK
+            return getattr(StandIn, name)(self, *args) or OK
         except Wrong as error:
             self.wrong.append(f"{name}: {error}")
             return INVALID_VALUE
