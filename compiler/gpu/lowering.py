@@ -1,5 +1,5 @@
-"""Kernels to loops for warps: the lowering of CPUs, but for products, and tiles that are transposed through
-shared memory.
+"""Kernels to loops for warps: the lowering of CPUs, but for products, scans, and tiles that are transposed
+through shared memory.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from ..ir.kernel import Kernel, Load
 from ..ir.loop import Func, Imm, Operand, Store
 from ..ir.types import i64
 from .lower_product import WarpProductLowering
+from .lower_scan import WarpScanLowering
 
 
 class WarpTileLowering(TileLowering):
@@ -31,7 +32,13 @@ class WarpTileLowering(TileLowering):
         return [b.load(name, load.dtype, Imm(r * pitch, i64), width) for r in range(width)]
 
 
-_MODES = {**MODES, "product": WarpProductLowering, "vector": WarpProductLowering, "tiles": WarpTileLowering}
+_MODES = {
+    **MODES,
+    "product": WarpProductLowering,
+    "vector": WarpProductLowering,
+    "tiles": WarpTileLowering,
+    "scan": WarpScanLowering,
+}
 
 
 def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:

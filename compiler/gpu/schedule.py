@@ -21,19 +21,24 @@ ROWS = 8
 TILE = (WARP, 2 * WARP)
 # Elements that a warp does where nothing asks for more: there are many warps.
 MAP_BLOCK = 1024
-# Elements of a turn of its loops, whose loads are under way at once; of longer kernels what their sums need.
-TURN = 4 * WARP
-SHORT = 64  # expressions
 
 
 def schedule(kernel: Kernel) -> Schedule:
     """ValueError for a kernel that no mode can do."""
     plan = cpu_schedule(kernel, 4 * WARP)
     tile = {"product": (ROWS, 1), "tiles": TILE}.get(plan.mode, (1, 1))
-    short = sum(len(expressions(stage)) for stage in kernel.stages) < SHORT
-    step = max(plan.step, TURN if short else WARP)
+    step = max(plan.step, WARP * at_once(kernel, plan.mode))
     block = BLOCK if totals(kernel) else MAP_BLOCK
     return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block)
+
+
+def at_once(kernel: Kernel, mode: str) -> int:
+    """Vectors of each array in a turn of a loop, whose loads are under way at once: many of short kernels.
+    But rows may be no longer than a turn, and what is left of one is done under masks."""
+    length = sum(len(expressions(stage)) for stage in kernel.stages)
+    if length < 32 and mode in ("flat", "long"):
+        return 8
+    return 4 if length < 64 else 1
 
 
 def product_grid(plan: Schedule, shape: Product, extents: Mapping[str, int]) -> tuple[int, int]:

@@ -78,7 +78,7 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     if schedule.mode == "scatter":
         return scatter_block(call)
     if schedule.mode == "scan":
-        return scan_block(call)
+        return scan_block(call, schedule)
     if schedule.mode == "sort":
         rows = prod(_extent(call, a.extent) for a in call.kernel.outer)
         block = max(row_block(row_size(call), False), -(-rows // SORT_BLOCKS))
@@ -117,11 +117,13 @@ def scatter_block(call: Call) -> tuple[int, int]:
     return block, -(-rows // block)
 
 
-def scan_block(call: Call) -> tuple[int, int]:
+def scan_block(call: Call, schedule: Schedule) -> tuple[int, int]:
     """Rows of a block; where columns are scanned, how many of them are a block's, for each batch."""
     statement = k.alone(call.kernel)
     assert isinstance(statement, k.Scan)
     outer = [_extent(call, a.extent) for a in call.kernel.outer]
+    if schedule.threads and outer:
+        return schedule.width, prod(outer[:-1]) * -(-outer[-1] // schedule.width)
     if statement.index[-1].axis != statement.over:
         return SCAN_COLUMNS, prod(outer[:-1]) * -(-outer[-1] // SCAN_COLUMNS)
     block = row_block(row_size(call), False)

@@ -1,0 +1,47 @@
+"""Scans by warps: a lane for each row, or column, whatever lies along memory; its total stays in a register.
+
+for block of 32 rows (parallel):
+  for %j in 0 .. %n serial (%total)
+    store o[%row, %j], %total + ...
+"""
+
+from __future__ import annotations
+
+from ..cpu.lower_scan import ScanLowering
+from ..cpu.values import HERE
+from ..ir.loop import BEGIN, END, Imm, Store
+from ..ir.types import i64
+from ..ops.folds import fold
+
+
+class WarpScanLowering(ScanLowering):
+    """Lowers one kernel whose schedule says "scan"; where there is one row, one lane does it all."""
+
+    def run(self) -> None:
+        b, x, over = self.b, self.x, self.statement.over
+        if not x.kernel.outer:
+            super().run()
+            return
+        *batch, rows = x.kernel.outer
+        width, count = x.schedule.width, x.extent(rows.extent)
+        x.hoist(self.stage, x.levels[0])
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            strips = b.op("div", x.plus(Imm(width - 1, i64), count), Imm(width, i64))
+            first = b.op("mul", b.op("rem", block.var, strips), Imm(width, i64))
+            x.at.update(x.point(b.op("div", block.var, strips), batch))
+            x.at[rows.name], x.vector = first, rows.name
+            x.mask = x.first_lanes(b.op("sub", count, first))
+            x.hoist(self.stage, x.open(x.outer))
+            nothing = fold(self.statement.op).states[0].neutral(self.array.dtype)
+            with b.loop(HERE, self.extent, 1, "serial", (Imm(nothing, self.array.dtype, width),)) as turn:
+                x.at[over] = turn.var
+                x.open(x.outer | {over})
+                value = b.widen(x.value(self.statement.expr), width)
+                total = self.step(turn.carried[0], value)
+                index, stride, _ = x.address(self.array, self.statement.index)
+                b.emit(Store(self.array.name, index, total, stride, x.mask, False, self.statement.loc))
+                x.levels.pop()
+                turn.yields = (total,)
+            x.levels.pop()
+            x.vector = x.mask = None
+            x.at.clear()
