@@ -13,6 +13,7 @@ ones, are read and written column by column, each element at its own address.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from ..ir import kernel as k
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
@@ -53,24 +54,27 @@ class ShortLowering:
         for name in dict.fromkeys((*names, *(e.array for e in self.rows))):
             side_by_side = b.op("eq", x.stride(x.arrays[name], 0), Imm(self.size, i64))
             dense = b.op("select", side_by_side, dense, HERE)
-        stream = x.aligned(names)
+        ways = self.ways(x.aligned(names))
         with b.loop(BEGIN, END, 1, "parallel") as block:
             size = Imm(x.schedule.block, i64)
             lo = b.op("mul", block.var, size)
             hi = x.minimum(b.op("add", lo, size), x.extent(self.outer.extent))
             end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
             whole = b.op("select", b.op("ne", dense, HERE), end, lo)
-            parts = [(lo, whole, False)]
-            if stream is not None:
-                middle = b.op("select", b.op("ne", stream, HERE), whole, lo)
-                parts = [(lo, middle, True), (middle, whole, False)]
-            for begin, end, x.streaming in parts:
-                with b.loop(begin, end, self.width, "vector") as turn:
-                    self.dense(turn.var)
+            with b.loop(lo, whole, self.width, "vector") as turn:
+                self.dense(turn.var, ways)
             with b.loop(whole, hi, self.width, "vector") as turn:
                 x.mask = x.first_lanes(b.op("sub", hi, turn.var))
                 self.apart(turn.var)
                 x.mask = None
+
+    def ways(self, stream: Operand | None) -> list[tuple[Operand | None, bool]]:
+        """How often (once or never) vectors are stored around the cache, and through it. One loop computes
+        for both: which one it is does not change on the way."""
+        if stream is None:
+            return [(None, False)]
+        around = self.b.op("select", self.b.op("ne", stream, HERE), ONE, HERE)
+        return [(around, True), (self.b.op("sub", ONE, around), False)]
 
     def column(self, j: int) -> tuple[k.Stage, Level]:
         """The stage in one column, and what is known of that alone."""
@@ -103,18 +107,23 @@ class ShortLowering:
         x.levels, x.vector, self.b.loc = outside, None, None
         return found
 
-    def dense(self, base: Operand) -> None:
+    def dense(self, base: Operand, ways: list[tuple[Operand | None, bool]]) -> None:
         """Rows that lie side by side, a vector's worth of them."""
-        b, x, first = self.b, self.x, self.b.op("mul", base, Imm(self.size, i64))
-        places = [x.plus(Imm(q * self.width, i64), first) for q in range(self.size)]
+        b, first = self.b, self.b.op("mul", base, Imm(self.size, i64))
+        places = [self.x.plus(Imm(q * self.width, i64), first) for q in range(self.size)]
         known: dict[k.Expr, list[Operand]] = {}
         for load in self.rows:
             vectors = [b.load(load.array, load.dtype, at, self.width) for at in places]
             known[load] = [self.turned("collect", vectors, j) for j in range(self.size)]
-        for stmt, found in zip(self.stores, self.values(base, known), strict=True):
-            for q, at in enumerate(places):
-                vector = self.turned("spread", found, q)
-                b.emit(Store(stmt.array, at, vector, None, None, x.streaming, stmt.loc))
+        stores = [
+            (stmt, at, self.turned("spread", found, q))
+            for stmt, found in zip(self.stores, self.values(base, known), strict=True)
+            for q, at in enumerate(places)
+        ]
+        for times, streaming in ways:
+            with b.loop(HERE, times, 1, "serial") if times is not None else nullcontext():
+                for stmt, at, vector in stores:
+                    b.emit(Store(stmt.array, at, vector, None, None, streaming, stmt.loc))
 
     def turned(self, op: str, vectors: Sequence[Operand], number: int) -> Operand:
         """Column `number` of what lies in these vectors row by row (`collect`); vector `number` of what lies
