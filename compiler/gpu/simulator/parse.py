@@ -4,6 +4,7 @@ its line.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from lucid.compiler.ir.data import data
@@ -50,8 +51,9 @@ class Raw:
     bar: bool = False  # it stands after a bar
 
 
+@functools.lru_cache(maxsize=64)
 def parse(text: str) -> Module:
-    """The module of a text.
+    """The module of a text. The latest are kept: kernels are launched more often than they change.
 
     Raises PtxError: for what is not PTX, what the simulator does not know, and what is approximate.
     """
