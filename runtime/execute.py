@@ -33,13 +33,13 @@ class Executable:
     """A plan whose code is loaded, ready to be called any number of times, from any thread.
 
     `program`, `groups` and `scratch` are what `runner.py` takes; `large` says whether some group of
-    launches is worth threads. RuntimeError if a kernel does not compile; ValueError if the plan
-    contradicts itself.
+    launches is worth threads, which it is from `parallel` bytes on. RuntimeError if a kernel does not
+    compile; ValueError if the plan contradicts itself.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, parallel: int = PARALLEL_BYTES) -> None:
         _check(plan)
-        self.plan = plan
+        self.plan, self.parallel = plan, parallel
         self._inputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.inputs)
         self._outputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs)
         self._sizes = [d.itemsize * math.prod(shape) for d, shape in self._inputs]
@@ -47,7 +47,7 @@ class Executable:
         self.program = np.array([w for group in groups for w in _record(group)], np.int64)
         self.groups = len(groups)
         self.scratch = max(map(_words, groups), default=0)
-        self.large = any(sum(x.work for x in group) >= PARALLEL_BYTES for group in groups)
+        self.large = any(sum(x.work for x in group) >= parallel for group in groups)
         self._start = self.program.ctypes.data
         self._temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
         self._run = runner(self.large)
@@ -117,7 +117,7 @@ class Executable:
             ctypes.addressof(words),
             pool.reach(threads) if self.large else 0,
             threads,
-            PARALLEL_BYTES,
+            self.parallel,
         )
         del block
         for result, target in zip(results, targets, strict=True):

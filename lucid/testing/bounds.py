@@ -95,6 +95,9 @@ def running(graph: Graph, inputs: Sequence[Array]) -> dict[Node, Running]:
 def _node(node: Node, args: list[Running]) -> Running:
     own = evaluated(node, node.attrs, [a.own for a in args])
     exact = evaluated(node, lifted(node.attrs), [a.exact for a in args])
+    if node.op.name in ("amax", "amin") and _both_zeros(args[0].own):  # which of them, nobody promises
+        error = np.where(exact == 0, float(np.finfo(np.float64).tiny), 0.0) + distance(own, exact)
+        return Running(own, exact, error + _extreme(node, args, exact), False)
     if all(a.same for a in args) and _keeps_bits(node, args):
         return Running(own, exact, distance(own, exact), True)
     if any(x.dtype.kind == "c" for x in (own, *(a.own for a in args))):
@@ -115,6 +118,11 @@ def distance(a: Array, b: Array) -> Array:
         away = np.abs(a - b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     return np.where(same, 0.0, np.where(np.isfinite(away), away, np.inf))
+
+
+def _both_zeros(x: Array) -> bool:
+    zeros = np.signbit(x[x == 0]) if x.dtype.kind == "f" else np.zeros(0, bool)
+    return bool(zeros.any() and not zeros.all())
 
 
 def _keeps_bits(node: Node, args: list[Running]) -> bool:

@@ -5,12 +5,15 @@ Statements are chosen while they are run over NumPy, so that every one of them i
 
 from __future__ import annotations
 
+import functools
 import random
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from lucid.compiler.ops import REGISTRY
 
 from .program import Array, Program
 
@@ -294,15 +297,92 @@ class _Maker:
                 self.exact.add(f"v{len(self.statements)}")
             self.add(f"{expression}", name)
 
+    def scan(self) -> None:
+        a = self.pick("f" if self.smooth else "iuf", least=1)
+        if a:
+            v = np.asarray(self.values[a])
+            op = self.rng.choice(("cumsum", "cumsum", "cumprod") if self.smooth else ("cumsum",))
+            exact = v.dtype.kind in "iu" or (self.whole and not self.special and v.dtype != np.float16)
+            self.add(f"L.{op}({a}, axis={self.rng.randrange(v.ndim)})", a, exact=exact)
+
+    def gather(self) -> None:
+        """Rows by constant indices, some of them twice; or an array by places."""
+        a = self.pick("f" if self.smooth else "biuf", least=1)
+        if not a or not np.shape(self.values[a])[0]:
+            return
+        n = np.shape(self.values[a])[0]
+        rows = [self.rng.randrange(-n, n) for _ in range(self.rng.choice((1, 2, 5, 17)))]
+        self.add(f"{a}[[{', '.join(map(str, rows))}]]", a)
+
+    def place(self) -> None:
+        a = self.pick("iuf", exact=True, least=1)
+        if a and not self.smooth and np.size(self.values[a]):
+            axis = self.rng.choice((None, *range(np.ndim(self.values[a]))))
+            self.add(f"{a}.{self.rng.choice(('argmax', 'argmin'))}(axis={axis})", a)
+
+    def ordered(self) -> None:
+        a = self.pick("f" if self.smooth else "iuf", exact=not self.smooth, least=1)
+        if a:
+            axis = self.rng.randrange(np.ndim(self.values[a]))
+            self.add(f"L.{self.rng.choice(('sort', 'flip'))}({a}, axis={axis})", a)
+
+    def joined(self) -> None:
+        a = self.pick("f" if self.smooth else "biuf", least=1)
+        b = a and self.pick("f" if self.smooth else "biuf", least=1)
+        if a and b:
+            axis = self.rng.randrange(np.ndim(self.values[a]))
+            parts = self.rng.choice((f"{a}, {b}", f"{a}, {a}", f"{b}, {a}, {b}"))
+            self.add(f"L.concatenate(({parts}), axis={axis})", a, b)
+
+    def rolled(self) -> None:
+        a = self.pick("f" if self.smooth else "biuf", least=1)
+        if a:
+            axis, by = self.rng.randrange(np.ndim(self.values[a])), self.rng.choice((1, -1, 3, 40))
+            self.add(f"L.roll({a}, {by}, axis={axis})", a)
+
+    def function(self) -> None:
+        """An elementary function of the registry that NumPy has, too."""
+        a = self.pick("f")
+        if not a or self.whole or np.asarray(self.values[a]).dtype == np.float16:
+            return
+        name, (low, high) = self.rng.choice(_functions())
+        self.add(f"L.{name}({a}.clip({low}, {high}))", a, exact=False)
+
+    def told(self) -> None:
+        a = self.pick("f", exact=True)
+        if a and not self.smooth:
+            self.add(
+                f"L.{self.rng.choice(('isnan', 'isfinite', 'signbit', 'floor', 'trunc', 'rint'))}({a})", a
+            )
+
+
+@functools.cache
+def _functions() -> tuple[tuple[str, tuple[float, float]], ...]:
+    """Names, and within what operands they are smooth and of moderate size."""
+    found = []
+    for op in REGISTRY.values():
+        if op.ulp and op.named is not None and len(op.samples[0].shapes) == 1:
+            low, high = op.domain
+            width = high - low
+            names = [n for n in op.named.names if hasattr(np, n)]
+            found += [(names[0], (round(low + width / 8, 3), round(high - width / 8, 3)))] if names else []
+    return tuple(found)
+
 
 _STEPS = (
     ("binary", 5), ("number", 2), ("integer", 1), ("unary", 3), ("curve", 2), ("choose", 2), ("cast", 1),
     ("reduce", 3), ("product", 2), ("view", 5), ("shared", 1),
 )  # fmt: skip
+_MORE = (
+    ("scan", 1), ("gather", 1), ("place", 1), ("ordered", 1), ("joined", 1), ("rolled", 1), ("function", 3),
+    ("told", 1),
+)  # fmt: skip
 
 
-def random_program(seed: int, smooth: bool = False, most: int = 14) -> Program:
-    """The program of a seed. `smooth`: float64, and differentiable at nearly every point."""
+def random_program(seed: int, smooth: bool = False, most: int = 14, more: bool = False) -> Program:
+    """The program of a seed. `smooth`: float64, and differentiable at nearly every point. `more`: with all
+    kinds of statements; without, the programs of seeds are those that they were before there were some of
+    these."""
     rng = random.Random(seed)
     extents = tuple(rng.choice(EXTENTS) for _ in range(rng.randint(1, 3)))
     if rng.random() < 0.1:
@@ -316,7 +396,7 @@ def random_program(seed: int, smooth: bool = False, most: int = 14) -> Program:
     maker = _Maker(rng, whole, smooth, special, extents)
     for _ in range(rng.randint(1, 4)):
         maker.input()
-    names, weights = zip(*_STEPS, strict=True)
+    names, weights = zip(*(_STEPS + _MORE if more else _STEPS), strict=True)
     wanted = rng.randint(1, most)
     for _ in range(4 * wanted):
         if len(maker.statements) >= wanted:

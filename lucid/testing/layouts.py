@@ -16,7 +16,7 @@ def laid_out(array: Array, layout: str) -> Array:
     (row-major), "columns" (column-major), "permuted" (its last axis first), "strided" (with gaps along each
     axis), "flipped" (backwards along each axis), "misaligned" (at an address that its dtype does not
     divide), "read-only". ValueError for another name."""
-    if layout == "rows":
+    if layout == "rows" or (not array.ndim and layout in LAYOUTS[:5]):
         return np.array(array, order="C")
     if layout == "columns":
         return np.array(array, order="F")

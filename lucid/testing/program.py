@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .layouts import literal
+
 Array = np.ndarray[Any, Any]
 
 
@@ -72,8 +74,11 @@ def minimise(program: Program, fails: Callable[[Program], bool], budget: int = 2
             rest = program.outputs[:k] + program.outputs[k + 1 :]
             if rest:
                 tries.append(replace(program, outputs=rest).needed())
-        for name, _ in program.statements:
-            if name not in program.outputs:
+        for name, expression in program.statements:
+            if name in program.outputs:  # what it is made of in its place
+                used = dict.fromkeys(re.findall(r"\bv\d+\b", expression))
+                tries += [replace(program, outputs=(n,)).needed() for n in used]
+            else:
                 tries.append(cut(program, name))
         for smaller in tries:
             budget -= 1
@@ -83,3 +88,77 @@ def minimise(program: Program, fails: Callable[[Program], bool], budget: int = 2
             if budget <= 0:
                 break
     return program
+
+
+def coarsest(values: Mapping[str, Any]) -> int:
+    """Bytes of the narrowest float among `values`: what it rounds, a wider one keeps."""
+    return min((v.dtype.itemsize for v in map(np.asarray, values.values()) if v.dtype.kind == "f"), default=8)
+
+
+def difference(name: str, got: Array, want: Array, exact: bool, size: int) -> str | None:
+    """Why `got` is not NumPy's `want`, exactly or within what floats of `size` bytes allow; None
+    if it is."""
+    want = np.asarray(want)
+    if got.dtype != want.dtype or got.shape != want.shape:
+        return f"{name}: {got.dtype}{got.shape}, not {want.dtype}{want.shape}"
+    if want.dtype.kind != "f":
+        same = np.array_equal(got, want)
+    elif exact:
+        same = np.array_equal(got, want, equal_nan=True)
+    else:
+        finite = np.isfinite(want)
+        same = np.array_equal(got[~finite], want[~finite], equal_nan=True) if not finite.all() else True
+        scale = float(np.max(np.abs(want[finite]).astype(np.float64), initial=1e-3))
+        bound = {2: 4e-2, 4: 5e-4, 8: 1e-10}[size] * scale
+        with np.errstate(all="ignore"):
+            off = np.abs(got[finite].astype(np.float64) - want[finite].astype(np.float64))
+        same = same and not np.any(~(off <= bound))
+    return None if same else f"{name}: exact={exact}\ngot  {got.ravel()[:20]}\nwant {want.ravel()[:20]}"
+
+
+def shortened(program: Program, fails: Callable[[Program], bool], budget: int = 100) -> Program:
+    """The program with the smallest extents found that still fails: inputs are cut along all axes of one
+    length."""
+    progress = True
+    while progress and budget > 0:
+        progress = False
+        for old in sorted({n for a in program.inputs.values() for n in a.shape if n > 1}, reverse=True):
+            for new in sorted({1, 2, 3, old // 4, old // 2, old - 1} - {0, old}):
+                if new > old:
+                    continue
+                inputs = {
+                    name: np.ascontiguousarray(a[tuple(slice(new if n == old else n) for n in a.shape)])
+                    for name, a in program.inputs.items()
+                }
+                smaller = replace(program, inputs=inputs)
+                budget -= 1
+                if budget > 0 and runs(smaller) and fails(smaller):
+                    program, progress = smaller, True
+                    break
+    return program
+
+
+def runs(program: Program) -> bool:
+    """Whether NumPy takes it."""
+    try:
+        program.run(np, program.inputs)
+    except Exception:
+        return False
+    return True
+
+
+def listing(program: Program) -> str:
+    """Python text that makes the program; `np`, `nan`, `inf` and `unpack` are known."""
+    inputs = [f"        {name!r}: {literal(array)}," for name, array in program.inputs.items()]
+    statements = [f"        ({name!r}, {expression!r})," for name, expression in program.statements]
+    lines = [
+        "program = Program(",
+        "    inputs={",
+        *inputs,
+        "    },",
+        "    statements=(",
+        *statements,
+        "    ),",
+    ]
+    lines += [f"    outputs={program.outputs!r},", f"    exact=frozenset({sorted(program.exact)!r}),", ")"]
+    return "\n".join(lines)

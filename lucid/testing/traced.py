@@ -11,10 +11,11 @@ import numpy as np
 import lucid
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
-from lucid.engine import Executable
-from lucid.errors import here
 
 from ..arguments import describe, is_array, rebuild
+from ..compiled import Compiled
+from ..engine import Executable
+from ..errors import here
 from ..promote import as_array
 from ..results import Made
 from ..staged import Staged
@@ -40,6 +41,7 @@ class Traced:
     inputs: tuple[Array, ...]
     results: tuple[Result, ...]
     executable: Executable | Staged
+    compiled: Compiled[..., Any]
 
 
 def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
@@ -73,7 +75,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         for (name, leaf), output in zip(named_leaves(returned), made, strict=True)
         if isinstance(leaf, Tensor)
     ]
-    return Traced(graph, tuple(inputs), tuple(results), executable)
+    return Traced(graph, tuple(inputs), tuple(results), executable, compiled)
 
 
 def name_of(f: Callable[..., Any]) -> str:

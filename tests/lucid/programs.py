@@ -11,36 +11,10 @@ import lucid
 from lucid.compiler.pipeline import Compiled as Made
 from lucid.engine import Executable
 from lucid.testing.generate import random_program
-from lucid.testing.program import Array, Program
+from lucid.testing.program import Array, Program, coarsest, difference
 from tests.guarded import Guarded, guarded_like
 
 __all__ = ["Array", "Program", "check_values", "compiled", "made", "random_program", "tensors"]
-
-
-def coarsest(values: Mapping[str, Any]) -> int:
-    """Bytes of the narrowest float among `values`: what it rounds, a wider one keeps."""
-    return min((v.dtype.itemsize for v in map(np.asarray, values.values()) if v.dtype.kind == "f"), default=8)
-
-
-def difference(name: str, got: Array, want: Array, exact: bool, size: int) -> str | None:
-    """Why `got` is not NumPy's `want`, exactly or within what floats of `size` bytes allow; None
-    if it is."""
-    want = np.asarray(want)
-    if got.dtype != want.dtype or got.shape != want.shape:
-        return f"{name}: {got.dtype}{got.shape}, not {want.dtype}{want.shape}"
-    if want.dtype.kind != "f":
-        same = np.array_equal(got, want)
-    elif exact:
-        same = np.array_equal(got, want, equal_nan=True)
-    else:
-        finite = np.isfinite(want)
-        same = np.array_equal(got[~finite], want[~finite], equal_nan=True) if not finite.all() else True
-        scale = float(np.max(np.abs(want[finite]).astype(np.float64), initial=1e-3))
-        bound = {2: 4e-2, 4: 5e-4, 8: 1e-10}[size] * scale
-        with np.errstate(all="ignore"):
-            off = np.abs(got[finite].astype(np.float64) - want[finite].astype(np.float64))
-        same = same and not np.any(~(off <= bound))
-    return None if same else f"{name}: exact={exact}\ngot  {got.ravel()[:20]}\nwant {want.ravel()[:20]}"
 
 
 def tensors(inputs: Mapping[str, Array]) -> dict[str, lucid.Tensor]:

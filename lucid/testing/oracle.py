@@ -1,0 +1,169 @@
+"""What is asked of a random program: everything that two ways of running it must have in common."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid.compiler.ir.data import data
+from lucid.compiler.pipeline import loops
+from lucid.compiler.text.graph import parse_graph, print_graph
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.loop import parse_func, print_func
+from lucid.runtime import execute, pool
+
+from ..engine import Executable
+from ..tensor import Tensor
+from .bits import bits_apart
+from .checking import CheckError, Side, compared
+from .layouts import LAYOUTS, laid_out
+from .program import Program, coarsest, difference
+
+Feature = tuple[str, str]
+
+
+@data
+class Fault:
+    """What is wrong with a program: which comparison says so, and what it says."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+@data
+class Seen:
+    """A program that was examined: its fault, if it has one, and what it has reached: ops with dtypes,
+    modes of schedules."""
+
+    fault: Fault | None
+    features: frozenset[Feature]
+
+
+def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool = True) -> Seen:
+    """Compare, in this order, until something differs:
+
+    - compiled and uncompiled, with each op by NumPy and with float64, within error bounds; if it is `smooth`,
+      gradients too, and these with finite differences;
+    - compiled, with the whole program run by NumPy: the same bits where that is promised;
+    - 1, 2 and 3 threads, a second call, a call with `out=`, and arguments in another layout (number
+      `layout`): the same bits, but for layouts in which sums go in another order;
+    - with `texts`, what is printed of each level, read back: the same text.
+
+    An exception of any of these is a fault as well.
+    """
+    names = list(program.inputs)
+
+    def run(*args: Any) -> tuple[Tensor, ...]:
+        values = program.run(lucid, dict(zip(names, args, strict=True)))
+        return tuple(values[o] for o in program.outputs)
+
+    features: set[Feature] = set()
+    steps: tuple[tuple[str, Callable[[Side], str | None]], ...] = (
+        ("NumPy", lambda side: _eager(program, side)),
+        ("threads", _threads),
+        ("calls", lambda side: _calls(program, side, layout)),
+        ("text", lambda side: _texts(side, features)),
+    )
+    kind = "bounds"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            side = Side(run, tuple(program.inputs.values()), "the program", np.inf)
+            side.compare()
+            if smooth:
+                kind = "gradients"
+                compared(run, side.args, None, True, np.inf, True)
+            features |= {(n.op.name, n.type.dtype.name) for n in side.found}
+            for kind, step in steps:
+                if kind == "text" and not texts:
+                    break
+                said = step(side)
+                if said is not None:
+                    return Seen(Fault(kind, said), frozenset(features))
+        except CheckError as error:
+            return Seen(Fault(kind, str(error)), frozenset(features))
+        except Exception as error:
+            return Seen(Fault(f"{kind}, {type(error).__name__}", str(error)), frozenset(features))
+    return Seen(None, frozenset(features))
+
+
+def _eager(program: Program, side: Side) -> str | None:
+    want = program.run(np, program.inputs)
+    size = coarsest({k: v for k, v in want.items() if isinstance(v, np.ndarray | np.generic)})
+    for name, result in zip(program.outputs, side.traced.results, strict=True):
+        got, eager, value = result.array, np.asarray(want[name]), side.of(result)
+        exact = name in program.exact
+        if value is not None and not value.same and got.shape == eager.shape:
+            known = np.isfinite(value.error)  # elsewhere rounding decides, as at a jump or at a pole
+            got, eager, exact = got[known], eager[known], False
+        wrong = difference(name, got, eager, exact, size)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def _threads(side: Side) -> str | None:
+    made = side.traced.executable
+    if not isinstance(made, Executable):
+        return None
+    native = execute.Executable(made.compiled.plan, parallel=1)  # small work is shared, too
+    first = native(side.traced.inputs, threads=1)
+    for threads in range(2, min(3, pool.get_num_threads()) + 1):
+        for k, (a, b) in enumerate(zip(first, native(side.traced.inputs, threads=threads), strict=True)):
+            wrong = bits_apart(a, b)
+            if wrong is not None:
+                return f"output {k} of the plan with 1 and {threads} threads: {wrong}"
+    return None
+
+
+def _calls(program: Program, side: Side, layout: int) -> str | None:
+    results, run = side.traced.results, side.traced.compiled
+    again = [t.numpy() for t in run(*side.args)]
+    ways = {"a second call": again}
+    outs = tuple(np.empty(r.array.shape, r.array.dtype) for r in results)
+    try:
+        run(*side.args, out=outs)
+        ways["out="] = list(outs)
+    except ValueError as error:  # some result is an input, or another one
+        if "each once" not in str(error):
+            raise
+    name = LAYOUTS[layout % len(LAYOUTS)]
+    if name not in ("columns", "permuted"):
+        moved = run(*(laid_out(a, name) for a in side.args))
+        ways[f"arguments that are {name}"] = [t.numpy() for t in moved]
+    for way, arrays in ways.items():
+        for output, result, array in zip(program.outputs, results, arrays, strict=True):
+            wrong = bits_apart(result.array, array)
+            if wrong is not None:
+                return f"{output}, the first call and {way}: {wrong}"
+    if name in ("columns", "permuted"):
+        Side(side.f, tuple(laid_out(a, name) for a in side.args), f"the program, {name},", np.inf).compare()
+    return None
+
+
+def _texts(side: Side, features: set[Feature]) -> str | None:
+    text = print_graph(side.traced.graph)
+    if print_graph(parse_graph(text)) != text:
+        return f"a graph is not what is read of its text\n{text}"
+    made = side.traced.executable
+    if not isinstance(made, Executable):
+        return None
+    stages = made.compiled.stages
+    for call, plan in zip(stages.program.calls, stages.schedules, strict=True):
+        features.add(("mode", plan.mode))
+        printed = print_kernel(call.kernel, locs=True)
+        if print_kernel(parse_kernel(printed), locs=True) != printed:
+            return f"a kernel is not what is read of its text\n{printed}"
+        for func in loops(call.kernel, plan):
+            listing = print_func(func, locs=True)
+            if print_func(parse_func(listing), locs=True) != listing:
+                return f"a function is not what is read of its text\n{listing}"
+    return None

@@ -1,0 +1,217 @@
+"""`python -m lucid fuzz`: the same programs for a seed; what is planted is found, made small, written."""
+
+from __future__ import annotations
+
+import io
+import runpy
+import subprocess
+import sys
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import __main__, engine
+from lucid.compiler import ops, pipeline
+from lucid.runtime import load, pool
+from lucid.testing import assert_same_bits, campaign, oracle
+from lucid.testing.campaign import environment, look, program_of, small
+from lucid.testing.oracle import Fault, examine
+from lucid.testing.program import Program, difference, listing, minimise, shortened
+
+X = (np.arange(60, dtype="float32").reshape(4, 15) + 1) / 7
+PROGRAM = Program(
+    {"x0": X, "x1": X + 1},
+    (
+        ("v0", "x0 * 2"),
+        ("v1", "v0 - x1"),
+        ("v2", "L.maximum(v1, x0)"),
+        ("v3", "v2.sum(axis=0)"),
+        ("v4", "x1 + 1"),
+    ),
+    ("v3", "v4"),
+    frozenset(("x0", "x1", "v0", "v1", "v2", "v4")),
+)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Any:
+    before = pool.get_num_threads()
+    yield
+    pool.set_num_threads(before)
+
+
+@pytest.fixture
+def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that has met no kernel, and of which nobody will meet any."""
+    monkeypatch.setattr(load, "disk", lambda: None)
+    monkeypatch.setattr(load, "_LOADED", {})
+    monkeypatch.setattr(pipeline, "_KERNELS", {})
+    monkeypatch.setattr(pipeline, "_TEMPLATES", OrderedDict())
+    monkeypatch.setattr(engine, "_plans", OrderedDict())
+
+
+def test_programs_of_a_seed() -> None:
+    for k in (0, 3):
+        (a, smooth), (b, _) = program_of(5, k), program_of(5, k)
+        assert a.text() == b.text() and smooth == (k == 3)
+        assert_same_bits(dict(a.inputs), dict(b.inputs))
+    assert program_of(6, 0)[0].text() != program_of(5, 0)[0].text()
+
+
+def test_a_right_program_has_no_fault() -> None:
+    for layout in range(len(lucid.testing.LAYOUTS)):
+        seen = examine(PROGRAM, layout=layout, texts=layout == 0)
+        assert seen.fault is None
+        assert ("sub", "f32") in seen.features
+        assert any(kind == "mode" for kind, _ in seen.features) == (layout == 0)
+
+
+def test_some_programs_of_a_seed_have_no_fault(tmp_path: Path) -> None:
+    outcome = campaign.run(60, 1, corpus=str(tmp_path), most=6, out=io.StringIO())
+    assert any(p.name.startswith("reached-") for p in tmp_path.iterdir())
+    assert outcome.programs == 6 and not outcome.found
+    said = list(campaign.report(outcome, 1))
+    assert said[0].startswith("seed 1: 6 programs in") and said[-1] == "no fault"
+
+
+def wrong_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`max` that is off by one part in a thousand in what is compiled."""
+    op, slot = ops.REGISTRY["max"], type(ops.REGISTRY["max"]).lower
+    right = op.lower
+
+    def lower(b: Any, args: Any, *rest: Any) -> Any:
+        value = right(b, args, *rest)
+        return b.op("mul", value, b.imm(1.001, value)) if value.dtype.is_float else value
+
+    slot.__set__(op, lower)
+    monkeypatch.setattr(wrong_maximum, "undo", lambda: slot.__set__(op, right), raising=False)
+
+
+@pytest.mark.usefixtures("afresh")
+def test_a_wrong_op_is_found_made_small_and_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "program_of", lambda seed, k: (PROGRAM, False))
+    monkeypatch.setattr(campaign, "look", lambda program, smooth, k: examine(program, smooth, texts=False))
+    wrong_maximum(monkeypatch)
+    try:
+        outcome = campaign.run(60, 9, corpus=str(tmp_path), out=io.StringIO())
+        (found,) = outcome.found
+        assert outcome.programs == 1 and found.fault.kind == "bounds"
+        assert [e for _, e in found.program.statements] == ["L.maximum(v1, x0)"]  # nothing else is left
+        assert {a.shape for a in found.program.inputs.values()} == {(1, 1)}
+        assert "`max` at" in found.fault.text
+        (path,) = outcome.files
+        assert path.endswith("fault-9-0.py") and Path(path).read_text() == found.script
+        with pytest.raises(SystemExit) as left:  # as long as the fault is there
+            runpy.run_path(path)
+        assert left.value.code is True
+    finally:
+        wrong_maximum.undo()  # type: ignore[attr-defined]
+
+
+def test_the_script_runs_alone_and_sees_that_the_fault_is_gone(tmp_path: Path) -> None:
+    script = tmp_path / "fault.py"
+    script.write_text(campaign.script_of(PROGRAM, False, 1, Fault("bounds", "what was\nwrong")))
+    run = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert run.returncode == 0 and run.stdout.endswith("nothing is wrong\n"), run.stderr
+
+
+@pytest.mark.parametrize("step, kind", [("_threads", "threads"), ("_calls", "calls"), ("_texts", "text")])
+def test_what_any_comparison_says_is_a_fault(step: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oracle, step, lambda *given: "they differ")
+    assert examine(PROGRAM).fault == Fault(kind, "they differ")
+
+    def broken(*given: Any) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(oracle, step, broken)
+    assert examine(PROGRAM).fault == Fault(f"{kind}, ZeroDivisionError", "by zero")
+
+
+def test_a_program_that_means_something_else_to_numpy() -> None:
+    """The front end: the graph is right, and yet not what NumPy computes."""
+    other = replace(
+        PROGRAM, statements=(("v0", "L.minimum(x0, 3) if L.__name__ == 'numpy' else x0"),), outputs=("v0",)
+    )
+    fault = examine(other).fault
+    assert fault is not None and fault.kind == "NumPy" and "v0" in fault.text
+
+
+def test_smooth_programs_have_right_gradients() -> None:
+    wide = replace(PROGRAM, inputs={n: a.astype("float64") for n, a in PROGRAM.inputs.items()})
+    assert examine(wide, smooth=True, texts=False).fault is None
+    hidden = replace(
+        wide, statements=(("v0", "x0 * (x0 if L.__name__ == 'numpy' else x0 + 0)"),), outputs=("v0",)
+    )
+    assert examine(hidden, smooth=True, texts=False).fault is None
+
+
+def test_smaller_programs() -> None:
+    def fails(program: Program) -> bool:
+        """A maximum of at least 8 elements."""
+        values = program.run(np, program.inputs)
+        return any("maximum" in e and np.size(values[name]) >= 8 for name, e in program.statements)
+
+    least = shortened(minimise(PROGRAM, fails), fails)
+    assert [e for _, e in least.statements] == ["L.maximum(v1, x0)"]
+    assert 8 <= max(a.size for a in least.inputs.values()) < 16
+
+
+def test_a_listing_makes_the_same_program() -> None:
+    known: dict[str, Any] = {"np": np, "Program": Program, "nan": np.nan, "inf": np.inf}
+    exec(listing(PROGRAM), known)
+    assert known["program"].text() == PROGRAM.text() and known["program"].exact == PROGRAM.exact
+    assert_same_bits(dict(known["program"].inputs), dict(PROGRAM.inputs))
+
+
+def test_an_unexpected_kind_of_fault_is_not_taken_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = iter(["text", "calls"] * 500)
+    monkeypatch.setattr(campaign, "look", lambda *given: oracle.Seen(Fault(next(kinds), "x"), frozenset()))
+    _, fault = small(PROGRAM, False, 0, Fault("bounds", "first"), budget=10)
+    assert fault == Fault("bounds", "first")
+
+
+def test_differences() -> None:
+    one = np.ones(3, "float32")
+    assert difference("v", one, one, True, 4) is None and difference("v", one, one + 1e-5, False, 4) is None
+    assert "exact=True" in (difference("v", one, one + np.float32(1e-6), True, 4) or "")
+    assert "not float64" in (difference("v", one, one.astype("float64"), True, 4) or "")
+
+
+def test_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    __main__.main(["fuzz", "--seconds", "60", "--programs", "2", "--seed", "3"])
+    assert capsys.readouterr().out.splitlines()[-1] == "no fault"
+    monkeypatch.setattr(campaign, "program_of", lambda seed, k: (PROGRAM, False))
+    monkeypatch.setattr(oracle, "_threads", lambda side: "they differ")
+    with pytest.raises(SystemExit) as left:
+        __main__.main(["fuzz", "--seconds", "60", "--corpus", str(tmp_path)])
+    assert left.value.code == 1
+    printed = capsys.readouterr().out
+    assert "program 0: threads: they differ" in printed and printed.endswith("1 faults\n")
+
+
+def test_jobs_share_the_programs(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lucid", "fuzz", "--jobs=2", "--programs=4", "--seconds=60", "--seed=1"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert run.returncode == 0 and "seed 1: 4 programs" in run.stdout, run.stderr
+
+
+def test_the_environment_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUCID_CHECK", "0")
+    monkeypatch.delenv("LUCID_NOTHING", raising=False)
+    import os
+
+    with environment({"LUCID_CHECK": "1", "LUCID_NOTHING": "1"}):
+        assert os.environ["LUCID_CHECK"] == os.environ["LUCID_NOTHING"] == "1"
+    assert os.environ["LUCID_CHECK"] == "0" and "LUCID_NOTHING" not in os.environ
+    assert look(PROGRAM, False, 1).fault is None
