@@ -7,6 +7,8 @@
 #   make lint                lint alone
 #   make array-api           the public test suite of the array API standard, fetched with git (docs/array_api.md)
 #   make bench CASE=huber    one benchmark; without CASE, all
+#   make test-gpu            tests on the GPU of this machine; NVIDIA's driver is all that they need besides
+#   make bench-gpu           benchmarks on it, with the bits compared: benchmarks/results/gpu/
 #   make clean               removes .venv and what tools leave behind
 
 PYTHON ?= python3
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
 
-.PHONY: demo test test-other sweep lint array-api bench clean
+.PHONY: demo test test-other sweep lint array-api bench test-gpu bench-gpu clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
@@ -59,6 +61,14 @@ array-api: $(READY) .array-api/ready
 
 bench: $(VENV)/ready-bench
 	$(BIN)/python -m benchmarks $(CASE)
+
+# Both say what is missing where there is no GPU, and fail.
+test-gpu: $(READY)
+	$(BIN)/python -m benchmarks.gpu --look
+	LUCID_CACHE_DIR=$(CACHE) $(BIN)/pytest -m gpu tests/gpu/test_device.py
+
+bench-gpu: $(READY)
+	$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) .venv-other $(CACHE) .array-api build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, nn, optim
-from lucid.nn.functional import huber_loss
+from benchmarks import gpu
 from lucid.runtime.cuda import device, driver
+from tests.compiler.gpu_kernels import case
 
+from . import test_device
+from .functions import CASES, arrays, steps
 from .standin import StandIn
-
-Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture
@@ -28,41 +29,6 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     device.shut()
     assert made.wrong == []
     assert made.kept() == []
-
-
-def arrays(*shapes: tuple[int, ...]) -> list[Array]:
-    rng = np.random.default_rng(0)
-    return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-
-
-def flat(x: Tensor) -> Tensor:
-    return lucid.exp(x) * 2.0
-
-
-def huber(x: Tensor, y: Tensor) -> Any:
-    return lucid.value_and_grad(lambda x: huber_loss(x, y))(x)
-
-
-def softmax(x: Tensor) -> Tensor:
-    return lucid.softmax(x, axis=1)
-
-
-def product(x: Tensor, y: Tensor) -> Tensor:
-    return x @ y + 1.0
-
-
-def several(x: Tensor) -> tuple[Tensor, ...]:
-    return lucid.softmax(x, axis=0).sum(axis=1), lucid.cumsum(x, axis=1), x[:, ::2].T
-
-
-CASES: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
-    (flat, [(1000,)]),
-    (huber, [(9000,), (9000,)]),
-    (softmax, [(7, 300)]),
-    (product, [(9, 40), (40, 70)]),
-    (several, [(12, 33)]),
-    (flat, [(0,)]),
-]
 
 
 @pytest.mark.parametrize("f, shapes", CASES)
@@ -78,24 +44,6 @@ def test_the_bits_of_the_cpu(f: Callable[..., Any], shapes: list[tuple[int, ...]
 
 
 def test_steps_of_linear_regression(standin: StandIn) -> None:
-    x, y = arrays((50, 4), (50, 1))
-
-    def steps(compile: Callable[..., Any]) -> tuple[list[float], list[Array]]:
-        lucid.manual_seed(0)
-        model = nn.Linear(4, 1)
-        adam = optim.Adam(model.parameters(), lr=0.1)
-
-        @compile
-        def step(x: Tensor, y: Tensor) -> Tensor:
-            adam.zero_grad()
-            loss = huber_loss(model(x), y)
-            loss.backward()
-            adam.step()
-            return loss
-
-        losses = [step(x, y).item() for _ in range(3)]
-        return losses, [p.numpy() for p in model.parameters()]
-
     (losses, parameters), (others, found) = steps(lucid.compile), steps(lucid.compile(device="cuda"))
     assert losses == others and losses[2] < losses[0]
     assert all(a.tobytes() == b.tobytes() for a, b in zip(parameters, found, strict=True))
@@ -108,3 +56,31 @@ def test_what_a_function_made_goes_with_it(standin: StandIn) -> None:
     del run
     gc.collect()
     assert standin.kept() == ["module", "retained", "stream"]
+
+
+def test_threads_take_turns(standin: StandIn) -> None:
+    test_device.threads_agree(rows=(2, 3), calls=3)
+
+
+@pytest.mark.parametrize("name", ["huber", "transpose"])
+def test_what_runs_on_a_gpu_runs_on_the_stand_in(name: str, standin: StandIn) -> None:
+    test_device.check(*case(name))
+
+
+def test_benchmarks(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The script, with a small size of each kind; what is too large is noted."""
+    small = {"huber": (gpu.huber, [(100,)] * 2, 0), "product": (gpu.product, [(8, 9), (9, 7)], 1000)}
+    monkeypatch.setattr(gpu, "CASES", {**small, "copy": (gpu.copy, [(1 << 17,)], 0)})
+    standin.room = 1 << 19
+    monkeypatch.setattr(gpu, "REPEAT", 2)
+    gpu.main(["--output", str(tmp_path)])
+    found = json.loads((tmp_path / "stand-in.json").read_text())
+    assert found["gpu"]["architecture"] == "sm_90" and list(found["cases"]) == ["huber", "product", "copy"]
+    assert found["cases"]["huber"]["same bits as the CPU"] and found["cases"]["product"]["TFLOP/s"] > 0
+    assert "bytes on stand-in" in found["cases"]["copy"]["missing"]
+    device.shut()
+    standin.devices = 0
+    with pytest.raises(SystemExit, match=r"nothing can run on a GPU here: .*there is no NVIDIA GPU"):
+        gpu.main(["--look"])

@@ -20,8 +20,8 @@ from lucid.runtime.cuda import device, driver, modules
 from lucid.runtime.cuda.errors import STICKY, CudaError, OutOfMemory
 from lucid.runtime.cuda.program import Launch, Program
 
+from .functions import arrays
 from .standin import C_TYPES, StandIn
-from .test_cuda import arrays
 
 X = np.linspace(-1, 1, 50, dtype=np.float32)
 

@@ -1,0 +1,106 @@
+"""The GPU of this machine gives the bits of the CPU: NaN where that has NaN. `make test-gpu` runs these."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import cuda
+from lucid.compiler import ops
+from lucid.compiler.gpu.target import target
+from lucid.compiler.ir.graph import Graph
+from lucid.compiler.ir.types import DTYPES
+from lucid.compiler.pipeline import compile_graph
+from lucid.runtime.execute import Executable
+from tests.compiler.gpu_kernels import CASES, case
+from tests.compiler.test_ptx_bits import SPECIAL, same
+from tests.native import Array, build, compiled, sample_arrays
+
+from . import functions
+
+pytestmark = pytest.mark.gpu
+
+
+def check(graph: Graph, arrays: Sequence[Array]) -> None:
+    run = cuda.program(compile_graph(graph, target(cuda.arch())))
+    for number, (one, other) in enumerate(
+        zip(run(arrays), Executable(compiled(graph).plan)(arrays), strict=True)
+    ):
+        assert same(one, other), f"output {number}: {one} is not {other}"
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("name", CASES)
+def test_every_mode(name: str, kind: str) -> None:
+    check(*case(name, kind))
+
+
+@pytest.mark.parametrize("name", ops.REGISTRY)
+def test_every_op(name: str) -> None:
+    """In all dtypes; elementwise ones on pairs of special values."""
+    op, rng = ops.REGISTRY[name], np.random.default_rng(3)
+    for dtype in (d for d in DTYPES.values() if op.takes(d) and not d.is_complex):
+        with np.errstate(over="ignore"):
+            special = np.array(SPECIAL).astype(dtype.np) if dtype.is_float else None
+        for sample in op.samples:
+            arrays = sample_arrays(op, sample, dtype, rng)
+            if special is not None and op.kind == "elementwise" and len(arrays) <= 2:
+                pairs = np.repeat(special, len(special)), np.tile(special, len(special))
+                if all(a.dtype == dtype.np for a in arrays):
+                    arrays = list(pairs[: len(arrays)])
+            with np.errstate(all="ignore"):
+                check(build(partial(op, **sample.attrs), arrays), arrays)
+
+
+FUNCTIONS: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
+    *functions.CASES,
+    (functions.huber, [(10_000_001,), (10_000_001,)]),
+    (functions.flat, [(600_000_000,)]),  # addresses beyond 31 bits
+    (functions.softmax, [(4096, 4097)]),
+    (functions.softmax, [(3, 1_000_000)]),
+    (functions.product, [(1023, 1025), (1025, 1027)]),
+    (lambda x: lucid.sort(x, axis=1), [(300, 1000)]),
+]
+
+
+@pytest.mark.parametrize("f, shapes", FUNCTIONS)
+def test_functions(f: Callable[..., Any], shapes: list[tuple[int, ...]]) -> None:
+    given = functions.arrays(*shapes)
+    want, got = lucid.compile(f)(*given), lucid.compile(f, device="cuda")(*given)
+    pairs = zip(want, got, strict=True) if isinstance(want, tuple) else [(want, got)]
+    assert all(same(b.numpy(), a.numpy()) for a, b in pairs)
+
+
+def test_steps() -> None:
+    losses, weights = functions.steps(lucid.compile)
+    others, found = functions.steps(lucid.compile(device="cuda"))
+    assert losses == others
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(weights, found, strict=True))
+
+
+def threads_agree(rows: Sequence[int], calls: int) -> None:
+    """Calls of several threads, of other sizes each, are as those of one."""
+    run: Any = lucid.compile(functions.softmax, device="cuda")
+    wrong: list[int] = []
+
+    def call(rows: int) -> None:
+        (x,) = functions.arrays((rows, 100))
+        want = functions.softmax(lucid.Tensor(x)).numpy()
+        wrong.extend(rows for _ in range(calls) if run(x).numpy().tobytes() != want.tobytes())
+
+    threads = [threading.Thread(target=call, args=(n,)) for n in rows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_threads() -> None:
+    threads_agree((3, 50, 1000), 50)
