@@ -64,6 +64,7 @@ class TileLowering:
         b, x = self.b, self.x
         count = 2 * self.step * self.columns  # elements of two turns
         fits = sum(count * load.dtype.size for load in self.wait) <= WAITING_BYTES
+        fits = fits and not x.schedule.threads
         for load, name in self.wait.items():
             b.alloc(name, load.dtype, count if fits else self.width**2)
         x.hoist(self.stage, x.levels[0])

@@ -47,14 +47,21 @@ class WarpProductLowering(ProductLowering):
             x.mask = x.first_lanes(b.op("sub", columns, first))
             for n, total in enumerate(self.sums()):
                 b.emit(Store("sums", Imm(n * self.width, i64), total))
+            single = self.extents[self.p.column] == 1  # results do not vary with it
+            if single:
+                x.vector = x.mask = None
             count = x.minimum(b.op("sub", rows, top), Imm(size, i64))
             with b.loop(_ZERO, count, 1, "serial") as row:
                 x.at.update(self.place(self.p.rows, b.op("add", top, row.var)))
                 x.open(frozenset(self.extents) | {ROW})
                 spot = b.op("mul", row.var, Imm(self.width, i64))
-                x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, spot, self.width)
+                lanes = 1 if single else self.width
+                x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, spot, lanes)
                 for stage in x.kernel.stages[1:]:
-                    x.body(stage, 0, [], [])
+                    if single:
+                        x.scalar_stage(stage, {})
+                    else:
+                        x.body(stage, 0, [], [])
                 x.levels.pop()
             x.vector = x.mask = None
             x.at.clear()

@@ -19,14 +19,14 @@ class WarpTileLowering(TileLowering):
     """Lowers one kernel whose schedule says "tiles"."""
 
     def run(self) -> None:
-        for load, name in self.wait.items():
-            self.b.alloc(f"cross.{name}", load.dtype, self.width * (self.width + 1))
+        for dtype in dict.fromkeys(load.dtype for load in self.wait):
+            self.b.alloc(f"cross.{dtype}", dtype, self.width * (self.width + 1))
         super().run()
 
     def crossed(self, load: Load, vectors: list[Operand]) -> list[Operand]:
         """Through working memory with rows of an odd length: neither way do two lanes meet in one bank."""
         b, width = self.b, self.width
-        name, pitch = f"cross.{self.wait[load]}", width + 1
+        name, pitch = f"cross.{load.dtype}", width + 1
         for c, vector in enumerate(vectors):
             b.emit(Store(name, Imm(c, i64), vector, Imm(pitch, i64)))
         return [b.load(name, load.dtype, Imm(r * pitch, i64), width) for r in range(width)]

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from ..cpu.schedule import Product, Schedule
+from ..cpu.schedule import Product, Schedule, tiles
 from ..cpu.schedule import schedule as cpu_schedule
 from ..ir.data import replace
 from ..ir.kernel import Kernel, expressions
 from ..ir.layout import totals
 from ..order import BLOCK
-from .target import WARP
+from .target import SHARED, WARP
 
 # Rows of a product's register tile: with 4 chains, 32 sums of a column are in registers.
 ROWS = 8
@@ -26,10 +26,21 @@ MAP_BLOCK = 1024
 def schedule(kernel: Kernel) -> Schedule:
     """ValueError for a kernel that no mode can do."""
     plan = cpu_schedule(kernel, 4 * WARP)
+    if plan.mode == "tiles" and tile_bytes(kernel) > SHARED:
+        plan = replace(plan, mode="rows")
     tile = {"product": (ROWS, 1), "tiles": TILE}.get(plan.mode, (1, 1))
     step = max(plan.step, WARP * at_once(kernel, plan.mode))
     block = BLOCK if totals(kernel) else MAP_BLOCK
     return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block)
+
+
+def tile_bytes(kernel: Kernel) -> int:
+    """Shared memory of a warp that transposes tiles: one for each array, and one of each dtype on its way."""
+    shape = tiles(kernel)
+    assert shape is not None
+    sizes = [load.dtype.size for load in shape.loads]
+    own = {load.dtype: load.dtype.size for load in shape.loads}
+    return WARP * (WARP * sum(sizes) + (WARP + 1) * sum(own.values()))
 
 
 def at_once(kernel: Kernel, mode: str) -> int:

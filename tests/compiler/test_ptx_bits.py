@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
+from lucid.compiler.gpu.target import target
 from lucid.compiler.interpret.kernel import interpret_kernel
-from lucid.compiler.ir.graph import Graph
+from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.types import DTYPES
+from lucid.compiler.pipeline import compile_graph
 from lucid.gpu import ptx
 from lucid.runtime.execute import Executable
 from lucid.simulated import simulate
@@ -105,3 +107,31 @@ def test_no_transaction_too_many(name: str) -> None:
     for count in counts:
         for space in ("global", "shared"):
             assert count.total(space, "transactions") == count.total(space, "ideal"), str(count)
+
+
+@pytest.mark.parametrize("arrays, mode", [(4, "tiles"), (6, "rows")])
+def test_many_arrays_across_memory(arrays: int, mode: str) -> None:
+    """Tiles of all of them wait in shared memory, if it holds them."""
+
+    def total(*nodes: Node) -> Node:
+        found = ops.TRANSPOSE(nodes[0], perm=(1, 0))
+        for node in nodes[1:]:
+            found = ops.ADD(found, ops.TRANSPOSE(node, perm=(1, 0)))
+        return found
+
+    given = [np.random.default_rng(n).normal(size=(40, 70)) for n in range(arrays)]
+    graph = build(total, given)
+    assert [s.mode for s in compile_graph(graph, target("sm_90")).stages.schedules] == [mode]
+    check(graph, given)
+
+
+@pytest.mark.parametrize("shape", [(1, 300), (1, 1)])
+def test_products_of_one_row_and_column(shape: tuple[int, int]) -> None:
+    """What follows has one element, whether the result is a matrix or a number."""
+    x, y = (np.random.default_rng(n).normal(size=shape).astype(np.float32) for n in range(2))
+    for to in ((1, 1), ()):
+
+        def product(a: Node, b: Node, to: tuple[int, ...] = to) -> Node:
+            return ops.reshape(ops.CONTRACT(a, b, spec="ij,kj->ik"), to)
+
+        check(build(product, [x, y]), [x, y])
