@@ -3,11 +3,11 @@ order of the last one among equal digits. Short rows go through a network (`lowe
 each element those that come before it. A total order, so any way to sort gives the same places.
 
 for %r in ... serial                          rows of the block
-  for %k in 0 .. %n serial                    keys
-  for %k in 0 .. %n serial                    how many there are of each lowest digit
-  for %d in 0 .. 256 serial                   where each digit begins
+  for %k in 0 .. %n vector                    keys
+  for %k in 0 .. %n serial                    how many there are of each value of each digit
+  for %d in 0 .. 256 serial                   where each value of the lowest digit begins
   for %k in 0 .. %n serial                    keys and places to where they belong
-  ...                                         the next digit
+  ...                                         the next digit; one that is the same in all is left out
 
 Where few of many are asked for, segment after segment is looked through for what comes before the last one of
 those that are kept: a vector that has none costs a comparison.
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.layout import working
-from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, Imm, Operand, Store, Window
 from ..ir.types import DTYPES, DType, b1, i64
 from ..ops.folds import Acc
 from .lower import Lowering
@@ -53,7 +53,7 @@ class SortLowering:
 
     def run(self) -> None:
         b, x, outer = self.b, self.x, self.x.kernel.outer
-        b.alloc(COUNTS, i64, DIGITS)
+        b.alloc(COUNTS, i64, DIGITS * self.key.size)
         x.hoist(self.stage, x.levels[0])
         short = b.op("le", self.extent, Imm(SHORT, i64))
         self.few, self.many = (
@@ -87,9 +87,7 @@ class SortLowering:
                 if partly:
                     self.select()
                 else:
-                    digits = b.op("select", b.op("lt", HERE, self.many), Imm(DIGITS, i64), HERE)
-                    for number in range(self.key.size):
-                        self.turn(number, self.many, digits, number + 1 == self.key.size)
+                    self.passes(self.many, False)
                 x.levels.pop()
             x.at.clear()
             x.levels.pop()
@@ -153,9 +151,7 @@ class SortLowering:
             full = b.op("gt", waiting, b.op("add", kept, segment))
             now = b.op("or", forced, full)
             count = b.op("select", now, waiting, HERE)
-            digits = b.op("select", now, Imm(DIGITS, i64), HERE)
-            for number in range(self.key.size):
-                self.turn(number, count, digits, False, True)
+            self.passes(count, True)
             waiting = b.op("select", now, x.minimum(waiting, kept), waiting)
             last = b.load("sort.keys0", self.key, b.op("add", self.base, b.op("sub", waiting, ONE)))
             zero = Imm(0, self.key)
@@ -219,41 +215,100 @@ class SortLowering:
             self.place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var)
         x.schedule = plain
 
-    def turn(self, number: int, count: Operand, digits: Operand, last: bool, waiting: bool = False) -> None:
-        """One pass, by the digit of this number. The `last` one writes places; what is `waiting` knows where
-        its elements are."""
+    def passes(self, count: Operand, waiting: bool) -> None:
+        """So many elements, digit by digit, but for digits that are the same in all. What is `waiting` knows
+        where its elements are, and is sorted in place, as far as it is kept; else places are written."""
         b, x = self.b, self.x
-        here, there = number % 2, 1 - number % 2
+        self.count_digits(count)
+        turned: Operand = HERE  # 1: keys and places are in the second buffers
+        moved: Operand = ONE if waiting else HERE  # 0: each element is where it came from
+        for number in range(self.key.size):
+            last = number + 1 == self.key.size and not waiting
+            turned, moved = self.turn(number, count, turned, moved, last)
+        if waiting:
+            back = b.op("select", self.is_one(turned), x.minimum(count, self.kept()), HERE)
+            with b.loop(HERE, back, 1, "serial") as turn:
+                place = b.op("add", self.base, turn.var)
+                b.emit(Store("sort.keys0", place, b.load("sort.keys1", self.key, place)))
+                b.emit(Store("sort.at0", place, b.load("sort.at1", i64, place)))
+
+    def is_one(self, flag: Operand) -> Operand:
+        return self.b.op("ne", flag, HERE)
+
+    def count_digits(self, count: Operand) -> None:
+        """How many elements have each value of each digit."""
+        b, x = self.b, self.x
         zeros = Imm(0, i64, x.schedule.width)
-        x.each(digits, lambda at, mask: b.emit(Store(COUNTS, at, zeros, None, mask)))
+        size = b.op("select", b.op("lt", HERE, count), Imm(DIGITS * self.key.size, i64), HERE)
+        x.each(size, lambda at, mask: b.emit(Store(COUNTS, at, zeros, None, mask)))
         with b.loop(HERE, count, 1, "serial") as turn:
-            key: Operand = b.load(f"sort.keys{here}", self.key, b.op("add", self.base, turn.var))
-            digit = self.digit(key, number)
-            b.emit(Store(COUNTS, digit, b.op("add", b.load(COUNTS, i64, digit), ONE)))
-        with b.loop(HERE, digits, 1, "serial", (HERE,)) as turn:
-            (begin,) = turn.carried
+            key = b.load("sort.keys0", self.key, b.op("add", self.base, turn.var))
+            for number in range(self.key.size):
+                digit = self.digit(key, number)
+                b.emit(Store(COUNTS, digit, b.op("add", b.load(COUNTS, i64, digit), ONE)))
+
+    def buffer(self, name: str, dtype: DType, second: Operand) -> tuple[str, Operand]:
+        """That of the block, the first one or the second: a name, and where it begins."""
+        if isinstance(second, Imm):
+            return f"{name}{second.value}", self.base
+        found, first = self.b.fresh(dtype, 1, "buffer").name, self.b.op("sub", ONE, second)
+        self.b.emit(Window(found, dtype, f"{name}0", self.base, first, f"{name}1", self.base))
+        return found, HERE
+
+    def turn(
+        self, number: int, count: Operand, turned: Operand, moved: Operand, last: bool
+    ) -> tuple[Operand, Operand]:
+        """One pass, by the digit of this number, from buffer to buffer; the `last` one writes places. Which
+        buffer it is depends on the digits, but for warps, which leave none out."""
+        b, x = self.b, self.x
+        other = Imm(1 - int(turned.value), i64) if isinstance(turned, Imm) else b.op("sub", ONE, turned)
+        keys, base = self.buffer("sort.keys", self.key, turned)
+        places, _ = self.buffer("sort.at", i64, turned)
+        keys_to, base_to = self.buffer("sort.keys", self.key, other)
+        places_to, _ = self.buffer("sort.at", i64, other)
+
+        def element(index: Operand) -> Operand:
+            if moved == HERE:
+                return index
+            known = b.load(places, i64, x.plus(base, index))
+            return known if moved == ONE else b.op("select", self.is_one(moved), known, index)
+
+        many: Operand = count
+        if not x.schedule.threads:
+            first = self.digit(b.load(keys, self.key, base), number)
+            many = b.op("select", b.op("eq", b.load(COUNTS, i64, first), count), HERE, count)
+        begin = Imm(DIGITS * number, i64)
+        end = b.op("select", b.op("lt", HERE, many), Imm(DIGITS * (number + 1), i64), begin)
+        with b.loop(begin, end, 1, "serial", (HERE,)) as turn:
+            (so_far,) = turn.carried
             found = b.load(COUNTS, i64, turn.var)
-            b.emit(Store(COUNTS, turn.var, begin))
-            turn.yields = (b.op("add", begin, found),)
-        with b.loop(HERE, count, 1, "serial") as turn:
-            place = b.op("add", self.base, turn.var)
-            key = b.load(f"sort.keys{here}", self.key, place)
-            at: Operand = b.load(f"sort.at{here}", i64, place) if number or waiting else turn.var
-            digit = self.digit(key, number)
+            b.emit(Store(COUNTS, turn.var, so_far))
+            turn.yields = (b.op("add", so_far, found),)
+        with b.loop(HERE, many, 1, "serial") as turn:
+            key = b.load(keys, self.key, x.plus(base, turn.var))
+            at, digit = element(turn.var), self.digit(key, number)
             target = b.load(COUNTS, i64, digit)
             b.emit(Store(COUNTS, digit, b.op("add", target, ONE)))
             if not last:
-                place = b.op("add", self.base, target)
-                b.emit(Store(f"sort.keys{there}", place, key))
-                b.emit(Store(f"sort.at{there}", place, at))
+                b.emit(Store(keys_to, x.plus(base_to, target), key))
+                b.emit(Store(places_to, x.plus(base_to, target), at))
             else:
                 self.place(target, at)
+        if x.schedule.threads:
+            return other, ONE
+        if last:
+            with b.loop(HERE, b.op("sub", count, many), 1, "serial") as turn:
+                self.place(turn.var, element(turn.var))
+        some = b.op("lt", HERE, many)
+        return b.op("select", some, other, turned), b.op("select", some, ONE, moved)
 
     def digit(self, key: Operand, number: int) -> Operand:
+        """Where its digit of this number is counted."""
         b = self.b
         if number:
             key = b.op("shr", key, b.imm(8 * number, key))
-        return b.op("and", self.x.cast(key, i64), Imm(DIGITS - 1, i64))
+        value = b.op("and", self.x.cast(key, i64), Imm(DIGITS - 1, i64))
+        return b.op("add", value, Imm(DIGITS * number, i64)) if number else value
 
     def key_of(self, value: Operand) -> Operand:
         """An unsigned number that is less where the value comes first."""

@@ -136,3 +136,23 @@ def test_short_rows(rows: int, m: int, kind: str, along: bool) -> None:
         np.testing.assert_array_equal(
             run_kernel(kernel, arrays, {"n": rows, "m": m}, None, target)["o"], want
         )
+
+
+@pytest.mark.parametrize("first", ["", " first k"])
+@pytest.mark.parametrize("kind", ["i64", "u32", "u16", "f64", "i8"])
+@pytest.mark.parametrize("step", [1, 256, 1 << 16, 1 << 24, 1 << 40, 0])
+def test_digits_that_are_the_same_in_all_are_left_out(step: int, kind: str, first: str) -> None:
+    """One digit varies, two neighbours do, or none does."""
+    text = TEXT.format(kind, "").replace(" first k", first)
+    kernel = parse_kernel(text if first else text.replace("i64[n, k]", "i64[n, m]"))
+    verify_kernel(kernel)
+    dtype = kernel.params[0].dtype.np
+    size = np.dtype(dtype).itemsize * 8 if kind != "f64" else 50
+    values = np.random.default_rng(step % 97).integers(0, 300, (2, 1000)) * (
+        step if step < 1 << (size - 2) else 1
+    )
+    arrays = {"x": values.astype(dtype)}
+    symbols = {"n": 2, "m": 1000, "k": 30} if first else {"n": 2, "m": 1000}
+    want = np.argsort(arrays["x"], axis=1, kind="stable")
+    found = run_kernel(kernel, arrays, symbols)["o"]
+    np.testing.assert_array_equal(found, want[:, :30] if first else want)
