@@ -13,6 +13,7 @@ from ..verify.error import VerifyError
 
 _FORMS = (
     r"(add|sub|mul|div|rcp|sqrt|fma)\.rn\.f(32|64)",
+    r"(add|sub|fma)\.rn\.f32\.f16",  # a float16 becomes float32 on the way, exactly: sm_100 and later
     r"(abs|neg|min|max|copysign)\.f(32|64)",
     r"(add|sub|min|max|abs|neg|div|rem)\.[su](16|32|64)",
     r"(mul|mad)\.(lo|hi|wide)\.[su](16|32|64)",

@@ -55,6 +55,14 @@ def test_other_formats(name: str, kind: str) -> None:
     check(*case(name, kind), "sm_75")
 
 
+@pytest.mark.parametrize("arch", ["sm_100", "sm_120"])
+def test_halves_that_are_added_to_float32(arch: str) -> None:
+    """LLVM has one instruction for that and for the conversion before it."""
+    graph, arrays = case("scan", "float16")
+    assert any("add.rn.f32.f16" in text for text in ptx(graph, arch).modules.values())
+    check(graph, arrays, arch)
+
+
 @pytest.mark.parametrize("seed", [5004, 5005, 5006, 5007, 5008, 5010, 5011, 5015, 5019, 5020])
 def test_random_kernels(seed: int) -> None:
     """Numbers in them are whole, so that the interpreter's bits do not depend on its order."""
