@@ -90,7 +90,7 @@ def measure(f: Callable[..., Any], shapes: list[tuple[int, ...]], flops: int) ->
     moved, best = sum(kernel.bytes for kernel in executable.kernels), min(times)
     return {
         "same bits as the CPU": all(map(same, got, want)),
-        "kernels": [kernel.name for kernel in executable.kernels],
+        "kernels": executable.native.profile(arrays),
         "seconds": {"least": best, "median": statistics.median(times), "runs": REPEAT},
         "bytes": moved,
         "GB/s": moved / best / 1e9,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import memory
 from ..locks import Lock
 from .driver import Driver
 from .errors import ELSEWHERE, FORKED, NO_DEVICE, OUT_OF_MEMORY, CudaError, described
@@ -184,21 +184,31 @@ class Device:
         self._context, self._modules = 0, {}
 
 
-_LOCK = threading.Lock()
+_LOCK = Lock()
 _open: list[Device] = []
 
 
 def device() -> Device:
     """The first GPU that the driver shows (CUDA_VISIBLE_DEVICES says which), opened once. CudaError."""
-    with _LOCK:
+    with _LOCK():
         if not _open:
             _open.append(Device())
         return _open[0]
 
 
+def _let_go() -> None:
+    with _LOCK():
+        for gpu in _open:
+            with suppress(CudaError), gpu.held():
+                gpu.trim()
+
+
+memory.keepers.append(_let_go)
+
+
 def shut() -> None:
     """Close the device, if it is open."""
-    with _LOCK:
+    with _LOCK():
         while _open:
             _open.pop().close()
 

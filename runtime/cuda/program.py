@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from ctypes import addressof, c_uint64, c_void_p
 
@@ -42,7 +42,8 @@ class _Step:
         numbers = [_word(value) for value in launch.values]
         self.words = (c_uint64 * len(numbers))(*numbers)
         first = addressof(self.words)
-        self.places = (c_void_p * len(numbers))(*(first + 8 * k for k in range(len(numbers))))
+        # A null pointer behind the last one: who reads more than there are finds that.
+        self.places = (c_void_p * (len(numbers) + 1))(*(first + 8 * k for k in range(len(numbers))))
         sizes = (launch.grid, 1, 1, launch.threads, 1, 1)
         self.params = KernelNode(function, *sizes, 0, self.places, None)
         self.patches = [
@@ -96,7 +97,7 @@ class Program:
     ) -> list[Array]:
         """`out[k]`, if given, receives output k."""
         with self.device.held():
-            results = self._run(inputs, [])
+            results = self._run(inputs, self._launch)
         for k, array in enumerate(out or ()):
             if array is not None:
                 np.copyto(array, results[k])
@@ -106,11 +107,30 @@ class Program:
     def seconds(self, inputs: Sequence[Array], repeat: int) -> list[float]:
         """How long the launches take on the device, one after the other, each time that they run."""
         found: list[float] = []
+
+        def launch(addresses: Sequence[int]) -> None:
+            self._launch(addresses)
+            for _ in range(repeat):
+                with self.device.timed(found):
+                    self._launch(addresses)
+
         with self.device.held():
-            self._run(inputs, found, repeat)
+            self._run(inputs, launch)
         return found
 
-    def _run(self, inputs: Sequence[Array], seconds: list[float], repeat: int = 0) -> list[Array]:
+    def profile(self, inputs: Sequence[Array]) -> list[tuple[str, float]]:
+        """The seconds of each launch alone, after a call that warms the device up."""
+        found: list[float] = []
+
+        def launch(addresses: Sequence[int]) -> None:
+            self._launch(addresses)
+            found.extend(self._one_by_one())
+
+        with self.device.held():
+            self._run(inputs, launch)
+        return [(step.launch.entry, time) for step, time in zip(self._steps, found, strict=True)]
+
+    def _run(self, inputs: Sequence[Array], launch: Callable[[Sequence[int]], None]) -> list[Array]:
         device, plan = self.device, self.plan
         sources = [np.ascontiguousarray(array) for array in inputs]
         for array, i in zip(sources, plan.inputs, strict=True):
@@ -121,10 +141,7 @@ class Program:
             addresses = self._places(taken)
             for array, i in zip(sources, plan.inputs, strict=True):
                 device.upload(addresses[i], array)
-            self._launch(addresses)
-            for _ in range(repeat):
-                with device.timed(seconds):
-                    self._launch(addresses)
+            launch(addresses)
             results = [memory.array(plan.buffers[i].shape, plan.buffers[i].dtype.np) for i in plan.outputs]
             for array, i in zip(results, plan.outputs, strict=True):
                 device.download(array, addresses[i])
@@ -167,7 +184,8 @@ class Program:
         driver = self.device.driver
         changed = [step for step in self._steps if step.patch(addresses)]
         if os.environ.get("LUCID_CUDA_SYNC", "0") not in ("", "0"):
-            return self._one_by_one()
+            self._one_by_one()
+            return
         graph, self._graph = self._graph, 0  # where something fails, the next call makes another one
         if not graph:
             graph = self._made()
@@ -176,19 +194,21 @@ class Program:
                 driver("cuGraphExecKernelNodeSetParams", graph, step.node, step.params)
         driver("cuGraphLaunch", graph, self.device.stream)
         self._graph = graph
-        return None
 
-    def _one_by_one(self) -> None:
-        """Each launch alone, so that what fails has a name."""
+    def _one_by_one(self) -> list[float]:
+        """Each launch alone, so that what fails has a name; the seconds of each."""
+        seconds: list[float] = []
         for step in self._steps:
             n = step.params
             try:
                 sizes = n.gridDimX, n.gridDimY, n.gridDimZ, n.blockDimX, n.blockDimY, n.blockDimZ
                 where = self.device.stream, n.kernelParams, None
-                self.device.driver("cuLaunchKernel", n.func, *sizes, n.sharedMemBytes, *where)
+                with self.device.timed(seconds):
+                    self.device.driver("cuLaunchKernel", n.func, *sizes, n.sharedMemBytes, *where)
                 self.device.synchronize()
             except CudaError as error:
                 raise error.within(str(step.launch)) from None
+        return seconds
 
     def _made(self) -> int:
         """The launches as a graph in which each waits for the one before."""

@@ -27,6 +27,11 @@ def huber(x: Tensor, y: Tensor) -> Any:
     return lucid.value_and_grad(lambda x: huber_loss(x, y))(x)
 
 
+def solved(x: Tensor) -> Tensor:
+    """A library takes part."""
+    return lucid.linalg.inverse(x @ x.T + 9.0 * lucid.eye(4)) * 2.0
+
+
 def softmax(x: Tensor) -> Tensor:
     return lucid.softmax(x, axis=1)
 
@@ -46,6 +51,7 @@ CASES: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
     (product, [(9, 40), (40, 70)]),
     (several, [(12, 33)]),
     (flat, [(0,)]),
+    (solved, [(4, 4)]),
 ]
 
 

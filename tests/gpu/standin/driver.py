@@ -362,6 +362,8 @@ class StandIn:
         """The content of the parameters, at this moment."""
         module, entry, _ = self._of("function", function)
         wanted = module.entries[entry].parameters
+        if [bool(params[k]) for k in range(len(wanted) + 1)] != [True] * len(wanted) + [False]:
+            raise Wrong(f"{entry} has {len(wanted)} parameters, other than were given")
         return [ctypes.string_at(params[k], p.size) for k, p in enumerate(wanted)]
 
     @c("handle uint uint uint uint uint uint uint handle void** void**")
