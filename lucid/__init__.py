@@ -51,7 +51,7 @@ from .creation import (
     zeros_like,
 )
 from .elements import *  # noqa: F403
-from .errors import TraceError
+from .errors import ContractError, TraceError
 from .functional import *  # noqa: F403
 from .published import *  # noqa: F403
 from .tensor import Tensor
@@ -135,6 +135,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Compiled",
+    "ContractError",
     "Tensor",
     "TraceError",
     "arange",

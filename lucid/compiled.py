@@ -21,6 +21,7 @@ from . import recorder
 from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
+from .cost import Contract, Cost, contract, cost_of
 from .engine import DEVICES, Device, KernelInfo
 from .errors import here, located, user_loc, warn_user
 from .guards import Place, tensors_in
@@ -54,12 +55,19 @@ class _Decorator(Protocol):
 
 
 @overload
-def compile(f: Callable[P, R], *, threads: int | None = None, device: Device = "cpu") -> Compiled[P, R]: ...
-@overload
-def compile(*, threads: int | None = None, device: Device = "cpu") -> _Decorator: ...
 def compile(
-    f: Callable[..., Any] | None = None, *, threads: int | None = None, device: Device = "cpu"
-) -> Any:
+    f: Callable[P, R], *, threads: int | None = None, device: Device = "cpu", max_kernels: int | None = None,
+    max_bytes: int | None = None, max_temp_bytes: int | None = None,
+) -> Compiled[P, R]: ...  # fmt: skip
+@overload
+def compile(
+    *, threads: int | None = None, device: Device = "cpu", max_kernels: int | None = None,
+    max_bytes: int | None = None, max_temp_bytes: int | None = None,
+) -> _Decorator: ...  # fmt: skip
+def compile(
+    f: Callable[..., Any] | None = None, *, threads: int | None = None, device: Device = "cpu",
+    max_kernels: int | None = None, max_bytes: int | None = None, max_temp_bytes: int | None = None,
+) -> Any:  # fmt: skip
     """A compiled version of `f`, a function, a method or a Module; also a decorator.
 
         @lucid.compile
@@ -82,6 +90,10 @@ def compile(
     runs the PTX of its kernels in the simulator, slowly, and raises for races, accesses outside of arrays and
     reads of what was never written.
 
+    `max_kernels`, `max_bytes`, `max_temp_bytes`: the most that one call may take, as `cost` counts it. What
+    would take more raises ContractError when it is compiled, with the reasons for its kernels, and nothing
+    has run.
+
     Calls take `out=`, unless the function has an argument of that name: an array, or the structure of
     the result with arrays (or None) in place of tensors. The results are written there, and the
     returned tensors share that memory. Such an array may be an argument, too. TypeError or ValueError if
@@ -102,12 +114,16 @@ def compile(
         from . import cuda  # few ask for it
 
         cuda.asked("compile")
+    limits = contract(max_kernels, max_bytes, max_temp_bytes)
     if f is None:
-        return functools.partial(compile, threads=threads, device=device)
+        return functools.partial(
+            compile, threads=threads, device=device, max_kernels=max_kernels, max_bytes=max_bytes,
+            max_temp_bytes=max_temp_bytes,
+        )  # fmt: skip
     check_function("compile", f)
     if isinstance(f, type):
         raise TypeError(here(f"compile: {f.__name__} is a class; compile an object of it, or its methods"))
-    return Compiled(f, threads, device)
+    return Compiled(f, threads, device, limits)
 
 
 class _Numbers:
@@ -175,12 +191,13 @@ class Compiled(Decorated, Generic[P, R]):
         f: Callable[..., Any],
         threads: int | None = None,
         device: Device = "cpu",
+        limits: Contract | None = None,
         story: _Story | None = None,
     ) -> None:
         self.__wrapped__ = f
         if not _is_module(f):
             functools.update_wrapper(self, f, updated=())
-        self.threads, self.device = threads, device
+        self.threads, self.device, self.limits = threads, device, limits
         self._story = story or _Story()
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
         self._numbers = _Numbers()
@@ -207,18 +224,7 @@ class Compiled(Decorated, Generic[P, R]):
             if out is not None:
                 raise TypeError(here(f"{self._name()}: out= has no meaning in another compiled function"))
             return (self.__wrapped__(*args, **kwargs),)
-        arrays: list[Any] = []
-        objects: list[Any] = []
-        numbers: list[Any] = []
-        try:
-            signature = (
-                mode.grad,
-                describe(args, arrays, objects, numbers),
-                describe(kwargs, arrays, objects, numbers) if kwargs else None,
-                _twins(arrays),
-            )
-        except TypeError as error:
-            raise TypeError(here(f"{self._name()}: {error}")) from None
+        signature, arrays, numbers, objects = self._described(args, kwargs)
         found = self._cache.get(self._key(signature, numbers))
         if found is not None:
             for recording in found:
@@ -229,6 +235,22 @@ class Compiled(Decorated, Generic[P, R]):
                     return results
         recording = self._record(signature, args, kwargs, arrays, numbers, objects)
         return recording.run(arrays, numbers, out, fresh=True)
+
+    def _described(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Signature, list[Any], list[Any], list[Any]]:
+        """The signature of a call; its arrays, numbers and objects."""
+        arrays, numbers, objects = list[Any](), list[Any](), list[Any]()
+        try:
+            signature = (
+                MODE.get().grad,
+                describe(args, arrays, objects, numbers),
+                describe(kwargs, arrays, objects, numbers) if kwargs else None,
+                _twins(arrays),
+            )
+        except TypeError as error:
+            raise TypeError(here(f"{self._name()}: {error}")) from None
+        return signature, arrays, numbers, objects
 
     def _key(self, signature: Signature, numbers: list[Any]) -> Signature:
         """Under which a call's recordings are kept: with the values of those numbers that are facts."""
@@ -272,6 +294,8 @@ class Compiled(Decorated, Generic[P, R]):
                 # No other step comes between the walk and the end of the trace: what holds, holds for both.
                 finish = steps.run(self._trace, signature, args, kwargs, arrays, numbers, objects)
             recording = finish()
+            if self.limits is not None:
+                self.limits.judge(self._name(), recording.executable)
             state.close(signature, *recording.decided())
             self._story.traces += 1
             self._story.reasons.append(f"trace {self.traces}: {reason}")
@@ -430,7 +454,9 @@ class Compiled(Decorated, Generic[P, R]):
             return MethodType(self, instance)
         own = home.methods.get(self)
         if own is None:
-            new: Compiled[Any, Any] = Compiled(self.__wrapped__, self.threads, self.device, self._story)
+            new: Compiled[Any, Any] = Compiled(
+                self.__wrapped__, self.threads, self.device, self.limits, self._story
+            )
             own = home.methods.setdefault(self, new)
         return MethodType(own, instance)
 
@@ -438,7 +464,7 @@ class Compiled(Decorated, Generic[P, R]):
         owner.__compiled__ = None  # type: ignore[attr-defined]  # guards: its objects will have one
 
     def _made_of(self) -> Parts:
-        return Compiled, (self.__wrapped__, self.threads, self.device)
+        return Compiled, (self.__wrapped__, self.threads, self.device, self.limits)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -495,6 +521,16 @@ class Compiled(Decorated, Generic[P, R]):
     def kernels(self) -> list[KernelInfo]:
         """The kernels of the latest call, each with `name`, `bytes` (what it moves) and `text`."""
         return self._last().executable.kernels
+
+    def cost(self, *args: P.args, **kwargs: P.kwargs) -> Cost:
+        """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`. It is
+        compiled, if it was not yet, and not run. Errors are those of a call."""
+        signature, arrays, numbers, objects = self._described(args, kwargs)
+        known = self._cache.get(self._key(signature, numbers), [])
+        recording = next((r for r in known if r.serves(arrays, numbers) is not None), None)
+        if recording is None:
+            recording = self._record(signature, args, kwargs, arrays, numbers, objects)
+        return cost_of(recording.executable)
 
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""

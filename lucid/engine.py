@@ -231,6 +231,10 @@ class Executable:
             outputs[k] = array
         return outputs
 
+    def executables(self) -> list[Executable]:
+        """What it is made of."""
+        return [self]
+
     @property
     def kernels(self) -> list[KernelInfo]:
         """The kernels in the order of data flow."""

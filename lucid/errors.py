@@ -37,6 +37,11 @@ class TraceError(RuntimeError):
     or drew random numbers, while it was being traced."""
 
 
+class ContractError(RuntimeError):
+    """A compiled function costs more than `max_kernels`, `max_bytes` or `max_temp_bytes` of `lucid.compile`
+    allow."""
+
+
 def is_internal(filename: str) -> bool:
     """Whether a source file belongs to lucid."""
     known = _internal.get(filename)

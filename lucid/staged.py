@@ -81,7 +81,7 @@ class Staged:
     @property
     def kernels(self) -> list[KernelInfo]:
         """The kernels in the order of data flow."""
-        return [kernel for x in self._executables() for kernel in x.kernels]
+        return [kernel for x in self.executables() for kernel in x.kernels]
 
     def explain(self) -> str:
         """Of each stage what its kernels are, and what a library does then."""
@@ -96,7 +96,7 @@ class Staged:
 
     def ir(self, stage: str, arch: str = ARCH) -> str:
         """One stage of the compiler as text, of each executable."""
-        return "\n".join(x.ir(stage, arch) for x in self._executables())
+        return "\n".join(x.ir(stage, arch) for x in self.executables())
 
     def ptx(self, arch: str) -> NoReturn:
         """ValueError: a GPU does not run it alone."""
@@ -104,7 +104,8 @@ class Staged:
         listed = ", ".join(sorted(names))
         raise ValueError(f"{listed} of NumPy takes part, so no GPU runs all of it; see ir('ptx')")
 
-    def _executables(self) -> list[Executable]:
+    def executables(self) -> list[Executable]:
+        """What it is made of, but for the libraries."""
         return [stage.executable for stage in self.stages if stage.executable is not None]
 
 
