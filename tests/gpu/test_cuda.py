@@ -75,6 +75,10 @@ def test_what_runs_on_a_gpu_runs_on_the_stand_in(name: str, standin: StandIn) ->
     test_device.check(*case(name))
 
 
+def test_a_random_program(standin: StandIn) -> None:
+    test_device.random_programs_agree(5)
+
+
 def test_benchmarks(
     standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.types import DTYPES
 from lucid.compiler.pipeline import compile_graph
 from lucid.runtime.execute import Executable
+from lucid.testing.generate import random_program
 from tests.compiler.gpu_kernels import CASES, case
 from tests.compiler.test_ptx_bits import SPECIAL, same
 from tests.native import Array, build, compiled, sample_arrays
@@ -75,6 +76,24 @@ def test_functions(f: Callable[..., Any], shapes: list[tuple[int, ...]]) -> None
     want, got = lucid.compile(f)(*given), lucid.compile(f, device="cuda")(*given)
     pairs = zip(want, got, strict=True) if isinstance(want, tuple) else [(want, got)]
     assert all(same(b.numpy(), a.numpy()) for a, b in pairs)
+
+
+def random_programs_agree(seed: int) -> None:
+    program = random_program(seed)
+    names, arrays = list(program.inputs), list(program.inputs.values())
+
+    def run(*arrays: Any) -> tuple[Any, ...]:
+        values = program.run(lucid, dict(zip(names, map(lucid.Tensor, arrays), strict=True)))
+        return tuple(values[name] for name in program.outputs)
+
+    want, got = lucid.compile(run)(*arrays), lucid.compile(run, device="cuda")(*arrays)
+    for name, one, other in zip(program.outputs, got, want, strict=True):
+        assert same(one.numpy(), other.numpy()), f"{program.text()}\n{name}: {one} is not {other}"
+
+
+@pytest.mark.parametrize("seed", range(500))
+def test_random_programs(seed: int) -> None:
+    random_programs_agree(seed)
 
 
 def test_steps() -> None:
