@@ -342,7 +342,7 @@ class Compiled(Decorated, Generic[P, R]):
 
     def _drop_oldest(self) -> None:
         """Keep no more than there is room for, in native code either."""
-        if len(self._cache) <= OBJECTS:
+        if len(self._cache) <= min(OBJECTS, SIGNATURES):
             return
         with_objects = [key for key, (recording, *_) in self._cache.items() if recording.objects]
         dropped = with_objects[: max(0, len(with_objects) - OBJECTS)]

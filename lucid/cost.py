@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Node, toposort
+from lucid.compiler.ir.program import Call
 
 from .errors import ContractError, here
 
@@ -55,9 +56,8 @@ class Contract:
                 lines = [
                     f"{name}: {found:,} {what}, and max_{what}={most:,} was asked for; it is compiled to"
                 ]
-                for kernel in made.kernels:
-                    lines.append(f"  kernel {kernel.name}: {kernel.bytes:,} bytes")
-                    lines += [f"    {reason}" for reason in kernel.reasons]
+                for part in made.executables():
+                    lines += _reasons(part)
                 raise ContractError(here("\n".join(lines)))
 
 
@@ -84,6 +84,40 @@ def cost_of(made: Executable | Staged) -> Cost:
         sum(flops(node) for graph in graphs for node in toposort(graph.outputs)),
         sum(x.compiled.plan.temp_bytes for x in parts),
     )
+
+
+def _reasons(made: Executable) -> list[str]:
+    """The kernels with what they hold, and why each is not part of one before it."""
+    calls = made.compiled.stages.program.calls
+    lines: list[str] = []
+    for number, call in enumerate(calls):
+        lines.append(f"  kernel {number}, {call.kernel.name}: {call.bytes:,} bytes")
+        reads = _reads(call)
+        needed = [k for k, c in enumerate(calls[:number]) if not reads.isdisjoint(_writes(c))]
+        shared = [k for k, c in enumerate(calls[:number]) if not reads.isdisjoint(_reads(c))]
+        if needed:
+            lines.append(f"    needs what {_kernels(needed)} writes, once all of its blocks are done")
+        elif shared:
+            lines.append(
+                f"    reads arrays of {_kernels(shared)}, along other axes or too many for one kernel"
+            )
+        elif number:
+            lines.append("    has no array in common with those before")
+        lines += [f"    {reason}" for reason in call.reasons]
+    return lines
+
+
+def _kernels(numbers: list[int]) -> str:
+    return "kernel " + " and ".join(map(str, numbers))
+
+
+def _writes(call: Call) -> set[Node]:
+    return {call.arrays[output.name].node for output in call.kernel.outputs}
+
+
+def _reads(call: Call) -> set[Node]:
+    outputs = {output.name for output in call.kernel.outputs}
+    return {operand.node for name, operand in call.arrays.items() if name not in outputs}
 
 
 _FREE = {"cast", "where", "neg", "abs", "sign", "copysign", "stop_gradient", "place", "natural"}
