@@ -94,6 +94,7 @@ def test_what_has_bits_must_have_them() -> None:
         (lambda x: (x - x.mean()).sum(), (X,)),  # 0 but for rounding
         (lambda d: {"a": d["x"] @ d["y"][0].T}, ({"x": X, "y": [Y]},)),
         (lambda x, n: x**n, (X, 3)),
+        (lambda x, y: x % y, (X, np.where(abs(Y) < 0.5, Y / 100, Y))),  # many jumps
     ],
 )
 def test_all_kinds_of_functions(f: Callable[..., Any], args: tuple[Any, ...]) -> None:
