@@ -21,15 +21,19 @@ def tensors(inputs: Mapping[str, Array]) -> dict[str, lucid.Tensor]:
     return {n: lucid.Tensor(a) for n, a in inputs.items()}
 
 
-def compiled(program: Program) -> Callable[..., tuple[lucid.Tensor, ...]]:
-    """A compiled function of the program's inputs, in order, that returns its outputs."""
+def function(program: Program) -> Callable[..., tuple[lucid.Tensor, ...]]:
+    """A function of the program's inputs, in order, that returns its outputs."""
     names = list(program.inputs)
 
     def run(*args: lucid.Tensor) -> tuple[lucid.Tensor, ...]:
         values = program.run(lucid, dict(zip(names, args, strict=True)))
         return tuple(values[o] for o in program.outputs)
 
-    return lucid.compile(run)
+    return run
+
+
+def compiled(program: Program) -> Callable[..., tuple[lucid.Tensor, ...]]:
+    return lucid.compile(function(program))
 
 
 def between_guards(

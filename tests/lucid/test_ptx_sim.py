@@ -11,6 +11,13 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn, optim
+from lucid.engine import Device
+from lucid.nn import functional as F
+from tests.compiler.test_ptx_bits import same
+
+from . import programs
+from .programs import random_program
+from .test_fuzz import loss_function
 
 Array = np.ndarray[Any, Any]
 
@@ -104,3 +111,68 @@ def test_how_a_launch_is_described() -> None:
     assert [slot.name for slot in run.entry.slots][:3] == ["a0", "o0", "part.r0"]
     assert "  a0: .u64, input 0 f32[40000]" in str(found)
     assert found.modules[run.code.key].startswith("//")
+
+
+BOTH: tuple[Device, ...] = ("cpu", "ptx-sim")
+LABELS = np.random.default_rng(0).integers(0, 7, 12)
+ROWS = (12, 7)
+LAYERS: dict[str, tuple[Callable[..., Tensor], list[tuple[int, ...]]]] = {
+    "huber_loss": (F.huber_loss, [ROWS, ROWS]),
+    "cross_entropy": (lambda x: F.cross_entropy(x, LABELS), [ROWS]),
+    "nll_loss": (lambda x: F.nll_loss(F.log_softmax(x, 1), LABELS), [ROWS]),
+    "silu": (lambda x: F.silu(x).sum(), [ROWS]),
+    "layer_norm": (lambda x, w, b: (F.layer_norm(x, (40,), w, b) ** 2).sum(), [(9, 40), (40,), (40,)]),
+    "linear": (lambda x, w, b: F.linear(x, w, b).tanh().sum(), [(9, 20), (40, 20), (40,)]),
+    "conv2d": (lambda x, w, b: (F.conv2d(x, w, b, padding=1) ** 2).sum(), [(2, 3, 6, 5), (4, 3, 3, 3), (4,)]),
+    "max_pool2d": (lambda x: (F.max_pool2d(x, 2) ** 2).sum(), [(2, 2, 4, 6)]),
+    "embedding": (lambda w: (F.embedding(LABELS, w) ** 2).sum(), [(9, 5)]),
+    "std": (lambda x: x.var(axis=0).sum() + x.std(), [ROWS]),
+    "logsumexp": (lambda x: lucid.logsumexp(x, axis=1).sum(), [ROWS]),
+    "cumprod": (lambda x: lucid.cumprod(x, axis=1).sum(), [ROWS]),
+    "at": (
+        lambda x: x.at[np.array([1, 1, 0])].add(2.0 * x[:3]).sum() + (x.at[0].set(x[1]) ** 2).sum(),
+        [ROWS],
+    ),
+    "norm": (lambda x: lucid.linalg.norm(x), [ROWS]),
+    "quantile": (lambda x: lucid.quantile(x, 0.3, axis=1).sum(), [(5, 9)]),
+    "complex": (lambda x, y: lucid.exp(x + 1j * y).real.sum(), [ROWS, ROWS]),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_losses_and_layers_with_gradients(name: str) -> None:
+    f, shapes = LAYERS[name]
+    both = lucid.value_and_grad(f, argnums=tuple(range(len(shapes))))
+    given = arrays(*shapes)
+    (want, wants), (got, gots) = (lucid.compile(both, device=d)(*given) for d in BOTH)
+    assert same(got.numpy(), want.numpy())
+    assert all(same(a.numpy(), b.numpy()) for a, b in zip(gots, wants, strict=True))
+
+
+def programs_agree(seed: int) -> None:
+    """A random program; of every third one the gradients."""
+    smooth = seed % 3 == 0
+    program = random_program(seed, smooth=smooth, most=8 if smooth else 12)
+    f = programs.function(program)
+    given = list(programs.tensors(program.inputs).values())
+    if smooth:
+        points = list(program.inputs.values())
+        if loss_function(program, np)(*points) is None:
+            return
+        f = lucid.grad(loss_function(program, lucid), argnums=tuple(range(len(points))))
+    with np.errstate(all="ignore"):
+        want, got = (lucid.compile(f, device=d)(*given) for d in BOTH)
+    assert all(same(a.numpy(), b.numpy()) for a, b in zip(got, want, strict=True)), program.text()
+
+
+# The first ones once failed: one row and column, tiles of more arrays than shared memory holds.
+@pytest.mark.parametrize("seed", [5021, 5085, 5094, 5161, 5218, 6001, 6003])
+def test_random_programs(seed: int) -> None:
+    programs_agree(seed)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("part", range(20))
+def test_many_random_programs(part: int) -> None:
+    for seed in range(7000 + 50 * part, 7050 + 50 * part):
+        programs_agree(seed)
