@@ -51,6 +51,7 @@ class Device:
         self._lock, self._process = Lock(), os.getpid()
         self._modules: dict[str, tuple[int, dict[str, int]]] = {}
         self._graphs: set[tuple[int, int]] = set()
+        self._gone: list[tuple[int, int]] = []  # of owners that have gone
         self._context = driver.make("cuDevicePrimaryCtxRetain", self._device)
         try:
             with self.held():
@@ -79,6 +80,7 @@ class Device:
             try:
                 self.driver("cuCtxPushCurrent_v2", self._context)
                 try:
+                    self._drop()
                     yield
                 finally:
                     with suppress(CudaError):  # what is wrong has been said
@@ -154,17 +156,19 @@ class Device:
                     self.driver("cuEventDestroy_v2", event)
 
     def keep(self, owner: object, graph: int, run: int) -> None:
-        """A graph, and what runs it, go when their owner does."""
+        """A graph, and what runs it, go at the next use of the device after their owner has gone: who frees
+        that may hold a lock for which the thread that has the device waits."""
         self._graphs.add((graph, run))
-        weakref.finalize(owner, self._drop, (graph, run))
+        weakref.finalize(owner, self._gone.append, (graph, run))
 
-    def _drop(self, graph: tuple[int, int]) -> None:
-        if graph in self._graphs and self._usable():
-            self._graphs.remove(graph)
-            with suppress(CudaError), self.held():
-                self.synchronize()
-                self.driver("cuGraphExecDestroy", graph[1])
-                self.driver("cuGraphDestroy", graph[0])
+    def _drop(self) -> None:
+        while self._gone:
+            graph, run = found = self._gone.pop()
+            if found in self._graphs:
+                self._graphs.remove(found)
+                with suppress(CudaError):
+                    self.driver("cuGraphExecDestroy", run)
+                    self.driver("cuGraphDestroy", graph)
 
     def _usable(self) -> bool:
         return bool(self._context) and self.lost is None and os.getpid() == self._process
@@ -174,8 +178,8 @@ class Device:
         if self._usable():
             with suppress(CudaError):
                 with self.held():
-                    for graph in list(self._graphs):
-                        self._drop(graph)
+                    self._gone += self._graphs
+                    self._drop()
                     self.trim()
                     for module, _ in self._modules.values():
                         self.driver("cuModuleUnload", module)

@@ -86,6 +86,12 @@ def test_machines_that_do_not_serve(drivers: Drivers) -> None:
         standin.fails["cuInit"] = code
         refused(drivers, standin, words)
 
+    for function in ("cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDeviceGetAttribute",
+                     "cuDevicePrimaryCtxRetain", "cuDeviceGetDefaultMemPool", "cuStreamCreate"):  # fmt: skip
+        standin = StandIn()
+        standin.fails[function] = 999
+        refused(drivers, standin, f"by {function}")
+
     standin = StandIn()
     standin.lacks.add("cuGraphInstantiateWithFlags")
     refused(drivers, standin, "lacks cuGraphInstantiateWithFlags: it is older than CUDA 11.4")
