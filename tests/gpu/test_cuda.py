@@ -72,9 +72,8 @@ def test_threads_take_turns(standin: StandIn) -> None:
     test_device.threads_agree(rows=(2, 3), calls=3)
 
 
-@pytest.mark.parametrize("name", ["huber", "transpose"])
-def test_what_runs_on_a_gpu_runs_on_the_stand_in(name: str, standin: StandIn) -> None:
-    test_device.check(*case(name))
+def test_what_runs_on_a_gpu_runs_on_the_stand_in(standin: StandIn) -> None:
+    test_device.check(*case("huber"))
 
 
 def test_a_random_program(standin: StandIn) -> None:

@@ -117,17 +117,21 @@ def test_a_driver_older_than_the_ptx(drivers: Drivers) -> None:
         compiled()(X)
 
 
+def plus(x: lucid.Tensor) -> lucid.Tensor:
+    return x + 1.0
+
+
 def test_each_function_may_fail_once(drivers: Drivers) -> None:
     """The call raises it by name, and the next one gives the right bits."""
     standin = drivers.use(StandIn())
-    run = compiled()
+    run: Any = lucid.compile(plus, device="cuda")
     want = run(X).numpy().tobytes()
     used = dict.fromkeys(standin.calls)
     del used["cuCtxPopCurrent_v2"], used["cuMemFreeAsync"]  # what has been computed stands
-    kept = [run]  # graphs of those that are gone would be dropped at some time
+    kept: list[Any] = [run]  # graphs of those that are gone would be dropped at some time
     for function in (f for f in used if not f.startswith(("cuInit", "cuDriver", "cuDevice", "cuGetError"))):
         if function.startswith(("cuLink", "cuModule", "cuStreamCreate", "cuMemPool")):
-            kept.append(compiled())
+            kept.append(lucid.compile(plus, device="cuda"))
             drivers.use(standin)  # a device that has no modules yet
         elif function in ("cuGraphCreate", "cuGraphAddKernelNode", "cuGraphInstantiateWithFlags"):
             kept[-1]._last().executable.native._graph = 0
