@@ -280,4 +280,4 @@ def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
         return "\n".join(print_func(f, locs=True) for call, s, _ in unique for f in loops(call.kernel, s))
     if stage == "llvm":
         return "\n".join(code.llvm for _, _, code in unique)
-    raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm")
+    raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm, ptx")

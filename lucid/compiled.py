@@ -501,11 +501,14 @@ class Compiled(Decorated, Generic[P, R]):
             raise RuntimeError(here(f"{self._name()} {what}"))
         return found
 
-    def ir(self, stage: Stage = "kernel", arch: str = ARCH) -> str:
+    def ir(self, stage: Stage = "kernel", arch: str | None = None) -> str:
         """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm", "asm",
-        or "ptx" for an architecture of NVIDIA's. ValueError for another stage or architecture."""
+        or "ptx" for an architecture of NVIDIA's ("sm_90" by default). ValueError for another stage or
+        architecture, and for one that is given with another stage."""
+        if arch is not None and stage != "ptx":
+            raise ValueError(here(f"ir: arch is for the stage 'ptx'; {stage!r} is this machine's"))
         try:
-            return self._last().executable.ir(stage, arch)
+            return self._last().executable.ir(stage, arch or ARCH)
         except ValueError as error:
             raise located(error, user_loc()) from None
 

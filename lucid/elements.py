@@ -91,11 +91,13 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     if x.ndim != 1 or x.dtype.kind not in "iub":
         raise ValueError(f"bincount: expected ints in one dimension, not {x.dtype} {x.shape}")
     length = int(number("bincount", "minlength", minlength))
+    if length < 0:
+        raise ValueError(f"bincount: minlength must not be negative, got {length}")
     if MODE.get().trace is None:
         values = x.numpy()
         if values.size and values.min() < 0:
             raise ValueError("bincount: a negative value")
-        length = max(length, int(values.max(initial=-1)) + 1)
+        length = max(length, int(values.max()) + 1 if values.size else 0)
     elif not length:
         values_of("bincount", x, "give minlength, the length of the result")
     known = MODE.get().trace is None

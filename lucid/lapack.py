@@ -190,8 +190,7 @@ PINV = Hosted("linalg.pinv", _pinv, lambda options, a: _matrices(a, a.shape[:-3:
 def _lstsq(options: Options, a: Array, b: Array) -> tuple[Array, ...]:
     """The solution, the rank, the singular values."""
     stack, (m, n) = a.shape[:-2], a.shape[-2:]
-    flat_a, flat_b = a.reshape(-1, m, n), b.reshape(-1, *b.shape[-2:])
-    found = [np.linalg.lstsq(x, y, options["rcond"]) for x, y in zip(flat_a, flat_b, strict=True)]
+    found = [np.linalg.lstsq(a[k], b[k], options["rcond"]) for k in np.ndindex(stack)]
     x = np.array([f[0] for f in found], a.dtype).reshape(*stack, n, b.shape[-1])
     rank = np.array([f[2] for f in found], np.int64).reshape(stack)
     return x, rank, np.array([f[3] for f in found], a.real.dtype).reshape(*stack, min(m, n))
@@ -294,7 +293,10 @@ def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     if k == 0:  # of a complex sign, which turns by the imaginary part of the trace of a⁻¹ da
         turn = ops.IM(ew.mul(conj(ct), call.out(0)))
         ct = ops.COMPLEX(ops.zeros_like(turn), ew.neg(turn))
-    return (ew.mul(_scalars(ct), mh(inv(call.inputs[0]))),)
+    return (ew.mul(_scalars(ct), mh(called(OF_SLOGDET, call.inputs[0]).out(0))),)
+
+
+OF_SLOGDET = Hosted("linalg.slogdet, derivative", lambda options, a: (np.linalg.inv(a),), _like(0), _d_inv)
 
 
 def _slogdet(flat: tuple[int, ...]) -> Hosted:

@@ -198,7 +198,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot: indices must be ints, not {index.dtype}")
     if n < 0:
-        n = int(index.numpy().max(initial=-1)) + 1
+        n = int(index.numpy().max()) + 1 if index.size else 0
     return apply(_one_hot, index, classes=n)
 
 

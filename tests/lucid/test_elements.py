@@ -286,6 +286,17 @@ def test_searchsorted(side: Any, dtype: str) -> None:
         np.testing.assert_array_equal(f(a, v).numpy(), want)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "uint32", "uint64", "int8"])
+def test_counts_of_every_kind_of_whole_numbers(dtype: str) -> None:
+    for values in ([1, 0, 1], [0], []):
+        x = np.array(values, dtype)
+        np.testing.assert_array_equal(lucid.bincount(x).numpy(), np.bincount(x.astype("i8")))
+        if dtype != "bool":
+            assert lucid.nn.functional.one_hot(x).shape == (len(values), max(values, default=-1) + 1)
+    with pytest.raises(ValueError, match=r"minlength must not be negative, got -1"):
+        lucid.bincount([1], minlength=-1)
+
+
 def test_bincount() -> None:
     w = RNG.standard_normal(4)
     for x in (I % 3, np.array([], dtype=np.int64), I % 3 == 1):
