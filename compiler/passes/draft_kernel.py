@@ -563,9 +563,17 @@ class _StageText:
         return value
 
     def places(self, read: Read) -> tuple[Expr, ...]:
-        """The subscripts of a read, or write, some of which are values."""
-        dims = [place for place, _ in self.w._places(read)]
-        return tuple(self.known[p.node, p.access] if isinstance(p, By) else At(p) for p in dims)
+        """The subscripts of a read, or write, some of which are values. Along a guarded axis the array begins
+        where the guard does."""
+        found: list[Expr] = []
+        for place, _ in self.w._places(read):
+            if isinstance(place, By):
+                found.append(self.known[place.node, place.access])
+                continue
+            guard = self.w._guard(read.guards, place)
+            at = At(place)
+            found.append(at if guard is None else CallExpr("sub", (at, Size(guard.lo)), i64))
+        return tuple(found)
 
     def _gathered(self, value: Expr, inside: Access) -> Expr:
         """What is computed of an element, 0 where there is none."""

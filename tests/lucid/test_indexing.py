@@ -434,3 +434,17 @@ def test_one_place_in_arrays_is_multiplied(key: Any) -> None:
 def test_multiply_at_several_places_is_refused() -> None:
     with pytest.raises(ValueError, match="one element may come twice"):
         Tensor([1.0, 2.0]).at[np.array([0, 0])].multiply(2.0)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_elements_chosen_along_a_padded_axis(columns: int) -> None:
+    """A sort of what was rolled: along the rows it is padded, along the columns it is read by places. The
+    kernel took the place in the padded array for that in the array."""
+    x = np.random.default_rng(0).normal(size=(4, columns))
+
+    def f(t: Any) -> Any:
+        return lucid.sort(lucid.roll(t, 1, axis=0), axis=1)
+
+    want = np.sort(np.roll(x, 1, axis=0), axis=1)
+    assert np.array_equal(lucid.compile(f)(x).numpy(), want)
+    assert np.array_equal(f(lucid.Tensor(x)).numpy(), want)
