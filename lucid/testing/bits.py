@@ -23,10 +23,13 @@ def assert_same_bits(a: Any, b: Any) -> None:
     """AssertionError unless `a` and `b` have the same dtype, the same shape and the same bits; where one is
     NaN the other must be, with any payload. +0 and -0 differ.
 
-    Tensors, arrays or numbers of any dtype; or lists, tuples and dicts of them, of one structure. The
-    message names how many elements differ, the first of them, both values with their bits, and how far they
-    are apart in ulp.
+    Tensors, arrays or numbers of any dtype, or None; or lists, tuples and dicts of them, of one structure.
+    The message names how many elements differ, the first of them, both values with their bits, and how far
+    they are apart in ulp.
     """
+    if a is None or b is None:
+        assert a is b, "None, and something"
+        return
     if isinstance(a, dict) or isinstance(b, dict):
         assert isinstance(a, dict) and isinstance(b, dict) and list(a) == list(b), "dicts of other keys"
         for key in a:
@@ -46,25 +49,31 @@ def bits_apart(a: Array, b: Array) -> str | None:
     """What differs between two arrays, in words; None if nothing does."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return f"{a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)} are of other types"
-    kind = from_numpy(a.dtype)
-    if kind.is_complex:
-        part = np.dtype(kind.part.np)
-        a, b = (np.ascontiguousarray(x)[..., None].view(part) for x in (a, b))
-    same = _bits(a) == _bits(b)
-    if kind.is_inexact:
-        same |= np.isnan(a) & np.isnan(b)
+    if from_numpy(a.dtype).is_complex:
+        same = _same(a.real, b.real) & _same(a.imag, b.imag)
+    else:
+        same = _same(a, b)
     if same.all():
         return None
-    where = tuple(int(i[0]) for i in np.nonzero(~same))
+    where = tuple(int(i) for i in np.argwhere(~same)[0])
     return (
         f"{int((~same).sum())} of {same.size} elements differ, first at {list(where)}: {shown(a[where])} and "
         f"{shown(b[where])}{_apart(a[where], b[where])}"
     )
 
 
+def _same(a: Array, b: Array) -> Array:
+    same = _bits(a) == _bits(b)
+    if from_numpy(a.dtype).is_inexact:
+        same |= np.isnan(a) & np.isnan(b)
+    return np.asarray(same)
+
+
 def shown(value: Any) -> str:
     """A number with all its digits, and its bits."""
     array = np.asarray(value)
+    if array.dtype.kind == "c":
+        return f"{shown(array.real)} + i {shown(array.imag)}"
     return f"{array[()]!s} (0x{int(_bits(array)[()]):0{2 * array.dtype.itemsize}x})"
 
 

@@ -17,7 +17,7 @@ from ..errors import here
 from ..tensor import Tensor
 from .bits import plain, ulps
 from .blame import agrees, first_kernel, first_op, kernel_of, line, losing_step, relative, within, wrong_slope
-from .bounds import Array, Running, distance, in_float64, running
+from .bounds import Array, Running, distance, in_float64, running, widened
 from .traced import (
     Result,
     Traced,
@@ -155,18 +155,19 @@ class Side:
         self.graph, self.inputs = real(self.traced)
         self.found = running(self.graph, self.inputs)
 
-    def of(self, result: Result) -> Running | None:
-        """What is known of a result; None if it is an argument as it was."""
-        return None if result.output < 0 else self.found[self.graph.outputs[result.output]]
+    def of(self, result: Result, array: Array | None = None) -> Running:
+        """What is known of a result; of an argument as it was, that it is `array` (by default, itself)."""
+        if result.output >= 0:
+            return self.found[self.graph.outputs[result.output]]
+        own = self.view(result.array if array is None else array)
+        return Running(own, widened(own, from_numpy(own.dtype)), np.zeros(own.shape), True)
 
     def compare(self) -> list[Checked]:
         """Compiled and uncompiled against NumPy and float64. CheckError where one is wrong."""
         lazily = [plain(v) for _, v in named_leaves(self.f(*as_tensors(self.args))) if isinstance(v, Tensor)]
         checked = []
         for label, result, lazy in zip(self.names, self.traced.results, lazily, strict=True):
-            value = self.of(result)
-            if value is None:
-                continue
+            value = self.of(result, lazy)
             for way, array in (("compiled", result.array), ("uncompiled", lazy)):
                 got = self.view(array)
                 if not within(got, value):
@@ -178,9 +179,7 @@ class Side:
         """CheckError where a result has too few digits. `scale`: its size, where it may be 0 but for
         rounding."""
         for label, result in zip(self.names, self.traced.results, strict=True):
-            value = self.of(result)
-            if value is not None:
-                self._stable(label, self.view(result.array), value, scale)
+            self._stable(label, self.view(result.array), self.of(result), scale)
 
     def view(self, array: Array) -> Array:
         """A result as the graph has it: complex numbers as pairs, if they are pairs there."""
@@ -188,11 +187,7 @@ class Side:
 
     def largest(self) -> float:
         """The largest finite value among results of floats."""
-        values = [
-            v.exact
-            for r in self.traced.results
-            if (v := self.of(r)) is not None and v.exact.dtype.kind == "f"
-        ]
+        values = [x for r in self.traced.results if (x := self.of(r).exact).dtype.kind == "f"]
         return max((float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) for x in values), default=0.0)
 
     def _wrong(self, what: str, got: Array, value: Running) -> CheckError:
@@ -229,21 +224,22 @@ class Side:
         wanted, why = _by_numpy(self.f if reference is None else reference, args, reference is not None)
         if wanted is None:
             return [why]
-        if len(wanted) != len(self.traced.results):
+        names = [r.name for r in self.traced.results]
+        other = [n for n in names if n not in wanted]
+        other += [n for n, v in wanted.items() if n not in names and isinstance(v, np.ndarray)]
+        if other:
             if reference is None:
                 return ["run by NumPy it returns something else: give reference="]
             raise CheckError(
                 here(
-                    f"check of {self.name}: it has {len(self.traced.results)} outputs, "
-                    f"the reference {len(wanted)}"
+                    f"check of {self.name}: it has {len(names)} outputs, the reference {len(wanted)}: "
+                    f"{', '.join(other)} {'is' if len(other) == 1 else 'are'} not in both"
                 )
             )
         who = "the reference" if reference is not None else f"{self.name}, run by NumPy"
-        for result, given in zip(self.traced.results, wanted, strict=True):
+        for result in self.traced.results:
             value = self.of(result)
-            if value is None:
-                continue
-            want = self.view(np.asarray(given))
+            want = self.view(np.asarray(wanted[result.name]))
             if want.shape != value.exact.shape:
                 raise CheckError(
                     here(
@@ -251,7 +247,7 @@ class Side:
                         f"that of {who} {want.shape}"
                     )
                 )
-            finite = np.abs(np.where(np.isfinite(value.exact), value.exact, 0).astype(np.float64))
+            finite = np.abs(np.where(np.isfinite(value.exact), value.exact, 0)).astype(np.float64)
             allowed = NOISE * float(np.max(finite, initial=0.0)) + 1e-3 * np.where(
                 np.isfinite(value.error), value.error, 0.0
             )
@@ -290,8 +286,9 @@ def _noise(value: Running, dtype: DType) -> float:
     return bound / dtype.epsilon if largest <= 16 * bound * f64.epsilon / dtype.epsilon else 0.0
 
 
-def _by_numpy(f: Callable[..., Any], args: tuple[Any, ...], must: bool) -> tuple[list[Array] | None, str]:
-    """What a function gives for arrays in float64; None and the reason, if it is no function of arrays."""
+def _by_numpy(f: Callable[..., Any], args: tuple[Any, ...], must: bool) -> tuple[dict[str, Any] | None, str]:
+    """What a function gives for arrays in float64, by name; None and the reason, if it is no function of
+    arrays."""
     given = as_arrays(args, np.float64)
     try:
         with np.errstate(all="ignore"):
@@ -300,12 +297,12 @@ def _by_numpy(f: Callable[..., Any], args: tuple[Any, ...], must: bool) -> tuple
         if must:
             raise
         return None, f"not run on arrays of NumPy's ({type(error).__name__}): give reference="
-    leaves = [v for _, v in named_leaves(found)]
-    if any(isinstance(v, Tensor) for v in leaves):
+    leaves = dict(named_leaves(found))
+    if any(isinstance(v, Tensor) for v in leaves.values()):
         if must:
             raise TypeError(here("check: reference= gives tensors of lucid; compute with NumPy"))
         return None, "not run by NumPy, as it calls functions of lucid: give reference="
-    return [np.asarray(v) for v in leaves if isinstance(v, np.ndarray | np.generic | float | int)], ""
+    return {n: v for n, v in leaves.items() if isinstance(v, np.ndarray | np.generic | float | int)}, ""
 
 
 def _slopes(

@@ -39,7 +39,8 @@ def gradcheck(
 
     Raises GradcheckError (a RuntimeError) where one does not, naming output, input, element and both
     values; or returns False if `raise_exception` is false. ValueError if no input is a float, or no output
-    is. Points where `f` has a kink within `eps` (`abs` at 0) fail, as they have no derivative.
+    is: of complex numbers, pass and return the parts. Points where `f` has a kink within `eps` (`abs` at 0)
+    fail, as they have no derivative.
     """
     args = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     args = tuple(_double(v) for v in args)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lucid.compiler.ir.rounding import convert
+
 try:
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as extra
@@ -15,6 +17,8 @@ except ImportError as error:
         "the strategies of lucid.testing (tensors, shapes, programs) need hypothesis: pip install hypothesis"
     ) from error
 
+from ..errors import here
+from ..promote import dtype_of
 from ..tensor import Tensor
 from .generate import random_program
 from .layouts import LAYOUTS, laid_out
@@ -53,13 +57,17 @@ def tensors(
     unknown = set(layouts) - set(LAYOUTS)
     if unknown:
         raise ValueError(f"unknown layouts {sorted(unknown)}; expected some of {', '.join(LAYOUTS)}")
+    if not low <= high:
+        raise ValueError(here(f"tensors: low={low} is above high={high}"))
     kinds = dtype if isinstance(dtype, st.SearchStrategy) else st.sampled_from([dtype] if dtype else FLOATS)
     forms = shape if isinstance(shape, st.SearchStrategy) else shapes() if shape is None else st.just(shape)
 
     @st.composite
     def build(draw: st.DrawFn) -> Any:
-        kind = np.dtype(draw(kinds))
+        given = dtype_of(draw(kinds))
+        kind = np.dtype(given.computed.np)
         array = draw(extra.arrays(kind, draw(forms), elements=_elements(kind, special, low, high)))
+        array = convert(array, given)
         return laid_out(array, draw(st.sampled_from(list(layouts)))) if layouts else Tensor(array)
 
     return build()

@@ -107,6 +107,36 @@ def test_modules_are_functions_too() -> None:
     assert len(check(layer, X).outputs) == 2
 
 
+def test_results_that_are_arguments_are_compared_too() -> None:
+    x, w = np.arange(1, 6, dtype="f4"), lucid.ones(3)
+    made: list[tuple[Any, Any]] = [
+        (lambda a: a, lambda a: a * 7), (lambda a: a[:], lambda a: a[:2]),
+        (lambda a: w, lambda a: np.zeros(3)),
+        (lambda a: (a, a * 2), lambda a: (a * 7, a * 2)), (lucid.nn.Dropout(0.5).eval(), lambda a: a * 2),
+    ]  # fmt: skip
+    for f, wrong in made:
+        with pytest.raises(CheckError, match="reference"):
+            check(f, x, reference=wrong)
+    with pytest.raises(FuzzError):
+        fuzz(lambda a: a, x, reference=lambda a: a * 7, seconds=1)
+    report = check(lambda a: (a, a * 2, 5), x, reference=lambda a: (a, a * 2, 5))
+    assert [o.name for o in report.outputs][:2] == ["output[0]", "output[1]"]
+    z = np.array([1 + 2j])
+    check(lambda a: (a, a * 2), z, reference=lambda a: (a, a * 2))
+    with pytest.raises(CheckError):
+        check(lambda a: (a, a * 2), z, reference=lambda a: (a.real, a * 2))
+
+
+def test_bits_of_numbers_of_nothing_and_of_complex_numbers() -> None:
+    assert_same_bits((1.0, None), (1.0, None))
+    for a, b, message in (
+        (1.0, 2.0, r"1 of 1 elements differ, first at \[\]: 1.0"), (None, 1.0, "None"),
+        (np.array([1 + 2j, 3]), np.array([1 + 2j, 3j]), r"1 of 2 elements.* first at \[1\]: 3.0 .* i 0.0"),
+    ):  # fmt: skip
+        with pytest.raises(AssertionError, match=message):
+            assert_same_bits(a, b)
+
+
 def test_a_bug_of_the_reference_is_told_apart() -> None:
     def wrong(x: Any) -> Any:
         e = np.exp(x)
@@ -276,7 +306,7 @@ def test_same_bits() -> None:
         (X, X.astype("float64"), "other types"),
         (X, X.T, "other types"),
         (np.array([1, 2]), np.array([1, 3]), r"1 of 2 .*\[1\]"),
-        (np.array([1 + 1j]), np.array([1 + 2j]), r"first at \[0, 1\]"),
+        (np.array([1 + 1j]), np.array([1 + 2j]), r"first at \[0\]"),
         ([X], (X,), "other kinds"),
         ({"a": X}, {"b": X}, "other keys"),
     ):
