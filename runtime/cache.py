@@ -34,6 +34,9 @@ WRITES_PER_SWEEP = 32
 # Nanoseconds after which a change has a time of its own on any file system.
 SETTLED = 3 * 10**9
 
+# Folders of sources that decide no code for this CPU (code of GPUs is known by the text that it is made of).
+_APART = ("__pycache__", "gpu", "cuda", "interpret", "verify")
+
 _HEADER = len(MAGIC) + 64
 _PRIVATE = os.name == "posix"  # owners and modes mean something
 _LINUX = platform.system() == "Linux"
@@ -216,7 +219,7 @@ def stamp() -> str | None:
         for folder in folders:  # grows
             with os.scandir(folder) as found:
                 inside = sorted(found, key=_name)
-            folders += [f.path for f in inside if f.is_dir() and f.name != "__pycache__"]
+            folders += [f.path for f in inside if f.is_dir() and f.name not in _APART]
             files += [(f.path, f.stat()) for f in inside if f.name.endswith(".py")]
         return f"{FORMAT}\n{llvmlite.__version__}\n{_contents(here, files)}" if files else None
     except OSError:
