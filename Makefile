@@ -38,7 +38,7 @@ test-other:
 	rm -rf .venv-other
 
 sweep: $(READY)
-	LUCID_VERIFY=1 $(BIN)/pytest -m sweep
+	LUCID_TEST_RANDOM=1 LUCID_VERIFY=1 $(BIN)/pytest -m sweep
 
 lint: $(READY)
 	$(BIN)/ruff check

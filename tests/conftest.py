@@ -10,6 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in each run, so that a change is what makes a test fail; LUCID_TEST_RANDOM=1 draws others.
+settings.register_profile("same", derandomize=True)
+if os.environ.get("LUCID_TEST_RANDOM", "0") == "0":
+    settings.load_profile("same")
 
 os.environ.setdefault("LUCID_VERIFY", "1")
 if "LUCID_CACHE_DIR" not in os.environ:  # tests leave no trace in the user's cache, and see none
