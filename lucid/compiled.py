@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 from weakref import ref
 
 from lucid.compiler.gpu.target import ARCH
-from lucid.compiler.ir.data import once
+from lucid.compiler.ir.data import data, once
 from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
 
@@ -126,6 +126,18 @@ def compile(
     return Compiled(f, threads, device, limits)
 
 
+@data
+class _Asked:
+    """A call: its arguments, and what is in them."""
+
+    signature: Signature
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    arrays: list[Any]
+    numbers: list[Any]
+    objects: list[Any]
+
+
 class _Numbers:
     """Which numbers are facts. All are at first; one that has changed is none, if Python code needs nothing
     of it."""
@@ -224,22 +236,16 @@ class Compiled(Decorated, Generic[P, R]):
             if out is not None:
                 raise TypeError(here(f"{self._name()}: out= has no meaning in another compiled function"))
             return (self.__wrapped__(*args, **kwargs),)
-        signature, arrays, numbers, objects = self._described(args, kwargs)
-        found = self._cache.get(self._key(signature, numbers))
-        if found is not None:
-            for recording in found:
-                results = recording.run(arrays, numbers, out)
-                if results is not None:
-                    self._set_latest(recording)
-                    self._go_native(recording, args, all_kwargs, given)
-                    return results
-        recording = self._record(signature, args, kwargs, arrays, numbers, objects)
-        return recording.run(arrays, numbers, out, fresh=True)
+        asked = self._described(args, kwargs)
+        for recording in self._known(asked):
+            results = recording.run(asked.arrays, asked.numbers, out)
+            if results is not None:
+                self._set_latest(recording)
+                self._go_native(recording, args, all_kwargs, given)
+                return results
+        return self._record(asked).run(asked.arrays, asked.numbers, out, fresh=True)
 
-    def _described(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Signature, list[Any], list[Any], list[Any]]:
-        """The signature of a call; its arrays, numbers and objects."""
+    def _described(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Asked:
         arrays, numbers, objects = list[Any](), list[Any](), list[Any]()
         try:
             signature = (
@@ -250,33 +256,33 @@ class Compiled(Decorated, Generic[P, R]):
             )
         except TypeError as error:
             raise TypeError(here(f"{self._name()}: {error}")) from None
-        return signature, arrays, numbers, objects
+        return _Asked(signature, args, kwargs, arrays, numbers, objects)
 
-    def _key(self, signature: Signature, numbers: list[Any]) -> Signature:
+    def _key(self, asked: _Asked) -> Signature:
         """Under which a call's recordings are kept: with the values of those numbers that are facts."""
-        if not numbers:
-            return signature, ()
-        opened = self._numbers.opened(signature)
-        return signature, tuple([None if k in opened else exact(v) for k, v in enumerate(numbers)])
+        if not asked.numbers:
+            return asked.signature, ()
+        opened = self._numbers.opened(asked.signature)
+        facts = [None if k in opened else exact(v) for k, v in enumerate(asked.numbers)]
+        return asked.signature, tuple(facts)
 
-    def _record(
-        self,
-        signature: Signature,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        arrays: list[Any],
-        numbers: list[Any],
-        objects: list[Any],
-    ) -> Recording:
+    def _known(self, asked: _Asked) -> list[Recording]:
+        """What may serve a call, the latest first."""
+        return self._cache.get(self._key(asked), [])
+
+    def _record(self, asked: _Asked) -> Recording:
+        """What serves a call: a new recording, unless there is one by now."""
+        signature, arrays, numbers = asked.signature, asked.arrays, asked.numbers
         if self._signature is not None:
             try:
-                self._signature.bind(*args, **kwargs)
+                self._signature.bind(*asked.args, **asked.kwargs)
             except TypeError as error:
-                said = _unexpected(self._signature, kwargs) or error
+                said = _unexpected(self._signature, asked.kwargs) or error
                 raise TypeError(here(f"{self._name()}(): {said}")) from None
         with self._lock():
-            parts = dict(leaf for part in self._labelled(args, kwargs) for leaf in leaves(*part))
-            known = self._cache.get(self._key(signature, numbers), [])
+            labelled = self._labelled(asked.args, asked.kwargs)
+            parts = dict(leaf for part in labelled for leaf in leaves(*part))
+            known = self._known(asked)
             for recording in known:  # another thread may have been here first
                 if recording.serves(arrays, numbers) is not None:
                     return recording
@@ -287,12 +293,12 @@ class Compiled(Decorated, Generic[P, R]):
             self._parts = parts
             finish = None
             while finish is None:
-                known = self._cache.get(self._key(signature, numbers), [])
+                known = self._known(asked)
                 if len(known) >= VARIANTS:  # what is decided by numbers is another thing each time
                     state.close(signature, state.opened(signature), {p.id for r in known for p in r.places})
-                    known = self._cache.get(self._key(signature, numbers), [])
+                    known = self._known(asked)
                 # No other step comes between the walk and the end of the trace: what holds, holds for both.
-                finish = steps.run(self._trace, signature, args, kwargs, arrays, numbers, objects)
+                finish = steps.run(self._trace, asked)
             recording = finish()
             if self.limits is not None:
                 self.limits.judge(self._name(), recording.executable)
@@ -300,35 +306,27 @@ class Compiled(Decorated, Generic[P, R]):
             self._story.traces += 1
             self._story.reasons.append(f"trace {self.traces}: {reason}")
             self._warn(parts, moved, reason)
-            key = self._key(signature, numbers)
+            key = self._key(asked)
             self._cache[key] = [recording, *known][:VARIANTS]
             self._cache.move_to_end(key)
             self._drop_oldest()
             self._set_latest(recording)
         return recording
 
-    def _trace(
-        self,
-        signature: Signature,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        arrays: list[Any],
-        numbers: list[Any],
-        objects: list[Any],
-    ) -> Callable[[], Recording] | None:
+    def _trace(self, asked: _Asked) -> Callable[[], Recording] | None:
         """A trace, to be compiled; None where that took numbers for what they are not: they are facts now."""
-        state, f = self._numbers, self.__wrapped__
-        guards = watch(f, *objects)
-        opened, places = sorted(state.opened(signature)), guards.open(state.places, arrays)
+        state, f, signature = self._numbers, self.__wrapped__, asked.signature
+        guards = watch(f, *asked.objects)
+        opened, places = sorted(state.opened(signature)), guards.open(state.places, asked.arrays)
         if guards.tells_types():
             state.close(signature, set(opened), {p.id for p in places})
-            opened, places, guards = [], [], watch(f, *objects)
+            opened, places, guards = [], [], watch(f, *asked.objects)
         contents = [(place, place.get()) for place in places]
         numeric = {place.id for place, content in contents if not tensors_in(content)}
         try:
             return recorder.trace(
-                f, args, kwargs, arrays, numbers, objects, opened, places, guards, self._name(),
-                self.threads, self.device,
+                f, asked.args, asked.kwargs, asked.arrays, asked.numbers, asked.objects, opened, places,
+                guards, self._name(), self.threads, self.device,
             )  # fmt: skip
         except Exception:
             if not opened and not numeric:
@@ -528,12 +526,7 @@ class Compiled(Decorated, Generic[P, R]):
     def cost(self, *args: P.args, **kwargs: P.kwargs) -> Cost:
         """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`. It is
         compiled, if it was not yet, and not run. Errors are those of a call."""
-        signature, arrays, numbers, objects = self._described(args, kwargs)
-        known = self._cache.get(self._key(signature, numbers), [])
-        recording = next((r for r in known if r.serves(arrays, numbers) is not None), None)
-        if recording is None:
-            recording = self._record(signature, args, kwargs, arrays, numbers, objects)
-        return cost_of(recording.executable)
+        return cost_of(self._record(self._described(args, kwargs)).executable)
 
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""

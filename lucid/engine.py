@@ -13,9 +13,9 @@ import itertools
 import os
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 Device = Literal["cpu", "ptx-sim", "cuda"]
-DEVICES = ("cpu", "ptx-sim", "cuda")
+DEVICES: tuple[Device, ...] = get_args(Device)
 
 # Structures whose plan is kept; the least recently used goes first.
 PLANS = 1024
@@ -189,10 +189,10 @@ class Executable:
         self, graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool
     ) -> None:
         self.judged = judged  # the last output is a verdict: see inside.py
-        self.target = _target(device)
+        self.target, runner = _machine(device)
         self.compiled: Compiled = compile_graph(graph, self.target, aliases)
         self.threads = threads
-        self.native = _runner(self.compiled, device)
+        self.native = runner(self.compiled)
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
         if folder := os.environ.get("LUCID_DUMP"):
@@ -305,28 +305,20 @@ def _as_given(array: Array, kind: TensorType) -> Array:
     return _seen(np.array(array, order="C"), kind)
 
 
-def _target(device: Device) -> Target:
-    """CudaError where there is no GPU."""
+def _machine(device: Device) -> tuple[Target, Callable[[Compiled], Any]]:
+    """What code for a device is made for, and what makes of it what runs the plan: called as
+    `execute.Executable` is. CudaError where there is no GPU."""
     if device == "cpu":
-        return host()
-    if device == "ptx-sim":
-        return gpu.target(gpu.ARCH)
-    from . import cuda  # few ask for it
-
-    return gpu.target(cuda.arch())
-
-
-def _runner(compiled: Compiled, device: Device) -> Any:
-    """What runs the plan: called as `execute.Executable` is."""
-    if device == "cpu":
-        return execute.Executable(compiled.plan)
+        return host(), lambda compiled: execute.Executable(compiled.plan)
     if device == "ptx-sim":
         from .simulated import Simulated  # few ask for it
 
-        return Simulated(compiled)
-    from . import cuda
+        return gpu.target(gpu.ARCH), Simulated
+    if device == "cuda":
+        from . import cuda  # few ask for it
 
-    return cuda.program(compiled)
+        return gpu.target(cuda.arch()), cuda.program
+    raise ValueError(f"`{device}` is no device")
 
 
 def build(

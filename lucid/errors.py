@@ -69,6 +69,11 @@ def is_user_file(filename: str) -> bool:
 def user_frame() -> FrameType | None:
     """The user's innermost frame; if all are of libraries, the innermost outside of lucid, if any."""
     frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _users.get(frame.f_code.co_filename) is False:
+        frame = frame.f_back
+    if frame is not None and _users.get(frame.f_code.co_filename):
+        return frame  # as nearly always, when all files were met before
+    frame = sys._getframe(1)
     outside: FrameType | None = None
     while frame is not None:
         name = frame.f_code.co_filename
@@ -83,13 +88,9 @@ def user_frame() -> FrameType | None:
 
 def user_loc() -> Loc | None:
     """The user's line that is being executed."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _users.get(frame.f_code.co_filename) is False:
-        frame = frame.f_back
-    if frame is None or not _users.get(frame.f_code.co_filename):  # a file that was not met before, or none
-        frame = user_frame()
-        if frame is None:
-            return None
+    frame = user_frame()
+    if frame is None:
+        return None
     key = frame.f_code.co_filename, frame.f_lineno
     loc = _locs.get(key)
     if loc is None:

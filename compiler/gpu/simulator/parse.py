@@ -60,6 +60,9 @@ def parse(text: str) -> Module:
     return _Parser(text).module()
 
 
+_OF_PARAMETERS = (".param", ".ptr", ".global", ".shared", ".const", ".local", ".space")
+
+
 class _Parser(Cursor):
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -106,16 +109,27 @@ class _Parser(Cursor):
         while not self.accept("}"):
             self.next()
 
-    def variables(self, space: str) -> list[Variable]:
-        align, kind, found = 0, "", []
+    def attributes(self, what: str, also: tuple[str, ...] = ()) -> tuple[int, str]:
+        """Alignment, if one is given, and type, of those that begin with a dot. `also`: others that pass."""
+        align, kind = 0, ""
         while self.token.text.startswith("."):
             word = self.next().text
             if word == ".align":
                 align = self.integer()
             elif word[1:] in DTYPES and word != ".pred":
                 kind = word[1:]
-            else:
-                raise self.error("form", f"unknown attribute `{word}` of a variable")
+            elif word not in also:
+                raise self.error("form", f"unknown attribute `{word}` of a {what}")
+            # behind `.ptr` comes what is known of what it points to, not of the parameter
+            if word == ".ptr":
+                while self.token.text in (".global", ".shared", ".const", ".local"):
+                    self.next()
+                if self.accept(".align"):
+                    self.integer()
+        return align, kind
+
+    def variables(self, space: str) -> list[Variable]:
+        (align, kind), found = self.attributes("variable"), list[Variable]()
         if not kind:
             raise self.error("syntax", "a variable needs a type")
         element = DTYPES[kind].itemsize
@@ -185,21 +199,7 @@ class _Parser(Cursor):
         found: list[Parameter] = []
         end = 0
         while not self.accept(")"):
-            align, kind = 0, ""
-            while self.token.text.startswith("."):
-                word = self.next().text
-                if word == ".align":
-                    align = self.integer()
-                elif word[1:] in DTYPES and word != ".pred":
-                    kind = word[1:]
-                elif word not in (".param", ".ptr", ".global", ".shared", ".const", ".local", ".space"):
-                    raise self.error("form", f"unknown attribute `{word}` of a parameter")
-                # behind `.ptr` comes what is known of what it points to, not of the parameter
-                if word == ".ptr":
-                    while self.token.text in (".global", ".shared", ".const", ".local"):
-                        self.next()
-                    if self.accept(".align"):
-                        self.integer()
+            align, kind = self.attributes("parameter", _OF_PARAMETERS)
             if not kind:
                 raise self.error("syntax", "a parameter needs a type")
             size, array = DTYPES[kind].itemsize, False
