@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,3 +59,17 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         assert text == path.read_text(encoding="utf-8"), hint
 
     return check
+
+
+@pytest.fixture
+def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that has met no kernel, and of which nobody will meet any."""
+    from lucid import engine
+    from lucid.compiler import pipeline
+    from lucid.runtime import load
+
+    monkeypatch.setattr(load, "disk", lambda: None)
+    monkeypatch.setattr(load, "_LOADED", {})
+    monkeypatch.setattr(pipeline, "_KERNELS", {})
+    monkeypatch.setattr(pipeline, "_TEMPLATES", OrderedDict())
+    monkeypatch.setattr(engine, "_plans", OrderedDict())

@@ -4,7 +4,7 @@ values are those of the stage as it is written."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from lucid import joins
 from lucid.compiler import ops
 from lucid.compiler.ir.data import replace
-from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.types import i64
 from lucid.compiler.pipeline import compile_graph, stage_text
 from lucid.runtime.execute import Executable
@@ -25,15 +25,14 @@ from .test_rows import around
 WIDTHS = (64, 16)
 
 
-def _same(function: Callable[..., Node], want: Array, arrays: list[Array]) -> None:
-    """For two vector lengths, through the cache and around it, nothing beyond any array being touched."""
-    graph = build(function, arrays)
+def between_guards(graph: Graph, want: Array, arrays: Sequence[Array], widths: Sequence[int]) -> None:
+    """For vectors of so many bytes, through the cache and around it; nothing beyond any array is touched."""
     given, front = [], itertools.cycle((True, False))
     for array in arrays:
         guarded = Guarded(array.shape, array.dtype, next(front))
         guarded.array[...] = array
         given.append(guarded)
-    for width in WIDTHS:
+    for width in widths:
         made = compile_graph(graph, replace(host(), vector_bytes=width))
         for plan in (made.plan, around(made)):
             out = Guarded(want.shape, want.dtype)
@@ -42,8 +41,12 @@ def _same(function: Callable[..., Node], want: Array, arrays: list[Array]) -> No
             np.testing.assert_array_equal(found, want)
 
 
-def _values(*shape: int, kind: str = "float32") -> Array:
+def drawn(*shape: int, kind: str = "float32") -> Array:
     return (np.random.default_rng(sum(shape)).normal(size=shape) * 10).astype(kind)
+
+
+def _same(function: Callable[..., Node], want: Array, arrays: list[Array]) -> None:
+    between_guards(build(function, arrays), want, arrays, WIDTHS)
 
 
 @pytest.mark.parametrize(
@@ -51,22 +54,22 @@ def _values(*shape: int, kind: str = "float32") -> Array:
 )
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_concatenation(sizes: tuple[int, ...], kind: str) -> None:
-    arrays = [_values(n, kind=kind) for n in sizes]
+    arrays = [drawn(n, kind=kind) for n in sizes]
     _same(lambda *nodes: joins.concatenate(nodes), np.concatenate(arrays), arrays)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("extents", [(3, 5, 70), (2, 40, 130), (90, 2, 3)])
 def test_concatenation_along_each_axis(axis: int, extents: tuple[int, ...]) -> None:
-    arrays = [_values(*extents[:axis], extents[axis] + more, *extents[axis + 1 :]) for more in (0, 1, 64)]
+    arrays = [drawn(*extents[:axis], extents[axis] + more, *extents[axis + 1 :]) for more in (0, 1, 64)]
     _same(lambda *nodes: joins.concatenate(nodes, axis=axis), np.concatenate(arrays, axis), arrays)
-    stacked = [_values(*extents), 2 * _values(*extents)]
+    stacked = [drawn(*extents), 2 * drawn(*extents)]
     _same(lambda *nodes: joins.stack(nodes, axis=axis), np.stack(stacked, axis), stacked)
 
 
 @pytest.mark.parametrize("count", [8, 40])
 def test_many_operands_are_computed(count: int) -> None:
-    arrays = [_values(30 + n) for n in range(count)]
+    arrays = [drawn(30 + n) for n in range(count)]
 
     def function(*nodes: Node) -> Node:
         return joins.concatenate([ops.MUL(ops.ADD(n, n), n) for n in nodes])
@@ -77,7 +80,7 @@ def test_many_operands_are_computed(count: int) -> None:
 @pytest.mark.parametrize("shape", [(33,), (9000,), (5, 70), (3, 300), (70, 66), (2, 9000)])
 @pytest.mark.parametrize("shift", [1, 7, -13])
 def test_rolls(shape: tuple[int, ...], shift: int) -> None:
-    x = _values(*shape)
+    x = drawn(*shape)
     for axis in range(len(shape)):
         _same(lambda x, a=axis: joins.roll(x, shifts=[shift], axes=[a]), np.roll(x, shift, axis), [x])
 
@@ -85,7 +88,7 @@ def test_rolls(shape: tuple[int, ...], shift: int) -> None:
 @pytest.mark.parametrize("shape", [(3,), (70,), (9000,), (5, 70), (70, 66)])
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
 def test_padding(shape: tuple[int, ...], mode: str) -> None:
-    x, widths = _values(*shape), [(2, 1), (0, 2)][: len(shape)]
+    x, widths = drawn(*shape), [(2, 1), (0, 2)][: len(shape)]
 
     def function(x: Node) -> Node:
         return joins.padded(x, 0.0, widths=widths, mode=mode)
@@ -97,7 +100,7 @@ def test_padding(shape: tuple[int, ...], mode: str) -> None:
 @pytest.mark.parametrize("k", [0, 5, -40, 1 << 62, -(1 << 63) + 200])
 def test_triangles(shape: tuple[int, int], k: int) -> None:
     """Bounds that differ from row to row, however far away."""
-    x, near = _values(*shape), max(-200, min(k, 10_000))
+    x, near = drawn(*shape), max(-200, min(k, 10_000))
     _same(lambda x: joins.tril(x, k=k), np.tril(x, near), [x])
     if k > -(1 << 62):
         _same(lambda x: joins.triu(x, k=k), np.triu(x, near), [x])
@@ -107,7 +110,7 @@ def test_triangles(shape: tuple[int, int], k: int) -> None:
 @pytest.mark.parametrize("op", ["LT", "LE", "GT", "GE"])
 def test_comparisons(op: str, bound: int) -> None:
     """Each with the place on either side; two that contradict each other; one in a value."""
-    x, y = _values(1000), _values(1000, kind="float32") + 1
+    x, y = drawn(1000), drawn(1000, kind="float32") + 1
     compare = {"LT": np.less, "LE": np.less_equal, "GT": np.greater, "GE": np.greater_equal}[op]
     at = np.arange(1000)
 
@@ -125,7 +128,7 @@ def test_comparisons(op: str, bound: int) -> None:
 
 def test_what_the_loops_say() -> None:
     """A copy of each operand, without a mask; one loop for what is left."""
-    arrays = [_values(1000), _values(2000)]
+    arrays = [drawn(1000), drawn(2000)]
     made = compile_graph(build(lambda *nodes: joins.concatenate(nodes), arrays), host())
     loads = [
         line for line in stage_text(made, "loop", host()).splitlines() if ": f32x" in line and "load" in line
@@ -137,7 +140,7 @@ def test_what_the_loops_say() -> None:
 
 
 def test_what_has_too_many_cases_is_written_once() -> None:
-    x = _values(400)
+    x = drawn(400)
 
     def function(x: Node) -> Node:
         place, found = ops.IOTA(shape=(400,), axis=0), x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +11,6 @@ from lucid import joins
 from lucid.compiler import ops
 from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.interpret.loop import evaluate_instruction
-from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.types import from_numpy
 from lucid.compiler.passes.fuse import fuse
@@ -20,10 +18,9 @@ from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import compile_graph, stage_text
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
-from tests.guarded import Guarded
 from tests.native import Array, build
 
-from .test_rows import around
+from .test_cases import between_guards, drawn
 
 WIDTHS = (64, 32)
 ROWS = (1, 15, 16, 17, 100, 8192 + 33)
@@ -34,38 +31,22 @@ def _modes(graph: Graph, width: int) -> list[str]:
 
 
 def _same(function: Callable[..., Node], want: Array, arrays: Sequence[Array], mode: str = "short") -> None:
-    """For two vector lengths, through the cache and around it, nothing beyond any array being touched."""
     graph = build(function, list(arrays))
     if len(want) > 1:
         assert _modes(graph, 64) == [mode]
-    given, front = [], itertools.cycle((True, False))
-    for array in arrays:
-        guarded = Guarded(array.shape, array.dtype, next(front))
-        guarded.array[...] = array
-        given.append(guarded)
-    for width in WIDTHS:
-        made = compile_graph(graph, replace(host(), vector_bytes=width))
-        for plan in (made.plan, around(made)):
-            out = Guarded(want.shape, want.dtype)
-            (found,) = Executable(plan)([g.array for g in given], out=[out.array])
-            assert out.intact()
-            np.testing.assert_array_equal(found, want)
-
-
-def _values(*shape: int, kind: str = "float32") -> Array:
-    return (np.random.default_rng(sum(shape)).normal(size=shape) * 10).astype(kind)
+    between_guards(graph, want, arrays, WIDTHS)
 
 
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize(("count", "kind"), [(2, "float32"), (3, "uint8"), (5, "float16"), (4, "float32")])
 def test_columns_side_by_side(rows: int, count: int, kind: str) -> None:
-    arrays = [_values(rows, kind=kind) + np.asarray(n, kind) for n in range(count)]
+    arrays = [drawn(rows, kind=kind) + np.asarray(n, kind) for n in range(count)]
     _same(lambda *nodes: joins.stack(nodes, axis=1), np.stack(arrays, 1), arrays)
 
 
 @pytest.mark.parametrize("kind", ["float64", "int64", "bool", "int16"])
 def test_dtypes(kind: str) -> None:
-    arrays = [_values(70, kind=kind), _values(70, kind=kind)]
+    arrays = [drawn(70, kind=kind), drawn(70, kind=kind)]
     _same(lambda *nodes: joins.stack(nodes, axis=1), np.stack(arrays, 1), arrays)
 
 
@@ -73,7 +54,7 @@ def test_dtypes(kind: str) -> None:
 @pytest.mark.parametrize("count", [2, 3, 4, 6])
 def test_rows_are_read_as_they_are_written(rows: int, count: int) -> None:
     """Elements of rows, of one column, of one row, and of rows in another order."""
-    x, y, w = _values(rows, count), _values(rows), _values(count)
+    x, y, w = drawn(rows, count), drawn(rows), drawn(count)
 
     def function(x: Node, y: Node, w: Node) -> Node:
         across = ops.fill(ops.reshape(y, (rows, 1)), (rows, count))
@@ -85,7 +66,7 @@ def test_rows_are_read_as_they_are_written(rows: int, count: int) -> None:
 
 @pytest.mark.parametrize("rows", [17, 300])
 def test_rows_that_do_not_lie_side_by_side(rows: int) -> None:
-    x = _values(rows + 1, 5)
+    x = drawn(rows + 1, 5)
 
     def function(x: Node) -> Node:
         part = ops.SLICE(x, starts=(1, 2), steps=(1, 1), counts=(rows, 3))
@@ -96,7 +77,7 @@ def test_rows_that_do_not_lie_side_by_side(rows: int) -> None:
 
 
 def test_in_place() -> None:
-    x, w = _values(100, 3), _values(3)
+    x, w = drawn(100, 3), drawn(3)
     graph = build(lambda x, w: ops.MUL(x, ops.fill(ops.reshape(w, (1, 3)), (100, 3))), [x, w])
     made = compile_graph(graph, host(), (0,))
     assert made.plan.aliases == (0,)
@@ -107,7 +88,7 @@ def test_in_place() -> None:
 
 def test_what_is_done_row_by_row() -> None:
     """Rows as long as a vector, and rows that would be read from another place on."""
-    x, y = _values(50, 3), _values(50, 9)
+    x, y = drawn(50, 3), drawn(50, 9)
     _same(lambda x: joins.concatenate([x, x], axis=1), np.concatenate([x, x], 1), [x], "rows")
     double = build(lambda y: joins.flip(y, axes=(1,)), [y])
     assert _modes(double, 64) == ["rows"]
@@ -115,7 +96,7 @@ def test_what_is_done_row_by_row() -> None:
 
 def test_what_the_loops_say() -> None:
     """Two columns become two vectors of pairs: no element is written by itself but those of the last rows."""
-    arrays = [_values(100), _values(100)]
+    arrays = [drawn(100), drawn(100)]
     made = compile_graph(build(lambda *nodes: joins.stack(nodes, axis=1), arrays), host())
     lines = stage_text(made, "loop", host()).splitlines()
     stores = [line for line in lines if "store o0" in line]

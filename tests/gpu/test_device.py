@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,12 @@ from lucid import cuda
 from lucid.compiler import ops
 from lucid.compiler.gpu.target import target
 from lucid.compiler.ir.graph import Graph
-from lucid.compiler.ir.types import DTYPES
 from lucid.compiler.pipeline import compile_graph
 from lucid.runtime.execute import Executable
 from lucid.testing.generate import random_program
 from tests.compiler.gpu_kernels import CASES, case
-from tests.compiler.test_ptx_bits import SPECIAL, same
-from tests.native import Array, build, compiled, sample_arrays
+from tests.compiler.test_ptx_bits import same, samples_of
+from tests.native import Array, compiled
 
 from . import functions
 
@@ -44,19 +42,9 @@ def test_every_mode(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ops.REGISTRY)
 def test_every_op(name: str) -> None:
-    """In all dtypes; elementwise ones on pairs of special values."""
-    op, rng = ops.REGISTRY[name], np.random.default_rng(3)
-    for dtype in (d for d in DTYPES.values() if op.takes(d) and not d.is_complex):
-        with np.errstate(over="ignore"):
-            special = np.array(SPECIAL).astype(dtype.np) if dtype.is_float else None
-        for sample in op.samples:
-            arrays = sample_arrays(op, sample, dtype, rng)
-            if special is not None and op.kind == "elementwise" and len(arrays) <= 2:
-                pairs = np.repeat(special, len(special)), np.tile(special, len(special))
-                if all(a.dtype == dtype.np for a in arrays):
-                    arrays = list(pairs[: len(arrays)])
-            with np.errstate(all="ignore"):
-                check(build(partial(op, **sample.attrs), arrays), arrays)
+    for graph, arrays in samples_of(name):
+        with np.errstate(all="ignore"):
+            check(graph, arrays)
 
 
 FUNCTIONS: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [

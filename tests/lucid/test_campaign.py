@@ -6,7 +6,6 @@ import io
 import runpy
 import subprocess
 import sys
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import __main__, engine
-from lucid.compiler import ops, pipeline
-from lucid.runtime import load, pool
+from lucid import __main__
+from lucid.compiler import ops
+from lucid.runtime import pool
 from lucid.testing import assert_same_bits, campaign, oracle
 from lucid.testing.campaign import environment, look, program_of, small
 from lucid.testing.oracle import Fault, examine
@@ -43,16 +42,6 @@ def threads() -> Any:
     before = pool.get_num_threads()
     yield
     pool.set_num_threads(before)
-
-
-@pytest.fixture
-def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A compiler that has met no kernel, and of which nobody will meet any."""
-    monkeypatch.setattr(load, "disk", lambda: None)
-    monkeypatch.setattr(load, "_LOADED", {})
-    monkeypatch.setattr(pipeline, "_KERNELS", {})
-    monkeypatch.setattr(pipeline, "_TEMPLATES", OrderedDict())
-    monkeypatch.setattr(engine, "_plans", OrderedDict())
 
 
 def test_programs_of_a_seed() -> None:

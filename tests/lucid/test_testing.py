@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import runpy
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,8 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import engine
-from lucid.compiler import ops, pipeline
+from lucid.compiler import ops
 from lucid.compiler.passes.pairs import pairs
-from lucid.runtime import load
 from lucid.testing import (
     LAYOUTS,
     CheckError,
@@ -186,16 +183,6 @@ def test_a_wrong_gradient_is_named() -> None:
         ),
     ):
         check(f, X)
-
-
-@pytest.fixture
-def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A compiler that has met no kernel, and of which nobody will meet any."""
-    monkeypatch.setattr(load, "disk", lambda: None)
-    monkeypatch.setattr(load, "_LOADED", {})
-    monkeypatch.setattr(pipeline, "_KERNELS", {})
-    monkeypatch.setattr(pipeline, "_TEMPLATES", OrderedDict())
-    monkeypatch.setattr(engine, "_plans", OrderedDict())
 
 
 @pytest.mark.usefixtures("afresh")
