@@ -205,11 +205,14 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
         finish = bool(parted(kernel) or kernel.final)
 
         def source() -> str:
-            from .cpu import emit as cpu  # not needed where machine code is cached
-            from .gpu import emit as gpu
-
             funcs = loops(kernel, plan)
-            return gpu.emit(funcs) if target.is_gpu else cpu.emit(funcs, target)
+            if target.is_gpu:
+                from .gpu.emit import emit as emit_gpu
+
+                return emit_gpu(funcs)
+            from .cpu.emit import emit  # not needed where machine code is cached
+
+            return emit(funcs, target)
 
         code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
         found = _KERNELS[key] = (plan, code)
@@ -218,10 +221,11 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
 
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
     """The loop level of a kernel, verified if asked."""
-    from .cpu import lowering as cpu  # not needed where machine code is cached
-    from .gpu import lowering as gpu
-
-    funcs = gpu.lower(kernel, plan) if plan.threads else cpu.lower(kernel, plan)
+    if plan.threads:
+        from .gpu.lowering import lower
+    else:
+        from .cpu.lowering import lower  # not needed where machine code is cached
+    funcs = lower(kernel, plan)
     if audit := _audit():
         audit.funcs(funcs)
     return funcs

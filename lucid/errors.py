@@ -69,9 +69,10 @@ def is_user_file(filename: str) -> bool:
 def user_frame() -> FrameType | None:
     """The user's innermost frame; if all are of libraries, the innermost outside of lucid, if any."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _users.get(frame.f_code.co_filename) is False:
+    of_user: bool | None = False
+    while frame is not None and (of_user := _users.get(frame.f_code.co_filename)) is False:
         frame = frame.f_back
-    if frame is not None and _users.get(frame.f_code.co_filename):
+    if of_user:
         return frame  # as nearly always, when all files were met before
     frame = sys._getframe(1)
     outside: FrameType | None = None

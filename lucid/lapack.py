@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler import ops
+from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import TensorType, c64, c128, f32, i64, tensor_type
 
@@ -146,7 +147,7 @@ def _inv_or_nan(options: Options, a: Array) -> tuple[Array, ...]:
 
 
 # NaN in place of the inverse of a singular matrix.
-INV_OR_NAN = Hosted("linalg.inv", _inv_or_nan, _like(0), _d_inv)
+INV_OR_NAN = replace(INV, compute=_inv_or_nan)
 
 
 def inv(a: Node) -> Node:
@@ -296,7 +297,7 @@ def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (ew.mul(_scalars(ct), mh(called(OF_SLOGDET, call.inputs[0]).out(0))),)
 
 
-OF_SLOGDET = Hosted("linalg.slogdet, derivative", lambda options, a: (np.linalg.inv(a),), _like(0), _d_inv)
+OF_SLOGDET = replace(INV, name="linalg.slogdet, derivative")
 
 
 def _slogdet(flat: tuple[int, ...]) -> Hosted:

@@ -142,7 +142,7 @@ def _stages(graph: Graph, threads: int | None, device: Device) -> list[Stage]:
     stages = []
     for outputs, calls in zip(gives, libraries, strict=True):
         computed = tuple(n for n in outputs if n not in ready)
-        takes, executable = _executable(graph.name, computed, level, free, ready, threads, device)
+        takes, executable = _executable(graph.name, computed, ready, threads, device)
         made = tuple(
             Library(call_of(nodes[0]), nodes[0].loc, tuple((n.attrs["result"], n) for n in nodes))
             for nodes in calls.values()
@@ -153,10 +153,8 @@ def _stages(graph: Graph, threads: int | None, device: Device) -> list[Stage]:
 
 
 def _executable(
-    name: str, outputs: tuple[Node, ...], level: Mapping[Node, int], free: set[Node], ready: set[Node],
-    threads: int | None,
-    device: Device,
-) -> tuple[tuple[Node, ...], Executable | None]:  # fmt: skip
+    name: str, outputs: tuple[Node, ...], ready: set[Node], threads: int | None, device: Device
+) -> tuple[tuple[Node, ...], Executable | None]:
     """What computes `outputs` of what is `ready`, and what of that it takes."""
     if not outputs:
         return (), None

@@ -63,7 +63,7 @@ class Unread(threading.local):
     def add(self, tensor: Tensor) -> None:
         made = self._made
         made.append(ref(tensor))
-        if not len(made) & 255 and len(made) > self._most:
+        if not len(made) & 255 and len(made) > self._most:  # seldom: an attribute of a thread takes its time
             made[:] = [held for held in made if held() is not None]
             self._most = 256 + 2 * len(made)
 
