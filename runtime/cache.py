@@ -37,8 +37,8 @@ SETTLED = 3 * 10**9
 # Folders of sources that decide no code for this CPU (code of GPUs is known by the text that it is made of).
 _APART = ("__pycache__", "gpu", "cuda", "interpret", "verify")
 
-_HEADER = len(MAGIC) + 64
-_PRIVATE = os.name == "posix"  # owners and modes mean something
+HEADER = len(MAGIC) + 64
+PRIVATE = os.name == "posix"  # owners and modes mean something
 _LINUX = platform.system() == "Linux"
 
 
@@ -65,10 +65,10 @@ class DiskCache:
         """The payload of `key`, or None if there is none that can be trusted."""
         digest = sha256(key.encode()).digest()
         data = self._read(os.path.join(self.folder, digest.hex()))
-        if data is None or len(data) < _HEADER or not data.startswith(MAGIC + digest):
+        if data is None or len(data) < HEADER or not data.startswith(MAGIC + digest):
             return None
-        payload = data[_HEADER:]
-        if sha256(payload).digest() != data[_HEADER - 32 : _HEADER]:
+        payload = data[HEADER:]
+        if sha256(payload).digest() != data[HEADER - 32 : HEADER]:
             return None
         return payload
 
@@ -137,7 +137,7 @@ class DiskCache:
             return False
         if not stat.S_ISDIR(info.st_mode):
             return False
-        if _PRIVATE and not _ours(info):
+        if PRIVATE and not ours(info):
             warnings.warn(
                 f"lucid: the cache directory {self.folder} belongs to another user or can be "
                 "written by others; going on without a disk cache",
@@ -160,14 +160,14 @@ class DiskCache:
         try:
             with os.fdopen(handle, "rb") as file:
                 info = os.fstat(handle)
-                if not stat.S_ISREG(info.st_mode) or (_PRIVATE and not _ours(info)):
+                if not stat.S_ISREG(info.st_mode) or (PRIVATE and not ours(info)):
                     return None
                 return file.read()
         except (OSError, MemoryError):
             return None
 
 
-def _ours(info: os.stat_result) -> bool:
+def ours(info: os.stat_result) -> bool:
     """Whether a file or directory belongs to this user, and only this user may write to it."""
     return info.st_uid == os.geteuid() and not info.st_mode & 0o022
 
@@ -238,7 +238,7 @@ def _contents(here: str, files: list[tuple[str, os.stat_result]]) -> str:
     newest = max(info.st_ctime_ns for _, info in files)
     told = [f"{path} {x.st_dev} {x.st_ino} {x.st_size} {x.st_mtime_ns} {x.st_ctime_ns}" for path, x in files]
     state = "sources\n" + "\n".join(told)
-    settled = _PRIVATE and time.time_ns() - newest > SETTLED and not os.statvfs(here).f_flag & os.ST_RDONLY
+    settled = PRIVATE and time.time_ns() - newest > SETTLED and not os.statvfs(here).f_flag & os.ST_RDONLY
     store = disk() if settled else None
     known = store.get(state) if store is not None else None
     if known is not None:

@@ -34,7 +34,7 @@ _LOADED: dict[str, Loaded] = {}
 _compiles = 0
 
 # The first byte of a payload of the disk cache says what follows.
-_IMAGE, _OBJECT = b"I", b"O"
+IMAGE, OBJECT = b"I", b"O"
 
 
 def compiles() -> int:
@@ -126,21 +126,21 @@ def _make(text: str, names: tuple[str, ...], level: int) -> tuple[bytes, dict[st
     if image.supported():
         try:
             data = llvm.emit_object(text, host(), True, level)
-            payload = _IMAGE + image.pack(elf.link(data))
+            payload = IMAGE + image.pack(elf.link(data))
             return payload, _place(payload)
         except elf.Unsupported:
             pass
     data = llvm.emit_object(text, host(), False, level)
-    payload = _OBJECT + "\n".join(names).encode() + b"\0" + data
+    payload = OBJECT + "\n".join(names).encode() + b"\0" + data
     return payload, _place(payload)
 
 
 def _place(payload: bytes) -> dict[str, int]:
     """Load a payload. ValueError, Unsupported if it cannot be."""
     kind, body = payload[:1], payload[1:]
-    if kind == _IMAGE:
+    if kind == IMAGE:
         return image.place(image.unpack(body))
-    if kind == _OBJECT:
+    if kind == OBJECT:
         names, _, data = body.partition(b"\0")
         return llvm.link_object(data, tuple(names.decode().split("\n")), host())
     raise ValueError("a payload of unknown kind")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import __main__
+from lucid.cli.main import main
 from lucid.compiler import ops
 from lucid.runtime import pool
 from lucid.testing import assert_same_bits, campaign, oracle
@@ -178,12 +178,12 @@ def test_differences() -> None:
 def test_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    __main__.main(["fuzz", "--seconds", "60", "--programs", "2", "--seed", "3"])
+    main(["fuzz", "--seconds", "60", "--programs", "2", "--seed", "3"])
     assert capsys.readouterr().out.splitlines()[-1] == "no fault"
     monkeypatch.setattr(campaign, "program_of", lambda seed, k: (PROGRAM, False))
     monkeypatch.setattr(oracle, "_threads", lambda side: "they differ")
     with pytest.raises(SystemExit) as left:
-        __main__.main(["fuzz", "--seconds", "60", "--corpus", str(tmp_path)])
+        main(["fuzz", "--seconds", "60", "--corpus", str(tmp_path)])
     assert left.value.code == 1
     printed = capsys.readouterr().out
     assert "program 0: threads: they differ" in printed and printed.endswith("1 faults\n")

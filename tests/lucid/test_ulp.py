@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lucid import __main__, ulp
+from lucid import ulp
+from lucid.cli.main import main
 from lucid.compiler.ops import REGISTRY
 
 inf, nan = np.inf, np.nan
@@ -26,8 +27,9 @@ def test_within_the_bound(name: str) -> None:
 
 
 def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    __main__.main(["ulp", "--step", str(1 << 22), "exp", "sin"])
+    main(["ulp", "--step", str(1 << 22), "exp", "sin"])
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].startswith("| function") and [r.split("`")[1] for r in rows[2:]] == ["exp", "sin"]
-    with pytest.raises(SystemExit):
-        __main__.main(["ulp", "nothing"])
+    with pytest.raises(SystemExit) as left:
+        main(["ulp", "nothing"])
+    assert left.value.code == 2 and "expected functions of" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""`python -m lucid COMMAND`, the script `lucid`: the commands, a line a command in `table.py`."""

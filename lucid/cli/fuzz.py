@@ -1,0 +1,22 @@
+"""`lucid fuzz`: random programs."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..testing import campaign
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=60, help="how long (60)")
+    parser.add_argument("--seed", type=int, default=0, help="the same programs for the same seed (0)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    parser.add_argument("--programs", type=int, help="at most so many")
+    parser.add_argument("--corpus", metavar="DIR", help="for programs that reach anything new, and faults")
+
+
+def run(options: argparse.Namespace) -> int:
+    outcome = campaign.run(options.seconds, options.seed, options.jobs, options.corpus, options.programs)
+    for line in campaign.report(outcome, options.seed):
+        print(line, flush=True)
+    return int(bool(outcome.found))

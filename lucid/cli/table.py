@@ -1,0 +1,21 @@
+"""The commands. Each is the module of that name in this folder, imported when its command is asked for:
+
+    def arguments(parser: argparse.ArgumentParser) -> None: ...    what it takes
+    def run(options: argparse.Namespace) -> int: ...               its exit code
+
+Exit codes: 0, all is well; 1, what the command looks for was found (a fault, an entry that is damaged); 2, it
+could not be done, and one line on stderr says why (`CommandError`); 130, interrupted.
+"""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "info": "what one pastes into a bug report: versions, the CPU, threads, the cache, the GPU",
+    "cache": "the disk cache of machine code: list, prune, verify",
+    "fuzz": "random programs against NumPy, float64 and themselves",
+    "ulp": "the largest errors of elementary functions, at all float32",
+}
+
+
+class CommandError(Exception):
+    """What a command was asked for cannot be done; the message is one line."""
