@@ -4,11 +4,12 @@ each argument slot holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from math import prod
 
 from ..cpu.schedule import (
     COLUMNS,
+    Numbers,
     Schedule,
     product,
     product_blocks,
@@ -22,6 +23,7 @@ from ..ir.artifact import Address, Buffer, Code, Launch, Plan
 from ..ir.graph import Graph, Node
 from ..ir.layout import Face, columns, face, part_name, stride_name, totals
 from ..ir.program import Call, Program, scalar_bytes
+from ..ir.size import alike
 from ..order import BLOCK, KEPT_ROWS, row_block
 from ..verify.error import VerifyError
 from .prove import prove
@@ -138,9 +140,25 @@ def part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
     return (blocks or 1, *(table[name] for name in reduce.keep))
 
 
+def _evaluated(expr: k.Expr, stage: int, kept: Callable[[int, k.Expr], bool]) -> Iterator[k.Expr]:
+    """`expr` and what it is made of, but for what was kept when an earlier stage computed it."""
+    if kept(stage, expr):
+        return
+    yield expr
+    for part in k.parts(expr):
+        yield from _evaluated(part, stage, kept)
+
+
+def _keeps(kernel: k.Kernel) -> Callable[[int, k.Expr], bool]:
+    """Whether a stage reads a value that an earlier one left in a row of an output (`row_caches`)."""
+    numbers = Numbers(kernel)
+    found = {(cache.last, cache.value) for cache in row_caches(kernel, numbers)}
+    return lambda stage, expr: bool(found) and isinstance(expr, k.Call) and (stage, numbers(expr)) in found
+
+
 def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[k.Index, ...], bool]]:
     """(stage, subscripts, guarded) of every load or store of an array."""
-    found = set()
+    found, kept = set(), _keeps(kernel)
     for number, stage in enumerate(kernel.stages + kernel.final):
         for stmt in stage.body:
             if store:
@@ -150,7 +168,7 @@ def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[
                     found.add((number, (), True))
                 continue
             for operand in k.operands(stmt):
-                for e in k.walk(operand):
+                for e in _evaluated(operand, number, kept):
                     if isinstance(e, k.Load) and e.array == name:
                         found.add((number, e.index, bool(e.guards)))
                     elif isinstance(e, k.Pick) and e.array == name:
@@ -209,6 +227,34 @@ def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
             safe = _overwrites_safely(program.calls[writer], source, target)
         found.append(j if safe else -1)
     return tuple(found)
+
+
+def _reused(
+    program: Program, groups: Sequence[Sequence[int]], last_use: Mapping[Node, int], given: Set[Node]
+) -> dict[Node, Node]:
+    """Temporaries that are written over others: each, and that whose memory it has. Only over one that is
+    read for the last time in that call, by no call that runs at the same time."""
+    found: dict[Node, Node] = {}
+    for at, group in enumerate(groups):
+        for number in group:
+            call = program.calls[number]
+            written = {call.arrays[o.name].node for o in call.kernel.outputs}
+            others = {o.node for n in group if n != number for o in program.calls[n].arrays.values()}
+            free = [
+                o.node
+                for o in call.arrays.values()
+                if o.node not in given | written | others and last_use[o.node] == at
+            ]
+            for target in [call.arrays[o.name].node for o in call.kernel.outputs]:
+                if target in given or target in found or target in others or not target.shape:
+                    continue
+                for source in dict.fromkeys(free):
+                    same = source.type.dtype is target.type.dtype and alike(source.shape, target.shape)
+                    if same and _overwrites_safely(call, source, target):
+                        found[target] = source
+                        free = [node for node in free if node is not source]
+                        break
+    return found
 
 
 def _after(program: Program, aliases: Sequence[int]) -> list[set[int]]:
@@ -303,16 +349,24 @@ def make_plan(
     for at, group in enumerate(groups):
         for number in group:
             last_use |= {operand.node: at for operand in program.calls[number].arrays.values()}
+    reused = _reused(program, groups, last_use, set(where))
+    for target, source in reversed(reused.items()):  # the later ones first: their ends are known
+        last_use[source] = last_use[target]
+    in_place |= reused.keys()
     launches = []
     for at, group in enumerate(groups):
         for number in group:
             call, schedule, own = program.calls[number], schedules[number], faces[number]
             for operand in call.arrays.values():
                 node = operand.node
-                if node not in where:
-                    where[node] = len(buffers)
-                    life = (at, last_use[node])
-                    buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
+                if node in where:
+                    continue
+                if node in reused:  # written after what it is written over was read, so after this was placed
+                    where[node] = where[reused[node]]
+                    continue
+                where[node] = len(buffers)
+                life = (at, last_use[node])
+                buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
             block, blocks = grid(call, schedule)
             scratch: dict[str, int] = {}
             for reduce in own.parted:

@@ -110,6 +110,35 @@ def test_a_temporary_lives_as_long_as_the_group_that_reads_it() -> None:
             np.testing.assert_array_equal(result, wanted)
 
 
+@pytest.mark.parametrize("columns", [5, 64, 100, 1000, 9000])
+@pytest.mark.parametrize("twice", [False, True])
+def test_rows_are_written_over_what_they_are_computed_from(columns: int, twice: bool) -> None:
+    """The softmax of a product has the product's memory: it is read where it is written, or before; but not
+    if somebody reads the product after it."""
+    x, y = node("x", 40, 40), node("y", 40, columns)
+    scores = product(x, y)
+    top = ops.BROADCAST(ops.RESHAPE(ops.AMAX(scores, axes=(1,)), shape=(40, 1)), shape=(40, columns))
+    e = ops.EXP(ops.SUB(scores, top))
+    total = ops.BROADCAST(ops.RESHAPE(ops.SUM(e, axes=(1,)), shape=(40, 1)), shape=(40, columns))
+    weights = ops.DIV(e, total)
+    back = ops.TRANSPOSE(y, perm=(1, 0))
+    outputs = (product(weights, back), product(scores, back)) if twice else (product(weights, back),)
+    found = plan((x, y), outputs)
+    matrix = -(-40 * columns * 4 // 64) * 64
+    wide = [b for b in found.buffers if b.kind == "temp" and b.shape == (40, columns)]
+    assert len(wide) == 1 + twice
+    assert found.temp_bytes >= matrix * (1 + twice)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((40, 40)).astype("f4"), rng.standard_normal((40, columns)).astype("f4")
+    s = a.astype("f8") @ b
+    p = np.exp(s - s.max(1, keepdims=True))
+    for threads in (1, 3):
+        first, *rest = Executable(found)([a, b], threads=threads)
+        np.testing.assert_allclose(first, p / p.sum(1, keepdims=True) @ b.T, rtol=2e-3, atol=1e-4)
+        for second in rest:
+            np.testing.assert_allclose(second, s @ b.T, rtol=2e-3, atol=1e-2)
+
+
 def test_totals_of_a_group_have_block_results_of_their_own() -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(n).astype("f4") for n in (50_000, 40_000, 30_000, 7)]
