@@ -9,6 +9,7 @@
 #   make bench CASE=huber    one benchmark; without CASE, all
 #   make test-gpu            tests on the GPU of this machine; NVIDIA's driver is all that they need besides
 #   make bench-gpu           benchmarks on it, with the bits compared: benchmarks/results/gpu/
+#   make gpu-model           what kernels would reach on an H100, modelled without a GPU: the table of docs/gpu.md
 #   make clean               removes .venv and what tools leave behind
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
 
-.PHONY: demo test test-other sweep lint array-api bench test-gpu bench-gpu clean
+.PHONY: demo test test-other sweep lint array-api bench test-gpu bench-gpu gpu-model clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
@@ -69,6 +70,10 @@ test-gpu: $(READY)
 
 bench-gpu: $(READY)
 	$(BIN)/python -m benchmarks.gpu
+
+gpu-model: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[gpu-test]'
+	$(BIN)/python -m benchmarks.gpu_model --registers
 
 clean:
 	rm -rf $(VENV) .venv-other $(CACHE) .array-api build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -47,6 +47,10 @@ def linear(w: Tensor, x: Tensor, y: Tensor) -> Any:
     return lucid.value_and_grad(lambda w: huber_loss(x @ w, y))(w)
 
 
+def transposed(x: Tensor, y: Tensor) -> Tensor:
+    return x.T + y
+
+
 def product(x: Tensor, y: Tensor) -> Tensor:
     return x @ y
 
@@ -62,6 +66,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], int]] = {
     "layer_norm 65536x1024": (norm, [(65536, 1024)], 0),
     "layer_norm 4096x4096": (norm, [(4096, 4096)], 0),
     "linear 10^7x16": (linear, [(16,), (10**7, 16), (10**7,)], 0),
+    "transposed 8192x8192": (transposed, [(8192, 8192)] * 2, 0),
     "product 1024": (product, [(1024, 1024)] * 2, 2 * 1024**3),
     "product 4096": (product, [(4096, 4096)] * 2, 2 * 4096**3),
 }
