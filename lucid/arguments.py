@@ -63,27 +63,32 @@ def exact(number: Any) -> Any:
     return number if type(number) is int or (number == number and number != 0) else repr(number)
 
 
-def leaves(value: Any, label: str) -> Iterator[tuple[str, str]]:
-    """The parts of an argument in words: where each stands, and what it is."""
+def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, str, bool]]:
+    """The parts of an argument in words: where each stands, what it is, and whether that is a tensor or an
+    array. `seen`: the tensors before it, by id, with where they stand."""
     kind = type(value)
     if kind is tuple or kind is list or _is_named(value):
-        yield label, f"{kind.__name__} of {len(value)}"
+        yield label, f"{kind.__name__} of {len(value)}", False
         for k, v in enumerate(value):
-            yield from leaves(v, f"{label}[{k}]")
+            yield from leaves(v, f"{label}[{k}]", seen)
     elif kind is dict:
-        yield label, f"dict of {', '.join(map(str, value))}"
+        yield label, f"dict of {', '.join(map(str, value))}", False
         for k, v in value.items():
-            yield from leaves(v, f"{label}[{k!r}]")
+            yield from leaves(v, f"{label}[{k!r}]", seen)
     elif isinstance(value, Tensor) or is_array(value):
         what = "an array" if not isinstance(value, Tensor) else f"a {kind.__name__}"
         grad = ", differentiable" if isinstance(value, Tensor) and value._requires_grad else ""
         found = value if hasattr(value, "shape") and hasattr(value, "dtype") else as_array(value)
-        yield label, f"{what} of {found.dtype} {tuple(found.shape)}{grad}"
-    elif isinstance(value, int | float | complex | str | bytes | NoneType):
+        order = lying(found) if isinstance(found, np.ndarray) else None
+        axes = "" if order is None else f", whose axes lie in memory as {order}"
+        other = seen.setdefault(id(value), label) if isinstance(value, Tensor) else label
+        twin = "" if other == label else f", the same as {other}"
+        yield label, f"{what} of {found.dtype} {tuple(found.shape)}{grad}{axes}{twin}", True
+    elif isinstance(value, int | float | complex | np.dtype) or kind in (*_VALUES, slice):
         text = repr(value)
-        yield label, text if len(text) < 60 else f"{text[:57]}..."
+        yield label, text if len(text) < 60 else f"{text[:57]}...", False
     else:
-        yield label, f"a {kind.__name__} at {id(value):#x}"
+        yield label, f"a {kind.__name__} at {id(value):#x}", False
 
 
 def is_array(value: Any) -> bool:

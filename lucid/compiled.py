@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import sys
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
@@ -27,6 +26,7 @@ from .errors import here, located, user_loc, warn_user
 from .guards import Place, tensors_in
 from .pickles import Decorated, Parts
 from .recording import Recording
+from .story import Change, Story, Words
 from .tensor import Tensor
 from .walk import watch
 
@@ -44,10 +44,7 @@ SIGNATURES = 256  # kept for each function; the one that was traced first goes f
 OBJECTS = 16  # of them with objects, which recordings keep alive
 SPECS = 16  # signatures that native code knows
 PLACES = 4096  # of numbers outside of arguments that are known to change, or to be needed
-NUMBERS = 8  # traces for another number until a warning says so
-_NUMBER = r"(from|decided by a number.*) -?[\d.e+-]+ to -?[\d.e+-]+$"  # compiled when it is asked for
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
-REASONS = 256  # that `explain` tells, the latest
 
 
 class _Decorator(Protocol):
@@ -172,16 +169,6 @@ class _Numbers:
             self.places.clear()
 
 
-class _Story:
-    """What happened to a function, whatever object it was called on."""
-
-    def __init__(self) -> None:
-        self.traces = 0
-        self.numbers = 0  # traces for another number
-        self.reasons: deque[str] = deque(maxlen=REASONS)
-        self.last: Callable[[], Compiled[..., Any] | None] = lambda: None  # who has run in Python last
-
-
 class Compiled(Decorated, Generic[P, R]):
     """What `lucid.compile` returns: call it like the function. Attributes of a compiled module are the
     module's."""
@@ -204,16 +191,15 @@ class Compiled(Decorated, Generic[P, R]):
         threads: int | None = None,
         device: Device = "cpu",
         limits: Contract | None = None,
-        story: _Story | None = None,
+        story: Story | None = None,
     ) -> None:
         self.__wrapped__ = f
         if not _is_module(f):
             functools.update_wrapper(self, f, updated=())
         self.threads, self.device, self.limits = threads, device, limits
-        self._story = story or _Story()
+        self._story = story or Story()
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
         self._numbers = _Numbers()
-        self._parts: dict[str, str] | None = None  # of the arguments of the latest trace
         self._latest: Recording | None = None
         self._native: NativeCall | None = None
         self.__call__ = self._call  # type: ignore[method-assign]  # a slot
@@ -280,17 +266,15 @@ class Compiled(Decorated, Generic[P, R]):
                 said = _unexpected(self._signature, asked.kwargs) or error
                 raise TypeError(here(f"{self._name()}(): {said}")) from None
         with self._lock():
-            labelled = self._labelled(asked.args, asked.kwargs)
-            parts = dict(leaf for part in labelled for leaf in leaves(*part))
+            parts, names = self._parts(asked)
             known = self._known(asked)
             for recording in known:  # another thread may have been here first
                 if recording.serves(arrays, numbers) is not None:
                     return recording
-            reason, moved = self._reason(known, arrays, numbers, parts)
+            reason, moved = self._reason(known, arrays, parts, names)
             state = self._numbers
             state.meet(signature, numbers)
             state.places |= {place.id for place, *_ in moved} - state.settled
-            self._parts = parts
             finish = None
             while finish is None:
                 known = self._known(asked)
@@ -303,9 +287,8 @@ class Compiled(Decorated, Generic[P, R]):
             if self.limits is not None:
                 self.limits.judge(self._name(), recording.executable)
             state.close(signature, *recording.decided())
-            self._story.traces += 1
-            self._story.reasons.append(f"trace {self.traces}: {reason}")
-            self._warn(parts, moved, reason)
+            self._story.add(reason, parts)
+            self._story.warn(self._name(), reason, any(not tensors_in(old) for _, old, _ in moved))
             key = self._key(asked)
             self._cache[key] = [recording, *known][:VARIANTS]
             self._cache.move_to_end(key)
@@ -356,41 +339,32 @@ class Compiled(Decorated, Generic[P, R]):
         names = [f"argument {plain[k]}" if k < len(plain) else f"argument {k}" for k in range(len(args))]
         return [*zip(args, names, strict=True), *[(v, f"argument {k}") for k, v in kwargs.items()]]
 
+    def _parts(self, asked: _Asked) -> tuple[Words, list[str]]:
+        """A call in words, and the names of its tensors and arrays."""
+        seen: dict[int, str] = {}
+        found = [
+            leaf
+            for value, label in self._labelled(asked.args, asked.kwargs)
+            for leaf in leaves(value, label, seen)
+        ]
+        parts = {label: text for label, text, _ in found}
+        parts["whether gradients are on"] = str(asked.signature[0])
+        return parts, [label for label, _, is_array in found if is_array]
+
     def _reason(
-        self, known: list[Recording], arrays: list[Any], numbers: list[Any], parts: dict[str, str]
-    ) -> tuple[str, list[tuple[Place, Any, Any]]]:
+        self, known: list[Recording], arrays: list[Any], parts: Words, names: list[str]
+    ) -> tuple[Change, list[tuple[Place, Any, Any]]]:
         """Why a call is traced, in words; and the numbers outside of the arguments that have changed."""
-        if known:
-            moved = known[0].guards.moved()
-            reason = known[0].changed(arrays)
-            if reason is None and moved:
-                place, old, new = moved[0]
-                reason = f"{place.where} changed from {old} to {new}"
-            return reason or "what is decided by a number is otherwise: " + self._differs(parts), moved
-        if self._parts is None:
-            return "new argument types or values", []
-        return self._differs(parts), []
-
-    def _differs(self, parts: dict[str, str]) -> str:
-        before = self._parts or {}
-        for name, now in parts.items():
-            if before.get(name) != now:
-                return f"{name} changed from {before.get(name, 'nothing')} to {now}"
-        gone = [name for name in before if name not in parts]
-        return f"{gone[0]} is not there" if gone else "arguments seen before, with no_grad or other objects"
-
-    def _warn(self, parts: dict[str, str], moved: list[tuple[Place, Any, Any]], reason: str) -> None:
-        """Once, where a number has been the reason for more than NUMBERS traces."""
-        story = self._story
-        if not (any(not tensors_in(old) for _, old, _ in moved) or re.search(_NUMBER, reason)):
-            return
-        story.numbers += 1
-        if story.numbers == NUMBERS + 1:
-            warn_user(
-                f"{self._name()} was traced {story.numbers} times for another number ({reason}): Python code "
-                "needs its value (a condition, a shape, a range); if only tensors do, make it one: "
-                "lucid.tensor(number)"
-            )
+        if not known:
+            return self._story.differs(parts), []
+        moved = known[0].guards.moved()
+        reason = known[0].changed(arrays, names)
+        if reason is None and moved:
+            place, old, new = moved[0]
+            reason = Change.of(place.where, str(old), str(new))
+        if reason is None:
+            reason = self._story.differs(parts).within("what is decided by a number is otherwise: ")
+        return reason, moved
 
     def _go_native(
         self, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any], out: str | None
@@ -530,7 +504,8 @@ class Compiled(Decorated, Generic[P, R]):
 
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""
-        lines, earlier = [*self._story.reasons], self.traces - len(self._story.reasons)
+        earlier = self.traces - len(self._story.reasons)
+        lines = [f"trace {earlier + k}: {reason}" for k, reason in enumerate(self._story.reasons, 1)]
         if earlier:
             lines.insert(0, f"{earlier} traces before these")
         latest = self._recent()

@@ -26,6 +26,7 @@ from lucid.compiler.ir.types import TensorType
 from .codes import text_of
 from .contents import COPIED, Reader, content, equal
 from .errors import TraceError, here, warn_user
+from .story import Change
 from .tape import Traced, plain
 from .tensor import Tensor
 
@@ -169,43 +170,50 @@ class Guards:
         """Whether the attributes of an object are facts."""
         return any(d is vars(thing) for d, *_ in self.dicts)
 
-    def changed(self) -> str | None:
+    def changed(self) -> Change | None:
         """The first fact that does not hold any more, in words; None if all hold."""
         for d, key, value, where in self.items:
             now = d.get(key, MISSING)
             if now is not value and not same(now, value):
-                return f"{where} changed from {_short(value)} to {_short(now)}"
+                return _change(where, value, now)
         for cell, value, where in self.cells:
             now = held_by(cell)
             if now is not value and not same(now, value):
-                return f"{where} changed from {_short(value)} to {_short(now)}"
+                return _change(where, value, now)
         for scope, keys, values, where in self.dicts:
             if len(scope) != len(keys) or not all(map(is_, scope.values(), values)) or list(scope) != keys:
                 if list(scope) != keys:
-                    return f"{where} has other keys"
+                    return Change(f"{where} has other keys{_keys(keys, list(scope))}")
                 for key, value, now in zip(keys, values, scope.values(), strict=True):
                     if not same(now, value):
-                        return f"{where}.{key} changed from {_short(value)} to {_short(now)}"
+                        return _change(f"{where}.{key}", value, now)
         for items, values, where in self.lists:
             if len(items) != len(values):
-                return f"{where} has {len(items)} items, had {len(values)}"
-            if not all(map(is_, items, values)) and not all(map(same, items, values)):
-                return f"an item of {where} changed"
+                text = f"{where} has {len(items)} items, had {len(values)}"
+                return Change(text, where, f"{len(values)} items", f"{len(items)} items")
+            if not all(map(is_, items, values)):
+                for k, (value, now) in enumerate(zip(values, items, strict=True)):
+                    if not same(now, value):
+                        return _change(f"{where}[{k}]", value, now)
         for owner, name, value, where in self.slots:
             now = getattr(owner, name, MISSING)
             if now is not value and not same(now, value):
-                return f"{where} changed from {_short(value)} to {_short(now)}"
+                return _change(where, value, now)
         for variable, value, where in self.variables:
             now = variable.get(MISSING)
             if now is not value and not same(now, value):
-                return f"{where} changed from {_short(value)} to {_short(now)}"
+                return _change(where, value, now)
         for held, value, where in self.arrays:
             if not equal(content(held), value):
-                return f"the content of {where} changed"
+                return Change(f"the content of {where} changed")
         for owner, read, value, where in self.contents:
             if not equal(read(owner), value):
-                return f"the content of {where} changed"
+                return Change(f"the content of {where} changed")
         return None
+
+    def name_of(self, thing: object) -> str | None:
+        """Where something was found, in words."""
+        return next((place.where for place, value, _ in self._places() if value is thing), None)
 
     def tells_types(self) -> bool:
         """Whether code may look at the exact type of a number, which is not that of what stands for one."""
@@ -396,6 +404,19 @@ def _has_tensor(value: Any) -> bool:
         elif issubclass(type(v), Tensor):  # what it says its class is may not be asked
             return True
     return False
+
+
+def _change(where: str, value: object, now: object) -> Change:
+    old, new = _short(value), _short(now)
+    return Change.of(where, old, new if new != old else "another one")
+
+
+def _keys(old: list[Any], new: list[Any]) -> str:
+    """Which keys came and went, in words."""
+    came, went = [k for k in new if k not in old], [k for k in old if k not in new]
+    both = ((came, "came"), (went, "went"))
+    parts = [f"{', '.join(map(repr, keys[:4]))} {did}" for keys, did in both if keys]
+    return f": {', '.join(parts)}" if parts else ": in another order"
 
 
 def _short(value: object) -> str:

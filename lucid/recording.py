@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .guards import Guards, Place, tensors_in
 from .holders import holders
 from .promote import lying
 from .results import Made, Owner, Same, Value, given_arrays, overlap
+from .story import Change
 from .tape import Program, as_input
 from .tensor import Tensor, settle
 from .tracing import array_type
@@ -110,34 +112,45 @@ class Recording:
             n += width
         return arguments, places
 
-    def changed(self, arrays: list[Any]) -> str | None:
-        """Why this recording does not serve a call with these arguments; None if it does."""
+    def changed(self, arrays: list[Any], names: Sequence[str] = ()) -> Change | None:
+        """Why this recording does not serve a call with these arguments, which have these names; None if it
+        does."""
         if self.spent is not None:
-            return self.spent
+            return Change(self.spent)
         for k, value in enumerate(arrays):
             if isinstance(value, Tensor):
+                elsewhere = "a tensor that the function also reaches elsewhere"
                 if k in self.pinned:
                     if value is not self.pinned[k]:
-                        return f"argument {k} was a tensor that the function also reaches elsewhere"
+                        return Change(f"{_name(k, names)} was {elsewhere}")
                 elif id(value) in self.guards.tensors:
-                    return f"argument {k} is a tensor that the function also reaches elsewhere"
+                    return Change(f"{_name(k, names)} is {elsewhere}")
         if self.held and not self._apart(arrays):
-            return "a tensor in an attribute, item or variable is also an argument, or in another one"
+            return Change("a tensor in an attribute, item or variable is also an argument, or in another one")
         for tensor, flag in self.flags:
             if tensor._requires_grad != flag:
-                return f"requires_grad of a tensor became {tensor._requires_grad}"
+                what = f"requires_grad of {self.guards.name_of(tensor) or 'a tensor'}"
+                return Change.of(what, str(flag), str(tensor._requires_grad))
         for owner, kind in self.grads:
             grad = tensor_of(owner, arrays)._grad
-            if (None if grad is None else grad._node.type) != kind:
-                return "a gradient that is accumulated " + ("went" if grad is None else "came")
+            now = None if grad is None else grad._node.type
+            if now != kind:
+                return Change.of(f"the gradient of {self._owner(owner, names)}", str(kind), str(now))
         for source in self.sources:
             array = source.array
             if array is not None:
                 order = lying(array)
-                now = array_type(array if order is None else array.transpose(order))
-                if order != source.order or now != source.node.type:
-                    return f"an array of type {source.node.type} became {now}"
+                found = array_type(array if order is None else array.transpose(order))
+                if order != source.order or found != source.node.type:
+                    return Change.of("an array that it reads", str(source.node.type), str(found))
         return self.guards.changed()
+
+    def _owner(self, owner: Owner, names: Sequence[str]) -> str:
+        if isinstance(owner, int):
+            return _name(owner, names)
+        if isinstance(owner, Tensor):
+            return self.guards.name_of(owner) or "a tensor"
+        return owner.where if isinstance(owner, Place) else f"{owner.place.where}[{owner.index}]"
 
     def _apart(self, arrays: list[Any]) -> bool:
         """Whether the tensors that each call finds in places are nowhere else."""
@@ -303,6 +316,10 @@ class Recording:
             if node not in table:
                 table[node] = rebuild(node, tuple(table[n] for n in node.inputs))
         return table
+
+
+def _name(k: int, names: Sequence[str]) -> str:
+    return names[k] if names else f"argument {k}"
 
 
 def tensor_of(owner: Owner, arrays: list[Any]) -> Tensor:

@@ -21,9 +21,10 @@ import pytest
 
 import lucid
 from lucid import Tensor, TraceError, nn, optim
-from lucid.compiled import OBJECTS, REASONS, _slower
+from lucid.compiled import OBJECTS, _slower
 from lucid.nn import functional as F
 from lucid.runtime import call
+from lucid.story import REASONS
 
 from .programs import made
 
@@ -236,7 +237,7 @@ def test_inspection() -> None:
     (kernel,) = f.kernels
     assert kernel.bytes == 3 * 4 * n + 4
     assert "test_compile.py" in f.ir("graph")
-    assert "trace 1: new argument types or values" in f.explain()
+    assert "trace 1: the first call" in f.explain()
     with pytest.raises(ValueError, match="unknown stage"):
         f.ir("nonsense")  # type: ignore[arg-type]
 

@@ -1,0 +1,111 @@
+"""Why a compiled function was traced, each time: what changed, from what to what."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .errors import warn_user
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+REASONS = 256  # that `explain` tells, the latest
+SEEN = 8  # calls that were traced, with which another one is compared
+SHOWN = 3  # differences of two calls that are told
+NUMBERS = 8  # traces for another number until a warning says so
+_NUMBER = r"-?[\d.e+-]+$|-?inf$|nan$"  # compiled when it is asked for
+
+Words = dict[
+    str, str
+]  # the arguments of a call in words, by where each stands; and what else its signature has
+
+
+class Change(str):
+    """A reason, in words. `what` changed `from_` one value `to` another, where it is that; in words, too."""
+
+    __slots__ = ("from_", "to", "what")
+    what: str | None
+    from_: str | None
+    to: str | None
+
+    def __new__(
+        cls, text: str, what: str | None = None, from_: str | None = None, to: str | None = None
+    ) -> Change:
+        made = super().__new__(cls, text)
+        made.what, made.from_, made.to = what, from_, to
+        return made
+
+    @staticmethod
+    def of(what: str, from_: str, to: str) -> Change:
+        return Change(f"{what} changed from {from_} to {to}", what, from_, to)
+
+    def within(self, text: str) -> Change:
+        """The same, behind other words."""
+        return Change(f"{text}{self}", self.what, self.from_, self.to)
+
+    def then(self, text: str) -> Change:
+        """The same, before other words."""
+        return Change(f"{self}{text}", self.what, self.from_, self.to)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether one number became another one."""
+        return all(value and re.match(_NUMBER, value) for value in (self.from_, self.to))
+
+
+class Story:
+    """What happened to a function, whatever object it was called on."""
+
+    def __init__(self) -> None:
+        self.traces = 0
+        self.numbers = 0  # traces for another number
+        self.reasons: deque[Change] = deque(maxlen=REASONS)
+        self.seen: deque[Words] = deque(maxlen=SEEN)  # the latest last
+        self.last: Callable[[], Compiled[..., Any] | None] = lambda: None  # who has run in Python last
+
+    def differs(self, parts: Words) -> Change:
+        """What tells a call from the one before it that is most like it."""
+        if not self.seen:
+            return Change("the first call")
+        found = min((_differences(before, parts) for before in reversed(self.seen)), key=_weight)
+        if not found:
+            return Change("arguments in words like those before: that recording was dropped, or they differ")
+        others = "".join(f"; {change}" for change in found[1:SHOWN])
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return found[0].then(others + more)
+
+    def add(self, reason: Change, parts: Words) -> None:
+        self.traces += 1
+        self.reasons.append(reason)
+        self.seen.append(parts)
+
+    def warn(self, name: str, reason: Change, moved: bool) -> None:
+        """Once, where a number has been the reason for more than NUMBERS traces; `moved`: outside of the
+        arguments."""
+        if not (moved or reason.is_number):
+            return
+        self.numbers += 1
+        if self.numbers == NUMBERS + 1:
+            warn_user(
+                f"{name} was traced {self.numbers} times for another number ({reason}): Python code "
+                "needs its value (a condition, a shape, a range); if only tensors do, make it one: "
+                "lucid.tensor(number)"
+            )
+
+
+def _weight(changes: list[Change]) -> tuple[int, int]:
+    return sum(not change.is_number for change in changes), len(changes)
+
+
+def _differences(before: Words, now: Words) -> list[Change]:
+    """What differs between two calls, types first: another number may be none of the reasons."""
+    found = []
+    for name in dict.fromkeys((*now, *before)):
+        old, new = before.get(name, "nothing"), now.get(name, "nothing")
+        if old != new:
+            found.append(Change.of(name, old, new))
+    others = [change for change in found if not change.is_number]
+    return others + [change for change in found if change.is_number] if others else found
