@@ -33,7 +33,9 @@ from .walk import watch
 if TYPE_CHECKING:
     from lucid.runtime.call import NativeCall
 
+    from .engine import Executable
     from .gpu import Ptx
+    from .staged import Staged
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -483,6 +485,67 @@ class Compiled(Decorated, Generic[P, R]):
             return self._last().executable.ir(stage, arch or ARCH)
         except ValueError as error:
             raise located(error, user_loc()) from None
+
+    def diff(self, stage: str = "simplify") -> str:
+        """What a pass has changed of the latest call, as a unified diff of texts: "pairs" (complex numbers to
+        pairs of real ones) and "simplify" of the graph; "replace", of the kernels, by `replace`. Nodes keep
+        their names, so that what is the same reads the same. ValueError for another pass."""
+        from .edited import diff  # few ask for it
+
+        recording = self._last()
+        try:
+            return diff(recording.executable, recording.compiled, stage)
+        except ValueError as error:
+            raise located(error, user_loc()) from None
+
+    def replace(self, text: str) -> None:
+        """Run `text` in place of the kernel of its name, from now on, in all calls like the latest one (those
+        that are served by the same trace). `text`: one kernel, as `ir("kernel")` prints it, edited. Its name,
+        operands and results stay. `restore` takes it back.
+
+            text = step.ir("kernel")
+            step.replace(text.replace("exp(", "expm1("))
+
+        It is verified, and each access proven to lie inside of its array, before anything changes.
+        ValueError, with the line and column of the text or with the statement, for one that is malformed or
+        illegal, for another signature and an unknown name, TypeError unless it is text; nothing has changed
+        then."""
+        from .edited import edited  # few ask for it
+
+        owner = self._looked_at()
+        recording = owner._last()
+        try:
+            new = edited(recording.executable, text)
+        except (TypeError, ValueError) as error:
+            raise located(error, user_loc()) from None
+        owner._exchange(recording, new)
+
+    def restore(self) -> None:
+        """Take back what `replace` has changed in calls like the latest one: they run the kernels of the
+        compiler again."""
+        owner = self._looked_at()
+        recording = owner._last()
+        if recording.compiled is not None:
+            owner._exchange(recording, recording.compiled)
+
+    def _looked_at(self) -> Compiled[..., Any]:
+        """Whose recording the latest one is."""
+        last = self._story.last()
+        has_own = self._latest is not None or (self._native is not None and self._native.latest is not None)
+        return self if has_own or last is None else last
+
+    def _exchange(self, recording: Recording, executable: Executable | Staged) -> None:
+        """Let calls that `recording` serves run `executable`; native code meets it anew."""
+        with self._lock():
+            if recording.compiled is None:
+                recording.compiled = recording.executable
+            recording.executable = executable
+            if executable is recording.compiled:
+                recording.compiled = None
+            recording.served[:] = [0, 0]
+            if self._native is not None:
+                self._native.specs[:] = [s for s in self._native.specs if s[-1][0] is not recording]
+            self._set_latest(recording)
 
     def ptx(self, arch: str = ARCH) -> Ptx:
         """What the latest call would be on a GPU: the text of its kernels, and how they are launched for its

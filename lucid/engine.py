@@ -8,6 +8,7 @@ are planned once.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import itertools
 import os
@@ -35,6 +36,8 @@ from .errors import warn_user
 from .inside import indices_in, operands, outside, verdict
 
 if TYPE_CHECKING:
+    from lucid.compiler.ir.kernel import Kernel
+
     from .gpu import Ptx
     from .staged import Staged
 
@@ -189,10 +192,11 @@ class Executable:
         self, graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool
     ) -> None:
         self.judged = judged  # the last output is a verdict: see inside.py
-        self.target, runner = _machine(device)
+        self.target, self._runner = _machine(device)
         self.compiled: Compiled = compile_graph(graph, self.target, aliases)
+        self.edits: tuple[Kernel, ...] = ()  # what stands in place of kernels of the graph
         self.threads = threads
-        self.native = runner(self.compiled)
+        self.native = self._runner(self.compiled)
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
         if folder := os.environ.get("LUCID_DUMP"):
@@ -234,6 +238,17 @@ class Executable:
     def executables(self) -> list[Executable]:
         """What it is made of."""
         return [self]
+
+    def edited(self, kernel: Kernel) -> Executable:
+        """One like this that runs `kernel` in place of the kernel of its name. VerifyError unless it may
+        stand there, RuntimeError if it does not compile."""
+        from lucid.compiler.edit import edited  # few ask for it
+
+        new = copy.copy(self)
+        new.compiled, new.edits = edited(self.compiled, kernel, self.target), (*self.edits, kernel)
+        new.native = self._runner(new.compiled)
+        new._aliases = new.compiled.plan.aliases
+        return new
 
     @property
     def kernels(self) -> list[KernelInfo]:
@@ -279,7 +294,7 @@ class Executable:
         """The same graph for a GPU."""
         from .gpu import ptx  # few ask for it
 
-        return ptx(self.compiled.written, arch, self._aliases)
+        return ptx(self.compiled.written, arch, self._aliases, self.edits)
 
     def ir(self, stage: str, arch: str = gpu.ARCH) -> str:
         """One stage as text: graph, simplified, kernel, loop, llvm, asm or ptx."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lucid.compiler.edit import edited
 from lucid.compiler.gpu.allowed import check
 from lucid.compiler.gpu.launch import Launch, launches
 from lucid.compiler.gpu.target import target
 from lucid.compiler.ir.artifact import Address, Plan
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
+from lucid.compiler.ir.kernel import Kernel
 from lucid.compiler.pipeline import Compiled, compile_graph, entries
 from lucid.runtime.load import assembly
 
@@ -46,9 +48,13 @@ class Ptx:
         return f"{slot.name}: {slot.dtype}, bytes {value.hex()}"
 
 
-def ptx(graph: Graph, arch: str, aliases: Sequence[int] = ()) -> Ptx:
-    """ValueError for an unknown architecture, and for a kernel that needs more than there is."""
-    return described(compile_graph(graph, target(arch), aliases), arch)
+def ptx(graph: Graph, arch: str, aliases: Sequence[int] = (), edits: Sequence[Kernel] = ()) -> Ptx:
+    """`edits`: kernels that stand in place of those of their names. ValueError for an unknown architecture,
+    and for a kernel that needs more than there is."""
+    made = compile_graph(graph, target(arch), aliases)
+    for kernel in edits:
+        made = edited(made, kernel, target(arch))
+    return described(made, arch)
 
 
 def described(made: Compiled, arch: str) -> Ptx:

@@ -86,6 +86,7 @@ class Recording:
     # Calls since then that took the Python path, without and with `out=`; -1: all will.
     served: list[int] = field(default_factory=lambda: [0, 0])
     copied: set[str] = field(default_factory=set)  # arrays that calls had to copy, in words
+    compiled: Executable | Staged | None = None  # the executable before kernels of it were replaced by hand
 
     def numbers(self, given: list[Any]) -> list[Any] | None:
         """The numbers of the tape for a call with these number arguments; None if what was decided by some

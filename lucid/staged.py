@@ -10,6 +10,7 @@ earlier one is an output of that.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -17,8 +18,9 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.gpu.target import ARCH
-from lucid.compiler.ir.data import data
+from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph, Loc, Node, toposort
+from lucid.compiler.ir.kernel import Kernel
 
 from .engine import Array, Device, Executable, KernelInfo
 from .hosted import RESULT, Call, call_of
@@ -103,6 +105,21 @@ class Staged:
         names = {library.call.function.name for stage in self.stages for library in stage.libraries}
         listed = ", ".join(sorted(names))
         raise ValueError(f"{listed} of NumPy takes part, so no GPU runs all of it; see ir('ptx')")
+
+    def edited(self, kernel: Kernel) -> Staged:
+        """As that of an Executable: in all stages that have a kernel of this name."""
+        found = [
+            x is not None and any(c.kernel.name == kernel.name for c in x.compiled.stages.program.calls)
+            for x in (stage.executable for stage in self.stages)
+        ]
+        new = copy.copy(self)
+        new.stages = [
+            replace(stage, executable=stage.executable.edited(kernel))
+            if stage.executable is not None and (here or not any(found))  # the error names what there is
+            else stage
+            for stage, here in zip(self.stages, found, strict=True)
+        ]
+        return new
 
     def executables(self) -> list[Executable]:
         """What it is made of, but for the libraries."""

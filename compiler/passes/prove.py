@@ -19,6 +19,7 @@ from ..ir import kernel as k
 from ..ir.layout import Face
 from ..ir.program import Call, Operand, Program
 from ..ir.size import Size
+from ..order import BLOCK
 from ..verify.error import VerifyError
 
 # Extents that no array has: what a loop comes back from. (Those of arrays fit into memory.)
@@ -98,6 +99,10 @@ def _symbols(call: Call, face: Face) -> None:
         if prod(_extent(call, a.extent) for a in here) > POINTS:
             told = ", ".join(f"{a.name} in {_text(call, a.extent)}" for a in here)
             _fail(call, f"a stage has more than {POINTS} points ({told})")
+        for axis in stage.axes:
+            if axis.long and _extent(call, axis.extent) <= BLOCK:
+                told = f"{axis.name} in {_text(call, axis.extent)} long"
+                _fail(call, f"{told}: an axis is long from {BLOCK + 1} points on")
 
 
 def _lies_in_memory(call: Call, extent: k.Extent) -> bool:

@@ -23,10 +23,11 @@ from ..ops import INPUT, REGISTRY
 from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, format_loc, is_name, quoted
 
 
-def print_graph(graph: Graph, locs: bool = False) -> str:
-    """The text of `graph`; with `locs`, every line ends in the user's `# file:line`."""
+def print_graph(graph: Graph, locs: bool = False, known: Mapping[Node, str] | None = None) -> str:
+    """The text of `graph`; with `locs`, every line ends in the user's `# file:line`. `known`: the names of
+    its nodes, where they are not to be numbered."""
     order = toposort(graph.outputs)
-    names = _names(graph, order)
+    names = node_names(graph, order) if known is None else known
     header = ", ".join(f"{_input(n, names[n])}: {n.type}" for n in graph.inputs)
     results = ", ".join(f"%{names[n]}" for n in graph.outputs)
     lines = [f"graph {quoted(graph.name)}({header}) -> ({results}) {{"]
@@ -44,7 +45,8 @@ def node_text(node: Node) -> str:
     return f"{node.type} = {_application(node, names)}".replace("%", "")
 
 
-def _names(graph: Graph, order: list[Node]) -> dict[Node, str]:
+def node_names(graph: Graph, order: list[Node]) -> dict[Node, str]:
+    """By which the text calls inputs and nodes."""
     names: dict[Node, str] = {}
     taken: set[str] = set()
     inputs = set(graph.inputs)
@@ -54,6 +56,38 @@ def _names(graph: Graph, order: list[Node]) -> dict[Node, str]:
         names[node] = str(name) if plain else str(len(names))
         taken.add(names[node])
     return names
+
+
+def names_after(before: Graph, after: Graph) -> dict[Node, str]:
+    """Names for the nodes of what a pass has made of `before`: what is there as it was, is the same operation
+    on the same values, or at least the same operation of the same line, keeps its name; the numbers of what
+    is new come after all of these."""
+    order = toposort(before.outputs)
+    old = node_names(before, order)
+    nodes = [*dict.fromkeys((*after.inputs, *toposort(after.outputs)))]
+    same = {(_application(n, old), n.type): name for n, name in old.items()}
+    alike: dict[object, list[str]] = {}
+    for node in set(old) - set(nodes):
+        alike.setdefault(_kind(node), []).append(old[node])
+    taken = {old[node] for node in nodes if node in old}
+    found: dict[Node, str] = {}
+    fresh = len(old)
+    for node in nodes:
+        name = old.get(node)
+        if name is None:
+            name = same.get((_application(node, found), node.type))
+            free = [name, *sorted(alike.get(_kind(node), ()), key=lambda x: (len(x), x))]
+            name = next((x for x in free if x is not None and x not in taken), None)
+        if name is None:
+            name, fresh = str(fresh), fresh + 1
+        found[node] = name
+        taken.add(name)
+    return found
+
+
+def _kind(node: Node) -> object:
+    """What two nodes have in common that differ in operands alone."""
+    return node.op.name, node.type, node.loc, tuple((k, _attr(v)) for k, v in sorted(node.attrs.items()))
 
 
 def _input(node: Node, name: str) -> str:

@@ -77,8 +77,8 @@ def usable(name: str) -> bool:
 
 def print_kernel(kernel: Kernel, locs: bool = False) -> str:
     """The text of `kernel`. Without `locs` it is canonical: equal texts, equal kernels."""
-    params = ", ".join(map(_param, kernel.params))
-    outputs = ", ".join(map(_param, kernel.outputs))
+    params = ", ".join(map(param_text, kernel.params))
+    outputs = ", ".join(map(param_text, kernel.outputs))
     lines = [f"kernel {kernel.name}({params}) -> ({outputs})"]
     if kernel.outer:
         lines.append(f"  for {_axes(kernel.outer)}")
@@ -92,7 +92,7 @@ def print_kernel(kernel: Kernel, locs: bool = False) -> str:
     return "\n".join([*lines, ""])
 
 
-def _param(param: Array | Scalar) -> str:
+def param_text(param: Array | Scalar) -> str:
     if isinstance(param, Scalar):
         return f"{param.name}: {param.dtype}"
     stride = "" if param.unit else f":{param.step or ''}"

@@ -1,0 +1,298 @@
+"""Kernels edited by hand: what runs then, what is refused, what is restored; and what passes have changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn, optim
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.verify.error import VerifyError
+
+Array = np.ndarray[Any, Any]
+
+
+def squares() -> Any:
+    return lucid.compile(lambda x, y: ((x - y) * (x - y)).sum())
+
+
+def data(n: int = 100) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=n).astype("f"), rng.normal(size=n).astype("f")
+
+
+def kernels(text: str) -> list[str]:
+    """The texts of the kernels, one by one."""
+    return re.findall(r"^kernel .*?(?=^kernel |\Z)", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_calls_run_the_new_text_until_it_is_restored(out: bool) -> None:
+    f, (x, y) = squares(), data()
+    place = {"out": np.empty((), "f")} if out else {}
+    for _ in range(4):  # the first in Python, later ones natively
+        before = f(x, y, **place).item()
+    text = f.ir("kernel")
+    assert text.count("a0[i0] - a1[i0]") == 1
+    f.replace(text.replace("a0[i0] - a1[i0]", "a0[i0] + a1[i0]"))
+    for _ in range(4):
+        assert f(x, y, **place).item() == pytest.approx(((x + y).astype("d") ** 2).sum(), rel=1e-5)
+    assert f.traces == 1
+    assert "a0[i0] + a1[i0]" in f.ir("kernel")
+    assert "replaced by hand" in f.explain()
+    f.restore()
+    for _ in range(4):
+        assert f(x, y, **place).item() == before
+    assert f.ir("kernel") == text
+    assert f.diff("replace") == ""
+    f.restore()  # there is nothing to take back
+    assert f(x, y).item() == before
+
+
+def test_all_that_is_made_of_a_kernel_is_of_its_new_text() -> None:
+    f, (x, y) = squares(), data()
+    f(x, y)
+    stages = ("loop", "llvm", "asm", "ptx")
+    old = {s: f.ir(s) for s in stages}
+    f.replace(f.ir("kernel").replace("a0[i0] - a1[i0]", "sqrt(a0[i0])"))
+    assert all("sqrt" in f.ir(s) and "sqrt" not in old[s] for s in stages)
+    f.restore()
+    assert {s: f.ir(s) for s in stages} == old
+
+
+def test_one_kernel_of_several_and_again() -> None:
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    f: Any = lucid.compile(lambda x: net(x).softmax(-1))
+    x = np.random.default_rng(1).normal(size=(5, 8)).astype("f")
+    before = f(x).numpy()
+    texts = kernels(f.ir("kernel"))
+    (last,) = (t for t in texts if "exp(" in t)
+    f.replace(last.replace("exp(", "exp2("))
+    second = f(x).numpy()
+    logits = net(x).numpy().astype("d")
+    np.testing.assert_allclose(second, 2**logits / (2**logits).sum(-1, keepdims=True), rtol=1e-5)
+    others = [t for t in kernels(f.ir("kernel")) if "exp2(" not in t]
+    assert others == [t for t in texts if t != last]
+    f.replace(last.replace("exp(", "expm1("))  # instead of the first replacement
+    assert "exp2(" not in f.ir("kernel")
+    assert not np.allclose(f(x).numpy(), second)
+    f.restore()
+    np.testing.assert_array_equal(f(x).numpy(), before)
+
+
+def test_parameters_are_updated_by_the_new_text() -> None:
+    """In place before; then by a text that reads elements after it would have overwritten them."""
+    w = nn.Parameter(np.arange(6, dtype="f"))
+
+    def step() -> None:
+        w.grad = lucid.ones(6)
+        opt.step()
+        opt.zero_grad()
+
+    opt = optim.SGD([w], lr=0.5)
+    f: Any = lucid.compile(step)
+    for k in range(1, 5):
+        f()
+        np.testing.assert_array_equal(w.numpy(), np.arange(6) - 0.5 * k)
+    text = f.ir("kernel")
+    array = re.search(r"(a\d)\[i0\]", text)
+    assert array is not None
+    f.replace(text.replace(f"{array[1]}[i0]", f"pick({array[1]}, i64(5) - at(i0))", 1))
+    held = w.numpy().copy()
+    for _ in range(4):
+        f()
+        held = held[::-1] - np.float32(0.5)
+        np.testing.assert_array_equal(w.numpy(), held)
+    f.restore()
+    for _ in range(3):
+        f()
+        held = held - np.float32(0.5)
+        np.testing.assert_array_equal(w.numpy(), held)
+
+
+def test_a_library_between_kernels() -> None:
+    f: Any = lucid.compile(lambda a, b: lucid.linalg.solve(a * 2, b).sum() * 3)
+    a, b = np.eye(3) * 4, np.ones(3)
+    assert f(a, b).item() == pytest.approx(9 / 8)
+    first = kernels(f.ir("kernel"))[0]
+    assert "* s0" in first
+    f.replace(first.replace("* s0", "+ s0"))
+    assert f(a, b).item() == pytest.approx(3 * np.linalg.solve(np.eye(3) * 4 + 2, b).sum())
+    f.restore()
+    assert f(a, b).item() == pytest.approx(9 / 8)
+
+
+def test_only_calls_of_that_trace() -> None:
+    f = squares()
+    x, y = data()
+    u, v = data(30)
+    for _ in range(3):
+        one, two = f(x, y).item(), f(u, v).item()
+    f(x, y)
+    f.replace(f.ir("kernel").replace(" - ", " + "))
+    for _ in range(3):
+        assert f(u, v).item() == two
+        assert f(x, y).item() != one
+
+
+def test_the_kernel_of_a_method() -> None:
+    class Scale:
+        @lucid.compile
+        def run(self, x: Any) -> Any:
+            return lucid.exp(x) - 1
+
+    scale, x = Scale(), np.ones(4, "f")
+    for _ in range(3):
+        before = scale.run(x).numpy()
+    scale.run.replace(scale.run.ir("kernel").replace("exp(", "exp2("))
+    for _ in range(3):
+        np.testing.assert_array_equal(scale.run(x).numpy(), np.ones(4))
+    scale.run.restore()
+    np.testing.assert_array_equal(scale.run(x).numpy(), before)
+
+
+def test_in_the_simulator_of_a_gpu() -> None:
+    f: Any = lucid.compile(lambda x: x * x + 1, device="ptx-sim")
+    x = np.arange(5, dtype="f")
+    f(x)
+    f.replace(f.ir("kernel").replace("a0[i0] * a0[i0]", "a0[i0] - a0[i0]"))
+    np.testing.assert_array_equal(f(x).numpy(), np.ones(5))
+    f.restore()
+    np.testing.assert_array_equal(f(x).numpy(), x * x + 1)
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+def _instead(old: str, new: str) -> Callable[[str], str]:
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda _: "", ValueError, "line 1, column 1: expected `kernel`"),
+        (
+            _instead("a0[i0] - a1[i0]", "a0[i0] -"),
+            ValueError,
+            r"line \d+, column \d+: expected an expression",
+        ),
+        (lambda text: text + text, ValueError, "line 8, column 8: expected"),
+        (_instead("kernel ", "kernel other_"), VerifyError, "there is no kernel `other_.*expected one of: "),
+        (_instead("a1: f32[n0]", "a1: f64[n0]"), ValueError, "line 4"),
+        (_instead("a1: f32[n0]", "a1: f32[n0:]"), VerifyError, "the operands must stay"),
+        (_instead("a1: f32[n0]", "a1: f32[n0], a2: f32[n0]"), VerifyError, "the operands must stay"),
+        (_instead("-> (o0: f32[])", "-> (o0: f32[], o1: f32[])"), VerifyError, "never stored"),
+        (_instead("a1[i0]", "a1[i1]"), ValueError, "line 4, column 26: `i1` is not an axis here"),
+        (_instead("a1[i0]", "a1[i0 - lo | lo <= i0 < hi]"), VerifyError, "`lo` is no size"),
+        (_instead("a1[i0]", "f32(size(m))"), VerifyError, "`m` is no size that it is called with"),
+        (_instead("for i0 in n0", "for i0 in 1000"), VerifyError, "a dimension of `a0` is n0"),
+        (_instead("a1[i0]", "a1[i0 - n0 | n0 <= i0 < n0]"), None, ""),  # reads nothing: legal
+        (lambda _: 5, TypeError, "expected the text of a kernel, not int"),
+    ],
+)
+def test_what_is_refused_changes_nothing(
+    change: Callable[[str], Any], error: type[Exception] | None, message: str
+) -> None:
+    f, (x, y) = squares(), data()
+    for _ in range(3):
+        before = f(x, y).item()
+    text = f.ir("kernel")
+    if error is None:
+        f.replace(change(text))
+        assert f(x, y).item() == pytest.approx(float(x @ x), rel=1e-5)
+        return
+    with pytest.raises(error, match=message) as caught:
+        f.replace(change(text))
+    assert "test_replace.py:" in str(caught.value).splitlines()[0]
+    assert len(str(caught.value).splitlines()) <= 3
+    assert f.ir("kernel") == text
+    assert f.traces == 1
+    assert [f(x, y).item() for _ in range(3)] == [before] * 3
+
+
+def test_an_axis_is_long_only_where_it_is() -> None:
+    f: Any = lucid.compile(lambda x: x.sum(1))
+    x = np.ones((3, 100), "f")
+    f(x)
+    text = f.ir("kernel")
+    extent = re.search(r"stage \w+ in \w+$", text, re.MULTILINE)
+    assert extent is not None
+    with pytest.raises(VerifyError, match="an axis is long from"):
+        f.replace(text.replace(extent[0], extent[0] + " long"))
+    np.testing.assert_array_equal(f(x).numpy(), np.full(3, 100))
+
+
+def test_there_must_have_been_a_call() -> None:
+    f = squares()
+    for ask in (lambda: f.replace("kernel"), f.restore, f.diff):
+        with pytest.raises(RuntimeError, match="has not been called"):
+            ask()
+
+
+# --- differences ---------------------------------------------------------------------------------
+
+
+def test_what_simplify_has_changed() -> None:
+    f: Any = lucid.compile(lambda x: (x + 0) * 1 + lucid.exp(lucid.negative(lucid.negative(x))))
+    f(np.ones(3, "f"))
+    lines = f.diff("simplify").splitlines()
+    assert lines[:2] == ["--- before simplify", "+++ after simplify"]
+    gone = [line for line in lines[2:] if line.startswith("-") and "neg" in line]
+    assert len(gone) == 2
+    assert all("test_replace.py:" in line for line in gone)
+    kept = [line for line in lines if line.startswith(" ")]
+    assert kept  # what is as it was reads the same: here the input
+    assert f.diff() == f.diff("simplify")
+
+
+def test_what_is_as_it_was_keeps_its_name() -> None:
+    def chain(x: Any) -> Any:
+        return lucid.tanh(lucid.sin(lucid.negative(lucid.negative(lucid.exp(x * x)))))
+
+    f: Any = lucid.compile(chain)
+    f(np.ones(3, "f"))
+    lines = f.diff("simplify").splitlines()[2:]
+    changed = [line for line in lines if line[0] in "+-"]
+    assert sum("= neg " in line for line in changed) == 2
+    assert sum("= sin " in line for line in changed) == 2  # of another value now
+    assert not any("= exp " in line or "= tanh " in line for line in changed)
+
+
+def test_what_complex_numbers_become() -> None:
+    f: Any = lucid.compile(lambda z: (z * z).real)
+    f(np.ones(3, "F"))
+    text = f.diff("pairs")
+    assert "-graph" in text and "c64[3]" in text and "f32[3, 2]" in text
+    g = squares()
+    g(*data())
+    assert g.diff("pairs") == ""
+
+
+def test_what_was_replaced() -> None:
+    f = squares()
+    f(*data())
+    assert f.diff("replace") == ""
+    f.replace(f.ir("kernel").replace(" - ", " + "))
+    lines = f.diff("replace").splitlines()
+    assert [line[0] for line in lines[3:] if line[0] in "+-"] == ["-", "+"]
+    with pytest.raises(ValueError, match="unknown pass 'fuse'; expected one of pairs, simplify, replace"):
+        f.diff("fuse")
+
+
+def test_the_text_that_is_replaced_is_read_back() -> None:
+    f = squares()
+    f(*data())
+    text = f.ir("kernel")
+    f.replace(text)
+    assert f.ir("kernel") == text
+    assert parse_kernel(text) == f._last().executable.compiled.stages.program.calls[0].kernel
