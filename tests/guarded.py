@@ -1,16 +1,10 @@
-"""Arrays between guards, and kernels that run on such arrays, straight from their text.
-
-An array lies against a page that nobody may touch, so that an access beyond its end (or, if it is put
-there, before its beginning) is a fault; on its other side lie bytes of a pattern, which are compared.
-"""
+"""Kernels that run on arrays between guards, straight from their text."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import mmap
 import struct
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,43 +23,10 @@ from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import elf, image, llvm
 from lucid.runtime.host import host
 from lucid.runtime.load import native
+from lucid.testing.layouts import PATTERN, Guarded, guarded
 
 Array = np.ndarray[Any, Any]
-PATTERN = 0xA5
-PAGE = mmap.PAGESIZE
-_PAGES = sys.platform.startswith("linux")  # elsewhere the pattern alone stands guard
-
-
-class Guarded:
-    """`array` of that shape and dtype, not initialised but for the pattern; at the end of its memory, or
-    (`front`) at its beginning."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: object, front: bool = False) -> None:
-        kind = np.dtype(dtype)  # type: ignore[call-overload]  # as NumPy takes it
-        size = kind.itemsize * int(np.prod(shape))
-        inner = max(1, -(-size // PAGE)) * PAGE
-        self._map = mmap.mmap(-1, inner + 2 * PAGE)
-        every = np.frombuffer(self._map, np.uint8)
-        if _PAGES:
-            base = every.ctypes.data
-            for page in (base, base + PAGE + inner):
-                assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(page), PAGE, 0) == 0
-        self._bytes = every[PAGE : PAGE + inner]
-        self._bytes[:] = PATTERN
-        begin = 0 if front else inner - size
-        self._outside = slice(size, None) if front else slice(0, begin)
-        self.array: Array = self._bytes[begin : begin + size].view(kind).reshape(shape)
-
-    def intact(self) -> bool:
-        """Whether nobody has written around the array."""
-        return bool((self._bytes[self._outside] == PATTERN).all())
-
-
-def guarded(array: Array, front: bool = False) -> Guarded:
-    """A row-major copy between guards."""
-    found = Guarded(array.shape, array.dtype, front)
-    found.array[...] = array
-    return found
+__all__ = ["PATTERN", "Array", "Guarded", "extent_below", "guarded", "guarded_like", "run_kernel"]
 
 
 def guarded_like(array: Array, front: bool = False) -> tuple[Guarded, Array]:

@@ -12,11 +12,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="the same programs for the same seed (0)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--programs", type=int, help="at most so many")
+    parser.add_argument("--draws", type=int, default=campaign.DRAWS, help="programs of one structure (100)")
     parser.add_argument("--corpus", metavar="DIR", help="for programs that reach anything new, and faults")
 
 
 def run(options: argparse.Namespace) -> int:
-    outcome = campaign.run(options.seconds, options.seed, options.jobs, options.corpus, options.programs)
+    outcome = campaign.run(
+        options.seconds, options.seed, options.jobs, options.corpus, options.programs, draws=options.draws
+    )
     for line in campaign.report(outcome, options.seed):
         print(line, flush=True)
     return int(bool(outcome.found))

@@ -1,9 +1,13 @@
 """`python -m lucid fuzz`: random programs, until time is up or one is not as it should be.
 
-Program k of seed S is the same one at every run, on any number of jobs: job j of J takes j, j + J, j + 2 J,
-... Each is examined by `oracle.py`; every 8th with LUCID_VERIFY and with what is printed of it, every 64th
-with LUCID_CHECK, so that the interpreters of all levels are compared with each other, too. A fault is made
-smaller and written as a program of its own.
+A *structure* is what statements a program has; a *program* is a structure with one draw of sizes, values,
+layouts and threads. Compiling takes most of the time, and structures share what they compile among their
+draws: each is drawn `DRAWS` times. The first draw is compared in every way there is (`oracle.py`, with
+LUCID_VERIFY and LUCID_CHECK, so that the interpreters of all levels take part), the others in the ways that
+are cheap (`family.py`).
+
+Draw d of structure s of a seed is the same one at every run, on any number of jobs: job j of J takes the
+structures j, j + J, j + 2 J, ... A fault is made smaller and written as a program of its own.
 """
 
 from __future__ import annotations
@@ -11,34 +15,52 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import random
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager
 from queue import Empty
 from typing import Any, TextIO
 
-from lucid.compiler.ir.data import data
-from lucid.runtime import pool
+from lucid.compiler.ir.data import data, replace
+from lucid.runtime import load, pool
 
+from .draws import THREADS, Draw, laid, other_sizes, redrawn, shapes_of
+from .family import Family, Fault
 from .generate import random_program
 from .layouts import UNPACK
-from .oracle import Fault, Feature, Seen, examine
+from .oracle import Feature, Seen, examine
 from .program import Program, listing, minimise, shortened
 
-THREADS = 3
-STRIDE = 1_000_003  # between the programs of two seeds
+STRIDE = 1_000_003  # between the structures of two seeds
+DRAWS = 100
+FRESH = 12  # every so many draws have sizes that were not there before
+STRUCTURES = 200  # of a process; then another one takes over, as code stays for the life of a process
 
 
 @data
 class Found:
-    """A fault, with the number of its program, and the program made small."""
+    """A fault, with the structure and the draw of its program, and the program made small."""
 
+    structure: int
     number: int
     fault: Fault
-    program: Program
-    smooth: bool
+    draw: Draw
     script: str
+
+
+@data
+class Told:
+    """What became of the draws of a structure: how many, what they reached, how many kernels went through
+    LLVM. `first`: the program, if it reached something that its process had not seen."""
+
+    structure: int
+    programs: int
+    kernels: int
+    features: frozenset[Feature]
+    first: Draw | None
 
 
 @data
@@ -46,6 +68,8 @@ class Outcome:
     """What a run has come to."""
 
     programs: int
+    structures: int
+    kernels: int
     seconds: float
     features: frozenset[Feature]
     found: tuple[Found, ...]
@@ -53,26 +77,43 @@ class Outcome:
 
 
 def program_of(seed: int, k: int) -> tuple[Program, bool]:
-    """Program k of a seed, and whether it is smooth."""
+    """Structure k of a seed, over its first inputs, and whether it is smooth."""
     smooth = k % 4 == 3
     return random_program(seed * STRIDE + k, smooth, 8 if smooth else 14, more=True), smooth
 
 
-def look(program: Program, smooth: bool, k: int) -> Seen:
-    """What `examine` finds, with the checks that fall to number k."""
-    settings = {"LUCID_VERIFY": "1"} if k % 8 == 0 else {}
-    settings |= {"LUCID_CHECK": "1"} if k % 64 == 0 else {}
-    with environment(settings):
-        return examine(program, smooth, k, texts=k % 8 == 0)
+def draws_of(seed: int, k: int, draws: int = DRAWS) -> Iterator[Draw]:
+    """The draws of a structure. What does not hold for other sizes is left out: there may be fewer."""
+    program, smooth = program_of(seed, k)
+    yield Draw(program, {}, smooth=smooth, thorough=True, number=k)
+    rng = random.Random(f"{seed} {k}")
+    orders = {name: rng.choice(("rows", "columns", "permuted")) for name in program.inputs}
+    known = [shapes_of(program)]
+    for d in range(1, draws):
+        fresh = d % FRESH == 0
+        shapes = other_sizes(program, rng) if fresh else rng.choice(known)
+        other = redrawn(program, shapes, rng)
+        if other is not None:
+            known += [shapes] if shapes not in known else []
+            yield laid(other, orders, rng, smooth)
 
 
-def small(program: Program, smooth: bool, k: int, fault: Fault, budget: int = 200) -> tuple[Program, Fault]:
+def look(draw: Draw, family: Family | None = None) -> Seen:
+    """What is found of a draw. `family`: of its structure, if it is not the first."""
+    if draw.thorough:
+        with environment({"LUCID_VERIFY": "1", "LUCID_CHECK": "1"}):
+            return examine(draw.program, draw.smooth, draw.number)
+    family = family or Family(draw.program, draw.smooth)
+    return Seen(family.fault(draw), frozenset(("layout", x) for x in draw.layouts.values()))
+
+
+def small(draw: Draw, fault: Fault, budget: int = 200) -> tuple[Draw, Fault]:
     """The smallest program found that has a fault of the same kind, with that."""
     last = [fault]
 
     def fails(candidate: Program) -> bool:
         try:
-            found = look(candidate, smooth, k).fault
+            found = look(replace(draw, program=candidate)).fault
         except Exception:  # what NumPy refuses
             return False
         if found is None or found.kind != fault.kind:
@@ -80,48 +121,79 @@ def small(program: Program, smooth: bool, k: int, fault: Fault, budget: int = 20
         last[0] = found
         return True
 
-    cut = shortened(minimise(program, fails, budget), fails, budget)
-    return minimise(cut, fails, budget // 2), last[0]
+    cut = shortened(minimise(draw.program, fails, budget), fails, budget)
+    least = minimise(cut, fails, budget // 2)
+    layouts = {name: layout for name, layout in draw.layouts.items() if name in least.inputs}
+    return replace(draw, program=least, layouts=layouts), last[0]
 
 
-def script_of(program: Program, smooth: bool, k: int, fault: Fault) -> str:
+def script_of(draw: Draw, fault: Fault) -> str:
     """A program that shows the fault alone."""
     said = "\n".join(f"# {line}" for line in str(fault).splitlines()[:12])
-    made = listing(program)
+    made = listing(draw.program)
     helper = f"\n\n{UNPACK}\n" if "unpack(" in made else ""
+    given = ", ".join(
+        f"{n}={getattr(draw, n)!r}" for n in ("threads", "guarded", "smooth", "thorough", "number")
+    )
     return (
         f"{said}\n\nimport sys\n\nimport numpy as np\nfrom numpy import inf, nan\n\n"
-        "from lucid.testing.campaign import look\nfrom lucid.testing.program import Program\n"
-        f"{helper}\n{made}\nprint(program.text())\n"
-        f"fault = look(program, {smooth}, {k}).fault\nprint(fault or 'nothing is wrong')\n"
-        "sys.exit(fault is not None)\n"
+        "from lucid.testing.campaign import THREADS, look, pool\nfrom lucid.testing.draws import Draw\n"
+        "from lucid.testing.program import Program\n"
+        f"{helper}\n{made}\nprint(program.text())\npool.set_num_threads(THREADS)\n"
+        f"draw = Draw(program, {dict(draw.layouts)!r}, {given})\n"
+        "fault = look(draw).fault\nprint(fault or 'nothing is wrong')\nsys.exit(fault is not None)\n"
     )
 
 
+@data
+class Task:
+    """What a run is: of which seed, until when, at most how many programs a job, by how many jobs, how many
+    draws of each structure."""
+
+    seed: int
+    until: float
+    most: int
+    jobs: int
+    draws: int
+
+
 def work(
-    seed: int,
+    task: Task,
     job: int,
-    jobs: int,
-    until: float,
-    most: int,
-    tell: Callable[[Any], None],
+    done: tuple[int, int],
+    at: MutableSequence[int],
+    tell: Callable[[Told | Found], None],
     over: Callable[[], bool],
 ) -> None:
-    """The programs of one job: to `tell`, the features of each, and the fault of the last."""
+    """Structures of one job, until it is over or they are STRUCTURES. `done`: how many structures and
+    programs of the job there were before. To `tell`, what became of each. `at` holds the structure and the
+    draw that is looked at."""
     pool.set_num_threads(THREADS)
     known: set[Feature] = set()
-    k = job
-    while k < most and time.time() < until and not over():
-        program, smooth = program_of(seed, k)
-        seen = look(program, smooth, k)
-        new = seen.features - known
-        known |= new
-        tell((k, new, program if new else None, smooth))
-        if seen.fault is not None:
-            least, fault = small(program, smooth, k, seen.fault)
-            tell(Found(k, fault, least, smooth, script_of(least, smooth, k, fault)))
+    begin, programs = done
+    for turn in range(begin, begin + STRUCTURES):
+        k = job + turn * task.jobs
+        family, features, before, count = None, set[Feature](), load.compiles(), 0
+        first = None
+        for d, draw in enumerate(draws_of(task.seed, k, task.draws)):
+            if programs >= task.most or time.time() >= task.until or over():
+                break
+            at[2 * job], at[2 * job + 1] = k, d
+            family = family or Family(draw.program, draw.smooth)
+            seen = look(draw, family)
+            features |= seen.features
+            programs, count = programs + 1, count + 1
+            first = draw if d == 0 else first
+            if seen.fault is not None:
+                tell(Told(k, count, load.compiles() - before, frozenset(features), None))
+                least, fault = small(draw, seen.fault)
+                tell(Found(k, d, fault, least, script_of(least, fault)))
+                return
+        if not count:
             return
-        k += jobs
+        new = features - known
+        known |= new
+        tell(Told(k, count, load.compiles() - before, frozenset(new), first if new else None))
 
 
 def run(
@@ -131,55 +203,96 @@ def run(
     corpus: str | None = None,
     most: int | None = None,
     out: TextIO = sys.stderr,
+    draws: int = DRAWS,
 ) -> Outcome:
     """Examine programs for so many seconds, or `most` of them. `corpus`: a folder for what has reached
     something new, and for faults, which else go to the working directory. Progress goes to `out`."""
-    began = time.time()
-    state = _State(seed, corpus, out, began)
+    state = _State(seed, corpus, out)
     limit = sys.maxsize if most is None else most
+    shares = [limit // jobs + (j < limit % jobs) for j in range(jobs)]
+    tasks = [Task(seed, state.began + seconds, share, jobs, draws) for share in shares]
     if jobs == 1:
-        work(seed, 0, 1, began + seconds, limit, state.hear, lambda: bool(state.found))
+        before = -1
+        while state.structures != before and not state.found:
+            before = state.structures
+            work(
+                tasks[0], 0, (state.structures, state.programs), [0, 0], state.hear, lambda: bool(state.found)
+            )
         return state.outcome()
     context = multiprocessing.get_context("spawn")
-    queue, stop = context.Queue(), context.Event()
-    args = [(seed, j, jobs, began + seconds, limit, queue.put, stop.is_set) for j in range(jobs)]
-    workers = [context.Process(target=work, args=a, daemon=True) for a in args]
-    for worker in workers:
-        worker.start()
-    while any(w.is_alive() for w in workers) or not queue.empty():
-        try:
-            state.hear(queue.get(timeout=0.2))
-        except Empty:
-            continue
+    stop, at = context.Event(), context.Array("q", 2 * jobs, lock=False)
+    queue: Any = context.Queue()
+    workers: dict[int, Any] = {}
+    done = [(0, 0)] * jobs
+    began = [-1] * jobs  # structures when a worker began: one that has done nothing is not followed
+    while True:
+        for j in range(jobs):
+            worker = workers.get(j)
+            if worker is None and began[j] != done[j][0] and not stop.is_set():
+                began[j] = done[j][0]
+                given = (tasks[j], j, done[j], at, queue.put, stop.is_set)
+                workers[j] = context.Process(target=work, args=given, daemon=True)
+                workers[j].start()
+        dead = [j for j, w in workers.items() if not w.is_alive()]
+        told = _drain(queue, 0.0 if dead else 0.2)
+        for one in told:
+            state.hear(one)
+            if isinstance(one, Told):
+                j = one.structure % jobs
+                done[j] = done[j][0] + 1, done[j][1] + one.programs
+        for j in dead:
+            worker = workers.pop(j)
+            if worker.exitcode:
+                state.hear(_crashed(seed, at[2 * j], at[2 * j + 1], worker.exitcode, draws))
         if state.found:
             stop.set()
-    if any(w.exitcode for w in workers):
-        raise RuntimeError("a job of the fuzzer died: " + ", ".join(str(w.exitcode) for w in workers))
-    return state.outcome()
+        if not workers and all(began[j] == done[j][0] or stop.is_set() for j in range(jobs)):
+            return state.outcome()
+
+
+def _drain(queue: Any, wait: float) -> list[Told | Found]:
+    """What has been told since; the first of it is waited for."""
+    found = []
+    try:
+        while True:
+            found.append(queue.get(timeout=max(wait, 0.05)))
+            wait = 0.0
+    except Empty:
+        return found
+
+
+def _crashed(seed: int, k: int, d: int, code: int, draws: int) -> Found:
+    """The fault of a process that is gone: the program it was at."""
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    fault = Fault("crash", f"the process ended by {how}")
+    draw = next(draw for n, draw in enumerate(draws_of(seed, k, draws)) if n == d)
+    return Found(k, d, fault, draw, script_of(draw, fault))
 
 
 class _State:
     """What all jobs have told so far."""
 
-    def __init__(self, seed: int, corpus: str | None, out: TextIO, began: float) -> None:
-        self.seed, self.corpus, self.out, self.began = seed, corpus, out, began
-        self.programs, self.features = 0, set[Feature]()
+    def __init__(self, seed: int, corpus: str | None, out: TextIO) -> None:
+        self.seed, self.corpus, self.out, self.began = seed, corpus, out, time.time()
+        self.programs = self.structures = self.kernels = 0
+        self.features = set[Feature]()
         self.found: list[Found] = []
         self.files: list[str] = []
         self._said = 0.0
 
-    def hear(self, told: Any) -> None:
+    def hear(self, told: Told | Found) -> None:
         if isinstance(told, Found):
             self.found.append(told)
-            self._write(f"fault-{self.seed}-{told.number}.py", told.script)
+            self._write(f"fault-{self.seed}-{told.structure}-{told.number}.py", told.script)
             return
-        k, features, program, smooth = told
-        self.programs += 1
-        if program is not None and features - self.features and self.corpus is not None:
-            reached = ", ".join(f"{a} {b}" for a, b in sorted(features - self.features))
-            script = script_of(program, smooth, k, Fault("reached first", reached))
+        self.programs += told.programs
+        self.structures += 1
+        self.kernels += told.kernels
+        if told.first is not None and told.features - self.features and self.corpus is not None:
+            reached = ", ".join(" ".join(f) for f in sorted(told.features - self.features))
+            script = script_of(told.first, Fault("reached first", reached))
             self._write(f"reached-{hashlib.sha256(script.encode()).hexdigest()[:12]}.py", script)
-        self.features |= features
+        self.features |= told.features
         if time.time() - self._said > (0.5 if self.out.isatty() else 10):
             self._said = time.time()
             end = "\r" if self.out.isatty() else "\n"
@@ -187,15 +300,17 @@ class _State:
 
     def line(self) -> str:
         spent = max(time.time() - self.began, 1e-9)
-        modes = sum(kind == "mode" for kind, _ in self.features)
         return (
-            f"{self.programs} programs, {self.programs / spent:.1f} a second, "
-            f"{len(self.features) - modes} ops with dtypes, {modes} modes, {len(self.found)} faults"
+            f"{self.programs} programs, {self.programs / spent:.1f} a second, {self.structures} structures, "
+            f"{_reached(self.features)}, {len(self.found)} faults"
         )
 
     def outcome(self) -> Outcome:
         spent = time.time() - self.began
-        return Outcome(self.programs, spent, frozenset(self.features), tuple(self.found), tuple(self.files))
+        return Outcome(
+            self.programs, self.structures, self.kernels, spent, frozenset(self.features),
+            tuple(self.found), tuple(self.files),
+        )  # fmt: skip
 
     def _write(self, name: str, text: str) -> None:
         folder = self.corpus or "."
@@ -205,6 +320,12 @@ class _State:
             file.write(text)
         if name.startswith("fault"):
             self.files.append(path)
+
+
+def _reached(features: set[Feature] | frozenset[Feature]) -> str:
+    modes = sum(kind == "mode" for kind, _ in features)
+    layouts = sum(kind == "layout" for kind, _ in features)
+    return f"{len(features) - modes - layouts} ops with dtypes, {layouts} layouts, {modes} modes"
 
 
 @contextmanager
@@ -226,12 +347,12 @@ def report(outcome: Outcome, seed: int) -> Iterator[str]:
     """The lines that the command prints in the end."""
     rate = outcome.programs / max(outcome.seconds, 1e-9)
     modes = sorted(name for kind, name in outcome.features if kind == "mode")
-    pairs = [f for f in outcome.features if f[0] != "mode"]
+    ops = {op for op, _ in outcome.features} - {"mode", "layout"}
     yield f"seed {seed}: {outcome.programs} programs in {outcome.seconds:.0f} s, {rate:.1f} a second"
-    ops = len({op for op, _ in pairs})
-    yield f"reached: {ops} ops, {len(pairs)} with dtypes; modes {', '.join(modes) or 'none'}"
+    yield f"{outcome.structures} structures; {outcome.kernels} kernels went through LLVM"
+    yield f"reached: {len(ops)} ops, {_reached(outcome.features)}; modes {', '.join(modes) or 'none'}"
     for found, path in zip(outcome.found, outcome.files, strict=True):
-        yield f"program {found.number}: {found.fault}"
+        yield f"draw {found.number} of structure {found.structure}: {found.fault}"
         yield f"  made smaller, in {path}:"
-        yield from (f"    {line}" for line in found.program.text().splitlines())
+        yield from (f"    {line}" for line in found.draw.program.text().splitlines())
     yield "no fault" if not outcome.found else f"{len(outcome.found)} faults"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import random
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from lucid.compiler.ops import REGISTRY
 
+from .expression import expression
 from .program import Array, Program
 
 EXTENTS = (1, 2, 3, 5, 17, 64, 65)
@@ -22,6 +24,39 @@ MOST = 20_000  # elements of the largest value
 LARGE = 2.0**20  # whole numbers up to here stay exact in float32
 FLOATS = ("float32", "float64")
 DTYPES = ("float32", "float32", "float64", "float16", "int32", "int64", "int8", "uint8", "bool")
+
+
+def values_of(
+    dtype: np.dtype[Any], shape: tuple[int, ...], traits: Collection[str], draw: np.random.Generator
+) -> Array:
+    """An input of a program: "whole" numbers, or any; with "special" ones among the floats, or not."""
+    if dtype.kind == "b":
+        data: Any = draw.random(shape) < 0.5
+    elif dtype.kind == "u":
+        data = draw.integers(0, 9, shape)
+    elif "whole" in traits or dtype.kind in "iu":
+        data = draw.integers(-4, 5, shape)
+    else:
+        data = draw.normal(size=shape)
+    array = np.array(data).astype(dtype)
+    if "special" in traits and array.dtype.kind == "f" and array.size:
+        tiny = float(np.finfo(dtype).smallest_subnormal)
+        odd = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, tiny], dtype)
+        array = np.where(draw.random(shape) < 0.2, draw.choice(odd, shape), array).astype(dtype)
+    return array
+
+
+def in_bounds(value: Any, traits: Collection[str]) -> bool:
+    """Whether a value of a program stays what its checks rely on: not too large, whole numbers exact in
+    float32 (float16), derivatives of moderate size."""
+    array = np.asarray(value)
+    if array.size > MOST or array.ndim > 5 or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        return False
+    if "whole" in traits and array.dtype.kind == "f" and array.size:
+        limit = 1024.0 if array.dtype == np.float16 else LARGE
+        if np.max(np.abs(array), initial=0, where=np.isfinite(array)) > limit:
+            return False
+    return not ("smooth" in traits and array.size and not np.all(np.abs(array) < 1e3))
 
 
 @dataclass
@@ -37,6 +72,9 @@ class _Maker:
     exact: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
 
+    def traits(self) -> frozenset[str]:
+        return frozenset(t for t in ("whole", "smooth", "special") if getattr(self, t))
+
     # --- inputs ----------------------------------------------------------------------------------
 
     def input(self) -> None:
@@ -46,19 +84,7 @@ class _Maker:
         while np.prod(shape) > MOST:
             shape = shape[1:]
         draw = np.random.default_rng(rng.getrandbits(32))
-        if dtype == "bool":
-            data: Any = draw.random(shape) < 0.5
-        elif dtype in ("uint8",):
-            data = draw.integers(0, 9, shape)
-        elif self.whole or "int" in dtype:
-            data = draw.integers(-4, 5, shape)
-        else:
-            data = draw.normal(size=shape)
-        array = np.array(data).astype(dtype)
-        if self.special and array.dtype.kind == "f" and array.size:
-            tiny = float(np.finfo(dtype).smallest_subnormal)
-            odd = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, tiny], dtype)
-            array = np.where(draw.random(shape) < 0.2, draw.choice(odd, shape), array).astype(dtype)
+        array = values_of(np.dtype(dtype), shape, self.traits(), draw)
         name = f"x{len(self.inputs)}"
         self.inputs[name] = self.values[name] = array
         self.exact.add(name)
@@ -77,25 +103,18 @@ class _Maker:
         pool = fresh if fresh and self.rng.random() < 0.6 else names
         return self.rng.choice(pool[-8:] if self.rng.random() < 0.5 else pool)
 
-    def add(self, expression: str, *sources: str, exact: bool = True) -> bool:
+    def add(self, text: str, *sources: str, exact: bool = True) -> bool:
         """Append a statement if NumPy takes it, and its value is in bounds."""
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                value = eval(expression, {"L": np, **self.values})
+                value = expression(text)({"L": np, **self.values})
         except (ValueError, TypeError, IndexError, OverflowError):
             return False
-        array = np.asarray(value)
-        if array.size > MOST or array.ndim > 5 or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            return False
-        if self.whole and array.dtype.kind == "f" and array.size:
-            limit = 1024.0 if array.dtype == np.float16 else LARGE
-            if np.max(np.abs(array), initial=0, where=np.isfinite(array)) > limit:
-                return False
-        if self.smooth and array.size and not np.all(np.abs(array) < 1e3):
+        if not in_bounds(value, self.traits()):
             return False
         name = f"v{len(self.statements)}"
-        self.statements.append((name, expression))
+        self.statements.append((name, text))
         self.values[name] = value
         self.used.update(sources)
         if exact and all(s in self.exact for s in sources):
@@ -292,10 +311,10 @@ class _Maker:
     def shared(self) -> None:
         """The same expression twice."""
         if self.statements:
-            name, expression = self.rng.choice(self.statements)
+            name, text = self.rng.choice(self.statements)
             if name in self.exact:
                 self.exact.add(f"v{len(self.statements)}")
-            self.add(f"{expression}", name)
+            self.add(text, name)
 
     def scan(self) -> None:
         a = self.pick("f" if self.smooth else "iuf", least=1)
@@ -406,4 +425,6 @@ def random_program(seed: int, smooth: bool = False, most: int = 14, more: bool =
         maker.add("x0.reshape(-1)", "x0")
     results = [n for n, _ in maker.statements]
     outputs = [n for n in results if n not in maker.used or rng.random() < 0.15]
-    return Program(dict(maker.inputs), tuple(maker.statements), tuple(outputs), frozenset(maker.exact))
+    return Program(
+        dict(maker.inputs), tuple(maker.statements), tuple(outputs), frozenset(maker.exact), maker.traits()
+    )

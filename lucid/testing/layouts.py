@@ -1,23 +1,77 @@
-"""The same values in another layout of memory."""
+"""The same values in another layout of memory, between guards among them.
+
+An array between guards lies against a page that nobody may touch, so that an access beyond its end (or, if
+it is put there, before its beginning) is a fault; on its other side lie bytes of a pattern, which are
+compared.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import mmap
+import sys
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-LAYOUTS = ("rows", "columns", "permuted", "strided", "flipped", "misaligned", "read-only")
+LAYOUTS = (
+    "rows", "columns", "permuted", "strided", "flipped", "misaligned", "read-only", "page-end", "page-start",
+)  # fmt: skip
+
+PATTERN = 0xA5
+PAGE = mmap.PAGESIZE
+_PAGES = sys.platform.startswith("linux")  # elsewhere the pattern alone stands guard
+
+
+class Guarded:
+    """`array` of that shape and dtype, not initialised but for the pattern; at the end of its memory, or
+    (`front`) at its beginning. The memory lives as long as the array."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: object, front: bool = False) -> None:
+        kind = np.dtype(dtype)  # type: ignore[call-overload]  # as NumPy takes it
+        size = kind.itemsize * int(np.prod(shape))
+        inner = max(1, -(-size // PAGE)) * PAGE
+        every = np.frombuffer(mmap.mmap(-1, inner + 2 * PAGE), np.uint8)
+        if _PAGES:
+            base = every.ctypes.data
+            for page in (base, base + PAGE + inner):
+                assert _process().mprotect(ctypes.c_void_p(page), PAGE, 0) == 0
+        self._bytes = every[PAGE : PAGE + inner]
+        self._bytes[:] = PATTERN
+        begin = 0 if front else inner - size
+        self._outside = slice(size, None) if front else slice(0, begin)
+        self.array: Array = self._bytes[begin : begin + size].view(kind).reshape(shape)
+
+    def intact(self) -> bool:
+        """Whether nobody has written around the array."""
+        return bool((self._bytes[self._outside] == PATTERN).all())
+
+
+@functools.cache
+def _process() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def guarded(array: Array, front: bool = False) -> Guarded:
+    """A row-major copy between guards."""
+    found = Guarded(array.shape, array.dtype, front)
+    found.array[...] = array
+    return found
 
 
 def laid_out(array: Array, layout: str) -> Array:
     """A copy of `array` with the same dtype, shape and values, which lies in memory as `layout` says: "rows"
     (row-major), "columns" (column-major), "permuted" (its last axis first), "strided" (with gaps along each
     axis), "flipped" (backwards along each axis), "misaligned" (at an address that its dtype does not
-    divide), "read-only". ValueError for another name."""
+    divide), "read-only", "page-end" and "page-start" (row-major, before and behind a page that nobody may
+    touch, where the system is Linux). ValueError for another name."""
     if layout == "rows" or (not array.ndim and layout in LAYOUTS[:5]):
         return np.array(array, order="C")
+    if layout in ("page-end", "page-start"):
+        return guarded(array, layout == "page-start").array
     if layout == "columns":
         return np.array(array, order="F")
     if layout == "permuted":

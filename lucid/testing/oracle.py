@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-import lucid
 from lucid.compiler.ir.data import data
 from lucid.compiler.pipeline import loops
 from lucid.compiler.text.graph import parse_graph, print_graph
@@ -18,24 +16,13 @@ from lucid.compiler.text.loop import parse_func, print_func
 from lucid.runtime import execute, pool
 
 from ..engine import Executable
-from ..tensor import Tensor
 from .bits import bits_apart
 from .checking import CheckError, Side, compared
+from .family import Fault, function
 from .layouts import LAYOUTS, laid_out
 from .program import Program, coarsest, difference
 
 Feature = tuple[str, str]
-
-
-@data
-class Fault:
-    """What is wrong with a program: which comparison says so, and what it says."""
-
-    kind: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.text}"
 
 
 @data
@@ -59,12 +46,7 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
 
     An exception of any of these is a fault as well.
     """
-    names = list(program.inputs)
-
-    def run(*args: Any) -> tuple[Tensor, ...]:
-        values = program.run(lucid, dict(zip(names, args, strict=True)))
-        return tuple(values[o] for o in program.outputs)
-
+    run = function(program)
     features: set[Feature] = set()
     steps: tuple[tuple[str, Callable[[Side], str | None]], ...] = (
         ("NumPy", lambda side: _eager(program, side)),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .expression import expression, names_in
 from .layouts import literal
 
 Array = np.ndarray[Any, Any]
@@ -22,13 +23,16 @@ Array = np.ndarray[Any, Any]
 class Program:
     """`inputs` by name; `statements` as (result, expression); `outputs` as names.
 
-    `exact` holds the names whose values are NumPy's to the bit; others agree within rounding.
+    `exact` holds the names whose values are NumPy's to the bit; others agree within rounding. `traits` say
+    what its inputs are like, and so what holds of it: "whole" (numbers, so that sums are exact), "smooth"
+    (differentiable nearly everywhere), "special" (NaN, infinities, zeros of both signs, denormals).
     """
 
     inputs: dict[str, Array]
     statements: tuple[tuple[str, str], ...]
     outputs: tuple[str, ...]
     exact: frozenset[str]
+    traits: frozenset[str] = frozenset()
 
     def text(self) -> str:
         given = [f"{n} = {a.dtype}{list(a.shape)}" for n, a in self.inputs.items()]
@@ -39,20 +43,25 @@ class Program:
         values: dict[str, Any] = {"L": module, **inputs}
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for name, expression in self.statements:
-                values[name] = eval(expression, values)
+            for name, text in self.statements:
+                values[name] = expression(text)(values)
         return values
 
     def needed(self) -> Program:
         """Without what no output depends on."""
         wanted = set(self.outputs)
         kept = []
-        for name, expression in reversed(self.statements):
+        for name, text in reversed(self.statements):
             if name in wanted:
-                kept.append((name, expression))
-                wanted.update(re.findall(r"\b[xv]\d+\b", expression))
+                kept.append((name, text))
+                wanted.update(names_in(text))
         inputs = {n: a for n, a in self.inputs.items() if n in wanted}
         return replace(self, inputs=inputs, statements=tuple(reversed(kept)))
+
+
+def with_inputs(program: Program, inputs: Mapping[str, Array]) -> Program:
+    """The same program over other inputs."""
+    return replace(program, inputs=dict(inputs))
 
 
 def cut(program: Program, name: str) -> Program:
@@ -74,9 +83,9 @@ def minimise(program: Program, fails: Callable[[Program], bool], budget: int = 2
             rest = program.outputs[:k] + program.outputs[k + 1 :]
             if rest:
                 tries.append(replace(program, outputs=rest).needed())
-        for name, expression in program.statements:
+        for name, text in program.statements:
             if name in program.outputs:  # what it is made of in its place
-                used = dict.fromkeys(re.findall(r"\bv\d+\b", expression))
+                used = dict.fromkeys(re.findall(r"\bv\d+\b", text))
                 tries += [replace(program, outputs=(n,)).needed() for n in used]
             else:
                 tries.append(cut(program, name))
@@ -150,7 +159,7 @@ def runs(program: Program) -> bool:
 def listing(program: Program) -> str:
     """Python text that makes the program; `np`, `nan`, `inf` and `unpack` are known."""
     inputs = [f"        {name!r}: {literal(array)}," for name, array in program.inputs.items()]
-    statements = [f"        ({name!r}, {expression!r})," for name, expression in program.statements]
+    statements = [f"        ({name!r}, {text!r})," for name, text in program.statements]
     lines = [
         "program = Program(",
         "    inputs={",
@@ -160,5 +169,6 @@ def listing(program: Program) -> str:
         *statements,
         "    ),",
     ]
-    lines += [f"    outputs={program.outputs!r},", f"    exact=frozenset({sorted(program.exact)!r}),", ")"]
+    lines += [f"    outputs={program.outputs!r},", f"    exact=frozenset({sorted(program.exact)!r}),"]
+    lines += [f"    traits=frozenset({sorted(program.traits)!r}),", ")"]
     return "\n".join(lines)

@@ -19,7 +19,9 @@ from lucid.compiler import ops
 from lucid.runtime import pool
 from lucid.testing import assert_same_bits, campaign, oracle
 from lucid.testing.campaign import environment, look, program_of, small
-from lucid.testing.oracle import Fault, examine
+from lucid.testing.draws import Draw
+from lucid.testing.family import Fault
+from lucid.testing.oracle import examine
 from lucid.testing.program import Program, difference, listing, minimise, shortened
 
 X = (np.arange(60, dtype="float32").reshape(4, 15) + 1) / 7
@@ -63,7 +65,7 @@ def test_a_right_program_has_no_fault() -> None:
 def test_some_programs_of_a_seed_have_no_fault(tmp_path: Path) -> None:
     outcome = campaign.run(60, 1, corpus=str(tmp_path), most=6, out=io.StringIO())
     assert any(p.name.startswith("reached-") for p in tmp_path.iterdir())
-    assert outcome.programs == 6 and not outcome.found
+    assert outcome.programs == 6 and outcome.structures == 1 and not outcome.found
     said = list(campaign.report(outcome, 1))
     assert said[0].startswith("seed 1: 6 programs in") and said[-1] == "no fault"
 
@@ -86,17 +88,17 @@ def test_a_wrong_op_is_found_made_small_and_written_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(campaign, "program_of", lambda seed, k: (PROGRAM, False))
-    monkeypatch.setattr(campaign, "look", lambda program, smooth, k: examine(program, smooth, texts=False))
+    monkeypatch.setattr(campaign, "look", lambda draw, family=None: examine(draw.program, texts=False))
     wrong_maximum(monkeypatch)
     try:
         outcome = campaign.run(60, 9, corpus=str(tmp_path), out=io.StringIO())
         (found,) = outcome.found
         assert outcome.programs == 1 and found.fault.kind == "bounds"
-        assert [e for _, e in found.program.statements] == ["L.maximum(v1, x0)"]  # nothing else is left
-        assert {a.shape for a in found.program.inputs.values()} == {(1, 1)}
+        assert [e for _, e in found.draw.program.statements] == ["L.maximum(v1, x0)"]  # nothing else is left
+        assert {a.shape for a in found.draw.program.inputs.values()} == {(1, 1)}
         assert "`max` at" in found.fault.text
         (path,) = outcome.files
-        assert path.endswith("fault-9-0.py") and Path(path).read_text() == found.script
+        assert path.endswith("fault-9-0-0.py") and Path(path).read_text() == found.script
         with pytest.raises(SystemExit) as left:  # as long as the fault is there
             runpy.run_path(path)
         assert left.value.code is True
@@ -106,7 +108,9 @@ def test_a_wrong_op_is_found_made_small_and_written_down(
 
 def test_the_script_runs_alone_and_sees_that_the_fault_is_gone(tmp_path: Path) -> None:
     script = tmp_path / "fault.py"
-    script.write_text(campaign.script_of(PROGRAM, False, 1, Fault("bounds", "what was\nwrong")))
+    script.write_text(
+        campaign.script_of(Draw(PROGRAM, {"x0": "columns"}, 2, True), Fault("bounds", "what was\nwrong"))
+    )
     run = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )
@@ -125,22 +129,16 @@ def test_what_any_comparison_says_is_a_fault(step: str, kind: str, monkeypatch: 
     assert examine(PROGRAM).fault == Fault(f"{kind}, ZeroDivisionError", "by zero")
 
 
-def test_a_program_that_means_something_else_to_numpy() -> None:
+def test_a_program_that_means_something_else_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The front end: the graph is right, and yet not what NumPy computes."""
-    other = replace(
-        PROGRAM, statements=(("v0", "L.minimum(x0, 3) if L.__name__ == 'numpy' else x0"),), outputs=("v0",)
-    )
-    fault = examine(other).fault
+    monkeypatch.setattr(lucid, "minimum", lambda a, b: a)
+    fault = examine(replace(PROGRAM, statements=(("v0", "L.minimum(x0, 3)"),), outputs=("v0",))).fault
     assert fault is not None and fault.kind == "NumPy" and "v0" in fault.text
 
 
 def test_smooth_programs_have_right_gradients() -> None:
     wide = replace(PROGRAM, inputs={n: a.astype("float64") for n, a in PROGRAM.inputs.items()})
     assert examine(wide, smooth=True, texts=False).fault is None
-    hidden = replace(
-        wide, statements=(("v0", "x0 * (x0 if L.__name__ == 'numpy' else x0 + 0)"),), outputs=("v0",)
-    )
-    assert examine(hidden, smooth=True, texts=False).fault is None
 
 
 def test_smaller_programs() -> None:
@@ -163,8 +161,10 @@ def test_a_listing_makes_the_same_program() -> None:
 
 def test_an_unexpected_kind_of_fault_is_not_taken_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = iter(["text", "calls"] * 500)
-    monkeypatch.setattr(campaign, "look", lambda *given: oracle.Seen(Fault(next(kinds), "x"), frozenset()))
-    _, fault = small(PROGRAM, False, 0, Fault("bounds", "first"), budget=10)
+    monkeypatch.setattr(
+        campaign, "look", lambda draw, family=None: oracle.Seen(Fault(next(kinds), "x"), frozenset())
+    )
+    _, fault = small(Draw(PROGRAM, {}), Fault("bounds", "first"), budget=10)
     assert fault == Fault("bounds", "first")
 
 
@@ -186,7 +186,7 @@ def test_the_command(
         main(["fuzz", "--seconds", "60", "--corpus", str(tmp_path)])
     assert left.value.code == 1
     printed = capsys.readouterr().out
-    assert "program 0: threads: they differ" in printed and printed.endswith("1 faults\n")
+    assert "draw 0 of structure 0: threads: they differ" in printed and printed.endswith("1 faults\n")
 
 
 def test_jobs_share_the_programs(tmp_path: Path) -> None:
@@ -203,4 +203,4 @@ def test_the_environment_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     with environment({"LUCID_CHECK": "1", "LUCID_NOTHING": "1"}):
         assert os.environ["LUCID_CHECK"] == os.environ["LUCID_NOTHING"] == "1"
     assert os.environ["LUCID_CHECK"] == "0" and "LUCID_NOTHING" not in os.environ
-    assert look(PROGRAM, False, 1).fault is None
+    assert look(Draw(PROGRAM, {})).fault is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import runpy
 import sys
@@ -365,6 +366,8 @@ def test_layouts(layout: str) -> None:
         "permuted": flags.f_contiguous, "strided": made.strides == (88, 8),
         "flipped": made.strides == (-20, -4),
         "misaligned": not flags.aligned, "read-only": not flags.writeable,
+            "page-end": (made.ctypes.data + made.nbytes) % mmap.PAGESIZE == 0,
+            "page-start": made.ctypes.data % mmap.PAGESIZE == 0,
     }[layout]  # fmt: skip
     if layout not in ("columns", "permuted"):  # there sums go in the order of memory
         assert_same_bits(lucid.compile(softmax)(made), lucid.compile(softmax)(X))

@@ -1,0 +1,118 @@
+"""Expressions of random programs, such as `L.where(v1 > v3, v3, -v4)`: parsed, and evaluated by a walk.
+
+A program may come from a file, so nothing is handed to Python's `eval`: what is not of this grammar is
+refused before anything runs. `L` stands for numpy or lucid; of it, and of values, only the names below may
+be asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lucid.compiler.ops import REGISTRY
+
+Value = Callable[[Mapping[str, Any]], Any]
+
+NAME = re.compile(r"[xv]\d+")
+METHODS = frozenset(
+    ("T", "argmax", "argmin", "astype", "clip", "max", "mean", "min", "reshape", "sum", "transpose")
+)
+_FUNCTIONS = frozenset(
+    (
+        "abs", "ceil", "concatenate", "cumprod", "cumsum", "exp", "flip", "floor", "isfinite", "isnan", "log",
+        "maximum", "minimum", "rint", "roll", "sign", "signbit", "sort", "sqrt", "square", "tanh", "trunc",
+        "where",
+    )
+)  # fmt: skip
+_UNARY: dict[type, Any] = {ast.USub: operator.neg, ast.Invert: operator.invert, ast.UAdd: operator.pos}
+_BINARY: dict[type, Any] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow,
+    ast.MatMult: operator.matmul, ast.BitAnd: operator.and_, ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor, ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+}  # fmt: skip
+DEPTH = 60  # of an expression; those of the generator have less than ten
+
+
+@functools.cache
+def functions() -> frozenset[str]:
+    """The functions of `L` that an expression may call: those above, and elementary ones."""
+    named = (op.named.names for op in REGISTRY.values() if op.named is not None and op.ulp)
+    return _FUNCTIONS.union(*named)
+
+
+@functools.lru_cache(maxsize=8192)
+def expression(text: str) -> Value:
+    """What computes the expression from the values of its names. ValueError if it is none."""
+    if len(text) > 10_000:
+        raise ValueError(f"an expression of {len(text):,} characters; expected at most 10,000")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(f"`{text}` is no expression: {error}") from None
+    return _value(tree, text, DEPTH)
+
+
+def names_in(text: str) -> list[str]:
+    """The inputs and results that an expression reads."""
+    return re.findall(r"\b[xv]\d+\b", text)
+
+
+def _value(node: ast.AST, text: str, depth: int) -> Value:
+    """One node of the tree as a function of the values."""
+    if not depth:
+        raise ValueError(f"`{text[:60]} ...` is nested more than {DEPTH} deep")
+
+    def inside(part: ast.AST) -> Value:
+        return _value(part, text, depth - 1)
+
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() | None as constant):
+            return lambda _: constant
+        case ast.Name(id=name) if NAME.fullmatch(name):
+            return operator.itemgetter(name)
+        case ast.UnaryOp(op=op, operand=part) if type(op) in _UNARY:
+            one, unary = inside(part), _UNARY[type(op)]
+            return lambda values: unary(one(values))
+        case (
+            ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right])
+        ) if type(op) in _BINARY and any(isinstance(n, ast.Name) for n in ast.walk(node)):  # no 9**9**9
+            a, b, binary = inside(left), inside(right), _BINARY[type(op)]
+            return lambda values: binary(a(values), b(values))
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            parts, kind = [inside(e) for e in elements], tuple if isinstance(node, ast.Tuple) else list
+            return lambda values: kind(part(values) for part in parts)
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            ends = [inside(e) if e is not None else None for e in (lower, upper, step)]
+            return lambda values: slice(*(None if e is None else e(values) for e in ends))
+        case ast.Subscript(value=of, slice=key):
+            array, index = inside(of), inside(key)
+            return lambda values: array(values)[index(values)]
+        case ast.Attribute(value=ast.Name(id="L"), attr=name) if name in functions():
+            return lambda values: getattr(values["L"], name)
+        case ast.Attribute(value=of, attr=name) if name in METHODS:
+            owner = inside(of)
+            return lambda values: getattr(owner(values), name)
+        case ast.Call(func=ast.Name(id="abs"), args=[operand], keywords=[]):
+            inner = inside(operand)
+            return lambda values: abs(inner(values))
+        case ast.Call(func=ast.Attribute() as called, args=positional, keywords=keywords):
+            function, given = inside(called), [inside(p) for p in positional]
+            named = {k.arg: inside(k.value) for k in keywords if k.arg is not None}
+            if len(named) == len(keywords):
+                return lambda values: function(values)(
+                    *(g(values) for g in given), **{k: v(values) for k, v in named.items()}
+                )
+    found = ast.get_source_segment(text.strip(), node) or type(node).__name__
+    raise ValueError(
+        f"`{text}`: `{found}` is not of the grammar of programs; expected names like x0 and v1, numbers, "
+        f"operators, subscripts, `L.` and one of {len(functions())} functions (exp, where, ...), or one of "
+        f"the methods {', '.join(sorted(METHODS))}"
+    )

@@ -1,0 +1,200 @@
+"""A program whose draws run through the code of one: what is compared for every draw."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph
+from lucid.runtime import execute
+
+from ..engine import Executable
+from ..promote import as_array
+from ..tensor import Tensor
+from .bits import bits_apart
+from .blame import within
+from .bounds import Running, running
+from .draws import Draw, Shapes, shapes_of
+from .layouts import Guarded
+from .program import Array, Program, coarsest, difference
+from .traced import loss_of, traced
+
+
+@data
+class Fault:
+    """What is wrong with a program: which comparison says so, and what it says."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+def function(program: Program) -> Callable[..., tuple[Tensor, ...]]:
+    """The program as a function of its inputs, in their order."""
+    names = list(program.inputs)
+
+    def run(*args: Any) -> tuple[Tensor, ...]:
+        values = program.run(lucid, dict(zip(names, args, strict=True)))
+        return tuple(values[o] for o in program.outputs)
+
+    return run
+
+
+def with_gradients(program: Program) -> Callable[..., tuple[Tensor, ...]]:
+    """The outputs, and the gradients of their weighted sum by all inputs."""
+    run = function(program)
+    derive = lucid.grad(loss_of(run), argnums=tuple(range(len(program.inputs))))
+    return lambda *args: (*run(*args), *derive(*args))
+
+
+@data
+class Form:
+    """What was compiled for inputs of certain shapes: the graph, which argument each of its inputs is (or
+    the array itself), the code, and which output each result is (-1: an input, as it is). Of small work
+    threads take shares, too."""
+
+    graph: Graph
+    places: tuple[int | Array, ...]
+    shared: Executable
+    results: tuple[int, ...]
+
+    def inputs(self, arrays: list[Array]) -> list[Array]:
+        return [arrays[p] if isinstance(p, int) else p for p in self.places]
+
+    def __call__(self, inputs: list[Array], threads: int) -> list[Array | None]:
+        self.shared.threads = threads
+        outputs = self.shared(inputs)
+        return [outputs[k] if k >= 0 else None for k in self.results]
+
+    def values(self, inputs: list[Array]) -> list[Running | None]:
+        """What is known of each result."""
+        found = running(self.graph, inputs)
+        return [found[self.graph.outputs[k]] if k >= 0 else None for k in self.results]
+
+
+class Family:
+    """Compares, for each draw of a program:
+
+    - every result (gradients among them, if the draw is smooth) with float64, within running error bounds,
+      and with the op-by-op result of NumPy where that has the same bits;
+    - the outputs with the whole program run by NumPy;
+    - with more threads, the bits; with inputs laid out and outputs between guards, the bits too, but where
+      sums go in another order, and what lies around the outputs.
+    """
+
+    def __init__(self, program: Program, smooth: bool) -> None:
+        self.f = with_gradients(program) if smooth else function(program)
+        self.compiled = lucid.compile(self.f)
+        self.forms: dict[Shapes, Form | None] = {}
+
+    def form(self, program: Program) -> Form | None:
+        """What is compiled for these shapes; None where a library takes part."""
+        shapes = shapes_of(program)
+        if shapes not in self.forms:
+            self.forms[shapes] = self._made(list(program.inputs.values()))
+        return self.forms[shapes]
+
+    def _made(self, arrays: list[Array]) -> Form | None:
+        call = traced(self.f, tuple(a.copy() for a in arrays))
+        executable = call.executable
+        if not isinstance(executable, Executable):
+            return None
+        places: list[int | Array] = []
+        for source, array in zip(call.compiled._last().sources, call.inputs, strict=True):
+            owner = source.owner
+            places.append(
+                owner if isinstance(owner, int) and source.number < 0 else np.array(as_array(array))
+            )
+        shared = copy.copy(executable)
+        shared.native = execute.Executable(executable.compiled.plan, parallel=1)
+        return Form(call.graph, tuple(places), shared, tuple(r.output for r in call.results))
+
+    def fault(self, draw: Draw) -> Fault | None:
+        """What is wrong with a draw; an exception is a fault as well."""
+        kind = "bounds"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                form = self.form(draw.program)
+                if form is None:
+                    return None
+                inputs = form.inputs(list(draw.program.inputs.values()))
+                first, values = form(inputs, 1), form.values(inputs)
+                said = _bounds(first, values)
+                if said is None and draw.threads > 1:
+                    kind, said = (
+                        "threads",
+                        _apart(first, form(inputs, draw.threads), f"{draw.threads} threads"),
+                    )
+                if said is None:
+                    kind, given = "calls", self._call(draw, first)
+                    if isinstance(given, str):
+                        return Fault(kind, given)
+                    if draw.keeps_order():
+                        said = _apart(first, given, f"a call ({described(draw)})")
+                    else:
+                        said = _bounds(given, values)
+                    if said is None:
+                        kind, said = "NumPy", _eager(draw.program, given, values)
+            except Exception as error:
+                return Fault(f"{kind}, {type(error).__name__}", str(error))
+        return None if said is None else Fault(kind, said)
+
+    def _call(self, draw: Draw, like: list[Array | None]) -> list[Array | None] | str:
+        """The results of a call as a user makes it; or what is wrong around them."""
+        arrays = draw.arrays()
+        known = [a for a in like if a is not None]
+        if draw.guarded and len(known) == len(like):
+            outs = [Guarded(a.shape, a.dtype, draw.threads == 1) for a in known]
+            try:
+                self.compiled(*arrays, out=tuple(o.array for o in outs))
+            except ValueError as error:  # some result is an input, or another one
+                if "each once" not in str(error):
+                    raise
+            else:
+                wrong = [k for k, out in enumerate(outs) if not out.intact()]
+                return f"around result {wrong[0]} bytes are written" if wrong else [o.array for o in outs]
+        return [t.numpy() for t in self.compiled(*arrays)]
+
+
+def described(draw: Draw) -> str:
+    """Where the inputs lie, in words."""
+    return ", ".join(f"{name}: {layout}" for name, layout in draw.layouts.items()) or "rows"
+
+
+def _bounds(results: Sequence[Array | None], values: Sequence[Running | None]) -> str | None:
+    for k, (got, value) in enumerate(zip(results, values, strict=True)):
+        if got is not None and value is not None and not within(got, value):
+            want = value.own if value.same else value.exact
+            return f"result {k}: got {got.ravel()[:20]}\nwant {want.ravel()[:20]}"
+    return None
+
+
+def _eager(program: Program, results: Sequence[Array | None], values: Sequence[Running | None]) -> str | None:
+    want = program.run(np, program.inputs)
+    size = coarsest({k: v for k, v in want.items() if isinstance(v, np.ndarray | np.generic)})
+    for name, result, value in zip(program.outputs, results, values, strict=False):
+        got, eager, exact = np.asarray(result), np.asarray(want[name]), name in program.exact
+        if value is not None and not value.same and got.shape == eager.shape:
+            known = np.isfinite(value.error)  # elsewhere rounding decides, as at a jump or at a pole
+            got, eager, exact = got[known], eager[known], False
+        wrong = difference(name, got, eager, exact, size)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def _apart(first: Sequence[Array | None], other: Sequence[Array | None], what: str) -> str | None:
+    for k, (a, b) in enumerate(zip(first, other, strict=True)):
+        wrong = bits_apart(a, b) if a is not None and b is not None else None
+        if wrong is not None:
+            return f"result {k}, one thread and {what}: {wrong}"
+    return None
