@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from .data import data, field
 from .graph import Loc
+from .rounding import literal
 from .types import DType, b1, i64
 
 Extent = str | int
@@ -79,7 +80,8 @@ class Const:
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", repr(self.value))
+        value, dtype = self.value, self.dtype
+        object.__setattr__(self, "text", literal(value, dtype) if dtype.kind == "f" else repr(value))
 
 
 @data

@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from .data import data, field
 from .graph import Loc
 from .layout import Slot
+from .rounding import literal
 from .types import DType, b1, i64
 
 
@@ -51,7 +52,8 @@ class Imm:
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", repr(self.value))
+        value, dtype = self.value, self.dtype
+        object.__setattr__(self, "text", literal(value, dtype) if dtype.kind == "f" else repr(value))
 
 
 Operand = Value | Imm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,18 @@ def rounded(value: Number, dtype: DType) -> float:
     except OverflowError:  # an int beyond float64
         return math.inf if value > 0 else -math.inf
     return float(convert(np.asarray(wide), dtype))
+
+
+def literal(value: Number, dtype: DType) -> str:
+    """What two literals of a float dtype have in common that mean the same: 0.1 and the float32 nearest to
+    it, 1 and 1.0; not 0.0 and -0.0. NaN is itself."""
+    text = repr(value)
+    return _literal(text, dtype) if type(value) in (float, int) else text
+
+
+@functools.lru_cache(maxsize=4096)
+def _literal(text: str, dtype: DType) -> str:
+    return repr(rounded(float(text), dtype))
 
 
 def computed(evaluate: Callable[..., Array], *args: Array) -> Array:
