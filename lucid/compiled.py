@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .engine import Executable
     from .gpu import Ptx
     from .staged import Staged
+    from .testing.certificates import Certificate
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -564,6 +565,13 @@ class Compiled(Decorated, Generic[P, R]):
         """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`. It is
         compiled, if it was not yet, and not run. Errors are those of a call."""
         return cost_of(self._record(self._described(args, kwargs)).executable)
+
+    def certify(self, *args: Any, causes: bool = True, **kwargs: Any) -> Certificate:
+        """A rigorous bound on the error of each element of each output for these arguments, against exact
+        real arithmetic, and the measured error: see docs/testing.md. ValueError if it changes tensors."""
+        from .testing.certificates import certify  # few ask for it
+
+        return certify(self.__wrapped__, args, kwargs, causes)
 
     def explain(self) -> str:
         """Why it was traced each time, and why the latest plan is made of these kernels."""

@@ -1,0 +1,179 @@
+"""`compiled.certify`: how far results are from exact real arithmetic, at most, and as measured."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph, Node, toposort
+from lucid.compiler.ir.types import DType, from_numpy
+
+from ..engine import Executable
+from .bits import plain
+from .blame import line
+from .bounds import Array, distance, in_float64
+from .chains import chains
+from .checking import parts, real
+from .precise import precisely
+from .span_sums import spans
+from .spans import Exact, Rounded, Span, spacing, up
+from .traced import Traced, name_of, traced
+
+
+@data
+class Certified:
+    """One output. Arrays of its shape, in float64: `bound`, within which each element is of the value in
+    exact real arithmetic (inf: nothing is known); `measured`, how far it is from a value computed in higher
+    precision; `ratio`, the one over the other (NaN where the error is 0 or
+    nothing is known); `unit`, that in the last place. A complex number has two of each, along a last axis.
+    `violations`: elements that are not where they must be; `cause`: the step that contributes most to the
+    largest bound, in words."""
+
+    name: str
+    dtype: DType
+    bound: Array
+    measured: Array
+    ratio: Array
+    unit: Array
+    violations: int
+    cause: str
+
+    def __str__(self) -> str:
+        if not self.bound.size:
+            return f"{self.name}: {self.dtype}, no elements"
+        known = np.isfinite(self.bound)
+        said = f"{self.name}: {self.dtype}{list(self.bound.shape)}, "
+        if not known.any():
+            return said + f"no bound{self.cause}"
+        bound = np.where(known, self.bound, 0.0)
+        at = np.unravel_index(int(np.argmax(bound)), bound.shape)
+        largest = float(np.max(self.measured, initial=0.0, where=known))
+        ratios = self.ratio[np.isfinite(self.ratio)]
+        said += f"within {bound[at]:.3g} of the exact value ({bound[at] / self.unit[at]:.3g} ulp there)"
+        said += f", measured {largest:.3g}"
+        if ratios.size:
+            said += f", median bound/error {float(np.median(ratios)):.3g}"
+        if not known.all():
+            said += f", {int((~known).sum())} of {known.size} elements without a bound"
+        if self.violations:
+            said += f", {self.violations} BEYOND"
+        return said + self.cause
+
+
+@data
+class Certificate:
+    """What `certify` has found, for the inputs that it was given. Its text is a table."""
+
+    name: str
+    outputs: tuple[Certified, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [f"{self.name}: error against exact real arithmetic", *(f"  {o}" for o in self.outputs)]
+        )
+
+
+def certify(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], causes: bool
+) -> Certificate:
+    """See `Compiled.certify`. `causes=False` spares the search for what contributes most."""
+    call = traced(functools.partial(f, **kwargs) if kwargs else f, args)
+    graph, inputs = _simplified(call)
+    found = chains(call.executable)
+
+    def longest(node: Node, count: int) -> int:
+        return min(count, found.get((node.loc, count), count))
+
+    exact, rounded = spans(graph, inputs, Exact(longest)), spans(graph, inputs, Rounded(longest))
+    values = precisely(graph, inputs) or in_float64(graph, inputs)
+    outputs = []
+    for result in call.results:
+        if result.output < 0 or not from_numpy(result.array.dtype).is_inexact:
+            continue
+        node = graph.outputs[result.output]
+        array = parts(result.array) if result.array.dtype.kind == "c" else plain(result.array)
+        cause = _cause(graph, inputs, node, longest, exact, rounded) if causes else ""
+        shape = array.shape
+        true, computed = (
+            Span(s.lo.reshape(shape), s.hi.reshape(shape)) for s in (exact[node], rounded[node])
+        )
+        outputs.append(
+            _certified(result.name, node, array, true, computed, values[node].reshape(shape), cause)
+        )
+    return Certificate(name_of(f), tuple(outputs))
+
+
+def _simplified(call: Traced) -> tuple[Graph, list[Array]]:
+    """The graph that kernels compute, over real numbers; where a library takes part, as it was written."""
+    graph, inputs = real(call)
+    if isinstance(call.executable, Executable):
+        simplified = call.executable.compiled.stages.simplified
+        graph = Graph(graph.name, simplified.inputs, simplified.outputs[: len(graph.outputs)])
+    return graph, inputs
+
+
+def away(exact: Span, rounded: Span) -> Array:
+    """How far apart values of two spans may be; inf where nothing is known."""
+    with np.errstate(all="ignore"):
+        found = np.maximum(rounded.hi - exact.lo, exact.hi - rounded.lo)
+    return np.where(np.isfinite(found), up(found), np.inf)
+
+
+def _certified(
+    name: str, node: Node, array: Array, exact: Span, rounded: Span, value: Array, cause: str
+) -> Certified:
+    bound, dtype = away(exact, rounded), node.type.dtype
+    wide = array.astype(np.float64)
+    if value.dtype == object:
+        measured = np.vectorize(lambda x, y: float(abs(y - x)), otypes=[float])(wide, value)
+    else:
+        measured = distance(wide, value)
+    # the value in higher precision is rounded, too: by less than the exact span is wide
+    beyond = measured > bound
+    with np.errstate(all="ignore"):
+        beyond |= (wide < rounded.lo) | (wide > rounded.hi)
+        ratio = np.where(np.isfinite(bound) & (measured > 0), bound / measured, np.nan)
+        unit = spacing(np.maximum(abs(exact.lo), abs(exact.hi)), dtype)
+    return Certified(
+        name, dtype, bound, measured, ratio, unit, int((beyond & np.isfinite(bound)).sum()), cause
+    )
+
+
+def _cause(
+    graph: Graph,
+    inputs: list[Array],
+    output: Node,
+    longest: Callable[[Node, int], int],
+    exact: dict[Node, Span],
+    rounded: dict[Node, Span],
+) -> str:
+    """The op without whose rounding the largest bound would shrink most: first by lines, then in the line."""
+    bound = away(exact[output], rounded[output])
+    known = np.isfinite(bound)
+    order = [n for n in toposort([output]) if n.type.dtype.is_float and n.op.kind not in ("leaf", "view")]
+    if not known.any():
+        lost = next(
+            (n for n in toposort([output]) if not np.isfinite(away(exact[n], rounded[n])).any()), None
+        )
+        return "" if lost is None else f": nothing is known of {line(lost)}"
+    at = int(np.argmax(np.where(known, bound, 0)))
+
+    def without(nodes: list[Node]) -> float:
+        alone = Graph(graph.name, graph.inputs, (output,))
+        found = spans(alone, inputs, Rounded(longest, frozenset(nodes)))[output]
+        return float(away(exact[output], found).reshape(-1)[at])
+
+    largest = float(bound.reshape(-1)[at])
+    lines: dict[Any, list[Node]] = {}
+    for node in order:
+        lines.setdefault(node.loc, []).append(node)
+    if not lines or not largest:
+        return ""
+    worst = min(lines.values(), key=without)
+    best = min(worst, key=lambda n: without([n]))
+    share = 1 - without([best]) / largest
+    return f"; {line(best)} contributes {max(share, 0.0):.0%}"

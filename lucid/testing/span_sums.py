@@ -1,0 +1,187 @@
+"""Spans of a graph: of sums, and of what else reads many elements; node after node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid.compiler.ir.graph import Graph, Node, toposort
+from lucid.compiler.ir.types import f64
+
+from .bounds import Array, evaluated, lifted
+from .span_rules import ELEMENTWISE, Rule, anything, certain, function
+from .spans import TINY, Exact, Rounded, Span, down, gamma, span, up
+
+
+def _tree(x: Array, axes: tuple[int, ...], towards: Callable[[Array], Array]) -> Array:
+    """A sum over axes by halves, each addition rounded `towards` one side."""
+    kept = [d for d in range(x.ndim) if d not in axes]
+    x = x.transpose(*kept, *axes).reshape(*(x.shape[d] for d in kept), -1)
+    while x.shape[-1] > 1:
+        if x.shape[-1] % 2:
+            x = np.concatenate([x, np.zeros((*x.shape[:-1], 1))], -1)
+        x = towards(x[..., 0::2] + x[..., 1::2])
+    return x[..., 0] if x.shape[-1] else np.zeros(x.shape[:-1])
+
+
+def _sum(node: Node, args: list[Span], mode: Exact) -> Span:
+    (x,), dtype, axes = args, node.type.dtype, node.attrs["axes"]
+    if not dtype.is_float:
+        if x.point.all():
+            return certain(node, args)
+        lo, hi = (_tree(v.astype(np.float64), axes, t) for v, t in ((x.lo, down), (x.hi, up)))
+        info: Any = np.iinfo(dtype.np)
+        full, inside = anything(node), (lo >= info.min) & (hi <= info.max) & (abs(lo) + abs(hi) < 2.0**53)
+        lo, hi = (np.where(inside, v, 0).astype(dtype.np) for v in (lo, hi))
+        return Span(np.where(inside, lo, full.lo), np.where(inside, hi, full.hi))
+    size = np.maximum(abs(x.lo), abs(x.hi))
+    lo, hi, size = _tree(x.lo, axes, down), _tree(x.hi, axes, up), _tree(size, axes, up)
+    count = math.prod(x.lo.shape[a] for a in axes)
+    return mode.total(node, lo, hi, size, mode.longest(node, count) if count > 1 else 0)
+
+
+def _contract(node: Node, args: list[Span], mode: Exact) -> Span:
+    if not node.type.dtype.is_float:
+        return certain(node, args)
+    a, b = args
+    attrs = lifted(node.attrs)
+    (left, right), out = attrs["spec"].partition("->")[0].split(","), attrs["spec"].partition("->")[2]
+    sizes = {**dict(zip(left, a.lo.shape, strict=True)), **dict(zip(right, b.lo.shape, strict=True))}
+    count = math.prod(n for letter, n in sizes.items() if letter not in out)
+
+    def dot(x: Array, y: Array) -> Array:
+        return evaluated(node, attrs, [x, y])
+
+    (p, r), (q, s) = middle(a), middle(b)
+    own = gamma(count + 2, f64.epsilon / 2)  # NumPy's sums of products, in whatever order
+    value, size = dot(p, q), dot(abs(p) + r, abs(q) + s)
+    size = up(size * (1 + own)) + count * TINY
+    spread = dot(abs(p), s) + dot(r, abs(q)) + dot(r, s)
+    away = up(up(spread * (1 + 4 * own)) + own * size) + count * TINY
+    away = np.where(size == count * TINY, 0.0, away) if not np.isnan(size).any() else away
+    k = mode.longest(node, count) + 1 if count > 1 else 1
+    return mode.total(node, down(value - away), up(value + away), size, k)
+
+
+def middle(x: Span) -> tuple[Array, Array]:
+    """A number within, and how far the ends are from it at most."""
+    at = np.where(x.lo == x.hi, x.lo, x.lo + (x.hi - x.lo) / 2)
+    return at, np.where(x.lo == x.hi, 0.0, up(np.maximum(x.hi - at, at - x.lo)))
+
+
+def _scan_sum(node: Node, args: list[Span], mode: Exact) -> Span:
+    (x,) = args
+    if not node.type.dtype.is_float:
+        return certain(node, args)
+    axis = node.attrs["axis"]
+    shape = [-1 if d == axis else 1 for d in range(x.lo.ndim)]
+    k = np.arange(1, x.lo.shape[axis] + 1, dtype=np.float64).reshape(shape)
+
+    def along(v: Array) -> Array:
+        return evaluated(node, lifted(node.attrs), [v])
+
+    own = gamma(k, f64.epsilon / 2)
+    size = up(along(np.maximum(abs(x.lo), abs(x.hi))) * (1 + 2 * own))
+    return mode.total(node, down(along(x.lo) - own * size), up(along(x.hi) + own * size), size, k)
+
+
+def _scatter_sum(node: Node, args: list[Span], mode: Exact) -> Span:
+    x, *indices = args
+    if not node.type.dtype.is_float:
+        return certain(node, args)
+    if not all(i.point.all() for i in indices):
+        return anything(node)
+
+    def put(v: Array) -> Array:
+        return evaluated(node, lifted(node.attrs), [v, *(i.lo for i in indices)])
+
+    k = put(np.ones(x.lo.shape))
+    own = gamma(k, f64.epsilon / 2)
+    size = up(put(np.maximum(abs(x.lo), abs(x.hi))) * (1 + 2 * own))
+    return mode.total(node, down(put(x.lo) - own * size), up(put(x.hi) + own * size), size, k)
+
+
+def _product(node: Node, args: list[Span], mode: Exact) -> Span:
+    (x,), dtype = args, node.type.dtype
+    if not dtype.is_float:
+        return certain(node, args)
+    at, away = middle(x)
+
+    def multiplied(v: Array) -> Array:
+        return evaluated(node, lifted(node.attrs), [v])
+
+    count = x.lo.size if node.op.kind == "reduce" else max(x.lo.shape, default=1)
+    own = gamma(count, f64.epsilon / 2)
+    value, size, most = multiplied(at), multiplied(abs(at)), multiplied(abs(at) + away)
+    factor = (
+        own
+        if not isinstance(mode, Rounded) or node in mode.unrounded
+        else own + gamma(count, dtype.computed.epsilon / 2)
+    )
+    spread = up(up(most - size) + up(4 * (own + factor) * most))
+    other = np.where(at == 0, 1.0, abs(at))  # what any order may come by
+    low, high = multiplied(np.minimum(other, 1.0)), multiplied(np.maximum(other + away, 1.0))
+    small = away > abs(at) / 2
+    inside = (
+        (low / 2.0**10 > dtype.computed.tiny)
+        & (high < dtype.computed.most / 2)
+        & ~multiplied(np.where(small, 0.0, 1.0)).__eq__(0)
+    )
+    lo, hi = np.where(inside, value - spread, np.nan), np.where(inside, value + spread, np.nan)
+    return mode.stored(dtype, down(lo), up(hi))
+
+
+def _extremes(node: Node, args: list[Span], mode: Exact) -> Span:
+    """Rising in every element."""
+    attrs = lifted(node.attrs)
+    return span(evaluated(node, attrs, [args[0].lo]), evaluated(node, attrs, [args[0].hi]))
+
+
+def _gather(node: Node, args: list[Span], mode: Exact) -> Span:
+    x, *indices = args
+    if not all(i.point.all() for i in indices):
+        return anything(node)
+    at = [i.lo for i in indices]
+    return span(evaluated(node, node.attrs, [x.lo, *at]), evaluated(node, node.attrs, [x.hi, *at]))
+
+
+RULES: Mapping[str, Rule] = {
+    **ELEMENTWISE,
+    "sum": _sum, "prod": _product, "contract": _contract, "amax": _extremes, "amin": _extremes,
+    "cumsum": _scan_sum, "cumprod": _product, "cummax": _extremes, "cummin": _extremes,
+    "gather": _gather, "scatter_max": _gather, "scatter_min": _gather, "scatter_add": _scatter_sum,
+}  # fmt: skip
+
+
+def spans(graph: Graph, inputs: Sequence[Array], mode: Exact) -> dict[Node, Span]:
+    """The span of every node."""
+    found: dict[Node, Span] = {n: mode.leaf(n, x) for n, x in zip(graph.inputs, inputs, strict=True)}
+    with np.errstate(all="ignore"):
+        for node in toposort(graph.outputs):
+            if node not in found:
+                found[node] = _node(node, [found[n] for n in node.inputs], mode)
+    return found
+
+
+def _node(node: Node, args: list[Span], mode: Exact) -> Span:
+    op, dtype = node.op, node.type.dtype
+    if op.kind == "leaf":
+        value = mode.literal(node)
+        wide = value.astype(np.float64) if dtype.is_float else value
+        return span(wide, wide)
+    if op.kind == "view" or op.name == "stop_gradient":
+        attrs = lifted(node.attrs)
+        return span(evaluated(node, attrs, [args[0].lo]), evaluated(node, attrs, [args[0].hi]))
+    if op.name in RULES:
+        found = RULES[op.name](node, args, mode)
+    elif dtype.is_float and op.kind == "elementwise":
+        found = function(node, args, mode)
+    else:
+        found = certain(node, args)
+    shape = node.shape
+    return (
+        found if found.lo.shape == shape else Span(*(np.broadcast_to(x, shape) for x in (found.lo, found.hi)))
+    )

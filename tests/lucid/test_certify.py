@@ -1,0 +1,159 @@
+"""`compiled.certify`: bounds that hold, are not far from what is measured, and say what they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from benchmarks.certify import CASES, case
+from lucid.compiler import ops
+from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Graph
+from lucid.compiler.ir.types import DTYPES
+from lucid.compiler.ops import REGISTRY
+from lucid.engine import build
+from lucid.testing.span_sums import _node, spans
+from lucid.testing.spans import Exact, Rounded, Span
+from lucid.testing.traced import traced
+
+FLOATS = ("float16", "float32", "float64")
+
+
+def _some(names: Iterable[str], quick: set[str]) -> list[Any]:
+    """Those of which each run of the tests tries float32; `make sweep` tries all."""
+    return [
+        pytest.param(name, dtype, marks=() if name in quick and dtype == "float32" else pytest.mark.sweep)
+        for name in names
+        for dtype in FLOATS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), _some(CASES, {"huber_loss", "softmax", "layer_norm, gradient", "x @ y"})
+)
+def test_what_is_computed_is_within_the_bound(name: str, dtype: str) -> None:
+    f, args = case(name, dtype, np.random.default_rng(0), 200)
+    for output in lucid.compile(f).certify(*args).outputs:
+        assert output.violations == 0, output
+        assert np.isfinite(output.bound).all(), output
+
+
+LONGEST = Exact(lambda node, count: count), Rounded(lambda node, count: count)
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 1e-7, 65504.0, 6e-8, -6e-8, 0.5, np.pi, 1.4616, np.inf]
+UNARY_AND_BINARY = [
+    name
+    for name, op in REGISTRY.items()
+    if op.kind == "elementwise" and "f" in op.kinds and name not in ("cast", "where")
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), _some(UNARY_AND_BINARY, {"exp", "pow", "div", "max", "eq"}))
+def test_each_op_lies_in_the_span_of_its_computed_values(name: str, dtype: str) -> None:
+    op, rng = REGISTRY[name], np.random.default_rng(1)
+    low, high = op.domain
+    arrays = [
+        np.concatenate([rng.uniform(low, high, 500), rng.permutation(SPECIAL)]).astype(dtype)
+        for _ in op.samples[0].shapes
+    ]
+    kind = next(d for d in DTYPES.values() if d.numpy == dtype)
+    leaves = tuple(ops.INPUT(name=f"x{k}", dtype=kind, shape=a.shape) for k, a in enumerate(arrays))
+    graph = Graph(name, leaves, (op(*leaves),))
+    got = build(graph)(arrays)[0].astype(np.float64)
+    exact, rounded = (spans(graph, arrays, mode)[graph.outputs[0]] for mode in LONGEST)
+    known = ~np.isnan(rounded.lo.astype(np.float64))
+    assert known[:500].mean() > 0.7
+    assert ((rounded.lo <= got) & (got <= rounded.hi))[known].all()
+    wide = op.evaluate({}, *(a.astype(np.float64) for a in arrays)) if op.evaluate is not None else got
+    assert ((exact.lo <= wide) & (wide <= exact.hi))[~np.isnan(exact.lo.astype(np.float64))].all()
+
+
+@pytest.mark.parametrize("name", UNARY_AND_BINARY)
+def test_the_span_of_an_interval_holds_what_points_in_it_give(name: str) -> None:
+    """x * (1 + y) of a rounded y: an interval of several ulp, and 50 numbers of it."""
+    op, rng = REGISTRY[name], np.random.default_rng(2)
+    middles = [rng.uniform(*op.domain, 300) for _ in op.samples[0].shapes]
+    radius = 10.0 ** rng.uniform(-7, 0.3, 300)
+    kind = DTYPES["f64"]
+    leaves = tuple(ops.INPUT(name=f"x{k}", dtype=kind, shape=(300,)) for k in range(len(middles)))
+    node = op(*leaves)
+    ends = [Span(m - radius, m + radius) for m in middles]
+    for mode in LONGEST:
+        with np.errstate(all="ignore"):
+            found = _node(node, ends, mode)
+        known = ~np.isnan(found.lo.astype(np.float64))
+        for _ in range(50):
+            inside = [m + radius * rng.uniform(-1, 1, 300) for m in middles]
+            value = op.evaluate({}, *inside)  # type: ignore[misc]
+            assert ((found.lo <= value) & (value <= found.hi))[known].all()
+
+
+def test_a_comparison_that_may_flip_takes_both_sides() -> None:
+    def step(x: lucid.Tensor) -> lucid.Tensor:
+        return lucid.where(lucid.exp(x) > 1.5, 10.0, 20.0)
+
+    x = np.array([0.0, np.log(1.5), 1.0], "float32")
+    (output,) = lucid.compile(step).certify(x).outputs
+    assert output.bound == pytest.approx([0, 10, 0])
+
+
+def test_an_index_that_depends_on_rounding_has_no_bound_and_says_why() -> None:
+    def pick(x: lucid.Tensor) -> lucid.Tensor:
+        return x[lucid.argsort(lucid.exp(x))]
+
+    (output,) = lucid.compile(pick).certify(np.array([0.5, 0.25], "float32")).outputs
+    assert np.isinf(output.bound).all()
+    assert "no bound: nothing is known of `" in str(output)
+
+
+def test_the_text_names_the_step_that_costs_most() -> None:
+    def unstable(x: lucid.Tensor) -> lucid.Tensor:
+        big = x + 1000.0
+        return big - 1000.0
+
+    certificate = lucid.compile(unstable).certify(np.array([0.123456], "float32"))
+    (output,) = certificate.outputs
+    assert output.measured[0] > 1e-6
+    assert output.bound[0] >= output.measured[0]
+    line = unstable.__code__.co_firstlineno + 1
+    assert f"test_certify.py:{line} contributes" in str(certificate)
+
+
+def test_numbers_that_are_keywords_and_complex_results() -> None:
+    def scaled(z: lucid.Tensor, *, by: float) -> lucid.Tensor:
+        return z * by
+
+    (output,) = lucid.compile(scaled).certify(np.array([1 + 2j], "complex64"), by=0.1).outputs
+    assert output.bound.shape == (1, 2)
+    assert (output.measured <= output.bound).all()
+    assert output.violations == 0
+
+
+def test_what_changes_tensors_has_no_certificate() -> None:
+    state = lucid.tensor([1.0])
+
+    @lucid.compile
+    def step(x: lucid.Tensor) -> lucid.Tensor:
+        state[...] = state + x
+        return state * 2
+
+    with pytest.raises(ValueError, match="changes what it finds"):
+        step.certify(np.array([1.0], "float32"))
+
+
+def test_it_is_seen_when_a_kernel_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result that is off by 4 units in the last place is beyond the bound."""
+    known = traced
+
+    def off(f: object, args: tuple[object, ...]) -> object:
+        call = known(f, args)  # type: ignore[arg-type]
+        (result,) = call.results
+        return replace(call, results=(replace(result, array=result.array * np.float32(1 + 5e-7)),))
+
+    monkeypatch.setattr("lucid.testing.certificates.traced", off)
+    x = np.linspace(1, 2, 50, dtype="float32")
+    (output,) = lucid.compile(lucid.tanh).certify(x).outputs
+    assert output.violations > 25
