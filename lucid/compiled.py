@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from .engine import Executable
     from .gpu import Ptx
+    from .report.records import Explanation
     from .staged import Staged
     from .testing.certificates import Certificate
 
@@ -573,26 +574,13 @@ class Compiled(Decorated, Generic[P, R]):
 
         return certify(self.__wrapped__, args, kwargs, causes)
 
-    def explain(self) -> str:
-        """Why it was traced each time, and why the latest plan is made of these kernels."""
-        earlier = self.traces - len(self._story.reasons)
-        lines = [f"trace {earlier + k}: {reason}" for k, reason in enumerate(self._story.reasons, 1)]
-        if earlier:
-            lines.insert(0, f"{earlier} traces before these")
-        latest = self._recent()
-        if latest is not None:
-            lines.append(latest.executable.explain())
-            lines += [f"copied at each call, as there are gaps: {what}" for what in sorted(latest.copied)]
-            if latest.judged:
-                lines.append(
-                    "indices are looked at in each call, before anything is kept (and exponents of ints): "
-                    "nothing is updated in place"
-                )
-            from lucid.runtime import call
+    def explain(self) -> Explanation:
+        """Why it was traced each time, and why the latest plan is made of these kernels: what each does, what
+        was fused, what was not and what that costs, memory, and the time of each pass. A text; the same as
+        records is its `report`, and as plain data its `as_dict()`."""
+        from .report.explain import explanation  # few ask for it
 
-            if not call.available():
-                lines.append(f"calls are checked by Python, some 10 us each: {call.missing()}")
-        return "\n".join(lines)
+        return explanation(self._name(), self._story, self._recent())
 
 
 @functools.cache

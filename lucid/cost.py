@@ -120,13 +120,13 @@ def _reads(call: Call) -> set[Node]:
     return {operand.node for name, operand in call.arrays.items() if name not in outputs}
 
 
-_FREE = {"cast", "where", "neg", "abs", "sign", "copysign", "stop_gradient", "place", "natural"}
+FREE = {"cast", "where", "neg", "abs", "sign", "copysign", "stop_gradient", "place", "natural"}
 
 
 def flops(node: Node) -> int:
     """Operations on floats of one node."""
     op, size = node.op, math.prod(node.shape)
-    if not node.type.dtype.is_float or op.name in _FREE:
+    if not node.type.dtype.is_float or op.name in FREE:
         return 0
     if op.kind == "elementwise":
         return op.flops * size

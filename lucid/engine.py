@@ -13,7 +13,7 @@ import functools
 import itertools
 import os
 import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -30,7 +30,7 @@ from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
-from lucid.runtime.load import assembly
+from lucid.runtime.load import assembly, loaded
 
 from .errors import warn_user
 from .inside import indices_in, operands, outside, verdict
@@ -196,6 +196,7 @@ class Executable:
         self.compiled: Compiled = compile_graph(graph, self.target, aliases)
         self.edits: tuple[Kernel, ...] = ()  # what stands in place of kernels of the graph
         self.threads = threads
+        self.known = loaded()  # kernels that this process had before
         self.native = self._runner(self.compiled)
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
@@ -239,6 +240,10 @@ class Executable:
         """What it is made of."""
         return [self]
 
+    def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
+        """The same, with what a library does then, in words."""
+        return [(self, ())]
+
     def edited(self, kernel: Kernel) -> Executable:
         """One like this that runs `kernel` in place of the kernel of its name. VerifyError unless it may
         stand there, RuntimeError if it does not compile."""
@@ -257,27 +262,6 @@ class Executable:
             KernelInfo(c.kernel.name, c.bytes, print_kernel(c.kernel, locs=True), c.reasons)
             for c in self.compiled.stages.program.calls
         ]
-
-    def explain(self) -> str:
-        """Kernels, the bytes they move, why they hold what they hold; which of them run at once;
-        memory; compile times."""
-        plan = self.compiled.plan
-        lines = []
-        for kernel in self.kernels:
-            lines.append(f"kernel {kernel.name}: {kernel.bytes:,} bytes")
-            lines += [f"  {reason}" for reason in kernel.reasons]
-        groups = [Counter(x.code.name for x in group) for group in execute.grouped(plan.launches)]
-        steps = [" + ".join(f"{n} {x}" if n > 1 else x for x, n in group.items()) for group in groups]
-        lines.append(f"runs, what shares threads joined by +: {', then '.join(steps)}")
-        total = sum(plan.buffers[b].nbytes for b in (*plan.inputs, *plan.outputs))
-        reused = sum(plan.buffers[b].nbytes for b in plan.inputs if plan.inputs.index(b) in plan.aliases)
-        lines.append(
-            f"memory: {total:,} bytes of inputs and outputs ({reused:,} updated in place), "
-            f"{plan.temp_bytes:,} bytes of working memory"
-        )
-        passes = ", ".join(f"{name} {1e3 * t:.2f} ms" for name, t in self.compiled.times)
-        lines.append(f"passes: {passes}")
-        return "\n".join(lines)
 
     def _dump(self, folder: str, name: str) -> None:
         """Every stage in a file of its own. Files of several processes and compiles stand side by

@@ -85,16 +85,9 @@ class Staged:
         """The kernels in the order of data flow."""
         return [kernel for x in self.executables() for kernel in x.kernels]
 
-    def explain(self) -> str:
-        """Of each stage what its kernels are, and what a library does then."""
-        lines = []
-        for number, stage in enumerate(self.stages):
-            lines.append(f"stage {number}:")
-            if stage.executable is not None:
-                lines.append(stage.executable.explain())
-            lines += [f"then {library}" for library in stage.libraries]
-        lines.append("calls are checked by Python, some 10 us each: a library takes part in them")
-        return "\n".join(lines)
+    def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
+        """What it is made of, each with what a library does then, in words."""
+        return [(stage.executable, tuple(map(str, stage.libraries))) for stage in self.stages]
 
     def ir(self, stage: str, arch: str = ARCH) -> str:
         """One stage of the compiler as text, of each executable."""

@@ -52,6 +52,16 @@ class Operand:
 
 
 @data
+class Apart:
+    """Why a kernel reads `node` from memory, where another kernel has written it, in words; what the user
+    could change so that one kernel does both, if anything."""
+
+    node: Node
+    why: str
+    remedy: str
+
+
+@data
 class Call:
     """One application of a kernel. `arrays`, `symbols` and `scalars` bind all its names."""
 
@@ -60,6 +70,7 @@ class Call:
     symbols: Mapping[str, int]
     scalars: Mapping[str, Number]
     reasons: tuple[str, ...]
+    apart: tuple[Apart, ...] = ()
 
     @property
     def bytes(self) -> int:

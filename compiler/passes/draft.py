@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .. import ops
 from ..ir.data import data, field
 from ..ir.graph import Node
+from ..ir.program import Apart
 from ..ops import By, Guard, Ix, Subscript, Sum
 
 Access = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
@@ -60,6 +61,12 @@ def through_views(node: Node) -> Node:
     while node.op.kind == "view" and node.op is not ops.PAD:
         node = node.inputs[0]
     return node
+
+
+def label(node: Node) -> str:
+    """A node in words."""
+    where = f" at {node.loc}" if node.loc else ""
+    return f"{node.op.name} {node.type}{where}"
 
 
 def computed(node: Node) -> bool:
@@ -206,6 +213,7 @@ class Draft:
     number: int = 0
     after: int = 0  # the numbers of drafts that run before, transitively, as bits
     reasons: list[str] = field(default_factory=list)
+    apart: dict[Node, Apart] = field(default_factory=dict)  # by memory that other drafts make
     reads: dict[Node, list[tuple[Node, Access]]] = field(default_factory=dict)  # what stages read, by memory
     load: Load = field(default_factory=Load)
     full: bool = False  # a root could not join for its load

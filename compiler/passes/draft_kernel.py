@@ -249,7 +249,14 @@ class Writer:
             if p.form == "scatter"
         }
         values = {name: node.attrs["value"] for node, name in self.scalars.items()}
-        return Call(kernel, operands, self.symbols, values, tuple(self.draft.reasons))
+        return Call(
+            kernel,
+            operands,
+            self.symbols,
+            values,
+            tuple(self.draft.reasons),
+            tuple(self.draft.apart.values()),
+        )
 
     def _rows_and_columns(self, outer: tuple[Axis, ...], number: int) -> tuple[Axis, ...]:
         """A product has both, were it one of them: the kernel says so with an axis of extent 1."""

@@ -19,15 +19,16 @@ One cost decides: bytes moved through memory, then launches. The steps:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from heapq import heappop, heappush
 from itertools import islice
 from math import prod
 
 from .. import ops
 from ..ir.data import replace
 from ..ir.graph import Graph, Node, toposort
-from ..ir.program import Call, Program
+from ..ir.program import Apart, Program
 from ..ops import Ix, Subscript
+from . import refusal
+from .dear import costly
 from .draft import (
     ARRAYS,
     LENGTH,
@@ -41,6 +42,7 @@ from .draft import (
     computed,
     goes_along,
     is_product,
+    label,
     packed,
     place,
     reduces,
@@ -49,14 +51,12 @@ from .draft import (
     view,
     walked,
 )
-from .draft_kernel import Writer
 from .legal import lie_across, outer_axes, stores_across, walks_again
-from .shorten import grown, repeated, shorten, stencils, tops
+from .sequence import calls
+from .shorten import shorten, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
-# Ops of at least this cost are stored rather than recomputed for every reader.
-COSTLY = 10
 
 
 # Forms of roots that share a kernel with no other.
@@ -75,6 +75,9 @@ class _Fuser:
         self.reducing = {n for n in self.order if reduces(n)}
         self.places: dict[Node, tuple[Placed, dict[str, int]]] = {}
         self.forced: dict[Node, str] = {}
+        self.blocked: dict[Node, str] = {}  # stored, as views that read them cannot be followed
+        self.refused: dict[Draft, refusal.Refusal] = {}  # by draft: why the root at hand did not join it
+        self.why = refusal.FEW  # the latest refusal
         self.reader = Reader(set())
         self.drafts: dict[Draft, None] = {}
         self.home: dict[Node, Draft] = {}
@@ -101,24 +104,30 @@ class _Fuser:
                     source = through_views(operand)
                     if computed(source) and not packed(source, roots):
                         roots.add(source)
+                        self.blocked.setdefault(
+                            source, f"{label(source)}: stored, for {label(node)} packs it"
+                        )
         for node in shorten(self.order, roots):
-            self.forced[node] = f"{_label(node)}: stored, for one expression would be too long"
+            self.forced[node] = f"{label(node)}: stored, for one expression would be too long"
         # whatever a root cannot reach by views must stand in memory first
         for node in reversed(self.order):
             if node in roots and node.op is not ops.INPUT:
                 placed, _ = self._place(node)
                 for operand, access in placed.operands:
-                    for blocked in self._blocked(operand, access, node):
-                        roots.add(blocked)
+                    for blocked, reader in self._blocked(operand, access, node):
+                        if blocked not in roots:
+                            roots.add(blocked)
+                            why = f"{label(blocked)}: stored, for {label(reader)} mixes its axes"
+                            self.blocked.setdefault(blocked, why)
         return [n for n in self.order if n in roots]
 
-    def _blocked(self, node: Node, access: Access, root: Node) -> Iterator[Node]:
-        """Nodes below `node` whose reader is a view that cannot be folded."""
+    def _blocked(self, node: Node, access: Access, root: Node) -> Iterator[tuple[Node, Node]]:
+        """Nodes below `node` whose reader is a view that cannot be folded, and that reader."""
         for n, a in self.reader.inlined(node, access, root):
             if n.op.kind == "view" and self.reader.storage.base(n) is None and view(n, a) is None:
-                yield self._below(n) if n.op is ops.RESHAPE else n
+                yield self._below(n) if n.op is ops.RESHAPE else n, n
             elif n.op is ops.GATHER and a[1]:
-                yield n  # a guard would have to move the window on what it reads
+                yield n, n  # a guard would have to move the window on what it reads
 
     def _below(self, node: Node) -> Node:
         while node.op is ops.RESHAPE:
@@ -141,16 +150,17 @@ class _Fuser:
         for node in roots:
             placed, extents = self._place(node)
             placed.form = self._form(placed, extents)
-            if not any(self._join(d, placed, extents) for d in self._candidates(placed)):
+            if not self._joins_one(placed, extents):
                 draft = Draft(extents, [placed], number=self.begun)
                 self.begun += 1
                 draft.after = self._before(placed, None)
-                draft.reasons.append(f"{_label(node)}: starts a kernel ({placed.form})")
+                draft.reasons.append(f"{label(node)}: starts a kernel ({placed.form})")
                 self.drafts[draft] = None
                 self._at_home(draft, placed)
                 self._enter(draft, placed)
-            if node in self.forced:
-                self.home[node].reasons.append(self.forced[node])
+            stored = self.forced.get(node) or self.blocked.get(node)
+            if stored is not None:
+                self.home[node].reasons.append(stored)
 
     def _enter(self, draft: Draft, placed: Placed, final: bool = False) -> None:
         """Keep what can be asked of a draft: what its stages read, whether it has axes, how large it is."""
@@ -203,7 +213,7 @@ class _Fuser:
         # A kernel that is full takes nothing more: what belongs together stays so in the next one.
         if not draft.full and (pair in self.parted or 2 * load.length > LENGTH or 2 * count > ARRAYS):
             draft.full = True
-            draft.reasons.append(f"{_label(placed.node)}: does not join, or the kernel would be too long")
+            draft.reasons.append(f"{label(placed.node)}: does not join, or the kernel would be too long")
             self._hide(draft)
         if not self.last and pair not in self.parted:
             here = {n for _, n in load.visits}
@@ -221,7 +231,7 @@ class _Fuser:
 
     def _store(self, nodes: list[Node], placed: Placed) -> None:
         for node in nodes:
-            self.forced[node] = f"{_label(node)}: stored, where a kernel would be too long"
+            self.forced[node] = f"{label(node)}: stored, where a kernel would be too long"
             self.reader.storage.roots.add(node)  # for all that follow; the next round makes it
         self.reader.forget(placed)
 
@@ -301,6 +311,32 @@ class _Fuser:
             last = base
         return found
 
+    def _joins_one(self, placed: Placed, extents: dict[str, int]) -> bool:
+        """Whether a draft has taken the root; if not, or where it also reads what others make, `refused`
+        tells why these have not."""
+        self.refused = {}
+        for draft in self._candidates(placed):
+            if self._join(draft, placed, extents):
+                return True
+            self.refused[draft] = self.why
+        return False
+
+    def _refuses(self, why: refusal.Refusal) -> bool:
+        self.why = why
+        return False
+
+    def _apart(self, base: Node, home: Draft, placed: Placed, before: int) -> Apart:
+        """Why a root reads from memory what this other draft makes."""
+        if base in self.blocked:
+            why = refusal.PACKED if placed.form == "product" else refusal.RESHAPED
+        elif placed.form in ALONE or home.placed[0].form in ALONE:
+            why = refusal.ALONE
+        elif placed.form == "product":
+            why = refusal.PRODUCT
+        else:
+            why = self.refused.get(home, refusal.BETWEEN if home.bit & before else refusal.TAKEN)
+        return Apart(base, why.why, why.remedy)
+
     def _join(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         self.asked += 1
         if draft.placed[0].form == "product":
@@ -370,23 +406,26 @@ class _Fuser:
     def _join_row(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         unified = self._unify(draft, placed, extents)
         if unified is None:
-            return False
+            return self._refuses(refusal.ELSEWHERE)
         names, rows, common = unified
-        across = lie_across(draft, rows) or stores_across(draft, rows, placed, names, extents)
-        if across or walks_again(draft, placed, rows):
-            return False
+        if lie_across(draft, rows) or stores_across(draft, rows, placed, names, extents):
+            return self._refuses(refusal.ACROSS_MEMORY)
+        if walks_again(draft, placed, rows):
+            return self._refuses(refusal.LONG_ROWS)
         if any(p.node is n for p in draft.final for n, _ in self.reader.reads(placed)):
-            return False  # what `finally` makes is known too late
+            return self._refuses(refusal.TOTAL)  # what `finally` makes is known too late
         scalar = not placed.domain and not any(p.domain for p in draft.placed)
         size = prod(extents[x] for x in placed.domain)
         enough = next((n for n in common if n >= 2 and 4 * n >= size - 3), None) if placed.domain else None
         if not rows and not scalar and enough is None:
-            return False
+            return self._refuses(refusal.FEW)
         moved = relabel(placed, names)
         merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
         trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
-        if outer_axes(trial) is None or not self._room(draft, placed):
-            return False
+        if outer_axes(trial) is None:
+            return self._refuses(refusal.TOTAL if self._waits(draft, rows) else refusal.NO_AXES)
+        if not self._room(draft, placed):
+            return self._refuses(refusal.LONG)
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows
         same = f"reads the same {enough!r} elements" if enough is not None else "of single values"
         why = "reads its row values" if rows else same
@@ -432,7 +471,8 @@ class _Fuser:
         draft.rows, draft.totals = trial.rows, trial.totals
         draft.after = (draft.after | other.after) & ~other.bit
         draft.reasons[:0] = other.reasons
-        draft.reasons.append(f"{_label(placed.node)}: brings the two together")
+        draft.apart = other.apart | draft.apart
+        draft.reasons.append(f"{label(placed.node)}: brings the two together")
         del self.drafts[other]
         self._hide(draft)
         self._hide(other)
@@ -454,7 +494,7 @@ class _Fuser:
         reads = {self.reader.storage.base(n) for n, _ in self.reader.reads(placed)}
         maps = {p.node for p in draft.placed if not p.reduced}
         if reads & maps or prod(extents[x] for x in placed.domain) > FINAL_ELEMENTS:
-            return False
+            return self._refuses(refusal.TOTAL if reads & maps else refusal.LARGE_END)
         if not all(h is not None and set(moved.domain) <= h.kept for h in homes):
             return False
         finals = {p.node for p in draft.final}
@@ -474,17 +514,25 @@ class _Fuser:
     def _join_epilogue(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         """Onto a matrix product: only maps over its result."""
         if placed.reduced or not self._consumes(draft, placed):
-            return False
+            return self._refuses(refusal.NO_EPILOGUE)
         unified = self._unify(draft, placed, extents)
         if unified is None:
-            return False
+            return self._refuses(refusal.ELSEWHERE)
         moved = relabel(placed, unified[0])
-        if set(moved.domain) != draft.placed[0].kept or not self._room(draft, placed):
-            return False
+        if set(moved.domain) != draft.placed[0].kept:
+            return self._refuses(refusal.NO_EPILOGUE)
+        if not self._room(draft, placed):
+            return self._refuses(refusal.LONG)
         draft.placed.append(moved)
         draft.rows |= unified[1]
         self._joined(draft, placed, moved, "epilogue of the product")
         return True
+
+    def _waits(self, draft: Draft, rows: set[Node]) -> bool:
+        """Whether some of these reductions are known only once all blocks of the draft are done."""
+        outer = set(outer_axes(draft) or ())
+        homes = [p for p in draft.placed if p.node in rows]
+        return any(p.form in ("full", "column") or outer <= p.reduced for p in homes)
 
     def _consumes(self, draft: Draft, placed: Placed) -> bool:
         return any(self.home.get(n) is draft for n, _ in self.reader.reads(placed))
@@ -498,13 +546,19 @@ class _Fuser:
             for other in self._following(draft, lambda d: bool(draft.after & ~d.after)):
                 other.after |= draft.after
         self._enter(draft, moved, final)
-        draft.reasons.append(f"{_label(placed.node)}: {why}")
+        draft.reasons.append(f"{label(placed.node)}: {why}")
 
     def _at_home(self, draft: Draft, placed: Placed) -> None:
         self.home[placed.node] = draft
+        before = 0
         for base in dict.fromkeys(self._bases(placed)):
-            if base in self.home:
+            if base is not None and base in self.home:
                 self.readers.setdefault(base, []).append(placed.node)
+                before |= self.home[base].after
+        for base in dict.fromkeys(self._bases(placed)):
+            home = None if base is None else self.home.get(base)
+            if base is not None and home is not None and home is not draft:
+                draft.apart[base] = self._apart(base, home, placed, before)
 
     def _following(self, draft: Draft, due: Callable[[Draft], bool]) -> Iterator[Draft]:
         """The drafts that run after this one, as far as they are `due`: not beyond one that is not."""
@@ -517,39 +571,6 @@ class _Fuser:
                     yield other
                     stack.append(other)
 
-    # -- what is cheaper stored than recomputed
-
-    def costly(self) -> dict[Node, str]:
-        found: dict[Node, str] = {}
-        count: dict[Node, int] = {}
-        beside = "stored, neighbours would compute it, too"
-        for draft in self.drafts:
-            here: set[Node] = set()
-            outer = set(outer_axes(draft) or ())
-            for p in draft.placed:
-                dear = [
-                    n for n in self.reader.computed(p) if n.op.flops >= COSTLY and n.op.kind == "elementwise"
-                ]
-                here.update(n for n in dear if n not in self.reader.storage.roots)
-                if not here.isdisjoint(dear) and not outer >= set(p.domain):
-                    domain = prod(draft.extents[x] for x in p.domain)
-                    for operand, access in p.operands:
-                        for n, a in self.reader.inlined(operand, access, p.node):
-                            axes = walked(a)
-                            if n in here and axes and not axes <= outer and n.type.size * 2 <= domain:
-                                found[n] = f"{_label(n)}: stored, recomputing would repeat it"
-            for n in here:
-                count[n] = count.get(n, 0) + 1
-            for p in draft.placed:
-                domain = prod(draft.extents[x] for x in p.domain)
-                near = stencils(self.reader, p)
-                found.update({n: f"{_label(n)}: {beside}" for n in near if n.type.size <= 2 * domain})
-        found.update({n: f"{_label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
-        why = "stored, or many kernels would compute it"
-        drafts = list(self.drafts)
-        again = (*repeated(drafts, self.reader), *grown(self.order, drafts, self.reader))
-        return found | {n: f"{_label(n)}: {why}" for n in again}
-
 
 def _number(draft: Draft) -> int:
     return draft.number
@@ -560,11 +581,6 @@ def _rank(access: Access) -> int:
     return sum(isinstance(ix, Ix) and ix.axis is not None for ix in access[0])
 
 
-def _label(node: Node) -> str:
-    where = f" at {node.loc}" if node.loc else ""
-    return f"{node.op.name} {node.type}{where}"
-
-
 def fuse(graph: Graph) -> Program:
     """Partition `graph` into kernels. The result is ordered and writes every graph output."""
     fuser = _Fuser(graph)
@@ -573,35 +589,9 @@ def fuse(graph: Graph) -> Program:
         roots = fuser.find_roots()
         stored = len(fuser.forced)
         fuser.cluster(roots)
-        more = {n: why for n, why in fuser.costly().items() if n not in fuser.forced}
+        dear = costly(fuser.order, list(fuser.drafts), fuser.reader)
+        more = {n: why for n, why in dear.items() if n not in fuser.forced}
         if not more and stored == len(fuser.forced):
             break
         fuser.forced.update(more)
-    return Program(graph, tuple(_calls(fuser, set(graph.outputs))))
-
-
-def _calls(fuser: _Fuser, outputs: set[Node]) -> Iterator[Call]:
-    """The drafts as calls, each as early as what it needs allows, in the order in which they began."""
-    needs: dict[Draft, set[Draft]] = {d: set() for d in fuser.drafts}
-    followers: dict[Draft, list[Draft]] = {d: [] for d in fuser.drafts}
-    stored = {n for n in fuser.home if n in outputs}
-    for draft in fuser.drafts:
-        for p in draft.placed + draft.final:
-            for node, _ in fuser.reader.reads(p):
-                base = fuser.reader.storage.base(node)
-                home = fuser.home.get(base) if base is not None else None
-                if base is not None and home is not None and home is not draft:
-                    stored.add(base)
-                    needs[draft].add(home)
-        for home in needs[draft]:
-            followers[home].append(draft)
-    waits = {d: len(before) for d, before in needs.items()}
-    numbered = {d.number: d for d in fuser.drafts}
-    ready = [d.number for d in fuser.drafts if not waits[d]]
-    while ready:
-        draft = numbered[heappop(ready)]
-        yield Writer(draft, outer_axes(draft) or (), fuser.reader, stored).write()
-        for follower in followers[draft]:
-            waits[follower] -= 1
-            if not waits[follower]:
-                heappush(ready, follower.number)
+    return Program(graph, tuple(calls(list(fuser.drafts), fuser.home, fuser.reader, set(graph.outputs))))

@@ -317,6 +317,11 @@ def _groups(program: Program, faces: Sequence[Face], aliases: Sequence[int]) -> 
     return groups
 
 
+def run_order(program: Program, aliases: Sequence[int]) -> list[list[int]]:
+    """The calls in groups that run at once, as in the plan of these aliases: its launches in order."""
+    return _groups(program, [face(call.kernel) for call in program.calls], aliases)
+
+
 def make_plan(
     program: Program,
     codes: Sequence[Code],

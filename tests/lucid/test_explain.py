@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 
 import lucid
 from lucid import Tensor
+from lucid.compiler.ops import REGISTRY
+from lucid.report.records import Explanation
 from lucid.story import Change, Story
 
 X = np.linspace(-1, 1, 12, dtype="f").reshape(3, 4)
@@ -122,3 +126,159 @@ def test_reasons_carry_the_values_apart() -> None:
     assert story.differs({"argument x": "1"}).what is None
     found = story.differs({f"argument {k}": str(k) for k in range(9)})
     assert found.endswith("; and 7 more")
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+def explained(f: Any, *args: Any) -> Explanation:
+    compiled = lucid.compile(f)
+    compiled(*args)
+    return compiled.explain()
+
+
+def test_a_kernel_tells_what_it_does(afresh: None) -> None:
+    found = explained(lambda x: ((x - 1.0) * 3.0).sum(), X)
+    (kernel,) = found.kernels
+    assert kernel.bytes == 4 * 12 + 4 and kernel.flops == 3 * 12 and kernel.intensity == 36 / 52
+    assert kernel.mode == "flat" and kernel.lanes >= 4 and (kernel.blocks, kernel.threads) == (1, 1)
+    assert len(kernel.lines) == 1 and "test_explain.py:" in kernel.lines[0]
+    assert kernel.origin == "LLVM" and kernel.seconds > 0
+    assert "36 flops, 0.69 a byte" in found and "  lines " in found
+    again = explained(lambda x: ((x - 1.0) * 3.0).sum(), X)
+    assert again.kernels[0].origin == "process" and "code from this process" in again
+
+
+@pytest.mark.parametrize(
+    ("f", "flops"),
+    [
+        (lambda x: x @ x.T, 2 * 3 * 4 * 3),
+        (lambda x: abs(x), 0),
+        (lambda x: x / x.sum(axis=1, keepdims=True), 12 + 12),
+        (lambda x: x.cumsum(axis=1), 12),
+        (lambda x: (x > 0).sum(), 0),
+        (lambda x: x + x.sum(axis=0), 12 + 12),
+    ],
+)
+def test_operations_are_counted_in_the_text_of_kernels(f: Any, flops: int) -> None:
+    assert sum(kernel.flops for kernel in explained(f, X).kernels) == flops
+
+
+def test_a_formula_that_is_computed_once_for_a_row_counts_once_for_a_row() -> None:
+    exp = next(op.flops for name, op in REGISTRY.items() if name == "exp")
+    total = sum(k.flops for k in explained(lambda x, y: x * y.exp(), X, X[:, :1]).kernels)
+    assert total == 12 + 3 * exp
+
+
+def test_large_kernels_are_shared_by_threads() -> None:
+    f = lucid.compile(lambda x: x * 2, threads=2)
+    f(np.ones(1 << 18, "f"))
+    (kernel,) = f.explain().kernels
+    assert kernel.threads == min(2, lucid.get_num_threads()) and kernel.blocks == 32
+
+
+# --- what was not fused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "why", "nbytes"),
+    [
+        (
+            lambda x: (x * 2).sin().T.reshape((2, 6)).sum(axis=1),
+            "a reshape between the two mixes axes",
+            2 * 48,
+        ),
+        (lambda x: x / x.sum(), "it needs a total", 2 * 4),
+        (lambda x: (x @ x.T).sum(), "only maps over its whole result", 2 * 36),
+        (lambda x: (x + 1).exp() @ (x * 2).exp().T, "a product packs its operands", 2 * 48),
+        (lambda x: (x * 2).cumsum(axis=1) * 2, "share a kernel with nothing", 2 * 48),
+        (lambda x: (x @ x.T) @ x, "a product", 2 * 36),
+    ],
+)
+def test_what_is_apart_says_why_and_what_it_costs(f: Any, why: str, nbytes: int) -> None:
+    found = explained(f, X)
+    assert why in found.apart[0].why and found.apart[0].bytes == nbytes, found
+    assert f"{nbytes:,} bytes more\n  as {found.apart[0].why}" in found
+    assert found.apart[0].written_by in {k.name for k in found.kernels}
+
+
+def test_what_is_fused_leaves_nothing_apart() -> None:
+    found = explained(lambda x: ((x - x.mean(axis=1, keepdims=True)) ** 2).sum(), X)
+    assert found.apart == () and "not fused" not in found
+
+
+def test_a_result_that_is_read_again_costs_the_read_alone() -> None:
+    def f(x: Any) -> Any:
+        total = x.sum()
+        return total, x / total
+
+    assert [apart.bytes for apart in explained(f, X).apart] == [4]
+
+
+# --- memory, passes, data -------------------------------------------------------------------------
+
+
+def test_buffers_have_names_and_lifetimes() -> None:
+    found = explained(lambda x: ((x * 2).sin().T.reshape((2, 6)).sum(axis=1), x @ x.T), X)
+    (plan,) = found.report.plans
+    kinds = [b.kind for b in plan.buffers]
+    assert kinds[:3] == ["input", "output", "output"] and set(kinds[3:]) == {"temp"}
+    between = plan.buffers[3]
+    assert between.name.startswith("between, from ") and between.last > between.first and between.bytes == 48
+    outside = sum(b.bytes for b in plan.buffers if b.kind != "temp")
+    assert plan.peak == outside - plan.in_place + plan.working
+    assert f"at most {plan.peak:,} at once" in found
+
+
+def test_what_is_updated_in_place_counts_once() -> None:
+    w = Tensor(np.ones(1000, "f"))
+
+    @lucid.compile
+    def step(x: Any) -> None:
+        nonlocal w
+        w *= x
+
+    step(X[0, 0])
+    (plan,) = step.explain().report.plans
+    assert (plan.in_place, plan.peak) == (4000, 4004)
+    assert [b.takes_over is not None for b in plan.buffers if b.kind == "output"] == [True]
+
+
+def test_time_of_passes_includes_machine_code(afresh: None) -> None:
+    found = explained(lambda x: x * 2 + 1, X)
+    names = [name for name, _ in found.report.plans[0].passes]
+    assert names == ["simplify", "fuse", "schedule", "plan", "lower", "LLVM"]
+    other = explained(lambda x: x * 2 + 1, X[:2])  # of a template
+    assert [name for name, _ in other.report.plans[0].passes] == ["fill"]
+
+
+def test_the_disk_cache_is_named(afresh: None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lucid.compiler import pipeline
+    from lucid.runtime import load
+    from lucid.runtime.cache import DiskCache
+
+    store = DiskCache(tmp_path / "cache")
+    monkeypatch.setattr(load, "disk", lambda: store)
+    assert explained(lambda x: x * 5 + 1, X).kernels[0].origin == "LLVM"
+    for module, name in ((load, "_LOADED"), (pipeline, "_KERNELS"), (pipeline, "_TEMPLATES")):
+        monkeypatch.setattr(module, name, OrderedDict())
+    found = explained(lambda x: x * 5 + 1, X)
+    assert found.kernels[0].origin == "disk" and "code from disk" in found
+    assert found.report.plans[0].passes[-1][0] == "disk cache"
+
+
+def test_the_same_as_plain_data() -> None:
+    f = lucid.compile(lambda x: np.linalg.inv(x @ x.T).sum())
+    f(X[:, :3].astype("f8") + np.eye(3))
+    found = f.explain()
+    data = found.as_dict()
+    assert json.loads(json.dumps(data)) == data
+    first = {"number": 1, "reason": "the first call", "what": None, "from": None, "to": None}
+    assert data["traces"] == [first]
+    assert data["plans"][0]["kernels"][0]["intensity"] > 0 and data["plans"][0]["then"]
+    assert isinstance(found, str) and found.startswith("trace 1: the first call\nstage 0:\nkernel ")
+
+
+def test_before_the_first_call_there_is_nothing_to_tell() -> None:
+    found = lucid.compile(lambda x: x).explain()
+    assert found == "" and found.as_dict()["plans"] == []

@@ -1,0 +1,1 @@
+"""What `compiled.explain()` and `compiled.profile()` tell: records, with their text; how they are made."""

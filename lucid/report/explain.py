@@ -1,0 +1,180 @@
+"""From what was compiled to the records that tell about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lucid.compiler.ir import program as p
+from lucid.compiler.ir.artifact import Address, Launch
+from lucid.compiler.ir.artifact import Plan as Launches
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.passes.plan import run_order
+from lucid.compiler.passes.refusal import Refusal
+from lucid.runtime import call as native_call
+from lucid.runtime import execute, load, pool
+
+from .count import flops, lines
+from .records import Apart, Buffer, Explanation, Kernel, Plan, Report, Trace
+
+if TYPE_CHECKING:
+    from ..engine import Executable
+    from ..recording import Recording
+    from ..staged import Staged
+    from ..story import Story
+
+
+AS_IT_LIES = Refusal("a kernel that was put in place reads it")
+
+
+def explanation(name: str, story: Story, latest: Recording | None) -> Explanation:
+    """Why a function was traced, and why its latest plan is what it is."""
+    earlier = story.traces - len(story.reasons)
+    traces = tuple(
+        Trace(earlier + k, str(reason), reason.what, reason.from_, reason.to)
+        for k, reason in enumerate(story.reasons, 1)
+    )
+    if latest is None:
+        return Explanation(Report(name, earlier, traces, (), ()))
+    notes = [f"copied at each call, as there are gaps: {what}" for what in sorted(latest.copied)]
+    if latest.judged:
+        notes.append(
+            "indices are looked at in each call, before anything is kept (and exponents of ints): "
+            "nothing is updated in place"
+        )
+    plans = plans_of(latest.executable)
+    if any(plan.then for plan in plans):
+        notes.append("calls are checked by Python, some 10 us each: a library takes part in them")
+    elif not native_call.available():
+        notes.append(f"calls are checked by Python, some 10 us each: {native_call.missing()}")
+    return Explanation(Report(name, earlier, traces, plans, tuple(notes)))
+
+
+def plans_of(made: Executable | Staged) -> tuple[Plan, ...]:
+    """One plan for each graph that was compiled, in order."""
+    return tuple(
+        plan_of(executable, then) if executable is not None else Plan((), (), (), (), 0, 0, 0, (), then)
+        for executable, then in made.parts()
+    )
+
+
+def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
+    """The plan of one graph."""
+    inside, plan = made.compiled.stages, made.compiled.plan
+    calls, order = inside.program.calls, run_order(inside.program, plan.aliases)
+    launches = dict(zip([number for group in order for number in group], plan.launches, strict=True))
+    group = {number: k for k, group in enumerate(order) for number in group}
+    threads = _threads(made, [launches[number] for number in range(len(calls))])
+    kernels = []
+    for number, (call, how) in enumerate(zip(calls, inside.schedules, strict=True)):
+        launch, name = launches[number], call.kernel.name
+        origin, seconds = _origin(made, launch)
+        kernels.append(
+            Kernel(
+                name, lines(call.kernel), call.bytes, flops(call), how.mode, how.width, launch.blocks,
+                threads(launch), group[number], origin, seconds, call.reasons,
+            )
+        )  # fmt: skip
+    buffers, in_place = _buffers(inside.program, plan, order, launches), _in_place(plan)
+    outside = sum(b.bytes for b in buffers if b.kind != "temp")
+    return Plan(
+        tuple(kernels), tuple(_apart(inside.program, plan)), buffers,
+        tuple(tuple(calls[number].kernel.name for number in numbers) for numbers in order),
+        in_place, plan.temp_bytes, outside - in_place + plan.temp_bytes, _passes(made), then,
+    )  # fmt: skip
+
+
+def _threads(made: Executable, launches: list[Launch]) -> Callable[[Launch], int]:
+    """How many threads share a launch, at most."""
+    if made.target.is_gpu:
+        return lambda launch: 1
+    most = min(made.threads or pool.get_num_threads(), pool.get_num_threads())
+    shared = {
+        id(launch): min(most, sum(x.blocks for x in group))
+        for group in execute.grouped(made.compiled.plan.launches)
+        for launch in group
+        if sum(x.work for x in group) >= made.native.parallel
+    }
+    return lambda launch: max(1, shared.get(id(launch), 1))
+
+
+def _origin(made: Executable, launch: Launch) -> tuple[str, float]:
+    """Where the machine code of a launch came from, and the seconds that took."""
+    if made.target.is_gpu:
+        return "", 0.0
+    found = load.load(launch.code)
+    return ("process", 0.0) if found.number < made.known else (found.origin, found.seconds)
+
+
+def _passes(made: Executable) -> tuple[tuple[str, float], ...]:
+    """Seconds by pass, the machine code of the kernels that it was the first to need included."""
+    if made.target.is_gpu:
+        return made.compiled.times
+    codes = {launch.code.key: launch.code for launch in made.compiled.plan.launches}
+    fresh = [found for found in map(load.load, codes.values()) if found.number >= made.known]
+    by_llvm = [found for found in fresh if found.origin == "LLVM"]
+    took = {
+        "lower": sum(found.text for found in by_llvm),
+        "LLVM": sum(found.seconds - found.text for found in by_llvm),
+        "disk cache": sum(found.seconds for found in fresh if found.origin == "disk"),
+    }
+    return made.compiled.times + tuple((name, seconds) for name, seconds in took.items() if seconds)
+
+
+def _apart(program: p.Program, plan: Launches) -> list[Apart]:
+    """What lies in memory between kernels, in the order in which it is written."""
+    given = set(program.graph.outputs)
+    writer: dict[Node, str] = {}
+    readers: dict[Node, list[tuple[str, p.Apart | None]]] = {}
+    for call in program.calls:
+        outputs = {o.name for o in call.kernel.outputs}
+        why = {apart.node: apart for apart in call.apart}
+        writer |= {call.arrays[name].node: call.kernel.name for name in outputs}
+        for node in {o.node: None for name, o in call.arrays.items() if name not in outputs}:
+            if node in writer:
+                readers.setdefault(node, []).append((call.kernel.name, why.get(node)))
+    found = []
+    for node, read in readers.items():
+        told = next((apart for _, apart in read if apart is not None), AS_IT_LIES)
+        where = f" at {node.loc}" if node.loc else ""
+        found.append(
+            Apart(
+                f"{node.op.name} {node.type}{where}", writer[node], tuple(name for name, _ in read),
+                node.type.nbytes * (len(read) + (node not in given)),
+                told.why, told.remedy,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _buffers(
+    program: p.Program, plan: Launches, order: list[list[int]], launches: dict[int, Launch]
+) -> tuple[Buffer, ...]:
+    names: dict[int, str] = {}
+    for k, (buffer, node) in enumerate(zip(plan.inputs, program.graph.inputs, strict=True)):
+        names[buffer] = str(node.attrs.get("name", f"input {k}"))
+    names |= {buffer: f"output {k}" for k, buffer in enumerate(plan.outputs)}
+    used: dict[int, list[int]] = {}
+    for step, numbers in enumerate(order):
+        for number in numbers:
+            name = program.calls[number].kernel.name
+            for slot in launches[number].slots:
+                if isinstance(slot, Address):
+                    names.setdefault(slot.buffer, f"between, from {name}")
+                    used.setdefault(slot.buffer, []).append(step)
+    over = {o: names[plan.inputs[a]] for o, a in zip(plan.outputs, plan.aliases, strict=True) if a >= 0}
+    found = []
+    for number, b in enumerate(plan.buffers):
+        steps = used.get(number, [0])
+        kind = f"{b.dtype.name}[{', '.join(map(str, b.shape))}]"
+        found.append(
+            Buffer(
+                names.get(number, "unused"), b.kind, kind, b.nbytes, min(steps), max(steps), b.offset,
+                over.get(number),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _in_place(plan: Launches) -> int:
+    return sum(plan.buffers[plan.inputs[a]].nbytes for a in plan.aliases if a >= 0)

@@ -1,0 +1,216 @@
+"""What `explain` tells, as records; `as_dict` is plain data, `text` what a terminal shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lucid.compiler.ir.data import as_dict, data
+
+
+@data
+class Kernel:
+    """One kernel of a plan. `lines` of the user; `bytes` that it moves, each once; `flops`: operations on
+    floats; `mode` and `lanes`: how it goes along memory, and the elements of its vectors; `threads`: the
+    most that share its `blocks`; `group`: which step of the plan it is part of; `origin` of its machine
+    code: "process", "disk", "LLVM", or "" where it is no CPU's; `seconds` that took; `reasons`: what was
+    fused, and why."""
+
+    name: str
+    lines: tuple[str, ...]
+    bytes: int
+    flops: int
+    mode: str
+    lanes: int
+    blocks: int
+    threads: int
+    group: int
+    origin: str
+    seconds: float
+    reasons: tuple[str, ...]
+
+    @property
+    def intensity(self) -> float:
+        """Operations on floats for each byte that is moved."""
+        return self.flops / self.bytes if self.bytes else 0.0
+
+
+@data
+class Apart:
+    """An array that one kernel writes and others read, as they were not fused: `why`, and what in the
+    user's code would change that (`remedy`). `bytes`: what it costs, one write (unless it is a result) and
+    a read for each."""
+
+    array: str
+    written_by: str
+    read_by: tuple[str, ...]
+    bytes: int
+    why: str
+    remedy: str
+
+
+@data
+class Buffer:
+    """Memory of a plan: "input", "output", or "temp", which lives from step `first` to step `last`, at
+    `offset` of the working memory. `takes_over`: the input that an output overwrites, or None."""
+
+    name: str
+    kind: str
+    type: str
+    bytes: int
+    first: int
+    last: int
+    offset: int
+    takes_over: str | None
+
+
+@data
+class Plan:
+    """What one graph was compiled to. `steps`: the kernels that run at once, in order; `peak`: bytes of
+    inputs, outputs and working memory, what is overwritten in place counted once; `passes`: seconds by
+    pass; `then`: what a library computes from its results."""
+
+    kernels: tuple[Kernel, ...]
+    apart: tuple[Apart, ...]
+    buffers: tuple[Buffer, ...]
+    steps: tuple[tuple[str, ...], ...]
+    in_place: int
+    working: int
+    peak: int
+    passes: tuple[tuple[str, float], ...]
+    then: tuple[str, ...] = ()
+
+
+@data
+class Trace:
+    """One trace of the function, and why: `what` changed `from_` one value `to` another, where it is that."""
+
+    number: int
+    reason: str
+    what: str | None
+    from_: str | None
+    to: str | None
+
+
+@data
+class Report:
+    """All of it. `earlier`: how many traces there were before those that are told."""
+
+    name: str
+    earlier: int
+    traces: tuple[Trace, ...]
+    plans: tuple[Plan, ...]
+    notes: tuple[str, ...]
+
+
+class Explanation(str):
+    """The report as a text, with the same as records in `report` and as plain data in `as_dict()`."""
+
+    __slots__ = ("report",)
+    report: Report
+
+    def __new__(cls, report: Report) -> Explanation:
+        made = super().__new__(cls, text(report))
+        made.report = report
+        return made
+
+    def as_dict(self) -> dict[str, Any]:
+        """Dicts, lists, strings, numbers and None: what JSON takes."""
+        found = plain(self.report)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels of all plans."""
+        return tuple(kernel for plan in self.report.plans for kernel in plan.kernels)
+
+    @property
+    def apart(self) -> tuple[Apart, ...]:
+        """What was not fused, in all plans, the most bytes first."""
+        found = [apart for plan in self.report.plans for apart in plan.apart]
+        return tuple(sorted(found, key=lambda apart: -apart.bytes))
+
+
+def plain(value: Any) -> Any:
+    """A record as plain data."""
+    if isinstance(value, tuple | list):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if hasattr(type(value), "__match_args__"):
+        found = {name.rstrip("_"): plain(v) for name, v in as_dict(value).items()}
+        return found | ({"intensity": value.intensity} if isinstance(value, Kernel) else {})
+    return str(value) if isinstance(value, str) else value
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def text(report: Report) -> str:
+    """What a terminal shows."""
+    lines = [f"{report.earlier} traces before these"] if report.earlier else []
+    lines += [f"trace {t.number}: {t.reason}" for t in report.traces]
+    for number, plan in enumerate(report.plans):
+        if len(report.plans) > 1 or plan.then:
+            lines.append(f"stage {number}:")
+        if plan.kernels or not plan.then:
+            lines += _plan(plan)
+        lines += [f"then {what}" for what in plan.then]
+    return "\n".join([*lines, *report.notes])
+
+
+def _plan(plan: Plan) -> list[str]:
+    lines: list[str] = []
+    for kernel in plan.kernels:
+        lines.append(f"kernel {kernel.name}: {kernel.bytes:,} bytes")
+        count = f"{kernel.flops:,} flops, {kernel.intensity:.2g} a byte" if kernel.flops else "no flops"
+        blocks = f"{kernel.blocks:,} block{'s' if kernel.blocks != 1 else ''}"
+        shared = f"{blocks} on {kernel.threads} thread{'s' if kernel.threads != 1 else ''}"
+        origin = f"; code from {_origin(kernel)}" if kernel.origin else ""
+        lines.append(f"  {count}; {kernel.mode}, {kernel.lanes} lanes; {shared}{origin}")
+        if kernel.lines:
+            lines.append(f"  lines {', '.join(short(kernel.lines))}")
+        lines += [f"  {reason}" for reason in kernel.reasons]
+    said: set[str] = set()
+    for apart in sorted(plan.apart, key=lambda apart: -apart.bytes):
+        lines.append(
+            f"not fused: {apart.array}, from {apart.written_by} to {', '.join(apart.read_by)}: "
+            f"{apart.bytes:,} bytes more"
+        )
+        lines.append(f"  as {apart.why}")
+        if apart.remedy and apart.remedy not in said:
+            said.add(apart.remedy)
+            lines.append(f"  to change that: {apart.remedy}")
+    steps = " then ".join(_step(step) + "," for step in plan.steps).rstrip(",")
+    lines.append(f"runs, what shares threads joined by +: {steps}")
+    outside = sum(b.bytes for b in plan.buffers if b.kind != "temp")
+    lines.append(
+        f"memory: {outside:,} bytes of inputs and outputs ({plan.in_place:,} updated in place), "
+        f"{plan.working:,} bytes of working memory, at most {plan.peak:,} at once"
+    )
+    for b in plan.buffers:
+        if b.kind == "temp":
+            life = f"step {b.first}" if b.first == b.last else f"steps {b.first} to {b.last}"
+            lines.append(f"  {b.name} {b.type}: {b.bytes:,} bytes at {b.offset:,}, {life}")
+    lines.append(f"passes: {', '.join(f'{name} {1e3 * t:.2f} ms' for name, t in plan.passes)}")
+    return lines
+
+
+def _origin(kernel: Kernel) -> str:
+    took = f", {1e3 * kernel.seconds:.1f} ms" if kernel.origin != "process" else ""
+    return f"{'this process' if kernel.origin == 'process' else kernel.origin}{took}"
+
+
+def _step(step: tuple[str, ...]) -> str:
+    counts = {name: step.count(name) for name in step}
+    return " + ".join(f"{n} {name}" if n > 1 else name for name, n in counts.items())
+
+
+def short(lines: tuple[str, ...]) -> list[str]:
+    """Places in the user's code, each file once: `train.py:3, :5, model.py:12`."""
+    found, last = [], ""
+    for line in lines:
+        file, _, number = line.rpartition(":")
+        found.append(f":{number}" if file == last else line)
+        last = file
+    return found
