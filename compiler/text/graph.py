@@ -122,7 +122,13 @@ def parse_graph(text: str) -> Graph:
     """The graph that `text` describes. Types are derived anew and compared with the written ones.
 
     Raises IRSyntaxError, at the line and column of what is wrong."""
-    c = Cursor(text)
+    return read_graph(text)[0]
+
+
+def read_graph(text: str, file: str | None = None) -> tuple[Graph, dict[str, Node]]:
+    """As `parse_graph`, and the nodes by their names. `file`: where the text stands; its nodes then belong to
+    the lines there."""
+    c = Cursor(text, file)
     c.skip_lines()
     c.expect_word("graph")
     name = c.name_or_string("the name of the graph")
@@ -140,7 +146,7 @@ def parse_graph(text: str) -> Graph:
         _parse_node(c, nodes)
     c.next()
     c.finish()
-    return Graph(name, inputs, tuple(_look_up(c, nodes, token) for token in results))
+    return Graph(name, inputs, tuple(_look_up(c, nodes, token) for token in results)), nodes
 
 
 def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:

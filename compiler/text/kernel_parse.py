@@ -50,12 +50,13 @@ def _elementwise(name: str) -> bool:
     return name in REGISTRY and REGISTRY[name].kind == "elementwise"
 
 
-def parse_kernel(text: str) -> Kernel:
-    """The kernel that `text` describes; dtypes of expressions come from the ops' type rules.
+def parse_kernel(text: str, file: str | None = None) -> Kernel:
+    """The kernel that `text` describes; dtypes of expressions come from the ops' type rules. `file`: where it
+    stands; its statements then belong to the lines there.
 
     Raises IRSyntaxError, at the line and column of what is wrong. What needs the whole kernel
     (scopes, extents, stores) is left to `verify_kernel`."""
-    return _Parser(text).kernel()
+    return _Parser(Cursor(text, file)).kernel()
 
 
 @data
@@ -76,8 +77,8 @@ _Targets = tuple[Token, tuple[str, ...], list[DType | None]]
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
-        self.c = Cursor(text)
+    def __init__(self, cursor: Cursor) -> None:
+        self.c = cursor
         self.arrays: dict[str, Array] = {}
         self.outputs: dict[str, Array] = {}
         self.values: dict[str, DType] = {}  # scalars, lets, reductions without kept axes

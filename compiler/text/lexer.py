@@ -68,9 +68,11 @@ def is_name(text: str) -> bool:
 
 
 class Cursor:
-    """A position in a list of tokens. Line breaks inside ( ) and [ ] do not count."""
+    """A position in a list of tokens. Line breaks inside ( ) and [ ] do not count. `file`: whose text it is,
+    if what is read belongs to the lines of that, not to those that comments name."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, file: str | None = None) -> None:
+        self._file = file
         self._lines = text.split("\n")
         self._locs: dict[int, Loc] = {}
         self._tokens = self._scan(text)
@@ -115,7 +117,9 @@ class Cursor:
         return token
 
     def loc(self, token: Token) -> Loc | None:
-        """The user's line that a comment at the end of the token's line names."""
+        """The user's line that a comment at the end of the token's line names; or this one, of a file."""
+        if self._file is not None:
+            return Loc(self._file, token.line)
         return self._locs.get(token.line)
 
     def error(self, message: str, token: Token | None = None) -> IRSyntaxError:

@@ -12,6 +12,8 @@ from __future__ import annotations
 COMMANDS = {
     "info": "what one pastes into a bug report: versions, the CPU, threads, the cache, the GPU",
     "cache": "the disk cache of machine code: list, prune, verify",
+    "run": "a graph or a kernel as text, applied to arrays of files",
+    "opt": "a graph or a kernel as text, after the passes that are asked for",
     "fuzz": "random programs against NumPy, float64 and themselves",
     "ulp": "the largest errors of elementary functions, at all float32",
 }

@@ -1,0 +1,99 @@
+"""A kernel by itself as a plan: arrays of its own for each operand, sizes and numbers as they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .ir.artifact import Plan
+from .ir.graph import Graph, Node
+from .ir.kernel import Array, Extent, Kernel, symbols
+from .ir.program import Call, Number, Operand, Program
+from .ir.target import Target
+from .ops import BROADCAST, CONST, INPUT
+from .passes.arrange import arrange
+from .passes.plan import make_plan
+from .pipeline import compile_kernel
+
+Data = np.ndarray[Any, Any]
+
+
+def sizes(kernel: Kernel, shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, int]) -> dict[str, int]:
+    """All symbols of a kernel: `given`, and what the `shapes` of its array parameters say. ValueError where
+    these differ, and where nothing says one."""
+    found = dict(given)
+    for param in kernel.params:
+        if not isinstance(param, Array):
+            continue
+        shape = shapes[param.name]
+        if len(shape) != len(param.dims):
+            raise ValueError(f"`{param.name}` has {len(param.dims)} dimensions, not {len(shape)}")
+        for extent, n in zip(param.dims, shape, strict=True):
+            known = found.setdefault(extent, n) if isinstance(extent, str) else extent
+            if known != n:
+                raise ValueError(f"a dimension of `{param.name}` is {extent} = {known}, not {n}")
+    missing = [symbol for symbol in symbols(kernel) if symbol not in found]
+    if missing:
+        raise ValueError(f"nothing says what the size `{missing[0]}` is")
+    return found
+
+
+def single(kernel: Kernel, bound: Mapping[str, int], scalars: Mapping[str, Number], target: Target) -> Plan:
+    """The plan of one call of `kernel`, a legal one, for these symbols. Its inputs and outputs are those of
+    the kernel, in order, as they lie (`lay`). VerifyError unless each access is proven."""
+    arrays: dict[str, Operand] = {}
+    for array in (p for p in (*kernel.params, *kernel.outputs) if isinstance(p, Array)):
+        shape = shape_of(array, bound)
+        step = array.step or 1
+        if array.dims:
+            shape = (*shape[:-1], shape[-1] * abs(step))
+        node = _memory(array, shape, array in kernel.outputs)
+        strides = [prod(shape[d + 1 :]) for d in range(len(shape))]
+        if array.dims:
+            strides[-1] = step
+        arrays[array.name] = Operand(node, max(0, shape[-1] - 1) if step < 0 else 0, tuple(strides))
+    outputs = tuple(arrays[o.name].node for o in kernel.outputs)
+    inputs = tuple(arrays[p.name].node for p in kernel.params if isinstance(p, Array))
+    call = Call(kernel, arrays, dict(bound), dict(scalars), ())
+    schedule, code = compile_kernel(kernel, target)
+    return arrange(make_plan(Program(Graph(kernel.name, inputs, outputs), (call,)), [code], [schedule]))
+
+
+def shape_of(array: Array, bound: Mapping[str, int]) -> tuple[int, ...]:
+    """ValueError for what is no shape."""
+
+    def size(extent: Extent) -> int:
+        return bound[extent] if isinstance(extent, str) else extent
+
+    shape = tuple(map(size, array.dims))
+    if any(n < 0 for n in shape):
+        raise ValueError(f"`{array.name}` cannot be {array.dtype}{[*shape]}")
+    return shape
+
+
+def _memory(array: Array, shape: tuple[int, ...], written: bool) -> Node:
+    """What a parameter is read from; or what a kernel computes, which is no input."""
+    if not written:
+        return INPUT(name=array.name, dtype=array.dtype, shape=shape)
+    return BROADCAST(CONST(value=0, dtype=array.dtype), shape=shape)
+
+
+def lay(array: Array, values: Data) -> Data:
+    """The values of a parameter as `single` has them in memory: row-major, but along the last dimension in
+    the steps that the kernel says."""
+    step = array.step or 1
+    if step < 0:
+        values = values[..., ::-1]
+    if abs(step) > 1:
+        apart = np.zeros((*values.shape[:-1], values.shape[-1] * step), values.dtype)
+        apart[..., ::step] = values
+        return apart
+    return np.ascontiguousarray(values).reshape(values.shape)
+
+
+def lie(array: Array, memory: Data) -> Data:
+    """The values of an output that lies so."""
+    return memory[..., :: array.step] if array.step else memory

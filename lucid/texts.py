@@ -1,0 +1,187 @@
+"""IR text in files as something that runs: graphs and kernels, read, verified, and applied to arrays.
+
+The text is untrusted. What is wrong with it is a `TextError` with file, line and column; what is wrong with
+the arrays that it is applied to, a ValueError. Each access is proven before anything runs (`prove.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lucid.compiler.interpret.graph import interpret_graph
+from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph, Node, bind
+from lucid.compiler.ir.kernel import Array as Param
+from lucid.compiler.ir.kernel import Kernel, symbols
+from lucid.compiler.ir.rounding import Number, convert
+from lucid.compiler.ir.types import DType
+from lucid.compiler.single import lay, lie, single, sizes
+from lucid.compiler.text.graph import read_graph
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.lexer import Cursor, IRSyntaxError, fit
+from lucid.compiler.verify.error import VerifyError
+from lucid.compiler.verify.graph import verify_graph
+from lucid.compiler.verify.kernel import verify_kernel
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
+
+from .engine import evaluate
+
+Array = np.ndarray[Any, Any]
+Value = Array | Number
+T = TypeVar("T")
+# Of a text, in bytes: far more than what compilers print.
+LONGEST = 64 << 20
+
+
+class TextError(ValueError):
+    """IR text that is malformed or illegal: one line, `file:line:column: what is wrong`."""
+
+
+@data
+class GraphText:
+    """A graph, and its inputs and outputs by the names that they have in the text."""
+
+    graph: Graph
+    inputs: Mapping[str, Node]
+    outputs: tuple[str, ...]
+
+
+def load_text(file: str) -> str:
+    """The text of a file. TextError unless it is UTF-8 and of a sane length, OSError if it is not there."""
+    with open(file, "rb") as stream:
+        content = stream.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise TextError(f"{file}:1:1: the text is longer than {LONGEST:,} bytes")
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        raise TextError(f"{file}:{line}:{column}: byte {content[error.start]:#x} is no UTF-8") from None
+
+
+def parse(text: str, file: str) -> GraphText | Kernel:
+    """The graph or kernel that `text` describes, verified. Its nodes or statements belong to the lines of
+    `file`. TextError."""
+
+    def work() -> GraphText | Kernel:
+        head = Cursor(text)
+        head.skip_lines()
+        if head.at_word("kernel"):
+            kernel = parse_kernel(text, file)
+            verify_kernel(kernel)
+            return kernel
+        if not head.at_word("graph"):
+            raise head.expected("`graph` or `kernel`")
+        graph, names = read_graph(text, file)
+        verify_graph(graph)
+        told = {node: name for name, node in names.items()}
+        return GraphText(graph, {told[n]: n for n in graph.inputs}, tuple(told[n] for n in graph.outputs))
+
+    return placed(text, file, work)
+
+
+def placed(text: str, file: str, work: Callable[[], T]) -> T:
+    """What `work` makes of the text; its errors about that with file, line and column."""
+    try:
+        return work()
+    except IRSyntaxError as error:
+        raise TextError(f"{file}:{error.line}:{error.column}: {error.message}") from None
+    except VerifyError as error:
+        head = Cursor(text)
+        head.skip_lines()
+        known = error.loc is not None and error.loc.file == file
+        line = error.loc.line if error.loc is not None and known else head.token.line
+        shown = text.split("\n")[line - 1]
+        column = len(shown) - len(shown.lstrip()) + 1
+        raise TextError(f"{file}:{line}:{column}: {error.message}") from None
+
+
+def apply(text: str, file: str, given: Mapping[str, Value], interpret: bool = False) -> dict[str, Array]:
+    """The results of a graph or kernel by name, as native code computes them, or the interpreter. `given`: an
+    array or a number for each input; of a kernel also for each scalar, and each size that no array tells.
+    TextError; ValueError for what does not fit the text; IndexError for an index outside of its axis."""
+    found = parse(text, file)
+    if isinstance(found, GraphText):
+        return _graph(found, given, interpret)
+    return placed(text, file, lambda: _kernel(found, given, interpret))
+
+
+def _graph(found: GraphText, given: Mapping[str, Value], interpret: bool) -> dict[str, Array]:
+    _same_names({name: str(node.type) for name, node in found.inputs.items()}, given)
+    arrays = []
+    for name, node in found.inputs.items():
+        array = _array(name, given[name], node.type.dtype)
+        if array.shape != node.shape:
+            raise ValueError(f"input {name}: expected {node.type}, got {_told(array)}")
+        arrays.append(np.ascontiguousarray(array).reshape(array.shape))
+    if interpret:
+        results = interpret_graph(found.graph, arrays)
+    else:
+        for node, array in zip(found.inputs.values(), arrays, strict=True):
+            bind(node, array)
+        results = evaluate(found.graph.outputs)
+    return dict(zip(found.outputs, results, strict=True))
+
+
+def _kernel(kernel: Kernel, given: Mapping[str, Value], interpret: bool) -> dict[str, Array]:
+    params = {p.name: p for p in kernel.params}
+    needed = {name: f"{p.dtype}" for name, p in params.items()}
+    _same_names(needed, given, symbols(kernel))
+    arrays: dict[str, Array] = {}
+    scalars: dict[str, Number] = {}
+    for name, param in params.items():
+        if isinstance(param, Param):
+            arrays[name] = _array(name, given[name], param.dtype)
+        else:
+            held = _array(name, given[name], param.dtype)
+            if held.shape:
+                raise ValueError(f"input {name}: expected a number, got {_told(held)}")
+            scalars[name] = {"f": float, "b": bool}.get(param.dtype.kind, int)(held)
+    told: dict[str, int] = {}
+    for name in set(given) - set(params):
+        value = given[name]
+        if type(value) is not int:
+            raise ValueError(f"input {name}: expected a size (a whole number)")
+        told[name] = value
+    bound = sizes(kernel, {name: array.shape for name, array in arrays.items()}, told)
+    plan = single(kernel, bound, scalars, host())  # proves each access, whoever runs it
+    if interpret:
+        results = interpret_kernel(kernel, arrays, scalars, bound)
+        return {o.name: results[o.name] for o in kernel.outputs}
+    laid = [lay(p, arrays[p.name]) for p in kernel.params if isinstance(p, Param)]
+    memory = Executable(plan)(laid)
+    return {o.name: lie(o, array) for o, array in zip(kernel.outputs, memory, strict=True)}
+
+
+def _same_names(needed: Mapping[str, str], given: Mapping[str, Value], more: tuple[str, ...] = ()) -> None:
+    for name, kind in needed.items():
+        if name not in given:
+            raise ValueError(f"nothing is given for the input {name}: {kind}")
+    for name in given:
+        if name not in needed and name not in more:
+            names = ", ".join((*needed, *more)) or "none"
+            raise ValueError(f"there is no input {name}; expected one of: {names}")
+
+
+def _array(name: str, value: Value, dtype: DType) -> Array:
+    """A value as an array of exactly this dtype, in native byte order."""
+    if not isinstance(value, np.ndarray):
+        try:
+            return convert(np.asarray(fit(value, dtype)), dtype)
+        except ValueError as error:
+            raise ValueError(f"input {name}: {error}") from None
+    if dtype.package and value.dtype == np.dtype(f"V{dtype.size}"):  # .npy files know no bfloat16
+        value = value.view(dtype.np)
+    if value.dtype.newbyteorder("=") != dtype.np:
+        raise ValueError(f"input {name}: expected {dtype}, got {_told(value)}")
+    return value.astype(dtype.np, copy=False)
+
+
+def _told(array: Array) -> str:
+    return f"{array.dtype.name}{[*array.shape]}"
