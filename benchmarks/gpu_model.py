@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 import lucid
-from lucid.compiler.gpu.simulator import Counts
+from lucid.compiler.gpu.launch import Entry, Launch
+from lucid.compiler.gpu.simulator import Counts, Memory, launch, parse
 from lucid.compiler.ir.artifact import Address
-from lucid.compiler.ir.data import data
+from lucid.compiler.ir.data import data, replace
+from lucid.compiler.order import BLOCK
 from lucid.gpu import Ptx
 
 from .gpu import CASES
@@ -33,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 REGISTERS = ROOT / "tests" / "golden" / "model_registers.txt"
 DOCS = ROOT / "docs" / "gpu.md"
 BEGIN, END = "<!-- model -->\n", "<!-- end of model -->\n"
+SMALL = 12  # lines that a branch may skip and become a predicate
 GAP = 1.5e-6  # seconds from the end of a kernel of a graph to the first instruction of the next one
 
 
@@ -81,21 +84,24 @@ class Asked:
     units: tuple[int, int, int]
     moved: int  # bytes, if all is read and written once
     must: float
+    walk: int = 0  # bytes that a warp touches before it comes back to the first of them
 
 
 def _flat(n: int, arrays: int, outputs: int, must: float) -> Asked:
-    one, two = 1 << 19, 1 << 20  # 64 blocks of a sum, and 128
+    one, two = 36 * BLOCK, 72 * BLOCK  # enough for all launches
     return Asked((((one,),) * arrays, ((two,),) * arrays), (one, two, n), 4 * n * (arrays + outputs), must)
 
 
 def _rows(rows: int, length: int, must: float) -> Asked:
-    return Asked((((4, length),), ((8, length),)), (4, 8, rows), 8 * rows * length, must)
+    return Asked((((4, length),), ((8, length),)), (4, 8, rows), 8 * rows * length, must, 8 * length)
 
 
 def _linear(rows: int, features: int, must: float) -> Asked:
-    one, two = 64 * 256, 128 * 256
+    one, two = 36 * 256, 72 * 256
     samples = tuple(((features,), (n, features), (n,)) for n in (one, two))
-    return Asked((samples[0], samples[1]), (one, two, rows), 4 * rows * (features + 1), must)
+    return Asked(
+        (samples[0], samples[1]), (one, two, rows), 4 * rows * (features + 1), must, 128 * (features + 1)
+    )
 
 
 def _product(n: int, must: float) -> Asked:
@@ -142,13 +148,44 @@ class Work:
     there: float  # bytes of the arrays that it is given
 
 
+_LABEL = re.compile(r"(\$L\w+):")
+_BRANCH = re.compile(r"\t(@!?%p\d+ )?bra(?:\.uni)? \t(\$L\w+);")
+
+
 def stretches(text: str) -> dict[int, int]:
-    """Of each line of PTX, the stretch of code without a branch that it is in."""
-    number, found = 0, {}
-    for at, line in enumerate(text.splitlines(), 1):
-        found[at] = number
-        if re.match(r"\$L|\s*(@!?%p\d+\s+)?(bra|ret)\b", line):
-            number += 1
+    """Of each line of PTX, the stretch of code that it is in: from one branch or label to the next. A branch
+    around a load or two is none, as ptxas makes predicates of these."""
+    lines = text.splitlines()
+    labels = [_LABEL.match(line) for line in lines]
+    branches = [_BRANCH.match(line) for line in lines]
+    ends = [n for n in range(len(lines)) if labels[n] or branches[n]]
+    small, into = set[int](), defaultdict[str, list[bool]](list)
+    for this, after in zip(ends, [*ends[1:], len(lines)], strict=True):
+        branch = branches[this]
+        if branch is None:
+            continue
+        after_label, after_branch = (labels[after], branches[after]) if after < len(lines) else (None, None)
+        where = branch[2]
+        joins = after_label is not None and after_label[1] == where
+        turns = after_branch is not None and after_branch[1] is None and after_branch[2] == where
+        is_small = branch[1] is not None and (joins or turns) and after - this <= SMALL
+        if is_small:
+            small |= {this, after} if turns else {this}
+        if this not in small or is_small:
+            into[where].append(is_small)
+    number, found, kept = 0, dict[int, int](), dict[str, int]()
+    count = 0
+    for n in range(len(lines)):
+        label, branch = labels[n], branches[n]
+        if label is not None and not (into[label[1]] and all(into[label[1]])):
+            number = count = count + 1
+        elif label is not None:
+            number = kept.get(label[1], number)
+        found[n + 1] = number
+        if branch is not None and n in small:
+            kept.setdefault(branch[2], number)
+        elif branch is not None or lines[n].strip() == "ret;":
+            number = count = count + 1
     return found
 
 
@@ -200,6 +237,25 @@ def sample(f: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]) -> Sample
     return Sample(program, tuple(found))
 
 
+def after(program: Ptx, step: Launch, blocks: int, few: int) -> Work:
+    """Of a launch that comes after the blocks, at its full size: it has the results of so many blocks to
+    combine, not of `few`."""
+    memory, buffers, there = Memory(), program.plan.buffers, 0
+    args: list[int | bytes] = []
+    for slot, value in zip(step.entry.slots, step.values, strict=True):
+        if isinstance(value, Address):
+            nbytes = buffers[value.buffer].nbytes
+            nbytes = nbytes // few * blocks if slot.name.startswith("part.") else nbytes
+            there += nbytes
+            args.append(memory.upload(np.zeros(nbytes // 4, np.float32), slot.name, True))
+        else:
+            args.append(blocks if slot.name == "blocks" else value)
+    text = program.modules[step.code.key]
+    counts = launch(parse(text), step.entry.name, step.grid, step.entry.threads, args, memory)
+    stores = (a.requests for a in counts.accesses.values() if a.opcode.startswith("st.global"))
+    return replace(work(counts, text, there), warps=min(counts.warps, max(stores)))  # the others have no work
+
+
 def at(units: tuple[int, int, int], one: Work, two: Work) -> Work:
     """On the line through two samples."""
     first, second, asked = units
@@ -238,18 +294,20 @@ class Modelled:
         return GAP + max(self.seconds.values())
 
 
-def modelled(gpu: Gpu, w: Work, warps: int, shared: int, registers: int, moved: float) -> Modelled:
+def modelled(
+    gpu: Gpu, w: Work, entry: Entry, registers: int, moved: float, walk: int, near: bool = False
+) -> Modelled:
     """`moved`: bytes if the launch reads and writes what it needs once. What it touches again comes from the
-    L2 cache, as far as what all warps at work touch fits into half of it. A turn has no more loads under way
-    than there are registers."""
-    held = resident(gpu, warps, registers, shared)
+    L2 cache, as far as the walks of all warps at work fit into half of it; so does everything where it is
+    `near`. A turn has no more loads under way than there are registers."""
+    held = resident(gpu, entry.warps, registers, entry.shared)
     many = min(w.warps, held * gpu.processors)
     again = max(0.0, w.read + w.written - moved)
-    hit = min(1.0, gpu.l2 / 2 / (many * moved / w.warps))
+    hit = min(1.0, gpu.l2 / 2 / (many * max(walk, 1)))
     missed = moved + again * (1 - hit)
-    blocks = ceil(w.warps / warps)
+    blocks = ceil(w.warps / entry.warps)
     busiest = ceil(blocks / gpu.processors) / blocks  # the share of one processor
-    far = min(1.0, missed / (w.read + w.written))
+    far = 0.0 if near else min(1.0, missed / (w.read + w.written))
     latency = far * gpu.latency + (1 - far) * gpu.l2_latency
     turns = max(w.turns, w.read / (registers * 128)) / w.warps
     each = w.instructions / w.warps
@@ -286,12 +344,18 @@ def row(name: str, gpu: Gpu = H100) -> Row:
     function, _, flops = CASES[name]
     asked = ASKED[name]
     one, two = (sample(function, shapes) for shapes in asked.samples)
-    table, launches = known(), []
-    for launch, first, second in zip(two.program.launches, one.works, two.works, strict=True):
-        w, entry = at(asked.units, first, second), launch.entry
-        moved = min(float(asked.moved), w.read + w.written)
+    table, launches, blocks = known(), list[Modelled](), 0
+    for step, first, second in zip(two.program.launches, one.works, two.works, strict=True):
+        entry = step.entry
         registers = table[f"{name} {entry.name}"]
-        launches.append(modelled(gpu, w, entry.warps, entry.shared, registers, moved))
+        if "$" in entry.name:  # after the blocks
+            w = after(two.program, step, blocks, round(two.works[0].warps))
+            moved = w.read + w.written
+            near = moved < gpu.l2 / 2  # written by the launch before
+        else:
+            w, near = at(asked.units, first, second), False
+            moved, blocks = min(float(asked.moved), w.read + w.written), ceil(w.warps)
+        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near))
     return Row(name, asked, flops, tuple(launches), gpu)
 
 

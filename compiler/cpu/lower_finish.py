@@ -34,10 +34,10 @@ class FinishLowering:
             blocks = row_blocks(self.x)
         for reduce in totals(self.x.kernel):
             if reduce.keep:
-                self.fold_rows(reduce, blocks)
+                self.fold_rows(reduce, self.left(reduce, blocks))
                 self.x.parts |= dict.fromkeys(reduce.names, (self.x.kept_axes(reduce), Imm(0, i64)))
             else:
-                self.x.rows |= named(reduce, fold(self.x, reduce, Imm(0, i64), blocks))
+                self.x.rows |= named(reduce, fold(self.x, reduce, Imm(0, i64), self.left(reduce, blocks)))
         self.x.reduces = {}
         for stage in self.x.kernel.final:
             self.x.hoist(stage, self.x.levels[0])
@@ -47,6 +47,10 @@ class FinishLowering:
                 self.finally_()
         else:
             self.finally_()
+
+    def left(self, reduce: k.Reduce, blocks: Operand) -> Operand:
+        """How many results there are for a total: those of all blocks."""
+        return blocks
 
     def finally_(self) -> None:
         for stage in self.x.kernel.final:

@@ -46,13 +46,18 @@ MODES: Modes = {
 }
 
 
-def lower(kernel: Kernel, schedule: Schedule, modes: Modes = MODES) -> list[Func]:
+def lower(
+    kernel: Kernel,
+    schedule: Schedule,
+    modes: Modes = MODES,
+    finish: Callable[[Lowering], _Mode] = FinishLowering,
+) -> list[Func]:
     """The function over blocks, and the one that finishes, if the kernel has totals."""
     blocks = Lowering(kernel, schedule)
     modes[schedule.mode](blocks).run()
     found = [Func(kernel.name, slots(kernel), blocks.b.done())]
     if parted(kernel) or kernel.final:
         after = Lowering(kernel, schedule)
-        FinishLowering(after).run()
+        finish(after).run()
         found.append(Func(f"{kernel.name}.finish", slots(kernel), after.b.done()))
     return found

@@ -60,8 +60,9 @@ class PtxEmitter(Emitter):
                 text = f"%slot.{slot.name}"
                 self.names[slot.name] = text if slot.dtype is not b1 else self.let(f"icmp ne i8 {text}, 0")
         self.names["end"] = self.names["blocks"]
-        if any(isinstance(stmt, For) and stmt.kind == "parallel" for stmt in func.body):
-            self.only_at_work()
+        for stmt in func.body:
+            if isinstance(stmt, For) and stmt.kind == "parallel":
+                self.only_at_work(self.ref(stmt.hi))
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
@@ -70,9 +71,9 @@ class PtxEmitter(Emitter):
         self.put("ret void")
         self.lines.append("}")
 
-    def only_at_work(self) -> None:
+    def only_at_work(self, end: str) -> None:
         """A warp without a block leaves: what it would read may be overwritten."""
-        works = self.let(f"icmp slt i64 {self.names['begin']}, {self.names['end']}")
+        works = self.let(f"icmp slt i64 {self.names['begin']}, {end}")
         self.put(f"br i1 {works}, label %work, label %idle")
         self.lines += ["idle:", "  ret void", "work:"]
         self.block = "work"

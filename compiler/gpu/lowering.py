@@ -1,9 +1,10 @@
-"""Kernels to loops for warps: the lowering of CPUs, but for products, scans, and tiles that are transposed
-through shared memory.
+"""Kernels to loops for warps: the lowering of CPUs, but for products, scans, tiles that are transposed
+through shared memory, and the results of many blocks.
 """
 
 from __future__ import annotations
 
+from ..cpu.lower import Lowering
 from ..cpu.lower_tiles import TileLowering
 from ..cpu.lowering import MODES
 from ..cpu.lowering import lower as lower_by
@@ -11,6 +12,7 @@ from ..cpu.schedule import Schedule
 from ..ir.kernel import Kernel, Load
 from ..ir.loop import Func, Imm, Operand, Store
 from ..ir.types import i64
+from .lower_lanes import LaneLowering, WarpFinishLowering, laned
 from .lower_product import WarpProductLowering
 from .lower_scan import WarpScanLowering
 
@@ -42,4 +44,10 @@ _MODES = {
 
 
 def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
-    return lower_by(kernel, schedule, _MODES)
+    """The function over blocks; if there are totals, what adds up the results by lanes, what finishes."""
+    found = lower_by(kernel, schedule, _MODES, WarpFinishLowering)
+    if laned(kernel):
+        between = Lowering(kernel, schedule)
+        LaneLowering(between).run()
+        found.insert(1, Func(f"{kernel.name}.lanes", found[0].slots, between.b.done()))
+    return found

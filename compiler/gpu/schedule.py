@@ -44,12 +44,15 @@ def tile_bytes(kernel: Kernel) -> int:
 
 
 def at_once(kernel: Kernel, mode: str) -> int:
-    """Vectors of each array in a turn of a loop, whose loads are under way at once: many of short kernels.
-    But rows may be no longer than a turn, and what is left of one is done under masks."""
+    """Vectors of each array in a turn of a loop, whose loads are under way at once: many of short kernels,
+    and of those whose blocks the order makes large, so that few warps must keep memory busy. But rows may be
+    no longer than a turn, and what is left of one is done under masks."""
     length = sum(len(expressions(stage)) for stage in kernel.stages)
-    if length < 32 and mode in ("flat", "long"):
-        return 8
-    return 4 if length < 64 else 1
+    if length >= 64:
+        return 1
+    if mode in ("flat", "long"):
+        return 16 if totals(kernel) else 8 if length < 32 else 4
+    return 4
 
 
 def product_grid(plan: Schedule, shape: Product, extents: Mapping[str, int]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from ctypes import addressof, c_uint64, c_void_p
@@ -156,7 +157,7 @@ class Program:
 
     def _named(self, error: CudaError) -> CudaError:
         """The error of a call with its kernels: of a graph nobody knows which one it was."""
-        names = list(dict.fromkeys(str(launch).replace("$finish", "") for launch in self.launches))
+        names = list(dict.fromkeys(re.sub(r"\$(lanes|finish)", "", str(launch)) for launch in self.launches))
         if str(error).startswith("kernel ") or not names:
             return error
         if len(names) == 1 or not error.sticky:

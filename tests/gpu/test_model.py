@@ -7,8 +7,10 @@ import pytest
 from benchmarks import gpu_model as model
 from benchmarks.gpu import CASES
 from benchmarks.gpu_model import H100, Work
+from lucid.compiler.gpu.launch import Entry
 
 MIB = 1 << 20
+ENTRY = Entry("k", 4, 0, ())
 
 
 def work(**given: float) -> Work:
@@ -28,8 +30,17 @@ def test_what_lies_on_a_line_through_two_samples() -> None:
 
 
 def test_stretches_of_code_end_at_branches_and_labels() -> None:
-    text = "a;\n\t@%p1 bra \t$L__BB0_2;\nb;\n$L__BB0_2:\nc;\n\tret;\n"
-    assert list(model.stretches(text).values()) == [0, 0, 1, 1, 2, 2]
+    text = "a;\n\t@%p1 bra \t$L__2;\nb;\n\tbra.uni \t$L__1;\n$L__2:\nc;\n$L__1:\n\tret;\nd;\n"
+    assert list(model.stretches(text).values()) == [0, 0, 1, 1, 3, 3, 4, 4, 5]
+
+
+def test_a_branch_around_a_load_ends_no_stretch() -> None:
+    text = "a;\n\t@%p1 bra \t$L__1;\nload;\n$L__1:\nb;\n"
+    assert set(model.stretches(text).values()) == {0}
+    far = "a;\n\t@%p1 bra \t$L__1;\nload;\n\tbra.uni \t$L__1;\n$L__2:\nb;\n\tret;\n$L__1:\nc;\n"
+    assert list(model.stretches(far).values()) == [0, 0, 0, 0, 1, 1, 1, 0, 0]
+    loop = "a;\n$L__1:\nb;\n\t@%p1 bra \t$L__1;\nc;\n"
+    assert list(model.stretches(loop).values()) == [0, 1, 1, 1, 2]
 
 
 def test_a_copy_waits_for_memory_alone() -> None:
@@ -42,7 +53,7 @@ def test_a_copy_waits_for_memory_alone() -> None:
         sectors=moved / 32,
         turns=2.0**19,
     )
-    found = model.modelled(H100, w, 4, 0, 32, moved)
+    found = model.modelled(H100, w, ENTRY, 32, moved, 0)
     assert found.bound == "memory" and found.moved == moved
     assert found.total == model.GAP + moved / (0.92 * 3.35e12)
 
@@ -50,12 +61,15 @@ def test_a_copy_waits_for_memory_alone() -> None:
 def test_what_no_cache_holds_is_read_again_from_memory() -> None:
     """A warp at work on 1 MiB, which it reads twice: 132 x 64 of them are far more than the cache."""
     w = work(warps=20_000.0, instructions=1.0, read=20_000.0 * 2 * MIB, turns=20_000.0)
-    found = model.modelled(H100, w, 4, 0, 32, 20_000.0 * MIB)
+    found = model.modelled(H100, w, ENTRY, 32, 20_000.0 * MIB, MIB)
     assert 1.99 < found.moved / (20_000 * MIB) < 2
-    few = model.modelled(
-        H100, work(warps=8.0, instructions=1.0, read=16.0 * MIB, turns=8.0), 4, 0, 32, 8.0 * MIB
-    )
-    assert few.moved == 8 * MIB and few.bound == "latency"
+    w = work(warps=8.0, instructions=1.0, read=16.0 * MIB)
+    found = model.modelled(H100, w, ENTRY, 32, 8.0 * MIB, MIB)
+    assert found.moved == 8 * MIB
+    turns = (
+        2 * MIB / (32 * 128)
+    )  # of a warp: 32 loads at once, half of them from memory and half from the cache
+    assert found.bound == "latency" and found.seconds["latency"] == pytest.approx(turns * 400e-9, rel=1e-4)
 
 
 def test_every_case_of_the_benchmark_has_a_row() -> None:
