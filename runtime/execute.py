@@ -13,10 +13,10 @@ from numpy.lib.array_utils import byte_bounds
 
 from lucid.compiler.ir.artifact import Address, Launch, Plan
 
-from . import memory, pool
+from . import chain, memory, pool
 from .address import address
 from .load import load
-from .runner import PARALLEL_BYTES, ROW, runner
+from .runner import PARALLEL_BYTES, ROW, functions, runner
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -205,7 +205,7 @@ def grouped(launches: Sequence[Launch]) -> list[list[Launch]]:
     words = 0
     for launch in launches:
         words += _words([launch])
-        if launch.joins and groups and words <= MOST_WORDS:
+        if launch.joins and groups and (words <= MOST_WORDS or launch.strip is not None):
             groups[-1].append(launch)
         else:
             groups.append([launch])
@@ -215,11 +215,13 @@ def grouped(launches: Sequence[Launch]) -> list[list[Launch]]:
 
 def _words(group: Sequence[Launch]) -> int:
     """What the group needs on the stack while it runs."""
-    return 2 + sum(ROW + len(x.slots) for x in group)
+    return 2 + sum(ROW + (len(x.slots) if x.strip is None else chain.words(x)) for x in group)
 
 
 def _record(group: Sequence[Launch]) -> list[int]:
     """The group as words of the runner's program."""
+    if group[0].strip is not None:
+        return _whole(group)
     costs = [launch.work / max(launch.blocks, 1) for launch in group]
     most = max(*costs, 1.0)
     weights = [max(1, round(WEIGHTS * cost / most)) for cost in costs]
@@ -227,22 +229,38 @@ def _record(group: Sequence[Launch]) -> list[int]:
     records: list[int] = []
     for launch, weight in zip(group, weights, strict=True):
         loaded = load(launch.code)
-        slots: list[int] = []
-        patches: list[int] = []
-        for k, slot in enumerate(launch.slots):
-            if isinstance(slot, Address):
-                patches += [k, slot.buffer, slot.offset]
-                slots.append(0)
-            elif isinstance(slot, bytes):
-                slots.append(int.from_bytes(slot.ljust(8, b"\0"), "little", signed=True))
-            elif isinstance(slot, int):
-                slots.append(slot)
-            else:
-                raise TypeError(f"{slot!r} is no content of a slot")
+        slots, patches = _slots(launch)
         head = [loaded.run, loaded.finish, launch.blocks, weight // common]
         records += [*head, len(slots), len(patches) // 3, *slots, *patches]
     units = sum(launch.blocks * w // common for launch, w in zip(group, weights, strict=True))
     return [len(group), units, sum(launch.work for launch in group), *records]
+
+
+def _slots(launch: Launch) -> tuple[list[int], list[int]]:
+    """The slots of a launch, and where addresses go: slot, buffer and offset of each."""
+    slots: list[int] = []
+    patches: list[int] = []
+    for k, slot in enumerate(launch.slots):
+        if isinstance(slot, Address):
+            patches += [k, slot.buffer, slot.offset]
+            slots.append(0)
+        elif isinstance(slot, bytes):
+            slots.append(int.from_bytes(slot.ljust(8, b"\0"), "little", signed=True))
+        elif isinstance(slot, int):
+            slots.append(slot)
+        else:
+            raise TypeError(f"{slot!r} is no content of a slot")
+    return slots, patches
+
+
+def _whole(group: Sequence[Launch]) -> list[int]:
+    """A chain as the record of one launch, whose blocks are strips."""
+    strips = group[0].blocks
+    parts = [(load(launch.code).run, *_slots(launch)) for launch in group]
+    slots, patches = chain.record(group, parts)
+    work = sum(launch.work for launch in group)
+    head = [functions()["chain"], 0, strips, 1, len(slots), len(patches) // 3]
+    return [1, strips, work, *head, *slots, *patches]
 
 
 def _check(plan: Plan) -> None:
@@ -262,6 +280,8 @@ def _check(plan: Plan) -> None:
             raise ValueError(f"buffer {i} ends outside the working memory")
         if buffer.kind == "temp" and buffer.offset < 0:
             raise ValueError(f"buffer {i} begins before the working memory")
+    for group in grouped(plan.launches):
+        chain.check(group, plan.buffers)
     for launch in plan.launches:
         for slot in launch.slots:
             if isinstance(slot, int):

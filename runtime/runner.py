@@ -21,7 +21,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 
-from . import placement, region, worth
+from . import chain, placement, region, worth
 from .host import host
 from .load import native
 
@@ -245,10 +245,11 @@ done:
 
 @functools.cache
 def functions() -> dict[str, int]:
-    """Addresses of the native functions: `run`; `region`, `worker`, `pauses` of `region.py`; `settle`."""
+    """Addresses of the native functions: `run`; `region`, `worker`, `pauses` of `region.py`; `settle`;
+    `chain`."""
     # Level 0: a launch costs 17 ns more than at level 2, the compile 12 ms less.
-    text = region.text(host().arch) + placement.TEXT + worth.TEXT + _SPREAD + _RUN
-    return native(text, ("run", "region", "worker", "pauses", "settle"), level=0)
+    text = region.text(host().arch) + placement.TEXT + worth.TEXT + _SPREAD + _RUN + chain.TEXT
+    return native(text, ("run", "region", "worker", "pauses", "settle", "chain"), level=0)
 
 
 @functools.cache

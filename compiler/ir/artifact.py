@@ -58,11 +58,36 @@ class Address:
 
 
 @data
+class Strip:
+    """A launch of a chain: launches that a thread runs one after the other for a strip of rows, and then for
+    the next strip. There are `rows` in a batch, split into `parts` in whole tiles of `tile`. A strip is
+    `share` blocks of the launch, or, if that is 0, as many as it has rows. `places`, (slot, offset, bytes of
+    a row): slots for the address of the first row of all of an array of which only the rows of the strip are
+    there, at this offset of the thread's area."""
+
+    rows: int
+    tile: int
+    parts: int
+    share: int
+    places: tuple[tuple[int, int, int], ...]
+
+
+@data
+class Scratch:
+    """The areas of a chain: the buffer that they lie in, how many there are, and bytes of each."""
+
+    buffer: int
+    areas: int
+    nbytes: int
+
+
+@data
 class Launch:
     """Run `code` over blocks 0..blocks. Slots: an Address, an int, or 8 raw bytes of a scalar.
 
     One that `joins` belongs to the group of the launch before it. Launches of a group may run at
-    once: none of them reads or writes what another one writes.
+    once: none of them reads or writes what another one writes. Those of a chain are a group, too, but
+    have a `strip` each; the first says where its `scratch` is.
     """
 
     code: Code
@@ -70,6 +95,8 @@ class Launch:
     blocks: int
     work: int  # bytes moved, or as good as: the runtime decides by it whether threads are worth waking
     joins: bool = False
+    strip: Strip | None = None
+    scratch: Scratch | None = None
 
 
 @data

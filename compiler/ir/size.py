@@ -325,8 +325,3 @@ def _value(size: Size | int) -> int:
 
 def _parts(size: Size | int) -> tuple[int, Terms]:
     return (size.offset, size.terms) if isinstance(size, Size) else (size, ())
-
-
-def alike(a: Sequence[Size | int], b: Sequence[Size | int]) -> bool:
-    """Whether two shapes are one whatever the sizes: nothing is noted, as it is not asked for these sizes."""
-    return len(a) == len(b) and all(_parts(x) == _parts(y) for x, y in zip(a, b, strict=True))

@@ -19,13 +19,15 @@ from ..cpu.schedule import (
 )
 from ..gpu.schedule import product_grid
 from ..ir import kernel as k
-from ..ir.artifact import Address, Buffer, Code, Launch, Plan
+from ..ir.artifact import Address, Buffer, Code, Launch, Plan, Scratch
+from ..ir.data import replace
 from ..ir.graph import Graph, Node
 from ..ir.layout import Face, columns, face, part_name, stride_name, totals
 from ..ir.program import Call, Program, scalar_bytes
-from ..ir.size import alike
+from ..ir.types import u8
 from ..order import BLOCK, KEPT_ROWS, row_block
 from ..verify.error import VerifyError
+from .chain import Chain, chains, strip
 from .prove import prove
 
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
@@ -249,8 +251,7 @@ def _reused(
                 if target in given or target in found or target in others or not target.shape:
                     continue
                 for source in dict.fromkeys(free):
-                    same = source.type.dtype is target.type.dtype and alike(source.shape, target.shape)
-                    if same and _overwrites_safely(call, source, target):
+                    if source.type == target.type and _overwrites_safely(call, source, target):
                         found[target] = source
                         free = [node for node in free if node is not source]
                         break
@@ -322,6 +323,54 @@ def run_order(program: Program, aliases: Sequence[int]) -> list[list[int]]:
     return _groups(program, [face(call.kernel) for call in program.calls], aliases)
 
 
+def _last_use(program: Program, groups: Sequence[Sequence[int]]) -> dict[Node, int]:
+    return {
+        o.node: at for at, group in enumerate(groups) for n in group for o in program.calls[n].arrays.values()
+    }
+
+
+def _written(program: Program, chain: Chain) -> set[Node]:
+    calls = [program.calls[n] for n in chain.calls]
+    return {call.arrays[o.name].node for call in calls for o in call.kernel.outputs}
+
+
+def _joined(groups: Sequence[list[int]], chained: Mapping[int, Chain]) -> list[list[int]]:
+    """The groups, of which a chain is one."""
+    found: list[list[int]] = []
+    for group in groups:
+        chain = chained.get(group[0])
+        if chain is None or group[0] == chain.calls[0]:
+            found.append(list(group))
+        else:
+            found[-1] += group
+    return found
+
+
+def _area(chain: Chain, reused: Mapping[Node, Node]) -> tuple[dict[Node, int], int]:
+    """Where a strip of what lies between lies in an area, and bytes of that."""
+    offsets: dict[Node, int] = {}
+    nbytes = 0
+    for node in chain.between:
+        source = reused.get(node)
+        if source in offsets:
+            offsets[node] = offsets[source]
+            continue
+        offsets[node] = nbytes
+        nbytes += chain.most * chain.columns * node.type.dtype.size
+    return offsets, nbytes
+
+
+def _chain_grid(call: Call, schedule: Schedule, chain: Chain) -> tuple[int, int]:
+    """As `grid`, where each strip is a whole number of blocks."""
+    if schedule.mode != "product":
+        return 1, chain.batches * chain.rows
+    shape = product(call.kernel)
+    assert shape is not None
+    columns = next(_extent(call, a.extent) for a in call.kernel.outer if a.name == shape.column)
+    _, across = product_blocks(chain.rows, columns, 0, shape.reduce.dtypes[0].size)
+    return chain.parts, chain.strips * across
+
+
 def make_plan(
     program: Program,
     codes: Sequence[Code],
@@ -350,11 +399,12 @@ def make_plan(
     aliases = _aliases(program, wanted_aliases or [-1] * len(graph.outputs))
     in_place = {n for n, alias in zip(graph.outputs, aliases, strict=True) if alias >= 0}
     groups = _groups(program, faces, aliases)
-    last_use: dict[Node, int] = {}
-    for at, group in enumerate(groups):
-        for number in group:
-            last_use |= {operand.node: at for operand in program.calls[number].arrays.values()}
+    last_use = _last_use(program, groups)
     reused = _reused(program, groups, last_use, set(where))
+    found = chains(program, groups, schedules, faces, set(where))
+    chained = {n: c for c in found if not in_place & _written(program, c) for n in c.calls}
+    groups = _joined(groups, chained)
+    last_use = _last_use(program, groups)
     for target, source in reversed(reused.items()):  # the later ones first: their ends are known
         last_use[source] = last_use[target]
     in_place |= reused.keys()
@@ -362,6 +412,13 @@ def make_plan(
     for at, group in enumerate(groups):
         for number in group:
             call, schedule, own = program.calls[number], schedules[number], faces[number]
+            chain, area = chained.get(number), None
+            if chain is not None and number == group[0]:
+                offsets, nbytes = _area(chain, reused)
+                area = Scratch(len(buffers), chain.areas, nbytes)
+                where |= dict.fromkeys(chain.between, len(buffers))
+                total = chain.areas * nbytes
+                buffers.append(Buffer("temp", u8, (total,), total, 0, (at, at)))
             for operand in call.arrays.values():
                 node = operand.node
                 if node in where:
@@ -372,7 +429,7 @@ def make_plan(
                 where[node] = len(buffers)
                 life = (at, last_use[node])
                 buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
-            block, blocks = grid(call, schedule)
+            block, blocks = grid(call, schedule) if chain is None else _chain_grid(call, schedule, chain)
             scratch: dict[str, int] = {}
             for reduce in own.parted:
                 shape = part_shape(call, reduce, blocks)
@@ -385,7 +442,17 @@ def make_plan(
                 buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             joins = number != group[0]
             code = codes[number]
-            launches.append(_launch(call, own, code, block, blocks, where, scratch, in_place, joins))
+            launch = _launch(call, own, code, block, blocks, where, scratch, in_place, joins)
+            if chain is not None:
+                names = [slot.name for slot in own.slots]
+                share = blocks // chain.strips if schedule.mode == "product" else 0
+                launch = replace(
+                    launch,
+                    strip=strip(chain, names, call, share, offsets),
+                    scratch=area,
+                    blocks=chain.strips,
+                )
+            launches.append(launch)
     return Plan(
         tuple(buffers),
         tuple(where[n] for n in graph.inputs),

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from .. import ops
-from ..ir.artifact import Address, Buffer, Launch, Plan
+from ..ir.artifact import Address, Buffer, Launch, Plan, Scratch, Strip
 from ..ir.data import data
 from ..ir.graph import Graph, Node, toposort
 from ..ir.program import Hole, scalar_bytes
@@ -175,10 +175,31 @@ class _Buffer:
         return Buffer(self._buffer.kind, self._buffer.dtype, tuple(shape), nbytes, 0, self._buffer.life)
 
 
+class _Strip:
+    def __init__(self, strip: Strip, numbers: _Numbers) -> None:
+        places = [n for place in strip.places for n in place]
+        self._words = _Words((strip.rows, strip.tile, strip.parts, strip.share, *places), numbers)
+
+    def fill(self, numbers: Sequence[int]) -> Strip:
+        rows, tile, parts, share, *places = self._words.fill(numbers)
+        each = iter(places)
+        return Strip(rows, tile, parts, share, tuple(zip(each, each, each, strict=True)))
+
+
+class _Scratch:
+    def __init__(self, scratch: Scratch, numbers: _Numbers) -> None:
+        self._words = _Words((scratch.buffer, scratch.areas, scratch.nbytes), numbers)
+
+    def fill(self, numbers: Sequence[int]) -> Scratch:
+        return Scratch(*self._words.fill(numbers))
+
+
 class _Launch:
     def __init__(self, launch: Launch, numbers: _Numbers) -> None:
         self._launch = launch
         self._words = _Words((launch.blocks, launch.work, *launch.slots), numbers)
+        self._strip = None if launch.strip is None else _Strip(launch.strip, numbers)
+        self._scratch = None if launch.scratch is None else _Scratch(launch.scratch, numbers)
         slots: list[tuple[int, Any]] = list(enumerate(launch.slots))
         self._scalars = [(k, s.number, s.dtype) for k, s in slots if isinstance(s, Hole) and s.dtype]
         offsets: list[tuple[int, int, Any]] = [
@@ -192,7 +213,9 @@ class _Launch:
             slots[k] = scalar_bytes(scalars[number].attrs["value"], dtype)
         for k, buffer, n in self._addresses:
             slots[k] = Address(buffer, numbers[n])
-        return Launch(self._launch.code, tuple(slots), blocks, work, self._launch.joins)
+        strip = None if self._strip is None else self._strip.fill(numbers)
+        scratch = None if self._scratch is None else self._scratch.fill(numbers)
+        return Launch(self._launch.code, tuple(slots), blocks, work, self._launch.joins, strip, scratch)
 
 
 class Template:
