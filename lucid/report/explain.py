@@ -65,6 +65,7 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
     launches = dict(zip([number for group in order for number in group], plan.launches, strict=True))
     group = {number: k for k, group in enumerate(order) for number in group}
     threads = _threads(made, [launches[number] for number in range(len(calls))])
+    strips = _strips(plan, [number for group in order for number in group])
     kernels = []
     for number, (call, how) in enumerate(zip(calls, inside.schedules, strict=True)):
         launch, name = launches[number], call.kernel.name
@@ -72,7 +73,7 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
         kernels.append(
             Kernel(
                 name, lines(call.kernel), call.bytes, flops(call), how.mode, how.width, launch.blocks,
-                threads(launch), group[number], origin, seconds, call.reasons,
+                threads(launch), group[number], origin, seconds, (*call.reasons, *strips.get(number, ())),
             )
         )  # fmt: skip
     buffers, in_place = _buffers(inside.program, plan, order, launches), _in_place(plan)
@@ -82,6 +83,18 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
         tuple(tuple(calls[number].kernel.name for number in numbers) for numbers in order),
         in_place, plan.temp_bytes, outside - in_place + plan.temp_bytes, _passes(made), then,
     )  # fmt: skip
+
+
+def _strips(plan: Launches, order: list[int]) -> dict[int, tuple[str, ...]]:
+    """What is to be said of kernels that a thread runs one after the other for a strip of rows."""
+    found, numbers = dict[int, tuple[str, ...]](), iter(order)
+    for group in execute.grouped(plan.launches):
+        of_group = [next(numbers) for _ in group]
+        if group[0].strip is not None:
+            names = ", ".join(launch.code.name for launch in group)
+            what = f"in {group[0].blocks} strips of rows, what lies between them in a cache: {names}"
+            found |= dict.fromkeys(of_group, (what,))
+    return found
 
 
 def _threads(made: Executable, launches: list[Launch]) -> Callable[[Launch], int]:

@@ -12,6 +12,7 @@ import pytest
 import lucid
 from lucid import Tensor
 from lucid.compiler.ops import REGISTRY
+from lucid.nn import functional
 from lucid.report.records import Explanation
 from lucid.story import Change, Story
 
@@ -282,3 +283,13 @@ def test_the_same_as_plain_data() -> None:
 def test_before_the_first_call_there_is_nothing_to_tell() -> None:
     found = lucid.compile(lambda x: x).explain()
     assert found == "" and found.as_dict()["plans"] == []
+
+
+def test_strips_of_rows_are_said() -> None:
+    attention = lucid.compile(functional.scaled_dot_product_attention)
+    q = lucid.ones((8, 400, 4))
+    attention(q, q, q)
+    (plan,) = attention.explain().report.plans
+    assert len(plan.kernels) == 3
+    assert all("strips of rows, what lies between them in a cache" in k.reasons[-1] for k in plan.kernels)
+    assert plan.working < 0.5 * 8 * 400 * 400 * 4
