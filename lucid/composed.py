@@ -49,15 +49,6 @@ def _either(test: Node, a: Node, b: Node) -> tuple[Node, Node]:
 # --- exponentials and logarithms -----------------------------------------------------------------
 
 
-@_of_floats(np.tanh)
-def sigmoid(x: Node) -> Node:
-    """1 / (1 + exp(-x)), by an exponential that never overflows."""
-    zero, one = ops.const(0, x), ops.const(1, x)
-    positive = ops.GE(x, zero)
-    e = ops.EXP(ops.WHERE(positive, ops.NEG(x), x))
-    return ops.DIV(ops.WHERE(positive, one, e), ops.ADD(one, e))
-
-
 def _distance(a: Node, b: Node) -> tuple[Node, Node]:
     """The greater, and the lesser less it: 0 of two equal infinities."""
     high, low = _either(ops.GE(a, b), a, b)

@@ -21,9 +21,9 @@ from .tensor import Tensor, apply
 __all__ = [
     # of one tensor
     "abs", "absolute", "bitwise_invert", "bitwise_not", "ceil", "conj", "conjugate", "deg2rad", "degrees",
-    "expit", "fix", "floor", "imag", "invert", "isfinite", "isinf", "isnan", "logical_not", "logit",
+    "fix", "floor", "imag", "invert", "isfinite", "isinf", "isnan", "logical_not", "logit",
     "nan_to_num", "neg", "negative", "positive", "rad2deg", "radians", "real", "reciprocal", "round", "rsqrt",
-    "sigmoid", "signbit", "sinc", "softplus", "square", "trunc",
+    "signbit", "sinc", "softplus", "square", "trunc",
     # of two
     "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
     "divide", "dot", "eq", "equal", "float_power", "floor_divide", "fmax", "fmin", "ge", "greater",
@@ -68,7 +68,6 @@ rad2deg = degrees = unary(composed.rad2deg, "Radians as degrees.")
 real = unary(complexes.real, "The real part.")
 reciprocal = unary(composed.reciprocal, "1 / x; of integers towards 0, as NumPy's.")
 rsqrt = unary(composed.rsqrt, "1 / sqrt(x).")
-sigmoid = expit = unary(composed.sigmoid, "1 / (1 + exp(-x)), without overflow.")
 signbit = unary(composed.signbit, "Whether each element has the sign -, of -0.0 too.")
 sinc = unary(composed.sinc, "sin(pi x) / (pi x); 1 at 0.")
 square = unary(ew.square, "x * x.")

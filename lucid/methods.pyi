@@ -86,6 +86,10 @@ class Methods:
     def rint(self) -> Tensor:
         """The nearest whole number; halves to even. Integers become floats."""
 
+    def sigmoid(self) -> Tensor:
+        """1 / (1 + exp(-x)), without overflow."""
+
+    expit = sigmoid
     def sign(self) -> Tensor:
         """-1, 0 or 1; NaN stays NaN. Its gradient is 0."""
 

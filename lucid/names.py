@@ -273,10 +273,6 @@ class Names:
 
         return relu(self)
 
-    def sigmoid(self) -> Tensor:
-        """1 / (1 + exp(-x)), without overflow."""
-        return self._apply(composed.sigmoid, self)
-
     def softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
         """exp(x) / sum(exp(x)) over one axis, the last one if none is given."""
         from .nn.functional import softmax

@@ -3,7 +3,7 @@ from typing import Any
 
 from .tensor import Tensor
 
-__all__ = ["acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "copysign", "cos", "cosh", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fmod", "lgamma", "log", "log10", "log1p", "log2", "rint", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trigamma"]  # fmt: skip
+__all__ = ["acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "copysign", "cos", "cosh", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expit", "expm1", "fmod", "lgamma", "log", "log10", "log1p", "log2", "rint", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trigamma"]  # fmt: skip
 
 def arccos(x: Any) -> Tensor:
     """The inverse of cos, from 0 to pi; NaN beyond 1."""
@@ -93,6 +93,11 @@ def log2(x: Any) -> Tensor:
 
 def rint(x: Any) -> Tensor:
     """The nearest whole number; halves to even. Integers become floats."""
+
+def sigmoid(x: Any) -> Tensor:
+    """1 / (1 + exp(-x)), without overflow."""
+
+expit = sigmoid
 
 def sign(x: Any) -> Tensor:
     """-1, 0 or 1; NaN stays NaN. Its gradient is 0."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from .functional import expit, logit, polygamma, round, sinc, xlogy
+from .functional import logit, polygamma, round, sinc, xlogy
 from .published import (
     digamma,
     erf,
     erfc,
     erfinv,
     exp2,
+    expit,
     expm1,
     lgamma,
     log1p,

@@ -1,12 +1,15 @@
-"""exp, exp2, expm1, sinh, cosh and tanh, as loop instructions.
+"""exp, exp2, expm1, sinh, cosh, tanh and sigmoid, as loop instructions.
 
     x = k ln2 + r, |r| <= ln2/2;  cosh r = 1 + c,  sinh r = r + s,  so e**r = 1 + r + s + c
 
     exp(x)   = 2**k e**r                                    exp2: x = k + r, 2**r alike
+               float32: k in halves, 2**k = 2**j C, C = 1 or sqrt(2), so that |r| <= ln2/4 and what is added
+               to C + C r is small
     expm1(x) = 2**k (r + s + c) + 2**k - 1
     sinh(x)  = U (r + s) + V (1 + c)                        U, V = (2**k + 2**-k) / 2, (2**k - 2**-k) / 2
     cosh(x)  = U (1 + c) + V (r + s)
     tanh(x)  = m / (m + 2), m = expm1(2 |x|)
+    sigmoid(x) = 1 / (1 + e), e = exp(-|x|), for x >= 0; e / (1 + e) below
 
 The largest terms are added with what rounding loses.
 """
@@ -21,6 +24,9 @@ from ..ir.types import f32, f64
 from .steps import (
     F32,
     Format,
+    Pair,
+    as_bits,
+    at_least,
     at_most,
     by_format,
     clamp,
@@ -30,6 +36,7 @@ from .steps import (
     power_of_two,
     product,
     quotient,
+    scaled_sum,
     sign_of,
     whole_sum,
     with_sign,
@@ -42,7 +49,6 @@ class _Exp:
 
     range: tuple[float, float]  # outside, exp is 0 or inf
     exp: tuple[float, ...]  # (e**r - 1 - r) / r**2
-    exp2: tuple[float, ...]  # (2**r - 1 - r ln2) / r**2
     cosh: tuple[float, ...]  # (cosh r - 1 - z/2) / z**2 in powers of z = r**2
     sinh: tuple[float, ...]  # (sinh(r) / r - 1) / z
     least: float  # below, expm1 is -1
@@ -56,8 +62,6 @@ _EXP = {
         range=(-104.0, 89.0),
         # |r| <= ln2/2: 2**-28.2
         exp=hexes("0x1.fffffcp-2 0x1.555492p-3 0x1.5558acp-5 0x1.123974p-7 0x1.6a504ap-10"),
-        # |r| <= 1/2: 2**-28.2
-        exp2=hexes("0x1.ebfbdcp-3 0x1.c6af84p-5 0x1.3b2daep-7 0x1.5f071ep-10 0x1.41af1ap-13"),
         # |r| <= ln2/2: 2**-33.2 and 2**-34.3
         cosh=hexes("0x1.5554e6p-5 0x1.6d4f14p-10"),
         sinh=hexes("0x1.555556p-3 0x1.110fbep-7 0x1.a2e31ep-13"),
@@ -74,12 +78,6 @@ _EXP = {
             " 0x1.6c16c1843935ap-10 0x1.a01a01378e223p-13 0x1.a0199a09835c2p-16"
             " 0x1.71df0e098ce93p-19 0x1.28ad64c00671cp-22 0x1.ad9d737b035bcp-26"
         ),
-        # |r| <= 1/2: 2**-57.4
-        exp2=hexes(
-            "0x1.ebfbdff82c5a1p-3 0x1.c6b08d7049f67p-5 0x1.3b2ab6fba0570p-7 0x1.5d87fe78fdfaep-10"
-            " 0x1.4309130e77bf3p-13 0x1.ffcbfa827c788p-17 0x1.62bfc7c24460ap-20 0x1.b52931cecd162p-24"
-            " 0x1.e61c09ddc1856p-28 0x1.e339cff9e97f3p-32"
-        ),
         # |r| <= ln2/2: 2**-70.0 and 2**-61.7
         cosh=hexes(
             "0x1.5555555555558p-5 0x1.6c16c16c14ffap-10 0x1.a01a01ad81014p-16 0x1.27e4cc0931f5ep-22"
@@ -95,6 +93,18 @@ _EXP = {
         small=2.0**-54,
     ),
 }
+
+# (2**r - 1 - r ln2) / r**2, |r| <= 1/2: 2**-57.4
+_EXP2_64 = hexes(
+    "0x1.ebfbdff82c5a1p-3 0x1.c6b08d7049f67p-5 0x1.3b2ab6fba0570p-7 0x1.5d87fe78fdfaep-10"
+    " 0x1.4309130e77bf3p-13 0x1.ffcbfa827c788p-17 0x1.62bfc7c24460ap-20 0x1.b52931cecd162p-24"
+    " 0x1.e61c09ddc1856p-28 0x1.e339cff9e97f3p-32"
+)
+
+# sqrt(2) in float32, and what is missing of it in parts of it
+_ROOT32, _ROOT32_REST = float.fromhex("0x1.6a09e6p+0"), float.fromhex("0x1.26055cp-26")
+# (e**r - 1 - r) / r**2, |r| <= ln2/4: 0.0004 units in the last place of e**r
+_HALVES32 = hexes("0x1.000000p-1 0x1.55554ap-3 0x1.55556ap-5 0x1.115922p-7 0x1.6be6c4p-10")
 
 
 # --- steps ---------------------------------------------------------------------------------------
@@ -167,6 +177,41 @@ def _expm1_twice(b: Builder, x: Operand, form: Format, unit: float) -> tuple[Val
     return total, b.op("fma", up, b.op("add", b.op("add", odd, rest), even), lost)
 
 
+def _root32(b: Builder, odd: Operand, like: Operand) -> Pair:
+    """sqrt(2) if `odd`, else 1, and what is missing of it in parts of it."""
+    root = b.op("select", odd, b.imm(_ROOT32, like), b.imm(1.0, like))
+    return root, b.op("select", odd, b.imm(_ROOT32_REST, like), b.imm(0.0, like))
+
+
+def _sum32(b: Builder, root: Operand, r: Operand, rest: Operand) -> tuple[Value, Value]:
+    """(s, small): root * e**(r + rest) = s + small, |r| <= ln2/4. Beside the rounding of their sum there is
+    that of `small`, which is below 0.022, and little else."""
+    s = b.op("fma", root, r, root)
+    lost = b.op("fma", root, r, b.op("sub", root, s))
+    y = b.op("add", r, rest)
+    small = b.op("fma", b.op("mul", y, y), horner(b, y, _HALVES32), rest)
+    return s, b.op("fma", root, small, lost)
+
+
+def _in_halves(b: Builder, x: Operand, factor: float | None) -> tuple[Value, Value, Value]:
+    """(k, j, odd) of float32: the half nearest to x times the factor is k = j + odd/2."""
+    shifter = b.imm(F32.shifter / 2, x)  # halves stand in the low bits
+    high = b.op("add", x, shifter) if factor is None else b.op("fma", x, b.imm(factor, x), shifter)
+    k, bits = b.op("sub", high, shifter), as_bits(b, high, F32)
+    odd = b.op("ne", b.op("and", bits, b.imm(1, bits)), b.imm(0, bits))
+    return k, b.op("select", odd, b.op("sub", k, b.imm(0.5, x)), k), odd
+
+
+def _exp_sum(b: Builder, x: Operand, form: Format) -> tuple[Value, Value, Value]:
+    """(s, small, k): e**x = 2**k (s + small) of an x within `exp_range`."""
+    if form.dtype == f64:
+        return exp_twice(b, x, b.imm(0.0, x), form)
+    k, whole, odd = _in_halves(b, x, 1 / math.log(2))
+    root, root_rest = _root32(b, odd, x)
+    r = b.op("fma", k, b.imm(-F32.ln2, x), x)  # exact, as in `reduced`
+    return *_sum32(b, root, r, b.op("fma", k, b.imm(-F32.ln2_rest, x), root_rest)), whole
+
+
 # --- the functions -------------------------------------------------------------------------------
 
 
@@ -174,9 +219,29 @@ def _expm1_twice(b: Builder, x: Operand, form: Format, unit: float) -> tuple[Val
 def exp(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
     (x,) = args
-    r, k = reduced(b, clamp(b, x, *exp_range(form)), form)
+    x = clamp(b, x, *exp_range(form))
+    if form.dtype == f32:
+        return scaled_sum(b, *_exp_sum(b, x, form), form)
+    r, k = reduced(b, x, form)
     r = b.op("fma", k, b.imm(-form.ln2_rest, x), r)
     return b.op("scale", exp_reduced(b, r, form), k)
+
+
+@by_format
+def sigmoid(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
+    (x,) = args
+    one, zero = b.imm(1.0, x), b.imm(0.0, x)
+    s, small, k = _exp_sum(b, at_least(b, b.op("neg", b.op("abs", x)), exp_range(form)[0]), form)
+    s, small = fast_sum(b, s, small)
+    # where 2**k does not count beside 1, it need not be that small
+    power = power_of_two(b, at_least(b, k, -4.0 * form.fraction), form)
+    d = b.op("fma", s, power, one)
+    d_rest = b.op("fma", small, power, b.op("fma", s, power, b.op("sub", one, d)))
+    below = b.op("lt", x, zero)
+    top = b.op("select", below, s, one), b.op("select", below, small, zero)
+    q, rest = quotient(b, top, (d, d_rest))
+    return scaled_sum(b, q, rest, b.op("select", below, k, zero), form)
 
 
 @by_format
@@ -184,13 +249,20 @@ def exp2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """2**x. 0 at -inf, inf at inf."""
     (x,) = args
     x = clamp(b, x, -(form.bias + form.fraction + 2.0), form.bias + 2.0)
+    if form.dtype == f32:
+        half, k, odd = _in_halves(b, x, None)
+        # with ln2 as rounded to float32: what that leaves out of r is below 2**-32
+        r, rest = product(b, b.op("sub", x, half), b.imm(F32.ln2, x))
+        root, root_rest = _root32(b, odd, x)
+        s, small = _sum32(b, root, r, b.op("add", rest, root_rest))
+        return scaled_sum(b, s, small, k, form)
     shifter = b.imm(form.shifter, x)
     k = b.op("sub", b.op("add", x, shifter), shifter)
     r = b.op("sub", x, k)
     one, ln2 = b.imm(1.0, x), b.imm(form.ln2, x)
     total = b.op("fma", r, ln2, one)
     lost = b.op("fma", r, ln2, b.op("sub", one, total))
-    lost = b.op("fma", b.op("mul", r, r), horner(b, r, _EXP[form.dtype].exp2), lost)
+    lost = b.op("fma", b.op("mul", r, r), horner(b, r, _EXP2_64), lost)
     return b.op("scale", b.op("add", total, lost), k)
 
 

@@ -107,6 +107,26 @@ EXPM1 = _function(
     slope="any",
     of_complex=rules.expm1,
 )
+
+
+def _slope_of_sigmoid(node: Node, ct: Node, needs: tuple[bool, ...]) -> Cotangents:
+    """e / (1 + e)**2, e = exp(-|x|): 1 less the result, where that is near 1, has lost its digits."""
+    (x,) = node.inputs
+    below = LT(x, zeros_like(x))
+    e = EXP(WHERE(below, x, NEG(x)))
+    larger = WHERE(below, SUB(const(1, x), node), node)
+    return (MUL(ct, MUL(e, MUL(larger, larger))),)
+
+
+SIGMOID = _function(
+    "sigmoid",
+    "1 / (1 + exp(-x)), without overflow.",
+    _reference("sigmoid"),
+    _slope_of_sigmoid,
+    dec.sigmoid,
+    35,
+    also=("expit",),
+)
 LOG = _function(
     "log",
     "The natural logarithm of each element; -inf at 0, NaN below.",

@@ -109,6 +109,11 @@ def _gamma(order: int) -> Terms:
 lgamma, digamma, trigamma = (_gamma(order) for order in range(3))
 
 
+def sigmoid(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x < 0, e, 1) / (1 + e)).astype(x.dtype)
+
+
 @by_number
 def erfinv(x: float) -> float:
     """By Newton's steps, from Winitzki's formula; of erfc in the tails."""

@@ -109,10 +109,15 @@ def at_most(b: Builder, x: Operand, limit: float) -> Value:
     return b.op("select", b.op("gt", x, high), high, x)
 
 
+def at_least(b: Builder, x: Operand, limit: float) -> Value:
+    """NaN stays."""
+    low = b.imm(limit, x)
+    return b.op("select", b.op("lt", x, low), low, x)
+
+
 def clamp(b: Builder, x: Operand, lo: float, hi: float) -> Value:
     """NaN stays."""
-    low = b.imm(lo, x)
-    return at_most(b, b.op("select", b.op("lt", x, low), low, x), hi)
+    return at_most(b, at_least(b, x, lo), hi)
 
 
 # --- bits ----------------------------------------------------------------------------------------
@@ -200,6 +205,22 @@ def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
     minus = b.op("neg", q)
     left = b.op("add", b.op("fma", minus, d, n), b.op("fma", minus, d_rest, n_rest))
     return q, b.op("mul", left, inverse)
+
+
+def scaled_sum(b: Builder, x: Operand, rest: Operand, k: Operand, form: Format) -> Value:
+    """2**k (x + rest) of a whole k, rounded once where it is a denormal number, too; 0.7 <= x < 1.687 there.
+    Its last place is then that of the sum of x and what is added to it before it is rounded, and taken away
+    after."""
+    bits = as_bits(b, b.op("sub", b.imm(form.shifter + 1, k), k), form)
+    place = as_float(
+        b, b.op("shl", bits, b.imm(form.fraction, bits)), form
+    )  # 2**(1 - bias - k), negative above 1
+    # beside it x has the last place of the result: 0 if that is below 2**(1 - bias)
+    base = at_least(b, b.op("fma", place, b.imm(1.25, k), b.imm(-0.9375, k)), 0.0)
+    total = b.op("add", x, base)
+    lost = b.op("sub", x, b.op("sub", total, base))
+    total = b.op("add", total, b.op("add", lost, rest))
+    return b.op("scale", b.op("sub", total, base), k)
 
 
 # --- what few lanes need -------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def gelu_tanh(x: Node) -> Node:
 def silu(x: Node) -> Node:
     """x sigmoid(x): Elfwing, Uchibe and Doya, arXiv:1702.03118."""
     x = _float(x)
-    return ops.MUL(x, composed.sigmoid(x))
+    return ops.MUL(x, ops.SIGMOID(x))
 
 
 @_in_wide

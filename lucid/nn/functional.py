@@ -12,7 +12,7 @@ import numpy as np
 from lucid.compiler.ir.graph import Node
 
 from .. import functional as functions
-from .. import joins, subscripts, updates
+from .. import joins, published, subscripts, updates
 from ..creation import _shape, asarray
 from ..errors import here, public, warn_user
 from ..functional import where
@@ -39,7 +39,7 @@ def tanh(x: Any) -> Tensor:
     return asarray(x).tanh()
 
 
-sigmoid, softplus = functions.sigmoid, functions.softplus
+sigmoid, softplus = published.sigmoid, functions.softplus
 
 
 @public

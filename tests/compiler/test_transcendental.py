@@ -31,7 +31,7 @@ FLOATS = ("float16", "float32", "float64")
 UNARY = (
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos",
     "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "erf", "erfc",
-    "cbrt", "erfinv", "lgamma", "digamma", "trigamma",
+    "cbrt", "erfinv", "lgamma", "digamma", "trigamma", "sigmoid",
 )  # fmt: skip
 NAMES = (*UNARY, "arctan2", "pow")
 inf, nan = math.inf, math.nan
@@ -74,6 +74,7 @@ def inverse(x: Array) -> Array:
 
 NUMPY: dict[str, Any] = {name: getattr(np, name, None) for name in NAMES}
 NUMPY |= {"erf": series, "erfc": complement, "erfinv": inverse, "pow": np.power}
+NUMPY["sigmoid"] = references.sigmoid
 NUMPY |= {"lgamma": references.lgamma, "digamma": references.digamma, "trigamma": references.trigamma}
 SLOW = ("erfinv", "lgamma", "digamma", "trigamma")  # these references
 
@@ -95,21 +96,21 @@ FOUND: dict[str, dict[str, float]] = {
         "log10": 0.501, "log1p": 0.501, "sin": 0.501, "cos": 0.501, "tan": 0.501, "arcsin": 0.501,
         "arccos": 0.501, "arctan": 0.501, "sinh": 0.501, "cosh": 0.501, "tanh": 0.501, "arcsinh": 0.501,
         "arccosh": 0.501, "arctanh": 0.501, "erf": 0.501, "erfc": 0.501, "arctan2": 0.501, "pow": 0.501,
-        "erfinv": 0.501, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501,
+        "erfinv": 0.501, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501, "sigmoid": 0.501,
     },
     "float32": {
-        "cbrt": 0.510, "exp": 0.892, "exp2": 0.780, "expm1": 0.730, "log": 0.550, "log2": 0.563,
+        "cbrt": 0.510, "exp": 0.537, "exp2": 0.543, "expm1": 0.730, "log": 0.550, "log2": 0.563,
         "log10": 0.575, "log1p": 0.661, "sin": 0.501, "cos": 0.501, "tan": 0.530, "arcsin": 0.630,
         "arccos": 0.610, "arctan": 0.700, "sinh": 0.680, "cosh": 0.664, "tanh": 0.562, "arcsinh": 0.552,
         "arccosh": 0.548, "arctanh": 0.552, "erf": 1.000, "erfc": 0.512, "arctan2": 0.780, "pow": 0.535,
-        "erfinv": 0.510, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501,
+        "erfinv": 0.510, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501, "sigmoid": 0.534,
     },
     "float64": {
         "cbrt": 0.510, "exp": 0.930, "exp2": 0.810, "expm1": 0.830, "log": 0.680, "log2": 0.710,
         "log10": 0.630, "log1p": 0.710, "sin": 0.740, "cos": 0.740, "tan": 0.850, "arcsin": 0.640,
         "arccos": 0.620, "arctan": 0.730, "sinh": 0.740, "cosh": 0.660, "tanh": 0.720, "arcsinh": 0.670,
         "arccosh": 0.860, "arctanh": 0.660, "erf": 0.950, "erfc": 0.950, "arctan2": 0.780, "pow": 0.830,
-        "erfinv": 0.680, "lgamma": 0.820, "digamma": 0.950, "trigamma": 0.950,
+        "erfinv": 0.680, "lgamma": 0.820, "digamma": 0.950, "trigamma": 0.950, "sigmoid": 0.590,
     },
 }  # fmt: skip
 
@@ -208,7 +209,13 @@ def near(dtype: str, name: str, count: int, rng: np.random.Generator) -> list[Ar
         "lgamma": [rng.uniform(0, 4, count), rng.uniform(-30, 60, count), 1 + small, 2 + small, small],
     }
     alike = {"log2": "log", "log10": "log", "cos": "sin", "tan": "sin", "arccos": "arcsin"}
-    alike |= {"cosh": "sinh", "arctanh": "arcsin", "digamma": "lgamma", "trigamma": "lgamma"}
+    alike |= {
+        "sigmoid": "exp",
+        "cosh": "sinh",
+        "arctanh": "arcsin",
+        "digamma": "lgamma",
+        "trigamma": "lgamma",
+    }
     name = alike.get(name, name)
     with np.errstate(over="ignore"):
         return [a.astype(dtype) for a in ranges[name]]
