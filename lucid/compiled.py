@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from .engine import Executable
     from .gpu import Ptx
+    from .report.profile import Profile
     from .report.records import Explanation
     from .staged import Staged
     from .testing.certificates import Certificate
@@ -573,6 +574,20 @@ class Compiled(Decorated, Generic[P, R]):
         from .testing.certificates import certify  # few ask for it
 
         return certify(self.__wrapped__, args, kwargs, causes)
+
+    def profile(self, *args: P.args, **kwargs: P.kwargs) -> Profile:
+        """The time of each kernel of a call with these arguments, beside the least that this machine could do
+        it in. It runs on copies: no parameter, gradient or random state changes. Printed, a table;
+        `as_dict()` is plain data, `trace("file.json")` writes a file for Perfetto. ValueError on another
+        device than "cpu"; errors are those of a call."""
+        from .report.profile import profile  # few ask for it
+
+        if self.device != "cpu":
+            raise ValueError(here(f"profile: it times kernels of this CPU, not of device {self.device!r}"))
+        asked = self._described(args, kwargs)
+        recording = self._record(asked)
+        inputs = recording.inputs(asked.arrays, asked.numbers)
+        return profile(self._name(), recording.executable, inputs)
 
     def explain(self) -> Explanation:
         """Why it was traced each time, and why the latest plan is made of these kernels: what each does, what

@@ -240,6 +240,12 @@ class Executable:
         """What it is made of."""
         return [self]
 
+    def through(
+        self, arrays: Sequence[Array], run: Callable[[Executable, list[Array]], list[Array]]
+    ) -> list[Array]:
+        """Its results for these inputs, where `run` stands for the call of each executable."""
+        return run(self, list(arrays))
+
     def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
         """The same, with what a library does then, in words."""
         return [(self, ())]

@@ -209,6 +209,16 @@ class Recording:
             outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
         return self._finish(arrays, numbers, nodes, buffers, outputs, frozenset(given))
 
+    def inputs(self, arrays: list[Any], given: list[Any]) -> list[Array]:
+        """The arrays that a call with these arguments would compute with."""
+        numbers = self.numbers(given)
+        values = [self._tensor(s, arrays, self.first if numbers is None else numbers) for s in self.sources]
+        settle([t for t in values if isinstance(t, Tensor) and t._node.data is None])
+        return [
+            t._node.data if isinstance(t, Tensor) else self._contiguous(t, source)
+            for t, source in zip(values, self.sources, strict=True)
+        ]
+
     def _contiguous(self, array: Array, source: Source) -> Array:
         """An array as it lies in memory; a copy, where its elements do not lie one after another."""
         if source.order is not None:

@@ -11,7 +11,7 @@ earlier one is an output of that.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -61,20 +61,7 @@ class Staged:
         self, arrays: Sequence[Array], reuse: Sequence[bool] = (), given: Mapping[int, Array] | None = None
     ) -> list[Array]:
         """`given`: outputs that are to be written there. Nothing is where a library raises."""
-        values = dict(zip(self._graph.inputs, arrays, strict=True))
-        for stage in self.stages:
-            if stage.executable is not None:
-                found = stage.executable([values[n] for n in stage.takes])
-                values.update(zip(stage.gives, found, strict=True))
-                if self.judged and values.get(self._graph.outputs[-1]):  # no library sees what was not there
-                    return [values[self._graph.outputs[-1]]] * len(self.types)
-            for library in stage.libraries:
-                call = library.call
-                results = call.function.run(call.options, [values[n] for n in call.inputs], library.loc)
-                for k, node in library.nodes:
-                    values[node] = results[k]
-        inputs = set(self._graph.inputs)
-        outputs = [np.array(values[n]) if n in inputs else values[n] for n in self._graph.outputs]
+        outputs = self.through(arrays, lambda executable, inputs: executable(inputs))
         for k, array in (given or {}).items():
             np.copyto(array, outputs[k])
             outputs[k] = array
@@ -84,6 +71,25 @@ class Staged:
     def kernels(self) -> list[KernelInfo]:
         """The kernels in the order of data flow."""
         return [kernel for x in self.executables() for kernel in x.kernels]
+
+    def through(
+        self, arrays: Sequence[Array], run: Callable[[Executable, list[Array]], list[Array]]
+    ) -> list[Array]:
+        """Its results for these inputs, where `run` stands for the call of each executable."""
+        values = dict(zip(self._graph.inputs, arrays, strict=True))
+        for stage in self.stages:
+            if stage.executable is not None:
+                found = run(stage.executable, [values[n] for n in stage.takes])
+                values.update(zip(stage.gives, found, strict=True))
+                if self.judged and values.get(self._graph.outputs[-1]):  # no library sees what was not there
+                    return [values[self._graph.outputs[-1]]] * len(self.types)
+            for library in stage.libraries:
+                call = library.call
+                results = call.function.run(call.options, [values[n] for n in call.inputs], library.loc)
+                for k, node in library.nodes:
+                    values[node] = results[k]
+        inputs = set(self._graph.inputs)
+        return [np.array(values[n]) if n in inputs else values[n] for n in self._graph.outputs]
 
     def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
         """What it is made of, each with what a library does then, in words."""

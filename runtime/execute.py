@@ -44,9 +44,9 @@ class Executable:
         self._outputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs)
         self._sizes = [d.itemsize * math.prod(shape) for d, shape in self._inputs]
         groups = grouped(plan.launches)
-        self.program = np.array([w for group in groups for w in _record(group)], np.int64)
+        self.program = np.array([w for group in groups for w in record(group)], np.int64)
         self.groups = len(groups)
-        self.scratch = max(map(_words, groups), default=0)
+        self.scratch = max(map(needs, groups), default=0)
         self.large = any(sum(x.work for x in group) >= parallel for group in groups)
         self._start = self.program.ctypes.data
         self._temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
@@ -204,21 +204,21 @@ def grouped(launches: Sequence[Launch]) -> list[list[Launch]]:
     groups: list[list[Launch]] = []
     words = 0
     for launch in launches:
-        words += _words([launch])
+        words += needs([launch])
         if launch.joins and groups and (words <= MOST_WORDS or launch.strip is not None):
             groups[-1].append(launch)
         else:
             groups.append([launch])
-            words = _words([launch])
+            words = needs([launch])
     return groups
 
 
-def _words(group: Sequence[Launch]) -> int:
+def needs(group: Sequence[Launch]) -> int:
     """What the group needs on the stack while it runs."""
     return 2 + sum(ROW + (len(x.slots) if x.strip is None else chain.words(x)) for x in group)
 
 
-def _record(group: Sequence[Launch]) -> list[int]:
+def record(group: Sequence[Launch]) -> list[int]:
     """The group as words of the runner's program."""
     if group[0].strip is not None:
         return _whole(group)

@@ -6,6 +6,9 @@ from typing import Any
 
 from lucid.compiler.ir.data import as_dict, data
 
+# What is less than this part of all bytes is told as a sum.
+FEW = 0.005
+
 
 @data
 class Kernel:
@@ -172,7 +175,9 @@ def _plan(plan: Plan) -> list[str]:
             lines.append(f"  lines {', '.join(short(kernel.lines))}")
         lines += [f"  {reason}" for reason in kernel.reasons]
     said: set[str] = set()
-    for apart in sorted(plan.apart, key=lambda apart: -apart.bytes):
+    edge = FEW * sum(kernel.bytes for kernel in plan.kernels)
+    small = [apart for apart in plan.apart if apart.bytes < edge]
+    for apart in sorted((a for a in plan.apart if a.bytes >= edge), key=lambda apart: -apart.bytes):
         lines.append(
             f"not fused: {apart.array}, from {apart.written_by} to {', '.join(apart.read_by)}: "
             f"{apart.bytes:,} bytes more"
@@ -181,6 +186,9 @@ def _plan(plan: Plan) -> list[str]:
         if apart.remedy and apart.remedy not in said:
             said.add(apart.remedy)
             lines.append(f"  to change that: {apart.remedy}")
+    if small:
+        arrays = "1 small array" if len(small) == 1 else f"{len(small)} small arrays"
+        lines.append(f"not fused: {arrays}, {sum(a.bytes for a in small):,} bytes more")
     steps = " then ".join(_step(step) + "," for step in plan.steps).rstrip(",")
     lines.append(f"runs, what shares threads joined by +: {steps}")
     outside = sum(b.bytes for b in plan.buffers if b.kind != "temp")

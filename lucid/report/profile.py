@@ -1,0 +1,190 @@
+"""`compiled.profile(...)`: the time of each kernel beside what this machine could do at best."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lucid.compiler.ir.data import data, replace
+from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.program import Call, Program
+from lucid.compiler.passes.plan import run_order
+from lucid.runtime import peaks, timing
+
+from .explain import plan_of
+from .records import Kernel, plain, short
+
+if TYPE_CHECKING:
+    from ..engine import Array, Executable
+    from ..staged import Staged
+
+TRACED = 10  # passes that a trace file shows
+
+
+@data
+class Timed:
+    """One kernel in seconds: the median of all passes, and a quarter of them below `low`, above `high`.
+    `share` of the time of all kernels. `limit`: the least that it could take, the larger one of `by_memory`
+    (its bytes at the bandwidth that was measured for so many) and `by_arithmetic` (its operations at the
+    measured peak of multiply-adds)."""
+
+    kernel: Kernel
+    seconds: float
+    low: float
+    high: float
+    share: float
+    by_memory: float
+    by_arithmetic: float
+
+    @property
+    def limit(self) -> float:
+        return max(self.by_memory, self.by_arithmetic)
+
+    @property
+    def bound(self) -> str:
+        return "memory" if self.by_memory >= self.by_arithmetic else "arithmetic"
+
+
+@data
+class Pass:
+    """One pass over the kernels: (number, begin, seconds) of each, in the order in which they ran."""
+
+    spans: tuple[tuple[int, float, float], ...]
+
+
+@data
+class Profile:
+    """Kernels in the order in which they run; those that go together by strips of rows are one. `step`: the
+    median of all of them in one native call, as a step runs them; `passes`: how often each ran. Seconds
+    throughout. As text, a table; `as_dict()` is plain data."""
+
+    name: str
+    kernels: tuple[Timed, ...]
+    step: float
+    passes: int
+    spans: tuple[Pass, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Dicts, lists, strings, numbers and None: what JSON takes."""
+        rows = [
+            plain(t.kernel)
+            | {name: getattr(t, name) for name in ("seconds", "low", "high", "share", "limit", "bound")}
+            | {"by_memory": t.by_memory, "by_arithmetic": t.by_arithmetic, "code_seconds": t.kernel.seconds}
+            for t in self.kernels
+        ]
+        return {"name": self.name, "step": self.step, "passes": self.passes, "kernels": rows}
+
+    def trace(self, path: str | os.PathLike[str]) -> None:
+        """Writes the latest passes as a trace, which Perfetto (ui.perfetto.dev) and chrome://tracing show.
+        OSError where it cannot be written."""
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"displayTimeUnit": "ns", "traceEvents": self._events()}, file)
+
+    def _events(self) -> list[dict[str, Any]]:
+        common = {"pid": 1, "tid": 1}
+        found: list[dict[str, Any]] = [
+            {"ph": "M", "name": "process_name", "args": {"name": f"lucid {self.name}"}, **common},
+            {"ph": "M", "name": "thread_name", "args": {"name": "kernels, one at a time"}, **common},
+        ]
+        for number, one in enumerate(self.spans):
+            for k, begin, seconds in one.spans:
+                timed = self.kernels[k]
+                told = {"pass": number, "lines": list(timed.kernel.lines), "bound": timed.bound}
+                told |= {name: getattr(timed.kernel, name) for name in ("bytes", "flops", "threads")}
+                event = {"ph": "X", "name": timed.kernel.name, "cat": "kernel", "ts": 1e6 * begin}
+                event |= {"dur": 1e6 * seconds, "args": told | {"limit_us": 1e6 * timed.limit}}
+                found.append(event | common)
+        return found
+
+    def __str__(self) -> str:
+        width = max([len(t.kernel.name) for t in self.kernels] + [6])
+        total = sum(t.seconds for t in self.kernels)
+        lines = [
+            f"{self.name}: {_time(self.step)} a step; its kernels one at a time {_time(total)}, "
+            f"medians of {self.passes} passes",
+            f"{'kernel':<{width}}  {'time':>9}  share  {'limit':>9}  reached  by          threads  lines",
+        ]
+        for t in sorted(self.kernels, key=lambda t: -t.seconds):
+            reached = f"{100 * t.limit / t.seconds:.0f} %" if t.seconds else "-"
+            row = f"{t.kernel.name:<{width}}  {_time(t.seconds):>9}  {100 * t.share:>3.0f} %  "
+            row += f"{_time(t.limit):>9}  {reached:>7}  {t.bound:<10}  {t.kernel.threads:>7}  "
+            lines.append(row + ", ".join(short(t.kernel.lines)))
+        return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
+
+
+def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Profile:
+    """Times of all kernels of what was compiled, for these inputs, which are not changed."""
+    kernels: list[tuple[Kernel, list[Call]]] = []
+    found: list[timing.Times] = []
+
+    def run(executable: Executable, inputs: list[Array]) -> list[Array]:
+        inside, plan = executable.compiled.stages, executable.compiled.plan
+        told = plan_of(executable).kernels
+        order = iter([k for group in run_order(inside.program, plan.aliases) for k in group])
+        times = timing.times(executable.native, inputs, executable.threads)
+        for count in times.units:
+            numbers = [next(order) for _ in range(count)]
+            calls = [inside.program.calls[k] for k in numbers]
+            kernels.append((_one([told[k] for k in numbers], calls, inside.program), calls))
+        found.append(times)
+        return executable(inputs)
+
+    made.through(arrays, run)
+    passes = min((len(times.spans) for times in found), default=0)
+    rows = [[span for times in found for span in times.spans[p - passes]] for p in range(passes)]
+    medians = [statistics.median(row[k][1] for row in rows) for k in range(len(kernels))]
+    total = sum(medians) or 1.0
+    timed = [
+        _timed(kernel, calls, sorted(row[k][1] for row in rows), medians[k] / total)
+        for k, (kernel, calls) in enumerate(kernels)
+    ]
+    spans = [Pass(tuple((k, *span) for k, span in enumerate(row))) for row in rows[-TRACED:]]
+    step = sum(statistics.median(times.whole) for times in found)
+    return Profile(name, tuple(timed), step, passes, tuple(spans))
+
+
+def _one(told: list[Kernel], calls: list[Call], program: Program) -> Kernel:
+    """A kernel; or those of a chain as one, which moves no bytes of what lies between them."""
+    if len(told) == 1:
+        return told[0]
+    last: dict[Node, int] = {}
+    for k, call in enumerate(program.calls):
+        last |= {operand.node: k for operand in call.arrays.values()}
+    own = {id(call) for call in calls}
+    moved = 0
+    written = {call.arrays[o.name].node for call in calls for o in call.kernel.outputs}
+    written -= set(program.graph.outputs)
+    inside = {node for node in written if id(program.calls[last[node]]) in own}
+    for call in calls:
+        moved += sum(node.type.nbytes for node in {o.node for o in call.arrays.values()} - inside)
+    return replace(
+        told[0],
+        name=" + ".join(kernel.name for kernel in told),
+        lines=tuple(dict.fromkeys(line for kernel in told for line in kernel.lines)),
+        bytes=moved,
+        flops=sum(kernel.flops for kernel in told),
+        seconds=sum(kernel.seconds for kernel in told),
+        reasons=tuple(reason for kernel in told for reason in kernel.reasons),
+    )
+
+
+def _timed(kernel: Kernel, calls: list[Call], seconds: list[float], share: float) -> Timed:
+    quarter = len(seconds) // 4
+    wide = any(
+        array.dtype.is_float and array.dtype.size == 8 for call in calls for array in call.kernel.outputs
+    )
+    peak = peaks.multiply_adds(kernel.threads) / (2 if wide else 1)
+    return Timed(
+        kernel, statistics.median(seconds), seconds[quarter], seconds[-1 - quarter], share,
+        kernel.bytes / peaks.bandwidth(kernel.bytes, kernel.threads), kernel.flops / peak,
+    )  # fmt: skip

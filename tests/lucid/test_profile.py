@@ -1,0 +1,167 @@
+"""`compiled.profile(...)`: times beside limits, on copies; and the trace file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+from lucid.compiler.passes import chain
+from lucid.optim import Adam
+from lucid.runtime import execute, peaks, timing
+
+X = np.linspace(-1, 1, 64 * 48, dtype="f").reshape(64, 48)
+
+
+@pytest.fixture(autouse=True)
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the passes, and small measurements."""
+    monkeypatch.setattr(timing, "SECONDS", 0.02)
+    monkeypatch.setattr(peaks, "MOST", 1 << 20)
+    monkeypatch.setattr(peaks, "RUNS", 2)
+
+
+def test_every_kernel_has_a_time_and_a_limit() -> None:
+    f = lucid.compile(lambda x: ((x @ x.T).sum(axis=1), (x * 2).exp().T.reshape((64, 48))))
+    found = f.profile(X)
+    assert {t.kernel.name for t in found.kernels} == {k.name for k in f.explain().kernels}
+    assert [t.kernel.group for t in found.kernels] == sorted(t.kernel.group for t in found.kernels)
+    assert sum(t.share for t in found.kernels) == pytest.approx(1)
+    for t in found.kernels:
+        assert 0 <= t.low <= t.seconds <= t.high and t.limit == max(t.by_memory, t.by_arithmetic) > 0
+        assert t.by_memory == t.kernel.bytes / peaks.bandwidth(t.kernel.bytes, t.kernel.threads)
+    product = next(t for t in found.kernels if t.kernel.mode == "product")
+    assert product.by_arithmetic >= 2 * 64 * 64 * 48 / peaks.multiply_adds(product.kernel.threads)
+    assert found.passes >= 4 and found.step > 0
+
+
+def test_doubles_have_half_of_the_peak() -> None:
+    f = lucid.compile(lambda x: x * 3 + 1)
+    single, double = (f.profile(X.astype(kind)).kernels[0] for kind in ("f4", "f8"))
+    assert double.by_arithmetic == pytest.approx(2 * single.by_arithmetic)
+
+
+def test_the_table_names_the_slowest_first() -> None:
+    f = lucid.compile(lambda x: ((x @ x.T) @ x, x[0] + 1))
+    found = f.profile(X)
+    lines = str(found).splitlines()
+    assert f"medians of {found.passes} passes" in lines[0] and lines[1].startswith("kernel ")
+    slowest = max(found.kernels, key=lambda t: t.seconds)
+    assert len(lines) == 2 + len(found.kernels) and lines[2].startswith(slowest.kernel.name)
+    assert "test_profile.py:" in lines[2] and " % " in lines[2]
+
+
+def test_nothing_that_anybody_sees_changes() -> None:
+    lucid.manual_seed(1)
+    model = nn.Sequential(nn.Linear(48, 32), nn.Dropout(0.5), nn.ReLU(), nn.Linear(32, 1))
+    opt = Adam(model.parameters())
+    calls = 0
+
+    @lucid.compile
+    def step(x: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        opt.zero_grad()
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+        opt.step()
+        return loss
+
+    def state() -> list[Any]:
+        parts = [p.numpy().copy() for p in model.parameters()]
+        grads = [None if p.grad is None else p.grad.numpy().copy() for p in model.parameters()]
+        return [*parts, *grads, np.array(lucid.random.get_state())]
+
+    for _ in range(2):
+        step(X)
+    before, arguments = state(), X.copy()
+    found = step.profile(X)
+    assert len(found.kernels) == len(step.explain().kernels)
+    for old, new in zip(before, state(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    np.testing.assert_array_equal(X, arguments)
+
+
+def test_it_profiles_what_was_never_called_and_runs_nothing_of_it() -> None:
+    w = Tensor(np.ones(48, "f"))
+
+    @lucid.compile
+    def step(x: Any) -> None:
+        nonlocal w
+        w *= x[0]
+
+    step.profile(X)
+    assert step.traces == 1 and (w.numpy() == 1).all()
+
+
+def test_times_of_a_plan_come_with_its_results() -> None:
+    f = lucid.compile(lambda x: ((x * 2).exp().T.reshape((64, 48)) - 1, x @ x.T))
+    want = [t.numpy() for t in f(X)]
+    made = f._last().executable.executables()[0]
+    plan = made.native
+    assert isinstance(plan, execute.Executable)
+    got = timing.times(plan, [X])
+    assert len(got.spans) == len(got.whole) >= 4 and got.units == [1] * len(plan.plan.launches)
+    assert all(len(one) == len(got.units) for one in got.spans)
+    for array, pick in zip(want, made.compiled.picks, strict=True):
+        np.testing.assert_array_equal(got.outputs[pick].reshape(array.shape), array)
+
+
+def test_kernels_that_go_by_strips_are_one(afresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "LEAST_BYTES", 0)
+    monkeypatch.setattr(chain, "LEAST_TILES", 1)
+    x, w = np.ones((512, 48), "f"), np.ones((48, 64), "f")
+    f = lucid.compile(lambda x, w: (x @ w).exp() @ w.T)
+    found = f.profile(x, w)
+    (only,) = found.kernels
+    assert only.kernel.name == " + ".join(k.name for k in f.explain().kernels)
+    assert only.kernel.bytes == 2 * (x.nbytes + w.nbytes)  # nothing of what lies between
+    assert f"{only.kernel.name}  " in str(found)
+
+
+def test_functions_in_which_a_library_takes_part() -> None:
+    f = lucid.compile(lambda x: lucid.linalg.inv(x @ x.T + np.eye(3, dtype="f8")).sum())
+    found = f.profile(X[:3].astype("f8"))
+    assert len(found.kernels) == len(f.explain().kernels) >= 2
+
+
+def test_the_trace_is_what_perfetto_reads(tmp_path: Path) -> None:
+    found = lucid.compile(lambda x: ((x @ x.T) @ x).sum()).profile(X)
+    found.trace(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert [e["name"] for e in events if e["ph"] == "M"] == ["process_name", "thread_name"]
+    spans = [e for e in events if e["ph"] == "X"]
+    assert len(spans) == len(found.kernels) * min(10, found.passes)
+    ends = [e["ts"] + e["dur"] for e in spans]
+    assert all(e["ts"] >= 0 and e["dur"] >= 0 and e["args"]["bytes"] > 0 for e in spans)
+    assert all(end <= e["ts"] for end, e in zip(ends, spans[1:], strict=False))  # one at a time
+    with pytest.raises(OSError):
+        found.trace(tmp_path / "no" / "trace.json")
+
+
+def test_the_same_as_plain_data() -> None:
+    found = lucid.compile(lambda x: x.exp().sum()).profile(X)
+    data = found.as_dict()
+    assert json.loads(json.dumps(data)) == data and data["kernels"][0]["seconds"] == found.kernels[0].seconds
+
+
+def test_a_function_without_kernels() -> None:
+    found = lucid.compile(lambda x: x).profile(X)
+    assert found.kernels == () and str(found).count("\n") == 1
+
+
+def test_only_of_this_cpu() -> None:
+    f = lucid.compile(lambda x: x * 2, device="ptx-sim")
+    with pytest.raises(ValueError, match=r"test_profile.py:\d+: profile: .*'ptx-sim'"):
+        f.profile(X)
+
+
+def test_limits_of_the_machine() -> None:
+    assert peaks.bandwidth(1, 1) == peaks.bandwidth(peaks.LEAST, 1) > 1e8
+    assert peaks.bandwidth(1 << 40, 1) == peaks.bandwidth(peaks.MOST, 1) > 1e8
+    assert peaks.multiply_adds(2) >= peaks.multiply_adds(1) > 1e8
