@@ -9,7 +9,7 @@ from types import ModuleType
 from .ir.data import replace
 from .ir.graph import Graph
 from .ir.kernel import Kernel, symbols
-from .ir.program import Call, Program
+from .ir.program import Program
 from .ir.target import Target
 from .passes.arrange import arrange
 from .passes.pairs import labelled
@@ -25,57 +25,62 @@ REASON = "its text was replaced by hand"
 
 
 def edited(compiled: Compiled, kernel: Kernel, target: Target) -> Compiled:
-    """`compiled`, with `kernel` in place of the kernel of its name. An output may overwrite an input where it
+    """`compiled`, with `kernel` in place of the kernel of its name (see `Compiled.named`), and in all other
+    calls of that. An output may overwrite an input where it
     might before, and the new text allows it.
 
     VerifyError, and nothing is changed, unless the kernel is legal, has the operands and results of the one
     that it replaces, and each access is proven (`prove.py`) for the sizes of this graph."""
     verify_kernel(kernel)
     aliases = compiled.plan.aliases
+    old = _called(compiled, kernel.name)
+    problem = difference(old, kernel)
+    if problem is not None:
+        raise VerifyError(f"kernel {kernel.name}: {problem}")
+    kernel = replace(kernel, name=old.name)
 
     def passes(graph: Graph, audit: ModuleType | None) -> Stages:
-        return substitute(compiled.passes(graph, audit), kernel, target, aliases)
+        return substitute(compiled.passes(graph, audit), old, kernel, target, aliases)
 
-    stages = substitute(compiled.stages, kernel, target, aliases)
+    stages = substitute(compiled.stages, old, kernel, target, aliases)
     new = copy.copy(compiled)
-    new.__dict__.pop("stages", None)
+    for name in ("stages", "named"):
+        new.__dict__.pop(name, None)
     new.passes, new.codes = passes, stages.codes
     new.plan = labelled(arrange(stages.plan), compiled.written, compiled.picks)
     return new
 
 
-def substitute(stages: Stages, kernel: Kernel, target: Target, aliases: Sequence[int]) -> Stages:
-    """The stages of a compile whose calls of the kernel of this name and face run `kernel`."""
+def _called(compiled: Compiled, name: str) -> Kernel:
+    """The kernel that is shown under this name, under that of its code."""
+    for call, shown in zip(compiled.stages.program.calls, compiled.named.calls, strict=True):
+        if shown.kernel.name == name:
+            return call.kernel
+    names = ", ".join(call.kernel.name for call in compiled.named.calls) or "none"
+    raise VerifyError(f"there is no kernel `{name}` here; expected one of: {names}")
+
+
+def substitute(stages: Stages, old: Kernel, new: Kernel, target: Target, aliases: Sequence[int]) -> Stages:
+    """The stages of a compile whose calls of `old` run `new`. Of a graph of other sizes, in which `old` may
+    be another text: the calls of those with its name and operands."""
     calls = list(stages.program.calls)
-    places = _places(calls, kernel)
-    schedule, code = compile_kernel(kernel, target)
-    for func in loops(kernel, schedule):
+    text = print_kernel(old)
+    places = [n for n, call in enumerate(calls) if print_kernel(call.kernel) == text] or [
+        n
+        for n, call in enumerate(calls)
+        if call.kernel.name == old.name and difference(call.kernel, new) is None
+    ]
+    schedule, code = compile_kernel(new, target)
+    for func in loops(new, schedule):
         verify_func(func)
     schedules, codes = list(stages.schedules), list(stages.codes)
     for n in places:
         reasons = (*(r for r in calls[n].reasons if r != REASON), REASON)
-        calls[n] = replace(calls[n], kernel=kernel, reasons=reasons)
+        calls[n] = replace(calls[n], kernel=new, reasons=reasons)
         schedules[n], codes[n] = schedule, code
     program = Program(stages.program.graph, tuple(calls))
     plan = make_plan(program, codes, schedules, aliases)
     return replace(stages, program=program, schedules=tuple(schedules), codes=tuple(codes), plan=plan)
-
-
-def _places(calls: Sequence[Call], kernel: Kernel) -> list[int]:
-    """Which calls run `kernel` from now on."""
-    named = [n for n, call in enumerate(calls) if call.kernel.name == kernel.name]
-    if not named:
-        names = ", ".join(dict.fromkeys(c.kernel.name for c in calls)) or "none"
-        raise VerifyError(f"there is no kernel `{kernel.name}` here; expected one of: {names}")
-    problems = {n: difference(calls[n].kernel, kernel) for n in named}
-    fits = [n for n in named if problems[n] is None]
-    if not fits:
-        raise VerifyError(f"kernel {kernel.name}: {problems[named[0]]}")
-    if len({print_kernel(calls[n].kernel) for n in fits}) > 1:
-        raise VerifyError(
-            f"several kernels are named `{kernel.name}` and have these operands: which is meant?"
-        )
-    return fits
 
 
 def difference(old: Kernel, new: Kernel) -> str | None:

@@ -73,6 +73,13 @@ class Compiled:
         found = self.passes(self.graph, _audit())
         return replace(found, plan=labelled(arrange(found.plan), self.written, self.picks))
 
+    @once
+    def named(self) -> Program:
+        """That of `stages`, its kernels under names that tell where they come from."""
+        from .passes.name import named  # few look inside
+
+        return named(self.stages.program)
+
 
 # From a graph, and what verifies and compares, to what the passes make of it.
 Passes = Callable[[Graph, ModuleType | None], Stages]
@@ -204,19 +211,23 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
         plan = gpu_schedule(kernel) if target.is_gpu else schedule(kernel, target.vector_bytes)
         finish = bool(parted(kernel) or kernel.final)
 
-        def source() -> str:
-            funcs = loops(kernel, plan)
-            if target.is_gpu:
-                from .gpu.emit import emit as emit_gpu
-
-                return emit_gpu(funcs)
-            from .cpu.emit import emit  # not needed where machine code is cached
-
-            return emit(funcs, target)
-
-        code = Code(f"{LOWERING}\n{target.key}\n{text}", kernel.name, source, finish)
+        code = Code(
+            f"{LOWERING}\n{target.key}\n{text}", kernel.name, lambda: llvm_text(kernel, plan, target), finish
+        )
         found = _KERNELS[key] = (plan, code)
     return found
+
+
+def llvm_text(kernel: Kernel, plan: Schedule, target: Target) -> str:
+    """The LLVM level of a kernel."""
+    funcs = loops(kernel, plan)
+    if target.is_gpu:
+        from .gpu.emit import emit as emit_gpu
+
+        return emit_gpu(funcs)
+    from .cpu.emit import emit  # not needed where machine code is cached
+
+    return emit(funcs, target)
 
 
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
@@ -264,24 +275,52 @@ def entries(compiled: Compiled) -> dict[str, tuple[Entry, ...]]:
 STAGES = ("graph", "simplified", "kernel", "loop", "llvm")
 
 
-def stage_text(compiled: Compiled, stage: str, target: Target) -> str:
-    """One stage of a compile as text; `stage` is one of STAGES."""
+def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | None = None) -> str:
+    """One stage of a compile as text; `stage` is one of STAGES. `kernel`: that of one kernel. ValueError for
+    another stage, an unknown kernel, and a stage that has none."""
     from .text.graph import print_graph
     from .text.loop import print_func
 
-    if stage == "graph":
-        return print_graph(compiled.written, locs=True)
-    if stage == "simplified":
-        return print_graph(compiled.stages.simplified, locs=True)
-    inside = compiled.stages
-    unique = {
-        id(c): (call, s, c)
-        for call, s, c in zip(inside.program.calls, inside.schedules, inside.codes, strict=True)
-    }.values()
+    if stage not in STAGES:
+        raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm, ptx")
+    if stage in STAGES[:2]:
+        if kernel is not None:
+            raise ValueError(
+                f"the stage {stage!r} is of the whole graph; kernel= is for {', '.join(STAGES[2:])}, asm, ptx"
+            )
+        return print_graph(compiled.written if stage == "graph" else compiled.stages.simplified, locs=True)
     if stage == "kernel":
-        return "\n".join(print_kernel(c.kernel, locs=True) for c in inside.program.calls)
+        return "\n".join(print_kernel(k, locs=True) for k, _, _ in chosen(compiled, kernel))
+    different = chosen(compiled, kernel, once=True)
     if stage == "loop":
-        return "\n".join(print_func(f, locs=True) for call, s, _ in unique for f in loops(call.kernel, s))
-    if stage == "llvm":
-        return "\n".join(code.llvm for _, _, code in unique)
-    raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm, ptx")
+        return "\n".join(print_func(f, locs=True) for k, plan, _ in different for f in loops(k, plan))
+    return "\n".join(llvm_text(k, plan, target) for k, plan, _ in different)
+
+
+def named_codes(compiled: Compiled, target: Target, kernel: str | None = None) -> list[Code]:
+    """The code of each kernel that differs from the others, or of the one that is named, under the names that
+    `Compiled.named` gives: to be looked at, not to be run, since these are no part of the keys."""
+    return [
+        Code(code.key, k.name, llvm_text(k, plan, target), code.finish)
+        for k, plan, code in chosen(compiled, kernel, once=True)
+    ]
+
+
+def chosen(compiled: Compiled, name: str | None, once: bool = False) -> list[tuple[Kernel, Schedule, Code]]:
+    """The kernels of a compile, or the one of this name, with what they became; `once`: of those that share
+    their code the first. ValueError for an unknown name."""
+    inside = compiled.stages
+    kernels = [call.kernel for call in compiled.named.calls]
+    every = list(zip(kernels, inside.schedules, inside.codes, strict=True))
+    if name is not None:
+        found = [made for made in every if made[0].name == name]
+        if not found:
+            names = ", ".join(k.name for k, _, _ in every) or "none"
+            raise ValueError(f"there is no kernel {name!r} here; expected one of: {names}")
+        return found
+    if not once:
+        return every
+    seen: dict[int, tuple[Kernel, Schedule, Code]] = {}
+    for made in every:
+        seen.setdefault(id(made[2]), made)
+    return list(seen.values())

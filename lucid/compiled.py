@@ -478,14 +478,15 @@ class Compiled(Decorated, Generic[P, R]):
             raise RuntimeError(here(f"{self._name()} {what}"))
         return found
 
-    def ir(self, stage: Stage = "kernel", arch: str | None = None) -> str:
+    def ir(self, stage: Stage = "kernel", arch: str | None = None, *, kernel: str | None = None) -> str:
         """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm", "asm",
-        or "ptx" for an architecture of NVIDIA's ("sm_90" by default). ValueError for another stage or
-        architecture, and for one that is given with another stage."""
+        or "ptx" for an architecture of NVIDIA's ("sm_90" by default). `kernel`: of this kernel alone, by the
+        name that "kernel" shows. ValueError for another stage or architecture, for one that is given with
+        another stage, for an unknown kernel, and for a kernel of a graph."""
         if arch is not None and stage != "ptx":
             raise ValueError(here(f"ir: arch is for the stage 'ptx'; {stage!r} is this machine's"))
         try:
-            return self._last().executable.ir(stage, arch or ARCH)
+            return self._last().executable.ir(stage, arch or ARCH, kernel)
         except ValueError as error:
             raise located(error, user_loc()) from None
 

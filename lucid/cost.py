@@ -88,7 +88,7 @@ def cost_of(made: Executable | Staged) -> Cost:
 
 def _reasons(made: Executable) -> list[str]:
     """The kernels with what they hold, and why each is not part of one before it."""
-    calls = made.compiled.stages.program.calls
+    calls = made.compiled.named.calls
     lines: list[str] = []
     for number, call in enumerate(calls):
         lines.append(f"  kernel {number}, {call.kernel.name}: {call.bytes:,} bytes")

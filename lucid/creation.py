@@ -24,6 +24,7 @@ from .context import MODE
 from .engine import Array, leaf
 from .errors import TraceError, here, located, public, user_loc
 from .names import on_cpu
+from .places import called
 from .promote import cast, check_plain, dtype_of, lying, number, scalar, seen_in
 from .tensor import Tensor, apply
 
@@ -224,7 +225,7 @@ def full_like(
 def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
     """A tensor around a new array, which needs no copy."""
     trace = MODE.get().trace
-    loc = user_loc()
+    loc = called(trace)
     token = LOC.set(loc)
     try:
         array = np.asarray(array, None if dtype is None else dtype_of(dtype).np, order="C")

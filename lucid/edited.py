@@ -49,7 +49,7 @@ def _kernels(executable: Executable | Staged) -> str:
     return "\n".join(
         print_kernel(call.kernel, locs=True)
         for x in executable.executables()
-        for call in x.compiled.stages.program.calls
+        for call in x.compiled.named.calls
     )
 
 

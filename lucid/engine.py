@@ -26,7 +26,7 @@ from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
-from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, stage_text
+from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, named_codes, stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
@@ -266,7 +266,7 @@ class Executable:
         """The kernels in the order of data flow."""
         return [
             KernelInfo(c.kernel.name, c.bytes, print_kernel(c.kernel, locs=True), c.reasons)
-            for c in self.compiled.stages.program.calls
+            for c in self.compiled.named.calls
         ]
 
     def _dump(self, folder: str, name: str) -> None:
@@ -286,14 +286,18 @@ class Executable:
 
         return ptx(self.compiled.written, arch, self._aliases, self.edits)
 
-    def ir(self, stage: str, arch: str = gpu.ARCH) -> str:
-        """One stage as text: graph, simplified, kernel, loop, llvm, asm or ptx."""
+    def ir(self, stage: str, arch: str = gpu.ARCH, kernel: str | None = None) -> str:
+        """One stage as text: graph, simplified, kernel, loop, llvm, asm or ptx; of one kernel, if named.
+        ValueError for another stage, and where there is no such kernel."""
         if stage == "ptx":
-            return "\n".join(self.ptx(arch).modules.values())
+            from .gpu import named_ptx  # few ask for it
+
+            return named_ptx(self.compiled.written, arch, self._aliases, self.edits, kernel)
         if stage == "asm":
-            unique = {code.key: code for code in self.compiled.codes}
-            return "\n".join(assembly(code, self.target) for code in unique.values())
-        return stage_text(self.compiled, stage, self.target)
+            return "\n".join(
+                assembly(c, self.target) for c in named_codes(self.compiled, self.target, kernel)
+            )
+        return stage_text(self.compiled, stage, self.target, kernel)
 
 
 def _seen(array: Array, kind: TensorType) -> Array:

@@ -42,6 +42,9 @@ class ContractError(RuntimeError):
     allow."""
 
 
+known_file = _users.get  # what `is_user_file` has said before, or None
+
+
 def is_internal(filename: str) -> bool:
     """Whether a source file belongs to lucid."""
     known = _internal.get(filename)

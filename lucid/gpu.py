@@ -12,7 +12,7 @@ from lucid.compiler.ir.artifact import Address, Plan
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.kernel import Kernel
-from lucid.compiler.pipeline import Compiled, compile_graph, entries
+from lucid.compiler.pipeline import Compiled, compile_graph, entries, named_codes
 from lucid.runtime.load import assembly
 
 
@@ -51,10 +51,26 @@ class Ptx:
 def ptx(graph: Graph, arch: str, aliases: Sequence[int] = (), edits: Sequence[Kernel] = ()) -> Ptx:
     """`edits`: kernels that stand in place of those of their names. ValueError for an unknown architecture,
     and for a kernel that needs more than there is."""
+    return described(_compiled(graph, arch, aliases, edits), arch)
+
+
+def named_ptx(
+    graph: Graph, arch: str, aliases: Sequence[int], edits: Sequence[Kernel], kernel: str | None
+) -> str:
+    """The text of all kernels, or of one, under the names of those of the kernel level. ValueError as for
+    `ptx`, and for an unknown name."""
+    texts = []
+    for code in named_codes(_compiled(graph, arch, aliases, edits), target(arch), kernel):
+        texts.append(assembly(code, target(arch)))
+        check(texts[-1], code.llvm)
+    return "\n".join(texts)
+
+
+def _compiled(graph: Graph, arch: str, aliases: Sequence[int], edits: Sequence[Kernel]) -> Compiled:
     made = compile_graph(graph, target(arch), aliases)
     for kernel in edits:
         made = edited(made, kernel, target(arch))
-    return described(made, arch)
+    return made
 
 
 def described(made: Compiled, arch: str) -> Ptx:

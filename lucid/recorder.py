@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.ir.data import replace
-from lucid.compiler.ir.graph import Graph, Node, toposort
+from lucid.compiler.ir.graph import Graph, Node, at, toposort
 from lucid.compiler.ir.types import TensorType
 
 from . import arguments, chance, watching
@@ -20,6 +20,7 @@ from .engine import Device, build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
 from .inside import indices_in, verdict
+from .places import Places
 from .promote import lying
 from .recording import Recording, Source, Update, Write, tensor_of
 from .results import Made, Owner, Same, Value
@@ -46,9 +47,10 @@ def trace(
     what was found. `opened`: those of `numbers` that are no facts; `places`: where others are, which `guards`
     leaves open. A step of its own (runtime/steps.py), with the walk that has made `guards`: while it runs,
     what it sets is set, for other threads too."""
-    trace = Trace()
+    trace = Trace(places=Places(f, args, _traced.__code__))
     tape = trace.tape
-    inner, placed = _arguments(trace, arrays)
+    with at(trace.places.start):
+        inner, placed = _arguments(trace, arrays)
     held = [(place, content) for place in places if tensors_in(content := place.get())]
     numeric = [place for place in places if not tensors_in(place.get())]
     for place, content in held:
@@ -147,7 +149,8 @@ def _traced(
             stand.append(number)
             place.set(number)
         MODE.set(Mode(trace, mode.grad))
-        returned = f(*traced_args, **traced_kwargs)
+        with at(trace.places.start):
+            returned = f(*traced_args, **traced_kwargs)
         MODE.set(mode)
         left = [place.get() for place in places]
         contents = [

@@ -95,9 +95,17 @@ class Staged:
         """What it is made of, each with what a library does then, in words."""
         return [(stage.executable, tuple(map(str, stage.libraries))) for stage in self.stages]
 
-    def ir(self, stage: str, arch: str = ARCH) -> str:
-        """One stage of the compiler as text, of each executable."""
-        return "\n".join(x.ir(stage, arch) for x in self.executables())
+    def ir(self, stage: str, arch: str = ARCH, kernel: str | None = None) -> str:
+        """One stage of the compiler as text, of each executable; if a kernel is named, of those with it."""
+        every = self.executables()
+        if kernel is not None:
+            names = dict.fromkeys(k.name for k in self.kernels)
+            if kernel not in names:
+                raise ValueError(
+                    f"there is no kernel {kernel!r} here; expected one of: {', '.join(names) or 'none'}"
+                )
+            every = [x for x in every if any(c.kernel.name == kernel for c in x.compiled.named.calls)]
+        return "\n".join(x.ir(stage, arch, kernel) for x in every)
 
     def ptx(self, arch: str) -> NoReturn:
         """ValueError: a GPU does not run it alone."""
@@ -108,7 +116,7 @@ class Staged:
     def edited(self, kernel: Kernel) -> Staged:
         """As that of an Executable: in all stages that have a kernel of this name."""
         found = [
-            x is not None and any(c.kernel.name == kernel.name for c in x.compiled.stages.program.calls)
+            x is not None and any(c.kernel.name == kernel.name for c in x.compiled.named.calls)
             for x in (stage.executable for stage in self.stages)
         ]
         new = copy.copy(self)

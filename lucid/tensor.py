@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.ir.graph import LOC, Node
+from lucid.compiler.ir.graph import LOC, Node, at
 from lucid.compiler.ir.types import b1, c64, f32
 from lucid.compiler.passes.autodiff import gradients
 from lucid.runtime import memory
@@ -33,6 +33,7 @@ from .methods import Methods
 from .names import Names, on_cpu
 from .operators import Operators
 from .ordering import Ordering
+from .places import called
 from .promote import as_array, cast, check_numbers, check_plain, dtype_of
 from .reading import Reading
 from .reductions import Reductions
@@ -65,7 +66,7 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
     user's line in front.
     """
     trace, grad = MODE.get()
-    loc = user_loc()
+    loc = user_loc() if trace is None else trace.places.here()
     token = LOC.set(loc)
     tracked = weak = False
     nodes: list[Any] = []
@@ -192,7 +193,7 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
     ) -> None:
         on_cpu(device)
         trace = MODE.get().trace
-        loc = user_loc()
+        loc = called(trace)
         token = LOC.set(loc)
         try:
             if isinstance(data, Tensor):
@@ -362,8 +363,10 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
         `retain_graph` and `create_graph` change nothing. RuntimeError for a tensor of more elements without
         `gradient`, or one that depends on no leaf; ValueError for a `gradient` of another shape.
         """
+        trace, grad = MODE.get()
         node = node_of(self)
-        cotangent = self._cotangent(gradient)
+        with at(called(trace)):
+            cotangent = self._cotangent(gradient)
         leaves = differentiable_leaves(node)
         if not leaves:
             raise RuntimeError(
@@ -372,7 +375,6 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
                     "set it on the inputs or parameters before computing the result"
                 )
             )
-        trace, grad = MODE.get()
         for (_, owner), part in zip(leaves, gradients(node, cotangent, [n for n, _ in leaves]), strict=True):
             if part is not None:
                 new = Tensor._of(part if grad else ops.STOP(part), grad, trace)

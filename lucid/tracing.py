@@ -16,6 +16,7 @@ from lucid.compiler.ir.types import TensorType, from_numpy
 
 from .engine import Array
 from .guards import Item, Place
+from .places import Places
 from .promote import lying, seen_in
 from .tape import Tape
 from .tensor import LEAVES, Tensor
@@ -48,6 +49,7 @@ class Trace:
     outers: dict[int, Outer] = field(default_factory=dict)  # by id; the tensor is kept alive
     # By id: the array, its placeholder, and the array as the function sees it.
     arrays: dict[int, tuple[Array, Node, Node]] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)  # where nodes come from
     tape: Tape = field(default_factory=Tape)  # what is done with Python's numbers
     histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
     hosted: bool = False  # a library computes some nodes

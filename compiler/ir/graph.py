@@ -27,14 +27,84 @@ NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 @data
 class Loc:
-    """A line of the user's program."""
+    """A line of the user's program, and how a node came from there. Only `file` and `line` are always known:
+    the rest is noted while a function is traced. No pass decides anything by it.
+
+    `file` is the name that is shown, `path` the one that Python knows, if it is another. `caller` is the line
+    of the user's that called `function`, up to the traced one. `module`: the path of the module that ran
+    (`model.2.linear`), or the class of the optimiser. `backward`: of which op the gradient is computed here.
+    `also`: other lines whose work is part of the same statement.
+    """
 
     file: str
     line: int
+    path: str = ""
+    function: str = ""
+    caller: Loc | None = None
+    module: str = ""
+    backward: str = ""
+    also: tuple[Loc, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.file, self.line, self.module, self.backward))
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
+    @property
+    def text(self) -> str:
+        """With the module and the direction."""
+        module = f" in {self.module}" if self.module else ""
+        return f"{self}{module}{f' backward of {self.backward}' if self.backward else ''}"
+
+    @property
+    def stack(self) -> tuple[Loc, ...]:
+        """The user's calls, the outermost first; this line is the last."""
+        found, at = [self], self.caller
+        while at is not None:
+            found.append(at)
+            at = at.caller
+        return tuple(found[::-1])
+
+    @property
+    def every(self) -> tuple[Loc, ...]:
+        """This line and the others."""
+        return (self, *self.also)
+
+
+# Lines of gradients by those of what they are of, which is kept, so that its id stays its own.
+_GRADIENTS: dict[tuple[int, str], tuple[Loc, Loc]] = {}
+GRADIENTS = 16384
+
+
+def backward_of(loc: Loc | None, op: str) -> Loc | None:
+    """Where the gradient of `op`, which stands at `loc`, comes from."""
+    if loc is None:
+        return None
+    found = _GRADIENTS.get((id(loc), op))
+    if found is None:
+        if len(_GRADIENTS) >= GRADIENTS:
+            _GRADIENTS.clear()
+        of = f"{op} of {loc.backward}" if loc.backward else op
+        made = Loc(loc.file, loc.line, loc.path, loc.function, loc.caller, loc.module, of)
+        found = _GRADIENTS[id(loc), op] = loc, made
+    return found[1]
+
+
+def together(loc: Loc | None, others: Iterable[Loc | None]) -> Loc | None:
+    """`loc`, with those of `others` that are elsewhere, SEVERAL at most."""
+    if loc is None:
+        return next((o for o in others if o is not None), None)
+    found = {id(o): o for o in others if o is not None and o is not loc}
+    if not found:
+        return loc
+    also = tuple(dict.fromkeys(o for o in found.values() if o != loc))[:SEVERAL]
+    if not also:
+        return loc
+    return Loc(loc.file, loc.line, loc.path, loc.function, loc.caller, loc.module, loc.backward, also)
+
+
+SEVERAL = 16
 
 LOC: ContextVar[Loc | None] = ContextVar("LOC", default=None)
 

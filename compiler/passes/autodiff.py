@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import ops
 from ..ir.data import data
-from ..ir.graph import LOC, Node, rebuild, toposort
+from ..ir.graph import LOC, Node, backward_of, rebuild, toposort
 from ..ir.types import b1
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
@@ -74,7 +74,7 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = 
             for node in reversed(order):
                 ct = found.get(node)
                 if ct is not None and node in sweep.active and node.op.vjp is not None:
-                    LOC.set(node.loc)
+                    LOC.set(backward_of(node.loc, node.op.name))
                     sweep.spread(node, ct)
     finally:
         LOC.reset(before)

@@ -7,7 +7,7 @@ from math import prod
 
 from .. import ops
 from ..ir.data import replace
-from ..ir.graph import Node
+from ..ir.graph import Loc, Node
 from ..ir.kernel import (
     SMALL,
     STEPS,
@@ -380,15 +380,16 @@ class Writer:
                 self._store(p, text.total(p, p.access), text)
                 continue
             exprs = tuple(text.expr(n, a) for n, a in p.operands)
+            loc = text.places_of(p.node.loc, p.operands)
             if p.form == "scatter":
                 name = f"o{len(self.outputs)}"
                 self.outputs.append((name, p))
                 places = text.places(Read.of(p.node, p.node, p.access))
-                text.body.append(Scatter(name, places, exprs[-1], p.node.op.lower, p.node.loc))
+                text.body.append(Scatter(name, places, exprs[-1], p.node.op.lower, loc))
             elif p.form in ("scan", "sort"):
                 self._store(p, exprs[0], text)
             elif p.reduced:
-                text.body.append(self._reduce(p, exprs))
+                text.body.append(self._reduce(p, exprs, loc))
             elif p.node in self.stored:
                 self._store(p, exprs[0], text)
         found = [Axis(a, self.symbol_of[a]) for a in axes]
@@ -396,7 +397,7 @@ class Writer:
             found[-1] = replace(found[-1], long=self.size[axes[-1]] > BLOCK)
         return Stage(tuple(found), tuple(text.body))
 
-    def _reduce(self, p: Placed, exprs: tuple[Expr, ...]) -> Reduce:
+    def _reduce(self, p: Placed, exprs: tuple[Expr, ...], loc: Loc | None) -> Reduce:
         of, name = fold(p.node.op.lower), self.results[p.node]
         dtypes = tuple(map(of.accumulator, of.own(tuple(map(expr_dtype, exprs)))))
         # the last state is the result; the others are known by it
@@ -404,7 +405,7 @@ class Writer:
         everywhere = bool(p.reduced & set(self.outer))
         keep = tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
         scope = "all" if everywhere else "row"
-        return Reduce(names, of.name, exprs, dtypes, scope, keep, p.node.loc)
+        return Reduce(names, of.name, exprs, dtypes, scope, keep, loc)
 
     def _ordered(self, labels: frozenset[str]) -> list[str]:
         return sorted(labels, key=lambda x: self.axis[x])
@@ -413,7 +414,7 @@ class Writer:
         name = f"o{len(self.outputs)}"
         self.outputs.append((name, p))
         dims = self._dims(Read.of(p.node, p.node, p.access))
-        index, loc = tuple(Index(axis) for axis, _ in dims), p.node.loc
+        index, loc = tuple(Index(axis) for axis, _ in dims), text.places_of(p.node.loc, p.operands)
         if p.form in ("scan", "sort"):
             ix = p.access[0][p.node.attrs["axis"]]
             assert isinstance(ix, Ix) and ix.axis is not None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .. import ops
-from ..ir.graph import Node
+from ..ir.graph import Loc, Node, together
 from ..ir.kernel import At, Const, Expr, Index, Let, Load, Pick, Ref, Size, Stmt, expr_dtype
 from ..ir.kernel import Call as CallExpr
 from ..ir.types import b1, i64
@@ -30,6 +31,7 @@ class StageText:
         self.known: dict[tuple[Node, Access], Expr] = {}
         self.depth: dict[tuple[Node, Access], int] = {}
         self.uses: dict[tuple[Node, Access], int] = {}
+        self.locs: dict[tuple[Node, Access], tuple[Loc | None, ...]] = {}  # of what is computed in place
         for p in placed:
             for operand, access in p.operands:
                 self._count(operand, access)
@@ -101,10 +103,16 @@ class StageText:
         shared = self.uses.get(key, 0) > 1 or self.depth[key] > DEPTH
         if isinstance(expr, CallExpr) and shared:
             name = f"{self.prefix}_{len(self.known)}"
-            self.body.append(Let(name, expr, n.loc))
+            self.body.append(Let(name, expr, self.places_of(n.loc, inner)))
             expr = Ref(name, n.type.dtype)
             self.depth[key] = 0
+        else:
+            self.locs[key] = (n.loc, *[loc for i in inner for loc in self.locs.get(i, ())])
         self.known[key] = expr
+
+    def places_of(self, loc: Loc | None, inner: Iterable[tuple[Node, Access]]) -> Loc | None:
+        """Where a statement at `loc` comes from that computes `inner` in place."""
+        return together(loc, [other for i in inner for other in self.locs.get(i, ())])
 
     def _padded(self, value: Expr, n: Node, outside: Access, inside: Access) -> Expr:
         if isinstance(value, Load):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
-from ..ir.graph import Graph, Node, rebuild, toposort
+from ..ir.graph import LOC, Graph, Node, rebuild, toposort
 from ..ir.types import DType
 
 Pattern = tuple[Any, ...]
@@ -77,6 +77,7 @@ def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
             if node.op is not ops.INPUT and node.op is not ops.SCALAR:
                 keep.append(node)
                 node = merged.setdefault(_key(node), node)
+            LOC.set(node.loc)  # what rules make of it comes from there
             better = _apply(table.get(node.op.name, ()), node)
             if better is None:
                 return node
@@ -91,4 +92,9 @@ def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
             new.setdefault(settled, settled)
         return new[root]
 
-    return Graph(graph.name, graph.inputs, tuple(visit(n) for n in graph.outputs))
+    before = LOC.set(None)
+    try:
+        outputs = tuple([visit(n) for n in graph.outputs])
+    finally:
+        LOC.reset(before)
+    return Graph(graph.name, graph.inputs, outputs)

@@ -56,7 +56,7 @@ _TOKEN = (
     r'|(?P<string>"(?:[^"\\\n]|\\[^\n])*")'
     r"|(?P<mark>->|<=|>=|==|!=|\+=|\.\.|[()\[\]{}:,;=+\-*/<>|])"
 )
-_LOC = r"#\s*(\S.*):([0-9]{1,9})\s*"
+_LOC = r"#\s*(\S.*?):([0-9]{1,9})(?: in (\S+))?(?: backward of ([^;]+?))?(?:; .*)?\s*"
 
 
 def is_name(text: str) -> bool:
@@ -96,7 +96,7 @@ class Cursor:
                 line, start = line + 1, at
             elif kind == "comment":
                 if loc := re.fullmatch(_LOC, word):
-                    self._locs[line] = Loc(loc[1], int(loc[2]))
+                    self._locs[line] = Loc(loc[1], int(loc[2]), module=loc[3] or "", backward=loc[4] or "")
             elif kind != "space":
                 depth = max(0, depth + (word in ("(", "[")) - (word in (")", "]")))
                 tokens.append(Token(kind, word.removeprefix("%"), line, column))
@@ -286,7 +286,9 @@ def format_loc(loc: Loc | None) -> str:
     """The comment that ends a line, or nothing."""
     if loc is None:
         return ""
-    return "  # " + "".join(c if c.isprintable() else "?" for c in str(loc))
+    others = dict.fromkeys(str(other) for other in loc.also if str(other) != str(loc))
+    text = "; ".join([loc.text, *others])
+    return "  # " + "".join(c if c.isprintable() else "?" for c in text)
 
 
 def quoted(text: str) -> str:

@@ -59,7 +59,15 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        trace = MODE.get().trace
+        if trace is None:
+            return self.forward(*args, **kwargs)
+        places = trace.places
+        before = places.enter(self)
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            places.module = before
 
     # --- the tree --------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from lucid.runtime import steps
 from ..context import MODE, enable_grad
 from ..creation import zeros_like
 from ..engine import evaluate, leaf
-from ..errors import here, user_loc
+from ..errors import here
+from ..places import called
 from ..promote import cast, filled, scalar
 from ..tape import is_traced
 from ..tensor import Tensor, node_of, settle
@@ -113,7 +114,9 @@ class Optimizer:
         settle(losses)
 
     def _changes(self) -> Changes:
-        token = LOC.set(user_loc())
+        trace = MODE.get().trace
+        module = "" if trace is None else trace.places.within(type(self).__name__)
+        token = LOC.set(called(trace))
         try:
             changes: Changes = []
             with ops.shared_constants():
@@ -125,6 +128,8 @@ class Optimizer:
                         changes += self._rounded(k, p, new) if k in self._masters else new
         finally:
             LOC.reset(token)
+            if trace is not None:
+                trace.places.module = module
         return changes
 
     def _value(self, k: int, p: Tensor) -> Node:

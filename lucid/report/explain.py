@@ -14,7 +14,7 @@ from lucid.compiler.passes.refusal import Refusal
 from lucid.runtime import call as native_call
 from lucid.runtime import execute, load, pool
 
-from .count import flops, lines
+from .count import flops, lines, modules
 from .records import Apart, Buffer, Explanation, Kernel, Plan, Report, Trace
 
 if TYPE_CHECKING:
@@ -60,38 +60,39 @@ def plans_of(made: Executable | Staged) -> tuple[Plan, ...]:
 
 def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
     """The plan of one graph."""
-    inside, plan = made.compiled.stages, made.compiled.plan
-    calls, order = inside.program.calls, run_order(inside.program, plan.aliases)
+    schedules, plan, program = made.compiled.stages.schedules, made.compiled.plan, made.compiled.named
+    calls, order = program.calls, run_order(program, plan.aliases)
     launches = dict(zip([number for group in order for number in group], plan.launches, strict=True))
     group = {number: k for k, group in enumerate(order) for number in group}
     threads = _threads(made, [launches[number] for number in range(len(calls))])
-    strips = _strips(plan, [number for group in order for number in group])
+    strips = _strips(program, plan, [number for group in order for number in group])
     kernels = []
-    for number, (call, how) in enumerate(zip(calls, inside.schedules, strict=True)):
+    for number, (call, how) in enumerate(zip(calls, schedules, strict=True)):
         launch, name = launches[number], call.kernel.name
         origin, seconds = _origin(made, launch)
         kernels.append(
             Kernel(
-                name, lines(call.kernel), call.bytes, flops(call), how.mode, how.width, launch.blocks,
-                threads(launch), group[number], origin, seconds, (*call.reasons, *strips.get(number, ())),
+                name, lines(call.kernel), modules(call.kernel), call.bytes, flops(call), how.mode, how.width,
+                launch.blocks, threads(launch), group[number], origin, seconds,
+                (*call.reasons, *strips.get(number, ())),
             )
         )  # fmt: skip
-    buffers, in_place = _buffers(inside.program, plan, order, launches), _in_place(plan)
+    buffers, in_place = _buffers(program, plan, order, launches), _in_place(plan)
     outside = sum(b.bytes for b in buffers if b.kind != "temp")
     return Plan(
-        tuple(kernels), tuple(_apart(inside.program, plan)), buffers,
+        tuple(kernels), tuple(_apart(program, plan)), buffers,
         tuple(tuple(calls[number].kernel.name for number in numbers) for numbers in order),
         in_place, plan.temp_bytes, outside - in_place + plan.temp_bytes, _passes(made), then,
     )  # fmt: skip
 
 
-def _strips(plan: Launches, order: list[int]) -> dict[int, tuple[str, ...]]:
+def _strips(program: p.Program, plan: Launches, order: list[int]) -> dict[int, tuple[str, ...]]:
     """What is to be said of kernels that a thread runs one after the other for a strip of rows."""
     found, numbers = dict[int, tuple[str, ...]](), iter(order)
     for group in execute.grouped(plan.launches):
         of_group = [next(numbers) for _ in group]
         if group[0].strip is not None:
-            names = ", ".join(launch.code.name for launch in group)
+            names = ", ".join(program.calls[number].kernel.name for number in of_group)
             what = f"in {group[0].blocks} strips of rows, what lies between them in a cache: {names}"
             found |= dict.fromkeys(of_group, (what,))
     return found

@@ -12,14 +12,15 @@ FEW = 0.005
 
 @data
 class Kernel:
-    """One kernel of a plan. `lines` of the user; `bytes` that it moves, each once; `flops`: operations on
-    floats; `mode` and `lanes`: how it goes along memory, and the elements of its vectors; `threads`: the
-    most that share its `blocks`; `group`: which step of the plan it is part of; `origin` of its machine
-    code: "process", "disk", "LLVM", or "" where it is no CPU's; `seconds` that took; `reasons`: what was
-    fused, and why."""
+    """One kernel of a plan. `lines` of the user; `modules`: the paths of those that ran there; `bytes` that
+    it moves, each once; `flops`: operations on floats; `mode` and `lanes`: how it goes along memory, and the
+    elements of its vectors; `threads`: the most that share its `blocks`; `group`: which step of the plan it
+    is part of; `origin` of its machine code: "process", "disk", "LLVM", or "" where it is no CPU's; `seconds`
+    that took; `reasons`: what was fused, and why."""
 
     name: str
     lines: tuple[str, ...]
+    modules: tuple[str, ...]
     bytes: int
     flops: int
     mode: str
@@ -172,7 +173,8 @@ def _plan(plan: Plan) -> list[str]:
         origin = f"; code from {_origin(kernel)}" if kernel.origin else ""
         lines.append(f"  {count}; {kernel.mode}, {kernel.lanes} lanes; {shared}{origin}")
         if kernel.lines:
-            lines.append(f"  lines {', '.join(short(kernel.lines))}")
+            inside = f"; in {', '.join(kernel.modules)}" if kernel.modules else ""
+            lines.append(f"  lines {', '.join(short(kernel.lines))}{inside}")
         lines += [f"  {reason}" for reason in kernel.reasons]
     said: set[str] = set()
     edge = FEW * sum(kernel.bytes for kernel in plan.kernels)

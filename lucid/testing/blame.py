@@ -58,7 +58,7 @@ def first_kernel(executable: Any) -> str | None:
     if not isinstance(executable, Executable):
         return None
     stages = executable.compiled.stages
-    program = stages.program
+    program = executable.compiled.named
     inputs = {n: check.sample(n.type, k) for k, n in enumerate(program.graph.inputs)}
     values = _values(program, inputs)
     for call, code, plan in zip(program.calls, stages.codes, stages.schedules, strict=True):
@@ -83,7 +83,7 @@ def kernel_of(executable: Any, node: Node) -> str:
     """The kernels that have a statement of the line of `node`."""
     if node.loc is None or not isinstance(executable, Executable):
         return ""
-    calls = executable.compiled.stages.program.calls
+    calls = executable.compiled.named.calls
     names = dict.fromkeys(c.kernel.name for c in calls if str(node.loc) in _locs(c.kernel))
     return ", ".join(names)
 
@@ -99,7 +99,7 @@ def _values(program: Program, inputs: Mapping[Node, Array]) -> dict[Node, Array]
 
 def _locs(kernel: Kernel) -> list[str]:
     every = [s.loc for stage in (*kernel.stages, *kernel.final) for s in stage.body]
-    return list(dict.fromkeys(str(loc) for loc in every if loc is not None))
+    return list(dict.fromkeys(str(place) for loc in every if loc is not None for place in loc.every))
 
 
 def _lines(call: Call) -> str:

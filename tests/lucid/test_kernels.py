@@ -163,7 +163,7 @@ def test_what_neighbours_would_compute_too_is_stored() -> None:
     exponentials computes both."""
     scan = lucid.compile(lambda x: lucid.logcumsumexp(x, axis=0))
     scan(data(1000))
-    assert len(scan.kernels) == 10 and len({kernel.text for kernel in scan.kernels}) == 1
+    assert len(scan.kernels) == 10 and len({k.text.partition("(")[2] for k in scan.kernels}) == 1
     assert "stored, neighbours would compute it, too" in scan.explain()
     slope = lucid.compile(lambda x: lucid.diff(lucid.exp(x)))
     slope(data(1000))

@@ -1,0 +1,205 @@
+"""Where nodes come from: lines, calls, modules and directions; names of kernels, and the text of one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn, optim
+from lucid.compiler.ir.graph import Loc, Node, toposort
+from lucid.compiler.text.graph import parse_graph, print_graph
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.verify.kernel import verify_kernel
+
+HERE = "test_places.py"
+
+
+class Block(nn.Module):
+    """One of a transformer, with one head."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(width, width) for _ in range(3))
+        self.norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: Any) -> Any:
+        y = self.norm(x)
+        scores = self.q(y) @ self.k(y).transpose(-1, -2)
+        return x + self.mlp(scores.softmax(-1) @ self.v(y))
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+
+
+def transformer() -> nn.Module:
+    return nn.Sequential(Block(8), Block(8))
+
+
+def training(model: nn.Module) -> Any:
+    opt = optim.Adam(model.parameters(), lr=1e-3)
+
+    def loss_of(x: Any) -> Any:
+        return (model(x) ** 2).mean()
+
+    @lucid.compile
+    def step(x: Any) -> Any:
+        opt.zero_grad()
+        loss = loss_of(x)
+        loss.backward()
+        opt.step()
+        return loss
+
+    step(np.ones((4, 8), "f"))
+    return step
+
+
+def compiled(f: Any) -> Any:
+    return f._last().executable.compiled
+
+
+def locs(outputs: tuple[Node, ...]) -> list[Loc]:
+    nodes = toposort(outputs)
+    missing = [n.op.name for n in nodes if n.loc is None]
+    assert not missing
+    return [n.loc for n in nodes if n.loc is not None]
+
+
+@pytest.mark.parametrize("make", [mlp, transformer])
+def test_every_node_of_a_training_step_has_its_place(make: Any) -> None:
+    model = make()
+    step = training(model)
+    paths = {path for path, _ in model.named_modules("Sequential")}
+    for graph in (compiled(step).written, compiled(step).stages.simplified):
+        found = locs(graph.outputs)
+        assert all(loc.file.endswith(HERE) and loc.line for loc in found)
+        for loc in found:
+            assert loc.stack[0].function.endswith("step")  # what was compiled, and nobody who called it
+        forward = {loc.module for loc in found if not loc.backward} - {"", "Adam"}
+        backward = {loc.module for loc in found if loc.backward} - {""}
+        layers = {path for path, m in model.named_modules("Sequential") if isinstance(m, nn.Linear | Block)}
+        assert layers <= forward <= paths
+        assert (
+            {p for p, m in model.named_modules("Sequential") if isinstance(m, nn.Linear)} <= backward <= paths
+        )
+        # Outside of modules: the loss and the way to it, in `step` and in what it calls.
+        others = {loc.function.rpartition(".")[2] for loc in found if not loc.module}
+        assert others <= {"step", "loss_of"}
+        assert {loc.module for loc in found if loc.caller is None} <= {"", "Adam"}
+
+
+def test_calls_are_the_users() -> None:
+    step = training(transformer())
+    inner = [loc for loc in locs(compiled(step).written.outputs) if loc.module == "Sequential.1.mlp.0"]
+    names = [[call.function.rpartition(">.")[2] for call in loc.stack] for loc in inner]
+    assert ["step", "loss_of", "Block.forward"] in names
+
+
+def test_a_module_has_the_name_that_it_is_called_by() -> None:
+    model = mlp()
+    layers = [nn.Linear(8, 8)]
+    f = lucid.compile(lambda x: layers[0](model(x)))
+    f(np.ones((4, 8), "f"))
+    found = {loc.module for loc in locs(compiled(f).written.outputs)}
+    assert {"model.0", "model.1", "model.2", "layers.0"} <= found
+    g = lucid.compile(model)
+    g(np.ones((4, 8), "f"))
+    assert {"Sequential.0", "Sequential.2"} <= {loc.module for loc in locs(compiled(g).written.outputs)}
+
+
+def test_recursion_keeps_the_nearest_calls() -> None:
+    def deep(x: Any, n: int) -> Any:
+        return deep(x, n - 1) if n else x + 1
+
+    f = lucid.compile(lambda x: deep(x, 40))
+    f(np.ones(3, "f"))
+    (node,) = compiled(f).written.outputs
+    assert node.loc is not None and len(node.loc.stack) == 16
+    assert all(call.function.endswith("deep") for call in node.loc.stack)
+
+
+def test_several_places_where_nodes_fuse() -> None:
+    def f(x: Any) -> Any:
+        y = x * 3
+        return y + 1
+
+    g = lucid.compile(f)
+    g(np.ones(3, "f"))
+    (call,) = compiled(g).stages.program.calls
+    loc = call.kernel.stages[0].body[0].loc
+    assert loc is not None and {o.line for o in loc.every} == {loc.line, loc.line - 1}
+    last = g.ir("kernel").splitlines()[-1]
+    assert re.search(rf"{HERE}:{loc.line}; \S*{HERE}:{loc.line - 1}$", last)
+
+
+def test_second_derivatives_say_so() -> None:
+    f = lucid.compile(lucid.grad(lambda x: lucid.grad(lambda y: (y**3).sum())(x).sum()))
+    f(lucid.tensor([1.0, 2.0]))
+    assert any(" of " in loc.backward for loc in locs(compiled(f).written.outputs))
+
+
+@pytest.mark.parametrize("make", [mlp, transformer])
+def test_names_are_unique_short_and_the_same_each_time(make: Any) -> None:
+    step = training(make())
+    names = [k.name for k in step.kernels]
+    assert len(set(names)) == len(names) and max(map(len, names)) < 64
+    assert names == [k.name for k in training(make()).kernels]
+    assert any(re.match(r"sequential\d_.*_grad$", name) for name in names), names
+    assert any(name.startswith("adam_") for name in names)
+
+
+def test_names_are_no_part_of_keys() -> None:
+    first, second = mlp(), mlp()
+    one, two = lucid.compile(first), lucid.compile(lambda x: second(x))
+    x = np.ones((4, 8), "f")
+    one(x), two(x)
+    assert [k.name for k in one.kernels] != [k.name for k in two.kernels]
+    keys = [[code.key for code in compiled(f).stages.codes] for f in (one, two)]
+    assert keys[0] == keys[1]
+    assert not any(k.name in key for k in one.kernels for key in keys[0])
+
+
+def test_text_of_one_kernel() -> None:
+    step = training(mlp())
+    names = [k.name for k in step.kernels]
+    assert step.ir("kernel") == "\n".join(step.ir("kernel", kernel=name) for name in names)
+    for name in names:
+        text = step.ir("kernel", kernel=name)
+        kernel = parse_kernel(text)
+        verify_kernel(kernel)
+        assert kernel.name == name and text.count("kernel ") == 1
+        assert step.ir("loop", kernel=name).startswith(f"func {name}(")
+        assert f"define void @{name}(" in step.ir("llvm", kernel=name)
+    name = names[-1]
+    assert re.search(rf"^{name}:", step.ir("asm", kernel=name), re.MULTILINE)
+    assert f".visible .entry {name}(" in step.ir("ptx", kernel=name)
+    with pytest.raises(ValueError, match=f"no kernel 'nothing' here; expected one of: {names[0]}, "):
+        step.ir("asm", kernel="nothing")
+    with pytest.raises(ValueError, match="'graph' is of the whole graph; kernel= is for kernel, loop"):
+        step.ir("graph", kernel=name)
+
+
+def test_one_of_kernels_alike_can_be_replaced_by_its_name() -> None:
+    f = lucid.compile(lambda x: lucid.logcumsumexp(x, axis=0))
+    x = np.linspace(0, 1, 1000, dtype="f")
+    before = f(x).numpy()
+    names = [k.name for k in f.kernels]
+    assert len(set(names)) == len(names) > 2
+    f.replace(f.ir("kernel", kernel=names[2]))
+    assert [k.name for k in f.kernels] == names
+    np.testing.assert_array_equal(f(x).numpy(), before)
+
+
+def test_graphs_keep_their_places_through_text() -> None:
+    graph = compiled(training(mlp())).stages.simplified
+    again = parse_graph(print_graph(graph, locs=True))
+    before, after = (
+        sorted(n.loc.text for n in toposort(g.outputs) if n.loc is not None and n.op.kind != "leaf")
+        for g in (graph, again)
+    )
+    assert before == after
