@@ -33,11 +33,9 @@ from .walk import watch
 if TYPE_CHECKING:
     from lucid.runtime.call import NativeCall
 
-    from .engine import Executable
     from .gpu import Ptx
     from .report.profile import Profile
     from .report.records import Explanation
-    from .staged import Staged
     from .testing.certificates import Certificate
 
 P = ParamSpec("P")
@@ -496,9 +494,8 @@ class Compiled(Decorated, Generic[P, R]):
         their names, so that what is the same reads the same. ValueError for another pass."""
         from .edited import diff  # few ask for it
 
-        recording = self._last()
         try:
-            return diff(recording.executable, recording.compiled, stage)
+            return diff(self._last(), stage)
         except ValueError as error:
             raise located(error, user_loc()) from None
 
@@ -514,42 +511,18 @@ class Compiled(Decorated, Generic[P, R]):
         ValueError, with the line and column of the text or with the statement, for one that is malformed or
         illegal, for another signature and an unknown name, TypeError unless it is text; nothing has changed
         then."""
-        from .edited import edited  # few ask for it
+        from .edited import replace  # few ask for it
 
-        owner = self._looked_at()
-        recording = owner._last()
         try:
-            new = edited(recording.executable, text)
+            replace(self, text)
         except (TypeError, ValueError) as error:
             raise located(error, user_loc()) from None
-        owner._exchange(recording, new)
 
     def restore(self) -> None:
-        """Take back what `replace` has changed in calls like the latest one: they run the kernels of the
-        compiler again."""
-        owner = self._looked_at()
-        recording = owner._last()
-        if recording.compiled is not None:
-            owner._exchange(recording, recording.compiled)
+        """Take back what `replace` has changed in calls like the latest one."""
+        from .edited import restore
 
-    def _looked_at(self) -> Compiled[..., Any]:
-        """Whose recording the latest one is."""
-        last = self._story.last()
-        has_own = self._latest is not None or (self._native is not None and self._native.latest is not None)
-        return self if has_own or last is None else last
-
-    def _exchange(self, recording: Recording, executable: Executable | Staged) -> None:
-        """Let calls that `recording` serves run `executable`; native code meets it anew."""
-        with self._lock():
-            if recording.compiled is None:
-                recording.compiled = recording.executable
-            recording.executable = executable
-            if executable is recording.compiled:
-                recording.compiled = None
-            recording.served[:] = [0, 0]
-            if self._native is not None:
-                self._native.specs[:] = [s for s in self._native.specs if s[-1][0] is not recording]
-            self._set_latest(recording)
+        restore(self)
 
     def ptx(self, arch: str = ARCH) -> Ptx:
         """What the latest call would be on a GPU: the text of its kernels, and how they are launched for its

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING, Any
 
 from lucid.compiler.ir.graph import Graph, toposort
 from lucid.compiler.text.graph import names_after, node_names, print_graph
@@ -10,23 +11,59 @@ from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
 
 from .engine import Executable
+from .recording import Recording
 from .staged import Staged
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
 
 PASSES = ("pairs", "simplify", "replace")
 
 
-def edited(executable: Executable | Staged, text: str) -> Executable | Staged:
-    """The executable with the kernel that `text` describes. TypeError unless it is text; IRSyntaxError where
-    it is malformed; VerifyError unless it may stand in place of the kernel of its name."""
+def replace(compiled: Compiled[..., Any], text: str) -> None:
+    """Let calls like the latest one of `compiled` run the kernel that `text` describes. TypeError unless it
+    is text; IRSyntaxError where it is malformed; VerifyError unless it may stand in place of the kernel of
+    its name."""
     if not isinstance(text, str):
         raise TypeError(f"replace: expected the text of a kernel, not {type(text).__name__}")
-    return executable.edited(parse_kernel(text))
+    owner, recording = _owner(compiled), compiled._last()
+    _exchange(owner, recording, recording.executable.edited(parse_kernel(text)))
 
 
-def diff(executable: Executable | Staged, before: Executable | Staged | None, name: str) -> str:
-    """The unified diff of what pass `name` has changed; of "replace", against the executable `before`."""
+def restore(compiled: Compiled[..., Any]) -> None:
+    """Let them run what the compiler has made."""
+    owner, recording = _owner(compiled), compiled._last()
+    if recording.compiled is not None:
+        _exchange(owner, recording, recording.compiled)
+
+
+def _owner(compiled: Compiled[..., Any]) -> Compiled[..., Any]:
+    """Whose recording the latest one is: of a method, that of the object on which it was called."""
+    native, last = compiled._native, compiled._story.last()
+    own = compiled._latest is not None or (native is not None and native.latest is not None)
+    return compiled if own or last is None else last
+
+
+def _exchange(compiled: Compiled[..., Any], recording: Recording, executable: Executable | Staged) -> None:
+    """Let calls that `recording` serves run `executable`; native code meets it anew."""
+    with compiled._lock():
+        if recording.compiled is None:
+            recording.compiled = recording.executable
+        recording.executable = executable
+        if executable is recording.compiled:
+            recording.compiled = None
+        recording.served[:] = [0, 0]
+        native = compiled._native
+        if native is not None:
+            native.specs[:] = [spec for spec in native.specs if spec[-1][0] is not recording]
+        compiled._set_latest(recording)
+
+
+def diff(recording: Recording, name: str) -> str:
+    """The unified diff of what pass `name` has changed; "replace": what `replace` has."""
     if name not in PASSES:
         raise ValueError(f"unknown pass {name!r}; expected one of {', '.join(PASSES)}")
+    executable, before = recording.executable, recording.compiled
     if name == "replace":
         return _unified(_kernels(before or executable), _kernels(executable), "compiled", "replaced")
     found = []

@@ -81,7 +81,8 @@ class Const:
 
     def __post_init__(self) -> None:
         value, dtype = self.value, self.dtype
-        object.__setattr__(self, "text", literal(value, dtype) if dtype.kind == "f" else repr(value))
+        plain = type(value) is int and dtype.kind in "iu"
+        object.__setattr__(self, "text", repr(value) if plain else literal(value, dtype))
 
 
 @data

@@ -44,10 +44,16 @@ def rounded(value: Number, dtype: DType) -> float:
 
 
 def literal(value: Number, dtype: DType) -> str:
-    """What two literals of a float dtype have in common that mean the same: 0.1 and the float32 nearest to
-    it, 1 and 1.0; not 0.0 and -0.0. NaN is itself."""
+    """What two literals of `dtype` have in common that mean the same: 0.1 and the float32 nearest to it, 1
+    and 1.0, 0 and False; not 0.0 and -0.0. NaN is itself. A value that does not fit is itself, too."""
     text = repr(value)
-    return _literal(text, dtype) if type(value) in (float, int) else text
+    if dtype.kind == "b":
+        return repr(bool(value)) if value in (0, 1) else text
+    if type(value) not in (int, float):
+        return text
+    if dtype.kind == "f":
+        return _literal(text, dtype)
+    return repr(int(value)) if value == value // 1 else text
 
 
 @functools.lru_cache(maxsize=4096)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,16 @@ import pytest
 
 from lucid.cli.main import main
 from lucid.compiler.interpret.graph import interpret_graph
-from lucid.compiler.text.graph import parse_graph
+from lucid.compiler.pipeline import loops
+from lucid.compiler.text.graph import parse_graph, print_graph, read_graph
+from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
-from lucid.compiler.text.loop import parse_func
+from lucid.compiler.text.loop import parse_func, print_func
+from lucid.testing.bits import assert_same_bits
+from lucid.testing.family import function
+from lucid.testing.generate import random_program
+from lucid.testing.program import Program
+from lucid.testing.traced import traced
 from lucid.texts import TextError, apply
 
 Array = np.ndarray[Any, Any]
@@ -335,3 +343,38 @@ def test_passes_that_do_not_fit(
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert said.err.startswith(f"lucid opt: {message}")
+
+
+# --- what lucid prints ---------------------------------------------------------------------------
+
+
+def agrees(program: Program) -> None:
+    """The text of a program's graph, kernels and loops is read back to equal data; what is read gives the
+    same bits, natively and by the interpreter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = traced(function(program), tuple(program.inputs.values()))
+    text = print_graph(found.graph)
+    assert print_graph(parse_graph(text)) == text
+    graph, names = read_graph(text)
+    told = {node: name for name, node in names.items()}
+    given = {told[node]: array for node, array in zip(graph.inputs, found.inputs, strict=True)}
+    natively, outputs = apply(text, "program", given), [told[node] for node in graph.outputs]
+    for result in found.results:
+        if result.output >= 0:
+            assert_same_bits(natively[outputs[result.output]], result.array)
+    want = interpret_graph(found.graph, [np.ascontiguousarray(x).reshape(x.shape) for x in found.inputs])
+    by_numpy = apply(text, "program", given, interpret=True)
+    for name, array in zip(outputs, want, strict=True):
+        assert_same_bits(by_numpy[name], array)
+    for executable in found.executable.executables():
+        inside = executable.compiled.stages
+        for call, schedule in zip(inside.program.calls, inside.schedules, strict=True):
+            assert parse_kernel(print_kernel(call.kernel)) == call.kernel
+            for func in loops(call.kernel, schedule):
+                assert parse_func(print_func(func)) == func
+
+
+@pytest.mark.parametrize("seed", [*range(6), 57, 97])
+def test_random_programs_as_texts(seed: int) -> None:
+    agrees(random_program(seed, more=bool(seed % 2)))
