@@ -89,7 +89,7 @@ def on_a_cut(graph: Graph, passes: Callable[[Graph], object]) -> None:
     if not comparing() or _small(graph):
         return
     sizes = [n for node in toposort(graph.outputs) for n in node.shape]
-    changes = [_shrinking(most, max(sizes)) for most in _CUTS]
+    changes = [shrinking(most, max(sizes)) for most in _CUTS]
     changes += [functools.partial(_divided, by) for by in (2, 4, 8, 16, 64, 256, 1024)]
     for change in changes:
         try:
@@ -102,7 +102,7 @@ def on_a_cut(graph: Graph, passes: Callable[[Graph], object]) -> None:
     unchecked(f"graph {graph.name}", "no graph of this structure is small")
 
 
-def _shrinking(most: int, largest: int) -> Callable[[int], int]:
+def shrinking(most: int, largest: int) -> Callable[[int], int]:
     """What is at most `most` stays, the rest shrinks in steps. f(a + b) <= f(a) + f(b): windows fit."""
     step = max(1, -(-(largest - most) // most))
     return lambda n: n if n <= most else most - (most - n) // step
@@ -270,7 +270,7 @@ def cut(call: Call) -> Call | None:
     of the call's; None if none is small."""
     largest = max((n for n in call.symbols.values()), default=0)
     for most in _CUTS:
-        change = _shrinking(most, largest)
+        change = shrinking(most, largest)
         small = replace(call, symbols={name: change(n) for name, n in call.symbols.items()})
         if _cost(small) <= CUT:
             table = arrays(call.kernel)

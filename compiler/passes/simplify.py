@@ -99,6 +99,10 @@ _FOLDABLE = {  # with the number of operands
     "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "abs": 1, "sqrt": 1, "cast": 1,
 }  # fmt: skip
 
+# Of ops that are composed of others, what later passes know.
+COMPOSED: list[Rule] = [(("convolve", "x", "w"), lambda e: e["self"].op.lower(e["self"]))]
+
+
 RULES: list[Rule] = [
     (("stop_gradient", "x"), "x"),
     (("cast", "x"), _cast),  # cast to its own dtype -> x
@@ -119,7 +123,7 @@ RULES: list[Rule] = [
     (("transpose", "x"), _transpose),
     (("slice", "x"), _slice),
     (("pad", "x"), _pad),
-    (("convolve", "x", "w"), lambda e: e["self"].op.lower(e["self"])),  # composed of others
+    *COMPOSED,
     *(((op, "x"), _unit_reduce) for op in ("sum", "prod", "amax", "amin")),
     *(((op, "x", "place"), _unit_reduce) for op in ("argmax", "argmin")),
     *(((op, *"ab"[:arity]), _fold) for op, arity in _FOLDABLE.items()),
@@ -144,3 +148,8 @@ def _without_empties(graph: Graph) -> Graph:
 def simplify(graph: Graph) -> Graph:
     """The same values from fewer nodes; equal nodes are merged."""
     return rewrite(_without_empties(graph), RULES)
+
+
+def needed(graph: Graph) -> Graph:
+    """The graph with what later passes cannot do without, and nothing else simplified: to compare with."""
+    return rewrite(_without_empties(graph), COMPOSED)

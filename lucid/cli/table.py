@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "a graph or a kernel as text, applied to arrays of files",
     "opt": "a graph or a kernel as text, after the passes that are asked for",
     "fuzz": "random programs against NumPy, float64 and themselves",
+    "repro": "programs that fuzz has written, examined again",
     "ulp": "the largest errors of elementary functions, at all float32",
 }
 

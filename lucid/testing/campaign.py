@@ -2,9 +2,8 @@
 
 A *structure* is what statements a program has; a *program* is a structure with one draw of sizes, values,
 layouts and threads. Compiling takes most of the time, and structures share what they compile among their
-draws: each is drawn `DRAWS` times. The first draw is compared in every way there is (`oracle.py`, with
-LUCID_VERIFY and LUCID_CHECK, so that the interpreters of all levels take part), the others in the ways that
-are cheap (`family.py`).
+draws: each is drawn `DRAWS` times. The first draw is compared in every way there is (`oracle.py`), the others
+in the ways that are cheap (`family.py`).
 
 Draw d of structure s of a seed is the same one at every run, on any number of jobs: job j of J takes the
 structures j, j + J, j + 2 J, ... A fault is made smaller and written as a program of its own.
@@ -20,7 +19,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, MutableSequence
-from contextlib import contextmanager
 from queue import Empty
 from typing import Any, TextIO
 
@@ -33,6 +31,7 @@ from .generate import random_program
 from .layouts import UNPACK
 from .oracle import Feature, Seen, examine
 from .program import Program, listing, minimise, shortened
+from .text import print_draw
 
 STRIDE = 1_000_003  # between the structures of two seeds
 DRAWS = 100
@@ -53,12 +52,13 @@ class Found:
 
 @data
 class Told:
-    """What became of the draws of a structure: how many, what they reached, how many kernels went through
-    LLVM. `first`: the program, if it reached something that its process had not seen."""
+    """What became of the draws of a structure: how many, how many kernels went through LLVM, for how many
+    seconds the processor was `busy`, what they reached. `first`: the first draw, if some of that was new."""
 
     structure: int
     programs: int
     kernels: int
+    busy: float
     features: frozenset[Feature]
     first: Draw | None
 
@@ -71,6 +71,7 @@ class Outcome:
     structures: int
     kernels: int
     seconds: float
+    busy: float
     features: frozenset[Feature]
     found: tuple[Found, ...]
     files: tuple[str, ...]
@@ -101,17 +102,28 @@ def draws_of(seed: int, k: int, draws: int = DRAWS) -> Iterator[Draw]:
 def look(draw: Draw, family: Family | None = None) -> Seen:
     """What is found of a draw. `family`: of its structure, if it is not the first."""
     if draw.thorough:
-        with environment({"LUCID_VERIFY": "1", "LUCID_CHECK": "1"}):
-            return examine(draw.program, draw.smooth, draw.number)
+        return examine(draw.program, draw.smooth, draw.number)
     family = family or Family(draw.program, draw.smooth)
     return Seen(family.fault(draw), frozenset(("layout", x) for x in draw.layouts.values()))
 
 
-def small(draw: Draw, fault: Fault, budget: int = 200) -> tuple[Draw, Fault]:
-    """The smallest program found that has a fault of the same kind, with that."""
-    last = [fault]
+def replay(draw: Draw) -> Fault | None:
+    """What is found of a draw that was written down."""
+    before = pool.get_num_threads()
+    pool.set_num_threads(THREADS)
+    try:
+        return look(draw).fault
+    finally:
+        pool.set_num_threads(before)
+
+
+def small(draw: Draw, fault: Fault, budget: int = 200, seconds: float = 60) -> tuple[Draw, Fault]:
+    """The smallest program found, in so many steps or seconds, that has a fault of this kind, and that."""
+    last, until = [fault], time.time() + seconds
 
     def fails(candidate: Program) -> bool:
+        if time.time() > until:
+            return False
         try:
             found = look(replace(draw, program=candidate)).fault
         except Exception:  # what NumPy refuses
@@ -173,8 +185,8 @@ def work(
     begin, programs = done
     for turn in range(begin, begin + STRUCTURES):
         k = job + turn * task.jobs
-        family, features, before, count = None, set[Feature](), load.compiles(), 0
-        first = None
+        family, first, features, count = None, None, set[Feature](), 0
+        before, clock = load.compiles(), time.process_time()
         for d, draw in enumerate(draws_of(task.seed, k, task.draws)):
             if programs >= task.most or time.time() >= task.until or over():
                 break
@@ -185,7 +197,8 @@ def work(
             programs, count = programs + 1, count + 1
             first = draw if d == 0 else first
             if seen.fault is not None:
-                tell(Told(k, count, load.compiles() - before, frozenset(features), None))
+                spent = load.compiles() - before, time.process_time() - clock
+                tell(Told(k, count, *spent, frozenset(features), None))
                 least, fault = small(draw, seen.fault)
                 tell(Found(k, d, fault, least, script_of(least, fault)))
                 return
@@ -193,7 +206,8 @@ def work(
             return
         new = features - known
         known |= new
-        tell(Told(k, count, load.compiles() - before, frozenset(new), first if new else None))
+        spent = load.compiles() - before, time.process_time() - clock
+        tell(Told(k, count, *spent, frozenset(new), first if new else None))
 
 
 def run(
@@ -275,6 +289,7 @@ class _State:
     def __init__(self, seed: int, corpus: str | None, out: TextIO) -> None:
         self.seed, self.corpus, self.out, self.began = seed, corpus, out, time.time()
         self.programs = self.structures = self.kernels = 0
+        self.busy = 0.0
         self.features = set[Feature]()
         self.found: list[Found] = []
         self.files: list[str] = []
@@ -283,15 +298,18 @@ class _State:
     def hear(self, told: Told | Found) -> None:
         if isinstance(told, Found):
             self.found.append(told)
-            self._write(f"fault-{self.seed}-{told.structure}-{told.number}.py", told.script)
+            name = f"fault-{self.seed}-{told.structure}-{told.number}"
+            self._write(f"{name}.txt", print_draw(told.draw, str(told.fault)))
+            self.files.append(self._write(f"{name}.py", told.script))
             return
         self.programs += told.programs
         self.structures += 1
         self.kernels += told.kernels
+        self.busy += told.busy
         if told.first is not None and told.features - self.features and self.corpus is not None:
             reached = ", ".join(" ".join(f) for f in sorted(told.features - self.features))
-            script = script_of(told.first, Fault("reached first", reached))
-            self._write(f"reached-{hashlib.sha256(script.encode()).hexdigest()[:12]}.py", script)
+            text = print_draw(told.first, f"reached first: {reached}")
+            self._write(f"reached-{hashlib.sha256(text.encode()).hexdigest()[:12]}.txt", text)
         self.features |= told.features
         if time.time() - self._said > (0.5 if self.out.isatty() else 10):
             self._said = time.time()
@@ -308,18 +326,17 @@ class _State:
     def outcome(self) -> Outcome:
         spent = time.time() - self.began
         return Outcome(
-            self.programs, self.structures, self.kernels, spent, frozenset(self.features),
+            self.programs, self.structures, self.kernels, spent, self.busy, frozenset(self.features),
             tuple(self.found), tuple(self.files),
         )  # fmt: skip
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, text: str) -> str:
         folder = self.corpus or "."
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        if name.startswith("fault"):
-            self.files.append(path)
+        return path
 
 
 def _reached(features: set[Feature] | frozenset[Feature]) -> str:
@@ -328,28 +345,17 @@ def _reached(features: set[Feature] | frozenset[Feature]) -> str:
     return f"{len(features) - modes - layouts} ops with dtypes, {layouts} layouts, {modes} modes"
 
 
-@contextmanager
-def environment(settings: dict[str, str]) -> Iterator[None]:
-    """Variables of the environment, as long as it lasts."""
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 def report(outcome: Outcome, seed: int) -> Iterator[str]:
     """The lines that the command prints in the end."""
     rate = outcome.programs / max(outcome.seconds, 1e-9)
     modes = sorted(name for kind, name in outcome.features if kind == "mode")
     ops = {op for op, _ in outcome.features} - {"mode", "layout"}
     yield f"seed {seed}: {outcome.programs} programs in {outcome.seconds:.0f} s, {rate:.1f} a second"
-    yield f"{outcome.structures} structures; {outcome.kernels} kernels went through LLVM"
+    each = 1e3 * outcome.busy / max(outcome.programs, 1)
+    yield (
+        f"{outcome.structures} structures; {outcome.kernels} kernels went through LLVM; "
+        f"{outcome.busy:.0f} s of a processor, {each:.1f} ms a program"
+    )
     yield f"reached: {len(ops)} ops, {_reached(outcome.features)}; modes {', '.join(modes) or 'none'}"
     for found, path in zip(outcome.found, outcome.files, strict=True):
         yield f"draw {found.number} of structure {found.structure}: {found.fault}"

@@ -20,6 +20,7 @@ from ..tensor import Tensor
 from .bits import bits_apart
 from .blame import within
 from .bounds import Running, running
+from .crossed import environment
 from .draws import Draw, Shapes, shapes_of
 from .layouts import Guarded
 from .program import Array, Program, coarsest, difference
@@ -99,7 +100,9 @@ class Family:
         """What is compiled for these shapes; None where a library takes part."""
         shapes = shapes_of(program)
         if shapes not in self.forms:
-            self.forms[shapes] = self._made(list(program.inputs.values()))
+            settings = {"LUCID_VERIFY": "1"} if len(self.forms) % 2 else {}
+            with environment(settings):  # what was compiled for other sizes is what would be for these
+                self.forms[shapes] = self._made(list(program.inputs.values()))
         return self.forms[shapes]
 
     def _made(self, arrays: list[Array]) -> Form | None:

@@ -18,6 +18,7 @@ from lucid.runtime import execute, pool
 from ..engine import Executable
 from .bits import bits_apart
 from .checking import CheckError, Side, compared
+from .crossed import crossed
 from .family import Fault, function
 from .layouts import LAYOUTS, laid_out
 from .program import Program, coarsest, difference
@@ -42,6 +43,9 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
     - compiled, with the whole program run by NumPy: the same bits where that is promised;
     - 1, 2 and 3 threads, a second call, a call with `out=`, and arguments in another layout (number
       `layout`): the same bits, but for layouts in which sums go in another order;
+    - the interpreters of the three levels, before and after each pass, over a small cut of the graph;
+    - compiled for narrower registers, without simplification, op by op, for a GPU in the simulator (what
+      falls to number `layout`): the same bits, or within error bounds;
     - with `texts`, what is printed of each level, read back: the same text.
 
     An exception of any of these is a fault as well.
@@ -52,6 +56,7 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
         ("NumPy", lambda side: _eager(program, side)),
         ("threads", _threads),
         ("calls", lambda side: _calls(program, side, layout)),
+        ("ways", lambda side: _ways(side, layout)),
         ("text", lambda side: _texts(side, features)),
     )
     kind = "bounds"
@@ -129,6 +134,12 @@ def _calls(program: Program, side: Side, layout: int) -> str | None:
     if name in ("columns", "permuted"):
         Side(side.f, tuple(laid_out(a, name) for a in side.args), f"the program, {name},", np.inf).compare()
     return None
+
+
+def _ways(side: Side, number: int) -> str | None:
+    made = side.traced.executable
+    plain = side.graph is side.traced.graph  # no complex numbers
+    return crossed(made, side.inputs, side.found, number) if isinstance(made, Executable) and plain else None
 
 
 def _texts(side: Side, features: set[Feature]) -> str | None:

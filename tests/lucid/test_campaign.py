@@ -18,7 +18,8 @@ from lucid.cli.main import main
 from lucid.compiler import ops
 from lucid.runtime import pool
 from lucid.testing import assert_same_bits, campaign, oracle
-from lucid.testing.campaign import environment, look, program_of, small
+from lucid.testing.campaign import look, program_of, small
+from lucid.testing.crossed import environment
 from lucid.testing.draws import Draw
 from lucid.testing.family import Fault
 from lucid.testing.oracle import examine
