@@ -4,6 +4,7 @@
 #   make test                lint and all tests
 #   make test-other OTHER=python3.13   the tests that depend on Python, on another one
 #   make sweep               what takes minutes to hours: all inputs, long fuzzing
+#   make fuzz                random programs for two hours on two cores (docs/testing.md)
 #   make lint                lint alone
 #   make array-api           the public test suite of the array API standard, fetched with git (docs/array_api.md)
 #   make bench CASE=huber    one benchmark; without CASE, all
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
 
-.PHONY: demo test test-other sweep lint array-api bench test-gpu bench-gpu gpu-model clean
+.PHONY: demo test test-other sweep fuzz lint array-api bench test-gpu bench-gpu gpu-model clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
@@ -40,6 +41,11 @@ test-other:
 
 sweep: $(READY)
 	LUCID_TEST_RANDOM=1 LUCID_VERIFY=1 $(BIN)/pytest -m sweep
+
+# Faults, and what reached something first, go to .fuzz; the seed is of the day, and printed.
+SECONDS_OF_FUZZ ?= 7200
+fuzz: $(READY)
+	LUCID_CACHE=0 $(BIN)/python -m lucid fuzz --seconds $(SECONDS_OF_FUZZ) --seed $$(date +%Y%m%d) --jobs 2 --corpus .fuzz
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -18,7 +18,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Collection, Iterator, MutableSequence
 from queue import Empty
 from typing import Any, TextIO
 
@@ -160,13 +160,14 @@ def script_of(draw: Draw, fault: Fault) -> str:
 @data
 class Task:
     """What a run is: of which seed, until when, at most how many programs a job, by how many jobs, how many
-    draws of each structure."""
+    draws of each structure; whether branches of passes are watched, too."""
 
     seed: int
     until: float
     most: int
     jobs: int
     draws: int
+    watched: bool
 
 
 def work(
@@ -193,7 +194,9 @@ def work(
             at[2 * job], at[2 * job + 1] = k, d
             family = family or Family(draw.program, draw.smooth)
             seen = look(draw, family)
-            features |= seen.features
+            if task.watched and d == 0 and seen.fault is None:
+                features |= family.branches(draw.program)
+            features |= seen.features | cells(features, draw)
             programs, count = programs + 1, count + 1
             first = draw if d == 0 else first
             if seen.fault is not None:
@@ -224,7 +227,7 @@ def run(
     state = _State(seed, corpus, out)
     limit = sys.maxsize if most is None else most
     shares = [limit // jobs + (j < limit % jobs) for j in range(jobs)]
-    tasks = [Task(seed, state.began + seconds, share, jobs, draws) for share in shares]
+    tasks = [Task(seed, state.began + seconds, share, jobs, draws, corpus is not None) for share in shares]
     if jobs == 1:
         before = -1
         while state.structures != before and not state.found:
@@ -307,8 +310,8 @@ class _State:
         self.kernels += told.kernels
         self.busy += told.busy
         if told.first is not None and told.features - self.features and self.corpus is not None:
-            reached = ", ".join(" ".join(f) for f in sorted(told.features - self.features))
-            text = print_draw(told.first, f"reached first: {reached}")
+            new = [" ".join(f) for f in sorted(told.features - self.features)]
+            text = print_draw(told.first, f"reached {len(new)} first: {', '.join(new[:20])}")
             self._write(f"reached-{hashlib.sha256(text.encode()).hexdigest()[:12]}.txt", text)
         self.features |= told.features
         if time.time() - self._said > (0.5 if self.out.isatty() else 10):
@@ -339,17 +342,30 @@ class _State:
         return path
 
 
-def _reached(features: set[Feature] | frozenset[Feature]) -> str:
-    modes = sum(kind == "mode" for kind, _ in features)
-    layouts = sum(kind == "layout" for kind, _ in features)
-    return f"{len(features) - modes - layouts} ops with dtypes, {layouts} layouts, {modes} modes"
+def cells(features: set[Feature], draw: Draw) -> set[Feature]:
+    """What a draw covers of op x dtype x mode of schedule x layout. `features`: of its structure; the modes
+    are those of its first draw."""
+    layouts = {draw.layouts.get(name, "rows") for name in draw.program.inputs}
+    return {(*f, layout) for f in features if len(f) == 3 for layout in layouts}
+
+
+KINDS = ("mode", "layout", "branch")
+
+
+def _reached(features: Collection[Feature]) -> str:
+    """How much there is of each kind."""
+    modes, layouts, branches = (sum(f[0] == kind for f in features) for kind in KINDS)
+    pairs = sum(len(f) == 2 and f[0] not in KINDS for f in features)
+    crossed = sum(len(f) == 4 for f in features)
+    said = f"{pairs} ops with dtypes, {layouts} layouts, {modes} modes, {crossed} of all these crossed"
+    return said + (f", {branches} branches of passes" if branches else "")
 
 
 def report(outcome: Outcome, seed: int) -> Iterator[str]:
     """The lines that the command prints in the end."""
     rate = outcome.programs / max(outcome.seconds, 1e-9)
-    modes = sorted(name for kind, name in outcome.features if kind == "mode")
-    ops = {op for op, _ in outcome.features} - {"mode", "layout"}
+    modes = sorted(f[1] for f in outcome.features if f[0] == "mode")
+    ops = {f[0] for f in outcome.features if len(f) == 2} - set(KINDS)
     yield f"seed {seed}: {outcome.programs} programs in {outcome.seconds:.0f} s, {rate:.1f} a second"
     each = 1e3 * outcome.busy / max(outcome.programs, 1)
     yield (

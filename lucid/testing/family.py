@@ -12,7 +12,9 @@ import numpy as np
 import lucid
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph
+from lucid.compiler.pipeline import run_passes
 from lucid.runtime import execute
+from lucid.runtime.host import host
 
 from ..engine import Executable
 from ..promote import as_array
@@ -24,6 +26,7 @@ from .crossed import environment
 from .draws import Draw, Shapes, shapes_of
 from .layouts import Guarded
 from .program import Array, Program, coarsest, difference
+from .reached import reached
 from .traced import loss_of, traced
 
 
@@ -119,6 +122,15 @@ class Family:
         shared = copy.copy(executable)
         shared.native = execute.Executable(executable.compiled.plan, parallel=1)
         return Form(call.graph, tuple(places), shared, tuple(r.output for r in call.results))
+
+    def branches(self, program: Program) -> set[tuple[str, str]]:
+        """The branches that the passes take for these shapes, as features."""
+        form = self.form(program)
+        if form is None:
+            return set()
+        with reached() as found:
+            run_passes(form.shared.compiled.graph, host(), (), None)
+        return {("branch", name) for name in found}
 
     def fault(self, draw: Draw) -> Fault | None:
         """What is wrong with a draw; an exception is a fault as well."""

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+import lucid
 from lucid.compiler.ir.data import data
+from lucid.compiler.ir.kernel import Call, Kernel, Reduce, expressions
 from lucid.compiler.pipeline import loops
 from lucid.compiler.text.graph import parse_graph, print_graph
 from lucid.compiler.text.kernel import print_kernel
@@ -22,8 +24,12 @@ from .crossed import crossed
 from .family import Fault, function
 from .layouts import LAYOUTS, laid_out
 from .program import Program, coarsest, difference
+from .traced import loss_of
+from .training import steps_apart
 
-Feature = tuple[str, str]
+# An op with a dtype; "mode" and a mode of the schedule; "layout" and one of memory; "branch" and one of a
+# pass; an op, a dtype and the mode of a kernel that computes it; these with a layout of inputs.
+Feature = tuple[str, ...]
 
 
 @data
@@ -39,7 +45,8 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
     """Compare, in this order, until something differs:
 
     - compiled and uncompiled, with each op by NumPy and with float64, within error bounds; if it is `smooth`,
-      gradients too, and these with finite differences;
+      gradients too, and these with finite differences (of every other one those of gradients as well; of the
+      others, steps of training, compiled and uncompiled);
     - compiled, with the whole program run by NumPy: the same bits where that is promised;
     - 1, 2 and 3 threads, a second call, a call with `out=`, and arguments in another layout (number
       `layout`): the same bits, but for layouts in which sums go in another order;
@@ -68,6 +75,14 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
             if smooth:
                 kind = "gradients"
                 compared(run, side.args, None, True, np.inf, True)
+                if layout % 8 == 7:
+                    kind = "second gradients"
+                    slopes = lucid.grad(loss_of(run), argnums=tuple(range(len(side.args))))
+                    compared(slopes, side.args, None, True, np.inf, True)
+                if layout % 8 == 3 and all(np.size(r.array) for r in side.traced.results):
+                    kind, said = "training", steps_apart(program, layout)
+                    if said is not None:
+                        return Seen(Fault(kind, said), frozenset(features))
             features |= {(n.op.name, n.type.dtype.name) for n in side.found}
             for kind, step in steps:
                 if kind == "text" and not texts:
@@ -152,6 +167,7 @@ def _texts(side: Side, features: set[Feature]) -> str | None:
     stages = made.compiled.stages
     for call, plan in zip(stages.program.calls, stages.schedules, strict=True):
         features.add(("mode", plan.mode))
+        features |= {(op, dtype, plan.mode) for op, dtype in _computed(call.kernel)}
         printed = print_kernel(call.kernel, locs=True)
         if print_kernel(parse_kernel(printed), locs=True) != printed:
             return f"a kernel is not what is read of its text\n{printed}"
@@ -160,3 +176,11 @@ def _texts(side: Side, features: set[Feature]) -> str | None:
             if print_func(parse_func(listing), locs=True) != listing:
                 return f"a function is not what is read of its text\n{listing}"
     return None
+
+
+def _computed(kernel: Kernel) -> set[tuple[str, str]]:
+    """The elementwise ops and folds of a kernel, with their dtypes."""
+    stages = (*kernel.stages, *kernel.final)
+    found = {(e.op, e.dtype.name) for s in stages for e in expressions(s) if isinstance(e, Call)}
+    folds = [s for stage in stages for s in stage.body if isinstance(s, Reduce)]
+    return found | {(fold.op, dtype.name) for fold in folds for dtype in fold.dtypes}
