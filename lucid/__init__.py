@@ -7,6 +7,7 @@ step = lucid.compile(training_step)
 
 from __future__ import annotations
 
+import os as _os
 from importlib import import_module as _import
 from typing import TYPE_CHECKING
 from typing import Any as _Any
@@ -55,6 +56,11 @@ from .errors import ContractError, TraceError
 from .functional import *  # noqa: F403
 from .published import *  # noqa: F403
 from .tensor import Tensor
+
+if _os.environ.get("LUCID_LOG"):
+    from .logs import configure as _configure
+
+    _configure(_os.environ["LUCID_LOG"])
 
 if TYPE_CHECKING:
     bfloat16: _np.dtype[_Any]

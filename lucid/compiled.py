@@ -16,7 +16,7 @@ from lucid.compiler.ir.data import data, once
 from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
 
-from . import recorder
+from . import logs, recorder
 from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
@@ -291,6 +291,7 @@ class Compiled(Decorated, Generic[P, R]):
                 self.limits.judge(self._name(), recording.executable)
             state.close(signature, *recording.decided())
             self._story.add(reason, parts)
+            logs.retraced(self._name(), self.traces, reason)
             self._story.warn(self._name(), reason, any(not tensors_in(old) for _, old, _ in moved))
             key = self._key(asked)
             self._cache[key] = [recording, *known][:VARIANTS]

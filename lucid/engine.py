@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import itertools
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -26,12 +24,13 @@ from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
-from lucid.compiler.pipeline import STAGES, Compiled, compile_graph, named_codes, stage_text
+from lucid.compiler.pipeline import Compiled, compile_graph, named_codes, stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
 from lucid.runtime.load import assembly, loaded
 
+from . import logs
 from .errors import warn_user
 from .inside import indices_in, operands, outside, verdict
 
@@ -171,9 +170,6 @@ def _hosted(graph: Graph) -> bool:
     return any(n.op.kind == "host" for n in toposort(graph.outputs))
 
 
-_dumps = itertools.count(1)
-
-
 @data
 class KernelInfo:
     """One kernel of a plan: its name, the bytes that one call moves, its text, and why it holds
@@ -200,9 +196,12 @@ class Executable:
         self.native = self._runner(self.compiled)
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
+        logs.compiled(self, graph.name)
         if folder := os.environ.get("LUCID_DUMP"):
+            from .dump import dump  # few ask for it
+
             try:
-                self._dump(folder, graph.name)
+                dump(self, folder, graph.name)
             except OSError as error:
                 warn_user(f"LUCID_DUMP: nothing is written: {error}")
 
@@ -268,17 +267,6 @@ class Executable:
             KernelInfo(c.kernel.name, c.bytes, print_kernel(c.kernel, locs=True), c.reasons)
             for c in self.compiled.named.calls
         ]
-
-    def _dump(self, folder: str, name: str) -> None:
-        """Every stage in a file of its own. Files of several processes and compiles stand side by
-        side: the process and a count are part of their names."""
-        plain = re.sub(r"\W+", "_", name).strip("_") or "f"
-        os.makedirs(folder, exist_ok=True)
-        count = next(_dumps)
-        for number, stage in enumerate((*STAGES, "asm")):
-            path = os.path.join(folder, f"{os.getpid()}-{count:03d}-{plain}.{number}-{stage}.txt")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(self.ir(stage))
 
     def ptx(self, arch: str) -> Ptx:
         """The same graph for a GPU."""

@@ -170,12 +170,23 @@ def _plan(plan: Plan) -> list[str]:
         count = f"{kernel.flops:,} flops, {kernel.intensity:.2g} a byte" if kernel.flops else "no flops"
         blocks = f"{kernel.blocks:,} block{'s' if kernel.blocks != 1 else ''}"
         shared = f"{blocks} on {kernel.threads} thread{'s' if kernel.threads != 1 else ''}"
-        origin = f"; code from {_origin(kernel)}" if kernel.origin else ""
-        lines.append(f"  {count}; {kernel.mode}, {kernel.lanes} lanes; {shared}{origin}")
+        made = f"; code from {origin(kernel)}" if kernel.origin else ""
+        lines.append(f"  {count}; {kernel.mode}, {kernel.lanes} lanes; {shared}{made}")
         if kernel.lines:
             inside = f"; in {', '.join(kernel.modules)}" if kernel.modules else ""
             lines.append(f"  lines {', '.join(short(kernel.lines))}{inside}")
         lines += [f"  {reason}" for reason in kernel.reasons]
+    lines += fusion(plan)
+    steps = " then ".join(_step(step) + "," for step in plan.steps).rstrip(",")
+    lines.append(f"runs, what shares threads joined by +: {steps}")
+    lines += memory(plan)
+    lines.append(f"passes: {', '.join(f'{name} {1e3 * t:.2f} ms' for name, t in plan.passes)}")
+    return lines
+
+
+def fusion(plan: Plan) -> list[str]:
+    """What was not fused, and why, the most bytes first."""
+    lines: list[str] = []
     said: set[str] = set()
     edge = FEW * sum(kernel.bytes for kernel in plan.kernels)
     small = [apart for apart in plan.apart if apart.bytes < edge]
@@ -191,8 +202,12 @@ def _plan(plan: Plan) -> list[str]:
     if small:
         arrays = "1 small array" if len(small) == 1 else f"{len(small)} small arrays"
         lines.append(f"not fused: {arrays}, {sum(a.bytes for a in small):,} bytes more")
-    steps = " then ".join(_step(step) + "," for step in plan.steps).rstrip(",")
-    lines.append(f"runs, what shares threads joined by +: {steps}")
+    return lines
+
+
+def memory(plan: Plan) -> list[str]:
+    """Memory of a plan, as a sum and by array."""
+    lines: list[str] = []
     outside = sum(b.bytes for b in plan.buffers if b.kind != "temp")
     lines.append(
         f"memory: {outside:,} bytes of inputs and outputs ({plan.in_place:,} updated in place), "
@@ -202,11 +217,11 @@ def _plan(plan: Plan) -> list[str]:
         if b.kind == "temp":
             life = f"step {b.first}" if b.first == b.last else f"steps {b.first} to {b.last}"
             lines.append(f"  {b.name} {b.type}: {b.bytes:,} bytes at {b.offset:,}, {life}")
-    lines.append(f"passes: {', '.join(f'{name} {1e3 * t:.2f} ms' for name, t in plan.passes)}")
     return lines
 
 
-def _origin(kernel: Kernel) -> str:
+def origin(kernel: Kernel) -> str:
+    """Where its machine code came from, in words."""
     took = f", {1e3 * kernel.seconds:.1f} ms" if kernel.origin != "process" else ""
     return f"{'this process' if kernel.origin == 'process' else kernel.origin}{took}"
 

@@ -174,12 +174,19 @@ def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
     lucid.compile(lambda x: x * 2.0 + 1.0)(data(5))
     lucid.compile(loss)(data(5), data(5))  # type: ignore[call-overload]
-    names = sorted(p.name.partition("-")[2] for p in (tmp_path / "dump").iterdir())
-    stages = ["graph", "simplified", "kernel", "loop", "llvm", "asm"]
-    for plain in ("lambda", "loss"):
-        found = [n for n in names if f"-{plain}." in n]
-        assert [n.split("-")[-1] for n in found] == [f"{stage}.txt" for stage in stages]
-    assert all(p.stat().st_size for p in (tmp_path / "dump").iterdir())
+    (lucid.Tensor(data(5)) * 7.0).numpy()
+    first, second, eager = sorted((tmp_path / "dump").iterdir())
+    assert first.name.endswith("-lambda") and second.name.endswith("-loss")
+    assert eager.name.endswith("-eager_in_test_dump_writes_every_stage_of_every_compile")
+    for folder in (first, second, eager):
+        names = sorted(p.name for p in folder.iterdir())
+        kernels = [n for n in names if n.endswith(".kernel.txt")]
+        stages = ("asm", "kernel", "llvm", "loop")
+        want = [k.replace(".kernel.", f".{stage}.") for k in kernels for stage in stages]
+        assert kernels and names == sorted([*want, "graph.txt", "simplified.txt", "index.txt"])
+        index = (folder / "index.txt").read_text()
+        assert all(name in index for name in names if name != "index.txt") and "passes: " in index
+        assert all(p.stat().st_size for p in folder.iterdir())
 
 
 def test_a_dump_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

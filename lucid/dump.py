@@ -1,0 +1,68 @@
+"""`LUCID_DUMP=dir`: a folder a compile, named after the function; in it a file a stage and kernel, and an
+index.
+
+dir/4711-003-train_step/  index.txt  graph.txt  simplified.txt 00-mul_sum.kernel.txt  00-mul_sum.loop.txt
+00-mul_sum.llvm.txt  00-mul_sum.asm.txt
+
+The process and a count are part of the name: what several processes dump stands side by side."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from typing import TYPE_CHECKING
+
+from lucid.compiler.ir.artifact import Code
+from lucid.compiler.pipeline import chosen, llvm_text, loops, stage_text
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.loop import print_func
+from lucid.runtime.load import assembly
+
+from .errors import user_frame
+
+if TYPE_CHECKING:
+    from .engine import Executable
+
+_count = itertools.count(1)
+
+
+def dump(made: Executable, folder: str, name: str) -> str:
+    """Writes all of a compile; where. OSError where that cannot be."""
+    from .report.explain import plan_of
+    from .report.records import Report, text
+
+    title = name_of(name)
+    where = os.path.join(folder, f"{os.getpid()}-{next(_count):03d}-{plain(title)}")
+    os.makedirs(where, exist_ok=True)
+    graphs = ("graph", "simplified")
+    files = {f"{stage}.txt": stage_text(made.compiled, stage, made.target) for stage in graphs}
+    for number, (kernel, how, code) in enumerate(chosen(made.compiled, None)):
+        begin, llvm = f"{number:02d}-{plain(kernel.name)}", llvm_text(kernel, how, made.target)
+        files |= {
+            f"{begin}.kernel.txt": print_kernel(kernel, locs=True),
+            f"{begin}.loop.txt": "\n".join(print_func(f, locs=True) for f in loops(kernel, how)),
+            f"{begin}.llvm.txt": llvm,
+            f"{begin}.asm.txt": assembly(Code(code.key, kernel.name, llvm, code.finish), made.target),
+        }
+    report = text(Report(title, 0, (), (plan_of(made),), ()))
+    listed = "\n".join(files)
+    head = f"{title}, for {made.target.triple} {made.target.cpu}"
+    files["index.txt"] = f"{head}\n\n{report}\n\nfiles:\n{listed}\n"
+    for file, content in files.items():
+        with open(os.path.join(where, file), "w", encoding="utf-8") as out:
+            out.write(content)
+    return where
+
+
+def name_of(name: str) -> str:
+    """What a compile is called: the compiled function; of eager work, the function that asked for a value."""
+    if name != "lazy":
+        return name
+    frame = user_frame()
+    return "eager" if frame is None else f"eager in {frame.f_code.co_name}"
+
+
+def plain(name: str) -> str:
+    """A name that a file may have."""
+    return re.sub(r"\W+", "_", name).strip("_") or "f"
