@@ -16,11 +16,11 @@ from ..engine import Executable
 from .bits import plain
 from .blame import line
 from .bounds import Array, distance, in_float64
-from .chains import chains
+from .chains import Chain, chains
 from .checking import parts, real
 from .precise import precisely
 from .span_sums import spans
-from .spans import Exact, Rounded, Span, spacing, up
+from .spans import Chains, Exact, Rounded, Span, spacing, up
 from .traced import Traced, name_of, traced
 
 
@@ -85,8 +85,14 @@ def certify(
     graph, inputs = _simplified(call)
     found = chains(call.executable)
 
-    def longest(node: Node, count: int) -> int:
-        return min(count, found.get((node.loc, count), count))
+    plain_order = not any(n.op.name == "transpose" for n in toposort(graph.outputs))
+
+    def longest(node: Node, count: int) -> Chain:
+        known = found.get((node.loc, count), Chain(max(0, count - 1), 0))
+        if node.op.name == "sum" and sum(node.inputs[0].shape[a] > 1 for a in node.attrs["axes"]) > 1:
+            # terms along several axes come in row-major order, unless something is transposed
+            return known if plain_order else Chain(known.longest, 0)
+        return known
 
     exact, rounded = spans(graph, inputs, Exact(longest)), spans(graph, inputs, Rounded(longest))
     values = precisely(graph, inputs) or in_float64(graph, inputs)
@@ -147,7 +153,7 @@ def _cause(
     graph: Graph,
     inputs: list[Array],
     output: Node,
-    longest: Callable[[Node, int], int],
+    longest: Chains,
     exact: dict[Node, Span],
     rounded: dict[Node, Span],
 ) -> str:

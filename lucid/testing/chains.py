@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, log2, prod
+from typing import Any
+
+import numpy as np
 
 from lucid.compiler import order
 from lucid.compiler.cpu.schedule import Schedule
 from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Loc
 from lucid.compiler.ir.program import Call
 from lucid.compiler.passes.plan import row_size
@@ -15,8 +19,18 @@ from lucid.compiler.passes.plan import row_size
 from ..engine import Executable
 from ..staged import Staged
 
-# How many additions follow one another, for sums of a user's line over so many terms.
-Chains = dict[tuple[Loc | None, int], int]
+
+@data
+class Chain:
+    """`longest`: how many additions follow one another, none of them with 0. `walk`: lanes go once along all
+    terms, so many at a time; 0: they are added in another way."""
+
+    longest: int
+    walk: int
+
+
+# Of sums of a user's line over so many terms.
+Chains = dict[tuple[Loc | None, int], Chain]
 
 
 def chains(made: Executable | Staged) -> Chains:
@@ -28,14 +42,22 @@ def chains(made: Executable | Staged) -> Chains:
             for stage in call.kernel.stages:
                 for stmt in stage.body:
                     if isinstance(stmt, k.Reduce):
-                        count, longest = _reduce(call, schedule, stage, stmt)
-                        key = stmt.loc, count
-                        found[key] = max(found.get(key, 0), min(count, longest))
+                        count, chain = _reduce(call, schedule, stage, stmt)
+                        known = found.get((stmt.loc, count), chain)
+                        walk = chain.walk if chain.walk == known.walk else 0
+                        longest = max(known.longest, min(chain.longest, max(0, count - 1)))
+                        found[stmt.loc, count] = Chain(longest, walk)
     return found
 
 
-def _reduce(call: Call, schedule: Schedule, stage: k.Stage, stmt: k.Reduce) -> tuple[int, int]:
-    """How many terms it adds, and the longest chain among them."""
+def steps(count: int, lanes: int) -> np.ndarray[Any, Any]:
+    """Of each term in the order of a walk, how many additions it takes part in."""
+    turn = np.arange(count) // lanes
+    return ceil(count / lanes) - np.maximum(turn, 1) + _halved(min(count, lanes))
+
+
+def _reduce(call: Call, schedule: Schedule, stage: k.Stage, stmt: k.Reduce) -> tuple[int, Chain]:
+    """How many terms it adds, and how."""
 
     def size(axis: k.Axis) -> int:
         return call.symbols[axis.extent] if isinstance(axis.extent, str) else axis.extent
@@ -44,20 +66,34 @@ def _reduce(call: Call, schedule: Schedule, stage: k.Stage, stmt: k.Reduce) -> t
     lanes = order.lanes(*stmt.dtypes)
     if stmt.of_row:
         if schedule.mode in ("product", "vector"):
-            return prod(inner), _product(prod(inner), stmt)
-        return prod(inner), _row(inner, lanes)
+            depth = prod(inner)
+            whole = depth <= order.depth_part(stmt.dtypes[0])
+            return depth, Chain(_product(depth, stmt), order.chains(stmt.dtypes[0]) if whole else 0)
+        return prod(inner), Chain(_row(inner, lanes), _walk(inner, lanes))
     points = prod(size(a) for a in call.kernel.outer)
     count = points * prod(inner)
     if schedule.mode == "flat":
-        return count, _row([points], lanes)
+        return count, Chain(_row([points], lanes), _walk([points], lanes))
     rows = order.row_block(row_size(call), bool(stmt.keep))
-    outer = min(rows, points) + _joined(ceil(points / rows), lanes)
+    within = min(rows, points)
+    if schedule.mode == "groups" and not stmt.keep:  # rows have lanes, too
+        within = ceil(within / order.ROW_LANES) + _halved(order.ROW_LANES)
+    outer = within + _joined(ceil(points / rows), lanes)
     parts = _joined(points * max(1, ceil(row_size(call) / order.BLOCK)), lanes)  # blocks of long rows
-    return count, _row(inner, lanes) + max(outer, parts)
+    return count, Chain(_row(inner, lanes) + max(outer, parts), 0)
+
+
+def _walk(inner: Sequence[int], lanes: int) -> int:
+    return lanes if len(inner) == 1 and inner[0] <= order.BLOCK else 0
+
+
+def _halved(lanes: int) -> int:
+    """Of lanes that are not empty, how often they are joined: l with l + 32, with l + 16, ..."""
+    return ceil(log2(max(1, lanes)))
 
 
 def _joined(blocks: int, lanes: int) -> int:
-    return ceil(blocks / lanes) + int(log2(lanes))
+    return max(0, ceil(blocks / lanes) - 1) + _halved(min(blocks, lanes))
 
 
 def _row(inner: Sequence[int], lanes: int) -> int:
@@ -66,11 +102,11 @@ def _row(inner: Sequence[int], lanes: int) -> int:
         return 0
     *before, last = inner
     if last <= order.BLOCK:
-        return ceil(last / lanes) * prod(before) + int(log2(lanes))
+        return max(0, ceil(last / lanes) * prod(before) - 1) + _halved(lanes if before else min(last, lanes))
     block = order.BLOCK // lanes + int(log2(lanes))
     return block + _joined(ceil(last / order.BLOCK) * prod(before), lanes)
 
 
 def _product(depth: int, stmt: k.Reduce) -> int:
     side, part = order.chains(stmt.dtypes[0]), order.depth_part(stmt.dtypes[0])
-    return ceil(min(depth, part) / side) + int(log2(side)) + ceil(depth / part)
+    return ceil(min(depth, part) / side) - 1 + _halved(side) + ceil(depth / part) - 1

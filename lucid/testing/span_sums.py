@@ -12,6 +12,7 @@ from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.types import f64
 
 from .bounds import Array, evaluated, lifted
+from .chains import steps
 from .span_rules import ELEMENTWISE, Rule, anything, certain, function
 from .spans import TINY, Exact, Rounded, Span, down, gamma, span, up
 
@@ -38,9 +39,15 @@ def _sum(node: Node, args: list[Span], mode: Exact) -> Span:
         lo, hi = (np.where(inside, v, 0).astype(dtype.np) for v in (lo, hi))
         return Span(np.where(inside, lo, full.lo), np.where(inside, hi, full.hi))
     size = np.maximum(abs(x.lo), abs(x.hi))
-    lo, hi, size = _tree(x.lo, axes, down), _tree(x.hi, axes, up), _tree(size, axes, up)
     count = math.prod(x.lo.shape[a] for a in axes)
-    return mode.total(node, lo, hi, size, mode.longest(node, count) if count > 1 else 0)
+    chain = mode.longest(node, count)
+    weighted = None
+    if chain.walk and isinstance(mode, Rounded):
+        turns = steps(count, chain.walk).astype(np.float64).reshape([x.lo.shape[a] for a in sorted(axes)])
+        weights = np.expand_dims(turns, [d for d in range(x.lo.ndim) if d not in axes])
+        weighted = _tree(size * weights * (1 + f64.epsilon), axes, up)
+    lo, hi, size = _tree(x.lo, axes, down), _tree(x.hi, axes, up), _tree(size, axes, up)
+    return mode.total(node, lo, hi, size, chain.longest, weighted)
 
 
 def _contract(node: Node, args: list[Span], mode: Exact) -> Span:
@@ -50,20 +57,31 @@ def _contract(node: Node, args: list[Span], mode: Exact) -> Span:
     attrs = lifted(node.attrs)
     (left, right), out = attrs["spec"].partition("->")[0].split(","), attrs["spec"].partition("->")[2]
     sizes = {**dict(zip(left, a.lo.shape, strict=True)), **dict(zip(right, b.lo.shape, strict=True))}
-    count = math.prod(n for letter, n in sizes.items() if letter not in out)
+    summed = [letter for letter in sizes if letter not in out]
+    count = math.prod(sizes[letter] for letter in summed)
 
     def dot(x: Array, y: Array) -> Array:
         return evaluated(node, attrs, [x, y])
 
     (p, r), (q, s) = middle(a), middle(b)
     own = gamma(count + 2, f64.epsilon / 2)  # NumPy's sums of products, in whatever order
-    value, size = dot(p, q), dot(abs(p) + r, abs(q) + s)
-    size = up(size * (1 + own)) + count * TINY
-    spread = dot(abs(p), s) + dot(r, abs(q)) + dot(r, s)
-    away = up(up(spread * (1 + 4 * own)) + own * size) + count * TINY
-    away = np.where(size == count * TINY, 0.0, away) if not np.isnan(size).any() else away
-    k = mode.longest(node, count) + 1 if count > 1 else 1
-    return mode.total(node, down(value - away), up(value + away), size, k)
+    size = up(dot(abs(p) + r, abs(q) + s) * (1 + own)) + count * TINY
+    spread = up((dot(abs(p), s) + dot(r, abs(q)) + dot(r, s)) * (1 + 4 * own))
+    if node.type.dtype is f64 and math.prod(sizes.values()) <= FEW:  # one by one
+        products = np.einsum(f"{left},{right}->{out}{''.join(summed)}", p, q)
+        last = tuple(range(len(out), products.ndim))
+        lo, hi = _tree(down(products) - TINY, last, down), _tree(up(products) + TINY, last, up)
+    else:
+        value = dot(p, q)
+        lo, hi = value - up(own * size), value + up(own * size)
+    zero = size == count * TINY
+    lo, hi = (np.where(zero, 0.0, v) for v in (down(lo - spread), up(hi + spread)))
+    chain = mode.longest(node, count)
+    weighted = None
+    if chain.walk and len(summed) == 1 and isinstance(mode, Rounded):  # the first product is rounded, too
+        weights = (steps(count, chain.walk) + 1.0).reshape([-1 if x == summed[0] else 1 for x in left])
+        weighted = up(dot((abs(p) + r) * weights, abs(q) + s) * (1 + 2 * own)) + count * TINY
+    return mode.total(node, lo, hi, size, chain.longest + 1, weighted)
 
 
 def middle(x: Span) -> tuple[Array, Array]:
@@ -148,6 +166,8 @@ def _gather(node: Node, args: list[Span], mode: Exact) -> Span:
     return span(evaluated(node, node.attrs, [x.lo, *at]), evaluated(node, node.attrs, [x.hi, *at]))
 
 
+# Products of a contraction that are looked at one by one.
+FEW = 1 << 22
 RULES: Mapping[str, Rule] = {
     **ELEMENTWISE,
     "sum": _sum, "prod": _product, "contract": _contract, "amax": _extremes, "amin": _extremes,

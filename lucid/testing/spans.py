@@ -22,6 +22,7 @@ from lucid.compiler.ir.rounding import convert
 from lucid.compiler.ir.types import DType, f64
 
 from .bounds import Array, evaluated, lifted
+from .chains import Chain
 
 TINY = 5e-324
 # Units in the last place of float64 within which NumPy's elementary functions are; and those that it has not.
@@ -53,10 +54,14 @@ def gamma(k: Any, u: float) -> Any:
     return up(np.asarray(k * u / (1 - k * u) * (1 + 8 * f64.epsilon)))
 
 
-class Exact:
-    """Spans of exact values. `longest(node, count)`: the longest chain of a sum of so many terms."""
+# How a node adds so many terms.
+Chains = Callable[[Node, int], Chain]
 
-    def __init__(self, longest: Callable[[Node, int], int]) -> None:
+
+class Exact:
+    """Spans of exact values. `longest(node, count)`: how a sum of so many terms is made."""
+
+    def __init__(self, longest: Chains) -> None:
         self.longest = longest
 
     def leaf(self, node: Node, array: Array) -> Span:
@@ -83,15 +88,18 @@ class Exact:
         away = up(units * f64.epsilon * size) + TINY
         return span(down(lo - away), up(hi + away))
 
-    def total(self, node: Node, lo: Array, hi: Array, size: Array, k: Any) -> Span:
-        """A sum of terms whose bounds add up to lo and hi (rounded outward), absolute values to `size`."""
+    def total(
+        self, node: Node, lo: Array, hi: Array, size: Array, k: Any, weighted: Array | None = None
+    ) -> Span:
+        """A sum of terms whose bounds add up to lo and hi (rounded outward), absolute values to `size`; these
+        times the additions that each takes part in, k at most, to `weighted`, if that is known."""
         return span(lo, hi)
 
 
 class Rounded(Exact):
     """Spans of computed values. `unrounded`: nodes that are taken to be exact, to see what they cost."""
 
-    def __init__(self, longest: Callable[[Node, int], int], unrounded: frozenset[Node] = frozenset()) -> None:
+    def __init__(self, longest: Chains, unrounded: frozenset[Node] = frozenset()) -> None:
         super().__init__(longest)
         self.unrounded = unrounded
 
@@ -123,12 +131,16 @@ class Rounded(Exact):
             low, high = _to(low, dtype), _to(high, dtype)
         return span(low, high)
 
-    def total(self, node: Node, lo: Array, hi: Array, size: Array, k: Any) -> Span:
+    def total(
+        self, node: Node, lo: Array, hi: Array, size: Array, k: Any, weighted: Array | None = None
+    ) -> Span:
         dtype = node.type.dtype
         if node in self.unrounded:
             return span(lo, hi)
         wide = dtype.computed
         away = up(gamma(k, wide.epsilon / 2) * size) + k * least(wide)
+        if weighted is not None:  # gamma grows faster than k
+            away = up(up(gamma(k, wide.epsilon / 2) / max(k, 1)) * weighted) + k * least(wide)
         away = np.where(size > wide.most * (1 - wide.epsilon), np.nan, away)  # inf, and NaN of it, on the way
         low, high = down(lo - away), up(hi + away)
         low, high = np.where(lo >= 0, np.maximum(low, 0), low), np.where(hi <= 0, np.minimum(high, 0), high)

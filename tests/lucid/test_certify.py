@@ -16,6 +16,7 @@ from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.types import DTYPES
 from lucid.compiler.ops import REGISTRY
 from lucid.engine import build
+from lucid.testing.chains import Chain, chains, steps
 from lucid.testing.span_sums import _node, spans
 from lucid.testing.spans import Exact, Rounded, Span
 from lucid.testing.traced import traced
@@ -42,7 +43,7 @@ def test_what_is_computed_is_within_the_bound(name: str, dtype: str) -> None:
         assert np.isfinite(output.bound).all(), output
 
 
-LONGEST = Exact(lambda node, count: count), Rounded(lambda node, count: count)
+LONGEST = tuple(kind(lambda node, count: Chain(count, 0)) for kind in (Exact, Rounded))
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 1e-7, 65504.0, 6e-8, -6e-8, 0.5, np.pi, 1.4616, np.inf]
 UNARY_AND_BINARY = [
     name
@@ -157,3 +158,35 @@ def test_it_is_seen_when_a_kernel_is_wrong(monkeypatch: pytest.MonkeyPatch) -> N
     x = np.linspace(1, 2, 50, dtype="float32")
     (output,) = lucid.compile(lucid.tanh).certify(x).outputs
     assert output.violations > 25
+
+
+def _walked(x: np.ndarray[Any, Any], lanes: int) -> np.float32:
+    """A sum in float32 as `chains.steps` counts it: lanes along all terms, then halving."""
+    turns = np.zeros((-(-x.size // lanes), lanes), "float32")
+    turns.reshape(-1)[: x.size] = x.reshape(-1)
+    lane = turns[0]
+    for turn in turns[1:]:
+        lane = lane + turn
+    while lane.size > 1:
+        lane = lane[: lane.size // 2] + lane[lane.size // 2 :]
+    return np.float32(lane[0])
+
+
+@pytest.mark.parametrize("shape", [(3,), (64,), (1000,), (8192,), (40, 50), (5, 6, 7)])
+def test_sums_are_walks_where_a_certificate_says_so(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(3).lognormal(size=shape).astype("float32")
+    call = traced(lambda x: x.sum(), (x,))
+    (chain,) = chains(call.executable).values()
+    assert chain.walk == 64
+    assert chain.longest == max(steps(x.size, 64))
+    assert call.results[0].array == _walked(x, chain.walk)
+
+
+def test_products_are_walks_where_a_certificate_says_so() -> None:
+    """Of numbers of 12 bits: their products are exact."""
+    a, b = (np.random.default_rng(k).integers(1, 4096, (9, 250)).astype("float32") for k in range(2))
+    call = traced(lambda a, b: a @ b.T, (a, b))
+    (chain,) = chains(call.executable).values()
+    assert chain.walk == 4
+    assert chain.longest == max(steps(250, 4))
+    assert [[_walked(x * y, 4) for y in b] for x in a] == call.results[0].array.tolist()
