@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -138,6 +140,49 @@ def test_only_calls_of_that_trace() -> None:
     for _ in range(3):
         assert f(u, v).item() == two
         assert f(x, y).item() != one
+
+
+def test_indices_are_looked_at_as_before() -> None:
+    f: Any = lucid.compile(lambda x, i: x[i] * 2)
+    x, i = np.arange(5, dtype="f"), np.array([1, -1])
+    for _ in range(3):
+        np.testing.assert_array_equal(f(x, i).numpy(), [2, 8])
+    text = f.ir("kernel")
+    assert "* s1" in text
+    f.replace(text.replace("* s1", "+ s1"))
+    for _ in range(3):
+        np.testing.assert_array_equal(f(x, i).numpy(), [3, 6])
+        with pytest.raises(IndexError, match=r"index 7"):
+            f(x, np.array([0, 7]))
+
+
+def test_calls_of_other_threads_run_one_text_or_the_other() -> None:
+    f, (x, y) = squares(), data()
+    for _ in range(3):
+        old = f(x, y).item()
+    text = f.ir("kernel")
+    f.replace(text.replace(" - ", " + "))
+    new = f(x, y).item()
+    f.restore()
+    stop, seen = threading.Event(), set[float]()
+
+    def run() -> None:
+        while not stop.is_set():
+            seen.add(f(x, y).item())
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        f.replace(text.replace(" - ", " + "))
+        time.sleep(0.005)
+        f.restore()
+        time.sleep(0.005)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert seen == {old, new}
+    assert f.traces == 1
 
 
 def test_the_kernel_of_a_method() -> None:
