@@ -158,9 +158,11 @@ def _keeps(kernel: k.Kernel) -> Callable[[int, k.Expr], bool]:
     return lambda stage, expr: bool(found) and isinstance(expr, k.Call) and (stage, numbers(expr)) in found
 
 
-def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[k.Index, ...], bool]]:
-    """(stage, subscripts, guarded) of every load or store of an array."""
-    found, kept = set(), _keeps(kernel)
+def _index_of(
+    kernel: k.Kernel, name: str, store: bool, kept: Callable[[int, k.Expr], bool] | None = None
+) -> set[tuple[int, tuple[k.Index, ...], bool]]:
+    """(stage, subscripts, guarded) of every load or store of an array, but for loads of what is kept."""
+    found = set()
     for number, stage in enumerate(kernel.stages + kernel.final):
         for stmt in stage.body:
             if store:
@@ -170,7 +172,7 @@ def _index_of(kernel: k.Kernel, name: str, store: bool) -> set[tuple[int, tuple[
                     found.add((number, (), True))
                 continue
             for operand in k.operands(stmt):
-                for e in _evaluated(operand, number, kept):
+                for e in k.walk(operand) if kept is None else _evaluated(operand, number, kept):
                     if isinstance(e, k.Load) and e.array == name:
                         found.add((number, e.index, bool(e.guards)))
                     elif isinstance(e, k.Pick) and e.array == name:
@@ -188,7 +190,6 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
         ((number, index, anywhere),) = _index_of(kernel, output.name, True)
         if anywhere:
             return False
-        number = min([number, *(c.first for c in row_caches(kernel) if c.store.array == output.name)])
         last = number >= len(kernel.stages)
         for param in kernel.params:
             if not isinstance(param, k.Array) or call.arrays[param.name].node is not source:
@@ -200,6 +201,15 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
             same = (read.offset, read.strides) == (place.offset, place.strides)
             if not same or any(n > number or i != index or g for n, i, g in loads):
                 return False
+            if (
+                not last and len(kernel.stages) > 1
+            ):  # a row of the output may keep a value from an earlier stage on
+                kept = [c.first for c in row_caches(kernel) if c.store.array == output.name]
+                number = min([number, *kept])
+                if kept and any(n > number for n, _, _ in loads):
+                    loads = _index_of(kernel, param.name, False, _keeps(kernel))
+                if any(n > number for n, _, _ in loads):
+                    return False
             if not last and any(n != number for n, _, _ in loads) and not index:
                 return False
     return bool(outputs)
@@ -240,16 +250,14 @@ def _reused(
     for at, group in enumerate(groups):
         for number in group:
             call = program.calls[number]
-            written = {call.arrays[o.name].node for o in call.kernel.outputs}
-            others = {o.node for n in group if n != number for o in program.calls[n].arrays.values()}
-            free = [
-                o.node
-                for o in call.arrays.values()
-                if o.node not in given | written | others and last_use[o.node] == at
-            ]
-            for target in [call.arrays[o.name].node for o in call.kernel.outputs]:
-                if target in given or target in found or target in others or not target.shape:
-                    continue
+            nodes = [call.arrays[o.name].node for o in call.kernel.outputs]
+            targets = [node for node in nodes if node not in given and node.shape]
+            if not targets:
+                continue
+            busy = {o.node for n in group if n != number for o in program.calls[n].arrays.values()}
+            busy.update(given, nodes)
+            free = [o.node for o in call.arrays.values() if o.node not in busy and last_use[o.node] == at]
+            for target in targets:
                 for source in dict.fromkeys(free):
                     if source.type == target.type and _overwrites_safely(call, source, target):
                         found[target] = source
