@@ -24,6 +24,7 @@ import numpy as np
 import lucid
 from lucid.compiler.gpu.launch import Entry, Launch
 from lucid.compiler.gpu.simulator import Counts, Memory, launch, parse
+from lucid.compiler.gpu.simulator.counts import SECTOR
 from lucid.compiler.ir.artifact import Address
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.order import BLOCK
@@ -85,6 +86,7 @@ class Asked:
     moved: int  # bytes, if all is read and written once
     must: float
     walk: int = 0  # bytes that a warp touches before it comes back to the first of them
+    alike: int = 1  # warps of a block of threads that read the same
 
 
 def _flat(n: int, arrays: int, outputs: int, must: float) -> Asked:
@@ -106,7 +108,7 @@ def _linear(rows: int, features: int, must: float) -> Asked:
 
 def _product(n: int, must: float) -> Asked:
     first, second = (((rows, n), (n, 128)) for rows in (8, 16))
-    return Asked((first, second), (8 * 128, 16 * 128, n * n), 12 * n * n, must)
+    return Asked((first, second), (8 * 128, 16 * 128, n * n), 12 * n * n, must, alike=4)
 
 
 ASKED = {
@@ -145,7 +147,7 @@ class Work:
     least_passes: float
     requests: float  # of warps, to global and shared memory, each as often as it takes 128 bytes
     turns: float  # runs of a stretch of code without a branch that loads from global memory
-    there: float  # bytes of the arrays that it is given
+    single: float  # sectors of loads of one element by all lanes, beyond its bytes
 
 
 _LABEL = re.compile(r"(\$L\w+):")
@@ -173,28 +175,38 @@ def stretches(text: str) -> dict[int, int]:
             small |= {this, after} if turns else {this}
         if this not in small or is_small:
             into[where].append(is_small)
-    number, found, kept = 0, dict[int, int](), dict[str, int]()
-    count = 0
+    own = {name for name, every in into.items() if all(every)}  # labels that only such branches go to
+    found, number, starts, goes = dict[int, int](), 0, dict[str, int](), dict[str, int]()
     for n in range(len(lines)):
         label, branch = labels[n], branches[n]
-        if label is not None and not (into[label[1]] and all(into[label[1]])):
-            number = count = count + 1
-        elif label is not None:
-            number = kept.get(label[1], number)
+        if label is not None:
+            number += 1
+            starts[label[1]] = number
         found[n + 1] = number
         if branch is not None and n in small:
-            kept.setdefault(branch[2], number)
+            goes.setdefault(branch[2], number)
         elif branch is not None or lines[n].strip() == "ret;":
-            number = count = count + 1
-    return found
+            number += 1
+    same = {starts[name]: goes[name] for name in own if name in starts and goes[name] != starts[name]}
+
+    def first(number: int) -> int:
+        seen = set[int]()
+        while number in same and number not in seen:
+            seen.add(number)
+            number = same[number]
+        return number
+
+    return {n: first(number) for n, number in found.items()}
 
 
-def work(counts: Counts, text: str, there: int) -> Work:
+def work(counts: Counts, text: str) -> Work:
     where, turns = stretches(text), defaultdict[int, int](int)
-    requests = 0
+    requests, single = 0, 0.0
     for access in counts.accesses.values():
         if access.space == "global":
             requests += max(access.requests, access.transactions // 4)
+            if access.threads == 32 * access.requests == 32 * access.transactions:
+                single += access.transactions - access.bytes / 32 / SECTOR
             if access.opcode.startswith("ld"):
                 turns[where[access.line]] = max(turns[where[access.line]], access.requests)
     issued = counts.instructions
@@ -210,7 +222,7 @@ def work(counts: Counts, text: str, there: int) -> Work:
         counts.total("shared", "ideal"),
         requests + counts.total("shared", "transactions"),
         sum(turns.values()),
-        there,
+        single,
     )
 
 
@@ -228,32 +240,26 @@ def sample(f: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]) -> Sample
     run(*(rng.standard_normal(shape, np.float32) for shape in shapes))
     native = run._last().executable.native
     program: Ptx = native.program
-    buffers = program.plan.buffers
-    given = [{v.buffer for v in launch.values if isinstance(v, Address)} for launch in program.launches]
-    found = [
-        work(counts, program.modules[launch.code.key], sum(buffers[n].nbytes for n in own))
-        for counts, launch, own in zip(native.counts, program.launches, given, strict=True)
-    ]
+    found = map(work, native.counts, (program.modules[step.code.key] for step in program.launches))
     return Sample(program, tuple(found))
 
 
 def after(program: Ptx, step: Launch, blocks: int, few: int) -> Work:
     """Of a launch that comes after the blocks, at its full size: it has the results of so many blocks to
     combine, not of `few`."""
-    memory, buffers, there = Memory(), program.plan.buffers, 0
+    memory, buffers = Memory(), program.plan.buffers
     args: list[int | bytes] = []
     for slot, value in zip(step.entry.slots, step.values, strict=True):
         if isinstance(value, Address):
             nbytes = buffers[value.buffer].nbytes
             nbytes = nbytes // few * blocks if slot.name.startswith("part.") else nbytes
-            there += nbytes
             args.append(memory.upload(np.zeros(nbytes // 4, np.float32), slot.name, True))
         else:
             args.append(blocks if slot.name == "blocks" else value)
     text = program.modules[step.code.key]
     counts = launch(parse(text), step.entry.name, step.grid, step.entry.threads, args, memory)
     stores = (a.requests for a in counts.accesses.values() if a.opcode.startswith("st.global"))
-    return replace(work(counts, text, there), warps=min(counts.warps, max(stores)))  # the others have no work
+    return replace(work(counts, text), warps=min(counts.warps, max(stores)))  # the others have no work
 
 
 def at(units: tuple[int, int, int], one: Work, two: Work) -> Work:
@@ -295,11 +301,19 @@ class Modelled:
 
 
 def modelled(
-    gpu: Gpu, w: Work, entry: Entry, registers: int, moved: float, walk: int, near: bool = False
+    gpu: Gpu,
+    w: Work,
+    entry: Entry,
+    registers: int,
+    moved: float,
+    walk: int = 0,
+    near: bool = False,
+    alike: int = 1,
 ) -> Modelled:
     """`moved`: bytes if the launch reads and writes what it needs once. What it touches again comes from the
     L2 cache, as far as the walks of all warps at work fit into half of it; so does everything where it is
-    `near`. A turn has no more loads under way than there are registers."""
+    `near`. Of what `alike` warps of a block of threads read, one asks that cache. A turn has no more loads
+    under way than there are registers."""
     held = resident(gpu, entry.warps, registers, entry.shared)
     many = min(w.warps, held * gpu.processors)
     again = max(0.0, w.read + w.written - moved)
@@ -313,7 +327,7 @@ def modelled(
     each = w.instructions / w.warps
     seconds = {
         "memory": missed / gpu.memory,
-        "L2": 32 * w.sectors / gpu.l2_rate,
+        "L2": SECTOR * (w.sectors - w.single) / alike / gpu.l2_rate,
         "issue": w.instructions * busiest / gpu.issue,
         "requests": w.requests * busiest / gpu.clock,
         "latency": w.warps / many * (turns * latency + 2 * each / gpu.clock),
@@ -355,7 +369,7 @@ def row(name: str, gpu: Gpu = H100) -> Row:
         else:
             w, near = at(asked.units, first, second), False
             moved, blocks = min(float(asked.moved), w.read + w.written), ceil(w.warps)
-        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near))
+        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near, asked.alike))
     return Row(name, asked, flops, tuple(launches), gpu)
 
 

@@ -1,6 +1,6 @@
-"""Matrix products by warps: a lane for each column, the sums of a few rows in its registers.
+"""Matrix products by warps: a lane has a few columns, 32 apart, and in registers sums of a few rows.
 
-for block of ROWS rows x 32 columns (parallel):
+for block of ROWS rows x COLUMNS vectors of 32 columns (parallel):
   for part of the depth:
     for l in part, C steps at a time:
       chains[row, l mod C] += left[row, l] * right[l, column]      for each row; left is the same in all lanes
@@ -26,50 +26,56 @@ class WarpProductLowering(ProductLowering):
     """Lowers one kernel whose schedule says "product" or "vector"."""
 
     def run(self) -> None:
-        b, x, size = self.b, self.x, self.x.schedule.tile[0]
-        b.alloc("sums", self.dtype, size * self.width)
+        b, x, (size, wide) = self.b, self.x, self.x.schedule.tile
+        across = wide * self.width
+        b.alloc("sums", self.dtype, size * across)
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
         rows, columns = self.left.count, self.right.count
         with b.loop(BEGIN, END, 1, "parallel") as block:
             down = x.slot("block")
-            strips = b.op("div", self.plus(columns, self.width - 1), Imm(self.width, i64))
-            number, strip = b.op("div", block.var, strips), b.op("rem", block.var, strips)
-            x.at.update(self.place(self.p.batch, b.op("div", number, down)))
-            top = b.op("mul", b.op("rem", number, down), Imm(size, i64))
-            first = b.op("mul", strip, Imm(self.width, i64))
+            strips = b.op("div", self.plus(columns, across - 1), Imm(across, i64))
+            number, line = b.op("div", block.var, down), b.op("rem", block.var, down)
+            strip = b.op("rem", number, strips)  # warps side by side have the same columns
+            x.at.update(self.place(self.p.batch, b.op("div", number, strips)))
+            top = b.op("mul", line, Imm(size, i64))
+            first = b.op("mul", strip, Imm(across, i64))
             last = self.plus(rows, -1)
             self.spots = [
                 self.place(self.p.rows, x.minimum(self.plus(top, n), last) if size > 1 else top)
                 for n in range(size)
             ]
-            x.at[self.p.column], x.vector = first, self.p.column
-            x.mask = x.first_lanes(b.op("sub", columns, first))
+            firsts = [self.plus(first, u * self.width) for u in range(wide)]
+            self.vectors = [(at, x.first_lanes(b.op("sub", columns, at))) for at in firsts]
+            x.vector = self.p.column
             for n, total in enumerate(self.sums()):
                 b.emit(Store("sums", Imm(n * self.width, i64), total))
             single = self.extents[self.p.column] == 1  # results do not vary with it
             if single:
-                x.vector = x.mask = None
+                x.vector = None
             count = x.minimum(b.op("sub", rows, top), Imm(size, i64))
             with b.loop(_ZERO, count, 1, "serial") as row:
                 x.at.update(self.place(self.p.rows, b.op("add", top, row.var)))
-                x.open(frozenset(self.extents) | {ROW})
-                spot = b.op("mul", row.var, Imm(self.width, i64))
+                spot = b.op("mul", row.var, Imm(across, i64))
                 lanes = 1 if single else self.width
-                x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, spot, lanes)
-                for stage in x.kernel.stages[1:]:
-                    if single:
-                        x.scalar_stage(stage, {})
-                    else:
-                        x.body(stage, 0, [], [])
-                x.levels.pop()
+                for u, (column, mask) in enumerate(self.vectors):
+                    x.at[self.p.column], x.mask = column, None if single else mask
+                    x.open(frozenset(self.extents) | {ROW})
+                    at = self.plus(spot, u * self.width)
+                    x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, at, lanes)
+                    for stage in x.kernel.stages[1:]:
+                        if single:
+                            x.scalar_stage(stage, {})
+                        else:
+                            x.body(stage, 0, [], [])
+                    x.levels.pop()
             x.vector = x.mask = None
             x.at.clear()
 
     def sums(self) -> tuple[Operand, ...]:
-        """Of each row."""
+        """Of each row, its vectors one after the other."""
         b, x, c = self.b, self.x, self.chains
-        zeros = (Imm(0, self.dtype, self.width),) * len(self.spots)
+        zeros = (Imm(0, self.dtype, self.width),) * (len(self.spots) * len(self.vectors))
         with b.loop(_ZERO, self.depth, self.part, "serial", zeros) as part:
             count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
             whole = b.op("and", count, Imm(-c, i64))
@@ -83,8 +89,8 @@ class WarpProductLowering(ProductLowering):
                     line.yields = tuple(now)
                 chains = line.results
             found: list[Operand] = []
-            for row, total in enumerate(part.carried):
-                vectors: list[Acc] = [(chain,) for chain in chains[row * c : row * c + c]]
+            for n, total in enumerate(part.carried):
+                vectors: list[Acc] = [(chain,) for chain in chains[n * c : n * c + c]]
                 found += x.merge("sum", (total,), x.halve_vectors("sum", vectors))
             part.yields = tuple(found)
         for axis in self.p.depth:
@@ -95,13 +101,19 @@ class WarpProductLowering(ProductLowering):
         """One step of chain `n` of every row, if it is there."""
         x = self.x
         mask = None if there is None else self.b.widen(there, self.width)
-        right = self.value(self.right.expr)
-        for row, spot in enumerate(self.spots):
+        rights = []
+        for first, x.mask in self.vectors:
+            x.at[self.p.column] = first
+            rights.append(self.value(self.right.expr))
+        at = n
+        for spot in self.spots:
             x.at.update(spot)
             left = self.value(self.left.expr)
-            pair = (left, right) if self.p.left == 0 else (right, left)
-            old = (now[row * self.chains + n],)
-            (now[row * self.chains + n],) = x.wide(x.step(self.p.reduce, old, pair), old, mask)
+            for right in rights:
+                pair = (left, right) if self.p.left == 0 else (right, left)
+                old = (now[at],)
+                (now[at],) = x.wide(x.step(self.p.reduce, old, pair), old, mask)
+                at += self.chains
 
     def value(self, expr: k.Expr) -> Operand:
         """Of an operand; what lanes without a column have does not matter."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from ..cpu.schedule import Product, Schedule, tiles
+from ..cpu.schedule import Product, Schedule, product, tiles
 from ..cpu.schedule import schedule as cpu_schedule
 from ..ir.data import replace
 from ..ir.kernel import Kernel, expressions
@@ -15,8 +15,8 @@ from ..ir.layout import totals
 from ..order import BLOCK
 from .target import SHARED, WARP
 
-# Rows of a product's register tile: with 4 chains, 32 sums of a column are in registers.
-ROWS = 8
+# Rows and vectors of columns of a product's register tile: with 4 chains, a lane has 32 sums in registers.
+ROWS, COLUMNS = 4, 2
 # Rows and columns of a block that is transposed.
 TILE = (WARP, 2 * WARP)
 # Elements that a warp does where nothing asks for more: there are many warps.
@@ -28,7 +28,9 @@ def schedule(kernel: Kernel) -> Schedule:
     plan = cpu_schedule(kernel, 4 * WARP)
     if plan.mode == "tiles" and tile_bytes(kernel) > SHARED:
         plan = replace(plan, mode="rows")
-    tile = {"product": (ROWS, 1), "tiles": TILE}.get(plan.mode, (1, 1))
+    tile = {"product": (ROWS, COLUMNS), "tiles": TILE}.get(plan.mode, (1, 1))
+    if plan.mode == "product" and few_columns(kernel):
+        tile = (ROWS, 1)
     step = max(plan.step, WARP * at_once(kernel, plan.mode))
     block = BLOCK if totals(kernel) else MAP_BLOCK
     return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block)
@@ -55,8 +57,17 @@ def at_once(kernel: Kernel, mode: str) -> int:
     return 4
 
 
+def few_columns(kernel: Kernel) -> bool:
+    """Whether the columns of a product are known to fit in a vector."""
+    shape = product(kernel)
+    assert shape is not None
+    return any(
+        a.name == shape.column and isinstance(a.extent, int) and a.extent <= WARP for a in kernel.outer
+    )
+
+
 def product_grid(plan: Schedule, shape: Product, extents: Mapping[str, int]) -> tuple[int, int]:
     """In how many parts the rows of a product are split, and the number of its blocks."""
     down = -(-prod(extents[x] for x in shape.rows) // plan.tile[0])
-    across = -(-extents[shape.column] // WARP)
+    across = -(-extents[shape.column] // (WARP * plan.tile[1]))
     return down, prod(extents[x] for x in shape.batch) * down * across

@@ -39,7 +39,7 @@ FAULTS: dict[str, tuple[str, Change, str]] = {
     "no order of a tile": ("transpose", swap(MEET, "", 0), "race"),
     "no order of single places": ("scatter_single", swap(MEET, "", 0), "race"),
     "a guard off by one": ("huber", swap(GUARD, r"setp.gt.s32 \1", 0), "bounds"),
-    "a main loop that ends late": ("huber", swap(r"(and\.b64 .*), -256;", r"\1, -64;"), "bounds"),
+    "a main loop that ends late": ("huber", swap(r"(and\.b64 .*), -512;", r"\1, -64;"), "bounds"),
     "no predicate of a load": ("huber", swap(r"\t@%p\d+ bra \t\S+;\n(?=\tld\.global)", "", 0), "bounds"),
     "no predicate of a scalar": ("huber", swap(r"setp\.ne\.b32 (.*), 0;", r"setp.lt.s32 \1, 0;"), "race"),
     "a shuffle from too near": ("huber", swap(r"(down\.b32 .*), 16, 31", r"\1, 8, 31"), "bits"),
