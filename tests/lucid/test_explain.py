@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
+import runpy
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -293,3 +297,28 @@ def test_strips_of_rows_are_said() -> None:
     assert len(plan.kernels) == 3
     assert all("strips of rows, what lies between them in a cache" in k.reasons[-1] for k in plan.kernels)
     assert plan.working < 0.5 * 8 * 400 * 400 * 4
+
+
+# --- docs/inspect.md ------------------------------------------------------------------------------
+
+DOC = Path(__file__).parents[2] / "docs" / "inspect.md"
+
+
+@pytest.mark.parametrize(
+    ("code", "output"), re.findall(r"```python\n([^`]*)```\n\n```text\n([^`]*)```", DOC.read_text())
+)
+def test_what_the_documentation_prints_is_real(
+    code: str,
+    output: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.py").write_text(code)
+    for name in ("", "lucid.retrace"):  # what an example listens to ends with it
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "handlers", [])
+        monkeypatch.setattr(logger, "level", logger.level)
+    runpy.run_path("example.py", run_name="__main__")
+    assert capsys.readouterr().out.rstrip() == output.rstrip()
