@@ -164,7 +164,8 @@ def test_the_tables_of_ops_and_instructions_are_complete() -> None:
     ops: dict[str, list[str]] = {}
     for op in REGISTRY.values():
         ops.setdefault(f"{op.kind} {' '.join(op.attrs)}".strip() + ":", []).append(op.name)
-    assert listed(list(ops.items())) in DOCUMENT
+    table = listed(list(ops.items()))
+    assert table in DOCUMENT, f"the table of ops in docs/ir.md should be\n{table}"
     instructions: dict[str, list[str]] = {}
     for name, count in loop.INSTRUCTIONS.items():
         instructions.setdefault(f"{count} operand{'s' * (count != 1)}:", []).append(name)
