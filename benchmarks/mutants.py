@@ -133,24 +133,25 @@ def main() -> None:
     given = parser.parse_args()
     os.nice(10)
     rng = random.Random(given.seed)
-    every = [
-        (path, *site)
-        for path in sorted((ROOT / "compiler/passes").glob("*.py"))
-        for site in sites(path.read_text())
-    ]
-    print(f"{len(every)} mutants of compiler/passes, of which {given.count} are tried (seed {given.seed})\n")
-    print("| where | before | after | killed by |\n|---|---|---|---|", flush=True)
     killed = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:  # a copy, which nobody edits meanwhile
         tree = Path(folder) / "tree"
         skip = shutil.ignore_patterns(".git", "__pycache__", ".test-cache", "results", "*.pyc", "shared")
         shutil.copytree(ROOT, tree, symlinks=True, ignore=skip)
+        every = [
+            (path, *site)
+            for path in sorted((tree / "compiler/passes").glob("*.py"))
+            for site in sites(path.read_text())
+        ]
+        print(
+            f"{len(every)} mutants of compiler/passes, of which {given.count} are tried (seed {given.seed})\n"
+        )
+        print("| where | before | after | killed by |\n|---|---|---|---|", flush=True)
         for path, node, new in rng.sample(every, given.count):
             source = path.read_text()
-            target = tree / path.relative_to(ROOT)
-            target.write_text(mutant(source, node, new))
+            path.write_text(mutant(source, node, new))
             who = judged(tree, path.stem, given.seconds, given.seed)
-            target.write_text(source)
+            path.write_text(source)
             killed += who != "nobody"
             before, after = (ast.unparse(n).replace("|", "\\|") for n in (node, new))
             print(
