@@ -105,12 +105,28 @@ def user_loc() -> Loc | None:
 
 
 def shown(filename: str) -> str:
-    """A source file as messages and dumps name it: relative to the working directory, if it is below."""
+    """A source file as messages and dumps name it: relative to the working directory, if it is below; a cell
+    of a notebook by its number. LUCID_PATHS=full: as Python knows it."""
+    if os.environ.get("LUCID_PATHS") == "full":
+        return filename
+    if "ipykernel" in filename or filename.startswith("<ipython-input-"):
+        return _cell(filename) or filename
     try:
         folder = os.getcwd() + os.sep
     except OSError:  # it is gone
         return filename
     return filename.removeprefix(folder)
+
+
+def _cell(filename: str) -> str | None:
+    """`Cell 7`, where IPython knows a source file as that."""
+    if filename.startswith("<ipython-input-"):
+        number = filename.split("-")[2]
+    else:
+        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+        known = getattr(getattr(shell, "compile", None), "_filename_map", {})
+        number = str(known.get(filename, ""))
+    return f"Cell {number}" if number.isdigit() else None
 
 
 def here(message: str) -> str:

@@ -3,7 +3,7 @@
     train.py:31 step  >  model.py:12 MLP.forward          in model.2.linear
 
 Frames are walked for each operation, so that little is done: what the same instruction, called from the same
-place, has found before is found again. Nothing of it lives longer than the trace, but for the places.
+place, has found before is found again, also in a later trace.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 CALLS = 16
 FRAMES = 128
 
+# By the code and the instruction, the caller's line and the module. Code and lines are kept, so that their
+# ids stay their own.
+_KNOWN: dict[tuple[int, int, int, str], tuple[CodeType, Loc]] = {}
+PLACES = 16384
+
 
 class Places:
     """The places of one trace of `function`, which the code `entry` calls. `module`: what runs now."""
@@ -36,8 +41,6 @@ class Places:
     ) -> None:
         self.module = ""
         self._function, self._args, self._entry = function, args, entry
-        # The code is kept, so that its id stays its own.
-        self._known: dict[tuple[int, int, int, str], tuple[CodeType, Loc]] = {}
         self._paths: dict[int, str] | None = None  # of modules, by id
         self._named: list[Any] = []  # keeps those that were named here
 
@@ -66,7 +69,9 @@ class Places:
         if not calls:  # a module of lucid's was compiled: the line that calls it
             outside = user_loc()
             return outside and replace(outside, module=self.module)
-        known, caller, last = self._known, None, len(calls) - 1
+        known, caller, last = _KNOWN, None, len(calls) - 1
+        if len(known) > PLACES:
+            known.clear()
         for k in range(last, -1, -1):
             code, at, frame = calls[k]
             module = "" if k else self.module

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from lucid.compiler.ir.graph import Loc, Node, toposort
 from lucid.compiler.text.graph import parse_graph, print_graph
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.verify.kernel import verify_kernel
+from lucid.errors import shown
 
 HERE = "test_places.py"
 
@@ -135,6 +139,24 @@ def test_several_places_where_nodes_fuse() -> None:
     assert loc is not None and {o.line for o in loc.every} == {loc.line, loc.line - 1}
     last = g.ir("kernel").splitlines()[-1]
     assert re.search(rf"{HERE}:{loc.line}; \S*{HERE}:{loc.line - 1}$", last)
+
+
+def test_cells_and_full_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "/tmp/ipykernel_12/345.py"
+    world: dict[str, Any] = {"lucid": lucid}
+    exec(compile("def f(x):\n    return x + 1\n", name, "exec"), world)
+    shell = SimpleNamespace(compile=SimpleNamespace(_filename_map={name: 7}))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    f = lucid.compile(world["f"])
+    f(np.ones(3, "f"))
+    (loc,) = {n.loc for n in compiled(f).written.outputs}
+    assert str(loc) == "Cell 7:2" and loc.path == name
+    assert shown("<ipython-input-12-abcdef>") == "Cell 12"
+    assert shown("/tmp/ipykernel_12/other.py") == "/tmp/ipykernel_12/other.py"
+    assert shown(os.path.join(os.getcwd(), "train.py")) == "train.py"
+    monkeypatch.setenv("LUCID_PATHS", "full")
+    assert shown(name) == name
+    assert shown(os.path.join(os.getcwd(), "train.py")) == os.path.join(os.getcwd(), "train.py")
 
 
 def test_second_derivatives_say_so() -> None:
