@@ -530,9 +530,7 @@ class _Fuser:
 
     def _waits(self, draft: Draft, rows: set[Node]) -> bool:
         """Whether some of these reductions are known only once all blocks of the draft are done."""
-        outer = set(outer_axes(draft) or ())
-        homes = [p for p in draft.placed if p.node in rows]
-        return any(p.form in ("full", "column") or outer <= p.reduced for p in homes)
+        return any(p.form in ("full", "column") for p in draft.placed if p.node in rows)
 
     def _consumes(self, draft: Draft, placed: Placed) -> bool:
         return any(self.home.get(n) is draft for n, _ in self.reader.reads(placed))
@@ -550,15 +548,16 @@ class _Fuser:
 
     def _at_home(self, draft: Draft, placed: Placed) -> None:
         self.home[placed.node] = draft
-        before = 0
-        for base in dict.fromkeys(self._bases(placed)):
-            if base is not None and base in self.home:
-                self.readers.setdefault(base, []).append(placed.node)
-                before |= self.home[base].after
+        before, others = 0, []
         for base in dict.fromkeys(self._bases(placed)):
             home = None if base is None else self.home.get(base)
-            if base is not None and home is not None and home is not draft:
-                draft.apart[base] = self._apart(base, home, placed, before)
+            if base is not None and home is not None:
+                self.readers.setdefault(base, []).append(placed.node)
+                before |= home.after
+                if home is not draft:
+                    others.append((base, home))
+        for base, home in others:
+            draft.apart[base] = self._apart(base, home, placed, before)
 
     def _following(self, draft: Draft, due: Callable[[Draft], bool]) -> Iterator[Draft]:
         """The drafts that run after this one, as far as they are `due`: not beyond one that is not."""
