@@ -311,37 +311,28 @@ def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _hyperbolic(b, args[0], form, odd=False)
 
 
-# (tanh(x) / x - 1) / z in powers of z = x**2, |x| <= 0.37: 2**-30.1
-_TANH32 = hexes("-0x1.555548p-2 0x1.1109c0p-3 -0x1.b79582p-5 0x1.399158p-6")
-# (e**r - 1 - r - r**2/2) / r**3, |r| <= ln2/2: 2**-33.2
-_CUBIC32 = hexes("0x1.555554p-3 0x1.5554e6p-5 0x1.111302p-7 0x1.6d4f4ep-10 0x1.9e187cp-13")
+# (tanh(x) / x - 1) / z in powers of z = x**2, up to the edge: 0.0005 units in the last place of tanh
+_TANH32_EDGE = 0.2555  # there tanh is 1/4
+_TANH32 = hexes("-0x1.555554p-2 0x1.110fc0p-3 -0x1.b94b92p-5 0x1.4ca1acp-6")
 
 
 def _tanh32(b: Builder, a: Operand) -> Value:
-    """Of float32: from a = 0.3 on 1 - 1 / ((e**(2 a) + 1) / 2); that has two thirds of the steps."""
+    """Of float32: from an edge on 1 - 1 / ((e**(2 a) + 1) / 2); that has two thirds of the steps."""
     z = b.op("mul", a, a)
     small = b.op("fma", b.op("mul", a, z), horner(b, z, _TANH32), a)
-    shifter, half, one = (b.imm(v, a) for v in (F32.shifter, 0.5, 1.0))
-    k = b.op("sub", b.op("fma", a, b.imm(2 / math.log(2), a), shifter), shifter)
-    r = b.op("fma", k, b.imm(-F32.ln2 / 2, a), a)
-    r = b.op("add", r, r)
-    # e**(2 a) = 2**k (1 + r + rest); its last bit does not count where k is large
-    square = b.op("mul", r, r)
-    rest = b.op("mul", k, b.imm(-F32.ln2_rest, a))
-    rest = b.op("fma", b.op("mul", square, r), horner(b, r, _CUBIC32), rest)
-    rest = b.op("fma", b.op("mul", r, half), r, rest)
+    half, one = b.imm(0.5, a), b.imm(1.0, a)
+    s, rest, k = _exp_sum(b, b.op("add", a, a), F32)
     up = power_of_two(b, k, F32, plus=-1)
-    start = b.op("add", up, half)
-    linear = b.op("fma", up, r, start)
-    lost = b.op("fma", up, r, b.op("sub", start, linear))
-    d = b.op("fma", up, rest, linear)
-    lost = b.op("add", b.op("fma", up, rest, b.op("sub", linear, d)), lost)
+    start = b.op("fma", up, s, half)
+    lost = b.op("add", b.op("fma", up, s, b.op("neg", start)), half)
+    d = b.op("fma", up, rest, start)
+    lost = b.op("add", b.op("fma", up, rest, b.op("sub", start, d)), lost)
     t = b.op("div", one, d)
     minus = b.op("neg", t)
     left = b.op("fma", minus, lost, b.op("fma", minus, d, one))
     total, less = fast_sum(b, one, minus)
     large = b.op("add", total, b.op("fma", minus, left, less))
-    return b.op("select", b.op("lt", a, b.imm(0.3, a)), small, large)
+    return b.op("select", b.op("lt", a, b.imm(_TANH32_EDGE, a)), small, large)
 
 
 @by_format

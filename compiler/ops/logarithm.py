@@ -86,34 +86,38 @@ def add_multiple(b: Builder, k: Operand, f: Operand, form: Format) -> tuple[Valu
     return total, b.op("add", b.op("fma", k, ln2, b.op("neg", total)), f)
 
 
-def _beyond_linear(b: Builder, f: Operand, form: Format) -> tuple[Value, Callable[[Value], Value]]:
-    """(square, more): log(1 + f) + y = f + square + more(y), |y| small; square is -f**2/2, rounded."""
+def _beyond_linear(
+    b: Builder, f: Operand, form: Format
+) -> tuple[Value, tuple[Operand, Operand], Callable[[Operand], Value]]:
+    """(square, (u, v), more): log(1 + f) + y = f + square + u v + more(y), |y| small; square is -f**2/2,
+    rounded, and beside u v what `more` gives is small."""
     square, lost = product(b, f, f)
     minus_half, coefficients = b.imm(-0.5, f), _LOG[form.dtype].log
     half = b.op("mul", square, minus_half)
     if form.dtype == f32:  # f**3 P(f), the first term by itself, of which the square has lost something, too
-        cube, third = b.op("mul", f, square), b.imm(coefficients[0], f)
-        lost = b.op("mul", lost, b.op("fma", f, third, minus_half))
+        third = b.imm(coefficients[0], f)
+        cube, cube_lost = product(b, f, square)
+        lost = b.op("fma", cube_lost, third, b.op("mul", lost, b.op("fma", f, third, minus_half)))
         tail = b.op("mul", f, horner(b, f, coefficients[1:]))
-        return half, lambda other: b.op("fma", cube, third, b.op("fma", cube, tail, b.op("add", lost, other)))
+        return half, (cube, third), lambda other: b.op("fma", cube, tail, b.op("add", lost, other))
     lost = b.op("mul", lost, minus_half)
     s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
     z = b.op("mul", s, s)
     inner = b.op("fma", z, horner(b, z, coefficients), b.op("neg", half))
-    return half, lambda other: b.op("fma", s, inner, b.op("add", lost, other))
+    return half, (s, inner), lambda other: b.op("add", lost, other)
 
 
 def _natural(
     b: Builder, f: Operand, k: Operand, form: Format, more: Operand | None = None
 ) -> tuple[Value, Value]:
     """k ln2 + log(1 + f) + more, as a sum of two."""
-    square, beyond = _beyond_linear(b, f, form)
+    square, (u, v), beyond = _beyond_linear(b, f, form)
     total, lost = add_multiple(b, k, f, form)
     lost = b.op("fma", k, b.imm(form.ln2_rest, k), lost)
     if more is not None:
         lost = b.op("add", lost, more)
     total, less = fast_sum(b, total, square)
-    return total, beyond(b.op("add", lost, less))
+    return total, b.op("fma", u, v, beyond(b.op("add", lost, less)))
 
 
 def _at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
@@ -157,9 +161,10 @@ def log(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 def _other_base(b: Builder, x: Operand, form: Format, e: Pair, two: tuple[float, float]) -> Value:
     """The logarithm whose values at e and at 2 are these, each a sum of two."""
     f, k = _split(b, x, form, denormals=True)
-    square, beyond = _beyond_linear(b, f, form)
-    near, less = fast_sum(b, f, square)
-    near, rest = fast_sum(b, near, beyond(less))
+    square, (u, v), beyond = _beyond_linear(b, f, form)
+    first, less = fast_sum(b, f, square)
+    near = b.op("fma", u, v, first)
+    rest = b.op("add", b.op("fma", u, v, b.op("sub", first, near)), beyond(less))
     linear, lost = product(b, near, e[0])
     total, more = fast_sum(b, b.op("mul", k, b.imm(two[0], x)), linear)
     rest = b.op("fma", rest, e[0], b.op("fma", near, e[1], b.op("add", lost, more)))
