@@ -77,7 +77,7 @@ def logsumexp(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     else:
         top = ops.STOP(reduced(ops.AMAX, x, axes, True))
         top = ops.WHERE(ops.EQ(ops.ABS(top), ops.const(math.inf, top)), ops.zeros_like(top), top)
-    total = reduced(ops.SUM, ops.EXP(ops.SUB(x, _spread(top, x))), axes, True)
+    total = reduced(ops.SUM, ops.EXP_TERM(ops.SUB(x, _spread(top, x))), axes, True)
     none = ops.EQ(total, ops.zeros_like(total))
     log = ops.ADD(ops.LOG(ops.WHERE(none, ops.const(1.0, total), total)), top)
     found = ops.WHERE(none, ops.const(-math.inf, log), log)

@@ -87,6 +87,10 @@ EXP = _function(
     slope="any",
     of_complex=rules.exp,
 )
+# The terms of softmax, logsumexp and the like, whose sum has an error of its own: users do not name it.
+EXP_TERM = element(
+    "exp_term", 1, np.exp, _slope(lambda x, y: y), dec.exp_term, exact=False, ulp=1, flops=15, slope="any",
+)  # fmt: skip
 EXP2 = _function(
     "exp2",
     "2 to the power of each element.",

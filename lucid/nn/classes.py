@@ -64,7 +64,7 @@ def cross_entropy(
     result, x = float_dtype(x), _last(_wide(x))
     row = x.type.ndim - 1
     x = shifted(x, row)
-    total = ops.LOG(sum_(ops.EXP(x), axis=row))
+    total = ops.LOG(sum_(ops.EXP_TERM(x), axis=row))
     if target.type.dtype.kind in "iu":
         return cast(_of_classes(x, total, target, weight, ignore, reduction, smoothing), result)
     y = _last(cast(target, x.type.dtype))

@@ -182,7 +182,7 @@ def softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
         return ops.reshape(softmax(ops.reshape(x, (1,)), axis=axis), ())
-    e = ops.EXP(shifted(x, normal_axis(axis, x.type.ndim)))
+    e = ops.EXP_TERM(shifted(x, normal_axis(axis, x.type.ndim)))
     total = sum_(e, axis=axis, keepdims=True)
     return ops.MUL(e, ops.fill(ops.DIV(ops.const(1, total), total), x.shape))  # one division a row
 
@@ -193,7 +193,7 @@ def log_softmax(x: Node, *, axis: int) -> Node:
     if not x.type.ndim:  # as one along one axis, as in PyTorch
         return ops.reshape(log_softmax(ops.reshape(x, (1,)), axis=axis), ())
     s = shifted(x, normal_axis(axis, x.type.ndim))
-    total = ops.LOG(sum_(ops.EXP(s), axis=axis, keepdims=True))
+    total = ops.LOG(sum_(ops.EXP_TERM(s), axis=axis, keepdims=True))
     return ops.SUB(s, ops.fill(total, x.shape))
 
 

@@ -96,6 +96,7 @@ def _functions(mp: Any) -> dict[str, Callable[[Node, list[Array]], Any]]:
         "arcsin": each(mp.asin), "arccos": each(mp.acos), "arctan": each(mp.atan),
         "arctan2": each(mp.atan2, 2), "pow": each(mp.power, 2),
         "arcsinh": each(mp.asinh), "arccosh": each(mp.acosh), "arctanh": each(mp.atanh),
+        "exp_term": each(mp.exp),
         "exp2": each(lambda x: mp.power(2, x)), "log2": each(lambda x: mp.log(x, 2)),
         "sigmoid": each(lambda x: 1 / (1 + mp.exp(-x))),
     }  # fmt: skip

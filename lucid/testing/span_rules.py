@@ -248,9 +248,10 @@ def _where_known(node: Node, known: Array, lo: Array, hi: Array, mode: Exact | N
 
 
 # A result has the sign of the exact value (`lucid ulp` counts another one as infinitely far away).
-_POSITIVE = {"exp", "exp2", "erfc", "cosh", "trigamma", "arccosh", "arccos", "sigmoid"}
+_POSITIVE = {"exp", "exp_term", "exp2", "erfc", "cosh", "trigamma", "arccosh", "arccos", "sigmoid"}
 _RISING = {
-    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "arcsin", "arccos", "arctan", "sinh",
+    "exp", "exp_term", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "arcsin",
+    "arccos", "arctan", "sinh",
     "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "erf", "erfc", "erfinv", "floor", "ceil", "trunc",
     "rint", "sign", "sigmoid",
 }  # fmt: skip
