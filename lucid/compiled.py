@@ -8,10 +8,9 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 from weakref import ref
 
-from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.data import data, once
 from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
@@ -20,10 +19,11 @@ from . import logs, recorder
 from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
-from .cost import Contract, Cost, contract, cost_of
-from .engine import DEVICES, Device, KernelInfo
+from .cost import Contract, contract
+from .engine import DEVICES, Device
 from .errors import here, located, user_loc, warn_user
 from .guards import Place, tensors_in
+from .looked import Looked
 from .pickles import Decorated, Parts
 from .recording import Recording
 from .story import Change, Story, Words
@@ -33,15 +33,8 @@ from .walk import watch
 if TYPE_CHECKING:
     from lucid.runtime.call import NativeCall
 
-    from .gpu import Ptx
-    from .report.profile import Profile
-    from .report.records import Explanation
-    from .testing.certificates import Certificate
-
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm", "ptx"]
 
 SIGNATURES = 256  # kept for each function; the one that was traced first goes first
 OBJECTS = 16  # of them with objects, which recordings keep alive
@@ -172,7 +165,7 @@ class _Numbers:
             self.places.clear()
 
 
-class Compiled(Decorated, Generic[P, R]):
+class Compiled(Decorated, Looked[P], Generic[P, R]):
     """What `lucid.compile` returns: call it like the function. Attributes of a compiled module are the
     module's."""
 
@@ -476,101 +469,6 @@ class Compiled(Decorated, Generic[P, R]):
             what = "has not been called, or on objects that are gone: nothing is compiled"
             raise RuntimeError(here(f"{self._name()} {what}"))
         return found
-
-    def ir(self, stage: Stage = "kernel", arch: str | None = None, *, kernel: str | None = None) -> str:
-        """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm", "asm",
-        or "ptx" for an architecture of NVIDIA's ("sm_90" by default). `kernel`: of this kernel alone, by the
-        name that "kernel" shows. ValueError for another stage or architecture, for one that is given with
-        another stage, for an unknown kernel, and for a kernel of a graph."""
-        if arch is not None and stage != "ptx":
-            raise ValueError(here(f"ir: arch is for the stage 'ptx'; {stage!r} is this machine's"))
-        try:
-            return self._last().executable.ir(stage, arch or ARCH, kernel)
-        except ValueError as error:
-            raise located(error, user_loc()) from None
-
-    def diff(self, stage: str = "simplify") -> str:
-        """What a pass has changed of the latest call, as a unified diff of texts: "pairs" (complex numbers to
-        pairs of real ones) and "simplify" of the graph; "replace", of the kernels, by `replace`. Nodes keep
-        their names, so that what is the same reads the same. ValueError for another pass."""
-        from .edited import diff  # few ask for it
-
-        try:
-            return diff(self._last(), stage)
-        except ValueError as error:
-            raise located(error, user_loc()) from None
-
-    def replace(self, text: str) -> None:
-        """Run `text` in place of the kernel of its name, from now on, in all calls like the latest one (those
-        that are served by the same trace). `text`: one kernel, as `ir("kernel")` prints it, edited. Its name,
-        operands and results stay. `restore` takes it back.
-
-            text = step.ir("kernel")
-            step.replace(text.replace("exp(", "expm1("))
-
-        It is verified, and each access proven to lie inside of its array, before anything changes.
-        ValueError, with the line and column of the text or with the statement, for one that is malformed or
-        illegal, for another signature and an unknown name, TypeError unless it is text; nothing has changed
-        then."""
-        from .edited import replace  # few ask for it
-
-        try:
-            replace(self, text)
-        except (TypeError, ValueError) as error:
-            raise located(error, user_loc()) from None
-
-    def restore(self) -> None:
-        """Take back what `replace` has changed in calls like the latest one."""
-        from .edited import restore
-
-        restore(self)
-
-    def ptx(self, arch: str = ARCH) -> Ptx:
-        """What the latest call would be on a GPU: the text of its kernels, and how they are launched for its
-        sizes. ValueError for an unknown architecture, and for what kernels there cannot do."""
-        try:
-            return self._last().executable.ptx(arch)
-        except ValueError as error:
-            raise located(error, user_loc()) from None
-
-    @property
-    def kernels(self) -> list[KernelInfo]:
-        """The kernels of the latest call, each with `name`, `bytes` (what it moves) and `text`."""
-        return self._last().executable.kernels
-
-    def cost(self, *args: P.args, **kwargs: P.kwargs) -> Cost:
-        """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`. It is
-        compiled, if it was not yet, and not run. Errors are those of a call."""
-        return cost_of(self._record(self._described(args, kwargs)).executable)
-
-    def certify(self, *args: Any, causes: bool = True, **kwargs: Any) -> Certificate:
-        """A rigorous bound on the error of each element of each output for these arguments, against exact
-        real arithmetic, and the measured error: see docs/testing.md. ValueError if it changes tensors."""
-        from .testing.certificates import certify  # few ask for it
-
-        return certify(self.__wrapped__, args, kwargs, causes)
-
-    def profile(self, *args: P.args, **kwargs: P.kwargs) -> Profile:
-        """The time of each kernel of a call with these arguments, beside the least that this machine could do
-        it in. It runs on copies: no parameter, gradient or random state changes. Printed, a table;
-        `as_dict()` is plain data, `trace("file.json")` writes a file for Perfetto. ValueError on another
-        device than "cpu"; errors are those of a call."""
-        from .report.profile import profile  # few ask for it
-
-        if self.device != "cpu":
-            raise ValueError(here(f"profile: it times kernels of this CPU, not of device {self.device!r}"))
-        asked = self._described(args, kwargs)
-        recording = self._record(asked)
-        inputs = recording.inputs(asked.arrays, asked.numbers)
-        return profile(self._name(), recording.executable, inputs)
-
-    def explain(self) -> Explanation:
-        """Why it was traced each time, and why the latest plan is made of these kernels: what each does, what
-        was fused, what was not and what that costs, memory, and the time of each pass. A text; the same as
-        records is its `report`, and as plain data its `as_dict()`."""
-        from .report.explain import explanation  # few ask for it
-
-        return explanation(self._name(), self._story, self._recent())
 
 
 @functools.cache

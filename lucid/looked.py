@@ -1,0 +1,135 @@
+"""What a compiled function shows of itself: texts, costs, times, and why it is what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, cast
+
+from lucid.compiler.gpu.target import ARCH
+
+from .cost import Cost, cost_of
+from .engine import Device, KernelInfo
+from .errors import here, located, user_loc
+from .story import Story
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+    from .gpu import Ptx
+    from .recording import Recording
+    from .report.profile import Profile
+    from .report.records import Explanation
+    from .testing.certificates import Certificate
+
+P = ParamSpec("P")
+
+Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm", "ptx"]
+
+
+class Looked(Generic[P]):
+    """What `Compiled` inherits."""
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+        __wrapped__: Any
+        device: Device
+        _story: Story
+        _name: Callable[[], str]
+        _recent: Callable[[], Recording | None]
+        _last: Callable[[], Recording]
+        _record: Callable[[Any], Recording]
+        _described: Callable[[Any, Any], Any]
+
+    def ir(self, stage: Stage = "kernel", arch: str | None = None, *, kernel: str | None = None) -> str:
+        """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm", "asm",
+        or "ptx" for an architecture of NVIDIA's ("sm_90" by default). `kernel`: of this kernel alone, by the
+        name that "kernel" shows. ValueError for another stage or architecture, for one that is given with
+        another stage, for an unknown kernel, and for a kernel of a graph."""
+        if arch is not None and stage != "ptx":
+            raise ValueError(here(f"ir: arch is for the stage 'ptx'; {stage!r} is this machine's"))
+        try:
+            return self._last().executable.ir(stage, arch or ARCH, kernel)
+        except ValueError as error:
+            raise located(error, user_loc()) from None
+
+    def diff(self, stage: str = "simplify") -> str:
+        """What a pass has changed of the latest call, as a unified diff of texts: "pairs" (complex numbers to
+        pairs of real ones) and "simplify" of the graph; "replace", of the kernels, by `replace`. Nodes keep
+        their names, so that what is the same reads the same. ValueError for another pass."""
+        from .edited import diff  # few ask for it
+
+        try:
+            return diff(self._last(), stage)
+        except ValueError as error:
+            raise located(error, user_loc()) from None
+
+    def replace(self, text: str) -> None:
+        """Run `text` in place of the kernel of its name, from now on, in all calls like the latest one (those
+        that are served by the same trace). `text`: one kernel, as `ir("kernel")` prints it, edited. Its name,
+        operands and results stay. `restore` takes it back.
+
+            text = step.ir("kernel")
+            step.replace(text.replace("exp(", "expm1("))
+
+        It is verified, and each access proven to lie inside of its array, before anything changes.
+        ValueError, with the line and column of the text or with the statement, for one that is malformed or
+        illegal, for another signature and an unknown name, TypeError unless it is text; nothing has changed
+        then."""
+        from .edited import replace  # few ask for it
+
+        try:
+            replace(cast("Compiled[..., Any]", self), text)
+        except (TypeError, ValueError) as error:
+            raise located(error, user_loc()) from None
+
+    def restore(self) -> None:
+        """Take back what `replace` has changed in calls like the latest one."""
+        from .edited import restore
+
+        restore(cast("Compiled[..., Any]", self))
+
+    def ptx(self, arch: str = ARCH) -> Ptx:
+        """What the latest call would be on a GPU: the text of its kernels, and how they are launched for its
+        sizes. ValueError for an unknown architecture, and for what kernels there cannot do."""
+        try:
+            return self._last().executable.ptx(arch)
+        except ValueError as error:
+            raise located(error, user_loc()) from None
+
+    @property
+    def kernels(self) -> list[KernelInfo]:
+        """The kernels of the latest call, each with `name`, `bytes` (what it moves) and `text`."""
+        return self._last().executable.kernels
+
+    def cost(self, *args: P.args, **kwargs: P.kwargs) -> Cost:
+        """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`. It is
+        compiled, if it was not yet, and not run. Errors are those of a call."""
+        return cost_of(self._record(self._described(args, kwargs)).executable)
+
+    def certify(self, *args: Any, causes: bool = True, **kwargs: Any) -> Certificate:
+        """A rigorous bound on the error of each element of each output for these arguments, against exact
+        real arithmetic, and the measured error: see docs/testing.md. ValueError if it changes tensors."""
+        from .testing.certificates import certify  # few ask for it
+
+        return certify(self.__wrapped__, args, kwargs, causes)
+
+    def profile(self, *args: P.args, **kwargs: P.kwargs) -> Profile:
+        """The time of each kernel of a call with these arguments, beside the least that this machine could do
+        it in. It runs on copies: no parameter, gradient or random state changes. Printed, a table;
+        `as_dict()` is plain data, `trace("file.json")` writes a file for Perfetto. ValueError on another
+        device than "cpu"; errors are those of a call."""
+        from .report.profile import profile  # few ask for it
+
+        if self.device != "cpu":
+            raise ValueError(here(f"profile: it times kernels of this CPU, not of device {self.device!r}"))
+        asked = self._described(args, kwargs)
+        recording = self._record(asked)
+        inputs = recording.inputs(asked.arrays, asked.numbers)
+        return profile(self._name(), recording.executable, inputs)
+
+    def explain(self) -> Explanation:
+        """Why it was traced each time, and why the latest plan is made of these kernels: what each does, what
+        was fused, what was not and what that costs, memory, and the time of each pass. A text; the same as
+        records is its `report`, and as plain data its `as_dict()`."""
+        from .report.explain import explanation  # few ask for it
+
+        return explanation(self._name(), self._story, self._recent())
