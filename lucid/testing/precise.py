@@ -22,7 +22,7 @@ def precisely(graph: Graph, inputs: Sequence[Array]) -> dict[Node, Array] | None
     if not any(n.type.dtype is f64 for n in order):
         return None
     try:
-        import mpmath  # type: ignore[import-untyped, unused-ignore]
+        import mpmath
     except ImportError:
         return None
     known = _functions(mpmath.mp)

@@ -575,7 +575,7 @@ def prove(rule: Rule, z3: Any, whole: bool) -> Iterator[Proved]:
 
 
 def main() -> None:
-    import z3  # type: ignore[import-untyped, unused-ignore]
+    import z3
 
     whole = "--few" not in sys.argv
     print("| rule | of | proved by | holds | seconds |\n|---|---|---|---|---|")
