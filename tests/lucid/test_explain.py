@@ -316,9 +316,14 @@ def test_what_the_documentation_prints_is_real(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "example.py").write_text(code)
+    levels = []
     for name in ("", "lucid.retrace"):  # what an example listens to ends with it
         logger = logging.getLogger(name)
         monkeypatch.setattr(logger, "handlers", [])
-        monkeypatch.setattr(logger, "level", logger.level)
-    runpy.run_path("example.py", run_name="__main__")
+        levels.append((logger, logger.level))
+    try:
+        runpy.run_path("example.py", run_name="__main__")
+    finally:
+        for logger, level in levels:
+            logger.setLevel(level)  # which also forgets who was found to listen
     assert capsys.readouterr().out.rstrip() == output.rstrip()
