@@ -20,7 +20,7 @@ from .interpret.loop import interpret_func
 from .ir.artifact import Plan
 from .ir.data import replace
 from .ir.graph import Graph, Node, toposort
-from .ir.kernel import Array, Extent, Kernel, Reduce, arrays, expr_dtype, operands, walk
+from .ir.kernel import Array, Kernel, Reduce, arrays, expr_dtype, operands, walk
 from .ir.layout import part_name, parted, slots, stride_name, working
 from .ir.loop import Func
 from .ir.program import Call, Operand, Program
@@ -187,7 +187,7 @@ def graphs(name: str, old: Graph, new: Graph) -> None:
 
 
 def _strided(buffer: Data, call: Call, array: Array, operand: Operand) -> Data:
-    shape = tuple(call.symbols[d] if isinstance(d, str) else d for d in array.dims)
+    shape = tuple(map(call.extent, array.dims))
     flat = buffer.reshape(-1)
     size = flat.itemsize
     if 0 in shape or not flat.size:
@@ -255,14 +255,10 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
 
 def _cost(call: Call) -> int:
     """Elements of its arrays, and what it takes to interpret its loops."""
-    sizes = [[_extent(call, x) for x in array.dims] for array in arrays(call.kernel).values()]
-    outer = [_extent(call, a.extent) for a in call.kernel.outer]
-    points = [math.prod([*outer, *(_extent(call, a.extent) for a in s.axes)]) for s in call.kernel.stages]
+    sizes = [[call.extent(x) for x in array.dims] for array in arrays(call.kernel).values()]
+    outer = [call.extent(a.extent) for a in call.kernel.outer]
+    points = [math.prod([*outer, *(call.extent(a.extent) for a in s.axes)]) for s in call.kernel.stages]
     return sum(map(math.prod, sizes)) + sum(points) // 4
-
-
-def _extent(call: Call, extent: Extent) -> int:
-    return call.symbols[extent] if isinstance(extent, str) else extent
 
 
 def cut(call: Call) -> Call | None:
@@ -279,7 +275,7 @@ def cut(call: Call) -> Call | None:
 
 
 def _rebound(call: Call, array: Array, operand: Operand) -> Operand:
-    sizes = [_extent(call, extent) for extent in array.dims]
+    sizes = [call.extent(extent) for extent in array.dims]
     strides, reach, offset = [0] * len(sizes), 1 if array.unit else abs(array.step) or 2, 0
     for d in sorted(range(len(sizes)), key=lambda d: (abs(operand.strides[d]), -d)):
         if operand.strides[d]:

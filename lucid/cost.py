@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Node, toposort
-from lucid.compiler.ir.program import Call
 
 from .errors import ContractError, here
 
@@ -92,9 +91,9 @@ def _reasons(made: Executable) -> list[str]:
     lines: list[str] = []
     for number, call in enumerate(calls):
         lines.append(f"  kernel {number}, {call.kernel.name}: {call.bytes:,} bytes")
-        reads = _reads(call)
-        needed = [k for k, c in enumerate(calls[:number]) if not reads.isdisjoint(_writes(c))]
-        shared = [k for k, c in enumerate(calls[:number]) if not reads.isdisjoint(_reads(c))]
+        reads = set(call.reads)
+        needed = [k for k, c in enumerate(calls[:number]) if not reads.isdisjoint(c.writes)]
+        shared = [k for k, c in enumerate(calls[:number]) if not reads.isdisjoint(c.reads)]
         if needed:
             lines.append(f"    needs what {_kernels(needed)} writes, once all of its blocks are done")
         elif shared:
@@ -109,15 +108,6 @@ def _reasons(made: Executable) -> list[str]:
 
 def _kernels(numbers: list[int]) -> str:
     return "kernel " + " and ".join(map(str, numbers))
-
-
-def _writes(call: Call) -> set[Node]:
-    return {call.arrays[output.name].node for output in call.kernel.outputs}
-
-
-def _reads(call: Call) -> set[Node]:
-    outputs = {output.name for output in call.kernel.outputs}
-    return {operand.node for name, operand in call.arrays.items() if name not in outputs}
 
 
 FREE = {"cast", "where", "neg", "abs", "sign", "copysign", "stop_gradient", "place", "natural"}

@@ -38,12 +38,12 @@ class Executable:
     """
 
     def __init__(self, plan: Plan, parallel: int = PARALLEL_BYTES) -> None:
-        _check(plan)
+        groups = grouped(plan.launches)
+        _check(plan, groups)
         self.plan, self.parallel = plan, parallel
         self._inputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.inputs)
         self._outputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs)
         self._sizes = [d.itemsize * math.prod(shape) for d, shape in self._inputs]
-        groups = grouped(plan.launches)
         self.program = np.array([w for group in groups for w in record(group)], np.int64)
         self.groups = len(groups)
         self.scratch = max(map(needs, groups), default=0)
@@ -263,7 +263,7 @@ def _whole(group: Sequence[Launch]) -> list[int]:
     return [1, strips, work, *head, *slots, *patches]
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: Plan, groups: Sequence[Sequence[Launch]]) -> None:
     """ValueError unless every address of the plan stays inside its buffer."""
     for kind, numbers in (("input", plan.inputs), ("output", plan.outputs)):
         for i in numbers:
@@ -280,7 +280,7 @@ def _check(plan: Plan) -> None:
             raise ValueError(f"buffer {i} ends outside the working memory")
         if buffer.kind == "temp" and buffer.offset < 0:
             raise ValueError(f"buffer {i} begins before the working memory")
-    for group in grouped(plan.launches):
+    for group in groups:
         chain.check(group, plan.buffers)
     for launch in plan.launches:
         for slot in launch.slots:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .data import data
 from .graph import Graph, Node
-from .kernel import Array, Kernel
+from .kernel import Array, Extent, Kernel
 from .rounding import convert
 from .types import DType
 
@@ -72,6 +72,21 @@ class Call:
     reasons: tuple[str, ...]
     apart: tuple[Apart, ...] = ()
 
+    def extent(self, extent: Extent) -> int:
+        """An extent of the kernel in this call."""
+        return self.symbols[extent] if isinstance(extent, str) else extent
+
+    @property
+    def writes(self) -> tuple[Node, ...]:
+        """The nodes of the outputs, in order."""
+        return tuple([self.arrays[o.name].node for o in self.kernel.outputs])
+
+    @property
+    def reads(self) -> tuple[Node, ...]:
+        """Those of all other arrays, in the order of `arrays`; one may stand twice."""
+        written = {o.name for o in self.kernel.outputs}
+        return tuple([operand.node for name, operand in self.arrays.items() if name not in written])
+
     @property
     def bytes(self) -> int:
         """Bytes moved: every byte that the kernel reads counted once, every byte written once."""
@@ -83,7 +98,7 @@ class Call:
             count = 1
             for extent, stride in zip(array.dims, operand.strides, strict=True):
                 if stride:
-                    count *= self.symbols[extent] if isinstance(extent, str) else extent
+                    count *= self.extent(extent)
             key = (operand.node, operand.offset, operand.strides, array.name in outputs)
             seen[key] = count * array.dtype.size
         return sum(seen.values())

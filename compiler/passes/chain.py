@@ -8,7 +8,8 @@ block of a kernel knows of another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import islice
 from math import prod
 
 from ..cpu.schedule import PRODUCT_ROWS, Schedule, product
@@ -61,13 +62,13 @@ class _Rows:
 
 
 def _size(call: Call, axes: Sequence[k.Axis]) -> int:
-    return prod([call.symbols[a.extent] if isinstance(a.extent, str) else a.extent for a in axes])
+    return prod([call.extent(a.extent) for a in axes])
 
 
 def _in_order(call: Call, array: k.Array, operand: Operand) -> bool:
     """Whether the array is all of its node, as it lies in memory."""
     step, wanted = 1, list[int]()
-    for extent in reversed([call.symbols[d] if isinstance(d, str) else d for d in array.dims]):
+    for extent in map(call.extent, reversed(array.dims)):
         wanted.insert(0, step)
         step *= extent
     return [operand.offset, *operand.strides] == [0, *wanted] and step == prod(operand.node.shape)
@@ -95,12 +96,8 @@ def _named(call: Call, node: Node) -> list[k.Array]:
     return [a for name, a in k.arrays(call.kernel).items() if call.arrays[name].node is node]
 
 
-def _begins_with(index: tuple[k.Index, ...], axes: Sequence[str]) -> bool:
-    return index[: len(axes)] == tuple(map(k.Index, axes))
-
-
-def _head(call: Call, target: Node) -> _Rows | None:
-    """The rows of a product whose only output is `target`, row after row."""
+def _head(call: Call) -> _Rows | None:
+    """The rows of a product with one output, row after row."""
     shape, (output, *others) = product(call.kernel), call.kernel.outputs
     if shape is None or others:
         return None
@@ -121,19 +118,17 @@ def _of_product(call: Call, columns: Sequence[str]) -> _Rows:
     return _Rows(*sizes)
 
 
-def _middle(call: Call, schedule: Schedule, face: Face, source: Node, target: Node) -> int | None:
-    """The rows, of all batches, of a kernel that makes each row of `target` of that row of `source`."""
+def _middle(call: Call, schedule: Schedule, face: Face, source: Node) -> int | None:
+    """The rows, of all batches, of a kernel that makes each row of its one output of that row of `source`."""
     kernel = call.kernel
     if schedule.mode != "rows" or totals(kernel) or face.parted or face.working or len(kernel.outputs) != 1:
         return None
-    (output,), outer = kernel.outputs, [a.name for a in kernel.outer]
+    (output,), outer = kernel.outputs, tuple(k.Index(a.name) for a in kernel.outer)
     read = _named(call, source)
-    if len(read) != 1 or call.arrays[output.name].node is not target:
+    if len(read) != 1:
         return None
     loads, stores = _loads(kernel, read[0].name), _stored(kernel, output.name)
-    if not loads or not stores or any(not _begins_with(index, outer) for index in (*loads, *stores)):
-        return None
-    if any(len(index) != len(outer) + 1 for index in (*loads, *stores)):
+    if not loads or not stores or any(index[:-1] != outer for index in (*loads, *stores)):
         return None
     if not all(_in_order(call, a, call.arrays[a.name]) for a in (read[0], output)):
         return None
@@ -169,50 +164,51 @@ def chains(
     there as a whole."""
     readers: dict[Node, set[int]] = {}
     for number, call in enumerate(program.calls):
-        written = {o.name for o in call.kernel.outputs}
-        for name, operand in call.arrays.items():
-            if name not in written:
-                readers.setdefault(operand.node, set()).add(number)
+        for node in call.reads:
+            readers.setdefault(node, set()).add(number)
     found: list[Chain] = []
     at = 0
     while at < len(groups):
-        chain = _chain(program, groups[at:], schedules, faces, given, readers)
+        chain = None
+        if _is_product(groups[at], schedules):
+            chain = _chain(program, islice(groups, at, None), schedules, faces, given, readers)
         if chain is not None:
             found.append(chain)
         at += len(chain.calls) if chain is not None else 1
     return found
 
 
+def _is_product(group: Sequence[int], schedules: Sequence[Schedule]) -> bool:
+    how = schedules[group[0]]
+    return len(group) == 1 and how.mode == "product" and not how.threads
+
+
 def _chain(
     program: Program,
-    groups: Sequence[Sequence[int]],
+    groups: Iterator[Sequence[int]],
     schedules: Sequence[Schedule],
     faces: Sequence[Face],
     given: Set[Node],
     readers: Mapping[Node, set[int]],
 ) -> Chain | None:
-    """That which begins with the first group."""
-    first = groups[0][0]
-    if len(groups[0]) != 1 or schedules[first].mode != "product" or schedules[first].threads:
-        return None
+    """That which begins with the first group, a product alone."""
+    (first,) = next(groups)
     calls, between, head = [first], list[Node](), None
-    for group in groups[1:]:
+    for group in groups:
         number = calls[-1]
-        call, schedule = program.calls[number], schedules[number]
-        target = call.arrays[call.kernel.outputs[0].name].node
+        call = program.calls[number]
+        target = call.writes[0]
         if target in given or readers.get(target) != {group[0]} or len(group) != 1:
             return None
-        if number == first:
-            head = _head(call, target)
+        if head is None:
+            head = _head(call)
             if head is None:
                 return None
-        elif head is not None:
-            points = _middle(call, schedule, faces[number], between[-1], target)
-            if points is None or points != head.batches * head.rows:
-                return None
+        elif _middle(call, schedules[number], faces[number], between[-1]) != head.batches * head.rows:
+            return None
         between.append(target)
         calls.append(group[0])
-        if head is not None and schedules[group[0]].mode == "product":
+        if schedules[group[0]].mode == "product":
             tail = _tail(program.calls[group[0]], target)
             same = tail is not None and (tail.batches, tail.rows) == (head.batches, head.rows)
             return _sized(calls, between, head, schedules) if same else None

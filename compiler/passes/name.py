@@ -36,8 +36,7 @@ def named(program: Program) -> Program:
 
 
 def _name(call: Call) -> str:
-    nodes = [call.arrays[output.name].node for output in call.kernel.outputs]
-    locs = _related([node.loc for node in nodes if node.loc is not None])
+    locs = _related([node.loc for node in call.writes if node.loc is not None])
     words = _module(locs)
     of = [loc.backward.split(" of ") for loc in locs]
     if locs and all(parts != [""] for parts in of):

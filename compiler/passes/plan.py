@@ -45,13 +45,9 @@ SCAN_COLUMNS = 256
 STEPS_OF_BYTE = 4
 
 
-def _extent(call: Call, extent: k.Extent) -> int:
-    return call.symbols[extent] if isinstance(extent, str) else extent
-
-
 def row_size(call: Call) -> int:
     """Elements of the longest stage of a row."""
-    return max((prod(_extent(call, a.extent) for a in s.axes) for s in call.kernel.stages), default=1)
+    return max((prod(call.extent(a.extent) for a in s.axes) for s in call.kernel.stages), default=1)
 
 
 def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
@@ -60,7 +56,7 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     if schedule.mode in ("product", "vector"):
         shape = product(call.kernel)
         assert shape is not None
-        table = {a.name: _extent(call, a.extent) for a in call.kernel.outer}
+        table = {a.name: call.extent(a.extent) for a in call.kernel.outer}
         if schedule.threads:
             return product_grid(schedule, shape, table)
         if schedule.mode == "vector":
@@ -75,7 +71,7 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         across = tiles(call.kernel)
         assert across is not None
         axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
-        table = {a.name: _extent(call, a.extent) for a in axes}
+        table = {a.name: call.extent(a.extent) for a in axes}
         rows, columns = schedule.tile
         strips = -(-table[across.row] // rows) * -(-table[across.column] // columns)
         return rows * columns, prod(table[x] for x in across.batch) * strips
@@ -84,10 +80,10 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     if schedule.mode == "scan":
         return scan_block(call, schedule)
     if schedule.mode == "sort":
-        rows = prod(_extent(call, a.extent) for a in call.kernel.outer)
+        rows = prod(call.extent(a.extent) for a in call.kernel.outer)
         block = max(row_block(row_size(call), False), -(-rows // SORT_BLOCKS))
         return block, -(-rows // block)
-    points = prod(_extent(call, a.extent) for a in call.kernel.outer)
+    points = prod(call.extent(a.extent) for a in call.kernel.outer)
     if schedule.mode == "long":
         parts = max(1, -(-row_size(call) // BLOCK))
         return parts, points * parts
@@ -113,9 +109,9 @@ def scatter_block(call: Call) -> tuple[int, int]:
     assert isinstance(statement, k.Scatter)
     axes = call.kernel.stages[0].axes
     along = {ix.axis for ix in statement.index if isinstance(ix, k.At)}
-    beside = prod(_extent(call, a.extent) for a in axes if a.name in along)
-    points = prod(_extent(call, a.extent) for a in axes)
-    rows = _extent(call, output.dims[0])
+    beside = prod(call.extent(a.extent) for a in axes if a.name in along)
+    points = prod(call.extent(a.extent) for a in axes)
+    rows = call.extent(output.dims[0])
     parts = 1 if points < SCATTERED or beside < 2 else 2 if beside < SCATTER_BESIDE else 16
     block = max(1, -(-rows // parts))
     return block, -(-rows // block)
@@ -125,7 +121,7 @@ def scan_block(call: Call, schedule: Schedule) -> tuple[int, int]:
     """Rows of a block; where columns are scanned, how many of them are a block's, for each batch."""
     statement = k.alone(call.kernel)
     assert isinstance(statement, k.Scan)
-    outer = [_extent(call, a.extent) for a in call.kernel.outer]
+    outer = [call.extent(a.extent) for a in call.kernel.outer]
     if schedule.threads and outer:
         return schedule.width, prod(outer[:-1]) * -(-outer[-1] // schedule.width)
     if statement.index[-1].axis != statement.over:
@@ -137,8 +133,8 @@ def scan_block(call: Call, schedule: Schedule) -> tuple[int, int]:
 def part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
     """Of what blocks leave of a reduction: each has a part, or, of shares of columns, each block of rows."""
     if columns(call.kernel):
-        blocks = -(-prod(_extent(call, a.extent) for a in call.kernel.outer) // KEPT_ROWS)
-    table = {a.name: _extent(call, a.extent) for s in call.kernel.stages for a in s.axes}
+        blocks = -(-prod(call.extent(a.extent) for a in call.kernel.outer) // KEPT_ROWS)
+    table = {a.name: call.extent(a.extent) for s in call.kernel.stages for a in s.axes}
     return (blocks or 1, *(table[name] for name in reduce.keep))
 
 
@@ -201,16 +197,13 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
             same = (read.offset, read.strides) == (place.offset, place.strides)
             if not same or any(n > number or i != index or g for n, i, g in loads):
                 return False
-            if (
-                not last and len(kernel.stages) > 1
-            ):  # a row of the output may keep a value from an earlier stage on
-                kept = [c.first for c in row_caches(kernel) if c.store.array == output.name]
-                number = min([number, *kept])
-                if kept and any(n > number for n, _, _ in loads):
-                    loads = _index_of(kernel, param.name, False, _keeps(kernel))
-                if any(n > number for n, _, _ in loads):
-                    return False
-            if not last and any(n != number for n, _, _ in loads) and not index:
+            if last:
+                continue
+            # A row of the output may hold a value from an earlier stage on, which the later one reads there.
+            begin = min([number, *(c.first for c in row_caches(kernel) if c.store.array == output.name)])
+            if begin < number:
+                loads = _index_of(kernel, param.name, False, _keeps(kernel))
+            if any(n > begin for n, _, _ in loads) or (not index and any(n != begin for n, _, _ in loads)):
                 return False
     return bool(outputs)
 
@@ -221,12 +214,10 @@ def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
     writers: dict[Node, int] = {}
     readers: dict[Node, list[int]] = {}
     for number, call in enumerate(program.calls):
-        written = {o.name for o in call.kernel.outputs}
-        for name, operand in call.arrays.items():
-            if name in written:
-                writers.setdefault(operand.node, number)
-            else:
-                readers.setdefault(operand.node, []).append(number)
+        for node in call.writes:
+            writers.setdefault(node, number)
+        for node in call.reads:
+            readers.setdefault(node, []).append(number)
     for target, j in zip(graph.outputs, wanted, strict=True):
         if j < 0 or graph.inputs[j].type != target.type:
             found.append(-1)
@@ -250,12 +241,11 @@ def _reused(
     for at, group in enumerate(groups):
         for number in group:
             call = program.calls[number]
-            nodes = [call.arrays[o.name].node for o in call.kernel.outputs]
-            targets = [node for node in nodes if node not in given and node.shape]
+            targets = [node for node in call.writes if node not in given and node.shape]
             if not targets:
                 continue
             busy = {o.node for n in group if n != number for o in program.calls[n].arrays.values()}
-            busy.update(given, nodes)
+            busy.update(given, call.writes)
             free = [o.node for o in call.arrays.values() if o.node not in busy and last_use[o.node] == at]
             for target in targets:
                 for source in dict.fromkeys(free):
@@ -300,11 +290,8 @@ def _groups(program: Program, faces: Sequence[Face], aliases: Sequence[int]) -> 
     graph = program.graph
     given = {*graph.inputs, *graph.outputs}
     alone = [
-        own.keeps
-        or bool(own.working)
-        or any(o.node not in given and o.node.shape for n, o in call.arrays.items() if n in written)
+        own.keeps or bool(own.working) or any(node not in given and node.shape for node in call.writes)
         for call, own in zip(program.calls, faces, strict=True)
-        for written in [{o.name for o in call.kernel.outputs}]
     ]
     after = _after(program, aliases)
     followers: list[list[int]] = [[] for _ in after]
@@ -335,11 +322,6 @@ def _last_use(program: Program, groups: Sequence[Sequence[int]]) -> dict[Node, i
     return {
         o.node: at for at, group in enumerate(groups) for n in group for o in program.calls[n].arrays.values()
     }
-
-
-def _written(program: Program, chain: Chain) -> set[Node]:
-    calls = [program.calls[n] for n in chain.calls]
-    return {call.arrays[o.name].node for call in calls for o in call.kernel.outputs}
 
 
 def _joined(groups: Sequence[list[int]], chained: Mapping[int, Chain]) -> list[list[int]]:
@@ -374,7 +356,7 @@ def _chain_grid(call: Call, schedule: Schedule, chain: Chain) -> tuple[int, int]
         return 1, chain.batches * chain.rows
     shape = product(call.kernel)
     assert shape is not None
-    columns = next(_extent(call, a.extent) for a in call.kernel.outer if a.name == shape.column)
+    columns = next(call.extent(a.extent) for a in call.kernel.outer if a.name == shape.column)
     _, across = product_blocks(chain.rows, columns, 0, shape.reduce.dtypes[0].size)
     return chain.parts, chain.strips * across
 
@@ -410,7 +392,7 @@ def make_plan(
     last_use = _last_use(program, groups)
     reused = _reused(program, groups, last_use, set(where))
     found = chains(program, groups, schedules, faces, set(where))
-    chained = {n: c for c in found if not in_place & _written(program, c) for n in c.calls}
+    chained = {n: c for c in found if in_place.isdisjoint(program.calls[c.calls[-1]].writes) for n in c.calls}
     groups = _joined(groups, chained)
     last_use = _last_use(program, groups)
     for target, source in reversed(reused.items()):  # the later ones first: their ends are known
@@ -476,7 +458,7 @@ def _work(call: Call) -> int:
     if product(call.kernel) is None:
         return call.bytes
     axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
-    return call.bytes + prod(_extent(call, a.extent) for a in axes) // STEPS_OF_BYTE
+    return call.bytes + prod(call.extent(a.extent) for a in axes) // STEPS_OF_BYTE
 
 
 def _launch(
@@ -491,17 +473,16 @@ def _launch(
     joins: bool,
 ) -> Launch:
     kernel = call.kernel
-    outputs = [call.arrays[o.name].node for o in kernel.outputs]
-    written = sum(n.type.nbytes for n in outputs)
+    written = sum(n.type.nbytes for n in call.writes)
     values: dict[str, Address | int | bytes] = {"block": block, "blocks": blocks}
-    values["stream"] = int(written >= STREAM_BYTES and not in_place & set(outputs))
+    values["stream"] = int(written >= STREAM_BYTES and in_place.isdisjoint(call.writes))
     values |= {name: Address(buffer) for name, buffer in scratch.items()}
     for name in own.symbols:
         values[name] = call.symbols[name]
     for name, array in own.arrays.items():
         operand = call.arrays[name]
         size = array.dtype.size
-        extents = [call.symbols[d] if isinstance(d, str) else d for d in array.dims]
+        extents = [call.extent(d) for d in array.dims]
         # of a window without elements nothing is read, wherever it would begin
         offset = 0 if operand.node.type.size < 1 or any(n < 1 for n in extents) else operand.offset
         values[name] = Address(where[operand.node], offset * size)

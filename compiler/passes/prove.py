@@ -48,7 +48,7 @@ def prove(program: Program, faces: Sequence[Face]) -> None:
             elif operand.node not in known:
                 _fail(call, f"`{name}` is read before it is written")
         for first, extent in face.firsts:
-            if not 1 <= _extent(call, first) <= _extent(call, extent):
+            if not 1 <= call.extent(first) <= call.extent(extent):
                 _fail(call, f"a sort keeps {_text(call, first)} of {_text(call, extent)} elements")
         for load, axes in face.shifted:
             _window(call, face.arrays.get(load.array), load, axes)
@@ -64,10 +64,6 @@ def prove(program: Program, faces: Sequence[Face]) -> None:
 
 def _fail(call: Call, message: str) -> NoReturn:
     raise VerifyError(f"kernel {call.kernel.name}: {message}")
-
-
-def _extent(call: Call, extent: k.Extent) -> int:
-    return call.symbols[extent] if isinstance(extent, str) else extent
 
 
 def _text(call: Call, extent: k.Extent) -> str:
@@ -91,16 +87,16 @@ def _symbols(call: Call, face: Face) -> None:
         if name not in call.scalars:
             _fail(call, f"`{name}` is bound to nothing")
     for extent in face.extents:
-        n = _extent(call, extent)
+        n = call.extent(extent)
         if not 0 <= n <= MOST and not (MOST < n <= POINTS and _lies_in_memory(call, extent)):
             _fail(call, f"{_text(call, extent)} cannot be an extent")
     for n, stage in enumerate(kernel.stages + kernel.final):
         here = (*(kernel.outer if n < len(kernel.stages) else ()), *stage.axes)
-        if prod(_extent(call, a.extent) for a in here) > POINTS:
+        if prod(call.extent(a.extent) for a in here) > POINTS:
             told = ", ".join(f"{a.name} in {_text(call, a.extent)}" for a in here)
             _fail(call, f"a stage has more than {POINTS} points ({told})")
         for axis in stage.axes:
-            if axis.long and _extent(call, axis.extent) <= BLOCK:
+            if axis.long and call.extent(axis.extent) <= BLOCK:
                 told = f"{axis.name} in {_text(call, axis.extent)} long"
                 _fail(call, f"{told}: an axis is long from {BLOCK + 1} points on")
 
@@ -124,7 +120,7 @@ def _inside(call: Call, array: k.Array, operand: Operand) -> None:
     low = high = operand.offset
     told = []
     for extent, stride in zip(array.dims, operand.strides, strict=True):
-        n = _extent(call, extent)
+        n = call.extent(extent)
         if n < 1:
             return
         low, high = low + min(0, stride * (n - 1)), high + max(0, stride * (n - 1))
@@ -132,7 +128,7 @@ def _inside(call: Call, array: k.Array, operand: Operand) -> None:
     if not 0 <= low <= high < node.type.size:
         text = f"`{name}` is elements {low!r} to {high!r} of {node.type} ({', '.join(told) or 'one'})"
         _fail(call, text)
-    if array.unit and array.dims and operand.strides[-1] != 1 and _extent(call, array.dims[-1]) > 1:
+    if array.unit and array.dims and operand.strides[-1] != 1 and call.extent(array.dims[-1]) > 1:
         text = f"{_text(call, array.dims[-1])} goes in steps of {operand.strides[-1]!r}"
         _fail(call, f"the last dimension of `{name}` must lie element by element, but {text}")
     if array.step and operand.strides[-1] != array.step:
@@ -145,12 +141,12 @@ def _row_major(call: Call, array: k.Array, operand: Operand) -> bool:
     for extent, stride in zip(reversed(array.dims), reversed(operand.strides), strict=True):
         if stride != reach:
             return False
-        reach *= _extent(call, extent)
+        reach *= call.extent(extent)
     return True
 
 
 def _written_once(call: Call, array: k.Array, operand: Operand) -> None:
-    sizes = [_extent(call, extent) for extent in array.dims]
+    sizes = [call.extent(extent) for extent in array.dims]
     if prod(sizes) != operand.node.type.size:
         told = ", ".join(_text(call, x) for x in array.dims)
         _fail(call, f"the output `{array.name}` is {operand.node.type}, but [{told}] is written")
@@ -174,12 +170,12 @@ def _window(call: Call, array: k.Array | None, load: k.Load, axes: Mapping[str, 
     for ix, dim in zip(load.index, array.dims, strict=True):
         if ix.shift is None:
             continue
-        shift, length = call.symbols[ix.shift], _extent(call, dim)
+        shift, length = call.symbols[ix.shift], call.extent(dim)
         bounds = [(call.symbols[g.lo], call.symbols[g.hi]) for g in load.guards if g.axis == ix.axis]
         if any(lo == shift and hi - lo <= length for lo, hi in bounds):
             continue
         first = max(0, *(lo for lo, _ in bounds))
-        last = min(_extent(call, axes[ix.axis]), *(hi for _, hi in bounds)) - 1
+        last = min(call.extent(axes[ix.axis]), *(hi for _, hi in bounds)) - 1
         if first <= last and not 0 <= first - shift <= last - shift < length:
             told = f"{ix.axis} - `{ix.shift}` runs from {first - shift!r} to {last - shift!r}"
             _fail(call, f"{told}, but that dimension of `{array.name}` is {_text(call, dim)}")

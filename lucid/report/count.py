@@ -30,12 +30,12 @@ def _places(kernel: k.Kernel) -> list[Loc]:
 def flops(call: Call) -> int:
     """Operations on floats of one run of a kernel, as `Cost` counts them for ops, with what the kernel
     computes again; an expression counts once for each point of the axes that it depends on."""
-    outer = {axis.name: _extent(call, axis.extent) for axis in call.kernel.outer}
+    outer = {axis.name: call.extent(axis.extent) for axis in call.kernel.outer}
     depends: dict[str, frozenset[str]] = {}
     total = 0
     for number, stage in enumerate(call.kernel.stages + call.kernel.final):
         last = number >= len(call.kernel.stages)
-        inner = {axis.name: _extent(call, axis.extent) for axis in stage.axes}
+        inner = {axis.name: call.extent(axis.extent) for axis in stage.axes}
         sizes = inner if last else outer | inner
         for stmt in stage.body:
             for expr in k.operands(stmt):
@@ -74,7 +74,3 @@ def _axes(expr: k.Expr, depends: dict[str, frozenset[str]]) -> frozenset[str]:
     if isinstance(expr, k.Ref):
         return found | depends.get(expr.name, frozenset())
     return found
-
-
-def _extent(call: Call, extent: k.Extent) -> int:
-    return call.symbols[extent] if isinstance(extent, str) else extent

@@ -141,10 +141,9 @@ def _apart(program: p.Program, plan: Launches) -> list[Apart]:
     writer: dict[Node, str] = {}
     readers: dict[Node, list[tuple[str, p.Apart | None]]] = {}
     for call in program.calls:
-        outputs = {o.name for o in call.kernel.outputs}
         why = {apart.node: apart for apart in call.apart}
-        writer |= {call.arrays[name].node: call.kernel.name for name in outputs}
-        for node in {o.node: None for name, o in call.arrays.items() if name not in outputs}:
+        writer |= dict.fromkeys(call.writes, call.kernel.name)
+        for node in dict.fromkeys(call.reads):
             if node in writer:
                 readers.setdefault(node, []).append((call.kernel.name, why.get(node)))
     found = []

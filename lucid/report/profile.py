@@ -162,8 +162,7 @@ def _one(told: list[Kernel], calls: list[Call], program: Program) -> Kernel:
         last |= {operand.node: k for operand in call.arrays.values()}
     own = {id(call) for call in calls}
     moved = 0
-    written = {call.arrays[o.name].node for call in calls for o in call.kernel.outputs}
-    written -= set(program.graph.outputs)
+    written = {node for call in calls for node in call.writes} - set(program.graph.outputs)
     inside = {node for node in written if id(program.calls[last[node]]) in own}
     for call in calls:
         moved += sum(node.type.nbytes for node in {o.node for o in call.arrays.values()} - inside)

@@ -62,9 +62,9 @@ def first_kernel(executable: Any) -> str | None:
     inputs = {n: check.sample(n.type, k) for k, n in enumerate(program.graph.inputs)}
     values = _values(program, inputs)
     for call, code, plan in zip(program.calls, stages.codes, stages.schedules, strict=True):
-        written = {call.arrays[o.name].node for o in call.kernel.outputs}
+        written = set(call.writes)
         others = [c for c in program.calls if c is not call]
-        if any(c.arrays[o.name].node in written for c in others for o in c.kernel.outputs):
+        if any(not written.isdisjoint(c.writes) for c in others):
             continue  # several kernels fill one array: none of them is all of it
         reads = tuple(dict.fromkeys(o.node for o in call.arrays.values() if o.node not in written))
         single = Program(Graph(call.kernel.name, reads, tuple(written)), (call,))

@@ -59,10 +59,7 @@ def steps(count: int, lanes: int) -> np.ndarray[Any, Any]:
 def _reduce(call: Call, schedule: Schedule, stage: k.Stage, stmt: k.Reduce) -> tuple[int, Chain]:
     """How many terms it adds, and how."""
 
-    def size(axis: k.Axis) -> int:
-        return call.symbols[axis.extent] if isinstance(axis.extent, str) else axis.extent
-
-    inner = [size(a) for a in stage.axes if a.name not in stmt.keep]
+    inner = [call.extent(a.extent) for a in stage.axes if a.name not in stmt.keep]
     lanes = order.lanes(*stmt.dtypes)
     if stmt.of_row:
         if schedule.mode in ("product", "vector"):
@@ -70,7 +67,7 @@ def _reduce(call: Call, schedule: Schedule, stage: k.Stage, stmt: k.Reduce) -> t
             whole = depth <= order.depth_part(stmt.dtypes[0])
             return depth, Chain(_product(depth, stmt), order.chains(stmt.dtypes[0]) if whole else 0)
         return prod(inner), Chain(_row(inner, lanes), _walk(inner, lanes))
-    points = prod(size(a) for a in call.kernel.outer)
+    points = prod(call.extent(a.extent) for a in call.kernel.outer)
     count = points * prod(inner)
     if schedule.mode == "flat":
         return count, Chain(_row([points], lanes), _walk([points], lanes))
