@@ -78,7 +78,7 @@ strip:
   br label %launch
 launch:
   %k = phi i64 [ 0, %strip ], [ %k.next, %run ]
-  %record = phi ptr [ %first.record, %strip ], [ %record.next, %run ]
+  %record = phi ptr [ %first.record, %strip ], [ %at, %run ]
   %at.share = getelementptr i64, ptr %record, i64 1
   %at.n = getelementptr i64, ptr %record, i64 2
   %at.p = getelementptr i64, ptr %record, i64 3
@@ -88,21 +88,12 @@ launch:
   %n = load i64, ptr %at.n
   %p = load i64, ptr %at.p
   %places = getelementptr i64, ptr %template, i64 %n
-  br label %copy
-copy:
-  %i = phi i64 [ 0, %launch ], [ %i.next, %copy.body ]
-  %copying = icmp ult i64 %i, %n
-  br i1 %copying, label %copy.body, label %place
-copy.body:
-  %source = getelementptr i64, ptr %template, i64 %i
-  %target = getelementptr i64, ptr %slots, i64 %i
-  %word = load i64, ptr %source
-  store i64 %word, ptr %target
-  %i.next = add i64 %i, 1
-  br label %copy
+  %n.bytes = shl i64 %n, 3
+  call void @llvm.memcpy.p0.p0.i64(ptr align 8 %slots, ptr align 8 %template, i64 %n.bytes, i1 false)
+  br label %place
 place:
-  %j = phi i64 [ 0, %copy ], [ %j.next, %place.body ]
-  %at = phi ptr [ %places, %copy ], [ %at.next, %place.body ]
+  %j = phi i64 [ 0, %launch ], [ %j.next, %place.body ]
+  %at = phi ptr [ %places, %launch ], [ %at.next, %place.body ]
   %placing = icmp ult i64 %j, %p
   br i1 %placing, label %place.body, label %blocks
 place.body:
@@ -128,7 +119,6 @@ blocks:
   br label %run
 run:
   call void %fn(ptr %slots, i64 %run.from, i64 %run.to)
-  %record.next = getelementptr i64, ptr %at, i64 0
   %k.next = add i64 %k, 1
   %more = icmp ult i64 %k.next, %launches
   br i1 %more, label %launch, label %strip.done

@@ -94,6 +94,7 @@ done:
 _RUN = f"""
 declare ptr @malloc(i64)
 declare void @free(ptr)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 define void @run(ptr %program, i64 %groups, i64 %scratch, ptr %buffers, ptr %pool, i64 %threads,
                   i64 %threshold) nounwind {{
 entry:
@@ -169,21 +170,12 @@ head:
   %k.next = add i64 %k, 1
   %patches = getelementptr i64, ptr %template, i64 %n
   %slots.next = getelementptr i64, ptr %slots, i64 %n
-  br label %copy
-copy:
-  %i = phi i64 [ 0, %head ], [ %i.next, %copy.body ]
-  %copying = icmp slt i64 %i, %n
-  br i1 %copying, label %copy.body, label %patch
-copy.body:
-  %from = getelementptr i64, ptr %template, i64 %i
-  %to = getelementptr i64, ptr %slots, i64 %i
-  %word = load i64, ptr %from
-  store i64 %word, ptr %to
-  %i.next = add i64 %i, 1
-  br label %copy
+  %n.bytes = shl i64 %n, 3
+  call void @llvm.memcpy.p0.p0.i64(ptr align 8 %slots, ptr align 8 %template, i64 %n.bytes, i1 false)
+  br label %patch
 patch:
-  %j = phi i64 [ 0, %copy ], [ %j.next, %patch.body ]
-  %at = phi ptr [ %patches, %copy ], [ %at.next, %patch.body ]
+  %j = phi i64 [ 0, %head ], [ %j.next, %patch.body ]
+  %at = phi ptr [ %patches, %head ], [ %at.next, %patch.body ]
   %patching = icmp slt i64 %j, %p
   br i1 %patching, label %patch.body, label %placed
 patch.body:
