@@ -158,7 +158,7 @@ class Family:
                     else:
                         said = _bounds(given, values)
                     if said is None:
-                        kind, said = "NumPy", _eager(draw.program, given, values)
+                        kind, said = "NumPy", eager(draw.program, given, values)
             except Exception as error:
                 return Fault(f"{kind}, {type(error).__name__}", str(error))
         return None if said is None else Fault(kind, said)
@@ -193,7 +193,9 @@ def _bounds(results: Sequence[Array | None], values: Sequence[Running | None]) -
     return None
 
 
-def _eager(program: Program, results: Sequence[Array | None], values: Sequence[Running | None]) -> str | None:
+def eager(program: Program, results: Sequence[Array | None], values: Sequence[Running | None]) -> str | None:
+    """What differs from the outputs of the program run by NumPy, in words; `values`: what is known of each
+    result."""
     want = program.run(np, program.inputs)
     size = coarsest({k: v for k, v in want.items() if isinstance(v, np.ndarray | np.generic)})
     for name, result, value in zip(program.outputs, results, values, strict=False):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-import runpy
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,8 @@ from lucid.compiler.ops import REGISTRY
 from lucid.nn import functional
 from lucid.report.records import Explanation
 from lucid.story import Change, Story
+
+from .documents import printed
 
 X = np.linspace(-1, 1, 12, dtype="f").reshape(3, 4)
 
@@ -314,16 +314,4 @@ def test_what_the_documentation_prints_is_real(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "example.py").write_text(code)
-    levels = []
-    for name in ("", "lucid.retrace"):  # what an example listens to ends with it
-        logger = logging.getLogger(name)
-        monkeypatch.setattr(logger, "handlers", [])
-        levels.append((logger, logger.level))
-    try:
-        runpy.run_path("example.py", run_name="__main__")
-    finally:
-        for logger, level in levels:
-            logger.setLevel(level)  # which also forgets who was found to listen
-    assert capsys.readouterr().out.rstrip() == output.rstrip()
+    assert printed(code, tmp_path, monkeypatch, capsys) == output.rstrip()

@@ -35,6 +35,7 @@ from lucid.testing.layouts import UNPACK, literal
 from lucid.testing.traced import traced
 from lucid.testing.values import SPECIAL, alike, with_special
 
+from .documents import printed
 from .programs import random_program
 
 RNG = np.random.default_rng(0)
@@ -442,7 +443,4 @@ def test_what_the_documentation_prints_is_real(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "example.py").write_text(code)
-    runpy.run_path("example.py", run_name="__main__")
-    assert capsys.readouterr().out.rstrip() == output.rstrip()
+    assert printed(code, tmp_path, monkeypatch, capsys) == output.rstrip()
