@@ -138,7 +138,7 @@ def weighted(outputs: Any, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     total = None
     for _, value in named_leaves(outputs):
-        if not (isinstance(value, Tensor) and value.is_floating_point() and value.size):
+        if not (isinstance(value, Tensor) and value.is_floating_point()):
             continue
         weights = rng.uniform(0.5, 1.5, value.shape) * rng.choice((-1.0, 1.0), value.shape)
         part = (value * Tensor(weights).astype(value.dtype)).sum()

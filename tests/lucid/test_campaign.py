@@ -21,7 +21,7 @@ from lucid.testing import assert_same_bits, campaign, oracle
 from lucid.testing.campaign import look, program_of, small
 from lucid.testing.crossed import environment
 from lucid.testing.draws import Draw
-from lucid.testing.family import Fault
+from lucid.testing.family import Family, Fault
 from lucid.testing.oracle import examine
 from lucid.testing.program import Program, difference, listing, minimise, shortened
 
@@ -53,6 +53,14 @@ def test_programs_of_a_seed() -> None:
         assert a.text() == b.text() and smooth == (k == 3)
         assert_same_bits(dict(a.inputs), dict(b.inputs))
     assert program_of(6, 0)[0].text() != program_of(5, 0)[0].text()
+
+
+def test_gradients_of_a_program_whose_outputs_are_all_empty() -> None:
+    """They are empty or zeros: the loss had been None there, and the campaign ended."""
+    program = Program({"x0": X[:0]}, (("v0", "L.sin(x0)"),), ("v0",), frozenset(("x0",)))
+    family = Family(program, smooth=True)
+    assert family.fault(Draw(program, {}, 1, False, True, False, 0)) is None
+    assert family.branches(program)
 
 
 def test_a_right_program_has_no_fault() -> None:
