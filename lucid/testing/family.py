@@ -53,10 +53,16 @@ def function(program: Program) -> Callable[..., tuple[Tensor, ...]]:
 
 
 def with_gradients(program: Program) -> Callable[..., tuple[Tensor, ...]]:
-    """The outputs, and the gradients of their weighted sum by all inputs."""
+    """The outputs, and the gradients of their weighted sum by all inputs; of outputs without elements there
+    are none."""
     run = function(program)
     derive = lucid.grad(loss_of(run), argnums=tuple(range(len(program.inputs))))
-    return lambda *args: (*run(*args), *derive(*args))
+
+    def both(*args: Any) -> tuple[Tensor, ...]:
+        outputs = run(*args)
+        return (*outputs, *derive(*args)) if any(o.size for o in outputs) else outputs
+
+    return both
 
 
 @data

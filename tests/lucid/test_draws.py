@@ -133,3 +133,11 @@ def test_a_process_that_ends_is_a_fault_of_the_program_it_was_at(tmp_path: Path)
     draw = list(draws_of(4, 6, 20))[3]
     assert found.fault.text == "the process ended by signal SIGSEGV" and found.number == 3
     assert found.draw.program.text() == draw.program.text() and "look(draw)" in found.script
+
+
+def test_smooth_programs_whose_results_have_no_elements_have_no_gradients() -> None:
+    empty = Program(
+        {"x0": np.zeros(0)}, (("v0", "L.square(x0)"),), ("v0",), frozenset(("x0",)), frozenset(("smooth",))
+    )
+    family = Family(empty, True)
+    assert family.branches(empty) and family.fault(Draw(empty, {}, smooth=True)) is None
