@@ -4,16 +4,14 @@ each argument slot holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from math import prod
 
 from ..cpu.schedule import (
     COLUMNS,
-    Numbers,
     Schedule,
     product,
     product_blocks,
-    row_caches,
     tiles,
     vector_blocks,
 )
@@ -29,6 +27,7 @@ from ..order import BLOCK, KEPT_ROWS, row_block
 from ..verify.error import VerifyError
 from .chain import Chain, chains, strip
 from .prove import prove
+from .touches import Touches, touches
 
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
 # unless they overwrite an input, whose lines are in the cache anyway.
@@ -138,52 +137,14 @@ def part_shape(call: Call, reduce: k.Reduce, blocks: int) -> tuple[int, ...]:
     return (blocks or 1, *(table[name] for name in reduce.keep))
 
 
-def _evaluated(expr: k.Expr, stage: int, kept: Callable[[int, k.Expr], bool]) -> Iterator[k.Expr]:
-    """`expr` and what it is made of, but for what was kept when an earlier stage computed it."""
-    if kept(stage, expr):
-        return
-    yield expr
-    for part in k.parts(expr):
-        yield from _evaluated(part, stage, kept)
-
-
-def _keeps(kernel: k.Kernel) -> Callable[[int, k.Expr], bool]:
-    """Whether a stage reads a value that an earlier one left in a row of an output (`row_caches`)."""
-    numbers = Numbers(kernel)
-    found = {(cache.last, cache.value) for cache in row_caches(kernel, numbers)}
-    return lambda stage, expr: bool(found) and isinstance(expr, k.Call) and (stage, numbers(expr)) in found
-
-
-def _index_of(
-    kernel: k.Kernel, name: str, store: bool, kept: Callable[[int, k.Expr], bool] | None = None
-) -> set[tuple[int, tuple[k.Index, ...], bool]]:
-    """(stage, subscripts, guarded) of every load or store of an array, but for loads of what is kept."""
-    found = set()
-    for number, stage in enumerate(kernel.stages + kernel.final):
-        for stmt in stage.body:
-            if store:
-                if isinstance(stmt, k.Store | k.Scan | k.Sort) and stmt.array == name:
-                    found.add((number, stmt.index, False))
-                if isinstance(stmt, k.Scatter) and stmt.array == name:
-                    found.add((number, (), True))
-                continue
-            for operand in k.operands(stmt):
-                for e in k.walk(operand) if kept is None else _evaluated(operand, number, kept):
-                    if isinstance(e, k.Load) and e.array == name:
-                        found.add((number, e.index, bool(e.guards)))
-                    elif isinstance(e, k.Pick) and e.array == name:
-                        found.add((number, (), True))  # anywhere
-    return found
-
-
-def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
+def _overwrites_safely(call: Call, own: Touches, source: Node, target: Node) -> bool:
     """Whether, in the call that writes `target`, every element of `source` is read where the same
     element of `target` is written, in the same stage (loads come first) or an earlier one."""
     kernel = call.kernel
     outputs = [o for o in kernel.outputs if call.arrays[o.name].node is target]
     for output in outputs:
         place = call.arrays[output.name]
-        ((number, index, anywhere),) = _index_of(kernel, output.name, True)
+        number, index, anywhere = own.stores[output.name]
         if anywhere:
             return False
         last = number >= len(kernel.stages)
@@ -191,7 +152,7 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
             if not isinstance(param, k.Array) or call.arrays[param.name].node is not source:
                 continue
             read = call.arrays[param.name]
-            loads = _index_of(kernel, param.name, False)
+            loads = own.loads.get(param.name, frozenset())
             if last and not columns(kernel) and all(n < len(kernel.stages) for n, _, _ in loads):
                 continue  # `finally` runs after every block
             same = (read.offset, read.strides) == (place.offset, place.strides)
@@ -200,15 +161,15 @@ def _overwrites_safely(call: Call, source: Node, target: Node) -> bool:
             if last:
                 continue
             # A row of the output may hold a value from an earlier stage on, which the later one reads there.
-            begin = min([number, *(c.first for c in row_caches(kernel) if c.store.array == output.name)])
+            begin = min(number, own.begins.get(output.name, number))
             if begin < number:
-                loads = _index_of(kernel, param.name, False, _keeps(kernel))
+                loads = own.again.get(param.name, frozenset())
             if any(n > begin for n, _, _ in loads) or (not index and any(n != begin for n, _, _ in loads)):
                 return False
     return bool(outputs)
 
 
-def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
+def _aliases(program: Program, own: Callable[[int], Touches], wanted: Sequence[int]) -> tuple[int, ...]:
     """Those of the wanted aliases (output k over input j) that no read forbids."""
     graph, found = program.graph, []
     writers: dict[Node, int] = {}
@@ -227,13 +188,17 @@ def _aliases(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
         reads = readers.get(source, [])
         safe = writer >= 0 and all(n <= writer for n in reads) and source not in graph.outputs
         if safe and writer in reads:
-            safe = _overwrites_safely(program.calls[writer], source, target)
+            safe = _overwrites_safely(program.calls[writer], own(writer), source, target)
         found.append(j if safe else -1)
     return tuple(found)
 
 
 def _reused(
-    program: Program, groups: Sequence[Sequence[int]], last_use: Mapping[Node, int], given: Set[Node]
+    program: Program,
+    own: Callable[[int], Touches],
+    groups: Sequence[Sequence[int]],
+    last_use: Mapping[Node, int],
+    given: Set[Node],
 ) -> dict[Node, Node]:
     """Temporaries that are written over others: each, and that whose memory it has. Only over one that is
     read for the last time in that call, by no call that runs at the same time."""
@@ -249,7 +214,7 @@ def _reused(
             free = [o.node for o in call.arrays.values() if o.node not in busy and last_use[o.node] == at]
             for target in targets:
                 for source in dict.fromkeys(free):
-                    if source.type == target.type and _overwrites_safely(call, source, target):
+                    if source.type == target.type and _overwrites_safely(call, own(number), source, target):
                         found[target] = source
                         free = [node for node in free if node is not source]
                         break
@@ -386,11 +351,18 @@ def make_plan(
         assert node not in where, "an output stands twice, or is an input"
         where[node] = len(buffers)
         buffers.append(Buffer("output", node.type.dtype, node.shape, node.type.nbytes))
-    aliases = _aliases(program, wanted_aliases or [-1] * len(graph.outputs))
+    touched: dict[int, Touches] = {}
+
+    def touched_by(number: int) -> Touches:
+        if (at := id(codes[number])) not in touched:
+            touched[at] = touches(program.calls[number].kernel)
+        return touched[at]
+
+    aliases = _aliases(program, touched_by, wanted_aliases or [-1] * len(graph.outputs))
     in_place = {n for n, alias in zip(graph.outputs, aliases, strict=True) if alias >= 0}
     groups = _groups(program, faces, aliases)
     last_use = _last_use(program, groups)
-    reused = _reused(program, groups, last_use, set(where))
+    reused = _reused(program, touched_by, groups, last_use, set(where))
     found = chains(program, groups, schedules, faces, set(where))
     chained = {n: c for c in found if in_place.isdisjoint(program.calls[c.calls[-1]].writes) for n in c.calls}
     groups = _joined(groups, chained)
