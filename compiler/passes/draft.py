@@ -335,6 +335,30 @@ def _gathered(node: Node, access: Access) -> list[tuple[Node, Access]]:
     return [*values, (x, (found, access[1]))]
 
 
+def operands(node: Node, access: Access) -> list[tuple[Node, Access]]:
+    """What a node is made of where it is evaluated, and where these are evaluated."""
+    if node.op.kind == "view":
+        inner = view(node, access)
+        return [] if inner is None else [(node.inputs[0], inner)]
+    if node.op.kind == "elementwise" or (node.op.kind in ("scan", "sort") and not goes_along(node)):
+        return [(n, access) for n in node.inputs]
+    if node.op is ops.GATHER:
+        return _gathered(node, access)
+    if node.op.kind == "reduce" and not reduces(node):  # only units are reduced
+        axes, rest = node.attrs["axes"], iter(access[0])
+        shape = node.inputs[0].shape
+        at = tuple(Ix(None) if d in axes else next(rest) for d in range(len(shape)))
+        return [(n, (at, access[1])) for n in node.inputs]
+    if node.op.kind == "contract" and not reduces(node):
+        a, b, out = letters(node)
+        spot = dict(zip(out, access[0], strict=True))
+        return [
+            (n, (tuple(spot.get(x, Ix(None)) for x in part), access[1]))
+            for n, part in zip(node.inputs, (a, b), strict=True)
+        ]
+    return []
+
+
 class Reader:
     """What evaluating a node somewhere comes to: which nodes it visits, which memory it reads."""
 
@@ -342,6 +366,7 @@ class Reader:
         self.storage = Storage(roots)
         # by id; the entry keeps the object alive, so ids stay valid
         self._known: dict[int, tuple[Placed, list[tuple[Node, Access]], dict[Node, int]]] = {}
+        self._inner: dict[tuple[Node, Access], list[tuple[Node, Access]]] = {}
         self.visited = 0  # nodes, over all roots: what fusion's time is made of
 
     def inlined(self, node: Node, access: Access, root: Node | None) -> Iterator[tuple[Node, Access]]:
@@ -354,31 +379,15 @@ class Reader:
                 continue
             seen.add(item)
             yield item
-            n, a = item
-            if n is root or self.storage.base(n) is None:
-                stack.extend(self.operands(n, a))
+            if item[0] is root or self.storage.base(item[0]) is None:
+                stack.extend(self.operands(item))
 
-    def operands(self, node: Node, access: Access) -> list[tuple[Node, Access]]:
-        if node.op.kind == "view":
-            inner = view(node, access)
-            return [] if inner is None else [(node.inputs[0], inner)]
-        if node.op.kind == "elementwise" or (node.op.kind in ("scan", "sort") and not goes_along(node)):
-            return [(n, access) for n in node.inputs]
-        if node.op is ops.GATHER:
-            return _gathered(node, access)
-        if node.op.kind == "reduce" and not reduces(node):  # only units are reduced
-            axes, rest = node.attrs["axes"], iter(access[0])
-            shape = node.inputs[0].shape
-            at = tuple(Ix(None) if d in axes else next(rest) for d in range(len(shape)))
-            return [(n, (at, access[1])) for n in node.inputs]
-        if node.op.kind == "contract" and not reduces(node):
-            a, b, out = letters(node)
-            spot = dict(zip(out, access[0], strict=True))
-            return [
-                (n, (tuple(spot.get(x, Ix(None)) for x in part), access[1]))
-                for n, part in zip(node.inputs, (a, b), strict=True)
-            ]
-        return []
+    def operands(self, item: tuple[Node, Access]) -> list[tuple[Node, Access]]:
+        """`operands` of a node at an access: asked again and again of the same."""
+        found = self._inner.get(item)
+        if found is None:
+            found = self._inner[item] = operands(*item)
+        return found
 
     def reads(self, placed: Placed) -> list[tuple[Node, Access]]:
         """Accesses to memory, roots of drafts included."""

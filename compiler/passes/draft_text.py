@@ -52,7 +52,7 @@ class StageText:
             item = stack.pop()
             self.uses[item] = self.uses.get(item, 0) + 1
             if self.uses[item] == 1 and not self._stops(item[0]):
-                stack.extend(self.w.reader.operands(*item))
+                stack.extend(self.w.reader.operands(item))
 
     def expr(self, node: Node, access: Access) -> Expr:
         stack: list[tuple[Node, Access, bool]] = [(node, access, False)]
@@ -72,7 +72,7 @@ class StageText:
                 self.known[key] = Ref(name, n.type.dtype)
                 self.depth[key] = 0
             else:
-                inner = self.w.reader.operands(n, a)
+                inner = self.w.reader.operands((n, a))
                 if not ready:
                     stack.append((n, a, True))
                     stack.extend((m, b, False) for m, b in reversed(inner))
