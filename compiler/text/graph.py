@@ -20,7 +20,7 @@ import numpy as np
 from ..ir.graph import Graph, Node, at, toposort
 from ..ir.types import GRAPH_DTYPES, DType, TensorType, tensor_type
 from ..ops import INPUT, REGISTRY
-from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, format_loc, is_name, quoted
+from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, is_name, joined, quoted
 
 
 def print_graph(graph: Graph, locs: bool = False, known: Mapping[Node, str] | None = None) -> str:
@@ -28,15 +28,20 @@ def print_graph(graph: Graph, locs: bool = False, known: Mapping[Node, str] | No
     its nodes, where they are not to be numbered."""
     order = toposort(graph.outputs)
     names = node_names(graph, order) if known is None else known
+    lines = graph_lines(graph, order, names)
+    return joined([(text, node.loc if node is not None else None) for text, node in lines], locs)
+
+
+def graph_lines(graph: Graph, order: list[Node], names: Mapping[Node, str]) -> list[tuple[str, Node | None]]:
+    """The same, line by line, each with the node that it defines."""
     header = ", ".join(f"{_input(n, names[n])}: {n.type}" for n in graph.inputs)
     results = ", ".join(f"%{names[n]}" for n in graph.outputs)
-    lines = [f"graph {quoted(graph.name)}({header}) -> ({results}) {{"]
+    lines: list[tuple[str, Node | None]] = [(f"graph {quoted(graph.name)}({header}) -> ({results}) {{", None)]
     inputs = set(graph.inputs)
     for node in order:
         if node not in inputs:
-            comment = format_loc(node.loc) if locs else ""
-            lines.append(f"  %{names[node]}: {node.type} = {_application(node, names)}{comment}")
-    return "\n".join([*lines, "}", ""])
+            lines.append((f"  %{names[node]}: {node.type} = {_application(node, names)}", node))
+    return [*lines, ("}", None)]
 
 
 def node_text(node: Node) -> str:

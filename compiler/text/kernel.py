@@ -55,7 +55,7 @@ from ..ir.kernel import (
     expr_dtype,
 )
 from ..ops.folds import FOLDS
-from .lexer import format_loc, format_number, is_name
+from .lexer import Line, format_number, is_name, joined
 
 INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/",
@@ -77,19 +77,24 @@ def usable(name: str) -> bool:
 
 def print_kernel(kernel: Kernel, locs: bool = False) -> str:
     """The text of `kernel`. Without `locs` it is canonical: equal texts, equal kernels."""
+    return joined(kernel_lines(kernel), locs)
+
+
+def kernel_lines(kernel: Kernel) -> list[Line]:
+    """The same, line by line."""
     params = ", ".join(map(param_text, kernel.params))
     outputs = ", ".join(map(param_text, kernel.outputs))
-    lines = [f"kernel {kernel.name}({params}) -> ({outputs})"]
+    lines: list[Line] = [(f"kernel {kernel.name}({params}) -> ({outputs})", None)]
     if kernel.outer:
-        lines.append(f"  for {_axes(kernel.outer)}")
+        lines.append((f"  for {_axes(kernel.outer)}", None))
     indent = "    " if kernel.outer else "  "
     for stage in kernel.stages:
-        lines += _stage(stage, indent, bare=False, locs=locs)
+        lines += _stage(stage, indent, bare=False)
     if kernel.final:
-        lines.append("  finally")
+        lines.append(("  finally", None))
     for k, stage in enumerate(kernel.final):
-        lines += _stage(stage, "    ", bare=k == 0 and not stage.axes and bool(stage.body), locs=locs)
-    return "\n".join([*lines, ""])
+        lines += _stage(stage, "    ", bare=k == 0 and not stage.axes and bool(stage.body))
+    return lines
 
 
 def param_text(param: Array | Scalar) -> str:
@@ -103,10 +108,10 @@ def _axes(axes: tuple[Axis, ...]) -> str:
     return ", ".join(f"{a.name} in {a.extent}{' long' if a.long else ''}" for a in axes)
 
 
-def _stage(stage: Stage, indent: str, bare: bool, locs: bool) -> list[str]:
+def _stage(stage: Stage, indent: str, bare: bool) -> list[Line]:
     body = indent if bare else indent + "  "
-    lines = [] if bare else [f"{indent}stage {_axes(stage.axes)}".rstrip()]
-    return lines + [f"{body}{statement_text(s)}{format_loc(s.loc) if locs else ''}" for s in stage.body]
+    lines: list[Line] = [] if bare else [(f"{indent}stage {_axes(stage.axes)}".rstrip(), None)]
+    return lines + [(body + statement_text(s), s.loc) for s in stage.body]
 
 
 def statement_text(stmt: Stmt) -> str:

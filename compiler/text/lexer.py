@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -289,6 +289,17 @@ def format_loc(loc: Loc | None) -> str:
     others = dict.fromkeys(str(other) for other in loc.also if str(other) != str(loc))
     text = "; ".join([loc.text, *others])
     return "  # " + "".join(c if c.isprintable() else "?" for c in text)
+
+
+# A line of a text, without its comment, and the place that it comes from.
+Line = tuple[str, Loc | None]
+
+
+def joined(lines: Iterable[Line], locs: bool) -> str:
+    """Lines as a text; with `locs`, each ends in the user's `# file:line`."""
+    if locs:
+        return "".join([f"{text}{format_loc(loc)}\n" for text, loc in lines])
+    return "".join([f"{text}\n" for text, _ in lines])
 
 
 def quoted(text: str) -> str:

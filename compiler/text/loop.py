@@ -44,7 +44,7 @@ from ..ir.loop import (
 )
 from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, b1, i64
-from .lexer import MAX_DEPTH, Cursor, Token, fit, format_loc, format_number
+from .lexer import MAX_DEPTH, Cursor, Line, Token, fit, format_number, joined
 
 Type = tuple[DType, int]  # dtype, lanes
 _INDEX: Type = (i64, 1)
@@ -58,9 +58,14 @@ _TYPE = re.compile(r"([a-z]{1,2}[0-9]{1,2})(?:x([0-9]{1,4}))?")
 
 def print_func(func: Func, locs: bool = False) -> str:
     """The text of `func`; with `locs`, statements end in the user's `# file:line`."""
-    lines = [f"func {func.name}({', '.join(map(_slot, func.slots))})"]
-    _block(func.body, "  ", locs, lines)
-    return "\n".join([*lines, ""])
+    return joined(func_lines(func), locs)
+
+
+def func_lines(func: Func) -> list[Line]:
+    """The same, line by line."""
+    lines: list[Line] = [(f"func {func.name}({', '.join(map(_slot, func.slots))})", None)]
+    _block(func.body, "  ", lines)
+    return lines
 
 
 def _slot(slot: Slot) -> str:
@@ -69,15 +74,15 @@ def _slot(slot: Slot) -> str:
     return f"{slot.name}: {slot.dtype}{'[]' if slot.kind == 'array' else ''}"
 
 
-def _block(body: tuple[Stmt, ...], indent: str, locs: bool, lines: list[str]) -> None:
+def _block(body: tuple[Stmt, ...], indent: str, lines: list[Line]) -> None:
     for stmt in body:
         loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
-        lines.append(indent + statement_text(stmt) + (format_loc(loc) if locs else ""))
+        lines.append((indent + statement_text(stmt), loc))
         if isinstance(stmt, For):
-            _block(stmt.body, indent + "  ", locs, lines)
+            _block(stmt.body, indent + "  ", lines)
             types = [(c.dtype, c.lanes) for c in stmt.carried]
             values = ", ".join(map(_operand, stmt.yields, types))
-            lines.append(f"{indent}  yield {values}".rstrip())
+            lines.append((f"{indent}  yield {values}".rstrip(), None))
 
 
 def statement_text(stmt: Stmt) -> str:
