@@ -229,14 +229,14 @@ def record(group: Sequence[Launch]) -> list[int]:
     records: list[int] = []
     for launch, weight in zip(group, weights, strict=True):
         loaded = load(launch.code)
-        slots, patches = _slots(launch)
+        slots, patches = filled(launch)
         head = [loaded.run, loaded.finish, launch.blocks, weight // common]
         records += [*head, len(slots), len(patches) // 3, *slots, *patches]
     units = sum(launch.blocks * w // common for launch, w in zip(group, weights, strict=True))
     return [len(group), units, sum(launch.work for launch in group), *records]
 
 
-def _slots(launch: Launch) -> tuple[list[int], list[int]]:
+def filled(launch: Launch) -> tuple[list[int], list[int]]:
     """The slots of a launch, and where addresses go: slot, buffer and offset of each."""
     slots: list[int] = []
     patches: list[int] = []
@@ -256,7 +256,7 @@ def _slots(launch: Launch) -> tuple[list[int], list[int]]:
 def _whole(group: Sequence[Launch]) -> list[int]:
     """A chain as the record of one launch, whose blocks are strips."""
     strips = group[0].blocks
-    parts = [(load(launch.code).run, *_slots(launch)) for launch in group]
+    parts = [(load(launch.code).run, *filled(launch)) for launch in group]
     slots, patches = chain.record(group, parts)
     work = sum(launch.work for launch in group)
     head = [functions()["chain"], 0, strips, 1, len(slots), len(patches) // 3]

@@ -49,10 +49,7 @@ def bits_apart(a: Array, b: Array) -> str | None:
     """What differs between two arrays, in words; None if nothing does."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return f"{a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)} are of other types"
-    if from_numpy(a.dtype).is_complex:
-        same = _same(a.real, b.real) & _same(a.imag, b.imag)
-    else:
-        same = _same(a, b)
+    same = same_bits(a, b)
     if same.all():
         return None
     where = tuple(int(i) for i in np.argwhere(~same)[0])
@@ -62,7 +59,10 @@ def bits_apart(a: Array, b: Array) -> str | None:
     )
 
 
-def _same(a: Array, b: Array) -> Array:
+def same_bits(a: Array, b: Array) -> Array:
+    """Which elements of two arrays of one dtype and shape have the same bits, or are NaN both."""
+    if from_numpy(a.dtype).is_complex:
+        return same_bits(a.real, b.real) & same_bits(a.imag, b.imag)
     same = _bits(a) == _bits(b)
     if from_numpy(a.dtype).is_inexact:
         same |= np.isnan(a) & np.isnan(b)
