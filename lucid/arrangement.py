@@ -13,7 +13,7 @@ from lucid.compiler.ir.graph import Node
 
 from . import joins, shapes
 from .context import MODE
-from .errors import TraceError, here, public
+from .errors import TraceError, bounds, here, public
 from .promote import whole
 from .shapes import normal_axes, normal_axis
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+@bounds
 class Arrangement:
     """What Tensor inherits; it says how a result is made."""
 

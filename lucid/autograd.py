@@ -18,7 +18,7 @@ from lucid.compiler.passes.autodiff import gradients
 from .arguments import check_function, rebuild
 from .context import MODE, Mode
 from .creation import asarray
-from .errors import here
+from .errors import bounded, bounds, here
 from .pickles import Decorated, Parts
 from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
 
@@ -26,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@bounds
 class Gradient(Decorated):
     """What `grad` and `value_and_grad` return: call it like the function. It pickles, and copies, as the
     function does."""
@@ -51,6 +52,7 @@ class Gradient(Decorated):
         return Gradient, (self.__wrapped__, self.argnums, self.value)
 
 
+@bounded
 def value_and_grad(f: Callable[P, R], argnums: int | Sequence[int] = 0) -> Callable[P, tuple[R, Any]]:
     """A function that returns `(f(...), gradient)`.
 
@@ -65,6 +67,7 @@ def value_and_grad(f: Callable[P, R], argnums: int | Sequence[int] = 0) -> Calla
     return Gradient(f, argnums, value=True)
 
 
+@bounded
 def grad(f: Callable[P, Any], argnums: int | Sequence[int] = 0) -> Callable[P, Any]:
     """A function that returns the gradient of `f`; see `value_and_grad`.
 

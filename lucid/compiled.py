@@ -21,7 +21,7 @@ from .bound import bound
 from .context import MODE
 from .cost import Contract, contract
 from .engine import DEVICES, Device
-from .errors import here, located, user_loc, warn_user
+from .errors import bounded, here, public, trim, warn_user
 from .guards import Place, tensors_in
 from .looked import Looked
 from .pickles import Decorated, Parts
@@ -57,6 +57,7 @@ def compile(
     *, threads: int | None = None, device: Device = "cpu", max_kernels: int | None = None,
     max_bytes: int | None = None, max_temp_bytes: int | None = None,
 ) -> _Decorator: ...  # fmt: skip
+@bounded
 def compile(
     f: Callable[..., Any] | None = None, *, threads: int | None = None, device: Device = "cpu",
     max_kernels: int | None = None, max_bytes: int | None = None, max_temp_bytes: int | None = None,
@@ -203,8 +204,12 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
-        while (results := self._tried(*args, **kwargs)) is None:
-            pass  # another thread has changed what a fresh trace began with
+        try:
+            while (results := self._tried(*args, **kwargs)) is None:
+                pass  # another thread has changed what a fresh trace began with
+        except Exception as error:
+            trim(error)
+            raise
         return results[0]
 
     def _tried(self, *args: Any, **kwargs: Any) -> tuple[Any] | None:
@@ -480,12 +485,10 @@ def _slower(why: str) -> None:
         warn_user(f"calls of compiled functions are checked by Python, some 10 us each: {why}")
 
 
+@public
 def set_num_threads(threads: int) -> None:
     """Use at most `threads` threads per call. TypeError, ValueError unless it is an int >= 1."""
-    try:
-        pool.set_num_threads(threads)
-    except (TypeError, ValueError) as error:
-        raise located(error, user_loc()) from None
+    pool.set_num_threads(threads)
 
 
 def _twins(arrays: list[Any]) -> tuple[int, ...] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
+from .errors import bounded, bounds
 from .promote import Value, cast, float_dtype, joint
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def view_as_complex(x: Node) -> Node:
     return complex_(*(ops.reshape(ops.narrow(x, last, k, 1), x.shape[:last]) for k in (0, 1)))
 
 
+@bounds
 class Complexes:
     """What Tensor inherits; it says how a result is made."""
 
@@ -134,6 +136,7 @@ class Complexes:
         return self.mT.conj()
 
     @property
+    @bounded
     def H(self) -> Tensor:
         """A matrix, transposed and conjugated. ValueError for other than two axes."""
         return self._apply(_adjoint, self)

@@ -35,6 +35,9 @@ class Cost:
         )
 
 
+TOLD = 5  # lines about kernels in an error
+
+
 @data
 class Contract:
     """The most that `lucid.compile` was told to allow; None: any number."""
@@ -55,9 +58,10 @@ class Contract:
                 lines = [
                     f"{name}: {found:,} {what}, and max_{what}={most:,} was asked for; it is compiled to"
                 ]
-                for part in made.executables():
-                    lines += _reasons(part)
-                raise ContractError(here("\n".join(lines)))
+                told = [line for part in made.executables() for line in _reasons(part)]
+                if len(told) > TOLD:
+                    told[TOLD - 1 :] = [f"  and so on: without max_{what}, {name}.explain() tells all of it"]
+                raise ContractError(here("\n".join([*lines, *told])))
 
 
 def contract(max_kernels: int | None, max_bytes: int | None, max_temp_bytes: int | None) -> Contract | None:
@@ -86,7 +90,7 @@ def cost_of(made: Executable | Staged) -> Cost:
 
 
 def _reasons(made: Executable) -> list[str]:
-    """The kernels with what they hold, and why each is not part of one before it."""
+    """The kernels, and why each is not part of one before it."""
     calls = made.compiled.named.calls
     lines: list[str] = []
     for number, call in enumerate(calls):
@@ -102,7 +106,6 @@ def _reasons(made: Executable) -> list[str]:
             )
         elif number:
             lines.append("    has no array in common with those before")
-        lines += [f"    {reason}" for reason in call.reasons]
     return lines
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, FunctionType, TracebackType
 from typing import ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Loc
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Python's own library, both parts of it: what sysconfig says too, without the 2 ms of its tables.
@@ -150,17 +152,78 @@ def located(error: Exception, loc: Loc | None) -> Exception:
     return error
 
 
+_SAID = r".+:\d+: "  # what a message that names the user's line begins with
+
+
+def trim(error: BaseException) -> None:
+    """Take lucid's frames out of the traceback of an error that names the user's line, and what comes after
+    the user's last one; or, of what the user's code has raised by itself, those in between. A fault of
+    lucid's keeps all frames, and so does everything under LUCID_TRACEBACK=full.
+
+    Who calls it raises again by a `raise` alone: that adds no frame of its own."""
+    frames: list[TracebackType] = []
+    at = error.__traceback__
+    while at is not None:
+        frames.append(at)
+        at = at.tb_next
+    files = [frame.tb_frame.f_code.co_filename for frame in frames]
+    said = re.match(_SAID, str(error)) is not None
+    if not files or (not said and is_internal(files[-1])) or os.environ.get("LUCID_TRACEBACK") == "full":
+        return
+    kept = [frame for frame, file in zip(frames, files, strict=True) if not is_internal(file)]
+    while said and kept and not is_user_file(kept[-1].tb_frame.f_code.co_filename):
+        kept.pop()
+    for k, frame in enumerate(kept, 1):
+        frame.tb_next = kept[k] if k < len(kept) else None
+    error.__traceback__ = kept[0] if kept else None
+    error.__suppress_context__ |= said
+
+
 def public(f: Callable[P, R]) -> Callable[P, R]:
-    """`f` as users call it: what it raises about its arguments names their line."""
+    """`f` as users call it: what it raises about its arguments names their line, and its traceback ends
+    there."""
+
+    @functools.wraps(f)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            try:
+                return f(*args, **kwargs)
+            except (TypeError, ValueError, LookupError, ArithmeticError, MemoryError) as error:
+                raise located(error, user_loc()) from None
+        except Exception as error:
+            trim(error)
+            raise
+
+    return call
+
+
+def bounded(f: Callable[P, R]) -> Callable[P, R]:
+    """`f` as users call it, whose messages name their line already: its traceback ends there."""
 
     @functools.wraps(f)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return f(*args, **kwargs)
-        except (TypeError, ValueError, LookupError, ArithmeticError, MemoryError) as error:
-            raise located(error, user_loc()) from None
+        except Exception as error:
+            trim(error)
+            raise
 
     return call
+
+
+def bounds(kind: type[T]) -> type[T]:
+    """A class whose methods are `bounded`, but those that begin with one underscore; of those of Python's
+    operators and protocols, too."""
+    for name, method in list(vars(kind).items()):
+        if name.startswith("_") and not name.endswith("__"):
+            continue
+        if isinstance(method, property) and method.fset is not None:
+            setattr(kind, name, method.setter(bounded(method.fset)))
+        elif isinstance(method, FunctionType) and not (
+            hasattr(method, "__wrapped__") or "trim" in method.__code__.co_names  # it does so itself
+        ):
+            setattr(kind, name, bounded(method))
+    return kind
 
 
 def warn_user(message: str) -> None:

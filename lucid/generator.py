@@ -22,7 +22,7 @@ from lucid.runtime.locks import Lock
 
 from .context import MODE, no_grad
 from .engine import Array
-from .errors import here, public
+from .errors import bounds, here, public
 from .promote import cast, whole
 from .tensor import Tensor, apply
 
@@ -32,6 +32,7 @@ MOST = 1 << 32  # elements of a draw
 LOW = 0xFFFFFFFF
 
 
+@bounds
 class Generator:
     """`Generator(seed)`: what it draws is decided by the seed, a whole number; without one, by the system."""
 

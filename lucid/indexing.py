@@ -15,7 +15,7 @@ from lucid.compiler.ir.graph import Node
 
 from . import elementwise as ew
 from . import shapes, subscripts, updates
-from .errors import public
+from .errors import bounds, public
 from .promote import cast, joint_shape
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class At:
         return Place(self._x, key)
 
 
+@bounds
 class Place:
     """`x.at[key]`: new tensors, equal to x but where `key` points. Values are converted to the dtype of x, as
     NumPy's assignment does, and broadcast. Gradients flow to x, and to the values."""
@@ -94,6 +95,7 @@ def _updated(x: Node, value: Any, *arrays: Node, key: Any, how: str) -> Node:
     return updates.update(x, value, *arrays, key=key, how=how)
 
 
+@bounds
 class Indexed:
     """Elements of a tensor by NumPy's rules, and PyTorch's methods."""
 

@@ -9,7 +9,7 @@ from lucid.compiler.gpu.target import ARCH
 
 from .cost import Cost, cost_of
 from .engine import Device, KernelInfo
-from .errors import here, located, user_loc
+from .errors import bounds, here, located, user_loc
 from .story import Story
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ P = ParamSpec("P")
 Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm", "ptx"]
 
 
+@bounds
 class Looked(Generic[P]):
     """What `Compiled` inherits."""
 

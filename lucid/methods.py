@@ -7,6 +7,7 @@ from typing import Any
 from lucid.compiler import ops
 
 from .elementwise import named
+from .errors import trim
 
 
 class Methods:
@@ -21,10 +22,18 @@ def _add(op: ops.Op) -> None:
     build = named(op)
 
     def unary(self: Any) -> Any:
-        return self._apply(build, self)
+        try:
+            return self._apply(build, self)
+        except Exception as error:
+            trim(error)
+            raise
 
     def binary(self: Any, other: Any) -> Any:
-        return self._apply(build, self, other)
+        try:
+            return self._apply(build, self, other)
+        except Exception as error:
+            trim(error)
+            raise
 
     method = unary if len(op.samples[0].shapes) == 1 else binary
     method.__doc__ = op.named.doc

@@ -12,7 +12,7 @@ from lucid.compiler.ir.graph import Node
 
 from . import composed, dlpack
 from . import elementwise as ew
-from .errors import here
+from .errors import bounded, bounds, here
 from .promote import dtype_of
 from .shapes import expand, normal_axis
 
@@ -33,6 +33,7 @@ def on_cpu(device: object) -> None:
     raise ValueError(here(what))
 
 
+@bounds
 class Names:
     """What Tensor inherits, in terms of its own methods."""
 
@@ -199,6 +200,7 @@ class Names:
         return self.transpose()
 
     @property
+    @bounded
     def mT(self) -> Tensor:
         """The last two axes in each other's place."""
         return self.swapaxes(-2, -1)

@@ -3,18 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lucid.compiler.ir.graph import Node
 
 from . import elementwise as ew
 from . import shapes
+from .errors import bounds, trim
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
+T = TypeVar("T")
 
-class Operators:
+
+def infix(build: Callable[..., Node], sign: str, reflected: bool = False) -> Callable[[Any, Any], Tensor]:
+    """An operator between a tensor and something else; `reflected`: that stands on the left."""
+
+    def operator(self: Any, other: Any) -> Tensor:
+        try:
+            a, b = (other, self) if reflected else (self, other)
+            made: Tensor = self._infix(build, a, b, sign)
+        except Exception as error:
+            trim(error)
+            raise
+        return made
+
+    return operator
+
+
+def in_place(build: Callable[..., Node], sign: str) -> Callable[[T, Any], T]:
+    """`x += y` and the like: what `x + y` is becomes the value of x."""
+
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return self._become(self._infix(build, self, other, sign))
+        except Exception as error:
+            trim(error)
+            raise
+
+    return operator
+
+
+class Infix:
+    """Operators between two operands, and in place."""
+
+    __slots__ = ()
+
+    __add__ = infix(ew.add, "+")
+    __radd__ = infix(ew.add, "+", reflected=True)
+    __sub__ = infix(ew.sub, "-")
+    __rsub__ = infix(ew.sub, "-", reflected=True)
+    __mul__ = infix(ew.mul, "*")
+    __rmul__ = infix(ew.mul, "*", reflected=True)
+    __truediv__ = infix(ew.div, "/")
+    __rtruediv__ = infix(ew.div, "/", reflected=True)
+    __floordiv__ = infix(ew.floordiv, "//")
+    __rfloordiv__ = infix(ew.floordiv, "//", reflected=True)
+    __mod__ = infix(ew.mod, "%")
+    __rmod__ = infix(ew.mod, "%", reflected=True)
+    __pow__ = infix(ew.pow_, "**")
+    __rpow__ = infix(ew.pow_, "**", reflected=True)
+    __and__ = infix(ew.and_, "&")
+    __rand__ = infix(ew.and_, "&", reflected=True)
+    __or__ = infix(ew.or_, "|")
+    __ror__ = infix(ew.or_, "|", reflected=True)
+    __xor__ = infix(ew.xor, "^")
+    __rxor__ = infix(ew.xor, "^", reflected=True)
+    __lshift__ = infix(ew.shl, "<<")
+    __rlshift__ = infix(ew.shl, "<<", reflected=True)
+    __rshift__ = infix(ew.shr, ">>")
+    __rrshift__ = infix(ew.shr, ">>", reflected=True)
+    __matmul__ = infix(shapes.matmul, "@")
+    __rmatmul__ = infix(shapes.matmul, "@", reflected=True)
+    __eq__ = infix(ew.eq, "==")  # type: ignore[assignment]  # elementwise, as NumPy's
+    __ne__ = infix(ew.ne, "!=")  # type: ignore[assignment]
+    __lt__ = infix(ew.lt, "<")
+    __le__ = infix(ew.le, "<=")
+    __gt__ = infix(ew.gt, ">")
+    __ge__ = infix(ew.ge, ">=")
+
+    mul, div, floor_divide, remainder, pow = __mul__, __truediv__, __floordiv__, __mod__, __pow__
+    matmul = mm = __matmul__
+    lt, le, gt, ge = __lt__, __le__, __gt__, __ge__
+
+    # --- operators in place ----------------------------------------------------------------------
+    # x += y gives this tensor a new value, for all who hold it, as in PyTorch. Other tensors keep theirs,
+    # `detach()`, views and arrays of `numpy()` included: memory is never shared with what changes.
+
+    __iadd__ = in_place(ew.add, "+")
+    __isub__ = in_place(ew.sub, "-")
+    __imul__ = in_place(ew.mul, "*")
+    __itruediv__ = in_place(ew.div, "/")
+    __ifloordiv__ = in_place(ew.floordiv, "//")
+    __imod__ = in_place(ew.mod, "%")
+    __ipow__ = in_place(ew.pow_, "**")
+    __iand__ = in_place(ew.and_, "&")
+    __ior__ = in_place(ew.or_, "|")
+    __ixor__ = in_place(ew.xor, "^")
+    __ilshift__ = in_place(ew.shl, "<<")
+    __irshift__ = in_place(ew.shr, ">>")
+    __imatmul__ = in_place(shapes.matmul, "@")
+
+
+@bounds
+class Operators(Infix):
     """What Tensor inherits; it says how a result is made."""
 
     __slots__ = ()
@@ -23,154 +116,12 @@ class Operators:
 
         @staticmethod
         def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
-        @staticmethod
-        def _infix(build: Callable[..., Node], a: Any, b: Any, sign: str) -> Tensor: ...
-        def _become(self, new: Tensor) -> Self: ...
-
-    def __add__(self, other: Any) -> Tensor:
-        return self._infix(ew.add, self, other, "+")
-
-    def __radd__(self, other: Any) -> Tensor:
-        return self._infix(ew.add, other, self, "+")
-
-    def __sub__(self, other: Any) -> Tensor:
-        return self._infix(ew.sub, self, other, "-")
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return self._infix(ew.sub, other, self, "-")
-
-    def __mul__(self, other: Any) -> Tensor:
-        return self._infix(ew.mul, self, other, "*")
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return self._infix(ew.mul, other, self, "*")
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return self._infix(ew.div, self, other, "/")
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return self._infix(ew.div, other, self, "/")
-
-    def __floordiv__(self, other: Any) -> Tensor:
-        return self._infix(ew.floordiv, self, other, "//")
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return self._infix(ew.floordiv, other, self, "//")
-
-    def __mod__(self, other: Any) -> Tensor:
-        return self._infix(ew.mod, self, other, "%")
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return self._infix(ew.mod, other, self, "%")
 
     def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
         return self // other, self % other
 
     def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
         return other // self, other % self
-
-    def __pow__(self, other: Any) -> Tensor:
-        return self._infix(ew.pow_, self, other, "**")
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return self._infix(ew.pow_, other, self, "**")
-
-    def __and__(self, other: Any) -> Tensor:
-        return self._infix(ew.and_, self, other, "&")
-
-    def __rand__(self, other: Any) -> Tensor:
-        return self._infix(ew.and_, other, self, "&")
-
-    def __or__(self, other: Any) -> Tensor:
-        return self._infix(ew.or_, self, other, "|")
-
-    def __ror__(self, other: Any) -> Tensor:
-        return self._infix(ew.or_, other, self, "|")
-
-    def __xor__(self, other: Any) -> Tensor:
-        return self._infix(ew.xor, self, other, "^")
-
-    def __rxor__(self, other: Any) -> Tensor:
-        return self._infix(ew.xor, other, self, "^")
-
-    def __lshift__(self, other: Any) -> Tensor:
-        return self._infix(ew.shl, self, other, "<<")
-
-    def __rlshift__(self, other: Any) -> Tensor:
-        return self._infix(ew.shl, other, self, "<<")
-
-    def __rshift__(self, other: Any) -> Tensor:
-        return self._infix(ew.shr, self, other, ">>")
-
-    def __rrshift__(self, other: Any) -> Tensor:
-        return self._infix(ew.shr, other, self, ">>")
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return self._infix(shapes.matmul, self, other, "@")
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return self._infix(shapes.matmul, other, self, "@")
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
-        return self._infix(ew.eq, self, other, "==")
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return self._infix(ew.ne, self, other, "!=")
-
-    def __lt__(self, other: Any) -> Tensor:
-        return self._infix(ew.lt, self, other, "<")
-
-    def __le__(self, other: Any) -> Tensor:
-        return self._infix(ew.le, self, other, "<=")
-
-    def __gt__(self, other: Any) -> Tensor:
-        return self._infix(ew.gt, self, other, ">")
-
-    def __ge__(self, other: Any) -> Tensor:
-        return self._infix(ew.ge, self, other, ">=")
-
-    # --- operators in place ----------------------------------------------------------------------
-    # x += y gives this tensor a new value, for all who hold it, as in PyTorch. Other tensors keep theirs,
-    # `detach()`, views and arrays of `numpy()` included: memory is never shared with what changes.
-
-    def __iadd__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.add, self, other, "+"))
-
-    def __isub__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.sub, self, other, "-"))
-
-    def __imul__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.mul, self, other, "*"))
-
-    def __itruediv__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.div, self, other, "/"))
-
-    def __ifloordiv__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.floordiv, self, other, "//"))
-
-    def __imod__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.mod, self, other, "%"))
-
-    def __ipow__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.pow_, self, other, "**"))
-
-    def __iand__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.and_, self, other, "&"))
-
-    def __ior__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.or_, self, other, "|"))
-
-    def __ixor__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.xor, self, other, "^"))
-
-    def __ilshift__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.shl, self, other, "<<"))
-
-    def __irshift__(self, other: Any) -> Self:
-        return self._become(self._infix(ew.shr, self, other, ">>"))
-
-    def __imatmul__(self, other: Any) -> Self:
-        return self._become(self._infix(shapes.matmul, self, other, "@"))
 
     def __neg__(self) -> Tensor:
         return self._apply(ew.neg, self)
@@ -194,9 +145,6 @@ class Operators:
         """self - alpha * other."""
         return self - (other if alpha == 1 else self._apply(ew.mul, other, alpha))
 
-    mul, div, floor_divide, remainder, pow = __mul__, __truediv__, __floordiv__, __mod__, __pow__
-    matmul = mm = __matmul__
-    lt, le, gt, ge = __lt__, __le__, __gt__, __ge__
     neg = __neg__
 
     def eq(self, other: Any) -> Tensor:

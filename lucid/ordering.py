@@ -10,7 +10,7 @@ import numpy as np
 from lucid.compiler.ir.graph import Node
 
 from . import scans, sorting
-from .errors import here, public
+from .errors import bounds, here, public
 from .reductions import maybe, one_of
 from .shapes import Axes
 
@@ -25,6 +25,7 @@ class Found(NamedTuple):
     indices: Tensor
 
 
+@bounds
 class Ordering:
     """What Tensor inherits."""
 

@@ -12,7 +12,7 @@ from lucid.compiler.ir.types import b1, f32
 
 from .context import MODE
 from .engine import Array
-from .errors import here, warn_user
+from .errors import bounds, here, warn_user
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ended: list[bool] = []  # whether this process was told that gradients end in arrays
 
 
+@bounds
 class Reading:
     """What Tensor inherits; it says what the value is."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lucid.compiler.ir.graph import Node
 
 from . import shapes, totals
-from .errors import here, public
+from .errors import bounds, here, public
 from .promote import dtype_of
 from .shapes import Axes
 
@@ -25,6 +25,7 @@ def one_of(axis: Any, dim: Any, default: Any = None) -> Any:
     return dim
 
 
+@bounds
 class Reductions:
     """What Tensor inherits; it says how a result is made."""
 

@@ -27,7 +27,7 @@ from .arrangement import Arrangement
 from .complexes import Complexes
 from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
-from .errors import TraceError, here, located, user_loc, warn_user
+from .errors import TraceError, bounds, here, located, user_loc, warn_user
 from .indexing import Indexed
 from .methods import Methods
 from .names import Names, on_cpu
@@ -167,6 +167,7 @@ def _with_arrays(data: Any) -> Any:
     return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
+@bounds
 class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
     """An array of one dtype, on the CPU.
 

@@ -10,13 +10,14 @@ import numpy as np
 from ..context import MODE
 from ..creation import zeros_like
 from ..engine import leaf
-from ..errors import here, public
+from ..errors import bounded, bounds, here, is_internal, public, trim
 from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
 
 
+@bounds
 class Parameter(Tensor):
     """A Tensor that a Module lists among its parameters; requires_grad is True by default."""
 
@@ -33,6 +34,7 @@ class Loaded(NamedTuple):
     unexpected_keys: list[str]
 
 
+@bounds
 class Module:
     """Base class of layers and models. Define `forward`; call the module.
 
@@ -52,6 +54,12 @@ class Module:
     _buffers: tuple[str, ...] = ()  # names of attributes that are buffers, in order
     _transient: tuple[str, ...] = ()  # those that state_dict leaves out
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        made = vars(cls).get("__init__")
+        if made is not None and is_internal(made.__code__.co_filename):
+            cls.__init__ = bounded(made)  # type: ignore[method-assign]
+
     def __init__(self) -> None:
         self.training = True
 
@@ -60,14 +68,18 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         trace = MODE.get().trace
-        if trace is None:
-            return self.forward(*args, **kwargs)
-        places = trace.places
-        before = places.enter(self)
         try:
-            return self.forward(*args, **kwargs)
-        finally:
-            places.module = before
+            if trace is None:
+                return self.forward(*args, **kwargs)
+            places = trace.places
+            before = places.enter(self)
+            try:
+                return self.forward(*args, **kwargs)
+            finally:
+                places.module = before
+        except Exception as error:
+            trim(error)
+            raise
 
     # --- the tree --------------------------------------------------------------------------------
 

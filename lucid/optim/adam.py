@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
-from ..errors import here
+from ..errors import bounds, here
 from ..promote import filled
 from ..tensor import Tensor, node_of
 from .optimizer import Changes, Optimizer, checked, each, times
 
 
+@bounds
 class Adam(Optimizer):
     """p -= lr m' / (sqrt(v') + eps), with running means m of g and v of g², freed of their bias
     towards zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t) (Kingma and Ba, arXiv:1412.6980).
@@ -70,6 +71,7 @@ class Adam(Optimizer):
         return [(mean, m), (square, v), (steps, t), (p, new)]
 
 
+@bounds
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient: p is first multiplied by 1 - lr weight_decay
     (Loshchilov and Hutter, arXiv:1711.05101)."""

@@ -15,7 +15,7 @@ from lucid.runtime import steps
 from ..context import MODE, enable_grad
 from ..creation import zeros_like
 from ..engine import evaluate, leaf
-from ..errors import here
+from ..errors import bounds, here
 from ..places import called
 from ..promote import cast, filled, scalar
 from ..tape import is_traced
@@ -26,6 +26,7 @@ from ..unread import PENDING
 Changes = list[tuple[Tensor, Node]]
 
 
+@bounds
 class Optimizer:
     """Changes parameters by their gradients.
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
-from ..errors import here
+from ..errors import bounds, here
 from ..tensor import Tensor, node_of
 from .optimizer import Changes, Optimizer, checked, each, times
 
 
+@bounds
 class SGD(Optimizer):
     """p -= lr v, with v = momentum v + (1 - dampening) g (g itself at first), and g the gradient
     plus weight_decay p; with `nesterov` g + momentum v takes the place of v. Formulas as in

@@ -8,6 +8,7 @@ import operator
 import os
 import re
 import sysconfig
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -134,6 +135,8 @@ def test_message(run: Callable[[], Any], error: type[Exception], message: str) -
         run()
     line = inspect.getsourcelines(run)[1]
     assert re.match(rf".*test_errors\.py:{line}: ", str(caught.value)), str(caught.value)
+    last = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert (last.filename, last.lineno) == (__file__, line)
 
 
 def test_the_line_is_the_innermost_of_the_user() -> None:
