@@ -309,12 +309,13 @@ def modelled(
     walk: int = 0,
     near: bool = False,
     alike: int = 1,
+    asked: int = 0,
 ) -> Modelled:
     """`moved`: bytes if the launch reads and writes what it needs once. What it touches again comes from the
     L2 cache, as far as the walks of all warps at work fit into half of it; so does everything where it is
-    `near`. Of what `alike` warps of a block of threads read, one asks that cache. A turn has no more loads
-    under way than there are registers."""
-    held = resident(gpu, entry.warps, registers, entry.shared)
+    `near`. Of what `alike` warps of a block of threads read, one asks that cache. `asked`: bytes of shared
+    memory that the launch asks for. A turn has no more loads under way than there are registers."""
+    held = resident(gpu, entry.warps, registers, entry.shared + asked)
     many = min(w.warps, held * gpu.processors)
     again = max(0.0, w.read + w.written - moved)
     hit = min(1.0, gpu.l2 / 2 / (many * max(walk, 1)))
@@ -363,14 +364,19 @@ def row(name: str, gpu: Gpu = H100) -> Row:
         entry = step.entry
         registers = table[f"{name} {entry.name}"]
         if "$" in entry.name:  # after the blocks
-            w = after(two.program, step, blocks, round(two.works[0].warps))
+            w = after(two.program, step, blocks, planned(two.program.launches[0].entry, two.works[0]))
             moved = w.read + w.written
             near = moved < gpu.l2 / 2  # written by the launch before
         else:
             w, near = at(asked.units, first, second), False
-            moved, blocks = min(float(asked.moved), w.read + w.written), ceil(w.warps)
-        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near, asked.alike))
+            moved, blocks = min(float(asked.moved), w.read + w.written), planned(entry, w)
+        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near, asked.alike, step.shared))
     return Row(name, asked, flops, tuple(launches), gpu)
+
+
+def planned(entry: Entry, w: Work) -> int:
+    """The blocks of the plan that so many warps do."""
+    return ceil(w.warps / entry.warps) * entry.each
 
 
 # --- registers ------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def program(compiled: Compiled) -> Program:
     made = described(compiled, architecture(gpu.capability))
     where = lines(compiled)
     launches = [
-        Launch(x.code.key, x.entry.name, x.grid, x.entry.threads, x.values, where[x.code.key])
+        Launch(x.code.key, x.entry.name, x.grid, x.entry.threads, x.values, where[x.code.key], x.shared)
         for x in made.launches
     ]
     return Program(gpu, made.plan, made.modules, launches)

@@ -33,7 +33,8 @@ class Ptx:
     def line(self, launch: Launch) -> str:
         """One launch in words."""
         found = launch.entry
-        head = f"{found.name}: grid {launch.grid}, {found.threads} threads, {found.shared} bytes shared"
+        shared = found.shared + launch.shared
+        head = f"{found.name}: grid {launch.grid}, {found.threads} threads, {shared} bytes shared"
         return "\n".join([head, *(f"  {self.parameter(launch, n)}" for n in range(len(found.slots)))])
 
     def parameter(self, launch: Launch, number: int) -> str:

@@ -40,7 +40,7 @@ def simulate(program: Ptx, arrays: Sequence[Array]) -> tuple[list[Array], list[C
     def run(step: Launch) -> Counts:
         args = [argument(value) for value in step.values]
         module, entry = modules[step.code.key], step.entry
-        return launch(module, entry.name, step.grid, entry.threads, args, memory)
+        return launch(module, entry.name, step.grid, entry.threads, args, memory, step.shared)
 
     counts = [run(step) for step in program.launches]
     outputs = ((places[n], plan.buffers[n]) for n in plan.outputs)

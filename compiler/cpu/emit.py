@@ -9,6 +9,7 @@ from ..ir.layout import Slot
 from ..ir.loop import (
     Aligned,
     Alloc,
+    Barrier,
     For,
     Func,
     Imm,
@@ -45,7 +46,9 @@ class CpuEmitter(Emitter):
     # -- functions
 
     def func(self, func: Func, attributes: str) -> None:
-        self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end"}, {}, {}
+        if func.team != 1:
+            raise ValueError(f"func {func.name}: a team of {func.team} threads; here it is one")
+        self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end", "thread": "0"}, {}, {}
         self.block = "entry"
         self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
         self.lines.append("entry:")
@@ -89,7 +92,7 @@ class CpuEmitter(Emitter):
         elif isinstance(stmt, Alloc):
             if stmt.name not in self.pointers:
                 raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
-        else:
+        elif not isinstance(stmt, Barrier):  # which is for several threads
             raise TypeError(f"{stmt!r} is not a statement")
 
     def aligned(self, array: str) -> str:
@@ -102,6 +105,8 @@ class CpuEmitter(Emitter):
         where there is none, on the stack after all. Returns what is to be given back."""
         spots = [0]
         for stmt in found:
+            if not isinstance(stmt.count, int):
+                raise ValueError(f"`{stmt.name}`: working memory of a size that a slot tells")
             spots.append(spots[-1] + -(-stmt.count * stmt.dtype.size // 64) * 64)
         size = spots.pop()
         if size <= STACK_BYTES:
@@ -148,6 +153,8 @@ class CpuEmitter(Emitter):
             segments = range(0, 2 * result.lanes, 2 * n)
             off = n if op == "pack_hi" else 0
             return self.shuffle(args[0], args[1], [s + off + m for s in segments for m in range(n)])
+        if op == "shuffle":
+            return self.shuffle(args[0], None, [n ^ literal(args[1]) for n in range(result.lanes)])
         if op in ("spread", "collect"):
             taken = [
                 lane_of(op, n, result.lanes, literal(args[2]), literal(args[3])) for n in range(result.lanes)
@@ -285,7 +292,7 @@ class CpuEmitter(Emitter):
         text = self.ref(stmt.value)
         if dtype is b1:
             text = self.let(f"zext {self.type_of(stmt.value)} {text} to {kind}")
-        if stmt.stride is not None and lanes > 1:
+        if lanes > 1 and (stmt.stride is not None or stmt.index.lanes > 1):
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
             args = [(kind, text), (f"<{lanes} x ptr>", at), ("i32", align)]
             name = f"llvm.masked.scatter.{self.suffix(memory)}.v{lanes}p0"

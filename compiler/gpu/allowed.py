@@ -25,8 +25,8 @@ _FORMS = (
     r"cvt\.f32\.f16|cvt\.f64\.f32|cvt\.rn\.f16\.f32|cvt\.rn\.f32\.f64",  # between floats
     r"cvt\.r[nzmp]i\.(f32\.f32|f64\.f64)|cvt\.rzi\.[su](16|32|64)\.f(32|64)",
     r"cvt\.rn\.f(32|64)\.[su](8|16|32|64)|cvt\.[su](8|16|32|64)\.[su](8|16|32|64)",
-    r"ld\.(param|global|shared)\.[bsu](8|16|32|64)|st\.(global|shared)\.b(8|16|32|64)",
-    r"bra(\.uni)?|ret|bar\.warp\.sync|shfl\.sync\.(idx|down)\.b32",
+    r"ld\.(param|global|shared)\.[bsu](8|16|32|64)|ld\.shared\.v[24]\.b32|st\.(global|shared)\.b(8|16|32|64)",
+    r"bra(\.uni)?|ret|bar\.sync|bar\.warp\.sync|shfl\.sync\.(idx|down|bfly)\.b32",
 )
 _ALLOWED = re.compile("|".join(_FORMS))
 _INSTRUCTION = re.compile(r"(?:@!?%p\d+\s+)?([a-z][\w.:]*)(?:\s.*)?;")

@@ -2,7 +2,7 @@
 
 Its 32 lanes are threads, so a vector is one register of each, a scalar the same in all; a mask is a
 predicate, `hi` a shuffle, working memory the warp's part of shared memory. Blocks go round the warps of the
-grid. A scalar is stored by the first lane.
+grid, or the teams of it, each of which is a block of threads. A scalar is stored by the first lane.
 
     %v: f32x32 = load x[%i]         =>    %p = getelementptr float, ptr addrspace(1) %x.lane, i64 %i
                                           %v = load float, ptr addrspace(1) %p
@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 
 from ..ir.data import replace
 from ..ir.layout import Slot
-from ..ir.loop import Alloc, For, Func, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
+from ..ir.loop import Alloc, Barrier, For, Func, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
 from ..ir.types import DType, b1
 from ..llvm.emitter import Emitter, literal
 from ..llvm.writer import element_type
 from . import remainder
-from .launch import entry, room
+from .launch import ALIGNED, entry, room
 from .order import Access, accesses, clash, far
 from .target import TRIPLE, WARP
 
 _EVERY = ("i32", "-1")  # lane
+ASKED = f"@asked = external addrspace(3) global [0 x i8], align {ALIGNED}"
 
 
 class PtxEmitter(Emitter):
@@ -50,9 +51,11 @@ class PtxEmitter(Emitter):
         self.lane32 = self.let(f"and i32 {tid}, {WARP - 1}")
         self.lane = self.let(f"zext i32 {self.lane32} to i64")
         self.warp = self.let(f"lshr i32 {tid}, {WARP.bit_length() - 1}")
-        first, every = (self.let(f"mul i32 {n}, {self.entry.warps}") for n in (block, blocks))
-        begin = self.let(f"add i32 {first}, {self.warp}")
-        self.names["begin"], self.names["warps"] = (self.let(f"zext i32 {n} to i64") for n in (begin, every))
+        self.team = func.team
+        first, every = (self.let(f"mul i32 {n}, {self.entry.each}") for n in (block, blocks))
+        begin = self.let(f"add i32 {first}, {self.warp}") if self.entry.each == self.entry.warps else first
+        self.names["begin"], self.names["every"] = (self.let(f"zext i32 {n} to i64") for n in (begin, every))
+        self.names["thread"] = self.let(f"zext i32 {self.warp} to i64") if func.team > 1 else "0"
         for slot in func.slots:
             if slot.kind == "array":
                 self.point(slot.name, f"%slot.{slot.name}", slot.dtype, 1)
@@ -63,6 +66,7 @@ class PtxEmitter(Emitter):
         for stmt in func.body:
             if isinstance(stmt, For) and stmt.kind == "parallel":
                 self.only_at_work(self.ref(stmt.hi))
+        self.asked = "0"  # bytes from where on the next array lies that the launch asks for
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
@@ -99,13 +103,26 @@ class PtxEmitter(Emitter):
         return f"ptr addrspace({self.spaces[array]})"
 
     def alloc(self, stmt: Alloc) -> None:
-        """Working memory of the warp."""
+        """Working memory of the warp, or of all warps of the team."""
+        if isinstance(stmt.count, Value):
+            self.point(stmt.name, self.ask(stmt, self.ref(stmt.count)), stmt.dtype, 3)
+            return
         name, size = f"@{self.entry.name}.{stmt.name}", room(stmt)
-        kind = f"[{self.entry.warps * size} x i8]"
-        self.shared.append(f"{name} = internal addrspace(3) global {kind} undef, align 16")
-        at = self.let(f"mul i32 {self.warp}, {size}")
-        own = self.let(f"getelementptr i8, ptr addrspace(3) {name}, i32 {at}")
-        self.point(stmt.name, own, stmt.dtype, 3)
+        kind = f"[{size if stmt.shared else self.entry.warps * size} x i8]"
+        self.shared.append(f"{name} = internal addrspace(3) global {kind} undef, align {ALIGNED}")
+        if not stmt.shared:
+            at = self.let(f"mul i32 {self.warp}, {size}")
+            name = self.let(f"getelementptr i8, ptr addrspace(3) {name}, i32 {at}")
+        self.point(stmt.name, name, stmt.dtype, 3)
+
+    def ask(self, stmt: Alloc, count: str) -> str:
+        """The next part of what the launch asks for."""
+        if ASKED not in self.shared:
+            self.shared.append(ASKED)
+        at = self.let(f"getelementptr i8, ptr addrspace(3) @asked, i64 {self.asked}")
+        size = self.let(f"add i64 {self.let(f'mul i64 {count}, {stmt.dtype.size}')}, {ALIGNED - 1}")
+        self.asked = self.let(f"add i64 {self.asked}, {self.let(f'and i64 {size}, {-ALIGNED}')}")
+        return at
 
     # -- statements
 
@@ -113,8 +130,18 @@ class PtxEmitter(Emitter):
         if isinstance(stmt, Alloc):
             if stmt.name not in self.pointers:
                 raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
+        elif isinstance(stmt, Barrier):
+            self.barrier()
         elif not isinstance(stmt, Prefetch):
             raise TypeError(f"{stmt!r} is not a statement")
+
+    def barrier(self) -> None:
+        """Of all threads of the block: those of a warp meet, too."""
+        if self.team == 1:
+            self.meet()
+            return
+        self.call("llvm.nvvm.barrier.cta.sync.aligned.all", "void", [("i32", "0")])
+        self.pending = frozenset()
 
     def window(self, stmt: Window) -> None:
         if stmt.choice is not None:
@@ -124,7 +151,7 @@ class PtxEmitter(Emitter):
 
     def loop(self, stmt: For) -> None:
         if stmt.kind == "parallel":
-            stmt = replace(stmt, kind="serial", step=Value("warps", stmt.var.dtype))
+            stmt = replace(stmt, kind="serial", step=Value("every", stmt.var.dtype))
         inside = accesses(stmt.body, self.roots, self.spaces)
         self.pending = far(self.pending)
         if clash(self.pending, inside):
@@ -157,6 +184,8 @@ class PtxEmitter(Emitter):
                 return self.lane
             return self.lane32 if kind == "i32" else self.let(f"trunc i32 {self.lane32} to {kind}")
         x, count = args[0], args[0].lanes
+        if op == "shuffle":
+            return self.shuffle("bfly", x, str(literal(args[1])))
         if op == "splat":
             if count == 1:
                 return self.ref(x)
@@ -193,7 +222,7 @@ class PtxEmitter(Emitter):
         return self.let(f"select i1 {found}, {self.type_of(y)} {value}, {self.typed(x)}")
 
     def shuffle(self, kind: str, value: Operand, lane: str) -> str:
-        """The value of another lane: of number `lane`, or of so many further ("down")."""
+        """The value of lane number `lane`, so many further ("down"), or this one's xor it ("bfly")."""
         held, bits = self.type_of(value), 1 if value.dtype is b1 else value.dtype.bits
         text, floats = self.ref(value), held in ("float", "double")
         if floats:

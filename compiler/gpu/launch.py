@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..ir.artifact import Address, Code, Plan
 from ..ir.data import data
 from ..ir.layout import Slot
-from ..ir.loop import Alloc, For, Func, Imm
+from ..ir.loop import Alloc, For, Func, Imm, Value
 from .target import PARAMETERS, SHARED, WARP
 
 # Warps of a block of threads, if shared memory allows it.
@@ -21,41 +21,56 @@ ALIGNED = 16
 @data
 class Entry:
     """A kernel of a module: its name there, how many warps a block of threads has, its bytes of shared memory
-    (the module asks for them itself), its parameters in their order. A warp does one block of the plan; what
-    comes after the blocks has a number of warps of its own in all, `team`."""
+    that the module asks for itself, its parameters in their order. A block of threads does `each` blocks of
+    the plan: one a warp, or one by all of a team. What comes after the blocks of the plan has a number of its
+    own, `blocks`. `asked`: arrays in shared memory that the launch asks for, in their order: the slot that
+    says how many elements they have, and the bytes of one."""
 
     name: str
     warps: int
     shared: int
     slots: tuple[Slot, ...]
-    team: int | None = None
+    each: int
+    blocks: int | None = None
+    asked: tuple[tuple[str, int], ...] = ()
 
     @property
     def threads(self) -> int:
         return WARP * self.warps
 
 
+def aligned(size: int) -> int:
+    return -(-size // ALIGNED) * ALIGNED
+
+
 def room(alloc: Alloc) -> int:
-    """Bytes of working memory."""
-    return -(-alloc.count * alloc.dtype.size // ALIGNED) * ALIGNED
+    """Bytes of working memory, of one warp or shared; 0 where the launch asks for it."""
+    return aligned(alloc.count * alloc.dtype.size) if isinstance(alloc.count, int) else 0
 
 
 def entry(func: Func) -> Entry:
     """ValueError where a kernel needs more than there is."""
-    size = sum(room(s) for s in func.body if isinstance(s, Alloc))
+    allocs = [s for s in func.body if isinstance(s, Alloc)]
+    own = sum(room(s) for s in allocs if not s.shared)
+    shared = sum(room(s) for s in allocs if s.shared)
+    size = shared + func.team * own
     if size > SHARED:
-        raise ValueError(f"kernel {func.name}: {size} bytes of shared memory for a warp; there are {SHARED}")
+        of = "a warp" if func.team == 1 else f"a team of {func.team} warps"
+        raise ValueError(f"kernel {func.name}: {size} bytes of shared memory for {of}; there are {SHARED}")
     if 8 * len(func.slots) > PARAMETERS:
         raise ValueError(f"kernel {func.name}: {len(func.slots)} parameters; there may be {PARAMETERS // 8}")
-    own = team(func)
-    warps = WARPS if own is None else min(WARPS, own)
+    asked = tuple((s.count.name, s.dtype.size) for s in allocs if isinstance(s.count, Value))
+    number, name = blocks(func), func.name.replace(".", "$")
+    if func.team > 1 or any(s.shared for s in allocs):
+        return Entry(name, func.team, size, func.slots, 1, number, asked)
+    warps = WARPS if number is None else min(WARPS, number)
     while warps * size > SHARED:
         warps //= 2
-    return Entry(func.name.replace(".", "$"), warps, warps * size, func.slots, own)
+    return Entry(name, warps, warps * size, func.slots, warps, number)
 
 
-def team(func: Func) -> int | None:
-    """The warps of what has a number of its own: a parallel loop's turns, one where there is no loop."""
+def blocks(func: Func) -> int | None:
+    """Of what has a number of its own: a parallel loop's turns, one where there is no loop."""
     loops = [s for s in func.body if isinstance(s, For) and s.kind == "parallel"]
     if not loops:
         return 1 if func.name.endswith(".finish") else None
@@ -65,13 +80,15 @@ def team(func: Func) -> int | None:
 
 @data
 class Launch:
-    """`grid` blocks of `entry.threads` threads. Values as in the plan, one for each of the entry's slots: an
-    Address, an int of 64 bits, or the bytes of a scalar."""
+    """`grid` blocks of `entry.threads` threads, each with `shared` bytes of shared memory beside those of the
+    module. Values as in the plan, one for each of the entry's slots: an Address, an int of 64 bits, or the
+    bytes of a scalar."""
 
     code: Code
     entry: Entry
     grid: int
     values: tuple[Address | int | bytes, ...]
+    shared: int = 0
 
 
 def launches(plan: Plan, entries: Mapping[str, Sequence[Entry]]) -> tuple[Launch, ...]:
@@ -80,9 +97,19 @@ def launches(plan: Plan, entries: Mapping[str, Sequence[Entry]]) -> tuple[Launch
     found: list[Launch] = []
     for launch in plan.launches:
         for entry in entries[launch.code.key]:
-            warps = launch.blocks if entry.team is None else entry.team
+            number = launch.blocks if entry.blocks is None else entry.blocks
             if entry.name.endswith("$lanes") and launch.blocks <= FEWEST:
                 continue
-            if warps:
-                found.append(Launch(launch.code, entry, -(-warps // entry.warps), launch.slots))
+            if number:
+                grid, shared = -(-number // entry.each), at_launch(entry, launch.slots)
+                found.append(Launch(launch.code, entry, grid, launch.slots, shared))
     return tuple(found)
+
+
+def at_launch(entry: Entry, values: Sequence[Address | int | bytes]) -> int:
+    """Bytes of shared memory that a launch with these values asks for. ValueError for more than there is."""
+    counts = {s.name: v for s, v in zip(entry.slots, values, strict=True) if isinstance(v, int)}
+    size = sum(aligned(counts[name] * each) for name, each in entry.asked)
+    if (most := entry.shared + size) > SHARED:
+        raise ValueError(f"kernel {entry.name}: {most} bytes of shared memory; there are {SHARED}")
+    return size

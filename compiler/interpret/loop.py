@@ -15,6 +15,7 @@ import numpy as np
 from ..ir.loop import (
     Aligned,
     Alloc,
+    Barrier,
     Builder,
     For,
     Func,
@@ -32,6 +33,7 @@ from ..ir.loop import (
 from ..ir.rounding import Number, convert
 from ..ir.types import DType, b1, from_numpy
 from ..text.loop import statement_text
+from .team import Race, Thread, Watch, run_team
 
 Array = np.ndarray[Any, Any]
 _Memory = tuple[Array, int]  # a flat array, and its element that a pointer points to
@@ -192,6 +194,8 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 n = int(args[2][0])
                 part = slice(n) if op == "pack_lo" else slice(n, None)
                 return np.concatenate([x.reshape(-1, 2 * n)[:, part].ravel() for x in args[:2]])
+            case "shuffle":
+                return np.asarray(args[0][np.arange(lanes) ^ int(args[1][0])])
             case "spread" | "collect":
                 x, y, d, k = args
                 taken = [lane_of(op, n, lanes, int(d[0]), int(k[0])) for n in range(lanes)]
@@ -216,7 +220,8 @@ def run_instructions(
         names.append(tuple(b.fresh(from_numpy(a.dtype)) for a in group))
         values |= {name.name: a for name, a in zip(names[-1], group, strict=True)}
     results = write(b, *names)
-    _run(b.done(), values, {})
+    for _ in _run(b.done(), values, {}, None):
+        raise TypeError("a barrier is no instruction")
     return tuple(_value(r, values) for r in results)
 
 
@@ -236,8 +241,10 @@ def interpret_func(
     element that the slot points to; `slots`: a number for each other slot.
     Raises ValueError if one is missing or has another dtype; IndexError for an access outside of an
     array (of a lane that is not masked); ZeroDivisionError and OverflowError as
-    `evaluate_instruction`. Each names the statement and the user's line. Working memory starts as
-    garbage (NaN for floats)."""
+    `evaluate_instruction`; Race where threads of a team touch an element that one of them writes, without a
+    barrier between them. Each names the statement and the user's line. RuntimeError where threads come to
+    different barriers; ValueError where two lanes store to one element. Working memory starts as garbage
+    (NaN for floats)."""
     arrays: dict[str, _Memory] = {}
     values: dict[str, Array] = {
         "begin": np.asarray([begin], np.int64),
@@ -255,7 +262,22 @@ def interpret_func(
         if array.ndim != 1 or array.dtype != slot.dtype.np:
             raise ValueError(f"{func.name}: `{slot.name}` must be a flat array of {slot.dtype.numpy}")
         arrays[slot.name] = array, base
-    _run(func.body, values, arrays)
+    for stmt in func.body:
+        if isinstance(stmt, Alloc) and stmt.shared:
+            count = stmt.count if isinstance(stmt.count, int) else _whole(stmt.count, values)
+            arrays[stmt.name] = _garbage(count, stmt.dtype), 0
+    if func.team == 1:
+        for _ in _run(func.body, values | {"thread": np.zeros(1, np.int64)}, arrays, None):
+            pass  # nobody to wait for
+        return
+    watch = Watch([array for array, _ in arrays.values()])
+    own = ({**values, "thread": np.asarray([n], np.int64)} for n in range(func.team))
+    run_team([_run(func.body, each, dict(arrays), watch) for each in own], watch)
+
+
+def _garbage(count: int, dtype: DType) -> Array:
+    raw = np.full(count * dtype.size, 0xFF if dtype.kind == "f" else 0x5A, np.uint8)
+    return raw % 2 == 0 if dtype is b1 else raw.view(dtype.np)
 
 
 def _value(operand: Operand, values: Mapping[str, Array]) -> Array:
@@ -268,7 +290,10 @@ def _whole(operand: Operand, values: Mapping[str, Array]) -> int:
     return int(_value(operand, values)[0])
 
 
-def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Memory]) -> None:
+def _run(
+    body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Memory], watch: Watch | None
+) -> Thread:
+    """From barrier to barrier."""
     for stmt in body:
         match stmt:
             case Let(result, op, operands):
@@ -281,12 +306,16 @@ def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Me
             case Load():
                 array, _ = arrays[stmt.array]
                 places, active = _places(stmt, stmt.result.lanes, arrays, values)
+                _watched(watch, stmt, array, places[active])
                 loaded = np.zeros(stmt.result.lanes, array.dtype)
                 loaded[active] = array[places[active]]
                 values[stmt.result.name] = loaded
             case Store():
                 array, _ = arrays[stmt.array]
                 places, active = _places(stmt, stmt.value.lanes, arrays, values)
+                _watched(watch, stmt, array, places[active])
+                if stmt.index.lanes > 1 and len(np.unique(places[active])) < active.sum():
+                    raise ValueError(f"two lanes store to one element{_where(stmt)}")
                 array[places[active]] = _value(stmt.value, values)[active]
             case Prefetch():
                 pass
@@ -297,16 +326,24 @@ def _run(body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Me
                 arrays[name] = array, base + _whole(start, values)
             case Aligned(result, _):
                 values[result.name] = np.ones(1, np.int64)
-            case Alloc(name, dtype, count):
-                garbage = np.full(count * dtype.size, 0xFF if dtype.kind == "f" else 0x5A, np.uint8)
-                arrays[name] = (garbage % 2 == 0 if dtype is b1 else garbage.view(dtype.np)), 0
+            case Alloc(name, dtype, count, shared):
+                if not shared:
+                    assert isinstance(count, int)
+                    arrays[name] = _garbage(count, dtype), 0
+            case Barrier():
+                yield stmt
             case For():
-                _loop(stmt, values, arrays)
+                yield from _loop(stmt, values, arrays, watch)
             case _:
                 raise TypeError(f"{stmt!r} is not a statement")
 
 
-def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory]) -> None:
+def _watched(watch: Watch | None, stmt: Load | Store, array: Array, places: Array) -> None:
+    if watch is not None and (race := watch.note(array, places, isinstance(stmt, Store))):
+        raise Race(f"{race} of `{stmt.array}`{_where(stmt)}")
+
+
+def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory], watch: Watch | None) -> Thread:
     step = _whole(stmt.step, values)
     if step <= 0:
         raise ValueError(f"the step of a loop must be positive, not {step}{_where(stmt)}")
@@ -314,7 +351,7 @@ def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory]) -> No
     for at in range(_whole(stmt.lo, values), _whole(stmt.hi, values), step):
         values[stmt.var.name] = np.asarray([at], np.int64)
         values.update(zip((c.name for c in stmt.carried), state, strict=True))
-        _run(stmt.body, values, arrays)
+        yield from _run(stmt.body, values, arrays, watch)
         state = [_value(v, values) for v in stmt.yields]
     values.update(zip((r.name for r in stmt.results), state, strict=True))
 
@@ -344,5 +381,5 @@ def _places(
 
 
 def _where(stmt: Stmt) -> str:
-    loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
+    loc = stmt.loc if isinstance(stmt, Let | Load | Store) else None
     return f"\n  in: {statement_text(stmt)}{'' if loc is None else f'  ({loc})'}"

@@ -1,14 +1,18 @@
 """Loop level: how a kernel runs on a target. SSA values with explicit lanes; one screen of grammar.
 
-    func NAME(slots)
+    func NAME(slots) team 4
       %v: f32x16 = add %a, %b                       Let
       %v: f32x16 = load x[%o]                       Load   contiguous lanes from element %o
       %v: f32x16 = load x[%o : %s] mask %m          Load   lanes %s elements apart; masked lanes are 0
       %v: f32x16 = load x[%w]                       Load   each lane the element of its own lane of %w: i64x16
       store x[%o], %v mask %m                       Store  `stream` at the end: around the cache
+      store x[%w], %v                               Store  each lane to an element of its own
       %v: i64 = aligned x                           Aligned
       prefetch x[%o] far                            Prefetch
       window w: f32 = x[%o] if %c else y[%p]        Window   `if` and what follows may be absent
+      alloc a: f32[64]                              Alloc
+      shared a: f32[%n]                             Alloc   one for all threads; its size may be a slot's
+      barrier                                       Barrier
       %r = for %i in %lo .. %hi step %k kind (%acc = %init, ...)     For
         ...
         yield %next, ...
@@ -20,6 +24,12 @@ except `ne`.
 
 Loop kinds: `parallel` (the outermost; its range is handed to the function, iterations are independent),
 `serial`, `vector` (documents that the body advances by whole vectors). All are run alike, in order.
+
+`team 4`: four threads run the function side by side, each with values and `alloc`s of its own; `%thread`
+tells them apart, `%begin` and `%end` are the same for all. (On a GPU a thread here, with its vectors, is a
+warp, and a team a block of threads.) At a `barrier` each waits for all others, which come to the same one.
+Between two of them no thread may touch an element of a slot or of `shared` memory that another one writes.
+`team` is absent where there is one thread.
 """
 
 from __future__ import annotations
@@ -140,27 +150,37 @@ class For:
 
 @data
 class Alloc:
-    """`count` elements of working memory of this call, 64-byte aligned, not initialised."""
+    """`count` elements of working memory of this call, 64-byte aligned, not initialised; of each thread, or
+    `shared` by those of a team. As many as a slot says, of `shared` memory alone."""
 
     name: str
     dtype: DType
-    count: int
+    count: int | Value
+    shared: bool = False
 
 
-Stmt = Let | Load | Store | Aligned | Prefetch | Window | For | Alloc
+@data
+class Barrier:
+    """All threads of the team wait for each other: what they have stored before, all see after it."""
+
+
+Stmt = Let | Load | Store | Aligned | Prefetch | Window | For | Alloc | Barrier
 
 
 @data
 class Func:
-    """Called as f(slots, %begin, %end): the range of the parallel loop, if there is one."""
+    """Called as f(slots, %begin, %end), by each of the `team`'s threads: the range of the parallel loop, if
+    there is one."""
 
     name: str
     slots: tuple[Slot, ...]
     body: tuple[Stmt, ...]
+    team: int = 1
 
 
 BEGIN = Value("begin", i64)
 END = Value("end", i64)
+THREAD = Value("thread", i64)
 
 # Instructions whose result is a bool vector.
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
@@ -173,7 +193,7 @@ INSTRUCTIONS: dict[str, int] = {
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
-    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4,
+    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4, "shuffle": 2,
 }  # fmt: skip
 # scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
@@ -186,8 +206,11 @@ INSTRUCTIONS: dict[str, int] = {
 # every 2n lanes of x, then of y.
 # spread(x, y, d, k): lane l is lane (l + k) / d of y, where that is one, and of x otherwise.
 # collect(x, y, d, k): lane l is lane l d + k of y, where that is one, and of x otherwise.
+# shuffle(x, k): lane l is lane l xor k of x.
 # The literals n, d and k are of type i32.
-SHAPED = ("cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect")
+SHAPED = (
+    "cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
+)  # fmt: skip
 
 
 def lane_of(op: str, lane: int, lanes: int, d: int, k: int) -> int | None:
@@ -221,9 +244,9 @@ class Builder:
     def emit(self, stmt: Stmt) -> None:
         self._blocks[-1].append(stmt)
 
-    def alloc(self, name: str, dtype: DType, count: int) -> None:
+    def alloc(self, name: str, dtype: DType, count: int | Value, shared: bool = False) -> None:
         """Working memory for the whole function."""
-        self._blocks[0].insert(0, Alloc(name, dtype, count))
+        self._blocks[0].insert(0, Alloc(name, dtype, count, shared))
 
     def op(self, name: str, *args: Operand, dtype: DType | None = None, lanes: int | None = None) -> Value:
         if name not in SHAPED:

@@ -36,7 +36,7 @@ _INTRINSIC = {
 }  # fmt: skip
 
 # Lanes in another place: how they lie in registers is the target's.
-ARRANGED = ("splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect")
+ARRANGED = ("splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle")
 
 
 def literal(operand: Operand) -> int:

@@ -28,8 +28,10 @@ from ..ir.loop import (
     COMPARISONS,
     END,
     INSTRUCTIONS,
+    THREAD,
     Aligned,
     Alloc,
+    Barrier,
     For,
     Func,
     Imm,
@@ -63,7 +65,8 @@ def print_func(func: Func, locs: bool = False) -> str:
 
 def func_lines(func: Func) -> list[Line]:
     """The same, line by line."""
-    lines: list[Line] = [(f"func {func.name}({', '.join(map(_slot, func.slots))})", None)]
+    team = f" team {func.team}" if func.team != 1 else ""
+    lines: list[Line] = [(f"func {func.name}({', '.join(map(_slot, func.slots))}){team}", None)]
     _block(func.body, "  ", lines)
     return lines
 
@@ -76,7 +79,7 @@ def _slot(slot: Slot) -> str:
 
 def _block(body: tuple[Stmt, ...], indent: str, lines: list[Line]) -> None:
     for stmt in body:
-        loc = None if isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
+        loc = stmt.loc if isinstance(stmt, Let | Load | Store) else None
         lines.append((indent + statement_text(stmt), loc))
         if isinstance(stmt, For):
             _block(stmt.body, indent + "  ", lines)
@@ -108,8 +111,11 @@ def statement_text(stmt: Stmt) -> str:
             if choice is not None:
                 place += f" if {_operand(choice, _INDEX)} else {_place(other, at, None)}"
             return f"window {name}: {dtype} = {place}"
-        case Alloc(name, dtype, count):
-            return f"alloc {name}: {dtype}[{count}]"
+        case Alloc(name, dtype, count, shared):
+            size = count if isinstance(count, int) else f"%{count.name}"
+            return f"{'shared' if shared else 'alloc'} {name}: {dtype}[{size}]"
+        case Barrier():
+            return "barrier"
     bounds = f"{_operand(stmt.lo, _INDEX)} .. {_operand(stmt.hi, _INDEX)}"
     step = _operand(stmt.step, _INDEX)
     results = ", ".join(f"%{r.name}" for r in stmt.results)
@@ -160,7 +166,7 @@ def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[T
             return [(dtype, 1)]
         case "lo" | "hi":
             return [(dtype, 2 * lanes)]
-        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi" | "spread" | "collect":
+        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi" | "spread" | "collect" | "shuffle":
             return [None] * len(args)
         case "select":
             return [(b1, lanes), result, result][: len(args)]
@@ -184,7 +190,7 @@ def parse_func(text: str) -> Func:
 class _Parser:
     def __init__(self, text: str) -> None:
         self.c = Cursor(text)
-        self.values: dict[str, Value] = {v.name: v for v in (BEGIN, END)}
+        self.values: dict[str, Value] = {v.name: v for v in (BEGIN, END, THREAD)}
 
     def func(self) -> Func:
         c = self.c
@@ -198,10 +204,11 @@ class _Parser:
             if not c.accept(","):
                 break
         c.expect(")")
+        team = c.natural("a number of threads") if c.accept_word("team") else 1
         c.end_line()
         body = self.block(0)
         c.finish()
-        return Func(name, tuple(slots), body)
+        return Func(name, tuple(slots), body, team)
 
     def slot(self) -> Slot:
         c = self.c
@@ -243,27 +250,38 @@ class _Parser:
             return self.loop(results, depth)
         if c.accept_word("for"):
             return self.loop([], depth)
-        if c.accept_word("alloc"):
-            name = c.name("an array").text
-            c.expect(":")
-            dtype = c.dtype()
-            c.expect("[")
-            count = c.natural("a number of elements")
-            c.expect("]")
-            return Alloc(name, dtype, count)
+        if c.at_word("alloc", "shared"):
+            return self.alloc(c.next().text == "shared")
+        if c.accept_word("barrier"):
+            return Barrier()
         if c.accept_word("window"):
             return self.window()
         if c.accept_word("prefetch"):
             array, index, _ = self.place()
             return Prefetch(array, index, c.accept_word("far"))
         if not c.accept_word("store"):
-            raise c.expected("a statement (`%v: f32 = ...`, `store`, `alloc`, `for` or `yield`)")
+            raise c.expected(
+                "a statement (`%v: f32 = ...`, `store`, `alloc`, `shared`, `barrier`, `for` or `yield`)"
+            )
         array, index, stride = self.place()
         c.expect(",")
         value = self.operand(None)
         mask = self.mask(value.lanes)
         stream = c.accept_word("stream")
         return Store(array, index, value, stride, mask, stream, c.loc(c.token))
+
+    def alloc(self, shared: bool) -> Alloc:
+        """From behind `alloc` or `shared` on."""
+        c = self.c
+        name = c.name("an array").text
+        c.expect(":")
+        dtype = c.dtype()
+        c.expect("[")
+        count: int | Operand
+        count = self.operand(_INDEX) if c.token.kind == "value" else c.natural("a number of elements")
+        c.expect("]")
+        assert not isinstance(count, Imm)
+        return Alloc(name, dtype, count, shared)
 
     def window(self) -> Window:
         """From behind `window` on."""

@@ -9,8 +9,10 @@ from ..ir.loop import (
     BEGIN,
     END,
     INSTRUCTIONS,
+    THREAD,
     Aligned,
     Alloc,
+    Barrier,
     For,
     Func,
     Imm,
@@ -28,6 +30,7 @@ from ..ir.types import DTYPES, DType, b1, i32, i64
 from ..text.lexer import MAX_DEPTH, fit, is_name
 from ..text.loop import KINDS, MAX_LANES, statement_text, type_text
 from .error import VerifyError
+from .team import lonely
 
 # The kinds of dtype that each instruction takes; those not named here take all.
 _TAKES: dict[str, str] = (
@@ -40,9 +43,12 @@ _TAKES: dict[str, str] = (
     | {"bitcast": "iuf"}
 )
 # Those that only move values, of formats that are for memory alone, too.
-_MOVES = ("select", "cast", "bitcast", "splat", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect")
+_MOVES = (
+    "select", "cast", "bitcast", "splat", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
+)  # fmt: skip
 _PAIRS = ("pack_lo", "pack_hi", "spread", "collect")  # of two vectors, by literals
 _MAX_ALLOC = 1 << 31  # elements of one alloc
+MAX_TEAM = 32  # threads
 
 
 def verify_func(func: Func) -> None:
@@ -55,6 +61,8 @@ def verify_func(func: Func) -> None:
     - arrays are slots, or allocs or windows above; an element's dtype is the array's; indices and strides are
       i64 scalars;
     - masks are b1 of as many lanes as the value; literals fit their dtype;
+    - a team has 1 to 32 threads, memory of a size that a slot tells is shared, and a loop around a barrier
+      has bounds that are the same for all threads;
     - loops have a known kind, a positive step if that is a literal, and equal types of inits,
       carried values, yields and results; a parallel loop stands outermost and carries nothing."""
     _Check(func).run()
@@ -77,17 +85,17 @@ class _Check:
     def fail(self, message: str) -> NoReturn:
         stmt = self.stmt
         text = "" if stmt is None else statement_text(stmt)
-        loc = (
-            None if stmt is None or isinstance(stmt, For | Alloc | Aligned | Prefetch | Window) else stmt.loc
-        )
+        loc = stmt.loc if isinstance(stmt, Let | Load | Store) else None
         raise VerifyError(f"func {self.func.name}: {message}", text, loc)
 
     def run(self) -> None:
         func = self.func
         if not is_name(func.name) or not can_be_defined(func.name):
             self.fail(f"`{func.name}` cannot be a name")
-        self.define(BEGIN)
-        self.define(END)
+        if not 0 < func.team <= MAX_TEAM:
+            self.fail(f"a team has 1 to {MAX_TEAM} threads, not {func.team}")
+        for value in (BEGIN, END, THREAD):
+            self.define(value)
         for slot in func.slots:
             if not is_name(slot.name):
                 self.fail(f"`{slot.name}` cannot name a slot")
@@ -100,6 +108,9 @@ class _Check:
             else:
                 self.define(Value(slot.name, slot.dtype))
         self.block(func.body, 0)
+        self.stmt = lonely(func)
+        if self.stmt is not None:
+            self.fail("a barrier in a loop whose bounds differ from thread to thread")
 
     def define(self, value: Value) -> None:
         if value.name in self.defined:
@@ -135,9 +146,9 @@ class _Check:
                     self.define(result)
                 case Store(array, index, value, stride, mask, stream):
                     self.use(value)
-                    self.element(array, value.dtype, index, stride)
+                    self.element(array, value.dtype, index, stride, value.lanes)
                     self.mask(mask, value.lanes)
-                    if stream and stride is not None:
+                    if stream and (stride is not None or index.lanes > 1):
                         self.fail("a strided store cannot stream")
                 case Prefetch(array, index, _):
                     if not any(array in scope for scope in self.arrays):
@@ -153,16 +164,25 @@ class _Check:
                         self.index(choice, "a choice")
                         self.element(other, dtype, at, None)
                     self.name_array(name, dtype)
-                case Alloc(name, dtype, count):
-                    if not 0 < count <= _MAX_ALLOC:
-                        self.fail(f"an alloc of {count} elements")
-                    if depth:
-                        self.fail("an alloc stands before all loops")
-                    self.name_array(name, dtype)
+                case Alloc():
+                    self.alloc(stmt, depth)
+                case Barrier():
+                    pass
                 case For():
                     self.loop(stmt, depth)
                 case _:
                     self.fail(f"{stmt!r} is not a statement")
+
+    def alloc(self, stmt: Alloc, depth: int) -> None:
+        name, dtype, count = stmt.name, stmt.dtype, stmt.count
+        if isinstance(count, int):
+            if not 0 < count <= _MAX_ALLOC:
+                self.fail(f"an alloc of {count} elements")
+        elif not stmt.shared or not any(s.name == count.name and s.kind == "int" for s in self.func.slots):
+            self.fail("the size of an alloc is a number, or of shared memory a slot of integers")
+        if depth:
+            self.fail("an alloc stands before all loops")
+        self.name_array(name, dtype)
 
     def let(self, stmt: Let) -> None:
         op, args, result = stmt.op, stmt.args, stmt.result
@@ -174,6 +194,7 @@ class _Check:
             self.use(arg)
         kinds = _TAKES.get(op, "biuf")
         same = args[:2] if op in _PAIRS else args[1:] if op == "select" else args
+        same = args[:1] if op == "shuffle" else same
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
                 self.fail("the operands differ in type")
@@ -203,6 +224,10 @@ class _Check:
                 same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
                 told = all(isinstance(a, Imm) and a.dtype is i32 for a in args[2:])
                 legal = same and told and isinstance(args[2], Imm) and args[2].value > 0
+            case "shuffle":
+                k = args[1].value if isinstance(args[1], Imm) and args[1].dtype is i32 else -1
+                legal = (args[0].dtype, args[0].lanes) == (result.dtype, lanes) and 0 <= k < lanes
+                legal = legal and not lanes & (lanes - 1)
             case "cast":
                 legal = args[0].lanes == lanes and _converts(args[0].dtype, result.dtype)
             case "bitcast":
@@ -281,7 +306,7 @@ class _Check:
     def element(
         self, array: str, dtype: DType, index: Operand, stride: Operand | None, lanes: int = 1
     ) -> None:
-        """`lanes` of a load, which may have an index for each."""
+        """`lanes` of a load or store, which may have an index for each."""
         known = next((s[array] for s in reversed(self.arrays) if array in s), None)
         if known is None:
             self.fail(f"the array `{array}` is not known here")

@@ -21,8 +21,9 @@ from .errors import CudaError
 
 @data
 class Launch:
-    """`grid` blocks of `threads` threads of an entry of a module. `values`: its parameters, 8 bytes each, or
-    the bytes of a scalar. `line`: the user's, for errors."""
+    """`grid` blocks of `threads` threads of an entry of a module, each with `shared` bytes of shared memory
+    that the module does not ask for itself. `values`: its parameters, 8 bytes each, or the bytes of a scalar.
+    `line`: the user's, for errors."""
 
     module: str
     entry: str
@@ -30,6 +31,7 @@ class Launch:
     threads: int
     values: tuple[Address | int | bytes, ...]
     line: str = ""
+    shared: int = 0
 
     def __str__(self) -> str:
         return f"kernel {self.entry}" + (f" ({self.line})" if self.line else "")
@@ -46,7 +48,7 @@ class _Step:
         # A null pointer behind the last one: who reads more than there are finds that.
         self.places = (c_void_p * (len(numbers) + 1))(*(first + 8 * k for k in range(len(numbers))))
         sizes = (launch.grid, 1, 1, launch.threads, 1, 1)
-        self.params = KernelNode(function, *sizes, 0, self.places, None)
+        self.params = KernelNode(function, *sizes, launch.shared, self.places, None)
         self.patches = [
             (k, v.buffer, v.offset) for k, v in enumerate(launch.values) if isinstance(v, Address)
         ]

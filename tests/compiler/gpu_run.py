@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.gpu.emit import emit
-from lucid.compiler.gpu.launch import entry
+from lucid.compiler.gpu.launch import at_launch, entry
 from lucid.compiler.gpu.lowering import lower
 from lucid.compiler.gpu.schedule import schedule
 from lucid.compiler.gpu.simulator import Memory, launch, parse
@@ -61,10 +61,10 @@ def run_kernel(
     module = parse(emit_assembly(emit(funcs), target(arch)))
     for number, func in enumerate(funcs):
         found = entry(func)
-        size = 1 if number else -(-blocks // found.warps)
+        size = 1 if number else -(-blocks // found.each)
         if size:
             args = [places[slot.name] for slot in found.slots]
-            launch(module, found.name, size, found.threads, args, memory)
+            launch(module, found.name, size, found.threads, args, memory, at_launch(found, args))
     results: dict[str, Array] = {}
     for out in kernel.outputs:
         place, kind = places[out.name], out.dtype.np

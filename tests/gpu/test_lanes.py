@@ -65,7 +65,7 @@ def test_bits_of_the_cpu() -> None:
     x = np.random.default_rng(0).standard_normal((256 * 70 + 9, 3), np.float32)
     graph = build(totals, [x])
     program = ptx(graph, "sm_90")
-    assert [step.entry.team for step in program.launches] == [None, 512, 1]
+    assert [step.entry.blocks for step in program.launches] == [None, 512, 1]
     got, _ = simulate(program, [x])
     assert all(a.tobytes() == b.tobytes() for a, b in zip(got, run(graph, [x]), strict=True))
 

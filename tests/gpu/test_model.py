@@ -10,7 +10,7 @@ from benchmarks.gpu_model import H100, Work
 from lucid.compiler.gpu.launch import Entry
 
 MIB = 1 << 20
-ENTRY = Entry("k", 4, 0, ())
+ENTRY = Entry("k", 4, 0, (), 4)
 
 
 def work(**given: float) -> Work:
