@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from ..ir.rounding import convert
 from ..ir.types import TensorType, tensor_type
 from .complex import kept, literal
 from .record import Array, Attrs, Op, Types, operands, register
+
+T = TypeVar("T")
 
 
 def _infer_input(types: Types, attrs: Attrs) -> TensorType:
@@ -54,7 +56,7 @@ SCALAR = register(
 
 
 # The constants of a piece of work that makes many alike: one node for each.
-_SHARED: ContextVar[dict[object, Node] | None] = ContextVar("_SHARED", default=None)
+_SHARED: ContextVar[dict[object, Any] | None] = ContextVar("_SHARED", default=None)
 
 
 @contextmanager
@@ -68,14 +70,14 @@ def shared_constants() -> Iterator[None]:
             _SHARED.reset(token)
 
 
-def once(key: Hashable, make: Callable[..., Node], *args: Any) -> Node:
-    """`make(*args)`; within `shared_constants` the same node for equal keys."""
+def once(key: Hashable, make: Callable[..., T], *args: Any) -> T:
+    """`make(*args)`, a node or some; within `shared_constants` the same for equal keys."""
     known = _SHARED.get()
     if known is None:
         return make(*args)
-    found = known.get(key)
-    if found is None:
-        found = known[key] = make(*args)
+    if key not in known:
+        known[key] = make(*args)
+    found: T = known[key]
     return found
 
 

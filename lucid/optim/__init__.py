@@ -1,9 +1,31 @@
-"""Optimisers."""
+"""Optimisers, and schedules of learning rates (`lr_scheduler`, loaded when it is asked for)."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .adam import Adam, AdamW
 from .optimizer import Optimizer
 from .sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+if TYPE_CHECKING:
+    from . import lr_scheduler
+    from .adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam, RMSprop
+
+__all__ = [
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
+    "lr_scheduler",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "lr_scheduler":
+        return import_module(".lr_scheduler", __name__)
+    if name in __all__:
+        return getattr(import_module(".adaptive", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

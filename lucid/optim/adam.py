@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
 from ..errors import bounds, here
 from ..promote import filled
 from ..tensor import Tensor, node_of
-from .optimizer import Changes, Optimizer, checked, each, times
+from .optimizer import (
+    Changes,
+    Group,
+    Hyper,
+    Optimizer,
+    Params,
+    below_one,
+    checked,
+    correction,
+    decayed,
+    each,
+    mixed,
+    times,
+)
 
 
 @bounds
@@ -21,11 +32,13 @@ class Adam(Optimizer):
     `weight_decay` adds weight_decay p to the gradient g. The bias is computed in float64.
     """
 
-    hyper = ("lr", "betas", "eps", "weight_decay")
+    betas = Hyper()
+    eps = Hyper()
+    weight_decay = Hyper()
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -33,7 +46,8 @@ class Adam(Optimizer):
         *,
         master_weights: bool = True,
     ) -> None:
-        super().__init__(params, lr, master_weights)
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, options, master_weights)
         if any(p.is_complex() for p in self.params):
             raise TypeError(
                 here(
@@ -41,32 +55,30 @@ class Adam(Optimizer):
                     "lucid.view_as_real of it as the parameter, and use lucid.view_as_complex in the model"
                 )
             )
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(here(f"betas must be two numbers, not {betas!r}"))
-        self.betas = (checked("beta1", betas[0]), checked("beta2", betas[1]))
-        if max(self.betas) >= 1:
-            raise ValueError(here(f"betas must be below 1, not {betas}"))
-        self.eps = checked("eps", eps)
-        self.weight_decay = checked("weight_decay", weight_decay)
         self.state["mean"] = self._zeros()
         self.state["square"] = self._zeros()
         self.state["steps"] = self._counts()
 
-    def _decayed(self, value: Node, g: Node) -> tuple[Node, Node]:
-        """Parameter and gradient, with weight decay."""
-        return value, ops.ADD(g, times(self.weight_decay, value)) if self.weight_decay else g
+    def _checked(self, group: Group) -> None:
+        group.betas = below_one("betas", group.betas)
+        for name in ("eps", "weight_decay"):
+            group[name] = checked(name, group[name])
 
-    def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
-        beta1, beta2 = self.betas
+    def _decayed(self, group: Group, value: Node, g: Node) -> tuple[Node, Node]:
+        """Parameter and gradient, with weight decay."""
+        return value, decayed(group, value, g)
+
+    def _update(self, k: int, p: Tensor, group: Group, value: Node, g: Node) -> Changes:
+        beta1, beta2 = group.betas
         mean, square, steps = (self.state[name][k] for name in ("mean", "square", "steps"))
-        value, g = self._decayed(value, g)
+        value, g = self._decayed(group, value, g)
         count = node_of(steps)
         t = ops.once((self, "count", count), ops.ADD, count, ops.const(1, count))
-        m = ops.ADD(times(beta1, node_of(mean)), times(1 - beta1, g))
-        v = ops.ADD(times(beta2, node_of(square)), times(1 - beta2, ops.MUL(g, g)))
-        rate = ops.once((self, "rate", t), lambda: ops.DIV(node_of(self._lr), _correction(beta1, t)))
-        root = ops.once((self, "root", t), lambda: ops.SQRT(_correction(beta2, t)))
-        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root, g)), filled(self.eps, g.type))
+        m = mixed(beta1, node_of(mean), g)
+        v = mixed(beta2, node_of(square), ops.MUL(g, g))
+        rate = ops.once((group, "rate", t), lambda: ops.DIV(node_of(group._lr), correction(beta1, t)))
+        root = ops.once((group, "root", t), lambda: ops.SQRT(correction(beta2, t)))
+        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root, g)), filled(group.eps, g.type))
         new = ops.SUB(value, ops.MUL(each(rate, g), ops.DIV(m, spread)))
         return [(mean, m), (square, v), (steps, t), (p, new)]
 
@@ -78,7 +90,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -88,15 +100,9 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, master_weights=master_weights)
 
-    def _decayed(self, value: Node, g: Node) -> tuple[Node, Node]:
-        if not self.weight_decay:
+    def _decayed(self, group: Group, value: Node, g: Node) -> tuple[Node, Node]:
+        if not group.weight_decay:
             return value, g
-        rate = node_of(self._lr)
-        shrink = ops.SUB(ops.const(1, rate), times(self.weight_decay, rate))
+        rate = node_of(group._lr)
+        shrink = ops.SUB(ops.const(1, rate), times(group.weight_decay, rate))
         return ops.MUL(value, each(shrink, value)), g
-
-
-def _correction(beta: float, t: Node) -> Node:
-    """1 - beta^t, in float64."""
-    power = ops.POW(filled(beta, t.type), t)
-    return ops.SUB(ops.const(1, t), power)

@@ -1,10 +1,10 @@
-"""What all optimisers share: parameters, learning rate, state, and the step."""
+"""What all optimisers share: groups of parameters, learning rates, state, and the step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,50 +22,34 @@ from ..tape import is_traced
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
 
+# Tensors, or dicts of "params" and of hyperparameters of theirs.
+Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
 # Tensors that a step changes, with their new nodes.
 Changes = list[tuple[Tensor, Node]]
 
 
 @bounds
-class Optimizer:
-    """Changes parameters by their gradients.
+class Group:
+    """Parameters with hyperparameters of their own. These are attributes, and items, as in PyTorch:
+    `group.weight_decay` is `group["weight_decay"]`."""
 
-    All state exists from the start, as tensors that a step re-assigns; so a compiled training step
-    has it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it
-    reads as a 0-d float64 Tensor.
+    betas: tuple[float, float]
+    initial_lr: Any = None  # what schedules start from
 
-    Parameters of float16 and bfloat16 have weights in float32 behind them (`state["master"]`, in their
-    order), and so is all their state: steps too small for 16 bits add up, and `eps` does not round to 0. A
-    parameter that was changed by others begins anew from its value. `master_weights=False` keeps and computes
-    everything in 16 bits, at a third of the memory.
-    """
-
-    hyper: ClassVar[tuple[str, ...]] = ()  # names of attributes that state_dict carries
-    per_parameter: ClassVar[tuple[str, ...]] = ()  # names of the state of each parameter
-
-    def __init__(self, params: Iterable[Tensor], lr: float, master_weights: bool = True) -> None:
-        if isinstance(params, Tensor | np.ndarray) or not isinstance(params, Iterable):
-            kind = type(params).__name__
-            raise TypeError(here(f"{type(self).__name__}: expected tensors as [w, b], not one {kind}"))
+    def __init__(self, kind: str, params: Iterable[Tensor], options: Mapping[str, Any]) -> None:
+        self._kind, self._names = kind, tuple(options)
         self.params = list(params)
-        if not self.params:
-            raise ValueError(here(f"{type(self).__name__}: no parameters to optimise"))
         for p in self.params:
             if not isinstance(p, Tensor) or not p.is_leaf:
-                raise TypeError(here(f"{type(self).__name__}: expected leaf tensors, got {type(p).__name__}"))
-        if len({id(p) for p in self.params}) != len(self.params):
-            raise ValueError(here(f"{type(self).__name__}: a parameter is listed twice"))
-        self._lr = Tensor(np.float64(checked("lr", lr)))
-        self.state: dict[str, list[Tensor]] = {}
-        # The place in state["master"] of parameter number k.
-        self._masters: dict[int, int] = {}
-        if master_weights:
-            halves = [k for k, p in enumerate(self.params) if p._node.type.dtype.wide is not None]
-            self._masters = {k: place for place, k in enumerate(halves)}
-            if halves:
-                self.state["master"] = [self.params[k].detach().astype(np.float32) for k in halves]
+                raise TypeError(here(f"{kind}: expected leaf tensors, got {type(p).__name__}"))
+        self._lr = Tensor(np.float64(checked("lr", options["lr"])))
+        for name, value in options.items():
+            if name != "lr":
+                setattr(self, name, value)
 
-    # --- learning rate ---------------------------------------------------------------------------
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
     def lr(self) -> Any:
@@ -81,6 +65,117 @@ class Optimizer:
             number = checked("lr", value)
             literal = scalar(number, self._lr._node.type.dtype)
             self._lr._assign(literal if MODE.get().trace else leaf(np.array(number)))
+
+    def keys(self) -> tuple[str, ...]:
+        return ("params", *self._names)
+
+    def __getitem__(self, name: str) -> Any:
+        self._known(name)
+        return getattr(self, name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._known(name)
+        setattr(self, name, value)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def _known(self, name: str) -> None:
+        if name not in self.keys():
+            raise KeyError(here(f"{self._kind} has no {name!r}; expected one of {', '.join(self.keys())}"))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={self[name]}" for name in self._names)
+        return f"{shown}, {len(self.params)} parameters"
+
+
+class Hyper:
+    """A hyperparameter as an attribute of the optimiser: that of all its groups."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, optimizer: Optimizer | None, owner: type | None = None) -> Any:
+        if optimizer is None:
+            return self
+        values = [getattr(group, self.name) for group in optimizer.param_groups]
+        if MODE.get().trace is None and any(v != values[0] for v in values):
+            raise ValueError(here(f"{self.name} differs between groups: ask param_groups[k][{self.name!r}]"))
+        return values[0]
+
+    def __set__(self, optimizer: Optimizer, value: Any) -> None:
+        for group in optimizer.param_groups:
+            setattr(group, self.name, value)
+
+
+@bounds
+class Optimizer:
+    """Changes parameters by their gradients.
+
+    `params` are tensors, or dicts of "params" and of hyperparameters that are theirs alone, each of which is
+    one of `param_groups`: `[{"params": weights, "weight_decay": 0.1}, {"params": biases}]`. Hyperparameters
+    are attributes of the optimiser, too, that stand for those of all groups.
+
+    All state exists from the start, as tensors that a step re-assigns; so a compiled training step
+    has it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it
+    reads as a 0-d float64 Tensor.
+
+    Parameters of float16 and bfloat16 have weights in float32 behind them (`state["master"]`, in their
+    order), and so is all their state: steps too small for 16 bits add up, and `eps` does not round to 0. A
+    parameter that was changed by others begins anew from its value. `master_weights=False` keeps and computes
+    everything in 16 bits, at a third of the memory.
+    """
+
+    hyper: ClassVar[tuple[str, ...]] = ("lr",)  # names of what each group has
+    lr = Hyper()
+
+    def __init_subclass__(cls) -> None:
+        own = [name for name, value in vars(cls).items() if isinstance(value, Hyper)]
+        cls.hyper = (*cls.hyper, *own)
+
+    def __init__(self, params: Params, options: Mapping[str, Any], master_weights: bool = True) -> None:
+        """`options`: the hyperparameters, for all parameters that have none of their own."""
+        kind = type(self).__name__
+        if isinstance(params, Tensor | np.ndarray | Mapping) or not isinstance(params, Iterable):
+            raise TypeError(here(f"{kind}: expected tensors as [w, b], not one {type(params).__name__}"))
+        given: list[Any] = list(params)
+        groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
+        self.param_groups: list[Group] = []
+        for group in groups:
+            own = self._options(group, options)
+            members = group["params"]
+            group_of = Group(kind, [members] if isinstance(members, Tensor) else members, own)
+            self._checked(group_of)
+            self.param_groups.append(group_of)
+        self.params = [p for group in self.param_groups for p in group.params]
+        self._groups = [group for group in self.param_groups for _ in group.params]
+        if not self.params:
+            raise ValueError(here(f"{kind}: no parameters to optimise"))
+        if len({id(p) for p in self.params}) != len(self.params):
+            raise ValueError(here(f"{kind}: a parameter is listed twice"))
+        self.state: dict[str, list[Tensor]] = {}
+        # The place in state["master"] of parameter number k.
+        self._masters: dict[int, int] = {}
+        if master_weights:
+            halves = [k for k, p in enumerate(self.params) if p._node.type.dtype.wide is not None]
+            self._masters = {k: place for place, k in enumerate(halves)}
+            if halves:
+                self.state["master"] = [self.params[k].detach().astype(np.float32) for k in halves]
+
+    def _options(self, group: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        kind = type(self).__name__
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(here(f'{kind}: a group is a dict with "params", not {type(group).__name__}'))
+        if unknown := [name for name in group if name not in (*options, "params")]:
+            names = ", ".join(options)
+            raise TypeError(here(f"{kind}: a group has {unknown[0]!r}; expected params and of {names}"))
+        return {name: group.get(name, value) for name, value in options.items()}
+
+    def _checked(self, group: Group) -> None:
+        """Raise for hyperparameters that make no sense, and make numbers of them."""
 
     # --- the step --------------------------------------------------------------------------------
 
@@ -125,7 +220,8 @@ class Optimizer:
                     g = p.grad
                     if g is not None:
                         value = self._value(k, p)
-                        new = self._update(k, p, value, cast(node_of(g), value.type.dtype))
+                        slope = cast(node_of(g), value.type.dtype)
+                        new = self._update(k, p, self._groups[k], value, slope)
                         changes += self._rounded(k, p, new) if k in self._masters else new
         finally:
             LOC.reset(token)
@@ -149,9 +245,14 @@ class Optimizer:
         (value,) = [node for t, node in changes if t is p]
         return [*kept, (master, value), (p, cast(value, node_of(p).type.dtype))]
 
-    def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
+    def _update(self, k: int, p: Tensor, group: Group, value: Node, g: Node) -> Changes:
         """The changes for parameter number k, of value `value` and gradient `g`."""
         raise NotImplementedError
+
+    def _kept(self, kind: str, option: str) -> list[Tensor]:
+        if kind not in self.state:
+            raise RuntimeError(here(f"{type(self).__name__}: {option} cannot be switched on later"))
+        return self.state[kind]
 
     def _zeros(self) -> list[Tensor]:
         """State of zeros, one tensor for each parameter."""
@@ -160,51 +261,69 @@ class Optimizer:
             for k, p in enumerate(self.params)
         ]
 
-    def _counts(self) -> list[Tensor]:
-        """A count for each parameter, from 0. As long as counts are equal they share a node, and what
+    def _counts(self, start: float = 0.0) -> list[Tensor]:
+        """A count for each parameter. As long as counts are equal they share a node, and what
         is computed from them is computed once."""
-        zero = Tensor(np.zeros((), np.float64))
-        return [zero.detach() for _ in self.params]
+        number = Tensor(np.array(start, np.float64))
+        return [number.detach() for _ in self.params]
 
     # --- state -----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Hyperparameters, and under "state" a list of tensors for each kind of state."""
+        """Under "state" a list of tensors for each kind of state; under "param_groups" the hyperparameters of
+        each group, with the numbers of its parameters under "params"."""
         state = {name: [t.detach() for t in tensors] for name, tensors in self.state.items()}
-        return {**{name: getattr(self, name) for name in self.hyper}, "state": state}
+        groups, first = [], 0
+        for group in self.param_groups:
+            numbers = list(range(first, first + len(group.params)))
+            groups.append({**{name: group[name] for name in self.hyper}, "params": numbers})
+            first += len(numbers)
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave. KeyError or ValueError where it does not fit; then
         nothing has changed."""
-        wanted = {*self.hyper, "state"}
         inner = state.get("state", {}) if isinstance(state, Mapping) else None
         if not isinstance(inner, Mapping):
             got = state if inner is None else inner
             raise TypeError(
                 here(f"load_state_dict: expected what state_dict() gave, not a {type(got).__name__}")
             )
-        if set(state) != wanted or set(state["state"]) != set(self.state):
+        own = self.state_dict()
+        if set(state) != set(own) or set(inner) != set(self.state):
             raise KeyError(
                 here(
-                    f"load_state_dict of {type(self).__name__}: expected the keys {sorted(wanted)} with "
-                    f"state {sorted(self.state)}, got {sorted(state)} with {sorted(state.get('state', ()))}"
+                    f"load_state_dict of {type(self).__name__}: expected the keys {sorted(own)} with "
+                    f"state {sorted(self.state)}, got {sorted(state)} with {sorted(inner)}"
+                )
+            )
+        groups = state["param_groups"]
+        if [_shape(g) for g in groups] != [_shape(g) for g in own["param_groups"]]:
+            raise ValueError(
+                here(
+                    f"load_state_dict of {type(self).__name__}: expected groups of "
+                    f"{[len(g.params) for g in self.param_groups]} parameters with {', '.join(self.hyper)}"
                 )
             )
         changes: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
         for name, tensors in self.state.items():
-            given = [np.asarray(t) for t in state["state"][name]]
-            shapes, own = [a.shape for a in given], [t.shape for t in tensors]
-            if shapes != own:
-                raise ValueError(here(f"load_state_dict: {name} has shapes {shapes}, expected {own}"))
+            given = [np.asarray(t) for t in inner[name]]
+            shapes, wanted = [a.shape for a in given], [t.shape for t in tensors]
+            if shapes != wanted:
+                raise ValueError(here(f"load_state_dict: {name} has shapes {shapes}, expected {wanted}"))
             changes += [(t, a.astype(t.dtype)) for t, a in zip(tensors, given, strict=True)]
         for tensor, array in changes:
             tensor._assign(leaf(array))
-        for name in self.hyper:
-            setattr(self, name, state[name])
+        for group, values in zip(self.param_groups, groups, strict=True):
+            for name in self.hyper:
+                group[name] = values[name]
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={getattr(self, name)}" for name in self.hyper)
-        return f"{type(self).__name__}({shown}, {len(self.params)} parameters)"
+        return f"{type(self).__name__}({'; '.join(map(repr, self.param_groups))})"
+
+
+def _shape(group: Any) -> tuple[list[str], int]:
+    return sorted(group), len(group["params"])
 
 
 def checked(name: str, value: Any) -> float:
@@ -221,6 +340,16 @@ def checked(name: str, value: Any) -> float:
     return number  # type: ignore[no-any-return]
 
 
+def below_one(name: str, pair: Any) -> tuple[float, float]:
+    """Two numbers, at least 0 and below 1."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(here(f"{name} must be two numbers, not {pair!r}"))
+    first, second = (checked(name, number) for number in pair)
+    if max(first, second) >= 1:
+        raise ValueError(here(f"{name} must be below 1, not {pair}"))
+    return first, second
+
+
 def each(number: Node, like: Node) -> Node:
     """A 0-d node in the dtype and shape of `like`: in one step the same for all that are alike."""
     dtype = like.type.dtype
@@ -231,3 +360,19 @@ def each(number: Node, like: Node) -> Node:
 def times(number: float, x: Node) -> Node:
     """The user's number times x."""
     return ops.MUL(filled(number, x.type), x)
+
+
+def mixed(share: float, old: Node, new: Node) -> Node:
+    """A running mean: share old + (1 - share) new."""
+    return ops.ADD(times(share, old), times(1 - share, new))
+
+
+def decayed(group: Group, value: Node, g: Node) -> Node:
+    """The gradient with weight decay."""
+    return ops.ADD(g, times(group.weight_decay, value)) if group.weight_decay else g
+
+
+def correction(beta: float, t: Node) -> Node:
+    """1 - beta^t, in float64: what a running mean that began at 0 is to be divided by."""
+    power = ops.POW(filled(beta, t.type), t)
+    return ops.SUB(ops.const(1, t), power)

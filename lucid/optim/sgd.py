@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
 from ..errors import bounds, here
 from ..tensor import Tensor, node_of
-from .optimizer import Changes, Optimizer, checked, each, times
+from .optimizer import Changes, Group, Hyper, Optimizer, Params, checked, decayed, each, times
 
 
 @bounds
@@ -18,11 +16,14 @@ class SGD(Optimizer):
     plus weight_decay p; with `nesterov` g + momentum v takes the place of v. Formulas as in
     PyTorch."""
 
-    hyper = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
+    momentum = Hyper()
+    dampening = Hyper()
+    weight_decay = Hyper()
+    nesterov = Hyper()
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -31,34 +32,35 @@ class SGD(Optimizer):
         *,
         master_weights: bool = True,
     ) -> None:
-        super().__init__(params, lr, master_weights)
-        self.momentum = checked("momentum", momentum)
-        self.dampening = checked("dampening", dampening)
-        self.weight_decay = checked("weight_decay", weight_decay)
-        self.nesterov = nesterov
-        if nesterov and (not momentum or dampening):
-            raise ValueError(here("SGD: nesterov needs a momentum, and no dampening"))
-        if momentum:
+        options = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov,
+        }  # fmt: skip
+        super().__init__(params, options, master_weights)
+        if any(group.momentum for group in self.param_groups):
             self.state["velocity"] = self._zeros()
-        if momentum and dampening:
+        if any(group.momentum and group.dampening for group in self.param_groups):
             self.state["steps"] = self._counts()
 
-    def _update(self, k: int, p: Tensor, value: Node, g: Node) -> Changes:
-        if self.weight_decay:
-            g = ops.ADD(g, times(self.weight_decay, value))
+    def _checked(self, group: Group) -> None:
+        for name in ("momentum", "dampening", "weight_decay"):
+            group[name] = checked(name, group[name])
+        if group.nesterov and (not group.momentum or group.dampening):
+            raise ValueError(here("SGD: nesterov needs a momentum, and no dampening"))
+
+    def _update(self, k: int, p: Tensor, group: Group, value: Node, g: Node) -> Changes:
+        g = decayed(group, value, g)
         changes: Changes = []
-        if self.momentum:
-            if "velocity" not in self.state or (self.dampening and "steps" not in self.state):
-                raise RuntimeError(here("SGD: momentum and dampening cannot be switched on later"))
-            velocity = self.state["velocity"][k]
-            grown = times(self.momentum, node_of(velocity))
-            v = ops.ADD(grown, times(1 - self.dampening, g) if self.dampening else g)
-            if self.dampening:
-                steps = self.state["steps"][k]
+        if group.momentum:
+            velocity = self._kept("velocity", "momentum")[k]
+            grown = times(group.momentum, node_of(velocity))
+            v = ops.ADD(grown, times(1 - group.dampening, g) if group.dampening else g)
+            if group.dampening:
+                steps = self._kept("steps", "dampening")[k]
                 count = node_of(steps)
                 first = ops.EQ(count, ops.const(0, count))
                 v = ops.WHERE(ops.fill(first, g.shape), g, v)
                 changes.append((steps, ops.ADD(count, ops.const(1, count))))
             changes.append((velocity, v))
-            g = ops.ADD(g, times(self.momentum, v)) if self.nesterov else v
-        return [*changes, (p, ops.SUB(value, ops.MUL(each(node_of(self._lr), g), g)))]
+            g = ops.ADD(g, times(group.momentum, v)) if group.nesterov else v
+        return [*changes, (p, ops.SUB(value, ops.MUL(each(node_of(group._lr), g), g)))]

@@ -190,11 +190,13 @@ def test_a_wrong_state_dict_changes_nothing() -> None:
     opt = optim.SGD([p], lr=0.1, momentum=0.9)
     saved = opt.state_dict()
     with pytest.raises(KeyError, match="expected the keys"):
-        opt.load_state_dict({k: v for k, v in saved.items() if k != "lr"})
+        opt.load_state_dict({"state": saved["state"]})
+    with pytest.raises(ValueError, match="expected groups of"):
+        opt.load_state_dict({**saved, "param_groups": [{"params": [0], "lr": 5.0}]})
     with pytest.raises(KeyError, match="velocity"):
         opt.load_state_dict({**saved, "state": {}})
     with pytest.raises(ValueError, match="velocity has shapes"):
-        opt.load_state_dict({**saved, "lr": 5.0, "state": {"velocity": [np.zeros(3)]}})
+        opt.load_state_dict({**saved, "state": {"velocity": [np.zeros(3)]}})
     assert opt.lr == 0.1
 
 
@@ -205,7 +207,13 @@ def test_arguments() -> None:
     with pytest.raises(TypeError, match="expected leaf tensors"):
         optim.SGD([p * 2])
     with pytest.raises(TypeError, match="expected leaf tensors, got dict"):
-        optim.SGD([{"params": [p]}])  # type: ignore[list-item]
+        optim.SGD([p, {"params": [p]}])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a group has .betas.; expected params and of lr, momentum"):
+        optim.SGD([{"params": [p], "betas": 1}])
+    with pytest.raises(TypeError, match='a group is a dict with "params", not Parameter'):
+        optim.SGD([{"params": [p]}, p])  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="SGD has no 'beta'; expected one of params, lr, momentum"):
+        optim.SGD([p]).param_groups[0]["beta"] = 1
     with pytest.raises(ValueError, match="listed twice"):
         optim.SGD([p, p])
     with pytest.raises(ValueError, match="lr must be"):
@@ -322,3 +330,61 @@ def test_gradients_set_to_zeros() -> None:
         forget()
         forget(set_to_none=False)
         assert [p.grad for p in net.parameters()] == [None, None]
+
+
+def test_schedules_leave_a_compiled_step_as_it_is() -> None:
+    """Rates are its inputs: it is traced once, though the rate is another one at each step."""
+    w, b = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(3))
+    groups = [{"params": [w], "weight_decay": 0.1}, {"params": [b], "lr": 0.2}]
+    opt = optim.AdamW(groups, lr=0.1, weight_decay=0.0)
+    schedule = optim.lr_scheduler.CosineAnnealingLR(opt, 10)
+
+    @lucid.compile
+    def step() -> Tensor:
+        opt.zero_grad()
+        loss = ((w * w) + (b - 2) ** 2).sum()
+        loss.backward()
+        opt.step()
+        return loss
+
+    rates = set()
+    for _ in range(6):
+        step()
+        schedule.step()
+        rates.add(tuple(schedule.get_last_lr()))
+    assert step.traces == 1 and len(rates) == 6
+    with pytest.raises(ValueError, match=r"lr differs between groups: ask param_groups\[k\]\['lr'\]"):
+        _ = opt.lr
+    opt.lr = 0.5
+    assert [group["lr"] for group in opt.param_groups] == [0.5, 0.5]
+
+
+def test_state_of_schedules() -> None:
+    def make() -> tuple[optim.Optimizer, Any]:
+        opt = optim.SGD([nn.Parameter([1.0])], lr=1.0)
+        first, second = optim.lr_scheduler.LinearLR(opt), optim.lr_scheduler.StepLR(opt, 2)
+        return opt, optim.lr_scheduler.SequentialLR(opt, [first, second], [4])
+
+    opt, schedule = make()
+    for _ in range(6):
+        schedule.step()
+    other, resumed = make()
+    other.load_state_dict(opt.state_dict())
+    resumed.load_state_dict(schedule.state_dict())
+    for _ in range(4):
+        schedule.step()
+        resumed.step()
+        assert schedule.get_last_lr() == resumed.get_last_lr()
+    with pytest.raises(KeyError, match="expected the state of 2 schedules"):
+        resumed.load_state_dict({"schedulers": []})
+    cases: list[tuple[Callable[[Any], Any], str]] = [
+        (lambda s: s.StepLR(opt, 0), "step_size must be a whole number"),
+        (lambda s: s.LambdaLR(opt, [abs, abs]), "lr_lambda: expected one or 1"),
+        (lambda s: s.OneCycleLR(opt, 1.0), "expected total_steps, or epochs"),
+        (lambda s: s.SequentialLR(opt, [], []), "one milestone between each two"),
+    ]
+    for bad, message in cases:
+        with pytest.raises(ValueError, match=message):
+            bad(optim.lr_scheduler)
+    with pytest.raises(TypeError, match="expected an Optimizer, not list"):
+        optim.lr_scheduler.StepLR([1], 2)  # type: ignore[arg-type]

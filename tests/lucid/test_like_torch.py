@@ -1,0 +1,32 @@
+"""Programs in PyTorch's words give PyTorch's numbers, which are on record; in compiled functions, too."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+
+from . import like_torch
+
+KNOWN: dict[str, list[float]] = json.loads(like_torch.VALUES.read_text())
+
+
+def test_all_programs_are_on_record() -> None:
+    assert set(KNOWN) == set(like_torch.PROGRAMS)
+
+
+@pytest.mark.parametrize("name", like_torch.PROGRAMS)
+def test_program(name: str) -> None:
+    found = like_torch.flat(like_torch.PROGRAMS[name](lucid))
+    np.testing.assert_allclose(found, KNOWN[name], rtol=2e-7, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("name", like_torch.PROGRAMS)
+def test_the_record_is_of_pytorch(name: str) -> None:
+    torch: Any = pytest.importorskip("torch")
+    found = like_torch.flat(like_torch.PROGRAMS[name](torch))
+    np.testing.assert_allclose(found, KNOWN[name], rtol=1e-7, atol=1e-9, err_msg=name)
