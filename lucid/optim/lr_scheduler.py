@@ -68,7 +68,7 @@ class LRScheduler:
         """Take over what `state_dict` gave. KeyError for other names."""
         own = self.state_dict()
         if set(state) != set(own):
-            raise KeyError(f"load_state_dict: expected the keys {sorted(own)}, got {sorted(state)}")
+            raise KeyError(here(f"load_state_dict: expected the keys {sorted(own)}, got {sorted(state)}"))
         vars(self).update(state)
 
 
@@ -398,7 +398,7 @@ class ChainedScheduler(LRScheduler):
 def _load_all(scheduler: SequentialLR | ChainedScheduler, state: Mapping[str, Any]) -> None:
     inner = state.get("schedulers", ())
     if len(inner) != len(scheduler.schedulers):
-        raise KeyError(f"load_state_dict: expected the state of {len(scheduler.schedulers)} schedules")
+        raise KeyError(here(f"load_state_dict: expected the state of {len(scheduler.schedulers)} schedules"))
     for own, values in zip(scheduler.schedulers, inner, strict=True):
         own.load_state_dict(values)
     vars(scheduler).update({name: value for name, value in state.items() if name != "schedulers"})
@@ -434,7 +434,7 @@ class ReduceLROnPlateau(LRScheduler):
     def step(self, metrics: Any = None) -> None:
         """`metrics`: a number, or a tensor of one, which is read."""
         if metrics is None:
-            raise TypeError("ReduceLROnPlateau: step needs what is to become better, as step(loss)")
+            raise TypeError(here("ReduceLROnPlateau: step needs what is to become better, as step(loss)"))
         value = float(metrics)
         self.last_epoch += 1
         if self._better(value):
