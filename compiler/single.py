@@ -13,6 +13,7 @@ from .ir.graph import Graph, Node
 from .ir.kernel import Array, Extent, Kernel, symbols
 from .ir.program import Call, Number, Operand, Program
 from .ir.target import Target
+from .ir.types import TensorType, tensor_type
 from .ops import BROADCAST, CONST, INPUT
 from .passes.arrange import arrange
 from .passes.plan import make_plan
@@ -50,7 +51,7 @@ def single(kernel: Kernel, bound: Mapping[str, int], scalars: Mapping[str, Numbe
         step = array.step or 1
         if array.dims:
             shape = (*shape[:-1], shape[-1] * abs(step))
-        node = _memory(array, shape, array in kernel.outputs)
+        node = memory(array.name, tensor_type(array.dtype, shape), written=array in kernel.outputs)
         strides = [prod(shape[d + 1 :]) for d in range(len(shape))]
         if array.dims:
             strides[-1] = step
@@ -74,11 +75,11 @@ def shape_of(array: Array, bound: Mapping[str, int]) -> tuple[int, ...]:
     return shape
 
 
-def _memory(array: Array, shape: tuple[int, ...], written: bool) -> Node:
+def memory(name: str, of: TensorType, written: bool) -> Node:
     """What a parameter is read from; or what a kernel computes, which is no input."""
     if not written:
-        return INPUT(name=array.name, dtype=array.dtype, shape=shape)
-    return BROADCAST(CONST(value=0, dtype=array.dtype), shape=shape)
+        return INPUT(name=name, dtype=of.dtype, shape=of.shape)
+    return BROADCAST(CONST(value=0, dtype=of.dtype), shape=of.shape)
 
 
 def lay(array: Array, values: Data) -> Data:

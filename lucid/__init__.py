@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         randperm,
     )
     from .sequences import *  # noqa: F403
+    from .testing.replaying import replay
 
 _SEQUENCES = (
     "argpartition", "argsort", "bucketize", "cummax", "cummin", "cumprod", "cumsum",
@@ -116,7 +117,7 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
          "vecdot"), ".linalg",
     ) | dict.fromkeys(
         ("can_cast", "finfo", "iinfo", "isdtype", "promote_types", "result_type"), ".dtypes",
-    )  # fmt: skip
+    ) | {"replay": ".testing.replaying"}  # fmt: skip
 
     def __getattr__(name: str) -> _Any:
         """What most programs begin without is imported when it is first used."""
@@ -212,6 +213,7 @@ __all__ = [
     "randperm",
     "random",
     "relu",
+    "replay",
     "result_type",
     "set_num_threads",
     "special",

@@ -16,6 +16,7 @@ COMMANDS = {
     "opt": "a graph or a kernel as text, after the passes that are asked for",
     "fuzz": "random programs against NumPy, float64 and themselves",
     "repro": "programs that fuzz has written, examined again",
+    "replay": "a call that lucid.testing.record has written: the first launch with other bits here",
     "ulp": "the largest errors of elementary functions, at all float32",
 }
 

@@ -16,6 +16,7 @@ from .checking import Checked, CheckError, Report, check
 from .fuzzing import Fuzzed, FuzzError, fuzz
 from .gradients import GradcheckError, gradcheck, gradgradcheck
 from .layouts import LAYOUTS, laid_out
+from .replaying import Replay, record, replay
 
 if TYPE_CHECKING:
     from .strategies import programs as programs
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from .strategies import tensors as tensors
 
 __all__ = [  # without the strategies, which not everybody can import
-    "LAYOUTS", "CheckError", "Checked", "FuzzError", "Fuzzed", "GradcheckError", "Report", "assert_same_bits",
-    "check", "fuzz", "gradcheck", "gradgradcheck", "laid_out",
+    "LAYOUTS", "CheckError", "Checked", "FuzzError", "Fuzzed", "GradcheckError", "Replay", "Report",
+    "assert_same_bits", "check", "fuzz", "gradcheck", "gradgradcheck", "laid_out", "record", "replay",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:

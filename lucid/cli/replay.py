@@ -1,0 +1,27 @@
+"""`lucid replay`: a call that `lucid.testing.record` has written, run again here."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..testing.capsule import CapsuleError
+from ..testing.replaying import replay
+from .table import CommandError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="a capsule (docs/testing.md)")
+    parser.add_argument("--threads", type=int, help="at most so many")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.threads is not None and options.threads < 1:
+        raise CommandError("--threads: expected at least 1")
+    try:
+        found = replay(options.file, options.threads)
+    except OSError as error:
+        raise CommandError(f"{options.file}: {error.strerror or error}") from None
+    except CapsuleError as error:
+        raise CommandError(str(error)) from None
+    print(found)
+    return int(found.difference is not None)
