@@ -44,8 +44,13 @@ def edited(compiled: Compiled, kernel: Kernel, target: Target) -> Compiled:
 
     stages = substitute(compiled.stages, old, kernel, target, aliases)
     new = copy.copy(compiled)
-    for name in ("stages", "named"):
-        new.__dict__.pop(name, None)
+    new.__dict__.pop("stages", None)
+    names = [call.kernel.name for call in compiled.named.calls]  # stay: text does not tell all that they tell
+    shown = (
+        replace(call, kernel=replace(call.kernel, name=name))
+        for call, name in zip(stages.program.calls, names, strict=True)
+    )
+    new.__dict__["named"] = Program(stages.program.graph, tuple(shown))
     new.passes, new.codes = passes, stages.codes
     new.plan = labelled(arrange(stages.plan), compiled.written, compiled.picks)
     return new

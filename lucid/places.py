@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 CALLS = 16
 FRAMES = 128
 
-# By the code and the instruction, the caller's line and the module. Code and lines are kept, so that their
+# By the code and the instruction, the caller's line, the module and what is called. Code and lines are kept, so that their
 # ids stay their own.
-_KNOWN: dict[tuple[int, int, int, str], tuple[CodeType, Loc]] = {}
+_KNOWN: dict[tuple[int, int, int, str, str], tuple[CodeType, Loc]] = {}
 PLACES = 16384
 
 
@@ -51,8 +51,8 @@ class Places:
         code = getattr(inspect.unwrap(function), "__code__", None)
         return _loc(code, code.co_firstlineno, None, "") if isinstance(code, CodeType) else None
 
-    def here(self) -> Loc | None:
-        """The user's line that is being executed, with its calls."""
+    def here(self, called: str = "") -> Loc | None:
+        """The user's line that is being executed, with its calls; `called`: what of lucid's it calls."""
         frame: FrameType | None = sys._getframe(1)
         entry, users = self._entry, known_file
         calls: list[tuple[CodeType, int, FrameType]] = []
@@ -74,11 +74,11 @@ class Places:
             known.clear()
         for k in range(last, -1, -1):
             code, at, frame = calls[k]
-            module = "" if k else self.module
-            key = id(code), at, id(caller), module
+            module, calls_it = ("", "") if k else (self.module, called)
+            key = id(code), at, id(caller), module, calls_it
             found = known.get(key)
             if found is None:
-                found = known[key] = code, _loc(code, frame.f_lineno, caller, module)
+                found = known[key] = code, _loc(code, frame.f_lineno, caller, module, calls_it)
             caller = found[1]
         return caller
 
@@ -111,10 +111,12 @@ def _path(module: Module, before: str, frame: FrameType) -> str:
     return next(named, type(module).__name__)
 
 
-def _loc(code: CodeType, line: int, caller: Loc | None, module: str) -> Loc:
+def _loc(code: CodeType, line: int, caller: Loc | None, module: str, called: str = "") -> Loc:
     file = shown(code.co_filename)
     path = code.co_filename if file != code.co_filename else ""
-    return Loc(file, line, path, code.co_qualname, caller, module)
+    name = called.strip("_")  # of the function of nodes: `sum_`
+    known = name if name.isidentifier() and name != "build" else ""
+    return Loc(file, line, path, code.co_qualname, caller, module, called=known)
 
 
 def _paths(function: object, args: tuple[Any, ...]) -> Iterator[tuple[int, str]]:
@@ -129,7 +131,7 @@ def _paths(function: object, args: tuple[Any, ...]) -> Iterator[tuple[int, str]]
 
 def _names(called: object, args: tuple[Any, ...]) -> Iterator[tuple[str, object]]:
     """What the code of a function may call by a name: its object, arguments, closure, globals."""
-    function: Any = called
+    function: Any = inspect.unwrap(called) if callable(called) else called
     if isinstance(function, MethodType):
         function, args = function.__func__, (function.__self__, *args)
     if not isinstance(function, FunctionType):

@@ -66,7 +66,7 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
     user's line in front.
     """
     trace, grad = MODE.get()
-    loc = user_loc() if trace is None else trace.places.here()
+    loc = user_loc() if trace is None else trace.places.here(getattr(build, "__name__", ""))
     token = LOC.set(loc)
     tracked = weak = False
     nodes: list[Any] = []

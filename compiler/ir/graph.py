@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .data import data
+from .data import data, field
 from .types import TensorType
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ class Loc:
 
     `file` is the name that is shown, `path` the one that Python knows, if it is another. `caller` is the line
     of the user's that called `function`, up to the traced one. `module`: the path of the module that ran
-    (`model.2.linear`), or the class of the optimiser. `backward`: of which op the gradient is computed here.
-    `also`: other lines whose work is part of the same statement.
+    (`model.2.linear`), or the class of the optimiser. `backward`: of which function (`relu`) or op the gradient
+    is computed here. `also`: other lines whose work is part of the same statement. `called`: the function of
+    lucid's that the line calls, where it is one; for names, so that lines are the same without it.
     """
 
     file: str
@@ -44,6 +45,7 @@ class Loc:
     module: str = ""
     backward: str = ""
     also: tuple[Loc, ...] = ()
+    called: str = field(default="", compare=False)
 
     def __hash__(self) -> int:
         return hash((self.file, self.line, self.module, self.backward))
@@ -78,14 +80,14 @@ GRADIENTS = 16384
 
 
 def backward_of(loc: Loc | None, op: str) -> Loc | None:
-    """Where the gradient of `op`, which stands at `loc`, comes from."""
+    """Where the gradient of what was made at `loc` comes from: of the function that the line calls, or `op`."""
     if loc is None:
         return None
     found = _GRADIENTS.get((id(loc), op))
     if found is None:
         if len(_GRADIENTS) >= GRADIENTS:
             _GRADIENTS.clear()
-        of = f"{op} of {loc.backward}" if loc.backward else op
+        of = f"{op} of {loc.backward}" if loc.backward else loc.called or op
         made = Loc(loc.file, loc.line, loc.path, loc.function, loc.caller, loc.module, of)
         found = _GRADIENTS[id(loc), op] = loc, made
     return found[1]
@@ -101,7 +103,8 @@ def together(loc: Loc | None, others: Iterable[Loc | None]) -> Loc | None:
     also = tuple(dict.fromkeys(o for o in found.values() if o != loc))[:SEVERAL]
     if not also:
         return loc
-    return Loc(loc.file, loc.line, loc.path, loc.function, loc.caller, loc.module, loc.backward, also)
+    of = loc.backward
+    return Loc(loc.file, loc.line, loc.path, loc.function, loc.caller, loc.module, of, also, loc.called)
 
 
 SEVERAL = 16

@@ -1,6 +1,7 @@
-"""Names of kernels for those who look inside: of the module, the op, and whether it is its gradient.
+"""Names of kernels for those who look inside: of the module, the functions that the user's lines call, and
+whether it is their gradient.
 
-    model2_linear_contract      layer2_relu_where_grad      adam_sub      adam_sub_2
+    model2_linear_relu      layer2_relu_grad      cross_entropy      adam_sub      adam_sub_2
 
 The code that runs has a name of its ops alone, since its text is a key: these are given when somebody looks.
 """
@@ -29,7 +30,7 @@ def named(program: Program) -> Program:
         count = 1
         while name in taken:
             count += 1
-            name = f"{base}_{count}"
+            name = f"{base.rstrip('_')}_{count}"
         taken.add(name)
         found.append(replace(call, kernel=replace(call.kernel, name=name)))
     return Program(program.graph, tuple(found))
@@ -40,12 +41,22 @@ def _name(call: Call) -> str:
     words = _module(locs)
     of = [loc.backward.split(" of ") for loc in locs]
     if locs and all(parts != [""] for parts in of):
-        words += list(dict.fromkeys(parts[0] for parts in of))[:OPS]
+        words += [part for part in dict.fromkeys(parts[-1] for parts in of) if words[-1:] != [part]][:OPS]
         words += ["grad"] * min(map(len, of))
+    elif called := _called(call):
+        words += [word for word in called if words[-1:] != [word]][:OPS]
     else:
         words += call.kernel.name.strip("_").split("_")[:OPS] if words else [call.kernel.name]
     name = "_".join(words)
     return name if usable(name) and can_be_defined(name) else f"{name}_"
+
+
+def _called(call: Call) -> list[str]:
+    """The functions whose work is done, in order; none where some of it was made by no call of one."""
+    kernel = call.kernel
+    every = [s.loc for stage in kernel.stages + kernel.final for s in stage.body]
+    found = [place.called for loc in every if loc is not None for place in loc.every]
+    return list(dict.fromkeys(found)) if all(found) else []
 
 
 def _related(locs: list[Loc]) -> list[Loc]:

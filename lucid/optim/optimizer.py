@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.ir.graph import LOC, Node
+from lucid.compiler.ir.graph import LOC, Node, at
 from lucid.runtime import steps
 
 from ..context import MODE, enable_grad
@@ -195,7 +195,8 @@ class Optimizer:
             return loss
         if MODE.get().trace is not None:
             for tensor, node in self._changes():
-                tensor._assign(node)
+                with at(node.loc):
+                    tensor._assign(node)
             return None
         steps.run(self._step)
         return None

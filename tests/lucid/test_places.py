@@ -97,6 +97,36 @@ def test_every_node_of_a_training_step_has_its_place(make: Any) -> None:
         assert {loc.module for loc in found if loc.caller is None} <= {"", "Adam"}
 
 
+def test_every_node_has_its_direction() -> None:
+    """What the loss is made of is forward; the rest is backward, or the optimiser's."""
+    written = compiled(training(transformer())).written
+    of_loss = toposort([n for n in written.outputs if n.loc is not None and n.loc.called == "mean"])
+    found = {n for n in toposort(written.outputs) if n.op.kind != "leaf"}
+    assert len(of_loss) > 50 and not any(n.loc.backward for n in of_loss if n.loc is not None)
+    assert all(n.loc.backward or n.loc.module == "Adam" for n in found - {*of_loss} if n.loc is not None)
+    of = {n.loc.backward for n in found if n.loc is not None} - {""}
+    assert {"linear", "softmax", "layer_norm", "gelu", "mean", "matmul"} <= of
+
+
+def test_kernels_have_the_names_of_what_the_user_calls() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer1, self.layer2 = nn.Linear(8, 16), nn.Sequential(nn.ReLU(), nn.LayerNorm(16))
+
+        def forward(self, x: Any) -> Any:
+            return nn.functional.cross_entropy(self.layer2(self.layer1(x)), np.zeros(4, "i8"))
+
+    step = lucid.compile(lucid.value_and_grad(Net()))
+    step(np.ones((4, 8), "f"))
+    names = [k.name for k in step.kernels]
+    assert {"layer1_linear", "layer2_0_relu_grad"} & {*names}, names
+    assert any("cross_entropy" in name for name in names) and not any("where" in name for name in names)
+    f = lucid.compile(lambda x: x.sort().sort())
+    f(np.ones(3, "f"))
+    assert [k.name for k in f.kernels][:2] == ["sort_", "sort_2"]
+
+
 def test_calls_are_the_users() -> None:
     step = training(transformer())
     inner = [loc for loc in locs(compiled(step).written.outputs) if loc.module == "Sequential.1.mlp.0"]
