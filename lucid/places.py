@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 CALLS = 16
 FRAMES = 128
 
-# By the code and the instruction, the caller's line, the module and what is called. Code and lines are kept, so that their
-# ids stay their own.
+# By the code and the instruction, the caller's line, the module and what is called. Code and lines are kept,
+# so that their ids stay their own.
 _KNOWN: dict[tuple[int, int, int, str, str], tuple[CodeType, Loc]] = {}
 PLACES = 16384
 

@@ -32,9 +32,9 @@ class Loc:
 
     `file` is the name that is shown, `path` the one that Python knows, if it is another. `caller` is the line
     of the user's that called `function`, up to the traced one. `module`: the path of the module that ran
-    (`model.2.linear`), or the class of the optimiser. `backward`: of which function (`relu`) or op the gradient
-    is computed here. `also`: other lines whose work is part of the same statement. `called`: the function of
-    lucid's that the line calls, where it is one; for names, so that lines are the same without it.
+    (`model.2.linear`), or the class of the optimiser. `backward`: of which function (`relu`) or op the
+    gradient is computed here. `also`: other lines whose work is part of the same statement. `called`: the
+    function of lucid's that the line calls, where it is one; for names, so that lines are the same without.
     """
 
     file: str
@@ -80,7 +80,7 @@ GRADIENTS = 16384
 
 
 def backward_of(loc: Loc | None, op: str) -> Loc | None:
-    """Where the gradient of what was made at `loc` comes from: of the function that the line calls, or `op`."""
+    """Where the gradient of what was made at `loc` comes from: of the function that was called, or `op`."""
     if loc is None:
         return None
     found = _GRADIENTS.get((id(loc), op))

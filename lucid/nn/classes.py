@@ -47,7 +47,7 @@ def _wide(x: Node) -> Node:
     return cast(x, dtype.computed)
 
 
-def nll(x: Node, target: Node, weight: Node | None, *, ignore: int, reduction: str) -> Node:
+def nll_loss(x: Node, target: Node, weight: Node | None, *, ignore: int, reduction: str) -> Node:
     """Less the input at the target, times the weight of that class; a mean is over these weights."""
     _checked("nll_loss", x, target, weight)
     if target.type.dtype.kind not in "iu":

@@ -79,7 +79,7 @@ def _huber_element(d: Node, delta: float) -> Node:
 
 
 @_in_wide
-def huber(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str) -> Node:
+def huber_loss(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str) -> Node:
     """Weighted: the plain mean of w * l."""
     d, w = _distance("huber_loss", x, y, weight)
     element = _huber_element(d, delta)
@@ -87,7 +87,7 @@ def huber(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str
 
 
 @_in_wide
-def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
+def smooth_l1_loss(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     """d²/(2 beta) where a < beta, else a - beta/2; beta 0 is the L1 loss."""
     d, _ = _distance("smooth_l1_loss", x, y, None)
     a = ops.ABS(d)
@@ -100,13 +100,13 @@ def smooth_l1(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
 
 
 @_in_wide
-def l1(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
+def l1_loss(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("l1_loss", x, y, weight)
     return _weighted(ops.ABS(d), w, reduction)
 
 
 @_in_wide
-def mse(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
+def mse_loss(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("mse_loss", x, y, weight)
     return _weighted(ops.MUL(d, d), w, reduction)
 

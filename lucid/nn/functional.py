@@ -245,7 +245,7 @@ def huber_loss(
     delta = checked_number("huber_loss", "delta", delta, zero=False)
     how = checked_reduction("huber_loss", reduction)
     x, y, w = _operands("huber_loss", input, target, weight)
-    return apply(formulas.huber, x, y, w, delta=delta, reduction=how)
+    return apply(formulas.huber_loss, x, y, w, delta=delta, reduction=how)
 
 
 @public
@@ -257,21 +257,21 @@ def smooth_l1_loss(
     beta = checked_number("smooth_l1_loss", "beta", beta, zero=True)
     how = checked_reduction("smooth_l1_loss", reduction)
     x, y, _ = _operands("smooth_l1_loss", input, target, None)
-    return apply(formulas.smooth_l1, x, y, beta=beta, reduction=how)
+    return apply(formulas.smooth_l1_loss, x, y, beta=beta, reduction=how)
 
 
 @public
 def l1_loss(input: Any, target: Any, reduction: Reduction | None = "mean", *, weight: Any = None) -> Tensor:
     """|input - target|; the gradient at 0 is 0. A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("l1_loss", reduction)
-    return apply(formulas.l1, *_operands("l1_loss", input, target, weight), reduction=how)
+    return apply(formulas.l1_loss, *_operands("l1_loss", input, target, weight), reduction=how)
 
 
 @public
 def mse_loss(input: Any, target: Any, reduction: Reduction | None = "mean", *, weight: Any = None) -> Tensor:
     """(input - target)². A weighted mean is sum(w l) / sum(w)."""
     how = checked_reduction("mse_loss", reduction)
-    return apply(formulas.mse, *_operands("mse_loss", input, target, weight), reduction=how)
+    return apply(formulas.mse_loss, *_operands("mse_loss", input, target, weight), reduction=how)
 
 
 @public
@@ -287,7 +287,7 @@ def nll_loss(
     `ignore_index` do not count. IndexError for others without a class."""
     how = checked_reduction("nll_loss", reduction)
     x, y, w = asarray(input), asarray(target), _optional(weight)
-    return apply(classes.nll, x, y, w, ignore=whole("ignore_index", ignore_index), reduction=how)
+    return apply(classes.nll_loss, x, y, w, ignore=whole("ignore_index", ignore_index), reduction=how)
 
 
 @public
