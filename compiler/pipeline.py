@@ -32,6 +32,7 @@ from .text.kernel import print_kernel
 if TYPE_CHECKING:
     from .gpu.launch import Entry
     from .ir.loop import Func
+    from .llvm.lines import Lines
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
 LOWERING = 43
@@ -218,16 +219,16 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
     return found
 
 
-def llvm_text(kernel: Kernel, plan: Schedule, target: Target) -> str:
-    """The LLVM level of a kernel."""
+def llvm_text(kernel: Kernel, plan: Schedule, target: Target, lines: Lines | None = None) -> str:
+    """The LLVM level of a kernel; with `lines`, each instruction has the user's."""
     funcs = loops(kernel, plan)
     if target.is_gpu:
         from .gpu.emit import emit as emit_gpu
 
-        return emit_gpu(funcs)
+        return emit_gpu(funcs, lines)
     from .cpu.emit import emit  # not needed where machine code is cached
 
-    return emit(funcs, target)
+    return emit(funcs, target, lines)
 
 
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
@@ -294,16 +295,26 @@ def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | Non
     different = chosen(compiled, kernel, once=True)
     if stage == "loop":
         return "\n".join(print_func(f, locs=True) for k, plan, _ in different for f in loops(k, plan))
-    return "\n".join(llvm_text(k, plan, target) for k, plan, _ in different)
+    from .llvm.listing import llvm_listing
+
+    return "\n".join(llvm_listing(c.llvm, x) for c, x in lined_codes(compiled, target, kernel))
 
 
-def named_codes(compiled: Compiled, target: Target, kernel: str | None = None) -> list[Code]:
-    """The code of each kernel that differs from the others, or of the one that is named, under the names that
-    `Compiled.named` gives: to be looked at, not to be run, since these are no part of the keys."""
-    return [
-        Code(code.key, k.name, llvm_text(k, plan, target), code.finish)
-        for k, plan, code in chosen(compiled, kernel, once=True)
-    ]
+def lined_codes(
+    compiled: Compiled, target: Target, kernel: str | None = None, once: bool = True
+) -> list[tuple[Code, Lines]]:
+    """The code of each kernel, or of the one that is named, under the names that `Compiled.named` gives and
+    with the user's lines; `once` as for `chosen`."""
+    return [lined(k, plan, code, target) for k, plan, code in chosen(compiled, kernel, once)]
+
+
+def lined(kernel: Kernel, plan: Schedule, code: Code, target: Target) -> tuple[Code, Lines]:
+    """The code of a kernel with debug information. Names and lines are no part of the key: it is to be looked
+    at, and does not run under that key."""
+    from .llvm.lines import Lines
+
+    lines = Lines(directives=target.is_gpu)
+    return Code(code.key, kernel.name, llvm_text(kernel, plan, target, lines), code.finish), lines
 
 
 def chosen(compiled: Compiled, name: str | None, once: bool = False) -> list[tuple[Kernel, Schedule, Code]]:

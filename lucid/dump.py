@@ -13,8 +13,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from lucid.compiler.ir.artifact import Code
-from lucid.compiler.pipeline import chosen, llvm_text, loops, stage_text
+from lucid.compiler.llvm.listing import listing, llvm_listing
+from lucid.compiler.pipeline import chosen, lined, loops, stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.loop import print_func
 from lucid.runtime.load import assembly
@@ -38,12 +38,13 @@ def dump(made: Executable, folder: str, name: str) -> str:
     graphs = ("graph", "simplified")
     files = {f"{stage}.txt": stage_text(made.compiled, stage, made.target) for stage in graphs}
     for number, (kernel, how, code) in enumerate(chosen(made.compiled, None)):
-        begin, llvm = f"{number:02d}-{plain(kernel.name)}", llvm_text(kernel, how, made.target)
+        begin = f"{number:02d}-{plain(kernel.name)}"
+        told, lines = lined(kernel, how, code, made.target)
         files |= {
             f"{begin}.kernel.txt": print_kernel(kernel, locs=True),
             f"{begin}.loop.txt": "\n".join(print_func(f, locs=True) for f in loops(kernel, how)),
-            f"{begin}.llvm.txt": llvm,
-            f"{begin}.asm.txt": assembly(Code(code.key, kernel.name, llvm, code.finish), made.target),
+            f"{begin}.llvm.txt": llvm_listing(told.llvm, lines),
+            f"{begin}.asm.txt": listing(assembly(told, made.target), lines, made.target),
         }
     report = text(Report(title, 0, (), (plan_of(made),), ()))
     listed = "\n".join(files)

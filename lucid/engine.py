@@ -24,7 +24,7 @@ from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
-from lucid.compiler.pipeline import Compiled, compile_graph, named_codes, stage_text
+from lucid.compiler.pipeline import Compiled, compile_graph, lined_codes, stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
@@ -282,9 +282,10 @@ class Executable:
 
             return named_ptx(self.compiled.written, arch, self._aliases, self.edits, kernel)
         if stage == "asm":
-            return "\n".join(
-                assembly(c, self.target) for c in named_codes(self.compiled, self.target, kernel)
-            )
+            from lucid.compiler.llvm.listing import listing  # few ask for it
+
+            made = lined_codes(self.compiled, self.target, kernel)
+            return "\n".join(listing(assembly(c, self.target), x, self.target) for c, x in made)
         return stage_text(self.compiled, stage, self.target, kernel)
 
 

@@ -12,7 +12,8 @@ from lucid.compiler.ir.artifact import Address, Plan
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.kernel import Kernel
-from lucid.compiler.pipeline import Compiled, compile_graph, entries, named_codes
+from lucid.compiler.llvm.listing import listing
+from lucid.compiler.pipeline import Compiled, compile_graph, entries, lined_codes
 from lucid.runtime.load import assembly
 
 
@@ -61,8 +62,8 @@ def named_ptx(
     """The text of all kernels, or of one, under the names of those of the kernel level. ValueError as for
     `ptx`, and for an unknown name."""
     texts = []
-    for code in named_codes(_compiled(graph, arch, aliases, edits), target(arch), kernel):
-        texts.append(assembly(code, target(arch)))
+    for code, lines in lined_codes(_compiled(graph, arch, aliases, edits), target(arch), kernel):
+        texts.append(listing(assembly(code, target(arch)), lines, target(arch)))
         check(texts[-1], code.llvm)
     return "\n".join(texts)
 

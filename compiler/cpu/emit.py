@@ -25,6 +25,7 @@ from ..ir.loop import (
 from ..ir.target import Target
 from ..ir.types import DTYPES, b1, f32, i8, i64
 from ..llvm.emitter import Emitter, literal
+from ..llvm.lines import Lines
 from ..llvm.writer import LETTERS, element_type
 from . import remainder
 
@@ -38,8 +39,8 @@ def _streams(body: Sequence[Stmt]) -> bool:
 
 
 class CpuEmitter(Emitter):
-    def __init__(self, avx512: int) -> None:
-        super().__init__()
+    def __init__(self, avx512: int, marks: Lines | None) -> None:
+        super().__init__(marks)
         self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
         self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
 
@@ -50,13 +51,18 @@ class CpuEmitter(Emitter):
             raise ValueError(f"func {func.name}: a team of {func.team} threads; here it is one")
         self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end", "thread": "0"}, {}, {}
         self.block = "entry"
+        if self.marks is not None:
+            self.mark = self.marks.enter(func)
+            attributes += self.marks.function
         self.lines.append(f"define void @{func.name}(ptr %slots, i64 %begin, i64 %end) {attributes} {{")
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
             self.slot(slot, number)
         heap = self.allocate([s for s in func.body if isinstance(s, Alloc)])
+        outside = self.mark
         for stmt in func.body:
             self.stmt(stmt)
+        self.mark = outside
         if heap is not None:
             self.call("free", "void", [("ptr", heap)])
         if _streams(func.body):
@@ -343,13 +349,13 @@ class CpuEmitter(Emitter):
             lane += size
 
 
-def emit(funcs: Sequence[Func], target: Target) -> str:
-    """LLVM text that defines `funcs` for `target`."""
+def emit(funcs: Sequence[Func], target: Target, marks: Lines | None = None) -> str:
+    """LLVM text that defines `funcs` for `target`; with `marks`, each instruction has the user's line."""
     bits = target.vector_bytes * 8
-    emitter = CpuEmitter(avx512=bits if target.has("avx512f") and target.has("avx512vl") else 0)
+    emitter = CpuEmitter(bits if target.has("avx512f") and target.has("avx512vl") else 0, marks)
     attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
     for func in funcs:
         emitter.func(func, attributes)
     head = [f'target triple = "{target.triple}"', ""]
-    tail = ["", *emitter.declared.values(), "!0 = !{i32 1}"]
+    tail = ["", *emitter.declared.values(), "!0 = !{i32 1}", *(marks.tail() if marks is not None else ())]
     return "\n".join([*head, *emitter.lines, *tail]) + "\n"

@@ -339,11 +339,12 @@ class Lowering(Values):
     def store_parts(self, reduce: k.Reduce, at: Operand, acc: Acc, mask: Operand | None = None) -> None:
         """What a block has of a reduction."""
         for name, value in zip(reduce.names, acc, strict=True):
-            self.b.emit(Store(part_name(name), at, value, None, mask))
+            self.b.emit(Store(part_name(name), at, value, None, mask, False, reduce.loc))
 
     def load_parts(self, reduce: k.Reduce, at: Operand, lanes: int, mask: Operand | None = None) -> Acc:
-        parts = ((part_name(name), dtype) for name, dtype in reduce.results)
-        return tuple(self.b.load(name, dtype, at, lanes, None, mask) for name, dtype in parts)
+        parts = [(part_name(name), dtype) for name, dtype in reduce.results]
+        with self.b.at(reduce.loc):
+            return tuple([self.b.load(name, dtype, at, lanes, None, mask) for name, dtype in parts])
 
     # -- stages of a row
 

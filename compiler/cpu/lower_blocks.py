@@ -56,15 +56,17 @@ def walk(
     for r, place, group in zip(reduces, places, x.split(reduces, inits), strict=True):
         for state in place:
             b.alloc(state.name, state.dtype, lanes(*r.dtypes))
-        for u, acc in enumerate(group):
-            put(x, place, Imm(u * width, i64), acc)
+        with b.at(r.loc):
+            for u, acc in enumerate(group):
+                put(x, place, Imm(u * width, i64), acc)
     with b.loop(Imm(0, i64), extent, BLOCK, "serial") as block:
         hi = x.minimum(b.op("add", block.var, Imm(BLOCK, i64)), extent)
         ends = x.vectors(axis.name, block.var, hi, x.accumulators(reduces), chunk, stream)
         number = b.op("div", block.var, Imm(BLOCK, i64))
         for r, place, group in zip(reduces, places, x.split(reduces, ends), strict=True):
-            at = b.op("and", number, Imm(lanes(*r.dtypes) - 1, i64))
-            put(x, place, at, x.merge(r.op, get(x, place, at), x.halve(r.op, group)))
+            with b.at(r.loc):
+                at = b.op("and", number, Imm(lanes(*r.dtypes) - 1, i64))
+                put(x, place, at, x.merge(r.op, get(x, place, at), x.halve(r.op, group)))
     return tuple(
         v
         for r, place in zip(reduces, places, strict=True)
@@ -76,7 +78,7 @@ def walk(
 def put(x: Lowering, place: tuple[Value, ...], at: Operand, acc: Acc) -> None:
     """An accumulator into working memory: `place` names that of each state."""
     for state, value in zip(place, acc, strict=True):
-        x.b.emit(Store(state.name, at, value))
+        x.b.emit(Store(state.name, at, value, loc=x.b.loc))
 
 
 def get(x: Lowering, place: tuple[Value, ...], at: Operand, lanes: int = 1) -> Acc:
@@ -85,7 +87,7 @@ def get(x: Lowering, place: tuple[Value, ...], at: Operand, lanes: int = 1) -> A
 
 def fold(x: Lowering, reduce: k.Reduce, lo: Operand, hi: Operand) -> Acc:
     """The results of blocks from lo to hi, by the rule of a block."""
-    step = x.schedule
+    b, step = x.b, x.schedule
     x.schedule = replace(step, step=max(step.width, lanes(*reduce.dtypes)))
 
     def chunk(u: int, carried: list[Operand]) -> list[Operand]:
@@ -94,7 +96,8 @@ def fold(x: Lowering, reduce: k.Reduce, lo: Operand, hi: Operand) -> Acc:
         group[u] = x.wide(x.merge(reduce.op, group[u], value), group[u], x.mask)
         return [v for acc in group for v in acc]
 
-    ends = x.vectors("blk", lo, hi, x.accumulators([reduce]), chunk)
-    x.schedule = step
-    (group,) = x.split([reduce], ends)
-    return x.halve(reduce.op, group)
+    with b.at(reduce.loc):
+        ends = x.vectors("blk", lo, hi, x.accumulators([reduce]), chunk)
+        x.schedule = step
+        (group,) = x.split([reduce], ends)
+        return x.halve(reduce.op, group)

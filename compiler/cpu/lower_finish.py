@@ -34,7 +34,8 @@ class FinishLowering:
             blocks = row_blocks(self.x)
         for reduce in totals(self.x.kernel):
             if reduce.keep:
-                self.fold_rows(reduce, self.left(reduce, blocks))
+                with self.b.at(reduce.loc):
+                    self.fold_rows(reduce, self.left(reduce, blocks))
                 self.x.parts |= dict.fromkeys(reduce.names, (self.x.kept_axes(reduce), Imm(0, i64)))
             else:
                 self.x.rows |= named(reduce, fold(self.x, reduce, Imm(0, i64), self.left(reduce, blocks)))

@@ -48,7 +48,8 @@ class FlatLowering:
 
             ends = x.vectors(axis.name, lo, hi, x.accumulators(reduces), chunk, stream)
             for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
-                x.store_parts(reduce, block.var, x.halve(reduce.op, group))
+                with b.at(reduce.loc):
+                    x.store_parts(reduce, block.var, x.halve(reduce.op, group))
             x.levels.pop()
 
     def stream(self) -> Operand | None:

@@ -109,7 +109,8 @@ class GroupLowering:
             kept = self.groups(lo, whole, hi, kept, stream, True)
             for reduce in self.scalar:
                 lanes = [self.get(_TOTAL, reduce, Imm(at, i64)) for at in range(0, ROW_LANES, self.width)]
-                x.store_parts(reduce, block.var, x.halve(reduce.op, lanes))
+                with b.at(reduce.loc):
+                    x.store_parts(reduce, block.var, x.halve(reduce.op, lanes))
             for total, vectors in zip(self.kept, self.split(kept, self.kept).values(), strict=True):
                 self.store_kept(total, vectors, block)
 
@@ -212,17 +213,23 @@ class GroupLowering:
             sums = self.inner_stage(stage, group, scratch, stream)
             with self.rows(group):
                 for reduce, vectors in zip(self.reduces(stage), sums, strict=True):
-                    folded = self.fold(reduce, vectors, self.width)
-                    start = x.start(reduce)
-                    if start != x.nothing(reduce.op, start):  # lanes start from what is neutral
-                        folded = x.merge(reduce.op, start, folded)
-                    if reduce.of_row:
-                        x.rows |= named(reduce, folded)
-                    else:
-                        self.add(reduce, group, partial(x.merge, reduce.op), folded)
+                    with self.b.at(reduce.loc):
+                        self.known(reduce, vectors, group)
         x.number = -1
         x.levels.pop()
         x.at.clear()
+
+    def known(self, reduce: k.Reduce, vectors: list[Acc], group: _Group) -> None:
+        """A reduction of the rows of a group, from their lanes."""
+        x = self.x
+        folded = self.fold(reduce, vectors, self.width)
+        start = x.start(reduce)
+        if start != x.nothing(reduce.op, start):  # lanes start from what is neutral
+            folded = x.merge(reduce.op, start, folded)
+        if reduce.of_row:
+            x.rows |= named(reduce, folded)
+        else:
+            self.add(reduce, group, partial(x.merge, reduce.op), folded)
 
     @contextmanager
     def rows(self, group: _Group) -> Iterator[None]:
@@ -260,10 +267,11 @@ class GroupLowering:
     def put(self, kind: str, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
         """Accumulators, as vectors, into working memory of this kind."""
         for name, value in zip(reduce.names, acc, strict=True):
-            self.b.emit(Store(kind + name, at, value, None, None, False, self.b.loc))
+            self.b.emit(Store(kind + name, at, value, None, None, False, reduce.loc))
 
     def get(self, kind: str, reduce: k.Reduce, at: Operand) -> Acc:
-        return tuple(self.b.load(kind + name, dtype, at, self.width) for name, dtype in reduce.results)
+        with self.b.at(reduce.loc):
+            return tuple([self.b.load(kind + name, dtype, at, self.width) for name, dtype in reduce.results])
 
     def spill(self, found: list[k.Expr]) -> dict[k.Expr, Value]:
         """What is known of the rows, to working memory, from where each row takes its own. The results
@@ -301,9 +309,10 @@ class GroupLowering:
                 numbers = [b.op("add", loop.var, Imm(n, i64)) if n else loop.var for n in range(turn)]
                 found = [self.row(stage, axis, group, n, fixed, scratch, kept) for n in numbers]
                 for number, reduce in enumerate(reduces):
-                    folded = self.fold(reduce, [row[number] for row in found], turn)
-                    at = b.op("mul", loop.var, Imm(self.width // turn, i64))
-                    self.put(_SUMS, reduce, at, folded)
+                    with b.at(reduce.loc):
+                        folded = self.fold(reduce, [row[number] for row in found], turn)
+                        at = b.op("mul", loop.var, Imm(self.width // turn, i64))
+                        self.put(_SUMS, reduce, at, folded)
                 loop.yields = self.flat(kept, own)
             group.kept |= self.split(loop.results, own)
         x.streaming, x.views = False, {}
@@ -369,8 +378,12 @@ class GroupLowering:
                 b.emit(Store(self.waiting[cache], at, b.widen(x.value(expr), self.width)))
         x.levels, x.vector, x.mask, x.registers = outside, None, None, {}
         groups = x.split(reduces, tuple(carried))
-        halved = [x.halve_vectors(r.op, lanes) for r, lanes in zip(reduces, groups, strict=True)]
-        return [x.wide(acc, acc, None) for acc in halved]
+        halved = list[Acc]()
+        for r, lanes in zip(reduces, groups, strict=True):
+            with b.at(r.loc):
+                acc = x.halve_vectors(r.op, lanes)
+                halved.append(x.wide(acc, acc, None))
+        return halved
 
     def next_row(self, before: dict[View, str]) -> dict[View, str]:
         """Windows on what the stage walks along, from those on the row before, if there is one."""

@@ -41,5 +41,6 @@ class LongLowering(RowLowering):
                         lambda u, carried: x.body(stage, u, reduces, carried), stream,
                     )  # fmt: skip
                 for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
-                    x.store_parts(reduce, block.var, x.halve(reduce.op, group))
+                    with b.at(reduce.loc):
+                        x.store_parts(reduce, block.var, x.halve(reduce.op, group))
             x.levels.pop()

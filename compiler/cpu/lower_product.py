@@ -91,10 +91,15 @@ class ProductLowering:
     def plus(self, a: Operand, n: int) -> Operand:
         return self.x.plus(a, Imm(n, i64)) if n else a
 
+    def put(self, array: str, at: Operand, value: Operand) -> None:
+        """Into working memory of the product."""
+        self.b.emit(Store(array, at, value, loc=self.p.reduce.loc))
+
     def run(self) -> None:
         b, x = self.b, self.x
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
+        b.loc = self.p.reduce.loc
         left, right = self.left, self.right
         for side in (left, right):  # a turn of `pack_rows` may fill more than the last tile
             tiles = side.most + self.tiles_of_turn(side) - 1
@@ -243,7 +248,7 @@ class ProductLowering:
                 at = v + n * self.across
                 if at < points:
                     spot = at // side.size * panel + at % side.size * self.chains
-                    b.emit(Store(side.panels, self.plus(base, spot), vector))
+                    self.put(side.panels, self.plus(base, spot), vector)
 
     def pack_depth(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
         """Vectors along the depth, one point after the other."""
@@ -262,7 +267,7 @@ class ProductLowering:
                         x.mask = x.first_lanes(b.op("sub", count, line.var)) if masked else None
                         self.ask(side)
                         for n, piece in enumerate(self.pieces(self.value(side.expr), self.chains)):
-                            b.emit(Store(side.panels, self.plus(line.carried[0], n * group), piece))
+                            self.put(side.panels, self.plus(line.carried[0], n * group), piece)
                         line.yields = (self.plus(line.carried[0], self.across * group),)
                     at = line.results
                 point.yields = (self.plus(point.carried[0], self.chains),)
@@ -301,7 +306,7 @@ class ProductLowering:
                             x.levels.pop()
                         group = b.op("mul", b.op("and", line.var, Imm(-c, i64)), Imm(side.size, i64))
                         at = b.op("add", group, b.op("and", line.var, Imm(c - 1, i64)))
-                        b.emit(Store(side.panels, b.op("add", base, at), value))
+                        self.put(side.panels, b.op("add", base, at), value)
             tile.yields = (self.plus(tile.carried[0], side.size * self.part),)
 
     # -- sums
@@ -350,13 +355,13 @@ class ProductLowering:
         for m, part in enumerate(found):
             spot = self.plus(at[1], m * self.line)
             (total,) = x.merge("sum", (b.load("sums", self.dtype, spot, size),), (part,))
-            b.emit(Store("sums", spot, b.op("select", known, total, part)))
+            self.put("sums", spot, b.op("select", known, total, part))
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
         """What follows the sums. Whole vectors are stored without a mask, which costs some processors as much
         as a dozen stores."""
         b, x = self.b, self.x
-        stages = x.kernel.stages[1:]
+        stages, b.loc = x.kernel.stages[1:], None
         with b.loop(*rows, 1, "serial", (Imm(0, i64),)) as row:
             x.at.update(self.place(self.p.rows, row.var))
             level = x.open(frozenset(self.p.batch + self.p.rows))

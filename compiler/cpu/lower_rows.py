@@ -266,11 +266,12 @@ class RowLowering:
             ends = self.both(jobs, reduces, stream)
         for (_, r), own in zip(jobs, reduces, strict=True):
             for reduce, group in zip(own, x.split(own, ends), strict=True):
-                total = x.halve(reduce.op, group)
-                if reduce.of_row:
-                    r.values.update(named(reduce, total))
-                else:
-                    now |= named(reduce, x.merge(reduce.op, among(reduce, now), total))
+                with self.b.at(reduce.loc):
+                    total = x.halve(reduce.op, group)
+                    if reduce.of_row:
+                        r.values.update(named(reduce, total))
+                    else:
+                        now |= named(reduce, x.merge(reduce.op, among(reduce, now), total))
             ends = ends[len(x.accumulators(own)) :]
 
     def both(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ..ir import kernel as k
 from ..ir.data import replace
-from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, Alloc, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from .lower import Lowering
@@ -43,6 +43,7 @@ class VectorLowering(ProductLowering):
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
         b.emit(Alloc("sums", self.dtype, VECTOR_COLUMNS + AT_ONCE * self.width))
+        b.loc = self.p.reduce.loc
         if not self.walk_one and not self.along_depth():
             b.emit(Alloc("chains", self.dtype, self.chains * VECTOR_COLUMNS))
         with b.loop(BEGIN, END, 1, "parallel") as block:
@@ -95,11 +96,11 @@ class VectorLowering(ProductLowering):
         b, x, c = self.b, self.x, self.chains
         zero, size = Imm(0, self.dtype, self.width), b.op("sub", hi, lo)
         with b.loop(Imm(0, i64), size, self.width, "vector") as clear:
-            b.emit(Store("sums", clear.var, zero))
+            self.put("sums", clear.var, zero)
         with b.loop(Imm(0, i64), self.depth, self.part, "serial") as part:
             with b.loop(Imm(0, i64), size, self.width, "vector") as clear:
                 for n in range(c):
-                    b.emit(Store("chains", self.plus(clear.var, n * VECTOR_COLUMNS), zero))
+                    self.put("chains", self.plus(clear.var, n * VECTOR_COLUMNS), zero)
             count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
             whole = b.op("and", count, Imm(-TOGETHER, i64))
             for begin, end, together in ((Imm(0, i64), whole, TOGETHER), (whole, count, 1)):
@@ -112,7 +113,7 @@ class VectorLowering(ProductLowering):
                 ]
                 sums = (b.load("sums", self.dtype, add.var, self.width),)
                 (total,) = x.merge("sum", sums, x.halve_vectors("sum", every))
-                b.emit(Store("sums", add.var, total))
+                self.put("sums", add.var, total)
 
     def walk(self, part: Operand, line: Operand, together: int, lo: Operand, hi: Operand) -> None:
         """One walk along the columns, `together` steps of the depth from `line` of a part on."""
@@ -138,7 +139,7 @@ class VectorLowering(ProductLowering):
                 totals[n % c] = self.step(totals[n % c], one, self.value(self.right.expr))
             x.views = {}
             for at, total in zip(spots, totals, strict=True):
-                b.emit(Store("chains", at, total))
+                self.put("chains", at, total)
             return carried
 
         x.vectors(self.column, lo, hi, (), chunk)
@@ -187,7 +188,7 @@ class VectorLowering(ProductLowering):
                 found = zip(part.carried, self.fold(list(chains)), strict=True)
                 part.yields = tuple(v for total, new in found for v in x.merge("sum", (total,), (new,)))
             for n, found_sum in enumerate(part.results):
-                b.emit(Store("sums", b.op("sub", self.plus(tile.var, n * self.width), lo), found_sum))
+                self.put("sums", b.op("sub", self.plus(tile.var, n * self.width), lo), found_sum)
 
     def single(self) -> Operand:
         """The sum of one column: a vector of chains, for several parts at a time."""
@@ -227,7 +228,7 @@ class VectorLowering(ProductLowering):
 
     def one(self, total: Operand) -> None:
         """What follows the sum of one column."""
-        x = self.x
+        x, self.b.loc = self.x, None
         x.at[self.column] = Imm(0, i64)
         x.rows[self.p.reduce.names[0]] = total
         x.open(frozenset(self.extents) | {ROW})
@@ -238,6 +239,7 @@ class VectorLowering(ProductLowering):
     def columns(self, lo: Operand, hi: Operand) -> None:
         """What follows the sums."""
         b, x = self.b, self.x
+        b.loc = None
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
             spot = b.op("sub", x.at[self.column], lo)

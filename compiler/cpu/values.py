@@ -252,7 +252,9 @@ class Values:
         b = self.b
         if isinstance(expr, k.Ref):
             if expr.name in self.lets:
-                return self.value(self.lets[expr.name].expr)
+                let = self.lets[expr.name]
+                with b.at(let.loc):
+                    return self.value(let.expr)
             if expr.name in self.rows:
                 return self.rows[expr.name]
             return self.slot(expr.name, self.scalars[expr.name].dtype)
@@ -298,16 +300,21 @@ class Values:
                     self.b.widen(value, wide)
                 return
             if isinstance(expr, k.Ref) and expr.name in self.lets:
-                visit(self.lets[expr.name].expr)
+                let = self.lets[expr.name]
+                with self.b.at(let.loc):
+                    visit(let.expr)
             for part in k.parts(expr):
                 visit(part)
 
         for stmt in stage.body:
             if isinstance(stmt, k.Let):
                 self.lets[stmt.name] = stmt
+        outside = self.b.loc
         for stmt in stage.body:
+            self.b.loc = stmt.loc
             for expr in k.operands(stmt):
                 visit(expr)
+        self.b.loc = outside
         return known
 
     def splats(self, stage: k.Stage) -> bool:

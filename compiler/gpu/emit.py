@@ -17,6 +17,7 @@ from ..ir.layout import Slot
 from ..ir.loop import Alloc, Barrier, For, Func, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
 from ..ir.types import DType, b1
 from ..llvm.emitter import Emitter, literal
+from ..llvm.lines import Lines
 from ..llvm.writer import element_type
 from . import remainder
 from .launch import ALIGNED, entry, room
@@ -28,8 +29,8 @@ ASKED = f"@asked = external addrspace(3) global [0 x i8], align {ALIGNED}"
 
 
 class PtxEmitter(Emitter):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, marks: Lines | None) -> None:
+        super().__init__(marks)
         self.shared: list[str] = []
 
     def held(self, lanes: int) -> int:
@@ -46,6 +47,9 @@ class PtxEmitter(Emitter):
         self.pending: frozenset[Access] = frozenset()
         given = ", ".join(self.parameter(slot) for slot in func.slots)
         threads = f'"nvvm.reqntid"="{self.entry.threads}"'
+        if self.marks is not None:
+            self.mark = self.marks.enter(func)
+            threads += self.marks.function
         self.lines += [f"define ptx_kernel void @{self.entry.name}({given}) nounwind {threads} {{", "entry:"]
         tid, block, blocks = map(self.register, ("tid", "ctaid", "nctaid"))
         self.lane32 = self.let(f"and i32 {tid}, {WARP - 1}")
@@ -70,8 +74,10 @@ class PtxEmitter(Emitter):
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
+        outside = self.mark
         for stmt in func.body:
             self.stmt(stmt)
+        self.mark = outside
         self.put("ret void")
         self.lines.append("}")
 
@@ -151,7 +157,9 @@ class PtxEmitter(Emitter):
 
     def loop(self, stmt: For) -> None:
         if stmt.kind == "parallel":
-            stmt = replace(stmt, kind="serial", step=Value("every", stmt.var.dtype))
+            stmt, given = replace(stmt, kind="serial", step=Value("every", stmt.var.dtype)), stmt
+            if self.marks is not None:
+                self.marks.same(stmt, given)
         inside = accesses(stmt.body, self.roots, self.spaces)
         self.pending = far(self.pending)
         if clash(self.pending, inside):
@@ -305,9 +313,9 @@ class PtxEmitter(Emitter):
         self.where(test, put, "")
 
 
-def emit(funcs: Sequence[Func]) -> str:
-    """LLVM text that defines `funcs`: a kernel, and what comes after its blocks."""
-    emitter = PtxEmitter()
+def emit(funcs: Sequence[Func], marks: Lines | None = None) -> str:
+    """LLVM text that defines `funcs`: a kernel, and what comes after its blocks. `marks` as for CPUs."""
+    emitter = PtxEmitter(marks)
     for func in funcs:
         emitter.func(func)
     parts = [
@@ -317,5 +325,6 @@ def emit(funcs: Sequence[Func]) -> str:
         *emitter.lines,
         "",
         *emitter.declared.values(),
+        *(marks.tail() if marks is not None else ()),
     ]
     return "\n".join(parts) + "\n"

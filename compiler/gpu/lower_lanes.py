@@ -46,10 +46,11 @@ class LaneLowering:
         team = TEAM if any(reduce.keep for reduce in every) else few
         with self.b.loop(BEGIN, Imm(team, i64), 1, "parallel") as warp:
             for reduce in every:
-                if reduce.keep:
-                    self.kept(reduce, warp.var)
-                else:
-                    self.single(reduce, warp.var)
+                with self.b.at(reduce.loc):
+                    if reduce.keep:
+                        self.kept(reduce, warp.var)
+                    else:
+                        self.single(reduce, warp.var)
 
     def kept(self, reduce: k.Reduce, warp: Operand) -> None:
         """Of one lane, some columns. Lanes of the vector beyond them read the last one, without a branch."""

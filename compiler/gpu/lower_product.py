@@ -15,7 +15,7 @@ from __future__ import annotations
 from ..cpu.lower_product import ProductLowering
 from ..cpu.values import ROW
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 
@@ -48,8 +48,10 @@ class WarpProductLowering(ProductLowering):
             firsts = [self.plus(first, u * self.width) for u in range(wide)]
             self.vectors = [(at, x.first_lanes(b.op("sub", columns, at))) for at in firsts]
             x.vector = self.p.column
-            for n, total in enumerate(self.sums()):
-                b.emit(Store("sums", Imm(n * self.width, i64), total))
+            with b.at(self.p.reduce.loc):
+                totals = self.sums()
+            for n, total in enumerate(totals):
+                self.put("sums", Imm(n * self.width, i64), total)
             single = self.extents[self.p.column] == 1  # results do not vary with it
             if single:
                 x.vector = None

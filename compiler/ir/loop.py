@@ -244,6 +244,13 @@ class Builder:
     def emit(self, stmt: Stmt) -> None:
         self._blocks[-1].append(stmt)
 
+    @contextmanager
+    def at(self, loc: Loc | None) -> Iterator[None]:
+        """What is written inside is for the statement there."""
+        outside, self.loc = self.loc, loc
+        yield
+        self.loc = outside
+
     def alloc(self, name: str, dtype: DType, count: int | Value, shared: bool = False) -> None:
         """Working memory for the whole function."""
         self._blocks[0].insert(0, Alloc(name, dtype, count, shared))

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from ..ir.loop import For, Imm, Let, Load, Operand, Stmt, Store, Window
 from ..ir.types import DTYPES, DType, b1
 from .casts import Casts
+from .lines import Lines
 
 _FLOAT = {
     "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv",
@@ -45,8 +46,9 @@ def literal(operand: Operand) -> int:
 
 
 class Emitter(Casts, ABC):
-    def __init__(self) -> None:
+    def __init__(self, marks: Lines | None = None) -> None:
         super().__init__()
+        self.marks = marks
         self.pointers: dict[str, tuple[str, DType]] = {}
         self.block = "entry"
 
@@ -77,6 +79,8 @@ class Emitter(Casts, ABC):
     # -- statements
 
     def stmt(self, stmt: Stmt) -> None:
+        if self.marks is not None:
+            self.mark = self.marks.of(stmt)
         if isinstance(stmt, Let):
             self.names[stmt.result.name] = self.instruction(stmt)
         elif isinstance(stmt, Load):
@@ -122,14 +126,16 @@ class Emitter(Casts, ABC):
         inits = [self.ref(v) for v in stmt.inits]
         for statement in stmt.body:
             self.stmt(statement)
+        if self.marks is not None:
+            self.mark = self.marks.of(stmt)
         self.put(f"{step} = add i64 {var}, {self.ref(stmt.step)}")
         self.put(f"br label %{head}")
         latch = self.block
-        lines = [f"  {var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"]
+        first = f"{var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"
+        lines = [f"  {first}{self.mark}"]
         for init, name, back in zip(inits, phis, stmt.yields, strict=True):
-            lines.append(
-                f"  {name} = phi {self.type_of(back)} [ {init}, %{before} ], [ {self.ref(back)}, %{latch} ]"
-            )
+            kind, back_text = self.type_of(back), self.ref(back)
+            lines.append(f"  {name} = phi {kind} [ {init}, %{before} ], [ {back_text}, %{latch} ]{self.mark}")
         self.lines[mark:mark] = lines
         self.lines.append(f"{done}:")
         self.block = done

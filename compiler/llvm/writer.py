@@ -42,6 +42,7 @@ class Writer:
         self.declared: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.count = 0
+        self.mark = ""  # what lines end in: the place that they come from, if somebody asked
 
     # -- types
 
@@ -69,7 +70,7 @@ class Writer:
         return f"%{hint}.{self.count}"
 
     def put(self, line: str) -> None:
-        self.lines.append("  " + line)
+        self.lines.append(f"  {line}{self.mark}")
 
     def let(self, text: str, hint: str = "x") -> str:
         name = self.fresh(hint)

@@ -282,23 +282,22 @@ def format_number(value: Number, dtype: DType) -> str:
     return short if math.isnan(held) or rounded(float(short), dtype) == held else repr(held)
 
 
-def format_loc(loc: Loc | None) -> str:
+def format_loc(loc: Loc | None, sign: str = "#") -> str:
     """The comment that ends a line, or nothing."""
     if loc is None:
         return ""
     others = dict.fromkeys(str(other) for other in loc.also if str(other) != str(loc))
     text = "; ".join([loc.text, *others])
-    return "  # " + "".join(c if c.isprintable() else "?" for c in text)
+    return f"  {sign} " + "".join(c if c.isprintable() else "?" for c in text)
 
 
-# A line of a text, without its comment, and the place that it comes from.
 Line = tuple[str, Loc | None]
 
 
-def joined(lines: Iterable[Line], locs: bool) -> str:
-    """Lines as a text; with `locs`, each ends in the user's `# file:line`."""
+def joined(lines: Iterable[Line], locs: bool, sign: str = "#") -> str:
+    """Lines as a text; with `locs`, each ends in the user's `# file:line`, or in another `sign` than that."""
     if locs:
-        return "".join([f"{text}{format_loc(loc)}\n" for text, loc in lines])
+        return "".join([f"{text}{format_loc(loc, sign)}\n" for text, loc in lines])
     return "".join([f"{text}\n" for text, _ in lines])
 
 

@@ -236,6 +236,34 @@ def test_text_of_one_kernel() -> None:
         step.ir("graph", kernel=name)
 
 
+def inner(listing: str) -> list[str]:
+    """The instructions of innermost loops, as they lie in memory: from a label to a jump back to it."""
+    lines = listing.splitlines()
+    labels = {m[1]: n for n, line in enumerate(lines) if (m := re.match(r"(\.L\w+):", line))}
+    jumps = [(labels.get(m[1], len(lines)), n) for n, line in enumerate(lines) if (m := JUMP.match(line))]
+    loops = [(first, last) for first, last in jumps if first <= last]
+    inside = [a for a in loops if not any(a != b and a[0] <= b[0] and b[1] <= a[1] for b in loops)]
+    found = {n for first, last in inside for n in range(first, last + 1)}
+    return [lines[n] for n in sorted(found) if re.match(r"\t[a-z]", lines[n])]
+
+
+JUMP = re.compile(r"\t(?:j\w+|b(?:\.\w+)?|cbn?z\t\w+,|tbn?z\t\w+, #\d+,)\s+(\.L\w+)")
+
+
+def test_instructions_of_inner_loops_have_lines() -> None:
+    step = training(transformer())
+    found = inner(step.ir("asm"))
+    told = [line for line in found if re.search(rf"  (#|//) \S*{HERE}:\d+", line)]
+    assert len(found) > 1000 and len(told) >= 0.95 * len(found), (len(told), len(found))
+
+
+@pytest.mark.parametrize("stage", ["graph", "simplified", "kernel", "loop", "llvm", "asm", "ptx"])
+def test_text_of_every_stage_has_lines(stage: Any) -> None:
+    f = lucid.compile(lambda x: (x * x).sum())
+    f(np.ones(100, "f"))
+    assert f"{HERE}:{sys._getframe().f_lineno - 2}" in f.ir(stage)
+
+
 def test_one_of_kernels_alike_can_be_replaced_by_its_name() -> None:
     f = lucid.compile(lambda x: lucid.logcumsumexp(x, axis=0))
     x = np.linspace(0, 1, 1000, dtype="f")
