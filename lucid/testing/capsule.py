@@ -8,8 +8,8 @@ launch wrote. A zip file of `capsule.json` and the bytes of arrays, `inputs/0`, 
                    "arrays": {"x": [0, 0, [300, 1]], "o": [1, 0, [300, 1]]},  number, offset, strides
                    "symbols": {"n": 300}, "scalars": {"scale": "0x1.0p-3"}, "hashes": {"o": "..."}}]}
 
-A file is untrusted: nothing in it is run but kernels, which are parsed, verified, and proven to stay inside of
-their arrays.
+A file is untrusted: nothing in it is run but kernels, which are parsed, verified, and proven to stay inside
+of their arrays.
 """
 
 from __future__ import annotations
