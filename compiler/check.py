@@ -197,8 +197,9 @@ def _strided(buffer: Data, call: Call, array: Array, operand: Operand) -> Data:
     )
 
 
-def run_kernels(program: Program, inputs: list[Data]) -> Values:
-    """Every node that the program writes, by the interpreter of kernels."""
+def run_kernels(program: Program, inputs: list[Data], moved: list[int] | None = None) -> Values:
+    """Every node that the program writes, by the interpreter of kernels. To `moved` goes, for each call, how
+    many bytes it touched: every one that it read, and every one that it wrote, once."""
     memory: Values = dict(zip(program.graph.inputs, inputs, strict=True))
     for call in program.calls:
         table = arrays(call.kernel)
@@ -208,7 +209,16 @@ def run_kernels(program: Program, inputs: list[Data]) -> Values:
             for name, op in call.arrays.items()
             if name not in outputs
         }
-        results = interpret_kernel(call.kernel, bound, dict(call.scalars), dict(call.symbols))
+        marks: dict[tuple[Node, bool], Data] = {}
+        touched = {}
+        if moved is not None:
+            for name, op in call.arrays.items():
+                mark = marks.setdefault((op.node, name in outputs), np.zeros(op.node.shape, bool))
+                touched[name] = _strided(mark, call, table[name], op)
+        symbols, scalars = dict(call.symbols), dict(call.scalars)
+        results = interpret_kernel(call.kernel, bound, scalars, symbols, touched)
+        if moved is not None:
+            moved.append(sum(int(m.sum()) * n.type.dtype.size for (n, _), m in marks.items()))
         for name in outputs:
             operand = call.arrays[name]
             type_ = operand.node.type

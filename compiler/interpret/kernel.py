@@ -43,6 +43,7 @@ from ..ops.folds import fold
 from .loop import run_instructions
 
 Array = np.ndarray[Any, Any]
+_YES = np.array(True)
 
 
 def interpret_kernel(
@@ -50,15 +51,18 @@ def interpret_kernel(
     arrays: Mapping[str, Array],
     scalars: Mapping[str, Number] | None = None,
     symbols: Mapping[str, int] | None = None,
+    touched: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """The outputs of `kernel` by name, as new arrays.
 
     `arrays`: every array parameter, of any strides; `scalars`: every scalar parameter; `symbols`:
     extents and guard bounds, of which those that an array's shape tells may be left out.
+    `touched`: for every array, one of bools of its shape, which become true where an element is read or
+    written.
     Reductions accumulate in the dtype that they state; their order is NumPy's, not the kernel's.
     The maximum of nothing is the least value. Raises ValueError for a missing or unfitting
     operand, IndexError for an unguarded access outside of an array."""
-    return _Run(kernel, arrays, scalars or {}, symbols or {}).outputs
+    return _Run(kernel, arrays, scalars or {}, symbols or {}, touched or {}).outputs
 
 
 class _Run:
@@ -70,8 +74,10 @@ class _Run:
         arrays: Mapping[str, Array],
         scalars: Mapping[str, Number],
         symbols: Mapping[str, int],
+        touched: Mapping[str, Array],
     ) -> None:
         self.kernel = kernel
+        self.touched = touched
         self.symbols = dict(symbols)
         self.arrays: dict[str, Array] = {}
         for param in kernel.params:
@@ -111,6 +117,16 @@ class _Run:
                 raise ValueError(f"{self.kernel.name}: {param.name} has {n} for {extent}, not {known}")
         self.arrays[param.name] = array
 
+    def touch(self, name: str, places: Sequence[Array] | None = None, where: Array = _YES) -> None:
+        """Elements of an array are read or written: those at `places`, `where` that is true; or all."""
+        if name not in self.touched:
+            return
+        if places is None:
+            self.touched[name][...] = True
+            return
+        *places, where = np.broadcast_arrays(*places, where)
+        self.touched[name][tuple(p[where] for p in places)] = True
+
     def _extent(self, extent: Extent) -> int:
         return extent if isinstance(extent, int) else self.symbols[extent]
 
@@ -133,11 +149,13 @@ class _Run:
                 if cut is not None:
                     whole = np.empty((*out.shape[:cut], value.shape[-1], *out.shape[cut + 1 :]), out.dtype)
                 places = np.broadcast_arrays(*point.places(stmt.index, whole, ()), value)[:-1]
+                self.touch(stmt.array, places if cut is None else None)
                 whole[tuple(places)] = value if places else value.item()  # of units only: a single value
                 if cut is not None:
                     out[...] = np.take(whole, np.arange(out.shape[cut]), axis=cut)
             elif isinstance(stmt, Scatter):
                 out = self.outputs[stmt.array]
+                self.touch(stmt.array)
                 values = [point.value(e) for e in operands(stmt)]
                 *index, value = (np.broadcast_to(v, point.shape) for v in values)
                 inside = point.inside(index, out)
@@ -214,6 +232,7 @@ class _Point:
         if not np.any(inside):
             return np.zeros((1,) * len(self.shape), source.dtype)
         places = self.places(load.index, source, load.guards)
+        run.touch(load.array, places, inside)
         found = source[tuple(places)] if places else source
         return found if not load.guards else np.where(inside, found, np.zeros((), source.dtype))
 
@@ -221,6 +240,7 @@ class _Point:
         source = self.run.arrays[pick.array]
         index = [self.value(ix) for ix in pick.index]
         inside = self.inside(index, source)
+        self.run.touch(pick.array, index, inside)
         if not inside.any():
             return np.zeros(inside.shape, source.dtype)
         found = source[tuple(np.where(inside, v, 0) for v in index)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from .graph import Graph, Node
 from .kernel import Array, Extent, Kernel
 from .rounding import convert
 from .types import DType
+
+View = tuple[int, tuple[int, ...], tuple[int, ...]]  # offset, strides (in elements) and extents
 
 
 class Hole(NamedTuple):
@@ -88,20 +91,46 @@ class Call:
         return tuple([operand.node for name, operand in self.arrays.items() if name not in written])
 
     @property
+    def streams(self) -> int:
+        """Bytes of each view that the kernel reads or writes. Those that overlap count twice: what a plan
+        weighs by, where extents may be symbols."""
+        seen = {(node, written, view): size for node, written, view, size in self._views()}
+        return sum(math.prod(view[2]) * size for (_, _, view), size in seen.items())
+
+    @property
     def bytes(self) -> int:
-        """Bytes moved: every byte that the kernel reads counted once, every byte written once."""
-        seen: dict[tuple[Node, int, tuple[int, ...], bool], int] = {}
+        """Bytes moved: every byte that the kernel reads counted once, every byte that it writes once. An
+        array that is read at places that are values counts as a whole."""
+        places: dict[tuple[Node, bool, int], dict[View, None]] = {}
+        for node, written, view, size in self._views():
+            places.setdefault((node, written, size), {})[view] = None
+        return sum(_elements(list(views)) * size for (_, _, size), views in places.items())
+
+    def _views(self) -> Iterator[tuple[Node, bool, View, int]]:
+        """Of each array, its node, whether it is written, what of it is touched, bytes of an element."""
         outputs = {o.name for o in self.kernel.outputs}
         arrays = [p for p in self.kernel.params if isinstance(p, Array)] + list(self.kernel.outputs)
         for array in arrays:
             operand = self.arrays[array.name]
-            count = 1
-            for extent, stride in zip(array.dims, operand.strides, strict=True):
-                if stride:
-                    count *= self.extent(extent)
-            key = (operand.node, operand.offset, operand.strides, array.name in outputs)
-            seen[key] = count * array.dtype.size
-        return sum(seen.values())
+            dims = [(s, self.extent(n)) for n, s in zip(array.dims, operand.strides, strict=True) if s]
+            view = operand.offset, tuple(s for s, _ in dims), tuple(n for _, n in dims)
+            yield operand.node, array.name in outputs, view, array.dtype.size
+
+
+def _elements(views: list[View]) -> int:
+    """How many elements of one array there are in views of it."""
+    views = [view for view in views if 0 not in view[2]]
+    if len(views) < 2:
+        return sum(math.prod(shape) for _, _, shape in views)
+    ends = [
+        [at + sum(f(0, s * (n - 1)) for s, n in zip(strides, shape, strict=True)) for f in (min, max)]
+        for at, strides, shape in views
+    ]
+    first, last = min(low for low, _ in ends), max(high for _, high in ends)
+    touched = np.zeros(last - first + 1, bool)
+    for at, strides, shape in views:
+        np.lib.stride_tricks.as_strided(touched[at - first :], shape, strides)[...] = True
+    return int(touched.sum())
 
 
 @data

@@ -428,9 +428,9 @@ def make_plan(
 def _work(call: Call) -> int:
     """Bytes moved, and for the steps of a product's sums as many as take the same time."""
     if product(call.kernel) is None:
-        return call.bytes
+        return call.streams
     axes = (*call.kernel.outer, *call.kernel.stages[0].axes)
-    return call.bytes + prod(call.extent(a.extent) for a in axes) // STEPS_OF_BYTE
+    return call.streams + prod(call.extent(a.extent) for a in axes) // STEPS_OF_BYTE
 
 
 def _launch(

@@ -56,7 +56,7 @@ _TOKEN = (
     r'|(?P<string>"(?:[^"\\\n]|\\[^\n])*")'
     r"|(?P<mark>->|<=|>=|==|!=|\+=|\.\.|[()\[\]{}:,;=+\-*/<>|])"
 )
-_LOC = r"#\s*(\S.*?):([0-9]{1,9})(?: in (\S+))?(?: backward of ([^;]+?))?(?:; .*)?\s*"
+_LOC = r"#\s*(\S.*?):([0-9]{1,9})(?: in (\S+))?(?: backward of ([^;]+?))?((?:; [^;]+:[0-9]{1,9})*)\s*"
 
 
 def is_name(text: str) -> bool:
@@ -96,7 +96,11 @@ class Cursor:
                 line, start = line + 1, at
             elif kind == "comment":
                 if loc := re.fullmatch(_LOC, word):
-                    self._locs[line] = Loc(loc[1], int(loc[2]), module=loc[3] or "", backward=loc[4] or "")
+                    others = [other.rsplit(":", 1) for other in loc[5].split("; ")[1:]]
+                    also = tuple(Loc(file, int(number)) for file, number in others)
+                    self._locs[line] = Loc(
+                        loc[1], int(loc[2]), module=loc[3] or "", backward=loc[4] or "", also=also
+                    )
             elif kind != "space":
                 depth = max(0, depth + (word in ("(", "[")) - (word in (")", "]")))
                 tokens.append(Token(kind, word.removeprefix("%"), line, column))

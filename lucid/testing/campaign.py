@@ -25,7 +25,7 @@ from typing import Any, TextIO
 from lucid.compiler.ir.data import data, replace
 from lucid.runtime import load, pool
 
-from .draws import THREADS, Draw, laid, other_sizes, redrawn, shapes_of
+from .draws import THREADS, Draw, laid, number_like, other_sizes, redrawn, shapes_of
 from .family import Family, Fault
 from .generate import random_program
 from .layouts import UNPACK
@@ -89,13 +89,14 @@ def draws_of(seed: int, k: int, draws: int = DRAWS) -> Iterator[Draw]:
     yield Draw(program, {}, smooth=smooth, thorough=True, number=k)
     rng = random.Random(f"{seed} {k}")
     orders = {name: rng.choice(("rows", "columns", "permuted")) for name in program.inputs}
-    known = [shapes_of(program)]
+    known = [(shapes_of(program), program.numbers)]
     for d in range(1, draws):
-        fresh = d % FRESH == 0
-        shapes = other_sizes(program, rng) if fresh else rng.choice(known)
-        other = redrawn(program, shapes, rng)
+        form = rng.choice(known)
+        if d % FRESH == 0:
+            form = other_sizes(program, rng), {n: number_like(k, rng) for n, k in program.numbers.items()}
+        other = redrawn(program, form[0], rng, form[1])
         if other is not None:
-            known += [shapes] if shapes not in known else []
+            known += [form] if form not in known else []
             yield laid(other, orders, rng, smooth)
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from lucid.compiler.ir.data import data
 
-from .generate import MOST, in_bounds, values_of
 from .layouts import LAYOUTS, laid_out
-from .program import Array, Program, with_inputs
+from .maker import MOST, in_bounds, values_of
+from .program import Array, Number, Program
 
 # Around vectors, and around what is a row of few registers (64) or longer than a block.
 SMALL = (1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64)
@@ -76,8 +77,18 @@ def other_sizes(program: Program, rng: random.Random) -> Shapes:
     return tuple(tuple(new.get(n, n) for n in shape) for shape in shapes_of(program))
 
 
-def redrawn(program: Program, shapes: Shapes, rng: random.Random) -> Program | None:
-    """The program over new values of these shapes; None where something that it relies on does not hold."""
+def number_like(number: Number, rng: random.Random) -> Number:
+    """Another number of the same type."""
+    if isinstance(number, bool):
+        return rng.random() < 0.5
+    return rng.randrange(5) if isinstance(number, int) else rng.choice((0.5, -1.25, 2.0, 3.0))
+
+
+def redrawn(
+    program: Program, shapes: Shapes, rng: random.Random, numbers: Mapping[str, Number] | None = None
+) -> Program | None:
+    """The program over new values of these shapes, and these numbers (its own where there are none given);
+    None where something that it relies on does not hold."""
     if any(int(np.prod(shape)) > MOST for shape in shapes):
         return None
     draw = np.random.default_rng(rng.getrandbits(32))
@@ -89,7 +100,7 @@ def redrawn(program: Program, shapes: Shapes, rng: random.Random) -> Program | N
         a, b = rng.sample(list(inputs), 2)
         if inputs[a].shape == inputs[b].shape and inputs[a].dtype == inputs[b].dtype:
             inputs[b] = inputs[a]
-    other = with_inputs(program, inputs)
+    other = replace(program, inputs=inputs, numbers=dict(program.numbers if numbers is None else numbers))
     return other if holds(other) else None
 
 

@@ -2,7 +2,10 @@
 
 A program may come from a file, so nothing is handed to Python's `eval`: what is not of this grammar is
 refused before anything runs. `L` stands for numpy or lucid; of it, and of values, only the names below may
-be asked for.
+be asked for. Names are x0 (an array), k0 (a number of Python's), v0 (a result) and i0 (what a loop counts).
+Beside NumPy's there are `at(x)[i].set(v)`, an array with other elements, and `copied(x)[i].put(v)`, a copy in
+which they were assigned to (`places.py`); Python decides in `v1 if k0 > 2 else v2`, and loops in
+`sum([v1 * i0 for i0 in range(3)])`.
 """
 
 from __future__ import annotations
@@ -16,17 +19,24 @@ from typing import Any
 
 from lucid.compiler.ops import REGISTRY
 
+from .places import Copied, at
+
 Value = Callable[[Mapping[str, Any]], Any]
 
-NAME = re.compile(r"[xv]\d+")
+NAME = re.compile(r"[xvki]\d+")
 METHODS = frozenset(
-    ("T", "argmax", "argmin", "astype", "clip", "max", "mean", "min", "reshape", "sum", "transpose")
-)
+    (
+        "T", "add", "all", "any", "argmax", "argmin", "astype", "clip", "imag", "max", "mean", "min", "ndim",
+        "prod", "put", "real", "reshape", "set", "shape", "std", "stay", "sum", "transpose", "var",
+    )
+)  # fmt: skip
 _FUNCTIONS = frozenset(
     (
-        "abs", "ceil", "concatenate", "cumprod", "cumsum", "exp", "flip", "floor", "isfinite", "isnan", "log",
-        "maximum", "minimum", "rint", "roll", "sign", "signbit", "sort", "sqrt", "square", "tanh", "trunc",
-        "where",
+        "abs", "arctan2", "argsort", "broadcast_to", "ceil", "concatenate", "conj", "convolve", "copysign",
+        "count_nonzero", "cumprod", "cumsum", "diff", "exp", "flip", "floor", "fmax", "fmin", "fmod", "hypot",
+        "imag", "isfinite", "isnan", "log", "logaddexp", "maximum", "minimum", "nan_to_num", "outer", "pad",
+        "real", "rint", "roll", "sign", "signbit", "sort", "sqrt", "square", "stack", "take_along_axis",
+        "tanh", "tensordot", "tril", "triu", "trunc", "where",
     )
 )  # fmt: skip
 _UNARY: dict[type, Any] = {ast.USub: operator.neg, ast.Invert: operator.invert, ast.UAdd: operator.pos}
@@ -38,6 +48,8 @@ _BINARY: dict[type, Any] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
+_BUILTINS: dict[str, Callable[..., Any]] = {"abs": abs, "at": at, "copied": Copied, "sum": sum}
+TURNS = 100  # of a loop
 DEPTH = 60  # of an expression; those of the generator have less than ten
 
 
@@ -62,7 +74,7 @@ def expression(text: str) -> Value:
 
 def names_in(text: str) -> list[str]:
     """The inputs and results that an expression reads."""
-    return re.findall(r"\b[xv]\d+\b", text)
+    return re.findall(r"\b[xvk]\d+\b", text)
 
 
 def _value(node: ast.AST, text: str, depth: int) -> Value:
@@ -74,7 +86,7 @@ def _value(node: ast.AST, text: str, depth: int) -> Value:
         return _value(part, text, depth - 1)
 
     match node:
-        case ast.Constant(value=bool() | int() | float() | str() | None as constant):
+        case ast.Constant(value=bool() | int() | float() | complex() | str() | None as constant):
             return lambda _: constant
         case ast.Name(id=name) if NAME.fullmatch(name):
             return operator.itemgetter(name)
@@ -100,9 +112,24 @@ def _value(node: ast.AST, text: str, depth: int) -> Value:
         case ast.Attribute(value=of, attr=name) if name in METHODS:
             owner = inside(of)
             return lambda values: getattr(owner(values), name)
-        case ast.Call(func=ast.Name(id="abs"), args=[operand], keywords=[]):
-            inner = inside(operand)
-            return lambda values: abs(inner(values))
+        case ast.Call(func=ast.Name(id=name), args=[operand], keywords=[]) if name in _BUILTINS:
+            inner, builtin = inside(operand), _BUILTINS[name]
+            return lambda values: builtin(inner(values))
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            decide, yes, no = inside(test), inside(body), inside(orelse)
+            return lambda values: yes(values) if decide(values) else no(values)
+        case ast.ListComp(
+            elt=element,
+            generators=[
+                ast.comprehension(
+                    target=ast.Name(id=name),
+                    iter=ast.Call(func=ast.Name(id="range"), args=[count], keywords=[]),
+                    ifs=[],
+                )
+            ],
+        ) if NAME.fullmatch(name):
+            each, turns = inside(element), inside(count)
+            return lambda values: [each({**values, name: turn}) for turn in range(min(turns(values), TURNS))]
         case ast.Call(func=ast.Attribute() as called, args=positional, keywords=keywords):
             function, given = inside(called), [inside(p) for p in positional]
             named = {k.arg: inside(k.value) for k in keywords if k.arg is not None}

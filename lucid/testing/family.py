@@ -22,10 +22,11 @@ from ..tensor import Tensor
 from .bits import bits_apart
 from .blame import within
 from .bounds import Running, running
+from .checking import parts, real
 from .crossed import environment
 from .draws import Draw, Shapes, shapes_of
 from .layouts import Guarded
-from .program import Array, Program, coarsest, difference
+from .program import Array, Number, Program, coarsest, difference, halves
 from .reached import reached
 from .traced import loss_of, traced
 
@@ -42,34 +43,28 @@ class Fault:
 
 
 def function(program: Program) -> Callable[..., tuple[Tensor, ...]]:
-    """The program as a function of its inputs, in their order."""
-    names = list(program.inputs)
+    """The program as a function of its inputs and numbers, in their order; numbers may be left out."""
+    names = [*program.inputs, *program.numbers]
 
     def run(*args: Any) -> tuple[Tensor, ...]:
-        values = program.run(lucid, dict(zip(names, args, strict=True)))
+        values = program.run(lucid, dict(zip(names, args, strict=False)))
         return tuple(values[o] for o in program.outputs)
 
     return run
 
 
 def with_gradients(program: Program) -> Callable[..., tuple[Tensor, ...]]:
-    """The outputs, and the gradients of their weighted sum by all inputs; of outputs without elements there
-    are none."""
+    """The outputs, and the gradients of their weighted sum by all inputs."""
     run = function(program)
     derive = lucid.grad(loss_of(run), argnums=tuple(range(len(program.inputs))))
-
-    def both(*args: Any) -> tuple[Tensor, ...]:
-        outputs = run(*args)
-        return (*outputs, *derive(*args)) if any(o.size for o in outputs) else outputs
-
-    return both
+    return lambda *args: (*run(*args), *derive(*args))
 
 
 @data
 class Form:
-    """What was compiled for inputs of certain shapes: the graph, which argument each of its inputs is (or
-    the array itself), the code, and which output each result is (-1: an input, as it is). Of small work
-    threads take shares, too."""
+    """What was compiled for inputs of certain shapes: the graph over real numbers, which argument each of its
+    inputs is (or the array itself), the code, and which output each result is (-1: an input, as it is). Of
+    small work threads take shares, too."""
 
     graph: Graph
     places: tuple[int | Array, ...]
@@ -86,7 +81,7 @@ class Form:
 
     def values(self, inputs: list[Array]) -> list[Running | None]:
         """What is known of each result."""
-        found = running(self.graph, inputs)
+        found = running(self.graph, [parts(x) for x in inputs])
         return [found[self.graph.outputs[k]] if k >= 0 else None for k in self.results]
 
 
@@ -103,19 +98,20 @@ class Family:
     def __init__(self, program: Program, smooth: bool) -> None:
         self.f = with_gradients(program) if smooth else function(program)
         self.compiled = lucid.compile(self.f)
-        self.forms: dict[Shapes, Form | None] = {}
+        self.forms: dict[tuple[Shapes, tuple[Number, ...]], Form | None] = {}
 
     def form(self, program: Program) -> Form | None:
-        """What is compiled for these shapes; None where a library takes part."""
-        shapes = shapes_of(program)
-        if shapes not in self.forms:
+        """What is compiled for these shapes and numbers; None where a library takes part."""
+        key = shapes_of(program), tuple(program.numbers.values())
+        if key not in self.forms:
             settings = {"LUCID_VERIFY": "1"} if len(self.forms) % 2 else {}
             with environment(settings):  # what was compiled for other sizes is what would be for these
-                self.forms[shapes] = self._made(list(program.inputs.values()))
-        return self.forms[shapes]
+                self.forms[key] = self._made(program)
+        return self.forms[key]
 
-    def _made(self, arrays: list[Array]) -> Form | None:
-        call = traced(self.f, tuple(a.copy() for a in arrays))
+    def _made(self, program: Program) -> Form | None:
+        copies = [a.copy() for a in program.inputs.values()]
+        call = traced(self.f, (*copies, *program.numbers.values()))
         executable = call.executable
         if not isinstance(executable, Executable):
             return None
@@ -127,7 +123,7 @@ class Family:
             )
         shared = copy.copy(executable)
         shared.native = execute.Executable(executable.compiled.plan, parallel=1)
-        return Form(call.graph, tuple(places), shared, tuple(r.output for r in call.results))
+        return Form(real(call)[0], tuple(places), shared, tuple(r.output for r in call.results))
 
     def branches(self, program: Program) -> set[tuple[str, str]]:
         """The branches that the passes take for these shapes, as features."""
@@ -176,14 +172,14 @@ class Family:
         if draw.guarded and len(known) == len(like):
             outs = [Guarded(a.shape, a.dtype, draw.threads == 1) for a in known]
             try:
-                self.compiled(*arrays, out=tuple(o.array for o in outs))
+                self.compiled(*arrays, *draw.program.numbers.values(), out=tuple(o.array for o in outs))
             except ValueError as error:  # some result is an input, or another one
                 if "each once" not in str(error):
                     raise
             else:
                 wrong = [k for k, out in enumerate(outs) if not out.intact()]
                 return f"around result {wrong[0]} bytes are written" if wrong else [o.array for o in outs]
-        return [t.numpy() for t in self.compiled(*arrays)]
+        return [t.numpy() for t in self.compiled(*arrays, *draw.program.numbers.values())]
 
 
 def described(draw: Draw) -> str:
@@ -193,7 +189,7 @@ def described(draw: Draw) -> str:
 
 def _bounds(results: Sequence[Array | None], values: Sequence[Running | None]) -> str | None:
     for k, (got, value) in enumerate(zip(results, values, strict=True)):
-        if got is not None and value is not None and not within(got, value):
+        if got is not None and value is not None and not within(parts(got), value):
             want = value.own if value.same else value.exact
             return f"result {k}: got {got.ravel()[:20]}\nwant {want.ravel()[:20]}"
     return None
@@ -203,12 +199,12 @@ def eager(program: Program, results: Sequence[Array | None], values: Sequence[Ru
     """What differs from the outputs of the program run by NumPy, in words; `values`: what is known of each
     result."""
     want = program.run(np, program.inputs)
-    size = coarsest({k: v for k, v in want.items() if isinstance(v, np.ndarray | np.generic)})
+    size = coarsest(want)
     for name, result, value in zip(program.outputs, results, values, strict=False):
         got, eager, exact = np.asarray(result), np.asarray(want[name]), name in program.exact
-        if value is not None and not value.same and got.shape == eager.shape:
+        if value is not None and not value.same and (got.shape, got.dtype) == (eager.shape, eager.dtype):
             known = np.isfinite(value.error)  # elsewhere rounding decides, as at a jump or at a pole
-            got, eager, exact = got[known], eager[known], False
+            got, eager, exact = halves(got)[known], halves(eager)[known], False
         wrong = difference(name, got, eager, exact, size)
         if wrong is not None:
             return wrong

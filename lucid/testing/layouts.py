@@ -114,5 +114,7 @@ UNPACK = '''def unpack(text, dtype, shape):
     import base64
     import zlib
 
-    return np.frombuffer(zlib.decompress(base64.b85decode(text)), np.dtype(dtype)).reshape(shape)
+    from lucid.compiler.ir.types import from_numpy
+
+    return np.frombuffer(zlib.decompress(base64.b85decode(text)), from_numpy(dtype).np).reshape(shape)
 '''

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 import lucid
+from lucid.compiler import check
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.kernel import Call, Kernel, Reduce, expressions
+from lucid.compiler.ir.kernel import Call, Expr, Kernel, Pick, Reduce, expressions
 from lucid.compiler.pipeline import loops
 from lucid.compiler.text.graph import parse_graph, print_graph
 from lucid.compiler.text.kernel import print_kernel
@@ -53,6 +55,7 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
     - the interpreters of the three levels, before and after each pass, over a small cut of the graph;
     - compiled for narrower registers, without simplification, op by op, for a GPU in the simulator (what
       falls to number `layout`): the same bits, or within error bounds;
+    - what `cost` says with what the interpreter of kernels touches;
     - with `texts`, what is printed of each level, read back: the same text.
 
     An exception of any of these is a fault as well.
@@ -64,20 +67,21 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
         ("threads", _threads),
         ("calls", lambda side: _calls(program, side, layout)),
         ("ways", lambda side: _ways(side, layout)),
+        ("cost", _cost),
         ("text", lambda side: _texts(side, features)),
     )
     kind = "bounds"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            side = Side(run, tuple(program.inputs.values()), "the program", np.inf)
+            side = Side(run, program.given(), "the program", np.inf)
             side.compare()
             if smooth:
                 kind = "gradients"
                 compared(run, side.args, None, True, np.inf, True)
                 if layout % 8 == 7:
                     kind = "second gradients"
-                    slopes = lucid.grad(loss_of(run), argnums=tuple(range(len(side.args))))
+                    slopes = lucid.grad(loss_of(run), argnums=tuple(range(len(program.inputs))))
                     compared(slopes, side.args, None, True, np.inf, True)
                 if layout % 8 == 3 and all(np.size(r.array) for r in side.traced.results):
                     kind, said = "training", steps_apart(program, layout)
@@ -129,7 +133,7 @@ def _calls(program: Program, side: Side, layout: int) -> str | None:
             raise
     name = LAYOUTS[layout % len(LAYOUTS)]
     if name not in ("columns", "permuted"):
-        moved = run(*(laid_out(a, name) for a in side.args))
+        moved = run(*_laid(side.args, name))
         ways[f"arguments that are {name}"] = [t.numpy() for t in moved]
     for way, arrays in ways.items():
         for output, result, array in zip(program.outputs, results, arrays, strict=True):
@@ -137,14 +141,37 @@ def _calls(program: Program, side: Side, layout: int) -> str | None:
             if wrong is not None:
                 return f"{output}, the first call and {way}: {wrong}"
     if name in ("columns", "permuted"):
-        Side(side.f, tuple(laid_out(a, name) for a in side.args), f"the program, {name},", np.inf).compare()
+        Side(side.f, _laid(side.args, name), f"the program, {name},", np.inf).compare()
     return None
+
+
+def _laid(args: tuple[Any, ...], layout: str) -> tuple[Any, ...]:
+    return tuple(laid_out(a, layout) if isinstance(a, np.ndarray) else a for a in args)
 
 
 def _ways(side: Side, number: int) -> str | None:
     made = side.traced.executable
     plain = side.graph is side.traced.graph  # no complex numbers
     return crossed(made, side.inputs, side.found, number) if isinstance(made, Executable) and plain else None
+
+
+def _cost(side: Side) -> str | None:
+    """What a call costs is what the interpreter of kernels touches, of an array that is read at places that
+    are values at most that."""
+    made = side.traced.executable
+    if not isinstance(made, Executable):
+        return None
+    cost, program = side.traced.compiled.cost(*side.args), made.compiled.stages.program
+    moved: list[int] = []
+    check.run_kernels(program, [check.sample(n.type, k) for k, n in enumerate(program.graph.inputs)], moved)
+    exact = all(not isinstance(e, Pick) for c in program.calls for e in _expressions(c.kernel))
+    if cost.kernels != len(moved) or cost.bytes < sum(moved) or (exact and cost.bytes != sum(moved)):
+        return f"cost: {cost}; interpreted: {len(moved)} kernels, {sum(moved)} bytes"
+    return None
+
+
+def _expressions(kernel: Kernel) -> list[Expr]:
+    return [e for stage in (*kernel.stages, *kernel.final) for e in expressions(stage)]
 
 
 def _texts(side: Side, features: set[Feature]) -> str | None:
@@ -170,7 +197,6 @@ def _texts(side: Side, features: set[Feature]) -> str | None:
 
 def _computed(kernel: Kernel) -> set[tuple[str, str]]:
     """The elementwise ops and folds of a kernel, with their dtypes."""
-    stages = (*kernel.stages, *kernel.final)
-    found = {(e.op, e.dtype.name) for s in stages for e in expressions(s) if isinstance(e, Call)}
-    folds = [s for stage in stages for s in stage.body if isinstance(s, Reduce)]
+    found = {(e.op, e.dtype.name) for e in _expressions(kernel) if isinstance(e, Call)}
+    folds = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
     return found | {(fold.op, dtype.name) for fold in folds for dtype in fold.dtypes}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,13 @@ from .expression import expression, names_in
 from .layouts import literal
 
 Array = np.ndarray[Any, Any]
+Number = bool | int | float
 
 
 @dataclass(frozen=True)
 class Program:
-    """`inputs` by name; `statements` as (result, expression); `outputs` as names.
+    """`inputs` by name; `statements` as (result, expression); `outputs` as names; `numbers`, Python's, which
+    decide and count, too, by name.
 
     `exact` holds the names whose values are NumPy's to the bit; others agree within rounding. `traits` say
     what its inputs are like, and so what holds of it: "whole" (numbers, so that sums are exact), "smooth"
@@ -33,14 +35,20 @@ class Program:
     outputs: tuple[str, ...]
     exact: frozenset[str]
     traits: frozenset[str] = frozenset()
+    numbers: dict[str, Number] = field(default_factory=dict)
 
     def text(self) -> str:
         given = [f"{n} = {a.dtype}{list(a.shape)}" for n, a in self.inputs.items()]
+        given += [f"{n} = {number!r}" for n, number in self.numbers.items()]
         return "\n".join([*given, *(f"{n} = {e}" for n, e in self.statements), f"return {self.outputs}"])
 
+    def given(self) -> tuple[Any, ...]:
+        """The arguments of the program as a function: arrays, then numbers."""
+        return (*self.inputs.values(), *self.numbers.values())
+
     def run(self, module: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Every value by name."""
-        values: dict[str, Any] = {"L": module, **inputs}
+        """Every value by name. `inputs`: of arrays; and of numbers, where they are other ones."""
+        values: dict[str, Any] = {"L": module, **self.numbers, **inputs}
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for name, text in self.statements:
@@ -56,7 +64,8 @@ class Program:
                 kept.append((name, text))
                 wanted.update(names_in(text))
         inputs = {n: a for n, a in self.inputs.items() if n in wanted}
-        return replace(self, inputs=inputs, statements=tuple(reversed(kept)))
+        numbers = {n: number for n, number in self.numbers.items() if n in wanted}
+        return replace(self, inputs=inputs, statements=tuple(reversed(kept)), numbers=numbers)
 
 
 def with_inputs(program: Program, inputs: Mapping[str, Array]) -> Program:
@@ -100,8 +109,17 @@ def minimise(program: Program, fails: Callable[[Program], bool], budget: int = 2
 
 
 def coarsest(values: Mapping[str, Any]) -> int:
-    """Bytes of the narrowest float among `values`: what it rounds, a wider one keeps."""
-    return min((v.dtype.itemsize for v in map(np.asarray, values.values()) if v.dtype.kind == "f"), default=8)
+    """Bytes of the narrowest float among `values` (1: bfloat16): what it rounds, a wider one keeps."""
+    dtypes = [np.asarray(v).dtype for v in values.values() if isinstance(v, np.ndarray | np.generic)]
+    sizes = {"f": 1, "c": 2, "V": 2}
+    return min((d.itemsize // sizes[d.kind] for d in dtypes if d.kind in sizes), default=8)
+
+
+def halves(array: Array) -> Array:
+    """Complex numbers as pairs along a last axis, bfloat16 as float32; other arrays as they are."""
+    if array.dtype.kind == "c":
+        return np.stack((array.real, array.imag), -1)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 def difference(name: str, got: Array, want: Array, exact: bool, size: int) -> str | None:
@@ -110,6 +128,7 @@ def difference(name: str, got: Array, want: Array, exact: bool, size: int) -> st
     want = np.asarray(want)
     if got.dtype != want.dtype or got.shape != want.shape:
         return f"{name}: {got.dtype}{got.shape}, not {want.dtype}{want.shape}"
+    got, want = halves(got), halves(want)
     if want.dtype.kind != "f":
         same = np.array_equal(got, want)
     elif exact:
@@ -118,7 +137,7 @@ def difference(name: str, got: Array, want: Array, exact: bool, size: int) -> st
         finite = np.isfinite(want)
         same = np.array_equal(got[~finite], want[~finite], equal_nan=True) if not finite.all() else True
         scale = float(np.max(np.abs(want[finite]).astype(np.float64), initial=1e-3))
-        bound = {2: 4e-2, 4: 5e-4, 8: 1e-10}[size] * scale
+        bound = {1: 0.3, 2: 4e-2, 4: 5e-4, 8: 1e-10}[size] * scale
         with np.errstate(all="ignore"):
             off = np.abs(got[finite].astype(np.float64) - want[finite].astype(np.float64))
         same = same and not np.any(~(off <= bound))
@@ -170,5 +189,5 @@ def listing(program: Program) -> str:
         "    ),",
     ]
     lines += [f"    outputs={program.outputs!r},", f"    exact=frozenset({sorted(program.exact)!r}),"]
-    lines += [f"    traits=frozenset({sorted(program.traits)!r}),", ")"]
+    lines += [f"    traits=frozenset({sorted(program.traits)!r}),", f"    numbers={program.numbers!r},", ")"]
     return "\n".join(lines)

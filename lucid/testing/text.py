@@ -5,6 +5,7 @@
     x0 = float32[2, 3] 1.0 -0.0 nan inf 0.5 3.0
     x1 = float64[300] packed c$}ec%...
     x2 = x1
+    k0 = True
     v0 = L.maximum(x0, 1)
     return v0
     exact x0 v0
@@ -25,15 +26,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lucid.compiler.ir.types import from_numpy
+
 from .draws import THREADS, Draw
 from .expression import NAME, expression, names_in
 from .layouts import LAYOUTS
-from .program import Array, Program
+from .program import Array, Number, Program
 
 HEAD = "lucid program 1"
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
-    "float64",
+    "float64", "complex64", "complex128", "bfloat16",
 )  # fmt: skip
 TRAITS = ("smooth", "special", "whole")
 SHORT = 64  # elements that are written as numbers
@@ -48,6 +51,7 @@ def print_draw(draw: Draw, words: str = "") -> str:
     for name, array in program.inputs.items():
         same = seen.setdefault(id(array), name)
         lines.append(f"{name} = {same if same != name else _array(array)}")
+    lines += [f"{name} = {number!r}" for name, number in program.numbers.items()]
     lines += [f"{name} = {text}" for name, text in program.statements]
     lines += [f"return {' '.join(program.outputs)}", f"exact {' '.join(sorted(program.exact))}"]
     options = {
@@ -63,7 +67,7 @@ def print_draw(draw: Draw, words: str = "") -> str:
 
 def _array(array: Array) -> str:
     kind = f"{array.dtype.name}{list(array.shape)}"
-    if array.size <= SHORT:
+    if array.size <= SHORT and array.dtype.kind in "biuf":
         return " ".join([kind, *(repr(x) for x in array.ravel().tolist())])
     return (
         f"{kind} packed {base64.b85encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()}"
@@ -73,6 +77,7 @@ def _array(array: Array) -> str:
 def parse_draw(text: str, name: str = "program") -> Draw:
     """The draw of a text. ValueError with `name`, the line and what was expected there."""
     inputs: dict[str, Array] = {}
+    numbers: dict[str, Number] = {}
     statements: dict[str, str] = {}
     outputs: tuple[str, ...] = ()
     options: dict[str, list[str]] = {}
@@ -85,13 +90,15 @@ def parse_draw(text: str, name: str = "program") -> Draw:
         try:
             left, equals, right = line.partition(" = ")
             if equals and NAME.fullmatch(left) and not outputs:
-                if left in inputs or left in statements:
+                if left in inputs or left in statements or left in numbers:
                     raise ValueError(f"{left} is there already")
-                if left.startswith("x"):
+                if left.startswith("k"):
+                    numbers[left] = _one(right)
+                elif left.startswith("x"):
                     inputs[left] = inputs[right] if right in inputs else _parsed(right)
                 else:
                     expression(right)
-                    _known(names_in(right), [*inputs, *statements])
+                    _known(names_in(right), [*inputs, *numbers, *statements])
                     statements[left] = right
                 continue
             word, *rest = line.split()
@@ -112,7 +119,7 @@ def parse_draw(text: str, name: str = "program") -> Draw:
     if not outputs:
         raise ValueError(f"{name}:{len(lines)}: expected `return` and the names of outputs")
     try:
-        return _draw(inputs, statements, outputs, options)
+        return _draw(inputs, numbers, statements, outputs, options)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -122,6 +129,7 @@ _OPTIONS = ("exact", "traits", "layouts", "threads", "guarded", "smooth", "thoro
 
 def _draw(
     inputs: dict[str, Array],
+    numbers: dict[str, Number],
     statements: dict[str, str],
     outputs: tuple[str, ...],
     options: dict[str, list[str]],
@@ -139,10 +147,22 @@ def _draw(
         _number(options, "threads", 1, THREADS, 1),
         _number(options, "thorough", 0, 1 << 62, -1),
     )
-    program = Program(inputs, tuple(statements.items()), outputs, frozenset(exact), frozenset(traits))
+    made = tuple(statements.items())
+    program = Program(inputs, made, outputs, frozenset(exact), frozenset(traits), numbers)
     return Draw(
         program, layouts, threads, "guarded" in options, "smooth" in options, thorough >= 0, max(thorough, 0)
     )
+
+
+def _one(text: str) -> Number:
+    """A number of Python's."""
+    if text in ("True", "False"):
+        return text == "True"
+    if re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    if re.fullmatch(r"-?[\d.]+(e[+-]?\d{1,3})?", text):
+        return float(text)
+    raise ValueError(f"expected a bool, an int or a float, got `{text[:60]}`")
 
 
 def _number(options: dict[str, list[str]], name: str, low: int, high: int, default: int) -> int:
@@ -161,7 +181,7 @@ def _parsed(text: str) -> Array:
         raise ValueError(
             f"expected an input such as `float32[2] 1.0 2.0`, of {', '.join(DTYPES)}; got `{text[:60]}`"
         )
-    dtype, shape = np.dtype(found[1]), tuple(int(n) for n in found[2].split(",") if n.strip())
+    dtype, shape = from_numpy(found[1]).np, tuple(int(n) for n in found[2].split(",") if n.strip())
     size = dtype.itemsize
     for n in shape:
         size *= n
@@ -178,6 +198,8 @@ def _parsed(text: str) -> Array:
             raise ValueError(f"expected {size} packed bytes of {text.split()[0]}, got {len(content)} or more")
         return np.frombuffer(content, dtype).reshape(shape).copy()
     words = found[3].split()
+    if dtype.kind in "cV" and count:
+        raise ValueError(f"expected packed bytes behind {found[1]}[{found[2]}]")
     if len(words) != count:
         raise ValueError(f"expected {count} numbers behind {found[1]}[{found[2]}], got {len(words)}")
     try:

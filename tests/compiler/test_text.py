@@ -501,3 +501,11 @@ def test_a_deep_graph_is_no_problem() -> None:
     graph = Graph("deep", (first,), (node,))
     text = print_graph(graph)
     assert print_graph(parse_graph(text)) == text
+
+
+def test_other_lines_of_a_statement_are_read_back() -> None:
+    locs = "# a.py:3 in m.l; /b c.py:7; d.py:1"
+    text = f"kernel k(a: f32[n]) -> (o: f32[n])\n  for i in n\n    stage\n      o[i] = neg(a[i])  {locs}\n"
+    (stmt,) = parse_kernel(text).stages[0].body
+    assert stmt.loc == Loc("a.py", 3, module="m.l", also=(Loc("/b c.py", 7), Loc("d.py", 1)))
+    assert print_kernel(parse_kernel(text), locs=True) == text

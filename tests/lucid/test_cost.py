@@ -136,3 +136,16 @@ def test_bytes_are_those_of_the_arrays() -> None:
     """Of a map each input is read once, and the output written once."""
     f = lucid.compile(lambda x, y: x * 2 + y)
     assert f.cost(M, M).bytes == 3 * M.nbytes
+
+
+def test_bytes_that_two_views_share_are_counted_once() -> None:
+    x = np.zeros((17, 8), "float32")
+    views: tuple[tuple[Any, int], ...] = (
+        (lambda x: x[1:] - x[:-1], 17 * 8),
+        (lambda x: x[2:5] * x[4:7], 5 * 8),
+        (lambda x: x[:, ::2] + x[:, 1:5], 17 * 6),
+        (lambda x: x[::-1] * x, 17 * 8),
+        (lambda x: x + x[3, 5], 17 * 8),
+    )
+    for f, read in views:
+        assert lucid.compile(f).cost(x).bytes == 4 * (read + f(x).size)

