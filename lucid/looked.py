@@ -15,6 +15,7 @@ from .story import Story
 if TYPE_CHECKING:
     from .compiled import Compiled
     from .gpu import Ptx
+    from .nans import Made
     from .recording import Recording
     from .report.profile import Profile
     from .report.records import Explanation
@@ -126,6 +127,17 @@ class Looked(Generic[P]):
         recording = self._record(asked)
         inputs = recording.inputs(asked.arrays, asked.numbers)
         return profile(self._name(), recording.executable, inputs)
+
+    def first_nan(self, *args: P.args, **kwargs: P.kwargs) -> Made | None:
+        """Which operation makes the first NaN of the results of a call with these arguments, gradients and
+        what it assigns included: its line, kernel, statement and operands; printed, a report. None if none
+        does: there is no NaN, or an input has it. Nothing changes: no parameter, gradient or random state.
+        Errors are those of a call. LUCID_NAN=1 looks at all calls, and at eager work."""
+        from .nans import first_of  # few ask for it
+
+        asked = self._described(args, kwargs)
+        recording = self._record(asked)
+        return first_of(recording.executable, recording.inputs(asked.arrays, asked.numbers))
 
     def explain(self) -> Explanation:
         """Why it was traced each time, and why the latest plan is made of these kernels: what each does, what

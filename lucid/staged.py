@@ -53,7 +53,7 @@ class Staged:
     """As an Executable: call it with one array per graph input, get one per output."""
 
     def __init__(self, graph: Graph, threads: int | None, device: Device, judged: bool) -> None:
-        self.judged, self._graph = judged, graph
+        self.judged, self.graph = judged, graph
         self.types = [n.type for n in graph.outputs]
         self.stages = _stages(graph, threads, device)
 
@@ -76,20 +76,20 @@ class Staged:
         self, arrays: Sequence[Array], run: Callable[[Executable, list[Array]], list[Array]]
     ) -> list[Array]:
         """Its results for these inputs, where `run` stands for the call of each executable."""
-        values = dict(zip(self._graph.inputs, arrays, strict=True))
+        values = dict(zip(self.graph.inputs, arrays, strict=True))
         for stage in self.stages:
             if stage.executable is not None:
                 found = run(stage.executable, [values[n] for n in stage.takes])
                 values.update(zip(stage.gives, found, strict=True))
-                if self.judged and values.get(self._graph.outputs[-1]):  # no library sees what was not there
-                    return [values[self._graph.outputs[-1]]] * len(self.types)
+                if self.judged and values.get(self.graph.outputs[-1]):  # no library sees what was not there
+                    return [values[self.graph.outputs[-1]]] * len(self.types)
             for library in stage.libraries:
                 call = library.call
                 results = call.function.run(call.options, [values[n] for n in call.inputs], library.loc)
                 for k, node in library.nodes:
                     values[node] = results[k]
-        inputs = set(self._graph.inputs)
-        return [np.array(values[n]) if n in inputs else values[n] for n in self._graph.outputs]
+        inputs = set(self.graph.inputs)
+        return [np.array(values[n]) if n in inputs else values[n] for n in self.graph.outputs]
 
     def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
         """What it is made of, each with what a library does then, in words."""

@@ -43,7 +43,9 @@ def explanation(name: str, story: Story, latest: Recording | None) -> Explanatio
             "nothing is updated in place"
         )
     plans = plans_of(latest.executable)
-    if any(plan.then for plan in plans):
+    if type(latest.executable).__name__.startswith("Watched"):
+        notes.append("calls are checked by Python, some 10 us each, and results looked at: LUCID_NAN")
+    elif any(plan.then for plan in plans):
         notes.append("calls are checked by Python, some 10 us each: a library takes part in them")
     elif not native_call.available():
         notes.append(f"calls are checked by Python, some 10 us each: {native_call.missing()}")

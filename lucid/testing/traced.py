@@ -66,7 +66,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         array = found.numpy() if isinstance(found, Tensor) else as_array(found)
         inputs.append(array if source.order is None else array.transpose(source.order))
     executable = recording.executable
-    graph = executable.compiled.written if isinstance(executable, Executable) else executable._graph
+    graph = executable.compiled.written if isinstance(executable, Executable) else executable.graph
     if executable.judged:  # the last output is the verdict on indices, which has been given
         graph = replace(graph, outputs=graph.outputs[:-1])
     made = [v.output if isinstance(v, Made) else -1 for v in _leaves(recording.results)]

@@ -1,0 +1,322 @@
+"""Which operation made a NaN: `LUCID_NAN=1`, and `compiled.first_nan(...)`.
+
+    train.py:12: div made a NaN at [3] (1 of 4 elements): 0.0 / 0.0, in kernel sum_div
+        p = n / n.sum()
+      t = n[i] / total
+      0.0: sum f32[] at train.py:12
+      to try: where(d != 0, n / where(d != 0, d, 1), 0), or a small number added to the divisor d
+
+An operation *makes* a NaN where its result is one and no operand that goes into it is. Only what gets to a
+result counts: what `where` leaves out is as good as not there. `LUCID_NAN=inf` looks for infinities, too.
+
+Plans that are made while LUCID_NAN is set look at their results; others know nothing of it. Where one holds a
+NaN and no input does, NumPy evaluates the graph that was compiled, node by node.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lucid.compiler import ops
+from lucid.compiler.ir import kernel as k
+from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import Graph, Node, toposort
+from lucid.compiler.ir.program import Call
+from lucid.compiler.text.kernel import statement_text
+
+from .engine import Array, Device, Executable, seen
+from .errors import here
+from .staged import Staged
+
+if TYPE_CHECKING:
+    from lucid.compiler.ir.graph import Loc
+
+Values = dict[Node, Array]
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "mod": "%", "floordiv": "//"}
+_WAYS: dict[str, Callable[[Any], Any]] = {"nan": np.isnan, "inf": lambda x: ~np.isfinite(x)}
+_ROOT = "a small number added to what is below the root, as the derivative is infinite at 0"
+_DIVISOR = "where(d != 0, n / where(d != 0, d, 1), 0), or a small number added to the divisor d"
+_POSITIVE = "where(x > 0, x, 1) as the argument, or maximum(x, a small number)"
+_REMEDIES = {
+    "div": _DIVISOR, "mod": _DIVISOR, "floordiv": _DIVISOR,
+    "log": _POSITIVE, "log2": _POSITIVE, "log10": _POSITIVE, "pow": _POSITIVE,
+    "log1p": "maximum(x, -1 + a small number) as the argument",
+    "sqrt": "maximum(x, 0) as the argument",
+    "arcsin": "clip(x, -1, 1) as the argument", "arccos": "clip(x, -1, 1) as the argument",
+    "exp": "less the maximum of x before exp, or clip(x, None, 88)",
+}  # fmt: skip
+_OF_INFINITY = "LUCID_NAN=inf names what made the infinity"
+
+
+@data
+class Made:
+    """What made the first NaN (or infinity, `what`) of a result. `index` of the first of `count` such
+    elements among `size`; `formula` with its operands' values; `operands`: each value, and what that is.
+    `kernel` and `statement`: where it is computed, "" if that is not told apart. As text, six lines at most."""
+
+    op: str
+    loc: Loc | None
+    what: str
+    index: tuple[int, ...]
+    count: int
+    size: int
+    formula: str
+    operands: tuple[str, ...]
+    kernel: str
+    statement: str
+    remedy: str
+
+    def __str__(self) -> str:
+        loc = self.loc
+        who = f"the gradient of {loc.backward} ({self.op})" if loc is not None and loc.backward else self.op
+        where = f" at {[*self.index]}" if self.index else ""
+        many = f" ({self.count:,} of {self.size:,} elements)" if self.size > 1 else ""
+        module = f" in {loc.module}," if loc is not None and loc.module else ""
+        kernel = f", in kernel {self.kernel}" if self.kernel else ""
+        head = f"{who} made {self.what}{where}{many}:{module} {self.formula}{kernel}"
+        lines = [head if loc is None else f"{loc}: {head}"]
+        if loc is not None and (source := linecache.getline(loc.path or loc.file, loc.line).strip()):
+            lines.append(f"    {source}")
+        if self.statement:
+            lines.append(f"  {self.statement}")
+        lines += [f"  {operand}" for operand in self.operands[:2]]
+        return "\n".join([*lines, *([f"  to try: {self.remedy}"] if self.remedy else [])])
+
+
+def way(asked: str) -> str:
+    """What LUCID_NAN asks for: "nan", "inf", or "" for nothing. ValueError for anything else."""
+    known = {"": "", "0": "", "1": "nan", "nan": "nan", "inf": "inf"}
+    if asked not in known:
+        raise ValueError(here(f"LUCID_NAN: expected 1, inf or 0, not {asked!r}"))
+    return known[asked]
+
+
+def watched(
+    graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool, hosted: bool,
+    looking: str,
+) -> Executable | Staged:  # fmt: skip
+    """What computes `graph`, and raises FloatingPointError, before anything is kept, where there is what
+    `looking` says."""
+    made: WatchedStaged | WatchedExecutable
+    if hosted:
+        made = WatchedStaged(graph, threads, device, judged)
+    else:
+        made = WatchedExecutable(graph, aliases, threads, device, judged)
+    made.looking = looking
+    return made
+
+
+class WatchedExecutable(Executable):
+    looking = "nan"
+
+    def __call__(
+        self, arrays: Sequence[Array], reuse: Sequence[bool] = (),
+        given: Mapping[int, Array] = MappingProxyType({}),
+    ) -> list[Array]:  # fmt: skip
+        return _judged(self, arrays, super().__call__(arrays, (), given), self.looking)
+
+
+class WatchedStaged(Staged):
+    looking = "nan"
+
+    def __call__(
+        self, arrays: Sequence[Array], reuse: Sequence[bool] = (), given: Mapping[int, Array] | None = None
+    ) -> list[Array]:
+        return _judged(self, arrays, super().__call__(arrays, (), given), self.looking)
+
+
+def _judged(
+    made: Executable | Staged, arrays: Sequence[Array], outputs: list[Array], looking: str
+) -> list[Array]:
+    if not (made.judged and outputs[-1]):  # else an index is out of range, which is told
+        found = first(made, arrays, outputs, looking)
+        if found is not None:
+            raise FloatingPointError(str(found))
+    return outputs
+
+
+def first_of(made: Executable | Staged, arrays: Sequence[Array]) -> Made | None:
+    """What makes the first NaN of the results for these inputs, which are not changed."""
+    outputs = made.through(arrays, lambda executable, inputs: Executable.__call__(executable, inputs))
+    return None if made.judged and outputs[-1] else first(made, arrays, outputs, "nan")
+
+
+def first(
+    made: Executable | Staged, arrays: Sequence[Array], outputs: Sequence[Array], looking: str
+) -> Made | None:
+    """What made the first NaN of `outputs`, which `made` has computed from `arrays`; None if no one did."""
+    bad = _WAYS[looking]
+    if not any(_any(bad, array) for array in outputs):
+        return None
+    graph = made.graph if isinstance(made, Staged) else made.compiled.named.graph
+    values: Values = {
+        node: seen(np.ascontiguousarray(array), node.type)
+        for node, array in zip(graph.inputs, arrays, strict=True)
+    }
+    order = toposort(graph.outputs)
+    with np.errstate(all="ignore"):
+        for node in order:
+            if node not in values:
+                assert node.op.evaluate is not None
+                values[node] = np.asarray(node.op.evaluate(node.attrs, *[values[n] for n in node.inputs]))
+        guilty = _guilty(graph, order, values, bad)
+    if not guilty:
+        return None
+    calls = [(call, _computed(call)) for x in made.executables() for call in x.compiled.named.calls]
+
+    def when(node: Node) -> int:
+        return next((n for n, (_, nodes) in enumerate(calls) if node in nodes), len(calls))
+
+    node = min(guilty, key=when)  # of one kernel the first in the order of the graph
+    by = [call for call, nodes in calls if node in nodes] or [call for call, _ in calls]
+    return _told(node, guilty[node], values, by, looking)
+
+
+def _any(bad: Callable[[Any], Any], array: Array) -> bool:
+    return array.dtype.kind in "fcV" and bool(np.any(bad(array)))
+
+
+def _guilty(graph: Graph, order: list[Node], values: Values, bad: Callable[[Any], Any]) -> dict[Node, Array]:
+    """The nodes that make what is bad and gets to an output; where they do."""
+    wrong = {node: bad(values[node]) for node in order if node.type.dtype.is_inexact}
+    wrong = {node: mask for node, mask in wrong.items() if mask.any()}
+    counts = {node: wrong[node].copy() for node in graph.outputs if node in wrong}  # what gets there
+    found: dict[Node, Array] = {}
+    for node in reversed(order):
+        mask = counts.get(node)
+        if mask is None or not mask.any() or not node.inputs:
+            continue
+        sources = [n for n in dict.fromkeys(node.inputs) if n in wrong]
+        made = mask & bad(_without(node, values, wrong, sources))
+        if node.op.kind == "elementwise":
+            for n in sources:
+                made &= ~wrong[n]
+        if made.any():
+            found[node] = made
+        for n in sources:
+            others = [m for m in sources if m is not n]
+            through = mask & bad(_without(node, values, wrong, others)) if others else mask & ~made
+            if through.any():
+                part = _before(node, n, through) & wrong[n]
+                counts[n] = counts[n] | part if n in counts else part
+    return {node: found[node] for node in order if node in found}
+
+
+def _without(node: Node, values: Values, wrong: dict[Node, Array], cleaned: Sequence[Node]) -> Array:
+    """The value of `node`, were there 1 in place of all that is bad in `cleaned`."""
+    if not cleaned:
+        return values[node]
+    given = [
+        np.where(wrong[n], np.ones((), values[n].dtype), values[n]) if n in cleaned else values[n]
+        for n in node.inputs
+    ]
+    assert node.op.evaluate is not None
+    return np.asarray(node.op.evaluate(node.attrs, *given))
+
+
+def _before(node: Node, source: Node, mask: Array) -> Array:
+    """The elements of `source` that go into those of `node`; all of them, where that is not known."""
+    if node.op.kind == "elementwise":
+        return mask
+    if node.op.kind != "view" or node.op is ops.PAD:
+        return np.ones(source.shape, bool)
+    places = np.arange(source.type.size, dtype=np.int64).reshape(source.shape)
+    assert node.op.evaluate is not None
+    found = np.zeros(source.type.size, bool)
+    found[np.asarray(node.op.evaluate(node.attrs, places))[mask]] = True
+    return found.reshape(source.shape)
+
+
+# --- in words ------------------------------------------------------------------------------------
+
+
+def _computed(call: Call) -> set[Node]:
+    """The nodes that a kernel computes, not read."""
+    return set(toposort(call.writes, set(call.reads)))
+
+
+def _told(node: Node, mask: Array, values: Values, calls: list[Call], looking: str) -> Made:
+    index = tuple(int(n) for n in np.argwhere(mask)[0])
+    at = [_at(node, n, values[n], index) for n in node.inputs]
+    sign = _SIGNS.get(node.op.name)
+    formula = f" {sign} ".join(at) if sign else f"{node.op.name}({', '.join(at)})"
+    origins = [(text, _origin(n)) for text, n in zip(at, node.inputs, strict=True)]
+    operands = tuple(
+        f"{text}: {n.op.name} {n.type}{f' at {n.loc}' if n.loc else ''}"
+        for text, n in origins
+        if n.op.kind != "leaf" or n.op is ops.INPUT
+    )
+    kernel, statement = _place(node, calls)
+    value = values[node][index]
+    what = "a NaN" if np.isnan(value) else "an infinity"
+    return Made(
+        node.op.name, node.loc, what, index, int(mask.sum()), node.type.size, formula, operands, kernel,
+        statement, _remedy(node, at, looking),
+    )  # fmt: skip
+
+
+def _origin(node: Node) -> Node:
+    """What a view is a view of."""
+    while node.op.kind == "view":
+        node = node.inputs[0]
+    return node
+
+
+def _at(node: Node, source: Node, value: Array, index: tuple[int, ...]) -> str:
+    """An operand in words: its element, or what stands out among those of an array."""
+    if node.op.kind == "elementwise" or not value.shape:
+        return str(value[index if value.shape else ()])
+    if source.type.dtype.is_inexact:
+        odd = np.argwhere(~np.isfinite(value))
+        if len(odd):
+            place = tuple(int(n) for n in odd[0])
+            return f"[... {value[place]} at {[*place]} ...]"
+    if source.type.dtype.is_float and value.size:
+        return f"[from {value.min():.3g} to {value.max():.3g}]"
+    return str(source.type)
+
+
+def _remedy(node: Node, at: list[str], looking: str) -> str:
+    of = node.loc.backward.split(" of ")[-1] if node.loc is not None else ""
+    if of in ("sqrt", "std", "norm", "cdist", "hypot"):
+        return _ROOT
+    if any("inf" in text for text in at):
+        return _OF_INFINITY if looking == "nan" else ""
+    return _REMEDIES.get(node.op.name, "")
+
+
+def _place(node: Node, calls: list[Call]) -> tuple[str, str]:
+    """The kernel, and the statement, that compute it; the first of those that could be."""
+    for call in calls:
+        for stmt in _statements(call.kernel):
+            places = () if stmt.loc is None else stmt.loc.every
+            if _line(node.loc) in map(_line, places) and not _names(node).isdisjoint(_ops(stmt)):
+                return call.kernel.name, statement_text(stmt)
+    return (calls[0].kernel.name, "") if len(calls) == 1 else ("", "")
+
+
+def _line(loc: Loc | None) -> object:
+    """What the places of a node and of its statement have in common."""
+    return None if loc is None else (loc.file, loc.line, loc.module, loc.backward)
+
+
+def _statements(kernel: k.Kernel) -> Iterator[k.Stmt]:
+    for stage in kernel.stages + kernel.final:
+        yield from stage.body
+
+
+def _ops(stmt: k.Stmt) -> set[str]:
+    found = {e.op for operand in k.operands(stmt) for e in k.walk(operand) if isinstance(e, k.Call)}
+    return found | {stmt.op} if isinstance(stmt, k.Reduce | k.Scan) else found
+
+
+def _names(node: Node) -> set[str]:
+    """What a statement that computes `node` may call."""
+    if node.op.kind == "contract":
+        return {"dot", "sum"}
+    return {node.op.lower, "dot"} if node.op.kind in ("reduce", "scan") else {node.op.name}
