@@ -307,7 +307,7 @@ def _machine(device: Device) -> tuple[Target, Callable[[Compiled], Any]]:
     """What code for a device is made for, and what makes of it what runs the plan: called as
     `execute.Executable` is. CudaError where there is no GPU."""
     if device == "cpu":
-        return host(), lambda compiled: execute.Executable(compiled.plan)
+        return host(), _runnable
     if device == "ptx-sim":
         from .simulated import Simulated  # few ask for it
 
@@ -317,6 +317,15 @@ def _machine(device: Device) -> tuple[Target, Callable[[Compiled], Any]]:
 
         return gpu.target(cuda.arch()), cuda.program
     raise ValueError(f"`{device}` is no device")
+
+
+def _runnable(compiled: Compiled) -> execute.Executable:
+    plan = compiled.plan
+    if wanted := os.environ.get("LUCID_DEBUG"):
+        from .debugging import readers, with_lines  # few ask for it
+
+        plan = with_lines(compiled, host(), readers(wanted))
+    return execute.Executable(plan)
 
 
 def build(

@@ -37,6 +37,7 @@ class Image:
 
 @data
 class _Section:
+    name: int
     kind: int
     flags: int
     offset: int
@@ -52,6 +53,7 @@ class _Symbol:
     info: int
     section: int
     value: int
+    size: int
 
 
 _PROGBITS, _SYMTAB, _RELA, _NOBITS, _REL = 1, 2, 4, 8, 9
@@ -59,6 +61,7 @@ _UNWIND = 0x70000001  # SHT_X86_64_UNWIND: nothing is thrown through a kernel
 _WRITE, _ALLOC, _TLS = 1, 2, 0x400
 _EM_X86_64 = 62
 _PC32, _PLT32, _PC64 = 2, 4, 24  # R_X86_64_*: S + A - P
+_ABSOLUTE = (1, 257)  # R_X86_64_64, R_AARCH64_ABS64: S + A
 _LOCAL, _FUNC = 0, 2
 _STUB = 16
 _GOT = "_GLOBAL_OFFSET_TABLE_"  # a loader makes it
@@ -118,14 +121,51 @@ def undefined(data: bytes) -> tuple[str, ...]:
     return tuple(s.name for s in symbols if s.section == 0 and s.name and s.name != _GOT)
 
 
+@data
+class Function:
+    """What an object defines: `size` bytes of its code from `begin` on."""
+
+    name: str
+    begin: int
+    size: int
+
+
+def functions(data: bytes) -> list[Function]:
+    """The functions of an object for any machine."""
+    every = _symbols(data, _sections(data))
+    return [Function(s.name, s.value, s.size) for s in every if s.info & 15 == _FUNC]
+
+
+def section(data: bytes, name: str) -> bytes:
+    """A section that is not loaded, where addresses are those in the object's code; b"" if there is none."""
+    sections = _sections(data)
+    (number,) = struct.unpack_from("<H", data, 62)
+    names = _content(data, sections[number])
+    found = (n for n, s in enumerate(sections) if names[s.name : names.index(0, s.name)] == name.encode())
+    number = next(found, -1)
+    if number < 0:
+        return b""
+    content, symbols = bytearray(_content(data, sections[number])), _symbols(data, sections)
+    for table in (s for s in sections if s.kind == _RELA and s.info == number):
+        for at in range(table.offset, table.offset + table.size, 24):
+            offset, info, addend = struct.unpack_from("<QQq", data, at)
+            if info & 0xFFFFFFFF in _ABSOLUTE:
+                struct.pack_into("<q", content, offset, symbols[info >> 32].value + addend)
+    return bytes(content)
+
+
+def _content(data: bytes, section: _Section) -> bytes:
+    return data[section.offset : section.offset + section.size]
+
+
 def _sections(data: bytes) -> list[_Section]:
     (start,) = struct.unpack_from("<Q", data, 40)
     size, count = struct.unpack_from("<HH", data, 58)
     found = []
     for k in range(count):
         words = struct.unpack_from("<IIQQQQIIQQ", data, start + k * size)
-        _, kind, flags, _, offset, length, link_, info, align, _ = words
-        found.append(_Section(kind, flags, offset, length, link_, info, max(align, 1)))
+        name, kind, flags, _, offset, length, link_, info, align, _ = words
+        found.append(_Section(name, kind, flags, offset, length, link_, info, max(align, 1)))
     return found
 
 
@@ -138,8 +178,8 @@ def _symbols(data: bytes, sections: list[_Section]) -> list[_Symbol]:
     text = data[names.offset : names.offset + names.size]
     found = []
     for at in range(table.offset, table.offset + table.size, 24):
-        name, info, _, section, value, _ = struct.unpack_from("<IBBHQQ", data, at)
-        found.append(_Symbol(text[name : text.index(0, name)].decode(), info, section, value))
+        name, info, _, section, value, size = struct.unpack_from("<IBBHQQ", data, at)
+        found.append(_Symbol(text[name : text.index(0, name)].decode(), info, section, value, size))
     return found
 
 

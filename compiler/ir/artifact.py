@@ -22,13 +22,15 @@ from .types import DType
 class Code:
     """One compiled kernel: LLVM text that defines `name` and, if `finish`, `name + ".finish"`.
 
-    `source` is the text, or makes it: whoever has the machine code under `key` never asks.
+    `source` is the text, or makes it: whoever has the machine code under `key` never asks. `told`: debuggers
+    and profilers that are to know of it ("gdb", "perf", "jitdump"); the text then has debug information.
     """
 
     key: str  # the kernel's canonical text plus what else decides the code: the cache key
     name: str
     source: str | Callable[[], str]
     finish: bool
+    told: tuple[str, ...] = ()
 
     @property
     def llvm(self) -> str:

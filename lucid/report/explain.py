@@ -62,7 +62,7 @@ def plans_of(made: Executable | Staged) -> tuple[Plan, ...]:
 
 def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
     """The plan of one graph."""
-    schedules, plan, program = made.compiled.stages.schedules, made.compiled.plan, made.compiled.named
+    schedules, plan, program = made.compiled.stages.schedules, made.native.plan, made.compiled.named
     calls, order = program.calls, run_order(program, plan.aliases)
     launches = dict(zip([number for group in order for number in group], plan.launches, strict=True))
     group = {number: k for k, group in enumerate(order) for number in group}
@@ -107,7 +107,7 @@ def _threads(made: Executable, launches: list[Launch]) -> Callable[[Launch], int
     most = min(made.threads or pool.get_num_threads(), pool.get_num_threads())
     shared = {
         id(launch): min(most, sum(x.blocks for x in group))
-        for group in execute.grouped(made.compiled.plan.launches)
+        for group in execute.grouped(made.native.plan.launches)
         for launch in group
         if sum(x.work for x in group) >= made.native.parallel
     }
@@ -126,7 +126,7 @@ def _passes(made: Executable) -> tuple[tuple[str, float], ...]:
     """Seconds by pass, the machine code of the kernels that it was the first to need included."""
     if made.target.is_gpu:
         return made.compiled.times
-    codes = {launch.code.key: launch.code for launch in made.compiled.plan.launches}
+    codes = {launch.code.key: launch.code for launch in made.native.plan.launches}
     fresh = [found for found in map(load.load, codes.values()) if found.number >= made.known]
     by_llvm = [found for found in fresh if found.origin == "LLVM"]
     took = {

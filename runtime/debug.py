@@ -1,0 +1,125 @@
+"""Code with debug information, for debuggers and profilers (`LUCID_DEBUG`).
+
+LLVM's own loader puts it where it runs, as that tells gdb of it (GDB's JIT interface). For perf there are two
+files: `/tmp/perf-PID.map` has the names of functions; `jit-PID.dump` has their code and lines too, of which
+`perf inject --jit` makes object files. It lies in `JITDUMPDIR`, or else where the process works.
+
+Source of the formats: Linux, tools/perf/Documentation, jit-interface.txt and jitdump-specification.txt.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import struct
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from lucid.compiler.ir.data import data
+
+from . import dwarf, elf, llvm
+from .forever import forever
+from .host import host
+
+MAGIC, VERSION, HEADER = 0x4A695444, 1, 40
+LOAD, DEBUG_INFO = 0, 2
+
+# The dump of this process, and the next number of a function in it. A child of a fork has its own.
+_open: tuple[int, int] | None = None
+_count = 0
+
+
+@data
+class Function:
+    """One that was loaded. `lines`: (bytes from its begin, line, file), in order."""
+
+    name: str
+    address: int
+    size: int
+    lines: tuple[tuple[int, int, str], ...]
+
+
+def load(text: str, names: tuple[str, ...], told: Sequence[str]) -> dict[str, int]:
+    """Addresses of the functions of LLVM `text`, which has debug information. `told`: who is to know of them,
+    "gdb", "perf" (names), "jitdump" (names and lines). One thread at a time. RuntimeError if LLVM rejects the
+    text, OSError where a file cannot be written."""
+    made = llvm.emit_object(text, host(), True)  # the instructions that run otherwise
+    addresses = llvm.link_object(made, names, host())
+    if "perf" in told or "jitdump" in told:
+        functions = found(made, addresses)
+        if "perf" in told:
+            name(functions)
+        if "jitdump" in told:
+            dump(functions)
+    return addresses
+
+
+def found(made: bytes, addresses: dict[str, int]) -> list[Function]:
+    """What an ELF object defines, now that it lies at `addresses`."""
+    if sys.platform != "linux":
+        raise OSError("LUCID_DEBUG: perf is a program of Linux; expected gdb here")
+    functions = elf.functions(made)
+    lines = dwarf.lines(elf.section(made, ".debug_line"))
+    return [
+        Function(
+            f.name, addresses[f.name], f.size,
+            tuple((at - f.begin, n, file) for at, n, file in lines if f.begin <= at < f.begin + f.size),
+        )
+        for f in functions
+        if addresses.get(f.name)
+    ]  # fmt: skip
+
+
+def name(functions: Sequence[Function]) -> None:
+    """Adds them to the map of this process, which perf believes if it is the user's own."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    file = os.open(f"/tmp/perf-{os.getpid()}.map", flags, 0o600)
+    try:
+        os.write(file, "".join(f"{f.address:x} {f.size:x} {f.name}\n" for f in functions).encode())
+    finally:
+        os.close(file)
+
+
+def dump(functions: Sequence[Function]) -> None:
+    """Adds them to the dump of this process."""
+    global _count
+    file = _dump_file()
+    for f in functions:
+        os.write(file, b"".join(records(f, _count, ctypes.string_at(f.address, f.size))))
+        _count += 1
+
+
+def _dump_file() -> int:
+    """The dump of this process. A page of it is mapped as code: so perf notes where it lies."""
+    global _open, _count
+    pid = os.getpid()
+    if _open is None or _open[0] != pid:
+        path = os.path.join(os.environ.get("JITDUMPDIR", "."), f"jit-{pid}.dump")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.write(file, header(pid))
+        forever(mmap.mmap(file, HEADER, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC))
+        _open, _count = (pid, file), 0
+    return _open[1]
+
+
+def header(pid: int) -> bytes:
+    machine = {"x86_64": 62, "aarch64": 183}[host().triple.split("-")[0]]
+    return struct.pack("<IIIIIIQQ", MAGIC, VERSION, HEADER, machine, 0, pid, time.monotonic_ns(), 0)
+
+
+def records(f: Function, number: int, code: bytes) -> list[bytes]:
+    """The lines of a function, and then its code."""
+    entries = b"".join(
+        struct.pack("<QII", f.address + at, line, 0) + file.encode() + b"\0" for at, line, file in f.lines
+    )
+    told = struct.pack("<QQ", f.address, len(f.lines)) + entries
+    here = os.getpid(), threading.get_native_id(), f.address, f.address, f.size, number
+    body = struct.pack("<IIQQQQ", *here) + f.name.encode() + b"\0" + code
+    found = [(DEBUG_INFO, told)] if f.lines else []
+    return [
+        struct.pack("<IIQ", kind, 16 + len(rest), time.monotonic_ns()) + rest
+        for kind, rest in [*found, (LOAD, body)]
+    ]

@@ -1,0 +1,180 @@
+"""`LUCID_DEBUG`: kernels with debug information, and what debuggers and perf are told of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid.compiler.ir.target import ZNVER4
+from lucid.runtime import debug, dwarf, elf, llvm
+
+from ..compiler.test_lines import made
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="perf is a program of Linux")
+X, Y = np.linspace(0, 1, 50000, dtype="f").reshape(500, 100), np.linspace(-1, 1, 100, dtype="f")
+
+
+def loss(x: Any, y: Any) -> Any:
+    d = x - y
+    return (d * d).sum(axis=1), (x @ x.T).max()
+
+
+LINE = loss.__code__.co_firstlineno + 1
+
+
+@pytest.fixture
+def dumped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The dump that is written while a test runs."""
+    monkeypatch.setenv("LUCID_DEBUG", "jitdump")
+    monkeypatch.setenv("JITDUMPDIR", str(tmp_path))
+    monkeypatch.setattr(debug, "_open", None)
+    yield tmp_path / f"jit-{os.getpid()}.dump"
+    if debug._open is not None:
+        os.close(debug._open[1])
+
+
+def text(data: bytes, at: int) -> tuple[str, int]:
+    end = data.index(0, at)
+    return data[at:end].decode(), end + 1
+
+
+def read(data: bytes) -> tuple[list[tuple[str, int, bytes]], dict[int, list[tuple[int, int, str]]]]:
+    """A dump by the specification: functions (name, address, code), and lines by the address of their
+    function."""
+    magic, version, size, machine, _, pid, _, flags = struct.unpack_from("<IIIIIIQQ", data)
+    assert (magic, version, size, pid, flags) == (0x4A695444, 1, 40, os.getpid(), 0) and machine in (62, 183)
+    functions: list[tuple[str, int, bytes]] = []
+    lines: dict[int, list[tuple[int, int, str]]] = {}
+    at = size
+    while at < len(data):
+        kind, length, _ = struct.unpack_from("<IIQ", data, at)
+        body, at = data[at + 16 : at + length], at + length
+        if kind == 2:
+            address, count = struct.unpack_from("<QQ", body)
+            place, found = 16, []
+            for _ in range(count):
+                where, line, _ = struct.unpack_from("<QII", body, place)
+                file, place = text(body, place + 16)
+                found.append((where, line, file))
+            assert place == len(body)
+            lines[address] = found
+        else:
+            assert kind == 0
+            own, _, virtual, address, size, index = struct.unpack_from("<IIQQQQ", body)
+            name, start = text(body, 40)
+            assert (own, virtual, index, size) == (os.getpid(), address, len(functions), len(body) - start)
+            functions.append((name, address, body[start:]))
+    assert at == len(data)
+    return functions, lines
+
+
+@linux
+def test_jitdump_has_names_code_and_lines(dumped: Path) -> None:
+    f = lucid.compile(loss)
+    found = [out.numpy() for out in f(X, Y)]
+    functions, lines = read(dumped.read_bytes())
+    assert {name for name, _, _ in functions} >= {k.name for k in f.kernels}
+    for _, address, code in functions:
+        assert len(code) > 16 and ctypes.string_at(address, len(code)) == code
+        places = [where for where, _, _ in lines[address]]
+        assert places == sorted(places) and address <= places[0] <= places[-1] < address + len(code)
+    told = {(line, os.path.basename(file)) for one in lines.values() for _, line, file in one}
+    assert {(LINE, "test_debugging.py"), (LINE + 1, "test_debugging.py")} <= told
+    assert all(os.path.isabs(file) for one in lines.values() for _, _, file in one)
+    assert str(f.explain()) and f.profile(X, Y).kernels
+    for out, plain in zip(found, lucid.compile(loss)(X, Y), strict=True):
+        np.testing.assert_array_equal(out, plain.numpy())
+
+
+@linux
+def test_kernels_of_one_text_have_code_for_each_place(dumped: Path) -> None:
+    def first(x: Any) -> Any:
+        return (x * x).sum()
+
+    def second(x: Any) -> Any:
+        return (x * x).sum()
+
+    for f in (lucid.compile(first), lucid.compile(second)):
+        f(X)
+    functions, lines = read(dumped.read_bytes())
+    assert len(functions) == len({address for _, address, _ in functions}) == 4  # two, and what finishes
+    told = [{line for _, line, _ in one} for one in lines.values()]
+    assert all(len(one & {f.__code__.co_firstlineno + 1 for f in (first, second)}) == 1 for one in told)
+
+
+@linux
+def test_map_of_perf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUCID_DEBUG", "perf")
+    path = f"/tmp/perf-{os.getpid()}.map"
+    try:
+        f = lucid.compile(lambda x: (x * 3).exp().sum())
+        f(X)
+        (kernel,) = f.kernels
+        with open(path) as file:
+            rows = [line.split() for line in file]
+        address, size = next(row[:2] for row in rows if row[2] == kernel.name)
+        assert int(address, 16) > 0 and int(size, 16) > 16
+        assert os.stat(path).st_mode & 0o777 == 0o600
+    finally:
+        os.unlink(path)
+
+
+def test_who_is_no_reader_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUCID_DEBUG", "gdb,lldb")
+    message = "LUCID_DEBUG: unknown reader 'lldb'; expected some of gdb, perf, jitdump"
+    with pytest.raises(ValueError, match=message):
+        lucid.compile(lambda x: x + 17)(X)
+
+
+def test_lines_of_an_object() -> None:
+    """Those that another reader finds."""
+    elffile = pytest.importorskip("elftools.elf.elffile")
+    import io
+
+    _, _, code, _ = made("rows", ZNVER4)
+    data = llvm.emit_object(code.llvm, ZNVER4, True)
+    (function,) = elf.functions(data)
+    assert function.name == "t"
+    info = elffile.ELFFile(io.BytesIO(data)).get_dwarf_info()
+    (unit,) = info.iter_CUs()
+    states = [entry.state for entry in info.line_program_for_CU(unit).get_entries() if entry.state]
+    wanted = sorted((s.address, s.line) for s in states if s.line and not s.end_sequence)
+    found = dwarf.lines(elf.section(data, ".debug_line"))
+    assert [(address, line) for address, line, _ in found] == wanted
+    assert {file for _, _, file in found} <= {"/home/u/model.py", "/home/u/train.py"}
+
+
+def test_what_is_no_line_program_raises() -> None:
+    assert dwarf.lines(b"") == []
+    for wrong in (b"\x04\0\0\0\x05\0\0\0", b"\xff\0\0\0\x04\0", b"\x01"):
+        with pytest.raises(ValueError, match="no line number program"):
+            dwarf.lines(wrong)
+
+
+@pytest.mark.sweep
+@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not there")
+def test_gdb_stops_at_the_user_s_line(tmp_path: Path) -> None:
+    program = tmp_path / "train.py"
+    program.write_text(
+        "import numpy as np\nimport lucid\n\n\ndef part(x):\n    d = x - 1\n    return d * d\n\n\n"
+        "@lucid.compile\ndef step(x):\n    return part(x).sum()\n\n\nprint(step(np.ones(1000, 'f')).item())\n"
+    )
+    command = ["gdb", "-q", "-batch", "-nx", "-ex", "set breakpoint pending on", "-ex", f"break {program}:6"]
+    command += ["-ex", "run", "-ex", "bt 3", "--args", sys.executable, str(program)]
+    env = {**os.environ, "LUCID_DEBUG": "gdb", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    stack = [line for line in done.stdout.splitlines() if line.startswith("#")]
+    assert "part () at" in stack[0] and stack[0].endswith("train.py:6"), done.stdout + done.stderr
+    assert "step () at" in stack[1] and stack[1].endswith("train.py:12")
+    assert "sum () at" in stack[2]
