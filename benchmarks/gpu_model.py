@@ -363,7 +363,7 @@ def row(name: str, gpu: Gpu = H100) -> Row:
     for step, first, second in zip(two.program.launches, one.works, two.works, strict=True):
         entry = step.entry
         registers = table[f"{name} {entry.name}"]
-        if "$" in entry.name:  # after the blocks
+        if entry.blocks is not None:  # after the blocks
             w = after(two.program, step, blocks, planned(two.program.launches[0].entry, two.works[0]))
             moved = w.read + w.written
             near = moved < gpu.l2 / 2  # written by the launch before

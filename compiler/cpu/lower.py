@@ -27,7 +27,8 @@ from ..ir.types import i64
 from ..ops import REGISTRY
 from ..ops.folds import Acc
 from ..order import lanes
-from .schedule import RowCache
+from .schedule import RowCache, Schedule
+from .team import Team
 from .values import LINE, Level, Values
 
 Chunk = Callable[[int, list[Operand]], list[Operand]]
@@ -49,13 +50,17 @@ def among(reduce: k.Reduce, table: Mapping[str, Operand]) -> Acc:
 class Lowering(Values):
     """Loops, stores and totals of one kernel; the functions of all modes share it."""
 
+    def __init__(self, kernel: k.Kernel, schedule: Schedule) -> None:
+        super().__init__(kernel, schedule)
+        self.team = Team(self.b, schedule)
+
     def keep_row(self, cache: RowCache, value: Operand) -> None:
         window = self.windows.get(cache)
         if window is None:
             self.store(cache.store, value)
         else:
             wide = self.b.widen(value, self.schedule.width)
-            self.b.emit(Store(window, self.at[self.vector or ""], wide, None, self.mask))
+            self.put(Store(window, self.at[self.vector or ""], wide, None, self.mask))
 
     # -- loops
 
@@ -91,8 +96,9 @@ class Lowering(Values):
         """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
         code of one vector, u counting those of a turn, and returns the accumulators. Where `stream`
         is not 0, whole vectors are stored around the cache."""
-        b, width, step = self.b, self.schedule.width, self.schedule.step
-        if isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
+        b, width, step = self.b, self.team.width, self.team.size * self.schedule.step
+        alone = self.team.size == 1
+        if alone and isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
             return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
         span = b.op("sub", hi, lo)
         main = b.op("add", lo, b.op("and", span, Imm(-step, i64)))
@@ -101,7 +107,8 @@ class Lowering(Values):
             turn = b.op("select", b.op("ne", stream, Imm(0, i64)), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
         for begin, end, masked, streaming in parts:
-            turn_step = width if masked and not inits else step  # less code where no lanes are told apart
+            few = self.schedule.rest or step if inits else width  # less code where no lanes are told apart
+            turn_step = few if masked else step
             rest = hi if masked else None
             inits = self.turns(axis, begin, end, turn_step, inits, chunk, rest, streaming)
         return inits
@@ -118,17 +125,17 @@ class Lowering(Values):
         streaming: bool = False,
     ) -> tuple[Operand, ...]:
         """One loop of `vectors`: `step` elements a turn. `rest`: under a mask of those before it."""
-        b, width = self.b, self.schedule.width
+        b, width = self.b, self.team.width
         fixed = frozenset().union(*(level.axes for level in self.levels))
         outside = self.vector, self.mask
         self.streaming = streaming
         with b.loop(lo, hi, step, "vector", inits) as body:
             carried: list[Operand] = list(body.carried)
-            self.vector = axis
+            self.vector, first = axis, self.team.mine(body.var)
             with self.stores_last():
                 for u in range(step // width):
                     self.open(fixed | {axis})
-                    base = b.op("add", body.var, Imm(u * width, i64)) if u else body.var
+                    base = b.op("add", first, Imm(u * width, i64)) if u else first
                     self.at[axis] = base
                     self.mask = None if rest is None else self.first_lanes(b.op("sub", rest, base))
                     carried = chunk(u, carried)
@@ -175,7 +182,10 @@ class Lowering(Values):
 
     def count(self, reduce: k.Reduce) -> int:
         """Vectors that hold the lanes of one accumulator, for each of its states."""
-        return max(1, lanes(*reduce.dtypes) // self.schedule.width)
+        return max(1, lanes(*reduce.dtypes) // self.team.width)
+
+    def halve(self, op: str, vectors: list[Acc]) -> Acc:
+        return super().halve(op, self.team.exchanged(vectors))
 
     def split(self, reduces: list[k.Reduce], values: tuple[Operand, ...]) -> list[list[Acc]]:
         rest = iter(values)
@@ -256,6 +266,7 @@ class Lowering(Values):
         self.put(Store(name, index, value, stride, mask, stream, b.loc))
 
     def put(self, stmt: Store) -> None:
+        stmt = self.team.once(stmt)
         if self.waiting is None:
             self.b.emit(stmt)
         else:
@@ -339,7 +350,8 @@ class Lowering(Values):
     def store_parts(self, reduce: k.Reduce, at: Operand, acc: Acc, mask: Operand | None = None) -> None:
         """What a block has of a reduction."""
         for name, value in zip(reduce.names, acc, strict=True):
-            self.b.emit(Store(part_name(name), at, value, None, mask, False, reduce.loc))
+            part = Store(part_name(name), at, value, None, mask, False, reduce.loc)
+            self.b.emit(self.team.once(part))
 
     def load_parts(self, reduce: k.Reduce, at: Operand, lanes: int, mask: Operand | None = None) -> Acc:
         parts = [(part_name(name), dtype) for name, dtype in reduce.results]

@@ -56,6 +56,7 @@ class RowLowering:
         self.caches = [cache for kept in base.kept_rows.values() for _, cache in kept]
         self.stream: Operand | None = None  # whether stages store around the cache
         self.waiting: dict[RowCache, str] = {}  # working memory
+        self.kept: dict[RowCache, str] = {}  # what waits in shared memory
         self.last = len(base.kernel.stages) - 1
         self.busy = self.columns = False
         self.beside: int | None = None  # the stage beside which the last one is done
@@ -216,7 +217,7 @@ class RowLowering:
         b, x = self.b, self.x
         turn = b.op("and", number, Imm(1, i64))  # two rows wait at a time
         at = x.point(number, self.kernel.outer)
-        row = _Row(at, Level(x.outer | {ROW}), {}, {}, {})
+        row = _Row(at, Level(x.outer | {ROW}), {}, dict(self.kept), {})
         with self.inside(row):
             if self.stream is not None:
                 for cache, wait in self.waiting.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from ..ir.data import replace
 from ..ir.kernel import Kernel
 from ..ir.layout import parted, slots
 from ..ir.loop import Func
@@ -55,9 +56,9 @@ def lower(
     """The function over blocks, and the one that finishes, if the kernel has totals."""
     blocks = Lowering(kernel, schedule)
     modes[schedule.mode](blocks).run()
-    found = [Func(kernel.name, slots(kernel), blocks.b.done())]
+    found = [Func(kernel.name, slots(kernel), blocks.b.done(), schedule.team)]
     if parted(kernel) or kernel.final:
-        after = Lowering(kernel, schedule)
+        after = Lowering(kernel, replace(schedule, team=1))
         finish(after).run()
         found.append(Func(f"{kernel.name}.finish", slots(kernel), after.b.done()))
     return found

@@ -75,7 +75,9 @@ class Schedule:
     `step`: elements a turn of the vector loop takes. `tile`: rows and vectors of a product's
     register tile; rows and columns of a block of "tiles". `threads`: lanes are the threads of a warp, so all
     vectors have as many, and nothing is said to caches. `block`: elements of a block of a flat kernel; of
-    threads, of one of rows, too, where nothing is summed over blocks."""
+    threads, of one of rows, too, where nothing is summed over blocks. `team`: threads of the loop level
+    (warps) that share a block; vectors of a loop go round them, so that each has lanes of its own. `rest`:
+    elements that a turn takes where what is left is reduced under masks; 0: as in others."""
 
     mode: str
     width: int
@@ -83,6 +85,8 @@ class Schedule:
     tile: tuple[int, int] = (1, 1)
     threads: bool = False
     block: int = BLOCK
+    team: int = 1
+    rest: int = 0
 
 
 def _dtypes(kernel: Kernel) -> set[DType]:

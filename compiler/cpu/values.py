@@ -71,6 +71,7 @@ class Values:
         self.prefetches: dict[int, list[tuple[k.Load, Operand]]] = {}  # by stage: what, how far ahead
         self.kept_rows: dict[int, list[tuple[k.Expr, RowCache]]] = {}  # by the stage that computes
         self.cached: dict[tuple[int, k.Expr], RowCache] = {}  # by the stage that reads
+        self.kept: dict[k.Load, tuple[str, int]] = {}  # where rows are kept, from which stage on
         self.find_row_caches()
         names = {o.name for o in kernel.outputs if o.dims}
         stores = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Store)]
@@ -376,6 +377,10 @@ class Values:
         if expr.array in self.parts:
             return self.load_part(expr.array, expr.dtype, [ix.axis for ix in expr.index])
         array = self.arrays[expr.array]
+        kept, since = self.kept.get(expr, ("", self.number))
+        if since < self.number:
+            at, width = self.at[self.vector or ""], self.schedule.width
+            return self.b.load(kept, array.dtype, at, width, None, self.mask)
         guard: Operand | None = None
         for g in expr.guards:
             guard = self.both(guard, self.within(g))
@@ -391,7 +396,14 @@ class Values:
         if width > 1 and stride is None and mask is None and self.ahead(expr):
             away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
             self.b.emit(Prefetch(name, self.b.op("add", index, away)))
-        return self.b.load(name, array.dtype, index, width, stride, mask)
+        value = self.b.load(name, array.dtype, index, width, stride, mask)
+        if kept:
+            self.put(Store(kept, self.at[self.vector or ""], value, None, self.mask))
+        return value
+
+    def put(self, stmt: Store) -> None:
+        """At the end of a turn, or at once."""
+        self.b.emit(stmt)
 
     def meets(self, guards: tuple[k.Within, ...]) -> Operand:
         """Whether a vector may have an element inside. Where it has none, it looks at the first one: for a

@@ -10,12 +10,13 @@ grid, or the teams of it, each of which is a block of threads. A scalar is store
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from ..ir.data import replace
 from ..ir.layout import Slot
 from ..ir.loop import Alloc, Barrier, For, Func, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
-from ..ir.types import DType, b1
+from ..ir.types import DType, b1, i64
 from ..llvm.emitter import Emitter, literal
 from ..llvm.lines import Lines
 from ..llvm.writer import element_type
@@ -71,6 +72,10 @@ class PtxEmitter(Emitter):
             if isinstance(stmt, For) and stmt.kind == "parallel":
                 self.only_at_work(self.ref(stmt.hi))
         self.asked = "0"  # bytes from where on the next array lies that the launch asks for
+        if self.entry.asked and self.entry.each > 1:  # each warp has its own
+            sizes = [self.bytes_of(self.ref(Value(name, i64)), size) for name, size in self.entry.asked]
+            total = functools.reduce(lambda x, y: self.let(f"add i64 {x}, {y}"), sizes)
+            self.asked = self.let(f"mul i64 {self.let(f'zext i32 {self.warp} to i64')}, {total}")
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
@@ -126,9 +131,13 @@ class PtxEmitter(Emitter):
         if ASKED not in self.shared:
             self.shared.append(ASKED)
         at = self.let(f"getelementptr i8, ptr addrspace(3) @asked, i64 {self.asked}")
-        size = self.let(f"add i64 {self.let(f'mul i64 {count}, {stmt.dtype.size}')}, {ALIGNED - 1}")
-        self.asked = self.let(f"add i64 {self.asked}, {self.let(f'and i64 {size}, {-ALIGNED}')}")
+        self.asked = self.let(f"add i64 {self.asked}, {self.bytes_of(count, stmt.dtype.size)}")
         return at
+
+    def bytes_of(self, count: str, size: int) -> str:
+        """So many elements, up to where the next array begins."""
+        more = self.let(f"add i64 {self.let(f'mul i64 {count}, {size}')}, {ALIGNED - 1}")
+        return self.let(f"and i64 {more}, {-ALIGNED}")
 
     # -- statements
 

@@ -8,12 +8,15 @@ from ..ir.artifact import Address, Code, Plan
 from ..ir.data import data
 from ..ir.layout import Slot
 from ..ir.loop import Alloc, For, Func, Imm, Value
+from .schedule import SHORT
 from .target import PARAMETERS, SHARED, WARP
 
 # Warps of a block of threads, if shared memory allows it.
 WARPS = 4
 # The fewest lanes of a reduction: with no more blocks there is nothing to add up lane by lane.
 FEWEST = 32
+# The names of entries for short rows end so.
+LITTLE = "$short"
 # Bytes of shared memory that each array of a warp begins at a multiple of.
 ALIGNED = 16
 
@@ -61,12 +64,12 @@ def entry(func: Func) -> Entry:
         raise ValueError(f"kernel {func.name}: {len(func.slots)} parameters; there may be {PARAMETERS // 8}")
     asked = tuple((s.count.name, s.dtype.size) for s in allocs if isinstance(s.count, Value))
     number, name = blocks(func), func.name.replace(".", "$")
-    if func.team > 1 or any(s.shared for s in allocs):
+    if func.team > 1 or (asked and not name.endswith(LITTLE)):
         return Entry(name, func.team, size, func.slots, 1, number, asked)
     warps = WARPS if number is None else min(WARPS, number)
     while warps * size > SHARED:
         warps //= 2
-    return Entry(name, warps, warps * size, func.slots, warps, number)
+    return Entry(name, warps, warps * size, func.slots, warps, number, asked)
 
 
 def blocks(func: Func) -> int | None:
@@ -96,7 +99,7 @@ def launches(plan: Plan, entries: Mapping[str, Sequence[Entry]]) -> tuple[Launch
     results of two."""
     found: list[Launch] = []
     for launch in plan.launches:
-        for entry in entries[launch.code.key]:
+        for entry in fitting(entries[launch.code.key], launch.slots):
             number = launch.blocks if entry.blocks is None else entry.blocks
             if entry.name.endswith("$lanes") and launch.blocks <= FEWEST:
                 continue
@@ -106,10 +109,23 @@ def launches(plan: Plan, entries: Mapping[str, Sequence[Entry]]) -> tuple[Launch
     return tuple(found)
 
 
+def fitting(entries: Sequence[Entry], values: Sequence[Address | int | bytes]) -> list[Entry]:
+    """Of a kernel that has one for short rows, that or the one for others."""
+    if len(entries) < 2 or not entries[1].name.endswith(LITTLE):
+        return list(entries)
+    team, warp, *rest = entries
+    length = _counts(team, values)[team.asked[0][0]]
+    return [warp if length <= SHORT else team, *rest]
+
+
+def _counts(entry: Entry, values: Sequence[Address | int | bytes]) -> dict[str, int]:
+    return {s.name: v for s, v in zip(entry.slots, values, strict=True) if isinstance(v, int)}
+
+
 def at_launch(entry: Entry, values: Sequence[Address | int | bytes]) -> int:
     """Bytes of shared memory that a launch with these values asks for. ValueError for more than there is."""
-    counts = {s.name: v for s, v in zip(entry.slots, values, strict=True) if isinstance(v, int)}
-    size = sum(aligned(counts[name] * each) for name, each in entry.asked)
+    counts = _counts(entry, values)
+    size = entry.each * sum(aligned(counts[name] * each) for name, each in entry.asked)
     if (most := entry.shared + size) > SHARED:
         raise ValueError(f"kernel {entry.name}: {most} bytes of shared memory; there are {SHARED}")
     return size

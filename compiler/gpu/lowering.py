@@ -9,11 +9,13 @@ from ..cpu.lower_tiles import TileLowering
 from ..cpu.lowering import MODES
 from ..cpu.lowering import lower as lower_by
 from ..cpu.schedule import Schedule
+from ..ir.data import replace
 from ..ir.kernel import Kernel, Load
 from ..ir.loop import Func, Imm, Operand, Store
 from ..ir.types import i64
 from .lower_lanes import LaneLowering, WarpFinishLowering, laned
 from .lower_product import WarpProductLowering
+from .lower_rows import WarpRowLowering
 from .lower_scan import WarpScanLowering
 
 
@@ -36,6 +38,7 @@ class WarpTileLowering(TileLowering):
 
 _MODES = {
     **MODES,
+    "rows": WarpRowLowering,
     "product": WarpProductLowering,
     "vector": WarpProductLowering,
     "tiles": WarpTileLowering,
@@ -44,10 +47,16 @@ _MODES = {
 
 
 def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
-    """The function over blocks; if there are totals, what adds up the results by lanes, what finishes."""
+    """The function over blocks, that of a team perhaps as one for short rows, too; if there are totals, what
+    adds up the results by lanes, what finishes."""
     found = lower_by(kernel, schedule, _MODES, WarpFinishLowering)
+    if schedule.mode == "rows" and schedule.team > 1:
+        alone = Lowering(kernel, replace(schedule, team=1))
+        WarpRowLowering(alone).run()
+        found.insert(1, Func(f"{kernel.name}.short", found[0].slots, alone.b.done()))
     if laned(kernel):
-        between = Lowering(kernel, schedule)
+        between = Lowering(kernel, replace(schedule, team=1))
         LaneLowering(between).run()
-        found.insert(1, Func(f"{kernel.name}.lanes", found[0].slots, between.b.done()))
+        place = len(found) - 1
+        found.insert(place, Func(f"{kernel.name}.lanes", found[0].slots, between.b.done()))
     return found

@@ -10,9 +10,9 @@ from math import prod
 from ..cpu.schedule import Product, Schedule, product, tiles
 from ..cpu.schedule import schedule as cpu_schedule
 from ..ir.data import replace
-from ..ir.kernel import Kernel, expressions
+from ..ir.kernel import Axis, Kernel, Reduce, expressions, positional
 from ..ir.layout import totals
-from ..order import BLOCK
+from ..order import BLOCK, lanes
 from .target import SHARED, WARP
 
 # Rows and vectors of columns of a product's register tile: with 4 chains, a lane has 32 sums in registers.
@@ -21,6 +21,12 @@ ROWS, COLUMNS = 4, 2
 TILE = (WARP, 2 * WARP)
 # Elements that a warp does where nothing asks for more: there are many warps.
 MAP_BLOCK = 1024
+# Warps of a row that is reduced, if its order has so many lanes.
+TEAM = 2
+# Rows of so many elements are one warp's after all: what several warps do together takes longer than the row.
+SHORT = 256
+# Bytes of shared memory for each element of a row that is kept there: of the longest that is no `long` one.
+KEPT = (SHARED - 1024) // BLOCK
 
 
 def schedule(kernel: Kernel) -> Schedule:
@@ -33,7 +39,30 @@ def schedule(kernel: Kernel) -> Schedule:
         tile = (ROWS, 1)
     step = max(plan.step, WARP * at_once(kernel, plan.mode))
     block = BLOCK if totals(kernel) else MAP_BLOCK
-    return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block)
+    number, rest = (team(kernel), plan.step) if plan.mode == "rows" else (1, 0)
+    return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block, team=number, rest=rest)
+
+
+def team(kernel: Kernel) -> int:
+    """Warps that share each row that is walked more than once: so many as lanes of its reductions allow."""
+    if kept_axis(kernel) is None or sum(bool(stage.axes) for stage in kernel.stages) < 2:
+        return 1
+    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce) and not s.keep]
+    return min(TEAM, *(lanes(*s.dtypes) // WARP for s in every))
+
+
+def kept_axis(kernel: Kernel) -> Axis | None:
+    """The one axis that rows run along, where they are reduced and none is longer than a block."""
+    inner = {axes for stage in kernel.stages if (axes := stage.axes)}
+    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
+    if len(inner) != 1 or not any(s.of_row for s in every):
+        return None
+    (axes,) = inner
+    if len(axes) != 1 or axes[0].long or not isinstance(axes[0].extent, str):
+        return None
+    if any(positional(e) for stage in kernel.stages for e in expressions(stage)):
+        return None
+    return axes[0]
 
 
 def tile_bytes(kernel: Kernel) -> int:

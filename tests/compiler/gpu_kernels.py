@@ -111,6 +111,8 @@ CASES: dict[str, tuple[Callable[..., Outputs], tuple[tuple[int, ...], ...], str]
     "huber": (huber, ((9000,), (9000,)), "flat"),
     "softmax": (softmax, ((7, 150),), "rows"),
     "norm": (norm, ((37, 100), (37, 100)), "rows"),
+    "softmax_team": (softmax, ((5, 700),), "rows"),  # rows that several warps share
+    "norm_team": (norm, ((40, 333), (40, 333)), "rows"),
     "linear": (linear, ((300, 5), (5,), (300,)), "groups"),
     "product": (product, ((19, 300), (45, 300)), "product"),
     "vector": (vector, ((1, 270), (270, 40)), "vector"),

@@ -30,6 +30,9 @@ def swap(pattern: str, to: str, count: int = 1) -> Change:
 
 
 MEET = r"\tbar\.warp\.sync \t-1;\n"
+BARRIER = r"\tbar\.sync \t0;\n"
+SECOND = rf"({BARRIER}(?:.*\n)*?){BARRIER}"
+THIRD = rf"((?:{BARRIER}(?:.*\n)*?){{2}}){BARRIER}"
 GUARD = r"setp\.ge\.s32 (\t%p\d+, %r\d+, %r\d+;)"  # whether a lane is beyond the last element
 POINTER = r"(ld\.param\.b64 \t(%rd\d+), \[\w+_param_0\];)"
 
@@ -46,7 +49,12 @@ FAULTS: dict[str, tuple[str, Change, str]] = {
     "a shuffle from the wrong lane": ("huber", swap(r"(idx\.b32 .*), 1, 31", r"\1, 0, 31"), "bits"),
     "a shuffle of half a warp": ("huber", swap(r"(down\.b32 .*), -1;", r"\1, 65535;"), "mask"),
     "lanes of half a warp": ("huber", swap(r"(and\.b32 .*), 31;", r"\1, 15;"), "race"),
-    "two warps for one block": ("softmax", swap(r"(shr\.u32 .*), 5;", r"\1, 6;"), "race"),
+    "two warps for one block": ("softmax", swap(r"(shr\.u32 .*), 5;", r"\1, 6;", 0), "race"),
+    "two warps for one part of a row": ("softmax_team", swap(r"(shr\.u32 .*), 5;", r"\1, 6;", 0), "race"),
+    "no barrier before lanes are read": ("softmax_team", swap(SECOND, r"\1"), "race"),
+    "no barrier after lanes were read": ("softmax_team", swap(THIRD, r"\1"), "race"),
+    "no barriers of a team": ("norm_team", swap(BARRIER, "", 0), "race"),
+    "lanes of the other warp twice": ("norm_team", swap(r"(ld\.shared.*)\+128\]", r"\1]", 0), "bits"),
     "an address of 32 bits": ("huber", swap(POINTER, r"\1\n\tand.b64 \2, \2, 4294967295;"), "bounds"),
     "an output that is an input": ("huber", swap(r"_param_2\]", "_param_0]"), "read-only"),
     "an address between elements": ("huber", swap(r"(ld\.global\.b32 .*)\+128\]", r"\1+126]"), "misaligned"),

@@ -17,11 +17,16 @@ from lucid.compiler.gpu.simulator import Memory, PtxError, launch, parse
 from lucid.compiler.gpu.target import target
 from lucid.compiler.interpret.loop import interpret_func
 from lucid.compiler.interpret.team import Race
+from lucid.compiler.pipeline import compile_graph, loops
 from lucid.compiler.text.loop import parse_func, print_func
 from lucid.compiler.verify.error import VerifyError
 from lucid.compiler.verify.loop import verify_func
+from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from lucid.runtime.llvm import emit_assembly
+from tests.native import compiled
+
+from .gpu_kernels import case as gpu_case
 
 Array = np.ndarray[Any, Any]
 
@@ -296,3 +301,20 @@ def test_a_shuffle_on_a_cpu() -> None:
     interpret_func(parse_func(text), {"x": x, "o": out}, {})
     assert out.tolist() == [3, 2, 1, 0]
     assert "<4 x i32> <i32 3, i32 2, i32 1, i32 0>" in emit_cpu([parse_func(text)], host())
+
+
+def test_rows_that_are_lowered_for_a_team() -> None:
+    """The interpreter has the bits of the CPU, and finds no race."""
+    graph, arrays = gpu_case("softmax_team")
+    made = compile_graph(graph, target("sm_90"))
+    (call,), (plan,) = made.stages.program.calls, made.stages.schedules
+    func, short = loops(call.kernel, plan)
+    assert (func.team, short.team, short.name) == (2, 1, f"{func.name}.short")
+    rows, columns = arrays[0].shape
+    numbers = dict.fromkeys((s.name for s in func.slots if s.kind == "int"), columns)
+    numbers |= {"n0": rows, "block": 2, "blocks": 3, "stream": 0}
+    (want,) = Executable(compiled(graph).plan)(arrays)
+    for one in (func, short):
+        out = np.zeros(rows * columns, np.float32)
+        interpret_func(one, {"a0": arrays[0].reshape(-1), "o0": out}, numbers, 0, 3)
+        assert (out.view(np.int32) == want.reshape(-1).view(np.int32)).all()
