@@ -273,7 +273,7 @@ def entries(compiled: Compiled) -> dict[str, tuple[Entry, ...]]:
     return {code.key: tuple(map(entry, loops(call.kernel, plan))) for call, plan, code in every}
 
 
-STAGES = ("graph", "simplified", "kernel", "loop", "llvm")
+STAGES = ("graph", "gradient", "simplified", "kernel", "loop", "llvm")
 
 
 def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | None = None) -> str:
@@ -284,12 +284,12 @@ def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | Non
 
     if stage not in STAGES:
         raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm, ptx")
-    if stage in STAGES[:2]:
+    if stage in STAGES[:3]:
         if kernel is not None:
             raise ValueError(
-                f"the stage {stage!r} is of the whole graph; kernel= is for {', '.join(STAGES[2:])}, asm, ptx"
+                f"the stage {stage!r} is of the whole graph; kernel= is for {', '.join(STAGES[3:])}, asm, ptx"
             )
-        return print_graph(compiled.written if stage == "graph" else compiled.stages.simplified, locs=True)
+        return print_graph(graph_at(compiled, stage), locs=True)
     if stage == "kernel":
         return "\n".join(print_kernel(k, locs=True) for k, _, _ in chosen(compiled, kernel))
     different = chosen(compiled, kernel, once=True)
@@ -298,6 +298,15 @@ def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | Non
     from .llvm.listing import llvm_listing
 
     return "\n".join(llvm_listing(c.llvm, x) for c, x in lined_codes(compiled, target, kernel))
+
+
+def graph_at(compiled: Compiled, stage: str) -> Graph:
+    """The graph of a stage: as the user's lines say, with gradients (taken by the trace), simplified."""
+    if stage == "graph":
+        from .passes.autodiff import before
+
+        return before(compiled.written)
+    return compiled.written if stage == "gradient" else compiled.stages.simplified
 
 
 def lined_codes(

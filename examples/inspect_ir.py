@@ -14,7 +14,8 @@ import lucid
 from lucid.nn import functional as F
 
 STAGES = {
-    "graph": "what is computed: the loss and its gradient",
+    "graph": "what is computed: the loss",
+    "gradient": "with its gradient",
     "simplified": "the same, simplified by rules that keep every bit",
     "kernel": "what runs together",
     "loop": "how it runs on this machine",

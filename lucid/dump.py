@@ -1,8 +1,8 @@
 """`LUCID_DUMP=dir`: a folder a compile, named after the function; in it a file a stage and kernel, and an
 index.
 
-dir/4711-003-train_step/  index.txt  graph.txt  simplified.txt 00-mul_sum.kernel.txt  00-mul_sum.loop.txt
-00-mul_sum.llvm.txt  00-mul_sum.asm.txt
+dir/4711-003-train_step/  index.txt  graph.txt  gradient.txt  simplified.txt  00-mul_sum.kernel.txt
+00-mul_sum.loop.txt  00-mul_sum.llvm.txt  00-mul_sum.asm.txt
 
 The process and a count are part of the name: what several processes dump stands side by side."""
 
@@ -35,7 +35,7 @@ def dump(made: Executable, folder: str, name: str) -> str:
     title = name_of(name)
     where = os.path.join(folder, f"{os.getpid()}-{next(_count):03d}-{plain(title)}")
     os.makedirs(where, exist_ok=True)
-    graphs = ("graph", "simplified")
+    graphs = ("graph", "gradient", "simplified")
     files = {f"{stage}.txt": stage_text(made.compiled, stage, made.target) for stage in graphs}
     for number, (kernel, how, code) in enumerate(chosen(made.compiled, None)):
         begin = f"{number:02d}-{plain(kernel.name)}"

@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from lucid.compiler.ir.graph import Graph, toposort
+from lucid.compiler.pipeline import graph_at
 from lucid.compiler.text.graph import names_after, node_names, print_graph
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
@@ -17,7 +18,7 @@ from .staged import Staged
 if TYPE_CHECKING:
     from .compiled import Compiled
 
-PASSES = ("pairs", "simplify", "replace")
+PASSES = ("autodiff", "pairs", "simplify", "replace")
 
 
 def replace(compiled: Compiled[..., Any], text: str) -> None:
@@ -69,10 +70,13 @@ def diff(recording: Recording, name: str) -> str:
     found = []
     for x in executable.executables():
         compiled = x.compiled
-        pairs = (compiled.written, compiled.graph)
-        found.append(
-            _of_graphs(*(pairs if name == "pairs" else (compiled.graph, compiled.stages.simplified)), name)
-        )
+        if name == "autodiff":
+            graphs = graph_at(compiled, "graph"), compiled.written
+        elif name == "pairs":
+            graphs = compiled.written, compiled.graph
+        else:
+            graphs = compiled.graph, compiled.stages.simplified
+        found.append(_of_graphs(*graphs, name))
     return "".join(found)
 
 

@@ -275,8 +275,8 @@ class Executable:
         return ptx(self.compiled.written, arch, self._aliases, self.edits)
 
     def ir(self, stage: str, arch: str = gpu.ARCH, kernel: str | None = None) -> str:
-        """One stage as text: graph, simplified, kernel, loop, llvm, asm or ptx; of one kernel, if named.
-        ValueError for another stage, and where there is no such kernel."""
+        """One stage as text: graph, gradient, simplified, kernel, loop, llvm, asm or ptx; of one kernel, if
+        named. ValueError for another stage, and where there is no such kernel."""
         if stage == "ptx":
             from .gpu import named_ptx  # few ask for it
 

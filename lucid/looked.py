@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-Stage = Literal["graph", "simplified", "kernel", "loop", "llvm", "asm", "ptx"]
+Stage = Literal["graph", "gradient", "simplified", "kernel", "loop", "llvm", "asm", "ptx"]
 
 
 @bounds
@@ -42,10 +42,11 @@ class Looked(Generic[P]):
         _described: Callable[[Any, Any], Any]
 
     def ir(self, stage: Stage = "kernel", arch: str | None = None, *, kernel: str | None = None) -> str:
-        """The text of one stage of the latest call: "graph", "simplified", "kernel", "loop", "llvm", "asm",
-        or "ptx" for an architecture of NVIDIA's ("sm_90" by default). `kernel`: of this kernel alone, by the
-        name that "kernel" shows. ValueError for another stage or architecture, for one that is given with
-        another stage, for an unknown kernel, and for a kernel of a graph."""
+        """The text of one stage of the latest call: "graph" (what the function's lines say), "gradient" (with
+        what differentiation adds), "simplified", "kernel", "loop", "llvm", "asm", or "ptx" for an
+        architecture of NVIDIA's ("sm_90" by default). `kernel`: of this kernel alone, by the name that
+        "kernel" shows. ValueError for another stage or architecture, for one that is given with another
+        stage, for an unknown kernel, and for a kernel of a graph."""
         if arch is not None and stage != "ptx":
             raise ValueError(here(f"ir: arch is for the stage 'ptx'; {stage!r} is this machine's"))
         try:
@@ -54,9 +55,10 @@ class Looked(Generic[P]):
             raise located(error, user_loc()) from None
 
     def diff(self, stage: str = "simplify") -> str:
-        """What a pass has changed of the latest call, as a unified diff of texts: "pairs" (complex numbers to
-        pairs of real ones) and "simplify" of the graph; "replace", of the kernels, by `replace`. Nodes keep
-        their names, so that what is the same reads the same. ValueError for another pass."""
+        """What a pass has changed of the latest call, as a unified diff of texts: "autodiff" (what gradients
+        add), "pairs" (complex numbers to pairs of real ones) and "simplify" of the graph; "replace", of the
+        kernels, by `replace`. Nodes keep their names, so that what is the same reads the same. ValueError for
+        another pass."""
         from .edited import diff  # few ask for it
 
         try:

@@ -57,7 +57,8 @@ _OF_INFINITY = "LUCID_NAN=inf names what made the infinity"
 class Made:
     """What made the first NaN (or infinity, `what`) of a result. `index` of the first of `count` such
     elements among `size`; `formula` with its operands' values; `operands`: each value, and what that is.
-    `kernel` and `statement`: where it is computed, "" if that is not told apart. As text, six lines at most."""
+    `kernel` and `statement`: where it is computed, "" if that is not told apart. As text, at most six lines.
+    """
 
     op: str
     loc: Loc | None

@@ -63,7 +63,7 @@ def test_numpy_twin_trains_the_same(kind: str, loss: str, monkeypatch: pytest.Mo
 def test_inspect_ir_prints_every_stage(tmp_path: Path) -> None:
     output = run("inspect_ir.py", folder=tmp_path)
     stages = re.findall(r"^=+ (\w+):", output, flags=re.MULTILINE)
-    assert stages == ["graph", "simplified", "kernel", "loop", "llvm", "asm"]
+    assert stages == ["graph", "gradient", "simplified", "kernel", "loop", "llvm", "asm"]
     assert len(re.findall(r"^kernel ", output, flags=re.MULTILINE)) == 1
     assert "<16 x float>" in output or "<8 x float>" in output or "<4 x float>" in output
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import ops
 from ..ir.data import data
-from ..ir.graph import LOC, Node, backward_of, rebuild, toposort
+from ..ir.graph import LOC, Graph, Node, backward_of, rebuild, toposort
 from ..ir.types import b1
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
@@ -79,6 +79,23 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = 
     finally:
         LOC.reset(before)
     return [found.get(n) for n in wrt]
+
+
+def before(graph: Graph) -> Graph:
+    """What a graph was before it was differentiated: without the nodes of gradients, and all that is made of
+    them; its outputs are those that are left, and what only those nodes read."""
+    order = toposort(graph.outputs)
+    later: set[Node] = set()
+    for node in order:
+        if (node.loc is not None and node.loc.backward) or not later.isdisjoint(node.inputs):
+            later.add(node)
+    left = [node for node in order if node not in later]
+    read = {source for node in left for source in node.inputs}
+    ends = [node for node in left if node not in read and node.op.kind != "leaf"]
+    outputs = tuple(dict.fromkeys([*(node for node in graph.outputs if node not in later), *ends]))
+    return (
+        Graph(graph.name, tuple(node for node in graph.inputs if node in left), outputs) if later else graph
+    )
 
 
 def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:

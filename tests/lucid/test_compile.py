@@ -231,7 +231,7 @@ def test_inspection() -> None:
         f.ir("kernel")
     n = 1000
     f(np.ones(n, "f"), np.zeros(n, "f"))
-    for stage in ("graph", "simplified", "kernel", "loop", "llvm", "asm"):
+    for stage in ("graph", "gradient", "simplified", "kernel", "loop", "llvm", "asm"):
         assert f.ir(stage)
     assert sum(line.startswith("kernel") for line in f.ir("kernel").splitlines()) == 1
     (kernel,) = f.kernels

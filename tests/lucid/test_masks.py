@@ -251,7 +251,7 @@ def test_masks_cost_nothing_where_nothing_is_at_risk() -> None:
         return loss, [p.grad for p in net.parameters()]
 
     step(x, y)  # type: ignore[call-overload]
-    text = step.ir("graph")
+    text = step.ir("gradient")
     assert "amax" not in text and "and %" not in text and " or " not in text
 
 

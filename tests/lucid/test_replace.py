@@ -13,6 +13,8 @@ import pytest
 
 import lucid
 from lucid import nn, optim
+from lucid.compiler.interpret.graph import interpret_graph
+from lucid.compiler.text.graph import parse_graph
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.verify.error import VerifyError
 
@@ -330,7 +332,9 @@ def test_what_was_replaced() -> None:
     f.replace(f.ir("kernel").replace(" - ", " + "))
     lines = f.diff("replace").splitlines()
     assert [line[0] for line in lines[3:] if line[0] in "+-"] == ["-", "+"]
-    with pytest.raises(ValueError, match="unknown pass 'fuse'; expected one of pairs, simplify, replace"):
+    with pytest.raises(
+        ValueError, match="unknown pass 'fuse'; expected one of autodiff, pairs, simplify, replace"
+    ):
         f.diff("fuse")
 
 
@@ -341,3 +345,21 @@ def test_the_text_that_is_replaced_is_read_back() -> None:
     f.replace(text)
     assert f.ir("kernel") == text
     assert parse_kernel(text) == f._last().executable.compiled.stages.program.calls[0].kernel
+
+
+def test_the_graph_before_it_was_differentiated() -> None:
+    f = lucid.compile(lucid.value_and_grad(lambda x, y: lucid.nn.functional.huber_loss(x * 2.0, y)))
+    x, y = np.linspace(-1, 1, 5, dtype="f"), np.ones(5, "f")
+    loss, gradient = f(x, y)
+    before, after = (parse_graph(f.ir(stage)) for stage in ("graph", "gradient"))
+    assert len(before.outputs) == 1 and len(after.outputs) == 2
+    given = [x, y]
+    np.testing.assert_allclose(interpret_graph(before, given)[0], loss.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(interpret_graph(after, given)[1], gradient.numpy(), rtol=1e-6)
+    lines = f.diff("autodiff").splitlines()[2:]
+    added = [line for line in lines if line.startswith("+  ")]
+    assert added and all("backward of" in line or "const" in line for line in added)
+    assert [line for line in lines if line.startswith("-")] == [f"-{f.ir('graph').splitlines()[0]}"]
+    g = lucid.compile(lambda x: x + 1)
+    g(x)
+    assert g.ir("graph") == g.ir("gradient") and g.diff("autodiff") == ""
