@@ -1,35 +1,42 @@
-"""Times of the launches of a plan: each alone, one after the other, in the order of the plan."""
+"""Times of the launches of a plan: each alone, one after the other, in the order of the plan; then, in passes
+of their own, who runs them and what the processor counts."""
 
 from __future__ import annotations
 
 import ctypes
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lucid.compiler.ir.data import data
 
-from . import memory, pool
+from . import counters, memory, pool, watch
 from .address import address
 from .execute import Array, Executable, grouped, needs, record
 from .runner import runner
 
 LEAST_PASSES, MOST_PASSES = 5, 300
 SECONDS = 0.25  # after which no further pass begins
+LEAST_WATCHED, MOST_WATCHED = 3, 20  # passes in which threads note what they run
 
 
 @data
 class Times:
     """`launches[p][k]`: (begin, seconds) of launch k in pass p, begins in seconds from that of the first
     pass; `whole`: seconds of all launches in one native call, as a step runs them; `outputs` of the
-    plan."""
+    plan. `busy[k]`: seconds that each thread ran of launch k, the longest first; `counts[k]`: what the
+    processor counted, by name, or `missing` says why it did not. Medians both."""
 
     units: list[int]
     spans: list[list[tuple[float, float]]]
     whole: list[float]
     outputs: list[Array]
+    busy: list[tuple[float, ...]]
+    counts: list[dict[str, float]]
+    missing: str
 
 
 def times(plan: Executable, inputs: Sequence[Array], threads: int | None = None) -> Times:
@@ -68,5 +75,51 @@ def times(plan: Executable, inputs: Sequence[Array], threads: int | None = None)
         one = [call(*program) for _, program in units]
         found.append([(began - first, max(0.0, seconds - nothing)) for began, seconds in one])
         whole.append(max(0.0, call(plan.program, plan.groups, plan.scratch, plan.parallel)[1] - nothing))
+    programs = [program for _, program in units]
+    busy, counts, missing = _watched(programs, call)
     del block
-    return Times([len(part) for part, _ in units], found[1:], whole[1:], outputs)
+    return Times([len(part) for part, _ in units], found[1:], whole[1:], outputs, busy, counts, missing)
+
+
+def _watched(
+    programs: Sequence[tuple[Any, int, int, int]], call: Callable[..., object]
+) -> tuple[list[tuple[float, ...]], list[dict[str, float]], str]:
+    """Some more passes: who ran each launch, and what was counted."""
+    if not watch.available():
+        return [()] * len(programs), [{}] * len(programs), "they are read on Linux alone"
+    log, missing = watch.Log(), ""
+    try:
+        counting = counters.Counters()
+    except counters.Unavailable as error:
+        counting, missing = None, str(error)
+    seen = [
+        (np.array(watch.watched(program.tolist(), log), np.int64), groups, scratch + watch.OWN, least)
+        for program, groups, scratch, least in programs
+    ]
+    busy: list[list[tuple[float, ...]]] = [[] for _ in seen]
+    counted: list[list[list[float]]] = [[] for _ in seen]
+    first = time.perf_counter()
+    for number in range(MOST_WATCHED):
+        if number >= LEAST_WATCHED and time.perf_counter() - first > SECONDS:
+            break
+        for k, program in enumerate(seen):
+            log.begin()
+            before = counting.read() if counting else []
+            call(*program)
+            after = counting.read() if counting else []
+            counted[k].append([b - a for a, b in zip(before, after, strict=True)])
+            if (ran := log.busy()) is not None:
+                busy[k].append(ran)
+    names = counting.names if counting else ()
+    if counting:
+        counting.close()
+    counts = [
+        {name: statistics.median(one[n] for one in rows) for n, name in enumerate(names)} for rows in counted
+    ]
+    return [_medians(rows) for rows in busy], counts, missing
+
+
+def _medians(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Of the busiest thread of each pass, of the next, ..."""
+    most = max(map(len, rows), default=0)
+    return tuple(statistics.median(row[n] if n < len(row) else 0.0 for row in rows) for n in range(most))

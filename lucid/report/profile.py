@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lucid.compiler.ir.data import data, replace
@@ -29,7 +29,8 @@ class Timed:
     """One kernel in seconds: the median of all passes, and a quarter of them below `low`, above `high`.
     `share` of the time of all kernels. `limit`: the least that it could take, the larger one of `by_memory`
     (its bytes at the bandwidth that was measured for so many) and `by_arithmetic` (its operations at the
-    measured peak of multiply-adds)."""
+    measured peak of multiply-adds). `busy`: seconds of each thread that ran a part of it, the longest first.
+    `counts`: what the processor counted while it ran, by name; empty where it is not to be read."""
 
     kernel: Kernel
     seconds: float
@@ -38,6 +39,15 @@ class Timed:
     share: float
     by_memory: float
     by_arithmetic: float
+    busy: tuple[float, ...]
+    counts: Mapping[str, float]
+
+    @property
+    def balance(self) -> float:
+        """How evenly the threads shared it: their mean beside the busiest one; 1 for one thread, and
+        1 / n where one of n did all."""
+        threads = max(self.kernel.threads, len(self.busy))
+        return sum(self.busy) / (threads * self.busy[0]) if self.busy and self.busy[0] else 1.0
 
     @property
     def limit(self) -> float:
@@ -59,13 +69,15 @@ class Pass:
 class Profile:
     """Kernels in the order in which they run; those that go together by strips of rows are one. `step`: the
     median of all of them in one native call, as a step runs them; `passes`: how often each ran. Seconds
-    throughout. As text, a table; `as_dict()` is plain data."""
+    throughout. `missing`: why there are no counters of the processor, "" if there are. As text, a table;
+    `as_dict()` is plain data."""
 
     name: str
     kernels: tuple[Timed, ...]
     step: float
     passes: int
     spans: tuple[Pass, ...]
+    missing: str
 
     def as_dict(self) -> dict[str, Any]:
         """Dicts, lists, strings, numbers and None: what JSON takes."""
@@ -73,9 +85,11 @@ class Profile:
             plain(t.kernel)
             | {name: getattr(t, name) for name in ("seconds", "low", "high", "share", "limit", "bound")}
             | {"by_memory": t.by_memory, "by_arithmetic": t.by_arithmetic, "code_seconds": t.kernel.seconds}
+            | {"balance": t.balance, "busy": list(t.busy), "counts": dict(t.counts)}
             for t in self.kernels
         ]
-        return {"name": self.name, "step": self.step, "passes": self.passes, "kernels": rows}
+        told = {"name": self.name, "step": self.step, "passes": self.passes, "missing": self.missing}
+        return told | {"kernels": rows}
 
     def trace(self, path: str | os.PathLike[str]) -> None:
         """Writes the latest passes as a trace, which Perfetto (ui.perfetto.dev) and chrome://tracing show.
@@ -102,16 +116,23 @@ class Profile:
     def __str__(self) -> str:
         width = max([len(t.kernel.name) for t in self.kernels] + [6])
         total = sum(t.seconds for t in self.kernels)
+        counted = list(dict.fromkeys(name for t in self.kernels for name in t.counts))
         lines = [
             f"{self.name}: {_time(self.step)} a step; its kernels one at a time {_time(total)}, "
             f"medians of {self.passes} passes",
-            f"{'kernel':<{width}}  {'time':>9}  share  {'limit':>9}  reached  by          threads  lines",
+            f"{'kernel':<{width}}  {'time':>9}  share  {'limit':>9}  reached  by          threads  balance  "
+            + "".join(f"{name:>12}  " for name in counted)
+            + "lines",
         ]
         for t in sorted(self.kernels, key=lambda t: -t.seconds):
             reached = f"{100 * t.limit / t.seconds:.0f} %" if t.seconds else "-"
             row = f"{t.kernel.name:<{width}}  {_time(t.seconds):>9}  {100 * t.share:>3.0f} %  "
-            row += f"{_time(t.limit):>9}  {reached:>7}  {t.bound:<10}  {t.kernel.threads:>7}  "
+            shared = f"{100 * t.balance:.0f} %" if t.kernel.threads > 1 else "-"
+            row += f"{_time(t.limit):>9}  {reached:>7}  {t.bound:<10}  {t.kernel.threads:>7}  {shared:>7}  "
+            row += "".join(f"{_count(t.counts.get(name, 0)):>12}  " for name in counted)
             lines.append(row + ", ".join(short(t.kernel.lines)))
+        if self.missing and self.kernels:
+            lines.append(f"no counters of the processor: {self.missing}")
         return "\n".join(lines)
 
 
@@ -120,6 +141,13 @@ def _time(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+def _count(number: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
 
 
 def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Profile:
@@ -144,13 +172,16 @@ def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Pr
     rows = [[span for times in found for span in times.spans[p - passes]] for p in range(passes)]
     medians = [statistics.median(row[k][1] for row in rows) for k in range(len(kernels))]
     total = sum(medians) or 1.0
+    busy = [ran for times in found for ran in times.busy]
+    counts = [counted for times in found for counted in times.counts]
     timed = [
-        _timed(kernel, calls, sorted(row[k][1] for row in rows), medians[k] / total)
+        _timed(kernel, calls, sorted(row[k][1] for row in rows), medians[k] / total, busy[k], counts[k])
         for k, (kernel, calls) in enumerate(kernels)
     ]
     spans = [Pass(tuple((k, *span) for k, span in enumerate(row))) for row in rows[-TRACED:]]
     step = sum(statistics.median(times.whole) for times in found)
-    return Profile(name, tuple(timed), step, passes, tuple(spans))
+    missing = next((times.missing for times in found if times.missing), "")
+    return Profile(name, tuple(timed), step, passes, tuple(spans), missing)
 
 
 def _one(told: list[Kernel], calls: list[Call], program: Program) -> Kernel:
@@ -177,7 +208,14 @@ def _one(told: list[Kernel], calls: list[Call], program: Program) -> Kernel:
     )
 
 
-def _timed(kernel: Kernel, calls: list[Call], seconds: list[float], share: float) -> Timed:
+def _timed(
+    kernel: Kernel,
+    calls: list[Call],
+    seconds: list[float],
+    share: float,
+    busy: tuple[float, ...],
+    counts: Mapping[str, float],
+) -> Timed:
     quarter = len(seconds) // 4
     wide = any(
         array.dtype.is_float and array.dtype.size == 8 for call in calls for array in call.kernel.outputs
@@ -185,5 +223,5 @@ def _timed(kernel: Kernel, calls: list[Call], seconds: list[float], share: float
     peak = peaks.multiply_adds(kernel.threads) / (2 if wide else 1)
     return Timed(
         kernel, statistics.median(seconds), seconds[quarter], seconds[-1 - quarter], share,
-        kernel.bytes / peaks.bandwidth(kernel.bytes, kernel.threads), kernel.flops / peak,
+        kernel.bytes / peaks.bandwidth(kernel.bytes, kernel.threads), kernel.flops / peak, busy, counts,
     )  # fmt: skip

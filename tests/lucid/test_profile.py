@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import lucid
 from lucid import Tensor, nn
 from lucid.compiler.passes import chain
 from lucid.optim import Adam
-from lucid.runtime import execute, peaks, timing
+from lucid.runtime import counters, execute, peaks, timing, watch
 
 X = np.linspace(-1, 1, 64 * 48, dtype="f").reshape(64, 48)
 
@@ -52,7 +53,8 @@ def test_the_table_names_the_slowest_first() -> None:
     lines = str(found).splitlines()
     assert f"medians of {found.passes} passes" in lines[0] and lines[1].startswith("kernel ")
     slowest = max(found.kernels, key=lambda t: t.seconds)
-    assert len(lines) == 2 + len(found.kernels) and lines[2].startswith(slowest.kernel.name)
+    assert len(lines) == 2 + len(found.kernels) + bool(found.missing)
+    assert lines[2].startswith(slowest.kernel.name)
     assert "test_profile.py:" in lines[2] and " % " in lines[2]
 
 
@@ -122,6 +124,61 @@ def test_kernels_that_go_by_strips_are_one(afresh: None, monkeypatch: pytest.Mon
     assert only.kernel.name == " + ".join(k.name for k in f.explain().kernels)
     assert only.kernel.bytes == 2 * (x.nbytes + w.nbytes)  # nothing of what lies between
     assert f"{only.kernel.name}  " in str(found)
+
+
+def test_threads_note_what_they_run() -> None:
+    f = lucid.compile(lambda x: ((x * 2).exp().sum(axis=0), (x @ x.T).max()))
+    found = f.profile(np.ones((700, 900), "f"))
+    for t in found.kernels:
+        assert 1 <= len(t.busy) <= max(t.kernel.threads, 1) and list(t.busy) == sorted(t.busy, reverse=True)
+        assert 0 < t.balance <= 1 and t.balance == sum(t.busy) / (t.kernel.threads * t.busy[0])
+        assert t.busy[0] < 5 * t.high
+    row = next(line for line in str(found).splitlines() if line.startswith(found.kernels[0].kernel.name))
+    many = found.kernels[0].kernel.threads > 1
+    assert f"{100 * found.kernels[0].balance:.0f} %" in row if many else "  -  " in row
+
+
+def test_a_log_without_room_says_nothing() -> None:
+    log = watch.Log()
+    log.begin()
+    assert log.busy() == ()
+    log._words[0] = watch.ROOM + 1
+    assert log.busy() is None
+    log._words[:11] = 3, watch.ROOM, 7, 100, 400, 8, 100, 200, 7, 500, 600
+    assert log.busy() == pytest.approx((400e-9, 100e-9))
+
+
+def test_counters_of_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = {"time": (counters.SOFTWARE, 1), "faults": (counters.SOFTWARE, 2)}
+    monkeypatch.setattr(counters, "EVENTS", events)
+    try:
+        counting = counters.Counters()
+    except counters.Unavailable as error:
+        pytest.skip(f"perf_event_open: {error}")
+    before = counting.read()
+    np.ones(1 << 22, "u1").sum()  # pages that nobody has touched
+    began = time.thread_time_ns()
+    while time.thread_time_ns() - began < 2_000_000:
+        pass
+    (ns, faults), names = (b - a for a, b in zip(before, counting.read(), strict=True)), counting.names
+    assert names == ("time", "faults") and ns > 1e6 and faults >= 1
+    counting.close()
+
+
+def test_counters_that_are_there_are_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "EVENTS", {"page faults": (counters.SOFTWARE, 2)})
+    found = lucid.compile(lambda x: x * 3).profile(X)
+    if found.missing:
+        pytest.skip(f"perf_event_open: {found.missing}")
+    assert "page faults" in str(found).splitlines()[1] and set(found.kernels[0].counts) == {"page faults"}
+
+
+def test_why_there_are_no_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "_CALLS", {})
+    found = lucid.compile(lambda x: x * 3).profile(X)
+    assert found.missing == "they are read on Linux alone, on x86-64 and AArch64"
+    assert str(found).endswith(f"no counters of the processor: {found.missing}")
+    assert found.as_dict()["missing"] == found.missing and found.kernels[0].counts == {}
 
 
 def test_functions_in_which_a_library_takes_part() -> None:

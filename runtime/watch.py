@@ -1,0 +1,120 @@
+"""Who runs which part of a launch, and for how long: for those who profile, in place of the kernel.
+
+A watched launch calls `watched(slots, begin, end)`, whose slots are those of the launch behind three of its
+own: the kernel, what finishes it, and a log, to which each call adds a thread and its nanoseconds. So the
+runtime shares its blocks as always, and ordinary calls know nothing of this.
+
+    log: entries so far, room, then of each entry: pthread_self(), begin, end
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from .load import native
+
+OWN = 3  # slots
+HEAD, ENTRY = 2, 3  # words
+ROOM = 4096  # entries: a launch has some dozens a thread, which take an eighth of what is left at a time
+
+_TEXT = f"""
+declare i64 @pthread_self()
+declare i32 @clock_gettime(i32, ptr)
+define internal i64 @now(ptr %time) nounwind {{
+  %e = call i32 @clock_gettime(i32 CLOCK, ptr %time)
+  %at.rest = getelementptr i64, ptr %time, i64 1
+  %seconds = load i64, ptr %time
+  %rest = load i64, ptr %at.rest
+  %most = mul i64 %seconds, 1000000000
+  %all = add i64 %most, %rest
+  ret i64 %all
+}}
+define void @watched(ptr %slots, i64 %begin, i64 %end) nounwind {{
+entry:
+  %time = alloca [2 x i64], align 16
+  %at.log = getelementptr i64, ptr %slots, i64 2
+  %own = getelementptr i64, ptr %slots, i64 {OWN}
+  %fn = load ptr, ptr %slots
+  %log = load ptr, ptr %at.log
+  %before = call i64 @now(ptr %time)
+  call void %fn(ptr %own, i64 %begin, i64 %end)
+  %after = call i64 @now(ptr %time)
+  %n = atomicrmw add ptr %log, i64 1 monotonic
+  %at.room = getelementptr i64, ptr %log, i64 1
+  %room = load i64, ptr %at.room
+  %some = icmp ult i64 %n, %room
+  br i1 %some, label %put, label %done
+put:
+  %self = call i64 @pthread_self()
+  %word = mul i64 %n, {ENTRY}
+  %first = add i64 %word, {HEAD}
+  %at = getelementptr i64, ptr %log, i64 %first
+  %at.before = getelementptr i64, ptr %at, i64 1
+  %at.after = getelementptr i64, ptr %at, i64 2
+  store i64 %self, ptr %at
+  store i64 %before, ptr %at.before
+  store i64 %after, ptr %at.after
+  br label %done
+done:
+  ret void
+}}
+define void @finished(ptr %slots, i64 %begin, i64 %end) nounwind {{
+  %at = getelementptr i64, ptr %slots, i64 1
+  %own = getelementptr i64, ptr %slots, i64 {OWN}
+  %fn = load ptr, ptr %at
+  call void %fn(ptr %own, i64 %begin, i64 %end)
+  ret void
+}}
+"""
+
+
+def available() -> bool:
+    """Whether threads have POSIX names; elsewhere the caller does all."""
+    return os.name == "posix"
+
+
+@functools.cache
+def _functions() -> dict[str, int]:
+    import time
+
+    return native(_TEXT.replace("CLOCK", str(time.CLOCK_MONOTONIC)), ("watched", "finished"))
+
+
+class Log:
+    """What the threads note."""
+
+    def __init__(self) -> None:
+        self._words = np.zeros(HEAD + ENTRY * ROOM, np.int64)
+
+    @property
+    def address(self) -> int:
+        return int(self._words.ctypes.data)
+
+    def begin(self) -> None:
+        self._words[:HEAD] = 0, ROOM
+
+    def busy(self) -> tuple[float, ...] | None:
+        """Seconds that each thread ran since then, the longest first; None if there was no room for all."""
+        count = int(self._words[0])
+        if count > ROOM:
+            return None
+        found: defaultdict[int, int] = defaultdict(int)
+        for thread, before, after in self._words[HEAD : HEAD + ENTRY * count].reshape(-1, ENTRY).tolist():
+            found[thread] += after - before
+        return tuple(sorted((1e-9 * ns for ns in found.values()), reverse=True))
+
+
+def watched(words: Sequence[int], log: Log) -> list[int]:
+    """The record of a group of one launch (`runner.py`), which notes who runs it in `log`."""
+    launches, units, work, run, finish, blocks, weight, slots, patches, *rest = words
+    assert launches == 1
+    here = _functions()
+    places = rest[slots:]
+    places[::3] = [slot + OWN for slot in places[::3]]  # of each patch
+    head = [1, units, work, here["watched"], here["finished"] if finish else 0, blocks, weight]
+    return [*head, slots + OWN, patches, run, finish, log.address, *rest[:slots], *places]
