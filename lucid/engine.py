@@ -274,6 +274,12 @@ class Executable:
 
         return ptx(self.compiled.written, arch, self._aliases, self.edits)
 
+    def for_gpu(self, arch: str) -> Compiled:
+        """The same graph, compiled for a GPU."""
+        from .gpu import compiled_for  # few ask for it
+
+        return compiled_for(self.compiled.written, arch, self._aliases, self.edits)
+
     def ir(self, stage: str, arch: str = gpu.ARCH, kernel: str | None = None) -> str:
         """One stage as text: graph, gradient, simplified, kernel, loop, llvm, asm or ptx; of one kernel, if
         named. ValueError for another stage, and where there is no such kernel."""

@@ -53,7 +53,7 @@ class Ptx:
 def ptx(graph: Graph, arch: str, aliases: Sequence[int] = (), edits: Sequence[Kernel] = ()) -> Ptx:
     """`edits`: kernels that stand in place of those of their names. ValueError for an unknown architecture,
     and for a kernel that needs more than there is."""
-    return described(_compiled(graph, arch, aliases, edits), arch)
+    return described(compiled_for(graph, arch, aliases, edits), arch)
 
 
 def named_ptx(
@@ -62,13 +62,13 @@ def named_ptx(
     """The text of all kernels, or of one, under the names of those of the kernel level. ValueError as for
     `ptx`, and for an unknown name."""
     texts = []
-    for code, lines in lined_codes(_compiled(graph, arch, aliases, edits), target(arch), kernel):
+    for code, lines in lined_codes(compiled_for(graph, arch, aliases, edits), target(arch), kernel):
         texts.append(listing(assembly(code, target(arch)), lines, target(arch)))
         check(texts[-1], code.llvm)
     return "\n".join(texts)
 
 
-def _compiled(graph: Graph, arch: str, aliases: Sequence[int], edits: Sequence[Kernel]) -> Compiled:
+def compiled_for(graph: Graph, arch: str, aliases: Sequence[int], edits: Sequence[Kernel]) -> Compiled:
     made = compile_graph(graph, target(arch), aliases)
     for kernel in edits:
         made = edited(made, kernel, target(arch))

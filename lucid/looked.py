@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, cast
 
@@ -140,6 +141,33 @@ class Looked(Generic[P]):
         asked = self._described(args, kwargs)
         recording = self._record(asked)
         return first_of(recording.executable, recording.inputs(asked.arrays, asked.numbers))
+
+    def explorer(
+        self, path: str | os.PathLike[str], *, profile: Profile | None = None, arch: str | None = None
+    ) -> None:
+        """Writes a page for a browser, one file of at most 2 MB that needs nothing else: your source, the
+        graph, kernels, loops, LLVM and assembly of the latest call side by side. Where one points, what that
+        comes from and what comes from it lights up. `profile`: what `profile(...)` has measured of this call,
+        for the time of each kernel; `arch`: PTX for this architecture of NVIDIA's too. The page holds the
+        whole text of the files that the function's lines are in. OSError where it cannot be written,
+        ValueError for the profile of other kernels and an unknown architecture."""
+        from .explorer.write import write  # few ask for it
+
+        try:
+            write(path, self._name(), self._last().executable, profile, arch)
+        except ValueError as error:
+            raise located(error, user_loc()) from None
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from html import escape
+
+        recording = self._recent()
+        if recording is None:
+            return f"<code>{escape(repr(self))}</code>"
+        from .explorer.summary import summary
+
+        return summary(self._name(), recording.executable)
 
     def explain(self) -> Explanation:
         """Why it was traced each time, and why the latest plan is made of these kernels: what each does, what

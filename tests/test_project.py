@@ -32,8 +32,11 @@ def all_sources() -> set[str]:
     return own | sources("compiler") | sources("runtime")
 
 
-def for_type_checkers() -> set[str]:
-    return {f"lucid/{path.name}" for path in (ROOT / "lucid").glob("*.pyi")} | {"lucid/py.typed"}
+def data_files() -> set[str]:
+    """What is packaged besides code: for type checkers, and what pages of the explorer are made of."""
+    assets = {f"lucid/explorer/assets/{path.name}" for path in (ROOT / "lucid/explorer/assets").iterdir()}
+    assert "lucid/explorer/assets/dagre.LICENSE.txt" in assets
+    return assets | {f"lucid/{path.name}" for path in (ROOT / "lucid").glob("*.pyi")} | {"lucid/py.typed"}
 
 
 def test_compiler_and_runtime_are_relative_symlinks() -> None:
@@ -74,7 +77,7 @@ def test_wheel_holds_each_file_once_and_imports(checkout: Path, tmp_path: Path) 
         names = wheel.namelist()
         wheel.extractall(tmp_path)
     code = [n for n in names if ".dist-info/" not in n]
-    expected = {f"lucid/{path}" for path in all_sources()} | for_type_checkers()
+    expected = {f"lucid/{path}" for path in all_sources()} | data_files()
     assert sorted(code) == sorted(expected)
     check = (
         "import lucid, lucid.compiler.ops, lucid.runtime.load; print(lucid.runtime.load.__file__)\n"
@@ -105,7 +108,7 @@ def test_source_archive_ships_tests_without_what_they_need(checkout: Path, tmp_p
         archive.extractall(tmp_path, filter="data")
     (root,) = tmp_path.iterdir()
     shipped = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-    code = {f"lucid/{path}" for path in all_sources()} | for_type_checkers()
+    code = {f"lucid/{path}" for path in all_sources()} | data_files()
     about = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
     assert {path for path in shipped if ".egg-info/" not in path} == code | about
     wheels = [zipfile.ZipFile(build(folder, "wheel")) for folder in (root, checkout)]

@@ -20,8 +20,9 @@ other operand. Elsewhere it carries its type: `f32x16(0.5)`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ..ir.graph import Loc
 from ..ir.layout import Slot
 from ..ir.loop import (
     BEGIN,
@@ -63,11 +64,11 @@ def print_func(func: Func, locs: bool = False) -> str:
     return joined(func_lines(func), locs)
 
 
-def func_lines(func: Func) -> list[Line]:
-    """The same, line by line."""
+def func_lines(func: Func, places: Mapping[int, Loc] | None = None) -> list[Line]:
+    """The same, line by line. `places`: of statements, by id, in place of those that they have themselves."""
     team = f" team {func.team}" if func.team != 1 else ""
     lines: list[Line] = [(f"func {func.name}({', '.join(map(_slot, func.slots))}){team}", None)]
-    _block(func.body, "  ", lines)
+    _block(func.body, "  ", lines, places)
     return lines
 
 
@@ -77,12 +78,12 @@ def _slot(slot: Slot) -> str:
     return f"{slot.name}: {slot.dtype}{'[]' if slot.kind == 'array' else ''}"
 
 
-def _block(body: tuple[Stmt, ...], indent: str, lines: list[Line]) -> None:
+def _block(body: tuple[Stmt, ...], indent: str, lines: list[Line], places: Mapping[int, Loc] | None) -> None:
     for stmt in body:
-        loc = stmt.loc if isinstance(stmt, Let | Load | Store) else None
-        lines.append((indent + statement_text(stmt), loc))
+        own = stmt.loc if isinstance(stmt, Let | Load | Store) else None
+        lines.append((indent + statement_text(stmt), own if places is None else places.get(id(stmt))))
         if isinstance(stmt, For):
-            _block(stmt.body, indent + "  ", lines)
+            _block(stmt.body, indent + "  ", lines, places)
             types = [(c.dtype, c.lanes) for c in stmt.carried]
             values = ", ".join(map(_operand, stmt.yields, types))
             lines.append((f"{indent}  yield {values}".rstrip(), None))

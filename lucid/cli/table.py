@@ -14,6 +14,7 @@ COMMANDS = {
     "cache": "the disk cache of machine code: list, prune, verify",
     "run": "a graph or a kernel as text, applied to arrays of files",
     "opt": "a graph or a kernel as text, after the passes that are asked for",
+    "explore": "every stage of a compiled function, linked line by line, as one page for a browser",
     "fuzz": "random programs against NumPy, float64 and themselves",
     "repro": "programs that fuzz has written, examined again",
     "replay": "a call that lucid.testing.record has written: the first launch with other bits here",
