@@ -27,7 +27,7 @@ from ..ir.types import DTYPES, b1, f32, i8, i64
 from ..llvm.emitter import Emitter, literal
 from ..llvm.lines import Lines
 from ..llvm.writer import LETTERS, element_type
-from . import remainder
+from . import remainder, table
 
 # Working memory that a function has on the stack: with what a call needs beside it, this fits 128 KiB. (What
 # waits of a row, 32 KiB, is no reason to ask the heap at each call.)
@@ -39,8 +39,9 @@ def _streams(body: Sequence[Stmt]) -> bool:
 
 
 class CpuEmitter(Emitter):
-    def __init__(self, avx512: int, marks: Lines | None) -> None:
+    def __init__(self, avx512: int, permuted: str, marks: Lines | None) -> None:
         super().__init__(marks)
+        self.permuted = permuted  # by what instructions tables are looked up
         self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
         self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
 
@@ -154,6 +155,10 @@ class CpuEmitter(Emitter):
             return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
         if op == "iota":
             return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
+        if op == "any":
+            return self.any(args[0])
+        if op == "table":
+            return table.emit(self, args[0], args[1:], result, self.permuted)
         if op in ("pack_lo", "pack_hi"):
             n = literal(args[2])
             segments = range(0, 2 * result.lanes, 2 * n)
@@ -173,6 +178,12 @@ class CpuEmitter(Emitter):
         if result.lanes == 1:
             return self.let(f"extractelement {self.typed(v)}, i64 {first_lane}")
         return self.shuffle(v, None, [first_lane + n for n in range(result.lanes)])
+
+    def any(self, x: Operand) -> str:
+        if x.lanes == 1:
+            return self.ref(x)
+        bits = self.let(f"bitcast {self.typed(x)} to i{x.lanes}")
+        return self.let(f"icmp ne i{x.lanes} {bits}, 0")
 
     def scale(self, x: Operand, k: Operand) -> str:
         """One instruction, where there is one."""
@@ -352,7 +363,8 @@ class CpuEmitter(Emitter):
 def emit(funcs: Sequence[Func], target: Target, marks: Lines | None = None) -> str:
     """LLVM text that defines `funcs` for `target`; with `marks`, each instruction has the user's line."""
     bits = target.vector_bytes * 8
-    emitter = CpuEmitter(bits if target.has("avx512f") and target.has("avx512vl") else 0, marks)
+    avx512 = bits if target.has("avx512f") and target.has("avx512vl") else 0
+    emitter = CpuEmitter(avx512, table.permuted(target), marks)
     attributes = f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
     for func in funcs:
         emitter.func(func, attributes)

@@ -285,8 +285,11 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
         return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
     every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
     reduces = [lanes(*s.dtypes) for s in every]
-    calls = sum(len(expressions(stage)) for stage in kernel.stages)
-    step = max(reduces, default=width * (2 if calls < 64 else 1))
+    parts = [e for stage in kernel.stages for e in expressions(stage)]
+    numbers = Numbers(kernel)
+    varies = (e for e in parts if isinstance(e, Call) and numbers.axes[numbers(e)])
+    costly = any(REGISTRY[e.op].flops >= COSTLY for e in varies)
+    step = max(reduces, default=width * (1 if costly or len(parts) >= 64 else 2))  # long code once
     rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
     statement = alone(kernel)
     if statement is not None:

@@ -11,7 +11,7 @@ grid, or the teams of it, each of which is a block of threads. A scalar is store
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..ir.data import replace
 from ..ir.layout import Slot
@@ -29,10 +29,22 @@ _EVERY = ("i32", "-1")  # lane
 ASKED = f"@asked = external addrspace(3) global [0 x i8], align {ALIGNED}"
 
 
+def tables(body: Iterable[Stmt]) -> dict[tuple[Operand, ...], None]:
+    """The tables that statements look up."""
+    found: dict[tuple[Operand, ...], None] = {}
+    for stmt in body:
+        if isinstance(stmt, For):
+            found |= tables(stmt.body)
+        elif isinstance(stmt, Let) and stmt.op == "table":
+            found[stmt.args[1:]] = None
+    return found
+
+
 class PtxEmitter(Emitter):
     def __init__(self, marks: Lines | None) -> None:
         super().__init__(marks)
         self.shared: list[str] = []
+        self.tables: dict[tuple[Operand, ...], Value] = {}
 
     def held(self, lanes: int) -> int:
         return 1
@@ -79,6 +91,7 @@ class PtxEmitter(Emitter):
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
+        self.tables = {elements: self.table(elements) for elements in tables(func.body)}
         outside = self.mark
         for stmt in func.body:
             self.stmt(stmt)
@@ -203,6 +216,10 @@ class PtxEmitter(Emitter):
         x, count = args[0], args[0].lanes
         if op == "shuffle":
             return self.shuffle("bfly", x, str(literal(args[1])))
+        if op == "any":
+            return self.any(x)
+        if op == "table":
+            return self.shuffle("idx", self.tables[args[1:]], self.ref(x))
         if op == "splat":
             if count == 1:
                 return self.ref(x)
@@ -224,6 +241,29 @@ class PtxEmitter(Emitter):
         return self.let(
             f"select i1 {self.let(f'icmp ult i32 {at}, {count}')}, {kind} {first}, {kind} {second}"
         )
+
+    def any(self, x: Operand) -> str:
+        """By a vote; a short vector has one for the lanes that it has."""
+        if x.lanes == 1:
+            return self.ref(x)
+        test = self.ref(x)
+        if x.lanes < WARP:
+            test = self.let(f"and i1 {test}, {self.let(f'icmp ult i32 {self.lane32}, {x.lanes}')}")
+        return self.call("llvm.nvvm.vote.any.sync", "i1", [_EVERY, ("i1", test)])
+
+    def table(self, elements: tuple[Operand, ...]) -> Value:
+        """A register that holds in each lane the element that its number chooses: looking one up is a
+        shuffle."""
+        found, bit = [self.ref(e) for e in elements], 1
+        kind = self.type_of(elements[0])
+        while len(found) > 1:
+            on = self.let(f"icmp ne i32 {self.let(f'and i32 {self.lane32}, {bit}')}, 0")
+            pairs = zip(found[1::2], found[::2], strict=True)
+            found = [self.let(f"select i1 {on}, {kind} {one}, {kind} {other}") for one, other in pairs]
+            bit *= 2
+        value = Value(self.fresh("table")[1:], elements[0].dtype, WARP)
+        self.names[value.name] = found[0]
+        return value
 
     def turned(self, op: str, x: Operand, y: Operand, d: int, k: int) -> str:
         """`spread` or `collect`: a lane of y, or x where there is none."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.loop import (
+    TABLE,
     Aligned,
     Alloc,
     Barrier,
@@ -190,6 +191,10 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 return args[0][:lanes]
             case "hi":
                 return args[0][lanes:]
+            case "any":
+                return np.asarray(np.any(args[0], keepdims=True))
+            case "table":
+                return np.asarray(np.concatenate(args[1:])[args[0] % TABLE])
             case "pack_lo" | "pack_hi":
                 n = int(args[2][0])
                 part = slice(n) if op == "pack_lo" else slice(n, None)
@@ -347,6 +352,8 @@ def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory], watch
     step = _whole(stmt.step, values)
     if step <= 0:
         raise ValueError(f"the step of a loop must be positive, not {step}{_where(stmt)}")
+    if stmt.kind == "once" and _whole(stmt.hi, values) > 1:
+        raise ValueError(f"{_whole(stmt.hi, values)} turns of what runs once{_where(stmt)}")
     state = [_value(v, values) for v in stmt.inits]
     for at in range(_whole(stmt.lo, values), _whole(stmt.hi, values), step):
         values[stmt.var.name] = np.asarray([at], np.int64)

@@ -23,7 +23,8 @@ need a non-zero divisor; shifts need an amount below the width. Comparisons are 
 except `ne`.
 
 Loop kinds: `parallel` (the outermost; its range is handed to the function, iterations are independent),
-`serial`, `vector` (documents that the body advances by whole vectors). All are run alike, in order.
+`serial`, `vector` (documents that the body advances by whole vectors), `once` (from 0 by 1 to 0 or 1: a
+branch). All are run alike, in order.
 
 `team 4`: four threads run the function side by side, each with values and `alloc`s of its own; `%thread`
 tells them apart, `%begin` and `%end` are the same for all. (On a GPU a thread here, with its vectors, is a
@@ -193,7 +194,7 @@ INSTRUCTIONS: dict[str, int] = {
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
-    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4, "shuffle": 2,
+    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4, "shuffle": 2, "any": 1, "table": 17,
 }  # fmt: skip
 # scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
@@ -208,9 +209,14 @@ INSTRUCTIONS: dict[str, int] = {
 # collect(x, y, d, k): lane l is lane l d + k of y, where that is one, and of x otherwise.
 # shuffle(x, k): lane l is lane l xor k of x.
 # The literals n, d and k are of type i32.
+# any: whether one of the lanes is true.
+# table(n, e0, ..., e15): lane l is the element numbered by the last four bits of lane l of n: u32. The
+# elements are literals of one lane, of a type of 32 bits.
 SHAPED = (
     "cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
+    "any", "table",
 )  # fmt: skip
+TABLE = INSTRUCTIONS["table"] - 1  # elements
 
 
 def lane_of(op: str, lane: int, lanes: int, d: int, k: int) -> int | None:

@@ -36,8 +36,10 @@ _INTRINSIC = {
     "rint": "rint", "fma": "fma",
 }  # fmt: skip
 
-# Lanes in another place: how they lie in registers is the target's.
-ARRANGED = ("splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle")
+# Lanes in another place, and what all lanes tell: how they lie in registers is the target's.
+ARRANGED = (
+    "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle", "any", "table",
+)  # fmt: skip
 
 
 def literal(operand: Operand) -> int:
@@ -107,7 +109,36 @@ class Emitter(Casts, ABC):
         base, dtype = self.pointers[array]
         return self.let(f"getelementptr {dtype.llvm}, {self.address(array)} {base}, i64 {index}")
 
+    def once(self, stmt: For) -> None:
+        """A branch. As a loop, LLVM would compute before it what does not depend on turns."""
+        self.count += 1
+        body, done, before = f"body{self.count}", f"done{self.count}", self.block
+        runs = self.let(f"icmp ne i64 {self.ref(stmt.hi)}, 0")
+        self.put(f"br i1 {runs}, label %{body}, label %{done}")
+        self.lines.append(f"{body}:")
+        self.block = body
+        self.names[stmt.var.name] = "0"
+        inits = [self.ref(v) for v in stmt.inits]
+        for value, init in zip(stmt.carried, inits, strict=True):
+            self.names[value.name] = init
+        for statement in stmt.body:
+            self.stmt(statement)
+        if self.marks is not None:
+            self.mark = self.marks.of(stmt)
+        found = [f"{self.type_of(v)} [ {self.ref(v)}, %{self.block} ]" for v in stmt.yields]
+        self.put(f"br label %{done}")
+        self.lines.append(f"{done}:")
+        self.block = done
+        for value, init, back in zip(stmt.results, inits, found, strict=True):
+            self.names[value.name] = self.let(f"phi {back}, [ {init}, %{before} ]")
+
     def loop(self, stmt: For) -> None:
+        if stmt.kind == "once":
+            self.once(stmt)
+        else:
+            self.again(stmt)
+
+    def again(self, stmt: For) -> None:
         self.count += 1
         head, body, done = f"head{self.count}", f"body{self.count}", f"done{self.count}"
         before = self.block

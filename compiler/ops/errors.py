@@ -227,7 +227,7 @@ def _minus_log32(b: Builder, x: Operand) -> Pair:
 
 
 def _minus_log64(b: Builder, x: Operand) -> Pair:
-    log, rest = log_twice(b, (x, b.imm(0.0, x)), F64)
+    log, rest = log_twice(b, (x, b.imm(0.0, x)))
     return b.op("neg", log), b.op("neg", rest)
 
 

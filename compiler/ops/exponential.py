@@ -3,8 +3,7 @@
     x = k ln2 + r, |r| <= ln2/2;  cosh r = 1 + c,  sinh r = r + s,  so e**r = 1 + r + s + c
 
     exp(x)   = 2**k e**r                                    exp2: x = k + r, 2**r alike
-               float32: k in halves, 2**k = 2**j C, C = 1 or sqrt(2), so that |r| <= ln2/4 and what is added
-               to C + C r is small
+               float32: `table_exp.py`
     expm1(x) = 2**k (r + s + c) + 2**k - 1
     sinh(x)  = U (r + s) + V (1 + c)                        U, V = (2**k + 2**-k) / 2, (2**k - 2**-k) / 2
     cosh(x)  = U (1 + c) + V (r + s)
@@ -17,15 +16,14 @@ The largest terms are added with what rounding loses.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
 from .steps import (
-    F32,
+    F64,
     Format,
-    Pair,
-    as_bits,
     at_least,
     at_most,
     by_format,
@@ -38,9 +36,11 @@ from .steps import (
     quotient,
     scaled_sum,
     sign_of,
+    where_any,
     whole_sum,
     with_sign,
 )
+from .table_exp import Power, e_to, rounded_once, sum_of, two_to
 
 
 @data
@@ -100,11 +100,6 @@ _EXP2_64 = hexes(
     " 0x1.4309130e77bf3p-13 0x1.ffcbfa827c788p-17 0x1.62bfc7c24460ap-20 0x1.b52931cecd162p-24"
     " 0x1.e61c09ddc1856p-28 0x1.e339cff9e97f3p-32"
 )
-
-# sqrt(2) in float32, and what is missing of it in parts of it
-_ROOT32, _ROOT32_REST = float.fromhex("0x1.6a09e6p+0"), float.fromhex("0x1.26055cp-26")
-# (e**r - 1 - r) / r**2, |r| <= ln2/4: 0.0004 units in the last place of e**r
-_HALVES32 = hexes("0x1.000000p-1 0x1.55554ap-3 0x1.55556ap-5 0x1.115922p-7 0x1.6be6c4p-10")
 
 
 # --- steps ---------------------------------------------------------------------------------------
@@ -177,39 +172,15 @@ def _expm1_twice(b: Builder, x: Operand, form: Format, unit: float) -> tuple[Val
     return total, b.op("fma", up, b.op("add", b.op("add", odd, rest), even), lost)
 
 
-def _root32(b: Builder, odd: Operand, like: Operand) -> Pair:
-    """sqrt(2) if `odd`, else 1, and what is missing of it in parts of it."""
-    root = b.op("select", odd, b.imm(_ROOT32, like), b.imm(1.0, like))
-    return root, b.op("select", odd, b.imm(_ROOT32_REST, like), b.imm(0.0, like))
-
-
-def _sum32(b: Builder, root: Operand, r: Operand, rest: Operand) -> tuple[Value, Value]:
-    """(s, small): root * e**(r + rest) = s + small, |r| <= ln2/4. Beside the rounding of their sum there is
-    that of `small`, which is below 0.022, and little else."""
-    s = b.op("fma", root, r, root)
-    lost = b.op("fma", root, r, b.op("sub", root, s))
-    y = b.op("add", r, rest)
-    small = b.op("fma", b.op("mul", y, y), horner(b, y, _HALVES32), rest)
-    return s, b.op("fma", root, small, lost)
-
-
-def _in_halves(b: Builder, x: Operand, factor: float | None) -> tuple[Value, Value, Value]:
-    """(k, j, odd) of float32: the half nearest to x times the factor is k = j + odd/2."""
-    shifter = b.imm(F32.shifter / 2, x)  # halves stand in the low bits
-    high = b.op("add", x, shifter) if factor is None else b.op("fma", x, b.imm(factor, x), shifter)
-    k, bits = b.op("sub", high, shifter), as_bits(b, high, F32)
-    odd = b.op("ne", b.op("and", bits, b.imm(1, bits)), b.imm(0, bits))
-    return k, b.op("select", odd, b.op("sub", k, b.imm(0.5, x)), k), odd
-
-
-def _exp_sum(b: Builder, x: Operand, form: Format) -> tuple[Value, Value, Value]:
-    """(s, small, k): e**x = 2**k (s + small) of an x within `exp_range`."""
-    if form.dtype == f64:
-        return exp_twice(b, x, b.imm(0.0, x), form)
-    k, whole, odd = _in_halves(b, x, 1 / math.log(2))
-    root, root_rest = _root32(b, odd, x)
-    r = b.op("fma", k, b.imm(-F32.ln2, x), x)  # exact, as in `reduced`
-    return *_sum32(b, root, r, b.op("fma", k, b.imm(-F32.ln2_rest, x), root_rest)), whole
+def _single(
+    b: Builder, x: Operand, to: Callable[[Builder, Operand], Power], usual: float, ends: tuple[float, float]
+) -> Operand:
+    """A power of float32: beyond `usual`, slowly; beyond the ends, as at them."""
+    rare = b.op("gt", b.op("abs", x), b.imm(usual, x))
+    (result,) = where_any(
+        b, rare, (sum_of(b, to(b, x)),), lambda: (rounded_once(b, to(b, clamp(b, x, *ends))),)
+    )
+    return result
 
 
 # --- the functions -------------------------------------------------------------------------------
@@ -229,40 +200,57 @@ def exp_term(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 def exp(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
     (x,) = args
-    if form.dtype == f32:
-        return scaled_sum(b, *_exp_sum(b, clamp(b, x, *exp_range(form)), form), form)
-    return exp_term(b, args, form.dtype)
+    if form.dtype == f64:
+        return exp_term(b, args, form.dtype)
+    return _single(b, x, e_to, 87.0, exp_range(form))
 
 
 @by_format
 def sigmoid(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
     (x,) = args
+    minus = at_least(b, b.op("neg", b.op("abs", x)), exp_range(form)[0])
+    below = b.op("lt", x, b.imm(0.0, x))
+    return (_sigmoid32 if form.dtype == f32 else _sigmoid64)(b, minus, below)
+
+
+def _sigmoid32(b: Builder, x: Value, below: Value) -> Operand:
+    e, one, zero = e_to(b, x, fine=True), b.imm(1.0, x), b.imm(0.0, x)
+    d, lost = fast_sum(b, one, e.scale)
+    d, d_rest = fast_sum(b, d, b.op("fma", e.scale, e.q, lost))
+    inverse = b.op("div", one, d)
+    minus = b.op("neg", inverse)
+    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, one))
+    # top (1 + more) times 1 / d, of which `inverse` is so much less in parts of it
+    top, more = b.op("select", below, e.scale, one), b.op("select", below, e.q, zero)
+    total, rest = product(b, top, inverse)
+    rest = b.op("fma", b.op("fma", total, more, total), left, rest)
+    usual = b.op("add", total, b.op("fma", total, more, rest))
+    rare = b.op("lt", x, b.imm(-64.0, x))  # e**x hides beside 1, and what is lost may be too small
+    (result,) = where_any(b, rare, (usual,), lambda: (b.op("select", below, rounded_once(b, e), one),))
+    return result
+
+
+def _sigmoid64(b: Builder, x: Value, below: Value) -> Operand:
     one, zero = b.imm(1.0, x), b.imm(0.0, x)
-    s, small, k = _exp_sum(b, at_least(b, b.op("neg", b.op("abs", x)), exp_range(form)[0]), form)
-    s, small = fast_sum(b, s, small)
+    s, small, k = exp_twice(b, x, zero, F64)
     # where 2**k does not count beside 1, it need not be that small
-    power = power_of_two(b, at_least(b, k, -4.0 * form.fraction), form)
+    power = power_of_two(b, at_least(b, k, -4.0 * F64.fraction), F64)
     d = b.op("fma", s, power, one)
     d_rest = b.op("fma", small, power, b.op("fma", s, power, b.op("sub", one, d)))
-    below = b.op("lt", x, zero)
     top = b.op("select", below, s, one), b.op("select", below, small, zero)
     q, rest = quotient(b, top, (d, d_rest))
-    return scaled_sum(b, q, rest, b.op("select", below, k, zero), form)
+    return scaled_sum(b, q, rest, b.op("select", below, k, zero), F64)
 
 
 @by_format
 def exp2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """2**x. 0 at -inf, inf at inf."""
     (x,) = args
-    x = clamp(b, x, -(form.bias + form.fraction + 2.0), form.bias + 2.0)
+    ends = -(form.bias + form.fraction + 2.0), form.bias + 2.0
     if form.dtype == f32:
-        half, k, odd = _in_halves(b, x, None)
-        # with ln2 as rounded to float32: what that leaves out of r is below 2**-32
-        r, rest = product(b, b.op("sub", x, half), b.imm(F32.ln2, x))
-        root, root_rest = _root32(b, odd, x)
-        s, small = _sum32(b, root, r, b.op("add", rest, root_rest))
-        return scaled_sum(b, s, small, k, form)
+        return _single(b, x, two_to, 126.0, ends)
+    x = clamp(b, x, *ends)
     shifter = b.imm(form.shifter, x)
     k = b.op("sub", b.op("add", x, shifter), shifter)
     r = b.op("sub", x, k)
@@ -324,21 +312,18 @@ _TANH32 = hexes("-0x1.555554p-2 0x1.110fc0p-3 -0x1.b94b92p-5 0x1.4ca1acp-6")
 
 
 def _tanh32(b: Builder, a: Operand) -> Value:
-    """Of float32: from an edge on 1 - 1 / ((e**(2 a) + 1) / 2); that has two thirds of the steps."""
+    """Of float32: from an edge on 1 - 2 / (e**(2 a) + 1)."""
     z = b.op("mul", a, a)
     small = b.op("fma", b.op("mul", a, z), horner(b, z, _TANH32), a)
-    half, one = b.imm(0.5, a), b.imm(1.0, a)
-    s, rest, k = _exp_sum(b, b.op("add", a, a), F32)
-    up = power_of_two(b, k, F32, plus=-1)
-    start = b.op("fma", up, s, half)
-    lost = b.op("add", b.op("fma", up, s, b.op("neg", start)), half)
-    d = b.op("fma", up, rest, start)
-    lost = b.op("add", b.op("fma", up, rest, b.op("sub", start, d)), lost)
-    t = b.op("div", one, d)
+    one, two = b.imm(1.0, a), b.imm(2.0, a)
+    e = e_to(b, b.op("add", a, a), fine=True)
+    d, lost = fast_sum(b, e.scale, one)
+    d, d_rest = fast_sum(b, d, b.op("fma", e.scale, e.q, lost))
+    t = b.op("div", two, d)
     minus = b.op("neg", t)
-    left = b.op("fma", minus, lost, b.op("fma", minus, d, one))
+    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, two))
     total, less = fast_sum(b, one, minus)
-    large = b.op("add", total, b.op("fma", minus, left, less))
+    large = b.op("add", total, b.op("fma", b.op("mul", minus, b.imm(0.5, a)), left, less))
     return b.op("select", b.op("lt", a, b.imm(_TANH32_EDGE, a)), small, large)
 
 

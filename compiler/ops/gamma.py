@@ -208,7 +208,7 @@ def _log_sine(b: Builder, r: Operand, factor: Operand) -> Pair:
     beyond = b.op("mul", b.op("mul", z[0], z[0]), horner(b, z[0], _SINE))
     ratio = fast_sum(b, one, b.op("add", b.op("add", lost, sixth[1]), beyond))
     zero = b.imm(0.0, r)
-    return log_twice(b, _times(b, _times(b, (b.op("abs", r), zero), ratio), (factor, zero)), F64)
+    return log_twice(b, _times(b, _times(b, (b.op("abs", r), zero), ratio), (factor, zero)))
 
 
 # --- the functions -------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def _lgamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
     a = b.op("abs", x)
     near, far = b.op("lt", a, b.imm(NEAR, x)), b.op("gt", a, b.imm(FAR, x))
-    log = log_twice(b, (a, zero), F64)
+    log = log_twice(b, (a, zero))
 
     inside = at_most(b, a, FAR)
     u = b.op("select", near, inside, b.op("sub", inside, one))
@@ -258,7 +258,7 @@ def _digamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     value = _times(b, from_root, _middle(b, u, _DIGAMMA))
 
     half, z = b.imm(-0.5, x), b.op("mul", i[0], i[0])
-    large = _plus(b, log_twice(b, (a, zero), F64), (b.op("mul", i[0], half), b.op("mul", i[1], half)))
+    large = _plus(b, log_twice(b, (a, zero)), (b.op("mul", i[0], half), b.op("mul", i[1], half)))
     large = large[0], b.op("fma", b.op("neg", z), horner(b, z, _DIGAMMA_FAR), large[1])
     value = _either(b, far, large, value)
     of_positive = _plus(b, value, _either(b, near, _minus(b, i), (zero, zero)))

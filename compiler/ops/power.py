@@ -151,7 +151,7 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     term_rest = b.op("fma", cube, c, minus(term))
     term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, term_rest))
 
-    total, rest = add_multiple(b, k, b.op("add", s, s), F64)
+    total, rest = add_multiple(b, k, b.op("add", s, s))
     rest = b.op("fma", k, b.imm(F64.ln2_rest, k), rest)
     rest = b.op("fma", two, s_rest, rest)
     rest = b.op("add", rest, term_rest)

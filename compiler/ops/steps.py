@@ -1,8 +1,8 @@
 """What the elementary functions are written with: formats of floats, and steps that several of them take.
 
-There are no tables, no branches and no library calls in them, so the code inlines and vectorises; every
-step is an IEEE operation (`fma` where it is written), so the result is the same on every target and in
-every lane. (The one exception is a loop that runs once if any lane needs it, see `where_any`.)
+There are no library calls in them, so the code inlines and vectorises; every step is an IEEE operation (`fma`
+where it is written) or an element of a table, so the result is the same on every target and in every lane.
+What few lanes need is behind a branch that is taken if any lane does, see `where_any`.
 
 float32 and float64 are computed as such, or float32 inside of float64. The whole
 range is covered: overflow to inf, denormal results rounded once, denormal operands, signed zeros, NaN.
@@ -148,13 +148,11 @@ def power_of_two(b: Builder, k: Operand, form: Format, plus: int = 0) -> Value:
     return as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
 
 
-def split(
-    b: Builder, x: Operand, form: Format, denormals: bool, least: float = math.sqrt(0.5)
-) -> tuple[Value, Value]:
-    """(m - 1, k) of x = 2**k * m, least <= m < 2 least; if x is 0, negative, infinite or NaN, something
+def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value, Value]:
+    """(m - 1, k) of x = 2**k * m, sqrt(1/2) <= m < sqrt(2); if x is 0, negative, infinite or NaN, something
     finite."""
-    base = math.floor(math.ldexp(least, form.fraction + 1)) - (1 << form.fraction)
-    base += (form.bias - 1) << form.fraction  # the bits of `least`
+    base = math.floor(math.ldexp(math.sqrt(0.5), form.fraction + 1)) - (1 << form.fraction)
+    base += (form.bias - 1) << form.fraction  # the bits of the least m
     # The offset keeps the difference positive, so that a logical shift does and k is found without
     # a conversion: AVX2 has neither the other shift nor the conversion for 64 bits.
     offset = 1 << (form.dtype.bits - 1 - form.fraction)
@@ -173,6 +171,16 @@ def split(
     low = b.op("and", distance, b.imm((1 << form.fraction) - 1, distance))
     m = as_float(b, b.op("add", low, b.imm(base, low)), form)
     return b.op("sub", m, b.imm(1.0, m)), k
+
+
+def at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
+    """A logarithm: -inf at 0 and -0; inf and NaN stay, negative numbers become NaN: x inf + inf is that."""
+    bits = as_bits(b, x, form)
+    inf = b.imm(math.inf, x)
+    infinite = ((2 << (form.dtype.bits - 2 - form.fraction)) - 1) << form.fraction
+    odd = b.op("ge", bits, b.imm(infinite, bits))
+    result = b.op("select", odd, b.op("fma", x, inf, inf), log)
+    return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), result)
 
 
 # --- twice the precision -------------------------------------------------------------------------
@@ -233,13 +241,10 @@ def where_any(
     compute: Callable[[], tuple[Operand, ...]],
 ) -> tuple[Operand, ...]:
     """`values`, in the lanes that `need` it those that are computed: at once for all lanes, if any does. A
-    loop that runs once or not at all takes the place of a branch."""
-    some: Operand = need
-    while some.lanes > 1:
-        half = some.lanes // 2
-        some = b.op("or", b.op("lo", some, lanes=half, dtype=b1), b.op("hi", some, lanes=half, dtype=b1))
+    loop of one turn, or none, is a branch."""
+    some = b.op("any", need, dtype=b1, lanes=1)
     times = b.op("cast", some, dtype=i64)
-    with b.loop(Imm(0, i64), times, 1, "serial", values) as body:
+    with b.loop(Imm(0, i64), times, 1, "once", values) as body:
         found = compute()
         body.yields = tuple(
             b.op("select", need, new, old) for new, old in zip(found, body.carried, strict=True)

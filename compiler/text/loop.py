@@ -51,7 +51,7 @@ from .lexer import MAX_DEPTH, Cursor, Line, Token, fit, format_number, joined
 
 Type = tuple[DType, int]  # dtype, lanes
 _INDEX: Type = (i64, 1)
-KINDS = ("parallel", "serial", "vector")
+KINDS = ("parallel", "serial", "vector", "once")
 MAX_LANES = 4096
 _TYPE = re.compile(r"([a-z]{1,2}[0-9]{1,2})(?:x([0-9]{1,4}))?")
 
@@ -167,8 +167,10 @@ def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[T
             return [(dtype, 1)]
         case "lo" | "hi":
             return [(dtype, 2 * lanes)]
-        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi" | "spread" | "collect" | "shuffle":
+        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi" | "spread" | "collect" | "shuffle" | "any":
             return [None] * len(args)
+        case "table":
+            return [None, *[(dtype, 1)] * (len(args) - 1)]
         case "select":
             return [(b1, lanes), result, result][: len(args)]
         case _ if op in COMPARISONS:

@@ -26,7 +26,7 @@ from ..ir.loop import (
     Window,
     result_type,
 )
-from ..ir.types import DTYPES, DType, b1, i32, i64
+from ..ir.types import DTYPES, DType, b1, i32, i64, u32
 from ..text.lexer import MAX_DEPTH, fit, is_name
 from ..text.loop import KINDS, MAX_LANES, statement_text, type_text
 from .error import VerifyError
@@ -64,7 +64,8 @@ def verify_func(func: Func) -> None:
     - a team has 1 to 32 threads, memory of a size that a slot tells is shared, and a loop around a barrier
       has bounds that are the same for all threads;
     - loops have a known kind, a positive step if that is a literal, and equal types of inits,
-      carried values, yields and results; a parallel loop stands outermost and carries nothing."""
+      carried values, yields and results; a parallel loop stands outermost and carries nothing; what
+      runs once begins at 0."""
     _Check(func).run()
 
 
@@ -193,7 +194,7 @@ class _Check:
         for arg in args:
             self.use(arg)
         kinds = _TAKES.get(op, "biuf")
-        same = args[:2] if op in _PAIRS else args[1:] if op == "select" else args
+        same = args[:2] if op in _PAIRS else args[1:] if op in ("select", "table") else args
         same = args[:1] if op == "shuffle" else same
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
@@ -228,6 +229,12 @@ class _Check:
                 k = args[1].value if isinstance(args[1], Imm) and args[1].dtype is i32 else -1
                 legal = (args[0].dtype, args[0].lanes) == (result.dtype, lanes) and 0 <= k < lanes
                 legal = legal and not lanes & (lanes - 1)
+            case "any":
+                legal = args[0].dtype is b1 and (result.dtype, lanes) == (b1, 1)
+            case "table":
+                numbered = (args[0].dtype, args[0].lanes) == (u32, lanes)
+                told = all(isinstance(a, Imm) and a.lanes == 1 for a in args[1:])
+                legal = numbered and told and args[1].dtype == result.dtype and result.dtype.bits == 32
             case "cast":
                 legal = args[0].lanes == lanes and _converts(args[0].dtype, result.dtype)
             case "bitcast":
@@ -250,6 +257,8 @@ class _Check:
             self.fail(f"`{stmt.kind}` is not a kind of loop ({', '.join(KINDS)})")
         if stmt.kind == "parallel" and (depth or stmt.carried):
             self.fail("a parallel loop stands outermost and carries nothing")
+        if stmt.kind == "once" and (stmt.lo, stmt.step) != (Imm(0, i64), Imm(1, i64)):
+            self.fail("what runs once begins at 0, with a step of 1")
         if (stmt.var.dtype, stmt.var.lanes) != (i64, 1):
             self.fail(f"`%{stmt.var.name}` must be i64")
         count = len(stmt.carried)

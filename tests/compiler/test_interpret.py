@@ -366,6 +366,13 @@ def test_shaped_instructions() -> None:
         evaluate_instruction("ne", (x, x), DTYPES["b1"], 4), [False, False, False, True]
     )
     np.testing.assert_array_equal(evaluate_instruction("rem", (x[:2], x[:2] * 0 + 1), f32, 2), [0.5, -0.0])
+    for some in (x > 1, x > 2):
+        assert evaluate_instruction("any", (some,), DTYPES["b1"], 1).tolist() == [some.any()]
+    elements = tuple(np.array([n], np.float32) for n in range(100, 116))
+    numbers = np.array([0, 15, 16, 0xFFFFFFFE], np.uint32)
+    np.testing.assert_array_equal(
+        evaluate_instruction("table", (numbers, *elements), f32, 4), [100, 115, 100, 114]
+    )
 
 
 # --- functions -----------------------------------------------------------------------------------

@@ -62,6 +62,23 @@ def check(function: Callable[..., tuple[Node, ...]], kind: str, shape: tuple[int
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize("name", ["exp", "exp2", "sigmoid", "tanh", "log", "log2", "log10", "log1p"])
+def test_same_bits_of_tables(name: str) -> None:
+    """However elements of tables are looked up, lane by lane, too; of numbers of all exponents."""
+    rng = np.random.default_rng(6)
+    bits = rng.integers(0, 1 << 32, 3001, dtype=np.uint32)
+    arrays = [bits.view(np.float32), rng.normal(scale=30, size=1003).astype(np.float32)]
+    graph = build(lambda *xs: tuple(ops.REGISTRY[name](x) for x in xs), arrays)
+    targets = [replace(host(), vector_bytes=width) for width in (64, 32, 16)]
+    if host().arch == "x86_64":
+        targets.append(replace(targets[-1], features="+sse4.2,+avx,+fma"))
+    with np.errstate(invalid="ignore"):
+        results = [Executable(compile_graph(graph, target).plan)(arrays) for target in targets]
+    for result in results[1:]:
+        for found, expected in zip(result, results[0], strict=True):
+            assert found.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("width", [16, 32, 64])
 def test_no_instruction_of_avx512_is_wider_than_vectors(width: int) -> None:
     """LLVM ends the process where it would have to split one: erfc of float16, computed in float64."""

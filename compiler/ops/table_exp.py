@@ -1,0 +1,98 @@
+"""e**x and 2**x of float32 by a table, as loop instructions.
+
+    x = k ln2 + r, k a multiple of 1/16, |r| <= ln2/32       2**x: x = k + r
+    e**x = S + S q,  S = 2**k rounded,  1 + q = e**r 2**k / S
+
+The low bits of k choose 2**(j/16) from a table. Its exponent there is less by j/16, so that adding all of k
+to it makes S: that is an addition of integers. q is below 0.022, so what rounding it loses counts for little.
+
+Where S is no normal number, S + S q means nothing: that is what `rounded_once` is for.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.data import data
+from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.types import f32, u32
+from .steps import F32, as_bits, as_float, at_least, hexes, horner
+
+# 2**(j/16) as bits, less j 2**19; and what rounding it left out, in parts of it
+_POWERS = (
+    0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3, 0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
+    0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C, 0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D,
+)  # fmt: skip
+_RESTS = hexes(
+    "0 0x1.8d96d4p-25 -0x1.9c0c22p-27 0x1.964904p-25 0x1.125002p-25 0x1.370be4p-25 -0x1.0a3550p-25"
+    " -0x1.00d8acp-27 0x1.26055cp-26 -0x1.05cb44p-25 0x1.67a1cap-28 0x1.a3b5e4p-28 -0x1.f9c304p-27"
+    " -0x1.6961b4p-28 -0x1.a5217cp-28 0x1.61428ep-28"
+)
+# (e**r - 1) / r, |r| <= ln2/32, and (2**r - 1) / r, |r| <= 1/32: of e**r 2**-37.5 and 2**-35.3
+_E = hexes("1 0x1p-1 0x1.55571ep-3 0x1.555678p-5")
+_TWO = hexes("0x1.62e430p-1 0x1.ebfbe0p-3 0x1.c6ad92p-5 0x1.3b2a06p-7")
+
+
+@data
+class Power:
+    """e**x = scale + scale * q; `steps` is k in sixteenths, in the low bits."""
+
+    scale: Value
+    q: Value
+    steps: Value
+
+
+def e_to(b: Builder, x: Operand, fine: bool = False) -> Power:
+    """Of |x| <= 104. `fine`: with one instruction more and less error, for what adds errors of its own."""
+    shifter = b.imm(F32.shifter / 16, x)
+    shifted = b.op("fma", x, b.imm(1.4426950408889634, x), shifter)
+    k = b.op("sub", shifted, shifter)
+    r = b.op("fma", k, b.imm(-F32.ln2, x), x)  # exact: a multiple of 2**-29, and below 2**-5
+    scale, rest, steps = _looked_up(b, shifted)
+    less = b.imm(-F32.ln2_rest, x)
+    if not fine:
+        r = b.op("fma", k, less, r)
+        return Power(scale, b.op("fma", r, horner(b, r, _E), rest), steps)
+    r = b.op("add", r, b.op("fma", k, less, rest))
+    return Power(scale, b.op("fma", b.op("mul", r, r), horner(b, r, _E[1:]), r), steps)
+
+
+def two_to(b: Builder, x: Operand) -> Power:
+    """Of |x| <= 152."""
+    shifter = b.imm(F32.shifter / 16, x)
+    shifted = b.op("add", x, shifter)
+    r = b.op("sub", x, b.op("sub", shifted, shifter))
+    scale, rest, steps = _looked_up(b, shifted)
+    return Power(scale, b.op("fma", r, horner(b, r, _TWO), rest), steps)
+
+
+def _looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
+    """S, what it lacks in parts of it, and k in sixteenths."""
+    steps = as_bits(b, shifted, F32)
+    power = b.op("table", steps, *(Imm(bits, u32) for bits in _POWERS), dtype=u32)
+    rest = b.op("table", steps, *(Imm(value, f32) for value in _RESTS), dtype=f32)
+    scale = as_float(b, b.op("add", power, b.op("shl", steps, b.imm(19, steps))), F32)
+    return scale, rest, steps
+
+
+def sum_of(b: Builder, x: Power) -> Value:
+    """S + S q."""
+    return b.op("fma", x.scale, x.q, x.scale)
+
+
+def rounded_once(b: Builder, x: Power) -> Value:
+    """The power, rounded once where it is a denormal number, too: beside 2**(-126 - k), s + s q has the last
+    place of the result."""
+    whole = b.op("and", x.steps, b.imm(0xFFFFFFF0, x.steps))
+    exponent = b.op("shl", whole, b.imm(19, whole))
+    s = as_float(b, b.op("sub", as_bits(b, x.scale, F32), exponent), F32)
+    k = b.op("sub", as_float(b, whole, F32), b.imm(F32.shifter / 16, s))
+    base = as_float(b, b.op("sub", b.imm(1 << F32.fraction, exponent), exponent), F32)
+    base = at_least(b, base, 0.0)
+    total = b.op("add", s, base)
+    lost = b.op("sub", s, b.op("sub", total, base))
+    total = b.op("add", total, b.op("fma", s, x.q, lost))
+    result = b.op("scale", b.op("sub", total, base), k)
+    least, inf = b.imm(F32.minimum, s), b.imm(math.inf, s)
+    usual = b.op("and", b.op("ge", x.scale, least), b.op("lt", x.scale, inf))
+    return b.op("select", usual, sum_of(b, x), result)

@@ -1,0 +1,145 @@
+"""Logarithms of float32 by tables, as loop instructions.
+
+    x = 2**k m, 1 <= m < 2;  r = m d - c, |r| < 0.063 c, by the d of the sixteenth in which m is
+    log(x) = k log(2) + log(c / d) + log(1 + r / c)
+
+c is 1 / ln(b) for the base b, to so few bits that r is exact where it matters, as d has few, too: so the
+last term is r + r Q(r), Q small. Where x is near 1 it stands alone: d = c there, or c/2 and k = -1. The other
+terms are sums of two numbers, whose first ones have so few bits that their sum is exact. In the tables they
+are less by 127 log(2), as k + 127 is what stands in the bits of x.
+"""
+
+from __future__ import annotations
+
+from ..ir.data import data
+from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.types import f32, i32
+from .steps import F32, Pair, as_bits, as_float, at_ends, fast_sum, hexes, horner, where_any
+
+_INF = 0x7F800000
+_LIFT = 25  # octaves that make normal numbers of denormal ones
+
+
+@data
+class Logs:
+    """What a base needs."""
+
+    c: float
+    d: tuple[float, ...]
+    high: tuple[float, ...]  # log(c / d) - 127 log(2): multiples of 2**-15, in base 10 of 2**-16
+    low: tuple[float, ...]
+    two: tuple[float, float]  # log(2) likewise
+    q: tuple[float, ...]  # lowest coefficients first
+
+
+# log(1 + f) = f + f Q(f), -1/32 <= f <= 1/16: of it 2**-33.5
+LN = Logs(
+    c=1.0,
+    d=tuple(n / 64 for n in (64, 60, 56, 54, 50, 48, 46, 44, 42, 40, 39, 37, 36, 35, 34, 32)),
+    high=hexes(
+        "-0x1.601e38p+6 -0x1.5fdc20p+6 -0x1.5f9578p+6 -0x1.5f7040p+6 -0x1.5f2170p+6 -0x1.5ef7a0p+6"
+        " -0x1.5ecc10p+6 -0x1.5e9e88p+6 -0x1.5e6ee8p+6 -0x1.5e3cf0p+6 -0x1.5e2300p+6 -0x1.5ded18p+6"
+        " -0x1.5dd108p+6 -0x1.5db430p+6 -0x1.5d9688p+6 -0x1.5d5870p+6"
+    ),
+    low=hexes(
+        "-0x1.7c7e06p-13 -0x1.896752p-13 -0x1.98dd7cp-13 -0x1.6c6330p-13 -0x1.7562dap-13 -0x1.8b756cp-13"
+        " -0x1.657a6ap-13 -0x1.7f601ap-13 -0x1.67d4e2p-13 -0x1.7770f2p-13 -0x1.902648p-13 -0x1.8e3d14p-13"
+        " -0x1.9a6cd2p-13 -0x1.93d068p-13 -0x1.5c8b0cp-13 -0x1.797f0cp-13"
+    ),
+    two=(float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7dp-20")),
+    q=hexes("0 -0x1p-1 0x1.55555cp-2 -0x1.0002ecp-2 0x1.9983d2p-3 -0x1.3dca86p-3"),
+)
+# log2(1 + r/c) = r + r Q(r): 2**-32.0
+LOG2 = Logs(
+    c=23 / 16,
+    d=tuple(n / 32 for n in (46, 42, 40, 38, 36, 34, 33, 31, 30, 29, 28, 27, 26, 25, 24, 23)),
+    high=hexes(
+        "-0x1.fc0000p+6 -0x1.fb7998p+6 -0x1.fb3188p+6 -0x1.fae5c0p+6 -0x1.fa95e0p+6 -0x1.fa4170p+6"
+        " -0x1.fa1558p+6 -0x1.f9b8f8p+6 -0x1.f98888p+6 -0x1.f95670p+6 -0x1.f92298p+6 -0x1.f8ece0p+6"
+        " -0x1.f8b520p+6 -0x1.f87b30p+6 -0x1.f83ee0p+6 -0x1.f80000p+6"
+    ),
+    low=hexes(
+        "0 -0x1.843b96p-17 0x1.1b5df6p-18 -0x1.5ad4bep-22 -0x1.8da8bap-21 0x1.885f46p-19 0x1.7c97d4p-17"
+        " -0x1.b28c30p-21 0x1.64ec0cp-19 -0x1.f1cfe0p-18 -0x1.4fc79ep-17 -0x1.353a0ep-19 0x1.1ca3acp-19"
+        " 0x1.96a124p-18 0x1.b996c0p-21 0"
+    ),
+    two=(1.0, 0.0),
+    q=hexes("0x1.d9afc0p-9 -0x1.65760ap-2 0x1.4b8f08p-3 -0x1.5a07c4p-4 0x1.80c2bep-5 -0x1.8dafcap-6"),
+)
+# log10(1 + r/c) likewise: 2**-28.7
+LOG10 = Logs(
+    c=7 / 16,
+    d=tuple(n / 128 for n in (56, 52, 50, 46, 44, 42, 40, 38, 37, 35, 34, 33, 31, 30, 29, 28)),
+    high=hexes(
+        "-0x1.31d780p+5 -0x1.319598p+5 -0x1.3172b0p+5 -0x1.312888p+5 -0x1.310100p+5 -0x1.30d7a0p+5"
+        " -0x1.30ac38p+5 -0x1.307e98p+5 -0x1.3066e0p+5 -0x1.303578p+5 -0x1.301bb0p+5 -0x1.300120p+5"
+        " -0x1.2fc988p+5 -0x1.2fac58p+5 -0x1.2f8e30p+5 -0x1.2f6f00p+5"
+    ),
+    low=hexes(
+        "-0x1.329fecp-11 -0x1.3094d8p-11 -0x1.3634bep-11 -0x1.349934p-11 -0x1.332322p-11 -0x1.32be8ep-11"
+        " -0x1.3572fap-11 -0x1.3633e4p-11 -0x1.35f746p-11 -0x1.30f79cp-11 -0x1.30a38cp-11 -0x1.3341c4p-11"
+        " -0x1.2fa8fep-11 -0x1.35919cp-11 -0x1.365788p-11 -0x1.3035d8p-11"
+    ),
+    two=(float.fromhex("0x1.344p-2"), float.fromhex("0x1.350ap-18")),
+    q=hexes("-0x1.e02cfep-8 -0x1.226d84p+0 0x1.ba932ap+0 -0x1.7b7222p+1 0x1.46331ep+2"),
+)
+
+
+def log(b: Builder, x: Operand, base: Logs) -> Value:
+    """The logarithm. -inf at 0 and -0, NaN below, inf at inf."""
+    bits = as_bits(b, x, F32)
+    least = b.imm(1 << F32.fraction, bits)
+    rare = b.op("ge", b.op("sub", bits, least), b.imm(_INF - (1 << F32.fraction), bits))
+
+    def slowly() -> tuple[Operand]:
+        tiny = b.op("lt", b.op("abs", x), b.imm(F32.minimum, x))
+        lifted = b.op("select", tiny, b.op("mul", x, b.imm(2.0**_LIFT, x)), x)
+        octaves = b.op("select", tiny, b.imm(-_LIFT, x), b.imm(0.0, x))
+        return (at_ends(b, x, _log(b, lifted, base, octaves), F32),)
+
+    (result,) = where_any(b, rare, (_log(b, x, base),), slowly)
+    assert isinstance(result, Value)
+    return result
+
+
+def log_of_sum(b: Builder, y: Pair, octaves: Operand | None = None) -> Value:
+    """ln(2**octaves (y + rest)); y is no denormal number, but may be at an end."""
+    return at_ends(b, y[0], _log(b, y[0], LN, octaves, y[1]), F32)
+
+
+def _log(
+    b: Builder, x: Operand, base: Logs, octaves: Operand | None = None, rest: Operand | None = None
+) -> Value:
+    """The logarithm of 2**octaves (x + rest), if x is positive and normal."""
+    bits = as_bits(b, x, F32)
+    signed = b.op("bitcast", bits, dtype=i32)
+    k: Operand = b.op("cast", b.op("shr", signed, b.imm(F32.fraction, signed)), dtype=f32)
+    if octaves is not None:
+        k = b.op("add", k, octaves)
+    fraction = b.op("and", bits, b.imm((1 << F32.fraction) - 1, bits))
+    m = as_float(b, b.op("or", fraction, b.imm(F32.bias << F32.fraction, bits)), F32)
+    number = b.op("shr", bits, b.imm(F32.fraction - 4, bits))
+
+    def looked_up(table: tuple[float, ...]) -> Operand:
+        if not any(table):
+            return b.imm(0.0, x)
+        return b.op("table", number, *(Imm(value, f32) for value in table), dtype=f32)
+
+    d = looked_up(base.d)
+    r = b.op("fma", m, d, b.imm(-base.c, x))
+    high = b.op("fma", k, b.imm(base.two[0], x), looked_up(base.high))
+    low = looked_up(base.low)
+    if base.two[1]:
+        low = b.op("fma", k, b.imm(base.two[1], x), low)
+    if rest is not None:  # log(x + rest) = log(x) + rest / x
+        exponent = b.op("sub", bits, fraction)
+        power = as_float(b, b.op("sub", b.imm(2 * F32.bias << F32.fraction, bits), exponent), F32)  # 2**-k
+        part = b.op("mul", b.op("mul", rest, power), d)
+        less = b.op("fma", r, r, b.op("neg", r))  # 1 / (1 + r) - 1
+        low = b.op("add", low, b.op("fma", part, less, part))
+    if base.q[0]:
+        small = b.op("fma", r, horner(b, r, base.q), low)
+    else:
+        small = b.op("fma", b.op("mul", r, r), horner(b, r, base.q[1:]), low)
+    total, lost = fast_sum(b, high, r)
+    return b.op("add", total, b.op("add", lost, small))
