@@ -116,7 +116,7 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable | Staged]:
     key = tuple(parts)
     found = _plans.get(key)
     if found is None:
-        graph = _closed(wanted, leaves)
+        graph = closed(wanted, leaves)
         if graph is None:
             return _planned(wanted)
         found = _plans[key] = build(graph, judged=len(graph.outputs) > len(wanted), hosted=_hosted(graph))
@@ -134,7 +134,7 @@ def _hashable(value: object) -> object:
     return value if type(value) is not float or (value and value == value) else repr(value)
 
 
-def _closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
+def closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
     """What `wanted` are computed by, as a graph of its own, over inputs without data; behind them the
     verdict on its indices and exponents, if it has any. None if another thread has computed some of that
     meanwhile."""

@@ -19,6 +19,8 @@ from .layouts import LAYOUTS, laid_out
 from .replaying import Replay, record, replay
 
 if TYPE_CHECKING:
+    from .strategies import graphs as graphs
+    from .strategies import models as models
     from .strategies import programs as programs
     from .strategies import shapes as shapes
     from .strategies import tensors as tensors
@@ -32,7 +34,7 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> _Any:
         """The strategies, which need hypothesis, are imported when one of them is used."""
-        if name in ("programs", "shapes", "tensors"):
+        if name in ("graphs", "models", "programs", "shapes", "tensors"):
             from . import strategies
 
             return getattr(strategies, name)

@@ -219,6 +219,8 @@ def _elementwise(node: Node, args: list[Running], exact: Array) -> Array:
         error = np.maximum(error, distance(evaluated(node, attrs, moved), exact))
     for k in moving:
         error = np.where(np.isinf(args[k].error) & ~_ignored(node, args, k), np.inf, error)
+    if node.op.name in _DIVISIONS:  # the pole may lie between the ends
+        error = np.where((args[1].error > 0) & (np.abs(args[1].exact) <= args[1].error), np.inf, error)
     return error
 
 
@@ -330,6 +332,8 @@ def _library(node: Node, args: list[Running], exact: Array) -> Array:
     """What a library computes (LAPACK, pocketfft) has no bound here."""
     return np.full(exact.shape, np.inf)
 
+
+_DIVISIONS = ("div", "floordiv", "mod", "fmod")
 
 _Rule = Callable[[Node, list[Running], Array], Array]
 _KINDS: dict[str, _Rule] = {

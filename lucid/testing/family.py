@@ -92,13 +92,15 @@ class Family:
       and with the op-by-op result of NumPy where that has the same bits;
     - the outputs with the whole program run by NumPy;
     - with more threads, the bits; with inputs laid out and outputs between guards, the bits too, but where
-      sums go in another order, and what lies around the outputs.
+      sums go in another order, and what lies around the outputs; arguments and the results of the call before
+      stay as they are.
     """
 
     def __init__(self, program: Program, smooth: bool) -> None:
         self.f = with_gradients(program) if smooth else function(program)
         self.compiled = lucid.compile(self.f)
         self.forms: dict[tuple[Shapes, tuple[Number, ...]], Form | None] = {}
+        self.held: list[tuple[Array, Array]] = []  # results of the call before, and copies of them
 
     def form(self, program: Program) -> Form | None:
         """What is compiled for these shapes and numbers; None where a library takes part."""
@@ -165,12 +167,19 @@ class Family:
                 return Fault(f"{kind}, {type(error).__name__}", str(error))
         return None if said is None else Fault(kind, said)
 
-    def _call(self, draw: Draw, like: list[Array | None]) -> list[Array | None] | str:
+    def _call(self, draw: Draw, plain: list[Array | None]) -> list[Array | None] | str:
         """The results of a call as a user makes it; or what is wrong around them."""
         arrays = draw.arrays()
-        known = [a for a in like if a is not None]
-        if draw.guarded and len(known) == len(like):
+        known = [a for a in plain if a is not None]
+        if draw.guarded and len(known) == len(plain):
             outs = [Guarded(a.shape, a.dtype, draw.threads == 1) for a in known]
+            for out in outs:  # one that an argument lies in, too
+                like = (out.array.shape, out.array.dtype)
+                same = [a for a in arrays if draw.threads == 2 and (a.shape, a.dtype) == like]
+                if same:
+                    out.array[...] = same[0]
+                    arrays = [out.array if a is same[0] else a for a in arrays]
+                    break
             try:
                 self.compiled(*arrays, *draw.program.numbers.values(), out=tuple(o.array for o in outs))
             except ValueError as error:  # some result is an input, or another one
@@ -179,7 +188,15 @@ class Family:
             else:
                 wrong = [k for k, out in enumerate(outs) if not out.intact()]
                 return f"around result {wrong[0]} bytes are written" if wrong else [o.array for o in outs]
-        return [t.numpy() for t in self.compiled(*arrays, *draw.program.numbers.values())]
+        copies = [a.copy() for a in arrays]
+        returned = self.compiled(*arrays, *draw.program.numbers.values())
+        results: list[Array | None] = [t.numpy() for t in returned]
+        before, self.held = self.held, [(t.numpy(), t.numpy().copy()) for t in returned]
+        if any(bits_apart(a, copy) is not None for a, copy in before):
+            return "a result of the call before has changed"
+        if any(bits_apart(a, copy) is not None for a, copy in zip(arrays, copies, strict=True)):
+            return "an argument has changed"
+        return results
 
 
 def described(draw: Draw) -> str:

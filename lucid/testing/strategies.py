@@ -1,4 +1,4 @@
-"""Hypothesis strategies: shapes, tensors, whole programs."""
+"""Hypothesis strategies: shapes, tensors, whole programs, graphs, models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lucid.compiler.ir.graph import Graph, toposort
 from lucid.compiler.ir.rounding import convert
 
 try:
@@ -14,14 +15,19 @@ try:
     from hypothesis.extra import numpy as extra
 except ImportError as error:
     raise ImportError(
-        "the strategies of lucid.testing (tensors, shapes, programs) need hypothesis: pip install hypothesis"
+        "the strategies of lucid.testing (tensors, shapes, programs, graphs, models) need hypothesis: "
+        "pip install hypothesis"
     ) from error
 
+from ..engine import closed
 from ..errors import here
+from ..nn import Module
 from ..promote import dtype_of
 from ..tensor import Tensor
+from .family import function
 from .generate import random_program
 from .layouts import LAYOUTS, laid_out
+from .networks import random_model
 from .program import Program
 
 # Around vectors of 16, 32 and 64 bytes.
@@ -86,8 +92,30 @@ def _elements(dtype: np.dtype[Any], special: bool, low: float, high: float) -> s
     return st.floats(low, high, width=width, allow_nan=False)
 
 
-def programs(*, smooth: bool = False, most: int = 14) -> st.SearchStrategy[Program]:
+def programs(*, smooth: bool = False, most: int = 14, more: bool = False) -> st.SearchStrategy[Program]:
     """Random programs of up to `most` statements over random inputs: `program.run(np, program.inputs)` and
     `program.run(lucid, ...)` give every value by name, `program.outputs` names the results. `smooth`: over
-    float64, and differentiable almost everywhere."""
-    return st.integers(0, 2**31 - 1).map(lambda seed: random_program(seed, smooth, most))
+    float64, and differentiable almost everywhere. `more`: with all kinds of statements that `python -m lucid
+    fuzz` has (scans, sorts, elements by places, branches and loops, complex numbers, bfloat16, ...)."""
+    return st.integers(0, 2**31 - 1).map(lambda seed: random_program(seed, smooth, most, more))
+
+
+def graphs(*, smooth: bool = False, most: int = 14, more: bool = False) -> st.SearchStrategy[Graph]:
+    """The graphs of such programs (docs/ir.md): what a pass gets to see. Inputs of `graph.inputs` have any
+    values; behind the outputs of a graph with indices that are values stands whether these are inside."""
+    return programs(smooth=smooth, most=most, more=more).map(_graph)
+
+
+def _graph(program: Program) -> Graph:
+    results = function(program)(*map(Tensor, program.inputs.values()))
+    wanted = [r._node for r in results]
+    graph = closed(wanted, [n for n in toposort(wanted) if n.data is not None])
+    assert graph is not None
+    return graph
+
+
+def models(*, most: int = 6) -> st.SearchStrategy[tuple[Module, Tensor]]:
+    """Random modules of up to `most` layers with an input each: linear and convolutional layers, norms,
+    activations, pools, residual blocks. Nothing in them is drawn when they are called (no dropout), and
+    float32 is what they compute in."""
+    return st.integers(0, 2**31 - 1).map(lambda seed: random_model(seed, most))

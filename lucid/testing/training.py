@@ -70,7 +70,8 @@ def trained(program: Program, number: int, wrap: Callable[[Any], Any]) -> tuple[
         loss = model(noise)
         loss.backward()
         optimiser.step()
-        return loss, lucid.random.rand(5), lucid.random.randint(0, 9, (3,)), lucid.random.randn(2)
+        drawn = lucid.random.rand(5), lucid.random.randint(0, 9, (3,)), lucid.random.randn(2)
+        return loss, *drawn, lucid.random.randperm(6), lucid.bernoulli(lucid.full((4,), 0.5))
 
     run, losses, drawn = wrap(step), [], []
     before = [p.numpy() for p in model.parameters()]  # views of the first values, which must stay

@@ -16,7 +16,7 @@ import lucid
 from lucid import Tensor, nn, optim
 from lucid.compiler.interpret.graph import interpret_graph
 from lucid.compiler.ir.graph import toposort
-from lucid.engine import _closed
+from lucid.engine import closed
 from lucid.runtime import call
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +29,7 @@ def interpreted(t: Tensor) -> Array:
     """The value, by NumPy, without a compile."""
     node = t._node
     leaves = [n for n in toposort([node]) if n.data is not None]
-    graph = _closed([node], leaves)
+    graph = closed([node], leaves)
     assert graph is not None
     return interpret_graph(graph, [n.data for n in leaves])[0]
 
