@@ -12,11 +12,11 @@ from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Node, toposort
 from lucid.compiler.ir.program import Call
 
+from ..staged import Library, Staged
 from .places import NONE, Places
 
 if TYPE_CHECKING:
     from ..engine import Executable
-    from ..staged import Library, Staged
 
 
 @data
@@ -39,17 +39,16 @@ class Nodes:
         self.libraries: list[tuple[int, str, Members]] = []
         self._places = places
         self._numbers: dict[Node, int] = {}
-        stages = getattr(made, "stages", None)
-        if stages is None:
-            self._compiled(made.executables()[0])
-            outputs = made.executables()[0].compiled.stages.simplified.outputs
-        else:
-            for stage in stages:
+        if isinstance(made, Staged):
+            for stage in made.stages:
                 if stage.executable is not None:
                     self._stage(stage.executable, stage.takes, stage.gives)
                 for library in stage.libraries:
                     self._library(library)
-            outputs = made.graph.outputs  # type: ignore[union-attr]
+            outputs = made.graph.outputs
+        else:
+            self._compiled(made)
+            outputs = made.compiled.stages.simplified.outputs
         for node in outputs:
             if node in self._numbers:
                 self.told[self._numbers[node]]["output"] = True

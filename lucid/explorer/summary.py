@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 12  # kernels
 LINES = 6  # of the user's, for each
 LINE = "border-bottom:1px solid rgba(128,128,128,.25)"
+BAR = "display:inline-block;height:8px;vertical-align:middle;background:#4a86e8"
 CODE = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px"
 
 
@@ -43,10 +44,11 @@ def _row(kernel: Kernel, text: str, most: int) -> str:
     lines = short(kernel.lines[:LINES]) + (["…"] if len(kernel.lines) > LINES else [])
     inside = f" in {', '.join(kernel.modules)}" if kernel.modules else ""
     width = max(1, round(100 * kernel.bytes / most))
-    bar = f'<span style="display:inline-block;width:{width}%;height:8px;background:#4a86e8"></span>'
+    bar = f'<span style="{BAR};width:{width}%"></span>'
     return (
         f'<details style="{LINE}"><summary style="cursor:pointer"><span style="display:inline-grid;'
-        'grid-template-columns:260px 160px 110px minmax(0,1fr);gap:10px;width:calc(100% - 20px)">'
+        "grid-template-columns:260px 160px 110px minmax(0,1fr);gap:10px;align-items:center;"
+        'width:calc(100% - 20px)">'
         f'<span style="{CODE};overflow:hidden;text-overflow:ellipsis">{escape(kernel.name)}</span>'
         f"<span>{bar}</span><span>{kernel.bytes:,} B</span>"
         f'<span style="opacity:.65;overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'

@@ -37,7 +37,7 @@ class App {
     const made = element("header", "top");
     const { kernels, nodes, target, name, data } = this.model;
     const total = kernels.reduce((sum, kernel) => sum + kernel.bytes, 0);
-    const facts = [`${kernels.length} kernels`, `${nodes.length} nodes`, `${bytes(total)} moved`];
+    const facts = [several(kernels.length, "kernel"), several(nodes.length, "node"), `${bytes(total)} moved`];
     if (data.times.length) facts.push(`${seconds(data.times.reduce((sum, time) => sum + time.seconds, 0))} in kernels`);
     const title = element("h1", "", name);
     const told = element("span", "facts", [...facts, target].filter(Boolean).join(" · "));

@@ -281,14 +281,14 @@ class Drawing {
           if (from !== array.read && from !== array.node) continue;
           const [x, y2] = box.inner.at.get(to);
           const begin = [array.end[0] - box.x - this.left(box), -PADDING];
-          all.append(shape("path", { class: "edge", d: curve([begin, [x, y2 - NODE / 2]]) }));
+          all.append(shape("path", { class: "edge outside", d: curve([begin, [x, y2 - NODE / 2]]) }));
         }
       }
       for (const [node, [x, y2]] of box.ports) {
         if (!box.inner.at.has(node)) continue;
         const [from, down] = box.inner.at.get(node);
         const end = [x - box.x - this.left(box), y2 - box.y - HEAD - PADDING];
-        all.append(shape("path", { class: "edge", d: curve([[from, down + NODE / 2], end]) }));
+        all.append(shape("path", { class: "edge outside", d: curve([[from, down + NODE / 2], end]) }));
       }
       for (const [id, [x, middle]] of box.inner.at) all.append(this.drawNode(box, id, x, middle));
       group.append(all);
@@ -397,7 +397,7 @@ class Drawing {
 
   fit() {
     const { clientWidth: width, clientHeight: height } = this.svg;
-    if (!width || !height) return;
+    if (!width || !height || !this.boxes.length) return;
     this.zoom = Math.min(1.2, (width - 16) / this.size[0], (height - 16) / this.size[1]);
     this.at = [(width - this.size[0] * this.zoom) / 2, (height - this.size[1] * this.zoom) / 2];
     this.view();
@@ -407,7 +407,7 @@ class Drawing {
   start() {
     this.fit();
     const least = 0.8;
-    if (this.zoom >= least) return;
+    if (this.zoom >= least || !this.boxes.length) return;
     const first = this.boxes.reduce((a, b) => (b.y < a.y ? b : a), this.boxes[0]);
     this.zoom = least;
     this.at = [this.svg.clientWidth / 2 - (first.x + first.width / 2) * least, 20 - first.y * least];

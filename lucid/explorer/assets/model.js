@@ -6,6 +6,8 @@ async function unpacked(packed) {
   return JSON.parse(await new Response(stream).text());
 }
 
+const FUNCTION = /^(kernel |func |define |[A-Za-z_$][\w.$]*:|(\.visible )?\.entry )/;
+
 // A text as rows: `lines`, the set of places of each, and blocks of rows with the kernels that they are of.
 class Text {
   constructor(id, title, blocks) {
@@ -24,7 +26,11 @@ class Text {
       if (block.nodes) for (const node of block.nodes) this.nodes.push(node);
       const kernels = block.kernels ? new Set(block.kernels) : null;
       const linked = block.sets.some((set) => set >= 0);
-      this.blocks.push({ begin, end: this.lines.length, kernels, linked, title: block.title || "" });
+      // Its name stands in the first line of a function, after what is told of the target.
+      let head = begin;
+      while (kernels && head < this.lines.length && !FUNCTION.test(this.lines[head])) head += 1;
+      if (head === this.lines.length) head = begin;
+      this.blocks.push({ begin, end: this.lines.length, head, kernels, linked, title: block.title || "" });
     }
     this.widest = this.lines.reduce((most, line) => Math.max(most, line.length), 0);
   }
@@ -174,7 +180,7 @@ class Model {
   }
 
   // Rows of `text` that come from what is pointed at, or that it comes from. `strong`: it itself; `weak`: what is
-  // around it, that is calls of its lines, or all of its kernel.
+  // around it, that is calls of its lines, or all of its kernel; `main`: the row to be seen first, if there is one.
   lit(target, text) {
     const strong = new Set();
     const weak = new Set();
@@ -195,8 +201,8 @@ class Model {
     if (target.whole) {
       for (const block of text.blocks) {
         if (!block.kernels || !meets(block.kernels)) continue;
-        strong.add(block.begin);
-        for (let row = block.begin + 1; row < block.end; row++) weak.add(row);
+        strong.add(block.head);
+        for (let row = block.begin; row < block.end; row++) if (row !== block.head) weak.add(row);
       }
       if (text.id === "simplified") {
         text.nodes.forEach((node, row) => {
@@ -215,11 +221,12 @@ class Model {
       for (const block of text.blocks) {
         // Of what has no lines, all belongs to all of its kernel.
         if (block.linked || !block.kernels) continue;
-        if ([...block.kernels].some((kernel) => this.litKernel(target, this.kernels[kernel]))) strong.add(block.begin);
+        if ([...block.kernels].some((kernel) => this.litKernel(target, this.kernels[kernel]))) strong.add(block.head);
       }
     }
     if (target.text === text) strong.add(target.row);
-    return { strong, weak };
+    const main = target.node !== undefined && text.id === "simplified" ? text.nodes.indexOf(target.node) : -1;
+    return { strong, weak, main };
   }
 
   // The same of a node that is drawn in a kernel: "strong", "weak" or "".
@@ -276,6 +283,10 @@ function seconds(value) {
 
 function count(number) {
   return number.toLocaleString("en");
+}
+
+function several(number, what) {
+  return `${count(number)} ${what}${number === 1 ? "" : "s"}`;
 }
 
 function element(tag, className, text) {

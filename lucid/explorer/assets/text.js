@@ -135,7 +135,7 @@ class TextPane {
       made.classList.add("linked");
     }
     const block = text.blockAt(row);
-    const head = row === block.begin && (block.kernels || text.id === "source");
+    const head = row === block.head && (block.kernels || text.id === "source");
     if (head) made.classList.add("head");
     const number = element("span", "number", text.numbers && !head ? text.numbers[row] : "");
     number.style.width = `${this.gutter}px`;
@@ -209,10 +209,11 @@ class TextPane {
 
   // Bring what is lit in sight, unless some of it is.
   follow() {
-    const rows = this.light.strong.size ? this.light.strong : this.light.weak;
+    let rows = this.light.strong.size ? this.light.strong : this.light.weak;
     if (!rows.size) return;
     const [first, last] = this.inSight();
     let nearest = -1;
+    if (this.light.main >= 0) rows = new Set([this.light.main]);
     const middle = (first + last) / 2;
     for (const row of rows) {
       if (row >= first && row < last - 1) return;
