@@ -220,7 +220,7 @@ class _Text:
             condition = self.within(expr.args[0])
             if isinstance(condition, k.Const):
                 return self.within(expr.args[1 if condition.value else 2])
-        return k.Call(expr.op, tuple(map(self.within, expr.args)), expr.dtype)
+        return k.Call(expr.op, tuple(map(self.within, expr.args)), expr.dtype, expr.loc)
 
 
 def at_column(stage: k.Stage, axis: str, column: int) -> k.Stage:

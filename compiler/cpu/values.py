@@ -277,10 +277,12 @@ class Values:
         cache = self.cached.get((self.number, expr))
         if cache is not None:
             return self.kept_row(cache, expr.dtype)
+        outside, b.loc = b.loc, expr.loc or b.loc
         args = tuple(self.value(a) for a in expr.args)
         width = max(a.lanes for a in args)
         args = tuple(b.widen(a, width) for a in args)
         result: Operand = REGISTRY[expr.op].lower(b, args, expr.dtype)
+        b.loc = outside
         return result
 
     def hoist(self, stage: k.Stage, level: Level) -> list[k.Expr]:

@@ -146,12 +146,14 @@ class Pick:
 
 @data
 class Call:
-    """An elementwise op of the registry; `dtype` is the result's. Its hash is kept: every pass looks trees
-    up, and would walk them each time."""
+    """An elementwise op of the registry; `dtype` is the result's; `loc`: the user's line, if it is known and
+    may be another than the statement's. Its hash is kept: every pass looks trees up, and would walk them each
+    time."""
 
     op: str
     args: tuple[Expr, ...]
     dtype: DType
+    loc: Loc | None = field(default=None, compare=False)
     known: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -6,14 +6,14 @@
 Code that runs has none: no user's line is part of a kernel's key, and kernels of one text share their code.
 
 A `!DILocation` is the line of the operation, inside of the user's function, called at the line of the caller,
-and so on up to the kernel: debuggers show the user's calls as inlined ones. Of a statement in which several
-nodes are fused it is the line of the node that the statement computes; the others are told in comments alone
-(`listing.py`), as DWARF has one line for an instruction. Its column is the number of the place, by which all
-that is known of it is found again.
+and so on up to the kernel: debuggers show the user's calls as inlined ones. Where nodes are fused to one
+statement, each operation has the line of its node; those that need no instruction (views) have none here. The
+column is the number of the place, by which all that is known of it is found again.
 """
 
 from __future__ import annotations
 
+from ..ir.data import replace
 from ..ir.graph import Loc
 from ..ir.loop import Func, Stmt
 from .places import places
@@ -60,9 +60,10 @@ class Lines:
             return ""
         found = self._marks.get(place)
         if found is None:
-            self.places.append(place)
-            node = self._place(place, len(self.places))
-            self.nodes[node] = place
+            one = replace(place, also=())
+            self.places.append(one)
+            node = self._place(one, len(self.places))
+            self.nodes[node] = one
             found = self._marks[place] = f", !dbg !{node}"
         return found
 

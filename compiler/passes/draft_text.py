@@ -85,9 +85,9 @@ class StageText:
         args = tuple(self.known[i] for i in inner)
         self.depth[key] = 1 + max((self.depth[i] for i in inner), default=0)
         if n.op.kind == "elementwise":
-            expr: Expr = CallExpr(n.op.name, args, n.type.dtype)
+            expr: Expr = CallExpr(n.op.name, args, n.type.dtype, n.loc)
         elif n.op.kind == "contract":  # over units only: one product
-            expr = CallExpr("mul", args, n.type.dtype)
+            expr = CallExpr("mul", args, n.type.dtype, n.loc)
         elif n.op is ops.PAD:
             expr = self._padded(args[0], n, a, inner[0][1])
         elif n.op is ops.IOTA:

@@ -257,6 +257,28 @@ def test_instructions_of_inner_loops_have_lines() -> None:
     assert len(found) > 1000 and len(told) >= 0.95 * len(found), (len(told), len(found))
 
 
+def test_each_operation_of_a_statement_has_its_own_line() -> None:
+    def f(x: Any) -> Any:
+        y = x + 2.0
+        z = y * y.max()
+        w = z / 3.0
+        return w.sum()
+
+    first = f.__code__.co_firstlineno + 1
+    g = lucid.compile(f)
+    g(np.ones(1000, "f"))
+    last = g.kernels[-1]
+    (statement,) = (line for line in last.text.splitlines() if "r0 += " in line)
+    told = [int(n) for n in re.findall(rf"{HERE}:(\d+)", statement)]
+    assert told[0] == first + 3 and sorted(told) == [first, first + 1, first + 2, first + 3]
+    llvm = g.ir("llvm", kernel=last.name).splitlines()
+
+    def of(op: str) -> set[int]:
+        return {int(line.rpartition(":")[2]) for line in llvm if f" = {op} <" in line}
+
+    assert of("fmul") == {first + 1} and of("fdiv") == {first + 2} and of("fadd") == {first, first + 3}
+
+
 @pytest.mark.parametrize("stage", ["graph", "simplified", "kernel", "loop", "llvm", "asm", "ptx"])
 def test_text_of_every_stage_has_lines(stage: Any) -> None:
     f = lucid.compile(lambda x: (x * x).sum())
