@@ -68,7 +68,7 @@ class Places:
             frame = frame.f_back
         if not calls:  # a module of lucid's was compiled: the line that calls it
             outside = user_loc()
-            return outside and replace(outside, module=self.module)
+            return outside and replace(outside, module=self.module, called=_name(called))
         known, caller, last = _KNOWN, None, len(calls) - 1
         if len(known) > PLACES:
             known.clear()
@@ -114,9 +114,13 @@ def _path(module: Module, before: str, frame: FrameType) -> str:
 def _loc(code: CodeType, line: int, caller: Loc | None, module: str, called: str = "") -> Loc:
     file = shown(code.co_filename)
     path = code.co_filename if file != code.co_filename else ""
-    name = called.strip("_")  # of the function of nodes: `sum_`
-    known = name if name.isidentifier() and name != "build" else ""
-    return Loc(file, line, path, code.co_qualname, caller, module, called=known)
+    return Loc(file, line, path, code.co_qualname, caller, module, called=_name(called))
+
+
+def _name(build: str) -> str:
+    """By which users know a function of nodes: `sum_`; none if that is not told."""
+    name = build.strip("_")
+    return name if name.isidentifier() and name != "build" else ""
 
 
 def _paths(function: object, args: tuple[Any, ...]) -> Iterator[tuple[int, str]]:

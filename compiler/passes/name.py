@@ -43,7 +43,7 @@ def _name(call: Call) -> str:
     if locs and all(parts != [""] for parts in of):
         words += [part for part in dict.fromkeys(parts[-1] for parts in of) if words[-1:] != [part]][:OPS]
         words += ["grad"] * min(map(len, of))
-    elif called := _called(call):
+    elif called := _called(call, locs):
         words += [word for word in called if words[-1:] != [word]][:OPS]
     else:
         words += call.kernel.name.strip("_").split("_")[:OPS] if words else [call.kernel.name]
@@ -51,12 +51,14 @@ def _name(call: Call) -> str:
     return name if usable(name) and can_be_defined(name) else f"{name}_"
 
 
-def _called(call: Call) -> list[str]:
-    """The functions whose work is done, in order; none where some of it was made by no call of one."""
-    kernel = call.kernel
+def _called(call: Call, locs: list[Loc]) -> list[str]:
+    """The functions whose work is done, in order, as far as lines call some: of the part of the program that
+    `locs` are of."""
+    kernel, roots = call.kernel, {loc.module.partition(".")[0] for loc in locs}
     every = [s.loc for stage in kernel.stages + kernel.final for s in stage.body]
-    found = [place.called for loc in every if loc is not None for place in loc.every]
-    return list(dict.fromkeys(found)) if all(found) else []
+    places = [place for loc in every if loc is not None for place in loc.every]
+    found = [place.called for place in places if place.module.partition(".")[0] in roots]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _related(locs: list[Loc]) -> list[Loc]:

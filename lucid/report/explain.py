@@ -63,11 +63,18 @@ def plans_of(made: Executable | Staged) -> tuple[Plan, ...]:
 def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
     """The plan of one graph."""
     schedules, plan, program = made.compiled.stages.schedules, made.native.plan, made.compiled.named
-    calls, order = program.calls, run_order(program, plan.aliases)
-    launches = dict(zip([number for group in order for number in group], plan.launches, strict=True))
+    calls, numbers = program.calls, [k for group in run_order(program, plan.aliases) for k in group]
+    launches, rest = dict(zip(numbers, plan.launches, strict=True)), iter(numbers)
+    grouped = execute.grouped(plan.launches)
+    order = [[next(rest) for _ in group] for group in grouped]  # with chains as one
     group = {number: k for k, group in enumerate(order) for number in group}
+    chains = tuple(k for k, group in enumerate(grouped) if group[0].strip is not None)
     threads = _threads(made, [launches[number] for number in range(len(calls))])
-    strips = _strips(program, plan, [number for group in order for number in group])
+    strips = dict[int, tuple[str, ...]]()
+    for k in chains:
+        names = ", ".join(calls[number].kernel.name for number in order[k])
+        what = f"in {grouped[k][0].blocks} strips of rows, what lies between them in a cache: {names}"
+        strips |= dict.fromkeys(order[k], (what,))
     kernels = []
     for number, (call, how) in enumerate(zip(calls, schedules, strict=True)):
         launch, name = launches[number], call.kernel.name
@@ -84,20 +91,8 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
     return Plan(
         tuple(kernels), tuple(_apart(program, plan)), buffers,
         tuple(tuple(calls[number].kernel.name for number in numbers) for numbers in order),
-        in_place, plan.temp_bytes, outside - in_place + plan.temp_bytes, _passes(made), then,
+        in_place, plan.temp_bytes, outside - in_place + plan.temp_bytes, _passes(made), then, chains,
     )  # fmt: skip
-
-
-def _strips(program: p.Program, plan: Launches, order: list[int]) -> dict[int, tuple[str, ...]]:
-    """What is to be said of kernels that a thread runs one after the other for a strip of rows."""
-    found, numbers = dict[int, tuple[str, ...]](), iter(order)
-    for group in execute.grouped(plan.launches):
-        of_group = [next(numbers) for _ in group]
-        if group[0].strip is not None:
-            names = ", ".join(program.calls[number].kernel.name for number in of_group)
-            what = f"in {group[0].blocks} strips of rows, what lies between them in a cache: {names}"
-            found |= dict.fromkeys(of_group, (what,))
-    return found
 
 
 def _threads(made: Executable, launches: list[Launch]) -> Callable[[Launch], int]:

@@ -113,27 +113,48 @@ class Profile:
                 found.append(event | common)
         return found
 
-    def __str__(self) -> str:
-        width = max([len(t.kernel.name) for t in self.kernels] + [6])
+    def rows(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        """What its table says: above it, the names of its columns, a row a kernel, the slowest first."""
         total = sum(t.seconds for t in self.kernels)
-        counted = list(dict.fromkeys(name for t in self.kernels for name in t.counts))
-        lines = [
+        head = (
             f"{self.name}: {_time(self.step)} a step; its kernels one at a time {_time(total)}, "
-            f"medians of {self.passes} passes",
-            f"{'kernel':<{width}}  {'time':>9}  share  {'limit':>9}  reached  by          threads  balance  "
-            + "".join(f"{name:>12}  " for name in counted)
-            + "lines",
-        ]
+            f"medians of {self.passes} passes"
+        )
+        counted = list(dict.fromkeys(name for t in self.kernels for name in t.counts))
+        columns = "kernel", "time", "share", "limit", "reached", "by", "threads", "balance", *counted, "lines"
+        rows = list[tuple[str, ...]]()
         for t in sorted(self.kernels, key=lambda t: -t.seconds):
             reached = f"{100 * t.limit / t.seconds:.0f} %" if t.seconds else "-"
-            row = f"{t.kernel.name:<{width}}  {_time(t.seconds):>9}  {100 * t.share:>3.0f} %  "
+            times = _time(t.seconds), f"{100 * t.share:.0f} %", _time(t.limit), reached
             shared = f"{100 * t.balance:.0f} %" if t.kernel.threads > 1 else "-"
-            row += f"{_time(t.limit):>9}  {reached:>7}  {t.bound:<10}  {t.kernel.threads:>7}  {shared:>7}  "
-            row += "".join(f"{_count(t.counts.get(name, 0)):>12}  " for name in counted)
-            lines.append(row + ", ".join(short(t.kernel.lines)))
-        if self.missing and self.kernels:
-            lines.append(f"no counters of the processor: {self.missing}")
-        return "\n".join(lines)
+            counts = [_count(t.counts.get(name, 0)) for name in counted]
+            lines = ", ".join(short(t.kernel.lines))
+            rows.append((t.kernel.name, *times, t.bound, str(t.kernel.threads), shared, *counts, lines))
+        return head, columns, rows
+
+    @property
+    def note(self) -> str:
+        """What is to be said below it."""
+        return f"no counters of the processor: {self.missing}" if self.missing and self.kernels else ""
+
+    def __str__(self) -> str:
+        head, columns, rows = self.rows()
+        width = max(len(row[0]) for row in (columns, *rows))
+        form = f"{{:<{width}}}  {{:>9}}  {{:>5}}  {{:>9}}  {{:>7}}  {{:<10}}  {{:>7}}  {{:>7}}  "
+        form += "{:>12}  " * (len(columns) - 9) + "{}"
+        lines = [head, *(form.format(*row) for row in (columns, *rows))]
+        return "\n".join([*lines, self.note] if self.note else lines)
+
+    def __rich__(self) -> Any:
+        from .tables import of_profile  # rich asks
+
+        return of_profile(self)
+
+    def show(self) -> None:
+        """Print it, as a table where rich is installed."""
+        from .tables import show
+
+        show(self)
 
 
 def _time(seconds: float) -> str:

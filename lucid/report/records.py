@@ -15,8 +15,8 @@ class Kernel:
     """One kernel of a plan. `lines` of the user; `modules`: the paths of those that ran there; `bytes` that
     it moves, each once; `flops`: operations on floats; `mode` and `lanes`: how it goes along memory, and the
     elements of its vectors; `threads`: the most that share its `blocks`; `group`: which step of the plan it
-    is part of; `origin` of its machine code: "process", "disk", "LLVM", or "" where it is no CPU's; `seconds`
-    that took; `reasons`: what was fused, and why."""
+    is part of (those that go together by strips of rows are one); `origin` of its machine code: "process",
+    "disk", "LLVM", or "" where it is no CPU's; `seconds` that took; `reasons`: what was fused, and why."""
 
     name: str
     lines: tuple[str, ...]
@@ -69,7 +69,8 @@ class Buffer:
 
 @data
 class Plan:
-    """What one graph was compiled to. `steps`: the kernels that run at once, in order; `peak`: bytes of
+    """What one graph was compiled to. `steps`: the kernels that run at once, in order; `chains`: those steps
+    whose kernels run one after the other, for a strip of rows each time; `peak`: bytes of
     inputs, outputs and working memory, what is overwritten in place counted once; `passes`: seconds by
     pass; `then`: what a library computes from its results."""
 
@@ -82,6 +83,7 @@ class Plan:
     peak: int
     passes: tuple[tuple[str, float], ...]
     then: tuple[str, ...] = ()
+    chains: tuple[int, ...] = ()
 
 
 @data
@@ -107,7 +109,8 @@ class Report:
 
 
 class Explanation(str):
-    """The report as a text, with the same as records in `report` and as plain data in `as_dict()`."""
+    """The report as a text, with the same as records in `report` and as plain data in `as_dict()`. `show()`
+    prints it, as tables where rich is installed; so does `rich.print`."""
 
     __slots__ = ("report",)
     report: Report
@@ -116,6 +119,20 @@ class Explanation(str):
         made = super().__new__(cls, text(report))
         made.report = report
         return made
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __rich__(self) -> Any:
+        from .tables import of_report  # rich asks
+
+        return of_report(self.report)
+
+    def show(self) -> None:
+        """Print it, as tables where rich is installed."""
+        from .tables import show
+
+        show(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Dicts, lists, strings, numbers and None: what JSON takes."""
@@ -177,9 +194,7 @@ def _plan(plan: Plan) -> list[str]:
             lines.append(f"  lines {', '.join(short(kernel.lines))}{inside}")
         lines += [f"  {reason}" for reason in kernel.reasons]
     lines += fusion(plan)
-    steps = " then ".join(_step(step) + "," for step in plan.steps).rstrip(",")
-    lines.append(f"runs, what shares threads joined by +: {steps}")
-    lines += memory(plan)
+    lines += [run(plan), *memory(plan)]
     lines.append(f"passes: {', '.join(f'{name} {1e3 * t:.2f} ms' for name, t in plan.passes)}")
     return lines
 
@@ -188,9 +203,7 @@ def fusion(plan: Plan) -> list[str]:
     """What was not fused, and why, the most bytes first."""
     lines: list[str] = []
     said: set[str] = set()
-    edge = FEW * sum(kernel.bytes for kernel in plan.kernels)
-    small = [apart for apart in plan.apart if apart.bytes < edge]
-    for apart in sorted((a for a in plan.apart if a.bytes >= edge), key=lambda apart: -apart.bytes):
+    for apart in fusible(plan):
         lines.append(
             f"not fused: {apart.array}, from {apart.written_by} to {', '.join(apart.read_by)}: "
             f"{apart.bytes:,} bytes more"
@@ -199,25 +212,55 @@ def fusion(plan: Plan) -> list[str]:
         if apart.remedy and apart.remedy not in said:
             said.add(apart.remedy)
             lines.append(f"  to change that: {apart.remedy}")
-    if small:
-        arrays = "1 small array" if len(small) == 1 else f"{len(small)} small arrays"
-        lines.append(f"not fused: {arrays}, {sum(a.bytes for a in small):,} bytes more")
+    if small := few(plan):
+        arrays, bytes = small
+        lines.append(f"not fused: {arrays}, {bytes} bytes more")
     return lines
+
+
+def fusible(plan: Plan) -> list[Apart]:
+    """What was not fused, but for small arrays, the most bytes first."""
+    return sorted((a for a in plan.apart if a.bytes >= _edge(plan)), key=lambda apart: -apart.bytes)
+
+
+def few(plan: Plan) -> tuple[str, str] | None:
+    """Small arrays that were not fused, in words, and their bytes; None if there are none."""
+    small = [apart.bytes for apart in plan.apart if apart.bytes < _edge(plan)]
+    if not small:
+        return None
+    return "1 small array" if len(small) == 1 else f"{len(small)} small arrays", f"{sum(small):,}"
+
+
+def _edge(plan: Plan) -> float:
+    return FEW * sum(kernel.bytes for kernel in plan.kernels)
 
 
 def memory(plan: Plan) -> list[str]:
     """Memory of a plan, as a sum and by array."""
-    lines: list[str] = []
+    return [sums(plan)] + [
+        f"  {b.name} {b.type}: {b.bytes:,} bytes at {b.offset:,}, {lifetime(b)}"
+        for b in plan.buffers
+        if b.kind == "temp"
+    ]
+
+
+def sums(plan: Plan) -> str:
     outside = sum(b.bytes for b in plan.buffers if b.kind != "temp")
-    lines.append(
+    return (
         f"memory: {outside:,} bytes of inputs and outputs ({plan.in_place:,} updated in place), "
         f"{plan.working:,} bytes of working memory, at most {plan.peak:,} at once"
     )
-    for b in plan.buffers:
-        if b.kind == "temp":
-            life = f"step {b.first}" if b.first == b.last else f"steps {b.first} to {b.last}"
-            lines.append(f"  {b.name} {b.type}: {b.bytes:,} bytes at {b.offset:,}, {life}")
-    return lines
+
+
+def lifetime(b: Buffer) -> str:
+    return f"step {b.first}" if b.first == b.last else f"steps {b.first} to {b.last}"
+
+
+def run(plan: Plan) -> str:
+    """The steps, in order."""
+    steps = [_step(step, k in plan.chains) for k, step in enumerate(plan.steps)]
+    strips = ", what goes together by strips of rows by >" if plan.chains else ""
+    return f"runs, what shares threads joined by +{strips}: {', then '.join(steps)}"
 
 
 def origin(kernel: Kernel) -> str:
@@ -226,7 +269,9 @@ def origin(kernel: Kernel) -> str:
     return f"{'this process' if kernel.origin == 'process' else kernel.origin}{took}"
 
 
-def _step(step: tuple[str, ...]) -> str:
+def _step(step: tuple[str, ...], chain: bool) -> str:
+    if chain:
+        return " > ".join(step)
     counts = {name: step.count(name) for name in step}
     return " + ".join(f"{n} {name}" if n > 1 else name for name, n in counts.items())
 

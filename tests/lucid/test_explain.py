@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import OrderedDict
@@ -297,6 +298,45 @@ def test_strips_of_rows_are_said() -> None:
     assert len(plan.kernels) == 3
     assert all("strips of rows, what lies between them in a cache" in k.reasons[-1] for k in plan.kernels)
     assert plan.working < 0.5 * 8 * 400 * 400 * 4
+    # They are one step, and what lies between them lives as long.
+    assert plan.chains == (0,) and [len(step) for step in plan.steps] == [3]
+    assert {k.group for k in plan.kernels} == {0}
+    assert {(b.first, b.last) for b in plan.buffers} == {(0, 0)}
+    assert "by strips of rows by >: matmul > softmax > matmul_2" in attention.explain()
+
+
+def test_tables_say_what_the_text_says() -> None:
+    console = pytest.importorskip("rich.console")
+    f = lucid.compile(lambda x: (x * 2.0).T.reshape((8, 512)).sum(axis=1))
+    f(np.ones((64, 64), "f"))
+    f(np.ones((64, 64), "d"))
+    report = f.explain()
+    for told in (report, f.profile(np.ones((64, 64), "d"))):
+        out = console.Console(width=400, file=io.StringIO(), record=True)
+        out.print(told)
+        table = out.export_text()
+        words = set(re.findall(r"[\w.]{3,}", str(told))) - {
+            "kernel",
+            "kernels",
+            "flops",
+            "not",
+            "more",
+            "fused",
+        }
+        missing = sorted(word for word in words if word not in table)
+        assert missing == [], table
+
+
+def test_a_report_is_shown_with_rich_and_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f = lucid.compile(lambda x: x + 1)
+    f(np.ones(3))
+    report = f.explain()
+    assert repr(report) == str(report)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    report.show()
+    assert capsys.readouterr().out == f"{report}\n"
 
 
 # --- docs/inspect.md ------------------------------------------------------------------------------
