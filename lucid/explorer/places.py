@@ -27,9 +27,8 @@ class Places:
         self._sets: dict[tuple[int, ...], int] = {}
 
     def of(self, locs: Iterable[Loc | None]) -> int:
-        """The set of all places of `locs`."""
-        found = dict.fromkeys(self._place(part) for loc in locs if loc is not None for part in loc.every)
-        key = tuple(sorted(found))
+        """The set of all places of `locs`, the first one's own first."""
+        key = tuple(dict.fromkeys(self._place(part) for loc in locs if loc is not None for part in loc.every))
         return self._sets.setdefault(key, len(self._sets)) if key else NONE
 
     def _place(self, loc: Loc) -> int:

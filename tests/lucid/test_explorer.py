@@ -18,6 +18,8 @@ import pytest
 
 import lucid
 from lucid.cli.main import main
+from lucid.compiler.ir.graph import toposort
+from lucid.compiler.text.kernel import kernel_lines
 from lucid.explorer import page as pages
 from tests.lucid.explorer_steps import perceptron
 
@@ -107,6 +109,23 @@ def test_every_node_belongs_to_the_kernels_that_compute_it(data: Data) -> None:
         inside = set(kernel["nodes"])
         for n in inside:
             assert set(data["nodes"][n]["in"]) <= inside | stored | inputs
+
+
+def test_each_has_its_own_place_before_those_of_others(step: tuple[Any, Any], data: Data) -> None:
+    (made,) = step[0]._last().executable.executables()
+    nodes = toposort(made.compiled.stages.simplified.outputs)
+    assert [node.op.name for node in nodes] == [told["op"] for told in data["nodes"]]
+    found = [(node.loc, told["set"]) for node, told in zip(nodes, data["nodes"], strict=True)]
+    for call, block in zip(made.compiled.named.calls, blocks(data, "kernel"), strict=True):
+        lines = kernel_lines(call.kernel)
+        found += [(loc, one) for (_, loc), one in zip(lines, block["sets"], strict=True)]
+    for loc, one in found:
+        if one >= 0:
+            file, line, module, backward, *_ = data["places"][data["sets"][one][0]]
+            assert loc is not None
+            own = loc.file, loc.line, loc.module, loc.backward
+            assert (data["files"][file][0], line, module, backward) == own
+    assert any(one >= 0 and len(data["sets"][one]) > 1 for _, one in found)
 
 
 def test_a_statement_has_the_lines_of_the_nodes_that_it_computes(data: Data) -> None:

@@ -404,7 +404,7 @@ class Costs {
       if (timed) {
         const first = model.kernels.findIndex((one) => one.unit === kernel.unit) === kernel.id;
         const time = kernel.time && first ? kernel.time : null;
-        row.append(bar(time ? time.seconds / longest : 0, time ? seconds(time.seconds) : "with it", "time", time ? time.limit / longest : 0));
+        row.append(bar(time ? time.seconds / longest : 0, time ? seconds(time.seconds) : "with the above", "time", time ? time.limit / longest : 0));
       }
       row.title = about(kernel.id).join("\n");
       row.addEventListener("mouseenter", () => on.point(model.atKernel(kernel.id)));
