@@ -487,7 +487,7 @@ class Drawing {
     const node = this.model.nodes[array.node];
     const from = array.from ? array.from.name : "an input";
     const apart = this.model.data.apart.find(
-      (one) => array.from && one.written_by === array.from.name && one.read_by.includes(array.to.name) && one.array.includes(node.type),
+      (one) => array.from && one.written_by === array.from.name && one.read_by.includes(array.to.name) && one.array.startsWith(`${node.op} ${node.type}`),
     );
     const why = apart ? [`not fused, as ${apart.why}`, apart.remedy && `to change that: ${apart.remedy}`] : [];
     this.put([`${node.op} ${node.type}, from ${from} to ${array.to.name}`, ...why.filter(Boolean)], event);
