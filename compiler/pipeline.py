@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .gpu.launch import Entry
     from .ir.loop import Func
     from .llvm.lines import Lines
+    from .validate import Access
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
 LOWERING = 43
@@ -57,6 +58,7 @@ class Compiled:
     `picks[k]` tells where output k of `graph` is found: n >= 0 is the plan's output n, -1 - j is
     input j as it was given; in either case in row-major order, to be reshaped to the output's
     shape. `times` holds seconds by pass, in order: of the passes, or of filling a template.
+    `validation`: what LUCID_VALIDATE has found out about every access, for all sizes of the template.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Compiled:
         self.written, self.graph, self.times = written, graph, times
         self.plan = labelled(plan, written, made.picks)
         self.picks, self.codes = made.picks, made.codes
-        self.passes = made.passes
+        self.passes, self.validation = made.passes, made.validation
 
     @once
     def stages(self) -> Stages:
@@ -95,6 +97,7 @@ class _Made:
     codes: tuple[Code, ...]
     passes: Passes
     times: tuple[tuple[str, float], ...]
+    validation: tuple[Access, ...] | None
 
 
 _KERNELS: dict[tuple[str, str], tuple[Schedule, Code]] = {}
@@ -146,7 +149,10 @@ def _generalise(graph: Graph, outlined: Outline, passes: Passes) -> tuple[_Made,
     plan = template.fill(outlined)
     assert plan is not None, "the passes took other steps than they noted"
     (stages,) = found
-    return _Made(template, stages.picks, stages.codes, passes, stages.times), plan
+    validation = None
+    if os.environ.get("LUCID_VALIDATE", "0") not in ("", "0"):
+        validation = import_module(".validate", __package__).validate(stages.program)
+    return _Made(template, stages.picks, stages.codes, passes, stages.times, validation), plan
 
 
 def _audited(compiled: Compiled) -> Compiled:

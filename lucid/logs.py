@@ -57,13 +57,15 @@ def compiled(made: Executable, name: str) -> None:
     if not heard.keys() - {"retrace"}:
         return
     from .dump import name_of  # few ask for it
-    from .report.explain import plan_of
+    from .report.explain import plan_of, validation
     from .report.records import fusion, memory, origin
 
     plan, title = plan_of(made), name_of(name)
     if logger := heard.get("passes"):
         times = ", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, seconds in plan.passes)
         logger.info("%s: %d kernels: %s", title, len(plan.kernels), times)
+        for line in validation(made):
+            logger.info("%s: %s", title, line)
     if logger := heard.get("fusion"):
         for kernel in plan.kernels:
             for reason in kernel.reasons:

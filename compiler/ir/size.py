@@ -35,8 +35,8 @@ class Facts:
         self.recording = True
         self.unions: list[tuple[int, int]] | None = None
         self._known: dict[tuple[int, Terms, int, Terms], Size] = {}
-        self._least: dict[Terms, int] = {}
-        self._greatest: dict[Terms, int] = {}
+        self.least: dict[Terms, int] = {}
+        self.greatest: dict[Terms, int] = {}
         self._never: dict[Terms, set[int]] = {}
 
     def symbol(self, value: int) -> Size:
@@ -63,9 +63,9 @@ class Facts:
         """value >= limit; noted."""
         if self.recording:
             if value >= limit:
-                self._least[terms] = max(self._least.get(terms, limit), limit)
+                self.least[terms] = max(self.least.get(terms, limit), limit)
             else:
-                self._greatest[terms] = min(self._greatest.get(terms, limit - 1), limit - 1)
+                self.greatest[terms] = min(self.greatest.get(terms, limit - 1), limit - 1)
         return value >= limit
 
     def equal(self, terms: Terms, value: int, other: int) -> bool:
@@ -74,7 +74,7 @@ class Facts:
             self._unite(terms)
         if self.recording:
             if value == other:
-                self._least[terms] = self._greatest[terms] = other
+                self.least[terms] = self.greatest[terms] = other
             else:
                 self._never.setdefault(terms, set()).add(other)
         return value == other
@@ -90,8 +90,8 @@ class Facts:
     def followers(self) -> list[tuple[int, Size]]:
         """Symbols that equations noted here give from others, in an order in which they can be computed."""
         found: dict[int, Size] = {}
-        for terms, value in self._least.items():
-            if self._greatest.get(terms) != value:
+        for terms, value in self.least.items():
+            if self.greatest.get(terms) != value:
                 continue
             used = {k for product, _ in terms for k in product}
             alone = [(p[0], c) for p, c in terms if len(p) == 1 and abs(c) == 1 and p[0] not in found]
@@ -114,8 +114,8 @@ class Facts:
         """A function of the free symbols: the values of all symbols if every fact holds, else None."""
         divisions = [(evaluator(a), evaluator(b)) for a, b in self.divisions]
         bounds = []
-        for terms in {**self._least, **self._greatest, **self._never}:
-            low, high = self._least.get(terms), self._greatest.get(terms)
+        for terms in {**self.least, **self.greatest, **self._never}:
+            low, high = self.least.get(terms), self.greatest.get(terms)
             never = frozenset(
                 n
                 for n in self._never.get(terms, ())

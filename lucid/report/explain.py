@@ -11,6 +11,7 @@ from lucid.compiler.ir.artifact import Plan as Launches
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.passes.plan import run_order
 from lucid.compiler.passes.refusal import Refusal
+from lucid.compiler.validate import summary
 from lucid.runtime import call as native_call
 from lucid.runtime import execute, load, pool
 
@@ -49,7 +50,17 @@ def explanation(name: str, story: Story, latest: Recording | None) -> Explanatio
         notes.append("calls are checked by Python, some 10 us each: a library takes part in them")
     elif not native_call.available():
         notes.append(f"calls are checked by Python, some 10 us each: {native_call.missing()}")
+    for made in latest.executable.executables():
+        notes += validation(made)
     return Explanation(Report(name, earlier, traces, plans, tuple(notes)))
+
+
+def validation(made: Executable) -> list[str]:
+    """What LUCID_VALIDATE has proved, and each access that it has not."""
+    found = made.compiled.validation
+    if found is None:
+        return []
+    return [summary(found), *(str(access) for access in found if access.verdict == "not proved")]
 
 
 def plans_of(made: Executable | Staged) -> tuple[Plan, ...]:

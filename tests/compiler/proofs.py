@@ -474,12 +474,12 @@ def _facts(z3: Any, facts: Facts, values: list[Any]) -> list[Any]:
             ),
         ]
         values.append(q)
-    for terms in {**facts._least, **facts._greatest, **facts._never}:
+    for terms in {**facts.least, **facts.greatest, **facts._never}:
         value = evaluator(Size(facts, 0, 0, terms))(values)
-        if terms in facts._least:
-            claims.append(value >= facts._least[terms])
-        if terms in facts._greatest:
-            claims.append(value <= facts._greatest[terms])
+        if terms in facts.least:
+            claims.append(value >= facts.least[terms])
+        if terms in facts.greatest:
+            claims.append(value <= facts.greatest[terms])
         claims += [value != n for n in facts._never.get(terms, ())]
     return claims
 
@@ -497,7 +497,7 @@ def sizes(z3: Any, name: str, few: int | None = None) -> tuple[bool | None, int]
             a, b = f(n, m), g(n, m)
             if not (isinstance(a, Size) or isinstance(b, Size)):
                 break
-            for noted in (facts._least, facts._greatest, facts._never):
+            for noted in (facts.least, facts.greatest, facts._never):
                 noted.clear()
             try:
                 result = operation(a, b)
