@@ -1,0 +1,34 @@
+"""`lucid profile`: the time of each kernel of a function, beside what this machine could do at best."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from . import target
+from .run import FAULTS, first_line
+from .table import CommandError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    target.argument(parser)
+    parser.add_argument("--json", action="store_true", help="the same as plain data")
+    parser.add_argument("--trace", metavar="FILE.json", help="write passes, for Perfetto or chrome://tracing")
+
+
+def run(options: argparse.Namespace) -> int:
+    found = target.load(options.target)
+    try:
+        profile = found.compiled.profile(*found.args)
+    except FAULTS as error:
+        raise CommandError(first_line(error)) from None
+    if options.trace:
+        try:
+            profile.trace(options.trace)
+        except OSError as error:
+            raise CommandError(f"{options.trace}: {error.strerror or error}") from None
+    if options.json:
+        print(json.dumps(profile.as_dict(), indent=2))
+    else:
+        profile.show()
+    return 0
