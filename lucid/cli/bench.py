@@ -1,7 +1,7 @@
 """`lucid bench`: a compiled function beside the same function as it is written.
 
-Both are called in turn, so that what else the machine does meets both; what is told are the medians, a quarter
-of all samples below and above them, and the ratio. How the other one is called is in its name:
+Both are called in turn, so that what else the machine does meets both; what is told are the medians, the
+quarters of all samples that are below and above them, and the ratio. How the other one is called:
 
     numpy   on arrays, where it makes no tensors
     eager   on tensors: lazy, and computed after each call

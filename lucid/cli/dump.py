@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     compiled = target.load(options.target).compiled
     try:
         if options.stage:
-            print(compiled.ir(options.stage, kernel=options.kernel), end="")
+            print(compiled._last().executable.ir(options.stage, kernel=options.kernel), end="")
             return 0
         for executable in compiled._last().executable.executables():
             print(dump(executable, options.output, compiled._name()))

@@ -194,8 +194,9 @@ class Optimizer:
             self.step()
             return loss
         if MODE.get().trace is not None:
-            for tensor, node in self._changes():
-                with at(node.loc):
+            changes = self._changes()
+            with at(changes[0][1].loc if changes else None):
+                for tensor, node in changes:
                     tensor._assign(node)
             return None
         steps.run(self._step)
