@@ -28,7 +28,8 @@ class Times:
     """`launches[p][k]`: (begin, seconds) of launch k in pass p, begins in seconds from that of the first
     pass; `whole`: seconds of all launches in one native call, as a step runs them; `outputs` of the
     plan. `busy[k]`: seconds that each thread ran of launch k, the longest first; `counts[k]`: what the
-    processor counted, by name, or `missing` says why it did not. Medians both."""
+    processor counted, by name, or `missing` says why it did not. Medians both. `parts`: of one pass of its
+    own, (launch, thread, begin, seconds) of each part that a thread has taken."""
 
     units: list[int]
     spans: list[list[tuple[float, float]]]
@@ -37,6 +38,7 @@ class Times:
     busy: list[tuple[float, ...]]
     counts: list[dict[str, float]]
     missing: str
+    parts: list[tuple[int, int, float, float]]
 
 
 def times(plan: Executable, inputs: Sequence[Array], threads: int | None = None) -> Times:
@@ -76,17 +78,17 @@ def times(plan: Executable, inputs: Sequence[Array], threads: int | None = None)
         found.append([(began - first, max(0.0, seconds - nothing)) for began, seconds in one])
         whole.append(max(0.0, call(plan.program, plan.groups, plan.scratch, plan.parallel)[1] - nothing))
     programs = [program for _, program in units]
-    busy, counts, missing = _watched(programs, call)
+    told = _watched(programs, call)
     del block
-    return Times([len(part) for part, _ in units], found[1:], whole[1:], outputs, busy, counts, missing)
+    return Times([len(part) for part, _ in units], found[1:], whole[1:], outputs, *told)
 
 
 def _watched(
     programs: Sequence[tuple[Any, int, int, int]], call: Callable[..., object]
-) -> tuple[list[tuple[float, ...]], list[dict[str, float]], str]:
+) -> tuple[list[tuple[float, ...]], list[dict[str, float]], str, list[tuple[int, int, float, float]]]:
     """Some more passes: who ran each launch, and what was counted."""
     if not watch.available():
-        return [()] * len(programs), [{}] * len(programs), "they are read on Linux alone"
+        return [()] * len(programs), [{}] * len(programs), "they are read on Linux alone", []
     log, missing = watch.Log(), ""
     try:
         counting = counters.Counters()
@@ -98,25 +100,35 @@ def _watched(
     ]
     busy: list[list[tuple[float, ...]]] = [[] for _ in seen]
     counted: list[list[list[float]]] = [[] for _ in seen]
+    last: list[tuple[int, int, float, float]] = []
     first = time.perf_counter()
     for number in range(MOST_WATCHED):
         if number >= LEAST_WATCHED and time.perf_counter() - first > SECONDS:
             break
+        last = []
         for k, program in enumerate(seen):
             log.begin()
             before = counting.read() if counting else []
             call(*program)
             after = counting.read() if counting else []
             counted[k].append([b - a for a, b in zip(before, after, strict=True)])
-            if (ran := log.busy()) is not None:
-                busy[k].append(ran)
+            if (parts := log.parts()) is not None:
+                busy[k].append(watch.busy(parts))
+                last += [(k, *part) for part in parts]
     names = counting.names if counting else ()
     if counting:
         counting.close()
     counts = [
         {name: statistics.median(one[n] for one in rows) for n, name in enumerate(names)} for rows in counted
     ]
-    return [_medians(rows) for rows in busy], counts, missing
+    return [_medians(rows) for rows in busy], counts, missing, _numbered(last)
+
+
+def _numbered(parts: Sequence[tuple[int, int, float, float]]) -> list[tuple[int, int, float, float]]:
+    """Threads by number, from 0, and begins from that of the first part."""
+    threads: dict[int, int] = {}
+    first = min((begin for _, _, begin, _ in parts), default=0.0)
+    return [(k, threads.setdefault(t, len(threads)), begin - first, s) for k, t, begin, s in parts]
 
 
 def _medians(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:

@@ -98,15 +98,22 @@ class Log:
     def begin(self) -> None:
         self._words[:HEAD] = 0, ROOM
 
-    def busy(self) -> tuple[float, ...] | None:
-        """Seconds that each thread ran since then, the longest first; None if there was no room for all."""
+    def parts(self) -> list[tuple[int, float, float]] | None:
+        """Which thread ran since then, from when on and for how many seconds; None if there was no room for
+        all."""
         count = int(self._words[0])
         if count > ROOM:
             return None
-        found: defaultdict[int, int] = defaultdict(int)
-        for thread, before, after in self._words[HEAD : HEAD + ENTRY * count].reshape(-1, ENTRY).tolist():
-            found[thread] += after - before
-        return tuple(sorted((1e-9 * ns for ns in found.values()), reverse=True))
+        entries = self._words[HEAD : HEAD + ENTRY * count].reshape(-1, ENTRY).tolist()
+        return [(thread, 1e-9 * begin, 1e-9 * (end - begin)) for thread, begin, end in entries]
+
+
+def busy(parts: Sequence[tuple[int, float, float]]) -> tuple[float, ...]:
+    """Seconds that each thread ran, the longest first."""
+    found: defaultdict[int, float] = defaultdict(float)
+    for thread, _, seconds in parts:
+        found[thread] += seconds
+    return tuple(sorted(found.values(), reverse=True))
 
 
 def watched(words: Sequence[int], log: Log) -> list[int]:

@@ -69,7 +69,8 @@ class Pass:
 class Profile:
     """Kernels in the order in which they run; those that go together by strips of rows are one. `step`: the
     median of all of them in one native call, as a step runs them; `passes`: how often each ran. Seconds
-    throughout. `missing`: why there are no counters of the processor, "" if there are. As text, a table;
+    throughout. `missing`: why there are no counters of the processor, "" if there are. `parts`: of one more
+    pass, (kernel, thread, begin, seconds) of each part of a kernel that a thread has taken. As text, a table;
     `as_dict()` is plain data."""
 
     name: str
@@ -78,6 +79,7 @@ class Profile:
     passes: int
     spans: tuple[Pass, ...]
     missing: str
+    parts: tuple[tuple[int, int, float, float], ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Dicts, lists, strings, numbers and None: what JSON takes."""
@@ -92,8 +94,8 @@ class Profile:
         return told | {"kernels": rows}
 
     def trace(self, path: str | os.PathLike[str]) -> None:
-        """Writes the latest passes as a trace, which Perfetto (ui.perfetto.dev) and chrome://tracing show.
-        OSError where it cannot be written."""
+        """Writes the latest passes as a trace, which Perfetto (ui.perfetto.dev) and chrome://tracing show;
+        and, as another process, one pass with what each thread ran. OSError where it cannot be written."""
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"displayTimeUnit": "ns", "traceEvents": self._events()}, file)
 
@@ -111,7 +113,18 @@ class Profile:
                 event = {"ph": "X", "name": timed.kernel.name, "cat": "kernel", "ts": 1e6 * begin}
                 event |= {"dur": 1e6 * seconds, "args": told | {"limit_us": 1e6 * timed.limit}}
                 found.append(event | common)
-        return found
+        return found + self._of_threads()
+
+    def _of_threads(self) -> list[dict[str, Any]]:
+        threads = sorted({thread for _, thread, _, _ in self.parts})
+        names = [("process_name", 0, "threads, in a pass of its own")] if threads else []
+        names += [("thread_name", t, f"thread {t}") for t in threads]
+        heads = [{"ph": "M", "name": n, "pid": 2, "tid": t, "args": {"name": v}} for n, t, v in names]
+        return heads + [
+            {"ph": "X", "name": self.kernels[k].kernel.name, "cat": "part", "pid": 2, "tid": thread}
+            | {"ts": 1e6 * begin, "dur": 1e6 * seconds}
+            for k, thread, begin, seconds in self.parts
+        ]
 
     def rows(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
         """What its table says: above it, the names of its columns, a row a kernel, the slowest first."""
@@ -202,7 +215,18 @@ def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Pr
     spans = [Pass(tuple((k, *span) for k, span in enumerate(row))) for row in rows[-TRACED:]]
     step = sum(statistics.median(times.whole) for times in found)
     missing = next((times.missing for times in found if times.missing), "")
-    return Profile(name, tuple(timed), step, passes, tuple(spans), missing)
+    return Profile(name, tuple(timed), step, passes, tuple(spans), missing, tuple(_joined(found)))
+
+
+def _joined(found: Sequence[timing.Times]) -> list[tuple[int, int, float, float]]:
+    """The parts of all that was timed, one after the other."""
+    parts: list[tuple[int, int, float, float]] = []
+    kernels, end = 0, 0.0
+    for times in found:
+        parts += [(kernels + k, thread, end + begin, s) for k, thread, begin, s in times.parts]
+        kernels += len(times.units)
+        end = max((begin + s for _, _, begin, s in parts), default=end)
+    return parts
 
 
 def _one(told: list[Kernel], calls: list[Call], program: Program) -> Kernel:

@@ -141,11 +141,13 @@ def test_threads_note_what_they_run() -> None:
 def test_a_log_without_room_says_nothing() -> None:
     log = watch.Log()
     log.begin()
-    assert log.busy() == ()
+    assert log.parts() == []
     log._words[0] = watch.ROOM + 1
-    assert log.busy() is None
+    assert log.parts() is None
     log._words[:11] = 3, watch.ROOM, 7, 100, 400, 8, 100, 200, 7, 500, 600
-    assert log.busy() == pytest.approx((400e-9, 100e-9))
+    parts = log.parts()
+    assert parts is not None and [thread for thread, _, _ in parts] == [7, 8, 7]
+    assert watch.busy(parts) == pytest.approx((400e-9, 100e-9)) and watch.busy([]) == ()
 
 
 def test_counters_of_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,8 +193,13 @@ def test_the_trace_is_what_perfetto_reads(tmp_path: Path) -> None:
     found = lucid.compile(lambda x: ((x @ x.T) @ x).sum()).profile(X)
     found.trace(tmp_path / "trace.json")
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
-    assert [e["name"] for e in events if e["ph"] == "M"] == ["process_name", "thread_name"]
-    spans = [e for e in events if e["ph"] == "X"]
+    heads = [(e["pid"], e["name"]) for e in events if e["ph"] == "M"]
+    assert heads[:4] == [(pid, f"{what}_name") for pid in (1, 2) for what in ("process", "thread")]
+    parts = [e for e in events if e["ph"] == "X" and e["pid"] == 2]
+    assert {e["name"] for e in parts} == {t.kernel.name for t in found.kernels}
+    assert len(parts) >= len(found.kernels) and all(e["ts"] >= 0 and e["dur"] >= 0 for e in parts)
+    assert {e["tid"] for e in parts} == set(range(len(heads) - 3))
+    spans = [e for e in events if e["ph"] == "X" and e["pid"] == 1]
     assert len(spans) == len(found.kernels) * min(10, found.passes)
     ends = [e["ts"] + e["dur"] for e in spans]
     assert all(e["ts"] >= 0 and e["dur"] >= 0 and e["args"]["bytes"] > 0 for e in spans)
