@@ -2,7 +2,7 @@
 
 erf(x)  = x + x P(x**2) below 1; above 1 - e**(t Q(t) - t), t = |x|
 erfc(x) = e**(-x**2) (1 + R(q)) / (1 + 2 x), q = (x - K) / (x + K), for x >= 0 (after Norbert Juffa);
-          2 - erfc(-x) below
+          2 - erfc(-x) below; of float32: `table_erfc.py`
 erfinv(x) = x + x P(x**2) up to 0.6; beyond t + R(q), t = sqrt(-log(1 - |x|)), q = (t - K) / (t + K)
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from ..ir.data import data
 from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
+from . import table_erfc
 from .exponential import exp_of_sum, exp_twice
 from .logarithm import log_twice
 from .power import log2_of
@@ -83,29 +84,17 @@ _ERF = {
 
 
 # (1 + 2 x) e**(x**2) erfc(x) - 1 in powers of q, up to x = 28: 2**-56.5
-_ERFC = (
-    3.5,
-    hexes(
-        "0x1.f054cd07748a0p-3 -0x1.1ebd220ea5939p-3 -0x1.59e2c284b1a7dp-7 0x1.8f702ec6b30c9p-4"
-        " -0x1.d76830c34f204p-4 0x1.68610604756ebp-4 -0x1.8ff5ef778b55bp-5"
-        " 0x1.38ec666ee6352p-6 -0x1.143c4c624f80dp-8 -0x1.3cf362c6cedfdp-12"
-        " 0x1.27e65612af69ep-11 -0x1.fda9d3c343225p-14 -0x1.66de43cef094ap-15"
-        " 0x1.9717dc5a166e3p-16 0x1.37e0043f6f5b6p-19 -0x1.00bc6a7f05b18p-18"
-        " -0x1.3f4dc9418f582p-25 0x1.4e259cae7111ep-21 -0x1.baef000efa71ep-27"
-        " -0x1.02939ca85f81fp-23 -0x1.45061296e2f9dp-31 0x1.fb37a46e3e2ecp-26"
-        " 0x1.22fae93de91efp-28 -0x1.8d0743c5a1f86p-28 -0x1.115c023ab3cc0p-29"
-    ),
+_ERFC = hexes(
+    "0x1.f054cd07748a0p-3 -0x1.1ebd220ea5939p-3 -0x1.59e2c284b1a7dp-7 0x1.8f702ec6b30c9p-4"
+    " -0x1.d76830c34f204p-4 0x1.68610604756ebp-4 -0x1.8ff5ef778b55bp-5"
+    " 0x1.38ec666ee6352p-6 -0x1.143c4c624f80dp-8 -0x1.3cf362c6cedfdp-12"
+    " 0x1.27e65612af69ep-11 -0x1.fda9d3c343225p-14 -0x1.66de43cef094ap-15"
+    " 0x1.9717dc5a166e3p-16 0x1.37e0043f6f5b6p-19 -0x1.00bc6a7f05b18p-18"
+    " -0x1.3f4dc9418f582p-25 0x1.4e259cae7111ep-21 -0x1.baef000efa71ep-27"
+    " -0x1.02939ca85f81fp-23 -0x1.45061296e2f9dp-31 0x1.fb37a46e3e2ecp-26"
+    " 0x1.22fae93de91efp-28 -0x1.8d0743c5a1f86p-28 -0x1.115c023ab3cc0p-29"
 )
-# the same up to 11, for float32: 2**-30.5
-_ERFC32 = (
-    2.5,
-    hexes(
-        "0x1.0f31bda3d32d9p-2 -0x1.f52c5dc1a597fp-4 -0x1.959aa73a46a3cp-4 0x1.42d3815668714p-3"
-        " -0x1.a5c2afcdc6fc6p-4 0x1.0c5df3f8ca766p-5 0x1.eeeb9c09439d8p-11"
-        " -0x1.1e7f10bcbc4e3p-8 0x1.dfcb2ba2226b3p-12 0x1.3801a40527d5bp-11"
-        " -0x1.a9c6a8efc5231p-15 -0x1.fd41e5ca9f921p-15"
-    ),
-)
+_MIDDLE = 3.5  # K
 
 
 @by_format
@@ -124,32 +113,28 @@ def erf(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return b.op("select", b.op("lt", a, b.imm(p.edge, x)), small, large)
 
 
-def _erfc(constants: tuple[float, tuple[float, ...]]) -> Lower:
-    middle, coefficients = constants
-
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        (x,) = args
-        one = b.imm(1.0, x)
-        a = at_most(b, b.op("abs", x), 28.0)
-        q = b.op("div", b.op("sub", a, b.imm(middle, x)), b.op("add", a, b.imm(middle, x)))
-        top = fast_sum(b, one, horner(b, q, coefficients))
-        g, g_rest = quotient(b, top, whole_sum(b, one, b.op("add", a, a)))
-        square, lost = product(b, a, a)
-        h, h_rest, k = exp_twice(b, b.op("neg", square), b.op("neg", lost), F64)
-        total, rest = product(b, g, h)
-        rest = b.op("add", rest, b.op("fma", g, h_rest, b.op("mul", g_rest, h)))
-        result = b.op("scale", b.op("add", total, rest), k)
-        result = b.op("select", b.op("lt", x, b.imm(0.0, x)), b.op("sub", b.imm(2.0, x), result), result)
-        # near 0 terms of the polynomial in q cancel: 1 - erf(x)
-        total, lost = fast_sum(b, one, b.op("neg", x))
-        beyond = b.op("mul", x, horner(b, b.op("mul", x, x), _ERF[f64].erf))
-        near = b.op("add", total, b.op("sub", lost, beyond))
-        return b.op("select", b.op("lt", a, b.imm(0.68, x)), near, result)
-
-    return lower
-
-
-erfc = in_f64(_erfc(_ERFC32), _erfc(_ERFC))
+@by_format
+def erfc(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+    """1 - erf(x). 2 at -inf, 0 at inf."""
+    (x,) = args
+    if form.dtype == f32:
+        return table_erfc.erfc(b, x)
+    one, middle = b.imm(1.0, x), b.imm(_MIDDLE, x)
+    a = at_most(b, b.op("abs", x), 28.0)
+    q = b.op("div", b.op("sub", a, middle), b.op("add", a, middle))
+    top = fast_sum(b, one, horner(b, q, _ERFC))
+    g, g_rest = quotient(b, top, whole_sum(b, one, b.op("add", a, a)))
+    square, lost = product(b, a, a)
+    h, h_rest, k = exp_twice(b, b.op("neg", square), b.op("neg", lost), F64)
+    total, rest = product(b, g, h)
+    rest = b.op("add", rest, b.op("fma", g, h_rest, b.op("mul", g_rest, h)))
+    result = b.op("scale", b.op("add", total, rest), k)
+    result = b.op("select", b.op("lt", x, b.imm(0.0, x)), b.op("sub", b.imm(2.0, x), result), result)
+    # near 0 terms of the polynomial in q cancel: 1 - erf(x)
+    total, lost = fast_sum(b, one, b.op("neg", x))
+    beyond = b.op("mul", x, horner(b, b.op("mul", x, x), _ERF[f64].erf))
+    near = b.op("add", total, b.op("sub", lost, beyond))
+    return b.op("select", b.op("lt", a, b.imm(0.68, x)), near, result)
 
 
 @data

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 
-from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
+from . import table_cbrt
 from .exponential import exp_range, exp_tail, reduced
 from .logarithm import add_multiple
 from .steps import (
@@ -159,46 +159,34 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     return result, b.op("add", rest, b.op("sub", term, b.op("sub", result, total)))
 
 
-@data
-class _Cbrt:
-    start: tuple[float, ...]  # m**(-1/3) in powers of m - 1, lowest first
-    terms: tuple[float, ...]  # (1 - e)**(-1/3) - 1 in powers of e, from e on
-
-
-# sqrt(1/2) <= m <= sqrt(2): 2**-14.7 and 2**-22.8
-_CBRT = {
-    f32: _Cbrt(
-        hexes("0x1.fffcecp-1 -0x1.54e410p-2 0x1.cb816cp-3 -0x1.82e5d8p-3 0x1.06d0b0p-3"), (1 / 3, 2 / 9)
-    ),
-    f64: _Cbrt(
-        hexes(
-            "0x1.fffffe2f107afp-1 -0x1.55561c79af96dp-2 0x1.c724e85def507p-3 -0x1.6179bd2490046p-3"
-            " 0x1.252b1ef8ac48cp-3 -0x1.0943114e56a86p-3 0x1.050ee70e396a9p-3 -0x1.4fa1f0978a7e2p-4"
-        ),
-        (1 / 3, 2 / 9, 14 / 81),
-    ),
-}
+# m**(-1/3) in powers of m - 1, sqrt(1/2) <= m <= sqrt(2): 2**-22.8
+_START = hexes(
+    "0x1.fffffe2f107afp-1 -0x1.55561c79af96dp-2 0x1.c724e85def507p-3 -0x1.6179bd2490046p-3"
+    " 0x1.252b1ef8ac48cp-3 -0x1.0943114e56a86p-3 0x1.050ee70e396a9p-3 -0x1.4fa1f0978a7e2p-4"
+)
+_TERMS = (1 / 3, 2 / 9, 14 / 81)  # (1 - e)**(-1/3) - 1 in powers of e, from e on
 
 
 @by_format
 def cbrt(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The cube root: x = 2**(3 q) c, y near c**(-1/3), t near c y**2, and t + (c - t**3) y**2 / 3. Zeros,
-    infinities and NaN stay."""
+    infinities and NaN stay. float32: `table_cbrt.py`."""
     (x,) = args
+    if form.dtype == f32:
+        return table_cbrt.cbrt(b, x)
     a = b.op("abs", x)
     f, k = split(b, a, form, denormals=True)
     shifter = b.imm(form.shifter, x)
     q = b.op("sub", b.op("fma", k, b.imm(1 / 3, x), shifter), shifter)
     over = b.op("fma", q, b.imm(-3.0, x), k)  # -1, 0 or 1
     c = b.op("mul", b.op("add", f, b.imm(1.0, x)), power_of_two(b, over, form))
-    p = _CBRT[form.dtype]
     near = b.imm(1.0, x)
     down = b.op("select", b.op("gt", over, b.imm(0.0, x)), b.imm(2.0 ** (-1 / 3), x), near)
     down = b.op("select", b.op("lt", over, b.imm(0.0, x)), b.imm(2.0 ** (1 / 3), x), down)
-    y = b.op("mul", horner(b, f, p.start), down)
+    y = b.op("mul", horner(b, f, _START), down)
     square = b.op("mul", y, y)
     e = b.op("fma", b.op("neg", b.op("mul", c, y)), square, near)
-    y = b.op("fma", b.op("mul", y, e), horner(b, e, p.terms), y)
+    y = b.op("fma", b.op("mul", y, e), horner(b, e, _TERMS), y)
     square = b.op("mul", y, y)
     t = b.op("mul", c, square)
     t2, t2_rest = product(b, t, t)

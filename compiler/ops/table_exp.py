@@ -11,12 +11,10 @@ Where S is no normal number, S + S q means nothing: that is what `rounded_once` 
 
 from __future__ import annotations
 
-import math
-
 from ..ir.data import data
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import f32, u32
-from .steps import F32, as_bits, as_float, at_least, hexes, horner
+from .steps import F32, as_bits, as_float, hexes, horner
 
 # 2**(j/16) as bits, less j 2**19; and what rounding it left out, in parts of it
 _POWERS = (
@@ -80,19 +78,27 @@ def sum_of(b: Builder, x: Power) -> Value:
     return b.op("fma", x.scale, x.q, x.scale)
 
 
-def rounded_once(b: Builder, x: Power) -> Value:
-    """The power, rounded once where it is a denormal number, too: beside 2**(-126 - k), s + s q has the last
-    place of the result."""
+def apart(b: Builder, x: Power) -> tuple[Value, Value, Value]:
+    """(s, exponent, k): S = 2**k s, 1 <= s < 2, of a whole k; `exponent` is k in the place of an exponent."""
     whole = b.op("and", x.steps, b.imm(0xFFFFFFF0, x.steps))
     exponent = b.op("shl", whole, b.imm(19, whole))
     s = as_float(b, b.op("sub", as_bits(b, x.scale, F32), exponent), F32)
-    k = b.op("sub", as_float(b, whole, F32), b.imm(F32.shifter / 16, s))
-    base = as_float(b, b.op("sub", b.imm(1 << F32.fraction, exponent), exponent), F32)
-    base = at_least(b, base, 0.0)
+    return s, exponent, b.op("sub", as_float(b, whole, F32), b.imm(F32.shifter / 16, s))
+
+
+def scaled_once(b: Builder, s: Operand, rest: Operand, more: Operand, exponent: Operand, k: Operand) -> Value:
+    """2**k (s (1 + more) + rest), rounded once where it is a denormal number, too: beside 2**(-126 - k) it
+    has the last place of the result."""
+    place = as_float(b, b.op("sub", b.imm(1 << F32.fraction, exponent), exponent), F32)
+    denormal = b.op("lt", b.op("fma", s, more, s), place)
+    base = b.op("select", denormal, place, b.imm(0.0, s))
     total = b.op("add", s, base)
-    lost = b.op("sub", s, b.op("sub", total, base))
-    total = b.op("add", total, b.op("fma", s, x.q, lost))
-    result = b.op("scale", b.op("sub", total, base), k)
-    least, inf = b.imm(F32.minimum, s), b.imm(math.inf, s)
-    usual = b.op("and", b.op("ge", x.scale, least), b.op("lt", x.scale, inf))
-    return b.op("select", usual, sum_of(b, x), result)
+    lost = b.op("add", b.op("sub", s, b.op("sub", total, base)), rest)
+    total = b.op("add", total, b.op("fma", s, more, lost))
+    return b.op("scale", b.op("sub", total, base), k)
+
+
+def rounded_once(b: Builder, x: Power) -> Value:
+    """The power, also where it is a denormal number or overflows."""
+    s, exponent, k = apart(b, x)
+    return scaled_once(b, s, b.imm(0.0, s), x.q, exponent, k)
