@@ -125,7 +125,7 @@ def erfc(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     top = fast_sum(b, one, horner(b, q, _ERFC))
     g, g_rest = quotient(b, top, whole_sum(b, one, b.op("add", a, a)))
     square, lost = product(b, a, a)
-    h, h_rest, k = exp_twice(b, b.op("neg", square), b.op("neg", lost), F64)
+    h, h_rest, k = exp_twice(b, b.op("neg", square), b.op("neg", lost))
     total, rest = product(b, g, h)
     rest = b.op("add", rest, b.op("fma", g, h_rest, b.op("mul", g_rest, h)))
     result = b.op("scale", b.op("add", total, rest), k)

@@ -6,7 +6,7 @@
                float32: `table_exp.py`
     expm1(x) = 2**k (r + s + c) + 2**k - 1
     sinh(x)  = U (r + s) + V (1 + c)                        U, V = (2**k + 2**-k) / 2, (2**k - 2**-k) / 2
-    cosh(x)  = U (1 + c) + V (r + s)
+    cosh(x)  = U (1 + c) + V (r + s)                        of these three float32: `table_hyperbolic.py`
     tanh(x)  = m / (m + 2), m = expm1(2 |x|)
     sigmoid(x) = 1 / (1 + e), e = exp(-|x|), for x >= 0; e / (1 + e) below
 
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
+from . import table_hyperbolic
 from .steps import (
     F64,
     Format,
@@ -49,12 +50,7 @@ class _Exp:
 
     range: tuple[float, float]  # outside, exp is 0 or inf
     exp: tuple[float, ...]  # (e**r - 1 - r) / r**2
-    cosh: tuple[float, ...]  # (cosh r - 1 - z/2) / z**2 in powers of z = r**2
-    sinh: tuple[float, ...]  # (sinh(r) / r - 1) / z
-    least: float  # below, expm1 is -1
     tanh_range: float  # from here on, tanh is 1
-    sinh_range: float  # from here on, sinh and cosh are inf
-    small: float  # below, sinh(x) and expm1(x) are x
 
 
 _EXP = {
@@ -62,13 +58,7 @@ _EXP = {
         range=(-104.0, 89.0),
         # |r| <= ln2/2: 2**-28.2
         exp=hexes("0x1.fffffcp-2 0x1.555492p-3 0x1.5558acp-5 0x1.123974p-7 0x1.6a504ap-10"),
-        # |r| <= ln2/2: 2**-33.2 and 2**-34.3
-        cosh=hexes("0x1.5554e6p-5 0x1.6d4f14p-10"),
-        sinh=hexes("0x1.555556p-3 0x1.110fbep-7 0x1.a2e31ep-13"),
-        least=-30.0,
         tanh_range=10.0,
-        sinh_range=89.5,
-        small=2.0**-26,
     ),
     f64: _Exp(
         range=(-746.0, 710.0),
@@ -78,21 +68,24 @@ _EXP = {
             " 0x1.6c16c1843935ap-10 0x1.a01a01378e223p-13 0x1.a0199a09835c2p-16"
             " 0x1.71df0e098ce93p-19 0x1.28ad64c00671cp-22 0x1.ad9d737b035bcp-26"
         ),
-        # |r| <= ln2/2: 2**-70.0 and 2**-61.7
-        cosh=hexes(
-            "0x1.5555555555558p-5 0x1.6c16c16c14ffap-10 0x1.a01a01ad81014p-16 0x1.27e4cc0931f5ep-22"
-            " 0x1.1f8bee7b164e5p-29"
-        ),
-        sinh=hexes(
-            "0x1.5555555555559p-3 0x1.111111110f628p-7 0x1.a01a01b021b52p-13 0x1.71ddf7aaf62a7p-19"
-            " 0x1.af5ffe7802f8cp-26"
-        ),
-        least=-60.0,
         tanh_range=20.0,
-        sinh_range=710.6,
-        small=2.0**-54,
     ),
 }
+
+# of float64, |r| <= ln2/2: 2**-70.0 and 2**-61.7
+# (cosh r - 1 - z/2) / z**2 in powers of z = r**2
+_COSH = hexes(
+    "0x1.5555555555558p-5 0x1.6c16c16c14ffap-10 0x1.a01a01ad81014p-16 0x1.27e4cc0931f5ep-22"
+    " 0x1.1f8bee7b164e5p-29"
+)
+# (sinh(r) / r - 1) / z
+_SINH = hexes(
+    "0x1.5555555555559p-3 0x1.111111110f628p-7 0x1.a01a01b021b52p-13 0x1.71ddf7aaf62a7p-19"
+    " 0x1.af5ffe7802f8cp-26"
+)
+_LEAST = -60.0  # below, expm1 is -1
+_SINH_RANGE = 710.6  # from here on, sinh and cosh are inf
+_SMALL = 2.0**-54  # below, sinh(x) and expm1(x) are x
 
 # (2**r - 1 - r ln2) / r**2, |r| <= 1/2: 2**-57.4
 _EXP2_64 = hexes(
@@ -113,19 +106,19 @@ def reduced(b: Builder, x: Operand, form: Format) -> tuple[Value, Value]:
     return b.op("fma", k, b.imm(-form.ln2, x), x), k
 
 
-def reduced_twice(b: Builder, x: Operand, form: Format) -> tuple[Value, Value, Value]:
-    """(r, rest, k): x = k ln2 + r + rest."""
-    r, k = reduced(b, x, form)
-    return *fast_sum(b, r, b.op("mul", k, b.imm(-form.ln2_rest, x))), k
+def _reduced_twice(b: Builder, x: Operand) -> tuple[Value, Value, Value]:
+    """(r, rest, k): x = k ln2 + r + rest, of float64."""
+    r, k = reduced(b, x, F64)
+    return *fast_sum(b, r, b.op("mul", k, b.imm(-F64.ln2_rest, x))), k
 
 
-def _beyond_linear(b: Builder, r: Operand, form: Format) -> tuple[Value, Value, Value]:
+def _beyond_linear(b: Builder, r: Operand) -> tuple[Value, Value, Value]:
     """(half, even, odd): cosh r = 1 + half + even, sinh r = r + odd; half is r r / 2, rounded."""
     z, z_rest = product(b, r, r)
-    p, half = _EXP[form.dtype], b.imm(0.5, r)
-    even = b.op("mul", b.op("mul", z, z), horner(b, z, p.cosh))
+    half = b.imm(0.5, r)
+    even = b.op("mul", b.op("mul", z, z), horner(b, z, _COSH))
     even = b.op("fma", z_rest, half, even)
-    return b.op("mul", z, half), even, b.op("mul", b.op("mul", z, r), horner(b, z, p.sinh))
+    return b.op("mul", z, half), even, b.op("mul", b.op("mul", z, r), horner(b, z, _SINH))
 
 
 def exp_reduced(b: Builder, r: Operand, form: Format) -> Value:
@@ -149,22 +142,22 @@ def exp_of_sum(b: Builder, x: Operand, rest: Operand, form: Format) -> Value:
     return b.op("scale", exp_reduced(b, r, form), k)
 
 
-def exp_twice(b: Builder, x: Operand, rest: Operand, form: Format) -> tuple[Value, Value, Value]:
-    """(h, h_rest, k): e**(x + rest) = 2**k (h + h_rest)."""
-    r, r_rest, k = reduced_twice(b, clamp(b, x, *exp_range(form)), form)
+def exp_twice(b: Builder, x: Operand, rest: Operand) -> tuple[Value, Value, Value]:
+    """(h, h_rest, k): e**(x + rest) = 2**k (h + h_rest), of float64."""
+    r, r_rest, k = _reduced_twice(b, clamp(b, x, *exp_range(F64)))
     r, rest = fast_sum(b, r, b.op("add", r_rest, rest))
-    half, even, odd = _beyond_linear(b, r, form)
+    half, even, odd = _beyond_linear(b, r)
     h, lost = fast_sum(b, b.imm(1.0, x), r)
     lost = b.op("add", lost, rest)
     h, more = fast_sum(b, h, half)
     return *fast_sum(b, h, b.op("add", b.op("add", lost, more), b.op("add", even, odd))), k
 
 
-def _expm1_twice(b: Builder, x: Operand, form: Format, unit: float) -> tuple[Value, Value]:
+def _expm1_twice(b: Builder, x: Operand, unit: float) -> tuple[Value, Value]:
     """unit * (e**x - 1), a power of two times it, as a sum of two; e**x is below the greatest number."""
-    r, rest, k = reduced_twice(b, x, form)
-    half, even, odd = _beyond_linear(b, r, form)
-    up = power_of_two(b, k, form, plus=round(math.log2(unit)))
+    r, rest, k = _reduced_twice(b, x)
+    half, even, odd = _beyond_linear(b, r)
+    up = power_of_two(b, k, F64, plus=round(math.log2(unit)))
     total, less = fast_sum(b, up, b.imm(-unit, x))
     total, lost = fast_sum(b, total, b.op("mul", up, r))
     total, more = fast_sum(b, total, b.op("mul", up, half))
@@ -233,7 +226,7 @@ def _sigmoid32(b: Builder, x: Value, below: Value) -> Operand:
 
 def _sigmoid64(b: Builder, x: Value, below: Value) -> Operand:
     one, zero = b.imm(1.0, x), b.imm(0.0, x)
-    s, small, k = exp_twice(b, x, zero, F64)
+    s, small, k = exp_twice(b, x, zero)
     # where 2**k does not count beside 1, it need not be that small
     power = power_of_two(b, at_least(b, k, -4.0 * F64.fraction), F64)
     d = b.op("fma", s, power, one)
@@ -265,22 +258,22 @@ def exp2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 def expm1(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
     (x,) = args
-    p = _EXP[form.dtype]
+    if form.dtype == f32:
+        return table_hyperbolic.expm1(b, x)
     # half of it, so that 2**k does not overflow; what is too small for that is x
-    total, rest = _expm1_twice(b, clamp(b, x, p.least, p.range[1]), form, unit=0.5)
+    total, rest = _expm1_twice(b, clamp(b, x, _LEAST, exp_range(form)[1]), unit=0.5)
     half = b.op("add", total, rest)
-    near = b.op("lt", b.op("abs", x), b.imm(p.small, x))
+    near = b.op("lt", b.op("abs", x), b.imm(_SMALL, x))
     return b.op("select", near, x, b.op("add", half, half))
 
 
-def _hyperbolic(b: Builder, x: Operand, form: Format, odd: bool) -> Value:
-    """sinh or cosh of |x|, but for tiny ones of sinh."""
-    p = _EXP[form.dtype]
-    r, rest, k = reduced_twice(b, at_most(b, b.op("abs", x), p.sinh_range), form)
-    square, even, cubic = _beyond_linear(b, r, form)
+def _hyperbolic(b: Builder, x: Operand, odd: bool) -> Value:
+    """sinh or cosh of |x|, but for tiny ones of sinh; of float64."""
+    r, rest, k = _reduced_twice(b, at_most(b, b.op("abs", x), _SINH_RANGE))
+    square, even, cubic = _beyond_linear(b, r)
     # half of U and V, so that they do not overflow; 2**-k beyond 2**-100 counts for nothing
-    up = power_of_two(b, k, form, plus=-2)
-    down = power_of_two(b, b.op("neg", at_most(b, k, 100.0)), form, plus=-2)
+    up = power_of_two(b, k, F64, plus=-2)
+    down = power_of_two(b, b.op("neg", at_most(b, k, 100.0)), F64, plus=-2)
     u, u_rest = fast_sum(b, up, down)
     v, v_rest = fast_sum(b, up, b.op("neg", down))
     (first, first_rest), (second, second_rest) = [(u, u_rest), (v, v_rest)][:: -1 if odd else 1]
@@ -296,14 +289,18 @@ def _hyperbolic(b: Builder, x: Operand, form: Format, odd: bool) -> Value:
 def sinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic sine. -0 at -0, inf at inf."""
     (x,) = args
-    result = with_sign(b, _hyperbolic(b, x, form, odd=True), sign_of(b, x, form), form)
-    return b.op("select", b.op("lt", b.op("abs", x), b.imm(_EXP[form.dtype].small, x)), x, result)
+    if form.dtype == f32:
+        return with_sign(b, table_hyperbolic.hyperbolic(b, x, odd=True), sign_of(b, x, form), form)
+    result = with_sign(b, _hyperbolic(b, x, odd=True), sign_of(b, x, form), form)
+    return b.op("select", b.op("lt", b.op("abs", x), b.imm(_SMALL, x)), x, result)
 
 
 @by_format
 def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic cosine. inf at -inf and inf."""
-    return _hyperbolic(b, args[0], form, odd=False)
+    if form.dtype == f32:
+        return table_hyperbolic.hyperbolic(b, args[0], odd=False)
+    return _hyperbolic(b, args[0], odd=False)
 
 
 # (tanh(x) / x - 1) / z in powers of z = x**2, up to the edge: 0.0005 units in the last place of tanh
@@ -334,7 +331,7 @@ def tanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     a = at_most(b, b.op("abs", x), _EXP[form.dtype].tanh_range)
     if form.dtype == f32:
         return with_sign(b, _tanh32(b, a), sign_of(b, x, form), form)
-    m, m_rest = fast_sum(b, *_expm1_twice(b, b.op("add", a, a), form, unit=1.0))
+    m, m_rest = fast_sum(b, *_expm1_twice(b, b.op("add", a, a), unit=1.0))
     d, lost = whole_sum(b, m, b.imm(2.0, x))
     q, rest = quotient(b, (m, m_rest), (d, b.op("add", lost, m_rest)))
     return with_sign(b, b.op("add", q, rest), sign_of(b, x, form), form)

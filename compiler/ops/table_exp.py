@@ -27,7 +27,7 @@ _RESTS = hexes(
     " -0x1.6961b4p-28 -0x1.a5217cp-28 0x1.61428ep-28"
 )
 # (e**r - 1) / r, |r| <= ln2/32, and (2**r - 1) / r, |r| <= 1/32: of e**r 2**-37.5 and 2**-35.3
-_E = hexes("1 0x1p-1 0x1.55571ep-3 0x1.555678p-5")
+E = hexes("1 0x1p-1 0x1.55571ep-3 0x1.555678p-5")
 _TWO = hexes("0x1.62e430p-1 0x1.ebfbe0p-3 0x1.c6ad92p-5 0x1.3b2a06p-7")
 
 
@@ -40,19 +40,26 @@ class Power:
     steps: Value
 
 
-def e_to(b: Builder, x: Operand, fine: bool = False) -> Power:
-    """Of |x| <= 104. `fine`: with one instruction more and less error, for what adds errors of its own."""
+def reduced(b: Builder, x: Operand) -> tuple[Value, Value, Value]:
+    """(shifted, k, r): x = k ln2 + r, but for what rounding ln2 lost; the low bits of `shifted` are k in
+    sixteenths."""
     shifter = b.imm(F32.shifter / 16, x)
     shifted = b.op("fma", x, b.imm(1.4426950408889634, x), shifter)
     k = b.op("sub", shifted, shifter)
-    r = b.op("fma", k, b.imm(-F32.ln2, x), x)  # exact: a multiple of 2**-29, and below 2**-5
-    scale, rest, steps = _looked_up(b, shifted)
+    # exact: a multiple of 2**-29, and below 2**-5
+    return shifted, k, b.op("fma", k, b.imm(-F32.ln2, x), x)
+
+
+def e_to(b: Builder, x: Operand, fine: bool = False) -> Power:
+    """Of |x| <= 104. `fine`: with one instruction more and less error, for what adds errors of its own."""
+    shifted, k, r = reduced(b, x)
+    scale, rest, steps = looked_up(b, shifted)
     less = b.imm(-F32.ln2_rest, x)
     if not fine:
         r = b.op("fma", k, less, r)
-        return Power(scale, b.op("fma", r, horner(b, r, _E), rest), steps)
+        return Power(scale, b.op("fma", r, horner(b, r, E), rest), steps)
     r = b.op("add", r, b.op("fma", k, less, rest))
-    return Power(scale, b.op("fma", b.op("mul", r, r), horner(b, r, _E[1:]), r), steps)
+    return Power(scale, b.op("fma", b.op("mul", r, r), horner(b, r, E[1:]), r), steps)
 
 
 def two_to(b: Builder, x: Operand) -> Power:
@@ -60,11 +67,11 @@ def two_to(b: Builder, x: Operand) -> Power:
     shifter = b.imm(F32.shifter / 16, x)
     shifted = b.op("add", x, shifter)
     r = b.op("sub", x, b.op("sub", shifted, shifter))
-    scale, rest, steps = _looked_up(b, shifted)
+    scale, rest, steps = looked_up(b, shifted)
     return Power(scale, b.op("fma", r, horner(b, r, _TWO), rest), steps)
 
 
-def _looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
+def looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
     """S, what it lacks in parts of it, and k in sixteenths."""
     steps = as_bits(b, shifted, F32)
     power = b.op("table", steps, *(Imm(bits, u32) for bits in _POWERS), dtype=u32)

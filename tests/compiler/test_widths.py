@@ -63,7 +63,22 @@ def check(function: Callable[..., tuple[Node, ...]], kind: str, shape: tuple[int
 
 
 @pytest.mark.parametrize(
-    "name", ["exp", "exp2", "sigmoid", "tanh", "log", "log2", "log10", "log1p", "cbrt", "erfc"]
+    "name",
+    [
+        "exp",
+        "exp2",
+        "sigmoid",
+        "tanh",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "cbrt",
+        "erfc",
+        "expm1",
+        "sinh",
+        "cosh",
+    ],
 )
 def test_same_bits_of_tables(name: str) -> None:
     """However elements of tables are looked up, lane by lane, too; of numbers of all exponents."""
