@@ -41,7 +41,7 @@ from .steps import (
     whole_sum,
     with_sign,
 )
-from .table_exp import Power, e_to, rounded_once, sum_of, two_to
+from .table_exp import Power, e_in_parts, e_to, rounded_once, sum_of, two_to
 
 
 @data
@@ -208,17 +208,18 @@ def sigmoid(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 
 
 def _sigmoid32(b: Builder, x: Value, below: Value) -> Operand:
-    e, one, zero = e_to(b, x, fine=True), b.imm(1.0, x), b.imm(0.0, x)
+    (e, r, v), one = e_in_parts(b, x), b.imm(1.0, x)
     d, lost = fast_sum(b, one, e.scale)
     d, d_rest = fast_sum(b, d, b.op("fma", e.scale, e.q, lost))
     inverse = b.op("div", one, d)
     minus = b.op("neg", inverse)
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, one))
-    # top (1 + more) times 1 / d, of which `inverse` is so much less in parts of it
-    top, more = b.op("select", below, e.scale, one), b.op("select", below, e.q, zero)
-    total, rest = product(b, top, inverse)
-    rest = b.op("fma", b.op("fma", total, more, total), left, rest)
-    usual = b.op("add", total, b.op("fma", total, more, rest))
+    # 1 / d, which is `inverse` (1 + left), times 1 or S (1 + r + v)
+    total, rest = product(b, b.op("select", below, e.scale, one), inverse)
+    whole = b.op("select", below, b.op("fma", total, e.q, total), total)
+    rest = b.op("fma", whole, left, rest)
+    more = b.op("fma", total, r, b.op("fma", total, v, rest))
+    usual = b.op("add", total, b.op("select", below, more, rest))
     rare = b.op("lt", x, b.imm(-64.0, x))  # e**x hides beside 1, and what is lost may be too small
     (result,) = where_any(b, rare, (usual,), lambda: (b.op("select", below, rounded_once(b, e), one),))
     return result
@@ -313,7 +314,7 @@ def _tanh32(b: Builder, a: Operand) -> Value:
     z = b.op("mul", a, a)
     small = b.op("fma", b.op("mul", a, z), horner(b, z, _TANH32), a)
     one, two = b.imm(1.0, a), b.imm(2.0, a)
-    e = e_to(b, b.op("add", a, a), fine=True)
+    e, *_ = e_in_parts(b, b.op("add", a, a))
     d, lost = fast_sum(b, e.scale, one)
     d, d_rest = fast_sum(b, d, b.op("fma", e.scale, e.q, lost))
     t = b.op("div", two, d)

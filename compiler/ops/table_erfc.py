@@ -12,7 +12,7 @@ from __future__ import annotations
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import f32
 from .steps import F32, as_bits, at_most, hexes, product, where_any
-from .table_exp import apart, e_to, scaled_once
+from .table_exp import apart, e_in_parts, scaled_once
 
 # the middles of the intervals in the order of the numbers: a from 1 on, from 3, from 7; below 1
 _CENTRES = (1.25, 1.75, 2.25, 2.75, 3.5, 4.5, 5.5, 6.5, 8.0, 9.59375, 0, 0, 0.125, 0.375, 0.625, 0.875)
@@ -76,7 +76,7 @@ def erfc(b: Builder, x: Operand) -> Value:
     for slope in reversed(_SLOPES[:-1]):
         w = b.op("fma", w, h, looked_up(slope))
     square, lost = product(b, a, a)
-    power = e_to(b, b.op("neg", square), fine=True)
+    power, *_ = e_in_parts(b, b.op("neg", square))
     q = b.op("fma", b.op("neg", lost), power.q, b.op("sub", power.q, lost))
     q, value = b.op("fma", q, w, q), looked_up(_VALUES)
 

@@ -50,16 +50,23 @@ def reduced(b: Builder, x: Operand) -> tuple[Value, Value, Value]:
     return shifted, k, b.op("fma", k, b.imm(-F32.ln2, x), x)
 
 
-def e_to(b: Builder, x: Operand, fine: bool = False) -> Power:
-    """Of |x| <= 104. `fine`: with one instruction more and less error, for what adds errors of its own."""
+def e_to(b: Builder, x: Operand) -> Power:
+    """Of |x| <= 104."""
     shifted, k, r = reduced(b, x)
     scale, rest, steps = looked_up(b, shifted)
-    less = b.imm(-F32.ln2_rest, x)
-    if not fine:
-        r = b.op("fma", k, less, r)
-        return Power(scale, b.op("fma", r, horner(b, r, E), rest), steps)
-    r = b.op("add", r, b.op("fma", k, less, rest))
-    return Power(scale, b.op("fma", b.op("mul", r, r), horner(b, r, E[1:]), r), steps)
+    r = b.op("fma", k, b.imm(-F32.ln2_rest, x), r)
+    return Power(scale, b.op("fma", r, horner(b, r, E), rest), steps)
+
+
+def e_in_parts(b: Builder, x: Operand) -> tuple[Power, Value, Value]:
+    """(power, r, v), q = r + v, r exact and v below 0.0003: with two instructions more and less error, for
+    what adds errors of its own."""
+    shifted, k, r = reduced(b, x)
+    scale, rest, steps = looked_up(b, shifted)
+    rest = b.op("fma", k, b.imm(-F32.ln2_rest, x), rest)
+    rest = b.op("fma", rest, r, rest)
+    v = b.op("fma", b.op("mul", r, r), horner(b, r, E[1:]), rest)
+    return Power(scale, b.op("add", r, v), steps), r, v
 
 
 def two_to(b: Builder, x: Operand) -> Power:
