@@ -7,9 +7,9 @@ from typing import Any
 
 from lucid.compiler.cpu.schedule import Schedule
 from lucid.compiler.ir.artifact import Code
-from lucid.compiler.ir.data import data
+from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Loc
-from lucid.compiler.ir.kernel import Kernel
+from lucid.compiler.ir.kernel import Call, Kernel, operands, walk
 from lucid.compiler.ir.target import Target
 from lucid.compiler.llvm import listing
 from lucid.compiler.llvm.places import places
@@ -36,19 +36,29 @@ class Shared:
     code: Code
 
     def told(self, numbers: Places) -> Told:
-        first, *others = ([s.loc for stage in k.stages + k.final for s in stage.body] for k in self.kernels)
-        alike: dict[Loc | None, list[Loc | None]] = {}
-        for loc, *same in zip(first, *others, strict=True):
-            alike.setdefault(loc, [loc]).extend(same)
+        alike: dict[Loc | None, dict[Loc | None, None]] = {}
+        for same in zip(*map(_locs, self.kernels), strict=True):
+            alone = tuple(loc and replace(loc, also=()) for loc in same)  # as LLVM tells them
+            for locs in (same, alone):
+                alike.setdefault(locs[0], {}).update(dict.fromkeys(locs))
         known: dict[int, int] = {}
 
         def told(loc: Loc | None) -> int:
             found = known.get(id(loc))
             if found is None:
-                found = known[id(loc)] = numbers.of(alike.get(loc, [loc]))
+                found = known[id(loc)] = numbers.of(alike.get(loc, (loc,)))
             return found
 
         return told
+
+
+def _locs(kernel: Kernel) -> list[Loc | None]:
+    """Where the statements of a kernel and the operations in them come from, in order."""
+    found: list[Loc | None] = []
+    for statement in (s for stage in kernel.stages + kernel.final for s in stage.body):
+        every = [e for operand in operands(statement) for e in walk(operand)]
+        found += [statement.loc, *(e.loc for e in every if isinstance(e, Call))]
+    return found
 
 
 def codes(compiled: Compiled) -> list[Shared]:

@@ -143,7 +143,7 @@ def test_loops_of_kernels_that_share_their_code_come_from_the_places_of_all(data
         b["kernels"][0]: {p for s in b["sets"] if s >= 0 for p in data["sets"][s]}
         for b in blocks(data, "kernel")
     }
-    for block in blocks(data, "loop"):
+    for block in blocks(data, "loop", "llvm", "asm"):
         told = {place for one in block["sets"] if one >= 0 for place in data["sets"][one]}
         for kernel in block["kernels"]:
             assert told & of_kernel[kernel]
