@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.ir.graph import Graph, Node, toposort
-from lucid.compiler.ir.types import f64
+from lucid.compiler.ir.rounding import convert
+from lucid.compiler.ir.types import DType, f64
 
 from .bounds import Array, evaluated, lifted
 from .chains import steps
@@ -17,15 +19,134 @@ from .span_rules import ELEMENTWISE, Rule, anything, certain, function
 from .spans import TINY, Exact, Rounded, Span, down, gamma, span, up
 
 
-def _tree(x: Array, axes: tuple[int, ...], towards: Callable[[Array], Array]) -> Array:
-    """A sum over axes by halves, each addition rounded `towards` one side."""
+def _last(x: Array, axes: tuple[int, ...]) -> Array:
+    """With these axes as one, the last."""
     kept = [d for d in range(x.ndim) if d not in axes]
-    x = x.transpose(*kept, *axes).reshape(*(x.shape[d] for d in kept), -1)
+    return x.transpose(*kept, *axes).reshape(*(x.shape[d] for d in kept), -1)
+
+
+def _tree(x: Array, axes: tuple[int, ...], towards: Callable[[Array], Array]) -> Array:
+    """A sum over axes, rounded `towards` one side: by halves; what is rounded off is summed beside it."""
+    x = _last(x, axes)
+    if not x.shape[-1]:
+        return np.zeros(x.shape[:-1])
+    plain, off = x, np.zeros_like(x)
     while x.shape[-1] > 1:
         if x.shape[-1] % 2:
-            x = np.concatenate([x, np.zeros((*x.shape[:-1], 1))], -1)
-        x = towards(x[..., 0::2] + x[..., 1::2])
-    return x[..., 0] if x.shape[-1] else np.zeros(x.shape[:-1])
+            x, off, plain = (np.concatenate([v, np.zeros((*v.shape[:-1], 1))], -1) for v in (x, off, plain))
+        x, lost = two_sum(x[..., 0::2], x[..., 1::2])
+        off = towards(towards(off[..., 0::2] + off[..., 1::2]) + lost)
+        plain = towards(plain[..., 0::2] + plain[..., 1::2])
+    found = towards(x[..., 0] + off[..., 0])
+    return np.where(np.isfinite(found), found, plain[..., 0])  # where a sum overflows nothing is lost
+
+
+def _running(x: Array, axis: int, towards: Callable[[Array], Array]) -> Array:
+    """Sums up to each element, rounded `towards` one side; NaN from where one overflows."""
+    total = off = np.zeros(())
+    found = np.empty_like(x)
+    for step in range(x.shape[axis]):
+        at: tuple[Any, ...] = (*[slice(None)] * axis, step)
+        total, lost = two_sum(total, x[at])
+        off = towards(off + lost)
+        found[at] = towards(total + off)
+    return found
+
+
+def _walked(x: Span, axes: tuple[int, ...], lanes: int, dtype: DType) -> Span:
+    """The sum as kernels add it, by lanes: addition is monotone, so the sums of the bounds bound it."""
+    ends = []
+    for v in (_last(x.lo, axes), _last(x.hi, axes)):
+        sums = np.zeros((*v.shape[:-1], lanes), dtype.np)
+        for first in range(0, v.shape[-1], lanes):
+            part = v[..., first : first + lanes]
+            sums[..., : part.shape[-1]] += part.astype(dtype.np)
+        ends.append(_halved(sums).astype(np.float64))
+    return span(*ends)
+
+
+def _halved(sums: Array) -> Array:
+    while sums.shape[-1] > 1:
+        half = sums.shape[-1] // 2
+        sums = sums[..., :half] + sums[..., half:]
+    return sums[..., 0]
+
+
+def _fused(a: Span, b: Span, spec: str, lanes: int, dtype: DType) -> Span | None:
+    """A sum of products as kernels add it, one fma a step, by lanes, over the last axis of what `spec` makes
+    of the operands; None where products may leave the range in which they are taken apart exactly."""
+    if not _apart(a.lo, a.hi, b.lo, b.hi):
+        return None
+    low = high = None
+    for p, q in itertools.product((a.lo, a.hi), (b.lo, b.hi)):
+        low = _smaller(low, two_product(p, q, spec))
+        high = _larger(high, two_product(p, q, spec))
+        if a.point.all() and b.point.all():
+            break
+    assert low is not None and high is not None
+    ends = []
+    for (value, rest), towards in ((low, down), (high, up)):
+        depth = value.shape[-1]
+        sums = np.zeros((*value.shape[:-1], lanes))
+        for first in range(0, depth, lanes):
+            here = slice(0, min(lanes, depth - first))
+            s, lost = two_sum(sums[..., here], value[..., first : first + lanes])
+            s = s + towards(lost + rest[..., first : first + lanes])
+            sums[..., here] = s if dtype is f64 else convert(towards(s), dtype).astype(np.float64)
+        ends.append(_halved(sums.astype(dtype.np)).astype(np.float64))
+    return span(*ends)
+
+
+# A number as the sum of two: the nearest one, and what is left.
+Pair = tuple[Array, Array]
+
+
+def _smaller(x: Pair | None, y: Pair) -> Pair:
+    if x is None:
+        return y
+    less = (x[0] < y[0]) | ((x[0] == y[0]) & (x[1] < y[1]))
+    return np.where(less, x[0], y[0]), np.where(less, x[1], y[1])
+
+
+def _larger(x: Pair | None, y: Pair) -> Pair:
+    if x is None:
+        return y
+    more = (x[0] > y[0]) | ((x[0] == y[0]) & (x[1] > y[1]))
+    return np.where(more, x[0], y[0]), np.where(more, x[1], y[1])
+
+
+def two_sum(a: Array, b: Array) -> Pair:
+    """a + b, exactly (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def _apart(*operands: Array) -> bool:
+    """Whether products of these, and what is left of them, are far from the ends of the format."""
+    return all(bool(((x == 0) | ((abs(x) > 2.0**-450) & (abs(x) < 2.0**450))).all()) for x in operands)
+
+
+def two_product(a: Array, b: Array, spec: str) -> Pair:
+    """The products that `np.einsum` makes of a and b by `spec`, exactly (Dekker, Veltkamp), away from the
+    ends of the format."""
+
+    def split(x: Array) -> Pair:
+        big = 134217729.0 * x  # 2**27 + 1
+        high = big - (big - x)
+        return high, x - high
+
+    def times(x: Array, y: Array) -> Array:
+        return np.einsum(spec, x, y)  # type: ignore[no-any-return]
+
+    (ah, al), (bh, bl) = split(a), split(b)
+    p = times(a, b)
+    return p, ((times(ah, bh) - p) + times(ah, bl) + times(al, bh)) + times(al, bl)
+
+
+def _within(x: Span, y: Span) -> Span:
+    """What is in both, of which each holds the value, or nothing is known by it."""
+    return span(np.fmax(x.lo, y.lo), np.fmin(x.hi, y.hi))
 
 
 def _sum(node: Node, args: list[Span], mode: Exact) -> Span:
@@ -47,7 +168,18 @@ def _sum(node: Node, args: list[Span], mode: Exact) -> Span:
         weights = np.expand_dims(turns, [d for d in range(x.lo.ndim) if d not in axes])
         weighted = _tree(size * weights * (1 + f64.epsilon), axes, up)
     lo, hi, size = _tree(x.lo, axes, down), _tree(x.hi, axes, up), _tree(size, axes, up)
-    return mode.total(node, lo, hi, size, chain.longest, weighted)
+    found = mode.total(node, lo, hi, size, chain.longest, weighted)
+    if weighted is None or not isinstance(mode, Rounded) or node in mode.unrounded:
+        return found
+    return _known(mode, node, found, _walked(x, tuple(sorted(axes)), chain.walk, dtype.computed))
+
+
+def _known(mode: Exact, node: Node, found: Span, walked: Span) -> Span:
+    """What is known of a sum whose order is: nothing still, where it may overflow."""
+    stored = mode.stored(node.type.dtype, walked.lo, walked.hi)
+    both = _within(found, stored)
+    lost = np.isnan(found.lo)
+    return span(np.where(lost, np.nan, both.lo), np.where(lost, np.nan, both.hi))
 
 
 def _contract(node: Node, args: list[Span], mode: Exact) -> Span:
@@ -68,9 +200,14 @@ def _contract(node: Node, args: list[Span], mode: Exact) -> Span:
     size = up(dot(abs(p) + r, abs(q) + s) * (1 + own)) + count * TINY
     spread = up((dot(abs(p), s) + dot(r, abs(q)) + dot(r, s)) * (1 + 4 * own))
     if node.type.dtype is f64 and math.prod(sizes.values()) <= FEW:  # one by one
-        products = np.einsum(f"{left},{right}->{out}{''.join(summed)}", p, q)
-        last = tuple(range(len(out), products.ndim))
-        lo, hi = _tree(down(products) - TINY, last, down), _tree(up(products) + TINY, last, up)
+        every = f"{left},{right}->{out}{''.join(summed)}"
+        last = tuple(range(len(out), len(out) + len(summed)))
+        if _apart(p, q):
+            terms = np.stack(two_product(p, q, every), -1)
+            lo, hi = (_tree(terms, (*last, terms.ndim - 1), t) for t in (down, up))
+        else:
+            products = np.einsum(every, p, q)
+            lo, hi = _tree(down(products) - TINY, last, down), _tree(up(products) + TINY, last, up)
     else:
         value = dot(p, q)
         lo, hi = value - up(own * size), value + up(own * size)
@@ -81,7 +218,13 @@ def _contract(node: Node, args: list[Span], mode: Exact) -> Span:
     if chain.walk and len(summed) == 1 and isinstance(mode, Rounded):  # the first product is rounded, too
         weights = (steps(count, chain.walk) + 1.0).reshape([-1 if x == summed[0] else 1 for x in left])
         weighted = up(dot((abs(p) + r) * weights, abs(q) + s) * (1 + 2 * own)) + count * TINY
-    return mode.total(node, lo, hi, size, chain.longest + 1, weighted)
+    found = mode.total(node, lo, hi, size, chain.longest + 1, weighted)
+    if weighted is None or not isinstance(mode, Rounded) or node in mode.unrounded:
+        return found
+    if math.prod(sizes.values()) > FEW:
+        return found
+    walked = _fused(a, b, f"{left},{right}->{out}{summed[0]}", chain.walk, node.type.dtype.computed)
+    return found if walked is None else _known(mode, node, found, walked)
 
 
 def middle(x: Span) -> tuple[Array, Array]:
@@ -103,7 +246,12 @@ def _scan_sum(node: Node, args: list[Span], mode: Exact) -> Span:
 
     own = gamma(k, f64.epsilon / 2)
     size = up(along(np.maximum(abs(x.lo), abs(x.hi))) * (1 + 2 * own))
-    return mode.total(node, down(along(x.lo) - own * size), up(along(x.hi) + own * size), size, k)
+    found = mode.total(node, _running(x.lo, axis, down), _running(x.hi, axis, up), size, k)
+    dtype = node.type.dtype
+    if not isinstance(mode, Rounded) or node in mode.unrounded or dtype.wide is not None:
+        return found
+    ends = (np.add.accumulate(v.astype(dtype.np), axis).astype(np.float64) for v in (x.lo, x.hi))
+    return _known(mode, node, found, span(*ends))
 
 
 def _scatter_sum(node: Node, args: list[Span], mode: Exact) -> Span:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from lucid.compiler.ir.types import DTYPES
 from lucid.compiler.ops import REGISTRY
 from lucid.engine import build
 from lucid.testing.chains import Chain, chains, steps
-from lucid.testing.span_sums import _node, spans
-from lucid.testing.spans import Exact, Rounded, Span
+from lucid.testing.span_sums import _node, _running, _tree, spans, two_product
+from lucid.testing.spans import Exact, Rounded, Span, down, up
 from lucid.testing.traced import traced
 
 FLOATS = ("float16", "float32", "float64")
@@ -190,3 +191,61 @@ def test_products_are_walks_where_a_certificate_says_so() -> None:
     assert chain.walk == 4
     assert chain.longest == max(steps(250, 4))
     assert [[_walked(x * y, 4) for y in b] for x in a] == call.results[0].array.tolist()
+
+
+def dotted(x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+    return x @ y.T
+
+
+# Sums whose order is known: the bound of given numbers is what was rounded off, or nearly.
+EXACT: dict[str, Callable[..., lucid.Tensor]] = {
+    "mean": lambda x, y: x.mean(),
+    "mse_loss": lambda x, y: lucid.nn.functional.mse_loss(x, y),
+    "rows": lambda x, y: x.sum(axis=1),
+    "columns of a transpose": lambda x, y: x.T.sum(axis=0),
+    "cumsum": lambda x, y: x.cumsum(axis=1),
+    "x @ y.T": dotted,
+    "x @ vector": lambda x, y: x @ y[0],
+    "products of formulas": lambda x, y: (lucid.exp(x) + 1) @ lucid.tanh(y).T,
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", EXACT)
+def test_a_sum_in_a_known_order_is_bounded_by_what_it_rounds_off(name: str, dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    x, y = (rng.normal(size=(40, 150)).astype(dtype) for _ in range(2))
+    (output,) = lucid.compile(EXACT[name]).certify(x, y, causes=False).outputs
+    assert output.violations == 0
+    if dtype == "float32" and "formulas" not in name:
+        assert np.nanmedian(output.ratio) < 1.1
+
+
+def test_another_order_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate adds as the kernel does: with other lanes its bounds are not those of the result."""
+    x = np.random.default_rng(6).normal(size=5000).astype("float32")
+    total = lucid.compile(lambda x: x.sum())
+    assert total.certify(x).outputs[0].violations == 0
+    monkeypatch.setattr("lucid.compiler.order.LANES", {4: 32, 8: 16})
+    assert total.certify(x).outputs[0].violations == 1
+
+
+def test_sums_rounded_to_one_side_hold_the_exact_one() -> None:
+    rng = np.random.default_rng(7)
+    for count in (1, 2, 3, 7, 100, 1001):
+        x = rng.normal(size=count) * 10.0 ** rng.integers(-20, 20, count)
+        x = np.concatenate([x, -x[: count // 2] * (1 + 1e-15)])
+        exact = sum(map(Fraction, x.tolist()))
+        low, high = (Fraction(float(_tree(x, (0,), t))) for t in (down, up))
+        assert low <= exact <= high
+        assert high - low <= Fraction(np.spacing(abs(float(exact)))) * 3
+        for axis_sums, t in ((_running(x, 0, down), 1), (_running(x, 0, up), -1)):
+            for k, value in enumerate(axis_sums.tolist()):
+                assert t * (sum(map(Fraction, x[: k + 1].tolist())) - Fraction(value)) >= 0
+
+
+def test_products_are_taken_apart_exactly() -> None:
+    a, b = np.random.default_rng(8).normal(size=(2, 500)) * 1e30
+    value, rest = two_product(a, b, "i,i->i")
+    for x, y, p, r in zip(a.tolist(), b.tolist(), value.tolist(), rest.tolist(), strict=True):
+        assert Fraction(x) * Fraction(y) == Fraction(p) + Fraction(r)
