@@ -84,7 +84,8 @@ class Exact:
         size = np.maximum(abs(lo), abs(hi))
         if node.op.name in ("lgamma", "digamma"):
             size = np.maximum(size, 1.0)
-        units = LIBRARY if hasattr(np, node.op.name) or node.op.name == "pow" else OWN
+        known = hasattr(np, node.op.name) or node.op.name in ("pow", "exp_term")
+        units = LIBRARY if known else OWN
         away = up(units * f64.epsilon * size) + TINY
         return span(down(lo - away), up(hi + away))
 
