@@ -4,8 +4,9 @@
 
 Each record of `planted.py` becomes a copy of the tree in which one text is another one. A process runs
 programs of the fuzzer there, structures of one seed in order, until it finds a fault, dies, or the record's
-budget of programs is used up. Few draws of each structure are taken: most of these faults are
-met by a structure or not at all.
+budget of programs is used up. Few draws of each structure are taken: most of these faults are met by a
+structure or not at all. Structures that cannot come to it (where it is one of gradients, and none
+are asked for) are counted, and not run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,13 +28,13 @@ from typing import Any, NamedTuple
 from .planted import FAULTS, Planted
 
 ROOT = Path(__file__).resolve().parent.parent
-DRAWS = 14
+DRAWS = 6
 SECONDS = 3600.0  # of a process, at most
 
 
 class Caught(NamedTuple):
-    """By which comparison, after how many structures, programs and seconds of the processor; `kind` is empty
-    where nothing was found."""
+    """By which comparison, after how many structures and programs, in how many seconds of the processor;
+    `kind` is empty where nothing was found."""
 
     kind: str
     structures: int
@@ -66,7 +68,7 @@ def caught(fault: Planted, seed: int = 0, draws: int = DRAWS) -> Caught:
         tree = planted(fault, Path(name))
         env = {**os.environ, "PYTHONPATH": str(tree), "LUCID_CACHE": "0", "LUCID_VERIFY": "0"}
         command = [sys.executable, "-m", "benchmarks.faults", "--hunt", str(fault.programs)]
-        command += ["--seed", str(seed), "--draws", str(draws)]
+        command += ["--needs", fault.needs, "--seed", str(seed), "--draws", str(draws)]
         try:
             run = subprocess.run(
                 command, cwd=tree, env=env, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -82,16 +84,20 @@ def caught(fault: Planted, seed: int = 0, draws: int = DRAWS) -> Caught:
     return Caught(**{"kind": "", **last})
 
 
-def hunt(most: int, seed: int, draws: int) -> Iterator[dict[str, Any]]:
+def hunt(most: int, needs: str, seed: int, draws: int) -> Iterator[dict[str, Any]]:
     """Programs of a seed until a fault: before each structure how far it is, in the end what was found."""
     from lucid.runtime import pool
-    from lucid.testing.campaign import draws_of, look
+    from lucid.testing.campaign import draws_of, look, program_of
     from lucid.testing.draws import THREADS
     from lucid.testing.family import Family
 
     pool.set_num_threads(THREADS)
     programs = structures = 0
     while programs < most:
+        program, smooth = program_of(seed, structures)
+        if not re.search(needs, program.text() + " smooth" * smooth):
+            structures, programs = structures + 1, programs + draws
+            continue
         family = None
         for draw in draws_of(seed, structures, draws):
             programs += 1
@@ -113,13 +119,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=DRAWS, help="programs of one structure")
+    parser.add_argument("--part", default="0/1", help="every so many of them, from one on: 1/3")
     parser.add_argument("--hunt", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--needs", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.hunt is not None:
-        for told in hunt(given.hunt, given.seed, given.draws):
+        for told in hunt(given.hunt, given.needs, given.seed, given.draws):
             print(json.dumps(told), flush=True)
         return
-    wanted = [f for f in FAULTS if given.only in f.name or given.only in f.layer]
+    first, step = map(int, given.part.split("/"))
+    wanted = [f for f in FAULTS if given.only in f.name or given.only in f.layer][first::step]
     print("| planted | layer | found by | structures | programs | seconds |\n|---|---|---|---|---|---|")
     with ThreadPoolExecutor(given.jobs) as threads:
         asked = {threads.submit(caught, fault, given.seed, given.draws): fault for fault in wanted}

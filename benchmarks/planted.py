@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 
 class Planted(NamedTuple):
-    """`programs`: the budget within which the fuzzer must find it."""
+    """`programs`: the budget within which the fuzzer must find it. `needs`: a pattern of the text of programs
+    that can come to it (that text ends in "smooth" where gradients are asked for), if that is sure."""
 
     name: str
     layer: str
     file: str
     old: str
     new: str
-    programs: int = 600
+    programs: int = 1500
+    needs: str = ""
 
 
 FAULTS = (
@@ -23,60 +25,71 @@ FAULTS = (
         "a number of Python's is not part of what a recording is kept under", "tracing", "lucid/compiled.py",
         "facts = [None if k in opened else exact(v) for k, v in enumerate(asked.numbers)]",
         "facts = [None for _ in asked.numbers]",
+        needs=r"\bk\d",
     ),
     Planted(
         "`x.at[i].set(v)`: of several values for one element the first wins", "front end", "lucid/updates.py",
         "winner = ops.SCATTER_MAX(number", "winner = ops.SCATTER_MIN(number",
+        needs=r"\bat\(|copied\(",
     ),
     Planted(
         "`x.at[i].add(v)` forgets x", "front end", "lucid/updates.py",
         "return cast(ops.ADD(cast(x, wide), total), x.type.dtype)", "return cast(total, x.type.dtype)",
+        needs=r"\.add\(",
     ),
     Planted(
         "compiled draws leave the counter of random numbers as it was", "front end", "lucid/generator.py",
         "*operands), state + Tensor(step)", "*operands), state + Tensor(0 * step)",
+        needs=r"smooth$",
     ),
     # --- gradients
     Planted(
         "a tie of `maximum` gives the cotangent to both", "gradients", "compiler/ops/elementwise.py",
         "half = WHERE(EQ(a, b), MUL(const(0.5, ct), ct), ct)", "half = ct",
+        needs=r"smooth$",
     ),
     Planted(
         "ties of an extreme over axes get it all, each", "gradients", "compiler/ops/reduce.py",
         "share = DIV(ct, SUM(CAST(hit, dtype=ct.type.dtype), axes=axes))", "share = ct",
+        needs=r"smooth$",
     ),
     Planted(
         "the other factor of a product's gradient", "gradients", "compiler/ops/elementwise.py",
         "MUL(ct, a) if needs[1] else None", "MUL(ct, b) if needs[1] else None",
+        needs=r"smooth$",
     ),
     Planted(
         "the gradient of x / y by y is not negated", "gradients", "compiler/ops/elementwise.py",
         "return da, NEG(MUL(da, node)) if needs[1] else None",
         "return da, MUL(da, node) if needs[1] else None",
+        needs=r"smooth$",
     ),
     Planted(
         "a missing un-broadcast", "gradients", "compiler/ops/view.py",
         "if d < lead or (source[d - lead] == 1 and n != 1))", "if d < lead)",
+        needs=r"smooth$",
     ),
     Planted(
         "the gradient of a slice begins one element late", "gradients", "compiler/ops/view.py",
         "start, step = start + (count - 1) * step, -step", "start, step = start + count * step, -step",
+        needs=r"smooth$",
     ),
     Planted(
         "the gradient of a padding begins at the padding", "gradients", "compiler/ops/view.py",
         'return (SLICE(ct, starts=node.attrs["lo"]', 'return (SLICE(ct, starts=node.attrs["hi"]',
-        1200,
+        needs=r"smooth$",
     ),
     Planted(
         "what several readers give back is not added", "gradients", "compiler/passes/autodiff.py",
         "found[source] = self._accumulate(found[source], part) if source in found else part",
         "found[source] = part",
+        needs=r"smooth$",
     ),
     Planted(
         "the gradient of a gather takes the last of equal places", "gradients", "compiler/ops/index.py",
         "return SCATTER_ADD(x, *indices, shape=shape, axes=axes)",
         "return SCATTER_MAX(x, *indices, shape=shape, axes=axes)",
-        1200,
+        needs=r"smooth$",
     ),
     # --- rules
     Planted(
@@ -87,17 +100,14 @@ FAULTS = (
         "x * 0 becomes 0: NaN is dropped", "simplify", "compiler/passes/simplify.py",
         '    (("div", "x", 1), "x"),',
         '    (("mul", "x", 0), lambda e: ops.zeros_like(e["x"])), (("div", "x", 1), "x"),',
-        1200,
     ),
     Planted(
         "x + 0 becomes x: -0 stays", "simplify", "compiler/passes/simplify.py",
         '    (("div", "x", 1), "x"),', '    (("add", "x", 0), "x"), (("div", "x", 1), "x"),',
-        1200,
     ),
     Planted(
         "|-x| becomes |x| of unsigned integers, too", "simplify", "compiler/passes/simplify.py",
         'return None if env["x"].type.dtype.kind == "u" else ops.ABS(env["x"])', 'return ops.ABS(env["x"])',
-        1200,
     ),
     Planted(
         "a reduction of which one axis is a unit is a reshape", "simplify", "compiler/passes/simplify.py",
@@ -118,24 +128,20 @@ FAULTS = (
     Planted(
         "the axes of an array that is indexed are those of the result", "fusion", "compiler/passes/draft.py",
         "along = runs == n or (0 <= runs < n and not whole)", "along = runs >= 0",
-        1200,
     ),
     # --- plans
     Planted(
         "a temporary is overwritten before it is read for the last time", "plan", "compiler/passes/plan.py",
         "not in busy and last_use[o.node] == at]", "not in busy]",
-        1200,
     ),
     Planted(
         "an output overwrites what is read at other subscripts", "plan", "compiler/passes/plan.py",
         "if not same or any(n > number or i != index or g for n, i, g in loads):", "if not same:",
-        1200,
     ),
     Planted(
         "an input is overwritten that later kernels read", "plan", "compiler/passes/plan.py",
         "safe = writer >= 0 and all(n <= writer for n in reads) and source not in graph.outputs",
         "safe = writer >= 0",
-        1200,
     ),
     Planted(
         "a kernel that reads runs beside the one that writes", "plan", "compiler/passes/plan.py",
@@ -149,24 +155,20 @@ FAULTS = (
     Planted(
         "memory is free while its last reader runs", "plan", "compiler/passes/arrange.py",
         "self.ends[0][0] < first:", "self.ends[0][0] <= first:",
-        1200,
     ),
     Planted(
         "a gap in memory is taken that is too small", "plan", "compiler/passes/arrange.py",
         "if end - begin >= need:", "if end - begin >= need - ALIGN:",
-        1200,
     ),
     # --- templates
     Planted(
         "no facts are noted of sizes: a template serves those that it must not", "templates",
         "compiler/passes/template.py", "        facts.recording = True\n",
         "        facts.recording = False\n",
-        1200,
     ),
     Planted(
         "a literal is no part of a template's key", "templates", "compiler/passes/template.py",
         'parts.append((repr(attrs["value"]), attrs["dtype"]))', 'parts.append(("", attrs["dtype"]))',
-        1200,
     ),
     Planted(
         "all numbers of a template are the first", "templates", "compiler/passes/template.py",
@@ -177,12 +179,10 @@ FAULTS = (
         "lengths that were equal need not be", "templates", "compiler/passes/template.py",
         "self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):",
         "self._literal(sizes) != self._literals:",
-        1200,
     ),
     Planted(
         "a size in a plan is evaluated without its offset", "templates", "compiler/ir/size.py",
         "        total = offset\n", "        total = 0\n",
-        1200,
     ),
     # --- loops
     Planted(
@@ -198,34 +198,33 @@ FAULTS = (
         "lanes are joined in another order in narrower registers", "loops", "compiler/cpu/values.py",
         "vectors = [self.merge(op, vectors[n], vectors[n + half]) for n in range(half)]",
         "vectors = [self.merge(op, vectors[2 * n], vectors[2 * n + 1]) for n in range(half)]",
-        1200,
     ),
     Planted(
         "the first lane is not joined with the others", "loops", "compiler/cpu/lower_finish.py",
         'with b.loop(Imm(count, i64), blocks, 1, "serial") as later:',
         'with b.loop(Imm(count + 1, i64), blocks, 1, "serial") as later:',
-        1200,
     ),
     Planted(
         "a scan across memory begins with the second row twice", "loops", "compiler/cpu/lower_scan.py",
         "((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False))",
         "((HERE, x.minimum(ONE, self.extent), True), (HERE, self.extent, False))",
+        needs=r"cumsum|cumprod|smooth$",
     ),
     Planted(
         "a scatter forgets the last row of a block", "loops", "compiler/cpu/lower_scatter.py",
         'self.hi = x.minimum(b.op("add", self.lo, x.slot("block")), rows)',
         'self.hi = x.minimum(b.op("add", self.lo, x.slot("block")), b.op("sub", rows, Imm(1, i64)))',
+        needs=r"\bat\(|copied\(|smooth$",
     ),
     Planted(
         "parts of the depth of a product overlap", "loops", "compiler/cpu/lower_product.py",
         'count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))',
         'count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part - 1, i64))',
-        1200,
+        needs=r"@",
     ),
     Planted(
         "a guard of a padded read is left out of an address", "loops", "compiler/cpu/values.py",
         'index = self.b.op("select", self.meets(expr.guards), index, Imm(0, i64))', "pass",
-        1200,
     ),
     # --- one element
     Planted(
@@ -236,12 +235,10 @@ FAULTS = (
     Planted(
         "float64 is rounded to float16 twice", "elements", "compiler/ops/decompose.py",
         'return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)', "return near",
-        1200,
     ),
     Planted(
         "a shift by more than the width", "elements", "compiler/ops/decompose.py",
         'inside = b.op("le", amount, last)', 'inside = b.op("lt", amount, last)',
-        1200,
     ),
     Planted(
         "a maximum over axes begins at 0", "elements", "compiler/ops/folds.py",
@@ -251,11 +248,12 @@ FAULTS = (
     Planted(
         "argmax takes the last of equal values", "elements", "compiler/ops/folds.py",
         'before = b.op("lt", q, p)', 'before = b.op("gt", q, p)',
+        needs=r"argmax|argmin",
     ),
     Planted(
         "a step of a product is rounded twice", "elements", "compiler/ops/folds.py",
         'return (b.op("fma", *args, *acc),)', 'return (b.op("add", b.op("mul", *args), *acc),)',
-        1200,
+        needs=r"@",
     ),
     Planted(
         "an fma with the wrong sign in exp", "elements", "compiler/ops/exponential.py",
@@ -264,7 +262,6 @@ FAULTS = (
     Planted(
         "the low part of ln 2 is lost in exp", "elements", "compiler/ops/exponential.py",
         'r = b.op("add", b.op("fma", k, b.imm(-form.ln2_rest, x), r), rest)', 'r = b.op("add", r, rest)',
-        1200,
     ),
     # --- native code and the runtime
     Planted(
@@ -274,7 +271,6 @@ FAULTS = (
     Planted(
         "the caller does not wait for the workers", "pool", "runtime/region.py",
         "%ready = icmp sge i64 %done, %joined", "%ready = icmp sge i64 %done, 0",
-        1200,
     ),
     Planted(
         "a thread's range ends one block early", "pool", "runtime/region.py",
@@ -282,29 +278,25 @@ FAULTS = (
         "  %r1 = add i64 %r, 1\n  %hi.product = mul i64 %blocks, %r1\n  "
         "%hi.all = udiv i64 %hi.product, %count\n"
         "  %hi = sub i64 %hi.all, 1\n",
-        1200,
     ),
     Planted(
         "the workers are let go before the job is written", "pool", "runtime/region.py",
         "  store ptr %fn, ptr %at.fn\n",
         "  %early = atomicrmw xchg ptr %state, i64 1 seq_cst\n  store ptr %fn, ptr %at.fn\n",
-        1200,
     ),
     Planted(
         "inputs that lie elsewhere than in rows are read as they lie", "runtime", "runtime/execute.py",
         '    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])', "    return array",
-        1200,
     ),
     Planted(
         "what a native call relies on is not compared", "runtime", "runtime/check_text.py",
         "%is.ok = icmp eq ptr %object, %want", "%is.ok = icmp eq ptr %object, %object",
-        1200,
+        needs=r"\bk\d",
     ),
     Planted(
         "outputs that overlap inputs are written at once", "runtime", "runtime/execute.py",
         "            if k >= 0 and given[k] and (reached > low or following < high):\n                "
         "found.add(k)\n",
         "",
-        1200,
     ),
 )  # fmt: skip

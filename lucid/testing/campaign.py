@@ -35,7 +35,7 @@ from .text import print_draw
 
 STRIDE = 1_000_003  # between the structures of two seeds
 DRAWS = 100
-FRESH = 12  # every so many draws have sizes that were not there before
+FRESH = 12  # every so many draws, from the second on, have sizes that were not there before
 STRUCTURES = 200  # of a process; then another one takes over, as code stays for the life of a process
 
 
@@ -92,7 +92,7 @@ def draws_of(seed: int, k: int, draws: int = DRAWS) -> Iterator[Draw]:
     known = [(shapes_of(program), program.numbers)]
     for d in range(1, draws):
         form = rng.choice(known)
-        if d % FRESH == 0:
+        if d % FRESH == 1:
             form = other_sizes(program, rng), {n: number_like(k, rng) for n, k in program.numbers.items()}
         other = redrawn(program, form[0], rng, form[1])
         if other is not None:

@@ -28,6 +28,12 @@ _MOVED = (
 _TOLD = (
     "{0}.any(axis={1})", "{0}.all(axis={1})", "L.count_nonzero({0}, axis={1})", "L.nan_to_num({0})",
 )  # fmt: skip
+_RULED = (
+    "{0} - -{1}", "{0} + -{1}", "-(-{0})", "abs(-{0})", "abs(abs({0}))", "{0} * 1", "1 * {0}", "{0} * 0",
+    "{0} + 0", "{0} - 0", "0 - {0}", "L.where({0} < {1}, {1}, {1})", "L.where({0} < {0}, {0}, {1})",
+    "L.maximum({0}, {0})", "L.minimum({1}, {1} + 0)", "{0} * {0}", "{0}[None].sum(axis=0)",
+    "{0}[None, :].max(axis=0)", "{0}.reshape(-1).reshape(-1, 1)",
+)  # fmt: skip
 _ROUNDED = ("{0}.var(axis={1})", "{0}.prod(axis={1})", "L.outer({0}, {0})")
 
 
@@ -203,6 +209,15 @@ class Wider(Maker):
             how = rng.choice(("set", "add", "max", "min"))
             exact = how != "add" or dtype.kind in "iu" or (self.whole and not self.special)
             self.add(f"at({a})[{key}].{how}({value})", a, exact=exact and dtype != np.float16)
+
+    # --- what rules and gradients look for --------------------------------------------------------
+
+    def ruled(self) -> None:
+        """The forms that rules of `simplify` rewrite, and forms beside them; ties."""
+        a = self.pick("f" if self.smooth else "iuf")
+        b = a and self.partner(a, "f" if self.smooth else "iuf")
+        if a and b:
+            self.add(self.rng.choice(_RULED).format(a, b), a, b)
 
     # --- more functions ---------------------------------------------------------------------------
 
