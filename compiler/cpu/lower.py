@@ -54,6 +54,12 @@ class Lowering(Values):
         super().__init__(kernel, schedule)
         self.team = Team(self.b, schedule)
 
+    @property
+    def together(self) -> int:
+        """Elements that one vector of each thread has together, in the width of now: sorts have another one
+        for keys."""
+        return self.team.size * self.schedule.width
+
     def keep_row(self, cache: RowCache, value: Operand) -> None:
         window = self.windows.get(cache)
         if window is None:
@@ -96,7 +102,7 @@ class Lowering(Values):
         """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
         code of one vector, u counting those of a turn, and returns the accumulators. Where `stream`
         is not 0, whole vectors are stored around the cache."""
-        b, width, step = self.b, self.team.width, self.team.size * self.schedule.step
+        b, width, step = self.b, self.together, self.team.size * self.schedule.step
         alone = self.team.size == 1
         if alone and isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
             return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
@@ -125,7 +131,7 @@ class Lowering(Values):
         streaming: bool = False,
     ) -> tuple[Operand, ...]:
         """One loop of `vectors`: `step` elements a turn. `rest`: under a mask of those before it."""
-        b, width = self.b, self.team.width
+        b, width = self.b, self.together
         fixed = frozenset().union(*(level.axes for level in self.levels))
         outside = self.vector, self.mask
         self.streaming = streaming
@@ -182,7 +188,7 @@ class Lowering(Values):
 
     def count(self, reduce: k.Reduce) -> int:
         """Vectors that hold the lanes of one accumulator, for each of its states."""
-        return max(1, lanes(*reduce.dtypes) // self.team.width)
+        return max(1, lanes(*reduce.dtypes) // self.together)
 
     def halve(self, op: str, vectors: list[Acc]) -> Acc:
         return super().halve(op, self.team.exchanged(vectors))

@@ -156,3 +156,12 @@ def test_digits_that_are_the_same_in_all_are_left_out(step: int, kind: str, firs
     want = np.argsort(arrays["x"], axis=1, kind="stable")
     found = run_kernel(kernel, arrays, symbols)["o"]
     np.testing.assert_array_equal(found, want[:, :30] if first else want)
+
+
+@pytest.mark.parametrize("n", [48, 144, 300])
+def test_keys_of_whole_vectors_are_read_and_written_once(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys have vectors of another width than the schedule's: the step along them must be theirs. It had been
+    half of that, and the last vector went beyond its array."""
+    monkeypatch.setenv("LUCID_CHECK", "1")
+    x = np.random.default_rng(n).normal(size=n).astype("float32")
+    assert np.array_equal(lucid.compile(lambda x: lucid.sort(x, axis=0))(x).numpy(), np.sort(x))
