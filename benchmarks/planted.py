@@ -42,6 +42,15 @@ FAULTS = (
         "*operands), state + Tensor(step)", "*operands), state + Tensor(0 * step)",
         needs=r"smooth$",
     ),
+    Planted(
+        "a slice begins one element late", "front end", "lucid/shapes.py",
+        "start, step = (start, step) if count else (0, 1)",
+        "start, step = (min(start + 1, n - 1), step) if count and step == 1 and stop < n else (start, step)",
+    ),
+    Planted(
+        "an array by columns is read as if its axes stood the other way", "front end", "lucid/recording.py",
+        "            return array.transpose(source.order)", "            return array.transpose(source.order[::-1])",
+    ),
     # --- gradients
     Planted(
         "a tie of `maximum` gives the cotangent to both", "gradients", "compiler/ops/elementwise.py",
@@ -113,6 +122,15 @@ FAULTS = (
         "a reduction of which one axis is a unit is a reshape", "simplify", "compiler/passes/simplify.py",
         'units = all(x.shape[a] == 1 for a in node.attrs["axes"])',
         'units = any(x.shape[a] == 1 for a in node.attrs["axes"])',
+    ),
+    Planted(
+        "of two outputs that are equal one is lost", "simplify", "compiler/pipeline.py",
+        "else outputs.setdefault(node, len(outputs)))", "else outputs.setdefault(node, max(0, len(outputs) - 1)))",
+    ),
+    Planted(
+        "an output that is a reshape of an input is another input", "simplify", "compiler/pipeline.py",
+        "inputs = {node: -1 - j for j, node in enumerate(graph.inputs)}",
+        "inputs = {node: -1 - j // 2 for j, node in enumerate(graph.inputs)}",
     ),
     # --- fusion
     Planted(
@@ -227,6 +245,11 @@ FAULTS = (
         'index = self.b.op("select", self.meets(expr.guards), index, Imm(0, i64))', "pass",
     ),
     # --- one element
+    Planted(
+        "`where` takes the other branch", "elements", "compiler/ops/elementwise.py",
+        'dec.instruction("select"), "biuf",',
+        'lambda b, args, dtype: dec.instruction("select")(b, (args[0], args[2], args[1]), dtype), "biuf",',
+    ),
     Planted(
         "`maximum` drops NaN", "elements", "compiler/ops/decompose.py",
         'maximum = _extreme("gt")',

@@ -175,18 +175,22 @@ class Wider(Maker):
 
     # --- elements by places -----------------------------------------------------------------------
 
-    def places(self, a: str) -> str | None:
-        """A subscript of `a` along its first axis: a slice, constants (some of them twice), or values."""
+    def places(self, a: str) -> tuple[str, str] | None:
+        """A subscript of `a` along its first axis: a slice, constants (some of them twice), or values; and
+        one of as many other elements, so that what comes twice to one place differs."""
         n = np.shape(self.values[a])[0]
         if not n:
             return None
         form = self.rng.random()
         if form < 0.3:
-            return self._key(n)
+            return (key := self._key(n)), key
         if form < 0.6:
-            return str([self.rng.randrange(-n, n) for _ in range(self.rng.choice((1, 3, 17)))])
+            count = self.rng.choice((1, 3, 17))
+            one, other = ([self.rng.randrange(-n, n) for _ in range(count)] for _ in range(2))
+            return str(one), str(other)
         by = self.pick("iu", exact=True)
-        return by and f"{by}.astype('int64') % {a}.shape[0]"
+        place = f"({by}.astype('int64') + {{}}) % {a}.shape[0]"
+        return (place.format(0), place.format(1)) if by else None
 
     def looked_up(self) -> None:
         """Rows at places that are values."""
@@ -198,10 +202,11 @@ class Wider(Maker):
     def changed(self) -> None:
         """Other values at some places, in a new array or in place."""
         a, rng = self.pick("f" if self.smooth else "iuf", least=1), self.rng
-        key = a and self.places(a)
-        if not a or not key:
+        found = self.places(a) if a else None
+        if not a or not found:
             return
-        value = rng.choice((f"{a}[{key}] * 2", f"1 - {a}[{key}]", "3"))
+        key, other = found
+        value = rng.choice((f"{a}[{other}] * 2", f"1 - {a}[{other}]", f"{a}[{other}]", "3"))
         dtype = np.asarray(self.values[a]).dtype
         if rng.random() < 0.4:
             self.add(f"copied({a})[{key}].{rng.choice(('put', 'put', 'stay'))}({value})", a)

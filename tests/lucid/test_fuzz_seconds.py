@@ -44,7 +44,10 @@ def threads() -> Iterator[None]:
     pool.set_num_threads(before)
 
 
-@pytest.mark.parametrize("seconds, seed", [(12, 11), (5, None)])
+LONG = [pytest.param(60, 11, marks=pytest.mark.table), pytest.param(30, None, marks=pytest.mark.table)]
+
+
+@pytest.mark.parametrize("seconds, seed", [(4, 12), *LONG])
 def test_fuzz_for_some_seconds(seconds: float, seed: int | None, tmp_path: Path) -> None:
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     outcome = campaign.run(seconds, seed, corpus=str(tmp_path), out=io.StringIO())
