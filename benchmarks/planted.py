@@ -49,7 +49,8 @@ FAULTS = (
     ),
     Planted(
         "an array by columns is read as if its axes stood the other way", "front end", "lucid/recording.py",
-        "            return array.transpose(source.order)", "            return array.transpose(source.order[::-1])",
+        "            return array.transpose(source.order)",
+        "            return array.transpose(source.order[::-1])",
     ),
     # --- gradients
     Planted(
@@ -125,7 +126,8 @@ FAULTS = (
     ),
     Planted(
         "of two outputs that are equal one is lost", "simplify", "compiler/pipeline.py",
-        "else outputs.setdefault(node, len(outputs)))", "else outputs.setdefault(node, max(0, len(outputs) - 1)))",
+        "else outputs.setdefault(node, len(outputs)))",
+        "else outputs.setdefault(node, max(0, len(outputs) - 1)))",
     ),
     Planted(
         "an output that is a reshape of an input is another input", "simplify", "compiler/pipeline.py",
