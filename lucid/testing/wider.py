@@ -31,7 +31,8 @@ _TOLD = (
 _RULED = (
     "{0} - -{1}", "{0} + -{1}", "-(-{0})", "abs(-{0})", "abs(abs({0}))", "{0} * 1", "1 * {0}", "{0} * 0",
     "{0} + 0", "{0} - 0", "0 - {0}", "L.where({0} < {1}, {1}, {1})", "L.where({0} < {0}, {0}, {1})",
-    "L.maximum({0}, {0})", "L.minimum({1}, {1} + 0)", "L.stack(({0}, {0}), axis=0).max(axis=0)", "{0}[None].sum(axis=0)",
+    "L.maximum({0}, {0})", "L.minimum({1}, {1} + 0)",
+    "L.stack(({0}, {0}), axis=0).max(axis=0)", "{0}[None].sum(axis=0)",
     "{0}[None, :].max(axis=0)", "L.stack(({0}, {0}), axis=0).min(axis=0)",
 )  # fmt: skip
 _ROUNDED = ("{0}.var(axis={1})", "{0}.prod(axis={1})", "L.outer({0}, {0})")
