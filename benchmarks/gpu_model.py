@@ -86,7 +86,6 @@ class Asked:
     moved: int  # bytes, if all is read and written once
     must: float
     walk: int = 0  # bytes that a warp touches before it comes back to the first of them
-    alike: int = 1  # warps of a block of threads that read the same
 
 
 def _flat(n: int, arrays: int, outputs: int, must: float) -> Asked:
@@ -107,8 +106,8 @@ def _linear(rows: int, features: int, must: float) -> Asked:
 
 
 def _product(n: int, must: float) -> Asked:
-    first, second = (((rows, n), (n, 128)) for rows in (8, 16))
-    return Asked((first, second), (8 * 128, 16 * 128, n * n), 12 * n * n, must, alike=4)
+    first, second = (((rows, n), (n, 64)) for rows in (64, 128))
+    return Asked((first, second), (64 * 64, 128 * 64, n * n), 12 * n * n, must)
 
 
 ASKED = {
@@ -308,13 +307,12 @@ def modelled(
     moved: float,
     walk: int = 0,
     near: bool = False,
-    alike: int = 1,
     asked: int = 0,
 ) -> Modelled:
     """`moved`: bytes if the launch reads and writes what it needs once. What it touches again comes from the
     L2 cache, as far as the walks of all warps at work fit into half of it; so does everything where it is
-    `near`. Of what `alike` warps of a block of threads read, one asks that cache. `asked`: bytes of shared
-    memory that the launch asks for. A turn has no more loads under way than there are registers."""
+    `near`. `asked`: bytes of shared memory that the launch asks for. A turn has no more loads under way than
+    there are registers."""
     held = resident(gpu, entry.warps, registers, entry.shared + asked)
     many = min(w.warps, held * gpu.processors)
     again = max(0.0, w.read + w.written - moved)
@@ -328,7 +326,7 @@ def modelled(
     each = w.instructions / w.warps
     seconds = {
         "memory": missed / gpu.memory,
-        "L2": SECTOR * (w.sectors - w.single) / alike / gpu.l2_rate,
+        "L2": SECTOR * (w.sectors - w.single) / gpu.l2_rate,
         "issue": w.instructions * busiest / gpu.issue,
         "requests": w.requests * busiest / gpu.clock,
         "latency": w.warps / many * (turns * latency + 2 * each / gpu.clock),
@@ -370,7 +368,7 @@ def row(name: str, gpu: Gpu = H100) -> Row:
         else:
             w, near = at(asked.units, first, second), False
             moved, blocks = min(float(asked.moved), w.read + w.written), planned(entry, w)
-        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near, asked.alike, step.shared))
+        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near, step.shared))
     return Row(name, asked, flops, tuple(launches), gpu)
 
 

@@ -231,7 +231,7 @@ def llvm_text(kernel: Kernel, plan: Schedule, target: Target, lines: Lines | Non
     if target.is_gpu:
         from .gpu.emit import emit as emit_gpu
 
-        return emit_gpu(funcs, lines)
+        return emit_gpu(funcs, lines, target.cpu)
     from .cpu.emit import emit  # not needed where machine code is cached
 
     return emit(funcs, target, lines)

@@ -387,6 +387,7 @@ class Values:
         for g in expr.guards:
             guard = self.both(guard, self.within(g))
         name, index, stride, varies = self.element(array, expr.index)
+        varies = varies or index.lanes > 1  # each lane has a place of its own
         if not varies and guard is not None and guard.lanes > 1:
             varies, stride = True, Imm(0, i64)  # one element, read under a mask of lanes
         width = self.schedule.width if varies else 1

@@ -2,7 +2,7 @@
 
 Its 32 lanes are threads, so a vector is one register of each, a scalar the same in all; a mask is a
 predicate, `hi` a shuffle, working memory the warp's part of shared memory. Blocks go round the warps of the
-grid, or the teams of it, each of which is a block of threads. A scalar is stored by the first lane.
+grid; a team has one, and is a block of threads. A scalar is stored by the first lane.
 
     %v: f32x32 = load x[%i]         =>    %p = getelementptr float, ptr addrspace(1) %x.lane, i64 %i
                                           %v = load float, ptr addrspace(1) %p
@@ -22,8 +22,9 @@ from ..llvm.lines import Lines
 from ..llvm.writer import element_type
 from . import remainder
 from .launch import ALIGNED, entry, room
+from .multiples import multiple, of_result
 from .order import Access, accesses, clash, far
-from .target import TRIPLE, WARP
+from .target import ARCH, HELD, LARGE, TRIPLE, WARP
 
 _EVERY = ("i32", "-1")  # lane
 ASKED = f"@asked = external addrspace(3) global [0 x i8], align {ALIGNED}"
@@ -41,8 +42,9 @@ def tables(body: Iterable[Stmt]) -> dict[tuple[Operand, ...], None]:
 
 
 class PtxEmitter(Emitter):
-    def __init__(self, marks: Lines | None) -> None:
+    def __init__(self, marks: Lines | None, arch: str) -> None:
         super().__init__(marks)
+        self.arch = arch
         self.shared: list[str] = []
         self.tables: dict[tuple[Operand, ...], Value] = {}
 
@@ -58,8 +60,12 @@ class PtxEmitter(Emitter):
         self.roots: dict[str, str] = {}  # what windows are on
         self.spaces: dict[str, int] = {}
         self.pending: frozenset[Access] = frozenset()
+        self.multiples: dict[str, int] = {}
+        self.common = {s.name for s in func.body if isinstance(s, Alloc) and s.shared}
         given = ", ".join(self.parameter(slot) for slot in func.slots)
         threads = f'"nvvm.reqntid"="{self.entry.threads}"'
+        if func.team >= LARGE and self.arch in HELD:
+            threads += f' "nvvm.minctasm"="{HELD[self.arch] // func.team}"'
         if self.marks is not None:
             self.mark = self.marks.enter(func)
             threads += self.marks.function
@@ -154,6 +160,11 @@ class PtxEmitter(Emitter):
 
     # -- statements
 
+    def stmt(self, stmt: Stmt) -> None:
+        super().stmt(stmt)
+        if isinstance(stmt, Let) and stmt.result.dtype is i64:
+            self.multiples[stmt.result.name] = of_result(stmt, self.multiples)
+
     def other(self, stmt: Stmt) -> None:
         if isinstance(stmt, Alloc):
             if stmt.name not in self.pointers:
@@ -178,11 +189,16 @@ class PtxEmitter(Emitter):
         self.point(stmt.name, text, stmt.dtype, self.spaces[stmt.array], self.roots[stmt.array])
 
     def loop(self, stmt: For) -> None:
+        if stmt.kind == "parallel" and self.team > 1:  # the grid has a block for each turn
+            self.names[stmt.var.name] = self.names["begin"]
+            for inner in stmt.body:
+                self.stmt(inner)
+            return
         if stmt.kind == "parallel":
             stmt, given = replace(stmt, kind="serial", step=Value("every", stmt.var.dtype)), stmt
             if self.marks is not None:
                 self.marks.same(stmt, given)
-        inside = accesses(stmt.body, self.roots, self.spaces)
+        inside = accesses(stmt.body, self.roots, self.spaces, self.common)
         self.pending = far(self.pending)
         if clash(self.pending, inside):
             self.meet()
@@ -192,7 +208,7 @@ class PtxEmitter(Emitter):
 
     def access(self, stmt: Load | Store) -> None:
         """The lanes wait for each other where one may need what another one has done."""
-        new = accesses((stmt,), self.roots, self.spaces)
+        new = accesses((stmt,), self.roots, self.spaces, self.common)
         if clash(self.pending, new):
             self.meet()
         self.pending |= new
@@ -339,7 +355,10 @@ class PtxEmitter(Emitter):
         self.access(stmt)
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
         kind, at = dtype.llvm, self.place(stmt.array, stmt.index, stmt.stride, lanes)
-        read = f"load {kind}, {self.address(stmt.array)} {at}, align {dtype.size}"
+        align = dtype.size
+        if stmt.index.lanes > 1 and self.roots[stmt.array] == stmt.array and self.spaces[stmt.array] == 3:
+            align = min(ALIGNED, align * multiple(stmt.index, self.multiples))
+        read = f"load {kind}, {self.address(stmt.array)} {at}, align {align}"
         return self.from_memory(self.under(lanes, stmt.mask, lambda: self.let(read), kind), dtype, lanes)
 
     def store(self, stmt: Store) -> None:
@@ -362,9 +381,9 @@ class PtxEmitter(Emitter):
         self.where(test, put, "")
 
 
-def emit(funcs: Sequence[Func], marks: Lines | None = None) -> str:
+def emit(funcs: Sequence[Func], marks: Lines | None = None, arch: str = ARCH) -> str:
     """LLVM text that defines `funcs`: a kernel, and what comes after its blocks. `marks` as for CPUs."""
-    emitter = PtxEmitter(marks)
+    emitter = PtxEmitter(marks, arch)
     for func in funcs:
         emitter.func(func)
     parts = [

@@ -17,6 +17,7 @@ from .lower_lanes import LaneLowering, WarpFinishLowering, laned
 from .lower_product import WarpProductLowering
 from .lower_rows import WarpRowLowering
 from .lower_scan import WarpScanLowering
+from .lower_team_product import TeamProductLowering
 
 
 class WarpTileLowering(TileLowering):
@@ -36,10 +37,14 @@ class WarpTileLowering(TileLowering):
         return [b.load(name, load.dtype, Imm(r * pitch, i64), width) for r in range(width)]
 
 
+def product_lowering(base: Lowering) -> WarpProductLowering:
+    return (TeamProductLowering if base.schedule.team > 1 else WarpProductLowering)(base)
+
+
 _MODES = {
     **MODES,
     "rows": WarpRowLowering,
-    "product": WarpProductLowering,
+    "product": product_lowering,
     "vector": WarpProductLowering,
     "tiles": WarpTileLowering,
     "scan": WarpScanLowering,

@@ -5,12 +5,12 @@ another lane has written it, nor write one that another lane has yet to read. Fo
 of any two accesses, but for stores of vectors in one loop, which are to other elements each. In arrays,
 vectors within one loop have their elements in the same lanes, so only what is stored or read by scalars, or
 by another loop, counts; and an output may be an input's memory, where the same elements are read before they
-are written.
+are written. What a team shares has barriers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from ..ir.data import data, replace
 from ..ir.loop import For, Load, Stmt, Store, Window
@@ -27,15 +27,17 @@ class Access:
     near: bool = True
 
 
-def accesses(body: Iterable[Stmt], roots: Mapping[str, str], spaces: Mapping[str, int]) -> frozenset[Access]:
+def accesses(
+    body: Iterable[Stmt], roots: Mapping[str, str], spaces: Mapping[str, int], shared: Container[str] = ()
+) -> frozenset[Access]:
     """What statements do with memory; `roots` of windows, and of what is defined before."""
     found, known = set[Access](), dict(roots)
     for stmt in body:
         if isinstance(stmt, Window):
             known[stmt.name] = known[stmt.array]
         elif isinstance(stmt, For):
-            found |= far(accesses(stmt.body, known, spaces))
-        elif isinstance(stmt, Load | Store):
+            found |= far(accesses(stmt.body, known, spaces, shared))
+        elif isinstance(stmt, Load | Store) and known[stmt.array] not in shared:
             array, write = known[stmt.array], isinstance(stmt, Store)
             value = stmt.value if isinstance(stmt, Store) else stmt.result
             found.add(Access(array, spaces[array] == 3, write, value.lanes == 1))

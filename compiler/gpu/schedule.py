@@ -17,6 +17,10 @@ from .target import SHARED, WARP
 
 # Rows and vectors of columns of a product's register tile: with 4 chains, a lane has 32 sums in registers.
 ROWS, COLUMNS = 4, 2
+# Rows of a product's tile that a team of warps does, one below the other; it has a vector of columns.
+PRODUCT_TILE = 64
+PRODUCT_TEAM = 8
+PRODUCT_WARPS_DOWN = 4
 # Rows and columns of a block that is transposed.
 TILE = (WARP, 2 * WARP)
 # Elements that a warp does where nothing asks for more: there are many warps.
@@ -35,11 +39,16 @@ def schedule(kernel: Kernel) -> Schedule:
     if plan.mode == "tiles" and tile_bytes(kernel) > SHARED:
         plan = replace(plan, mode="rows")
     tile = {"product": (ROWS, COLUMNS), "tiles": TILE}.get(plan.mode, (1, 1))
-    if plan.mode == "product" and few_columns(kernel):
-        tile = (ROWS, 1)
+    number = 1
+    if plan.mode == "product":
+        number = product_team(kernel)
+        if few_columns(kernel):
+            tile = (ROWS, 1)
+        elif number > 1:
+            tile = (PRODUCT_TILE, PRODUCT_TILE // WARP)
     step = max(plan.step, WARP * at_once(kernel, plan.mode))
     block = BLOCK if totals(kernel) else MAP_BLOCK
-    number, rest = (team(kernel), plan.step) if plan.mode == "rows" else (1, 0)
+    number, rest = (team(kernel), plan.step) if plan.mode == "rows" else (number, 0)
     return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block, team=number, rest=rest)
 
 
@@ -84,6 +93,13 @@ def at_once(kernel: Kernel, mode: str) -> int:
     if mode in ("flat", "long"):
         return 16 if totals(kernel) else 8 if length < 32 else 4
     return 4
+
+
+def product_team(kernel: Kernel) -> int:
+    """Warps that share a tile of a product, if its sums are float32 and not all columns fit in a vector."""
+    shape = product(kernel)
+    assert shape is not None
+    return 1 if few_columns(kernel) or shape.reduce.dtypes[0].size > 4 else PRODUCT_TEAM
 
 
 def few_columns(kernel: Kernel) -> bool:

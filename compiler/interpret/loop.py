@@ -34,7 +34,7 @@ from ..ir.loop import (
 from ..ir.rounding import Number, convert
 from ..ir.types import DType, b1, from_numpy
 from ..text.loop import statement_text
-from .team import Race, Thread, Watch, run_team
+from .team import ALL, Race, Thread, Watch, run_team
 
 Array = np.ndarray[Any, Any]
 _Memory = tuple[Array, int]  # a flat array, and its element that a pointer points to
@@ -275,7 +275,8 @@ def interpret_func(
         for _ in _run(func.body, values | {"thread": np.zeros(1, np.int64)}, arrays, None):
             pass  # nobody to wait for
         return
-    watch = Watch([array for array, _ in arrays.values()])
+    shared = {stmt.name for stmt in func.body if isinstance(stmt, Alloc)}
+    watch = Watch(*([a for name, (a, _) in arrays.items() if (name in shared) is of] for of in (False, True)))
     own = ({**values, "thread": np.asarray([n], np.int64)} for n in range(func.team))
     run_team([_run(func.body, each, dict(arrays), watch) for each in own], watch)
 
@@ -311,14 +312,14 @@ def _run(
             case Load():
                 array, _ = arrays[stmt.array]
                 places, active = _places(stmt, stmt.result.lanes, arrays, values)
-                _watched(watch, stmt, array, places[active])
+                _watched(watch, stmt, array, places, active)
                 loaded = np.zeros(stmt.result.lanes, array.dtype)
                 loaded[active] = array[places[active]]
                 values[stmt.result.name] = loaded
             case Store():
                 array, _ = arrays[stmt.array]
                 places, active = _places(stmt, stmt.value.lanes, arrays, values)
-                _watched(watch, stmt, array, places[active])
+                _watched(watch, stmt, array, places, active)
                 if stmt.index.lanes > 1 and len(np.unique(places[active])) < active.sum():
                     raise ValueError(f"two lanes store to one element{_where(stmt)}")
                 array[places[active]] = _value(stmt.value, values)[active]
@@ -343,8 +344,13 @@ def _run(
                 raise TypeError(f"{stmt!r} is not a statement")
 
 
-def _watched(watch: Watch | None, stmt: Load | Store, array: Array, places: Array) -> None:
-    if watch is not None and (race := watch.note(array, places, isinstance(stmt, Store))):
+def _watched(watch: Watch | None, stmt: Load | Store, array: Array, places: Array, active: Array) -> None:
+    if watch is None:
+        return
+    write, lanes = isinstance(stmt, Store), np.flatnonzero(active)
+    if not write and len(active) == 1:
+        lanes = lanes + ALL
+    if race := watch.note(array, places[active], lanes, write):
         raise Race(f"{race} of `{stmt.array}`{_where(stmt)}")
 
 

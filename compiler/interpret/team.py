@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..ir.loop import Barrier
+from ..text.loop import MAX_LANES
 
 Array = np.ndarray[Any, Any]
 Thread = Generator[Barrier, None, None]
 _NOBODY, _SEVERAL = -1, -2
+ALL = MAX_LANES - 1  # a number is read by all lanes
 
 
 class Race(Exception):
@@ -21,31 +23,38 @@ class Race(Exception):
 
 
 class Watch:
-    """Who has touched which elements since the last barrier, of arrays that all threads of a team see."""
+    """Who has touched which elements since the last barrier, of arrays that all threads of a team see: of
+    slots a thread, of shared memory a lane."""
 
-    def __init__(self, arrays: Sequence[Array]) -> None:
-        self.touched = {id(a): np.full((2, len(a)), _NOBODY, np.int8) for a in arrays}
+    def __init__(self, slots: Sequence[Array], shared: Sequence[Array]) -> None:
+        self.touched = {id(a): np.full((2, len(a)), _NOBODY, np.int32) for a in (*slots, *shared)}
+        self.shared = {id(a) for a in shared}
         self.thread = 0
 
-    def note(self, array: Array, places: Array, write: bool) -> str:
-        """An access of this thread; in words, a race that it is part of, or ""."""
+    def note(self, array: Array, places: Array, lanes: Array, write: bool) -> str:
+        """An access by lanes of this thread, `ALL` for one of all lanes; in words, a race that it is part of,
+        or ""."""
         seen = self.touched.get(id(array))
         if seen is None:
             return ""
+        own: Array = np.full(len(places), self.thread * MAX_LANES)
+        if id(array) in self.shared:
+            own = own + lanes
         writers, readers = seen[0, places], seen[1, places]
         for who, did in ((writers, "written"), (readers, "read"))[: 1 + write]:
-            other = (who != _NOBODY) & (who != self.thread)
+            other = (who != _NOBODY) & (who != own)
             if other.any():
                 n = int(np.flatnonzero(other)[0])
-                by = "several threads" if who[n] == _SEVERAL else f"thread {who[n]}"
+                by = f"lane {who[n] % MAX_LANES} of thread {who[n] // MAX_LANES}"
+                by = "several threads" if who[n] == _SEVERAL else by
                 does = "writes" if write else "reads"
                 what = f"thread {self.thread} {does} element {places[n]}"
                 return f"{what}, {did} by {by} since the last barrier"
         if write:
-            seen[0, places] = self.thread
+            seen[0, places] = own
         else:
-            alone = (readers == _NOBODY) | (readers == self.thread)
-            seen[1, places] = np.where(alone, self.thread, _SEVERAL)
+            alone = (readers == _NOBODY) | (readers == own)
+            seen[1, places] = np.where(alone, own, _SEVERAL)
         return ""
 
     def meet(self) -> None:

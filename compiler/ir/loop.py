@@ -29,8 +29,8 @@ branch). All are run alike, in order.
 `team 4`: four threads run the function side by side, each with values and `alloc`s of its own; `%thread`
 tells them apart, `%begin` and `%end` are the same for all. (On a GPU a thread here, with its vectors, is a
 warp, and a team a block of threads.) At a `barrier` each waits for all others, which come to the same one.
-Between two of them no thread may touch an element of a slot or of `shared` memory that another one writes.
-`team` is absent where there is one thread.
+Between two of them no thread may touch an element of a slot that another one writes, and of `shared` memory
+no lane what another lane writes, of this thread or another. `team` is absent where there is one thread.
 """
 
 from __future__ import annotations

@@ -138,6 +138,25 @@ def test_many_arrays_across_memory(arrays: int, mode: str) -> None:
     check(graph, given)
 
 
+@pytest.mark.parametrize(
+    "spec, shapes",
+    [
+        ("ij,jk->ik", ((70, 5), (5, 40))),  # no panel is whole
+        ("ij,kj->ik", ((65, 256), (70, 256))),  # one part, two tiles each way
+        ("ji,jk->ik", ((16, 3), (16, 33))),  # one panel
+        ("ji,kj->ik", ((535, 40), (34, 535))),  # parts, panels, and a rest that is no whole chain
+        ("bij,bjk->bik", ((2, 9, 33), (2, 33, 50))),
+        ("ijl,ljk->ik", ((9, 3, 20), (20, 3, 50))),  # a depth of two axes
+    ],
+)
+def test_products_of_teams(spec: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    rng = np.random.default_rng(0)
+    arrays: list[Array] = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    graph = build(lambda x, y: (ops.TANH(ops.CONTRACT(x, y, spec=spec)),), arrays)
+    assert compile_graph(graph, target("sm_90")).stages.schedules[-1].team == 8
+    check(graph, arrays)
+
+
 @pytest.mark.parametrize("shape", [(1, 300), (1, 1)])
 def test_products_of_one_row_and_column(shape: tuple[int, int]) -> None:
     """What follows has one element, whether the result is a matrix or a number."""

@@ -54,6 +54,8 @@ FAULTS: dict[str, tuple[str, Change, str]] = {
     "no barrier before lanes are read": ("softmax_team", swap(SECOND, r"\1"), "race"),
     "no barrier after lanes were read": ("softmax_team", swap(THIRD, r"\1"), "race"),
     "no barriers of a team": ("norm_team", swap(BARRIER, "", 0), "race"),
+    "no barriers of panels": ("product", swap(BARRIER, "", 0), "race"),
+    "chains of the wrong lane": ("product", swap(r"(bfly\.b32 .*), 2, 31", r"\1, 1, 31", 0), "bits"),
     "lanes of the other warp twice": ("norm_team", swap(r"(ld\.shared.*)\+128\]", r"\1]", 0), "bits"),
     "an address of 32 bits": ("huber", swap(POINTER, r"\1\n\tand.b64 \2, \2, 4294967295;"), "bounds"),
     "an output that is an input": ("huber", swap(r"_param_2\]", "_param_0]"), "read-only"),

@@ -209,7 +209,7 @@ def simulated(text: str, pattern: str = "", to: str = "") -> tuple[Array, Array]
     if pattern:
         ptx, count = re.subn(pattern, to, ptx)
         assert count
-    launch(parse(ptx), func.name, 2, found.threads, args, memory, at_launch(found, args))
+    launch(parse(ptx), func.name, blocks, found.threads, args, memory, at_launch(found, args))
     return memory.download(out, want.shape, np.float32), want
 
 
@@ -231,6 +231,8 @@ def test_a_missing_barrier_is_a_race(text: str, number: int) -> None:
     without = "".join(lines)
     with pytest.raises(Race, match=r"since the last barrier of `(all|left|right)`"):
         interpreted(without)
+    if (text, number) == (ROWS, 1):
+        return  # between two blocks, each of which has a team of its own in PTX
     with pytest.raises(PtxError) as error:
         simulated(without)
     assert error.value.kind == "race"
