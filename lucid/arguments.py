@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import here
 from .promote import as_array, dtype_of, lying
+from .residence import USED, elsewhere
 from .tensor import Tensor
 
 Signature = tuple[Any, ...]
@@ -27,7 +28,8 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
     if isinstance(value, Tensor):
         arrays.append(value)
         node_type = value._node.type
-        return kind, node_type.dtype.name, node_type.shape, value._requires_grad
+        found = kind, node_type.dtype.name, node_type.shape, value._requires_grad
+        return found if not USED[0] else (*found, *elsewhere(value._node))
     if is_array(value):
         array = value if kind is np.ndarray else as_array(value)
         arrays.append(array)
@@ -78,6 +80,7 @@ def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, 
     elif isinstance(value, Tensor) or is_array(value):
         what = "an array" if not isinstance(value, Tensor) else f"a {kind.__name__}"
         grad = ", differentiable" if isinstance(value, Tensor) and value._requires_grad else ""
+        grad += "".join(f", on {d}" for d in elsewhere(value._node)) if isinstance(value, Tensor) else ""
         found = value if hasattr(value, "shape") and hasattr(value, "dtype") else as_array(value)
         order = lying(found) if isinstance(found, np.ndarray) else None
         axes = "" if order is None else f", whose axes lie in memory as {order}"

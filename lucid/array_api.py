@@ -13,7 +13,7 @@ from typing import Any
 import lucid
 
 from .errors import here, public
-from .names import on_cpu
+from .residence import device_named, there_is_a_gpu
 
 __array_api_version__ = "2025.12"
 
@@ -74,12 +74,12 @@ class Info:
         return "cpu"
 
     def devices(self) -> tuple[str, ...]:
-        return ("cpu",)
+        return ("cpu", "cuda") if there_is_a_gpu() else ("cpu",)
 
     @public
     def default_dtypes(self, *, device: str | None = None) -> dict[str, Any]:
         """float32 of Python floats, complex64 of complex numbers, int64 of ints and of indices."""
-        on_cpu(device)
+        device_named(device)
         return {
             "real floating": lucid.float32,
             "complex floating": lucid.complex64,
@@ -93,7 +93,7 @@ class Info:
     ) -> dict[str, Any]:
         """The standard's dtypes that lucid has, by name; only those of a kind (or several) as `isdtype` takes
         it. (lucid has float16, too.) ValueError for a kind that there is not."""
-        on_cpu(device)
+        device_named(device)
         names = _NAMES[_NAMES.index("bool") : _NAMES.index("complex128") + 1]
         found = {name: getattr(lucid, name) for name in names}
         return found if kind is None else {n: d for n, d in found.items() if lucid.isdtype(d, kind)}

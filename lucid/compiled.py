@@ -20,12 +20,12 @@ from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
 from .cost import Contract, contract
-from .engine import DEVICES, Device
 from .errors import bounded, here, public, trim, warn_user
 from .guards import Place, tensors_in
 from .looked import Looked
 from .pickles import Decorated, Parts
 from .recording import Recording
+from .residence import DEVICES, Device, device_named
 from .story import Change, Story, Words
 from .tensor import Tensor
 from .walk import watch
@@ -49,17 +49,17 @@ class _Decorator(Protocol):
 
 @overload
 def compile(
-    f: Callable[P, R], *, threads: int | None = None, device: Device = "cpu", max_kernels: int | None = None,
-    max_bytes: int | None = None, max_temp_bytes: int | None = None,
+    f: Callable[P, R], *, threads: int | None = None, device: Device | None = None,
+    max_kernels: int | None = None, max_bytes: int | None = None, max_temp_bytes: int | None = None,
 ) -> Compiled[P, R]: ...  # fmt: skip
 @overload
 def compile(
-    *, threads: int | None = None, device: Device = "cpu", max_kernels: int | None = None,
+    *, threads: int | None = None, device: Device | None = None, max_kernels: int | None = None,
     max_bytes: int | None = None, max_temp_bytes: int | None = None,
 ) -> _Decorator: ...  # fmt: skip
 @bounded
 def compile(
-    f: Callable[..., Any] | None = None, *, threads: int | None = None, device: Device = "cpu",
+    f: Callable[..., Any] | None = None, *, threads: int | None = None, device: Device | None = None,
     max_kernels: int | None = None, max_bytes: int | None = None, max_temp_bytes: int | None = None,
 ) -> Any:  # fmt: skip
     """A compiled version of `f`, a function, a method or a Module; also a decorator.
@@ -79,10 +79,11 @@ def compile(
     The function is traced once for each signature, and again whenever something else that it reads
     has changed: globals, closures, attributes, containers. Tensors that it reads are inputs; those
     that it re-assigns, and gradients, are outputs, and change when the call has succeeded.
-    `threads`: how many the kernels may use; by default as many as the process has CPUs. `device`: "cpu";
-    "cuda", NVIDIA's GPU, where each call brings its arrays and fetches the results; or "ptx-sim", where it
+    `threads`: how many the kernels may use; by default as many as the process has CPUs. `device`: where it
+    runs; by default where the tensors that it reads lie. "cpu"; "cuda", NVIDIA's GPU; or "ptx-sim", where it
     runs the PTX of its kernels in the simulator, slowly, and raises for races, accesses outside of arrays and
-    reads of what was never written.
+    reads of what was never written. Results lie there; arrays are brought by each call, tensors are not: one
+    that lies elsewhere raises ValueError.
 
     `max_kernels`, `max_bytes`, `max_temp_bytes`: the most that one call may take, as `cost` counts it. What
     would take more raises ContractError when it is compiled, with the reasons for its kernels, and nothing
@@ -102,12 +103,9 @@ def compile(
         raise TypeError(here(f"compile: threads must be an int, not {type(threads).__name__}"))
     if threads is not None and threads < 1:
         raise ValueError(here(f"compile: threads must be at least 1, not {threads}"))
-    if device not in DEVICES:
+    if device is not None and device not in DEVICES:
         raise ValueError(here(f"compile: unknown device {device!r}; expected one of {', '.join(DEVICES)}"))
-    if device == "cuda":
-        from . import cuda  # few ask for it
-
-        cuda.asked("compile")
+    device = device_named(device)
     limits = contract(max_kernels, max_bytes, max_temp_bytes)
     if f is None:
         return functools.partial(
@@ -186,7 +184,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         self,
         f: Callable[..., Any],
         threads: int | None = None,
-        device: Device = "cpu",
+        device: Device | None = None,
         limits: Contract | None = None,
         story: Story | None = None,
     ) -> None:
@@ -374,7 +372,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         """Let native code serve calls like this one from now on. It comes back here where it sees an
         object that it does not know, though that may be equal: then a new try may pay, seldom."""
         form = out is not None
-        if recording.served[form] < 0 or self.device != "cpu":
+        if recording.served[form] < 0 or recording.device != "cpu":
             return
         recording.served[form] += 1
         if recording.served[form] & (recording.served[form] - 1):  # not 1, 2, 4, 8 ...

@@ -23,12 +23,13 @@ from . import dlpack
 from .context import MODE
 from .engine import Array, leaf
 from .errors import TraceError, here, located, public, user_loc
-from .names import on_cpu
+from .names import on_device
 from .places import called
 from .promote import cast, check_plain, dtype_of, lying, number, scalar, seen_in
+from .residence import USED, device_named
 from .tensor import Tensor, apply
 
-Device = str | None  # "cpu" or None; ValueError for another one
+Device = str | None  # "cpu", "cuda", "ptx-sim" or None; ValueError for another one
 
 
 @public
@@ -36,21 +37,29 @@ def tensor(
     data: object, requires_grad: bool = False, dtype: object = None, *, device: Device = None
 ) -> Tensor:
     """`Tensor(data, ...)`: a copy."""
-    on_cpu(device)
-    return Tensor(data, requires_grad, dtype)
+    return Tensor(data, requires_grad, dtype, device=device)
 
 
 @public
 def asarray(data: object, dtype: object = None, *, device: Device = None, copy: bool | None = None) -> Tensor:
     """`data` as a Tensor; the same object if it is one of that dtype. `copy=True`: always a new one, through
     which gradients flow. `copy=False`: the same object, or an array that it shares memory with (see
-    `from_numpy`); ValueError for what needs a copy."""
-    on_cpu(device)
+    `from_numpy`); ValueError for what needs a copy, as on another device."""
+    where = device_named(device)
     if copy is not None:
-        return _copied(data, dtype) if copy else _shared(data, dtype)
+        found = _copied(data, dtype) if copy else _shared(data, dtype)
+        if copy is False and where is not None and found.device != where:
+            raise ValueError(
+                f"asarray: what lies on {found.device} comes to {where} by a copy; leave copy=False out"
+            )
+        return found._moved(where)
     if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype_of(dtype).np):
-        return data
-    return data.astype(dtype) if isinstance(data, Tensor) else Tensor(data, dtype=dtype)
+        return data if where is None else data._moved(where)
+    return (
+        data.astype(dtype, device=where)
+        if isinstance(data, Tensor)
+        else Tensor(data, dtype=dtype, device=where)
+    )
 
 
 as_tensor = asarray
@@ -74,9 +83,9 @@ def from_dlpack(x: Any, /, *, device: Device = None, copy: bool | None = None) -
     """A Tensor of what another library holds, by DLPack. It shares memory where that can be (see
     `from_numpy`) unless `copy=True`. BufferError for `copy=False` where it cannot, and for what is not on a
     CPU."""
-    on_cpu(device)
+    where = device_named(device)
     array = dlpack.array_of(x, **({} if copy is not False else {"copy": False}))
-    return Tensor(array) if copy else from_numpy(array)
+    return (Tensor(array) if copy else from_numpy(array))._moved(where)
 
 
 def values_of(name: str, x: Any, remedy: str) -> Array:
@@ -141,17 +150,23 @@ def _extent(n: Any) -> int:
 
 def _filled(value: Any, shape: tuple[Any, ...], dtype: object, requires_grad: bool, device: Device) -> Tensor:
     """`value`: a literal of lucid's own."""
-    on_cpu(device)
 
     def build() -> Node:
         kind = dtype_of(dtype or np.float32)
         return ops.fill(ops.CONST(value=value, dtype=kind), _shape(shape))
 
-    return _maybe_leaf(apply(build), requires_grad)
+    return _maybe_leaf(apply(build), requires_grad, device)
 
 
-def _maybe_leaf(made: Tensor, requires_grad: bool) -> Tensor:
+def _maybe_leaf(made: Tensor, requires_grad: bool, device: Device = None) -> Tensor:
+    if device is not None:
+        made = Tensor._of(on_device(made._node, device_named(device)), False, made._trace)
     return Tensor(made, requires_grad=True) if requires_grad else made
+
+
+def device_of(x: Any) -> Device:
+    """Where what is made like x is to lie."""
+    return x.device if USED[0] and isinstance(x, Tensor) else None
 
 
 @public
@@ -182,7 +197,6 @@ def full(
 ) -> Tensor:
     """Everywhere `fill_value`: a number, or a tensor that broadcasts to `shape`. Python floats make
     float32, ints int64, bools bool, complex numbers complex64."""
-    on_cpu(device)
     if fill_value is None:
         raise TypeError("full: fill_value must be a number or a tensor, not None")
     wanted = _shape((shape,))
@@ -193,7 +207,7 @@ def full(
 
     if type(fill_value) in (bool, int, float, complex):
         fill_value = Tensor._of(scalar(fill_value, kind or _default(fill_value)), False, MODE.get().trace)
-    return _maybe_leaf(apply(build, fill_value), requires_grad)
+    return _maybe_leaf(apply(build, fill_value), requires_grad, device)
 
 
 def _default(value: object) -> DType:
@@ -205,13 +219,13 @@ def _default(value: object) -> DType:
 @public
 def zeros_like(x: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
     like = asarray(x)
-    return _filled(0, like.shape, dtype or like.dtype, requires_grad, device)
+    return _filled(0, like.shape, dtype or like.dtype, requires_grad, device or device_of(like))
 
 
 @public
 def ones_like(x: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
     like = asarray(x)
-    return _filled(1, like.shape, dtype or like.dtype, requires_grad, device)
+    return _filled(1, like.shape, dtype or like.dtype, requires_grad, device or device_of(like))
 
 
 @public
@@ -219,7 +233,10 @@ def full_like(
     x: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None
 ) -> Tensor:
     like = asarray(x)
-    return full(like.shape, fill_value, dtype=dtype or like.dtype, requires_grad=requires_grad, device=device)
+    return full(
+        like.shape, fill_value, dtype=dtype or like.dtype, requires_grad=requires_grad,
+        device=device or device_of(like),
+    )  # fmt: skip
 
 
 def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
@@ -243,7 +260,9 @@ def empty_like(x: Any, *, dtype: object = None, requires_grad: bool = False, dev
     return zeros_like(x, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
-def _places(shape: tuple[int, ...], compare: Op, k: int, dtype: object, requires_grad: bool) -> Tensor:
+def _places(
+    shape: tuple[int, ...], compare: Op, k: int, dtype: object, requires_grad: bool, device: Device
+) -> Tensor:
     """1 where `compare(column, row + k)` holds, else 0."""
 
     def build() -> Node:
@@ -251,7 +270,7 @@ def _places(shape: tuple[int, ...], compare: Op, k: int, dtype: object, requires
         moved = ops.ADD(rows, ops.fill(ops.SCALAR(value=k, dtype=i64), shape))
         return cast(compare(columns, moved), dtype_of(dtype or np.float32))
 
-    return _maybe_leaf(apply(build), requires_grad)
+    return _maybe_leaf(apply(build), requires_grad, device)
 
 
 @public
@@ -260,9 +279,8 @@ def eye(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """Ones on the k-th diagonal of an n × m matrix (m = n if left out)."""
-    on_cpu(device)
     shape = _shape((n, n if m is None else m))
-    return _places(shape, ops.EQ, operator.index(k), dtype, requires_grad)
+    return _places(shape, ops.EQ, operator.index(k), dtype, requires_grad, device)
 
 
 @public
@@ -277,9 +295,8 @@ def tri(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """Ones on the k-th diagonal of an n × m matrix and below."""
-    on_cpu(device)
     shape = _shape((n, n if m is None else m))
-    return _places(shape, ops.LE, operator.index(k), dtype, requires_grad)
+    return _places(shape, ops.LE, operator.index(k), dtype, requires_grad, device)
 
 
 @public
@@ -309,7 +326,6 @@ def arange(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """As NumPy's; int64 for integers, float32 for Python floats. ValueError for a step of 0."""
-    on_cpu(device)
     first, last = (0, start) if stop is None else (start, stop)
     bounds = [number("arange", *v) for v in (("start", first), ("stop", last), ("step", step))]
     if bounds[2] == 0:
@@ -323,7 +339,7 @@ def arange(
     result = dtype_of(dtype or (np.float32 if narrow else two.dtype))
     whole = not kind.is_float
     a, d = (int(v) if whole else float(v) for v in (two[0], two[1] - two[0]))
-    return _maybe_leaf(apply(lambda: cast(_steps(a, d, count, kind), result)), requires_grad)
+    return _maybe_leaf(apply(lambda: cast(_steps(a, d, count, kind), result)), requires_grad, device)
 
 
 def _spaced(first: float, last: float, num: int, endpoint: bool) -> Node:
@@ -356,7 +372,6 @@ def linspace(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """`num` evenly spaced numbers; the last is `stop`, if `endpoint`."""
-    on_cpu(device)
     first, last, count = _ends("linspace", start, stop, num)
     kind = dtype_of(dtype or np.float32)
 
@@ -364,7 +379,7 @@ def linspace(
         made = _spaced(first, last, count, endpoint)
         return cast(made if kind.is_inexact else ops.FLOOR(made), kind)
 
-    return _maybe_leaf(apply(build), requires_grad)
+    return _maybe_leaf(apply(build), requires_grad, device)
 
 
 @public
@@ -373,7 +388,6 @@ def logspace(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """`num` numbers from base**start to base**stop, of which each is the last one times the same."""
-    on_cpu(device)
     first, last, count = _ends("logspace", start, stop, num)
     root = float(number("logspace", "base", base))
 
@@ -382,7 +396,7 @@ def logspace(
         bases = ops.fill(ops.SCALAR(value=root, dtype=f64), (count,))
         return cast(ops.POW(bases, exponents), dtype_of(dtype or np.float32))
 
-    return _maybe_leaf(apply(build), requires_grad)
+    return _maybe_leaf(apply(build), requires_grad, device)
 
 
 @public
@@ -392,7 +406,6 @@ def geomspace(
 ) -> Tensor:  # fmt: skip
     """`num` numbers from `start` to `stop`, each the last one times the same. ValueError where one of them is
     0, or their signs differ."""
-    on_cpu(device)
     first, last, count = _ends("geomspace", start, stop, num)
     if first * last <= 0:
         raise ValueError(f"geomspace: start and stop must be of one sign and not 0, got {first} and {last}")
@@ -406,4 +419,4 @@ def geomspace(
             made = ops.WHERE(at_end, ops.fill(ops.SCALAR(value=last, dtype=f64), (count,)), made)
         return cast(made, dtype_of(dtype or np.float32))
 
-    return _maybe_leaf(apply(build), requires_grad)
+    return _maybe_leaf(apply(build), requires_grad, device)

@@ -50,14 +50,14 @@ def found() -> str:
         return str(error)
 
 
-def asked(what: str) -> None:
-    """`what` asks for the GPU: an error with the user's line where there is none."""
+def asked() -> None:
+    """Somebody asks for the GPU: an error with the user's line where there is none."""
     try:
         arch()
     except CudaError as error:
-        raise error.within(here(f"{what}: device 'cuda'")) from None
+        raise error.within(here("device 'cuda'")) from None
     except ValueError as error:
-        raise ValueError(here(f"{what}: device 'cuda': {error}")) from None
+        raise ValueError(here(f"device 'cuda': {error}")) from None
 
 
 def program(compiled: Compiled) -> Program:

@@ -12,7 +12,7 @@ from lucid.compiler.ir.graph import Node
 
 from . import shapes, sorting, subscripts, updates
 from .context import MODE
-from .creation import asarray, values_of
+from .creation import asarray, device_of, values_of
 from .errors import public
 from .named import as_function, name_all
 from .promote import cast, joint_shape, number
@@ -73,13 +73,15 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
 @public
 def argwhere(x: Any) -> Tensor:
     """Where x is not 0: one row of indices for each element. Outside of compiled functions."""
-    return Tensor(np.argwhere(values_of("argwhere", x, "use lucid.where(mask, a, b)")))
+    return Tensor(np.argwhere(values_of("argwhere", x, "use lucid.where(mask, a, b)")), device=device_of(x))
 
 
 @public
 def flatnonzero(x: Any) -> Tensor:
     """Where the elements of x, in a row, are not 0. Outside of compiled functions."""
-    return Tensor(np.flatnonzero(values_of("flatnonzero", x, "use lucid.where(mask, a, b)")))
+    return Tensor(
+        np.flatnonzero(values_of("flatnonzero", x, "use lucid.where(mask, a, b)")), device=device_of(x)
+    )
 
 
 @public

@@ -14,7 +14,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,10 +29,12 @@ from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
 from lucid.runtime.load import assembly, loaded
+from lucid.runtime.stored import Stored
 
 from . import logs
 from .errors import warn_user
 from .inside import indices_in, operands, outside, verdict
+from .residence import USED, Device, apart, home, settle_moves
 
 if TYPE_CHECKING:
     from lucid.compiler.ir.kernel import Kernel
@@ -42,15 +44,12 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-Device = Literal["cpu", "ptx-sim", "cuda"]
-DEVICES: tuple[Device, ...] = get_args(Device)
-
 # Structures whose plan is kept; the least recently used goes first.
 PLANS = 1024
 _plans: OrderedDict[object, Executable | Staged] = OrderedDict()
 
 
-def leaf(array: Array) -> Node:
+def leaf(array: Array | Stored) -> Node:
     """An input node whose value is `array`, which nobody changes from here on (or whoever does,
     by `from_numpy`, wants to). TypeError for an unsupported dtype."""
     node = Node(ops.INPUT, (), _leaf_attrs(array.dtype, array.shape))
@@ -69,22 +68,32 @@ def become_leaf(node: Node) -> None:
     forget(node, ops.INPUT, _leaf_attrs(node.data.dtype, node.data.shape))
 
 
-def evaluate(nodes: Sequence[Node]) -> list[Array]:
-    """The values of `nodes`, computed from the nearest nodes with data. They become data in
+def evaluate(nodes: Sequence[Node]) -> list[Any]:
+    """The values of `nodes`, computed from the nearest nodes with data, where that lies. They become data in
     turn. IndexError, and none does, where an index lies outside of its axis; ValueError for an exponent."""
     wanted = list(dict.fromkeys([n for n in nodes if n.data is None]))
     if wanted:
-        leaves, executable = _planned(wanted)
-        arrays = [n.data for n in leaves]
-        results = executable(arrays)
-        if executable.judged and results.pop():
-            raise out_of_range(wanted, leaves, arrays)
-        for node, array in zip(wanted, results, strict=True):
-            bind(node, array)
+        if USED[0]:
+            settle_moves(wanted, evaluate)
+            for device, group in apart([n for n in wanted if n.data is None]).items():
+                _compute(group, device)
+        else:
+            _compute(wanted, "cpu")
     return [node.data for node in nodes]
 
 
-def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable | Staged]:
+def _compute(wanted: Sequence[Node], device: Device) -> None:
+    """Give nodes of one device their values."""
+    leaves, executable = _planned(wanted, device)
+    arrays = [n.data for n in leaves]
+    results = executable(arrays)
+    if executable.judged and np.asarray(results.pop()):
+        raise out_of_range(wanted, leaves, arrays)
+    for node, array in zip(wanted, results, strict=True):
+        bind(node, array)
+
+
+def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Executable | Staged]:
     """The nodes with data that `wanted` are computed from, and what computes them.
 
     The key is the structure: nodes are numbered as they are met, from `wanted` on, and each adds its
@@ -94,7 +103,8 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable | Staged]:
     nodes = list(wanted)
     number = {node: k for k, node in enumerate(nodes)}
     known = number.get
-    parts: list[object] = [len(nodes)]
+    # Code for a device is of the one that is open.
+    parts: list[object] = [len(nodes)] if device == "cpu" else [home(device), len(nodes)]
     add, meet = parts.append, nodes.append
     leaves: list[Node] = []
     for node in nodes:  # it grows
@@ -118,8 +128,9 @@ def _planned(wanted: Sequence[Node]) -> tuple[list[Node], Executable | Staged]:
     if found is None:
         graph = closed(wanted, leaves)
         if graph is None:
-            return _planned(wanted)
-        found = _plans[key] = build(graph, judged=len(graph.outputs) > len(wanted), hosted=_hosted(graph))
+            return _planned(wanted, device)
+        judged = len(graph.outputs) > len(wanted)
+        found = _plans[key] = build(graph, device=device, judged=judged, hosted=_hosted(graph))
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
@@ -162,7 +173,7 @@ def out_of_range(outputs: Iterable[Node], inputs: Sequence[Node], arrays: Sequen
         new[node] = rebuild(node, tuple(new[n] for n in node.inputs))
         found += indices_in([new[node]])
     graph = Graph("indices", tuple(new[n] for n in inputs), tuple(operands(found)))
-    return outside(found, build(graph, hosted=_hosted(graph))(arrays))
+    return outside(found, build(graph, hosted=_hosted(graph))([np.asarray(a) for a in arrays]))
 
 
 def _hosted(graph: Graph) -> bool:
@@ -189,6 +200,7 @@ class Executable:
     ) -> None:
         self.judged = judged  # the last output is a verdict: see inside.py
         self.target, self._runner = _machine(device)
+        self.device, self.home = device, None if device == "cpu" else home(device)
         self.compiled: Compiled = compile_graph(graph, self.target, aliases)
         self.edits: tuple[Kernel, ...] = ()  # what stands in place of kernels of the graph
         self.threads = threads
@@ -212,7 +224,10 @@ class Executable:
         given: Mapping[int, Array] = MappingProxyType({}),
     ) -> list[Array]:
         """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
-        replaces it takes over its memory. `given[k]`: the row-major array that output k goes to."""
+        replaces it takes over its memory. `given[k]`: the row-major array that output k goes to. On a device
+        results lie there, and arrays are brought; inputs that lie there must be of this device."""
+        if self.home is not None:
+            return self._away(arrays, reuse, given)
         out: list[Array | None] | None = None
         picks = self.compiled.picks
         if given or any(reuse):
@@ -234,6 +249,30 @@ class Executable:
                 np.copyto(array, outputs[k])
             outputs[k] = array
         return outputs
+
+    def _away(
+        self, arrays: Sequence[Array | Stored], reuse: Sequence[bool], given: Mapping[int, Array]
+    ) -> list[Any]:
+        out: list[Any] | None = None
+        if any(reuse):
+            taken = [j >= 0 and reuse[j] and isinstance(arrays[j], Stored) for j in self._aliases]
+            out = [arrays[j] if take else None for take, j in zip(taken, self._aliases, strict=True)]
+        results = self.native(arrays, out)
+        outputs: list[Any] = []
+        for pick, kind in zip(self.compiled.picks, self.types, strict=True):
+            if pick >= 0:
+                kept = None if out is None else out[pick]  # who has it must find it again
+                outputs.append(seen(results[pick] if kept is None else kept, kind))
+            else:
+                outputs.append(seen(self._copied(arrays[-1 - pick]), kind))
+        for k, array in given.items():
+            np.copyto(array, np.asarray(outputs[k]))
+            outputs[k] = array
+        return outputs
+
+    def _copied(self, array: Array | Stored) -> Stored:
+        assert self.home is not None
+        return self.home.copy(array) if isinstance(array, Stored) else self.home.put(array)
 
     def executables(self) -> list[Executable]:
         """What it is made of."""
@@ -295,10 +334,12 @@ class Executable:
         return stage_text(self.compiled, stage, self.target, kernel)
 
 
-def seen(array: Array, kind: TensorType) -> Array:
+def seen(array: Any, kind: TensorType) -> Any:
     """A row-major array in another shape; as complex numbers in place of their parts, or the reverse."""
     if array.shape == kind.shape and array.dtype == kind.dtype.np:
         return array
+    if isinstance(array, Stored):
+        return array.seen(kind.dtype.np, kind.shape)
     if array.dtype != kind.dtype.np:
         array = array.reshape(-1).view(kind.dtype.np)
     return array.reshape(kind.shape)
@@ -306,7 +347,8 @@ def seen(array: Array, kind: TensorType) -> Array:
 
 def _as_given(array: Array, kind: TensorType) -> Array:
     """An output that is an input: a copy, since the two may part ways."""
-    return seen(np.array(array, order="C"), kind)
+    found: Array = seen(np.array(array, order="C"), kind)
+    return found
 
 
 def _machine(device: Device) -> tuple[Target, Callable[[Compiled], Any]]:

@@ -26,7 +26,6 @@ from .errors import public
 from .hosted import results
 from .joins import pad_axis
 from .named import name_all
-from .names import on_cpu
 from .promote import cast, float_dtype, whole
 from .reductions import one_of
 from .shapes import normal_axis
@@ -211,15 +210,13 @@ irfft2 = _several("irfft2", _to_real, _TWO, "The inverse of `rfft2`.")
 @public
 def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The frequencies of the elements of an `fft` of n points at distances d; float32 by default."""
-    on_cpu(device)
-    return asarray(np.fft.fftfreq(n, d), dtype=dtype or np.float32)
+    return asarray(np.fft.fftfreq(n, d), dtype=dtype or np.float32, device=device)
 
 
 @public
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The frequencies of the elements of an `rfft`; float32 by default."""
-    on_cpu(device)
-    return asarray(np.fft.rfftfreq(n, d), dtype=dtype or np.float32)
+    return asarray(np.fft.rfftfreq(n, d), dtype=dtype or np.float32, device=device)
 
 
 def _shifted(x: Any, axes: Any, back: bool) -> Tensor:

@@ -23,7 +23,9 @@ from lucid.runtime.locks import Lock
 from .context import MODE, no_grad
 from .engine import Array
 from .errors import bounds, here, public
+from .names import on_device
 from .promote import cast, whole
+from .residence import Device, device_named, follow
 from .tensor import Tensor, apply
 
 # From the bits of all draws of one call, one node for each draw, to the numbers.
@@ -39,6 +41,7 @@ class Generator:
     def __init__(self, seed: int | None = None) -> None:
         self._lock = Lock()
         self._state = Tensor(np.zeros(2, np.int64))
+        follow(self._state)
         self.manual_seed(int.from_bytes(os.urandom(8), "little") if seed is None else seed)
 
     @public
@@ -66,8 +69,12 @@ class Generator:
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.get_state(),)
 
-    def draw(self, shape: tuple[int, ...], words: int, formula: Formula, *operands: Any) -> Tensor:
-        """`formula` of `words` nodes of uniform bits (uint32, of `shape`), and of `operands`."""
+    def draw(
+        self, shape: tuple[int, ...], words: int, formula: Formula, *operands: Any, device: object = None
+    ) -> Tensor:
+        """`formula` of `words` nodes of uniform bits (uint32, of `shape`), and of `operands`; on `device`.
+        The state goes where it is needed."""
+        where = device_named(device)
         if math.prod(shape) > MOST:
             raise ValueError(here(f"a draw has at most 2**32 elements, not {shape}"))
 
@@ -75,16 +82,18 @@ class Generator:
             return formula(*_bits(_number(seed), _number(drawn), shape, words), *rest)
 
         with self._lock():
-            return self._drawn(build, words, operands)
+            return self._drawn(build, words, operands, where)
 
     @no_grad
-    def _drawn(self, build: Formula, words: int, operands: tuple[Any, ...]) -> Tensor:
+    def _drawn(self, build: Formula, words: int, operands: tuple[Any, ...], device: Device | None) -> Tensor:
         state, step = self._state, np.array([0, words], np.int64)
         if MODE.get().trace is not None:
             result, after = apply(build, state[0], state[1], *operands), state + Tensor(step)
+            on_device(result._node, device)
         else:
             now = state.numpy()
-            result, after = apply(build, _held(now[0]), _held(now[1]), *operands), Tensor(now + step)
+            result = apply(build, _held(now[0], device), _held(now[1], device), *operands)
+            after = Tensor(now + step)
         state._become(after)
         return result
 
@@ -95,8 +104,8 @@ def _restored(state: Array) -> Generator:
     return generator
 
 
-def _held(word: Any) -> Tensor:
-    return Tensor(np.asarray(word, np.int64))
+def _held(word: Any, device: Device | None) -> Tensor:
+    return Tensor(np.asarray(word, np.int64), device=device)
 
 
 def _number(node: Node) -> Node:

@@ -26,6 +26,8 @@ from lucid.compiler.ir.types import TensorType
 from .context import MODE
 from .engine import Array, evaluate, leaf
 from .errors import located, user_loc
+from .names import on_device
+from .residence import USED, brought, place_of
 from .tensor import Tensor, apply
 
 Options = Mapping[str, Any]
@@ -46,7 +48,7 @@ class Hosted:
         """The results, row-major. Errors name `loc`."""
         try:
             with np.errstate(all="ignore"):
-                found = self.compute(options, *arrays)
+                found = self.compute(options, *map(np.asarray, arrays))
         except (ValueError, TypeError) as error:  # LinAlgError is a ValueError
             raise located(type(error)(f"{self.name}: {error}"), loc) from None
         return tuple([np.ascontiguousarray(x) if x.ndim else np.asarray(x) for x in found])
@@ -70,7 +72,8 @@ class Call:
         attrs = {"function": self.function, "options": tuple(self.options.items()), "result": k}
         node = Node(RESULT, self.inputs, MappingProxyType(attrs))
         if self.results is not None:
-            bind(node, self.results[k])
+            device = place_of(self.inputs[0]) if USED[0] and self.inputs else None
+            bind(node, brought(self.results[k], device or "cpu"))
             _KNOWN[node] = self.results
         return node
 
@@ -136,11 +139,12 @@ def results(function: Hosted, *operands: Tensor, **options: Any) -> tuple[Tensor
         found = function.run(options, arrays, loc)
         call = Call(function, tuple([x._node for x in operands]), options, found)
         tracked = grad and any(x.requires_grad for x in operands)
+        device = place_of(operands[0]._node) if USED[0] and operands else None
         return tuple(
             [
                 Tensor._of(call.out(k), True, None)
                 if tracked and k not in function.flat
-                else Tensor._of(leaf(array), False, None)
+                else Tensor._of(on_device(leaf(array), device), False, None)
                 for k, array in enumerate(found)
             ]
         )

@@ -24,7 +24,7 @@ from . import lapack, shapes
 from .array_functions import cross, tensordot
 from .complexes import squared_size
 from .context import MODE
-from .creation import asarray, eye
+from .creation import asarray, device_of, eye
 from .errors import public
 from .hosted import results
 from .named import name_all
@@ -342,7 +342,7 @@ def matrix_power(a: Any, n: int) -> Tensor:
     if isinstance(n, bool) or not isinstance(n, int | np.integer):
         raise TypeError(f"linalg.matrix_power: the exponent must be an int, not {type(n).__name__}")
     if n == 0:
-        return eye(x.shape[-1], dtype=x.dtype).broadcast_to(x.shape)
+        return eye(x.shape[-1], dtype=x.dtype, device=device_of(x)).broadcast_to(x.shape)
     if n < 0:
         x, n = inv(x), -n
     found: Tensor | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, cast
 from lucid.compiler.gpu.target import ARCH
 
 from .cost import Cost, cost_of
-from .engine import Device, KernelInfo
+from .engine import KernelInfo
 from .errors import bounds, here, located, user_loc
 from .story import Story
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .report.profile import Profile
     from .report.records import Explanation
+    from .residence import Device
     from .testing.certificates import Certificate
 
 P = ParamSpec("P")
@@ -34,7 +35,7 @@ class Looked(Generic[P]):
     __slots__ = ()
     if TYPE_CHECKING:
         __wrapped__: Any
-        device: Device
+        device: Device | None
         _story: Story
         _name: Callable[[], str]
         _recent: Callable[[], Recording | None]
@@ -124,10 +125,11 @@ class Looked(Generic[P]):
         device than "cpu"; errors are those of a call."""
         from .report.profile import profile  # few ask for it
 
-        if self.device != "cpu":
-            raise ValueError(here(f"profile: it times kernels of this CPU, not of device {self.device!r}"))
         asked = self._described(args, kwargs)
         recording = self._record(asked)
+        if recording.device != "cpu":
+            what = f"profile: it times kernels of this CPU, not of device {recording.device!r}"
+            raise ValueError(here(what))
         inputs = recording.inputs(asked.arrays, asked.numbers)
         return profile(self._name(), recording.executable, inputs)
 

@@ -8,29 +8,53 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.graph import Node, bind
 
 from . import composed, dlpack
 from . import elementwise as ew
-from .errors import bounded, bounds, here
+from .context import MODE
+from .engine import leaf
+from .errors import TraceError, bounded, bounds, here
 from .promote import dtype_of
+from .residence import (
+    DEVICES,
+    USED,
+    Device,
+    brought,
+    device_named,
+    follows,
+    lies,
+    mixed,
+    move,
+    place,
+    place_of,
+)  # fmt: skip
 from .shapes import expand, normal_axis
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-def on_cpu(device: object) -> None:
-    """ValueError for a device that is no CPU; None is one. For a GPU it says how functions run there, and
-    whether there is one."""
-    if device is None or str(device).partition(":")[0] == "cpu":
-        return
-    what = f"device: tensors lie in the CPU's memory; expected 'cpu' or None, not {device!r}"
-    if str(device).partition(":")[0] == "cuda":
-        from .cuda import found  # few ask for it
+def on_device(node: Node, device: Device | None) -> Node:
+    """What was made here without being asked for elsewhere: on that device from now on, or computed there."""
+    if device is None:
+        return node
+    if node.data is None:
+        place(node, device)
+        return node
+    return node if lies(node.data) == device else leaf(brought(node.data, device))
 
-        what += f'; lucid.compile(f, device="cuda") runs f on a GPU: {found()}'
-    raise ValueError(here(what))
+
+def settle_on(tensor: Tensor, device: Device) -> None:
+    """A leaf, and its gradient, on that device from now on."""
+    if tensor.device != device:
+        tensor._assign(leaf(brought(tensor._value("to()"), device)))
+    if tensor.grad is not None:
+        tensor.grad = tensor.grad.detach()._moved(device)
+
+
+# Strings that `to` takes for devices; others are dtypes.
+_DEVICES = (*DEVICES, "mps", "xpu", "meta")
 
 
 @bounds
@@ -51,7 +75,10 @@ class Names:
         def shape(self) -> tuple[int, ...]: ...
         @property
         def dtype(self) -> np.dtype[Any]: ...
-        def astype(self, dtype: Any) -> Tensor: ...
+        def astype(self, dtype: Any, *, device: object = None) -> Tensor: ...
+        def _value(self, what: str) -> Any: ...
+        def _standing(self) -> Node: ...
+        def _as(self, node: Node, requires_grad: bool) -> Tensor: ...
         def detach(self) -> Tensor: ...
         def numpy(self) -> Any: ...
         def _read(self, what: str) -> Any: ...
@@ -60,15 +87,46 @@ class Names:
 
     @property
     def device(self) -> str:
-        """Always "cpu"."""
-        return "cpu"
+        """Where it lies, or will be computed: "cpu", "cuda" or "ptx-sim"."""
+        if not USED[0]:
+            return "cpu"
+        return place_of(self._standing()) or "cpu"
 
     def to_device(self, device: object, /, *, stream: object = None) -> Tensor:
-        """The tensor itself. ValueError for a device that is no CPU, and for a stream, which no CPU has."""
-        on_cpu(device)
+        """On that device: the tensor itself, if it lies there. ValueError for an unknown one, and for a
+        stream: lucid has one for each device."""
         if stream is not None:
-            raise ValueError(here(f"to_device: a CPU has no streams; expected None, not {stream!r}"))
-        return self  # type: ignore[return-value]  # only Tensor inherits this
+            raise ValueError(here(f"to_device: lucid chooses the stream; expected None, not {stream!r}"))
+        return self._moved(device_named(device))
+
+    def _moved(self, device: Device | None) -> Tensor:
+        if not USED[0] or device is None or self.device == device:
+            return self  # type: ignore[return-value]  # only Tensor inherits this
+        trace, grad = MODE.get()
+        node = self._standing()
+        if trace is not None:
+            if place_of(node) is None:
+                place(node, device)
+                return self  # type: ignore[return-value]
+            raise TraceError(
+                here(
+                    f"to: a tensor on {self.device} cannot move to {device} in a compiled function, which "
+                    "runs on one device; move it before the call"
+                )
+            )
+        value = brought(self._value("to()"), device)
+        if not (grad and self.requires_grad):
+            return self._as(leaf(value), False)
+        moved = move(node, device)
+        bind(moved, value)
+        return self._as(moved, True)
+
+    def _same_device(self, new: Tensor) -> None:
+        """ValueError where the value of another device is to become that of this tensor."""
+        own, other = (place_of(x._standing()) for x in (self, new))
+        if own is None or other is None or own == other or follows(self) or follows(new):
+            return
+        raise ValueError(here(f"in place: {mixed([('the tensor', own), ('the new value', other)])}"))
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         """`lucid.array_api`. ValueError for a version of the standard that it does not follow."""
@@ -116,21 +174,25 @@ class Names:
         return self.astype(other.dtype)
 
     def to(self, *target: Any, dtype: Any = None, device: object = None, copy: bool = False) -> Tensor:
-        """In another dtype, or in that of a tensor: `to(lucid.float64)`, `to(other)`, `to("cpu")`.
-        ValueError for a device that is no CPU; `copy` changes nothing, as tensors are immutable."""
+        """On another device, in another dtype, or as another tensor: `to("cuda")`, `to(lucid.float64)`,
+        `to(other)`. Gradients flow back to where it lay. ValueError for an unknown device, CudaError where
+        there is no GPU for "cuda"; `copy` changes nothing, as tensors are immutable."""
         for given in target:
             if isinstance(given, Names):
-                dtype = given.dtype
-            elif isinstance(given, str) and given.partition(":")[0] in ("cpu", "cuda", "mps", "xpu", "meta"):
+                dtype, device = given.dtype, given.device
+            elif isinstance(given, str) and given.partition(":")[0] in _DEVICES:
                 device = given
             else:
                 dtype = given
-        on_cpu(device)
-        return self.astype(self.dtype if dtype is None else dtype)
+        return self.astype(self.dtype if dtype is None else dtype, device=device)
 
     def cpu(self) -> Tensor:
-        """The tensor itself."""
-        return self  # type: ignore[return-value]
+        """On the CPU."""
+        return self._moved("cpu")
+
+    def cuda(self) -> Tensor:
+        """On NVIDIA's GPU. CudaError where there is none."""
+        return self._moved(device_named("cuda"))
 
     def contiguous(self) -> Tensor:
         """The tensor itself: how values lie in memory is the compiler's business."""

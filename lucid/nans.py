@@ -29,8 +29,9 @@ from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.program import Call
 from lucid.compiler.text.kernel import statement_text
 
-from .engine import Array, Device, Executable, seen
+from .engine import Array, Executable, seen
 from .errors import here
+from .residence import Device
 from .staged import Staged
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class WatchedStaged(Staged):
 def _judged(
     made: Executable | Staged, arrays: Sequence[Array], outputs: list[Array], looking: str
 ) -> list[Array]:
-    if not (made.judged and outputs[-1]):  # else an index is out of range, which is told
+    if not (made.judged and np.asarray(outputs[-1])):  # else an index is out of range, which is told
         found = first(made, arrays, outputs, looking)
         if found is not None:
             raise FloatingPointError(str(found))
@@ -144,7 +145,7 @@ def _judged(
 def first_of(made: Executable | Staged, arrays: Sequence[Array]) -> Made | None:
     """What makes the first NaN of the results for these inputs, which are not changed."""
     outputs = made.through(arrays, lambda executable, inputs: Executable.__call__(executable, inputs))
-    return None if made.judged and outputs[-1] else first(made, arrays, outputs, "nan")
+    return None if made.judged and np.asarray(outputs[-1]) else first(made, arrays, outputs, "nan")
 
 
 def first(
@@ -152,6 +153,7 @@ def first(
 ) -> Made | None:
     """What made the first NaN of `outputs`, which `made` has computed from `arrays`; None if no one did."""
     bad = _WAYS[looking]
+    arrays, outputs = list(map(np.asarray, arrays)), list(map(np.asarray, outputs))  # from where they lie
     if not any(_any(bad, array) for array in outputs):
         return None
     graph = made.graph if isinstance(made, Staged) else made.compiled.named.graph

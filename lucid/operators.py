@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+# The method by which an object on the right of an operator answers.
+REFLECTED = {
+    "+": "__radd__", "-": "__rsub__", "*": "__rmul__", "/": "__rtruediv__", "//": "__rfloordiv__",
+    "%": "__rmod__", "**": "__rpow__", "@": "__rmatmul__", "&": "__rand__", "|": "__ror__", "^": "__rxor__",
+    "<<": "__rlshift__", ">>": "__rrshift__",
+    "<": "__gt__", "<=": "__ge__", ">": "__lt__", ">=": "__le__", "==": "__eq__", "!=": "__ne__",
+}  # fmt: skip
+
+
 def infix(build: Callable[..., Node], sign: str, reflected: bool = False) -> Callable[[Any, Any], Tensor]:
     """An operator between a tensor and something else; `reflected`: that stands on the left."""
 

@@ -16,12 +16,11 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, i64, u64
 
-from .creation import Device, _shape, asarray
+from .creation import Device, _shape, asarray, device_of
 from .errors import here, public
 from .generator import Generator, words_of
 from .generator import normal as _normal
 from .generator import uniform as _uniform
-from .names import on_cpu
 from .promote import cast, dtype_of, whole
 from .tensor import Tensor, apply
 
@@ -76,9 +75,10 @@ def _drawn(
     build: Callable[[list[Node]], Node],
     generator: Generator | None,
     requires_grad: bool = False,
+    device: Device = None,
 ) -> Tensor:
     """`build(bits)`: bits as `uniform` takes them."""
-    found = _source(generator).draw(shape, words_of(kind), lambda *bits: build([*bits]))
+    found = _source(generator).draw(shape, words_of(kind), lambda *bits: build([*bits]), device=device)
     if requires_grad:
         found.requires_grad = True
     return found
@@ -90,9 +90,8 @@ def rand(
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1): multiples of 2**-24 (float64: 2**-53)."""
-    on_cpu(device)
     kind = _float(dtype)
-    return _drawn(_shape(shape), kind, lambda b: _uniform(kind, b), generator, requires_grad=requires_grad)
+    return _drawn(_shape(shape), kind, lambda b: _uniform(kind, b), generator, requires_grad, device)
 
 
 @public
@@ -101,9 +100,8 @@ def randn(
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """Standard normal."""
-    on_cpu(device)
     kind = _float(dtype)
-    return _drawn(_shape(shape), kind, lambda b: _normal(kind, b), generator, requires_grad=requires_grad)
+    return _drawn(_shape(shape), kind, lambda b: _normal(kind, b), generator, requires_grad, device)
 
 
 @public
@@ -137,7 +135,8 @@ def uniform(
     """Uniform in [low, high); both may be tensors, through which gradients flow."""
     shape = _size(size, low, high)
     top = asarray(high, dtype if isinstance(high, int | float) else None)
-    drawn: Tensor = rand(*shape, dtype=dtype, generator=generator) * (top - low) + low
+    device = device_of(low) or device_of(high)
+    drawn: Tensor = rand(*shape, dtype=dtype, device=device, generator=generator) * (top - low) + low
     return drawn
 
 
@@ -152,7 +151,8 @@ def normal(
 ) -> Tensor:
     """Normal with mean `loc` and standard deviation `scale`, through which gradients flow."""
     shape = _size(size, loc, scale)
-    drawn: Tensor = randn(*shape, dtype=dtype, generator=generator) * scale + loc
+    device = device_of(loc) or device_of(scale)
+    drawn: Tensor = randn(*shape, dtype=dtype, device=device, generator=generator) * scale + loc
     return drawn
 
 
@@ -166,7 +166,7 @@ def exponential(
     def build(bits: list[Node]) -> Node:
         return ops.NEG(ops.LOG(_uniform(kind, bits, centred=True)))
 
-    drawn: Tensor = _drawn(_size(size, scale), kind, build, generator) * scale
+    drawn: Tensor = _drawn(_size(size, scale), kind, build, generator, device=device_of(scale)) * scale
     return drawn
 
 
@@ -181,7 +181,7 @@ def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -
     wrong = given[(given < 0) | (given > 1)]
     if wrong.size:
         raise ValueError(here(f"bernoulli: probabilities are from 0 to 1, not {wrong.flat[0]}"))
-    drawn = rand(*_size(size, chance), dtype=chance.dtype, generator=generator)
+    drawn = rand(*_size(size, chance), dtype=chance.dtype, device=device_of(chance), generator=generator)
     return (drawn < chance).astype(chance.dtype)
 
 
@@ -192,7 +192,6 @@ def randint(
 ) -> Tensor:  # fmt: skip
     """Integers in [low, high), or [0, low) without `high`. ValueError if there are none, or where the dtype
     (int64 by default) does not hold them."""
-    on_cpu(device)
     kind = dtype_of(np.int64 if dtype is None else dtype)
     if isinstance(high, tuple | list):
         raise TypeError("randint: high must be an int, not a shape; with one bound write size=...")
@@ -216,7 +215,7 @@ def randint(
             ops.ADD(ops.CAST(found, dtype=i64), ops.const(_signed(first), ops.CAST(found, dtype=i64))), kind
         )
 
-    return _source(generator).draw(_shape((size,)), 2, build)
+    return _source(generator).draw(_shape((size,)), 2, build, device=device)
 
 
 def _signed(value: int) -> int:
@@ -227,6 +226,7 @@ def _signed(value: int) -> int:
 def _like(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def function(x: Any, *args: Any, dtype: object = None, **more: Any) -> Tensor:
         like = asarray(x)
+        more.setdefault("device", device_of(like))
         return draw(*like.shape, *args, dtype=like.dtype if dtype is None else dtype, **more)
 
     function.__doc__ = f"`{draw.__name__}` of the shape and dtype of x."
@@ -241,17 +241,18 @@ rand_like, randn_like = _like(rand), _like(randn)
 def randint_like(x: Any, low: int, high: int | None = None, *, dtype: object = None) -> Tensor:
     """`randint` of the shape and dtype of x."""
     like = asarray(x)
-    return randint(low, high, like.shape, dtype=like.dtype if dtype is None else dtype)
+    kind = like.dtype if dtype is None else dtype
+    return randint(low, high, like.shape, dtype=kind, device=device_of(like))
 
 
-def _orders(count: int, generator: Generator | None) -> Tensor:
+def _orders(count: int, generator: Generator | None, device: Device = None) -> Tensor:
     """A random order of 0, 1, ..., count - 1."""
 
     def build(high: Node, low: Node) -> Node:
         words = ops.SHL(ops.CAST(high, dtype=u64), ops.const(32, ops.CAST(high, dtype=u64)))
         return ops.ARGSORT(ops.OR(words, ops.CAST(low, dtype=u64)), axis=0)
 
-    return _source(generator).draw((count,), 2, build)
+    return _source(generator).draw((count,), 2, build, device=device)
 
 
 @public
@@ -262,7 +263,7 @@ def permutation(x: Any, *, generator: Generator | None = None) -> Tensor:
     rows = asarray(x)
     if not rows.shape:
         raise ValueError(here("permutation: a 0-d tensor has no rows"))
-    order = _orders(rows.shape[0], generator)
+    order = _orders(rows.shape[0], generator, device_of(rows))
     return apply(lambda n, i: ops.GATHER(n, i, axes=(0,)), rows, order)
 
 
@@ -282,7 +283,7 @@ def choice(a: Any, size: Any = (), replace: bool = True, *, generator: Generator
     if (count < 1 and wanted) or (not replace and wanted > count):
         raise ValueError(here(f"choice: {wanted} of {count}"))
     if replace:
-        index = randint(0, max(1, count), shape, generator=generator)
+        index = randint(0, max(1, count), shape, device=device_of(rows), generator=generator)
     else:
-        index = _orders(count, generator)[:wanted].reshape(shape)
+        index = _orders(count, generator, device_of(rows))[:wanted].reshape(shape)
     return index if rows is None else apply(lambda n, i: ops.GATHER(n, i, axes=(0,)), rows, index)

@@ -167,3 +167,13 @@ class Reading:
             return format(self._only("format()"), spec)
         self._read("format()")  # in a trace that is an error: text may go anywhere
         return str(self)
+
+
+def unreadable(tensor: Tensor, what: str) -> str:
+    kind = f"a tensor of type {tensor._node.type}"
+    if MODE.get().trace is None:
+        return f"{what}: {kind}, made inside of a compiled function, outlived the call; return it"
+    return (
+        f"{what} of {kind} in a compiled function: while it is traced, values are not known. "
+        "To choose by a condition use lucid.where(condition, a, b); to look at a value, return it"
+    )

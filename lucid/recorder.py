@@ -16,13 +16,14 @@ from lucid.compiler.ir.types import TensorType
 
 from . import arguments, chance, watching
 from .context import MODE, Mode
-from .engine import Device, build
+from .engine import build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
 from .inside import indices_in, verdict
 from .places import Places
 from .promote import lying
 from .recording import Recording, Source, Update, Write, tensor_of
+from .residence import USED, Device, mixed, place_of
 from .results import Made, Owner, Same, Value
 from .tape import Program, Traced, escaped, plain, read
 from .tensor import Tensor
@@ -41,7 +42,7 @@ def trace(
     guards: Guards,
     name: str,
     threads: int | None,
-    device: Device,
+    device: Device | None,
 ) -> Callable[[], Recording]:
     """Run `f` once over placeholders; nothing outside changes, whatever happens. What comes back compiles
     what was found. `opened`: those of `numbers` that are no facts; `places`: where others are, which `guards`
@@ -206,7 +207,7 @@ class _Finish:
         guards: Guards,
         name: str,
         threads: int | None,
-        device: Device,
+        device: Device | None,
     ) -> None:
         self.trace, self.arrays, self.placed = trace, arrays, placed
         self.objects, self.guards, self.name = objects, guards, name
@@ -253,10 +254,12 @@ class _Finish:
         aliases = [-1] * len(outputs) if kept else self._aliases(self._made(results, left), updates, position)
         outers = self.trace.outers.values()
         self.guards.release(set(self.trace.arrays))
+        device = self._device(used)
         return Recording(
             self.guards,
             sources,
-            build(graph, aliases, self.threads, self.device, bool(indices), self.trace.hosted),
+            device,
+            build(graph, aliases, self.threads, device, bool(indices), self.trace.hosted),
             results,
             updates,
             [(o.tensor, o.requires_grad) for o in outers if o.home is None],
@@ -275,6 +278,29 @@ class _Finish:
             self.objects,
             tuple(indices),
         )
+
+    def _device(self, used: list[Node]) -> Device:
+        """Where it runs: as it was asked for, or where what it reads lies. ValueError for several devices."""
+        if not USED[0]:
+            return "cpu"
+        known: dict[Device, Node | None] = {} if self.device is None else {self.device: None}
+        for node in used:
+            device = place_of(node)
+            if device is not None:
+                known.setdefault(device, node)
+        if len(known) > 1:
+            raise ValueError(here(f"{self.name}: {mixed([(self._words(n), d) for d, n in known.items()])}"))
+        return next(iter(known), "cpu")
+
+    def _words(self, node: Node | None) -> str:
+        """What stands for a node in errors about devices."""
+        if node is None:
+            return "what the function is compiled for"
+        source = self.all_sources.get(node)
+        owner = None if source is None else source.owner
+        if isinstance(owner, Tensor):
+            return self.guards.name_of(owner) or "a tensor that it reads"
+        return f"argument {owner}" if isinstance(owner, int) else f"{node.op.name} at {node.loc}"
 
     def _sources(self) -> list[Source]:
         found = [Source(node, owner=k, order=lying(self.arrays[k])) for k, node in self.placed.items()]

@@ -12,12 +12,14 @@ from lucid.compiler.ir.data import data, field
 from lucid.compiler.ir.graph import Node, bind, rebuild
 from lucid.compiler.ir.types import TensorType
 from lucid.runtime import memory, steps
+from lucid.runtime.stored import Stored
 
 from . import arguments
 from .engine import Array, Executable, leaf, out_of_range
 from .guards import Guards, Place, tensors_in
 from .holders import holders
 from .promote import lying
+from .residence import USED, Device, brought, follows, lies, place_of
 from .results import Made, Owner, Same, Value, given_arrays, overlap
 from .story import Change
 from .tape import Program, as_input
@@ -65,6 +67,7 @@ class Recording:
 
     guards: Guards
     sources: list[Source]
+    device: Device
     executable: Executable | Staged
     results: Any  # what the function returned, with Made and Same for tensors
     updates: list[Update]
@@ -137,6 +140,8 @@ class Recording:
             now = None if grad is None else grad._node.type
             if now != kind:
                 return Change.of(f"the gradient of {self._owner(owner, names)}", str(kind), str(now))
+        if USED[0] and (moved := self._moved(arrays, names)) is not None:
+            return moved
         for source in self.sources:
             array = source.array
             if array is not None:
@@ -145,6 +150,20 @@ class Recording:
                 if order != source.order or found != source.node.type:
                     return Change.of("an array that it reads", str(source.node.type), str(found))
         return self.guards.changed()
+
+    def _moved(self, arrays: list[Any], names: Sequence[str]) -> Change | None:
+        """A tensor that lies elsewhere than it did."""
+        for source in self.sources:
+            if source.owner is None or isinstance(source.owner, int):  # those of arguments are in signatures
+                continue
+            tensor = tensor_of(source.owner, arrays)
+            found = tensor._grad if source.grad else tensor
+            if found is None or follows(found):
+                continue
+            now = place_of(found._node) or "cpu"
+            if now != self.device:
+                return Change.of(f"the device of {self._owner(source.owner, names)}", self.device, now)
+        return None
 
     def _owner(self, owner: Owner, names: Sequence[str]) -> str:
         if isinstance(owner, int):
@@ -191,23 +210,37 @@ class Recording:
         pending = [t for t in inputs if isinstance(t, Tensor) and t._node.data is None]
         if pending:
             settle(pending)
+        if USED[0]:
+            self._bring(inputs)
         nodes = [t._node if isinstance(t, Tensor) else None for t in inputs]
         buffers = [
             n.data if n is not None else self._contiguous(t, source)
             for n, t, source in zip(nodes, inputs, self.sources, strict=True)
         ]
-        if given:  # what is written there must not be what a result, or its history, is made of
+        if (
+            given and self.device == "cpu"
+        ):  # what is written must not be what a result, or its history, is made of
             buffers = [b if overlap(b, given.values()) is None else np.array(b) for b in buffers]
         if self.judged:  # nothing is written before the verdict
             outputs = self.executable(buffers)
-            if outputs.pop():
+            if np.asarray(outputs.pop()):
                 raise out_of_range(self.judged, [s.node for s in self.sources], buffers)
             for k, array in given.items():
-                np.copyto(array, outputs[k])
+                np.copyto(array, np.asarray(outputs[k]))
                 outputs[k] = array
         else:
             outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
         return self._finish(arrays, numbers, nodes, buffers, outputs, frozenset(given))
+
+    def _bring(self, inputs: list[Any]) -> None:
+        """What goes where it is needed goes where this runs."""
+        for tensor in inputs:
+            if isinstance(tensor, Tensor) and lies(tensor._node.data) != self.device and follows(tensor):
+                tensor._assign(leaf(brought(tensor._node.data, self.device)))
+
+    def _leaf(self, value: Any) -> Node:
+        """A leaf with a value of its own, where this runs."""
+        return leaf(np.array(value) if self.device == "cpu" else brought(value, self.device))
 
     def inputs(self, arrays: list[Any], given: list[Any]) -> list[Array]:
         """The arrays that a call with these arguments would compute with."""
@@ -269,11 +302,12 @@ class Recording:
             found = actual.get((made.output, apart))
             if found is None:
                 if made.output >= 0:
-                    found = leaf(np.array(outputs[made.output]) if apart else outputs[made.output])
+                    value = outputs[made.output]
+                    found = self._leaf(value) if apart else leaf(value)
                 else:
                     k = -1 - made.output
                     known = nodes[k]
-                    found = leaf(np.array(buffers[k])) if known is None else known
+                    found = self._leaf(buffers[k]) if known is None else known
                 actual[made.output, apart] = found
             return found
 
@@ -322,7 +356,7 @@ class Recording:
         them."""
         table: dict[Node, Node] = {}
         for source, node, buffer in zip(self.sources, nodes, buffers, strict=True):
-            table[source.node] = leaf(np.array(buffer)) if node is None else node
+            table[source.node] = self._leaf(buffer) if node is None else node
         for node in self.rooted:
             if node not in table:
                 table[node] = rebuild(node, tuple(table[n] for n in node.inputs))
@@ -346,6 +380,9 @@ def _unshared(buffers: list[Array], k: int) -> bool:
     chain: list[Any] = [buffers[k]]
     if holders(chain, 0) != 3:  # those two and `chain`
         return False
+    if isinstance(chain[0], Stored):  # others may see its block: views, other libraries
+        chain.append(chain[0].block)
+        return holders(chain, -1) == 2 and chain[-1].keeper is None
     ours = memory.owner(chain[0].nbytes)
     while chain[-1].base is not None:
         # Who sees this memory in another way holds something on the way to its owner, or the owner itself.

@@ -1,4 +1,5 @@
-"""A plan for a GPU, run by the simulator: every launch executes the text of its kernel."""
+"""A plan for a GPU, run by the simulator: every launch executes the text of its kernel. Its memory is there
+as long as a plan runs; between plans arrays of the device are kept here, where nobody looks at them."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from lucid.compiler.gpu.simulator import Counts, Memory, Module, launch, parse
 from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.artifact import Address
 from lucid.compiler.pipeline import Compiled
+from lucid.runtime.stored import Block, Stored
 
 from .gpu import Ptx, described
 
@@ -47,8 +49,51 @@ def simulate(program: Ptx, arrays: Sequence[Array]) -> tuple[list[Array], list[C
     return [memory.download(place, b.shape, b.dtype.np) for place, b in outputs], counts
 
 
+class _Kept(Block):
+    """Content of the device's memory."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: Array) -> None:
+        super().__init__(HOME, 0, content.nbytes)
+        self.content = content
+
+
+class Simulator:
+    """The home of arrays on "ptx-sim"."""
+
+    where = "ptx-sim"
+
+    def new(self, nbytes: int) -> Block:
+        return _Kept(np.zeros(nbytes, np.uint8))
+
+    def put(self, array: Array) -> Stored:
+        source = np.require(array, array.dtype.newbyteorder("="))
+        content = np.frombuffer(source.tobytes(), np.uint8)
+        return Stored(_Kept(content), source.dtype, source.shape)
+
+    def fetch(self, stored: Stored, to: Array) -> None:
+        np.copyto(to, contents(stored))
+
+    def copy(self, stored: Stored) -> Stored:
+        return self.put(contents(stored))
+
+    def release(self, address: int) -> None:
+        """Python does that."""
+
+
+HOME = Simulator()
+
+
+def contents(stored: Stored) -> Array:
+    """What lies on "ptx-sim"."""
+    block = stored.block
+    assert isinstance(block, _Kept)
+    return block.content[: stored.nbytes].view(stored.dtype).reshape(stored.shape)
+
+
 class Simulated:
-    """Takes the place of `lucid.runtime.execute.Executable`."""
+    """Takes the place of `lucid.runtime.execute.Executable`, over arrays of either kind."""
 
     def __init__(self, compiled: Compiled) -> None:
         self.plan = compiled.plan
@@ -57,14 +102,17 @@ class Simulated:
 
     def __call__(
         self,
-        inputs: Sequence[Array],
-        out: Sequence[Array | None] | None = None,
+        inputs: Sequence[Array | Stored],
+        out: Sequence[Stored | None] | None = None,
         threads: int | None = None,
-    ) -> list[Array]:
-        """`out[k]`, if given, receives output k."""
-        results, self.counts = simulate(self.program, inputs)
-        for k, array in enumerate(out or ()):
-            if array is not None:
-                np.copyto(array, results[k])
-                results[k] = array
-        return results
+    ) -> list[Stored]:
+        """`out[k]`, if given, is the input that output k takes the memory of."""
+        arrays = [contents(x) if isinstance(x, Stored) else x for x in inputs]
+        results, self.counts = simulate(self.program, arrays)
+        found = [HOME.put(array) for array in results]
+        for k, target in enumerate(out or ()):
+            if target is not None:
+                assert isinstance(target.block, _Kept)
+                target.block.content = results[k].reshape(-1).view(np.uint8)
+                found[k] = target.seen(results[k].dtype, results[k].shape)
+        return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph, Loc, Node, toposort
 from lucid.compiler.ir.kernel import Kernel
 
-from .engine import Array, Device, Executable, KernelInfo
+from .engine import Array, Executable, KernelInfo
 from .hosted import RESULT, Call, call_of
+from .residence import Device, brought
 
 
 @data
@@ -53,7 +54,7 @@ class Staged:
     """As an Executable: call it with one array per graph input, get one per output."""
 
     def __init__(self, graph: Graph, threads: int | None, device: Device, judged: bool) -> None:
-        self.judged, self.graph = judged, graph
+        self.judged, self.graph, self.device = judged, graph, device
         self.types = [n.type for n in graph.outputs]
         self.stages = _stages(graph, threads, device)
 
@@ -63,7 +64,7 @@ class Staged:
         """`given`: outputs that are to be written there. Nothing is where a library raises."""
         outputs = self.through(arrays, lambda executable, inputs: executable(inputs))
         for k, array in (given or {}).items():
-            np.copyto(array, outputs[k])
+            np.copyto(array, np.asarray(outputs[k]))
             outputs[k] = array
         return outputs
 
@@ -74,22 +75,24 @@ class Staged:
 
     def through(
         self, arrays: Sequence[Array], run: Callable[[Executable, list[Array]], list[Array]]
-    ) -> list[Array]:
+    ) -> list[Any]:
         """Its results for these inputs, where `run` stands for the call of each executable."""
         values = dict(zip(self.graph.inputs, arrays, strict=True))
         for stage in self.stages:
             if stage.executable is not None:
                 found = run(stage.executable, [values[n] for n in stage.takes])
                 values.update(zip(stage.gives, found, strict=True))
-                if self.judged and values.get(self.graph.outputs[-1]):  # no library sees what was not there
-                    return [values[self.graph.outputs[-1]]] * len(self.types)
+                verdict = values.get(self.graph.outputs[-1], False) if self.judged else False
+                if np.asarray(verdict):  # no library sees what was not there
+                    return [verdict] * len(self.types)
             for library in stage.libraries:
                 call = library.call
                 results = call.function.run(call.options, [values[n] for n in call.inputs], library.loc)
                 for k, node in library.nodes:
                     values[node] = results[k]
         inputs = set(self.graph.inputs)
-        return [np.array(values[n]) if n in inputs else values[n] for n in self.graph.outputs]
+        found = [np.array(values[n]) if n in inputs else values[n] for n in self.graph.outputs]
+        return [brought(value, self.device) for value in found]
 
     def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
         """What it is made of, each with what a library does then, in words."""

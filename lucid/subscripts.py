@@ -20,6 +20,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import i64, u64
+from lucid.runtime.stored import Stored
 
 from . import shapes
 from .context import MODE
@@ -128,7 +129,7 @@ def known(value: Any) -> Array | None:
         return None
     node = getattr(value, "_node", None)
     found: Array | None = value if node is None else node.data
-    return found
+    return None if isinstance(found, Stored) else found  # nobody waits for it: a verdict is computed
 
 
 def _known(part: Any, size: int, axis: int) -> tuple[Any, bool]:

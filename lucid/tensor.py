@@ -21,6 +21,7 @@ from lucid.compiler.ir.graph import LOC, Node, at
 from lucid.compiler.ir.types import b1, c64, f32
 from lucid.compiler.passes.autodiff import gradients
 from lucid.runtime import memory
+from lucid.runtime.stored import Stored
 
 from . import shapes
 from .arrangement import Arrangement
@@ -30,13 +31,14 @@ from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
 from .indexing import Indexed
 from .methods import Methods
-from .names import Names, on_cpu
-from .operators import Operators
+from .names import Names, on_device
+from .operators import REFLECTED, Operators
 from .ordering import Ordering
 from .places import called
 from .promote import as_array, cast, check_numbers, check_plain, dtype_of
-from .reading import Reading
+from .reading import Reading, unreadable
 from .reductions import Reductions
+from .residence import USED, Device, device_named, meeting, place
 from .tape import Traced
 from .unread import CHANGED, PENDING, UNREAD
 
@@ -92,7 +94,10 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
                 nodes.append(data_node(x, trace))
         if weak and not any(isinstance(n, Node) for n in nodes):
             nodes[0] = data_node(nodes[0], trace)
+        device = meeting(operands, nodes, Tensor, trace is not None, leaf) if USED[0] else None
         result = build(*nodes, **attrs)
+        if device is not None:
+            place(result, device)
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise located(error, loc) from None
     finally:
@@ -169,7 +174,7 @@ def _with_arrays(data: Any) -> Any:
 
 @bounds
 class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
-    """An array of one dtype, on the CPU.
+    """An array of one dtype, on the CPU or on another device.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool, complex numbers
     complex64; NumPy arrays keep their dtype and are copied (`lucid.from_numpy` shares). `requires_grad=True`
@@ -192,15 +197,15 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
     def __init__(
         self, data: object, requires_grad: Any = False, dtype: object = None, *, device: object = None
     ) -> None:
-        on_cpu(device)
+        where = device_named(device)
         trace = MODE.get().trace
         loc = called(trace)
         token = LOC.set(loc)
         try:
             if isinstance(data, Tensor):
-                node = self._copied(data, requires_grad, dtype)
+                node = self._copied(data, requires_grad, dtype, where)
             else:
-                node = data_node(data, trace, dtype)
+                node = on_device(data_node(data, trace, dtype), where)
         except (TypeError, ValueError, OverflowError) as error:
             raise located(error, loc) from None
         finally:
@@ -215,8 +220,9 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
             self.requires_grad = True
 
     @staticmethod
-    def _copied(data: Tensor, requires_grad: bool, dtype: object) -> Node:
+    def _copied(data: Tensor, requires_grad: bool, dtype: object, device: Device | None) -> Node:
         node = ops.STOP(node_of(data)) if data._requires_grad else node_of(data)
+        node = node if device is None else Tensor._of(node, False, MODE.get().trace)._moved(device)._node
         if dtype is not None:
             node = cast(node, dtype_of(dtype))
         if not requires_grad:
@@ -224,7 +230,7 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
         # A leaf needs a node of its own; the array itself is immutable and shared.
         if MODE.get().trace is not None:
             return ops.STOP(node)
-        return leaf(Tensor._of(node, False, None)._read("Tensor()"))
+        return leaf(Tensor._of(node, False, None)._value("Tensor()"))
 
     @staticmethod
     def _of(node: Node, requires_grad: bool, trace: Trace | None) -> Tensor:
@@ -235,6 +241,12 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
             UNREAD.add(self)
         return self
 
+    def _as(self, node: Node, requires_grad: bool) -> Tensor:
+        return Tensor._of(node, requires_grad, MODE.get().trace)
+
+    def _standing(self) -> Node:
+        return node_of(self)
+
     _apply = staticmethod(apply)
 
     @staticmethod
@@ -243,7 +255,7 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
             return apply(build, a, b)
         answer = NotImplemented  # what stands on the left has been asked
         if isinstance(a, Tensor):
-            answer = getattr(type(b), _REFLECTED[sign], lambda *_: NotImplemented)(b, a)
+            answer = getattr(type(b), REFLECTED[sign], lambda *_: NotImplemented)(b, a)
         if answer is NotImplemented and sign not in ("==", "!="):  # those fall back to identity
             kinds = f"{type(a).__name__} {sign} {type(b).__name__}"
             raise TypeError(here(f"{kinds}: unsupported operand; expected a tensor, an array or a number"))
@@ -442,6 +454,8 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
                 )
             )
         trace, grad = MODE.get()
+        if USED[0]:
+            self._same_device(new)
         if self._requires_grad and self.is_leaf:
             if grad:
                 raise RuntimeError(
@@ -466,14 +480,19 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
 
     def _read(self, what: str) -> Array:
         """The value. The array is this tensor's own: do not write to it."""
+        found = self._value(what)
+        return np.asarray(found) if isinstance(found, Stored) else found
+
+    def _value(self, what: str) -> Any:
+        """The value, where it lies."""
         if self._trace is not None or MODE.get().trace is not None:
-            raise TraceError(here(_unreadable(self, what)))
+            raise TraceError(here(unreadable(self, what)))
         if self._node.data is None:
             try:
                 settle([self, *CHANGED.take()])
             except MemoryError as error:
                 raise located(error, user_loc()) from None
-        data: Array = self._node.data
+        data = self._node.data
         self._forget()
         return data
 
@@ -491,7 +510,9 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """A leaf, as from a pickle, and with a copy of the gradient, as PyTorch's has."""
-        found = _restore(type(self), np.array(self._read("deepcopy")), self._requires_grad)
+        value = self._value("deepcopy")
+        found = _restore(type(self), np.array(value), self._requires_grad)
+        found._node = found._node if isinstance(value, np.ndarray) else leaf(value)
         found._grad = copy.deepcopy(self._grad, memo)
         return found
 
@@ -502,8 +523,8 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
         """Converted as NumPy does: floats to integers towards zero, anything to bool by != 0, complex numbers
         to real ones by their real part, with a warning. With `copy=False` the tensor itself, if it has that
         dtype."""
-        on_cpu(device)
-        made = apply(_astype, self, dtype=dtype)
+        source = self._moved(device_named(device))
+        made = apply(_astype, source, dtype=dtype)
         return made if copy or made._node is not self._node else self
 
 
@@ -517,15 +538,6 @@ def _is_operand(x: object) -> bool:
     if isinstance(x, _OPERANDS):
         return True
     return hasattr(x, "__array__") and getattr(x, "__array_ufunc__", x) is not None
-
-
-# The method by which an object on the right of an operator answers.
-_REFLECTED = {
-    "+": "__radd__", "-": "__rsub__", "*": "__rmul__", "/": "__rtruediv__", "//": "__rfloordiv__",
-    "%": "__rmod__", "**": "__rpow__", "@": "__rmatmul__", "&": "__rand__", "|": "__ror__", "^": "__rxor__",
-    "<<": "__rlshift__", ">>": "__rrshift__",
-    "<": "__gt__", "<=": "__ge__", ">": "__lt__", ">=": "__le__", "==": "__eq__", "!=": "__ne__",
-}  # fmt: skip
 
 
 def settle(tensors: Sequence[Tensor]) -> None:
@@ -549,16 +561,6 @@ def _astype(x: Node, dtype: object) -> Node:
         warn_user(f"astype: {x.type.dtype.numpy} to {target.numpy} drops the imaginary part; say x.real")
         x = ops.RE(x)
     return cast(x, target)
-
-
-def _unreadable(tensor: Tensor, what: str) -> str:
-    kind = f"a tensor of type {tensor._node.type}"
-    if MODE.get().trace is None:
-        return f"{what}: {kind}, made inside of a compiled function, outlived the call; return it"
-    return (
-        f"{what} of {kind} in a compiled function: while it is traced, values are not known. "
-        "To choose by a condition use lucid.where(condition, a, b); to look at a value, return it"
-    )
 
 
 def _restore(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:

@@ -18,6 +18,7 @@ from .engine import Array
 from .guards import Item, Place
 from .places import Places
 from .promote import lying, seen_in
+from .residence import USED, follows, place, place_of
 from .tape import Tape
 from .tensor import LEAVES, Tensor
 
@@ -62,6 +63,8 @@ class Trace:
         found = self.outers.get(id(tensor))
         if found is None:
             node = placeholder(tensor._node.type)
+            if USED[0] and not follows(tensor):
+                place(node, place_of(tensor._node) or "cpu")
             flag = tensor._requires_grad
             found = Outer(tensor, home, node, node, requires_grad=flag)
             self.outers[id(tensor)] = found
@@ -99,6 +102,8 @@ class Trace:
             old = tensor._grad
             if old is not None:
                 node = outer.grad_placeholder = placeholder(old._node.type)
+                if USED[0]:
+                    place(node, place_of(outer.placeholder))
                 if old._requires_grad:
                     self.histories.add(node)
                 outer.grad = Tensor._of(node, False, self)

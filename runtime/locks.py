@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,6 +23,17 @@ class Lock:
 
     def __init__(self) -> None:
         self._lock, self._process = threading.RLock(), os.getpid()
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[bool]:
+        """Takes it if nobody has it; whether that was so."""
+        lock: Any = self()
+        taken = lock.acquire(blocking=False)
+        try:
+            yield taken
+        finally:
+            if taken:
+                lock.release()
 
     def __call__(self) -> AbstractContextManager[bool]:
         process = os.getpid()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..residence import DEVICES
 from ..testing import campaign
 
 
@@ -12,14 +13,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="the same programs for the same seed (0)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--programs", type=int, help="at most so many")
-    parser.add_argument("--draws", type=int, default=campaign.DRAWS, help="programs of one structure (100)")
+    parser.add_argument("--draws", type=int, help="programs of one structure (100; on another device 6)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where programs run (cpu)")
     parser.add_argument("--corpus", metavar="DIR", help="for programs that reach anything new, and faults")
 
 
 def run(options: argparse.Namespace) -> int:
+    draws = options.draws or (campaign.DRAWS if options.device == "cpu" else campaign.ABROAD)
     outcome = campaign.run(
-        options.seconds, options.seed, options.jobs, options.corpus, options.programs, draws=options.draws
-    )
+        options.seconds, options.seed, options.jobs, options.corpus, options.programs, draws=draws,
+        device=options.device,
+    )  # fmt: skip
     for line in campaign.report(outcome, options.seed):
         print(line, flush=True)
     return int(bool(outcome.found))

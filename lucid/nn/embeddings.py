@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import random
 from ..errors import here, public
-from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
@@ -24,10 +23,10 @@ class Embedding(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         self.num_embeddings, self.embedding_dim = F.as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
+        self.to(device)
 
     @classmethod
     def from_pretrained(
@@ -60,11 +59,11 @@ class EmbeddingBag(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         self.num_embeddings, self.embedding_dim = F.as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.mode = F.checked_mode(mode)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
+        self.to(device)
 
     def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Tensor:
         return F.embedding_bag(input, self.weight, offsets, self.mode, per_sample_weights, self.padding_idx)

@@ -13,7 +13,7 @@ from lucid.compiler.ir.graph import Node
 
 from .. import functional as functions
 from .. import joins, published, subscripts, updates
-from ..creation import _shape, asarray
+from ..creation import _shape, asarray, device_of
 from ..errors import here, public, warn_user
 from ..functional import where
 from ..promote import whole
@@ -83,7 +83,9 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Tensor:
         raise ValueError(here(f"dropout: p must be a probability, not {p!r}"))
     if not training or p == 0:
         return given
-    kept: Tensor = where(rand(*given.shape) < p, 0.0, given * (1 / (1 - p) if p < 1 else 0.0))
+    kept: Tensor = where(
+        rand(*given.shape, device=device_of(given)) < p, 0.0, given * (1 / (1 - p) if p < 1 else 0.0)
+    )
     return kept
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from .. import random
 from ..context import no_grad
 from ..errors import here
-from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor
 from . import spatial as S
@@ -26,7 +25,6 @@ class _Conv(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         name = type(self).__name__
         (inner,) = S.sizes(name, "in_channels", in_channels, 1, 1)
         (out,) = S.sizes(name, "out_channels", out_channels, 1, 1)
@@ -44,6 +42,7 @@ class _Conv(Module):
         shape = (out, inner // self.groups, *self.kernel_size)
         self.weight = Parameter(random.uniform(-bound, bound, shape, dtype=kind))
         self.bias = Parameter(random.uniform(-bound, bound, (out,), dtype=kind)) if bias else None
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         conv = (S.conv1d, S.conv2d, S.conv3d)[self.axes - 1]
@@ -136,7 +135,6 @@ class BatchNorm1d(Module):
         track_running_stats: bool = True, device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         (count,) = S.sizes(type(self).__name__, "num_features", num_features, 1, 1)
         kind = dtype_of(np.float32 if dtype is None else dtype).np
         self.num_features, self.eps, self.momentum = count, eps, momentum
@@ -147,6 +145,7 @@ class BatchNorm1d(Module):
             self.register_buffer("running_mean", np.zeros(count, kind))
             self.register_buffer("running_var", np.ones(count, kind))
             self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         x = x if isinstance(x, Tensor) else Tensor(x)
@@ -187,12 +186,12 @@ class GroupNorm(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         (count,) = S.sizes("GroupNorm", "num_channels", num_channels, 1, 1)
         kind = dtype_of(np.float32 if dtype is None else dtype).np
         self.num_groups, self.num_channels, self.eps = num_groups, count, eps
         self.weight = Parameter(np.ones(count, kind)) if affine else None
         self.bias = Parameter(np.zeros(count, kind)) if affine else None
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         return S.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
@@ -209,11 +208,11 @@ class RMSNorm(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         whole = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
         self.normalized_shape, self.eps = tuple(whole), eps
         kind = dtype_of(np.float32 if dtype is None else dtype).np
         self.weight = Parameter(np.ones(self.normalized_shape, kind)) if elementwise_affine else None
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         return S.rms_norm(x, self.normalized_shape, self.weight, self.eps)

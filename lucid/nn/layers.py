@@ -11,7 +11,6 @@ import numpy as np
 from .. import random
 from ..creation import asarray
 from ..errors import public
-from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
@@ -29,12 +28,12 @@ class Linear(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         in_features, out_features = F.as_shape((in_features, out_features))
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = _uniform((out_features, in_features), bound, dtype)
         self.bias = _uniform((out_features,), bound, dtype) if bias else None
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         return F.linear(x, self.weight, self.bias)
@@ -222,13 +221,13 @@ class LayerNorm(Module):
         dtype: object = None,
     ) -> None:
         super().__init__()
-        on_cpu(device)
         self.normalized_shape = F.as_shape(normalized_shape)
         self.eps = F.checked_number("LayerNorm", "eps", eps, zero=True)
         kind = _kind(dtype)
         affine = elementwise_affine
         self.weight = Parameter(np.ones(self.normalized_shape, kind)) if affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape, kind)) if affine and bias else None
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)

@@ -11,8 +11,9 @@ from ..context import MODE
 from ..creation import zeros_like
 from ..engine import leaf
 from ..errors import bounded, bounds, here, is_internal, public, trim
-from ..names import on_cpu
+from ..names import on_device, settle_on
 from ..promote import dtype_of
+from ..residence import USED, device_named
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
 
@@ -201,22 +202,29 @@ class Module:
 
     @public
     def to(self, device: object = None, dtype: object = None) -> Self:
-        """The module itself, which computes on the CPU. ValueError for another device, or for another dtype
-        than its parameters have: say that where layers are made."""
+        """The module itself, with parameters, buffers and gradients on that device. ValueError for an unknown
+        one, and for another dtype than its parameters have: say that where layers are made."""
         if dtype is None and not (device is None or isinstance(device, str)):
             device, dtype = None, device
-        on_cpu(device)
+        where = device_named(device)
         wanted = None if dtype is None else dtype_of(dtype).np
         for name, p in self._state().items():
             if wanted is not None and p.is_floating_point() and p.dtype != wanted:
                 raise ValueError(
                     f"to: {name} is {p.dtype}; for {wanted} make layers with dtype={wanted.name!r}"
                 )
+        if where is not None and USED[0]:
+            for tensor in (*self.parameters(), *self.buffers()):
+                settle_on(tensor, where)
         return self
 
     def cpu(self) -> Self:
-        """The module itself."""
-        return self
+        """`to("cpu")`."""
+        return self.to("cpu")
+
+    def cuda(self) -> Self:
+        """`to("cuda")`."""
+        return self.to("cuda")
 
     def float(self) -> Self:
         """`to(float32)`."""
@@ -261,7 +269,8 @@ class Module:
             )
         arrays = {k: _matching(k, state[k], own[k]) for k in own if k in state}
         for name, array in arrays.items():
-            own[name]._assign(leaf(array))
+            device = device_named(own[name].device)
+            own[name]._assign(on_device(leaf(array), device))
         return loaded
 
     # --- text ------------------------------------------------------------------------------------

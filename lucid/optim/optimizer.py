@@ -16,8 +16,10 @@ from ..context import MODE, enable_grad
 from ..creation import zeros_like
 from ..engine import evaluate, leaf
 from ..errors import bounds, here
+from ..names import on_device
 from ..places import called
 from ..promote import cast, filled, scalar
+from ..residence import device_named, follow
 from ..tape import is_traced
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
@@ -258,10 +260,13 @@ class Optimizer:
 
     def _zeros(self) -> list[Tensor]:
         """State of zeros, one tensor for each parameter."""
-        return [
+        made = [
             Tensor(np.zeros(p.shape, np.float32 if k in self._masters else p.dtype))
             for k, p in enumerate(self.params)
         ]
+        for tensor in made:
+            follow(tensor)
+        return made
 
     def _counts(self, start: float = 0.0) -> list[Tensor]:
         """A count for each parameter. As long as counts are equal they share a node, and what
@@ -315,7 +320,7 @@ class Optimizer:
                 raise ValueError(here(f"load_state_dict: {name} has shapes {shapes}, expected {wanted}"))
             changes += [(t, a.astype(t.dtype)) for t, a in zip(tensors, given, strict=True)]
         for tensor, array in changes:
-            tensor._assign(leaf(array))
+            tensor._assign(on_device(leaf(array), device_named(tensor.device)))
         for group, values in zip(self.param_groups, groups, strict=True):
             for name in self.hyper:
                 group[name] = values[name]

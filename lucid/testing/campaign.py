@@ -25,7 +25,10 @@ from typing import Any, TextIO
 from lucid.compiler.ir.data import data, replace
 from lucid.runtime import load, pool
 
-from .draws import THREADS, Draw, laid, number_like, other_sizes, redrawn, shapes_of
+from ..residence import Device
+from . import abroad
+from .abroad import Abroad
+from .draws import THREADS, Draw, holds, laid, number_like, other_sizes, redrawn, shapes_of
 from .family import Family, Fault
 from .generate import random_program
 from .layouts import UNPACK
@@ -35,7 +38,9 @@ from .text import print_draw
 
 STRIDE = 1_000_003  # between the structures of two seeds
 DRAWS = 100
+ABROAD = 6  # on another device, where running takes longer than compiling
 FRESH = 12  # every so many draws, from the second on, have sizes that were not there before
+FRESH_ABROAD = 2  # where all draws are compared in one way, on another device
 STRUCTURES = 200  # of a process; then another one takes over, as code stays for the life of a process
 
 
@@ -83,28 +88,44 @@ def program_of(seed: int, k: int) -> tuple[Program, bool]:
     return random_program(seed * STRIDE + k, smooth, 8 if smooth else 14, more=True), smooth
 
 
-def draws_of(seed: int, k: int, draws: int = DRAWS) -> Iterator[Draw]:
-    """The draws of a structure. What does not hold for other sizes is left out: there may be fewer."""
+def draws_of(seed: int, k: int, draws: int = DRAWS, device: Device = "cpu") -> Iterator[Draw]:
+    """The draws of a structure. What does not hold for other sizes is left out, and for other devices what
+    would take long: there may be fewer, or none."""
     program, smooth = program_of(seed, k)
-    yield Draw(program, {}, smooth=smooth, thorough=True, number=k)
+    if device != "cpu":
+        if not abroad.small(program):
+            return
+        smooth = smooth and holds(program)  # of nothing there is no gradient
+    yield Draw(program, {}, smooth=smooth, thorough=True, number=k, device=device)
     rng = random.Random(f"{seed} {k}")
     orders = {name: rng.choice(("rows", "columns", "permuted")) for name in program.inputs}
     known = [(shapes_of(program), program.numbers)]
     for d in range(1, draws):
         form = rng.choice(known)
-        if d % FRESH == 1:
+        if d % (FRESH if device == "cpu" else FRESH_ABROAD) == 1:
             form = other_sizes(program, rng), {n: number_like(k, rng) for n, k in program.numbers.items()}
         other = redrawn(program, form[0], rng, form[1])
         if other is not None:
             known += [form] if form not in known else []
-            yield laid(other, orders, rng, smooth)
+            if device == "cpu":
+                yield laid(other, orders, rng, smooth)
+            elif abroad.small(other):
+                yield Draw(other, {}, smooth=smooth, device=device)
+
+
+def family_of(draw: Draw) -> Family:
+    if draw.device == "cpu":
+        return Family(draw.program, draw.smooth)
+    return Abroad(draw.program, draw.smooth, draw.device)
 
 
 def look(draw: Draw, family: Family | None = None) -> Seen:
     """What is found of a draw. `family`: of its structure, if it is not the first."""
-    if draw.thorough:
+    if draw.thorough and draw.device == "cpu":
         return examine(draw.program, draw.smooth, draw.number)
-    family = family or Family(draw.program, draw.smooth)
+    family = family or family_of(draw)
+    if isinstance(family, Abroad):
+        return Seen(family.fault(draw), frozenset(family.features))
     return Seen(family.fault(draw), frozenset(("layout", x) for x in draw.layouts.values()))
 
 
@@ -146,7 +167,7 @@ def script_of(draw: Draw, fault: Fault) -> str:
     made = listing(draw.program)
     helper = f"\n\n{UNPACK}\n" if "unpack(" in made else ""
     given = ", ".join(
-        f"{n}={getattr(draw, n)!r}" for n in ("threads", "guarded", "smooth", "thorough", "number")
+        f"{n}={getattr(draw, n)!r}" for n in ("threads", "guarded", "smooth", "thorough", "number", "device")
     )
     return (
         f"{said}\n\nimport sys\n\nimport numpy as np\nfrom numpy import inf, nan\n\n"
@@ -161,7 +182,7 @@ def script_of(draw: Draw, fault: Fault) -> str:
 @data
 class Task:
     """What a run is: of which seed, until when, at most how many programs a job, by how many jobs, how many
-    draws of each structure; whether branches of passes are watched, too."""
+    draws of each structure; whether branches of passes are watched, too; on which device programs run."""
 
     seed: int
     until: float
@@ -169,6 +190,7 @@ class Task:
     jobs: int
     draws: int
     watched: bool
+    device: Device
 
 
 def work(
@@ -189,11 +211,11 @@ def work(
         k = job + turn * task.jobs
         family, first, features, count = None, None, set[Feature](), 0
         before, clock = load.compiles(), time.process_time()
-        for d, draw in enumerate(draws_of(task.seed, k, task.draws)):
+        for d, draw in enumerate(draws_of(task.seed, k, task.draws, task.device)):
             if programs >= task.most or time.time() >= task.until or over():
                 break
             at[2 * job], at[2 * job + 1] = k, d
-            family = family or Family(draw.program, draw.smooth)
+            family = family or family_of(draw)
             seen = look(draw, family)
             if task.watched and d == 0 and seen.fault is None:
                 features |= family.branches(draw.program)
@@ -206,7 +228,7 @@ def work(
                 least, fault = small(draw, seen.fault)
                 tell(Found(k, d, fault, least, script_of(least, fault)))
                 return
-        if not count:
+        if not count and (programs >= task.most or time.time() >= task.until or over()):
             return
         new = features - known
         known |= new
@@ -222,13 +244,15 @@ def run(
     most: int | None = None,
     out: TextIO = sys.stderr,
     draws: int = DRAWS,
+    device: Device = "cpu",
 ) -> Outcome:
     """Examine programs for so many seconds, or `most` of them. `corpus`: a folder for what has reached
     something new, and for faults, which else go to the working directory. Progress goes to `out`."""
     state = _State(seed, corpus, out)
     limit = sys.maxsize if most is None else most
     shares = [limit // jobs + (j < limit % jobs) for j in range(jobs)]
-    tasks = [Task(seed, state.began + seconds, share, jobs, draws, corpus is not None) for share in shares]
+    until, watched = state.began + seconds, corpus is not None
+    tasks = [Task(seed, until, share, jobs, draws, watched, device) for share in shares]
     if jobs == 1:
         before = -1
         while state.structures != before and not state.found:
@@ -261,7 +285,7 @@ def run(
         for j in dead:
             worker = workers.pop(j)
             if worker.exitcode:
-                state.hear(_crashed(seed, at[2 * j], at[2 * j + 1], worker.exitcode, draws))
+                state.hear(_crashed(seed, at[2 * j], at[2 * j + 1], worker.exitcode, draws, device))
         if state.found:
             stop.set()
         if not workers and all(began[j] == done[j][0] or stop.is_set() for j in range(jobs)):
@@ -279,11 +303,11 @@ def _drain(queue: Any, wait: float) -> list[Told | Found]:
         return found
 
 
-def _crashed(seed: int, k: int, d: int, code: int, draws: int) -> Found:
+def _crashed(seed: int, k: int, d: int, code: int, draws: int, device: Device) -> Found:
     """The fault of a process that is gone: the program it was at."""
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     fault = Fault("crash", f"the process ended by {how}")
-    draw = next(draw for n, draw in enumerate(draws_of(seed, k, draws)) if n == d)
+    draw = next(draw for n, draw in enumerate(draws_of(seed, k, draws, device)) if n == d)
     return Found(k, d, fault, draw, script_of(draw, fault))
 
 

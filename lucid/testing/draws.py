@@ -15,6 +15,7 @@ import numpy as np
 
 from lucid.compiler.ir.data import data
 
+from ..residence import Device
 from .layouts import LAYOUTS, laid_out
 from .maker import MOST, in_bounds, values_of
 from .program import Array, Number, Program
@@ -34,7 +35,8 @@ class Draw:
     """A program whose inputs lie in memory as `layouts` say ("rows" where nothing is said), to be run by
     `threads`, its outputs written between guards (`guarded`) or to new arrays. `smooth`: with gradients.
     `thorough`: everything is to be compared that there is, not what is cheap alone; `number` chooses among
-    what takes turns then."""
+    what takes turns then. `device`: where it runs; if that is not the CPU, the bits of the CPU are wanted,
+    and nothing else is compared."""
 
     program: Program
     layouts: Mapping[str, str]
@@ -43,6 +45,7 @@ class Draw:
     smooth: bool = False
     thorough: bool = False
     number: int = 0
+    device: Device = "cpu"
 
     def arrays(self) -> list[Array]:
         """The inputs, laid out; one that is another one, too, is the same array."""

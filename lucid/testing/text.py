@@ -13,8 +13,8 @@
     threads 2
 
 Behind `return` stand options, in any order: `exact` and `traits` of the program, `layouts`, `threads`,
-`guarded`, `smooth`, `thorough N`. `packed` are the bytes of an array, deflated, in base 85. Nothing of a file
-is run as Python: statements are of the grammar of `expression.py`.
+`guarded`, `smooth`, `thorough N`, `device`. `packed` are the bytes of an array, deflated, in base 85. Nothing
+of a file is run as Python: statements are of the grammar of `expression.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 
 from lucid.compiler.ir.types import from_numpy
 
+from ..residence import DEVICES
 from .draws import THREADS, Draw
 from .expression import NAME, expression, names_in
 from .layouts import LAYOUTS
@@ -53,7 +54,8 @@ def print_draw(draw: Draw, words: str = "") -> str:
         lines.append(f"{name} = {same if same != name else _array(array)}")
     lines += [f"{name} = {number!r}" for name, number in program.numbers.items()]
     lines += [f"{name} = {text}" for name, text in program.statements]
-    lines += [f"return {' '.join(program.outputs)}", f"exact {' '.join(sorted(program.exact))}"]
+    known = {*program.inputs, *dict(program.statements)}  # what was made smaller is exact in less
+    lines += [f"return {' '.join(program.outputs)}", f"exact {' '.join(sorted(program.exact & known))}"]
     options = {
         "traits": " ".join(sorted(program.traits)),
         "layouts": " ".join(f"{name} {layout}" for name, layout in draw.layouts.items()),
@@ -61,6 +63,7 @@ def print_draw(draw: Draw, words: str = "") -> str:
         "guarded": "yes" if draw.guarded else "",
         "smooth": "yes" if draw.smooth else "",
         "thorough": str(draw.number) if draw.thorough else "",
+        "device": draw.device if draw.device != "cpu" else "",
     }
     return "\n".join([*lines, *(f"{name} {value}" for name, value in options.items() if value), ""])
 
@@ -94,7 +97,7 @@ def parse_draw(text: str, name: str = "program") -> Draw:
                     raise ValueError(f"{left} is there already")
                 if left.startswith("k"):
                     numbers[left] = _one(right)
-                elif left.startswith("x"):
+                elif left.startswith("x") or _is_array(right):  # a statement that was made an input
                     inputs[left] = inputs[right] if right in inputs else _parsed(right)
                 else:
                     expression(right)
@@ -124,7 +127,7 @@ def parse_draw(text: str, name: str = "program") -> Draw:
         raise ValueError(f"{name}: {error}") from None
 
 
-_OPTIONS = ("exact", "traits", "layouts", "threads", "guarded", "smooth", "thorough")
+_OPTIONS = ("exact", "traits", "layouts", "threads", "guarded", "smooth", "thorough", "device")
 
 
 def _draw(
@@ -149,9 +152,15 @@ def _draw(
     )
     made = tuple(statements.items())
     program = Program(inputs, made, outputs, frozenset(exact), frozenset(traits), numbers)
+    words = options.get("device", ["cpu"])
+    _among(words, DEVICES)
+    if len(words) != 1:
+        raise ValueError(f"device: expected one of {', '.join(DEVICES)}")
+    device = next(d for d in DEVICES if d == words[0])
     return Draw(
-        program, layouts, threads, "guarded" in options, "smooth" in options, thorough >= 0, max(thorough, 0)
-    )
+        program, layouts, threads, "guarded" in options, "smooth" in options, thorough >= 0, max(thorough, 0),
+        device,
+    )  # fmt: skip
 
 
 def _one(text: str) -> Number:
@@ -172,6 +181,11 @@ def _number(options: dict[str, list[str]], name: str, low: int, high: int, defau
     if len(words) != 1 or not re.fullmatch(r"\d{1,19}", words[0]) or not low <= int(words[0]) <= high:
         raise ValueError(f"{name}: expected a number of {low} to {high}, got `{' '.join(words)[:60]}`")
     return int(words[0])
+
+
+def _is_array(text: str) -> bool:
+    found = _INPUT.fullmatch(text)
+    return found is not None and found[1] in DTYPES
 
 
 def _parsed(text: str) -> Array:

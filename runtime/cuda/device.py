@@ -1,4 +1,8 @@
-"""A GPU: its primary context, one stream, memory from the driver's pool, modules that were made for it."""
+"""A GPU: its primary context, one stream, memory from the driver's pool, modules that were made for it.
+
+All work goes into the one stream, and is done in its order. Who waits for it (`synchronize`) hears of what
+went wrong since somebody waited last; `begun` has the words for what that may have been.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import atexit
 import ctypes
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ctypes import c_float, c_size_t, c_uint64
 from typing import Any
@@ -15,6 +19,7 @@ import numpy as np
 
 from .. import memory
 from ..locks import Lock
+from ..stored import Block, Stored
 from .driver import Driver
 from .errors import ELSEWHERE, FORKED, NO_DEVICE, OUT_OF_MEMORY, CudaError, described
 from .modules import load
@@ -26,10 +31,17 @@ _MAJOR, _MINOR, _POOLS, _PROCESSORS = 75, 76, 115, 16
 _NON_BLOCKING = 1
 _RELEASE_THRESHOLD = 4
 
+# Bytes of an array of which the driver gets a copy of ours, so that nobody waits; and how many of these, and
+# of the words for what has begun, are kept.
+SMALL, KEPT = 4096, 256
+LISTED = 8  # kernels that an error names at most
+TELLS = "LUCID_CUDA_SYNC=1 tells which"
+
 
 class Device:
     """`capability` is (9, 0) for sm_90. Everything is done in the order of one stream; whoever uses the
-    device holds it (`with device.held():`), so that calls of several threads come one after the other.
+    device holds it (`with device.held():`), so that calls of several threads come one after the other. It is
+    a `Home` of arrays.
 
     CudaError where there is no driver, no such device, or the driver is too old. After an error that is
     `sticky` the driver does nothing more for this process: each call raises it again.
@@ -49,9 +61,13 @@ class Device:
             raise CudaError(f"{self.name} under this driver has no memory pools; {ELSEWHERE}", NO_DEVICE)
         self.lost: CudaError | None = None
         self._lock, self._process = Lock(), os.getpid()
+        self._inside = 0  # how often the thread that has the device has it
         self._modules: dict[str, tuple[int, dict[str, int]]] = {}
         self._graphs: set[tuple[int, int]] = set()
         self._gone: list[tuple[int, int]] = []  # of owners that have gone
+        self._freed: list[int] = []  # blocks that nobody holds, which the driver is not told of yet
+        self._copies: list[Array] = []  # that the driver may still read
+        self.begun: dict[str, None] = {}  # kernels since somebody waited, in words
         self._context = driver.make("cuDevicePrimaryCtxRetain", self._device)
         try:
             with self.held():
@@ -79,15 +95,19 @@ class Device:
                 raise self.lost.within("an earlier call has failed")
             try:
                 self.driver("cuCtxPushCurrent_v2", self._context)
+                self._inside += 1
                 try:
                     self._drop()
                     yield
                 finally:
+                    if self._inside == 1:
+                        self._drop()
+                    self._inside -= 1
                     with suppress(CudaError):  # what is wrong has been said
                         self.driver.make("cuCtxPopCurrent_v2")
             except CudaError as error:
                 if error.sticky:
-                    self.lost = error
+                    self.lost = self.lost or error
                 raise
 
     def allocate(self, nbytes: int) -> int:
@@ -111,6 +131,64 @@ class Device:
     def free(self, address: int) -> None:
         self.driver("cuMemFreeAsync", address, self.stream)
 
+    # as a home of arrays
+
+    where = "cuda"
+
+    def new(self, nbytes: int) -> Block:
+        with self.held():
+            return Block(self, self.allocate(nbytes), nbytes)
+
+    def put(self, array: Array) -> Stored:
+        with self.held():
+            return self.brought(array)
+
+    def brought(self, array: Array) -> Stored:
+        """A copy of an array, by who holds the device."""
+        source = np.require(array, array.dtype.newbyteorder("="), "C")
+        found = Stored(self.new(source.nbytes), source.dtype, source.shape)
+        if source.nbytes <= SMALL:
+            if len(self._copies) >= KEPT:
+                self.synchronize()
+            source = np.array(source, order="C")
+            self._copies.append(source)
+            self.upload(found.block.address, source)
+        else:
+            self.upload(found.block.address, source)
+            self.synchronize()  # then its owner may change it
+        return found
+
+    def fetch(self, stored: Stored, to: Array) -> None:
+        with self.held():
+            self.download(to, stored.block.address)
+            self.synchronize()
+
+    def copy(self, stored: Stored) -> Stored:
+        with self.held():
+            found = Stored(self.new(stored.nbytes), stored.dtype, stored.shape)
+            if stored.nbytes:
+                places = found.block.address, stored.block.address
+                self.driver("cuMemcpyDtoDAsync_v2", *places, stored.nbytes, self.stream)
+            return found
+
+    def release(self, address: int) -> None:
+        """It goes now, if nobody has the device; else with the others, when that one is done. Nobody waits:
+        who lets go of a block may hold a lock for which the thread that has the device waits."""
+        self._freed.append(address)
+        if not self._inside and self.usable():
+            with self._lock.at_once() as free:
+                if free:
+                    with suppress(CudaError), self.held():
+                        pass
+
+    def note(self, kernels: Iterable[str]) -> None:
+        """These have been put into the stream."""
+        for words in kernels:
+            self.begun.pop(words, None)
+            self.begun[words] = None
+        while len(self.begun) > KEPT:
+            del self.begun[next(iter(self.begun))]
+
     def trim(self) -> None:
         """Give memory that is free back to the driver."""
         self.synchronize()
@@ -127,7 +205,18 @@ class Device:
             self.driver("cuMemcpyDtoHAsync_v2", array.ctypes.data, address, array.nbytes, self.stream)
 
     def synchronize(self) -> None:
-        self.driver("cuStreamSynchronize", self.stream)
+        """Wait until all is done. CudaError, with what has begun since somebody waited last."""
+        try:
+            self.driver("cuStreamSynchronize", self.stream)
+        except CudaError as error:
+            names = list(self.begun)
+            if not names or not error.sticky:
+                raise
+            said = names[0] if len(names) == 1 else f"one of {', '.join(names[-LISTED:])} ({TELLS})"
+            raise error.within(said) from None
+        finally:
+            self.begun.clear()
+            self._copies.clear()
 
     def functions(self, text: str, entries: Sequence[str]) -> dict[str, int]:
         """The handles of the entries of a PTX text, which is compiled once. CudaError, with what the driver's
@@ -162,6 +251,9 @@ class Device:
         weakref.finalize(owner, self._gone.append, (graph, run))
 
     def _drop(self) -> None:
+        while self._freed:
+            with suppress(CudaError):
+                self.free(self._freed.pop())
         while self._gone:
             graph, run = found = self._gone.pop()
             if found in self._graphs:
@@ -170,12 +262,12 @@ class Device:
                     self.driver("cuGraphExecDestroy", run)
                     self.driver("cuGraphDestroy", graph)
 
-    def _usable(self) -> bool:
+    def usable(self) -> bool:
         return bool(self._context) and self.lost is None and os.getpid() == self._process
 
     def close(self) -> None:
         """Give back all that the driver keeps for this process."""
-        if self._usable():
+        if self.usable():
             with suppress(CudaError):
                 with self.held():
                     self._gone += self._graphs
@@ -186,6 +278,7 @@ class Device:
                     self.driver("cuStreamDestroy_v2", self.stream)
                 self.driver("cuDevicePrimaryCtxRelease_v2", self._device)
         self._context, self._modules = 0, {}
+        self._freed.clear()
 
 
 _LOCK = Lock()

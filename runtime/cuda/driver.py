@@ -58,6 +58,7 @@ PROTOTYPES = {
         "cuMemFreeAsync": "u64 handle",
         "cuMemcpyHtoDAsync_v2": "u64 void* size handle",
         "cuMemcpyDtoHAsync_v2": "void* u64 size handle",
+        "cuMemcpyDtoDAsync_v2": "u64 u64 size handle",
         "cuMemGetInfo_v2": "size* size*",
         "cuMemPoolSetAttribute": "handle int void*",
         "cuMemPoolTrimTo": "handle size",

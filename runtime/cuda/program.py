@@ -1,20 +1,17 @@
-"""A plan on a GPU: arrays in, arrays out, one graph of all launches in between."""
+"""A plan on a GPU: one graph of all launches, over what lies there."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from ctypes import addressof, c_uint64, c_void_p
-
-import numpy as np
 
 from lucid.compiler.ir.artifact import Address, Plan
 from lucid.compiler.ir.data import data
 
-from .. import memory
-from .device import Array, Device
+from ..stored import Block, Stored
+from .device import TELLS, Array, Device
 from .driver import KernelNode
 from .errors import CudaError
 
@@ -69,19 +66,19 @@ def _word(value: Address | int | bytes) -> int:
 
 
 class Program:
-    """Called as `lucid.runtime.execute.Executable` is. What an output may overwrite lies in the memory of its
-    input there; here nothing is written before all has run.
+    """Called as `lucid.runtime.execute.Executable` is, over arrays of either kind; its results lie on the
+    device, and nobody waits for them.
 
-    CudaError, with the kernel and the user's line, where the driver reports one: no output has changed then.
+    CudaError, with the kernel and the user's line, where the driver reports one; by the time that somebody
+    waits at the latest.
     """
 
     def __init__(
         self, device: Device, plan: Plan, modules: Mapping[str, str], launches: Sequence[Launch]
     ) -> None:
         self.device, self.plan, self.launches = device, plan, launches
+        self._names = list(dict.fromkeys(re.sub(r"\$(lanes|finish)", "", str(x)) for x in launches))
         self._steps: list[_Step] = []
-        shared = zip(plan.outputs, plan.aliases, strict=True)
-        self._shared = {output: plan.inputs[j] for output, j in shared if j >= 0}
         self._graph = 0
         with device.held():
             for launch in launches:
@@ -94,20 +91,15 @@ class Program:
 
     def __call__(
         self,
-        inputs: Sequence[Array],
-        out: Sequence[Array | None] | None = None,
+        inputs: Sequence[Array | Stored],
+        out: Sequence[Stored | None] | None = None,
         threads: int | None = None,
-    ) -> list[Array]:
-        """`out[k]`, if given, receives output k."""
+    ) -> list[Stored]:
+        """`out[k]`, if given, is the input that output k takes the memory of. Arrays are brought."""
         with self.device.held():
-            results = self._run(inputs, self._launch)
-        for k, array in enumerate(out or ()):
-            if array is not None:
-                np.copyto(array, results[k])
-                results[k] = array
-        return results
+            return self._run(inputs, out, self._launch)
 
-    def seconds(self, inputs: Sequence[Array], repeat: int) -> list[float]:
+    def seconds(self, inputs: Sequence[Array | Stored], repeat: int) -> list[float]:
         """How long the launches take on the device, one after the other, each time that they run."""
         found: list[float] = []
 
@@ -118,70 +110,72 @@ class Program:
                     self._launch(addresses)
 
         with self.device.held():
-            self._run(inputs, launch)
+            self._run(inputs, None, launch)
         return found
 
-    def profile(self, inputs: Sequence[Array]) -> list[tuple[str, float]]:
-        """The seconds of each launch alone, after a call that warms the device up."""
-        found: list[float] = []
+    def profile(self, inputs: Sequence[Array | Stored], repeat: int = 1) -> list[tuple[Launch, list[float]]]:
+        """The seconds of each launch alone, each time, after a call that warms the device up."""
+        found: list[list[float]] = []
 
         def launch(addresses: Sequence[int]) -> None:
             self._launch(addresses)
-            found.extend(self._one_by_one())
+            found.extend(self._one_by_one() for _ in range(repeat))
 
         with self.device.held():
-            self._run(inputs, launch)
-        return [(step.launch.entry, time) for step, time in zip(self._steps, found, strict=True)]
+            self._run(inputs, None, launch)
+        return [(step.launch, [times[k] for times in found]) for k, step in enumerate(self._steps)]
 
-    def _run(self, inputs: Sequence[Array], launch: Callable[[Sequence[int]], None]) -> list[Array]:
+    def _run(
+        self,
+        inputs: Sequence[Array | Stored],
+        out: Sequence[Stored | None] | None,
+        launch: Callable[[Sequence[int]], None],
+    ) -> list[Stored]:
         device, plan = self.device, self.plan
-        sources = [np.ascontiguousarray(array) for array in inputs]
-        for array, i in zip(sources, plan.inputs, strict=True):
-            if array.nbytes != plan.buffers[i].nbytes:
-                raise ValueError(f"buffer {i} has {plan.buffers[i].nbytes} bytes, the array {array.nbytes}")
-        taken: list[int] = []
+        blocks: dict[int, Block] = {}
         try:
-            addresses = self._places(taken)
-            for array, i in zip(sources, plan.inputs, strict=True):
-                device.upload(addresses[i], array)
-            launch(addresses)
-            results = [memory.array(plan.buffers[i].shape, plan.buffers[i].dtype.np) for i in plan.outputs]
-            for array, i in zip(results, plan.outputs, strict=True):
-                device.download(array, addresses[i])
-            device.synchronize()
+            for value, i in zip(inputs, plan.inputs, strict=True):
+                blocks[i] = self._brought(value, i).block
+            for k, (i, alias) in enumerate(zip(plan.outputs, plan.aliases, strict=True)):
+                given = out[k] if out is not None else None
+                if given is not None:
+                    blocks[i] = given.block
+                elif alias >= 0 and not isinstance(inputs[alias], Stored):  # brought for this call alone
+                    blocks[i] = blocks[plan.inputs[alias]]
+                else:
+                    blocks[i] = device.new(plan.buffers[i].nbytes)
+            temp = device.new(plan.temp_bytes) if plan.temp_bytes else None
+            base = temp.address if temp is not None else 0
+            launch(
+                [
+                    base + b.offset if b.kind == "temp" else blocks[i].address
+                    for i, b in enumerate(plan.buffers)
+                ]
+            )
         except CudaError as error:
+            blocks.clear()  # the error may live on
             raise self._named(error) from None
-        finally:
-            with suppress(CudaError):  # what is wrong has been said
-                for address in taken:
-                    device.free(address)
-        return results
+        return [Stored(blocks[i], plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs]
+
+    def _brought(self, value: Array | Stored, i: int) -> Stored:
+        """Input buffer i."""
+        wanted = self.plan.buffers[i].nbytes
+        if value.nbytes != wanted:
+            raise ValueError(f"buffer {i} has {wanted} bytes, the array {value.nbytes}")
+        if not isinstance(value, Stored):
+            return self.device.brought(value)
+        if value.home is not self.device:
+            raise ValueError(f"buffer {i} lies on another device: {value}")
+        return value
 
     def _named(self, error: CudaError) -> CudaError:
         """The error of a call with its kernels: of a graph nobody knows which one it was."""
-        names = list(dict.fromkeys(re.sub(r"\$(lanes|finish)", "", str(launch)) for launch in self.launches))
-        if str(error).startswith("kernel ") or not names:
+        names = self._names
+        if str(error).startswith(("kernel ", "one of kernel ")) or not names:
             return error
         if len(names) == 1 or not error.sticky:
             return error.within(", ".join(names))
-        return error.within(f"one of {', '.join(names)} (LUCID_CUDA_SYNC=1 tells which)")
-
-    def _places(self, taken: list[int]) -> list[int]:
-        """Addresses of the buffers; `taken` has those that must be freed."""
-
-        def new(nbytes: int) -> int:
-            taken.append(self.device.allocate(nbytes))
-            return taken[-1]
-
-        plan = self.plan
-        base = new(plan.temp_bytes) if plan.temp_bytes else 0
-        addresses = [
-            base + b.offset if b.kind == "temp" else 0 if i in self._shared else new(b.nbytes)
-            for i, b in enumerate(plan.buffers)
-        ]
-        for output, source in self._shared.items():
-            addresses[output] = addresses[source]
-        return addresses
+        return error.within(f"one of {', '.join(names)} ({TELLS})")
 
     def _launch(self, addresses: Sequence[int]) -> None:
         driver = self.device.driver
@@ -197,10 +191,12 @@ class Program:
                 driver("cuGraphExecKernelNodeSetParams", graph, step.node, step.params)
         driver("cuGraphLaunch", graph, self.device.stream)
         self._graph = graph
+        self.device.note(self._names)
 
     def _one_by_one(self) -> list[float]:
         """Each launch alone, so that what fails has a name; the seconds of each."""
         seconds: list[float] = []
+        self.device.synchronize()  # what others have begun is theirs
         for step in self._steps:
             n = step.params
             try:

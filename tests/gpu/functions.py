@@ -55,11 +55,11 @@ CASES: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
 ]
 
 
-def steps(compile: Callable[..., Any]) -> tuple[list[float], list[Array]]:
+def steps(compile: Callable[..., Any], device: str = "cpu") -> tuple[list[float], list[Array]]:
     """Linear regression: the losses, and the parameters."""
     x, y = arrays((50, 4), (50, 1))
     lucid.manual_seed(0)
-    model = nn.Linear(4, 1)
+    model = nn.Linear(4, 1).to(device)
     adam = optim.Adam(model.parameters(), lr=0.1)
 
     @compile

@@ -129,7 +129,7 @@ def test_what_is_no_expression_of_programs_is_refused() -> None:
 
 
 def test_a_process_that_ends_is_a_fault_of_the_program_it_was_at(tmp_path: Path) -> None:
-    found = campaign._crashed(4, 6, 3, -11, 20)
+    found = campaign._crashed(4, 6, 3, -11, 20, "cpu")
     draw = list(draws_of(4, 6, 20))[3]
     assert found.fault.text == "the process ended by signal SIGSEGV" and found.number == 3
     assert found.draw.program.text() == draw.program.text() and "look(draw)" in found.script

@@ -100,8 +100,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lucid.compile(lambda x: x * math.exp(x))(ONE), TraceError, r"float\(\) of a tensor"),
     (lambda: lucid.compile(lambda x: f"{x}")(ONE), TraceError, r"format\(\) of a tensor"),
     (lambda: lucid.compile(lambda x: f"{x:.3f}")(ONE), TraceError, r"format\(\) of a tensor"),
-    (lambda: nn.Linear(2, 1, device="cuda"), ValueError, "expected 'cpu' or None, not 'cuda'"),
-    (lambda: nn.LayerNorm(2, device="cuda"), ValueError, "expected 'cpu' or None, not 'cuda'"),
+    (lambda: nn.Linear(2, 1, device="tpu"), ValueError, "expected one of cpu, ptx-sim, cuda, not 'tpu'"),
+    (lambda: nn.LayerNorm(2, device="tpu"), ValueError, "expected one of cpu, ptx-sim, cuda, not 'tpu'"),
     (lambda: nn.LayerNorm(2, eps="a"), TypeError, "LayerNorm: eps must be an int or a float"),  # type: ignore[arg-type]
     (lambda: nn.Softmax("a"), TypeError, "Softmax: dim must be an int, not str"),  # type: ignore[arg-type]
     (lambda: X.backward(), RuntimeError, r"backward\(\) of a tensor of shape \(3,\)"),

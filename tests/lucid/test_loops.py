@@ -16,6 +16,7 @@ import lucid
 from lucid import Tensor, autograd, engine
 from lucid.compiler.ir.graph import Node, toposort
 from lucid.compiler.passes import autodiff
+from lucid.residence import Device
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((50, 4), dtype=np.float32)
@@ -40,9 +41,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
         found.plans += 1
         return build(*args, **more)
 
-    def counted(wanted: list[Node]) -> object:
+    def counted(wanted: list[Node], device: Device) -> object:
         found.nodes.append(_size(wanted))
-        return planned(wanted)
+        return planned(wanted, device)
 
     monkeypatch.setattr(engine, "build", counted_build)
     monkeypatch.setattr(engine, "_planned", counted)

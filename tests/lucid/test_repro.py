@@ -76,7 +76,7 @@ def test_a_fault_is_found_again_until_it_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw = parse_draw(GOOD.replace("L.maximum(x0, x2 * 2)", "L.square(x0)").replace("1.0", "3.0"))
-    monkeypatch.setattr(campaign, "draws_of", lambda seed, k, draws: iter([draw]))
+    monkeypatch.setattr(campaign, "draws_of", lambda seed, k, draws, device: iter([draw]))
     with monkeypatch.context() as wrong:
         wrong.setattr(lucid, "square", lambda x: x)
         outcome = campaign.run(60, 1, corpus=str(tmp_path), out=io.StringIO(), most=1)

@@ -262,6 +262,12 @@ class StandIn:
         if not self._late:
             ctypes.memmove(to, self.memory.read(source, size), size)
 
+    @c("u64 u64 size handle")
+    def cuMemcpyDtoDAsync_v2(self, to: int, source: int, size: int, stream: int) -> None:
+        self._of("stream", stream)
+        if not self._late:
+            self.memory.write(to, self.memory.read(source, size))
+
     @c("size* size*")
     def cuMemGetInfo_v2(self, free: Any, total: Any) -> None:
         total[0], free[0] = self.room, self.room - sum(self._sizes.values())
