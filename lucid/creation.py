@@ -80,10 +80,14 @@ def _shared(data: object, dtype: object) -> Tensor:
 
 @public
 def from_dlpack(x: Any, /, *, device: Device = None, copy: bool | None = None) -> Tensor:
-    """A Tensor of what another library holds, by DLPack. It shares memory where that can be (see
-    `from_numpy`) unless `copy=True`. BufferError for `copy=False` where it cannot, and for what is not on a
-    CPU."""
+    """A Tensor of what another library holds, by DLPack, or on a GPU by the CUDA array interface. It shares
+    memory where that can be (see `from_numpy`) unless `copy=True`. BufferError for `copy=False` where it
+    cannot, for arrays on a GPU that are not row-major, and for what is on no CPU and no NVIDIA GPU."""
     where = device_named(device)
+    if dlpack.on_gpu(x):
+        device_named("cuda")
+        value = dlpack.from_gpu(x)
+        return Tensor._of(leaf(value.home.copy(value) if copy else value), False, None)._moved(where)
     array = dlpack.array_of(x, **({} if copy is not False else {"copy": False}))
     return (Tensor(array) if copy else from_numpy(array))._moved(where)
 

@@ -1,4 +1,5 @@
-"""bfloat16 to and from other libraries by DLPack: as uint16, which NumPy knows, with another code."""
+"""To and from other libraries. What lies on the CPU by NumPy's DLPack; bfloat16 as uint16, which NumPy knows,
+with another code. What lies on a GPU by `runtime/cuda/exchange.py`, which few ask for."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.ir.types import bf16
+from lucid.runtime.stored import Stored
 
 _UINT, _BFLOAT = 1, 4  # DLDataTypeCode
 # Bytes from what a capsule points to up to the code of the type (dlpack.h): in a DLTensor a pointer, a device
@@ -58,7 +60,41 @@ def imported(value: Any) -> np.ndarray[Any, Any]:
     """An array of bfloat16 on the memory of a tensor of another library. TypeError for other dtypes, and if
     it is on no CPU."""
     if value.__dlpack_device__()[0] != 1:
-        raise TypeError(f"a {type(value).__name__} that is on no CPU; move it there first")
+        raise TypeError(
+            f"a {type(value).__name__} that is on no CPU; move it there first, or use lucid.from_dlpack"
+        )
     if hasattr(value, "detach"):
         value = value.detach()
     return np.from_dlpack(_Given(_retyped(value.__dlpack__(), _BFLOAT, _UINT))).view(bf16.np)
+
+
+def of_gpu(value: Stored, stream: Any, versioned: bool, copied: bool) -> Any:
+    """The capsule of a value on a GPU. ValueError for what is no stream."""
+    from lucid.runtime.cuda.exchange import exported
+
+    return exported(value, stream, versioned, copied)
+
+
+def interface(value: Stored) -> dict[str, Any]:
+    """Its `__cuda_array_interface__`. AttributeError for bfloat16."""
+    from lucid.runtime.cuda.exchange import interface
+
+    try:
+        return interface(value)
+    except TypeError as error:
+        raise AttributeError(str(error)) from None
+
+
+def on_gpu(x: Any) -> bool:
+    """Whether what another library holds lies on a GPU."""
+    if hasattr(x, "__dlpack_device__"):
+        return x.__dlpack_device__()[0] in (2, 13)  # kDLCUDA, kDLCUDAManaged
+    return hasattr(x, "__cuda_array_interface__")
+
+
+def from_gpu(x: Any) -> Stored:
+    """What another library holds on a GPU, on the same memory. BufferError where that cannot be."""
+    from lucid.runtime.cuda.device import device
+    from lucid.runtime.cuda.exchange import imported, of_interface
+
+    return imported(x, device()) if hasattr(x, "__dlpack__") else of_interface(x, device())

@@ -139,8 +139,16 @@ class Names:
         dl_device: tuple[int, int] | None = None, copy: bool | None = None,
     ) -> Any:  # fmt: skip
         """A copy of the value, for `torch.as_tensor` and the like: who takes it may write to it. With
-        `copy=False` the value itself, which must not be written to: it says so to who understands that
-        (`max_version` from (1, 0) on)."""
+        `copy=False`, and on a GPU unless `copy=True`, the value itself, which must not be written to: it says
+        so to who understands that (`max_version` from (1, 0) on). On a GPU `stream` waits for the value."""
+        if self.device == "cuda" and dl_device in (None, self.__dlpack_device__()):
+            value = self._value("__dlpack__()")
+            value = value.home.copy(value) if copy else value
+            versioned = max_version is not None and max_version >= (1, 0)
+            try:
+                return dlpack.of_gpu(value, stream, versioned, bool(copy))
+            except ValueError as error:
+                raise ValueError(here(f"__dlpack__(): stream: {error}")) from None
         value = self._read("__dlpack__()")
         if copy is not False:
             value = np.array(value)
@@ -150,7 +158,15 @@ class Names:
         return dlpack.exported(value, stream=stream, **{k: v for k, v in wanted.items() if v is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return 1, 0  # a CPU
+        return (2, 0) if self.device == "cuda" else (1, 0)  # kDLCUDA, kDLCPU
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Where the value lies on a GPU, for CuPy, Numba, PyTorch: it is this tensor's own, and must not be
+        written to. AttributeError for a tensor that lies elsewhere, and for bfloat16."""
+        if self.device != "cuda":
+            raise AttributeError(f"a tensor on {self.device} has no __cuda_array_interface__")
+        return dlpack.interface(self._value("__cuda_array_interface__"))
 
     def dim(self) -> int:
         """Number of axes: `ndim`."""

@@ -10,7 +10,7 @@ import atexit
 import ctypes
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ctypes import c_float, c_size_t, c_uint64
 from typing import Any
@@ -30,10 +30,12 @@ Array = np.ndarray[Any, Any]
 _MAJOR, _MINOR, _POOLS, _PROCESSORS = 75, 76, 115, 16
 _NON_BLOCKING = 1
 _RELEASE_THRESHOLD = 4
+_NO_TIMING = 2
 
 # Bytes of an array of which the driver gets a copy of ours, so that nobody waits; and how many of these, and
 # of the words for what has begun, are kept.
 SMALL, KEPT = 4096, 256
+LEGACY = 1  # the default stream, CU_STREAM_LEGACY
 LISTED = 8  # kernels that an error names at most
 TELLS = "LUCID_CUDA_SYNC=1 tells which"
 
@@ -51,7 +53,7 @@ class Device:
         self.driver = driver = Driver()
         if not driver.number("cuDeviceGetCount"):
             raise described("cuDeviceGetCount", NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no device")
-        self._device = driver.number("cuDeviceGet", ordinal)
+        self.ordinal, self._device = ordinal, driver.number("cuDeviceGet", ordinal)
         name = ctypes.create_string_buffer(256)
         driver("cuDeviceGetName", name, len(name), self._device)
         self.name = name.value.decode()
@@ -66,6 +68,8 @@ class Device:
         self._graphs: set[tuple[int, int]] = set()
         self._gone: list[tuple[int, int]] = []  # of owners that have gone
         self._freed: list[int] = []  # blocks that nobody holds, which the driver is not told of yet
+        self._back: list[tuple[Block, int | None]] = []  # from other libraries, which worked on that stream
+        self._foreign: list[Callable[[], Any]] = []  # what tells other libraries that theirs is not needed
         self._copies: list[Array] = []  # that the driver may still read
         self.begun: dict[str, None] = {}  # kernels since somebody waited, in words
         self._context = driver.make("cuDevicePrimaryCtxRetain", self._device)
@@ -175,11 +179,44 @@ class Device:
         """It goes now, if nobody has the device; else with the others, when that one is done. Nobody waits:
         who lets go of a block may hold a lock for which the thread that has the device waits."""
         self._freed.append(address)
+        self._soon()
+
+    def _soon(self) -> None:
+        """Drop what is to be dropped, if nobody has the device."""
         if not self._inside and self.usable():
             with self._lock.at_once() as free:
                 if free:
                     with suppress(CudaError), self.held():
                         pass
+
+    def hand_over(self, stream: int) -> None:
+        """`stream`, which is another library's, waits for what has been begun."""
+        with self.held():
+            self._order(self.stream, stream)
+
+    def wait_for(self, stream: int) -> None:
+        """What begins from now on waits for `stream`, which is another library's."""
+        with self.held():
+            self._order(stream, self.stream)
+
+    def _order(self, first: int, then: int) -> None:
+        event = self.driver.make("cuEventCreate", _NO_TIMING)
+        try:
+            self.driver("cuEventRecord", event, first)
+            self.driver("cuStreamWaitEvent", then, event, 0)
+        finally:
+            with suppress(CudaError):
+                self.driver("cuEventDestroy_v2", event)
+
+    def returned(self, block: Block, stream: int | None) -> None:
+        """A library that worked on a block by that stream (None: by some) does not need it any more."""
+        self._back.append((block, stream))
+        self._soon()
+
+    def let_go(self, tell: Callable[[], Any]) -> None:
+        """To be told once what was begun here has been done."""
+        self._foreign.append(tell)
+        self._soon()
 
     def note(self, kernels: Iterable[str]) -> None:
         """These have been put into the stream."""
@@ -251,6 +288,19 @@ class Device:
         weakref.finalize(owner, self._gone.append, (graph, run))
 
     def _drop(self) -> None:
+        while self._back:
+            block, stream = self._back.pop()
+            with suppress(CudaError):
+                if stream == LEGACY:
+                    self._order(LEGACY, self.stream)
+                else:  # its stream may be gone by now
+                    self.driver("cuCtxSynchronize")
+            del block
+        if self._foreign:
+            with suppress(CudaError):
+                self.synchronize()
+            while self._foreign:
+                self._foreign.pop()()
         while self._freed:
             with suppress(CudaError):
                 self.free(self._freed.pop())
@@ -278,7 +328,8 @@ class Device:
                     self.driver("cuStreamDestroy_v2", self.stream)
                 self.driver("cuDevicePrimaryCtxRelease_v2", self._device)
         self._context, self._modules = 0, {}
-        self._freed.clear()
+        for kept in (self._freed, self._back, self._foreign):
+            kept.clear()
 
 
 _LOCK = Lock()

@@ -77,6 +77,8 @@ PROTOTYPES = {
         "cuGraphLaunch": "handle handle",
         "cuGraphExecDestroy": "handle",
         "cuGraphDestroy": "handle",
+        "cuStreamWaitEvent": "handle handle uint",
+        "cuCtxSynchronize": "",
         "cuEventCreate": "handle* uint",
         "cuEventRecord": "handle handle",
         "cuEventSynchronize": "handle",

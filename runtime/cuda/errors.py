@@ -11,7 +11,7 @@ STICKY = frozenset([214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 
 # What makes an image that was kept unusable here: it is made again.
 BAD_IMAGE = frozenset([200, 209, 218, 300, 302, 500])
 
-_ADVICE = {
+ADVICE = {
     NO_DEVICE: f"there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it; {ELSEWHERE}",
     34: f"libcuda.so.1 is the stub of the toolkit; install NVIDIA's driver; {ELSEWHERE}",
     36: "the driver is too old for this GPU or call; install a newer one",
@@ -49,7 +49,7 @@ class OutOfMemory(CudaError, MemoryError):
 
 def described(call: str, code: int, name: str, text: str) -> CudaError:
     """The error for a call of the driver that returned `code`."""
-    advice = _ADVICE.get(code, "")
+    advice = ADVICE.get(code, "")
     if code in STICKY:
         advice = f"the GPU is lost to this process; restart it to use the GPU again. {ELSEWHERE}"
     message = f"{name} ({text}) by {call}" + (f": {advice}" if advice else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +71,19 @@ FAULTS: dict[str, tuple[str, Change, str]] = {
         "huber", swap(r"mul\.rn\.f32 (.*);", r"fma.rn.f32 \1, 0f80000000;"), "fma",
     ),
 }  # fmt: skip
+
+
+WORDS = {"list": "list of instructions", "fma": "count of `fma`", "bits": "bits of the CPU"}
+
+
+def test_the_list_of_the_docs() -> None:
+    rows = [
+        f"| {name} | `{case}` | {WORDS.get(how, f'`{how}`')} |" for name, (case, _, how) in FAULTS.items()
+    ]
+    table = "\n".join(["| fault | in | found by |", "|---|---|---|", *rows])
+    print(table)
+    text = (Path(__file__).parents[2] / "docs/gpu.md").read_text(encoding="utf-8")
+    assert len(FAULTS) >= 20 and table in text, "docs/gpu.md has another list than the one printed"
 
 
 @pytest.mark.parametrize("fault", FAULTS)

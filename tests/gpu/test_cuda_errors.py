@@ -17,7 +17,7 @@ from lucid.compiler.ir.artifact import Plan
 from lucid.compiler.ir.data import replace
 from lucid.runtime import cache
 from lucid.runtime.cuda import device, driver, modules
-from lucid.runtime.cuda.errors import STICKY, CudaError, OutOfMemory
+from lucid.runtime.cuda.errors import ADVICE, OUT_OF_MEMORY, STICKY, CudaError, OutOfMemory
 from lucid.runtime.cuda.program import Launch, Program
 
 from .functions import arrays
@@ -246,6 +246,36 @@ def test_ptx_that_the_driver_rejects(drivers: Drivers) -> None:
     assert "linker" not in standin.kept()
 
 
+@pytest.mark.parametrize("code", sorted({*ADVICE, *STICKY} - {OUT_OF_MEMORY}))
+def test_each_code_names_the_kernel_and_says_what_to_do(code: int, drivers: Drivers) -> None:
+    """Of launches; among them 701, for more registers or shared memory than there are, and what is sticky."""
+    standin = drivers.use(StandIn())
+    run = compiled()
+    run(X)
+    for function in ("cuGraphLaunch", "cuGraphExecKernelNodeSetParams"):
+        standin.fails[function] = code
+    advice = ADVICE.get(code, "the GPU is lost to this process").split(";")[0]
+    with pytest.raises(
+        CudaError, match=rf"kernel sum \(.*errors.py:\d+\), kernel mul.*{re.escape(advice)}"
+    ) as error:
+        run(X).numpy()
+    assert error.value.code == code and error.value.sticky == (code in STICKY)
+    assert lucid.compile(lambda x: x + 1)(X).numpy()[0] == 0
+
+
+def test_errors_that_come_late_name_what_had_begun(drivers: Drivers) -> None:
+    """Nobody waits for a call; who reads a value hears of all kernels since somebody waited."""
+    standin = drivers.use(StandIn())
+    x = lucid.Tensor(X, device="cuda")
+    first, second = lucid.compile(lambda x: lucid.exp(x)), lucid.compile(lambda x: lucid.tanh(x))
+    y = second(first(x))
+    standin.fails["cuStreamSynchronize"] = 700
+    with pytest.raises(
+        CudaError, match=r"one of kernel exp \(.*\), kernel tanh \(.*SYNC=1 tells which.*ILLEGAL"
+    ):
+        y.numpy()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_is_told(drivers: Drivers) -> None:
     standin = drivers.use(StandIn())
@@ -288,7 +318,8 @@ def test_types_are_those_of_the_header() -> None:
         plain = macro[1] if macro else name
         found = re.search(rf"CUDAAPI\s+{plain}\(([^)]*)\);", text)
         assert found is not None, name
-        assert tuple(map(coded, found[1].split(","))) == types, name
+        listed = [] if found[1].strip() == "void" else found[1].split(",")
+        assert tuple(map(coded, listed)) == types, name
 
 
 def coded(parameter: str) -> str:

@@ -48,6 +48,7 @@ class StandIn:
         self.wrong: list[str] = []  # what a caller did that no caller may do
         self.calls: list[str] = []
         self.launched: list[str] = []  # entries
+        self.waits: list[tuple[int, int]] = []  # streams, and those that wait for them
         self._things: dict[int, tuple[str, Any]] = {}  # handles: what kind, and what it stands for
         self._names = count(0x5000_0000_0000, 64)
         self._sizes: dict[int, int] = {}
@@ -109,7 +110,8 @@ class StandIn:
         return handle
 
     def _of(self, kind: str, handle: int | None) -> Any:
-        found, thing = self._things.get(handle or 0, ("nothing", None))
+        default = ("stream", None) if handle in (1, 2) else ("nothing", None)
+        found, thing = self._things.get(handle or 0, default)
         if found != kind:
             raise Wrong(f"{handle or 0:#x} is {found}, not a {kind}")
         return thing
@@ -206,12 +208,27 @@ class StandIn:
 
     @c("handle* uint")
     def cuEventCreate(self, event: Any, flags: int) -> None:
-        event[0] = self._new("event", [0])
+        event[0] = self._new("event", [0, 0])
 
     @c("handle handle")
     def cuEventRecord(self, event: int, stream: int) -> None:
         self._of("stream", stream)
-        self._of("event", event)[0] = len(self.calls)
+        self._of("event", event)[:] = len(self.calls), stream
+
+    @c("handle handle uint")
+    def cuStreamWaitEvent(self, stream: int, event: int, flags: int) -> None:
+        self._of("stream", stream)
+        when, first = self._of("event", event)
+        if not when or flags:
+            raise Wrong("an event that was never recorded, or flags")
+        self.waits.append((first, stream))
+
+    @c("")
+    def cuCtxSynchronize(self) -> int:
+        if not self._inside:
+            raise Wrong("called without a current context")
+        self._sticky, self._late = self._late, 0
+        return self._sticky
 
     @c("handle")
     def cuEventSynchronize(self, event: int) -> int:
