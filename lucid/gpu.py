@@ -75,6 +75,27 @@ def compiled_for(graph: Graph, arch: str, aliases: Sequence[int], edits: Sequenc
     return made
 
 
+def told(made: Compiled, registers: Sequence[int] = ()) -> dict[int, tuple[str, ...]]:
+    """How a GPU does the launches of a plan, in words, by the number of each. `registers`: of each entry that
+    is launched, where the driver has said so."""
+    found: dict[int, list[str]] = {}
+    planned, number = made.plan.launches, -1
+    for k, launch in enumerate(launches(made.plan, entries(made))):
+        if not launch.entry.name.endswith(("$lanes", "$finish")):  # which follow the kernel itself
+            number = next(
+                n
+                for n in range(number + 1, len(planned))
+                if planned[n].code.key == launch.code.key and planned[n].slots == launch.values
+            )
+        shared = launch.entry.shared + launch.shared
+        used = f", {registers[k]} registers" if registers else ""
+        found.setdefault(number, []).append(
+            f"launch {launch.entry.name}: grid {launch.grid}, {launch.entry.threads} threads, "
+            f"{shared:,} bytes shared{used}"
+        )
+    return {n: tuple(words) for n, words in found.items()}
+
+
 def described(made: Compiled, arch: str) -> Ptx:
     """A graph that was compiled for this architecture."""
     defined = entries(made)

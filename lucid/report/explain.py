@@ -86,6 +86,8 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
         names = ", ".join(calls[number].kernel.name for number in order[k])
         what = f"in {grouped[k][0].blocks} strips of rows, what lies between them in a cache: {names}"
         strips |= dict.fromkeys(order[k], (what,))
+    launched = _launched(made)
+    place = {number: k for k, number in enumerate(numbers)}
     kernels = []
     for number, (call, how) in enumerate(zip(calls, schedules, strict=True)):
         launch, name = launches[number], call.kernel.name
@@ -94,7 +96,7 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
             Kernel(
                 name, lines(call.kernel), modules(call.kernel), call.bytes, flops(call), how.mode, how.width,
                 launch.blocks, threads(launch), group[number], origin, seconds,
-                (*call.reasons, *strips.get(number, ())),
+                (*launched.get(place[number], ()), *call.reasons, *strips.get(number, ())),
             )
         )  # fmt: skip
     buffers, in_place = _buffers(program, plan, order, launches), _in_place(plan)
@@ -104,6 +106,15 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
         tuple(tuple(calls[number].kernel.name for number in numbers) for numbers in order),
         in_place, plan.temp_bytes, outside - in_place + plan.temp_bytes, _passes(made), then, chains,
     )  # fmt: skip
+
+
+def _launched(made: Executable) -> dict[int, tuple[str, ...]]:
+    """How a GPU runs the launches of the plan, in words; registers are the driver's."""
+    if not made.target.is_gpu:
+        return {}
+    from ..gpu import told  # few ask for it
+
+    return told(made.compiled, made.native.registers() if made.device == "cuda" else ())
 
 
 def _threads(made: Executable, launches: list[Launch]) -> Callable[[Launch], int]:

@@ -69,6 +69,7 @@ PROTOTYPES = {
         "cuModuleLoadData": "handle* void*",
         "cuModuleGetFunction": "handle* handle str",
         "cuModuleUnload": "handle",
+        "cuFuncGetAttribute": "int* int handle",
         "cuLaunchKernel": "handle uint uint uint uint uint uint uint handle void** void**",
         "cuGraphCreate": "handle* uint",
         "cuGraphAddKernelNode": "handle* handle handle* size node*",

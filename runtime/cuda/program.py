@@ -34,6 +34,9 @@ class Launch:
         return f"kernel {self.entry}" + (f" ({self.line})" if self.line else "")
 
 
+_REGISTERS = 4  # CU_FUNC_ATTRIBUTE_NUM_REGS
+
+
 class _Step:
     """A launch whose parameters lie where the driver reads them."""
 
@@ -124,6 +127,14 @@ class Program:
         with self.device.held():
             self._run(inputs, None, launch)
         return [(step.launch, [times[k] for times in found]) for k, step in enumerate(self._steps)]
+
+    def registers(self) -> list[int]:
+        """Of a thread of each launch."""
+        with self.device.held():
+            return [
+                self.device.driver.number("cuFuncGetAttribute", _REGISTERS, s.params.func)
+                for s in self._steps
+            ]
 
     def _run(
         self,

@@ -298,7 +298,8 @@ HEADER = "nvidia/cu13/include/cuda.h"
 C_NAMES = {
     "int": "int", "unsigned int": "uint", "size_t": "size", "CUdeviceptr": "u64", "unsigned long long": "u64",
     "CUdevice": "int", "CUresult": "int", "CUdevice_attribute": "int", "CUjit_option": "int",
-    "CUjitInputType": "int", "CUmemPool_attribute": "int", "void": "void", "char": "str", "float": "float",
+    "CUjitInputType": "int", "CUmemPool_attribute": "int",
+    "CUfunction_attribute": "int", "void": "void", "char": "str", "float": "float",
     "CUDA_KERNEL_NODE_PARAMS": "node", "CUDA_KERNEL_NODE_PARAMS_v1": "node",
 }  # fmt: skip
 

@@ -248,6 +248,17 @@ def test_memory_goes_back_in_the_order_of_the_stream(standin: StandIn) -> None:
     assert "cuStreamSynchronize" not in standin.calls[-8:]
 
 
+def test_explain_tells_how_kernels_are_launched(at: str) -> None:
+    f = lucid.compile(lambda x: lucid.softmax(x, axis=1).sum(axis=0))
+    f(Tensor(np.ones((1000, 300), np.float32), device=at))
+    said = str(f.explain())
+    used = ", 40 registers" if at == "cuda" else ""
+    for launch in f.ptx("sm_90").launches:
+        grid = f"grid {launch.grid}, {launch.entry.threads} threads"
+        shared = f"{launch.entry.shared + launch.shared:,} bytes shared"
+        assert f"  launch {launch.entry.name}: {grid}, {shared}{used}\n" in said, said
+
+
 def test_small_arrays_may_change_after_a_call(standin: StandIn) -> None:
     f = lucid.compile(lambda x: x + 1, device="cuda")
     given = np.zeros(4, np.float32)

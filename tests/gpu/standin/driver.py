@@ -362,6 +362,12 @@ class StandIn:
         function[0] = self._new("function", (found, entry, module))
         return OK
 
+    @c("int* int handle")
+    def cuFuncGetAttribute(self, value: Any, attribute: int, function: int) -> int:
+        self._of("function", function)
+        value[0] = 40
+        return OK if attribute == 4 else INVALID_VALUE
+
     @c("handle")
     def cuModuleUnload(self, module: int) -> None:
         self._gone("module", module)
