@@ -113,7 +113,7 @@ class Lowering(Values):
             turn = b.op("select", b.op("ne", stream, Imm(0, i64)), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
         for begin, end, masked, streaming in parts:
-            few = self.schedule.rest or step if inits else width  # less code where no lanes are told apart
+            few = min(self.schedule.rest or step, step) if inits else width  # less code without lanes
             turn_step = few if masked else step
             rest = hi if masked else None
             inits = self.turns(axis, begin, end, turn_step, inits, chunk, rest, streaming)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lucid
 from lucid.compiler.cpu.emit import emit as emit_cpu
 from lucid.compiler.gpu.allowed import check
 from lucid.compiler.gpu.emit import emit
@@ -320,3 +321,16 @@ def test_rows_that_are_lowered_for_a_team() -> None:
         out = np.zeros(rows * columns, np.float32)
         interpret_func(one, {"a0": arrays[0].reshape(-1), "o0": out}, numbers, 0, 3)
         assert (out.view(np.int32) == want.reshape(-1).view(np.int32)).all()
+
+
+def test_what_is_left_of_blocks_takes_no_longer_turns_than_the_rest() -> None:
+    """Found by `lucid fuzz`: a sum of uint64 beside an argmin had fewer vectors than a turn took."""
+    x, v = np.array([5, 8], np.uint32), np.array([[7], [4]], np.uint8)
+
+    def f(x: Any, v: Any) -> tuple[lucid.Tensor, ...]:
+        y = x - 0
+        z = y.astype("uint8")
+        return v - (z - z), x.sum(axis=0, keepdims=True), y.reshape(-1, 1).argmin(axis=None)
+
+    for one, other in zip(lucid.compile(f, device="ptx-sim")(x, v), lucid.compile(f)(x, v), strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes()
