@@ -1,22 +1,11 @@
-"""Modules, parameters, layers and losses."""
+"""Modules, parameters, layers and losses. What is not in every model is loaded when it is asked for."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import functional
-from .embeddings import Embedding, EmbeddingBag
-from .images import (
-    AvgPool1d,
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    GroupNorm,
-    MaxPool1d,
-    MaxPool2d,
-    RMSNorm,
-)
 from .layers import (
     GELU,
     Dropout,
@@ -34,39 +23,209 @@ from .layers import (
 from .losses import CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Module, Parameter
 
+if TYPE_CHECKING:
+    from . import init, utils
+    from .attention import (
+        MultiheadAttention,
+        Transformer,
+        TransformerDecoder,
+        TransformerDecoderLayer,
+        TransformerEncoder,
+        TransformerEncoderLayer,
+    )  # fmt: skip
+    from .containers import (
+        ModuleDict,
+        ParameterDict,
+        ParameterList,
+        Unflatten,
+    )  # fmt: skip
+    from .embeddings import (
+        Embedding,
+        EmbeddingBag,
+    )  # fmt: skip
+    from .images import (
+        AvgPool1d,
+        AvgPool2d,
+        AvgPool3d,
+        BatchNorm1d,
+        BatchNorm2d,
+        BatchNorm3d,
+        Conv1d,
+        Conv2d,
+        Conv3d,
+        GroupNorm,
+        MaxPool1d,
+        MaxPool2d,
+        MaxPool3d,
+        RMSNorm,
+    )  # fmt: skip
+    from .likelihoods import (
+        BCELoss,
+        BCEWithLogitsLoss,
+        GaussianNLLLoss,
+        KLDivLoss,
+        PoissonNLLLoss,
+    )  # fmt: skip
+    from .margins import (
+        CosineEmbeddingLoss,
+        HingeEmbeddingLoss,
+        MarginRankingLoss,
+        MultiLabelSoftMarginLoss,
+        MultiMarginLoss,
+        SoftMarginLoss,
+        TripletMarginLoss,
+        TripletMarginWithDistanceLoss,
+    )  # fmt: skip
+    from .recurrent import (
+        GRU,
+        LSTM,
+        RNN,
+        GRUCell,
+        LSTMCell,
+        RNNCell,
+    )  # fmt: skip
+    from .resampling_layers import (
+        AdaptiveAvgPool1d,
+        AdaptiveAvgPool2d,
+        AdaptiveAvgPool3d,
+        AdaptiveMaxPool1d,
+        AdaptiveMaxPool2d,
+        AdaptiveMaxPool3d,
+        ChannelShuffle,
+        CircularPad1d,
+        CircularPad2d,
+        CircularPad3d,
+        ConstantPad1d,
+        ConstantPad2d,
+        ConstantPad3d,
+        ConvTranspose1d,
+        ConvTranspose2d,
+        ConvTranspose3d,
+        Dropout1d,
+        Dropout2d,
+        Dropout3d,
+        Fold,
+        InstanceNorm1d,
+        InstanceNorm2d,
+        InstanceNorm3d,
+        LocalResponseNorm,
+        PixelShuffle,
+        PixelUnshuffle,
+        ReflectionPad1d,
+        ReflectionPad2d,
+        ReflectionPad3d,
+        ReplicationPad1d,
+        ReplicationPad2d,
+        ReplicationPad3d,
+        Unfold,
+        Upsample,
+        ZeroPad1d,
+        ZeroPad2d,
+        ZeroPad3d,
+    )  # fmt: skip
+    from .units import (
+        CELU,
+        ELU,
+        GLU,
+        SELU,
+        CosineSimilarity,
+        Hardshrink,
+        Hardsigmoid,
+        Hardswish,
+        Hardtanh,
+        LeakyReLU,
+        LogSigmoid,
+        LogSoftmax,
+        Mish,
+        PairwiseDistance,
+        PReLU,
+        ReLU6,
+        SiLU,
+        Softmin,
+        Softplus,
+        Softshrink,
+        Softsign,
+        Tanhshrink,
+        Threshold,
+    )  # fmt: skip
+
+# Classes of modules that are loaded when one is asked for.
+_LATER = {
+    "attention": (
+        "MultiheadAttention", "Transformer", "TransformerDecoder", "TransformerDecoderLayer",
+        "TransformerEncoder", "TransformerEncoderLayer",
+    ),
+    "containers": (
+        "ModuleDict", "ParameterDict", "ParameterList", "Unflatten",
+    ),
+    "embeddings": (
+        "Embedding", "EmbeddingBag",
+    ),
+    "images": (
+        "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d",
+        "Conv2d", "Conv3d", "GroupNorm", "MaxPool1d", "MaxPool2d", "MaxPool3d", "RMSNorm",
+    ),
+    "likelihoods": (
+        "BCELoss", "BCEWithLogitsLoss", "GaussianNLLLoss", "KLDivLoss", "PoissonNLLLoss",
+    ),
+    "margins": (
+        "CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "MultiLabelSoftMarginLoss",
+        "MultiMarginLoss", "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
+    ),
+    "recurrent": (
+        "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell",
+    ),
+    "resampling_layers": (
+        "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d",
+        "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "ChannelShuffle", "CircularPad1d", "CircularPad2d",
+        "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "ConvTranspose1d",
+        "ConvTranspose2d", "ConvTranspose3d", "Dropout1d", "Dropout2d", "Dropout3d", "Fold",
+        "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LocalResponseNorm", "PixelShuffle",
+        "PixelUnshuffle", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d",
+        "ReplicationPad2d", "ReplicationPad3d", "Unfold", "Upsample", "ZeroPad1d", "ZeroPad2d",
+        "ZeroPad3d",
+    ),
+    "units": (
+        "CELU", "CosineSimilarity", "ELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish",
+        "Hardtanh", "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "PReLU", "PairwiseDistance",
+        "ReLU6", "SELU", "SiLU", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanhshrink",
+        "Threshold",
+    ),
+}  # fmt: skip
+_HOMES = {name: home for home, names in _LATER.items() for name in names}
+
 __all__ = [
-    "CrossEntropyLoss",
-    "AvgPool1d",
-    "AvgPool2d",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Conv1d",
-    "Conv2d",
-    "Conv3d",
-    "GroupNorm",
-    "MaxPool1d",
-    "MaxPool2d",
-    "RMSNorm",
-    "Dropout",
-    "Embedding",
-    "EmbeddingBag",
-    "Flatten",
-    "GELU",
-    "HuberLoss",
-    "Identity",
-    "L1Loss",
-    "LayerNorm",
-    "Linear",
-    "MSELoss",
-    "Module",
-    "ModuleList",
-    "NLLLoss",
-    "Parameter",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "SmoothL1Loss",
-    "Softmax",
-    "Tanh",
-    "functional",
-]
+    "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss", "BCEWithLogitsLoss",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "ChannelShuffle", "CircularPad1d", "CircularPad2d",
+    "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "Conv1d", "Conv2d", "Conv3d",
+    "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "CosineEmbeddingLoss",
+    "CosineSimilarity", "CrossEntropyLoss", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d",
+    "Embedding", "EmbeddingBag", "Flatten", "Fold", "GRUCell", "GaussianNLLLoss", "GroupNorm",
+    "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HuberLoss",
+    "Identity", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "L1Loss",
+    "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSigmoid", "LogSoftmax",
+    "MSELoss", "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module",
+    "ModuleDict", "ModuleList", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention",
+    "NLLLoss", "PReLU", "PairwiseDistance", "Parameter", "ParameterDict", "ParameterList",
+    "PixelShuffle", "PixelUnshuffle", "PoissonNLLLoss", "RMSNorm", "RNNCell", "ReLU", "ReLU6",
+    "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d",
+    "ReplicationPad3d", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax",
+    "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold", "Transformer",
+    "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
+    "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unflatten", "Unfold", "Upsample",
+    "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "functional", "init", "utils",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("init", "utils"):
+        return import_module(f".{name}", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -22,7 +22,7 @@ from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose
 Formula = Callable[..., Node]
 
 
-def _in_wide(formula: Formula) -> Formula:
+def in_wide(formula: Formula) -> Formula:
     """`formula` over float16 or bfloat16 in float32, its result rounded once."""
 
     @functools.wraps(formula)
@@ -78,7 +78,7 @@ def _huber_element(d: Node, delta: float) -> Node:
     return ops.WHERE(ops.LT(a, limit), parabola, line)
 
 
-@_in_wide
+@in_wide
 def huber_loss(x: Node, y: Node, weight: Node | None, *, delta: float, reduction: str) -> Node:
     """Weighted: the plain mean of w * l."""
     d, w = _distance("huber_loss", x, y, weight)
@@ -86,7 +86,7 @@ def huber_loss(x: Node, y: Node, weight: Node | None, *, delta: float, reduction
     return _reduced(element if w is None else ops.MUL(w, element), reduction)
 
 
-@_in_wide
+@in_wide
 def smooth_l1_loss(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     """d²/(2 beta) where a < beta, else a - beta/2; beta 0 is the L1 loss."""
     d, _ = _distance("smooth_l1_loss", x, y, None)
@@ -99,13 +99,13 @@ def smooth_l1_loss(x: Node, y: Node, *, beta: float, reduction: str) -> Node:
     return _reduced(ops.WHERE(ops.LT(a, limit), parabola, line), reduction)
 
 
-@_in_wide
+@in_wide
 def l1_loss(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("l1_loss", x, y, weight)
     return _weighted(ops.ABS(d), w, reduction)
 
 
-@_in_wide
+@in_wide
 def mse_loss(x: Node, y: Node, weight: Node | None, *, reduction: str) -> Node:
     d, w = _distance("mse_loss", x, y, weight)
     return _weighted(ops.MUL(d, d), w, reduction)
@@ -124,7 +124,7 @@ def relu(x: Node) -> Node:
     return ops.WHERE(ops.LE(x, zero), zero, x)
 
 
-@_in_wide
+@in_wide
 def gelu(x: Node) -> Node:
     """x/2 (1 + erf(x/sqrt(2))): Hendrycks and Gimpel, arXiv:1606.08415."""
     x = _float(x)
@@ -132,7 +132,7 @@ def gelu(x: Node) -> Node:
     return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), e))
 
 
-@_in_wide
+@in_wide
 def gelu_tanh(x: Node) -> Node:
     """x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))), from the same paper. Above 10 tanh is 1 anyway, so
     its argument is held back there, and neither the cube nor a gradient overflows."""
@@ -144,14 +144,14 @@ def gelu_tanh(x: Node) -> Node:
     return ops.MUL(ops.MUL(ops.const(0.5, x), x), ops.ADD(ops.const(1, x), t))
 
 
-@_in_wide
+@in_wide
 def silu(x: Node) -> Node:
     """x sigmoid(x): Elfwing, Uchibe and Doya, arXiv:1702.03118."""
     x = _float(x)
     return ops.MUL(x, ops.SIGMOID(x))
 
 
-@_in_wide
+@in_wide
 def mish(x: Node) -> Node:
     """x tanh(log(1 + exp(x))): Misra, arXiv:1908.08681. Above 30 tanh is 1 anyway: its argument is held back
     there, so that no derivative overflows."""
@@ -159,7 +159,7 @@ def mish(x: Node) -> Node:
     return ops.MUL(x, ops.TANH(composed.softplus(ops.MIN(x, ops.const(30, x)))))
 
 
-@_in_wide
+@in_wide
 def elu(x: Node, *, alpha: float) -> Node:
     """alpha (exp(x) - 1) where x <= 0, else x: Clevert, Unterthiner and Hochreiter, arXiv:1511.07289."""
     x = _float(x)
@@ -177,7 +177,7 @@ def shifted(x: Node, axis: int) -> Node:
     return ops.SUB(x, ops.fill(top, x.shape))
 
 
-@_in_wide
+@in_wide
 def softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
@@ -187,7 +187,7 @@ def softmax(x: Node, *, axis: int) -> Node:
     return ops.MUL(e, ops.fill(ops.DIV(ops.const(1, total), total), x.shape))  # one division a row
 
 
-@_in_wide
+@in_wide
 def log_softmax(x: Node, *, axis: int) -> Node:
     x = _float(x)
     if not x.type.ndim:  # as one along one axis, as in PyTorch
@@ -200,7 +200,7 @@ def log_softmax(x: Node, *, axis: int) -> Node:
 # --- layers --------------------------------------------------------------------------------------
 
 
-@_in_wide
+@in_wide
 def linear(x: Node, weight: Node, bias: Node | None) -> Node:
     """x @ weight.T + bias; weight is (out, in)."""
     if weight.type.ndim != 2 or not x.type.ndim or x.shape[-1] != weight.shape[1]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numbers
 import operator
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from lucid.compiler.ir.graph import Node
 
-from .. import functional as functions
 from .. import joins, published, subscripts, updates
 from ..creation import _shape, asarray, device_of
 from ..errors import here, public, warn_user
@@ -23,7 +23,50 @@ from ..tape import is_traced
 from ..tensor import Tensor, apply
 from . import classes, formulas, spatial
 
+if TYPE_CHECKING:
+    from .activations import *  # noqa: F403
+    from .likelihoods import *  # noqa: F403
+    from .margins import *  # noqa: F403
+    from .resampling import *  # noqa: F403
+
 Reduction = Literal["mean", "sum", "none"]
+
+# Functions of modules that are loaded when one is asked for.
+_LATER = {
+    "activations": (
+        "celu", "cosine_similarity", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+        "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "prelu", "relu6", "selu",
+        "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    ),
+    "likelihoods": (
+        "binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "kl_div",
+        "poisson_nll_loss",
+    ),
+    "margins": (
+        "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss",
+        "multilabel_soft_margin_loss", "soft_margin_loss", "triplet_margin_loss",
+        "triplet_margin_with_distance_loss",
+    ),
+    "resampling": (
+        "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+        "adaptive_max_pool2d", "adaptive_max_pool3d", "channel_shuffle", "conv_transpose1d",
+        "conv_transpose2d", "conv_transpose3d", "dropout1d", "dropout2d", "dropout3d", "fold",
+        "instance_norm", "interpolate", "local_response_norm", "pixel_shuffle", "pixel_unshuffle",
+        "unfold",
+    ),
+}  # fmt: skip
+_HOMES = {name: home for home, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
 
 # --- activations ---------------------------------------------------------------------------------
 
@@ -39,7 +82,7 @@ def tanh(x: Any) -> Tensor:
     return asarray(x).tanh()
 
 
-sigmoid, softplus = published.sigmoid, functions.softplus
+sigmoid = published.sigmoid
 
 
 @public
@@ -221,8 +264,8 @@ def _optional(x: Any) -> Tensor | None:
 # --- images and sequences -------------------------------------------------------------------------
 
 conv1d, conv2d, conv3d = spatial.conv1d, spatial.conv2d, spatial.conv3d
-max_pool1d, max_pool2d = spatial.max_pool1d, spatial.max_pool2d
-avg_pool1d, avg_pool2d = spatial.avg_pool1d, spatial.avg_pool2d
+max_pool1d, max_pool2d, max_pool3d = spatial.max_pool1d, spatial.max_pool2d, spatial.max_pool3d
+avg_pool1d, avg_pool2d, avg_pool3d = spatial.avg_pool1d, spatial.avg_pool2d, spatial.avg_pool3d
 batch_norm, group_norm, rms_norm = spatial.batch_norm, spatial.group_norm, spatial.rms_norm
 scaled_dot_product_attention = spatial.scaled_dot_product_attention
 

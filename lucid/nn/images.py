@@ -96,6 +96,13 @@ class MaxPool2d(MaxPool1d):
         return S.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
 
 
+class MaxPool3d(MaxPool1d):
+    """`functional.max_pool3d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        return S.max_pool3d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+
+
 class AvgPool1d(Module):
     """`functional.avg_pool1d`."""
 
@@ -119,6 +126,13 @@ class AvgPool2d(AvgPool1d):
 
     def forward(self, x: Any) -> Tensor:
         return S.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+
+
+class AvgPool3d(AvgPool1d):
+    """`functional.avg_pool3d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        return S.avg_pool3d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
 
 
 class BatchNorm1d(Module):
@@ -147,11 +161,15 @@ class BatchNorm1d(Module):
             self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
         self.to(device)
 
-    def forward(self, x: Any) -> Tensor:
-        x = x if isinstance(x, Tensor) else Tensor(x)
-        if x.ndim < 2 or x.shape[1] != self.num_features:
+    def _fitting(self, x: Any) -> Tensor:
+        given: Tensor = x if isinstance(x, Tensor) else Tensor(x)
+        if given.ndim < 2 or given.shape[1] != self.num_features:
             name = type(self).__name__
-            raise ValueError(here(f"{name}: expected (batch, {self.num_features}, ...), not {x.shape}"))
+            raise ValueError(here(f"{name}: expected (batch, {self.num_features}, ...), not {given.shape}"))
+        return given
+
+    def forward(self, x: Any) -> Tensor:
+        x = self._fitting(x)
         tracked = self.track_running_stats
         if self.training and tracked:
             self._track(x)
@@ -159,15 +177,19 @@ class BatchNorm1d(Module):
         training = self.training or not tracked
         return S.batch_norm(x, mean, var, self.weight, self.bias, training, 0.0, self.eps)
 
-    @no_grad
-    def _track(self, x: Tensor) -> None:
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is kept of a batch: means, and variances, unbiased as PyTorch keeps them."""
         axes = (0, *range(2, x.ndim))
         count = x.size // self.num_features
+        return x.mean(axes), x.var(axes) * (count / max(1, count - 1))
+
+    @no_grad
+    def _track(self, x: Tensor) -> None:
         self.num_batches_tracked = self.num_batches_tracked + 1
         share = self.momentum
         rate = 1 / self.num_batches_tracked.astype(x.dtype) if share is None else share
-        var = x.var(axes) * (count / max(1, count - 1))  # unbiased, as PyTorch keeps it
-        self.running_mean = self.running_mean * (1 - rate) + x.mean(axes) * rate
+        mean, var = self._statistics(x)
+        self.running_mean = self.running_mean * (1 - rate) + mean * rate
         self.running_var = self.running_var * (1 - rate) + var * rate
 
     def extra_repr(self) -> str:
@@ -176,6 +198,10 @@ class BatchNorm1d(Module):
 
 class BatchNorm2d(BatchNorm1d):
     """The same, of (batch, channels, height, width)."""
+
+
+class BatchNorm3d(BatchNorm1d):
+    """The same, of (batch, channels, depth, height, width)."""
 
 
 class GroupNorm(Module):

@@ -11,7 +11,7 @@ from .functional import Reduction
 from .module import Module
 
 
-class _Loss(Module):
+class Loss(Module):
     def __init__(self, reduction: Reduction | None = "mean") -> None:
         super().__init__()
         self.reduction = F.checked_reduction(type(self).__name__, reduction)
@@ -20,7 +20,7 @@ class _Loss(Module):
         return f"reduction={self.reduction!r}"
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """d²/2 where |d| <= delta, else delta (|d| - delta/2). ValueError unless delta > 0."""
 
     def __init__(self, reduction: Reduction | None = "mean", delta: float = 1.0) -> None:
@@ -34,7 +34,7 @@ class HuberLoss(_Loss):
         return f"reduction={self.reduction!r}, delta={self.delta}"
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """d²/(2 beta) where |d| < beta, else |d| - beta/2. ValueError if beta < 0 or NaN."""
 
     def __init__(self, reduction: Reduction | None = "mean", beta: float = 1.0) -> None:
@@ -48,21 +48,21 @@ class SmoothL1Loss(_Loss):
         return f"reduction={self.reduction!r}, beta={self.beta}"
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|d|."""
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """d²."""
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class _ClassLoss(_Loss):
+class _ClassLoss(Loss):
     def __init__(
         self, weight: Any = None, ignore_index: int = -100, reduction: Reduction | None = "mean"
     ) -> None:

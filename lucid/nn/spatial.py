@@ -33,7 +33,7 @@ def sizes(name: str, what: str, given: Any, axes: int, least: int) -> tuple[int,
     return found
 
 
-def _batched(name: str, x: Tensor, axes: int) -> tuple[Tensor, bool]:
+def batched(name: str, x: Tensor, axes: int) -> tuple[Tensor, bool]:
     """With a batch axis in front, and whether it had one."""
     if x.ndim not in (axes + 1, axes + 2):
         raise ValueError(here(f"{name}: expected {axes + 1} or {axes + 2} axes, not shape {x.shape}"))
@@ -76,7 +76,7 @@ def _conv(
     groups: int,
 ) -> Tensor:
     x, w = asarray(x), asarray(weight)
-    x, batched = _batched(name, x, axes)
+    x, full = batched(name, x, axes)
     step, apart = sizes(name, "stride", stride, axes, 1), sizes(name, "dilation", dilation, axes, 1)
     (count,) = sizes(name, "groups", groups, 1, 1)
     if w.ndim != axes + 2 or w.shape[0] % count or x.shape[1] != w.shape[1] * count:
@@ -97,7 +97,7 @@ def _conv(
         _convolution, x, w, None if bias is None else asarray(bias),
         stride=step, padding=tuple(around), dilation=apart, groups=count,
     )  # fmt: skip
-    return found if batched else found.reshape(found.shape[1:])
+    return found if full else found.reshape(found.shape[1:])
 
 
 @public
@@ -131,7 +131,7 @@ def conv3d(
 # --- pools -----------------------------------------------------------------------------------------
 
 
-def _windows(x: Node, size: tuple[int, ...], step: tuple[int, ...], dilation: tuple[int, ...]) -> Node:
+def windows(x: Node, size: tuple[int, ...], step: tuple[int, ...], dilation: tuple[int, ...]) -> Node:
     for d, (k, s, e) in enumerate(zip(size, step, dilation, strict=True)):
         x = ops.WINDOW(x, axis=2 + d, size=k, step=s, dilation=e)
     return x
@@ -150,8 +150,8 @@ def _padded(x: Node, padding: tuple[int, ...], value: float) -> Node:
 
 def _max_pool(x: Node, *, size: Any, step: Any, padding: Any, dilation: Any) -> Node:
     least: float = -np.inf if x.type.dtype.is_float else int(np.iinfo(x.type.dtype.numpy).min)
-    windows = _windows(_padded(x, padding, least), size, step, dilation)
-    return ops.AMAX(windows, axes=tuple(range(x.type.ndim, windows.type.ndim)))
+    cut = windows(_padded(x, padding, least), size, step, dilation)
+    return ops.AMAX(cut, axes=tuple(range(x.type.ndim, cut.type.ndim)))
 
 
 def _avg_pool(x: Node, *, size: Any, step: Any, padding: Any, include: bool) -> Node:
@@ -160,8 +160,8 @@ def _avg_pool(x: Node, *, size: Any, step: Any, padding: Any, include: bool) -> 
     ones = (1,) * len(size)
 
     def total(n: Node) -> Node:
-        windows = _windows(_padded(n, padding, 0), size, step, ones)
-        return ops.SUM(windows, axes=tuple(range(n.type.ndim, windows.type.ndim)))
+        cut = windows(_padded(n, padding, 0), size, step, ones)
+        return ops.SUM(cut, axes=tuple(range(n.type.ndim, cut.type.ndim)))
 
     found = total(cast(x, wide))
     count = ops.const(prod(size), found)
@@ -180,7 +180,7 @@ def _pool(
     padding: Any,
     **more: Any,
 ) -> Tensor:
-    given, batched = _batched(name, asarray(x), axes)
+    given, full = batched(name, asarray(x), axes)
     window = sizes(name, "kernel_size", size, axes, 1)
     step = window if stride is None else sizes(name, "stride", stride, axes, 1)
     around = sizes(name, "padding", padding, axes, 0)
@@ -190,7 +190,7 @@ def _pool(
             told = f"a window of {k} does not fit {n} elements with {p} around (at most half a window)"
             raise ValueError(here(f"{name}: {told}"))
     found = apply(build, given, size=window, step=step, padding=around, **more)
-    return found if batched else found.reshape(found.shape[1:])
+    return found if full else found.reshape(found.shape[1:])
 
 
 @public
@@ -236,6 +236,29 @@ def avg_pool2d(
     false."""
     include = bool(count_include_pad)
     return _pool("avg_pool2d", 2, _avg_pool, x, kernel_size, stride, padding, include=include)
+
+
+@public
+def max_pool3d(
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1
+) -> Tensor:
+    """The greatest of each window of the last three axes; by default windows lie side by side."""
+    apart = sizes("max_pool3d", "dilation", dilation, 3, 1)
+    return _pool("max_pool3d", 3, _max_pool, x, kernel_size, stride, padding, dilation=apart)
+
+
+@public
+def avg_pool3d(
+    x: Any,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of the last three axes; zeros around count, unless `count_include_pad` is
+    false."""
+    include = bool(count_include_pad)
+    return _pool("avg_pool3d", 3, _avg_pool, x, kernel_size, stride, padding, include=include)
 
 
 # --- norms and attention -----------------------------------------------------------------------------

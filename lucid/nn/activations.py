@@ -1,0 +1,329 @@
+"""Activations beside the common ones of `functional.py`, under PyTorch's names and with its formulas."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+
+from .. import composed, joins, shapes
+from .. import elementwise as ew
+from ..creation import asarray
+from ..errors import here, public
+from ..promote import cast, filled, float_dtype, joint
+from ..tape import is_traced
+from ..tensor import Tensor, apply
+from .formulas import in_wide, softmax
+
+__all__ = [
+    "celu", "cosine_similarity", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "prelu", "relu6", "selu", "softmin",
+    "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+]  # fmt: skip
+
+Formula = Callable[..., Node]
+
+
+def _of_floats(formula: Formula) -> Formula:
+    """Integers become floats; float16 and bfloat16 are computed in float32 and rounded once."""
+
+    @in_wide
+    @functools.wraps(formula)
+    def build(x: Node, **attrs: Any) -> Node:
+        return formula(cast(x, float_dtype(x)), **attrs)
+
+    build.__name__ = formula.__name__.lstrip("_")  # what nodes are named after
+    return build
+
+
+def _number(name: str, what: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(here(f"{name}: {what} must be a number, not {type(value).__name__}"))
+    return value if is_traced(value) else float(value)
+
+
+def _zero(x: Node) -> Node:
+    return ops.const(0, x)
+
+
+# --- straight lines --------------------------------------------------------------------------------
+
+
+@_of_floats
+def _hardtanh(x: Node, *, low: float, high: float) -> Node:
+    """The gradient is 0 at the ends, as PyTorch's."""
+    least, most = filled(low, x.type), filled(high, x.type)
+    return ops.WHERE(ops.LE(x, least), least, ops.WHERE(ops.GE(x, most), most, x))
+
+
+@public
+def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x between `min_val` and `max_val`, else the nearer of these. ValueError unless they are in order."""
+    low, high = _number("hardtanh", "min_val", min_val), _number("hardtanh", "max_val", max_val)
+    if not low < high:
+        raise ValueError(f"hardtanh: min_val must be below max_val, not {min_val}, {max_val}")
+    return apply(_hardtanh, asarray(x), low=low, high=high)
+
+
+@public
+def relu6(x: Any) -> Tensor:
+    """x between 0 and 6, else the nearer of these."""
+    return hardtanh(x, 0.0, 6.0)
+
+
+@_of_floats
+def _leaky_relu(x: Node, *, slope: float) -> Node:
+    return ops.WHERE(ops.GT(x, _zero(x)), x, ops.MUL(filled(slope, x.type), x))
+
+
+@public
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, else negative_slope x."""
+    return apply(_leaky_relu, asarray(x), slope=_number("leaky_relu", "negative_slope", negative_slope))
+
+
+def _prelu(x: Node, weight: Node) -> Node:
+    dtype = float_dtype(x, weight)
+    wide = dtype.computed
+    if weight.shape not in ((), (1,)):
+        if x.type.ndim < 2 or weight.shape != (x.shape[1],):
+            raise ValueError(f"prelu: weight {weight.shape} does not fit the channels of {x.shape}")
+        weight = ops.reshape(weight, (weight.shape[0], *(1 for _ in x.shape[2:])))
+    x, slopes = joint("prelu", wide, x, weight if weight.shape != (1,) else ops.reshape(weight, ()))
+    return cast(ops.WHERE(ops.GT(x, _zero(x)), x, ops.MUL(slopes, x)), dtype)
+
+
+@public
+def prelu(x: Any, weight: Any) -> Tensor:
+    """x where x > 0, else weight x; `weight` is one number, or one for each channel (axis 1)."""
+    return apply(_prelu, asarray(x), asarray(weight))
+
+
+@_of_floats
+def _threshold(x: Node, *, limit: float, value: float) -> Node:
+    return ops.WHERE(ops.LE(x, filled(limit, x.type)), filled(value, x.type), x)
+
+
+@public
+def threshold(x: Any, threshold: float, value: float) -> Tensor:
+    """x where x > threshold, else `value`."""
+    limit, other = _number("threshold", "threshold", threshold), _number("threshold", "value", value)
+    return apply(_threshold, asarray(x), limit=limit, value=other)
+
+
+@_of_floats
+def _hardsigmoid(x: Node) -> Node:
+    inner = ops.DIV(ops.ADD(x, ops.const(3, x)), ops.const(6, x))
+    zero, one = _zero(x), ops.const(1, x)
+    below, above = ops.LE(x, ops.const(-3, x)), ops.GE(x, ops.const(3, x))
+    return ops.WHERE(below, zero, ops.WHERE(above, one, inner))
+
+
+@public
+def hardsigmoid(x: Any) -> Tensor:
+    """0 up to -3, 1 from 3 on, (x + 3) / 6 between."""
+    return apply(_hardsigmoid, asarray(x))
+
+
+@_of_floats
+def _hardswish(x: Node) -> Node:
+    middle = ops.DIV(ops.MUL(x, ops.ADD(x, ops.const(3, x))), ops.const(6, x))
+    below, above = ops.LE(x, ops.const(-3, x)), ops.GE(x, ops.const(3, x))
+    return ops.WHERE(below, _zero(x), ops.WHERE(above, x, middle))
+
+
+@public
+def hardswish(x: Any) -> Tensor:
+    """x hardsigmoid(x): Howard and others, arXiv:1905.02244."""
+    return apply(_hardswish, asarray(x))
+
+
+@_of_floats
+def _shrink(x: Node, *, limit: float, soft: bool) -> Node:
+    bound = filled(limit, x.type)
+    above, below = ops.GT(x, bound), ops.LT(x, ops.NEG(bound))
+    high, low = (ops.SUB(x, bound), ops.ADD(x, bound)) if soft else (x, x)
+    inside = ops.WHERE(ops.NE(x, x), x, _zero(x))  # NaN stays
+    return ops.WHERE(above, high, ops.WHERE(below, low, inside))
+
+
+@public
+def softshrink(x: Any, lambd: float = 0.5) -> Tensor:
+    """x nearer to 0 by `lambd`, 0 where that is more than |x|. ValueError for one below 0."""
+    limit = _number("softshrink", "lambd", lambd)
+    if limit < 0:
+        raise ValueError(f"softshrink: lambd must be at least 0, not {lambd}")
+    return apply(_shrink, asarray(x), limit=limit, soft=True)
+
+
+@public
+def hardshrink(x: Any, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0."""
+    return apply(_shrink, asarray(x), limit=_number("hardshrink", "lambd", lambd), soft=False)
+
+
+# --- of exponentials -------------------------------------------------------------------------------
+
+
+@_of_floats
+def _celu(x: Node, *, alpha: float, scale: float, fall: float) -> Node:
+    """scale x above 0, else scale alpha (exp(x / fall) - 1)."""
+    low = ops.LE(x, _zero(x))
+    inner = ops.WHERE(low, x, _zero(x))
+    if fall != 1 or is_traced(fall):
+        inner = ops.DIV(inner, filled(fall, x.type))
+    away = ops.MUL(filled(alpha, x.type), ops.EXPM1(inner))
+    found = ops.WHERE(low, away, x)
+    return found if scale == 1 else ops.MUL(ops.const(scale, x), found)
+
+
+@public
+def celu(x: Any, alpha: float = 1.0) -> Tensor:
+    """alpha (exp(x / alpha) - 1) where x <= 0, else x: Barron, arXiv:1704.07483. ValueError for alpha 0."""
+    number = _number("celu", "alpha", alpha)
+    if number == 0:
+        raise ValueError("celu: alpha must not be 0")
+    return apply(_celu, asarray(x), alpha=number, scale=1, fall=number)
+
+
+@public
+def selu(x: Any) -> Tensor:
+    """s alpha (exp(x) - 1) where x <= 0, else s x, with s = 1.0507... and alpha = 1.6732...: Klambauer and
+    others, arXiv:1706.02515."""
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    return apply(_celu, asarray(x), alpha=alpha, scale=scale, fall=1)
+
+
+@_of_floats
+def _logsigmoid(x: Node) -> Node:
+    return ops.NEG(composed.softplus(ops.NEG(x)))
+
+
+@public
+def logsigmoid(x: Any) -> Tensor:
+    """log(sigmoid(x)), without overflow."""
+    return apply(_logsigmoid, asarray(x))
+
+
+@_of_floats
+def _softplus(x: Node, *, beta: float, limit: float) -> Node:
+    factor = filled(beta, x.type)
+    straight = ops.GT(ops.MUL(x, factor), filled(limit, x.type))
+    inner = ops.WHERE(straight, _zero(x), x)
+    return ops.WHERE(straight, x, composed.softplus(inner, beta=beta))
+
+
+@public
+def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
+    number, limit = _number("softplus", "beta", beta), _number("softplus", "threshold", threshold)
+    return apply(_softplus, asarray(x), beta=number, limit=limit)
+
+
+@_of_floats
+def _softsign(x: Node) -> Node:
+    return ops.DIV(x, ops.ADD(ops.const(1, x), ops.ABS(x)))
+
+
+@public
+def softsign(x: Any) -> Tensor:
+    """x / (1 + |x|)."""
+    return apply(_softsign, asarray(x))
+
+
+@_of_floats
+def _tanhshrink(x: Node) -> Node:
+    return ops.SUB(x, ops.TANH(x))
+
+
+@public
+def tanhshrink(x: Any) -> Tensor:
+    """x - tanh(x)."""
+    return apply(_tanhshrink, asarray(x))
+
+
+# --- along an axis ---------------------------------------------------------------------------------
+
+
+@_of_floats
+def _glu(x: Node, *, axis: int) -> Node:
+    k = shapes.normal_axis(axis, x.type.ndim)
+    if x.shape[k] % 2:
+        raise ValueError(f"glu: axis {axis} of {x.shape} has no halves")
+    half = x.shape[k] // 2
+    a, b = (joins.part(x, axis=k, first=begin, last=begin + half) for begin in (0, half))
+    return ops.MUL(a, ops.SIGMOID(b))
+
+
+@public
+def glu(x: Any, dim: int = -1) -> Tensor:
+    """One half of an axis times the sigmoid of the other one: Dauphin and others, arXiv:1612.08083."""
+    return apply(_glu, asarray(x), axis=dim)
+
+
+@_of_floats
+def _softmin(x: Node, *, axis: int) -> Node:
+    return softmax(ops.NEG(x), axis=axis)
+
+
+@public
+def softmin(x: Any, dim: int = -1) -> Tensor:
+    """softmax(-x)."""
+    return apply(_softmin, asarray(x), axis=dim)
+
+
+@_of_floats
+def _normalize(x: Node, *, power: float, axes: tuple[int, ...], eps: float) -> Node:
+    size = ew.absolute(x)
+    if power == 1:
+        norm = shapes.sum_(size, axis=axes, keepdims=True)
+    elif power == 2:
+        norm = ops.SQRT(shapes.sum_(ops.MUL(x, x), axis=axes, keepdims=True))
+    elif math.isinf(power):
+        norm = shapes.amax(size, axis=axes, keepdims=True)
+    else:
+        total = shapes.sum_(ew.power(size, power), axis=axes, keepdims=True)
+        norm = ew.power(total, 1 / power)
+    least = filled(eps, norm.type)
+    return ops.DIV(x, ops.fill(ops.WHERE(ops.GE(least, norm), least, norm), x.shape))
+
+
+@public
+def normalize(x: Any, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Tensor:
+    """x over its p-norm along axes, or over `eps` where that is greater."""
+    given = asarray(x)
+    axes = shapes.normal_axes(dim, given.ndim)
+    power, least = _number("normalize", "p", p), _number("normalize", "eps", eps)
+    return apply(_normalize, given, power=power, axes=axes, eps=least)
+
+
+@public
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The sum of products along an axis over the product of both norms, each of which counts as at least
+    `eps`; shapes broadcast."""
+    a, b = asarray(x1), asarray(x2)
+    least = _number("cosine_similarity", "eps", eps)
+
+    def size(x: Tensor) -> Tensor:
+        norm: Tensor = (x * x).sum(dim, keepdims=True).sqrt()
+        return x / norm.maximum(least)
+
+    found: Tensor = (size(a) * size(b)).sum(dim)
+    return found
+
+
+@public
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """The p-norm of x1 - x2 + eps along the last axis."""
+    d = asarray(x1) - asarray(x2) + _number("pairwise_distance", "eps", eps)
+    power = _number("pairwise_distance", "p", p)
+    if math.isinf(power):
+        greatest: Tensor = d.abs().max(-1, keepdims=keepdim)
+        return greatest
+    total = (d * d).sum(-1, keepdims=keepdim) if power == 2 else (d.abs() ** power).sum(-1, keepdims=keepdim)
+    found: Tensor = total.sqrt() if power == 2 else total ** (1 / power)
+    return found

@@ -1,0 +1,220 @@
+"""Activations as modules: each is a function of `functional`, with its options as attributes.
+
+`inplace` is PyTorch's, and changes nothing: what is given keeps its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import bounds
+from ..names import on_cpu
+from ..tensor import Tensor
+from . import functional as F
+from .module import Module, Parameter
+
+
+@bounds
+class Activation(Module):
+    """A function, with its options as attributes."""
+
+    def __init__(self, function: Callable[..., Tensor], **options: Any) -> None:
+        super().__init__()
+        function(np.zeros((2, 2), np.float32), **options)  # raises for what is no option
+        self._names = tuple(options)
+        self._function = function
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    def forward(self, x: Any) -> Tensor:
+        return self._function(x, **{name: getattr(self, name) for name in self._names})
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={getattr(self, name)}" for name in self._names)
+
+
+class LeakyReLU(Activation):
+    """x where x > 0, else negative_slope x."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__(F.leaky_relu, negative_slope=negative_slope)
+
+
+class ReLU6(Activation):
+    """x between 0 and 6, else the nearer of these."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(F.relu6)
+
+
+class ELU(Activation):
+    """alpha (exp(x) - 1) where x <= 0, else x."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(F.elu, alpha=alpha)
+
+
+class CELU(Activation):
+    """alpha (exp(x / alpha) - 1) where x <= 0, else x."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(F.celu, alpha=alpha)
+
+
+class SELU(Activation):
+    """`functional.selu`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(F.selu)
+
+
+class SiLU(Activation):
+    """x sigmoid(x)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(F.silu)
+
+
+class Mish(Activation):
+    """x tanh(softplus(x))."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(F.mish)
+
+
+class Softplus(Activation):
+    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__(F.softplus, beta=beta, threshold=threshold)
+
+
+class LogSigmoid(Activation):
+    """log(sigmoid(x)), without overflow."""
+
+    def __init__(self) -> None:
+        super().__init__(F.logsigmoid)
+
+
+class Softsign(Activation):
+    """x / (1 + |x|)."""
+
+    def __init__(self) -> None:
+        super().__init__(F.softsign)
+
+
+class Tanhshrink(Activation):
+    """x - tanh(x)."""
+
+    def __init__(self) -> None:
+        super().__init__(F.tanhshrink)
+
+
+class Hardtanh(Activation):
+    """x between `min_val` and `max_val`, else the nearer of these."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(F.hardtanh, min_val=min_val, max_val=max_val)
+
+
+class Hardsigmoid(Activation):
+    """0 up to -3, 1 from 3 on, (x + 3) / 6 between."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(F.hardsigmoid)
+
+
+class Hardswish(Activation):
+    """x hardsigmoid(x)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(F.hardswish)
+
+
+class Softshrink(Activation):
+    """x nearer to 0 by `lambd`, 0 where that is more than |x|."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__(F.softshrink, lambd=lambd)
+
+
+class Hardshrink(Activation):
+    """x where |x| > lambd, else 0."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__(F.hardshrink, lambd=lambd)
+
+
+class Threshold(Activation):
+    """x where x > threshold, else `value`."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__(F.threshold, threshold=threshold, value=value)
+
+
+class GLU(Activation):
+    """One half of an axis times the sigmoid of the other one."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__(F.glu, dim=dim)
+
+
+class LogSoftmax(Activation):
+    """log(softmax(x)) along one axis, the last by default."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__(F.log_softmax, dim=dim)
+
+
+class Softmin(Activation):
+    """softmax(-x) along one axis, the last by default."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__(F.softmin, dim=dim)
+
+
+@bounds
+class PReLU(Module):
+    """x where x > 0, else weight x; `weight` is learned, one number or one for each channel (axis 1)."""
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: object = None, dtype: object = None
+    ) -> None:
+        super().__init__()
+        on_cpu(device)
+        self.num_parameters = num_parameters
+        kind: Any = np.float32 if dtype is None else dtype
+        self.weight = Parameter(np.full(num_parameters, init), dtype=kind)
+
+    def forward(self, x: Any) -> Tensor:
+        return F.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+@bounds
+class CosineSimilarity(Module):
+    """`functional.cosine_similarity`."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Any, x2: Any) -> Tensor:
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+@bounds
+class PairwiseDistance(Module):
+    """`functional.pairwise_distance`."""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__()
+        self.p, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1: Any, x2: Any) -> Tensor:
+        return F.pairwise_distance(x1, x2, self.p, self.eps, self.keepdim)
