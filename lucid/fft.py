@@ -24,7 +24,6 @@ from .complexes import conj
 from .creation import asarray
 from .errors import public
 from .hosted import results
-from .joins import pad_axis
 from .named import name_all
 from .promote import cast, float_dtype, whole
 from .reductions import one_of
@@ -61,7 +60,7 @@ def _prepared(
         if n < 1:
             raise ValueError(f"{name}: {n} points along axis {axis}; expected at least one")
         x = ops.narrow(x, axis, 0, min(n, x.shape[axis]))
-        x = pad_axis(x, axis, 0, n - x.shape[axis])
+        x = ops.pad_axis(x, axis, 0, n - x.shape[axis])
     return x
 
 

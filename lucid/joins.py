@@ -17,10 +17,6 @@ from lucid.compiler.ir.types import DType, b1
 from .promote import Value, cast, result_dtype, weak, whole
 from .shapes import normal_axis, transpose
 
-# So many operands are joined by one choice, as many arrays as a kernel has at most; more by another one over
-# the results, which reads twice.
-_AT_ONCE = 32
-
 
 def concatenate(nodes: Sequence[Node], *, axis: int | None = 0, dtype: DType | None = None) -> Node:
     """NumPy's: of one dtype by promotion; all axes but one are alike. No axis: all elements of all."""
@@ -37,41 +33,16 @@ def concatenate(nodes: Sequence[Node], *, axis: int | None = 0, dtype: DType | N
         if n.type.ndim != first.type.ndim or _without(n.shape, at) != _without(first.shape, at):
             raise ValueError(f"concatenate: shapes {first.shape} and {n.shape} differ beyond axis {axis}")
     parts = [cast(n, dtype) for n in nodes if n.shape[at]] or [cast(first, dtype)]
-    while len(parts) > 1:
-        parts = [_joined(parts[k : k + _AT_ONCE], at) for k in range(0, len(parts), _AT_ONCE)]
-    return parts[0]
+    return _joined(parts, at)
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return shape[:axis] + shape[axis + 1 :]
 
 
-def _joined(parts: list[Node], axis: int) -> Node:
-    ends = [0, *accumulate(n.shape[axis] for n in parts)]
-    shape = (*parts[0].shape[:axis], ends[-1], *parts[0].shape[axis + 1 :])
-    if len(parts) == 1:
-        return parts[0]
-    place = ops.IOTA(shape=shape, axis=axis)
-    padded = [pad_axis(n, axis, lo, ends[-1] - hi) for n, (lo, hi) in zip(parts, pairwise(ends), strict=True)]
-
-    def choice(first: int, last: int) -> Node:
-        """As a tree, so that gradients are not deep."""
-        if last - first == 1:
-            return padded[first]
-        middle = (first + last) // 2
-        end = ops.fill(ops.SCALAR(value=ends[middle], dtype=place.type.dtype), shape)
-        return ops.WHERE(ops.LT(place, end), choice(first, middle), choice(middle, last))
-
-    return choice(0, len(parts))
-
-
-def pad_axis(x: Node, axis: int, lo: int, hi: int) -> Node:
-    """Zeros before and behind."""
-    if lo == hi == 0:
-        return x
-    los, his = [0] * x.type.ndim, [0] * x.type.ndim
-    los[axis], his[axis] = lo, hi
-    return ops.PAD(x, lo=tuple(los), hi=tuple(his))
+def _joined(parts: Sequence[Node], axis: int) -> Node:
+    begins = [0, *accumulate(n.shape[axis] for n in parts)]
+    return ops.joined([*zip(begins, parts, strict=False)], axis, begins[-1])
 
 
 def stack(nodes: Sequence[Node], *, axis: int = 0) -> Node:
@@ -312,7 +283,7 @@ def diag(x: Node, *, k: int) -> Node:
     if x.type.ndim != 1:
         raise ValueError(f"diag: expected a vector or a matrix, not shape {x.shape}")
     n = x.type.size + abs(k)
-    values = ops.reshape(pad_axis(x, 0, max(-k, 0), max(k, 0)), (n, 1))
+    values = ops.reshape(ops.pad_axis(x, 0, max(-k, 0), max(k, 0)), (n, 1))
     values = ops.fill(values, (n, n))
     return ops.WHERE(on_diagonal((n, n), k), values, ops.zeros_like(values))
 

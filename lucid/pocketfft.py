@@ -17,7 +17,6 @@ from lucid.compiler.ir.types import DType, TensorType, c64, c128, f32, tensor_ty
 
 from .engine import Array
 from .hosted import Call, Hosted, called, constant
-from .joins import pad_axis
 
 Options = Mapping[str, Any]
 Parts = tuple[Node | None, ...]
@@ -54,7 +53,7 @@ def _d_real(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     """The half that is not computed is no operand of anything: 0."""
     axis, norm = call.options["axis"], ADJOINT[call.options["norm"]]
     n = call.inputs[0].shape[axis]
-    whole = pad_axis(ct, axis, 0, n - ct.shape[axis])
+    whole = ops.pad_axis(ct, axis, 0, n - ct.shape[axis])
     return (ops.RE(called(FFT, whole, axes=(axis,), norm=norm, inverse=True).out(0)),)
 
 

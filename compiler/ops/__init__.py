@@ -82,6 +82,7 @@ from .functions import (
     TRIGAMMA,
 )
 from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
+from .joined import decided, joined
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
 from .record import (
@@ -105,7 +106,7 @@ from .reduce import AMAX, AMIN, ARGMAX, ARGMIN, PROD, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMPROD, CUMSUM, attained
 from .sort import ARGSORT, ARGTOP, order
 from .squares import squares_in
-from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, reshape
+from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, pad_axis, reshape
 from .window import CONVOLVE, WINDOW
 
 __all__ = [
@@ -118,7 +119,8 @@ __all__ = [
     "ARCCOS", "ARCCOSH", "ARCSIN", "ARCSINH", "ARCTAN", "ARCTAN2", "ARCTANH", "CBRT", "COS", "COSH",
     "DIGAMMA", "ERF", "ERFC", "ERFINV", "EXP", "EXP2", "EXPM1", "EXP_TERM", "LGAMMA", "LOG", "LOG10", "LOG1P",
     "LOG2", "SIGMOID", "SIN", "SINH", "TAN", "TANH", "TRIGAMMA",
-    "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip",
+    "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip", "pad_axis", "joined",
+    "decided",
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "ARGMAX", "ARGMIN", "sum_", "any_",
     "ARGSORT", "ARGTOP", "order",
     "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",

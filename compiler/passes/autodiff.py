@@ -67,18 +67,18 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = 
     order = toposort([output], set(wrt) if first else ())
     sweep = _Sweep(_depends(order, wrt))
     found = sweep.found
-    found[output] = cotangent
+    found[output] = [cotangent]
     before = LOC.set(output.loc)
     try:
         with ops.shared_constants():
             for node in reversed(order):
-                ct = found.get(node)
-                if ct is not None and node in sweep.active and node.op.vjp is not None:
+                if node in found and node in sweep.active and node.op.vjp is not None:
                     LOC.set(backward_of(node.loc, node.op.name))
-                    sweep.spread(node, ct)
+                    sweep.spread(node, sweep.total(node))
+            LOC.set(output.loc)
+            return [sweep.total(n) if n in found else None for n in wrt]
     finally:
         LOC.reset(before)
-    return [found.get(n) for n in wrt]
 
 
 def before(graph: Graph) -> Graph:
@@ -112,7 +112,7 @@ class _Sweep:
 
     def __init__(self, active: set[Node]) -> None:
         self.active = active
-        self.found: dict[Node, Node] = {}
+        self.found: dict[Node, list[Node]] = {}  # what is to be added for each node
         self.live: dict[Node, _Live] = {}  # of cotangents, without the layers that they show
         self.bounds: set[Node] = set()  # masks that only bound what they select
 
@@ -121,10 +121,45 @@ class _Sweep:
         needs = tuple([n in self.active for n in node.inputs])
         if True not in needs:
             return
-        found = self.found
+        if node.op is ops.PAD:
+            ct = _within(ct, node.attrs["lo"], node.inputs[0].shape)
         for source, need, part in zip(node.inputs, needs, self._vjp(node, ct, needs), strict=True):
             if need and part is not None:
-                found[source] = self._accumulate(found[source], part) if source in found else part
+                self.found.setdefault(source, []).append(part)
+
+    def total(self, node: Node) -> Node:
+        """The cotangent of a node, once all that it was used for has given its part."""
+        parts = self.found[node]
+        if len(parts) > 1:
+            total, *rest = self._joined(parts)
+            for part in rest:
+                total = self._accumulate(total, part)
+            self.found[node] = parts = [total]
+        return parts[0]
+
+    def _joined(self, parts: list[Node]) -> list[Node]:
+        """Slices of one array have cotangents that are zero outside of them. Of those that lie apart along an
+        axis nothing is added: they are put side by side, in the place of the first of them."""
+        by_axis: dict[int, list[Node]] = {}
+        for part in parts:
+            if (axis := _padded_axis(part)) is not None:
+                by_axis.setdefault(axis, []).append(part)
+        for axis, slices in by_axis.items():
+            runs = sorted(((p.attrs["lo"][axis], p.inputs[0]) for p in slices), key=lambda run: run[0])
+            ends = [at + n.shape[axis] for at, n in runs]
+            if len(runs) < 2 or any(at < end for (at, _), end in zip(runs[1:], ends, strict=False)):
+                continue
+            size = slices[0].shape[axis]
+            whole = ops.joined(runs, axis, size)
+            known = [self._known(n) for _, n in runs]
+            gaps = sum(n.shape[axis] for _, n in runs) < size
+            if gaps or any(live is not _EVERYWHERE for live in known):
+                self.live[whole] = _side_by_side(runs, known, axis, size)
+            first = parts.index(slices[0])
+            kept = set(slices)
+            before, after = ([p for p in some if p not in kept] for some in (parts[:first], parts[first:]))
+            parts = [*before, whole, *after]
+        return parts
 
     def _vjp(self, node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
         layers, core = _peel(ct)
@@ -301,6 +336,28 @@ def _wrap(ct: Node, layers: list[_Layer]) -> Node:
     return ct
 
 
+def _within(ct: Node, begins: Sequence[int], counts: Sequence[int]) -> Node:
+    """A cotangent of which only a slice counts, without masks that say nothing there, as those of what is put
+    side by side."""
+    layers, core = _peel(ct)
+    left: list[_Layer] = []
+    for mask, side in layers:
+        holds = ops.decided(mask, begins, counts)
+        if holds is None:
+            left.append((mask, side))
+        elif holds != side:
+            return ops.zeros_like(ct)
+    return ct if len(left) == len(layers) else _wrap(core, left)
+
+
+def _padded_axis(ct: Node) -> int | None:
+    """The axis along which there are zeros around, if there is just one."""
+    if ct.op is not ops.PAD:
+        return None
+    axes = [k for k, around in enumerate(zip(ct.attrs["lo"], ct.attrs["hi"], strict=True)) if any(around)]
+    return axes[0] if len(axes) == 1 else None
+
+
 # --- masks ---------------------------------------------------------------------------------------
 
 # A comparison that holds says that neither side is NaN.
@@ -335,6 +392,21 @@ def _both(a: _Mask, b: _Mask | None) -> _Mask:
 
 def _either(a: _Mask | None, b: _Mask | None) -> _Mask | None:
     return None if a is None or b is None else _Mask(ops.OR, a, b)
+
+
+def _side_by_side(runs: Sequence[tuple[int, Node]], known: Sequence[_Live], axis: int, size: int) -> _Live:
+    """What is known of parts that begin at places along an axis, with zeros between them."""
+    begins = [at for at, _ in runs]
+
+    def joined(*masks: Node) -> Node:
+        return ops.joined([*zip(begins, masks, strict=True)], axis, size)
+
+    def whole(masks: Sequence[_Mask | None]) -> _Mask:
+        every = [m or _Mask(_all_true, n.shape) for m, (_, n) in zip(masks, runs, strict=True)]
+        return _Mask(joined, *every)
+
+    sure = [live.sure for live in known]
+    return _Live(whole([live.all for live in known]), whole(sure) if any(sure) else None)
 
 
 def _chosen(mask: Node, yes: _Mask | None, no: _Mask | None) -> _Mask | None:

@@ -233,7 +233,7 @@ for name, of_rows in {
     "ConstantPad2d": lambda t, x: t.nn.ConstantPad2d((1, 0, 2, 1), 3.5)(x),
     "ZeroPad2d": lambda t, x: t.nn.ZeroPad2d(1)(x),
     "Unflatten": lambda t, x: t.nn.Unflatten(1, (2, 2))(x),
-    "Dropout2d, not in training": lambda t, x: t.nn.Dropout2d().eval()(x),
+    "Dropout2d, not in training": lambda t, x: t.nn.Dropout2d().eval()(x[None]),
 }.items():
     add(f"nn {name}", with_gradients(of_rows, ROWS))
 
