@@ -28,6 +28,7 @@ def test_program(name: str) -> None:
     np.testing.assert_allclose(found, KNOWN[name], rtol=2e-7, atol=1e-8, err_msg=name)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:torch")
 @pytest.mark.parametrize("name", like_torch.PROGRAMS)
 def test_the_record_is_of_pytorch(name: str) -> None:
     torch: Any = pytest.importorskip("torch")
