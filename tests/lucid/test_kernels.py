@@ -183,7 +183,9 @@ def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: p
         kernels = [n for n in names if n.endswith(".kernel.txt")]
         stages = ("asm", "kernel", "llvm", "loop")
         want = [k.replace(".kernel.", f".{stage}.") for k in kernels for stage in stages]
-        assert kernels and names == sorted([*want, "graph.txt", "simplified.txt", "index.txt"])
+        assert kernels and names == sorted(
+            [*want, "graph.txt", "gradient.txt", "simplified.txt", "index.txt"]
+        )
         index = (folder / "index.txt").read_text()
         assert all(name in index for name in names if name != "index.txt") and "passes: " in index
         assert all(p.stat().st_size for p in folder.iterdir())
