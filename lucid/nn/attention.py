@@ -12,7 +12,6 @@ import numpy as np
 from ..creation import asarray, ones
 from ..errors import bounds, here
 from ..functional import where
-from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
@@ -40,7 +39,6 @@ class MultiheadAttention(Module):
         dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         self.embed_dim, self.num_heads = F.as_shape((embed_dim, num_heads))
         if not self.num_heads or self.embed_dim % self.num_heads:
             raise ValueError(here(f"MultiheadAttention: {embed_dim} features do not make {num_heads} heads"))
@@ -65,6 +63,7 @@ class MultiheadAttention(Module):
         self.out_proj = Linear(size, size, bias=bias, dtype=dtype)
         if self.out_proj.bias is not None:
             init.zeros_(self.out_proj.bias)
+        self.to(device)
 
     def forward(
         self, query: Any, key: Any, value: Any, key_padding_mask: Any = None, need_weights: bool = True,
@@ -115,7 +114,7 @@ class MultiheadAttention(Module):
                 raise ValueError(here(f"MultiheadAttention: {told}, not {mask.shape}"))
             found.append(mask)
         elif causal:
-            found.append(ones((steps, keys), dtype=np.bool_).triu(1))
+            found.append(ones((steps, keys), dtype=np.bool_, device=scores.device).triu(1))
         if padding is not None:
             mask = asarray(padding)
             mask = mask.reshape(1, -1) if mask.ndim == 1 else mask
@@ -319,6 +318,6 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(size: int, device: object = None, dtype: object = None) -> Tensor:
         """(size, size): -inf above the diagonal, else 0, to be added to scores."""
-        on_cpu(device)
         kind: Any = np.float32 if dtype is None else dtype
-        return Tensor(np.triu(np.full((size, size), -np.inf, np.float64), 1).astype(kind))
+        upper = Tensor(np.triu(np.full((size, size), -np.inf, np.float64), 1).astype(kind))
+        return upper if device is None else upper.to(device)

@@ -28,7 +28,7 @@ def _become(tensor: Tensor, value: Any) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise TypeError(here(f"init: expected a tensor, not {type(tensor).__name__}"))
     found = value if isinstance(value, Tensor) else Tensor(value)
-    tensor.data = found.astype(tensor.dtype)
+    tensor.data = found.astype(tensor.dtype).to(tensor.device)
     return tensor
 
 

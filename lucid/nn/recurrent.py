@@ -16,7 +16,6 @@ from .. import random
 from ..array_functions import concatenate, stack
 from ..creation import asarray, zeros
 from ..errors import bounds, here
-from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
@@ -98,9 +97,9 @@ class _Cell(_Weights):
         dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         self.input_size, self.hidden_size = F.as_shape((input_size, hidden_size))
         self._add("", self.input_size, bias, dtype)
+        self.to(device)
 
     def _next(self, input: Any, hx: Any) -> State:
         x = asarray(input)
@@ -108,7 +107,7 @@ class _Cell(_Weights):
             raise ValueError(here(f"{type(self).__name__}: expected (n, {self.input_size}), not {x.shape}"))
         shape = (*x.shape[:-1], self.hidden_size)
         count = KINDS[self.kind][1]
-        given = [zeros(shape, dtype=x.dtype)] * count if hx is None else hx
+        given = [zeros(shape, dtype=x.dtype, device=x.device)] * count if hx is None else hx
         state = tuple(map(asarray, given if isinstance(given, tuple | list) else [given]))
         if [s.shape for s in state] != [shape] * count:
             told = f"expected a state of shape {shape}, not {[s.shape for s in state]}"
@@ -165,7 +164,6 @@ class _Recurrent(_Weights):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         self.input_size, self.hidden_size, self.num_layers = F.as_shape((input_size, hidden_size, num_layers))
         if not self.num_layers:
             raise ValueError(here(f"{type(self).__name__}: num_layers must be at least 1"))
@@ -176,6 +174,7 @@ class _Recurrent(_Weights):
             inner = self.hidden_size * ways if layer else self.input_size
             for way in self._ways():
                 self._add(f"_l{layer}{way}", inner, bias, dtype)
+        self.to(device)
 
     def _ways(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)
@@ -186,7 +185,7 @@ class _Recurrent(_Weights):
         kept = KINDS[self.kind][1]
         shape = (count, x.shape[1], self.hidden_size)
         if hx is None:
-            given = [zeros(shape, dtype=x.dtype)] * kept
+            given = [zeros(shape, dtype=x.dtype, device=x.device)] * kept
         else:
             given = [asarray(s) for s in (hx if isinstance(hx, tuple | list) else [hx])]
             given = [s.reshape(s.shape[0], 1, -1) if s.ndim == 2 else s for s in given]
@@ -229,7 +228,7 @@ class _Recurrent(_Weights):
             state = self._step(given[k], state, suffix)
             found.append(state[0])
         if not found:
-            return zeros((0, *state[0].shape), dtype=x.dtype), state
+            return zeros((0, *state[0].shape), dtype=x.dtype, device=x.device), state
         return stack(found[::-1] if back else found), state
 
     def extra_repr(self) -> str:

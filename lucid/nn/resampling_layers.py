@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import random
 from ..errors import bounds, here
-from ..names import on_cpu
 from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
@@ -29,7 +28,6 @@ class _ConvTranspose(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        on_cpu(device)
         name = type(self).__name__
         (inner,) = sizes(name, "in_channels", in_channels, 1, 1)
         (out,) = sizes(name, "out_channels", out_channels, 1, 1)
@@ -45,6 +43,7 @@ class _ConvTranspose(Module):
         bound = 1 / math.sqrt(shape[1] * math.prod(self.kernel_size))
         self.weight = Parameter(random.uniform(-bound, bound, shape, dtype=kind))
         self.bias = Parameter(random.uniform(-bound, bound, (out,), dtype=kind)) if bias else None
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.axes - 1]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import bounds
-from ..names import on_cpu
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module, Parameter
@@ -184,10 +183,10 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, device: object = None, dtype: object = None
     ) -> None:
         super().__init__()
-        on_cpu(device)
         self.num_parameters = num_parameters
         kind: Any = np.float32 if dtype is None else dtype
         self.weight = Parameter(np.full(num_parameters, init), dtype=kind)
+        self.to(device)
 
     def forward(self, x: Any) -> Tensor:
         return F.prelu(x, self.weight)
