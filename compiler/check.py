@@ -26,7 +26,7 @@ from .ir.loop import Func
 from .ir.program import Call, Operand, Program
 from .ir.target import Target
 from .ir.types import DType, TensorType, from_numpy
-from .ops import INPUT
+from .ops import GATHER, INPUT, SCATTERS
 from .passes.plan import grid, part_shape, row_size
 from .passes.template import resized
 from .verify.graph import verify_graph
@@ -143,7 +143,27 @@ def _elements(graph: Graph) -> int:
 
 
 def _inputs(graph: Graph) -> list[Data]:
-    return [sample(n.type, seed) for seed, n in enumerate(graph.inputs)]
+    """Subscripts lie inside: where one does not, results are not kept, whatever they are."""
+    values = [sample(n.type, seed) for seed, n in enumerate(graph.inputs)]
+    limits = _limits(graph)
+    return [
+        np.abs(v) % np.array(max(1, limits[n]), v.dtype) if n in limits else v
+        for n, v in zip(graph.inputs, values, strict=True)
+    ]
+
+
+def _limits(graph: Graph) -> dict[Node, int]:
+    """Inputs of which subscripts are made, with the least extent of what these are for."""
+    found: dict[Node, int] = {}
+    for node in toposort(graph.outputs):
+        if node.op not in (GATHER, *SCATTERS):
+            continue
+        shape = node.inputs[0].shape if node.op is GATHER else node.shape
+        for index, axis in zip(node.inputs[1:], node.attrs["axes"], strict=True):
+            for source in toposort([index]):
+                if source.op is INPUT and source.type.dtype.kind in "iu":
+                    found[source] = min(shape[axis], found.get(source, shape[axis]))
+    return found
 
 
 def _rounding(dtypes: Iterable[DType]) -> float:

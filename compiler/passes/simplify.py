@@ -99,8 +99,12 @@ _FOLDABLE = {  # with the number of operands
     "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "abs": 1, "sqrt": 1, "cast": 1,
 }  # fmt: skip
 
-# Of ops that are composed of others, what later passes know.
-COMPOSED: list[Rule] = [(("convolve", "x", "w"), lambda e: e["self"].op.lower(e["self"]))]
+# What later passes cannot do without: of ops that are composed of others what they know, and no reshape of a
+# reshape, nor one to the shape that is there.
+NEEDED: list[Rule] = [
+    (("convolve", "x", "w"), lambda e: e["self"].op.lower(e["self"])),
+    (("reshape", "x"), _reshape_down),
+]
 
 
 RULES: list[Rule] = [
@@ -118,12 +122,11 @@ RULES: list[Rule] = [
     (("not", ("not", "x")), "x"),
     (("where", "c", "x", "x"), "x"),
     (("where", ("not", "c"), "x", "y"), lambda e: ops.WHERE(e["c"], e["y"], e["x"])),
-    (("reshape", "x"), _reshape_down),
     (("broadcast", "x"), _broadcast),
     (("transpose", "x"), _transpose),
     (("slice", "x"), _slice),
     (("pad", "x"), _pad),
-    *COMPOSED,
+    *NEEDED,
     *(((op, "x"), _unit_reduce) for op in ("sum", "prod", "amax", "amin")),
     *(((op, "x", "place"), _unit_reduce) for op in ("argmax", "argmin")),
     *(((op, *"ab"[:arity]), _fold) for op, arity in _FOLDABLE.items()),
@@ -152,4 +155,4 @@ def simplify(graph: Graph) -> Graph:
 
 def needed(graph: Graph) -> Graph:
     """The graph with what later passes cannot do without, and nothing else simplified: to compare with."""
-    return rewrite(_without_empties(graph), COMPOSED)
+    return rewrite(_without_empties(graph), NEEDED)

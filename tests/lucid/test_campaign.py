@@ -63,6 +63,26 @@ def test_gradients_of_a_program_whose_outputs_are_all_empty() -> None:
     assert family.branches(program)
 
 
+@pytest.mark.parametrize(
+    ("x", "statements"),
+    [
+        (X[:2, :2], (("v0", "x0[:, None, :]"), ("v1", "v0.argmax(axis=None)"))),
+        (X, (("v0", "x0[:, :, None]"), ("v1", "L.sort(v0.reshape(-1, 20), axis=0)"))),
+        (X, (("v0", "x0[0, -12:-1:3]"), ("v1", "v0.reshape(-1, 4)[::-1, :]"))),
+        (X[0], (("v0", "x0[[14]]"), ("v1", "v0[[0, -1]]"))),
+        (X - X.mean(), (("v0", "x0.sum(axis=1) + 1e-7"), ("v1", "v0.sum()"))),
+    ],
+    ids=["reshapes of one element", "reshapes", "reshape of a slice", "subscripts of a cut", "cancellation"],
+)
+def test_what_was_no_fault(x: Any, statements: tuple[tuple[str, str], ...]) -> None:
+    """Compiled without what simplifies, reshapes of reshapes had ended the fuzzer; subscripts outside of what
+    a graph was cut to had been compared; sums that cancel were held to a tighter bound than NumPy's own."""
+    program = Program({"x0": x}, statements, ("v1",), frozenset(("x0", "v0")))
+    for number in range(2):
+        assert examine(program, False, number).fault is None
+    assert Family(program, smooth=False).fault(Draw(program, {}, 1, False, False, False, 0)) is None
+
+
 def test_a_right_program_has_no_fault() -> None:
     for layout in range(len(lucid.testing.LAYOUTS)):
         seen = examine(PROGRAM, layout=layout, texts=layout == 0)
