@@ -55,8 +55,26 @@ def _apply(rules: Sequence[Rule], node: Node) -> Node | None:
 
 
 def _key(node: Node) -> object:
-    attrs = tuple((k, v if type(v) in _EXACT else repr(v)) for k, v in sorted(node.attrs.items()))
+    """What nodes have in common that are equal, but for sizes: these may be symbols, and whether two are the
+    same is noted only where they are compared, not where their hashes differ."""
+    sizes = node.op.sizes
+    attrs = tuple(
+        [
+            (name, value if type(value) in _EXACT else repr(value))
+            for name, value in sorted(node.attrs.items())
+            if name not in sizes
+        ]
+    )
     return (node.op.name, tuple(map(id, node.inputs)), attrs)
+
+
+def _merged(known: list[Node], node: Node) -> Node:
+    """The one of these of the same sizes; else the node, which becomes one of them."""
+    for other in known:
+        if all(other.attrs[name] == node.attrs[name] for name in node.op.sizes):
+            return other
+    known.append(node)
+    return node
 
 
 _EXACT = (tuple, str, DType)  # values whose equality means sameness; not so 0.0 and -0.0, 1 and True
@@ -67,7 +85,7 @@ def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
     table: dict[Sequence[Rule] | str, list[Rule]] = {}
     for rule in rules:
         table.setdefault(rule[0][0], []).append(rule)
-    merged: dict[object, Node] = {}
+    merged: dict[object, list[Node]] = {}
     new: dict[Node, Node] = {}
     keep: list[Node] = []  # ids in keys stay valid while the nodes live
 
@@ -76,7 +94,7 @@ def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
             # scalars of equal value stay apart, or the kernel would depend on the coincidence
             if node.op is not ops.INPUT and node.op is not ops.SCALAR:
                 keep.append(node)
-                node = merged.setdefault(_key(node), node)
+                node = _merged(merged.setdefault(_key(node), []), node)
             LOC.set(node.loc)  # what rules make of it comes from there
             better = _apply(table.get(node.op.name, ()), node)
             if better is None:

@@ -168,3 +168,18 @@ def test_structures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for width in (2, 3, 4):
             compiled(build(chain, arrays((5, width))))
     assert [len(made) for made in pipeline._TEMPLATES.values()] == [2, 2, 2]
+
+
+def test_zeros_of_shapes_that_come_to_be_equal() -> None:
+    """Equal nodes are merged. Of two shapes nobody had noted that they were not equal when a template was
+    made, and its plan was another one than that of the passes where they are."""
+
+    def both(x: Node, y: Node) -> tuple[Node, Node]:
+        zero = ops.CONST(value=0.0, dtype=x.type.dtype)
+        chosen = ops.WHERE(ops.LT(y, y), ops.fill(zero, y.shape), y)
+        return ops.fill(zero, x.shape), chosen
+
+    assert not filled(compiled(build(both, arrays((65, 65), (64, 65)))))
+    for shapes in (((64, 64), (64, 64)), ((70, 65), (64, 65)), ((65, 64), (65, 64))):
+        made = compiled(build(both, arrays(*shapes)))
+        assert made.plan == made.stages.plan, shapes
