@@ -91,8 +91,8 @@ FAULTS = (
     ),
     Planted(
         "what several readers give back is not added", "gradients", "compiler/passes/autodiff.py",
-        "found[source] = self._accumulate(found[source], part) if source in found else part",
-        "found[source] = part",
+        "self.found.setdefault(source, []).append(part)",
+        "self.found[source] = [part]",
         needs=r"smooth$",
     ),
     Planted(

@@ -289,7 +289,8 @@ def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | Non
     from .text.loop import print_func
 
     if stage not in STAGES:
-        why = "; no pass of LLVM's runs over its text: llvm is what becomes asm" if stage == "llvm-opt" else ""
+        none = "; no pass of LLVM's runs over its text: llvm is what becomes asm"
+        why = none if stage == "llvm-opt" else ""
         raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm, ptx{why}")
     if stage in STAGES[:3]:
         if kernel is not None:

@@ -59,6 +59,7 @@ class TeamProductLowering(WarpProductLowering):
             b.alloc(name, self.dtype, count, shared=True)
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
+        b.loc = self.p.reduce.loc
         self.lane = b.op("iota", dtype=i64, lanes=WARP)
         chain, down, across = self.bits(0, 2), self.bits(2, 1), self.bits(3, 2)
         warp_down = b.op("and", THREAD, Imm(PRODUCT_WARPS_DOWN - 1, i64))
@@ -102,6 +103,7 @@ class TeamProductLowering(WarpProductLowering):
             with b.loop(parts, self.depth, self.part, "serial") as part:  # the last one, if it is shorter
                 self.add(self.rest(self.panels_of(part.var, self.whole)))
             self.spread()
+            b.loc = None
             self.finish(top, first)
             x.at.clear()
 

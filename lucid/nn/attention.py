@@ -63,7 +63,7 @@ class MultiheadAttention(Module):
         self.out_proj = Linear(size, size, bias=bias, dtype=dtype)
         if self.out_proj.bias is not None:
             init.zeros_(self.out_proj.bias)
-        self.to(device)
+        self._lie_on(device)
 
     def forward(
         self, query: Any, key: Any, value: Any, key_padding_mask: Any = None, need_weights: bool = True,

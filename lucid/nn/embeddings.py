@@ -26,7 +26,7 @@ class Embedding(Module):
         self.num_embeddings, self.embedding_dim = F.as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
-        self.to(device)
+        self._lie_on(device)
 
     @classmethod
     def from_pretrained(
@@ -63,7 +63,7 @@ class EmbeddingBag(Module):
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.mode = F.checked_mode(mode)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Tensor:
         return F.embedding_bag(input, self.weight, offsets, self.mode, per_sample_weights, self.padding_idx)

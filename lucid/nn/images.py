@@ -42,7 +42,7 @@ class _Conv(Module):
         shape = (out, inner // self.groups, *self.kernel_size)
         self.weight = Parameter(random.uniform(-bound, bound, shape, dtype=kind))
         self.bias = Parameter(random.uniform(-bound, bound, (out,), dtype=kind)) if bias else None
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
         conv = (S.conv1d, S.conv2d, S.conv3d)[self.axes - 1]
@@ -159,7 +159,7 @@ class BatchNorm1d(Module):
             self.register_buffer("running_mean", np.zeros(count, kind))
             self.register_buffer("running_var", np.ones(count, kind))
             self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
-        self.to(device)
+        self._lie_on(device)
 
     def _fitting(self, x: Any) -> Tensor:
         given: Tensor = x if isinstance(x, Tensor) else Tensor(x)
@@ -217,7 +217,7 @@ class GroupNorm(Module):
         self.num_groups, self.num_channels, self.eps = num_groups, count, eps
         self.weight = Parameter(np.ones(count, kind)) if affine else None
         self.bias = Parameter(np.zeros(count, kind)) if affine else None
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
         return S.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
@@ -238,7 +238,7 @@ class RMSNorm(Module):
         self.normalized_shape, self.eps = tuple(whole), eps
         kind = dtype_of(np.float32 if dtype is None else dtype).np
         self.weight = Parameter(np.ones(self.normalized_shape, kind)) if elementwise_affine else None
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
         return S.rms_norm(x, self.normalized_shape, self.weight, self.eps)

@@ -33,7 +33,7 @@ class Linear(Module):
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = _uniform((out_features, in_features), bound, dtype)
         self.bias = _uniform((out_features,), bound, dtype) if bias else None
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
         return F.linear(x, self.weight, self.bias)
@@ -227,7 +227,7 @@ class LayerNorm(Module):
         affine = elementwise_affine
         self.weight = Parameter(np.ones(self.normalized_shape, kind)) if affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape, kind)) if affine and bias else None
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)

@@ -213,10 +213,16 @@ class Module:
                 raise ValueError(
                     f"to: {name} is {p.dtype}; for {wanted} make layers with dtype={wanted.name!r}"
                 )
+        self._lie_on(where)
+        return self
+
+    @public
+    def _lie_on(self, device: object) -> None:
+        """What constructors do with their `device`. ValueError for what names none."""
+        where = device_named(device)
         if where is not None and USED[0]:
             for tensor in (*self.parameters(), *self.buffers()):
                 settle_on(tensor, where)
-        return self
 
     def cpu(self) -> Self:
         """`to("cpu")`."""

@@ -99,7 +99,7 @@ class _Cell(_Weights):
         super().__init__()
         self.input_size, self.hidden_size = F.as_shape((input_size, hidden_size))
         self._add("", self.input_size, bias, dtype)
-        self.to(device)
+        self._lie_on(device)
 
     def _next(self, input: Any, hx: Any) -> State:
         x = asarray(input)
@@ -174,7 +174,7 @@ class _Recurrent(_Weights):
             inner = self.hidden_size * ways if layer else self.input_size
             for way in self._ways():
                 self._add(f"_l{layer}{way}", inner, bias, dtype)
-        self.to(device)
+        self._lie_on(device)
 
     def _ways(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)

@@ -43,7 +43,7 @@ class _ConvTranspose(Module):
         bound = 1 / math.sqrt(shape[1] * math.prod(self.kernel_size))
         self.weight = Parameter(random.uniform(-bound, bound, shape, dtype=kind))
         self.bias = Parameter(random.uniform(-bound, bound, (out,), dtype=kind)) if bias else None
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
         function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.axes - 1]

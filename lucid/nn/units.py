@@ -186,7 +186,7 @@ class PReLU(Module):
         self.num_parameters = num_parameters
         kind: Any = np.float32 if dtype is None else dtype
         self.weight = Parameter(np.full(num_parameters, init), dtype=kind)
-        self.to(device)
+        self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
         return F.prelu(x, self.weight)

@@ -138,8 +138,10 @@ def _certified(
         measured = np.vectorize(lambda x, y: float(abs(y - x)), otypes=[float])(wide, value)
     else:
         measured = distance(wide, value)
-    # the value in higher precision is rounded, too: by less than the exact span is wide
-    beyond = measured > bound
+    # The value in higher precision is rounded, too: by less than the exact span is wide. Without mpmath there
+    # is none for float64.
+    wider = value.dtype == object or dtype.size < 8
+    beyond = (measured > bound) & wider
     with np.errstate(all="ignore"):
         beyond |= (wide < rounded.lo) | (wide > rounded.hi)
         ratio = np.where(np.isfinite(bound) & (measured > 0), bound / measured, np.nan)

@@ -97,7 +97,8 @@ def simulated(graph: Graph, inputs: Sequence[Array]) -> list[Array] | None:
     """The results of the kernels for a GPU, in the simulator; None where that would take long."""
     if sum(n.type.size for n in toposort(graph.outputs)) > SIMULATED:
         return None
-    return build(graph, device="ptx-sim")([np.ascontiguousarray(a) for a in inputs])
+    found = build(graph, device="ptx-sim")([np.ascontiguousarray(a) for a in inputs])
+    return [np.asarray(a) for a in found]
 
 
 def interpreted(graph: Graph) -> None:
