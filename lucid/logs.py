@@ -37,12 +37,18 @@ def configure(wanted: str) -> None:
         logger.propagate = False
 
 
+# By category: to ask `logging` for one takes its lock, and an exception of a signal handler may leave it so.
+_LOGGERS: dict[str, Any] = {}
+
+
 def listening(category: str) -> Any | None:
     """The logger of a category, if anybody listens; `logging` is not imported for it."""
     logging = sys.modules.get("logging")
     if logging is None:
         return None
-    logger = logging.getLogger(f"lucid.{category}")
+    logger = _LOGGERS.get(category)
+    if logger is None:
+        logger = _LOGGERS[category] = logging.getLogger(f"lucid.{category}")
     return logger if logger.isEnabledFor(logging.INFO) else None
 
 

@@ -67,8 +67,8 @@ def interrupted(seconds: float) -> int:
     mode, used = MODE.get(), memory.statistics().used
     end, stopped = time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 0.02))
         try:
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 0.02))
             work()
             signal.setitimer(signal.ITIMER_REAL, 0)
         except Stop:
