@@ -122,13 +122,17 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Tensor:
     """Each element 0 with probability `p`, else divided by 1 - p; x itself unless `training`. In a compiled
     function each call draws anew. ValueError for a `p` outside of [0, 1]."""
     given: Tensor = asarray(x)
+    return dropped("dropout", given, given.shape, p, training)
+
+
+def dropped(name: str, x: Tensor, drawn: tuple[int, ...], p: float, training: bool) -> Tensor:
+    """Dropout of what broadcasts to `x` from a drawn shape."""
     if not isinstance(p, int | float | np.floating) or not 0 <= p <= 1:
-        raise ValueError(here(f"dropout: p must be a probability, not {p!r}"))
+        raise ValueError(here(f"{name}: p must be a probability, not {p!r}"))
     if not training or p == 0:
-        return given
-    kept: Tensor = where(
-        rand(*given.shape, device=device_of(given)) < p, 0.0, given * (1 / (1 - p) if p < 1 else 0.0)
-    )
+        return x
+    out = rand(*drawn, device=device_of(x)) < p
+    kept: Tensor = where(out, 0.0, x * (1 / (1 - p) if p < 1 else 0.0))
     return kept
 
 

@@ -10,6 +10,7 @@ from ..errors import bounds, here, public
 from ..functional import where, xlogy
 from ..tensor import Tensor
 from . import functional as F
+from .functional import Reduction
 from .losses import Loss
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "poisson_nll_loss",
 ]  # fmt: skip
 
-Reduction = Literal["mean", "sum", "none"]
 Divergence = Literal["mean", "sum", "none", "batchmean"]
 
 

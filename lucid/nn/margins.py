@@ -11,7 +11,8 @@ from ..errors import bounds, here, public
 from ..functional import where
 from ..tensor import Tensor
 from . import functional as F
-from .likelihoods import Reduction, reduced, same_shape
+from .functional import Reduction
+from .likelihoods import reduced, same_shape
 from .losses import Loss
 
 __all__ = [

@@ -13,8 +13,6 @@ from ..array_functions import stack, tile
 from ..creation import asarray, zeros_like
 from ..elements import take
 from ..errors import here, public
-from ..functional import where
-from ..random import rand
 from ..tensor import Tensor, apply
 from . import functional as F
 from . import spatial
@@ -346,12 +344,7 @@ def instance_norm(
 
 def _channels_dropped(name: str, axes: int, x: Any, p: float, training: bool) -> Tensor:
     given, batched = spatial.batched(name, asarray(x), axes)
-    if not isinstance(p, int | float) or not 0 <= p <= 1:
-        raise ValueError(here(f"{name}: p must be a probability, not {p!r}"))
-    if not training or p == 0:
-        return asarray(x)
-    drawn = rand(*given.shape[:2], *(1 for _ in range(axes)))
-    found: Tensor = where(drawn < p, 0.0, given * (1 / (1 - p) if p < 1 else 0.0))
+    found = F.dropped(name, given, (*given.shape[:2], *(1 for _ in range(axes))), p, training)
     return found if batched else found[0]
 
 

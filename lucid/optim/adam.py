@@ -5,7 +5,7 @@ from __future__ import annotations
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
-from ..errors import bounds, here
+from ..errors import bounds
 from ..promote import filled
 from ..tensor import Tensor, node_of
 from .optimizer import (
@@ -25,16 +25,46 @@ from .optimizer import (
 
 
 @bounds
-class Adam(Optimizer):
+class Moments(Optimizer):
+    """State that Adam has, and those that go on from it: running means of g and of g², and steps."""
+
+    betas, eps, weight_decay = Hyper(), Hyper(), Hyper()
+    kinds = ("mean", "square")
+
+    def __init__(
+        self, params: Params, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0.0, *, master_weights: bool = True, **more: float,
+    ) -> None:  # fmt: skip
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, **more}
+        super().__init__(params, options, master_weights)
+        self._real()
+        for kind in self.kinds:
+            self.state[kind] = self._zeros()
+        self.state["steps"] = self._counts()
+
+    def _checked(self, group: Group) -> None:
+        group.betas = below_one("betas", group.betas)
+        for name in group:
+            if name not in ("params", "lr", "betas"):
+                group[name] = checked(name, group[name])
+
+    def _moments(self, k: int, group: Group, g: Node) -> tuple[Node, Node]:
+        beta1, beta2 = group.betas
+        m = mixed(beta1, node_of(self.state["mean"][k]), g)
+        return m, mixed(beta2, node_of(self.state["square"][k]), ops.MUL(g, g))
+
+    def _stored(self, k: int, *nodes: Node) -> Changes:
+        kinds = (*self.kinds, "steps")
+        return [(self.state[kind][k], node) for kind, node in zip(kinds, nodes, strict=True)]
+
+
+@bounds
+class Adam(Moments):
     """p -= lr m' / (sqrt(v') + eps), with running means m of g and v of g², freed of their bias
     towards zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t) (Kingma and Ba, arXiv:1412.6980).
 
     `weight_decay` adds weight_decay p to the gradient g. The bias is computed in float64.
     """
-
-    betas = Hyper()
-    eps = Hyper()
-    weight_decay = Hyper()
 
     def __init__(
         self,
@@ -46,23 +76,7 @@ class Adam(Optimizer):
         *,
         master_weights: bool = True,
     ) -> None:
-        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, options, master_weights)
-        if any(p.is_complex() for p in self.params):
-            raise TypeError(
-                here(
-                    f"{type(self).__name__}: a complex parameter; its squares are not defined. Keep "
-                    "lucid.view_as_real of it as the parameter, and use lucid.view_as_complex in the model"
-                )
-            )
-        self.state["mean"] = self._zeros()
-        self.state["square"] = self._zeros()
-        self.state["steps"] = self._counts()
-
-    def _checked(self, group: Group) -> None:
-        group.betas = below_one("betas", group.betas)
-        for name in ("eps", "weight_decay"):
-            group[name] = checked(name, group[name])
+        super().__init__(params, lr, betas, eps, weight_decay, master_weights=master_weights)
 
     def _decayed(self, group: Group, value: Node, g: Node) -> tuple[Node, Node]:
         """Parameter and gradient, with weight decay."""
@@ -70,17 +84,14 @@ class Adam(Optimizer):
 
     def _update(self, k: int, p: Tensor, group: Group, value: Node, g: Node) -> Changes:
         beta1, beta2 = group.betas
-        mean, square, steps = (self.state[name][k] for name in ("mean", "square", "steps"))
         value, g = self._decayed(group, value, g)
-        count = node_of(steps)
-        t = ops.once((self, "count", count), ops.ADD, count, ops.const(1, count))
-        m = mixed(beta1, node_of(mean), g)
-        v = mixed(beta2, node_of(square), ops.MUL(g, g))
+        t = self._count(k)
+        m, v = self._moments(k, group, g)
         rate = ops.once((group, "rate", t), lambda: ops.DIV(node_of(group._lr), correction(beta1, t)))
         root = ops.once((group, "root", t), lambda: ops.SQRT(correction(beta2, t)))
         spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root, g)), filled(group.eps, g.type))
         new = ops.SUB(value, ops.MUL(each(rate, g), ops.DIV(m, spread)))
-        return [(mean, m), (square, v), (steps, t), (p, new)]
+        return [*self._stored(k, m, v, t), (p, new)]
 
 
 @bounds

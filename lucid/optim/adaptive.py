@@ -11,13 +11,13 @@ from lucid.compiler.ir.graph import Node
 from ..errors import bounds
 from ..promote import filled
 from ..tensor import Tensor, node_of
+from .adam import Moments
 from .optimizer import (
     Changes,
     Group,
     Hyper,
     Optimizer,
     Params,
-    below_one,
     checked,
     correction,
     decayed,
@@ -44,6 +44,7 @@ class RMSprop(Optimizer):
             "centered": centered,
         }  # fmt: skip
         super().__init__(params, options, master_weights)
+        self._real()
         self.state["square"] = self._zeros()
         if any(group.centered for group in self.param_groups):
             self.state["mean"] = self._zeros()
@@ -88,6 +89,7 @@ class Adagrad(Optimizer):
             "initial_accumulator_value": initial_accumulator_value, "eps": eps,
         }  # fmt: skip
         super().__init__(params, options, master_weights)
+        self._real()
         starts = [group.initial_accumulator_value for group in self._groups]
         self.state["sum"] = [zeros + start for zeros, start in zip(self._zeros(), starts, strict=True)]
         self.state["steps"] = self._counts()
@@ -99,8 +101,7 @@ class Adagrad(Optimizer):
     def _update(self, k: int, p: Tensor, group: Group, value: Node, g: Node) -> Changes:
         g = decayed(group, value, g)
         sums, steps = self.state["sum"][k], self.state["steps"][k]
-        count = node_of(steps)
-        t = ops.once((self, "count", count), ops.ADD, count, ops.const(1, count))
+        count, t = node_of(steps), self._count(k)
 
         def slower() -> Node:
             return ops.DIV(node_of(group._lr), ops.ADD(ops.const(1, t), times(group.lr_decay, count)))
@@ -124,6 +125,7 @@ class Adadelta(Optimizer):
     ) -> None:  # fmt: skip
         options = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, options, master_weights)
+        self._real()
         self.state["square"] = self._zeros()
         self.state["delta"] = self._zeros()
 
@@ -142,44 +144,8 @@ class Adadelta(Optimizer):
         return [(square, v), (delta, u), (p, ops.SUB(value, ops.MUL(each(node_of(group._lr), g), step)))]
 
 
-class _WithMoments(Optimizer):
-    """State that those have in common that go on from Adam."""
-
-    betas, eps, weight_decay = Hyper(), Hyper(), Hyper()
-    kinds = ("mean", "square")
-
-    def __init__(
-        self, params: Params, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0.0, *, master_weights: bool = True, **more: float,
-    ) -> None:  # fmt: skip
-        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, **more}
-        super().__init__(params, options, master_weights)
-        for kind in self.kinds:
-            self.state[kind] = self._zeros()
-        self.state["steps"] = self._counts()
-
-    def _checked(self, group: Group) -> None:
-        group.betas = below_one("betas", group.betas)
-        for name in group:
-            if name not in ("params", "lr", "betas"):
-                group[name] = checked(name, group[name])
-
-    def _count(self, k: int) -> Node:
-        count = node_of(self.state["steps"][k])
-        return ops.once((self, "count", count), ops.ADD, count, ops.const(1, count))
-
-    def _moments(self, k: int, group: Group, g: Node) -> tuple[Node, Node]:
-        beta1, beta2 = group.betas
-        m = mixed(beta1, node_of(self.state["mean"][k]), g)
-        return m, mixed(beta2, node_of(self.state["square"][k]), ops.MUL(g, g))
-
-    def _stored(self, k: int, *nodes: Node) -> Changes:
-        kinds = (*self.kinds, "steps")
-        return [(self.state[kind][k], node) for kind, node in zip(kinds, nodes, strict=True)]
-
-
 @bounds
-class Adamax(_WithMoments):
+class Adamax(Moments):
     """Adam with the greatest |g| that has not faded, max(beta2 u, |g| + eps), in place of the root of the
     mean of g² (Kingma and Ba, arXiv:1412.6980, section 7)."""
 
@@ -204,7 +170,7 @@ class Adamax(_WithMoments):
 
 
 @bounds
-class NAdam(_WithMoments):
+class NAdam(Moments):
     """Adam with Nesterov's momentum, mu(t) = beta1 (1 - 0.96^(t momentum_decay) / 2) (Dozat, 2016)."""
 
     momentum_decay = Hyper()
@@ -247,7 +213,7 @@ class NAdam(_WithMoments):
 
 
 @bounds
-class RAdam(_WithMoments):
+class RAdam(Moments):
     """Adam that does without v until its variance is known well enough, and corrects for it after (Liu and
     others, arXiv:1908.03265)."""
 

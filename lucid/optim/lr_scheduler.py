@@ -327,7 +327,28 @@ class CyclicLR(LRScheduler):
 
 
 @bounds
-class SequentialLR(LRScheduler):
+class _Several(LRScheduler):
+    """What schedules made of others share: their state is that of all of these."""
+
+    schedulers: list[LRScheduler]
+
+    def get_lr(self) -> list[float]:
+        return self.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        inner = state.get("schedulers", ())
+        if len(inner) != len(self.schedulers):
+            raise KeyError(here(f"load_state_dict: expected the state of {len(self.schedulers)} schedules"))
+        for own, values in zip(self.schedulers, inner, strict=True):
+            own.load_state_dict(values)
+        vars(self).update({name: value for name, value in state.items() if name != "schedulers"})
+
+
+@bounds
+class SequentialLR(_Several):
     """One schedule after the other: the next one from each of the `milestones` on."""
 
     def __init__(
@@ -358,18 +379,9 @@ class SequentialLR(LRScheduler):
         scheduler.step()
         self._last_lr = scheduler.get_last_lr()
 
-    def get_lr(self) -> list[float]:
-        return self.get_last_lr()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        _load_all(self, state)
-
 
 @bounds
-class ChainedScheduler(LRScheduler):
+class ChainedScheduler(_Several):
     """Several schedules, each of which changes what those before have set."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
@@ -384,24 +396,6 @@ class ChainedScheduler(LRScheduler):
         for scheduler in self.schedulers:
             scheduler.step()
         self._last_lr = [float(group.lr) for group in self.optimizer.param_groups]
-
-    def get_lr(self) -> list[float]:
-        return self.get_last_lr()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        _load_all(self, state)
-
-
-def _load_all(scheduler: SequentialLR | ChainedScheduler, state: Mapping[str, Any]) -> None:
-    inner = state.get("schedulers", ())
-    if len(inner) != len(scheduler.schedulers):
-        raise KeyError(here(f"load_state_dict: expected the state of {len(scheduler.schedulers)} schedules"))
-    for own, values in zip(scheduler.schedulers, inner, strict=True):
-        own.load_state_dict(values)
-    vars(scheduler).update({name: value for name, value in state.items() if name != "schedulers"})
 
 
 @bounds

@@ -258,6 +258,21 @@ class Optimizer:
             raise RuntimeError(here(f"{type(self).__name__}: {option} cannot be switched on later"))
         return self.state[kind]
 
+    def _count(self, k: int) -> Node:
+        """How many steps parameter number k has made with this one: `state["steps"]` and one."""
+        count = node_of(self.state["steps"][k])
+        return ops.once((self, "count", count), ops.ADD, count, ops.const(1, count))
+
+    def _real(self) -> None:
+        """TypeError for a complex parameter, where squares are taken."""
+        if any(p.is_complex() for p in self.params):
+            raise TypeError(
+                here(
+                    f"{type(self).__name__}: a complex parameter; its squares are not defined. Keep "
+                    "lucid.view_as_real of it as the parameter, and use lucid.view_as_complex in the model"
+                )
+            )
+
     def _zeros(self) -> list[Tensor]:
         """State of zeros, one tensor for each parameter."""
         made = [

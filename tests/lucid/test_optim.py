@@ -388,3 +388,11 @@ def test_state_of_schedules() -> None:
             bad(optim.lr_scheduler)
     with pytest.raises(TypeError, match="expected an Optimizer, not list"):
         optim.lr_scheduler.StepLR([1], 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"]
+)
+def test_squares_of_complex_parameters_are_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}: a complex parameter; its squares are not defined"):
+        getattr(optim, name)([nn.Parameter(np.array([1 + 2j]))])
