@@ -65,16 +65,17 @@ def exact(number: Any) -> Any:
     return number if type(number) is int or (number == number and number != 0) else repr(number)
 
 
-def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, str, bool]]:
-    """The parts of an argument in words: where each stands, what it is, and whether that is a tensor or an
-    array. `seen`: the tensors before it, by id, with where they stand."""
+def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, str, str]]:
+    """The parts of an argument in words: where each stands, what it is, and in which list of `describe` it
+    is: "array", "number", "object", or "" for none. `seen`: the tensors before it, by id, with where they
+    stand."""
     kind = type(value)
     if kind is tuple or kind is list or _is_named(value):
-        yield label, f"{kind.__name__} of {len(value)}", False
+        yield label, f"{kind.__name__} of {len(value)}", ""
         for k, v in enumerate(value):
             yield from leaves(v, f"{label}[{k}]", seen)
     elif kind is dict:
-        yield label, f"dict of {', '.join(map(str, value))}", False
+        yield label, f"dict of {', '.join(map(str, value))}", ""
         for k, v in value.items():
             yield from leaves(v, f"{label}[{k!r}]", seen)
     elif isinstance(value, Tensor) or is_array(value):
@@ -86,12 +87,18 @@ def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, 
         axes = "" if order is None else f", whose axes lie in memory as {order}"
         other = seen.setdefault(id(value), label) if isinstance(value, Tensor) else label
         twin = "" if other == label else f", the same as {other}"
-        yield label, f"{what} of {found.dtype} {tuple(found.shape)}{grad}{axes}{twin}", True
-    elif isinstance(value, int | float | complex | np.dtype) or kind in (*_VALUES, slice):
-        text = repr(value)
-        yield label, text if len(text) < 60 else f"{text[:57]}...", False
+        yield label, f"{what} of {found.dtype} {tuple(found.shape)}{grad}{axes}{twin}", "array"
     else:
-        yield label, f"a {kind.__name__} at {id(value):#x}", False
+        plain = isinstance(value, int | float | complex | np.dtype) or kind in (*_VALUES, slice)
+        text = repr(value) if plain else f"a {kind.__name__} at {id(value):#x}"
+        yield label, text if len(text) < 60 else f"{text[:57]}...", _listed(value)
+
+
+def _listed(value: Any) -> str:
+    """In which list `describe` puts what is neither a container nor an array."""
+    arrays, objects, numbers = list[Any](), list[Any](), list[Any]()
+    describe(value, arrays, objects, numbers)
+    return "number" if numbers else "object" if objects else ""
 
 
 def is_array(value: Any) -> bool:

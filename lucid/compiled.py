@@ -26,7 +26,7 @@ from .looked import Looked
 from .pickles import Decorated, Parts
 from .recording import Recording
 from .residence import DEVICES, Device, device_named
-from .story import Change, Story, Words
+from .story import Change, Story, Words, together
 from .tensor import Tensor
 from .walk import watch
 
@@ -128,6 +128,15 @@ class _Asked:
     arrays: list[Any]
     numbers: list[Any]
     objects: list[Any]
+
+
+@data
+class _Names:
+    """What the arrays, numbers and objects of a call's arguments are called, in words."""
+
+    arrays: list[str]
+    numbers: list[str]
+    objects: list[str]
 
 
 class _Numbers:
@@ -270,7 +279,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             for recording in known:  # another thread may have been here first
                 if recording.serves(arrays, numbers) is not None:
                     return recording
-            reason, moved = self._reason(known, arrays, parts, names)
+            reason, moved = self._reason(known, asked, parts, names)
             state = self._numbers
             state.meet(signature, numbers)
             state.places |= {place.id for place, *_ in moved} - state.settled
@@ -281,7 +290,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
                     state.close(signature, state.opened(signature), {p.id for r in known for p in r.places})
                     known = self._known(asked)
                 # No other step comes between the walk and the end of the trace: what holds, holds for both.
-                finish = steps.run(self._trace, asked)
+                finish = steps.run(self._trace, asked, names.objects)
             recording = finish()
             if self.limits is not None:
                 self.limits.judge(self._name(), recording.executable)
@@ -296,14 +305,15 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             self._set_latest(recording)
         return recording
 
-    def _trace(self, asked: _Asked) -> Callable[[], Recording] | None:
+    def _trace(self, asked: _Asked, names: list[str]) -> Callable[[], Recording] | None:
         """A trace, to be compiled; None where that took numbers for what they are not: they are facts now."""
         state, f, signature = self._numbers, self.__wrapped__, asked.signature
-        guards = watch(f, *asked.objects)
+        named = [name.removeprefix("argument ") for name in names]
+        guards = watch(f, asked.objects, named)
         opened, places = sorted(state.opened(signature)), guards.open(state.places, asked.arrays)
         if guards.tells_types():
             state.close(signature, set(opened), {p.id for p in places})
-            opened, places, guards = [], [], watch(f, *asked.objects)
+            opened, places, guards = [], [], watch(f, asked.objects, named)
         contents = [(place, place.get()) for place in places]
         numeric = {place.id for place, content in contents if not tensors_in(content)}
         try:
@@ -339,8 +349,8 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         names = [f"argument {plain[k]}" if k < len(plain) else f"argument {k}" for k in range(len(args))]
         return [*zip(args, names, strict=True), *[(v, f"argument {k}") for k, v in kwargs.items()]]
 
-    def _parts(self, asked: _Asked) -> tuple[Words, list[str]]:
-        """A call in words, and the names of its tensors and arrays."""
+    def _parts(self, asked: _Asked) -> tuple[Words, _Names]:
+        """A call in words, and the names of what is in its arguments."""
         seen: dict[int, str] = {}
         found = [
             leaf
@@ -349,22 +359,21 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         ]
         parts = {label: text for label, text, _ in found}
         parts["whether gradients are on"] = str(asked.signature[0])
-        return parts, [label for label, _, is_array in found if is_array]
+        lists = ([label for label, _, of in found if of == kind] for kind in ("array", "number", "object"))
+        return parts, _Names(*lists)
 
     def _reason(
-        self, known: list[Recording], arrays: list[Any], parts: Words, names: list[str]
+        self, known: list[Recording], asked: _Asked, parts: Words, names: _Names
     ) -> tuple[Change, list[tuple[Place, Any, Any]]]:
-        """Why a call is traced, in words; and the numbers outside of the arguments that have changed."""
+        """Why a call is traced, in words; and the numbers outside of the arguments that have changed since
+        the call before it."""
         if not known:
             return self._story.differs(parts), []
-        moved = known[0].guards.moved()
-        reason = known[0].changed(arrays, names)
-        if reason is None and moved:
-            place, old, new = moved[0]
-            reason = Change.of(place.where, str(old), str(new))
-        if reason is None:
-            reason = self._story.differs(parts).within("what is decided by a number is otherwise: ")
-        return reason, moved
+        latest = self._recent()
+        before = next((recording for recording in known if recording is latest), known[0])
+        moved = before.guards.moved()
+        reason = together(before.otherwise(asked.numbers, names.numbers))
+        return reason or before.changed(asked.arrays, names.arrays) or self._story.differs(parts), moved
 
     def _go_native(
         self, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any], out: str | None

@@ -150,6 +150,7 @@ class Guards:
 
     cells: list[tuple[CellType, Any, str]] = field(default_factory=list)
     items: list[tuple[dict[Any, Any], Any, Any, str]] = field(default_factory=list)
+    # Those of attributes have a dot behind where they are.
     dicts: list[tuple[Mapping[Any, Any], list[Any], list[Any], str]] = field(default_factory=list)
     lists: list[tuple[Any, list[Any], str]] = field(default_factory=list)
     slots: list[tuple[object, str, Any, str]] = field(default_factory=list)
@@ -183,10 +184,10 @@ class Guards:
         for scope, keys, values, where in self.dicts:
             if len(scope) != len(keys) or not all(map(is_, scope.values(), values)) or list(scope) != keys:
                 if list(scope) != keys:
-                    return Change(f"{where} has other keys{_keys(keys, list(scope))}")
+                    return Change(f"{where.rstrip('.')} has other keys{_keys(keys, list(scope))}")
                 for key, value, now in zip(keys, values, scope.values(), strict=True):
                     if not same(now, value):
-                        return _change(f"{where}.{key}", value, now)
+                        return _change(_inside(where, key), value, now)
         for items, values, where in self.lists:
             if len(items) != len(values):
                 text = f"{where} has {len(items)} items, had {len(values)}"
@@ -261,7 +262,7 @@ class Guards:
         for scope, keys, values, where in self.dicts:
             if type(scope) is dict:
                 for k, key in enumerate(keys):
-                    yield Place(scope, key, f"{where}.{key}"), values[k], partial(values.__setitem__, k)
+                    yield Place(scope, key, _inside(where, key)), values[k], partial(values.__setitem__, k)
         for items, values, where in self.lists:
             if type(items) in INDEXED:
                 for k, value in enumerate(values):
@@ -407,7 +408,7 @@ def _has_tensor(value: Any) -> bool:
 
 
 def _change(where: str, value: object, now: object) -> Change:
-    old, new = _short(value), _short(now)
+    old, new = short(value), short(now)
     return Change.of(where, old, new if new != old else "another one")
 
 
@@ -419,11 +420,26 @@ def _keys(old: list[Any], new: list[Any]) -> str:
     return f": {', '.join(parts)}" if parts else ": in another order"
 
 
-def _short(value: object) -> str:
+def _inside(where: str, key: object) -> str:
+    """The item of a dict, in words; of one of attributes, the attribute."""
+    return f"{where}{key}" if where.endswith(".") else f"{where}[{key!r}]"
+
+
+def short(value: object) -> str:
+    """What a place holds, in words."""
+    if type(value) is Open:
+        told = ", ".join(k.__name__ if isinstance(k, type) else _told(*k) for k in value.kinds)
+        return f"a tuple of {told}" if value.several else f"a {told}"
     if isinstance(value, Tensor):
-        return "a tensor" if value is not MISSING else "nothing"
-    text = repr(value) if isinstance(value, (*PLAIN, type(MISSING))) else f"a {type(value).__name__}"
+        return f"a {_told(value._node.type, value._requires_grad)}"
+    plain = isinstance(value, (*PLAIN, type(MISSING)))
+    plain |= type(value) is tuple and all(isinstance(v, PLAIN) for v in value)
+    text = repr(value) if plain else f"a {type(value).__name__}"
     return text if len(text) < 60 else f"{text[:57]}..."
+
+
+def _told(kind: TensorType, differentiable: bool) -> str:
+    return f"tensor of {kind}{', differentiable' if differentiable else ''}"
 
 
 class ClassScope:

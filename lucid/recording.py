@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from lucid.runtime.stored import Stored
 
 from . import arguments
 from .engine import Array, Executable, leaf, out_of_range
-from .guards import Guards, Place, tensors_in
+from .guards import Guards, Place, short, tensors_in
 from .holders import holders
 from .promote import lying
 from .residence import USED, Device, brought, follows, lies, place_of
 from .results import Made, Owner, Same, Value, given_arrays, overlap
 from .story import Change
-from .tape import Program, as_input
+from .tape import Program, as_input, same
 from .tensor import Tensor, settle
 from .tracing import array_type
 
@@ -96,6 +96,11 @@ class Recording:
         is otherwise."""
         if not (self.opened or self.places):
             return self.first
+        values = self._open(given)
+        return None if values is None else self.program.run(values)
+
+    def _open(self, given: list[Any]) -> list[Any] | None:
+        """The numbers that are no facts; None if a place is gone."""
         values = [given[k] for k in self.opened]
         for place in self.places:
             try:
@@ -103,18 +108,39 @@ class Recording:
             except (LookupError, ValueError, AttributeError):
                 return None
             values += value if type(value) is tuple else (value,)
-        return self.program.run(values)
+        return values
+
+    def _of_places(self) -> Iterator[tuple[Place, range]]:
+        """Each place of open numbers, and which of them it holds."""
+        n = len(self.opened)
+        for place, width in zip(self.places, self.widths, strict=True):
+            yield place, range(n, n + width)
+            n += width
 
     def decided(self) -> tuple[set[int], set[tuple[int, Any]]]:
         """Which of the open numbers Python code needs the value of: arguments, and places."""
         needed = self.program.needed()
         arguments = {k for n, k in enumerate(self.opened) if n in needed}
-        places, n = set(), len(self.opened)
-        for place, width in zip(self.places, self.widths, strict=True):
-            if not needed.isdisjoint(range(n, n + width)):
-                places.add(place.id)
-            n += width
-        return arguments, places
+        return arguments, {place.id for place, held in self._of_places() if not needed.isdisjoint(held)}
+
+    def otherwise(self, given: list[Any], names: Sequence[str]) -> list[Change]:
+        """The open numbers for which Python code would decide otherwise than it did, where `numbers` of
+        these number arguments, which have these names, are none."""
+        values = self._open(given)
+        if values is None or len(values) != len(self.opened) + sum(self.widths):  # the guards tell
+            return []
+        where = {n: names[k] for n, k in enumerate(self.opened)}
+        for place, held in self._of_places():
+            several = len(held) > 1
+            where |= {n: f"{place.where}[{k}]" if several else place.where for k, n in enumerate(held)}
+        needed, found = self.program.needed(), []
+        for n in sorted(self.program.deciding(values)):
+            old, new = self.first[n], values[n]
+            if not same(new, old):
+                change = Change.of(where[n], short(old), short(new))
+                decides = n not in needed and type(new) is type(old)
+                found.append(change.then(", on which a condition depends") if decides else change)
+        return found
 
     def changed(self, arrays: list[Any], names: Sequence[str] = ()) -> Change | None:
         """Why this recording does not serve a call with these arguments, which have these names; None if it

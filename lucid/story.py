@@ -56,6 +56,15 @@ class Change(str):
         return all(value and re.match(_NUMBER, value) for value in (self.from_, self.to))
 
 
+def together(found: list[Change]) -> Change | None:
+    """Several as one: the first, with others in words."""
+    if not found:
+        return None
+    others = "".join(f"; {change}" for change in found[1:SHOWN])
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return found[0].then(others + more)
+
+
 class Story:
     """What happened to a function, whatever object it was called on."""
 
@@ -71,11 +80,9 @@ class Story:
         if not self.seen:
             return Change("the first call")
         found = min((_differences(before, parts) for before in reversed(self.seen)), key=_weight)
-        if not found:
-            return Change("arguments in words like those before: that recording was dropped, or they differ")
-        others = "".join(f"; {change}" for change in found[1:SHOWN])
-        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        return found[0].then(others + more)
+        return together(found) or Change(
+            "arguments in words like those before: that recording was dropped, or they differ"
+        )
 
     def add(self, reason: Change, parts: Words) -> None:
         self.traces += 1

@@ -142,16 +142,34 @@ class Program:
 
     def needed(self) -> set[int]:
         """Which given numbers a value that was read depends on, beyond comparisons."""
-        found: set[int] = set()
-        todo = [k for k, value in self.facts if type(value) is not bool]
+        return self._behind([k for k, value in self.facts if type(value) is not bool])
+
+    def deciding(self, given: Sequence[Any]) -> set[int]:
+        """Which of these given numbers lead to what is otherwise than it was, where `run` gives None."""
+        values = self._values(given)
+        if len(values) < len(self.entries):
+            return self._behind([len(values)])
+        return self._behind([k for k, value in self.facts if not same(values[k], value)])
+
+    def _behind(self, entries: list[int]) -> set[int]:
+        """The given numbers that these entries are computed from."""
+        found, seen, todo = set[int](), set[int](), list(entries)
         while todo:
-            entry = self.entries[todo.pop()]
-            if isinstance(entry, Entry):
+            k = todo.pop()
+            if k not in seen and isinstance(entry := self.entries[k], Entry):
+                seen.add(k)
                 (found.update if entry.function is None else todo.extend)(entry.args)
         return found
 
     def run(self, given: Sequence[Any]) -> list[Any] | None:
         """All numbers of the tape; None where a fact does not hold, or a number is of another type."""
+        values = self._values(given)
+        if len(values) < len(self.entries):
+            return None
+        return values if all(same(values[k], value) for k, value in self.facts) else None
+
+    def _values(self, given: Sequence[Any]) -> list[Any]:
+        """What the entries are; up to the first that fails, or is of another type."""
         values: list[Any] = []
         try:
             for entry in self.entries:
@@ -161,11 +179,11 @@ class Program:
                 function, args = entry.function, entry.args
                 value = given[args[0]] if function is None else function(*[values[k] for k in args])
                 if type(value) is not entry.kind:
-                    return None
+                    break
                 values.append(value)
         except ArithmeticError:
-            return None
-        return values if all(same(values[k], value) for k, value in self.facts) else None
+            pass
+        return values
 
 
 def as_input(value: Any, dtype: DType) -> np.ndarray[Any, Any]:

@@ -68,14 +68,18 @@ _NUMBERS = {bool, int, float, complex, bytes, type(None)}
 _ORIGINAL = dict(vars(builtins))
 
 
-def watch(*roots: object) -> Guards:
-    """Guards for all that `roots` (functions, modules, objects) depend on."""
-    names = frozenset().union(*map(_named_by, roots))
+def watch(function: object, objects: Sequence[object] = (), called: Sequence[str] = ()) -> Guards:
+    """Guards for all that a function (a method, a module) and `objects`, which it is given under the names
+    `called`, depend on."""
+    roots = [*zip(objects, called, strict=True), (function, own_name(function, "__qualname__"))]
+    if isinstance(function, MethodType):
+        roots.insert(0, (function.__self__, "self"))
+    names = frozenset().union(*(_named_by(root) for root, _ in roots))
     contents: dict[int, Any] = {}
     while True:  # code found on the way names more attributes; then walk again
         walk = _Walk(names, contents)
-        for root in roots:
-            walk.visit(root, own_name(root, "__qualname__"))
+        for root, where in roots:
+            walk.visit(root, where)
         walk.finish()
         if walk.names <= names:
             return walk.guards
@@ -251,7 +255,7 @@ class _Walk:
         inside: dict[str, Any] = {}
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             value = inside[name] = held_by(cell)
-            self.guards.cells.append((cell, value, name))
+            self.guards.cells.append((cell, value, f"nonlocal {name}"))
             self.visit(value, name)
         for name, attribute in sorted(text.asked):
             found = inside.get(name, scope.get(name, sys.modules.get(name)))
@@ -325,7 +329,7 @@ class _Walk:
             return
         self.seen[id(scope)] = scope
         scope.setdefault("__warningregistry__", {})  # else the first warning would be a change
-        self.guards.dicts.append((scope, list(scope), list(scope.values()), where))
+        self.guards.dicts.append((scope, list(scope), list(scope.values()), f"{where}."))
         for name, value in scope.items():
             if not name.startswith("__"):
                 self.visit(value, name)
@@ -392,7 +396,7 @@ class _Walk:
             self.guards.scopes.append(base)
             if self.dynamic:
                 scope = vars(base)
-                self.guards.dicts.append((scope, list(scope), list(scope.values()), base.__name__))
+                self.guards.dicts.append((scope, list(scope), list(scope.values()), f"{base.__name__}."))
             for name, value in vars(base).items():
                 called = isinstance(value, FunctionType) and (
                     name in more
@@ -493,7 +497,7 @@ class _Walk:
 
     def mapping_of(self, scope: dict[str, Any], where: str) -> None:
         """All attributes: for objects whose own code, in lucid, goes through them."""
-        self.guards.dicts.append((scope, list(scope), list(scope.values()), where))
+        self.guards.dicts.append((scope, list(scope), list(scope.values()), f"{where}."))
         for name, found in scope.items():
             self.visit(found, f"{where}.{name}")
 

@@ -99,6 +99,62 @@ def test_objects_name_themselves() -> None:
     assert reason(one.run).endswith("has other keys: 'b' came")
 
 
+DEPTH = 3
+
+
+def test_a_number_outside_of_the_arguments_is_named_each_time() -> None:
+    """Also at the third trace, when it is known to vary and Python code needs its value."""
+    held: dict[str, Any] = {"depth": 3, "list": [3]}
+    depth = 3
+
+    class Model:
+        def __init__(self) -> None:
+            self.n = 3
+
+        def run(self, x: Any) -> Any:
+            return x * len(range(self.n))
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        a, b = len(range(DEPTH)), len(range(depth))
+        c, d = len(range(held["depth"])), len(range(held["list"][0]))
+        return x * (a + b + c + d)
+
+    def to_nonlocal(n: int) -> None:
+        nonlocal depth
+        depth = n
+
+    model = Model()
+    run = lucid.compile(model.run)
+    ways: dict[str, tuple[Any, Any]] = {
+        "global DEPTH": (f, lambda n: globals().update(DEPTH=n)),
+        "nonlocal depth": (f, to_nonlocal),
+        "held['depth']": (f, lambda n: held.update(depth=n)),
+        "held['list'][0]": (f, lambda n: held["list"].__setitem__(0, n)),
+        "self.n": (run, lambda n: setattr(model, "n", n)),
+    }
+    f(X), run(X)
+    for old, new in ((3, 4), (4, 5)):
+        for name, (compiled, change) in ways.items():
+            change(new)
+            compiled(X)
+            assert reason(compiled) == f"{name} changed from {old} to {new}"
+
+
+def test_a_number_that_a_condition_depends_on_is_named() -> None:
+    rate: float = 0.5
+    f = lucid.compile(lambda x: x * rate if rate > 0 else x)
+    f(X)
+    rate = 0.25
+    f(X)
+    rate = -1.0
+    f(X)
+    assert reason(f) == "nonlocal rate changed from 0.25 to -1.0, on which a condition depends"
+    rate = 2
+    f(X)
+    assert reason(f) == "nonlocal rate changed from -1.0 to 2"
+
+
 def test_captured_tensors_are_named() -> None:
     class Box:
         weight = Tensor(X, requires_grad=True)
