@@ -7,7 +7,8 @@
       to try: where(d != 0, n / where(d != 0, d, 1), 0), or a small number added to the divisor d
 
 An operation *makes* a NaN where its result is one and no operand that goes into it is. Only what gets to a
-result counts: what `where` leaves out is as good as not there. `LUCID_NAN=inf` looks for infinities, too.
+result counts: what `where` leaves out is as good as not there. Of several the first in the order of causes is
+named: one that is made of no other, forward before gradients. `LUCID_NAN=inf` looks for infinities, too.
 
 Plans that are made while LUCID_NAN is set look at their results; others know nothing of it. Where one holds a
 NaN and no input does, NumPy evaluates the graph that was compiled, node by node.
@@ -38,19 +39,26 @@ if TYPE_CHECKING:
     from lucid.compiler.ir.graph import Loc
 
 Values = dict[Node, Array]
+Place = tuple[int, ...]  # of an element
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "mod": "%", "floordiv": "//"}
 _WAYS: dict[str, Callable[[Any], Any]] = {"nan": np.isnan, "inf": lambda x: ~np.isfinite(x)}
 _ROOT = "a small number added to what is below the root, as the derivative is infinite at 0"
 _DIVISOR = "where(d != 0, n / where(d != 0, d, 1), 0), or a small number added to the divisor d"
-_POSITIVE = "where(x > 0, x, 1) as the argument, or maximum(x, a small number)"
+_POSITIVE = "where(x > 0, x, 1) or maximum(x, a small number)"
 _REMEDIES = {
-    "div": _DIVISOR, "mod": _DIVISOR, "floordiv": _DIVISOR,
-    "log": _POSITIVE, "log2": _POSITIVE, "log10": _POSITIVE, "pow": _POSITIVE,
-    "log1p": "maximum(x, -1 + a small number) as the argument",
-    "sqrt": "maximum(x, 0) as the argument",
-    "arcsin": "clip(x, -1, 1) as the argument", "arccos": "clip(x, -1, 1) as the argument",
+    "div": _DIVISOR,
+    "mod": _DIVISOR,
+    "floordiv": _DIVISOR,
+    "log": f"{_POSITIVE} as the argument of log",
+    "log2": f"{_POSITIVE} as the argument of log2",
+    "log10": f"{_POSITIVE} as the argument of log10",
+    "pow": f"{_POSITIVE} as what is raised to the power",
+    "log1p": "maximum(x, -1 + a small number) as the argument of log1p",
+    "sqrt": "maximum(x, 0) as the argument of sqrt",
+    "arcsin": "clip(x, -1, 1) as the argument of arcsin",
+    "arccos": "clip(x, -1, 1) as the argument of arccos",
     "exp": "less the maximum of x before exp, or clip(x, None, 88)",
-}  # fmt: skip
+}
 _OF_INFINITY = "LUCID_NAN=inf names what made the infinity"
 
 
@@ -175,7 +183,8 @@ def first(
     def when(node: Node) -> int:
         return next((n for n, (_, nodes) in enumerate(calls) if node in nodes), len(calls))
 
-    node = min(guilty, key=when)  # of one kernel the first in the order of the graph
+    causes = _causes(order, set(guilty))
+    node = min(causes, key=lambda n: (causes[n], when(n)))  # then in the graph's order
     by = [call for call, nodes in calls if node in nodes] or [call for call, _ in calls]
     return _told(node, guilty[node], values, by, looking)
 
@@ -208,6 +217,22 @@ def _guilty(graph: Graph, order: list[Node], values: Values, bad: Callable[[Any]
                 part = _before(node, n, through) & wrong[n]
                 counts[n] = counts[n] | part if n in counts else part
     return {node: found[node] for node in order if node in found}
+
+
+def _causes(order: list[Node], guilty: set[Node]) -> dict[Node, int]:
+    """Those of `guilty` that are computed of no other one, with the order of the gradients that go into them:
+    0, if there are none."""
+    found: dict[Node, int] = {}
+    made, depth = set[Node](), dict[Node, int]()
+    for node in order:
+        of = node.loc.backward if node.loc is not None else ""
+        depth[node] = max([of.count(" of ") + bool(of), *(depth[n] for n in node.inputs)])
+        if not made.isdisjoint(node.inputs):
+            made.add(node)
+        elif node in guilty:
+            made.add(node)
+            found[node] = depth[node]
+    return found
 
 
 def _without(node: Node, values: Values, wrong: dict[Node, Array], cleaned: Sequence[Node]) -> Array:
@@ -245,29 +270,64 @@ def _computed(call: Call) -> set[Node]:
 
 def _told(node: Node, mask: Array, values: Values, calls: list[Call], looking: str) -> Made:
     index = tuple(int(n) for n in np.argwhere(mask)[0])
-    at = [_at(node, n, values[n], index) for n in node.inputs]
-    sign = _SIGNS.get(node.op.name)
-    formula = f" {sign} ".join(at) if sign else f"{node.op.name}({', '.join(at)})"
-    origins = [(text, _origin(n)) for text, n in zip(at, node.inputs, strict=True)]
-    operands = tuple(
-        f"{text}: {n.op.name} {n.type}{f' at {n.loc}' if n.loc else ''}"
-        for text, n in origins
-        if n.op.kind != "leaf" or n.op is ops.INPUT
-    )
+    operands, infinite = list[str](), list[Node]()
+    for n in node.inputs:
+        source, place = _origin(n, index if node.op.kind == "elementwise" else None)
+        if source.op.kind == "leaf" and source.op is not ops.INPUT:
+            continue
+        told = f"{_at(node, n, values[n], index)}: {source.op.name} {source.type}{_where(source)}"
+        if place is not None and source.type.dtype.is_float and np.isinf(values[source][place]):
+            cause, place = _of_infinity(source, place, values)
+            if cause.op.kind == "elementwise":
+                infinite.append(cause)
+                told += f", from {_formula(cause, place, values)}"
+                told += _where(cause) if cause is not source else ""
+        operands.append(told)
     kernel, statement = _place(node, calls)
     value = values[node][index]
     what = "a NaN" if np.isnan(value) else "an infinity"
+    formula = _formula(node, index, values)
     return Made(
-        node.op.name, node.loc, what, index, int(mask.sum()), node.type.size, formula, operands, kernel,
-        statement, _remedy(node, at, looking),
+        node.op.name, node.loc, what, index, int(mask.sum()), node.type.size, formula, tuple(operands),
+        kernel, statement, _remedy(node, formula, infinite, looking),
     )  # fmt: skip
 
 
-def _origin(node: Node) -> Node:
-    """What a view is a view of."""
+def _where(node: Node) -> str:
+    return f" at {node.loc}" if node.loc else ""
+
+
+def _formula(node: Node, index: Place, values: Values) -> str:
+    """What is computed for an element, with the values of its operands."""
+    at = [_at(node, n, values[n], index) for n in node.inputs]
+    sign = _SIGNS.get(node.op.name)
+    return f" {sign} ".join(at) if sign else f"{node.op.name}({', '.join(at)})"
+
+
+def _origin(node: Node, index: Place | None) -> tuple[Node, Place | None]:
+    """What a view is a view of, and where the element at `index` of the view is there; None, if that is not
+    told."""
     while node.op.kind == "view":
-        node = node.inputs[0]
-    return node
+        source = node.inputs[0]
+        if index is not None:
+            mask = np.zeros(node.shape, bool)
+            mask[index] = True
+            found = np.argwhere(_before(node, source, mask))
+            index = tuple(map(int, found[0])) if len(found) == 1 else None
+        node = source
+    return node, index
+
+
+def _of_infinity(node: Node, index: Place, values: Values) -> tuple[Node, Place]:
+    """Which operation has made the infinity that an element is, and where, as far as elements of one shape
+    tell."""
+    while node.op.kind == "elementwise":
+        sources = [_origin(n, index) for n in node.inputs if n.type.dtype.is_float]
+        worse = [(n, at) for n, at in sources if at is not None and np.isinf(values[n][at])]
+        if not worse:
+            break
+        node, index = worse[0]
+    return node, index
 
 
 def _at(node: Node, source: Node, value: Array, index: tuple[int, ...]) -> str:
@@ -284,12 +344,13 @@ def _at(node: Node, source: Node, value: Array, index: tuple[int, ...]) -> str:
     return str(source.type)
 
 
-def _remedy(node: Node, at: list[str], looking: str) -> str:
+def _remedy(node: Node, formula: str, infinite: list[Node], looking: str) -> str:
     of = node.loc.backward.split(" of ")[-1] if node.loc is not None else ""
     if of in ("sqrt", "std", "norm", "cdist", "hypot"):
         return _ROOT
-    if any("inf" in text for text in at):
-        return _OF_INFINITY if looking == "nan" else ""
+    if "inf" in formula:
+        known = (_REMEDIES[n.op.name] for n in infinite if n.op.name in _REMEDIES)
+        return next(known, _OF_INFINITY) if looking == "nan" else ""
     return _REMEDIES.get(node.op.name, "")
 
 

@@ -69,6 +69,55 @@ def test_backward() -> None:
     assert "below the root" in found.remedy and found.statement
 
 
+def test_the_forward_pass_is_named_before_gradients_that_do_not_depend_on_it() -> None:
+    """`y / p` of the gradient of log is 0 / 0, too, and its kernel comes first; so it is for log(0) * 0."""
+    w = nn.Parameter(lucid.tensor(np.array([0.5, 2.0], "f")))
+    opt = optim.Adam([w], lr=0.1)
+
+    def step(x: Any, y: Any) -> Any:
+        opt.zero_grad()
+        p = x / w * y
+        loss = -(p.log() * y).sum()
+        loss.backward()
+        opt.step()
+        return loss
+
+    found = made(step, np.ones(2, "f"), np.array([0.0, 1.0], "f"))
+    line = step.__code__.co_firstlineno
+    assert (found.op, found.index, found.formula) == ("mul", (0,), "-inf * 0.0")
+    assert found.loc.line == line + 3 and not found.loc.backward and "log(" in found.statement
+    infinite, zero = found.operands
+    assert re.fullmatch(rf"-inf: log f32\[2\] at .*test_nan.py:{line + 3}, from log\(0.0\)", infinite)
+    assert zero.startswith("0.0: input f32[2]") and found.remedy.endswith("as the argument of log")
+
+
+def test_gradients_are_named_before_what_an_optimiser_makes_of_them() -> None:
+    w = nn.Parameter(lucid.tensor(np.array([0.0, 2.0], "f")))
+    opt = optim.SGD([w], lr=0.1)
+
+    def step() -> Any:
+        opt.zero_grad()
+        loss = (w.sqrt() * w).sum()
+        loss.backward()
+        opt.step()
+        return loss + w.sum() * 0.0 / (w * 0.0).sum()
+
+    found = made(step)
+    assert found.loc.backward == "sqrt" and found.formula == "0.0 / 0.0"
+
+
+def test_what_made_an_infinity_elsewhere_is_named() -> None:
+    def f(x: Any) -> Any:
+        a = x.sum(axis=1, keepdims=True).log()
+        b = a * 2.0
+        return (b - b).mean()
+
+    found = made(f, np.zeros((2, 3)))
+    line = f.__code__.co_firstlineno
+    assert found.formula == "-inf - -inf" and found.remedy.endswith("as the argument of log")
+    assert re.search(rf"mul .*:{line + 2}, from log\(0.0\) at .*:{line + 1}$", found.operands[0])
+
+
 @pytest.mark.parametrize(
     ("f", "x"),
     [
