@@ -260,5 +260,9 @@ def _known(name: str, x: Any) -> Any:
 def _listed(values: tuple[Any, ...]) -> tuple[SupportsIndex, ...]:
     """(2, 3), and ((2, 3),) alike."""
     if len(values) == 1 and not hasattr(values[0], "__index__"):
-        return tuple(values[0])
+        try:
+            return tuple(values[0])
+        except TypeError:
+            what = f"expected ints, or one tuple of them, not {type(values[0]).__name__}"
+            raise TypeError(here(what)) from None
     return values

@@ -264,15 +264,19 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         """What may serve a call, the latest first."""
         return self._cache.get(self._key(asked), [])
 
+    def _takes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """TypeError if the function takes no such arguments."""
+        if self._signature is not None:
+            try:
+                self._signature.bind(*args, **kwargs)
+            except TypeError as error:
+                said = _unexpected(self._signature, kwargs) or error
+                raise TypeError(here(f"{self._name()}(): {said}")) from None
+
     def _record(self, asked: _Asked) -> Recording:
         """What serves a call: a new recording, unless there is one by now."""
         signature, arrays, numbers = asked.signature, asked.arrays, asked.numbers
-        if self._signature is not None:
-            try:
-                self._signature.bind(*asked.args, **asked.kwargs)
-            except TypeError as error:
-                said = _unexpected(self._signature, asked.kwargs) or error
-                raise TypeError(here(f"{self._name()}(): {said}")) from None
+        self._takes(asked.args, asked.kwargs)
         with self._lock():
             parts, names = self._parts(asked)
             known = self._known(asked)

@@ -50,6 +50,9 @@ def exported(array: np.ndarray[Any, Any], **kwargs: Any) -> Any:
 
 def array_of(x: Any, **kwargs: Any) -> np.ndarray[Any, Any]:
     """`np.from_dlpack`, of bfloat16 too."""
+    if not hasattr(x, "__dlpack__"):
+        what = "a tensor or an array of a library that has DLPack"
+        raise TypeError(f"from_dlpack: expected {what}, not {type(x).__name__}")
     try:
         return np.from_dlpack(x, **kwargs)
     except RuntimeError:  # a type that NumPy does not know

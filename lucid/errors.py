@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from types import FrameType, FunctionType, TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Loc
 
@@ -140,6 +140,8 @@ def here(message: str) -> str:
 def located(error: Exception, loc: Loc | None) -> Exception:
     """The same kind of error, its message behind `loc`."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror + (f": {error.filename!r}" if error.filename is not None else "")
     if loc is None or text.startswith(f"{loc}: "):
         return error
     for kind in type(error).__mro__:
@@ -147,12 +149,16 @@ def located(error: Exception, loc: Loc | None) -> Exception:
             made = kind(f"{loc}: {text}")
         except Exception:  # a kind with arguments of its own: its base will do
             continue
+        if isinstance(made, OSError) and isinstance(error, OSError):
+            made.errno = error.errno
         if isinstance(made, Exception):
             return made
     return error
 
 
-_SAID = r".+:\d+: "  # what a message that names the user's line begins with
+def _said(error: BaseException) -> bool:
+    """Whether its message names the user's line."""
+    return re.match(r".+:\d+: ", str(error)) is not None
 
 
 def trim(error: BaseException) -> None:
@@ -167,7 +173,7 @@ def trim(error: BaseException) -> None:
         frames.append(at)
         at = at.tb_next
     files = [frame.tb_frame.f_code.co_filename for frame in frames]
-    said = re.match(_SAID, str(error)) is not None
+    said = _said(error)
     if not files or (not said and is_internal(files[-1])) or os.environ.get("LUCID_TRACEBACK") == "full":
         return
     kept = [frame for frame, file in zip(frames, files, strict=True) if not is_internal(file)]
@@ -179,17 +185,32 @@ def trim(error: BaseException) -> None:
     error.__suppress_context__ |= said
 
 
+# What a call raises for its arguments, where it says no more of its own.
+_KINDS = TypeError, ValueError, LookupError, ArithmeticError, MemoryError, AssertionError
+
+
 def public(f: Callable[P, R]) -> Callable[P, R]:
     """`f` as users call it: what it raises about its arguments names their line, and its traceback ends
     there."""
+    return _door(f, (*_KINDS, OSError))
+
+
+def bounded(f: Callable[P, R]) -> Callable[P, R]:
+    """`f` as users call it, whose messages name their line already: its traceback ends there."""
+    return _door(f, (OSError,))
+
+
+def _door(f: Callable[P, R], kinds: tuple[type[Exception], ...]) -> Callable[P, R]:
+    """`f`, whose errors of these kinds are about its arguments."""
 
     @functools.wraps(f)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             try:
                 return f(*args, **kwargs)
-            except (TypeError, ValueError, LookupError, ArithmeticError, MemoryError) as error:
-                raise located(error, user_loc()) from None
+            except Exception as error:
+                refuse(error, f, args, kwargs, kinds)
+                raise
         except Exception as error:
             trim(error)
             raise
@@ -197,18 +218,33 @@ def public(f: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def bounded(f: Callable[P, R]) -> Callable[P, R]:
-    """`f` as users call it, whose messages name their line already: its traceback ends there."""
+def refuse(
+    error: Exception,
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    kinds: tuple[type[Exception], ...] = (),
+) -> None:
+    """Where a call of `f` has raised what names no line of the user's: raise what does, if `f` takes no such
+    arguments, and for `kinds`. What the user's own code raises stays as it is."""
+    at = error.__traceback__
+    if at is None or _said(error):
+        return
+    entered = at.tb_next is not None
+    while at.tb_next is not None:
+        at = at.tb_next
+    if is_user_file(at.tb_frame.f_code.co_filename):
+        return
+    from .signatures import RAISE, misfit, unbound  # few ask for it
 
-    @functools.wraps(f)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return f(*args, **kwargs)
-        except Exception as error:
-            trim(error)
-            raise
-
-    return call
+    if isinstance(error, TypeError) and not entered:
+        raise TypeError(here(unbound(error, f, args, kwargs))) from None
+    # What lucid raises by itself says more than an annotation does; what Python or NumPy raise, less.
+    raised = at.tb_frame.f_code.co_code[at.tb_lasti] == RAISE
+    if not (raised and isinstance(error, kinds)) and (what := misfit(f, args, kwargs)):
+        raise TypeError(here(what)) from None
+    if isinstance(error, kinds):
+        raise located(error, user_loc()) from None
 
 
 def bounds(kind: type[T]) -> type[T]:

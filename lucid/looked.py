@@ -42,6 +42,7 @@ class Looked(Generic[P]):
         _last: Callable[[], Recording]
         _record: Callable[[Any], Recording]
         _described: Callable[[Any, Any], Any]
+        _takes: Callable[[Any, Any], None]
 
     def ir(self, stage: Stage = "kernel", arch: str | None = None, *, kernel: str | None = None) -> str:
         """The text of one stage of the latest call: "graph" (what the function's lines say), "gradient" (with
@@ -116,6 +117,7 @@ class Looked(Generic[P]):
         real arithmetic, and the measured error: see docs/testing.md. ValueError if it changes tensors."""
         from .testing.certificates import certify  # few ask for it
 
+        self._takes(args, kwargs)
         return certify(self.__wrapped__, args, kwargs, causes)
 
     def profile(self, *args: P.args, **kwargs: P.kwargs) -> Profile:
@@ -154,7 +156,12 @@ class Looked(Generic[P]):
         whole text of the files that the function's lines are in. OSError where it cannot be written,
         ValueError for the profile of other kernels and an unknown architecture."""
         from .explorer.write import write  # few ask for it
+        from .report.profile import Profile
 
+        given: object = profile
+        if given is not None and not isinstance(given, Profile):
+            what = f"what {self._name()}.profile(...) gave, not {type(given).__name__}"
+            raise TypeError(here(f"explorer: profile must be {what}"))
         try:
             write(path, self._name(), self._last().executable, profile, arch)
         except ValueError as error:

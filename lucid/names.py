@@ -187,6 +187,8 @@ class Names:
 
     def type_as(self, other: Tensor) -> Tensor:
         """In the dtype of `other`."""
+        if not hasattr(other, "dtype"):
+            raise TypeError(here(f"type_as: expected a tensor, not {type(other).__name__}"))
         return self.astype(other.dtype)
 
     def to(self, *target: Any, dtype: Any = None, device: object = None, copy: bool = False) -> Tensor:

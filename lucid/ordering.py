@@ -201,7 +201,10 @@ class Ordering:
         behind them (side="right")."""
         if side not in ("left", "right"):
             raise ValueError(here(f"searchsorted: side must be 'left' or 'right', not {side!r}"))
-        return self._apply(sorting.searchsorted, self, v, sorter, right=side == "right")
+        from .creation import asarray
+
+        places = None if sorter is None else asarray(sorter)
+        return self._apply(sorting.searchsorted, self, v, places, right=side == "right")
 
 
 def _no_out(out: object) -> None:

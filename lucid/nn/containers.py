@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ..creation import asarray
-from ..errors import bounds, here
+from ..errors import bounds, here, public
 from ..tensor import Tensor
 from .module import Module, Parameter
 
@@ -19,6 +19,7 @@ class ModuleDict(Module):
         super().__init__()
         self.update(modules or {})
 
+    @public
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Some more, or others in the place of those of the same names."""
         for name, module in dict(modules).items():

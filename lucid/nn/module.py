@@ -10,7 +10,7 @@ import numpy as np
 from ..context import MODE
 from ..creation import zeros_like
 from ..engine import leaf
-from ..errors import bounded, bounds, here, is_internal, public, trim
+from ..errors import bounded, bounds, here, is_internal, public, refuse, trim
 from ..names import on_device, settle_on
 from ..promote import dtype_of
 from ..residence import USED, device_named
@@ -57,27 +57,32 @@ class Module:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        made = vars(cls).get("__init__")
-        if made is not None and is_internal(made.__code__.co_filename):
-            cls.__init__ = bounded(made)  # type: ignore[method-assign]
+        for name, door in (("__init__", public), ("forward", bounded)):
+            made = vars(cls).get(name)
+            if made is not None and is_internal(made.__code__.co_filename):
+                setattr(cls, name, door(made))
 
     def __init__(self) -> None:
         self.training = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+        raise NotImplementedError(here(f"{type(self).__name__} has no forward method"))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         trace = MODE.get().trace
         try:
-            if trace is None:
-                return self.forward(*args, **kwargs)
-            places = trace.places
-            before = places.enter(self)
             try:
-                return self.forward(*args, **kwargs)
-            finally:
-                places.module = before
+                if trace is None:
+                    return self.forward(*args, **kwargs)
+                places = trace.places
+                before = places.enter(self)
+                try:
+                    return self.forward(*args, **kwargs)
+                finally:
+                    places.module = before
+            except Exception as error:
+                refuse(error, self.forward, args, kwargs)
+                raise
         except Exception as error:
             trim(error)
             raise

@@ -14,6 +14,7 @@ from lucid.compiler.ir.program import Call, Program
 from lucid.compiler.passes.plan import run_order
 from lucid.runtime import peaks, timing
 
+from ..errors import bounds
 from .explain import plan_of
 from .records import Kernel, plain, short
 
@@ -65,6 +66,7 @@ class Pass:
     spans: tuple[tuple[int, float, float], ...]
 
 
+@bounds
 @data
 class Profile:
     """Kernels in the order in which they run; those that go together by strips of rows are one. `step`: the

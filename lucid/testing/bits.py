@@ -8,6 +8,7 @@ import numpy as np
 
 from lucid.compiler.ir.types import from_numpy
 
+from ..errors import public
 from ..promote import as_array
 from ..tensor import Tensor
 
@@ -19,6 +20,7 @@ def plain(value: Any) -> Array:
     return value.numpy() if isinstance(value, Tensor) else np.asarray(as_array(value))
 
 
+@public
 def assert_same_bits(a: Any, b: Any) -> None:
     """AssertionError unless `a` and `b` have the same dtype, the same shape and the same bits; where one is
     NaN the other must be, with any payload. +0 and -0 differ.

@@ -13,7 +13,7 @@ from lucid.compiler.ir.graph import Graph, toposort
 from lucid.compiler.ir.types import DType, f64, from_numpy
 from lucid.compiler.passes.pairs import pairs
 
-from ..errors import here
+from ..errors import here, public
 from ..tensor import Tensor
 from .bits import plain, ulps
 from .blame import agrees, first_kernel, first_op, kernel_of, line, losing_step, relative, within, wrong_slope
@@ -71,6 +71,7 @@ class Report:
         return "\n".join(lines)
 
 
+@public
 def check(
     f: Callable[..., Any],
     *args: Any,

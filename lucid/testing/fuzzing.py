@@ -17,7 +17,7 @@ from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.types import from_numpy
 
 from ..arguments import is_array, rebuild
-from ..errors import here
+from ..errors import bounded, here
 from ..tensor import Tensor
 from .bits import plain
 from .checking import CheckError, compared
@@ -76,6 +76,7 @@ class Fuzzed:
         )
 
 
+@bounded
 def fuzz(
     f: Callable[..., Any],
     *args: Any,

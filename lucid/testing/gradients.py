@@ -9,7 +9,7 @@ import numpy as np
 
 import lucid
 
-from ..errors import here
+from ..errors import here, public
 from ..tensor import Tensor
 from .bits import plain
 from .traced import Array, float_arguments, name_of, named_leaves
@@ -19,6 +19,7 @@ class GradcheckError(RuntimeError):
     """A derivative is not what finite differences say."""
 
 
+@public
 def gradcheck(
     f: Callable[..., Any],
     inputs: Any,
@@ -53,6 +54,7 @@ def gradcheck(
     return wrong is None
 
 
+@public
 def gradgradcheck(
     f: Callable[..., Any],
     inputs: Any,

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import public
+
 Array = np.ndarray[Any, Any]
 
 LAYOUTS = (
@@ -62,6 +64,7 @@ def guarded(array: Array, front: bool = False) -> Guarded:
     return found
 
 
+@public
 def laid_out(array: Array, layout: str) -> Array:
     """A copy of `array` with the same dtype, shape and values, which lies in memory as `layout` says: "rows"
     (row-major), "columns" (column-major), "permuted" (its last axis first), "strided" (with gaps along each

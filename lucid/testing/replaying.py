@@ -24,7 +24,7 @@ from lucid.runtime.host import host
 from lucid.runtime.pool import get_num_threads
 
 from ..engine import Executable
-from ..errors import here
+from ..errors import here, public
 from .capsule import Array, Capsule, CapsuleError, Launch, as_capsule, digest, read, write
 from .checking import real
 from .traced import name_of, traced
@@ -67,6 +67,7 @@ class Replay:
         return "\n".join([*said, f"  {self.difference or 'the same bits in each'}"])
 
 
+@public
 def record(f: Callable[..., Any], *args: Any, path: str) -> None:
     """Call `f`, and write to the file `path` what makes the call again, anywhere: its kernels, inputs, and a
     hash of what each launch has written. ValueError if `f` changes tensors, or a library takes part in it;
@@ -91,6 +92,7 @@ def record(f: Callable[..., Any], *args: Any, path: str) -> None:
     write(replace(capsule, launches=tuple(launches)), path)
 
 
+@public
 def replay(path: str, threads: int | None = None) -> Replay:
     """Run each launch of a capsule on this machine, and compare what it writes. `threads`: at most so many.
     OSError; CapsuleError, a ValueError of one line, for a file that is no capsule or a damaged one."""

@@ -57,7 +57,7 @@ def test_every_name_of_the_functions_is_one() -> None:
 
 @pytest.mark.parametrize("name", ["exp", "add", "sum", "where", "reshape"])
 def test_functions_show_no_inner_names(name: str) -> None:
-    with pytest.raises(TypeError, match=rf"test_names.py:\d+: {name}\(\) missing"):
+    with pytest.raises(TypeError, match=rf"test_names.py:\d+: {name}\(\): missing"):
         getattr(lucid, name)()
 
 
