@@ -53,14 +53,21 @@ from .creation import (
 )
 from .elements import *  # noqa: F403
 from .errors import ContractError, TraceError
+from .errors import trim as _trim
 from .functional import *  # noqa: F403
 from .published import *  # noqa: F403
+from .settings import look as _look
 from .tensor import Tensor
 
+_look()
 if _os.environ.get("LUCID_LOG"):
     from .logs import configure as _configure
 
-    _configure(_os.environ["LUCID_LOG"])
+    try:
+        _configure(_os.environ["LUCID_LOG"])
+    except ValueError as _error:
+        _trim(_error)
+        raise
 
 if TYPE_CHECKING:
     bfloat16: _np.dtype[_Any]

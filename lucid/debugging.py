@@ -15,6 +15,8 @@ from lucid.compiler.ir.target import Target
 from lucid.compiler.passes.plan import run_order
 from lucid.compiler.pipeline import Compiled, lined_codes
 
+from .errors import here
+
 READERS = ("gdb", "perf", "jitdump")
 
 
@@ -23,7 +25,8 @@ def readers(wanted: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
     unknown = [name for name in names if name not in READERS]
     if unknown:
-        raise ValueError(f"LUCID_DEBUG: unknown reader {unknown[0]!r}; expected some of {', '.join(READERS)}")
+        known = ", ".join(READERS)
+        raise ValueError(here(f"LUCID_DEBUG: unknown reader {unknown[0]!r}; expected some of {known}"))
     return names
 
 

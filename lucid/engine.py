@@ -31,7 +31,7 @@ from lucid.runtime.host import host
 from lucid.runtime.load import assembly, loaded
 from lucid.runtime.stored import Stored
 
-from . import logs
+from . import logs, settings
 from .errors import warn_user
 from .inside import indices_in, operands, outside, verdict
 from .residence import USED, Device, apart, home, settle_moves
@@ -386,6 +386,7 @@ def build(
 ) -> Executable | Staged:
     """`aliases[k]` is the input whose memory output k may take over, or -1. `judged`: the last output is the
     verdict on the indices. `hosted`: a library computes some nodes."""
+    settings.look()
     if looking := os.environ.get("LUCID_NAN"):
         from .nans import watched, way  # few ask for it
 

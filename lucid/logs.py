@@ -7,6 +7,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .errors import here
+
 if TYPE_CHECKING:
     from .engine import Executable
 
@@ -25,7 +27,7 @@ def configure(wanted: str) -> None:
     unknown = [name for name in names if name not in CATEGORIES]
     if unknown:
         known = ", ".join(CATEGORIES)
-        raise ValueError(f"LUCID_LOG: unknown category {unknown[0]!r}; expected some of {known}")
+        raise ValueError(here(f"LUCID_LOG: unknown category {unknown[0]!r}; expected some of {known}"))
     import logging
 
     handler = logging.StreamHandler()

@@ -17,6 +17,7 @@ import functools
 import os
 import platform
 import stat
+import sys
 import time
 import warnings
 
@@ -55,8 +56,9 @@ class DiskCache:
     """Payloads by key in one directory. No method raises; every one is safe in any thread and in
     any number of processes at once."""
 
-    def __init__(self, folder: str | os.PathLike[str], size: int = DEFAULT_SIZE) -> None:
-        self.folder = os.fspath(folder)
+    def __init__(self, folder: str | os.PathLike[str], size: int = DEFAULT_SIZE, asked: bool = False) -> None:
+        """`asked`: the user wants it there, and is told where that cannot be."""
+        self.folder, self.asked = os.fspath(folder), asked
         self.size = size
         self._usable: bool | None = None  # not tried yet
         self._writes = 0
@@ -133,18 +135,18 @@ class DiskCache:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder, mode=0o700)
             info = os.stat(self.folder)
-        except OSError:
-            return False
-        if not stat.S_ISDIR(info.st_mode):
+            if not stat.S_ISDIR(info.st_mode):
+                raise NotADirectoryError(0, "it is no folder")
+        except OSError as error:
+            if self.asked:
+                _warn(f"LUCID_CACHE_DIR={self.folder}: {error.strerror}; going on without a disk cache")
             return False
         if PRIVATE and not ours(info):
-            warnings.warn(
-                f"lucid: the cache directory {self.folder} belongs to another user or can be "
-                "written by others; going on without a disk cache",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            what = "belongs to another user or can be written by others"
+            _warn(f"the cache directory {self.folder} {what}; going on without a disk cache")
             return False
+        if self.asked and not os.access(self.folder, os.W_OK):
+            _warn(f"LUCID_CACHE_DIR={self.folder} cannot be written to; what lies there is read")
         return True
 
     def _read(self, path: str) -> bytes | None:
@@ -165,6 +167,15 @@ class DiskCache:
                 return file.read()
         except (OSError, MemoryError):
             return None
+
+
+def _warn(message: str) -> None:
+    """A warning, of the line outside of lucid that led here."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(root):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(f"lucid: {message}", RuntimeWarning, stacklevel=level)
 
 
 def ours(info: os.stat_result) -> bool:
@@ -198,7 +209,8 @@ def disk() -> DiskCache | None:
     if os.environ.get("LUCID_CACHE", "").strip() == "0":
         return None
     try:
-        return DiskCache(default_folder(), whole_number(os.environ.get("LUCID_CACHE_SIZE", ""), DEFAULT_SIZE))
+        size = whole_number(os.environ.get("LUCID_CACHE_SIZE", ""), DEFAULT_SIZE)
+        return DiskCache(default_folder(), size, bool(os.environ.get("LUCID_CACHE_DIR")))
     except (OSError, RuntimeError, ValueError):  # no home directory
         return None
 

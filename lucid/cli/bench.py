@@ -34,11 +34,16 @@ BATCH = 1e-3  # seconds that a sample takes at least: shorter calls are timed se
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     target.argument(parser)
-    parser.add_argument("--against", choices=("eager", "numpy", "again"), default="eager", help="(eager)")
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help=f"for all calls together ({SECONDS:g})"
+        "--against",
+        choices=("eager", "numpy", "again"),
+        default="eager",
+        help="the function on tensors, or on arrays; or the compiled one again: the noise (eager)",
     )
-    parser.add_argument("--json", action="store_true", help="the same as plain data")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"how long to measure, in all ({SECONDS:g})"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:

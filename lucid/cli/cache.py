@@ -22,15 +22,21 @@ UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    listing = actions.add_parser("list", help="the entries, the latest first (the default)")
-    listing.add_argument("--all", action="store_true", help="all of them, not the latest 20 alone")
+    listing = actions.add_parser("list", help="show the entries, the latest first (the default)")
+    listing.add_argument("--all", action="store_true", help="show all, not only the latest 20")
     prune = actions.add_parser("prune", help="remove entries; they are made again when they are needed")
     which = prune.add_mutually_exclusive_group(required=True)
-    which.add_argument("--older", type=float, metavar="DAYS", help="what was written longer ago than that")
-    which.add_argument("--to", metavar="SIZE", help="the oldest, until SIZE (500, 64K, 10M, 1G) is left")
-    which.add_argument("--all", action="store_true", help="all of them")
-    verify = actions.add_parser("verify", help="read each entry, compare its checksum; 1 if one is damaged")
-    verify.add_argument("--remove", action="store_true", help="remove those that are damaged")
+    which.add_argument(
+        "--older", type=float, metavar="DAYS", help="remove what was written more than so many days ago"
+    )
+    which.add_argument(
+        "--to", metavar="SIZE", help="remove the oldest, until at most SIZE (500, 64K, 10M, 1G) is left"
+    )
+    which.add_argument("--all", action="store_true", help="remove all")
+    verify = actions.add_parser(
+        "verify", help="read each entry and compare its checksum; exit code 1 if one is damaged"
+    )
+    verify.add_argument("--remove", action="store_true", help="remove the entries that are damaged")
 
 
 def run(options: argparse.Namespace) -> int:

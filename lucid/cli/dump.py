@@ -15,10 +15,10 @@ from .table import CommandError
 def arguments(parser: argparse.ArgumentParser) -> None:
     target.argument(parser)
     parser.add_argument(
-        "--output", metavar="DIR", default=".", help="a folder is made there for each graph (.)"
+        "--output", metavar="DIR", default=".", help="where to make a folder for each graph (.)"
     )
-    parser.add_argument("--stage", choices=get_args(Stage), help="print that, and write nothing")
-    parser.add_argument("--kernel", metavar="NAME", help="of this kernel alone; with --stage")
+    parser.add_argument("--stage", choices=get_args(Stage), help="print this stage, and write nothing")
+    parser.add_argument("--kernel", metavar="NAME", help="with --stage: of this kernel alone")
 
 
 def run(options: argparse.Namespace) -> int:

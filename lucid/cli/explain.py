@@ -10,7 +10,7 @@ from . import target
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     target.argument(parser)
-    parser.add_argument("--json", action="store_true", help="the same as plain data")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -14,10 +14,18 @@ from .table import CommandError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     target.argument(parser)
-    parser.add_argument("--output", metavar="FILE.html", help="where it is written (the function's name)")
-    parser.add_argument("--profile", action="store_true", help="with the time of each kernel, measured now")
-    parser.add_argument("--ptx", nargs="?", const=ARCH, metavar="ARCH", help=f"with PTX ({ARCH})")
-    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument(
+        "--output", metavar="FILE.html", help="where to write it (the function's name, in this folder)"
+    )
+    parser.add_argument("--profile", action="store_true", help="measure each kernel, and show its time")
+    parser.add_argument(
+        "--ptx",
+        nargs="?",
+        const=ARCH,
+        metavar="ARCH",
+        help=f"add PTX for an architecture of NVIDIA's ({ARCH})",
+    )
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,13 +9,17 @@ from ..testing import campaign
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=60, help="how long (60)")
-    parser.add_argument("--seed", type=int, default=0, help="the same programs for the same seed (0)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
-    parser.add_argument("--programs", type=int, help="at most so many")
-    parser.add_argument("--draws", type=int, help="programs of one structure (100; on another device 6)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long to run (60)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same programs (0)")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes (1)")
+    parser.add_argument("--programs", type=int, help="stop after so many programs, if that is sooner")
+    parser.add_argument(
+        "--draws", type=int, help="how many programs of each structure (100; on another device 6)"
+    )
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where programs run (cpu)")
-    parser.add_argument("--corpus", metavar="DIR", help="for programs that reach anything new, and faults")
+    parser.add_argument(
+        "--corpus", metavar="DIR", help="a folder for programs that fail, or that reach something new"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

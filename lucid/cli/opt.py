@@ -85,10 +85,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--passes",
         default="",
         metavar="PASS,...",
-        help=f"of {', '.join(PASSES)}, in order (none)",
+        help=f"some of {', '.join(PASSES)}, in this order (none)",
     )
-    parser.add_argument("--target", choices=TARGETS, default="host", help="for lower and emit (host)")
-    parser.add_argument("--locs", action="store_true", help="with the lines that comments name")
+    parser.add_argument(
+        "--target", choices=TARGETS, default="host", help="the machine that lower and emit are for (host)"
+    )
+    parser.add_argument("--locs", action="store_true", help="keep the source lines, as comments")
 
 
 def run(options: argparse.Namespace) -> int:

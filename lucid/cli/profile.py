@@ -12,8 +12,10 @@ from .table import CommandError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     target.argument(parser)
-    parser.add_argument("--json", action="store_true", help="the same as plain data")
-    parser.add_argument("--trace", metavar="FILE.json", help="write passes, for Perfetto or chrome://tracing")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--trace", metavar="FILE.json", help="write a trace, for Perfetto or chrome://tracing"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ from .table import CommandError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="a capsule (docs/testing.md)")
-    parser.add_argument("--threads", type=int, help="at most so many")
+    parser.add_argument("file", help="what lucid.testing.record wrote (docs/testing.md)")
+    parser.add_argument("--threads", type=int, help="run on at most so many threads")
 
 
 def run(options: argparse.Namespace) -> int:

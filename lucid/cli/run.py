@@ -24,16 +24,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=FILE.npy",
-        help="the array of an input; or a number, of an input without dimensions, a scalar or a size",
+        help="the array of an input; an input without dimensions, a scalar or a size takes a number",
     )
     parser.add_argument(
         "--output",
         action="append",
         default=[],
         metavar="[NAME=]FILE.npy",
-        help="where a result is written, instead of printed; with its name if there are several",
+        help="write a result instead of printing it; with its name, if there are several",
     )
-    parser.add_argument("--interpret", action="store_true", help="by NumPy, not by native code")
+    parser.add_argument("--interpret", action="store_true", help="compute with NumPy, not with native code")
 
 
 def run(options: argparse.Namespace) -> int:

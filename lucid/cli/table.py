@@ -10,19 +10,19 @@ could not be done, and one line on stderr says why (`CommandError`); 130, interr
 from __future__ import annotations
 
 COMMANDS = {
-    "info": "what one pastes into a bug report: versions, the CPU, threads, the cache, the GPU",
-    "cache": "the disk cache of machine code: list, prune, verify",
-    "run": "a graph or a kernel as text, applied to arrays of files",
-    "opt": "a graph or a kernel as text, after the passes that are asked for",
-    "explore": "every stage of a compiled function, linked line by line, as one page for a browser",
-    "explain": "why a function was traced, and why it is compiled to these kernels",
-    "profile": "the time of each kernel of a function, beside what this machine could do",
-    "dump": "every stage of a compiled function as files, or one of them printed",
-    "bench": "a compiled function beside the same function as it is written",
-    "fuzz": "random programs against NumPy, float64 and themselves",
+    "info": "print what belongs in a bug report: versions, CPU, threads, caches, GPU, variables",
+    "cache": "list, prune or verify the disk cache of machine code",
+    "run": "run a graph or a kernel, given as text, on arrays",
+    "opt": "print a graph or a kernel, given as text, after the passes that you name",
+    "explore": "write one page for a browser: every stage of a compiled function, linked line by line",
+    "explain": "say why a function was traced, each time, and why it became these kernels",
+    "profile": "time each kernel of a function, beside the least time that this machine could take",
+    "dump": "write every stage of a compiled function as files, or print one of them",
+    "bench": "time a compiled function beside the same function run without compiling",
+    "fuzz": "run random programs, and compare them with NumPy, float64 and themselves",
     "repro": "programs that fuzz has written, examined again",
-    "replay": "a call that lucid.testing.record has written: the first launch with other bits here",
-    "ulp": "the largest errors of elementary functions, at all float32",
+    "replay": "run a call that lucid.testing.record wrote, and find the first launch with other bits here",
+    "ulp": "measure the largest error of each elementary function, over all float32",
 }
 
 

@@ -9,8 +9,10 @@ from .table import CommandError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("function", nargs="*", metavar="function", help="by default all of them")
-    parser.add_argument("--step", type=int, default=1, help="every so many of the 2**32 numbers only")
+    parser.add_argument(
+        "function", nargs="*", metavar="function", help="their names; all of them, if there is none"
+    )
+    parser.add_argument("--step", type=int, default=1, help="only every STEP-th of the 2**32 numbers (1)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -76,6 +76,26 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid choice: 'nothing'" in last and "cache" in last
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "lucid: error: the following arguments are required: COMMAND (see lucid --help)"),
+        (["run"], "lucid run: error: the following arguments are required: file (see lucid run --help)"),
+        (["info", "--jso", "-x"], "lucid info: error: unrecognized arguments: -x (see lucid info --help)"),
+        (["cache", "prune"], "lucid cache prune: error: one of the arguments --older --to --all is required "
+         "(see lucid cache prune --help)"),
+        (["ulp", "--step", "x"], "lucid ulp: error: argument --step: invalid int value: 'x' "
+         "(see lucid ulp --help)"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_line(
+    given: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of(*given) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"{said}\n")
+
+
 def test_the_script_is_the_module() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     module, _, name = settings["project"]["scripts"]["lucid"].partition(":")

@@ -41,7 +41,7 @@ def test_an_unknown_category_is_an_error() -> None:
     run = program("fusion,fuse", "import lucid")
     assert run.returncode == 1
     want = "LUCID_LOG: unknown category 'fuse'; expected some of passes, fusion, cache, memory, retrace"
-    assert run.stderr.splitlines()[-1] == f"ValueError: {want}"
+    assert run.stderr.splitlines()[-1] == f"ValueError: <string>:1: {want}"
     with pytest.raises(ValueError, match="unknown category 'x'"):
         configure("x")
 
