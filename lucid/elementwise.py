@@ -81,10 +81,12 @@ shr = _binary(ops.SHR, np.right_shift)
 
 
 def named(op: Op) -> Callable[..., Node]:
-    """What the names of its record stand for."""
+    """What the names of its record stand for; kernels that compute it are named after it."""
     assert op.named is not None
     arity = len(op.samples[0].shapes)
-    return (_unary if arity == 1 else _binary)(op, op.named.like)
+    build = (_unary if arity == 1 else _binary)(op, op.named.like)
+    build.__name__ = op.named.names[0]
+    return build
 
 
 def neg(x: Node) -> Node:

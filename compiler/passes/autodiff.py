@@ -75,8 +75,12 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = 
                 if node in found and node in sweep.active and node.op.vjp is not None:
                     LOC.set(backward_of(node.loc, node.op.name))
                     sweep.spread(node, sweep.total(node))
-            LOC.set(output.loc)
-            return [sweep.total(n) if n in found else None for n in wrt]
+            totals: list[Node | None] = []
+            for node in wrt:
+                if node in found:  # their sum is where the last of them is, and of what that is
+                    LOC.set(found[node][-1].loc)
+                totals.append(sweep.total(node) if node in found else None)
+            return totals
     finally:
         LOC.reset(before)
 

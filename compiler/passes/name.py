@@ -1,32 +1,41 @@
 """Names of kernels for those who look inside: of the module, the functions that the user's lines call, and
-whether it is their gradient.
+whether it is their gradient, a mask for that, or what an optimiser does with it.
 
-    model2_linear_relu      layer2_relu_grad      cross_entropy      adam_sub      adam_sub_2
+    model2_linear_relu      layer2_relu_grad      layer2_relu_mask      layer2_linear_grad_adam      adam_add
 
-The code that runs has a name of its ops alone, since its text is a key: these are given when somebody looks.
+Of a long path there is what tells it from the others of the program: `layers3_output_linear`. The code that
+runs has a name of its ops alone, since its text is a key: these are given when somebody looks.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 
+from .. import ops
 from ..ir.data import replace
-from ..ir.graph import Loc
+from ..ir.graph import Loc, Node
 from ..ir.layout import can_be_defined
 from ..ir.program import Call, Program
+from ..ir.types import b1
 from ..text.kernel import usable
 
 OPS = 3  # words of the ops, at most
-WIDTH = 24  # characters of the module's path, at most, unless its last part is longer
+WIDTH = 24  # characters of the module's path, beyond which it has only what tells it from others
+
+Path = tuple[str, ...]  # of a module, part by part; or as words
 
 
 def named(program: Program) -> Program:
     """The program, each kernel under a name that no other has and that does not change from run to run."""
+    learnt: dict[Node, Path] = {}
+    told = [_told(call, learnt) for call in program.calls]
+    short = _apart({_words(path) for path, _ in told})
     found: list[Call] = []
     taken: set[str] = set()
-    for call in program.calls:
-        base = name = _name(call)
+    for call, (path, work) in zip(program.calls, told, strict=True):
+        words = short[_words(path)]
+        base = name = _usable("_".join(words + [word for word in work if words[-1:] != [word]]))
         count = 1
         while name in taken:
             count += 1
@@ -36,28 +45,61 @@ def named(program: Program) -> Program:
     return Program(program.graph, tuple(found))
 
 
-def _name(call: Call) -> str:
-    locs = _related([node.loc for node in call.writes if node.loc is not None])
-    words = _module(locs)
-    of = [loc.backward.split(" of ") for loc in locs]
-    if locs and all(parts != [""] for parts in of):
-        words += [part for part in dict.fromkeys(parts[-1] for parts in of) if words[-1:] != [part]][:OPS]
-        words += ["grad"] * min(map(len, of))
-    elif called := _called(call, locs):
-        words += [word for word in called if words[-1:] != [word]][:OPS]
-    else:
-        words += call.kernel.name.strip("_").split("_")[:OPS] if words else [call.kernel.name]
-    name = "_".join(words)
+def _usable(name: str) -> str:
     return name if usable(name) and can_be_defined(name) else f"{name}_"
+
+
+def _told(call: Call, learnt: dict[Node, Path]) -> tuple[Path, list[str]]:
+    """The path of the module that a kernel works for, and what it does there. `learnt`: the modules of
+    gradients, and of what is made of them, as far as calls have been told."""
+    locs = _related([node.loc for node in call.writes if node.loc is not None])
+    path = _common([_path(loc) for loc in locs])
+    if locs and all(loc.backward for loc in locs):
+        learnt |= {n: _path(n.loc) if n.loc and n.loc.backward else path for n in call.writes}
+        if all(map(_is_mask, call.writes)):
+            return path, [*(_called(call, locs)[:OPS] or _of(locs)), "mask"]
+        return path, [*_of(locs), *["grad"] * min(loc.backward.count(" of ") + 1 for loc in locs)]
+    grads = [place for place in _places(call) if place.backward]
+    paths = [_path(loc) for loc in grads] or [learnt[n] for n in call.reads if n in learnt]
+    if path and (others := [p for p in paths if p and p[0] != path[0]]):  # what an optimiser does for modules
+        path, own = _common(others), path
+        learnt |= dict.fromkeys(call.writes, path)
+        return path, [*([*_of(grads), "grad"] if grads else []), *_words(own)]
+    if called := _called(call, locs):
+        return path, called[:OPS]
+    return path, call.kernel.name.strip("_").split("_")[:OPS] if path else [call.kernel.name]
+
+
+def _is_mask(node: Node) -> bool:
+    """Whether it only says where something is so: bools, or one of two constants for each element."""
+    node = _without_views(node)
+    if node.op is ops.WHERE:
+        return all(_without_views(n).op is ops.CONST for n in node.inputs[1:])
+    return node.type.dtype is b1
+
+
+def _without_views(node: Node) -> Node:
+    while node.op.kind == "view" or node.op is ops.CAST:
+        node = node.inputs[0]
+    return node
+
+
+def _of(locs: list[Loc]) -> list[str]:
+    """What the gradients at `locs` are of."""
+    return list(dict.fromkeys(loc.backward.split(" of ")[-1] for loc in locs))[:OPS]
+
+
+def _places(call: Call) -> list[Loc]:
+    """Where the statements of a kernel come from."""
+    every = [s.loc for stage in call.kernel.stages + call.kernel.final for s in stage.body]
+    return [place for loc in every if loc is not None for place in loc.every]
 
 
 def _called(call: Call, locs: list[Loc]) -> list[str]:
     """The functions whose work is done, in order, as far as lines call some: of the part of the program that
     `locs` are of."""
-    kernel, roots = call.kernel, {loc.module.partition(".")[0] for loc in locs}
-    every = [s.loc for stage in kernel.stages + kernel.final for s in stage.body]
-    places = [place for loc in every if loc is not None for place in loc.every]
-    found = [place.called for place in places if place.module.partition(".")[0] in roots]
+    roots = {loc.module.partition(".")[0] for loc in locs}
+    found = [place.called for place in _places(call) if place.module.partition(".")[0] in roots]
     return list(dict.fromkeys(filter(None, found)))
 
 
@@ -68,20 +110,46 @@ def _related(locs: list[Loc]) -> list[Loc]:
     return [loc for loc, r in zip(locs, roots, strict=True) if r == root]
 
 
-def _module(locs: list[Loc]) -> list[str]:
-    """The path that all have in common, as words: `model.2.linear` as `model2`, `linear`; of a long one the
-    last."""
-    paths = [loc.module.split(".") for loc in locs]
-    common = [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))]
+def _path(loc: Loc) -> Path:
+    return tuple(loc.module.split(".")) if loc.module else ()
+
+
+def _common(paths: list[Path]) -> Path:
+    """What all begin with."""
+    return tuple(p[0] for p in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False)))
+
+
+def _words(path: Path) -> Path:
+    """`model.2.linear` as `model2`, `linear`."""
     words: list[str] = []
-    for part in common:
+    for part in path:
         plain = re.sub(r"\W", "_", part, flags=re.ASCII).lower().strip("_")
         if plain.isdigit() and words:
             words[-1] += plain
         elif plain:
             words.append(plain if not plain[0].isdigit() else f"m{plain}")
-    if len(words) > 1 and words[0] == common[0].lower():  # what all is part of says nothing
-        del words[0]
-    while len(words) > 1 and len("_".join(words)) > WIDTH:
-        del words[0]
-    return words
+    return tuple(words)
+
+
+def _apart(paths: set[Path]) -> dict[Path, list[str]]:
+    """For each path the words that tell it from all others: its last one, each where it parts from another
+    one that ends alike, and before the last as many as there is room for. What all are part of says nothing.
+
+        encoder layers3 attention output, encoder layers2 attention output    ->    layers3 output, ...
+    """
+    alike: dict[str, list[Path]] = {}
+    for path in filter(None, paths):
+        alike.setdefault(path[-1], []).append(path)
+    roots = {path[0] for path in paths if len(path) > 1}
+    found: dict[Path, list[str]] = {(): []}
+    for path in filter(None, paths):
+        kept = {len(path) - 1}
+        for other in alike[path[-1]]:
+            parts = (k for k, (a, b) in enumerate(zip_longest(path, other)) if a != b)
+            kept |= {k for k in (next(parts, len(path)),) if k < len(path)}
+        for k in range(len(path) - 2, -1 if len(roots) > 1 else 0, -1):
+            if len("_".join(path[i] for i in sorted(kept | {k}))) > WIDTH:
+                break
+            kept.add(k)
+        found[path] = [path[k] for k in sorted(kept)]
+    return found

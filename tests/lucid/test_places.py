@@ -205,6 +205,63 @@ def test_names_are_unique_short_and_the_same_each_time(make: Any) -> None:
     assert any(name.startswith("adam_") for name in names)
 
 
+def test_kernels_of_deep_models_are_told_apart() -> None:
+    """Of long paths there is what differs: the layer, and the last part."""
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query_projection, self.output_projection = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: Any) -> Any:
+            return self.output_projection(self.query_projection(x).tanh())
+
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layers = nn.Sequential(*[Attention() for _ in range(3)])
+            self.text_encoder_backbone = nn.ModuleDict({"encoder_layers": layers})
+
+        def forward(self, x: Any) -> Any:
+            return self.text_encoder_backbone["encoder_layers"](x)
+
+    f = lucid.compile(Encoder())
+    f(np.ones((4, 8), "f"))
+    names = [k.name for k in f.kernels]
+    assert len(names) == 6 and not any("backbone" in name for name in names), names
+    for layer in range(3):
+        assert f"encoder_layers{layer}_output_projection_linear" in names
+        assert sum(name.startswith(f"encoder_layers{layer}_") for name in names) == 2
+    a, b = nn.Sequential(nn.Linear(8, 8), nn.Tanh()), nn.Sequential(nn.Linear(8, 8), nn.Tanh())
+    g = lucid.compile(lambda x: (a(x), b(x)))
+    g(np.ones((4, 8), "f"))
+    assert [k.name for k in g.kernels] == ["a1_linear_tanh", "b1_linear_tanh"]
+
+
+def test_what_an_optimiser_does_is_named_after_the_layer_and_it() -> None:
+    step = training(mlp())
+    names = [k.name for k in step.kernels]
+    assert any(re.fullmatch(r"sequential\d_\w*adam(_\d+)?", name) for name in names), names
+
+
+def test_masks_are_no_gradients() -> None:
+    """What only says where a gradient is let through is named after what it computes."""
+    x = np.ones((64, 64), "f")
+    f = lucid.compile(lucid.grad(lambda w, x: (x @ w).relu().sum()))
+    f(x, x)
+    assert [k.name for k in f.kernels] == ["matmul_relu_mask", "matmul_grad"]
+
+
+def test_a_sum_of_gradients_has_a_direction() -> None:
+    """The weight is used twice: what is added is the gradient of products, not the sum of the loss."""
+    x = np.ones((64, 64), "f")
+    f = lucid.compile(lucid.grad(lambda w, x: ((x @ w).tanh() @ w).sum()))
+    f(x, x)
+    (output,) = compiled(f).written.outputs
+    assert output.op.name == "add" and output.loc is not None and output.loc.backward == "matmul"
+    assert [k.name for k in f.kernels][-1].startswith("matmul_grad")
+
+
 def test_names_are_no_part_of_keys() -> None:
     first, second = mlp(), mlp()
     one, two = lucid.compile(first), lucid.compile(lambda x: second(x))
