@@ -16,7 +16,7 @@ from types import CodeType, GeneratorType
 from typing import Any
 
 from .codes import line
-from .errors import TraceError, here, warn_user
+from .errors import TraceError, earlier, here, warn_user
 from .watching import DRAW, Seen
 
 # What is left of 624 words of a Mersenne twister that has just been made.
@@ -55,7 +55,7 @@ def check(
     the code that mentions one. Where that is not sure (a library, or another thread, may have used a global
     generator), a warning, and why the recording serves one call."""
     for does, where in seen.found:
-        raise TraceError(f"{where}: {name} {does}{_ONCE.format('it')}")
+        raise earlier(TraceError(f"{name} {does}{_ONCE.format('it')}"), where)
     after = [_same(*states) for states in zip(before, states(generators), strict=True)]
     changed = after.index(False) if False in after else -1
     if changed >= 0:
@@ -65,7 +65,7 @@ def check(
         at = next((at for code in codes if (at := line(code, names)) is not None), None)
         if at is not None or changed < len(generators):
             what = f"{name} {does}{_ONCE.format('it' if spent else 'them')}"
-            raise TraceError(here(what) if at is None else f"{at}: {what}")
+            raise TraceError(here(what)) if at is None else earlier(TraceError(what), at)
         seen.perhaps.append((does, None))
     for does, loc in seen.perhaps:
         text = f"{name} {does} while it is traced: each call traces it again; do that outside and pass it in"

@@ -11,7 +11,7 @@ from typing import Any
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Loc
 
-from .errors import shown
+from .errors import loc_of
 
 _TODAY = {"now", "utcnow", "today"}
 _DATES = {"datetime64", "Timestamp", "to_datetime", "asarray", "array"}
@@ -103,7 +103,7 @@ def clocks(code: CodeType) -> frozenset[str]:
 def first_line(code: CodeType, names: frozenset[str]) -> Loc:
     """The first line of the code that has one of the names, or texts."""
     found = line(code, set(names), ("LOAD_", "CALL"))
-    return found or Loc(shown(code.co_filename), code.co_firstlineno)
+    return found or loc_of(code, code.co_firstlineno)
 
 
 def line(code: CodeType, names: set[str], kinds: tuple[str, ...] = ("LOAD_",)) -> Loc | None:
@@ -111,6 +111,6 @@ def line(code: CodeType, names: set[str], kinds: tuple[str, ...] = ("LOAD_",)) -
     for instruction in dis.get_instructions(code):
         if instruction.argval in names and instruction.opname.startswith(kinds):
             at = instruction.positions.lineno if instruction.positions else None
-            return Loc(shown(code.co_filename), at or code.co_firstlineno)
+            return loc_of(code, at or code.co_firstlineno)
     inner = (line(const, names, kinds) for const in code.co_consts if isinstance(const, CodeType))
     return next((loc for loc in inner if loc is not None), None)

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from types import FrameType, FunctionType, TracebackType
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Loc
@@ -21,6 +21,7 @@ from lucid.compiler.ir.graph import Loc
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 
 _ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Python's own library, both parts of it: what sysconfig says too, without the 2 ms of its tables.
@@ -102,8 +103,14 @@ def user_loc() -> Loc | None:
     if loc is None:
         if len(_locs) > 65536:  # generated code has no end of file names
             _locs.clear()
-        loc = _locs[key] = Loc(shown(key[0]), key[1])
+        loc = _locs[key] = loc_of(frame.f_code, key[1])
     return loc
+
+
+def loc_of(code: CodeType, line: int) -> Loc:
+    """A line of some code."""
+    file = shown(code.co_filename)
+    return Loc(file, line, code.co_filename if file != code.co_filename else "", code.co_qualname)
 
 
 def shown(filename: str) -> str:
@@ -161,6 +168,16 @@ def _said(error: BaseException) -> bool:
     return re.match(r".+:\d+: ", str(error)) is not None
 
 
+def earlier(error: E, loc: Loc | None) -> E:
+    """`error`, which comes of a line that is not executed now: it names that line, and its traceback ends
+    there."""
+    if loc is not None:
+        if not str(error).startswith(f"{loc}: "):
+            error.args = (f"{loc}: {error}",)
+        vars(error)["earlier"] = loc
+    return error
+
+
 def trim(error: BaseException) -> None:
     """Take lucid's frames out of the traceback of an error that names the user's line, and what comes after
     the user's last one; or, of what the user's code has raised by itself, those in between. A fault of
@@ -179,6 +196,10 @@ def trim(error: BaseException) -> None:
     kept = [frame for frame, file in zip(frames, files, strict=True) if not is_internal(file)]
     while said and kept and not is_user_file(kept[-1].tb_frame.f_code.co_filename):
         kept.pop()
+    if loc := vars(error).get("earlier"):
+        from .frames import ending_at  # few ask for it
+
+        kept += ending_at(loc, kept)
     for k, frame in enumerate(kept, 1):
         frame.tb_next = kept[k] if k < len(kept) else None
     error.__traceback__ = kept[0] if kept else None

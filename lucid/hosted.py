@@ -25,7 +25,7 @@ from lucid.compiler.ir.types import TensorType
 
 from .context import MODE
 from .engine import Array, evaluate, leaf
-from .errors import located, user_loc
+from .errors import earlier, user_loc
 from .names import on_device
 from .residence import USED, brought, place_of
 from .tensor import Tensor, apply
@@ -50,7 +50,7 @@ class Hosted:
             with np.errstate(all="ignore"):
                 found = self.compute(options, *map(np.asarray, arrays))
         except (ValueError, TypeError) as error:  # LinAlgError is a ValueError
-            raise located(type(error)(f"{self.name}: {error}"), loc) from None
+            raise earlier(type(error)(f"{self.name}: {error}"), loc) from None
         return tuple([np.ascontiguousarray(x) if x.ndim else np.asarray(x) for x in found])
 
 
@@ -99,7 +99,7 @@ def _vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ..
     try:
         return call.function.vjp(call, node.attrs["result"], ct, needs)
     except ValueError as error:
-        raise located(error, node.loc) from None
+        raise earlier(error, node.loc) from None
 
 
 # In no registry: it never comes into a graph that is compiled.

@@ -19,6 +19,8 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Loc, Node, at
 
+from .errors import earlier
+
 Array = np.ndarray[Any, Any]
 
 
@@ -75,7 +77,7 @@ def natural(exponents: Array, loc: Loc | None = None) -> ValueError | None:
         return None
     where = _first(exponents < 0)
     text = f"pow: integers to negative integer powers are not allowed, got {exponents[where]}"
-    return ValueError(_located(f"{text}; cast to float", loc))
+    return earlier(ValueError(f"{text}; cast to float"), loc)
 
 
 def checked(index: Array, size: int, loc: Loc | None = None, axis: int | None = None) -> IndexError | None:
@@ -87,12 +89,8 @@ def checked(index: Array, size: int, loc: Loc | None = None, axis: int | None = 
     value = index.view(np.int64)[spot] if index.dtype == np.uint64 else index[spot]
     text = f"index {value}" + (f", number {list(spot)} of the indices," if index.size > 1 else "")
     along = "an axis" if axis is None else f"axis {axis}"
-    return IndexError(_located(f"{text} is out of bounds for {along} with size {size}", loc))
+    return earlier(IndexError(f"{text} is out of bounds for {along} with size {size}"), loc)
 
 
 def _first(wrong: Array) -> tuple[int, ...]:
     return tuple(int(k) for k in np.unravel_index(int(np.argmax(wrong.ravel())), wrong.shape))
-
-
-def _located(text: str, loc: Loc | None) -> str:
-    return text if loc is None else f"{loc}: {text}"

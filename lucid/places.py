@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Loc
 
-from .errors import is_user_file, known_file, shown, user_loc
+from .errors import is_user_file, known_file, loc_of, user_loc
 
 if TYPE_CHECKING:
     from .nn.module import Module
@@ -112,9 +112,7 @@ def _path(module: Module, before: str, frame: FrameType) -> str:
 
 
 def _loc(code: CodeType, line: int, caller: Loc | None, module: str, called: str = "") -> Loc:
-    file = shown(code.co_filename)
-    path = code.co_filename if file != code.co_filename else ""
-    return Loc(file, line, path, code.co_qualname, caller, module, called=_name(called))
+    return replace(loc_of(code, line), caller=caller, module=module, called=_name(called))
 
 
 def _name(build: str) -> str:

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 _ended: list[bool] = []  # whether this process was told that gradients end in arrays
 
+# What is asked of a tensor, and what to try where it cannot be known.
+WHOLE, ARRAY = "an int (for an index, a range, a shape)", "an array (of a list, for NumPy)"
+_REMEDY = "To choose by a condition use lucid.where(condition, a, b); to look at a value, return it"
+_REMEDIES = {
+    WHOLE: "Pass it as a Python int; or compute with it: x[i] takes a tensor, and so does "
+    "lucid.where(lucid.arange(n) < i, a, b)",
+    ARRAY: "Compute with lucid's functions (lucid.stack([a, b]) makes one tensor of several); to look at a "
+    "value, return it",
+}
+
 
 @bounds
 class Reading:
@@ -57,7 +67,7 @@ class Reading:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         """The value, as `numpy()` gives it. The first time that a tensor which requires grad comes here,
         outside of `no_grad`, it warns: its gradient ends."""
-        data = self._read("numpy.asarray()")
+        data = self._read(ARRAY)
         if self._requires_grad and MODE.get().grad and not _ended:
             _ended.append(True)
             warn_user(
@@ -129,18 +139,21 @@ class Reading:
         return complex(self._only("complex()"))
 
     def __index__(self) -> int:
-        if self.ndim or self._node.type.dtype.kind not in "iu":
-            raise TypeError(here("only a 0-d tensor of integers can be an index"))
-        return int(self._read("an index"))
+        of = self._node.type
+        if (of.ndim or of.dtype.kind not in "iu") and self._trace is None and MODE.get().trace is None:
+            remedy = "choose one element" if self.ndim else "int(x) rounds it toward 0"
+            wanted = "an index, a range and a shape take an int or a 0-d tensor of integers"
+            raise TypeError(here(f"{wanted}, not {self.dtype} of shape {self.shape}; {remedy}"))
+        return int(self._read(WHOLE))
 
     def __len__(self) -> int:
         if not self.ndim:
-            raise TypeError(here("len() of a 0-d tensor"))
+            raise TypeError(here("len() of a 0-d tensor; expected one with an axis"))
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.ndim:
-            raise TypeError(here("iteration over a 0-d tensor"))
+            raise TypeError(here("iteration over a 0-d tensor; expected one with an axis"))
         return (self[k] for k in range(self.shape[0]))
 
     def __repr__(self) -> str:
@@ -175,5 +188,5 @@ def unreadable(tensor: Tensor, what: str) -> str:
         return f"{what}: {kind}, made inside of a compiled function, outlived the call; return it"
     return (
         f"{what} of {kind} in a compiled function: while it is traced, values are not known. "
-        "To choose by a condition use lucid.where(condition, a, b); to look at a value, return it"
+        f"{_REMEDIES.get(what, _REMEDY)}"
     )

@@ -26,7 +26,7 @@ from lucid.compiler.ir.data import data, field
 from lucid.compiler.ir.graph import Loc
 
 from .codes import SYSTEM, clocks, first_line
-from .errors import is_internal, is_user_file, shown
+from .errors import is_internal, is_user_file, loc_of
 
 # Modules, without underscores in front, whose functions compute from what they are given; of numpy's, all but
 # those below.
@@ -338,4 +338,4 @@ def _writes(frame: FrameType) -> bool:
 
 
 def _loc(frame: FrameType) -> Loc:
-    return Loc(shown(frame.f_code.co_filename), frame.f_lineno)
+    return loc_of(frame.f_code, frame.f_lineno)

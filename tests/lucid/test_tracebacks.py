@@ -6,6 +6,7 @@ import linecache
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lucid
@@ -42,15 +43,24 @@ MISTAKES = {
     "math": COMPILED.format("return x * math.exp(x[0])  # here"),
     "numpy()": COMPILED.format("return x + x.numpy()  # here"),
     "mask": COMPILED.format("return x[x > 1]  # here"),
-    "random": COMPILED.format("return x * np.random.rand()") + "  # here",
+    "random": COMPILED.format("return x * np.random.rand()  # here"),
     "result": COMPILED.format("return np.ones(3)") + "  # here",
     "a module's input": "model = nn.Sequential(nn.Linear(2, 4), nn.ReLU())\n"
     + COMPILED.format("return model(x)  # here"),
     "in a module": "class Net(nn.Module):\n    def forward(self, x):\n        return x.reshape(7)  # here\n"
     "net = Net()\nlucid.compile(net)(a)",
-    "an index of a call": "@lucid.compile\ndef f(x, i):\n    return x[i]\nf(a, np.array([3]))  # here",
-    "an exponent of a call": "@lucid.compile\ndef f(n, e):\n    return n ** e\n"
-    "f(np.array([2]), np.array([-1]))  # here",
+    "an index of a call": "@lucid.compile\ndef f(x, i):\n    return x[i]  # here\nf(a, np.array([3]))",
+    "an exponent of a call": "@lucid.compile\ndef f(n, e):\n    return n ** e  # here\n"
+    "f(np.array([2]), np.array([-1]))",
+    "a label": "@lucid.compile\ndef f(x, t):\n    return nn.functional.cross_entropy(x, t)  # here\n"
+    "f(np.ones((2, 3)), np.array([0, 5]))",
+    "a label, read later": "x, t = lucid.ones(2, 3), lucid.tensor([0, 5])\n"
+    "loss = nn.CrossEntropyLoss()(x, t)  # here\nloss.item()",
+    "random in what it calls": "import random\ndef draw():\n    return random.random()  # here\n"
+    + COMPILED.format("return x * draw()"),
+    "a clock": "import time\n" + COMPILED.format("return x * time.time()  # here"),
+    "range": COMPILED.format("for _ in range(x.sum()):  # here\n        x = x + 1\n    return x"),
+    "a list of tensors": COMPILED.format("return x - [x.sum(), x.max(), x.min()]  # here"),
     "contract": "lucid.compile(lambda x: x.cumsum().sort().sum(), max_kernels=1)(a)  # here",
     "the user's own": COMPILED.format("return {}['key']  # here"),
 }  # fmt: skip
@@ -97,3 +107,37 @@ def test_all_frames_are_shown_to_who_asks(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ValueError, match="do not broadcast") as caught:
         lucid.ones(3) + lucid.ones(4)
     assert traceback.extract_tb(caught.value.__traceback__)[-1].filename.endswith("tensor.py")
+
+
+def test_calls_that_led_to_a_line_are_shown() -> None:
+    """What was wrong is known when the values are: the traceback goes on to the line, by the calls to it."""
+
+    def chosen(x: lucid.Tensor, i: lucid.Tensor) -> lucid.Tensor:
+        return x[i]
+
+    @lucid.compile
+    def f(x: lucid.Tensor, i: lucid.Tensor) -> lucid.Tensor:
+        return chosen(x, i) * 2
+
+    with pytest.raises(IndexError, match=r"index 7 is out of bounds") as caught:
+        f(np.ones(3), np.array([7]))  # type: ignore[call-overload]
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames[1:]] == ["f", "chosen"]
+    assert frames[-1].line == "return x[i]" and frames[-1].lineno == frames[-2].lineno - 4  # type: ignore[operator]
+
+
+EXPECTED = {
+    "range": "an int (for an index, a range, a shape) of a tensor of type f32[] in a compiled function: "
+    "while it is traced, values are not known. Pass it as a Python int",
+    "a list of tensors": "lucid.stack([a, b]) makes one tensor of several",
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_to_try(name: str) -> None:
+    with pytest.raises(lucid.TraceError) as caught:
+        exec(BEGIN + MISTAKES[name], {})
+    assert EXPECTED[name] in str(caught.value)
+    x = lucid.tensor([1.5, 2.5])
+    with pytest.raises(TypeError, match=r"a range .* 0-d tensor of integers, not float32 of shape \(\); int"):
+        range(x.sum())
