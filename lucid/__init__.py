@@ -55,6 +55,7 @@ from .elements import *  # noqa: F403
 from .errors import ContractError, TraceError
 from .errors import trim as _trim
 from .functional import *  # noqa: F403
+from .later import LATER as _later
 from .published import *  # noqa: F403
 from .settings import look as _look
 from .tensor import Tensor
@@ -79,57 +80,14 @@ if TYPE_CHECKING:
     from . import random as random
     from . import special as special
     from . import testing as testing
-    from .dtypes import can_cast, finfo, iinfo, isdtype, promote_types, result_type
-    from .linalg import (
-        cholesky,
-        det,
-        inverse,
-        logdet,
-        matrix_power,
-        matrix_transpose,
-        pinverse,
-        slogdet,
-        vecdot,
-    )
-    from .nn.functional import relu, softmax
-    from .random import (
-        bernoulli,
-        manual_seed,
-        rand,
-        rand_like,
-        randint,
-        randint_like,
-        randn,
-        randn_like,
-        randperm,
-    )
-    from .sequences import *  # noqa: F403
-    from .testing.replaying import replay
-
-_SEQUENCES = (
-    "argpartition", "argsort", "bucketize", "cummax", "cummin", "cumprod", "cumsum",
-    "cumulative_prod", "cumulative_sum", "cumulative_trapezoid", "diff", "digitize", "ediff1d", "gradient",
-    "histogram", "histogram_bin_edges", "intersect1d", "isin", "kthvalue", "logcumsumexp", "median", "mode",
-    "msort", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile", "quantile",
-    "searchsorted", "setdiff1d", "setxor1d", "sort", "topk", "trapezoid", "trapz", "union1d", "unique",
-    "unique_all", "unique_counts", "unique_inverse", "unique_values",
-)  # fmt: skip
+    from .later import *  # noqa: F403
 
 if not TYPE_CHECKING:  # a checker knows both, and that there are no others
-    _LATER = dict.fromkeys(("relu", "softmax"), ".nn.functional") | dict.fromkeys(
-        ("bernoulli", "manual_seed", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
-         "randperm"), ".random",
-    ) | dict.fromkeys(_SEQUENCES, ".sequences") | dict.fromkeys(
-        ("cholesky", "det", "inverse", "logdet", "matrix_power", "matrix_transpose", "pinverse", "slogdet",
-         "vecdot"), ".linalg",
-    ) | dict.fromkeys(
-        ("can_cast", "finfo", "iinfo", "isdtype", "promote_types", "result_type"), ".dtypes",
-    ) | {"replay": ".testing.replaying"}  # fmt: skip
 
     def __getattr__(name: str) -> _Any:
         """What most programs begin without is imported when it is first used."""
-        if name in _LATER:
-            return getattr(_import(_LATER[name], __name__), name)
+        if name in _later:
+            return getattr(_import(_later[name], __name__), name)
         if name == "bfloat16":  # NumPy has it from a package that only this needs
             return _types.bf16.np
         if name in ("array_api", "fft", "linalg", "nn", "optim", "random", "special", "testing"):
@@ -156,15 +114,11 @@ __all__ = [
     "array_api",
     "as_tensor",
     "asarray",
-    "bernoulli",
     "bool",
     "bool_",
-    "can_cast",
-    "cholesky",
     "compile",
     "complex128",
     "complex64",
-    "det",
     "e",
     "empty",
     "empty_like",
@@ -173,7 +127,6 @@ __all__ = [
     "euler_gamma",
     "eye",
     "fft",
-    "finfo",
     "float16",
     "float32",
     "float64",
@@ -185,22 +138,15 @@ __all__ = [
     "get_num_threads",
     "grad",
     "identity",
-    "iinfo",
     "inf",
     "int16",
     "int32",
     "int64",
     "int8",
-    "inverse",
     "is_grad_enabled",
-    "isdtype",
     "linalg",
     "linspace",
-    "logdet",
     "logspace",
-    "manual_seed",
-    "matrix_power",
-    "matrix_transpose",
     "nan",
     "newaxis",
     "nn",
@@ -209,23 +155,9 @@ __all__ = [
     "ones_like",
     "optim",
     "pi",
-    "pinverse",
-    "promote_types",
-    "rand",
-    "rand_like",
-    "randint",
-    "randint_like",
-    "randn",
-    "randn_like",
-    "randperm",
     "random",
-    "relu",
-    "replay",
-    "result_type",
     "set_num_threads",
     "special",
-    "slogdet",
-    "softmax",
     "tensor",
     "testing",
     "tri",
@@ -236,12 +168,11 @@ __all__ = [
     "uint64",
     "uint8",
     "value_and_grad",
-    "vecdot",
     "zeros",
     "zeros_like",
 ]
 __all__ += (
-    _functional.__all__ + _published.__all__ + _array_functions.__all__ + _elements.__all__ + list(_SEQUENCES)
+    _functional.__all__ + _published.__all__ + _array_functions.__all__ + _elements.__all__ + list(_later)
 )
 
 

@@ -20,10 +20,10 @@ from .tensor import Tensor, apply
 
 __all__ = [
     # of one tensor
-    "abs", "absolute", "bitwise_invert", "bitwise_not", "ceil", "conj", "conjugate", "deg2rad", "degrees",
-    "fix", "floor", "imag", "invert", "isfinite", "isinf", "isnan", "logical_not", "logit",
-    "nan_to_num", "neg", "negative", "positive", "rad2deg", "radians", "real", "reciprocal", "round", "rsqrt",
-    "signbit", "sinc", "softplus", "square", "trunc",
+    "abs", "absolute", "around", "bitwise_invert", "bitwise_not", "ceil", "conj", "conjugate", "deg2rad",
+    "degrees", "fix", "floor", "imag", "invert", "isfinite", "isinf", "isnan", "logical_not", "logit",
+    "nan_to_num", "neg", "negative", "positive", "rad2deg", "radians", "real", "reciprocal", "round",
+    "rsqrt", "signbit", "sinc", "softplus", "square", "trunc",
     # of two
     "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
     "divide", "dot", "eq", "equal", "float_power", "floor_divide", "fmax", "fmin", "ge", "greater",
@@ -32,7 +32,7 @@ __all__ = [
     "mod", "mul", "multiply", "ne", "nextafter", "not_equal", "outer", "pow", "power", "remainder",
     "right_shift", "sub", "subtract", "true_divide", "xlogy",
     # choices
-    "clamp", "clip", "lerp", "where",
+    "clamp", "clamp_max", "clamp_min", "clip", "lerp", "where",
     # shapes
     "broadcast_to", "flatten", "permute", "permute_dims", "ravel", "reshape", "squeeze", "swapaxes",
     "transpose", "unsqueeze",
@@ -139,6 +139,18 @@ clamp = clip
 
 
 @public
+def clamp_min(x: Any, min: Any) -> Tensor:
+    """Elements below `min` become `min`; NaN stays."""
+    return apply(ew.clip, asarray(x), min, None)
+
+
+@public
+def clamp_max(x: Any, max: Any) -> Tensor:
+    """Elements above `max` become `max`; NaN stays."""
+    return apply(ew.clip, asarray(x), None, max)
+
+
+@public
 def lerp(start: Any, end: Any, weight: Any) -> Tensor:
     """start + weight (end - start)."""
     return apply(composed.lerp, *map(operand, (start, end, weight)))
@@ -148,6 +160,9 @@ def lerp(start: Any, end: Any, weight: Any) -> Tensor:
 def round(x: Any, decimals: int = 0) -> Tensor:
     """To so many decimal places, halves to even, by NumPy's way; its gradient is 0."""
     return apply(composed.rounded, asarray(x), decimals=decimals)
+
+
+around = round
 
 
 @public

@@ -8,6 +8,7 @@ from lucid.compiler import ops
 
 from .elementwise import named
 from .errors import trim
+from .in_place import in_place
 
 
 class Methods:
@@ -41,6 +42,7 @@ def _add(op: ops.Op) -> None:
     method.__qualname__ = f"Tensor.{method.__name__}"
     for name in op.named.names:
         setattr(Methods, name, method)
+        setattr(Methods, f"{name}_", in_place(name))
 
 
 ops.each(_add)

@@ -53,8 +53,10 @@ def as_function(method: Callable[Concatenate[Tensor, P], R]) -> Callable[Concate
     def function(x: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return method(x if isinstance(x, Tensor) else asarray(x), *args, **kwargs)
 
-    this, *rest = inspect.signature(method).parameters.values()
-    function.__signature__ = inspect.Signature([this.replace(name="x", kind=this.POSITIONAL_ONLY), *rest])  # type: ignore[attr-defined]
+    own = inspect.signature(method)
+    this, *rest = own.parameters.values()
+    first = this.replace(name="x", kind=this.POSITIONAL_ONLY)
+    function.__signature__ = inspect.Signature([first, *rest], return_annotation=own.return_annotation)  # type: ignore[attr-defined]
     return public(function)
 
 

@@ -12,9 +12,13 @@ from lucid.compiler.ir.graph import Node, bind
 
 from . import composed, dlpack
 from . import elementwise as ew
+from .alike import Alike
+from .borrowed import Borrowed
 from .context import MODE
+from .conversions import Conversions
 from .engine import leaf
 from .errors import TraceError, bounded, bounds, here
+from .in_place import InPlace
 from .promote import dtype_of
 from .residence import (
     DEVICES,
@@ -58,7 +62,7 @@ _DEVICES = (*DEVICES, "mps", "xpu", "meta")
 
 
 @bounds
-class Names:
+class Names(Alike, Borrowed, Conversions, InPlace):
     """What Tensor inherits, in terms of its own methods."""
 
     __slots__ = ()
@@ -215,26 +219,6 @@ class Names:
     def contiguous(self) -> Tensor:
         """The tensor itself: how values lie in memory is the compiler's business."""
         return self  # type: ignore[return-value]
-
-    def float(self) -> Tensor:
-        """In float32."""
-        return self.astype(np.float32)
-
-    def half(self) -> Tensor:
-        """In float16."""
-        return self.astype(np.float16)
-
-    def bfloat16(self) -> Tensor:
-        """In bfloat16."""
-        return self.astype("bfloat16")
-
-    def double(self) -> Tensor:
-        """In float64."""
-        return self.astype(np.float64)
-
-    def long(self) -> Tensor:
-        """In int64."""
-        return self.astype(np.int64)
 
     def view(self, *shape: Any) -> Tensor:
         """`reshape`. TypeError for a dtype: bits are not read as another type."""

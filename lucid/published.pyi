@@ -1,9 +1,10 @@
-# Written by `python -m tests.stubs`, of what the records of ops name.
+# Written by `python -m tests.stubs`.
+# fmt: off
 from typing import Any
 
 from .tensor import Tensor
 
-__all__ = ["acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "copysign", "cos", "cosh", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expit", "expm1", "fmod", "lgamma", "log", "log10", "log1p", "log2", "rint", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trigamma"]  # fmt: skip
+__all__ = ["acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "copysign", "cos", "cosh", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expit", "expm1", "fmod", "lgamma", "log", "log10", "log1p", "log2", "rint", "sgn", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trigamma"]  # fmt: skip
 
 def arccos(x: Any) -> Tensor:
     """The inverse of cos, from 0 to pi; NaN beyond 1."""
@@ -101,6 +102,8 @@ expit = sigmoid
 
 def sign(x: Any) -> Tensor:
     """-1, 0 or 1; NaN stays NaN. Its gradient is 0."""
+
+sgn = sign
 
 def sin(x: Any) -> Tensor:
     """The sine of each element, in radians; exact reduction of large ones."""

@@ -26,8 +26,8 @@ from .tensor import Tensor, apply
 
 __all__ = [
     "Generator", "bernoulli", "choice", "default_generator", "exponential", "get_state", "manual_seed",
-    "normal", "permutation", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "random",
-    "randperm", "seed", "set_state", "standard_normal", "uniform",
+    "multinomial", "normal", "permutation", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "random", "randperm", "seed", "set_state", "standard_normal", "uniform",
 ]  # fmt: skip
 
 # The module may be imported while a function is traced: its state is no tensor of that trace.
@@ -287,3 +287,40 @@ def choice(a: Any, size: Any = (), replace: bool = True, *, generator: Generator
     else:
         index = _orders(count, generator, device_of(rows))[:wanted].reshape(shape)
     return index if rows is None else apply(lambda n, i: ops.GATHER(n, i, axes=(0,)), rows, index)
+
+
+@public
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Places along the last axis of `input`, a vector or rows of weights: each as likely as its weight says,
+    and, without `replacement`, no place twice. int64. ValueError for more than there are, and for weights
+    that are known to be negative, or too few above 0. (Without replacement the greatest of the weights over
+    exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.)"""
+    weights = asarray(input)
+    count = whole("num_samples", num_samples)
+    if weights.ndim not in (1, 2) or not weights.is_floating_point():
+        raise ValueError(
+            here(f"multinomial: expected a vector or rows of floats, got {weights.dtype} {weights.shape}")
+        )
+    n = weights.shape[-1]
+    if count < 1 or (not replacement and count > n) or not n:
+        raise ValueError(here(f"multinomial: {count} of {n}"))
+    if not isinstance(input, Tensor):
+        given = np.asarray(input)
+        positive = (given > 0).sum(-1)
+        if (given < 0).any() or (positive < (1 if replacement else count)).any():
+            raise ValueError(here("multinomial: a weight is negative, or too few are above 0"))
+    weights = weights.detach().astype(np.promote_types(weights.dtype, np.float32))
+    if replacement:
+        ends = weights.cumsum(-1)
+        shape = (*weights.shape[:-1], count)
+        drawn = (
+            rand(*shape, dtype=weights.dtype, device=device_of(weights), generator=generator) * ends[..., -1:]
+        )
+        return (drawn.unsqueeze(-1) >= ends.unsqueeze(-2)).sum(-1)
+    times = exponential(1.0, weights.shape, dtype=weights.dtype, generator=generator)
+    ranks = apply(
+        lambda w, t: ops.WHERE(ops.GT(w, ops.const(0, w)), ops.DIV(w, t), ops.const(-1, w)), weights, times
+    )
+    return ranks.topk(count, dim=-1)[1]

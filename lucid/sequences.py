@@ -37,8 +37,8 @@ __all__ = [
     # counts
     "histogram", "histogram_bin_edges",
     # sets
-    "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values",
+    "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_consecutive",
+    "unique_counts", "unique_inverse", "unique_values",
 ]  # fmt: skip
 
 cumsum = as_function(Tensor.cumsum)
@@ -296,6 +296,27 @@ def unique(
         if asked
     ]
     return (values, *rest) if rest else values
+
+
+@public
+def unique_consecutive(
+    x: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The first of each run of equal elements, or of equal parts along an axis; on request which run each is
+    in, and how long the runs are. Gradients go to the first. TraceError in a compiled function."""
+    x = asarray(x) if dim is not None else asarray(x).reshape(-1)
+    axis = normal_axis(dim or 0, x.ndim)
+    values = np.moveaxis(values_of("unique_consecutive", x, "call it outside"), axis, 0)
+    n = values.shape[0]
+    changes = (values[1:] != values[:-1]).any(tuple(range(1, values.ndim)))
+    new = np.concatenate([np.ones(min(n, 1), bool), changes])
+    first = np.flatnonzero(new)
+    found: list[Any] = [x.take(first, axis=axis)]
+    if return_inverse:
+        found.append(Tensor(np.cumsum(new) - 1))
+    if return_counts:
+        found.append(Tensor(np.diff(first, append=n)))
+    return tuple(found) if len(found) > 1 else found[0]
 
 
 @public

@@ -28,3 +28,24 @@ class UniqueInverse(NamedTuple):
 
     values: Tensor
     inverse_indices: Tensor
+
+
+class MinMax(NamedTuple):
+    """The least and the greatest."""
+
+    min: Tensor
+    max: Tensor
+
+
+class StdMean(NamedTuple):
+    """A standard deviation and a mean."""
+
+    std: Tensor
+    mean: Tensor
+
+
+class VarMean(NamedTuple):
+    """A variance and a mean."""
+
+    var: Tensor
+    mean: Tensor

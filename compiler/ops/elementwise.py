@@ -152,7 +152,7 @@ ABS = element(
 )
 SIGN: Op = element(
     "sign", 1, np.sign, None, dec.sign, "iuf", of_complex=rules.sign,
-    named=Named(("sign",), "-1, 0 or 1; NaN stays NaN. Its gradient is 0.", np.sign),
+    named=Named(("sign", "sgn"), "-1, 0 or 1; NaN stays NaN. Its gradient is 0.", np.sign),
 )  # fmt: skip
 SQRT = element(
     "sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any", of_complex=rules.sqrt,

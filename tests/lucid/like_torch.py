@@ -527,6 +527,48 @@ def initial(t: Any) -> Any:
 add("init values", initial)
 
 
+# --- functions and methods -------------------------------------------------------------------------
+
+_A, _B = numbers(5, 3, 4), numbers(6, 3, 4)
+for name, f in {
+    "addcdiv": lambda t, a, b: t.addcdiv(a, b, b * b + 1, value=0.5),
+    "addcmul": lambda t, a, b: a.addcmul(a, b, value=-2),
+    "lerp": lambda t, a, b: a.lerp(b, 0.25),
+    "cdist": lambda t, a, b: t.cdist(a, b),
+    "cdist of 1": lambda t, a, b: t.cdist(a, b, p=1.0),
+    "dist": lambda t, a, b: t.dist(a, b, 3),
+    "diag_embed": lambda t, a, b: t.diag_embed(a * b, 1),
+    "block_diag": lambda t, a, b: t.block_diag(a, b[0]),
+    "cartesian_prod": lambda t, a, b: t.cartesian_prod(a[0], b[0]),
+    "combinations": lambda t, a, b: t.combinations(a[0], 3) * b.sum(),
+    "narrow, select": lambda t, a, b: a.narrow(1, 1, 2).sum(1) * b.select(1, -1),
+    "masked_scatter": lambda t, a, b: a.masked_scatter(b > 0, a * b),
+    "index_put": lambda t, a, b: a.index_put((t.tensor([0, 0, 2]), t.tensor([1, 1, 3])), b[0, :3], True),
+    "std_mean": lambda t, a, b: t.stack([*t.std_mean(a, 1), *t.var_mean(b, 1, correction=0)]),
+    "aminmax": lambda t, a, b: t.aminmax(a, dim=1).max - t.aminmax(b, dim=1).min,
+    "where, clamp": lambda t, a, b: a.where(a > 0, b.clamp_min(-0.5)).clamp_max(1.0),
+    "frac": lambda t, a, b: (a * 7).frac() * b,
+    "sum_to_size": lambda t, a, b: (a * b).sum_to_size(3, 1),
+    "norm": lambda t, a, b: t.norm(a, dim=1) * t.norm(b),
+}.items():
+    add(f"function {name}", with_gradients(f, _A, _B))
+
+
+def changed_in_place(t: Any) -> Any:
+    x, g = t.tensor(_A), t.tensor(_B)
+    x.mul_(0.9).add_(g, alpha=-0.1).addcmul_(g, g, value=0.5).clamp_(-1, 1)
+    y = x.clone().exp_().sub_(1).div_(g.abs() + 1)
+    z = t.zeros(3, 4, dtype=t.float64).copy_(y[0]).masked_fill_(g > 0, 7.0)
+    runs = t.unique_consecutive(t.tensor([1, 1, 2, 3, 3, 1]), return_counts=True)
+    d = {"dtype": t.float64}
+    windows = [t.hann_window(5, **d), t.hamming_window(4, periodic=False, **d), t.blackman_window(6, **d)]
+    more = [t.kaiser_window(5, **d), t.bartlett_window(5, **d)]
+    return [x, y, z, x.fill_(2.0), y.zero_(), *runs, *windows, *more]
+
+
+add("methods in place", changed_in_place)
+
+
 def flat(found: Any) -> list[float]:
     """All numbers of tensors, lists and numbers, in order."""
     if isinstance(found, list | tuple):

@@ -1,0 +1,302 @@
+# Written by `python -m tests.stubs`.
+# fmt: off
+from typing import Any
+
+from .tensor import Tensor
+
+class Borrowed:
+    def absolute(self) -> Tensor:
+        """The absolute value of each element; its gradient is sign(x), 0 at 0."""
+
+    def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Tensor:
+        """x + value tensor1 / tensor2."""
+
+    def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Tensor:
+        """x + value tensor1 tensor2."""
+
+    def addmm(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Tensor:
+        """beta x + alpha (a @ b); nothing of x if beta is 0."""
+
+    def allclose(self, b: Any, rtol: float = ..., atol: float = ..., equal_nan: bool = ...) -> bool:
+        """Whether all elements are close, as `isclose` says; TraceError in a compiled function."""
+
+    def amax(self, axis: Any = ..., out: None = ..., keepdims: bool = ..., *, dim: Any = ..., keepdim: bool = ...) -> Tensor:
+        """NaN wins. Equal greatest elements share the gradient. ValueError for no elements."""
+
+    def amin(self, axis: Any = ..., out: None = ..., keepdims: bool = ..., *, dim: Any = ..., keepdim: bool = ...) -> Tensor:
+        """NaN wins. Equal least elements share the gradient. ValueError for no elements."""
+
+    def aminmax(self, *, dim: int | None = ..., keepdim: bool = ...) -> Any:
+        """The least and the greatest, of all elements or along an axis: `.min`, `.max`, by one kernel."""
+
+    def argpartition(self, kth: Any, axis: int | None = ..., kind: str = ..., order: None = ...) -> Tensor:
+        """`argsort`, which fulfils what is asked of a partition."""
+
+    def argwhere(self) -> Tensor:
+        """Where x is not 0: one row of indices for each element. Outside of compiled functions."""
+
+    def baddbmm(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Tensor:
+        """beta x + alpha (a @ b); nothing of x if beta is 0."""
+
+    def bernoulli(self, size: Any = ..., *, generator: Any = ...) -> Tensor:
+        """1 with probability `p` (in [0, 1]), else 0, in the dtype of `p`; NaN never is 1. ValueError for numbers
+and arrays outside of that; a tensor is not looked at: it draws 0 below, and 1 above."""
+
+    def bincount(self, weights: Any = ..., minlength: int = ...) -> Tensor:
+        """How often 0, 1, 2, ... occur in x, or the sum of their `weights`, added in the order of x; gradients
+flow to these. As long as x needs, but at least `minlength`; in a compiled function `minlength`, and a
+value that is not below is an IndexError. ValueError for one that is negative and known."""
+
+    def bitwise_and(self, b: Any) -> Tensor:
+        """a & b."""
+
+    def bitwise_left_shift(self, b: Any) -> Tensor:
+        """a << b."""
+
+    def bitwise_not(self) -> Tensor:
+        """The other bits; `not` of bools."""
+
+    def bitwise_or(self, b: Any) -> Tensor:
+        """a | b."""
+
+    def bitwise_right_shift(self, b: Any) -> Tensor:
+        """a >> b."""
+
+    def bitwise_xor(self, b: Any) -> Tensor:
+        """a ^ b."""
+
+    def bmm(self, b: Any) -> Tensor:
+        """a @ b, of 3 and 3 axes."""
+
+    def choose(self, choices: Any, mode: str = ...) -> Tensor:
+        """At each place the element of that choice which x names, from 0 on; all broadcast. IndexError for one
+that is not there; with mode "wrap" they go round, with "clip" the nearest stands."""
+
+    def clamp_max(self, max: Any) -> Tensor:
+        """Elements above `max` become `max`; NaN stays."""
+
+    def clamp_min(self, min: Any) -> Tensor:
+        """Elements below `min` become `min`; NaN stays."""
+
+    def compress(self, x: Any, axis: int | None = ...) -> Tensor:
+        """x at the places along `axis` (of all elements in a row, for None) where `condition`, a vector, holds.
+Outside of compiled functions, or of a condition that is known."""
+
+    def corrcoef(self, y: Any = ..., rowvar: bool = ..., *, dtype: Any = ...) -> Tensor:
+        """Covariances over the products of standard deviations; in float64, as NumPy's."""
+
+    def cov(self, y: Any = ..., rowvar: bool = ..., bias: bool = ..., ddof: int | None = ..., *, correction: int | None = ..., dtype: Any = ...) -> Tensor:
+        """The covariances of the rows of m (of its columns, if not `rowvar`); in float64, as NumPy's."""
+
+    def cross(self, b: Any, axis: int = ..., *, dim: int | None = ...) -> Tensor:
+        """The vector product of vectors of three elements."""
+
+    def deg2rad(self) -> Tensor:
+        """Degrees as radians."""
+
+    def diag_embed(self, offset: int = ..., dim1: int = ..., dim2: int = ...) -> Tensor:
+        """The last axis of x as diagonals of matrices, whose axes are `dim1` and `dim2` of the result."""
+
+    def dist(self, other: Any, p: float = ...) -> Tensor:
+        """The p-norm of x - other, which broadcast; its gradient where they are equal is 0."""
+
+    def divide(self, b: Any) -> Tensor:
+        """a / b."""
+
+    def dsplit(self, indices_or_sections: Any) -> list[Tensor]:
+        """`split` along the third axis."""
+
+    def fix(self) -> Tensor:
+        """Each element without its fraction."""
+
+    def float_power(self, b: Any) -> Tensor:
+        """a ** b in float64."""
+
+    def fmax(self, b: Any) -> Tensor:
+        """The greater of two, or the one that is not NaN."""
+
+    def fmin(self, b: Any) -> Tensor:
+        """The lesser of two, or the one that is not NaN."""
+
+    def frac(self) -> Tensor:
+        """x - trunc(x): the fraction, with the sign of x."""
+
+    def frexp(self) -> tuple[Tensor, Tensor]:
+        """(m, e), with x = m 2**e and 0.5 <= |m| < 1; e is int32. NumPy finds them, in a compiled function as a
+step between kernels. Gradients flow to m."""
+
+    def gcd(self, b: Any) -> Tensor:
+        """The greatest common divisor of two integers, which is not negative; NumPy finds it, in a compiled
+function as a step between kernels. TypeError for other dtypes."""
+
+    def greater(self, b: Any) -> Tensor:
+        """a > b."""
+
+    def greater_equal(self, b: Any) -> Tensor:
+        """a >= b."""
+
+    def hardshrink(self, lambd: float = ...) -> Tensor:
+        """x where |x| > lambd, else 0."""
+
+    def heaviside(self, b: Any) -> Tensor:
+        """0 where a < 0, b at 0, 1 above."""
+
+    def hsplit(self, indices_or_sections: Any) -> list[Tensor]:
+        """`split` along the second axis; of vectors along the first."""
+
+    def hypot(self, b: Any) -> Tensor:
+        """sqrt(a² + b²), without overflow inside. Its gradient at 0 is 0."""
+
+    def inner(self, b: Any) -> Tensor:
+        """Sums of products over the last axes."""
+
+    def is_nonzero(self) -> bool:
+        """Whether the one element of x is not 0. RuntimeError for more or none; outside of compiled functions."""
+
+    def isclose(self, b: Any, rtol: float = ..., atol: float = ..., equal_nan: bool = ...) -> Tensor:
+        """Whether |a - b| <= atol + rtol |b|, for each element; infinities are close to themselves alone, NaN to
+nothing, or to NaN with `equal_nan`. A number is one of the other's dtype."""
+
+    def isneginf(self) -> Tensor:
+        """Whether each element is -inf."""
+
+    def isposinf(self) -> Tensor:
+        """Whether each element is inf."""
+
+    def isreal(self) -> Tensor:
+        """Whether the imaginary part of each element is 0."""
+
+    def kron(self, b: Any) -> Tensor:
+        """Each element of a times all of b."""
+
+    def lcm(self, b: Any) -> Tensor:
+        """The least common multiple of two integers; NumPy finds it, in a compiled function as a step between
+kernels. TypeError for other dtypes."""
+
+    def ldexp(self, n: Any) -> Tensor:
+        """x 2**n, of whole numbers n. (Results of float64 that are below the normal range may be rounded twice.)
+TypeError for an n that is no integer."""
+
+    def lerp(self, end: Any, weight: Any) -> Tensor:
+        """start + weight (end - start)."""
+
+    def less(self, b: Any) -> Tensor:
+        """a < b."""
+
+    def less_equal(self, b: Any) -> Tensor:
+        """a <= b."""
+
+    def log_softmax(self, axis: int | None = ..., *, dim: int | None = ...) -> Tensor:
+        """log(softmax(x)), without the loss of precision."""
+
+    def logaddexp(self, b: Any) -> Tensor:
+        """log(exp(a) + exp(b)), without overflow."""
+
+    def logaddexp2(self, b: Any) -> Tensor:
+        """log2(2**a + 2**b), without overflow."""
+
+    def logical_and(self, b: Any) -> Tensor:
+        """Whether both are not 0."""
+
+    def logical_not(self) -> Tensor:
+        """Whether each element is 0."""
+
+    def logical_or(self, b: Any) -> Tensor:
+        """Whether one is not 0."""
+
+    def logical_xor(self, b: Any) -> Tensor:
+        """Whether exactly one is not 0."""
+
+    def masked_scatter(self, mask: Any, source: Any) -> Tensor:
+        """x with the elements of `source`, row-major, one after the other where `mask` holds, which broadcasts.
+IndexError where there are too few."""
+
+    def matrix_rank(self, tol: float | None = ..., hermitian: bool = ..., *, rtol: float | None = ...) -> Tensor:
+        """How many singular values are above `tol`, or `rtol` times the greatest one; by default the dtype's
+epsilon times the longer side."""
+
+    def multinomial(self, num_samples: int, replacement: bool = ..., *, generator: Any = ...) -> Tensor:
+        """Places along the last axis of `input`, a vector or rows of weights: each as likely as its weight says,
+and, without `replacement`, no place twice. int64. ValueError for more than there are, and for weights
+that are known to be negative, or too few above 0. (Without replacement the greatest of the weights over
+exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.)"""
+
+    def multiply(self, b: Any) -> Tensor:
+        """a * b."""
+
+    def mv(self, b: Any) -> Tensor:
+        """a @ b, of 2 and 1 axes."""
+
+    def nan_to_num(self, nan: float = ..., posinf: float | None = ..., neginf: float | None = ...) -> Tensor:
+        """NaN and infinities as numbers; by default the greatest and the least of the dtype."""
+
+    def narrow(self, dim: int, start: int, length: int) -> Tensor:
+        """`length` elements from `start` on along an axis. IndexError where there are fewer."""
+
+    def negative(self) -> Tensor:
+        """-x."""
+
+    def nextafter(self, b: Any) -> Tensor:
+        """The number next to a on the way to b; its gradient is 0."""
+
+    def nonzero(self) -> tuple[Tensor, ...]:
+        """Where x is not 0: one tensor of indices for each axis. Outside of compiled functions."""
+
+    def not_equal(self, b: Any) -> Tensor:
+        """a != b, for each element."""
+
+    def outer(self, b: Any) -> Tensor:
+        """a[i] * b[j] for all elements."""
+
+    def partition(self, kth: Any, axis: int | None = ..., kind: str = ..., order: None = ...) -> Tensor:
+        """`sort`, which fulfils what is asked of a partition."""
+
+    def positive(self) -> Tensor:
+        """x itself."""
+
+    def prelu(self, weight: Any) -> Tensor:
+        """x where x > 0, else weight x; `weight` is one number, or one for each channel (axis 1)."""
+
+    def qr(self, mode: str = ...) -> Any:
+        """a = Q R, Q of orthonormal columns, R an upper triangle. `mode`: "reduced", "complete" (Q square), or
+"r" (R alone). Where Q has more columns than a, there is no gradient: ValueError from `backward`."""
+
+    def rad2deg(self) -> Tensor:
+        """Radians as degrees."""
+
+    def signbit(self) -> Tensor:
+        """Whether each element has the sign -, of -0.0 too."""
+
+    def sinc(self) -> Tensor:
+        """sin(pi x) / (pi x); 1 at 0."""
+
+    def subtract(self, b: Any) -> Tensor:
+        """a - b."""
+
+    def swapdims(self, dim0: int, dim1: int) -> Tensor:
+        """`swapaxes`."""
+
+    def take_along_dim(self, indices: Any, axis: int | None = ...) -> Tensor:
+        """Along `axis` the element that `indices`, an array of as many dimensions, says; the others
+broadcast."""
+
+    def true_divide(self, b: Any) -> Tensor:
+        """a / b."""
+
+    def unique(self, return_index: bool = ..., return_inverse: bool = ..., return_counts: bool = ..., axis: int | None = ..., *, equal_nan: bool = ..., sorted: bool = ..., dim: int | None = ...) -> Any:
+        """The different elements in ascending order, or the different parts along an axis; on request where each
+is first, which of them each element is, and how often it is there. Gradients go to the first. TraceError
+in a compiled function."""
+
+    def unique_consecutive(self, return_inverse: bool = ..., return_counts: bool = ..., dim: int | None = ...) -> Any:
+        """The first of each run of equal elements, or of equal parts along an axis; on request which run each is
+in, and how long the runs are. Gradients go to the first. TraceError in a compiled function."""
+
+    def vdot(self, b: Any) -> Tensor:
+        """The sum of products of all elements."""
+
+    def vsplit(self, indices_or_sections: Any) -> list[Tensor]:
+        """`split` along the first axis."""
+
+    def xlogy(self, b: Any) -> Tensor:
+        """a log(b); 0 where a is 0."""

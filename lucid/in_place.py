@@ -1,0 +1,147 @@
+"""PyTorch's methods that end in `_`: they give this tensor a new value, for all who hold it, and return it.
+Other tensors keep theirs, `detach()`, views and arrays of `numpy()` included: memory is never shared with
+what changes. dtype and shape stay: TypeError or ValueError where the result has others. A leaf that requires
+grad can change under `no_grad()` only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+from .errors import bounded, bounds
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+# Methods, apart from those of records of ops, that give a tensor of the same shape.
+METHODS = [
+    "abs",
+    "add",
+    "addcdiv",
+    "addcmul",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
+    "cumprod",
+    "cumsum",
+    "div",
+    "divide",
+    "fix",
+    "float_power",
+    "floor",
+    "floor_divide",
+    "frac",
+    "heaviside",
+    "hypot",
+    "index_put",
+    "ldexp",
+    "lerp",
+    "logit",
+    "masked_scatter",
+    "maximum",
+    "minimum",
+    "mul",
+    "multiply",
+    "nan_to_num",
+    "neg",
+    "negative",
+    "pow",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "rsqrt",
+    "scatter_reduce",
+    "sinc",
+    "softmax",
+    "square",
+    "sub",
+    "subtract",
+    "tril",
+    "triu",
+    "true_divide",
+    "trunc",
+    "xlogy",
+]
+
+
+def in_place(name: str) -> Callable[..., Any]:
+    """The method called `name`, in place."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._become(getattr(self, name)(*args, **kwargs))
+
+    method.__name__, method.__doc__ = f"{name}_", f"`{name}`, in place."
+    method.__qualname__ = f"Tensor.{name}_"
+    return bounded(method)
+
+
+@bounds
+class InPlace:
+    """What Tensor inherits."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> Any: ...
+        @property
+        def device(self) -> str: ...
+        def _become(self, new: Any) -> Self: ...
+        def detach(self) -> Tensor: ...
+
+    def copy_(self, src: Any, non_blocking: bool = False) -> Self:
+        """The values of `src`, which broadcast, converted to this dtype and brought to this device."""
+        from .creation import asarray
+
+        value = asarray(src, device=self.device)
+        return self._become(value.astype(self.dtype).broadcast_to(self.shape))
+
+    def fill_(self, value: Any) -> Self:
+        """`value` everywhere."""
+        return self.copy_(value)
+
+    def zero_(self) -> Self:
+        """0 everywhere."""
+        return self.copy_(0)
+
+    def uniform_(self, from_: float = 0.0, to: float = 1.0, *, generator: Any = None) -> Self:
+        """Drawn evenly from `from_` to `to`, which is not drawn."""
+        from .random import uniform
+
+        return self.copy_(uniform(from_, to, self.shape, dtype=self.dtype, generator=generator))
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:
+        """Drawn from the normal distribution."""
+        from .random import normal
+
+        return self.copy_(normal(mean, std, self.shape, dtype=self.dtype, generator=generator))
+
+    def exponential_(self, lambd: float = 1.0, *, generator: Any = None) -> Self:
+        """Drawn from the exponential distribution, of the mean 1 / lambd."""
+        from .random import exponential
+
+        return self.copy_(exponential(1.0 / lambd, self.shape, dtype=self.dtype, generator=generator))
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Self:
+        """1 with the probability `p`, else 0."""
+        from .random import bernoulli
+
+        return self.copy_(bernoulli(p, self.shape, generator=generator))
+
+    def detach_(self) -> Self:
+        """The same value, as a constant of differentiation from here on."""
+        return self._become(self.detach())
+
+
+for _name in METHODS:
+    setattr(InPlace, f"{_name}_", in_place(_name))

@@ -1,0 +1,192 @@
+# Written by `python -m tests.stubs`.
+# fmt: off
+from collections.abc import Callable
+from typing import Any, Self
+
+METHODS: list[str]
+
+def in_place(name: str) -> Callable[..., Any]: ...
+
+class InPlace:
+    def abs_(self) -> Self:
+        """`abs`, in place."""
+
+    def add_(self, other: Any, *, alpha: Any = ...) -> Self:
+        """`add`, in place."""
+
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Self:
+        """`addcdiv`, in place."""
+
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Self:
+        """`addcmul`, in place."""
+
+    def bernoulli_(self, p: Any = ..., *, generator: Any = ...) -> Self:
+        """1 with the probability `p`, else 0."""
+
+    def bitwise_and_(self, b: Any) -> Self:
+        """`bitwise_and`, in place."""
+
+    def bitwise_not_(self) -> Self:
+        """`bitwise_not`, in place."""
+
+    def bitwise_or_(self, b: Any) -> Self:
+        """`bitwise_or`, in place."""
+
+    def bitwise_xor_(self, b: Any) -> Self:
+        """`bitwise_xor`, in place."""
+
+    def ceil_(self) -> Self:
+        """`ceil`, in place."""
+
+    def clamp_(self, min: Any = ..., max: Any = ...) -> Self:
+        """`clamp`, in place."""
+
+    def clamp_max_(self, max: Any) -> Self:
+        """`clamp_max`, in place."""
+
+    def clamp_min_(self, min: Any) -> Self:
+        """`clamp_min`, in place."""
+
+    def clip_(self, min: Any = ..., max: Any = ...) -> Self:
+        """`clip`, in place."""
+
+    def copy_(self, src: Any, non_blocking: bool = ...) -> Self:
+        """The values of `src`, which broadcast, converted to this dtype and brought to this device."""
+
+    def cumprod_(self, axis: int | None = ..., dtype: Any = ..., out: None = ..., *, dim: int | None = ...) -> Self:
+        """`cumprod`, in place."""
+
+    def cumsum_(self, axis: int | None = ..., dtype: Any = ..., out: None = ..., *, dim: int | None = ...) -> Self:
+        """`cumsum`, in place."""
+
+    def detach_(self) -> Self:
+        """The same value, as a constant of differentiation from here on."""
+
+    def div_(self, other: Any) -> Self:
+        """`div`, in place."""
+
+    def divide_(self, b: Any) -> Self:
+        """`divide`, in place."""
+
+    def exponential_(self, lambd: float = ..., *, generator: Any = ...) -> Self:
+        """Drawn from the exponential distribution, of the mean 1 / lambd."""
+
+    def fill_(self, value: Any) -> Self:
+        """`value` everywhere."""
+
+    def fix_(self) -> Self:
+        """`fix`, in place."""
+
+    def float_power_(self, b: Any) -> Self:
+        """`float_power`, in place."""
+
+    def floor_(self) -> Self:
+        """`floor`, in place."""
+
+    def floor_divide_(self, other: Any) -> Self:
+        """`floor_divide`, in place."""
+
+    def frac_(self) -> Self:
+        """`frac`, in place."""
+
+    def heaviside_(self, b: Any) -> Self:
+        """`heaviside`, in place."""
+
+    def hypot_(self, b: Any) -> Self:
+        """`hypot`, in place."""
+
+    def index_put_(self, indices: Any, values: Any, accumulate: bool = ...) -> Self:
+        """`index_put`, in place."""
+
+    def ldexp_(self, n: Any) -> Self:
+        """`ldexp`, in place."""
+
+    def lerp_(self, end: Any, weight: Any) -> Self:
+        """`lerp`, in place."""
+
+    def logit_(self) -> Self:
+        """`logit`, in place."""
+
+    def masked_scatter_(self, mask: Any, source: Any) -> Self:
+        """`masked_scatter`, in place."""
+
+    def maximum_(self, other: Any) -> Self:
+        """`maximum`, in place."""
+
+    def minimum_(self, other: Any) -> Self:
+        """`minimum`, in place."""
+
+    def mul_(self, other: Any) -> Self:
+        """`mul`, in place."""
+
+    def multiply_(self, b: Any) -> Self:
+        """`multiply`, in place."""
+
+    def nan_to_num_(self, nan: float = ..., posinf: float | None = ..., neginf: float | None = ...) -> Self:
+        """`nan_to_num`, in place."""
+
+    def neg_(self) -> Self:
+        """`neg`, in place."""
+
+    def negative_(self) -> Self:
+        """`negative`, in place."""
+
+    def normal_(self, mean: float = ..., std: float = ..., *, generator: Any = ...) -> Self:
+        """Drawn from the normal distribution."""
+
+    def pow_(self, other: Any) -> Self:
+        """`pow`, in place."""
+
+    def reciprocal_(self) -> Self:
+        """`reciprocal`, in place."""
+
+    def relu_(self) -> Self:
+        """`relu`, in place."""
+
+    def remainder_(self, other: Any) -> Self:
+        """`remainder`, in place."""
+
+    def round_(self, decimals: int = ...) -> Self:
+        """`round`, in place."""
+
+    def rsqrt_(self) -> Self:
+        """`rsqrt`, in place."""
+
+    def scatter_reduce_(self, dim: int, index: Any, src: Any, reduce: str) -> Self:
+        """`scatter_reduce`, in place."""
+
+    def sinc_(self) -> Self:
+        """`sinc`, in place."""
+
+    def softmax_(self, axis: int | None = ..., *, dim: int | None = ...) -> Self:
+        """`softmax`, in place."""
+
+    def square_(self) -> Self:
+        """`square`, in place."""
+
+    def sub_(self, other: Any, *, alpha: Any = ...) -> Self:
+        """`sub`, in place."""
+
+    def subtract_(self, b: Any) -> Self:
+        """`subtract`, in place."""
+
+    def tril_(self, k: int = ..., *, diagonal: int = ...) -> Self:
+        """`tril`, in place."""
+
+    def triu_(self, k: int = ..., *, diagonal: int = ...) -> Self:
+        """`triu`, in place."""
+
+    def true_divide_(self, b: Any) -> Self:
+        """`true_divide`, in place."""
+
+    def trunc_(self) -> Self:
+        """`trunc`, in place."""
+
+    def uniform_(self, from_: float = ..., to: float = ..., *, generator: Any = ...) -> Self:
+        """Drawn evenly from `from_` to `to`, which is not drawn."""
+
+    def xlogy_(self, b: Any) -> Self:
+        """`xlogy`, in place."""
+
+    def zero_(self) -> Self:
+        """0 everywhere."""

@@ -1,0 +1,37 @@
+"""What `import lucid` leaves for its first use: names of functions, and the modules that they are in."""
+
+from __future__ import annotations
+
+_NAMES = {
+    ".assembly": """append block block_diag cartesian_prod combinations delete diag_embed insert ix_ narrow
+        resize rollaxis swapdims trim_zeros""",
+    ".choosing": """choose compress copyto diag_indices diag_indices_from extract fill_diagonal fromfunction
+        indices lexsort masked_scatter nanargmax nanargmin nancumprod nancumsum piecewise place put putmask
+        ravel_multi_index select tril_indices_from triu_indices_from unravel_index""",
+    ".dtypes": "can_cast finfo iinfo isdtype promote_types result_type",
+    ".linalg": """cholesky cond det eig inverse logdet lstsq matrix_power matrix_rank matrix_transpose norm
+        pinverse qr slogdet solve vecdot""",
+    ".nn.functional": """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm celu channel_shuffle
+        conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity dropout
+        embedding embedding_bag group_norm hardshrink instance_norm layer_norm log_softmax max_pool1d
+        max_pool2d max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle prelu relu rms_norm selu softmax
+        threshold""",
+    ".polynomials": "polyadd polyder polyfit polyint polymul polysub polyval vander",
+    ".questions": """aminmax array_equal array_equiv is_floating_point is_nonzero is_tensor iscomplexobj
+        isrealobj ndim shape size std_mean var_mean""",
+    ".random": """bernoulli manual_seed multinomial normal rand rand_like randint randint_like randn
+        randn_like randperm""",
+    ".saving": "load save",
+    ".sequences": """argpartition argsort bucketize cummax cummin cumprod cumsum cumulative_prod
+        cumulative_sum cumulative_trapezoid diff digitize ediff1d gradient histogram histogram_bin_edges
+        intersect1d isin kthvalue logcumsumexp median mode msort nanmedian nanpercentile nanquantile
+        partition percentile
+        quantile searchsorted setdiff1d setxor1d sort topk trapezoid trapz union1d unique unique_all
+        unique_consecutive unique_counts unique_inverse unique_values""",
+    ".signals": """bartlett bartlett_window blackman blackman_window cdist convolve correlate dist hamming
+        hamming_window hann_window hanning interp kaiser kaiser_window unwrap""",
+    ".testing.replaying": "replay",
+    ".whole_numbers": """addcdiv addcmul bitwise_count divmod fabs frac frexp gcd isneginf isposinf lcm ldexp
+        modf""",
+}
+LATER = {name: module for module, names in _NAMES.items() for name in names.split()}
