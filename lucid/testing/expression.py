@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from lucid.compiler.ops import REGISTRY
 
@@ -50,6 +53,7 @@ _BINARY: dict[type, Any] = {
 }  # fmt: skip
 _BUILTINS: dict[str, Callable[..., Any]] = {"abs": abs, "at": at, "copied": Copied, "sum": sum}
 TURNS = 100  # of a loop
+ELEMENTS = 1 << 24  # of an intermediate result; those of the generator's own have at most 20,000
 DEPTH = 60  # of an expression; those of the generator have less than ten
 
 
@@ -77,6 +81,31 @@ def names_in(text: str) -> list[str]:
     return re.findall(r"\b[xvk]\d+\b", text)
 
 
+def _roomy(binary: Callable[..., Any], a: Any, b: Any) -> tuple[Any, Any]:
+    """The operands. ValueError where the result would not fit into ELEMENTS: sizes are drawn, and each
+    operand may be small."""
+    one, two = getattr(a, "shape", ()), getattr(b, "shape", ())
+    if one and two:
+        if binary is operator.matmul:
+            count = math.prod(one[:-1]) * math.prod(two[:-2]) * (two[-1] if len(two) > 1 else 1)
+        else:
+            count = math.prod(np.broadcast_shapes(one, two))
+        _fits(count)
+    return a, b
+
+
+def _read(array: Any, index: Any) -> Any:
+    shapes = [k.shape for k in (index if isinstance(index, tuple) else (index,)) if hasattr(k, "shape")]
+    if shapes and hasattr(array, "shape"):
+        _fits(math.prod(np.broadcast_shapes(*shapes)) * math.prod(array.shape[len(shapes) :]))
+    return array[index]
+
+
+def _fits(count: int) -> None:
+    if count > ELEMENTS:
+        raise ValueError(f"a result of {count:,} elements; expected at most {ELEMENTS:,}")
+
+
 def _value(node: ast.AST, text: str, depth: int) -> Value:
     """One node of the tree as a function of the values."""
     if not depth:
@@ -97,7 +126,7 @@ def _value(node: ast.AST, text: str, depth: int) -> Value:
             ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right])
         ) if type(op) in _BINARY and any(isinstance(n, ast.Name) for n in ast.walk(node)):  # no 9**9**9
             a, b, binary = inside(left), inside(right), _BINARY[type(op)]
-            return lambda values: binary(a(values), b(values))
+            return lambda values: binary(*_roomy(binary, a(values), b(values)))
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
             parts, kind = [inside(e) for e in elements], tuple if isinstance(node, ast.Tuple) else list
             return lambda values: kind(part(values) for part in parts)
@@ -106,7 +135,7 @@ def _value(node: ast.AST, text: str, depth: int) -> Value:
             return lambda values: slice(*(None if e is None else e(values) for e in ends))
         case ast.Subscript(value=of, slice=key):
             array, index = inside(of), inside(key)
-            return lambda values: array(values)[index(values)]
+            return lambda values: _read(array(values), index(values))
         case ast.Attribute(value=ast.Name(id="L"), attr=name) if name in functions():
             return lambda values: getattr(values["L"], name)
         case ast.Attribute(value=of, attr=name) if name in METHODS:

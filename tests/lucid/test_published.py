@@ -55,7 +55,7 @@ def test_an_op_is_one_record(softsign: ops.Op) -> None:
     assert space.softsign(np.arange(3)).dtype == np.tanh(np.arange(3)).dtype
     compiled = lucid.compile(lambda v: lucid.grad(lambda u: space.softsign(u).sum())(v))
     np.testing.assert_allclose(compiled(x).numpy(), (1 + np.abs(x)) ** -2.0, rtol=1e-6)
-    with pytest.raises(TypeError, match=r"test_published.py:\d+: softsign\(\) missing"):
+    with pytest.raises(TypeError, match=r"test_published.py:\d+: softsign\(\): missing"):
         space.softsign()
     assert softsign in strategies.elementwise()
 

@@ -59,6 +59,14 @@ def test_an_assignment_changes_no_operand() -> None:
     assert np.array_equal(program.run(np, program.inputs)["v1"], X)
 
 
+@pytest.mark.parametrize("text", ["x0.reshape((1, 20000))[:, x1][x1]", "x0.T + x0", "x0 @ x0.T"])
+def test_intermediate_results_fit_into_memory(text: str) -> None:
+    """Of small operands one of gigabytes may come, which no statement is: 23 GB were asked for."""
+    values = {"x0": np.zeros((20_000, 1)), "x1": np.zeros((129, 129), np.int64)}
+    with pytest.raises(ValueError, match="elements; expected at most 16,777,216"):
+        expression(text)(values)
+
+
 def test_loops_of_a_file_end() -> None:
     assert expression("sum([x0 for i0 in range(1000000000)])")({"x0": 1}) == 100
     loops = ("[x0 for i0 in x1]", "[x0 for i0 in range(3) if x0]", "sum([x0], x1)")
