@@ -294,7 +294,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
                     state.close(signature, state.opened(signature), {p.id for r in known for p in r.places})
                     known = self._known(asked)
                 # No other step comes between the walk and the end of the trace: what holds, holds for both.
-                finish = steps.run(self._trace, asked, names.objects)
+                finish = steps.run(self._trace, asked, names)
             recording = finish()
             if self.limits is not None:
                 self.limits.judge(self._name(), recording.executable)
@@ -309,10 +309,10 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             self._set_latest(recording)
         return recording
 
-    def _trace(self, asked: _Asked, names: list[str]) -> Callable[[], Recording] | None:
+    def _trace(self, asked: _Asked, names: _Names) -> Callable[[], Recording] | None:
         """A trace, to be compiled; None where that took numbers for what they are not: they are facts now."""
         state, f, signature = self._numbers, self.__wrapped__, asked.signature
-        named = [name.removeprefix("argument ") for name in names]
+        named = [name.removeprefix("argument ") for name in names.objects]
         guards = watch(f, asked.objects, named)
         opened, places = sorted(state.opened(signature)), guards.open(state.places, asked.arrays)
         if guards.tells_types():
@@ -323,7 +323,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         try:
             return recorder.trace(
                 f, asked.args, asked.kwargs, asked.arrays, asked.numbers, asked.objects, opened, places,
-                guards, self._name(), self.threads, self.device,
+                guards, self._name(), self.threads, self.device, (names.arrays, names.numbers),
             )  # fmt: skip
         except Exception:
             if not opened and not numeric:

@@ -216,6 +216,10 @@ class Guards:
         """Where something was found, in words."""
         return next((place.where for place, value, _ in self._places() if value is thing), None)
 
+    def names(self) -> dict[int, str]:
+        """The same of everything, by id."""
+        return {id(value): place.where for place, value, _ in reversed([*self._places()])}
+
     def tells_types(self) -> bool:
         """Whether code may look at the exact type of a number, which is not that of what stands for one."""
         return any("type" in text_of(code).globals for code in self.codes())

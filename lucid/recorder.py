@@ -19,6 +19,7 @@ from .context import MODE, Mode
 from .engine import build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
+from .inputs import name_inputs
 from .inside import indices_in, verdict
 from .places import Places
 from .promote import lying
@@ -43,10 +44,11 @@ def trace(
     name: str,
     threads: int | None,
     device: Device | None,
+    called: tuple[list[str], list[str]],
 ) -> Callable[[], Recording]:
     """Run `f` once over placeholders; nothing outside changes, whatever happens. What comes back compiles
     what was found. `opened`: those of `numbers` that are no facts; `places`: where others are, which `guards`
-    leaves open. A step of its own (runtime/steps.py), with the walk that has made `guards`: while it runs,
+    leaves open. `called`: names of the arrays and the numbers. A step of its own (runtime/steps.py), with the walk that has made `guards`: while it runs,
     what it sets is set, for other threads too."""
     trace = Trace(places=Places(f, args, _traced.__code__))
     tape = trace.tape
@@ -74,7 +76,7 @@ def trace(
         for number in escaped(tape):
             read(number)
         guards.settle()
-    finish = _Finish(trace, arrays, placed, objects, guards, name, threads, device)
+    finish = _Finish(trace, arrays, placed, objects, guards, name, threads, device, called)
     writes = [(place, now) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
     writes += _put_back(held)
     writes += guards.reclaim(reach)
@@ -208,10 +210,11 @@ class _Finish:
         name: str,
         threads: int | None,
         device: Device | None,
+        called: tuple[list[str], list[str]],
     ) -> None:
         self.trace, self.arrays, self.placed = trace, arrays, placed
         self.objects, self.guards, self.name = objects, guards, name
-        self.threads, self.device = threads, device
+        self.threads, self.device, self.called = threads, device, called
         self.outputs: dict[Node, int] = {}
         self.all_sources = {s.node: s for s in self._sources()}
 
@@ -233,6 +236,11 @@ class _Finish:
         used = toposort([*(m.node for m in self._made(results, left)), *changed])
         sources = [s for n in used if (s := self.all_sources.get(n)) is not None]
         position = {s.node: k for k, s in enumerate(sources)}
+        arrays, of_arguments = self.called
+        numbers = {k: of_arguments[argument] for k, argument in enumerate(opened)}
+        wide = [place.where for place in places for _ in range(_width(place))]
+        numbers |= {len(opened) + k: where for k, where in enumerate(wide)}
+        name_inputs(sources, self.guards, arrays, numbers)
 
         updates = []
         for owner, grad, value in wanted:
@@ -268,7 +276,7 @@ class _Finish:
             rooted,
             sorted({j for j in aliases if j >= 0}),
             opened,
-            [len(c) if type(c := p.get()) is tuple else 1 for p in places],
+            [*map(_width, places)],
             places,
             held,
             program,
@@ -402,6 +410,12 @@ class _Finish:
             for k, value in enumerate(self.arrays)
             if isinstance(value, Tensor) and id(value) in self.guards.tensors
         }
+
+
+def _width(place: Place) -> int:
+    """How many numbers there are in a place."""
+    content = place.get()
+    return len(content) if type(content) is tuple else 1
 
 
 def _owner(outer: Outer) -> Owner:

@@ -113,6 +113,8 @@ def apply(text: str, file: str, given: Mapping[str, Value], interpret: bool = Fa
 
 
 def _graph(found: GraphText, given: Mapping[str, Value], interpret: bool) -> dict[str, Array]:
+    known = {str(node.attrs["name"]): name for name, node in found.inputs.items()}
+    given = {known.get(n, n) if n not in found.inputs else n: value for n, value in given.items()}
     _same_names({name: str(node.type) for name, node in found.inputs.items()}, given)
     arrays = []
     for name, node in found.inputs.items():
@@ -160,13 +162,13 @@ def _kernel(kernel: Kernel, given: Mapping[str, Value], interpret: bool) -> dict
 
 
 def _same_names(needed: Mapping[str, str], given: Mapping[str, Value], more: tuple[str, ...] = ()) -> None:
-    for name, kind in needed.items():
-        if name not in given:
-            raise ValueError(f"nothing is given for the input {name}: {kind}")
     for name in given:
         if name not in needed and name not in more:
             names = ", ".join((*needed, *more)) or "none"
             raise ValueError(f"there is no input {name}; expected one of: {names}")
+    missing = [f"{name}: {kind}" for name, kind in needed.items() if name not in given]
+    if missing:
+        raise ValueError(f"nothing is given for the input{'s' * (len(missing) > 1)} {', '.join(missing)}")
 
 
 def _array(name: str, value: Value, dtype: DType) -> Array:

@@ -1,0 +1,61 @@
+"""Names of the inputs of a graph, as who wrote the function knows them:
+
+    x    batch.image.0    model.0.weight    model.0.weight.grad    opt.state.mean.0
+
+An argument has its own, what is found elsewhere the path to it, in the form that texts of graphs have (`.image`
+in place of `['image']`). Each is there once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import forget
+from lucid.compiler.text.lexer import is_name
+
+from .guards import Guards, Item, Place
+from .recording import Source
+from .results import Owner
+from .tensor import Tensor
+
+_SUBSCRIPT = re.compile(r"\[['\"]?([^'\"\[\]]*)['\"]?\]")
+_WORDS = re.compile(r"^(argument|global) (?=[^\W\d])")
+
+
+def plain(words: str) -> str:
+    """Where something is, in words, as a name: `argument batch['x'][0]` is `batch.x.0`."""
+    name = _SUBSCRIPT.sub(r".\1", _WORDS.sub("", words)).replace(" ", ".")
+    return name if is_name(name) else words
+
+
+def name_inputs(
+    sources: Sequence[Source], guards: Guards, arrays: Sequence[str], numbers: Mapping[int, str]
+) -> None:
+    """Give the inputs of a trace, which nothing was made of yet, their names. `arrays`: those of array
+    arguments, in words; `numbers`: those of entries of the tape."""
+    found = guards.names() if any(s.array is not None or isinstance(s.owner, Tensor) for s in sources) else {}
+    taken: set[str] = set()
+
+    def words(owner: Owner) -> str:
+        if isinstance(owner, int):
+            return arrays[owner]
+        if isinstance(owner, Tensor):
+            return found.get(id(owner), "tensor")
+        return owner.where if isinstance(owner, Place) else f"{owner.place.where}[{owner.index}]"
+
+    for source in sources:
+        if source.owner is not None:
+            name = plain(words(source.owner)) + (".grad" if source.grad else "")
+        elif source.array is not None:
+            name = plain(found.get(id(source.array), "array"))
+        else:
+            name = plain(numbers.get(source.number, "number"))
+        base, count = name, 1
+        while name in taken:
+            count += 1
+            name = f"{base}.{count}" if is_name(base) else f"{base} {count}"
+        taken.add(name)
+        kind = source.node.type
+        forget(source.node, ops.INPUT, {"name": name, "dtype": kind.dtype, "shape": kind.shape})
