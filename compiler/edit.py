@@ -15,7 +15,7 @@ from .passes.arrange import arrange
 from .passes.pairs import labelled
 from .passes.plan import make_plan
 from .pipeline import Compiled, Stages, compile_kernel, loops
-from .text.kernel import param_text, print_kernel
+from .text.kernel import param_text
 from .verify.error import VerifyError
 from .verify.kernel import verify_kernel
 from .verify.loop import verify_func
@@ -25,26 +25,26 @@ REASON = "its text was replaced by hand"
 
 
 def edited(compiled: Compiled, kernel: Kernel, target: Target) -> Compiled:
-    """`compiled`, with `kernel` in place of the kernel of its name (see `Compiled.named`), and in all other
-    calls of that. An output may overwrite an input where it
-    might before, and the new text allows it.
+    """`compiled`, with `kernel` in place of the kernel of its name (see `Compiled.named`), and of no other
+    one, though it may have the same text. An output may overwrite an input where it might before, and the new
+    text allows it.
 
     VerifyError, and nothing is changed, unless the kernel is legal, has the operands and results of the one
     that it replaces, and each access is proven (`prove.py`) for the sizes of this graph."""
     verify_kernel(kernel)
     aliases = compiled.plan.aliases
-    old = _called(compiled, kernel.name)
+    place = called(compiled, kernel.name)
+    old = compiled.stages.program.calls[place].kernel
     problem = difference(old, kernel)
     if problem is not None:
         raise VerifyError(f"kernel {kernel.name}: {problem}")
     kernel = replace(kernel, name=old.name)
 
     def passes(graph: Graph, audit: ModuleType | None) -> Stages:
-        return substitute(compiled.passes(graph, audit), old, kernel, target, aliases)
+        return substitute(compiled.passes(graph, audit), place, old, kernel, target, aliases)
 
-    stages = substitute(compiled.stages, old, kernel, target, aliases)
+    stages = substitute(compiled.stages, place, old, kernel, target, aliases)
     new = copy.copy(compiled)
-    new.__dict__.pop("stages", None)
     names = [call.kernel.name for call in compiled.named.calls]  # stay: text does not tell all that they tell
     shown = (
         replace(call, kernel=replace(call.kernel, name=name))
@@ -53,36 +53,35 @@ def edited(compiled: Compiled, kernel: Kernel, target: Target) -> Compiled:
     new.__dict__["named"] = Program(stages.program.graph, tuple(shown))
     new.passes, new.codes = passes, stages.codes
     new.plan = labelled(arrange(stages.plan), compiled.written, compiled.picks)
+    new.__dict__["stages"] = replace(stages, plan=new.plan)
     return new
 
 
-def _called(compiled: Compiled, name: str) -> Kernel:
-    """The kernel that is shown under this name, under that of its code."""
-    for call, shown in zip(compiled.stages.program.calls, compiled.named.calls, strict=True):
-        if shown.kernel.name == name:
-            return call.kernel
-    names = ", ".join(call.kernel.name for call in compiled.named.calls) or "none"
+def called(compiled: Compiled, name: str) -> int:
+    """The number of the call whose kernel is shown under this name. VerifyError if there is none."""
+    every = [call.kernel.name for call in compiled.named.calls]
+    if name in every:
+        return every.index(name)
+    names = ", ".join(every) or "none"
     raise VerifyError(f"there is no kernel `{name}` here; expected one of: {names}")
 
 
-def substitute(stages: Stages, old: Kernel, new: Kernel, target: Target, aliases: Sequence[int]) -> Stages:
-    """The stages of a compile whose calls of `old` run `new`. Of a graph of other sizes, in which `old` may
-    be another text: the calls of those with its name and operands."""
+def substitute(
+    stages: Stages, place: int, old: Kernel, new: Kernel, target: Target, aliases: Sequence[int]
+) -> Stages:
+    """The stages of a compile whose call number `place`, of `old`, runs `new`. Of a graph of other sizes, in
+    which `old` may be another text: the same call, if it has its operands, and else none."""
     calls = list(stages.program.calls)
-    text = print_kernel(old)
-    places = [n for n, call in enumerate(calls) if print_kernel(call.kernel) == text] or [
-        n
-        for n, call in enumerate(calls)
-        if call.kernel.name == old.name and difference(call.kernel, new) is None
-    ]
+    same = place < len(calls) and calls[place].kernel.name in (old.name, new.name)
+    if not same or difference(calls[place].kernel, new) is not None:
+        return stages
     schedule, code = compile_kernel(new, target)
     for func in loops(new, schedule):
         verify_func(func)
     schedules, codes = list(stages.schedules), list(stages.codes)
-    for n in places:
-        reasons = (*(r for r in calls[n].reasons if r != REASON), REASON)
-        calls[n] = replace(calls[n], kernel=new, reasons=reasons)
-        schedules[n], codes[n] = schedule, code
+    reasons = (*(r for r in calls[place].reasons if r != REASON), REASON)
+    calls[place] = replace(calls[place], kernel=new, reasons=reasons)
+    schedules[place], codes[place] = schedule, code
     program = Program(stages.program.graph, tuple(calls))
     plan = make_plan(program, codes, schedules, aliases)
     return replace(stages, program=program, schedules=tuple(schedules), codes=tuple(codes), plan=plan)

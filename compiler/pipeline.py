@@ -279,44 +279,6 @@ def entries(compiled: Compiled) -> dict[str, tuple[Entry, ...]]:
     return {code.key: tuple(map(entry, loops(call.kernel, plan))) for call, plan, code in every}
 
 
-STAGES = ("graph", "gradient", "simplified", "kernel", "loop", "llvm")
-
-
-def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | None = None) -> str:
-    """One stage of a compile as text; `stage` is one of STAGES. `kernel`: that of one kernel. ValueError for
-    another stage, an unknown kernel, and a stage that has none."""
-    from .text.graph import print_graph
-    from .text.loop import print_func
-
-    if stage not in STAGES:
-        none = "; no pass of LLVM's runs over its text: llvm is what becomes asm"
-        why = none if stage == "llvm-opt" else ""
-        raise ValueError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}, asm, ptx{why}")
-    if stage in STAGES[:3]:
-        if kernel is not None:
-            raise ValueError(
-                f"the stage {stage!r} is of the whole graph; kernel= is for {', '.join(STAGES[3:])}, asm, ptx"
-            )
-        return print_graph(graph_at(compiled, stage), locs=True)
-    if stage == "kernel":
-        return "\n".join(print_kernel(k, locs=True) for k, _, _ in chosen(compiled, kernel))
-    different = chosen(compiled, kernel, once=True)
-    if stage == "loop":
-        return "\n".join(print_func(f, locs=True) for k, plan, _ in different for f in loops(k, plan))
-    from .llvm.listing import llvm_listing
-
-    return "\n".join(llvm_listing(c.llvm, x) for c, x in lined_codes(compiled, target, kernel))
-
-
-def graph_at(compiled: Compiled, stage: str) -> Graph:
-    """The graph of a stage: as the user's lines say, with gradients (taken by the trace), simplified."""
-    if stage == "graph":
-        from .passes.autodiff import before
-
-        return before(compiled.written)
-    return compiled.written if stage == "gradient" else compiled.stages.simplified
-
-
 def lined_codes(
     compiled: Compiled, target: Target, kernel: str | None = None, once: bool = True
 ) -> list[tuple[Code, Lines]]:

@@ -33,6 +33,8 @@ from .walk import watch
 if TYPE_CHECKING:
     from lucid.runtime.call import NativeCall
 
+    from .edited import Edit
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -205,6 +207,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         self._cache: OrderedDict[Signature, list[Recording]] = OrderedDict()
         self._numbers = _Numbers()
         self._latest: Recording | None = None
+        self._edits: dict[str, Edit] = {}  # kernels that `replace` has put in place, by name
         self._native: NativeCall | None = None
         self.__call__ = self._call  # type: ignore[method-assign]  # a slot
         self._lock = Lock()
@@ -296,6 +299,10 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
                 # No other step comes between the walk and the end of the trace: what holds, holds for both.
                 finish = steps.run(self._trace, asked, names)
             recording = finish()
+            if self._edits:
+                from .edited import carry  # few replace kernels
+
+                carry(self, recording)
             if self.limits is not None:
                 self.limits.judge(self._name(), recording.executable)
             state.close(signature, *recording.decided())

@@ -1,8 +1,8 @@
 """`LUCID_DUMP=dir`: a folder a compile, named after the function; in it a file a stage and kernel, and an
 index.
 
-dir/4711-003-train_step/  index.txt  graph.txt  gradient.txt  simplified.txt  00-mul_sum.kernel.txt
-00-mul_sum.loop.txt  00-mul_sum.llvm.txt  00-mul_sum.asm.txt
+dir/4711-003-train_step/  index.txt  graph.txt  gradient.txt  simplified.txt  program.txt
+00-mul_sum.kernel.txt 00-mul_sum.loop.txt  00-mul_sum.llvm.txt  00-mul_sum.asm.txt
 
 The process and a count are part of the name: what several processes dump stands side by side."""
 
@@ -14,7 +14,8 @@ import re
 from typing import TYPE_CHECKING
 
 from lucid.compiler.llvm.listing import listing, llvm_listing
-from lucid.compiler.pipeline import chosen, lined, loops, stage_text
+from lucid.compiler.pipeline import chosen, lined, loops
+from lucid.compiler.stages import stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.loop import print_func
 from lucid.runtime.load import assembly
@@ -37,6 +38,7 @@ def dump(made: Executable, folder: str, name: str) -> str:
     os.makedirs(where, exist_ok=True)
     graphs = ("graph", "gradient", "simplified")
     files = {f"{stage}.txt": stage_text(made.compiled, stage, made.target) for stage in graphs}
+    files["program.txt"] = stage_text(made.compiled, "kernel", made.target)
     for number, (kernel, how, code) in enumerate(chosen(made.compiled, None)):
         begin = f"{number:02d}-{plain(kernel.name)}"
         told, lines = lined(kernel, how, code, made.target)

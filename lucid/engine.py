@@ -24,7 +24,7 @@ from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
-from lucid.compiler.pipeline import Compiled, compile_graph, lined_codes, stage_text
+from lucid.compiler.pipeline import Compiled, compile_graph, lined_codes
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
@@ -37,6 +37,7 @@ from .inside import indices_in, operands, outside, verdict
 from .residence import USED, Device, apart, home, settle_moves
 
 if TYPE_CHECKING:
+    from lucid.compiler.ir.binding import Whole
     from lucid.compiler.ir.kernel import Kernel
 
     from .gpu import Ptx
@@ -288,6 +289,12 @@ class Executable:
         """The same, with what a library does then, in words."""
         return [(self, ())]
 
+    def whole(self, loop: bool) -> Whole:
+        """Its kernels, or its loops, as a program that can be written down."""
+        from lucid.compiler.whole import whole  # few ask for it
+
+        return whole(self.compiled, loop)
+
     def edited(self, kernel: Kernel) -> Executable:
         """One like this that runs `kernel` in place of the kernel of its name. VerifyError unless it may
         stand there, RuntimeError if it does not compile."""
@@ -320,8 +327,8 @@ class Executable:
         return compiled_for(self.compiled.written, arch, self._aliases, self.edits)
 
     def ir(self, stage: str, arch: str = gpu.ARCH, kernel: str | None = None) -> str:
-        """One stage as text: graph, gradient, simplified, kernel, loop, llvm, asm or ptx; of one kernel, if
-        named. ValueError for another stage, and where there is no such kernel."""
+        """One stage as text: graph, gradient, simplified, kernel, loop, llvm, llvm-opt, asm or ptx; of one
+        kernel, if named. ValueError for another stage, and where there is no such kernel."""
         if stage == "ptx":
             from .gpu import named_ptx  # few ask for it
 
@@ -331,6 +338,8 @@ class Executable:
 
             made = lined_codes(self.compiled, self.target, kernel)
             return "\n".join(listing(assembly(c, self.target), x, self.target) for c, x in made)
+        from lucid.compiler.stages import stage_text  # few ask for it
+
         return stage_text(self.compiled, stage, self.target, kernel)
 
 

@@ -33,6 +33,22 @@ from .tensor import Tensor, apply
 Options = Mapping[str, Any]
 
 
+# All there are in the modules that are loaded, by name.
+FUNCTIONS: dict[str, Hosted] = {}
+
+
+def function_of(name: object) -> Hosted:
+    """The one of this name. ValueError if there is none."""
+    from . import lapack, pocketfft  # they are made there
+
+    found = FUNCTIONS.get(str(name))
+    if found is None:
+        known = ", ".join(FUNCTIONS)
+        where = f"{lapack.__name__} and {pocketfft.__name__}"
+        raise ValueError(f"there is no function {name!r} in {where}; expected one of: {known}")
+    return found
+
+
 @data
 class Hosted:
     """`compute(options, *arrays)` gives the results; `types(options, *types of the inputs)` says what they
@@ -43,6 +59,16 @@ class Hosted:
     types: Callable[..., tuple[TensorType, ...]]
     vjp: Callable[[Call, int, Node, tuple[bool, ...]], tuple[Node | None, ...]]
     flat: tuple[int, ...] = ()  # the results that are constant wherever they have a derivative
+    calls: str = ""  # the library's own functions, if it is not one of this name
+
+    def __post_init__(self) -> None:
+        assert self.name not in FUNCTIONS, self.name
+        FUNCTIONS[self.name] = self
+
+    @property
+    def of_library(self) -> str:
+        """What is called in the end, as its users know it."""
+        return self.calls or f"numpy.{self.name}"
 
     def run(self, options: Options, arrays: Sequence[Array], loc: Loc | None) -> tuple[Array, ...]:
         """The results, row-major. Errors name `loc`."""
@@ -69,7 +95,7 @@ class Call:
 
     def out(self, k: int) -> Node:
         """Result `k` as a node."""
-        attrs = {"function": self.function, "options": tuple(self.options.items()), "result": k}
+        attrs = {"function": self.function.name, "options": tuple(self.options.items()), "result": k}
         node = Node(RESULT, self.inputs, MappingProxyType(attrs))
         if self.results is not None:
             device = place_of(self.inputs[0]) if USED[0] and self.inputs else None
@@ -81,16 +107,16 @@ class Call:
 def call_of(node: Node) -> Call:
     """The call that a node is a result of."""
     attrs = node.attrs
-    return Call(attrs["function"], node.inputs, dict(attrs["options"]), _KNOWN.get(node))
+    return Call(FUNCTIONS[attrs["function"]], node.inputs, dict(attrs["options"]), _KNOWN.get(node))
 
 
 def _infer(types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
-    found: TensorType = attrs["function"].types(dict(attrs["options"]), *types)[attrs["result"]]
+    found: TensorType = function_of(attrs["function"]).types(dict(attrs["options"]), *types)[attrs["result"]]
     return found
 
 
 def _evaluate(attrs: Mapping[str, Any], *arrays: Array) -> Array:
-    found: Array = attrs["function"].run(dict(attrs["options"]), arrays, None)[attrs["result"]]
+    found: Array = function_of(attrs["function"]).run(dict(attrs["options"]), arrays, None)[attrs["result"]]
     return found
 
 
@@ -104,9 +130,12 @@ def _vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ..
 
 # In no registry: it never comes into a graph that is compiled.
 RESULT = ops.Op(
-    "result", "host", _infer, _evaluate, _vjp, None, "fc", attrs=("function", "options", "result"),
+    "library", "host", _infer, _evaluate, _vjp, None, "fc", attrs=("function", "options", "result"),
     of_complex=lambda op, inputs, attrs: Node(op, inputs, attrs),
 )  # fmt: skip
+
+
+HOSTED: Mapping[str, ops.Op] = {RESULT.name: RESULT}
 
 
 def called(function: Hosted, *inputs: Node, **options: Any) -> Call:

@@ -2,8 +2,8 @@
 
     x    batch.image.0    model.0.weight    model.0.weight.grad    opt.state.mean.0
 
-An argument has its own, what is found elsewhere the path to it, in the form that texts of graphs have (`.image`
-in place of `['image']`). Each is there once.
+An argument has its own, what is found elsewhere the path to it, in the form that texts of graphs have
+(`.image` in place of `['image']`). Each is there once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import forget
 from lucid.compiler.text.lexer import is_name
 
-from .guards import Guards, Item, Place
+from .guards import Guards, Place
 from .recording import Source
 from .results import Owner
 from .tensor import Tensor

@@ -147,7 +147,9 @@ def _inv_or_nan(options: Options, a: Array) -> tuple[Array, ...]:
 
 
 # NaN in place of the inverse of a singular matrix.
-INV_OR_NAN = replace(INV, compute=_inv_or_nan)
+INV_OR_NAN = replace(
+    INV, name="linalg.inv, or NaN", compute=_inv_or_nan, calls="numpy.linalg.inv, matrix by matrix"
+)
 
 
 def inv(a: Node) -> Node:
@@ -240,6 +242,9 @@ def cofactors(a: Node, det: Node) -> Node:
     return ew.mul(_scalars(det), mt(inverse))
 
 
+_ROTATED = "numpy.linalg.svd, numpy.linalg.det"
+
+
 def _rotations(a: Array) -> tuple[Array, Array, Array, Array]:
     """u, s, vh and the determinant of u vh."""
     u, s, vh = np.linalg.svd(a)
@@ -258,7 +263,7 @@ def _d_cofactors(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (called(MINORS, call.inputs[0], ct).out(0),)
 
 
-COFACTORS = Hosted("linalg.det, derivative", _cofactors, _like(0), _d_cofactors)
+COFACTORS = Hosted("linalg.det, derivative", _cofactors, _like(0), _d_cofactors, calls=_ROTATED)
 
 
 def _minors(options: Options, a: Array, ct: Array) -> tuple[Array, ...]:
@@ -287,7 +292,7 @@ def _d_minors(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return None, called(MINORS, a, ct).out(0)
 
 
-MINORS = Hosted("linalg.det, second derivative", _minors, _like(0), _d_minors)
+MINORS = Hosted("linalg.det, second derivative", _minors, _like(0), _d_minors, calls=_ROTATED)
 
 
 def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
@@ -297,17 +302,17 @@ def _d_slogdet(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (ew.mul(_scalars(ct), mh(called(OF_SLOGDET, call.inputs[0]).out(0))),)
 
 
-OF_SLOGDET = replace(INV, name="linalg.slogdet, derivative")
+OF_SLOGDET = replace(INV, name="linalg.slogdet, derivative", calls="numpy.linalg.inv")
 
 
-def _slogdet(flat: tuple[int, ...]) -> Hosted:
+def _slogdet(of: str, flat: tuple[int, ...]) -> Hosted:
     return Hosted(
-        "linalg.slogdet", lambda options, a: tuple(np.linalg.slogdet(a)),
-        lambda options, a: (_numbers(a), *_reals(a)), _d_slogdet, flat,
+        f"linalg.slogdet{of}", lambda options, a: tuple(np.linalg.slogdet(a)),
+        lambda options, a: (_numbers(a), *_reals(a)), _d_slogdet, flat, "numpy.linalg.slogdet",
     )  # fmt: skip
 
 
-SLOGDET, COMPLEX_SLOGDET = _slogdet((0,)), _slogdet(())
+SLOGDET, COMPLEX_SLOGDET = _slogdet("", (0,)), _slogdet(" of complex matrices", ())
 
 # --- triangles -----------------------------------------------------------------------------------
 
@@ -505,7 +510,7 @@ def _d_svdvals(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 SVDVALS = Hosted(
     "linalg.svdvals", lambda options, a: (np.linalg.svd(a, compute_uv=False),),
-    lambda options, a: _vectors(a, min(a.shape[-2:])), _d_svdvals,
+    lambda options, a: _vectors(a, min(a.shape[-2:])), _d_svdvals, calls="numpy.linalg.svd",
 )  # fmt: skip
 
 

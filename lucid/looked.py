@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-Stage = Literal["graph", "gradient", "simplified", "kernel", "loop", "llvm", "asm", "ptx"]
+Stage = Literal["graph", "gradient", "simplified", "kernel", "loop", "llvm", "llvm-opt", "asm", "ptx"]
 
 
 @bounds
@@ -46,10 +46,12 @@ class Looked(Generic[P]):
 
     def ir(self, stage: Stage = "kernel", arch: str | None = None, *, kernel: str | None = None) -> str:
         """The text of one stage of the latest call: "graph" (what the function's lines say), "gradient" (with
-        what differentiation adds), "simplified", "kernel", "loop", "llvm", "asm", or "ptx" for an
-        architecture of NVIDIA's ("sm_90" by default). `kernel`: of this kernel alone, by the name that
-        "kernel" shows. ValueError for another stage or architecture, for one that is given with another
-        stage, for an unknown kernel, and for a kernel of a graph."""
+        what differentiation adds), "simplified", "kernel", "loop", "llvm", "llvm-opt", "asm", or "ptx" for an
+        architecture of NVIDIA's ("sm_90" by default). "kernel" and "loop" end in the program that they are
+        part of: `lucid run` runs the text, as it does that of a graph. `kernel`: of this kernel alone, by the
+        name that "kernel" shows; of a graph the part that became the kernel. ValueError for another stage or
+        architecture, for one that is given with another stage, for an unknown kernel, and for a part that
+        simplifying has left nothing of."""
         if arch is not None and stage != "ptx":
             raise ValueError(here(f"ir: arch is for the stage 'ptx'; {stage!r} is this machine's"))
         try:
@@ -59,9 +61,10 @@ class Looked(Generic[P]):
 
     def diff(self, stage: str = "simplify") -> str:
         """What a pass has changed of the latest call, as a unified diff of texts: "autodiff" (what gradients
-        add), "pairs" (complex numbers to pairs of real ones) and "simplify" of the graph; "replace", of the
-        kernels, by `replace`. Nodes keep their names, so that what is the same reads the same. ValueError for
-        another pass."""
+        add), "pairs" (complex numbers to pairs of real ones) and "simplify" of the graph; "fuse", of each
+        kernel the nodes that became it, and its text; "lower", of each its text, and its loops; "replace", of
+        the kernels, by `replace`. Nodes keep their names, so that what is the same reads the same. ValueError
+        for another pass."""
         from .edited import diff  # few ask for it
 
         try:
@@ -69,27 +72,33 @@ class Looked(Generic[P]):
         except ValueError as error:
             raise located(error, user_loc()) from None
 
-    def replace(self, text: str) -> None:
-        """Run `text` in place of the kernel of its name, from now on, in all calls like the latest one (those
-        that are served by the same trace). `text`: one kernel, as `ir("kernel")` prints it, edited. Its name,
-        operands and results stay. `restore` takes it back.
+    def replace(self, text: str, *, all: bool = False) -> None:
+        """Run `text` in place of the kernels of its names, from now on. `text`: one kernel or several, as
+        `ir("kernel")` prints them, edited, with or without the program at their end; names, operands and
+        results stay. `restore` takes all of it back.
 
             text = step.ir("kernel")
             step.replace(text.replace("exp(", "expm1("))
 
+        Of several kernels with the same text the one of that name is replaced, and a warning names the
+        others; `all=True` replaces all of them. The text serves all sizes: other traces of the function,
+        those of later calls too, run it where they have a kernel of this name that was the same text, and a
+        warning says where one has not. Loops are not taken: nothing proves that their accesses lie inside of
+        arrays.
+
         It is verified, and each access proven to lie inside of its array, before anything changes.
         ValueError, with the line and column of the text or with the statement, for one that is malformed or
-        illegal, for another signature and an unknown name, TypeError unless it is text; nothing has changed
-        then."""
+        illegal, for another signature or program and an unknown name, TypeError unless it is text; nothing
+        has changed then. A later call raises ValueError if its sizes are none that the text may have."""
         from .edited import replace  # few ask for it
 
         try:
-            replace(cast("Compiled[..., Any]", self), text)
+            replace(cast("Compiled[..., Any]", self), text, all)
         except (TypeError, ValueError) as error:
             raise located(error, user_loc()) from None
 
     def restore(self) -> None:
-        """Take back what `replace` has changed in calls like the latest one."""
+        """Take back all that `replace` has changed."""
         from .edited import restore
 
         restore(cast("Compiled[..., Any]", self))

@@ -38,7 +38,7 @@ def _d_transform(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
 
 
 # Of complex numbers, along several axes.
-FFT = Hosted("fft", _compute, lambda options, x: (x,), _d_transform)
+FFT = Hosted("fft", _compute, lambda options, x: (x,), _d_transform, calls="numpy.fft.fftn, ifftn")
 
 
 def _along(x: TensorType, axis: int, n: int, dtype: DType) -> TensorType:
@@ -62,7 +62,7 @@ def _real_types(options: Options, x: TensorType) -> tuple[TensorType, ...]:
 
 
 # Of real numbers along one axis: the first half, the rest are its conjugates.
-RFFT = Hosted("rfft", _compute_real, _real_types, _d_real)
+RFFT = Hosted("rfft", _compute_real, _real_types, _d_real, calls="numpy.fft.rfft")
 
 
 def _compute_back(options: Options, x: Array) -> tuple[Array, ...]:
@@ -87,4 +87,4 @@ def _back_types(options: Options, x: TensorType) -> tuple[TensorType, ...]:
 
 
 # n real numbers of the first half of their frequencies, along one axis.
-IRFFT = Hosted("irfft", _compute_back, _back_types, _d_back)
+IRFFT = Hosted("irfft", _compute_back, _back_types, _d_back, calls="numpy.fft.irfft")

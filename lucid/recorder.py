@@ -48,8 +48,8 @@ def trace(
 ) -> Callable[[], Recording]:
     """Run `f` once over placeholders; nothing outside changes, whatever happens. What comes back compiles
     what was found. `opened`: those of `numbers` that are no facts; `places`: where others are, which `guards`
-    leaves open. `called`: names of the arrays and the numbers. A step of its own (runtime/steps.py), with the walk that has made `guards`: while it runs,
-    what it sets is set, for other threads too."""
+    leaves open. `called`: names of the arrays and the numbers. A step of its own (runtime/steps.py), with the
+    walk that has made `guards`: while it runs, what it sets is set, for other threads too."""
     trace = Trace(places=Places(f, args, _traced.__code__))
     tape = trace.tape
     with at(trace.places.start):

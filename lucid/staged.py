@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from .engine import Array, Executable, KernelInfo
 from .hosted import RESULT, Call, call_of
 from .residence import Device, brought
 
+if TYPE_CHECKING:
+    from lucid.compiler.ir.binding import Whole
+
 
 @data
 class Library:
@@ -35,9 +38,16 @@ class Library:
     loc: Loc | None
     nodes: tuple[tuple[int, Node], ...]  # which result, and the node that it is the value of
 
+    @property
+    def short(self) -> str:
+        """A word for it: `svd`."""
+        return self.call.function.name.partition(",")[0].partition(" ")[0].rpartition(".")[2]
+
     def __str__(self) -> str:
+        function = self.call.function
         kinds = ", ".join(str(n.type) for n in self.call.inputs)
-        return f"{self.call.function.name}({kinds}), by NumPy"
+        where = f" at {self.loc}" if self.loc is not None else ""
+        return f"{function.name}({kinds}), by {function.of_library}{where}"
 
 
 @data
@@ -57,6 +67,7 @@ class Staged:
         self.judged, self.graph, self.device = judged, graph, device
         self.types = [n.type for n in graph.outputs]
         self.stages = _stages(graph, threads, device)
+        self._told_apart = False
 
     def __call__(
         self, arrays: Sequence[Array], reuse: Sequence[bool] = (), given: Mapping[int, Array] | None = None
@@ -96,19 +107,31 @@ class Staged:
 
     def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
         """What it is made of, each with what a library does then, in words."""
+        self.executables()
         return [(stage.executable, tuple(map(str, stage.libraries))) for stage in self.stages]
 
     def ir(self, stage: str, arch: str = ARCH, kernel: str | None = None) -> str:
-        """One stage of the compiler as text, of each executable; if a kernel is named, of those with it."""
-        every = self.executables()
+        """One stage of the compiler as text, with the calls of libraries; if a kernel is named, of that
+        alone."""
         if kernel is not None:
-            names = dict.fromkeys(k.name for k in self.kernels)
+            names = [k.name for k in self.kernels]
             if kernel not in names:
                 raise ValueError(
                     f"there is no kernel {kernel!r} here; expected one of: {', '.join(names) or 'none'}"
                 )
-            every = [x for x in every if any(c.kernel.name == kernel for c in x.compiled.named.calls)]
-        return "\n".join(x.ir(stage, arch, kernel) for x in every)
+            every = self.executables()
+            (own,) = [x for x in every if any(c.kernel.name == kernel for c in x.compiled.named.calls)]
+            return own.ir(stage, arch, kernel)
+        from .written import staged_text  # few ask for it
+
+        return staged_text(self, stage, arch)
+
+    def whole(self, loop: bool) -> Whole:
+        """Its kernels, or its loops, and the calls of libraries between them, as a program that can be
+        written down."""
+        from .written import whole_of  # few ask for it
+
+        return whole_of(self, loop)
 
     def ptx(self, arch: str) -> NoReturn:
         """ValueError: a GPU does not run it alone."""
@@ -132,8 +155,14 @@ class Staged:
         return new
 
     def executables(self) -> list[Executable]:
-        """What it is made of, but for the libraries."""
-        return [stage.executable for stage in self.stages if stage.executable is not None]
+        """What it is made of, but for the libraries; each kernel has another name."""
+        found = [stage.executable for stage in self.stages if stage.executable is not None]
+        if not self._told_apart:
+            from lucid.compiler.whole import tell_apart  # few look inside
+
+            tell_apart([x.compiled for x in found])
+            self._told_apart = True
+        return found
 
 
 def _stages(graph: Graph, threads: int | None, device: Device) -> list[Stage]:
@@ -190,8 +219,16 @@ def _executable(
     for node in toposort(outputs, ready):
         for source in node.inputs:
             if source in ready and source not in new:
-                new[source] = ops.INPUT(name=f"x{len(takes)}", dtype=source.type.dtype, shape=source.shape)
+                called = _called(source, len(takes))
+                new[source] = ops.INPUT(name=called, dtype=source.type.dtype, shape=source.shape)
                 takes.append(source)
         new[node] = Node(node.op, tuple([new[n] for n in node.inputs]), node.attrs, node.loc)
     graph = Graph(name, tuple(new[n] for n in takes), tuple(new[n] for n in outputs))
     return tuple(takes), Executable(graph, (), threads, device, False)
+
+
+def _called(node: Node, number: int) -> str:
+    """What the graph of a stage calls a value that it begins with."""
+    if node.op is ops.INPUT:
+        return str(node.attrs["name"])
+    return f"{node.attrs['function']}.{node.attrs['result']}" if node.op is RESULT else f"x{number}"

@@ -1,7 +1,8 @@
-"""IR text in files as something that runs: graphs and kernels, read, verified, and applied to arrays.
+"""IR text in files as something that runs: graphs, kernels and loops, read, verified, and applied to arrays.
 
 The text is untrusted. What is wrong with it is a `TextError` with file, line and column; what is wrong with
-the arrays that it is applied to, a ValueError. Each access is proven before anything runs (`prove.py`).
+the arrays that it is applied to, a ValueError. Each access is proven before machine code runs (`prove.py`);
+the interpreter, which runs loops, looks at each.
 """
 
 from __future__ import annotations
@@ -13,23 +14,29 @@ import numpy as np
 
 from lucid.compiler.interpret.graph import interpret_graph
 from lucid.compiler.interpret.kernel import interpret_kernel
+from lucid.compiler.ir.binding import Whole
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind
 from lucid.compiler.ir.kernel import Array as Param
 from lucid.compiler.ir.kernel import Kernel, symbols
+from lucid.compiler.ir.loop import Func
 from lucid.compiler.ir.rounding import Number, convert
-from lucid.compiler.ir.types import DType
+from lucid.compiler.ir.types import DType, TensorType, i64
 from lucid.compiler.single import lay, lie, single, sizes
 from lucid.compiler.text.graph import read_graph
-from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.lexer import Cursor, IRSyntaxError, fit
+from lucid.compiler.text.program import parse_whole
 from lucid.compiler.verify.error import VerifyError
 from lucid.compiler.verify.graph import verify_graph
 from lucid.compiler.verify.kernel import verify_kernel
+from lucid.compiler.verify.loop import verify_func
+from lucid.compiler.whole import refuse_mixed
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 
 from .engine import evaluate
+from .hosted import HOSTED
+from .programs import run_func, run_whole
 
 Array = np.ndarray[Any, Any]
 Value = Array | Number
@@ -65,21 +72,22 @@ def load_text(file: str) -> str:
         raise TextError(f"{file}:{line}:{column}: byte {content[error.start]:#x} is no UTF-8") from None
 
 
-def parse(text: str, file: str) -> GraphText | Kernel:
-    """The graph or kernel that `text` describes, verified. Its nodes or statements belong to the lines of
-    `file`. TextError."""
+def parse(text: str, file: str) -> GraphText | Whole:
+    """The graph, or the kernels or loops, that `text` describes, verified. Nodes or statements belong to the
+    lines of `file`. TextError."""
 
-    def work() -> GraphText | Kernel:
+    def work() -> GraphText | Whole:
         head = Cursor(text)
         head.skip_lines()
-        if head.at_word("kernel"):
-            kernel = parse_kernel(text, file)
-            verify_kernel(kernel)
-            return kernel
         if not head.at_word("graph"):
-            raise head.expected("`graph` or `kernel`")
-        graph, names = read_graph(text, file)
-        verify_graph(graph)
+            whole = parse_whole(text, file)
+            for kernel in whole.kernels:
+                verify_kernel(kernel)
+            for func in whole.funcs:
+                verify_func(func)
+            return whole
+        graph, names = read_graph(text, file, HOSTED)
+        verify_graph(graph, HOSTED)
         told = {node: name for name, node in names.items()}
         return GraphText(graph, {told[n]: n for n in graph.inputs}, tuple(told[n] for n in graph.outputs))
 
@@ -103,30 +111,60 @@ def placed(text: str, file: str, work: Callable[[], T]) -> T:
 
 
 def apply(text: str, file: str, given: Mapping[str, Value], interpret: bool = False) -> dict[str, Array]:
-    """The results of a graph or kernel by name, as native code computes them, or the interpreter. `given`: an
-    array or a number for each input; of a kernel also for each scalar, and each size that no array tells.
+    """The results of a text by name, as native code computes them, or the interpreter (loops: always by
+    that). `given`: an array or a number for each input, by the name in the text or the one in quotes behind
+    it; of a kernel by itself also for each scalar, and each size that no array tells; of loops for each slot.
     TextError; ValueError for what does not fit the text; IndexError for an index outside of its axis."""
     found = parse(text, file)
     if isinstance(found, GraphText):
         return _graph(found, given, interpret)
-    return placed(text, file, lambda: _kernel(found, given, interpret))
+    return placed(text, file, lambda: _whole(found, given, interpret))
+
+
+def _whole(whole: Whole, given: Mapping[str, Value], interpret: bool) -> dict[str, Array]:
+    refuse_mixed(whole)
+    binding = whole.binding
+    if binding is None:
+        return _func(whole.funcs[0], given) if whole.funcs else _kernel(whole.kernels[0], given, interpret)
+    types = {i.name: i.type for i in binding.inputs}
+    arrays = _inputs(types, {i.given: i.name for i in binding.inputs}, given)
+    results = run_whole(whole, arrays, interpret)
+    return {name: array for (name, _), array in zip(binding.results, results, strict=True)}
+
+
+def _func(func: Func, given: Mapping[str, Value]) -> dict[str, Array]:
+    """Loops by themselves: what is in the arrays that they store to."""
+    needed = {s.name: f"{s.dtype}{'[]' * (s.kind == 'array')}" for s in func.slots}
+    _same_names(needed, given, ("begin", "end"))
+    arrays = {s.name: _array(s.name, given[s.name], s.dtype) for s in func.slots if s.kind == "array"}
+    numbers = {s.name: _number(s.name, given[s.name], s.dtype) for s in func.slots if s.kind != "array"}
+    numbers |= {n: _number(n, given[n], i64) for n in ("begin", "end") if n in given}
+    return run_func(func, arrays, numbers)
+
+
+def _inputs(
+    types: Mapping[str, TensorType], known: Mapping[str, str], given: Mapping[str, Value]
+) -> dict[str, Array]:
+    """Row-major arrays of these types. `known`: names by what callers call them."""
+    given = {n if n in types else known.get(n, n): value for n, value in given.items()}
+    _same_names({name: str(kind) for name, kind in types.items()}, given)
+    arrays = {}
+    for name, kind in types.items():
+        array = _array(name, _pairs(given[name], kind), kind.dtype)
+        if array.shape != kind.shape:
+            raise ValueError(f"input {name}: expected {kind}, got {_told(array)}")
+        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+    return arrays
 
 
 def _graph(found: GraphText, given: Mapping[str, Value], interpret: bool) -> dict[str, Array]:
-    known = {str(node.attrs["name"]): name for name, node in found.inputs.items()}
-    given = {known.get(n, n) if n not in found.inputs else n: value for n, value in given.items()}
-    _same_names({name: str(node.type) for name, node in found.inputs.items()}, given)
-    arrays = []
-    for name, node in found.inputs.items():
-        array = _array(name, given[name], node.type.dtype)
-        if array.shape != node.shape:
-            raise ValueError(f"input {name}: expected {node.type}, got {_told(array)}")
-        arrays.append(np.ascontiguousarray(array).reshape(array.shape))
+    types = {name: node.type for name, node in found.inputs.items()}
+    arrays = _inputs(types, {str(n.attrs["name"]): name for name, n in found.inputs.items()}, given)
     if interpret:
-        results = interpret_graph(found.graph, arrays)
+        results = interpret_graph(found.graph, [*arrays.values()])
     else:
-        for node, array in zip(found.inputs.values(), arrays, strict=True):
-            bind(node, array)
+        for name, node in found.inputs.items():
+            bind(node, arrays[name])
         results = evaluate(found.graph.outputs)
     return dict(zip(found.outputs, results, strict=True))
 
@@ -141,10 +179,7 @@ def _kernel(kernel: Kernel, given: Mapping[str, Value], interpret: bool) -> dict
         if isinstance(param, Param):
             arrays[name] = _array(name, given[name], param.dtype)
         else:
-            held = _array(name, given[name], param.dtype)
-            if held.shape:
-                raise ValueError(f"input {name}: expected a number, got {_told(held)}")
-            scalars[name] = {"f": float, "b": bool}.get(param.dtype.kind, int)(held)
+            scalars[name] = _number(name, given[name], param.dtype)
     told: dict[str, int] = {}
     for name in set(given) - set(params):
         value = given[name]
@@ -159,6 +194,20 @@ def _kernel(kernel: Kernel, given: Mapping[str, Value], interpret: bool) -> dict
     laid = [lay(p, arrays[p.name]) for p in kernel.params if isinstance(p, Param)]
     memory = Executable(plan)(laid)
     return {o.name: lie(o, array) for o, array in zip(kernel.outputs, memory, strict=True)}
+
+
+def _pairs(value: Value, kind: TensorType) -> Value:
+    """Complex numbers where pairs of real ones are asked for: the same memory."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "c" and kind.shape == (*value.shape, 2):
+        return np.ascontiguousarray(value).view(value.real.dtype).reshape(kind.shape)
+    return value
+
+
+def _number(name: str, value: Value, dtype: DType) -> Number:
+    held = _array(name, value, dtype)
+    if held.shape:
+        raise ValueError(f"input {name}: expected a number, got {_told(held)}")
+    return {"f": float, "b": bool}.get(dtype.kind, int)(held)
 
 
 def _same_names(needed: Mapping[str, str], given: Mapping[str, Value], more: tuple[str, ...] = ()) -> None:

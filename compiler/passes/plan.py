@@ -331,10 +331,12 @@ def make_plan(
     codes: Sequence[Code],
     schedules: Sequence[Schedule],
     wanted_aliases: Sequence[int] = (),
+    strips: bool = True,
 ) -> Plan:
     """`codes[k]` and `schedules[k]` are those of `program.calls[k]`. Outputs that are inputs of the
     graph as they stand are the caller's business: they must not be in `graph.outputs`. Temporaries
-    have lifetimes, not places yet: see `arrange.py`. VerifyError unless every access is proven."""
+    have lifetimes, not places yet: see `arrange.py`. `strips`: calls may go together by strips of rows.
+    VerifyError unless every access is proven."""
     known: dict[int, Face] = {}
     for call, code in zip(program.calls, codes, strict=True):
         if id(code) not in known:
@@ -363,7 +365,7 @@ def make_plan(
     groups = _groups(program, faces, aliases)
     last_use = _last_use(program, groups)
     reused = _reused(program, touched_by, groups, last_use, set(where))
-    found = chains(program, groups, schedules, faces, set(where))
+    found = chains(program, groups, schedules, faces, set(where)) if strips else []
     chained = {n: c for c in found if in_place.isdisjoint(program.calls[c.calls[-1]].writes) for n in c.calls}
     groups = _joined(groups, chained)
     last_use = _last_use(program, groups)

@@ -80,13 +80,12 @@ def _merged(known: list[Node], node: Node) -> Node:
 _EXACT = (tuple, str, DType)  # values whose equality means sameness; not so 0.0 and -0.0, 1 and True
 
 
-def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
-    """Apply `rules` bottom-up until none matches, merging equal nodes."""
+def rewrite(graph: Graph, rules: Sequence[Rule], new: dict[Node, Node]) -> Graph:
+    """Apply `rules` bottom-up until none matches, merging equal nodes. `new`: what each node becomes."""
     table: dict[Sequence[Rule] | str, list[Rule]] = {}
     for rule in rules:
         table.setdefault(rule[0][0], []).append(rule)
     merged: dict[object, list[Node]] = {}
-    new: dict[Node, Node] = {}
     keep: list[Node] = []  # ids in keys stay valid while the nodes live
 
     def settle(node: Node) -> Node:

@@ -133,10 +133,9 @@ RULES: list[Rule] = [
 ]
 
 
-def _without_empties(graph: Graph) -> Graph:
+def _without_empties(graph: Graph, new: dict[Node, Node]) -> Graph:
     """What has no elements, or sums or pads none, is a literal: no later pass sees a kernel that
-    loads elements of an array that has none."""
-    new: dict[Node, Node] = {}
+    loads elements of an array that has none. `new`: what each node becomes."""
     for node in toposort(graph.outputs):
         of_none = node.op in (ops.SUM, ops.CONTRACT, ops.PAD) and any(n.type.size == 0 for n in node.inputs)
         if node.op is ops.PROD and node.inputs[0].type.size == 0:
@@ -148,11 +147,16 @@ def _without_empties(graph: Graph) -> Graph:
     return Graph(graph.name, graph.inputs, tuple(new[n] for n in graph.outputs))
 
 
-def simplify(graph: Graph) -> Graph:
-    """The same values from fewer nodes; equal nodes are merged."""
-    return rewrite(_without_empties(graph), RULES)
+def simplify(graph: Graph, became: dict[Node, Node] | None = None) -> Graph:
+    """The same values from fewer nodes; equal nodes are merged. `became`: is told what each node becomes."""
+    first: dict[Node, Node] = {}
+    then: dict[Node, Node] = {}
+    found = rewrite(_without_empties(graph, first), RULES, then)
+    if became is not None:
+        became |= {node: then[new] for node, new in first.items() if new in then}
+    return found
 
 
 def needed(graph: Graph) -> Graph:
     """The graph with what later passes cannot do without, and nothing else simplified: to compare with."""
-    return rewrite(_without_empties(graph), NEEDED)
+    return rewrite(_without_empties(graph, {}), NEEDED, {})

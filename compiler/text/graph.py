@@ -19,8 +19,10 @@ import numpy as np
 
 from ..ir.graph import Graph, Node, at, toposort
 from ..ir.types import GRAPH_DTYPES, DType, TensorType, tensor_type
-from ..ops import INPUT, REGISTRY
+from ..ops import INPUT, REGISTRY, Op
 from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, is_name, joined, quoted
+
+NO_OPS: Mapping[str, Op] = {}
 
 
 def print_graph(graph: Graph, locs: bool = False, known: Mapping[Node, str] | None = None) -> str:
@@ -34,7 +36,7 @@ def print_graph(graph: Graph, locs: bool = False, known: Mapping[Node, str] | No
 
 def graph_lines(graph: Graph, order: list[Node], names: Mapping[Node, str]) -> list[tuple[str, Node | None]]:
     """The same, line by line, each with the node that it defines."""
-    header = ", ".join(f"{_input(n, names[n])}: {n.type}" for n in graph.inputs)
+    header = ", ".join(f"{input_text(names[n], n.attrs.get('name'))}: {n.type}" for n in graph.inputs)
     results = ", ".join(f"%{names[n]}" for n in graph.outputs)
     lines: list[tuple[str, Node | None]] = [(f"graph {quoted(graph.name)}({header}) -> ({results}) {{", None)]
     inputs = set(graph.inputs)
@@ -92,29 +94,30 @@ def names_after(before: Graph, after: Graph) -> dict[Node, str]:
 
 def _kind(node: Node) -> object:
     """What two nodes have in common that differ in operands alone."""
-    return node.op.name, node.type, node.loc, tuple((k, _attr(v)) for k, v in sorted(node.attrs.items()))
+    return node.op.name, node.type, node.loc, tuple((k, attr_text(v)) for k, v in sorted(node.attrs.items()))
 
 
-def _input(node: Node, name: str) -> str:
-    given = node.attrs.get("name")
-    return f"%{name}" if given == name else f"%{name} {_attr(given)}"
+def input_text(name: str, given: object) -> str:
+    """An input of this name, which callers call `given`."""
+    return f"%{name}" if given == name else f"%{name} {attr_text(given)}"
 
 
 def _application(node: Node, names: Mapping[Node, str]) -> str:
     order = {key: k for k, key in enumerate(node.op.attrs)}
     keys = sorted(node.attrs, key=lambda key: (order.get(key, len(order)), key))
     operands = ", ".join(f"%{names[source]}" for source in node.inputs)
-    attrs = (f"{key}={_attr(node.attrs[key])}" for key in keys)
+    attrs = (f"{key}={attr_text(node.attrs[key])}" for key in keys)
     return " ".join(part for part in (node.op.name, operands, *attrs) if part)
 
 
-def _attr(value: Any) -> str:
+def attr_text(value: Any) -> str:
+    """The value of an attribute."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, tuple | list):
-        return f"({', '.join(map(_attr, value))})"
-    if isinstance(value, bool):
-        return "true" if value else "false"
+        return f"({', '.join(map(attr_text, value))})"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, str):
         return json.dumps(value)
     return str(value)  # int; float, exactly; DType
@@ -130,9 +133,11 @@ def parse_graph(text: str) -> Graph:
     return read_graph(text)[0]
 
 
-def read_graph(text: str, file: str | None = None) -> tuple[Graph, dict[str, Node]]:
+def read_graph(
+    text: str, file: str | None = None, more: Mapping[str, Op] = NO_OPS
+) -> tuple[Graph, dict[str, Node]]:
     """As `parse_graph`, and the nodes by their names. `file`: where the text stands; its nodes then belong to
-    the lines there."""
+    the lines there. `more`: ops that are in no registry."""
     c = Cursor(text, file)
     c.skip_lines()
     c.expect_word("graph")
@@ -148,7 +153,7 @@ def read_graph(text: str, file: str | None = None) -> tuple[Graph, dict[str, Nod
     c.expect("{")
     c.end_line()
     while not c.at("}"):
-        _parse_node(c, nodes)
+        _parse_node(c, nodes, more)
     c.next()
     c.finish()
     return Graph(name, inputs, tuple(_look_up(c, nodes, token) for token in results)), nodes
@@ -161,7 +166,7 @@ def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
         token = c.expect_kind("value", "an input (`%name: f32[n]`) or `)`")
         given = c.string() if c.token.kind == "string" else token.text
         c.expect(":")
-        type_ = _parse_type(c)
+        type_ = parse_type(c)
         with at(None):
             node = INPUT(name=given, dtype=type_.dtype, shape=type_.shape)
         _define(c, nodes, token, node)
@@ -172,7 +177,8 @@ def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
     return tuple(inputs)
 
 
-def _parse_type(c: Cursor) -> TensorType:
+def parse_type(c: Cursor) -> TensorType:
+    """`f32[3, 4]`"""
     start, dtype = c.token, c.dtype(GRAPH_DTYPES)
     shape: list[int] = []
     c.expect("[")
@@ -187,14 +193,14 @@ def _parse_type(c: Cursor) -> TensorType:
         raise c.error(str(error), start) from error
 
 
-def _parse_node(c: Cursor, nodes: dict[str, Node]) -> None:
+def _parse_node(c: Cursor, nodes: dict[str, Node], more: Mapping[str, Op]) -> None:
     token = c.expect_kind("value", "a node (`%name: f32[n] = op ...`) or `}`")
     c.expect(":")
     type_token = c.token
-    written = _parse_type(c)
+    written = parse_type(c)
     c.expect("=")
     op_token = c.name("the name of an op")
-    op = REGISTRY.get(op_token.text)
+    op = REGISTRY.get(op_token.text) or more.get(op_token.text)
     if op is None:
         raise c.error(f"expected an op, found `{op_token.text}`", op_token)
     operands: list[Node] = []
@@ -209,7 +215,7 @@ def _parse_node(c: Cursor, nodes: dict[str, Node]) -> None:
             expected = ", ".join(op.attrs) or "none"
             raise c.error(f"unexpected attribute `{key.text}` ({op.name} has: {expected})", key)
         c.expect("=")
-        attrs[key.text] = _parse_attr(c, 0)
+        attrs[key.text] = parse_attr(c)
     missing = [key for key in op.attrs if key not in attrs]
     if missing:
         raise c.expected(f"the attribute `{missing[0]}`")
@@ -225,19 +231,22 @@ def _parse_node(c: Cursor, nodes: dict[str, Node]) -> None:
     _define(c, nodes, token, node)
 
 
-def _parse_attr(c: Cursor, depth: int) -> Any:
+def parse_attr(c: Cursor, depth: int = 0) -> Any:
+    """What `attr_text` has written."""
     if depth > MAX_DEPTH:
         raise c.error("tuples are nested too deeply")
     if c.accept("("):
         items: list[Any] = []
         while not c.at(")"):
-            items.append(_parse_attr(c, depth + 1))
+            items.append(parse_attr(c, depth + 1))
             if not c.accept(","):
                 break
         c.expect(")")
         return tuple(items)
     if c.token.kind == "string":
         return c.string()
+    if c.accept_word("none"):
+        return None
     if c.token.kind == "name" and c.token.text in GRAPH_DTYPES:
         dtype: DType = c.dtype(GRAPH_DTYPES)
         return dtype

@@ -62,9 +62,8 @@ INFIX = {
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
 }  # fmt: skip
 LEVEL = {"==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
-RESERVED = frozenset(
-    ("kernel", "for", "in", "stage", "scan", "sort", "finally", "inf", "nan", "true", "false")
-)
+HEADS = ("kernel", "func", "program")  # what begins another part of a text
+RESERVED = frozenset((*HEADS, "for", "in", "stage", "scan", "sort", "finally", "inf", "nan", "true", "false"))
 
 
 def usable(name: str) -> bool:

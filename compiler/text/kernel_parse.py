@@ -36,7 +36,7 @@ from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, TensorType, b1, i64
 from ..ops import REGISTRY
 from ..ops.folds import FOLDS, fold
-from .kernel import INFIX, LEVEL, RESERVED
+from .kernel import HEADS, INFIX, LEVEL, RESERVED
 from .lexer import MAX_DEPTH, Cursor, Token, fit
 
 T = TypeVar("T")
@@ -56,7 +56,16 @@ def parse_kernel(text: str, file: str | None = None) -> Kernel:
 
     Raises IRSyntaxError, at the line and column of what is wrong. What needs the whole kernel
     (scopes, extents, stores) is left to `verify_kernel`."""
-    return _Parser(Cursor(text, file)).kernel()
+    cursor = Cursor(text, file)
+    cursor.skip_lines()
+    kernel = read_kernel(cursor)
+    cursor.finish()
+    return kernel
+
+
+def read_kernel(cursor: Cursor) -> Kernel:
+    """The one that begins here; up to the next one, or a program."""
+    return _Parser(cursor).kernel()
 
 
 @data
@@ -89,7 +98,6 @@ class _Parser:
 
     def kernel(self) -> Kernel:
         c = self.c
-        c.skip_lines()
         c.expect_word("kernel")
         name = c.name("the name of the kernel").text
         params = self.several("(", ")", self.param)
@@ -117,7 +125,6 @@ class _Parser:
             c.accept(":")
             c.skip_lines()
             final = self.stages(())
-        c.finish()
         return Kernel(name, tuple(params), tuple(outputs), outer, stages, final)
 
     def several(self, left: str, right: str, item: Callable[[], T]) -> list[T]:
@@ -165,7 +172,7 @@ class _Parser:
     def stages(self, outer: tuple[Axis, ...]) -> tuple[Stage, ...]:
         c = self.c
         stages: list[Stage] = []
-        while c.token.kind != "end" and not c.at_word("finally"):
+        while not self.at_end("finally"):
             axes: tuple[Axis, ...] = ()
             if c.accept_word("stage"):
                 if c.token.kind == "name":
@@ -177,13 +184,17 @@ class _Parser:
                 raise c.expected("`stage`")
             self.axes = {a.name for a in outer + axes}
             body: list[Stmt] = []
-            while c.token.kind != "end" and not c.at_word("stage", "finally"):
+            while not self.at_end("stage", "finally"):
                 body.append(self.statement())
                 if not c.accept(";"):
                     c.expect_kind("newline", "`;` or the end of the line")
                 c.skip_lines()
             stages.append(Stage(axes, tuple(body)))
         return tuple(stages)
+
+    def at_end(self, *words: str) -> bool:
+        """Whether nothing more of this kernel follows, or one of these words."""
+        return self.c.token.kind == "end" or self.c.at_word(*HEADS, *words)
 
     # --- statements -------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ from ..ir.loop import (
 )
 from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, b1, i64
+from .kernel import HEADS
 from .lexer import MAX_DEPTH, Cursor, Line, Token, fit, format_number, joined
 
 Type = tuple[DType, int]  # dtype, lanes
@@ -187,17 +188,25 @@ def parse_func(text: str) -> Func:
 
     Raises IRSyntaxError, at the line and column of what is wrong. Scopes and the type rules of
     instructions are left to `verify_func`."""
-    return _Parser(text).func()
+    cursor = Cursor(text)
+    cursor.skip_lines()
+    func = read_func(cursor)
+    cursor.finish()
+    return func
+
+
+def read_func(cursor: Cursor) -> Func:
+    """The one that begins here; up to the next one, or a program."""
+    return _Parser(cursor).func()
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
-        self.c = Cursor(text)
+    def __init__(self, cursor: Cursor) -> None:
+        self.c = cursor
         self.values: dict[str, Value] = {v.name: v for v in (BEGIN, END, THREAD)}
 
     def func(self) -> Func:
         c = self.c
-        c.skip_lines()
         c.expect_word("func")
         name = c.name("the name of the function").text
         slots: list[Slot] = []
@@ -210,7 +219,6 @@ class _Parser:
         team = c.natural("a number of threads") if c.accept_word("team") else 1
         c.end_line()
         body = self.block(0)
-        c.finish()
         return Func(name, tuple(slots), body, team)
 
     def slot(self) -> Slot:
@@ -235,7 +243,8 @@ class _Parser:
         if depth > MAX_DEPTH:
             raise c.error(f"loops are nested deeper than {MAX_DEPTH}")
         body: list[Stmt] = []
-        while c.token.kind != "end" and not c.at_word("yield"):
+        last = ("yield",) if depth else ("yield", *HEADS)
+        while c.token.kind != "end" and not c.at_word(*last):
             body.append(self.statement(depth))
             c.end_line()
         return tuple(body)

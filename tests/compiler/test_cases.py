@@ -14,7 +14,8 @@ from lucid.compiler import ops
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.types import i64
-from lucid.compiler.pipeline import compile_graph, stage_text
+from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.stages import stage_text
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.guarded import Guarded

@@ -12,7 +12,8 @@ from lucid.compiler import ops
 from lucid.compiler.cpu import schedule
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.pipeline import compile_graph, stage_text
+from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.stages import stage_text
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build, compiled, run

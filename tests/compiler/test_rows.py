@@ -15,7 +15,8 @@ from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.layout import slots
 from lucid.compiler.order import KEPT_ROWS
 from lucid.compiler.passes.autodiff import gradients
-from lucid.compiler.pipeline import Compiled, compile_graph, stage_text
+from lucid.compiler.pipeline import Compiled, compile_graph
+from lucid.compiler.stages import stage_text
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.nn import formulas
 from lucid.runtime.execute import Executable

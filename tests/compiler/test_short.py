@@ -15,7 +15,8 @@ from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.types import from_numpy
 from lucid.compiler.passes.fuse import fuse
 from lucid.compiler.passes.simplify import simplify
-from lucid.compiler.pipeline import compile_graph, stage_text
+from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.stages import stage_text
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build

@@ -17,7 +17,8 @@ from lucid.compiler.ir.program import Program
 from lucid.compiler.passes.fuse import fuse
 from lucid.compiler.passes.prove import prove
 from lucid.compiler.passes.simplify import simplify
-from lucid.compiler.pipeline import compile_graph, stage_text
+from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.stages import stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.verify.error import VerifyError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ def data(n: int = 100) -> tuple[Array, Array]:
 
 def kernels(text: str) -> list[str]:
     """The texts of the kernels, one by one."""
-    return re.findall(r"^kernel .*?(?=^kernel |\Z)", text, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^kernel .*?(?=^kernel |^program )", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("out", [False, True])
@@ -131,17 +132,81 @@ def test_a_library_between_kernels() -> None:
     assert f(a, b).item() == pytest.approx(9 / 8)
 
 
-def test_only_calls_of_that_trace() -> None:
+def test_all_sizes_run_the_new_text() -> None:
     f = squares()
-    x, y = data()
-    u, v = data(30)
+    calls = [data(), data(30), data(77)]
     for _ in range(3):
-        one, two = f(x, y).item(), f(u, v).item()
-    f(x, y)
+        before = [f(x, y).item() for x, y in calls[:2]]
     f.replace(f.ir("kernel").replace(" - ", " + "))
+    for _ in range(3):  # the last is traced anew
+        for x, y in calls:
+            assert f(x, y).item() == pytest.approx(((x + y).astype("d") ** 2).sum(), rel=1e-5)
+    assert f.traces == 3
+    f.restore()
     for _ in range(3):
-        assert f(u, v).item() == two
-        assert f(x, y).item() != one
+        assert [f(x, y).item() for x, y in calls[:2]] == before
+
+
+def test_other_sizes_with_another_text_are_told() -> None:
+    f: Any = lucid.compile(lambda x: x * 2 + 1)
+    x = np.arange(6, dtype="f")
+    f(x.reshape(2, 3).T.copy())
+    f(x)
+    f.replace(f.ir("kernel").replace("* s0", "- s0"))
+    np.testing.assert_array_equal(f(x).numpy(), x - 1)
+    with pytest.warns(UserWarning, match=r"a new trace \(x: f32\[1\]\) has another text for \w+, and"):
+        np.testing.assert_array_equal(f(x[1:2]).numpy(), [3])
+    f.restore()
+    np.testing.assert_array_equal(f(x).numpy(), x * 2 + 1)
+
+
+def test_of_kernels_with_one_text_the_named_one() -> None:
+    layers = [nn.Linear(8, 8, bias=False) for _ in range(3)]
+    net = nn.Sequential(*layers)
+    f: Any = lucid.compile(lambda x: net(x))
+    x = np.random.default_rng(1).normal(size=(5, 8)).astype("f")
+    f(x)
+    texts = kernels(f.ir("kernel"))
+    names = [k.name for k in f.kernels]
+    assert len(texts) == 3 and len({t.split("(", 1)[1].split("#")[0] for t in texts}) == 1
+
+    def doubled(which: list[int]) -> Array:
+        found = x
+        for k, layer in enumerate(layers):
+            found = found @ layer.weight.numpy().T * (2 if k in which else 1)
+        return found
+
+    told = f"{names[1]} alone runs .*{names[0]}, {names[2]}: all=True replaces all 3"
+    with pytest.warns(UserWarning, match=told):
+        f.replace(texts[1].replace("= r0", "= r0 * 2.0"))
+    np.testing.assert_allclose(f(x).numpy(), doubled([1]), rtol=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        f.replace(texts[1].replace("= r0", "= r0 * 2.0"), all=True)
+        np.testing.assert_allclose(f(x).numpy(), doubled([0, 1, 2]), rtol=1e-4)
+        f.restore()
+        text = f.ir("kernel")  # all of it: each kernel is told by its name
+        f.replace(text.replace(texts[0], texts[0].replace("= r0", "= r0 * 2.0")))
+        np.testing.assert_allclose(f(x).numpy(), doubled([0]), rtol=1e-4)
+        f.replace(text.replace("= r0", "= r0 * 2.0"))
+        np.testing.assert_allclose(f(x).numpy(), doubled([0, 1, 2]), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "message"),
+    [
+        ("kernel", lambda t: t.replace("a1=%y", "a1=%x"), "stays as it is, `.*%y.*not `.*%x"),
+        ("loop", lambda t: t, "these are loops, and kernels are replaced"),
+        ("graph", lambda t: t, "this is a graph, and kernels are replaced"),
+    ],
+)
+def test_what_else_is_refused(stage: Any, change: Callable[[str], str], message: str) -> None:
+    f, (x, y) = squares(), data()
+    before = f(x, y).item()
+    text = change(f.ir(stage))
+    with pytest.raises(ValueError, match=message):
+        f.replace(text)
+    assert f(x, y).item() == before and f.diff("replace") == ""
 
 
 def test_indices_are_looked_at_as_before() -> None:
@@ -227,13 +292,13 @@ def _instead(old: str, new: str) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda _: "", ValueError, "line 1, column 1: expected `kernel`"),
+        (lambda _: "", ValueError, "line 1, column 1: expected `kernel`, `func` or `graph`"),
         (
             _instead("a0[i0] - a1[i0]", "a0[i0] -"),
             ValueError,
             r"line \d+, column \d+: expected an expression",
         ),
-        (lambda text: text + text, ValueError, "line 8, column 8: expected"),
+        (lambda text: text + text, ValueError, "line 12, column 1: expected the end of the text"),
         (_instead("kernel ", "kernel other_"), VerifyError, "there is no kernel `other_.*expected one of: "),
         (_instead("a1: f32[n0]", "a1: f64[n0]"), ValueError, "line 4"),
         (_instead("a1: f32[n0]", "a1: f32[n0:]"), VerifyError, "the operands must stay"),
@@ -332,10 +397,22 @@ def test_what_was_replaced() -> None:
     f.replace(f.ir("kernel").replace(" - ", " + "))
     lines = f.diff("replace").splitlines()
     assert [line[0] for line in lines[3:] if line[0] in "+-"] == ["-", "+"]
-    with pytest.raises(
-        ValueError, match="unknown pass 'fuse'; expected one of autodiff, pairs, simplify, replace"
-    ):
-        f.diff("fuse")
+    with pytest.raises(ValueError, match=r"unknown pass 'emit'; expected one of .*fuse, lower, replace"):
+        f.diff("emit")
+
+
+def test_what_fusion_and_lowering_have_made_of_what() -> None:
+    f: Any = lucid.compile(lambda x, y: ((x - y).exp().sum(), (x @ y).sum()))
+    x = np.random.default_rng(0).normal(size=(5, 5)).astype("f")
+    f(x, x)
+    names = [k.name for k in f.kernels]
+    for name, stages in (("fuse", ("simplified", "kernel")), ("lower", ("kernel", "loop"))):
+        lines = f.diff(name).splitlines()
+        assert lines[:2] == [f"--- before {name}", f"+++ after {name}"]
+        assert [line for line in lines if line.startswith("@@")] == [f"@@ {n} @@" for n in names]
+        for sign, stage in zip("-+", stages, strict=True):
+            text = "".join(f.ir(stage, kernel=n) for n in names)
+            assert [x[1:] for x in lines[2:] if x[0] == sign] == text.splitlines()
 
 
 def test_the_text_that_is_replaced_is_read_back() -> None:
@@ -344,7 +421,8 @@ def test_the_text_that_is_replaced_is_read_back() -> None:
     text = f.ir("kernel")
     f.replace(text)
     assert f.ir("kernel") == text
-    assert parse_kernel(text) == f._last().executable.compiled.stages.program.calls[0].kernel
+    (call,) = f._last().executable.compiled.stages.program.calls
+    assert parse_kernel(f.ir("kernel", kernel=f.kernels[0].name)) == call.kernel
 
 
 def test_the_graph_before_it_was_differentiated() -> None:

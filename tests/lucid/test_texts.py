@@ -18,6 +18,7 @@ from lucid.compiler.text.graph import parse_graph, print_graph, read_graph
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.loop import parse_func, print_func
+from lucid.compiler.text.program import parse_whole
 from lucid.testing.bits import assert_same_bits
 from lucid.testing.family import function
 from lucid.testing.generate import random_program
@@ -217,8 +218,8 @@ def test_what_does_not_fit(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", ":1:1: expected `graph` or `kernel`, found the end of the text"),
-        ("func f()\n", ":1:1: expected `graph` or `kernel`, found `func`"),
+        ("", ":1:1: expected `kernel`, `func` or `graph`, found the end of the text"),
+        ("loop f()\n", ":1:1: expected `kernel`, `func` or `graph`, found `loop`"),
         (HUBER.replace("abs", "frob"), ":3:16: expected an op, found `frob`"),
         (HUBER.replace("(%loss)", "(%los)"), ":1:56: `%los` is not defined above"),
         (HUBER.replace("%d: f32[4]", "%d: f32[5]"), ":2:7: the type of sub here is f32[4], not f32[5]"),
@@ -311,8 +312,10 @@ def test_texts_after_passes_are_texts(folder: Path, capsys: pytest.CaptureFixtur
     np.testing.assert_array_equal(dx, [-0.5, 0, 0.5, 0.5])
     np.testing.assert_array_equal(dy, -dx)
     kernel = after("autodiff,simplify,fuse")
-    assert len(parse_kernel(kernel).outputs) == 4
-    assert parse_func(after("fuse,lower").split("\nfunc ")[0]).name == parse_kernel(after("fuse")).name
+    assert len(parse_whole(kernel).kernels[0].outputs) == 4
+    assert parse_whole(after("fuse,lower")).funcs[0].name == parse_whole(after("fuse")).kernels[0].name
+    (found,) = apply(after("fuse,lower"), "loops", {"x": x, "y": y, "delta": delta}).values()
+    assert found == 2
     assert "define void @" in after("fuse,lower,emit")
     assert "define void @shift(" in after("lower,emit", "shift")
     Path("z.lucid").write_text(PARTS)

@@ -1,0 +1,290 @@
+"""Text of several kernels, or of several loops, and of what binds them to a program.
+
+    kernel a(x: f32[n]) -> (o: f32[n]) ...
+    kernel b(x: f32[n], s: f32) -> (o: f32[]) ...
+    program f(%x: f32[4], %1 "learning rate": f32[]) -> (%3: f32[], %2: f32[2, 2]) {
+      %2: f32[4] = a(x=%x, n=4)
+      %3: f32[] = b(x=%2, n=4, s=0.5)
+    }
+
+- A step says what each parameter, size and slot is: `x=%2 from 3 by (2, 1)` is the memory of `%2` from
+  element 3 on, in these strides; neither is said of what lies row-major from the start. What it defines are
+  the outputs of its kernel, in order; `%2: f32[2, 4] by (1, 2) = ...` is written so.
+- Loops define nothing: memory is a step of its own, `%4: f32[4] = memory`. `over 2`: blocks 0 and 1.
+- `%5: f64[3] = library %2: f64[3, 3] function="linalg.svd" ...` is one result of a call of a library, as in a
+  graph; what it takes has the type that it sees.
+- A result has the type that callers get: as many bytes, row-major.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..ir.binding import Binding, Input, Library, Memory, Result, Step, View, Whole
+from ..ir.kernel import Array, Const, Kernel, symbols
+from ..ir.loop import Func
+from ..ir.types import DType, TensorType, i64
+from .graph import attr_text, input_text, parse_attr, parse_type
+from .kernel import kernel_lines
+from .kernel_parse import read_kernel
+from .lexer import Cursor, Line, Token, fit, format_number, joined, quoted
+from .loop import func_lines, read_func
+
+# Of what is called: the dtype of each number, None for an array.
+Operands = Mapping[str, DType | None]
+
+
+def operands_of(callee: Kernel | Func) -> dict[str, DType | None]:
+    """What a step says of it, in order."""
+    if isinstance(callee, Func):
+        return {s.name: None if s.kind == "array" else s.dtype for s in callee.slots}
+    params = {p.name: None if isinstance(p, Array) else p.dtype for p in callee.params}
+    return params | dict.fromkeys(symbols(callee), i64)
+
+
+# --- printing ------------------------------------------------------------------------------------
+
+
+def print_whole(whole: Whole, locs: bool = False) -> str:
+    """Its text; without `locs` equal texts are equal programs."""
+    parts = [*map(kernel_lines, whole.kernels), *map(func_lines, whole.funcs)]
+    if whole.binding is not None:
+        parts.append(binding_lines(whole.binding))
+    return "\n".join(joined(lines, locs) for lines in parts)
+
+
+def binding_lines(binding: Binding) -> list[Line]:
+    inputs = ", ".join(f"{input_text(i.name, i.given)}: {i.type}" for i in binding.inputs)
+    results = ", ".join(f"%{name}: {kind}" for name, kind in binding.results)
+    lines: list[Line] = [(f"program {quoted(binding.name)}({inputs}) -> ({results}) {{", None)]
+    for step in binding.steps:
+        lines.append((f"  {step_text(step)}", step.loc if isinstance(step, Library) else None))
+    return [*lines, ("}", None)]
+
+
+def step_text(step: Step | Memory | Library) -> str:
+    """One step, as in the text of its program."""
+    if isinstance(step, Memory):
+        return f"%{step.name}: {step.type} = memory"
+    if isinstance(step, Library):
+        operands = ", ".join(f"%{name}: {kind}" for name, kind in step.operands)
+        attrs = (f"{key}={attr_text(value)}" for key, value in step.attrs)
+        return f"%{step.name}: {step.type} = {' '.join(('library', operands, *attrs))}"
+    results = ", ".join(f"%{r.view.name}: {r.type}{_place(r.view)}" for r in step.results)
+    operands = ", ".join(f"{name}={_operand(value)}" for name, value in step.operands)
+    over = "" if step.over is None else f" over {step.over}"
+    return f"{results}{' = ' * bool(results)}{step.callee}({operands}){over}"
+
+
+def _operand(value: View | Const) -> str:
+    if isinstance(value, View):
+        return f"%{value.name}{_place(value)}"
+    return format_number(value.value, value.dtype)
+
+
+def _place(view: View) -> str:
+    text = f" from {view.offset}" if view.offset else ""
+    return text if view.strides is None else f"{text} by {attr_text(view.strides)}"
+
+
+# --- parsing -------------------------------------------------------------------------------------
+
+
+def parse_whole(text: str, file: str | None = None, bound: bool = True) -> Whole:
+    """Kernels, or loops, and the program that they are part of. `file`: where the text stands; statements
+    then belong to the lines there. Without `bound` the program is not looked at.
+
+    Raises IRSyntaxError, at the line and column of what is wrong. Whether the program may run is left to the
+    proof of its accesses."""
+    c = Cursor(text, file)
+    c.skip_lines()
+    kernels: dict[str, Kernel] = {}
+    funcs: dict[str, Func] = {}
+    while c.at_word("kernel", "func"):
+        start, name = c.token, c.ahead()
+        found = read_kernel(c) if c.at_word("kernel") else read_func(c)
+        if found.name in kernels or found.name in funcs:
+            raise c.error(f"`{found.name}` is there twice", name)
+        if isinstance(found, Kernel):
+            kernels[found.name] = found
+        else:
+            funcs[found.name] = found
+        if kernels and funcs:
+            raise c.error("a text is one of kernels, or one of loops", start)
+        c.skip_lines()
+    if not kernels and not funcs:
+        raise c.expected("`kernel`, `func` or `graph`")
+    binding = None
+    if c.at_word("program"):
+        if not bound:
+            return Whole(tuple(kernels.values()), tuple(funcs.values()), None)
+        callees: dict[str, Kernel | Func] = {**kernels, **funcs}
+        binding = _Parser(c, callees).binding()
+    c.finish()
+    return Whole(tuple(kernels.values()), tuple(funcs.values()), binding)
+
+
+class _Parser:
+    def __init__(self, cursor: Cursor, callees: Mapping[str, Kernel | Func]) -> None:
+        self.c, self.callees = cursor, callees
+        self.known: dict[str, TensorType] = {}
+
+    def binding(self) -> Binding:
+        c = self.c
+        c.expect_word("program")
+        name = c.name_or_string("the name of the program")
+        inputs: list[Input] = []
+        c.expect("(")
+        while not c.at(")"):
+            token = c.expect_kind("value", "an input (`%name: f32[4]`) or `)`")
+            given = c.string() if c.token.kind == "string" else token.text
+            inputs.append(Input(token.text, given, self.typed(token)))
+            if not c.accept(","):
+                break
+        c.expect(")")
+        c.skip_lines()
+        c.expect("->")
+        results: list[tuple[Token, Token, TensorType]] = []
+        c.expect("(")
+        while not c.at(")"):
+            token = c.expect_kind("value", "a result (`%name: f32[4]`) or `)`")
+            c.expect(":")
+            results.append((token, c.token, parse_type(c)))
+            if not c.accept(","):
+                break
+        c.expect(")")
+        c.expect("{")
+        c.end_line()
+        steps: list[Step | Memory | Library] = []
+        while not c.at("}"):
+            steps.append(self.step())
+            c.end_line()
+        c.next()
+        seen = tuple(self.as_seen(*result) for result in results)
+        return Binding(name, tuple(inputs), seen, tuple(steps))
+
+    def typed(self, token: Token) -> TensorType:
+        """The type of what is defined at `token`, from the colon on."""
+        self.c.expect(":")
+        kind = parse_type(self.c)
+        if token.text in self.known:
+            raise self.c.error(f"`%{token.text}` is defined twice", token)
+        self.known[token.text] = kind
+        return kind
+
+    def look_up(self, token: Token) -> str:
+        if token.text not in self.known:
+            raise self.c.error(f"`%{token.text}` is not defined above", token)
+        return token.text
+
+    def as_seen(self, token: Token, at: Token, kind: TensorType) -> tuple[str, TensorType]:
+        """What is defined already, under a type that is written `at` there."""
+        own = self.known[self.look_up(token)]
+        if own.nbytes != kind.nbytes:
+            what = f"`%{token.text}` is {own}, of {own.nbytes:,} bytes"
+            raise self.c.error(f"{what}, not of {kind.nbytes:,}", at)
+        return token.text, kind
+
+    def seen(self, token: Token) -> tuple[str, TensorType]:
+        self.c.expect(":")
+        return self.as_seen(token, self.c.token, parse_type(self.c))
+
+    def step(self) -> Step | Memory | Library:
+        c = self.c
+        made: list[tuple[Token, TensorType, View]] = []
+        before = dict(self.known)  # what a step defines it cannot read
+        if c.token.kind == "value":
+            while not made or c.accept(","):
+                token = c.expect_kind("value", "a value (`%name: f32[4]`)")
+                kind = self.typed(token)
+                made.append((token, kind, self.place(token.text)))
+            c.expect("=")
+        after, self.known = self.known, before
+        found = self.made(made)
+        self.known = after
+        return found
+
+    def made(self, made: list[tuple[Token, TensorType, View]]) -> Step | Memory | Library:
+        """From behind the `=` on."""
+        c = self.c
+        token = c.name("a kernel, loops, `memory` or `library`")
+        if token.text in ("memory", "library") and token.text not in self.callees:
+            if len(made) != 1 or made[0][2] != View(made[0][0].text):
+                raise c.error(f"{token.text} defines one value, row-major", token)
+            (name, kind, _), *_ = made
+            return Memory(name.text, kind) if token.text == "memory" else self.library(name.text, kind)
+        callee = self.callees.get(token.text)
+        if callee is None:
+            known = ", ".join(self.callees)
+            raise c.error(f"there is no `{token.text}` above; expected one of: {known}", token)
+        needed = operands_of(callee)
+        operands: dict[str, View | Const] = {}
+        c.expect("(")
+        while not c.at(")"):
+            name = c.name("an operand (`name=...`) or `)`")
+            if name.text not in needed or name.text in operands:
+                why = "is given twice" if name.text in operands else f"is not one of: {', '.join(needed)}"
+                raise c.error(f"`{name.text}` {why}", name)
+            c.expect("=")
+            operands[name.text] = self.operand(needed[name.text])
+            if not c.accept(","):
+                break
+        missing = [name for name in needed if name not in operands]
+        if missing:
+            raise c.error(f"`{token.text}` needs {', '.join(missing)}, too")
+        c.expect(")")
+        over = c.natural("a number of blocks") if c.accept_word("over") else None
+        outputs = callee.outputs if isinstance(callee, Kernel) else ()
+        if len(made) != len(outputs):
+            raise c.error(f"`{token.text}` defines {len(outputs)} values, not {len(made)}", token)
+        if (over is None) != isinstance(callee, Kernel):
+            raise c.error("`over` says how many blocks of loops run; kernels know" if over is not None
+                          else "expected `over` and a number of blocks")  # fmt: skip
+        results = tuple(Result(kind, view) for _, kind, view in made)
+        return Step(token.text, results, tuple(operands.items()), over)
+
+    def library(self, name: str, kind: TensorType) -> Library:
+        c = self.c
+        operands: list[tuple[str, TensorType]] = []
+        while c.token.kind == "value":
+            operands.append(self.seen(c.next()))
+            if not c.accept(","):
+                break
+        attrs: dict[str, Any] = {}
+        while c.token.kind == "name":
+            key = c.next()
+            if key.text in attrs:
+                raise c.error(f"`{key.text}` is given twice", key)
+            c.expect("=")
+            attrs[key.text] = parse_attr(c)
+        return Library(name, kind, tuple(operands), tuple(attrs.items()), c.loc(c.token))
+
+    def operand(self, dtype: DType | None) -> View | Const:
+        c = self.c
+        token = c.token
+        if dtype is None:
+            name = self.look_up(c.expect_kind("value", "an array (`%name`)"))
+            return self.place(name)
+        if not c.at_number():
+            raise c.expected(f"a number ({dtype})")
+        try:
+            return Const(fit(c.number(), dtype), dtype)
+        except ValueError as error:
+            raise c.error(str(error), token) from None
+
+    def place(self, name: str) -> View:
+        """How `name` lies, from behind it on."""
+        c = self.c
+        offset = c.natural("an element") if c.accept_word("from") else 0
+        if not c.accept_word("by"):
+            return View(name, offset)
+        strides: list[int] = []
+        c.expect("(")
+        while not c.at(")"):
+            sign = -1 if c.accept("-") else 1
+            strides.append(sign * c.natural("a stride"))
+            if not c.accept(","):
+                break
+        c.expect(")")
+        return View(name, offset, tuple(strides))
