@@ -83,12 +83,14 @@ def part_at(compiled: Compiled, stage: str, call: Call) -> tuple[Graph, dict[Nod
     became: dict[Node, Node] = {}
     again = toposort(simplify(compiled.graph, became).outputs)
     same = dict(zip(again, toposort(compiled.stages.simplified.outputs), strict=True))
-    became = {old: same[new] for old, new in became.items() if new in same and old in names}
+    every = {old: same[new] for old, new in became.items() if new in same}
+    later = set(every.values())
+    became = {old: new for old, new in every.items() if old in names}
     last = {new: old for old, new in became.items()}  # of several that became one
     if missing := [node for node in call.writes if node not in last]:
         why = f"has nothing that became {missing[0].op.name} {missing[0].type}, which it stores"
-        gradient = missing[0].loc is not None and missing[0].loc.backward and stage == "graph"
-        _refuse(stage, call, "has no gradients, and the kernel stores some" if gradient else why)
+        gradients = "has no gradients, and the kernel stores some, or what is made of them"
+        _refuse(stage, call, gradients if missing[0] in later else why)
     for node in call.reads:
         if node not in last and node.op is not INPUT:
             _refuse(stage, call, f"has nothing that became {node.op.name} {node.type}, which it reads")

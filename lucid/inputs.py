@@ -21,7 +21,7 @@ from .results import Owner
 from .tensor import Tensor
 
 _SUBSCRIPT = re.compile(r"\[['\"]?([^'\"\[\]]*)['\"]?\]")
-_WORDS = re.compile(r"^(argument|global) (?=[^\W\d])")
+_WORDS = re.compile(r"^(argument|global|nonlocal) (?=[^\W\d])")
 
 
 def plain(words: str) -> str:
