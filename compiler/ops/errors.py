@@ -16,8 +16,7 @@ from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
 from . import table_erfc
 from .exponential import exp_of_sum, exp_twice
-from .logarithm import log_twice
-from .power import log2_of
+from .logarithm import log2_of, log_twice
 from .steps import (
     F64,
     Format,

@@ -7,7 +7,7 @@
     expm1(x) = 2**k (r + s + c) + 2**k - 1
     sinh(x)  = U (r + s) + V (1 + c)                        U, V = (2**k + 2**-k) / 2, (2**k - 2**-k) / 2
     cosh(x)  = U (1 + c) + V (r + s)                        of these three float32: `table_hyperbolic.py`
-    tanh(x)  = m / (m + 2), m = expm1(2 |x|)
+    tanh(x)  = m / (m + 2), m = expm1(2 |x|)                float32: `table_tanh.py`
     sigmoid(x) = 1 / (1 + e), e = exp(-|x|), for x >= 0; e / (1 + e) below
 
 The largest terms are added with what rounding loses.
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
-from . import table_hyperbolic
+from . import table_hyperbolic, table_tanh
 from .steps import (
     F64,
     Format,
@@ -50,7 +50,6 @@ class _Exp:
 
     range: tuple[float, float]  # outside, exp is 0 or inf
     exp: tuple[float, ...]  # (e**r - 1 - r) / r**2
-    tanh_range: float  # from here on, tanh is 1
 
 
 _EXP = {
@@ -58,7 +57,6 @@ _EXP = {
         range=(-104.0, 89.0),
         # |r| <= ln2/2: 2**-28.2
         exp=hexes("0x1.fffffcp-2 0x1.555492p-3 0x1.5558acp-5 0x1.123974p-7 0x1.6a504ap-10"),
-        tanh_range=10.0,
     ),
     f64: _Exp(
         range=(-746.0, 710.0),
@@ -68,7 +66,6 @@ _EXP = {
             " 0x1.6c16c1843935ap-10 0x1.a01a01378e223p-13 0x1.a0199a09835c2p-16"
             " 0x1.71df0e098ce93p-19 0x1.28ad64c00671cp-22 0x1.ad9d737b035bcp-26"
         ),
-        tanh_range=20.0,
     ),
 }
 
@@ -85,6 +82,7 @@ _SINH = hexes(
 )
 _LEAST = -60.0  # below, expm1 is -1
 _SINH_RANGE = 710.6  # from here on, sinh and cosh are inf
+_TANH_RANGE = 20.0  # from here on, tanh is 1
 _SMALL = 2.0**-54  # below, sinh(x) and expm1(x) are x
 
 # (2**r - 1 - r ln2) / r**2, |r| <= 1/2: 2**-57.4
@@ -304,34 +302,13 @@ def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _hyperbolic(b, args[0], odd=False)
 
 
-# (tanh(x) / x - 1) / z in powers of z = x**2, up to the edge: 0.0005 units in the last place of tanh
-_TANH32_EDGE = 0.2555  # there tanh is 1/4
-_TANH32 = hexes("-0x1.555554p-2 0x1.110fc0p-3 -0x1.b94b92p-5 0x1.4ca1acp-6")
-
-
-def _tanh32(b: Builder, a: Operand) -> Value:
-    """Of float32: from an edge on 1 - 2 / (e**(2 a) + 1)."""
-    z = b.op("mul", a, a)
-    small = b.op("fma", b.op("mul", a, z), horner(b, z, _TANH32), a)
-    one, two = b.imm(1.0, a), b.imm(2.0, a)
-    e, *_ = e_in_parts(b, b.op("add", a, a))
-    d, lost = fast_sum(b, e.scale, one)
-    d, d_rest = fast_sum(b, d, b.op("fma", e.scale, e.q, lost))
-    t = b.op("div", two, d)
-    minus = b.op("neg", t)
-    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, two))
-    total, less = fast_sum(b, one, minus)
-    large = b.op("add", total, b.op("fma", b.op("mul", minus, b.imm(0.5, a)), left, less))
-    return b.op("select", b.op("lt", a, b.imm(_TANH32_EDGE, a)), small, large)
-
-
 @by_format
 def tanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
     (x,) = args
-    a = at_most(b, b.op("abs", x), _EXP[form.dtype].tanh_range)
     if form.dtype == f32:
-        return with_sign(b, _tanh32(b, a), sign_of(b, x, form), form)
+        return table_tanh.tanh(b, x)
+    a = at_most(b, b.op("abs", x), _TANH_RANGE)
     m, m_rest = fast_sum(b, *_expm1_twice(b, b.op("add", a, a), unit=1.0))
     d, lost = whole_sum(b, m, b.imm(2.0, x))
     q, rest = quotient(b, (m, m_rest), (d, b.op("add", lost, m_rest)))

@@ -4,17 +4,17 @@ precision, and a sign."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
-from . import table_cbrt
+from . import table_cbrt, table_power
 from .exponential import exp_range, exp_tail, reduced
 from .logarithm import add_multiple
 from .steps import (
+    F32,
     F64,
     Format,
-    as_bits,
-    as_float,
     by_format,
     clamp,
     hexes,
@@ -23,18 +23,12 @@ from .steps import (
     product,
     sign_of,
     split,
+    where_any,
     with_sign,
 )
 
-# log2(m) / s in powers of z = s**2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt(2): 2**-37.8
-_LOG2 = hexes(
-    "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2 0x1.5cea888ae149bp-2"
-)
-# 2**r, |r| <= 1/2: 2**-29.0
-_EXP2 = hexes(
-    "0x1.0000000260fd8p+0 0x1.62e430c7ea6cap-1 0x1.ebfbdadcfe3e1p-3 0x1.c6aed4b6d59fbp-5"
-    " 0x1.3b2dbb9885c34p-7 0x1.5f456bf5ff990p-10 0x1.41d34d0aefaf1p-13"
-)
+Magnitude = Callable[[Builder, Operand, Operand], Value]
+
 # ((2 atanh(s) - 2 s) / s**3 - 2/3) / z as above; of the whole logarithm: 2**-73.5
 _ATANH = hexes(
     "0x1.9999999999996p-2 0x1.2492492492f51p-2 0x1.c71c71c5968fap-3 0x1.745d1829565f2p-3"
@@ -46,10 +40,18 @@ _ATANH = hexes(
 def power(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
     x, y = args
+    if form.dtype == f64:
+        return _any(b, x, y, F64, _power64)
+    usual, rare = table_power.usual(b, x, y)
+    (result,) = where_any(b, rare, (usual,), lambda: (_any(b, x, y, F32, table_power.magnitude),))
+    return result
+
+
+def _any(b: Builder, x: Operand, y: Operand, form: Format, magnitude: Magnitude) -> Operand:
+    """By the power for x >= 0 and finite y."""
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
     # Where |y| >= 2**64, y is even and x**y is 0, inf or 1: so y may stay finite.
     exponent = clamp(b, y, -(2.0**64), 2.0**64)
-    magnitude = _power32 if form.dtype == f32 else _power64
     result = magnitude(b, b.op("abs", x), exponent)
     half = b.op("mul", y, b.imm(0.5, y))
     whole = b.op("eq", b.op("rint", y), y)
@@ -61,25 +63,6 @@ def power(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     undefined = b.op("and", negative, b.op("not", whole))
     result = b.op("select", undefined, b.imm(math.nan, x), result)
     return b.op("select", b.op("or", b.op("eq", y, zero), b.op("eq", x, one)), one, result)
-
-
-def _power32(b: Builder, x: Operand, y: Operand) -> Value:
-    """float32 x**y for x >= 0 and finite y, in float64: 2**(y log2 x), log2 x = k + s P(s s)."""
-    x, y = b.op("cast", x, dtype=f64), b.op("cast", y, dtype=f64)
-    w = clamp(b, b.op("mul", y, _at_ends(b, x, log2_of(b, x))), -160.0, 160.0)
-    shifter = b.imm(F64.shifter + F64.bias, w)
-    shifted = b.op("add", w, shifter)
-    p = horner(b, b.op("sub", w, b.op("sub", shifted, shifter)), _EXP2)
-    bits = as_bits(b, shifted, F64)
-    scale = as_float(b, b.op("shl", bits, b.imm(F64.fraction, bits)), F64)
-    return b.op("cast", b.op("mul", p, scale), dtype=f32)
-
-
-def log2_of(b: Builder, x: Operand) -> Value:
-    """log2 of a positive float64, finite and not denormal (float32 has no denormals there), to 2**-37."""
-    f, k = split(b, x, F64, denormals=False)
-    s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
-    return b.op("fma", s, horner(b, b.op("mul", s, s), _LOG2), k)
 
 
 def _power64(b: Builder, x: Operand, y: Operand) -> Value:

@@ -205,6 +205,12 @@ def product(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     return total, b.op("fma", x, y, b.op("neg", total))
 
 
+def sum_of_product(b: Builder, x: Operand, y: Operand, z: Operand) -> tuple[Value, Value]:
+    """x y + z and what rounding it loses; |z| >= |x y|, or z is 0."""
+    total = b.op("fma", x, y, z)
+    return total, b.op("fma", x, y, b.op("sub", z, total))
+
+
 def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
     """top / bottom, by one division; 1 / bottom must neither overflow nor be denormal."""
     (n, n_rest), (d, d_rest) = top, bottom
@@ -229,6 +235,11 @@ def scaled_sum(b: Builder, x: Operand, rest: Operand, k: Operand, form: Format) 
     lost = b.op("sub", x, b.op("sub", total, base))
     total = b.op("add", total, b.op("add", lost, rest))
     return b.op("scale", b.op("sub", total, base), k)
+
+
+def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
+    """The element of a table of float32 by the lowest four bits of an unsigned number."""
+    return b.op("table", number, *(Imm(value, f32) for value in elements), dtype=f32)
 
 
 # --- what few lanes need -------------------------------------------------------------------------

@@ -10,9 +10,8 @@ last factor is 1 + r P(r), at most 1.021. So what is added to a rounded number i
 
 from __future__ import annotations
 
-from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import f32
-from .steps import F32, as_bits, as_float, hexes, horner, product, sign_of, where_any, with_sign
+from ..ir.loop import Builder, Operand, Value
+from .steps import F32, as_bits, as_float, element, hexes, horner, product, sign_of, where_any, with_sign
 from .table_log import LN
 
 # d**(-1/3), and the rest
@@ -33,10 +32,6 @@ _THIRDS_REST = (float.fromhex("0x1.4f5b90p-69"), *[0.0] * 14, float.fromhex("-0x
 _ROOT = hexes("0x1.555556p-2 -0x1.c71e7ap-4 0x1.f9b954p-5 -0x1.3faedep-5")
 
 
-def _table(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
-    return b.op("table", number, *(Imm(value, f32) for value in elements), dtype=f32)
-
-
 def _root(b: Builder, x: Operand) -> Value:
     """Of a positive normal number."""
     bits = as_bits(b, x, F32)
@@ -48,11 +43,11 @@ def _root(b: Builder, x: Operand) -> Value:
     k = as_float(b, b.op("or", exponent, b.imm(0x4B400000, exponent)), F32)  # plus the shifter
     shifted = b.op("fma", b.op("sub", k, shifter), b.imm(1 / 3, x), shifter)
     thirds = as_bits(b, b.op("fma", b.op("sub", shifted, shifter), b.imm(-3.0, x), k), F32)
-    r = b.op("fma", m, _table(b, number, LN.d), b.imm(-1.0, x))
-    first, second = _table(b, number, _ROOTS), _table(b, thirds, _THIRDS)
+    r = b.op("fma", m, element(b, number, LN.d), b.imm(-1.0, x))
+    first, second = element(b, number, _ROOTS), element(b, thirds, _THIRDS)
     total, rest = product(b, first, second)
-    rest = b.op("fma", first, _table(b, thirds, _THIRDS_REST), rest)
-    rest = b.op("fma", _table(b, number, _ROOTS_REST), second, rest)
+    rest = b.op("fma", first, element(b, thirds, _THIRDS_REST), rest)
+    rest = b.op("fma", element(b, number, _ROOTS_REST), second, rest)
     root = b.op("add", total, b.op("fma", b.op("mul", total, r), horner(b, r, _ROOT), rest))
     places = as_bits(b, shifted, F32)
     up = b.op("shl", places, b.imm(F32.fraction, places))

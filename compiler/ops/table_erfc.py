@@ -9,9 +9,8 @@ added to it at the end.
 
 from __future__ import annotations
 
-from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import f32
-from .steps import F32, as_bits, at_most, hexes, product, where_any
+from ..ir.loop import Builder, Operand, Value
+from .steps import F32, as_bits, at_most, element, hexes, product, where_any
 from .table_exp import apart, e_in_parts, scaled_once
 
 # the middles of the intervals in the order of the numbers: a from 1 on, from 3, from 7; below 1
@@ -68,17 +67,14 @@ def erfc(b: Builder, x: Operand) -> Value:
     bits = as_bits(b, b.op("add", a, b.imm(1.0, x)), F32)
     number = b.op("shr", bits, b.imm(F32.fraction - 2, bits))
 
-    def looked_up(table: tuple[float, ...]) -> Value:
-        return b.op("table", number, *(Imm(value, f32) for value in table), dtype=f32)
-
-    h = b.op("sub", a, looked_up(_CENTRES))
-    w = looked_up(_SLOPES[-1])
+    h = b.op("sub", a, element(b, number, _CENTRES))
+    w = element(b, number, _SLOPES[-1])
     for slope in reversed(_SLOPES[:-1]):
-        w = b.op("fma", w, h, looked_up(slope))
+        w = b.op("fma", w, h, element(b, number, slope))
     square, lost = product(b, a, a)
     power, *_ = e_in_parts(b, b.op("neg", square))
     q = b.op("fma", b.op("neg", lost), power.q, b.op("sub", power.q, lost))
-    q, value = b.op("fma", q, w, q), looked_up(_VALUES)
+    q, value = b.op("fma", q, w, q), element(b, number, _VALUES)
 
     def but_w(scale: Operand) -> tuple[Value, Value]:
         total, rest = product(b, scale, value)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from ..ir.data import data
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import f32, u32
-from .steps import F32, as_bits, as_float, hexes, horner
+from ..ir.types import u32
+from .steps import F32, as_bits, as_float, element, hexes, horner
 
 # 2**(j/16) as bits, less j 2**19; and what rounding it left out, in parts of it
 _POWERS = (
@@ -82,7 +82,7 @@ def looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
     """S, what it lacks in parts of it, and k in sixteenths."""
     steps = as_bits(b, shifted, F32)
     power = b.op("table", steps, *(Imm(bits, u32) for bits in _POWERS), dtype=u32)
-    rest = b.op("table", steps, *(Imm(value, f32) for value in _RESTS), dtype=f32)
+    rest = element(b, steps, _RESTS)
     scale = as_float(b, b.op("add", power, b.op("shl", steps, b.imm(19, steps))), F32)
     return scale, rest, steps
 

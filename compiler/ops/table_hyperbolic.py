@@ -11,16 +11,10 @@ What rounding the largest terms loses is added to the smallest.
 from __future__ import annotations
 
 from ..ir.loop import Builder, Operand, Value
-from .steps import F32, at_least, at_most, fast_sum, sign_of, where_any, whole_sum, with_sign
+from .steps import F32, at_least, at_most, fast_sum, sign_of, sum_of_product, where_any, whole_sum, with_sign
 from .table_exp import E, Power, apart, e_to, looked_up, reduced, rounded_once, scaled_once
 
 _LARGE = 88.0  # from here on S is too large, and 1 or T hides beside it
-
-
-def _sum_and_lost(b: Builder, x: Operand, y: Operand, z: Operand) -> tuple[Value, Value]:
-    """x y + z and what rounding it loses; |z| >= |x y|, or z is 0."""
-    total = b.op("fma", x, y, z)
-    return total, b.op("fma", x, y, b.op("sub", z, total))
 
 
 def expm1(b: Builder, x: Operand) -> Value:
@@ -32,7 +26,7 @@ def expm1(b: Builder, x: Operand) -> Value:
     square = b.op("mul", r, r)
     slope = b.op("fma", square, b.imm(E[3], x), b.op("fma", r, b.imm(E[2], x), b.imm(E[1], x)))
     start, lost = whole_sum(b, s, b.imm(-1.0, x))
-    total, less = _sum_and_lost(b, s, r, start)
+    total, less = sum_of_product(b, s, r, start)
     small = b.op("fma", s, b.op("fma", square, slope, rest), b.op("add", less, lost))
     usual = b.op("add", total, small)
     large = b.op("gt", x, b.imm(_LARGE, x))
@@ -57,8 +51,8 @@ def hyperbolic(b: Builder, x: Operand, odd: bool) -> Operand:
     w = b.op("fma", square, b.op("fma", r, b.imm(-E[2], x), even), t_rest)
     if odd:
         total, lost = fast_sum(b, s, b.op("neg", t))
-        total, less = _sum_and_lost(b, s, r, total)
-        total, least = _sum_and_lost(b, t, r, total)
+        total, less = sum_of_product(b, s, r, total)
+        total, least = sum_of_product(b, t, r, total)
         lost = b.op("add", b.op("add", lost, less), least)
         w = b.op("neg", w)
     else:

@@ -11,10 +11,25 @@ are less by 127 log(2), as k + 127 is what stands in the bits of x.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..ir.data import data
-from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, i32
-from .steps import F32, Pair, as_bits, as_float, at_ends, fast_sum, hexes, horner, where_any
+from .steps import (
+    F32,
+    Pair,
+    as_bits,
+    as_float,
+    at_ends,
+    element,
+    fast_sum,
+    hexes,
+    horner,
+    product,
+    sum_of_product,
+    where_any,
+)
 
 _INF = 0x7F800000
 _LIFT = 25  # octaves that make normal numbers of denormal ones
@@ -87,30 +102,61 @@ LOG10 = Logs(
 
 def log(b: Builder, x: Operand, base: Logs) -> Value:
     """The logarithm. -inf at 0 and -0, NaN below, inf at inf."""
-    bits = as_bits(b, x, F32)
-    least = b.imm(1 << F32.fraction, bits)
-    rare = b.op("ge", b.op("sub", bits, least), b.imm(_INF - (1 << F32.fraction), bits))
 
     def slowly() -> tuple[Operand]:
-        tiny = b.op("lt", b.op("abs", x), b.imm(F32.minimum, x))
-        lifted = b.op("select", tiny, b.op("mul", x, b.imm(2.0**_LIFT, x)), x)
-        octaves = b.op("select", tiny, b.imm(-_LIFT, x), b.imm(0.0, x))
-        return (at_ends(b, x, _log(b, lifted, base, octaves), F32),)
+        y, octaves = lifted(b, x)
+        return (at_ends(b, x, _log(b, _terms(b, y, base, octaves), base), F32),)
 
-    (result,) = where_any(b, rare, (_log(b, x, base),), slowly)
+    (result,) = where_any(b, rare(b, x), (_log(b, _terms(b, x, base), base),), slowly)
     assert isinstance(result, Value)
     return result
 
 
+def rare(b: Builder, x: Operand) -> Value:
+    """Whether x is no positive normal number."""
+    bits = as_bits(b, x, F32)
+    least = b.imm(1 << F32.fraction, bits)
+    return b.op("ge", b.op("sub", bits, least), b.imm(_INF - (1 << F32.fraction), bits))
+
+
+def lifted(b: Builder, x: Operand) -> Pair:
+    """(y, octaves): x = 2**octaves y, y no denormal number."""
+    tiny = b.op("lt", b.op("abs", x), b.imm(F32.minimum, x))
+    y = b.op("select", tiny, b.op("mul", x, b.imm(2.0**_LIFT, x)), x)
+    return y, b.op("select", tiny, b.imm(-_LIFT, x), b.imm(0.0, x))
+
+
 def log_of_sum(b: Builder, y: Pair, octaves: Operand | None = None) -> Value:
     """ln(2**octaves (y + rest)); y is no denormal number, but may be at an end."""
-    return at_ends(b, y[0], _log(b, y[0], LN, octaves, y[1]), F32)
+    return at_ends(b, y[0], _log(b, _terms(b, y[0], LN, octaves), LN, y[1]), F32)
 
 
-def _log(
-    b: Builder, x: Operand, base: Logs, octaves: Operand | None = None, rest: Operand | None = None
-) -> Value:
-    """The logarithm of 2**octaves (x + rest), if x is positive and normal."""
+def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None) -> Pair:
+    """ln(2**octaves x) of a positive normal number as a sum of two, to 2**-33 of it."""
+    terms = _terms(b, x, LN, octaves)
+    r = terms.r  # exact, as no d has more than six bits, and five where r is above 1/32
+    square, square_rest = product(b, r, r)
+    minus_half = b.imm(LN.q[1], x)
+    low = b.op("fma", b.op("mul", square, r), horner(b, r, LN.q[2:]), terms.low)
+    low = b.op("fma", square_rest, minus_half, low)
+    total, lost = fast_sum(b, terms.high, r)
+    total, less = sum_of_product(b, square, minus_half, total)
+    return fast_sum(b, total, b.op("add", low, b.op("add", lost, less)))
+
+
+@data
+class _Terms:
+    """log(x) = high + low + log(1 + r / c)."""
+
+    r: Value
+    high: Value
+    low: Operand
+    d: Value
+    power: Callable[[], Value]  # 2**-k
+
+
+def _terms(b: Builder, x: Operand, base: Logs, octaves: Operand | None = None) -> _Terms:
+    """Of 2**octaves x, if x is positive and normal."""
     bits = as_bits(b, x, F32)
     signed = b.op("bitcast", bits, dtype=i32)
     k: Operand = b.op("cast", b.op("shr", signed, b.imm(F32.fraction, signed)), dtype=f32)
@@ -119,27 +165,30 @@ def _log(
     fraction = b.op("and", bits, b.imm((1 << F32.fraction) - 1, bits))
     m = as_float(b, b.op("or", fraction, b.imm(F32.bias << F32.fraction, bits)), F32)
     number = b.op("shr", bits, b.imm(F32.fraction - 4, bits))
-
-    def looked_up(table: tuple[float, ...]) -> Operand:
-        if not any(table):
-            return b.imm(0.0, x)
-        return b.op("table", number, *(Imm(value, f32) for value in table), dtype=f32)
-
-    d = looked_up(base.d)
+    d = element(b, number, base.d)
     r = b.op("fma", m, d, b.imm(-base.c, x))
-    high = b.op("fma", k, b.imm(base.two[0], x), looked_up(base.high))
-    low = looked_up(base.low)
+    high = b.op("fma", k, b.imm(base.two[0], x), element(b, number, base.high))
+    low: Operand = element(b, number, base.low)
     if base.two[1]:
         low = b.op("fma", k, b.imm(base.two[1], x), low)
-    if rest is not None:  # log(x + rest) = log(x) + rest / x
+
+    def power() -> Value:
         exponent = b.op("sub", bits, fraction)
-        power = as_float(b, b.op("sub", b.imm(2 * F32.bias << F32.fraction, bits), exponent), F32)  # 2**-k
-        part = b.op("mul", b.op("mul", rest, power), d)
+        return as_float(b, b.op("sub", b.imm(2 * F32.bias << F32.fraction, bits), exponent), F32)
+
+    return _Terms(r, high, low, d, power)
+
+
+def _log(b: Builder, x: _Terms, base: Logs, rest: Operand | None = None) -> Value:
+    """The logarithm of 2**octaves (x + rest)."""
+    r, low = x.r, x.low
+    if rest is not None:  # log(x + rest) = log(x) + rest / x
+        part = b.op("mul", b.op("mul", rest, x.power()), x.d)
         less = b.op("fma", r, r, b.op("neg", r))  # 1 / (1 + r) - 1
         low = b.op("add", low, b.op("fma", part, less, part))
     if base.q[0]:
         small = b.op("fma", r, horner(b, r, base.q), low)
     else:
         small = b.op("fma", b.op("mul", r, r), horner(b, r, base.q[1:]), low)
-    total, lost = fast_sum(b, high, r)
+    total, lost = fast_sum(b, x.high, r)
     return b.op("add", total, b.op("add", lost, small))

@@ -5,6 +5,8 @@
 Up to 2**30 (float32, inside of float64: 2**40) k times pi/2 is subtracted in three (two) parts, the first of
 them exactly, by fma. Beyond, if any lane is there, by integers (after Payne and Hanek): of the bits of 2/pi
 those that matter, 192 from the last but one whose product with x is no multiple of 4, times the 53 bits of x.
+
+tan of float32 up to 2**13 is computed in float32: most of it is one division, of half as many bits.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import DType, f64, u64
+from ..ir.types import DType, f32, f64, u64
 from .steps import (
+    F32,
     F64,
     Lower,
     as_bits,
@@ -62,6 +65,14 @@ _SIN32 = hexes(
 _TAN32 = hexes(
     "1 0x1.555560606b754p-2 0x1.110d8c2cf2605p-3 0x1.badc27b612e72p-5 0x1.5cace8cf4145dp-6"
     " 0x1.6321622641950p-7 0x1.6d49092bb977bp-14 0x1.1ee233ab35416p-8"
+)
+# pi/2 in parts of 23 bits, 11 and the rest: multiples of the first two, less than 2**13 times, are exact
+_HALF_PI32 = hexes("0x1.921fb4p+0 0x1.444p-24 0x1.68c234p-39")
+_LARGE32 = 2.0**13  # beyond, tan is computed in float64
+# tan(r) / r - 1 in powers of r**2 - 1/2, |r| <= pi/4: of tan 2**-29.6
+_TAN = hexes(
+    "0x1.aaed34p-3 0x1.0b1fe8p-1 0x1.0d2604p-2 0x1.116dc4p-3 0x1.15f168p-4"
+    " 0x1.17756ep-5 0x1.fb945ap-7 0x1.23324ep-8"
 )
 # (sin(r) / r - 1) / z, |r| <= pi/4: 2**-57.9
 _SIN64 = hexes(
@@ -262,7 +273,36 @@ def _sine64(offset: int) -> Lower:
 
 
 def _tan32(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    r, k = _reduced32(b, args[0], turn=2, offset=0)
+    """tan(r - less) as a sum of two; -1 over it where k is odd. Of zeros all sums have the sign of x."""
+    (x,) = args
+    first, second, third = (b.imm(part, x) for part in _HALF_PI32)
+    shifter = b.imm(F32.shifter, x)
+    shifted = b.op("fma", x, b.imm(1 / _HALF_PI[0], x), shifter)
+    k = b.op("sub", shifted, shifter)
+    minus = b.op("neg", k)
+    start = b.op("fma", minus, first, x)
+    r = b.op("fma", minus, second, start)
+    less = b.op("fma", k, third, b.op("fma", k, second, b.op("sub", r, start)))
+    y = b.op("fma", r, r, b.imm(-0.5, x))  # with less error than r r, where that is largest
+    less = b.op("mul", less, b.op("fma", y, b.imm(1.6, x), b.imm(1.8, x)))  # about 1 + t**2
+    t, t_rest = fast_sum(b, r, b.op("fma", r, horner(b, y, _TAN), b.op("neg", less)))
+    one = b.imm(1.0, x)
+    inverse = b.op("div", one, t)
+    minus = b.op("neg", inverse)
+    left = b.op("fma", minus, t_rest, b.op("fma", minus, t, one))
+    bits = as_bits(b, shifted, F32)
+    odd = b.op("ne", b.op("and", bits, b.imm(1, bits)), b.imm(0, bits))
+    usual = b.op("select", odd, b.op("fma", minus, left, minus), t)
+
+    def slowly() -> tuple[Operand]:
+        return (b.op("cast", _tan32_large(b, b.op("cast", x, dtype=f64)), dtype=f32),)
+
+    (result,) = where_any(b, b.op("gt", b.op("abs", x), b.imm(_LARGE32, x)), (usual,), slowly)
+    return result
+
+
+def _tan32_large(b: Builder, x: Operand) -> Operand:
+    r, k = _reduced32(b, x, turn=2, offset=0)
     t = _polynomial(b, r, _TAN32)
     odd, one = _odd(b, k), b.imm(1.0, r)
     return b.op("div", b.op("select", odd, b.imm(-1.0, r), t), b.op("select", odd, t, one))
@@ -282,4 +322,7 @@ def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
 
 sin = in_f64(_sine32(0), _sine64(0))
 cos = in_f64(_sine32(1), _sine64(1))
-tan = in_f64(_tan32, _tan64)
+
+
+def tan(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    return (_tan64 if dtype == f64 else _tan32)(b, args, dtype)

@@ -1,0 +1,47 @@
+"""x**y of float32 by the tables of logarithms and powers, as loop instructions: e**(w + rest), where w + rest
+is y log(x) to 2**-32 of it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.loop import Builder, Operand, Value
+from .steps import F32, Pair, clamp, horner
+from .table_exp import E, Power, looked_up, reduced, rounded_once, sum_of
+from .table_log import lifted, ln_twice, rare
+
+_ENDS = -104.0, 89.0  # outside, e**w is 0 or inf
+_USUAL = 87.0  # from here on, it may be a denormal number, or overflow
+
+
+def _times(b: Builder, y: Operand, x: Pair) -> tuple[Value, Value]:
+    """y (x + rest), as a sum of two."""
+    w = b.op("mul", y, x[0])
+    return w, b.op("fma", y, x[1], b.op("fma", y, x[0], b.op("neg", w)))
+
+
+def _e_to(b: Builder, w: Operand, rest: Operand) -> Power:
+    shifted, k, r = reduced(b, w)
+    scale, lack, steps = looked_up(b, shifted)
+    r = b.op("add", r, b.op("fma", k, b.imm(-F32.ln2_rest, w), rest))
+    return Power(scale, b.op("fma", r, horner(b, r, E), lack), steps)
+
+
+def usual(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """(x**y, whether that is not the usual case)."""
+    w, rest = _times(b, y, ln_twice(b, x))
+    inside = b.op("le", b.op("abs", w), b.imm(_USUAL, x))  # NaN is not
+    return sum_of(b, _e_to(b, w, rest)), b.op("or", rare(b, x), b.op("not", inside))
+
+
+def magnitude(b: Builder, x: Operand, y: Operand) -> Value:
+    """x**y for x >= 0 and finite y."""
+    log, log_rest = ln_twice(b, *lifted(b, x))
+    zero = b.imm(0.0, x)
+    w, rest = _times(b, y, (log, log_rest))
+    inside = b.op("lt", b.op("abs", w), b.imm(-2 * _ENDS[0], x))  # beyond, `rest` means nothing
+    rest = b.op("select", inside, rest, zero)
+    log = b.op("select", b.op("lt", x, b.imm(math.inf, x)), log, x)
+    log = b.op("select", b.op("eq", x, zero), b.imm(-math.inf, x), log)
+    return rounded_once(b, _e_to(b, clamp(b, b.op("mul", y, log), *_ENDS), rest))
