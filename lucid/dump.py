@@ -31,7 +31,8 @@ _count = itertools.count(1)
 def dump(made: Executable, folder: str, name: str) -> str:
     """Writes all of a compile; where. OSError where that cannot be."""
     from .report.explain import plan_of
-    from .report.records import Report, text
+    from .report.records import Report
+    from .report.text import text
 
     title = name_of(name)
     where = os.path.join(folder, f"{os.getpid()}-{next(_count):03d}-{plain(title)}")
@@ -48,7 +49,7 @@ def dump(made: Executable, folder: str, name: str) -> str:
             f"{begin}.llvm.txt": llvm_listing(told.llvm, lines),
             f"{begin}.asm.txt": listing(assembly(told, made.target), lines, made.target),
         }
-    report = text(Report(title, 0, (), (plan_of(made),), ()))
+    report = text(Report(title, 0, (), (plan_of(made),), ()), "order")
     listed = "\n".join(files)
     head = f"{title}, for {made.target.triple} {made.target.cpu}"
     files["index.txt"] = f"{head}\n\n{report}\n\nfiles:\n{listed}\n"

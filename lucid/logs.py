@@ -66,7 +66,7 @@ def compiled(made: Executable, name: str) -> None:
         return
     from .dump import name_of  # few ask for it
     from .report.explain import plan_of, validation
-    from .report.records import fusion, memory, origin
+    from .report.text import fusion, memory, origin
 
     plan, title = plan_of(made), name_of(name)
     if logger := heard.get("passes"):

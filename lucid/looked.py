@@ -187,10 +187,17 @@ class Looked(Generic[P]):
 
         return summary(self._name(), recording.executable)
 
-    def explain(self) -> Explanation:
+    def explain(self, *, sort_by: str = "bytes", row_limit: int | None = 20) -> Explanation:
         """Why it was traced each time, and why the latest plan is made of these kernels: what each does, what
-        was fused, what was not and what that costs, memory, and the time of each pass. A text; the same as
-        records is its `report`, and as plain data its `as_dict()`."""
+        was fused, what was not and what that costs, memory, and the time of each pass. A text, which begins
+        with a summary; as records its `report`, and as plain data its `as_dict()`, hold all of it.
+
+        `sort_by`: kernels by "bytes", "flops", "intensity" (flops a byte), "count" (of equal ones, which are
+        told together), "seconds" (of their compilation), "order" (of the plan) or "name"; `row_limit`: so
+        many of them, and of arrays and steps, at most; None for all. ValueError for others."""
         from .report.explain import explanation  # few ask for it
 
-        return explanation(self._name(), self._story, self._recent())
+        try:
+            return explanation(self._name(), self._story, self._recent(), sort_by, row_limit)
+        except ValueError as error:
+            raise located(error, user_loc()) from None

@@ -125,7 +125,7 @@ def _words(path: Path) -> Path:
     for part in path:
         plain = re.sub(r"\W", "_", part, flags=re.ASCII).lower().strip("_")
         if plain.isdigit() and words:
-            words[-1] += plain
+            words[-1] += f"_{plain}" if words[-1][-1].isdigit() else plain  # 1.12 is not 11.2
         elif plain:
             words.append(plain if not plain[0].isdigit() else f"m{plain}")
     return tuple(words)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lucid.compiler.text.kernel import print_kernel
 
 from ..report.explain import plans_of
-from ..report.records import Kernel, short
+from ..report.records import Kernel
+from ..report.text import short
 
 if TYPE_CHECKING:
     from ..engine import Executable

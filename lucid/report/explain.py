@@ -16,6 +16,7 @@ from lucid.runtime import call as native_call
 from lucid.runtime import execute, load, pool
 
 from .count import flops, lines, modules
+from .groups import SORTS
 from .records import Apart, Buffer, Explanation, Kernel, Plan, Report, Trace
 
 if TYPE_CHECKING:
@@ -25,18 +26,32 @@ if TYPE_CHECKING:
     from ..story import Story
 
 
+NOT_CALLED = (
+    "has not been called yet, so nothing is compiled: call it, then ask again (cost(...) with the arguments "
+    "of a call compiles it without running it)"
+)
+GONE = "has been called on objects that are gone, and what was compiled for them is, too: call it again"
+_TIMES = " (times are measured by profile(...))"
 AS_IT_LIES = Refusal("a kernel that was put in place reads it")
 
 
-def explanation(name: str, story: Story, latest: Recording | None) -> Explanation:
-    """Why a function was traced, and why its latest plan is what it is."""
+def explanation(
+    name: str, story: Story, latest: Recording | None, sort_by: str, row_limit: int | None
+) -> Explanation:
+    """Why a function was traced, and why its latest plan is what it is. ValueError for another `sort_by` than
+    those of SORTS, and a `row_limit` below 1."""
+    if sort_by not in SORTS:
+        raise ValueError(f"explain: unknown sort_by {sort_by!r}; expected one of {', '.join(SORTS)}{_TIMES}")
+    if row_limit is not None and row_limit < 1:
+        raise ValueError(f"explain: row_limit must be at least 1, or None for all, not {row_limit}")
     earlier = story.traces - len(story.reasons)
     traces = tuple(
         Trace(earlier + k, str(reason), reason.what, reason.from_, reason.to)
         for k, reason in enumerate(story.reasons, 1)
     )
     if latest is None:
-        return Explanation(Report(name, earlier, traces, (), ()))
+        note = f"{name} {GONE if traces else NOT_CALLED}"
+        return Explanation(Report(name, earlier, traces, (), (note,)), sort_by, row_limit)
     notes = [f"copied at each call, as there are gaps: {what}" for what in sorted(latest.copied)]
     if latest.judged:
         notes.append(
@@ -52,7 +67,7 @@ def explanation(name: str, story: Story, latest: Recording | None) -> Explanatio
         notes.append(f"calls are checked by Python, some 10 us each: {native_call.missing()}")
     for made in latest.executable.executables():
         notes += validation(made)
-    return Explanation(Report(name, earlier, traces, plans, tuple(notes)))
+    return Explanation(Report(name, earlier, traces, plans, tuple(notes)), sort_by, row_limit)
 
 
 def validation(made: Executable) -> list[str]:
@@ -97,6 +112,7 @@ def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
                 name, lines(call.kernel), modules(call.kernel), call.bytes, flops(call), how.mode, how.width,
                 launch.blocks, threads(launch), group[number], origin, seconds,
                 (*launched.get(place[number], ()), *call.reasons, *strips.get(number, ())),
+                made.compiled.stages.codes[number].key,
             )
         )  # fmt: skip
     buffers, in_place = _buffers(program, plan, order, launches), _in_place(plan)

@@ -16,7 +16,8 @@ from lucid.runtime import peaks, timing
 
 from ..errors import bounds
 from .explain import plan_of
-from .records import Kernel, plain, short
+from .records import Kernel, plain
+from .text import short
 
 if TYPE_CHECKING:
     from ..engine import Array, Executable

@@ -1,13 +1,10 @@
-"""What `explain` tells, as records; `as_dict` is plain data, `text` what a terminal shows."""
+"""What `explain` tells, as records; `as_dict` is plain data."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from lucid.compiler.ir.data import as_dict, data
-
-# What is less than this part of all bytes is told as a sum.
-FEW = 0.005
 
 
 @data
@@ -16,7 +13,8 @@ class Kernel:
     it moves, each once; `flops`: operations on floats; `mode` and `lanes`: how it goes along memory, and the
     elements of its vectors; `threads`: the most that share its `blocks`; `group`: which step of the plan it
     is part of (those that go together by strips of rows are one); `origin` of its machine code: "process",
-    "disk", "LLVM", or "" where it is no CPU's; `seconds` that took; `reasons`: what was fused, and why."""
+    "disk", "LLVM", or "" where it is no CPU's; `seconds` that took; `reasons`: what was fused, and why;
+    `code`: the key of its code, which equal kernels share."""
 
     name: str
     lines: tuple[str, ...]
@@ -31,6 +29,7 @@ class Kernel:
     origin: str
     seconds: float
     reasons: tuple[str, ...]
+    code: str = ""
 
     @property
     def intensity(self) -> float:
@@ -85,6 +84,25 @@ class Plan:
     then: tuple[str, ...] = ()
     chains: tuple[int, ...] = ()
 
+    @property
+    def bytes(self) -> int:
+        """That a call moves."""
+        return sum(kernel.bytes for kernel in self.kernels)
+
+    @property
+    def flops(self) -> int:
+        return sum(kernel.flops for kernel in self.kernels)
+
+    @property
+    def apart_bytes(self) -> int:
+        """Of `bytes`, what is moved as kernels were not fused."""
+        return sum(apart.bytes for apart in self.apart)
+
+    @property
+    def seconds(self) -> float:
+        """Of all passes."""
+        return sum(seconds for _, seconds in self.passes)
+
 
 @data
 class Trace:
@@ -109,15 +127,20 @@ class Report:
 
 
 class Explanation(str):
-    """The report as a text, with the same as records in `report` and as plain data in `as_dict()`. `show()`
-    prints it, as tables where rich is installed; so does `rich.print`."""
+    """The report as a text, with the same as records in `report` and as plain data in `as_dict()`: all of it,
+    in the order of the plan, whatever the text shows. `show()` prints it, on a terminal as tables where rich
+    is installed; so does `rich.print`."""
 
-    __slots__ = ("report",)
+    __slots__ = ("report", "row_limit", "sort_by")
     report: Report
+    sort_by: str
+    row_limit: int | None
 
-    def __new__(cls, report: Report) -> Explanation:
-        made = super().__new__(cls, text(report))
-        made.report = report
+    def __new__(cls, report: Report, sort_by: str = "bytes", row_limit: int | None = None) -> Explanation:
+        from .text import text
+
+        made = super().__new__(cls, text(report, sort_by, row_limit))
+        made.report, made.sort_by, made.row_limit = report, sort_by, row_limit
         return made
 
     def __repr__(self) -> str:
@@ -126,10 +149,10 @@ class Explanation(str):
     def __rich__(self) -> Any:
         from .tables import of_report  # rich asks
 
-        return of_report(self.report)
+        return of_report(self.report, self.sort_by, self.row_limit)
 
     def show(self) -> None:
-        """Print it, as tables where rich is installed."""
+        """Print it; on a terminal as tables, where rich is installed."""
         from .tables import show
 
         show(self)
@@ -160,127 +183,20 @@ def plain(value: Any) -> Any:
         return {k: plain(v) for k, v in value.items()}
     if hasattr(type(value), "__match_args__"):
         found = {name.rstrip("_"): plain(v) for name, v in as_dict(value).items()}
-        return found | ({"intensity": value.intensity} if isinstance(value, Kernel) else {})
+        if isinstance(value, Kernel):
+            found |= {"intensity": value.intensity}
+        elif isinstance(value, Plan):
+            found |= {name: getattr(value, name) for name in ("bytes", "flops", "apart_bytes", "seconds")}
+            found |= {"groups": _groups(value)}
+        return found
     return str(value) if isinstance(value, str) else value
 
 
-# --- text ----------------------------------------------------------------------------------------
+def _groups(plan: Plan) -> list[dict[str, Any]]:
+    from .groups import grouped
 
-
-def text(report: Report) -> str:
-    """What a terminal shows."""
-    lines = [f"{report.earlier} traces before these"] if report.earlier else []
-    lines += [f"trace {t.number}: {t.reason}" for t in report.traces]
-    for number, plan in enumerate(report.plans):
-        if len(report.plans) > 1 or plan.then:
-            lines.append(f"stage {number}:")
-        if plan.kernels or not plan.then:
-            lines += _plan(plan)
-        lines += [f"then {what}" for what in plan.then]
-    return "\n".join([*lines, *report.notes])
-
-
-def _plan(plan: Plan) -> list[str]:
-    lines: list[str] = []
-    for kernel in plan.kernels:
-        lines.append(f"kernel {kernel.name}: {kernel.bytes:,} bytes")
-        count = f"{kernel.flops:,} flops, {kernel.intensity:.2g} a byte" if kernel.flops else "no flops"
-        blocks = f"{kernel.blocks:,} block{'s' if kernel.blocks != 1 else ''}"
-        shared = f"{blocks} on {kernel.threads} thread{'s' if kernel.threads != 1 else ''}"
-        made = f"; code from {origin(kernel)}" if kernel.origin else ""
-        lines.append(f"  {count}; {kernel.mode}, {kernel.lanes} lanes; {shared}{made}")
-        if kernel.lines:
-            inside = f"; in {', '.join(kernel.modules)}" if kernel.modules else ""
-            lines.append(f"  lines {', '.join(short(kernel.lines))}{inside}")
-        lines += [f"  {reason}" for reason in kernel.reasons]
-    lines += fusion(plan)
-    lines += [run(plan), *memory(plan)]
-    lines.append(f"passes: {', '.join(f'{name} {1e3 * t:.2f} ms' for name, t in plan.passes)}")
-    return lines
-
-
-def fusion(plan: Plan) -> list[str]:
-    """What was not fused, and why, the most bytes first."""
-    lines: list[str] = []
-    said: set[str] = set()
-    for apart in fusible(plan):
-        lines.append(
-            f"not fused: {apart.array}, from {apart.written_by} to {', '.join(apart.read_by)}: "
-            f"{apart.bytes:,} bytes more"
-        )
-        lines.append(f"  as {apart.why}")
-        if apart.remedy and apart.remedy not in said:
-            said.add(apart.remedy)
-            lines.append(f"  to change that: {apart.remedy}")
-    if small := few(plan):
-        arrays, bytes = small
-        lines.append(f"not fused: {arrays}, {bytes} bytes more")
-    return lines
-
-
-def fusible(plan: Plan) -> list[Apart]:
-    """What was not fused, but for small arrays, the most bytes first."""
-    return sorted((a for a in plan.apart if a.bytes >= _edge(plan)), key=lambda apart: -apart.bytes)
-
-
-def few(plan: Plan) -> tuple[str, str] | None:
-    """Small arrays that were not fused, in words, and their bytes; None if there are none."""
-    small = [apart.bytes for apart in plan.apart if apart.bytes < _edge(plan)]
-    if not small:
-        return None
-    return "1 small array" if len(small) == 1 else f"{len(small)} small arrays", f"{sum(small):,}"
-
-
-def _edge(plan: Plan) -> float:
-    return FEW * sum(kernel.bytes for kernel in plan.kernels)
-
-
-def memory(plan: Plan) -> list[str]:
-    """Memory of a plan, as a sum and by array."""
-    return [sums(plan)] + [
-        f"  {b.name} {b.type}: {b.bytes:,} bytes at {b.offset:,}, {lifetime(b)}"
-        for b in plan.buffers
-        if b.kind == "temp"
+    return [
+        {"name": group.name, "count": group.count, "bytes": group.bytes, "flops": group.flops}
+        | {"kernels": [kernel.name for kernel in group.kernels]}
+        for group in grouped(plan.kernels)
     ]
-
-
-def sums(plan: Plan) -> str:
-    outside = sum(b.bytes for b in plan.buffers if b.kind != "temp")
-    return (
-        f"memory: {outside:,} bytes of inputs and outputs ({plan.in_place:,} updated in place), "
-        f"{plan.working:,} bytes of working memory, at most {plan.peak:,} at once"
-    )
-
-
-def lifetime(b: Buffer) -> str:
-    return f"step {b.first}" if b.first == b.last else f"steps {b.first} to {b.last}"
-
-
-def run(plan: Plan) -> str:
-    """The steps, in order."""
-    steps = [_step(step, k in plan.chains) for k, step in enumerate(plan.steps)]
-    strips = ", what goes together by strips of rows by >" if plan.chains else ""
-    return f"runs, what shares threads joined by +{strips}: {', then '.join(steps)}"
-
-
-def origin(kernel: Kernel) -> str:
-    """Where its machine code came from, in words."""
-    took = f", {1e3 * kernel.seconds:.1f} ms" if kernel.origin != "process" else ""
-    return f"{'this process' if kernel.origin == 'process' else kernel.origin}{took}"
-
-
-def _step(step: tuple[str, ...], chain: bool) -> str:
-    if chain:
-        return " > ".join(step)
-    counts = {name: step.count(name) for name in step}
-    return " + ".join(f"{n} {name}" if n > 1 else name for name, n in counts.items())
-
-
-def short(lines: tuple[str, ...]) -> list[str]:
-    """Places in the user's code, each file once: `train.py:3, :5, model.py:12`."""
-    found, last = [], ""
-    for line in lines:
-        file, _, number = line.rpartition(":")
-        found.append(f":{number}" if file == last else line)
-        last = file
-    return found

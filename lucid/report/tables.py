@@ -6,82 +6,98 @@ import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from .records import Plan, Report, few, fusible, lifetime, origin, run, short, sums
+from .groups import grouped
+from .records import Plan, Report
+from .text import (
+    ALL,
+    between,
+    called,
+    cut,
+    few,
+    fusible,
+    memory,
+    origin,
+    places,
+    reasons_of,
+    run,
+    shared,
+    summary,
+    traced,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from .profile import Profile
 
 
 def show(told: Any) -> None:
-    """Print a report: tables on a terminal, if rich is there, else its text."""
-    if importlib.util.find_spec("rich") is None:
-        print(told)
-        return
-    from rich.console import Console
+    """Print a report: on a terminal as tables, if rich is there; piped or without it as its text."""
+    if importlib.util.find_spec("rich") is not None:
+        from rich.console import Console
 
-    Console(highlight=False, soft_wrap=False).print(told)
+        console = Console(highlight=False, soft_wrap=False)
+        if console.is_terminal or console.is_jupyter:
+            console.print(told)
+            return
+    print(told)
 
 
-def of_report(report: Report) -> Any:
+def of_report(report: Report, sort_by: str, row_limit: int | None) -> Any:
     """What rich prints of `explain()`."""
     from rich.console import Group
 
     parts: list[Any] = []
-    if report.traces:
+    if len(report.plans) == 1:
+        parts += map(_plain, summary(report.plans[0], report.name))
+    if told := traced(report, row_limit):
         traces = _table("traces", ("", ">"), ("reason", "<"))
-        if report.earlier:
-            traces.add_row("", f"{report.earlier} before these")
-        for trace in report.traces:
-            traces.add_row(str(trace.number), _plain(trace.reason))
+        for line in told:
+            number, colon, reason = line.removeprefix("trace ").partition(": ")
+            traces.add_row(*map(_plain, (number, reason) if colon else ("", line)))
         parts.append(traces)
-    for number, plan in enumerate(report.plans):
-        if len(report.plans) > 1 or plan.then:
-            parts.append(f"stage {number}:")
+    for stage, plan in enumerate(report.plans):
+        if len(report.plans) > 1:
+            parts += map(_plain, summary(plan, f"stage {stage}"))
         if plan.kernels or not plan.then:
-            parts += _plan(plan)
+            parts += _plan(plan, sort_by, row_limit)
         parts += [_plain(f"then {what}") for what in plan.then]
     return Group(*parts, *map(_plain, report.notes))
 
 
-def _plan(plan: Plan) -> Iterable[Any]:
+def _plan(plan: Plan, sort_by: str, row_limit: int | None) -> Iterable[Any]:
+    shown, left = cut(grouped(plan.kernels, sort_by), row_limit)
     kernels = _table(
-        "kernels", ("", "<"), ("bytes", ">"), ("flops", ">"), ("a byte", ">"), ("mode", "<"), ("on", "<"),
+        "kernels", ("", "<"), ("bytes", ">"), ("flops", ">"), ("a byte", ">"), ("how", "<"),
         ("code from", "<"), ("lines", "<"),
     )  # fmt: skip
-    for k in plan.kernels:
-        inside = f" in {', '.join(k.modules)}" if k.modules else ""
-        on = f"{k.blocks:,} blocks, {k.threads} threads"
-        kernels.add_row(*map(_plain, (
-            k.name, f"{k.bytes:,}", f"{k.flops:,}", f"{k.intensity:.2g}", f"{k.mode}, {k.lanes} lanes", on,
-            origin(k) if k.origin else "", f"{', '.join(short(k.lines))}{inside}",
-        )))  # fmt: skip
+    for group in shown:
+        k = group.kernels[0]
+        how = f"{k.mode}, {k.lanes} lanes, {shared(k)}"
+        numbers = f"{group.bytes:,}", f"{group.flops:,}", f"{group.intensity:.2g}"
+        made, where = origin(k) if k.origin else "", places(group, row_limit is not None)
+        kernels.add_row(*map(_plain, (called(group), *numbers, how, made, where)))
+    if left:
+        count, moved = sum(group.count for group in left), sum(group.bytes for group in left)
+        kernels.add_row(*map(_plain, (f"{count} more; {ALL}", f"{moved:,}", "", "", "", "", "")))
     yield kernels
     reasons = _table("what each does", ("", "<"), ("", "<"))
-    for k in plan.kernels:
-        for n, reason in enumerate(k.reasons):
-            reasons.add_row(_plain("" if n else k.name), _plain(reason))
+    for group in shown:
+        for n, reason in enumerate(reasons_of(group, row_limit is not None)):
+            reasons.add_row(_plain("" if n else called(group)), _plain(reason))
     if reasons.row_count:
         yield reasons
-    told = fusible(plan)
     if plan.apart:
-        apart = _table("not fused", ("", "<"), ("bytes more", ">"), ("from, to", "<"), ("as", "<"))
-        for a in told:
-            change = f"\nto change that: {a.remedy}" if a.remedy else ""
-            way = f"{a.written_by} to {', '.join(a.read_by)}"
-            apart.add_row(*map(_plain, (a.array, f"{a.bytes:,}", way, f"{a.why}{change}")))
-        if small := few(plan):
-            apart.add_row(*small)
+        apart = _table("not fused", ("", "<"), ("bytes more", ">"), ("as", "<"))
+        shown_apart, left_apart = cut(fusible(plan), row_limit)
+        for equal in shown_apart:
+            change = f"\nto change that: {equal[0].remedy}" if equal[0].remedy else ""
+            cells = between(equal), f"{sum(a.bytes for a in equal):,}", f"{equal[0].why}{change}"
+            apart.add_row(*map(_plain, cells))
+        if small := few(plan, left_apart):
+            apart.add_row(*map(_plain, small), "")
         yield apart
-    yield _plain(run(plan))
-    yield _plain(sums(plan))
-    temps = [b for b in plan.buffers if b.kind == "temp"]
-    if temps:
-        memory = _table(
-            "between kernels", ("", "<"), ("type", "<"), ("bytes", ">"), ("at", ">"), ("lives", "<")
-        )
-        for b in temps:
-            memory.add_row(*map(_plain, (b.name, b.type, f"{b.bytes:,}", f"{b.offset:,}", lifetime(b))))
-        yield memory
+    yield _plain(run(plan, row_limit))
+    for line in memory(plan, row_limit):
+        yield _plain(line)
     passes = _table("passes", ("", "<"), ("ms", ">"))
     for name, seconds in plan.passes:
         passes.add_row(name, f"{1e3 * seconds:.2f}")

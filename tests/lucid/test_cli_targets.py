@@ -41,7 +41,11 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_explain(script: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of("explain", script) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("trace 1: the first call\nkernel mean: ") and "train.py:6" in printed
+    assert printed.startswith("loss: 1 kernel\n") and "kernel mean: " in printed and "train.py:6" in printed
+    assert code_of("explain", script, "--sort-by", "flops", "--row-limit", "all") == 0
+    assert "\nkernel mean: " in capsys.readouterr().out
+    assert code_of("explain", script, "--row-limit", "0") == 2
+    assert "--row-limit: expected a number of at least 1, or all, not '0'" in capsys.readouterr().err
     assert code_of("explain", script, "--json") == 0
     assert json.loads(capsys.readouterr().out)["plans"][0]["kernels"][0]["lines"] == ["train.py:6"]
 

@@ -1040,9 +1040,10 @@ def test_the_reasons_of_traces_are_bounded() -> None:
     f = lucid.compile(lambda x, name: x * 2)
     for k in range(REASONS + 20):
         f(X[0], str(k))
-    lines = f.explain().splitlines()
-    assert lines[0] == "20 traces before these"
-    assert lines[REASONS].startswith(f"trace {REASONS + 20}: ")
+    for rows, told in ((None, REASONS), (5, 5)):
+        lines = f.explain(row_limit=rows).splitlines()
+        first = lines.index(f"{REASONS + 20 - told} traces before these")
+        assert lines[first + told].startswith(f"trace {REASONS + 20}: ")
 
 
 def test_compiled_functions_that_went_native_leave_nothing() -> None:

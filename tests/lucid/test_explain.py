@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor
+from lucid import Tensor, nn
 from lucid.compiler.ops import REGISTRY
 from lucid.nn import functional
+from lucid.report.groups import as_one
 from lucid.report.records import Explanation
 from lucid.story import Change, Story
 
@@ -260,7 +261,8 @@ def test_large_kernels_are_shared_by_threads() -> None:
 def test_what_is_apart_says_why_and_what_it_costs(f: Any, why: str, nbytes: int) -> None:
     found = explained(f, X)
     assert why in found.apart[0].why and found.apart[0].bytes == nbytes, found
-    assert f"{nbytes:,} bytes more\n  as {found.apart[0].why}" in found
+    equal = [a for a in found.apart if (a.array, a.why) == (found.apart[0].array, found.apart[0].why)]
+    assert f"{len(equal) * nbytes:,} bytes more\n  as {found.apart[0].why}" in found
     assert found.apart[0].written_by in {k.name for k in found.kernels}
 
 
@@ -338,12 +340,19 @@ def test_the_same_as_plain_data() -> None:
     first = {"number": 1, "reason": "the first call", "what": None, "from": None, "to": None}
     assert data["traces"] == [first]
     assert data["plans"][0]["kernels"][0]["intensity"] > 0 and data["plans"][0]["then"]
-    assert isinstance(found, str) and found.startswith("trace 1: the first call\nstage 0:\nkernel ")
+    assert isinstance(found, str) and found.startswith("trace 1: the first call\nstage 0: 1 kernel\n")
 
 
-def test_before_the_first_call_there_is_nothing_to_tell() -> None:
-    found = lucid.compile(lambda x: x).explain()
-    assert found == "" and found.as_dict()["plans"] == []
+def test_before_the_first_call_it_says_so() -> None:
+    def scaled(x: Any) -> Any:
+        return x * 2
+
+    f = lucid.compile(scaled)
+    found = f.explain()
+    assert found.startswith("scaled has not been called yet, so nothing is compiled: call it, ")
+    assert found.as_dict()["plans"] == [] and found.as_dict()["notes"] == [found]
+    f.cost(X)
+    assert "not been called" not in f.explain() and f.explain().startswith("scaled: 1 kernel\n")
 
 
 def test_strips_of_rows_are_said() -> None:
@@ -381,6 +390,73 @@ def test_tables_say_what_the_text_says() -> None:
         }
         missing = sorted(word for word in words if word not in table)
         assert missing == [], table
+
+
+def layers(count: int) -> Explanation:
+    """A model of equal layers, of which each is two kernels."""
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 4)) for _ in range(count)])
+    f = lucid.compile(lambda x: model(x).sum())
+    f(X)
+    return f.explain()
+
+
+def test_equal_kernels_are_told_together_behind_a_summary() -> None:
+    few, many = layers(2), layers(12)
+    assert many.splitlines()[0] == "<lambda>: 25 kernels, 4 of them different, in 25 steps"
+    assert "kernel model{0..11}_1_linear_tanh (12 times): " in many
+    assert many.count("\nkernel ") == few.count("\nkernel ") == 4
+    (plan,) = many.as_dict()["plans"]
+    assert len(plan["kernels"]) == 25 and sorted(g["count"] for g in plan["groups"]) == [1, 1, 11, 12]
+    for parts in ("kernels", "groups"):
+        assert plan["bytes"] == sum(part["bytes"] for part in plan[parts])
+    assert f"a call moves {plan['bytes']:,} bytes" in many and many.as_dict()["name"] == "<lambda>"
+
+
+def test_kernels_are_sorted_and_limited() -> None:
+    f = lucid.compile(lambda x, y: (x.exp().sum(), (y @ y.T).sum(axis=0), (x @ x.T).sum(axis=1)))
+    f(X, np.ones((40, 30), "f"))
+
+    def told(**options: Any) -> list[str]:
+        return re.findall(r"^kernel (\w+)", f.explain(**options), re.MULTILINE)
+
+    kernels = f.explain().kernels
+    names = [k.name for k in kernels]
+    assert told(sort_by="order") == names and told(sort_by="name") == sorted(names)
+    for what in ("bytes", "flops", "intensity"):
+        values = {k.name: getattr(k, what) for k in kernels}
+        assert told(sort_by=what) == sorted(names, key=lambda name: (-values[name], names.index(name)))
+    assert told(row_limit=2) == told()[:2] and len(told(row_limit=None)) == len(names) > 3
+    text = f.explain(row_limit=2)
+    assert f"and {len(names) - 2} more kernels: " in text and len(text) < len(f.explain())
+    assert f.explain(row_limit=2).as_dict() == f.explain().as_dict()
+    with pytest.raises(ValueError, match=r"test_explain.py:\d+: explain: unknown sort_by 'time'; expected"):
+        f.explain(sort_by="time")
+    with pytest.raises(ValueError, match=r"test_explain.py:\d+: explain: row_limit must be at least 1"):
+        f.explain(row_limit=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "one"),
+    [
+        (["a_b"], "a_b"),
+        (["l0_q", "l1_q", "l2_q"], "l{0..2}_q"),
+        (["l0_q", "l0_k", "l7_q"], "l{0,7}_{q,k}"),
+        (["l0_q", "l1_q_2"], "l{0,1}_q"),
+        (["l0_q_2", "l1_q_2"], "l{0,1}_q_2"),
+        (["x_mul", "a_b_c"], "x_mul, …"),
+        (["a_x", "b_x", "c_x", "d_x", "e_x"], "*_x"),
+    ],
+)
+def test_names_of_equal_kernels_are_one(names: list[str], one: str) -> None:
+    assert as_one(names) == one
+
+
+def test_what_is_piped_is_plain_and_not_squeezed(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rich.console")
+    report = layers(2)
+    report.show()
+    assert capsys.readouterr().out == f"{report}\n"
+    assert max(map(len, report.splitlines())) > 80
 
 
 def test_a_report_is_shown_with_rich_and_without(
