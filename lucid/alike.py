@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import bounds, here
+from .errors import bounds, here, public
 from .promote import dtype_of
 from .shapes import normal_axis
 
@@ -123,10 +123,12 @@ class Alike:
         axis = normal_axis(dim, self.ndim)
         return self[(slice(None),) * axis + (index,)]  # type: ignore[index,no-any-return]
 
+    @public
     def split_with_sizes(self, split_sizes: Any, dim: int = 0) -> list[Tensor]:
         """Parts of these sizes along an axis."""
         return self.split(list(split_sizes), dim)  # type: ignore[attr-defined,no-any-return]
 
+    @public
     def index_put(self, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
         """A new tensor with `values` at `indices`, a tuple; or with these added."""
         place = self.at[tuple(indices)]  # type: ignore[attr-defined]
@@ -179,6 +181,7 @@ class Alike:
         """The elements, row-major, as they lie in memory."""
         return np.ascontiguousarray(self.numpy()).tobytes()  # type: ignore[attr-defined]
 
+    @public
     def type(self, dtype: Any = None) -> Any:
         """In another dtype; without one its name."""
         return self.dtype.name if dtype is None else self.astype(dtype_of(dtype).np)  # type: ignore[attr-defined]

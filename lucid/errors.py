@@ -147,8 +147,6 @@ def here(message: str) -> str:
 def located(error: Exception, loc: Loc | None) -> Exception:
     """The same kind of error, its message behind `loc`."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror + (f": {error.filename!r}" if error.filename is not None else "")
     if loc is None or text.startswith(f"{loc}: "):
         return error
     for kind in type(error).__mro__:
@@ -156,8 +154,6 @@ def located(error: Exception, loc: Loc | None) -> Exception:
             made = kind(f"{loc}: {text}")
         except Exception:  # a kind with arguments of its own: its base will do
             continue
-        if isinstance(made, OSError) and isinstance(error, OSError):
-            made.errno = error.errno
         if isinstance(made, Exception):
             return made
     return error
@@ -190,7 +186,7 @@ def trim(error: BaseException) -> None:
         frames.append(at)
         at = at.tb_next
     files = [frame.tb_frame.f_code.co_filename for frame in frames]
-    said = _said(error)
+    said = _said(error) or "of_user" in vars(error)
     if not files or (not said and is_internal(files[-1])) or os.environ.get("LUCID_TRACEBACK") == "full":
         return
     kept = [frame for frame, file in zip(frames, files, strict=True) if not is_internal(file)]
@@ -213,12 +209,12 @@ _KINDS = TypeError, ValueError, LookupError, ArithmeticError, MemoryError, Asser
 def public(f: Callable[P, R]) -> Callable[P, R]:
     """`f` as users call it: what it raises about its arguments names their line, and its traceback ends
     there."""
-    return _door(f, (*_KINDS, OSError))
+    return _door(f, _KINDS)
 
 
 def bounded(f: Callable[P, R]) -> Callable[P, R]:
     """`f` as users call it, whose messages name their line already: its traceback ends there."""
-    return _door(f, (OSError,))
+    return _door(f, ())
 
 
 def _door(f: Callable[P, R], kinds: tuple[type[Exception], ...]) -> Callable[P, R]:
@@ -264,7 +260,9 @@ def refuse(
     raised = at.tb_frame.f_code.co_code[at.tb_lasti] == RAISE
     if not (raised and isinstance(error, kinds)) and (what := misfit(f, args, kwargs)):
         raise TypeError(here(what)) from None
-    if isinstance(error, kinds):
+    if isinstance(error, OSError):  # a file of the user's: what the system says of it stays as it is
+        vars(error)["of_user"] = True
+    elif isinstance(error, kinds):
         raise located(error, user_loc()) from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import bounded, bounds
+from .errors import bounds, public
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -79,7 +79,7 @@ def in_place(name: str) -> Callable[..., Any]:
 
     method.__name__, method.__doc__ = f"{name}_", f"`{name}`, in place."
     method.__qualname__ = f"Tensor.{name}_"
-    return bounded(method)
+    return public(method)
 
 
 @bounds

@@ -7,7 +7,7 @@ from typing import Any
 
 from .array_functions import broadcast_shapes
 from .creation import asarray
-from .errors import public
+from .errors import here, public
 from .named import name_all
 from .shapes import Axes
 from .tensor import Tensor
@@ -60,7 +60,7 @@ def is_nonzero(x: Any) -> bool:
     """Whether the one element of x is not 0. RuntimeError for more or none; outside of compiled functions."""
     x = asarray(x)
     if x.size != 1:
-        raise RuntimeError(f"is_nonzero: expected one element, got shape {x.shape}")
+        raise RuntimeError(here(f"is_nonzero: expected one element, got shape {x.shape}"))
     return bool(x.reshape(()) != 0)
 
 

@@ -101,6 +101,8 @@ def load(f: Any, *, device: Device = None, map_location: Device = None) -> Any:
     """What `save` wrote to the file `f`, a path or a binary file; tensors lie on `device` (`map_location` is
     PyTorch's name of it). ValueError for a file that `save` did not write, or that is damaged."""
     place = map_location if device is None else device
+    if not isinstance(f, str | os.PathLike) and not hasattr(f, "seek"):
+        raise TypeError(f"load: expected a path or a binary file, not {type(f).__name__}")
     try:
         with zipfile.ZipFile(f) as archive:
             structure = json.loads(archive.read(_STRUCTURE))

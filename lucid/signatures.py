@@ -9,6 +9,7 @@ import collections.abc
 import dis
 import inspect
 import numbers
+import sys
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -109,7 +110,8 @@ def _fits(value: Any, wanted: ast.expr, names: dict[str, Any]) -> bool:
         case ast.Attribute(value=ast.Name(id=module), attr=name):
             return _is(value, getattr(names.get(module), name, None))
         case ast.Name(id=name) if name not in ("object", "Any"):
-            return _is(value, _WIDER.get(name) or names.get(name) or getattr(builtins, name, None))
+            known = _WIDER.get(name) or names.get(name) or getattr(sys.modules["lucid"], name, None)
+            return _is(value, known or getattr(builtins, name, None))
     return True
 
 

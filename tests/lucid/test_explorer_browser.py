@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def opened(browser: Any, file: Path, scheme: str = "light") -> tuple[Any, list[s
 @pytest.fixture(scope="module")
 def shown(browser: Any, file: Path) -> Iterator[tuple[Any, list[str], dict[str, Any]]]:
     page, wrong = opened(browser, file)
+    page.keyboard.press("o")  # all kernels are opened
     yield page, wrong, of(file.read_text())
     page.close()
 
@@ -132,7 +134,7 @@ def test_a_statement_lights_up_in_all_panes(page: Any, data: dict[str, Any]) -> 
     for name in ("loop", "llvm", "asm"):
         assert lit(page, name), name
         assert all(kernel in _kernels(panes[name], row) for row in lit(page, name))
-    names = page.locator(".costs .cost.strong .name").all_inner_texts()
+    names = page.locator(".costs .cost.strong .name").all_text_contents()
     assert names == [data["kernels"][kernel]["name"]]
     drawn = page.locator(".graph .node.strong")
     assert drawn.count()
@@ -170,7 +172,7 @@ def test_a_line_of_the_source_lights_up_in_all_panes(page: Any, data: dict[str, 
     point(page, "source", sum(len(text) + 1 for _, text in data["files"][:steps]) + line)
     for name in TEXTS:
         assert lit(page, name), name
-    forward_and_backward = page.locator(".costs .cost.strong .name").all_inner_texts()
+    forward_and_backward = page.locator(".costs .cost.strong .name").all_text_contents()
     assert any(name.endswith("_grad") for name in forward_and_backward)
     assert any("_grad" not in name for name in forward_and_backward)
 
@@ -179,6 +181,8 @@ def test_a_node_and_a_box_light_up(page: Any, data: dict[str, Any]) -> None:
     page.keyboard.press("0")
     node = next(k for k, n in enumerate(data["nodes"]) if n["op"] == "erf")
     group = page.locator(f'.graph .node[data-node="{node}"]').first
+    drawing = "window.explorer.drawing"
+    page.evaluate(f"{drawing}.reveal({drawing}.shown.find(({{ id }}) => id === {node}))")
     group.hover(force=True)
     page.wait_for_timeout(450)
     assert "strong" in group.get_attribute("class")
@@ -195,7 +199,11 @@ def test_search_finds_and_goes_from_one_to_the_next(page: Any, data: dict[str, A
     every = sum("sqrt" in line.lower() for text in texts for line in text.split("\n"))
     hidden = [block["text"] for p in data["panes"][:2] for block in p["blocks"]]  # graphs, at first
     count = every - sum("sqrt" in line.lower() for text in hidden for line in text.split("\n"))
-    assert 3 < count < every
+    drawn = page.locator(".graph .node text").all_text_contents()
+    drawn = sum("sqrt" in text for text in drawn)
+    told = sum("sqrt" in row.get_attribute("title").lower() for row in page.locator(".costs .cost").all())
+    every, count = every + drawn + told, count + drawn + told
+    assert 3 < count < every and drawn
     page.keyboard.press("/")
     page.keyboard.type("SQRT")
     page.wait_for_timeout(400)
@@ -204,26 +212,62 @@ def test_search_finds_and_goes_from_one_to_the_next(page: Any, data: dict[str, A
     for number in (1, 2, 3):
         page.keyboard.press("Enter")
         assert page.locator(".matches").inner_text() == f"{number} of {count:,}"
-        current = page.locator(".row.current")
-        assert current.count() == 1 and "sqrt" in current.inner_text().lower()
+        current = page.locator(".current")
+        assert current.count() == 1 and "sqrt" in current.text_content()
         assert current.is_visible()
-        seen.append(
-            (
-                current.get_attribute("data-row"),
-                current.locator("xpath=../../../..").get_attribute("data-pane"),
-            )
-        )
-    assert len(set(seen)) == 3
+        seen.append(current.evaluate("(one) => [one.closest('.pane').dataset.pane, one.outerHTML]"))
+    assert all(a != b for a, b in pairwise(seen))
     page.keyboard.press("Escape")
-    assert page.locator(".matches").inner_text() == "" and not page.locator(".row.hit").count()
+    assert page.locator(".matches").inner_text() == "" and not page.locator(".hit, .current").count()
+
+
+def test_search_finds_kernels_in_the_graph_and_the_costs(browser: Any, file: Path) -> None:
+    """Boxes are closed: the names of kernels, and of closed ones what is inside."""
+    page, wrong = opened(browser, file)
+    page.keyboard.press("/")
+    page.keyboard.type("softmax")
+    page.wait_for_timeout(400)
+    names = page.locator(".costs .cost.hit .name").all_text_contents()
+    assert names and all("softmax" in name for name in names)
+    assert page.locator(".graph .box.hit > .name").all_text_contents() == names
+    counts = {chip.inner_text(): chip.get_attribute("data-count") for chip in page.locator(".chip").all()}
+    assert counts["Costs"] == counts["Graph"] == str(len(names)) and counts["Source"]
+    for _ in range(20):
+        page.keyboard.press("Enter")
+        if page.locator(".costs .cost.current").count():
+            break
+    assert page.locator(".costs .cost.current.strong").is_visible()
+    assert page.locator(".graph .box.strong > .name").text_content() == names[0]
+    assert not wrong
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(700, 600), (1280, 800), (1920, 1080)])
+def test_nothing_is_cut_off_and_all_can_be_read(browser: Any, file: Path, width: int, height: int) -> None:
+    page, wrong = opened(browser, file)
+    page.set_viewport_size({"width": width, "height": height})
+    page.keyboard.press("0")
+    for key in "]]jj45":
+        page.keyboard.press(key)
+    over = """[document.documentElement, document.body, ...document.querySelectorAll(
+        "main, .panes, .pane, .pane > header, header.top, header.top .line, footer")]
+        .filter((e) => e.scrollWidth > e.clientWidth + 1 || e.scrollLeft).map((e) => e.className)"""
+    assert page.evaluate(over) == []
+    # What a name is written in, on the screen; the map shows where that is of the whole.
+    zoom = "document.querySelector('.graph .box .name').getCTM().a"
+    assert page.evaluate(zoom) >= 0.75
+    assert page.locator(".map .spot").count() == page.locator(".graph .box").count()
+    page.locator(".map").click(position={"x": 12, "y": 12})
+    assert not wrong
+    page.close()
 
 
 def test_keys(page: Any, data: dict[str, Any]) -> None:
     page.keyboard.press("]")
     page.keyboard.press("]")
-    assert page.locator(".costs .cost.strong .name").all_inner_texts() == [data["kernels"][1]["name"]]
+    assert page.locator(".costs .cost.strong .name").all_text_contents() == [data["kernels"][1]["name"]]
     page.keyboard.press("[")
-    assert page.locator(".costs .cost.strong .name").all_inner_texts() == [data["kernels"][0]["name"]]
+    assert page.locator(".costs .cost.strong .name").all_text_contents() == [data["kernels"][0]["name"]]
     page.keyboard.press("Escape")
     assert not page.locator(".cost.strong").count()
     page.keyboard.press("j")
@@ -271,7 +315,10 @@ def test_a_step_of_300_nodes_is_drawn_within_a_second(browser: Any, file: Path, 
     page.goto(file.as_uri())
     page.wait_for_selector("html[data-ready]", timeout=60_000)
     page.wait_for_timeout(200)
-    assert page.locator(".graph .node[data-node]").count() > 200  # all kernels are open
+    assert not page.locator(".graph .node[data-node]").count()  # so many are closed at first
+    page.keyboard.press("o")
+    page.wait_for_timeout(100)
+    assert page.locator(".graph .node[data-node]").count() > 200
     assert spent() <= 1.0
     begin = spent()
     for k in range(20):

@@ -29,7 +29,8 @@ class App {
     this.theme();
     this.keys();
     this.drawing.draw();
-    this.drawing.start();
+    this.drawing.fit();
+    for (const { id } of model.texts) this.panes.get(id).begin();
     document.documentElement.dataset.ready = "yes";
   }
 
@@ -247,36 +248,37 @@ class App {
     this.word = this.field.value.trim();
     this.found = [];
     this.at = null; // the one that is looked at
-    const rows = this.word ? this.model.search(this.word) : new Map();
-    for (const text of this.model.texts) {
-      const own = rows.get(text) || [];
-      this.panes.get(text.id).find(own, -1);
-      for (const row of own) this.found.push([text, row]);
-      this.chips.get(text.id).dataset.count = own.length ? count(own.length) : "";
+    const word = this.word.toLowerCase();
+    for (const [id, chip] of this.chips) {
+      const pane = this.panes.get(id);
+      const own = word ? pane.search(word) : [];
+      pane.find(own, null);
+      for (const one of own) this.found.push([id, one]);
+      chip.dataset.count = own.length ? count(own.length) : "";
     }
     this.matches.textContent = this.word ? `${count(this.found.length)} found` : "";
   }
 
   next(step) {
     if (!this.found.length) return;
-    const shown = this.found.filter(([text]) => !this.off(text));
+    const shown = this.found.filter(([id]) => !this.off(id));
     const among = shown.length ? shown : this.found; // those of hidden panes, if there are no others
     const last = among.indexOf(this.at);
     const at = last < 0 ? (step > 0 ? 0 : among.length - 1) : (last + step + among.length) % among.length;
-    if (this.at) this.panes.get(this.at[0].id).find(this.panes.get(this.at[0].id).hits, -1);
+    if (this.at) this.panes.get(this.at[0]).find(this.panes.get(this.at[0]).hits, null);
     this.at = among[at];
-    const [text, row] = this.at;
-    if (this.off(text)) this.toggle(text.id);
-    const pane = this.panes.get(text.id);
-    pane.find(pane.hits, row);
-    pane.reveal(row);
+    const [id, one] = this.at;
+    if (this.off(id)) this.toggle(id);
+    const pane = this.panes.get(id);
+    pane.find(pane.hits, one);
+    pane.reveal(one);
     this.matches.textContent = `${count(at + 1)} of ${count(among.length)}`;
     this.pinned = null;
-    this.pin(this.model.atRow(text, row));
+    this.pin(pane.aim(one));
   }
 
-  off(text) {
-    return this.panes.get(text.id).element.classList.contains("off");
+  off(id) {
+    return this.panes.get(id).element.classList.contains("off");
   }
 
   // --- keys
@@ -370,7 +372,7 @@ const KEYS = [
   ["m", "this pane alone (or a double click on its title)"],
   ["1 … 9", "show or hide a pane"],
   ["o", "open or close all kernels of the graph (one: a double click)"],
-  ["+ - 0", "larger, smaller, the whole graph"],
+  ["+ - 0", "larger, smaller, the whole graph or as much as can be read"],
   ["t", "light or dark"],
 ];
 
@@ -400,7 +402,7 @@ class Costs {
     const longest = Math.max(1e-12, ...model.data.times.map((time) => time.seconds));
     this.rows = model.kernels.map((kernel) => {
       const row = element("div", `cost ${kernel.way}`);
-      row.append(element("span", "name", kernel.name), bar(kernel.bytes / most, bytes(kernel.bytes), "bytes"));
+      row.append(shortened(kernel.name), bar(kernel.bytes / most, bytes(kernel.bytes), "bytes"));
       if (timed) {
         const first = model.kernels.findIndex((one) => one.unit === kernel.unit) === kernel.id;
         const time = kernel.time && first ? kernel.time : null;
@@ -411,14 +413,39 @@ class Costs {
       row.addEventListener("click", () => on.pin(model.atKernel(kernel.id)));
       return row;
     });
+    this.words = model.kernels.map((kernel) => about(kernel.id).join("\n").toLowerCase());
+    this.hits = [];
     this.list.addEventListener("mouseleave", () => on.leave());
     this.list.classList.toggle("timed", timed);
     this.sort(false);
   }
 
+  // --- search: kernels, by what is told of them
+
+  search(word) {
+    return this.model.kernels.map(({ id }) => id).filter((id) => this.words[id].includes(word));
+  }
+
+  find(hits, current) {
+    this.hits = hits;
+    const all = new Set(hits);
+    this.rows.forEach((row, id) => {
+      row.classList.toggle("hit", all.has(id));
+      row.classList.toggle("current", id === current);
+    });
+  }
+
+  reveal(id) {
+    this.list.scrollTop = this.rows[id].offsetTop - this.list.clientHeight / 3;
+  }
+
+  aim(id) {
+    return this.model.atKernel(id);
+  }
+
   sort(sorted) {
     this.sorted = sorted;
-    this.order.textContent = sorted ? "largest first" : "in order";
+    this.order.textContent = sorted ? "in order" : "largest first"; // what a click does
     const cost = (kernel) => (kernel.time ? kernel.time.seconds : kernel.bytes);
     const order = [...this.model.kernels];
     if (sorted) order.sort((a, b) => cost(b) - cost(a));
@@ -440,6 +467,14 @@ class Costs {
     const lit = this.rows.filter((row) => row.classList.contains("strong"));
     if (lit.length && !lit.some(seen)) list.scrollTop = lit[0].offsetTop - list.clientHeight / 3;
   }
+}
+
+// A name that keeps its end where there is no room for all of it: that is what tells kernels apart.
+function shortened(name) {
+  const made = element("span", "name");
+  const at = Math.max(0, name.length - 11);
+  made.append(element("span", "begin", name.slice(0, at)), element("span", "end", name.slice(at)));
+  return made;
 }
 
 function bar(part, text, kind, limit = 0) {

@@ -6,8 +6,10 @@ const HEAD = 22;
 const PADDING = 10;
 const SVG = "http://www.w3.org/2000/svg";
 // So many nodes are drawn at first; of more, kernels are closed boxes until they are opened.
-const OPEN = 600;
+const OPEN = 100;
 const FAR = 0.45; // less than that, nothing but names of boxes can be read
+const LEAST = 0.75; // what is smaller is no pleasure to read
+const MAP = 150; // pixels: at most so wide is the map of the whole
 // Inputs are drawn where they and the kernels are not more.
 const INPUTS = 24;
 
@@ -105,16 +107,21 @@ class Drawing {
     this.toggle = element("button", "small", "");
     this.toggle.addEventListener("click", () => this.openAll(this.open.size < this.boxes.length));
     const fit = element("button", "small", "fit");
-    fit.title = "the whole graph (0)";
+    fit.title = "the whole graph, or as much as can be read (0)";
     fit.addEventListener("click", () => this.fit());
     head.append(this.toggle, fit);
     this.svg = shape("svg", { tabindex: 0, role: "img", "aria-label": "the graph, a box for each kernel" });
     this.world = shape("g", {});
     this.svg.append(this.world);
+    this.map = shape("svg", { class: "map", "aria-hidden": "true" });
+    this.frame = shape("rect", { class: "seen" });
+    this.hits = [];
+    this.current = null;
     this.card = element("div", "card");
     this.card.hidden = true;
     const body = element("div", "body");
-    body.append(this.svg, this.card);
+    body.append(this.svg, this.map, this.card);
+    new ResizeObserver(() => this.view()).observe(this.svg);
     this.element.append(head, body);
     this.zoom = 1;
     this.at = [0, 0];
@@ -247,9 +254,24 @@ class Drawing {
     }
     for (const input of this.inputs.values()) this.drawInput(input);
     for (const box of this.boxes) this.drawBox(box);
+    this.drawMap();
+    this.mark();
     this.toggle.textContent = this.open.size < this.boxes.length ? "open all" : "close all";
     this.toggle.title = "the nodes of all kernels, or none (o)";
     this.view();
+  }
+
+  // All boxes, small, beside a graph that is larger than its pane.
+  drawMap() {
+    this.map.setAttribute("viewBox", `0 0 ${this.size[0]} ${this.size[1]}`);
+    this.map.replaceChildren(
+      ...this.boxes.map((box) => {
+        const { x, y, width, height, way } = box;
+        box.spot = shape("rect", { class: `spot ${way}`, x, y, width, height, rx: 7 });
+        return box.spot;
+      }),
+      this.frame,
+    );
   }
 
   drawInput(input) {
@@ -354,6 +376,7 @@ class Drawing {
       if (!box.shape) continue;
       box.light = !!target && box.id !== undefined && this.model.litKernel(target, box);
       box.shape.classList.toggle("strong", box.light);
+      box.spot.classList.toggle("strong", box.light);
     }
     for (const array of this.arrays) {
       const own = target && (target.array === array || (target.node !== undefined && [array.node, array.read].includes(target.node)));
@@ -374,10 +397,56 @@ class Drawing {
       : lit.map((box) => [box.x + box.width / 2, box.y + Math.min(box.height / 2, 40)]);
     const onScreen = ([x, y]) => [x * this.zoom + this.at[0], y * this.zoom + this.at[1]];
     const seen = ([x, y]) => x > 10 && y > 10 && x < width - 10 && y < height - 10;
-    if (places.map(onScreen).some(seen)) return;
-    const [x, y] = onScreen(places[0]);
-    this.at = [this.at[0] + width / 2 - x, this.at[1] + height / 2 - y];
+    if (!places.map(onScreen).some(seen)) this.center(places[0]);
+  }
+
+  // A point of the graph in the middle of the pane.
+  center([x, y]) {
+    const { clientWidth: width, clientHeight: height } = this.svg;
+    this.at = [(width - this.room()) / 2 - x * this.zoom, height / 2 - y * this.zoom];
     this.view();
+  }
+
+  // --- search: boxes by their names, nodes by what is written on them or their types; of what is closed, the box
+
+  search(word) {
+    const found = [];
+    const has = (text) => text.toLowerCase().includes(word);
+    for (const box of this.boxes) {
+      const own = [...box.drawn.values()].filter(({ id, label }) => has(label) || has(this.model.nodes[id].type));
+      if (has(box.name) || (own.length && !box.inner)) found.push({ box });
+      if (box.inner) for (const { id } of own) found.push({ box, id });
+    }
+    return found;
+  }
+
+  find(hits, current) {
+    this.hits = hits;
+    this.current = current;
+    this.mark();
+  }
+
+  mark() {
+    const key = ({ box, id }) => `${box.key} ${id}`;
+    const hits = new Set(this.hits.map(key));
+    const now = this.current && key(this.current);
+    const put = (made, one) => {
+      made.classList.toggle("hit", hits.has(key(one)));
+      made.classList.toggle("current", now === key(one));
+    };
+    for (const box of this.boxes) put(box.shape, { box });
+    for (const { shape: group, box, id } of this.shown) put(group, { box, id });
+  }
+
+  reveal({ box, id }) {
+    const place = id === undefined || !box.inner ? null : box.inner.at.get(id);
+    const x = place ? this.left(box) + place[0] : box.width / 2;
+    this.center([box.x + x, box.y + (place ? HEAD + PADDING + place[1] : Math.min(box.height / 2, 40))]);
+  }
+
+  aim({ box, id }) {
+    if (box.id === undefined) return null;
+    return id === undefined ? this.model.atKernel(box.id) : this.model.atNode(id, box.id);
   }
 
   // --- view
@@ -385,6 +454,14 @@ class Drawing {
   view() {
     this.world.setAttribute("transform", `translate(${this.at[0]},${this.at[1]}) scale(${this.zoom})`);
     this.svg.classList.toggle("far", this.zoom < FAR);
+    const { clientWidth: width, clientHeight: height } = this.svg;
+    const [shownWidth, shownHeight] = this.mapSize();
+    const { style } = this.map;
+    style.display = this.room() ? "" : "none";
+    style.width = `${shownWidth}px`;
+    style.height = `${shownHeight}px`;
+    const seen = { x: -this.at[0], y: -this.at[1], width, height };
+    for (const [name, value] of Object.entries(seen)) this.frame.setAttribute(name, value / this.zoom);
     for (const box of this.boxes) {
       if (!box.nameShape) continue;
       // From afar names are as large as their boxes let them be.
@@ -395,22 +472,35 @@ class Drawing {
     }
   }
 
+  // The size of the map in pixels.
+  mapSize() {
+    const height = Math.max(40, this.svg.clientHeight - 18);
+    const scale = Math.min(MAP / this.size[0], height / this.size[1]);
+    return [Math.max(24, this.size[0] * scale), Math.max(24, this.size[1] * scale)];
+  }
+
+  // How much of the width the map takes: nothing where all of the graph is in sight.
+  room() {
+    const { clientWidth: width, clientHeight: height } = this.svg;
+    const [right, below] = this.size.map((size, k) => this.at[k] + size * this.zoom);
+    const whole = this.at[0] > -1 && this.at[1] > -1 && right < width + 1 && below < height + 1;
+    return whole || !this.boxes.length ? 0 : this.mapSize()[0] + 18;
+  }
+
+  // All of the graph; where that could not be read, its beginning, as large as it can be.
   fit() {
     const { clientWidth: width, clientHeight: height } = this.svg;
     if (!width || !height || !this.boxes.length) return;
     this.zoom = Math.min(1.2, (width - 16) / this.size[0], (height - 16) / this.size[1]);
     this.at = [(width - this.size[0] * this.zoom) / 2, (height - this.size[1] * this.zoom) / 2];
-    this.view();
-  }
-
-  // The beginning of the graph, as large as it can be read.
-  start() {
-    this.fit();
-    const least = 0.8;
-    if (this.zoom >= least || !this.boxes.length) return;
-    const first = this.boxes.reduce((a, b) => (b.y < a.y ? b : a), this.boxes[0]);
-    this.zoom = least;
-    this.at = [this.svg.clientWidth / 2 - (first.x + first.width / 2) * least, 20 - first.y * least];
+    if (this.zoom < LEAST) {
+      const left = width - this.mapSize()[0] - 18;
+      this.zoom = Math.min(1, Math.max(LEAST, (left - 16) / this.size[0]));
+      const first = this.boxes.reduce((a, b) => (b.y < a.y ? b : a), this.boxes[0]);
+      const whole = this.size[0] * this.zoom <= left;
+      const middle = whole ? this.size[0] / 2 : first.x + first.width / 2;
+      this.at = [left / 2 - middle * this.zoom, 14 - first.y * this.zoom];
+    }
     this.view();
   }
 
@@ -457,6 +547,18 @@ class Drawing {
     });
     svg.addEventListener("click", (event) => {
       if (moved < 4) this.on.pin(this.pointed(event));
+    });
+    const there = (event) => {
+      const corner = this.map.getBoundingClientRect();
+      const scale = this.size[0] / corner.width;
+      this.center([(event.clientX - corner.left) * scale, (event.clientY - corner.top) * scale]);
+    };
+    this.map.addEventListener("pointerdown", (event) => {
+      this.map.setPointerCapture(event.pointerId);
+      there(event);
+    });
+    this.map.addEventListener("pointermove", (event) => {
+      if (event.buttons) there(event);
     });
   }
 

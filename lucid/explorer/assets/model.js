@@ -245,21 +245,6 @@ class Model {
     for (const place of kernel.places) if (target.places.has(place)) return true;
     return false;
   }
-
-  // Rows that hold a word, by text.
-  search(word) {
-    const small = word.toLowerCase();
-    const found = new Map();
-    for (const text of this.texts) {
-      text.small = text.small || text.lines.map((line) => line.toLowerCase());
-      const rows = [];
-      text.small.forEach((line, row) => {
-        if (line.includes(small)) rows.push(row);
-      });
-      found.set(text, rows);
-    }
-    return found;
-  }
 }
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"];

@@ -174,6 +174,22 @@ class TextPane {
     this.drawRuler();
   }
 
+  // --- search: rows
+
+  search(word) {
+    const { text } = this;
+    text.small = text.small || text.lines.map((line) => line.toLowerCase());
+    const found = [];
+    text.small.forEach((line, row) => {
+      if (line.includes(word)) found.push(row);
+    });
+    return found;
+  }
+
+  aim(row) {
+    return this.model.atRow(this.text, row);
+  }
+
   find(rows, current) {
     this.hits = new Set(rows);
     this.current = current;
@@ -198,6 +214,13 @@ class TextPane {
     ticks(this.light.weak, "--weak-tick");
     ticks(this.light.strong, "--lit-tick");
     ticks(this.hits, "--hit-tick");
+  }
+
+  // The first row that anything comes from, or the first kernel.
+  begin() {
+    const { text } = this;
+    const rows = text.id === "source" ? [...text.placesAt.keys()] : text.blocks.map((block) => block.head);
+    if (rows.length) this.scroll.scrollTop = (Math.min(...rows) - 2) * ROW;
   }
 
   reveal(row) {
