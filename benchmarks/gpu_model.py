@@ -3,7 +3,8 @@ the table of docs/gpu.md; `--registers` asks ptxas for registers anew.
 
 The simulator counts what a launch does at two small sizes; what grows from one to the other grows in
 proportion to the size that is asked about. A launch then takes the longest of five times: each is what one
-part of a GPU would need if nothing else held it up, so shares are upper bounds.
+part of a GPU would need if nothing else held it up, so shares are upper bounds. What the last warps do after
+all blocks comes on top, modelled in the same way.
 """
 
 from __future__ import annotations
@@ -22,13 +23,18 @@ from typing import Any
 import numpy as np
 
 import lucid
-from lucid.compiler.gpu.launch import Entry, Launch
+from lucid.compiler.gpu.emit import emit, groups
+from lucid.compiler.gpu.launch import Entry, Launch, entry, is_after
 from lucid.compiler.gpu.simulator import Counts, Memory, launch, parse
 from lucid.compiler.gpu.simulator.counts import SECTOR
+from lucid.compiler.gpu.target import target
 from lucid.compiler.ir.artifact import Address
 from lucid.compiler.ir.data import data, replace
+from lucid.compiler.ir.loop import Func
 from lucid.compiler.order import BLOCK
+from lucid.compiler.pipeline import loops
 from lucid.gpu import Ptx
+from lucid.runtime.llvm import emit_assembly
 
 from .gpu import CASES
 
@@ -37,6 +43,9 @@ REGISTERS = ROOT / "tests" / "golden" / "model_registers.txt"
 DOCS = ROOT / "docs" / "gpu.md"
 BEGIN, END = "<!-- model -->\n", "<!-- end of model -->\n"
 SMALL = 12  # lines that a branch may skip and become a predicate
+# Cycles from one barrier to the next: some 30 of its own, and what one warp does meanwhile that all wait for.
+BARRIER = 100
+ARRIVAL = 3  # times that a warp waits for the L2 cache to tell that it is the last one: fence, atomic, fence
 GAP = 1.5e-6  # seconds from the end of a kernel of a graph to the first instruction of the next one
 
 
@@ -147,6 +156,7 @@ class Work:
     requests: float  # of warps, to global and shared memory, each as often as it takes 128 bytes
     turns: float  # runs of a stretch of code without a branch that loads from global memory
     single: float  # sectors of loads of one element by all lanes, beyond its bytes
+    barriers: float  # of blocks of threads
 
 
 _LABEL = re.compile(r"(\$L\w+):")
@@ -222,6 +232,7 @@ def work(counts: Counts, text: str) -> Work:
         requests + counts.total("shared", "transactions"),
         sum(turns.values()),
         single,
+        counts.barriers,
     )
 
 
@@ -231,6 +242,7 @@ class Sample:
 
     program: Ptx
     works: tuple[Work, ...]
+    after: tuple[tuple[Func, ...], ...]  # what comes after the blocks of each launch
 
 
 def sample(f: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]) -> Sample:
@@ -240,25 +252,30 @@ def sample(f: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]) -> Sample
     native = run._last().executable.native
     program: Ptx = native.program
     found = map(work, native.counts, (program.modules[step.code.key] for step in program.launches))
-    return Sample(program, tuple(found))
+    stages = run._last().executable.compiled.stages
+    kernels = {
+        code.key: tuple(filter(is_after, loops(call.kernel, plan)))
+        for call, plan, code in zip(stages.program.calls, stages.schedules, stages.codes, strict=True)
+    }
+    return Sample(program, tuple(found), tuple(kernels[step.code.key] for step in program.launches))
 
 
-def after(program: Ptx, step: Launch, blocks: int, few: int) -> Work:
-    """Of a launch that comes after the blocks, at its full size: it has the results of so many blocks to
-    combine, not of `few`."""
+def after(program: Ptx, step: Launch, func: Func, blocks: int, few: int) -> Work:
+    """Of what comes after the blocks, as if it were launched by itself: it has the results of so many blocks
+    to combine, not of `few`."""
     memory, buffers = Memory(), program.plan.buffers
     args: list[int | bytes] = []
-    for slot, value in zip(step.entry.slots, step.values, strict=True):
+    for slot, value in zip(func.slots, step.values, strict=True):
         if isinstance(value, Address):
             nbytes = buffers[value.buffer].nbytes
             nbytes = nbytes // few * blocks if slot.name.startswith("part.") else nbytes
             args.append(memory.upload(np.zeros(nbytes // 4, np.float32), slot.name, True))
         else:
             args.append(blocks if slot.name == "blocks" else value)
-    text = program.modules[step.code.key]
-    counts = launch(parse(text), step.entry.name, step.grid, step.entry.threads, args, memory)
-    stores = (a.requests for a in counts.accesses.values() if a.opcode.startswith("st.global"))
-    return replace(work(counts, text), warps=min(counts.warps, max(stores)))  # the others have no work
+    text, single = emit_assembly(emit([func]), target(program.arch)), entry(func)
+    grid = -(-groups(func) // single.warps) if func.name.endswith(".lanes") else 1
+    counts = launch(parse(text), single.name, grid, single.threads, args, memory)
+    return replace(work(counts, text), warps=1.0 if grid == 1 else counts.warps)
 
 
 def at(units: tuple[int, int, int], one: Work, two: Work) -> Work:
@@ -289,6 +306,7 @@ class Modelled:
     flight: float
     moved: float
     seconds: dict[str, float]
+    last: float = 0.0  # seconds of what comes after the blocks
 
     @property
     def bound(self) -> str:
@@ -296,7 +314,7 @@ class Modelled:
 
     @property
     def total(self) -> float:
-        return GAP + max(self.seconds.values())
+        return GAP + max(self.seconds.values()) + self.last
 
 
 def modelled(
@@ -323,13 +341,13 @@ def modelled(
     far = 0.0 if near else min(1.0, missed / (w.read + w.written))
     latency = far * gpu.latency + (1 - far) * gpu.l2_latency
     turns = max(w.turns, w.read / (registers * 128)) / w.warps
-    each = w.instructions / w.warps
+    cycles = 2 * w.instructions / w.warps + BARRIER * w.barriers / blocks
     seconds = {
         "memory": missed / gpu.memory,
         "L2": SECTOR * (w.sectors - w.single) / gpu.l2_rate,
         "issue": w.instructions * busiest / gpu.issue,
         "requests": w.requests * busiest / gpu.clock,
-        "latency": w.warps / many * (turns * latency + 2 * each / gpu.clock),
+        "latency": w.warps / many * (turns * latency + cycles / gpu.clock),
     }
     return Modelled(w, registers, held, many * w.read / w.warps / max(turns, 1), missed, seconds)
 
@@ -357,18 +375,23 @@ def row(name: str, gpu: Gpu = H100) -> Row:
     function, _, flops = CASES[name]
     asked = ASKED[name]
     one, two = (sample(function, shapes) for shapes in asked.samples)
-    table, launches, blocks = known(), list[Modelled](), 0
-    for step, first, second in zip(two.program.launches, one.works, two.works, strict=True):
-        entry = step.entry
-        registers = table[f"{name} {entry.name}"]
-        if entry.blocks is not None:  # after the blocks
-            w = after(two.program, step, blocks, planned(two.program.launches[0].entry, two.works[0]))
-            moved = w.read + w.written
-            near = moved < gpu.l2 / 2  # written by the launch before
-        else:
-            w, near = at(asked.units, first, second), False
-            moved, blocks = min(float(asked.moved), w.read + w.written), planned(entry, w)
-        launches.append(modelled(gpu, w, entry, registers, moved, asked.walk, near, step.shared))
+    table, launches = known(), list[Modelled]()
+    every = zip(two.program.launches, one.works, two.works, two.after, strict=True)
+    for step, first, second, funcs in every:
+        registers = table[f"{name} {step.entry.name}"]
+        w = at(asked.units, first, second)
+        moved, blocks = min(float(asked.moved), w.read + w.written), planned(step.entry, w)
+        found = modelled(gpu, w, step.entry, registers, moved, asked.walk, False, step.shared)
+        few, last = planned(step.entry, second), 0.0
+        for func in funcs:
+            if func.name.endswith(".lanes") and blocks <= groups(func):
+                continue
+            rest = after(two.program, step, func, blocks, few)
+            parts = rest.read + rest.written
+            near = parts < gpu.l2 / 2  # written by the blocks
+            alone = modelled(gpu, rest, entry(func), registers, parts, 0, near)
+            last += ARRIVAL * gpu.l2_latency + max(alone.seconds.values())
+        launches.append(replace(found, last=last))
     return Row(name, asked, flops, tuple(launches), gpu)
 
 
@@ -460,7 +483,8 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"{name}: {1e6 * found.seconds:,.1f} us, share {found.share:.2f}")
             for launch in found.launches:
                 bounds = ", ".join(f"{bound} {1e6 * t:,.1f}" for bound, t in launch.seconds.items())
-                print(f"  {bounds}; {launch.resident} warps, {launch.registers} registers; {launch.work}")
+                print(f"  {bounds}; after {1e6 * launch.last:,.1f}")
+                print(f"  {launch.resident} warps, {launch.registers} registers; {launch.work}")
         return
     before, _, rest = DOCS.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -230,8 +230,10 @@ def llvm_text(kernel: Kernel, plan: Schedule, target: Target, lines: Lines | Non
     funcs = loops(kernel, plan)
     if target.is_gpu:
         from .gpu.emit import emit as emit_gpu
+        from .gpu.target import HELD
 
-        return emit_gpu(funcs, lines, target.cpu)
+        dense = plan.mode == "product" and plan.team > 1
+        return emit_gpu(funcs, lines, HELD.get(target.cpu, 0) if dense else 0)
     from .cpu.emit import emit  # not needed where machine code is cached
 
     return emit(funcs, target, lines)
@@ -272,11 +274,11 @@ class _Clock:
 
 def entries(compiled: Compiled) -> dict[str, tuple[Entry, ...]]:
     """What the code of each kernel for a GPU defines, by its key."""
-    from .gpu.launch import entry
+    from .gpu.launch import defined
 
     inside = compiled.stages
     every = zip(inside.program.calls, inside.schedules, inside.codes, strict=True)
-    return {code.key: tuple(map(entry, loops(call.kernel, plan))) for call, plan, code in every}
+    return {code.key: defined(loops(call.kernel, plan)) for call, plan, code in every}
 
 
 def lined_codes(

@@ -81,12 +81,11 @@ def told(made: Compiled, registers: Sequence[int] = ()) -> dict[int, tuple[str, 
     found: dict[int, list[str]] = {}
     planned, number = made.plan.launches, -1
     for k, launch in enumerate(launches(made.plan, entries(made))):
-        if not launch.entry.name.endswith(("$lanes", "$finish")):  # which follow the kernel itself
-            number = next(
-                n
-                for n in range(number + 1, len(planned))
-                if planned[n].code.key == launch.code.key and planned[n].slots == launch.values
-            )
+        number = next(
+            n
+            for n in range(number + 1, len(planned))
+            if planned[n].code.key == launch.code.key and planned[n].slots == launch.values
+        )
         shared = launch.entry.shared + launch.shared
         used = f", {registers[k]} registers" if registers else ""
         found.setdefault(number, []).append(

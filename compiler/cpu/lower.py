@@ -53,6 +53,8 @@ class Lowering(Values):
     def __init__(self, kernel: k.Kernel, schedule: Schedule) -> None:
         super().__init__(kernel, schedule)
         self.team = Team(self.b, schedule)
+        # What reductions have still to add up, under which mask, where they do so later.
+        self.terms: list[tuple[k.Reduce, Acc, Operand | None]] | None = None
 
     @property
     def together(self) -> int:
@@ -221,6 +223,9 @@ class Lowering(Values):
             if not isinstance(stmt, k.Reduce):
                 raise TypeError(f"{stmt!r} has a mode of its own")
             args = self.args(stmt)
+            if self.terms is not None:
+                self.terms.append((stmt, args, self.mask))
+                continue
             if stmt.names in self.registers:
                 vectors = self.registers[stmt.names]
                 vectors[u] = self.wide(self.step(stmt, vectors[u], args), vectors[u], None)

@@ -32,7 +32,7 @@ from .views import start, walks, window
 
 TURN = 8
 # Working memory: lanes of a reduction, for the rows of a group; of a total, for the rows of a block.
-_SUMS, _TOTAL = "lanes.", "total."
+SUMS, TOTAL = "lanes.", "total."
 
 
 @data
@@ -45,7 +45,7 @@ class _Kept:
 
 
 @data(frozen=False)
-class _Group:
+class Group:
     """A group of rows: `base` is the first one, `number` its number within the block, `count` how many
     there are, and `live` their lanes, None if that is all of them. `kept`: registers of totals with kept
     axes, by name."""
@@ -100,7 +100,7 @@ class GroupLowering:
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.extent(self.outer.extent))
             for reduce in self.scalar:
                 for at in range(0, ROW_LANES, self.width):
-                    self.put(_TOTAL, reduce, Imm(at, i64), x.start(reduce, self.width))
+                    self.put(TOTAL, reduce, Imm(at, i64), x.start(reduce, self.width))
             span = b.op("sub", hi, lo)
             whole = b.op("add", lo, b.op("and", span, Imm(-self.width, i64)))
             starts = [x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)]
@@ -108,7 +108,7 @@ class GroupLowering:
             kept = self.groups(lo, lo, whole, kept, stream)
             kept = self.groups(lo, whole, hi, kept, stream, True)
             for reduce in self.scalar:
-                lanes = [self.get(_TOTAL, reduce, Imm(at, i64)) for at in range(0, ROW_LANES, self.width)]
+                lanes = [self.get(TOTAL, reduce, Imm(at, i64)) for at in range(0, ROW_LANES, self.width)]
                 with b.at(reduce.loc):
                     x.store_parts(reduce, block.var, x.halve(reduce.op, lanes))
             for total, vectors in zip(self.kept, self.split(kept, self.kept).values(), strict=True):
@@ -131,7 +131,7 @@ class GroupLowering:
             if partial:
                 count = b.op("sub", hi, body.var)
                 live = x.first_lanes(count)
-            group = _Group(
+            group = Group(
                 body.var, b.op("sub", body.var, first), count, live, self.split(body.carried, self.kept)
             )
             x.prefetches = {} if partial else self.ahead()
@@ -165,20 +165,30 @@ class GroupLowering:
         b, x = self.b, self.x
         for reduce in self.scalar:
             for name, dtype in reduce.results:
-                b.alloc(_TOTAL + name, dtype, ROW_LANES)
-        for stage in x.kernel.stages:
-            for reduce in self.reduces(stage):
+                b.alloc(TOTAL + name, dtype, ROW_LANES)
+        taken = set[str]()
+        for number, stage in enumerate(x.kernel.stages):
+            for reduce in self.folded(number, stage):
                 size = self.width * self.width
-                for name, dtype in reduce.results:
-                    b.alloc(_SUMS + name, dtype, size)
+                names = self.names(SUMS, reduce)
+                for name, dtype in zip(names, reduce.dtypes, strict=True):
+                    if name not in taken:
+                        b.alloc(name, dtype, size)
+                if taken.issuperset(names):
+                    continue
+                taken |= set(names)
                 with b.loop(Imm(0, i64), Imm(size, i64), self.width, "vector") as clear:
-                    self.put(_SUMS, reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
+                    self.put(SUMS, reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
         for number, found in self.computes.items():
             (axis,) = x.kernel.stages[number].axes
             for expr, cache in found:
                 self.waiting[cache] = f"wait.{len(self.waiting)}"
                 size = self.width * self.vectors(axis) * self.width
                 b.alloc(self.waiting[cache], k.expr_dtype(expr), size)
+
+    def folded(self, number: int, stage: k.Stage) -> list[k.Reduce]:
+        """Reductions whose lanes wait in working memory to be folded."""
+        return self.reduces(stage)
 
     def ahead(self) -> dict[int, list[tuple[k.Load, Operand]]]:
         """What later groups need, asked for by the stage that computes most: while it does, memory
@@ -199,9 +209,10 @@ class GroupLowering:
 
     # -- a group of rows
 
-    def stages(self, group: _Group, stream: Operand | None) -> None:
+    def stages(self, group: Group, stream: Operand | None) -> None:
         x = self.x
         level = x.open(x.outer | {ROW})
+        self.read(group)
         for number, stage in enumerate(x.kernel.stages):
             x.number = number
             with self.rows(group):
@@ -209,20 +220,33 @@ class GroupLowering:
                 if not stage.axes:
                     self.row_stage(stage, group)
                     continue
-                scratch = self.spill(found)
-            sums = self.inner_stage(stage, group, scratch, stream)
+            sums = self.inner(stage, group, found, stream)
             with self.rows(group):
-                for reduce, vectors in zip(self.reduces(stage), sums, strict=True):
+                for reduce, folded in zip(self.reduces(stage), sums, strict=True):
                     with self.b.at(reduce.loc):
-                        self.known(reduce, vectors, group)
+                        self.known(reduce, folded, group)
         x.number = -1
         x.levels.pop()
         x.at.clear()
 
-    def known(self, reduce: k.Reduce, vectors: list[Acc], group: _Group) -> None:
-        """A reduction of the rows of a group, from their lanes."""
+    def read(self, group: Group) -> None:
+        """What is done before the stages of a group."""
+
+    def inner(self, stage: k.Stage, group: Group, found: list[k.Expr], stream: Operand | None) -> list[Acc]:
+        """A stage with inner axes, of which `found` is known: its reductions, with a lane for each row."""
+        with self.rows(group):
+            scratch = self.spill(found)
+        sums = self.inner_stage(stage, group, scratch, stream)
+        with self.rows(group):
+            folded = list[Acc]()
+            for reduce, vectors in zip(self.reduces(stage), sums, strict=True):
+                with self.b.at(reduce.loc):
+                    folded.append(self.fold(reduce, vectors, self.width))
+        return folded
+
+    def known(self, reduce: k.Reduce, folded: Acc, group: Group) -> None:
+        """A reduction of the rows of a group."""
         x = self.x
-        folded = self.fold(reduce, vectors, self.width)
         start = x.start(reduce)
         if start != x.nothing(reduce.op, start):  # lanes start from what is neutral
             folded = x.merge(reduce.op, start, folded)
@@ -232,14 +256,14 @@ class GroupLowering:
             self.add(reduce, group, partial(x.merge, reduce.op), folded)
 
     @contextmanager
-    def rows(self, group: _Group) -> Iterator[None]:
+    def rows(self, group: Group) -> Iterator[None]:
         """Vectors run along the rows of the group."""
         x = self.x
         x.vector, x.mask, x.at[self.outer.name] = self.outer.name, group.live, group.base
         yield
         x.vector = x.mask = None
 
-    def row_stage(self, stage: k.Stage, group: _Group) -> None:
+    def row_stage(self, stage: k.Stage, group: Group) -> None:
         """A stage without inner axes, on all rows of the group."""
         x = self.x
         stores: list[tuple[k.Store, Operand]] = []
@@ -258,20 +282,25 @@ class GroupLowering:
             x.store(target, value)
         self.b.loc = None
 
-    def add(self, reduce: k.Reduce, group: _Group, join: Callable[[Acc, Acc], Acc], term: Acc) -> None:
+    def add(self, reduce: k.Reduce, group: Group, join: Callable[[Acc, Acc], Acc], term: Acc) -> None:
         """A term of each row to its lane of a total."""
         at = self.b.op("and", group.number, Imm(ROW_LANES - 1, i64))
-        old = self.get(_TOTAL, reduce, at)
-        self.put(_TOTAL, reduce, at, self.x.wide(join(old, term), old, group.live))
+        old = self.get(TOTAL, reduce, at)
+        self.put(TOTAL, reduce, at, self.x.wide(join(old, term), old, group.live))
 
     def put(self, kind: str, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
         """Accumulators, as vectors, into working memory of this kind."""
-        for name, value in zip(reduce.names, acc, strict=True):
-            self.b.emit(Store(kind + name, at, value, None, None, False, reduce.loc))
+        for name, value in zip(self.names(kind, reduce), acc, strict=True):
+            self.b.emit(Store(name, at, value, None, None, False, reduce.loc))
 
     def get(self, kind: str, reduce: k.Reduce, at: Operand) -> Acc:
         with self.b.at(reduce.loc):
-            return tuple([self.b.load(kind + name, dtype, at, self.width) for name, dtype in reduce.results])
+            every = zip(self.names(kind, reduce), reduce.dtypes, strict=True)
+            return tuple([self.b.load(name, dtype, at, self.width) for name, dtype in every])
+
+    def names(self, kind: str, reduce: k.Reduce) -> list[str]:
+        """Working memory of this kind, of each state."""
+        return [kind + name for name in reduce.names]
 
     def spill(self, found: list[k.Expr]) -> dict[k.Expr, Value]:
         """What is known of the rows, to working memory, from where each row takes its own. The results
@@ -287,7 +316,7 @@ class GroupLowering:
         return spilled
 
     def inner_stage(
-        self, stage: k.Stage, group: _Group, scratch: dict[k.Expr, Value], stream: Operand | None
+        self, stage: k.Stage, group: Group, scratch: dict[k.Expr, Value], stream: Operand | None
     ) -> list[list[Acc]]:
         """A stage with inner axes, row after row, several to a turn. The lanes of each reduction, folded
         as far as the rows of a turn allow."""
@@ -312,13 +341,13 @@ class GroupLowering:
                     with b.at(reduce.loc):
                         folded = self.fold(reduce, [row[number] for row in found], turn)
                         at = b.op("mul", loop.var, Imm(self.width // turn, i64))
-                        self.put(_SUMS, reduce, at, folded)
+                        self.put(SUMS, reduce, at, folded)
                 loop.yields = self.flat(kept, own)
             group.kept |= self.split(loop.results, own)
         x.streaming, x.views = False, {}
         return [
             [
-                self.get(_SUMS, reduce, Imm(at, i64))
+                self.get(SUMS, reduce, Imm(at, i64))
                 for at in range(0, self.width * self.width // turn, self.width)
             ]
             for reduce in reduces
@@ -346,7 +375,7 @@ class GroupLowering:
         self,
         stage: k.Stage,
         axis: k.Axis,
-        group: _Group,
+        group: Group,
         row: Operand,
         fixed: list[Level],
         scratch: dict[k.Expr, Value],
@@ -370,9 +399,7 @@ class GroupLowering:
             self.place(axis, u)
             at = b.op("mul", row, Imm(len(fixed) * self.width, i64))
             at = b.op("add", at, Imm(u * self.width, i64))
-            for (number, expr), cache in self.reads.items():
-                if number == x.number:
-                    here.values[expr] = b.load(self.waiting[cache], k.expr_dtype(expr), at, self.width)
+            self.waited(row, u, at, here)
             carried = x.body(stage, u, reduces, carried)
             for expr, cache in self.computes.get(x.number, ()):
                 b.emit(Store(self.waiting[cache], at, b.widen(x.value(expr), self.width)))
@@ -384,6 +411,12 @@ class GroupLowering:
                 acc = x.halve_vectors(r.op, lanes)
                 halved.append(x.wide(acc, acc, None))
         return halved
+
+    def waited(self, row: Operand, u: int, at: Operand, here: Level) -> None:
+        """What waits in working memory of vector u of a row."""
+        for (number, expr), cache in self.reads.items():
+            if number == self.x.number:
+                here.values[expr] = self.b.load(self.waiting[cache], k.expr_dtype(expr), at, self.width)
 
     def next_row(self, before: dict[View, str]) -> dict[View, str]:
         """Windows on what the stage walks along, from those on the row before, if there is one."""

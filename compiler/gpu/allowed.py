@@ -26,6 +26,7 @@ _FORMS = (
     r"cvt\.r[nzmp]i\.(f32\.f32|f64\.f64)|cvt\.rzi\.[su](16|32|64)\.f(32|64)",
     r"cvt\.rn\.f(32|64)\.[su](8|16|32|64)|cvt\.[su](8|16|32|64)\.[su](8|16|32|64)",
     r"ld\.(param|global|shared)\.[bsu](8|16|32|64)|ld\.shared\.v[24]\.b32|st\.(global|shared)\.b(8|16|32|64)",
+    r"fence\.acq_rel\.gpu|atom\.global\.inc\.u32",  # who is the last one
     r"bra(\.uni)?|ret|bar\.sync|bar\.warp\.sync|shfl\.sync\.(idx|down|bfly)\.b32|vote\.sync\.any\.pred",
 )
 _ALLOWED = re.compile("|".join(_FORMS))

@@ -1,8 +1,9 @@
 """Loops to LLVM text for NVIDIA GPUs: a vector is a warp.
 
 Its 32 lanes are threads, so a vector is one register of each, a scalar the same in all; a mask is a
-predicate, `hi` a shuffle, working memory the warp's part of shared memory. Blocks go round the warps of the
-grid; a team has one, and is a block of threads. A scalar is stored by the first lane.
+predicate, `hi` a shuffle, working memory the warp's part of shared memory. Each warp of the grid has a block;
+or each team, which is a block of threads. A scalar is stored by the first lane. What comes after the
+blocks is done by the warp that is the last to have done one: it counts them, in the module's memory.
 
     %v: f32x32 = load x[%i]         =>    %p = getelementptr float, ptr addrspace(1) %x.lane, i64 %i
                                           %v = load float, ptr addrspace(1) %p
@@ -13,7 +14,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
-from ..ir.data import replace
 from ..ir.layout import Slot
 from ..ir.loop import Alloc, Barrier, For, Func, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
 from ..ir.types import DType, b1, i64
@@ -21,13 +21,20 @@ from ..llvm.emitter import Emitter, literal
 from ..llvm.lines import Lines
 from ..llvm.writer import element_type
 from . import remainder
-from .launch import ALIGNED, entry, room
+from .launch import ALIGNED, entry, is_after, room
 from .multiples import multiple, of_result
 from .order import Access, accesses, clash, far
-from .target import ARCH, HELD, LARGE, TRIPLE, WARP
+from .target import TRIPLE, WARP
 
 _EVERY = ("i32", "-1")  # lane
+_FENCE = 'fence syncscope("device") acq_rel'
 ASKED = f"@asked = external addrspace(3) global [0 x i8], align {ALIGNED}"
+
+
+def groups(func: Func) -> int:
+    """Of lanes: the turns of the parallel loop."""
+    (loop,) = (s for s in func.body if isinstance(s, For) and s.kind == "parallel")
+    return literal(loop.hi)
 
 
 def tables(body: Iterable[Stmt]) -> dict[tuple[Operand, ...], None]:
@@ -42,9 +49,9 @@ def tables(body: Iterable[Stmt]) -> dict[tuple[Operand, ...], None]:
 
 
 class PtxEmitter(Emitter):
-    def __init__(self, marks: Lines | None, arch: str) -> None:
+    def __init__(self, marks: Lines | None, held: int) -> None:
         super().__init__(marks)
-        self.arch = arch
+        self.least = held
         self.shared: list[str] = []
         self.tables: dict[tuple[Operand, ...], Value] = {}
 
@@ -53,8 +60,12 @@ class PtxEmitter(Emitter):
 
     # -- functions
 
-    def func(self, func: Func) -> None:
-        self.entry = entry(func)
+    def func(self, func: Func, after: Sequence[Func] = ()) -> None:
+        """`after`: what comes after its blocks; the results of lanes, if there are many, and what
+        finishes."""
+        self.entry = entry(func, after)
+        self.finish = after[-1] if after else None
+        self.lanes = after[0] if len(after) > 1 else None
         self.names, self.pointers, self.block = {}, {}, "entry"
         self.first: dict[str, str] = {}  # pointers, a lane's own element further
         self.roots: dict[str, str] = {}  # what windows are on
@@ -62,22 +73,24 @@ class PtxEmitter(Emitter):
         self.pending: frozenset[Access] = frozenset()
         self.multiples: dict[str, int] = {}
         self.common = {s.name for s in func.body if isinstance(s, Alloc) and s.shared}
+        self.turn: str | None = None
+        self.prefix, self.warps = self.entry.name, self.entry.warps  # of working memory
         given = ", ".join(self.parameter(slot) for slot in func.slots)
         threads = f'"nvvm.reqntid"="{self.entry.threads}"'
-        if func.team >= LARGE and self.arch in HELD:
-            threads += f' "nvvm.minctasm"="{HELD[self.arch] // func.team}"'
+        if self.least:
+            threads += f' "nvvm.minctasm"="{self.least // func.team}"'
         if self.marks is not None:
             self.mark = self.marks.enter(func)
             threads += self.marks.function
         self.lines += [f"define ptx_kernel void @{self.entry.name}({given}) nounwind {threads} {{", "entry:"]
-        tid, block, blocks = map(self.register, ("tid", "ctaid", "nctaid"))
+        tid, block = map(self.register, ("tid", "ctaid"))
         self.lane32 = self.let(f"and i32 {tid}, {WARP - 1}")
         self.lane = self.let(f"zext i32 {self.lane32} to i64")
         self.warp = self.let(f"lshr i32 {tid}, {WARP.bit_length() - 1}")
         self.team = func.team
-        first, every = (self.let(f"mul i32 {n}, {self.entry.each}") for n in (block, blocks))
+        first = self.let(f"mul i32 {block}, {self.entry.each}")
         begin = self.let(f"add i32 {first}, {self.warp}") if self.entry.each == self.entry.warps else first
-        self.names["begin"], self.names["every"] = (self.let(f"zext i32 {n} to i64") for n in (begin, every))
+        self.names["begin"] = self.let(f"zext i32 {begin} to i64")
         self.names["thread"] = self.let(f"zext i32 {self.warp} to i64") if func.team > 1 else "0"
         for slot in func.slots:
             if slot.kind == "array":
@@ -86,6 +99,7 @@ class PtxEmitter(Emitter):
                 text = f"%slot.{slot.name}"
                 self.names[slot.name] = text if slot.dtype is not b1 else self.let(f"icmp ne i8 {text}, 0")
         self.names["end"] = self.names["blocks"]
+        known = dict(self.names)
         for stmt in func.body:
             if isinstance(stmt, For) and stmt.kind == "parallel":
                 self.only_at_work(self.ref(stmt.hi))
@@ -94,23 +108,110 @@ class PtxEmitter(Emitter):
             sizes = [self.bytes_of(self.ref(Value(name, i64)), size) for name, size in self.entry.asked]
             total = functools.reduce(lambda x, y: self.let(f"add i64 {x}, {y}"), sizes)
             self.asked = self.let(f"mul i64 {self.let(f'zext i32 {self.warp} to i64')}, {total}")
+        outside = self.mark
+        self.statements(func)
+        self.mark = outside
+        self.put("br label %out")
+        if self.finish is not None:
+            self.lines.append("finish:")
+            self.names, self.block = known, "finish"
+            self.more(self.finish)
+            self.put("br label %out")
+        self.lines += ["out:", "  ret void", "}"]
+
+    def statements(self, func: Func) -> None:
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
         self.tables = {elements: self.table(elements) for elements in tables(func.body)}
-        outside = self.mark
         for stmt in func.body:
             self.stmt(stmt)
-        self.mark = outside
-        self.put("ret void")
-        self.lines.append("}")
 
     def only_at_work(self, end: str) -> None:
-        """A warp without a block leaves: what it would read may be overwritten."""
+        """A warp without a block leaves: what it would read may be overwritten. Where there is no block, the
+        first one finishes."""
         works = self.let(f"icmp slt i64 {self.names['begin']}, {end}")
         self.put(f"br i1 {works}, label %work, label %idle")
-        self.lines += ["idle:", "  ret void", "work:"]
+        self.lines.append("idle:")
+        if self.finish is None:
+            self.put("br label %out")
+        else:
+            none, first = (self.let(f"icmp eq i64 {self.names[n]}, 0") for n in ("blocks", "begin"))
+            alone = self.let(f"and i1 {none}, {first}")
+            if self.team > 1:
+                alone = self.let(f"and i1 {alone}, {self.let(f'icmp eq i32 {self.warp}, 0')}")
+            self.put(f"br i1 {alone}, label %finish, label %out")
+        self.lines.append("work:")
         self.block = "work"
+
+    # -- after the blocks
+
+    def done(self, block: str) -> None:
+        """The block has been done: the last warp to come here goes on."""
+        self.count += 1
+        rest = f"rest{self.count}"
+        if self.team > 1:
+            self.barrier()
+            first = self.let(f"icmp eq i32 {self.warp}, 0")
+            self.label(f"first{self.count}", f"br i1 {first}, label %first{self.count}, label %{rest}")
+        names, blocks = dict(self.names), self.names["blocks"]
+        counters, most = f"@{self.entry.name}.arrived", 0
+        if self.lanes is not None:
+            number, most = self.count, groups(self.lanes)
+            many = self.let(f"icmp sgt i64 {blocks}, {most}")
+            self.label(f"many{number}", f"br i1 {many}, label %many{number}, label %few{number}")
+            group = self.let(f"and i64 {block}, {most - 1}")
+            others = self.let(f"sub i64 {self.let(f'sub i64 {blocks}, 1')}, {group}")
+            others = self.let(f"lshr i64 {others}, {most.bit_length() - 1}")
+            at = self.let(f"getelementptr i32, ptr addrspace(1) {counters}, i64 {group}")
+            last = self.arrive(at, others)
+            self.label(f"lane{number}", f"br i1 {last}, label %lane{number}, label %{rest}")
+            self.more(self.lanes, group)
+            self.label(f"few{number}", f"br label %few{number}")
+            blocks = self.let(f"select i1 {many}, i64 {most}, i64 {blocks}")
+        at = self.let(f"getelementptr i32, ptr addrspace(1) {counters}, i64 {most}")
+        last = self.arrive(at, self.let(f"sub i64 {blocks}, 1"))
+        self.label(rest, f"br i1 {last}, label %finish, label %{rest}")
+        self.names = names
+        text = f"{counters} = internal addrspace(1) global [{most + 1} x i32] zeroinitializer"
+        self.shared += [text] if text not in self.shared else []
+
+    def label(self, name: str, branch: str) -> None:
+        """The end of a block of code, and the beginning of the next one."""
+        self.put(branch)
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    def arrive(self, counter: str, others: str) -> str:
+        """Whether so many others have come before. What they have stored is seen then; the counter is 0
+        again. (LLVM drops the order of such an atomic, but not that of fences.)"""
+        self.meet()
+        few = self.let(f"trunc i64 {others} to i32")
+        first = self.let(f"icmp eq i32 {self.lane32}, 0")
+
+        def count() -> str:
+            self.put(_FENCE)
+            change = f'{counter}, i32 {few} syncscope("device") monotonic'
+            old = self.let(f"atomicrmw uinc_wrap ptr addrspace(1) {change}")
+            self.put(_FENCE)
+            return old
+
+        before = self.move("idx", self.where(first, count, "i32"), "0")
+        self.meet()
+        return self.let(f"icmp eq i32 {before}, {few}")
+
+    def more(self, func: Func, turn: str = "0") -> None:
+        """The statements of another function of the kernel, for one warp; of its parallel loop this turn."""
+        kept = self.team, self.common, self.prefix, self.warps, self.pending, self.tables
+        self.team, self.common, self.warps, self.pending = 1, set[str](), 1, frozenset[Access]()
+        self.prefix = f"{self.entry.name}.{func.name.rpartition('.')[2]}"
+        self.names["thread"], self.turn = "0", turn
+        if self.marks is not None:
+            self.marks.include(func)
+        outside = self.mark
+        self.statements(func)
+        self.mark, self.turn = outside, None
+        self.team, self.common, self.prefix, self.warps, self.pending, self.tables = kept
 
     def parameter(self, slot: Slot) -> str:
         if slot.kind == "array":
@@ -137,10 +238,10 @@ class PtxEmitter(Emitter):
         if isinstance(stmt.count, Value):
             self.point(stmt.name, self.ask(stmt, self.ref(stmt.count)), stmt.dtype, 3)
             return
-        name, size = f"@{self.entry.name}.{stmt.name}", room(stmt)
-        kind = f"[{size if stmt.shared else self.entry.warps * size} x i8]"
+        name, size = f"@{self.prefix}.{stmt.name}", room(stmt)
+        kind = f"[{size if stmt.shared else self.warps * size} x i8]"
         self.shared.append(f"{name} = internal addrspace(3) global {kind} undef, align {ALIGNED}")
-        if not stmt.shared:
+        if not stmt.shared and self.warps > 1:
             at = self.let(f"mul i32 {self.warp}, {size}")
             name = self.let(f"getelementptr i8, ptr addrspace(3) {name}, i32 {at}")
         self.point(stmt.name, name, stmt.dtype, 3)
@@ -189,15 +290,13 @@ class PtxEmitter(Emitter):
         self.point(stmt.name, text, stmt.dtype, self.spaces[stmt.array], self.roots[stmt.array])
 
     def loop(self, stmt: For) -> None:
-        if stmt.kind == "parallel" and self.team > 1:  # the grid has a block for each turn
-            self.names[stmt.var.name] = self.names["begin"]
+        if stmt.kind == "parallel":  # one turn: the grid has a warp, or a team, for each
+            self.names[stmt.var.name] = self.names["begin"] if self.turn is None else self.turn
             for inner in stmt.body:
                 self.stmt(inner)
+            if self.turn is None and self.finish is not None:
+                self.done(self.names["begin"])
             return
-        if stmt.kind == "parallel":
-            stmt, given = replace(stmt, kind="serial", step=Value("every", stmt.var.dtype)), stmt
-            if self.marks is not None:
-                self.marks.same(stmt, given)
         inside = accesses(stmt.body, self.roots, self.spaces, self.common)
         self.pending = far(self.pending)
         if clash(self.pending, inside):
@@ -381,11 +480,14 @@ class PtxEmitter(Emitter):
         self.where(test, put, "")
 
 
-def emit(funcs: Sequence[Func], marks: Lines | None = None, arch: str = ARCH) -> str:
-    """LLVM text that defines `funcs`: a kernel, and what comes after its blocks. `marks` as for CPUs."""
-    emitter = PtxEmitter(marks, arch)
+def emit(funcs: Sequence[Func], marks: Lines | None = None, held: int = 0) -> str:
+    """LLVM text that defines `funcs`: a kernel, and what comes after its blocks. `marks` as for CPUs; `held`:
+    warps that a processor shall hold at least, if there is a need to say so."""
+    emitter = PtxEmitter(marks, held)
+    after = [func for func in funcs if is_after(func)]
     for func in funcs:
-        emitter.func(func)
+        if not is_after(func) or len(after) == len(funcs):
+            emitter.func(func, after if not is_after(func) else ())
     parts = [
         f'target triple = "{TRIPLE}"',
         "",

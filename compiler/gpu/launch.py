@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from ..ir.artifact import Address, Code, Plan
 from ..ir.data import data
 from ..ir.layout import Slot
-from ..ir.loop import Alloc, For, Func, Imm, Value
+from ..ir.loop import Alloc, Func, Value
 from .schedule import SHORT
 from .target import PARAMETERS, SHARED, WARP
 
 # Warps of a block of threads, if shared memory allows it.
 WARPS = 4
-# The fewest lanes of a reduction: with no more blocks there is nothing to add up lane by lane.
-FEWEST = 32
 # The names of entries for short rows end so.
 LITTLE = "$short"
 # Bytes of shared memory that each array of a warp begins at a multiple of.
@@ -25,16 +23,16 @@ ALIGNED = 16
 class Entry:
     """A kernel of a module: its name there, how many warps a block of threads has, its bytes of shared memory
     that the module asks for itself, its parameters in their order. A block of threads does `each` blocks of
-    the plan: one a warp, or one by all of a team. What comes after the blocks of the plan has a number of its
-    own, `blocks`. `asked`: arrays in shared memory that the launch asks for, in their order: the slot that
-    says how many elements they have, and the bytes of one."""
+    the plan: one a warp, or one by all of a team. `ends`: something is left to do after all of them, which
+    the last one does. `asked`: arrays in shared memory that the launch asks for, in their order: the slot
+    that says how many elements they have, and the bytes of one."""
 
     name: str
     warps: int
     shared: int
     slots: tuple[Slot, ...]
     each: int
-    blocks: int | None = None
+    ends: bool = False
     asked: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -51,34 +49,39 @@ def room(alloc: Alloc) -> int:
     return aligned(alloc.count * alloc.dtype.size) if isinstance(alloc.count, int) else 0
 
 
-def entry(func: Func) -> Entry:
+def is_after(func: Func) -> bool:
+    """Whether it is for what the blocks have left."""
+    return func.name.endswith((".lanes", ".finish"))
+
+
+def defined(funcs: Sequence[Func]) -> tuple[Entry, ...]:
+    """The entries that functions of one kernel become: the last warp that has done a block goes on with those
+    that come after the blocks."""
+    after = [func for func in funcs if is_after(func)]
+    return tuple(entry(func, after) for func in funcs if not is_after(func))
+
+
+def entry(func: Func, after: Sequence[Func] = ()) -> Entry:
     """ValueError where a kernel needs more than there is."""
     allocs = [s for s in func.body if isinstance(s, Alloc)]
     own = sum(room(s) for s in allocs if not s.shared)
     shared = sum(room(s) for s in allocs if s.shared)
-    size = shared + func.team * own
+    rest = sum(room(s) for last in after for s in last.body if isinstance(s, Alloc))  # of one warp
+    size = shared + func.team * own + rest
+    fixed = shared + rest
     if size > SHARED:
         of = "a warp" if func.team == 1 else f"a team of {func.team} warps"
         raise ValueError(f"kernel {func.name}: {size} bytes of shared memory for {of}; there are {SHARED}")
     if 8 * len(func.slots) > PARAMETERS:
         raise ValueError(f"kernel {func.name}: {len(func.slots)} parameters; there may be {PARAMETERS // 8}")
     asked = tuple((s.count.name, s.dtype.size) for s in allocs if isinstance(s.count, Value))
-    number, name = blocks(func), func.name.replace(".", "$")
+    name = func.name.replace(".", "$")
     if func.team > 1 or (asked and not name.endswith(LITTLE)):
-        return Entry(name, func.team, size, func.slots, 1, number, asked)
-    warps = WARPS if number is None else min(WARPS, number)
-    while warps * size > SHARED:
+        return Entry(name, func.team, size, func.slots, 1, bool(after), asked)
+    warps = 1 if func.name.endswith(".finish") else WARPS
+    while fixed + warps * own > SHARED:
         warps //= 2
-    return Entry(name, warps, warps * size, func.slots, warps, number, asked)
-
-
-def blocks(func: Func) -> int | None:
-    """Of what has a number of its own: a parallel loop's turns, one where there is no loop."""
-    loops = [s for s in func.body if isinstance(s, For) and s.kind == "parallel"]
-    if not loops:
-        return 1 if func.name.endswith(".finish") else None
-    (loop,) = loops
-    return int(loop.hi.value) if isinstance(loop.hi, Imm) else None
+    return Entry(name, warps, fixed + warps * own, func.slots, warps, bool(after), asked)
 
 
 @data
@@ -95,27 +98,27 @@ class Launch:
 
 
 def launches(plan: Plan, entries: Mapping[str, Sequence[Entry]]) -> tuple[Launch, ...]:
-    """One after the other; `entries` of each code, by its key. None for no blocks, or where no lane has the
-    results of two."""
+    """One after the other; `entries` of each code, by its key. None for no blocks, if nothing comes after."""
     found: list[Launch] = []
     for launch in plan.launches:
-        for entry in fitting(entries[launch.code.key], launch.slots):
-            number = launch.blocks if entry.blocks is None else entry.blocks
-            if entry.name.endswith("$lanes") and launch.blocks <= FEWEST:
-                continue
-            if number:
-                grid, shared = -(-number // entry.each), at_launch(entry, launch.slots)
-                found.append(Launch(launch.code, entry, grid, launch.slots, shared))
+        entry = fitting(entries[launch.code.key], launch.slots)
+        if grid := grid_of(entry, launch.blocks):
+            shared = at_launch(entry, launch.slots)
+            found.append(Launch(launch.code, entry, grid, launch.slots, shared))
     return tuple(found)
 
 
-def fitting(entries: Sequence[Entry], values: Sequence[Address | int | bytes]) -> list[Entry]:
+def grid_of(entry: Entry, blocks: int) -> int:
+    return max(-(-blocks // entry.each), int(entry.ends))
+
+
+def fitting(entries: Sequence[Entry], values: Sequence[Address | int | bytes]) -> Entry:
     """Of a kernel that has one for short rows, that or the one for others."""
-    if len(entries) < 2 or not entries[1].name.endswith(LITTLE):
-        return list(entries)
-    team, warp, *rest = entries
+    if len(entries) == 1:
+        return entries[0]
+    team, warp = entries
     length = _counts(team, values)[team.asked[0][0]]
-    return [warp if length <= SHORT else team, *rest]
+    return warp if length <= SHORT else team
 
 
 def _counts(entry: Entry, values: Sequence[Address | int | bytes]) -> dict[str, int]:

@@ -1,16 +1,14 @@
-"""Between the blocks and what finishes them, where there are many: the results of a lane, added by a warp of
-its own. `finish`, one warp, then has as many blocks as there are lanes.
+"""After the blocks: the results of a lane, added up by the last warp that has one of them; then what
+finishes, by the last warp of these.
 
-NAME.lanes:  for lane (parallel), for columns that a total keeps, by vectors:
+NAME.lanes:  for group (parallel), for lane group, group + G, ..., for columns that a total keeps, by vectors:
                part[lane] += part[lane + L] += part[lane + 2 L] ...          some are read at once
-             of other totals: the same, for a vector of lanes
+NAME.finish: for columns, by vectors:  part[0] = part[0] ... part[L - 1], halved;  the stages of `finally`
 
-The order is that of `order.py`: block b goes to lane b mod L.
-"""
+The order is that of `order.py`: block b goes to lane b mod L. Groups are as many as the fewest lanes of a
+total."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from ..cpu.lower import Lowering
 from ..cpu.lower_finish import FinishLowering
@@ -20,17 +18,18 @@ from ..ir.loop import BEGIN, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
-from .target import WARP
 
-# Warps where totals have columns: what is left of them beside the lanes goes along the columns.
-TEAM = 512
 # Results of blocks that are read at once.
 AT_ONCE = 16
 
 
-def laned(kernel: k.Kernel) -> bool:
-    """Whether there are totals whose blocks lie one after the other."""
-    return bool(totals(kernel)) and not long_rows(kernel) and not columns(kernel)
+def groups(kernel: k.Kernel) -> int:
+    """Of lanes, whose results are added up before what finishes; 0 where the blocks do not lie one after the
+    other."""
+    every = totals(kernel)
+    if not every or long_rows(kernel) or columns(kernel):
+        return 0
+    return min(lanes(*reduce.dtypes) for reduce in every)
 
 
 class LaneLowering:
@@ -41,81 +40,102 @@ class LaneLowering:
         self.b = base.b
 
     def run(self) -> None:
-        every = totals(self.x.kernel)
-        few = max(lanes(*reduce.dtypes) for reduce in every) // WARP
-        team = TEAM if any(reduce.keep for reduce in every) else few
-        with self.b.loop(BEGIN, Imm(team, i64), 1, "parallel") as warp:
-            for reduce in every:
-                with self.b.at(reduce.loc):
-                    if reduce.keep:
-                        self.kept(reduce, warp.var)
-                    else:
-                        self.single(reduce, warp.var)
+        b, x, count = self.b, self.x, groups(self.x.kernel)
+        with b.loop(BEGIN, Imm(count, i64), 1, "parallel") as group:
+            for reduce in totals(x.kernel):
+                for first in range(0, lanes(*reduce.dtypes), count):
+                    with b.at(reduce.loc):
+                        self.lane(reduce, x.plus(group.var, Imm(first, i64)))
 
-    def kept(self, reduce: k.Reduce, warp: Operand) -> None:
-        """Of one lane, some columns. Lanes of the vector beyond them read the last one, without a branch."""
-        b, x, count = self.b, self.x, lanes(*reduce.dtypes)
-        width, size = x.schedule.width, x.kept_size(reduce)
-        lane = b.op("and", warp, Imm(count - 1, i64))
-        start = b.op("add", lane, Imm(count, i64))
-        first = b.op("mul", b.op("div", warp, Imm(count, i64)), Imm(width, i64))
-        first = b.op("select", b.op("lt", start, x.slot("blocks")), first, size)
-        iota = b.op("iota", dtype=i64, lanes=width)
-        last = b.widen(x.plus(size, Imm(-1, i64)), width)
-        with b.loop(first, size, TEAM // count * width, "serial") as strip:
-            columns = x.minimum(b.op("add", b.widen(strip.var, width), iota), last)
-
-            def load(block: Operand) -> Acc:
-                row = b.widen(b.op("mul", block, size), width)
-                return x.load_parts(reduce, b.op("add", row, columns), width)
-
-            at = b.op("add", b.op("mul", lane, size), strip.var)
+    def lane(self, reduce: k.Reduce, lane: Operand) -> None:
+        """All that there is of one lane."""
+        b, x, zero = self.b, self.x, Imm(0, i64)
+        start = b.op("add", lane, Imm(lanes(*reduce.dtypes), i64))
+        some = b.op("lt", start, x.slot("blocks"))
+        if not reduce.keep:
+            with b.loop(zero, b.op("select", some, Imm(1, i64), zero), 1, "once"):
+                x.store_parts(reduce, lane, self.added(reduce, lane, start, zero, None))
+            return
+        size, width = x.kept_size(reduce), x.schedule.width
+        with b.loop(zero, b.op("select", some, size, zero), width, "serial") as strip:
             mask = x.first_lanes(b.op("sub", size, strip.var))
-            acc = x.load_parts(reduce, at, width, mask)
-            acc, rest = self.whole(reduce, start, x.slot("blocks"), acc, load)
-            with b.loop(rest, x.slot("blocks"), count, "serial", acc) as one:
-                one.yields = x.merge(reduce.op, one.carried, load(one.var))
-            x.store_parts(reduce, at, one.results, mask)
+            acc = self.added(reduce, lane, start, strip.var, mask)
+            x.store_parts(reduce, b.op("add", b.op("mul", lane, size), strip.var), acc, mask)
 
-    def single(self, reduce: k.Reduce, warp: Operand) -> None:
-        """Of as many lanes as a vector has."""
-        b, x, count = self.b, self.x, lanes(*reduce.dtypes)
-        width, blocks = x.schedule.width, x.slot("blocks")
-        first, end = b.op("mul", warp, Imm(width, i64)), x.minimum(blocks, Imm(count, i64))
-        with b.loop(first, x.minimum(end, b.op("add", first, Imm(width, i64))), width, "serial") as own:
-            mask = x.first_lanes(b.op("sub", end, own.var))
-            acc = x.load_parts(reduce, own.var, width, mask)
-            start = b.op("add", own.var, Imm(count, i64))
-            full = b.op("sub", blocks, Imm(width - 1, i64))  # a vector that begins before is whole
-            acc, rest = self.whole(reduce, start, full, acc, lambda at: x.load_parts(reduce, at, width))
-            with b.loop(rest, blocks, count, "serial", acc) as one:
-                there = x.first_lanes(b.op("sub", blocks, one.var))
-                value = x.load_parts(reduce, one.var, width, there)
-                one.yields = x.wide(x.merge(reduce.op, one.carried, value), one.carried, there)
-            x.store_parts(reduce, own.var, one.results, mask)
+    def added(
+        self, reduce: k.Reduce, lane: Operand, start: Operand, at: Operand, mask: Operand | None
+    ) -> Acc:
+        """Blocks `lane`, `start`, ... in their order: of each the elements from `at` on under the mask, or
+        the one that there is. Where the last turn has no more, it reads the first one again, and leaves it
+        out."""
+        b, x = self.b, self.x
+        size, step = x.kept_size(reduce), lanes(*reduce.dtypes)
+        width = 1 if mask is None else x.schedule.width
 
-    def whole(
-        self, reduce: k.Reduce, start: Operand, end: Operand, acc: Acc, load: Callable[[Operand], Acc]
-    ) -> tuple[Acc, Operand]:
-        """Blocks `start`, `start` + L, ... before `end`, so many at once; and the first one that is left."""
-        b, x, count = self.b, self.x, lanes(*reduce.dtypes)
-        turn = AT_ONCE * count
-        far = b.op("sub", b.op("add", end, Imm(count - 1, i64)), start)
-        last = b.op("add", start, b.op("and", far, Imm(-turn, i64)))
-        last = b.op("select", b.op("lt", last, start), start, last)
-        with b.loop(start, last, turn, "serial", acc) as body:
-            values = [load(b.op("add", body.var, Imm(n * count, i64))) for n in range(AT_ONCE)]
-            now: Acc = body.carried
-            for value in values:
-                now = x.merge(reduce.op, now, value)
-            body.yields = now
-        return body.results, last
+        def load(block: Operand) -> Acc:
+            return x.load_parts(reduce, b.op("add", x.times(block, size), at), width, mask)
+
+        acc, turn = load(lane), AT_ONCE * step
+        span = b.op("sub", x.plus(x.slot("blocks"), Imm(step - 1, i64)), start)
+        whole = b.op("add", start, b.op("and", span, Imm(-turn, i64)))
+        for end, masked in ((whole, False), (x.slot("blocks"), True)):
+            with b.loop(start, end, turn, "serial", acc) as body:
+                blocks = [b.op("add", body.var, Imm(n * step, i64)) for n in range(AT_ONCE)]
+                there = [b.op("lt", block, x.slot("blocks")) for block in blocks if masked]
+                if masked:
+                    blocks = [b.op("select", t, at, lane) for t, at in zip(there, blocks, strict=True)]
+                now: Acc = body.carried
+                for n, value in enumerate([load(block) for block in blocks]):
+                    new = x.merge(reduce.op, now, value)
+                    now = chosen(x, there[n], new, now) if masked else new
+                body.yields = now
+            acc, start = body.results, whole
+        return acc
+
+
+def chosen(x: Lowering, test: Operand, new: Acc, old: Acc) -> Acc:
+    test = x.b.widen(test, old[0].lanes)
+    return tuple(x.b.op("select", test, v, w) for v, w in zip(new, old, strict=True))
 
 
 class WarpFinishLowering(FinishLowering):
     """What is left to do after that."""
 
     def left(self, reduce: k.Reduce, blocks: Operand) -> Operand:
-        if not laned(self.x.kernel):
+        if not groups(self.x.kernel):
             return blocks
         return self.x.minimum(blocks, Imm(lanes(*reduce.dtypes), i64))
+
+    def fold_rows(self, reduce: k.Reduce, blocks: Operand) -> None:
+        """In registers, for a vector of columns."""
+        if not groups(self.x.kernel):
+            super().fold_rows(reduce, blocks)
+            return
+        b, x, count = self.b, self.x, lanes(*reduce.dtypes)
+        size, width, zero = x.kept_size(reduce), x.schedule.width, Imm(0, i64)
+        apart = max(1, count // AT_ONCE)
+        with b.loop(zero, size, width, "serial") as strip:
+            mask = x.first_lanes(b.op("sub", size, strip.var))
+
+            def joined(first: Operand, step: int, few: int) -> Acc:
+                """So many lanes, so far apart."""
+                lane, at = first, b.op("add", x.times(first, size), strip.var)
+                there, values = list[Operand](), list[Acc]()
+                for _ in range(few):
+                    there.append(b.op("lt", lane, blocks))
+                    only = b.op("and", mask, b.widen(there[-1], width))
+                    values.append(x.load_parts(reduce, at, width, only))
+                    lane, at = x.plus(lane, Imm(step, i64)), b.op("add", at, x.times(Imm(step, i64), size))
+                while len(values) > 1:
+                    half = len(values) // 2
+                    values = [
+                        chosen(x, there[n + half], x.merge(reduce.op, values[n], values[n + half]), values[n])
+                        for n in range(half)
+                    ]
+                return chosen(x, there[0], values[0], x.start(reduce, width))
+
+            with b.loop(zero, Imm(apart, i64), 1, "serial") as first:  # what comes together first
+                at = b.op("add", x.times(first.var, size), strip.var)
+                only = b.op("and", mask, b.widen(b.op("lt", first.var, blocks), width))
+                x.store_parts(reduce, at, joined(first.var, apart, count // apart), only)
+            x.store_parts(reduce, strip.var, joined(zero, 1, apart), mask)

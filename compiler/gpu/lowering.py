@@ -5,6 +5,7 @@ through shared memory, and the results of many blocks.
 from __future__ import annotations
 
 from ..cpu.lower import Lowering
+from ..cpu.lower_flat import FlatLowering
 from ..cpu.lower_tiles import TileLowering
 from ..cpu.lowering import MODES
 from ..cpu.lowering import lower as lower_by
@@ -13,7 +14,9 @@ from ..ir.data import replace
 from ..ir.kernel import Kernel, Load
 from ..ir.loop import Func, Imm, Operand, Store
 from ..ir.types import i64
-from .lower_lanes import LaneLowering, WarpFinishLowering, laned
+from .lower_flat import TeamFlatLowering
+from .lower_groups import WarpGroupLowering
+from .lower_lanes import LaneLowering, WarpFinishLowering, groups
 from .lower_product import WarpProductLowering
 from .lower_rows import WarpRowLowering
 from .lower_scan import WarpScanLowering
@@ -41,9 +44,15 @@ def product_lowering(base: Lowering) -> WarpProductLowering:
     return (TeamProductLowering if base.schedule.team > 1 else WarpProductLowering)(base)
 
 
+def flat_lowering(base: Lowering) -> FlatLowering:
+    return (TeamFlatLowering if base.schedule.team > 1 else FlatLowering)(base)
+
+
 _MODES = {
     **MODES,
+    "flat": flat_lowering,
     "rows": WarpRowLowering,
+    "groups": WarpGroupLowering,
     "product": product_lowering,
     "vector": WarpProductLowering,
     "tiles": WarpTileLowering,
@@ -59,7 +68,7 @@ def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
         alone = Lowering(kernel, replace(schedule, team=1))
         WarpRowLowering(alone).run()
         found.insert(1, Func(f"{kernel.name}.short", found[0].slots, alone.b.done()))
-    if laned(kernel):
+    if groups(kernel):
         between = Lowering(kernel, replace(schedule, team=1))
         LaneLowering(between).run()
         place = len(found) - 1

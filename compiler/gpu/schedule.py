@@ -27,6 +27,10 @@ TILE = (WARP, 2 * WARP)
 MAP_BLOCK = 1024
 # Warps of a row that is reduced, if its order has so many lanes.
 TEAM = 2
+# Warps of a block that is summed, so that few blocks keep memory busy: each has `MOST` vectors of an array on
+# their way at once.
+FLAT_TEAM = 8
+MOST = 16
 # Rows of so many elements are one warp's after all: what several warps do together takes longer than the row.
 SHORT = 256
 # Bytes of shared memory for each element of a row that is kept there: of the longest that is no `long` one.
@@ -49,6 +53,8 @@ def schedule(kernel: Kernel) -> Schedule:
     step = max(plan.step, WARP * at_once(kernel, plan.mode))
     block = BLOCK if totals(kernel) else MAP_BLOCK
     number, rest = (team(kernel), plan.step) if plan.mode == "rows" else (number, 0)
+    if plan.mode == "flat" and totals(kernel) and step == WARP * MOST:
+        number = FLAT_TEAM
     return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block, team=number, rest=rest)
 
 
@@ -91,7 +97,7 @@ def at_once(kernel: Kernel, mode: str) -> int:
     if length >= 64:
         return 1
     if mode in ("flat", "long"):
-        return 16 if totals(kernel) else 8 if length < 32 else 4
+        return MOST if totals(kernel) else 8 if length < 32 else 4
     return 4
 
 

@@ -12,8 +12,8 @@ WARP = 32
 SHARED = 48 << 10
 PARAMETERS = 4096
 
-# Warps of large teams that a processor shall hold, where ptxas then needs no more registers than there are.
-LARGE = 8
+# Warps that a processor shall hold of a product by teams, where ptxas then needs no more registers than there
+# are.
 HELD = {"sm_90": 16, "sm_100": 16}
 
 # The least version of PTX that knows each: a driver reads those that are not newer than itself.

@@ -54,6 +54,11 @@ class Lines:
         self.function = f" !dbg !{self._kernel}"
         return f", !dbg !{self._location(outer.line, 0, self._kernel)}"
 
+    def include(self, func: Func) -> None:
+        """The function goes on with the statements of another one."""
+        self._of |= places(func)
+        self._kept.append(func)
+
     def of(self, stmt: Stmt) -> str:
         place = self._of.get(id(stmt))
         if place is None:
@@ -66,12 +71,6 @@ class Lines:
             self.nodes[node] = one
             found = self._marks[place] = f", !dbg !{node}"
         return found
-
-    def same(self, stmt: Stmt, given: Stmt) -> None:
-        """`stmt` stands in place of `given`."""
-        self._kept.append(stmt)
-        if id(given) in self._of:
-            self._of[id(stmt)] = self._of[id(given)]
 
     def _place(self, place: Loc, column: int) -> int:
         if self._directives or not place.function:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import addressof, c_uint64, c_void_p
 
@@ -80,7 +79,7 @@ class Program:
         self, device: Device, plan: Plan, modules: Mapping[str, str], launches: Sequence[Launch]
     ) -> None:
         self.device, self.plan, self.launches = device, plan, launches
-        self._names = list(dict.fromkeys(re.sub(r"\$(lanes|finish)", "", str(x)) for x in launches))
+        self._names = list(dict.fromkeys(map(str, launches)))
         self._steps: list[_Step] = []
         self._graph = 0
         with device.held():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.gpu.emit import emit
-from lucid.compiler.gpu.launch import at_launch, entry, fitting
+from lucid.compiler.gpu.launch import at_launch, defined, fitting, grid_of
 from lucid.compiler.gpu.lowering import lower
 from lucid.compiler.gpu.schedule import schedule
 from lucid.compiler.gpu.simulator import Memory, launch, parse
@@ -59,12 +59,10 @@ def run_kernel(
     places |= {name: scalar_bytes(scalars[name], s.dtype) for name, s in k.scalars(kernel).items()}
     funcs = lower(kernel, plan)
     module = parse(emit_assembly(emit(funcs), target(arch)))
-    entries = [entry(func) for func in funcs]
-    for found in fitting(entries, [places[slot.name] for slot in entries[0].slots]):
-        size = -(-(blocks if found.blocks is None else found.blocks) // found.each)
-        if size:
-            args = [places[slot.name] for slot in found.slots]
-            launch(module, found.name, size, found.threads, args, memory, at_launch(found, args))
+    args = [places[slot.name] for slot in funcs[0].slots]
+    found = fitting(defined(funcs), args)
+    if size := grid_of(found, blocks):
+        launch(module, found.name, size, found.threads, args, memory, at_launch(found, args))
     results: dict[str, Array] = {}
     for out in kernel.outputs:
         place, kind = places[out.name], out.dtype.np

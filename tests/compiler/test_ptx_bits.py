@@ -118,8 +118,8 @@ def test_no_transaction_too_many(name: str) -> None:
     arrays: list[Array] = [rng.normal(size=s).astype(np.float32) for s in every]
     _, counts = simulate(ptx(build(CASES[name][0], arrays), "sm_90"), arrays)
     for count in counts:
-        for space in ("global", "shared"):
-            assert count.total(space, "transactions") == count.total(space, "ideal"), str(count)
+        for access in count.accesses.values():  # of one element for all lanes there are fewer
+            assert access.transactions <= access.ideal or access.space == "param", str(access)
 
 
 @pytest.mark.parametrize("arrays, mode", [(4, "tiles"), (6, "rows")])

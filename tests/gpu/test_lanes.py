@@ -1,4 +1,5 @@
-"""Results of many blocks, added up lane by lane: those of `order.py`, whatever their number."""
+"""Results of many blocks, added up by the last warps to be done: those of `order.py`, whatever their
+number."""
 
 from __future__ import annotations
 
@@ -6,14 +7,17 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
-from lucid.compiler.gpu.launch import FEWEST, launches
+from lucid.compiler.gpu.emit import emit, groups
+from lucid.compiler.gpu.launch import entry
 from lucid.compiler.gpu.simulator import Memory, launch, parse
 from lucid.compiler.gpu.target import target
 from lucid.compiler.ir.artifact import Address
-from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.pipeline import compile_graph, entries
-from lucid.gpu import Ptx, ptx
+from lucid.compiler.ir.loop import Func
+from lucid.compiler.ir.types import f64
+from lucid.compiler.pipeline import Compiled, compile_graph, loops
+from lucid.gpu import described, ptx
+from lucid.runtime.llvm import emit_assembly
 from lucid.simulated import simulate
 from tests.native import Array, build, run
 
@@ -25,9 +29,11 @@ def totals(x: Node) -> tuple[Node, ...]:
     return ops.SUM(x, axes=(0,)), ops.AMAX(x, axes=(0, 1)), ops.SUM(ops.ABS(x), axes=(0, 1))
 
 
-def made(dtype: str) -> Ptx:
-    x = np.ones((256 * (FEWEST + 1), FEATURES), dtype)
-    return ptx(build(totals, [x]), "sm_90")
+def alone(made: Compiled, name: str) -> Func:
+    stages = made.stages
+    (call,), (plan,) = stages.program.calls, stages.schedules
+    (found,) = (f for f in loops(call.kernel, plan) if f.name.endswith(name))
+    return found
 
 
 def added(parts: Array, lanes: int, op: np.ufunc) -> Array:
@@ -40,39 +46,50 @@ def added(parts: Array, lanes: int, op: np.ufunc) -> Array:
 
 @pytest.mark.parametrize("dtype, lanes", [("float32", 64), ("float64", 32)])
 def test_any_number_of_blocks(dtype: str, lanes: int) -> None:
-    program = made(dtype)
-    (step,) = (x for x in program.launches if x.entry.name.endswith("$lanes"))
-    module, rng = parse(program.modules[step.code.key]), np.random.default_rng(0)
+    made = compile_graph(build(totals, [np.ones((256 * 33, FEATURES), dtype)]), target("sm_90"))
+    func = alone(made, ".lanes")
+    assert groups(func) == lanes
+    module, rng = parse(emit_assembly(emit([func]), target("sm_90"))), np.random.default_rng(0)
+    single, (step,) = entry(func), described(made, "sm_90").launches
     for blocks in (1, 33, lanes, lanes + 1, 3 * lanes - 1, 17 * lanes, 17 * lanes + 5, 40 * lanes - 3):
         memory, args, parts = Memory(), list[int | bytes](), list[tuple[int, Array]]()
         for slot, value in zip(step.entry.slots, step.values, strict=True):
             if not isinstance(value, Address):
                 args.append(blocks if slot.name == "blocks" else value)
             elif slot.name.startswith("part."):
-                size = program.plan.buffers[value.buffer].shape[1:]
+                size = made.plan.buffers[value.buffer].shape[1:]
                 part = rng.standard_normal((blocks, *size)).astype(dtype)
                 parts.append((memory.upload(part, slot.name), part))
                 args.append(parts[-1][0])
             else:
                 args.append(memory.allocate(8, slot.name))
-        launch(module, step.entry.name, step.grid, step.entry.threads, args, memory)
+        launch(module, single.name, min(blocks, lanes) // single.warps or 1, single.threads, args, memory)
         for (place, part), op in zip(parts, (np.add, np.maximum, np.add), strict=True):
             got = memory.download(place, part.shape, part.dtype)
-            assert got[:lanes].tobytes() == added(part, lanes, op).tobytes(), f"{blocks} blocks, {op}"
+            few = min(blocks, lanes) // single.warps * single.warps or 1
+            want = added(part, lanes, op)[:few]
+            assert got[:few].tobytes() == want.tobytes(), f"{blocks} blocks, {op}"
 
 
-def test_bits_of_the_cpu() -> None:
-    x = np.random.default_rng(0).standard_normal((256 * 70 + 9, 3), np.float32)
-    graph = build(totals, [x])
+@pytest.mark.parametrize("rows", [2, 256 * 31, 256 * 64, 256 * 70 + 9, 256 * 150 + 1])
+def test_bits_of_the_cpu(rows: int) -> None:
+    """From one launch."""
+    x = np.random.default_rng(0).standard_normal((rows, 3), np.float32)
+    graph = build(lambda x: (ops.SUM(x, axes=(0,)), ops.SUM(ops.ABS(x), axes=(0, 1))), [x])
     program = ptx(graph, "sm_90")
-    assert [step.entry.blocks for step in program.launches] == [None, 512, 1]
+    assert len(program.launches) == 1
     got, _ = simulate(program, [x])
     assert all(a.tobytes() == b.tobytes() for a, b in zip(got, run(graph, [x]), strict=True))
 
 
-def test_few_blocks_have_no_such_launch() -> None:
-    made = compile_graph(build(totals, [np.ones((256 * (FEWEST + 1), 3), np.float32)]), target("sm_90"))
-    found = entries(made)
-    few = [replace(step, blocks=FEWEST) for step in made.plan.launches]
-    assert len(launches(made.plan, found)) == 3
-    assert len(launches(replace(made.plan, launches=tuple(few)), found)) == 2
+def test_totals_of_several_dtypes() -> None:
+    """Lanes of the longer one come together in groups of the shorter."""
+    rng = np.random.default_rng(0)
+    arrays: list[Array] = [rng.standard_normal(8192 * 67), rng.standard_normal(8192 * 67).astype(np.float32)]
+
+    def both(x: Node, y: Node) -> tuple[Node, ...]:
+        return ops.SUM(ops.MUL(x, ops.CAST(y, dtype=f64)), axes=(0,)), ops.SUM(y, axes=(0,))
+
+    graph = build(both, arrays)
+    got, _ = simulate(ptx(graph, "sm_90"), arrays)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(got, run(graph, arrays), strict=True))

@@ -64,7 +64,8 @@ def run(seed: int, kinds: list[str]) -> tuple[int | None, int | None]:
         threads = sorted(rng.choice(THREADS, int(rng.integers(1, 5)), replace=False).tolist())
         kind = kinds[int(rng.integers(len(kinds)))]
         cells = rng.integers(0, 4, len(threads)).tolist()
-        who = Who(np.array(threads), *(np.array([of[t] for t in threads]) for of in (clock, last)))
+        clocks, barriers = (np.array([of[t] for t in threads]) for of in (clock, last))
+        who = Who(np.array(threads), clocks, barriers)
         found = shadow.access(kind, np.array(cells) * 4, 4, who)
         expected = model.step(kind, threads, cells, clock, last)
         if found is not None or expected:

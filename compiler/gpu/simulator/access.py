@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import floats
+from .between import WIDE
 from .memory import LOCKED, THERE, WINDOWS, WRITTEN
 from .operands import address, joined, reader, split, writer
 from .ptx import BITS, DTYPES, Array, Const, Instruction
@@ -53,7 +54,10 @@ def touch(
     shadow = batch.shadows.get(space_name)
     if shadow is not None and not locked:
         places = at if at.size == group.size else np.broadcast_to(at, (group.size,))
-        race = shadow.access("atomic" if strong else kind, places, size, group.who())
+        who = group.who()
+        race = shadow.access("atomic" if strong else kind, places, size, who)
+        if who.between is not None and space_name == "global" and kind != "atomic":
+            who.between.note(who.thread, who.clock)
         if race is not None:
             first = int(np.broadcast_to(addresses, (group.size,))[race.lane])
             what = f"{size} bytes at {space.where(first)}"
@@ -217,9 +221,12 @@ def atomic(i: Instruction) -> Step:
     keep = writer(i.dests[0].items[0], kind) if i.dests else None
 
     def change(group: Group, name: str, addresses: Array, operands: list[Array]) -> Array:
-        memory = group.batch.spaces[name]
+        batch = group.batch
+        memory = batch.spaces[name]
         place = touch(i, group, name, addresses, dtype.itemsize, "atomic")
         old = np.empty(group.size, dtype)
+        if batch.between is not None and name == "global":
+            batch.between.atomic(group.number, addresses)
         order = np.argsort(place, kind="stable")
         starts = np.flatnonzero(np.diff(place[order], prepend=-1))
         turn = np.arange(group.size) - np.repeat(starts, np.diff(np.append(starts, group.size)))
@@ -243,6 +250,18 @@ def atomic(i: Instruction) -> Step:
                 old[who] = change(group.part(who), name, part, [o[who] for o in operands])
         if keep is not None:
             keep(env, old)
+
+    return step
+
+
+def fence(i: Instruction) -> Step:
+    """Blocks of a batch go in step, and memory is coherent at once: what is left is who may rely on it."""
+    wide = i.modifiers.get("scope") in WIDE
+
+    def step(env: Env, group: Group) -> None:
+        if wide and group.batch.between is not None:
+            who = group.who()
+            group.batch.between.fence(who.thread, who.clock, who.barrier)
 
     return step
 

@@ -15,6 +15,7 @@ from lucid.compiler.ir.data import data
 
 from . import access, warps
 from .barriers import arrive, stuck
+from .between import Between
 from .counts import Counts
 from .flow import Block, blocks
 from .memory import Memory, Space, fresh, layout
@@ -53,9 +54,10 @@ _EFFECTS: dict[str, Callable[[Instruction], Step]] = {
     "activemask": warps.active_mask,
     "elect": warps.elect,
     "bar": warps.synchronise,
+    "membar": access.fence,
+    "fence": access.fence,
 }
-# Blocks of a batch go in step, and memory is coherent at once: fences and prefetches have nothing to do.
-_NOTHING = ("membar", "fence", "prefetch", "prefetchu")
+_NOTHING = ("prefetch", "prefetchu")
 
 
 @data(eq=False)
@@ -117,8 +119,7 @@ def launch(
     """Runs a kernel and counts what it does.
 
     `grid` and `block` have up to three dimensions. An argument is a number, or the bytes of a parameter;
-    pointers are addresses of `memory`. `.global` and `.const` variables of the module begin anew with every
-    launch.
+    pointers are addresses of `memory`. `.global` variables of the module lie there from its first launch on.
 
     Raises PtxError, whose `kind` says what is wrong, with the line and the thread.
     """
@@ -171,7 +172,6 @@ class _Launch:
             )
         self.addresses: dict[str, Array] = {}
         self.fixed = {"global": memory.space}
-        self.mine: list[int] = []
         self.place_parameters(args)
         self.place_variables()
         self.codes = compiled(entry)
@@ -184,6 +184,10 @@ class _Launch:
         self.issued = [[0, 0] for _ in self.codes]  # to warps, and to threads
         self.granules = {space: self.granule(space) for space in ("global", "shared")}
         self.shadow = Shadow(memory.space.size, self.granules["global"])
+        opcodes = {i.form.opcode for i in entry.code}
+        hands_on = bool(opcodes & {"membar", "fence"}) and bool(opcodes & {"atom", "red"})
+        self.between = Between(grid[0] * grid[1] * grid[2]) if hands_on else None
+        self.now = 1
 
     def granule(self, space: str) -> int:
         """The smallest access that the entry makes to a space."""
@@ -219,11 +223,12 @@ class _Launch:
             space: [v for v in everything if v.space == space]
             for space in ("const", "shared", "local", "global")
         }
+        known = self.memory.variables.setdefault(self.module, {})
         for variable in named["global"]:
-            content = np.frombuffer(variable.init or bytes(variable.size), np.uint8)
-            address = self.memory.upload(content, variable.name)
-            self.address(variable.name, address)
-            self.mine.append(address)
+            if variable.name not in known:
+                content = np.frombuffer(variable.init or bytes(variable.size), np.uint8)
+                known[variable.name] = self.memory.upload(content, variable.name)
+            self.address(variable.name, known[variable.name])
         static = sum(v.size for v in named["shared"])
         most = MOST_SHARED.get(self.module.target.rstrip("af"), LATER_SHARED)
         if static > STATIC_SHARED or static + self.dynamic > most:
@@ -259,13 +264,11 @@ class _Launch:
             raise PtxError("launch", f"{total} blocks: fewer than {MOST_BLOCKS} can be simulated")
         shared = self.layouts["shared"][2]
         together = max(1, min(total, LANES // self.threads, SHARED_BYTES // max(shared, 1)))
-        try:
-            with np.errstate(all="ignore"):
-                for first in range(0, total, together):
-                    self.run_batch(self.batch(first, min(together, total - first)))
-        finally:
-            for address in self.mine:
-                self.memory.free(address)
+        with np.errstate(all="ignore"):
+            for first in range(0, total, together):
+                batch = self.batch(first, min(together, total - first))
+                self.run_batch(batch)
+                self.now = batch.now + 1
         return self.counted(total)
 
     def counted(self, blocks: int) -> Counts:
@@ -286,7 +289,7 @@ class _Launch:
         shadows["shared"] = Shadow(spaces["shared"].data.size, self.granules["shared"])
         return Batch(
             self.module, self.entry, self.grid, self.block, first, count, spaces, shadows, self.addresses,
-            self.dynamic, self.counts,
+            self.dynamic, self.counts, self.between, self.now,
         )  # fmt: skip
 
     # one batch

@@ -14,7 +14,7 @@ import numpy as np
 
 from lucid.compiler.ir.data import data, field
 
-from .ptx import BITS, Array, PtxError
+from .ptx import BITS, Array, Module, PtxError
 
 THERE, WRITTEN, LOCKED = 1, 2, 4
 # Addresses of global memory are beyond 32 bits, and so are the windows of the other spaces among generic
@@ -134,6 +134,8 @@ class Memory:
     def __init__(self) -> None:
         self._space = Space("global", np.zeros(1 << 16, np.uint8), np.zeros(1 << 16, np.uint8), BASE, 1 << 16)
         self._end = GUARD
+        # Addresses of the global variables of modules that were launched.
+        self.variables: dict[Module, dict[str, int]] = {}
 
     @property
     def space(self) -> Space:

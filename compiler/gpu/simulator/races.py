@@ -4,7 +4,7 @@ For each granule (the smallest access that a kernel makes) a `Shadow` keeps the 
 and the last atomic: who, when, and whether several threads did. Time is a clock of each thread: a barrier
 sets those of its block to one later than all of them, `.sync` of a warp those of its threads. So an access
 came before another
-- in another block: never;
+- in another block: if it was handed on, as `between.py` tells;
 - in another warp of the block: if it is older than the last barrier;
 - in the same warp: if it is older than now (its thread and this one have synchronised since).
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from lucid.compiler.ir.data import data
 
+from .between import Between
 from .ptx import Array
 
 # Spread: one thread; several of a warp; of a block; of the grid. A thread's number is block << 10 | thread
@@ -40,6 +41,7 @@ class Who:
     thread: Array
     clock: Array
     barrier: Array
+    between: Between | None = None
 
 
 @data(eq=False)
@@ -112,11 +114,16 @@ def _conflict(old: Array, who: Who, before: str, never: bool) -> Race | None:
     same_warp = (thread >> 5 == who.thread >> 5) & (spread <= WARP)
     same_block = (thread >> 10 == who.thread >> 10) & (spread <= BLOCK)
     ordered = np.where(same_warp, clock < who.clock, same_block & (clock < who.barrier))
-    bad = np.flatnonzero((old != 0) & (never | others & ~ordered))
-    if not bad.size:
-        return None
-    n = bad[0]
-    return Race(int(n), int(thread[n]), bool(spread[n]), before)
+    bad, seen = np.flatnonzero((old != 0) & (never | others & ~ordered)), set[tuple[int, ...]]()
+    for n in bad.tolist():
+        if not never and who.between is not None:
+            warps = int(who.thread[n]) >> 5, int(thread[n]) >> 5
+            access = *warps, int(spread[n] >> 30), int(clock[n]), int(who.barrier[n])
+            if access in seen or who.between.before(*access):
+                seen.add(access)
+                continue
+        return Race(n, int(thread[n]), bool(spread[n]), before)
+    return None
 
 
 def _merged(old: Array, new: Array, who: Who) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lucid.compiler.ir.data import data
 
+from .between import Between
 from .counts import Counts
 from .memory import Space
 from .ptx import Array, Entry, Instruction, Module, PtxError
@@ -40,7 +41,7 @@ class Batch:
     def __init__(
         self, module: Module, entry: Entry, grid: Dims, block: Dims, first: int, blocks: int,
         spaces: dict[str, Space], shadows: dict[str, Shadow], addresses: dict[str, Array], dynamic: int,
-        counts: Counts,
+        counts: Counts, between: Between | None, now: int,
     ) -> None:  # fmt: skip
         self.module, self.entry, self.grid, self.block_dims = module, entry, grid, block
         self.first, self.blocks = first, blocks
@@ -57,8 +58,8 @@ class Batch:
         self.place = self.warp << 5 | self.lane
         self.rows = {"shared": self.block, "local": np.arange(size)}
         self.alive = np.ones(size, np.bool_)
-        self.clock, self.barrier = np.ones(size, np.int64), np.ones(size, np.int64)
-        self.now = 1
+        self.between, self.now = between, now
+        self.clock, self.barrier = np.full(size, now), np.full(size, now)
         self.values: Env = [None] * len(entry.registers)
         self.known: list[Array | bool] = [False] * len(entry.registers)
         self.waiting = np.full(size, -1, np.int64)  # at the barrier of this block of code
@@ -151,7 +152,8 @@ class Group:
         return None if rows is None else self.of(rows)
 
     def who(self) -> Who:
-        return Who(self.number, self.of(self.batch.clock), self.of(self.batch.barrier))
+        batch = self.batch
+        return Who(self.number, self.of(batch.clock), self.of(batch.barrier), batch.between)
 
     def part(self, chosen: Array) -> Group:
         """Those of the group for which a mask or an index holds."""

@@ -1,0 +1,122 @@
+"""Flat sums by a team of warps: each has a part of a turn's elements on their way from memory, and they add
+them up one warp after the other, as the order of a block asks.
+
+for block (parallel):
+  for turn of 8 warps x 16 vectors:
+    terms = the vectors of this warp, computed; what is stored of them is stored
+    for warp in 0 .. 8:  once, in that warp:  lanes = lanes + term + term ...;  barrier
+  once, in the last warp:  part.r[block] = lanes, halved
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from ..cpu.lower import Lowering
+from ..cpu.lower_flat import FlatLowering
+from ..cpu.team import Team
+from ..ir import kernel as k
+from ..ir.data import replace
+from ..ir.layout import totals
+from ..ir.loop import BEGIN, END, THREAD, Barrier, Body, Imm, Operand, Store
+from ..ir.types import i64
+from ..ops.folds import Acc
+from .target import WARP
+
+ZERO = Imm(0, i64)
+
+
+class TeamFlatLowering(FlatLowering):
+    """Lowers one kernel whose schedule says "flat", with a team."""
+
+    def __init__(self, base: Lowering) -> None:
+        super().__init__(base)
+        self.size = base.schedule.team
+        base.team = Team(base.b, replace(base.schedule, team=1))  # vectors of a warp lie side by side
+        self.reduces = totals(base.kernel)
+
+    def run(self) -> None:
+        b, x = self.b, self.x
+        (axis,) = x.kernel.outer
+        for stage in x.kernel.stages:
+            x.hoist(stage, x.levels[0])
+        for reduce in self.reduces:
+            for name, dtype in reduce.results:
+                b.alloc(f"lanes.{name}", dtype, x.count(reduce) * WARP, shared=True)
+        step = x.schedule.step
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            size = Imm(x.schedule.block, i64)
+            lo = b.op("mul", block.var, size)
+            hi = x.minimum(b.op("add", lo, size), x.extent(axis.extent))
+            with self.only(ZERO):
+                for reduce in self.reduces:
+                    for n in range(x.count(reduce)):
+                        self.put(reduce, n, x.start(reduce, WARP))
+            main = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-step * self.size, i64)))
+            for begin, end, masked in ((lo, main, False), (main, hi, True)):
+                with b.loop(begin, end, step * self.size, "serial") as turn:
+                    first = b.op("add", turn.var, b.op("mul", THREAD, Imm(step, i64)))
+                    self.add(self.vectors(axis, first, hi if masked else None))
+            with self.only(Imm(self.size - 1, i64)):
+                for reduce in self.reduces:
+                    with b.at(reduce.loc):
+                        x.store_parts(reduce, block.var, x.halve(reduce.op, self.lanes(reduce)))
+            x.levels.pop()
+
+    def only(self, thread: Operand) -> AbstractContextManager[Body]:
+        """What one warp alone does."""
+        b = self.b
+        return b.loop(ZERO, b.op("select", b.op("eq", THREAD, thread), Imm(1, i64), ZERO), 1, "once")
+
+    def lanes(self, reduce: k.Reduce) -> list[Acc]:
+        """The accumulators, as vectors."""
+        return [
+            tuple(
+                self.b.load(f"lanes.{name}", dtype, Imm(n * WARP, i64), WARP)
+                for name, dtype in reduce.results
+            )
+            for n in range(self.x.count(reduce))
+        ]
+
+    def put(self, reduce: k.Reduce, n: int, acc: Acc) -> None:
+        for name, value in zip(reduce.names, acc, strict=True):
+            self.b.emit(Store(f"lanes.{name}", Imm(n * WARP, i64), value, loc=reduce.loc))
+
+    def vectors(
+        self, axis: k.Axis, first: Operand, end: Operand | None
+    ) -> list[list[tuple[k.Reduce, Acc, Operand | None]]]:
+        """The terms of this warp, vector by vector, under a mask of those before `end`."""
+        b, x, found = self.b, self.x, list[list[tuple[k.Reduce, Acc, Operand | None]]]()
+        x.vector = axis.name
+        with x.stores_last():
+            for u in range(x.schedule.step // WARP):
+                x.open(frozenset({axis.name}))
+                x.at[axis.name] = base = x.plus(first, Imm(u * WARP, i64)) if u else first
+                x.mask = None if end is None else x.first_lanes(b.op("sub", end, base))
+                x.terms = []
+                for number, stage in enumerate(x.kernel.stages):
+                    x.number = number
+                    x.body(stage, u, [], [])
+                found.append(x.terms)
+                x.levels.pop()
+        x.vector = x.mask = x.terms = None
+        del x.at[axis.name]
+        return found
+
+    def add(self, terms: list[list[tuple[k.Reduce, Acc, Operand | None]]]) -> None:
+        """The terms to the lanes, warp after warp."""
+        b, x = self.b, self.x
+        with b.loop(ZERO, Imm(self.size, i64), 1, "serial") as turn:
+            with self.only(turn.var):
+                now = {reduce.names: self.lanes(reduce) for reduce in self.reduces}
+                for u, every in enumerate(terms):
+                    for reduce, args, mask in every:
+                        group = now[reduce.names]
+                        old = group[u % len(group)]
+                        with b.at(reduce.loc):
+                            group[u % len(group)] = x.wide(x.step(reduce, old, args), old, mask)
+                for reduce in self.reduces:
+                    for n, acc in enumerate(now[reduce.names]):
+                        self.put(reduce, n, acc)
+            b.emit(Barrier())
