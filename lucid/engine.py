@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lucid.compiler.ir.kernel import Kernel
 
     from .gpu import Ptx
-    from .staged import Staged
+    from .staged import Library, Staged
 
 Array = np.ndarray[Any, Any]
 
@@ -280,13 +280,17 @@ class Executable:
         return [self]
 
     def through(
-        self, arrays: Sequence[Array], run: Callable[[Executable, list[Array]], list[Array]]
+        self,
+        arrays: Sequence[Array],
+        run: Callable[[Executable, list[Array]], list[Array]],
+        seen: object = None,
     ) -> list[Array]:
-        """Its results for these inputs, where `run` stands for the call of each executable."""
+        """Its results for these inputs, where `run` stands for the call of each executable; no library is
+        called, for which `seen` would stand."""
         return run(self, list(arrays))
 
-    def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
-        """The same, with what a library does then, in words."""
+    def parts(self) -> list[tuple[Executable | None, tuple[Library, ...]]]:
+        """The same, with the calls of libraries that come then: none."""
         return [(self, ())]
 
     def whole(self, loop: bool) -> Whole:

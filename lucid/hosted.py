@@ -59,16 +59,12 @@ class Hosted:
     types: Callable[..., tuple[TensorType, ...]]
     vjp: Callable[[Call, int, Node, tuple[bool, ...]], tuple[Node | None, ...]]
     flat: tuple[int, ...] = ()  # the results that are constant wherever they have a derivative
-    calls: str = ""  # the library's own functions, if it is not one of this name
+    # The library's own functions, if it is not one of this name; by the options, where these decide.
+    calls: str | Callable[[Options], str] = ""
 
     def __post_init__(self) -> None:
         assert self.name not in FUNCTIONS, self.name
         FUNCTIONS[self.name] = self
-
-    @property
-    def of_library(self) -> str:
-        """What is called in the end, as its users know it."""
-        return self.calls or f"numpy.{self.name}"
 
     def run(self, options: Options, arrays: Sequence[Array], loc: Loc | None) -> tuple[Array, ...]:
         """The results, row-major. Errors name `loc`."""
@@ -92,6 +88,12 @@ class Call:
     inputs: tuple[Node, ...]
     options: Options
     results: tuple[Array, ...] | None
+
+    @property
+    def of_library(self) -> str:
+        """What is called in the end, as the library's users know it."""
+        calls = self.function.calls
+        return (calls if isinstance(calls, str) else calls(self.options)) or f"numpy.{self.function.name}"
 
     def out(self, k: int) -> Node:
         """Result `k` as a node."""

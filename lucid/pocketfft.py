@@ -37,8 +37,12 @@ def _d_transform(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
     return (called(FFT, ct, axes=options["axes"], norm=norm, inverse=inverse).out(0),)
 
 
+def _called(options: Options) -> str:
+    return "numpy.fft.ifftn" if options["inverse"] else "numpy.fft.fftn"
+
+
 # Of complex numbers, along several axes.
-FFT = Hosted("fft", _compute, lambda options, x: (x,), _d_transform, calls="numpy.fft.fftn, ifftn")
+FFT = Hosted("fft", _compute, lambda options, x: (x,), _d_transform, calls=_called)
 
 
 def _along(x: TensorType, axis: int, n: int, dtype: DType) -> TensorType:

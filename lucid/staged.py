@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from lucid.compiler.ir.binding import Whole
 
 
+Results = tuple[Array, ...]
+
+
 @data
 class Library:
     """A call of a library: its results become the values of nodes."""
@@ -43,11 +47,16 @@ class Library:
         """A word for it: `svd`."""
         return self.call.function.name.partition(",")[0].partition(" ")[0].rpartition(".")[2]
 
+    @property
+    def bytes(self) -> int:
+        """What it takes and what it gives, each once."""
+        return sum(n.type.nbytes for n in dict.fromkeys((*self.call.inputs, *(n for _, n in self.nodes))))
+
     def __str__(self) -> str:
         function = self.call.function
         kinds = ", ".join(str(n.type) for n in self.call.inputs)
         where = f" at {self.loc}" if self.loc is not None else ""
-        return f"{function.name}({kinds}), by {function.of_library}{where}"
+        return f"{function.name}({kinds}), by {self.call.of_library}{where}"
 
 
 @data
@@ -85,9 +94,13 @@ class Staged:
         return [kernel for x in self.executables() for kernel in x.kernels]
 
     def through(
-        self, arrays: Sequence[Array], run: Callable[[Executable, list[Array]], list[Array]]
+        self,
+        arrays: Sequence[Array],
+        run: Callable[[Executable, list[Array]], list[Array]],
+        seen: Callable[[Library, Callable[[], Results]], Results] = lambda library, work: work(),
     ) -> list[Any]:
-        """Its results for these inputs, where `run` stands for the call of each executable."""
+        """Its results for these inputs, where `run` stands for the call of each executable, and `seen` for
+        that of each library."""
         values = dict(zip(self.graph.inputs, arrays, strict=True))
         for stage in self.stages:
             if stage.executable is not None:
@@ -98,17 +111,18 @@ class Staged:
                     return [verdict] * len(self.types)
             for library in stage.libraries:
                 call = library.call
-                results = call.function.run(call.options, [values[n] for n in call.inputs], library.loc)
+                given = [values[n] for n in call.inputs]
+                results = seen(library, partial(call.function.run, call.options, given, library.loc))
                 for k, node in library.nodes:
                     values[node] = results[k]
         inputs = set(self.graph.inputs)
         found = [np.array(values[n]) if n in inputs else values[n] for n in self.graph.outputs]
         return [brought(value, self.device) for value in found]
 
-    def parts(self) -> list[tuple[Executable | None, tuple[str, ...]]]:
-        """What it is made of, each with what a library does then, in words."""
+    def parts(self) -> list[tuple[Executable | None, tuple[Library, ...]]]:
+        """What it is made of, each with the calls of libraries that come then."""
         self.executables()
-        return [(stage.executable, tuple(map(str, stage.libraries))) for stage in self.stages]
+        return [(stage.executable, stage.libraries) for stage in self.stages]
 
     def ir(self, stage: str, arch: str = ARCH, kernel: str | None = None) -> str:
         """One stage of the compiler as text, with the calls of libraries; if a kernel is named, of that

@@ -41,6 +41,17 @@ class Times:
     parts: list[tuple[int, int, float, float]]
 
 
+def of_call(work: Callable[[], object]) -> Times:
+    """Times of a function, as those of a plan with one launch: what it does is its own."""
+    found: list[list[tuple[float, float]]] = []
+    first = time.perf_counter()
+    while len(found) < LEAST_PASSES or (len(found) < MOST_PASSES and time.perf_counter() - first < SECONDS):
+        began = time.perf_counter()
+        work()
+        found.append([(began - first, time.perf_counter() - began)])
+    return Times([1], found[1:], [s for ((_, s),) in found[1:]], [], [()], [{}], "", [])
+
+
 def times(plan: Executable, inputs: Sequence[Array], threads: int | None = None) -> Times:
     """Times of passes over the plan. Inputs are copied first, and outputs have memory of their own, so that
     nothing that anybody sees changes, and each pass computes the same. Launches that a step runs at once

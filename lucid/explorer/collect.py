@@ -6,7 +6,7 @@
     nodes             op, kind, type, operands (`in`), set, value of a literal, whether it is an output
     kernels           what `explain` tells of each; its nodes, those it stores (`writes`), the arrays that it
                       `reads`; if it was timed, its `unit`: which of the `times`
-    libraries         the same of their calls; how many kernels come `before`
+    libraries         the same of their calls, `told` in a line; how many kernels come `before`
     apart             arrays between kernels, and why they were not fused
     times             of kernels that run together: seconds, share, limit
     panes             id, title, blocks: text, the set of each line, `kernels` that it is of, `nodes` of lines
@@ -25,8 +25,10 @@ from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.text.graph import graph_lines, names_after, node_names
 from lucid.compiler.text.kernel import kernel_lines
 
-from ..report.explain import plans_of
+from ..report.explain import library, plans_of
 from ..report.records import plain
+from ..report.text import of_library
+from ..staged import Staged
 from .code import assembly_lines, block, codes, llvm_lines, loop_lines
 from .graph import Nodes
 from .places import NONE, Places
@@ -34,7 +36,6 @@ from .places import NONE, Places
 if TYPE_CHECKING:
     from ..engine import Executable
     from ..report.profile import Profile
-    from ..staged import Staged
 
 
 def collect(
@@ -47,7 +48,12 @@ def collect(
     plans = plans_of(made)
     told = [kernel for plan in plans for kernel in plan.kernels]
     kernels = [{**plain(k), **plain(m)} for k, m in zip(told, nodes.members, strict=True)]
-    times = [] if profile is None else _times(profile, kernels)
+    libraries = [
+        {"before": n, **plain(record), "told": of_library(record), **plain(m)}
+        for n, call, m in nodes.libraries
+        for record in [library(call)]
+    ]
+    times = [] if profile is None else _times(profile, [*kernels, *libraries])
     target = made.executables()[0].target if made.executables() else None
     for_gpu = [] if arch is None else [_ptx(made, arch, places)]
     return {
@@ -56,7 +62,7 @@ def collect(
         "optimizers": _optimizers(),
         "nodes": nodes.told,
         "kernels": kernels,
-        "libraries": [{"before": n, "name": what, **plain(m)} for n, what, m in nodes.libraries],
+        "libraries": libraries,
         "apart": [plain(apart) for plan in plans for apart in plan.apart],
         "times": times,
         "panes": [*_graphs(made, nodes, places), *_code(made, places), *for_gpu],
@@ -82,11 +88,16 @@ def _pane(name: str, title: str, blocks: Iterable[dict[str, Any]]) -> dict[str, 
 
 def _graphs(made: Executable | Staged, nodes: Nodes, places: Places) -> Iterator[dict[str, Any]]:
     """The graphs as they were written, and simplified: the same names for what is the same."""
-    written, simplified = [], []
-    for x in made.executables():
-        before, after = x.compiled.written, x.compiled.stages.simplified
-        written.append(_graph(before, node_names(before, toposort(before.outputs)), places, None))
-        simplified.append(_graph(after, names_after(before, after), places, nodes))
+    whole = [made.graph] if isinstance(made, Staged) else [x.compiled.written for x in made.executables()]
+    written = [_graph(g, node_names(g, toposort(g.outputs)), places, None) for g in whole]
+    simplified = []
+    for x, then in made.parts():
+        if x is not None:
+            before, after = x.compiled.written, x.compiled.stages.simplified
+            simplified.append(_graph(after, names_after(before, after), places, nodes))
+        for call in then:
+            told = block([(f"then {of_library(library(call))}", places.of([call.loc]))])
+            simplified.append({**told, "nodes": [nodes.number(call.nodes[0][1])]})
     yield _pane("graph", "Graph as written", written)
     yield _pane("simplified", "Graph simplified", simplified)
 

@@ -36,7 +36,7 @@ class Nodes:
     def __init__(self, made: Executable | Staged, places: Places) -> None:
         self.told: list[dict[str, Any]] = []
         self.members: list[Members] = []
-        self.libraries: list[tuple[int, str, Members]] = []
+        self.libraries: list[tuple[int, Library, Members]] = []
         self._places = places
         self._numbers: dict[Node, int] = {}
         if isinstance(made, Staged):
@@ -75,7 +75,7 @@ class Nodes:
         inputs = library.call.inputs
         made = tuple(self._add(node) for _, node in library.nodes)
         members = Members(made, made, tuple(dict.fromkeys(map(self._add, inputs))))
-        self.libraries.append((len(self.members), str(library), members))
+        self.libraries.append((len(self.members), library, members))
 
     def _add(self, node: Node) -> int:
         number = self._numbers.get(node)

@@ -17,11 +17,12 @@ from lucid.runtime import execute, load, pool
 
 from .count import flops, lines, modules
 from .groups import SORTS
-from .records import Apart, Buffer, Explanation, Kernel, Plan, Report, Trace
+from .records import Apart, Buffer, Explanation, Kernel, Library, Plan, Report, Trace
 
 if TYPE_CHECKING:
     from ..engine import Executable
     from ..recording import Recording
+    from ..staged import Library as LibraryCall
     from ..staged import Staged
     from ..story import Story
 
@@ -81,12 +82,24 @@ def validation(made: Executable) -> list[str]:
 def plans_of(made: Executable | Staged) -> tuple[Plan, ...]:
     """One plan for each graph that was compiled, in order."""
     return tuple(
-        plan_of(executable, then) if executable is not None else Plan((), (), (), (), 0, 0, 0, (), then)
+        plan_of(executable, told) if executable is not None else Plan((), (), (), (), 0, 0, 0, (), told)
         for executable, then in made.parts()
+        for told in [tuple(map(library, then))]
     )
 
 
-def plan_of(made: Executable, then: tuple[str, ...] = ()) -> Plan:
+def library(call: LibraryCall) -> Library:
+    """A call of a library as a record."""
+    function, loc = call.call.function, call.loc
+    return Library(
+        function.name, call.call.of_library, tuple(str(n.type) for n in call.call.inputs),
+        tuple(str(n.type) for _, n in call.nodes), call.bytes,
+        tuple(dict.fromkeys(str(at) for at in loc.every)) if loc is not None else (),
+        (loc.module,) if loc is not None and loc.module else (),
+    )  # fmt: skip
+
+
+def plan_of(made: Executable, then: tuple[Library, ...] = ()) -> Plan:
     """The plan of one graph."""
     schedules, plan, program = made.compiled.stages.schedules, made.native.plan, made.compiled.named
     calls, numbers = program.calls, [k for group in run_order(program, plan.aliases) for k in group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lucid.compiler.ir.data import data, replace
@@ -15,15 +15,18 @@ from lucid.compiler.passes.plan import run_order
 from lucid.runtime import peaks, timing
 
 from ..errors import bounds
+from .explain import library as record_of
 from .explain import plan_of
 from .records import Kernel, plain
-from .text import short
+from .records import Library as LibraryRecord
+from .text import of_library, short
 
 if TYPE_CHECKING:
     from ..engine import Array, Executable
-    from ..staged import Staged
+    from ..staged import Library, Results, Staged
 
 TRACED = 10  # passes that a trace file shows
+LIBRARY = "library"  # the mode of what is no kernel
 
 
 @data
@@ -31,8 +34,9 @@ class Timed:
     """One kernel in seconds: the median of all passes, and a quarter of them below `low`, above `high`.
     `share` of the time of all kernels. `limit`: the least that it could take, the larger one of `by_memory`
     (its bytes at the bandwidth that was measured for so many) and `by_arithmetic` (its operations at the
-    measured peak of multiply-adds). `busy`: seconds of each thread that ran a part of it, the longest first.
-    `counts`: what the processor counted while it ran, by name; empty where it is not to be read."""
+    measured peak of multiply-adds); of a call of a library, whose mode is that, it is not known, and 0.
+    `busy`: seconds of each thread that ran a part of it, the longest first. `counts`: what the processor
+    counted while it ran, by name; empty where it is not to be read."""
 
     kernel: Kernel
     seconds: float
@@ -57,6 +61,8 @@ class Timed:
 
     @property
     def bound(self) -> str:
+        if self.kernel.mode == LIBRARY:
+            return "a library"
         return "memory" if self.by_memory >= self.by_arithmetic else "arithmetic"
 
 
@@ -70,11 +76,11 @@ class Pass:
 @bounds
 @data
 class Profile:
-    """Kernels in the order in which they run; those that go together by strips of rows are one. `step`: the
-    median of all of them in one native call, as a step runs them; `passes`: how often each ran. Seconds
-    throughout. `missing`: why there are no counters of the processor, "" if there are. `parts`: of one more
-    pass, (kernel, thread, begin, seconds) of each part of a kernel that a thread has taken. As text, a table;
-    `as_dict()` is plain data."""
+    """Kernels, and calls of libraries between them, in the order in which they run; those that go together by
+    strips of rows are one. `step`: the median of all of them in one native call, as a step runs them;
+    `passes`: how often each ran. Seconds throughout. `missing`: why there are no counters of the processor,
+    "" if there are. `parts`: of one more pass, (kernel, thread, begin, seconds) of each part of a kernel that
+    a thread has taken. As text, a table; `as_dict()` is plain data."""
 
     name: str
     kernels: tuple[Timed, ...]
@@ -133,19 +139,22 @@ class Profile:
         """What its table says: above it, the names of its columns, a row a kernel, the slowest first."""
         total = sum(t.seconds for t in self.kernels)
         head = (
-            f"{self.name}: {_time(self.step)} a step; its kernels one at a time {_time(total)}, "
+            f"{self.name}: {_time(self.step)} a step; its kernels {_libraries(self.kernels)}one at a time "
+            f"{_time(total)}, "
             f"medians of {self.passes} passes"
         )
         counted = list(dict.fromkeys(name for t in self.kernels for name in t.counts))
         columns = "kernel", "time", "share", "limit", "reached", "by", "threads", "balance", *counted, "lines"
         rows = list[tuple[str, ...]]()
         for t in sorted(self.kernels, key=lambda t: -t.seconds):
-            reached = f"{100 * t.limit / t.seconds:.0f} %" if t.seconds else "-"
-            times = _time(t.seconds), f"{100 * t.share:.0f} %", _time(t.limit), reached
+            own = t.kernel.mode != LIBRARY
+            reached = f"{100 * t.limit / t.seconds:.0f} %" if t.seconds and own else "-"
+            times = _time(t.seconds), f"{100 * t.share:.0f} %", _time(t.limit) if own else "-", reached
             shared = f"{100 * t.balance:.0f} %" if t.kernel.threads > 1 else "-"
             counts = [_count(t.counts.get(name, 0)) for name in counted]
             lines = ", ".join(short(t.kernel.lines))
-            rows.append((t.kernel.name, *times, t.bound, str(t.kernel.threads), shared, *counts, lines))
+            threads = str(t.kernel.threads) if own else "-"
+            rows.append((t.kernel.name, *times, t.bound, threads, shared, *counts, lines))
         return head, columns, rows
 
     @property
@@ -171,6 +180,10 @@ class Profile:
         from .tables import show
 
         show(self)
+
+
+def _libraries(kernels: Sequence[Timed]) -> str:
+    return "and libraries " * any(t.kernel.mode == LIBRARY for t in kernels)
 
 
 def _time(seconds: float) -> str:
@@ -204,9 +217,15 @@ def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Pr
         found.append(times)
         return executable(inputs)
 
-    made.through(arrays, run)
+    def seen(library: Library, work: Callable[[], Results]) -> Results:
+        kernels.append((_as_kernel(record_of(library)), []))
+        found.append(timing.of_call(work))
+        return work()
+
+    made.executables()  # whose kernels are told apart then
+    made.through(arrays, run, seen)
     passes = min((len(times.spans) for times in found), default=0)
-    rows = [[span for times in found for span in times.spans[p - passes]] for p in range(passes)]
+    rows = [[span for times in _placed(found) for span in times[p - passes]] for p in range(passes)]
     medians = [statistics.median(row[k][1] for row in rows) for k in range(len(kernels))]
     total = sum(medians) or 1.0
     busy = [ran for times in found for ran in times.busy]
@@ -219,6 +238,24 @@ def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Pr
     step = sum(statistics.median(times.whole) for times in found)
     missing = next((times.missing for times in found if times.missing), "")
     return Profile(name, tuple(timed), step, passes, tuple(spans), missing, tuple(_joined(found)))
+
+
+def _placed(found: Sequence[timing.Times]) -> list[list[list[tuple[float, float]]]]:
+    """The passes over all that was timed, one behind the other as they were made."""
+    placed, end = [], 0.0
+    for times in found:
+        placed.append([[(end + begin, seconds) for begin, seconds in one] for one in times.spans])
+        end = max((begin + seconds for one in placed[-1] for begin, seconds in one), default=end)
+    return placed
+
+
+def _as_kernel(library: LibraryRecord) -> Kernel:
+    """A call of a library in a row of its own. How many operations it takes, and how many threads, it
+    knows."""
+    return Kernel(
+        library.name, library.lines, library.modules, library.bytes, 0, LIBRARY, 0, 1, 1, 0, "", 0.0,
+        (of_library(library),),
+    )  # fmt: skip
 
 
 def _joined(found: Sequence[timing.Times]) -> list[tuple[int, int, float, float]]:
@@ -265,11 +302,14 @@ def _timed(
     counts: Mapping[str, float],
 ) -> Timed:
     quarter = len(seconds) // 4
+    middle = statistics.median(seconds), seconds[quarter], seconds[-1 - quarter], share
+    if kernel.mode == LIBRARY:
+        return Timed(kernel, *middle, 0.0, 0.0, busy, counts)
     wide = any(
         array.dtype.is_float and array.dtype.size == 8 for call in calls for array in call.kernel.outputs
     )
     peak = peaks.multiply_adds(kernel.threads) / (2 if wide else 1)
     return Timed(
-        kernel, statistics.median(seconds), seconds[quarter], seconds[-1 - quarter], share,
+        kernel, *middle,
         kernel.bytes / peaks.bandwidth(kernel.bytes, kernel.threads), kernel.flops / peak, busy, counts,
     )  # fmt: skip

@@ -67,11 +67,25 @@ class Buffer:
 
 
 @data
+class Library:
+    """A call of a library between kernels: `name`, as lucid has it, of what `calls`, of these arguments;
+    `bytes` of these and of what it gives; `lines` and `modules` of the user's."""
+
+    name: str
+    calls: str
+    takes: tuple[str, ...]
+    gives: tuple[str, ...]
+    bytes: int
+    lines: tuple[str, ...]
+    modules: tuple[str, ...]
+
+
+@data
 class Plan:
     """What one graph was compiled to. `steps`: the kernels that run at once, in order; `chains`: those steps
     whose kernels run one after the other, for a strip of rows each time; `peak`: bytes of
     inputs, outputs and working memory, what is overwritten in place counted once; `passes`: seconds by
-    pass; `then`: what a library computes from its results."""
+    pass; `then`: calls of libraries, of its results."""
 
     kernels: tuple[Kernel, ...]
     apart: tuple[Apart, ...]
@@ -81,7 +95,7 @@ class Plan:
     working: int
     peak: int
     passes: tuple[tuple[str, float], ...]
-    then: tuple[str, ...] = ()
+    then: tuple[Library, ...] = ()
     chains: tuple[int, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .groups import grouped
 from .records import Plan, Report
 from .text import (
+    of_library,
     ALL,
     between,
     called,
@@ -59,7 +60,7 @@ def of_report(report: Report, sort_by: str, row_limit: int | None) -> Any:
             parts += map(_plain, summary(plan, f"stage {stage}"))
         if plan.kernels or not plan.then:
             parts += _plan(plan, sort_by, row_limit)
-        parts += [_plain(f"then {what}") for what in plan.then]
+        parts += [_plain(f"then {of_library(call)}") for call in plan.then]
     return Group(*parts, *map(_plain, report.notes))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from .groups import Group, as_few, grouped
-from .records import Apart, Buffer, Kernel, Plan, Report
+from .records import Apart, Buffer, Kernel, Library, Plan, Report
 
 T = TypeVar("T")
 FEW = 0.005  # what is less than this part of all bytes is told as a sum
@@ -28,8 +28,16 @@ def text(report: Report, sort_by: str = "bytes", row_limit: int | None = None) -
             lines += summary(plan, f"stage {number}")
         if plan.kernels or not plan.then:
             lines += _plan(plan, sort_by, row_limit)
-        lines += [f"then {what}" for what in plan.then]
+        lines += [f"then {of_library(call)}" for call in plan.then]
     return "\n".join([*lines, *report.notes])
+
+
+def of_library(call: Library) -> str:
+    """A call of a library, in a line."""
+    takes, gives = ", ".join(call.takes), ", ".join(call.gives)
+    where = f"; lines {', '.join(short(call.lines))}" if call.lines else ""
+    inside = f" in {', '.join(call.modules)}" if call.modules else ""
+    return f"library {call.name}: {call.calls}({takes}) gives {gives}; {call.bytes:,} bytes{where}{inside}"
 
 
 def summary(plan: Plan, title: str) -> list[str]:

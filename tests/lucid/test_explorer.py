@@ -261,10 +261,18 @@ def test_libraries_stand_between_kernels(tmp_path: Path) -> None:
     def f(a: lucid.Tensor, b: lucid.Tensor) -> lucid.Tensor:
         return (lucid.linalg.solve(a @ a + 1.0, b) * 2.0).sum()
 
-    f(lucid.eye(4) * 3.0, lucid.ones(4))
-    data = of(page_of(f, tmp_path))
+    a, b = lucid.eye(4) * 3.0, lucid.ones(4)
+    f(a, b)
+    data = of(page_of(f, tmp_path, profile=f.profile(a, b)))
     (library,) = data["libraries"]
-    assert "solve" in library["name"] and library["before"] == 1
+    assert library["name"] == "linalg.solve" and library["before"] == 1
+    assert library["told"].startswith("library linalg.solve: numpy.linalg.solve(f32[4, 4], f32[4, 1]) gives")
+    assert library["bytes"] == 4 * (16 + 4 + 4) and "test_explorer.py:" in library["lines"][0]
+    assert data["times"][library["unit"]]["seconds"] > 0
+    graph, simplified = (pane["blocks"] for pane in data["panes"][:2])
+    assert "= library %" in graph[0]["text"] and len(graph) == 1
+    (told,) = [k for k, x in enumerate(simplified) if x["text"].startswith("then library linalg.solve: ")]
+    assert told == 1 and simplified[told]["nodes"] == library["nodes"] and simplified[told]["sets"][0] >= 0
     first, *later = data["kernels"]
     assert set(library["reads"]) & set(first["writes"])
     assert any(set(kernel["reads"]) & set(library["writes"]) for kernel in later)

@@ -275,3 +275,47 @@ def test_names_of_inputs() -> None:
     names = re.findall(r"%([\w.]+)", inputs)
     assert {"x", "scale", "held.w", "factor", "pair.0", "held.w.grad"} <= {*names}
     assert len(names) == 7 and '"x"' not in inputs
+
+
+def test_calls_of_libraries_are_told_everywhere() -> None:
+    """With their line, what is called, and the time that it takes."""
+
+    def f(a: Any) -> Any:
+        u, s, _ = linalg.svd(a @ a)
+        w, _ = linalg.eigh(a + a.T)
+        return u.sum() + (s * s).sum() + linalg.qr(a).R.sum() + w.sum()
+
+    compiled: Any = lucid.compile(f)
+    a = X[:4, :4].astype("d")
+    compiled(a)
+    line = f.__code__.co_firstlineno + 1
+    graph = compiled.ir("graph")
+    assert graph.startswith("graph f(%a: f64[4, 4]) -> (")
+    lines = [x for x in graph.splitlines() if "= library %" in x and 'function="linalg.svd"' in x]
+    told = [re.sub(r".* result=\d  # \S*test_programs.py:", "", x) for x in lines]
+    assert told == [str(line)] * 2
+    report = compiled.explain()
+    assert re.search(
+        r"^then library linalg.svd: numpy.linalg.svd\(f64\[4, 4\]\) gives f64\[4, 4\], f64\[4\]; 288 bytes; "
+        rf"lines \S*test_programs.py:{line}$",
+        report, re.MULTILINE,
+    )  # fmt: skip
+    calls = [call for plan in report.report.plans for call in plan.then]
+    names = {"linalg.svd", "linalg.eigh", "linalg.qr"}
+    assert {call.name for call in calls} == names and len(calls) == 3
+    assert {call["calls"] for plan in report.as_dict()["plans"] for call in plan["then"]} == {
+        f"numpy.{name}" for name in names
+    }
+    profile = compiled.profile(a)
+    rows = {t.kernel.name: t for t in profile.kernels}
+    assert names <= rows.keys()
+    assert sum(t.share for t in profile.kernels) == pytest.approx(1)
+    for name in names:
+        timed = rows[name]
+        assert timed.seconds > 0 and timed.bound == "a library" and timed.limit == 0
+        assert "test_programs.py:" in timed.kernel.lines[0]
+    row = next(line for line in str(profile).splitlines() if line.startswith("linalg.svd"))
+    assert re.search(rf"a library +- +- +\S*test_programs.py:{line}$", row)
+    for stage, sign in (("llvm", ";"), ("asm", "#")):
+        said = rf"^{sign} then linalg.svd\(.*by numpy.linalg.svd at .*:{line}$"
+        assert re.search(said, compiled.ir(stage), re.MULTILINE)

@@ -39,7 +39,9 @@ class App {
     const { kernels, nodes, target, name, data } = this.model;
     const total = kernels.reduce((sum, kernel) => sum + kernel.bytes, 0);
     const facts = [several(kernels.length, "kernel"), several(nodes.length, "node"), `${bytes(total)} moved`];
-    if (data.times.length) facts.push(`${seconds(data.times.reduce((sum, time) => sum + time.seconds, 0))} in kernels`);
+    if (data.libraries.length) facts.splice(1, 0, several(data.libraries.length, "library call"));
+    const spent = data.times.reduce((sum, time) => sum + time.seconds, 0);
+    if (data.times.length) facts.push(`${seconds(spent)} in ${data.libraries.length ? "these" : "kernels"}`);
     const title = element("h1", "", name);
     const told = element("span", "facts", [...facts, target].filter(Boolean).join(" · "));
     this.field = element("input");
@@ -398,67 +400,71 @@ class Costs {
     this.list.setAttribute("role", "region");
     this.list.setAttribute("aria-label", "costs");
     this.element.append(head, this.list);
-    const most = Math.max(1, ...model.kernels.map((kernel) => kernel.bytes));
+    // Calls of libraries stand among the kernels, as they run.
+    this.items = model.kernels.flatMap((kernel) => [...model.librariesBefore(kernel.id), kernel]);
+    this.items.push(...model.librariesBefore(model.kernels.length));
+    const most = Math.max(1, ...this.items.map((item) => item.bytes));
     const longest = Math.max(1e-12, ...model.data.times.map((time) => time.seconds));
-    this.rows = model.kernels.map((kernel) => {
-      const row = element("div", `cost ${kernel.way}`);
-      row.append(shortened(kernel.name), bar(kernel.bytes / most, bytes(kernel.bytes), "bytes"));
+    const told = (item) => (item.way === "library" ? item.told : about(item.id).join("\n"));
+    this.rows = this.items.map((item, k) => {
+      const row = element("div", `cost ${item.way}`);
+      row.append(shortened(item.name), bar(item.bytes / most, bytes(item.bytes), "bytes"));
       if (timed) {
-        const first = model.kernels.findIndex((one) => one.unit === kernel.unit) === kernel.id;
-        const time = kernel.time && first ? kernel.time : null;
+        const time = item.time && this.items.find((one) => one.unit === item.unit) === item ? item.time : null;
         row.append(bar(time ? time.seconds / longest : 0, time ? seconds(time.seconds) : "with the above", "time", time ? time.limit / longest : 0));
       }
-      row.title = about(kernel.id).join("\n");
-      row.addEventListener("mouseenter", () => on.point(model.atKernel(kernel.id)));
-      row.addEventListener("click", () => on.pin(model.atKernel(kernel.id)));
+      row.title = told(item);
+      row.addEventListener("mouseenter", () => on.point(this.aim(k)));
+      row.addEventListener("click", () => on.pin(this.aim(k)));
       return row;
     });
-    this.words = model.kernels.map((kernel) => about(kernel.id).join("\n").toLowerCase());
+    this.words = this.items.map((item) => told(item).toLowerCase());
     this.hits = [];
     this.list.addEventListener("mouseleave", () => on.leave());
     this.list.classList.toggle("timed", timed);
     this.sort(false);
   }
 
-  // --- search: kernels, by what is told of them
+  // --- search: rows, by what is told of them
 
   search(word) {
-    return this.model.kernels.map(({ id }) => id).filter((id) => this.words[id].includes(word));
+    return [...this.items.keys()].filter((k) => this.words[k].includes(word));
   }
 
   find(hits, current) {
     this.hits = hits;
     const all = new Set(hits);
-    this.rows.forEach((row, id) => {
-      row.classList.toggle("hit", all.has(id));
-      row.classList.toggle("current", id === current);
+    this.rows.forEach((row, k) => {
+      row.classList.toggle("hit", all.has(k));
+      row.classList.toggle("current", k === current);
     });
   }
 
-  reveal(id) {
-    this.list.scrollTop = this.rows[id].offsetTop - this.list.clientHeight / 3;
+  reveal(k) {
+    this.list.scrollTop = this.rows[k].offsetTop - this.list.clientHeight / 3;
   }
 
-  aim(id) {
-    return this.model.atKernel(id);
+  aim(k) {
+    const item = this.items[k];
+    return item.way === "library" ? this.model.atNode(item.nodes[0]) : this.model.atKernel(item.id);
   }
 
   sort(sorted) {
     this.sorted = sorted;
     this.order.textContent = sorted ? "in order" : "largest first"; // what a click does
-    const cost = (kernel) => (kernel.time ? kernel.time.seconds : kernel.bytes);
-    const order = [...this.model.kernels];
+    const cost = (k) => (this.items[k].time ? this.items[k].time.seconds : this.items[k].bytes);
+    const order = [...this.items.keys()];
     if (sorted) order.sort((a, b) => cost(b) - cost(a));
-    this.list.replaceChildren(...order.map((kernel) => this.rows[kernel.id]));
+    this.list.replaceChildren(...order.map((k) => this.rows[k]));
   }
 
   show(target) {
     this.first = null;
-    for (const kernel of this.model.kernels) {
-      const lit = !!target && !target.array && this.model.litKernel(target, kernel);
-      this.rows[kernel.id].classList.toggle("strong", lit);
-      if (lit && !this.first) this.first = this.rows[kernel.id];
-    }
+    this.items.forEach((item, k) => {
+      const lit = !!target && !target.array && this.model.litItem(target, item);
+      this.rows[k].classList.toggle("strong", lit);
+      if (lit && !this.first) this.first = this.rows[k];
+    });
   }
 
   follow() {

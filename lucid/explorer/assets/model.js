@@ -126,7 +126,10 @@ class Model {
       kernel.way = computed.length && computed.every((p) => p.backward) ? "backward" : "forward";
       if (places.length && !computed.length) kernel.way = "update";
     }
-    for (const library of this.data.libraries) library.way = "library";
+    for (const library of this.data.libraries) {
+      library.way = "library";
+      library.time = library.unit === undefined ? null : this.data.times[library.unit];
+    }
     // A hue for each line of the source that anything comes from.
     const rows = [...this.text.source.placesAt.keys()].sort((a, b) => a - b);
     this.hueOfRow = new Map(rows.map((row, k) => [row, Math.round((k * 137.508 + 210) % 360)]));
@@ -238,6 +241,16 @@ class Model {
     if (set < 0) return "";
     for (const place of this.sets[set]) if (target.places.has(place)) return "strong";
     return "";
+  }
+
+  // Calls of libraries that come straight before a kernel; of all kernels, after the last.
+  librariesBefore(id) {
+    return this.data.libraries.filter((library) => library.before === id);
+  }
+
+  litItem(target, item) {
+    if (item.way !== "library") return this.litKernel(target, item);
+    return item.nodes.some((node) => this.litNode(target, node) === "strong");
   }
 
   litKernel(target, kernel) {
