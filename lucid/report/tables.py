@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from .groups import grouped
 from .records import Plan, Report
 from .text import (
-    of_library,
     ALL,
     between,
     called,
@@ -17,6 +16,7 @@ from .text import (
     few,
     fusible,
     memory,
+    of_library,
     origin,
     places,
     reasons_of,
