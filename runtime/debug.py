@@ -46,7 +46,7 @@ def load(text: str, names: tuple[str, ...], told: Sequence[str]) -> dict[str, in
     """Addresses of the functions of LLVM `text`, which has debug information. `told`: who is to know of them,
     "gdb", "perf" (names), "jitdump" (names and lines). One thread at a time. RuntimeError if LLVM rejects the
     text, OSError where a file cannot be written."""
-    made = llvm.emit_object(text, host(), True)  # the instructions that run otherwise
+    made = llvm.assemble(llvm.emit_assembly(text, host()), host())  # the instructions that run otherwise
     addresses = llvm.link_object(made, names, host())
     if "perf" in told or "jitdump" in told:
         functions = found(made, addresses)

@@ -18,6 +18,7 @@ from lucid.compiler.ir.target import Target
 
 from . import elf
 from .forever import forever
+from .settled import settled
 
 # Instruction selection, scheduling and register allocation run at this level. The text arrives in
 # SSA form with explicit vectors, so no IR pass runs: they would cost more than they find.
@@ -117,12 +118,23 @@ def emit_object(text: str, target: Target, flat: bool = False, level: int = OPT_
 
 
 def emit_assembly(text: str, target: Target) -> str:
-    """Assembly of LLVM `text` for `target`; else as `emit_object`."""
+    """Assembly of LLVM `text` for `target`; else as `emit_object`, with `flat`. Where there is debug
+    information, every instruction has a line."""
     machine = _machine(target, True, OPT_LEVEL)
     module = _module(text, target, machine)
     with _without_search(target):
         listing: str = machine.emit_assembly(module)
-    return listing
+    return settled(listing)
+
+
+def assemble(text: str, target: Target) -> bytes:
+    """Object file of the assembly that `emit_assembly` gives: its code is that of `emit_object` with `flat`.
+    RuntimeError if the text is malformed. One thread at a time."""
+    _binding().initialize_native_asmparser()
+    quoted = "".join(chr(c) if 32 <= c < 127 and c not in b'"\\' else f"\\{c:02X}" for c in text.encode())
+    machine = _machine(target, True, OPT_LEVEL)
+    data: bytes = machine.emit_object(_module(f'module asm "{quoted}"', target, machine))
+    return data
 
 
 def link_object(data: bytes, names: tuple[str, ...], target: Target) -> dict[str, int]:

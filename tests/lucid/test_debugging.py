@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -17,7 +18,10 @@ import pytest
 
 import lucid
 from lucid.compiler.ir.target import ZNVER4
+from lucid.compiler.pipeline import lined_codes
 from lucid.runtime import debug, dwarf, elf, llvm
+from lucid.runtime.host import host
+from lucid.runtime.settled import settled
 
 from ..compiler.test_lines import made
 
@@ -128,6 +132,69 @@ def test_map_of_perf(monkeypatch: pytest.MonkeyPatch) -> None:
         assert os.stat(path).st_mode & 0o777 == 0o600
     finally:
         os.unlink(path)
+
+
+def _raw(assembly: str) -> list[tuple[str, int]]:
+    """Each instruction, with the line that the debug information of an assembler would have."""
+    found, line = [], 0
+    for text in assembly.splitlines():
+        if known := re.match(r"\t\.loc\t\d+ (\d+)", text):
+            line = int(known[1])
+        elif re.match(r"\t[a-z]", text):
+            found.append((text, line))
+    return found
+
+
+def test_what_llvm_adds_has_the_line_of_what_needs_it() -> None:
+    """Of a product: the zeros that its sums begin with, addresses that are kept on the stack."""
+    f = lucid.compile(lambda x: lucid.nn.functional.gelu(x @ x.T))
+    f(X)
+    inside = f._last().executable.compiled  # type: ignore[union-attr]
+    ((code, _),) = lined_codes(inside, host())
+    assembly = llvm.emit_assembly(code.llvm, host())
+    raw = _raw(assembly)
+    own = test_what_llvm_adds_has_the_line_of_what_needs_it.__code__.co_firstlineno + 2
+    assert len(raw) > 500 and {line for _, line in raw} == {own}
+    made = llvm.assemble(assembly, host())
+    rows = dwarf.lines(elf.section(made, ".debug_line"))
+    assert {line for _, line, _ in rows} == {own} and rows[0][0] == 0
+    assert elf.section(made, ".text") == elf.section(llvm.emit_object(code.llvm, host(), True), ".text")
+
+
+def test_lines_that_are_settled() -> None:
+    """The next one of the block; at its end, or where there is none, the one before."""
+    given = """\
+f:
+\tpush
+\t.loc\t1 7 2 prologue_end
+\tload
+\t.loc\t1 0 2
+\tzero
+\t.loc\t1 9 3
+\tadd
+.LBB0_1:
+\t.loc\t1 0 3
+\tspill
+\tjmp
+.LBB0_2:
+\tzero
+.Ltmp3:
+\t.loc\t1 8 4
+\tmul
+"""
+    told = [
+        ("push", 0),
+        ("load", 7),
+        ("zero", 9),
+        ("add", 9),
+        ("spill", 9),
+        ("jmp", 9),
+        ("zero", 8),
+        ("mul", 8),
+    ]
+    assert [(text.strip(), line) for text, line in _raw(settled(given))] == told
+    plain = "f:\n\n\tpush\n"
+    assert settled(plain) == plain
 
 
 def test_who_is_no_reader_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
