@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from lucid.compiler.ir.data import data, once
 from lucid.runtime import pool, steps
@@ -42,6 +42,8 @@ SIGNATURES = 256  # kept for each function; the one that was traced first goes f
 OBJECTS = 16  # of them with objects, which recordings keep alive
 SPECS = 16  # signatures that native code knows
 PLACES = 4096  # of numbers outside of arguments that are known to change, or to be needed
+# Arguments of the latest trace of each function, for commands that make such a call again (cli/target.py).
+KEPT: WeakKeyDictionary[Compiled[..., Any], tuple[tuple[Any, ...], dict[str, Any]]] | None = None
 VARIANTS = 8  # recordings kept for one signature, for example of train() and eval()
 
 
@@ -307,6 +309,8 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
                 self.limits.judge(self._name(), recording.executable)
             state.close(signature, *recording.decided())
             self._story.add(reason, parts)
+            if KEPT is not None:
+                KEPT[self] = asked.args, asked.kwargs
             logs.retraced(self._name(), self.traces, reason)
             self._story.warn(self._name(), reason, any(not tensors_in(old) for _, old, _ in moved))
             key = self._key(asked)

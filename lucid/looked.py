@@ -14,6 +14,8 @@ from .errors import bounds, here, located, user_loc
 from .story import Story
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .compiled import Compiled
     from .gpu import Ptx
     from .nans import Made
@@ -154,6 +156,18 @@ class Looked(Generic[P]):
         asked = self._described(args, kwargs)
         recording = self._record(asked)
         return first_of(recording.executable, recording.inputs(asked.arrays, asked.numbers))
+
+    def repro(self, path: str | os.PathLike[str], *args: P.args, **kwargs: P.kwargs) -> list[Path]:
+        """Writes a script that makes a call with these arguments again, anywhere, without this function: the
+        texts of its graph and kernels, and its inputs, parameters included (what is large in a .npz file
+        beside it). It runs the kernels, compares their results with NumPy's, and prints what differs. Nothing
+        is run here, and nothing changes. The files that were written. OSError where one cannot be; errors are
+        those of a call."""
+        from .repro import write  # few ask for it
+
+        asked = self._described(args, kwargs)
+        recording = self._record(asked)
+        return write(path, self._name(), recording, recording.inputs(asked.arrays, asked.numbers))
 
     def explorer(
         self, path: str | os.PathLike[str], *, profile: Profile | None = None, arch: str | None = None

@@ -59,6 +59,48 @@ def run_whole(whole: Whole, arrays: Mapping[str, Array], interpret: bool) -> lis
     return [_seen(held[name], kind) for name, kind in binding.results]
 
 
+def beside(
+    whole: Whole, arrays: Mapping[str, Array]
+) -> Iterator[tuple[Kernel, dict[str, Array], dict[str, Array]]]:
+    """What each kernel of a program gives, as native code and as the interpreter runs it, for the same
+    operands; what native code gives goes on. Kernels that fill one array are told as the last of them. Errors
+    are those of `run_whole`."""
+    binding = whole.binding
+    assert binding is not None
+    kernels = {k.name: k for k in whole.kernels}
+    types = {i.name: i.type for i in binding.inputs} | dict(_defined(binding))
+    called = _Called()
+    held = {i.name: arrays[i.name].reshape(-1) for i in binding.inputs}
+    for segment in _segments(binding):
+        if isinstance(segment, Memory):
+            held[segment.name] = np.zeros(segment.type.size, segment.type.dtype.np)
+        elif isinstance(segment, Library):
+            held[segment.name] = called(segment, held).reshape(-1)
+        else:
+            for steps in _filling(segment):
+                before = dict(held)
+                for memory, interpret in ((held, False), (before, True)):
+                    part, _ = _prepared(steps, binding, kernels, types, interpret)
+                    assert part is not None
+                    part(memory)
+                names = [r.view.name for r in steps[-1].results if r.view.name in before]
+                results = ({name: memory[name] for name in names} for memory in (held, before))
+                native, interpreted = results
+                yield kernels[steps[-1].callee], native, interpreted
+
+
+def _filling(segment: list[Step]) -> Iterator[list[Step]]:
+    """Steps one by one, but for those between which an array is filled."""
+    last = {r.view.name: k for k, step in enumerate(segment) for r in step.results}
+    steps, until = list[Step](), 0
+    for k, step in enumerate(segment):
+        steps.append(step)
+        until = max([until, *(last[r.view.name] for r in step.results)])
+        if until <= k:
+            yield steps
+            steps = []
+
+
 class _Called:
     """Calls of libraries: each once, however many of its results are asked for."""
 

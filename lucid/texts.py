@@ -126,10 +126,15 @@ def _whole(whole: Whole, given: Mapping[str, Value], interpret: bool) -> dict[st
     binding = whole.binding
     if binding is None:
         return _func(whole.funcs[0], given) if whole.funcs else _kernel(whole.kernels[0], given, interpret)
-    types = {i.name: i.type for i in binding.inputs}
-    arrays = _inputs(types, {i.given: i.name for i in binding.inputs}, given)
-    results = run_whole(whole, arrays, interpret)
+    results = run_whole(whole, named_inputs(whole, given), interpret)
     return {name: array for (name, _), array in zip(binding.results, results, strict=True)}
+
+
+def named_inputs(whole: Whole, given: Mapping[str, Value]) -> dict[str, Array]:
+    """The inputs of a program, as it has them. ValueError for what does not fit."""
+    assert whole.binding is not None
+    inputs = whole.binding.inputs
+    return _inputs({i.name: i.type for i in inputs}, {i.given: i.name for i in inputs}, given)
 
 
 def _func(func: Func, given: Mapping[str, Value]) -> dict[str, Array]:

@@ -20,7 +20,7 @@ COMMANDS = {
     "dump": "write every stage of a compiled function as files, or print one of them",
     "bench": "time a compiled function beside the same function run without compiling",
     "fuzz": "run random programs, and compare them with NumPy, float64 and themselves",
-    "repro": "programs that fuzz has written, examined again",
+    "repro": "write a call of a compiled function as a script that runs anywhere; or examine what fuzz wrote",
     "replay": "run a call that lucid.testing.record wrote, and find the first launch with other bits here",
     "ulp": "measure the largest error of each elementary function, over all float32",
 }

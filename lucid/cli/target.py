@@ -3,7 +3,8 @@
 The script is imported: its directory is the first where modules are looked for, `__name__` is not "__main__",
 and what it prints goes to stderr. `name` (or `name.attribute`) is there
 
-- a compiled function, or a compiled method of an object, that the script has called by then;
+- a compiled function, or a compiled method of an object, that the script has called by then; what is called
+  again has the arguments for which it was traced last;
 - or a function without arguments, which is called then, and returns one of these, or a pair
   (compiled function, arguments): with them it is called, once.
 
@@ -24,9 +25,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import MethodType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lucid.compiler.ir.data import data
 
+from .. import compiled as compiled_functions
 from ..compiled import Compiled
 from ..errors import is_user_file, shown
 from .run import first_line
@@ -46,7 +49,8 @@ class Target:
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The arguments, for what is to be called again. CommandError if the script does not give them."""
+        """The arguments, for what is to be called again: those that the script gives, or of the latest trace.
+        CommandError if there are none."""
         if self.given is None:
             raise CommandError(f"{self.text}: its arguments are needed; name {WAY}")
         return self.given
@@ -67,6 +71,7 @@ def load(text: str) -> Target:
     file, colon, name = text.rpartition(":")
     if not (colon and file and name):
         raise CommandError(f"expected SCRIPT.py:NAME, not {text!r}")
+    compiled_functions.KEPT = WeakKeyDictionary()
     with contextlib.redirect_stdout(sys.stderr):
         found: Any = _run(file, lambda: _module(file))
         for part in name.split("."):
@@ -90,7 +95,8 @@ def load(text: str) -> Target:
     if compiled._recent() is None:
         why = "was not called, so nothing is compiled"
         raise CommandError(f"{text} {why}: call it in the script, or name {WAY}")
-    return Target(text, compiled, None)
+    kept = compiled_functions.KEPT.get(compiled)
+    return Target(text, compiled, kept[0] if kept is not None and not kept[1] else None)
 
 
 def _module(file: str) -> ModuleType:

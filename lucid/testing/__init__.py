@@ -17,6 +17,7 @@ from .fuzzing import Fuzzed, FuzzError, fuzz
 from .gradients import GradcheckError, gradcheck, gradgradcheck
 from .layouts import LAYOUTS, laid_out
 from .replaying import Replay, record, replay
+from .reproducing import reproduce
 
 if TYPE_CHECKING:
     from .strategies import graphs as graphs
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [  # without the strategies, which not everybody can import
     "LAYOUTS", "CheckError", "Checked", "FuzzError", "Fuzzed", "GradcheckError", "Replay", "Report",
     "assert_same_bits", "check", "fuzz", "gradcheck", "gradgradcheck", "laid_out", "record", "replay",
+    "reproduce",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:

@@ -173,7 +173,7 @@ class Side:
                 got = self.view(array)
                 if not within(got, value):
                     raise self._wrong(f"{label}, {way},", got, value)
-            checked.append(_summary(label, result.array, self.view(result.array), value))
+            checked.append(summary(label, result.array, self.view(result.array), value))
         return checked
 
     def stable(self, scale: float = 0.0) -> None:
@@ -353,7 +353,8 @@ def _equal(arrays: Sequence[Array], array: Array) -> list[int]:
     ]
 
 
-def _summary(label: str, got: Array, array: Array, value: Running) -> Checked:
+def summary(label: str, got: Array, array: Array, value: Running) -> Checked:
+    """How far a result is from float64. `got`: as it was returned; `array`: as the graph has it."""
     kind = f"{got.dtype}{list(got.shape)}"
     if value.own.dtype.kind not in "fcV" or not array.size:
         return Checked(label, kind, 0.0, 0.0, value.same)

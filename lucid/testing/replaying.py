@@ -85,7 +85,7 @@ def record(f: Callable[..., Any], *args: Any, path: str) -> None:
         for own, shown in zip(program.calls, named.calls, strict=True)
     ]
     bound = dict(zip(program.graph.inputs, inputs, strict=True))
-    capsule = as_capsule(name_of(f), _machine(host(), get_num_threads()), bound, program.graph.outputs, calls)
+    capsule = as_capsule(name_of(f), machine(host(), get_num_threads()), bound, program.graph.outputs, calls)
     launches = [
         replace(launch, hashes=_hashes(launch, found)) for launch, found in _run(capsule, host(), None)
     ]
@@ -108,11 +108,11 @@ def replayed(capsule: Capsule, path: str, target: Target, threads: int | None) -
     except MemoryError as error:
         raise CapsuleError(f"{path}: {error or 'its arrays take more memory than there is'}") from None
     most = get_num_threads()
-    there = _machine(target, most if threads is None else min(threads, most))
+    there = machine(target, most if threads is None else min(threads, most))
     return Replay(capsule.name, capsule.made, there, len(capsule.launches), found)
 
 
-def _machine(target: Target, threads: int) -> dict[str, str]:
+def machine(target: Target, threads: int) -> dict[str, str]:
     """What may be looked at first where bits differ."""
     return {
         "lucid": lucid.__version__,

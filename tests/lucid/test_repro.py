@@ -1,16 +1,22 @@
-"""Programs in files: what is written is read, what is not of the format is refused with its line, and
-`lucid repro` finds the fault again."""
+"""Calls of compiled functions as scripts. Programs of the fuzzer in files: what is written is read, what is
+not of the format is refused with its line, and `lucid repro` finds the fault again."""
 
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lucid
+from lucid import nn, optim
 from lucid.cli.main import main
+from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.testing import assert_same_bits, campaign
 from lucid.testing.campaign import draws_of
 from lucid.testing.text import parse_draw, print_draw
@@ -106,3 +112,120 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert left.value.code == 2
     said: Any = capsys.readouterr().err
     assert "utf-8" in said and "No such file" in said
+
+
+# --- calls as scripts ------------------------------------------------------------------------------
+
+
+def ran(script: Path) -> tuple[int, str]:
+    """The exit code of a script, which runs in another process, and what it prints."""
+    root = str(Path(lucid.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True, text=True, cwd="/", check=False, env={**os.environ, "PYTHONPATH": root},
+    )  # fmt: skip
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def training() -> Any:
+    lucid.manual_seed(2)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    opt = optim.Adam(model.parameters(), lr=0.1)
+
+    @lucid.compile
+    def step(x: Any, scale: float) -> Any:
+        opt.zero_grad()
+        loss = (model(x) * scale).exp().mean()
+        loss.backward()
+        opt.step()
+        return loss
+
+    return model, step
+
+
+def test_a_training_step_is_a_script_that_runs_without_it(tmp_path: Path) -> None:
+    model, step = training()
+    before = [p.numpy().copy() for p in model.parameters()]
+    x = np.arange(12, dtype="f").reshape(4, 3)
+    written = step.repro(tmp_path / "out.py", x, 2.0)
+    assert written == [tmp_path / "out.py"] and list(tmp_path.iterdir()) == written
+    for p, old in zip(model.parameters(), before, strict=True):  # nothing has run
+        np.testing.assert_array_equal(p.numpy(), old)
+    text = written[0].read_text()
+    assert "graph step(%x: f32[4, 3], " in text and "kernel " in text and "pickle=True" not in text
+    code, out = ran(written[0])
+    assert code == 0 and out.endswith("nothing differs\n") and "test_repro.py:" in out
+    assert "tanh(" in text  # of the kernels, not of the graph
+    written[0].write_text(text.replace("tanh(", "sin("))
+    code, out = ran(written[0])
+    assert code == 1 and " differs in " in out and "only these kernels differ" in out
+
+
+def test_large_inputs_lie_beside_it_and_numbers_are_exact(tmp_path: Path) -> None:
+    small = np.array([np.nan, -np.inf, -0.0, 0.1], "f")
+    z = np.array([complex(-0.0, 1), 2 - 0j])
+
+    @lucid.compile
+    def f(file: Any, y: Any, z: Any, n: int) -> Any:
+        return file.sum() + y, (z * z).imag, y.astype("float16") * n
+
+    script, beside = f.repro(tmp_path / "f.py", np.ones((40, 30)), small, z, 3)
+    assert beside == tmp_path / "f.npz"
+    with np.load(beside, allow_pickle=False) as held:
+        assert [held[name].shape for name in held] == [(40, 30)]
+    world: dict[str, Any] = {"__name__": "none", "__file__": str(script)}
+    exec(script.read_text(), world)
+    inputs = world["INPUTS"]
+    assert_same_bits(inputs["y"], small)
+    assert_same_bits(inputs["z"], z)
+    assert ran(script)[0] == 0
+
+
+def test_what_a_library_takes_part_in(tmp_path: Path) -> None:
+    f = lucid.compile(lambda x: lucid.linalg.inv(x @ x.T).sum())
+    (script,) = f.repro(tmp_path / "f.py", np.eye(3) * 2)
+    assert ran(script)[0] == 0
+
+
+def test_a_kernel_that_differs_from_the_interpreter_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    f = lucid.compile(lambda x: (x.exp().sum(), (x @ x.T).max()))
+    x = np.ones((3, 3), "f")
+    (script,) = f.repro(tmp_path / "f.py", x)
+    world: dict[str, Any] = {"__name__": "none", "__file__": str(script)}
+    exec(script.read_text(), world)
+    real = interpret_kernel
+
+    def wrong(kernel: Any, *args: Any) -> Any:
+        found = real(kernel, *args)
+        return {k: v + 1 for k, v in found.items()} if kernel.name.startswith("sum") else found
+
+    monkeypatch.setattr("lucid.programs.interpret_kernel", wrong)
+    assert world["reproduce"](world["GRAPH"], world["KERNELS"], world["INPUTS"]) == 1
+    said = capsys.readouterr().out
+    assert said.count("beside the interpreter: kernel ") == 1 and "kernel sum, " in said
+    with pytest.raises(ValueError, match="expected the text of a graph first"):
+        world["reproduce"](world["KERNELS"], world["GRAPH"], world["INPUTS"])
+
+
+def test_the_command_writes_the_call_that_was_traced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["lucid"])
+    Path("train.py").write_text(
+        "import lucid, numpy as np\n@lucid.compile\ndef f(x): return x.exp().sum()\nf(np.ones(3))\n"
+    )
+    main(["repro", "train.py:f"])
+    assert capsys.readouterr().out.startswith("repro_f.py: ")
+    assert ran(Path("repro_f.py").resolve())[0] == 0
+    main(["repro", "train.py:f", "--output", "other.py"])
+    assert Path("other.py").exists()
+    for wrong in (["train.py:f", "fault.txt"], ["train.py:g"], ["train.py:f", "--output", "no/out.py"]):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main(["repro", *wrong])
+        assert left.value.code == 2 and capsys.readouterr().err.count("\n") == 1
