@@ -1,11 +1,12 @@
-"""Random mutants of the passes: which of them the fuzzer and the nearest tests kill.
+"""Random mutants of the passes: which of them the nearest tests and the fuzzer kill.
 
-    python -m benchmarks.mutants --count 20 --programs 300 --seed 0
+    python -m benchmarks.mutants --count 60 --seed 1 --table benchmarks/results/mutants.md
 
 Each is one change of one expression in compiler/passes: a comparison turned round or made strict, an int one
 more or less, `and` for `or`, a `not` dropped, two arguments or operands swapped. In a copy of the tree the
-fuzzer runs, and if that finds nothing the tests. What both survive is printed with its line, to be looked at:
-it may change nothing that is promised (a choice among kernels), or be a hole.
+tests that touch the file run, until one fails; if none does, the fuzzer. A mutant costs some 20 s of a processor.
+A row of the table is written as soon as it is known. What both survive is to be looked at: it may change nothing
+that is promised (a choice among kernels), or be a hole.
 """
 
 from __future__ import annotations
@@ -15,29 +16,53 @@ import ast
 import copy
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
+PASSES = "compiler/passes"
+SECONDS = 240.0  # of a command; a mutant that takes longer is killed by that: unchanged it is some 30
+COPIED = ("compiler", "runtime", "lucid", "benchmarks", "tests", "docs", "pyproject.toml")
+# Beside those of COMMON, and before them: tests that touch a file and take few seconds.
 TESTS = {
-    "autodiff": ["tests/lucid/test_grad.py"],
-    "pairs": ["tests/compiler/test_pairs.py"],
-    "plan": ["tests/compiler/test_plan.py"],
-    "prove": ["tests/compiler/test_plan.py"],
-    "arrange": ["tests/compiler/test_plan.py"],
-    "template": ["tests/compiler/test_template.py"],
-    "rewrite": ["tests/compiler/test_proofs.py"],
-    "simplify": ["tests/compiler/test_proofs.py"],
+    "autodiff": ("tests/lucid/test_subgradients.py", "tests/lucid/test_grad.py"),
+    "chain": ("tests/compiler/test_chain.py",),
+    "name": ("tests/lucid/test_names.py", "tests/lucid/test_texts.py"),
+    "pairs": ("tests/compiler/test_pairs.py", "tests/lucid/test_complex.py"),
+    "plan": ("tests/compiler/test_teams.py",),
+    "prove": ("tests/runtime/test_execute.py",),
+    "rewrite": ("tests/compiler/test_proofs.py",),
+    "simplify": ("tests/compiler/test_proofs.py",),
+    "touches": ("tests/compiler/test_validate.py",),
 }
-SECONDS = 1000.0  # beyond which a mutant is killed by the time that it takes
-OTHERS = ["tests/lucid/test_kernels.py", "tests/compiler/test_cases.py"]
+COMMON = (
+    "tests/compiler/test_plan.py", "tests/compiler/test_golden.py", "tests/compiler/test_template.py",
+    "tests/compiler/test_chain.py", "tests/compiler/test_places.py", "tests/compiler/test_cases.py",
+    "tests/lucid/test_kernels.py", "tests/lucid/test_in_place.py", "tests/lucid/test_out.py",
+    "tests/lucid/test_explain.py", "tests/lucid/test_images.py",
+)  # fmt: skip
 FLIPS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
+
+
+class Site(NamedTuple):
+    """An expression of a file, and what it becomes."""
+
+    path: str
+    node: ast.expr
+    new: ast.expr
+
+    def row(self, who: str, seconds: float) -> str:
+        before, after = (ast.unparse(n).replace("|", "\\|") for n in (self.node, self.new))
+        where = f"{Path(self.path).name}:{self.node.lineno}"
+        return f"| `{where}` | `{before}` | `{after}` | {who} | {seconds:.0f} |"
 
 
 def mutations(node: ast.AST) -> list[ast.expr]:
@@ -71,21 +96,7 @@ def mutations(node: ast.AST) -> list[ast.expr]:
     return found
 
 
-class _Replace(ast.NodeTransformer):
-    def __init__(self, at: tuple[int, int, int, int], kind: type[ast.AST], new: ast.expr) -> None:
-        self.at, self.kind, self.new = at, kind, new
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if type(node) is self.kind and _place(node) == self.at:
-            return self.new
-        return self.generic_visit(node)
-
-
-def _place(node: ast.AST) -> tuple[int, int, int, int]:
-    return tuple(getattr(node, name, -1) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"))  # type: ignore[return-value]
-
-
-def sites(source: str) -> list[tuple[ast.AST, ast.expr]]:
+def sites(path: str, source: str) -> list[Site]:
     """Every expression that runs, with each thing that it may become: none of annotations and assertions."""
     tree = ast.parse(source)
     skipped: set[int] = set()
@@ -93,21 +104,37 @@ def sites(source: str) -> list[tuple[ast.AST, ast.expr]]:
         parts = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         parts += [node] if isinstance(node, ast.Assert | ast.Raise | ast.JoinedStr) else []
         skipped |= {id(n) for part in parts if isinstance(part, ast.AST) for n in ast.walk(part)}
-    return [(n, new) for n in ast.walk(tree) if id(n) not in skipped for new in mutations(n)]
+    return [
+        Site(path, node, new)
+        for node in ast.walk(tree)
+        if id(node) not in skipped and isinstance(node, ast.expr)
+        for new in mutations(node)
+    ]
 
 
-def mutant(source: str, node: ast.AST, new: ast.expr) -> str:
-    tree = _Replace(_place(node), type(node), new).visit(ast.parse(source))
-    return ast.unparse(ast.fix_missing_locations(tree))
+def mutant(source: str, site: Site) -> str:
+    """The source with the change; everything else stays where it is."""
+    node, lines = site.node, source.encode().splitlines(keepends=True)
+    assert node.end_lineno is not None and node.end_col_offset is not None
+    head, tail = lines[node.lineno - 1][: node.col_offset], lines[node.end_lineno - 1][node.end_col_offset :]
+    gap = "\n" * (node.end_lineno - node.lineno)  # inside of the parentheses
+    middle = f"({ast.unparse(site.new)}{gap})".encode()
+    lines[node.lineno - 1 : node.end_lineno] = [head + middle + tail]
+    return b"".join(lines).decode()
+
+
+def tests_of(name: str) -> tuple[str, ...]:
+    """The tests for a module of that name, nearest first, each once."""
+    return tuple(dict.fromkeys((*TESTS.get(name, ()), *COMMON)))
 
 
 def judged(tree: Path, name: str, programs: int, seed: int) -> str:
-    """Who kills the mutant in a copy of the tree, and how: by the fuzzer, by the tests, or nobody."""
+    """Who kills what the tree has become, and how: the tests, the fuzzer, or nobody."""
     with tempfile.TemporaryDirectory() as cache:
         env = {**os.environ, "PYTHONPATH": str(tree), "LUCID_CACHE_DIR": cache, "LUCID_VERIFY": "1"}
+        tests = ["-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests_of(name)]
         fuzz = ["-m", "benchmarks.faults", "--hunt", str(programs), "--seed", str(seed)]
-        tests = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS.get(name, OTHERS)]
-        for command, who in ((fuzz, "fuzzer"), (tests, "tests")):
+        for command, who in ((tests, "tests"), (fuzz, "fuzzer")):
             try:
                 run = subprocess.run(
                     [sys.executable, *command],
@@ -121,44 +148,63 @@ def judged(tree: Path, name: str, programs: int, seed: int) -> str:
             except subprocess.TimeoutExpired:
                 return f"{who}, by time"
             if run.returncode or '"kind"' in run.stdout:
+                failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+                print(who, (failed or run.stdout.splitlines()[-1:])[:1], file=sys.stderr, flush=True)
                 return who
-    return "nobody"
+    return "**nobody**"
+
+
+def tried(wanted: list[Site], tree: Path, programs: int, seed: int, out: TextIO) -> int:
+    """How many of the mutants are killed; a row of each goes to `out`."""
+    killed = 0
+    for site in wanted:
+        path = tree / site.path
+        source = path.read_text(encoding="utf-8")
+        path.write_text(mutant(source, site), encoding="utf-8")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        who = judged(tree, path.stem, programs, seed)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        path.write_text(source, encoding="utf-8")
+        killed += "nobody" not in who
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(site.row(who, spent), file=out, flush=True)
+    return killed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.mutants", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--programs", type=int, default=300, help="of the fuzzer, for each")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1, help="of the choice of mutants")
+    parser.add_argument("--table", type=Path, help="where rows go; else they are printed")
     given = parser.parse_args()
-    rng = random.Random(given.seed)
-    killed = 0
     with tempfile.TemporaryDirectory() as folder:  # a copy, which nobody edits meanwhile
         tree = Path(folder) / "tree"
-        skip = shutil.ignore_patterns(".git", "__pycache__", ".test-cache", "results", "*.pyc", "shared")
-        shutil.copytree(ROOT, tree, symlinks=True, ignore=skip)
+        tree.mkdir()
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", "results")
+                shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignored)
+            else:
+                shutil.copy(ROOT / name, tree / name)
         every = [
-            (path, *site)
-            for path in sorted((tree / "compiler/passes").glob("*.py"))
-            for site in sites(path.read_text())
+            site
+            for path in sorted((tree / PASSES).glob("*.py"))
+            for site in sites(f"{PASSES}/{path.name}", path.read_text(encoding="utf-8"))
         ]
-        print(
-            f"{len(every)} mutants of compiler/passes, of which {given.count} are tried (seed {given.seed})\n"
-        )
-        print("| where | before | after | killed by |\n|---|---|---|---|", flush=True)
-        for path, node, new in rng.sample(every, given.count):
-            source = path.read_text()
-            path.write_text(mutant(source, node, new))
-            who = judged(tree, path.stem, given.programs, given.seed)
-            path.write_text(source)
-            killed += who != "nobody"
-            before, after = (ast.unparse(n).replace("|", "\\|") for n in (node, new))
-            print(
-                f"| `{path.name}:{getattr(node, 'lineno', 0)}` | `{before}` | `{after}` | {who} |", flush=True
-            )
-    print(f"\n{killed} of {given.count} killed.")
+        for name in sorted({Path(s.path).stem for s in every}):
+            missing = [t for t in tests_of(name) if not (tree / t).exists()]
+            if missing:
+                raise SystemExit(f"no such tests for {name}: {missing}")
+        wanted = random.Random(given.seed).sample(every, given.count)
+        head = f"{len(every)} mutants of {PASSES}, of which {given.count} are tried (seed {given.seed})\n"
+        head += "\n| where | before | after | killed by | seconds |\n|---|---|---|---|---|"
+        out = given.table.open("w", encoding="utf-8") if given.table else sys.stdout
+        print(head, file=out, flush=True)
+        killed = tried(wanted, tree, given.programs, given.seed, out)
+        print(f"\n{killed} of {given.count} killed.", file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -269,14 +269,20 @@ def _sum(node: Node, args: list[Running], exact: Array) -> Array:
 
 
 def _product(node: Node, args: list[Running], exact: Array) -> Array:
-    """Of products in any order: (|x| + e) (1 + u) multiplied, less the product of |x|."""
+    """Of products in any order: (|x| + e) (1 + u) multiplied, less the product of |x|; and what is lost
+    where some of them are denormal, multiplied by the others. inf where some may leave the range."""
     (x,) = args
     count = x.exact.size // max(1, exact.size) if node.op.kind == "reduce" else max(x.exact.shape, default=1)
-    size = np.abs(x.exact).astype(np.float64)
-    most = evaluated(node, lifted(node.attrs), [size + x.error])
-    least = evaluated(node, lifted(node.attrs), [size])
-    u = unit(node.type.dtype.computed) if node.type.dtype.is_float else 0.0
-    return most - least + 2 * count * u * most
+    attrs, size = lifted(node.attrs), np.abs(x.exact).astype(np.float64)
+    most = evaluated(node, attrs, [size + x.error])
+    least = evaluated(node, attrs, [size])
+    dtype = node.type.dtype
+    if not dtype.is_float:
+        return most - least
+    info: Any = np.finfo(dtype.computed.np)
+    large = evaluated(node, attrs, [np.maximum(size + x.error, 1.0)])  # the most that any of them may be
+    lost = 2 * count * (unit(dtype.computed) * most + float(info.smallest_subnormal) * large)
+    return np.where(large > float(info.max), np.inf, most - least + lost)
 
 
 def _contract(node: Node, args: list[Running], exact: Array) -> Array:

@@ -83,6 +83,16 @@ def test_what_was_no_fault(x: Any, statements: tuple[tuple[str, str], ...]) -> N
     assert Family(program, smooth=False).fault(Draw(program, {}, 1, False, False, False, 0)) is None
 
 
+def test_products_some_of_which_are_denormal_are_held_to_what_they_lose() -> None:
+    """A lane multiplies elements 0 and 64 first: two small ones, of whose product few bits are left."""
+    x = np.ones((2, 128), "float32")
+    x[:, [0, 64]], x[:, [1, 65, 2, 66]] = 3.3e-22, 5.1e10
+    program = Program({"x0": x}, (("v0", "x0.prod(axis=1)"),), ("v0",), frozenset(("x0",)))
+    (got,) = lucid.compile(lambda x: (x.prod(axis=1),))(x)
+    assert abs(got.numpy()[0] / x[0].astype("float64").prod() - 1) > 1e-4
+    assert examine(program).fault is None
+
+
 def test_a_right_program_has_no_fault() -> None:
     for layout in range(len(lucid.testing.LAYOUTS)):
         seen = examine(PROGRAM, layout=layout, texts=layout == 0)
