@@ -124,13 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.certify", description=__doc__.splitlines()[0])
     parser.add_argument("--elements", type=int, default=1_000_000, help="of float16 and float32 in all")
     parser.add_argument("--precise", type=int, default=1_000, help="of each formula in float64, by mpmath")
+    parser.add_argument("--dtypes", nargs="+", default=DTYPES, choices=DTYPES)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rng, total, beyond = np.random.default_rng(given.seed), 0, 0
     print("| formula | dtype | elements | beyond | without a bound | median bound/error | no error at all |")
     print("|---|---|---|---|---|---|---|")
     for name in CASES:
-        for dtype in DTYPES:
+        for dtype in given.dtypes:
             wide = dtype == "float64"
             elements = given.precise if wide else given.elements // (2 * len(CASES))
             found = sampled(name, dtype, rng, elements, 600 if wide else 8_000)

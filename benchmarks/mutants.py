@@ -4,8 +4,8 @@
 
 Each is one change of one expression in compiler/passes: a comparison turned round or made strict, an int one
 more or less, `and` for `or`, a `not` dropped, two arguments or operands swapped. In a copy of the tree the
-tests that touch the file run, until one fails; if none does, the fuzzer. A mutant costs some 20 s of a processor.
-A row of the table is written as soon as it is known. What both survive is to be looked at: it may change nothing
+tests that touch the file run, until one fails; if none does, the fuzzer. A mutant costs some 20 s of a
+processor, and has its row of the table at once. What both survive is to be looked at: it may change nothing
 that is promised (a choice among kernels), or be a hole.
 """
 
@@ -18,6 +18,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,8 @@ from typing import NamedTuple, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSES = "compiler/passes"
-SECONDS = 240.0  # of a command; a mutant that takes longer is killed by that: unchanged it is some 30
+SECONDS = 150  # of a processor, for a command, which takes some 30: a mutant that takes longer is killed
+WAIT = 1800.0  # of a clock
 COPIED = ("compiler", "runtime", "lucid", "benchmarks", "tests", "docs", "pyproject.toml")
 # Beside those of COMMON, and before them: tests that touch a file and take few seconds.
 TESTS = {
@@ -128,6 +130,10 @@ def tests_of(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*TESTS.get(name, ()), *COMMON)))
 
 
+def _limited() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
+
+
 def judged(tree: Path, name: str, programs: int, seed: int) -> str:
     """Who kills what the tree has become, and how: the tests, the fuzzer, or nobody."""
     with tempfile.TemporaryDirectory() as cache:
@@ -142,10 +148,13 @@ def judged(tree: Path, name: str, programs: int, seed: int) -> str:
                     env=env,
                     capture_output=True,
                     text=True,
-                    timeout=SECONDS,
+                    timeout=WAIT,
                     check=False,
+                    preexec_fn=_limited,
                 )
             except subprocess.TimeoutExpired:
+                return f"{who}, by time"
+            if run.returncode == -signal.SIGXCPU:
                 return f"{who}, by time"
             if run.returncode or '"kind"' in run.stdout:
                 failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -178,6 +187,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--programs", type=int, default=300, help="of the fuzzer, for each")
     parser.add_argument("--seed", type=int, default=1, help="of the choice of mutants")
+    parser.add_argument("--first", type=int, default=0, help="go on from this one, at the end of the table")
     parser.add_argument("--table", type=Path, help="where rows go; else they are printed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:  # a copy, which nobody edits meanwhile
@@ -201,10 +211,12 @@ def main() -> None:
         wanted = random.Random(given.seed).sample(every, given.count)
         head = f"{len(every)} mutants of {PASSES}, of which {given.count} are tried (seed {given.seed})\n"
         head += "\n| where | before | after | killed by | seconds |\n|---|---|---|---|---|"
-        out = given.table.open("w", encoding="utf-8") if given.table else sys.stdout
-        print(head, file=out, flush=True)
-        killed = tried(wanted, tree, given.programs, given.seed, out)
-        print(f"\n{killed} of {given.count} killed.", file=out, flush=True)
+        mode = "a" if given.first else "w"
+        out = given.table.open(mode, encoding="utf-8") if given.table else sys.stdout
+        if not given.first:
+            print(head, file=out, flush=True)
+        killed = tried(wanted[given.first :], tree, given.programs, given.seed, out)
+        print(f"{killed} of {given.count - given.first} killed", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -217,9 +218,15 @@ def _strided(buffer: Data, call: Call, array: Array, operand: Operand) -> Data:
     )
 
 
-def run_kernels(program: Program, inputs: list[Data], moved: list[int] | None = None) -> Values:
+def run_kernels(
+    program: Program,
+    inputs: list[Data],
+    moved: list[int] | None = None,
+    computed: Counter[str] | None = None,
+) -> Values:
     """Every node that the program writes, by the interpreter of kernels. To `moved` goes, for each call, how
-    many bytes it touched: every one that it read, and every one that it wrote, once."""
+    many bytes it touched: every one that it read, and every one that it wrote, once; to `computed`, for how
+    many points each op of floats was computed."""
     memory: Values = dict(zip(program.graph.inputs, inputs, strict=True))
     for call in program.calls:
         table = arrays(call.kernel)
@@ -236,7 +243,7 @@ def run_kernels(program: Program, inputs: list[Data], moved: list[int] | None = 
                 mark = marks.setdefault((op.node, name in outputs), np.zeros(op.node.shape, bool))
                 touched[name] = _strided(mark, call, table[name], op)
         symbols, scalars = dict(call.symbols), dict(call.scalars)
-        results = interpret_kernel(call.kernel, bound, scalars, symbols, touched)
+        results = interpret_kernel(call.kernel, bound, scalars, symbols, touched, computed)
         if moved is not None:
             moved.append(sum(int(m.sum()) * n.type.dtype.size for (n, _), m in marks.items()))
         for name in outputs:

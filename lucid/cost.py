@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from lucid.compiler.ir import kernel as k
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import Node, toposort
+from lucid.compiler.ir.program import Call
+from lucid.compiler.ops import REGISTRY
 
 from .errors import ContractError, here
 
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 @data
 class Cost:
     """One call. `kernels`: how many run; `bytes`: what they move, each byte that a kernel reads or writes
-    counted once for it; `flops`: operations on floats of the simplified graph, each once (what kernels
-    compute twice is not counted again; an elementary function counts for what its polynomial takes, a step
-    of a product for two; casts, selections and signs for none); `temp_bytes`: working memory between
-    kernels. What a library computes (LAPACK, pocketfft) is not in it."""
+    counted once for it; `flops`: operations on floats that the text of the kernels says (what two of them
+    compute counts twice; an elementary function counts as much as its op is weighed in fusion, a step of a
+    product for two; casts, selections and signs for none); `temp_bytes`: working memory between kernels.
+    What a library computes (LAPACK, pocketfft) is not in it."""
 
     kernels: int
     bytes: int
@@ -80,11 +83,10 @@ def cost_of(made: Executable | Staged) -> Cost:
     """The cost of what was compiled."""
     parts = made.executables()
     kernels = [kernel for x in parts for kernel in x.kernels]
-    graphs = [x.compiled.stages.simplified for x in parts]
     return Cost(
         len(kernels),
         sum(kernel.bytes for kernel in kernels),
-        sum(flops(node) for graph in graphs for node in toposort(graph.outputs)),
+        sum(flops(call) for x in parts for call in x.compiled.stages.program.calls),
         sum(x.compiled.plan.temp_bytes for x in parts),
     )
 
@@ -113,28 +115,59 @@ def _kernels(numbers: list[int]) -> str:
     return "kernel " + " and ".join(map(str, numbers))
 
 
+# What is free, of elementwise ops.
 FREE = {"cast", "where", "neg", "abs", "sign", "copysign", "stop_gradient", "place", "natural"}
 
 
-def flops(node: Node) -> int:
-    """Operations on floats of one node."""
-    op, size = node.op, math.prod(node.shape)
-    if not node.type.dtype.is_float or op.name in FREE:
-        return 0
-    if op.kind == "elementwise":
-        return op.flops * size
-    if op.kind in ("reduce", "scan") or op.name == "scatter_add":
-        return math.prod(node.inputs[0].shape)
-    if op.kind == "contract":
-        (left, right), shapes = (
-            node.attrs["spec"].partition("->")[0].split(","),
-            [n.shape for n in node.inputs],
-        )
-        extents = dict(zip(left + right, (*shapes[0], *shapes[1]), strict=True))
-        return 2 * math.prod(extents.values())
-    if (
-        op.kind == "composed"
-    ):  # a convolution: of each element of the result, a product for each of the kernel's
-        return 2 * size * math.prod(node.inputs[1].shape[1:])
-    assert op.kind in ("view", "leaf", "index", "sort", "pair"), node
-    return 0
+def weight(op: str) -> int:
+    """Operations on floats that one point of an elementwise op, or one step of a fold, counts for."""
+    if op in REGISTRY:
+        return 0 if op in FREE else REGISTRY[op].flops
+    return 2 if op == "dot" else 1
+
+
+def flops(call: Call) -> int:
+    """Operations on floats of one run of a kernel: an expression counts once for each point of the axes that
+    it depends on."""
+    return sum(weight(op) * points for op, points in computed(call).items())
+
+
+def computed(call: Call) -> Counter[str]:
+    """The ops and folds of floats in the text of a kernel, and for how many points each is computed."""
+    found = Counter[str]()
+    outer = {axis.name: call.extent(axis.extent) for axis in call.kernel.outer}
+    depends: dict[str, frozenset[str]] = {}
+
+    def count(expr: k.Expr, sizes: dict[str, int]) -> None:
+        for part in k.parts(expr):
+            count(part, sizes)
+        if isinstance(expr, k.Call) and expr.dtype.is_float:
+            found[expr.op] += math.prod(sizes[axis] for axis in _axes(expr, depends) & sizes.keys())
+
+    for number, stage in enumerate(call.kernel.stages + call.kernel.final):
+        inner = {axis.name: call.extent(axis.extent) for axis in stage.axes}
+        sizes = outer | inner if number < len(call.kernel.stages) else inner
+        points = math.prod(sizes.values())
+        for stmt in stage.body:
+            for expr in k.operands(stmt):
+                count(expr, sizes)
+            if isinstance(stmt, k.Let):
+                depends[stmt.name] = _axes(stmt.expr, depends) & sizes.keys()
+            elif isinstance(stmt, k.Reduce):
+                found[stmt.op] += points * stmt.dtypes[0].is_float
+                depends.update(dict.fromkeys(stmt.names, frozenset(outer) if stmt.of_row else frozenset()))
+            elif isinstance(stmt, k.Scan | k.Scatter):
+                found[stmt.op] += points * k.expr_dtype(stmt.expr).is_float
+    return found
+
+
+def _axes(expr: k.Expr, depends: dict[str, frozenset[str]]) -> frozenset[str]:
+    """The axes that the value of an expression depends on."""
+    found = frozenset[str]().union(*(_axes(part, depends) for part in k.parts(expr)))
+    if isinstance(expr, k.Load):
+        return found | {index.axis for index in expr.index} | {guard.axis for guard in expr.guards}
+    if isinstance(expr, k.At | k.Within):
+        return found | {expr.axis}
+    if isinstance(expr, k.Ref):
+        return found | depends.get(expr.name, frozenset())
+    return found

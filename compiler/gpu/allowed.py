@@ -18,14 +18,15 @@ _FORMS = (
     r"(add|sub|min|max|abs|neg|div|rem)\.[su](16|32|64)",
     r"(mul|mad)\.(lo|hi|wide)\.[su](16|32|64)",
     r"(and|or|xor|not)\.(pred|b16|b32|b64)",
-    r"shl\.b(16|32|64)|shr\.[sub](16|32|64)|shf\.[lr]\.(wrap|clamp)\.b32|bfe\.[su](32|64)",
+    r"shl\.b(16|32|64)|shr\.[sub](16|32|64)|shf\.[lr]\.(wrap|clamp)\.b32|bfe\.[su](32|64)|prmt\.b32",
     r"setp\.(eq|ne|lt|le|gt|ge)\.[sub](16|32|64)",
     r"setp\.(eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan)\.f(32|64)",
     r"selp\.[bf](16|32|64)|mov\.(pred|[bu](16|32|64))",
     r"cvt\.f32\.f16|cvt\.f64\.f32|cvt\.rn\.f16\.f32|cvt\.rn\.f32\.f64",  # between floats
     r"cvt\.r[nzmp]i\.(f32\.f32|f64\.f64)|cvt\.rzi\.[su](16|32|64)\.f(32|64)",
     r"cvt\.rn\.f(32|64)\.[su](8|16|32|64)|cvt\.[su](8|16|32|64)\.[su](8|16|32|64)",
-    r"ld\.(param|global|shared)\.[bsu](8|16|32|64)|ld\.shared\.v[24]\.b32|st\.(global|shared)\.b(8|16|32|64)",
+    r"ld\.(param|global|shared)\.[bsu](8|16|32|64)|ld\.shared\.v[24]\.b(8|16|32)",
+    r"st\.(global|shared)\.b(8|16|32|64)",
     r"fence\.acq_rel\.gpu|atom\.global\.inc\.u32",  # who is the last one
     r"bra(\.uni)?|ret|bar\.sync|bar\.warp\.sync|shfl\.sync\.(idx|down|bfly)\.b32|vote\.sync\.any\.pred",
 )

@@ -4,6 +4,7 @@ followed by the inner axes of the stage."""
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,17 +53,19 @@ def interpret_kernel(
     scalars: Mapping[str, Number] | None = None,
     symbols: Mapping[str, int] | None = None,
     touched: Mapping[str, Array] | None = None,
+    computed: Counter[str] | None = None,
 ) -> dict[str, Array]:
     """The outputs of `kernel` by name, as new arrays.
 
     `arrays`: every array parameter, of any strides; `scalars`: every scalar parameter; `symbols`:
     extents and guard bounds, of which those that an array's shape tells may be left out.
     `touched`: for every array, one of bools of its shape, which become true where an element is read or
-    written.
+    written. `computed`: to each op and fold of floats is added for how many points it was computed.
     Reductions accumulate in the dtype that they state; their order is NumPy's, not the kernel's.
     The maximum of nothing is the least value. Raises ValueError for a missing or unfitting
     operand, IndexError for an unguarded access outside of an array."""
-    return _Run(kernel, arrays, scalars or {}, symbols or {}, touched or {}).outputs
+    counts = Counter[str]() if computed is None else computed
+    return _Run(kernel, arrays, scalars or {}, symbols or {}, touched or {}, counts).outputs
 
 
 class _Run:
@@ -75,9 +78,11 @@ class _Run:
         scalars: Mapping[str, Number],
         symbols: Mapping[str, int],
         touched: Mapping[str, Array],
+        computed: Counter[str],
     ) -> None:
         self.kernel = kernel
         self.touched = touched
+        self.computed = computed
         self.symbols = dict(symbols)
         self.arrays: dict[str, Array] = {}
         for param in kernel.params:
@@ -141,6 +146,7 @@ class _Run:
                 out = self.outputs[stmt.array]
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
                 if isinstance(stmt, Scan):
+                    self.computed[stmt.op] += value.size * from_numpy(value.dtype).is_float
                     value = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
                 whole, cut = out, None
                 if isinstance(stmt, Sort):
@@ -158,6 +164,7 @@ class _Run:
                 self.touch(stmt.array)
                 values = [point.value(e) for e in operands(stmt)]
                 *index, value = (np.broadcast_to(v, point.shape) for v in values)
+                self.computed[stmt.op] += value.size * from_numpy(value.dtype).is_float
                 inside = point.inside(index, out)
                 out[...] = fold(stmt.op).states[0].identity(from_numpy(out.dtype))
                 fold(stmt.op).evaluate.at(out, tuple(v[inside] for v in index), value[inside])
@@ -207,7 +214,9 @@ class _Point:
         evaluate = REGISTRY[expr.op].evaluate
         assert evaluate is not None
         attrs = {"dtype": expr.dtype} if expr.op == "cast" else {}
-        return np.asarray(evaluate(attrs, *(self.value(arg) for arg in expr.args)))
+        found = np.asarray(evaluate(attrs, *(self.value(arg) for arg in expr.args)))
+        self.run.computed[expr.op] += found.size * expr.dtype.is_float
+        return found
 
     def _steps(self, axis: str) -> Array:
         """0, 1, 2, ... along one axis."""
@@ -230,7 +239,8 @@ class _Point:
         for guard in load.guards:
             inside = inside & self._within(guard)
         if not np.any(inside):
-            return np.zeros((1,) * len(self.shape), source.dtype)
+            shapes = [self._steps(ix.axis).shape for ix in load.index]
+            return np.zeros(np.broadcast_shapes(inside.shape, *shapes), source.dtype)
         places = self.places(load.index, source, load.guards)
         run.touch(load.array, places, inside)
         found = source[tuple(places)] if places else source
@@ -276,6 +286,7 @@ def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> tuple[Array,
     pairs until one is left."""
     of, left = fold(stmt.op), [n for k, n in enumerate(point.shape) if k not in where]
     many = int(np.prod([point.shape[k] for k in where], dtype=np.int64))
+    point.run.computed[stmt.op] += many * int(np.prod(left, dtype=np.int64)) * stmt.dtypes[0].is_float
     args = []
     for arg, wide in zip(stmt.args, of.taken(stmt.dtypes), strict=True):
         value = np.broadcast_to(point.value(arg).astype(wide.np), point.shape)

@@ -15,7 +15,8 @@ from lucid.compiler.validate import summary
 from lucid.runtime import call as native_call
 from lucid.runtime import execute, load, pool
 
-from .count import flops, lines, modules
+from ..cost import flops
+from .count import lines, modules
 from .groups import SORTS
 from .records import Apart, Buffer, Explanation, Kernel, Library, Plan, Report, Trace
 

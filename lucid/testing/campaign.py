@@ -28,7 +28,18 @@ from lucid.runtime import load, pool
 from ..residence import Device
 from . import abroad
 from .abroad import Abroad
-from .draws import THREADS, Draw, holds, laid, number_like, other_sizes, redrawn, shapes_of
+from .draws import (
+    MOST_HUGE,
+    THREADS,
+    Draw,
+    holds,
+    huge_sizes,
+    laid,
+    number_like,
+    other_sizes,
+    redrawn,
+    shapes_of,
+)
 from .family import Family, Fault
 from .generate import random_program
 from .layouts import UNPACK
@@ -41,6 +52,7 @@ DRAWS = 100
 ABROAD = 6  # on another device, where running takes longer than compiling
 FRESH = 12  # every so many draws, from the second on, have sizes that were not there before
 FRESH_ABROAD = 2  # where all draws are compared in one way, on another device
+LARGE = 8  # every so many structures have one draw of many elements
 STRUCTURES = 200  # of a process; then another one takes over, as code stays for the life of a process
 
 
@@ -101,6 +113,11 @@ def draws_of(seed: int, k: int, draws: int = DRAWS, device: Device = "cpu") -> I
     orders = {name: rng.choice(("rows", "columns", "permuted")) for name in program.inputs}
     known = [(shapes_of(program), program.numbers)]
     for d in range(1, draws):
+        if d == 1 and k % LARGE == 6 and device == "cpu":  # and once: it takes as long as a hundred others
+            other = redrawn(program, huge_sizes(program, rng), rng, program.numbers, MOST_HUGE)
+            if other is not None:
+                yield Draw(other, {}, rng.randint(1, THREADS), smooth=smooth)
+                continue
         form = rng.choice(known)
         if d % (FRESH if device == "cpu" else FRESH_ABROAD) == 1:
             form = other_sizes(program, rng), {n: number_like(k, rng) for n, k in program.numbers.items()}

@@ -20,7 +20,7 @@ from .chains import Chain, chains
 from .checking import parts, real
 from .precise import precisely
 from .span_sums import spans
-from .spans import Chains, Exact, Rounded, Span, spacing, up
+from .spans import Chains, Exact, Rounded, Span, spacing, up, widest
 from .traced import Traced, name_of, traced
 
 
@@ -82,6 +82,11 @@ def certify(
 ) -> Certificate:
     """See `Compiled.certify`. `causes=False` spares the search for what contributes most."""
     call = traced(functools.partial(f, **kwargs) if kwargs else f, args)
+    return Certificate(name_of(f), certified(call, causes))
+
+
+def certified(call: Traced, causes: bool) -> tuple[Certified, ...]:
+    """The outputs of a call."""
     graph, inputs = _simplified(call)
     found = chains(call.executable)
 
@@ -94,8 +99,10 @@ def certify(
             return known if plain_order else Chain(known.longest, 0)
         return known
 
-    exact, rounded = spans(graph, inputs, Exact(longest)), spans(graph, inputs, Rounded(longest))
-    values = precisely(graph, inputs) or in_float64(graph, inputs)
+    precise = precisely(graph, inputs)
+    wide = np.float64 if precise is None else widest()  # values in float64 lie in spans of float64
+    exact, rounded = spans(graph, inputs, Exact(longest, wide)), spans(graph, inputs, Rounded(longest))
+    values = precise or in_float64(graph, inputs)
     outputs = []
     for result in call.results:
         if result.output < 0 or not from_numpy(result.array.dtype).is_inexact:
@@ -110,7 +117,7 @@ def certify(
         outputs.append(
             _certified(result.name, node, array, true, computed, values[node].reshape(shape), cause)
         )
-    return Certificate(name_of(f), tuple(outputs))
+    return tuple(outputs)
 
 
 def _simplified(call: Traced) -> tuple[Graph, list[Array]]:
@@ -126,7 +133,7 @@ def away(exact: Span, rounded: Span) -> Array:
     """How far apart values of two spans may be; inf where nothing is known."""
     with np.errstate(all="ignore"):
         found = np.maximum(rounded.hi - exact.lo, exact.hi - rounded.lo)
-    return np.where(np.isfinite(found), up(found), np.inf)
+        return np.where(np.isfinite(found), up(up(found).astype(np.float64)), np.inf)
 
 
 def _certified(
@@ -135,7 +142,8 @@ def _certified(
     bound, dtype = away(exact, rounded), node.type.dtype
     wide = array.astype(np.float64)
     if value.dtype == object:
-        measured = np.vectorize(lambda x, y: float(abs(y - x)), otypes=[float])(wide, value)
+        with np.errstate(all="ignore"):
+            measured = np.vectorize(lambda x, y: float(abs(y - x)), otypes=[float])(wide, value)
     else:
         measured = distance(wide, value)
     # The value in higher precision is rounded, too: by less than the exact span is wide. Without mpmath there

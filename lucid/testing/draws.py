@@ -23,6 +23,8 @@ from .program import Array, Number, Program
 # Around vectors, and around what is a row of few registers (64) or longer than a block.
 SMALL = (1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64)
 LARGE = (65, 66, 96, 100, 127, 128, 129, 200, 255, 257, 300, 511, 1000, 1025)
+# Of one draw in many: more blocks than a reduction has lanes, so that they are joined in turns, too.
+HUGE, MOST_HUGE = (16_500, 33_000, 140_000, 270_000, 540_000), 600_000
 THREADS = 3
 ORDERED = ("columns", "permuted")  # for which other code is made, where sums go in another order
 COPIED = tuple(name for name in LAYOUTS if name not in ORDERED)
@@ -80,6 +82,18 @@ def other_sizes(program: Program, rng: random.Random) -> Shapes:
     return tuple(tuple(new.get(n, n) for n in shape) for shape in shapes_of(program))
 
 
+def huge_sizes(program: Program, rng: random.Random) -> Shapes:
+    """The shapes of the inputs, with all axes of one length as long as MOST_HUGE elements allow."""
+    shapes = shapes_of(program)
+    lengths = sorted({n for shape in shapes for n in shape if n > 1})
+    old = rng.choice(lengths) if lengths else 0
+    for new in rng.sample(HUGE, len(HUGE)):
+        found = tuple(tuple(new if n == old else n for n in shape) for shape in shapes)
+        if all(int(np.prod(shape)) <= MOST_HUGE for shape in found):
+            return found
+    return shapes
+
+
 def number_like(number: Number, rng: random.Random) -> Number:
     """Another number of the same type."""
     if isinstance(number, bool):
@@ -88,11 +102,15 @@ def number_like(number: Number, rng: random.Random) -> Number:
 
 
 def redrawn(
-    program: Program, shapes: Shapes, rng: random.Random, numbers: Mapping[str, Number] | None = None
+    program: Program,
+    shapes: Shapes,
+    rng: random.Random,
+    numbers: Mapping[str, Number] | None = None,
+    most: int = MOST,
 ) -> Program | None:
     """The program over new values of these shapes, and these numbers (its own where there are none given);
-    None where something that it relies on does not hold."""
-    if any(int(np.prod(shape)) > MOST for shape in shapes):
+    None where something that it relies on does not hold, or a value has more than `most` elements."""
+    if any(int(np.prod(shape)) > most for shape in shapes):
         return None
     draw = np.random.default_rng(rng.getrandbits(32))
     inputs = {
@@ -104,20 +122,20 @@ def redrawn(
         if inputs[a].shape == inputs[b].shape and inputs[a].dtype == inputs[b].dtype:
             inputs[b] = inputs[a]
     other = replace(program, inputs=inputs, numbers=dict(program.numbers if numbers is None else numbers))
-    return other if holds(other) else None
+    return other if holds(other, most) else None
 
 
 _TO_INT = re.compile(r"([xv]\d+)\.clip\(.*\)\.astype\('u?int\d+'\)")
 
 
-def holds(program: Program) -> bool:
+def holds(program: Program, most: int = MOST) -> bool:
     """Whether NumPy takes the program, and what is said of it is true of its values."""
     try:
         values = program.run(np, program.inputs)
     except Exception:  # a reshape, an index, an empty maximum
         return False
     for name, text in program.statements:
-        if not in_bounds(values[name], program.traits):
+        if not in_bounds(values[name], program.traits, most):
             return False
         cast = _TO_INT.fullmatch(text)
         if cast and not np.all(np.isfinite(values[cast[1]])):

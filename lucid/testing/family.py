@@ -173,13 +173,7 @@ class Family:
         known = [a for a in plain if a is not None]
         if draw.guarded and len(known) == len(plain):
             outs = [Guarded(a.shape, a.dtype, draw.threads == 1) for a in known]
-            for out in outs:  # one that an argument lies in, too
-                like = (out.array.shape, out.array.dtype)
-                same = [a for a in arrays if draw.threads == 2 and (a.shape, a.dtype) == like]
-                if same:
-                    out.array[...] = same[0]
-                    arrays = [out.array if a is same[0] else a for a in arrays]
-                    break
+            arrays = _shared(arrays, outs, draw.threads)
             try:
                 self.compiled(*arrays, *draw.program.numbers.values(), out=tuple(o.array for o in outs))
             except ValueError as error:  # some result is an input, or another one
@@ -197,6 +191,23 @@ class Family:
         if any(bits_apart(a, copy) is not None for a, copy in zip(arrays, copies, strict=True)):
             return "an argument has changed"
         return results
+
+
+def _shared(arrays: list[Array], outs: list[Guarded], threads: int) -> list[Array]:
+    """The arguments, of which one may lie in an output: in all of it where there are two threads, and in its
+    end, from its second element on, where there are three."""
+    for out in outs:
+        for a in arrays:
+            like = (a.shape, a.dtype) == (out.array.shape, out.array.dtype)
+            if threads == 2 and like:
+                out.array[...] = a
+                return [out.array if x is a else x for x in arrays]
+            flat = out.array.reshape(-1)
+            if threads == 3 and a.dtype == flat.dtype and a.ndim and 0 < a.size < flat.size:
+                inside = flat[1 : 1 + a.size].reshape(a.shape)
+                inside[...] = a
+                return [inside if x is a else x for x in arrays]
+    return arrays
 
 
 def described(draw: Draw) -> str:

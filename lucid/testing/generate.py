@@ -22,6 +22,18 @@ _MORE = (
 )  # fmt: skip
 
 
+def chosen(rng: random.Random) -> tuple[tuple[str, int], ...]:
+    """The kinds of statements of one program, with their weights: of every second one half of the kinds, and
+    of every second one of them is a favourite. What is rare among all kinds comes together more often so
+    (swarm testing: Groce et al., ISSTA 2012)."""
+    found: tuple[tuple[str, int], ...] = _STEPS + _MORE
+    if rng.random() < 0.5:
+        found = tuple(rng.sample(found, len(found) // 2))
+    if rng.random() < 0.5:
+        found += ((rng.choice(found)[0], sum(weight for _, weight in found)),)
+    return found
+
+
 def random_program(seed: int, smooth: bool = False, most: int = 14, more: bool = False) -> Program:
     """The program of a seed. `smooth`: float64, and differentiable at nearly every point. `more`: with all
     kinds of statements; without, the programs of seeds are those that they were before there were some of
@@ -40,7 +52,7 @@ def random_program(seed: int, smooth: bool = False, most: int = 14, more: bool =
     maker = kind(rng, whole, smooth, special, extents, dtypes)
     for _ in range(rng.randint(1, 4)):
         maker.input()
-    names, weights = zip(*(_STEPS + _MORE if more else _STEPS), strict=True)
+    names, weights = zip(*(chosen(rng) if more else _STEPS), strict=True)
     wanted = rng.randint(1, most)
     for _ in range(4 * wanted):
         if len(maker.statements) >= wanted:

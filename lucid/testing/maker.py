@@ -17,6 +17,9 @@ MOST = 20_000  # elements of the largest value
 LARGE = 2.0**20  # whole numbers up to here stay exact in float32
 ANY = "biufcV"  # kinds of dtypes; V: bfloat16, where ml_dtypes is installed
 FLOATS = ("float32", "float64")
+# Just beyond half of the way from 1 to the next number of float16, and of bfloat16, in float64 and float32:
+# what is rounded twice, or towards another side, comes to another one.
+BESIDE = np.array([1 + 2.0**-k + 2.0**-j for k in (8, 11) for j in (40, 23)])
 DTYPES = ("float32", "float32", "float64", "float16", "int32", "int64", "int8", "uint8", "bool")
 
 
@@ -35,6 +38,8 @@ def values_of(
         data = draw.integers(-4, 5, shape)
     else:
         data = draw.normal(size=shape)
+        if "smooth" not in traits:
+            data = np.where(draw.random(shape) < 0.05, draw.choice(BESIDE, shape), data)
     array = np.array(data).astype(dtype)
     if "special" in traits and array.dtype.kind == "f" and array.size:
         tiny = float(np.finfo(dtype).smallest_subnormal)
@@ -43,12 +48,12 @@ def values_of(
     return array
 
 
-def in_bounds(value: Any, traits: Set[str]) -> bool:
-    """Whether a value of a program stays what its checks rely on: not too large, whole numbers exact in
-    float32 (float16), derivatives of moderate size."""
+def in_bounds(value: Any, traits: Set[str], most: int = MOST) -> bool:
+    """Whether a value of a program stays what its checks rely on: not too large (of so many elements), whole
+    numbers exact in float32 (float16), derivatives of moderate size."""
     array = np.asarray(value)
     kind, size = array.dtype.kind, array.dtype.itemsize
-    if array.size > MOST or array.ndim > 5 or kind not in ANY or (size > 8 and kind != "c"):
+    if array.size > most or array.ndim > 5 or kind not in ANY or (size > 8 and kind != "c"):
         return False
     if "whole" in traits and kind in "fcV" and array.size:
         limit = 128.0 if kind == "V" else 1024.0 if size == 2 else LARGE
@@ -176,9 +181,8 @@ class Maker:
         b = a and self.partner(a, "biu", exact=True)
         if a and b:
             op = self.rng.choice("&|^~<>")
-            text = {"~": f"~{a}", "<": f"{a} << (abs({b}) & 3)", ">": f"{a} >> ({b} & 3)"}.get(
-                op, f"{a} {op} {b}"
-            )
+            by = self.rng.choice((f"({b} & 3)", f"({b} * 5)"))  # up to the width, and beyond
+            text = {"~": f"~{a}", "<": f"{a} << {by}", ">": f"{a} >> {by}"}.get(op, f"{a} {op} {b}")
             self.add(text, a, b)
 
     def unary(self) -> None:

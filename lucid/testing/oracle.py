@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import lucid
 from lucid.compiler import check
 from lucid.compiler.ir.data import data
+from lucid.compiler.ir.graph import toposort
 from lucid.compiler.ir.kernel import Call, Expr, Kernel, Pick, Reduce, expressions
+from lucid.compiler.ir.types import c128, f64
 from lucid.compiler.pipeline import loops
 from lucid.compiler.text.graph import parse_graph, print_graph
 from lucid.compiler.text.kernel import print_kernel
@@ -19,15 +22,19 @@ from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.loop import parse_func, print_func
 from lucid.runtime import execute, pool
 
+from ..cost import weight
 from ..engine import Executable
 from .bits import bits_apart
+from .certificates import certified
 from .checking import CheckError, Side, compared
 from .crossed import crossed
 from .family import Fault, eager, function
 from .layouts import LAYOUTS, laid_out
 from .program import Program
 from .traced import loss_of
-from .training import steps_apart
+from .training import states_apart, steps_apart
+
+PRECISE = 3000  # elements of all nodes of a graph that is computed in 40 digits
 
 # An op with a dtype; "mode" and a mode of the schedule; "layout" and one of memory; "branch" and one of a
 # pass; an op, a dtype and the mode of a kernel that computes it; these with a layout of inputs.
@@ -48,14 +55,15 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
 
     - compiled and uncompiled, with each op by NumPy and with float64, within error bounds; if it is `smooth`,
       gradients too, and these with finite differences (of every other one those of gradients as well; of the
-      others, steps of training, compiled and uncompiled);
+      others, steps of training, compiled and uncompiled); of some of the others, steps that change a state;
     - compiled, with the whole program run by NumPy: the same bits where that is promised;
     - 1, 2 and 3 threads, a second call, a call with `out=`, and arguments in another layout (number
       `layout`): the same bits, but for layouts in which sums go in another order;
     - the interpreters of the three levels, before and after each pass, over a small cut of the graph;
     - compiled for narrower registers, without simplification, op by op, for a GPU in the simulator (what
       falls to number `layout`): the same bits, or within error bounds;
-    - what `cost` says with what the interpreter of kernels touches;
+    - what `cost` says with what the interpreter of kernels touches and computes;
+    - results with their certificates, which know in which order sums are added;
     - with `texts`, what is printed of each level, read back: the same text.
 
     An exception of any of these is a fault as well.
@@ -68,6 +76,7 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
         ("calls", lambda side: _calls(program, side, layout)),
         ("ways", lambda side: _ways(side, layout)),
         ("cost", _cost),
+        ("certificate", _certificate),
         ("text", lambda side: _texts(side, features)),
     )
     kind = "bounds"
@@ -87,6 +96,10 @@ def examine(program: Program, smooth: bool = False, layout: int = 0, texts: bool
                     kind, said = "training", steps_apart(program, layout)
                     if said is not None:
                         return Seen(Fault(kind, said), frozenset(features))
+            elif layout % 4 == 2:
+                kind, said = "state", states_apart(program)
+                if said is not None:
+                    return Seen(Fault(kind, said), frozenset(features))
             features |= {(n.op.name, n.type.dtype.name) for n in side.found}
             for kind, step in steps:
                 if kind == "text" and not texts:
@@ -156,18 +169,33 @@ def _ways(side: Side, number: int) -> str | None:
 
 
 def _cost(side: Side) -> str | None:
-    """What a call costs is what the interpreter of kernels touches, of an array that is read at places that
-    are values at most that."""
+    """What a call costs is what the interpreter of kernels touches and computes, of an array that is read at
+    places that are values at most that."""
     made = side.traced.executable
     if not isinstance(made, Executable):
         return None
     cost, program = side.traced.compiled.cost(*side.args), made.compiled.stages.program
-    moved: list[int] = []
-    check.run_kernels(program, [check.sample(n.type, k) for k, n in enumerate(program.graph.inputs)], moved)
+    moved, computed = list[int](), Counter[str]()
+    values = [check.sample(n.type, k) for k, n in enumerate(program.graph.inputs)]
+    check.run_kernels(program, values, moved, computed)
     exact = all(not isinstance(e, Pick) for c in program.calls for e in _expressions(c.kernel))
-    if cost.kernels != len(moved) or cost.bytes < sum(moved) or (exact and cost.bytes != sum(moved)):
-        return f"cost: {cost}; interpreted: {len(moved)} kernels, {sum(moved)} bytes"
+    flops = sum(weight(op) * points for op, points in computed.items())
+    if (
+        cost.kernels != len(moved)
+        or cost.bytes < sum(moved)
+        or (exact and cost.bytes != sum(moved))
+        or cost.flops != flops
+    ):
+        return f"cost: {cost}; interpreted: {len(moved)} kernels, {sum(moved)} bytes, {flops} flops"
     return None
+
+
+def _certificate(side: Side) -> str | None:
+    """What lies outside of where it must; of graphs of float64 that are small, as mpmath takes its time."""
+    nodes = toposort(side.traced.graph.outputs)
+    if any(n.type.dtype in (f64, c128) for n in nodes) and sum(n.type.size for n in nodes) > PRECISE:
+        return None
+    return next((str(one) for one in certified(side.traced, False) if one.violations), None)
 
 
 def _expressions(kernel: Kernel) -> list[Expr]:

@@ -77,13 +77,17 @@ def _functions(mp: Any) -> dict[str, Callable[[Node, list[Array]], Any]]:
     def over(f: Any) -> Callable[[Node, list[Array]], Any]:
         return lambda node, args: f(args[0], axis=node.attrs["axes"])
 
+    def quotient(x: Any, y: Any) -> Any:
+        """By 0, too, where mpmath raises: without a sign of that zero there is no value."""
+        return x / y if y else mp.nan
+
     alike = {
-        "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "neg": np.negative,
+        "add": np.add, "sub": np.subtract, "mul": np.multiply, "neg": np.negative,
         "abs": np.absolute, "max": np.maximum, "min": np.minimum, "lt": np.less, "le": np.less_equal,
         "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "where": np.where,
     }  # fmt: skip
     return {
-        **{name: plain(f) for name, f in alike.items()}, "cast": cast,
+        **{name: plain(f) for name, f in alike.items()}, "cast": cast, "div": each(quotient, 2),
         "stop_gradient": lambda node, args: args[0], "sign": each(mp.sign),
         "sum": over(np.sum), "amax": over(np.max), "amin": over(np.min),
         "contract": lambda node, args: np.einsum(node.attrs["spec"], *args),

@@ -13,7 +13,7 @@ from lucid.compiler.ir.rounding import convert
 from lucid.compiler.ir.types import f64
 
 from .bounds import Array, evaluated, lifted
-from .spans import TINY, Exact, Rounded, Span, down, span, up
+from .spans import TINY, Exact, Rounded, Span, down, of_numpy, span, up
 
 # Of (node, operands, mode).
 Rule = Callable[[Node, list[Span], Exact], Span]
@@ -144,7 +144,7 @@ def _cast(node: Node, args: list[Span], mode: Exact) -> Span:
     (x,), dtype = args, node.type.dtype
     source = node.inputs[0].type.dtype
     if dtype.is_float:
-        lo, hi = x.lo.astype(np.float64), x.hi.astype(np.float64)
+        lo, hi = (v if source.is_float else v.astype(mode.wide) for v in (x.lo, x.hi))
         if source.kind in "iu" and source.size == 8:  # beyond 2**53 some are rounded
             lo, hi = (np.where(abs(v) < 2.0**53, v, w) for v, w in ((lo, down(lo)), (hi, up(hi))))
         return mode.stored(dtype, lo, hi) if node not in getattr(mode, "unrounded", ()) else span(lo, hi)
@@ -205,7 +205,11 @@ def function(node: Node, args: list[Span], mode: Exact) -> Span:
     """An elementary function: its values at the ends, where it is monotone between them."""
     name, attrs = node.op.name, lifted(node.attrs)
 
+    args = [mode.ends(node, a) for a in args]
+
     def at(*xs: Array) -> Array:
+        if any(x.dtype == np.longdouble for x in xs):
+            return np.asarray(of_numpy(node)(*xs))
         return np.asarray(evaluated(node, attrs, [np.asarray(x) for x in xs]), np.float64)
 
     if len(args) == 2:

@@ -1,11 +1,12 @@
 """Intervals: between which two numbers a value lies, whatever is rounded on the way.
 
-`Exact` propagates the values of exact real arithmetic through a graph, in float64 with every bound rounded
-outward; `Rounded` those that kernels may compute, where an operation of IEEE's is monotone (its bounds
-are the rounded results of the bounds), an elementary function is within its declared units in the last place,
-and a sum of n terms is within g times the sum of |x|, g = k u / (1 - k u), k the longest chain of additions.
+`Exact` propagates the values of exact real arithmetic through a graph, in float64 (of a graph of float64 in
+NumPy's longdouble, where that has more digits) with every bound rounded outward; `Rounded` those that
+kernels may compute, where an operation of IEEE's is monotone (its bounds are the rounded results of the
+bounds), an elementary function is within its declared units in the last place, and a sum of n terms is
+within g times the sum of |x|, g = k u / (1 - k u), k the longest chain of additions.
 
-A span of floats has float64 bounds, one of bools False <= True, one of integers bounds in their own dtype.
+A span of floats has bounds of these, one of bools False <= True, one of integers bounds in their own dtype.
 NaN in both bounds: nothing is known, not even that it is a number.
 """
 
@@ -27,6 +28,13 @@ from .chains import Chain
 TINY = 5e-324
 # Units in the last place of float64 within which NumPy's elementary functions are; and those that it has not.
 LIBRARY, OWN = 4, 16
+# Units of longdouble, which are those of the C library: its manual states up to 7.
+LONG = 16
+
+
+def widest() -> Any:
+    """The dtype of the bounds of exact values of float64: 64 bits or more, or float64 itself."""
+    return np.longdouble if np.finfo(np.longdouble).nmant in (63, 112) else np.float64
 
 
 @data
@@ -59,34 +67,44 @@ Chains = Callable[[Node, int], Chain]
 
 
 class Exact:
-    """Spans of exact values. `longest(node, count)`: how a sum of so many terms is made."""
+    """Spans of exact values. `longest(node, count)`: how a sum of so many terms is made. `wide`: the dtype of
+    bounds."""
 
-    def __init__(self, longest: Chains) -> None:
+    def __init__(self, longest: Chains, wide: Any = np.float64) -> None:
         self.longest = longest
+        self.wide = wide
 
     def leaf(self, node: Node, array: Array) -> Span:
         """An input, as it was given."""
-        wide = array.astype(np.float64) if node.type.dtype.is_float else array
+        wide = array.astype(self.wide) if node.type.dtype.is_float else array
         return span(wide, wide)
 
     def literal(self, node: Node) -> Array:
         return evaluated(node, lifted(node.attrs), [])
 
+    def ends(self, node: Node, x: Span) -> Span:
+        """Between which points an elementary function is computed, in the dtype in which its value is."""
+        return x if of_numpy(node) is not None else narrowed(x)
+
     def basic(self, node: Node, lo: Array, hi: Array) -> Span:
-        """The bounds of an operation of IEEE's, computed in float64."""
+        """The bounds of an operation of IEEE's, computed in the dtype of bounds."""
         return span(down(lo), up(hi))
 
     def stored(self, dtype: DType, lo: Array, hi: Array) -> Span:
         return span(lo, hi)
 
     def function(self, node: Node, lo: Array, hi: Array) -> Span:
-        """The bounds of an elementary function, as NumPy computes them in float64."""
+        """The bounds of an elementary function, as NumPy computes them of longdouble or of float64."""
         size = np.maximum(abs(lo), abs(hi))
         if node.op.name in ("lgamma", "digamma"):
             size = np.maximum(size, 1.0)
-        known = hasattr(np, node.op.name) or node.op.name in ("pow", "exp_term")
-        units = LIBRARY if known else OWN
-        away = up(units * f64.epsilon * size) + TINY
+        if of_numpy(node) is None:
+            unit = OWN * f64.epsilon
+        elif size.dtype == np.float64:
+            unit = LIBRARY * f64.epsilon
+        else:
+            unit = LONG * float(np.finfo(size.dtype).eps)
+        away = up(unit * size) + TINY
         return span(down(lo - away), up(hi + away))
 
     def total(
@@ -103,6 +121,11 @@ class Rounded(Exact):
     def __init__(self, longest: Chains, unrounded: frozenset[Node] = frozenset()) -> None:
         super().__init__(longest)
         self.unrounded = unrounded
+
+    def ends(self, node: Node, x: Span) -> Span:
+        if node.type.dtype is not f64 or of_numpy(node) is None:
+            return x
+        return Span(x.lo.astype(widest()), x.hi.astype(widest()))
 
     def literal(self, node: Node) -> Array:
         return evaluated(node, node.attrs, [])
@@ -130,7 +153,7 @@ class Rounded(Exact):
         low, high = down(found.lo - away), up(found.hi + away)
         if dtype.wide is not None:
             low, high = _to(low, dtype), _to(high, dtype)
-        return span(low, high)
+        return span(above(low), -above(-high))  # no computed number lies between
 
     def total(
         self, node: Node, lo: Array, hi: Array, size: Array, k: Any, weighted: Array | None = None
@@ -146,6 +169,22 @@ class Rounded(Exact):
         low, high = down(lo - away), up(hi + away)
         low, high = np.where(lo >= 0, np.maximum(low, 0), low), np.where(hi <= 0, np.minimum(high, 0), high)
         return self.stored(dtype, low, high)
+
+
+def of_numpy(node: Node) -> Any:
+    """NumPy's function for an elementary one; None if it has none."""
+    return {"pow": np.power, "exp_term": np.exp}.get(node.op.name) or getattr(np, node.op.name, None)
+
+
+def above(x: Array) -> Array:
+    """The least number of float64 that is not below x."""
+    near = x.astype(np.float64)
+    return np.where(near < x, np.nextafter(near, np.inf), near)
+
+
+def narrowed(x: Span) -> Span:
+    """Bounds of longdouble as those of float64 around them."""
+    return Span(-above(-x.lo), above(x.hi)) if np.longdouble in (x.lo.dtype, x.hi.dtype) else x
 
 
 def least(dtype: DType) -> float:

@@ -1,10 +1,12 @@
 """Steps that change what they find: a program as a model whose inputs are parameters, trained by an
-optimiser, with a running mean and with noise; compiled and uncompiled."""
+optimiser, with a running mean and with noise, compiled and uncompiled; and one whose inputs are a state that
+takes over its results, compiled and by NumPy."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ import lucid
 from lucid.nn import Module, Parameter
 
 from .bits import bits_apart
-from .program import Array, Program
+from .draws import holds
+from .program import Array, Program, difference
 from .traced import weighted
 
 STEPS = 3
@@ -100,4 +103,62 @@ def steps_apart(program: Program, number: int) -> str | None:
         wrong = bits_apart(got, want)
         if wrong is not None:
             return f"random numbers {k} of {STEPS} steps: {wrong}"
+    return None
+
+
+class State(Module):
+    """What a program's inputs are, as buffers; those in `takes` become a result in each step."""
+
+    def __init__(self, program: Program, takes: dict[str, str]) -> None:
+        super().__init__()
+        self.program, self.takes = program, takes
+        for name, array in program.inputs.items():
+            self.register_buffer(name, lucid.Tensor(array.copy()))
+
+    def forward(self) -> tuple[Any, ...]:
+        values = self.program.run(lucid, {name: getattr(self, name) for name in self.program.inputs})
+        for name, result in self.takes.items():
+            setattr(self, name, values[result])
+        return tuple(values[o] for o in self.program.outputs)
+
+
+def computed(program: Program) -> set[str]:
+    """Results with NumPy's bits that are no buffer themselves, whose value changes when one is assigned."""
+    given = {name: lucid.Tensor(array) for name, array in program.inputs.items()}
+    values, own = program.run(lucid, given), {id(x) for x in given.values()}
+    return {n for n, _ in program.statements if n in program.exact and id(values[n]) not in own}
+
+
+def taken(program: Program) -> dict[str, str]:
+    """Which result an input takes over: one of its shape and dtype, each once."""
+    values, found = program.run(np, program.inputs), dict[str, str]()
+    for name, array in program.inputs.items():
+        for result in sorted(computed(program) - set(found.values())):
+            value = np.asarray(values[result])
+            if (value.shape, value.dtype) == (array.shape, array.dtype):
+                found[name] = result
+    return found
+
+
+def states_apart(program: Program) -> str | None:
+    """What differs between compiled steps and those by NumPy, in words; as long as what is said of the
+    program holds of its state."""
+    takes = taken(program)
+    if not takes:
+        return None
+    state = State(program, takes)
+    step, known = lucid.compile(lambda: state()), computed(program)
+    for number in range(STEPS):
+        if not holds(program):
+            return None
+        want = program.run(np, program.inputs)
+        results = [t.numpy() for t in step()]
+        program = replace(program, inputs=program.inputs | {n: np.asarray(want[r]) for n, r in takes.items()})
+        got = dict(zip(program.outputs, results, strict=True))
+        got = {name: array for name, array in got.items() if name in known}
+        got |= {name: getattr(state, name).numpy() for name in takes}
+        for name, array in got.items():
+            wrong = difference(name, array, np.asarray((want | program.inputs)[name]), True, 8)
+            if wrong is not None:
+                return f"step {number}: {wrong}"
     return None

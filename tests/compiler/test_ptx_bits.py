@@ -157,6 +157,13 @@ def test_products_of_teams(spec: str, shapes: tuple[tuple[int, ...], ...]) -> No
     check(graph, arrays)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_products_of_integers(dtype: str) -> None:
+    """Bytes are put together by `prmt`, and 16 bits loaded four at once: instructions that were refused."""
+    arrays: list[Array] = [np.arange(np.prod(s)).reshape(s).astype(dtype) for s in ((3, 2), (2, 4))]
+    check(build(lambda x, y: (ops.CONTRACT(x, y, spec="ij,jk->ik"),), arrays), arrays)
+
+
 @pytest.mark.parametrize("shape", [(1, 300), (1, 1)])
 def test_products_of_one_row_and_column(shape: tuple[int, int]) -> None:
     """What follows has one element, whether the result is a matrix or a number."""

@@ -24,6 +24,7 @@ from lucid.testing.draws import Draw
 from lucid.testing.family import Family, Fault
 from lucid.testing.oracle import examine
 from lucid.testing.program import Program, difference, listing, minimise, shortened
+from lucid.testing.training import states_apart, taken
 
 X = (np.arange(60, dtype="float32").reshape(4, 15) + 1) / 7
 PROGRAM = Program(
@@ -156,7 +157,10 @@ def test_the_script_runs_alone_and_sees_that_the_fault_is_gone(tmp_path: Path) -
     assert run.returncode == 0 and run.stdout.endswith("nothing is wrong\n"), run.stderr
 
 
-@pytest.mark.parametrize("step, kind", [("_threads", "threads"), ("_calls", "calls"), ("_texts", "text")])
+STEPS = [("_threads", "threads"), ("_calls", "calls"), ("_certificate", "certificate"), ("_texts", "text")]
+
+
+@pytest.mark.parametrize("step, kind", STEPS)
 def test_what_any_comparison_says_is_a_fault(step: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oracle, step, lambda *given: "they differ")
     assert examine(PROGRAM).fault == Fault(kind, "they differ")
@@ -173,6 +177,24 @@ def test_a_program_that_means_something_else_to_numpy(monkeypatch: pytest.Monkey
     monkeypatch.setattr(lucid, "minimum", lambda a, b: a)
     fault = examine(replace(PROGRAM, statements=(("v0", "L.minimum(x0, 3)"),), outputs=("v0",))).fault
     assert fault is not None and fault.kind == "NumPy" and "v0" in fault.text
+
+
+def test_flops_that_are_counted_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cost` had counted what the graph says: of what kernels compute once, an operation for each element."""
+    assert lucid.compile(lambda x: (x - x.mean()) ** 2).cost(X).flops == 60 + 1 + 60 + 60
+    monkeypatch.setattr(oracle, "weight", lambda op: 2)
+    fault = examine(PROGRAM).fault
+    assert fault is not None and fault.kind == "cost"
+    assert "300 flops" in fault.text and "600 flops" in fault.text
+
+
+def test_a_state_that_becomes_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = (("v0", "x0 * 2"), ("v1", "L.minimum(v0, x1)"), ("v2", "v1 - v0"))
+    program = replace(PROGRAM, statements=statements, outputs=("v1", "v2"))
+    assert taken(program) == {"x0": "v2", "x1": "v1"}
+    assert examine(program, layout=2).fault is None and states_apart(program) is None
+    monkeypatch.setattr(lucid, "minimum", lambda a, b: a)
+    assert "step 0: v1" in (states_apart(program) or "")
 
 
 def test_smooth_programs_have_right_gradients() -> None:
