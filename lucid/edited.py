@@ -57,6 +57,9 @@ def replace(compiled: Compiled[..., Any], text: str, every: bool) -> None:
     others = {k.name: _others(before, k.name, {x.name for x in made}) for k in made}
     wanted = [*made, *(changed(k, name=name) for k in made for name in others[k.name] if every)]
     new = [k for k in wanted if k != now[k.name]]
+    if not new:
+        warn_user("replace: nothing is changed: the text has the kernels that run already")
+        return
     edits = {**owner._edits, **{k.name: Edit(k, _plain(before[k.name])) for k in new}}
     recordings = _recordings(owner, latest)
     ready = [(r, _with(r.compiled or r.executable, edits.values())) for r in recordings]

@@ -23,11 +23,12 @@ from lucid.compiler.text.graph import print_graph, read_graph
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.loop import parse_func, print_func
+from lucid.compiler.text.program import parse_whole, print_whole
 from lucid.compiler.verify.loop import verify_func
 from lucid.texts import apply
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "ir.md").read_text(encoding="utf-8")
-_EXAMPLE = r"^```(graph|kernel|loop)\n(.*?)^```\n```values\n(.*?)^```$"
+_EXAMPLE = r"^```(graph|kernel|program|loop)\n(.*?)^```\n```values\n(.*?)^```$"
 EXAMPLES = re.findall(_EXAMPLE, DOCUMENT, re.DOTALL | re.MULTILINE)
 NAMES = [re.sub(r"\W.*", "", text.split()[1]) for _, text, _ in EXAMPLES]
 Array = np.ndarray[Any, Any]
@@ -62,7 +63,7 @@ def compare(found: Mapping[str, Array], results: Mapping[str, Any], dtypes: Mapp
 
 
 def test_each_example_has_values() -> None:
-    assert len(EXAMPLES) == len(re.findall(r"^```(?:graph|kernel|loop)$", DOCUMENT, re.MULTILINE))
+    assert len(EXAMPLES) == len(re.findall(r"^```(?:graph|kernel|program|loop)$", DOCUMENT, re.MULTILINE))
     assert len(EXAMPLES) > 20
     for _, _, below in EXAMPLES:
         assert values(below)[1]
@@ -81,6 +82,13 @@ def test_examples(number: int) -> None:
         assert print_kernel(kernel) == text
         assert parse_kernel(print_kernel(kernel)) == kernel
         kinds = {p.name: p.dtype for p in (*kernel.params, *kernel.outputs)}
+    elif level == "program":
+        whole = parse_whole(text)
+        assert print_whole(whole) == text
+        assert parse_whole(print_whole(whole)) == whole
+        assert whole.binding is not None
+        kinds = {i.name: i.type.dtype for i in whole.binding.inputs}
+        kinds |= {name: kind.dtype for name, kind in whole.binding.results}
     else:
         run_loops(text, given, results)
         return
