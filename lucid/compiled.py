@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -211,6 +212,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         self._latest: Recording | None = None
         self._edits: dict[str, Edit] = {}  # kernels that `replace` has put in place, by name
         self._native: NativeCall | None = None
+        self._object: Callable[[], object] = lambda: None  # a method's, for what looks inside
         self.__call__ = self._call  # type: ignore[method-assign]  # a slot
         self._lock = Lock()
 
@@ -453,6 +455,8 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             new: Compiled[Any, Any] = Compiled(
                 self.__wrapped__, self.threads, self.device, self.limits, self._story
             )
+            with contextlib.suppress(TypeError):  # an object that nothing can refer to weakly
+                new._object = ref(instance)
             own = home.methods.setdefault(self, new)
         return MethodType(own, instance)
 

@@ -44,7 +44,16 @@ class Looked(Generic[P]):
         _last: Callable[[], Recording]
         _record: Callable[[Any], Recording]
         _described: Callable[[Any, Any], Any]
+        _object: Callable[[], object]
         _takes: Callable[[Any, Any], None]
+
+    def _whole(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments of a call; of a method, which is asked as `model.step.profile(x)`, its object too."""
+        owner = self._object()
+        return args if owner is None or (args and args[0] is owner) else (owner, *args)
+
+    def _asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._described(self._whole(args), kwargs)
 
     def ir(self, stage: Stage = "kernel", arch: str | None = None, *, kernel: str | None = None) -> str:
         """The text of one stage of the latest call: "graph" (what the function's lines say), "gradient" (with
@@ -121,7 +130,7 @@ class Looked(Generic[P]):
     def cost(self, *args: P.args, **kwargs: P.kwargs) -> Cost:
         """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`. It is
         compiled, if it was not yet, and not run. Errors are those of a call."""
-        return cost_of(self._record(self._described(args, kwargs)).executable)
+        return cost_of(self._record(self._asked(args, kwargs)).executable)
 
     def certify(self, *args: Any, causes: bool = True, **kwargs: Any) -> Certificate:
         """A rigorous bound on the error of each element of each output for these arguments, against exact
@@ -129,7 +138,7 @@ class Looked(Generic[P]):
         from .testing.certificates import certify  # few ask for it
 
         self._takes(args, kwargs)
-        return certify(self.__wrapped__, args, kwargs, causes)
+        return certify(self.__wrapped__, self._whole(args), kwargs, causes)
 
     def profile(self, *args: P.args, **kwargs: P.kwargs) -> Profile:
         """The time of each kernel of a call with these arguments, beside the least that this machine could do
@@ -138,7 +147,7 @@ class Looked(Generic[P]):
         device than "cpu"; errors are those of a call."""
         from .report.profile import profile  # few ask for it
 
-        asked = self._described(args, kwargs)
+        asked = self._asked(args, kwargs)
         recording = self._record(asked)
         if recording.device != "cpu":
             what = f"profile: it times kernels of this CPU, not of device {recording.device!r}"
@@ -149,11 +158,12 @@ class Looked(Generic[P]):
     def first_nan(self, *args: P.args, **kwargs: P.kwargs) -> Made | None:
         """Which operation makes the first NaN of the results of a call with these arguments, gradients and
         what it assigns included: its line, kernel, statement and operands; printed, a report. None if none
-        does: there is no NaN, or an input has it. Nothing changes: no parameter, gradient or random state.
-        Errors are those of a call. LUCID_NAN=1 looks at all calls, and at eager work."""
+        does: there is no NaN, or an input had it before, which a warning names. Nothing changes: no
+        parameter, gradient or random state. Errors are those of a call. LUCID_NAN=1 looks at all calls, and
+        at eager work."""
         from .nans import first_of  # few ask for it
 
-        asked = self._described(args, kwargs)
+        asked = self._asked(args, kwargs)
         recording = self._record(asked)
         return first_of(recording.executable, recording.inputs(asked.arrays, asked.numbers))
 
@@ -165,7 +175,7 @@ class Looked(Generic[P]):
         those of a call."""
         from .repro import write  # few ask for it
 
-        asked = self._described(args, kwargs)
+        asked = self._asked(args, kwargs)
         recording = self._record(asked)
         return write(path, self._name(), recording, recording.inputs(asked.arrays, asked.numbers))
 

@@ -31,7 +31,7 @@ from lucid.compiler.ir.program import Call
 from lucid.compiler.text.kernel import statement_text
 
 from .engine import Array, Executable, seen
-from .errors import here
+from .errors import here, warn_user
 from .residence import Device
 from .staged import Staged
 
@@ -151,9 +151,23 @@ def _judged(
 
 
 def first_of(made: Executable | Staged, arrays: Sequence[Array]) -> Made | None:
-    """What makes the first NaN of the results for these inputs, which are not changed."""
+    """What makes the first NaN of the results for these inputs, which are not changed. Where it was there
+    before, a warning says in which input."""
     outputs = made.through(arrays, lambda executable, inputs: Executable.__call__(executable, inputs))
-    return None if made.judged and np.asarray(outputs[-1]) else first(made, arrays, outputs, "nan")
+    if made.judged and np.asarray(outputs[-1]):
+        return None
+    found = first(made, arrays, outputs, "nan")
+    if found is None and any(_any(np.isnan, np.asarray(array)) for array in outputs):
+        inputs = zip(_graph(made).inputs, arrays, strict=True)
+        held = [n.attrs["name"] for n, array in inputs if _any(np.isnan, np.asarray(array))]
+        more = f" and {len(held) - 1} other inputs" if held[1:] else ""
+        if held:
+            warn_user(f"first_nan: no operation of this call makes its NaN: {held[0]}{more} held one before")
+    return found
+
+
+def _graph(made: Executable | Staged) -> Graph:
+    return made.graph if isinstance(made, Staged) else made.compiled.named.graph
 
 
 def first(
@@ -164,7 +178,7 @@ def first(
     arrays, outputs = list(map(np.asarray, arrays)), list(map(np.asarray, outputs))  # from where they lie
     if not any(_any(bad, array) for array in outputs):
         return None
-    graph = made.graph if isinstance(made, Staged) else made.compiled.named.graph
+    graph = _graph(made)
     values: Values = {
         node: seen(np.ascontiguousarray(array), node.type)
         for node, array in zip(graph.inputs, arrays, strict=True)
@@ -212,7 +226,7 @@ def _guilty(graph: Graph, order: list[Node], values: Values, bad: Callable[[Any]
             found[node] = made
         for n in sources:
             others = [m for m in sources if m is not n]
-            through = mask & bad(_without(node, values, wrong, others)) if others else mask & ~made
+            through = mask & bad(_without(node, values, wrong, others)) if others else mask
             if through.any():
                 part = _before(node, n, through) & wrong[n]
                 counts[n] = counts[n] | part if n in counts else part
@@ -275,7 +289,8 @@ def _told(node: Node, mask: Array, values: Values, calls: list[Call], looking: s
         source, place = _origin(n, index if node.op.kind == "elementwise" else None)
         if source.op.kind == "leaf" and source.op is not ops.INPUT:
             continue
-        told = f"{_at(node, n, values[n], index)}: {source.op.name} {source.type}{_where(source)}"
+        name = f"input {source.attrs['name']}" if source.op is ops.INPUT else source.op.name
+        told = f"{_at(node, n, values[n], index)}: {name} {source.type}{_where(source)}"
         if place is not None and source.type.dtype.is_float and np.isinf(values[source][place]):
             cause, place = _of_infinity(source, place, values)
             if cause.op.kind == "elementwise":

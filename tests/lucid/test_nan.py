@@ -88,7 +88,7 @@ def test_the_forward_pass_is_named_before_gradients_that_do_not_depend_on_it() -
     assert found.loc.line == line + 3 and not found.loc.backward and "log(" in found.statement
     infinite, zero = found.operands
     assert re.fullmatch(rf"-inf: log f32\[2\] at .*test_nan.py:{line + 3}, from log\(0.0\)", infinite)
-    assert zero.startswith("0.0: input f32[2]") and found.remedy.endswith("as the argument of log")
+    assert zero.startswith("0.0: input y f32[2]") and found.remedy.endswith("as the argument of log")
 
 
 def test_gradients_are_named_before_what_an_optimiser_makes_of_them() -> None:
@@ -122,13 +122,33 @@ def test_what_made_an_infinity_elsewhere_is_named() -> None:
     ("f", "x"),
     [
         (lambda x: lucid.where(x > 0, x.log(), 0.0).sum(), X),  # left out
-        (lambda x: x.log(), np.array([np.nan, 1.0])),  # was there before
         (lambda x: x.exp(), np.full(3, 1e4)),  # an infinity
         (lambda x: lucid.nansum(x.log()), X),
     ],
 )
 def test_nothing_is_made(f: Any, x: Any) -> None:
     assert made(f, x) is None
+
+
+def test_what_was_there_before_is_said_to_be() -> None:
+    with pytest.warns(UserWarning, match="no operation of this call makes its NaN: x held one before"):
+        assert made(lambda x: x.log(), np.array([np.nan, 1.0])) is None
+
+
+def test_methods_are_asked_as_they_are_called() -> None:
+    class Model:
+        scale = 0.0
+
+        @lucid.compile
+        def run(self, x: Any) -> Any:
+            return (x / self.scale).sum()
+
+    model = Model()
+    found = model.run.first_nan(X)
+    assert found is not None and found.op == "div" and found.formula == "0.0 / 0.0"
+    assert model.run.cost(X).kernels == 1 and len(model.run.profile(X).kernels) == 1
+    again = model.run.first_nan(model, X)
+    assert (again.formula, again.index, again.loc) == (found.formula, found.index, found.loc)
 
 
 def test_what_is_left_out_is_not_blamed() -> None:
