@@ -8,6 +8,7 @@ step = lucid.compile(training_step)
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import import_module as _import
 from typing import TYPE_CHECKING
 from typing import Any as _Any
@@ -53,6 +54,8 @@ from .creation import (
 )
 from .elements import *  # noqa: F403
 from .errors import ContractError, TraceError
+from .errors import bounded as _bounded
+from .errors import no_attribute as _no_attribute
 from .errors import trim as _trim
 from .functional import *  # noqa: F403
 from .later import LATER as _later
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
 
 if not TYPE_CHECKING:  # a checker knows both, and that there are no others
 
+    @_bounded
     def __getattr__(name: str) -> _Any:
         """What most programs begin without is imported when it is first used."""
         if name in _later:
@@ -94,7 +98,7 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
             return _import(f".{name}", __name__)
         if name in _published.__all__:  # of an op that was registered after the import
             return getattr(_published, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise _no_attribute(_sys.modules[__name__], f"module {__name__!r}", name)
 
 
 float16, float32, float64 = _np.dtype("float16"), _np.dtype("float32"), _np.dtype("float64")

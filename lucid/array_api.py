@@ -8,11 +8,11 @@ docs/array_api.md lists what differs from the standard.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lucid
 
-from .errors import here, public
+from .errors import bounded, here, no_attribute, public
 from .residence import device_named, there_is_a_gpu
 
 __array_api_version__ = "2025.12"
@@ -55,7 +55,11 @@ def __getattr__(name: str) -> Any:
     if name in _NAMES:
         value = globals()[name] = getattr(lucid, name)
         return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
+
+
+if not TYPE_CHECKING:  # a checker knows it by its form
+    __getattr__ = bounded(__getattr__)
 
 
 def __dir__() -> list[str]:

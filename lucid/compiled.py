@@ -21,7 +21,7 @@ from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
 from .cost import Contract, contract
-from .errors import bounded, here, public, trim, warn_user
+from .errors import bounded, here, no_attribute, public, trim, warn_user
 from .guards import Place, tensors_in
 from .looked import Looked
 from .pickles import Decorated, Parts
@@ -466,10 +466,14 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
     def _made_of(self) -> Parts:
         return Compiled, (self.__wrapped__, self.threads, self.device, self.limits)
 
+    @bounded
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.__dict__["__wrapped__"], name)
+        inside = None if name.startswith("__") else self.__dict__["__wrapped__"]
+        if hasattr(inside, name):
+            return getattr(inside, name)
+        raise no_attribute(
+            self, "a compiled function" if inside is None else f"compiled {self._name()}", name
+        )
 
     @property
     def traces(self) -> int:

@@ -245,7 +245,7 @@ def refuse(
     """Where a call of `f` has raised what names no line of the user's: raise what does, if `f` takes no such
     arguments, and for `kinds`. What the user's own code raises stays as it is."""
     at = error.__traceback__
-    if at is None or _said(error):
+    if at is None or "of_user" in vars(error) or _said(error):
         return
     entered = at.tb_next is not None
     while at.tb_next is not None:
@@ -279,6 +279,13 @@ def bounds(kind: type[T]) -> type[T]:
         ):
             setattr(kind, name, bounded(method))
     return kind
+
+
+def no_attribute(of: object, what: str, name: str) -> AttributeError:
+    """The error for a name that `of` has not; Python adds the one that is nearest."""
+    error = AttributeError(f"{what} has no attribute {name!r}", name=name, obj=of)
+    vars(error)["of_user"] = True
+    return error
 
 
 def warn_user(message: str) -> None:

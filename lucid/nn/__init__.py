@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..errors import bounded, no_attribute
 from . import functional
 from .layers import (
     GELU,
@@ -219,11 +221,12 @@ __all__ = [
 ]  # fmt: skip
 
 
+@bounded
 def __getattr__(name: str) -> Any:
     if name in ("init", "utils"):
         return import_module(f".{name}", __name__)
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 

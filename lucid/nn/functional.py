@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import operator
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -14,7 +15,7 @@ from lucid.compiler.ir.graph import Node
 
 from .. import joins, published, subscripts, updates
 from ..creation import _shape, asarray, device_of
-from ..errors import here, public, warn_user
+from ..errors import bounded, here, no_attribute, public, warn_user
 from ..functional import where
 from ..promote import whole
 from ..random import rand
@@ -58,9 +59,10 @@ _LATER = {
 _HOMES = {name: home for home, names in _LATER.items() for name in names}
 
 
+@bounded
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
     return getattr(import_module(f".{_HOMES[name]}", __package__), name)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..errors import bounded, no_attribute
 from .adam import Adam, AdamW
 from .optimizer import Optimizer
 from .sgd import SGD
@@ -19,12 +21,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+@bounded
 def __getattr__(name: str) -> Any:
     if name == "lr_scheduler":
         return import_module(".lr_scheduler", __name__)
     if name in __all__:
         return getattr(import_module(".adaptive", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
 
 
 def __dir__() -> list[str]:

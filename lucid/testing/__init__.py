@@ -8,9 +8,12 @@ docs/testing.md shows what is printed, and how a test of pytest calls it.
 
 from __future__ import annotations
 
+import sys as _sys
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from ..errors import bounded as _bounded
+from ..errors import no_attribute as _no_attribute
 from .bits import assert_same_bits
 from .checking import Checked, CheckError, Report, check
 from .fuzzing import Fuzzed, FuzzError, fuzz
@@ -34,10 +37,11 @@ __all__ = [  # without the strategies, which not everybody can import
 
 if not TYPE_CHECKING:
 
+    @_bounded
     def __getattr__(name: str) -> _Any:
         """The strategies, which need hypothesis, are imported when one of them is used."""
         if name in ("graphs", "models", "programs", "shapes", "tensors"):
             from . import strategies
 
             return getattr(strategies, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise _no_attribute(_sys.modules[__name__], f"module {__name__!r}", name)

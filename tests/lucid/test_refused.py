@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -206,3 +207,27 @@ def test_what_looks_inside(user: dict[str, Any], tmp_path: Path) -> None:
     restore: Any = compiled.restore
     with pytest.raises(TypeError, match=r"refused.py:\d+: restore\(\): too many positional arguments"):
         restore("nope")
+
+
+NAMES = (
+    "lucid.relo",
+    "nn.Linera",
+    "nn.functional.sofmax",
+    "optim.Adm",
+    "array_api.summ",
+    "testing.chekc",
+    "f.trace",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_not_there(name: str, user: dict[str, Any]) -> None:
+    scope = {**globals(), "f": lucid.compile(user["double"])}
+    with pytest.raises(AttributeError, match="has no attribute '") as caught:
+        eval(name, scope)
+    error = caught.value
+    assert len(traceback.extract_tb(error.__traceback__)) == 2  # this line, and that of the text
+    assert any("Did you mean" in line for line in traceback.format_exception(error)) or sys.version_info < (
+        3,
+        12,
+    )
