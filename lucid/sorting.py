@@ -41,7 +41,7 @@ def argsort(x: Node, *, axis: int | None = -1, descending: bool = False) -> Node
 def sort(x: Node, *, axis: int | None = -1, descending: bool = False) -> Node:
     shape = x.shape if axis is not None else (x.type.size,)
     x, axis = line(x, axis)
-    return ops.reshape(along(x, argsort(x, axis=axis, descending=descending), axis), shape)
+    return ops.reshape(ops.SORT(x, axis=axis, falling=descending), shape)
 
 
 def take(x: Node, places: Node, *, axis: int) -> Node:

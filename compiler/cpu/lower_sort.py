@@ -24,6 +24,7 @@ from ..ir.loop import BEGIN, END, Imm, Operand, Store, Window
 from ..ir.types import DTYPES, DType, b1, i64
 from ..ops.folds import Acc
 from .lower import Lowering
+from .lower_bitonic import MOST, ROW, Bitonic
 from .lower_network import Network
 from .values import HERE
 
@@ -55,7 +56,8 @@ class SortLowering:
         b, x, outer = self.b, self.x, self.x.kernel.outer
         b.alloc(COUNTS, i64, DIGITS * self.key.size)
         x.hoist(self.stage, x.levels[0])
-        short = b.op("le", self.extent, Imm(SHORT, i64))
+        values = self.statement.values and not x.schedule.threads
+        short = b.op("le", self.extent, Imm(MOST if values else SHORT, i64))
         self.few, self.many = (
             b.op("select", short, self.extent, HERE),
             b.op("select", short, HERE, self.extent),
@@ -64,7 +66,10 @@ class SortLowering:
         if partly:
             b.alloc(BLOCK_KEYS, self.key, TOGETHER)
         network: Network | None = None
-        if len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
+        if values:
+            self.bitonic = Bitonic(x, self.key)
+            self.bitonic.memory()
+        elif len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
             network = Network(x, self.statement, self.stage, self.key, self.key_of)
             network.memory(SHORT)
         with b.loop(BEGIN, END, 1, "parallel") as block:
@@ -79,7 +84,10 @@ class SortLowering:
             with b.loop(lo, hi, 1, "serial") as row:
                 x.at.update(x.point(row.var, outer))
                 x.hoist(self.stage, x.open(frozenset(x.at)))
-                if network is None:
+                if values:
+                    self.few_values()
+                    self.keys(self.many)
+                elif network is None:
                     self.keys(self.few if partly else self.extent)
                     self.ranks(self.few)
                 elif not partly:
@@ -107,14 +115,16 @@ class SortLowering:
     def lanes(self) -> int:
         """Of a vector of keys. (Those of places have half as many, if they have 4 bytes.)"""
         plain = self.x.schedule
-        return plain.width if plain.threads or self.key.size > 4 else 2 * plain.width
+        if plain.threads or self.key.size > 4 or self.statement.values:
+            return plain.width
+        return 2 * plain.width
 
-    def keys(self, count: Operand) -> None:
+    def keys(self, count: Operand, into: str = "sort.keys0") -> None:
         b, x, over = self.b, self.x, self.statement.over
 
         def store(key: Operand) -> None:
-            place = b.op("add", self.base, x.at[over])
-            b.emit(Store("sort.keys0", place, key, None, x.mask, False, self.statement.loc))
+            place = x.at[over] if into == ROW else b.op("add", self.base, x.at[over])
+            b.emit(Store(into, place, key, None, x.mask, False, self.statement.loc))
 
         self.vector_of_keys(self.lanes(), HERE, count, store)
 
@@ -123,9 +133,27 @@ class SortLowering:
         first = self.statement.first
         return self.extent if first is None else self.x.extent(first)
 
-    def place(self, index: Operand, element: Operand) -> None:
-        """This element is the one at `index` of the row."""
+    def few_values(self) -> None:
         b, x, over = self.b, self.x, self.statement.over
+        end = self.bitonic.padded(self.few)
+        self.keys(self.few, ROW)
+        self.bitonic.sort(end)
+
+        def store(at: Operand, mask: Operand | None) -> None:
+            value = self.value_of(b.load(ROW, self.key, at, x.schedule.width, None, mask))
+            x.at[over], x.vector = at, over
+            place, stride, _ = x.address(self.array, self.statement.index)
+            b.emit(Store(self.array.name, place, value, stride, mask, False, self.statement.loc))
+            x.vector = None
+            del x.at[over]
+
+        x.each(self.few, store)
+
+    def place(self, index: Operand, element: Operand, key: Operand) -> None:
+        """This element, which has this key, is the one at `index` of the row."""
+        b, x, over = self.b, self.x, self.statement.over
+        if self.statement.values:
+            element = self.value_of(key)
         x.at[over] = index
         at, _, _ = x.address(self.array, self.statement.index)
         inside = None if self.statement.first is None else b.op("lt", index, self.kept())
@@ -160,7 +188,8 @@ class SortLowering:
             part.yields = (waiting, b.op("select", enough, least, part.carried[1]))
         with b.loop(HERE, b.op("select", b.op("lt", HERE, self.many), kept, HERE), 1, "serial") as turn:
             place = b.op("add", self.base, turn.var)
-            self.place(turn.var, b.load("sort.at0", i64, place))
+            key = b.load("sort.keys0", self.key, place)
+            self.place(turn.var, b.load("sort.at0", i64, place), key)
 
     def gather(self, lo: Operand, hi: Operand, waiting: Operand, limit: Operand) -> Operand:
         """What of the elements from lo to hi has no greater key than `limit`, behind those that wait: vectors
@@ -199,7 +228,8 @@ class SortLowering:
         lanes = plain.width if plain.threads else plain.width * 8 // self.key.size
         x.schedule = replace(plain, width=lanes, step=lanes)
         with b.loop(HERE, count, 1, "serial") as turn:
-            mine = b.widen(b.load("sort.keys0", self.key, b.op("add", self.base, turn.var)), lanes)
+            own = b.load("sort.keys0", self.key, b.op("add", self.base, turn.var))
+            mine = b.widen(own, lanes)
 
             def chunk(u: int, carried: list[Operand]) -> list[Operand]:
                 at = x.at["others"]
@@ -212,7 +242,7 @@ class SortLowering:
                 return [b.op("add", carried[0], one)]
 
             (behind,) = x.vectors("others", HERE, count, (Imm(0, self.key, lanes),), chunk)
-            self.place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var)
+            self.place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var, own)
         x.schedule = plain
 
     def passes(self, count: Operand, waiting: bool) -> None:
@@ -263,12 +293,14 @@ class SortLowering:
         b, x = self.b, self.x
         other = Imm(1 - int(turned.value), i64) if isinstance(turned, Imm) else b.op("sub", ONE, turned)
         keys, base = self.buffer("sort.keys", self.key, turned)
-        places, _ = self.buffer("sort.at", i64, turned)
+        places, places_to = "", ""
+        if not self.statement.values:
+            places, _ = self.buffer("sort.at", i64, turned)
+            places_to, _ = self.buffer("sort.at", i64, other)
         keys_to, base_to = self.buffer("sort.keys", self.key, other)
-        places_to, _ = self.buffer("sort.at", i64, other)
 
         def element(index: Operand) -> Operand:
-            if moved == HERE:
+            if moved == HERE or self.statement.values:
                 return index
             known = b.load(places, i64, x.plus(base, index))
             return known if moved == ONE else b.op("select", self.is_one(moved), known, index)
@@ -291,14 +323,15 @@ class SortLowering:
             b.emit(Store(COUNTS, digit, b.op("add", target, ONE)))
             if not last:
                 b.emit(Store(keys_to, x.plus(base_to, target), key))
-                b.emit(Store(places_to, x.plus(base_to, target), at))
+                if not self.statement.values:
+                    b.emit(Store(places_to, x.plus(base_to, target), at))
             else:
-                self.place(target, at)
+                self.place(target, at, key)
         if x.schedule.threads:
             return other, ONE
         if last:
             with b.loop(HERE, b.op("sub", count, many), 1, "serial") as turn:
-                self.place(turn.var, element(turn.var))
+                self.place(turn.var, element(turn.var), b.load(keys, self.key, x.plus(base, turn.var)))
         some = b.op("lt", HERE, many)
         return b.op("select", some, other, turned), b.op("select", some, ONE, moved)
 
@@ -329,10 +362,28 @@ class SortLowering:
             infinity = (1 << (dtype.bits - 1)) - (1 << dtype.fraction)
             bits = b.op("bitcast", value, dtype=signed)
             size = b.op("and", bits, b.imm(~int(least.value), bits))
-            bits = b.op("select", b.op("eq", size, b.imm(0, size)), size, bits)
+            if not self.statement.values:
+                bits = b.op("select", b.op("eq", size, b.imm(0, size)), size, bits)
             negative = b.op("lt", bits, b.imm(0, bits))  # then all bits change, else the sign alone
             bits = b.op("xor", bits, b.op("select", negative, b.imm(-1, bits), least))
             bits = b.op("select", b.op("gt", size, b.imm(infinity, size)), b.imm(-1, bits), bits)
         else:
             bits = b.op("xor", bits, least)
         return b.op("bitcast", bits, dtype=self.key)
+
+    def value_of(self, key: Operand) -> Operand:
+        """The value that has this key."""
+        b, dtype = self.b, k.expr_dtype(self.statement.expr)
+        if self.statement.falling:
+            key = b.op("xor", key, b.imm((1 << self.key.bits) - 1, key))
+        if dtype.kind == "u":
+            return key
+        if dtype is b1:
+            return b.op("ne", key, b.imm(0, key))
+        signed = DTYPES[f"i{dtype.bits}"]
+        bits, least = b.op("bitcast", key, dtype=signed), Imm(-(1 << (dtype.bits - 1)), signed)
+        if not dtype.is_float:
+            return b.op("xor", bits, b.imm(least.value, bits))
+        positive = b.op("lt", bits, b.imm(0, bits))
+        back = b.op("select", positive, b.imm(least.value, bits), b.imm(-1, bits))
+        return b.op("bitcast", b.op("xor", bits, back), dtype=dtype)

@@ -39,7 +39,7 @@ from ..ir.kernel import scalars as scalars_of
 from ..ir.kernel import symbols as symbols_of
 from ..ir.rounding import Number, convert
 from ..ir.types import from_numpy
-from ..ops import REGISTRY, order
+from ..ops import REGISTRY, order, ordered
 from ..ops.folds import fold
 from .loop import run_instructions
 
@@ -150,7 +150,7 @@ class _Run:
                     value = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
                 whole, cut = out, None
                 if isinstance(stmt, Sort):
-                    value = order(value, -1, stmt.falling)
+                    value = (ordered if stmt.values else order)(value, -1, stmt.falling)
                     cut = [ix.axis for ix in stmt.index].index(stmt.over) if stmt.first is not None else None
                 if cut is not None:
                     whole = np.empty((*out.shape[:cut], value.shape[-1], *out.shape[cut + 1 :]), out.dtype)

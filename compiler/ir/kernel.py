@@ -12,6 +12,7 @@
           o[i, j] = scan j sum(expr)  Scan: over the inner axis, up to each point
           o[i, j] = sort j (expr)     Sort: which elements along the inner axis, in order
           o[i, j] = sort j falling (expr) first k      ... in descending order, k of them
+          o[i, j] = sort j values (expr)      ... the elements themselves
       finally                         once, after the block results are combined
         stage j in d
           ...
@@ -241,7 +242,8 @@ class Scan:
 class Sort:
     """array[index] = which elements of expr along the axis `over`, in ascending order (i64): equal ones as
     they stand, NaN last. `falling`: in descending order, NaN first. Otherwise as a scan. `first`: so many,
-    and the array has as many along `over`; at least 1, and at most as many as there are."""
+    and the array has as many along `over`; at least 1, and at most as many as there are. `values`: the
+    elements themselves, all of them; -0 before 0, and one NaN for another."""
 
     array: str
     index: tuple[Index, ...]
@@ -249,6 +251,7 @@ class Sort:
     expr: Expr
     falling: bool = False
     first: Extent | None = None
+    values: bool = False
     loc: Loc | None = field(default=None, compare=False)
 
 

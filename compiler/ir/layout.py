@@ -46,12 +46,14 @@ def totals(kernel: k.Kernel) -> list[k.Reduce]:
 
 
 def working(kernel: k.Kernel) -> dict[str, DType]:
-    """The working memory that a sort needs for each element of a row: keys and places, twice."""
+    """The working memory that a sort needs for each element of a row: keys, and places where it finds these,
+    twice."""
     statement = k.alone(kernel)
     if not isinstance(statement, k.Sort):
         return {}
     key = _KEYS[k.expr_dtype(statement.expr).size]
-    return {"sort.keys0": key, "sort.keys1": key, "sort.at0": i64, "sort.at1": i64}
+    keys = {"sort.keys0": key, "sort.keys1": key}
+    return keys if statement.values else {**keys, "sort.at0": i64, "sort.at1": i64}
 
 
 def long_rows(kernel: k.Kernel) -> bool:

@@ -104,7 +104,7 @@ from .record import (
 )
 from .reduce import AMAX, AMIN, ARGMAX, ARGMIN, PROD, SUM, any_, kept_dims, sum_
 from .scan import CUMMAX, CUMMIN, CUMPROD, CUMSUM, attained
-from .sort import ARGSORT, ARGTOP, order
+from .sort import ARGSORT, ARGTOP, SORT, order, ordered, sorted_from
 from .squares import squares_in
 from .view import BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE, flip, narrow, pad_axis, reshape
 from .window import CONVOLVE, WINDOW
@@ -122,7 +122,7 @@ __all__ = [
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip", "pad_axis", "joined",
     "decided",
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "ARGMAX", "ARGMIN", "sum_", "any_",
-    "ARGSORT", "ARGTOP", "order",
+    "ARGSORT", "ARGTOP", "SORT", "order", "ordered", "sorted_from",
     "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",
     "SCATTER_ADD", "SCATTER_MAX", "SCATTER_MIN", "SCATTER_MUL",
     "COMPLEX", "RE", "IM", "hypot", "side_by_side",

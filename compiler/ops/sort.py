@@ -1,18 +1,24 @@
-"""Sorting: which elements stand where. Sorted values are gathered by it."""
+"""Sorting: which elements stand where, and the elements in their order."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..ir.types import TensorType, i64, tensor_type
+from ..ir.graph import Node
+from ..ir.types import TensorType, from_numpy, i64, tensor_type
+from .index import IOTA, sums_at
 from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
 
 
-def _infer(types: Types, attrs: Attrs) -> TensorType:
-    operands("argsort", types, 1)
+def _operand(name: str, types: Types, attrs: Attrs) -> TensorType:
+    operands(name, types, 1)
     if not 0 <= attrs["axis"] < types[0].ndim:
-        fail("argsort", f"{types[0]} has no axis {attrs['axis']}")
-    return tensor_type(i64, types[0].shape)
+        fail(name, f"{types[0]} has no axis {attrs['axis']}")
+    return types[0]
+
+
+def _infer(types: Types, attrs: Attrs) -> TensorType:
+    return tensor_type(i64, _operand("argsort", types, attrs).shape)
 
 
 def order(x: Array, axis: int, falling: bool) -> Array:
@@ -23,16 +29,24 @@ def order(x: Array, axis: int, falling: bool) -> Array:
     return np.asarray(x.shape[axis] - 1 - np.flip(turned, axis))
 
 
+def ordered(x: Array, axis: int, falling: bool) -> Array:
+    """The elements in that order, but -0 before 0."""
+    found = np.sort(x, axis)
+    if from_numpy(x.dtype).is_float:
+        zero = found == 0
+        minus = np.count_nonzero((x == 0) & np.signbit(x), axis=axis, keepdims=True)
+        sign = np.where(np.cumsum(zero, axis) <= minus, -1, 1)
+        found = np.where(zero, np.copysign(np.zeros_like(x), sign.astype(x.dtype)), found)
+    return np.flip(found, axis) if falling else found
+
+
 def _argsort(attrs: Attrs, x: Array) -> Array:
     return order(x, attrs["axis"], False)
 
 
 def _infer_first(types: Types, attrs: Attrs) -> TensorType:
-    operands("argtop", types, 1)
     axis, (count,) = attrs["axis"], attrs["count"]
-    if not 0 <= axis < types[0].ndim:
-        fail("argtop", f"{types[0]} has no axis {axis}")
-    shape = types[0].shape
+    shape = _operand("argtop", types, attrs).shape
     if not 1 < count <= shape[axis]:
         fail("argtop", f"{count} of {shape[axis]} elements")
     return tensor_type(i64, (*shape[:axis], count, *shape[axis + 1 :]))
@@ -61,6 +75,36 @@ ARGTOP = register(
             Sample(((9,),), {"axis": 0, "count": (4,), "falling": True}),
             Sample(((3, 5),), {"axis": 0, "count": (2,), "falling": True}),
             Sample(((3, 5),), {"axis": 1, "count": (3,), "falling": False}),
+        ),
+    )
+)  # fmt: skip
+
+
+def _sort(attrs: Attrs, x: Array) -> Array:
+    return ordered(x, attrs["axis"], attrs["falling"])
+
+
+def sorted_from(node: Node) -> tuple[Node, ...]:
+    """Where the elements of a sort stood, along each axis: equal ones in a stable order."""
+    (x,), axis = node.inputs, node.attrs["axis"]
+    count = (x.shape[axis],)
+    falling = node.attrs["falling"] and count > (1,)
+    places = ARGTOP(x, axis=axis, count=count, falling=True) if falling else ARGSORT(x, axis=axis)
+    return tuple([places if k == axis else IOTA(shape=x.shape, axis=k) for k in range(x.type.ndim)])
+
+
+def _d_sort(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    return (sums_at(ct, *sorted_from(node), shape=node.shape, axes=tuple(range(node.type.ndim))),)
+
+
+# The elements along an axis in ascending order, NaN last, or `falling`, NaN first; -0 before 0.
+SORT = register(
+    Op(
+        "sorted", "sort", lambda types, attrs: _operand("sorted", types, attrs), _sort, _d_sort, None, "biuf",
+        attrs=("axis", "falling"), flops=0,
+        samples=(
+            Sample(((9,),), {"axis": 0, "falling": False}), Sample(((3, 5),), {"axis": 0, "falling": True}),
+            Sample(((3, 5),), {"axis": 1, "falling": False}),
         ),
     )
 )  # fmt: skip

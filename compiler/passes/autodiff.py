@@ -437,6 +437,10 @@ def _indexed(mask: Node, node: Node) -> Node:
     return ops.SCATTER_MAX(mask, *indices, shape=node.inputs[0].shape, axes=axes)
 
 
+def _sorted(mask: Node, node: Node) -> Node:
+    return ops.SCATTER_MAX(mask, *ops.sorted_from(node), shape=node.shape, axes=tuple(range(node.type.ndim)))
+
+
 def _scanned(mask: Node, node: Node) -> Node:
     """The mask of what the results from here on are made of."""
     axis = node.attrs["axis"]
@@ -444,7 +448,9 @@ def _scanned(mask: Node, node: Node) -> Node:
 
 
 # How a mask goes back through an op, by its kind.
-_CHANGES = {"view": _transposed, "reduce": _transposed, "index": _indexed, "scan": _scanned}
+_CHANGES = {
+    "view": _transposed, "reduce": _transposed, "index": _indexed, "sort": _sorted, "scan": _scanned,
+}  # fmt: skip
 
 
 def _projected(mask: Node, letters: str, onto: str, shape: tuple[int, ...]) -> Node:

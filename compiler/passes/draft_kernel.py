@@ -429,6 +429,7 @@ class Writer:
                     expr,
                     p.node.attrs.get("falling", False),
                     self._first(name, over, p),
+                    p.node.op is ops.SORT,
                     loc,
                 )
             )

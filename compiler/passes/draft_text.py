@@ -94,9 +94,9 @@ class StageText:
             expr = self._where(a[0][n.attrs["axis"]])
         elif n.op is ops.GATHER:
             expr = self._gathered(args[-1], inner[-1][1])
-        elif n.op.kind == "sort":  # of one element
+        elif n.op in (ops.ARGSORT, ops.ARGTOP):  # of one element
             expr = Const(0, i64)
-        elif n.op.kind in ("view", "reduce", "scan"):  # of units only
+        elif n.op.kind in ("view", "reduce", "scan", "sort"):  # of units only
             expr = args[-1]
         else:
             raise TypeError(f"`{n.op.name}` is no part of a kernel")

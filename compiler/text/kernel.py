@@ -125,7 +125,7 @@ def statement_text(stmt: Stmt) -> str:
     if isinstance(stmt, Scan):
         return f"{_element(stmt.array, stmt.index)} = scan {stmt.over} {stmt.op}({expr_text(stmt.expr)})"
     if isinstance(stmt, Sort):
-        over = f"{stmt.over} falling" if stmt.falling else stmt.over
+        over = stmt.over + " falling" * stmt.falling + " values" * stmt.values
         text = f"{_element(stmt.array, stmt.index)} = sort {over} ({expr_text(stmt.expr)})"
         return text if stmt.first is None else f"{text} first {stmt.first}"
     values = _arguments(stmt.args, tuple(range(len(stmt.args))))

@@ -242,10 +242,10 @@ class _Parser:
                 item = self.close(args[0], known.dtype if known else None)
                 return Scan(name, index or (), call.text, over, item, c.loc(c.token))
             if c.accept_word("sort"):
-                over, falling = self.axis(), c.accept_word("falling")
+                over, falling, values = self.axis(), c.accept_word("falling"), c.accept_word("values")
                 (item,) = (self.close(e, None) for e in [self.expr(1)])
                 count = self.extent() if c.accept_word("first") else None
-                return Sort(name, index or (), over, item, falling, count, c.loc(c.token))
+                return Sort(name, index or (), over, item, falling, count, values, c.loc(c.token))
             expr = self.close(self.expr(), known.dtype if known else None)
             return Store(name, index or (), expr, c.loc(c.token))
         first: _Item | None = None

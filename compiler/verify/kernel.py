@@ -163,8 +163,10 @@ class _Check:
             elif isinstance(stmt, Sort):
                 if stmt.first is not None:
                     self.extent(stmt.first)
-                self.over(stmt, stage, i64)
-                self.expr(stmt.expr)
+                    if stmt.values:
+                        self.fail("values are sorted whole")
+                dtype = self.expr(stmt.expr)
+                self.over(stmt, stage, dtype if stmt.values else i64)
             elif last:
                 self.fail("no reduction may stand in `finally`")
             elif self.reduce(stmt, stage):

@@ -171,6 +171,7 @@ def rounding(node: Node, exact: Array, error: Array) -> Array:
 
 
 _UNROUNDED = {
+    "sorted",
     "max",
     "min",
     "where",
@@ -330,6 +331,12 @@ def _decided(node: Node, args: list[Running], exact: Array) -> Array:
     return np.full(exact.shape, np.inf if any(np.any(a.error) for a in args) else 0.0)
 
 
+def _sorted(node: Node, args: list[Running], exact: Array) -> Array:
+    """No element goes farther than the one that has changed most."""
+    most = np.max(args[0].error, axis=node.attrs["axis"], keepdims=True, initial=0)
+    return np.broadcast_to(most, exact.shape)
+
+
 def _constant(node: Node, args: list[Running], exact: Array) -> Array:
     return distance(convert(exact, node.type.dtype), exact)
 
@@ -348,4 +355,5 @@ _KINDS: dict[str, _Rule] = {
 }  # fmt: skip
 _RULES: dict[str, _Rule] = {
     "sum": _sum, "prod": _product, "amax": _extreme, "amin": _extreme, "argmax": _decided, "argmin": _decided,
+    "sorted": _sorted,
 }  # fmt: skip

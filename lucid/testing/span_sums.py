@@ -344,7 +344,7 @@ def _node(node: Node, args: list[Span], mode: Exact) -> Span:
         value = mode.literal(node)
         wide = value.astype(mode.wide) if dtype.is_float else value
         return span(wide, wide)
-    if op.kind == "view" or op.name == "stop_gradient":
+    if op.kind == "view" or op.name in ("stop_gradient", "sorted"):  # monotone
         attrs = lifted(node.attrs)
         return span(evaluated(node, attrs, [args[0].lo]), evaluated(node, attrs, [args[0].hi]))
     if op.name in RULES:

@@ -86,6 +86,10 @@ def scan_across(x: Node) -> Outputs:
     return (ops.CUMSUM(x, axis=0),)
 
 
+def sorted_(x: Node) -> Outputs:
+    return (ops.SORT(x, axis=1, falling=False),)
+
+
 def sort(x: Node) -> Outputs:
     return (ops.ARGSORT(x, axis=1),)
 
@@ -124,6 +128,7 @@ CASES: dict[str, tuple[Callable[..., Outputs], tuple[tuple[int, ...], ...], str]
     "scan": (scan, ((9, 40),), "scan"),
     "scan_across": (scan_across, ((9, 40),), "scan"),
     "sort": (sort, ((2, 40),), "sort"),
+    "sorted": (sorted_, ((2, 40),), "sort"),
     "top": (top, ((2, 140),), "sort"),
     "gather": (gather, ((12, 7), (30,)), "rows"),
     "scatter": (scatter, ((30, 7), (30,)), "scatter"),

@@ -9,6 +9,7 @@ import pytest
 
 import lucid
 from lucid.compiler import ops
+from lucid.compiler.cpu.lower_bitonic import MOST
 from lucid.compiler.cpu.lower_network import network, pairs
 from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.ir.data import replace
@@ -22,6 +23,7 @@ from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.verify.error import VerifyError
 from lucid.compiler.verify.kernel import verify_kernel
 from lucid.runtime.host import host
+from lucid.testing.bits import assert_same_bits
 from tests.guarded import Array, run_kernel
 from tests.native import build
 
@@ -136,6 +138,53 @@ def test_short_rows(rows: int, m: int, kind: str, along: bool) -> None:
         np.testing.assert_array_equal(
             run_kernel(kernel, arrays, {"n": rows, "m": m}, None, target)["o"], want
         )
+
+
+@pytest.mark.parametrize("falling", [False, True])
+@pytest.mark.parametrize("kind", ["f32", "f64", "f16", "i64", "u8", "i16", "u32", "b1"])
+@pytest.mark.parametrize("m", [2, 16, 33, 100, 1000, MOST, MOST + 1])
+def test_values(m: int, kind: str, falling: bool) -> None:
+    """Of one row through the network of vectors, of long ones digit by digit; zeros by their signs."""
+    over = "b falling values" if falling else "b values"
+    kernel = parse_kernel(
+        f"kernel t(x: {kind}[m, n]) -> (o: {kind}[m, n])\n"
+        f"  for a in n\n    stage b in m\n      o[b, a] = sort {over} (x[b, a])\n"
+    )
+    verify_kernel(kernel)
+    assert f"sort {over} (" in print_kernel(kernel)
+    dtype = kernel.params[0].dtype.np
+    with np.errstate(invalid="ignore"):
+        columns = [_values(way, 1, m)[0] for way in ("any", "equal ones", "falling")]
+        if kind[0] == "f":
+            columns += [_values("not numbers", 1, m)[0], np.copysign(0.0, columns[0])]
+        arrays = {"x": np.stack(columns, axis=1).astype(dtype)}
+    symbols = {"n": len(columns), "m": m}
+    want = interpret_kernel(kernel, arrays, {}, symbols)["o"]
+    np.testing.assert_array_equal(want, np.sort(arrays["x"], axis=0)[:: -1 if falling else 1])
+    for width in (64, 16):
+        found = run_kernel(kernel, arrays, symbols, None, replace(host(), vector_bytes=width))["o"]
+        assert_same_bits(found, want)
+
+
+@pytest.mark.parametrize("n", [17, 32, 100, 128, 200, 530])
+def test_vectors_sort_whatever_comes(n: int) -> None:
+    """Zeros and ones in any order, which shows it for all: of some elements every one, and some of all."""
+    rng = np.random.default_rng(n)
+    x = rng.integers(0, 2, (1 << 11, n)).astype("uint8")
+    x[:, rng.choice(n, 11, replace=False)] = np.arange(1 << 11)[:, None] >> np.arange(11) & 1
+    found = lucid.compile(lambda x: lucid.sort(x, axis=1))(x).numpy()
+    np.testing.assert_array_equal(found, np.sort(x, axis=1))
+
+
+def test_a_mask_goes_back_through_a_sort() -> None:
+    """Where the greatest elements are left out, their infinite derivatives are, too."""
+    x = np.array([0.0, 4.0, 9.0], "float32")
+
+    def roots(x: lucid.Tensor) -> lucid.Tensor:
+        found = lucid.sort(lucid.sqrt(x), axis=0, descending=True)
+        return lucid.where(np.array([True, True, False]), found, 0.0).sum()
+
+    np.testing.assert_array_equal(lucid.grad(roots)(lucid.Tensor(x)).numpy(), np.float32([0, 1 / 4, 1 / 6]))
 
 
 @pytest.mark.parametrize("first", ["", " first k"])
