@@ -184,7 +184,9 @@ def test_a_mask_goes_back_through_a_sort() -> None:
         found = lucid.sort(lucid.sqrt(x), axis=0, descending=True)
         return lucid.where(np.array([True, True, False]), found, 0.0).sum()
 
-    np.testing.assert_array_equal(lucid.grad(roots)(lucid.Tensor(x)).numpy(), np.float32([0, 1 / 4, 1 / 6]))
+    np.testing.assert_array_equal(
+        lucid.grad(roots)(lucid.Tensor(x)).numpy(), np.array([0, 1 / 4, 1 / 6], "float32")
+    )
 
 
 @pytest.mark.parametrize("first", ["", " first k"])
