@@ -1,4 +1,4 @@
-"""`lucid opt`: a graph or a kernel as text, after the passes that are asked for."""
+"""`lucid opt`: a graph, kernels or loops as text, after the passes that are asked for."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ LEVELS: dict[str, tuple[Callable[[Any], object], Callable[[Any, bool], str]]] = 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="the text of a graph or a kernel (docs/ir.md)")
+    parser.add_argument("file", help="the text of a graph, of kernels or of loops (docs/ir.md)")
     parser.add_argument(
         "--passes",
         default="",

@@ -1,4 +1,4 @@
-"""`lucid run`: a graph or a kernel as text, applied to arrays of files."""
+"""`lucid run`: a graph, kernels or loops as text, applied to arrays of files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)|tr
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="the text of a graph or a kernel (docs/ir.md)")
+    parser.add_argument("file", help="the text of a graph, of kernels or of loops (docs/ir.md)")
     parser.add_argument(
         "--input",
         action="append",
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]FILE.npy",
         help="write a result instead of printing it; with its name, if there are several",
     )
-    parser.add_argument("--interpret", action="store_true", help="compute with NumPy, not with native code")
+    parser.add_argument("--interpret", action="store_true", help="compute with NumPy (loops: always)")
 
 
 def run(options: argparse.Namespace) -> int:

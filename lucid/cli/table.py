@@ -12,8 +12,8 @@ from __future__ import annotations
 COMMANDS = {
     "info": "print what belongs in a bug report: versions, CPU, threads, caches, GPU, variables",
     "cache": "list, prune or verify the disk cache of machine code",
-    "run": "run a graph or a kernel, given as text, on arrays",
-    "opt": "print a graph or a kernel, given as text, after the passes that you name",
+    "run": "run a graph, kernels or loops, given as text, on arrays",
+    "opt": "print a graph, kernels or loops, given as text, after the passes that you name",
     "explore": "write one page for a browser: every stage of a compiled function, linked line by line",
     "explain": "say why a function was traced, each time, and why it became these kernels",
     "profile": "time each kernel of a function, beside the least time that this machine could take",
