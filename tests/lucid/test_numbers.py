@@ -286,7 +286,7 @@ def test_reasons_name_what_changed() -> None:
     f(X[:3], "b")
     f(X[:3], "b", flag=True)
     f(X[:3].astype("f8"), "b", flag=True)
-    lines = f.explain().splitlines()
+    lines = [line for line in f.explain().splitlines() if line.startswith("trace ")]
     assert lines[1] == "trace 2: argument x changed from an array of float32 (6,) to an array of float32 (3,)"
     assert lines[2] == "trace 3: argument mode changed from nothing to 'b'"
     assert lines[3] == "trace 4: argument flag changed from nothing to True"
