@@ -399,7 +399,7 @@ def build(
 ) -> Executable | Staged:
     """`aliases[k]` is the input whose memory output k may take over, or -1. `judged`: the last output is the
     verdict on the indices. `hosted`: a library computes some nodes."""
-    settings.look()
+    settings.look_once()
     if looking := os.environ.get("LUCID_NAN"):
         from .nans import watched, way  # few ask for it
 

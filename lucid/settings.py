@@ -1,10 +1,11 @@
 """Variables of the environment: the one table of them, and warnings of values that mean nothing.
 
-They are looked at when lucid is imported, and at each compile; docs/settings.md is made of the table.
+They are looked at when lucid is imported, and at the first compile; docs/settings.md is made of the table.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -66,6 +67,12 @@ SETTINGS = (
 
 _KNOWN = {setting.name: setting for setting in SETTINGS}
 _looked: set[tuple[str, str]] = set()
+
+
+@functools.cache
+def look_once() -> None:
+    """At the first compile: of what a program has set since the import."""
+    look()
 
 
 def look() -> None:

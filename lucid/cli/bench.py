@@ -71,8 +71,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"{found.compiled._name()}: medians of {len(times[0])} samples of each, in turn")
     for name, row in told.items():
         low, median, high = (f"{1e6 * row[k]:,.1f}" for k in ("low", "median", "high"))
-        print(f"{name:<8}  {median:>12} us   ({low} to {high})")
-    print(f"ratio     {ratio:>12.2f}")
+        print(f"{name:<8}  {median:>12} us   (half of them {low} to {high})")
+    print(f"ratio     {ratio:>12.2f}      ({options.against} / compiled)")
     return 0
 
 

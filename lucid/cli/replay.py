@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..testing.capsule import CapsuleError
-from ..testing.replaying import replay
+from lucid.runtime.host import host
+
+from ..testing.capsule import CapsuleError, read
+from ..testing.replaying import replayed
 from .table import CommandError
 
 
@@ -18,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     if options.threads is not None and options.threads < 1:
         raise CommandError("--threads: expected at least 1")
     try:
-        found = replay(options.file, options.threads)
+        found = replayed(read(options.file), options.file, host(), options.threads)
     except OSError as error:
         raise CommandError(f"{options.file}: {error.strerror or error}") from None
     except CapsuleError as error:

@@ -869,7 +869,7 @@ def test_reading_a_value(read: Callable[[Tensor], Any]) -> None:
     with pytest.raises(TraceError, match=rf"test_compile.py:{line}: .* values are not known\. "):
         lucid.compile(read)(X[0])
     outer = Tensor(X[0])
-    with pytest.raises(TraceError, match=r"lucid\.where"):
+    with pytest.raises(TraceError, match="values are not known"):
         lucid.compile(lambda: read(outer))()
 
 

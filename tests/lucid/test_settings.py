@@ -25,7 +25,7 @@ HEAD = """\
 # Variables of the environment
 
 All that lucid reads. A value that means nothing, and a variable `LUCID_...` that is none of these,
-are warned of once, at the line that imports lucid or makes it compile. This page is made of the table in
+are warned of once, at the line that imports lucid or compiles first. This page is made of the table in
 `lucid/settings.py`, by `pytest tests/lucid/test_settings.py --update-golden`.
 
 | variable | values | where it is not set | what it does |
