@@ -75,17 +75,25 @@ def compiled_for(graph: Graph, arch: str, aliases: Sequence[int], edits: Sequenc
     return made
 
 
+def numbers(plan: Plan, every: Sequence[Launch]) -> list[int]:
+    """Of what a GPU launches: which launch of the plan each is. (Those without blocks are none.)"""
+    found, number = list[int](), -1
+    for launch in every:
+        number = next(
+            n
+            for n in range(number + 1, len(plan.launches))
+            if plan.launches[n].code.key == launch.code.key and plan.launches[n].slots == launch.values
+        )
+        found.append(number)
+    return found
+
+
 def told(made: Compiled, registers: Sequence[int] = ()) -> dict[int, tuple[str, ...]]:
     """How a GPU does the launches of a plan, in words, by the number of each. `registers`: of each entry that
     is launched, where the driver has said so."""
     found: dict[int, list[str]] = {}
-    planned, number = made.plan.launches, -1
-    for k, launch in enumerate(launches(made.plan, entries(made))):
-        number = next(
-            n
-            for n in range(number + 1, len(planned))
-            if planned[n].code.key == launch.code.key and planned[n].slots == launch.values
-        )
+    every = launches(made.plan, entries(made))
+    for k, (number, launch) in enumerate(zip(numbers(made.plan, every), every, strict=True)):
         shared = launch.entry.shared + launch.shared
         used = f", {registers[k]} registers" if registers else ""
         found.setdefault(number, []).append(

@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Node
@@ -24,6 +24,14 @@ from .text import of_library, short
 if TYPE_CHECKING:
     from ..engine import Array, Executable
     from ..staged import Library, Results, Staged
+
+class Limits(Protocol):
+    """Of this machine, or a GPU: bytes, and operations of float32, a second."""
+
+    def bandwidth(self, nbytes: int, threads: int) -> float: ...
+
+    def multiply_adds(self, threads: int) -> float: ...
+
 
 TRACED = 10  # passes that a trace file shows
 LIBRARY = "library"  # the mode of what is no kernel
@@ -224,14 +232,24 @@ def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Pr
     """Times of all kernels of what was compiled, for these inputs, which are not changed."""
     kernels: list[tuple[Kernel, list[Call]]] = []
     found: list[timing.Times] = []
+    limits: Limits = peaks
 
     def run(executable: Executable, inputs: list[Array]) -> list[Array]:
+        nonlocal limits
         inside, plan = executable.compiled.stages, executable.compiled.plan
         told = plan_of(executable).kernels
-        order = iter([k for group in run_order(inside.program, plan.aliases) for k in group])
-        times = timing.times(executable.native, inputs, executable.threads)
-        for count in times.units:
-            numbers = [next(order) for _ in range(count)]
+        order = [k for group in run_order(inside.program, plan.aliases) for k in group]
+        if executable.device == "cuda":
+            from .profile_cuda import limits_of, times_of  # few have one
+
+            times, units = times_of(executable, inputs)
+            limits = limits_of(executable)
+        else:
+            times = timing.times(executable.native, inputs, executable.threads)
+            rest = iter(range(len(order)))
+            units = [[next(rest) for _ in range(count)] for count in times.units]
+        for unit in units:
+            numbers = [order[n] for n in unit]
             calls = [inside.program.calls[k] for k in numbers]
             kernels.append((_one([told[k] for k in numbers], calls, inside.program), calls))
         found.append(times)
@@ -251,7 +269,7 @@ def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Pr
     busy = [ran for times in found for ran in times.busy]
     counts = [counted for times in found for counted in times.counts]
     timed = [
-        _timed(kernel, calls, sorted(row[k][1] for row in rows), medians[k] / total, busy[k], counts[k])
+        _timed(kernel, calls, sorted(row[k][1] for row in rows), medians[k] / total, busy[k], counts[k], limits)
         for k, (kernel, calls) in enumerate(kernels)
     ]
     spans = [Pass(tuple((k, *span) for k, span in enumerate(row))) for row in rows[-TRACED:]]
@@ -320,6 +338,7 @@ def _timed(
     share: float,
     busy: tuple[float, ...],
     counts: Mapping[str, float],
+    limits: Limits,
 ) -> Timed:
     quarter = len(seconds) // 4
     middle = statistics.median(seconds), seconds[quarter], seconds[-1 - quarter], share
@@ -328,8 +347,8 @@ def _timed(
     wide = any(
         array.dtype.is_float and array.dtype.size == 8 for call in calls for array in call.kernel.outputs
     )
-    peak = peaks.multiply_adds(kernel.threads) / (2 if wide else 1)
+    peak = limits.multiply_adds(kernel.threads) / (2 if wide else 1)
     return Timed(
         kernel, *middle,
-        kernel.bytes / peaks.bandwidth(kernel.bytes, kernel.threads), kernel.flops / peak, busy, counts,
+        kernel.bytes / limits.bandwidth(kernel.bytes, kernel.threads), kernel.flops / peak, busy, counts,
     )  # fmt: skip

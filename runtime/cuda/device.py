@@ -28,6 +28,8 @@ Array = np.ndarray[Any, Any]
 
 # Of enumerations of cuda.h.
 _MAJOR, _MINOR, _POOLS, _PROCESSORS = 75, 76, 115, 16
+_CLOCK, _MEMORY_CLOCK, _BUS, _SHARED = 13, 36, 37, 81  # kHz, kHz, bits, bytes a processor
+_MOST_SHARED = 97  # bytes of a block that asks for it
 _NON_BLOCKING = 1
 _RELEASE_THRESHOLD = 4
 _NO_TIMING = 2
@@ -84,6 +86,15 @@ class Device:
         except CudaError:
             driver("cuDevicePrimaryCtxRelease_v2", self._device)
             raise
+
+    def bandwidth(self) -> float:
+        """Of memory, in bytes a second, as its clock and its width have it; 0 where the driver does not say."""
+        return 2 * 1e3 * self.attribute(_MEMORY_CLOCK) * self.attribute(_BUS) / 8
+
+    def multiply_adds(self) -> float:
+        """Operations of float32 a second at the clock of the processors, two for each fused one."""
+        cores = 64 if self.capability in ((7, 5), (8, 0)) else 128
+        return 2 * 1e3 * self.attribute(_CLOCK) * self.processors * cores
 
     def attribute(self, number: int) -> int:
         return self.driver.number("cuDeviceGetAttribute", number, self._device)

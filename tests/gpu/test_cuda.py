@@ -12,6 +12,7 @@ import pytest
 
 import lucid
 from benchmarks import gpu
+from lucid.report import profile_cuda
 from lucid.runtime.cuda import device
 from tests.compiler.gpu_kernels import case
 
@@ -87,3 +88,18 @@ def test_benchmarks(
     standin.devices = 0
     with pytest.raises(SystemExit, match=r"nothing can run on a GPU here: .*there is no NVIDIA GPU"):
         gpu.main(["--look"])
+
+
+def test_times_of_kernels(standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By events, on copies; limits by the device's clocks and widths."""
+    given = arrays((5, 70))
+    monkeypatch.setattr(profile_cuda, "PASSES", 3)
+    f: Any = lucid.compile(lambda x: lucid.softmax(x, axis=1).sum(axis=0), device="cuda")
+    found = f.profile(*given)
+    (kernel,) = found.kernels
+    assert found.passes == 3 and kernel.seconds > 0 and found.step > 0 and kernel.share == 1
+    assert kernel.by_memory == pytest.approx(kernel.kernel.bytes / (2 * 2.619e9 * 5120 / 8))
+    assert found.missing and kernel.kernel.name in str(found)
+    found.trace(tmp_path / "trace.json")
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert standin.calls.count("cuEventCreate") == standin.calls.count("cuEventDestroy_v2") == 2 * (3 + 3)

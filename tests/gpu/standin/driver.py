@@ -42,7 +42,7 @@ class StandIn:
         room: int = 1 << 30,
     ) -> None:
         self.capability, self.version, self.devices, self.room = capability, version, devices, room
-        self.memory = Memory()
+        self.memory, self.shared = Memory(), 227 << 10  # bytes of a block of threads, at most
         self.fails: dict[str, int] = {}  # the next call of a function returns that code
         self.lacks: set[str] = set()  # functions that an older driver has not
         self.wrong: list[str] = []  # what a caller did that no caller may do
@@ -154,7 +154,8 @@ class StandIn:
 
     @c("int* int int")
     def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:
-        known = {75: self.capability[0], 76: self.capability[1], 115: 1, 16: 4}
+        known = {75: self.capability[0], 76: self.capability[1], 115: 1, 16: 4, 97: self.shared}
+        known |= {13: 1_755_000, 36: 2_619_000, 37: 5120}
         if attribute not in known:
             return INVALID_VALUE
         value[0] = known[attribute]
