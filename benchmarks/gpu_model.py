@@ -164,8 +164,8 @@ _BRANCH = re.compile(r"\t(@!?%p\d+ )?bra(?:\.uni)? \t(\$L\w+);")
 
 
 def stretches(text: str) -> dict[int, int]:
-    """Of each line of PTX, the stretch of code that it is in: from one branch or label to the next. A branch
-    around a load or two is none, as ptxas makes predicates of these."""
+    """Of each line of PTX, the stretch of code that it is in: from one branch, label or barrier to the next.
+    A branch around a load or two is none, as ptxas makes predicates of these."""
     lines = text.splitlines()
     labels = [_LABEL.match(line) for line in lines]
     branches = [_BRANCH.match(line) for line in lines]
@@ -194,7 +194,7 @@ def stretches(text: str) -> dict[int, int]:
         found[n + 1] = number
         if branch is not None and n in small:
             goes.setdefault(branch[2], number)
-        elif branch is not None or lines[n].strip() == "ret;":
+        elif branch is not None or lines[n].strip() == "ret;" or lines[n].startswith("\tbar.sync"):
             number += 1
     same = {starts[name]: goes[name] for name in own if name in starts and goes[name] != starts[name]}
 

@@ -143,8 +143,9 @@ class Looked(Generic[P]):
     def profile(self, *args: P.args, **kwargs: P.kwargs) -> Profile:
         """The time of each kernel of a call with these arguments, beside the least that this machine could do
         it in. It runs on copies: no parameter, gradient or random state changes. Printed, a table;
-        `as_dict()` is plain data, `trace("file.json")` writes a file for Perfetto. On "cuda" times are those of
-        events, and limits those that clocks and widths tell. ValueError on "ptx-sim"; errors are those of a call."""
+        `as_dict()` is plain data, `trace("file.json")` writes a file for Perfetto. On "cuda" times are those
+        of events, and limits those that clocks and widths tell. ValueError on "ptx-sim"; errors are those of
+        a call."""
         from .report.profile import profile  # few ask for it
 
         asked = self._asked(args, kwargs)

@@ -123,8 +123,17 @@ class PtxEmitter(Emitter):
         for stmt in func.body:
             if isinstance(stmt, Alloc):
                 self.alloc(stmt)
-        self.tables = {elements: self.table(elements) for elements in tables(func.body)}
-        for stmt in func.body:
+        self.tables = {}
+        self.one_by_one(func.body)
+
+    def one_by_one(self, body: Sequence[Stmt]) -> None:
+        """Outside of loops. What a statement looks up is there from just before it on, not in all the
+        others."""
+        for stmt in body:
+            if not isinstance(stmt, For) or stmt.kind != "parallel":
+                for elements in tables((stmt,)):
+                    if elements not in self.tables:
+                        self.tables[elements] = self.table(elements)
             self.stmt(stmt)
 
     def only_at_work(self, end: str) -> None:
@@ -292,8 +301,7 @@ class PtxEmitter(Emitter):
     def loop(self, stmt: For) -> None:
         if stmt.kind == "parallel":  # one turn: the grid has a warp, or a team, for each
             self.names[stmt.var.name] = self.names["begin"] if self.turn is None else self.turn
-            for inner in stmt.body:
-                self.stmt(inner)
+            self.one_by_one(stmt.body)
             if self.turn is None and self.finish is not None:
                 self.done(self.names["begin"])
             return

@@ -19,6 +19,7 @@ order is that of `order.py`.
 
 from __future__ import annotations
 
+from ..cpu.schedule import COSTLY
 from ..cpu.values import ROW
 from ..ir import kernel as k
 from ..ir.data import data
@@ -99,9 +100,9 @@ class TeamProductLowering(WarpProductLowering):
             b.emit(Barrier())
             parts = b.op("and", self.depth, Imm(-self.part, i64))
             with b.loop(ZERO, parts, self.part, "serial") as part:
-                self.add(self.panels_of(part.var, self.plus(part.var, self.part)))
+                self.add(self.panels_of(part.var, self.plus(part.var, self.part), whole=True))
             with b.loop(parts, self.depth, self.part, "serial") as part:  # the last one, if it is shorter
-                self.add(self.rest(self.panels_of(part.var, self.whole)))
+                self.add(self.rest(self.panels_of(part.var, self.whole, whole=False)))
             self.spread()
             b.loc = None
             self.finish(top, first)
@@ -194,19 +195,27 @@ class TeamProductLowering(WarpProductLowering):
 
     # -- sums
 
-    def panels_of(self, start: Operand, end: Operand) -> tuple[Operand, ...]:
-        """The chains of a part, or of as much of it as whole panels are."""
-        b = self.b
+    def panels_of(self, start: Operand, end: Operand, *, whole: bool) -> tuple[Operand, ...]:
+        """The chains of a part, or of as much of it as whole panels are. Where it is `whole`, two panels a
+        turn: so it is known which half of shared memory each has. A costly epilogue, or two operands along
+        the depth, leave no registers for that."""
+        b, costs = self.b, (self.x.cost(n, ()) for n in range(1, len(self.x.kernel.stages)))
+        apart = not all(self.along_depth(side.expr, side.axes) for side in (self.left, self.right))
+        two = whole and apart and max(costs, default=0) < COSTLY
+        count = 2 if two else 1
         zeros = (Imm(0, self.dtype, WARP),) * (4 * SIDE * SIDE)
-        with b.loop(start, end, DEPTH, "serial", zeros) as line:
-            at, now = self.buffer(line.var), list[Operand](line.carried)
-            after = self.least(self.plus(line.var, DEPTH), self.plus(self.whole, -DEPTH))
-            for first, panel in zip((0, DEPTH // 2), self.panels, strict=True):
-                values = self.fetch(panel, after)  # on their way while half of the panel is computed
-                for n in range(first, first + DEPTH // 2, self.chains):
-                    now = self.steps_of_chains(now, self.plus(at, n * PITCH))
-                self.keep(panel, values, b.op("sub", Imm(PANEL, i64), at))
-            b.emit(Barrier())
+        with b.loop(start, end, count * DEPTH, "serial", zeros) as line:
+            now = list[Operand](line.carried)
+            for number in range(count):
+                at: Operand = Imm(number * PANEL, i64) if two else self.buffer(line.var)
+                other: Operand = Imm((1 - number) * PANEL, i64) if two else b.op("sub", Imm(PANEL, i64), at)
+                after = self.least(self.plus(line.var, DEPTH + number * DEPTH), self.plus(self.whole, -DEPTH))
+                for first, panel in zip((0, DEPTH // 2), self.panels, strict=True):
+                    values = self.fetch(panel, after)  # on their way while half of the panel is computed
+                    for n in range(first, first + DEPTH // 2, self.chains):
+                        now = self.steps_of_chains(now, self.plus(at, n * PITCH))
+                    self.keep(panel, values, other)
+                b.emit(Barrier())
             line.yields = tuple(now)
         return line.results
 

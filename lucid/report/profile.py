@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..engine import Array, Executable
     from ..staged import Library, Results, Staged
 
+
 class Limits(Protocol):
     """Of this machine, or a GPU: bytes, and operations of float32, a second."""
 
@@ -266,10 +267,9 @@ def profile(name: str, made: Executable | Staged, arrays: Sequence[Array]) -> Pr
     rows = [[span for times in _placed(found) for span in times[p - passes]] for p in range(passes)]
     medians = [statistics.median(row[k][1] for row in rows) for k in range(len(kernels))]
     total = sum(medians) or 1.0
-    busy = [ran for times in found for ran in times.busy]
-    counts = [counted for times in found for counted in times.counts]
+    of_cpu = [pair for times in found for pair in zip(times.busy, times.counts, strict=True)]
     timed = [
-        _timed(kernel, calls, sorted(row[k][1] for row in rows), medians[k] / total, busy[k], counts[k], limits)
+        _timed(kernel, calls, sorted(row[k][1] for row in rows), medians[k] / total, *of_cpu[k], limits)
         for k, (kernel, calls) in enumerate(kernels)
     ]
     spans = [Pass(tuple((k, *span) for k, span in enumerate(row))) for row in rows[-TRACED:]]

@@ -1,4 +1,5 @@
-"""`compiled.profile(...)` on a GPU: times of its launches by events, beside what its clocks and widths allow."""
+"""`compiled.profile(...)` on a GPU: times of its launches by events, beside what its clocks and widths
+allow."""
 
 from __future__ import annotations
 
@@ -48,8 +49,8 @@ def limits_of(executable: Executable) -> _Limits:
 
 
 def times_of(executable: Executable, inputs: Sequence[Array]) -> tuple[Times, list[list[int]]]:
-    """Times of each launch alone, and of the graph of all of them; and which launches of the plan these are. What is
-    computed goes to memory of its own."""
+    """Times of each launch alone, and of the graph of all of them; and which launches of the plan these are.
+    What is computed goes to memory of its own."""
     program, made = program_of(executable), executable.compiled
     units = [[n] for n in numbers(made.plan, launches(made.plan, entries(made)))]
     every = [seconds for _, seconds in program.profile(inputs, PASSES)]

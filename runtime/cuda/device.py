@@ -28,8 +28,7 @@ Array = np.ndarray[Any, Any]
 
 # Of enumerations of cuda.h.
 _MAJOR, _MINOR, _POOLS, _PROCESSORS = 75, 76, 115, 16
-_CLOCK, _MEMORY_CLOCK, _BUS, _SHARED = 13, 36, 37, 81  # kHz, kHz, bits, bytes a processor
-_MOST_SHARED = 97  # bytes of a block that asks for it
+_SHARED, _CLOCK, _MEMORY_CLOCK, _BUS = 8, 13, 36, 37  # bytes a block, kHz, kHz, bits
 _NON_BLOCKING = 1
 _RELEASE_THRESHOLD = 4
 _NO_TIMING = 2
@@ -60,7 +59,7 @@ class Device:
         driver("cuDeviceGetName", name, len(name), self._device)
         self.name = name.value.decode()
         self.capability = self.attribute(_MAJOR), self.attribute(_MINOR)
-        self.processors = self.attribute(_PROCESSORS)
+        self.processors, self.shared = self.attribute(_PROCESSORS), self.attribute(_SHARED)
         if not self.attribute(_POOLS):
             raise CudaError(f"{self.name} under this driver has no memory pools; {ELSEWHERE}", NO_DEVICE)
         self.lost: CudaError | None = None
@@ -88,7 +87,8 @@ class Device:
             raise
 
     def bandwidth(self) -> float:
-        """Of memory, in bytes a second, as its clock and its width have it; 0 where the driver does not say."""
+        """Of memory, in bytes a second, as its clock and its width have it; 0 where the driver does not
+        say."""
         return 2 * 1e3 * self.attribute(_MEMORY_CLOCK) * self.attribute(_BUS) / 8
 
     def multiply_adds(self) -> float:

@@ -33,7 +33,7 @@ class Launch:
         return f"kernel {self.entry}" + (f" ({self.line})" if self.line else "")
 
 
-_REGISTERS = 4  # CU_FUNC_ATTRIBUTE_NUM_REGS
+_STATIC, _REGISTERS = 1, 4  # CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, CU_FUNC_ATTRIBUTE_NUM_REGS
 
 
 class _Step:
@@ -72,8 +72,8 @@ class Program:
     device, and nobody waits for them.
 
     CudaError, with the kernel and the user's line, where the driver reports one; by the time that somebody
-    waits at the latest.
-    """
+    waits at the latest. ValueError, before anything runs, where a block needs more shared memory than there
+    is."""
 
     def __init__(
         self, device: Device, plan: Plan, modules: Mapping[str, str], launches: Sequence[Launch]
@@ -87,9 +87,17 @@ class Program:
                 names = tuple(dict.fromkeys(x.entry for x in launches if x.module == launch.module))
                 try:
                     functions = device.functions(modules[launch.module], names)
+                    self._fits(launch, functions[launch.entry])
                 except CudaError as error:
                     raise error.within(str(launch)) from None
                 self._steps.append(_Step(launch, functions[launch.entry]))
+
+    def _fits(self, launch: Launch, function: int) -> None:
+        """ValueError for a launch that asks for more shared memory than the device gives to a block."""
+        needs = launch.shared + self.device.driver.number("cuFuncGetAttribute", _STATIC, function)
+        if needs > self.device.shared:
+            there = f"a block of {self.device.name} has {self.device.shared:,}"
+            raise ValueError(f"{launch}: needs {needs:,} bytes of shared memory; {there}")
 
     def __call__(
         self,

@@ -131,7 +131,7 @@ def test_each_function_may_fail_once(drivers: Drivers) -> None:
     del used["cuCtxPopCurrent_v2"], used["cuMemFreeAsync"]  # what has been computed stands
     kept: list[Any] = [run]  # graphs of those that are gone would be dropped at some time
     for function in (f for f in used if not f.startswith(("cuInit", "cuDriver", "cuDevice", "cuGetError"))):
-        if function.startswith(("cuLink", "cuModule", "cuStreamCreate", "cuMemPool")):
+        if function.startswith(("cuLink", "cuModule", "cuFunc", "cuStreamCreate", "cuMemPool")):
             kept.append(lucid.compile(plus, device="cuda"))
             drivers.use(standin)  # a device that has no modules yet
         elif function in ("cuGraphCreate", "cuGraphAddKernelNode", "cuGraphInstantiateWithFlags"):
@@ -244,6 +244,19 @@ def test_ptx_that_the_driver_rejects(drivers: Drivers) -> None:
     with pytest.raises(CudaError, match=r"kernel f \(here:1\): .*line 4.* form: CUDA_ERROR_INVALID_PTX"):
         Program(device.device(), plan, {"m": text}, [Launch("m", "f", 1, 32, (), "here:1")])
     assert "linker" not in standin.kept()
+
+
+def test_more_shared_memory_than_the_device_has(drivers: Drivers) -> None:
+    """It is read from the device, and nothing has run."""
+    standin = drivers.use(StandIn())
+    standin.shared = 1 << 10
+    run: Any = lucid.compile(lambda x: lucid.softmax(x, axis=1), device="cuda")
+    said = r"kernel \S+ \(.*test_cuda_errors.py:\d+\): needs 1,456 bytes of shared memory; .* has 1,024"
+    with pytest.raises(ValueError, match=said):
+        run(np.ones((3, 300), np.float32))
+    assert standin.launched == []
+    drivers.use(StandIn())
+    assert run(np.ones((3, 300), np.float32)).numpy().sum() == pytest.approx(3)
 
 
 @pytest.mark.parametrize("code", sorted({*ADVICE, *STICKY} - {OUT_OF_MEMORY}))

@@ -34,6 +34,11 @@ def test_stretches_of_code_end_at_branches_and_labels() -> None:
     assert list(model.stretches(text).values()) == [0, 0, 1, 1, 3, 3, 4, 4, 5]
 
 
+def test_a_stretch_ends_at_a_barrier() -> None:
+    text = "a;\n\tbar.sync \t0;\nb;\n$L__1:\nc;\n"
+    assert list(model.stretches(text).values()) == [0, 0, 1, 2, 2]
+
+
 def test_a_branch_around_a_load_ends_no_stretch() -> None:
     text = "a;\n\t@%p1 bra \t$L__1;\nload;\n$L__1:\nb;\n"
     assert set(model.stretches(text).values()) == {0}

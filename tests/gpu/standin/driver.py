@@ -42,7 +42,7 @@ class StandIn:
         room: int = 1 << 30,
     ) -> None:
         self.capability, self.version, self.devices, self.room = capability, version, devices, room
-        self.memory, self.shared = Memory(), 227 << 10  # bytes of a block of threads, at most
+        self.memory, self.shared = Memory(), 48 << 10  # bytes of a block of threads
         self.fails: dict[str, int] = {}  # the next call of a function returns that code
         self.lacks: set[str] = set()  # functions that an older driver has not
         self.wrong: list[str] = []  # what a caller did that no caller may do
@@ -154,7 +154,7 @@ class StandIn:
 
     @c("int* int int")
     def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:
-        known = {75: self.capability[0], 76: self.capability[1], 115: 1, 16: 4, 97: self.shared}
+        known = {75: self.capability[0], 76: self.capability[1], 115: 1, 16: 4, 8: self.shared}
         known |= {13: 1_755_000, 36: 2_619_000, 37: 5120}
         if attribute not in known:
             return INVALID_VALUE
@@ -366,8 +366,11 @@ class StandIn:
     @c("int* int handle")
     def cuFuncGetAttribute(self, value: Any, attribute: int, function: int) -> int:
         self._of("function", function)
-        value[0] = 40
-        return OK if attribute == 4 else INVALID_VALUE
+        module, entry, _ = self._of("function", function)
+        variables = (*module.variables, *module.entries[entry].variables)
+        known = {4: 40, 1: sum(v.size for v in variables if v.space == "shared")}
+        value[0] = known.get(attribute, 0)
+        return OK if attribute in known else INVALID_VALUE
 
     @c("handle")
     def cuModuleUnload(self, module: int) -> None:
