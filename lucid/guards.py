@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from operator import is_
@@ -216,9 +216,18 @@ class Guards:
         """Where something was found, in words."""
         return next((place.where for place, value, _ in self._places() if value is thing), None)
 
-    def names(self) -> dict[int, str]:
-        """The same of everything, by id."""
-        return {id(value): place.where for place, value, _ in reversed([*self._places()])}
+    def names(self, wanted: Container[int]) -> dict[int, str]:
+        """The same of things whose ids are `wanted`. Each trace asks, so no places are made of it."""
+        found: dict[int, str] = {}
+        for owner, name, value, where in self.slots:
+            if id(value) in wanted and _settable(owner, name):
+                found[id(value)] = where
+        for _, values, where in self.lists:
+            found |= {id(v): f"{where}[{k}]" for k, v in enumerate(values) if id(v) in wanted}
+        for _, keys, values, where in self.dicts:
+            found |= {id(v): _inside(where, k) for k, v in zip(keys, values, strict=True) if id(v) in wanted}
+        found |= {id(value): where for _, _, value, where in self.items if id(value) in wanted}
+        return found | {id(value): where for _, value, where in self.cells if id(value) in wanted}
 
     def tells_types(self) -> bool:
         """Whether code may look at the exact type of a number, which is not that of what stands for one."""

@@ -8,6 +8,7 @@ An argument has its own, what is found elsewhere the path to it, in the form tha
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -24,6 +25,7 @@ _SUBSCRIPT = re.compile(r"\[['\"]?([^'\"\[\]]*)['\"]?\]")
 _WORDS = re.compile(r"^(argument|global|nonlocal) (?=[^\W\d])")
 
 
+@functools.lru_cache(maxsize=4096)
 def plain(words: str) -> str:
     """Where something is, in words, as a name: `argument batch['x'][0]` is `batch.x.0`."""
     name = _SUBSCRIPT.sub(r".\1", _WORDS.sub("", words)).replace(" ", ".")
@@ -35,7 +37,8 @@ def name_inputs(
 ) -> None:
     """Give the inputs of a trace, which nothing was made of yet, their names. `arrays`: those of array
     arguments, in words; `numbers`: those of entries of the tape."""
-    found = guards.names() if any(s.array is not None or isinstance(s.owner, Tensor) for s in sources) else {}
+    wanted = {id(s.array if s.owner is None else s.owner) for s in sources}
+    found = guards.names(wanted)
     taken: set[str] = set()
 
     def words(owner: Owner) -> str:
