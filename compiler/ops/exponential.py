@@ -289,7 +289,7 @@ def sinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic sine. -0 at -0, inf at inf."""
     (x,) = args
     if form.dtype == f32:
-        return with_sign(b, table_hyperbolic.hyperbolic(b, x, odd=True), sign_of(b, x, form), form)
+        return table_hyperbolic.sinh(b, x)
     result = with_sign(b, _hyperbolic(b, x, odd=True), sign_of(b, x, form), form)
     return b.op("select", b.op("lt", b.op("abs", x), b.imm(_SMALL, x)), x, result)
 
@@ -298,7 +298,7 @@ def sinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic cosine. inf at -inf and inf."""
     if form.dtype == f32:
-        return table_hyperbolic.hyperbolic(b, args[0], odd=False)
+        return table_hyperbolic.cosh(b, args[0])
     return _hyperbolic(b, args[0], odd=False)
 
 

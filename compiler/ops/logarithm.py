@@ -29,6 +29,7 @@ from .steps import (
     hexes,
     horner,
     product,
+    quotient,
     sign_of,
     split,
     whole_sum,
@@ -199,11 +200,7 @@ def atanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
     (x,) = args
     a, one = b.op("abs", x), b.imm(1.0, x)
-    n, n_rest = fast_sum(b, one, a)
-    d, d_rest = fast_sum(b, one, b.op("neg", a))
-    q = b.op("div", n, d)
-    minus = b.op("neg", q)
-    left = b.op("add", b.op("fma", minus, d, n), b.op("fma", minus, d_rest, n_rest))
-    result = b.op("mul", b.imm(0.5, x), _log_of_sum(b, (q, b.op("div", left, d)), form))
+    ratio = quotient(b, fast_sum(b, one, a), fast_sum(b, one, b.op("neg", a)))
+    result = b.op("mul", b.imm(0.5, x), _log_of_sum(b, ratio, form))
     result = with_sign(b, result, sign_of(b, x, form), form)
     return b.op("select", b.op("lt", a, b.imm(form.half, x)), x, result)

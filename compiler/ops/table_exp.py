@@ -17,11 +17,11 @@ from ..ir.types import u32
 from .steps import F32, as_bits, as_float, element, hexes, horner
 
 # 2**(j/16) as bits, less j 2**19; and what rounding it left out, in parts of it
-_POWERS = (
+POWERS = (
     0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3, 0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
     0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C, 0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D,
 )  # fmt: skip
-_RESTS = hexes(
+RESTS = hexes(
     "0 0x1.8d96d4p-25 -0x1.9c0c22p-27 0x1.964904p-25 0x1.125002p-25 0x1.370be4p-25 -0x1.0a3550p-25"
     " -0x1.00d8acp-27 0x1.26055cp-26 -0x1.05cb44p-25 0x1.67a1cap-28 0x1.a3b5e4p-28 -0x1.f9c304p-27"
     " -0x1.6961b4p-28 -0x1.a5217cp-28 0x1.61428ep-28"
@@ -81,8 +81,8 @@ def two_to(b: Builder, x: Operand) -> Power:
 def looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
     """S, what it lacks in parts of it, and k in sixteenths."""
     steps = as_bits(b, shifted, F32)
-    power = b.op("table", steps, *(Imm(bits, u32) for bits in _POWERS), dtype=u32)
-    rest = element(b, steps, _RESTS)
+    power = b.op("table", steps, *(Imm(bits, u32) for bits in POWERS), dtype=u32)
+    rest = element(b, steps, RESTS)
     scale = as_float(b, b.op("add", power, b.op("shl", steps, b.imm(19, steps))), F32)
     return scale, rest, steps
 

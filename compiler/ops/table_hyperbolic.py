@@ -2,19 +2,40 @@
 
     e**x = S (1 + r + v), e**-x = T (1 - r + w): S and T from the table, r exact, v and w below 0.0003
     expm1(x) = (S - 1) + S r + S v
-    2 cosh(x) = (S + T) + (S - T) r + (S v + T w)
-    2 sinh(x) = (S - T) + (S + T) r + (S v - T w)
+    2 cosh(x) = (S + T) + (S + T) (cosh r - 1) + (S - T) sinh r
+    2 sinh(x) = (S - T) + (S - T) (cosh r - 1) + (S + T) sinh r
 
 What rounding the largest terms loses is added to the smallest.
 """
 
 from __future__ import annotations
 
-from ..ir.loop import Builder, Operand, Value
-from .steps import F32, at_least, at_most, fast_sum, sign_of, sum_of_product, where_any, whole_sum, with_sign
-from .table_exp import E, Power, apart, e_to, looked_up, reduced, rounded_once, scaled_once
+import math
+from typing import TypeVar
+
+from ..ir.data import data
+from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.types import f32, i32, u32
+from .steps import (
+    F32,
+    as_bits,
+    as_float,
+    at_least,
+    at_most,
+    element,
+    fast_sum,
+    sign_of,
+    sum_of_product,
+    where_any,
+    whole_sum,
+    with_sign,
+)
+from .table_exp import POWERS, RESTS, E, e_to, looked_up, reduced, rounded_once
 
 _LARGE = 88.0  # from here on S is too large, and 1 or T hides beside it
+_HALF = 1 << F32.fraction
+_MOST, _MOST_K = 89.416, 129 - 1 / 16  # from here on, cosh is inf; so much less is S / 2
+_T = TypeVar("_T")
 
 
 def expm1(b: Builder, x: Operand) -> Value:
@@ -34,38 +55,71 @@ def expm1(b: Builder, x: Operand) -> Value:
     return with_sign(b, result, sign_of(b, x, F32), F32)
 
 
-def hyperbolic(b: Builder, x: Operand, odd: bool) -> Operand:
-    """sinh or cosh of |x|. inf at inf."""
-    x = at_most(b, b.op("abs", x), 89.5)
-    shifted, k, r = reduced(b, x)
-    s, s_rest, steps = looked_up(b, shifted)
-    t, t_rest, _ = looked_up(b, b.op("sub", b.imm(F32.shifter / 16, x), k))
-    s_rest = b.op("fma", k, b.imm(-F32.ln2_rest, x), s_rest)
-    t_rest = b.op("fma", k, b.imm(F32.ln2_rest, x), t_rest)
-    if odd:  # that counts near 0, as above
-        s_rest = b.op("fma", s_rest, r, s_rest)
-        t_rest = b.op("fma", b.op("neg", t_rest), r, t_rest)
+@data
+class _Powers:
+    """e**a = 2 s (1 + s_rest) e**(r - k ln2_rest),
+    e**-a = 2 t (1 + t_rest) e**-(r - k ln2_rest); t is 0 where
+    that is too small."""
+
+    s: Value
+    s_rest: Value
+    t: Value
+    t_rest: Value
+    r: Value
+    k: Value
+
+
+def _powers(b: Builder, x: Operand) -> _Powers:
+    """Of a = |x|, or where cosh overflows if that is less. There s does not yet."""
+    a = at_most(b, b.op("abs", x), _MOST)
+    shifter = b.imm(F32.shifter / 16, x)
+    shifted = at_most(b, b.op("fma", a, b.imm(1 / math.log(2), x), shifter), F32.shifter / 16 + _MOST_K)
+    k = b.op("sub", shifted, shifter)
+    steps = as_bits(b, shifted, F32)
+    places = b.op("shl", steps, b.imm(19, steps))
+    up, down = (
+        b.op("table", steps, *(Imm(bits - _HALF, u32) for bits in table), dtype=u32)
+        for table in (POWERS, _back(POWERS))
+    )
+    low = b.op("bitcast", b.op("sub", down, places), dtype=i32)
+    low = b.op("select", b.op("lt", low, b.imm(0, low)), b.imm(0, low), low)
+    s, t = as_float(b, b.op("add", up, places), F32), b.op("bitcast", low, dtype=f32)
+    rests = element(b, steps, RESTS), element(b, steps, _back(RESTS))
+    return _Powers(s, rests[0], t, rests[1], b.op("fma", k, b.imm(-F32.ln2, x), a), k)
+
+
+def _back(table: tuple[_T, ...]) -> tuple[_T, ...]:
+    """A table of 2**(j/16) / 2**(j/16) as one of 2**(-j/16) 2**(j/16)."""
+    return table[0], *reversed(table[1:])
+
+
+def _both(b: Builder, r: Operand, start: Operand) -> tuple[Value, Value]:
+    """cosh r - 1, sinh r - r + start."""
     square = b.op("mul", r, r)
-    even = b.op("fma", square, b.imm(E[3], x), b.imm(E[1], x))
-    v = b.op("fma", square, b.op("fma", r, b.imm(E[2], x), even), s_rest)
-    w = b.op("fma", square, b.op("fma", r, b.imm(-E[2], x), even), t_rest)
-    if odd:
-        total, lost = fast_sum(b, s, b.op("neg", t))
-        total, less = sum_of_product(b, s, r, total)
-        total, least = sum_of_product(b, t, r, total)
-        lost = b.op("add", b.op("add", lost, less), least)
-        w = b.op("neg", w)
-    else:
-        total, lost = fast_sum(b, s, t)
-        lost = b.op("fma", b.op("sub", s, t), r, lost)
-    lost = b.op("fma", s, v, b.op("fma", t, w, lost))
-    usual = b.op("mul", b.op("add", total, lost), b.imm(0.5, x))
+    even = b.op("mul", square, b.op("fma", square, b.imm(1 / 24, r), b.imm(0.5, r)))
+    return even, b.op("fma", b.op("mul", square, r), b.imm(1 / 6, r), start)
 
-    def slowly() -> tuple[Operand]:
-        power = Power(s, b.op("add", r, v), steps)
-        scale, exponent, k = apart(b, power)
-        half = b.op("sub", k, b.imm(1.0, x))
-        return (scaled_once(b, scale, b.imm(0.0, x), power.q, exponent, half),)
 
-    (result,) = where_any(b, b.op("gt", x, b.imm(_LARGE, x)), (usual,), slowly)
-    return result
+def cosh(b: Builder, x: Operand) -> Value:
+    """inf at -inf and inf."""
+    p = _powers(b, x)
+    r = b.op("fma", p.k, b.imm(-F32.ln2_rest, x), p.r)
+    even, odd = _both(b, r, r)
+    total, lost = fast_sum(b, p.s, p.t)
+    small = b.op("fma", p.s, p.s_rest, lost)  # that of t is below a quarter of a unit
+    small = b.op("fma", b.op("sub", p.s, p.t), odd, b.op("fma", total, even, small))
+    return b.op("add", total, small)
+
+
+def sinh(b: Builder, x: Operand) -> Value:
+    """-0 at -0, inf at inf, -inf at -inf."""
+    p = _powers(b, x)
+    even, odd = _both(b, p.r, b.op("mul", p.k, b.imm(-F32.ln2_rest, x)))
+    less, plus = b.op("neg", p.t), b.op("add", p.s, p.t)
+    difference, lost = fast_sum(b, p.s, less)
+    total, more = sum_of_product(b, plus, p.r, difference)
+    small = b.op("fma", p.s, b.op("fma", p.s_rest, p.r, p.s_rest), b.op("add", lost, more))
+    rest = b.op("fma", b.op("neg", p.t_rest), p.r, p.t_rest)  # near 0 that counts, too
+    small = b.op("fma", less, rest, b.op("fma", difference, even, small))
+    result = b.op("add", total, b.op("fma", plus, odd, small))
+    return with_sign(b, result, sign_of(b, x, F32), F32)

@@ -128,7 +128,10 @@ def lifted(b: Builder, x: Operand) -> Pair:
 
 def log_of_sum(b: Builder, y: Pair, octaves: Operand | None = None) -> Value:
     """ln(2**octaves (y + rest)); y is no denormal number, but may be at an end."""
-    return at_ends(b, y[0], _log(b, _terms(b, y[0], LN, octaves), LN, y[1]), F32)
+    usual = _log(b, _terms(b, y[0], LN, octaves), LN, y[1])
+    (result,) = where_any(b, rare(b, y[0]), (usual,), lambda: (at_ends(b, y[0], usual, F32),))
+    assert isinstance(result, Value)
+    return result
 
 
 def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None) -> Pair:
