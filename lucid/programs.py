@@ -126,18 +126,6 @@ class _Called:
         return array
 
 
-def result_names(binding: Binding) -> list[str]:
-    """A name for each result: that of its memory, with a number where that is there under another type."""
-    known: dict[tuple[str, TensorType], str] = {}
-    for result in binding.results:
-        name, number = result[0], 1
-        while result not in known and name in known.values():
-            number += 1
-            name = f"{result[0]}.{number}"
-        known.setdefault(result, name)
-    return [known[result] for result in binding.results]
-
-
 def _defined(binding: Binding) -> Iterator[tuple[str, TensorType]]:
     for step in binding.steps:
         if isinstance(step, Step):

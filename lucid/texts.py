@@ -36,7 +36,7 @@ from lucid.runtime.host import host
 
 from .engine import evaluate
 from .hosted import HOSTED
-from .programs import result_names, run_func, run_whole
+from .programs import run_func, run_whole
 
 Array = np.ndarray[Any, Any]
 Value = Array | Number
@@ -127,7 +127,7 @@ def _whole(whole: Whole, given: Mapping[str, Value], interpret: bool) -> dict[st
     if binding is None:
         return _func(whole.funcs[0], given) if whole.funcs else _kernel(whole.kernels[0], given, interpret)
     results = run_whole(whole, named_inputs(whole, given), interpret)
-    return dict(zip(result_names(binding), results, strict=True))
+    return {name: array for (name, _), array in zip(binding.results, results, strict=True)}
 
 
 def named_inputs(whole: Whole, given: Mapping[str, Value]) -> dict[str, Array]:

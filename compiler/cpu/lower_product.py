@@ -24,10 +24,12 @@ from ..order import chains, depth_part
 from .lower import Lowering
 from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS
 from .schedule import product as find_product
-from .values import LINE, ROW
+from .values import HERE, LINE, ROW
 
 # Rows that are left over are done in tiles of so many times fewer.
 FEW = 3
+# Parts of the depth whose rows stay packed for all blocks of a batch that has the same.
+KEPT_PARTS = 4
 
 _Span = tuple[Operand, Operand]  # begin and end
 _Step = tuple[dict[str, Operand], Operand | None]  # the axes of the depth; whether it is there, None if so
@@ -93,6 +95,8 @@ class ProductLowering:
 
     def put(self, array: str, at: Operand, value: Operand) -> None:
         """Into working memory of the product."""
+        if array == self.left.panels:
+            at = self.x.plus(at, self.away)
         self.b.emit(Store(array, at, value, loc=self.p.reduce.loc))
 
     def run(self) -> None:
@@ -101,26 +105,44 @@ class ProductLowering:
             x.hoist(stage, x.levels[0])
         b.loc = self.p.reduce.loc
         left, right = self.left, self.right
-        for side in (left, right):  # a turn of `pack_rows` may fill more than the last tile
-            tiles = side.most + self.tiles_of_turn(side) - 1
-            b.emit(Alloc(side.panels, self.dtype, tiles * side.size * self.part))
+        # A turn of `pack_rows` may fill more than the last tile.
+        room = [(side.most + self.tiles_of_turn(side) - 1) * side.size * self.part for side in (left, right)]
+        parts = KEPT_PARTS if self.p.same and self.p.batch else 1
+        b.emit(Alloc(left.panels, self.dtype, room[0] * parts))
+        b.emit(Alloc(right.panels, self.dtype, room[1]))
         b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))
         with b.loop(BEGIN, END, 1, "parallel") as block:
             down = x.slot("block")
-            across = b.op("div", x.slot("blocks"), x.times(self.count(self.p.batch), down))
-            number, column = b.op("div", block.var, across), b.op("rem", block.var, across)
-            x.at.update(self.place(self.p.batch, b.op("div", number, down)))
-            rows = self.share(left, b.op("rem", number, down), down)
+            each = b.op("div", x.slot("blocks"), down)  # blocks that share rows
+            across = b.op("div", each, self.count(self.p.batch))
+            number, column = b.op("rem", block.var, each), b.op("rem", block.var, across)
+            x.at.update(self.place(self.p.batch, b.op("div", number, across)))
+            rows = self.share(left, b.op("div", block.var, each), down)
             columns = self.share(right, column, across)
+            fits = b.op("ge", Imm(parts * self.part, i64), self.depth)
+            packs = self.packs(block.var, number, fits) if parts > 1 else Imm(1, i64)
             once = b.op("lt", self.depth, Imm(1, i64))  # a sum of nothing is 0
             end = b.op("select", once, Imm(1, i64), self.depth)
             with b.loop(Imm(0, i64), end, self.part, "serial") as part:
                 count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
-                self.pack(left, rows, part.var, count)
+                self.away: Operand = HERE
+                if parts > 1:
+                    away = b.op("mul", b.op("div", part.var, Imm(self.part, i64)), Imm(room[0], i64))
+                    self.away = b.op("select", fits, away, Imm(0, i64))
+                with b.loop(Imm(0, i64), packs, 1, "serial"):
+                    self.pack(left, rows, part.var, count)
                 self.pack(right, columns, part.var, count)
                 self.tiles(rows, columns, part.var, count)
             self.epilogue(rows, columns)
             x.at.clear()
+
+    def packs(self, block: Operand, number: Operand, fits: Operand) -> Operand:
+        """How often the rows of a block are packed: never if those of the block before are still there. They
+        are the same for all of the batch, and `number` counts its blocks."""
+        b, once = self.b, Imm(1, i64)
+        again = b.op("select", b.op("eq", number, HERE), once, HERE)
+        again = b.op("select", b.op("eq", block, BEGIN), once, again)
+        return b.op("select", fits, again, once)
 
     def share(self, side: _Side, part: Operand, parts: Operand) -> _Span:
         """One of `parts` shares of the points, in whole tiles but for the last."""
@@ -133,7 +155,8 @@ class ProductLowering:
     # -- vectors of chains
 
     def value(self, expr: k.Expr) -> Operand:
-        """A vector of an operand at the current point, in the accumulator's dtype; 0 under a mask."""
+        """An operand at the current point, in the accumulator's dtype: one element, or a vector; 0 under a
+        mask."""
         x = self.x
         x.open(frozenset(self.extents) | {ROW})
         value = x.cast(x.value(expr), self.dtype)
@@ -141,7 +164,7 @@ class ProductLowering:
         while isinstance(expr, k.Call) and expr.op == "cast":
             (expr,) = expr.args
         zero = value.lanes > 1 and isinstance(expr, k.Load)  # as a load is
-        value = self.b.widen(value, x.schedule.width)
+        value = value if x.vector is None else self.b.widen(value, x.schedule.width)
         if zero or x.mask is None:
             return value
         return self.b.op("select", x.mask, value, Imm(0, self.dtype, value.lanes))
@@ -188,7 +211,7 @@ class ProductLowering:
         elif len(side.axes) == 1:
             self.pack_rows(side, span, start, count)
         else:
-            self.pack_points(side, span, start, count)
+            self.pack_lines(side, span, start, count)
         x.vector, x.mask = None, None
         for axis in (*self.p.depth, *side.axes):
             del x.at[axis]
@@ -287,27 +310,58 @@ class ProductLowering:
                 name, index, _, _ = x.element(array, e.index, away)
                 self.b.emit(Prefetch(name, index, far=True))
 
-    def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
-        """One element after the other, where neither the points nor the depth are steps of one axis."""
+    def pack_lines(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
+        """Vectors along the last axis of the depth, line after line of it, one point after the other. Lines
+        of whole chains begin with chains; of others each step is put where it belongs."""
         b, x, c = self.b, self.x, self.chains
-        whole = b.op("and", self.plus(count, c - 1), Imm(-c, i64))
+        *before, last = self.p.depth
+        length = x.extent(self.extents[last])
+        whole = b.op("eq", b.op("and", length, Imm(c - 1, i64)), Imm(0, i64))
+        first = b.op("div", start, length)
+        end = self.plus(b.op("div", self.plus(b.op("add", start, count), -1), length), 1)
+        last_group = b.op("and", self.plus(count, c - 1), Imm(-c, i64))
         with b.loop(*span, side.size, "serial", (Imm(0, i64),)) as tile:
             left = x.minimum(b.op("sub", span[1], tile.var), Imm(side.size, i64))
             with b.loop(Imm(0, i64), left, 1, "serial") as point:
                 x.at.update(self.place(side.axes, b.op("add", tile.var, point.var)))
                 base = b.op("add", tile.carried[0], b.op("mul", point.var, Imm(c, i64)))
-                for lo, hi, there in ((Imm(0, i64), count, True), (count, whole, False)):
-                    with b.loop(lo, hi, 1, "serial") as line:
-                        value: Operand = Imm(0, self.dtype)
-                        if there:
-                            x.at.update(self.place(self.p.depth, b.op("add", start, line.var)))
-                            x.open(frozenset(self.extents) | {ROW})
-                            value = x.cast(x.value(side.expr), self.dtype)
-                            x.levels.pop()
-                        group = b.op("mul", b.op("and", line.var, Imm(-c, i64)), Imm(side.size, i64))
-                        at = b.op("add", group, b.op("and", line.var, Imm(c - 1, i64)))
-                        self.put(side.panels, b.op("add", base, at), value)
+                with b.loop(first, end, 1, "serial") as line:
+                    x.at.update(self.place(tuple(before), line.var))
+                    ahead = b.op("sub", b.op("mul", line.var, length), start)  # of the line's first step
+                    below = b.op("lt", ahead, Imm(0, i64))
+                    lo = b.op("select", below, b.op("sub", Imm(0, i64), ahead), Imm(0, i64))
+                    hi = x.minimum(b.op("sub", count, ahead), length)
+                    vectors = b.op("select", whole, hi, lo)
+                    inside = b.op("add", lo, b.op("and", b.op("sub", vectors, lo), Imm(-self.width, i64)))
+                    for begin, stop, step in (
+                        (lo, inside, self.width),
+                        (inside, vectors, c),
+                        (vectors, hi, 1),
+                    ):
+                        with b.loop(begin, stop, step, "vector" if step > 1 else "serial") as turn:
+                            x.at[last], x.vector = turn.var, last if step > 1 else None
+                            if step == c:
+                                x.mask = x.first_lanes(b.op("sub", stop, turn.var))
+                            value = self.value(side.expr)
+                            x.mask = None
+                            pieces = self.pieces(value, c) if step > 1 else [value]
+                            spot = self.in_panel(side, b.op("add", ahead, turn.var))
+                            for n, piece in enumerate(pieces[: max(1, step // c)]):
+                                self.put(
+                                    side.panels, b.op("add", base, self.plus(spot, n * side.size * c)), piece
+                                )
+                x.vector = None
+                with b.loop(count, last_group, 1, "serial") as rest:
+                    self.put(
+                        side.panels, b.op("add", base, self.in_panel(side, rest.var)), Imm(0, self.dtype)
+                    )
             tile.yields = (self.plus(tile.carried[0], side.size * self.part),)
+
+    def in_panel(self, side: _Side, step: Operand) -> Operand:
+        """Where a step of the depth is in the panel of a tile, of its first point."""
+        b, c = self.b, self.chains
+        group = b.op("mul", b.op("and", step, Imm(-c, i64)), Imm(side.size, i64))
+        return b.op("add", group, b.op("and", step, Imm(c - 1, i64)))
 
     # -- sums
 
@@ -322,7 +376,7 @@ class ProductLowering:
         whole, few = b.op("sub", rows[1], ragged), left.size // FEW
         with b.loop(*columns, right.size, "serial", (Imm(0, i64), Imm(0, i64))) as column:
             panel, sums = column.carried
-            at: tuple[Operand, ...] = (Imm(0, i64), sums)
+            at: tuple[Operand, ...] = (self.away, sums)
             for begin, stop, size in ((rows[0], whole, left.size), (whole, rows[1], few)):
                 ahead = left.size * self.part if size == left.size else few * self.chains
                 with b.loop(begin, stop, size, "serial", at) as row:

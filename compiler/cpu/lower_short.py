@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from ..ir import kernel as k
+from ..ir.data import data
 from ..ir.loop import BEGIN, END, Imm, Operand, Store
 from ..ir.types import i32, i64
 from .cases import at_column
@@ -25,6 +26,19 @@ from .values import HERE, Level
 ONE = Imm(1, i64)
 
 
+@data
+class _Short:
+    """A stage of such maps: the axis of its few elements, how many they are, and rows that it reads as they
+    are. `columns`: the stage in each column, and what is known of that alone."""
+
+    stage: k.Stage
+    axis: str
+    size: int
+    stores: tuple[k.Store, ...]
+    rows: tuple[k.Load, ...]
+    columns: tuple[tuple[k.Stage, Level], ...]
+
+
 class ShortLowering:
     """Lowers one kernel whose schedule says "short"."""
 
@@ -32,40 +46,53 @@ class ShortLowering:
         self.x = base
         self.b = base.b
         self.width = base.schedule.width
-        (self.outer,) = base.kernel.outer
-        (self.stage,) = base.kernel.stages
-        (axis,) = self.stage.axes
-        assert isinstance(axis.extent, int)
-        self.axis, self.size = axis.name, axis.extent
-        self.stores = [s for s in self.stage.body if isinstance(s, k.Store)]
-        loads = [e for e in dict.fromkeys(k.expressions(self.stage)) if isinstance(e, k.Load)]
-        self.rows = [e for e in loads if self.is_row(e)]
+        *self.before, self.outer = base.kernel.outer
 
-    def is_row(self, load: k.Load) -> bool:
+    def part(self, stage: k.Stage) -> _Short:
+        (axis,) = stage.axes
+        size = axis.extent
+        assert isinstance(size, int)
+        stores = tuple(s for s in stage.body if isinstance(s, k.Store))
+        loads = [e for e in dict.fromkeys(k.expressions(stage)) if isinstance(e, k.Load)]
+        rows = tuple(e for e in loads if self.is_row(e, axis.name, size))
+        columns = tuple(self.column(stage, axis.name, j) for j in range(size))
+        return _Short(stage, axis.name, size, stores, rows, columns)
+
+    def is_row(self, load: k.Load, axis: str, size: int) -> bool:
         array = self.x.arrays[load.array]
-        own = (k.Index(self.outer.name), k.Index(self.axis))
-        return load.index == own and not load.guards and array.unit and array.dims[-1] == self.size
+        own = tuple(k.Index(a.name) for a in self.x.kernel.outer)
+        same = load.index == (*own, k.Index(axis))
+        return same and not load.guards and array.unit and array.dims[-1] == size
 
     def run(self) -> None:
         b, x = self.b, self.x
-        self.columns = [self.column(j) for j in range(self.size)]
-        names = [s.array for s in self.stores]
+        parts = [self.part(stage) for stage in x.kernel.stages]
         dense: Operand = ONE
-        for name in dict.fromkeys((*names, *(e.array for e in self.rows))):
-            side_by_side = b.op("eq", x.stride(x.arrays[name], 0), Imm(self.size, i64))
-            dense = b.op("select", side_by_side, dense, HERE)
-        ways = self.ways(x.aligned(names))
+        for part in parts:
+            for name in dict.fromkeys((*(s.array for s in part.stores), *(e.array for e in part.rows))):
+                stride = x.stride(x.arrays[name], len(self.before))
+                dense = b.op("select", b.op("eq", stride, Imm(part.size, i64)), dense, HERE)
+        # Where there are axes before the rows, these need not begin where streaming stores can.
+        names = [s.array for part in parts for s in part.stores]
+        ways = self.ways(None if self.before else x.aligned(names))
+        count, size = x.extent(self.outer.extent), Imm(x.schedule.block, i64)
         with b.loop(BEGIN, END, 1, "parallel") as block:
-            size = Imm(x.schedule.block, i64)
-            lo = b.op("mul", block.var, size)
-            hi = x.minimum(b.op("add", lo, size), x.extent(self.outer.extent))
+            share = block.var
+            if self.before:
+                shares = b.op("div", b.op("add", count, Imm(x.schedule.block - 1, i64)), size)
+                x.at.update(x.point(b.op("div", share, shares), self.before))
+                share = b.op("rem", share, shares)
+            lo = b.op("mul", share, size)
+            hi = x.minimum(b.op("add", lo, size), count)
             end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
             whole = b.op("select", b.op("ne", dense, HERE), end, lo)
             with b.loop(lo, whole, self.width, "vector") as turn:
-                self.dense(turn.var, ways)
+                for part in parts:
+                    self.dense(part, turn.var, ways)
             with b.loop(whole, hi, self.width, "vector") as turn:
                 x.mask = x.first_lanes(b.op("sub", hi, turn.var))
-                self.apart(turn.var)
+                for part in parts:
+                    self.apart(part, turn.var)
                 x.mask = None
 
     def ways(self, stream: Operand | None) -> list[tuple[Operand | None, bool]]:
@@ -76,27 +103,26 @@ class ShortLowering:
         around = self.b.op("select", self.b.op("ne", stream, HERE), ONE, HERE)
         return [(around, True), (self.b.op("sub", ONE, around), False)]
 
-    def column(self, j: int) -> tuple[k.Stage, Level]:
-        """The stage in one column, and what is known of that alone."""
-        x, outside, stage = self.x, self.x.levels, at_column(self.stage, self.axis, j)
-        level = Level(frozenset({self.axis}))
-        x.hoist(stage, outside[0])
+    def column(self, stage: k.Stage, axis: str, j: int) -> tuple[k.Stage, Level]:
+        x, outside, here = self.x, self.x.levels, at_column(stage, axis, j)
+        level = Level(frozenset({axis}))
+        x.hoist(here, outside[0])
         x.levels = [*outside, level]
-        x.at[self.axis] = Imm(j, i64)
-        x.hoist(stage, level)
+        x.at[axis] = Imm(j, i64)
+        x.hoist(here, level)
         x.levels = outside
-        return stage, level
+        return here, level
 
-    def values(self, base: Operand, known: dict[k.Expr, list[Operand]]) -> list[list[Operand]]:
+    def values(self, part: _Short, base: Operand, known: dict[k.Expr, list[Operand]]) -> list[list[Operand]]:
         """Of each store, its columns, for the rows from `base` on; `known` of what is read."""
         x, outside = self.x, self.x.levels
         x.vector, x.at[self.outer.name] = self.outer.name, base
         shared = Level(x.outer)
-        found: list[list[Operand]] = [[] for _ in self.stores]
-        for j, (stage, level) in enumerate(self.columns):
-            x.at[self.axis] = Imm(j, i64)
+        found: list[list[Operand]] = [[] for _ in part.stores]
+        for j, (stage, level) in enumerate(part.columns):
+            x.at[part.axis] = Imm(j, i64)
             here = {load: vectors[j] for load, vectors in known.items()}
-            x.levels = [*outside, level, shared, Level(x.outer | {self.axis}, here)]
+            x.levels = [*outside, level, shared, Level(x.outer | {part.axis}, here)]
             rest = iter(found)
             for stmt in stage.body:
                 self.b.loc = stmt.loc
@@ -107,42 +133,57 @@ class ShortLowering:
         x.levels, x.vector, self.b.loc = outside, None, None
         return found
 
-    def dense(self, base: Operand, ways: list[tuple[Operand | None, bool]]) -> None:
+    def dense(self, part: _Short, base: Operand, ways: list[tuple[Operand | None, bool]]) -> None:
         """Rows that lie side by side, a vector's worth of them."""
-        b, first = self.b, self.b.op("mul", base, Imm(self.size, i64))
-        places = [self.x.plus(Imm(q * self.width, i64), first) for q in range(self.size)]
+        b, first = self.b, self.b.op("mul", base, Imm(part.size, i64))
         known: dict[k.Expr, list[Operand]] = {}
-        for load in self.rows:
+        for load in part.rows:
+            places = self.places(load.array, first, part.size)
             vectors = [b.load(load.array, load.dtype, at, self.width) for at in places]
-            known[load] = [self.turned("collect", vectors, j) for j in range(self.size)]
+            known[load] = [self.turned("collect", vectors, j) for j in range(part.size)]
         stores = [
             (stmt, at, self.turned("spread", found, q))
-            for stmt, found in zip(self.stores, self.values(base, known), strict=True)
-            for q, at in enumerate(places)
+            for stmt, found in zip(part.stores, self.values(part, base, known), strict=True)
+            for q, at in enumerate(self.places(stmt.array, first, part.size))
         ]
         for times, streaming in ways:
             with b.loop(HERE, times, 1, "serial") if times is not None else nullcontext():
                 for stmt, at, vector in stores:
                     b.emit(Store(stmt.array, at, vector, None, None, streaming, stmt.loc))
 
+    def places(self, name: str, first: Operand, size: int) -> list[Operand]:
+        """Where the vectors of an array are whose rows lie side by side."""
+        first = self.x.plus(first, self.begins(name)) if self.before else first
+        return [self.x.plus(Imm(q * self.width, i64), first) for q in range(size)]
+
+    def begins(self, name: str) -> Operand:
+        """Where the rows of an array begin that stand at the axes before them."""
+        x = self.x
+        found: Operand = HERE
+        for n, axis in enumerate(self.before):
+            found = x.plus(self.b.op("mul", x.at[axis.name], x.stride(x.arrays[name], n)), found)
+        return found
+
     def turned(self, op: str, vectors: Sequence[Operand], number: int) -> Operand:
         """Column `number` of what lies in these vectors row by row (`collect`); vector `number` of what lies
         in them column by column (`spread`)."""
-        found = vectors[0]
+        found, size = vectors[0], len(vectors)
         for n, vector in enumerate(vectors):
             away = number - n * self.width if op == "collect" else number * self.width - n
             found = self.b.op(
-                op, found, vector, Imm(self.size, i32), Imm(away, i32), dtype=vector.dtype, lanes=self.width
+                op, found, vector, Imm(size, i32), Imm(away, i32), dtype=vector.dtype, lanes=self.width
             )
         return found
 
-    def apart(self, base: Operand) -> None:
+    def apart(self, part: _Short, base: Operand) -> None:
         """Rows anywhere, under a mask of those that there are."""
         b, x = self.b, self.x
-        for stmt, found in zip(self.stores, self.values(base, {}), strict=True):
+        for stmt, found in zip(part.stores, self.values(part, base, {}), strict=True):
             array = x.arrays[stmt.array]
-            stride = x.stride(array, 0)
-            first = b.op("mul", base, stride)
+            stride = x.stride(array, len(self.before))
+            first: Operand = b.op("mul", base, stride)
+            if self.before:
+                first = x.plus(first, self.begins(stmt.array))
             for j, vector in enumerate(found):
                 at = x.plus(Imm(j, i64), first)
                 b.emit(Store(stmt.array, at, vector, stride, x.mask, False, stmt.loc))

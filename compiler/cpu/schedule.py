@@ -10,6 +10,7 @@ from ..ir.data import data
 from ..ir.kernel import (
     SMALL,
     At,
+    Axis,
     Call,
     Const,
     Expr,
@@ -143,6 +144,7 @@ class Product:
     column: str  # the last outer axis that only one operand has, and not of extent 1 if there is another
     rows: tuple[str, ...]
     batch: tuple[str, ...]
+    same: bool  # whether the rows' operand is the same along all of the batch
 
 
 def product(kernel: Kernel) -> Product | None:
@@ -165,12 +167,24 @@ def product(kernel: Kernel) -> Product | None:
     wide = [axis for axis in own if axis.extent != 1]  # one column is as good as one row
     column = [*kernel.outer, *own, *wide][-1].name
     left = 0 if column not in sides[0] else 1
+    theirs = [axis.name for axis in own if axis.name in sides[left]]
+    mine = [axis.name for axis in own if axis.name in sides[1 - left]]
+    if left == 1 and len(theirs) == 1 < len(mine) and _runs_along(kernel, reduce.args[1], first.axes):
+        column, left = theirs[0], 0  # else the second operand would be packed for each of the other axes
     others = [axis.name for axis in kernel.outer if axis.name != column]
     rows = tuple(x for x in others if x not in sides[1 - left])
     batch = tuple(x for x in others if x in sides[1 - left])
     if not rows:
         return None
-    return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch)
+    same = sides[left].isdisjoint(batch)
+    return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch, same)
+
+
+def _runs_along(kernel: Kernel, operand: Expr, axes: tuple[Axis, ...]) -> bool:
+    """Whether all that an operand reads lies along memory with one of these axes."""
+    table, names = arrays(kernel), {axis.name for axis in axes}
+    loads = [e for e in walk(operand) if isinstance(e, Load) and e.index]
+    return all(table[e.array].unit and e.index[-1].axis in names for e in loads)
 
 
 def product_blocks(rows: int, columns: int, depth: int, size: int) -> tuple[int, int]:
@@ -377,31 +391,34 @@ def tiles(kernel: Kernel) -> Tiles | None:
 def _short(kernel: Kernel, vector_bytes: int) -> int:
     """The lanes of a map over rows of a few elements, less than a vector has; 0 if it is something else. Rows
     that are read along memory, but not as they are, are better read so."""
-    if len(kernel.outer) != 1 or kernel.final or len(kernel.stages) != 1:
+    if not kernel.outer or kernel.final:
         return 0
-    (stage,), (row,), table = kernel.stages, kernel.outer, arrays(kernel)
-    if len(stage.axes) != 1 or any(not isinstance(s, Let | Store) for s in stage.body):
-        return 0
-    (axis,) = stage.axes
-    if axis.extent not in range(2, SHORT + 1):
-        return 0
-    every, own = expressions(stage), (Index(row.name), Index(axis.name))
-    cost = sum(REGISTRY[e.op].flops for e in dict.fromkeys(every) if isinstance(e, Call))
-    if cost * int(axis.extent) > SHORT_COST:
-        return 0
-    stores = [s for s in stage.body if isinstance(s, Store)]
-    if any(s.index != own or not table[s.array].unit for s in stores):
-        return 0
-    loads = [e for e in every if isinstance(e, Load) and table[e.array].unit]
-    along = [e for e in loads if [ix.axis for ix in e.index] == [row.name, axis.name]]
-    numbers = Numbers(kernel)
-    picked = any(isinstance(e, Pick) and axis.name in numbers.axes[numbers(e)] for e in every)
-    if picked or any(e.index != own or e.guards for e in along):
-        return 0
-    wide = [e for e in every if row.name in numbers.axes[numbers(e)]]
-    sizes = {table[s.array].dtype.size for s in stores} | {expr_dtype(e).size for e in wide}
-    width = _lanes(vector_bytes, sizes, any(expr_dtype(e).is_float for e in wide))
-    return width if int(axis.extent) < width else 0
+    row, table, numbers = kernel.outer[-1], arrays(kernel), Numbers(kernel)
+    sizes: set[int] = set()
+    floats, cost, longest = False, 0, 0
+    for stage in kernel.stages:
+        if len(stage.axes) != 1 or any(not isinstance(s, Let | Store) for s in stage.body):
+            return 0
+        (axis,) = stage.axes
+        if axis.extent not in range(2, SHORT + 1):
+            return 0
+        every, own = expressions(stage), tuple(Index(a.name) for a in (*kernel.outer, axis))
+        stores = [s for s in stage.body if isinstance(s, Store)]
+        if any(s.index != own or not table[s.array].unit for s in stores):
+            return 0
+        loads = [e for e in every if isinstance(e, Load) and table[e.array].unit]
+        along = [e for e in loads if [ix.axis for ix in e.index][-2:] == [row.name, axis.name]]
+        picked = any(isinstance(e, Pick) and axis.name in numbers.axes[numbers(e)] for e in every)
+        if picked or any(e.index != own or e.guards for e in along):
+            return 0
+        calls = dict.fromkeys(e for e in every if isinstance(e, Call))
+        cost += sum(REGISTRY[e.op].flops for e in calls) * int(axis.extent)
+        wide = [e for e in every if row.name in numbers.axes[numbers(e)]]
+        sizes |= {table[s.array].dtype.size for s in stores} | {expr_dtype(e).size for e in wide}
+        floats = floats or any(expr_dtype(e).is_float for e in wide)
+        longest = max(longest, int(axis.extent))
+    width = _lanes(vector_bytes, sizes, floats)
+    return width if longest < width and cost <= SHORT_COST else 0
 
 
 def _grouped(kernel: Kernel) -> bool:

@@ -182,9 +182,12 @@ def exp_term(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """`exp` in half of its instructions: float32 within 0.9 units in the last place, denormal results rounded
     twice."""
     (x,) = args
-    r, k = reduced(b, clamp(b, x, *exp_range(form)), form)
+    low, high = exp_range(form)
+    # What is masked comes as -inf: processors take a hundred times as long where a result underflows.
+    gone, zero = b.op("lt", x, b.imm(low, x)), b.imm(0.0, x)
+    r, k = reduced(b, at_most(b, b.op("select", gone, zero, x), high), form)
     r = b.op("fma", k, b.imm(-form.ln2_rest, x), r)
-    return b.op("scale", exp_reduced(b, r, form), k)
+    return b.op("select", gone, zero, b.op("scale", exp_reduced(b, r, form), k))
 
 
 @by_format
@@ -200,8 +203,11 @@ def exp(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 def sigmoid(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
     (x,) = args
-    minus = at_least(b, b.op("neg", b.op("abs", x)), exp_range(form)[0])
     below = b.op("lt", x, b.imm(0.0, x))
+    # Above 0 all that is further away than 40 is 1: processors are slow where a result underflows.
+    end = b.op("select", below, b.imm(exp_range(form)[0], x), b.imm(-40.0, x))
+    minus = b.op("neg", b.op("abs", x))
+    minus = b.op("select", b.op("lt", minus, end), end, minus)
     return (_sigmoid32 if form.dtype == f32 else _sigmoid64)(b, minus, below)
 
 

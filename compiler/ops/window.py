@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from .. import ops  # at call time: families refer to each other
@@ -142,11 +144,17 @@ def _places(attrs: Attrs, shape: tuple[int, ...]) -> list[Attrs]:
 
 
 def _contraction(node: Node) -> Node:
-    """A contraction of windows, which are a view: nothing is copied."""
+    """A contraction of windows, which are a view: nothing is copied. Vectors run along windows side by side;
+    or, of few windows of many elements, as those of the gradient of a window are, along these."""
     x, w = node.inputs
     for place in _places(node.attrs, w.shape):
         x = WINDOW(x, **place)
-    return ops.CONTRACT(x, w, spec=_spec(w.type.ndim))
+    ndim = w.type.ndim
+    out, inner = "defhij"[: ndim - 3], "DEFHIJ"[: ndim - 3]
+    if prod(node.shape[3:]) < prod(w.shape[3:]):
+        return ops.CONTRACT(x, w, spec=f"ngc{out}{inner},goc{inner}->ngo{out}")
+    x = ops.TRANSPOSE(x, perm=(0, 1, 2, *range(ndim, 2 * ndim - 3), *range(3, ndim)))
+    return ops.CONTRACT(w, x, spec=f"goc{inner},ngc{inner}{out}->ngo{out}")
 
 
 def _convolve(attrs: Attrs, x: Array, w: Array) -> Array:

@@ -6,12 +6,26 @@ from collections.abc import Sequence
 from math import prod
 
 from ..ir.graph import Node
-from .draft import Draft, Reader, label, walked
+from ..ops import Ix
+from .draft import Draft, Placed, Reader, label, walked
 from .legal import outer_axes
 from .shorten import grown, repeated, stencils
 
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
+# Ops that take a vector unit as long as ten others: where a value of few elements is read by many, as that of
+# a column by its rows, they are not done once more for each.
+SLOW = {"div", "floordiv", "mod", "fmod", "sqrt"}
+MANY = 8  # elements that read one
+
+
+def _once(p: Placed, outer: set[str]) -> set[str]:
+    """The axes along which what a root reads of few elements is computed once for each: not along rows, whose
+    vectors hold each of their elements."""
+    if p.form != "map" or not outer >= set(p.domain):
+        return outer
+    written = [ix.axis for ix in p.access[0] if isinstance(ix, Ix) and ix.axis is not None]
+    return outer - set(written[-1:])
 
 
 def costly(order: Sequence[Node], drafts: Sequence[Draft], reader: Reader) -> dict[Node, str]:
@@ -25,13 +39,20 @@ def costly(order: Sequence[Node], drafts: Sequence[Draft], reader: Reader) -> di
         for p in draft.placed:
             dear = [n for n in reader.computed(p) if n.op.flops >= COSTLY and n.op.kind == "elementwise"]
             here.update(n for n in dear if n not in reader.storage.roots)
-            if not here.isdisjoint(dear) and not outer >= set(p.domain):
+            slow = {n for n in reader.computed(p) if n.op.name in SLOW and n not in reader.storage.roots}
+            once = _once(p, outer)
+            if (slow or not here.isdisjoint(dear)) and not once >= set(p.domain):
                 domain = prod(draft.extents[x] for x in p.domain)
+                within: set[Node] = set()  # of what is stored by now
                 for operand, access in p.operands:
                     for n, a in reader.inlined(operand, access, p.node):
                         axes = walked(a)
-                        if n in here and axes and not axes <= outer and n.type.size * 2 <= domain:
+                        if not axes or axes <= once or n in within:
+                            continue
+                        readers = 2 if n in here else MANY if n in slow else 0
+                        if readers and n.type.size * readers <= domain:
                             found[n] = f"{label(n)}: stored, recomputing would repeat it"
+                            within.update(m for m, _ in reader.inlined(n, a, p.node))
         for n in here:
             count[n] = count.get(n, 0) + 1
         for p in draft.placed:

@@ -51,7 +51,7 @@ from .draft import (
     view,
     walked,
 )
-from .legal import lie_across, outer_axes, stores_across, walks_again
+from .legal import lie_across, outer_axes, stores_across, turned, walks_again
 from .sequence import calls
 from .shorten import shorten, tops
 
@@ -422,8 +422,11 @@ class _Fuser:
         moved = relabel(placed, names)
         merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
         trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
-        if outer_axes(trial) is None:
+        outer = outer_axes(trial)
+        if outer is None:
             return self._refuses(refusal.TOTAL if self._waits(draft, rows) else refusal.NO_AXES)
+        if not rows and turned(trial, outer):
+            return self._refuses(refusal.ACROSS_MEMORY)
         if not self._room(draft, placed):
             return self._refuses(refusal.LONG)
         draft.extents, draft.placed, draft.rows = merged, trial.placed, trial.rows

@@ -13,6 +13,8 @@ from .draft import Draft, Placed
 LONG_ROW = 65_536
 # Elements beyond which rows are not written across memory.
 ACROSS = 1 << 14
+# Elements beyond which one kernel more costs less than writing a map column after column.
+TURNED = 1 << 10
 
 
 def outer_axes(draft: Draft) -> tuple[str, ...] | None:
@@ -70,6 +72,21 @@ def stores_across(
     if not inner or written[-1] in inner:
         return False
     return prod(extents[x] for x in inner) > SMALL and prod(extents.values()) > ACROSS
+
+
+def turned(draft: Draft, outer: tuple[str, ...]) -> bool:
+    """Whether a large map of the draft would be written column after column, for the sake of a root that has
+    fewer axes: within axes that the map's last one is among, along others."""
+    for p in draft.placed:
+        inner = [x for x in p.domain if x not in outer]
+        if p.form != "map" or not inner:
+            continue
+        written = [ix.axis for ix in p.access[0] if isinstance(ix, Ix) and ix.axis is not None]
+        if written[-1] in inner:
+            continue
+        if prod(draft.extents[x] for x in p.domain) > TURNED:
+            return True
+    return False
 
 
 def walks_again(draft: Draft, placed: Placed, rows: set[Node]) -> bool:

@@ -88,8 +88,11 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         return parts, points * parts
     if schedule.mode == "columns":
         return KEPT_ROWS, -(-points // KEPT_ROWS) * -(-row_size(call) // COLUMNS)
-    if schedule.mode in ("flat", "short"):
+    if schedule.mode == "flat":
         return schedule.block, -(-points // schedule.block)
+    if schedule.mode == "short":
+        *before, rows = [call.extent(a.extent) for a in call.kernel.outer]
+        return schedule.block, prod(before) * -(-rows // schedule.block)
     if schedule.mode not in ("rows", "groups"):
         raise ValueError(f"`{schedule.mode}` is not a mode of schedule")
     kept = any(reduce.keep for reduce in totals(call.kernel))

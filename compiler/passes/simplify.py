@@ -15,10 +15,26 @@ from ..ir.graph import Graph, Node, rebuild, toposort
 from ..ir.rounding import convert
 from .rewrite import Env, Rule, literal, rewrite
 
+NEAR = 16  # nodes of an expression that are looked at
+
 
 def _only_units_move(node: Node) -> bool:
     a = [n for n in node.shape if n != 1]
     return a == [n for n in node.inputs[0].shape if n != 1]
+
+
+def _is_joined(x: Node) -> bool:
+    """Whether an elementwise expression is made of arrays put side by side, or of places: each would have to
+    stand in memory to be reshaped, where the expression alone can."""
+    stack, seen = [x], {x}
+    while stack:
+        for n in stack.pop().inputs:
+            if n.op is ops.IOTA or n.op is ops.PAD:
+                return True
+            if n.op.kind == "elementwise" and n not in seen and len(seen) < NEAR:
+                seen.add(n)
+                stack.append(n)
+    return False
 
 
 def _reshape_down(env: Env) -> Node | None:
@@ -32,7 +48,7 @@ def _reshape_down(env: Env) -> Node | None:
         return ops.reshape(x.inputs[0], shape)
     if x.op is ops.BROADCAST and x.inputs[0].shape == ():
         return ops.fill(x.inputs[0], shape)
-    if x.op.kind == "elementwise" and not _only_units_move(node):
+    if x.op.kind == "elementwise" and not _only_units_move(node) and not _is_joined(x):
         return Node(x.op, tuple(ops.reshape(n, shape) for n in x.inputs), x.attrs, x.loc)
     return None
 

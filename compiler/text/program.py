@@ -113,8 +113,8 @@ def parse_whole(text: str, file: str | None = None, bound: bool = True) -> Whole
         if kernels and funcs:
             raise c.error("a text is one of kernels, or one of loops", start)
         c.skip_lines()
-    if not kernels and not funcs and not c.at_word("program"):  # of which none may be needed
-        raise c.expected("`kernel`, `func`, `program` or `graph`")
+    if not kernels and not funcs:
+        raise c.expected("`kernel`, `func` or `graph`")
     binding = None
     if c.at_word("program"):
         if not bound:
@@ -216,7 +216,7 @@ class _Parser:
             return Memory(name.text, kind) if token.text == "memory" else self.library(name.text, kind)
         callee = self.callees.get(token.text)
         if callee is None:
-            known = ", ".join(self.callees) or "none"
+            known = ", ".join(self.callees)
             raise c.error(f"there is no `{token.text}` above; expected one of: {known}", token)
         needed = operands_of(callee)
         operands: dict[str, View | Const] = {}
