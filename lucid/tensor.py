@@ -344,8 +344,11 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
 
     def detach(self) -> Tensor:
         """The same value, as a constant of differentiation."""
-        node = node_of(self)
-        return Tensor._of(ops.STOP(node) if self._requires_grad else node, False, MODE.get().trace)
+        node, trace = node_of(self), MODE.get().trace
+        if self._requires_grad:
+            with at(called(trace)):
+                node = ops.STOP(node)
+        return Tensor._of(node, False, trace)
 
     @property
     def data(self) -> Tensor:

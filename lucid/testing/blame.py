@@ -1,9 +1,8 @@
-"""Where two computations of one graph part: the op alone, the kernel, the step that loses digits, the
-derivative."""
+"""Where two computations of one graph part: the op alone, the kernel, the step that loses digits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,13 @@ from lucid.compiler import check, ops
 from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.kernel import Kernel, Store
 from lucid.compiler.ir.program import Call, Program
-from lucid.compiler.ir.types import f64
 from lucid.compiler.passes.arrange import arrange
-from lucid.compiler.passes.autodiff import gradients
 from lucid.compiler.passes.plan import make_plan
 from lucid.runtime import execute
 
 from ..engine import Executable, build
 from .bits import bits_apart
-from .bounds import Array, Running, distance, evaluated, in_float64, lifted, running
+from .bounds import Array, Running, distance, evaluated, running
 
 
 def line(node: Node) -> str:
@@ -149,66 +146,3 @@ def _left_range(value: Running, node: Node) -> str:
         return f"has no digit right in {node.type.dtype.numpy}"
     at = tuple(int(i[0]) for i in np.nonzero(gone))
     return f"gives {value.own[at]} in {node.type.dtype.numpy}, where the value is {value.exact[at]:.3g}"
-
-
-# --- derivatives ----------------------------------------------------------------------------------
-
-
-def wrong_slope(loss: Graph, inputs: Sequence[Array]) -> str | None:
-    """The first op whose own derivative, in float64, is not that of finite differences."""
-    values = in_float64(loss, inputs)
-    for node in toposort(loss.outputs):
-        floats = [k for k, n in enumerate(node.inputs) if n.type.dtype.is_float]
-        if node.op is ops.STOP or not floats or not node.type.dtype.is_float or node.op.kind == "host":
-            continue
-        leaves = tuple(
-            ops.INPUT(name=f"x{k}", dtype=f64 if n.type.dtype.is_float else n.type.dtype, shape=n.shape)
-            for k, n in enumerate(node.inputs)
-        )
-        alone = Node(node.op, leaves, lifted(node.attrs), node.loc)
-        weights = ops.INPUT(name="w", dtype=f64, shape=node.shape)
-        total = ops.SUM(ops.MUL(alone, weights), axes=tuple(range(alone.type.ndim)))
-        arrays = [values[n] for n in node.inputs]
-        drawn = np.random.default_rng(len(floats)).normal(size=node.shape)
-        slopes = gradients(total, ops.const(1, total), [leaves[k] for k in floats], first=True)
-        wanted = Graph("slope", (*leaves, weights), tuple(s for s in slopes if s is not None))
-        single = Graph("value", (*leaves, weights), (total,))
-        found = in_float64(wanted, [*arrays, drawn])
-        parts = [
-            np.zeros(arrays[k].shape) if s is None else found[s] for k, s in zip(floats, slopes, strict=True)
-        ]
-        if not agrees(single, [*arrays, drawn], floats, parts):
-            return f"the derivative of {line(node)}, alone"
-    return None
-
-
-def agrees(loss: Graph, inputs: Sequence[Array], places: Sequence[int], parts: Sequence[Array]) -> bool:
-    """Whether `parts` are the derivative of a graph of one number, by its inputs `places`: along some random
-    direction, as a kink may lie within a step; True where nothing is finite."""
-    base = in_float64(loss, inputs)
-    frozen = {n: v for n, v in base.items() if n.op is ops.STOP}
-    (node,) = loss.outputs
-    here = float(base[node].reshape(()))
-    if not np.isfinite(here) or not all(np.isfinite(p).all() for p in parts):
-        return True
-    rng = np.random.default_rng(0)
-    # Steps that are a part of each element alone cross fewer jumps: `a % b` has many where b is small.
-    for step, least in ((1e-6, 0.1), (3e-5, 0.1), (1e-7, 0.1), (1e-6, 0.0), (1e-8, 0.0)):
-        ends, moves = [], []
-        for k in places:
-            x = inputs[k].astype(np.float64)
-            moves.append(rng.normal(size=x.shape) * np.maximum(np.abs(x), least))
-        for sign in (1, -1):
-            moved = [np.asarray(x) for x in inputs]
-            for k, by in zip(places, moves, strict=True):
-                moved[k] = moved[k].astype(np.float64) + sign * step * by
-            ends.append(float(in_float64(loss, moved, frozen)[node].reshape(())))
-        numeric = (ends[0] - ends[1]) / (2 * step)
-        analytic = sum(float(np.sum(p * d)) for p, d in zip(parts, moves, strict=True))
-        size = sum(float(np.sum(np.abs(p * d))) for p, d in zip(parts, moves, strict=True))
-        allowed, noise = 1e-4 * max(size, abs(numeric)), 1e-11 * (1 + abs(here)) / step
-        if least == 0.0 and noise > allowed:
-            continue  # nothing could be seen
-        if abs(analytic - numeric) <= allowed + noise:
-            return True
-    return False

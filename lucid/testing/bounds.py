@@ -52,18 +52,41 @@ def _lifted(value: Any) -> Any:
     return f64 if value.is_float else c128
 
 
-def in_float64(
-    graph: Graph, inputs: Sequence[Array], frozen: Mapping[Node, Array] | None = None
-) -> dict[Node, Array]:
-    """The value of every node by NumPy, with float64 in place of all float dtypes. `frozen`: nodes whose
-    values are given."""
-    values: dict[Node, Array] = dict(frozen or {})
+def in_float64(graph: Graph, inputs: Sequence[Array]) -> dict[Node, Array]:
+    """The value of every node by NumPy, with float64 in place of all float dtypes."""
+    values: dict[Node, Array] = {}
     for node, array in zip(graph.inputs, inputs, strict=True):
         values[node] = widened(array, node.type.dtype)
     for node in toposort(graph.outputs):
         if node not in values:
             values[node] = evaluated(node, lifted(node.attrs), [values[n] for n in node.inputs])
     return values
+
+
+def unsettled(graph: Graph, inputs: Sequence[Array], part: float) -> dict[Node, Array]:
+    """How far each element goes, at most, if each float on the way is off by up to `part` of itself, as it
+    might be where the same is computed by another formula: the largest of some random tries."""
+    rng, exact = np.random.default_rng(0), in_float64(graph, inputs)
+
+    def shaken(x: Array) -> Array:
+        if x.dtype.kind not in "fc":
+            return x
+        with np.errstate(all="ignore"):
+            return np.asarray(x * (1 + part * rng.uniform(-1, 1, x.shape)))
+
+    found = {node: np.zeros(node.shape) for node in exact}
+    for _ in range(TRIES):
+        values = {n: shaken(widened(x, n.type.dtype)) for n, x in zip(graph.inputs, inputs, strict=True)}
+        for node in toposort(graph.outputs):
+            if node not in values:
+                args = [values[n] for n in node.inputs]
+                values[node] = shaken(evaluated(node, lifted(node.attrs), args))
+        for node, most in found.items():
+            found[node] = np.maximum(most, distance(values[node], exact[node]))
+    return found
+
+
+TRIES = 6
 
 
 def widened(array: Array, dtype: DType) -> Array:

@@ -9,21 +9,25 @@ import numpy as np
 
 import lucid
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import Graph, toposort
+from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.types import DType, f64, from_numpy
 from lucid.compiler.passes.pairs import pairs
 
+from ..arguments import is_array
 from ..errors import here, public
 from ..tensor import Tensor
 from .bits import plain, ulps
-from .blame import agrees, first_kernel, first_op, kernel_of, line, losing_step, relative, within, wrong_slope
-from .bounds import Array, Running, distance, in_float64, running, widened
+from .blame import first_kernel, first_op, kernel_of, line, losing_step, relative, within
+from .bounds import Array, Running, distance, in_float64, running, unsettled, widened
+from .slopes import ATTEMPTS, Loss, agrees, beside, first_not_finite, hidden, without_derivative, wrong_slope
 from .traced import (
     Result,
     Traced,
     as_arrays,
     as_tensors,
-    float_arguments,
+    by_parameters,
+    differentiable,
+    flattened,
     loss_of,
     name_of,
     named_leaves,
@@ -117,25 +121,44 @@ def compared(
     """See `check`."""
     name = name_of(f)
     forward = Side(f, args, name, rtol)
+    if not forward.traced.results:
+        raise ValueError(here(f"check of {name}: it returns no tensor, so there is nothing to compare"))
     checked, notes = forward.compare(), list[str]()
     notes += forward.against(reference, args)
-    forward.stable()
-    places = float_arguments(args)
-    differentiable = any(
-        isinstance(v, Tensor) and v.is_floating_point() and v.size
-        for _, v in named_leaves(f(*as_tensors(args)))
-    )
-    if grad and places and differentiable:
-        loss = loss_of(f)
-        derive = lucid.grad(loss, argnums=places)
-        names = [f"gradient by argument {k}" for k in places]
-        backward = Side(derive, args, f"the gradient of {name}", rtol, names)
+    notes += forward.stable()
+    if not (grad and any(r.array.size and differentiable(r.array) for r in forward.traced.results)):
+        return Report(name, tuple(checked), tuple(notes))
+    loss, leaves = flattened(loss_of(f), args)
+    labels = [n for k, v in enumerate(args) for n, _ in named_leaves(v, f"argument {k}")]
+    places = [k for k, v in enumerate(leaves) if differentiable(v)]
+    ways = []
+    if places:
+        sizes = [float(np.max(np.abs(plain(leaves[k])), initial=0.0)) for k in places]
+        ways.append((lucid.grad(loss, argnums=places), [labels[k] for k in places], sizes, list[Tensor]()))
+    read = parameters(forward.traced, f)
+    if read:
+        sizes = [float(np.max(np.abs(plain(p)), initial=0.0)) for p in read.values()]
+        ways.append((by_parameters(loss, list(read.values())), list(read), sizes, list(read.values())))
+    for derive, by, sizes, tensors in ways:
+        names = [f"gradient by {label}" for label in by]
+        backward = Side(derive, tuple(leaves), f"the gradient of {name}", rtol, names)
         checked += backward.compare()
-        sizes = [float(np.max(np.abs(plain(args[k])), initial=0.0)) for k in places]
-        backward.stable(forward.largest() / max([s for s in sizes if np.isfinite(s) and s] or [1.0]))
+        scale = forward.largest() / max([s for s in sizes if np.isfinite(s) and s] or [1.0])
+        notes += backward.stable(scale)
         if differences:
-            notes += _slopes(loss, backward, args, places, name)
+            notes += _slopes(loss, backward, leaves, tensors or places, name)
     return Report(name, tuple(checked), tuple(notes))
+
+
+def parameters(call: Traced, f: Callable[..., Any]) -> dict[str, Tensor]:
+    """The tensors that a function reads and that require gradients, by what they are called."""
+    names = {id(p): n for n, p in f.named_parameters()} if isinstance(f, lucid.nn.Module) else {}
+    found = dict[str, Tensor]()
+    for owner in call.owners:
+        if isinstance(owner, Tensor) and owner.requires_grad and all(owner is not t for t in found.values()):
+            label = names.get(id(owner)) or f"{owner.dtype}{list(owner.shape)} that it reads"
+            found[label if label not in found else f"{label}, number {len(found)}"] = owner
+    return found
 
 
 class Side:
@@ -163,6 +186,10 @@ class Side:
         own = self.view(result.array if array is None else array)
         return Running(own, widened(own, from_numpy(own.dtype)), np.zeros(own.shape), True)
 
+    def exact(self) -> dict[Node, Array]:
+        """The values of all nodes in float64."""
+        return {node: value.exact for node, value in self.found.items()}
+
     def compare(self) -> list[Checked]:
         """Compiled and uncompiled against NumPy and float64. CheckError where one is wrong."""
         lazily = [plain(v) for _, v in named_leaves(self.f(*as_tensors(self.args))) if isinstance(v, Tensor)]
@@ -176,11 +203,16 @@ class Side:
             checked.append(summary(label, result.array, self.view(result.array), value))
         return checked
 
-    def stable(self, scale: float = 0.0) -> None:
-        """CheckError where a result has too few digits. `scale`: its size, where it may be 0 but for
-        rounding."""
+    def stable(self, scale: float = 0.0) -> list[str]:
+        """CheckError where a result has too few digits; in words, where elements have that are small beside
+        the largest. `scale`: its size, where it may be 0 but for rounding."""
+        notes = []
         for label, result in zip(self.names, self.traced.results, strict=True):
-            self._stable(label, self.view(result.array), self.of(result), scale)
+            array, value = self.view(result.array), self.of(result)
+            if value.own.dtype.kind in "fcV":
+                self._stable(label, array, value, scale)
+                notes += self._few_digits(label, array, value, scale)
+        return notes
 
     def view(self, array: Array) -> Array:
         """A result as the graph has it: complex numbers as pairs, if they are pairs there."""
@@ -202,15 +234,13 @@ class Side:
         return _error(self.name, f"{what} is not what NumPy computes", got, wanted, name, value, found)
 
     def _stable(self, label: str, array: Array, value: Running, scale: float) -> None:
-        if value.own.dtype.kind not in "fcV":
-            return
         dtype = from_numpy(value.own.dtype).part
         limit = self.rtol if self.rtol is not None else dtype.epsilon**0.5
         off = relative(array, value.exact, max(scale, _noise(value, dtype)))
         if not off > limit:
             return
         found = losing_step(self.graph, self.found, limit)
-        lines = ["every step is rounded as it should be: it is the formula that is unstable here"]
+        lines = ["each step alone is rounded as it should be: it is the formula that is unstable here"]
         if found is not None:
             node, what = found
             kernel = kernel_of(self.traced.executable, node)
@@ -218,7 +248,27 @@ class Side:
         digits = f"is off by {off:.1e} of its largest value, more than {limit:.1e}"
         if np.isinf(off):
             digits = f"is no number in {dtype.numpy}, where in float64 it is one"
-        raise _error(self.name, f"{label} {digits}", array, value.exact, "float64", value, lines)
+        raise _error(
+            self.name, f"{label} {digits}", array, value.exact, "float64", value, lines,
+            "its steps may add up to",
+        )  # fmt: skip
+
+    def _few_digits(self, label: str, array: Array, value: Running, scale: float) -> list[str]:
+        """Of an element without half of its digits, though it is near enough beside the largest one."""
+        dtype = from_numpy(value.own.dtype).part
+        away, size = distance(array, value.exact), np.abs(value.exact).astype(np.float64)
+        largest = float(np.max(size, where=np.isfinite(size), initial=0.0))
+        if not array.size or max(scale, _noise(value, dtype)) > largest:
+            return []  # 0 but for rounding
+        with np.errstate(all="ignore"):
+            off = np.where(np.isfinite(away) & (size > 0), away / size, 0.0)
+        at = np.unravel_index(int(np.argmax(off)), off.shape)
+        if not off[at] > dtype.epsilon**0.5:
+            return []
+        return [
+            f"{label} has few digits right at {[int(i) for i in at]}: lucid {array[at]!s}, float64 "
+            f"{value.exact[at]!s}; beside the largest element that is little"
+        ]
 
     def against(self, reference: Callable[..., Any] | None, args: tuple[Any, ...]) -> list[str]:
         """The function in float64 against NumPy. What could not be compared, in words."""
@@ -237,6 +287,7 @@ class Side:
                     f"{', '.join(other)} {'is' if len(other) == 1 else 'are'} not in both"
                 )
             )
+        disturbed = unsettled(self.graph, self.inputs, NOISE)
         who = "the reference" if reference is not None else f"{self.name}, run by NumPy"
         for result in self.traced.results:
             value = self.of(result)
@@ -249,9 +300,10 @@ class Side:
                     )
                 )
             finite = np.abs(np.where(np.isfinite(value.exact), value.exact, 0)).astype(np.float64)
-            allowed = NOISE * float(np.max(finite, initial=0.0)) + 1e-3 * np.where(
-                np.isfinite(value.error), value.error, 0.0
-            )
+            allowed = np.asarray(NOISE * np.max(finite, initial=0.0))
+            if result.output >= 0:
+                allowed = np.minimum(allowed, disturbed[self.graph.outputs[result.output]])
+            allowed = allowed + 1e-3 * np.where(np.isfinite(value.error), value.error, 0.0)
             if reference is None:  # what it casts to less than float64 is rounded there
                 allowed = allowed + value.error
             if not np.all(distance(want, value.exact) <= allowed):
@@ -261,7 +313,7 @@ class Side:
                 ]
                 what = f"{result.name} in float64 is not what {who} gives"
                 got = np.asarray(value.exact)
-                raise _error(self.name, what, got, want.astype(got.dtype), who, value, lines)
+                raise _error(self.name, what, got, want.astype(got.dtype), who, value, lines, "")
         return []
 
 
@@ -307,50 +359,115 @@ def _by_numpy(f: Callable[..., Any], args: tuple[Any, ...], must: bool) -> tuple
 
 
 def _slopes(
-    loss: Callable[..., Any], backward: Side, args: tuple[Any, ...], places: Sequence[int], name: str
+    loss: Callable[..., Any],
+    backward: Side,
+    leaves: Sequence[Any],
+    by: Sequence[int] | Sequence[Tensor],
+    name: str,
 ) -> list[str]:
-    """The gradients in float64 against finite differences. CheckError where they differ."""
-    one = traced(loss, args)
+    """The gradients in float64 against finite differences. CheckError where they differ; what could not be
+    compared, in words. `by`: what they are gradients by, numbers of `leaves`, or tensors that are read."""
+    one = traced(loss, tuple(leaves))
     graph, inputs = real(one)
     notes = []
     if any(n.op.kind == "host" for n in toposort(graph.outputs)):
         notes.append("a library takes part: what it computes has no error bound")
-    there = list(backward.inputs)
-    rng, known = np.random.default_rng(1), dict[int, int]()
-    for k in places:
-        array = plain(args[k])
-        mine = _equal(inputs, array)
-        if len(mine) != 1:
-            continue  # the loss does not read it; or two arguments are equal
-        known[k] = mine[0]
-        # At a point beside, so that it stands on no kink: of ties, of zeros, of whole numbers.
-        wide = array.astype(np.float64)
-        moved = wide + 1e-4 * rng.uniform(-1, 1, array.shape) * np.maximum(np.abs(wide), 0.01)
-        for beside, numbers in ((inputs, mine), (there, _equal(there, array))):
-            for n in numbers:
-                beside[n] = moved
-    slopes = in_float64(backward.graph, there)
-    for k, result in zip(places, backward.traced.results, strict=True):
-        if k not in known or result.output < 0:
+    owners = _places(one, leaves, by), _places(backward.traced, leaves, by)
+    mine, theirs = ({k: n for k, n in enumerate(found) if n is not None} for found in owners)
+    at = Loss(graph, inputs)
+    exact = [backward.of(r).exact for r in backward.traced.results]
+    for k, slope in enumerate(exact):
+        label = backward.names[k]
+        if np.isfinite(slope).all():
             continue
-        if not agrees(graph, inputs, [known[k]], [slopes[backward.graph.outputs[result.output]]]):
-            where = wrong_slope(graph, inputs) or "no op alone: look at what is put together"
+        if k not in mine or not np.isfinite(at.here):
+            notes.append(f"{label} is not finite, and neither are all outputs: not compared")
+            continue
+        found = without_derivative(at, mine[k], slope)
+        if found is not None:
+            where, derivative = found
+            said = f"{label} is {slope[where]} at {list(where)}"
+            node = backward.graph.outputs[backward.traced.results[k].output]
+            cause = f"the first op that is not finite: {first_not_finite(backward.exact(), node)}"
+            if derivative is None:
+                notes.append(f"{said}, where finite differences show no derivative; {cause}")
+                continue
             raise CheckError(
                 here(
-                    f"check of {name}: the gradient by argument {k} is not the derivative: finite "
-                    f"differences in float64 disagree along every direction tried\n  first to differ: {where}"
+                    f"check of {name}: {said}, where the derivative is {derivative:.3g} by finite differences"
+                    f" in float64\n  {cause}\n  a `where` behind it does not help, as 0 * inf is nan: let it "
+                    "choose the operand"
                 )
+            )
+    told = set[int]()
+    for attempt in range(ATTEMPTS):
+        todo = [k for k in mine if k not in told]
+        if not todo:
+            break
+        moved = beside(inputs, list(mine.values()), attempt)
+        there = [moved.get(n, x) for n, x in enumerate(inputs)]
+        behind = list(backward.inputs)
+        for k, n in theirs.items():
+            behind[n] = moved[mine[k]] if k in mine else behind[n]
+        slopes = in_float64(backward.graph, behind)
+        for k in todo:
+            result = backward.traced.results[k]
+            slope = slopes[backward.graph.outputs[result.output]] if result.output >= 0 else exact[k]
+            answer = agrees(graph, there, [mine[k]], [slope])
+            if answer is False:
+                raise _no_derivative(name, backward.names[k], graph, there, loss, leaves, by)
+            if answer:
+                told.add(k)
+    for k, label in enumerate(backward.names):
+        if k not in mine and np.any(exact[k]):
+            notes.append(f"{label} was not compared with finite differences: the loss does not read it")
+        elif k in mine and k not in told and np.isfinite(exact[k]).all():
+            notes.append(
+                f"{label} was not compared with finite differences: beside the point the function is not "
+                "finite, or has kinks, or rounding hides its slope"
             )
     return notes
 
 
-def _equal(arrays: Sequence[Array], array: Array) -> list[int]:
-    """Which of `arrays` have the shape and the values of `array`."""
-    return [
-        n
-        for n, x in enumerate(arrays)
-        if x.shape == array.shape and x.dtype == array.dtype and np.array_equal(x, array, equal_nan=True)
-    ]
+def _no_derivative(
+    name: str,
+    label: str,
+    graph: Graph,
+    inputs: Sequence[Array],
+    loss: Callable[..., Any],
+    leaves: Sequence[Any],
+    by: Sequence[int] | Sequence[Tensor],
+) -> CheckError:
+    where = wrong_slope(graph, inputs)
+    places = [k for k in by if isinstance(k, int)] or [k for k, v in enumerate(leaves) if differentiable(v)]
+    detached = hidden(loss, leaves, places) if where is None and places else []
+    if detached:
+        where = (
+            f"`detach` at {', '.join(detached)}: no derivative goes through it; if that is meant (a "
+            "straight-through estimator), differences=False"
+        )
+    return CheckError(
+        here(
+            f"check of {name}: the {label} is not the derivative: finite differences in float64 disagree "
+            f"along every direction tried\n  first to differ: "
+            f"{where or 'no op alone: look at what is put together'}"
+        )
+    )
+
+
+def _places(call: Traced, leaves: Sequence[Any], by: Sequence[int] | Sequence[Tensor]) -> list[int | None]:
+    """Which inputs of a graph have the values of arguments, or of tensors that it reads."""
+    arrays = [k for k, v in enumerate(leaves) if isinstance(v, Tensor) or is_array(v)]
+    found: list[int | None] = []
+    for one in by:
+        wanted = arrays.index(one) if isinstance(one, int) else one
+        same = [
+            n
+            for n, owner in enumerate(call.owners)
+            if owner is wanted or (isinstance(wanted, int) and isinstance(owner, int) and owner == wanted)
+        ]
+        found.append(same[0] if same else None)
+    return found
 
 
 def summary(label: str, got: Array, array: Array, value: Running) -> Checked:
@@ -365,9 +482,16 @@ def summary(label: str, got: Array, array: Array, value: Running) -> Checked:
 
 
 def _error(
-    name: str, what: str, got: Array, want: Array, who: str, value: Running, lines: Sequence[str]
+    name: str,
+    what: str,
+    got: Array,
+    want: Array,
+    who: str,
+    value: Running,
+    lines: Sequence[str],
+    allowance: str = "rounding allows",
 ) -> CheckError:
-    """The message: what, the worst element, and where it comes from."""
+    """The message: what, the worst element, and where it comes from. `allowance`: what the error bound is."""
     away = distance(got, want)
     with np.errstate(all="ignore"):
         beyond = away > value.error
@@ -380,8 +504,10 @@ def _error(
         dtype = np.dtype(from_numpy(value.own.dtype).part.np)
         apart = float(ulps(np.asarray(away[at]), np.abs(want[at], dtype=np.float64), dtype))
         bound = float(ulps(np.asarray(value.error[at]), np.abs(value.exact[at], dtype=np.float64), dtype))
-        allowed = "0" if value.same else f"{bound:.3g}" if np.isfinite(bound) else "any number of"
         if np.isfinite(apart):
-            said += f": {apart:.3g} ulp of {dtype} apart, rounding allows {allowed}"
+            said += f": {apart:.3g} ulp of {dtype} apart"
+        if np.isfinite(apart) and allowance:
+            allowed = f"{bound:.3g}" if np.isfinite(bound) else "any number of"
+            said += ", and it must have these bits" if who == "NumPy" else f", {allowance} {allowed}"
     message = [f"check of {name}: {what}", f"  worst at {place} of {list(got.shape)}: {said}"]
     return CheckError(here("\n".join([*message, *(f"  {x}" for x in lines)])))

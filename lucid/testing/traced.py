@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 import lucid
+from lucid.compiler import ops
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
+from lucid.compiler.passes.autodiff import gradients
 
 from ..arguments import describe, is_array, rebuild
 from ..compiled import Compiled
+from ..context import MODE
 from ..engine import Executable
 from ..errors import here
 from ..promote import as_array
 from ..results import Made
 from ..staged import Staged
-from ..tensor import Tensor
+from ..tensor import Tensor, node_of
+from .bits import plain
 
 Array = np.ndarray[Any, Any]
 
@@ -35,10 +39,12 @@ class Result:
 
 @data
 class Traced:
-    """One call. `inputs` are the values of `graph.inputs`: arguments, and tensors that the function reads."""
+    """One call. `inputs` are the values of `graph.inputs`: arguments, and tensors that the function reads;
+    `owners`, whose they are: the number of an array among the arguments, a tensor, or None (numbers)."""
 
     graph: Graph
     inputs: tuple[Array, ...]
+    owners: tuple[int | Tensor | None, ...]
     results: tuple[Result, ...]
     executable: Executable | Staged
     compiled: Compiled[..., Any]
@@ -60,10 +66,12 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
     arrays: list[Any] = []
     for value in args:
         describe(value, arrays, [], [])
-    inputs = []
+    inputs, owners = [], list[int | Tensor | None]()
     for source in recording.sources:
         found = recording._tensor(source, arrays, recording.first)
         array = found.numpy() if isinstance(found, Tensor) else as_array(found)
+        owner = source.owner if not source.grad and source.number < 0 else None
+        owners.append(owner if isinstance(owner, int) else found if isinstance(found, Tensor) else None)
         inputs.append(array if source.order is None else array.transpose(source.order))
     executable = recording.executable
     graph = executable.compiled.written if isinstance(executable, Executable) else executable.graph
@@ -75,7 +83,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         for (name, leaf), output in zip(named_leaves(returned), made, strict=True)
         if isinstance(leaf, Tensor)
     ]
-    return Traced(graph, tuple(inputs), tuple(results), executable, compiled)
+    return Traced(graph, tuple(inputs), tuple(owners), tuple(results), executable, compiled)
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -133,17 +141,45 @@ def _is_float(value: Any) -> bool:
 
 
 def weighted(outputs: Any, seed: int = 0) -> Any:
-    """The sum of all elements of float outputs, each with a weight of its own between 1/2 and 3/2, or the
-    negative of one; None if there is none. So that no term of a gradient cancels another one."""
+    """The sum of all elements of float outputs, and of both parts of complex ones, each with a weight of its
+    own between 1/2 and 3/2, or the negative of one; None if there is none. So that no term of a gradient
+    cancels another one."""
     rng = np.random.default_rng(seed)
     total = None
     for _, value in named_leaves(outputs):
-        if not (isinstance(value, Tensor) and value.is_floating_point()):
+        if not differentiable(value):
             continue
-        weights = rng.uniform(0.5, 1.5, value.shape) * rng.choice((-1.0, 1.0), value.shape)
-        part = (value * Tensor(weights).astype(value.dtype)).sum()
-        total = part if total is None else total + part
+        for part in (value.real, value.imag) if value.is_complex() else (value,):
+            weights = rng.uniform(0.5, 1.5, value.shape) * rng.choice((-1.0, 1.0), value.shape)
+            term = (part * Tensor(weights).astype(part.dtype)).sum()
+            total = term if total is None else total + term
     return total
+
+
+def differentiable(value: Any) -> bool:
+    """Whether it is a tensor, or an array, of floats or of complex numbers."""
+    if not isinstance(value, Tensor):
+        return is_array(value) and differentiable(Tensor(value))
+    return value.is_floating_point() or value.is_complex()
+
+
+def flattened(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Callable[..., Any], list[Any]]:
+    """`f` as a function of what the containers among its arguments hold, one by one, and these. An array
+    that comes twice is copied, so that each has an identity of its own."""
+    every: list[Any] = []
+
+    def number(value: Any) -> int:
+        again = isinstance(value, np.ndarray | Tensor) and any(value is v for v in every)
+        every.append(np.array(plain(value)) if again else value)
+        return len(every) - 1
+
+    places = rebuild(args, number)
+
+    def of_leaves(*leaves: Any) -> Any:
+        return f(*rebuild(places, lambda k: leaves[k]))
+
+    of_leaves.__name__ = name_of(f)  # and not its signature
+    return of_leaves, every
 
 
 def loss_of(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,3 +190,17 @@ def loss_of(f: Callable[..., Any]) -> Callable[..., Any]:
         return weighted(f(*args))
 
     return loss
+
+
+def by_parameters(loss: Callable[..., Any], tensors: Sequence[Tensor]) -> Callable[..., Any]:
+    """A function that gives the gradients of a loss by tensors that it reads."""
+
+    @functools.wraps(loss, updated=())
+    def derive(*args: Any) -> Any:
+        node = node_of(loss(*args))
+        wrt = [node_of(t) for t in tensors]
+        found = gradients(node, ops.const(1, node), wrt, first=True)
+        parts = [ops.zeros_like(n) if g is None else g for n, g in zip(wrt, found, strict=True)]
+        return tuple(Tensor._of(ops.STOP(n), False, MODE.get().trace) for n in parts)
+
+    return derive
