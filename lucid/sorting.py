@@ -109,11 +109,10 @@ def mode(x: Node, *, axis: int) -> Node:
 
 @data
 class Row:
-    """What is sorted along one axis, the last one. `count`: how many elements count; `spoilt`: where a NaN
+    """Elements in order along one axis, the last one. `count`: how many elements count; `spoilt`: where a NaN
     makes the result NaN."""
 
     x: Node
-    order: Node
     count: Node | int
     spoilt: Node | None
     shape: tuple[int, ...]  # of the result
@@ -121,7 +120,7 @@ class Row:
 
     def at(self, places: Node) -> Node:
         """The elements at these places of the order: the axes of the rows, and one of places."""
-        return along(self.x, along(self.order, places, self.x.type.ndim - 1), self.x.type.ndim - 1)
+        return along(self.x, places, self.x.type.ndim - 1)
 
 
 def _row(x: Node, axis: Axes, skip_nan: bool) -> Row:
@@ -138,8 +137,7 @@ def _row(x: Node, axis: Axes, skip_nan: bool) -> Row:
             count = sum_(ops.CAST(ops.NOT(nan), dtype=i64), axis=last, keepdims=True)
         elif flat.shape[last]:
             spoilt = ops.any_(nan, (last,))
-    order = ops.ARGSORT(flat, axis=last)
-    return Row(flat, order, count, spoilt, kept, ops.kept_dims(x.shape, axes))
+    return Row(ops.SORT(flat, axis=last, falling=False), count, spoilt, kept, ops.kept_dims(x.shape, axes))
 
 
 def median(x: Node, *, axis: Axes = None, keepdims: bool = False, skip_nan: bool = False) -> Node:
