@@ -5,6 +5,7 @@
 #   make test-other OTHER=python3.13   the tests that depend on Python, on another one
 #   make sweep               what takes minutes to hours: all inputs, long fuzzing
 #   make fuzz                random programs for two hours on two cores (docs/testing.md)
+#   make fuzz-gpu            the same through PTX and its simulator, one minute
 #   make bits                kernels for AVX-512, AVX2 and AArch64, their bits compared: tables of docs/testing.md
 #   make lint                lint alone
 #   make array-api           the public test suite of the array API standard, fetched with git (docs/array_api.md)
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
 
-.PHONY: demo test test-other sweep fuzz bits lint array-api bench test-gpu bench-gpu gpu-model clean
+.PHONY: demo test test-other sweep fuzz fuzz-gpu bits lint array-api bench test-gpu bench-gpu gpu-model clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
@@ -47,6 +48,9 @@ sweep: $(READY)
 SECONDS_OF_FUZZ ?= 7200
 fuzz: $(READY)
 	LUCID_CACHE=0 $(BIN)/python -m lucid fuzz --seconds $(SECONDS_OF_FUZZ) --seed $$(date +%Y%m%d) --jobs 2 --corpus .fuzz
+
+fuzz-gpu: $(READY)
+	LUCID_CACHE=0 $(BIN)/python -m lucid fuzz --device ptx-sim --seconds 60 --seed $$(date +%Y%m%d) --jobs 2 --corpus .fuzz
 
 # C compilers make the programs (gcc, aarch64-linux-gnu-gcc), qemu-user runs what is not for this CPU; what is
 # not here is named, and left out.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
@@ -229,14 +229,18 @@ def llvm_text(kernel: Kernel, plan: Schedule, target: Target, lines: Lines | Non
     """The LLVM level of a kernel; with `lines`, each instruction has the user's."""
     funcs = loops(kernel, plan)
     if target.is_gpu:
-        from .gpu.emit import emit as emit_gpu
-        from .gpu.target import HELD
-
-        dense = plan.mode == "product" and plan.team > 1
-        return emit_gpu(funcs, lines, HELD.get(target.cpu, 0) if dense else 0)
+        return gpu_text(funcs, plan, target, lines)
     from .cpu.emit import emit  # not needed where machine code is cached
 
     return emit(funcs, target, lines)
+
+
+def gpu_text(funcs: Sequence[Func], plan: Schedule, target: Target, lines: Lines | None = None) -> str:
+    from .gpu.emit import emit
+    from .gpu.target import HELD
+
+    dense = plan.mode == "product" and plan.team > 1
+    return emit(funcs, lines, HELD.get(target.cpu, 0) if dense else 0)
 
 
 def loops(kernel: Kernel, plan: Schedule) -> list[Func]:
@@ -276,9 +280,23 @@ def entries(compiled: Compiled) -> dict[str, tuple[Entry, ...]]:
     """What the code of each kernel for a GPU defines, by its key."""
     from .gpu.launch import defined
 
-    inside = compiled.stages
-    every = zip(inside.program.calls, inside.schedules, inside.codes, strict=True)
-    return {code.key: defined(loops(call.kernel, plan)) for call, plan, code in every}
+    return {key: defined(funcs) for key, _, funcs in _lowered(compiled)}
+
+
+def entries_and_texts(compiled: Compiled, target: Target) -> dict[str, tuple[tuple[Entry, ...], str]]:
+    """The same, and the LLVM level: each kernel is lowered once for both."""
+    from .gpu.launch import defined
+
+    return {key: (defined(funcs), gpu_text(funcs, plan, target)) for key, plan, funcs in _lowered(compiled)}
+
+
+def _lowered(compiled: Compiled) -> Iterator[tuple[str, Schedule, list[Func]]]:
+    """The kernels of a compile, each once, by the key of its code."""
+    inside, seen = compiled.stages, set[str]()
+    for call, plan, code in zip(inside.program.calls, inside.schedules, inside.codes, strict=True):
+        if code.key not in seen:
+            seen.add(code.key)
+            yield code.key, plan, loops(call.kernel, plan)
 
 
 def lined_codes(

@@ -13,7 +13,7 @@ from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.kernel import Kernel
 from lucid.compiler.llvm.listing import listing
-from lucid.compiler.pipeline import Compiled, compile_graph, entries, lined_codes
+from lucid.compiler.pipeline import Compiled, compile_graph, entries, entries_and_texts, lined_codes
 from lucid.runtime.load import assembly
 
 
@@ -105,9 +105,9 @@ def told(made: Compiled, registers: Sequence[int] = ()) -> dict[int, tuple[str, 
 
 def described(made: Compiled, arch: str) -> Ptx:
     """A graph that was compiled for this architecture."""
-    defined = entries(made)
-    codes = {code.key: replace(code, source=code.llvm) for code in made.codes}  # lowered once
+    found = entries_and_texts(made, target(arch))
+    codes = {code.key: replace(code, source=found[code.key][1]) for code in made.codes}
     modules = {key: assembly(code, target(arch)) for key, code in codes.items()}
     for key, text in modules.items():
         check(text, codes[key].llvm)
-    return Ptx(arch, modules, launches(made.plan, defined), made.plan)
+    return Ptx(arch, modules, launches(made.plan, {key: e for key, (e, _) in found.items()}), made.plan)

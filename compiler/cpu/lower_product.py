@@ -408,8 +408,10 @@ class ProductLowering:
         found = [piece for v in self.fold(list(line.results[1:])) for piece in self.pieces(v, size)]
         for m, part in enumerate(found):
             spot = self.plus(at[1], m * self.line)
-            (total,) = x.merge("sum", (b.load("sums", self.dtype, spot, size),), (part,))
-            self.put("sums", spot, b.op("select", known, total, part))
+            zero = Imm(0, self.dtype, size)  # and not -0: a product of many rows is as one of one
+            before = b.op("select", known, b.load("sums", self.dtype, spot, size), zero)
+            (total,) = x.merge("sum", (before,), (part,))
+            self.put("sums", spot, total)
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
         """What follows the sums. Whole vectors are stored without a mask, which costs some processors as much

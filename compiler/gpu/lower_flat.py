@@ -24,6 +24,8 @@ from ..ops.folds import Acc
 from .target import WARP
 
 ZERO = Imm(0, i64)
+# Vectors of a warp in a turn under masks, of which a block has a few: less code.
+REST = 4
 
 
 class TeamFlatLowering(FlatLowering):
@@ -54,10 +56,10 @@ class TeamFlatLowering(FlatLowering):
                     for n in range(x.count(reduce)):
                         self.put(reduce, n, x.start(reduce, WARP))
             main = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-step * self.size, i64)))
-            for begin, end, masked in ((lo, main, False), (main, hi, True)):
-                with b.loop(begin, end, step * self.size, "serial") as turn:
-                    first = b.op("add", turn.var, b.op("mul", THREAD, Imm(step, i64)))
-                    self.add(self.vectors(axis, first, hi if masked else None))
+            for begin, end, each, masked in ((lo, main, step, False), (main, hi, REST * WARP, True)):
+                with b.loop(begin, end, each * self.size, "serial") as turn:
+                    first = b.op("add", turn.var, b.op("mul", THREAD, Imm(each, i64)))
+                    self.add(self.vectors(axis, first, each // WARP, hi if masked else None))
             with self.only(Imm(self.size - 1, i64)):
                 for reduce in self.reduces:
                     with b.at(reduce.loc):
@@ -84,13 +86,13 @@ class TeamFlatLowering(FlatLowering):
             self.b.emit(Store(f"lanes.{name}", Imm(n * WARP, i64), value, loc=reduce.loc))
 
     def vectors(
-        self, axis: k.Axis, first: Operand, end: Operand | None
+        self, axis: k.Axis, first: Operand, count: int, end: Operand | None
     ) -> list[list[tuple[k.Reduce, Acc, Operand | None]]]:
-        """The terms of this warp, vector by vector, under a mask of those before `end`."""
+        """The terms of this warp, of so many vectors, under a mask of those before `end`."""
         b, x, found = self.b, self.x, list[list[tuple[k.Reduce, Acc, Operand | None]]]()
         x.vector = axis.name
         with x.stores_last():
-            for u in range(x.schedule.step // WARP):
+            for u in range(count):
                 x.open(frozenset({axis.name}))
                 x.at[axis.name] = base = x.plus(first, Imm(u * WARP, i64)) if u else first
                 x.mask = None if end is None else x.first_lanes(b.op("sub", end, base))

@@ -14,8 +14,10 @@ from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.pipeline import compile_graph
 from lucid.compiler.stages import stage_text
+from lucid.gpu import ptx
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
+from lucid.simulated import simulate
 from tests.native import Array, build, compiled, run
 
 # Rows and columns are `i` and `k`, the summed axis is `j`.
@@ -47,6 +49,20 @@ def whole_numbers(spec: str, sizes: tuple[int, int, int], kind: str) -> list[Arr
     left, right = spec.split("->")[0].split(",")
     shapes = [tuple(extent[x] for x in side) for side in (left, right)]
     return [rng.integers(-8, 9, shape).astype(kind) for shape in shapes]
+
+
+@pytest.mark.parametrize("kind, small", [("float32", 1e-30), ("float64", 1e-200)])
+@pytest.mark.parametrize("spec", ["ij,jk->ik", "ij,kj->ik"])
+def test_what_is_too_small_for_a_number_is_plus_zero(spec: str, kind: str, small: float) -> None:
+    """Negative products that are rounded to -0: for one row as for many, and on a GPU."""
+    rng = np.random.default_rng(0)
+    for depth, columns in ((4, 40), (5, 2), (8, 70), (257, 40)):
+        x, y = (rng.choice([0.5, 1], shape) * small for shape in ((9, depth), (depth, columns)))
+        every = [(-x).astype(kind), np.ascontiguousarray(y if spec == "ij,jk->ik" else y.T).astype(kind)]
+        first = [every[0][:1], every[1]]
+        many, one = (build(lambda a, b: ops.CONTRACT(a, b, spec=spec), given) for given in (every, first))
+        found = [run(many, every)[0], run(one, first)[0], simulate(ptx(many, "sm_90"), every)[0][0]]
+        assert not any(np.signbit(values).any() or values.any() for values in found), (depth, columns)
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int32", "int64"])

@@ -30,14 +30,16 @@ class Token:
 
 def _tokens(text: str) -> Iterator[Token]:
     at, line = 0, 1
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise PtxError("syntax", f"unexpected {text[at]!r}", line, text.splitlines()[line - 1])
-        if match.lastgroup != "skip":
-            yield Token(str(match.lastgroup), match.group(), line)
-        line += match.group().count("\n")
-        at = match.end()
+    for match in _TOKEN.finditer(text):
+        if match.start() != at:
+            break
+        at, found = match.end(), match[0]
+        if match.lastgroup == "skip":
+            line += found.count("\n")
+        else:
+            yield Token(str(match.lastgroup), found, line)
+    if at < len(text):
+        raise PtxError("syntax", f"unexpected {text[at]!r}", line, text.splitlines()[line - 1])
 
 
 class Cursor:
