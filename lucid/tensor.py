@@ -254,7 +254,7 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
         if (type(a) is Tensor or _is_operand(a)) and (type(b) is Tensor or _is_operand(b)):
             return apply(build, a, b)
         answer = NotImplemented  # what stands on the left has been asked
-        if isinstance(a, Tensor):
+        if isinstance(a, Tensor) and not isinstance(b, str | bytes):  # which would be repeated
             answer = getattr(type(b), REFLECTED[sign], lambda *_: NotImplemented)(b, a)
         if answer is NotImplemented and sign not in ("==", "!="):  # those fall back to identity
             kinds = f"{type(a).__name__} {sign} {type(b).__name__}"

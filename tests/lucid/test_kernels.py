@@ -184,7 +184,7 @@ def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: p
         stages = ("asm", "kernel", "llvm", "loop")
         want = [k.replace(".kernel.", f".{stage}.") for k in kernels for stage in stages]
         assert kernels and names == sorted(
-            [*want, "graph.txt", "gradient.txt", "simplified.txt", "index.txt"]
+            [*want, "graph.txt", "gradient.txt", "simplified.txt", "program.txt", "index.txt"]
         )
         index = (folder / "index.txt").read_text()
         assert all(name in index for name in names if name != "index.txt") and "passes: " in index
