@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .planted import FAULTS, MISSED, Planted
+from .planted import FAULTS, MISSED, TESTED, Planted
 
 ROOT = Path(__file__).resolve().parent.parent
 DRAWS = 6
@@ -46,7 +46,7 @@ class Caught(NamedTuple):
 def planted(fault: Planted, folder: Path) -> Path:
     """A copy of what runs, with the fault. ValueError if its text does not stand there once."""
     tree = folder / "tree"
-    for name in ("compiler", "runtime", "lucid", "benchmarks"):
+    for name in ("compiler", "runtime", "lucid", "benchmarks", *(("tests", "docs") if fault.by else ())):
         ignored = shutil.ignore_patterns("__pycache__", "results")
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignored)
     path = tree / fault.file
@@ -69,6 +69,14 @@ def caught(fault: Planted, seed: int = 0, draws: int = DRAWS) -> Caught:
         env = {**os.environ, "PYTHONPATH": str(tree), "LUCID_CACHE": "0", "LUCID_VERIFY": "0"}
         command = [sys.executable, "-m", "benchmarks.faults", "--hunt", str(fault.programs)]
         command += ["--needs", fault.needs, "--seed", str(seed), "--draws", str(draws)]
+        if fault.by:
+            shutil.copy(ROOT / "pyproject.toml", tree)
+            tests = ["-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", fault.by]
+            clock = _children()
+            run = subprocess.run(
+                [sys.executable, *tests], cwd=tree, env=env, capture_output=True, text=True, check=False
+            )
+            return Caught(fault.by if run.returncode else "", 0, 0, _children() - clock, run.stdout[-300:])
         try:
             run = subprocess.run(
                 command, cwd=tree, env=env, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -82,6 +90,12 @@ def caught(fault: Planted, seed: int = 0, draws: int = DRAWS) -> Caught:
         kind = "import" if not told else "crash"
         last |= {"kind": kind, "said": (error.strip().splitlines() or [f"exit code {code}"])[-1]}
     return Caught(**{"kind": "", **last})
+
+
+def _children() -> float:
+    """Seconds of a processor of the processes that have ended."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def hunt(most: int, needs: str, seed: int, draws: int) -> Iterator[dict[str, Any]]:
@@ -129,7 +143,7 @@ def main() -> None:
             print(json.dumps(told), flush=True)
         return
     first, step = map(int, given.part.split("/"))
-    every = MISSED if given.missed else FAULTS
+    every = MISSED if given.missed else (*FAULTS, *TESTED)
     wanted = [f for f in every if given.only in f.name or given.only in f.layer][first::step]
     print("| planted | layer | found by | structures | programs | seconds |\n|---|---|---|---|---|---|")
     with ThreadPoolExecutor(given.jobs) as threads:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 class Planted(NamedTuple):
     """`programs`: the budget within which the fuzzer must find it. `needs`: a pattern of the text of programs
-    that can come to it (that text ends in "smooth" where gradients are asked for), if that is sure."""
+    that can come to it (that text ends in "smooth" where gradients are asked for), if that is sure. `by`: a file
+    of tests that finds it, in place of the fuzzer."""
 
     name: str
     layer: str
@@ -17,6 +18,7 @@ class Planted(NamedTuple):
     new: str
     programs: int = 1500
     needs: str = ""
+    by: str = ""
 
 
 FAULTS = (
@@ -248,52 +250,22 @@ FAULTS = (
         "%is.ok = icmp eq ptr %object, %want", "%is.ok = icmp eq ptr %object, %object",
         needs=r"\bk\d",
     ),
-)  # fmt: skip
-
-# What it has not found: docs/testing.md says how far it went.
-MISSED = (
-    Planted(
-        "x + 0 becomes x: -0 stays", "simplify", "compiler/passes/simplify.py",
-        '    (("div", "x", 1), "x"),', '    (("add", "x", 0), "x"), (("div", "x", 1), "x"),',
-    ),
+    # --- what took other programs
     Planted(
         "|-x| becomes |x| of unsigned integers, too", "simplify", "compiler/passes/simplify.py",
         'return None if env["x"].type.dtype.kind == "u" else ops.ABS(env["x"])', 'return ops.ABS(env["x"])',
-    ),
-    Planted(
-        "what needs a whole total joins the kernel of the total", "fusion", "compiler/passes/legal.py",
-        "                return None  # a full reduction is known only after the last block",
-        "                pass",
-    ),
-    Planted(
-        "the axes of an array that is indexed are those of the result", "fusion", "compiler/passes/draft.py",
-        "along = runs == n or (0 <= runs < n and not whole)", "along = runs >= 0",
-    ),
-    Planted(
-        "a gap in memory is taken that is too small", "plan", "compiler/passes/arrange.py",
-        "if end - begin >= need:", "if end - begin >= need - ALIGN:",
-    ),
-    Planted(
-        "lengths that were equal need not be", "templates", "compiler/passes/template.py",
-        "self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):",
-        "self._literal(sizes) != self._literals:",
-    ),
-    Planted(
-        "the first lane is not joined with the others", "loops", "compiler/cpu/lower_finish.py",
-        'with b.loop(Imm(count, i64), blocks, 1, "serial") as later:',
-        'with b.loop(Imm(count + 1, i64), blocks, 1, "serial") as later:',
-    ),
-    Planted(
-        "a guard of a padded read is left out of an address", "loops", "compiler/cpu/values.py",
-        'index = self.b.op("select", self.meets(expr.guards), index, Imm(0, i64))', "pass",
+        needs=r"(?s)uint.*abs\(-",
+        programs=6000,
     ),
     Planted(
         "float64 is rounded to float16 twice", "elements", "compiler/ops/decompose.py",
         'return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)', "return near",
+        needs=r"(?s)float64.*float16",
     ),
     Planted(
         "a shift by more than the width", "elements", "compiler/ops/decompose.py",
         'inside = b.op("le", amount, last)', 'inside = b.op("lt", amount, last)',
+        needs=r"<<|>>",
     ),
     Planted(
         "a maximum over axes begins at 0", "elements", "compiler/ops/folds.py",
@@ -306,8 +278,65 @@ MISSED = (
         needs=r"@",
     ),
     Planted(
+        "outputs that overlap inputs are written at once", "runtime", "runtime/execute.py",
+        "            if k >= 0 and given[k] and (reached > low or following < high):\n                "
+        "found.add(k)\n",
+        "",
+    ),
+)  # fmt: skip
+
+# What no program shows, or few: the tests that it is found by.
+TESTED = (
+    Planted(
+        "x + 0 becomes x: -0 stays", "simplify", "compiler/passes/simplify.py",
+        '    (("div", "x", 1), "x"),', '    (("add", "x", 0), "x"), (("div", "x", 1), "x"),',
+        by="tests/compiler/test_proofs.py",
+    ),
+    Planted(
+        "inputs that lie elsewhere than in rows are read as they lie", "runtime", "runtime/execute.py",
+        '    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])', "    return array",
+        by="tests/runtime/test_execute.py",
+    ),
+    Planted(
+        "what needs a whole total joins the kernel of the total", "fusion", "compiler/passes/legal.py",
+        "                return None  # a full reduction is known only after the last block",
+        "                pass",
+        by="tests/compiler/test_golden.py",
+    ),
+    Planted(
+        "a gap in memory is taken that is too small", "plan", "compiler/passes/arrange.py",
+        "if end - begin >= need:", "if end - begin >= need - ALIGN:",
+        by="tests/compiler/test_plan.py",
+    ),
+)  # fmt: skip
+
+# What neither has found: docs/testing.md says how far it went.
+MISSED = (
+    Planted(
+        "the axes of an array that is indexed are those of the result", "fusion", "compiler/passes/draft.py",
+        "along = runs == n or (0 <= runs < n and not whole)", "along = runs >= 0",
+        needs=r"\[\[|int64|copied|at\(",
+    ),
+    Planted(
+        "lengths that were equal need not be", "templates", "compiler/passes/template.py",
+        "self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):",
+        "self._literal(sizes) != self._literals:",
+    ),
+    Planted(
+        "the first lane is not joined with the others", "loops", "compiler/cpu/lower_finish.py",
+        'with b.loop(Imm(count, i64), blocks, 1, "serial") as later:',
+        'with b.loop(Imm(count + 1, i64), blocks, 1, "serial") as later:',
+        needs=r"sum|max|min|mean|smooth$",
+    ),
+    Planted(
+        "a guard of a padded read is left out of an address", "loops", "compiler/cpu/values.py",
+        'index = self.b.op("select", self.meets(expr.guards), index, Imm(0, i64))', "pass",
+        needs=r"pad|concat|roll|at\(|smooth$",
+    ),
+    Planted(
         "the low part of ln 2 is lost in exp", "elements", "compiler/ops/exponential.py",
         'r = b.op("add", b.op("fma", k, b.imm(-form.ln2_rest, x), r), rest)', 'r = b.op("add", r, rest)',
+        needs=r"exp|tanh|sinh|cosh|\*\*|logadd",
     ),
     Planted(
         "the caller does not wait for the workers", "pool", "runtime/region.py",
@@ -317,15 +346,5 @@ MISSED = (
         "the workers are let go before the job is written", "pool", "runtime/region.py",
         "  store ptr %fn, ptr %at.fn\n",
         "  %early = atomicrmw xchg ptr %state, i64 1 seq_cst\n  store ptr %fn, ptr %at.fn\n",
-    ),
-    Planted(
-        "inputs that lie elsewhere than in rows are read as they lie", "runtime", "runtime/execute.py",
-        '    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])', "    return array",
-    ),
-    Planted(
-        "outputs that overlap inputs are written at once", "runtime", "runtime/execute.py",
-        "            if k >= 0 and given[k] and (reached > low or following < high):\n                "
-        "found.add(k)\n",
-        "",
     ),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from .expression import names_in
-from .maker import DTYPES, Maker
+from .maker import DTYPES, FLOATS, Maker
 from .program import Program
 from .wider import Wider, every_dtype
 
@@ -18,14 +18,16 @@ _STEPS = (
 _MORE = (
     ("scan", 1), ("gather", 1), ("place", 1), ("ordered", 1), ("joined", 1), ("rolled", 1), ("function", 3),
     ("told", 1), ("complexes", 1), ("brain", 1), ("control", 1), ("counted", 1), ("looked_up", 1),
-    ("changed", 2), ("of_one", 2), ("of_two", 1), ("ruled", 2),
+    ("changed", 2), ("of_one", 2), ("of_two", 1), ("ruled", 3), ("cast", 1), ("integer", 2),
 )  # fmt: skip
 
 
 def chosen(rng: random.Random) -> tuple[tuple[str, int], ...]:
     """The kinds of statements of one program, with their weights: of every second one half of the kinds, and
-    of every second one of them is a favourite. What is rare among all kinds comes together more often so
-    (swarm testing: Groce et al., ISSTA 2012)."""
+    of every second one of them is a favourite; of every eighth what rules rewrite, of all dtypes. What is
+    rare among all kinds comes together more often so (swarm testing: Groce et al., ISSTA 2012)."""
+    if rng.random() < 0.125:
+        return (("ruled", 2), ("cast", 1))
     found: tuple[tuple[str, int], ...] = _STEPS + _MORE
     if rng.random() < 0.5:
         found = tuple(rng.sample(found, len(found) // 2))
@@ -49,7 +51,9 @@ def random_program(seed: int, smooth: bool = False, most: int = 14, more: bool =
     whole = not smooth and rng.random() < 0.5
     special = not smooth and rng.random() < 0.15
     kind, dtypes = (Wider, every_dtype()) if more else (Maker, DTYPES)
-    maker = kind(rng, whole, smooth, special, extents, dtypes)
+    # Inputs of every second program have one or two dtypes.
+    few = tuple(rng.sample(dtypes, rng.randint(1, 2))) if more and rng.random() < 0.5 else ()
+    maker = kind(rng, whole, smooth, special, extents, few or dtypes, FLOATS if not few else few)
     for _ in range(rng.randint(1, 4)):
         maker.input()
     names, weights = zip(*(chosen(rng) if more else _STEPS), strict=True)

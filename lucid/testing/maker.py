@@ -71,6 +71,7 @@ class Maker:
     special: bool  # NaN, infinities, signed zeros and denormals among the inputs
     extents: tuple[int, ...]
     dtypes: tuple[str, ...] = DTYPES
+    often: tuple[str, ...] = FLOATS  # of two inputs in five
     values: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Array] = field(default_factory=dict)
     statements: list[tuple[str, str]] = field(default_factory=list)
@@ -85,7 +86,7 @@ class Maker:
 
     def input(self) -> None:
         rng = self.rng
-        dtype = "float64" if self.smooth else rng.choice(self.dtypes if rng.random() < 0.6 else FLOATS)
+        dtype = "float64" if self.smooth else rng.choice(self.dtypes if rng.random() < 0.6 else self.often)
         shape = tuple(rng.choice(self.extents) for _ in range(rng.choice((0, 1, 1, 2, 2, 2, 3, 4))))
         while np.prod(shape) > MOST:
             shape = shape[1:]
@@ -180,9 +181,12 @@ class Maker:
         a = self.pick("biu", exact=True)
         b = a and self.partner(a, "biu", exact=True)
         if a and b:
-            op = self.rng.choice("&|^~<>")
-            by = self.rng.choice((f"({b} & 3)", f"({b} * 5)"))  # up to the width, and beyond
-            text = {"~": f"~{a}", "<": f"{a} << {by}", ">": f"{a} >> {by}"}.get(op, f"{a} {op} {b}")
+            op = self.rng.choice("&|^~<<>>")
+            by = self.rng.choice((f"({b} & 3)", f"({b} * 8 - 1)"))  # -1, 7, 15, 31: to the width, and beyond
+            plain = self.rng.random() < 0.5
+            odd, inverted = (a, a) if plain else (f"({a} | 1)", f"~{a}")  # a bit at either end
+            forms = {"~": f"~{a}", "<": f"{odd} << {by}", ">": f"{inverted} >> {by}"}
+            text = forms.get(op, f"{a} {op} {b}")
             self.add(text, a, b)
 
     def unary(self) -> None:
@@ -225,11 +229,13 @@ class Maker:
     def cast(self) -> None:
         if self.smooth:
             return
-        a = self.pick()
+        a = self.pick(exact=self.rng.random() < 0.5)
         if not a:
             return
         v = np.asarray(self.values[a])
-        to = self.rng.choice(("float32", "float64", "float16", "int32", "int64", "int8", "bool", "uint8"))
+        to = self.rng.choice(
+            ("float32", "float64", "float16", "float16", "int32", "int64", "int8", "bool", "uint8")
+        )
         if to in ("float32", "float64"):
             self.add(f"{a}.astype('{to}')", a)
         elif a in self.exact:

@@ -221,10 +221,11 @@ class Wider(Maker):
     def ruled(self) -> None:
         """The forms that rules of `simplify` rewrite, and forms beside them; ties."""
         kinds = {np.asarray(v).dtype.kind for v in self.values.values()} & set("f" if self.smooth else "iuf")
-        a = self.pick(self.rng.choice(sorted(kinds))) if kinds else None  # unsigned integers are few
-        b = a and self.partner(a, "f" if self.smooth else "iuf")
-        if a and b:
-            self.add(self.rng.choice(_RULED).format(a, b), a, b)
+        for _ in range(3):
+            a = self.pick(self.rng.choice(sorted(kinds))) if kinds else None  # unsigned integers are few
+            b = a and self.partner(a, "f" if self.smooth else "iuf")
+            if a and b:
+                self.add(self.rng.choice(_RULED).format(a, b), a, b)
 
     # --- more functions ---------------------------------------------------------------------------
 
