@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 class Planted(NamedTuple):
     """`programs`: the budget within which the fuzzer must find it. `needs`: a pattern of the text of programs
-    that can come to it (that text ends in "smooth" where gradients are asked for), if that is sure. `by`: a file
-    of tests that finds it, in place of the fuzzer."""
+    that can come to it (that text ends in "smooth" where gradients are asked for), if that is sure. `by`: a
+    file of tests that finds it, in place of the fuzzer."""
 
     name: str
     layer: str

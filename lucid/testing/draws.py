@@ -6,6 +6,7 @@ numbers, moderate sizes) is looked at again for each draw, and NumPy must take i
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ def huge_sizes(program: Program, rng: random.Random) -> Shapes:
     old = rng.choice(lengths) if lengths else 0
     for new in rng.sample(HUGE, len(HUGE)):
         found = tuple(tuple(new if n == old else n for n in shape) for shape in shapes)
-        if all(int(np.prod(shape)) <= MOST_HUGE for shape in found):
+        if all(math.prod(shape) <= MOST_HUGE for shape in found):
             return found
     return shapes
 
@@ -110,7 +111,7 @@ def redrawn(
 ) -> Program | None:
     """The program over new values of these shapes, and these numbers (its own where there are none given);
     None where something that it relies on does not hold, or a value has more than `most` elements."""
-    if any(int(np.prod(shape)) > most for shape in shapes):
+    if any(math.prod(shape) > most for shape in shapes):
         return None
     draw = np.random.default_rng(rng.getrandbits(32))
     inputs = {

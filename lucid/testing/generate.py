@@ -53,7 +53,7 @@ def random_program(seed: int, smooth: bool = False, most: int = 14, more: bool =
     kind, dtypes = (Wider, every_dtype()) if more else (Maker, DTYPES)
     # Inputs of every second program have one or two dtypes.
     few = tuple(rng.sample(dtypes, rng.randint(1, 2))) if more and rng.random() < 0.5 else ()
-    maker = kind(rng, whole, smooth, special, extents, few or dtypes, FLOATS if not few else few)
+    maker = kind(rng, whole, smooth, special, extents, few or dtypes, few or FLOATS)
     for _ in range(rng.randint(1, 4)):
         maker.input()
     names, weights = zip(*(chosen(rng) if more else _STEPS), strict=True)

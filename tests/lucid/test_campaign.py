@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import runpy
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import lucid
 from lucid.cli.main import main
 from lucid.compiler import ops
 from lucid.runtime import pool
-from lucid.testing import assert_same_bits, campaign, oracle
+from lucid.testing import assert_same_bits, campaign, draws, oracle
 from lucid.testing.campaign import look, program_of, small
 from lucid.testing.crossed import environment
 from lucid.testing.draws import Draw
@@ -54,6 +55,15 @@ def test_programs_of_a_seed() -> None:
         assert a.text() == b.text() and smooth == (k == 3)
         assert_same_bits(dict(a.inputs), dict(b.inputs))
     assert program_of(6, 0)[0].text() != program_of(5, 0)[0].text()
+
+
+def test_long_draws_of_programs_with_many_axes_are_not_too_long() -> None:
+    """540,000 to the fourth power is a negative number of 64 bits: NumPy was asked for such an array."""
+    program = Program({"x0": np.ones((3, 3, 3, 3))}, (("v0", "x0 * 2"),), ("v0",), frozenset(("x0", "v0")))
+    for seed in range(20):
+        assert draws.huge_sizes(program, random.Random(seed)) == ((3, 3, 3, 3),)
+    huge = ((540_000,) * 4,)
+    assert draws.redrawn(program, huge, random.Random(0), {}, draws.MOST_HUGE) is None
 
 
 def test_gradients_of_a_program_whose_outputs_are_all_empty() -> None:
