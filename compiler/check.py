@@ -50,7 +50,7 @@ class MiscompileError(AssertionError):
 
 
 def comparing() -> bool:
-    return os.environ.get("LUCID_CHECK", "0") not in ("", "0")
+    return os.environ.get("LUCID_CHECK", "").strip() == "1"
 
 
 # --- what the pipeline calls: each verifies, and compares if LUCID_CHECK is set -------------------

@@ -150,7 +150,7 @@ def _generalise(graph: Graph, outlined: Outline, passes: Passes) -> tuple[_Made,
     assert plan is not None, "the passes took other steps than they noted"
     (stages,) = found
     validation = None
-    if os.environ.get("LUCID_VALIDATE", "0") not in ("", "0"):
+    if os.environ.get("LUCID_VALIDATE", "").strip() == "1":
         validation = import_module(".validate", __package__).validate(stages.program)
     return _Made(template, stages.picks, stages.codes, passes, stages.times, validation), plan
 

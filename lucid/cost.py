@@ -23,18 +23,21 @@ class Cost:
     """One call. `kernels`: how many run; `bytes`: what they move, each byte that a kernel reads or writes
     counted once for it; `flops`: operations on floats that the text of the kernels says (what two of them
     compute counts twice; an elementary function counts as much as its op is weighed in fusion, a step of a
-    product for two; casts, selections and signs for none); `temp_bytes`: working memory between kernels.
-    What a library computes (LAPACK, pocketfft) is not in it."""
+    product for two; casts, selections and signs for none); `temp_bytes`: working memory between kernels;
+    `calls`: of libraries (LAPACK, pocketfft). Their operands and results are in `bytes`, each once a call;
+    what they compute, and the memory that they take for it, is in no number."""
 
     kernels: int
     bytes: int
     flops: int
     temp_bytes: int
+    calls: int = 0
 
     def __str__(self) -> str:
+        calls = f" and {self.calls} calls of libraries" if self.calls else ""
         return (
-            f"{self.kernels} kernels, {self.bytes:,} bytes moved, {self.flops:,} flops, "
-            f"{self.temp_bytes:,} bytes of working memory"
+            f"{self.kernels} kernels{calls}, {self.bytes:,} bytes moved, {self.flops:,} flops, "
+            f"{self.temp_bytes:,} bytes of working memory" + (" beside that of libraries" if calls else "")
         )
 
 
@@ -53,15 +56,19 @@ class Contract:
         """ContractError, which tells why the kernels are what they are, if `made` costs more."""
         cost = cost_of(made)
         for what, most, found in (
-            ("kernels", self.max_kernels, cost.kernels),
+            ("kernels", self.max_kernels, cost.kernels + cost.calls),
             ("bytes", self.max_bytes, cost.bytes),
             ("temp_bytes", self.max_temp_bytes, cost.temp_bytes),
         ):
             if most is not None and found > most:
+                word = "kernels and calls of libraries" if what == "kernels" and cost.calls else what
                 lines = [
-                    f"{name}: {found:,} {what}, and max_{what}={most:,} was asked for; it is compiled to"
+                    f"{name}: {found:,} {word}, and max_{what}={most:,} was asked for; it is compiled to"
                 ]
-                told = [line for part in made.executables() for line in _reasons(part)]
+                told = []
+                for part, libraries in made.parts():
+                    told += _reasons(part) if part is not None else []
+                    told += [f"  a call of {library}: {library.bytes:,} bytes" for library in libraries]
                 if len(told) > TOLD:
                     told[TOLD - 1 :] = [f"  and so on: without max_{what}, {name}.explain() tells all of it"]
                 raise ContractError(here("\n".join([*lines, *told])))
@@ -83,11 +90,13 @@ def cost_of(made: Executable | Staged) -> Cost:
     """The cost of what was compiled."""
     parts = made.executables()
     kernels = [kernel for x in parts for kernel in x.kernels]
+    libraries = [library for _, called in made.parts() for library in called]
     return Cost(
         len(kernels),
-        sum(kernel.bytes for kernel in kernels),
+        sum(kernel.bytes for kernel in kernels) + sum(library.bytes for library in libraries),
         sum(flops(call) for x in parts for call in x.compiled.stages.program.calls),
         sum(x.compiled.plan.temp_bytes for x in parts),
+        len(libraries),
     )
 
 

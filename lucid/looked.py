@@ -128,13 +128,14 @@ class Looked(Generic[P]):
         return self._last().executable.kernels
 
     def cost(self, *args: P.args, **kwargs: P.kwargs) -> Cost:
-        """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`. It is
-        compiled, if it was not yet, and not run. Errors are those of a call."""
+        """What a call with these arguments takes: `kernels`, `bytes`, `flops`, `temp_bytes`, and `calls` of
+        libraries. It is compiled, if it was not yet, and not run. Errors are those of a call."""
         return cost_of(self._record(self._asked(args, kwargs)).executable)
 
     def certify(self, *args: Any, causes: bool = True, **kwargs: Any) -> Certificate:
         """A rigorous bound on the error of each element of each output for these arguments, against exact
-        real arithmetic, and the measured error: see docs/testing.md. ValueError if it changes tensors."""
+        real arithmetic, and the measured error; of integers and bools whether they are exact: see
+        docs/testing.md. ValueError if it changes tensors, or returns none."""
         from .testing.certificates import certify  # few ask for it
 
         self._takes(args, kwargs)

@@ -63,7 +63,11 @@ def _examined(files: list[str]) -> int:
         try:
             with open(path, encoding="utf-8") as file:
                 draw = parse_draw(file.read(), path)
-        except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
+        except OSError as error:
+            raise CommandError(f"{path}: {error.strerror or error}") from None
+        except UnicodeDecodeError:
+            raise CommandError(f"{path}: it is no text, as lucid fuzz writes it") from None
+        except ValueError as error:
             raise CommandError(str(error)) from None
         if len(files) == 1:
             print(draw.program.text())

@@ -21,7 +21,9 @@ from .bounds import Array, Running, distance, evaluated, running
 
 
 def line(node: Node) -> str:
-    return f"`{node.op.name}`" + ("" if node.loc is None else f" at {node.loc}")
+    """The op, or the library's function, and the user's line."""
+    name = node.attrs["function"] if node.op.kind == "host" else node.op.name
+    return f"`{name}`" + ("" if node.loc is None else f" at {node.loc}")
 
 
 def first_op(graph: Graph, found: Mapping[Node, Running]) -> str | None:

@@ -13,6 +13,7 @@ from lucid.compiler.ir.graph import Graph, Node, toposort
 from lucid.compiler.ir.types import DType, from_numpy
 
 from ..engine import Executable
+from ..errors import here
 from .bits import plain
 from .blame import line
 from .bounds import Array, distance, in_float64
@@ -30,6 +31,7 @@ class Certified:
     exact real arithmetic (inf: nothing is known); `measured`, how far it is from a value computed in higher
     precision; `ratio`, the one over the other (NaN where the error is 0 or
     nothing is known); `unit`, that in the last place. A complex number has two of each, along a last axis.
+    Integers and bools are exact (the bound is 0), as those of their dtype, which wrap, or nothing is known.
     `violations`: elements that are not where they must be; `cause`: the step that contributes most to the
     largest bound, in words."""
 
@@ -47,6 +49,8 @@ class Certified:
             return f"{self.name}: {self.dtype}, no elements"
         known = np.isfinite(self.bound)
         said = f"{self.name}: {self.dtype}{list(self.bound.shape)}, "
+        if not self.dtype.is_inexact:
+            return said + self._decided(known)
         if not known.any():
             return said + f"no bound{self.cause}"
         bound = np.where(known, self.bound, 0.0)
@@ -62,6 +66,15 @@ class Certified:
         if self.violations:
             said += f", {self.violations} BEYOND"
         return said + self.cause
+
+    def _decided(self, known: Array) -> str:
+        beyond = f", {self.violations} BEYOND" if self.violations else ""
+        if known.all():
+            return f"exact{beyond}"
+        at = [int(i) for i in np.argwhere(~known)[0]]
+        more = f" and {int((~known).sum()) - 1} more" if (~known).sum() > 1 else ""
+        what = "may flip" if self.dtype.kind == "b" else "not certified"
+        return f"{what} at {at}{more}{beyond}{self.cause}"
 
 
 @data
@@ -82,6 +95,8 @@ def certify(
 ) -> Certificate:
     """See `Compiled.certify`. `causes=False` spares the search for what contributes most."""
     call = traced(functools.partial(f, **kwargs) if kwargs else f, args)
+    if not call.results:
+        raise ValueError(here(f"certify of {name_of(f)}: it returns no tensor, so there is nothing to bound"))
     return Certificate(name_of(f), certified(call, causes))
 
 
@@ -105,19 +120,49 @@ def certified(call: Traced, causes: bool) -> tuple[Certified, ...]:
     values = precise or in_float64(graph, inputs)
     outputs = []
     for result in call.results:
-        if result.output < 0 or not from_numpy(result.array.dtype).is_inexact:
+        if result.output < 0:
             continue
         node = graph.outputs[result.output]
         array = parts(result.array) if result.array.dtype.kind == "c" else plain(result.array)
-        cause = _cause(graph, inputs, node, longest, exact, rounded) if causes else ""
-        shape = array.shape
         true, computed = (
-            Span(s.lo.reshape(shape), s.hi.reshape(shape)) for s in (exact[node], rounded[node])
+            Span(_shaped(s.lo, array), _shaped(s.hi, array)) for s in (exact[node], rounded[node])
         )
-        outputs.append(
-            _certified(result.name, node, array, true, computed, values[node].reshape(shape), cause)
-        )
+        if from_numpy(result.array.dtype).is_inexact:
+            cause = _cause(graph, inputs, node, longest, exact, rounded) if causes else ""
+            value = _shaped(parts(np.asarray(values[node])), array)
+            outputs.append(_certified(result.name, node, array, true, computed, value, cause))
+        else:
+            cause = _undecided(node, exact, rounded) if causes else ""
+            outputs.append(_decided(result.name, node, array, true, computed, cause))
     return tuple(outputs)
+
+
+def _shaped(x: Array, like: Array) -> Array:
+    """In the shape of a result: that of the graph may be another one; a complex number may be one or two."""
+    return x.reshape(like.shape) if x.size == like.size else np.broadcast_to(x[..., None], like.shape)
+
+
+def _sure(exact: Span, rounded: Span) -> Array:
+    """Where both are the same number."""
+    return np.asarray(exact.point & rounded.point & (exact.lo == rounded.lo))
+
+
+def _decided(name: str, node: Node, array: Array, exact: Span, rounded: Span, cause: str) -> Certified:
+    sure = _sure(exact, rounded)
+    wrong = array != rounded.lo
+    measured = np.where(sure, np.where(wrong, np.inf, 0.0), np.nan)
+    bound, nothing = np.where(sure, 0.0, np.inf), np.full(array.shape, np.nan)
+    ones = np.ones(array.shape)
+    count = int((sure & wrong).sum())
+    return Certified(name, node.type.dtype, bound, measured, nothing, ones, count, cause)
+
+
+def _undecided(output: Node, exact: dict[Node, Span], rounded: dict[Node, Span]) -> str:
+    """The first op of integers or bools whose result may be another one for exact values."""
+    for node in toposort([output]):
+        if not node.type.dtype.is_inexact and not _sure(exact[node], rounded[node]).all():
+            return f": {line(node)} depends on rounded values"
+    return ""
 
 
 def _simplified(call: Traced) -> tuple[Graph, list[Array]]:
@@ -139,7 +184,7 @@ def away(exact: Span, rounded: Span) -> Array:
 def _certified(
     name: str, node: Node, array: Array, exact: Span, rounded: Span, value: Array, cause: str
 ) -> Certified:
-    bound, dtype = away(exact, rounded), node.type.dtype
+    bound, dtype = away(exact, rounded), node.type.dtype.part
     wide = array.astype(np.float64)
     if value.dtype == object:
         with np.errstate(all="ignore"):
@@ -172,9 +217,9 @@ def _cause(
     known = np.isfinite(bound)
     order = [n for n in toposort([output]) if n.type.dtype.is_float and n.op.kind not in ("leaf", "view")]
     if not known.any():
-        lost = next(
-            (n for n in toposort([output]) if not np.isfinite(away(exact[n], rounded[n])).any()), None
-        )
+        inexact = [n for n in toposort([output]) if n.type.dtype.is_inexact]
+        unknown = [n for n in inexact if not np.isfinite(away(exact[n], rounded[n])).any()]
+        lost = next((n for n in unknown if n.op.kind == "host"), next(iter(unknown), None))
         return "" if lost is None else f": nothing is known of {line(lost)}"
     at = int(np.argmax(np.where(known, bound, 0)))
 

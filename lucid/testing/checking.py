@@ -23,8 +23,10 @@ from .slopes import ATTEMPTS, Loss, agrees, beside, first_not_finite, hidden, wi
 from .traced import (
     Result,
     Traced,
+    UnfitError,
     as_arrays,
     as_tensors,
+    assigned,
     by_parameters,
     differentiable,
     flattened,
@@ -122,13 +124,20 @@ def compared(
     name = name_of(f)
     forward = Side(f, args, name, rtol)
     if not forward.traced.results:
-        raise ValueError(here(f"check of {name}: it returns no tensor, so there is nothing to compare"))
+        raise UnfitError(here(f"check of {name}: it returns no tensor, so there is nothing to compare"))
     checked, notes = forward.compare(), list[str]()
     notes += forward.against(reference, args)
     notes += forward.stable()
     if not (grad and any(r.array.size and differentiable(r.array) for r in forward.traced.results)):
         return Report(name, tuple(checked), tuple(notes))
     loss, leaves = flattened(loss_of(f), args)
+    if changed := assigned(loss, leaves):
+        raise UnfitError(
+            here(
+                f"check of {name}: it assigns to its argument {changed[0]}, so there is no gradient by that: "
+                "let it begin with a copy, a = a.clone(), or grad=False"
+            )
+        )
     labels = [n for k, v in enumerate(args) for n, _ in named_leaves(v, f"argument {k}")]
     places = [k for k, v in enumerate(leaves) if differentiable(v)]
     ways = []
@@ -272,10 +281,10 @@ class Side:
 
     def against(self, reference: Callable[..., Any] | None, args: tuple[Any, ...]) -> list[str]:
         """The function in float64 against NumPy. What could not be compared, in words."""
-        wanted, why = _by_numpy(self.f if reference is None else reference, args, reference is not None)
+        names = [r.name for r in self.traced.results]
+        wanted, why = _by_numpy(reference or self.f, args, reference is not None, names)
         if wanted is None:
             return [why]
-        names = [r.name for r in self.traced.results]
         other = [n for n in names if n not in wanted]
         other += [n for n, v in wanted.items() if n not in names and isinstance(v, np.ndarray)]
         if other:
@@ -339,9 +348,11 @@ def _noise(value: Running, dtype: DType) -> float:
     return bound / dtype.epsilon if largest <= 16 * bound * f64.epsilon / dtype.epsilon else 0.0
 
 
-def _by_numpy(f: Callable[..., Any], args: tuple[Any, ...], must: bool) -> tuple[dict[str, Any] | None, str]:
+def _by_numpy(
+    f: Callable[..., Any], args: tuple[Any, ...], must: bool, wanted: Sequence[str]
+) -> tuple[dict[str, Any] | None, str]:
     """What a function gives for arrays in float64, by name; None and the reason, if it is no function of
-    arrays."""
+    arrays. `wanted`: what must be arrays."""
     given = as_arrays(args, np.float64)
     try:
         with np.errstate(all="ignore"):
@@ -355,7 +366,26 @@ def _by_numpy(f: Callable[..., Any], args: tuple[Any, ...], must: bool) -> tuple
         if must:
             raise TypeError(here("check: reference= gives tensors of lucid; compute with NumPy"))
         return None, "not run by NumPy, as it calls functions of lucid: give reference="
-    return {n: v for n, v in leaves.items() if isinstance(v, np.ndarray | np.generic | float | int)}, ""
+    kinds = np.ndarray | np.generic | complex | float | int
+    arrays = {n: v for n, v in leaves.items() if isinstance(v, kinds)}
+    for name, value in leaves.items():
+        if must and name in wanted and name not in arrays:
+            kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+            hints = {"NoneType": "; is a `return` missing?", "torch.Tensor": "; convert it by .numpy()"}
+            raise TypeError(
+                here(
+                    f"check: reference= gives {kind} as {name}, where an array of NumPy's is expected"
+                    f"{hints.get(kind, '')}"
+                )
+            )
+    if must and isinstance(found, list) and wanted == ["output"]:
+        raise TypeError(
+            here(
+                f"check: reference= gives a list of {len(found)}, where one array is expected, as the "
+                "function gives one; make one of it by np.array"
+            )
+        )
+    return arrays, ""
 
 
 def _slopes(
@@ -367,7 +397,7 @@ def _slopes(
 ) -> list[str]:
     """The gradients in float64 against finite differences. CheckError where they differ; what could not be
     compared, in words. `by`: what they are gradients by, numbers of `leaves`, or tensors that are read."""
-    one = traced(loss, tuple(leaves))
+    one = traced(loss, tuple(np.array(v, order="C") if isinstance(v, np.ndarray) else v for v in leaves))
     graph, inputs = real(one)
     notes = []
     if any(n.op.kind == "host" for n in toposort(graph.outputs)):
@@ -408,7 +438,8 @@ def _slopes(
         there = [moved.get(n, x) for n, x in enumerate(inputs)]
         behind = list(backward.inputs)
         for k, n in theirs.items():
-            behind[n] = moved[mine[k]] if k in mine else behind[n]
+            if k in mine:
+                behind[n] = _ordered(moved[mine[k]], backward.traced.orders[n])
         slopes = in_float64(backward.graph, behind)
         for k in todo:
             result = backward.traced.results[k]
@@ -427,6 +458,13 @@ def _slopes(
                 "finite, or has kinks, or rounding hides its slope"
             )
     return notes
+
+
+def _ordered(array: Array, order: tuple[int, ...] | None) -> Array:
+    """With the axes in another order; of complex numbers as pairs the parts stay last."""
+    if order is None:
+        return array
+    return array.transpose(*order, *range(len(order), array.ndim))
 
 
 def _no_derivative(

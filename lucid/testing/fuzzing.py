@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import sys
@@ -22,13 +23,12 @@ from ..tensor import Tensor
 from .bits import plain
 from .checking import CheckError, compared
 from .layouts import LAYOUTS, UNPACK, laid_out, literal
-from .traced import as_tensors, name_of, named_leaves
+from .traced import UnfitError, as_tensors, name_of, named_leaves
 from .values import SPECIAL, alike, with_special
 
 # Around what decides: no and one element, whole vectors, whole blocks.
 EXTENTS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257, 1000)
 MOST = 50_000  # elements of the largest argument
-TRIES = 80  # to make a failing case smaller
 
 
 class FuzzError(CheckError):
@@ -95,7 +95,8 @@ def fuzz(
     or with NaN, infinities, zeros of both signs, denormal and huge numbers, whole numbers, ties. Integers
     are drawn from those given, so that indices stay valid. `reference` and finite differences are compared
     for plain values only. A case for which `f` itself raises, compiled and not, is refused and counted; an
-    extent that cannot change (the weights of a layer expect it) is left alone after that.
+    extent that cannot change (the weights of a layer expect it) is left alone after that. A failing case is
+    made smaller in what is left of `seconds`, or in a quarter of them.
 
     Returns a Fuzzed, whose text says how much was tried. Raises FuzzError (an AssertionError) for the
     smallest failing case that was found: the message of `check`, and a script that reproduces it, which is
@@ -103,13 +104,17 @@ def fuzz(
     """
     if not any(isinstance(v, Tensor) or is_array(v) for _, v in named_leaves(args)):
         raise ValueError(here("fuzz: there is no array or tensor among the arguments to vary"))
+    if not seconds > 0:
+        raise ValueError(here(f"fuzz: seconds must be more than 0, not {seconds}"))
+    if cases is not None and cases < 1:
+        raise ValueError(here(f"fuzz: cases must be at least 1, not {cases}"))
     runner = _Runner(f, args, reference, grad)
     rng, began = random.Random(seed), time.monotonic()
     case, tried = Case(), 0
     while True:
         wrong = runner.run(case)
         if wrong is not None:
-            raise runner.smallest(case, wrong)
+            raise runner.smallest(case, wrong, max(began + seconds, time.monotonic() + seconds / 4))
         tried += 1
         if time.monotonic() - began >= seconds or tried == cases:
             break
@@ -182,6 +187,8 @@ class _Runner:
                     self.f, args, self.reference if plainly else None, self.grad, np.inf, plainly
                 )
             )
+        if isinstance(found, UnfitError):
+            raise found
         if refusal is not None:
             if type(found) is type(refusal):
                 self.refused += 1
@@ -195,38 +202,42 @@ class _Runner:
             self.agreed += 1
         return found
 
-    def smallest(self, case: Case, wrong: Exception) -> FuzzError:
-        """The error for the smallest case that fails in the same way."""
-        tries, kind = TRIES, type(wrong)
-        progress = case.seed != 0
-        while progress and tries > 0:
+    def smallest(self, case: Case, wrong: Exception, end: float) -> FuzzError:
+        """The error for the smallest case that fails in the same way, of those tried until `end`, a time of
+        `time.monotonic`. Each way to make it smaller has its turn, again and again."""
+        kind, progress = type(wrong), case.seed != 0
+        while progress:
             progress = False
-            for smaller in self._smaller(case):
-                tries -= 1
-                found = self.run(smaller)
-                if type(found) is kind:
-                    case, wrong, progress = smaller, found, True
-                    break
-                if tries <= 0:
-                    break
+            for ways in self._smaller(case):
+                for smaller in ways(case):
+                    if time.monotonic() >= end:
+                        progress = False
+                        break
+                    found = self.run(smaller)
+                    if type(found) is kind:
+                        case, wrong, progress = smaller, found, True
+                        break
         script = self.script(case)
         message = (
             f"{name_of(self.f)} fails for {case or 'the arguments as given'}\n{_said(wrong)}\n\n{script}"
         )
         return FuzzError(message, script, self.arguments(case))
 
-    def _smaller(self, case: Case) -> Iterable[Case]:
-        if case.layout != "rows":
-            yield replace(case, layout="rows")
-        if case.special:
-            yield replace(case, special="")
-        if case.floats:
-            yield replace(case, floats="")
+    def _smaller(self, case: Case) -> list[Callable[[Case], Iterable[Case]]]:
+        """Ways to make a case smaller: its layout, its values, its dtype, each of its extents."""
+        plainer = [
+            lambda c: [replace(c, layout="rows")] if c.layout != "rows" else [],
+            lambda c: [replace(c, special="")] if c.special else [],
+            lambda c: [replace(c, floats="")] if c.floats else [],
+        ]
+        return [*plainer, *(functools.partial(self._shorter, old) for old in self.extents)]
+
+    def _shorter(self, old: int, case: Case) -> Iterable[Case]:
         sizes = {**{n: n for n in self.extents}, **dict(case.sizes)}
-        for old, new in sizes.items():
-            for less in (1, 2, 3, *(n for n in (new // 4, new // 2, new - 1) if n > 3)):
-                if less < new:
-                    yield replace(case, sizes=tuple({**sizes, old: less}.items()))
+        new = sizes[old]
+        for less in (1, 2, 3, *(n for n in (new // 4, new // 2, new - 1) if n > 3)):
+            if less < new:
+                yield replace(case, sizes=tuple({**sizes, old: less}.items()))
 
     def script(self, case: Case) -> str:
         """A program that runs the case alone."""

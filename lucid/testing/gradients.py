@@ -12,7 +12,7 @@ import lucid
 from ..errors import here, public
 from ..tensor import Tensor
 from .bits import plain
-from .traced import Array, float_arguments, name_of, named_leaves
+from .traced import Array, differentiable, flattened, name_of, named_leaves
 
 
 class GradcheckError(RuntimeError):
@@ -32,23 +32,20 @@ def gradcheck(
     """Whether the Jacobian of `f` that lucid computes is that of central differences, as PyTorch's
     `gradcheck`.
 
-    `inputs`: a tensor or an array, or a tuple of arguments. Floats are converted to float64, and all
-    arguments that are floats are differentiated; others are passed on. `f` returns a tensor, or a structure
-    of tensors, of any shape. Each element of each input is moved by `eps` both ways: 2 n calls, and a
+    `inputs`: a tensor or an array, or a tuple of arguments, which may be lists and dicts of them. Floats are
+    converted to float64, complex numbers to complex128, and `f` is differentiated by all of these; others
+    are passed on. `f` returns a tensor, or a structure of tensors, of any shape; of complex ones both parts
+    are differentiated. Each element of each input is moved by `eps` both ways: 2 n calls, and a
     backward pass for each element of the outputs, so inputs and outputs should be small. An element agrees
     if |analytic - numeric| <= atol + rtol |numeric|.
 
     Raises GradcheckError (a RuntimeError) where one does not, naming output, input, element and both
-    values; or returns False if `raise_exception` is false. ValueError if no input is a float, or no output
-    is: of complex numbers, pass and return the parts. Points where `f` has a kink within `eps` (`abs` at 0)
-    fail, as they have no derivative.
+    values; or returns False if `raise_exception` is false. ValueError if no input is a float or complex, or
+    no output is, and if there are no elements to compare. Points where `f` has a kink within `eps`
+    (`abs` at 0) fail, as they have no derivative.
     """
-    args = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    args = tuple(_double(v) for v in args)
-    places = float_arguments(args)
-    if not places:
-        raise ValueError(here("gradcheck: none of the inputs is a tensor or an array of floats"))
-    wrong = _mismatch(f, args, places, eps, atol, rtol)
+    f, args, places, labels = _over_reals(f, inputs, "gradcheck")
+    wrong = _mismatch(f, args, places, labels, eps, atol, rtol)
     if wrong is not None and raise_exception:
         raise GradcheckError(here(f"{name_of(f)}: {wrong}"))
     return wrong is None
@@ -68,14 +65,10 @@ def gradgradcheck(
     """`gradcheck` of the gradient of `f`: whether second derivatives are right, as PyTorch's `gradgradcheck`.
 
     The function that is checked takes `inputs` and `grad_outputs`, one array for each float output of `f`
-    and of its shape (random ones by default), and gives the gradients of the inputs. Arguments, tolerances
-    and errors as those of `gradcheck`.
+    and of its shape, two for a complex one (random ones by default), and gives the gradients of the inputs.
+    Arguments, tolerances and errors as those of `gradcheck`.
     """
-    args = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    args = tuple(_double(v) for v in args)
-    places = float_arguments(args)
-    if not places:
-        raise ValueError(here("gradgradcheck: none of the inputs is a tensor or an array of floats"))
+    f, args, places, _ = _over_reals(f, inputs, "gradgradcheck")
     shapes = [o.shape for o in _floats(f(*_tensors(args)))]
     if grad_outputs is None:
         rng = np.random.default_rng(0)
@@ -99,11 +92,40 @@ def gradgradcheck(
     )
 
 
-def _double(value: Any) -> Any:
-    """An argument in float64, if it is an array or a tensor of floats."""
-    if not float_arguments((value,)):
-        return value
-    return np.array(plain(value), np.float64)
+def _over_reals(
+    f: Callable[..., Any], inputs: Any, name: str
+) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...], list[str]]:
+    """`f` as a function of arrays of float64 one by one, of complex numbers both parts; these; which of them
+    it is differentiated by, and what they are called."""
+    args = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    flat, leaves = flattened(f, args)
+    names = [n for k, v in enumerate(args) for n, _ in named_leaves(v, f"input {k}")]
+    every: list[Any] = []
+    labels: list[str] = []
+    places: list[int] = []
+    pairs: list[bool] = []
+    for leaf, label in zip(leaves, names, strict=True):
+        moved = differentiable(leaf)
+        array = plain(leaf) if moved else leaf
+        pairs.append(moved and array.dtype.kind == "c")
+        parts = [(array, "")]
+        if pairs[-1]:
+            parts = [(array.real, " (real part)"), (array.imag, " (imaginary part)")]
+        for part, which in parts:
+            places += [len(every)] if moved else []
+            every.append(np.array(part, np.float64) if moved else part)
+            labels.append(label + which)
+    if not places:
+        raise ValueError(here(f"{name}: none of the inputs is an array of floats or complex numbers"))
+    if not any(every[k].size for k in places):
+        raise ValueError(here(f"{name}: the inputs have no elements, so there is nothing to compare"))
+
+    def of_reals(*given: Any) -> Any:
+        rest = iter(given)
+        return flat(*[lucid.complex(next(rest), next(rest)) if pair else next(rest) for pair in pairs])
+
+    of_reals.__name__ = name_of(f)
+    return of_reals, tuple(every), tuple(places), labels
 
 
 def _tensors(args: Sequence[Any]) -> list[Any]:
@@ -111,11 +133,19 @@ def _tensors(args: Sequence[Any]) -> list[Any]:
 
 
 def _floats(outputs: Any) -> list[Tensor]:
-    return [v for _, v in named_leaves(outputs) if isinstance(v, Tensor) and v.is_floating_point()]
+    """The outputs that are floats, and both parts of complex ones."""
+    found = [v for _, v in named_leaves(outputs) if isinstance(v, Tensor) and differentiable(v)]
+    return [part for v in found for part in ((v.real, v.imag) if v.is_complex() else (v,))]
 
 
 def _mismatch(
-    f: Callable[..., Any], args: tuple[Any, ...], places: Sequence[int], eps: float, atol: float, rtol: float
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    places: Sequence[int],
+    labels: Sequence[str],
+    eps: float,
+    atol: float,
+    rtol: float,
 ) -> str | None:
     """The first place where both disagree, in words."""
 
@@ -124,7 +154,9 @@ def _mismatch(
 
     first = values(*_tensors(args))
     if not first:
-        raise ValueError(here(f"gradcheck: {name_of(f)} gives no tensor of floats"))
+        raise ValueError(here(f"gradcheck: {name_of(f)} gives no tensor of floats or complex numbers"))
+    if not any(o.size for o in first):
+        raise ValueError(here(f"gradcheck: what {name_of(f)} gives has no elements: nothing to compare"))
     run = lucid.compile(values)
     for number, output in enumerate(first):
         analytic = _analytic(values, number, output.shape, args, places)
@@ -137,7 +169,7 @@ def _mismatch(
                 at = [int(i) for i in np.unravel_index(row, output.shape)]
                 by = [int(i) for i in np.unravel_index(column, args[place].shape)]
                 return (
-                    f"the derivative of output {number} by input {place} is wrong in {int(off.sum())} of "
+                    f"the derivative of output {number} by {labels[place]} is wrong in {int(off.sum())} of "
                     f"{off.size} elements; first d output{at} / d input{by}: "
                     f"analytic {analytic[k][row, column]:.10g}, numeric {numeric[row, column]:.10g}"
                 )

@@ -27,7 +27,7 @@ from ..engine import Executable
 from ..errors import here, public
 from .capsule import Array, Capsule, CapsuleError, Launch, as_capsule, digest, read, write
 from .checking import real
-from .traced import name_of, traced
+from .traced import UnfitError, name_of, traced
 
 
 @data
@@ -64,7 +64,8 @@ class Replay:
         other = [key for key in self.here if self.made.get(key) != self.here[key]]
         said = [f"{self.name}: {self.launches} launches, recorded by lucid {self.made.get('lucid', '?')}"]
         said += [f"  {key}: {self.made.get(key, '?')} there, {self.here[key]} here" for key in other]
-        return "\n".join([*said, f"  {self.difference or 'the same bits in each'}"])
+        same = "the same bits in each" if self.launches else "nothing is launched, so nothing was compared"
+        return "\n".join([*said, f"  {self.difference or same}"])
 
 
 @public
@@ -73,6 +74,8 @@ def record(f: Callable[..., Any], *args: Any, path: str) -> None:
     hash of what each launch has written. ValueError if `f` changes tensors, or a library takes part in it;
     OSError if the file cannot be written."""
     call = traced(f, args)
+    if not call.results:
+        raise UnfitError(here(f"record of {name_of(f)}: it returns no tensor, so there is nothing to record"))
     if not isinstance(call.executable, Executable):
         raise ValueError(
             here(f"record of {name_of(f)}: a library computes a part of it, which no capsule holds")

@@ -22,7 +22,7 @@ Rule = Callable[[Node, list[Span], Exact], Span]
 def anything(node: Node) -> Span:
     """Nothing is known."""
     dtype = node.type.dtype
-    if dtype.is_float:
+    if dtype.is_inexact:
         nan = np.full(node.shape, np.nan)
         return Span(nan, nan)
     low, high = (False, True) if dtype.kind == "b" else (np.iinfo(dtype.np).min, np.iinfo(dtype.np).max)  # type: ignore[type-var]

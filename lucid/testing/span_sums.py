@@ -328,7 +328,10 @@ RULES: Mapping[str, Rule] = {
 
 def spans(graph: Graph, inputs: Sequence[Array], mode: Exact) -> dict[Node, Span]:
     """The span of every node."""
-    found: dict[Node, Span] = {n: mode.leaf(n, x) for n, x in zip(graph.inputs, inputs, strict=True)}
+    found: dict[Node, Span] = {
+        n: anything(n) if n.type.dtype.is_complex else mode.leaf(n, x)
+        for n, x in zip(graph.inputs, inputs, strict=True)
+    }
     with np.errstate(all="ignore"):
         for node in toposort(graph.outputs):
             if node not in found:
@@ -338,6 +341,8 @@ def spans(graph: Graph, inputs: Sequence[Array], mode: Exact) -> dict[Node, Span
 
 def _node(node: Node, args: list[Span], mode: Exact) -> Span:
     op, dtype = node.op, node.type.dtype
+    if dtype.is_complex or any(n.type.dtype.is_complex for n in node.inputs):
+        return anything(node)  # beside libraries; else `pairs` has made real numbers of them
     if op.kind not in LONG_KINDS and op.name not in LONG:
         args = [narrowed(a) for a in args]
     if op.kind == "leaf":

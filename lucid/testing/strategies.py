@@ -20,7 +20,7 @@ except ImportError as error:
     ) from error
 
 from ..engine import closed
-from ..errors import here
+from ..errors import public
 from ..nn import Module
 from ..promote import dtype_of
 from ..tensor import Tensor
@@ -35,14 +35,21 @@ EXTENTS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 65)
 FLOATS = ("float32", "float64", "float16")
 
 
+@public
 def shapes(
     min_dims: int = 0, max_dims: int = 3, extents: Sequence[int] = EXTENTS
 ) -> st.SearchStrategy[tuple[int, ...]]:
     """Tuples of `min_dims` to `max_dims` extents out of `extents`, by default those where vectors begin and
-    end; give 0 among them for arrays without elements."""
+    end; give 0 among them for arrays without elements. ValueError unless 0 <= min_dims <= max_dims, and for
+    extents that are negative or none."""
+    if not 0 <= min_dims <= max_dims:
+        raise ValueError(f"shapes: expected 0 <= min_dims <= max_dims, not {min_dims} and {max_dims}")
+    if not extents or not all(isinstance(n, int) and n >= 0 for n in extents):
+        raise ValueError(f"shapes: extents are whole numbers of at least 0, not {list(extents)}")
     return st.lists(st.sampled_from(list(extents)), min_size=min_dims, max_size=max_dims).map(tuple)
 
 
+@public
 def tensors(
     dtype: Any = None,
     shape: Any = None,
@@ -58,13 +65,20 @@ def tensors(
 
     With `layouts`, names of `lucid.testing.LAYOUTS`, it gives NumPy arrays that lie in memory in one of
     these ways, which functions of lucid take as tensors (a tensor of its own lies in row-major order).
-    ValueError for another name.
+    ValueError for another name, and for what is no dtype, shape or range.
     """
     unknown = set(layouts) - set(LAYOUTS)
     if unknown:
         raise ValueError(f"unknown layouts {sorted(unknown)}; expected some of {', '.join(LAYOUTS)}")
     if not low <= high:
-        raise ValueError(here(f"tensors: low={low} is above high={high}"))
+        raise ValueError(f"tensors: low={low} is above high={high}")
+    if dtype is not None and not isinstance(dtype, st.SearchStrategy):
+        dtype_of(dtype)  # it raises what is wrong here, and not where an example is drawn
+    if shape is not None and not isinstance(shape, st.SearchStrategy):
+        shape = (shape,) if isinstance(shape, int) else shape
+        if not isinstance(shape, tuple | list) or not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise ValueError(f"tensors: expected a tuple as shape, or a strategy of them, not {shape!r}")
+        shape = tuple(shape)
     kinds = dtype if isinstance(dtype, st.SearchStrategy) else st.sampled_from([dtype] if dtype else FLOATS)
     forms = shape if isinstance(shape, st.SearchStrategy) else shapes() if shape is None else st.just(shape)
 

@@ -20,6 +20,7 @@ from ..context import MODE
 from ..engine import Executable
 from ..errors import here
 from ..promote import as_array
+from ..residence import follows
 from ..results import Made
 from ..staged import Staged
 from ..tensor import Tensor, node_of
@@ -40,29 +41,30 @@ class Result:
 @data
 class Traced:
     """One call. `inputs` are the values of `graph.inputs`: arguments, and tensors that the function reads;
-    `owners`, whose they are: the number of an array among the arguments, a tensor, or None (numbers)."""
+    `owners`, whose they are: the number of an array among the arguments, a tensor, or None (numbers);
+    `orders`: its axes in memory, in the order of which a graph has an array, or None."""
 
     graph: Graph
     inputs: tuple[Array, ...]
     owners: tuple[int | Tensor | None, ...]
+    orders: tuple[tuple[int, ...] | None, ...]
     results: tuple[Result, ...]
     executable: Executable | Staged
     compiled: Compiled[..., Any]
 
 
+class UnfitError(ValueError):
+    """A function that cannot be tested: it changes something, or returns nothing."""
+
+
 def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
-    """`lucid.compile(f)(*args)`. ValueError if `f` changes tensors, or anything else that a second call would
-    find changed."""
+    """`lucid.compile(f)(*args)`. UnfitError, a ValueError, if `f` changes tensors, or anything else that a
+    second call would find changed."""
     compiled = lucid.compile(f)
     returned = compiled(*args)
     recording = compiled._last()
     if recording.updates or recording.writes or recording.spent is not None:
-        raise ValueError(
-            here(
-                f"{name_of(f)} changes what it finds ({_changed(recording)}), so that two calls differ: give "
-                "a function of its arguments, such as the loss of a training step"
-            )
-        )
+        raise UnfitError(here(f"{name_of(f)} {_changed(recording)}"))
     arrays: list[Any] = []
     for value in args:
         describe(value, arrays, [], [])
@@ -83,7 +85,8 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         for (name, leaf), output in zip(named_leaves(returned), made, strict=True)
         if isinstance(leaf, Tensor)
     ]
-    return Traced(graph, tuple(inputs), tuple(owners), tuple(results), executable, compiled)
+    orders = tuple(source.order for source in recording.sources)
+    return Traced(graph, tuple(inputs), tuple(owners), orders, tuple(results), executable, compiled)
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -91,9 +94,28 @@ def name_of(f: Callable[..., Any]) -> str:
 
 
 def _changed(recording: Any) -> str:
+    """Why two calls differ, and what to do."""
+    owners = [u.owner for u in recording.updates]
+    if owners and all(_is_generator(owner) for owner in owners):
+        return (
+            "draws random numbers, so that two calls differ: pass the noise in as an argument, or draw it "
+            "with generator=lucid.random.Generator(0), made inside; a module may take .eval()"
+        )
     if recording.updates:
-        return "it assigns to tensors or their gradients"
-    return "it assigns to attributes, items or variables" if recording.writes else str(recording.spent)
+        what = "it assigns to tensors or their gradients"
+    elif recording.writes:
+        what = "it assigns to attributes, items or variables"
+    else:
+        what = str(recording.spent)
+    return (
+        f"changes what it finds ({what}), so that two calls differ: give a function of its arguments, such "
+        "as the loss of a training step"
+    )
+
+
+def _is_generator(owner: object) -> bool:
+    """Whether it is the state of one that draws random numbers."""
+    return isinstance(owner, Tensor) and owner.shape == (2,) and owner.dtype == np.int64 and follows(owner)
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -129,15 +151,6 @@ def as_arrays(value: Any, dtype: Any = None) -> Any:
         return found.astype(wide) if dtype is not None and wide is not None else np.array(found)
 
     return rebuild(value, array)
-
-
-def float_arguments(args: tuple[Any, ...]) -> tuple[int, ...]:
-    """The positions of tensors and arrays of floats."""
-    return tuple(k for k, v in enumerate(args) if (isinstance(v, Tensor) or is_array(v)) and _is_float(v))
-
-
-def _is_float(value: Any) -> bool:
-    return Tensor(value).is_floating_point() if not isinstance(value, Tensor) else value.is_floating_point()
 
 
 def weighted(outputs: Any, seed: int = 0) -> Any:
@@ -190,6 +203,16 @@ def loss_of(f: Callable[..., Any]) -> Callable[..., Any]:
         return weighted(f(*args))
 
     return loss
+
+
+def assigned(f: Callable[..., Any], leaves: Sequence[Any]) -> list[int]:
+    """Which of its arguments a function changes in place, by number."""
+    given = [as_tensors(v) for v in leaves]
+    copies = [Tensor._of(v._node, False, None) if isinstance(v, Tensor) else v for v in given]
+    before = [v._node if isinstance(v, Tensor) else None for v in copies]
+    f(*copies)
+    after = [v._node if isinstance(v, Tensor) else None for v in copies]
+    return [k for k, (old, new) in enumerate(zip(before, after, strict=True)) if old is not new]
 
 
 def by_parameters(loss: Callable[..., Any], tensors: Sequence[Tensor]) -> Callable[..., Any]:

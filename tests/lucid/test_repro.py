@@ -111,7 +111,7 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             main(["repro", str(path)])
         assert left.value.code == 2
     said: Any = capsys.readouterr().err
-    assert "utf-8" in said and "No such file" in said
+    assert "it is no text" in said and "No such file" in said
 
 
 # --- calls as scripts ------------------------------------------------------------------------------
