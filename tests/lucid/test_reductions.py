@@ -284,3 +284,12 @@ def test_derivatives_of_a_variance_in_one_walk(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(shapes, "ONE_WALK", 2)
     np.testing.assert_allclose(first(x).numpy(), want[0], rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(twice(x).numpy(), want[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(540_000,), (33_500, 3), (270_000, 2)])
+def test_totals_of_more_blocks_than_lanes(shape: tuple[int, ...]) -> None:
+    """Whole numbers, so that every order gives the same: none of a lane's blocks is lost."""
+    x = (np.arange(np.prod(shape)) % 5).astype(np.float32).reshape(shape)
+    for axis in (None, 0):
+        got = lucid.compile(lambda x, axis=axis: x.sum(axis=axis))(x).numpy()
+        assert np.array_equal(got, x.sum(axis=axis, dtype=np.float64))
