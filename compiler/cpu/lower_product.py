@@ -115,9 +115,15 @@ class ProductLowering:
             down = x.slot("block")
             each = b.op("div", x.slot("blocks"), down)  # blocks that share rows
             across = b.op("div", each, self.count(self.p.batch))
-            number, column = b.op("rem", block.var, each), b.op("rem", block.var, across)
-            x.at.update(self.place(self.p.batch, b.op("div", number, across)))
-            rows = self.share(left, b.op("div", block.var, each), down)
+            column = b.op("rem", block.var, across)
+            if parts > 1:
+                number, line = b.op("rem", block.var, each), b.op("div", block.var, each)
+                x.at.update(self.place(self.p.batch, b.op("div", number, across)))
+            else:  # strips are blocks side by side: those of one part of the batch
+                number = b.op("div", block.var, across)
+                line = b.op("rem", number, down)
+                x.at.update(self.place(self.p.batch, b.op("div", number, down)))
+            rows = self.share(left, line, down)
             columns = self.share(right, column, across)
             fits = b.op("ge", Imm(parts * self.part, i64), self.depth)
             packs = self.packs(block.var, number, fits) if parts > 1 else Imm(1, i64)
