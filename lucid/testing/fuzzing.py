@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import random
-import sys
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -14,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import lucid
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.types import from_numpy
 
@@ -21,8 +19,9 @@ from ..arguments import is_array, rebuild
 from ..errors import bounded, here
 from ..tensor import Tensor
 from .bits import plain
-from .checking import CheckError, compared
+from .checking import CheckError, check, compared
 from .layouts import LAYOUTS, UNPACK, laid_out, literal
+from .sources import defined
 from .traced import UnfitError, as_tensors, name_of, named_leaves
 from .values import SPECIAL, alike, with_special
 
@@ -99,8 +98,9 @@ def fuzz(
     made smaller in what is left of `seconds`, or in a quarter of them.
 
     Returns a Fuzzed, whose text says how much was tried. Raises FuzzError (an AssertionError) for the
-    smallest failing case that was found: the message of `check`, and a script that reproduces it, which is
-    its `script`, too. ValueError if there is no array among `args`.
+    smallest failing case that was found: the message of `check`, and a script that reproduces it (a comment
+    says what is missing in it, if anything that `f` reads has no text), which is its `script`, too.
+    ValueError if there is no array among `args`, and for no time or no cases.
     """
     if not any(isinstance(v, Tensor) or is_array(v) for _, v in named_leaves(args)):
         raise ValueError(here("fuzz: there is no array or tensor among the arguments to vary"))
@@ -254,21 +254,25 @@ class _Runner:
             return _Name(names[-1])
 
         given = ", ".join(repr(rebuild(v, leaf)) for v in self.arguments(case))
-        helpers = UNPACK + "\n\n" if any("unpack(" in line for line in lines) else ""
-        imported = "check, laid_out" if case.layout != "rows" else "check"
         options = ["rtol=inf"] + ([] if self.grad else ["grad=False"])
+        functions = {"f": self.f}
         if case.special:
             options.append("differences=False")
+        elif self.reference is not None:
+            functions["reference"] = self.reference
+        known = {"np": np, "inf": np.inf, "nan": np.nan, "lucid": lucid, "check": check}
+        known |= {"laid_out": laid_out, "unpack": None, **dict.fromkeys(names)}
+        made, called = defined(functions, known)
+        options += [f"reference={name}" for name in called[1:]]
+        imported = "check, laid_out" if case.layout != "rows" else "check"
         text = [
             "import numpy as np", "from numpy import inf, nan", "",
             "import lucid", f"from lucid.testing import {imported}", "", "",
-            f"{_defined(self.f, 'f')}", "", *lines,
         ]  # fmt: skip
-        if self.reference is not None and not case.special:
-            text[-len(lines) - 1 : -len(lines) - 1] = ["", "", _defined(self.reference, "reference"), ""]
-            options.append("reference=reference")
-        text.append(f"print(check(f, {given}, {', '.join(options)}))")
-        return "\n".join(text[:7]) + "\n" + helpers + "\n".join(text[7:]) + "\n"
+        if any("unpack(" in line for line in [made, *lines]):
+            text += [UNPACK, ""]
+        text += [made, "", "", *lines, f"print(check({called[0]}, {given}, {', '.join(options)}))", ""]
+        return "\n".join(text)
 
 
 class _Name:
@@ -297,17 +301,3 @@ def _said(error: Exception | None) -> str:
     if error is None:
         return "nothing"
     return str(error) if isinstance(error, CheckError) else f"{type(error).__name__}: {error}"
-
-
-def _defined(f: Callable[..., Any], name: str) -> str:
-    """Python text that makes `f` known as `name`: an import, or its own text."""
-    module, path = getattr(f, "__module__", ""), getattr(f, "__qualname__", "")
-    if module in sys.modules and module != "__main__" and path.isidentifier():
-        return f"from {module} import {path} as {name}"
-    try:
-        source = textwrap.dedent(inspect.getsource(f))
-    except (OSError, TypeError):
-        source = ""
-    if source.startswith(("def ", "@")) and f.__name__.isidentifier():
-        return source.rstrip() + (f"\n\n\n{name} = {f.__name__}" if f.__name__ != name else "")
-    return f"{name} = ...  # your function: {name_of(f)}, of module {module}; put it here"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from pathlib import Path
@@ -270,3 +271,43 @@ def test_abc_switched_proofs_on(monkeypatch: pytest.MonkeyPatch) -> None:
         warnings.simplefilter("ignore")
         f(X)
     assert "proved" not in str(f.explain())
+
+
+# --- scripts --------------------------------------------------------------------------------------
+
+
+def run_script(f: Any, reference: Any) -> str:
+    """The script of a case that fails, which fails in the same way."""
+    with pytest.raises(FuzzError) as caught:
+        fuzz(f, X[:2], reference=reference, seconds=1, grad=False)
+    with pytest.raises(CheckError, match="not what the reference gives"):
+        exec(caught.value.script, {"__name__": "script"})
+    return caught.value.script
+
+
+def test_the_script_of_a_lambda_was_three_dots() -> None:
+    table: dict[str, Any] = {"a": [1, 2.5], "b": np.arange(3)}
+    scale, shift = 3.5, lucid.Tensor([1.0, 2.0])
+
+    def helper(x: Any) -> Any:
+        return x * scale + table["a"][1] + shift.sum()
+
+    pair = (lambda x: helper(x), lambda x: helper(x) + math.pi)  # two in a line
+    script = run_script(pair[1], lambda x: x * scale)
+    assert "f = lambda x: helper(x) + math.pi\n" in script and "import math\n" in script
+    assert script.index("scale = 3.5") < script.index("def helper") < script.index("f = lambda")
+
+
+def double(x: Any) -> Any:
+    return x * 2
+
+
+def test_the_script_of_a_function_of_a_module_imports_it() -> None:
+    script = run_script(double, lambda x: x * 3)
+    assert f"from {__name__} import double as f" in script and "sys.path.insert(0, " in script
+
+
+def test_what_has_no_text_is_told_in_the_script() -> None:
+    with pytest.raises(FuzzError) as caught:
+        fuzz(lucid.nn.Linear(5, 3), X[:2], reference=lambda x: x[:, :3] * 0 + 100, seconds=1, grad=False)
+    assert "# missing here: f, a lucid.nn.layers.Linear, which has no text" in caught.value.script
