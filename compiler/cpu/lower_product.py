@@ -107,7 +107,7 @@ class ProductLowering:
         left, right = self.left, self.right
         # A turn of `pack_rows` may fill more than the last tile.
         room = [(side.most + self.tiles_of_turn(side) - 1) * side.size * self.part for side in (left, right)]
-        parts = KEPT_PARTS if self.p.same and self.p.batch else 1
+        parts = KEPT_PARTS if self.p.kept else 1
         b.emit(Alloc(left.panels, self.dtype, room[0] * parts))
         b.emit(Alloc(right.panels, self.dtype, room[1]))
         b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))

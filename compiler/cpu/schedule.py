@@ -146,6 +146,12 @@ class Product:
     batch: tuple[str, ...]
     same: bool  # whether the rows' operand is the same along all of the batch
 
+    @property
+    def kept(self) -> bool:
+        """Whether rows stay packed for all of a batch: blocks of the same rows are side by side then, and not
+        those of one part of the batch."""
+        return self.same and bool(self.batch)
+
 
 def product(kernel: Kernel) -> Product | None:
     """`kernel` as a matrix product, if it is one."""

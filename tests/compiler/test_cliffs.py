@@ -152,3 +152,20 @@ def test_what_is_masked_does_not_underflow() -> None:
     np.testing.assert_allclose(
         lucid.compile(lambda x: F.softmax(x, -1))(x).numpy(), right, rtol=1e-5, atol=2e-45
     )
+
+
+def test_queries_that_a_batch_shares_are_no_strips() -> None:
+    """Their blocks are in another order than strips take them: these wrote outside of their memory."""
+    q, k, v = numbers(300, 16), numbers(16, 300, 16), numbers(16, 300, 16)
+
+    def f(q: Any, k: Any, v: Any) -> Any:
+        return F.softmax(q @ lucid.swapaxes(lucid.asarray(k), -1, -2), -1) @ v
+
+    scores = q.astype(float) @ np.swapaxes(k, -1, -2)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    right = weights / weights.sum(-1, keepdims=True) @ v
+    for threads in (1, 2, 3):
+        found = lucid.compile(f, threads=threads)(q, k, v)
+        np.testing.assert_allclose(found.numpy(), right, rtol=1e-4, atol=1e-5)
+    assert "strip" not in compiled(f, q, k, v).explain()
+    assert "strip" in compiled(f, numbers(16, 300, 16), k, v).explain()
