@@ -22,7 +22,7 @@ from .checking import parts, real
 from .precise import precisely
 from .span_sums import spans
 from .spans import Chains, Exact, Rounded, Span, spacing, up, widest
-from .traced import Traced, name_of, traced
+from .traced import Result, Traced, name_of, traced
 
 
 @data
@@ -70,7 +70,7 @@ class Certified:
     def _decided(self, known: Array) -> str:
         beyond = f", {self.violations} BEYOND" if self.violations else ""
         if known.all():
-            return f"exact{beyond}"
+            return f"exact{beyond}{self.cause}"
         at = [int(i) for i in np.argwhere(~known)[0]]
         more = f" and {int((~known).sum()) - 1} more" if (~known).sum() > 1 else ""
         what = "may flip" if self.dtype.kind == "b" else "not certified"
@@ -121,6 +121,7 @@ def certified(call: Traced, causes: bool) -> tuple[Certified, ...]:
     outputs = []
     for result in call.results:
         if result.output < 0:
+            outputs.append(_as_given(result))
             continue
         node = graph.outputs[result.output]
         array = parts(result.array) if result.array.dtype.kind == "c" else plain(result.array)
@@ -132,9 +133,18 @@ def certified(call: Traced, causes: bool) -> tuple[Certified, ...]:
             value = _shaped(parts(np.asarray(values[node])), array)
             outputs.append(_certified(result.name, node, array, true, computed, value, cause))
         else:
-            cause = _undecided(node, exact, rounded) if causes else ""
+            unsure = causes and not _sure(true, computed).all()
+            cause = _undecided(node, exact, rounded) if unsure else ""
             outputs.append(_decided(result.name, node, array, true, computed, cause))
     return tuple(outputs)
+
+
+def _as_given(result: Result) -> Certified:
+    """An argument that is returned as it is."""
+    array = parts(result.array)
+    zeros, dtype = np.zeros(array.shape), from_numpy(array.dtype)
+    ones, nothing = np.ones(array.shape), np.full(array.shape, np.nan)
+    return Certified(result.name, dtype, zeros, zeros, nothing, ones, 0, "; an argument, as it was given")
 
 
 def _shaped(x: Array, like: Array) -> Array:

@@ -95,8 +95,11 @@ def check(
     - `lucid.compile(f)` and `f` uncompiled with the graph of `f` run by NumPy op by op: bit for bit where
       lucid promises that, else in float64, each element within an error bound that is propagated through
       the graph;
-    - the gradients of a weighted sum of all float outputs by the positional float arguments, in the same
-      way, and in float64 with finite differences (`grad=False` leaves gradients out);
+    - the gradients of a weighted sum of all outputs by the arguments that are floats or complex numbers, in
+      containers too, and by the parameters that `f` reads: in the same way, and in float64 with finite
+      differences (`grad=False` leaves gradients out). Where these decide nothing, a note says so; where the
+      gradient is NaN though there is a derivative, that is an error. So is a value that is detached:
+      `differences=False` for straight-through estimators;
     - `f` in float64 with `reference(*args)`, which gets NumPy arrays (floats as float64) and returns arrays
       of the same structure; by default that is `f` itself, run by NumPy, where it takes arrays and gives
       arrays;
@@ -107,7 +110,8 @@ def check(
 
     Returns a Report, whose text is a table. Raises CheckError (an AssertionError) with one message: what
     differs, the worst element and both values, their distance in ulp and what is allowed, and the first op,
-    user's line and kernel where they part. ValueError if `f` changes tensors; what `f` raises itself.
+    user's line and kernel where they part. ValueError if `f` changes tensors, draws random numbers or
+    returns no tensor; TypeError for a `reference` that gives no arrays; what `f` raises itself.
     """
     return compared(f, args, reference, grad, rtol, differences)
 
@@ -404,12 +408,12 @@ def _slopes(
         notes.append("a library takes part: what it computes has no error bound")
     owners = _places(one, leaves, by), _places(backward.traced, leaves, by)
     mine, theirs = ({k: n for k, n in enumerate(found) if n is not None} for found in owners)
-    at = Loss(graph, inputs)
     exact = [backward.of(r).exact for r in backward.traced.results]
     for k, slope in enumerate(exact):
         label = backward.names[k]
         if np.isfinite(slope).all():
             continue
+        at = Loss(graph, inputs)
         if k not in mine or not np.isfinite(at.here):
             notes.append(f"{label} is not finite, and neither are all outputs: not compared")
             continue

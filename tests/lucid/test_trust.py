@@ -68,6 +68,7 @@ def test_a_large_element_hid_a_wrong_reference_of_others() -> None:
         (lambda d: square_hidden(d["a"][0]), ({"a": [X]},)),
         (lambda z: square_hidden(abs(z)), (X.astype("c8"),)),
         (lambda x: square_hidden(x).sum() + 1e7, (X,)),
+        (lambda x: x + (lucid.round(x) - x).detach(), (X,)),  # straight through
     ],
 )
 def test_gradients_were_not_compared_without_a_word(f: Any, args: Any) -> None:
@@ -219,6 +220,7 @@ def test_certificates_said_nothing_of_integers_and_bools() -> None:
     assert "output[2]: i64[], not certified at []: `argmax` at" in text
     assert "output[3]: i32[2], exact" in text and "output[4]: i64[2], exact" in text
     assert not sum(o.violations for o in found.outputs)
+    assert "within 0 of the exact value" in str(lucid.compile(lambda x: x).certify(X))
     with pytest.raises(ValueError, match=r"certify of .* it returns no tensor"):
         lucid.compile(lambda x: x).certify("abc")
 
