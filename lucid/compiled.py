@@ -21,7 +21,7 @@ from .arguments import Signature, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
 from .cost import Contract, contract
-from .errors import bounded, here, no_attribute, public, trim, warn_user
+from .errors import bounded, endless, here, no_attribute, public, trim, warn_user
 from .guards import Place, tensors_in
 from .looked import Looked
 from .pickles import Decorated, Parts
@@ -219,9 +219,14 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
         try:
-            while (results := self._tried(*args, **kwargs)) is None:
-                pass  # another thread has changed what a fresh trace began with
-        except Exception as error:
+            try:
+                while (results := self._tried(*args, **kwargs)) is None:
+                    pass  # another thread has changed what a fresh trace began with
+            except RecursionError as error:
+                if MODE.get().trace is not None:
+                    raise  # the outermost call has room to tell
+                raise endless(error, self._name(), getattr(self.__wrapped__, "__code__", None)) from None
+        except BaseException as error:
             trim(error)
             raise
         return results[0]

@@ -176,8 +176,9 @@ def earlier(error: E, loc: Loc | None) -> E:
 
 def trim(error: BaseException) -> None:
     """Take lucid's frames out of the traceback of an error that names the user's line, and what comes after
-    the user's last one; or, of what the user's code has raised by itself, those in between. A fault of
-    lucid's keeps all frames, and so does everything under LUCID_TRACEBACK=full.
+    the user's last one; or, of what the user's code has raised by itself, those in between. An interrupt and
+    a lack of memory may come wherever lucid is: they are about the user's line, too. A fault of lucid's keeps
+    all frames, and so does everything under LUCID_TRACEBACK=full.
 
     Who calls it raises again by a `raise` alone: that adds no frame of its own."""
     frames: list[TracebackType] = []
@@ -186,7 +187,11 @@ def trim(error: BaseException) -> None:
         frames.append(at)
         at = at.tb_next
     files = [frame.tb_frame.f_code.co_filename for frame in frames]
-    said = _said(error) or "of_user" in vars(error)
+    if isinstance(error, MemoryError) and files and is_internal(files[-1]) and not _said(error):
+        error.args = (here(str(error)),)
+        vars(error)["of_user"] = True  # NumPy's kind has a text of its own
+    anywhere = not isinstance(error, Exception) or isinstance(error, RecursionError)
+    said = _said(error) or "of_user" in vars(error) or anywhere
     if not files or (not said and is_internal(files[-1])) or os.environ.get("LUCID_TRACEBACK") == "full":
         return
     kept = [frame for frame, file in zip(frames, files, strict=True) if not is_internal(file)]
@@ -228,7 +233,7 @@ def _door(f: Callable[P, R], kinds: tuple[type[Exception], ...]) -> Callable[P, 
             except Exception as error:
                 refuse(error, f, args, kwargs, kinds)
                 raise
-        except Exception as error:
+        except BaseException as error:
             trim(error)
             raise
 
@@ -264,6 +269,26 @@ def refuse(
         vars(error)["of_user"] = True
     elif isinstance(error, kinds):
         raise located(error, user_loc()) from None
+
+
+def endless(error: RecursionError, name: str, code: CodeType | None) -> RecursionError:
+    """The error of the call of `name`, whose `code` (if it is a function) calls itself without end, or of a
+    function of the user's below it that does: it names the line of the innermost call."""
+    calls: dict[CodeType, list[int]] = {}
+    at = error.__traceback__
+    while at is not None:
+        if is_user_file(at.tb_frame.f_code.co_filename):
+            calls.setdefault(at.tb_frame.f_code, []).append(at.tb_lineno)
+        at = at.tb_next
+    if not calls:
+        return error
+    most = max(calls, key=lambda known: (len(calls[known]), known is code))
+    again = code if code in calls and 2 * len(calls[code]) > len(calls[most]) else most
+    own = again is code
+    what = f"{name} calls itself" if own else f"{again.co_name} calls itself, or what calls it,"
+    text = f"{what} while {'it' if own else name} is traced, {len(calls[again]):,} times and without an end"
+    hint = "expected an end that a Python value decides; a tensor's is not known in a trace (lucid.where)"
+    return earlier(RecursionError(f"{text}; {hint}"), loc_of(again, calls[again][-1]))
 
 
 def bounds(kind: type[T]) -> type[T]:

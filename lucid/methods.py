@@ -25,14 +25,14 @@ def _add(op: ops.Op) -> None:
     def unary(self: Any) -> Any:
         try:
             return self._apply(build, self)
-        except Exception as error:
+        except BaseException as error:
             trim(error)
             raise
 
     def binary(self: Any, other: Any) -> Any:
         try:
             return self._apply(build, self, other)
-        except Exception as error:
+        except BaseException as error:
             trim(error)
             raise
 

@@ -33,7 +33,7 @@ def infix(build: Callable[..., Node], sign: str, reflected: bool = False) -> Cal
         try:
             a, b = (other, self) if reflected else (self, other)
             made: Tensor = self._infix(build, a, b, sign)
-        except Exception as error:
+        except BaseException as error:
             trim(error)
             raise
         return made
@@ -47,7 +47,7 @@ def in_place(build: Callable[..., Node], sign: str) -> Callable[[T, Any], T]:
     def operator(self: Any, other: Any) -> Any:
         try:
             return self._become(self._infix(build, self, other, sign))
-        except Exception as error:
+        except BaseException as error:
             trim(error)
             raise
 

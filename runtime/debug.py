@@ -4,14 +4,20 @@ LLVM's own loader puts it where it runs, as that tells gdb of it (GDB's JIT inte
 files: `/tmp/perf-PID.map` has the names of functions; `jit-PID.dump` has their code and lines too, of which
 `perf inject --jit` makes object files. It lies in `JITDUMPDIR`, or else where the process works.
 
+A debugger that knows some lines of a file only takes a breakpoint on another one for the next that it knows.
+So it is told of all lines of a file, as those of a function that nothing calls, before it is told of a kernel
+there.
+
 Source of the formats: Linux, tools/perf/Documentation, jit-interface.txt and jitdump-specification.txt.
 """
 
 from __future__ import annotations
 
 import ctypes
+import linecache
 import mmap
 import os
+import re
 import struct
 import sys
 import threading
@@ -30,6 +36,7 @@ LOAD, DEBUG_INFO = 0, 2
 # The dump of this process, and the next number of a function in it. A child of a fork has its own.
 _open: tuple[int, int] | None = None
 _count = 0
+_whole: set[str] = set()  # files of which gdb knows all lines
 
 
 @data
@@ -46,6 +53,11 @@ def load(text: str, names: tuple[str, ...], told: Sequence[str]) -> dict[str, in
     """Addresses of the functions of LLVM `text`, which has debug information. `told`: who is to know of them,
     "gdb", "perf" (names), "jitdump" (names and lines). One thread at a time. RuntimeError if LLVM rejects the
     text, OSError where a file cannot be written."""
+    if "gdb" in told:
+        for file in dict.fromkeys(re.findall(r'!DIFile\(filename: "(.*?)"', text)):
+            if file not in _whole:
+                _whole.add(file)
+                tell_lines(file, f"lucid.lines.{len(_whole)}")
     made = llvm.assemble(llvm.emit_assembly(text, host()), host())  # the instructions that run otherwise
     addresses = llvm.link_object(made, names, host())
     if "perf" in told or "jitdump" in told:
@@ -55,6 +67,33 @@ def load(text: str, names: tuple[str, ...], told: Sequence[str]) -> dict[str, in
         if "jitdump" in told:
             dump(functions)
     return addresses
+
+
+def tell_lines(file: str, name: str) -> None:
+    """Tells gdb of all lines of a file, named as in LLVM text: a function `name` has something at each."""
+    path = re.sub(rb"\\([0-9A-Fa-f]{2})", lambda code: bytes([int(code[1], 16)]), file.encode())
+    count = len(linecache.getlines(path.decode()))
+    if count:
+        text = lines_text(file, name, count)
+        llvm.link_object(llvm.assemble(llvm.emit_assembly(text, host()), host()), (name,), host())
+
+
+def lines_text(file: str, name: str, count: int) -> str:
+    begin = 6  # the number of the first line's node
+    stores = [f"  store volatile i8 0, ptr %p, !dbg !{begin + k}" for k in range(count)]
+    nodes = [f"!{begin + k} = !DILocation(line: {1 + k}, scope: !4)" for k in range(count)]
+    return "\n".join([
+        f"define void @{name}(ptr %p) !dbg !4 {{", *stores, f"  ret void, !dbg !{begin}", "}",
+        "!llvm.dbg.cu = !{!2}", "!llvm.module.flags = !{!0}",
+        '!0 = !{i32 2, !"Debug Info Version", i32 3}',
+        f'!1 = !DIFile(filename: "{file}", directory: "")',
+        '!2 = distinct !DICompileUnit(language: DW_LANG_C99, file: !1, producer: "lucid", isOptimized: true, '
+        "runtimeVersion: 0, emissionKind: FullDebug)",
+        "!3 = !DISubroutineType(types: !{})",
+        f'!4 = distinct !DISubprogram(name: "{name}", scope: !1, file: !1, line: 1, type: !3, scopeLine: 1, '
+        "spFlags: DISPFlagDefinition | DISPFlagOptimized, unit: !2)",
+        *nodes, "",
+    ])  # fmt: skip
 
 
 def found(made: bytes, addresses: dict[str, int]) -> list[Function]:

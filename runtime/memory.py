@@ -129,7 +129,7 @@ class Allocator:
             try:
                 piece = self._fresh(size)
             except (MemoryError, OSError, OverflowError, ValueError):
-                raise MemoryError(f"cannot allocate {nbytes} bytes") from None
+                raise MemoryError(f"cannot allocate {nbytes:,} bytes") from None
         with self.lock:
             return self._lent(piece)
 

@@ -83,7 +83,7 @@ class Module:
             except Exception as error:
                 refuse(error, self.forward, args, kwargs)
                 raise
-        except Exception as error:
+        except BaseException as error:
             trim(error)
             raise
 

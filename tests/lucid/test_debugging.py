@@ -235,7 +235,9 @@ def test_gdb_stops_at_the_user_s_line(tmp_path: Path) -> None:
     program = tmp_path / "train.py"
     program.write_text(
         "import numpy as np\nimport lucid\n\n\ndef part(x):\n    d = x - 1\n    return d * d\n\n\n"
-        "@lucid.compile\ndef step(x):\n    return part(x).sum()\n\n\nprint(step(np.ones(1000, 'f')).item())\n"
+        "@lucid.compile\ndef step(x):\n    return part(x).sum()\n\n\n"
+        "print(lucid.ones(4) + 1, lucid.compile(lambda x: x * 3)(np.ones(4)))  # lines after the breakpoint\n"
+        "print(step(np.ones(1000, 'f')).item())\n"
     )
     command = ["gdb", "-q", "-batch", "-nx", "-ex", "set breakpoint pending on", "-ex", f"break {program}:6"]
     command += ["-ex", "run", "-ex", "bt 3", "--args", sys.executable, str(program)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lucid
+from lucid import nn
 
 BEGIN = """\
 import math
@@ -62,6 +63,11 @@ MISTAKES = {
     "range": COMPILED.format("for _ in range(x.sum()):  # here\n        x = x + 1\n    return x"),
     "a list of tensors": COMPILED.format("return x - [x.sum(), x.max(), x.min()]  # here"),
     "contract": "lucid.compile(lambda x: x.cumsum().sort().sum(), max_kernels=1)(a)  # here",
+    "itself": COMPILED.format("return f(x)  # here"),
+    "itself, by another": "def g(x):\n    return h(x) * 2  # here\ndef h(x):\n    return g(x)\n"
+    "lucid.compile(g)(a)",
+    "no memory": COMPILED.format("return lucid.zeros((10**7, 10**8)) + x.sum()") + "  # here",
+    "no memory, read later": "lucid.zeros((10**7, 10**8)).numpy()  # here",
     "the user's own": COMPILED.format("return {}['key']  # here"),
 }  # fmt: skip
 
@@ -82,6 +88,19 @@ def test_a_mistake(name: str, tmp_path: Path) -> None:
     assert {frame.filename for frame in whole.stack} == {str(file)}
     here = next(k for k, line in enumerate(source.split("\n"), 1) if line.endswith("# here"))
     assert whole.stack[-1].lineno == here, "\n".join(lines)
+
+
+@pytest.mark.parametrize("where", ["compile_graph", "Executable.__call__"])
+def test_an_interrupt_wherever_lucid_is(where: str, monkeypatch: pytest.MonkeyPatch, afresh: None) -> None:
+    def interrupted(*args: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"lucid.engine.{where}", interrupted)
+    x = lucid.ones(70000) * 3.0
+    for work in lucid.compile(lambda x: x * 3.5), lambda x: nn.ReLU()(x).numpy(), lucid.Tensor.numpy, repr:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            work(x)
+        assert {frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)} == {__file__}
 
 
 def test_in_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
