@@ -160,7 +160,7 @@ def test_what_is_no_capsule_is_refused_in_one_line(
     with pytest.raises(CapsuleError) as caught:
         replay(path)
     assert expected in str(caught.value) and "\n" not in str(caught.value)
-    assert str(caught.value).startswith(path)
+    assert path in str(caught.value)
     with pytest.raises(SystemExit, match="2"):
         main(["replay", path])
     assert capsys.readouterr().err.count("\n") == 1
