@@ -56,6 +56,11 @@ def row_block(row_elements: int, kept: bool) -> int:
     return rows
 
 
+def chain(count: int) -> int:
+    """The longest chain of additions in a sum of so many terms, in any mode (docs/architecture.md)."""
+    return min(count, ROWS + BLOCK // 32 + 32 + count // BLOCK)
+
+
 def chains(dtype: DType) -> int:
     """Of a product with sums of `dtype`."""
     return CHAIN_BYTES // max(4, dtype.size)

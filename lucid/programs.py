@@ -32,6 +32,7 @@ from .hosted import function_of
 
 Array = np.ndarray[Any, Any]
 Segment = list[Step] | Memory | Library
+Interpreted = Callable[[np.random.Generator | None], dict[str, Array]]
 
 
 def run_whole(whole: Whole, arrays: Mapping[str, Array], interpret: bool) -> list[Array]:
@@ -61,10 +62,10 @@ def run_whole(whole: Whole, arrays: Mapping[str, Array], interpret: bool) -> lis
 
 def beside(
     whole: Whole, arrays: Mapping[str, Array]
-) -> Iterator[tuple[Kernel, dict[str, Array], dict[str, Array]]]:
-    """What each kernel of a program gives, as native code and as the interpreter runs it, for the same
-    operands; what native code gives goes on. Kernels that fill one array are told as the last of them. Errors
-    are those of `run_whole`."""
+) -> Iterator[tuple[Kernel, dict[str, Array], Interpreted]]:
+    """What each kernel of a program gives as native code, and what interprets it for the same operands, with
+    its sums in NumPy's order, or moved as `interpret_kernel` does; what native code gives goes on. Kernels
+    that fill one array are told as the last of them. Errors are those of `run_whole`."""
     binding = whole.binding
     assert binding is not None
     kernels = {k.name: k for k in whole.kernels}
@@ -79,14 +80,24 @@ def beside(
         else:
             for steps in _filling(segment):
                 before = dict(held)
-                for memory, interpret in ((held, False), (before, True)):
-                    part, _ = _prepared(steps, binding, kernels, types, interpret)
-                    assert part is not None
-                    part(memory)
-                names = [r.view.name for r in steps[-1].results if r.view.name in before]
-                results = ({name: memory[name] for name in names} for memory in (held, before))
-                native, interpreted = results
-                yield kernels[steps[-1].callee], native, interpreted
+                part, _ = _prepared(steps, binding, kernels, types, False)
+                assert part is not None
+                part(held)
+                names = [r.view.name for r in steps[-1].results]
+
+                def interpreted(
+                    moved: np.random.Generator | None,
+                    steps: list[Step] = steps,
+                    before: dict[str, Array] = before,
+                    names: list[str] = names,
+                ) -> dict[str, Array]:
+                    memory = dict(before)
+                    again, _ = _prepared(steps, binding, kernels, types, True, moved)
+                    assert again is not None
+                    again(memory)
+                    return {name: memory[name] for name in names}
+
+                yield kernels[steps[-1].callee], {name: held[name] for name in names}, interpreted
 
 
 def _filling(segment: list[Step]) -> Iterator[list[Step]]:
@@ -155,6 +166,7 @@ def _prepared(
     kernels: Mapping[str, Kernel],
     types: Mapping[str, TensorType],
     interpret: bool,
+    moved: np.random.Generator | None = None,
 ) -> tuple[Callable[[dict[str, Array]], None] | None, Segment]:
     """What runs calls of kernels: proven, and compiled."""
     if not isinstance(segment, list) or not kernels:
@@ -179,18 +191,24 @@ def _prepared(
 
     def interpreted(held: dict[str, Array]) -> None:
         for step, call in zip(segment, program.calls, strict=True):
-            _interpret(step, call, held, inner)
+            _interpret(step, call, held, inner, moved)
 
     return (interpreted if interpret else native), segment
 
 
-def _interpret(step: Step, call: Call, held: dict[str, Array], types: Mapping[str, TensorType]) -> None:
+def _interpret(
+    step: Step,
+    call: Call,
+    held: dict[str, Array],
+    types: Mapping[str, TensorType],
+    moved: np.random.Generator | None,
+) -> None:
     """One call, whose accesses are proven, by NumPy."""
     views = {name: v for name, v in step.operands if isinstance(v, View)}
     params = {p.name: p for p in call.kernel.params if isinstance(p, Param)}
     given = {name: _strided(p, call, _seen(held[views[name].name], types[views[name].name]))
              for name, p in params.items()}  # fmt: skip
-    found = interpret_kernel(call.kernel, given, call.scalars, call.symbols)
+    found = interpret_kernel(call.kernel, given, call.scalars, call.symbols, moved=moved)
     for output, result in zip(call.kernel.outputs, step.results, strict=True):
         memory = np.zeros(types[result.view.name].shape, output.dtype.np)
         _strided(output, call, memory)[...] = found[output.name]

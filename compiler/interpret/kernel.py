@@ -41,6 +41,7 @@ from ..ir.rounding import Number, convert
 from ..ir.types import from_numpy
 from ..ops import REGISTRY, order, ordered
 from ..ops.folds import fold
+from ..order import chain
 from .loop import run_instructions
 
 Array = np.ndarray[Any, Any]
@@ -54,6 +55,7 @@ def interpret_kernel(
     symbols: Mapping[str, int] | None = None,
     touched: Mapping[str, Array] | None = None,
     computed: Counter[str] | None = None,
+    moved: np.random.Generator | None = None,
 ) -> dict[str, Array]:
     """The outputs of `kernel` by name, as new arrays.
 
@@ -61,11 +63,13 @@ def interpret_kernel(
     extents and guard bounds, of which those that an array's shape tells may be left out.
     `touched`: for every array, one of bools of its shape, which become true where an element is read or
     written. `computed`: to each op and fold of floats is added for how many points it was computed.
-    Reductions accumulate in the dtype that they state; their order is NumPy's, not the kernel's.
+    `moved`: sums of floats, and scans of them, are moved by what another order may make of them, each element
+    up or down as this draws. Reductions accumulate in the dtype that they state; their order is NumPy's, not
+    the kernel's.
     The maximum of nothing is the least value. Raises ValueError for a missing or unfitting
     operand, IndexError for an unguarded access outside of an array."""
     counts = Counter[str]() if computed is None else computed
-    return _Run(kernel, arrays, scalars or {}, symbols or {}, touched or {}, counts).outputs
+    return _Run(kernel, arrays, scalars or {}, symbols or {}, touched or {}, counts, moved).outputs
 
 
 class _Run:
@@ -79,10 +83,11 @@ class _Run:
         symbols: Mapping[str, int],
         touched: Mapping[str, Array],
         computed: Counter[str],
+        moved: np.random.Generator | None,
     ) -> None:
         self.kernel = kernel
         self.touched = touched
-        self.computed = computed
+        self.computed, self.moved = computed, moved
         self.symbols = dict(symbols)
         self.arrays: dict[str, Array] = {}
         for param in kernel.params:
@@ -132,6 +137,15 @@ class _Run:
         *places, where = np.broadcast_arrays(*places, where)
         self.touched[name][tuple(p[where] for p in places)] = True
 
+    def otherwise(self, total: Array, sizes: Array, count: int) -> Array:
+        """A sum of `count` floats whose absolute values sum to `sizes`, as another order may give it."""
+        dtype = from_numpy(total.dtype)
+        if self.moved is None or not dtype.is_float:
+            return total
+        signs = self.moved.choice([-1.0, 1.0], np.shape(total))
+        away = signs * (chain(count) * dtype.computed.epsilon) * sizes  # an end of one, the other of the other
+        return np.asarray(total + away).astype(total.dtype)
+
     def _extent(self, extent: Extent) -> int:
         return extent if isinstance(extent, int) else self.symbols[extent]
 
@@ -147,7 +161,11 @@ class _Run:
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
                 if isinstance(stmt, Scan):
                     self.computed[stmt.op] += value.size * from_numpy(value.dtype).is_float
-                    value = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
+                    scanned = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
+                    if stmt.op == "sum":
+                        sizes = np.add.accumulate(np.abs(value), axis=-1, dtype=np.float64)
+                        scanned = self.otherwise(scanned, sizes, value.shape[-1])
+                    value = scanned
                 whole, cut = out, None
                 if isinstance(stmt, Sort):
                     value = (ordered if stmt.values else order)(value, -1, stmt.falling)
@@ -299,4 +317,8 @@ def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> tuple[Array,
     start = [s.identity(dtype) for s, dtype in zip(of.states, stmt.dtypes, strict=True)]
     filled = tuple(np.full((1, *left), v, d.np) for v, d in zip(start, stmt.dtypes, strict=True))
     acc = run_instructions(of.merge, filled, acc) if many else filled
-    return tuple(s[0] for s in acc)
+    totals = tuple(s[0] for s in acc)
+    if point.run.moved is None or stmt.op not in ("sum", "dot"):
+        return totals
+    sizes = np.prod([np.abs(arg.astype(np.float64)) for arg in args], axis=0).sum(axis=0)
+    return (point.run.otherwise(totals[0], sizes, many),)

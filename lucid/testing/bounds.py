@@ -210,11 +210,6 @@ _UNROUNDED = {
 }
 
 
-def chain(count: int) -> int:
-    """The longest chain of additions in a sum of so many terms, in any mode (docs/architecture.md)."""
-    return min(count, order.ROWS + order.BLOCK // 32 + 32 + count // order.BLOCK)
-
-
 def _summing(node: Node, count: int, size: Array) -> Array:
     """The rounding of a sum of `count` terms whose absolute values sum to `size`."""
     dtype = node.type.dtype
@@ -223,7 +218,7 @@ def _summing(node: Node, count: int, size: Array) -> Array:
     sides = 2 if dtype is f64 else 1  # NumPy rounds, too
     info: Any = np.finfo(dtype.computed.np)
     size = np.where(size > float(info.max), np.inf, size)  # on the way to the sum
-    return np.asarray(sides * chain(count) * (unit(dtype.computed) * size + float(info.smallest_subnormal)))
+    return np.asarray(sides * order.chain(count) * (unit(dtype.computed) * size + float(info.smallest_subnormal)))
 
 
 # --- rules: (node, operands, value in float64) -> error before the last rounding --------------------

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.compiler import ops
+from lucid.compiler import ops, order
 from lucid.compiler.passes.pairs import pairs
 from lucid.testing import (
     LAYOUTS,
@@ -30,7 +30,7 @@ from lucid.testing import (
     laid_out,
 )
 from lucid.testing.blame import within
-from lucid.testing.bounds import chain, distance, running
+from lucid.testing.bounds import distance, running
 from lucid.testing.layouts import UNPACK, literal
 from lucid.testing.traced import traced
 from lucid.testing.values import SPECIAL, alike, with_special
@@ -251,7 +251,7 @@ def test_bounds_are_not_far_from_what_is_measured() -> None:
 
 
 def test_longest_chain_of_additions() -> None:
-    assert chain(7) == 7 and chain(10**6) < 1000
+    assert order.chain(7) == 7 and order.chain(10**6) < 1000
 
 
 # --- gradcheck ------------------------------------------------------------------------------------
