@@ -7,7 +7,8 @@ f((x, {"w": w}), 0.5)    arrays: [x, w]    numbers: [0.5]
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import EllipsisType, NoneType
+from inspect import CO_VARARGS
+from types import EllipsisType, FunctionType, MethodType, NoneType
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,50 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
         return kind, _parts(value)
     objects.append(value)
     return kind, id(value)
+
+
+def as_bound(
+    f: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A call as short as it can be written: arguments by position, in place of by name, and none that is its
+    default in the end, so that one call written several ways is one. What native code counts (arrays and
+    numbers, in order) stays: keywords in another order than the function's, and defaults that are numbers,
+    stay as they are; so does a call that no function in Python takes itself."""
+    inner = f.__func__ if isinstance(f, MethodType) else f
+    if not isinstance(inner, FunctionType):
+        return args, kwargs
+    code = inner.__code__
+    known = code.co_varnames[inner is not f : code.co_argcount]
+    if code.co_flags & CO_VARARGS or len(args) > len(known) or (kwargs and code.co_posonlyargcount):
+        return args, kwargs
+    given = inner.__defaults__ or ()
+    defaults = dict(zip(known[::-1], given[::-1], strict=False))
+    names = [name for name in known if name in kwargs]
+    if names != list(kwargs)[: len(names)] or any(name in kwargs for name in known[: len(args)]):
+        return args, kwargs
+    found = list(args)
+    rest = dict(kwargs)
+    for name in known[len(args) :] if names else ():
+        if name not in rest and not _settled(defaults.get(name, args)):
+            break
+        found.append(rest.pop(name) if name in rest else defaults[name])
+    while found and not set(known) & set(rest) and (name := known[len(found) - 1]) in defaults:
+        default = defaults[name]
+        if not _settled(default) or type(found[-1]) is not type(default) or found[-1] != default:
+            break
+        found.pop()
+    only = inner.__kwdefaults__ or {}
+    rest = {
+        name: value for name, value in rest.items()
+        if name not in only or not _settled(only[name]) or type(value) is not type(only[name])
+        or value != only[name]
+    }  # fmt: skip
+    return tuple(found), rest
+
+
+def _settled(default: object) -> bool:
+    """Whether a default is one value for good, and no number of `describe`'s."""
+    return default is None or type(default) in (bool, str, bytes)
 
 
 def check_function(name: str, f: object) -> None:

@@ -17,7 +17,7 @@ from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
 
 from . import logs, recorder
-from .arguments import Signature, check_function, describe, exact, leaves
+from .arguments import Signature, as_bound, check_function, describe, exact, leaves
 from .bound import bound
 from .context import MODE
 from .cost import Contract, contract
@@ -27,7 +27,7 @@ from .looked import Looked
 from .pickles import Decorated, Parts
 from .recording import Recording
 from .residence import DEVICES, Device, device_named
-from .story import Change, Story, Words, together
+from .story import BY_NAME, Change, Story, Words, together
 from .tensor import Tensor
 from .walk import watch
 
@@ -253,6 +253,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
 
     def _described(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Asked:
         arrays, numbers, objects = list[Any](), list[Any](), list[Any]()
+        args, kwargs = as_bound(self.__wrapped__, args, kwargs)
         try:
             signature = (
                 MODE.get().grad,
@@ -381,6 +382,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         ]
         parts = {label: text for label, text, _ in found}
         parts["whether gradients are on"] = str(asked.signature[0])
+        parts[BY_NAME] = ", ".join(asked.kwargs) or "nothing"
         lists = ([label for label, _, of in found if of == kind] for kind in ("array", "number", "object"))
         return parts, _Names(*lists)
 

@@ -18,6 +18,7 @@ SHOWN = 3  # differences of two calls that are told
 NUMBERS = 8  # traces for another number until a warning says so
 _NUMBER = r"-?[\d.e+-]+$|-?inf$|nan$"  # compiled when it is asked for
 
+BY_NAME = "what is given by name, and in which order,"
 Words = dict[
     str, str
 ]  # the arguments of a call in words, by where each stands; and what else its signature has
@@ -110,7 +111,10 @@ def _weight(changes: list[Change]) -> tuple[int, int]:
 def _differences(before: Words, now: Words) -> list[Change]:
     """What differs between two calls, types first: another number may be none of the reasons."""
     found = []
+    same = before.keys() == now.keys()  # else that says it
     for name in dict.fromkeys((*now, *before)):
+        if name == BY_NAME and not same:
+            continue
         old, new = before.get(name, "nothing"), now.get(name, "nothing")
         if old != new:
             found.append(Change.of(name, old, new))

@@ -143,7 +143,7 @@ class _Run:
         if self.moved is None or not dtype.is_float:
             return total
         signs = self.moved.choice([-1.0, 1.0], np.shape(total))
-        away = signs * (chain(count) * dtype.computed.epsilon) * sizes  # an end of one, the other of the other
+        away = signs * (chain(count) * dtype.computed.epsilon) * sizes
         return np.asarray(total + away).astype(total.dtype)
 
     def _extent(self, extent: Extent) -> int:

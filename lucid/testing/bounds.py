@@ -218,7 +218,8 @@ def _summing(node: Node, count: int, size: Array) -> Array:
     sides = 2 if dtype is f64 else 1  # NumPy rounds, too
     info: Any = np.finfo(dtype.computed.np)
     size = np.where(size > float(info.max), np.inf, size)  # on the way to the sum
-    return np.asarray(sides * order.chain(count) * (unit(dtype.computed) * size + float(info.smallest_subnormal)))
+    each = unit(dtype.computed) * size + float(info.smallest_subnormal)
+    return np.asarray(sides * order.chain(count) * each)
 
 
 # --- rules: (node, operands, value in float64) -> error before the last rounding --------------------

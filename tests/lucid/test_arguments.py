@@ -248,3 +248,36 @@ def test_numbers_are_tensors(name: str, number: Any) -> None:
 def test_what_is_no_whole_number_is_named(call: Any) -> None:
     with pytest.raises(TypeError, match=r"test_arguments.py:\d+: .*(must be|expected) an int.* not float"):
         call(1.5)
+
+
+def test_one_call_written_several_ways_is_traced_once() -> None:
+    @lucid.compile
+    def f(x: Any, flag: bool = False, mode: str = "a", *, scale: float = 2.0, deep: bool = True) -> Any:
+        return x * scale if not flag and mode == "a" and deep else x
+
+    x = np.ones(2)
+    for _ in range(5):  # by Python, then by native code
+        named = f(x=x), f(x, mode="a"), f(x=x, flag=False, deep=True)
+        for found in (f(x), f(x, False), f(x, flag=False), *named):
+            np.testing.assert_array_equal(found, x * 2)
+    assert f.traces == 1
+    for _ in range(5):
+        np.testing.assert_array_equal(f(x, True), x)
+        np.testing.assert_array_equal(f(x, flag=True, scale=5.0), x)
+        np.testing.assert_array_equal(f(x, mode="a", scale=5.0), x * 5)
+        np.testing.assert_array_equal(f(x, mode="b"), x)
+        np.testing.assert_array_equal(f(x, False, "b"), x)
+    wrong: Any = f
+    with pytest.raises(TypeError, match="multiple values for argument 'x'"):
+        wrong(x, x=x)
+
+    @lucid.compile
+    def g(x: Any, y: Any) -> Any:
+        return x - y
+
+    for _ in range(3):
+        for found in (g(x, x * 3), g(y=x * 3, x=x), g(x, y=x * 3)):
+            np.testing.assert_array_equal(found, x * -2)
+    assert g.traces == 2
+    reason = "what is given by name, and in which order, changed from nothing to y, x"
+    assert g.explain().report.traces[-1].reason == reason
