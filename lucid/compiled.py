@@ -100,8 +100,8 @@ def compile(
     one does not fit, or two overlap; nothing has run then.
 
     Raises TypeError for arguments that do not fit the signature of `f`, and TraceError where `f`
-    needs a value that is known only when it runs, draws random numbers, or reads a clock, a file, the
-    environment or the state of the process. TypeError, ValueError unless `threads` is an int >= 1, and for
+    needs a value that is known only when it runs, draws random numbers, or reads a clock, a file or
+    the state of the process. TypeError, ValueError unless `threads` is an int >= 1, and for
     an unknown device; RuntimeError, which says what is missing, where there is no GPU for "cuda".
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):

@@ -15,22 +15,23 @@ from typing import TYPE_CHECKING
 
 from lucid.compiler.llvm.listing import listing, llvm_listing
 from lucid.compiler.pipeline import chosen, lined, loops
-from lucid.compiler.stages import stage_text
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.loop import print_func
+from lucid.runtime.host import host
 from lucid.runtime.load import assembly
 
 from .errors import user_frame
 
 if TYPE_CHECKING:
     from .engine import Executable
+    from .staged import Staged
 
 _count = itertools.count(1)
 
 
-def dump(made: Executable, folder: str, name: str) -> str:
+def dump(made: Executable | Staged, folder: str, name: str) -> str:
     """Writes all of a compile; where. OSError where that cannot be."""
-    from .report.explain import plan_of
+    from .report.explain import plans_of
     from .report.records import Report
     from .report.text import text
 
@@ -38,20 +39,23 @@ def dump(made: Executable, folder: str, name: str) -> str:
     where = os.path.join(folder, f"{os.getpid()}-{next(_count):03d}-{plain(title)}")
     os.makedirs(where, exist_ok=True)
     graphs = ("graph", "gradient", "simplified")
-    files = {f"{stage}.txt": stage_text(made.compiled, stage, made.target) for stage in graphs}
-    files["program.txt"] = stage_text(made.compiled, "kernel", made.target)
-    for number, (kernel, how, code) in enumerate(chosen(made.compiled, None)):
+    files = {f"{stage}.txt": made.ir(stage) for stage in graphs}
+    files["program.txt"] = made.ir("kernel")
+    parts = made.executables()
+    kernels = [(x.target, *one) for x in parts for one in chosen(x.compiled, None)]
+    for number, (target, kernel, how, code) in enumerate(kernels):
         begin = f"{number:02d}-{plain(kernel.name)}"
-        told, lines = lined(kernel, how, code, made.target)
+        told, lines = lined(kernel, how, code, target)
         files |= {
             f"{begin}.kernel.txt": print_kernel(kernel, locs=True),
             f"{begin}.loop.txt": "\n".join(print_func(f, locs=True) for f in loops(kernel, how)),
             f"{begin}.llvm.txt": llvm_listing(told.llvm, lines),
-            f"{begin}.asm.txt": listing(assembly(told, made.target), lines, made.target),
+            f"{begin}.asm.txt": listing(assembly(told, target), lines, target),
         }
-    report = text(Report(title, 0, (), (plan_of(made),), ()), "order")
+    report = text(Report(title, 0, (), plans_of(made), ()), "order")
     listed = "\n".join(files)
-    head = f"{title}, for {made.target.triple} {made.target.cpu}"
+    machine = parts[0].target if parts else host()
+    head = f"{title}, for {machine.triple} {machine.cpu}"
     files["index.txt"] = f"{head}\n\n{report}\n\nfiles:\n{listed}\n"
     for file, content in files.items():
         with open(os.path.join(where, file), "w", encoding="utf-8") as out:

@@ -210,13 +210,6 @@ class Executable:
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
         logs.compiled(self, graph.name)
-        if folder := os.environ.get("LUCID_DUMP"):
-            from .dump import dump  # few ask for it
-
-            try:
-                dump(self, folder, graph.name)
-            except OSError as error:
-                warn_user(f"LUCID_DUMP: nothing is written: {error}")
 
     def __call__(
         self,
@@ -400,6 +393,20 @@ def build(
     """`aliases[k]` is the input whose memory output k may take over, or -1. `judged`: the last output is the
     verdict on the indices. `hosted`: a library computes some nodes."""
     settings.look_once()
+    made = _built(graph, aliases, threads, device, judged, hosted)
+    if folder := os.environ.get("LUCID_DUMP"):
+        from .dump import dump  # few ask for it
+
+        try:
+            dump(made, folder, graph.name)
+        except OSError as error:
+            warn_user(f"LUCID_DUMP: nothing is written: {error}")
+    return made
+
+
+def _built(
+    graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool, hosted: bool
+) -> Executable | Staged:
     if looking := os.environ.get("LUCID_NAN"):
         from .nans import watched, way  # few ask for it
 

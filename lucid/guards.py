@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import gc
 import math
+import os
+import re
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextvars import ContextVar
@@ -73,6 +75,7 @@ def tensors_in(content: object) -> tuple[Tensor, ...]:
 
 
 INDEXED = (list, deque)  # whose items are places
+_VARIABLE = re.compile(r"\benviron\._data\[b?(.*)\]$")
 _ITEMS = (dict, *INDEXED)
 
 
@@ -184,7 +187,11 @@ class Guards:
         for scope, keys, values, where in self.dicts:
             if len(scope) != len(keys) or not all(map(is_, scope.values(), values)) or list(scope) != keys:
                 if list(scope) != keys:
-                    return Change(f"{where.rstrip('.')} has other keys{_keys(keys, list(scope))}")
+                    named, old, new = where.rstrip("."), keys, list(scope)
+                    if named.endswith("environ._data"):
+                        named = named.removesuffix("._data")
+                        old, new = ([os.fsdecode(key) for key in group] for group in (old, new))
+                    return Change(f"{named} has other keys{_keys(old, new)}")
                 for key, value, now in zip(keys, values, scope.values(), strict=True):
                     if not same(now, value):
                         return _change(_inside(where, key), value, now)
@@ -421,6 +428,9 @@ def _has_tensor(value: Any) -> bool:
 
 
 def _change(where: str, value: object, now: object) -> Change:
+    if (found := _VARIABLE.search(where)) is not None:  # of the environment, which holds bytes
+        where = f"{where[: found.start()]}environ[{found[1]}]"
+        value, now = (os.fsdecode(v) if isinstance(v, bytes) else v for v in (value, now))
     old, new = short(value), short(now)
     return Change.of(where, old, new if new != old else "another one")
 

@@ -130,6 +130,10 @@ class Staged:
         if kernel is not None:
             names = [k.name for k in self.kernels]
             if kernel not in names:
+                from .written import library_line  # few ask for it
+
+                if (line := library_line(self, kernel)) is not None:
+                    raise ValueError(f"{kernel} is a call of a library, which has no text of its own: {line}")
                 raise ValueError(
                     f"there is no kernel {kernel!r} here; expected one of: {', '.join(names) or 'none'}"
                 )

@@ -225,7 +225,7 @@ class _Walk:
     def function(self, f: FunctionType, where: str) -> None:
         self.visit(vars(f).get("__wrapped__"), where)
         if f is os.getenv:
-            self.visit(os.environ, where)
+            self.visit(os.environ, "os.environ")
         if not is_user_file(f.__code__.co_filename):
             self._library(f, where)
             return

@@ -12,7 +12,7 @@ from lucid.compiler.passes.autodiff import before
 from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.stages import GRAPHS
 from lucid.compiler.text.graph import node_names, print_graph
-from lucid.compiler.text.program import print_whole
+from lucid.compiler.text.program import print_whole, step_text
 from lucid.compiler.whole import found_in, funcs_of, kernel_steps, kernels_of, loop_steps
 
 if TYPE_CHECKING:
@@ -31,6 +31,18 @@ def staged_text(made: Staged, stage: str, arch: str) -> str:
         parts += [] if x is None else [x.ir(stage, arch)]
         parts += [f"{sign} then {library}\n" for library in then]
     return "\n".join(parts)
+
+
+def library_line(made: Staged, name: str) -> str | None:
+    """The line of the program that calls a library: `name` is that of the function (`linalg.svd`), its last
+    word, or that of a result (`svd.0`). None if there is none."""
+    binding = whole_of(made, False).binding
+    for step in binding.steps if binding is not None else ():
+        if isinstance(step, Library):
+            function = str(dict(step.attrs)["function"])
+            if name.removeprefix("%") in (step.name, function, function.rpartition(".")[2]):
+                return step_text(step)
+    return None
 
 
 def graph_of(made: Staged, stage: str) -> Graph:

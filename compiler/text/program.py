@@ -113,7 +113,7 @@ def parse_whole(text: str, file: str | None = None, bound: bool = True) -> Whole
         if kernels and funcs:
             raise c.error("a text is one of kernels, or one of loops", start)
         c.skip_lines()
-    if not kernels and not funcs:
+    if not kernels and not funcs and not c.at_word("program"):  # of libraries alone
         raise c.expected("`kernel`, `func` or `graph`")
     binding = None
     if c.at_word("program"):

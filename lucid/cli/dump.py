@@ -29,8 +29,7 @@ def run(options: argparse.Namespace) -> int:
         if options.stage:
             print(compiled._last().executable.ir(options.stage, kernel=options.kernel), end="")
             return 0
-        for executable in compiled._last().executable.executables():
-            print(dump(executable, options.output, compiled._name()))
+        print(dump(compiled._last().executable, options.output, compiled._name()))
     except OSError as error:
         raise CommandError(f"{options.output}: {error.strerror or error}") from None
     except FAULTS as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -98,6 +99,26 @@ def test_objects_name_themselves() -> None:
     one.other["b"] = 2
     one.run(X)
     assert reason(one.run).endswith("has other keys: 'b' came")
+
+
+def test_a_variable_of_the_environment_is_named_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    @lucid.compile
+    def f(x: Any) -> Any:
+        return x * float(os.environ.get("TEST_K", "1"))
+
+    @lucid.compile
+    def g(x: Any) -> Any:
+        return x * float(os.getenv("TEST_K", "1"))
+
+    for one in (f, g):
+        monkeypatch.delenv("TEST_K", raising=False)
+        np.testing.assert_array_equal(one(X), X)
+        monkeypatch.setenv("TEST_K", "2")
+        np.testing.assert_array_equal(one(X), X * 2)
+        assert reason(one) == "os.environ has other keys: 'TEST_K' came"
+        monkeypatch.setenv("TEST_K", "3")
+        np.testing.assert_array_equal(one(X), X * 3)
+        assert reason(one) == "os.environ['TEST_K'] changed from '2' to '3'"
 
 
 DEPTH = 3

@@ -12,6 +12,7 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import nn
+from lucid.texts import apply
 
 
 def loss(x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
@@ -189,6 +190,28 @@ def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: p
         index = (folder / "index.txt").read_text()
         assert all(name in index for name in names if name != "index.txt") and "passes: " in index
         assert all(p.stat().st_size for p in folder.iterdir())
+
+
+def test_a_dump_with_libraries_is_one_folder_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where libraries do all of it."""
+    monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
+    some = lucid.compile(lambda a: lucid.linalg.inv(a * 2.0) + 1.0)
+    none = lucid.compile(lambda a: lucid.linalg.inv(a))
+    x = np.eye(3) * 4
+    results = [some(x), none(x)]
+    for f, want, folder in zip((some, none), results, sorted((tmp_path / "dump").iterdir()), strict=True):
+        for stage, file in (("graph", "graph.txt"), ("kernel", "program.txt")):
+            text = (folder / file).read_text()
+            assert text == f.ir(stage)  # type: ignore[arg-type]
+            (found,) = apply(text, file, {"a": x}).values()
+            np.testing.assert_array_equal(found, want)
+        assert "linalg.inv" in (folder / "index.txt").read_text()
+    with pytest.raises(ValueError, match=r"linalg.inv is a call of a library.*: %inv.0: f64\[3, 3\] = "):
+        some.ir("kernel", kernel="linalg.inv")
+    with pytest.raises(ValueError, match="there is no kernel 'inw' here; expected one of: "):
+        some.ir("kernel", kernel="inw")
 
 
 def test_a_dump_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
