@@ -10,6 +10,9 @@ An operation *makes* a NaN where its result is one and no operand that goes into
 result counts: what `where` leaves out is as good as not there. Of several the first in the order of causes is
 named: one that is made of no other, forward before gradients. `LUCID_NAN=inf` looks for infinities, too.
 
+A number that is NaN as the program writes it (`x * np.nan`) is made by nobody: where such a one gets to a
+result and nothing makes another, a warning names its line, as `first_nan` does of inputs.
+
 Plans that are made while LUCID_NAN is set look at their results; others know nothing of it. Where one holds a
 NaN and no input does, NumPy evaluates the graph that was compiled, node by node.
 """
@@ -59,6 +62,10 @@ _REMEDIES = {
     "arccos": "clip(x, -1, 1) as the argument of arccos",
     "exp": "less the maximum of x before exp, or clip(x, None, 88)",
 }
+_NO_ELEMENT = (
+    "no row of -inf alone, as that of a mask which leaves nothing: leave such rows out with where, or mask "
+    "by -1e9"
+)
 _OF_INFINITY = "LUCID_NAN=inf names what made the infinity"
 
 
@@ -144,9 +151,11 @@ def _judged(
     made: Executable | Staged, arrays: Sequence[Array], outputs: list[Array], looking: str
 ) -> list[Array]:
     if not (made.judged and np.asarray(outputs[-1])):  # else an index is out of range, which is told
-        found = first(made, arrays, outputs, looking)
+        found, before = _looked(made, arrays, outputs, looking)
         if found is not None:
             raise FloatingPointError(str(found))
+        if looking == "nan" and (written := [n for n in before if n.op is not ops.INPUT]):
+            warn_user(f"LUCID_NAN: no operation makes the NaN of a result: {_held(written)} before")
     return outputs
 
 
@@ -156,28 +165,34 @@ def first_of(made: Executable | Staged, arrays: Sequence[Array]) -> Made | None:
     outputs = made.through(arrays, lambda executable, inputs: Executable.__call__(executable, inputs))
     if made.judged and np.asarray(outputs[-1]):
         return None
-    found = first(made, arrays, outputs, "nan")
-    if found is None and any(_any(np.isnan, np.asarray(array)) for array in outputs):
-        inputs = zip(_graph(made).inputs, arrays, strict=True)
-        held = [n.attrs["name"] for n, array in inputs if _any(np.isnan, np.asarray(array))]
-        more = f" and {len(held) - 1} other inputs" if held[1:] else ""
-        if held:
-            warn_user(f"first_nan: no operation of this call makes its NaN: {held[0]}{more} held one before")
+    found, before = _looked(made, arrays, outputs, "nan")
+    if found is None and before:
+        warn_user(f"first_nan: no operation of this call makes its NaN: {_held(before)} before")
     return found
+
+
+def _held(leaves: Sequence[Node]) -> str:
+    """What had a NaN, in words: of several the first."""
+    node, more = leaves[0], f" and {len(leaves) - 1} more" if leaves[1:] else ""
+    if node.op is ops.INPUT:
+        return f"{node.attrs['name']}{_where(node)}{more} held one"
+    whose = f" that {node.loc.called} gives" if node.op is ops.CONST and node.loc and node.loc.called else ""
+    return f"the number {node.attrs['value']}{whose}{_where(node)}{more} was one"
 
 
 def _graph(made: Executable | Staged) -> Graph:
     return made.graph if isinstance(made, Staged) else made.compiled.named.graph
 
 
-def first(
+def _looked(
     made: Executable | Staged, arrays: Sequence[Array], outputs: Sequence[Array], looking: str
-) -> Made | None:
-    """What made the first NaN of `outputs`, which `made` has computed from `arrays`; None if no one did."""
+) -> tuple[Made | None, list[Node]]:
+    """What made the first NaN of `outputs`, which `made` has computed from `arrays`, None if no one did; and
+    the inputs and numbers whose own NaN gets to an output."""
     bad = _WAYS[looking]
     arrays, outputs = list(map(np.asarray, arrays)), list(map(np.asarray, outputs))  # from where they lie
     if not any(_any(bad, array) for array in outputs):
-        return None
+        return None, []
     graph = _graph(made)
     values: Values = {
         node: seen(np.ascontiguousarray(array), node.type)
@@ -189,9 +204,9 @@ def first(
             if node not in values:
                 assert node.op.evaluate is not None
                 values[node] = np.asarray(node.op.evaluate(node.attrs, *[values[n] for n in node.inputs]))
-        guilty = _guilty(graph, order, values, bad)
+        guilty, before = _guilty(graph, order, values, bad)
     if not guilty:
-        return None
+        return None, before
     calls = [(call, _computed(call)) for x in made.executables() for call in x.compiled.named.calls]
 
     def when(node: Node) -> int:
@@ -200,15 +215,18 @@ def first(
     causes = _causes(order, set(guilty))
     node = min(causes, key=lambda n: (causes[n], when(n)))  # then in the graph's order
     by = [call for call, nodes in calls if node in nodes] or [call for call, _ in calls]
-    return _told(node, guilty[node], values, by, looking)
+    return _told(node, guilty[node], values, by, looking), before
 
 
 def _any(bad: Callable[[Any], Any], array: Array) -> bool:
     return array.dtype.kind in "fcV" and bool(np.any(bad(array)))
 
 
-def _guilty(graph: Graph, order: list[Node], values: Values, bad: Callable[[Any], Any]) -> dict[Node, Array]:
-    """The nodes that make what is bad and gets to an output; where they do."""
+def _guilty(
+    graph: Graph, order: list[Node], values: Values, bad: Callable[[Any], Any]
+) -> tuple[dict[Node, Array], list[Node]]:
+    """The nodes that make what is bad and gets to an output, and where they do; the leaves that are bad by
+    themselves, and get there."""
     wrong = {node: bad(values[node]) for node in order if node.type.dtype.is_inexact}
     wrong = {node: mask for node, mask in wrong.items() if mask.any()}
     counts = {node: wrong[node].copy() for node in graph.outputs if node in wrong}  # what gets there
@@ -230,7 +248,8 @@ def _guilty(graph: Graph, order: list[Node], values: Values, bad: Callable[[Any]
             if through.any():
                 part = _before(node, n, through) & wrong[n]
                 counts[n] = counts[n] | part if n in counts else part
-    return {node: found[node] for node in order if node in found}
+    leaves = [node for node, mask in counts.items() if not node.inputs and mask.any()]
+    return {node: found[node] for node in order if node in found}, leaves
 
 
 def _causes(order: list[Node], guilty: set[Node]) -> dict[Node, int]:
@@ -304,7 +323,8 @@ def _told(node: Node, mask: Array, values: Values, calls: list[Call], looking: s
     formula = _formula(node, index, values)
     return Made(
         node.op.name, node.loc, what, index, int(mask.sum()), node.type.size, formula, tuple(operands),
-        kernel, statement, _remedy(node, formula, infinite, looking),
+        kernel, statement, _NO_ELEMENT if _none_left(node, index, values)
+        else _remedy(node, formula, infinite, looking),
     )  # fmt: skip
 
 
@@ -357,6 +377,14 @@ def _at(node: Node, source: Node, value: Array, index: tuple[int, ...]) -> str:
     if source.type.dtype.is_float and value.size:
         return f"[from {value.min():.3g} to {value.max():.3g}]"
     return str(source.type)
+
+
+def _none_left(node: Node, index: Place, values: Values) -> bool:
+    """Whether it is -inf less the maximum of a row (a softmax), which is -inf, too."""
+    if node.op is not ops.SUB:
+        return False
+    source, place = _origin(node.inputs[1], index)
+    return source.op.name == "amax" and place is not None and bool(np.isneginf(values[source][place]))
 
 
 def _remedy(node: Node, formula: str, infinite: list[Node], looking: str) -> str:

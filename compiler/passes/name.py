@@ -1,8 +1,9 @@
 """Names of kernels for those who look inside: of the module, the functions that the user's lines call, and
 whether it is their gradient, a mask for that, or what an optimiser does with it.
 
-    model2_linear_relu      layer2_relu_grad      layer2_relu_mask      layer2_linear_grad_adam      adam_add
+    model2_linear_relu     layer2_relu_grad     layer2_relu_mask_grad     layer2_linear_grad_adam     adam_add
 
+What changes a weight is named after it, where a number alone would tell it from others: `norm1_bias_adamw`.
 Of a long path there is what tells it from the others of the program: `layers3_output_linear`. The code that
 runs has a name of its ops alone, since its text is a key: these are given when somebody looks.
 """
@@ -10,6 +11,7 @@ runs has a name of its ops alone, since its text is a key: these are given when 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import takewhile, zip_longest
 
 from .. import ops
@@ -30,19 +32,41 @@ def named(program: Program) -> Program:
     """The program, each kernel under a name that no other has and that does not change from run to run."""
     learnt: dict[Node, Path] = {}
     told = [_told(call, learnt) for call in program.calls]
-    short = _apart({_words(path) for path, _ in told})
+    bases = _bases(told)
+    often = Counter(bases)
+    for k, (call, (path, work)) in enumerate(zip(program.calls, told, strict=True)):
+        if often[bases[k]] > 1:
+            told[k] = _weight(call, path) or path, work
     found: list[Call] = []
     taken: set[str] = set()
-    for call, (path, work) in zip(program.calls, told, strict=True):
-        words = short[_words(path)]
-        base = name = _usable("_".join(words + [word for word in work if words[-1:] != [word]]))
-        count = 1
+    for call, base in zip(program.calls, _bases(told), strict=True):
+        name, count = base, 1
         while name in taken:
             count += 1
             name = f"{base.rstrip('_')}_{count}"
         taken.add(name)
         found.append(replace(call, kernel=replace(call.kernel, name=name)))
     return Program(program.graph, tuple(found))
+
+
+def _bases(told: list[tuple[Path, list[str]]]) -> list[str]:
+    short = _apart({_words(path) for path, _ in told})
+    found = []
+    for path, work in told:
+        words = short[_words(path)]
+        found.append(_usable("_".join(words + [word for word in work if words[-1:] != [word]])))
+    return found
+
+
+def _weight(call: Call, path: Path) -> Path:
+    """The weight of the module at `path` that a kernel changes: what it reads of one has the type of what it
+    computes backward, or for an optimiser (whose own states have numbers). Of several what their paths begin
+    with, () if there is none."""
+    locs = [node.loc for node in call.writes]
+    forward = any(loc is None or (not loc.backward and _path(loc)[:1] == path[:1]) for loc in locs)
+    types = {node.type for node in call.writes}
+    names = [tuple(n.attrs["name"].split(".")) for n in call.reads if n.op is ops.INPUT and n.type in types]
+    return () if forward else _common([path[:1] + name[1:] for name in names if not name[-1].isdigit()])
 
 
 def _usable(name: str) -> str:
@@ -56,15 +80,16 @@ def _told(call: Call, learnt: dict[Node, Path]) -> tuple[Path, list[str]]:
     path = _common([_path(loc) for loc in locs])
     if locs and all(loc.backward for loc in locs):
         learnt |= {n: _path(n.loc) if n.loc and n.loc.backward else path for n in call.writes}
+        grads = ["grad"] * min(loc.backward.count(" of ") + 1 for loc in locs)
         if all(map(_is_mask, call.writes)):
-            return path, [*(_called(call, locs)[:OPS] or _of(locs)), "mask"]
-        return path, [*_of(locs), *["grad"] * min(loc.backward.count(" of ") + 1 for loc in locs)]
-    grads = [place for place in _places(call) if place.backward]
-    paths = [_path(loc) for loc in grads] or [learnt[n] for n in call.reads if n in learnt]
+            return path, [*(_called(call, locs)[:OPS] or _of(locs)), "mask", *grads]
+        return path, [*_of(locs), *grads]
+    gradients = [place for place in _places(call) if place.backward]
+    paths = [_path(loc) for loc in gradients] or [learnt[n] for n in call.reads if n in learnt]
     if path and (others := [p for p in paths if p and p[0] != path[0]]):  # what an optimiser does for modules
         path, own = _common(others), path
         learnt |= dict.fromkeys(call.writes, path)
-        return path, [*([*_of(grads), "grad"] if grads else []), *_words(own)]
+        return path, [*([*_of(gradients), "grad"] if gradients else []), *_words(own)]
     if called := _called(call, locs):
         return path, called[:OPS]
     return path, call.kernel.name.strip("_").split("_")[:OPS] if path else [call.kernel.name]

@@ -62,6 +62,12 @@ def test_forward(f: Any, x: Any, op: str, formula: str) -> None:
         assert np.isnan(lucid.compile(f)(x).numpy()).any()
 
 
+@pytest.mark.parametrize("f", [lucid.softmax, F.log_softmax])
+def test_a_row_that_is_masked_as_a_whole(f: Any) -> None:
+    found = made(lambda x, m: f(lucid.where(m, x, -INF), -1), np.ones((2, 2)), np.array([[True], [False]]))
+    assert found.formula == "-inf - -inf" and "no row of -inf alone" in found.remedy, found
+
+
 def test_backward() -> None:
     f = lucid.value_and_grad(lambda x: (x.sqrt() * x).sum())
     found = made(f, X[:3])
@@ -131,8 +137,42 @@ def test_nothing_is_made(f: Any, x: Any) -> None:
 
 
 def test_what_was_there_before_is_said_to_be() -> None:
-    with pytest.warns(UserWarning, match="no operation of this call makes its NaN: x held one before"):
+    with pytest.warns(UserWarning, match="no operation of this call makes its NaN: x at .* held one before"):
         assert made(lambda x: x.log(), np.array([np.nan, 1.0])) is None
+
+
+def assigned(x: Any) -> Any:
+    y = x * 1
+    y[0] = np.nan
+    return y
+
+
+HELD = lucid.tensor([1.0, np.nan, 2.0])
+WRITTEN = {
+    "the number nan at {} was one": (lambda x: x * np.nan, assigned, lambda x: x + lucid.full((3,), np.nan)),
+    "HELD at {} held one": (lambda x: x + HELD,),
+    "array at {} held one": (lambda x: lucid.tensor([1.0, np.nan, 2.0]) + x,),
+}
+
+
+@pytest.mark.parametrize(("said", "f"), [(said, f) for said, fs in WRITTEN.items() for f in fs])
+def test_what_is_written_is_said_to_be(said: str, f: Any) -> None:
+    line = f.__code__.co_firstlineno + (2 if f is assigned else 0)
+    place = rf"\S*test_nan.py:{line}"
+    with pytest.warns(UserWarning, match=f"of this call makes its NaN: {said.format(place)} before"):
+        assert made(f, np.ones(3)) is None
+
+
+def test_what_is_written_is_no_error(monkeypatch: pytest.MonkeyPatch, afresh: None) -> None:
+    monkeypatch.setenv("LUCID_NAN", "1")
+    with pytest.warns(UserWarning, match=r"makes the NaN of a result: the number nan at .*test_nan"):
+        lucid.compile(assigned)(np.ones(3))
+    with pytest.warns(UserWarning, match=r"the number nan at \S*test_nan"):
+        (lucid.ones(3) * np.nan).numpy()
+    with pytest.raises(FloatingPointError, match="log made a NaN"):
+        lucid.compile(lambda x: x.log() + np.nan * (x > 0))(np.array([-1.0, 1.0]))
+    assert np.isnan((HELD + 1).numpy()).any()
+    lucid.compile(lambda x: lucid.where(x > 0, x, np.nan))(np.ones(3))
 
 
 def test_methods_are_asked_as_they_are_called() -> None:

@@ -45,7 +45,7 @@ def transformer() -> nn.Module:
     return nn.Sequential(Block(8), Block(8))
 
 
-def training(model: nn.Module) -> Any:
+def training(model: nn.Module, x: Any = None) -> Any:
     opt = optim.Adam(model.parameters(), lr=1e-3)
 
     def loss_of(x: Any) -> Any:
@@ -59,7 +59,7 @@ def training(model: nn.Module) -> Any:
         opt.step()
         return loss
 
-    step(np.ones((4, 8), "f"))
+    step(np.ones((4, 8), "f") if x is None else x)
     return step
 
 
@@ -244,12 +244,20 @@ def test_what_an_optimiser_does_is_named_after_the_layer_and_it() -> None:
     assert any(re.fullmatch(r"sequential\d_\w*adam(_\d+)?", name) for name in names), names
 
 
-def test_masks_are_no_gradients() -> None:
-    """What only says where a gradient is let through is named after what it computes."""
+def test_what_changes_weights_is_named_after_them() -> None:
+    model = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0)
+    names = [k.name for k in training(model, np.ones((2, 3, 16), "f")).kernels]
+    numbered = [n for n in names if re.search(r"adamw?(_\d+)?$", n) and re.search(r"_\d+$", n)]
+    assert not numbered and any(n.endswith("in_proj_weight_index_grad") for n in names), names
+    assert any(re.search(r"norm1_(weight|bias)_adam", n) for n in names), names
+
+
+def test_masks_are_named_as_such() -> None:
+    """What only says where a gradient is let through is named after what it computes, and is backward."""
     x = np.ones((64, 64), "f")
     f = lucid.compile(lucid.grad(lambda w, x: (x @ w).relu().sum()))
     f(x, x)
-    assert [k.name for k in f.kernels] == ["matmul_relu_mask", "matmul_grad"]
+    assert [k.name for k in f.kernels] == ["matmul_relu_mask_grad", "matmul_grad"]
 
 
 def test_a_sum_of_gradients_has_a_direction() -> None:
