@@ -87,7 +87,8 @@ class Generator:
     @no_grad
     def _drawn(self, build: Formula, words: int, operands: tuple[Any, ...], device: Device | None) -> Tensor:
         state, step = self._state, np.array([0, words], np.int64)
-        if MODE.get().trace is not None:
+        if (trace := MODE.get().trace) is not None:
+            trace.called |= {id(state): "random.state", id(step): "random.step"}
             result, after = apply(build, state[0], state[1], *operands), state + Tensor(step)
             on_device(result._node, device)
         else:

@@ -1,6 +1,6 @@
 """Names of the inputs of a graph, as who wrote the function knows them:
 
-    x    batch.image.0    model.0.weight    model.0.weight.grad    opt.state.mean.0
+    x    batch.image.0    model.0.weight    model.0.weight.grad    opt.state.mean.0    random.state
 
 An argument has its own, what is found elsewhere the path to it, in the form that texts of graphs have
 (`.image` in place of `['image']`). Each is there once.
@@ -33,12 +33,17 @@ def plain(words: str) -> str:
 
 
 def name_inputs(
-    sources: Sequence[Source], guards: Guards, arrays: Sequence[str], numbers: Mapping[int, str]
+    sources: Sequence[Source],
+    guards: Guards,
+    called: Mapping[int, str],
+    arrays: Sequence[str],
+    numbers: Mapping[int, str],
 ) -> None:
-    """Give the inputs of a trace, which nothing was made of yet, their names. `arrays`: those of array
-    arguments, in words; `numbers`: those of entries of the tape."""
+    """Give the inputs of a trace, which nothing was made of yet, their names. `called`: those of things by
+    their ids, where no place holds them; `arrays`: those of array arguments, in words; `numbers`: those of
+    entries of the tape."""
     wanted = {id(s.array if s.owner is None else s.owner) for s in sources}
-    found = guards.names(wanted)
+    found = {**called, **guards.names(wanted)}
     taken: set[str] = set()
 
     def words(owner: Owner) -> str:

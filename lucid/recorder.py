@@ -240,7 +240,7 @@ class _Finish:
         numbers = {k: of_arguments[argument] for k, argument in enumerate(opened)}
         wide = [place.where for place in places for _ in range(_width(place))]
         numbers |= {len(opened) + k: where for k, where in enumerate(wide)}
-        name_inputs(sources, self.guards, arrays, numbers)
+        name_inputs(sources, self.guards, self.trace.called, arrays, numbers)
 
         updates = []
         for owner, grad, value in wanted:

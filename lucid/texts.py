@@ -222,7 +222,12 @@ def _same_names(needed: Mapping[str, str], given: Mapping[str, Value], more: tup
             raise ValueError(f"there is no input {name}; expected one of: {names}")
     missing = [f"{name}: {kind}" for name, kind in needed.items() if name not in given]
     if missing:
-        raise ValueError(f"nothing is given for the input{'s' * (len(missing) > 1)} {', '.join(missing)}")
+        random = any(name not in given and name.startswith("random.st") for name in needed)
+        raise ValueError(
+            f"nothing is given for the input{'s' * (len(missing) > 1)} {', '.join(missing)}"
+            + "; random.state is the state of the generator of random numbers, [seed, draws so far], and "
+            "random.step what a call adds to it" * random
+        )
 
 
 def _array(name: str, value: Value, dtype: DType) -> Array:

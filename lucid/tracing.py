@@ -50,6 +50,7 @@ class Trace:
     outers: dict[int, Outer] = field(default_factory=dict)  # by id; the tensor is kept alive
     # By id: the array, its placeholder, and the array as the function sees it.
     arrays: dict[int, tuple[Array, Node, Node]] = field(default_factory=dict)
+    called: dict[int, str] = field(default_factory=dict)  # by id, of what no place of the user's holds
     places: Places = field(default_factory=Places)  # where nodes come from
     tape: Tape = field(default_factory=Tape)  # what is done with Python's numbers
     histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones

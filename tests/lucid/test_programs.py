@@ -319,3 +319,20 @@ def test_calls_of_libraries_are_told_everywhere() -> None:
     for stage, sign in (("llvm", ";"), ("asm", "#")):
         said = rf"^{sign} then linalg.svd\(.*by numpy.linalg.svd at .*:{line}$"
         assert re.search(said, compiled.ir(stage), re.MULTILINE)
+
+
+def test_the_state_of_random_numbers_is_an_input_with_a_name() -> None:
+    f = lucid.compile(lambda x: x + lucid.randn(4))
+    lucid.manual_seed(5)
+    state = lucid.random.get_state()
+    want = f(np.ones(4)).numpy()
+    text = f.ir("kernel")
+    head = text.split("\nprogram ")[1].split(" -> ")[0]
+    names = re.findall(r"%([\w.]+): ", head)
+    assert names == ["x", "random.state", "random.step"]
+    step = lucid.random.get_state() - state
+    given = {"x": np.ones(4), "random.state": state, "random.step": step}
+    *_, found = apply(text, "f.txt", given).values()
+    np.testing.assert_array_equal(found, want)
+    with pytest.raises(ValueError, match=r"random\.state is the state of the generator of random"):
+        apply(text, "f.txt", {"x": np.ones(4)})
