@@ -283,7 +283,10 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             try:
                 self._signature.bind(*args, **kwargs)
             except TypeError as error:
-                said = _unexpected(self._signature, kwargs) or error
+                from .signatures import parameters  # few ask for it
+
+                other = f"{error}; expected {parameters(self._signature)}"
+                said = _unexpected(self._signature, kwargs) or other
                 raise TypeError(here(f"{self._name()}(): {said}")) from None
 
     def _record(self, asked: _Asked) -> Recording:

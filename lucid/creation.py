@@ -135,7 +135,7 @@ def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     if len(shape) == 1 and not hasattr(shape[0], "__index__"):
         listed = shape[0]
         if isinstance(listed, _NO_SHAPES) or not isinstance(listed, Iterable):
-            raise TypeError(f"a shape is made of ints, or one tuple of them; got {type(listed).__name__}")
+            raise no_shape(type(listed).__name__)
     result = tuple(map(_extent, listed))
     if min(result, default=0) < 0:
         raise ValueError(f"negative extent in shape {result}")
@@ -143,13 +143,22 @@ def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return result
 
 
+def as_shape(shape: int | Iterable[int]) -> tuple[int, ...]:
+    """One extent or several. TypeError for what is no int, ValueError for one below 0."""
+    return _shape((shape,))
+
+
+def no_shape(given: str) -> TypeError:
+    error = TypeError(f"a shape is made of ints, or one tuple of them; got {given}")
+    vars(error)["vague"] = True  # an annotation of who asks for the shape says more
+    return error
+
+
 def _extent(n: Any) -> int:
     try:
         return operator.index(n)
     except TypeError:
-        raise TypeError(
-            f"a shape is made of ints, or one tuple of them; got a {type(n).__name__} in it"
-        ) from None
+        raise no_shape(f"a {type(n).__name__} in it") from None
 
 
 def _filled(value: Any, shape: tuple[Any, ...], dtype: object, requires_grad: bool, device: Device) -> Tensor:

@@ -263,7 +263,8 @@ def refuse(
         raise TypeError(here(unbound(error, f, args, kwargs))) from None
     # What lucid raises by itself says more than an annotation does; what Python or NumPy raise, less.
     raised = at.tb_frame.f_code.co_code[at.tb_lasti] == RAISE
-    if not (raised and isinstance(error, kinds)) and (what := misfit(f, args, kwargs)):
+    said = raised and isinstance(error, kinds) and "vague" not in vars(error)
+    if not said and (what := misfit(f, args, kwargs)):
         raise TypeError(here(what)) from None
     if isinstance(error, OSError):  # a file of the user's: what the system says of it stays as it is
         vars(error)["of_user"] = True
@@ -307,8 +308,15 @@ def bounds(kind: type[T]) -> type[T]:
 
 
 def no_attribute(of: object, what: str, name: str) -> AttributeError:
-    """The error for a name that `of` has not; Python adds the one that is nearest."""
-    error = AttributeError(f"{what} has no attribute {name!r}", name=name, obj=of)
+    """The error for a name that `of` has not, with the line and the name that is nearest; not where only a
+    protocol is looked for."""
+    text = f"{what} has no attribute {name!r}"
+    if not name.startswith("_"):
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, (known for known in dir(of) if known[0] != "_"), 1, 0.7)
+        text = here(f"{text}{f'; did you mean {near[0]!r}?' if near else ''}")
+    error = AttributeError(text, name=name)
     vars(error)["of_user"] = True
     return error
 

@@ -204,6 +204,9 @@ class Names(Alike, Borrowed, Conversions, InPlace):
                 dtype, device = given.dtype, given.device
             elif isinstance(given, str) and given.partition(":")[0] in _DEVICES:
                 device = given
+            elif isinstance(given, str) and not _is_dtype(given):
+                known = f"a device ({', '.join(DEVICES)}) or the name of a dtype, such as float32"
+                raise ValueError(here(f"to: expected {known}, not {given!r}"))
             else:
                 dtype = given
         return self.astype(self.dtype if dtype is None else dtype, device=device)
@@ -363,3 +366,11 @@ def _axis(axis: int, ndim: int) -> int:
         return normal_axis(axis, ndim)
     except (TypeError, IndexError) as error:
         raise type(error)(here(str(error))) from None
+
+
+def _is_dtype(name: str) -> bool:
+    try:
+        dtype_of(name)
+    except TypeError:
+        return False
+    return True

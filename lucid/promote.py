@@ -54,10 +54,34 @@ def array_in(value: Any, dtype: np.dtype[Any] | None = None) -> np.ndarray[Any, 
     """The array of anything that has one, of whatever elements. `dtype`: one to ask for."""
     try:
         return np.asarray(value, dtype)
+    except ValueError:
+        if what := _ragged(value):
+            raise ValueError(what) from None
+        raise
     except TypeError:
         if not hasattr(type(value), "__dlpack__"):
             raise
         return dlpack.imported(value)  # NumPy takes no bfloat16 from others
+
+
+def _ragged(value: Any, where: str = "") -> str | None:
+    """What is wrong with lists whose parts have several shapes, if that is so."""
+    if not isinstance(value, list | tuple):
+        return None
+    if inner := next(filter(None, (_ragged(x, f"{where}[{k}]") for k, x in enumerate(value))), None):
+        return inner
+    shapes = [np.shape(x) for x in value]
+    other = next((k for k, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if other is None:
+        return None
+    return (
+        f"lists of several shapes: {where}[0] is {_kind(shapes[0])}, {where}[{other}] {_kind(shapes[other])};"
+        " expected one shape: fill the shorter ones up, or keep a list of tensors"
+    )
+
+
+def _kind(shape: tuple[int, ...]) -> str:
+    return f"of shape {shape}" if shape else "a number"
 
 
 def check_numbers(array: np.ndarray[Any, Any], value: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import linecache
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from lucid.compiler.ir.types import b1, f32
 
 from .context import MODE
 from .engine import Array
-from .errors import bounds, here, warn_user
+from .errors import bounds, here, user_frame, warn_user
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,11 +27,28 @@ _ended: list[bool] = []  # whether this process was told that gradients end in a
 # What is asked of a tensor, and what to try where it cannot be known.
 WHOLE, ARRAY = "an int (for an index, a range, a shape)", "an array (of a list, for NumPy)"
 _REMEDY = "To choose by a condition use lucid.where(condition, a, b); to look at a value, return it"
+_AS_INT = (
+    "Pass it as a Python int; or compute with it: x[i] takes a tensor, and so does "
+    "lucid.where(lucid.arange(n) < i, a, b)"
+)
 _REMEDIES = {
-    WHOLE: "Pass it as a Python int; or compute with it: x[i] takes a tensor, and so does "
-    "lucid.where(lucid.arange(n) < i, a, b)",
+    WHOLE: _AS_INT,
+    "int()": f"{_AS_INT}; x.long() is a tensor of ints",
+    "float()": "Leave it a tensor: arithmetic and lucid's functions take it; to look at a value, return it",
     ARRAY: "Compute with lucid's functions (lucid.stack([a, b]) makes one tensor of several); to look at a "
     "value, return it",
+}
+_EXTENT = (
+    "How many elements there are is decided before: pass a Python int, or compute with as many as there may "
+    "be, and choose by lucid.where(lucid.arange(n) < i, a, b)"
+)
+_BUILTINS = {
+    "sorted": "lucid.sort(x) sorts; lucid.argsort(x) says in which order",
+    "(?:max|min)": "x.max() and x.min() are those of a tensor, lucid.maximum(a, b) and lucid.minimum of two",
+    "range": "A loop of as many steps as a value says: pass it as a Python int, or make as many steps as "
+    "there may be, each by x = lucid.where(i < n, new, x)",
+    r"lucid\.(?:arange|linspace)": _EXTENT,
+    r"lucid\.(?:zeros|ones|full|empty|eye)": _EXTENT,
 }
 
 
@@ -188,5 +207,13 @@ def unreadable(tensor: Tensor, what: str) -> str:
         return f"{what}: {kind}, made inside of a compiled function, outlived the call; return it"
     return (
         f"{what} of {kind} in a compiled function: while it is traced, values are not known. "
-        f"{_REMEDIES.get(what, _REMEDY)}"
+        f"{_of_builtin() or _REMEDIES.get(what, _REMEDY)}"
     )
+
+
+def _of_builtin() -> str | None:
+    """What to use in place of a function that the user's line calls, which asks for values."""
+    frame = user_frame()
+    line = "" if frame is None else linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    found = (name for name in _BUILTINS if re.search(rf"(?<![\w.]){name}\(", line))
+    return _BUILTINS.get(next(found, ""))

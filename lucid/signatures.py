@@ -43,7 +43,7 @@ def unbound(error: Exception, f: Callable[..., Any], args: tuple[Any, ...], kwar
         signature.bind(*args, **kwargs)
         return str(error)
     except TypeError as reason:
-        return f"{_name(f, args)}(): {reason}; expected {_shown(signature)}"
+        return f"{_name(f, args)}(): {reason}; expected {parameters(signature)}"
 
 
 def misfit(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
@@ -72,12 +72,12 @@ def _name(f: Callable[..., Any], args: tuple[Any, ...]) -> str:
     return {"__init__": kind, "forward": f"{kind}.forward"}.get(f.__name__, f.__name__)
 
 
-def _shown(signature: inspect.Signature) -> str:
+def parameters(signature: inspect.Signature) -> str:
     """Without annotations, and without `self`."""
     none = inspect.Parameter.empty
-    parameters = [p.replace(annotation=none) for n, p in signature.parameters.items() if n != "self"]
-    plain = signature.replace(parameters=parameters, return_annotation=none)
-    return str(plain) if parameters else "no arguments"
+    found = [p.replace(annotation=none) for n, p in signature.parameters.items() if n != "self"]
+    plain = signature.replace(parameters=found, return_annotation=none)
+    return str(plain) if found else "no arguments"
 
 
 def _worded(wanted: str) -> str:

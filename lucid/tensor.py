@@ -140,7 +140,7 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
         return ops.SCALAR(value=data.item(), dtype=dtype_of(data.dtype))
     wanted = None if dtype is None else dtype_of(dtype)
     if wanted is None and not isinstance(data, np.ndarray) and _is_plain(data):
-        found = np.asarray(data).dtype
+        found = as_array(data).dtype
         wanted = _DEFAULTS.get(found) or dtype_of(found)
     source = data
     if isinstance(data, list | tuple) and not _is_plain(data):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import asarray, ones
+from ..creation import as_shape, asarray, ones
 from ..errors import bounds, here
 from ..functional import where
 from ..promote import dtype_of
@@ -39,7 +39,7 @@ class MultiheadAttention(Module):
         dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.embed_dim, self.num_heads = F.as_shape((embed_dim, num_heads))
+        self.embed_dim, self.num_heads = as_shape((embed_dim, num_heads))
         if not self.num_heads or self.embed_dim % self.num_heads:
             raise ValueError(here(f"MultiheadAttention: {embed_dim} features do not make {num_heads} heads"))
         F.dropout(0.0, dropout)  # ValueError for what is no probability

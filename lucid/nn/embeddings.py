@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..creation import as_shape
 from ..errors import here, public
 from ..promote import dtype_of
 from ..tensor import Tensor
@@ -23,7 +24,7 @@ class Embedding(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.num_embeddings, self.embedding_dim = F.as_shape((num_embeddings, embedding_dim))
+        self.num_embeddings, self.embedding_dim = as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
         self._lie_on(device)
@@ -59,7 +60,7 @@ class EmbeddingBag(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.num_embeddings, self.embedding_dim = F.as_shape((num_embeddings, embedding_dim))
+        self.num_embeddings, self.embedding_dim = as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.mode = F.checked_mode(mode)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)

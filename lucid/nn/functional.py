@@ -14,7 +14,7 @@ import numpy as np
 from lucid.compiler.ir.graph import Node
 
 from .. import joins, published, subscripts, updates
-from ..creation import _shape, asarray, device_of
+from ..creation import as_shape, asarray, device_of
 from ..errors import bounded, here, no_attribute, public, warn_user
 from ..functional import where
 from ..promote import whole
@@ -255,12 +255,6 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
 
 def _one_hot(index: Node, *, classes: int) -> Node:
     return updates.one_hot(subscripts.place(index, classes, negative=False), classes=classes)
-
-
-@public
-def as_shape(shape: int | Iterable[int]) -> tuple[int, ...]:
-    """One extent or several. TypeError for what is no int, ValueError for one below 0."""
-    return _shape((shape,))
 
 
 def _optional(x: Any) -> Tensor | None:

@@ -9,7 +9,7 @@ from typing import Any, Self, overload
 import numpy as np
 
 from .. import random
-from ..creation import asarray
+from ..creation import as_shape, asarray
 from ..errors import public
 from ..promote import dtype_of
 from ..tensor import Tensor
@@ -28,7 +28,7 @@ class Linear(Module):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        in_features, out_features = F.as_shape((in_features, out_features))
+        in_features, out_features = as_shape((in_features, out_features))
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = _uniform((out_features, in_features), bound, dtype)
@@ -221,7 +221,7 @@ class LayerNorm(Module):
         dtype: object = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = F.as_shape(normalized_shape)
+        self.normalized_shape = as_shape(normalized_shape)
         self.eps = F.checked_number("LayerNorm", "eps", eps, zero=True)
         kind = _kind(dtype)
         affine = elementwise_affine

@@ -272,10 +272,13 @@ class Module:
         own = self._state()
         loaded = Loaded([k for k in own if k not in state], [k for k in state if k not in own])
         if strict and (loaded.missing_keys or loaded.unexpected_keys):
+            shapes = {k: np.shape(state[k]) for k in own if k in state}
+            differ = [f"{k} {own[k].shape}, not {x}" for k, x in shapes.items() if x != own[k].shape]
+            more = f"expected other shapes: {', '.join(differ)}" if differ else "strict=False takes what fits"
             raise KeyError(
                 here(
                     f"load_state_dict of {type(self).__name__}: missing keys {loaded.missing_keys}, "
-                    f"unexpected keys {loaded.unexpected_keys}; strict=False takes what fits"
+                    f"unexpected keys {loaded.unexpected_keys}; {more}"
                 )
             )
         arrays = {k: _matching(k, state[k], own[k]) for k in own if k in state}

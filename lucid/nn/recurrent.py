@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import random
 from ..array_functions import concatenate, stack
-from ..creation import asarray, zeros
+from ..creation import as_shape, asarray, zeros
 from ..errors import bounds, here
 from ..promote import dtype_of
 from ..tensor import Tensor
@@ -97,7 +97,7 @@ class _Cell(_Weights):
         dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.input_size, self.hidden_size = F.as_shape((input_size, hidden_size))
+        self.input_size, self.hidden_size = as_shape((input_size, hidden_size))
         self._add("", self.input_size, bias, dtype)
         self._lie_on(device)
 
@@ -164,7 +164,7 @@ class _Recurrent(_Weights):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.input_size, self.hidden_size, self.num_layers = F.as_shape((input_size, hidden_size, num_layers))
+        self.input_size, self.hidden_size, self.num_layers = as_shape((input_size, hidden_size, num_layers))
         if not self.num_layers:
             raise ValueError(here(f"{type(self).__name__}: num_layers must be at least 1"))
         F.dropout(0.0, dropout)  # ValueError for what is no probability

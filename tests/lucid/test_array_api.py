@@ -57,7 +57,7 @@ def test_it_is_imported_when_it_is_asked_for() -> None:
 
 
 def test_no_other_name_is_there() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'nanmax'$"):
+    with pytest.raises(AttributeError, match=r"no attribute 'nanmax'"):
         _ = array_api.nanmax
     assert not hasattr(array_api, "float16")
 

@@ -67,7 +67,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: X.astype("float128x"), TypeError, "unknown dtype 'float128x'; expected one of bool, int8"),
     (lambda: Tensor([1.0], dtype="int3"), TypeError, "unknown dtype 'int3'"),
     (lambda: Tensor(["a"]), TypeError, "unsupported dtype"),
-    (lambda: Tensor([[1.0], [1.0, 2.0]]), ValueError, "inhomogeneous"),
+    (lambda: Tensor([[1.0], [1.0, 2.0]]), ValueError, "lists of several shapes"),
     (lambda: Tensor(object()), TypeError, "unsupported dtype object"),
     (lambda: Tensor(None), TypeError, r"made of numbers, arrays and lists of them, not None \(unsupported"),
     (lambda: Tensor("x"), TypeError, "lists of them, not 'x'"),
