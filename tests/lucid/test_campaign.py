@@ -212,6 +212,15 @@ def test_smooth_programs_have_right_gradients() -> None:
     assert examine(wide, smooth=True, texts=False).fault is None
 
 
+def test_numpy_scans_halves_in_halves() -> None:
+    """It rounds at each step, lucid once: what is left where the sums cancel was called a fault."""
+    x = np.random.default_rng(1).normal(size=129).astype(np.float16)
+    y = (0.05 - np.cumsum(x.astype(float))).astype(np.float32)
+    statements = (("v0", "L.cumsum(x0, axis=0)"), ("v1", "(v0 + x1).mean(axis=None, keepdims=False)"))
+    program = Program({"x0": x, "x1": y}, statements, ("v1",), frozenset(("x0", "x1")))
+    assert Family(program, smooth=False).fault(Draw(program, {}, 1, False, False, False, 0)) is None
+
+
 def test_smaller_programs() -> None:
     def fails(program: Program) -> bool:
         """A maximum of at least 8 elements."""
