@@ -55,6 +55,7 @@ def bound(
         tuple(Input(names[n], str(w.attrs["name"]), w.type) for n, w in given),
         tuple((names[n], w.type) for n, w in zip(outputs, graph.outputs, strict=True)),
         tuple(steps),
+        graph.called,
     )
 
 

@@ -1,4 +1,4 @@
-"""Names of the inputs of a graph, as who wrote the function knows them:
+"""Names of the inputs and outputs of a graph, as who wrote the function knows them:
 
     x    batch.image.0    model.0.weight    model.0.weight.grad    opt.state.mean.0    random.state
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import forget
@@ -18,7 +18,7 @@ from lucid.compiler.text.lexer import is_name
 
 from .guards import Guards, Place
 from .recording import Source
-from .results import Owner
+from .results import Made, Owner
 from .tensor import Tensor
 
 _SUBSCRIPT = re.compile(r"\[['\"]?([^'\"\[\]]*)['\"]?\]")
@@ -38,11 +38,13 @@ def name_inputs(
     called: Mapping[int, str],
     arrays: Sequence[str],
     numbers: Mapping[int, str],
-) -> None:
+    changed: Sequence[tuple[Owner, bool]],
+) -> list[str]:
     """Give the inputs of a trace, which nothing was made of yet, their names. `called`: those of things by
     their ids, where no place holds them; `arrays`: those of array arguments, in words; `numbers`: those of
-    entries of the tape."""
+    entries of the tape. What tensors, or their gradients, that are `changed` are called, too."""
     wanted = {id(s.array if s.owner is None else s.owner) for s in sources}
+    wanted |= {id(owner) for owner, _ in changed}
     found = {**called, **guards.names(wanted)}
     taken: set[str] = set()
 
@@ -67,3 +69,28 @@ def name_inputs(
         taken.add(name)
         kind = source.node.type
         forget(source.node, ops.INPUT, {"name": name, "dtype": kind.dtype, "shape": kind.shape})
+    return [plain(words(owner)) + (".grad" if grad else "") for owner, grad in changed]
+
+
+def name_results(value: object, name: str = "result") -> Iterator[tuple[Made, str]]:
+    """What a function returns, or leaves in a place, with names: `result.0`, `result.loss`."""
+    if isinstance(value, Made):
+        yield value, name
+    elif isinstance(value, tuple | list | dict):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in parts:
+            yield from name_results(part, f"{name}.{key}")
+
+
+def name_outputs(count: int, found: Iterable[tuple[Made, str]], judged: bool) -> tuple[str, ...]:
+    """What callers call the outputs of a graph: each as it is `found` first. Nothing, if there is one."""
+    names: dict[int, str] = {}
+    for made, name in found:
+        if made.output >= 0 and made.output not in names:
+            taken, number, base = set(names.values()), 1, name
+            while name in taken:
+                number += 1
+                name = f"{base}.{number}"
+            names[made.output] = name
+    told = [names.get(k, f"output {k}") for k in range(count)] + ["index check"] * judged
+    return tuple(told) if len(told) > 1 else ()

@@ -19,7 +19,8 @@ from .context import MODE, Mode
 from .engine import build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
-from .inputs import name_inputs
+from .inputs import name_inputs, name_outputs, name_results
+from .inputs import plain as plain_name
 from .inside import indices_in, verdict
 from .places import Places
 from .promote import lying
@@ -240,7 +241,8 @@ class _Finish:
         numbers = {k: of_arguments[argument] for k, argument in enumerate(opened)}
         wide = [place.where for place in places for _ in range(_width(place))]
         numbers |= {len(opened) + k: where for k, where in enumerate(wide)}
-        name_inputs(sources, self.guards, self.trace.called, arrays, numbers)
+        owners = [(owner, grad) for owner, grad, _ in wanted]
+        names = name_inputs(sources, self.guards, self.trace.called, arrays, numbers, owners)
 
         updates = []
         for owner, grad, value in wanted:
@@ -257,7 +259,11 @@ class _Finish:
         rooted = toposort([m.node for m in self._made(results, left) if m.requires_grad])
         indices = indices_in(used)
         outputs = [*self.outputs, verdict(indices)] if indices else [*self.outputs]
-        graph = Graph(self.name, tuple(s.node for s in sources), tuple(outputs))
+        told = [*name_results(results), *((m, n) for u, n in zip(updates, names, strict=True)
+                                          for m in [u.value] if isinstance(m, Made))]  # fmt: skip
+        told += [x for w in left if w.made for x in name_results(w.content, plain_name(w.place.where))]
+        called = name_outputs(len(self.outputs), told, bool(indices))
+        graph = Graph(self.name, tuple(s.node for s in sources), tuple(outputs), called)
         kept = rooted or indices  # nothing is overwritten
         aliases = [-1] * len(outputs) if kept else self._aliases(self._made(results, left), updates, position)
         outers = self.trace.outers.values()

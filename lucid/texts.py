@@ -127,7 +127,7 @@ def _whole(whole: Whole, given: Mapping[str, Value], interpret: bool) -> dict[st
     if binding is None:
         return _func(whole.funcs[0], given) if whole.funcs else _kernel(whole.kernels[0], given, interpret)
     results = run_whole(whole, named_inputs(whole, given), interpret)
-    return {name: array for (name, _), array in zip(binding.results, results, strict=True)}
+    return dict(zip(binding.told, results, strict=True))
 
 
 def named_inputs(whole: Whole, given: Mapping[str, Value]) -> dict[str, Array]:

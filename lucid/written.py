@@ -87,5 +87,7 @@ def whole_of(made: Staged, loop: bool) -> Whole:
     return Whole(
         () if loop else tuple(k for x in compiled for k in kernels_of(x.named)),
         tuple(f for x in compiled for f in funcs_of(x)) if loop else (),
-        Binding(graph.name, inputs, tuple((held[n], n.type) for n in graph.outputs), tuple(steps)),
+        Binding(
+            graph.name, inputs, tuple((held[n], n.type) for n in graph.outputs), tuple(steps), graph.called
+        ),
     )

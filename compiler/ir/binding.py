@@ -81,12 +81,19 @@ class Library:
 
 @data
 class Binding:
-    """A program. `results`: names of memory, and the type that each has for callers: of as many bytes."""
+    """A program. `results`: names of memory, and the type that each has for callers: of as many bytes.
+    `called`: what callers call each, or nothing."""
 
     name: str
     inputs: tuple[Input, ...]
     results: tuple[tuple[str, TensorType], ...]
     steps: tuple[Step | Memory | Library, ...]
+    called: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Each result as callers call it, or else the program."""
+        return self.called or tuple(name for name, _ in self.results)
 
 
 @data

@@ -191,11 +191,12 @@ def forget(node: Node, op: Op, attrs: Mapping[str, Any]) -> None:
 @data
 class Graph:
     """A closed piece of the DAG. `inputs` are nodes of op `input`; every leaf of that op that
-    `outputs` reach must be among them."""
+    `outputs` reach must be among them. `called`: what callers call the outputs, or nothing."""
 
     name: str
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
+    called: tuple[str, ...] = field(default=(), compare=False)
 
 
 def toposort(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:

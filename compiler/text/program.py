@@ -56,7 +56,8 @@ def print_whole(whole: Whole, locs: bool = False) -> str:
 
 def binding_lines(binding: Binding) -> list[Line]:
     inputs = ", ".join(f"{input_text(i.name, i.given)}: {i.type}" for i in binding.inputs)
-    results = ", ".join(f"%{name}: {kind}" for name, kind in binding.results)
+    told = zip(binding.results, binding.told, strict=True)
+    results = ", ".join(f"{input_text(name, called)}: {kind}" for (name, kind), called in told)
     lines: list[Line] = [(f"program {quoted(binding.name)}({inputs}) -> ({results}) {{", None)]
     for step in binding.steps:
         lines.append((f"  {step_text(step)}", step.loc if isinstance(step, Library) else None))
@@ -146,9 +147,14 @@ class _Parser:
         c.skip_lines()
         c.expect("->")
         results: list[tuple[Token, Token, TensorType]] = []
+        called: list[str] = []
         c.expect("(")
         while not c.at(")"):
             token = c.expect_kind("value", "a result (`%name: f32[4]`) or `)`")
+            start = c.token
+            called.append(c.string() if start.kind == "string" else token.text)
+            if called[-1] in called[:-1] and start.kind == "string":
+                raise c.error(f"two results are called {called[-1]!r}", start)
             c.expect(":")
             results.append((token, c.token, parse_type(c)))
             if not c.accept(","):
@@ -162,7 +168,8 @@ class _Parser:
             c.end_line()
         c.next()
         seen = tuple(self.as_seen(*result) for result in results)
-        return Binding(name, tuple(inputs), seen, tuple(steps))
+        plain = called == [token.text for token, *_ in results]
+        return Binding(name, tuple(inputs), seen, tuple(steps), () if plain else tuple(called))
 
     def typed(self, token: Token) -> TensorType:
         """The type of what is defined at `token`, from the colon on."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from lucid.compiler import ops
 from lucid.compiler.cpu.emit import emit
-from lucid.compiler.ir.binding import Binding, Step, Whole
+from lucid.compiler.ir.binding import Step, Whole
+from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, toposort
 from lucid.compiler.ir.target import HASWELL, NEOVERSE_N1, ZNVER4, Target
 from lucid.compiler.passes.autodiff import gradients
@@ -81,7 +82,7 @@ def _lowered(found: Whole, target: Target) -> Whole:
     called = {id(code): step.callee for step, (_, code) in reversed([*zip(steps, each, strict=True)])}
     launches = launched(program, [c for _, c in each], [s for s, _ in each], called,
                         {node: name for name, node in nodes.items()}, set(types))  # fmt: skip
-    return Whole((), funcs, Binding(binding.name, binding.inputs, binding.results, tuple(launches)))
+    return Whole((), funcs, replace(binding, steps=tuple(launches)))
 
 
 def _verified(found: Whole) -> None:

@@ -134,6 +134,11 @@ def test_a_training_step_from_files(
         Path("text.lucid").write_text(step.ir(stage))
         assert command("run", "text.lucid", *words) == 0
         assert f"{np.float32(loss)}" in capsys.readouterr().out
+    assert command("run", "text.lucid", *words, "--output", "net.weight=new.npy") == 0  # of the program
+    np.testing.assert_array_equal(np.load("new.npy"), net.weight.numpy())
+    said = capsys.readouterr().out
+    assert {"result: float32[] =", "net.bias: float32[1] ="} <= {*said.splitlines()}
+    assert "net.weight.grad: " in said and "opt.state.mean.0: " in said and "net.weight: " not in said
     assert command("run", "text.lucid", *words[:4], "--input", "weight=net.weight.npy") == 2
     said = capsys.readouterr().err
     assert said.startswith("lucid run: there is no input weight; expected one of: x, net.weight, net.bias, ")
@@ -319,6 +324,28 @@ def test_calls_of_libraries_are_told_everywhere() -> None:
     for stage, sign in (("llvm", ";"), ("asm", "#")):
         said = rf"^{sign} then linalg.svd\(.*by numpy.linalg.svd at .*:{line}$"
         assert re.search(said, compiled.ir(stage), re.MULTILINE)
+
+
+def test_results_have_names() -> None:
+    f = lucid.compile(lambda x, i: ({"a b": x[i], "c": [x * 2, x[i]]}, x + 1))
+    x, i = np.arange(3.0), np.array([0, 2])
+    f(x, i)
+    for stage in ("kernel", "loop"):
+        text = f.ir(stage)
+        whole = parse_whole(text)
+        assert print_whole(parse_whole(print_whole(whole))) == print_whole(whole)
+        found = apply(text, "f.txt", {"x": x, "i": i})
+        assert list(found) == [
+            "result.0.a b",
+            "result.0.c.0",
+            "result.0.c.1",
+            "result.1",
+            "index check",
+        ]
+        np.testing.assert_array_equal(found["result.1"], x + 1)
+        assert not found["index check"]
+    with pytest.raises(TextError, match=r"two results are called 'result\.1'"):
+        apply(text.replace("result.0.c.0", "result.1"), "f.txt", {"x": x, "i": i})
 
 
 def test_the_state_of_random_numbers_is_an_input_with_a_name() -> None:
