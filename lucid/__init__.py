@@ -56,7 +56,6 @@ from .elements import *  # noqa: F403
 from .errors import ContractError, TraceError
 from .errors import bounded as _bounded
 from .errors import no_attribute as _no_attribute
-from .errors import trim as _trim
 from .functional import *  # noqa: F403
 from .later import LATER as _later
 from .published import *  # noqa: F403
@@ -67,11 +66,7 @@ _look()
 if _os.environ.get("LUCID_LOG"):
     from .logs import configure as _configure
 
-    try:
-        _configure(_os.environ["LUCID_LOG"])
-    except ValueError as _error:
-        _trim(_error)
-        raise
+    _configure(_os.environ["LUCID_LOG"])
 
 if TYPE_CHECKING:
     bfloat16: _np.dtype[_Any]

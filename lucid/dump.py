@@ -65,12 +65,12 @@ def dump(made: Executable | Staged, folder: str, name: str) -> str:
 
 def name_of(name: str) -> str:
     """What a compile is called: the compiled function; of eager work, the function that asked for a value."""
-    if name != "lazy":
+    if name != "eager":
         return name
     frame = user_frame()
-    return "eager" if frame is None else f"eager in {frame.f_code.co_name}"
+    return "eager" if frame is None else f"eager in {frame.f_code.co_qualname.replace('.<locals>', '')}"
 
 
 def plain(name: str) -> str:
     """A name that a file may have."""
-    return re.sub(r"\W+", "_", name).strip("_") or "f"
+    return re.sub(r"[\W_]+", "_", name).strip("_") or "f"

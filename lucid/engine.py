@@ -162,7 +162,7 @@ def closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
     indices = indices_in([new[n] for n in order])
     if indices:
         outputs.append(verdict(indices))
-    return Graph("lazy", inputs, tuple(outputs))
+    return Graph("eager", inputs, tuple(outputs))
 
 
 def out_of_range(outputs: Iterable[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> Exception:
@@ -378,7 +378,8 @@ def _runnable(compiled: Compiled) -> execute.Executable:
     if wanted := os.environ.get("LUCID_DEBUG"):
         from .debugging import readers, with_lines  # few ask for it
 
-        plan = with_lines(compiled, host(), readers(wanted))
+        if told := readers(wanted):
+            plan = with_lines(compiled, host(), told)
     return execute.Executable(plan)
 
 

@@ -20,14 +20,21 @@ TESTS = "LUCID_TEST_"
 
 @data
 class Setting:
-    """A variable. `expected`: its values in words; `form`: as a pattern, where its reader does not refuse
-    others by itself; `otherwise`: what it is where it is not set."""
+    """A variable. `expected`: its values in words; `form`: as a pattern; `otherwise`: what it is where it is
+    not set. Of a value that means nothing a warning tells, and it counts as not set; so does a word of
+    several."""
 
     name: str
     expected: str
     otherwise: str
     does: str
     form: str = ".*"
+
+
+def _some(*words: str) -> str:
+    """The pattern of one or several, with commas."""
+    one = f"(?:{'|'.join(words)})"
+    return rf"{one}(\s*,\s*{one})*"
 
 
 _SWITCH, _COUNT, _SHORT = "[01]", r"\d{1,18}", "short|full"
@@ -43,15 +50,16 @@ SETTINGS = (
             _SWITCH),
     Setting("LUCID_DEBUG", "some of gdb, perf, jitdump", "none of them",
             "debuggers and perf are told of kernels by name, and of your lines "
-            "([inspect.md](inspect.md)); another value is a ValueError"),
+            "([inspect.md](inspect.md))", _some("gdb", "perf", "jitdump")),
     Setting("LUCID_DUMP", "a folder", "nothing is written",
             "every compile as files: each stage of each kernel, an index ([inspect.md](inspect.md))"),
     Setting("LUCID_LOG", "some of passes, fusion, cache, memory, retrace", "none of them",
-            "what happens, to stderr ([inspect.md](inspect.md)); another value is a ValueError"),
+            "what happens, to stderr ([inspect.md](inspect.md))",
+            _some("passes", "fusion", "cache", "memory", "retrace")),
     Setting("LUCID_MEMORY_CACHE", "a number of bytes", "a quarter of the memory, at most 2 GiB",
             "how much memory that is not in use is kept for later arrays", _COUNT),
     Setting("LUCID_NAN", "0, 1 or inf", "0", "an error where a NaN is made, which says by what; "
-            "inf: infinities, too ([stories.md](stories.md)); another value is a ValueError"),
+            "inf: infinities, too ([stories.md](stories.md))", "0|1|nan|inf"),
     Setting("LUCID_NATIVE", "0 or 1", "1", "calls of compiled functions are checked natively, not by Python",
             _SWITCH),
     Setting("LUCID_NUM_THREADS", "a number of threads, at least 1", "what the machine allows",

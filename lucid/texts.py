@@ -7,6 +7,7 @@ the interpreter, which runs loops, looks at each.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -75,6 +76,13 @@ def load_text(file: str) -> str:
 def parse(text: str, file: str) -> GraphText | Whole:
     """The graph, or the kernels or loops, that `text` describes, verified. Nodes or statements belong to the
     lines of `file`. TextError."""
+    begin = re.match(r"(?:\s|#.*)*", text)
+    found = re.compile(r"\w+|\S?").match(text, begin.end() if begin else 0)
+    if found and found[0] not in ("graph", "kernel", "func"):  # not what no lexer of ours could read
+        at = found.start()
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        what = f"`{found[0]}`: this is no text of lucid's" if found[0] else "the end of the text"
+        raise TextError(f"{file}:{line}:{column}: expected `kernel`, `func` or `graph`, found {what}")
 
     def work() -> GraphText | Whole:
         head = Cursor(text)

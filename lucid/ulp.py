@@ -54,13 +54,16 @@ def worst(op: Op, step: int) -> Iterator[tuple[float, float, float]]:
 
 
 def table(names: Iterable[str], step: int) -> Iterator[str]:
-    """The rows of a Markdown table; how far it is stands on stderr."""
+    """The rows of a Markdown table; on a terminal, how far it is stands on stderr."""
     yield "| function | largest error (ulp) | at |"
     yield "|---|---|---|"
     for name in names:
         began, largest, where = time.monotonic(), 0.0, 0.0
         for done, largest, where in worst(REGISTRY[name], step):  # noqa: B007 (the last ones are the result)
+            if not sys.stderr.isatty():
+                continue
             left = (time.monotonic() - began) * (1 - done) / done
             print(f"\r{name}: {done:4.0%}, {left:4.0f} s left, {largest:.3f} ", end="", file=sys.stderr)
-        print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+        if sys.stderr.isatty():
+            print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
         yield f"| `{name}` | {largest:.3f} | {where!r} |"

@@ -101,9 +101,9 @@ def _printed(**variables: str) -> list[str]:
 def test_what_a_script_says() -> None:
     said = _printed(LUCID_LOG="bogus", LUCID_PATH="full")
     unknown = "LUCID_PATH: lucid knows no such variable; did you mean LUCID_PATHS?"
-    assert said[0] == f"<string>:1: UserWarning: {unknown}"
-    assert said[-1].startswith("ValueError: <string>:1: LUCID_LOG: unknown category 'bogus'; expected some")
-    assert len(said) == 4, said
+    assert f"<string>:1: UserWarning: {unknown}" in said
+    assert any("UserWarning: LUCID_LOG: expected some of passes," in line for line in said)
+    assert len(said) == 2, said
     said = _printed(LUCID_CACHE_DIR="/proc/lucid")
     assert len(said) == 1
     assert said[0].startswith("<string>:2: RuntimeWarning: lucid: LUCID_CACHE_DIR=/proc/lucid: ")
