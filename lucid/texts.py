@@ -78,7 +78,12 @@ def parse(text: str, file: str) -> GraphText | Whole:
     lines of `file`. TextError."""
     begin = re.match(r"(?:\s|#.*)*", text)
     found = re.compile(r"\w+|\S?").match(text, begin.end() if begin else 0)
-    if found and found[0] not in ("graph", "kernel", "func"):  # not what no lexer of ours could read
+    if found and found[0] not in (
+        "graph",
+        "kernel",
+        "func",
+        "program",
+    ):  # not what no lexer of ours could read
         at = found.start()
         line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
         what = f"`{found[0]}`: this is no text of lucid's" if found[0] else "the end of the text"
