@@ -26,7 +26,7 @@ X = np.array([[1.5, -2.0, 0.25], [0.5, 3.0, -0.75]], np.float32)
 def test_functions_as_methods(name: str) -> None:
     method = getattr(Tensor, name)
     assert method.__name__ == name and method.__qualname__ == f"Tensor.{name}" and method.__doc__
-    with pytest.raises(TypeError, match=r"test_methods.py:\d+: \S+\(\) takes"):
+    with pytest.raises(TypeError, match=r"test_methods.py:\d+: \S+\(\): too many positional arguments"):
         getattr(Tensor(X), name)(1, 2, 3, 4, 5, 6, 7, 8)
 
 
