@@ -72,6 +72,13 @@ def load(text: str) -> Target:
     if not (colon and file and name):
         raise CommandError(f"expected SCRIPT.py:NAME, not {text!r}")
     compiled_functions.KEPT = WeakKeyDictionary()
+    try:
+        return _found(text, file, name)
+    finally:
+        compiled_functions.KEPT = None  # what is traced later keeps nothing
+
+
+def _found(text: str, file: str, name: str) -> Target:
     with contextlib.redirect_stdout(sys.stderr):
         found: Any = _run(file, lambda: _module(file))
         for part in name.split("."):
@@ -95,7 +102,7 @@ def load(text: str) -> Target:
     if compiled._recent() is None:
         why = "was not called, so nothing is compiled"
         raise CommandError(f"{text} {why}: call it in the script, or name {WAY}")
-    kept = compiled_functions.KEPT.get(compiled)
+    kept = None if compiled_functions.KEPT is None else compiled_functions.KEPT.get(compiled)
     return Target(text, compiled, kept[0] if kept is not None and not kept[1] else None)
 
 

@@ -40,6 +40,7 @@ def softsign() -> Iterator[ops.Op]:
     del ops.REGISTRY["softsign"]
     for name in names:
         delattr(methods.Methods, name)
+        delattr(methods.Methods, f"{name}_")
         delattr(published, name)
         published.__all__.remove(name)
 
