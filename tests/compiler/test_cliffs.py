@@ -79,8 +79,8 @@ def test_pairs_that_are_turned_are_done_a_vector_of_pairs_at_a_time() -> None:
     assert len(modes) >= 2 and set(modes) == {"short"}
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7])
-@pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 33, 200])
+@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize("count", [1, 5, 17, 200])
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_short_rows_within_several_axes(batch: int, count: int, size: int) -> None:
     x, c = numbers(batch, 4, count, size), numbers(count, size)
@@ -114,8 +114,8 @@ def test_the_gradient_of_a_window_sums_along_memory(options: dict[str, int]) -> 
     assert found[0].same and found[0].batch  # the window of the convolution itself stays packed
 
 
-@pytest.mark.parametrize("size", [1, 3, 4, 5, 7, 8, 12, 17, 33])
-@pytest.mark.parametrize("channels", [1, 3, 40])
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 12, 33])
+@pytest.mark.parametrize("channels", [3, 40])
 def test_products_over_several_axes(size: int, channels: int) -> None:
     """Lines of the depth of all lengths, more of it than a part, rows that stay packed."""
     a, b = numbers(3, channels, 2, size), numbers(5, channels, size)
