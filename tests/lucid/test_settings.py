@@ -103,9 +103,9 @@ def test_what_a_script_says() -> None:
     unknown = "LUCID_PATH: lucid knows no such variable; did you mean LUCID_PATHS?"
     assert f"<string>:1: UserWarning: {unknown}" in said
     assert any("UserWarning: LUCID_LOG: expected some of passes," in line for line in said)
-    assert len(said) == 2, said
+    assert sum("Warning: " in line for line in said) == 2, said  # newer Pythons show the line of code, too
     said = _printed(LUCID_CACHE_DIR="/proc/lucid")
-    assert len(said) == 1
+    assert sum("Warning: " in line for line in said) == 1
     assert said[0].startswith("<string>:2: RuntimeWarning: lucid: LUCID_CACHE_DIR=/proc/lucid: ")
 
 
