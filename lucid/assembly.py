@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lucid.compiler import ops
+from lucid.compiler.ir.graph import Node
+
 from .array_functions import concatenate, meshgrid, stack
 from .creation import asarray, device_of, values_of, zeros
 from .errors import public
@@ -154,9 +157,7 @@ def block_diag(*tensors: Any) -> Tensor:
     return concatenate(rows)
 
 
-def _widened(x: Any, *, before: int, after: int) -> Any:
-    from lucid.compiler import ops
-
+def _widened(x: Node, *, before: int, after: int) -> Node:
     return ops.PAD(x, lo=(0, before), hi=(0, after))
 
 

@@ -75,7 +75,7 @@ def tensors_in(content: object) -> tuple[Tensor, ...]:
 
 
 INDEXED = (list, deque)  # whose items are places
-_VARIABLE = re.compile(r"\benviron\._data\[b?(.*)\]$")
+_VARIABLE = r"\benviron\._data\[b?(.*)\]$"
 _ITEMS = (dict, *INDEXED)
 
 
@@ -428,7 +428,7 @@ def _has_tensor(value: Any) -> bool:
 
 
 def _change(where: str, value: object, now: object) -> Change:
-    if (found := _VARIABLE.search(where)) is not None:  # of the environment, which holds bytes
+    if (found := re.search(_VARIABLE, where)) is not None:  # of the environment, which holds bytes
         where = f"{where[: found.start()]}environ[{found[1]}]"
         value, now = (os.fsdecode(v) if isinstance(v, bytes) else v for v in (value, now))
     old, new = short(value), short(now)

@@ -95,6 +95,15 @@ class InPlace:
     def hypot_(self, b: Any) -> Self:
         """`hypot`, in place."""
 
+    def index_add_(self, dim: int, index: Any, source: Any, alpha: Any = ...) -> Self:
+        """`index_add`, in place."""
+
+    def index_copy_(self, dim: int, index: Any, source: Any) -> Self:
+        """`index_copy`, in place."""
+
+    def index_fill_(self, dim: int, index: Any, value: Any) -> Self:
+        """`index_fill`, in place."""
+
     def index_put_(self, indices: Any, values: Any, accumulate: bool = ...) -> Self:
         """`index_put`, in place."""
 
@@ -106,6 +115,9 @@ class InPlace:
 
     def logit_(self) -> Self:
         """`logit`, in place."""
+
+    def masked_fill_(self, mask: Any, value: Any) -> Self:
+        """`masked_fill`, in place."""
 
     def masked_scatter_(self, mask: Any, source: Any) -> Self:
         """`masked_scatter`, in place."""
@@ -151,6 +163,12 @@ class InPlace:
 
     def rsqrt_(self) -> Self:
         """`rsqrt`, in place."""
+
+    def scatter_(self, dim: int, index: Any, src: Any) -> Self:
+        """`scatter`, in place."""
+
+    def scatter_add_(self, dim: int, index: Any, src: Any) -> Self:
+        """`scatter_add`, in place."""
 
     def scatter_reduce_(self, dim: int, index: Any, src: Any, reduce: str) -> Self:
         """`scatter_reduce`, in place."""

@@ -209,32 +209,6 @@ class Indexed:
             return self.broadcast_to(shape)[np.broadcast_to(mask, shape)]
         return self.broadcast_to(shape)[mask.broadcast_to(shape)]
 
-    # --- in place --------------------------------------------------------------------------------
-
-    def scatter_(self, dim: int, index: Any, src: Any) -> Self:
-        """`scatter`, in place."""
-        return self._become(self.scatter(dim, index, src))
-
-    def scatter_add_(self, dim: int, index: Any, src: Any) -> Self:
-        """`scatter_add`, in place."""
-        return self._become(self.scatter_add(dim, index, src))
-
-    def index_add_(self, dim: int, index: Any, source: Any, alpha: Any = 1) -> Self:
-        """`index_add`, in place."""
-        return self._become(self.index_add(dim, index, source, alpha))
-
-    def index_copy_(self, dim: int, index: Any, source: Any) -> Self:
-        """`index_copy`, in place."""
-        return self._become(self.index_copy(dim, index, source))
-
-    def index_fill_(self, dim: int, index: Any, value: Any) -> Self:
-        """`index_fill`, in place."""
-        return self._become(self.index_fill(dim, index, value))
-
-    def masked_fill_(self, mask: Any, value: Any) -> Self:
-        """`masked_fill`, in place."""
-        return self._become(self.masked_fill(mask, value))
-
     # --- how -------------------------------------------------------------------------------------
 
     def _element_index(self, name: str, index: Any, axis: int) -> tuple[Any, bool]:

@@ -21,14 +21,14 @@ from .recording import Source
 from .results import Made, Owner
 from .tensor import Tensor
 
-_SUBSCRIPT = re.compile(r"\[['\"]?([^'\"\[\]]*)['\"]?\]")
-_WORDS = re.compile(r"^(argument|global|nonlocal) (?=[^\W\d])")
+_SUBSCRIPT = r"\[['\"]?([^'\"\[\]]*)['\"]?\]"
+_WORDS = r"^(argument|global|nonlocal) (?=[^\W\d])"
 
 
 @functools.lru_cache(maxsize=4096)
 def plain(words: str) -> str:
     """Where something is, in words, as a name: `argument batch['x'][0]` is `batch.x.0`."""
-    name = _SUBSCRIPT.sub(r".\1", _WORDS.sub("", words)).replace(" ", ".")
+    name = re.sub(_SUBSCRIPT, r".\1", re.sub(_WORDS, "", words)).replace(" ", ".")
     return name if is_name(name) else words
 
 

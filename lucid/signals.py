@@ -149,15 +149,22 @@ def kaiser(M: int, beta: float) -> Tensor:
     return asarray(np.kaiser(whole("M", M), beta))
 
 
-def _periodic(theirs: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
+def _sampled(
+    samples: Callable[[int], Any], length: int, periodic: bool, dtype: Any, device: Device
+) -> Tensor:
+    """So many samples of a window, which is symmetric; `periodic`: all but the last one of one more."""
+    n = whole("window_length", length)
+    if n < 0:
+        raise ValueError(f"window_length must not be negative, got {n}")
+    values = samples(n + 1)[:-1] if periodic and n > 1 else samples(n)
+    return asarray(values, dtype=np.float32 if dtype is None else dtype, device=device)
+
+
+def _periodic(theirs: Callable[[int], Any], doc: str) -> Callable[..., Tensor]:
     def function(
         window_length: int, periodic: bool = True, *, dtype: Any = None, device: Device = None
     ) -> Tensor:
-        n = whole("window_length", window_length)
-        if n < 0:
-            raise ValueError(f"window_length must not be negative, got {n}")
-        values = theirs(n + 1)[:-1] if periodic and n > 1 else theirs(n)
-        return asarray(values, dtype=np.float32 if dtype is None else dtype, device=device)
+        return _sampled(theirs, window_length, periodic, dtype, device)
 
     function.__doc__ = f"`{doc}` in float32: by default one period of a longer one, for spectra; PyTorch's."
     return public(function)
@@ -174,12 +181,11 @@ def hamming_window(
     *, dtype: Any = None, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """alpha - beta cos in float32: by default one period, for spectra; PyTorch's."""
-    n = whole("window_length", window_length)
-    if n < 0:
-        raise ValueError(f"window_length must not be negative, got {n}")
-    steps = n if periodic else n - 1
-    values = alpha - beta * np.cos(2 * np.pi * np.arange(n) / max(steps, 1)) if n != 1 else np.ones(1)
-    return asarray(values, dtype=np.float32 if dtype is None else dtype, device=device)
+
+    def samples(n: int) -> Any:
+        return alpha - beta * np.cos(2 * np.pi * np.arange(n) / (n - 1)) if n != 1 else np.ones(1)
+
+    return _sampled(samples, window_length, periodic, dtype, device)
 
 
 @public
@@ -187,11 +193,7 @@ def kaiser_window(
     window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Any = None, device: Device = None
 ) -> Tensor:
     """`kaiser` in float32: by default one period of a longer one, for spectra; PyTorch's."""
-    n = whole("window_length", window_length)
-    if n < 0:
-        raise ValueError(f"window_length must not be negative, got {n}")
-    values = np.kaiser(n + 1, beta)[:-1] if periodic and n > 1 else np.kaiser(n, beta)
-    return asarray(values, dtype=np.float32 if dtype is None else dtype, device=device)
+    return _sampled(lambda n: np.kaiser(n, beta), window_length, periodic, dtype, device)
 
 
 # --- distances -----------------------------------------------------------------------------------------

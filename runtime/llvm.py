@@ -18,7 +18,6 @@ from lucid.compiler.ir.target import Target
 
 from . import elf
 from .forever import forever
-from .settled import settled
 
 # Instruction selection, scheduling and register allocation run at this level. The text arrives in
 # SSA form with explicit vectors, so no IR pass runs: they would cost more than they find.
@@ -124,6 +123,8 @@ def emit_assembly(text: str, target: Target) -> str:
     module = _module(text, target, machine)
     with _without_search(target):
         listing: str = machine.emit_assembly(module)
+    from .settled import settled  # few look at assembly
+
     return settled(listing)
 
 

@@ -120,9 +120,15 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
 ADD = element("add", 2, np.add, _d_add, kinds="iuf", slope="constant", of_complex=linear)
 SUB = element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant", of_complex=linear)
 MUL = element("mul", 2, np.multiply, _d_mul, kinds="iuf", of_complex=bilinear)
-DIV = element("div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slope="any", of_complex=rules.quotient)
-FLOORDIV = element("floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8)
-MOD = element("mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slope="any")
+DIV = element(
+    "div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slow=True, slope="any", of_complex=rules.quotient,
+)  # fmt: skip
+FLOORDIV = element(
+    "floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8, slow=True,
+)  # fmt: skip
+MOD = element(
+    "mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slow=True, slope="any",
+)  # fmt: skip
 POW = element(
     "pow",
     2,
@@ -155,7 +161,7 @@ SIGN: Op = element(
     named=Named(("sign", "sgn"), "-1, 0 or 1; NaN stays NaN. Its gradient is 0.", np.sign),
 )  # fmt: skip
 SQRT = element(
-    "sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slope="any", of_complex=rules.sqrt,
+    "sqrt", 1, np.sqrt, _d_sqrt, domain=(0.5, 4.0), flops=4, slow=True, slope="any", of_complex=rules.sqrt,
     named=Named(("sqrt",), "The square root of each element; NaN below 0.", np.sqrt),
 )  # fmt: skip
 FLOOR = element("floor", 1, np.floor, None)
@@ -178,7 +184,7 @@ def _d_copysign(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | N
 
 
 FMOD = element(
-    "fmod", 2, np.fmod, _d_fmod, dec.fmod, "iuf", domain=(0.5, 4.0), flops=8, slope="any",
+    "fmod", 2, np.fmod, _d_fmod, dec.fmod, "iuf", domain=(0.5, 4.0), flops=8, slow=True, slope="any",
     named=Named(("fmod",), "What a / b towards 0 leaves, with the sign of a.", np.fmod),
 )  # fmt: skip
 COPYSIGN: Op = element(

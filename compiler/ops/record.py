@@ -96,6 +96,7 @@ class Op:
     exact: bool = True
     ulp: float = 0.0
     flops: int = 1  # rough cost of an element, for the choice between recomputing and storing
+    slow: bool = False  # whether it keeps a vector unit busy as long as ten others: divisions and roots
     # The derivative of an elementwise op: "constant" (numbers, whatever the operands), "finite" (at finite
     # operands) or "any" (may be infinite or NaN at finite ones, too).
     slope: str = "finite"

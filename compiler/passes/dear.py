@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from math import prod
 
 from ..ir.graph import Node
-from ..ops import Ix
 from .draft import Draft, Placed, Reader, label, walked
 from .legal import outer_axes
 from .shorten import grown, repeated, stencils
 
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
-# Ops that take a vector unit as long as ten others: where a value of few elements is read by many, as that of
-# a column by its rows, they are not done once more for each.
-SLOW = {"div", "floordiv", "mod", "fmod", "sqrt"}
-MANY = 8  # elements that read one
+# A value that a slow op makes is, if so many elements read it, as a column's does each of its rows.
+MANY = 8
 
 
 def _once(p: Placed, outer: set[str]) -> set[str]:
@@ -24,8 +21,7 @@ def _once(p: Placed, outer: set[str]) -> set[str]:
     vectors hold each of their elements."""
     if p.form != "map" or not outer >= set(p.domain):
         return outer
-    written = [ix.axis for ix in p.access[0] if isinstance(ix, Ix) and ix.axis is not None]
-    return outer - set(written[-1:])
+    return outer - {p.along}
 
 
 def costly(order: Sequence[Node], drafts: Sequence[Draft], reader: Reader) -> dict[Node, str]:
@@ -37,9 +33,10 @@ def costly(order: Sequence[Node], drafts: Sequence[Draft], reader: Reader) -> di
         here: set[Node] = set()
         outer = set(outer_axes(draft) or ())
         for p in draft.placed:
-            dear = [n for n in reader.computed(p) if n.op.flops >= COSTLY and n.op.kind == "elementwise"]
+            computed = [n for n in reader.computed(p) if n.op.kind == "elementwise"]
+            dear = [n for n in computed if n.op.flops >= COSTLY]
             here.update(n for n in dear if n not in reader.storage.roots)
-            slow = {n for n in reader.computed(p) if n.op.name in SLOW and n not in reader.storage.roots}
+            slow = {n for n in computed if n.op.slow and n not in reader.storage.roots}
             once = _once(p, outer)
             if (slow or not here.isdisjoint(dear)) and not once >= set(p.domain):
                 domain = prod(draft.extents[x] for x in p.domain)

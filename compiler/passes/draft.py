@@ -178,10 +178,11 @@ class Placed:
     operands: tuple[tuple[Node, Access], ...]  # what is evaluated at each point of the domain
     form: str  # "map", "full", "row", "column", "product", "scatter", "scan", "sort"
     kept: frozenset[str] = field(init=False)
+    along: str | None = field(init=False)  # the last axis of its result: where that lies along memory
 
     def __post_init__(self) -> None:
-        axes = [ix.axis for ix in self.access[0] if isinstance(ix, Ix)]
-        self.kept = frozenset([axis for axis in axes if axis is not None])
+        axes = [ix.axis for ix in self.access[0] if isinstance(ix, Ix) and ix.axis is not None]
+        self.kept, self.along = frozenset(axes), axes[-1] if axes else None
 
 
 # What a kernel holds at most. LLVM takes 25 µs a line for a chain of operations, however long, and 50 where

@@ -68,8 +68,7 @@ def stores_across(
         return False
     outer = frozenset.union(*(p.kept for p in draft.placed if p.node in rows))
     inner = [x for x in placed.domain if names.get(x, x) not in outer]
-    written = [ix.axis for ix in placed.access[0] if isinstance(ix, Ix) and ix.axis is not None]
-    if not inner or written[-1] in inner:
+    if not inner or placed.along in inner:
         return False
     return prod(extents[x] for x in inner) > SMALL and prod(extents.values()) > ACROSS
 
@@ -78,13 +77,8 @@ def turned(draft: Draft, outer: tuple[str, ...]) -> bool:
     """Whether a large map of the draft would be written column after column, for the sake of a root that has
     fewer axes: within axes that the map's last one is among, along others."""
     for p in draft.placed:
-        inner = [x for x in p.domain if x not in outer]
-        if p.form != "map" or not inner:
-            continue
-        written = [ix.axis for ix in p.access[0] if isinstance(ix, Ix) and ix.axis is not None]
-        if written[-1] in inner:
-            continue
-        if prod(draft.extents[x] for x in p.domain) > TURNED:
+        across = p.form == "map" and p.along in outer and not set(p.domain) <= set(outer)
+        if across and prod(draft.extents[x] for x in p.domain) > TURNED:
             return True
     return False
 

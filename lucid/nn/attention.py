@@ -238,45 +238,50 @@ def _norm(size: int, eps: float, bias: bool, dtype: object) -> LayerNorm:
     return LayerNorm(size, eps=eps, bias=bias, dtype=dtype)
 
 
+class _Stack(Module):
+    """`num_layers` copies of a layer, one after the other, then `norm`. All begin with equal parameters."""
+
+    def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
+        super().__init__()
+        self.layers = ModuleList([copy.deepcopy(layer) for _ in range(num_layers)])
+        self.num_layers, self.norm = num_layers, norm
+
+    def _through(self, x: Any, *others: Any) -> Tensor:
+        made = asarray(x)
+        for layer in self.layers:
+            made = layer(made, *others)
+        return made if self.norm is None else self.norm(made)
+
+
 @bounds
-class TransformerEncoder(Module):
+class TransformerEncoder(_Stack):
     """`num_layers` copies of a layer, one after the other, then `norm`. All begin with equal parameters."""
 
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        super().__init__()
-        self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
-        self.num_layers, self.norm = num_layers, norm
+        super().__init__(encoder_layer, num_layers, norm)
 
     def forward(
         self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
     ) -> Tensor:
-        x = asarray(src)
-        for layer in self.layers:
-            x = layer(x, mask, src_key_padding_mask, bool(is_causal))
-        return x if self.norm is None else self.norm(x)
+        return self._through(src, mask, src_key_padding_mask, bool(is_causal))
 
 
 @bounds
-class TransformerDecoder(Module):
+class TransformerDecoder(_Stack):
     """`num_layers` copies of a layer, one after the other, then `norm`. All begin with equal parameters."""
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        super().__init__()
-        self.layers = ModuleList([copy.deepcopy(decoder_layer) for _ in range(num_layers)])
-        self.num_layers, self.norm = num_layers, norm
+        super().__init__(decoder_layer, num_layers, norm)
 
     def forward(
         self, tgt: Any, memory: Any, tgt_mask: Any = None, memory_mask: Any = None,
         tgt_key_padding_mask: Any = None, memory_key_padding_mask: Any = None,
         tgt_is_causal: bool | None = None, memory_is_causal: bool = False,
     ) -> Tensor:  # fmt: skip
-        x = asarray(tgt)
-        for layer in self.layers:
-            x = layer(
-                x, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,
-                bool(tgt_is_causal), memory_is_causal,
-            )  # fmt: skip
-        return x if self.norm is None else self.norm(x)
+        return self._through(
+            tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,
+            bool(tgt_is_causal), memory_is_causal,
+        )  # fmt: skip
 
 
 @bounds
