@@ -22,8 +22,8 @@ GRAPHS = ("graph", "gradient", "simplified")
 STAGES = (*GRAPHS, "kernel", "loop", "llvm", "llvm-opt")
 NO_PASSES = """\
 ; The same as the stage "llvm": no pass of LLVM's runs over this text. Vectors, unrolled loops and the order
-of ; sums are written here as they are to be, so there is nothing to find, and passes would take longer than
-all ; of the compile; code generation makes "asm" of it. See docs/architecture.md, "The passes".
+; of sums are written here as they are to be, so there is nothing to find, and passes would take longer than
+; all of the compile; code generation makes "asm" of it. See docs/architecture.md, "The passes".
 """
 
 

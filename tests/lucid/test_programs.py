@@ -259,6 +259,8 @@ def test_llvm_as_no_pass_has_changed_it() -> None:
     text = f.ir("llvm-opt")
     assert text.startswith('; The same as the stage "llvm": no pass of LLVM\'s runs over this text.')
     assert text.endswith(f.ir("llvm"))
+    said = text.removesuffix(f.ir("llvm")).splitlines()
+    assert len(said) == 3 and all(line.startswith("; ") for line in said)
     name = f.kernels[0].name
     assert f.ir("llvm-opt", kernel=name).endswith(f.ir("llvm", kernel=name))
 
