@@ -62,6 +62,8 @@ def as_bound(
     inner = f.__func__ if isinstance(f, MethodType) else f
     if not isinstance(inner, FunctionType):
         return args, kwargs
+    if not (kwargs or inner.__defaults__ or inner.__kwdefaults__):
+        return args, kwargs  # there is one way
     code = inner.__code__
     known = code.co_varnames[inner is not f : code.co_argcount]
     if code.co_flags & CO_VARARGS or len(args) > len(known) or (kwargs and code.co_posonlyargcount):

@@ -107,10 +107,10 @@ def user_loc() -> Loc | None:
     return loc
 
 
-def loc_of(code: CodeType, line: int) -> Loc:
-    """A line of some code."""
+def loc_of(code: CodeType, line: int, **more: Any) -> Loc:
+    """A line of some code; `more`: what else is known of it."""
     file = shown(code.co_filename)
-    return Loc(file, line, code.co_filename if file != code.co_filename else "", code.co_qualname)
+    return Loc(file, line, code.co_filename if file != code.co_filename else "", code.co_qualname, **more)
 
 
 def shown(filename: str) -> str:

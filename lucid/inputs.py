@@ -43,9 +43,9 @@ def name_inputs(
     """Give the inputs of a trace, which nothing was made of yet, their names. `called`: those of things by
     their ids, where no place holds them; `arrays`: those of array arguments, in words; `numbers`: those of
     entries of the tape. What tensors, or their gradients, that are `changed` are called, too."""
-    wanted = {id(s.array if s.owner is None else s.owner) for s in sources}
-    wanted |= {id(owner) for owner, _ in changed}
-    found = {**called, **guards.names(wanted)}
+    owners = [*(s.array if s.owner is None else s.owner for s in sources), *(owner for owner, _ in changed)]
+    wanted = {id(x) for x in owners if x is not None and not isinstance(x, int)}  # ints are of `arrays`
+    found = {**called, **guards.names(wanted)} if wanted else called
     taken: set[str] = set()
 
     def words(owner: Owner) -> str:
@@ -84,13 +84,16 @@ def name_results(value: object, name: str = "result") -> Iterator[tuple[Made, st
 
 def name_outputs(count: int, found: Iterable[tuple[Made, str]], judged: bool) -> tuple[str, ...]:
     """What callers call the outputs of a graph: each as it is `found` first. Nothing, if there is one."""
+    if count + judged < 2:
+        return ()
     names: dict[int, str] = {}
+    taken: set[str] = set()
     for made, name in found:
         if made.output >= 0 and made.output not in names:
-            taken, number, base = set(names.values()), 1, name
+            number, base = 1, name
             while name in taken:
                 number += 1
                 name = f"{base}.{number}"
+            taken.add(name)
             names[made.output] = name
-    told = [names.get(k, f"output {k}") for k in range(count)] + ["index check"] * judged
-    return tuple(told) if len(told) > 1 else ()
+    return (*(names.get(k, f"output {k}") for k in range(count)), *["index check"] * judged)

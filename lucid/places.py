@@ -112,7 +112,7 @@ def _path(module: Module, before: str, frame: FrameType) -> str:
 
 
 def _loc(code: CodeType, line: int, caller: Loc | None, module: str, called: str = "") -> Loc:
-    return replace(loc_of(code, line), caller=caller, module=module, called=_name(called))
+    return loc_of(code, line, caller=caller, module=module, called=_name(called))
 
 
 def _name(build: str) -> str:
