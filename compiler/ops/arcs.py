@@ -14,14 +14,17 @@ from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
 from .steps import (
+    HALF,
     Format,
     Pair,
     as_bits,
+    at_least,
     at_most,
     by_format,
     fast_sum,
     hexes,
     horner,
+    odd,
     product,
     sign_of,
     with_sign,
@@ -88,22 +91,23 @@ def _arcsine(b: Builder, a: Operand, form: Format) -> tuple[Value, Value, Value]
     return far, s, b.op("fma", b.op("mul", s, z), horner(b, z, _ARC[form.dtype].asin), left)
 
 
+@odd(*HALF)
 @by_format
 def asin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
     (x,) = args
-    far, s, rest = _arcsine(b, b.op("abs", x), form)
+    far, s, rest = _arcsine(b, x, form)
     zero = b.imm(0.0, x)
     pi, pi_rest = (b.op("select", far, b.imm(p / 2, x), zero) for p in _ARC[form.dtype].pi)
     sign = b.op("select", far, b.imm(-2.0, x), b.imm(1.0, x))
-    return with_sign(b, _plus(b, (pi, pi_rest), sign, s, rest), sign_of(b, x, form), form)
+    return _plus(b, (pi, pi_rest), sign, s, rest)
 
 
 @by_format
 def acos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
     (x,) = args
-    far, s, rest = _arcsine(b, b.op("abs", x), form)
+    far, s, rest = _arcsine(b, at_least(b, b.op("abs", x), form.least), form)
     zero = b.imm(0.0, x)
     negative = b.op("lt", x, zero)
     pi, pi_rest = (
@@ -116,18 +120,23 @@ def acos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _plus(b, (pi, pi_rest), sign, s, rest)
 
 
-def _arctangent(b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, form: Format) -> Value:
-    """start pi/4 + sign arctan(n/d), 0 <= n <= d."""
+def _arctangent(
+    b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, form: Format, tiny: Value | None = None
+) -> Value:
+    """start pi/4 + sign arctan(n/d), 0 <= n <= d; n/d itself where that is tiny."""
     zero, one = b.imm(0.0, n), b.imm(1.0, n)
     far = b.op("gt", n, b.op("mul", d, b.imm(0.5, d)))
     both, both_rest = fast_sum(b, d, n)
     n = b.op("select", far, b.op("sub", n, d), n)  # exact
     d, d_rest = b.op("select", far, both, d), b.op("select", far, both_rest, zero)
     t = b.op("div", n, d)
-    minus = b.op("neg", t)
+    s: Operand = t
+    if tiny is not None:
+        n, s = b.op("select", tiny, zero, n), b.op("select", tiny, zero, t)
+    minus = b.op("neg", s)
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
-    z = b.op("mul", t, t)
-    rest = b.op("fma", b.op("mul", t, z), horner(b, z, _ARC[form.dtype].atan), b.op("div", left, d))
+    z = b.op("mul", s, s)
+    rest = b.op("fma", b.op("mul", s, z), horner(b, z, _ARC[form.dtype].atan), b.op("div", left, d))
     quarters = b.op("fma", sign, b.op("select", far, one, zero), start)
     pi, pi_rest = _ARC[form.dtype].pi
     base, base_rest = product(b, quarters, b.imm(pi / 4, n))
@@ -135,17 +144,18 @@ def _arctangent(b: Builder, n: Operand, d: Operand, start: Operand, sign: Operan
     return _plus(b, (base, base_rest), sign, t, rest)
 
 
+@odd(*HALF)
 @by_format
 def atan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
     (x,) = args
     one = b.imm(1.0, x)
-    a = at_most(b, b.op("abs", x), 2.0**60)
+    a = at_most(b, x, 2.0**60)
     steep = b.op("gt", a, one)
     n, d = b.op("select", steep, one, a), b.op("select", steep, a, one)
     start = b.op("select", steep, b.imm(2.0, x), b.imm(0.0, x))
     sign = b.op("select", steep, b.imm(-1.0, x), one)
-    return with_sign(b, _arctangent(b, n, d, start, sign, form), sign_of(b, x, form), form)
+    return _arctangent(b, n, d, start, sign, form)
 
 
 @by_format
@@ -168,6 +178,7 @@ def atan2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     n, d = b.op("mul", n, factor), b.op("mul", d, factor)
     start = b.op("select", steep, b.imm(2.0, x), b.op("select", left, b.imm(4.0, x), zero))
     sign = b.op("select", b.op("xor", steep, left), b.imm(-1.0, x), one)
-    result = with_sign(b, _arctangent(b, n, d, start, sign, form), sign_of(b, y, form), form)
+    tiny = b.op("lt", n, b.op("mul", d, b.imm(form.half * form.least, x)))  # as `odd` does it
+    result = with_sign(b, _arctangent(b, n, d, start, sign, form, tiny), sign_of(b, y, form), form)
     unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
     return b.op("select", unordered, b.imm(math.nan, x), result)

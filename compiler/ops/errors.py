@@ -22,12 +22,14 @@ from .steps import (
     Format,
     Lower,
     Pair,
+    at_least,
     at_most,
     by_format,
     fast_sum,
     hexes,
     horner,
     in_f64,
+    odd,
     product,
     quotient,
     sign_of,
@@ -96,30 +98,31 @@ _ERFC = hexes(
 _MIDDLE = 3.5  # K
 
 
+@odd(None, None)
 @by_format
 def erf(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The error function. -0 at -0, 1 at inf, -1 at -inf."""
-    (x,) = args
+    (a,) = args
     p = _ERF[form.dtype]
-    small = b.op("fma", x, horner(b, b.op("mul", x, x), p.erf), x)
-    a = b.op("abs", x)
-    t = at_most(b, a, p.range)
+    t = at_least(b, a, form.half)  # of less the square does not count, and may be denormal
+    small = b.op("fma", a, horner(b, b.op("mul", t, t), p.erf), a)
+    t = at_most(b, t, p.range)
     slope = horner(b, t, p.tail)
     tail = b.op("fma", t, slope, b.op("neg", t))
     lost = b.op("fma", t, slope, b.op("neg", b.op("add", tail, t)))  # by rounding the tail; the sum is exact
-    rest = b.op("sub", b.imm(1.0, x), exp_of_sum(b, tail, lost, form))
-    large = with_sign(b, rest, sign_of(b, x, form), form)
-    return b.op("select", b.op("lt", a, b.imm(p.edge, x)), small, large)
+    large = b.op("sub", b.imm(1.0, a), exp_of_sum(b, tail, lost, form))
+    return b.op("select", b.op("lt", a, b.imm(p.edge, a)), small, large)
 
 
 @by_format
 def erfc(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """1 - erf(x). 2 at -inf, 0 at inf."""
     (x,) = args
+    a = at_least(b, b.op("abs", x), form.least)
     if form.dtype == f32:
-        return table_erfc.erfc(b, x)
+        return table_erfc.erfc(b, x, a)
     one, middle = b.imm(1.0, x), b.imm(_MIDDLE, x)
-    a = at_most(b, b.op("abs", x), 28.0)
+    a = at_most(b, a, 28.0)
     q = b.op("div", b.op("sub", a, middle), b.op("add", a, middle))
     top = fast_sum(b, one, horner(b, q, _ERFC))
     g, g_rest = quotient(b, top, whole_sum(b, one, b.op("add", a, a)))
@@ -130,8 +133,9 @@ def erfc(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     result = b.op("scale", b.op("add", total, rest), k)
     result = b.op("select", b.op("lt", x, b.imm(0.0, x)), b.op("sub", b.imm(2.0, x), result), result)
     # near 0 terms of the polynomial in q cancel: 1 - erf(x)
-    total, lost = fast_sum(b, one, b.op("neg", x))
-    beyond = b.op("mul", x, horner(b, b.op("mul", x, x), _ERF[f64].erf))
+    near = with_sign(b, a, sign_of(b, x, form), form)
+    total, lost = fast_sum(b, one, b.op("neg", near))
+    beyond = b.op("mul", near, horner(b, b.op("mul", a, a), _ERF[f64].erf))
     near = b.op("add", total, b.op("sub", lost, beyond))
     return b.op("select", b.op("lt", a, b.imm(0.68, x)), near, result)
 
@@ -183,23 +187,23 @@ _INVERSE = {
 
 
 def _erfinv(constants: _Inverse, minus_log: Callable[[Builder, Operand], Pair]) -> Lower:
+    @odd(None, None)
     def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        (x,) = args
-        one = b.imm(1.0, x)
-        a = b.op("abs", x)
-        small = b.op("fma", a, horner(b, b.op("mul", a, a), constants.erfinv), a)
+        (a,) = args
+        one = b.imm(1.0, a)
+        t = at_least(b, a, F64.half)
+        small = b.op("fma", a, horner(b, b.op("mul", t, t), constants.erfinv), a)
         w, w_rest = minus_log(b, b.op("sub", one, a))
         t = b.op("sqrt", w)
         left = b.op("add", b.op("fma", b.op("neg", t), t, w), w_rest)
         left = b.op("div", left, b.op("add", t, t))
-        middle = b.imm(constants.middle, x)
+        middle = b.imm(constants.middle, a)
         q = b.op("div", b.op("sub", t, middle), b.op("add", t, middle))
         beyond = b.op("mul", q, horner(b, q, constants.tail[1:]))
-        tail, lost = fast_sum(b, t, b.imm(constants.tail[0], x))
+        tail, lost = fast_sum(b, t, b.imm(constants.tail[0], a))
         tail = b.op("add", tail, b.op("add", b.op("add", lost, left), beyond))
-        tail = b.op("select", b.op("eq", a, one), b.imm(math.inf, x), tail)
-        result = b.op("select", b.op("lt", a, b.imm(0.6, x)), small, tail)
-        return with_sign(b, result, sign_of(b, x, F64), F64)
+        tail = b.op("select", b.op("eq", a, one), b.imm(math.inf, a), tail)
+        return b.op("select", b.op("lt", a, b.imm(0.6, a)), small, tail)
 
     return lower
 

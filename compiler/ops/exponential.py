@@ -24,6 +24,7 @@ from ..ir.types import f32, f64
 from . import table_hyperbolic, table_tanh
 from .steps import (
     F64,
+    HALF,
     Format,
     at_least,
     at_most,
@@ -32,14 +33,15 @@ from .steps import (
     fast_sum,
     hexes,
     horner,
+    near_zero,
+    odd,
     power_of_two,
     product,
     quotient,
     scaled_sum,
-    sign_of,
+    settled,
     where_any,
     whole_sum,
-    with_sign,
 )
 from .table_exp import Power, e_in_parts, e_to, rounded_once, sum_of, two_to
 
@@ -83,7 +85,6 @@ _SINH = hexes(
 _LEAST = -60.0  # below, expm1 is -1
 _SINH_RANGE = 710.6  # from here on, sinh and cosh are inf
 _TANH_RANGE = 20.0  # from here on, tanh is 1
-_SMALL = 2.0**-54  # below, sinh(x) and expm1(x) are x
 
 # (2**r - 1 - r ln2) / r**2, |r| <= 1/2: 2**-57.4
 _EXP2_64 = hexes(
@@ -206,7 +207,7 @@ def sigmoid(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     below = b.op("lt", x, b.imm(0.0, x))
     # Above 0 all that is further away than 40 is 1: processors are slow where a result underflows.
     end = b.op("select", below, b.imm(exp_range(form)[0], x), b.imm(-40.0, x))
-    minus = b.op("neg", b.op("abs", x))
+    minus = at_most(b, b.op("neg", b.op("abs", x)), -form.least)
     minus = b.op("select", b.op("lt", minus, end), end, minus)
     return (_sigmoid32 if form.dtype == f32 else _sigmoid64)(b, minus, below)
 
@@ -255,33 +256,34 @@ def exp2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     one, ln2 = b.imm(1.0, x), b.imm(form.ln2, x)
     total = b.op("fma", r, ln2, one)
     lost = b.op("fma", r, ln2, b.op("sub", one, total))
-    lost = b.op("fma", b.op("mul", r, r), horner(b, r, _EXP2_64), lost)
+    small = settled(b, r, F64)
+    lost = b.op("fma", b.op("mul", small, small), horner(b, r, _EXP2_64), lost)
     return b.op("scale", b.op("add", total, lost), k)
 
 
+@near_zero(F64.least, linear=True)
 @by_format
 def expm1(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
     (x,) = args
     if form.dtype == f32:
         return table_hyperbolic.expm1(b, x)
-    # half of it, so that 2**k does not overflow; what is too small for that is x
+    # half of it, so that 2**k does not overflow
     total, rest = _expm1_twice(b, clamp(b, x, _LEAST, exp_range(form)[1]), unit=0.5)
     half = b.op("add", total, rest)
-    near = b.op("lt", b.op("abs", x), b.imm(_SMALL, x))
-    return b.op("select", near, x, b.op("add", half, half))
+    return b.op("add", half, half)
 
 
-def _hyperbolic(b: Builder, x: Operand, odd: bool) -> Value:
-    """sinh or cosh of |x|, but for tiny ones of sinh; of float64."""
-    r, rest, k = _reduced_twice(b, at_most(b, b.op("abs", x), _SINH_RANGE))
+def _hyperbolic(b: Builder, x: Operand, sine: bool) -> Value:
+    """sinh or cosh of a float64 that is not negative."""
+    r, rest, k = _reduced_twice(b, at_most(b, x, _SINH_RANGE))
     square, even, cubic = _beyond_linear(b, r)
     # half of U and V, so that they do not overflow; 2**-k beyond 2**-100 counts for nothing
     up = power_of_two(b, k, F64, plus=-2)
     down = power_of_two(b, b.op("neg", at_most(b, k, 100.0)), F64, plus=-2)
     u, u_rest = fast_sum(b, up, down)
     v, v_rest = fast_sum(b, up, b.op("neg", down))
-    (first, first_rest), (second, second_rest) = [(u, u_rest), (v, v_rest)][:: -1 if odd else 1]
+    (first, first_rest), (second, second_rest) = [(u, u_rest), (v, v_rest)][:: -1 if sine else 1]
     linear, less = product(b, second, r)
     total, lost = fast_sum(b, first, linear)
     lost = b.op("add", b.op("add", lost, less), b.op("fma", second_rest, r, first_rest))
@@ -290,32 +292,34 @@ def _hyperbolic(b: Builder, x: Operand, odd: bool) -> Value:
     return b.op("add", half, half)
 
 
+@odd(*HALF)
 @by_format
 def sinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic sine. -0 at -0, inf at inf."""
     (x,) = args
     if form.dtype == f32:
         return table_hyperbolic.sinh(b, x)
-    result = with_sign(b, _hyperbolic(b, x, odd=True), sign_of(b, x, form), form)
-    return b.op("select", b.op("lt", b.op("abs", x), b.imm(_SMALL, x)), x, result)
+    return _hyperbolic(b, x, sine=True)
 
 
 @by_format
 def cosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic cosine. inf at -inf and inf."""
+    a = at_least(b, b.op("abs", args[0]), form.half)
     if form.dtype == f32:
-        return table_hyperbolic.cosh(b, args[0])
-    return _hyperbolic(b, args[0], odd=False)
+        return table_hyperbolic.cosh(b, a)
+    return _hyperbolic(b, a, sine=False)
 
 
+@odd(None, F64.half)
 @by_format
 def tanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
     (x,) = args
     if form.dtype == f32:
         return table_tanh.tanh(b, x)
-    a = at_most(b, b.op("abs", x), _TANH_RANGE)
+    a = at_most(b, x, _TANH_RANGE)
     m, m_rest = fast_sum(b, *_expm1_twice(b, b.op("add", a, a), unit=1.0))
     d, lost = whole_sum(b, m, b.imm(2.0, x))
     q, rest = quotient(b, (m, m_rest), (d, b.op("add", lost, m_rest)))
-    return with_sign(b, b.op("add", q, rest), sign_of(b, x, form), form)
+    return b.op("add", q, rest)

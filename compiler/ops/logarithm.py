@@ -21,19 +21,20 @@ from ..ir.types import f32
 from . import table_log
 from .steps import (
     F64,
+    HALF,
     Format,
     Pair,
     at_ends,
+    at_least,
     by_format,
     fast_sum,
     hexes,
     horner,
+    odd,
     product,
     quotient,
-    sign_of,
     split,
     whole_sum,
-    with_sign,
 )
 
 # (2 atanh(s) - 2 s) / s**3 in powers of z = s**2, |s| <= 3 - sqrt(8): 2**-59.5
@@ -160,7 +161,7 @@ def log1p(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 
 
 def _inverse_hyperbolic(b: Builder, a: Operand, form: Format, plus: float) -> Value:
-    """log(a + sqrt(a**2 + plus)), plus 1 or -1, for a that are not tiny."""
+    """log(a + sqrt(a**2 + plus)), plus 1 or -1."""
     square, lost = product(b, a, a)
     t, t_rest = whole_sum(b, square, b.imm(plus, a))
     root = b.op("sqrt", t)
@@ -178,29 +179,26 @@ def _inverse_hyperbolic(b: Builder, a: Operand, form: Format, plus: float) -> Va
     return _log_of_sum(b, y, form, b.op("select", large, one, zero))
 
 
+@odd(*HALF)
 @by_format
 def asinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
-    (x,) = args
-    a = b.op("abs", x)
-    result = with_sign(b, _inverse_hyperbolic(b, a, form, 1.0), sign_of(b, x, form), form)
-    return b.op("select", b.op("lt", a, b.imm(form.half, x)), x, result)
+    return _inverse_hyperbolic(b, args[0], form, 1.0)
 
 
 @by_format
 def acosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
     (x,) = args
-    result = _inverse_hyperbolic(b, x, form, -1.0)
+    result = _inverse_hyperbolic(b, at_least(b, x, 0.5), form, -1.0)
     return b.op("select", b.op("lt", x, b.imm(1.0, x)), b.imm(math.nan, x), result)
 
 
+@odd(*HALF)
 @by_format
 def atanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
-    (x,) = args
-    a, one = b.op("abs", x), b.imm(1.0, x)
+    (a,) = args
+    one = b.imm(1.0, a)
     ratio = quotient(b, fast_sum(b, one, a), fast_sum(b, one, b.op("neg", a)))
-    result = b.op("mul", b.imm(0.5, x), _log_of_sum(b, ratio, form))
-    result = with_sign(b, result, sign_of(b, x, form), form)
-    return b.op("select", b.op("lt", a, b.imm(form.half, x)), x, result)
+    return b.op("mul", b.imm(0.5, a), _log_of_sum(b, ratio, form))

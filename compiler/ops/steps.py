@@ -63,6 +63,16 @@ class Format:
         """Numbers below this have squares that do not count beside 1."""
         return math.ldexp(1.0, -(self.fraction // 2 + 2))
 
+    @property
+    def least(self) -> float:
+        """Numbers below this do not count beside 1, nor does twice of them."""
+        return math.ldexp(1.0, -(self.fraction + 3))
+
+    @property
+    def lift(self) -> int:
+        """Octaves from the denormal numbers to those below 1."""
+        return self.bias - 1
+
 
 F32 = Format(f32, u32, 23, 127, ln2=float.fromhex("0x1.62e430p-1"), ln2_rest=float.fromhex("-0x1.05c610p-29"))
 F64 = Format(
@@ -70,6 +80,7 @@ F64 = Format(
     ln2=float.fromhex("0x1.62e42fefa39efp-1"), ln2_rest=float.fromhex("0x1.abc9e3b39803fp-56"),
 )  # fmt: skip
 FORMATS = {f32: F32, f64: F64}
+HALF, LEAST = (F32.half, F64.half), (F32.least, F64.least)
 
 
 def by_format(native: Callable[[Builder, tuple[Operand, ...], Format], Operand]) -> Lower:
@@ -91,6 +102,53 @@ def in_f64(single: Lower, double: Lower) -> Lower:
         return b.op("cast", single(b, wide, f64), dtype=f32)
 
     return lower
+
+
+def odd(single: float | None, double: float | None) -> Callable[[Lower], Lower]:
+    """What is written for numbers that are not negative, for all: with the sign of x. Below an edge (of
+    float32, of float64; None: there is none) the result is x, and what is written gets the edge: squares of
+    such numbers, and what rounding them loses, are denormal, for which processors take ten to a hundred times
+    as long."""
+
+    def decorate(lower: Lower) -> Lower:
+        def run(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+            (x,), form = args, FORMATS[dtype]
+            a, edge = b.op("abs", x), double if dtype is f64 else single
+            if edge is None:
+                result = lower(b, (a,), dtype)
+            else:
+                result = lower(b, (at_least(b, a, edge),), dtype)
+                result = b.op("select", b.op("lt", a, b.imm(edge, x)), a, result)
+            return with_sign(b, result, sign_of(b, x, form), form)
+
+        return run
+
+    return decorate
+
+
+def near_zero(double: float, linear: bool) -> Callable[[Lower], Lower]:
+    """The same of what is written for numbers of both signs; float64 alone has an edge. The result is x, if
+    the function is linear there, or what it is at 0."""
+
+    def decorate(lower: Lower) -> Lower:
+        def run(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+            if dtype is not f64:
+                return lower(b, args, dtype)
+            (x,) = args
+            tiny = b.op("lt", b.op("abs", x), b.imm(double, x))
+            result = lower(b, (b.op("select", tiny, b.imm(0.0, x), x),), dtype)
+            return b.op("select", tiny, x, result) if linear else result
+
+        return run
+
+    return decorate
+
+
+def settled(b: Builder, x: Operand, form: Format) -> Value:
+    """x, or 0 where its square would be no normal number: by the exponent, in one test."""
+    bits = as_bits(b, x, form)
+    exponent = b.op("and", bits, b.imm(3 << (form.dtype.bits - 3), bits))
+    return b.op("select", b.op("eq", exponent, b.imm(0, bits)), b.imm(0.0, x), x)
 
 
 def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Value:
@@ -159,10 +217,9 @@ def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value,
     origin = base + form.sign
     start: Operand = b.imm(origin, as_bits(b, x, form))
     if denormals:
-        lift = form.fraction + 2
         tiny = b.op("lt", x, b.imm(form.minimum, x))
-        x = b.op("select", tiny, b.op("mul", x, b.imm(math.ldexp(1.0, lift), x)), x)
-        start = b.op("select", tiny, b.imm(origin + (lift << form.fraction), start), start)
+        x = b.op("select", tiny, lifted(b, x, form), x)
+        start = b.op("select", tiny, b.imm(origin + (form.lift << form.fraction), start), start)
     distance = b.op("sub", as_bits(b, x, form), start)
     high = b.op("shr", distance, b.imm(form.fraction, distance))
     whole = math.ldexp(1.0, form.fraction)
@@ -173,13 +230,21 @@ def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value,
     return b.op("sub", m, b.imm(1.0, m)), k
 
 
+def lifted(b: Builder, x: Operand, form: Format) -> Value:
+    """2**lift x of a denormal number that is not negative, or of 0: its bits are the fraction of a number
+    from 1 on. Products of denormal numbers take a hundred times as long."""
+    one = b.imm(1.0, x)
+    bits = as_bits(b, x, form)
+    return b.op("sub", as_float(b, b.op("or", bits, b.imm(form.bias << form.fraction, bits)), form), one)
+
+
 def at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
     """A logarithm: -inf at 0 and -0; inf and NaN stay, negative numbers become NaN: x inf + inf is that."""
     bits = as_bits(b, x, form)
     inf = b.imm(math.inf, x)
     infinite = ((2 << (form.dtype.bits - 2 - form.fraction)) - 1) << form.fraction
     odd = b.op("ge", bits, b.imm(infinite, bits))
-    result = b.op("select", odd, b.op("fma", x, inf, inf), log)
+    result = b.op("select", odd, b.op("fma", b.op("select", odd, x, inf), inf, inf), log)
     return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), result)
 
 

@@ -11,7 +11,19 @@ last factor is 1 + r P(r), at most 1.021. So what is added to a rounded number i
 from __future__ import annotations
 
 from ..ir.loop import Builder, Operand, Value
-from .steps import F32, as_bits, as_float, element, hexes, horner, product, sign_of, where_any, with_sign
+from .steps import (
+    F32,
+    as_bits,
+    as_float,
+    element,
+    hexes,
+    horner,
+    lifted,
+    product,
+    sign_of,
+    where_any,
+    with_sign,
+)
 from .table_log import LN
 
 # d**(-1/3), and the rest
@@ -63,8 +75,8 @@ def cbrt(b: Builder, x: Operand) -> Value:
 
     def slowly() -> tuple[Operand]:
         tiny = b.op("lt", bits, least)
-        root = _root(b, b.op("select", tiny, b.op("mul", a, b.imm(2.0**24, x)), a))
-        root = b.op("select", tiny, b.op("mul", root, b.imm(2.0**-8, x)), root)
+        root = _root(b, b.op("select", tiny, lifted(b, a, F32), a))
+        root = b.op("select", tiny, b.op("mul", root, b.imm(2.0 ** -(F32.lift // 3), x)), root)
         usual = b.op("and", b.op("gt", a, b.imm(0.0, x)), b.op("lt", bits, inf))
         return (b.op("select", usual, root, a),)
 

@@ -61,9 +61,9 @@ _SLOPES = (
 )
 
 
-def erfc(b: Builder, x: Operand) -> Value:
-    """0 at inf, 2 at -inf."""
-    a = at_most(b, b.op("abs", x), 10.19)
+def erfc(b: Builder, x: Operand, a: Operand) -> Value:
+    """Of x by |x|, or by what does as well. 0 at inf, 2 at -inf."""
+    a = at_most(b, a, 10.19)
     bits = as_bits(b, b.op("add", a, b.imm(1.0, x)), F32)
     number = b.op("shr", bits, b.imm(F32.fraction - 2, bits))
 

@@ -24,6 +24,7 @@ from .steps import (
     at_most,
     element,
     fast_sum,
+    settled,
     sign_of,
     sum_of_product,
     where_any,
@@ -44,12 +45,13 @@ def expm1(b: Builder, x: Operand) -> Value:
     s, rest, _ = looked_up(b, shifted)
     rest = b.op("fma", k, b.imm(-F32.ln2_rest, x), rest)
     rest = b.op("fma", rest, r, rest)  # that counts near 0, where S - 1 and S r cancel
-    square = b.op("mul", r, r)
+    small = settled(b, r, F32)
+    square = b.op("mul", small, small)
     slope = b.op("fma", square, b.imm(E[3], x), b.op("fma", r, b.imm(E[2], x), b.imm(E[1], x)))
     start, lost = whole_sum(b, s, b.imm(-1.0, x))
     total, less = sum_of_product(b, s, r, start)
-    small = b.op("fma", s, b.op("fma", square, slope, rest), b.op("add", less, lost))
-    usual = b.op("add", total, small)
+    rest = b.op("fma", s, b.op("fma", square, slope, rest), b.op("add", less, lost))
+    usual = b.op("add", total, rest)
     large = b.op("gt", x, b.imm(_LARGE, x))
     (result,) = where_any(b, large, (usual,), lambda: (rounded_once(b, e_to(b, at_most(b, x, 89.0))),))
     return with_sign(b, result, sign_of(b, x, F32), F32)
@@ -70,8 +72,8 @@ class _Powers:
 
 
 def _powers(b: Builder, x: Operand) -> _Powers:
-    """Of a = |x|, or where cosh overflows if that is less. There s does not yet."""
-    a = at_most(b, b.op("abs", x), _MOST)
+    """Of a = x, which is not negative, or where cosh overflows if that is less. There s does not yet."""
+    a = at_most(b, x, _MOST)
     shifter = b.imm(F32.shifter / 16, x)
     shifted = at_most(b, b.op("fma", a, b.imm(1 / math.log(2), x), shifter), F32.shifter / 16 + _MOST_K)
     k = b.op("sub", shifted, shifter)
@@ -101,7 +103,7 @@ def _both(b: Builder, r: Operand, start: Operand) -> tuple[Value, Value]:
 
 
 def cosh(b: Builder, x: Operand) -> Value:
-    """inf at -inf and inf."""
+    """Of a number that is not negative; inf at inf."""
     p = _powers(b, x)
     r = b.op("fma", p.k, b.imm(-F32.ln2_rest, x), p.r)
     even, odd = _both(b, r, r)
@@ -112,7 +114,7 @@ def cosh(b: Builder, x: Operand) -> Value:
 
 
 def sinh(b: Builder, x: Operand) -> Value:
-    """-0 at -0, inf at inf, -inf at -inf."""
+    """Of a number that is not negative; inf at inf."""
     p = _powers(b, x)
     even, odd = _both(b, p.r, b.op("mul", p.k, b.imm(-F32.ln2_rest, x)))
     less, plus = b.op("neg", p.t), b.op("add", p.s, p.t)
@@ -121,5 +123,4 @@ def sinh(b: Builder, x: Operand) -> Value:
     small = b.op("fma", p.s, b.op("fma", p.s_rest, p.r, p.s_rest), b.op("add", lost, more))
     rest = b.op("fma", b.op("neg", p.t_rest), p.r, p.t_rest)  # near 0 that counts, too
     small = b.op("fma", less, rest, b.op("fma", difference, even, small))
-    result = b.op("add", total, b.op("fma", plus, odd, small))
-    return with_sign(b, result, sign_of(b, x, F32), F32)
+    return b.op("add", total, b.op("fma", plus, odd, small))

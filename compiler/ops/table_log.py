@@ -16,6 +16,7 @@ from collections.abc import Callable
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, i32
+from . import steps
 from .steps import (
     F32,
     Pair,
@@ -32,7 +33,6 @@ from .steps import (
 )
 
 _INF = 0x7F800000
-_LIFT = 25  # octaves that make normal numbers of denormal ones
 
 
 @data
@@ -120,10 +120,11 @@ def rare(b: Builder, x: Operand) -> Value:
 
 
 def lifted(b: Builder, x: Operand) -> Pair:
-    """(y, octaves): x = 2**octaves y, y no denormal number."""
-    tiny = b.op("lt", b.op("abs", x), b.imm(F32.minimum, x))
-    y = b.op("select", tiny, b.op("mul", x, b.imm(2.0**_LIFT, x)), x)
-    return y, b.op("select", tiny, b.imm(-_LIFT, x), b.imm(0.0, x))
+    """(y, octaves): |x| = 2**octaves y where x is a denormal number, which y is not; else x."""
+    a = b.op("abs", x)
+    tiny = b.op("lt", a, b.imm(F32.minimum, x))
+    y = b.op("select", tiny, steps.lifted(b, a, F32), x)
+    return y, b.op("select", tiny, b.imm(-F32.lift, x), b.imm(0.0, x))
 
 
 def log_of_sum(b: Builder, y: Pair, octaves: Operand | None = None) -> Value:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from ..ir.loop import Builder, Operand, Value
-from .steps import F32, Pair, clamp, horner
+from .steps import F32, Pair, clamp, horner, settled
 from .table_exp import E, Power, looked_up, reduced, rounded_once, sum_of
 from .table_log import lifted, ln_twice, rare
 
@@ -30,7 +30,7 @@ def _e_to(b: Builder, w: Operand, rest: Operand) -> Power:
 
 def usual(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """(x**y, whether that is not the usual case)."""
-    w, rest = _times(b, y, ln_twice(b, x))
+    w, rest = _times(b, settled(b, y, F32), ln_twice(b, x))
     inside = b.op("le", b.op("abs", w), b.imm(_USUAL, x))  # NaN is not
     return sum_of(b, _e_to(b, w, rest)), b.op("or", rare(b, x), b.op("not", inside))
 

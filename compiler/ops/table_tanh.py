@@ -10,7 +10,7 @@ so that P is at most 0.07 of the result. Either way but one rounding counts.
 from __future__ import annotations
 
 from ..ir.loop import Builder, Operand, Value
-from .steps import F32, as_bits, at_most, element, hexes, sign_of, with_sign
+from .steps import F32, as_bits, at_most, element, hexes
 
 _START = 0.625
 _LAST = 9.25  # from here on, it is 1
@@ -66,14 +66,15 @@ _TANH = (
 )
 
 
-def tanh(b: Builder, x: Operand) -> Value:
-    """-0 at -0, 1 at inf, -1 at -inf."""
-    a = at_most(b, b.op("abs", x), _LAST)
-    bits = as_bits(b, b.op("add", a, b.imm(_START, x)), F32)
+def tanh(b: Builder, a: Operand) -> Value:
+    """Of a number that is not negative; 1 at inf."""
+    a = at_most(b, a, _LAST)
+    bits = as_bits(b, b.op("add", a, b.imm(_START, a)), F32)
     number = b.op("shr", bits, b.imm(F32.fraction - 2, bits))
     r = b.op("sub", a, element(b, number, _CENTRES))
+    # where powers of r would be denormal, P does not count
+    r = b.op("select", b.op("lt", a, b.imm(F32.half, a)), b.imm(0.0, a), r)
     p = element(b, number, _TANH[-1])
     for coefficients in reversed(_TANH[:-1]):
         p = b.op("fma", p, r, element(b, number, coefficients))
-    result = b.op("fma", element(b, number, _FACTORS), a, p)
-    return with_sign(b, result, sign_of(b, x, F32), F32)
+    return b.op("fma", element(b, number, _FACTORS), a, p)

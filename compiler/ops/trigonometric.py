@@ -25,6 +25,7 @@ from .steps import (
     hexes,
     horner,
     in_f64,
+    near_zero,
     product,
     quotient,
     where_any,
@@ -266,8 +267,7 @@ def _sine64(offset: int) -> Lower:
             k = b.op("add", k, _word(b, k, offset))
         odd = _odd(b, k)
         total = b.op("add", b.op("select", odd, c, s), b.op("select", odd, c_rest, s_rest))
-        result = _negated(b, total, k, 1)
-        return result if offset else b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
+        return _negated(b, total, k, 1)
 
     return lower
 
@@ -316,13 +316,13 @@ def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     top = b.op("select", odd, c[0], s[0]), b.op("select", odd, c[1], s[1])
     bottom = b.op("select", odd, s[0], c[0]), b.op("select", odd, s[1], c[1])
     q, q_rest = quotient(b, top, bottom)
-    result = _negated(b, b.op("add", q, q_rest), k, 0)
-    return b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
+    return _negated(b, b.op("add", q, q_rest), k, 0)
 
 
-sin = in_f64(_sine32(0), _sine64(0))
-cos = in_f64(_sine32(1), _sine64(1))
+sin = near_zero(F64.half, linear=True)(in_f64(_sine32(0), _sine64(0)))
+cos = near_zero(F64.half, linear=False)(in_f64(_sine32(1), _sine64(1)))
 
 
+@near_zero(F64.half, linear=True)
 def tan(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return (_tan64 if dtype == f64 else _tan32)(b, args, dtype)

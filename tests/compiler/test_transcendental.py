@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucid.compiler.interpret.loop import interpret_func
+from lucid.compiler.interpret import loop
+from lucid.compiler.interpret.loop import evaluate_instruction, interpret_func
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.layout import Slot
 from lucid.compiler.ir.loop import Builder, Func, Imm, Store
@@ -368,6 +369,34 @@ def test_powers_that_can_be_exact_are(dtype: str) -> None:
     want = np.array([b**e for b, e in whole], dtype)
     assert_same_bits(native("pow", base, exponent), want)
     assert_same_bits(native("pow", -base, exponent), np.where(exponent % 2 == 1, -want, want))
+
+
+# --- speed ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"pow", "lgamma", "digamma", "trigamma"}))
+def test_no_step_of_small_numbers_is_denormal(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processors take ten to a hundred times as long where an operation rounds to a denormal number."""
+    found = []
+
+    def watched(op: str, args: tuple[Array, ...], *rest: Any) -> Array:
+        result = evaluate_instruction(op, args, *rest)
+        if result.dtype.kind == "f" and op in ("add", "sub", "mul", "div", "fma", "scale"):
+            tiny = (result != 0) & (np.abs(result) < np.finfo(result.dtype).smallest_normal)
+            if tiny.any():
+                found.append((op, [a[tiny][:2] for a in args], result[tiny][:2]))
+        return result
+
+    monkeypatch.setattr(loop, "evaluate_instruction", watched)
+    lowest = np.finfo(dtype).minexp
+    size = np.ldexp(np.linspace(1, 2, 512, endpoint=False), np.linspace(lowest + 1, -4, 512).astype(int))
+    x = (size * np.resize([1, -1], 512)).astype(dtype)
+    if name == "arctan2":
+        interpreted(name, x[200:], np.full(312, 0.7, dtype))  # the quotient itself is no denormal number
+    else:
+        interpreted(name, x)
+    assert not found
 
 
 # --- the same everywhere -------------------------------------------------------------------------
