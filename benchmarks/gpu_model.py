@@ -384,7 +384,7 @@ def row(name: str, gpu: Gpu = H100) -> Row:
         found = modelled(gpu, w, step.entry, registers, moved, asked.walk, False, step.shared)
         few, last = planned(step.entry, second), 0.0
         for func in funcs:
-            if func.name.endswith(".lanes") and blocks <= groups(func):
+            if func.name.endswith(".lanes") and blocks <= func.beyond:
                 continue
             rest = after(two.program, step, func, blocks, few)
             parts = rest.read + rest.written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lucid.compiler.edit import edited
 from lucid.compiler.gpu.allowed import check
@@ -12,6 +13,7 @@ from lucid.compiler.ir.artifact import Address, Plan
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.kernel import Kernel
+from lucid.compiler.ir.layout import Slot
 from lucid.compiler.llvm.listing import listing
 from lucid.compiler.pipeline import Compiled, compile_graph, entries, entries_and_texts, lined_codes
 from lucid.runtime.load import assembly
@@ -20,16 +22,60 @@ from lucid.runtime.load import assembly
 @data
 class Ptx:
     """`modules`: PTX by the key of a kernel's code. `launches` run one after the other over the buffers of
-    `plan`, of which those of the kind "temp" lie in `plan.temp_bytes` bytes of working memory."""
+    `plan`, of which those of the kind "temp" lie in `plan.temp_bytes` bytes of working memory. `inputs` and
+    `results`: names, and the number of the buffer of each."""
 
     arch: str
     modules: Mapping[str, str]
     launches: tuple[Launch, ...]
     plan: Plan
+    inputs: tuple[tuple[str, int], ...]
+    results: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
         """The launches, a line each, with their parameters."""
         return "\n".join(map(self.line, self.launches))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain data, for those who run it without lucid: docs/gpu.md says what each entry
+        means."""
+        keys = list(self.modules)
+
+        def parameter(slot: Slot, value: Address | int | bytes) -> dict[str, Any]:
+            if isinstance(value, Address):
+                return {"name": slot.name, "buffer": value.buffer, "offset": value.offset}
+            if isinstance(value, int):
+                return {"name": slot.name, "value": value}
+            return {"name": slot.name, "dtype": str(slot.dtype), "bytes": value.hex()}
+
+        return {
+            "arch": self.arch,
+            "modules": list(self.modules.values()),
+            "working": self.plan.temp_bytes,
+            "buffers": [
+                {
+                    "kind": b.kind,
+                    "dtype": str(b.dtype),
+                    "shape": list(b.shape),
+                    "bytes": b.nbytes,
+                    "offset": b.offset,
+                }
+                for b in self.plan.buffers
+            ],
+            "inputs": [{"name": name, "buffer": number} for name, number in self.inputs],
+            "results": [{"name": name, "buffer": number} for name, number in self.results],
+            "launches": [
+                {
+                    "module": keys.index(step.code.key),
+                    "entry": step.entry.name,
+                    "grid": step.grid,
+                    "threads": step.entry.threads,
+                    "shared": step.shared,
+                    "parameters": list(map(parameter, step.entry.slots, step.values)),
+                }
+                for step in self.launches
+            ],
+        }
 
     def line(self, launch: Launch) -> str:
         """One launch in words."""
@@ -41,8 +87,9 @@ class Ptx:
     def parameter(self, launch: Launch, number: int) -> str:
         slot, value = launch.entry.slots[number], launch.values[number]
         if isinstance(value, Address):
-            buffer = self.plan.buffers[value.buffer]
-            place = f"{buffer.kind} {value.buffer} {buffer.dtype}{[*buffer.shape]}"
+            buffer, names = self.plan.buffers[value.buffer], (*self.inputs, *self.results)
+            called = next((f" {name}" for name, number in names if number == value.buffer), "")
+            place = f"{buffer.kind} {value.buffer}{called}: {buffer.dtype}{[*buffer.shape]}"
             offset = value.offset + buffer.offset
             return f"{slot.name}: .u64, {place}" + (f" + {offset} bytes" if offset else "")
         if isinstance(value, int):
@@ -110,4 +157,15 @@ def described(made: Compiled, arch: str) -> Ptx:
     modules = {key: assembly(code, target(arch)) for key, code in codes.items()}
     for key, text in modules.items():
         check(text, codes[key].llvm)
-    return Ptx(arch, modules, launches(made.plan, {key: e for key, (e, _) in found.items()}), made.plan)
+    plan, graph = made.plan, made.written
+    names = [str(node.attrs["name"]) for node in graph.inputs]
+    called = graph.called or ["result"] * len(made.picks)
+    places = [plan.outputs[pick] if pick >= 0 else plan.inputs[-1 - pick] for pick in made.picks]
+    return Ptx(
+        arch,
+        modules,
+        launches(plan, {key: e for key, (e, _) in found.items()}),
+        plan,
+        tuple(zip(names, plan.inputs, strict=True)),
+        tuple(zip(called, places, strict=True)),
+    )

@@ -11,6 +11,7 @@ from ..ir import kernel as k
 from ..ir.layout import columns, long_rows, totals
 from ..ir.loop import Imm, Operand
 from ..ir.types import i64
+from ..ops.folds import Acc
 from ..order import lanes
 from .lower import Lowering, among, named
 from .lower_blocks import fold, nest
@@ -38,7 +39,7 @@ class FinishLowering:
                     self.fold_rows(reduce, self.left(reduce, blocks))
                 self.x.parts |= dict.fromkeys(reduce.names, (self.x.kept_axes(reduce), Imm(0, i64)))
             else:
-                self.x.rows |= named(reduce, fold(self.x, reduce, Imm(0, i64), self.left(reduce, blocks)))
+                self.x.rows |= named(reduce, self.fold(reduce, self.left(reduce, blocks)))
         self.x.reduces = {}
         for stage in self.x.kernel.final:
             self.x.hoist(stage, self.x.levels[0])
@@ -52,6 +53,10 @@ class FinishLowering:
     def left(self, reduce: k.Reduce, blocks: Operand) -> Operand:
         """How many results there are for a total: those of all blocks."""
         return blocks
+
+    def fold(self, reduce: k.Reduce, blocks: Operand) -> Acc:
+        """Block results of a total for all."""
+        return fold(self.x, reduce, Imm(0, i64), blocks)
 
     def finally_(self) -> None:
         for stage in self.x.kernel.final:

@@ -167,7 +167,7 @@ class PtxEmitter(Emitter):
         counters, most = f"@{self.entry.name}.arrived", 0
         if self.lanes is not None:
             number, most = self.count, groups(self.lanes)
-            many = self.let(f"icmp sgt i64 {blocks}, {most}")
+            many = self.let(f"icmp sgt i64 {blocks}, {self.lanes.beyond}")
             self.label(f"many{number}", f"br i1 {many}, label %many{number}, label %few{number}")
             group = self.let(f"and i64 {block}, {most - 1}")
             others = self.let(f"sub i64 {self.let(f'sub i64 {blocks}, 1')}, {group}")

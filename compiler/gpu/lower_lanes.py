@@ -1,9 +1,10 @@
 """After the blocks: the results of a lane, added up by the last warp that has one of them; then what
-finishes, by the last warp of these.
+finishes, by the last warp of these. Where there are `few` blocks, the last warp of all does it alone.
 
 NAME.lanes:  for group (parallel), for lane group, group + G, ..., for columns that a total keeps, by vectors:
                part[lane] += part[lane + L] += part[lane + 2 L] ...          some are read at once
 NAME.finish: for columns, by vectors:  part[0] = part[0] ... part[L - 1], halved;  the stages of `finally`
+             total = part[0 ... 31], part[32 ... 63], ... by vectors, halved
 
 The order is that of `order.py`: block b goes to lane b mod L. Groups are as many as the fewest lanes of a
 total."""
@@ -19,8 +20,9 @@ from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
 
-# Results of blocks that are read at once.
+# Results of blocks that are read at once; of a lane, if one warp has them all.
 AT_ONCE = 16
+FEW = 4
 
 
 def groups(kernel: k.Kernel) -> int:
@@ -30,6 +32,11 @@ def groups(kernel: k.Kernel) -> int:
     if not every or long_rows(kernel) or columns(kernel):
         return 0
     return min(lanes(*reduce.dtypes) for reduce in every)
+
+
+def few(kernel: k.Kernel) -> int:
+    """As many blocks as one warp adds up: it takes longer for each column that a total keeps."""
+    return groups(kernel) * (1 if any(reduce.keep for reduce in totals(kernel)) else FEW)
 
 
 class LaneLowering:
@@ -104,7 +111,23 @@ class WarpFinishLowering(FinishLowering):
     def left(self, reduce: k.Reduce, blocks: Operand) -> Operand:
         if not groups(self.x.kernel):
             return blocks
-        return self.x.minimum(blocks, Imm(lanes(*reduce.dtypes), i64))
+        lane_by_lane = self.b.op("gt", blocks, Imm(few(self.x.kernel), i64))
+        most = self.x.minimum(blocks, Imm(lanes(*reduce.dtypes), i64))
+        return self.b.op("select", lane_by_lane, most, blocks)
+
+    def fold(self, reduce: k.Reduce, blocks: Operand) -> Acc:
+        """All of them are read at once."""
+        if not groups(self.x.kernel):
+            return super().fold(reduce, blocks)
+        x, width, most = self.x, self.x.schedule.width, max(few(self.x.kernel), lanes(*reduce.dtypes))
+        lanes_now = [x.start(reduce, width) for _ in range(x.count(reduce))]
+        with self.b.at(reduce.loc):
+            masks = [x.first_lanes(x.plus(blocks, Imm(-at, i64))) for at in range(0, most, width)]
+            values = [x.load_parts(reduce, Imm(n * width, i64), width, mask) for n, mask in enumerate(masks)]
+            for n, (value, mask) in enumerate(zip(values, masks, strict=True)):
+                old = lanes_now[n % len(lanes_now)]
+                lanes_now[n % len(lanes_now)] = x.wide(x.merge(reduce.op, old, value), old, mask)
+            return x.halve(reduce.op, lanes_now)
 
     def fold_rows(self, reduce: k.Reduce, blocks: Operand) -> None:
         """In registers, for a vector of columns."""

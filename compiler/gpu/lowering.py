@@ -16,7 +16,7 @@ from ..ir.loop import Func, Imm, Operand, Store
 from ..ir.types import i64
 from .lower_flat import TeamFlatLowering
 from .lower_groups import WarpGroupLowering
-from .lower_lanes import LaneLowering, WarpFinishLowering, groups
+from .lower_lanes import LaneLowering, WarpFinishLowering, few, groups
 from .lower_product import WarpProductLowering
 from .lower_rows import WarpRowLowering
 from .lower_scan import WarpScanLowering
@@ -72,5 +72,6 @@ def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
         between = Lowering(kernel, replace(schedule, team=1))
         LaneLowering(between).run()
         place = len(found) - 1
-        found.insert(place, Func(f"{kernel.name}.lanes", found[0].slots, between.b.done()))
+        body = between.b.done()
+        found.insert(place, Func(f"{kernel.name}.lanes", found[0].slots, body, beyond=few(kernel)))
     return found

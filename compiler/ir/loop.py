@@ -31,6 +31,8 @@ tells them apart, `%begin` and `%end` are the same for all. (On a GPU a thread h
 warp, and a team a block of threads.) At a `barrier` each waits for all others, which come to the same one.
 Between two of them no thread may touch an element of a slot that another one writes, and of `shared` memory
 no lane what another lane writes, of this thread or another. `team` is absent where there is one thread.
+
+`beyond 256`: the function runs where there are more blocks than that, after them and before what finishes.
 """
 
 from __future__ import annotations
@@ -177,6 +179,7 @@ class Func:
     slots: tuple[Slot, ...]
     body: tuple[Stmt, ...]
     team: int = 1
+    beyond: int = 0
 
 
 BEGIN = Value("begin", i64)

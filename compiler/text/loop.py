@@ -68,7 +68,8 @@ def print_func(func: Func, locs: bool = False) -> str:
 def func_lines(func: Func, places: Mapping[int, Loc] | None = None) -> list[Line]:
     """The same, line by line. `places`: of statements, by id, in place of those that they have themselves."""
     team = f" team {func.team}" if func.team != 1 else ""
-    lines: list[Line] = [(f"func {func.name}({', '.join(map(_slot, func.slots))}){team}", None)]
+    beyond = f" beyond {func.beyond}" if func.beyond else ""
+    lines: list[Line] = [(f"func {func.name}({', '.join(map(_slot, func.slots))}){team}{beyond}", None)]
     _block(func.body, "  ", lines, places)
     return lines
 
@@ -217,9 +218,10 @@ class _Parser:
                 break
         c.expect(")")
         team = c.natural("a number of threads") if c.accept_word("team") else 1
+        beyond = c.natural("a number of blocks") if c.accept_word("beyond") else 0
         c.end_line()
         body = self.block(0)
-        return Func(name, tuple(slots), body, team)
+        return Func(name, tuple(slots), body, team, beyond)
 
     def slot(self) -> Slot:
         c = self.c

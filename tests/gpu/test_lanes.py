@@ -16,6 +16,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.loop import Func
 from lucid.compiler.ir.types import f64
 from lucid.compiler.pipeline import Compiled, compile_graph, loops
+from lucid.compiler.text.loop import parse_func, print_func
 from lucid.gpu import described, ptx
 from lucid.runtime.llvm import emit_assembly
 from lucid.simulated import simulate
@@ -69,6 +70,32 @@ def test_any_number_of_blocks(dtype: str, lanes: int) -> None:
             few = min(blocks, lanes) // single.warps * single.warps or 1
             want = added(part, lanes, op)[:few]
             assert got[:few].tobytes() == want.tobytes(), f"{blocks} blocks, {op}"
+
+
+def test_few_blocks_by_one_warp() -> None:
+    """It reads all of them at once, and adds them up by lanes; beyond, lanes have been added up before."""
+    graph = build(lambda x: (ops.SUM(x, axes=(0,)),), [np.ones(8192 * 3, np.float32)])
+    made = compile_graph(graph, target("sm_90"))
+    func, before = alone(made, ".finish"), alone(made, ".lanes")
+    assert before.beyond == 256 and parse_func(print_func(before)) == before
+    module, rng = parse(emit_assembly(emit([func]), target("sm_90"))), np.random.default_rng(0)
+    (step,) = described(made, "sm_90").launches
+    for blocks in (0, 1, 31, 64, 65, 122, 255, 256, 257):
+        memory, part = Memory(), rng.standard_normal(max(blocks, 1)).astype(np.float32)
+        places = {"part": memory.upload(part, "part"), "o0": memory.allocate(4, "o0"), "a0": 0}
+        args: list[int | bytes] = []
+        for slot, value in zip(step.entry.slots, step.values, strict=True):
+            if isinstance(value, Address):
+                args.append(places[slot.name.split(".")[0]])
+            else:
+                args.append(blocks if slot.name == "blocks" else value)
+        launch(module, entry(func).name, 1, entry(func).threads, args, memory)
+        lanes = np.zeros(64, np.float32)
+        for number, value in enumerate(part[: blocks if blocks <= 256 else 64]):
+            lanes[number % 64] += value
+        while len(lanes) > 1:
+            lanes = lanes[: len(lanes) // 2] + lanes[len(lanes) // 2 :]
+        assert memory.download(places["o0"], 1, np.float32).tobytes() == lanes.tobytes(), blocks
 
 
 @pytest.mark.parametrize("rows", [2, 256 * 31, 256 * 64, 256 * 70 + 9, 256 * 150 + 1])

@@ -109,7 +109,7 @@ def test_how_a_launch_is_described() -> None:
     (run,) = found.launches
     assert (run.grid, run.entry.threads) == (5, 256)
     assert [slot.name for slot in run.entry.slots][:3] == ["a0", "o0", "part.r0"]
-    assert "  a0: .u64, input 0 f32[40000]" in str(found)
+    assert "  a0: .u64, input 0 x: f32[40000]" in str(found)
     assert found.modules[run.code.key].startswith("//")
 
 
