@@ -127,17 +127,33 @@ def test_comparisons(op: str, bound: int) -> None:
     _same(function, np.where(compare(at, bound), x, second), [x, y])
 
 
+def _loads(function: Callable[..., Node], *arrays: Array) -> tuple[list[str], list[str]]:
+    """What the loops load as vectors, and what of it without a mask."""
+    made = compile_graph(build(function, arrays), host())
+    lines = stage_text(made, "loop", host()).splitlines()
+    loads = [line for line in lines if ": f32x" in line and "load" in line]
+    return loads, [line for line in loads if " mask " not in line]
+
+
 def test_what_the_loops_say() -> None:
-    """A copy of each operand, without a mask; one loop for what is left."""
-    arrays = [drawn(1000), drawn(2000)]
-    made = compile_graph(build(lambda *nodes: joins.concatenate(nodes), arrays), host())
-    loads = [
-        line for line in stage_text(made, "loop", host()).splitlines() if ": f32x" in line and "load" in line
-    ]
-    plain = [line for line in loads if " mask " not in line]
+    """A copy of each operand, without a mask but for its ends; one loop for what is left."""
+    loads, plain = _loads(lambda *nodes: joins.concatenate(nodes), drawn(1000), drawn(2000))
     assert all(": f32x16 " in line or host().vector_bytes < 64 for line in loads)  # whatever i64 is compared
-    assert len(loads) - len(plain) == 2  # where an operand ends
+    assert len(loads) - len(plain) == 4  # where an operand ends; and what would read none of them
     assert {line.split("load ")[1][:3] for line in plain} == {"row"}  # windows on what is read
+
+
+@pytest.mark.skipif(host().vector_bytes < 64, reason="rows of so many vectors of 64 bytes")
+def test_short_rows_of_many_cases_are_copied_case_by_case() -> None:
+    """Rows of three vectors: of nine cases each reads what it copies, of two all is asked for at once."""
+
+    def reflected(x: Node) -> Node:
+        return joins.padded(x, 0.0, widths=[(2, 2), (2, 2)], mode="reflect")
+
+    loads, plain = _loads(reflected, drawn(60, 32))
+    assert len(plain) == 9 * 4  # each in turns of four vectors
+    loads, plain = _loads(lambda *nodes: joins.concatenate(nodes, axis=1), drawn(60, 20), drawn(60, 20))
+    assert len(loads) == 2 * 3 and len(plain) < 3
 
 
 def test_what_has_too_many_cases_is_written_once() -> None:
