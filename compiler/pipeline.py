@@ -16,7 +16,7 @@ from .cpu.schedule import Schedule, schedule
 from .gpu.schedule import schedule as gpu_schedule
 from .ir.artifact import Code, Plan
 from .ir.data import data, once, replace
-from .ir.graph import Graph, Node, toposort
+from .ir.graph import Graph, Node, told, toposort
 from .ir.kernel import Kernel
 from .ir.layout import parted
 from .ir.program import Program
@@ -64,10 +64,22 @@ class Compiled:
     def __init__(
         self, written: Graph, graph: Graph, made: _Made, plan: Plan, times: tuple[tuple[str, float], ...]
     ) -> None:
-        self.written, self.graph, self.times = written, graph, times
+        self._written, self._graph, self.times = written, graph, times
         self.plan = labelled(plan, written, made.picks)
         self.picks, self.codes = made.picks, made.codes
         self.passes, self.validation = made.passes, made.validation
+
+    @once
+    def written(self) -> Graph:
+        return told(self._written)
+
+    @once
+    def graph(self) -> Graph:
+        written = self.written
+        if self._graph is self._written:
+            return written
+        names = [node.attrs["name"] for node in written.inputs]
+        return told(replace(self._graph, telling=lambda: (names, written.called)))
 
     @once
     def stages(self) -> Stages:

@@ -7,7 +7,6 @@ f((x, {"w": w}), 0.5)    arrays: [x, w]    numbers: [0.5]
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from inspect import CO_VARARGS
 from types import EllipsisType, FunctionType, MethodType, NoneType
 from typing import Any
 
@@ -20,6 +19,7 @@ from .tensor import Tensor
 
 Signature = tuple[Any, ...]
 _VALUES = (bool, str, bytes, NoneType, EllipsisType, range)
+_FILLED = frozenset((bool, str, bytes, NoneType, int, float))  # of defaults
 
 
 def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[Any]) -> Signature:
@@ -55,47 +55,81 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
 def as_bound(
     f: object, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A call as short as it can be written: arguments by position, in place of by name, and none that is its
-    default in the end, so that one call written several ways is one. What native code counts (arrays and
-    numbers, in order) stays: keywords in another order than the function's, and defaults that are numbers,
-    stay as they are; so does a call that no function in Python takes itself."""
-    inner = f.__func__ if isinstance(f, MethodType) else f
-    if not isinstance(inner, FunctionType):
+    """A call in the one way that all calls which mean the same are written in: arguments by position where
+    they can be, else in the function's order, with defaults that are plain values. No value decides how. A
+    call that no function in Python takes itself stays as it is."""
+    inner = _function(f)
+    if inner is None:
         return args, kwargs
-    if not (kwargs or inner.__defaults__ or inner.__kwdefaults__):
+    given, only = inner.__defaults__ or (), inner.__kwdefaults__ or {}
+    if not (kwargs or given or only):
         return args, kwargs  # there is one way
+    code, first = inner.__code__, inner is not f
+    end, unnamed = code.co_argcount, code.co_posonlyargcount
+    names = code.co_varnames
+    if kwargs and any(name in kwargs for name in names[max(first, unnamed) : first + len(args)]):
+        return args, kwargs  # one is given twice, or among those behind `*`
+    found, named, rest = list(args), dict[str, Any](), dict(kwargs)
+    together = True
+    for k in range(first + len(args), end):
+        name, default = names[k], k - end + len(given)
+        if k >= unnamed and name in rest:
+            value = rest.pop(name)
+        elif default >= 0 and type(given[default]) in _FILLED:
+            value = given[default]
+        else:  # a tensor, say; or it is missing, which is told
+            together = False
+            continue
+        if together:
+            found.append(value)
+        elif k >= unnamed:
+            named[name] = value
+    for name in names[end : end + code.co_kwonlyargcount]:
+        if name in rest:
+            named[name] = rest.pop(name)
+        elif name in only and type(only[name]) in _FILLED:
+            named[name] = only[name]
+    return tuple(found), {**named, **rest}
+
+
+def _function(f: object) -> FunctionType | None:
+    inner = f.__func__ if isinstance(f, MethodType) else f
+    return inner if isinstance(inner, FunctionType) else None
+
+
+def fits(f: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call surely has what a function in Python takes: all of it, by position. So nobody asks for
+    the signature, which takes longer than to trace a line."""
+    inner = _function(f)
+    if inner is None or kwargs:
+        return False
     code = inner.__code__
-    known = code.co_varnames[inner is not f : code.co_argcount]
-    if code.co_flags & CO_VARARGS or len(args) > len(known) or (kwargs and code.co_posonlyargcount):
-        return args, kwargs
-    given = inner.__defaults__ or ()
-    defaults = dict(zip(known[::-1], given[::-1], strict=False))
-    names = [name for name in known if name in kwargs]
-    if names != list(kwargs)[: len(names)] or any(name in kwargs for name in known[: len(args)]):
-        return args, kwargs
-    found = list(args)
-    rest = dict(kwargs)
-    for name in known[len(args) :] if names else ():
-        if name not in rest and not _settled(defaults.get(name, args)):
-            break
-        found.append(rest.pop(name) if name in rest else defaults[name])
-    while found and not set(known) & set(rest) and (name := known[len(found) - 1]) in defaults:
-        default = defaults[name]
-        if not _settled(default) or type(found[-1]) is not type(default) or found[-1] != default:
-            break
-        found.pop()
-    only = inner.__kwdefaults__ or {}
-    rest = {
-        name: value for name, value in rest.items()
-        if name not in only or not _settled(only[name]) or type(value) is not type(only[name])
-        or value != only[name]
-    }  # fmt: skip
-    return tuple(found), rest
+    return not code.co_kwonlyargcount and len(args) + (inner is not f) == code.co_argcount
 
 
-def _settled(default: object) -> bool:
-    """Whether a default is one value for good, and no number of `describe`'s."""
-    return default is None or type(default) in (bool, str, bytes)
+def by_position(f: object) -> tuple[str, ...] | None:
+    """The names of the arguments that go by position; None where the signature tells."""
+    inner = _function(f)
+    if inner is None or hasattr(inner, "__wrapped__") or hasattr(inner, "__signature__"):
+        return None
+    return inner.__code__.co_varnames[inner is not f : inner.__code__.co_argcount]
+
+
+class Given:
+    """In place of an argument, by its number, where `as_bound` is to tell which of them goes where."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
+def bound_order(f: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[int, Any]]:
+    """The arguments of `as_bound`, in order: each with its position in the call as it is written, or -1."""
+    written = [*args, *kwargs.values()]
+    marks = [Given(k) for k in range(len(written))]
+    found, named = as_bound(f, tuple(marks[: len(args)]), dict(zip(kwargs, marks[len(args) :], strict=True)))
+    return [(v.at, written[v.at]) if type(v) is Given else (-1, v) for v in (*found, *named.values())]
 
 
 def check_function(name: str, f: object) -> None:

@@ -17,7 +17,7 @@ from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
 
 from . import logs, recorder
-from .arguments import Signature, as_bound, check_function, describe, exact, leaves
+from .arguments import Signature, as_bound, by_position, check_function, describe, exact, fits, leaves
 from .bound import bound
 from .context import MODE
 from .cost import Contract, contract
@@ -125,7 +125,7 @@ def compile(
 
 @data
 class _Asked:
-    """A call: its arguments, and what is in them."""
+    """A call: its arguments, as `as_bound` writes them, and what is in them."""
 
     signature: Signature
     args: tuple[Any, ...]
@@ -279,7 +279,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
 
     def _takes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """TypeError if the function takes no such arguments."""
-        if self._signature is not None:
+        if not fits(self.__wrapped__, args, kwargs) and self._signature is not None:
             try:
                 self._signature.bind(*args, **kwargs)
             except TypeError as error:
@@ -327,7 +327,8 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             key = self._key(asked)
             self._cache[key] = [recording, *known][:VARIANTS]
             self._cache.move_to_end(key)
-            self._drop_oldest()
+            if recording.objects or len(self._cache) > SIGNATURES:
+                self._drop_oldest()
             self._set_latest(recording)
         return recording
 
@@ -359,8 +360,6 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
 
     def _drop_oldest(self) -> None:
         """Keep no more than there is room for, in native code either."""
-        if len(self._cache) <= min(OBJECTS, SIGNATURES):
-            return
         with_objects = [key for key, (recording, *_) in self._cache.items() if recording.objects]
         dropped = with_objects[: max(0, len(with_objects) - OBJECTS)]
         dropped += list(self._cache)[: max(0, len(self._cache) - len(dropped) - SIGNATURES)]
@@ -370,24 +369,22 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
 
     def _labelled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Any, str]]:
         """Each argument with its name."""
-        known = () if self._signature is None else tuple(self._signature.parameters.values())
-        plain = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        plain = self._by_position
         names = [f"argument {plain[k]}" if k < len(plain) else f"argument {k}" for k in range(len(args))]
         return [*zip(args, names, strict=True), *[(v, f"argument {k}") for k, v in kwargs.items()]]
 
     def _parts(self, asked: _Asked) -> tuple[Words, _Names]:
         """A call in words, and the names of what is in its arguments."""
         seen: dict[int, str] = {}
-        found = [
-            leaf
-            for value, label in self._labelled(asked.args, asked.kwargs)
-            for leaf in leaves(value, label, seen)
-        ]
-        parts = {label: text for label, text, _ in found}
+        parts: Words = {}
+        lists: dict[str, list[str]] = {"array": [], "number": [], "object": [], "": []}
+        for value, label in self._labelled(asked.args, asked.kwargs):
+            for where, text, kind in leaves(value, label, seen):
+                parts[where] = text
+                lists[kind].append(where)
         parts["whether gradients are on"] = str(asked.signature[0])
         parts[BY_NAME] = ", ".join(asked.kwargs) or "nothing"
-        lists = ([label for label, _, of in found if of == kind] for kind in ("array", "number", "object"))
-        return parts, _Names(*lists)
+        return parts, _Names(lists["array"], lists["number"], lists["object"])
 
     def _reason(
         self, known: list[Recording], asked: _Asked, parts: Words, names: _Names
@@ -407,11 +404,12 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
     ) -> None:
         """Let native code serve calls like this one from now on. It comes back here where it sees an
         object that it does not know, though that may be equal: then a new try may pay, seldom."""
-        form = out is not None
-        if recording.served[form] < 0 or recording.device != "cpu":
+        form = len(args), *kwargs, out is not None
+        served = recording.served.get(form, 0)
+        if served < 0 or recording.device != "cpu":
             return
-        recording.served[form] += 1
-        if recording.served[form] & (recording.served[form] - 1):  # not 1, 2, 4, 8 ...
+        recording.served[form] = served = served + 1
+        if served & (served - 1):  # not 1, 2, 4, 8 ...
             return
         from lucid.runtime import call  # the first call does without
 
@@ -425,7 +423,9 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             if self._native is None:
                 self._native = call.NativeCall(self._call, self._name())
                 self.__call__ = self._native.function  # type: ignore[method-assign]  # a slot
-            if not native.add(self._native, recording, args, kwargs, self.threads, out):
+            if not native.add(
+                self._native, recording, self.__wrapped__, args, kwargs, self.threads, out, form
+            ):
                 recording.served[form] = -1
                 return
             new = self._native.specs[-1]
@@ -435,6 +435,13 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
                 if spec[-1][0] is not recording or spec[-1][1] != form
             ]
             self._native.specs[:] = [new, *others[: SPECS - 1]]
+
+    @once
+    def _by_position(self) -> tuple[str, ...]:
+        if (names := by_position(self.__wrapped__)) is not None:
+            return names
+        known = () if self._signature is None else tuple(self._signature.parameters.values())
+        return tuple(p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
 
     @once
     def _signature(self) -> inspect.Signature | None:

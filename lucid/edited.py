@@ -207,7 +207,7 @@ def _exchange(compiled: Compiled[..., Any], recording: Recording, executable: Ex
         recording.executable = executable
         if executable is recording.compiled:
             recording.compiled = None
-        recording.served[:] = [0, 0]
+        recording.served.clear()
         native = compiled._native
         if native is not None:
             native.specs[:] = [spec for spec in native.specs if spec[-1][0] is not recording]

@@ -12,12 +12,10 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from lucid.compiler import ops
-from lucid.compiler.ir.graph import forget
 from lucid.compiler.text.lexer import is_name
 
 from .guards import Guards, Place
-from .recording import Source
+from .recording import Source, Update, Write
 from .results import Made, Owner
 from .tensor import Tensor
 
@@ -32,44 +30,60 @@ def plain(words: str) -> str:
     return name if is_name(name) else words
 
 
-def name_inputs(
+def names(
     sources: Sequence[Source],
     guards: Guards,
     called: Mapping[int, str],
     arrays: Sequence[str],
-    numbers: Mapping[int, str],
-    changed: Sequence[tuple[Owner, bool]],
-) -> list[str]:
-    """Give the inputs of a trace, which nothing was made of yet, their names. `called`: those of things by
-    their ids, where no place holds them; `arrays`: those of array arguments, in words; `numbers`: those of
-    entries of the tape. What tensors, or their gradients, that are `changed` are called, too."""
-    owners = [*(s.array if s.owner is None else s.owner for s in sources), *(owner for owner, _ in changed)]
+    numbers: Sequence[str],
+    places: Sequence[Place],
+    widths: Sequence[int],
+    results: object,
+    updates: Sequence[Update],
+    writes: Sequence[Write],
+    outputs: int,
+    judged: bool,
+) -> tuple[list[str], tuple[str, ...]]:
+    """Of the inputs of a recorded graph, and of its outputs; for who looks at it, so long after the trace.
+    `called`: of things by their ids, where no place holds them; `arrays`: of array arguments, in words;
+    `numbers`: of those on the tape, before those in `places`."""
+    owners = [*(s.array if s.owner is None else s.owner for s in sources), *(u.owner for u in updates)]
     wanted = {id(x) for x in owners if x is not None and not isinstance(x, int)}  # ints are of `arrays`
     found = {**called, **guards.names(wanted)} if wanted else called
-    taken: set[str] = set()
+    on_tape = [*numbers, *(p.where for p, width in zip(places, widths, strict=True) for _ in range(width))]
 
-    def words(owner: Owner) -> str:
+    def of_owner(owner: Owner, grad: bool) -> str:
         if isinstance(owner, int):
-            return arrays[owner]
-        if isinstance(owner, Tensor):
-            return found.get(id(owner), "tensor")
-        return owner.where if isinstance(owner, Place) else f"{owner.place.where}[{owner.index}]"
-
-    for source in sources:
-        if source.owner is not None:
-            name = plain(words(source.owner)) + (".grad" if source.grad else "")
-        elif source.array is not None:
-            name = plain(found.get(id(source.array), "array"))
+            words = arrays[owner]
+        elif isinstance(owner, Tensor):
+            words = found.get(id(owner), "tensor")
         else:
-            name = plain(numbers.get(source.number, "number"))
-        base, count = name, 1
+            words = owner.where if isinstance(owner, Place) else f"{owner.place.where}[{owner.index}]"
+        return plain(words) + (".grad" if grad else "")
+
+    def of_source(source: Source) -> str:
+        if source.owner is not None:
+            return of_owner(source.owner, source.grad)
+        if source.array is not None:
+            return plain(found.get(id(source.array), "array"))
+        return plain(on_tape[source.number]) if source.number < len(on_tape) else "number"
+
+    told = [*name_results(results)]
+    told += [(u.value, of_owner(u.owner, u.grad)) for u in updates if isinstance(u.value, Made)]
+    told += [x for w in writes if w.made for x in name_results(w.content, plain(w.place.where))]
+    return apart(map(of_source, sources)), name_outputs(outputs, told, judged)
+
+
+def apart(names: Iterable[str]) -> list[str]:
+    """The same names, each once: `x`, `x.2`."""
+    taken: dict[str, None] = {}
+    for base in names:
+        name, count = base, 1
         while name in taken:
             count += 1
             name = f"{base}.{count}" if is_name(base) else f"{base} {count}"
-        taken.add(name)
-        kind = source.node.type
-        forget(source.node, ops.INPUT, {"name": name, "dtype": kind.dtype, "shape": kind.shape})
-    return [plain(words(owner)) + (".grad" if grad else "") for owner, grad in changed]
+        taken[name] = None
+    return [*taken]
 
 
 def name_results(value: object, name: str = "result") -> Iterator[tuple[Made, str]]:
@@ -86,14 +100,9 @@ def name_outputs(count: int, found: Iterable[tuple[Made, str]], judged: bool) ->
     """What callers call the outputs of a graph: each as it is `found` first. Nothing, if there is one."""
     if count + judged < 2:
         return ()
-    names: dict[int, str] = {}
-    taken: set[str] = set()
+    first: dict[int, str] = {}
     for made, name in found:
-        if made.output >= 0 and made.output not in names:
-            number, base = 1, name
-            while name in taken:
-                number += 1
-                name = f"{base}.{number}"
-            taken.add(name)
-            names[made.output] = name
-    return (*(names.get(k, f"output {k}") for k in range(count)), *["index check"] * judged)
+        if made.output >= 0:
+            first.setdefault(made.output, name)
+    several = dict(zip(first, apart(first.values()), strict=True))
+    return (*(several.get(k, f"output {k}") for k in range(count)), *["index check"] * judged)

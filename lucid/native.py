@@ -53,21 +53,22 @@ class _CannotError(Exception):
 def add(
     native: NativeCall,
     recording: Recording,
+    f: object,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     threads: int | None,
     out: str | None = None,
+    form: object = None,
 ) -> bool:
-    """Let `native` run the recording for calls like the one that it has just served. `out`: the keyword
-    that says where results go. False if it cannot be."""
+    """Let `native` run the recording of `f` for calls like the one that it has just served. `out`: the
+    keyword that says where results go. `form`: how that call is written. False if it cannot be."""
     executable = recording.executable
     if type(executable) is not Executable:  # a library takes part, or results are looked at
         return False
     try:
-        spec = _Spec(recording, executable, (*args, *kwargs.values()))
-        if out is not None:
-            spec.out = len(args) + list(kwargs).index(out)
-        spec.fill()
+        at = -1 if out is None else len(args) + list(kwargs).index(out)
+        spec = _Spec(recording, executable, (*args, *kwargs.values()), at)
+        spec.fill([x for x in arguments.bound_order(f, args, kwargs) if at < 0 or x[0] != at])
         native.add(
             executable.native,
             spec.sources,
@@ -82,7 +83,7 @@ def add(
             shapes=spec.shapes,
             verdict=spec.verdict,
             threads=threads or 0,
-            label=(recording, out is not None),
+            label=(recording, form),
         )
     except (_CannotError, TypeError, ValueError):
         return False
@@ -92,7 +93,7 @@ def add(
 class _Spec:
     """What `NativeCall.add` takes, for one recording."""
 
-    def __init__(self, recording: Recording, executable: Executable, args: tuple[Any, ...]) -> None:
+    def __init__(self, recording: Recording, executable: Executable, args: tuple[Any, ...], out: int) -> None:
         self.recording, self.executable, self.args = recording, executable, args
         self.sources: list[Source] = []
         self.checks: list[Check] = []
@@ -101,7 +102,7 @@ class _Spec:
         self.unused: list[Unused] = []
         self.gifts: list[Gift] = []
         self.verdict = -1  # the output that is one
-        self.out = -1  # the argument that says where results go
+        self.out = out  # the argument that says where results go, or -1
         self.shapes: dict[int, tuple[int, ...]] = {}
         self.answer: object = None
         self.positions: list[int] = []  # of the array arguments, among all
@@ -111,9 +112,10 @@ class _Spec:
             int, int
         ] = {}  # the argument, by the entry of the tape, of numbers that only tensors meet
 
-    def fill(self) -> None:
+    def fill(self, bound: list[tuple[int, Any]]) -> None:
+        """`bound`: the arguments in the order of the recording, each with its position here, or -1."""
         given: list[Any] = []
-        arguments.describe(tuple(a for k, a in enumerate(self.args) if k != self.out), [], [], given)
+        arguments.describe(tuple([value for _, value in bound]), [], [], given)
         numbers = self.recording.numbers(given)
         if self.recording.rooted or self.recording.writes or self.recording.held or numbers is None:
             raise _CannotError
@@ -122,11 +124,11 @@ class _Spec:
                 raise _CannotError
             self.verdict = self._pick(len(self.executable.types) - 1)
         self.numbers = numbers
-        self.free = self._free()
+        self.free = self._free(bound)
         grad = MODE.get().grad
         self.checks.append(checks.context(MODE, (None, grad)))
-        for k, value in enumerate(self.args):
-            if k != self.out:
+        for k, value in bound:
+            if k >= 0:  # defaults are facts
                 self._argument(k, value)
         self._tensors()
         self._guards(self.recording.guards)
@@ -136,15 +138,14 @@ class _Spec:
             self._gifts()
         self.answer = arguments.rebuild(self.recording.results, self._result)
 
-    def _free(self) -> dict[int, int]:
+    def _free(self, bound: list[tuple[int, Any]]) -> dict[int, int]:
         """Numbers of the tape, and the arguments that they are, of which nothing depends but elements of
         arrays that native code makes of them."""
         recording, at = self.recording, []  # at: the argument that a number is, or -1 inside of another
-        for k, value in enumerate(self.args):
-            if k != self.out:
-                found: list[Any] = []
-                arguments.describe(value, [], [], found)
-                at += [k if type(value) in (float, int) else -1] * len(found)
+        for k, value in bound:
+            found: list[Any] = []
+            arguments.describe(value, [], [], found)
+            at += [k if type(value) in (float, int) else -1] * len(found)
         program = recording.program
         read = {n for n, _ in program.facts}
         read |= {

@@ -41,15 +41,9 @@ class Places:
     ) -> None:
         self.module = ""
         self._function, self._args, self._entry = function, args, entry
+        self.start = _start(function)
         self._paths: dict[int, str] | None = None  # of modules, by id
         self._named: list[Any] = []  # keeps those that were named here
-
-    @property
-    def start(self) -> Loc | None:
-        """Where the function begins: the place of what none of its lines makes."""
-        function: Any = getattr(self._function, "forward", self._function)
-        code = getattr(inspect.unwrap(function), "__code__", None)
-        return _loc(code, code.co_firstlineno, None, "") if isinstance(code, CodeType) else None
 
     def here(self, called: str = "") -> Loc | None:
         """The user's line that is being executed, with its calls; `called`: what of lucid's it calls."""
@@ -100,6 +94,12 @@ class Places:
             path = paths[id(module)]
         self.module = path
         return before
+
+
+def _start(function: Any) -> Loc | None:
+    """Where a function begins: the place of what none of its lines makes."""
+    code = getattr(inspect.unwrap(getattr(function, "forward", function)), "__code__", None)
+    return _loc(code, code.co_firstlineno, None, "") if isinstance(code, CodeType) else None
 
 
 def _path(module: Module, before: str, frame: FrameType) -> str:

@@ -19,8 +19,7 @@ from .context import MODE, Mode
 from .engine import build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
-from .inputs import name_inputs, name_outputs, name_results
-from .inputs import plain as plain_name
+from .inputs import names
 from .inside import indices_in, verdict
 from .places import Places
 from .promote import lying
@@ -237,12 +236,6 @@ class _Finish:
         used = toposort([*(m.node for m in self._made(results, left)), *changed])
         sources = [s for n in used if (s := self.all_sources.get(n)) is not None]
         position = {s.node: k for k, s in enumerate(sources)}
-        arrays, of_arguments = self.called
-        numbers = {k: of_arguments[argument] for k, argument in enumerate(opened)}
-        wide = [place.where for place in places for _ in range(_width(place))]
-        numbers |= {len(opened) + k: where for k, where in enumerate(wide)}
-        owners = [(owner, grad) for owner, grad, _ in wanted]
-        names = name_inputs(sources, self.guards, self.trace.called, arrays, numbers, owners)
 
         updates = []
         for owner, grad, value in wanted:
@@ -259,11 +252,14 @@ class _Finish:
         rooted = toposort([m.node for m in self._made(results, left) if m.requires_grad])
         indices = indices_in(used)
         outputs = [*self.outputs, verdict(indices)] if indices else [*self.outputs]
-        told = [*name_results(results), *((m, n) for u, n in zip(updates, names, strict=True)
-                                          for m in [u.value] if isinstance(m, Made))]  # fmt: skip
-        told += [x for w in left if w.made for x in name_results(w.content, plain_name(w.place.where))]
-        called = name_outputs(len(self.outputs), told, bool(indices))
-        graph = Graph(self.name, tuple(s.node for s in sources), tuple(outputs), called)
+        arrays, of_arguments = self.called
+        numbers = [of_arguments[k] for k in opened]
+        widths = [*map(_width, places)]
+        telling = partial(
+            names, sources, self.guards, self.trace.called, arrays, numbers, places, widths,
+            results, updates, left, len(self.outputs), bool(indices),
+        )  # fmt: skip
+        graph = Graph(self.name, tuple([s.node for s in sources]), tuple(outputs), (), telling)
         kept = rooted or indices  # nothing is overwritten
         aliases = [-1] * len(outputs) if kept else self._aliases(self._made(results, left), updates, position)
         outers = self.trace.outers.values()
@@ -282,7 +278,7 @@ class _Finish:
             rooted,
             sorted({j for j in aliases if j >= 0}),
             opened,
-            [*map(_width, places)],
+            widths,
             places,
             held,
             program,

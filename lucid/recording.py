@@ -86,8 +86,8 @@ class Recording:
     first: list[Any]  # the numbers of the tape when it was traced
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
     judged: tuple[Node, ...]  # what the verdict on the indices is about; none if it has none
-    # Calls since then that took the Python path, without and with `out=`; -1: all will.
-    served: list[int] = field(default_factory=lambda: [0, 0])
+    # Calls since then that took the Python path, by how they are written; -1: all will.
+    served: dict[object, int] = field(default_factory=dict)
     copied: set[str] = field(default_factory=set)  # arrays that calls had to copy, in words
     compiled: Executable | Staged | None = None  # the executable before kernels of it were replaced by hand
 

@@ -20,7 +20,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.data import data, replace
-from lucid.compiler.ir.graph import Graph, Loc, Node, toposort
+from lucid.compiler.ir.graph import Graph, Loc, Node, told, toposort
 from lucid.compiler.ir.kernel import Kernel
 
 from .engine import Array, Executable, KernelInfo
@@ -73,9 +73,9 @@ class Staged:
     """As an Executable: call it with one array per graph input, get one per output."""
 
     def __init__(self, graph: Graph, threads: int | None, device: Device, judged: bool) -> None:
-        self.judged, self.graph, self.device = judged, graph, device
+        self.judged, self.graph, self.device = judged, told(graph), device
         self.types = [n.type for n in graph.outputs]
-        self.stages = _stages(graph, threads, device)
+        self.stages = _stages(self.graph, threads, device)
         self._told_apart = False
 
     def __call__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import deque
 from collections.abc import Callable
@@ -54,7 +55,12 @@ class Change(str):
     @property
     def is_number(self) -> bool:
         """Whether one number became another one."""
-        return all(value and re.match(_NUMBER, value) for value in (self.from_, self.to))
+        return self.from_ is not None and self.to is not None and _are_numbers(self.from_, self.to)
+
+
+@functools.lru_cache(maxsize=256)
+def _are_numbers(old: str, new: str) -> bool:
+    return all(re.match(_NUMBER, value) for value in (old, new))
 
 
 def together(found: list[Change]) -> Change | None:
@@ -80,7 +86,9 @@ class Story:
         """What tells a call from the one before it that is most like it."""
         if not self.seen:
             return Change("the first call")
-        found = min((_differences(before, parts) for before in reversed(self.seen)), key=_weight)
+        nearest = min((_changed(before, parts) for before in reversed(self.seen)), key=_weight)
+        # Types first: another number may be none of the reasons.
+        found = [Change.of(*change) for change in sorted(nearest, key=lambda c: _are_numbers(*c[1:]))]
         return together(found) or Change(
             "arguments in words like those before: that recording was dropped, or they differ"
         )
@@ -104,19 +112,14 @@ class Story:
             )
 
 
-def _weight(changes: list[Change]) -> tuple[int, int]:
-    return sum(not change.is_number for change in changes), len(changes)
+def _weight(changes: list[tuple[str, str, str]]) -> tuple[int, int]:
+    return sum([not _are_numbers(old, new) for _, old, new in changes]), len(changes)
 
 
-def _differences(before: Words, now: Words) -> list[Change]:
-    """What differs between two calls, types first: another number may be none of the reasons."""
-    found = []
-    same = before.keys() == now.keys()  # else that says it
-    for name in dict.fromkeys((*now, *before)):
-        if name == BY_NAME and not same:
-            continue
-        old, new = before.get(name, "nothing"), now.get(name, "nothing")
-        if old != new:
-            found.append(Change.of(name, old, new))
-    others = [change for change in found if not change.is_number]
-    return others + [change for change in found if change.is_number] if others else found
+def _changed(before: Words, now: Words) -> list[tuple[str, str, str]]:
+    """What differs between two calls: where, what was there, and what is. Each retrace compares several."""
+    if before.keys() == now.keys():
+        return [(name, old, new) for name, new in now.items() if (old := before[name]) != new]
+    names = [name for name in dict.fromkeys((*now, *before)) if name != BY_NAME]  # other keys say that
+    told = [(name, before.get(name, "nothing"), now.get(name, "nothing")) for name in names]
+    return [change for change in told if change[1] != change[2]]

@@ -10,7 +10,7 @@ identity; two structurally equal nodes are merged by `simplify`, never by constr
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import EllipsisType, MappingProxyType
@@ -191,12 +191,25 @@ def forget(node: Node, op: Op, attrs: Mapping[str, Any]) -> None:
 @data
 class Graph:
     """A closed piece of the DAG. `inputs` are nodes of op `input`; every leaf of that op that
-    `outputs` reach must be among them. `called`: what callers call the outputs, or nothing."""
+    `outputs` reach must be among them. `called`: what callers call the outputs, or nothing. `telling`: what
+    they call the inputs and the outputs, which is looked for once somebody asks, by `told`."""
 
     name: str
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     called: tuple[str, ...] = field(default=(), compare=False)
+    telling: Callable[[], tuple[Sequence[str], tuple[str, ...]]] | None = field(default=None, compare=False)
+
+
+def told(graph: Graph) -> Graph:
+    """`graph`, with the names that callers know: its inputs, at which nobody has looked before, have them
+    from here on."""
+    if graph.telling is None:
+        return graph
+    names, called = graph.telling()
+    for node, name in zip(graph.inputs, names, strict=True):
+        forget(node, node.op, {**node.attrs, "name": name})
+    return Graph(graph.name, graph.inputs, graph.outputs, called)
 
 
 def toposort(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:

@@ -563,7 +563,7 @@ def test_compiled_functions_run_natively_with_complex_arguments_and_results() ->
     for _ in range(5):
         close(g(Tensor(a)).numpy(), np.exp(a) * 2)
     assert g._latest is not None
-    assert g._latest.served[0] == (1 if call.available() else -1)
+    assert max(g._latest.served.values()) == (1 if call.available() else -1)
     out = np.empty((3, 2), complex)
     for _ in range(3):
         out[:] = 0

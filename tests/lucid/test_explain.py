@@ -41,7 +41,7 @@ def test_each_retrace_names_what_changed_and_both_values() -> None:
     f(x, y)
     assert reason(f) == "the first call"
     f(x, y, how=slice(1, 2))
-    assert reason(f) == "argument how changed from nothing to slice(1, 2, None)"
+    assert reason(f) == "argument how changed from None to slice(1, 2, None)"
     f(x, x)
     kind = "a Tensor of float32 (3, 4)"
     assert reason(f) == f"argument y changed from {kind} to {kind}, the same as argument x"

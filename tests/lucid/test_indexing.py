@@ -330,7 +330,7 @@ def test_calls_with_indices_are_native() -> None:
     for _ in range(3):
         f(index)
     (recording,) = (r for found in f._cache.values() for r in found)
-    served = list(recording.served)
+    served = dict(recording.served)
     for _ in range(5):
         f(index)
     assert recording.served == served
@@ -340,7 +340,7 @@ def test_calls_with_indices_are_native() -> None:
         f(np.array([0, 4, 0]))
     np.testing.assert_array_equal(w.numpy(), before)
     f(index)  # in Python: the traceback of the error holds the old value
-    served = list(recording.served)
+    served = dict(recording.served)
     f(index)
     assert recording.served == served
     assert "indices are looked at" in f.explain()

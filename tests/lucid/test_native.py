@@ -30,7 +30,7 @@ def numbers(*shape: int) -> Array:
 
 def served(f: Any) -> int:
     """How many calls Python has served without a trace."""
-    return sum(sum(r.served) for found in f._cache.values() for r in found)
+    return sum(sum(r.served.values()) for found in f._cache.values() for r in found)
 
 
 def natively(f: Any, *args: Any, **kwargs: Any) -> Any:
