@@ -139,20 +139,23 @@ class _Walk:
         return self.clamp(x.plus(Imm(cut.more, i64), at), lo, hi)
 
     def range(self, case: Case, lo: Operand, hi: Operand) -> _Range:
-        """Whole vectors are counted from where the walk begins if they are stored around the cache."""
-        b, x, step = self.b, self.x, self.x.schedule.step
+        """Whole vectors are counted from where the walk begins if they are stored around the cache. A case
+        that holds nothing lies where its part does, so that what is between cases is done once."""
+        b, x, step, last = self.b, self.x, self.x.schedule.step, hi
         for guard in case.guards:
             if guard.axis == self.axis:
                 lo, hi = self.maximum(lo, x.slot(guard.lo)), x.minimum(hi, x.slot(guard.hi))
+        lo = x.minimum(lo, last)
         for guard in case.guards:
             if guard.axis != self.axis:
-                hi = b.op("select", x.value(guard), hi, HERE)
+                hi = b.op("select", x.value(guard), hi, lo)
+        hi = self.maximum(lo, hi)
         begin = lo
         if self.stream is not None:
             up = b.op("add", b.op("sub", lo, self.lo), Imm(x.schedule.width - 1, i64))
             whole = x.minimum(b.op("add", self.lo, b.op("and", up, Imm(-x.schedule.width, i64))), hi)
             begin = b.op("select", b.op("ne", self.stream, HERE), whole, lo)
-        count = b.op("and", b.op("sub", self.maximum(begin, hi), begin), Imm(-step, i64))
+        count = b.op("and", b.op("sub", hi, begin), Imm(-step, i64))
         return _Range(case, lo, begin, b.op("add", begin, count), hi)
 
     # -- loops
@@ -199,7 +202,7 @@ class _Walk:
         b = self.b
         lacking = b.op("sub", self.hi, self.lo)
         for one in ranges:
-            lacking = b.op("sub", lacking, self.maximum(b.op("sub", one.hi, one.lo), HERE))
+            lacking = b.op("sub", lacking, b.op("sub", one.hi, one.lo))
         self.hoist(stage)
         with self.only(b.op("select", b.op("ne", lacking, HERE), Imm(len(ranges) + 1, i64), HERE)) as gap:
             left: Operand = self.lo

@@ -171,3 +171,25 @@ def test_what_has_too_many_cases_is_written_once() -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             want = np.where(at < 20 * n, want + x, want * x)
     _same(function, want, [x])
+
+
+@pytest.mark.parametrize("size", [64, 65, 100, 1000])
+def test_a_case_that_cannot_be_is_nowhere(size: int) -> None:
+    """Below the one place and above the other: a case with nothing in it. Where such cases were taken to lie, elements had been
+    computed twice: an output that overwrites what it is made of got its own results added."""
+    x, y = drawn(size), drawn(size)[::-1].copy()
+
+    def function(x: Node, y: Node) -> Node:
+        before, behind = (joins.roll(y, shifts=[n], axes=[0]) for n in (1, -1))
+        inner = ops.PAD(ops.SLICE(y, starts=(3,), steps=(1,), counts=(size - 12,)), lo=(3,), hi=(9,))
+        return ops.ADD(ops.ADD(ops.ADD(x, before), behind), inner)
+
+    graph, inner = build(function, [x, y]), np.pad(y[3:-9], (3, 9))
+    want = x + np.roll(y, 1) + np.roll(y, -1) + inner
+    for width in WIDTHS:
+        made = compile_graph(graph, replace(host(), vector_bytes=width), aliases=(0,))
+        assert made.plan.aliases == (0,)
+        for plan in (made.plan, around(made)):
+            over = x.copy()
+            Executable(plan)([over, y], out=[over])
+            np.testing.assert_array_equal(over, want)
