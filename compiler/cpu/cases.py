@@ -15,10 +15,11 @@ from typing import TypeGuard
 from ..ir import kernel as k
 from ..ir.data import data, replace
 from ..ir.types import b1, i64
+from ..ops import REGISTRY
 
 # So many cases have code of their own. Other stages ask at each element.
 MOST = 32
-# Operations of all cases together.
+# Operations of all cases together, in the `flops` of ops.
 LENGTH = 512
 
 # By comparison with the axis on the left: whether it holds below its bound, and how far that is moved.
@@ -178,7 +179,8 @@ class _Cases:
                 text.known[k.Ref(s.name, let.dtype)] = let
             elif isinstance(s, k.Store):
                 body.append(replace(s, expr=text.within(s.expr)))
-        self.length += sum(isinstance(e, k.Call) for s in body for o in k.operands(s) for e in k.walk(o))
+        calls = (e for s in body for o in k.operands(s) for e in k.walk(o) if isinstance(e, k.Call))
+        self.length += sum(REGISTRY[e.op].flops for e in calls)
         return Case(replace(self.stage, body=tuple(body)), tuple(text.guards))
 
 

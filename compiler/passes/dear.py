@@ -8,7 +8,7 @@ from math import prod
 from ..ir.graph import Node
 from .draft import Draft, Placed, Reader, label, walked
 from .legal import outer_axes
-from .shorten import grown, repeated, stencils
+from .shorten import grown, repeated
 
 # Ops of at least this cost are stored rather than recomputed for every reader.
 COSTLY = 10
@@ -28,7 +28,6 @@ def costly(order: Sequence[Node], drafts: Sequence[Draft], reader: Reader) -> di
     """Nodes that are better stored, and why."""
     found: dict[Node, str] = {}
     count: dict[Node, int] = {}
-    beside = "stored, neighbours would compute it, too"
     for draft in drafts:
         here: set[Node] = set()
         outer = set(outer_axes(draft) or ())
@@ -52,10 +51,6 @@ def costly(order: Sequence[Node], drafts: Sequence[Draft], reader: Reader) -> di
                             within.update(m for m, _ in reader.inlined(n, a, p.node))
         for n in here:
             count[n] = count.get(n, 0) + 1
-        for p in draft.placed:
-            domain = prod(draft.extents[x] for x in p.domain)
-            near = stencils(reader, p)
-            found.update({n: f"{label(n)}: {beside}" for n in near if n.type.size <= 2 * domain})
     found.update({n: f"{label(n)}: stored, {k} kernels read it" for n, k in count.items() if k > 1})
     why = "stored, or many kernels would compute it"
     again = (*repeated(drafts, reader), *grown(order, drafts, reader))

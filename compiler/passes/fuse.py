@@ -53,7 +53,7 @@ from .draft import (
 )
 from .legal import lie_across, outer_axes, stores_across, turned, walks_again
 from .sequence import calls
-from .shorten import shorten, tops
+from .shorten import shorten, stencils, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
@@ -109,10 +109,16 @@ class _Fuser:
                         )
         for node in shorten(self.order, roots):
             self.forced[node] = f"{label(node)}: stored, for one expression would be too long"
-        # whatever a root cannot reach by views must stand in memory first
+        # whatever a root cannot reach by views must stand in memory first, and what neighbours would compute
+        position = {n: k for k, n in enumerate(self.order)}
         for node in reversed(self.order):
             if node in roots and node.op is not ops.INPUT:
-                placed, _ = self._place(node)
+                placed, extents = self._place(node)
+                domain = prod(extents[x] for x in placed.domain)
+                for near in stencils(self.reader, placed, position):
+                    if near.type.size <= 2 * domain:
+                        roots.add(near)
+                        self.forced[near] = f"{label(near)}: stored, neighbours would compute it, too"
                 for operand, access in placed.operands:
                     for blocked, reader in self._blocked(operand, access, node):
                         if blocked not in roots:

@@ -10,11 +10,12 @@ around a padded value, and a condition on the place along an axis, are computed 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 from .. import ops
 from ..ir.graph import Node
-from .draft import ARRAYS, LENGTH, Draft, Placed, Reader, through_views
+from .draft import ARRAYS, LENGTH, Access, Draft, Placed, Reader, through_views
 
 # What so many kernels recompute is stored, if it is no larger than what they read for it. A chain in which
 # each kernel repeats one operation more than the last one would need another machine code for each.
@@ -94,9 +95,7 @@ def _cut(nodes: list[Node], memory: Callable[[Node], bool]) -> list[Node]:
     best: tuple[int, list[Node]] | None = None
     places = _places(nodes)
     for k, n in enumerate(nodes[:-1]):
-        source = through_views(n)
-        while source.op is ops.PAD and not memory(source):
-            source = through_views(source.inputs[0])
+        source = _padded(n, memory)
         if not memory(source) and source.inputs and source not in places:
             alive[source] += 1
             ends.setdefault(last[n], []).append(source)
@@ -109,6 +108,14 @@ def _cut(nodes: list[Node], memory: Callable[[Node], bool]) -> list[Node]:
             if best is None or nbytes <= best[0]:
                 best = nbytes, list(alive)
     return [] if best is None else best[1]
+
+
+def _padded(node: Node, memory: Callable[[Node], bool]) -> Node:
+    """What a node is a view of, or what is padded to make it."""
+    source = through_views(node)
+    while source.op is ops.PAD and not memory(source):
+        source = through_views(source.inputs[0])
+    return source
 
 
 def _places(nodes: Sequence[Node]) -> dict[Node, int]:
@@ -130,13 +137,50 @@ def tops(reader: Reader, placed: Placed, inside: set[Node]) -> list[Node]:
     return [n for n in found if n.op.kind == "elementwise" and n.inputs and n not in reader.storage.roots]
 
 
-def stencils(reader: Reader, placed: Placed) -> list[Node]:
-    """What each point of a root would compute at several places, as its neighbours do: the tops of it."""
-    places = reader.places(placed)
-    again = {n for n, count in places.items() if count > 1 and n not in reader.storage.roots}
-    if sum([n.op.flops * (places[n] - 1) for n in again]) < NEIGHBOURS:
+def stencils(reader: Reader, placed: Placed, position: Mapping[Node, int]) -> list[Node]:
+    """What each point of a root would compute at several places, as its neighbours do: the tops of it, with
+    no look below them. `position`: of each node, inputs before users."""
+    spent = 0
+    for n, count in _spread(reader, placed, position, lambda count: True):
+        spent += n.op.flops * (count - 1)
+        if spent >= NEIGHBOURS:
+            break
+    else:
         return []
-    return tops(reader, placed, again)
+    found: dict[Node, None] = {}
+    for n, count in _spread(reader, placed, position, lambda count: count == 1):
+        if count > 1:
+            top = _padded(n, lambda m: reader.storage.base(m) is not None)
+            if top.op.kind == "elementwise" and top.inputs and top not in reader.storage.roots:
+                found[top] = None
+    return list(found)
+
+
+def _spread(
+    reader: Reader, placed: Placed, position: Mapping[Node, int], further: Callable[[int], bool]
+) -> Iterator[tuple[Node, int]]:
+    """What a root computes for each point, users before inputs, with the count of places at which it does;
+    what is below one that has so many, if `further`."""
+    at: dict[Node, dict[Access, None]] = {}
+    for operand, access in placed.operands:
+        at.setdefault(operand, {})[access] = None
+    ahead = [-position[n] for n in at]
+    heapify(ahead)
+    nodes = {position[n]: n for n in at}
+    while ahead:
+        node = nodes.pop(-heappop(ahead))
+        places = at.pop(node)
+        if node is not placed.node and reader.storage.base(node) is not None:
+            continue
+        yield node, len(places)
+        if further(len(places)):
+            for place in places:
+                for m, access in reader.operands((node, place)):
+                    if m not in at:
+                        at[m] = {}
+                        nodes[position[m]] = m
+                        heappush(ahead, -position[m])
+                    at[m][access] = None
 
 
 def repeated(drafts: Sequence[Draft], reader: Reader) -> list[Node]:

@@ -175,8 +175,9 @@ def test_what_has_too_many_cases_is_written_once() -> None:
 
 @pytest.mark.parametrize("size", [64, 65, 100, 1000])
 def test_a_case_that_cannot_be_is_nowhere(size: int) -> None:
-    """Below the one place and above the other: a case with nothing in it. Where such cases were taken to lie, elements had been
-    computed twice: an output that overwrites what it is made of got its own results added."""
+    """Below the one place and above the other: a case with nothing in it. Where such cases were taken to
+    lie, elements had been computed twice: an output that overwrites what it is made of got its own results
+    added."""
     x, y = drawn(size), drawn(size)[::-1].copy()
 
     def function(x: Node, y: Node) -> Node:

@@ -171,6 +171,29 @@ def test_what_neighbours_would_compute_too_is_stored() -> None:
     assert len(slope.kernels) == 1
 
 
+@pytest.mark.parametrize("steps", [3, 12, 40])
+def test_steps_over_neighbours_are_a_kernel_each(steps: int) -> None:
+    """What a step makes is read by the next one at several places. As one kernel, three steps of a stencil
+    read some 30 places, and ten of them took minutes to fuse."""
+
+    def heat(u: lucid.Tensor) -> lucid.Tensor:
+        for _ in range(steps):
+            near = u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:]
+            u = u + 0.1 * lucid.pad(near - 4 * u[1:-1, 1:-1], 1)
+        return u
+
+    def least(d: lucid.Tensor) -> lucid.Tensor:
+        for _ in range(steps):
+            left, right = lucid.roll(d, 1), lucid.roll(d, -1)
+            d = lucid.minimum(lucid.minimum(left + 1.0, d), right * right) + lucid.sin(d)
+        return d
+
+    for step, x in ((heat, lucid.Tensor(data(40, 50))), (least, lucid.Tensor(data(100)))):
+        made = lucid.compile(step)
+        made(x)
+        assert len(made.kernels) <= steps and len({k.text.partition("(")[2] for k in made.kernels}) <= 2
+
+
 def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
     lucid.compile(lambda x: x * 2.0 + 1.0)(data(5))
