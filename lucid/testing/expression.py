@@ -3,9 +3,9 @@
 A program may come from a file, so nothing is handed to Python's `eval`: what is not of this grammar is
 refused before anything runs. `L` stands for numpy or lucid; of it, and of values, only the names below may
 be asked for. Names are x0 (an array), k0 (a number of Python's), v0 (a result) and i0 (what a loop counts).
-Beside NumPy's there are `at(x)[i].set(v)`, an array with other elements, and `copied(x)[i].put(v)`, a copy in
-which they were assigned to (`places.py`); Python decides in `v1 if k0 > 2 else v2`, and loops in
-`sum([v1 * i0 for i0 in range(3)])`.
+Beside NumPy's there are `at(x)[i].set(v)`, an array with other elements, `copied(x)[i].put(v)`, a copy in
+which they were assigned to, `gathered(x, 0, i)` and `scattered(x, 0, i, v)` (`places.py`); Python decides in
+`v1 if k0 > 2 else v2`, and loops in `sum([v1 * i0 for i0 in range(3)])`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from lucid.compiler.ops import REGISTRY
 
-from .places import Copied, at
+from .places import Copied, at, gathered, scattered
 
 Value = Callable[[Mapping[str, Any]], Any]
 
@@ -51,7 +51,11 @@ _BINARY: dict[type, Any] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
-_BUILTINS: dict[str, Callable[..., Any]] = {"abs": abs, "at": at, "copied": Copied, "sum": sum}
+_BUILTINS: dict[tuple[str, int], Callable[..., Any]] = {  # by name, and number of operands
+    ("abs", 1): abs, ("at", 1): at, ("copied", 1): Copied, ("gathered", 3): gathered,
+    ("scattered", 4): scattered, ("sum", 1): sum,
+}  # fmt: skip
+_SUMS, _SCANS = frozenset(("mean", "prod", "sum", "var")), frozenset(("cumprod", "cumsum"))
 TURNS = 100  # of a loop
 ELEMENTS = 1 << 24  # of an intermediate result; those of the generator's own have at most 20,000
 DEPTH = 60  # of an expression; those of the generator have less than ten
@@ -101,6 +105,21 @@ def _read(array: Any, index: Any) -> Any:
     return array[index]
 
 
+def _sum(array: Any, name: str) -> Callable[..., Any]:
+    """A method of an array. Of halves NumPy rounds at each step, where lucid does once: here it does, too."""
+    if isinstance(array, np.ndarray | np.generic) and array.dtype == np.float16:
+        wide = getattr(array.astype(np.float32), name)
+        return lambda *args, **named: wide(*args, **named).astype(np.float16)
+    return getattr(array, name)  # type: ignore[no-any-return]
+
+
+def _scan(module: Any, name: str) -> Callable[..., Any]:
+    """A function of NumPy's or lucid's; of halves as above."""
+    if module is np:
+        return lambda array, axis: _sum(array, name)(axis)
+    return getattr(module, name)  # type: ignore[no-any-return]
+
+
 def _fits(count: int) -> None:
     if count > ELEMENTS:
         raise ValueError(f"a result of {count:,} elements; expected at most {ELEMENTS:,}")
@@ -137,13 +156,17 @@ def _value(node: ast.AST, text: str, depth: int) -> Value:
             array, index = inside(of), inside(key)
             return lambda values: _read(array(values), index(values))
         case ast.Attribute(value=ast.Name(id="L"), attr=name) if name in functions():
+            if name in _SCANS:
+                return lambda values: _scan(values["L"], name)
             return lambda values: getattr(values["L"], name)
         case ast.Attribute(value=of, attr=name) if name in METHODS:
             owner = inside(of)
+            if name in _SUMS:
+                return lambda values: _sum(owner(values), name)
             return lambda values: getattr(owner(values), name)
-        case ast.Call(func=ast.Name(id=name), args=[operand], keywords=[]) if name in _BUILTINS:
-            inner, builtin = inside(operand), _BUILTINS[name]
-            return lambda values: builtin(inner(values))
+        case ast.Call(func=ast.Name(id=name), args=some, keywords=[]) if (name, len(some)) in _BUILTINS:
+            operands, builtin = [inside(one) for one in some], _BUILTINS[name, len(some)]
+            return lambda values: builtin(*(operand(values) for operand in operands))
         case ast.IfExp(test=test, body=body, orelse=orelse):
             decide, yes, no = inside(test), inside(body), inside(orelse)
             return lambda values: yes(values) if decide(values) else no(values)

@@ -19,6 +19,7 @@ _MORE = (
     ("scan", 1), ("gather", 1), ("place", 1), ("ordered", 1), ("joined", 1), ("rolled", 1), ("function", 3),
     ("told", 1), ("complexes", 1), ("brain", 1), ("control", 1), ("counted", 1), ("looked_up", 1),
     ("changed", 2), ("of_one", 2), ("of_two", 1), ("ruled", 3), ("cast", 1), ("integer", 2),
+    ("along", 1),
 )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""`x.at[i].set(v)` and `x[i] = v` as expressions, over arrays of NumPy's and tensors alike."""
+"""`x.at[i].set(v)`, `x[i] = v`, `x.gather(axis, i)` and `x.scatter_add(axis, i, v)` as expressions, over
+arrays of NumPy's and tensors alike."""
 
 from __future__ import annotations
 
@@ -68,3 +69,26 @@ class Copied:
         before = copy.reshape(-1) if isinstance(copy, Tensor) else copy.reshape(-1).copy()
         copy[self.key] = value
         return before
+
+
+def gathered(x: Any, axis: int, index: Any) -> Any:
+    """`x.gather(axis, index)`: other axes of the index may be shorter than those of x."""
+    if isinstance(x, Tensor):
+        return x.gather(axis, index)
+    return np.asarray(x)[_grid(axis, index)]
+
+
+def scattered(x: Any, axis: int, index: Any, value: Any) -> Any:
+    """`x.scatter_add(axis, index, value)`."""
+    if isinstance(x, Tensor):
+        return x.scatter_add(axis, index, value)
+    copy = np.array(x)
+    np.add.at(copy, _grid(axis, index), value)
+    return copy
+
+
+def _grid(axis: int, index: Any) -> tuple[Any, ...]:
+    """The subscripts along all axes."""
+    found = list(np.indices(np.shape(index), sparse=True))
+    found[axis] = index
+    return tuple(found)

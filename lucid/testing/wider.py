@@ -216,6 +216,22 @@ class Wider(Maker):
             exact = how != "add" or dtype.kind in "iu" or (self.whole and not self.special)
             self.add(f"at({a})[{key}].{how}({value})", a, exact=exact and dtype != np.float16)
 
+    def along(self) -> None:
+        """Elements at places of one axis, of some of what lies along the others."""
+        a, rng = self.pick("f" if self.smooth else "iuf", exact=True, least=1), self.rng
+        b = a and self.partner(a, "iuf", exact=True)
+        if not a or not b:
+            return
+        axis = rng.randrange(np.ndim(self.values[a]))
+        some = ", ".join(rng.choice((":", ":", ":-1", "1:", "::2")) for _ in range(np.ndim(self.values[a])))
+        place = f"((({a} < {b}).astype('int64') * 5 + {rng.randrange(4)}) % {a}.shape[{axis}])[{some}]"
+        if rng.random() < 0.4:
+            self.add(f"gathered({a}, {axis}, {place})", a, b)
+        else:
+            dtype = np.asarray(self.values[a]).dtype
+            exact = dtype.kind in "iu" or (self.whole and not self.special and dtype != np.float16)
+            self.add(f"scattered({a}, {axis}, {place}, {a}[{some}] * 2)", a, b, exact=exact)
+
     # --- what rules and gradients look for --------------------------------------------------------
 
     def ruled(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops, pipeline
+from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.pipeline import Compiled
 
@@ -120,6 +121,21 @@ def test_other_facts_other_plans(n: int) -> None:
     assert filled(made) == (n in (64, 65))
     assert made.plan == made.stages.plan
     assert np.array_equal(run(build(scale, x), x)[0], x[0] * x[0])
+
+
+def test_what_the_rule_of_an_op_has_found_equal_need_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No op of the registry asks whether two sizes are equal that need not be; one of a user's may."""
+
+    def infer(types: Any, attrs: Any) -> Any:
+        assert (attrs["lo"] == attrs["hi"]) in (True, False)
+        return ops.PAD.infer(types, attrs)
+
+    pad = replace(ops.PAD, infer=infer)
+    monkeypatch.setitem(ops.REGISTRY, "pad", pad)
+    x = arrays((20,))
+    for lo, hi in ((3, 3), (3, 5), (5, 3), (4, 4)):
+        (padded,) = run(build(lambda x, lo=lo, hi=hi: pad(x, lo=(lo,), hi=(hi,)), x), x)
+        assert np.array_equal(padded, np.pad(x[0], (lo, hi)))
 
 
 def test_features_that_are_part_of_the_text() -> None:

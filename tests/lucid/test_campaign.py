@@ -212,13 +212,19 @@ def test_smooth_programs_have_right_gradients() -> None:
     assert examine(wide, smooth=True, texts=False).fault is None
 
 
-def test_numpy_scans_halves_in_halves() -> None:
+def test_numpy_adds_and_scans_halves_in_halves() -> None:
     """It rounds at each step, lucid once: what is left where the sums cancel was called a fault."""
     x = np.random.default_rng(1).normal(size=129).astype(np.float16)
     y = (0.05 - np.cumsum(x.astype(float))).astype(np.float32)
     statements = (("v0", "L.cumsum(x0, axis=0)"), ("v1", "(v0 + x1).mean(axis=None, keepdims=False)"))
     program = Program({"x0": x, "x1": y}, statements, ("v1",), frozenset(("x0", "x1")))
     assert Family(program, smooth=False).fault(Draw(program, {}, 1, False, False, False, 0)) is None
+    for text in ("L.cumsum(x0, axis=0)", "x0.sum(axis=0)", "x0.mean(axis=0)"):  # of which the last is near 0
+        for seed in range(20):
+            x = np.random.default_rng(seed).normal(size=(300, 2)).astype(np.float16)
+            x[-1] = -np.sum(x[:-1], axis=0, dtype=float)
+            program = Program({"x0": x}, (("v0", text), ("v1", "v0[-1:]")), ("v1",), frozenset(("x0",)))
+            assert Family(program, smooth=False).fault(Draw(program, {})) is None, text
 
 
 def test_smaller_programs() -> None:

@@ -40,6 +40,8 @@ def made(*statements: str, numbers: Any = None, **inputs: Any) -> Program:
         ("copied(x0)[1:].stay(3)", X.reshape(-1)),
         ("at(x0)[::2].max(0)", np.where([[1], [0], [1]], np.maximum(X, 0), X)),
         ("sum([x0[i0] * i0 for i0 in range(k0)])", X[1]),
+        ("gathered(x0, 0, L.stack([x1[:2], x1[1:]], axis=1))", [[X[2, 0], X[0, 1]], [X[0, 0], X[2, 1]]]),
+        ("scattered(x0 * 0, 1, x1[None], x0[1:2, :3] * 0 + 3)", [[3, 0, 6, 0], [0] * 4, [0] * 4]),
         ("x0 if k1 else -x0", X),
         ("x0 if x0.shape[0] > 3 else -x0", -X),
         ("L.real(x2 * 1j)", (X[0] * (1 + 2j) * 1j).real),
@@ -113,12 +115,13 @@ def test_complex_numbers_and_bfloat16_are_compared_with_numpy(monkeypatch: pytes
 
 def test_a_seed_has_all_of_it() -> None:
     words = dict.fromkeys(("at(", "copied(", " if ", "range(", "1j", "complex64", "% ", "diff(", " k"), 0)
+    words |= {"gathered(": 0, "scattered(": 0}
     for k in range(100):
-        for draw in draws_of(7, k, 1):
+        for draw in draws_of(8, k, 1):
             text = draw.program.text()
             for word in words:
                 words[word] += word in text
             again = parse_draw(print_draw(draw))
             assert print_draw(again) == print_draw(draw) and again.program.text() == text
     assert all(words.values()), words
-    assert program_of(7, 0)[0].numbers == campaign.program_of(7, 0)[0].numbers
+    assert program_of(8, 0)[0].numbers == campaign.program_of(8, 0)[0].numbers
