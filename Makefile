@@ -11,7 +11,7 @@
 #   make array-api           the public test suite of the array API standard, fetched with git (docs/array_api.md)
 #   make bench CASE=huber    one benchmark; without CASE, all
 #   make test-gpu            tests on the GPU of this machine; NVIDIA's driver is all that they need besides
-#   make bench-gpu           benchmarks on it, with the bits compared: benchmarks/results/gpu/
+#   make bench-gpu           benchmarks on it, with the bits compared, beside PyTorch and JAX: benchmarks/results/gpu/
 #   make gpu-model           what kernels would reach on an H100, modelled without a GPU: the table of docs/gpu.md
 #   make clean               removes .venv and what tools leave behind
 
@@ -85,6 +85,8 @@ test-gpu: $(READY)
 	LUCID_CACHE_DIR=$(CACHE) $(BIN)/pytest -m gpu tests/gpu/test_device.py
 
 bench-gpu: $(READY)
+	$(BIN)/python -m benchmarks.gpu --look
+	$(BIN)/python -m pip install --quiet --editable '.[bench-gpu]' || echo "PyTorch and JAX could not be installed"
 	$(BIN)/python -m benchmarks.gpu
 
 gpu-model: $(READY)

@@ -1,5 +1,6 @@
 """`python -m benchmarks.gpu`: kernels on the GPU of this machine, timed there, and the results compared with
-those of the CPU bit for bit; writes results/gpu/DEVICE.json. `--look` says whether there is a GPU."""
+those of the CPU bit for bit; beside PyTorch, torch.compile and JAX, where they are there. It writes
+results/gpu/DEVICE.json. `--look` says whether there is a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from lucid.nn.functional import huber_loss, layer_norm
 from lucid.runtime.cuda.device import Device, device
 from lucid.runtime.cuda.errors import CudaError
 
+from .gpu_peers import Maker, compare, peers, with_lucid
 from .machine import describe
+from .worker import versions
 
 REPEAT = 30
 RESULTS = Path(__file__).parent / "results" / "gpu"
@@ -84,8 +87,11 @@ def same(one: Array, other: Array) -> bool:
     return not (unlike & ~((np.ravel(one) != np.ravel(one)) & (np.ravel(other) != np.ravel(other)))).any()
 
 
-def measure(f: Callable[..., Any], shapes: list[tuple[int, ...]], flops: int) -> dict[str, Any]:
-    """Times are those between events on the device, around one run of all kernels, after one to warm up."""
+def measure(
+    f: Callable[..., Any], shapes: list[tuple[int, ...]], flops: int, others: Mapping[str, Maker | str]
+) -> dict[str, Any]:
+    """Times are those between events on the device, around one run of all kernels, after one to warm up; of
+    `contenders`, and of lucid among them, by the clock of the CPU."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape, np.float32) for shape in shapes]
     run: Any = lucid.compile(f, device="cuda")
@@ -100,6 +106,7 @@ def measure(f: Callable[..., Any], shapes: list[tuple[int, ...]], flops: int) ->
         "bytes": moved,
         "GB/s": moved / best / 1e9,
         **({"TFLOP/s": flops / best / 1e12} if flops else {}),
+        "contenders": compare(f.__name__, with_lucid(f, "cuda", leaves), others, arrays, REPEAT),
     }
 
 
@@ -111,6 +118,7 @@ def about(gpu: Device) -> dict[str, Any]:
         "processors": gpu.processors,
         "driver": gpu.driver.release,
         "lucid": lucid.__version__,
+        "peers": versions(("torch", "jax", "jaxlib")),
         "host": describe(lucid.get_num_threads()),
     }
 
@@ -128,10 +136,13 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{gpu.name}: {arch}, {gpu.processors} processors, driver of CUDA {gpu.driver.release}", flush=True)
     if options.look:
         return
-    cases = {}
+    cases, others = {}, peers("cuda")
+    for name, other in others.items():
+        if isinstance(other, str):
+            print(f"{name} is not here: {other}", flush=True)
     for name in options.case:
         try:
-            found = cases[name] = measure(*CASES[name])
+            found = cases[name] = measure(*CASES[name], others)
         except MemoryError as error:  # a smaller GPU
             cases[name] = {"missing": str(error)}
             print(f"{name}: {error}", flush=True)
@@ -139,6 +150,11 @@ def main(arguments: list[str] | None = None) -> None:
         rate = f"{found['GB/s']:,.0f} GB/s" if "TFLOP/s" not in found else f"{found['TFLOP/s']:.1f} TFLOP/s"
         bits = "the bits of the CPU" if found["same bits as the CPU"] else "OTHER BITS than the CPU"
         print(f"{name}: {1e6 * found['seconds']['median']:,.1f} us, {rate}, {bits}", flush=True)
+        for label, taken in found["contenders"].items():
+            if "missing" not in taken:
+                print(f"  {label}: {1e6 * taken['median']:,.1f} us a call", flush=True)
+            elif not isinstance(others.get(label), str):  # that was said once
+                print(f"  {label}: {taken['missing']}", flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / (re.sub(r"\W+", "-", gpu.name).strip("-") + ".json")
     path.write_text(json.dumps({"gpu": about(gpu), "cases": cases}, indent=1) + "\n", encoding="utf-8")

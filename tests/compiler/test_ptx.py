@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,18 +15,21 @@ from lucid.compiler import ops
 from lucid.compiler.gpu.allowed import check, instructions
 from lucid.compiler.gpu.launch import entry
 from lucid.compiler.gpu.target import PTX, SHARED, target
+from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.layout import Slot
 from lucid.compiler.ir.loop import Alloc, Func
 from lucid.compiler.ir.types import DTYPES, f32
 from lucid.compiler.pipeline import compile_graph, entries
 from lucid.compiler.verify.error import VerifyError
 from lucid.gpu import Ptx, ptx
-from tests.native import build, sample_arrays
+from tests.native import Array, build, sample_arrays
 
 from .gpu_kernels import CASES, case
+from .test_ptx_bits import check as same_bits
 
 REGISTERS = Path(__file__).parents[1] / "golden" / "registers.txt"
-OPS = [name for name, op in ops.REGISTRY.items() if op.samples and op.lower is not None]
+OP_REGISTERS = REGISTERS.with_name("op_registers.txt")
+OPS = [name for name, op in ops.REGISTRY.items() if op.samples]
 
 
 def of_case(name: str, arch: str = "sm_90") -> Ptx:
@@ -46,14 +50,19 @@ def test_every_mode(name: str) -> None:
         assert f"{x.entry.name}: grid {x.grid}, {x.entry.threads} threads" in str(found)
 
 
-@pytest.mark.parametrize("name", OPS)
-def test_every_op(name: str) -> None:
-    """Of each op one dtype (test_ptx_bits.py runs all of them): `ptx` looks at every instruction."""
+def sample_of(name: str) -> tuple[Graph, list[Array]]:
+    """Of each op one dtype (test_ptx_bits.py runs all of them)."""
     op, rng = ops.REGISTRY[name], np.random.default_rng(1)
     taken = [d for d in DTYPES.values() if op.takes(d) and not d.is_complex]
     dtype = taken[len(name) % len(taken)]
     arrays = sample_arrays(op, op.samples[0], dtype, rng)
-    ptx(build(lambda *nodes: op(*nodes, **op.samples[0].attrs), arrays), "sm_80")
+    return build(lambda *nodes: op(*nodes, **op.samples[0].attrs), arrays), arrays
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_op(name: str) -> None:
+    """`ptx` looks at every instruction; the simulator gives the bits of the CPU."""
+    same_bits(*sample_of(name), "sm_80")
 
 
 @pytest.mark.parametrize(
@@ -134,19 +143,32 @@ def assembled(found: Ptx, folder: Path) -> dict[str, tuple[int, int]]:
     return sizes
 
 
+def held_to(table: Path, name: str, made: Callable[[str], Ptx], folder: Path, update: bool) -> None:
+    """No more registers, and bytes that are spilled, than the table says."""
+    found = {
+        f"{name} {kernel} {arch}": numbers
+        for arch in PTX
+        for kernel, numbers in assembled(made(arch), folder).items()
+    }
+    known = [line.rsplit(" ", 2) for line in table.read_text().splitlines()] if table.exists() else []
+    most = {key: (int(registers), int(spilled)) for key, registers, spilled in known}
+    if update:
+        own = {key: numbers for key, numbers in most.items() if not key.startswith(f"{name} ")} | found
+        table.write_text("".join(f"{key} {own[key][0]} {own[key][1]}\n" for key in sorted(own)))
+        return
+    for key, (registers, spilled) in found.items():
+        assert registers <= most[key][0] and spilled <= most[key][1], f"{key}: {registers} {spilled}"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_registers(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """No more registers, and bytes that are spilled, than the table says."""
-    lines = []
-    for arch in PTX:
-        for kernel, (registers, spilled) in assembled(of_case(name, arch), tmp_path).items():
-            lines.append((f"{name} {kernel} {arch}", registers, spilled))
-    known = [line.rsplit(" ", 2) for line in REGISTERS.read_text().splitlines()] if REGISTERS.exists() else []
-    table = {key: (int(registers), int(spilled)) for key, registers, spilled in known}
-    if request.config.getoption("--update-golden"):
-        own = {key: value for key, value in table.items() if not key.startswith(f"{name} ")}
-        own |= {key: (registers, spilled) for key, registers, spilled in lines}
-        REGISTERS.write_text("".join(f"{key} {own[key][0]} {own[key][1]}\n" for key in sorted(own)))
-        return
-    for key, registers, spilled in lines:
-        assert registers <= table[key][0] and spilled <= table[key][1], f"{key}: {registers} {spilled}"
+    update = bool(request.config.getoption("--update-golden"))
+    held_to(REGISTERS, name, lambda arch: of_case(name, arch), tmp_path, update)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_registers_of_every_op(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """In the dtype of `test_every_op`."""
+    ptxas()
+    update = bool(request.config.getoption("--update-golden"))
+    held_to(OP_REGISTERS, name, lambda arch: ptx(sample_of(name)[0], arch), tmp_path, update)

@@ -79,8 +79,15 @@ def test_benchmarks(
     monkeypatch.setattr(gpu, "CASES", {**small, "copy": (gpu.copy, [(1 << 17,)], 0)})
     standin.room = 1 << 19
     monkeypatch.setattr(gpu, "REPEAT", 2)
+    monkeypatch.setattr(gpu, "peers", lambda device: {"JAX": "no JAX", "one that fails": lambda *_: 1 / 0})
     gpu.main(["--output", str(tmp_path)])
     found = json.loads((tmp_path / "stand-in.json").read_text())
+    others = found["cases"]["huber"]["contenders"]
+    assert others["lucid"]["median"] > 0 == others["lucid"]["off"]
+    assert [others[name]["missing"] for name in ("JAX", "one that fails")] == [
+        "no JAX",
+        "ZeroDivisionError: division by zero",
+    ]
     assert found["gpu"]["architecture"] == "sm_90" and list(found["cases"]) == ["huber", "product", "copy"]
     assert found["cases"]["huber"]["same bits as the CPU"] and found["cases"]["product"]["TFLOP/s"] > 0
     assert "bytes on stand-in" in found["cases"]["copy"]["missing"]
