@@ -60,6 +60,9 @@ VECTOR_LEAST = 512
 # longer code takes LLVM longer.
 SHORT = 8
 SHORT_COST = 64
+# Of what reads rows from another place on, operations for each element from which on it is done so, too:
+# pairs of 20 operations took 0.29 of the time, two rows put side by side 1.6.
+SHORT_MOVED = 8
 # Columns of a block, where totals for each of many columns are shared among threads.
 COLUMNS = 8192
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.
@@ -396,12 +399,12 @@ def tiles(kernel: Kernel) -> Tiles | None:
 
 def _short(kernel: Kernel, vector_bytes: int) -> int:
     """The lanes of a map over rows of a few elements, less than a vector has; 0 if it is something else. Rows
-    that are read along memory, but not as they are, are better read so."""
+    that are read along memory, but not as they are, are better read so where there is little to compute."""
     if not kernel.outer or kernel.final:
         return 0
     row, table, numbers = kernel.outer[-1], arrays(kernel), Numbers(kernel)
     sizes: set[int] = set()
-    floats, cost, longest = False, 0, 0
+    floats, cost, longest, moved, least = False, 0, 0, False, 0
     for stage in kernel.stages:
         if len(stage.axes) != 1 or any(not isinstance(s, Let | Store) for s in stage.body):
             return 0
@@ -415,8 +418,10 @@ def _short(kernel: Kernel, vector_bytes: int) -> int:
         loads = [e for e in every if isinstance(e, Load) and table[e.array].unit]
         along = [e for e in loads if [ix.axis for ix in e.index][-2:] == [row.name, axis.name]]
         picked = any(isinstance(e, Pick) and axis.name in numbers.axes[numbers(e)] for e in every)
-        if picked or any(e.index != own or e.guards for e in along):
+        if picked:
             return 0
+        moved = moved or any(e.index != own or e.guards for e in along)
+        least += SHORT_MOVED * int(axis.extent)
         calls = dict.fromkeys(e for e in every if isinstance(e, Call))
         cost += sum(REGISTRY[e.op].flops for e in calls) * int(axis.extent)
         wide = [e for e in every if row.name in numbers.axes[numbers(e)]]
@@ -424,7 +429,7 @@ def _short(kernel: Kernel, vector_bytes: int) -> int:
         floats = floats or any(expr_dtype(e).is_float for e in wide)
         longest = max(longest, int(axis.extent))
     width = _lanes(vector_bytes, sizes, floats)
-    return width if longest < width and cost <= SHORT_COST else 0
+    return width if longest < width and moved * least <= cost <= SHORT_COST else 0
 
 
 def _grouped(kernel: Kernel) -> bool:

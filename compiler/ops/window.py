@@ -70,10 +70,12 @@ def _index_window(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, 
 
 
 def _d_window(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """Element q step + r is the sum over a of what windows q - a have at their places a step + r: each such
+    part of the windows is an array as long as x."""
     (x,), attrs = node.inputs, node.attrs
     axis, size, step, dilation = (attrs[k] for k in ("axis", "size", "step", "dilation"))
     last, count, extent = node.type.ndim - 1, node.shape[axis], x.shape[axis]
-    if size > SLICES and ct.type.dtype is not b1:
+    if size > SLICES * step and ct.type.dtype is not b1:
         steps = [ops.IOTA(shape=(count, size), axis=k) for k in (0, 1)]
         place = ops.ADD(_times(steps[0], step), _times(steps[1], dilation))
         front = (axis, last, *(d for d in range(last) if d != axis))
@@ -82,13 +84,26 @@ def _d_window(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | Non
     dtype = ct.type.dtype  # not always that of x: masks come back, too
     if dtype.wide is not None:  # added in float32, and rounded once
         ct = ops.CAST(ct, dtype=dtype.wide)
-    for k in range(size):
-        part = reshape(narrow(ct, last, k, 1), node.shape[:last])
-        part = spaced(part, axis, step)
-        start = k * dilation
-        part = pad_axis(part, axis, start, extent - start - part.shape[axis])
+    if step > 1:
+        ct, dilation = spaced(ct, last, dilation), 1
+    inner, cut = 0, x  # windows along other axes stand behind all others: memory shall not run along them
+    while cut.op is WINDOW:
+        inner, cut = inner + 1, cut.inputs[0]
+    inner = inner if axis == last - 1 - inner else 0
+    rest = range(last - inner, last)
+    front = (*range(axis), *rest)
+    ct = ops.TRANSPOSE(ct, perm=(*front, axis, last, *range(axis + 1, last - inner)))
+    at, rows = axis + inner, -(-extent // step)
+    for a in range(-(-ct.shape[at + 1] // step)):
+        part = narrow(ct, at + 1, a * step, min(step, ct.shape[at + 1] - a * step))
+        part = pad_axis(part, at, a * dilation, rows - a * dilation - count)
+        part = pad_axis(part, at + 1, 0, step - part.shape[at + 1])
         total = part if total is None else (ops.OR if ct.type.dtype is b1 else ops.ADD)(total, part)
-    return (total if total is None or dtype.wide is None else ops.CAST(total, dtype=dtype),)
+    assert total is not None
+    total = reshape(total, (*total.shape[:at], rows * step, *total.shape[at + 2 :]))
+    total = narrow(total, at, 0, extent)
+    total = ops.TRANSPOSE(total, perm=(*range(axis), at, *range(axis, at), *range(at + 1, last)))
+    return (total if dtype.wide is None else ops.CAST(total, dtype=dtype),)
 
 
 def _times(node: Node, number: int) -> Node:

@@ -124,6 +124,21 @@ def test_pools(k: int, stride: int, padding: int) -> None:
     np.testing.assert_allclose(gradient, expected, rtol=1e-12)
 
 
+def test_gradients_of_pools_are_written_once() -> None:
+    """Of windows side by side one kernel, which reads and writes each element once; of others there are no
+    arrays of one place of each window, with zeros between them."""
+    x = lucid.Tensor(np.arange(4 * 16 * 32 * 32, dtype="float32").reshape(4, 16, 32, 32))
+
+    def cost(size: int, step: int) -> tuple[int, float]:
+        slope = lucid.compile(lucid.grad(lambda x: F.max_pool2d(x, size, step).sum()))
+        found = slope.cost(x)
+        return found.kernels, found.bytes / x.nbytes
+
+    assert cost(2, 2) == (1, 2)
+    kernels, moved = cost(3, 2)
+    assert kernels == 3 and moved < 8
+
+
 def test_batch_norm_keeps_running_statistics() -> None:
     x = _numbers(6, 3, 4, 5).astype(np.float32)
     layer = nn.BatchNorm2d(3)
