@@ -12,7 +12,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
 from . import contractions, joins, shapes, totals
-from .creation import asarray
+from .creation import given as asarray
 from .errors import public
 from .named import as_function, name_all
 from .promote import joint_shape, whole

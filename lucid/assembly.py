@@ -11,7 +11,8 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
 from .array_functions import concatenate, meshgrid, stack
-from .creation import asarray, device_of, values_of, zeros
+from .creation import device_of, values_of, zeros
+from .creation import given as asarray
 from .errors import public
 from .named import name_all
 from .promote import number, whole

@@ -17,7 +17,7 @@ from lucid.compiler.passes.autodiff import gradients
 
 from .arguments import check_function, rebuild
 from .context import MODE, Mode
-from .creation import asarray
+from .creation import given as asarray
 from .errors import bounded, bounds, here
 from .pickles import Decorated, Parts
 from .tensor import LEAVES, Tensor, differentiable_leaves, node_of

@@ -11,7 +11,8 @@ from . import subscripts
 from .array_functions import broadcast_tensors, stack
 from .assembly import resize
 from .context import MODE
-from .creation import arange, asarray, values_of
+from .creation import arange, values_of
+from .creation import given as asarray
 from .errors import public
 from .functional import where
 from .named import name_all

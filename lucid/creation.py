@@ -26,7 +26,7 @@ from .errors import TraceError, here, located, public, user_loc
 from .names import on_device
 from .places import called
 from .promote import cast, check_plain, dtype_of, lying, number, scalar, seen_in
-from .residence import USED, device_named
+from .residence import USED, device_named, roam
 from .tensor import Tensor, apply
 
 Device = str | None  # "cpu", "cuda", "ptx-sim" or None; ValueError for another one
@@ -63,6 +63,18 @@ def asarray(data: object, dtype: object = None, *, device: Device = None, copy: 
 
 
 as_tensor = asarray
+
+
+def given(data: object, dtype: object = None, *, device: Device = None) -> Tensor:
+    """What a function was given, as a Tensor: arrays, lists and numbers go where the function needs them."""
+    made = asarray(data, dtype, device=device)
+    return made if isinstance(data, Tensor) else constant(made)
+
+
+def constant(tensor: Tensor) -> Tensor:
+    """The same, of a formula: it goes where that is computed."""
+    roam(tensor._node)
+    return tensor
 
 
 def _copied(data: object, dtype: object) -> Tensor:

@@ -12,7 +12,8 @@ from lucid.compiler.ir.graph import Node
 
 from . import shapes, sorting, subscripts, updates
 from .context import MODE
-from .creation import asarray, device_of, values_of
+from .creation import device_of, values_of
+from .creation import given as asarray
 from .errors import public
 from .named import as_function, name_all
 from .promote import cast, joint_shape, number

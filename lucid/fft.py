@@ -21,7 +21,7 @@ from lucid.compiler.ir.graph import Node
 
 from . import array_functions, pocketfft
 from .complexes import conj
-from .creation import asarray
+from .creation import given as asarray
 from .errors import public
 from .hosted import results
 from .named import name_all

@@ -13,7 +13,7 @@ from lucid.compiler import ops
 
 from . import complexes, composed, shapes
 from . import elementwise as ew
-from .creation import asarray
+from .creation import given as asarray
 from .errors import public
 from .named import as_function, binary, name_all, operand, unary
 from .tensor import Tensor, apply

@@ -27,7 +27,7 @@ from .context import MODE
 from .engine import Array, evaluate, leaf
 from .errors import earlier, user_loc
 from .names import on_device
-from .residence import USED, brought, place_of
+from .residence import USED, Device, brought, elsewhere, together
 from .tensor import Tensor, apply
 
 Options = Mapping[str, Any]
@@ -100,8 +100,8 @@ class Call:
         attrs = {"function": self.function.name, "options": tuple(self.options.items()), "result": k}
         node = Node(RESULT, self.inputs, MappingProxyType(attrs))
         if self.results is not None:
-            device = place_of(self.inputs[0]) if USED[0] and self.inputs else None
-            bind(node, brought(self.results[k], device or "cpu"))
+            device: Device = next((d for n in self.inputs for d in elsewhere(n)), "cpu")
+            bind(node, brought(self.results[k], device))
             _KNOWN[node] = self.results
         return node
 
@@ -170,7 +170,7 @@ def results(function: Hosted, *operands: Tensor, **options: Any) -> tuple[Tensor
         found = function.run(options, arrays, loc)
         call = Call(function, tuple([x._node for x in operands]), options, found)
         tracked = grad and any(x.requires_grad for x in operands)
-        device = place_of(operands[0]._node) if USED[0] and operands else None
+        device = together(operands) if USED[0] else None
         return tuple(
             [
                 Tensor._of(call.out(k), True, None)

@@ -55,7 +55,7 @@ class InPlace:
 
     def copy_(self, src: Any, non_blocking: bool = False) -> Self:
         """The values of `src`, which broadcast, converted to this dtype and brought to this device."""
-        from .creation import asarray
+        from .creation import given as asarray
 
         value = asarray(src, device=self.device)
         return self._become(value.astype(self.dtype).broadcast_to(self.shape))

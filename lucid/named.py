@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Node
 
-from .creation import asarray
+from .creation import given as asarray
 from .errors import public
 from .tensor import Tensor, apply
 

@@ -182,7 +182,7 @@ class Ordering:
     def _quantile(
         self, name: str, q: Any, whole: int, axis: Axes, dim: Axes, out: None, method: str, keepdims: bool
     ) -> Tensor:
-        from .creation import asarray
+        from .creation import given as asarray
 
         _no_out(out)
         weak = type(q) in (int, float)
@@ -201,7 +201,7 @@ class Ordering:
         behind them (side="right")."""
         if side not in ("left", "right"):
             raise ValueError(here(f"searchsorted: side must be 'left' or 'right', not {side!r}"))
-        from .creation import asarray
+        from .creation import given as asarray
 
         places = None if sorter is None else asarray(sorter)
         return self._apply(sorting.searchsorted, self, v, places, right=side == "right")

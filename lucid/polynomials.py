@@ -8,7 +8,8 @@ import numpy as np
 
 from . import linalg
 from .array_functions import concatenate, stack
-from .creation import arange, asarray, full, ones, zeros
+from .creation import arange, constant, device_of, full, ones, zeros
+from .creation import given as asarray
 from .errors import public
 from .named import name_all
 from .promote import whole
@@ -30,7 +31,7 @@ def _coefficients(name: str, p: Any) -> Tensor:
 def polyval(p: Any, x: Any) -> Tensor:
     """p[0] x**(n-1) + ... + p[n-1], by Horner's rule."""
     p, x = _coefficients("polyval", p), asarray(x)
-    made = zeros(x.shape, dtype=x.dtype)
+    made = constant(zeros(x.shape, dtype=x.dtype, device=device_of(x)))
     for k in range(len(p)):
         made = made * x + p[k]
     return made
@@ -46,20 +47,20 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
     if count < 0:
         raise ValueError(f"vander: N must not be negative, got {count}")
     kind = np.promote_types(x.dtype, np.int64) if x.dtype.kind in "iub" else x.dtype
-    column = ones(x.shape, dtype=kind)
+    column = ones(x.shape, dtype=kind, device=device_of(x))
     columns: list[Tensor] = []
     for _ in range(count):
         columns.append(column)
         column = column * x
     if not columns:
-        return zeros((len(x), 0), dtype=kind)
+        return zeros((len(x), 0), dtype=kind, device=device_of(x))
     return stack(columns if increasing else columns[::-1], axis=-1)
 
 
 def _aligned(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     a, b = _coefficients(name, a), _coefficients(name, b)
     size = max(len(a), len(b))
-    first, second = (concatenate([zeros(size - len(p), dtype=p.dtype), p]) for p in (a, b))
+    first, second = (concatenate([constant(zeros(size - len(p), dtype=p.dtype)), p]) for p in (a, b))
     return first, second
 
 
@@ -91,7 +92,7 @@ def polyder(p: Any, m: int = 1) -> Tensor:
         raise ValueError(f"polyder: m must not be negative, got {order}")
     for _ in range(order):
         n = len(p)
-        p = p[:-1] * arange(n - 1, 0, -1) if n > 1 else p[:0]
+        p = p[:-1] * constant(arange(n - 1, 0, -1)) if n > 1 else p[:0]
     return p  # type: ignore[no-any-return]
 
 
@@ -106,8 +107,8 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Tensor:
     if len(constants) != order:
         raise ValueError(f"polyint: expected one constant, or {order}, got {len(constants)}")
     for c in constants:
-        made = p / arange(len(p), 0, -1)
-        p = concatenate([made, full(1, c, dtype=made.dtype)])
+        made = p / constant(arange(len(p), 0, -1))
+        p = concatenate([made, constant(full(1, c, dtype=made.dtype))])
     return p  # type: ignore[no-any-return]
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .array_functions import broadcast_shapes
-from .creation import asarray
+from .creation import given as asarray
 from .errors import here, public
 from .named import name_all
 from .shapes import Axes

@@ -16,7 +16,8 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, i64, u64
 
-from .creation import Device, _shape, asarray, device_of
+from .creation import Device, _shape, device_of
+from .creation import given as asarray
 from .errors import here, public
 from .generator import Generator, words_of
 from .generator import normal as _normal
@@ -319,7 +320,8 @@ def multinomial(
             rand(*shape, dtype=weights.dtype, device=device_of(weights), generator=generator) * ends[..., -1:]
         )
         return (drawn.unsqueeze(-1) >= ends.unsqueeze(-2)).sum(-1)
-    times = exponential(1.0, weights.shape, dtype=weights.dtype, generator=generator)
+    one = asarray(1.0, device=device_of(weights))
+    times = exponential(one, weights.shape, dtype=weights.dtype, generator=generator)
     ranks = apply(
         lambda w, t: ops.WHERE(ops.GT(w, ops.const(0, w)), ops.DIV(w, t), ops.const(-1, w)), weights, times
     )

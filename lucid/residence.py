@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
 
@@ -43,6 +43,8 @@ MOVED: list[bool] = [False]
 _PLACES: WeakKeyDictionary[Node, Device] = WeakKeyDictionary()
 # Tensors that go where they are needed, as no user asks where they lie: states of generators and optimisers.
 _FOLLOWING: dict[int, ref[Tensor]] = {}
+# Nodes of what functions were given as arrays, lists and numbers, and of what they have made of these alone.
+_ROAMING: WeakSet[Node] = WeakSet()
 
 
 def device_named(device: object) -> Device | None:
@@ -162,11 +164,9 @@ def meeting(
             guests.append((k, x))
         else:
             found.setdefault(where, k)
-    if len(found) > 1:
-        raise ValueError(mixed([(f"operand {k}", where) for where, k in found.items()]))
-    if not found:
+    device = _one_of(found)
+    if device is None:
         return "cpu" if guests and not traced else None
-    (device,) = found
     if device != "cpu" and not traced:
         for k, _ in guests:
             if nodes[k].data is not None:
@@ -174,9 +174,51 @@ def meeting(
     return device
 
 
+def together(tensors: Sequence[Tensor]) -> Device | None:
+    """Where a result of tensors lies, of which those that follow are read wherever they are."""
+    found: dict[Device, int] = {}
+    for k, x in enumerate(tensors):
+        where = place_of(x._node) or "cpu"
+        if where != "cpu" or not follows(x):
+            found.setdefault(where, k)
+    return _one_of(found)
+
+
+def _one_of(found: Mapping[Device, int]) -> Device | None:
+    """The device, of those with the first operand that lies on each. ValueError for several."""
+    if len(found) > 1:
+        raise ValueError(mixed([(f"operand {k}", where) for where, k in found.items()]))
+    return next(iter(found), None)
+
+
 def follows(x: Any) -> bool:
     """Whether a tensor is brought where it is needed, as numbers are."""
-    return (not x._requires_grad and not x._node.type.shape) or id(x) in _FOLLOWING
+    plain = not x._requires_grad and not x._node.type.shape
+    return plain or id(x) in _FOLLOWING or roams(x._node)
+
+
+def roam(node: Node) -> None:
+    """It goes where it is needed: a user has not said where it lies."""
+    if USED[0]:
+        _ROAMING.add(node)
+
+
+def roams(node: Node) -> bool:
+    """Whether all that a node is made of does."""
+    if not _ROAMING:
+        return False
+    stack, some = [node], False
+    while stack:
+        n = stack.pop()
+        if n in _ROAMING:
+            some = True
+        elif n.data is not None:
+            return False
+        else:
+            stack += n.inputs
+    if some:
+        _ROAMING.add(node)  # when it has its value, too
+    return some
 
 
 def follow(tensor: Tensor) -> None:

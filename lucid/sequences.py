@@ -14,7 +14,8 @@ from lucid.compiler.ir.rounding import convert
 
 from . import scans, sorting
 from .context import MODE
-from .creation import asarray, values_of
+from .creation import given as asarray
+from .creation import values_of
 from .errors import public
 from .named import as_function, name_all
 from .promote import dtype_of, number, result_dtype

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .array_functions import concatenate, pad, sliding_window_view, tensordot
-from .creation import Device, asarray, zeros
+from .creation import Device, zeros
+from .creation import given as asarray
 from .errors import public
 from .functional import where
 from .linalg import norm

@@ -13,7 +13,7 @@ from lucid.compiler.ir.types import TensorType
 
 from . import elementwise as ew
 from . import hosted
-from .creation import asarray
+from .creation import given as asarray
 from .engine import Array
 from .errors import public
 from .hosted import Hosted, Options

@@ -12,7 +12,7 @@ from lucid.compiler.ir.graph import Node
 
 from .. import composed, joins, shapes
 from .. import elementwise as ew
-from ..creation import asarray
+from ..creation import given as asarray
 from ..errors import here, public
 from ..promote import cast, filled, float_dtype, joint
 from ..tape import is_traced

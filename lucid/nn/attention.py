@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import as_shape, asarray, ones
+from ..creation import as_shape, ones
+from ..creation import given as asarray
 from ..errors import bounds, here
 from ..functional import where
 from ..promote import dtype_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from ..creation import asarray
+from ..creation import given as asarray
 from ..errors import bounds, here, public
 from ..tensor import Tensor
 from .module import Module, Parameter

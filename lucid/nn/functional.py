@@ -14,7 +14,8 @@ import numpy as np
 from lucid.compiler.ir.graph import Node
 
 from .. import joins, published, subscripts, updates
-from ..creation import as_shape, asarray, device_of
+from ..creation import as_shape, device_of
+from ..creation import given as asarray
 from ..errors import bounded, here, no_attribute, public, warn_user
 from ..functional import where
 from ..promote import whole

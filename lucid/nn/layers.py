@@ -9,7 +9,8 @@ from typing import Any, Self, overload
 import numpy as np
 
 from .. import random
-from ..creation import as_shape, asarray
+from ..creation import as_shape
+from ..creation import given as asarray
 from ..errors import public
 from ..promote import dtype_of
 from ..tensor import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, get_args
 
-from ..creation import asarray
+from ..creation import given as asarray
 from ..errors import bounds, here, public
 from ..functional import where, xlogy
 from ..tensor import Tensor

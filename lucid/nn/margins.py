@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..creation import asarray
+from ..creation import given as asarray
 from ..elements import take_along_axis
 from ..errors import bounds, here, public
 from ..functional import where

@@ -14,7 +14,8 @@ import numpy as np
 
 from .. import random
 from ..array_functions import concatenate, stack
-from ..creation import as_shape, asarray, zeros
+from ..creation import as_shape, zeros
+from ..creation import given as asarray
 from ..errors import bounds, here
 from ..promote import dtype_of
 from ..tensor import Tensor

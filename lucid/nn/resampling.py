@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..array_functions import stack, tile
-from ..creation import asarray, zeros_like
+from ..creation import given as asarray
+from ..creation import zeros_like
 from ..elements import take
 from ..errors import here, public
 from ..tensor import Tensor, apply

@@ -12,7 +12,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
-from ..creation import asarray
+from ..creation import given as asarray
 from ..errors import here, public
 from ..promote import cast, dtype_of, result_dtype, weak
 from ..tensor import Tensor, apply

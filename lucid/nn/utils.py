@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..array_functions import concatenate, stack
-from ..creation import asarray
+from ..creation import given as asarray
 from ..errors import public
 from ..functional import where
 from ..tensor import Tensor

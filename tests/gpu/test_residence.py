@@ -44,6 +44,8 @@ FUNCTIONS: list[Callable[[Tensor], Any]] = [
     lambda x: np.exp(x),
     lambda x: lucid.sort(x.flatten()),
     lambda x: lucid.argwhere(x > 0),
+    lambda x: lucid.vander(lucid.polyder(x[0]), 1),
+    lambda x: (lucid.manual_seed(1), lucid.multinomial(lucid.abs(x), 2))[1],
 ]
 
 
@@ -102,6 +104,30 @@ def test_devices_do_not_mix(at: str) -> None:
     with pytest.raises(TraceError, match=rf"test_residence.py:\d+: to: a tensor on {at} cannot move to cpu"):
         lucid.compile(lambda a: a.cpu())(x)
     assert_same_bits(x + Tensor(1.0), X + 1)  # numbers are brought
+
+
+GIVEN: list[Callable[[Any, Any], Any]] = [
+    lambda x, y: lucid.append(x, y),
+    lambda x, y: lucid.kron(x, y),
+    lambda x, y: lucid.correlate(x[0], y[0]),
+    lambda x, y: lucid.nanquantile(x, y[1] / y[1].sum(), axis=0),
+    lambda x, y: lucid.masked_fill(x, y > 1, 5.0),
+    lambda x, y: lucid.isclose(x, y),
+    lambda x, y: nn.functional.mse_loss(x, y),
+    lambda x, y: lucid.polyval(y[0], lucid.polyadd(y[0, :2], lucid.polyint(x[0]))),
+    lambda x, y: lucid.linalg.solve(x[:, :3] + 9.0 * lucid.eye(3, device=x.device), y),
+    lambda x, y: lucid.linalg.lstsq(x, y).solution,
+]
+
+
+@pytest.mark.parametrize("f", GIVEN)
+def test_arrays_that_functions_are_given_are_brought(f: Callable[[Any, Any], Any], at: str) -> None:
+    y = np.arange(12, dtype=np.float32).reshape(3, 4)
+    made = f(Tensor(X, device=at), y)
+    assert made.device == at
+    assert_same_bits(made, f(Tensor(X), y))
+    with pytest.raises(ValueError, match="expected one device"):
+        f(Tensor(X, device=at), Tensor(y)).numpy()
 
 
 def test_compiled_functions_run_where_tensors_lie(at: str) -> None:
