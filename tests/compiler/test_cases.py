@@ -86,6 +86,18 @@ def test_rolls(shape: tuple[int, ...], shift: int) -> None:
         _same(lambda x, a=axis: joins.roll(x, shifts=[shift], axes=[a]), np.roll(x, shift, axis), [x])
 
 
+@pytest.mark.parametrize("left", [0, 3, 20])
+def test_a_case_without_elements_ends_where_the_axis_does(left: int) -> None:
+    """What is before it, and in no case, was written up to where it would have begun."""
+    x, kept = drawn(65), 65 - 3 - left
+
+    def function(x: Node) -> Node:
+        part = ops.SLICE(joins.roll(x, shifts=[-1], axes=[0]), starts=(0,), steps=(1,), counts=(kept,))
+        return joins.padded(part, 0.0, widths=[(left, 3)], mode="constant")
+
+    _same(function, np.pad(np.roll(x, -1)[:kept], (left, 3)), [x])
+
+
 @pytest.mark.parametrize("shape", [(3,), (70,), (9000,), (5, 70), (70, 66)])
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
 def test_padding(shape: tuple[int, ...], mode: str) -> None:
