@@ -87,7 +87,7 @@ def user_frame() -> FrameType | None:
         of_user = _users.get(name)
         if is_user_file(name) if of_user is None else of_user:
             return frame
-        if outside is None and not _internal.get(name):
+        if outside is None and not (_internal.get(name) or name.startswith("<frozen")):  # of Python's start
             outside = frame
         frame = frame.f_back
     return outside

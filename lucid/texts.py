@@ -87,7 +87,8 @@ def parse(text: str, file: str) -> GraphText | Whole:
         at = found.start()
         line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
         what = f"`{found[0]}`: this is no text of lucid's" if found[0] else "the end of the text"
-        raise TextError(f"{file}:{line}:{column}: expected `kernel`, `func` or `graph`, found {what}")
+        expected = "`kernel`, `func`, `program` or `graph`"
+        raise TextError(f"{file}:{line}:{column}: expected {expected}, found {what}")
 
     def work() -> GraphText | Whole:
         head = Cursor(text)

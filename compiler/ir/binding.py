@@ -92,8 +92,18 @@ class Binding:
 
     @property
     def told(self) -> tuple[str, ...]:
-        """Each result as callers call it, or else the program."""
-        return self.called or tuple(name for name, _ in self.results)
+        """Each result as callers call it, or else the program: with a number where memory is there under
+        another type, too."""
+        if self.called:
+            return self.called
+        known: dict[tuple[str, TensorType], str] = {}
+        for result in self.results:
+            name, number = result[0], 1
+            while result not in known and name in known.values():
+                number += 1
+                name = f"{result[0]}.{number}"
+            known.setdefault(result, name)
+        return tuple(known[result] for result in self.results)
 
 
 @data

@@ -56,7 +56,8 @@ def print_whole(whole: Whole, locs: bool = False) -> str:
 
 def binding_lines(binding: Binding) -> list[Line]:
     inputs = ", ".join(f"{input_text(i.name, i.given)}: {i.type}" for i in binding.inputs)
-    told = zip(binding.results, binding.told, strict=True)
+    names = binding.called or [name for name, _ in binding.results]
+    told = zip(binding.results, names, strict=True)
     results = ", ".join(f"{input_text(name, called)}: {kind}" for (name, kind), called in told)
     lines: list[Line] = [(f"program {quoted(binding.name)}({inputs}) -> ({results}) {{", None)]
     for step in binding.steps:
@@ -114,8 +115,8 @@ def parse_whole(text: str, file: str | None = None, bound: bool = True) -> Whole
         if kernels and funcs:
             raise c.error("a text is one of kernels, or one of loops", start)
         c.skip_lines()
-    if not kernels and not funcs and not c.at_word("program"):  # of libraries alone
-        raise c.expected("`kernel`, `func` or `graph`")
+    if not kernels and not funcs and not c.at_word("program"):  # of which none may be needed
+        raise c.expected("`kernel`, `func`, `program` or `graph`")
     binding = None
     if c.at_word("program"):
         if not bound:
@@ -223,7 +224,7 @@ class _Parser:
             return Memory(name.text, kind) if token.text == "memory" else self.library(name.text, kind)
         callee = self.callees.get(token.text)
         if callee is None:
-            known = ", ".join(self.callees)
+            known = ", ".join(self.callees) or "none"
             raise c.error(f"there is no `{token.text}` above; expected one of: {known}", token)
         needed = operands_of(callee)
         operands: dict[str, View | Const] = {}

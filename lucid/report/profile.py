@@ -36,6 +36,14 @@ class Limits(Protocol):
 
 TRACED = 10  # passes that a trace file shows
 LIBRARY = "library"  # the mode of what is no kernel
+ROWS = 20  # kernels that its text tells
+SORTS: dict[str, Callable[[Timed], float | str]] = {
+    "time": lambda t: -t.seconds,
+    "bytes": lambda t: -t.kernel.bytes,
+    "flops": lambda t: -t.kernel.flops,
+    "order": lambda t: 0,
+    "name": lambda t: t.kernel.name,
+}
 
 
 @data
@@ -144,8 +152,10 @@ class Profile:
             for k, thread, begin, seconds in self.parts
         ]
 
-    def rows(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
-        """What its table says: above it, the names of its columns, a row a kernel, the slowest first."""
+    def rows(
+        self, sort_by: str = "time", row_limit: int | None = ROWS
+    ) -> tuple[str, tuple[str, ...], list[tuple[str, ...]], list[str]]:
+        """What its table says: above it, the names of its columns, a row a kernel, and below it."""
         total = sum(t.seconds for t in self.kernels)
         head = (
             f"{self.name}: {_time(self.step)} a step; its kernels {_libraries(self.kernels)}one at a time "
@@ -155,7 +165,8 @@ class Profile:
         counted = list(dict.fromkeys(name for t in self.kernels for name in t.counts))
         columns = "kernel", "time", "share", "limit", "reached", "by", "threads", "balance", *counted, "lines"
         rows = list[tuple[str, ...]]()
-        for t in sorted(self.kernels, key=lambda t: -t.seconds):
+        shown = sorted(self.kernels, key=SORTS[sort_by])
+        for t in shown[:row_limit]:
             own = t.kernel.mode != LIBRARY
             reached = f"{100 * t.limit / t.seconds:.0f} %" if t.seconds and own else "-"
             times = _time(t.seconds), f"{100 * t.share:.0f} %", _time(t.limit) if own else "-", reached
@@ -164,20 +175,29 @@ class Profile:
             lines = ", ".join(short(t.kernel.lines))
             threads = str(t.kernel.threads) if own else "-"
             rows.append((t.kernel.name, *times, t.bound, threads, shared, *counts, lines))
-        return head, columns, rows
+        left = shown[len(rows) :]
+        part = f"{100 * sum(t.share for t in left):.0f} % of the time"
+        below = [f"and {len(left)} more kernels: {part}; table(row_limit=None) tells all"] if left else []
+        if self.missing and self.kernels:
+            below.append(f"no counters of the processor: {self.missing}")
+        return head, columns, rows, below
 
-    @property
-    def note(self) -> str:
-        """What is to be said below it."""
-        return f"no counters of the processor: {self.missing}" if self.missing and self.kernels else ""
-
-    def __str__(self) -> str:
-        head, columns, rows = self.rows()
+    def table(self, sort_by: str = "time", row_limit: int | None = ROWS) -> str:
+        """As a text. `sort_by`: "time", "bytes", "flops", "order" (of the plan) or "name"; `row_limit`: so
+        many kernels, at most; None for all. ValueError for others."""
+        if sort_by not in SORTS:
+            raise ValueError(f"table: unknown sort_by {sort_by!r}; expected one of {', '.join(SORTS)}")
+        if row_limit is not None and row_limit < 1:
+            raise ValueError(f"table: row_limit must be at least 1, or None for all, not {row_limit}")
+        head, columns, rows, below = self.rows(sort_by, row_limit)
         width = max(len(row[0]) for row in (columns, *rows))
         form = f"{{:<{width}}}  {{:>9}}  {{:>5}}  {{:>9}}  {{:>7}}  {{:<10}}  {{:>7}}  {{:>7}}  "
         form += "{:>12}  " * (len(columns) - 9) + "{}"
         lines = [head, *(form.format(*row) for row in (columns, *rows))]
-        return "\n".join([*lines, self.note] if self.note else lines)
+        return "\n".join([*lines, *below])
+
+    def __str__(self) -> str:
+        return self.table()
 
     def __rich__(self) -> Any:
         from .tables import of_profile  # rich asks

@@ -109,11 +109,11 @@ def of_profile(profile: Profile) -> Any:
     """What rich prints of `profile()`."""
     from rich.console import Group
 
-    head, columns, rows = profile.rows()
+    head, columns, rows, below = profile.rows()
     table = _table("", *((name, "<" if name in ("kernel", "by", "lines") else ">") for name in columns))
     for row in rows:
         table.add_row(*map(_plain, row))
-    return Group(_plain(head), table, *([_plain(profile.note)] if profile.note else []))
+    return Group(_plain(head), table, *map(_plain, below))
 
 
 def _table(title: str, *columns: tuple[str, str]) -> Any:

@@ -42,6 +42,24 @@ def test_every_kernel_has_a_time_and_a_limit() -> None:
     assert found.passes >= 4 and found.step > 0
 
 
+def test_its_table_is_sorted_and_limited() -> None:
+    f = lucid.compile(lambda x, y: (x.exp().sum(), (y @ y.T).sum(axis=0), (x @ x.T).sum(axis=1)))
+    found = f.profile(np.ones((3, 4), "f"), np.ones((40, 30), "f"))
+    names = [t.kernel.name for t in found.kernels]
+    assert len(names) > 3
+
+    def told(**options: Any) -> list[str]:
+        rows = (line.split()[0] for line in found.table(**options).splitlines())
+        return [word for word in rows if word in names]
+
+    assert told(sort_by="order") == names and told(sort_by="name") == sorted(names)
+    assert told() == [t.kernel.name for t in sorted(found.kernels, key=lambda t: -t.seconds)]
+    assert told(row_limit=2) == told()[:2]
+    assert f"and {len(names) - 2} more kernels: " in found.table(row_limit=2)
+    with pytest.raises(ValueError, match=r"unknown sort_by 'cost'; expected one of time, bytes"):
+        found.table(sort_by="cost")
+
+
 def test_doubles_have_half_of_the_peak() -> None:
     f = lucid.compile(lambda x: x * 3 + 1)
     single, double = (f.profile(X.astype(kind)).kernels[0] for kind in ("f4", "f8"))

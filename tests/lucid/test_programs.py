@@ -236,6 +236,14 @@ def test_programs_that_are_refused(old: str, new: str, message: str) -> None:
             apply(TWO.replace(old, new), "t", {"x": np.ones(6, "f")}, interpret)
 
 
+def test_a_program_without_kernels_and_one_result_under_two_types() -> None:
+    x = np.arange(6, dtype="f")
+    text = "program f(%x: f32[6]) -> (%x: f32[2, 3], %x: f32[6], %x: f32[2, 3]) {\n}\n"
+    for interpret in (False, True):
+        found = apply(text, "t", {"x": x}, interpret)
+        assert {name: array.shape for name, array in found.items()} == {"x": (2, 3), "x.2": (6,)}
+
+
 def test_loops_stay_inside_of_their_arrays() -> None:
     f, given, _ = several()
     text = f.ir("loop")

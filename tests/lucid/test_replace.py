@@ -292,7 +292,7 @@ def _instead(old: str, new: str) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda _: "", ValueError, "line 1, column 1: expected `kernel`, `func` or `graph`"),
+        (lambda _: "", ValueError, "line 1, column 1: expected `kernel`, `func`, `program` or `graph`"),
         (
             _instead("a0[i0] - a1[i0]", "a0[i0] -"),
             ValueError,

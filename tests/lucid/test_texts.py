@@ -18,12 +18,12 @@ from lucid.compiler.text.graph import parse_graph, print_graph, read_graph
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.loop import parse_func, print_func
-from lucid.compiler.text.program import parse_whole
+from lucid.compiler.text.program import parse_whole, print_whole
 from lucid.testing.bits import assert_same_bits
 from lucid.testing.family import function
 from lucid.testing.generate import random_program
 from lucid.testing.program import Program
-from lucid.testing.traced import traced
+from lucid.testing.traced import Traced, traced
 from lucid.texts import TextError, apply
 
 Array = np.ndarray[Any, Any]
@@ -218,8 +218,8 @@ def test_what_does_not_fit(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", ":1:1: expected `kernel`, `func` or `graph`, found the end of the text"),
-        ("loop f()\n", ":1:1: expected `kernel`, `func` or `graph`, found `loop`"),
+        ("", ":1:1: expected `kernel`, `func`, `program` or `graph`, found the end of the text"),
+        ("loop f()\n", ":1:1: expected `kernel`, `func`, `program` or `graph`, found `loop`"),
         (HUBER.replace("abs", "frob"), ":3:16: expected an op, found `frob`"),
         (HUBER.replace("(%loss)", "(%los)"), ":1:56: `%los` is not defined above"),
         (HUBER.replace("%d: f32[4]", "%d: f32[5]"), ":2:7: the type of sub here is f32[4], not f32[5]"),
@@ -376,6 +376,22 @@ def agrees(program: Program) -> None:
             assert parse_kernel(print_kernel(call.kernel)) == call.kernel
             for func in loops(call.kernel, schedule):
                 assert parse_func(print_func(func)) == func
+    for loop in (False, True):
+        whole_agrees(found, loop)
+
+
+def whole_agrees(found: Traced, loop: bool) -> None:
+    """All kernels, or all loops, with what binds them: read back, they give the bits of the call."""
+    whole = found.executable.whole(loop)
+    text = print_whole(whole)
+    assert parse_whole(text) == whole and print_whole(parse_whole(text)) == text
+    assert whole.binding is not None
+    given = {i.name: array for i, array in zip(whole.binding.inputs, found.inputs, strict=True)}
+    results = whole.binding.told
+    natively = apply(text, "program", given)
+    for result in found.results:
+        if result.output >= 0:
+            assert_same_bits(natively[results[result.output]], result.array)
 
 
 @pytest.mark.parametrize("seed", [*range(6), 57, 97])
