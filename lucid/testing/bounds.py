@@ -90,15 +90,20 @@ TRIES = 6
 
 
 def widened(array: Array, dtype: DType) -> Array:
-    return array.astype(_lifted(dtype).np) if dtype.is_inexact else array
+    return array.astype(_lifted(dtype).np, copy=False) if dtype.is_inexact else array
 
 
 def evaluated(node: Node, attrs: Mapping[str, Any], args: Sequence[Array]) -> Array:
     """One op by NumPy, which says nothing of what overflows."""
-    assert node.op.evaluate is not None, node
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return np.asarray(node.op.evaluate(attrs, *args))
+        return _evaluated(node, attrs, args)
+
+
+def _evaluated(node: Node, attrs: Mapping[str, Any], args: Sequence[Array]) -> Array:
+    """The same where that is seen to: setting it takes as long as a small array."""
+    assert node.op.evaluate is not None, node
+    return np.asarray(node.op.evaluate(attrs, *args))
 
 
 def running(graph: Graph, inputs: Sequence[Array]) -> dict[Node, Running]:
@@ -116,13 +121,16 @@ def running(graph: Graph, inputs: Sequence[Array]) -> dict[Node, Running]:
 
 
 def _node(node: Node, args: list[Running]) -> Running:
-    own = evaluated(node, node.attrs, [a.own for a in args])
-    exact = evaluated(node, lifted(node.attrs), [a.exact for a in args])
+    own = _evaluated(node, node.attrs, [a.own for a in args])
+    attrs = lifted(node.attrs)
+    # Integers and float64 are the same in float64.
+    alike = attrs == node.attrs and all(a.exact is a.own for a in args)
+    exact = own if alike else _evaluated(node, attrs, [a.exact for a in args])
     if node.op.name in ("amax", "amin") and _both_zeros(args[0].own):  # which of them, nobody promises
-        error = np.where(exact == 0, float(np.finfo(np.float64).tiny), 0.0) + distance(own, exact)
+        error = np.where(exact == 0, float(np.finfo(np.float64).tiny), 0.0) + _distance(own, exact)
         return Running(own, exact, error + _extreme(node, args, exact), False)
     if all(a.same for a in args) and _keeps_bits(node, args):
-        return Running(own, exact, distance(own, exact), True)
+        return Running(own, exact, _distance(own, exact), True)
     if any(x.dtype.kind == "c" for x in (own, *(a.own for a in args))):
         return Running(own, exact, np.full(node.shape, np.inf), False)
     rule = _RULES.get(node.op.name) or _KINDS.get(node.op.kind)
@@ -135,10 +143,16 @@ def _node(node: Node, args: list[Running]) -> Running:
 
 def distance(a: Array, b: Array) -> Array:
     """|a - b| in float64; 0 where both are NaN or the same infinity, else inf where one is not finite."""
-    wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
-    a, b = a.astype(wide), b.astype(wide)
     with np.errstate(all="ignore"):
-        away = np.abs(a - b)
+        return _distance(a, b)
+
+
+def _distance(a: Array, b: Array) -> Array:
+    if a is b:
+        return np.zeros(a.shape)
+    wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
+    a, b = a.astype(wide, copy=False), b.astype(wide, copy=False)
+    away = np.abs(a - b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     return np.where(same, 0.0, np.where(np.isfinite(away), away, np.inf))
 
@@ -236,7 +250,7 @@ def _elementwise(node: Node, args: list[Running], exact: Array) -> Array:
         moved = [a.exact for a in args]
         for k, sign in zip(moving, signs, strict=True):
             moved[k] = shifted(args[k], sign)
-        error = np.maximum(error, distance(evaluated(node, attrs, moved), exact))
+        error = np.maximum(error, _distance(_evaluated(node, attrs, moved), exact))
     for k in moving:
         error = np.where(np.isinf(args[k].error) & ~_ignored(node, args, k), np.inf, error)
     if node.op.name in _DIVISIONS:  # the pole may lie between the ends
@@ -265,7 +279,7 @@ def shifted(a: Running, sign: int) -> Array:
 
 def _moved(node: Node, args: list[Running], exact: Array) -> Array:
     """What only moves elements, from an array of numbers: so do their errors."""
-    return evaluated(node, node.attrs, [a.error for a in args])
+    return _evaluated(node, node.attrs, [a.error for a in args])
 
 
 def _indexed(node: Node, args: list[Running], exact: Array) -> Array:
@@ -273,18 +287,18 @@ def _indexed(node: Node, args: list[Running], exact: Array) -> Array:
     if any(np.any(i.error) for i in indices):
         return np.full(exact.shape, np.inf)
     if node.op.name != "scatter_add":
-        return evaluated(node, node.attrs, [x.error, *(i.exact for i in indices)])
+        return _evaluated(node, node.attrs, [x.error, *(i.exact for i in indices)])
     at = [i.exact for i in indices]
-    grown = evaluated(node, node.attrs, [x.error, *at])
-    size = evaluated(node, node.attrs, [np.abs(x.exact) + x.error, *at])
+    grown = _evaluated(node, node.attrs, [x.error, *at])
+    size = _evaluated(node, node.attrs, [np.abs(x.exact) + x.error, *at])
     return grown + _summing(node, max(1, x.exact.size // max(1, exact.size // 4)), size)
 
 
 def _sum(node: Node, args: list[Running], exact: Array) -> Array:
     (x,) = args
     count = x.exact.size // max(1, exact.size)
-    grown = evaluated(node, lifted(node.attrs), [np.asarray(x.error, np.float64)])
-    size = evaluated(node, lifted(node.attrs), [np.abs(x.exact).astype(np.float64) + x.error])
+    grown = _evaluated(node, lifted(node.attrs), [np.asarray(x.error, np.float64)])
+    size = _evaluated(node, lifted(node.attrs), [np.abs(x.exact).astype(np.float64) + x.error])
     return grown + _summing(node, count, size)
 
 
@@ -294,13 +308,13 @@ def _product(node: Node, args: list[Running], exact: Array) -> Array:
     (x,) = args
     count = x.exact.size // max(1, exact.size) if node.op.kind == "reduce" else max(x.exact.shape, default=1)
     attrs, size = lifted(node.attrs), np.abs(x.exact).astype(np.float64)
-    most = evaluated(node, attrs, [size + x.error])
-    least = evaluated(node, attrs, [size])
+    most = _evaluated(node, attrs, [size + x.error])
+    least = _evaluated(node, attrs, [size])
     dtype = node.type.dtype
     if not dtype.is_float:
         return most - least
     info: Any = np.finfo(dtype.computed.np)
-    large = evaluated(node, attrs, [np.maximum(size + x.error, 1.0)])  # the most that any of them may be
+    large = _evaluated(node, attrs, [np.maximum(size + x.error, 1.0)])  # the most that any of them may be
     lost = 2 * count * (unit(dtype.computed) * most + float(info.smallest_subnormal) * large)
     return np.where(large > float(info.max), np.inf, most - least + lost)
 
@@ -309,8 +323,8 @@ def _contract(node: Node, args: list[Running], exact: Array) -> Array:
     a, b = args
     attrs = lifted(node.attrs)
     big, large = (np.abs(x.exact).astype(np.float64) for x in args)
-    grown = evaluated(node, attrs, [np.asarray(a.error), large + b.error])
-    grown = grown + evaluated(node, attrs, [big, np.asarray(b.error)])
+    grown = _evaluated(node, attrs, [np.asarray(a.error), large + b.error])
+    grown = grown + _evaluated(node, attrs, [big, np.asarray(b.error)])
     count = max(a.exact.size, b.exact.size)  # of the terms of one sum, at most
     if spec := node.attrs.get("spec"):
         (left, right), kept = spec.partition("->")[0].split(","), spec.partition("->")[2]
@@ -319,13 +333,13 @@ def _contract(node: Node, args: list[Running], exact: Array) -> Array:
             **dict(zip(right, b.exact.shape, strict=True)),
         }
         count = math.prod(n for axis, n in sizes.items() if axis not in kept)
-    return grown + _summing(node, count, evaluated(node, attrs, [big, large]))
+    return grown + _summing(node, count, _evaluated(node, attrs, [big, large]))
 
 
 def _extreme(node: Node, args: list[Running], exact: Array) -> Array:
     (x,) = args
-    ends = [evaluated(node, lifted(node.attrs), [shifted(x, sign)]) for sign in (-1, 1)]
-    away = np.maximum(*(distance(end, exact) for end in ends))
+    ends = [_evaluated(node, lifted(node.attrs), [shifted(x, sign)]) for sign in (-1, 1)]
+    away = np.maximum(*(_distance(end, exact) for end in ends))
     if not np.isinf(x.error).any():
         return away
     return np.full(exact.shape, np.inf)
@@ -337,8 +351,8 @@ def _scan(node: Node, args: list[Running], exact: Array) -> Array:
     if node.op.name == "cumprod":
         return _product(node, args, exact)
     (x,) = args
-    grown = evaluated(node, lifted(node.attrs), [np.asarray(x.error, np.float64)])
-    size = evaluated(node, lifted(node.attrs), [np.abs(x.exact).astype(np.float64) + x.error])
+    grown = _evaluated(node, lifted(node.attrs), [np.asarray(x.error, np.float64)])
+    size = _evaluated(node, lifted(node.attrs), [np.abs(x.exact).astype(np.float64) + x.error])
     if not node.type.dtype.is_float:
         return grown
     longest = max(x.exact.shape, default=1)
@@ -357,7 +371,7 @@ def _sorted(node: Node, args: list[Running], exact: Array) -> Array:
 
 
 def _constant(node: Node, args: list[Running], exact: Array) -> Array:
-    return distance(convert(exact, node.type.dtype), exact)
+    return _distance(convert(exact, node.type.dtype), exact)
 
 
 def _library(node: Node, args: list[Running], exact: Array) -> Array:

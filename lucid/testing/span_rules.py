@@ -49,8 +49,17 @@ def certain(node: Node, args: list[Span]) -> Span:
     value = value.astype(np.float64) if node.type.dtype.is_float else value
     if node.op.kind != "elementwise" or not known:
         return span(value, value)
-    sure = np.logical_and.reduce(known)
+    sure = np.logical_and.reduce(known) & ~_by_sign_of_zero(node, args)
     return span(np.where(sure, value, nothing.lo), np.where(sure, value, nothing.hi))
+
+
+def _by_sign_of_zero(node: Node, args: list[Span]) -> Array | bool:
+    """Where the sign of a zero decides, which numbers have not: -0 and 0 are one."""
+    first, last = args[0], args[-1]
+    zero = (first.lo <= 0) & (first.hi >= 0)
+    if node.op.name == "arctan2":
+        return np.asarray(zero & (last.lo <= 0))
+    return np.asarray(zero & (last.lo < 0)) if node.op.name == "pow" else False
 
 
 # --- elementwise ------------------------------------------------------------------------------------
@@ -122,6 +131,12 @@ def magnitude(x: Span) -> Span:
 def _monotone(f: Callable[[Array], Array]) -> Rule:
     """Exact, and rising."""
     return lambda node, args, mode: span(f(args[0].lo), f(args[0].hi))
+
+
+def _copysign(node: Node, args: list[Span], mode: Exact) -> Span:
+    """Of either sign where that of a zero, which numbers have not, decides."""
+    size, by = magnitude(args[0]), args[1]
+    return span(np.where(by.lo > 0, size.lo, -size.hi), np.where(by.hi < 0, -size.lo, size.hi))
 
 
 def _sqrt(node: Node, args: list[Span], mode: Exact) -> Span:
@@ -217,7 +232,7 @@ def function(node: Node, args: list[Span], mode: Exact) -> Span:
         values = [at(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
         lo, hi = np.minimum.reduce(values), np.maximum.reduce(values)
         known = _PLAIN[name](a, b) if name in _PLAIN else np.zeros(lo.shape, bool)
-        known |= a.point & b.point
+        known = (known | (a.point & b.point)) & ~_by_sign_of_zero(node, args)
         if name == "pow":
             zero = (a.lo < 0) & (a.hi > 0)
             lo, hi = np.where(zero, np.minimum(lo, 0), lo), np.where(zero, np.maximum(hi, 0), hi)
@@ -235,7 +250,7 @@ def function(node: Node, args: list[Span], mode: Exact) -> Span:
             known = _known(name, x) | x.point
             if name == "lgamma":
                 lo = np.where((x.lo < 1.47) & (x.hi > 1.46), np.minimum(lo, -0.12148629053584961), lo)
-    if not node.op.ulp:  # a remainder, a sign that is copied
+    if not node.op.ulp:  # a remainder
         return certain(node, args) if isinstance(mode, Rounded) else _where_known(node, known, lo, hi, mode)
     found = mode.function(node, lo, hi)
     low = 0.0 if name in _POSITIVE else -np.inf
@@ -294,5 +309,5 @@ ELEMENTWISE: Mapping[str, Rule] = {
     "max": floats(_larger(np.maximum)), "min": floats(_larger(np.minimum)), "where": _where, "cast": _cast,
     **{name: _compare(name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
     "and": _logic(np.logical_and), "or": _logic(np.logical_or),
-    "not": _not,
+    "not": _not, "copysign": _copysign,
 }  # fmt: skip

@@ -266,3 +266,24 @@ def test_bounds_of_gradients_of_float64_are_near_their_errors() -> None:
     f = lucid.compile(lucid.grad(lambda x: (lucid.softmax(x, axis=1) ** 2).sum()))
     (one,) = f.certify(x, causes=False).outputs
     assert not one.violations and np.nanmedian(one.ratio) < 100
+
+
+SIGNS: tuple[Any, ...] = (
+    lambda x: lucid.signbit(x / 2),
+    lambda x: lucid.copysign(lucid.full_like(x, 2), x / 2),
+    lambda x: lucid.arctan2(x / 2, lucid.full_like(x, -2)),
+    lambda x: (x / 2) ** -1.0,
+    lambda x: 1 / (x / 2),
+)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("number", range(len(SIGNS)))
+def test_the_sign_of_a_zero_is_not_known(number: int, dtype: str) -> None:
+    """Numbers have none; the certificate took 0 for it, and was violated by -0."""
+    f = lucid.compile(SIGNS[number])
+    for value in (-0.0, 0.0, -1.5, 3.0):
+        (one,) = f.certify(np.array(value, dtype)).outputs
+        assert not one.violations
+        certain = one.bound.item() < 1e-3
+        assert certain == (value != 0), str(one)
