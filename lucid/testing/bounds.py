@@ -129,6 +129,9 @@ def _node(node: Node, args: list[Running]) -> Running:
     if node.op.name in ("amax", "amin") and _both_zeros(args[0].own):  # which of them, nobody promises
         error = np.where(exact == 0, float(np.finfo(np.float64).tiny), 0.0) + _distance(own, exact)
         return Running(own, exact, error + _extreme(node, args, exact), False)
+    if node.op.name == "copysign" and (nan := np.isnan(args[1].own)).any():  # nor which sign NaN has
+        error = np.where(nan, np.inf, _elementwise(node, args, exact) + _distance(own, exact))
+        return Running(own, exact, error, False)
     if all(a.same for a in args) and _keeps_bits(node, args):
         return Running(own, exact, _distance(own, exact), True)
     if any(x.dtype.kind == "c" for x in (own, *(a.own for a in args))):

@@ -227,6 +227,18 @@ def test_numpy_adds_and_scans_halves_in_halves() -> None:
             assert Family(program, smooth=False).fault(Draw(program, {})) is None, text
 
 
+@pytest.mark.parametrize("text", ["L.signbit(-x0)", "L.copysign(x1, -x0)", "L.copysign(x1, x0 * -2)"])
+def test_nobody_promises_the_sign_of_nan(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was compared with NumPy's where `signbit` shows it; of numbers it still is."""
+    x = np.array([np.nan, 1, -2], np.float16)
+    program = Program({"x0": x, "x1": abs(x)}, (("v0", text),), ("v0",), frozenset(("x0", "x1", "v0")))
+    assert Family(program, smooth=False).fault(Draw(program, {})) is None
+    other = {"L.signbit": lambda a, *b: lucid.isnan(a), "L.copysign": lambda a, b: a * lucid.sign(b) * 2}
+    right = {"L.signbit": "signbit", "L.copysign": "copysign"}[text.partition("(")[0]]
+    monkeypatch.setattr(lucid, right, other["L." + right])
+    assert Family(program, smooth=False).fault(Draw(program, {})) is not None
+
+
 def test_smaller_programs() -> None:
     def fails(program: Program) -> bool:
         """A maximum of at least 8 elements."""
