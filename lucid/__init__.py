@@ -30,6 +30,7 @@ from .compiled import Compiled, compile, set_num_threads
 from .context import enable_grad, is_grad_enabled, no_grad
 from .creation import (
     arange,
+    array,
     as_tensor,
     asarray,
     empty,
@@ -112,6 +113,7 @@ __all__ = [
     "arange",
     "array_api",
     "as_tensor",
+    "array",
     "asarray",
     "bool",
     "bool_",

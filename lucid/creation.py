@@ -23,6 +23,7 @@ from . import dlpack
 from .context import MODE
 from .engine import Array, leaf
 from .errors import TraceError, here, located, public, user_loc
+from .lists import holds, stacked
 from .names import on_device
 from .places import called
 from .promote import cast, check_plain, dtype_of, lying, number, scalar, seen_in
@@ -44,8 +45,11 @@ def tensor(
 def asarray(data: object, dtype: object = None, *, device: Device = None, copy: bool | None = None) -> Tensor:
     """`data` as a Tensor; the same object if it is one of that dtype. `copy=True`: always a new one, through
     which gradients flow. `copy=False`: the same object, or an array that it shares memory with (see
-    `from_numpy`); ValueError for what needs a copy, as on another device."""
+    `from_numpy`); ValueError for what needs a copy, as on another device. Of lists that hold tensors it is
+    their `stack`, through which gradients flow, in compiled functions too."""
     where = device_named(device)
+    if copy is not False and holds(data):
+        data = stacked(data)
     if copy is not None:
         found = _copied(data, dtype) if copy else _shared(data, dtype)
         if copy is False and where is not None and found.device != where:
@@ -68,13 +72,23 @@ as_tensor = asarray
 def given(data: object, dtype: object = None, *, device: Device = None) -> Tensor:
     """What a function was given, as a Tensor: arrays, lists and numbers go where the function needs them."""
     made = asarray(data, dtype, device=device)
-    return made if isinstance(data, Tensor) else constant(made)
+    return made if isinstance(data, Tensor) or holds(data) else constant(made)
 
 
 def constant(tensor: Tensor) -> Tensor:
     """The same, of a formula: it goes where that is computed."""
     roam(tensor._node)
     return tensor
+
+
+@public
+def array(
+    object: object, dtype: object = None, *, copy: bool | None = True, ndmin: int = 0, device: Device = None
+) -> Tensor:
+    """NumPy's name for `asarray`: a copy unless `copy` says otherwise, with axes of length 1 before its own
+    until there are `ndmin`. Gradients flow through what is made of tensors."""
+    made = asarray(object, dtype, device=device, copy=copy)
+    return made.reshape((1,) * (ndmin - made.ndim) + made.shape) if ndmin > made.ndim else made
 
 
 def _copied(data: object, dtype: object) -> Tensor:

@@ -39,7 +39,7 @@ __all__ = [
     # reductions
     "all", "amax", "amin", "any", "max", "mean", "min", "std", "sum", "var",
     # others
-    "astype", "clone", "detach", "numel", "polygamma",
+    "astype", "clone", "copy", "detach", "numel", "polygamma",
     # of complex numbers
     "angle", "complex", "conj_physical", "is_complex", "iscomplex", "isreal", "polar", "view_as_complex",
     "view_as_real",
@@ -195,7 +195,7 @@ is_complex = as_function(Tensor.is_complex)
 view_as_complex = as_function(Tensor.view_as_complex)
 view_as_real = as_function(Tensor.view_as_real)
 broadcast_to = as_function(Tensor.broadcast_to)
-clone = as_function(Tensor.clone)
+clone = copy = as_function(Tensor.clone)
 detach = as_function(Tensor.detach)
 flatten = as_function(Tensor.flatten)
 ravel = as_function(Tensor.ravel)

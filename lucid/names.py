@@ -184,6 +184,8 @@ class Names(Alike, Borrowed, Conversions, InPlace):
         """The same value, through which gradients flow. Tensors are immutable: nothing is copied."""
         return self.reshape(self.shape)
 
+    copy = clone
+
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set `requires_grad` of a leaf, and return it."""
         self.requires_grad = requires_grad

@@ -35,7 +35,7 @@ _REMEDIES = {
     WHOLE: _AS_INT,
     "int()": f"{_AS_INT}; x.long() is a tensor of ints",
     "float()": "Leave it a tensor: arithmetic and lucid's functions take it; to look at a value, return it",
-    ARRAY: "Compute with lucid's functions (lucid.stack([a, b]) makes one tensor of several); to look at a "
+    ARRAY: "Compute with lucid's functions (lucid.array([a, b]) makes one tensor of several); to look at a "
     "value, return it",
 }
 _EXTENT = (

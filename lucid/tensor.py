@@ -30,6 +30,7 @@ from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
 from .indexing import Indexed
+from .lists import holds, stacked
 from .methods import Methods
 from .names import Names, on_device
 from .operators import REFLECTED, Operators
@@ -90,6 +91,10 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
             elif isinstance(x, int | float) and not isinstance(x, np.generic):
                 nodes.append(int(x) if isinstance(x, int) else float(x))  # IntEnum and the like
                 weak = True
+            elif holds(x):
+                made = stacked(x)
+                nodes.append(made._node)
+                tracked = tracked or made._requires_grad
             else:
                 nodes.append(data_node(x, trace))
         if weak and not any(isinstance(n, Node) for n in nodes):

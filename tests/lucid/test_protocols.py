@@ -137,7 +137,7 @@ def test_what_lucid_lacks_is_named(call: Callable[[Tensor], Any], name: str) -> 
         call(tensor(A))
 
 
-@pytest.mark.parametrize("way", ["np.asarray(w)", "lucid.tensor([w, w])", "lucid.ones(2, 2) + [w, w]"])
+@pytest.mark.parametrize("way", ["np.asarray(w)", "lucid.tensor([w, w])"])
 def test_a_gradient_that_ends_in_an_array_is_told_once(way: str) -> None:
     program = (
         "import warnings; import numpy as np; import lucid\n"

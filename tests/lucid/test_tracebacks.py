@@ -61,7 +61,7 @@ MISTAKES = {
     + COMPILED.format("return x * draw()"),
     "a clock": "import time\n" + COMPILED.format("return x * time.time()  # here"),
     "range": COMPILED.format("for _ in range(x.sum()):  # here\n        x = x + 1\n    return x"),
-    "a list of tensors": COMPILED.format("return x - [x.sum(), x.max(), x.min()]  # here"),
+    "a list of tensors": COMPILED.format("return x - lucid.tensor([x.sum(), x.max(), x.min()])  # here"),
     "contract": "lucid.compile(lambda x: x.cumsum().sort().sum(), max_kernels=1)(a)  # here",
     "itself": COMPILED.format("return f(x)  # here"),
     "itself, by another": "def g(x):\n    return h(x) * 2  # here\ndef h(x):\n    return g(x)\n"
@@ -148,7 +148,7 @@ def test_calls_that_led_to_a_line_are_shown() -> None:
 EXPECTED = {
     "range": "an int (for an index, a range, a shape) of a tensor of type f32[] in a compiled function: "
     "while it is traced, values are not known. Pass it as a Python int",
-    "a list of tensors": "lucid.stack([a, b]) makes one tensor of several",
+    "a list of tensors": "lucid.array([a, b]) makes one tensor of several",
 }
 
 
