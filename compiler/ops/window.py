@@ -12,6 +12,7 @@ from ..ir.rounding import computed
 from ..ir.types import TensorType, b1, tensor_type
 from .complex import bilinear, linear
 from .index import sums_at
+from .joined import joined
 from .record import (
     Array,
     Attrs,
@@ -167,9 +168,22 @@ def _contraction(node: Node) -> Node:
     ndim = w.type.ndim
     out, inner = "defhij"[: ndim - 3], "DEFHIJ"[: ndim - 3]
     if prod(node.shape[3:]) < prod(w.shape[3:]):
+        if node.shape[0] == node.shape[2] == 1:  # all are read once for a result: no matrices
+            return _sums(x, w, node.shape)
         return ops.CONTRACT(x, w, spec=f"ngc{out}{inner},goc{inner}->ngo{out}")
     x = ops.TRANSPOSE(x, perm=(0, 1, 2, *range(ndim, 2 * ndim - 3), *range(3, ndim)))
     return ops.CONTRACT(w, x, spec=f"goc{inner},ngc{inner}{out}->ngo{out}")
+
+
+def _sums(windows: Node, w: Node, shape: tuple[int, ...]) -> Node:
+    """Of one row, by one window for each group."""
+    ndim, dtype = w.type.ndim, w.type.dtype
+    w = reshape(w, (1, w.shape[0], w.shape[2], *(1,) * (ndim - 3), *w.shape[3:]))
+    sides = [windows, ops.fill(w, windows.shape)]
+    if dtype.wide is not None:
+        sides = [ops.CAST(n, dtype=dtype.wide) for n in sides]
+    total = ops.SUM(ops.MUL(*sides), axes=(2, *range(ndim, 2 * ndim - 3)))
+    return reshape(total if dtype.wide is None else ops.CAST(total, dtype=dtype), shape)
 
 
 def _convolve(attrs: Attrs, x: Array, w: Array) -> Array:
@@ -186,25 +200,60 @@ def _turned(node: Node, *first: int) -> Node:
 
 
 def _d_convolve(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    """Both gradients are convolutions: of the cotangent, spaced by the strides and padded, with the turned
-    window; and of the input with the cotangent as the window, strides and dilations exchanged."""
+    """Both gradients are convolutions: of the cotangent with the turned window, see `_d_input`; and of the
+    input with the cotangent as the window, strides and dilations exchanged."""
     x, w = node.inputs
     strides, dilations = node.attrs["strides"], node.attrs["dilations"]
-    dx = dw = None
-    if needs[0]:
-        spread, window = ct, _turned(w, 0, 2, 1)
-        for place in _places(node.attrs, w.shape):
-            axis, span = place["axis"], place["dilation"] * (place["size"] - 1)
-            spread = spaced(spread, axis, place["step"])
-            spread = pad_axis(spread, axis, span, x.shape[axis] - spread.shape[axis])
-            window = flip(window, axis)
-        dx = CONVOLVE(spread, window, strides=(1,) * len(strides), dilations=dilations)
-    if needs[1]:
-        dw = CONVOLVE(_turned(x, 2, 1, 0), _turned(ct, 1, 2, 0), strides=dilations, dilations=strides)
-        for axis in range(3, w.type.ndim):
-            dw = narrow(dw, axis, 0, w.shape[axis])
-        dw = _turned(dw, 1, 2, 0)
-    return dx, dw
+    dx = _d_input(node, ct) if needs[0] else None
+    if not needs[1]:
+        return dx, None
+    for place in _places(node.attrs, w.shape):  # what no window reads
+        axis, span = place["axis"], place["dilation"] * (place["size"] - 1) + 1
+        x = narrow(x, axis, 0, span + place["step"] * (node.shape[axis] - 1))
+    dw = CONVOLVE(_turned(x, 2, 1, 0), _turned(ct, 1, 2, 0), strides=dilations, dilations=strides)
+    return dx, _turned(dw, 1, 2, 0)
+
+
+def _d_input(node: Node, ct: Node) -> Node:
+    """Element q step + r of x meets places a step + r of windows q - a: so the places r of a step are
+    channels of a convolution by steps of 1 over a, and what these give is put side by side."""
+    (x, w), spatial = node.inputs, range(len(node.attrs["strides"]))
+    steps, apart = list(node.attrs["strides"]), list(node.attrs["dilations"])
+    if all(step == 1 for step in steps):
+        for d in spatial:
+            w, span = flip(w, 3 + d), (w.shape[3 + d] - 1) * apart[d]
+            ct = pad_axis(ct, 3 + d, span, x.shape[3 + d] - ct.shape[3 + d])
+        return CONVOLVE(ct, _turned(w, 0, 2, 1), strides=tuple(steps), dilations=tuple(apart))
+    for d in spatial:
+        axis, step = 3 + 2 * d, steps[d]  # an axis of w is two, a and r, once this is done
+        w, apart[d] = (spaced(w, axis, apart[d]), 1) if step > 1 else (w, apart[d])
+        size = w.shape[axis]
+        kept, turns = min(size, step), -(-size // step)
+        w = pad_axis(w, axis, 0, turns * kept - size)
+        w = flip(reshape(w, (*w.shape[:axis], turns, kept, *w.shape[axis + 1 :])), axis)
+        span, rows = (turns - 1) * apart[d], -(-x.shape[3 + d] // step)
+        ct = pad_axis(ct, 3 + d, span, rows - ct.shape[3 + d])
+    for d in spatial:
+        ct = WINDOW(ct, axis=3 + d, size=w.shape[3 + 2 * d], step=1, dilation=apart[d])
+    count = len(steps)
+    ct = ops.TRANSPOSE(ct, perm=(0, 1, 2, *range(3 + count, 3 + 2 * count), *range(3, 3 + count)))
+    out, inner, rests = "def"[:count], "DEF"[:count], "rst"[:count]
+    pairs = "".join(map("".join, zip(inner, rests, strict=True)))
+    dx = ops.CONTRACT(w, ct, spec=f"goc{pairs},ngo{inner}{out}->ngc{rests}{out}")
+    last = 2 + count  # the places along the last axis: columns of rows of a few elements
+    order = [axis for d in spatial for axis in (2 + count + d, 3 + d)][:-1]
+    columns = list[tuple[int, Node]]()
+    for r in range(dx.shape[last]):
+        part = reshape(narrow(dx, last, r, 1), (*dx.shape[:last], *dx.shape[last + 1 :]))
+        part = ops.TRANSPOSE(part, perm=(0, 1, 2, *order))
+        columns.append((r, reshape(part, (*part.shape, 1))))
+    dx = joined(columns, 2 + 2 * count, steps[-1])
+    for d, step in enumerate(steps[:-1]):
+        dx = pad_axis(dx, 4 + 2 * d, 0, step - dx.shape[4 + 2 * d])
+    dx = reshape(dx, (*dx.shape[:3], *(dx.shape[3 + 2 * d] * steps[d] for d in spatial)))
+    for d in spatial:
+        dx = narrow(dx, 3 + d, 0, x.shape[3 + d])
+    return dx
 
 
 # convolve(x, w, strides, dilations): for each group g the sum over channels c and window places k of

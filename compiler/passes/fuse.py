@@ -250,7 +250,7 @@ class _Fuser:
             return "product"
         if not placed.node.shape:
             return "full"
-        # Which axis runs along memory, in the read with the most axes?
+        # Which axis runs along memory, in the read with the most axes? Of windows the longer one.
         rank, inner, lone = 0, None, False
         for node, access in self.reader.reads(placed):
             base = self.reader.storage.base(node)
@@ -258,7 +258,8 @@ class _Fuser:
             strides = Read.of(node, base, access).strides
             unit = [x for x, s in strides if abs(s) == 1]
             if unit and len(strides) > rank:
-                rank, inner, lone = len(strides), unit[0], not walked((access[0][:1], ()))
+                longest = unit[0] if len(unit) == 1 else max(unit, key=extents.__getitem__)
+                rank, inner, lone = len(strides), longest, not walked((access[0][:1], ()))
         if not placed.kept and not lone:  # one column
             return "full"
         return "column" if inner in placed.kept else "row"

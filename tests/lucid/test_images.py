@@ -92,6 +92,24 @@ def test_a_convolution_copies_no_windows() -> None:
     assert step.ir("kernel").count("kernel ") == 1
 
 
+@pytest.mark.parametrize(("size", "most"), [(1, 2), (3, 3.1), (7, 2.6)])
+def test_gradients_by_steps_multiply_no_zeros(size: int, most: float) -> None:
+    """Operations of both gradients for one of the convolution: 2, and what is padded."""
+    x, w = np.ones((2, 3, 64, 64), np.float32), np.ones((16, 3, size, size), np.float32)
+    value = lucid.compile(lambda x, w: F.conv2d(x, w, stride=2))
+    slope = lucid.compile(lucid.grad(lambda x, w: F.conv2d(x, w, stride=2).sum(), argnums=(0, 1)))
+    value(x, w), slope(x, w)
+    assert slope.cost(x, w).flops <= most * value.cost(x, w).flops
+
+
+def test_the_gradient_of_a_window_for_each_channel_is_a_sum() -> None:
+    """Of rows, along memory: as a product each would have a panel of its own."""
+    x, w = np.ones((4, 16, 32, 32), np.float32), np.ones((16, 1, 3, 3), np.float32)
+    slope = lucid.compile(lucid.grad(lambda x, w: F.conv2d(x, w, groups=16).sum(), argnums=1))
+    slope(x, w)
+    assert "dot(" not in slope.ir("kernel") and "finally" not in slope.ir("kernel")
+
+
 def test_padding_by_name_and_no_batch() -> None:
     x, w = _numbers(3, 8, 9), _numbers(4, 3, 3, 2)
     same = F.conv2d(x, w, padding="same")
