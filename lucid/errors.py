@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from types import CodeType, FrameType, FunctionType, TracebackType
+from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Loc
@@ -312,13 +312,19 @@ def no_attribute(of: object, what: str, name: str) -> AttributeError:
     protocol is looked for."""
     text = f"{what} has no attribute {name!r}"
     if not name.startswith("_"):
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, (known for known in dir(of) if known[0] != "_"), 1, 0.7)
-        text = here(f"{text}{f'; did you mean {near[0]!r}?' if near else ''}")
+        near = (_nearest if isinstance(of, type | ModuleType) else _nearest.__wrapped__)(of, name)
+        text = here(f"{text}{f'; did you mean {near!r}?' if near else ''}")
     error = AttributeError(text, name=name)
     vars(error)["of_user"] = True
     return error
+
+
+@functools.lru_cache(maxsize=256)  # looked for in milliseconds, and libraries ask for names that may be there
+def _nearest(of: object, name: str) -> str | None:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, (known for known in dir(of) if known[0] != "_"), 1, 0.7)
+    return near[0] if near else None
 
 
 def warn_user(message: str) -> None:

@@ -17,7 +17,7 @@ from .borrowed import Borrowed
 from .context import MODE
 from .conversions import Conversions
 from .engine import leaf
-from .errors import TraceError, bounded, bounds, here
+from .errors import TraceError, bounded, bounds, here, no_attribute
 from .in_place import InPlace
 from .promote import dtype_of
 from .residence import (
@@ -66,6 +66,12 @@ class Names(Alike, Borrowed, Conversions, InPlace):
     """What Tensor inherits, in terms of its own methods."""
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:  # to a type checker there is no such name
+
+        @bounded
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(type(self), f"a {type(self).__name__}", name)
 
     if TYPE_CHECKING:
 

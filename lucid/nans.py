@@ -104,6 +104,8 @@ class Made:
         lines += [f"  {operand}" for operand in self.operands[:2]]
         return "\n".join([*lines, *([f"  to try: {self.remedy}"] if self.remedy else [])])
 
+    __repr__ = __str__  # what notebooks show, and Python's prompt
+
 
 def way(asked: str) -> str:
     """What LUCID_NAN asks for: "nan", "inf", or "" for nothing."""
@@ -151,8 +153,8 @@ def _judged(
         found, before = _looked(made, arrays, outputs, looking)
         if found is not None:
             raise FloatingPointError(str(found))
-        if looking == "nan" and (written := [n for n in before if n.op is not ops.INPUT]):
-            warn_user(f"LUCID_NAN: no operation makes the NaN of a result: {_held(written)} before")
+        if looking == "nan" and before:
+            warn_user(f"LUCID_NAN: no operation makes the NaN of a result: {_held(before)} before")
     return outputs
 
 
@@ -172,7 +174,8 @@ def _held(leaves: Sequence[Node]) -> str:
     """What had a NaN, in words: of several the first."""
     node, more = leaves[0], f" and {len(leaves) - 1} more" if leaves[1:] else ""
     if node.op is ops.INPUT:
-        return f"{node.attrs['name']}{_where(node)}{more} held one"
+        name = node.attrs["name"] if node.loc is not None else "an input"  # of eager work has no name
+        return f"{name}{_where(node)}{more} held one"
     whose = f" that {node.loc.called} gives" if node.op is ops.CONST and node.loc and node.loc.called else ""
     return f"the number {node.attrs['value']}{whose}{_where(node)}{more} was one"
 

@@ -131,7 +131,7 @@ def _inside(call: Call, array: k.Array, operand: Operand) -> None:
     if array.unit and array.dims and operand.strides[-1] != 1 and call.extent(array.dims[-1]) > 1:
         text = f"{_text(call, array.dims[-1])} goes in steps of {operand.strides[-1]!r}"
         _fail(call, f"the last dimension of `{name}` must lie element by element, but {text}")
-    if array.step and operand.strides[-1] != array.step:
+    if array.step and operand.strides[-1] != array.step and call.extent(array.dims[-1]) > 1:
         text = f"{_text(call, array.dims[-1])} goes in steps of {operand.strides[-1]!r}"
         _fail(call, f"the last dimension of `{name}` must go in steps of {array.step}, but {text}")
 

@@ -141,7 +141,8 @@ class Module:
     def register_buffer(self, name: str, value: Any, persistent: bool = True) -> None:
         """Make `value` (a tensor, what makes one, or None) state of the module. Assigning a tensor
         of the same type to the attribute changes the buffer in place, also in a compiled
-        function."""
+        function: who holds it sees the change, where PyTorch's attribute would be another
+        tensor. So a step finds it where it was, and native code runs it."""
         if not isinstance(name, str):
             raise TypeError(here(f"register_buffer: expected a name, not {type(name).__name__}"))
         if name in self._buffers or not name.isidentifier():

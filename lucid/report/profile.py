@@ -199,6 +199,8 @@ class Profile:
     def __str__(self) -> str:
         return self.table()
 
+    __repr__ = __str__  # what notebooks show, and Python's prompt
+
     def __rich__(self) -> Any:
         from .tables import of_profile  # rich asks
 

@@ -215,3 +215,18 @@ def test_other_classes_may_answer_for_a_tensor() -> None:
     assert (Knows() > X) == "less"
     assert (X == "a") is False
     assert (X != None) is True  # noqa: E711
+
+
+def test_a_name_that_a_tensor_has_not() -> None:
+    x: Any = lucid.ones(3)
+    begin = r"test_errors\.py:\d+: a Tensor has no attribute "
+    with pytest.raises(AttributeError, match=begin + r"'resahpe'; did you mean 'reshape'\?") as caught:
+        x.resahpe(3)
+    assert caught.value.name == "resahpe"
+    with pytest.raises(AttributeError, match=r"test_errors\.py:\d+: a Parameter has no attribute 'bar'$"):
+        _ = nn.Parameter([1.0]).bar  # type: ignore[attr-defined]
+    assert not hasattr(x, "__array_struct__") and not hasattr(x, "_other")
+    f: Any = lucid.compile(lambda x: x.sumn())
+    with pytest.raises(AttributeError, match=begin + r"'sumn'; did you mean 'sum'\?") as caught:
+        f(x)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].filename == __file__

@@ -173,7 +173,11 @@ def test_what_is_written_is_no_error(monkeypatch: pytest.MonkeyPatch, afresh: No
         (lucid.ones(3) * np.nan).numpy()
     with pytest.raises(FloatingPointError, match="log made a NaN"):
         lucid.compile(lambda x: x.log() + np.nan * (x > 0))(np.array([-1.0, 1.0]))
-    assert np.isnan((HELD + 1).numpy()).any()
+    with pytest.warns(UserWarning, match="makes the NaN of a result: an input held one before"):
+        assert np.isnan((HELD + 1).numpy()).any()
+    with pytest.warns(UserWarning, match=r"the NaN of a result: x at \S*test_nan.py:\d+ held one before"):
+        lucid.compile(lambda x: x * 2)(np.array([1.0, np.nan]))
+    lucid.compile(lambda x: lucid.nansum(x))(np.array([1.0, np.nan]))  # a NaN that gets to no result
     lucid.compile(lambda x: lucid.where(x > 0, x, np.nan))(np.ones(3))
 
 

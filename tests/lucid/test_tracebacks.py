@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import linecache
+import re
 import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,6 +113,30 @@ def test_in_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "TraceError: Cell " in said and "----> 3     if x.sum() > 0:" in said
     assert str(Path(lucid.__file__).parent) not in said
+
+
+def test_in_the_kernel_of_a_notebook() -> None:
+    """Cells have numbers in texts and errors; tracebacks end in them; what a cell ends in is shown."""
+    pytest.importorskip("ipykernel")
+    client, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat.v4")
+    sources = [
+        f"import sys\nsys.path.insert(0, {str(Path(lucid.__file__).parents[1])!r})\n{BEGIN}",
+        "@lucid.compile\ndef f(x):\n    y = x * 2\n    return y.exp().sum()\nf(np.ones(4, 'f'))\n"
+        "print(f.ir('kernel'))",
+        "f",
+        "f.explain()",
+        "lucid.ones(3).resahpe",
+        MISTAKES["if"],
+    ]
+    book = nbformat.new_notebook(cells=[nbformat.new_code_cell(source) for source in sources])
+    client.NotebookClient(book, timeout=120, kernel_name="python3", allow_errors=True).execute()
+    shown: list[Any] = [cell.outputs[-1] if cell.outputs else None for cell in book.cells]
+    assert "# Cell 2:4; Cell 2:3" in shown[1].text
+    said = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(shown[5].traceback))
+    assert "TraceError: Cell 6:" in said and str(Path(lucid.__file__).parent) not in said
+    assert "<table" in shown[2].data["text/html"] or "<details" in shown[2].data["text/html"]
+    assert shown[3].data["text/plain"].startswith("f: 1 kernel\n")
+    assert "Cell 5:1: a Tensor has no attribute 'resahpe'; did you mean 'reshape'?" in shown[4].evalue
 
 
 def test_a_fault_of_lucid_keeps_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
