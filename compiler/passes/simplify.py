@@ -8,6 +8,8 @@ What is not here on purpose: x + 0 (turns -0 into 0), x - x, x * 0, x / x (NaN, 
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from .. import ops
@@ -23,13 +25,37 @@ def _only_units_move(node: Node) -> bool:
     return a == [n for n in node.inputs[0].shape if n != 1]
 
 
-def _is_joined(x: Node) -> bool:
-    """Whether an elementwise expression is made of arrays put side by side, or of places: each would have to
-    stand in memory to be reshaped, where the expression alone can."""
+def _regrouped(x: Node, shape: tuple[int, ...]) -> Node | None:
+    """A broadcast in another shape, as one; None if axes that become others are stretched in part."""
+    (source,), found, outer = x.inputs, list[int](), 0
+    inner = (*(1 for _ in range(x.type.ndim - source.type.ndim)), *source.shape)
+    for axis in range(x.type.ndim):
+        part, count = x.shape[outer : axis + 1], len(found)
+        size = prod(part)
+        ends = [n for n in range(count + 1, len(shape) + 1) if prod(shape[count:n]) == size]
+        if not ends and axis + 1 < x.type.ndim:
+            continue  # more axes belong to it
+        took, dims = inner[outer : axis + 1], shape[count : ends[0] if ends else len(shape)]
+        if took == part:
+            found += dims
+        elif all(n == 1 for n in took):
+            found += [1 for _ in dims]
+        else:
+            return None
+        outer = axis + 1
+    found += [1 for _ in shape[len(found) :]]
+    return ops.fill(ops.reshape(source, tuple(found)), shape)
+
+
+def _stays(x: Node, shape: tuple[int, ...]) -> bool:
+    """Whether an elementwise expression is made of arrays put side by side, or of places, or of values that
+    many share: each would have to stand in memory to be reshaped, where the expression alone can."""
     stack, seen = [x], {x}
     while stack:
         for n in stack.pop().inputs:
             if n.op is ops.IOTA or n.op is ops.PAD:
+                return True
+            if n.op is ops.BROADCAST and n.inputs[0].shape and _regrouped(n, shape) is None:
                 return True
             if n.op.kind == "elementwise" and n not in seen and len(seen) < NEAR:
                 seen.add(n)
@@ -46,9 +72,9 @@ def _reshape_down(env: Env) -> Node | None:
         return x
     if x.op is ops.RESHAPE:
         return ops.reshape(x.inputs[0], shape)
-    if x.op is ops.BROADCAST and x.inputs[0].shape == ():
-        return ops.fill(x.inputs[0], shape)
-    if x.op.kind == "elementwise" and not _only_units_move(node) and not _is_joined(x):
+    if x.op is ops.BROADCAST:
+        return _regrouped(x, shape) if x.inputs[0].shape else ops.fill(x.inputs[0], shape)
+    if x.op.kind == "elementwise" and not _only_units_move(node) and not _stays(x, shape):
         return Node(x.op, tuple(ops.reshape(n, shape) for n in x.inputs), x.attrs, x.loc)
     return None
 

@@ -291,13 +291,14 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     (groups,) = sizes("group_norm", "num_groups", num_groups, 1, 1)
     if x.ndim < 2 or x.shape[1] % groups:
         raise ValueError(here(f"group_norm: the channels of {x.shape} do not make {groups} groups"))
-    rows = x.reshape(x.shape[0], groups, -1)
-    rows = (rows - rows.mean(-1, keepdims=True)) / (rows.var(-1, keepdims=True) + eps).sqrt()
-    shape = (1, -1, *(1 for _ in x.shape[2:]))
-    found: Tensor = rows.reshape(x.shape)
+    rows, axes = x.reshape(x.shape[0], groups, x.shape[1] // groups, -1), (2, 3)
+    found: Tensor = (rows - rows.mean(axes, keepdims=True)) / (rows.var(axes, keepdims=True) + eps).sqrt()
     if weight is not None:
-        found = found * asarray(weight).reshape(shape)
-    return found if bias is None else found + asarray(bias).reshape(shape)
+        found = found * asarray(weight).reshape(1, groups, -1, 1)
+    if bias is not None:
+        found = found + asarray(bias).reshape(1, groups, -1, 1)
+    whole: Tensor = found.reshape(x.shape)
+    return whole
 
 
 @public

@@ -180,6 +180,18 @@ def test_group_norm_and_rms_norm() -> None:
     np.testing.assert_allclose(F.rms_norm(x, 5, eps=0.0), want, rtol=1e-12)
 
 
+def test_values_that_many_share_are_not_stored_to_be_reshaped() -> None:
+    """Mean and deviation of a group, and the bias of features that become heads."""
+    x, w = np.ones((4, 16, 32, 32), np.float32), np.ones(16, np.float32)
+    norm = lucid.compile(lambda x, w: F.group_norm(x, 4, w, w))
+    norm(x, w)
+    assert (norm.cost(x, w).kernels, norm.cost(x, w).bytes) == (1, 2 * x.nbytes + w.nbytes)
+    given = [np.ones(shape, np.float32) for shape in ((8, 16, 32), (32, 32), (32,))]
+    heads = lucid.compile(lambda x, w, b: (x @ w + b).reshape(8, 16, 4, 8).transpose(0, 2, 1, 3) * 2)
+    heads(*given)
+    assert heads.cost(*given).temp_bytes == given[0].nbytes  # the product alone
+
+
 def test_causal_attention_does_not_look_ahead() -> None:
     q, k, v = _numbers(2, 5, 4), _numbers(2, 5, 4) * 0.5, _numbers(2, 5, 6)
     scores = q @ k.swapaxes(-1, -2) / 2
