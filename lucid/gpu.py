@@ -9,7 +9,7 @@ from lucid.compiler.edit import edited
 from lucid.compiler.gpu.allowed import check
 from lucid.compiler.gpu.launch import Launch, launches
 from lucid.compiler.gpu.target import target
-from lucid.compiler.ir.artifact import Address, Plan
+from lucid.compiler.ir.artifact import Address, Code, Plan
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.kernel import Kernel
@@ -110,7 +110,7 @@ def named_ptx(
     `ptx`, and for an unknown name."""
     texts = []
     for code, lines in lined_codes(compiled_for(graph, arch, aliases, edits), target(arch), kernel):
-        texts.append(listing(assembly(code, target(arch)), lines, target(arch)))
+        texts.append(listing(text_of(code, arch), lines, target(arch)))
         check(texts[-1], code.llvm)
     return "\n".join(texts)
 
@@ -150,11 +150,17 @@ def told(made: Compiled, registers: Sequence[int] = ()) -> dict[int, tuple[str, 
     return {n: tuple(words) for n, words in found.items()}
 
 
+def text_of(code: Code, arch: str) -> str:
+    """The PTX of a code for GPUs."""
+    heads = [line for line in code.llvm.splitlines() if line.startswith("define")]
+    return assembly(code, target(arch, 8 * max(head.count("%slot.") for head in heads)))
+
+
 def described(made: Compiled, arch: str) -> Ptx:
     """A graph that was compiled for this architecture."""
     found = entries_and_texts(made, target(arch))
     codes = {code.key: replace(code, source=found[code.key][1]) for code in made.codes}
-    modules = {key: assembly(code, target(arch)) for key, code in codes.items()}
+    modules = {key: text_of(code, arch) for key, code in codes.items()}
     for key, text in modules.items():
         check(text, codes[key].llvm)
     plan, graph = made.plan, made.written

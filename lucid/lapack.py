@@ -91,7 +91,7 @@ def _near(name: str, values: Node, count: int) -> Node:
         return ew.le(gaps, 0.0)
     scale = _scalars(shapes.amax(ops.ABS(values), axis=-1))
     near = ew.le(gaps, ew.mul(scale, float(np.finfo(values.type.dtype.numpy).eps) * count))
-    if MODE.get().trace is None and evaluate([near])[0].sum() > math.prod(values.shape):
+    if MODE.get().trace is None and np.asarray(evaluate([near])[0]).sum() > math.prod(values.shape):
         warn_user(
             f"{name}: some values are equal within rounding. The gradient through their vectors holds for "
             "what depends on the space that these span alone, and no second derivative does"

@@ -9,7 +9,7 @@ from ..ir.data import data
 from ..ir.layout import Slot
 from ..ir.loop import Alloc, Func, Value
 from .schedule import SHORT
-from .target import PARAMETERS, SHARED, WARP
+from .target import MORE_PARAMETERS, SHARED, WARP
 
 # Warps of a block of threads, if shared memory allows it.
 WARPS = 4
@@ -72,8 +72,9 @@ def entry(func: Func, after: Sequence[Func] = ()) -> Entry:
     if size > SHARED:
         of = "a warp" if func.team == 1 else f"a team of {func.team} warps"
         raise ValueError(f"kernel {func.name}: {size} bytes of shared memory for {of}; there are {SHARED}")
-    if 8 * len(func.slots) > PARAMETERS:
-        raise ValueError(f"kernel {func.name}: {len(func.slots)} parameters; there may be {PARAMETERS // 8}")
+    if 8 * len(func.slots) > MORE_PARAMETERS:
+        most = MORE_PARAMETERS // 8
+        raise ValueError(f"kernel {func.name}: {len(func.slots)} parameters; there may be {most}")
     asked = tuple((s.count.name, s.dtype.size) for s in allocs if isinstance(s.count, Value))
     name = func.name.replace(".", "$")
     if func.team > 1 or (asked and not name.endswith(LITTLE)):

@@ -13,15 +13,20 @@ import pytest
 
 from lucid.compiler import ops
 from lucid.compiler.gpu.allowed import check, instructions
+from lucid.compiler.gpu.emit import emit
 from lucid.compiler.gpu.launch import entry
+from lucid.compiler.gpu.simulator import Memory, launch, parse
 from lucid.compiler.gpu.target import PTX, SHARED, target
+from lucid.compiler.ir.artifact import Code
+from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.layout import Slot
 from lucid.compiler.ir.loop import Alloc, Func
 from lucid.compiler.ir.types import DTYPES, f32
 from lucid.compiler.pipeline import compile_graph, entries
+from lucid.compiler.text.loop import parse_func
 from lucid.compiler.verify.error import VerifyError
-from lucid.gpu import Ptx, ptx
+from lucid.gpu import Ptx, ptx, text_of
 from tests.native import Array, build, sample_arrays
 
 from .gpu_kernels import CASES, case
@@ -105,9 +110,25 @@ def test_more_than_there_is_of_memory_or_parameters() -> None:
         ValueError, match="kernel f: 49168 bytes of shared memory for a warp; there are 49152"
     ):
         entry(Func("f", (), (Alloc("w", f32, SHARED // 4 + 1),)))
-    with pytest.raises(ValueError, match="kernel f: 513 parameters; there may be 512"):
-        entry(Func("f", tuple(Slot(f"x{n}", "array", f32) for n in range(513)), ()))
+    with pytest.raises(ValueError, match="kernel f: 4096 parameters; there may be 4095"):
+        entry(Func("f", tuple(Slot(f"x{n}", "array", f32) for n in range(4096)), ()))
     assert [entry(Func("f", (), (Alloc("w", f32, n),))).warps for n in (1, 3072, 3073, 12288)] == [4, 4, 2, 1]
+
+
+def test_many_parameters(tmp_path: Path) -> None:
+    """More than 512 need a newer version of PTX; the simulator and ptxas take them."""
+    slots = ", ".join([*(f"n{k}: int" for k in range(600)), "blocks: int"])
+    loop = ("for %i in %begin .. %end step 1 parallel", "  %1: i64 = add %n0, %n599", "  store o[0], %1")
+    func = parse_func("\n  ".join([f"func f(o: i64[], {slots})", *loop, "  yield"]) + "\n")
+    text = text_of(Code("k", "f", emit([func]), False), "sm_80")
+    assert ".version 8.1\n.target sm_80\n" in text
+    memory = Memory()
+    out = memory.allocate(8, "o")
+    launch(parse(text), "f", 1, 128, [out, *range(7, 607), 1], memory)
+    assert memory.download(out, 1, np.int64) == 7 + 606
+    for arch in PTX:
+        module = text_of(Code("k", "f", emit([func]), False), arch)
+        assert assembled(replace(of_case("columns"), arch=arch, modules={"k": module}), tmp_path)
 
 
 def test_loads_of_a_warp_are_neighbours() -> None:

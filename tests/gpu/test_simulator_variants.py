@@ -1,0 +1,281 @@
+"""Variants of instructions whose plain forms other tests know: saturating, paired and combined ones, each
+beside what the plain form gives; and loads, stores and atomics in all types, with every hint."""
+
+from __future__ import annotations
+
+import operator
+from itertools import product
+
+import numpy as np
+import pytest
+
+from lucid.compiler.gpu.simulator import Memory, forms, launch, parse
+
+from .hand_written import KEEP, apply, run, text
+from .rounding import Array, assert_same
+from .test_simulator_floats import pairs
+from .test_simulator_integers import values
+
+MODES = ("rn", "rz", "rm", "rp")
+HALVES = ("f16", "bf16")
+LOGIC = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
+FLOAT_ORDERS = ["eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan"]
+
+
+def bits_of(kind: str) -> np.dtype[np.unsignedinteger]:
+    return np.dtype(f"u{int(''.join(c for c in kind if c.isdigit())) // 8}")
+
+
+def thirds(a: Array) -> Array:
+    return np.roll(a, 7)
+
+
+@pytest.mark.parametrize("kind", ["f32", "f16"])
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "fma"])
+def test_saturation(op: str, kind: str) -> None:
+    """The plain result between +0 and 1; NaN becomes +0."""
+    a, b = pairs(kind)
+    given = (a, b, thirds(a)) if op == "fma" else (a, b)
+    names = ", ".join(["%o", "%a", "%b", "%c"][: 1 + len(given)])
+    real = np.dtype(f"f{a.itemsize}")
+    for mode in MODES if kind == "f32" else MODES[:1]:
+        plain = apply(f"{op}.{mode}.{kind} {names};", a.dtype, *given).view(real)
+        want = np.where(plain > 0, np.minimum(plain, real.type(1)), real.type(0)).astype(real)
+        got = apply(f"{op}.{mode}.sat.{kind} {names};", a.dtype, *given)
+        np.testing.assert_array_equal(got, want.view(a.dtype))
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_pairs(kind: str) -> None:
+    """Each half as by itself."""
+    a, b = pairs(kind)
+    c = thirds(a)
+    whole = [x.astype(np.uint32) | np.roll(x, 1).astype(np.uint32) << 16 for x in (a, b, c)]
+    every = {"add.rn": 2, "sub.rn": 2, "mul.rn": 2, "fma.rn": 3, "min": 2, "max.NaN": 2, "neg": 1, "abs": 1}
+    every |= {f"{op}.rn.sat": count for op, count in (("add", 2), ("mul", 2), ("fma", 3)) if kind == "f16"}
+    for op, count in every.items():
+        names = ", ".join(["%o", "%a", "%b", "%c"][: 1 + count])
+        half = apply(f"{op}.{kind} {names};", a.dtype, *(a, b, c)[:count])
+        got = apply(f"{op}.{kind}x2 {names};", np.uint32, *whole[:count])
+        assert_same((got & 0xFFFF).astype(np.uint16), half, kind)
+        assert_same((got >> 16).astype(np.uint16), np.roll(half, 1), kind)
+    for cmp in FLOAT_ORDERS:
+        half = apply(f"setp.{cmp}.{kind} %o, %a, %b;", bool, a, b)
+        got = apply(f"setp.{cmp}.{kind}x2 %o|%q, %a, %b;", bool, *whole[:2])
+        np.testing.assert_array_equal(got, np.stack([half, np.roll(half, 1)], axis=1))
+
+
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+def test_multiply_add_is_fused(kind: str) -> None:
+    a, b = pairs(kind)
+    for mode in MODES:
+        one, other = (
+            apply(f"{op}.{mode}.{kind} %o, %a, %b, %c;", a.dtype, a, b, thirds(a)) for op in ("mad", "fma")
+        )
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_halves_beside_float32(kind: str) -> None:
+    """They become float32 first, exactly."""
+    (a, b), (wide, _) = pairs(kind), pairs("f32")
+    c = np.resize(wide, a.size)
+    x, y = (apply(f"cvt.f32.{kind} %o, %a;", np.uint32, half) for half in (a, b))
+    for mode, sat in product(MODES, ("", ".sat")):
+        for op in ("add", "sub"):
+            got = apply(f"{op}.{mode}{sat}.f32.{kind} %o, %a, %b;", np.uint32, a, c)
+            assert_same(got, apply(f"{op}.{mode}{sat}.f32 %o, %a, %b;", np.uint32, x, c), "f32")
+        got = apply(f"fma.{mode}{sat}.f32.{kind} %o, %a, %b, %c;", np.uint32, a, b, c)
+        assert_same(got, apply(f"fma.{mode}{sat}.f32 %o, %a, %b, %c;", np.uint32, x, y, c), "f32")
+
+
+def comparisons() -> list[tuple[str, str]]:
+    every = [(cmp, ("f32", "f64", *HALVES)[n % 4]) for n, cmp in enumerate(FLOAT_ORDERS)]
+    every += [("ltu", kind) for kind in ("f32", "f64", *HALVES)]
+    for kind in ("u16", "u32", "u64"):
+        every += [(cmp, kind) for cmp in ("lt", "lo", "ls", "hi", "hs")]
+    every += [(cmp, kind) for cmp in ("eq", "ne") for kind in ("b16", "b32", "b64")]
+    return every + [("ge", "s16"), ("gt", "s32"), ("le", "s64")]
+
+
+@pytest.mark.parametrize("cmp, kind", comparisons())
+def test_comparisons_that_are_combined(cmp: str, kind: str) -> None:
+    floats = kind[0] == "f" or kind in HALVES
+    a, b = pairs(kind) if floats else (values(kind.replace("b", "u"), n) for n in (0, 1))
+    b = np.where(np.arange(b.size) % 3 == 0, a, b)
+    c = np.arange(a.size) % 2 == 0
+    holds = apply(f"setp.{cmp}.{kind} %o, %a, %b;", bool, a, b)
+    if not floats:  # `lo` and the like are of numbers without a sign
+        plain = {"lo": "lt", "ls": "le", "hi": "gt", "hs": "ge"}.get(cmp, cmp)
+        x, y = (v.view(f"i{v.itemsize}") if kind[0] == "s" else v for v in (a, b))
+        np.testing.assert_array_equal(holds, getattr(operator, plain)(x, y))
+    for word, op in LOGIC.items():
+        got = apply(f"setp.{cmp}.{word}.{kind} %o, %a, %b, %c;", bool, a, b, c)
+        np.testing.assert_array_equal(got, op(holds, c))
+        if kind not in HALVES:
+            both = apply(f"setp.{cmp}.{word}.{kind} %o|%q, %a, %b, %c;", bool, a, b, c)
+            np.testing.assert_array_equal(both, np.stack([op(holds, c), op(~holds, c)], axis=1))
+    if kind not in HALVES:
+        for to, yes in (("u32", 0xFFFFFFFF), ("s32", 0xFFFFFFFF), ("f32", 0x3F800000)):
+            got = apply(f"set.{cmp}.{to}.{kind} %o, %a, %b;", np.uint32, a, b)
+            np.testing.assert_array_equal(got, np.where(holds, yes, 0).astype(np.uint32))
+
+
+SLCT = ["b16", "b32", "b64", "u16", "u32", "u64", "s16", "s32", "s64", "f32", "f64"]
+
+
+@pytest.mark.parametrize("kind", SLCT)
+def test_choice_by_a_sign(kind: str) -> None:
+    size = bits_of(kind)
+    a, b = (values(f"u{8 * size.itemsize}", n) for n in (0, 1))
+    c, _ = pairs("f32")
+    c = np.resize(c, a.size)
+    positive = c.view(np.float32) >= 0  # -0 is, NaN is not
+    got = apply(f"slct.{kind}.f32 %o, %a, %b, %c;", size, a, b, c)
+    np.testing.assert_array_equal(got, np.where(positive, a, b))
+    got = apply(f"slct.{kind}.s32 %o, %a, %b, %c;", size, a, b, c)
+    np.testing.assert_array_equal(got, np.where(c.view(np.int32) >= 0, a, b))
+
+
+@pytest.mark.parametrize("how", ["clamp", "wrap"])
+@pytest.mark.parametrize("kind", ["u32", "s32"])
+def test_extension_from_a_bit(how: str, kind: str) -> None:
+    a = values("u32", 3)
+    count = np.arange(a.size, dtype=np.uint32) % 70
+    want = []
+    for x, n in zip(a.tolist(), count.tolist(), strict=True):
+        n = n % 32 if how == "wrap" else min(n, 32)
+        low = x % (1 << n)
+        want.append((low - (1 << n)) % (1 << 32) if kind == "s32" and n and low >> n - 1 else low)
+    got = apply(f"szext.{how}.{kind} %o, %a, %b;", np.uint32, a, count)
+    np.testing.assert_array_equal(got, np.array(want, np.uint32))
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+ROOM = ".shared .align 64 .b8 room[64];"
+
+
+def accesses(opcode: str) -> dict[str, tuple[str, int]]:
+    """Loads or stores of global and shared memory without their operands, each hint, order, scope and type
+    once: the type, and how many there are in a vector."""
+    found: dict[str, tuple[str, int]] = {}
+    for form in forms.table()[opcode]:
+        slots = {slot.key: slot for slot in form.slots}
+        least = {key: slot.choices[0] for key, slot in slots.items() if not slot.optional}
+        for key, choice in ((key, choice) for key, slot in slots.items() for choice in slot.choices):
+            words = least | {key: choice}
+            if key == "scope":
+                words["order"] = "relaxed"
+            if key == "order" and choice not in ("weak", "volatile"):
+                words["scope"] = "gpu"
+            if words.get("space") not in ("local", "const", "param"):
+                line = ".".join([opcode, *(words[k] for k in slots if k in words)])
+                found[line] = words["T"], int(words.get("vec", "v1")[1:])
+    return found
+
+
+@pytest.mark.parametrize("opcode, least", [("ld", 150), ("st", 80)])
+def test_loads_and_stores_of_every_kind(opcode: str, least: int) -> None:
+    """Bytes go through registers: by the form that is looked at, and by a plain one."""
+    every = accesses(opcode)
+    assert len(every) > least
+    content = np.random.default_rng(0).integers(0, 256, 64).astype(np.uint8)
+    for line, (kind, count) in every.items():
+        width, shared = int(kind[1:]) // 8, ".shared" in line
+        letter = {"f4": "f", "f8": "d"}.get(f"{kind[0]}{width}", {1: "h", 2: "h", 4: "r", 8: "l"}[width])
+        names = [f"%{letter}{k + 1}" for k in range(count)]
+        registers = names[0] if count == 1 else "{" + ", ".join(names) + "}"
+        simple = f".v{count}" * (count > 1) + f".{'f' if kind[0] == 'f' else 'u'}{8 * width}"
+        code = ["ld.param.u64 %l8, [src];", "ld.param.u64 %l9, [out];"]
+        room, n = "%l8" if opcode == "ld" else "%l9", width * count
+        if shared:
+            code.append("mov.u64 %l0, room;")
+            room = "%l0"
+        if shared and opcode == "ld":
+            code += [f"ld.global.u8 %h9, [%l8+{k}];\nst.shared.u8 [%l0+{k}], %h9;" for k in range(n)]
+        if opcode == "ld":
+            code += [f"{line} {registers}, [{room}];", f"st.global{simple} [%l9], {registers};"]
+        else:
+            code += [f"ld.global{simple} {registers}, [%l8];", f"{line} [{room}], {registers};"]
+        if shared and opcode == "st":
+            code += [f"ld.shared.u8 %h9, [%l0+{k}];\nst.global.u8 [%l9+{k}], %h9;" for k in range(n)]
+        source = text("\n".join([*code, "ret;"]), ".param .u64 src, .param .u64 out", ROOM if shared else "")
+        memory = Memory()
+        out = memory.allocate(n, "out")
+        launch(parse(source), "k", 1, 1, [memory.upload(content, "src", writable=False), out], memory)
+        assert memory.download(out, n, np.uint8).tolist() == content[:n].tolist(), line
+
+
+REDUCED = [
+    *[(op, kind) for op in ("min", "max") for kind in ("u32", "s32", "u64", "s64")],
+    *[(op, kind) for op in ("and", "or", "xor") for kind in ("b32", "b64")],
+    *[("add", kind) for kind in ("u32", "s32", "u64")],
+    *[(op, "u32") for op in ("inc", "dec")],
+]
+
+
+@pytest.mark.parametrize("space", ["global", "shared", "shared::cta"])
+def test_reductions_in_memory(space: str) -> None:
+    """What an atomic of this name leaves there."""
+    size = 8 * len(REDUCED)
+    for start, value in ((0x0123456789ABCDEF, 7), (5, 2**64 - 1), (2**64 - 16, 0x00FF00FF00FF00FF)):
+        code, want = ["mov.u64 %l4, room;"], []
+        for n, (op, kind) in enumerate(REDUCED):
+            width = int(kind[1:])
+            x, y = start % (1 << width), value % (1 << width)
+            register, at = f"%{'r' if width == 32 else 'l'}5", f"[%l0+{8 * n}]"
+            where = at if space == "global" else "[%l4]"
+            word = space.split("::")[0]
+            code += [
+                f"mov.b64 %l5, 0;\nst.global.b64 {at}, %l5;",
+                f"mov.b{width} {register}, {x};\nst.{word}.b{width} {where}, {register};",
+                f"mov.b{width} {register}, {y};\nred.{space}.{op}.{kind} {where}, {register};",
+                f"ld.{word}.b{width} {register}, {where};\nst.global.b{width} {at}, {register};",
+            ]
+            if kind[0] == "s":
+                x, y = (v - (v >> width - 1 << width) for v in (x, y))
+            results = {
+                "add": x + y, "min": min(x, y), "max": max(x, y), "and": x & y, "or": x | y, "xor": x ^ y,
+                "inc": 0 if x >= y else x + 1, "dec": y if x == 0 or x > y else x - 1,
+            }  # fmt: skip
+            want.append(results[op] % (1 << width))
+        got, _ = run("\n".join(code), 1, 1, size // 4, ROOM)
+        assert got.view(np.uint64).tolist() == want
+
+
+@pytest.mark.parametrize("space", ["global", "shared"])
+def test_atomics_of_every_order_and_scope(space: str) -> None:
+    """Each thread of a warp gets what another one has left."""
+    orders, scopes = ("relaxed", "acquire", "release", "acq_rel"), ("cta", "cluster", "gpu", "sys")
+    place = "add.u64 %l4, %l0, 128;" if space == "global" else "mov.u64 %l4, room;"
+    for order, scope in product(orders, scopes):
+        for op, kind, operand in (("add", "u32", 1), ("inc", "u32", 99), ("exch", "b32", 5)):
+            body = f"""
+            {place}
+            setp.eq.u32 %p1, %r0, 0;
+            mov.b32 %r5, 0;
+            @%p1 st.{space}.b32 [%l4], %r5;
+            @%p1 st.global.b32 [%l0+128], %r5;
+            bar.sync 0;
+            mov.b32 %r5, {operand};
+            atom.{order}.{scope}.{space}.{op}.{kind} %r9, [%l4], %r5;
+            {KEEP}
+            """
+            got, _ = run(body, 32, 1, 33, ROOM)
+            assert sorted(got[:32].tolist()) == (list(range(32)) if op != "exch" else [0] + [5] * 31), order
+
+
+@pytest.mark.parametrize("space", ["shared", "shared::cta"])
+def test_asynchronous_copies(space: str) -> None:
+    for word, size in (("ca", 4), ("ca", 8), ("ca", 16), ("cg", 16)):
+        for hint in ("", ".L2::64B", ".L2::128B", ".L2::256B"):
+            code = ["mov.u64 %l4, room;", "add.u64 %l3, %l0, 16;"]
+            for k in range(4):
+                code += [f"mov.u32 %r2, {k + 7};\nst.global.u32 [%l3+{4 * k}], %r2;"]
+                code += [f"mov.u32 %r2, 0;\nst.shared.u32 [%l4+{4 * k}], %r2;"]
+            code += [f"cp.async.{word}.{space}.global{hint} [%l4], [%l3], {size};", "cp.async.wait_all;"]
+            for k in range(4):
+                code += [f"ld.shared.u32 %r2, [%l4+{4 * k}];\nst.global.u32 [%l0+{4 * k}], %r2;"]
+            got, _ = run("\n".join(code), 1, 1, 8, ROOM)
+            assert got[:4].tolist() == [k + 7 if 4 * k < size else 0 for k in range(4)]
