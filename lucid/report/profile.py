@@ -14,7 +14,7 @@ from lucid.compiler.ir.program import Call, Program
 from lucid.compiler.passes.plan import run_order
 from lucid.runtime import peaks, timing
 
-from ..errors import bounds
+from ..errors import bounds, public
 from .explain import library as record_of
 from .explain import plan_of
 from .records import Kernel, plain
@@ -182,6 +182,7 @@ class Profile:
             below.append(f"no counters of the processor: {self.missing}")
         return head, columns, rows, below
 
+    @public
     def table(self, sort_by: str = "time", row_limit: int | None = ROWS) -> str:
         """As a text. `sort_by`: "time", "bytes", "flops", "order" (of the plan) or "name"; `row_limit`: so
         many kernels, at most; None for all. ValueError for others."""

@@ -75,7 +75,7 @@ def gathered(x: Any, axis: int, index: Any) -> Any:
     """`x.gather(axis, index)`: other axes of the index may be shorter than those of x."""
     if isinstance(x, Tensor):
         return x.gather(axis, index)
-    return np.asarray(x)[_grid(axis, index)]
+    return np.asarray(x)[_grid(axis, index, np.shape(x))]
 
 
 def scattered(x: Any, axis: int, index: Any, value: Any) -> Any:
@@ -83,12 +83,15 @@ def scattered(x: Any, axis: int, index: Any, value: Any) -> Any:
     if isinstance(x, Tensor):
         return x.scatter_add(axis, index, value)
     copy = np.array(x)
-    np.add.at(copy, _grid(axis, index), value)
+    np.add.at(copy, _grid(axis, index, copy.shape), value)
     return copy
 
 
-def _grid(axis: int, index: Any) -> tuple[Any, ...]:
-    """The subscripts along all axes."""
+def _grid(axis: int, index: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The subscripts along all axes. IndexError where another axis of the index is longer, also of one
+    without elements, of which NumPy asks nothing."""
+    if any(n > m for d, (n, m) in enumerate(zip(np.shape(index), shape, strict=True)) if d != axis):
+        raise IndexError(f"an index of shape {np.shape(index)} does not fit into {shape}")
     found = list(np.indices(np.shape(index), sparse=True))
     found[axis] = index
     return tuple(found)
