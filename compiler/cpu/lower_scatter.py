@@ -2,7 +2,7 @@
 order, and adds those whose place is among its rows. So no two threads meet, and the order is that of the
 terms.
 
-for %blk in %begin .. %end parallel
+for %blk in %begin .. %end step %several parallel
   for %e in ... vector                         the identity, in rows %lo .. %hi
   for %i in 0 .. %n serial                     the terms
     %p = load place[%i];  %mine = %lo <= %p < %hi
@@ -57,10 +57,14 @@ class ScatterLowering:
             b.alloc("spare", self.array.dtype, SPARE)
             with b.loop(HERE, Imm(SPARE, i64), 1, "serial") as each:
                 b.emit(Store("spare", each.var, Imm(0, self.array.dtype)))
-        with b.loop(BEGIN, END, 1, "parallel") as block:
+        # A CPU is given blocks side by side: where each would walk all terms, they are as good as one.
+        apart = x.schedule.threads or isinstance(self.statement.index[0], k.At)
+        several = Imm(1, i64) if apart else b.op("sub", END, BEGIN)
+        with b.loop(BEGIN, END, several, "parallel") as block:
             x.open(frozenset())
             self.lo = b.op("mul", block.var, x.slot("block"))
-            self.hi = x.minimum(b.op("add", self.lo, x.slot("block")), rows)
+            end = b.op("mul", b.op("add", block.var, several), x.slot("block"))
+            self.hi = x.minimum(end, rows)
             self.clear()
             self.walk(self.stage.axes[: len(self.stage.axes) - self.wide])
             x.levels.pop()

@@ -448,3 +448,18 @@ def test_elements_chosen_along_a_padded_axis(columns: int) -> None:
     want = np.sort(np.roll(x, 1, axis=0), axis=1)
     assert np.array_equal(lucid.compile(f)(x).numpy(), want)
     assert np.array_equal(f(lucid.Tensor(x)).numpy(), want)
+
+
+def test_blocks_side_by_side_walk_the_terms_once() -> None:
+    """Where each block would walk all of them, a thread does so once for all of its own; not where it walks
+    its own rows."""
+    x, places = np.zeros((1000, 64), np.float32), np.arange(2000) % 64
+
+    def walks(axis: int, v: Array) -> int:
+        add = lucid.compile(lambda x, i, v: x.index_add(axis, i, v))
+        np.testing.assert_array_equal(add(x, places, v).numpy().sum(), v.sum())
+        every = [line for line in add.ir("loop").splitlines() if line.endswith("parallel")]
+        return sum("step %" in line for line in every)
+
+    assert walks(0, np.ones((2000, 64), np.float32)) == 1
+    assert walks(1, np.ones((1000, 2000), np.float32)) == 0
