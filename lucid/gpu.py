@@ -10,12 +10,21 @@ from lucid.compiler.gpu.allowed import check
 from lucid.compiler.gpu.launch import Launch, launches
 from lucid.compiler.gpu.target import target
 from lucid.compiler.ir.artifact import Address, Code, Plan
-from lucid.compiler.ir.data import data, replace
-from lucid.compiler.ir.graph import Graph
+from lucid.compiler.ir.data import data, field, replace
+from lucid.compiler.ir.graph import Graph, Loc
 from lucid.compiler.ir.kernel import Kernel
 from lucid.compiler.ir.layout import Slot
-from lucid.compiler.llvm.listing import listing
-from lucid.compiler.pipeline import Compiled, compile_graph, entries, entries_and_texts, lined_codes
+from lucid.compiler.llvm.listing import assembly_lines, listing
+from lucid.compiler.pipeline import (
+    Compiled,
+    chosen,
+    compile_graph,
+    entries,
+    entries_and_texts,
+    lined,
+    lined_codes,
+)
+from lucid.compiler.text.kernel import kernel_lines
 from lucid.runtime.load import assembly
 
 
@@ -31,6 +40,20 @@ class Ptx:
     plan: Plan
     inputs: tuple[tuple[str, int], ...]
     results: tuple[tuple[str, int], ...]
+    made: Compiled = field(compare=False)
+
+    def place(self, key: str, line: int) -> tuple[str, Loc] | None:
+        """What a line of a module is for: the statement of its kernel, and the user's line; None for what is
+        for none."""
+        for kernel, plan, code in chosen(self.made, None, once=True):
+            if code.key == key:
+                found, lines = lined(kernel, plan, code, target(self.arch))
+                rows = assembly_lines(text_of(found, self.arch), lines, target(self.arch))
+                loc = rows[line - 1][1]
+                every = [(text.strip(), of) for text, of in kernel_lines(kernel) if of is not None]
+                said = [text for text, of in every if loc in [replace(x, also=()) for x in (of, *of.also)]]
+                return None if loc is None else (f"kernel {kernel.name}: {'; '.join(said)}", loc)
+        raise KeyError(key)
 
     def __str__(self) -> str:
         """The launches, a line each, with their parameters."""
@@ -174,4 +197,5 @@ def described(made: Compiled, arch: str) -> Ptx:
         plan,
         tuple(zip(names, plan.inputs, strict=True)),
         tuple(zip(called, places, strict=True)),
+        made,
     )

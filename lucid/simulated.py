@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from lucid.compiler.gpu.launch import Launch
-from lucid.compiler.gpu.simulator import Counts, Memory, Module, launch, parse
+from lucid.compiler.gpu.simulator import Counts, Memory, Module, PtxError, launch, parse
+from lucid.compiler.gpu.simulator.ptx import Loc
 from lucid.compiler.gpu.target import ARCH
 from lucid.compiler.ir.artifact import Address
 from lucid.compiler.pipeline import Compiled
@@ -42,11 +43,23 @@ def simulate(program: Ptx, arrays: Sequence[Array]) -> tuple[list[Array], list[C
     def run(step: Launch) -> Counts:
         args = [argument(value) for value in step.values]
         module, entry = modules[step.code.key], step.entry
-        return launch(module, entry.name, step.grid, entry.threads, args, memory, step.shared)
+        try:
+            return launch(module, entry.name, step.grid, entry.threads, args, memory, step.shared)
+        except PtxError as error:
+            raise placed(error, program, step.code.key) from None
 
     counts = [run(step) for step in program.launches]
     outputs = ((places[n], plan.buffers[n]) for n in plan.outputs)
     return [memory.download(place, b.shape, b.dtype.np) for place, b in outputs], counts
+
+
+def placed(error: PtxError, program: Ptx, key: str) -> PtxError:
+    """The error with the statement of the kernel, and the user's line, that the line of PTX is for."""
+    found = None if error.line is None else program.place(key, error.line)
+    if found is None:
+        return error
+    said, loc = found
+    return PtxError(error.kind, f"{error.message}; {said}", error.line, error.text, Loc(loc.file, loc.line))
 
 
 class _Kept(Block):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lucid
 from lucid.compiler.gpu.allowed import check
 from lucid.compiler.gpu.simulator import PtxError
 from lucid.compiler.ir.data import replace
@@ -117,6 +118,19 @@ def test_a_fault_is_caught(fault: str) -> None:
         simulate(wrong, arrays)
     assert error.value.kind == finder, str(error.value)
     assert finder == "uninitialised" or error.value.line
+
+
+def test_a_report_names_the_statement_and_the_line() -> None:
+    """Of what a program does on "ptx-sim", whose text has no lines of its own."""
+    f = lucid.compile(lambda x: lucid.exp(x) * 2.0)
+    x = np.ones(720, np.float32)
+    f(x)
+    right, change = f.ptx("sm_90"), FAULTS["a guard off by one"][1]
+    wrong = replace(right, modules={key: change(text) for key, text in right.modules.items()})
+    said = r"PTX line \d+: `ld\..*` \(.*_faults.py:\d+\): bounds: .*; kernel \w+: o0\[i0\] = exp\("
+    with pytest.raises(PtxError, match=said) as error:
+        simulate(wrong, [x])
+    assert error.value.loc is not None
 
 
 def listed(right: Ptx, wrong: Ptx) -> None:
