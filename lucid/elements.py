@@ -68,7 +68,7 @@ def _put(x: Node, values: Any, index: Node, *, axis: int, sure: bool) -> Node:
 def nonzero(x: Any) -> tuple[Tensor, ...]:
     """Where x is not 0: one tensor of indices for each axis. Outside of compiled functions."""
     found = np.nonzero(values_of("nonzero", x, "use lucid.where(mask, a, b)"))
-    return tuple(Tensor(index) for index in found)
+    return tuple(Tensor(index, device=device_of(x)) for index in found)
 
 
 @public

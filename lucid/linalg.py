@@ -180,7 +180,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
         off = y - x @ found
         residuals = (off * off.conj()).real.sum(-2)
     else:
-        residuals = Tensor(np.empty(0, x._node.type.dtype.part.np))
+        residuals = Tensor(np.empty(0, x._node.type.dtype.part.np), device=device_of(x))
     found = found.reshape(found.shape[:-1]) if vector else found
     return LstsqResult(found, residuals, rank if rank.ndim or traced else int(rank), values)
 

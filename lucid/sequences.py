@@ -14,12 +14,13 @@ from lucid.compiler.ir.rounding import convert
 
 from . import scans, sorting
 from .context import MODE
+from .creation import device_of, values_of
 from .creation import given as asarray
-from .creation import values_of
 from .errors import public
 from .named import as_function, name_all
 from .promote import dtype_of, number, result_dtype
 from .reductions import one_of
+from .residence import together
 from .shapes import Axes, normal_axis
 from .tensor import Tensor, apply
 from .tuples import UniqueAll, UniqueCounts, UniqueInverse
@@ -292,7 +293,7 @@ def unique(
     first = found[1]
     values = x.reshape(-1)[first] if axis is None else x[(*[slice(None)] * (axis % x.ndim), first)]
     rest = [
-        Tensor(f)
+        Tensor(f, device=device_of(x))
         for f, asked in zip(found[1:], (return_index, return_inverse, return_counts), strict=True)
         if asked
     ]
@@ -314,9 +315,9 @@ def unique_consecutive(
     first = np.flatnonzero(new)
     found: list[Any] = [x.take(first, axis=axis)]
     if return_inverse:
-        found.append(Tensor(np.cumsum(new) - 1))
+        found.append(Tensor(np.cumsum(new) - 1, device=device_of(x)))
     if return_counts:
-        found.append(Tensor(np.diff(first, append=n)))
+        found.append(Tensor(np.diff(first, append=n), device=device_of(x)))
     return tuple(found) if len(found) > 1 else found[0]
 
 
@@ -347,12 +348,13 @@ def unique_all(x: Any, /) -> UniqueAll:
 
 def _of_sets(function: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
     def of_sets(a: Any, b: Any, /) -> Tensor:
+        device = together([asarray(a), asarray(b)])
         a, b = (values_of(function.__name__, x, "call it outside") for x in (a, b))
         common = result_dtype(dtype_of(a.dtype).name, dtype_of(b.dtype).name)
         if function is not np.setdiff1d:
-            return Tensor(function(convert(a, common), convert(b, common)))
+            return Tensor(function(convert(a, common), convert(b, common)), device=device)
         found = np.unique(a)  # in its own dtype
-        return Tensor(found[~np.isin(convert(found, common), convert(b, common))])
+        return Tensor(found[~np.isin(convert(found, common), convert(b, common))], device=device)
 
     of_sets.__doc__ = (
         f"{doc}, in ascending order: a value, without a gradient. TraceError in a compiled function."

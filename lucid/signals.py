@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .array_functions import concatenate, pad, sliding_window_view, tensordot
-from .creation import Device, zeros
+from .creation import Device, constant, zeros
 from .creation import given as asarray
 from .errors import public
 from .functional import where
@@ -94,7 +94,7 @@ def interp(
         fp = concatenate([fp[-1:], fp, fp[:1]])
     last = len(xp) - 1
     if not last:
-        made = fp.broadcast_to((1,)).take(zeros(x.shape, dtype=np.int64))
+        made = fp.broadcast_to((1,)).take(constant(zeros(x.shape, dtype=np.int64)))
     else:
         k = (searchsorted(xp, x, side="right") - 1).clip(0, last - 1)
         x0, x1, f0, f1 = xp.take(k), xp.take(k + 1), fp.take(k), fp.take(k + 1)

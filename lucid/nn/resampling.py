@@ -219,7 +219,7 @@ def _resampled(x: Tensor, axis: int, n: int, out: int, step: float, mode: str, c
         at = np.maximum((places + 0.5) * step - 0.5, 0)
     low = np.minimum(np.floor(at).astype(np.int64), n - 1)
     shape = (out, *(1 for _ in x.shape[axis + 1 :]))
-    share = Tensor((at - low).reshape(shape)).astype(x.dtype)
+    share = asarray((at - low).reshape(shape)).astype(x.dtype)
     below, above = take(x, low, axis), take(x, np.minimum(low + 1, n - 1), axis)
     return below * (1 - share) + above * share
 

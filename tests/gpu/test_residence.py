@@ -44,6 +44,11 @@ FUNCTIONS: list[Callable[[Tensor], Any]] = [
     lambda x: np.exp(x),
     lambda x: lucid.sort(x.flatten()),
     lambda x: lucid.argwhere(x > 0),
+    lambda x: lucid.nonzero(x > 0)[1],
+    lambda x: lucid.unique(x, return_counts=True)[1],
+    lambda x: lucid.union1d(x, x + 1.0),
+    lambda x: lucid.interp(x, x[0], x[1]) + lucid.interp(x, x[0, :1], x[1, :1]),
+    lambda x: nn.functional.interpolate(x[None], size=5, mode="linear"),
     lambda x: lucid.vander(lucid.polyder(x[0]), 1),
     lambda x: (lucid.manual_seed(1), lucid.multinomial(lucid.abs(x), 2))[1],
 ]
