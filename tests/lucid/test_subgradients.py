@@ -133,3 +133,42 @@ def test_norms() -> None:
         lucid.linalg.norm(x, "p")
     with pytest.raises(TypeError, match=r"test_subgradients.py:\d+: axis and dim"):
         lucid.linalg.norm(x, axis=0, dim=0)
+
+
+# What takes some elements of rows of 6, others not at all, and some twice.
+I = np.array([[1, 4], [4, 0]])
+TAKEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "a slice": lambda x: x[:, 1:4],
+    "every second, from behind": lambda x: x[:, ::-2],
+    "constant places": lambda x: x[:, [2, 0, 2]],
+    "places that are values": lambda x: x[:, Tensor(np.array([1, 0, 1])) * 2],
+    "places of two axes": lambda x: x[:, I % x.shape[1]].reshape(len(x), -1),
+    "places, summed": lambda x: x[:, I % x.shape[1]].sum(axis=2),
+    "along an axis": lambda x: x.gather(1, np.array([[0, 2], [2, 2]])),
+    "put to places, of which some are read": lambda x: (
+        lucid.zeros((len(x), 9), dtype="float64").at[:, np.arange(x.shape[1]) % 3].add(x)[:, 1:]
+    ),
+    "the largest of each slice": lambda x: x[:, 1:].max(axis=1, keepdims=True),
+    "sorted": lambda x: lucid.sort(x, axis=1)[:, -2:],
+    "beside others": lambda x: lucid.concatenate((x[:, :2], x[:, :1]), axis=1),
+    "turned": lambda x: x[:, 1:3].T.reshape(len(x), -1),
+}
+
+
+@pytest.mark.parametrize("first", TAKEN)
+@pytest.mark.parametrize("second", ["a slice", "constant places", "places of two axes", "along an axis"])
+def test_what_is_not_read_has_no_derivative(first: str, second: str) -> None:
+    """Though that of a root at 0 is infinite: 0 times it is no number."""
+
+    def taken(x: Tensor) -> Tensor:
+        x = TAKEN[first](x)
+        return TAKEN[second](x) if x.shape[1] > 2 else x
+
+    x = 1 + np.random.default_rng(3).random((2, 6))
+    count = lucid.grad(lambda x: taken(x).sum())(x).numpy()
+    assert (count == 0).any()
+    x[count == 0] = 0.0
+    found = lucid.grad(lambda x: taken(lucid.sqrt(x)).sum())(x).numpy()
+    want = np.zeros_like(x)
+    np.divide(count, 2 * np.sqrt(x), out=want, where=count != 0)
+    np.testing.assert_allclose(found, want, rtol=1e-14)
