@@ -137,6 +137,15 @@ def test_norms() -> None:
 
 # What takes some elements of rows of 6, others not at all, and some twice.
 I = np.array([[1, 4], [4, 0]])
+
+
+def _chosen(x: Tensor, one: int, other: int) -> Tensor:
+    """Of every second element, and of the others, some from the left, and some from the right."""
+    even = Tensor(np.indices(x.shape).sum(axis=0) % 2 == 0)
+    parts = lucid.where(even, x, 1.0)[:, :one], lucid.where(even, 1.0, x)[:, -other:]
+    return lucid.concatenate(parts, axis=1)
+
+
 TAKEN: dict[str, Callable[[Tensor], Tensor]] = {
     "a slice": lambda x: x[:, 1:4],
     "every second, from behind": lambda x: x[:, ::-2],
@@ -150,19 +159,25 @@ TAKEN: dict[str, Callable[[Tensor], Tensor]] = {
     ),
     "the largest of each slice": lambda x: x[:, 1:].max(axis=1, keepdims=True),
     "sorted": lambda x: lucid.sort(x, axis=1)[:, -2:],
+    "one of two slices": lambda x: lucid.where(
+        np.arange(x.shape[1] // 2) % 2 == 0, x[:, : x.shape[1] // 2], x[:, -(x.shape[1] // 2) :]
+    ),
+    "a slice of one choice and one of the other": lambda x: _chosen(x, 2, 2),
+    "a slice of one choice and the other": lambda x: _chosen(x, 2, x.shape[1]),
+    "one choice and a slice of the other": lambda x: _chosen(x, x.shape[1], 2),
     "beside others": lambda x: lucid.concatenate((x[:, :2], x[:, :1]), axis=1),
     "turned": lambda x: x[:, 1:3].T.reshape(len(x), -1),
 }
 
 
 @pytest.mark.parametrize("first", TAKEN)
-@pytest.mark.parametrize("second", ["a slice", "constant places", "places of two axes", "along an axis"])
+@pytest.mark.parametrize("second", ["", "a slice", "constant places", "places of two axes", "along an axis"])
 def test_what_is_not_read_has_no_derivative(first: str, second: str) -> None:
     """Though that of a root at 0 is infinite: 0 times it is no number."""
 
     def taken(x: Tensor) -> Tensor:
         x = TAKEN[first](x)
-        return TAKEN[second](x) if x.shape[1] > 2 else x
+        return TAKEN[second](x) if second and x.shape[1] > 2 else x
 
     x = 1 + np.random.default_rng(3).random((2, 6))
     count = lucid.grad(lambda x: taken(x).sum())(x).numpy()
