@@ -37,7 +37,7 @@ TESTS = {
     "name": ("tests/lucid/test_names.py", "tests/lucid/test_texts.py"),
     "pairs": ("tests/compiler/test_pairs.py",),
     "plan": ("tests/compiler/test_teams.py",),
-    "prove": ("tests/runtime/test_execute.py",),
+    "prove": ("tests/compiler/test_hostile.py", "tests/runtime/test_execute.py"),
     "rewrite": ("tests/compiler/test_proofs.py",),
     "simplify": ("tests/compiler/test_proofs.py",),
     "touches": ("tests/compiler/test_validate.py",),

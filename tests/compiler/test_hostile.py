@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -349,3 +350,59 @@ def test_a_name_that_every_kernel_has_is_taken_twice(name: str) -> None:
 def test_a_kernel_named_as_what_it_calls_calls_itself(name: str) -> None:
     with pytest.raises(VerifyError, match=f"`{name}` cannot be a name"):
         verify_kernel(parse_kernel(NAMED.format(name, *NAMES[1:])))
+
+
+COPY = "kernel t(x: f32[n]) -> (o: f32[n])\n  for i in n\n    stage:  o[i] = x[i]\n"
+ADDED = (
+    "kernel t(i: i64[m], w: f32[m, d]) -> (o: f32[n, d])\n"
+    "  stage r in m, j in d:  o(i[r], at(j)) += w[r, j]\n"
+)
+FIRST = (
+    "kernel t(x: f32[m, n]) -> (o: i64[m, k])\n"
+    "  for i in m\n    stage j in n:  o[i, j] = sort j falling (x[i, j]) first k\n"
+)
+LONG = (
+    "kernel t(x: f32[m, n]) -> (o: f32[m])\n"
+    "  for i in m\n    stage j in n long:  t = sum(x[i, j])\n    stage:  o[i] = t\n"
+)
+STEPS = COPY.replace("x: f32[n]", "x: f32[n:2]")
+SCALED = COPY.replace("x: f32[n]", "x: f32[n], s: f32").replace("= x[i]", "= x[i] * s")
+FLAT: Any = {"x": (8, 0, (1,)), "o": (8, 0, (1,))}
+
+# A kernel, its buffers (elements, offset, strides), its symbols, and what is said.
+REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
+    "an array without memory": (COPY, {"o": FLAT["o"]}, {"n": 8}, "`x` is bound to nothing"),
+    "a half": (COPY, FLAT, {"n": 7.5}, "`n` = 7.5 is no whole number"),
+    "strides of another rank": (COPY, FLAT | {"x": (8, 0, (1, 1))}, {"n": 8}, "1 dimensions, but 2 strides"),
+    "an offset between elements": (COPY, FLAT | {"x": (8, 0.5, (1,))}, {"n": 7}, "must be whole numbers"),
+    "no number": (SCALED, FLAT, {"n": 8}, "`s` is bound to nothing"),
+    "sums from behind": (
+        ADDED, {"i": (3, 0, (1,)), "w": (6, 0, (2, 1)), "o": (8, 6, (-2, 1))}, {"m": 3, "n": 4, "d": 2},
+        "must lie in row-major order",
+    ),
+    "the first of fewer": (
+        FIRST, {"x": (6, 0, (3, 1)), "o": (8, 0, (4, 1))}, {"m": 2, "n": 3, "k": 4},
+        "keeps `k` = 4 of `n` = 3 elements",
+    ),
+    "a long axis that is short": (
+        LONG, {"x": (6, 0, (3, 1)), "o": (2, 0, (1,))}, {"m": 2, "n": 3}, "an axis is long from 8193 points",
+    ),
+    "other steps": (STEPS, FLAT | {"x": (25, 0, (3,))}, {"n": 8}, "must go in steps of 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_asked_of_a_call(name: str) -> None:
+    text, buffers, symbols, message = REFUSED[name]
+    kernel = parse_kernel(text)
+    verify_kernel(kernel)
+    written = {o.name for o in kernel.outputs}
+    arrays = {
+        key: Operand(memory(size, k.arrays(kernel)[key].dtype, key in written), offset, strides)
+        for key, (size, offset, strides) in buffers.items()
+    }
+    schedule, code = compile_kernel(kernel, host())
+    inputs = tuple(o.node for key, o in arrays.items() if key not in written)
+    graph = Graph("hostile", inputs, tuple(arrays[key].node for key in written))
+    with pytest.raises(VerifyError, match=message):
+        make_plan(Program(graph, (Call(kernel, arrays, symbols, {}, ()),)), [code], [schedule])

@@ -194,6 +194,17 @@ def test_steps_over_neighbours_are_a_kernel_each(steps: int) -> None:
         assert len(made.kernels) <= steps and len({k.text.partition("(")[2] for k in made.kernels}) <= 2
 
 
+def test_numbers_without_axes_are_one_kernel() -> None:
+    """Beside what has axes they are another one."""
+    a, x = np.array(2.0, np.float32), np.ones((3, 4), np.float32)
+    for f, args, kernels in (
+        (lambda a: (a * 2, a + 1, lucid.exp(a)), (a,), 1),
+        (lambda x: (x[0, 0] * 2, x[1, 2] * 3), (x,), 1),
+        (lambda a, x: (a * 2, x + 1), (a, x), 2),
+    ):
+        assert lucid.compile(f).cost(*args).kernels == kernels
+
+
 def test_dump_writes_every_stage_of_every_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
     lucid.compile(lambda x: x * 2.0 + 1.0)(data(5))

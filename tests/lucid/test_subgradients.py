@@ -136,7 +136,7 @@ def test_norms() -> None:
 
 
 # What takes some elements of rows of 6, others not at all, and some twice.
-I = np.array([[1, 4], [4, 0]])
+PLACES = np.array([[1, 4], [4, 0]])
 
 
 def _chosen(x: Tensor, one: int, other: int) -> Tensor:
@@ -151,8 +151,8 @@ TAKEN: dict[str, Callable[[Tensor], Tensor]] = {
     "every second, from behind": lambda x: x[:, ::-2],
     "constant places": lambda x: x[:, [2, 0, 2]],
     "places that are values": lambda x: x[:, Tensor(np.array([1, 0, 1])) * 2],
-    "places of two axes": lambda x: x[:, I % x.shape[1]].reshape(len(x), -1),
-    "places, summed": lambda x: x[:, I % x.shape[1]].sum(axis=2),
+    "places of two axes": lambda x: x[:, PLACES % x.shape[1]].reshape(len(x), -1),
+    "places, summed": lambda x: x[:, PLACES % x.shape[1]].sum(axis=2),
     "along an axis": lambda x: x.gather(1, np.array([[0, 2], [2, 2]])),
     "put to places, of which some are read": lambda x: (
         lucid.zeros((len(x), 9), dtype="float64").at[:, np.arange(x.shape[1]) % 3].add(x)[:, 1:]
