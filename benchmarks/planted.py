@@ -112,6 +112,8 @@ FAULTS = (
         "x * 0 becomes 0: NaN is dropped", "simplify", "compiler/passes/simplify.py",
         '    (("div", "x", 1), "x"),',
         '    (("mul", "x", 0), lambda e: ops.zeros_like(e["x"])), (("div", "x", 1), "x"),',
+        needs=r"smooth$",
+        programs=6000,
     ),
     Planted(
         "a reduction of which one axis is a unit is a reshape", "simplify", "compiler/passes/simplify.py",
