@@ -352,7 +352,7 @@ def test_a_kernel_named_as_what_it_calls_calls_itself(name: str) -> None:
         verify_kernel(parse_kernel(NAMED.format(name, *NAMES[1:])))
 
 
-COPIED = "kernel t(x: f32[n]) -> (o: f32[n])\n  for i in n\n    stage:  o[i] = x[i]\n"
+SAME = "kernel t(x: f32[n]) -> (o: f32[n])\n  for i in n\n    stage:  o[i] = x[i]\n"
 ADDED = (
     "kernel t(i: i64[m], w: f32[m, d]) -> (o: f32[n, d])\n"
     "  stage r in m, j in d:  o(i[r], at(j)) += w[r, j]\n"
@@ -365,16 +365,16 @@ LONG = (
     "kernel t(x: f32[m, n]) -> (o: f32[m])\n"
     "  for i in m\n    stage j in n long:  t = sum(x[i, j])\n    stage:  o[i] = t\n"
 )
-STEPS = COPIED.replace("x: f32[n]", "x: f32[n:2]")
-SCALED = COPIED.replace("x: f32[n]", "x: f32[n], s: f32").replace("= x[i]", "= x[i] * s")
+STEPS = SAME.replace("x: f32[n]", "x: f32[n:2]")
+SCALED = SAME.replace("x: f32[n]", "x: f32[n], s: f32").replace("= x[i]", "= x[i] * s")
 FLAT: Any = {"x": (8, 0, (1,)), "o": (8, 0, (1,))}
 
 # A kernel, its buffers (elements, offset, strides), its symbols, and what is said.
 REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
-    "an array without memory": (COPIED, {"o": FLAT["o"]}, {"n": 8}, "`x` is bound to nothing"),
-    "a half": (COPIED, FLAT, {"n": 7.5}, "`n` = 7.5 is no whole number"),
-    "strides of another rank": (COPIED, FLAT | {"x": (8, 0, (1, 1))}, {"n": 8}, "1 dimensions, but 2 strides"),
-    "an offset between elements": (COPIED, FLAT | {"x": (8, 0.5, (1,))}, {"n": 7}, "must be whole numbers"),
+    "an array without memory": (SAME, {"o": FLAT["o"]}, {"n": 8}, "`x` is bound to nothing"),
+    "a half": (SAME, FLAT, {"n": 7.5}, "`n` = 7.5 is no whole number"),
+    "strides of another rank": (SAME, FLAT | {"x": (8, 0, (1, 1))}, {"n": 8}, "1 dimensions, but 2 strides"),
+    "an offset between elements": (SAME, FLAT | {"x": (8, 0.5, (1,))}, {"n": 7}, "must be whole numbers"),
     "no number": (SCALED, FLAT, {"n": 8}, "`s` is bound to nothing"),
     "sums from behind": (
         ADDED, {"i": (3, 0, (1,)), "w": (6, 0, (2, 1)), "o": (8, 6, (-2, 1))}, {"m": 3, "n": 4, "d": 2},
