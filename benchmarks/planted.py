@@ -203,8 +203,7 @@ FAULTS = (
     ),
     Planted(
         "a scatter forgets the last row of a block", "loops", "compiler/cpu/lower_scatter.py",
-        'self.hi = x.minimum(b.op("add", self.lo, x.slot("block")), rows)',
-        'self.hi = x.minimum(b.op("add", self.lo, x.slot("block")), b.op("sub", rows, Imm(1, i64)))',
+        "self.hi = x.minimum(end, rows)", 'self.hi = x.minimum(end, b.op("sub", rows, Imm(1, i64)))',
         needs=r"\bat\(|copied\(|smooth$",
     ),
     Planted(

@@ -43,8 +43,14 @@ class _Key:
         return self._each(np.minimum, value)
 
     def _each(self, ufunc: np.ufunc, value: Any) -> Any:
-        ufunc.at(self.array, self.key, np.asarray(value).astype(self.array.dtype))
-        return self.array
+        return _at(ufunc, self.array, self.key, np.asarray(value).astype(self.array.dtype))
+
+
+def _at(ufunc: np.ufunc, array: Any, key: Any, value: Any) -> Any:
+    """`ufunc.at` on a copy; of halves rounded once, as lucid does, where NumPy rounds at each step."""
+    copy = array.astype(np.float32 if array.dtype == np.float16 else array.dtype)
+    ufunc.at(copy, key, value)
+    return copy.astype(array.dtype)
 
 
 class Copied:
@@ -82,9 +88,7 @@ def scattered(x: Any, axis: int, index: Any, value: Any) -> Any:
     """`x.scatter_add(axis, index, value)`."""
     if isinstance(x, Tensor):
         return x.scatter_add(axis, index, value)
-    copy = np.array(x)
-    np.add.at(copy, _grid(axis, index, copy.shape), value)
-    return copy
+    return _at(np.add, np.asarray(x), _grid(axis, index, np.shape(x)), value)
 
 
 def _grid(axis: int, index: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
