@@ -6,9 +6,19 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from lucid.compiler.ir.types import TensorType
+from lucid.compiler.text.graph import parse_graph, print_graph
+from lucid.compiler.text.kernel import print_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.compiler.text.loop import parse_func, print_func
+from lucid.compiler.text.program import parse_whole, print_whole
+from lucid.testing.program import coarsest, difference
+from lucid.texts import apply
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -74,3 +84,46 @@ def test_inspect_ir_takes_stages_and_refuses_others(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "inspect_ir.py"), "soup"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and "unknown stage soup" in done.stderr
+
+
+def random_input(kind: TensorType) -> np.ndarray[Any, Any]:
+    rng = np.random.default_rng(0)
+    values = rng.random(kind.shape) if kind.dtype.is_float else rng.integers(0, 2, kind.shape)
+    return np.asarray(values, kind.dtype.np)
+
+
+HUBER = pytest.param(
+    "huber_regression.py --steps 1 --figure one.png", marks=pytest.mark.sweep
+)  # all diamonds
+
+
+@pytest.mark.parametrize("command", [HUBER, "inspect_ir.py"])
+def test_texts_of_examples_are_programs(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each graph, kernel and loop that an example compiles is read back from its text; the programs run,
+    natively and by the interpreter, which agree within what the order of a sum makes."""
+    monkeypatch.setenv("LUCID_DUMP", str(tmp_path / "dump"))
+    run(*command.split(), folder=tmp_path)
+    folders = sorted((tmp_path / "dump").iterdir())
+    assert folders
+    for folder in folders:
+        graph = (folder / "graph.txt").read_text()
+        assert print_graph(parse_graph(graph)) == print_graph(parse_graph(print_graph(parse_graph(graph))))
+        for path in folder.glob("*.kernel.txt"):
+            kernel = parse_kernel(path.read_text())
+            assert parse_kernel(print_kernel(kernel)) == kernel
+        for path in folder.glob("*.loop.txt"):
+            for text in path.read_text().split("\n\n"):
+                func = parse_func(text)
+                assert parse_func(print_func(func)) == func
+        program = (folder / "program.txt").read_text()
+        whole = parse_whole(program)
+        assert (
+            print_whole(parse_whole(print_whole(whole))) == print_whole(whole) and whole.binding is not None
+        )
+        given = {i.name: random_input(i.type) for i in whole.binding.inputs}
+        natively = apply(program, "program", given)
+        by_numpy = apply(program, "program", given, interpret=True)
+        for name, array in natively.items():
+            assert difference(name, by_numpy[name], array, False, coarsest(natively)) is None

@@ -117,8 +117,8 @@ def same_as_numpy(seed: int) -> None:
     if all(w.dtype == x.dtype for w in want):
         over = x.copy(), y.copy()
         step(*over, out=over)
-        for f, w in zip(over, want, strict=True):
-            np.testing.assert_array_equal(f, w, str(steps))
+        for array, w in zip(over, want, strict=True):
+            np.testing.assert_array_equal(array, w, str(steps))
 
 
 @pytest.mark.parametrize("seed", range(12))
