@@ -131,6 +131,7 @@ class Complexes:
         return self._apply(angle, self)
 
     @property
+    @bounded
     def mH(self) -> Tensor:
         """The last two axes in each other's place, conjugated."""
         return self.mT.conj()

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Loc
@@ -191,7 +191,7 @@ def trim(error: BaseException) -> None:
         error.args = (here(str(error)),)
         vars(error)["of_user"] = True  # NumPy's kind has a text of its own
     anywhere = not isinstance(error, Exception) or isinstance(error, RecursionError)
-    said = _said(error) or "of_user" in vars(error) or anywhere
+    said = anywhere or "of_user" in vars(error) or _said(error)
     if not files or (not said and is_internal(files[-1])) or os.environ.get("LUCID_TRACEBACK") == "full":
         return
     kept = [frame for frame, file in zip(frames, files, strict=True) if not is_internal(file)]
@@ -307,24 +307,38 @@ def bounds(kind: type[T]) -> type[T]:
     return kind
 
 
+class _NoAttribute(AttributeError):
+    """An AttributeError whose message names the nearest name: looked for, in milliseconds, when it is read.
+    Who asks whether there is such a name reads none."""
+
+    of: object = None
+
+    def __str__(self) -> str:
+        from difflib import get_close_matches
+
+        known = (name for name in dir(self.of) if name[0] != "_")
+        near = get_close_matches(str(self.name), known, 1, 0.7)
+        return f"{self.args[0]}; did you mean {near[0]!r}?" if near else str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AttributeError, (str(self),)
+
+
+_NoAttribute.__name__ = _NoAttribute.__qualname__ = "AttributeError"  # as tracebacks show it
+_NoAttribute.__module__ = "builtins"
+
+
 def no_attribute(of: object, what: str, name: str) -> AttributeError:
     """The error for a name that `of` has not, with the line and the name that is nearest; not where only a
     protocol is looked for."""
     text = f"{what} has no attribute {name!r}"
-    if not name.startswith("_"):
-        near = (_nearest if isinstance(of, type | ModuleType) else _nearest.__wrapped__)(of, name)
-        text = here(f"{text}{f'; did you mean {near!r}?' if near else ''}")
-    error = AttributeError(text, name=name)
+    if name.startswith("_"):
+        error = AttributeError(text, name=name)
+    else:
+        error = _NoAttribute(here(text), name=name)
+        vars(error)["of"] = of
     vars(error)["of_user"] = True
     return error
-
-
-@functools.lru_cache(maxsize=256)  # looked for in milliseconds, and libraries ask for names that may be there
-def _nearest(of: object, name: str) -> str | None:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, (known for known in dir(of) if known[0] != "_"), 1, 0.7)
-    return near[0] if near else None
 
 
 def warn_user(message: str) -> None:

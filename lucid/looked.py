@@ -10,7 +10,7 @@ from lucid.compiler.gpu.target import ARCH
 
 from .cost import Cost, cost_of
 from .engine import KernelInfo
-from .errors import bounds, here, located, user_loc
+from .errors import bounded, bounds, here, located, user_loc
 from .story import Story
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Looked(Generic[P]):
             raise located(error, user_loc()) from None
 
     @property
+    @bounded
     def kernels(self) -> list[KernelInfo]:
         """The kernels of the latest call, each with `name`, `bytes` (what it moves) and `text`."""
         return self._last().executable.kernels

@@ -14,7 +14,7 @@ from lucid.compiler.ir.types import b1, f32
 
 from .context import MODE
 from .engine import Array
-from .errors import bounds, here, user_frame, warn_user
+from .errors import bounded, bounds, here, user_frame, warn_user
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -110,6 +110,7 @@ class Reading:
         return protocols.array_function(func, args, kwargs)
 
     @property
+    @bounded
     def ctypes(self) -> Any:
         """Where the value lies, as an array's `ctypes`. It is this tensor's own: do not write to it."""
         return self.numpy().ctypes

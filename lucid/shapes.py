@@ -64,7 +64,8 @@ def transpose(x: Node, axes: tuple[int, ...]) -> Node:
     ndim = x.type.ndim
     perm = tuple(normal_axis(a, ndim) for a in axes) if axes else tuple(reversed(range(ndim)))
     if sorted(perm) != list(range(ndim)):
-        raise ValueError(f"transpose: {axes} is not an order of all {ndim} axes; name every axis once")
+        to_try = f"swapaxes{axes} exchanges two" if len(axes) == 2 < ndim else "name every axis once"
+        raise ValueError(f"transpose: {axes} is not an order of all {ndim} axes; {to_try}")
     return x if perm == tuple(range(ndim)) else ops.TRANSPOSE(x, perm=perm)
 
 

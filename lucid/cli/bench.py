@@ -24,7 +24,6 @@ import numpy as np
 from ..arguments import rebuild
 from ..tensor import Tensor, settle
 from . import target
-from .run import FAULTS, first_line
 from .table import CommandError
 
 LEAST = 5  # calls of each
@@ -54,12 +53,16 @@ def run(options: argparse.Namespace) -> int:
     other = found.compiled if options.against == "again" else plain
     tensors = options.against == "eager"
     given = rebuild(args, lambda x: Tensor(x) if isinstance(x, np.ndarray) and tensors else x)
-    if options.against == "numpy" and _holds_tensors((given, plain(*given))):
-        raise CommandError(f"numpy: {found.compiled._name()} computes with tensors; take --against eager")
     try:
-        times = compare(lambda: _done(found.compiled(*args)), lambda: _done(other(*given)), options.seconds)
-    except FAULTS as error:
-        raise CommandError(f"{options.against}: {first_line(error)}") from None
+        first = target.told(options.against, lambda: other(*given))
+    except CommandError as error:
+        raise CommandError(f"{options.against}: {error}") from None
+    if options.against == "numpy" and _holds_tensors((given, first)):
+        raise CommandError(f"numpy: {found.compiled._name()} computes with tensors; take --against eager")
+    times = target.told(
+        options.against,
+        lambda: compare(lambda: _done(found.compiled(*args)), lambda: _done(other(*given)), options.seconds),
+    )
     told = {
         name: dict(zip(("low", "median", "high"), quarters(each), strict=True))
         for name, each in zip(("compiled", options.against), times, strict=True)

@@ -24,7 +24,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from types import MethodType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from lucid.compiler.ir.data import data
@@ -35,6 +35,7 @@ from ..errors import is_user_file, shown
 from .run import first_line
 from .table import CommandError
 
+T = TypeVar("T")
 MODULE = "__lucid__"
 WAY = "a function without arguments that returns (compiled function, (arguments, ...))"
 
@@ -80,14 +81,14 @@ def load(text: str) -> Target:
 
 def _found(text: str, file: str, name: str) -> Target:
     with contextlib.redirect_stdout(sys.stderr):
-        found: Any = _run(file, lambda: _module(file))
+        found: Any = told(file, lambda: _module(file))
         for part in name.split("."):
             if not hasattr(found, part):
                 raise CommandError(f"{file} has no {name}{_others(found)}")
             found = getattr(found, part)
         given: object = None
         if _compiled(found) is None:
-            found = _run(file, _without_arguments(text, found))
+            found = told(file, _without_arguments(text, found))
             if type(found) is tuple and len(found) == 2:
                 found, given = found
         own = _compiled(found)
@@ -97,7 +98,7 @@ def _found(text: str, file: str, name: str) -> Target:
         compiled, bound = own
         if isinstance(given, tuple):
             args = (*bound, *given)
-            _run(file, lambda: compiled(*args))
+            told(file, lambda: compiled(*args))
             return Target(text, compiled, args)
     if compiled._recent() is None:
         why = "was not called, so nothing is compiled"
@@ -119,8 +120,9 @@ def _module(file: str) -> ModuleType:
     return module
 
 
-def _run(file: str, work: Callable[[], Any]) -> Any:
-    """What `work` returns; what the user's code raises becomes one line."""
+def told(what: str, work: Callable[[], T]) -> T:
+    """What `work` returns; what the user's code raises becomes one line. `what`: what it does, where no line
+    of the user's says it."""
     try:
         return work()
     except CommandError:
@@ -128,13 +130,14 @@ def _run(file: str, work: Callable[[], Any]) -> Any:
     except SyntaxError as error:
         raise CommandError(f"{error.filename}:{error.lineno}: {error.msg}") from None
     except SystemExit as error:
-        raise CommandError(f"{file} exits ({error.code})") from None
+        raise CommandError(f"{what} exits ({error.code})") from None
     except Exception as error:
         users = [f for f in traceback.extract_tb(error.__traceback__) if is_user_file(f.filename)]
         where = f"{shown(users[-1].filename)}:{users[-1].lineno}: " if users else ""
         said = first_line(error)
-        what = said if where and said.startswith(where) else f"{where}{type(error).__name__}: {said}"
-        raise CommandError(what) from None
+        raise CommandError(
+            said if where and said.startswith(where) else f"{where}{type(error).__name__}: {said}"
+        ) from None
 
 
 def _compiled(found: object) -> tuple[Compiled[..., Any], tuple[Any, ...]] | None:

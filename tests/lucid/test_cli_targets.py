@@ -91,6 +91,14 @@ def test_bench(script: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("lazy.py").write_text("import lucid\nf = lucid.compile(lucid.exp)\ndef g(): return f, ([1.0],)\n")
     assert code_of("bench", "lazy.py:g", "--against", "numpy") == 2
     assert "computes with tensors; take --against eager" in capsys.readouterr().err
+    Path("method.py").write_text(
+        "import lucid\nf = lucid.compile(lambda x: x.relu())\n"
+        "import numpy as np\ndef g(): return f, (np.ones(3),)\n"
+    )
+    assert code_of("bench", "method.py:g", "--against", "numpy") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lucid bench: numpy: method.py:2: AttributeError: 'numpy.ndarray'")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)

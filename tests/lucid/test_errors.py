@@ -6,6 +6,7 @@ import inspect
 import math
 import operator
 import os
+import pickle
 import re
 import sysconfig
 import traceback
@@ -217,12 +218,16 @@ def test_other_classes_may_answer_for_a_tensor() -> None:
     assert (X != None) is True  # noqa: E711
 
 
-def test_a_name_that_a_tensor_has_not() -> None:
+def test_a_name_that_a_tensor_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     x: Any = lucid.ones(3)
     begin = r"test_errors\.py:\d+: a Tensor has no attribute "
     with pytest.raises(AttributeError, match=begin + r"'resahpe'; did you mean 'reshape'\?") as caught:
         x.resahpe(3)
     assert caught.value.name == "resahpe"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    monkeypatch.setattr("difflib.get_close_matches", None)  # nobody reads these messages
+    assert not hasattr(x, "resahpe") and not hasattr(lucid, "resahpe") and not hasattr(nn, "Liner")
+    monkeypatch.undo()
     with pytest.raises(AttributeError, match=r"test_errors\.py:\d+: a Parameter has no attribute 'bar'$"):
         _ = nn.Parameter([1.0]).bar  # type: ignore[attr-defined]
     assert not hasattr(x, "__array_struct__") and not hasattr(x, "_other")
