@@ -19,6 +19,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, MutableSequence
+from functools import partial
+from multiprocessing.synchronize import Event
 from queue import Empty
 from typing import Any, TextIO
 
@@ -289,7 +291,7 @@ def run(
             worker = workers.get(j)
             if worker is None and began[j] != done[j][0] and not stop.is_set():
                 began[j] = done[j][0]
-                given = (tasks[j], j, done[j], at, queue.put, stop.is_set)
+                given = (tasks[j], j, done[j], at, queue.put, partial(ended, stop))
                 workers[j] = context.Process(target=work, args=given, daemon=True)
                 workers[j].start()
         dead = [j for j, w in workers.items() if not w.is_alive()]
@@ -307,6 +309,12 @@ def run(
             stop.set()
         if not workers and all(began[j] == done[j][0] or stop.is_set() for j in range(jobs)):
             return state.outcome()
+
+
+def ended(stop: Event) -> bool:
+    """Whether a worker is to end: when it is told to, and when who asked for it is gone."""
+    parent = multiprocessing.parent_process()
+    return stop.is_set() or (parent is not None and not parent.is_alive())
 
 
 def _drain(queue: Any, wait: float) -> list[Told | Found]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import random
 import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -286,6 +288,18 @@ def test_the_command(
     assert left.value.code == 1
     printed = capsys.readouterr().out
     assert "draw 0 of structure 0: threads: they differ" in printed and printed.endswith("1 faults\n")
+
+
+def test_workers_end_with_who_began_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They went on for hours after a run that was killed."""
+    stop = multiprocessing.get_context("spawn").Event()
+    assert not campaign.ended(stop)
+    gone = SimpleNamespace(is_alive=lambda: False)
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: gone)
+    assert campaign.ended(stop)
+    monkeypatch.undo()
+    stop.set()
+    assert campaign.ended(stop)
 
 
 def test_jobs_share_the_programs(tmp_path: Path) -> None:
