@@ -75,7 +75,7 @@ class _Fuser:
         self.reducing = {n for n in self.order if reduces(n)}
         self.places: dict[Node, tuple[Placed, dict[str, int]]] = {}
         self.forced: dict[Node, str] = {}
-        self.blocked: dict[Node, str] = {}  # stored, as views that read them cannot be followed
+        self.blocked: dict[Node, tuple[str, refusal.Refusal]] = {}  # stored: why
         self.refused: dict[Draft, refusal.Refusal] = {}  # by draft: why the root at hand did not join it
         self.why = refusal.FEW  # the latest refusal
         self.reader = Reader(set())
@@ -104,9 +104,8 @@ class _Fuser:
                     source = through_views(operand)
                     if computed(source) and not packed(source, roots):
                         roots.add(source)
-                        self.blocked.setdefault(
-                            source, f"{label(source)}: stored, for {label(node)} packs it"
-                        )
+                        why = f"{label(source)}: stored, for {label(node)} packs it"
+                        self.blocked.setdefault(source, (why, refusal.PACKED))
         for node in shorten(self.order, roots):
             self.forced[node] = f"{label(node)}: stored, for one expression would be too long"
         # whatever a root cannot reach by views must stand in memory first, and what neighbours would compute
@@ -123,8 +122,9 @@ class _Fuser:
                     for blocked, reader in self._blocked(operand, access, node):
                         if blocked not in roots:
                             roots.add(blocked)
-                            why = f"{label(blocked)}: stored, for {label(reader)} mixes its axes"
-                            self.blocked.setdefault(blocked, why)
+                            what, refused = refusal.blocked_by(reader.op.name)
+                            why = f"{label(blocked)}: stored, for {label(reader)} {what}"
+                            self.blocked.setdefault(blocked, (why, refused))
         return [n for n in self.order if n in roots]
 
     def _blocked(self, node: Node, access: Access, root: Node) -> Iterator[tuple[Node, Node]]:
@@ -164,8 +164,7 @@ class _Fuser:
                 self.drafts[draft] = None
                 self._at_home(draft, placed)
                 self._enter(draft, placed)
-            stored = self.forced.get(node) or self.blocked.get(node)
-            if stored is not None:
+            if stored := self.forced.get(node) or self.blocked.get(node, ("",))[0]:
                 self.home[node].reasons.append(stored)
 
     def _enter(self, draft: Draft, placed: Placed, final: bool = False) -> None:
@@ -335,7 +334,7 @@ class _Fuser:
     def _apart(self, base: Node, home: Draft, placed: Placed, before: int) -> Apart:
         """Why a root reads from memory what this other draft makes."""
         if base in self.blocked:
-            why = refusal.PACKED if placed.form == "product" else refusal.RESHAPED
+            why = refusal.PACKED if placed.form == "product" else self.blocked[base][1]
         elif placed.form in ALONE or home.placed[0].form in ALONE:
             why = refusal.ALONE
         elif placed.form == "product":
@@ -431,7 +430,8 @@ class _Fuser:
         trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
         outer = outer_axes(trial)
         if outer is None:
-            return self._refuses(refusal.TOTAL if self._waits(draft, rows) else refusal.NO_AXES)
+            apart = refusal.NESTED if rows else refusal.NO_AXES
+            return self._refuses(refusal.TOTAL if self._waits(draft, rows) else apart)
         if not rows and turned(trial, outer):
             return self._refuses(refusal.ACROSS_MEMORY)
         if not self._room(draft, placed):
@@ -567,7 +567,8 @@ class _Fuser:
                 if home is not draft:
                     others.append((base, home))
         for base, home in others:
-            draft.apart[base] = self._apart(base, home, placed, before)
+            if base not in draft.apart or draft.apart[base].why in refusal.LATER:
+                draft.apart[base] = self._apart(base, home, placed, before)
 
     def _following(self, draft: Draft, due: Callable[[Draft], bool]) -> Iterator[Draft]:
         """The drafts that run after this one, as far as they are `due`: not beyond one that is not."""

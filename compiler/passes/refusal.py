@@ -23,6 +23,10 @@ NO_AXES = Refusal(
     "the two have no outer axes in common",
     "reduce along the same axes, or compute along the axes that are kept",
 )
+NESTED = Refusal(
+    "it goes over several of the rows that were reduced, each by itself, and a kernel has one level of rows",
+    "reduce along all of these axes at once, where that means the same",
+)
 ACROSS_MEMORY = Refusal(
     "it would be summed, or written, across memory", "let the axis that is summed be the last one in memory"
 )
@@ -45,4 +49,25 @@ RESHAPED = Refusal(
     "a reshape between the two mixes axes, so that it must stand in memory",
     "reshape the inputs instead, or compute in the shape that is there before and reshape the result",
 )
+INDEXED = Refusal(
+    "it is indexed by values in a part of what reads it, as where parts are joined, padded or assigned to",
+    "let a mask say which elements, where one can: lucid.where(mask, a, b)",
+)
+STEPPED = Refusal(
+    "what is padded, or assigned to in part, is read by steps, backwards or at one place",
+    "take that part of it before",
+)
+VIEWED = Refusal("a view between the two cannot be followed by subscripts, so that it must stand in memory")
 PACKED = Refusal("a product packs its operands, which must stand in memory", "")
+
+LATER = (BETWEEN.why, TAKEN.why)  # of a root that came when its kernel was apart already: the first one tells
+
+
+def blocked_by(op: str) -> tuple[str, Refusal]:
+    """What a view or a gather does, so that what it reads must stand in memory; the same as a refusal."""
+    ways = {
+        "reshape": ("mixes its axes", RESHAPED),
+        "gather": ("is in a part of what reads it", INDEXED),
+        "pad": ("is read by steps, backwards or at one place", STEPPED),
+    }
+    return ways.get(op, ("cannot be followed", VIEWED))

@@ -277,6 +277,11 @@ def test_large_kernels_are_shared_by_threads() -> None:
         (lambda x: (x + 1).exp() @ (x * 2).exp().T, "a product packs its operands", 2 * 48),
         (lambda x: (x * 2).cumsum(axis=1) * 2, "share a kernel with nothing", 2 * 48),
         (lambda x: (x @ x.T) @ x, "a product", 2 * 36),
+        (lambda x: (x @ x.T).softmax(1), "only maps over its whole result", 2 * 36),
+        (lambda x: x.reshape((3, 2, 2)).sum(axis=2).max(axis=1), "one level of rows", 2 * 24),
+        (lambda x: x.var(), "it needs a total", 2 * 4),
+        (lambda x: lucid.flip(lucid.pad(x + 1, 1)).cumsum(axis=1), "by steps, backwards", 2 * 120),
+        (lambda x: lucid.concatenate([x.exp()[np.array([1])], x]) * 2, "indexed by values in a part", 2 * 16),
     ],
 )
 def test_what_is_apart_says_why_and_what_it_costs(f: Any, why: str, nbytes: int) -> None:
