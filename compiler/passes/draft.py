@@ -63,6 +63,11 @@ def through_views(node: Node) -> Node:
     return node
 
 
+def breadth(access: Access) -> int:
+    """How many axes it walks. Sizes are not asked for where this tells: they may be of different plans."""
+    return sum(isinstance(ix, Ix) and ix.axis is not None for ix in access[0])
+
+
 def label(node: Node) -> str:
     """A node in words."""
     where = f" at {node.loc}" if node.loc else ""

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import prod
+from operator import attrgetter
 
 from .. import ops
 from ..ir.data import replace
@@ -39,6 +40,7 @@ from .draft import (
     Placed,
     Read,
     Reader,
+    breadth,
     computed,
     goes_along,
     is_product,
@@ -58,13 +60,13 @@ from .shorten import shorten, stencils, tops
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
 
-
 # Forms of roots that share a kernel with no other.
 ALONE = frozenset(("scatter", "scan", "sort"))
 # So many kernels that read the same memory are asked whether a root may join them: the latest ones.
 ASKED = 64
 # Clustering runs again as long as something is found that is better stored, but so many times.
 ROUNDS = 4
+_number = attrgetter("number")  # of a draft
 
 
 class _Fuser:
@@ -400,7 +402,7 @@ class _Fuser:
             else:
                 common.append(node.type.size)
         theirs = draft.reads
-        for node, access in sorted(reads, key=lambda r: -_rank(r[1])):
+        for node, access in sorted(reads, key=lambda r: -breadth(r[1])):
             base = self.reader.storage.base(node)
             assert base is not None
             for other, spot in theirs.get(base, ()):
@@ -580,15 +582,6 @@ class _Fuser:
                 if due(other):
                     yield other
                     stack.append(other)
-
-
-def _number(draft: Draft) -> int:
-    return draft.number
-
-
-def _rank(access: Access) -> int:
-    """How many axes it walks. Sizes are not asked for where this tells: they may be of different plans."""
-    return sum(isinstance(ix, Ix) and ix.axis is not None for ix in access[0])
 
 
 def fuse(graph: Graph) -> Program:
