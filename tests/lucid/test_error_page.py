@@ -72,7 +72,7 @@ RAISED = {
 INNER = {
     "lucid/native.py": "_CannotError", "lucid/cli/table.py": "CommandError", "runtime/elf.py": "Unsupported",
     "runtime/counters.py": "Unavailable", "compiler/interpret/team.py": "Race",
-    "lucid/testing/traced.py": "UnfitError",
+    "lucid/testing/traced.py": "UnfitError", "lucid/errors.py": "_NoAttribute",
 }  # fmt: skip
 BEGIN = "import os\nimport numpy as np\nimport lucid\n"
 
