@@ -49,7 +49,7 @@ def certain(node: Node, args: list[Span]) -> Span:
     value = value.astype(np.float64) if node.type.dtype.is_float else value
     if node.op.kind != "elementwise" or not known:
         return span(value, value)
-    sure = np.logical_and.reduce(known) & ~_by_sign_of_zero(node, args)
+    sure = np.logical_and.reduce(known) & np.logical_not(_by_sign_of_zero(node, args))
     return span(np.where(sure, value, nothing.lo), np.where(sure, value, nothing.hi))
 
 
@@ -232,7 +232,7 @@ def function(node: Node, args: list[Span], mode: Exact) -> Span:
         values = [at(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
         lo, hi = np.minimum.reduce(values), np.maximum.reduce(values)
         known = _PLAIN[name](a, b) if name in _PLAIN else np.zeros(lo.shape, bool)
-        known = (known | (a.point & b.point)) & ~_by_sign_of_zero(node, args)
+        known = (known | (a.point & b.point)) & np.logical_not(_by_sign_of_zero(node, args))
         if name == "pow":
             zero = (a.lo < 0) & (a.hi > 0)
             lo, hi = np.where(zero, np.minimum(lo, 0), lo), np.where(zero, np.maximum(hi, 0), hi)
