@@ -1,9 +1,12 @@
-"""Lists in lists that hold tensors: one tensor of what stands in them, through which gradients flow."""
+"""Lists in lists that hold tensors: one tensor of what stands in them, through which gradients flow; or
+arrays in place of tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
 
 from .errors import here
 
@@ -41,6 +44,15 @@ def stacked(data: list[Any] | tuple[Any, ...]) -> Tensor:
     kind = result_type(*(asarray(p) if isinstance(p, str | bytes) else p for p in _leaves(parts)))
     made = stack([p if hasattr(p, "dtype") else given(p, kind) for p in parts])
     return made.reshape((*shape, *made.shape[1:]))
+
+
+def with_arrays(data: Any) -> Any:
+    """The same lists with arrays in place of tensors, whose gradients end there, which is warned of."""
+    from .tensor import Tensor
+
+    if isinstance(data, list | tuple):
+        return [with_arrays(x) for x in data]
+    return np.asarray(data) if isinstance(data, Tensor) else data
 
 
 def _leaves(data: Iterable[Any]) -> Iterator[Any]:

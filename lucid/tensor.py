@@ -30,7 +30,7 @@ from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
 from .indexing import Indexed
-from .lists import holds, stacked
+from .lists import holds, stacked, with_arrays
 from .methods import Methods
 from .names import Names, on_device
 from .operators import REFLECTED, Operators
@@ -148,8 +148,8 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
         found = as_array(data).dtype
         wanted = _DEFAULTS.get(found) or dtype_of(found)
     source = data
-    if isinstance(data, list | tuple) and not _is_plain(data):
-        source = _with_arrays(data)
+    if holds(data):
+        source = with_arrays(data)
     array = as_array(source, wanted)
     check_numbers(array, data)
     kind = array.dtype.newbyteorder("=")
@@ -168,13 +168,6 @@ def _is_plain(data: object) -> bool:
     if isinstance(data, list | tuple):
         return all(map(_is_plain, data))
     return type(data) in _WEAK
-
-
-def _with_arrays(data: Any) -> Any:
-    """Lists that hold tensors, with arrays in their place."""
-    if isinstance(data, list | tuple):
-        return [_with_arrays(x) for x in data]
-    return np.asarray(data) if isinstance(data, Tensor) else data  # warns of a gradient that ends
 
 
 @bounds

@@ -371,7 +371,7 @@ class Reader:
     def __init__(self, roots: set[Node]) -> None:
         self.storage = Storage(roots)
         # by id; the entry keeps the object alive, so ids stay valid
-        self._known: dict[int, tuple[Placed, list[tuple[Node, Access]], dict[Node, int]]] = {}
+        self._known: dict[int, tuple[Placed, list[tuple[Node, Access]], list[Node]]] = {}
         self._inner: dict[tuple[Node, Access], list[tuple[Node, Access]]] = {}
         self.visited = 0  # nodes, over all roots: what fusion's time is made of
 
@@ -401,27 +401,23 @@ class Reader:
 
     def computed(self, placed: Placed) -> list[Node]:
         """What is evaluated at each point of its domain, from memory on: each node once."""
-        return list(self._walk(placed)[2])
-
-    def places(self, placed: Placed) -> Mapping[Node, int]:
-        """At how many places each of these nodes is evaluated, for one point of the domain."""
         return self._walk(placed)[2]
 
     def forget(self, placed: Placed) -> None:
         """Something below has become memory."""
         self._known.pop(id(placed), None)
 
-    def _walk(self, placed: Placed) -> tuple[Placed, list[tuple[Node, Access]], dict[Node, int]]:
+    def _walk(self, placed: Placed) -> tuple[Placed, list[tuple[Node, Access]], list[Node]]:
         known = self._known.get(id(placed))
         if known is None:
             found: dict[tuple[Node, Access], None] = {}
-            nodes: dict[Node, int] = {}
+            nodes: dict[Node, None] = {}
             for operand, access in placed.operands:
                 for n, a in self.inlined(operand, access, placed.node):
                     self.visited += 1
                     if n is not placed.node and self.storage.base(n) is not None:
                         found[n, a] = None
                     else:
-                        nodes[n] = nodes.get(n, 0) + 1
-            known = self._known[id(placed)] = (placed, list(found), nodes)
+                        nodes[n] = None
+            known = self._known[id(placed)] = (placed, list(found), list(nodes))
         return known

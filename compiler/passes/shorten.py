@@ -134,7 +134,12 @@ def tops(reader: Reader, placed: Placed, inside: set[Node]) -> list[Node]:
     readers = [n for n in reader.computed(placed) if n not in inside]
     read = dict.fromkeys([m for n in readers for m in n.inputs] + [n for n, _ in placed.operands])
     found = dict.fromkeys(through_views(n) for n in read if n in inside)
-    return [n for n in found if n.op.kind == "elementwise" and n.inputs and n not in reader.storage.roots]
+    return [n for n in found if _storable(reader, n)]
+
+
+def _storable(reader: Reader, node: Node) -> bool:
+    """Whether a node can be stored that is not: what is computed, of something."""
+    return node.op.kind == "elementwise" and bool(node.inputs) and node not in reader.storage.roots
 
 
 def stencils(reader: Reader, placed: Placed, position: Mapping[Node, int]) -> list[Node]:
@@ -151,7 +156,7 @@ def stencils(reader: Reader, placed: Placed, position: Mapping[Node, int]) -> li
     for n, count in _spread(reader, placed, position, lambda count: count == 1):
         if count > 1:
             top = _padded(n, lambda m: reader.storage.base(m) is not None)
-            if top.op.kind == "elementwise" and top.inputs and top not in reader.storage.roots:
+            if _storable(reader, top):
                 found[top] = None
     return list(found)
 

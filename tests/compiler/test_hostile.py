@@ -4,7 +4,7 @@ or it runs between guard pages and gives what the interpreter gives."""
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -179,8 +179,10 @@ def test_many_texts_bound_to_hostile_numbers(part: int) -> None:
             survives(program, n % 2 == 0)
 
 
-def accepted(text: str, symbols: dict[str, int], **buffers: tuple[int, int, tuple[int, ...]]) -> None:
-    """VerifyError unless the kernel may run on these: elements, offset, strides."""
+def given(
+    text: str, buffers: Mapping[str, tuple[int, int, tuple[int, ...]]]
+) -> tuple[k.Kernel, dict[str, Operand]]:
+    """A kernel, and what it is called with: elements, offset, strides of each array."""
     kernel = parse_kernel(text)
     verify_kernel(kernel)
     written = {o.name for o in kernel.outputs}
@@ -188,6 +190,12 @@ def accepted(text: str, symbols: dict[str, int], **buffers: tuple[int, int, tupl
         name: Operand(memory(size, k.arrays(kernel)[name].dtype, name in written), offset, strides)
         for name, (size, offset, strides) in buffers.items()
     }
+    return kernel, arrays
+
+
+def accepted(text: str, symbols: dict[str, int], **buffers: tuple[int, int, tuple[int, ...]]) -> None:
+    """VerifyError unless the kernel may run on these: elements, offset, strides."""
+    kernel, arrays = given(text, buffers)
     assert survives_or_raises(bind(kernel, arrays, symbols))
 
 
@@ -394,13 +402,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_asked_of_a_call(name: str) -> None:
     text, buffers, symbols, message = REFUSED[name]
-    kernel = parse_kernel(text)
-    verify_kernel(kernel)
+    kernel, arrays = given(text, buffers)
     written = {o.name for o in kernel.outputs}
-    arrays = {
-        key: Operand(memory(size, k.arrays(kernel)[key].dtype, key in written), offset, strides)
-        for key, (size, offset, strides) in buffers.items()
-    }
     schedule, code = compile_kernel(kernel, host())
     inputs = tuple(o.node for key, o in arrays.items() if key not in written)
     graph = Graph("hostile", inputs, tuple(arrays[key].node for key in written))
