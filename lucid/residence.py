@@ -207,7 +207,7 @@ def roams(node: Node) -> bool:
     """Whether all that a node is made of does."""
     if not _ROAMING:
         return False
-    stack, some = [node], False
+    seen, stack, some = {node}, [node], False
     while stack:
         n = stack.pop()
         if n in _ROAMING:
@@ -215,7 +215,8 @@ def roams(node: Node) -> bool:
         elif n.data is not None:
             return False
         else:
-            stack += n.inputs
+            stack += [m for m in n.inputs if m not in seen]
+            seen.update(n.inputs)
     if some:
         _ROAMING.add(node)  # when it has its value, too
     return some
