@@ -85,9 +85,12 @@ def gathered(x: Any, axis: int, index: Any) -> Any:
 
 
 def scattered(x: Any, axis: int, index: Any, value: Any) -> Any:
-    """`x.scatter_add(axis, index, value)`."""
+    """`x.scatter_add(axis, index, value)`. IndexError where the index is longer than an array of values,
+    which NumPy would spread out."""
     if isinstance(x, Tensor):
         return x.scatter_add(axis, index, value)
+    if np.ndim(value) and any(n > m for n, m in zip(np.shape(index), np.shape(value), strict=True)):
+        raise IndexError(f"an index of shape {np.shape(index)} does not fit into {np.shape(value)}")
     return _at(np.add, np.asarray(x), _grid(axis, index, np.shape(x)), value)
 
 

@@ -242,6 +242,15 @@ def test_nobody_promises_the_sign_of_nan(text: str, monkeypatch: pytest.MonkeyPa
     assert Family(program, smooth=False).fault(Draw(program, {})) is not None
 
 
+def test_numpy_spreads_no_values_over_a_longer_index() -> None:
+    """lucid refuses what is scattered by an index that is longer than it; so NumPy's part has to."""
+    text = "scattered(x0, 0, ((x0 < x1).astype('int64') * 5 + 3) % x0.shape[0], x0 * 2)"
+    x, y = np.array([[3, -2]], np.float32), np.array([[1], [2], [3]], np.float32)
+    fits = Program({"x0": x, "x1": y[:1]}, (("v0", text),), ("v0",), frozenset(("x0", "x1", "v0")))
+    assert draws.holds(fits) and look(Draw(fits, {})).fault is None
+    assert not draws.holds(replace(fits, inputs={"x0": x, "x1": y}))
+
+
 def test_smaller_programs() -> None:
     def fails(program: Program) -> bool:
         """A maximum of at least 8 elements."""
