@@ -4,24 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..ir import loop as lp
 from ..ir.kernel import STEPS
 from ..ir.layout import Slot
-from ..ir.loop import (
-    Aligned,
-    Alloc,
-    Barrier,
-    For,
-    Func,
-    Imm,
-    Let,
-    Load,
-    Operand,
-    Prefetch,
-    Stmt,
-    Store,
-    Value,
-    lane_of,
-)
 from ..ir.target import Target
 from ..ir.types import DTYPES, b1, f32, i8, i64
 from ..llvm.emitter import Emitter, literal
@@ -34,8 +19,10 @@ from . import remainder, table
 STACK_BYTES = 36 << 10
 
 
-def _streams(body: Sequence[Stmt]) -> bool:
-    return any((isinstance(s, Store) and s.stream) or (isinstance(s, For) and _streams(s.body)) for s in body)
+def _streams(body: Sequence[lp.Stmt]) -> bool:
+    return any(
+        (isinstance(s, lp.Store) and s.stream) or (isinstance(s, lp.For) and _streams(s.body)) for s in body
+    )
 
 
 class CpuEmitter(Emitter):
@@ -43,11 +30,11 @@ class CpuEmitter(Emitter):
         super().__init__(marks)
         self.permuted = permuted  # by what instructions tables are looked up
         self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
-        self.fixed: dict[str, Let] = {}  # what literals alone decide: LLVM knows these, too
+        self.fixed: dict[str, lp.Let] = {}  # what literals alone decide: LLVM knows these, too
 
     # -- functions
 
-    def func(self, func: Func, attributes: str) -> None:
+    def func(self, func: lp.Func, attributes: str) -> None:
         if func.team != 1:
             raise ValueError(f"func {func.name}: a team of {func.team} threads; here it is one")
         self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end", "thread": "0"}, {}, {}
@@ -59,7 +46,7 @@ class CpuEmitter(Emitter):
         self.lines.append("entry:")
         for number, slot in enumerate(func.slots):
             self.slot(slot, number)
-        heap = self.allocate([s for s in func.body if isinstance(s, Alloc)])
+        heap = self.allocate([s for s in func.body if isinstance(s, lp.Alloc)])
         outside = self.mark
         for stmt in func.body:
             self.stmt(stmt)
@@ -83,23 +70,23 @@ class CpuEmitter(Emitter):
         else:
             raise ValueError(f"a slot of kind `{slot.kind}`")
 
-    def stmt(self, stmt: Stmt) -> None:
+    def stmt(self, stmt: lp.Stmt) -> None:
         super().stmt(stmt)
-        if isinstance(stmt, Let) and all(isinstance(a, Imm) or a.name in self.fixed for a in stmt.args):
+        if isinstance(stmt, lp.Let) and all(isinstance(a, lp.Imm) or a.name in self.fixed for a in stmt.args):
             self.fixed[stmt.result.name] = stmt
 
-    def other(self, stmt: Stmt) -> None:
-        if isinstance(stmt, Prefetch):
+    def other(self, stmt: lp.Stmt) -> None:
+        if isinstance(stmt, lp.Prefetch):
             at = self.pointer(stmt.array, self.ref(stmt.index))
             level = "2" if stmt.far else "3"  # of caches; all of them
             args = [("ptr", at), ("i32", "0"), ("i32", level), ("i32", "1")]  # read, caches, data
             self.call("llvm.prefetch.p0", "void", args)
-        elif isinstance(stmt, Aligned):
+        elif isinstance(stmt, lp.Aligned):
             self.names[stmt.result.name] = self.aligned(stmt.array)
-        elif isinstance(stmt, Alloc):
+        elif isinstance(stmt, lp.Alloc):
             if stmt.name not in self.pointers:
                 raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
-        elif not isinstance(stmt, Barrier):  # which is for several threads
+        elif not isinstance(stmt, lp.Barrier):  # which is for several threads
             raise TypeError(f"{stmt!r} is not a statement")
 
     def aligned(self, array: str) -> str:
@@ -107,7 +94,7 @@ class CpuEmitter(Emitter):
         low = self.let(f"and i64 {number}, 63")
         return self.let(f"zext i1 {self.let(f'icmp eq i64 {low}, 0')} to i64")
 
-    def allocate(self, found: Sequence[Alloc]) -> str | None:
+    def allocate(self, found: Sequence[lp.Alloc]) -> str | None:
         """Working memory: up to STACK_BYTES on the stack, whatever its thread has; more from the heap, and
         where there is none, on the stack after all. Returns what is to be given back."""
         spots = [0]
@@ -140,11 +127,11 @@ class CpuEmitter(Emitter):
 
     # -- instructions
 
-    def remainder(self, x: Operand, y: Operand) -> str:
+    def remainder(self, x: lp.Operand, y: lp.Operand) -> str:
         kind, test = self.type_of(x), self.vector("i1", x.lanes)
         return remainder.emit(self, x, y, kind, test, self.suffix(x))
 
-    def arrange(self, stmt: Let) -> str:
+    def arrange(self, stmt: lp.Let) -> str:
         op, args, result = stmt.op, stmt.args, stmt.result
         kind = self.type_of(result)
         if op == "splat" and args[0].lanes > 1:
@@ -168,7 +155,8 @@ class CpuEmitter(Emitter):
             return self.shuffle(args[0], None, [n ^ literal(args[1]) for n in range(result.lanes)])
         if op in ("spread", "collect"):
             taken = [
-                lane_of(op, n, result.lanes, literal(args[2]), literal(args[3])) for n in range(result.lanes)
+                lp.lane_of(op, n, result.lanes, literal(args[2]), literal(args[3]))
+                for n in range(result.lanes)
             ]
             return self.shuffle(
                 args[0], args[1], [n if m is None else result.lanes + m for n, m in enumerate(taken)]
@@ -179,13 +167,13 @@ class CpuEmitter(Emitter):
             return self.let(f"extractelement {self.typed(v)}, i64 {first_lane}")
         return self.shuffle(v, None, [first_lane + n for n in range(result.lanes)])
 
-    def any(self, x: Operand) -> str:
+    def any(self, x: lp.Operand) -> str:
         if x.lanes == 1:
             return self.ref(x)
         bits = self.let(f"bitcast {self.typed(x)} to i{x.lanes}")
         return self.let(f"icmp ne i{x.lanes} {bits}, 0")
 
-    def scale(self, x: Operand, k: Operand) -> str:
+    def scale(self, x: lp.Operand, k: lp.Operand) -> str:
         """One instruction, where there is one."""
         if not self.has_avx512(x):
             return super().scale(x, k)
@@ -193,33 +181,33 @@ class CpuEmitter(Emitter):
         args = [(kind, self.ref(k)), (kind, "zeroinitializer")]
         return self.avx512_call("scalef", x, args, self.ref(x))
 
-    def sign(self, x: Operand) -> str:
+    def sign(self, x: lp.Operand) -> str:
         """One instruction, which takes its answer from a table by the class of the number; or by bits."""
         # NaN (quiet, signalling) 2: itself, quiet; 0 8: 0.0; then 9 for -1.0 and 10 for 1.0: 1, -inf, inf,
         # less, more
         return self.by_class(x, self.ref(x), 0xA9A9A822) or super().sign(x)
 
-    def or_nan(self, x: Operand, best: str) -> str:
+    def or_nan(self, x: lp.Operand, best: str) -> str:
         return self.by_class(x, best, 0x11) or super().or_nan(x, best)  # NaN: x itself; else what is there
 
-    def by_class(self, x: Operand, old: str, table: int) -> str | None:
+    def by_class(self, x: lp.Operand, old: str, table: int) -> str | None:
         """`old`, or what a table gives for the class of x, by one instruction; None if there is none. The
         table has four bits a class, from the lowest: quiet NaN, signalling, 0, 1, -inf, inf, less, more."""
         if not self.has_avx512(x):
             return None
         ints = DTYPES[f"i{x.dtype.bits}"]
         signed = table - (1 << 32) if table >= 1 << 31 else table
-        tables = (self.vector(ints.llvm, x.lanes), self.ref(Imm(signed, ints, x.lanes)))
+        tables = (self.vector(ints.llvm, x.lanes), self.ref(lp.Imm(signed, ints, x.lanes)))
         return self.avx512_call("fixupimm", x, [(self.type_of(x), self.ref(x)), tables, ("i32", "0")], old)
 
-    def has_avx512(self, x: Operand) -> bool:
+    def has_avx512(self, x: lp.Operand) -> bool:
         """Whether there are AVX-512's instructions for numbers like x."""
         bits = x.dtype.bits * x.lanes
         return (
             x.dtype.bits >= 32 and bits in (128, 256, 512) and bits <= self.avx512
         )  # LLVM splits no intrinsic
 
-    def avx512_call(self, name: str, x: Operand, args: list[tuple[str, str]], first: str) -> str:
+    def avx512_call(self, name: str, x: lp.Operand, args: list[tuple[str, str]], first: str) -> str:
         """One of its instructions in all lanes, on operands like x: `first`, and then `args`."""
         letter, bits = LETTERS[x.dtype], x.dtype.bits * x.lanes
         mask = ("i16" if x.lanes == 16 else "i8", "-1")
@@ -227,7 +215,7 @@ class CpuEmitter(Emitter):
         every = [(self.type_of(x), first), *args, mask, *current]
         return self.call(f"llvm.x86.avx512.mask.{name}.p{letter}.{bits}", self.type_of(x), every)
 
-    def shuffle(self, x: Operand, y: Operand | None, picks: Sequence[int]) -> str:
+    def shuffle(self, x: lp.Operand, y: lp.Operand | None, picks: Sequence[int]) -> str:
         """Lanes of x, numbered from 0, and of y, numbered on from there."""
         other = "poison" if y is None else self.ref(y)
         lanes = ", ".join(f"i32 {n}" for n in picks)
@@ -235,17 +223,17 @@ class CpuEmitter(Emitter):
             f"shufflevector {self.typed(x)}, {self.type_of(x)} {other}, <{len(picks)} x i32> <{lanes}>"
         )
 
-    def iota(self, like: Value) -> str:
+    def iota(self, like: lp.Value) -> str:
         element = element_type(like.dtype)
         return "<" + ", ".join(f"{element} {n}" for n in range(like.lanes)) + ">"
 
     # -- memory
-    def lane_pointers(self, array: str, index: Operand, stride: Operand | None, lanes: int) -> str:
+    def lane_pointers(self, array: str, index: lp.Operand, stride: lp.Operand | None, lanes: int) -> str:
         base, dtype = self.pointers[array]
         kind, at = f"<{lanes} x i64>", self.ref(index)
         if stride is not None:
             step = self.splat(self.ref(stride), lanes)
-            away = self.let(f"mul {kind} {step}, {self.iota(Value('', i64, lanes))}")
+            away = self.let(f"mul {kind} {step}, {self.iota(lp.Value('', i64, lanes))}")
             at = self.let(f"add {kind} {away}, {self.splat(at, lanes)}")
         return self.let(f"getelementptr {dtype.llvm}, ptr {base}, {kind} {at}")
 
@@ -254,11 +242,11 @@ class CpuEmitter(Emitter):
         first = self.let(f"insertelement {kind} poison, i64 {text}, i64 0")
         return self.let(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
-    def load(self, stmt: Load) -> str:
+    def load(self, stmt: lp.Load) -> str:
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
-        memory = Value("", i8 if dtype is b1 else dtype, lanes)
+        memory = lp.Value("", i8 if dtype is b1 else dtype, lanes)
         kind, index, align = self.vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
-        if lanes > 1 and stmt.mask is None and isinstance(stmt.stride, Imm) and stmt.stride.value in STEPS:
+        if lanes > 1 and stmt.mask is None and isinstance(stmt.stride, lp.Imm) and stmt.stride.value in STEPS:
             return self.from_memory(self.load_steps(stmt, literal(stmt.stride), memory, kind), dtype, lanes)
         if lanes > 1 and (stmt.stride is not None or stmt.index.lanes > 1):
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
@@ -279,7 +267,7 @@ class CpuEmitter(Emitter):
             text = self.let(f"extractelement {one} {got}, i64 0")
         return self.from_memory(text, dtype, lanes)
 
-    def load_steps(self, stmt: Load, step: int, memory: Value, kind: str) -> str:
+    def load_steps(self, stmt: lp.Load, step: int, memory: lp.Value, kind: str) -> str:
         """Lanes `step` elements apart: of vectors between the first lane and the last, none of which reads
         beyond these, as the last one ends with the last lane."""
         lanes, align, index = memory.lanes, stmt.result.dtype.size, self.ref(stmt.index)
@@ -298,13 +286,13 @@ class CpuEmitter(Emitter):
         """A vector of one lane, as an argument."""
         return f"<1 x {element}>", self.let(f"insertelement <1 x {element}> poison, {element} {text}, i64 0")
 
-    def mask(self, mask: Operand | None, lanes: int) -> tuple[str, str]:
+    def mask(self, mask: lp.Operand | None, lanes: int) -> tuple[str, str]:
         """A mask as an argument: its type and value."""
         return f"<{lanes} x i1>", "splat (i1 true)" if mask is None else self.ref(mask)
 
-    def store(self, stmt: Store) -> None:
+    def store(self, stmt: lp.Store) -> None:
         dtype, lanes = stmt.value.dtype, stmt.value.lanes
-        memory = Value("", i8 if dtype is b1 else dtype, lanes)
+        memory = lp.Value("", i8 if dtype is b1 else dtype, lanes)
         kind, index, align = self.vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
         text = self.ref(stmt.value)
         if dtype is b1:
@@ -331,9 +319,9 @@ class CpuEmitter(Emitter):
             args.append(self.mask(stmt.mask, lanes))
             self.call(f"llvm.masked.store.{self.suffix(memory)}.p0", "void", args)
 
-    def literal_lanes(self, mask: Operand) -> list[bool] | None:
+    def literal_lanes(self, mask: lp.Operand) -> list[bool] | None:
         """The lanes of a mask, if LLVM may know them."""
-        if isinstance(mask, Imm):
+        if isinstance(mask, lp.Imm):
             return [bool(mask.value)] * mask.lanes
         if mask.name not in self.fixed:
             return None
@@ -341,7 +329,7 @@ class CpuEmitter(Emitter):
 
         return [bool(lane) for lane in interpret_let(self.fixed[mask.name], self.fixed)]
 
-    def runs(self, stmt: Store, text: str, live: Sequence[bool]) -> None:
+    def runs(self, stmt: lp.Store, text: str, live: Sequence[bool]) -> None:
         """Whole stores of the live lanes, powers of two at a time, in place of one under a mask that LLVM
         knows. Of such a one with a single lane it makes a scalar store, of the element as it was before
         it was narrowed (22.1): the bytes behind the array would be written, too."""
@@ -360,7 +348,7 @@ class CpuEmitter(Emitter):
             lane += size
 
 
-def emit(funcs: Sequence[Func], target: Target, marks: Lines | None = None) -> str:
+def emit(funcs: Sequence[lp.Func], target: Target, marks: Lines | None = None) -> str:
     """LLVM text that defines `funcs` for `target`; with `marks`, each instruction has the user's line."""
     bits = target.vector_bytes * 8
     avx512 = bits if target.has("avx512f") and target.has("avx512vl") else 0

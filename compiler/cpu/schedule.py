@@ -6,34 +6,8 @@ machine, and change no bit.
 
 from __future__ import annotations
 
+from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.kernel import (
-    SMALL,
-    At,
-    Axis,
-    Call,
-    Const,
-    Expr,
-    Index,
-    Kernel,
-    Let,
-    Load,
-    Pick,
-    Reduce,
-    Ref,
-    Size,
-    Store,
-    Within,
-    alone,
-    arrays,
-    counts,
-    expr_dtype,
-    expressions,
-    operands,
-    parts,
-    positional,
-    walk,
-)
 from ..ir.layout import columns, long_rows
 from ..ir.loop import COMPARISONS
 from ..ir.types import DType, i64
@@ -93,46 +67,46 @@ class Schedule:
     rest: int = 0
 
 
-def _dtypes(kernel: Kernel) -> set[DType]:
+def _dtypes(kernel: k.Kernel) -> set[DType]:
     """Of what is computed for each element: what is done once a row, or once, is no matter for vectors."""
-    found, table = set[DType](), arrays(kernel)
+    found, table = set[DType](), k.arrays(kernel)
     for stage in [s for s in kernel.stages if s.axes] or kernel.stages:
         for stmt in stage.body:
-            if isinstance(stmt, Reduce):
+            if isinstance(stmt, k.Reduce):
                 found.update(stmt.dtypes)
-            elif not isinstance(stmt, Let):
+            elif not isinstance(stmt, k.Let):
                 found.add(table[stmt.array].dtype)
-            found.update(expr_dtype(e) for o in operands(stmt) for e in _computed(o))
+            found.update(k.expr_dtype(e) for o in k.operands(stmt) for e in _computed(o))
     return found
 
 
-def _computed(expr: Expr) -> list[Expr]:
+def _computed(expr: k.Expr) -> list[k.Expr]:
     """`walk`, but for places that are counted in another dtype, and those that are only compared."""
-    if counts(expr):
+    if k.counts(expr):
         return [expr]
     if _placed(expr):
         return []
-    if isinstance(expr, Call) and expr.op in COMPARISONS and all(map(_placed, expr.args)):
+    if isinstance(expr, k.Call) and expr.op in COMPARISONS and all(map(_placed, expr.args)):
         return [expr]
-    return [e for part in parts(expr) for e in _computed(part)] + [expr]
+    return [e for part in k.parts(expr) for e in _computed(part)] + [expr]
 
 
-def _placed(expr: Expr) -> bool:
+def _placed(expr: k.Expr) -> bool:
     """Whether it is a place along an axis, or what one is compared with: sums of whole numbers."""
-    if isinstance(expr, Call):
+    if isinstance(expr, k.Call):
         return expr.op == "add" and all(map(_placed, expr.args))
-    return isinstance(expr, At | Size) or (isinstance(expr, Const | Ref) and expr.dtype is i64)
+    return isinstance(expr, k.At | k.Size) or (isinstance(expr, k.Const | k.Ref) and expr.dtype is i64)
 
 
-def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
+def _axes(kernel: k.Kernel, expr: k.Expr) -> frozenset[str] | None:
     """Axes that an operand of a product varies with; None if it is more than loads and ops."""
     found: set[str] = set()
-    for e in walk(expr):
-        if isinstance(e, Load):
+    for e in k.walk(expr):
+        if isinstance(e, k.Load):
             if e.guards:
                 return None
             found.update(ix.axis for ix in e.index)
-        elif positional(e):
+        elif k.positional(e):
             return None
     return frozenset(found)
 
@@ -141,7 +115,7 @@ def _axes(kernel: Kernel, expr: Expr) -> frozenset[str] | None:
 class Product:
     """A kernel that is a matrix product with an epilogue. For each batch: rows x columns."""
 
-    reduce: Reduce
+    reduce: k.Reduce
     left: int  # which operand varies with the rows; the other varies with the columns
     depth: tuple[str, ...]  # the summed axes
     column: str  # the last outer axis that only one operand has, and not of extent 1 if there is another
@@ -156,7 +130,7 @@ class Product:
         return self.same and bool(self.batch)
 
 
-def product(kernel: Kernel) -> Product | None:
+def product(kernel: k.Kernel) -> Product | None:
     """`kernel` as a matrix product, if it is one."""
     if len(kernel.outer) < 2 or kernel.final or not kernel.stages[0].axes:
         return None
@@ -164,9 +138,9 @@ def product(kernel: Kernel) -> Product | None:
     if len(first.body) != 1 or any(s.axes for s in rest):
         return None
     (reduce,) = first.body
-    if not isinstance(reduce, Reduce) or reduce.op != "dot" or not reduce.of_row:
+    if not isinstance(reduce, k.Reduce) or reduce.op != "dot" or not reduce.of_row:
         return None
-    if any(isinstance(s, Reduce) for stage in rest for s in stage.body):
+    if any(isinstance(s, k.Reduce) for stage in rest for s in stage.body):
         return None
     found = [_axes(kernel, arg) for arg in reduce.args]
     sides = [axes for axes in found if axes is not None]
@@ -189,10 +163,10 @@ def product(kernel: Kernel) -> Product | None:
     return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch, same)
 
 
-def _runs_along(kernel: Kernel, operand: Expr, axes: tuple[Axis, ...]) -> bool:
+def _runs_along(kernel: k.Kernel, operand: k.Expr, axes: tuple[k.Axis, ...]) -> bool:
     """Whether all that an operand reads lies along memory with one of these axes."""
-    table, names = arrays(kernel), {axis.name for axis in axes}
-    loads = [e for e in walk(operand) if isinstance(e, Load) and e.index]
+    table, names = k.arrays(kernel), {axis.name for axis in axes}
+    loads = [e for e in k.walk(operand) if isinstance(e, k.Load) and e.index]
     return all(table[e.array].unit and e.index[-1].axis in names for e in loads)
 
 
@@ -225,7 +199,7 @@ class RowCache:
     first: int
     last: int
     value: int  # by `Numbers`
-    store: Store
+    store: k.Store
 
 
 class Numbers:
@@ -233,52 +207,52 @@ class Numbers:
     once, however often it is used. `axes`: those that the value of a number varies with, but for what row
     reductions vary with."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: k.Kernel) -> None:
         self.axes: dict[int, frozenset[str]] = {}
         self._known: dict[object, int] = {}
         self._lets: dict[str, int] = {}
         for stage in kernel.stages:
             for stmt in stage.body:
-                if isinstance(stmt, Let):
+                if isinstance(stmt, k.Let):
                     self._lets[stmt.name] = self(stmt.expr)
 
-    def __call__(self, expr: Expr) -> int:
-        if isinstance(expr, Ref) and expr.name in self._lets:
+    def __call__(self, expr: k.Expr) -> int:
+        if isinstance(expr, k.Ref) and expr.name in self._lets:
             return self._lets[expr.name]
         key: object = expr
         axes: frozenset[str] = frozenset()
-        if isinstance(expr, Call | Pick):
-            args = tuple(map(self, parts(expr)))
-            key = type(expr), expr.op if isinstance(expr, Call) else expr.array, args, expr.dtype
+        if isinstance(expr, k.Call | k.Pick):
+            args = tuple(map(self, k.parts(expr)))
+            key = type(expr), expr.op if isinstance(expr, k.Call) else expr.array, args, expr.dtype
             axes = axes.union(*(self.axes[n] for n in args))
-        elif isinstance(expr, Load):
+        elif isinstance(expr, k.Load):
             axes = frozenset(ix.axis for ix in expr.index) | {g.axis for g in expr.guards}
-        elif isinstance(expr, At | Within):
+        elif isinstance(expr, k.At | k.Within):
             axes = frozenset((expr.axis,))
         number = self._known.setdefault(key, len(self._known))
         self.axes[number] = axes
         return number
 
 
-def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache, ...]:
+def row_caches(kernel: k.Kernel, numbers: Numbers | None = None) -> tuple[RowCache, ...]:
     """What is kept in an output row instead of being computed twice. One value for an output."""
     if sum(bool(stage.axes) for stage in kernel.stages) < 2:
         return ()
     numbers = numbers or Numbers(kernel)
-    computed = [{numbers(e) for e in expressions(stage)} for stage in kernel.stages]
+    computed = [{numbers(e) for e in k.expressions(stage)} for stage in kernel.stages]
     costly: dict[str, dict[int, DType]] = {}  # what a let is made of, operands first
     found: list[RowCache] = []
     for last, stage in enumerate(kernel.stages):
         for stmt in stage.body:
-            if not isinstance(stmt, Let | Store):
+            if not isinstance(stmt, k.Let | k.Store):
                 continue
             parts: dict[int, DType] = {}
-            for e in walk(stmt.expr):
-                if isinstance(e, Ref):
+            for e in k.walk(stmt.expr):
+                if isinstance(e, k.Ref):
                     parts.update(costly.get(e.name, {}))
-                elif isinstance(e, Call) and REGISTRY[e.op].flops >= COSTLY:
+                elif isinstance(e, k.Call) and REGISTRY[e.op].flops >= COSTLY:
                     parts[numbers(e)] = e.dtype
-            if isinstance(stmt, Let):
+            if isinstance(stmt, k.Let):
                 costly[stmt.name] = parts
                 continue
             output = next(o for o in kernel.outputs if o.name == stmt.array)
@@ -293,7 +267,7 @@ def row_caches(kernel: Kernel, numbers: Numbers | None = None) -> tuple[RowCache
     return tuple(found)
 
 
-def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
+def schedule(kernel: k.Kernel, vector_bytes: int) -> Schedule:
     """The layout of `kernel` for vectors of `vector_bytes`. ValueError for longer vectors than the order of a
     reduction has lanes, and for a kernel that no mode can do."""
     found = _dtypes(kernel)
@@ -306,15 +280,15 @@ def schedule(kernel: Kernel, vector_bytes: int) -> Schedule:
             return Schedule("vector", width, width, (1, 1))
         # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 6 x 2
         return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
-    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
+    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
     reduces = [lanes(*s.dtypes) for s in every]
-    parts = [e for stage in kernel.stages for e in expressions(stage)]
+    parts = [e for stage in kernel.stages for e in k.expressions(stage)]
     numbers = Numbers(kernel)
-    varies = (e for e in parts if isinstance(e, Call) and numbers.axes[numbers(e)])
+    varies = (e for e in parts if isinstance(e, k.Call) and numbers.axes[numbers(e)])
     costly = any(REGISTRY[e.op].flops >= COSTLY for e in varies)
     step = max(reduces, default=width * (1 if costly or len(parts) >= 64 else 2))  # long code once
     rows = any(s.axes for s in kernel.stages) or any(s.of_row for s in every)
-    statement = alone(kernel)
+    statement = k.alone(kernel)
     if statement is not None:
         return Schedule(type(statement).__name__.lower(), width, width)
     if len(kernel.outer) == 1 and not rows:
@@ -341,11 +315,11 @@ def _lanes(vector_bytes: int, sizes: set[int], floats: bool) -> int:
     return width
 
 
-def _lawful(kernel: Kernel, width: int) -> None:
+def _lawful(kernel: k.Kernel, width: int) -> None:
     """What all modes rely on."""
     for stage in kernel.stages:
         for s in stage.body:
-            if not isinstance(s, Reduce):
+            if not isinstance(s, k.Reduce):
                 continue
             most = most_lanes(*s.dtypes)
             if width > most or width & (width - 1):
@@ -361,8 +335,8 @@ class Tiles:
     """A plain map whose stores run along memory with the columns, the last axis, and some of whose
     loads with the rows, an outer one: a transpose, alone or in an expression, for each batch."""
 
-    loads: tuple[Load, ...]  # those that run with the rows
-    along: tuple[Load, ...]  # those that run with the columns, another row for each row
+    loads: tuple[k.Load, ...]  # those that run with the rows
+    along: tuple[k.Load, ...]  # those that run with the columns, another row for each row
     row: str
     column: str
     batch: tuple[str, ...]
@@ -370,19 +344,19 @@ class Tiles:
     columns: int
 
 
-def tiles(kernel: Kernel) -> Tiles | None:
+def tiles(kernel: k.Kernel) -> Tiles | None:
     """`kernel` as a map that reads across memory, if it is one."""
     if not kernel.outer or kernel.final or len(kernel.stages) != 1:
         return None
     (stage,) = kernel.stages
-    if len(stage.axes) != 1 or any(isinstance(s, Reduce) for s in stage.body):
+    if len(stage.axes) != 1 or any(isinstance(s, k.Reduce) for s in stage.body):
         return None
-    table, column = arrays(kernel), stage.axes[0].name
-    found: dict[Load, list[str]] = {}
-    for e in expressions(stage):
-        if positional(e):
+    table, column = k.arrays(kernel), stage.axes[0].name
+    found: dict[k.Load, list[str]] = {}
+    for e in k.expressions(stage):
+        if k.positional(e):
             return None
-        if isinstance(e, Load) and e.index and table[e.array].unit:
+        if isinstance(e, k.Load) and e.index and table[e.array].unit:
             axes = [ix.axis for ix in e.index]
             if axes.count(column) == axes.count(axes[-1]) == 1:
                 found[e] = axes
@@ -392,52 +366,52 @@ def tiles(kernel: Kernel) -> Tiles | None:
     loads = tuple(load for load, axes in found.items() if axes[-1] == row)
     along = tuple(load for load, axes in found.items() if axes[-1] == column and row in axes)
     batch = tuple(axis.name for axis in kernel.outer if axis.name != row)
-    written = [table[s.array].dtype for s in stage.body if isinstance(s, Store)]
+    written = [table[s.array].dtype for s in stage.body if isinstance(s, k.Store)]
     least = min(dtype.size for dtype in (*written, *(load.dtype for load in loads)))
     return Tiles(loads, along, row, column, batch, TILE_ROW_BYTES // least, TILE_COLUMN_BYTES // least)
 
 
-def _short(kernel: Kernel, vector_bytes: int) -> int:
+def _short(kernel: k.Kernel, vector_bytes: int) -> int:
     """The lanes of a map over rows of a few elements, less than a vector has; 0 if it is something else. Rows
     that are read along memory, but not as they are, are better read so where there is little to compute."""
     if not kernel.outer or kernel.final:
         return 0
-    row, table, numbers = kernel.outer[-1], arrays(kernel), Numbers(kernel)
+    row, table, numbers = kernel.outer[-1], k.arrays(kernel), Numbers(kernel)
     sizes: set[int] = set()
     floats, cost, longest, moved, least = False, 0, 0, False, 0
     for stage in kernel.stages:
-        if len(stage.axes) != 1 or any(not isinstance(s, Let | Store) for s in stage.body):
+        if len(stage.axes) != 1 or any(not isinstance(s, k.Let | k.Store) for s in stage.body):
             return 0
         (axis,) = stage.axes
         if axis.extent not in range(2, SHORT + 1):
             return 0
-        every, own = expressions(stage), tuple(Index(a.name) for a in (*kernel.outer, axis))
-        stores = [s for s in stage.body if isinstance(s, Store)]
+        every, own = k.expressions(stage), tuple(k.Index(a.name) for a in (*kernel.outer, axis))
+        stores = [s for s in stage.body if isinstance(s, k.Store)]
         if any(s.index != own or not table[s.array].unit for s in stores):
             return 0
-        loads = [e for e in every if isinstance(e, Load) and table[e.array].unit]
+        loads = [e for e in every if isinstance(e, k.Load) and table[e.array].unit]
         along = [e for e in loads if [ix.axis for ix in e.index][-2:] == [row.name, axis.name]]
-        picked = any(isinstance(e, Pick) and axis.name in numbers.axes[numbers(e)] for e in every)
+        picked = any(isinstance(e, k.Pick) and axis.name in numbers.axes[numbers(e)] for e in every)
         if picked:
             return 0
         moved = moved or any(e.index != own or e.guards for e in along)
         least += SHORT_MOVED * int(axis.extent)
-        calls = dict.fromkeys(e for e in every if isinstance(e, Call))
+        calls = dict.fromkeys(e for e in every if isinstance(e, k.Call))
         cost += sum(REGISTRY[e.op].flops for e in calls) * int(axis.extent)
         wide = [e for e in every if row.name in numbers.axes[numbers(e)]]
-        sizes |= {table[s.array].dtype.size for s in stores} | {expr_dtype(e).size for e in wide}
-        floats = floats or any(expr_dtype(e).is_float for e in wide)
+        sizes |= {table[s.array].dtype.size for s in stores} | {k.expr_dtype(e).size for e in wide}
+        floats = floats or any(k.expr_dtype(e).is_float for e in wide)
         longest = max(longest, int(axis.extent))
     width = _lanes(vector_bytes, sizes, floats)
     return width if longest < width and moved * least <= cost <= SHORT_COST else 0
 
 
-def _grouped(kernel: Kernel) -> bool:
+def _grouped(kernel: k.Kernel) -> bool:
     """Whether rows are a few registers, and something is to be gained by doing several at once:
     a value for each row, or a total over rows."""
     inner = [s.axes for s in kernel.stages if s.axes]
-    small = all(len(axes) == 1 and axes[0].extent in range(1, SMALL + 1) for axes in inner)
-    reduces = any(isinstance(s, Reduce) for stage in kernel.stages for s in stage.body)
-    every = [e for stage in kernel.stages for e in expressions(stage)]
-    guarded = any(positional(e) and not isinstance(e, At) for e in every)
+    small = all(len(axes) == 1 and axes[0].extent in range(1, k.SMALL + 1) for axes in inner)
+    reduces = any(isinstance(s, k.Reduce) for stage in kernel.stages for s in stage.body)
+    every = [e for stage in kernel.stages for e in k.expressions(stage)]
+    guarded = any(k.positional(e) and not isinstance(e, k.At) for e in every)
     return len(kernel.outer) == 1 and bool(inner) and small and reduces and not guarded

@@ -10,33 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.kernel import Array as Param
-from ..ir.kernel import (
-    At,
-    Axis,
-    Call,
-    Const,
-    Expr,
-    Extent,
-    Index,
-    Kernel,
-    Let,
-    Load,
-    Pick,
-    Reduce,
-    Ref,
-    Scalar,
-    Scan,
-    Scatter,
-    Size,
-    Sort,
-    Stage,
-    Store,
-    Within,
-    operands,
-)
-from ..ir.kernel import scalars as scalars_of
-from ..ir.kernel import symbols as symbols_of
+from ..ir import kernel as k
 from ..ir.rounding import Number, convert
 from ..ir.types import from_numpy
 from ..ops import REGISTRY, order, ordered
@@ -49,7 +23,7 @@ _YES = np.array(True)
 
 
 def interpret_kernel(
-    kernel: Kernel,
+    kernel: k.Kernel,
     arrays: Mapping[str, Array],
     scalars: Mapping[str, Number] | None = None,
     symbols: Mapping[str, int] | None = None,
@@ -77,7 +51,7 @@ class _Run:
 
     def __init__(
         self,
-        kernel: Kernel,
+        kernel: k.Kernel,
         arrays: Mapping[str, Array],
         scalars: Mapping[str, Number],
         symbols: Mapping[str, int],
@@ -91,10 +65,10 @@ class _Run:
         self.symbols = dict(symbols)
         self.arrays: dict[str, Array] = {}
         for param in kernel.params:
-            if isinstance(param, Param):
+            if isinstance(param, k.Array):
                 self._bind(param, arrays)
-        missing = [s for s in symbols_of(kernel) if s not in self.symbols]
-        missing += [s for s in scalars_of(kernel) if s not in scalars]
+        missing = [s for s in k.symbols(kernel) if s not in self.symbols]
+        missing += [s for s in k.scalars(kernel) if s not in scalars]
         if missing:
             raise ValueError(f"{kernel.name}: no value for {', '.join(missing)}")
         self.names: dict[str, Array] = {}
@@ -103,18 +77,18 @@ class _Run:
             o.name: np.zeros(tuple(map(self._extent, o.dims)), o.dtype.np) for o in kernel.outputs
         }
         with np.errstate(all="ignore"):
-            for name, scalar in scalars_of(kernel).items():
+            for name, scalar in k.scalars(kernel).items():
                 self.names[name] = _number(scalars[name], scalar)
             for stage in kernel.stages:
                 self._stage(stage, kernel.outer)
-            self.names = {k: v for k, v in self.names.items() if k in scalars_of(kernel)}
+            self.names = {x: v for x, v in self.names.items() if x in k.scalars(kernel)}
             for name, value in self.kept.items():
                 if value.ndim == 0:
                     self.names[name] = value
             for stage in kernel.final:
                 self._stage(stage, ())
 
-    def _bind(self, param: Param, arrays: Mapping[str, Array]) -> None:
+    def _bind(self, param: k.Array, arrays: Mapping[str, Array]) -> None:
         if param.name not in arrays:
             raise ValueError(f"{self.kernel.name}: no array for {param.name}")
         array = arrays[param.name]
@@ -146,20 +120,20 @@ class _Run:
         away = signs * (chain(count) * dtype.computed.epsilon) * sizes
         return np.asarray(total + away).astype(total.dtype)
 
-    def _extent(self, extent: Extent) -> int:
+    def _extent(self, extent: k.Extent) -> int:
         return extent if isinstance(extent, int) else self.symbols[extent]
 
-    def _stage(self, stage: Stage, outer: tuple[Axis, ...]) -> None:
+    def _stage(self, stage: k.Stage, outer: tuple[k.Axis, ...]) -> None:
         axes = outer + stage.axes
         point = _Point(self, axes, len(stage.axes))
         rows: dict[str, Array] = {}
         for stmt in stage.body:
-            if isinstance(stmt, Let):
+            if isinstance(stmt, k.Let):
                 point.lets[stmt.name] = point.value(stmt.expr)
-            elif isinstance(stmt, Store | Scan | Sort):
+            elif isinstance(stmt, k.Store | k.Scan | k.Sort):
                 out = self.outputs[stmt.array]
                 value = np.broadcast_to(point.value(stmt.expr), point.shape)
-                if isinstance(stmt, Scan):
+                if isinstance(stmt, k.Scan):
                     self.computed[stmt.op] += value.size * from_numpy(value.dtype).is_float
                     scanned = fold(stmt.op).evaluate.accumulate(value, axis=-1, dtype=value.dtype)
                     if stmt.op == "sum":
@@ -167,7 +141,7 @@ class _Run:
                         scanned = self.otherwise(scanned, sizes, value.shape[-1])
                     value = scanned
                 whole, cut = out, None
-                if isinstance(stmt, Sort):
+                if isinstance(stmt, k.Sort):
                     value = (ordered if stmt.values else order)(value, -1, stmt.falling)
                     cut = [ix.axis for ix in stmt.index].index(stmt.over) if stmt.first is not None else None
                 if cut is not None:
@@ -177,10 +151,10 @@ class _Run:
                 whole[tuple(places)] = value if places else value.item()  # of units only: a single value
                 if cut is not None:
                     out[...] = np.take(whole, np.arange(out.shape[cut]), axis=cut)
-            elif isinstance(stmt, Scatter):
+            elif isinstance(stmt, k.Scatter):
                 out = self.outputs[stmt.array]
                 self.touch(stmt.array)
-                values = [point.value(e) for e in operands(stmt)]
+                values = [point.value(e) for e in k.operands(stmt)]
                 *index, value = (np.broadcast_to(v, point.shape) for v in values)
                 self.computed[stmt.op] += value.size * from_numpy(value.dtype).is_float
                 inside = point.inside(index, out)
@@ -190,7 +164,7 @@ class _Run:
                 where = tuple(range(len(outer), len(axes)))
                 rows |= zip(stmt.names, _reduce(stmt, point, where), strict=True)
             else:
-                where = tuple(k for k, a in enumerate(axes) if a.name not in stmt.keep)
+                where = tuple(n for n, a in enumerate(axes) if a.name not in stmt.keep)
                 left = [a.name for a in axes if a.name in stmt.keep]
                 totals = [
                     t.transpose([left.index(a) for a in stmt.keep]) for t in _reduce(stmt, point, where)
@@ -203,32 +177,32 @@ class _Point:
     """All points of one stage at once. A value has one dimension for each axis, of extent 1 where
     it does not depend on that axis."""
 
-    def __init__(self, run: _Run, axes: tuple[Axis, ...], inner: int) -> None:
+    def __init__(self, run: _Run, axes: tuple[k.Axis, ...], inner: int) -> None:
         self.run = run
-        self.axes = {axis.name: k for k, axis in enumerate(axes)}
+        self.axes = {axis.name: n for n, axis in enumerate(axes)}
         self.shape = tuple(run._extent(axis.extent) for axis in axes)
         self.inner = inner
         self.lets: dict[str, Array] = {}
 
-    def value(self, expr: Expr) -> Array:
-        if isinstance(expr, Const):
+    def value(self, expr: k.Expr) -> Array:
+        if isinstance(expr, k.Const):
             return _number(expr.value, expr)
-        if isinstance(expr, Pick):
+        if isinstance(expr, k.Pick):
             return self._pick(expr)
-        if isinstance(expr, At):
+        if isinstance(expr, k.At):
             return self._steps(expr.axis)
-        if isinstance(expr, Size):
+        if isinstance(expr, k.Size):
             return np.asarray(self.run.symbols[expr.symbol], np.int64)
-        if isinstance(expr, Within):
+        if isinstance(expr, k.Within):
             return self._within(expr)
-        if isinstance(expr, Load):
+        if isinstance(expr, k.Load):
             return self._load(expr)
-        if isinstance(expr, Ref):
+        if isinstance(expr, k.Ref):
             if expr.name in self.lets:
                 return self.lets[expr.name]
             known = self.run.names[expr.name]
             return known.reshape(known.shape + (1,) * self.inner) if known.ndim else known
-        assert isinstance(expr, Call)
+        assert isinstance(expr, k.Call)
         evaluate = REGISTRY[expr.op].evaluate
         assert evaluate is not None
         attrs = {"dtype": expr.dtype} if expr.op == "cast" else {}
@@ -243,12 +217,12 @@ class _Point:
         shape[at] = self.shape[at]
         return np.arange(self.shape[at], dtype=np.int64).reshape(shape)
 
-    def _within(self, guard: Within) -> Array:
+    def _within(self, guard: k.Within) -> Array:
         steps = self._steps(guard.axis)
         lo, hi = self.run.symbols[guard.lo], self.run.symbols[guard.hi]
         return np.asarray((lo <= steps) & (steps < hi))
 
-    def _load(self, load: Load) -> Array:
+    def _load(self, load: k.Load) -> Array:
         run = self.run
         source = run.kept.get(load.array)
         if source is None:
@@ -264,7 +238,7 @@ class _Point:
         found = source[tuple(places)] if places else source
         return found if not load.guards else np.where(inside, found, np.zeros((), source.dtype))
 
-    def _pick(self, pick: Pick) -> Array:
+    def _pick(self, pick: k.Pick) -> Array:
         source = self.run.arrays[pick.array]
         index = [self.value(ix) for ix in pick.index]
         inside = self.inside(index, source)
@@ -279,7 +253,7 @@ class _Point:
         tests = [(v >= 0) & (v < n) for v, n in zip(index, array.shape, strict=True)]
         return np.asarray(functools.reduce(np.logical_and, tests))
 
-    def places(self, index: tuple[Index, ...], array: Array, guards: tuple[Within, ...]) -> list[Array]:
+    def places(self, index: tuple[k.Index, ...], array: Array, guards: tuple[k.Within, ...]) -> list[Array]:
         """Subscripts of `array` at every point; 0 where a guard of the same axis does not hold."""
         found: list[Array] = []
         for ix, n in zip(index, array.shape, strict=True):
@@ -295,15 +269,15 @@ class _Point:
         return found
 
 
-def _number(value: Number, like: Const | Scalar) -> Array:
+def _number(value: Number, like: k.Const | k.Scalar) -> Array:
     return convert(np.asarray(value), like.dtype)
 
 
-def _reduce(stmt: Reduce, point: _Point, where: tuple[int, ...]) -> tuple[Array, ...]:
+def _reduce(stmt: k.Reduce, point: _Point, where: tuple[int, ...]) -> tuple[Array, ...]:
     """The reduction over the axes `where` of the stage; its other axes remain. All terms at once, joined in
     pairs until one is left."""
-    of, left = fold(stmt.op), [n for k, n in enumerate(point.shape) if k not in where]
-    many = int(np.prod([point.shape[k] for k in where], dtype=np.int64))
+    of, left = fold(stmt.op), [extent for n, extent in enumerate(point.shape) if n not in where]
+    many = int(np.prod([point.shape[n] for n in where], dtype=np.int64))
     point.run.computed[stmt.op] += many * int(np.prod(left, dtype=np.int64)) * stmt.dtypes[0].is_float
     args = []
     for arg, wide in zip(stmt.args, of.taken(stmt.dtypes), strict=True):

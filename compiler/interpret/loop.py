@@ -12,25 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.loop import (
-    TABLE,
-    Aligned,
-    Alloc,
-    Barrier,
-    Builder,
-    For,
-    Func,
-    Imm,
-    Let,
-    Load,
-    Operand,
-    Prefetch,
-    Stmt,
-    Store,
-    Value,
-    Window,
-    lane_of,
-)
+from ..ir import loop as lp
 from ..ir.rounding import Number, convert
 from ..ir.types import DType, b1, from_numpy
 from ..text.loop import statement_text
@@ -194,7 +176,7 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
             case "any":
                 return np.asarray(np.any(args[0], keepdims=True))
             case "table":
-                return np.asarray(np.concatenate(args[1:])[args[0] % TABLE])
+                return np.asarray(np.concatenate(args[1:])[args[0] % lp.TABLE])
             case "pack_lo" | "pack_hi":
                 n = int(args[2][0])
                 part = slice(n) if op == "pack_lo" else slice(n, None)
@@ -203,24 +185,24 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 return np.asarray(args[0][np.arange(lanes) ^ int(args[1][0])])
             case "spread" | "collect":
                 x, y, d, k = args
-                taken = [lane_of(op, n, lanes, int(d[0]), int(k[0])) for n in range(lanes)]
+                taken = [lp.lane_of(op, n, lanes, int(d[0]), int(k[0])) for n in range(lanes)]
                 return np.array([x[n] if m is None else y[m] for n, m in enumerate(taken)], dtype.np)
         return np.asarray(_EVALUATE[op](*args)).astype(dtype.np, copy=False)
 
 
-def interpret_let(let: Let, others: Mapping[str, Let]) -> Array:
+def interpret_let(let: lp.Let, others: Mapping[str, lp.Let]) -> Array:
     """The result of an instruction whose operands are literals, or results of `others`."""
-    values = {a.name: interpret_let(others[a.name], others) for a in let.args if isinstance(a, Value)}
+    values = {a.name: interpret_let(others[a.name], others) for a in let.args if isinstance(a, lp.Value)}
     args = tuple(_value(a, values) for a in let.args)
     return evaluate_instruction(let.op, args, let.result.dtype, let.result.lanes)
 
 
 def run_instructions(
-    write: Callable[..., tuple[Operand, ...]], *operands: tuple[Array, ...]
+    write: Callable[..., tuple[lp.Operand, ...]], *operands: tuple[Array, ...]
 ) -> tuple[Array, ...]:
     """What the instructions that write(builder, *operands) makes give for arrays, element by element."""
-    b, values = Builder(), dict[str, Array]()
-    names: list[tuple[Value, ...]] = []
+    b, values = lp.Builder(), dict[str, Array]()
+    names: list[tuple[lp.Value, ...]] = []
     for group in operands:
         names.append(tuple(b.fresh(from_numpy(a.dtype)) for a in group))
         values |= {name.name: a for name, a in zip(names[-1], group, strict=True)}
@@ -234,7 +216,7 @@ def run_instructions(
 
 
 def interpret_func(
-    func: Func,
+    func: lp.Func,
     memory: Mapping[str, Array | tuple[Array, int]],
     slots: Mapping[str, Number],
     begin: int = 0,
@@ -268,14 +250,14 @@ def interpret_func(
             raise ValueError(f"{func.name}: `{slot.name}` must be a flat array of {slot.dtype.numpy}")
         arrays[slot.name] = array, base
     for stmt in func.body:
-        if isinstance(stmt, Alloc) and stmt.shared:
+        if isinstance(stmt, lp.Alloc) and stmt.shared:
             count = stmt.count if isinstance(stmt.count, int) else _whole(stmt.count, values)
             arrays[stmt.name] = _garbage(count, stmt.dtype), 0
     if func.team == 1:
         for _ in _run(func.body, values | {"thread": np.zeros(1, np.int64)}, arrays, None):
             pass  # nobody to wait for
         return
-    shared = {stmt.name for stmt in func.body if isinstance(stmt, Alloc)}
+    shared = {stmt.name for stmt in func.body if isinstance(stmt, lp.Alloc)}
     watch = Watch(*([a for name, (a, _) in arrays.items() if (name in shared) is of] for of in (False, True)))
     own = ({**values, "thread": np.asarray([n], np.int64)} for n in range(func.team))
     run_team([_run(func.body, each, dict(arrays), watch) for each in own], watch)
@@ -286,75 +268,77 @@ def _garbage(count: int, dtype: DType) -> Array:
     return raw % 2 == 0 if dtype is b1 else raw.view(dtype.np)
 
 
-def _value(operand: Operand, values: Mapping[str, Array]) -> Array:
-    if isinstance(operand, Imm):
+def _value(operand: lp.Operand, values: Mapping[str, Array]) -> Array:
+    if isinstance(operand, lp.Imm):
         return np.repeat(convert(np.asarray([operand.value]), operand.dtype), operand.lanes)
     return values[operand.name]
 
 
-def _whole(operand: Operand, values: Mapping[str, Array]) -> int:
+def _whole(operand: lp.Operand, values: Mapping[str, Array]) -> int:
     return int(_value(operand, values)[0])
 
 
 def _run(
-    body: tuple[Stmt, ...], values: dict[str, Array], arrays: dict[str, _Memory], watch: Watch | None
+    body: tuple[lp.Stmt, ...], values: dict[str, Array], arrays: dict[str, _Memory], watch: Watch | None
 ) -> Thread:
     """From barrier to barrier."""
     for stmt in body:
         match stmt:
-            case Let(result, op, operands):
+            case lp.Let(result, op, operands):
                 args = tuple(_value(a, values) for a in operands)
                 try:
                     found = evaluate_instruction(op, args, result.dtype, result.lanes)
                 except ArithmeticError as error:
                     raise type(error)(f"{error}{_where(stmt)}") from None
                 values[result.name] = found
-            case Load():
+            case lp.Load():
                 array, _ = arrays[stmt.array]
                 places, active = _places(stmt, stmt.result.lanes, arrays, values)
                 _watched(watch, stmt, array, places, active)
                 loaded = np.zeros(stmt.result.lanes, array.dtype)
                 loaded[active] = array[places[active]]
                 values[stmt.result.name] = loaded
-            case Store():
+            case lp.Store():
                 array, _ = arrays[stmt.array]
                 places, active = _places(stmt, stmt.value.lanes, arrays, values)
                 _watched(watch, stmt, array, places, active)
                 if stmt.index.lanes > 1 and len(np.unique(places[active])) < active.sum():
                     raise ValueError(f"two lanes store to one element{_where(stmt)}")
                 array[places[active]] = _value(stmt.value, values)[active]
-            case Prefetch():
+            case lp.Prefetch():
                 pass
-            case Window(name, _, source, start, choice, other, at):
+            case lp.Window(name, _, source, start, choice, other, at):
                 if choice is not None and not _whole(choice, values):
                     source, start = other, at
                 array, base = arrays[source]
                 arrays[name] = array, base + _whole(start, values)
-            case Aligned(result, _):
+            case lp.Aligned(result, _):
                 values[result.name] = np.ones(1, np.int64)
-            case Alloc(name, dtype, count, shared):
+            case lp.Alloc(name, dtype, count, shared):
                 if not shared:
                     assert isinstance(count, int)
                     arrays[name] = _garbage(count, dtype), 0
-            case Barrier():
+            case lp.Barrier():
                 yield stmt
-            case For():
+            case lp.For():
                 yield from _loop(stmt, values, arrays, watch)
             case _:
                 raise TypeError(f"{stmt!r} is not a statement")
 
 
-def _watched(watch: Watch | None, stmt: Load | Store, array: Array, places: Array, active: Array) -> None:
+def _watched(
+    watch: Watch | None, stmt: lp.Load | lp.Store, array: Array, places: Array, active: Array
+) -> None:
     if watch is None:
         return
-    write, lanes = isinstance(stmt, Store), np.flatnonzero(active)
+    write, lanes = isinstance(stmt, lp.Store), np.flatnonzero(active)
     if not write and len(active) == 1:
         lanes = lanes + ALL
     if race := watch.note(array, places[active], lanes, write):
         raise Race(f"{race} of `{stmt.array}`{_where(stmt)}")
 
 
-def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory], watch: Watch | None) -> Thread:
+def _loop(stmt: lp.For, values: dict[str, Array], arrays: dict[str, _Memory], watch: Watch | None) -> Thread:
     step = _whole(stmt.step, values)
     if step <= 0:
         raise ValueError(f"the step of a loop must be positive, not {step}{_where(stmt)}")
@@ -370,7 +354,7 @@ def _loop(stmt: For, values: dict[str, Array], arrays: dict[str, _Memory], watch
 
 
 def _places(
-    stmt: Load | Store, lanes: int, arrays: Mapping[str, _Memory], values: Mapping[str, Array]
+    stmt: lp.Load | lp.Store, lanes: int, arrays: Mapping[str, _Memory], values: Mapping[str, Array]
 ) -> tuple[Array, Array]:
     """The element of each lane, and which lanes are active."""
     step = 1 if stmt.stride is None else _whole(stmt.stride, values)
@@ -393,6 +377,6 @@ def _places(
     return places, active
 
 
-def _where(stmt: Stmt) -> str:
-    loc = stmt.loc if isinstance(stmt, Let | Load | Store) else None
+def _where(stmt: lp.Stmt) -> str:
+    loc = stmt.loc if isinstance(stmt, lp.Let | lp.Load | lp.Store) else None
     return f"\n  in: {statement_text(stmt)}{'' if loc is None else f'  ({loc})'}"

@@ -13,25 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..ir import loop as lp
 from ..ir.graph import Loc
-from ..ir.loop import (
-    Aligned,
-    Alloc,
-    Barrier,
-    For,
-    Func,
-    Let,
-    Load,
-    Operand,
-    Prefetch,
-    Stmt,
-    Store,
-    Value,
-    Window,
-)
 
 
-def places(func: Func) -> dict[int, Loc]:
+def places(func: lp.Func) -> dict[int, Loc]:
     """By the id of each statement; without those that no place is known for, if it is for none of them."""
     found: dict[int, Loc] = {}
     _needed(func.body, {}, found)
@@ -41,17 +27,17 @@ def places(func: Func) -> dict[int, Loc]:
     return found
 
 
-def own(stmt: Stmt) -> Loc | None:
+def own(stmt: lp.Stmt) -> Loc | None:
     """The line that lowering has noted."""
-    return stmt.loc if isinstance(stmt, Let | Load | Store) else None
+    return stmt.loc if isinstance(stmt, lp.Let | lp.Load | lp.Store) else None
 
 
-def _needed(body: Sequence[Stmt], wanted: dict[str, Loc], found: dict[int, Loc]) -> Loc | None:
+def _needed(body: Sequence[lp.Stmt], wanted: dict[str, Loc], found: dict[int, Loc]) -> Loc | None:
     """From the last statement to the first; `wanted`: the place of the first user so far, of values by name
     and of arrays with a bracket before it. Returns the place of the first statement."""
     first: Loc | None = None
     for stmt in reversed(body):
-        if isinstance(stmt, For):
+        if isinstance(stmt, lp.For):
             place = _loop(stmt, wanted, found)
         else:
             place = own(stmt)
@@ -63,14 +49,14 @@ def _needed(body: Sequence[Stmt], wanted: dict[str, Loc], found: dict[int, Loc])
     return first
 
 
-def _loop(stmt: For, wanted: dict[str, Loc], found: dict[int, Loc]) -> Loc | None:
+def _loop(stmt: lp.For, wanted: dict[str, Loc], found: dict[int, Loc]) -> Loc | None:
     for result, back in zip(stmt.results, stmt.yields, strict=True):
         _want(wanted, [back], wanted.get(result.name))
     place = _needed(stmt.body, wanted, found)
     turns = [
         (back, wanted[value.name])
         for value, back in zip(stmt.carried, stmt.yields, strict=True)
-        if isinstance(back, Value) and value.name in wanted and back.name not in wanted
+        if isinstance(back, lp.Value) and value.name in wanted and back.name not in wanted
     ]
     if turns:  # what only the next turn needs: once more, now that it is known for what
         wanted.update((back.name, of) for back, of in turns)
@@ -81,56 +67,56 @@ def _loop(stmt: For, wanted: dict[str, Loc], found: dict[int, Loc]) -> Loc | Non
     return place
 
 
-def _want(wanted: dict[str, Loc], used: Sequence[Operand | str], place: Loc | None) -> None:
+def _want(wanted: dict[str, Loc], used: Sequence[lp.Operand | str], place: Loc | None) -> None:
     if place is not None:
         for one in used:
             if isinstance(one, str):
                 wanted[f"[{one}"] = place
-            elif isinstance(one, Value):
+            elif isinstance(one, lp.Value):
                 wanted[one.name] = place
 
 
-def _made(stmt: Stmt) -> tuple[str, ...]:
+def _made(stmt: lp.Stmt) -> tuple[str, ...]:
     """What later statements may use."""
-    if isinstance(stmt, Let | Load | Aligned):
+    if isinstance(stmt, lp.Let | lp.Load | lp.Aligned):
         return (stmt.result.name,)
-    if isinstance(stmt, Window | Alloc):
+    if isinstance(stmt, lp.Window | lp.Alloc):
         return (f"[{stmt.name}",)
-    return (f"[{stmt.array}",) if isinstance(stmt, Store | Prefetch) else ()
+    return (f"[{stmt.array}",) if isinstance(stmt, lp.Store | lp.Prefetch) else ()
 
 
-def _used(stmt: Stmt) -> list[Operand | str]:
-    if isinstance(stmt, Let):
+def _used(stmt: lp.Stmt) -> list[lp.Operand | str]:
+    if isinstance(stmt, lp.Let):
         return [*stmt.args]
-    if isinstance(stmt, Load):
+    if isinstance(stmt, lp.Load):
         return [stmt.array, stmt.index, *_given(stmt.stride, stmt.mask)]
-    if isinstance(stmt, Store):
+    if isinstance(stmt, lp.Store):
         return [stmt.index, stmt.value, *_given(stmt.stride, stmt.mask)]
-    if isinstance(stmt, Window):
+    if isinstance(stmt, lp.Window):
         other = [] if stmt.choice is None else [stmt.other, stmt.choice, stmt.at]
         return [stmt.array, stmt.index, *other]
-    if isinstance(stmt, Prefetch):
+    if isinstance(stmt, lp.Prefetch):
         return [stmt.index]
-    if isinstance(stmt, Aligned):
+    if isinstance(stmt, lp.Aligned):
         return [stmt.array]
-    if isinstance(stmt, Alloc):
-        return [stmt.count] if isinstance(stmt.count, Value) else []
-    if isinstance(stmt, Barrier):
+    if isinstance(stmt, lp.Alloc):
+        return [stmt.count] if isinstance(stmt.count, lp.Value) else []
+    if isinstance(stmt, lp.Barrier):
         return []
     raise TypeError(f"{stmt!r} is not a statement")
 
 
-def _given(*operands: Operand | None) -> list[Operand]:
+def _given(*operands: lp.Operand | None) -> list[lp.Operand]:
     return [o for o in operands if o is not None]
 
 
-def _in_order(body: Sequence[Stmt], found: dict[int, Loc]) -> list[Loc]:
+def _in_order(body: Sequence[lp.Stmt], found: dict[int, Loc]) -> list[Loc]:
     return [found[id(s)] for s in body if id(s) in found]
 
 
-def _beside(body: Sequence[Stmt], place: Loc, found: dict[int, Loc]) -> None:
+def _beside(body: Sequence[lp.Stmt], place: Loc, found: dict[int, Loc]) -> None:
     """What nobody uses is for what stands before it."""
     for stmt in body:
         place = found.setdefault(id(stmt), place)
-        if isinstance(stmt, For):
+        if isinstance(stmt, lp.For):
             _beside(stmt.body, place, found)

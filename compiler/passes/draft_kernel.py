@@ -6,30 +6,9 @@ from collections.abc import Callable
 from math import prod
 
 from .. import ops
+from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.graph import Loc, Node
-from ..ir.kernel import (
-    SMALL,
-    STEPS,
-    Array,
-    Axis,
-    Expr,
-    Extent,
-    Index,
-    Kernel,
-    Load,
-    Pick,
-    Reduce,
-    Scalar,
-    Scan,
-    Scatter,
-    Size,
-    Sort,
-    Stage,
-    Store,
-    Within,
-    expr_dtype,
-)
 from ..ir.layout import can_be_defined
 from ..ir.program import Call, Operand
 from ..ir.types import DType
@@ -89,10 +68,10 @@ class Writer:
 
     def _enter(self, inner: frozenset[str], first: int, placed: Placed, compute: bool) -> int:
         """Put a root (or only its store) into the first stage of these axes from `first` on."""
-        for k in range(first, len(self.stages)):
-            if self.stages[k][0] == inner:
-                self.stages[k][1].append((placed, compute))
-                return k
+        for n in range(first, len(self.stages)):
+            if self.stages[n][0] == inner:
+                self.stages[n][1].append((placed, compute))
+                return n
         self.stages.append((inner, [(placed, compute)]))
         return len(self.stages) - 1
 
@@ -133,10 +112,10 @@ class Writer:
             return False
 
         for i in range(1, len(order)):  # insertion sort: the relation is partial, keep ties stable
-            k = i
-            while k and before(order[k], order[k - 1]):
-                order[k], order[k - 1] = order[k - 1], order[k]
-                k -= 1
+            at = i
+            while at and before(order[at], order[at - 1]):
+                order[at], order[at - 1] = order[at - 1], order[at]
+                at -= 1
         for p in self.draft.placed:
             if p.form == "scatter":  # in the order of the source
                 order = [*p.domain]
@@ -198,17 +177,17 @@ class Writer:
         self.axis: dict[str, str] = {}
         self.size: dict[str, int] = {}
         self.symbols: dict[str, int] = {}
-        self.symbol_of: dict[str, Extent] = {}
-        self.guards: dict[tuple[str, int, int], Within] = {}
+        self.symbol_of: dict[str, k.Extent] = {}
+        self.guards: dict[tuple[str, int, int], k.Within] = {}
         self.sizes = 0
         self.product = product = any(
             p.form in ("product", "scatter", "scan", "sort") for p in self.draft.placed
         )
-        for k, group in enumerate(groups):
-            axis, symbol = f"i{k}", f"n{k}"
+        for n, group in enumerate(groups):
+            axis, symbol = f"i{n}", f"n{n}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
             fixed = (group is demote or group[0] not in self.outer) and self._dense(group[-1])
-            if fixed and not product and self.size[axis] <= SMALL:
+            if fixed and not product and self.size[axis] <= k.SMALL:
                 self.symbol_of[axis] = int(self.size[axis])
             else:
                 self.symbols[symbol] = self.size[axis]
@@ -216,9 +195,9 @@ class Writer:
             for x in group[:-1]:
                 self.axis[x] = ""  # walked by the last label of its group
             self.axis[group[-1]] = axis
-        outer = tuple(Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
+        outer = tuple(k.Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
         outer = self._rows_and_columns(outer, len(groups))
-        stages: list[Stage] = []
+        stages: list[k.Stage] = []
         for p in self.draft.placed:
             if p.reduced and p.form != "scatter":
                 self.results[p.node] = f"r{len(self.results)}"
@@ -229,11 +208,11 @@ class Writer:
             stages.append(self._stage(axes, placed, number))
         final = self._final(ordered)
         kernel_outputs = tuple(self._output(name, read, dtype) for name, read, dtype in self._out_list())
-        params: list[Array | Scalar] = [
+        params: list[k.Array | k.Scalar] = [
             self._array(name, read, dtype) for name, read, dtype in self.arrays.values()
         ]
-        params += [Scalar(name, node.type.dtype) for node, name in self.scalars.items()]
-        kernel = Kernel(self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final))
+        params += [k.Scalar(name, node.type.dtype) for node, name in self.scalars.items()]
+        kernel = k.Kernel(self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final))
         operands = {name: self._operand(read) for name, read, _ in (*self.arrays.values(), *self._out_list())}
         operands |= {
             name: replace(operands[name], strides=self._row_major(array))
@@ -250,15 +229,15 @@ class Writer:
             tuple(self.draft.apart.values()),
         )
 
-    def _rows_and_columns(self, outer: tuple[Axis, ...], number: int) -> tuple[Axis, ...]:
+    def _rows_and_columns(self, outer: tuple[k.Axis, ...], number: int) -> tuple[k.Axis, ...]:
         """A product has both, were it one of them: the kernel says so with an axis of extent 1."""
         for p in self.draft.placed:
             if p.form == "product":
                 mine = [walked(access) & p.kept for _, access in p.operands]
                 if not all(own - other for own, other in (mine, mine[::-1])):
-                    outer = (Axis(f"i{number}", 1), *outer)
+                    outer = (k.Axis(f"i{number}", 1), *outer)
                 if not mine[0] ^ mine[1]:
-                    outer = (*outer, Axis(f"i{number + 1}", 1))
+                    outer = (*outer, k.Axis(f"i{number + 1}", 1))
         return outer
 
     def _name(self) -> str:
@@ -287,9 +266,9 @@ class Writer:
         dims: list[tuple[str | By, int]] = [*read.values, *self._dims(read)]
         return sorted(dims, key=lambda d: -abs(d[1])) if read.values else dims
 
-    def _array(self, name: str, read: Read, dtype: DType) -> Array:
+    def _array(self, name: str, read: Read, dtype: DType) -> k.Array:
         dims = self._places(read)
-        extents: list[Extent] = []
+        extents: list[k.Extent] = []
         for place, _ in dims:
             if isinstance(place, By):
                 extents.append(self.size_of(place.extent).symbol)
@@ -298,11 +277,11 @@ class Writer:
             extents.append(self.symbol_of[place] if guard is None else self._range(guard))
         unit = not dims or dims[-1][1] == 1
         step = 0
-        if not unit and -2 < dims[-1][1] <= max(STEPS):  # else it is asked no more
-            step = next((s for s in STEPS if dims[-1][1] == s), 0)
-        return Array(name, dtype, tuple(extents), unit, step)
+        if not unit and -2 < dims[-1][1] <= max(k.STEPS):  # else it is asked no more
+            step = next((s for s in k.STEPS if dims[-1][1] == s), 0)
+        return k.Array(name, dtype, tuple(extents), unit, step)
 
-    def _output(self, name: str, read: Read, dtype: DType) -> Array:
+    def _output(self, name: str, read: Read, dtype: DType) -> k.Array:
         array, first = self._array(name, read, dtype), self.firsts.get(name)
         if first is None:
             return array
@@ -320,7 +299,7 @@ class Writer:
                 offset += self.symbols[guard.lo] * stride
         return Operand(read.base, offset, tuple(s for _, s in dims))
 
-    def _row_major(self, array: Array) -> tuple[int, ...]:
+    def _row_major(self, array: k.Array) -> tuple[int, ...]:
         """The strides of an array that has no gaps: what a dimension of extent 1 steps is told by none of the
         axes, which may be one in memory across it."""
         found = [1]
@@ -328,7 +307,7 @@ class Writer:
             found.append(found[-1] * (self.symbols[extent] if isinstance(extent, str) else extent))
         return tuple(reversed(found))
 
-    def _guard(self, guards: tuple[Guard, ...], axis: str) -> Within | None:
+    def _guard(self, guards: tuple[Guard, ...], axis: str) -> k.Within | None:
         """All guards on one axis, as one."""
         mine = [g for g in guards if self.axis[g.axis] == axis]
         if not mine:
@@ -336,33 +315,35 @@ class Writer:
         lo = max(0, *(g.lo for g in mine))
         hi = max(lo, min(self.size[axis], *(g.hi for g in mine)))
         if (axis, lo, hi) not in self.guards:
-            k = len(self.guards)
-            self.symbols |= {f"lo{k}": lo, f"hi{k}": hi, f"g{k}": hi - lo}
-            self.guards[axis, lo, hi] = Within(axis, f"lo{k}", f"hi{k}")
+            n = len(self.guards)
+            self.symbols |= {f"lo{n}": lo, f"hi{n}": hi, f"g{n}": hi - lo}
+            self.guards[axis, lo, hi] = k.Within(axis, f"lo{n}", f"hi{n}")
         return self.guards[axis, lo, hi]
 
-    def _range(self, guard: Within) -> str:
+    def _range(self, guard: k.Within) -> str:
         """The extent of what lies inside a guard."""
         return f"g{guard.lo.removeprefix('lo')}"
 
-    def size_of(self, value: int) -> Size:
+    def size_of(self, value: int) -> k.Size:
         """A whole number that may differ from call to call: a symbol each time, as equal ones may be so by
         chance."""
         self.sizes += 1
         name = f"p{self.sizes}"
         self.symbols[name] = value
-        return Size(name)
+        return k.Size(name)
 
-    def _load(self, read: Read, dtype: DType, places: Callable[[Read], tuple[Expr, ...]]) -> Load | Pick:
+    def _load(
+        self, read: Read, dtype: DType, places: Callable[[Read], tuple[k.Expr, ...]]
+    ) -> k.Load | k.Pick:
         if read not in self.arrays:
             self.arrays[read] = (f"a{len(self.arrays)}", read, dtype)
         name = self.arrays[read][0]
         if read.values:
-            return Pick(name, places(read), dtype)
+            return k.Pick(name, places(read), dtype)
         index, guards = [], []
         for axis, _ in self._dims(read):
             guard = self._guard(read.guards, axis)
-            index.append(Index(axis, guard.lo if guard else None))
+            index.append(k.Index(axis, guard.lo if guard else None))
             if guard:
                 guards.append(guard)
         # a guard on an axis that the array lacks still decides whether it is read
@@ -371,9 +352,9 @@ class Writer:
                 extra = self._guard(read.guards, self.axis[g.axis])
                 if extra is not None and extra not in guards:
                     guards.append(extra)
-        return Load(name, tuple(index), dtype, tuple(guards))
+        return k.Load(name, tuple(index), dtype, tuple(guards))
 
-    def _stage(self, axes: list[str], items: list[tuple[Placed, bool]], number: int) -> Stage:
+    def _stage(self, axes: list[str], items: list[tuple[Placed, bool]], number: int) -> k.Stage:
         text = StageText(self, [p for p, compute in items if compute], f"t{number}")
         for p, compute in items:
             if not compute:
@@ -385,44 +366,44 @@ class Writer:
                 name = f"o{len(self.outputs)}"
                 self.outputs.append((name, p))
                 places = text.places(Read.of(p.node, p.node, p.access))
-                text.body.append(Scatter(name, places, exprs[-1], p.node.op.lower, loc))
+                text.body.append(k.Scatter(name, places, exprs[-1], p.node.op.lower, loc))
             elif p.form in ("scan", "sort"):
                 self._store(p, exprs[0], text)
             elif p.reduced:
                 text.body.append(self._reduce(p, exprs, loc))
             elif p.node in self.stored:
                 self._store(p, exprs[0], text)
-        found = [Axis(a, self.symbol_of[a]) for a in axes]
+        found = [k.Axis(a, self.symbol_of[a]) for a in axes]
         if axes and not self.product and isinstance(self.symbol_of[axes[-1]], str):
             found[-1] = replace(found[-1], long=self.size[axes[-1]] > BLOCK)
-        return Stage(tuple(found), tuple(text.body))
+        return k.Stage(tuple(found), tuple(text.body))
 
-    def _reduce(self, p: Placed, exprs: tuple[Expr, ...], loc: Loc | None) -> Reduce:
+    def _reduce(self, p: Placed, exprs: tuple[k.Expr, ...], loc: Loc | None) -> k.Reduce:
         of, name = fold(p.node.op.lower), self.results[p.node]
-        dtypes = tuple(map(of.accumulator, of.own(tuple(map(expr_dtype, exprs)))))
+        dtypes = tuple(map(of.accumulator, of.own(tuple(map(k.expr_dtype, exprs)))))
         # the last state is the result; the others are known by it
         names = (*(f"{name}_{n}" for n in range(len(dtypes) - 1)), name)
         everywhere = bool(p.reduced & set(self.outer))
         keep = tuple(self.axis[x] for x in self._ordered(p.kept) if self.axis[x]) if everywhere else ()
         scope = "all" if everywhere else "row"
-        return Reduce(names, of.name, exprs, dtypes, scope, keep, loc)
+        return k.Reduce(names, of.name, exprs, dtypes, scope, keep, loc)
 
     def _ordered(self, labels: frozenset[str]) -> list[str]:
         return sorted(labels, key=lambda x: self.axis[x])
 
-    def _store(self, p: Placed, expr: Expr, text: StageText) -> None:
+    def _store(self, p: Placed, expr: k.Expr, text: StageText) -> None:
         name = f"o{len(self.outputs)}"
         self.outputs.append((name, p))
         dims = self._dims(Read.of(p.node, p.node, p.access))
-        index, loc = tuple(Index(axis) for axis, _ in dims), text.places_of(p.node.loc, p.operands)
+        index, loc = tuple(k.Index(axis) for axis, _ in dims), text.places_of(p.node.loc, p.operands)
         if p.form in ("scan", "sort"):
             ix = p.access[0][p.node.attrs["axis"]]
             assert isinstance(ix, Ix) and ix.axis is not None
             over, scan = self.axis[ix.axis], p.form == "scan"
             along = (
-                Scan(name, index, p.node.op.lower, over, expr, loc)
+                k.Scan(name, index, p.node.op.lower, over, expr, loc)
                 if scan
-                else Sort(
+                else k.Sort(
                     name,
                     index,
                     over,
@@ -435,9 +416,9 @@ class Writer:
             )
             text.body.append(along)
         else:
-            text.body.append(Store(name, index, expr, loc))
+            text.body.append(k.Store(name, index, expr, loc))
 
-    def _first(self, name: str, over: str, p: Placed) -> Extent | None:
+    def _first(self, name: str, over: str, p: Placed) -> k.Extent | None:
         """Of a sort, how many it keeps, if not all."""
         if p.node.op is not ops.ARGTOP:
             return None
@@ -446,9 +427,9 @@ class Writer:
         self.firsts[name] = over, symbol
         return symbol
 
-    def _final(self, ordered: list[str]) -> list[Stage]:
+    def _final(self, ordered: list[str]) -> list[k.Stage]:
         """Stores of totals, and maps over them."""
-        stages: list[Stage] = []
+        stages: list[k.Stage] = []
         table: dict[tuple[str, ...], list[tuple[Placed, bool]]] = {}
         work = [(p, True) for p in self.draft.placed if p.reduced and p.reduced & set(self.outer)]
         work = [(p, total) for p, total in work if p.node in self.stored]
@@ -463,5 +444,5 @@ class Writer:
                 expr = text.total(p, p.access) if total else text.expr(*p.operands[0])
                 if p.node in self.stored:
                     self._store(p, expr, text)
-            stages.append(Stage(tuple(Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body)))
+            stages.append(k.Stage(tuple(k.Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body)))
         return stages

@@ -31,29 +31,7 @@
 
 from __future__ import annotations
 
-from ..ir.kernel import (
-    Array,
-    At,
-    Axis,
-    Const,
-    Expr,
-    Index,
-    Kernel,
-    Let,
-    Load,
-    Pick,
-    Ref,
-    Scalar,
-    Scan,
-    Scatter,
-    Size,
-    Sort,
-    Stage,
-    Stmt,
-    Store,
-    Within,
-    expr_dtype,
-)
+from ..ir import kernel as k
 from ..ops.folds import FOLDS
 from .lexer import Line, format_number, is_name, joined
 
@@ -74,12 +52,12 @@ def usable(name: str) -> bool:
 # --- printing ------------------------------------------------------------------------------------
 
 
-def print_kernel(kernel: Kernel, locs: bool = False) -> str:
+def print_kernel(kernel: k.Kernel, locs: bool = False) -> str:
     """The text of `kernel`. Without `locs` it is canonical: equal texts, equal kernels."""
     return joined(kernel_lines(kernel), locs)
 
 
-def kernel_lines(kernel: Kernel) -> list[Line]:
+def kernel_lines(kernel: k.Kernel) -> list[Line]:
     """The same, line by line."""
     params = ", ".join(map(param_text, kernel.params))
     outputs = ", ".join(map(param_text, kernel.outputs))
@@ -91,48 +69,48 @@ def kernel_lines(kernel: Kernel) -> list[Line]:
         lines += _stage(stage, indent, bare=False)
     if kernel.final:
         lines.append(("  finally", None))
-    for k, stage in enumerate(kernel.final):
-        lines += _stage(stage, "    ", bare=k == 0 and not stage.axes and bool(stage.body))
+    for n, stage in enumerate(kernel.final):
+        lines += _stage(stage, "    ", bare=n == 0 and not stage.axes and bool(stage.body))
     return lines
 
 
-def param_text(param: Array | Scalar) -> str:
-    if isinstance(param, Scalar):
+def param_text(param: k.Array | k.Scalar) -> str:
+    if isinstance(param, k.Scalar):
         return f"{param.name}: {param.dtype}"
     stride = "" if param.unit else f":{param.step or ''}"
     return f"{param.name}: {param.dtype}[{', '.join(map(str, param.dims))}{stride}]"
 
 
-def _axes(axes: tuple[Axis, ...]) -> str:
+def _axes(axes: tuple[k.Axis, ...]) -> str:
     return ", ".join(f"{a.name} in {a.extent}{' long' if a.long else ''}" for a in axes)
 
 
-def _stage(stage: Stage, indent: str, bare: bool) -> list[Line]:
+def _stage(stage: k.Stage, indent: str, bare: bool) -> list[Line]:
     body = indent if bare else indent + "  "
     lines: list[Line] = [] if bare else [(f"{indent}stage {_axes(stage.axes)}".rstrip(), None)]
     return lines + [(body + statement_text(s), s.loc) for s in stage.body]
 
 
-def statement_text(stmt: Stmt) -> str:
+def statement_text(stmt: k.Stmt) -> str:
     """One statement, as in the text of its kernel."""
-    if isinstance(stmt, Let):
+    if isinstance(stmt, k.Let):
         return f"{stmt.name} = {expr_text(stmt.expr)}"
-    if isinstance(stmt, Store):
+    if isinstance(stmt, k.Store):
         return f"{_element(stmt.array, stmt.index)} = {expr_text(stmt.expr)}"
-    if isinstance(stmt, Scatter):
+    if isinstance(stmt, k.Scatter):
         places = ", ".join(_expr(e, 0) for e in stmt.index)
         return f"{stmt.array}({places}) {FOLDS[stmt.op].total} {expr_text(stmt.expr)}"
-    if isinstance(stmt, Scan):
+    if isinstance(stmt, k.Scan):
         return f"{_element(stmt.array, stmt.index)} = scan {stmt.over} {stmt.op}({expr_text(stmt.expr)})"
-    if isinstance(stmt, Sort):
+    if isinstance(stmt, k.Sort):
         over = stmt.over + " falling" * stmt.falling + " values" * stmt.values
         text = f"{_element(stmt.array, stmt.index)} = sort {over} ({expr_text(stmt.expr)})"
         return text if stmt.first is None else f"{text} first {stmt.first}"
     values = _arguments(stmt.args, tuple(range(len(stmt.args))))
     of = FOLDS.get(stmt.op)  # errors show others, too
-    taken = tuple(map(expr_dtype, stmt.args))
+    taken = tuple(map(k.expr_dtype, stmt.args))
     own = of.own(taken) if of is not None and len(taken) == of.arguments else ()
-    keep = tuple(map(Index, stmt.keep))
+    keep = tuple(map(k.Index, stmt.keep))
     targets = ", ".join(
         _element(name, keep) + ("" if dtype in own[n : n + 1] else f": {dtype}")
         for n, (name, dtype) in enumerate(stmt.results)
@@ -143,12 +121,12 @@ def statement_text(stmt: Stmt) -> str:
     return f"{text}({', '.join(values)})" if len(values) > 1 else f"{text} {', '.join(values)}"
 
 
-def expr_text(expr: Expr) -> str:
+def expr_text(expr: k.Expr) -> str:
     """An expression by itself: a literal carries its dtype."""
-    return _typed(expr) if isinstance(expr, Const) else _expr(expr, 0)
+    return _typed(expr) if isinstance(expr, k.Const) else _expr(expr, 0)
 
 
-def _element(array: str, index: tuple[Index, ...], guards: tuple[Within, ...] = ()) -> str:
+def _element(array: str, index: tuple[k.Index, ...], guards: tuple[k.Within, ...] = ()) -> str:
     if not index and not guards:
         return array
     subscripts = ", ".join(f"{i.axis} - {i.shift}" if i.shift else i.axis for i in index)
@@ -157,25 +135,25 @@ def _element(array: str, index: tuple[Index, ...], guards: tuple[Within, ...] = 
     return f"{array}[{inside}]"
 
 
-def _typed(const: Const) -> str:
+def _typed(const: k.Const) -> str:
     return f"{const.dtype}({format_number(const.value, const.dtype)})"
 
 
-def _expr(expr: Expr, level: int) -> str:
+def _expr(expr: k.Expr, level: int) -> str:
     """`expr` as an operand of an operator of `level` (or tighter)."""
-    if isinstance(expr, Const):
+    if isinstance(expr, k.Const):
         return _typed(expr)
-    if isinstance(expr, Ref):
+    if isinstance(expr, k.Ref):
         return expr.name
-    if isinstance(expr, Load):
+    if isinstance(expr, k.Load):
         return _element(expr.array, expr.index, expr.guards)
-    if isinstance(expr, Pick):
+    if isinstance(expr, k.Pick):
         return f"pick({', '.join((expr.array, *(_expr(e, 0) for e in expr.index)))})"
-    if isinstance(expr, At):
+    if isinstance(expr, k.At):
         return f"at({expr.axis})"
-    if isinstance(expr, Size):
+    if isinstance(expr, k.Size):
         return f"size({expr.symbol})"
-    if isinstance(expr, Within):
+    if isinstance(expr, k.Within):
         return f"({expr.lo} <= {expr.axis} < {expr.hi})"
     if expr.op == "cast":
         return f"{expr.dtype}({', '.join(_expr(a, 0) for a in expr.args)})"
@@ -189,13 +167,13 @@ def _expr(expr: Expr, level: int) -> str:
     return f"({left} {mark} {right})" if own < level else f"{left} {mark} {right}"
 
 
-def _arguments(args: tuple[Expr, ...], alike: tuple[int, ...], levels: tuple[int, ...] = ()) -> list[str]:
+def _arguments(args: tuple[k.Expr, ...], alike: tuple[int, ...], levels: tuple[int, ...] = ()) -> list[str]:
     """Operands of one op. Those in `alike` have one dtype: one tells a literal beside it."""
-    told = {expr_dtype(args[k]) for k in alike if k < len(args) and not isinstance(args[k], Const)}
+    told = {k.expr_dtype(args[n]) for n in alike if n < len(args) and not isinstance(args[n], k.Const)}
     texts = []
-    for k, arg in enumerate(args):
-        if isinstance(arg, Const) and k in alike and told == {arg.dtype}:
+    for n, arg in enumerate(args):
+        if isinstance(arg, k.Const) and n in alike and told == {arg.dtype}:
             texts.append(format_number(arg.value, arg.dtype))
         else:
-            texts.append(_expr(arg, levels[k] if levels else 0))
+            texts.append(_expr(arg, levels[n] if levels else 0))
     return texts

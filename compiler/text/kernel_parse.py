@@ -5,33 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.kernel import (
-    Array,
-    At,
-    Axis,
-    Call,
-    Const,
-    Expr,
-    Extent,
-    Index,
-    Kernel,
-    Let,
-    Load,
-    Pick,
-    Reduce,
-    Ref,
-    Scalar,
-    Scan,
-    Scatter,
-    Size,
-    Sort,
-    Stage,
-    Stmt,
-    Store,
-    Within,
-    expr_dtype,
-)
 from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, TensorType, b1, i64
 from ..ops import REGISTRY
@@ -50,7 +25,7 @@ def _elementwise(name: str) -> bool:
     return name in REGISTRY and REGISTRY[name].kind == "elementwise"
 
 
-def parse_kernel(text: str, file: str | None = None) -> Kernel:
+def parse_kernel(text: str, file: str | None = None) -> k.Kernel:
     """The kernel that `text` describes; dtypes of expressions come from the ops' type rules. `file`: where it
     stands; its statements then belong to the lines there.
 
@@ -63,7 +38,7 @@ def parse_kernel(text: str, file: str | None = None) -> Kernel:
     return kernel
 
 
-def read_kernel(cursor: Cursor) -> Kernel:
+def read_kernel(cursor: Cursor) -> k.Kernel:
     """The one that begins here; up to the next one, or a program."""
     return _Parser(cursor).kernel()
 
@@ -75,7 +50,7 @@ class _Item:
 
     token: Token
     depth: int
-    expr: Expr | None
+    expr: k.Expr | None
     number: Number = 0
     op: str = ""
     args: tuple[_Item, ...] = ()
@@ -88,15 +63,15 @@ _Targets = tuple[Token, tuple[str, ...], list[DType | None]]
 class _Parser:
     def __init__(self, cursor: Cursor) -> None:
         self.c = cursor
-        self.arrays: dict[str, Array] = {}
-        self.outputs: dict[str, Array] = {}
+        self.arrays: dict[str, k.Array] = {}
+        self.outputs: dict[str, k.Array] = {}
         self.values: dict[str, DType] = {}  # scalars, lets, reductions without kept axes
         self.kept: dict[str, DType] = {}
         self.axes: set[str] = set()
 
     # --- structure --------------------------------------------------------------------------------
 
-    def kernel(self) -> Kernel:
+    def kernel(self) -> k.Kernel:
         c = self.c
         c.expect_word("kernel")
         name = c.name("the name of the kernel").text
@@ -104,28 +79,28 @@ class _Parser:
         c.skip_lines()
         c.expect("->")
         start = c.token
-        outputs: list[Array] = []
+        outputs: list[k.Array] = []
         for param in self.several("(", ")", self.param):
-            if isinstance(param, Scalar):
+            if isinstance(param, k.Scalar):
                 raise c.error(f"the output `{param.name}` must be an array: {param.dtype}[]", start)
             outputs.append(param)
         self.outputs = {o.name: o for o in outputs}
-        self.arrays = {p.name: p for p in params if isinstance(p, Array)} | self.outputs
-        self.values = {p.name: p.dtype for p in params if isinstance(p, Scalar)}
+        self.arrays = {p.name: p for p in params if isinstance(p, k.Array)} | self.outputs
+        self.values = {p.name: p.dtype for p in params if isinstance(p, k.Scalar)}
         c.accept(":")
         c.end_line()
-        outer: tuple[Axis, ...] = ()
+        outer: tuple[k.Axis, ...] = ()
         if c.accept_word("for"):
             outer = self.some_axes()
             c.accept(":")
             c.end_line()
         stages = self.stages(outer)
-        final: tuple[Stage, ...] = ()
+        final: tuple[k.Stage, ...] = ()
         if c.accept_word("finally"):
             c.accept(":")
             c.skip_lines()
             final = self.stages(())
-        return Kernel(name, tuple(params), tuple(outputs), outer, stages, final)
+        return k.Kernel(name, tuple(params), tuple(outputs), outer, stages, final)
 
     def several(self, left: str, right: str, item: Callable[[], T]) -> list[T]:
         found: list[T] = []
@@ -137,14 +112,14 @@ class _Parser:
         self.c.expect(right)
         return found
 
-    def param(self) -> Array | Scalar:
+    def param(self) -> k.Array | k.Scalar:
         c = self.c
         name = c.name("a parameter (`name: f32[n]`)").text
         c.expect(":")
         dtype = c.dtype()
         if not c.accept("["):
-            return Scalar(name, dtype)
-        dims: list[Extent] = []
+            return k.Scalar(name, dtype)
+        dims: list[k.Extent] = []
         while not c.at("]", ":"):
             dims.append(self.extent())
             if not c.accept(","):
@@ -154,26 +129,26 @@ class _Parser:
         if strided and not c.at("]"):
             step = (-1 if c.accept("-") else 1) * c.natural("a stride (a whole number)")
         c.expect("]")
-        return Array(name, dtype, tuple(dims), not strided, step)
+        return k.Array(name, dtype, tuple(dims), not strided, step)
 
-    def extent(self) -> Extent:
+    def extent(self) -> k.Extent:
         if self.c.token.kind == "name":
             return self.c.next().text
         return self.c.natural("an extent (a name or a whole number)")
 
-    def some_axes(self) -> tuple[Axis, ...]:
-        axes: list[Axis] = []
+    def some_axes(self) -> tuple[k.Axis, ...]:
+        axes: list[k.Axis] = []
         while not axes or self.c.accept(","):
             name = self.c.name("an axis (`i in n`)").text
             self.c.expect_word("in")
-            axes.append(Axis(name, self.extent(), self.c.accept_word("long")))
+            axes.append(k.Axis(name, self.extent(), self.c.accept_word("long")))
         return tuple(axes)
 
-    def stages(self, outer: tuple[Axis, ...]) -> tuple[Stage, ...]:
+    def stages(self, outer: tuple[k.Axis, ...]) -> tuple[k.Stage, ...]:
         c = self.c
-        stages: list[Stage] = []
+        stages: list[k.Stage] = []
         while not self.at_end("finally"):
-            axes: tuple[Axis, ...] = ()
+            axes: tuple[k.Axis, ...] = ()
             if c.accept_word("stage"):
                 if c.token.kind == "name":
                     axes = self.some_axes()
@@ -183,13 +158,13 @@ class _Parser:
             elif stages:
                 raise c.expected("`stage`")
             self.axes = {a.name for a in outer + axes}
-            body: list[Stmt] = []
+            body: list[k.Stmt] = []
             while not self.at_end("stage", "finally"):
                 body.append(self.statement())
                 if not c.accept(";"):
                     c.expect_kind("newline", "`;` or the end of the line")
                 c.skip_lines()
-            stages.append(Stage(axes, tuple(body)))
+            stages.append(k.Stage(axes, tuple(body)))
         return tuple(stages)
 
     def at_end(self, *words: str) -> bool:
@@ -198,7 +173,7 @@ class _Parser:
 
     # --- statements -------------------------------------------------------------------------------
 
-    def statement(self) -> Stmt:
+    def statement(self) -> k.Stmt:
         c = self.c
         start = c.name("a statement, `stage` or `finally`")
         name, index = start.text, None
@@ -208,7 +183,7 @@ class _Parser:
             c.expect("+=" if op == "sum" else "=")
             array = self.outputs.get(name)
             value = self.close(self.expr(), array.dtype if array else None)
-            return Scatter(name, places, value, op, c.loc(c.token))
+            return k.Scatter(name, places, value, op, c.loc(c.token))
         if c.at("["):
             index = tuple(self.several("[", "]", self.index))
         dtype = c.dtype() if c.accept(":") else None
@@ -240,14 +215,14 @@ class _Parser:
                 if call.text not in FOLDS or len(args) != 1:
                     raise c.error("a scan is that of a reduction with one argument", call)
                 item = self.close(args[0], known.dtype if known else None)
-                return Scan(name, index or (), call.text, over, item, c.loc(c.token))
+                return k.Scan(name, index or (), call.text, over, item, c.loc(c.token))
             if c.accept_word("sort"):
                 over, falling, values = self.axis(), c.accept_word("falling"), c.accept_word("values")
                 (item,) = (self.close(e, None) for e in [self.expr(1)])
                 count = self.extent() if c.accept_word("first") else None
-                return Sort(name, index or (), over, item, falling, count, values, c.loc(c.token))
+                return k.Sort(name, index or (), over, item, falling, count, values, c.loc(c.token))
             expr = self.close(self.expr(), known.dtype if known else None)
-            return Store(name, index or (), expr, c.loc(c.token))
+            return k.Store(name, index or (), expr, c.loc(c.token))
         first: _Item | None = None
         if self.at_call(*FOLDS):
             call = c.next()
@@ -258,10 +233,10 @@ class _Parser:
         if dtype is not None or len(names) > 1:
             raise c.error("only a reduction is given a dtype; a let has that of its expression", start)
         expr = self.close(self.expr(0, first), None)
-        self.values[name] = expr_dtype(expr)
-        return Let(name, expr, c.loc(c.token))
+        self.values[name] = k.expr_dtype(expr)
+        return k.Let(name, expr, c.loc(c.token))
 
-    def total(self, targets: _Targets, index: tuple[Index, ...] | None, op: str) -> Reduce:
+    def total(self, targets: _Targets, index: tuple[k.Index, ...] | None, op: str) -> k.Reduce:
         """A reduction over the outer axes, from behind its `+=`, `max=` and the like."""
         c = self.c
         if any(ix.shift for ix in index or ()):
@@ -284,19 +259,19 @@ class _Parser:
         known: dict[str, DType],
         scope: str = "row",
         keep: tuple[str, ...] = (),
-    ) -> Reduce:
+    ) -> k.Reduce:
         """A reduction with these arguments, whose results are `known` from here on."""
         of, (_, names, given) = fold(op), targets
         if len(args) != of.arguments:
             raise self.c.error(f"{op} takes {of.takes}, found {len(args)}", token)
         if len(names) != len(of.states):
             raise self.c.error(f"{op} has {len(of.states)} results, found {len(names)}", token)
-        told = next((expr_dtype(a.expr) for a in args if a.expr is not None), given[0])
+        told = next((k.expr_dtype(a.expr) for a in args if a.expr is not None), given[0])
         exprs = tuple(self.close(a, told) for a in args)
-        own = of.own(tuple(map(expr_dtype, exprs)))
+        own = of.own(tuple(map(k.expr_dtype, exprs)))
         dtypes = tuple(a or b for a, b in zip(given, own, strict=True))
         known.update(zip(names, dtypes, strict=True))
-        return Reduce(names, op, exprs, dtypes, scope, keep, self.c.loc(self.c.token))
+        return k.Reduce(names, op, exprs, dtypes, scope, keep, self.c.loc(self.c.token))
 
     def at_call(self, *names: str) -> bool:
         after = self.c.ahead()
@@ -360,13 +335,13 @@ class _Parser:
         if c.at("["):
             return _Item(token, 1, self.load(token))
         if token.text in self.values:
-            return _Item(token, 1, Ref(token.text, self.values[token.text]))
+            return _Item(token, 1, k.Ref(token.text, self.values[token.text]))
         array = self.arrays.get(token.text)
         if array is not None and array.dims:
             raise c.error(f"`{token.text}` has {len(array.dims)} subscripts", token)
         if array is None:
             raise c.error(f"`{token.text}` is not defined above", token)
-        return _Item(token, 1, Load(token.text, (), array.dtype))
+        return _Item(token, 1, k.Load(token.text, (), array.dtype))
 
     def call(self, token: Token, nest: int) -> _Item:
         c = self.c
@@ -375,7 +350,7 @@ class _Parser:
             return self.pick(token, nest)
         if token.text in ("at", "size"):
             c.expect("(")
-            place = At(self.axis()) if token.text == "at" else Size(c.name("a symbol").text)
+            place = k.At(self.axis()) if token.text == "at" else k.Size(c.name("a symbol").text)
             c.expect(")")
             return _Item(token, 1, place)
         if dtype is None:
@@ -389,7 +364,7 @@ class _Parser:
         else:
             inner = self.expr(nest + 1)
             self.deep(inner.depth + 1, token)
-            expr = Call("cast", (self.close(inner, None),), dtype)
+            expr = k.Call("cast", (self.close(inner, None),), dtype)
             item = _Item(token, inner.depth + 1, expr)
         c.expect(")")
         return item
@@ -407,16 +382,16 @@ class _Parser:
         depth = 1 + max((item.depth for item in items), default=0)
         self.deep(depth, token)
         index = tuple(self.close(item, i64) for item in items)
-        return _Item(token, depth, Pick(name.text, index, self.arrays[name.text].dtype))
+        return _Item(token, depth, k.Pick(name.text, index, self.arrays[name.text].dtype))
 
-    def load(self, token: Token) -> Load:
+    def load(self, token: Token) -> k.Load:
         """From the subscripts of `token` on."""
         c = self.c
         array = self.arrays.get(token.text)
         if array is None and token.text not in self.kept:
             raise c.error(f"`{token.text}` is not an array", token)
-        index: list[Index] = []
-        guards: list[Within] = []
+        index: list[k.Index] = []
+        guards: list[k.Within] = []
         c.expect("[")
         while not c.at("]", "|"):
             index.append(self.index())
@@ -426,13 +401,13 @@ class _Parser:
             guards.append(self.bounds())
         c.expect("]")
         dtype = self.kept[token.text] if array is None else array.dtype
-        return Load(token.text, tuple(index), dtype, tuple(guards))
+        return k.Load(token.text, tuple(index), dtype, tuple(guards))
 
-    def index(self) -> Index:
+    def index(self) -> k.Index:
         axis = self.axis()
         if not self.c.accept("-"):
-            return Index(axis)
-        return Index(axis, self.c.name("the lower bound of a guard").text)
+            return k.Index(axis)
+        return k.Index(axis, self.c.name("the lower bound of a guard").text)
 
     def axis(self) -> str:
         token = self.c.name("an axis")
@@ -445,14 +420,14 @@ class _Parser:
         kinds = [self.c.ahead(k) for k in range(4)]
         return [t.text for t in kinds[1::2]] == ["<=", "<"] and kinds[2].text in self.axes
 
-    def bounds(self) -> Within:
+    def bounds(self) -> k.Within:
         """`lo <= axis < hi`"""
         c = self.c
         lo = c.name("a lower bound").text
         c.expect("<=")
         axis = self.axis()
         c.expect("<")
-        return Within(axis, lo, c.name("an upper bound").text)
+        return k.Within(axis, lo, c.name("an upper bound").text)
 
     # --- dtypes -----------------------------------------------------------------------------------
 
@@ -470,7 +445,7 @@ class _Parser:
         depth = 1 + max((a.depth for a in args), default=0)
         self.deep(depth, token)
         alike = args[1:] if name == "where" else args
-        told = next((expr_dtype(a.expr) for a in alike if a.expr is not None), None)
+        told = next((k.expr_dtype(a.expr) for a in alike if a.expr is not None), None)
         if told is None and alike and name != "where" and name not in _COMPARISONS:
             return _Item(token, depth, None, 0, name, args)
         exprs = [self.close(a, told) for a in alike]
@@ -478,7 +453,7 @@ class _Parser:
             exprs.insert(0, self.close(args[0], b1))
         return _Item(token, depth, self.typed(name, tuple(exprs), token))
 
-    def close(self, item: _Item, dtype: DType | None) -> Expr:
+    def close(self, item: _Item, dtype: DType | None) -> k.Expr:
         """The expression of `item`, whose literals are `dtype` unless they say otherwise."""
         if item.expr is not None:
             return item.expr
@@ -487,13 +462,13 @@ class _Parser:
         if item.op:
             return self.typed(item.op, tuple(self.close(a, dtype) for a in item.args), item.token)
         try:
-            return Const(fit(item.number, dtype), dtype)
+            return k.Const(fit(item.number, dtype), dtype)
         except ValueError as error:
             raise self.c.error(str(error), item.token) from None
 
-    def typed(self, name: str, args: tuple[Expr, ...], token: Token) -> Call:
-        types = tuple(TensorType(expr_dtype(a), ()) for a in args)
+    def typed(self, name: str, args: tuple[k.Expr, ...], token: Token) -> k.Call:
+        types = tuple(TensorType(k.expr_dtype(a), ()) for a in args)
         try:
-            return Call(name, args, REGISTRY[name].infer(types, {}).dtype)
+            return k.Call(name, args, REGISTRY[name].infer(types, {}).dtype)
         except (TypeError, ValueError) as error:
             raise self.c.error(str(error), token) from None

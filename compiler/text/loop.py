@@ -22,29 +22,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ..ir import loop as lp
 from ..ir.graph import Loc
 from ..ir.layout import Slot
-from ..ir.loop import (
-    BEGIN,
-    COMPARISONS,
-    END,
-    INSTRUCTIONS,
-    THREAD,
-    Aligned,
-    Alloc,
-    Barrier,
-    For,
-    Func,
-    Imm,
-    Let,
-    Load,
-    Operand,
-    Prefetch,
-    Stmt,
-    Store,
-    Value,
-    Window,
-)
 from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, b1, i64
 from .kernel import HEADS
@@ -60,12 +40,12 @@ _TYPE = re.compile(r"([a-z]{1,2}[0-9]{1,2})(?:x([0-9]{1,4}))?")
 # --- printing ------------------------------------------------------------------------------------
 
 
-def print_func(func: Func, locs: bool = False) -> str:
+def print_func(func: lp.Func, locs: bool = False) -> str:
     """The text of `func`; with `locs`, statements end in the user's `# file:line`."""
     return joined(func_lines(func), locs)
 
 
-def func_lines(func: Func, places: Mapping[int, Loc] | None = None) -> list[Line]:
+def func_lines(func: lp.Func, places: Mapping[int, Loc] | None = None) -> list[Line]:
     """The same, line by line. `places`: of statements, by id, in place of those that they have themselves."""
     team = f" team {func.team}" if func.team != 1 else ""
     beyond = f" beyond {func.beyond}" if func.beyond else ""
@@ -80,44 +60,46 @@ def _slot(slot: Slot) -> str:
     return f"{slot.name}: {slot.dtype}{'[]' if slot.kind == 'array' else ''}"
 
 
-def _block(body: tuple[Stmt, ...], indent: str, lines: list[Line], places: Mapping[int, Loc] | None) -> None:
+def _block(
+    body: tuple[lp.Stmt, ...], indent: str, lines: list[Line], places: Mapping[int, Loc] | None
+) -> None:
     for stmt in body:
-        own = stmt.loc if isinstance(stmt, Let | Load | Store) else None
+        own = stmt.loc if isinstance(stmt, lp.Let | lp.Load | lp.Store) else None
         lines.append((indent + statement_text(stmt), own if places is None else places.get(id(stmt))))
-        if isinstance(stmt, For):
+        if isinstance(stmt, lp.For):
             _block(stmt.body, indent + "  ", lines, places)
             types = [(c.dtype, c.lanes) for c in stmt.carried]
             values = ", ".join(map(_operand, stmt.yields, types))
             lines.append((f"{indent}  yield {values}".rstrip(), None))
 
 
-def statement_text(stmt: Stmt) -> str:
+def statement_text(stmt: lp.Stmt) -> str:
     """One statement, as in the text of its function; of a loop, the first line."""
     match stmt:
-        case Let(result, op, args):
+        case lp.Let(result, op, args):
             expected = implied(op, args, (result.dtype, result.lanes))
             operands = ", ".join(map(_operand, args, expected))
             return f"{_typed(result)} = {op} {operands}".rstrip()
-        case Load(result, array, index, stride, mask):
+        case lp.Load(result, array, index, stride, mask):
             place = _place(array, index, stride)
             return f"{_typed(result)} = load {place}{_mask(mask, result.lanes)}"
-        case Store(array, index, value, stride, mask, stream):
+        case lp.Store(array, index, value, stride, mask, stream):
             place = _place(array, index, stride)
             tail = " stream" if stream else ""
             return f"store {place}, {_operand(value)}{_mask(mask, value.lanes)}{tail}"
-        case Aligned(result, array):
+        case lp.Aligned(result, array):
             return f"{_typed(result)} = aligned {array}"
-        case Prefetch(array, index, far):
+        case lp.Prefetch(array, index, far):
             return f"prefetch {_place(array, index, None)}{' far' if far else ''}"
-        case Window(name, dtype, array, index, choice, other, at):
+        case lp.Window(name, dtype, array, index, choice, other, at):
             place = _place(array, index, None)
             if choice is not None:
                 place += f" if {_operand(choice, _INDEX)} else {_place(other, at, None)}"
             return f"window {name}: {dtype} = {place}"
-        case Alloc(name, dtype, count, shared):
+        case lp.Alloc(name, dtype, count, shared):
             size = count if isinstance(count, int) else f"%{count.name}"
             return f"{'shared' if shared else 'alloc'} {name}: {dtype}[{size}]"
-        case Barrier():
+        case lp.Barrier():
             return "barrier"
     bounds = f"{_operand(stmt.lo, _INDEX)} .. {_operand(stmt.hi, _INDEX)}"
     step = _operand(stmt.step, _INDEX)
@@ -132,7 +114,7 @@ def statement_text(stmt: Stmt) -> str:
     return f"{results} = {text} ({carried})"
 
 
-def _typed(value: Value) -> str:
+def _typed(value: lp.Value) -> str:
     return f"%{value.name}: {type_text(value.dtype, value.lanes)}"
 
 
@@ -140,17 +122,17 @@ def type_text(dtype: DType, lanes: int) -> str:
     return str(dtype) if lanes == 1 else f"{dtype}x{lanes}"
 
 
-def _place(array: str, index: Operand, stride: Operand | None) -> str:
+def _place(array: str, index: lp.Operand, stride: lp.Operand | None) -> str:
     by = "" if stride is None else f" : {_operand(stride, _INDEX)}"
     return f"{array}[{_operand(index, _INDEX)}{by}]"
 
 
-def _mask(mask: Operand | None, lanes: int) -> str:
+def _mask(mask: lp.Operand | None, lanes: int) -> str:
     return "" if mask is None else f" mask {_operand(mask, (b1, lanes))}"
 
 
-def _operand(operand: Operand, expected: Type | None = None) -> str:
-    if isinstance(operand, Value):
+def _operand(operand: lp.Operand, expected: Type | None = None) -> str:
+    if isinstance(operand, lp.Value):
         return f"%{operand.name}"
     number = format_number(operand.value, operand.dtype)
     if expected == (operand.dtype, operand.lanes):
@@ -158,7 +140,7 @@ def _operand(operand: Operand, expected: Type | None = None) -> str:
     return f"{type_text(operand.dtype, operand.lanes)}({number})"
 
 
-def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[Type | None]:
+def implied(op: str, args: Sequence[lp.Operand | None], result: Type) -> Sequence[Type | None]:
     """The type that a bare literal has at each operand of an instruction; None: it must say its
     own.
 
@@ -175,8 +157,8 @@ def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[T
             return [None, *[(dtype, 1)] * (len(args) - 1)]
         case "select":
             return [(b1, lanes), result, result][: len(args)]
-        case _ if op in COMPARISONS:
-            told = [(a.dtype, a.lanes) for a in args if isinstance(a, Value)]
+        case _ if op in lp.COMPARISONS:
+            told = [(a.dtype, a.lanes) for a in args if isinstance(a, lp.Value)]
             return [told[0] if told else None] * len(args)
     return [result] * len(args)
 
@@ -184,7 +166,7 @@ def implied(op: str, args: Sequence[Operand | None], result: Type) -> Sequence[T
 # --- parsing -------------------------------------------------------------------------------------
 
 
-def parse_func(text: str) -> Func:
+def parse_func(text: str) -> lp.Func:
     """The function that `text` describes.
 
     Raises IRSyntaxError, at the line and column of what is wrong. Scopes and the type rules of
@@ -196,7 +178,7 @@ def parse_func(text: str) -> Func:
     return func
 
 
-def read_func(cursor: Cursor) -> Func:
+def read_func(cursor: Cursor) -> lp.Func:
     """The one that begins here; up to the next one, or a program."""
     return _Parser(cursor).func()
 
@@ -204,9 +186,9 @@ def read_func(cursor: Cursor) -> Func:
 class _Parser:
     def __init__(self, cursor: Cursor) -> None:
         self.c = cursor
-        self.values: dict[str, Value] = {v.name: v for v in (BEGIN, END, THREAD)}
+        self.values: dict[str, lp.Value] = {v.name: v for v in (lp.BEGIN, lp.END, lp.THREAD)}
 
-    def func(self) -> Func:
+    def func(self) -> lp.Func:
         c = self.c
         c.expect_word("func")
         name = c.name("the name of the function").text
@@ -221,7 +203,7 @@ class _Parser:
         beyond = c.natural("a number of blocks") if c.accept_word("beyond") else 0
         c.end_line()
         body = self.block(0)
-        return Func(name, tuple(slots), body, team, beyond)
+        return lp.Func(name, tuple(slots), body, team, beyond)
 
     def slot(self) -> Slot:
         c = self.c
@@ -236,22 +218,22 @@ class _Parser:
                 c.expect("]")
             slot = Slot(name, kind, dtype)
         if slot.kind != "array":
-            self.values[name] = Value(name, slot.dtype)
+            self.values[name] = lp.Value(name, slot.dtype)
         return slot
 
-    def block(self, depth: int) -> tuple[Stmt, ...]:
+    def block(self, depth: int) -> tuple[lp.Stmt, ...]:
         """Statements up to a `yield` or the end of the text."""
         c = self.c
         if depth > MAX_DEPTH:
             raise c.error(f"loops are nested deeper than {MAX_DEPTH}")
-        body: list[Stmt] = []
+        body: list[lp.Stmt] = []
         last = ("yield",) if depth else ("yield", *HEADS)
         while c.token.kind != "end" and not c.at_word(*last):
             body.append(self.statement(depth))
             c.end_line()
         return tuple(body)
 
-    def statement(self, depth: int) -> Stmt:
+    def statement(self, depth: int) -> lp.Stmt:
         c = self.c
         if c.token.kind == "value":
             results = [c.next()]
@@ -267,12 +249,12 @@ class _Parser:
         if c.at_word("alloc", "shared"):
             return self.alloc(c.next().text == "shared")
         if c.accept_word("barrier"):
-            return Barrier()
+            return lp.Barrier()
         if c.accept_word("window"):
             return self.window()
         if c.accept_word("prefetch"):
             array, index, _ = self.place()
-            return Prefetch(array, index, c.accept_word("far"))
+            return lp.Prefetch(array, index, c.accept_word("far"))
         if not c.accept_word("store"):
             raise c.expected(
                 "a statement (`%v: f32 = ...`, `store`, `alloc`, `shared`, `barrier`, `for` or `yield`)"
@@ -282,22 +264,22 @@ class _Parser:
         value = self.operand(None)
         mask = self.mask(value.lanes)
         stream = c.accept_word("stream")
-        return Store(array, index, value, stride, mask, stream, c.loc(c.token))
+        return lp.Store(array, index, value, stride, mask, stream, c.loc(c.token))
 
-    def alloc(self, shared: bool) -> Alloc:
+    def alloc(self, shared: bool) -> lp.Alloc:
         """From behind `alloc` or `shared` on."""
         c = self.c
         name = c.name("an array").text
         c.expect(":")
         dtype = c.dtype()
         c.expect("[")
-        count: int | Operand
+        count: int | lp.Operand
         count = self.operand(_INDEX) if c.token.kind == "value" else c.natural("a number of elements")
         c.expect("]")
-        assert not isinstance(count, Imm)
-        return Alloc(name, dtype, count, shared)
+        assert not isinstance(count, lp.Imm)
+        return lp.Alloc(name, dtype, count, shared)
 
-    def window(self) -> Window:
+    def window(self) -> lp.Window:
         """From behind `window` on."""
         c = self.c
         name = c.name("an array").text
@@ -306,56 +288,56 @@ class _Parser:
         c.expect("=")
         array, index, _ = self.place()
         if not c.accept_word("if"):
-            return Window(name, dtype, array, index)
+            return lp.Window(name, dtype, array, index)
         choice = self.operand(_INDEX)
         c.expect_word("else")
         other, at, _ = self.place()
-        return Window(name, dtype, array, index, choice, other, at)
+        return lp.Window(name, dtype, array, index, choice, other, at)
 
-    def definition(self, name: Token) -> Let | Load | Aligned:
+    def definition(self, name: Token) -> lp.Let | lp.Load | lp.Aligned:
         """From the colon behind a value on."""
         c = self.c
         c.expect(":")
         type_ = self.type()
         c.expect("=")
-        result = Value(name.text, *type_)
-        stmt: Let | Load | Aligned
+        result = lp.Value(name.text, *type_)
+        stmt: lp.Let | lp.Load | lp.Aligned
         if c.accept_word("aligned"):
-            stmt = Aligned(result, c.name("an array").text)
+            stmt = lp.Aligned(result, c.name("an array").text)
         elif c.accept_word("load"):
             array, index, stride = self.place()
             mask = self.mask(result.lanes)
-            stmt = Load(result, array, index, stride, mask, c.loc(c.token))
+            stmt = lp.Load(result, array, index, stride, mask, c.loc(c.token))
         else:
             op = c.name("an instruction")
-            if op.text not in INSTRUCTIONS:
+            if op.text not in lp.INSTRUCTIONS:
                 raise c.error(f"`{op.text}` is not an instruction", op)
             args = self.operands(op, type_)
-            stmt = Let(result, op.text, args, c.loc(c.token))
+            stmt = lp.Let(result, op.text, args, c.loc(c.token))
         self.values[name.text] = result
         return stmt
 
-    def operands(self, op: Token, type_: Type) -> tuple[Operand, ...]:
+    def operands(self, op: Token, type_: Type) -> tuple[lp.Operand, ...]:
         c = self.c
-        found: list[tuple[Token, Operand | None, Number]] = []
-        while c.token.kind != "newline" and len(found) < INSTRUCTIONS[op.text]:
+        found: list[tuple[Token, lp.Operand | None, Number]] = []
+        while c.token.kind != "newline" and len(found) < lp.INSTRUCTIONS[op.text]:
             token = c.token
             bare = c.at_number()
             found.append((token, None, c.number()) if bare else (token, self.operand(None), 0))
             if not c.accept(","):
                 break
-        if len(found) != INSTRUCTIONS[op.text]:
-            raise c.expected(f"operand {len(found) + 1} of {INSTRUCTIONS[op.text]}")
+        if len(found) != lp.INSTRUCTIONS[op.text]:
+            raise c.expected(f"operand {len(found) + 1} of {lp.INSTRUCTIONS[op.text]}")
         expected = implied(op.text, [operand for _, operand, _ in found], type_)
         return tuple(
             self.literal(number, told, token) if operand is None else operand
             for (token, operand, number), told in zip(found, expected, strict=True)
         )
 
-    def loop(self, names: list[Token], depth: int) -> For:
+    def loop(self, names: list[Token], depth: int) -> lp.For:
         """From behind `for` on."""
         c = self.c
-        var = Value(c.expect_kind("value", "the loop's variable (`%i`)").text, i64)
+        var = lp.Value(c.expect_kind("value", "the loop's variable (`%i`)").text, i64)
         c.expect_word("in")
         lo = self.operand(_INDEX)
         c.expect("..")
@@ -365,8 +347,8 @@ class _Parser:
         if not c.at_word(*KINDS):
             raise c.expected(f"a kind of loop ({', '.join(KINDS)})")
         kind = c.next().text
-        carried: list[Value] = []
-        inits: list[Operand] = []
+        carried: list[lp.Value] = []
+        inits: list[lp.Operand] = []
         if names:
             c.expect("(")
             while not carried or c.accept(","):
@@ -375,7 +357,7 @@ class _Parser:
                 type_ = self.type()
                 c.expect("=")
                 inits.append(self.operand(type_))
-                carried.append(Value(name, *type_))
+                carried.append(lp.Value(name, *type_))
             c.expect(")")
         if len(carried) != len(names):
             raise c.error(f"{len(names)} results, but {len(carried)} carried values", names[0])
@@ -383,14 +365,14 @@ class _Parser:
         c.end_line()
         body = self.block(depth + 1)
         c.expect_word("yield")
-        yields: list[Operand] = []
+        yields: list[lp.Operand] = []
         for k, value in enumerate(carried):
             if k:
                 c.expect(",")
             yields.append(self.operand((value.dtype, value.lanes)))
-        results = tuple(Value(n.text, v.dtype, v.lanes) for n, v in zip(names, carried, strict=True))
+        results = tuple(lp.Value(n.text, v.dtype, v.lanes) for n, v in zip(names, carried, strict=True))
         self.values |= {v.name: v for v in results}
-        return For(var, lo, hi, step, kind, tuple(carried), tuple(inits), body, tuple(yields), results)
+        return lp.For(var, lo, hi, step, kind, tuple(carried), tuple(inits), body, tuple(yields), results)
 
     # --- operands ---------------------------------------------------------------------------------
 
@@ -404,7 +386,7 @@ class _Parser:
             raise self.c.error(f"a type has 1 to {MAX_LANES} lanes", token)
         return DTYPES[match[1]], lanes
 
-    def operand(self, expected: Type | None) -> Operand:
+    def operand(self, expected: Type | None) -> lp.Operand:
         """A value or a literal, which is of type `expected` unless it carries its own."""
         c = self.c
         token = c.token
@@ -423,15 +405,15 @@ class _Parser:
         c.expect(")")
         return self.literal(number, type_, token)
 
-    def literal(self, number: Number, type_: Type | None, token: Token) -> Imm:
+    def literal(self, number: Number, type_: Type | None, token: Token) -> lp.Imm:
         if type_ is None:
             raise self.c.error("a literal needs its type here, as in `f32x16(0.5)`", token)
         try:
-            return Imm(fit(number, type_[0]), *type_)
+            return lp.Imm(fit(number, type_[0]), *type_)
         except ValueError as error:
             raise self.c.error(str(error), token) from None
 
-    def place(self) -> tuple[str, Operand, Operand | None]:
+    def place(self) -> tuple[str, lp.Operand, lp.Operand | None]:
         """`x[%index]` or `x[%index : %stride]`"""
         c = self.c
         array = c.name("an array").text
@@ -441,5 +423,5 @@ class _Parser:
         c.expect("]")
         return array, index, stride
 
-    def mask(self, lanes: int) -> Operand | None:
+    def mask(self, lanes: int) -> lp.Operand | None:
         return self.operand((b1, lanes)) if self.c.accept_word("mask") else None

@@ -4,36 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from ..ir.kernel import (
-    STEPS,
-    Array,
-    At,
-    Axis,
-    Call,
-    Const,
-    Expr,
-    Extent,
-    Index,
-    Kernel,
-    Let,
-    Load,
-    Pick,
-    Reduce,
-    Ref,
-    Scalar,
-    Scan,
-    Scatter,
-    Size,
-    Sort,
-    Stage,
-    Stmt,
-    Store,
-    Within,
-    expr_dtype,
-    operands,
-    parts,
-    symbols,
-)
+from ..ir import kernel as k
 from ..ir.layout import OWN, can_be_defined
 from ..ir.types import DTYPES, DType, TensorType, i64
 from ..ops import REGISTRY
@@ -46,7 +17,7 @@ from .error import VerifyError
 _TAKEN = frozenset(("begin", "end", *OWN))
 
 
-def verify_kernel(kernel: Kernel) -> None:
+def verify_kernel(kernel: k.Kernel) -> None:
     """Raises VerifyError unless, in short:
 
     - every name is plain, is defined once in the kernel, and is used only where it is known: a let
@@ -63,19 +34,19 @@ def verify_kernel(kernel: Kernel) -> None:
 
 
 class _Check:
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: k.Kernel) -> None:
         self.kernel = kernel
         self.names: set[str] = set()  # everything that is defined
-        self.extents: dict[str, Extent] = {}  # of every axis met so far
-        self.inputs = {p.name: p for p in kernel.params if isinstance(p, Array)}
+        self.extents: dict[str, k.Extent] = {}  # of every axis met so far
+        self.inputs = {p.name: p for p in kernel.params if isinstance(p, k.Array)}
         self.outputs = {o.name: o for o in kernel.outputs}
         # what a Ref may name here
-        self.values = {p.name: p.dtype for p in kernel.params if isinstance(p, Scalar)}
-        self.totals: dict[str, Array] = {}  # kept accumulators, as arrays
+        self.values = {p.name: p.dtype for p in kernel.params if isinstance(p, k.Scalar)}
+        self.totals: dict[str, k.Array] = {}  # kept accumulators, as arrays
         self.ends: dict[str, DType] = {}  # totals without kept axes
         self.stored: set[str] = set()
-        self.axes: dict[str, Extent] = {}  # in scope
-        self.stmt: Stmt | None = None
+        self.axes: dict[str, k.Extent] = {}  # in scope
+        self.stmt: k.Stmt | None = None
 
     def fail(self, message: str) -> NoReturn:
         text = "" if self.stmt is None else statement_text(self.stmt)
@@ -92,7 +63,7 @@ class _Check:
             self.define(param.name)
             if param.dtype is not DTYPES.get(param.dtype.name):
                 self.fail(f"the dtype of `{param.name}` is unknown")
-            if isinstance(param, Array):
+            if isinstance(param, k.Array):
                 self.array(param)
         scalars = dict(self.values)
         for stage in kernel.stages:
@@ -105,7 +76,7 @@ class _Check:
         for name in self.outputs:
             if name not in self.stored:
                 self.fail(f"the output `{name}` is never stored")
-        for symbol in symbols(kernel):
+        for symbol in k.symbols(kernel):
             if not usable(symbol) or "." in symbol or symbol in _TAKEN:
                 self.fail(f"`{symbol}` cannot name a symbol")
             if any(symbol == p.name for p in kernel.params + kernel.outputs):
@@ -118,19 +89,21 @@ class _Check:
             self.fail(f"`{name}` is defined twice")
         self.names.add(name)
 
-    def array(self, array: Array) -> None:
+    def array(self, array: k.Array) -> None:
         for extent in array.dims:
             self.extent(extent)
         if not array.dims and not array.unit:
             self.fail(f"`{array.name}` has no dimension that could be strided")
-        if array.step and (array.unit or array.step not in STEPS):
-            self.fail(f"`{array.name}`: {array.step} is no stride of a kernel ({', '.join(map(str, STEPS))})")
+        if array.step and (array.unit or array.step not in k.STEPS):
+            self.fail(
+                f"`{array.name}`: {array.step} is no stride of a kernel ({', '.join(map(str, k.STEPS))})"
+            )
 
-    def extent(self, extent: Extent) -> None:
+    def extent(self, extent: k.Extent) -> None:
         if isinstance(extent, int) and not (type(extent) is int and 0 <= extent < 1 << 63):
             self.fail(f"{extent} cannot be an extent")
 
-    def stage(self, stage: Stage, outer: tuple[Axis, ...], last: bool) -> None:
+    def stage(self, stage: k.Stage, outer: tuple[k.Axis, ...], last: bool) -> None:
         """One stage; `last`: of `finally`. Its row reductions are known after it, its lets not."""
         self.stmt = None
         self.axes = {}
@@ -148,19 +121,19 @@ class _Check:
         known = dict(self.values)
         for stmt in stage.body:
             self.stmt = stmt
-            for expr in operands(stmt):
+            for expr in k.operands(stmt):
                 self.depth(expr)
-            if isinstance(stmt, Let):
+            if isinstance(stmt, k.Let):
                 self.expr(stmt.expr)
                 self.define(stmt.name)
-                self.values[stmt.name] = expr_dtype(stmt.expr)
-            elif isinstance(stmt, Store):
+                self.values[stmt.name] = k.expr_dtype(stmt.expr)
+            elif isinstance(stmt, k.Store):
                 self.store(stmt, self.expr(stmt.expr))
-            elif isinstance(stmt, Scatter):
+            elif isinstance(stmt, k.Scatter):
                 self.scatter(stmt)
-            elif isinstance(stmt, Scan):
+            elif isinstance(stmt, k.Scan):
                 self.scan(stmt, stage)
-            elif isinstance(stmt, Sort):
+            elif isinstance(stmt, k.Sort):
                 if stmt.first is not None:
                     self.extent(stmt.first)
                     if stmt.values:
@@ -175,7 +148,7 @@ class _Check:
 
     # --- statements -------------------------------------------------------------------------------
 
-    def store(self, stmt: Store | Scan | Sort, dtype: DType) -> None:
+    def store(self, stmt: k.Store | k.Scan | k.Sort, dtype: DType) -> None:
         array = self.outputs.get(stmt.array)
         if array is None:
             self.fail(f"`{stmt.array}` is not an output")
@@ -186,7 +159,7 @@ class _Check:
         self.stored.add(array.name)
         if any(ix.shift is not None for ix in stmt.index):
             self.fail("the subscripts of a store cannot be shifted")
-        first = (stmt.over, stmt.first) if isinstance(stmt, Sort) and stmt.first is not None else None
+        first = (stmt.over, stmt.first) if isinstance(stmt, k.Sort) and stmt.first is not None else None
         self.subscripts(array, stmt.index, (), first)
         used = [ix.axis for ix in stmt.index]
         missing = [axis for axis in self.axes if axis not in used and self.axes[axis] == 1]
@@ -197,24 +170,24 @@ class _Check:
     def alone(self) -> None:
         """The statement is the only effect of its kernel."""
         kernel = self.kernel
-        effects = [s for stage in kernel.stages for s in stage.body if not isinstance(s, Let)]
+        effects = [s for stage in kernel.stages for s in stage.body if not isinstance(s, k.Let)]
         if len(effects) > 1 or kernel.final or len(kernel.stages) != 1:
             self.fail("it must be all that its kernel does")
 
-    def over(self, stmt: Scan | Sort, stage: Stage, dtype: DType) -> None:
+    def over(self, stmt: k.Scan | k.Sort, stage: k.Stage, dtype: DType) -> None:
         """What goes along the only axis of the stage, and stores a `dtype` at each point."""
         self.store(stmt, dtype)
         self.alone()
         if [a.name for a in stage.axes] != [stmt.over]:
             self.fail(f"`{stmt.over}` must be the only axis of the stage")
 
-    def scan(self, stmt: Scan, stage: Stage) -> None:
+    def scan(self, stmt: k.Scan, stage: k.Stage) -> None:
         self.over(stmt, stage, self.expr(stmt.expr))
         of = FOLDS.get(stmt.op)
-        if of is None or not of.scans(expr_dtype(stmt.expr)):
-            self.fail(f"`{stmt.op}` of {expr_dtype(stmt.expr)} is no scan")
+        if of is None or not of.scans(k.expr_dtype(stmt.expr)):
+            self.fail(f"`{stmt.op}` of {k.expr_dtype(stmt.expr)} is no scan")
 
-    def scatter(self, stmt: Scatter) -> None:
+    def scatter(self, stmt: k.Scatter) -> None:
         kernel, dtype = self.kernel, self.expr(stmt.expr)
         array = self.outputs.get(stmt.array)
         if array is None:
@@ -233,7 +206,7 @@ class _Check:
             self.fail(f"`{array.name}` must lie element by element")
         self.stored.add(array.name)
 
-    def reduce(self, stmt: Reduce, stage: Stage) -> bool:
+    def reduce(self, stmt: k.Reduce, stage: k.Stage) -> bool:
         """Whether the result is one of the row."""
         of = FOLDS.get(stmt.op)
         if of is None:
@@ -257,7 +230,7 @@ class _Check:
             if name in self.outputs:
                 self.fail(f"`{name}` is an output: reduce under another name, store in `finally`")
             self.define(name)
-        if len({(expr_dtype(arg), wide) for arg, wide in zip(stmt.args, taken, strict=True)}) > len(
+        if len({(k.expr_dtype(arg), wide) for arg, wide in zip(stmt.args, taken, strict=True)}) > len(
             set(taken)
         ):
             self.fail("the arguments differ in dtype")
@@ -274,60 +247,60 @@ class _Check:
             self.fail(f"`{stage.axes[-1].name}`, the last axis of the stage, must be kept, or none")
         if stmt.keep:
             dims = tuple(inner[axis] for axis in stmt.keep)
-            self.totals |= {name: Array(name, dtype, dims) for name, dtype in stmt.results}
+            self.totals |= {name: k.Array(name, dtype, dims) for name, dtype in stmt.results}
         else:
             self.ends |= dict(stmt.results)
         return False
 
     # --- expressions ------------------------------------------------------------------------------
 
-    def depth(self, expr: Expr) -> None:
+    def depth(self, expr: k.Expr) -> None:
         """Before anything recurses over the tree."""
-        level: list[Expr] = [expr]
+        level: list[k.Expr] = [expr]
         for _ in range(MAX_DEPTH):
-            level = [part for e in level for part in parts(e)]
+            level = [part for e in level for part in k.parts(e)]
             if not level:
                 return
         loc = None if self.stmt is None else self.stmt.loc
         message = f"an expression is deeper than {MAX_DEPTH}; name a part of it by a let"
         raise VerifyError(f"kernel {self.kernel.name}: {message}", loc=loc)
 
-    def expr(self, expr: Expr) -> DType:
-        if isinstance(expr, Const):
+    def expr(self, expr: k.Expr) -> DType:
+        if isinstance(expr, k.Const):
             try:
                 fit(expr.value, expr.dtype)
             except (TypeError, ValueError) as error:
                 self.fail(str(error))
-        elif isinstance(expr, Ref):
+        elif isinstance(expr, k.Ref):
             self.ref(expr)
-        elif isinstance(expr, Load):
+        elif isinstance(expr, k.Load):
             self.load(expr)
-        elif isinstance(expr, Pick):
+        elif isinstance(expr, k.Pick):
             self.pick(expr)
-        elif isinstance(expr, At | Within):
+        elif isinstance(expr, k.At | k.Within):
             self.guard(expr)
-        elif isinstance(expr, Size):
+        elif isinstance(expr, k.Size):
             pass  # its name is checked with those of all symbols
-        elif isinstance(expr, Call):
+        elif isinstance(expr, k.Call):
             self.call(expr)
         else:
             self.fail(f"{expr!r} is not an expression")
-        return expr_dtype(expr)
+        return k.expr_dtype(expr)
 
-    def ref(self, ref: Ref) -> None:
+    def ref(self, ref: k.Ref) -> None:
         if ref.name not in self.values:
             where = "is not known here" if ref.name in self.names else "is not defined"
             self.fail(f"`{ref.name}` {where}")
         if self.values[ref.name] != ref.dtype:
             self.fail(f"`{ref.name}` is {self.values[ref.name]}, not {ref.dtype}")
 
-    def load(self, load: Load) -> None:
+    def load(self, load: k.Load) -> None:
         array = self.read(load)
         for guard in load.guards:
             self.guard(guard)
         self.subscripts(array, load.index, load.guards)
 
-    def pick(self, pick: Pick) -> None:
+    def pick(self, pick: k.Pick) -> None:
         array = self.read(pick)
         if array.name in self.totals:
             self.fail(f"`{array.name}` is a total: its subscripts are axes")
@@ -337,7 +310,7 @@ class _Check:
             if self.expr(ix) != i64:
                 self.fail("a subscript by value must be i64")
 
-    def read(self, load: Load | Pick) -> Array:
+    def read(self, load: k.Load | k.Pick) -> k.Array:
         """The array that is read."""
         if load.array in self.outputs:
             self.fail(f"the output `{load.array}` is loaded")
@@ -348,16 +321,16 @@ class _Check:
             self.fail(f"`{array.name}` is {array.dtype}, not {load.dtype}")
         return array
 
-    def guard(self, guard: At | Within) -> None:
+    def guard(self, guard: k.At | k.Within) -> None:
         if guard.axis not in self.axes:
             self.fail(f"the axis `{guard.axis}` is not known here")
 
     def subscripts(
         self,
-        array: Array,
-        index: tuple[Index, ...],
-        guards: tuple[Within, ...],
-        first: tuple[str, Extent] | None = None,
+        array: k.Array,
+        index: tuple[k.Index, ...],
+        guards: tuple[k.Within, ...],
+        first: tuple[str, k.Extent] | None = None,
     ) -> None:
         """`first`: an axis of which so many points are stored."""
         if len(index) != len(array.dims):
@@ -372,7 +345,7 @@ class _Check:
                 here = f"{ix.axis} runs to {runs}"
                 self.fail(f"a dimension of `{array.name}` is {extent}, but {here}")
 
-    def call(self, call: Call) -> None:
+    def call(self, call: k.Call) -> None:
         op = REGISTRY.get(call.op)
         if op is None or op.kind != "elementwise" or not set(op.attrs) <= {"dtype"}:
             self.fail(f"`{call.op}` is not an elementwise op")

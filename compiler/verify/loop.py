@@ -4,28 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from ..ir import loop as lp
 from ..ir.layout import can_be_defined
-from ..ir.loop import (
-    BEGIN,
-    END,
-    INSTRUCTIONS,
-    THREAD,
-    Aligned,
-    Alloc,
-    Barrier,
-    For,
-    Func,
-    Imm,
-    Let,
-    Load,
-    Operand,
-    Prefetch,
-    Stmt,
-    Store,
-    Value,
-    Window,
-    result_type,
-)
 from ..ir.types import DTYPES, DType, b1, i32, i64, u32
 from ..text.lexer import MAX_DEPTH, fit, is_name
 from ..text.loop import KINDS, MAX_LANES, statement_text, type_text
@@ -51,7 +31,7 @@ _MAX_ALLOC = 1 << 31  # elements of one alloc
 MAX_TEAM = 32  # threads
 
 
-def verify_func(func: Func) -> None:
+def verify_func(func: lp.Func) -> None:
     """Raises VerifyError unless, in short:
 
     - every value is defined once, and used, with its own type, only after that in its block or
@@ -75,18 +55,18 @@ def _converts(source: DType, target: DType) -> bool:
 
 
 class _Check:
-    def __init__(self, func: Func) -> None:
+    def __init__(self, func: lp.Func) -> None:
         self.func = func
         self.defined: set[str] = set()
-        self.scopes: list[dict[str, Value]] = [{}]
+        self.scopes: list[dict[str, lp.Value]] = [{}]
         self.arrays: list[dict[str, DType]] = [{}]
         self.named: set[str] = set()  # arrays
-        self.stmt: Stmt | None = None
+        self.stmt: lp.Stmt | None = None
 
     def fail(self, message: str) -> NoReturn:
         stmt = self.stmt
         text = "" if stmt is None else statement_text(stmt)
-        loc = stmt.loc if isinstance(stmt, Let | Load | Store) else None
+        loc = stmt.loc if isinstance(stmt, lp.Let | lp.Load | lp.Store) else None
         raise VerifyError(f"func {self.func.name}: {message}", text, loc)
 
     def run(self) -> None:
@@ -95,7 +75,7 @@ class _Check:
             self.fail(f"`{func.name}` cannot be a name")
         if not 0 < func.team <= MAX_TEAM:
             self.fail(f"a team has 1 to {MAX_TEAM} threads, not {func.team}")
-        for value in (BEGIN, END, THREAD):
+        for value in (lp.BEGIN, lp.END, lp.THREAD):
             self.define(value)
         for slot in func.slots:
             if not is_name(slot.name):
@@ -107,13 +87,13 @@ class _Check:
             if slot.kind == "array":
                 self.name_array(slot.name, slot.dtype)
             else:
-                self.define(Value(slot.name, slot.dtype))
+                self.define(lp.Value(slot.name, slot.dtype))
         self.block(func.body, 0)
         self.stmt = lonely(func)
         if self.stmt is not None:
             self.fail("a barrier in a loop whose bounds differ from thread to thread")
 
-    def define(self, value: Value) -> None:
+    def define(self, value: lp.Value) -> None:
         if value.name in self.defined:
             self.fail(f"`%{value.name}` is defined twice")
         if not is_name("v" + value.name):
@@ -133,48 +113,48 @@ class _Check:
 
     # --- statements -------------------------------------------------------------------------------
 
-    def block(self, body: tuple[Stmt, ...], depth: int) -> None:
+    def block(self, body: tuple[lp.Stmt, ...], depth: int) -> None:
         if depth > MAX_DEPTH:
             self.fail(f"loops are nested deeper than {MAX_DEPTH}")
         for stmt in body:
             self.stmt = stmt
             match stmt:
-                case Let():
+                case lp.Let():
                     self.let(stmt)
-                case Load(result, array, index, stride, mask):
+                case lp.Load(result, array, index, stride, mask):
                     self.element(array, result.dtype, index, stride, result.lanes)
                     self.mask(mask, result.lanes)
                     self.define(result)
-                case Store(array, index, value, stride, mask, stream):
+                case lp.Store(array, index, value, stride, mask, stream):
                     self.use(value)
                     self.element(array, value.dtype, index, stride, value.lanes)
                     self.mask(mask, value.lanes)
                     if stream and (stride is not None or index.lanes > 1):
                         self.fail("a strided store cannot stream")
-                case Prefetch(array, index, _):
+                case lp.Prefetch(array, index, _):
                     if not any(array in scope for scope in self.arrays):
                         self.fail(f"the array `{array}` is not known here")
                     self.index(index, "an index")
-                case Aligned(result, array):
+                case lp.Aligned(result, array):
                     if not any(array in scope for scope in self.arrays) or result.dtype is not i64:
                         self.fail("`aligned` takes an array and gives an i64")
                     self.define(result)
-                case Window(name, dtype, array, index, choice, other, at):
+                case lp.Window(name, dtype, array, index, choice, other, at):
                     self.element(array, dtype, index, None)
                     if choice is not None:
                         self.index(choice, "a choice")
                         self.element(other, dtype, at, None)
                     self.name_array(name, dtype)
-                case Alloc():
+                case lp.Alloc():
                     self.alloc(stmt, depth)
-                case Barrier():
+                case lp.Barrier():
                     pass
-                case For():
+                case lp.For():
                     self.loop(stmt, depth)
                 case _:
                     self.fail(f"{stmt!r} is not a statement")
 
-    def alloc(self, stmt: Alloc, depth: int) -> None:
+    def alloc(self, stmt: lp.Alloc, depth: int) -> None:
         name, dtype, count = stmt.name, stmt.dtype, stmt.count
         if isinstance(count, int):
             if not 0 < count <= _MAX_ALLOC:
@@ -185,12 +165,12 @@ class _Check:
             self.fail("an alloc stands before all loops")
         self.name_array(name, dtype)
 
-    def let(self, stmt: Let) -> None:
+    def let(self, stmt: lp.Let) -> None:
         op, args, result = stmt.op, stmt.args, stmt.result
-        if op not in INSTRUCTIONS:
+        if op not in lp.INSTRUCTIONS:
             self.fail(f"`{op}` is not an instruction")
-        if len(args) != INSTRUCTIONS[op]:
-            self.fail(f"{op} has {INSTRUCTIONS[op]} operands, not {len(args)}")
+        if len(args) != lp.INSTRUCTIONS[op]:
+            self.fail(f"{op} has {lp.INSTRUCTIONS[op]} operands, not {len(args)}")
         for arg in args:
             self.use(arg)
         kinds = _TAKES.get(op, "biuf")
@@ -206,7 +186,7 @@ class _Check:
         self.shape(stmt)
         self.define(result)
 
-    def shape(self, stmt: Let) -> None:
+    def shape(self, stmt: lp.Let) -> None:
         """The type of the result."""
         op, args, result = stmt.op, stmt.args, stmt.result
         lanes = result.lanes
@@ -219,21 +199,21 @@ class _Check:
                 legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
             case "pack_lo" | "pack_hi":
                 same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
-                n = args[2].value if isinstance(args[2], Imm) and args[2].dtype is i32 else 0
+                n = args[2].value if isinstance(args[2], lp.Imm) and args[2].dtype is i32 else 0
                 legal = same and n > 0 and lanes % (2 * n) == 0  # pairs of n lanes fill a vector
             case "spread" | "collect":
                 same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
-                told = all(isinstance(a, Imm) and a.dtype is i32 for a in args[2:])
-                legal = same and told and isinstance(args[2], Imm) and args[2].value > 0
+                told = all(isinstance(a, lp.Imm) and a.dtype is i32 for a in args[2:])
+                legal = same and told and isinstance(args[2], lp.Imm) and args[2].value > 0
             case "shuffle":
-                k = args[1].value if isinstance(args[1], Imm) and args[1].dtype is i32 else -1
+                k = args[1].value if isinstance(args[1], lp.Imm) and args[1].dtype is i32 else -1
                 legal = (args[0].dtype, args[0].lanes) == (result.dtype, lanes) and 0 <= k < lanes
                 legal = legal and not lanes & (lanes - 1)
             case "any":
                 legal = args[0].dtype is b1 and (result.dtype, lanes) == (b1, 1)
             case "table":
                 numbered = (args[0].dtype, args[0].lanes) == (u32, lanes)
-                told = all(isinstance(a, Imm) and a.lanes == 1 for a in args[1:])
+                told = all(isinstance(a, lp.Imm) and a.lanes == 1 for a in args[1:])
                 legal = numbered and told and args[1].dtype == result.dtype and result.dtype.bits == 32
             case "cast":
                 legal = args[0].lanes == lanes and _converts(args[0].dtype, result.dtype)
@@ -241,23 +221,23 @@ class _Check:
                 bits = (args[0].dtype.bits, args[0].lanes)
                 legal = bits == (result.dtype.bits, lanes) and result.dtype is not b1
             case _:
-                expected = result_type(op, args)
+                expected = lp.result_type(op, args)
                 if (result.dtype, lanes) != expected:
                     self.fail(f"{op} gives {type_text(*expected)} here")
                 return
         if not legal:
             self.fail(f"{op} cannot give {type_text(result.dtype, lanes)} here")
 
-    def loop(self, stmt: For, depth: int) -> None:
+    def loop(self, stmt: lp.For, depth: int) -> None:
         for bound in (stmt.lo, stmt.hi, stmt.step):
             self.index(bound, "a bound of a loop")
-        if isinstance(stmt.step, Imm) and stmt.step.value <= 0:
+        if isinstance(stmt.step, lp.Imm) and stmt.step.value <= 0:
             self.fail("the step must be positive")
         if stmt.kind not in KINDS:
             self.fail(f"`{stmt.kind}` is not a kind of loop ({', '.join(KINDS)})")
         if stmt.kind == "parallel" and (depth or stmt.carried):
             self.fail("a parallel loop stands outermost and carries nothing")
-        if stmt.kind == "once" and (stmt.lo, stmt.step) != (Imm(0, i64), Imm(1, i64)):
+        if stmt.kind == "once" and (stmt.lo, stmt.step) != (lp.Imm(0, i64), lp.Imm(1, i64)):
             self.fail("what runs once begins at 0, with a step of 1")
         if (stmt.var.dtype, stmt.var.lanes) != (i64, 1):
             self.fail(f"`%{stmt.var.name}` must be i64")
@@ -285,8 +265,8 @@ class _Check:
 
     # --- operands ---------------------------------------------------------------------------------
 
-    def use(self, operand: Operand) -> None:
-        if isinstance(operand, Imm):
+    def use(self, operand: lp.Operand) -> None:
+        if isinstance(operand, lp.Imm):
             if operand.lanes < 1:
                 self.fail("a literal has no lanes")
             try:
@@ -302,18 +282,18 @@ class _Check:
             has, says = type_text(known.dtype, known.lanes), type_text(operand.dtype, operand.lanes)
             self.fail(f"`%{operand.name}` is {has}, not {says}")
 
-    def alike(self, value: Operand, carried: Value) -> None:
+    def alike(self, value: lp.Operand, carried: lp.Value) -> None:
         if (value.dtype, value.lanes) != (carried.dtype, carried.lanes):
             expected = type_text(carried.dtype, carried.lanes)
             self.fail(f"`%{carried.name}` is {expected}, but {type_text(value.dtype, value.lanes)}")
 
-    def index(self, operand: Operand, what: str) -> None:
+    def index(self, operand: lp.Operand, what: str) -> None:
         self.use(operand)
         if (operand.dtype, operand.lanes) != (i64, 1):
             self.fail(f"{what} must be i64, not {type_text(operand.dtype, operand.lanes)}")
 
     def element(
-        self, array: str, dtype: DType, index: Operand, stride: Operand | None, lanes: int = 1
+        self, array: str, dtype: DType, index: lp.Operand, stride: lp.Operand | None, lanes: int = 1
     ) -> None:
         """`lanes` of a load or store, which may have an index for each."""
         known = next((s[array] for s in reversed(self.arrays) if array in s), None)
@@ -330,7 +310,7 @@ class _Check:
         if stride is not None:
             self.index(stride, "a stride")
 
-    def mask(self, mask: Operand | None, lanes: int) -> None:
+    def mask(self, mask: lp.Operand | None, lanes: int) -> None:
         if mask is None:
             return
         self.use(mask)
