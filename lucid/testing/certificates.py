@@ -200,11 +200,9 @@ def _certified(
         with np.errstate(all="ignore"):
             measured = np.vectorize(lambda x, y: float(abs(y - x)), otypes=[float])(wide, value)
     else:
-        measured = distance(wide, value)
-    # The value in higher precision is rounded, too: by less than the exact span is wide. Without mpmath there
-    # is none for float64.
-    wider = value.dtype == object or dtype.size < 8
-    beyond = (measured > bound) & wider
+        # A value in float64 is rounded at each step, a sum in spans at its end: what is exact lies there.
+        measured = distance(wide, np.where(np.isnan(exact.lo), value, np.clip(value, exact.lo, exact.hi)))
+    beyond = measured > bound
     with np.errstate(all="ignore"):
         beyond |= (wide < rounded.lo) | (wide > rounded.hi)
         ratio = np.where(np.isfinite(bound) & (measured > 0), bound / measured, np.nan)
