@@ -93,7 +93,7 @@ def _arcsine(b: Builder, a: Operand, form: Format) -> tuple[Value, Value, Value]
 
 @odd(*HALF)
 @by_format
-def asin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+def arcsin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
     (x,) = args
     far, s, rest = _arcsine(b, x, form)
@@ -104,7 +104,7 @@ def asin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 
 
 @by_format
-def acos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+def arccos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
     (x,) = args
     far, s, rest = _arcsine(b, at_least(b, b.op("abs", x), form.least), form)
@@ -146,7 +146,7 @@ def _arctangent(
 
 @odd(*HALF)
 @by_format
-def atan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+def arctan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
     (x,) = args
     one = b.imm(1.0, x)
@@ -159,7 +159,7 @@ def atan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 
 
 @by_format
-def atan2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+def arctan2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
     y, x = args
     zero, one, inf = (b.imm(v, x) for v in (0.0, 1.0, math.inf))

@@ -12,20 +12,20 @@ from collections.abc import Callable
 
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
-from .arcs import acos, asin, atan, atan2
+from .arcs import arccos, arcsin, arctan, arctan2
 from .errors import erf, erfc, erfinv
 from .exponential import cosh, exp, exp2, exp_term, expm1, sigmoid, sinh, tanh
 from .gamma import digamma, lgamma, trigamma
-from .logarithm import acosh, asinh, atanh, log, log1p, log2, log10
+from .logarithm import arccosh, arcsinh, arctanh, log, log1p, log2, log10
 from .power import cbrt, power
 from .random import threefry
 from .stored import widened
 from .trigonometric import cos, sin, tan
 
 __all__ = [
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "digamma", "erf",
-    "erfc", "erfinv", "exp", "exp2", "exp_term", "expm1", "lgamma", "log", "log10", "log1p", "log2", "power",
-    "sigmoid", "sin", "sinh", "tan", "tanh", "trigamma",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos", "cosh",
+    "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "exp_term", "expm1", "lgamma", "log", "log10",
+    "log1p", "log2", "power", "sigmoid", "sin", "sinh", "tan", "tanh", "trigamma",
 ]  # fmt: skip
 
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]

@@ -130,32 +130,18 @@ MOD = element(
     "mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slow=True, slope="any",
 )  # fmt: skip
 POW = element(
-    "pow",
-    2,
-    np.power,
-    _d_pow,
-    dec.power,
-    domain=(0.5, 3.0),
-    exact=False,
-    ulp=1,
-    flops=40,
-    slope="any",
+    "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, slope="any",
     of_complex=rules.power,
-)
+)  # fmt: skip
 MAX = element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant", stored=True)
 MIN = element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant", stored=True)
 NEG: Op = element(
     "neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant", of_complex=linear
 )
 ABS = element(
-    "abs",
-    1,
-    np.abs,
-    lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),),
-    dec.absolute,
-    "iuf",
+    "abs", 1, np.abs, lambda n, ct, _: (MUL(ct, SIGN(n.inputs[0])),), dec.absolute, "iuf",
     of_complex=rules.absolute,
-)
+)  # fmt: skip
 SIGN: Op = element(
     "sign", 1, np.sign, None, dec.sign, "iuf", of_complex=rules.sign,
     named=Named(("sign", "sgn"), "-1, 0 or 1; NaN stays NaN. Its gradient is 0.", np.sign),

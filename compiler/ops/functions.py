@@ -18,24 +18,15 @@ from .record import Array, Named, Op, Vjp, dec
 Cotangents = tuple[Node | None, ...]
 
 
-def by_number(function: Callable[[float], float]) -> Callable[[Array], Array]:
-    """A function of Python's numbers, in float64."""
+def _evaluation(name: str) -> Callable[..., Array]:
+    """NumPy's function of that name; else ours, of references.py, whose tables are made where it is first
+    asked."""
 
-    def evaluate(x: Array) -> Array:
-        values = [function(v) for v in x.astype(np.float64).ravel().tolist()]
-        return np.array(values).reshape(x.shape).astype(x.dtype)
-
-    return evaluate
-
-
-def _reference(name: str) -> Callable[[Array], Array]:
-    """A function of references.py, whose tables are made where it is first asked."""
-
-    def evaluate(x: Array) -> Array:
-        found: Array = getattr(import_module(".references", __package__), name)(x)
+    def evaluate(*args: Array) -> Array:
+        found: Array = getattr(import_module(".references", __package__), name)(*args)
         return found
 
-    return evaluate
+    return getattr(np, name, evaluate)
 
 
 def _slope(of: Callable[[Node, Node], Node]) -> Vjp:
@@ -48,13 +39,15 @@ def _inverse(of: Callable[[Node, Node], Node]) -> Vjp:
     return lambda node, ct, needs: (DIV(ct, of(node.inputs[0], node)),)
 
 
-def _function(
-    name: str, doc: str, evaluate: Callable[..., Array], vjp: Vjp, lower: Any, flops: int,
-    arity: int = 1, also: tuple[str, ...] = (), **more: Any,
-) -> Op:  # fmt: skip
+def _function(name: str, doc: str, vjp: Vjp, flops: int, also: tuple[str, ...] = (), **more: Any) -> Op:
+    """The record of a function. By its name are found its evaluation, its lowering in decompose.py, and what
+    stands for it where a complex number is an operand, if it has a meaning there."""
+    evaluate = _evaluation(name)
     like = evaluate if isinstance(evaluate, np.ufunc) else np.tanh
-    named = Named((name, *also), doc, like)
-    return element(name, arity, evaluate, vjp, lower, exact=False, ulp=1, flops=flops, named=named, **more)
+    return element(
+        name, more.pop("arity", 1), evaluate, vjp, getattr(dec, name), exact=False, ulp=1, flops=flops,
+        named=Named((name, *also), doc, like), of_complex=getattr(rules, name, None), **more,
+    )  # fmt: skip
 
 
 def _plus(x: Node, value: float) -> Node:
@@ -75,41 +68,22 @@ def _length(x: Node, y: Node) -> tuple[Node, Node, Node]:
     return u, v, MUL(top, ADD(MUL(u, u), MUL(v, v)))
 
 
+# Operands of tests for what is defined above 0, or between -1 and 1.
+_POSITIVE: dict[str, Any] = {"domain": (0.5, 4.0), "slope": "any"}
+_UNIT: dict[str, Any] = {"domain": (-0.8, 0.8), "slope": "any"}
+
 # --- exponentials and logarithms -----------------------------------------------------------------
 
-EXP = _function(
-    "exp",
-    "e to the power of each element.",
-    np.exp,
-    _slope(lambda x, y: y),
-    dec.exp,
-    15,
-    slope="any",
-    of_complex=rules.exp,
-)
+EXP = _function("exp", "e to the power of each element.", _slope(lambda x, y: y), 15, slope="any")
 # The terms of softmax, logsumexp and the like, whose sum has an error of its own: users do not name it.
 EXP_TERM = element(
     "exp_term", 1, np.exp, _slope(lambda x, y: y), dec.exp_term, exact=False, ulp=1, flops=15, slope="any",
 )  # fmt: skip
 EXP2 = _function(
-    "exp2",
-    "2 to the power of each element.",
-    np.exp2,
-    _slope(lambda x, y: _times(y, math.log(2))),
-    dec.exp2,
-    15,
-    slope="any",
-    of_complex=rules.exp2,
+    "exp2", "2 to the power of each element.", _slope(lambda x, y: _times(y, math.log(2))), 15, slope="any"
 )
 EXPM1 = _function(
-    "expm1",
-    "exp(x) - 1, also where that is small.",
-    np.expm1,
-    _slope(lambda x, y: _plus(y, 1)),
-    dec.expm1,
-    25,
-    slope="any",
-    of_complex=rules.expm1,
+    "expm1", "exp(x) - 1, also where that is small.", _slope(lambda x, y: _plus(y, 1)), 25, slope="any"
 )
 
 
@@ -122,101 +96,43 @@ def _slope_of_sigmoid(node: Node, ct: Node, needs: tuple[bool, ...]) -> Cotangen
     return (MUL(ct, MUL(e, MUL(larger, larger))),)
 
 
-SIGMOID = _function(
-    "sigmoid",
-    "1 / (1 + exp(-x)), without overflow.",
-    _reference("sigmoid"),
-    _slope_of_sigmoid,
-    dec.sigmoid,
-    35,
-    also=("expit",),
-)
+SIGMOID = _function("sigmoid", "1 / (1 + exp(-x)), without overflow.", _slope_of_sigmoid, 35, also=("expit",))
 LOG = _function(
-    "log",
-    "The natural logarithm of each element; -inf at 0, NaN below.",
-    np.log,
-    _inverse(lambda x, y: x),
-    dec.log,
-    20,
-    domain=(0.5, 4.0),
-    slope="any",
-    of_complex=rules.log,
-)
+    "log", "The natural logarithm of each element; -inf at 0, NaN below.",
+    _inverse(lambda x, y: x), 20, **_POSITIVE,
+)  # fmt: skip
 LOG2 = _function(
-    "log2",
-    "The logarithm of each element to base 2.",
-    np.log2,
-    _inverse(lambda x, y: _times(x, math.log(2))),
-    dec.log2,
-    25,
-    domain=(0.5, 4.0),
-    slope="any",
-    of_complex=rules.log2,
-)
+    "log2", "The logarithm of each element to base 2.",
+    _inverse(lambda x, y: _times(x, math.log(2))), 25, **_POSITIVE,
+)  # fmt: skip
 LOG10 = _function(
-    "log10",
-    "The logarithm of each element to base 10.",
-    np.log10,
-    _inverse(lambda x, y: _times(x, math.log(10))),
-    dec.log10,
-    25,
-    domain=(0.5, 4.0),
-    slope="any",
-    of_complex=rules.log10,
-)
+    "log10", "The logarithm of each element to base 10.",
+    _inverse(lambda x, y: _times(x, math.log(10))), 25, **_POSITIVE,
+)  # fmt: skip
 LOG1P = _function(
-    "log1p",
-    "log(1 + x), also where x is small.",
-    np.log1p,
-    _inverse(lambda x, y: _plus(x, 1)),
-    dec.log1p,
-    30,
-    domain=(-0.5, 3.0),
-    slope="any",
-    of_complex=rules.log1p,
-)
+    "log1p", "log(1 + x), also where x is small.",
+    _inverse(lambda x, y: _plus(x, 1)), 30, domain=(-0.5, 3.0), slope="any",
+)  # fmt: skip
 
 CBRT = _function(
-    "cbrt",
-    "The cube root of each element; its gradient at 0 is inf.",
-    np.cbrt,
-    _inverse(lambda x, y: _times(MUL(y, y), 3)),
-    dec.cbrt,
-    45,
-    domain=(0.5, 4.0),
-    slope="any",
-)
+    "cbrt", "The cube root of each element; its gradient at 0 is inf.",
+    _inverse(lambda x, y: _times(MUL(y, y), 3)), 45, **_POSITIVE,
+)  # fmt: skip
 
 # --- angles --------------------------------------------------------------------------------------
 
 SIN: Op = _function(
-    "sin",
-    "The sine of each element, in radians; exact reduction of large ones.",
-    np.sin,
-    _slope(lambda x, y: COS(x)),
-    dec.sin,
-    30,
-    of_complex=rules.sin,
-)
+    "sin", "The sine of each element, in radians; exact reduction of large ones.",
+    _slope(lambda x, y: COS(x)), 30,
+)  # fmt: skip
 COS: Op = _function(
-    "cos",
-    "The cosine of each element, in radians; exact reduction of large ones.",
-    np.cos,
-    _slope(lambda x, y: NEG(SIN(x))),
-    dec.cos,
-    30,
-    of_complex=rules.cos,
-)
+    "cos", "The cosine of each element, in radians; exact reduction of large ones.",
+    _slope(lambda x, y: NEG(SIN(x))), 30,
+)  # fmt: skip
 TAN = _function(
-    "tan",
-    "The tangent of each element, in radians.",
-    np.tan,
-    _slope(lambda x, y: _plus(MUL(y, y), 1)),
-    dec.tan,
-    40,
-    domain=(-1.2, 1.2),
-    of_complex=rules.tan,
-)
+    "tan", "The tangent of each element, in radians.",
+    _slope(lambda x, y: _plus(MUL(y, y), 1)), 40, domain=(-1.2, 1.2),
+)  # fmt: skip
 
 
 def _leg(x: Node) -> Node:
@@ -236,51 +152,22 @@ def _d_arctan2(node: Node, ct: Node, needs: tuple[bool, ...]) -> Cotangents:
     return slope(u) if needs[0] else None, slope(NEG(v)) if needs[1] else None
 
 
-_UNIT: dict[str, Any] = {"domain": (-0.8, 0.8), "slope": "any"}
 ARCSIN = _function(
-    "arcsin",
-    "The inverse of sin, from -pi/2 to pi/2; NaN beyond 1.",
-    np.arcsin,
-    _inverse(lambda x, y: _leg(x)),
-    dec.asin,
-    30,
-    also=("asin",),
-    **_UNIT,
-    of_complex=rules.arcsin,
-)
+    "arcsin", "The inverse of sin, from -pi/2 to pi/2; NaN beyond 1.",
+    _inverse(lambda x, y: _leg(x)), 30, also=("asin",), **_UNIT,
+)  # fmt: skip
 ARCCOS = _function(
-    "arccos",
-    "The inverse of cos, from 0 to pi; NaN beyond 1.",
-    np.arccos,
-    _inverse(lambda x, y: NEG(_leg(x))),
-    dec.acos,
-    30,
-    also=("acos",),
-    **_UNIT,
-    of_complex=rules.arccos,
-)
+    "arccos", "The inverse of cos, from 0 to pi; NaN beyond 1.",
+    _inverse(lambda x, y: NEG(_leg(x))), 30, also=("acos",), **_UNIT,
+)  # fmt: skip
 ARCTAN = _function(
-    "arctan",
-    "The inverse of tan, from -pi/2 to pi/2.",
-    np.arctan,
-    _inverse(lambda x, y: _plus(MUL(x, x), 1)),
-    dec.atan,
-    35,
-    also=("atan",),
-    of_complex=rules.arctan,
-)
+    "arctan", "The inverse of tan, from -pi/2 to pi/2.",
+    _inverse(lambda x, y: _plus(MUL(x, x), 1)), 35, also=("atan",),
+)  # fmt: skip
 ARCTAN2 = _function(
-    "arctan2",
-    "The angle of the point (b, a), -pi to pi; its gradient at the origin is 0.",
-    np.arctan2,
-    _d_arctan2,
-    dec.atan2,
-    50,
-    arity=2,
-    domain=(0.5, 4.0),
-    slope="any",
-    also=("atan2",),
-)
+    "arctan2", "The angle of the point (b, a), -pi to pi; its gradient at the origin is 0.",
+    _d_arctan2, 50, arity=2, also=("atan2",), **_POSITIVE,
+)  # fmt: skip
 
 # --- hyperbolic functions ------------------------------------------------------------------------
 
@@ -295,67 +182,24 @@ def _root(x: Node) -> Node:
 
 
 SINH: Op = _function(
-    "sinh",
-    "The hyperbolic sine of each element.",
-    np.sinh,
-    _slope(lambda x, y: COSH(x)),
-    dec.sinh,
-    35,
-    slope="any",
-    of_complex=rules.sinh,
+    "sinh", "The hyperbolic sine of each element.", _slope(lambda x, y: COSH(x)), 35, slope="any"
 )
 COSH: Op = _function(
-    "cosh",
-    "The hyperbolic cosine of each element.",
-    np.cosh,
-    _slope(lambda x, y: SINH(x)),
-    dec.cosh,
-    35,
-    slope="any",
-    of_complex=rules.cosh,
+    "cosh", "The hyperbolic cosine of each element.", _slope(lambda x, y: SINH(x)), 35, slope="any"
 )
 TANH = _function(
-    "tanh",
-    "The hyperbolic tangent of each element.",
-    np.tanh,
-    _slope(lambda x, y: SUB(const(1, y), MUL(y, y))),
-    dec.tanh,
-    35,
-    of_complex=rules.tanh,
+    "tanh", "The hyperbolic tangent of each element.", _slope(lambda x, y: SUB(const(1, y), MUL(y, y))), 35
 )
-ARCSINH = _function(
-    "arcsinh",
-    "The inverse of sinh.",
-    np.arcsinh,
-    _inverse(lambda x, y: _root(x)),
-    dec.asinh,
-    55,
-    also=("asinh",),
-    of_complex=rules.arcsinh,
-)
+ARCSINH = _function("arcsinh", "The inverse of sinh.", _inverse(lambda x, y: _root(x)), 55, also=("asinh",))
 ARCCOSH = _function(
-    "arccosh",
-    "The inverse of cosh; NaN below 1.",
-    np.arccosh,
-    _inverse(lambda x, y: MUL(SQRT(SUB(x, const(1, x))), SQRT(_plus(x, 1)))),
-    dec.acosh,
-    55,
-    domain=(1.2, 4.0),
-    slope="any",
-    also=("acosh",),
-    of_complex=rules.arccosh,
-)
+    "arccosh", "The inverse of cosh; NaN below 1.",
+    _inverse(lambda x, y: MUL(SQRT(SUB(x, const(1, x))), SQRT(_plus(x, 1)))), 55,
+    domain=(1.2, 4.0), slope="any", also=("acosh",),
+)  # fmt: skip
 ARCTANH = _function(
-    "arctanh",
-    "The inverse of tanh; inf at 1, NaN beyond.",
-    np.arctanh,
-    _inverse(lambda x, y: MUL(SUB(const(1, x), x), _plus(x, 1))),
-    dec.atanh,
-    45,
-    also=("atanh",),
-    **_UNIT,
-    of_complex=rules.arctanh,
-)
+    "arctanh", "The inverse of tanh; inf at 1, NaN beyond.",
+    _inverse(lambda x, y: MUL(SUB(const(1, x), x), _plus(x, 1))), 45, also=("atanh",), **_UNIT,
+)  # fmt: skip
 
 # --- error functions -----------------------------------------------------------------------------
 
@@ -369,23 +213,13 @@ def _bell(scale: float) -> Vjp:
 
 
 ERF = _function(
-    "erf",
-    "The error function: 2/sqrt(pi) times the integral of exp(-t²) from 0 to x.",
-    by_number(math.erf),
-    _bell(1.0),
-    dec.erf,
-    30,
+    "erf", "The error function: 2/sqrt(pi) times the integral of exp(-t²) from 0 to x.", _bell(1.0), 30
 )
-ERFC = _function("erfc", "1 - erf(x), without cancellation.", by_number(math.erfc), _bell(-1.0), dec.erfc, 80)
+ERFC = _function("erfc", "1 - erf(x), without cancellation.", _bell(-1.0), 80)
 ERFINV = _function(
-    "erfinv",
-    "The inverse of erf; inf at 1, -inf at -1, NaN beyond.",
-    _reference("erfinv"),
-    _slope(lambda x, y: _times(EXP(MUL(y, y)), math.sqrt(math.pi) / 2)),
-    dec.erfinv,
-    80,
-    **_UNIT,
-)
+    "erfinv", "The inverse of erf; inf at 1, -inf at -1, NaN beyond.",
+    _slope(lambda x, y: _times(EXP(MUL(y, y)), math.sqrt(math.pi) / 2)), 80, **_UNIT,
+)  # fmt: skip
 
 # --- gamma functions -----------------------------------------------------------------------------
 
@@ -416,31 +250,16 @@ def _tetragamma(x: Node) -> Node:
     return NEG(ADD(total, WHERE(negative, reflected, zero)))
 
 
-_GAMMA: dict[str, Any] = {"domain": (0.5, 4.0), "slope": "any"}
 LGAMMA = _function(
-    "lgamma",
-    "log|gamma(x)|; inf at 0 and at whole numbers below, -inf at -inf (SciPy's `gammaln`).",
-    _reference("lgamma"),
-    _slope(lambda x, y: DIGAMMA(x)),
-    dec.lgamma,
-    150,
-    **_GAMMA,
-)
+    "lgamma", "log|gamma(x)|; inf at 0 and at whole numbers below, -inf at -inf (SciPy's `gammaln`).",
+    _slope(lambda x, y: DIGAMMA(x)), 150, **_POSITIVE,
+)  # fmt: skip
 DIGAMMA: Op = _function(
     "digamma",
     "The derivative of log|gamma(x)|; -inf at 0, inf at -0, NaN at whole numbers below (SciPy's `psi`).",
-    _reference("digamma"),
-    _slope(lambda x, y: TRIGAMMA(x)),
-    dec.digamma,
-    150,
-    **_GAMMA,
-)
+    _slope(lambda x, y: TRIGAMMA(x)), 150, **_POSITIVE,
+)  # fmt: skip
 TRIGAMMA: Op = _function(
-    "trigamma",
-    "The derivative of digamma; inf at 0, at whole numbers below and at -inf.",
-    _reference("trigamma"),
-    _slope(lambda x, y: _tetragamma(x)),
-    dec.trigamma,
-    130,
-    **_GAMMA,
-)
+    "trigamma", "The derivative of digamma; inf at 0, at whole numbers below and at -inf.",
+    _slope(lambda x, y: _tetragamma(x)), 130, **_POSITIVE,
+)  # fmt: skip

@@ -181,13 +181,13 @@ def _inverse_hyperbolic(b: Builder, a: Operand, form: Format, plus: float) -> Va
 
 @odd(*HALF)
 @by_format
-def asinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+def arcsinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
     return _inverse_hyperbolic(b, args[0], form, 1.0)
 
 
 @by_format
-def acosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+def arccosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
     (x,) = args
     result = _inverse_hyperbolic(b, at_least(b, x, 0.5), form, -1.0)
@@ -196,7 +196,7 @@ def acosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 
 @odd(*HALF)
 @by_format
-def atanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+def arctanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
     (a,) = args
     one = b.imm(1.0, a)

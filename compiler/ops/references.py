@@ -9,7 +9,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from .functions import by_number
 from .record import Array
 
 Wide = np.longdouble
@@ -112,6 +111,19 @@ lgamma, digamma, trigamma = (_gamma(order) for order in range(3))
 def sigmoid(x: Array) -> Array:
     e = np.exp(-np.abs(x))
     return np.asarray(np.where(x < 0, e, 1) / (1 + e)).astype(x.dtype)
+
+
+def by_number(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    """A function of Python's numbers, in float64."""
+
+    def evaluate(x: Array) -> Array:
+        values = [function(v) for v in x.astype(np.float64).ravel().tolist()]
+        return np.array(values).reshape(x.shape).astype(x.dtype)
+
+    return evaluate
+
+
+erf, erfc = by_number(math.erf), by_number(math.erfc)
 
 
 @by_number
