@@ -227,8 +227,9 @@ _UNROUNDED = {
 }
 
 
-def _summing(node: Node, count: int, size: Array) -> Array:
-    """The rounding of a sum of `count` terms whose absolute values sum to `size`."""
+def _summing(node: Node, chain: int | Array, size: Array) -> Array:
+    """The rounding of a sum of terms whose absolute values sum to `size`, in `chain` additions at most, one
+    after the other."""
     dtype = node.type.dtype
     if not dtype.is_float:
         return np.zeros(np.shape(size))
@@ -236,7 +237,7 @@ def _summing(node: Node, count: int, size: Array) -> Array:
     info: Any = np.finfo(dtype.computed.np)
     size = np.where(size > float(info.max), np.inf, size)  # on the way to the sum
     each = unit(dtype.computed) * size + float(info.smallest_subnormal)
-    return np.asarray(sides * order.chain(count) * each)
+    return np.asarray(sides * chain * each)
 
 
 # --- rules: (node, operands, value in float64) -> error before the last rounding --------------------
@@ -294,7 +295,7 @@ def _indexed(node: Node, args: list[Running], exact: Array) -> Array:
     at = [i.exact for i in indices]
     grown = _evaluated(node, node.attrs, [x.error, *at])
     size = _evaluated(node, node.attrs, [np.abs(x.exact) + x.error, *at])
-    return grown + _summing(node, max(1, x.exact.size // max(1, exact.size // 4)), size)
+    return grown + _summing(node, _evaluated(node, node.attrs, [np.ones(x.exact.shape), *at]), size)
 
 
 def _sum(node: Node, args: list[Running], exact: Array) -> Array:
@@ -302,7 +303,7 @@ def _sum(node: Node, args: list[Running], exact: Array) -> Array:
     count = x.exact.size // max(1, exact.size)
     grown = _evaluated(node, lifted(node.attrs), [np.asarray(x.error, np.float64)])
     size = _evaluated(node, lifted(node.attrs), [np.abs(x.exact).astype(np.float64) + x.error])
-    return grown + _summing(node, count, size)
+    return grown + _summing(node, order.chain(count), size)
 
 
 def _product(node: Node, args: list[Running], exact: Array) -> Array:
@@ -336,7 +337,7 @@ def _contract(node: Node, args: list[Running], exact: Array) -> Array:
             **dict(zip(right, b.exact.shape, strict=True)),
         }
         count = math.prod(n for axis, n in sizes.items() if axis not in kept)
-    return grown + _summing(node, count, _evaluated(node, attrs, [big, large]))
+    return grown + _summing(node, order.chain(count), _evaluated(node, attrs, [big, large]))
 
 
 def _extreme(node: Node, args: list[Running], exact: Array) -> Array:

@@ -251,6 +251,14 @@ def test_numpy_spreads_no_values_over_a_longer_index() -> None:
     assert not draws.holds(replace(fits, inputs={"x0": x, "x1": y}))
 
 
+def test_what_comes_to_one_place_is_rounded_as_often() -> None:
+    """The bound of what is scattered counted elements for each result, not for those that they come to."""
+    text = "scattered(x0, 1, ((x0 < 7).astype('int64') * 5 + 2)[:-1, ::2], x0[:-1, ::2] * 2)"
+    x = np.random.default_rng(0).random((96, 96)).astype(np.float32) ** 4 * 3
+    program = Program({"x0": x}, (("v0", text),), ("v0",), frozenset(("x0",)))
+    assert draws.holds(program) and look(Draw(program, {})).fault is None
+
+
 def test_smaller_programs() -> None:
     def fails(program: Program) -> bool:
         """A maximum of at least 8 elements."""
