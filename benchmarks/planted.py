@@ -343,8 +343,8 @@ TESTED = (
     ),
     Planted(
         "the workers are let go before the job is written", "pool", "runtime/region.py",
-        "  store ptr %fn, ptr %at.fn\n",
-        "  %early = atomicrmw xchg ptr %state, i64 1 seq_cst\n  store ptr %fn, ptr %at.fn\n",
+        "  stp %fn, %state, {JOB}\n",
+        "  %early = atomicrmw xchg ptr %state, i64 1 seq_cst\n  stp %fn, %state, {JOB}\n",
         by="tests/runtime/test_interleavings.py",
     ),
 )  # fmt: skip

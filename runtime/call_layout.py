@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from . import words
+
 # Words of a spec.
 SPEC = (
     "nargs", "keywords", "n_keywords", "checks", "n_checks", "inputs", "n_inputs", "outputs", "n_outputs",
@@ -94,66 +96,26 @@ NUMBERS = {name: value for name, value in globals().items() if isinstance(value,
 
 
 def expand(source: str) -> str:
-    """LLVM text, from text with names of words and six more instructions:
+    """LLVM text, from text with the instructions of `words.py`, names of words, and one more instruction:
 
-    %x = ldp %base, INDEX     load a pointer, word number INDEX from `base`
-    %x = ldi %base, INDEX     load an i64
-    %x = ldw %base, INDEX     load an i32, as an i64
-    stp %x, %base, INDEX      store a pointer as word number INDEX
     %x = row %table, %k, T    the address of row k of a table whose rows are T
-
-    LABEL: each %k in %n from ENTRY, NEXT else DONE
-
-    The last opens a loop over k from 0 to n. It is reached by falling in from block ENTRY; block NEXT
-    goes on by a jump to LABEL (more than one may); from its head the loop goes to DONE.
     """
     source = re.sub(
         r"\b([A-Z]+)\.([a-z_]+)\b",
         lambda m: str(TABLES[m[1]].index(m[2])) if m[1] in TABLES else m[0],
         source,
     )
-    source = re.sub(r"^(\w+): each (%\w+) in (%[\w.]+) from (.+) else (\S+)$", _each, source, flags=re.M)
     source = re.sub(r"^  (%[\w.]+) = row (%[\w.]+), (%[\w.]+), ([A-Z]+)$", _row, source, flags=re.M)
     source = re.sub(r"(?<![%@.\w])([A-Z_]+)\b", lambda m: str(NUMBERS.get(m[1], m[1])), source)
-    source = re.sub(r"^  stp (\S+), (%[\w.]+), (\S+)$", _store, source, flags=re.M)
-    source = re.sub(r"^  (%[\w.]+) = (ld[piw]) (%[\w.]+), (\S+)$", _load, source, flags=re.M)
     # Instruction selection without its analyses makes code that is 3 % slower, in a quarter of the
     # time: 13 instead of 50 ms for all of this text.
-    return source.replace(" nounwind {", " nounwind noinline optnone {")
-
-
-def _each(found: re.Match[str]) -> str:
-    label, k, n, blocks, done = found.groups()
-    entry, *back = blocks.split(", ")
-    ways = ", ".join([f"[ 0, %{entry} ]", *[f"[ {k}.next, %{block} ]" for block in back]])
-    return (
-        f"  br label %{label}\n{label}:\n"
-        f"  {k} = phi i64 {ways}\n"
-        f"  {k}.next = add i64 {k}, 1\n"
-        f"  {k}.more = icmp slt i64 {k}, {n}\n"
-        f"  br i1 {k}.more, label %{label}.body, label %{done}\n"
-        f"{label}.body:"
-    )
+    return words.expand(source).replace(" nounwind {", " nounwind noinline optnone {")
 
 
 def _row(found: re.Match[str]) -> str:
     name, table, number, kind = found.groups()
-    words = len(TABLES[kind])
+    size = len(TABLES[kind])
     return (
-        f"  {name}.words = mul i64 {number}, {words}\n"
+        f"  {name}.words = mul i64 {number}, {size}\n"
         f"  {name} = getelementptr i64, ptr {table}, i64 {name}.words"
     )
-
-
-def _store(found: re.Match[str]) -> str:
-    value, base, index = found.groups()
-    at = f"%at.{found.start()}"
-    return f"  {at} = getelementptr i64, ptr {base}, i64 {index}\n  store ptr {value}, ptr {at}"
-
-
-def _load(found: re.Match[str]) -> str:
-    name, kind, base, index = found.groups()
-    at = f"  {name}.at = getelementptr i64, ptr {base}, i64 {index}\n"
-    if kind == "ldw":
-        return at + f"  {name}.32 = load i32, ptr {name}.at\n  {name} = zext i32 {name}.32 to i64"
-    return at + f"  {name} = load {'ptr' if kind == 'ldp' else 'i64'}, ptr {name}.at"

@@ -21,23 +21,16 @@ HEAD, RECORD = 8, 4
 TEXT = f"""
 define void @chain(ptr %words, i64 %begin, i64 %end) nounwind {{
 entry:
-  %at.areas = getelementptr i64, ptr %words, i64 1
-  %at.bytes = getelementptr i64, ptr %words, i64 2
-  %at.base = getelementptr i64, ptr %words, i64 3
-  %at.rows = getelementptr i64, ptr %words, i64 4
-  %at.tile = getelementptr i64, ptr %words, i64 5
-  %at.parts = getelementptr i64, ptr %words, i64 6
-  %at.most = getelementptr i64, ptr %words, i64 7
-  %taken = getelementptr i64, ptr %words, i64 {HEAD}
+  %taken = at %words, {HEAD}
   %launches = load i64, ptr %words
-  %areas = load i64, ptr %at.areas
-  %bytes = load i64, ptr %at.bytes
-  %base = load i64, ptr %at.base
-  %rows = load i64, ptr %at.rows
-  %tile = load i64, ptr %at.tile
-  %parts = load i64, ptr %at.parts
-  %most = load i64, ptr %at.most
-  %first.record = getelementptr i64, ptr %taken, i64 %areas
+  %areas = ldi %words, 1
+  %bytes = ldi %words, 2
+  %base = ldi %words, 3
+  %rows = ldi %words, 4
+  %tile = ldi %words, 5
+  %parts = ldi %words, 6
+  %most = ldi %words, 7
+  %first.record = at %taken, %areas
   %slots = alloca i64, i64 %most, align 64
   %tile.less = sub i64 %tile, 1
   %tiles.up = add i64 %rows, %tile.less
@@ -46,7 +39,7 @@ entry:
 look:
   ; there is one for each thread, or whoever has one gives it back soon
   %a = phi i64 [ 0, %entry ], [ %a.next, %other ]
-  %flag = getelementptr i64, ptr %taken, i64 %a
+  %flag = at %taken, %a
   %swap = cmpxchg ptr %flag, i64 0, i64 1 acquire monotonic
   %mine = extractvalue {{ i64, i1 }} %swap, 1
   br i1 %mine, label %own, label %other
@@ -79,15 +72,12 @@ strip:
 launch:
   %k = phi i64 [ 0, %strip ], [ %k.next, %run ]
   %record = phi ptr [ %first.record, %strip ], [ %at, %run ]
-  %at.share = getelementptr i64, ptr %record, i64 1
-  %at.n = getelementptr i64, ptr %record, i64 2
-  %at.p = getelementptr i64, ptr %record, i64 3
-  %template = getelementptr i64, ptr %record, i64 {RECORD}
+  %template = at %record, {RECORD}
   %fn = load ptr, ptr %record
-  %share = load i64, ptr %at.share
-  %n = load i64, ptr %at.n
-  %p = load i64, ptr %at.p
-  %places = getelementptr i64, ptr %template, i64 %n
+  %share = ldi %record, 1
+  %n = ldi %record, 2
+  %p = ldi %record, 3
+  %places = at %template, %n
   %n.bytes = shl i64 %n, 3
   call void @llvm.memcpy.p0.p0.i64(ptr align 8 %slots, ptr align 8 %template, i64 %n.bytes, i1 false)
   br label %place
@@ -97,18 +87,15 @@ place:
   %placing = icmp ult i64 %j, %p
   br i1 %placing, label %place.body, label %blocks
 place.body:
-  %at.offset = getelementptr i64, ptr %at, i64 1
-  %at.row = getelementptr i64, ptr %at, i64 2
   %slot = load i64, ptr %at
-  %offset = load i64, ptr %at.offset
-  %row = load i64, ptr %at.row
+  %offset = ldi %at, 1
+  %row = ldi %at, 2
   %here = add i64 %area, %offset
   %above = mul i64 %from, %row
   %address = sub i64 %here, %above
-  %placed = getelementptr i64, ptr %slots, i64 %slot
-  store i64 %address, ptr %placed
+  sti %address, %slots, %slot
   %j.next = add i64 %j, 1
-  %at.next = getelementptr i64, ptr %at, i64 3
+  %at.next = at %at, 3
   br label %place
 blocks:
   %by.rows = icmp eq i64 %share, 0

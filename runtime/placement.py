@@ -11,7 +11,7 @@ Asking costs 3 us a worker. Where there are more than a few, others share what o
 
 from __future__ import annotations
 
-from .region import AWAY, CALLS, OWN, PLACE_BYTES, PLACES, STATE, THREAD, WORKERS
+from .region import AWAY, CALLS, OWN, PLACE_WORDS, PLACES, STATE, THREAD, WORKERS
 
 MOST = 3  # workers
 _BITS = 1024  # of a cpu_set_t
@@ -21,13 +21,10 @@ TEXT = f"""
 define internal void @apart(ptr %state) nounwind {{
 entry:
   %now = alloca i{_BITS}, align 64
-  %at.cpu = getelementptr i8, ptr %state, i64 {CALLS + 40}
-  %at.get = getelementptr i8, ptr %state, i64 {CALLS + 48}
-  %at.set = getelementptr i8, ptr %state, i64 {CALLS + 56}
-  %at.workers = getelementptr i8, ptr %state, i64 {WORKERS}
-  %cpu.fn = load ptr, ptr %at.cpu
-  %get = load ptr, ptr %at.get
-  %set = load ptr, ptr %at.set
+  %at.workers = at %state, {WORKERS}
+  %cpu.fn = ldp %state, {CALLS + 5}
+  %get = ldp %state, {CALLS + 6}
+  %set = ldp %state, {CALLS + 7}
   %workers = load atomic i64, ptr %at.workers acquire, align 8
   %unknown = icmp eq ptr %cpu.fn, null
   %many = icmp ugt i64 %workers, {MOST}
@@ -41,17 +38,13 @@ turn:
   %wide = zext i32 %cpu to i{_BITS}
   %bit = shl i{_BITS} 1, %wide
   %but = xor i{_BITS} %bit, -1
-  br label %each
-each:
-  %k = phi i64 [ 0, %turn ], [ %k.next, %next ]
-  %offset = mul i64 %k, {PLACE_BYTES}
-  %places = getelementptr i8, ptr %state, i64 {PLACES}
-  %place = getelementptr i8, ptr %places, i64 %offset
-  %own = getelementptr i8, ptr %place, i64 {OWN}
-  %at.thread = getelementptr i8, ptr %place, i64 {THREAD}
-  %at.away = getelementptr i8, ptr %place, i64 {AWAY}
-  %thread = load ptr, ptr %at.thread
-  %away = load i64, ptr %at.away
+  %places = at %state, {PLACES}
+worker: each %k in %workers from turn, next else done
+  %offset = mul i64 %k, {PLACE_WORDS}
+  %place = at %places, %offset
+  %own = at %place, {OWN}
+  %thread = ldp %place, {THREAD}
+  %away = ldi %place, {AWAY}
   %asked = icmp ne i64 %away, 0
   br i1 %asked, label %choose, label %look
 look:
@@ -65,32 +58,26 @@ choose:
   br i1 %nowhere, label %next, label %give
 give:
   store i{_BITS} %others, ptr %now, align 64
-  store i64 1, ptr %at.away
+  sti 1, %place, {AWAY}
   %e2 = call i32 %set(ptr %thread, i64 {_BYTES}, ptr %now)
   br label %next
 next:
-  %k.next = add i64 %k, 1
-  %more = icmp ult i64 %k.next, %workers
-  br i1 %more, label %each, label %done
+  br label %worker
 done:
   ret void
 }}
 
 define internal void @back(ptr %place) nounwind {{
 entry:
-  %at.away = getelementptr i8, ptr %place, i64 {AWAY}
-  %away = load i64, ptr %at.away
+  %away = ldi %place, {AWAY}
   %taken = icmp ne i64 %away, 0
   br i1 %taken, label %give, label %done
 give:
-  %at.state = getelementptr i8, ptr %place, i64 {STATE}
-  %at.own = getelementptr i8, ptr %place, i64 {OWN}
-  %at.thread = getelementptr i8, ptr %place, i64 {THREAD}
-  %state = load ptr, ptr %at.state
-  %thread = load ptr, ptr %at.thread
-  %at.set = getelementptr i8, ptr %state, i64 {CALLS + 56}
-  %set = load ptr, ptr %at.set
-  store i64 0, ptr %at.away
+  %at.own = at %place, {OWN}
+  %state = ldp %place, {STATE}
+  %thread = ldp %place, {THREAD}
+  %set = ldp %state, {CALLS + 7}
+  sti 0, %place, {AWAY}
   %e1 = call i32 %set(ptr %thread, i64 {_BYTES}, ptr %at.own)
   br label %done
 done:

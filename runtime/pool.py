@@ -55,15 +55,15 @@ class Pool:
             start = self.address
         word = self._state[_aligned(self._state) :]
         while self.workers < workers:
-            place = region.PLACES + region.PLACE_BYTES * self.workers
-            word[(place + region.STATE) // 8] = start
-            thread = _start_thread(libc, native["worker"], start + place)
+            place = region.PLACES + region.PLACE_WORDS * self.workers
+            word[place + region.STATE] = start
+            thread = _start_thread(libc, native["worker"], start + 8 * place)
             if thread is None:
                 self.failed = True  # a limit of the system: go on with those that there are
                 break
-            word[(place + region.THREAD) // 8] = thread
+            word[place + region.THREAD] = thread
             self.workers += 1
-            word[region.WORKERS // 8] = self.workers
+            word[region.WORKERS] = self.workers
         if self.workers:
             self.address = start
 
@@ -75,27 +75,22 @@ def _aligned(state: np.ndarray[Any, np.dtype[np.int64]]) -> int:
 
 def _new_state(libc: ctypes.CDLL, pauses: int) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
     """A state without workers, and its address."""
-    state = forever(np.zeros(region.STATE_BYTES // 8 + 8, np.int64))
+    state = forever(np.zeros(region.STATE_WORDS + 8, np.int64))
     start = _aligned(state)
     address = state.ctypes.data + 8 * start
-    names = [
-        "pthread_mutex_lock",
-        "pthread_mutex_unlock",
-        "pthread_cond_wait",
-        "pthread_cond_signal",
-        "sched_yield",
-    ]
+    names = ["mutex_lock", "mutex_unlock", "cond_wait", "cond_signal"]
+    names = [*(f"pthread_{name}" for name in names), "sched_yield"]
     placing = ("sched_getcpu", "pthread_getaffinity_np", "pthread_setaffinity_np")
     if all(hasattr(libc, name) for name in placing):
         names += placing
     for k, name in enumerate(names):
-        state[start + region.CALLS // 8 + k] = ctypes.cast(libc[name], ctypes.c_void_p).value or 0
-    libc.pthread_mutex_init(ctypes.c_void_p(address + region.MUTEX), None)
-    libc.pthread_cond_init(ctypes.c_void_p(address + region.CONDITION), None)
+        state[start + region.CALLS + k] = ctypes.cast(libc[name], ctypes.c_void_p).value or 0
+    libc.pthread_mutex_init(ctypes.c_void_p(address + 8 * region.MUTEX), None)
+    libc.pthread_cond_init(ctypes.c_void_p(address + 8 * region.CONDITION), None)
     spins, credit = _clocks(pauses)
-    state[start + region.SPINS // 8] = spins
-    state[start + region.BALANCE // 8] = state[start + region.CREDIT // 8] = credit
-    state[start + region.FACTOR // 8] = worth.LEAST
+    state[start + region.SPINS] = spins
+    state[start + region.BALANCE] = state[start + region.CREDIT] = credit
+    state[start + region.FACTOR] = worth.LEAST
     return state, address
 
 
@@ -136,7 +131,7 @@ def _start_thread(libc: ctypes.CDLL, worker: int, place: int) -> int | None:
 
 def regions() -> int:
     """How many parallel regions this process has had, shared or not."""
-    return ctypes.c_int64.from_address(_POOL.address + region.OPENED).value if _POOL.address else 0
+    return ctypes.c_int64.from_address(_POOL.address + 8 * region.OPENED).value if _POOL.address else 0
 
 
 _POOL = Pool()

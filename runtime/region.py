@@ -17,31 +17,32 @@ from __future__ import annotations
 
 from . import floats
 
-# Offsets in the state, in bytes; what different threads write is in cache lines of its own.
+# Words of the state (`words.py`); what different threads write is in cache lines of its own.
 GATE = 0  # open tickets
-LEFT = 64  # workers that took a ticket and are done
-BUSY = 128  # 1 while a caller has the pool
-SLEEPERS = 192  # workers that are parked, or about to be
-JOB = 256  # run, slots, blocks, participants
-WORKERS = 320  # threads that were started
-SPINS = 328  # looks at the gate before a worker parks
-OPENED = 336  # regions so far, those that the caller ran alone among them
-ALONE = 344  # regions that it ran alone, for sharing them would not have paid
+LEFT = 8  # workers that took a ticket and are done
+BUSY = 16  # 1 while a caller has the pool
+SLEEPERS = 24  # workers that are parked, or about to be
+JOB = 32  # run, slots, blocks, participants
+WORKERS = 40  # threads that were started
+SPINS = 41  # looks at the gate before a worker parks
+OPENED = 42  # regions so far, those that the caller ran alone among them
+ALONE = 43  # regions that it ran alone, for sharing them would not have paid
 # In ticks: what sharing has gained, at most CREDIT, and for how long regions are not shared yet. How many
 # times the loss that is.
-BALANCE, CREDIT, REST, FACTOR = 352, 360, 368, 376
+BALANCE, CREDIT, REST, FACTOR = 44, 45, 46, 47
 # Addresses: mutex_lock, mutex_unlock, cond_wait, cond_signal, sched_yield, and, or null, sched_getcpu,
 # pthread_getaffinity_np, pthread_setaffinity_np.
-CALLS = 384
-MUTEX = 448  # 128 bytes each: more than any system's pthread_mutex_t and pthread_cond_t
-CONDITION = 576
-CURSORS = 704  # first block of each range that nobody has taken; one line per participant
+CALLS = 48
+MUTEX = 56  # 16 each: more than any system's pthread_mutex_t and pthread_cond_t
+CONDITION = 72
+LINE = 8  # of the cache
+CURSORS = 88  # first block of each range that nobody has taken; one line per participant
 MAX_THREADS = 256
-PLACES = CURSORS + 64 * MAX_THREADS  # one for each worker
+PLACES = CURSORS + LINE * MAX_THREADS  # one for each worker
 # In a place: the worker's own affinity (a cpu_set_t), its pthread_t, the state, and 1 while a CPU is
 # taken out of its affinity (`placement.py`).
-OWN, THREAD, STATE, AWAY, PLACE_BYTES = 0, 128, 136, 144, 192
-STATE_BYTES = PLACES + PLACE_BYTES * MAX_THREADS
+OWN, THREAD, STATE, AWAY, PLACE_WORDS = 0, 16, 17, 18, 24
+STATE_WORDS = PLACES + PLACE_WORDS * MAX_THREADS
 
 # How a spinning thread tells the core that it waits.
 _PAUSE = {
@@ -55,15 +56,11 @@ _TICKS = "call i64 @llvm.readcyclecounter()"
 _WORK = f"""
 define internal i64 @work(ptr %state, i64 %self) nounwind {{
 entry:
-  %at.fn = getelementptr i8, ptr %state, i64 {JOB}
-  %at.slots = getelementptr i8, ptr %state, i64 {JOB + 8}
-  %at.blocks = getelementptr i8, ptr %state, i64 {JOB + 16}
-  %at.count = getelementptr i8, ptr %state, i64 {JOB + 24}
-  %cursors = getelementptr i8, ptr %state, i64 {CURSORS}
-  %fn = load ptr, ptr %at.fn
-  %slots = load ptr, ptr %at.slots
-  %blocks = load i64, ptr %at.blocks
-  %count = load i64, ptr %at.count
+  %cursors = at %state, {CURSORS}
+  %fn = ldp %state, {JOB}
+  %slots = ldp %state, {JOB + 1}
+  %blocks = ldi %state, {JOB + 2}
+  %count = ldi %state, {JOB + 3}
   br label %range
 range:
   %d = phi i64 [ 0, %entry ], [ %d.next, %range.next ]
@@ -75,8 +72,8 @@ range:
   %r1 = add i64 %r, 1
   %hi.product = mul i64 %blocks, %r1
   %hi = udiv i64 %hi.product, %count
-  %line = mul i64 %r, 64
-  %cursor = getelementptr i8, ptr %cursors, i64 %line
+  %line = mul i64 %r, {LINE}
+  %cursor = at %cursors, %line
   br label %take
 take:
   %own = phi i64 [ %before, %range ], [ %own.next, %run ]
@@ -108,20 +105,15 @@ _WORKER = f"""
 define ptr @worker(ptr %place) nounwind {{
 entry:
   %floats = call i64 @float.enter()  ; for good: the thread is ours
-  %at.state = getelementptr i8, ptr %place, i64 {STATE}
-  %state = load ptr, ptr %at.state
-  %left = getelementptr i8, ptr %state, i64 {LEFT}
-  %sleepers = getelementptr i8, ptr %state, i64 {SLEEPERS}
-  %at.spins = getelementptr i8, ptr %state, i64 {SPINS}
-  %at.lock = getelementptr i8, ptr %state, i64 {CALLS}
-  %at.unlock = getelementptr i8, ptr %state, i64 {CALLS + 8}
-  %at.wait = getelementptr i8, ptr %state, i64 {CALLS + 16}
-  %mutex = getelementptr i8, ptr %state, i64 {MUTEX}
-  %condition = getelementptr i8, ptr %state, i64 {CONDITION}
-  %lock = load ptr, ptr %at.lock
-  %unlock = load ptr, ptr %at.unlock
-  %wait = load ptr, ptr %at.wait
-  %spins = load i64, ptr %at.spins
+  %state = ldp %place, {STATE}
+  %left = at %state, {LEFT}
+  %sleepers = at %state, {SLEEPERS}
+  %mutex = at %state, {MUTEX}
+  %condition = at %state, {CONDITION}
+  %lock = ldp %state, {CALLS}
+  %unlock = ldp %state, {CALLS + 1}
+  %wait = ldp %state, {CALLS + 2}
+  %spins = ldi %state, {SPINS}
   br label %look
 look:
   %n = phi i64 [ %spins, %entry ], [ %n.next, %pause ], [ %spins, %finished ], [ %spins, %wake ]
@@ -180,12 +172,12 @@ serial:
   call void %fn(ptr %slots, i64 0, i64 %blocks)
   ret void
 try:
-  %busy = getelementptr i8, ptr %state, i64 {BUSY}
+  %busy = at %state, {BUSY}
   %swap = cmpxchg ptr %busy, i64 0, i64 1 acq_rel monotonic
   %mine = extractvalue {{ i64, i1 }} %swap, 1
   br i1 %mine, label %size, label %serial
 size:
-  %at.workers = getelementptr i8, ptr %state, i64 {WORKERS}
+  %at.workers = at %state, {WORKERS}
   %workers = load atomic i64, ptr %at.workers acquire, align 8
   %all = add i64 %workers, 1
   %some = call i64 @llvm.umin.i64(i64 %all, i64 %threads)
@@ -193,69 +185,54 @@ size:
   %nobody = icmp ult i64 %count, 2
   br i1 %nobody, label %give.back, label %decide
 decide:
-  %at.opened = getelementptr i8, ptr %state, i64 {OPENED}
-  %opened = load i64, ptr %at.opened
+  %opened = ldi %state, {OPENED}
   %opened.next = add i64 %opened, 1
-  store i64 %opened.next, ptr %at.opened
+  sti %opened.next, %state, {OPENED}
   %start = TICKS
-  %at.rest = getelementptr i8, ptr %state, i64 {REST}
-  %rest = load i64, ptr %at.rest
+  %rest = ldi %state, {REST}
   %rests = icmp sgt i64 %rest, 0
   br i1 %rests, label %alone, label %setup
 alone:
-  %at.alone = getelementptr i8, ptr %state, i64 {ALONE}
-  %before = load i64, ptr %at.alone
+  %before = ldi %state, {ALONE}
   %before.next = add i64 %before, 1
-  store i64 %before.next, ptr %at.alone
+  sti %before.next, %state, {ALONE}
   call void %fn(ptr %slots, i64 0, i64 %blocks)
   %over = TICKS
   %took = sub i64 %over, %start
   %rest.next = sub i64 %rest, %took
-  store i64 %rest.next, ptr %at.rest
+  sti %rest.next, %state, {REST}
   store atomic i64 0, ptr %busy release, align 8
   ret void
 give.back:
   store atomic i64 0, ptr %busy release, align 8
   br label %serial
 setup:
-  %at.fn = getelementptr i8, ptr %state, i64 {JOB}
-  %at.slots = getelementptr i8, ptr %state, i64 {JOB + 8}
-  %at.blocks = getelementptr i8, ptr %state, i64 {JOB + 16}
-  %at.count = getelementptr i8, ptr %state, i64 {JOB + 24}
-  %left = getelementptr i8, ptr %state, i64 {LEFT}
-  %cursors = getelementptr i8, ptr %state, i64 {CURSORS}
-  store ptr %fn, ptr %at.fn
-  store ptr %slots, ptr %at.slots
-  store i64 %blocks, ptr %at.blocks
-  store i64 %count, ptr %at.count
+  %left = at %state, {LEFT}
+  %cursors = at %state, {CURSORS}
+  stp %fn, %state, {JOB}
+  stp %slots, %state, {JOB + 1}
+  sti %blocks, %state, {JOB + 2}
+  sti %count, %state, {JOB + 3}
   store i64 0, ptr %left
-  br label %cursor
-cursor:
-  %r = phi i64 [ 0, %setup ], [ %r.next, %cursor ]
+cursor: each %r in %count from setup, cursor.body else open
   %product = mul i64 %blocks, %r
   %lo = udiv i64 %product, %count
-  %line = mul i64 %r, 64
-  %at.cursor = getelementptr i8, ptr %cursors, i64 %line
-  store i64 %lo, ptr %at.cursor
-  %r.next = add i64 %r, 1
-  %again = icmp ult i64 %r.next, %count
-  br i1 %again, label %cursor, label %open
+  %line = mul i64 %r, {LINE}
+  sti %lo, %cursors, %line
+  br label %cursor
 open:
   %tickets = sub i64 %count, 1
   %old.gate = atomicrmw xchg ptr %state, i64 %tickets seq_cst
-  %at.sleepers = getelementptr i8, ptr %state, i64 {SLEEPERS}
+  %at.sleepers = at %state, {SLEEPERS}
   %sleepers = load atomic i64, ptr %at.sleepers seq_cst, align 8
   %asleep = icmp sgt i64 %sleepers, 0
   br i1 %asleep, label %wake, label %share
 wake:
-  %at.lock = getelementptr i8, ptr %state, i64 {CALLS}
-  %at.unlock = getelementptr i8, ptr %state, i64 {CALLS + 8}
-  %at.signal = getelementptr i8, ptr %state, i64 {CALLS + 24}
-  %mutex = getelementptr i8, ptr %state, i64 {MUTEX}
-  %condition = getelementptr i8, ptr %state, i64 {CONDITION}
-  %lock = load ptr, ptr %at.lock
-  %unlock = load ptr, ptr %at.unlock
-  %signal = load ptr, ptr %at.signal
+  %mutex = at %state, {MUTEX}
+  %condition = at %state, {CONDITION}
+  %lock = ldp %state, {CALLS}
+  %unlock = ldp %state, {CALLS + 1}
+  %signal = ldp %state, {CALLS + 3}
   %calls = call i64 @llvm.umin.i64(i64 %sleepers, i64 %tickets)
   %e1 = call i32 %lock(ptr %mutex)
   call void @apart(ptr %state)
@@ -273,8 +250,7 @@ share:
   %ended = TICKS
   %unused = atomicrmw xchg ptr %state, i64 0 acq_rel
   %joined = sub i64 %tickets, %unused
-  %at.spins = getelementptr i8, ptr %state, i64 {SPINS}
-  %spins = load i64, ptr %at.spins
+  %spins = ldi %state, {SPINS}
   br label %wait
 wait:
   %n = phi i64 [ %spins, %share ], [ %n.next, %spin ], [ 0, %yield ]
@@ -289,8 +265,7 @@ spin:
   %n.next = sub i64 %n, 1
   br label %wait
 yield:
-  %at.yield = getelementptr i8, ptr %state, i64 {CALLS + 32}
-  %yield.fn = load ptr, ptr %at.yield
+  %yield.fn = ldp %state, {CALLS + 4}
   %e4 = call i32 %yield.fn()
   br label %wait
 finish:
@@ -326,7 +301,8 @@ declare i64 @llvm.usub.sat.i64(i64, i64)
 
 
 def text(arch: str) -> str:
-    """LLVM text of `worker(place)`, `pauses(count)` (which says how many ticks they took) and
+    """Text, with the instructions of `words.py`, of `worker(place)`, `pauses(count)` (which says how many
+    ticks they took) and
 
         void region(ptr state, ptr run, ptr slots, i64 blocks, i64 threads)
 

@@ -21,7 +21,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 
-from . import chain, placement, region, worth
+from . import chain, placement, region, words, worth
 from .host import host
 from .load import native
 
@@ -39,7 +39,7 @@ _SPREAD = f"""
 define internal void @spread(ptr %table, i64 %begin, i64 %end) nounwind {{
 entry:
   %rows = load i64, ptr %table
-  %first.row = getelementptr i64, ptr %table, i64 1
+  %first.row = at %table, 1
   br label %search
 search:
   ; row lo begins at or before `begin`, row hi after it
@@ -52,8 +52,7 @@ halve:
   %sum = add i64 %lo, %hi
   %mid = lshr i64 %sum, 1
   %mid.word = mul i64 %mid, {ROW}
-  %at.mid = getelementptr i64, ptr %first.row, i64 %mid.word
-  %mid.first = load i64, ptr %at.mid
+  %mid.first = ldi %first.row, %mid.word
   %later = icmp ugt i64 %mid.first, %begin
   %lo.next = select i1 %later, i64 %lo, i64 %mid
   %hi.next = select i1 %later, i64 %mid, i64 %hi
@@ -62,16 +61,12 @@ launch:
   %k = phi i64 [ %lo, %search ], [ %k.next, %next ]
   %from = phi i64 [ %begin, %search ], [ %after, %next ]
   %word = mul i64 %k, {ROW}
-  %row = getelementptr i64, ptr %first.row, i64 %word
-  %at.fn = getelementptr i64, ptr %row, i64 1
-  %at.slots = getelementptr i64, ptr %row, i64 2
-  %at.weight = getelementptr i64, ptr %row, i64 3
-  %at.after = getelementptr i64, ptr %row, i64 {ROW}
+  %row = at %first.row, %word
   %first = load i64, ptr %row
-  %fn = load ptr, ptr %at.fn
-  %slots = load ptr, ptr %at.slots
-  %weight = load i64, ptr %at.weight
-  %after = load i64, ptr %at.after
+  %fn = ldp %row, 1
+  %slots = ldp %row, 2
+  %weight = ldi %row, 3
+  %after = ldi %row, {ROW}
   %to = call i64 @llvm.umin.i64(i64 %end, i64 %after)
   %from.unit = sub i64 %from, %first
   %to.unit = sub i64 %to, %first
@@ -112,7 +107,7 @@ on.stack:
 ready:
   %table = phi ptr [ %heap, %on.heap ], [ %stack, %on.stack ]
   %held = phi ptr [ %heap, %on.heap ], [ null, %on.stack ]
-  %rows = getelementptr i64, ptr %table, i64 1
+  %rows = at %table, 1
   br label %group
 group:
   %g = phi i64 [ 0, %ready ], [ %g.next, %next.group ]
@@ -120,17 +115,15 @@ group:
   %more = icmp slt i64 %g, %groups
   br i1 %more, label %open, label %done
 open:
-  %at.units = getelementptr i64, ptr %header, i64 1
-  %at.work = getelementptr i64, ptr %header, i64 2
-  %first.record = getelementptr i64, ptr %header, i64 3
+  %first.record = at %header, 3
   %launches = load i64, ptr %header
-  %units = load i64, ptr %at.units
-  %work = load i64, ptr %at.work
+  %units = ldi %header, 1
+  %work = ldi %header, 2
   store i64 %launches, ptr %table
   %end.word = mul i64 %launches, {ROW}
-  %end.row = getelementptr i64, ptr %rows, i64 %end.word
+  %end.row = at %rows, %end.word
   store i64 %units, ptr %end.row
-  %first.slots = getelementptr i64, ptr %end.row, i64 1
+  %first.slots = at %end.row, 1
   br label %launch
 launch:
   %k = phi i64 [ 0, %open ], [ %k.next, %placed ]
@@ -138,38 +131,28 @@ launch:
   %slots = phi ptr [ %first.slots, %open ], [ %slots.next, %placed ]
   %unit = phi i64 [ 0, %open ], [ %unit.next, %placed ]
   %row.word = mul i64 %k, {ROW}
-  %row = getelementptr i64, ptr %rows, i64 %row.word
+  %row = at %rows, %row.word
   %more.launches = icmp slt i64 %k, %launches
   br i1 %more.launches, label %head, label %start
 head:
-  %at.finish = getelementptr i64, ptr %record, i64 1
-  %at.blocks = getelementptr i64, ptr %record, i64 2
-  %at.weight = getelementptr i64, ptr %record, i64 3
-  %at.n = getelementptr i64, ptr %record, i64 4
-  %at.p = getelementptr i64, ptr %record, i64 5
-  %template = getelementptr i64, ptr %record, i64 6
+  %template = at %record, 6
   %fn = load ptr, ptr %record
-  %finish = load ptr, ptr %at.finish
-  %blocks = load i64, ptr %at.blocks
-  %weight = load i64, ptr %at.weight
-  %n = load i64, ptr %at.n
-  %p = load i64, ptr %at.p
-  %row.fn = getelementptr i64, ptr %row, i64 1
-  %row.slots = getelementptr i64, ptr %row, i64 2
-  %row.weight = getelementptr i64, ptr %row, i64 3
-  %row.finish = getelementptr i64, ptr %row, i64 4
-  %row.blocks = getelementptr i64, ptr %row, i64 5
+  %finish = ldp %record, 1
+  %blocks = ldi %record, 2
+  %weight = ldi %record, 3
+  %n = ldi %record, 4
+  %p = ldi %record, 5
   store i64 %unit, ptr %row
-  store ptr %fn, ptr %row.fn
-  store ptr %slots, ptr %row.slots
-  store i64 %weight, ptr %row.weight
-  store ptr %finish, ptr %row.finish
-  store i64 %blocks, ptr %row.blocks
+  stp %fn, %row, 1
+  stp %slots, %row, 2
+  sti %weight, %row, 3
+  stp %finish, %row, 4
+  sti %blocks, %row, 5
   %own.units = mul i64 %blocks, %weight
   %unit.next = add i64 %unit, %own.units
   %k.next = add i64 %k, 1
-  %patches = getelementptr i64, ptr %template, i64 %n
-  %slots.next = getelementptr i64, ptr %slots, i64 %n
+  %patches = at %template, %n
+  %slots.next = at %slots, %n
   %n.bytes = shl i64 %n, 3
   call void @llvm.memcpy.p0.p0.i64(ptr align 8 %slots, ptr align 8 %template, i64 %n.bytes, i1 false)
   br label %patch
@@ -179,18 +162,15 @@ patch:
   %patching = icmp slt i64 %j, %p
   br i1 %patching, label %patch.body, label %placed
 patch.body:
-  %at.buffer = getelementptr i64, ptr %at, i64 1
-  %at.offset = getelementptr i64, ptr %at, i64 2
   %slot = load i64, ptr %at
-  %buffer = load i64, ptr %at.buffer
-  %offset = load i64, ptr %at.offset
+  %buffer = ldi %at, 1
+  %offset = ldi %at, 2
   %at.base = getelementptr ptr, ptr %buffers, i64 %buffer
   %base = load ptr, ptr %at.base
   %address = getelementptr i8, ptr %base, i64 %offset
-  %target = getelementptr i64, ptr %slots, i64 %slot
-  store ptr %address, ptr %target
+  stp %address, %slots, %slot
   %j.next = add i64 %j, 1
-  %at.next = getelementptr i64, ptr %at, i64 3
+  %at.next = at %at, 3
   br label %patch
 placed:
   br label %launch
@@ -209,13 +189,10 @@ then:
   br i1 %finishing, label %last, label %next.group
 last:
   %f.word = mul i64 %f, {ROW}
-  %f.row = getelementptr i64, ptr %rows, i64 %f.word
-  %f.at.slots = getelementptr i64, ptr %f.row, i64 2
-  %f.at.finish = getelementptr i64, ptr %f.row, i64 4
-  %f.at.blocks = getelementptr i64, ptr %f.row, i64 5
-  %f.slots = load ptr, ptr %f.at.slots
-  %f.finish = load ptr, ptr %f.at.finish
-  %f.blocks = load i64, ptr %f.at.blocks
+  %f.row = at %rows, %f.word
+  %f.slots = ldp %f.row, 2
+  %f.finish = ldp %f.row, 4
+  %f.blocks = ldi %f.row, 5
   %f.next = add i64 %f, 1
   %none = icmp eq ptr %f.finish, null
   br i1 %none, label %finished, label %call.finish
@@ -241,7 +218,8 @@ def functions() -> dict[str, int]:
     `chain`."""
     # Level 0: a launch costs 17 ns more than at level 2, the compile 12 ms less.
     text = region.text(host().arch) + placement.TEXT + worth.TEXT + _SPREAD + _RUN + chain.TEXT
-    return native(text, ("run", "region", "worker", "pauses", "settle", "chain"), level=0)
+    names = ("run", "region", "worker", "pauses", "settle", "chain")
+    return native(lambda: words.expand(text), names, level=0, key=text)
 
 
 @functools.cache

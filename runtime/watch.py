@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from . import words
 from .load import native
 
 OWN = 3  # slots
@@ -27,9 +28,8 @@ declare i64 @pthread_self()
 declare i32 @clock_gettime(i32, ptr)
 define internal i64 @now(ptr %time) nounwind {{
   %e = call i32 @clock_gettime(i32 CLOCK, ptr %time)
-  %at.rest = getelementptr i64, ptr %time, i64 1
   %seconds = load i64, ptr %time
-  %rest = load i64, ptr %at.rest
+  %rest = ldi %time, 1
   %most = mul i64 %seconds, 1000000000
   %all = add i64 %most, %rest
   ret i64 %all
@@ -37,36 +37,31 @@ define internal i64 @now(ptr %time) nounwind {{
 define void @watched(ptr %slots, i64 %begin, i64 %end) nounwind {{
 entry:
   %time = alloca [2 x i64], align 16
-  %at.log = getelementptr i64, ptr %slots, i64 2
-  %own = getelementptr i64, ptr %slots, i64 {OWN}
+  %own = at %slots, {OWN}
   %fn = load ptr, ptr %slots
-  %log = load ptr, ptr %at.log
+  %log = ldp %slots, 2
   %before = call i64 @now(ptr %time)
   call void %fn(ptr %own, i64 %begin, i64 %end)
   %after = call i64 @now(ptr %time)
   %n = atomicrmw add ptr %log, i64 1 monotonic
-  %at.room = getelementptr i64, ptr %log, i64 1
-  %room = load i64, ptr %at.room
+  %room = ldi %log, 1
   %some = icmp ult i64 %n, %room
   br i1 %some, label %put, label %done
 put:
   %self = call i64 @pthread_self()
   %word = mul i64 %n, {ENTRY}
   %first = add i64 %word, {HEAD}
-  %at = getelementptr i64, ptr %log, i64 %first
-  %at.before = getelementptr i64, ptr %at, i64 1
-  %at.after = getelementptr i64, ptr %at, i64 2
+  %at = at %log, %first
   store i64 %self, ptr %at
-  store i64 %before, ptr %at.before
-  store i64 %after, ptr %at.after
+  sti %before, %at, 1
+  sti %after, %at, 2
   br label %done
 done:
   ret void
 }}
 define void @finished(ptr %slots, i64 %begin, i64 %end) nounwind {{
-  %at = getelementptr i64, ptr %slots, i64 1
-  %own = getelementptr i64, ptr %slots, i64 {OWN}
-  %fn = load ptr, ptr %at
+  %own = at %slots, {OWN}
+  %fn = ldp %slots, 1
   call void %fn(ptr %own, i64 %begin, i64 %end)
   ret void
 }}
@@ -82,7 +77,8 @@ def available() -> bool:
 def _functions() -> dict[str, int]:
     import time
 
-    return native(_TEXT.replace("CLOCK", str(time.CLOCK_MONOTONIC)), ("watched", "finished"))
+    text = words.expand(_TEXT.replace("CLOCK", str(time.CLOCK_MONOTONIC)))
+    return native(text, ("watched", "finished"))
 
 
 class Log:

@@ -22,13 +22,9 @@ TEXT = f"""
 define void @settle(ptr %state, i64 %own, i64 %theirs, i64 %start, i64 %begun, i64 %ended,
                      i64 %now) nounwind {{
 entry:
-  %at.balance = getelementptr i8, ptr %state, i64 {BALANCE}
-  %at.credit = getelementptr i8, ptr %state, i64 {CREDIT}
-  %at.rest = getelementptr i8, ptr %state, i64 {REST}
-  %at.factor = getelementptr i8, ptr %state, i64 {FACTOR}
-  %before = load i64, ptr %at.balance
-  %credit = load i64, ptr %at.credit
-  %known = load i64, ptr %at.factor
+  %before = ldi %state, {BALANCE}
+  %credit = ldi %state, {CREDIT}
+  %known = ldi %state, {FACTOR}
   %worked = sub i64 %ended, %begun
   %half = lshr i64 %worked, 1
   %product = mul i64 %half, %theirs
@@ -52,15 +48,15 @@ stop:
   %long = mul i64 %loss, %factor
   %longest = shl i64 %credit, {LONGEST}
   %rest = call i64 @llvm.umin.i64(i64 %long, i64 %longest)
-  store i64 %rest, ptr %at.rest
+  sti %rest, %state, {REST}
   %double = shl i64 %factor, 1
   %longer = call i64 @llvm.umin.i64(i64 %double, i64 {MOST})
   br label %done
 done:
   %balance.next = phi i64 [ %balance, %entry ], [ %trial, %stop ]
   %factor.next = phi i64 [ %factor, %entry ], [ %longer, %stop ]
-  store i64 %balance.next, ptr %at.balance
-  store i64 %factor.next, ptr %at.factor
+  sti %balance.next, %state, {BALANCE}
+  sti %factor.next, %state, {FACTOR}
   ret void
 }}
 """

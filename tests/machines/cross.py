@@ -16,7 +16,7 @@ from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.target import HASWELL, NEOVERSE_N1, ZNVER4, Target
 from lucid.compiler.pipeline import compile_graph, llvm_text
-from lucid.runtime import chain, llvm
+from lucid.runtime import chain, llvm, words
 from lucid.runtime.execute import filled, grouped
 
 Array = np.ndarray[Any, Any]
@@ -56,7 +56,7 @@ class Batch:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.texts: list[str] = [chain.TEXT]
+        self.texts: list[str] = [words.expand(chain.TEXT)]
         self.functions: list[str] = ["chain"]
         self.modes: list[tuple[str, ...]] = []
         self._known: dict[str, tuple[int, int]] = {}

@@ -40,7 +40,7 @@ class Function(NamedTuple):
 _ARGUMENT = r"(?:i\d+|ptr) (\S+?)"
 _FORMS = {
     "phi": r"\w+ (.+)",
-    "getelementptr": r"i8, ptr (\S+), i64 (\S+)",
+    "getelementptr": r"i(8|64), ptr (\S+), i64 (\S+)",
     "load": r"(atomic )?\w+, ptr ([^\s,]+) ?(\w*).*",
     "store": rf"(atomic )?{_ARGUMENT}, ptr ([^\s,]+) ?(\w*).*",
     "atomicrmw": rf"(\w+) ptr (\S+), {_ARGUMENT} (\w+)",
@@ -231,7 +231,7 @@ class Machine:
                     assert chosen is not None
                     result = value(chosen[1])
                 elif op.word == "getelementptr":
-                    result = (value(parts[0]) + value(parts[1])) & MASK
+                    result = (value(parts[1]) + int(parts[0]) // 8 * value(parts[2])) & MASK
                 elif op.word in _BINARY:
                     result = _BINARY[op.word](value(parts[0]), value(parts[1])) & MASK
                 elif op.word == "icmp":

@@ -8,23 +8,23 @@ from collections.abc import Callable
 
 import pytest
 
-from lucid.runtime import region
+from lucid.runtime import region, words
 
 from .interleaved import Fault, Machine, Run, parse, play
 
 STATE, PLACE, SLOTS, CELLS = 0x10000, 0x90000, 0xA0000, 0xB0000
 CALLS = {0: "lock", 1: "unlock", 2: "wait", 3: "signal", 4: "rest"}
 TEXT = region.text("another")  # without a clock: all regions are shared
-FUNCTIONS = parse(TEXT)
+FUNCTIONS = parse(words.expand(TEXT))
 
 
 def ready(text: str, regions: tuple[int, ...], workers: int, spins: int) -> tuple[Machine, dict[int, Run]]:
     """A caller (thread 0) of regions of so many blocks, one after the other, and workers that are there."""
-    functions = FUNCTIONS if text is TEXT else parse(text)
+    functions = FUNCTIONS if text is TEXT else parse(words.expand(text))
     machine = Machine(functions, workers + 1)
-    machine.memory |= {STATE + region.WORKERS: workers, STATE + region.SPINS: spins}
+    machine.memory |= {STATE + 8 * region.WORKERS: workers, STATE + 8 * region.SPINS: spins}
     for k, name in CALLS.items():
-        machine.memory[STATE + region.CALLS + 8 * k] = 100 + k
+        machine.memory[STATE + 8 * (region.CALLS + k)] = 100 + k
         machine.calls[100 + k] = getattr(machine, name)
     for name in ("@float.enter", "@back", "@apart", "@settle"):
         machine.calls[name] = _nothing
@@ -57,7 +57,7 @@ def ready(text: str, regions: tuple[int, ...], workers: int, spins: int) -> tupl
 
     threads = {0: caller()}
     for t in range(1, workers + 1):
-        machine.memory[PLACE + 1000 * t + region.STATE] = STATE
+        machine.memory[PLACE + 1000 * t + 8 * region.STATE] = STATE
         threads[t] = machine.run(t, "@worker", (PLACE + 1000 * t,))
     return machine, threads
 
@@ -127,8 +127,8 @@ FAULTS = {
     "the caller does not wait": ("%ready = icmp sge i64 %done, %joined", "%ready = icmp sge i64 %done, 0"),
     "the caller waits for those who never came": ("sub i64 %tickets, %unused", "sub i64 %tickets, 0"),
     "let go before the job is written": (
-        "  store ptr %fn, ptr %at.fn\n",
-        "  %early = atomicrmw xchg ptr %state, i64 1 seq_cst\n  store ptr %fn, ptr %at.fn\n",
+        "  stp %fn, %state, 32\n",
+        "  %early = atomicrmw xchg ptr %state, i64 1 seq_cst\n  stp %fn, %state, 32\n",
     ),
     "let go without what was written": (
         "xchg ptr %state, i64 %tickets seq_cst",
@@ -153,7 +153,7 @@ FAULTS = {
         "%begin = atomicrmw add ptr %cursor, i64 %step monotonic",
         "%begin = atomicrmw add ptr %cursor, i64 0 monotonic",
     ),
-    "a cursor is left where it was": ("  store i64 %lo, ptr %at.cursor\n", ""),
+    "a cursor is left where it was": ("  sti %lo, %cursors, %line\n", ""),
     "the mutex is not given back": ("  %e3 = call i32 %unlock(ptr %mutex)\n", ""),
 }
 

@@ -37,8 +37,8 @@ LATE = """
 """
 
 
-def word(offset: int) -> ctypes.c_int64:
-    return ctypes.c_int64.from_address(pool._POOL.address + offset)
+def word(number: int) -> ctypes.c_int64:
+    return ctypes.c_int64.from_address(pool._POOL.address + 8 * number)
 
 
 def late() -> Counting:
@@ -92,16 +92,16 @@ class Account:
     """A state as `settle` sees it, with a clock that is at 0 when a region starts."""
 
     def __init__(self, credit: int = CREDIT) -> None:
-        self.words = np.zeros(region.CALLS // 8, np.int64)
-        self.words[region.CREDIT // 8] = self.words[region.BALANCE // 8] = credit
-        self.words[region.FACTOR // 8] = worth.LEAST
+        self.words = np.zeros(region.CALLS, np.int64)
+        self.words[region.CREDIT] = self.words[region.BALANCE] = credit
+        self.words[region.FACTOR] = worth.LEAST
         self.function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(runner.functions()["settle"])
 
     def settle(self, own: int, theirs: int, called: int, worked: int, waited: int) -> tuple[int, ...]:
         """Balance, rest and factor after a region of which the caller did `own` blocks."""
         times = np.cumsum([0, called, worked, waited]).tolist()
         self.function(self.words.ctypes.data, own, theirs, *times)
-        return tuple(self.words[[o // 8 for o in (region.BALANCE, region.REST, region.FACTOR)]].tolist())
+        return tuple(self.words[[region.BALANCE, region.REST, region.FACTOR]].tolist())
 
 
 def test_what_sharing_gains() -> None:
