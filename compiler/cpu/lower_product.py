@@ -24,7 +24,8 @@ from ..order import chains, depth_part
 from .lower import Lowering
 from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS
 from .schedule import product as find_product
-from .values import HERE, LINE, ROW
+from .values import HERE, LINE, ROW, View
+from .views import windows
 
 # Rows that are left over are done in tiles of so many times fewer.
 FEW = 3
@@ -32,7 +33,8 @@ FEW = 3
 KEPT_PARTS = 4
 
 _Span = tuple[Operand, Operand]  # begin and end
-_Step = tuple[dict[str, Operand], Operand | None]  # the axes of the depth; whether it is there, None if so
+# The axes of the depth; whether the step is there, None if so; windows on what is walked along the points.
+_Step = tuple[dict[str, Operand], Operand | None, dict[View, str]]
 
 
 @data
@@ -86,6 +88,8 @@ class ProductLowering:
         found: dict[str, Operand] = {}
         for axis in reversed(axes[1:]):
             extent = self.x.extent(self.extents[axis])
+            if axis in self.p.depth:  # which may be empty
+                extent = self.b.op("select", self.b.op("lt", extent, Imm(1, i64)), Imm(1, i64), extent)
             found[axis] = self.b.op("rem", number, extent)
             number = self.b.op("div", number, extent)
         return found | dict.fromkeys(axes[:1], number)
@@ -218,7 +222,7 @@ class ProductLowering:
             self.pack_rows(side, span, start, count)
         else:
             self.pack_lines(side, span, start, count)
-        x.vector, x.mask = None, None
+        x.vector, x.mask, x.views = None, None, {}
         for axis in (*self.p.depth, *side.axes):
             del x.at[axis]
 
@@ -231,30 +235,51 @@ class ProductLowering:
         few = b.op("lt", b.op("sub", span[1], span[0]), Imm(held, i64))
         turns = b.op("div", b.op("sub", self.plus(span[1], points - held), span[0]), Imm(points, i64))
         inside = b.op("add", span[0], b.op("mul", b.op("select", few, Imm(0, i64), turns), Imm(points, i64)))
+        first = self.place(self.p.depth, start)
+        places = tuple(first[axis] for axis in self.p.depth)
         for lo, hi, spans in (
             (Imm(0, i64), whole, ((span[0], inside, False), (inside, span[1], True))),
             (whole, count, ((span[0], span[1], True),)),
         ):
-            with b.loop(lo, hi, c, "serial") as line:
+            with b.loop(lo, hi, c, "serial", places) as line:
                 at: tuple[Operand, ...] = (b.op("mul", line.var, Imm(side.size, i64)),)
-                steps = self.steps(start, line.var, count, lo is whole)
+                ragged = count if lo is whole else None
+                steps, line.yields = self.next_steps(side, line.carried, line.var, ragged)
                 for begin, end, masked in spans:
                     with b.loop(begin, end, points, "serial", at) as tile:
                         self.pack_turn(side, tile.var, tile.carried[0], steps, span[1] if masked else None)
                         ahead = points * self.part
                         tile.yields = (self.plus(tile.carried[0], ahead),)
                     at = tile.results
+            places = line.results
 
-    def steps(self, start: Operand, line: Operand, count: Operand, ragged: bool) -> list[_Step]:
-        """Where the next steps of all chains are; where the depth may end before, whether they are there."""
-        b, found = self.b, list[_Step]()
+    def next_steps(
+        self, side: _Side, at: tuple[Operand, ...], line: Operand, end: Operand | None
+    ) -> tuple[list[_Step], tuple[Operand, ...]]:
+        """The next steps of all chains, from the axes of the depth `at` on, and where it goes on.
+        From `end` on, if told, steps are not there: they stand for the last one."""
+        b, x, found = self.b, self.x, list[_Step]()
+        (point, *_) = side.axes
         for n in range(self.chains):
-            number, there = self.plus(line, n), None
-            if ragged:
-                there = b.op("lt", number, count)
-                number = self.x.minimum(number, self.plus(count, -1))
-            found.append((self.place(self.p.depth, b.op("add", start, number)), there))
-        return found
+            place = dict(zip(self.p.depth, at, strict=True))
+            x.at.update(place)
+            there = None if end is None else b.op("lt", self.plus(line, n), end)
+            found.append((place, there, windows(x, side.expr, point)))
+            one: Operand = Imm(1, i64)
+            if end is not None:
+                one = b.op("select", b.op("lt", self.plus(line, n + 1), end), one, HERE)
+            at = self.further(at, one)
+        return found, at
+
+    def further(self, at: tuple[Operand, ...], carry: Operand) -> tuple[Operand, ...]:
+        """The axes of the depth, one step on (or none)."""
+        b, found = self.b, list[Operand]()
+        for axis, here in zip(reversed(self.p.depth[1:]), reversed(at[1:]), strict=True):
+            there = self.x.plus(here, carry)
+            over = b.op("eq", there, self.x.extent(self.extents[axis]))
+            found.append(b.op("select", over, HERE, there))
+            carry = b.op("select", over, Imm(1, i64), HERE)
+        return (self.x.plus(at[0], carry), *reversed(found))
 
     def pack_turn(
         self, side: _Side, first: Operand, base: Operand, steps: list[_Step], end: Operand | None
@@ -265,7 +290,7 @@ class ProductLowering:
         points = self.tiles_of_turn(side) * side.size
         for v in range(0, points, self.width):
             x.at[x.vector], vectors = self.plus(first, v), list[Operand]()
-            for place, there in steps:
+            for place, there, x.views in steps:
                 x.at.update(place)
                 if end is not None:
                     left: Operand = b.op("sub", end, x.at[x.vector])

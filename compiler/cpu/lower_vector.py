@@ -20,8 +20,8 @@ from ..ops.folds import Acc
 from .lower import Lowering
 from .lower_product import ProductLowering
 from .schedule import VECTOR_COLUMNS, Schedule
-from .values import HERE, ROW, View
-from .views import start, window
+from .values import ROW, View
+from .views import windows
 
 # Steps of the depth in one walk along the columns: each has a stream of its own from memory.
 TOGETHER = 8
@@ -74,16 +74,6 @@ class VectorLowering(ProductLowering):
         lasts = [e.index[-1].axis for e in loads if self.x.arrays[e.array].unit]
         return len(self.p.depth) == 1 and self.p.depth[0] in lasts and self.column not in lasts
 
-    def windows(self, expr: k.Expr, axis: str) -> dict[View, str]:
-        """Windows on what an operand walks along with an axis, from its first element on."""
-        x, found = self.x, dict[View, str]()
-        for e in k.walk(expr):
-            if isinstance(e, k.Load) and not any(ix.shift for ix in e.index):
-                array, axes = x.arrays[e.array], [ix.axis for ix in e.index]
-                if array.unit and axis in axes and axes.index(axis) == len(axes) - 1:
-                    found[e.array, e.index, HERE] = window(x, array, e.array, start(x, array, e.index))
-        return found
-
     def step(self, total: Operand, one: Operand, other: Operand) -> Operand:
         pair = (one, other) if self.p.left == 0 else (other, one)
         (new,) = self.x.step(self.p.reduce, (total,), tuple(self.b.widen(v, total.lanes) for v in pair))
@@ -123,7 +113,7 @@ class VectorLowering(ProductLowering):
         ones, views = list[Operand](), list[dict[View, str]]()
         for place in places:
             x.at.update(place)
-            views.append(self.windows(self.right.expr, self.column))
+            views.append(windows(x, self.right.expr, self.column))
             x.open(frozenset(self.extents) | {ROW})
             ones.append(x.cast(x.value(self.left.expr), self.dtype))
             x.levels.pop()
@@ -160,8 +150,8 @@ class VectorLowering(ProductLowering):
             columns = [x.minimum(self.plus(tile.var, n), last) for n in range(count * self.across)]
             views = list[dict[View, str]]()
             for x.at[self.column] in columns:
-                views.append(self.windows(self.right.expr, depth))
-            own = self.windows(self.left.expr, depth)
+                views.append(windows(x, self.right.expr, depth))
+            own = windows(x, self.left.expr, depth)
             sums: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * (count // self.chains)
             with b.loop(Imm(0, i64), self.depth, self.part, "serial", sums) as part:
                 end = x.minimum(b.op("add", part.var, Imm(self.part, i64)), self.depth)

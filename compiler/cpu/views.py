@@ -40,6 +40,17 @@ def start(x: Lowering, array: k.Array, index: tuple[k.Index, ...]) -> Operand:
     return first
 
 
+def windows(x: Lowering, expr: k.Expr, axis: str) -> dict[View, str]:
+    """Windows on what an expression walks along with an axis, from its first element on."""
+    found = dict[View, str]()
+    for e in k.walk(expr):
+        if isinstance(e, k.Load) and not any(ix.shift for ix in e.index):
+            array, axes = x.arrays[e.array], [ix.axis for ix in e.index]
+            if array.unit and axis in axes and axes.index(axis) == len(axes) - 1:
+                found[e.array, e.index, HERE] = window(x, array, e.array, start(x, array, e.index))
+    return found
+
+
 def window(x: Lowering, array: k.Array, *where: Any) -> str:
     """A new window on elements of the type of `array`; `where` are the other fields of a Window."""
     name = x.b.fresh(array.dtype, 1, "row").name

@@ -20,6 +20,7 @@ from ..ir.types import i64
 from ..ops.folds import Acc
 
 _ZERO = Imm(0, i64)
+_Step = tuple[dict[str, Operand], Operand | None]  # the axes of the depth; whether it is there, None if so
 
 
 class WarpProductLowering(ProductLowering):
@@ -73,6 +74,17 @@ class WarpProductLowering(ProductLowering):
                     x.levels.pop()
             x.vector = x.mask = None
             x.at.clear()
+
+    def steps(self, start: Operand, line: Operand, count: Operand, ragged: bool) -> list[_Step]:
+        """Where the next steps of all chains are; where the depth may end before, whether they are there."""
+        b, found = self.b, list[_Step]()
+        for n in range(self.chains):
+            number, there = self.plus(line, n), None
+            if ragged:
+                there = b.op("lt", number, count)
+                number = self.x.minimum(number, self.plus(count, -1))
+            found.append((self.place(self.p.depth, b.op("add", start, number)), there))
+        return found
 
     def sums(self) -> tuple[Operand, ...]:
         """Of each row, its vectors one after the other."""
