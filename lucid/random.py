@@ -19,6 +19,7 @@ from lucid.compiler.ir.types import DType, i64, u64
 from .creation import Device, _shape, device_of
 from .creation import given as asarray
 from .errors import here, public
+from .functional import where
 from .generator import Generator, words_of
 from .generator import normal as _normal
 from .generator import uniform as _uniform
@@ -26,9 +27,11 @@ from .promote import cast, dtype_of, whole
 from .tensor import Tensor, apply
 
 __all__ = [
-    "Generator", "bernoulli", "choice", "default_generator", "exponential", "get_state", "manual_seed",
-    "multinomial", "normal", "permutation", "rand", "rand_like", "randint", "randint_like", "randn",
-    "randn_like", "random", "randperm", "seed", "set_state", "standard_normal", "uniform",
+    "Generator", "bernoulli", "choice", "default_generator", "exponential", "get_state", "gumbel", "laplace",
+    "logistic", "lognormal", "manual_seed", "multinomial", "normal", "pareto", "permutation", "power", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "random", "randperm", "rayleigh", "seed",
+    "set_state", "standard_cauchy", "standard_exponential", "standard_normal", "triangular", "uniform",
+    "weibull",
 ]  # fmt: skip
 
 # The module may be imported while a function is traced: its state is no tensor of that trace.
@@ -162,13 +165,28 @@ def exponential(
     scale: Any = 1.0, size: Any = None, *, dtype: object = None, generator: Generator | None = None
 ) -> Tensor:
     """Exponential with mean `scale`."""
+    drawn: Tensor = _exponentials(_size(size, scale), dtype, generator, scale) * scale
+    return drawn
+
+
+def _between(shape: tuple[int, ...], dtype: object, generator: Generator | None, *near: Any) -> Tensor:
+    """Uniform in (0, 1), where the first of `near` is that lies on a device."""
+    kind = _float(dtype)
+    return _drawn(shape, kind, lambda b: _uniform(kind, b, centred=True), generator, device=_beside(near))
+
+
+def _exponentials(shape: tuple[int, ...], dtype: object, generator: Generator | None, *near: Any) -> Tensor:
+    """Exponential with mean 1, there."""
     kind = _float(dtype)
 
     def build(bits: list[Node]) -> Node:
         return ops.NEG(ops.LOG(_uniform(kind, bits, centred=True)))
 
-    drawn: Tensor = _drawn(_size(size, scale), kind, build, generator, device=device_of(scale)) * scale
-    return drawn
+    return _drawn(shape, kind, build, generator, device=_beside(near))
+
+
+def _beside(near: tuple[Any, ...]) -> Device:
+    return next((d for d in map(device_of, near) if d), None)
 
 
 @public
@@ -326,3 +344,130 @@ def multinomial(
         lambda w, t: ops.WHERE(ops.GT(w, ops.const(0, w)), ops.DIV(w, t), ops.const(-1, w)), weights, times
     )
     return ranks.topk(count, dim=-1)[1]
+
+
+# --- more laws, in closed form: gradients flow to the parameters ----------------------------------
+# Each is the inverse of a distribution function, at a number that is uniform in (0, 1) or at exp(-e) of an
+# exponential e (Devroye, Non-uniform random variate generation, 1986, chapter II.2). Parameters are NumPy's.
+
+
+@public
+def standard_exponential(
+    size: Any = (), *, dtype: object = None, generator: Generator | None = None
+) -> Tensor:
+    """Exponential with mean 1."""
+    return exponential(1.0, size, dtype=dtype, generator=generator)
+
+
+@public
+def standard_cauchy(size: Any = (), *, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """Cauchy: the quotient of two standard normal numbers has this law."""
+    drawn = _between(_size(size), dtype, generator)
+    found: Tensor = ((drawn - 0.5) * math.pi).tan()
+    return found
+
+
+@public
+def laplace(
+    loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *, dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Laplace, of density exp(-|x - loc| / scale) / (2 scale): the difference of two exponential numbers."""
+    shape = _size(size, loc, scale)
+    one, other = (_exponentials(shape, dtype, generator, loc, scale) for _ in range(2))
+    found: Tensor = (one - other) * scale + loc
+    return found
+
+
+@public
+def logistic(
+    loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *, dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Logistic, of the distribution function 1 / (1 + exp((loc - x) / scale))."""
+    drawn = _between(_size(size, loc, scale), dtype, generator, loc, scale)
+    found: Tensor = (drawn.log() - (-drawn).log1p()) * scale + loc
+    return found
+
+
+@public
+def gumbel(
+    loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *, dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Gumbel, of the distribution function exp(-exp((loc - x) / scale))."""
+    drawn = _exponentials(_size(size, loc, scale), dtype, generator, loc, scale)
+    found: Tensor = loc - drawn.log() * scale
+    return found
+
+
+@public
+def lognormal(
+    mean: Any = 0.0, sigma: Any = 1.0, size: Any = None, *, dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """exp of normal numbers with this mean and standard deviation."""
+    found: Tensor = normal(mean, sigma, size, dtype=dtype, generator=generator).exp()
+    return found
+
+
+@public
+def pareto(a: Any, size: Any = None, *, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """Pareto II (Lomax), as NumPy's: of the distribution function 1 - (1 + x)**-a, x >= 0."""
+    found: Tensor = (_exponentials(_size(size, a), dtype, generator, a) / _positive("pareto", "a", a)).expm1()
+    return found
+
+
+@public
+def power(a: Any, size: Any = None, *, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """Of the distribution function x**a, x in [0, 1]."""
+    found: Tensor = (_exponentials(_size(size, a), dtype, generator, a) / -_positive("power", "a", a)).exp()
+    return found
+
+
+@public
+def rayleigh(
+    scale: Any = 1.0, size: Any = None, *, dtype: object = None, generator: Generator | None = None
+) -> Tensor:
+    """Rayleigh: the length of a vector of two normal numbers, each of the standard deviation `scale`."""
+    found: Tensor = (_exponentials(_size(size, scale), dtype, generator, scale) * 2).sqrt() * scale
+    return found
+
+
+@public
+def weibull(a: Any, size: Any = None, *, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """Weibull, of the distribution function 1 - exp(-x**a), x >= 0."""
+    found: Tensor = _exponentials(_size(size, a), dtype, generator, a) ** (1 / _positive("weibull", "a", a))
+    return found
+
+
+@public
+def triangular(
+    left: Any, mode: Any, right: Any, size: Any = None, *, dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Of a density that rises in a line from `left` to `mode` and falls to `right`. ValueError for
+    Python numbers in another order."""
+    left, mode, right = map(_weak, (left, mode, right))
+    if not any(isinstance(x, Tensor) for x in (left, mode, right)) and not left <= mode <= right:
+        raise ValueError(here(f"triangular: expected left <= mode <= right, got {left}, {mode}, {right}"))
+    shape = _size(size, left, mode, right)
+    drawn = _between(shape, dtype, generator, left, mode, right)
+    rises, falls, whole = mode - left, right - mode, right - left
+    below, above = left + (drawn * whole * rises).sqrt(), right - ((1 - drawn) * whole * falls).sqrt()
+    found: Tensor = where(drawn * whole < rises, below, above)
+    return found
+
+
+def _positive(name: str, parameter: str, value: Any) -> Any:
+    """ValueError for numbers and arrays that are not above 0; a tensor is not looked at."""
+    given = np.ones(1) if isinstance(value, Tensor) else np.asarray(value)
+    wrong = given[~(given > 0)]
+    if wrong.size:
+        raise ValueError(here(f"{name}: {parameter} must be above 0, not {wrong.flat[0]}"))
+    return _weak(value)
+
+
+def _weak(value: Any) -> Any:
+    """A tensor, or a Python number, which takes the dtype of what it meets."""
+    return value if isinstance(value, Tensor | int | float) else asarray(value)

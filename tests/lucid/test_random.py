@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -45,6 +47,8 @@ DRAWS: dict[str, Callable[[], Any]] = {
     "randint, wide": lambda: lucid.randint(-(1 << 63), 1 << 62, (40,)),
     "randint, bytes": lambda: lucid.randint(0, 256, (40,), dtype="uint8"),
     "exponential": lambda: random.exponential(2.0, 40),
+    "laplace": lambda: random.laplace(np.zeros(40), 2.0),
+    "triangular": lambda: random.triangular(-1.0, 0.0, 3.0, 40, dtype="float16"),
     "bernoulli": lambda: lucid.bernoulli(np.full(40, 0.3, np.float32)),
     "permutation": lambda: random.permutation(40),
     "choice": lambda: random.choice(9, 40),
@@ -131,6 +135,62 @@ def test_moments_and_ends() -> None:
     e = random.exponential(3.0, n).numpy()
     assert abs(e.mean() - 3) < 0.05 and e.min() > 0
     assert abs(lucid.bernoulli(np.full(n, 0.2)).numpy().mean() - 0.2) < 4e-3
+
+
+LAWS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {  # the draw, its distribution function
+    "laplace": (
+        lambda n: random.laplace(2.0, 3.0, n),
+        lambda x: 0.5 + 0.5 * np.sign(x - 2) * -np.expm1(-abs(x - 2) / 3),
+    ),
+    "logistic": (lambda n: random.logistic(2.0, 3.0, n), lambda x: 1 / (1 + np.exp((2 - x) / 3))),
+    "gumbel": (lambda n: random.gumbel(2.0, 3.0, n), lambda x: np.exp(-np.exp((2 - x) / 3))),
+    "lognormal": (
+        lambda n: random.lognormal(0.5, 0.7, n),
+        lambda x: 0.5 + 0.5 * lucid.erf((np.log(x) - 0.5) / 0.7 / 2**0.5).numpy(),
+    ),
+    "pareto": (lambda n: random.pareto(3.0, n), lambda x: 1 - (1 + x) ** -3.0),
+    "power": (lambda n: random.power(3.0, n), lambda x: x**3),
+    "rayleigh": (lambda n: random.rayleigh(2.0, n), lambda x: -np.expm1(-(x**2) / 8)),
+    "cauchy": (lambda n: random.standard_cauchy(n), lambda x: 0.5 + np.arctan(x) / np.pi),
+    "exponential": (lambda n: random.standard_exponential(n), lambda x: -np.expm1(-x)),
+    "weibull": (lambda n: random.weibull(1.5, n), lambda x: -np.expm1(-(x**1.5))),
+    "triangular": (
+        lambda n: random.triangular(-1.0, 0.0, 3.0, n),
+        lambda x: np.where(x < 0, (x + 1) ** 2 / 4, 1 - (3 - x) ** 2 / 12),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_what_is_drawn_has_the_law_of_its_name(name: str) -> None:
+    """By the test of Kolmogorov and Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand times."""
+    draw, below = LAWS[name]
+    lucid.manual_seed(3)
+    n = 20_000
+    found = np.sort(draw(n).numpy().astype(np.float64))
+    away = np.abs(below(found) - (np.arange(n) + 0.5) / n).max()
+    assert away < 1.95 / n**0.5
+
+
+def test_parameters_of_laws() -> None:
+    wrong: dict[str, Callable[[], Any]] = {
+        "pareto: a must be above 0, not 0": lambda: random.pareto(0, 3),
+        "weibull: a must be above 0, not -1.0": lambda: random.weibull(np.array([2.0, -1.0])),
+        "power: a must be above 0, not nan": lambda: random.power(math.nan, 3),
+        "triangular: expected left <= mode <= right, got 1, 0, 2": lambda: random.triangular(1, 0, 2, 3),
+    }
+    for name, draw in wrong.items():
+        with pytest.raises(ValueError, match=re.escape(name)):
+            draw()
+    assert random.triangular([0, 1], [1, 2], [2, 3]).shape == random.laplace([0, 1], 2).shape == (2,)
+    assert random.weibull(2.0, 3, dtype="float16").dtype == np.float16
+
+    def f(loc: Any, scale: Any) -> Any:
+        lucid.manual_seed(4)
+        return (random.laplace(loc, scale) + random.gumbel(loc, scale) + random.weibull(scale)).sum()
+
+    loc, scale = lucid.tensor([0.5, 2.0], dtype="float64"), lucid.tensor([1.5, 0.7], dtype="float64")
+    assert lucid.testing.gradcheck(f, (loc, scale))
 
 
 def test_orders_hold_each_element_once() -> None:
