@@ -13,22 +13,7 @@ import math
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
-from .steps import (
-    HALF,
-    Format,
-    Pair,
-    as_bits,
-    at_least,
-    at_most,
-    by_format,
-    fast_sum,
-    hexes,
-    horner,
-    odd,
-    product,
-    sign_of,
-    with_sign,
-)
+from . import steps as st
 
 
 @data
@@ -45,22 +30,24 @@ _ARC = {
     f32: _Arc(
         pi=(float.fromhex("0x1.921fb6p+1"), float.fromhex("-0x1.777a5cp-24")),
         # s <= 1/2: 2**-31.7
-        asin=hexes("0x1.55554cp-3 0x1.3338acp-4 0x1.6ca758p-5 0x1.04d280p-5 0x1.d52fd0p-7 0x1.34bd46p-5"),
+        asin=st.hexes("0x1.55554cp-3 0x1.3338acp-4 0x1.6ca758p-5 0x1.04d280p-5 0x1.d52fd0p-7 0x1.34bd46p-5"),
         # |t| <= 1/2: 2**-31.7
-        atan=hexes("-0x1.555552p-2 0x1.999744p-3 -0x1.245030p-3 0x1.c07268p-4 -0x1.480d44p-4 0x1.3fd576p-5"),
+        atan=st.hexes(
+            "-0x1.555552p-2 0x1.999744p-3 -0x1.245030p-3 0x1.c07268p-4 -0x1.480d44p-4 0x1.3fd576p-5"
+        ),
         tiny=(2.0**-90, 2.0**60),
     ),
     f64: _Arc(
         pi=(float.fromhex("0x1.921fb54442d18p+1"), float.fromhex("0x1.1a62633145c07p-53")),
         # s <= 1/2: 2**-59.9
-        asin=hexes(
+        asin=st.hexes(
             "0x1.5555555555577p-3 0x1.333333332e136p-4 0x1.6db6db7212088p-5 0x1.f1c71a951f299p-6"
             " 0x1.6e8bdedac9cd7p-6 0x1.1c49f0c578a3cp-6 0x1.ca1f834df3773p-7 0x1.7585ddbfd39abp-7"
             " 0x1.613ab4aeed371p-7 0x1.e61125e1c7c7fp-9 0x1.63942b3aa736fp-6 -0x1.57f1fe9f1e367p-6"
             " 0x1.0b433a58f2119p-5"
         ),
         # |t| <= 1/2: 2**-57.8
-        atan=hexes(
+        atan=st.hexes(
             "-0x1.5555555555516p-2 0x1.999999999113cp-3 -0x1.249249215db83p-3 0x1.c71c7090d8c17p-4"
             " -0x1.745cf4c98f362p-4 0x1.3b113da623138p-4 -0x1.10f31dfdc5113p-4 0x1.dfe9680d12343p-5"
             " -0x1.a3981cf7b079cp-5 0x1.56f4f1472d7f3p-5 -0x1.c17d10278cbb9p-6 0x1.4b80156317782p-7"
@@ -70,13 +57,13 @@ _ARC = {
 }
 
 
-def _plus(b: Builder, base: Pair, sign: Operand, x: Operand, rest: Operand) -> Value:
+def _plus(b: Builder, base: st.Pair, sign: Operand, x: Operand, rest: Operand) -> Value:
     """base + sign (x + rest); the base is 0, or above |sign x|."""
-    total, lost = fast_sum(b, base[0], b.op("mul", sign, x))
+    total, lost = st.fast_sum(b, base[0], b.op("mul", sign, x))
     return b.op("add", total, b.op("add", lost, b.op("fma", sign, rest, base[1])))
 
 
-def _arcsine(b: Builder, a: Operand, form: Format) -> tuple[Value, Value, Value]:
+def _arcsine(b: Builder, a: Operand, form: st.Format) -> tuple[Value, Value, Value]:
     """(far, s, rest): arcsin(a) is s + rest up to 1/2, and pi/2 - 2 (s + rest) beyond, where far is true."""
     half = b.imm(0.5, a)
     far = b.op("gt", a, half)
@@ -88,12 +75,12 @@ def _arcsine(b: Builder, a: Operand, form: Format) -> tuple[Value, Value, Value]
     left = b.op("div", b.op("fma", b.op("neg", root), root, z), twice)
     s = b.op("select", far, root, a)
     left = b.op("select", far, left, b.imm(0.0, a))
-    return far, s, b.op("fma", b.op("mul", s, z), horner(b, z, _ARC[form.dtype].asin), left)
+    return far, s, b.op("fma", b.op("mul", s, z), st.horner(b, z, _ARC[form.dtype].asin), left)
 
 
-@odd(*HALF)
-@by_format
-def arcsin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.odd(*st.HALF)
+@st.by_format
+def arcsin(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
     (x,) = args
     far, s, rest = _arcsine(b, x, form)
@@ -103,11 +90,11 @@ def arcsin(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _plus(b, (pi, pi_rest), sign, s, rest)
 
 
-@by_format
-def arccos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def arccos(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
     (x,) = args
-    far, s, rest = _arcsine(b, at_least(b, b.op("abs", x), form.least), form)
+    far, s, rest = _arcsine(b, st.at_least(b, b.op("abs", x), form.least), form)
     zero = b.imm(0.0, x)
     negative = b.op("lt", x, zero)
     pi, pi_rest = (
@@ -121,12 +108,18 @@ def arccos(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
 
 
 def _arctangent(
-    b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, form: Format, tiny: Value | None = None
+    b: Builder,
+    n: Operand,
+    d: Operand,
+    start: Operand,
+    sign: Operand,
+    form: st.Format,
+    tiny: Value | None = None,
 ) -> Value:
     """start pi/4 + sign arctan(n/d), 0 <= n <= d; n/d itself where that is tiny."""
     zero, one = b.imm(0.0, n), b.imm(1.0, n)
     far = b.op("gt", n, b.op("mul", d, b.imm(0.5, d)))
-    both, both_rest = fast_sum(b, d, n)
+    both, both_rest = st.fast_sum(b, d, n)
     n = b.op("select", far, b.op("sub", n, d), n)  # exact
     d, d_rest = b.op("select", far, both, d), b.op("select", far, both_rest, zero)
     t = b.op("div", n, d)
@@ -136,21 +129,21 @@ def _arctangent(
     minus = b.op("neg", s)
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
     z = b.op("mul", s, s)
-    rest = b.op("fma", b.op("mul", s, z), horner(b, z, _ARC[form.dtype].atan), b.op("div", left, d))
+    rest = b.op("fma", b.op("mul", s, z), st.horner(b, z, _ARC[form.dtype].atan), b.op("div", left, d))
     quarters = b.op("fma", sign, b.op("select", far, one, zero), start)
     pi, pi_rest = _ARC[form.dtype].pi
-    base, base_rest = product(b, quarters, b.imm(pi / 4, n))
+    base, base_rest = st.product(b, quarters, b.imm(pi / 4, n))
     base_rest = b.op("fma", quarters, b.imm(pi_rest / 4, n), base_rest)
     return _plus(b, (base, base_rest), sign, t, rest)
 
 
-@odd(*HALF)
-@by_format
-def arctan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.odd(*st.HALF)
+@st.by_format
+def arctan(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
     (x,) = args
     one = b.imm(1.0, x)
-    a = at_most(b, x, 2.0**60)
+    a = st.at_most(b, x, 2.0**60)
     steep = b.op("gt", a, one)
     n, d = b.op("select", steep, one, a), b.op("select", steep, a, one)
     start = b.op("select", steep, b.imm(2.0, x), b.imm(0.0, x))
@@ -158,12 +151,12 @@ def arctan(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     return _arctangent(b, n, d, start, sign, form)
 
 
-@by_format
-def arctan2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def arctan2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
     y, x = args
     zero, one, inf = (b.imm(v, x) for v in (0.0, 1.0, math.inf))
-    left = b.op("ge", as_bits(b, x, form), b.imm(form.sign, as_bits(b, x, form)))
+    left = b.op("ge", st.as_bits(b, x, form), b.imm(form.sign, st.as_bits(b, x, form)))
     ax, ay = b.op("abs", x), b.op("abs", y)
     steep = b.op("gt", ay, ax)
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
@@ -179,6 +172,6 @@ def arctan2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
     start = b.op("select", steep, b.imm(2.0, x), b.op("select", left, b.imm(4.0, x), zero))
     sign = b.op("select", b.op("xor", steep, left), b.imm(-1.0, x), one)
     tiny = b.op("lt", n, b.op("mul", d, b.imm(form.half * form.least, x)))  # as `odd` does it
-    result = with_sign(b, _arctangent(b, n, d, start, sign, form, tiny), sign_of(b, y, form), form)
+    result = st.with_sign(b, _arctangent(b, n, d, start, sign, form, tiny), st.sign_of(b, y, form), form)
     unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
     return b.op("select", unordered, b.imm(math.nan, x), result)

@@ -14,28 +14,10 @@ from collections.abc import Callable
 from ..ir.data import data
 from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
+from . import steps as st
 from . import table_erfc
 from .exponential import exp_of_sum, exp_twice
 from .logarithm import log2_of, log_twice
-from .steps import (
-    F64,
-    Format,
-    Lower,
-    Pair,
-    at_least,
-    at_most,
-    by_format,
-    fast_sum,
-    hexes,
-    horner,
-    in_f64,
-    odd,
-    product,
-    quotient,
-    sign_of,
-    whole_sum,
-    with_sign,
-)
 
 
 @data
@@ -53,12 +35,12 @@ _ERF = {
         edge=0.92,
         range=4.0,
         # x <= 0.93: 2**-30.0
-        erf=hexes(
+        erf=st.hexes(
             "0x1.06eba8p-3 -0x1.812740p-2 0x1.ce2d64p-4 -0x1.b8011ap-6 0x1.544a1cp-8"
             " -0x1.a60a68p-11 0x1.4f68d4p-14"
         ),
         # 0.92 <= t <= 4, of erf: 2**-30.3
-        tail=hexes(
+        tail=st.hexes(
             "-0x1.0778f6p-3 -0x1.453274p-1 -0x1.b326f8p-4 0x1.85570ap-6 -0x1.dd847cp-9"
             " 0x1.52b02ep-12 -0x1.799732p-17"
         ),
@@ -67,13 +49,13 @@ _ERF = {
         edge=0.89,
         range=6.0,
         # x <= 0.91: 2**-56.3
-        erf=hexes(
+        erf=st.hexes(
             "0x1.06eba8214db69p-3 -0x1.812746b037a22p-2 0x1.ce2f21a045540p-4 -0x1.b82ce3133ebacp-6"
             " 0x1.565bcd2811e6ap-8 -0x1.c02db82fcf4bbp-11 0x1.f9a39211f39ebp-14 -0x1.f4d8fd351993ep-17"
             " 0x1.ba24db985ca4fp-20 -0x1.6088f17e1cc39p-23 0x1.fac9306b814a4p-27 -0x1.12ef73e43df2fp-30"
         ),
         # 0.88 <= t <= 6, of erf: 2**-56.9
-        tail=hexes(
+        tail=st.hexes(
             "-0x1.06eba824ad593p-3 -0x1.45f305415c4e6p-1 -0x1.a4f56e90689a1p-4 0x1.3971bcd8e6867p-6"
             " 0x1.a4cee3ff1da46p-13 -0x1.b7abe2fde9cabp-10 0x1.250341c1419aep-11 0x1.c4cf4748c64c9p-17"
             " -0x1.b122fa7d6c502p-14 0x1.f60bc73a1c464p-15 -0x1.6e1877f645dc6p-16 0x1.873211a6eaed1p-18"
@@ -85,7 +67,7 @@ _ERF = {
 
 
 # (1 + 2 x) e**(x**2) erfc(x) - 1 in powers of q, up to x = 28: 2**-56.5
-_ERFC = hexes(
+_ERFC = st.hexes(
     "0x1.f054cd07748a0p-3 -0x1.1ebd220ea5939p-3 -0x1.59e2c284b1a7dp-7 0x1.8f702ec6b30c9p-4"
     " -0x1.d76830c34f204p-4 0x1.68610604756ebp-4 -0x1.8ff5ef778b55bp-5"
     " 0x1.38ec666ee6352p-6 -0x1.143c4c624f80dp-8 -0x1.3cf362c6cedfdp-12"
@@ -98,44 +80,44 @@ _ERFC = hexes(
 _MIDDLE = 3.5  # K
 
 
-@odd(None, None)
-@by_format
-def erf(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.odd(None, None)
+@st.by_format
+def erf(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The error function. -0 at -0, 1 at inf, -1 at -inf."""
     (a,) = args
     p = _ERF[form.dtype]
-    t = at_least(b, a, form.half)  # of less the square does not count, and may be denormal
-    small = b.op("fma", a, horner(b, b.op("mul", t, t), p.erf), a)
-    t = at_most(b, t, p.range)
-    slope = horner(b, t, p.tail)
+    t = st.at_least(b, a, form.half)  # of less the square does not count, and may be denormal
+    small = b.op("fma", a, st.horner(b, b.op("mul", t, t), p.erf), a)
+    t = st.at_most(b, t, p.range)
+    slope = st.horner(b, t, p.tail)
     tail = b.op("fma", t, slope, b.op("neg", t))
     lost = b.op("fma", t, slope, b.op("neg", b.op("add", tail, t)))  # by rounding the tail; the sum is exact
     large = b.op("sub", b.imm(1.0, a), exp_of_sum(b, tail, lost, form))
     return b.op("select", b.op("lt", a, b.imm(p.edge, a)), small, large)
 
 
-@by_format
-def erfc(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def erfc(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """1 - erf(x). 2 at -inf, 0 at inf."""
     (x,) = args
-    a = at_least(b, b.op("abs", x), form.least)
+    a = st.at_least(b, b.op("abs", x), form.least)
     if form.dtype == f32:
         return table_erfc.erfc(b, x, a)
     one, middle = b.imm(1.0, x), b.imm(_MIDDLE, x)
-    a = at_most(b, a, 28.0)
+    a = st.at_most(b, a, 28.0)
     q = b.op("div", b.op("sub", a, middle), b.op("add", a, middle))
-    top = fast_sum(b, one, horner(b, q, _ERFC))
-    g, g_rest = quotient(b, top, whole_sum(b, one, b.op("add", a, a)))
-    square, lost = product(b, a, a)
+    top = st.fast_sum(b, one, st.horner(b, q, _ERFC))
+    g, g_rest = st.quotient(b, top, st.whole_sum(b, one, b.op("add", a, a)))
+    square, lost = st.product(b, a, a)
     h, h_rest, k = exp_twice(b, b.op("neg", square), b.op("neg", lost))
-    total, rest = product(b, g, h)
+    total, rest = st.product(b, g, h)
     rest = b.op("add", rest, b.op("fma", g, h_rest, b.op("mul", g_rest, h)))
     result = b.op("scale", b.op("add", total, rest), k)
     result = b.op("select", b.op("lt", x, b.imm(0.0, x)), b.op("sub", b.imm(2.0, x), result), result)
     # near 0 terms of the polynomial in q cancel: 1 - erf(x)
-    near = with_sign(b, a, sign_of(b, x, form), form)
-    total, lost = fast_sum(b, one, b.op("neg", near))
-    beyond = b.op("mul", near, horner(b, b.op("mul", a, a), _ERF[f64].erf))
+    near = st.with_sign(b, a, st.sign_of(b, x, form), form)
+    total, lost = st.fast_sum(b, one, b.op("neg", near))
+    beyond = b.op("mul", near, st.horner(b, b.op("mul", a, a), _ERF[f64].erf))
     near = b.op("add", total, b.op("sub", lost, beyond))
     return b.op("select", b.op("lt", a, b.imm(0.68, x)), near, result)
 
@@ -151,21 +133,21 @@ class _Inverse:
 
 _INVERSE = {
     f32: _Inverse(  # 2**-32.5
-        erfinv=hexes(
+        erfinv=st.hexes(
             "-0x1.d203b71be7fd7p-4 0x1.db29f2fe1f8a6p-3 0x1.053e75e02207cp-3 0x1.62073ef4e4bffp-4"
             " 0x1.10b7f765170cdp-4 0x1.43edf21acfab8p-5 0x1.86177ea724b88p-4 -0x1.68a9be7c17e09p-4"
             " 0x1.5d79cdefb99f5p-3"
         ),
         middle=1.75,
         # t <= 4.08: 2**-32.3
-        tail=hexes(
+        tail=st.hexes(
             "-0x1.6043e8d48c985p-2 0x1.539da48df59fdp-3 0x1.171f5c4f05983p-2 -0x1.f2f937928e2d5p-3"
             " 0x1.2a419875a54e2p-3 0x1.e2143c477c40ep-7 -0x1.76c9f35ab36fap-4 0x1.99dc314655b29p-4"
             " -0x1.057c20f39fc53p-5 -0x1.3d9f340936b6ep-5 0x1.9b1cd55229637p-5"
         ),
     ),
     f64: _Inverse(  # 2**-57.9
-        erfinv=hexes(
+        erfinv=st.hexes(
             "-0x1.d203b725884abp-4 0x1.db29fb2fee62bp-3 0x1.053c2c0ab7d2dp-3 0x1.62847c476c899p-4"
             " 0x1.0a1318e8b9452p-4 0x1.a7c83f6ff9aa2p-5 0x1.5eee2c6516bf0p-5 0x1.2a85bf931e6b0p-5"
             " 0x1.060c6dcea16d6p-5 0x1.a0e1fd09c3b3bp-6 0x1.4cecc938a31b4p-5 -0x1.86ebba9603ae0p-5"
@@ -174,7 +156,7 @@ _INVERSE = {
         ),
         middle=2.0,
         # t <= 6.07: 2**-57.4
-        tail=hexes(
+        tail=st.hexes(
             "-0x1.53c6712bd6790p-2 0x1.95f038be00a4ap-3 0x1.b33e45697bd1ap-3 -0x1.d959385d7e3aep-3"
             " 0x1.7d56d386c1ef8p-3 -0x1.cf7bea81afe60p-5 -0x1.315bab0051fb7p-5 0x1.7ccb5429f9d48p-4"
             " -0x1.46444aabb3f2dp-4 0x1.2211cbee7996bp-5 0x1.65a810f7b75a8p-6 -0x1.ab427cfc3f6abp-5"
@@ -186,21 +168,21 @@ _INVERSE = {
 }
 
 
-def _erfinv(constants: _Inverse, minus_log: Callable[[Builder, Operand], Pair]) -> Lower:
-    @odd(None, None)
+def _erfinv(constants: _Inverse, minus_log: Callable[[Builder, Operand], st.Pair]) -> st.Lower:
+    @st.odd(None, None)
     def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
         (a,) = args
         one = b.imm(1.0, a)
-        t = at_least(b, a, F64.half)
-        small = b.op("fma", a, horner(b, b.op("mul", t, t), constants.erfinv), a)
+        t = st.at_least(b, a, st.F64.half)
+        small = b.op("fma", a, st.horner(b, b.op("mul", t, t), constants.erfinv), a)
         w, w_rest = minus_log(b, b.op("sub", one, a))
         t = b.op("sqrt", w)
         left = b.op("add", b.op("fma", b.op("neg", t), t, w), w_rest)
         left = b.op("div", left, b.op("add", t, t))
         middle = b.imm(constants.middle, a)
         q = b.op("div", b.op("sub", t, middle), b.op("add", t, middle))
-        beyond = b.op("mul", q, horner(b, q, constants.tail[1:]))
-        tail, lost = fast_sum(b, t, b.imm(constants.tail[0], a))
+        beyond = b.op("mul", q, st.horner(b, q, constants.tail[1:]))
+        tail, lost = st.fast_sum(b, t, b.imm(constants.tail[0], a))
         tail = b.op("add", tail, b.op("add", b.op("add", lost, left), beyond))
         tail = b.op("select", b.op("eq", a, one), b.imm(math.inf, a), tail)
         return b.op("select", b.op("lt", a, b.imm(0.6, a)), small, tail)
@@ -208,16 +190,16 @@ def _erfinv(constants: _Inverse, minus_log: Callable[[Builder, Operand], Pair]) 
     return lower
 
 
-def _minus_log32(b: Builder, x: Operand) -> Pair:
+def _minus_log32(b: Builder, x: Operand) -> st.Pair:
     undefined = b.op("lt", x, b.imm(0.0, x))
     log2 = b.op("select", undefined, b.imm(math.nan, x), log2_of(b, x))
     return b.op("mul", log2, b.imm(-math.log(2), x)), b.imm(0.0, x)
 
 
-def _minus_log64(b: Builder, x: Operand) -> Pair:
+def _minus_log64(b: Builder, x: Operand) -> st.Pair:
     log, rest = log_twice(b, (x, b.imm(0.0, x)))
     return b.op("neg", log), b.op("neg", rest)
 
 
 # -0 at -0, inf at 1, -inf at -1, NaN beyond
-erfinv = in_f64(_erfinv(_INVERSE[f32], _minus_log32), _erfinv(_INVERSE[f64], _minus_log64))
+erfinv = st.in_f64(_erfinv(_INVERSE[f32], _minus_log32), _erfinv(_INVERSE[f64], _minus_log64))

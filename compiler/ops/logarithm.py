@@ -18,42 +18,26 @@ import math
 
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32
+from . import steps as st
 from . import table_log
-from .steps import (
-    F64,
-    HALF,
-    Format,
-    Pair,
-    at_ends,
-    at_least,
-    by_format,
-    fast_sum,
-    hexes,
-    horner,
-    odd,
-    product,
-    quotient,
-    split,
-    whole_sum,
-)
 
 # (2 atanh(s) - 2 s) / s**3 in powers of z = s**2, |s| <= 3 - sqrt(8): 2**-59.5
-_LOG = hexes(
+_LOG = st.hexes(
     "0x1.5555555555592p-1 0x1.999999997ff1ap-2 0x1.24924941e13e3p-2 0x1.c71c521469cb0p-3"
     " 0x1.74663ce7751cdp-3 0x1.39a1e974746e6p-3 0x1.2f03b2e20669cp-3"
 )
 # log2(m) / s in powers of z = s**2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt(2): 2**-37.8
-_LOG2 = hexes(
+_LOG2 = st.hexes(
     "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2 0x1.5cea888ae149bp-2"
 )
-_LOG2_E = hexes("0x1.71547652b82fep+0 0x1.777d0ffda0d24p-56")  # rounded, and the rest
-_LOG10_E = hexes("0x1.bcb7b1526e50ep-2 0x1.95355baaafad3p-57")
-_LOG10_2 = hexes("0x1.34413509f8000p-2 -0x1.80433b83b532ap-44")  # multiples of the first are exact
+_LOG2_E = st.hexes("0x1.71547652b82fep+0 0x1.777d0ffda0d24p-56")  # rounded, and the rest
+_LOG10_E = st.hexes("0x1.bcb7b1526e50ep-2 0x1.95355baaafad3p-57")
+_LOG10_2 = st.hexes("0x1.34413509f8000p-2 -0x1.80433b83b532ap-44")  # multiples of the first are exact
 
 
 def add_multiple(b: Builder, k: Operand, f: Operand) -> tuple[Value, Value]:
     """k ln2 + f, with ln2 as rounded, and what rounding the sum loses."""
-    ln2 = b.imm(F64.ln2, f)
+    ln2 = b.imm(st.F64.ln2, f)
     total = b.op("fma", k, ln2, f)
     # k ln2 - total is exact: it is about -f
     return total, b.op("add", b.op("fma", k, ln2, b.op("neg", total)), f)
@@ -61,12 +45,12 @@ def add_multiple(b: Builder, k: Operand, f: Operand) -> tuple[Value, Value]:
 
 def _beyond_linear(b: Builder, f: Operand) -> tuple[Value, tuple[Operand, Operand], Value]:
     """(square, (u, v), lost): log(1 + f) = f + square + u v + lost; square is -f**2/2, rounded."""
-    square, lost = product(b, f, f)
+    square, lost = st.product(b, f, f)
     minus_half = b.imm(-0.5, f)
     half = b.op("mul", square, minus_half)
     s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
     z = b.op("mul", s, s)
-    inner = b.op("fma", z, horner(b, z, _LOG), b.op("neg", half))
+    inner = b.op("fma", z, st.horner(b, z, _LOG), b.op("neg", half))
     return half, (s, inner), b.op("mul", lost, minus_half)
 
 
@@ -74,103 +58,103 @@ def _natural(b: Builder, f: Operand, k: Operand, more: Operand | None = None) ->
     """k ln2 + log(1 + f) + more, as a sum of two."""
     square, (u, v), beyond = _beyond_linear(b, f)
     total, lost = add_multiple(b, k, f)
-    lost = b.op("fma", k, b.imm(F64.ln2_rest, k), lost)
+    lost = b.op("fma", k, b.imm(st.F64.ln2_rest, k), lost)
     if more is not None:
         lost = b.op("add", lost, more)
-    total, less = fast_sum(b, total, square)
+    total, less = st.fast_sum(b, total, square)
     return total, b.op("fma", u, v, b.op("add", beyond, b.op("add", lost, less)))
 
 
-def _log_of_sum(b: Builder, y: Pair, form: Format, octaves: Operand | None = None) -> Value:
+def _log_of_sum(b: Builder, y: st.Pair, form: st.Format, octaves: Operand | None = None) -> Value:
     """log(2**octaves (y + rest)); y is no denormal number."""
     if form.dtype == f32:
         return table_log.log_of_sum(b, y, octaves)
     x, more = y
-    f, k = split(b, x, F64, denormals=False)
+    f, k = st.split(b, x, st.F64, denormals=False)
     if octaves is not None:
         k = b.op("add", k, octaves)
-    return at_ends(b, x, b.op("add", *_natural(b, f, k, b.op("div", more, x))), F64)
+    return st.at_ends(b, x, b.op("add", *_natural(b, f, k, b.op("div", more, x))), st.F64)
 
 
-def log_twice(b: Builder, y: Pair) -> Pair:
+def log_twice(b: Builder, y: st.Pair) -> st.Pair:
     """log(y + rest) of float64 as a sum of two, to about four bits more than it has."""
     x, more = y
-    f, k = split(b, x, F64, denormals=True)
-    total, rest = fast_sum(b, *_natural(b, f, k, b.op("div", more, x)))
-    return at_ends(b, x, total, F64), rest
+    f, k = st.split(b, x, st.F64, denormals=True)
+    total, rest = st.fast_sum(b, *_natural(b, f, k, b.op("div", more, x)))
+    return st.at_ends(b, x, total, st.F64), rest
 
 
 def log2_of(b: Builder, x: Operand) -> Value:
     """log2 of a positive float64, finite and not denormal (float32 has no denormals there), to 2**-37."""
-    f, k = split(b, x, F64, denormals=False)
+    f, k = st.split(b, x, st.F64, denormals=False)
     s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
-    return b.op("fma", s, horner(b, b.op("mul", s, s), _LOG2), k)
+    return b.op("fma", s, st.horner(b, b.op("mul", s, s), _LOG2), k)
 
 
 # --- the functions -------------------------------------------------------------------------------
 
 
-@by_format
-def log(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def log(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
     (x,) = args
     if form.dtype == f32:
         return table_log.log(b, x, table_log.LN)
-    f, k = split(b, x, F64, denormals=True)
-    return at_ends(b, x, b.op("add", *_natural(b, f, k)), F64)
+    f, k = st.split(b, x, st.F64, denormals=True)
+    return st.at_ends(b, x, b.op("add", *_natural(b, f, k)), st.F64)
 
 
 def _other_base(b: Builder, x: Operand, e: tuple[float, ...], two: tuple[float, ...]) -> Value:
     """The logarithm whose values at e and at 2 are these, each a sum of two."""
-    f, k = split(b, x, F64, denormals=True)
+    f, k = st.split(b, x, st.F64, denormals=True)
     square, (u, v), beyond = _beyond_linear(b, f)
-    first, less = fast_sum(b, f, square)
+    first, less = st.fast_sum(b, f, square)
     near = b.op("fma", u, v, first)
     rest = b.op("add", b.op("fma", u, v, b.op("sub", first, near)), b.op("add", beyond, less))
-    linear, lost = product(b, near, b.imm(e[0], x))
-    total, more = fast_sum(b, b.op("mul", k, b.imm(two[0], x)), linear)
+    linear, lost = st.product(b, near, b.imm(e[0], x))
+    total, more = st.fast_sum(b, b.op("mul", k, b.imm(two[0], x)), linear)
     near_rest = b.op("fma", near, b.imm(e[1], x), b.op("add", lost, more))
     rest = b.op("fma", rest, b.imm(e[0], x), near_rest)
     if two[1]:
         rest = b.op("fma", k, b.imm(two[1], x), rest)
-    return at_ends(b, x, b.op("add", total, rest), F64)
+    return st.at_ends(b, x, b.op("add", total, rest), st.F64)
 
 
-@by_format
-def log2(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def log2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The logarithm to base 2, exact for powers of two. At its ends as `log`."""
     if form.dtype == f32:
         return table_log.log(b, args[0], table_log.LOG2)
     return _other_base(b, args[0], _LOG2_E, (1.0, 0.0))
 
 
-@by_format
-def log10(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def log10(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The logarithm to base 10. At its ends as `log`."""
     if form.dtype == f32:
         return table_log.log(b, args[0], table_log.LOG10)
     return _other_base(b, args[0], _LOG10_E, _LOG10_2)
 
 
-@by_format
-def log1p(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def log1p(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """log(1 + x). -inf at -1, NaN below, inf at inf, -0 at -0."""
     (x,) = args
-    result = _log_of_sum(b, whole_sum(b, x, b.imm(1.0, x)), form)
+    result = _log_of_sum(b, st.whole_sum(b, x, b.imm(1.0, x)), form)
     return b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
 
 
-def _inverse_hyperbolic(b: Builder, a: Operand, form: Format, plus: float) -> Value:
+def _inverse_hyperbolic(b: Builder, a: Operand, form: st.Format, plus: float) -> Value:
     """log(a + sqrt(a**2 + plus)), plus 1 or -1."""
-    square, lost = product(b, a, a)
-    t, t_rest = whole_sum(b, square, b.imm(plus, a))
+    square, lost = st.product(b, a, a)
+    t, t_rest = st.whole_sum(b, square, b.imm(plus, a))
     root = b.op("sqrt", t)
     left = b.op("add", b.op("fma", b.op("neg", root), root, t), b.op("add", t_rest, lost))
     twice = b.op("add", root, root)
     least = b.imm(form.minimum, a)  # acosh(1): nothing is left of 0
     twice = b.op("select", b.op("gt", twice, least), twice, least)
     larger, smaller = (root, a) if plus > 0 else (a, root)
-    total, rest = fast_sum(b, larger, smaller)
+    total, rest = st.fast_sum(b, larger, smaller)
     rest = b.op("add", rest, b.op("div", left, twice))
     # where the square of a hides 1, and may overflow: log(2 a)
     large = b.op("gt", a, b.imm(1 / form.half, a))
@@ -179,26 +163,26 @@ def _inverse_hyperbolic(b: Builder, a: Operand, form: Format, plus: float) -> Va
     return _log_of_sum(b, y, form, b.op("select", large, one, zero))
 
 
-@odd(*HALF)
-@by_format
-def arcsinh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.odd(*st.HALF)
+@st.by_format
+def arcsinh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
     return _inverse_hyperbolic(b, args[0], form, 1.0)
 
 
-@by_format
-def arccosh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def arccosh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
     (x,) = args
-    result = _inverse_hyperbolic(b, at_least(b, x, 0.5), form, -1.0)
+    result = _inverse_hyperbolic(b, st.at_least(b, x, 0.5), form, -1.0)
     return b.op("select", b.op("lt", x, b.imm(1.0, x)), b.imm(math.nan, x), result)
 
 
-@odd(*HALF)
-@by_format
-def arctanh(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.odd(*st.HALF)
+@st.by_format
+def arctanh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
     (a,) = args
     one = b.imm(1.0, a)
-    ratio = quotient(b, fast_sum(b, one, a), fast_sum(b, one, b.op("neg", a)))
+    ratio = st.quotient(b, st.fast_sum(b, one, a), st.fast_sum(b, one, b.op("neg", a)))
     return b.op("mul", b.imm(0.5, a), _log_of_sum(b, ratio, form))

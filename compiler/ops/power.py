@@ -8,57 +8,43 @@ from collections.abc import Callable
 
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
+from . import steps as st
 from . import table_cbrt, table_power
 from .exponential import exp_range, exp_tail, reduced
 from .logarithm import add_multiple
-from .steps import (
-    F32,
-    F64,
-    Format,
-    by_format,
-    clamp,
-    hexes,
-    horner,
-    power_of_two,
-    product,
-    sign_of,
-    split,
-    where_any,
-    with_sign,
-)
 
 Magnitude = Callable[[Builder, Operand, Operand], Value]
 
 # ((2 atanh(s) - 2 s) / s**3 - 2/3) / z as above; of the whole logarithm: 2**-73.5
-_ATANH = hexes(
+_ATANH = st.hexes(
     "0x1.9999999999996p-2 0x1.2492492492f51p-2 0x1.c71c71c5968fap-3 0x1.745d1829565f2p-3"
     " 0x1.3b1364c95fb69p-3 0x1.11206f287dd68p-3 0x1.de3d71d605badp-4 0x1.eac5b0b1550d3p-4"
 )
 
 
-@by_format
-def power(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def power(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
     x, y = args
     if form.dtype == f64:
-        return _any(b, x, y, F64, _power64)
+        return _any(b, x, y, st.F64, _power64)
     usual, rare = table_power.usual(b, x, y)
-    (result,) = where_any(b, rare, (usual,), lambda: (_any(b, x, y, F32, table_power.magnitude),))
+    (result,) = st.where_any(b, rare, (usual,), lambda: (_any(b, x, y, st.F32, table_power.magnitude),))
     return result
 
 
-def _any(b: Builder, x: Operand, y: Operand, form: Format, magnitude: Magnitude) -> Operand:
+def _any(b: Builder, x: Operand, y: Operand, form: st.Format, magnitude: Magnitude) -> Operand:
     """By the power for x >= 0 and finite y."""
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
     # Where |y| >= 2**64, y is even and x**y is 0, inf or 1: so y may stay finite.
-    exponent = clamp(b, y, -(2.0**64), 2.0**64)
+    exponent = st.clamp(b, y, -(2.0**64), 2.0**64)
     result = magnitude(b, b.op("abs", x), exponent)
     half = b.op("mul", y, b.imm(0.5, y))
     whole = b.op("eq", b.op("rint", y), y)
     odd = b.op("and", whole, b.op("ne", b.op("rint", half), half))
-    sign = sign_of(b, x, form)
+    sign = st.sign_of(b, x, form)
     sign = b.op("select", odd, sign, b.imm(0, sign))
-    result = with_sign(b, result, sign, form)
+    result = st.with_sign(b, result, sign, form)
     negative = b.op("and", b.op("lt", x, zero), b.op("gt", x, b.imm(-math.inf, x)))
     undefined = b.op("and", negative, b.op("not", whole))
     result = b.op("select", undefined, b.imm(math.nan, x), result)
@@ -73,10 +59,10 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     rest = b.op("fma", y, log_rest, rest)
     w = b.op("mul", y, _at_ends(b, x, log))
     # outside of the range of exp, `rest` may be large and means nothing
-    inside = b.op("lt", b.op("abs", w), b.imm(-exp_range(F64)[0], w))
+    inside = b.op("lt", b.op("abs", w), b.imm(-exp_range(st.F64)[0], w))
     rest = b.op("select", inside, rest, b.imm(0.0, w))
-    r, k = reduced(b, clamp(b, w, *exp_range(F64)), F64)
-    rest = b.op("fma", k, b.imm(-F64.ln2_rest, w), rest)
+    r, k = reduced(b, st.clamp(b, w, *exp_range(st.F64)), st.F64)
+    rest = b.op("fma", k, b.imm(-st.F64.ln2_rest, w), rest)
     # e**(r + rest) = 1 + r + rest + r r g(r), and what r + rest and 1 + r lose in rounding. So only
     # the last sum counts, and where the result is a float64 it comes out exact: x**1, 3**5.
     exact = r
@@ -85,7 +71,7 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     one = b.imm(1.0, w)
     linear = b.op("add", one, r)
     small = b.op("fma", rest, linear, b.op("sub", r, b.op("sub", linear, one)))
-    small = b.op("fma", b.op("mul", r, r), exp_tail(b, r, F64), small)
+    small = b.op("fma", b.op("mul", r, r), exp_tail(b, r, st.F64), small)
     return b.op("scale", b.op("add", linear, small), k)
 
 
@@ -101,7 +87,7 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     log(m) = 2 s + s**3 (2/3 + z P(z)), s = f / (2 + f), z = s s. Each of s, z, s**3 and the bracket
     is a sum of two; the rest of a product is an fma, the rest of a sum the part that did not fit.
     """
-    f, k = split(b, x, F64, denormals=True)
+    f, k = st.split(b, x, st.F64, denormals=True)
     two = b.imm(2.0, f)
 
     def minus(p: Operand) -> Value:
@@ -124,7 +110,7 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     cube_rest = b.op("fma", s, z_rest, b.op("fma", s_rest, z, cube_rest))
 
     third = b.imm(2 / 3, f)
-    tail = b.op("mul", z, horner(b, z, _ATANH))
+    tail = b.op("mul", z, st.horner(b, z, _ATANH))
     c = b.op("add", third, tail)
     c_rest = b.op("sub", tail, b.op("sub", c, third))
     c_rest = b.op("add", c_rest, b.imm(float.fromhex("0x1.5555555555555p-55"), f))
@@ -135,7 +121,7 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, term_rest))
 
     total, rest = add_multiple(b, k, b.op("add", s, s))
-    rest = b.op("fma", k, b.imm(F64.ln2_rest, k), rest)
+    rest = b.op("fma", k, b.imm(st.F64.ln2_rest, k), rest)
     rest = b.op("fma", two, s_rest, rest)
     rest = b.op("add", rest, term_rest)
     result = b.op("add", total, term)
@@ -143,39 +129,39 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
 
 
 # m**(-1/3) in powers of m - 1, sqrt(1/2) <= m <= sqrt(2): 2**-22.8
-_START = hexes(
+_START = st.hexes(
     "0x1.fffffe2f107afp-1 -0x1.55561c79af96dp-2 0x1.c724e85def507p-3 -0x1.6179bd2490046p-3"
     " 0x1.252b1ef8ac48cp-3 -0x1.0943114e56a86p-3 0x1.050ee70e396a9p-3 -0x1.4fa1f0978a7e2p-4"
 )
 _TERMS = (1 / 3, 2 / 9, 14 / 81)  # (1 - e)**(-1/3) - 1 in powers of e, from e on
 
 
-@by_format
-def cbrt(b: Builder, args: tuple[Operand, ...], form: Format) -> Operand:
+@st.by_format
+def cbrt(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The cube root: x = 2**(3 q) c, y near c**(-1/3), t near c y**2, and t + (c - t**3) y**2 / 3. Zeros,
     infinities and NaN stay. float32: `table_cbrt.py`."""
     (x,) = args
     if form.dtype == f32:
         return table_cbrt.cbrt(b, x)
     a = b.op("abs", x)
-    f, k = split(b, a, form, denormals=True)
+    f, k = st.split(b, a, form, denormals=True)
     shifter = b.imm(form.shifter, x)
     q = b.op("sub", b.op("fma", k, b.imm(1 / 3, x), shifter), shifter)
     over = b.op("fma", q, b.imm(-3.0, x), k)  # -1, 0 or 1
-    c = b.op("mul", b.op("add", f, b.imm(1.0, x)), power_of_two(b, over, form))
+    c = b.op("mul", b.op("add", f, b.imm(1.0, x)), st.power_of_two(b, over, form))
     near = b.imm(1.0, x)
     down = b.op("select", b.op("gt", over, b.imm(0.0, x)), b.imm(2.0 ** (-1 / 3), x), near)
     down = b.op("select", b.op("lt", over, b.imm(0.0, x)), b.imm(2.0 ** (1 / 3), x), down)
-    y = b.op("mul", horner(b, f, _START), down)
+    y = b.op("mul", st.horner(b, f, _START), down)
     square = b.op("mul", y, y)
     e = b.op("fma", b.op("neg", b.op("mul", c, y)), square, near)
-    y = b.op("fma", b.op("mul", y, e), horner(b, e, _TERMS), y)
+    y = b.op("fma", b.op("mul", y, e), st.horner(b, e, _TERMS), y)
     square = b.op("mul", y, y)
     t = b.op("mul", c, square)
-    t2, t2_rest = product(b, t, t)
-    t3, t3_rest = product(b, t2, t)
+    t2, t2_rest = st.product(b, t, t)
+    t3, t3_rest = st.product(b, t2, t)
     left = b.op("sub", b.op("sub", c, t3), b.op("fma", t2_rest, t, t3_rest))
     root = b.op("fma", left, b.op("mul", square, b.imm(1 / 3, x)), t)
-    root = with_sign(b, b.op("mul", root, power_of_two(b, q, form)), sign_of(b, x, form), form)
+    root = st.with_sign(b, b.op("mul", root, st.power_of_two(b, q, form)), st.sign_of(b, x, form), form)
     usual = b.op("and", b.op("gt", a, b.imm(0.0, x)), b.op("lt", a, b.imm(math.inf, x)))
     return b.op("select", usual, root, x)

@@ -17,20 +17,7 @@ from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, i32
 from . import steps
-from .steps import (
-    F32,
-    Pair,
-    as_bits,
-    as_float,
-    at_ends,
-    element,
-    fast_sum,
-    hexes,
-    horner,
-    product,
-    sum_of_product,
-    where_any,
-)
+from . import steps as st
 
 _INF = 0x7F800000
 
@@ -51,52 +38,52 @@ class Logs:
 LN = Logs(
     c=1.0,
     d=tuple(n / 64 for n in (64, 60, 56, 54, 50, 48, 46, 44, 42, 40, 39, 37, 36, 35, 34, 32)),
-    high=hexes(
+    high=st.hexes(
         "-0x1.601e38p+6 -0x1.5fdc20p+6 -0x1.5f9578p+6 -0x1.5f7040p+6 -0x1.5f2170p+6 -0x1.5ef7a0p+6"
         " -0x1.5ecc10p+6 -0x1.5e9e88p+6 -0x1.5e6ee8p+6 -0x1.5e3cf0p+6 -0x1.5e2300p+6 -0x1.5ded18p+6"
         " -0x1.5dd108p+6 -0x1.5db430p+6 -0x1.5d9688p+6 -0x1.5d5870p+6"
     ),
-    low=hexes(
+    low=st.hexes(
         "-0x1.7c7e06p-13 -0x1.896752p-13 -0x1.98dd7cp-13 -0x1.6c6330p-13 -0x1.7562dap-13 -0x1.8b756cp-13"
         " -0x1.657a6ap-13 -0x1.7f601ap-13 -0x1.67d4e2p-13 -0x1.7770f2p-13 -0x1.902648p-13 -0x1.8e3d14p-13"
         " -0x1.9a6cd2p-13 -0x1.93d068p-13 -0x1.5c8b0cp-13 -0x1.797f0cp-13"
     ),
     two=(float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7dp-20")),
-    q=hexes("0 -0x1p-1 0x1.55555cp-2 -0x1.0002ecp-2 0x1.9983d2p-3 -0x1.3dca86p-3"),
+    q=st.hexes("0 -0x1p-1 0x1.55555cp-2 -0x1.0002ecp-2 0x1.9983d2p-3 -0x1.3dca86p-3"),
 )
 # log2(1 + r/c) = r + r Q(r): 2**-32.0
 LOG2 = Logs(
     c=23 / 16,
     d=tuple(n / 32 for n in (46, 42, 40, 38, 36, 34, 33, 31, 30, 29, 28, 27, 26, 25, 24, 23)),
-    high=hexes(
+    high=st.hexes(
         "-0x1.fc0000p+6 -0x1.fb7998p+6 -0x1.fb3188p+6 -0x1.fae5c0p+6 -0x1.fa95e0p+6 -0x1.fa4170p+6"
         " -0x1.fa1558p+6 -0x1.f9b8f8p+6 -0x1.f98888p+6 -0x1.f95670p+6 -0x1.f92298p+6 -0x1.f8ece0p+6"
         " -0x1.f8b520p+6 -0x1.f87b30p+6 -0x1.f83ee0p+6 -0x1.f80000p+6"
     ),
-    low=hexes(
+    low=st.hexes(
         "0 -0x1.843b96p-17 0x1.1b5df6p-18 -0x1.5ad4bep-22 -0x1.8da8bap-21 0x1.885f46p-19 0x1.7c97d4p-17"
         " -0x1.b28c30p-21 0x1.64ec0cp-19 -0x1.f1cfe0p-18 -0x1.4fc79ep-17 -0x1.353a0ep-19 0x1.1ca3acp-19"
         " 0x1.96a124p-18 0x1.b996c0p-21 0"
     ),
     two=(1.0, 0.0),
-    q=hexes("0x1.d9afc0p-9 -0x1.65760ap-2 0x1.4b8f08p-3 -0x1.5a07c4p-4 0x1.80c2bep-5 -0x1.8dafcap-6"),
+    q=st.hexes("0x1.d9afc0p-9 -0x1.65760ap-2 0x1.4b8f08p-3 -0x1.5a07c4p-4 0x1.80c2bep-5 -0x1.8dafcap-6"),
 )
 # log10(1 + r/c) likewise: 2**-28.7
 LOG10 = Logs(
     c=7 / 16,
     d=tuple(n / 128 for n in (56, 52, 50, 46, 44, 42, 40, 38, 37, 35, 34, 33, 31, 30, 29, 28)),
-    high=hexes(
+    high=st.hexes(
         "-0x1.31d780p+5 -0x1.319598p+5 -0x1.3172b0p+5 -0x1.312888p+5 -0x1.310100p+5 -0x1.30d7a0p+5"
         " -0x1.30ac38p+5 -0x1.307e98p+5 -0x1.3066e0p+5 -0x1.303578p+5 -0x1.301bb0p+5 -0x1.300120p+5"
         " -0x1.2fc988p+5 -0x1.2fac58p+5 -0x1.2f8e30p+5 -0x1.2f6f00p+5"
     ),
-    low=hexes(
+    low=st.hexes(
         "-0x1.329fecp-11 -0x1.3094d8p-11 -0x1.3634bep-11 -0x1.349934p-11 -0x1.332322p-11 -0x1.32be8ep-11"
         " -0x1.3572fap-11 -0x1.3633e4p-11 -0x1.35f746p-11 -0x1.30f79cp-11 -0x1.30a38cp-11 -0x1.3341c4p-11"
         " -0x1.2fa8fep-11 -0x1.35919cp-11 -0x1.365788p-11 -0x1.3035d8p-11"
     ),
     two=(float.fromhex("0x1.344p-2"), float.fromhex("0x1.350ap-18")),
-    q=hexes("-0x1.e02cfep-8 -0x1.226d84p+0 0x1.ba932ap+0 -0x1.7b7222p+1 0x1.46331ep+2"),
+    q=st.hexes("-0x1.e02cfep-8 -0x1.226d84p+0 0x1.ba932ap+0 -0x1.7b7222p+1 0x1.46331ep+2"),
 )
 
 
@@ -105,47 +92,47 @@ def log(b: Builder, x: Operand, base: Logs) -> Value:
 
     def slowly() -> tuple[Operand]:
         y, octaves = lifted(b, x)
-        return (at_ends(b, x, _log(b, _terms(b, y, base, octaves), base), F32),)
+        return (st.at_ends(b, x, _log(b, _terms(b, y, base, octaves), base), st.F32),)
 
-    (result,) = where_any(b, rare(b, x), (_log(b, _terms(b, x, base), base),), slowly)
+    (result,) = st.where_any(b, rare(b, x), (_log(b, _terms(b, x, base), base),), slowly)
     assert isinstance(result, Value)
     return result
 
 
 def rare(b: Builder, x: Operand) -> Value:
     """Whether x is no positive normal number."""
-    bits = as_bits(b, x, F32)
-    least = b.imm(1 << F32.fraction, bits)
-    return b.op("ge", b.op("sub", bits, least), b.imm(_INF - (1 << F32.fraction), bits))
+    bits = st.as_bits(b, x, st.F32)
+    least = b.imm(1 << st.F32.fraction, bits)
+    return b.op("ge", b.op("sub", bits, least), b.imm(_INF - (1 << st.F32.fraction), bits))
 
 
-def lifted(b: Builder, x: Operand) -> Pair:
+def lifted(b: Builder, x: Operand) -> st.Pair:
     """(y, octaves): |x| = 2**octaves y where x is a denormal number, which y is not; else x."""
     a = b.op("abs", x)
-    tiny = b.op("lt", a, b.imm(F32.minimum, x))
-    y = b.op("select", tiny, steps.lifted(b, a, F32), x)
-    return y, b.op("select", tiny, b.imm(-F32.lift, x), b.imm(0.0, x))
+    tiny = b.op("lt", a, b.imm(st.F32.minimum, x))
+    y = b.op("select", tiny, steps.lifted(b, a, st.F32), x)
+    return y, b.op("select", tiny, b.imm(-st.F32.lift, x), b.imm(0.0, x))
 
 
-def log_of_sum(b: Builder, y: Pair, octaves: Operand | None = None) -> Value:
+def log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Value:
     """ln(2**octaves (y + rest)); y is no denormal number, but may be at an end."""
     usual = _log(b, _terms(b, y[0], LN, octaves), LN, y[1])
-    (result,) = where_any(b, rare(b, y[0]), (usual,), lambda: (at_ends(b, y[0], usual, F32),))
+    (result,) = st.where_any(b, rare(b, y[0]), (usual,), lambda: (st.at_ends(b, y[0], usual, st.F32),))
     assert isinstance(result, Value)
     return result
 
 
-def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None) -> Pair:
+def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None) -> st.Pair:
     """ln(2**octaves x) of a positive normal number as a sum of two, to 2**-33 of it."""
     terms = _terms(b, x, LN, octaves)
     r = terms.r  # exact, as no d has more than six bits, and five where r is above 1/32
-    square, square_rest = product(b, r, r)
+    square, square_rest = st.product(b, r, r)
     minus_half = b.imm(LN.q[1], x)
-    low = b.op("fma", b.op("mul", square, r), horner(b, r, LN.q[2:]), terms.low)
+    low = b.op("fma", b.op("mul", square, r), st.horner(b, r, LN.q[2:]), terms.low)
     low = b.op("fma", square_rest, minus_half, low)
-    total, lost = fast_sum(b, terms.high, r)
-    total, less = sum_of_product(b, square, minus_half, total)
-    return fast_sum(b, total, b.op("add", low, b.op("add", lost, less)))
+    total, lost = st.fast_sum(b, terms.high, r)
+    total, less = st.sum_of_product(b, square, minus_half, total)
+    return st.fast_sum(b, total, b.op("add", low, b.op("add", lost, less)))
 
 
 @data
@@ -161,24 +148,24 @@ class _Terms:
 
 def _terms(b: Builder, x: Operand, base: Logs, octaves: Operand | None = None) -> _Terms:
     """Of 2**octaves x, if x is positive and normal."""
-    bits = as_bits(b, x, F32)
+    bits = st.as_bits(b, x, st.F32)
     signed = b.op("bitcast", bits, dtype=i32)
-    k: Operand = b.op("cast", b.op("shr", signed, b.imm(F32.fraction, signed)), dtype=f32)
+    k: Operand = b.op("cast", b.op("shr", signed, b.imm(st.F32.fraction, signed)), dtype=f32)
     if octaves is not None:
         k = b.op("add", k, octaves)
-    fraction = b.op("and", bits, b.imm((1 << F32.fraction) - 1, bits))
-    m = as_float(b, b.op("or", fraction, b.imm(F32.bias << F32.fraction, bits)), F32)
-    number = b.op("shr", bits, b.imm(F32.fraction - 4, bits))
-    d = element(b, number, base.d)
+    fraction = b.op("and", bits, b.imm((1 << st.F32.fraction) - 1, bits))
+    m = st.as_float(b, b.op("or", fraction, b.imm(st.F32.bias << st.F32.fraction, bits)), st.F32)
+    number = b.op("shr", bits, b.imm(st.F32.fraction - 4, bits))
+    d = st.element(b, number, base.d)
     r = b.op("fma", m, d, b.imm(-base.c, x))
-    high = b.op("fma", k, b.imm(base.two[0], x), element(b, number, base.high))
-    low: Operand = element(b, number, base.low)
+    high = b.op("fma", k, b.imm(base.two[0], x), st.element(b, number, base.high))
+    low: Operand = st.element(b, number, base.low)
     if base.two[1]:
         low = b.op("fma", k, b.imm(base.two[1], x), low)
 
     def power() -> Value:
         exponent = b.op("sub", bits, fraction)
-        return as_float(b, b.op("sub", b.imm(2 * F32.bias << F32.fraction, bits), exponent), F32)
+        return st.as_float(b, b.op("sub", b.imm(2 * st.F32.bias << st.F32.fraction, bits), exponent), st.F32)
 
     return _Terms(r, high, low, d, power)
 
@@ -191,8 +178,8 @@ def _log(b: Builder, x: _Terms, base: Logs, rest: Operand | None = None) -> Valu
         less = b.op("fma", r, r, b.op("neg", r))  # 1 / (1 + r) - 1
         low = b.op("add", low, b.op("fma", part, less, part))
     if base.q[0]:
-        small = b.op("fma", r, horner(b, r, base.q), low)
+        small = b.op("fma", r, st.horner(b, r, base.q), low)
     else:
-        small = b.op("fma", b.op("mul", r, r), horner(b, r, base.q[1:]), low)
-    total, lost = fast_sum(b, x.high, r)
+        small = b.op("fma", b.op("mul", r, r), st.horner(b, r, base.q[1:]), low)
+    total, lost = st.fast_sum(b, x.high, r)
     return b.op("add", total, b.op("add", lost, small))

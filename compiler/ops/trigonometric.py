@@ -15,25 +15,10 @@ from itertools import pairwise
 
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DType, f32, f64, u64
-from .steps import (
-    F32,
-    F64,
-    Lower,
-    as_bits,
-    as_float,
-    fast_sum,
-    hexes,
-    horner,
-    in_f64,
-    near_zero,
-    product,
-    quotient,
-    where_any,
-    whole_sum,
-)
+from . import steps as st
 
 # pi/2 in three parts of 53 bits
-_HALF_PI = hexes("0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110")
+_HALF_PI = st.hexes("0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110")
 # 2/pi from 2**31 on: 64 bits a word
 _TWO_OVER_PI = (
     0x00000000A2F9836E,
@@ -58,30 +43,30 @@ _TWO_OVER_PI = (
     0xFC7B6BABF0CFBC20,
 )
 # sin(r) / r in powers of z = r**2, |r| <= pi/2: 2**-35.3
-_SIN32 = hexes(
+_SIN32 = st.hexes(
     "1 -0x1.5555554757aa7p-3 0x1.11110c450ba7cp-7 -0x1.a017d7ed5bf28p-13 0x1.71704642f278bp-19"
     " -0x1.9a63475e8ff15p-26"
 )
 # tan(r) / r alike, |r| <= pi/4: 2**-29.6
-_TAN32 = hexes(
+_TAN32 = st.hexes(
     "1 0x1.555560606b754p-2 0x1.110d8c2cf2605p-3 0x1.badc27b612e72p-5 0x1.5cace8cf4145dp-6"
     " 0x1.6321622641950p-7 0x1.6d49092bb977bp-14 0x1.1ee233ab35416p-8"
 )
 # pi/2 in parts of 23 bits, 11 and the rest: multiples of the first two, less than 2**13 times, are exact
-_HALF_PI32 = hexes("0x1.921fb4p+0 0x1.444p-24 0x1.68c234p-39")
+_HALF_PI32 = st.hexes("0x1.921fb4p+0 0x1.444p-24 0x1.68c234p-39")
 _LARGE32 = 2.0**13  # beyond, tan is computed in float64
 # tan(r) / r - 1 in powers of r**2 - 1/2, |r| <= pi/4: of tan 2**-29.6
-_TAN = hexes(
+_TAN = st.hexes(
     "0x1.aaed34p-3 0x1.0b1fe8p-1 0x1.0d2604p-2 0x1.116dc4p-3 0x1.15f168p-4"
     " 0x1.17756ep-5 0x1.fb945ap-7 0x1.23324ep-8"
 )
 # (sin(r) / r - 1) / z, |r| <= pi/4: 2**-57.9
-_SIN64 = hexes(
+_SIN64 = st.hexes(
     "-0x1.5555555555548p-3 0x1.111111110f72fp-7 -0x1.a01a019be8fa6p-13 0x1.71de3555090a2p-19"
     " -0x1.ae5e4b69f8cfbp-26 0x1.5d8b4e6678d42p-33"
 )
 # (cos(r) - 1 + z/2) / z**2, |r| <= pi/4: 2**-63.9
-_COS64 = hexes(
+_COS64 = st.hexes(
     "0x1.555555555554bp-5 -0x1.6c16c16c15013p-10 0x1.a01a019c8ecb8p-16 -0x1.27e4f7f139454p-22"
     " 0x1.1ee9db868a734p-29 -0x1.8fa659ca5f0c3p-37"
 )
@@ -123,7 +108,7 @@ def _whole(b: Builder, bits: Value) -> Value:
     """The float64 of an integer below 2**52."""
     return b.op(
         "sub",
-        as_float(b, b.op("or", bits, _word(b, bits, 0x433 << 52)), F64),
+        st.as_float(b, b.op("or", bits, _word(b, bits, 0x433 << 52)), st.F64),
         Imm(2.0**52, f64, bits.lanes),
     )
 
@@ -139,7 +124,7 @@ def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tu
     def join(high: Value, low: Value) -> Value:
         return b.op("or", b.op("shl", high, imm(32)), low)
 
-    bits = as_bits(b, b.op("abs", x), F64)
+    bits = st.as_bits(b, b.op("abs", x), st.F64)
     exponent = b.op("shr", bits, imm(52))  # x = m * 2**(exponent - 1075); bit 0 of the words is 2**31
     window = _window(b, b.op("sub", exponent, imm(1075 - 30)), top - 1 - 52 + 30)
     m = b.op("or", b.op("and", bits, imm((1 << 52) - 1)), imm(1 << 52))
@@ -171,10 +156,10 @@ def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tu
     second = b.op("mul", _whole(b, b.op("and", signed, imm(0xFFFFFFFF))), b.imm(2.0**-64, x))
     third = b.op("mul", _whole(b, b.op("shr", low, imm(32))), b.imm(2.0**-96, x))
     fourth = b.op("mul", _whole(b, b.op("and", low, imm(0xFFFFFFFF))), b.imm(2.0**-128, x))
-    part, lost = fast_sum(b, first, second)
-    part, lost = fast_sum(b, part, b.op("add", lost, b.op("add", third, fourth)))
+    part, lost = st.fast_sum(b, first, second)
+    part, lost = st.fast_sum(b, part, b.op("add", lost, b.op("add", third, fourth)))
     unit = 2.0 ** (2 - turn)
-    r, rest = product(b, part, b.imm(unit * _HALF_PI[0], x))
+    r, rest = st.product(b, part, b.imm(unit * _HALF_PI[0], x))
     rest = b.op("fma", part, b.imm(unit * _HALF_PI[1], x), rest)
     rest = b.op("fma", lost, b.imm(unit * _HALF_PI[0], x), rest)
     negative = b.op("lt", x, b.imm(0.0, x))
@@ -186,7 +171,7 @@ def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tu
 def _reduced32(b: Builder, x: Operand, turn: int, offset: int) -> tuple[Operand, Operand]:
     """(r, k): x = (k + offset/2) u + r as above, of a float32 in float64. k is an integer in its low bits."""
     unit = 2.0 ** (2 - turn)
-    shifter = b.imm(F64.shifter, x)
+    shifter = b.imm(st.F64.shifter, x)
     turns = b.op("fma", x, b.imm(1 / (unit * _HALF_PI[0]), x), b.imm(-offset / 2, x))
     shifted = b.op("add", turns, shifter)
     k = b.op("sub", shifted, shifter)
@@ -200,22 +185,22 @@ def _reduced32(b: Builder, x: Operand, turn: int, offset: int) -> tuple[Operand,
         r, _, k = _by_integers(b, x, 128, turn, offset)
         return r, k
 
-    r, bits = where_any(b, large, (r, as_bits(b, shifted, F64)), compute)  # type: ignore[assignment]
+    r, bits = st.where_any(b, large, (r, st.as_bits(b, shifted, st.F64)), compute)  # type: ignore[assignment]
     return r, bits
 
 
 def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
     """(r, rest, k): x = k pi/2 + r + rest. k is an integer in its low bits."""
-    shifter = b.imm(F64.shifter, x)
+    shifter = b.imm(st.F64.shifter, x)
     shifted = b.op("fma", x, b.imm(1 / _HALF_PI[0], x), shifter)
     k = b.op("sub", shifted, shifter)
     start = b.op("fma", k, b.imm(-_HALF_PI[0], x), x)  # exact
-    second, lost = product(b, k, b.imm(-_HALF_PI[1], x))
-    r, rest = whole_sum(b, start, second)
+    second, lost = st.product(b, k, b.imm(-_HALF_PI[1], x))
+    r, rest = st.whole_sum(b, start, second)
     rest = b.op("fma", k, b.imm(-_HALF_PI[2], x), b.op("add", rest, lost))
     large = b.op("gt", b.op("abs", x), b.imm(2.0**30, x))
-    values = (r, rest, as_bits(b, shifted, F64))
-    r_, rest_, bits = where_any(b, large, values, lambda: _by_integers(b, x, 1024, 2, 0))
+    values = (r, rest, st.as_bits(b, shifted, st.F64))
+    r_, rest_, bits = st.where_any(b, large, values, lambda: _by_integers(b, x, 1024, 2, 0))
     return r_, rest_, bits
 
 
@@ -224,15 +209,15 @@ def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
 
 def _negated(b: Builder, x: Operand, k: Operand, bit: int) -> Value:
     """-x if that bit of k is set."""
-    sign = b.op("and", b.op("shl", k, _word(b, k, 63 - bit)), _word(b, k, F64.sign))
-    return as_float(b, b.op("xor", as_bits(b, x, F64), sign), F64)
+    sign = b.op("and", b.op("shl", k, _word(b, k, 63 - bit)), _word(b, k, st.F64.sign))
+    return st.as_float(b, b.op("xor", st.as_bits(b, x, st.F64), sign), st.F64)
 
 
 def _polynomial(b: Builder, r: Operand, coefficients: tuple[float, ...]) -> Value:
-    return b.op("mul", r, horner(b, b.op("mul", r, r), coefficients))
+    return b.op("mul", r, st.horner(b, b.op("mul", r, r), coefficients))
 
 
-def _sine32(offset: int) -> Lower:
+def _sine32(offset: int) -> st.Lower:
     def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
         r, k = _reduced32(b, args[0], turn=1, offset=offset)
         result = _negated(b, _polynomial(b, r, _SIN32), k, 0)
@@ -243,22 +228,22 @@ def _sine32(offset: int) -> Lower:
 
 def _both64(b: Builder, r: Operand, rest: Operand) -> tuple[tuple[Operand, Operand], tuple[Operand, Operand]]:
     """Sine and cosine of r + rest."""
-    z, z_rest = product(b, r, r)
+    z, z_rest = st.product(b, r, r)
     half = b.op("mul", z, b.imm(0.5, r))
     one = b.imm(1.0, r)
     w = b.op("sub", one, half)
-    sine = b.op("fma", b.op("mul", r, z), horner(b, z, _SIN64), b.op("mul", rest, w))
+    sine = b.op("fma", b.op("mul", r, z), st.horner(b, z, _SIN64), b.op("mul", rest, w))
     lost = b.op("sub", b.op("sub", one, w), half)
     lost = b.op("fma", z_rest, b.imm(-0.5, r), lost)
     lost = b.op("fma", b.op("neg", r), rest, lost)
-    return (r, sine), (w, b.op("fma", b.op("mul", z, z), horner(b, z, _COS64), lost))
+    return (r, sine), (w, b.op("fma", b.op("mul", z, z), st.horner(b, z, _COS64), lost))
 
 
 def _odd(b: Builder, k: Operand) -> Value:
     return b.op("ne", b.op("and", k, _word(b, k, 1)), _word(b, k, 0))
 
 
-def _sine64(offset: int) -> Lower:
+def _sine64(offset: int) -> st.Lower:
     def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
         (x,) = args
         r, rest, k = _reduced64(b, x)
@@ -276,7 +261,7 @@ def _tan32(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     """tan(r - less) as a sum of two; -1 over it where k is odd. Of zeros all sums have the sign of x."""
     (x,) = args
     first, second, third = (b.imm(part, x) for part in _HALF_PI32)
-    shifter = b.imm(F32.shifter, x)
+    shifter = b.imm(st.F32.shifter, x)
     shifted = b.op("fma", x, b.imm(1 / _HALF_PI[0], x), shifter)
     k = b.op("sub", shifted, shifter)
     minus = b.op("neg", k)
@@ -285,19 +270,19 @@ def _tan32(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     less = b.op("fma", k, third, b.op("fma", k, second, b.op("sub", r, start)))
     y = b.op("fma", r, r, b.imm(-0.5, x))  # with less error than r r, where that is largest
     less = b.op("mul", less, b.op("fma", y, b.imm(1.6, x), b.imm(1.8, x)))  # about 1 + t**2
-    t, t_rest = fast_sum(b, r, b.op("fma", r, horner(b, y, _TAN), b.op("neg", less)))
+    t, t_rest = st.fast_sum(b, r, b.op("fma", r, st.horner(b, y, _TAN), b.op("neg", less)))
     one = b.imm(1.0, x)
     inverse = b.op("div", one, t)
     minus = b.op("neg", inverse)
     left = b.op("fma", minus, t_rest, b.op("fma", minus, t, one))
-    bits = as_bits(b, shifted, F32)
+    bits = st.as_bits(b, shifted, st.F32)
     odd = b.op("ne", b.op("and", bits, b.imm(1, bits)), b.imm(0, bits))
     usual = b.op("select", odd, b.op("fma", minus, left, minus), t)
 
     def slowly() -> tuple[Operand]:
         return (b.op("cast", _tan32_large(b, b.op("cast", x, dtype=f64)), dtype=f32),)
 
-    (result,) = where_any(b, b.op("gt", b.op("abs", x), b.imm(_LARGE32, x)), (usual,), slowly)
+    (result,) = st.where_any(b, b.op("gt", b.op("abs", x), b.imm(_LARGE32, x)), (usual,), slowly)
     return result
 
 
@@ -311,18 +296,18 @@ def _tan32_large(b: Builder, x: Operand) -> Operand:
 def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     (x,) = args
     r, rest, k = _reduced64(b, x)
-    s, c = (fast_sum(b, *pair) for pair in _both64(b, r, rest))
+    s, c = (st.fast_sum(b, *pair) for pair in _both64(b, r, rest))
     odd = _odd(b, k)
     top = b.op("select", odd, c[0], s[0]), b.op("select", odd, c[1], s[1])
     bottom = b.op("select", odd, s[0], c[0]), b.op("select", odd, s[1], c[1])
-    q, q_rest = quotient(b, top, bottom)
+    q, q_rest = st.quotient(b, top, bottom)
     return _negated(b, b.op("add", q, q_rest), k, 0)
 
 
-sin = near_zero(F64.half, linear=True)(in_f64(_sine32(0), _sine64(0)))
-cos = near_zero(F64.half, linear=False)(in_f64(_sine32(1), _sine64(1)))
+sin = st.near_zero(st.F64.half, linear=True)(st.in_f64(_sine32(0), _sine64(0)))
+cos = st.near_zero(st.F64.half, linear=False)(st.in_f64(_sine32(1), _sine64(1)))
 
 
-@near_zero(F64.half, linear=True)
+@st.near_zero(st.F64.half, linear=True)
 def tan(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return (_tan64 if dtype == f64 else _tan32)(b, args, dtype)

@@ -145,11 +145,7 @@ def read_graph(
     nodes: dict[str, Node] = {}
     inputs = _parse_inputs(c, nodes)
     c.expect("->")
-    c.expect("(")
-    results = [] if c.at(")") else [c.expect_kind("value", "a value (`%name`)")]
-    while c.accept(","):
-        results.append(c.expect_kind("value", "a value (`%name`)"))
-    c.expect(")")
+    results = c.several("(", ")", c.value)
     c.expect("{")
     c.end_line()
     while not c.at("}"):
@@ -160,9 +156,7 @@ def read_graph(
 
 
 def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
-    inputs: list[Node] = []
-    c.expect("(")
-    while not c.at(")"):
+    def one() -> Node:
         token = c.expect_kind("value", "an input (`%name: f32[n]`) or `)`")
         given = c.string() if c.token.kind == "string" else token.text
         c.expect(":")
@@ -170,23 +164,15 @@ def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
         with at(None):
             node = INPUT(name=given, dtype=type_.dtype, shape=type_.shape)
         _define(c, nodes, token, node)
-        inputs.append(node)
-        if not c.accept(","):
-            break
-    c.expect(")")
-    return tuple(inputs)
+        return node
+
+    return tuple(c.several("(", ")", one))
 
 
 def parse_type(c: Cursor) -> TensorType:
     """`f32[3, 4]`"""
     start, dtype = c.token, c.dtype(GRAPH_DTYPES)
-    shape: list[int] = []
-    c.expect("[")
-    while not c.at("]"):
-        shape.append(c.natural("an extent"))
-        if not c.accept(","):
-            break
-    c.expect("]")
+    shape = c.several("[", "]", lambda: c.natural("an extent"))
     try:
         return tensor_type(dtype, tuple(shape))
     except ValueError as error:
@@ -207,7 +193,7 @@ def _parse_node(c: Cursor, nodes: dict[str, Node], more: Mapping[str, Op]) -> No
     if c.token.kind == "value":
         operands.append(_look_up(c, nodes, c.next()))
         while c.accept(","):
-            operands.append(_look_up(c, nodes, c.expect_kind("value", "a value (`%name`)")))
+            operands.append(_look_up(c, nodes, c.value()))
     attrs: dict[str, Any] = {}
     while c.token.kind == "name":
         key = c.next()
@@ -235,14 +221,8 @@ def parse_attr(c: Cursor, depth: int = 0) -> Any:
     """What `attr_text` has written."""
     if depth > MAX_DEPTH:
         raise c.error("tuples are nested too deeply")
-    if c.accept("("):
-        items: list[Any] = []
-        while not c.at(")"):
-            items.append(parse_attr(c, depth + 1))
-            if not c.accept(","):
-                break
-        c.expect(")")
-        return tuple(items)
+    if c.at("("):
+        return tuple(c.several("(", ")", lambda: parse_attr(c, depth + 1)))
     if c.token.kind == "string":
         return c.string()
     if c.accept_word("none"):

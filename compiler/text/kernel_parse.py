@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.rounding import Number
@@ -14,7 +11,6 @@ from ..ops.folds import FOLDS, fold
 from .kernel import HEADS, INFIX, LEVEL, RESERVED
 from .lexer import MAX_DEPTH, Cursor, Token, fit
 
-T = TypeVar("T")
 _OP_OF = {mark: op for op, mark in INFIX.items()}
 _NAMED = [f.name for f in FOLDS.values() if f.total == f"{f.name}="]  # r max= x
 _CALLED = [f.name for f in FOLDS.values() if f.total == f"+= {f.name}"]  # r += dot(x, y)
@@ -75,12 +71,12 @@ class _Parser:
         c = self.c
         c.expect_word("kernel")
         name = c.name("the name of the kernel").text
-        params = self.several("(", ")", self.param)
+        params = self.c.several("(", ")", self.param)
         c.skip_lines()
         c.expect("->")
         start = c.token
         outputs: list[k.Array] = []
-        for param in self.several("(", ")", self.param):
+        for param in self.c.several("(", ")", self.param):
             if isinstance(param, k.Scalar):
                 raise c.error(f"the output `{param.name}` must be an array: {param.dtype}[]", start)
             outputs.append(param)
@@ -102,16 +98,6 @@ class _Parser:
             final = self.stages(())
         return k.Kernel(name, tuple(params), tuple(outputs), outer, stages, final)
 
-    def several(self, left: str, right: str, item: Callable[[], T]) -> list[T]:
-        found: list[T] = []
-        self.c.expect(left)
-        while not self.c.at(right):
-            found.append(item())
-            if not self.c.accept(","):
-                break
-        self.c.expect(right)
-        return found
-
     def param(self) -> k.Array | k.Scalar:
         c = self.c
         name = c.name("a parameter (`name: f32[n]`)").text
@@ -119,11 +105,7 @@ class _Parser:
         dtype = c.dtype()
         if not c.accept("["):
             return k.Scalar(name, dtype)
-        dims: list[k.Extent] = []
-        while not c.at("]", ":"):
-            dims.append(self.extent())
-            if not c.accept(","):
-                break
+        dims = c.items(self.extent, "]", ":")
         strided = bool(dims) and c.accept(":")
         step = 0
         if strided and not c.at("]"):
@@ -178,19 +160,19 @@ class _Parser:
         start = c.name("a statement, `stage` or `finally`")
         name, index = start.text, None
         if c.at("("):
-            places = tuple(self.close(item, i64) for item in self.several("(", ")", lambda: self.expr(1)))
+            places = tuple(self.close(item, i64) for item in self.c.several("(", ")", lambda: self.expr(1)))
             op = c.next().text if c.at_word(*_NAMED) else "sum"
             c.expect("+=" if op == "sum" else "=")
             array = self.outputs.get(name)
             value = self.close(self.expr(), array.dtype if array else None)
             return k.Scatter(name, places, value, op, c.loc(c.token))
         if c.at("["):
-            index = tuple(self.several("[", "]", self.index))
+            index = tuple(self.c.several("[", "]", self.index))
         dtype = c.dtype() if c.accept(":") else None
         names, dtypes = [name], [dtype]
         while c.accept(","):  # of a fold with several states
             names.append(c.name("a result").text)
-            here = tuple(self.several("[", "]", self.index)) if c.at("[") else None
+            here = tuple(self.c.several("[", "]", self.index)) if c.at("[") else None
             if here != index:
                 raise c.error("results of one reduction have the same subscripts", start)
             dtypes.append(c.dtype() if c.accept(":") else None)
@@ -211,7 +193,7 @@ class _Parser:
             known = self.outputs.get(name)
             if c.accept_word("scan"):
                 over, call = self.axis(), c.name("a reduction")
-                args = self.several("(", ")", lambda: self.expr(1))
+                args = self.c.several("(", ")", lambda: self.expr(1))
                 if call.text not in FOLDS or len(args) != 1:
                     raise c.error("a scan is that of a reduction with one argument", call)
                 item = self.close(args[0], known.dtype if known else None)
@@ -226,7 +208,7 @@ class _Parser:
         first: _Item | None = None
         if self.at_call(*FOLDS):
             call = c.next()
-            args = self.several("(", ")", lambda: self.expr(1))
+            args = self.c.several("(", ")", lambda: self.expr(1))
             if not _elementwise(call.text) or len(args) == 1:
                 return self.reduced(targets, call.text, call, args, self.values)
             first = self.apply(call.text, tuple(args), call)
@@ -246,7 +228,7 @@ class _Parser:
         if op in _CALLED:
             c.next()
         several = fold(op).arguments > 1
-        args = self.several("(", ")", lambda: self.expr(1)) if several else [self.expr()]
+        args = self.c.several("(", ")", lambda: self.expr(1)) if several else [self.expr()]
         known = self.kept if keep else self.values
         return self.reduced(targets, op, token, args, known, "all", keep)
 
@@ -354,7 +336,7 @@ class _Parser:
             c.expect(")")
             return _Item(token, 1, place)
         if dtype is None:
-            return self.apply(token.text, tuple(self.several("(", ")", lambda: self.expr(nest + 1))), token)
+            return self.apply(token.text, tuple(self.c.several("(", ")", lambda: self.expr(nest + 1))), token)
         c.expect("(")
         sign = 1 if c.at("-") else 0
         after = c.ahead(1 + sign)
@@ -390,13 +372,9 @@ class _Parser:
         array = self.arrays.get(token.text)
         if array is None and token.text not in self.kept:
             raise c.error(f"`{token.text}` is not an array", token)
-        index: list[k.Index] = []
         guards: list[k.Within] = []
         c.expect("[")
-        while not c.at("]", "|"):
-            index.append(self.index())
-            if not c.accept(","):
-                break
+        index = c.items(self.index, "]", "|")
         while c.accept("," if guards else "|"):
             guards.append(self.bounds())
         c.expect("]")

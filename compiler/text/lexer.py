@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from ..ir.data import data
 from ..ir.graph import Loc
 from ..ir.rounding import Number, rounded
 from ..ir.types import DTYPES, DType
+
+T = TypeVar("T")
 
 MAX_DEPTH = 100  # of an expression tree, of nested loops: far below Python's own stack
 _MAX_NUMBER = 40  # characters; repr of a float64 needs 24
@@ -168,6 +171,21 @@ class Cursor:
             raise self.expected(what)
         return self.next()
 
+    def items(self, item: Callable[[], T], *ends: str) -> list[T]:
+        """Any number of them with commas between them and perhaps one behind, up to one of these marks."""
+        found: list[T] = []
+        while not self.at(*ends):
+            found.append(item())
+            if not self.accept(","):
+                break
+        return found
+
+    def several(self, left: str, right: str, item: Callable[[], T]) -> list[T]:
+        self.expect(left)
+        found = self.items(item, right)
+        self.expect(right)
+        return found
+
     def skip_lines(self) -> None:
         while self.token.kind == "newline":
             self.next()
@@ -184,6 +202,9 @@ class Cursor:
 
     def name(self, what: str = "a name") -> Token:
         return self.expect_kind("name", what)
+
+    def value(self) -> Token:
+        return self.expect_kind("value", "a value (`%name`)")
 
     def dtype(self, known: Mapping[str, DType] = DTYPES) -> DType:
         if self.token.kind != "name" or self.token.text not in known:

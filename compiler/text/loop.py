@@ -192,13 +192,7 @@ class _Parser:
         c = self.c
         c.expect_word("func")
         name = c.name("the name of the function").text
-        slots: list[Slot] = []
-        c.expect("(")
-        while not c.at(")"):
-            slots.append(self.slot())
-            if not c.accept(","):
-                break
-        c.expect(")")
+        slots = c.several("(", ")", self.slot)
         team = c.natural("a number of threads") if c.accept_word("team") else 1
         beyond = c.natural("a number of blocks") if c.accept_word("beyond") else 0
         c.end_line()
@@ -240,7 +234,7 @@ class _Parser:
             if c.at(":"):
                 return self.definition(results[0])
             while c.accept(","):
-                results.append(c.expect_kind("value", "a value (`%name`)"))
+                results.append(c.value())
             c.expect("=")
             c.expect_word("for")
             return self.loop(results, depth)

@@ -136,31 +136,11 @@ class _Parser:
         c = self.c
         c.expect_word("program")
         name = c.name_or_string("the name of the program")
-        inputs: list[Input] = []
-        c.expect("(")
-        while not c.at(")"):
-            token = c.expect_kind("value", "an input (`%name: f32[4]`) or `)`")
-            given = c.string() if c.token.kind == "string" else token.text
-            inputs.append(Input(token.text, given, self.typed(token)))
-            if not c.accept(","):
-                break
-        c.expect(")")
+        inputs = c.several("(", ")", self.input)
         c.skip_lines()
         c.expect("->")
-        results: list[tuple[Token, Token, TensorType]] = []
         called: list[str] = []
-        c.expect("(")
-        while not c.at(")"):
-            token = c.expect_kind("value", "a result (`%name: f32[4]`) or `)`")
-            start = c.token
-            called.append(c.string() if start.kind == "string" else token.text)
-            if called[-1] in called[:-1] and start.kind == "string":
-                raise c.error(f"two results are called {called[-1]!r}", start)
-            c.expect(":")
-            results.append((token, c.token, parse_type(c)))
-            if not c.accept(","):
-                break
-        c.expect(")")
+        results = c.several("(", ")", lambda: self.result(called))
         c.expect("{")
         c.end_line()
         steps: list[Step | Memory | Library] = []
@@ -171,6 +151,22 @@ class _Parser:
         seen = tuple(self.as_seen(*result) for result in results)
         plain = called == [token.text for token, *_ in results]
         return Binding(name, tuple(inputs), seen, tuple(steps), () if plain else tuple(called))
+
+    def input(self) -> Input:
+        token = self.c.expect_kind("value", "an input (`%name: f32[4]`) or `)`")
+        given = self.c.string() if self.c.token.kind == "string" else token.text
+        return Input(token.text, given, self.typed(token))
+
+    def result(self, called: list[str]) -> tuple[Token, Token, TensorType]:
+        """The value, where its type is written, and that. What users call it goes to `called`."""
+        c = self.c
+        token = c.expect_kind("value", "a result (`%name: f32[4]`) or `)`")
+        start = c.token
+        called.append(c.string() if start.kind == "string" else token.text)
+        if called[-1] in called[:-1] and start.kind == "string":
+            raise c.error(f"two results are called {called[-1]!r}", start)
+        c.expect(":")
+        return token, c.token, parse_type(c)
 
     def typed(self, token: Token) -> TensorType:
         """The type of what is defined at `token`, from the colon on."""
@@ -287,12 +283,5 @@ class _Parser:
         offset = c.natural("an element") if c.accept_word("from") else 0
         if not c.accept_word("by"):
             return View(name, offset)
-        strides: list[int] = []
-        c.expect("(")
-        while not c.at(")"):
-            sign = -1 if c.accept("-") else 1
-            strides.append(sign * c.natural("a stride"))
-            if not c.accept(","):
-                break
-        c.expect(")")
+        strides = c.several("(", ")", lambda: (-1 if c.accept("-") else 1) * c.natural("a stride"))
         return View(name, offset, tuple(strides))

@@ -9,26 +9,8 @@ import re
 
 from lucid.compiler.ir.data import data
 
-from . import convert, forms
+from . import convert, forms, ptx
 from .lexer import Cursor
-from .ptx import (
-    DTYPES,
-    Address,
-    Entry,
-    Instruction,
-    Label,
-    Loc,
-    Module,
-    Not,
-    Operand,
-    Parameter,
-    Reg,
-    Sink,
-    Special,
-    Symbol,
-    Typed,
-    Variable,
-)
 
 SPECIALS = frozenset(
     [f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"]
@@ -52,7 +34,7 @@ class Raw:
 
 
 @functools.lru_cache(maxsize=64)
-def parse(text: str) -> Module:
+def parse(text: str) -> ptx.Module:
     """The module of a text. The latest are kept: kernels are launched more often than they change.
 
     Raises PtxError: for what is not PTX, what the simulator does not know, and what is approximate.
@@ -68,11 +50,11 @@ class _Parser(Cursor):
         super().__init__(text)
         # they may be named after the code
         self.files = dict(re.findall(r'^\s*\.file\s+(\d+)\s+"([^"\n]*)"', text, re.MULTILINE))
-        self.globals: dict[str, Variable] = {}
+        self.globals: dict[str, ptx.Variable] = {}
 
-    def module(self) -> Module:
+    def module(self) -> ptx.Module:
         version = target = ""
-        entries: dict[str, Entry] = {}
+        entries: dict[str, ptx.Entry] = {}
         while self.token.kind != "end":
             word = self.token
             if word.text in _LINKAGE:
@@ -100,7 +82,7 @@ class _Parser(Cursor):
                 raise self.error("form", f"unknown directive `{word.text}`")
         if not version or not target:
             raise self.error("syntax", "a module begins with .version and .target")
-        return Module(version, target, tuple(self.globals.values()), entries, self.lines)
+        return ptx.Module(version, target, tuple(self.globals.values()), entries, self.lines)
 
     def skip_section(self) -> None:
         """Debug information."""
@@ -116,7 +98,7 @@ class _Parser(Cursor):
             word = self.next().text
             if word == ".align":
                 align = self.integer()
-            elif word[1:] in DTYPES and word != ".pred":
+            elif word[1:] in ptx.DTYPES and word != ".pred":
                 kind = word[1:]
             elif word not in also:
                 raise self.error("form", f"unknown attribute `{word}` of a {what}")
@@ -128,18 +110,18 @@ class _Parser(Cursor):
                     self.integer()
         return align, kind
 
-    def variables(self, space: str) -> list[Variable]:
-        (align, kind), found = self.attributes("variable"), list[Variable]()
+    def variables(self, space: str) -> list[ptx.Variable]:
+        (align, kind), found = self.attributes("variable"), list[ptx.Variable]()
         if not kind:
             raise self.error("syntax", "a variable needs a type")
-        element = DTYPES[kind].itemsize
+        element = ptx.DTYPES[kind].itemsize
         while True:
             name, count = self.next().text, 1
             while self.accept("["):
                 count *= 0 if self.token.text == "]" else self.integer()
                 self.expect("]")
             init = self.initial(kind, count * element) if self.accept("=") else None
-            found.append(Variable(space, name, max(align, element), count * element, init))
+            found.append(ptx.Variable(space, name, max(align, element), count * element, init))
             if not self.accept(","):
                 break
         self.expect(";")
@@ -162,9 +144,9 @@ class _Parser(Cursor):
         if token.kind != "number":
             raise self.error("form", f"`{token.text}` as a value of a variable is not simulated", token.line)
         constant = self.constant(("-" if negative else "") + token.text, kind, token.line)
-        return constant.bits.to_bytes(DTYPES[kind].itemsize, "little")
+        return constant.bits.to_bytes(ptx.DTYPES[kind].itemsize, "little")
 
-    def entry(self) -> Entry:
+    def entry(self) -> ptx.Entry:
         line = self.next().line
         name = self.next().text
         parameters = self.parameters() if self.accept("(") else ()
@@ -190,26 +172,26 @@ class _Parser(Cursor):
                 raise self.error("form", f"unknown directive `{word.text}`", word.line)
         body = _Body(self, {p.name for p in parameters})
         body.parse()
-        return Entry(
+        return ptx.Entry(
             name, parameters, tuple(body.variables), tuple(body.registers), tuple(body.code), body.labels,
             threads, most, line,
         )  # fmt: skip
 
-    def parameters(self) -> tuple[Parameter, ...]:
-        found: list[Parameter] = []
+    def parameters(self) -> tuple[ptx.Parameter, ...]:
+        found: list[ptx.Parameter] = []
         end = 0
         while not self.accept(")"):
             align, kind = self.attributes("parameter", _OF_PARAMETERS)
             if not kind:
                 raise self.error("syntax", "a parameter needs a type")
-            size, array = DTYPES[kind].itemsize, False
+            size, array = ptx.DTYPES[kind].itemsize, False
             align = max(align, size)
             name = self.next().text
             if self.accept("["):
                 size, array = size * self.integer(), True
                 self.expect("]")
             end = -(-end // align) * align
-            found.append(Parameter(name, kind, end, size, array))
+            found.append(ptx.Parameter(name, kind, end, size, array))
             end += size
             self.accept(",")
         return tuple(found)
@@ -221,14 +203,14 @@ class _Body:
     def __init__(self, parser: _Parser, parameters: set[str]) -> None:
         self.parser = parser
         self.parameters = parameters
-        self.registers: list[Reg] = []
-        self.scopes: list[dict[str, Reg]] = [{}]
-        self.variables: list[Variable] = []
-        self.code: list[Instruction] = []
+        self.registers: list[ptx.Reg] = []
+        self.scopes: list[dict[str, ptx.Reg]] = [{}]
+        self.variables: list[ptx.Variable] = []
+        self.code: list[ptx.Instruction] = []
         self.labels: dict[str, int] = {}
         self.tables: dict[str, tuple[str, ...]] = {}
         self.spaces = {v.name: v.space for v in parser.globals.values()}
-        self.loc: Loc | None = None
+        self.loc: ptx.Loc | None = None
 
     def parse(self) -> None:
         p = self.parser
@@ -248,7 +230,7 @@ class _Body:
                     self.spaces[variable.name] = variable.space
             elif token.text == ".loc":
                 words = p.rest_of_line()
-                self.loc = Loc(p.files.get(words[1], f"file {words[1]}"), int(words[2]))
+                self.loc = ptx.Loc(p.files.get(words[1], f"file {words[1]}"), int(words[2]))
             elif token.text == ".pragma":
                 p.next()
                 p.next()
@@ -277,7 +259,7 @@ class _Body:
         p = self.parser
         p.next()
         kind = p.next().text[1:]
-        if kind not in DTYPES or kind in ("u8", "s8", "b8"):
+        if kind not in ptx.DTYPES or kind in ("u8", "s8", "b8"):
             raise p.error("form", f"registers of type .{kind} are not simulated")
         while True:
             name = p.next().text
@@ -287,14 +269,14 @@ class _Body:
             else:
                 names = [name]
             for n in names:
-                register = Reg(len(self.registers), kind, n)
+                register = ptx.Reg(len(self.registers), kind, n)
                 self.registers.append(register)
                 self.scopes[-1][n] = register
             if not p.accept(","):
                 break
         p.expect(";")
 
-    def register(self, name: str) -> Reg | None:
+    def register(self, name: str) -> ptx.Reg | None:
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
@@ -304,7 +286,7 @@ class _Body:
 
     def statement(self) -> None:
         p = self.parser
-        guard: Reg | Not | None = None
+        guard: ptx.Reg | ptx.Not | None = None
         line = p.token.line
         if p.accept("@"):
             negated = p.accept("!")
@@ -312,7 +294,7 @@ class _Body:
             register = self.register(name)
             if register is None or register.type != "pred":
                 raise p.error("form", f"`{name}` is no predicate", line)
-            guard = Not(register) if negated else register
+            guard = ptx.Not(register) if negated else register
         token = p.next()
         if token.kind != "word" or token.text.startswith((".", "%")):
             raise p.error("form", f"unknown statement `{token.text}`", token.line)
@@ -359,8 +341,14 @@ class _Body:
         raise p.error("syntax", f"unexpected `{token.text}`", token.line)
 
     def instruction(
-        self, text: str, opcode: str, words: list[str], raws: list[Raw], guard: Reg | Not | None, line: int
-    ) -> Instruction:
+        self,
+        text: str,
+        opcode: str,
+        words: list[str],
+        raws: list[Raw],
+        guard: ptx.Reg | ptx.Not | None,
+        line: int,
+    ) -> ptx.Instruction:
         p = self.parser
         candidates = forms.find(opcode, words)
         if not candidates:
@@ -381,16 +369,16 @@ class _Body:
             tuple(self.typed(spec, raw, modifiers, line, result) for spec, raw in part)
             for part, result in zip(chosen, (True, False), strict=True)
         )
-        return Instruction(text, form, modifiers, guard, dests, sources, line, self.loc)
+        return ptx.Instruction(text, form, modifiers, guard, dests, sources, line, self.loc)
 
-    def typed(self, spec: str, raw: Raw, modifiers: dict[str, str], line: int, result: bool) -> Typed:
+    def typed(self, spec: str, raw: Raw, modifiers: dict[str, str], line: int, result: bool) -> ptx.Typed:
         """An operand as the form wants it."""
         p = self.parser
         kind = spec.strip("|?~*+")
         if kind == "mem":
-            return Typed("mem", (self.address(raw, line),))
+            return ptx.Typed("mem", (self.address(raw, line),))
         if kind == "label":
-            return Typed("label", (Label(raw.text),))
+            return ptx.Typed("label", (ptx.Label(raw.text),))
         if kind == "2T":
             kind = _WIDER[modifiers["T"]]
         elif kind in ("T", "U"):
@@ -404,8 +392,8 @@ class _Body:
         if raw.kind != "vector":
             if _VECTOR[modifiers.get("vec", "")] > 1 and "*" in spec:
                 raise p.error("form", "a vector in braces is missing", line)
-            return Typed(kind, (self.value(raw, kind, "~" in spec, line, result),))
-        size = DTYPES[kind].itemsize
+            return ptx.Typed(kind, (self.value(raw, kind, "~" in spec, line, result),))
+        size = ptx.DTYPES[kind].itemsize
         if "*" in spec:
             if len(raw.items) != _VECTOR[modifiers.get("vec", "")]:
                 raise p.error("form", f"{len(raw.items)} values in braces", line)
@@ -415,9 +403,9 @@ class _Body:
         else:
             raise p.error("form", "a vector does not belong here", line)
         items = tuple(self.value(item, part, "~" in spec, line, result) for item in raw.items)
-        return Typed(part, items, vector=True)
+        return ptx.Typed(part, items, vector=True)
 
-    def value(self, raw: Raw, kind: str, wider: bool, line: int, result: bool) -> Operand:
+    def value(self, raw: Raw, kind: str, wider: bool, line: int, result: bool) -> ptx.Operand:
         p = self.parser
         if raw.kind == "number":
             if result:
@@ -431,24 +419,24 @@ class _Body:
             if raw.kind == "not":
                 if kind != "pred" or result:
                     raise p.error("form", "only predicates that are read can be negated", line)
-                return Not(register)
+                return ptx.Not(register)
             return register
         if raw.text == "_" and result:
-            return Sink()
+            return ptx.Sink()
         if raw.text.startswith("%"):
             if raw.text[1:] not in SPECIALS:
                 raise p.error("form", f"unknown register `{raw.text}`", line)
-            if DTYPES[kind].itemsize != 4 or kind == "f32":
+            if ptx.DTYPES[kind].itemsize != 4 or kind == "f32":
                 raise p.error("form", f"`{raw.text}` has 32 bits", line)
-            return Special(raw.text[1:])
+            return ptx.Special(raw.text[1:])
         if raw.text in self.parameters or raw.text in self.spaces:
             if kind not in ("b64", "u64", "s64"):
                 raise p.error("form", f"the address of `{raw.text}` has 64 bits", line)
-            return Symbol(raw.text, self.space_of(raw.text))
+            return ptx.Symbol(raw.text, self.space_of(raw.text))
         raise p.error("form", f"`{raw.text}` is not declared", line)
 
-    def check_width(self, register: Reg, kind: str, wider: bool, line: int) -> None:
-        have, want = DTYPES[register.type].itemsize, DTYPES[kind].itemsize
+    def check_width(self, register: ptx.Reg, kind: str, wider: bool, line: int) -> None:
+        have, want = ptx.DTYPES[register.type].itemsize, ptx.DTYPES[kind].itemsize
         if (register.type == "pred") != (kind == "pred") or (have < want if wider else have != want):
             message = f"`{register.name}` is .{register.type}, and the instruction takes .{kind}"
             raise self.parser.error("form", message, line)
@@ -456,30 +444,30 @@ class _Body:
     def space_of(self, name: str) -> str:
         return "param" if name in self.parameters else self.spaces[name]
 
-    def address(self, raw: Raw, line: int) -> Address:
+    def address(self, raw: Raw, line: int) -> ptx.Address:
         if raw.kind != "address":
             raise self.parser.error("form", f"`{raw.text}` is no address in brackets", line)
         if not raw.text:
-            return Address(None, raw.offset)
+            return ptx.Address(None, raw.offset)
         register = self.register(raw.text)
         if register is not None:
-            if DTYPES[register.type].itemsize < 4 or register.type in ("f32", "f64"):
+            if ptx.DTYPES[register.type].itemsize < 4 or register.type in ("f32", "f64"):
                 raise self.parser.error("form", f"`{raw.text}` is no address", line)
-            return Address(register, raw.offset)
+            return ptx.Address(register, raw.offset)
         if raw.text in self.parameters or raw.text in self.spaces:
-            return Address(Symbol(raw.text, self.space_of(raw.text)), raw.offset)
+            return ptx.Address(ptx.Symbol(raw.text, self.space_of(raw.text)), raw.offset)
         raise self.parser.error("form", f"`{raw.text}` is not declared", line)
 
-    def linked(self, i: Instruction) -> Instruction:
+    def linked(self, i: ptx.Instruction) -> ptx.Instruction:
         """With the labels that a branch may go to."""
-        names = [operand.items[0].name for operand in i.sources if isinstance(operand.items[0], Label)]
+        names = [operand.items[0].name for operand in i.sources if isinstance(operand.items[0], ptx.Label)]
         if not names:
             return i
         targets = self.tables.get(names[0], ()) if i.form.opcode == "brx" else tuple(names)
         for name in targets or names:
             if name not in self.labels or not targets:
                 raise self.parser.error("form", f"label `{name}` is missing", i.line)
-        return Instruction(
+        return ptx.Instruction(
             i.opcode, i.form, i.modifiers, i.guard, i.dests, i.sources, i.line, i.loc, tuple(targets)
         )
 
