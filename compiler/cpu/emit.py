@@ -82,17 +82,12 @@ class CpuEmitter(Emitter):
             args = [("ptr", at), ("i32", "0"), ("i32", level), ("i32", "1")]  # read, caches, data
             self.call("llvm.prefetch.p0", "void", args)
         elif isinstance(stmt, lp.Aligned):
-            self.names[stmt.result.name] = self.aligned(stmt.array)
+            self.names[stmt.result.name] = self.aligned(stmt)
         elif isinstance(stmt, lp.Alloc):
             if stmt.name not in self.pointers:
                 raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
         elif not isinstance(stmt, lp.Barrier):  # which is for several threads
             raise TypeError(f"{stmt!r} is not a statement")
-
-    def aligned(self, array: str) -> str:
-        number = self.let(f"ptrtoint ptr {self.pointers[array][0]} to i64")
-        low = self.let(f"and i64 {number}, 63")
-        return self.let(f"zext i1 {self.let(f'icmp eq i64 {low}, 0')} to i64")
 
     def allocate(self, found: Sequence[lp.Alloc]) -> str | None:
         """Working memory: up to STACK_BYTES on the stack, whatever its thread has; more from the heap, and

@@ -103,7 +103,8 @@ class Lowering(Values):
     ) -> tuple[Operand, ...]:
         """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
         code of one vector, u counting those of a turn, and returns the accumulators. Where `stream`
-        is not 0, whole vectors are stored around the cache."""
+        is not 0, whole vectors are stored around the cache; of threads, which move elements side by side at
+        once."""
         b, width, step = self.b, self.together, self.team.size * self.schedule.step
         alone = self.team.size == 1
         if alone and isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
@@ -114,11 +115,11 @@ class Lowering(Values):
         if stream is not None:
             turn = b.op("select", b.op("ne", stream, Imm(0, i64)), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
-        for begin, end, masked, streaming in parts:
+        for begin, end, masked, whole in parts:
             few = min(self.schedule.rest or step, step) if inits else width  # less code without lanes
             turn_step = few if masked else step
             rest = hi if masked else None
-            inits = self.turns(axis, begin, end, turn_step, inits, chunk, rest, streaming)
+            inits = self.turns(axis, begin, end, turn_step, inits, chunk, rest, whole)
         return inits
 
     def turns(
@@ -130,13 +131,16 @@ class Lowering(Values):
         inits: tuple[Operand, ...],
         chunk: Chunk,
         rest: Operand | None = None,
-        streaming: bool = False,
+        whole: bool = False,
     ) -> tuple[Operand, ...]:
-        """One loop of `vectors`: `step` elements a turn. `rest`: under a mask of those before it."""
+        """One loop of `vectors`: `step` elements a turn. `rest`: under a mask of those before it. `whole`:
+        vectors lie where they are stored around the cache, or moved at once."""
+        outside = self.vector, self.mask, self.schedule
+        self.streaming, self.at_once = whole and self.schedule.wide == 1, whole and self.schedule.wide > 1
+        if self.at_once:
+            self.schedule = replace(self.schedule, width=self.schedule.width * self.schedule.wide)
         b, width = self.b, self.together
         fixed = frozenset().union(*(level.axes for level in self.levels))
-        outside = self.vector, self.mask
-        self.streaming = streaming
         with b.loop(lo, hi, step, "vector", inits) as body:
             carried: list[Operand] = list(body.carried)
             self.vector, first = axis, self.team.mine(body.var)
@@ -149,7 +153,8 @@ class Lowering(Values):
                     carried = chunk(u, carried)
                     self.levels.pop()
             body.yields = tuple(carried)
-        self.vector, self.mask = outside
+        self.vector, self.mask, self.schedule = outside
+        self.at_once = False
         del self.at[axis]
         return body.results
 
@@ -273,8 +278,9 @@ class Lowering(Values):
         if varies:
             value = b.widen(value, self.schedule.width)
         mask = self.mask if varies else None
-        stream = self.streaming and varies and stride is None and mask is None
-        self.put(Store(name, index, value, stride, mask, stream, b.loc))
+        whole = varies and stride is None and mask is None
+        stream, aligned = self.streaming and whole, self.at_once and whole
+        self.put(Store(name, index, value, stride, mask, stream, b.loc, aligned))
 
     def put(self, stmt: Store) -> None:
         stmt = self.team.once(stmt)
@@ -290,26 +296,33 @@ class Lowering(Values):
         where streaming stores can. None if none ever does."""
         if self.schedule.threads or not names:
             return None
-        flag: Operand = self.slot("stream")
-        for name in names:
-            result = self.b.fresh(i64)
-            self.b.emit(Aligned(result, name))
-            flag = self.b.op("and", flag, result)
-        return flag
+        return self.all_begin(self.slot("stream"), names, LINE)
 
     def streams_rows(self) -> Operand | None:
         """The same for stages of rows: every row must begin where streaming stores can. None if no stage
         stores whole vectors."""
-        b = self.b
         wide = [s for stage in self.kernel.stages if stage.axes for s in stage.body if isinstance(s, k.Store)]
         stores = [s for s in wide if self.arrays[s.array].unit]
         flag = self.aligned([s.array for s in stores])
         if flag is None or any(ix.shift for s in stores for ix in s.index):
             return None
-        for array in (self.arrays[s.array] for s in stores):
+        return self.rows_begin(flag, [s.array for s in stores], LINE)
+
+    def all_begin(self, flag: Operand, names: Sequence[str], size: int) -> Operand:
+        """`flag` where these arrays begin at multiples of `size` bytes, else 0."""
+        for name in names:
+            result = self.b.fresh(i64)
+            self.b.emit(Aligned(result, name, size))
+            flag = self.b.op("and", flag, result)
+        return flag
+
+    def rows_begin(self, flag: Operand, names: Sequence[str], size: int) -> Operand:
+        """The same for their rows, where they do."""
+        b = self.b
+        for array in (self.arrays[name] for name in names):
             for dim in range(len(array.dims) - 1):
-                size = self.times(self.stride(array, dim), Imm(array.dtype.size, i64))
-                wrong = b.op("ne", b.op("and", size, Imm(63, i64)), Imm(0, i64))
+                away = self.times(self.stride(array, dim), Imm(array.dtype.size, i64))
+                wrong = b.op("ne", b.op("and", away, Imm(size - 1, i64)), Imm(0, i64))
                 flag = b.op("select", wrong, Imm(0, i64), flag)
         return flag
 

@@ -46,7 +46,8 @@ def by_cases(
     found = cases(stage, axis, lambda expr: x.depends(expr) <= known)
     if found is None or (isinstance(hi, Imm) and _asked(found) * -(-hi.value // x.schedule.width) < ASKED):
         return False
-    walk = _Walk(x, axis, lo, hi, stream)
+    # where threads move elements side by side at once, cases may begin between them
+    walk = _Walk(x, axis, lo, hi, None if x.schedule.wide > 1 else stream)
     with walk.apart():
         walk.run(found)
     return True

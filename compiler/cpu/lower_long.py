@@ -24,7 +24,7 @@ class LongLowering(RowLowering):
         (axis,) = stage.axes
         x.walked = x.outer | {axis.name}
         x.hoist(stage, x.levels[0])
-        self.stream = x.streams_rows()
+        self.stream = self.streams()
         reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
         with b.loop(BEGIN, END, 1, "parallel") as block:
             x.open(frozenset())

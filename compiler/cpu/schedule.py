@@ -55,7 +55,8 @@ class Schedule:
     vectors have as many, and nothing is said to caches. `block`: elements of a block of a flat kernel; of
     threads, of one of rows, too, where nothing is summed over blocks. `team`: threads of the loop level
     (warps) that share a block; vectors of a loop go round them, so that each has lanes of its own. `rest`:
-    elements that a turn takes where what is left is reduced under masks; 0: as in others."""
+    elements that a turn takes where what is left is reduced under masks; 0: as in others. `wide`: elements
+    side by side that a thread moves at once, where rows begin at multiples of `BOUNDARY` bytes."""
 
     mode: str
     width: int
@@ -65,6 +66,7 @@ class Schedule:
     block: int = BLOCK
     team: int = 1
     rest: int = 0
+    wide: int = 1
 
 
 def _dtypes(kernel: k.Kernel) -> set[DType]:

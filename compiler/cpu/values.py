@@ -66,6 +66,7 @@ class Values:
         self.number = -1  # of the current stage
         self.waiting: list[Store] | None = None  # what is to be stored at the end of a turn
         self.streaming = False  # whether stores go around the cache
+        self.at_once = False  # whether threads move what is side by side at once
         self.windows: dict[RowCache, str] = {}  # where the values wait, in mode "rows"
         self.views: dict[View, str] = {}  # windows on rows of arrays, in mode "rows"
         self.prefetches: dict[int, list[tuple[k.Load, Operand]]] = {}  # by stage: what, how far ahead
@@ -399,7 +400,8 @@ class Values:
         if width > 1 and stride is None and mask is None and self.ahead(expr):
             away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
             self.b.emit(Prefetch(name, self.b.op("add", index, away)))
-        value = self.b.load(name, array.dtype, index, width, stride, mask)
+        aligned = self.at_once and width > 1 and stride is None and mask is None
+        value = self.b.load(name, array.dtype, index, width, stride, mask, aligned)
         if kept:
             self.put(Store(kept, self.at[self.vector or ""], value, None, self.mask))
         return value
@@ -445,7 +447,9 @@ class Values:
         width = place.lanes if step is None else self.schedule.width
         mask = self.both(inside, self.mask if width > 1 else None)
         mask = mask if mask is None else b.widen(mask, width)
-        return b.load(expr.array, array.dtype, place, width, None if step == Imm(1, i64) else step, mask)
+        step = None if step == Imm(1, i64) else step
+        aligned = self.at_once and width > 1 and place.lanes == 1 and step is None
+        return b.load(expr.array, array.dtype, place, width, step, mask, aligned)
 
     def ahead(self, expr: k.Load) -> bool:
         """Whether a load streams from memory in a kernel that only reads: there, asking ahead of the

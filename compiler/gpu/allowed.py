@@ -25,8 +25,8 @@ _FORMS = (
     r"cvt\.f32\.f16|cvt\.f64\.f32|cvt\.rn\.f16\.f32|cvt\.rn\.f32\.f64",  # between floats
     r"cvt\.r[nzmp]i\.(f32\.f32|f64\.f64)|cvt\.rzi\.[su](16|32|64)\.f(32|64)",
     r"cvt\.rn\.f(32|64)\.[su](8|16|32|64)|cvt\.[su](8|16|32|64)\.[su](8|16|32|64)",
-    r"ld\.(param|global|shared)\.[bsu](8|16|32|64)|ld\.shared\.v[24]\.b(8|16|32)",
-    r"st\.(global|shared)\.b(8|16|32|64)",
+    r"ld\.(param|global|shared)\.[bsu](8|16|32|64)|ld\.(global|shared)\.v[24]\.b(8|16|32|64)",
+    r"st\.(global|shared)\.b(8|16|32|64)|st\.global\.v[24]\.b(8|16|32|64)",
     r"fence\.acq_rel\.gpu|atom\.global\.inc\.u32",  # who is the last one
     r"bra(\.uni)?|ret|bar\.sync|bar\.warp\.sync|shfl\.sync\.(idx|down|bfly)\.b32|vote\.sync\.any\.pred",
 )
@@ -39,7 +39,7 @@ def instructions(text: str) -> list[tuple[int, str]]:
     """Of PTX text: the number of the line, and the name with its types."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        match = _INSTRUCTION.fullmatch(line.strip())
+        match = _INSTRUCTION.fullmatch(line.partition("//")[0].strip())
         if match:
             found.append((number, match[1]))
     return found

@@ -7,6 +7,13 @@ blocks is done by the warp that is the last to have done one: it counts them, in
 
     %v: f32x32 = load x[%i]         =>    %p = getelementptr float, ptr addrspace(1) %x.lane, i64 %i
                                           %v = load float, ptr addrspace(1) %p
+
+A longer vector is several registers of each thread, whose lanes are neighbours: what is done with it is
+written once for each of them, and what is `aligned` moves them at once.
+
+    %v: f32x64 = load x[%i] aligned =>    %q = load <2 x float>, ptr addrspace(1) %p, align 8
+    %w: f32x64 = neg %v                   %v/0 = extractelement ...;  %v/1 = ...
+                                          %w/0 = fneg float %v/0;  %w/1 = ...
 """
 
 from __future__ import annotations
@@ -14,19 +21,34 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
+from ..ir.data import replace
 from ..ir.layout import Slot
-from ..ir.loop import Alloc, Barrier, For, Func, Let, Load, Operand, Prefetch, Stmt, Store, Value, Window
+from ..ir.loop import (
+    BOUNDARY,
+    Aligned,
+    Alloc,
+    Barrier,
+    For,
+    Func,
+    Let,
+    Load,
+    Operand,
+    Prefetch,
+    Stmt,
+    Store,
+    Value,
+    Window,
+)
 from ..ir.types import DType, b1, i64
-from ..llvm.emitter import Emitter, literal
+from ..llvm.emitter import ARRANGED, literal
 from ..llvm.lines import Lines
-from ..llvm.writer import element_type
 from . import remainder
+from .lanes import EVERY, LONG, Lanes, apart, neighbours, parts
 from .launch import ALIGNED, entry, is_after, room
 from .multiples import multiple, of_result
 from .order import Access, accesses, clash, far
 from .target import TRIPLE, WARP
 
-_EVERY = ("i32", "-1")  # lane
 _FENCE = 'fence syncscope("device") acq_rel'
 ASKED = f"@asked = external addrspace(3) global [0 x i8], align {ALIGNED}"
 
@@ -48,15 +70,12 @@ def tables(body: Iterable[Stmt]) -> dict[tuple[Operand, ...], None]:
     return found
 
 
-class PtxEmitter(Emitter):
+class PtxEmitter(Lanes):
     def __init__(self, marks: Lines | None, held: int) -> None:
         super().__init__(marks)
         self.least = held
         self.shared: list[str] = []
         self.tables: dict[tuple[Operand, ...], Value] = {}
-
-    def held(self, lanes: int) -> int:
-        return 1
 
     # -- functions
 
@@ -67,7 +86,8 @@ class PtxEmitter(Emitter):
         self.finish = after[-1] if after else None
         self.lanes = after[0] if len(after) > 1 else None
         self.names, self.pointers, self.block = {}, {}, "entry"
-        self.first: dict[str, str] = {}  # pointers, a lane's own element further
+        self.parts, self.part = parts([s for each in (func, *after) for s in each.body]), 0
+        self.first: dict[tuple[str, int], str] = {}  # pointers, a lane's first element further, of so many
         self.roots: dict[str, str] = {}  # what windows are on
         self.spaces: dict[str, int] = {}
         self.pending: frozenset[Access] = frozenset()
@@ -235,9 +255,11 @@ class PtxEmitter(Emitter):
     def point(self, name: str, text: str, dtype: DType, space: int, root: str = "") -> None:
         """`name` is known from here on as what lies at `text`."""
         self.pointers[name], self.spaces[name], self.roots[name] = (text, dtype), space, root or name
-        self.first[name] = self.let(
-            f"getelementptr {dtype.llvm}, {self.address(name)} {text}, i64 {self.lane}"
-        )
+        for many in self.parts:
+            lane = self.away(many)
+            self.first[name, many] = self.let(
+                f"getelementptr {dtype.llvm}, {self.address(name)} {text}, i64 {lane}"
+            )
 
     def address(self, array: str) -> str:
         return f"ptr addrspace({self.spaces[array]})"
@@ -271,7 +293,19 @@ class PtxEmitter(Emitter):
     # -- statements
 
     def stmt(self, stmt: Stmt) -> None:
-        super().stmt(stmt)
+        many = neighbours(stmt)
+        if many > 1 and isinstance(stmt, Let) and stmt.op in ARRANGED:
+            if stmt.op not in LONG:
+                raise ValueError(f"`{stmt.op}` of vectors that are longer than a warp")
+            many = stmt.result.lanes // WARP or 1
+        if isinstance(stmt, Load) and stmt.aligned:
+            self.load_at_once(stmt, many)
+        elif isinstance(stmt, Store) and stmt.aligned:
+            self.store_at_once(stmt, many)
+        else:
+            for self.part in range(many):
+                super().stmt(stmt)
+            self.part = 0
         if isinstance(stmt, Let) and stmt.result.dtype is i64:
             self.multiples[stmt.result.name] = of_result(stmt, self.multiples)
 
@@ -281,6 +315,8 @@ class PtxEmitter(Emitter):
                 raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
         elif isinstance(stmt, Barrier):
             self.barrier()
+        elif isinstance(stmt, Aligned):
+            self.names[stmt.result.name] = self.aligned(stmt)
         elif not isinstance(stmt, Prefetch):
             raise TypeError(f"{stmt!r} is not a statement")
 
@@ -299,6 +335,13 @@ class PtxEmitter(Emitter):
         self.point(stmt.name, text, stmt.dtype, self.spaces[stmt.array], self.roots[stmt.array])
 
     def loop(self, stmt: For) -> None:
+        stmt = replace(
+            stmt,
+            carried=apart(stmt.carried),
+            inits=apart(stmt.inits),
+            yields=apart(stmt.yields),
+            results=apart(stmt.results),
+        )
         if stmt.kind == "parallel":  # one turn: the grid has a warp, or a team, for each
             self.names[stmt.var.name] = self.names["begin"] if self.turn is None else self.turn
             self.one_by_one(stmt.body)
@@ -321,7 +364,7 @@ class PtxEmitter(Emitter):
         self.pending |= new
 
     def meet(self) -> None:
-        self.call("llvm.nvvm.bar.warp.sync", "void", [_EVERY])
+        self.call("llvm.nvvm.bar.warp.sync", "void", [EVERY])
         self.pending = frozenset()
 
     # -- instructions
@@ -329,110 +372,25 @@ class PtxEmitter(Emitter):
     def remainder(self, x: Operand, y: Operand) -> str:
         return remainder.emit(self, x, y)
 
-    def arrange(self, stmt: Let) -> str:
-        op, args, result = stmt.op, stmt.args, stmt.result
-        if op == "iota":
-            kind = element_type(result.dtype)
-            if kind == "i64":
-                return self.lane
-            return self.lane32 if kind == "i32" else self.let(f"trunc i32 {self.lane32} to {kind}")
-        x, count = args[0], args[0].lanes
-        if op == "shuffle":
-            return self.shuffle("bfly", x, str(literal(args[1])))
-        if op == "any":
-            return self.any(x)
-        if op == "table":
-            return self.shuffle("idx", self.tables[args[1:]], self.ref(x))
-        if op == "splat":
-            if count == 1:
-                return self.ref(x)
-            return self.shuffle("idx", x, self.let(f"and i32 {self.lane32}, {count - 1}"))
-        if op in ("lo", "hi"):
-            half = count // 2 if op == "hi" else 0
-            if result.lanes == 1:
-                return self.shuffle("idx", x, str(half))
-            return self.shuffle("down", x, str(half)) if half else self.ref(x)
-        if op in ("spread", "collect"):
-            return self.turned(op, x, args[1], literal(args[2]), literal(args[3]))
-        n, off = literal(args[2]), literal(args[2]) if op == "pack_hi" else 0
-        start = self.let(f"shl i32 {self.let(f'and i32 {self.lane32}, {-n}')}, 1")
-        at = self.let(f"add i32 {start}, {self.let(f'and i32 {self.lane32}, {n - 1}')}")
-        at = self.let(f"add i32 {at}, {off}")
-        lane = self.let(f"and i32 {at}, {count - 1}")
-        first, second = self.shuffle("idx", x, lane), self.shuffle("idx", args[1], lane)
-        kind = self.type_of(result)
-        return self.let(
-            f"select i1 {self.let(f'icmp ult i32 {at}, {count}')}, {kind} {first}, {kind} {second}"
-        )
-
-    def any(self, x: Operand) -> str:
-        """By a vote; a short vector has one for the lanes that it has."""
-        if x.lanes == 1:
-            return self.ref(x)
-        test = self.ref(x)
-        if x.lanes < WARP:
-            test = self.let(f"and i1 {test}, {self.let(f'icmp ult i32 {self.lane32}, {x.lanes}')}")
-        return self.call("llvm.nvvm.vote.any.sync", "i1", [_EVERY, ("i1", test)])
-
-    def table(self, elements: tuple[Operand, ...]) -> Value:
-        """A register that holds in each lane the element that its number chooses: looking one up is a
-        shuffle."""
-        found, bit = [self.ref(e) for e in elements], 1
-        kind = self.type_of(elements[0])
-        while len(found) > 1:
-            on = self.let(f"icmp ne i32 {self.let(f'and i32 {self.lane32}, {bit}')}, 0")
-            pairs = zip(found[1::2], found[::2], strict=True)
-            found = [self.let(f"select i1 {on}, {kind} {one}, {kind} {other}") for one, other in pairs]
-            bit *= 2
-        value = Value(self.fresh("table")[1:], elements[0].dtype, WARP)
-        self.names[value.name] = found[0]
-        return value
-
-    def turned(self, op: str, x: Operand, y: Operand, d: int, k: int) -> str:
-        """`spread` or `collect`: a lane of y, or x where there is none."""
-        if op == "collect":
-            at = self.let(f"add i32 {self.let(f'mul i32 {self.lane32}, {d}')}, {k}")
-            found = self.let(f"icmp ult i32 {at}, {y.lanes}")
-        else:
-            away = self.let(f"add i32 {self.lane32}, {k}")
-            at = self.let(f"sdiv i32 {away}, {d}")
-            whole = self.let(f"icmp eq i32 {self.let(f'mul i32 {at}, {d}')}, {away}")
-            found = self.let(f"and i1 {whole}, {self.let(f'icmp ult i32 {at}, {y.lanes}')}")
-        value = self.shuffle("idx", y, self.let(f"and i32 {at}, {y.lanes - 1}"))
-        return self.let(f"select i1 {found}, {self.type_of(y)} {value}, {self.typed(x)}")
-
-    def shuffle(self, kind: str, value: Operand, lane: str) -> str:
-        """The value of lane number `lane`, so many further ("down"), or this one's xor it ("bfly")."""
-        held, bits = self.type_of(value), 1 if value.dtype is b1 else value.dtype.bits
-        text, floats = self.ref(value), held in ("float", "double")
-        if floats:
-            text = self.let(f"bitcast {held} {text} to i{bits}")
-        if bits == 64:
-            high = self.let(f"lshr i64 {text}, 32")
-            low, high = (self.let(f"trunc i64 {part} to i32") for part in (text, high))
-            low, high = (self.let(f"zext i32 {self.move(kind, part, lane)} to i64") for part in (low, high))
-            text = self.let(f"or i64 {low}, {self.let(f'shl i64 {high}, 32')}")
-        else:
-            text = self.move(kind, text if bits == 32 else self.let(f"zext i{bits} {text} to i32"), lane)
-            text = text if bits == 32 else self.let(f"trunc i32 {text} to i{bits}")
-        return self.let(f"bitcast i{bits} {text} to {held}") if floats else text
-
-    def move(self, kind: str, text: str, lane: str) -> str:
-        args = [_EVERY, ("i32", text), ("i32", lane), ("i32", str(WARP - 1))]
-        return self.call(f"llvm.nvvm.shfl.sync.{kind}.i32", "i32", args)
-
     # -- memory
 
     def place(self, array: str, index: Operand, stride: Operand | None, lanes: int) -> str:
         """Where a lane's element is."""
         at = self.ref(index)
-        dtype, kind = self.pointers[array][1], self.address(array)
+        dtype, kind, many = self.pointers[array][1], self.address(array), max(1, lanes // WARP)
         if lanes > 1 and index.lanes == 1 and stride is None:
-            return self.let(f"getelementptr {dtype.llvm}, {kind} {self.first[array]}, i64 {at}")
+            at = at if not self.part else self.let(f"add i64 {at}, {self.part}")
+            return self.let(f"getelementptr {dtype.llvm}, {kind} {self.first[array, many]}, i64 {at}")
         if lanes > 1 and index.lanes == 1 and stride is not None:
-            away = self.let(f"mul i64 {self.lane}, {self.ref(stride)}")
+            lane = self.away(many)
+            lane = lane if not self.part else self.let(f"add i64 {lane}, {self.part}")
+            away = self.let(f"mul i64 {lane}, {self.ref(stride)}")
             at = self.let(f"add i64 {at}, {away}")
         return self.pointer(array, at)
+
+    def away(self, many: int) -> str:
+        """How far the first element of a thread is from that of the first one, where each has so many."""
+        return self.lane if many == 1 else self.let(f"mul i64 {self.lane}, {many}")
 
     def under(self, lanes: int, mask: Operand | None, code: Callable[[], str], kind: str = "") -> str:
         """`code()` where the mask holds, and 0 elsewhere; of a short vector, in the lanes that it has."""
@@ -455,7 +413,7 @@ class PtxEmitter(Emitter):
         self.block = done
         if not kind:
             return ""
-        zero = "0.0" if kind in ("float", "double") else "0"
+        zero = "zeroinitializer"
         return self.let(f"phi {kind} [ {got}, %{yes} ], [ {zero}, %{before} ]")
 
     def load(self, stmt: Load) -> str:
@@ -486,6 +444,41 @@ class PtxEmitter(Emitter):
         first = self.let(f"icmp eq i32 {self.lane32}, 0")
         test = first if stmt.mask is None else self.let(f"and i1 {first}, {self.ref(stmt.mask)}")
         self.where(test, put, "")
+
+    # -- several elements of a thread at once
+
+    def load_at_once(self, stmt: Load, many: int) -> None:
+        self.access(stmt)
+        dtype, result = stmt.result.dtype, stmt.result
+        at, kind = self.place(stmt.array, stmt.index, None, result.lanes), f"<{many} x {dtype.llvm}>"
+        read = f"load {kind}, {self.address(stmt.array)} {at}, align {min(BOUNDARY, many * dtype.size)}"
+        whole = self.under(WARP, self.common_mask(stmt.mask, many), lambda: self.let(read), kind)
+        for self.part in range(many):
+            text = self.let(f"extractelement {kind} {whole}, i32 {self.part}")
+            self.known(result, self.from_memory(text, dtype, 1))
+        self.part = 0
+
+    def store_at_once(self, stmt: Store, many: int) -> None:
+        self.access(stmt)
+        dtype, at = stmt.value.dtype, self.place(stmt.array, stmt.index, None, stmt.value.lanes)
+        kind, whole = f"<{many} x {dtype.llvm}>", "poison"
+        for part, text in enumerate(self.each(stmt.value, many)):
+            text = self.let(f"zext i1 {text} to i8") if dtype is b1 else text
+            whole = self.let(f"insertelement {kind} {whole}, {dtype.llvm} {text}, i32 {part}")
+        size = min(BOUNDARY, many * dtype.size)
+        write = f"store {kind} {whole}, {self.address(stmt.array)} {at}, align {size}"
+
+        def put() -> str:
+            self.put(write)
+            return ""
+
+        self.under(WARP, self.common_mask(stmt.mask, many), put)
+
+    def common_mask(self, mask: Operand | None, many: int) -> Operand | None:
+        """Of all elements of a thread."""
+        if mask is not None and len(set(self.each(mask, many))) > 1:
+            raise ValueError("what is moved at once has several masks")
+        return mask
 
 
 def emit(funcs: Sequence[Func], marks: Lines | None = None, held: int = 0) -> str:

@@ -16,7 +16,9 @@ from ..cpu.lower import Lowering
 from ..cpu.lower_rows import RowLowering
 from ..ir import kernel as k
 from ..ir.data import data
+from ..ir.loop import Operand
 from ..ir.types import DType
+from .lower_whole import at_once
 from .schedule import KEPT, kept_axis
 
 
@@ -39,6 +41,9 @@ class WarpRowLowering(RowLowering):
         axis = kept_axis(base.kernel)
         if axis is not None:
             self.keep(axis)
+
+    def streams(self) -> Operand | None:
+        return at_once(self.x)
 
     def keep(self, axis: k.Axis) -> None:
         """Shared memory for as much as there is room for; what is needed no more gives its place to what

@@ -14,6 +14,7 @@ from ..ir.data import replace
 from ..ir.kernel import Kernel, Load
 from ..ir.loop import Func, Imm, Operand, Store
 from ..ir.types import i64
+from .ahead import loads_first
 from .lower_flat import TeamFlatLowering
 from .lower_groups import WarpGroupLowering
 from .lower_lanes import LaneLowering, WarpFinishLowering, few, groups
@@ -21,6 +22,7 @@ from .lower_product import WarpProductLowering
 from .lower_rows import WarpRowLowering
 from .lower_scan import WarpScanLowering
 from .lower_team_product import TeamProductLowering
+from .lower_whole import WarpFlatLowering, WarpLongLowering
 
 
 class WarpTileLowering(TileLowering):
@@ -45,13 +47,14 @@ def product_lowering(base: Lowering) -> WarpProductLowering:
 
 
 def flat_lowering(base: Lowering) -> FlatLowering:
-    return (TeamFlatLowering if base.schedule.team > 1 else FlatLowering)(base)
+    return (TeamFlatLowering if base.schedule.team > 1 else WarpFlatLowering)(base)
 
 
 _MODES = {
     **MODES,
     "flat": flat_lowering,
     "rows": WarpRowLowering,
+    "long": WarpLongLowering,
     "groups": WarpGroupLowering,
     "product": product_lowering,
     "vector": WarpProductLowering,
@@ -74,4 +77,4 @@ def lower(kernel: Kernel, schedule: Schedule) -> list[Func]:
         place = len(found) - 1
         body = between.b.done()
         found.insert(place, Func(f"{kernel.name}.lanes", found[0].slots, body, beyond=few(kernel)))
-    return found
+    return [*map(loads_first, found)]

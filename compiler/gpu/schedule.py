@@ -7,11 +7,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from ..cpu.schedule import Product, Schedule, product, tiles
+from ..cpu.schedule import Numbers, Product, Schedule, product, row_caches, tiles
 from ..cpu.schedule import schedule as cpu_schedule
 from ..ir.data import replace
-from ..ir.kernel import Axis, Kernel, Reduce, expressions, positional
+from ..ir.kernel import (
+    At,
+    Axis,
+    Kernel,
+    Load,
+    Pick,
+    Reduce,
+    Scan,
+    Scatter,
+    Sort,
+    Store,
+    Within,
+    arrays,
+    expressions,
+    positional,
+)
 from ..ir.layout import totals
+from ..ir.loop import BOUNDARY
 from ..order import BLOCK, lanes
 from .target import SHARED, WARP
 
@@ -35,6 +51,8 @@ MOST = 16
 SHORT = 256
 # Bytes of shared memory for each element of a row that is kept there: of the longest that is no `long` one.
 KEPT = (SHARED - 1024) // BLOCK
+# Elements of a thread, at most: bytes are moved by eight.
+MOST_WIDE = 8
 
 
 def schedule(kernel: Kernel) -> Schedule:
@@ -50,12 +68,16 @@ def schedule(kernel: Kernel) -> Schedule:
             tile = (ROWS, 1)
         elif number > 1:
             tile = (PRODUCT_TILE, PRODUCT_TILE // WARP)
-    step = max(plan.step, WARP * at_once(kernel, plan.mode))
+    several = at_once(kernel, plan.mode)
+    beside = wide(kernel) if plan.mode in ("flat", "rows", "long") and several > 1 else 1
+    step = max(plan.step, WARP * max(several, beside))
     block = BLOCK if totals(kernel) else MAP_BLOCK
     number, rest = (team(kernel), plan.step) if plan.mode == "rows" else (number, 0)
     if plan.mode == "flat" and totals(kernel) and step == WARP * MOST:
         number = FLAT_TEAM
-    return replace(plan, width=WARP, step=step, tile=tile, threads=True, block=block, team=number, rest=rest)
+    return replace(
+        plan, width=WARP, step=step, tile=tile, threads=True, block=block, team=number, rest=rest, wide=beside
+    )
 
 
 def team(kernel: Kernel) -> int:
@@ -99,6 +121,46 @@ def at_once(kernel: Kernel, mode: str) -> int:
     if mode in ("flat", "long"):
         return MOST if totals(kernel) else 8 if length < 32 else 4
     return 4
+
+
+def along(kernel: Kernel) -> dict[str, int]:
+    """The arrays that vectors walk along, one element after the other, and bytes of an element. Empty if a
+    vector reads or writes otherwise, or if it matters in which lane an element is."""
+    found: dict[str, int] = {}
+    if kernel.final or row_caches(kernel):
+        return {}
+    table, numbers = arrays(kernel), Numbers(kernel)
+    rows = any(stage.axes for stage in kernel.stages)
+    for stage in kernel.stages:
+        axes = stage.axes if rows else kernel.outer
+        vector = axes[-1].name if axes else ""
+        for e in (*expressions(stage), *stage.body):
+            if isinstance(e, Reduce | Scatter | Scan | Sort | Within):
+                return {}
+            if isinstance(e, Load | Store):
+                at = [ix.axis for ix in e.index]
+                shifted = any(ix.shift for ix in e.index)
+            elif isinstance(e, Pick):
+                varies = [ix for ix in e.index if vector in numbers.axes[numbers(ix)]]
+                if not any(isinstance(ix, At) for ix in varies):
+                    continue  # of places that are values
+                at = [vector if ix in varies else "" for ix in e.index]
+                shifted = False
+            else:
+                continue
+            if vector not in at:
+                continue
+            guarded = isinstance(e, Load) and e.guards
+            if guarded or shifted or at.index(vector) != len(at) - 1 or not table[e.array].unit:
+                return {}
+            found[e.array] = table[e.array].dtype.size
+    return found
+
+
+def wide(kernel: Kernel) -> int:
+    """How many elements a thread moves at once: of the longest, 16 bytes."""
+    sizes = along(kernel).values()
+    return max(1, min(MOST_WIDE, BOUNDARY // max(sizes))) if sizes else 1
 
 
 def product_team(kernel: Kernel) -> int:

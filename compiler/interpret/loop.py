@@ -312,8 +312,9 @@ def _run(
                     source, start = other, at
                 array, base = arrays[source]
                 arrays[name] = array, base + _whole(start, values)
-            case lp.Aligned(result, _):
-                values[result.name] = np.ones(1, np.int64)
+            case lp.Aligned(result, name, size):
+                array, base = arrays[name]
+                values[result.name] = np.array([base * array.itemsize % size == 0], np.int64)
             case lp.Alloc(name, dtype, count, shared):
                 if not shared:
                     assert isinstance(count, int)
@@ -367,6 +368,8 @@ def _places(
     else:  # Python's integers do not wrap
         every = [base + int(index[0]) + lane * step for lane in range(lanes)]
     places = np.zeros(lanes, np.int64)
+    if stmt.aligned and every[0] * array.itemsize % lp.BOUNDARY:
+        raise ValueError(f"element {every[0]} of `{stmt.array}` is not aligned{_where(stmt)}")
     if 0 <= min(every) <= max(every) < size:
         return np.array(every, np.int64), active
     for lane in np.flatnonzero(active):

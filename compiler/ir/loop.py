@@ -7,7 +7,8 @@
       %v: f32x16 = load x[%w]                       Load   each lane the element of its own lane of %w: i64x16
       store x[%o], %v mask %m                       Store  `stream` at the end: around the cache
       store x[%w], %v                               Store  each lane to an element of its own
-      %v: i64 = aligned x                           Aligned
+      %v: f32x128 = load x[%o] aligned              Load   or Store: lane 0 is at a multiple of 16 bytes
+      %v: i64 = aligned x to 16                     Aligned
       prefetch x[%o] far                            Prefetch
       window w: f32 = x[%o] if %c else y[%p]        Window   `if` and what follows may be absent
       alloc a: f32[64]                              Alloc
@@ -72,6 +73,9 @@ class Imm:
 
 Operand = Value | Imm
 
+# Bytes that the first lane of what is `aligned` lies at a multiple of.
+BOUNDARY = 16
+
 
 @data
 class Let:
@@ -89,6 +93,7 @@ class Load:
     stride: Operand | None = None
     mask: Operand | None = None
     loc: Loc | None = field(default=None, compare=False)
+    aligned: bool = False
 
 
 @data
@@ -100,14 +105,17 @@ class Store:
     mask: Operand | None = None
     stream: bool = False
     loc: Loc | None = field(default=None, compare=False)
+    aligned: bool = False
 
 
 @data
 class Aligned:
-    """1 if the array begins at a multiple of 64 bytes, as streaming stores need; else 0."""
+    """1 if the array begins at a multiple of so many bytes, as streaming stores need, or accesses that are
+    `aligned`; else 0. (A text names them where they are not 64.)"""
 
     result: Value
     array: str
+    bytes: int = 64
 
 
 @data
@@ -300,9 +308,10 @@ class Builder:
         lanes: int = 1,
         stride: Operand | None = None,
         mask: Operand | None = None,
+        aligned: bool = False,
     ) -> Value:
         result = self.fresh(dtype, lanes)
-        self.emit(Load(result, array, index, stride, mask, self.loc))
+        self.emit(Load(result, array, index, stride, mask, self.loc, aligned))
         return result
 
     @contextmanager

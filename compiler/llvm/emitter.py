@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from ..ir.loop import For, Imm, Let, Load, Operand, Stmt, Store, Window
+from ..ir.loop import Aligned, For, Imm, Let, Load, Operand, Stmt, Store, Window
 from ..ir.types import DTYPES, DType, b1
 from .casts import Casts
 from .lines import Lines
@@ -84,9 +84,9 @@ class Emitter(Casts, ABC):
         if self.marks is not None:
             self.mark = self.marks.of(stmt)
         if isinstance(stmt, Let):
-            self.names[stmt.result.name] = self.instruction(stmt)
+            self.known(stmt.result, self.instruction(stmt))
         elif isinstance(stmt, Load):
-            self.names[stmt.result.name] = self.load(stmt)
+            self.known(stmt.result, self.load(stmt))
         elif isinstance(stmt, Store):
             self.store(stmt)
         elif isinstance(stmt, For):
@@ -104,6 +104,11 @@ class Emitter(Casts, ABC):
             chosen = self.let(f"icmp ne i64 {self.ref(stmt.choice)}, 0")
             name = self.let(f"select i1 {chosen}, {kind} {name}, {kind} {other}", stmt.name)
         self.pointers[stmt.name] = (name, stmt.dtype)
+
+    def aligned(self, stmt: Aligned) -> str:
+        number = self.let(f"ptrtoint {self.address(stmt.array)} {self.pointers[stmt.array][0]} to i64")
+        low = self.let(f"and i64 {number}, {stmt.bytes - 1}")
+        return self.let(f"zext i1 {self.let(f'icmp eq i64 {low}, 0')} to i64")
 
     def pointer(self, array: str, index: str) -> str:
         base, dtype = self.pointers[array]

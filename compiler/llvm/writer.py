@@ -77,6 +77,9 @@ class Writer:
         self.put(f"{name} = {text}")
         return name
 
+    def known(self, value: Value, text: str) -> None:
+        self.names[value.name] = text
+
     def ref(self, value: Operand) -> str:
         if isinstance(value, Value):
             return self.names[value.name]

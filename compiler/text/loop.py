@@ -82,13 +82,14 @@ def statement_text(stmt: lp.Stmt) -> str:
             return f"{_typed(result)} = {op} {operands}".rstrip()
         case lp.Load(result, array, index, stride, mask):
             place = _place(array, index, stride)
-            return f"{_typed(result)} = load {place}{_mask(mask, result.lanes)}"
+            tail = " aligned" if stmt.aligned else ""
+            return f"{_typed(result)} = load {place}{_mask(mask, result.lanes)}{tail}"
         case lp.Store(array, index, value, stride, mask, stream):
             place = _place(array, index, stride)
-            tail = " stream" if stream else ""
+            tail = " stream" * stream + " aligned" * stmt.aligned
             return f"store {place}, {_operand(value)}{_mask(mask, value.lanes)}{tail}"
-        case lp.Aligned(result, array):
-            return f"{_typed(result)} = aligned {array}"
+        case lp.Aligned(result, array, multiple):
+            return f"{_typed(result)} = aligned {array}" + (f" to {multiple}" if multiple != 64 else "")
         case lp.Prefetch(array, index, far):
             return f"prefetch {_place(array, index, None)}{' far' if far else ''}"
         case lp.Window(name, dtype, array, index, choice, other, at):
@@ -258,7 +259,8 @@ class _Parser:
         value = self.operand(None)
         mask = self.mask(value.lanes)
         stream = c.accept_word("stream")
-        return lp.Store(array, index, value, stride, mask, stream, c.loc(c.token))
+        aligned = c.accept_word("aligned")
+        return lp.Store(array, index, value, stride, mask, stream, c.loc(c.token), aligned)
 
     def alloc(self, shared: bool) -> lp.Alloc:
         """From behind `alloc` or `shared` on."""
@@ -297,11 +299,13 @@ class _Parser:
         result = lp.Value(name.text, *type_)
         stmt: lp.Let | lp.Load | lp.Aligned
         if c.accept_word("aligned"):
-            stmt = lp.Aligned(result, c.name("an array").text)
+            array = c.name("an array").text
+            stmt = lp.Aligned(result, array, c.natural("a number of bytes") if c.accept_word("to") else 64)
         elif c.accept_word("load"):
             array, index, stride = self.place()
             mask = self.mask(result.lanes)
-            stmt = lp.Load(result, array, index, stride, mask, c.loc(c.token))
+            aligned = c.accept_word("aligned")
+            stmt = lp.Load(result, array, index, stride, mask, c.loc(c.token), aligned)
         else:
             op = c.name("an instruction")
             if op.text not in lp.INSTRUCTIONS:

@@ -124,6 +124,7 @@ class _Check:
                 case lp.Load(result, array, index, stride, mask):
                     self.element(array, result.dtype, index, stride, result.lanes)
                     self.mask(mask, result.lanes)
+                    self.neighbours(stmt, result.lanes)
                     self.define(result)
                 case lp.Store(array, index, value, stride, mask, stream):
                     self.use(value)
@@ -131,13 +132,16 @@ class _Check:
                     self.mask(mask, value.lanes)
                     if stream and (stride is not None or index.lanes > 1):
                         self.fail("a strided store cannot stream")
+                    self.neighbours(stmt, value.lanes)
                 case lp.Prefetch(array, index, _):
                     if not any(array in scope for scope in self.arrays):
                         self.fail(f"the array `{array}` is not known here")
                     self.index(index, "an index")
-                case lp.Aligned(result, array):
+                case lp.Aligned(result, array, size):
                     if not any(array in scope for scope in self.arrays) or result.dtype is not i64:
                         self.fail("`aligned` takes an array and gives an i64")
+                    if size < 1 or size & (size - 1):
+                        self.fail("bytes to be aligned to are a power of two")
                     self.define(result)
                 case lp.Window(name, dtype, array, index, choice, other, at):
                     self.element(array, dtype, index, None)
@@ -309,6 +313,10 @@ class _Check:
         self.index(index, "an index")
         if stride is not None:
             self.index(stride, "a stride")
+
+    def neighbours(self, stmt: lp.Load | lp.Store, lanes: int) -> None:
+        if stmt.aligned and (lanes == 1 or stmt.stride is not None or stmt.index.lanes > 1):
+            self.fail("what is aligned are lanes that are neighbours in memory")
 
     def mask(self, mask: lp.Operand | None, lanes: int) -> None:
         if mask is None:

@@ -106,6 +106,21 @@ def scatter(x: Node, at: Node) -> Outputs:
     return (ops.SCATTER_ADD(x, at, shape=(12, *x.shape[1:]), axes=(0,)),)
 
 
+def moved(x: Node, y: Node) -> Outputs:
+    """A map that moves 16 bytes a thread at once."""
+    return ops.MUL(ops.SQRT(ops.ABS(x)), y), ops.LE(x, y)
+
+
+def moved_within(x: Node, y: Node) -> Outputs:
+    """The same of what begins between multiples of 16 bytes."""
+    inside = [ops.SLICE(a, starts=(1,), steps=(1,), counts=(a.shape[0] - 1,)) for a in (x, y)]
+    return moved(*inside)
+
+
+def moved_rows(x: Node, y: Node) -> Outputs:
+    return (ops.ADD(x, ops.BROADCAST(ops.reshape(y, (1, *y.shape)), shape=x.shape)),)
+
+
 def quotients(x: Node, y: Node) -> Outputs:
     return ops.FLOORDIV(x, y), ops.MOD(x, y)
 
@@ -133,6 +148,9 @@ CASES: dict[str, tuple[Callable[..., Outputs], tuple[tuple[int, ...], ...], str]
     "gather": (gather, ((12, 7), (30,)), "rows"),
     "scatter": (scatter, ((30, 7), (30,)), "scatter"),
     "scatter_single": (scatter, ((50,), (50,)), "scatter"),
+    "moved": (moved, ((2620,), (2620,)), "flat"),
+    "moved_within": (moved_within, ((2620,), (2620,)), "flat"),
+    "moved_rows": (moved_rows, ((9, 300), (300,)), "rows"),
     "quotients": (quotients, ((200,), (200,)), "flat"),
 }
 
