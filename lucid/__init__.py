@@ -25,7 +25,6 @@ from . import elements as _elements
 from . import functional as _functional
 from . import published as _published
 from .array_functions import *  # noqa: F403
-from .autograd import grad, value_and_grad
 from .compiled import Compiled, compile, set_num_threads
 from .context import enable_grad, is_grad_enabled, no_grad
 from .creation import (
@@ -58,10 +57,15 @@ from .errors import ContractError, TraceError
 from .errors import bounded as _bounded
 from .errors import no_attribute as _no_attribute
 from .functional import *  # noqa: F403
+from .gradients import grad, value_and_grad
 from .later import LATER as _later
 from .published import *  # noqa: F403
 from .settings import look as _look
 from .tensor import Tensor
+
+_MODULES = frozenset(
+    ("array_api", "autograd", "fft", "func", "linalg", "nn", "optim", "random", "special", "testing")
+)
 
 _look()
 if _os.environ.get("LUCID_LOG"):
@@ -72,7 +76,9 @@ if _os.environ.get("LUCID_LOG"):
 if TYPE_CHECKING:
     bfloat16: _np.dtype[_Any]
     from . import array_api as array_api
+    from . import autograd as autograd
     from . import fft as fft
+    from . import func as func
     from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
@@ -90,7 +96,18 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
             return getattr(_import(_later[name], __name__), name)
         if name == "bfloat16":  # NumPy has it from a package that only this needs
             return _types.bf16.np
-        if name in ("array_api", "fft", "linalg", "nn", "optim", "random", "special", "testing"):
+        if name in (
+            "array_api",
+            "autograd",
+            "fft",
+            "func",
+            "linalg",
+            "nn",
+            "optim",
+            "random",
+            "special",
+            "testing",
+        ):
             return _import(f".{name}", __name__)
         if name in _published.__all__:  # of an op that was registered after the import
             return getattr(_published, name)
@@ -113,6 +130,7 @@ __all__ = [
     "arange",
     "array_api",
     "as_tensor",
+    "autograd",
     "array",
     "asarray",
     "bool",
@@ -131,6 +149,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "func",
     "from_dlpack",
     "from_numpy",
     "full",

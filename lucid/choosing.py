@@ -10,11 +10,11 @@ import numpy as np
 from . import subscripts
 from .array_functions import broadcast_tensors, stack
 from .assembly import resize
-from .context import MODE
 from .creation import arange, values_of
 from .creation import given as asarray
 from .errors import public
 from .functional import where
+from .lanes import values_known
 from .named import name_all
 from .promote import whole
 from .shapes import normal_axis
@@ -156,7 +156,7 @@ def place(x: Tensor, mask: Any, vals: Any) -> None:
     if mask.size != x.size:
         raise ValueError(f"place: a mask of shape {mask.shape} for a tensor of {x.shape}")
     if not values.size:
-        if MODE.get().trace is None and bool(mask.any()):
+        if values_known() and bool(mask.any()):
             raise ValueError("place: no values to assign")
         return
     x._become(_in_order(x, mask.reshape(x.shape), values, wrap=True))
@@ -176,7 +176,7 @@ def masked_scatter(x: Any, mask: Any, source: Any) -> Tensor:
     IndexError where there are too few."""
     x, source = asarray(x), asarray(source)
     if not source.size:
-        if MODE.get().trace is None and bool(asarray(mask).any()):
+        if values_known() and bool(asarray(mask).any()):
             raise IndexError("masked_scatter: no values to assign")
         return x  # type: ignore[no-any-return]
     return _in_order(x, asarray(mask).astype(bool).broadcast_to(x.shape), source.ravel(), wrap=False)
@@ -333,7 +333,7 @@ def _arg(name: str, fill: float, method: str) -> Callable[..., Tensor]:
         if out is not None:
             raise TypeError("out: tensors are immutable; use the result")
         empty = x.isnan()
-        if MODE.get().trace is None and bool(empty.all(axis).any()) and x.size:
+        if values_known() and bool(empty.all(axis).any()) and x.size:
             raise ValueError(f"{name}: all elements of a slice are NaN")
         return getattr(x.masked_fill(empty, fill), method)(axis, keepdims=keepdims)  # type: ignore[no-any-return]
 

@@ -23,6 +23,7 @@ from .context import MODE
 from .cost import Contract, contract
 from .errors import bounded, endless, here, no_attribute, public, trim, warn_user
 from .guards import Place, tensors_in
+from .lanes import values_known
 from .looked import Looked
 from .pickles import Decorated, Parts
 from .recording import Recording
@@ -232,13 +233,12 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         return results[0]
 
     def _tried(self, *args: Any, **kwargs: Any) -> tuple[Any] | None:
-        mode = MODE.get()
         out, all_kwargs = None, kwargs
         if "out" in kwargs and not self._names_out:
             all_kwargs = dict(kwargs)
             out = kwargs.pop("out")
         given = None if out is None else "out"
-        if mode.trace is not None:  # part of another compiled function
+        if not values_known():  # part of another compiled function, or of one of an example
             if out is not None:
                 raise TypeError(here(f"{self._name()}: out= has no meaning in another compiled function"))
             return (self.__wrapped__(*args, **kwargs),)

@@ -11,10 +11,10 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
 from . import shapes, sorting, subscripts, updates
-from .context import MODE
 from .creation import device_of, values_of
 from .creation import given as asarray
 from .errors import public
+from .lanes import values_known
 from .named import as_function, name_all
 from .promote import cast, joint_shape, number
 from .tensor import Tensor, apply
@@ -96,14 +96,14 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     length = int(number("bincount", "minlength", minlength))
     if length < 0:
         raise ValueError(f"bincount: minlength must not be negative, got {length}")
-    if MODE.get().trace is None:
+    known = values_known()
+    if known:
         values = x.numpy()
         if values.size and values.min() < 0:
             raise ValueError("bincount: a negative value")
         length = max(length, int(values.max()) + 1 if values.size else 0)
     elif not length:
         values_of("bincount", x, "give minlength, the length of the result")
-    known = MODE.get().trace is None
     return apply(_bincount, x, *(() if weights is None else (weights,)), length=length, known=known)
 
 

@@ -32,8 +32,9 @@ from lucid.runtime.load import assembly, loaded
 from lucid.runtime.stored import Stored
 
 from . import logs, settings
-from .errors import warn_user
+from .errors import TraceError, here, warn_user
 from .inside import indices_in, operands, outside, verdict
+from .lanes import EXAMPLE, ONE_OF_MANY
 from .residence import USED, Device, apart, home, settle_moves
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
         op, sources, attrs = node.op, node.inputs, node.attrs
         if node.data is not None:
             return None
+        if op is EXAMPLE:
+            raise TraceError(here(ONE_OF_MANY))
         new[node] = Node(op, tuple(new[n] for n in sources), attrs, node.loc)
     outputs = [new[n] for n in wanted]
     indices = indices_in([new[n] for n in order])

@@ -23,6 +23,7 @@ from lucid.runtime.locks import Lock
 from .context import MODE, no_grad
 from .engine import Array
 from .errors import bounds, here, public
+from .lanes import LANES, Lane
 from .names import on_device
 from .promote import cast, whole
 from .residence import Device, device_named, follow
@@ -74,12 +75,16 @@ class Generator:
     ) -> Tensor:
         """`formula` of `words` nodes of uniform bits (uint32, of `shape`), and of `operands`; on `device`.
         The state goes where it is needed."""
-        where = device_named(device)
-        if math.prod(shape) > MOST:
+        where, lanes = device_named(device), LANES.get()
+        if any(lane.randomness == "error" for lane in lanes):
+            raise RuntimeError(
+                here("vmap: random numbers; say randomness='same' or 'different', or draw them outside")
+            )
+        if math.prod((*shape, *(lane.size for lane in lanes))) > MOST:
             raise ValueError(here(f"a draw has at most 2**32 elements, not {shape}"))
 
         def build(seed: Any, drawn: Any, *rest: Any) -> Node:
-            return formula(*_bits(_number(seed), _number(drawn), shape, words), *rest)
+            return formula(*_bits(_number(seed), _number(drawn), shape, words, lanes), *rest)
 
         with self._lock():
             return self._drawn(build, words, operands, where)
@@ -114,7 +119,9 @@ def _number(node: Node) -> Node:
     return node
 
 
-def _bits(seed: Node, drawn: Node, shape: tuple[int, ...], words: int) -> list[Node]:
+def _bits(seed: Node, drawn: Node, shape: tuple[int, ...], words: int, lanes: tuple[Lane, ...]) -> list[Node]:
+    """The numbers of examples of `lanes`, where these are to be different, are those of one draw for all."""
+
     def low(node: Node) -> Node:
         return ops.CAST(ops.AND(node, ops.const(LOW, node)), dtype=u32)
 
@@ -123,6 +130,10 @@ def _bits(seed: Node, drawn: Node, shape: tuple[int, ...], words: int) -> list[N
 
     count = math.prod(shape)
     element = ops.reshape(ops.CAST(ops.IOTA(shape=(count,), axis=0), dtype=u32), shape)
+    for lane in reversed(lanes):
+        if lane.randomness == "different":
+            first = ops.CAST(ops.MUL(lane.place, ops.const(count, lane.place)), dtype=u32)
+            element, count = ops.ADD(element, ops.fill(first, shape)), count * lane.size
     found = []
     for word in range(words):
         number = ops.ADD(drawn, ops.const(word, drawn))

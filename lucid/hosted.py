@@ -22,10 +22,13 @@ from lucid.compiler import ops
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import LOC, Loc, Node, bind
 from lucid.compiler.ir.types import TensorType
+from lucid.compiler.ops.batch import all_in_front, attrs_in_front
+from lucid.compiler.ops.record import Inputs, Mapped
 
 from .context import MODE
 from .engine import Array, evaluate, leaf
 from .errors import earlier, user_loc
+from .lanes import values_known
 from .names import on_device
 from .residence import USED, Device, brought, elsewhere, together
 from .tensor import Tensor, apply
@@ -130,10 +133,17 @@ def _vjp(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ..
         raise earlier(error, node.loc) from None
 
 
+def _batch(op: ops.Op, inputs: Inputs, mapped: Mapped, size: int, attrs: Mapping[str, Any]) -> Node:
+    """Libraries compute stacks: of matrices along the axes in front, of others along any."""
+    inputs = tuple(all_in_front(inputs, mapped, size))
+    options = tuple(attrs_in_front(dict(attrs["options"]), size).items())
+    return Node(op, inputs, MappingProxyType({**attrs, "options": options}))
+
+
 # In no registry: it never comes into a graph that is compiled.
 RESULT = ops.Op(
     "library", "host", _infer, _evaluate, _vjp, None, "fc", attrs=("function", "options", "result"),
-    of_complex=lambda op, inputs, attrs: Node(op, inputs, attrs),
+    of_complex=lambda op, inputs, attrs: Node(op, inputs, attrs), batch=_batch,
 )  # fmt: skip
 
 
@@ -146,6 +156,7 @@ def called(function: Hosted, *inputs: Node, **options: Any) -> Call:
     trace = MODE.get().trace
     if trace is not None:
         trace.hosted = True
+    if not values_known():
         return Call(function, inputs, options, None)
     return Call(function, inputs, options, function.run(options, evaluate(inputs), LOC.get()))
 
@@ -161,6 +172,7 @@ def results(function: Hosted, *operands: Tensor, **options: Any) -> tuple[Tensor
     trace, grad = MODE.get()
     if trace is not None:
         trace.hosted = True
+    if not values_known():
         kinds = function.types(options, *[x._node.type for x in operands])
         return tuple([_traced(function, k, operands, options) for k in range(len(kinds))])
     arrays = [x._read(function.name) for x in operands]

@@ -30,11 +30,11 @@ from lucid.compiler.ir.types import TensorType, c64, c128, f32, i64, tensor_type
 from . import elementwise as ew
 from . import shapes
 from .complexes import conj
-from .context import MODE
 from .engine import Array, evaluate
 from .errors import warn_user
 from .hosted import Call, Hosted, called, constant
 from .joins import diagonal
+from .lanes import values_known
 
 Options = Mapping[str, Any]
 Parts = tuple[Node | None, ...]
@@ -91,7 +91,7 @@ def _near(name: str, values: Node, count: int) -> Node:
         return ew.le(gaps, 0.0)
     scale = _scalars(shapes.amax(ops.ABS(values), axis=-1))
     near = ew.le(gaps, ew.mul(scale, float(np.finfo(values.type.dtype.numpy).eps) * count))
-    if MODE.get().trace is None and np.asarray(evaluate([near])[0]).sum() > math.prod(values.shape):
+    if values_known() and np.asarray(evaluate([near])[0]).sum() > math.prod(values.shape):
         warn_user(
             f"{name}: some values are equal within rounding. The gradient through their vectors holds for "
             "what depends on the space that these span alone, and no second derivative does"
@@ -228,7 +228,7 @@ DET = Hosted("linalg.det", lambda options, a: (np.linalg.det(a),), lambda option
 def cofactors(a: Node, det: Node) -> Node:
     """The derivative of the determinant. That of a singular matrix exists, too, but not by its inverse; and
     nobody knows, while a function is traced, whether it is singular."""
-    if MODE.get().trace is not None:
+    if not values_known():
         return ew.mul(_scalars(det), mt(inv(a))) if a.type.dtype.is_complex else called(COFACTORS, a).out(0)
     try:
         inverse = inv(a)

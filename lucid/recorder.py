@@ -21,6 +21,7 @@ from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
 from .inputs import names
 from .inside import indices_in, verdict
+from .lanes import EXAMPLE, ONE_OF_MANY
 from .places import Places
 from .promote import lying
 from .recording import Recording, Source, Update, Write, tensor_of
@@ -250,6 +251,8 @@ class _Finish:
             for w in left
         ]
         rooted = toposort([m.node for m in self._made(results, left) if m.requires_grad])
+        if any(n.op is EXAMPLE for n in used):
+            raise TraceError(here(ONE_OF_MANY))
         indices = indices_in(used)
         outputs = [*self.outputs, verdict(indices)] if indices else [*self.outputs]
         arrays, of_arguments = self.called

@@ -13,10 +13,10 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.rounding import convert
 
 from . import scans, sorting
-from .context import MODE
 from .creation import device_of, values_of
 from .creation import given as asarray
 from .errors import public
+from .lanes import values_known
 from .named import as_function, name_all
 from .promote import dtype_of, number, result_dtype
 from .reductions import one_of
@@ -244,7 +244,7 @@ def _bins(x: Tensor, bins: Any, bounds: Any) -> Tensor:
 
 def _finite(x: Tensor, ends: Tensor) -> Tensor:
     """`ends`. ValueError if x, whose values are known outside of traces, has none."""
-    if x._trace is not None or MODE.get().trace is not None or np.isfinite(ends.numpy()).all():
+    if x._trace is not None or not values_known() or np.isfinite(ends.numpy()).all():
         return ends
     low, high = x.min().item(), x.max().item()
     if math.isfinite(low) and math.isfinite(high):

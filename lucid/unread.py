@@ -17,6 +17,8 @@ from weakref import ref
 
 from lucid.compiler.ir.graph import Node
 
+from .lanes import EXAMPLE
+
 if TYPE_CHECKING:
     from .tensor import Tensor
 
@@ -125,6 +127,8 @@ def _closure(
     while stack:
         node = stack.pop()
         if node in seen or not node.inputs or node.data is not None or node in apart:
+            if node.op is EXAMPLE:
+                return False
             continue
         seen.add(node)
         if node not in known:

@@ -18,9 +18,8 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import GRAPH_DTYPES, DType, TensorType, b1, tensor_type
-from .record import Array, Attrs, Op, Types, fail, operands, register
+from .record import Array, Attrs, Inputs, Op, Types, fail, operands, register
 
-Inputs = tuple[Node, ...]
 Rule = Callable[[Op, Inputs, Attrs], Node]
 
 _WHOLE: dict[DType, DType] = {d.part: d for d in GRAPH_DTYPES.values() if d.is_complex}

@@ -17,8 +17,8 @@ from .. import ops  # at call time: families refer to each other
 from ..ir.data import data
 from ..ir.graph import Node
 from ..ir.types import DType, b1, f32, f64
-from .complex import COMPLEX, IM, RE, Inputs, Rule
-from .record import Attrs, Op
+from .complex import COMPLEX, IM, RE, Rule
+from .record import Attrs, Inputs, Op
 
 Pair = tuple[Node, Node]
 

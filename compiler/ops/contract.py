@@ -9,6 +9,7 @@ import numpy as np
 from ..ir.graph import Node
 from ..ir.rounding import computed
 from ..ir.types import TensorType, tensor_type
+from . import batch
 from .complex import bilinear
 from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
 
@@ -73,6 +74,6 @@ CONTRACT = register(
             Sample(((3,), (4,)), {"spec": "i,j->ij"}),
             Sample(((2, 3, 4), (2, 4, 5)), {"spec": "bij,bjk->bik"}),
         ),
-        of_complex=bilinear,
+        of_complex=bilinear, batch=batch.contract,
     )
 )  # fmt: skip

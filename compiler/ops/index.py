@@ -10,6 +10,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, from_numpy, i64, tensor_type
+from . import batch
 from .complex import linear
 from .folds import Fold, fold
 from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
@@ -144,7 +145,7 @@ GATHER: Op = register(
             Sample(((6, 3), (4,)), {"axes": (0,)}, indices=(6,)),
             Sample(((4, 2, 5), (7,), (7,)), {"axes": (2, 0)}, indices=(5, 4)),
         ),
-        of_complex=linear,
+        of_complex=linear, batch=batch.gather,
     )
 )  # fmt: skip
 
@@ -162,7 +163,7 @@ def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
                 Sample(((rows, 3), (rows,)), {"shape": (3, 4), "axes": (1,)}, indices=(4,)),
                 Sample(((rows, 2),) * 3, {"shape": (3, 4), "axes": (0, 1)}, indices=(3, 4)),
             ),
-            **more,
+            batch=batch.scatter, **more,
         )
     )  # fmt: skip
 

@@ -15,6 +15,8 @@ from ..ir.types import DType, TensorType
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
 Types = tuple[TensorType, ...]
+Inputs = tuple[Node, ...]
+Mapped = tuple[bool, ...]
 Vjp = Callable[[Node, Node, tuple[bool, ...]], tuple[Node | None, ...]]
 
 
@@ -106,6 +108,9 @@ class Op:
     # What stands for it where a complex number is an operand, or the result: see complex.py. None: it has no
     # meaning there.
     of_complex: Callable[[Op, tuple[Node, ...], Attrs], Node] | None = None
+    # (op, operands, which are mapped, how many examples, attrs) -> the call for all examples; None: along
+    # axes one place further, see batch.py.
+    batch: Callable[[Op, Inputs, Mapped, int, Attrs], Node] | None = None
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
         for node in inputs:

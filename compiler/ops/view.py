@@ -7,6 +7,7 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import TensorType, b1, tensor_type
+from . import batch
 from .complex import linear
 from .record import Array, Attrs, Guard, Ix, Op, Sample, Subscript, Types, View, fail, operands, register
 
@@ -175,7 +176,7 @@ BROADCAST = register(
             Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
             Sample(((3, 1),), {"shape": (2, 3, 5)}),
         ),
-        of_complex=linear,
+        of_complex=linear, batch=batch.broadcast,
     )
 )  # fmt: skip
 # Element start + k * step of each axis, for k < count; steps may be negative.

@@ -10,6 +10,7 @@ from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.rounding import computed
 from ..ir.types import TensorType, b1, tensor_type
+from . import batch
 from .complex import bilinear, linear
 from .index import sums_at
 from .joined import joined
@@ -267,6 +268,6 @@ CONVOLVE: Op = register(
             Sample(((2, 2, 2, 10), (2, 3, 2, 3)), {"strides": (2,), "dilations": (2,)}),
             Sample(((2, 1, 3, 6, 7), (1, 4, 3, 3, 2)), {"strides": (1, 2), "dilations": (1, 1)}),
         ),
-        of_complex=bilinear,
+        of_complex=bilinear, batch=batch.convolve,
     )
 )  # fmt: skip

@@ -62,13 +62,21 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = 
     """The cotangent of each node of `wrt`, given that of `output`; None where `output` does not
     depend on it. The result is graph like any other, and can be differentiated again. `first`: none of `wrt`
     is made of another, so that what they are made of is not looked at."""
-    if cotangent.type != output.type:
-        raise TypeError(f"the cotangent is {cotangent.type}, the output {output.type}")
-    order = toposort([output], set(wrt) if first else ())
+    return pullback((output,), (cotangent,), wrt, first)
+
+
+def pullback(
+    outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node], first: bool = False
+) -> list[Node | None]:
+    """`gradients`, of several outputs at once: the sum of what comes back of all of them."""
+    order = toposort(outputs, set(wrt) if first else ())
     sweep = _Sweep(_depends(order, wrt))
     found = sweep.found
-    found[output] = [cotangent]
-    before = LOC.set(output.loc)
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        if cotangent.type != output.type:
+            raise TypeError(f"the cotangent is {cotangent.type}, the output {output.type}")
+        found.setdefault(output, []).append(cotangent)
+    before = LOC.set(outputs[0].loc if outputs else None)
     try:
         with ops.shared_constants():
             for node in reversed(order):

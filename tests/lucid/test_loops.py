@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, autograd, engine
+from lucid import Tensor, engine, gradients
 from lucid.compiler.ir.graph import Node, toposort
 from lucid.compiler.passes import autodiff
 from lucid.residence import Device
@@ -260,7 +260,7 @@ def test_gradients_of_a_loop_that_reads_nothing_look_at_no_step_twice(
     """Every step's loss is made of all steps before, which cost it nothing."""
     of_tensors = sys.modules[Tensor.__module__]
     leaves = _Looked(vars(of_tensors)["LEAVES"])
-    for module in (of_tensors, autograd):
+    for module in (of_tensors, gradients):
         monkeypatch.setattr(module, "LEAVES", leaves)
     walked: list[int] = []
 
