@@ -81,7 +81,9 @@ def _part(pair: Node, k: int) -> Node:
 
 def _joined(re: Node, im: Node, sides: Sides) -> Node:
     """Both parts side by side. Where one formula of elements makes the real part of real parts, and the
-    imaginary one of imaginary ones (sums, casts), it is one along memory: pairs need not be known."""
+    imaginary one of imaginary ones (sums, casts), it is one along memory: pairs need not be known. (A number
+    for all elements is no formula along memory if it has two parts.)"""
+    sides = {part: pair for part, pair in sides.items() if part.shape == re.shape}
     order = toposort((re,), sides)
     if not re.type.ndim or not all(_of_elements(n, re.shape) for n in order) or not _alike(re, im, sides):
         return ops.side_by_side(re, im)

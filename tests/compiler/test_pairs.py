@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,29 @@ def test_what_treats_both_parts_alike_runs_along_memory() -> None:
     for value in (scalar, ops.ADD(a, scalar)):  # a number for each part
         (found,) = pairs(Graph("g", (a,), (value,))).outputs
         assert found.shape == (5, 3, 2)
+
+
+def test_a_number_of_two_parts_is_no_number_along_memory() -> None:
+    """A 0-d complex argument beside a vector: its real part was added to imaginary parts, too."""
+    rng = np.random.default_rng(0)
+
+    def numbers(shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.complex64]]:
+        return (rng.integers(-4, 5, shape) + 1j * rng.integers(-4, 5, shape)).astype(np.complex64)
+
+    formulas: tuple[Callable[[Node, Node], Node], ...] = (
+        lambda a, b: ops.ADD(a, ops.fill(b, a.shape)),
+        lambda a, b: ops.SUB(ops.fill(b, a.shape), a),
+        lambda a, b: ops.ADD(a, ops.fill(ops.ADD(b, ops.CONST(value=2, dtype=c64)), a.shape)),
+        lambda a, b: ops.CAST(ops.ADD(a, ops.fill(b, a.shape)), dtype=c128),
+        lambda a, b: ops.fill(b, a.shape),
+    )
+    for many in ((3,), (1,), (2, 3)):
+        for formula in formulas:
+            a, b = z("a", many), z("b", ())
+            graph = Graph("g", (a, b), (formula(a, b),))
+            values = [numbers(many), numbers(())]
+            (want,) = interpret_graph(graph, values)
+            (got,) = interpret_graph(
+                pairs(graph), [v.reshape(*v.shape, 1).view(np.float32).reshape(*v.shape, 2) for v in values]
+            )
+            np.testing.assert_array_equal(got[..., 0] + 1j * got[..., 1], want)
