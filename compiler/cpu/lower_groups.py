@@ -9,7 +9,8 @@ What is known of a row stands in vectors with a lane for each row; a stage with 
 row by row from working memory, which the first cache holds. The last group of a block may have
 fewer rows: the lanes beyond compute on what is left in working memory, and are masked where they
 would show. A total over rows has ROW_LANES lanes: row r of a block goes to lane r mod ROW_LANES; a
-total with kept axes is summed row after row.
+total with kept axes is summed row after row. Where there is no total, there may be more outer axes: a group
+then has rows along the last one, and what varies with the others alone is in registers for a group.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class GroupLowering:
         self.x = base
         self.b = base.b
         self.width = base.schedule.width
-        (self.outer,) = base.kernel.outer
+        *self.before, self.outer = base.kernel.outer
+        self.at_before: dict[str, Operand] = {}  # the axes before
         self.scalar = [r for r in totals(base.kernel) if not r.keep]
         self.kept = [self.registers(r) for r in totals(base.kernel) if r.keep]
         # costly values wait in working memory, not in an output, which may be stored around the cache
@@ -97,22 +99,43 @@ class GroupLowering:
         stream = self.x.streams_rows()
         with b.loop(BEGIN, END, 1, "parallel") as block:
             lo = b.op("mul", block.var, x.slot("block"))
-            hi = x.minimum(b.op("add", lo, x.slot("block")), x.extent(self.outer.extent))
+            hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(x.kernel.outer))
             for reduce in self.scalar:
                 for at in range(0, ROW_LANES, self.width):
                     self.put(TOTAL, reduce, Imm(at, i64), x.start(reduce, self.width))
-            span = b.op("sub", hi, lo)
-            whole = b.op("add", lo, b.op("and", span, Imm(-self.width, i64)))
             starts = [x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)]
             kept = tuple(v for start in starts for v in start)
-            kept = self.groups(lo, lo, whole, kept, stream)
-            kept = self.groups(lo, whole, hi, kept, stream, True)
+            if self.before:
+                self.lines(lo, hi, stream)
+            else:
+                kept = self.line(lo, hi, kept, stream)
             for reduce in self.scalar:
                 lanes = [self.get(TOTAL, reduce, Imm(at, i64)) for at in range(0, ROW_LANES, self.width)]
                 with b.at(reduce.loc):
                     x.store_parts(reduce, block.var, x.halve(reduce.op, lanes))
             for total, vectors in zip(self.kept, self.split(kept, self.kept).values(), strict=True):
                 self.store_kept(total, vectors, block)
+
+    def lines(self, lo: Operand, hi: Operand, stream: Operand | None) -> None:
+        """Rows from lo to hi, those along the last axis at a time."""
+        b, x, size = self.b, self.x, self.x.extent(self.outer.extent)
+        end = b.op("add", b.op("div", x.plus(hi, Imm(-1, i64)), size), Imm(1, i64))
+        with b.loop(b.op("div", lo, size), end, 1, "serial") as line:
+            self.at_before = x.point(line.var, self.before)
+            x.at.update(self.at_before)
+            first = b.op("mul", line.var, size)
+            begin = b.op("sub", lo, first)
+            begin = b.op("select", b.op("lt", begin, HERE), HERE, begin)
+            self.line(begin, x.minimum(b.op("sub", hi, first), size), (), stream)
+
+    def line(
+        self, lo: Operand, hi: Operand, kept: tuple[Operand, ...], stream: Operand | None
+    ) -> tuple[Operand, ...]:
+        """Rows from lo to hi, in groups."""
+        b = self.b
+        whole = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
+        kept = self.groups(lo, lo, whole, kept, stream)
+        return self.groups(lo, whole, hi, kept, stream, True)
 
     def groups(
         self,
@@ -228,6 +251,7 @@ class GroupLowering:
         x.number = -1
         x.levels.pop()
         x.at.clear()
+        x.at.update(self.at_before)
 
     def read(self, group: Group) -> None:
         """What is done before the stages of a group."""
@@ -354,11 +378,11 @@ class GroupLowering:
         ]
 
     def columns(self, stage: k.Stage, axis: k.Axis) -> list[Level]:
-        """What is known of the columns alone, for each vector of a row."""
+        """What is known of the columns alone, and of the axes before, for each vector of a row."""
         x = self.x
         outside, found = x.levels, []
         for u in range(self.vectors(axis)):
-            found.append(Level(frozenset({axis.name})))
+            found.append(Level(frozenset({axis.name, *self.at_before})))
             x.levels = [outside[0], found[-1]]
             self.place(axis, u)
             x.hoist(stage, found[-1])
@@ -423,6 +447,8 @@ class GroupLowering:
         x, found = self.x, dict[View, str]()
         for place in before or walks(x, x.number):
             name, index, ahead = place
+            if all(ix.axis != self.outer.name for ix in index):
+                continue
             array, here = x.arrays[name], found.get((name, index, HERE))
             if here is not None:
                 found[place] = window(x, array, here, ahead)

@@ -413,7 +413,9 @@ def _grouped(kernel: k.Kernel) -> bool:
     a value for each row, or a total over rows."""
     inner = [s.axes for s in kernel.stages if s.axes]
     small = all(len(axes) == 1 and axes[0].extent in range(1, k.SMALL + 1) for axes in inner)
-    reduces = any(isinstance(s, k.Reduce) for stage in kernel.stages for s in stage.body)
+    reduces = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
     every = [e for stage in kernel.stages for e in k.expressions(stage)]
     guarded = any(k.positional(e) and not isinstance(e, k.At) for e in every)
-    return len(kernel.outer) == 1 and bool(inner) and small and reduces and not guarded
+    alone = len(kernel.outer) == 1  # with other axes before, a total's lanes would not be those of its order
+    apart = bool(kernel.outer) and kernel.outer[-1].extent != 1 and all(s.of_row for s in reduces)
+    return (alone or apart) and bool(inner) and small and bool(reduces) and not guarded

@@ -136,3 +136,32 @@ def test_groups_that_are_not_whole(width: int, count: int) -> None:
     assert np.isnan(p[: count - last]).all()
     assert np.allclose(p[count - last :], 1 / 24)
     assert np.isnan(total).all() if count >= 16 else np.allclose(total, count / 24)
+
+
+def _between(a: Node, c: Node, shape: tuple[int, ...]) -> Node:
+    x = ops.BROADCAST(ops.reshape(a, (*a.shape[:2], 1, a.shape[2])), shape=shape)
+    return ops.SUB(x, ops.BROADCAST(ops.reshape(c, (1, 1, *c.shape)), shape=shape))
+
+
+def between(a: Node, c: Node) -> tuple[Node, ...]:
+    return softened(_between(a, c, (*a.shape[:2], *c.shape)))
+
+
+def softened(x: Node) -> tuple[Node, ...]:
+    """Of each row: the sum of its squares, and a softmax that takes it in."""
+    squares = ops.SUM(ops.MUL(x, x), axes=(len(x.shape) - 1,))
+    e = ops.EXP(ops.NEG(ops.ABS(x)))
+    per_row = ops.BROADCAST(ops.reshape(squares, (*squares.shape, 1)), shape=x.shape)
+    return squares, ops.DIV(e, per_row)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("shape", "dtype"), [((9, 2, 33, 40), np.float32), ((3, 5, 17, 3), np.float64)])
+def test_axes_before(width: int, shape: tuple[int, ...], dtype: type[np.floating[Any]]) -> None:
+    """Pairs of rows: the bits of rows that stand in memory, though blocks end amid a line."""
+    rng = np.random.default_rng(sum(shape))
+    a, c = rng.normal(size=(*shape[:2], shape[3])).astype(dtype), rng.normal(size=shape[2:]).astype(dtype)
+    found = Executable(_compile(between, [a, c], width).plan)([a, c])
+    x = (a[:, :, None] - c).reshape(-1, shape[3])
+    for got, one in zip(found, Executable(_compile(softened, [x], width).plan)([x]), strict=True):
+        assert got.tobytes() == one.tobytes()
