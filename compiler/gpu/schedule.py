@@ -60,6 +60,8 @@ def schedule(kernel: Kernel) -> Schedule:
     plan = cpu_schedule(kernel, 4 * WARP)
     if plan.mode == "tiles" and tile_bytes(kernel) > SHARED:
         plan = replace(plan, mode="rows")
+    if plan.mode == "groups" and len(kernel.outer) > 1:  # warps have tiles for rows of one axis alone
+        plan = replace(plan, mode="rows")
     tile = {"product": (ROWS, COLUMNS), "tiles": TILE}.get(plan.mode, (1, 1))
     number = 1
     if plan.mode == "product":

@@ -102,6 +102,20 @@ def test_every_op(name: str) -> None:
             check(graph, arrays)
 
 
+def test_pairs_of_short_rows() -> None:
+    """Rows of two axes, neither of which lies along the other's in memory."""
+    rng = np.random.default_rng(1)
+    arrays: list[Array] = [rng.normal(size=s).astype(np.float32) for s in ((3, 5), (37, 5))]
+
+    def squares(a: Node, c: Node) -> Node:
+        shape = (3, 37, 5)
+        rows = ops.reshape(a, (3, 1, 5)), ops.reshape(c, (1, 37, 5))
+        d = ops.SUB(*(ops.BROADCAST(x, shape=shape) for x in rows))
+        return ops.SUM(ops.MUL(d, d), axes=(2,))
+
+    check(build(squares, arrays), arrays)
+
+
 @pytest.mark.parametrize("name", ["huber", "softmax", "norm", "linear", "transpose"])
 def test_no_transaction_too_many(name: str) -> None:
     """Where rows begin at multiples of 128 bytes, lanes read and write neighbours, and no two meet in a bank
