@@ -38,6 +38,7 @@ class Facts:
         self.least: dict[Terms, int] = {}
         self.greatest: dict[Terms, int] = {}
         self._never: dict[Terms, set[int]] = {}
+        self._distinct: list[Sequence[tuple[Size | int, ...]]] = []
 
     def symbol(self, value: int) -> Size:
         """A new free symbol, `value` in this run. All are made before the first division."""
@@ -78,6 +79,11 @@ class Facts:
             else:
                 self._never.setdefault(terms, set()).add(other)
         return value == other
+
+    def distinct(self, found: Sequence[tuple[Size | int, ...]]) -> None:
+        """No two of these are the same; noted as one fact, where comparing each with each takes a square."""
+        if self.recording:
+            self._distinct.append(found)
 
     def _unite(self, terms: Terms) -> None:
         """`terms` are 0: if they are the difference of two symbols, these are equal."""
@@ -123,6 +129,7 @@ class Facts:
             )
             value = evaluator(Size(self, 0, 0, terms))
             bounds.append((value, low, high, never))
+        apart = [[tuple(map(evaluator, sizes)) for sizes in found] for found in self._distinct]
 
         def hold(free: Sequence[int]) -> list[int] | None:
             values = list(free)
@@ -135,9 +142,19 @@ class Facts:
                 n = value(values)
                 if (low is not None and n < low) or (high is not None and n > high) or n in never:
                     return None
+            for found in apart:
+                if len({tuple([size(values) for size in sizes]) for sizes in found}) < len(found):
+                    return None
             return values
 
         return hold
+
+
+def note_distinct(found: Sequence[tuple[Size | int, ...]]) -> None:
+    """Whoever told these apart by their hashes has compared none."""
+    symbols = [size for sizes in found for size in sizes if isinstance(size, Size)]
+    if len(found) > 1 and symbols:
+        symbols[0].facts.distinct(found)
 
 
 def evaluator(size: Size | int) -> Callable[[Sequence[int]], int]:

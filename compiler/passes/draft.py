@@ -7,10 +7,11 @@ labels for each of its dimensions, and guards outside of which it is 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from typing import NamedTuple
 
 from .. import ops
-from ..ir.data import data, field
+from ..ir.data import data, field, replace
 from ..ir.graph import Node
 from ..ir.program import Apart
 from ..ops import By, Guard, Ix, Subscript, Sum
@@ -287,24 +288,27 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
 
 
 def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
-    def ix(i: Subscript) -> Subscript:
-        if isinstance(i, By):
-            return i._replace(access=access(i.access))
-        if isinstance(i, Sum):
-            return i._replace(terms=tuple([(names.get(axis, axis), scale) for axis, scale in i.terms]))
-        return i if i.axis is None else i._replace(axis=names.get(i.axis, i.axis))
-
-    def access(a: Access) -> Access:
-        return tuple(map(ix, a[0])), tuple(g._replace(axis=names.get(g.axis, g.axis)) for g in a[1])
-
     return Placed(
         placed.node,
         tuple(names.get(x, x) for x in placed.domain),
-        access(placed.access),
+        renamed(placed.access, names),
         frozenset(names.get(x, x) for x in placed.reduced),
-        tuple((n, access(a)) for n, a in placed.operands),
+        tuple((n, renamed(a, names)) for n, a in placed.operands),
         placed.form,
     )
+
+
+def renamed(access: Access, names: Mapping[str, str]) -> Access:
+    """An access in other labels."""
+
+    def ix(i: Subscript) -> Subscript:
+        if isinstance(i, By):
+            return i._replace(access=renamed(i.access, names))
+        if isinstance(i, Sum):
+            return i._replace(terms=tuple([(names.get(axis, axis), scale) for axis, scale in i.terms]))
+        return i if i.axis is None else Ix(names.get(i.axis, i.axis), i.step, i.offset)
+
+    return tuple(map(ix, access[0])), tuple([Guard(names.get(g.axis, g.axis), g.lo, g.hi) for g in access[1]])
 
 
 def _subscripts(
@@ -365,15 +369,50 @@ def operands(node: Node, access: Access) -> list[tuple[Node, Access]]:
     return []
 
 
-class Reader:
-    """What evaluating a node somewhere comes to: which nodes it visits, which memory it reads."""
+@data(eq=False)
+class Walk:
+    """What evaluating a root comes to, as long as of the nodes that it meets the same are memory.
 
-    def __init__(self, roots: set[Node]) -> None:
-        self.storage = Storage(roots)
-        # by id; the entry keeps the object alive, so ids stay valid
-        self._known: dict[int, tuple[Placed, list[tuple[Node, Access]], list[Node]]] = {}
-        self._inner: dict[tuple[Node, Access], list[tuple[Node, Access]]] = {}
+    `reads`: accesses to memory, roots of drafts included. `computed`: what is evaluated at each point of its
+    domain, from memory on, each node once. `again`: the cost of what is evaluated more than once.
+    `positional`: labels along which it matters where one is, and be it that nothing is read there. `blocked`:
+    what must be memory first, for a view of it that cannot be folded, and that view."""
+
+    reads: list[tuple[Node, Access]]
+    computed: list[Node]
+    again: int
+    positional: frozenset[str]
+    blocked: list[tuple[Node, Node]]
+    memory: frozenset[Node]
+    inner: frozenset[Node]  # what is no memory
+
+    def holds(self, roots: set[Node]) -> bool:
+        return self.memory <= roots and self.inner.isdisjoint(roots)
+
+
+# So many walks of a root are kept: that which finds what must be memory, and the one over that.
+WALKS = 2
+
+
+class Reader:
+    """What evaluating a node somewhere comes to: which nodes it visits, which memory it reads. What it has
+    found out it knows as long as it holds, whatever becomes a root elsewhere."""
+
+    def __init__(self) -> None:
+        self.storage = Storage(set())
         self.visited = 0  # nodes, over all roots: what fusion's time is made of
+        self._turn = 0
+        # By id, the latest first, with the turn in which it was looked at; and of roots that have moved. The
+        # entries keep the roots alive.
+        self._walks: dict[int, tuple[Placed, int, list[Walk]]] = {}
+        self._moved: dict[int, tuple[Placed, Walk]] = {}
+        self._inner: dict[tuple[Node, Access], list[tuple[Node, Access]]] = {}
+
+    def renew(self, roots: set[Node]) -> None:
+        """These are memory from here on, and nothing else."""
+        self.storage.roots = roots
+        self._turn += 1
+        self._moved = {}
 
     def inlined(self, node: Node, access: Access, root: Node | None) -> Iterator[tuple[Node, Access]]:
         """Every (node, access) that evaluating `node` there visits; stops at memory."""
@@ -396,28 +435,111 @@ class Reader:
         return found
 
     def reads(self, placed: Placed) -> list[tuple[Node, Access]]:
-        """Accesses to memory, roots of drafts included."""
-        return self._walk(placed)[1]
+        return self.walk(placed).reads
 
     def computed(self, placed: Placed) -> list[Node]:
-        """What is evaluated at each point of its domain, from memory on: each node once."""
-        return self._walk(placed)[2]
+        return self.walk(placed).computed
 
     def forget(self, placed: Placed) -> None:
         """Something below has become memory."""
-        self._known.pop(id(placed), None)
+        self._walks.pop(id(placed), None)
 
-    def _walk(self, placed: Placed) -> tuple[Placed, list[tuple[Node, Access]], list[Node]]:
-        known = self._known.get(id(placed))
-        if known is None:
-            found: dict[tuple[Node, Access], None] = {}
-            nodes: dict[Node, None] = {}
-            for operand, access in placed.operands:
-                for n, a in self.inlined(operand, access, placed.node):
-                    self.visited += 1
-                    if n is not placed.node and self.storage.base(n) is not None:
-                        found[n, a] = None
-                    else:
-                        nodes[n] = None
-            known = self._known[id(placed)] = (placed, list(found), list(nodes))
-        return known
+    def walk(self, placed: Placed) -> Walk:
+        """Within a turn always the same."""
+        if (moved := self._moved.get(id(placed))) is not None:
+            return moved[1]
+        found = self._known(placed) or self._walked(placed)
+        assert found is not None
+        return self._keep(placed, found)
+
+    def repeats(self, placed: Placed, cost: int) -> bool:
+        """Whether as much as this is evaluated again; what is, at many places, is not walked to its end. What
+        is blocked is looked through."""
+        found = self._known(placed)
+        if found is None or found.blocked:
+            found = self._walked(placed, cost)
+            if found is not None and not found.blocked:
+                self._keep(placed, found)
+        return found is None or found.again >= cost
+
+    def _known(self, placed: Placed) -> Walk | None:
+        _, turn, known = self._walks.get(id(placed), (placed, -1, []))
+        if turn == self._turn:
+            return known[0]
+        return next((walk for walk in known if walk.holds(self.storage.roots)), None)
+
+    def _keep(self, placed: Placed, walk: Walk) -> Walk:
+        _, turn, known = self._walks.get(id(placed), (placed, -1, []))
+        if turn != self._turn:
+            known = [walk, *(w for w in known if w is not walk)][:WALKS]
+            self._walks[id(placed)] = placed, self._turn, known
+        return walk
+
+    def moved(self, placed: Placed, names: Mapping[str, str]) -> Placed:
+        """A root under other labels, each its own: it comes to the same there."""
+        walk, found = self.walk(placed), relabel(placed, names)
+        walk = replace(
+            walk,
+            reads=[(n, renamed(a, names)) for n, a in walk.reads],
+            positional=frozenset([names.get(x, x) for x in walk.positional]),
+        )
+        self._moved[id(found)] = found, walk
+        return found
+
+    def _walked(self, placed: Placed, most: float = inf) -> Walk | None:
+        """None where `most` or more is evaluated again. Without that, what is blocked is memory for what
+        follows, as whoever asks makes it so."""
+        storage, root = self.storage, placed.node
+        reads: dict[tuple[Node, Access], None] = {}
+        computed: dict[Node, None] = {}
+        memory, inner, positional = set[Node](), set[Node](), set[str]()
+        blocked: dict[Node, Node] = {}
+        again = 0
+        seen: set[tuple[Node, Access]] = set()
+        stack = [*reversed(placed.operands)]
+        while stack and again < most:
+            item = stack.pop()
+            if item in seen:
+                continue
+            seen.add(item)
+            node, access = item
+            positional.update([g.axis for g in access[1]])
+            base = None if node is root else storage.base(node)
+            if base is not None:
+                reads[item] = None
+                inner.update(_way(node, base))
+                if base.op is not ops.INPUT and base not in blocked:
+                    memory.add(base)
+                continue
+            if node in computed:
+                again += node.op.flops
+            computed[node] = None
+            if node is not root:
+                inner.add(node)
+            below = self.operands(item)
+            stack += below
+            if node.op is ops.IOTA and not isinstance(ix := access[0][node.attrs["axis"]], By):
+                positional |= walked(((ix,), ()))
+            stuck = node.op.kind == "view" and not below and node is not root
+            if stuck or (node.op is ops.GATHER and access[1]):  # a guard would have to move the window
+                *way, at = _way(node, None) if stuck else (node,)
+                inner.update((*way, at))
+                if at not in storage.roots:
+                    blocked.setdefault(at, node)
+                    if most is inf:
+                        storage.roots.add(at)
+        storage.roots.difference_update(blocked)
+        self.visited += len(seen)
+        if again >= most:
+            return None
+        found = [*reads], [*computed], again, frozenset(positional), [*blocked.items()]
+        return Walk(*found, frozenset(memory), frozenset(inner))
+
+
+def _way(node: Node, end: Node | None) -> Iterator[Node]:
+    """From a reshape down to what it is of, or to `end`, which is left out."""
+    while node is not end:
+        yield node
+        if node.op is not ops.RESHAPE:
+            break
+        node = node.inputs[0]

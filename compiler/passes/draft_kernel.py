@@ -155,15 +155,8 @@ class Writer:
 
     def _positional(self) -> set[str]:
         """Axes with a guard anywhere, also where nothing is read under it, and those that are values."""
-        found: set[str] = set()
-        for p in self.draft.placed + self.draft.final:
-            for operand, access in p.operands:
-                for n, a in self.reader.inlined(operand, access, p.node):
-                    found.update(g.axis for g in a[1])
-                    if n.op is ops.IOTA:
-                        ix = a[0][n.attrs["axis"]]
-                        found |= set() if isinstance(ix, By) else walked(((ix,), ()))
-        return found
+        roots = self.draft.placed + self.draft.final
+        return set[str]().union(*[self.reader.walk(p).positional for p in roots])
 
     # -- text
 

@@ -33,7 +33,6 @@ from .dear import costly
 from .draft import (
     ARRAYS,
     LENGTH,
-    Access,
     Draft,
     Labels,
     Load,
@@ -50,7 +49,6 @@ from .draft import (
     reduces,
     relabel,
     through_views,
-    view,
     walked,
 )
 from .legal import lie_across, outer_axes, stores_across, turned, walks_again
@@ -73,6 +71,7 @@ class _Fuser:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.order = toposort(graph.outputs)
+        self.position = {n: k for k, n in enumerate(self.order)}
         self.labels = Labels()
         self.reducing = {n for n in self.order if reduces(n)}
         self.places: dict[Node, tuple[Placed, dict[str, int]]] = {}
@@ -80,7 +79,7 @@ class _Fuser:
         self.blocked: dict[Node, tuple[str, refusal.Refusal]] = {}  # stored: why
         self.refused: dict[Draft, refusal.Refusal] = {}  # by draft: why the root at hand did not join it
         self.why = refusal.FEW  # the latest refusal
-        self.reader = Reader(set())
+        self.reader = Reader()
         self.drafts: dict[Draft, None] = {}
         self.home: dict[Node, Draft] = {}
         self.readers: dict[Node, list[Node]] = {}  # by root: those that read it
@@ -99,7 +98,6 @@ class _Fuser:
         roots = {n for n in self.graph.outputs if n.op is not ops.INPUT}
         roots.update(n for n in self.order if n in self.reducing or goes_along(n))
         roots.update(self.forced)
-        self.reader = Reader(roots)
         for node in self.order:
             if node in self.reducing and is_product(node):
                 for operand in node.inputs:
@@ -111,36 +109,25 @@ class _Fuser:
         for node in shorten(self.order, roots):
             self.forced[node] = f"{label(node)}: stored, for one expression would be too long"
         # whatever a root cannot reach by views must stand in memory first, and what neighbours would compute
-        position = {n: k for k, n in enumerate(self.order)}
+        self.reader.renew(roots)
         for node in reversed(self.order):
             if node in roots and node.op is not ops.INPUT:
                 placed, extents = self._place(node)
-                domain = prod(extents[x] for x in placed.domain)
-                for near in stencils(self.reader, placed, position):
-                    if near.type.size <= 2 * domain:
-                        roots.add(near)
-                        self.forced[near] = f"{label(near)}: stored, neighbours would compute it, too"
-                for operand, access in placed.operands:
-                    for blocked, reader in self._blocked(operand, access, node):
-                        if blocked not in roots:
-                            roots.add(blocked)
-                            what, refused = refusal.blocked_by(reader.op.name)
-                            why = f"{label(blocked)}: stored, for {label(reader)} {what}"
-                            self.blocked.setdefault(blocked, (why, refused))
+                if near := stencils(self.reader, placed, self.position):
+                    domain = prod(extents[x] for x in placed.domain)
+                    near = [n for n in near if n.type.size <= 2 * domain]
+                    roots.update(near)
+                    for n in near:
+                        self.forced[n] = f"{label(n)}: stored, neighbours would compute it, too"
+                    self.reader.renew(roots)
+                if blocked := self.reader.walk(placed).blocked:
+                    for at, reader in blocked:
+                        what, refused = refusal.blocked_by(reader.op.name)
+                        why = f"{label(at)}: stored, for {label(reader)} {what}"
+                        self.blocked.setdefault(at, (why, refused))
+                    roots.update([at for at, _ in blocked])
+                    self.reader.renew(roots)
         return [n for n in self.order if n in roots]
-
-    def _blocked(self, node: Node, access: Access, root: Node) -> Iterator[tuple[Node, Node]]:
-        """Nodes below `node` whose reader is a view that cannot be folded, and that reader."""
-        for n, a in self.reader.inlined(node, access, root):
-            if n.op.kind == "view" and self.reader.storage.base(n) is None and view(n, a) is None:
-                yield self._below(n) if n.op is ops.RESHAPE else n, n
-            elif n.op is ops.GATHER and a[1]:
-                yield n, n  # a guard would have to move the window on what it reads
-
-    def _below(self, node: Node) -> Node:
-        while node.op is ops.RESHAPE:
-            node = node.inputs[0]
-        return node
 
     def _place(self, node: Node) -> tuple[Placed, dict[str, int]]:
         """A root with labels, and their extents: the same in every round."""
@@ -155,6 +142,7 @@ class _Fuser:
     def cluster(self, roots: list[Node]) -> None:
         self.drafts, self.home, self.readers, self.begun = {}, {}, {}, 0
         self.touching, self.single = {}, {}
+        self.reader.renew(set(roots))
         for node in roots:
             placed, extents = self._place(node)
             placed.form = self._form(placed, extents)
@@ -427,7 +415,7 @@ class _Fuser:
         enough = next((n for n in common if n >= 2 and 4 * n >= size - 3), None) if placed.domain else None
         if not rows and not scalar and enough is None:
             return self._refuses(refusal.FEW)
-        moved = relabel(placed, names)
+        moved = self.reader.moved(placed, names)
         merged = draft.extents | {names.get(x, x): n for x, n in extents.items()}
         trial = replace(draft, extents=merged, placed=[*draft.placed, moved], rows=draft.rows | rows)
         outer = outer_axes(trial)

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import ops
 from ..ir.graph import LOC, Graph, Node, rebuild, toposort
+from ..ir.size import note_distinct
 from ..ir.types import DType
 
 Pattern = tuple[Any, ...]
@@ -55,8 +56,7 @@ def _apply(rules: Sequence[Rule], node: Node) -> Node | None:
 
 
 def _key(node: Node) -> object:
-    """What nodes have in common that are equal, but for sizes: these may be symbols, and whether two are the
-    same is noted only where they are compared, not where their hashes differ."""
+    """What nodes have in common that are equal, but for sizes."""
     sizes = node.op.sizes
     attrs = tuple(
         [
@@ -68,15 +68,6 @@ def _key(node: Node) -> object:
     return (node.op.name, tuple(map(id, node.inputs)), attrs)
 
 
-def _merged(known: list[Node], node: Node) -> Node:
-    """The one of these of the same sizes; else the node, which becomes one of them."""
-    for other in known:
-        if all(other.attrs[name] == node.attrs[name] for name in node.op.sizes):
-            return other
-    known.append(node)
-    return node
-
-
 _EXACT = (tuple, str, DType)  # values whose equality means sameness; not so 0.0 and -0.0, 1 and True
 
 
@@ -85,7 +76,7 @@ def rewrite(graph: Graph, rules: Sequence[Rule], new: dict[Node, Node]) -> Graph
     table: dict[Sequence[Rule] | str, list[Rule]] = {}
     for rule in rules:
         table.setdefault(rule[0][0], []).append(rule)
-    merged: dict[object, list[Node]] = {}
+    merged: dict[object, dict[tuple[Any, ...], Node]] = {}  # by what is equal but for sizes, by sizes
     keep: list[Node] = []  # ids in keys stay valid while the nodes live
 
     def settle(node: Node) -> Node:
@@ -93,7 +84,8 @@ def rewrite(graph: Graph, rules: Sequence[Rule], new: dict[Node, Node]) -> Graph
             # scalars of equal value stay apart, or the kernel would depend on the coincidence
             if node.op is not ops.INPUT and node.op is not ops.SCALAR:
                 keep.append(node)
-                node = _merged(merged.setdefault(_key(node), []), node)
+                sizes = tuple([node.attrs[name] for name in node.op.sizes])
+                node = merged.setdefault(_key(node), {}).setdefault(sizes, node)
             LOC.set(node.loc)  # what rules make of it comes from there
             better = _apply(table.get(node.op.name, ()), node)
             if better is None:
@@ -114,4 +106,6 @@ def rewrite(graph: Graph, rules: Sequence[Rule], new: dict[Node, Node]) -> Graph
         outputs = tuple([visit(n) for n in graph.outputs])
     finally:
         LOC.reset(before)
+    for known in merged.values():
+        note_distinct([sum(sizes, ()) for sizes in known])
     return Graph(graph.name, graph.inputs, outputs)

@@ -145,15 +145,10 @@ def _storable(reader: Reader, node: Node) -> bool:
 def stencils(reader: Reader, placed: Placed, position: Mapping[Node, int]) -> list[Node]:
     """What each point of a root would compute at several places, as its neighbours do: the tops of it, with
     no look below them. `position`: of each node, inputs before users."""
-    spent = 0
-    for n, count in _spread(reader, placed, position, lambda count: True):
-        spent += n.op.flops * (count - 1)
-        if spent >= NEIGHBOURS:
-            break
-    else:
+    if not reader.repeats(placed, NEIGHBOURS):
         return []
     found: dict[Node, None] = {}
-    for n, count in _spread(reader, placed, position, lambda count: count == 1):
+    for n, count in _spread(reader, placed, position):
         if count > 1:
             top = _padded(n, lambda m: reader.storage.base(m) is not None)
             if _storable(reader, top):
@@ -161,11 +156,9 @@ def stencils(reader: Reader, placed: Placed, position: Mapping[Node, int]) -> li
     return list(found)
 
 
-def _spread(
-    reader: Reader, placed: Placed, position: Mapping[Node, int], further: Callable[[int], bool]
-) -> Iterator[tuple[Node, int]]:
+def _spread(reader: Reader, placed: Placed, position: Mapping[Node, int]) -> Iterator[tuple[Node, int]]:
     """What a root computes for each point, users before inputs, with the count of places at which it does;
-    what is below one that has so many, if `further`."""
+    nothing of what is below one that has several."""
     at: dict[Node, dict[Access, None]] = {}
     for operand, access in placed.operands:
         at.setdefault(operand, {})[access] = None
@@ -178,7 +171,7 @@ def _spread(
         if node is not placed.node and reader.storage.base(node) is not None:
             continue
         yield node, len(places)
-        if further(len(places)):
+        if len(places) == 1:
             for place in places:
                 for m, access in reader.operands((node, place)):
                     if m not in at:

@@ -11,6 +11,7 @@ import pytest
 
 from lucid.compiler import ops, pipeline
 from lucid.compiler.interpret.graph import interpret_graph
+from lucid.compiler.ir import size
 from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.kernel import Call, arrays, operands, walk
 from lucid.compiler.ir.types import f32
@@ -133,6 +134,16 @@ def counted(count: int) -> Graph:
     return Graph("counted", tuple(inputs), tuple(arrays))
 
 
+def slices(count: int) -> Graph:
+    """Rows of one array, each of which begins elsewhere."""
+    x = _input("x", count, 50)
+    rows = [ops.narrow(x, 0, k, 1) for k in range(count)]
+    total = rows[0]
+    for row in rows[1:]:
+        total = ops.ADD(total, row)
+    return Graph("slices", (x,), (total,))
+
+
 # With a size from which on all of them are cut.
 GRAPHS: tuple[tuple[Callable[[int], Graph], int], ...] = (
     (chain, 512), (means, 64), (row_means, 64), (softmaxes, 64), (pairs, 128), (many_sums, 64),
@@ -142,10 +153,11 @@ GRAPHS: tuple[tuple[Callable[[int], Graph], int], ...] = (
 
 class _Counts:
     """Of one compile: nodes visited by a round of fusion (of ROUNDS at most), questions whether a root may
-    join, drafts that were told what now runs before them, kernels, their texts."""
+    join, drafts that were told what now runs before them, sizes that were compared and what a template has to
+    look at before it serves others, kernels, their texts."""
 
     def __init__(self, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rules = self.told = 0
+        self.rules = self.told = self.compared = self.facts = 0
         made: list[Any] = []
         apply = rewrite._apply
 
@@ -172,23 +184,37 @@ class _Counts:
             patch.setattr(rewrite, "_apply", counted)
             patch.setattr(fuse._Fuser, "cluster", watched)
             patch.setattr(fuse._Fuser, "_following", told)
+            equal, program = size.Facts.equal, size.Facts.program
+
+            def compared(*args: Any) -> bool:
+                self.compared += 1
+                return equal(*args)
+
+            def noted(facts: size.Facts) -> Any:
+                self.facts = len({**facts.least, **facts.greatest, **facts._never})
+                return program(facts)
+
+            patch.setattr(size.Facts, "equal", compared)
+            patch.setattr(size.Facts, "program", noted)
             self.compiled = compile_graph(graph, host())
         self.visited, self.asked = max(visited), made[-1].asked
         self.calls = self.compiled.stages.program.calls
         self.texts = len({code.key for code in self.compiled.codes})
 
 
-@pytest.mark.parametrize(("make", "size"), GRAPHS)
+@pytest.mark.parametrize(("make", "count"), GRAPHS)
 def test_compiling_twice_as_much_takes_more_than_twice_the_steps(
-    make: Callable[[int], Graph], size: int, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[int], Graph], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What stands beside the products of the proportion is for the ends of a chain."""
     monkeypatch.delenv("LUCID_VERIFY", raising=False)  # it runs the passes once more
-    less, more = (_Counts(make(n), monkeypatch) for n in (size, 2 * size))
+    less, more = (_Counts(make(n), monkeypatch) for n in (count, 2 * count))
     assert more.rules <= 2.1 * less.rules
     assert more.visited <= 2.2 * less.visited
     assert more.asked <= 2.2 * less.asked + 20
     assert more.told <= 2.2 * less.told + 20
+    assert more.compared <= 2.5 * less.compared
+    assert more.facts <= 2.2 * less.facts + 20
     assert len(more.calls) <= 2.1 * len(less.calls) + 4
     # LLVM sees a bounded number of kernels of bounded length, however many the program repeats.
     assert more.texts <= 16
@@ -197,6 +223,15 @@ def test_compiling_twice_as_much_takes_more_than_twice_the_steps(
         body = [s for stage in call.kernel.stages + call.kernel.final for s in stage.body]
         parts = [e for stmt in body for operand in operands(stmt) for e in walk(operand)]
         assert sum(isinstance(e, Call) for e in parts) <= 2 * draft.LENGTH
+
+
+def test_rows_that_begin_elsewhere_are_told_apart_by_one_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pair of them was compared, and noted: half a million facts of 1,000 rows."""
+    monkeypatch.delenv("LUCID_VERIFY", raising=False)
+    less, more = (_Counts(slices(n), monkeypatch) for n in (40, 80))
+    assert len(less.calls) == len(more.calls) == 1
+    assert more.compared <= 2.2 * less.compared
+    assert more.facts <= 2.2 * less.facts
 
 
 @pytest.mark.parametrize("make", [make for make, _ in GRAPHS])
