@@ -14,11 +14,14 @@ from .sgd import SGD
 if TYPE_CHECKING:
     from . import lr_scheduler
     from .adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam, RMSprop
+    from .lbfgs import LBFGS
+    from .signs import ASGD, Rprop
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "lr_scheduler",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam",
+    "RMSprop", "Rprop", "lr_scheduler",
 ]  # fmt: skip
+_HOMES = {"LBFGS": "lbfgs", "ASGD": "signs", "Rprop": "signs"}
 
 
 @bounded
@@ -26,7 +29,7 @@ def __getattr__(name: str) -> Any:
     if name == "lr_scheduler":
         return import_module(".lr_scheduler", __name__)
     if name in __all__:
-        return getattr(import_module(".adaptive", __name__), name)
+        return getattr(import_module(f".{_HOMES.get(name, 'adaptive')}", __name__), name)
     raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
 
 

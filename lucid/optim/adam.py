@@ -45,7 +45,7 @@ class Moments(Optimizer):
     def _checked(self, group: Group) -> None:
         group.betas = below_one("betas", group.betas)
         for name in group:
-            if name not in ("params", "lr", "betas"):
+            if name not in ("params", "lr", "betas", "amsgrad", "maximize"):
                 group[name] = checked(name, group[name])
 
     def _moments(self, k: int, group: Group, g: Node) -> tuple[Node, Node]:
@@ -63,8 +63,12 @@ class Adam(Moments):
     """p -= lr m' / (sqrt(v') + eps), with running means m of g and v of g², freed of their bias
     towards zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t) (Kingma and Ba, arXiv:1412.6980).
 
-    `weight_decay` adds weight_decay p to the gradient g. The bias is computed in float64.
+    `weight_decay` adds weight_decay p to the gradient g. `amsgrad` takes the greatest v so far (Reddi, Kale
+    and Kumar, 2018), `maximize` steps uphill. `foreach` and `fused` change nothing. The bias is computed in
+    float64.
     """
+
+    amsgrad, maximize = Hyper(), Hyper()
 
     def __init__(
         self,
@@ -73,10 +77,17 @@ class Adam(Moments):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
         *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
         master_weights: bool = True,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, master_weights=master_weights)
+        more = {"amsgrad": amsgrad, "maximize": maximize}
+        super().__init__(params, lr, betas, eps, weight_decay, master_weights=master_weights, **more)
+        if any(group.amsgrad for group in self.param_groups):
+            self.state["greatest"] = self._zeros()
 
     def _decayed(self, group: Group, value: Node, g: Node) -> tuple[Node, Node]:
         """Parameter and gradient, with weight decay."""
@@ -89,9 +100,14 @@ class Adam(Moments):
         m, v = self._moments(k, group, g)
         rate = ops.once((group, "rate", t), lambda: ops.DIV(node_of(group._lr), correction(beta1, t)))
         root = ops.once((group, "root", t), lambda: ops.SQRT(correction(beta2, t)))
-        spread = ops.ADD(ops.DIV(ops.SQRT(v), each(root, g)), filled(group.eps, g.type))
+        changes, most = self._stored(k, m, v, t), v
+        if group.amsgrad:
+            greatest = self._kept("greatest", "amsgrad")[k]
+            most = ops.MAX(node_of(greatest), v)
+            changes.append((greatest, most))
+        spread = ops.ADD(ops.DIV(ops.SQRT(most), each(root, g)), filled(group.eps, g.type))
         new = ops.SUB(value, ops.MUL(each(rate, g), ops.DIV(m, spread)))
-        return [*self._stored(k, m, v, t), (p, new)]
+        return [*changes, (p, new)]
 
 
 @bounds
@@ -106,10 +122,16 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
         *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
         master_weights: bool = True,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, master_weights=master_weights)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, master_weights=master_weights
+        )
 
     def _decayed(self, group: Group, value: Node, g: Node) -> tuple[Node, Node]:
         if not group.weight_decay:

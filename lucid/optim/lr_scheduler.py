@@ -244,13 +244,17 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 @bounds
 class OneCycleLR(LRScheduler):
     """From `max_lr` / `div_factor` to `max_lr` in the first `pct_start` of `total_steps`, then to the first
-    rate / `final_div_factor` (Smith and Topin, arXiv:1708.07120). Of rates alone: momentum stays."""
+    rate / `final_div_factor` (Smith and Topin, arXiv:1708.07120). With `cycle_momentum` the momentum (of Adam
+    and the like beta1) goes the other way, from `max_momentum` to `base_momentum` and back. ValueError where
+    the optimiser has none."""
 
     def __init__(
         self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
         epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
-        anneal_strategy: str = "cos", cycle_momentum: bool = False, div_factor: float = 25.0,
-        final_div_factor: float = 1e4, three_phase: bool = False, last_epoch: int = -1,
+        anneal_strategy: str = "cos", cycle_momentum: bool = True,
+        base_momentum: float | Sequence[float] = 0.85, max_momentum: float | Sequence[float] = 0.95,
+        div_factor: float = 25.0, final_div_factor: float = 1e4, three_phase: bool = False,
+        last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
@@ -260,8 +264,6 @@ class OneCycleLR(LRScheduler):
             raise ValueError(
                 here(f"OneCycleLR: anneal_strategy must be cos or linear, not {anneal_strategy!r}")
             )
-        if cycle_momentum:
-            raise ValueError(here("OneCycleLR: momentum is not cycled; give cycle_momentum=False"))
         self.total_steps = _positive("total_steps", total_steps)
         self.max_lrs = [checked("max_lr", lr) for lr in _each(optimizer, "max_lr", max_lr)]
         self.anneal_strategy = anneal_strategy
@@ -272,6 +274,7 @@ class OneCycleLR(LRScheduler):
         if three_phase:
             self._ends = [rise, 2 * rise, self.total_steps - 1]
             self._levels = [first, self.max_lrs, first, last]
+        self._low, self._high = _momenta(self, optimizer, cycle_momentum, base_momentum, max_momentum)
         super().__init__(optimizer, last_epoch)
 
     def _rate(self, base: float, group: Group, k: int) -> float:
@@ -282,35 +285,74 @@ class OneCycleLR(LRScheduler):
             if self.last_epoch <= end or phase == len(self._ends) - 1:
                 break
             begin = end
-        low, high = self._levels[phase][k], self._levels[phase + 1][k]
         share = (self.last_epoch - begin) / (end - begin)
+        if self._low:
+            low, high = self._low[k], self._high[k]
+            momenta = [high, low, high, high]
+            _set_momentum(group, self._between(momenta[phase], momenta[phase + 1], share))
+        return self._between(self._levels[phase][k], self._levels[phase + 1][k], share)
+
+    def _between(self, first: float, last: float, share: float) -> float:
         if self.anneal_strategy == "linear":
-            return low + (high - low) * share
-        return high + (low - high) * (1 + math.cos(math.pi * share)) / 2
+            return first + (last - first) * share
+        return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _momenta(
+    schedule: LRScheduler, optimizer: Optimizer, cycle: bool, base: Any, most: Any
+) -> tuple[list[float], list[float]]:
+    """The least and the greatest momentum of each group; nothing where it is to stay."""
+    if not cycle:
+        return [], []
+    kind = type(schedule).__name__
+    if not {"momentum", "betas"} & set(optimizer.hyper):
+        other = type(optimizer).__name__
+        raise ValueError(here(f"{kind}: {other} has no momentum to cycle; give cycle_momentum=False"))
+    if any(not getattr(group, "momentum", 1) for group in optimizer.param_groups):
+        told = "a momentum of 0 cannot be switched on later; give the optimiser one, or cycle_momentum=False"
+        raise ValueError(here(f"{kind}: {told}"))
+    names = ("base_momentum", base), ("max_momentum", most)
+    low, high = ([checked(name, m) for m in _each(optimizer, name, given)] for name, given in names)
+    return low, high
+
+
+def _set_momentum(group: Group, value: float) -> None:
+    if "momentum" in group:
+        group["momentum"] = value
+    else:
+        group.betas = value, group.betas[1]
 
 
 @bounds
 class CyclicLR(LRScheduler):
     """Between `base_lr` and `max_lr` along straight lines, up in `step_size_up` steps and down in
     `step_size_down` (Smith, arXiv:1506.01186); "triangular2" halves the height at each cycle, "exp_range"
-    multiplies it by `gamma` at each step. Of rates alone: momentum stays."""
+    multiplies it by `gamma` at each step; `scale_fn` is a function to multiply it by, of the cycle or, with
+    `scale_mode="iterations"`, of the step. With `cycle_momentum` the momentum (of Adam and the like beta1)
+    goes the other way, between `max_momentum` and `base_momentum`. ValueError where the optimiser has
+    none."""
 
     def __init__(
         self, optimizer: Optimizer, base_lr: float | Sequence[float], max_lr: float | Sequence[float],
         step_size_up: int = 2000, step_size_down: int | None = None, mode: str = "triangular",
-        gamma: float = 1.0, cycle_momentum: bool = False, last_epoch: int = -1,
+        gamma: float = 1.0, scale_fn: Callable[[int], float] | None = None, scale_mode: str = "cycle",
+        cycle_momentum: bool = True, base_momentum: float | Sequence[float] = 0.8,
+        max_momentum: float | Sequence[float] = 0.9, last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if mode not in ("triangular", "triangular2", "exp_range"):
             told = "triangular, triangular2 or exp_range"
             raise ValueError(here(f"CyclicLR: mode must be {told}, not {mode!r}"))
-        if cycle_momentum:
-            raise ValueError(here("CyclicLR: momentum is not cycled; give cycle_momentum=False"))
+        if scale_mode not in ("cycle", "iterations"):
+            told = "cycle or iterations"
+            raise ValueError(here(f"CyclicLR: scale_mode must be {told}, not {scale_mode!r}"))
+        self._scale, self.scale_mode = scale_fn, scale_mode
         self.step_size_up = _positive("step_size_up", step_size_up)
         self.step_size_down = _positive("step_size_down", step_size_down or step_size_up)
         self.mode, self.gamma = mode, checked("gamma", gamma)
         self.max_lrs = [checked("max_lr", lr) for lr in _each(optimizer, "max_lr", max_lr)]
         for group, lr in zip(optimizer.param_groups, _each(optimizer, "base_lr", base_lr), strict=True):
             group.lr = group.initial_lr = lr
+        self._low, self._high = _momenta(self, optimizer, cycle_momentum, base_momentum, max_momentum)
         super().__init__(optimizer, last_epoch)
 
     def _rate(self, base: float, group: Group, k: int) -> float:
@@ -318,12 +360,15 @@ class CyclicLR(LRScheduler):
         cycle, at = divmod(self.last_epoch, length)
         up = at <= self.step_size_up
         share = at / self.step_size_up if up else (length - at) / self.step_size_down
-        height = (self.max_lrs[k] - base) * share
-        if self.mode == "triangular2":
-            height /= 2.0**cycle
+        if self._scale is not None:
+            share *= float(self._scale(cycle + 1 if self.scale_mode == "cycle" else self.last_epoch))
+        elif self.mode == "triangular2":
+            share /= 2.0**cycle
         elif self.mode == "exp_range":
-            height *= self.gamma**self.last_epoch
-        return base + height
+            share *= self.gamma**self.last_epoch
+        if self._low:
+            _set_momentum(group, self._high[k] - (self._high[k] - self._low[k]) * share)
+        return base + (self.max_lrs[k] - base) * share
 
 
 @bounds

@@ -224,8 +224,10 @@ class Optimizer:
                     g = p.grad
                     if g is not None:
                         value = self._value(k, p)
-                        slope = cast(node_of(g), value.type.dtype)
-                        new = self._update(k, p, self._groups[k], value, slope)
+                        slope, group = cast(node_of(g), value.type.dtype), self._groups[k]
+                        if "maximize" in self.hyper and group.maximize:
+                            slope = ops.NEG(slope)
+                        new = self._update(k, p, group, value, slope)
                         changes += self._rounded(k, p, new) if k in self._masters else new
         finally:
             LOC.reset(token)

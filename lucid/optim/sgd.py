@@ -19,7 +19,7 @@ class SGD(Optimizer):
     momentum = Hyper()
     dampening = Hyper()
     weight_decay = Hyper()
-    nesterov = Hyper()
+    nesterov, maximize = Hyper(), Hyper()
 
     def __init__(
         self,
@@ -30,11 +30,14 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
         *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
         master_weights: bool = True,
     ) -> None:
         options = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-            "nesterov": nesterov,
+            "nesterov": nesterov, "maximize": maximize,
         }  # fmt: skip
         super().__init__(params, options, master_weights)
         if any(group.momentum for group in self.param_groups):

@@ -1,7 +1,7 @@
 """Programs that are the same in PyTorch and in lucid: what PyTorch 2.13 found is in `like_torch.json`.
 
 A program is given the module, `torch` or `lucid`, and returns tensors or numbers. `python -m
-tests.lucid.like_torch` writes the file again, if PyTorch is there.
+tests.lucid.more_like_torch`, which has more of them, writes the file again, if PyTorch is there.
 """
 
 from __future__ import annotations
@@ -594,7 +594,3 @@ def write() -> None:
     rows = {name: [float(f"{v:.9g}") for v in digest(program(torch))] for name, program in PROGRAMS.items()}
     lines = [f"{json.dumps(name)}: {json.dumps(values)}" for name, values in rows.items()]
     VALUES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-if __name__ == "__main__":
-    write()

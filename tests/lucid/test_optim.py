@@ -12,6 +12,7 @@ import pytest
 import lucid
 from lucid import Tensor, engine, nn, optim
 from lucid.compiler.ir.graph import Node
+from lucid.errors import TraceError
 
 Array = np.ndarray[Any, Any]
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -396,3 +397,38 @@ def test_state_of_schedules() -> None:
 def test_squares_of_complex_parameters_are_refused(name: str) -> None:
     with pytest.raises(TypeError, match=f"{name}: a complex parameter; its squares are not defined"):
         getattr(optim, name)([nn.Parameter(np.array([1 + 2j]))])
+
+
+def test_lbfgs_goes_on_from_what_it_left() -> None:
+    def made() -> tuple[Any, Any, Any]:
+        w = nn.Parameter(Tensor([3.0, -1.0]))
+        opt = lucid.optim.LBFGS([w], max_iter=2, line_search_fn="strong_wolfe")
+
+        def closure() -> Any:
+            opt.zero_grad()
+            loss = ((w**2 - 2) ** 2).sum()
+            loss.backward()
+            return loss
+
+        return w, opt, closure
+
+    w, opt, closure = made()
+    opt.step(closure)
+    v, other, again = made()
+    other.load_state_dict(opt.state_dict())
+    v.data = w.data
+    assert opt.step(closure).item() == other.step(again).item()
+    assert w.tolist() == v.tolist()
+    with pytest.raises(TypeError, match="needs a closure"):
+        opt.step()
+    with pytest.raises(TraceError, match="compile the closure"):
+        lucid.compile(lambda: opt.step(closure))()
+    with pytest.raises(ValueError, match="strong_wolfe"):
+        lucid.optim.LBFGS([w], line_search_fn="armijo")
+    for _ in range(10):
+        loss = opt.step(closure)
+    assert loss.item() < 1e-10
+    with pytest.raises(ValueError, match="cannot be switched on later"):
+        lucid.optim.lr_scheduler.CyclicLR(lucid.optim.SGD([w], 0.1), 0.1, 1.0)
+    with pytest.raises(ValueError, match="no momentum to cycle"):
+        lucid.optim.lr_scheduler.CyclicLR(lucid.optim.Adagrad([w]), 0.1, 1.0)
