@@ -148,7 +148,7 @@ def _inputs(graph: Graph) -> list[Data]:
     values = [sample(n.type, seed) for seed, n in enumerate(graph.inputs)]
     limits = _limits(graph)
     return [
-        np.abs(v) % np.array(max(1, limits[n]), v.dtype) if n in limits else v
+        np.abs(v) % np.array(min(max(1, limits[n]), np.iinfo(v.dtype).max), v.dtype) if n in limits else v
         for n, v in zip(graph.inputs, values, strict=True)
     ]
 

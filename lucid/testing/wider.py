@@ -66,7 +66,9 @@ class Wider(Maker):
         a = self.pick("f" if self.smooth else "iuf", exact=not self.smooth, least=1)
         if a:
             axis = self.rng.randrange(np.ndim(self.values[a]))
-            self.add(f"L.{self.rng.choice(('sort', 'flip'))}({a}, axis={axis})", a)
+            text = f"L.{self.rng.choice(('sort', 'flip'))}({a}, axis={axis})"
+            # NumPy leaves zeros of both signs in their order, lucid puts -0 before 0: a quotient would tell
+            self.add(f"{text} + 0" if self.special and "sort" in text else text, a)
 
     def joined(self) -> None:
         a = self.pick("f" if self.smooth else ANY, least=1)

@@ -99,3 +99,11 @@ def test_what_cannot_be_cut_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "CUT", 0)
     with pytest.warns(RuntimeWarning, match="LUCID_CHECK: .* is not compared"):
         lucid.compile(lambda x: x.exp())(Tensor(np.ones((700, 300), "f4"))).numpy()
+
+
+def test_subscripts_that_are_compared_fit_their_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of int8 there are fewer than the extent that they are for."""
+    monkeypatch.setenv("LUCID_CHECK", "1")
+    x, i = np.arange(218.0, dtype="f4"), np.array([3, -7], "i1")
+    found = lucid.compile(lambda x, i: x[i] * 2)(Tensor(x), lucid.tensor(i)).numpy()
+    np.testing.assert_array_equal(found, x[i] * 2)
