@@ -22,24 +22,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CASE ?=
+# Tests start some hundred processes, each of which imports lucid: 0.05 s of a processor from bytecode, 0.30 s without.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-other sweep fuzz fuzz-gpu bits lint array-api bench test-gpu bench-gpu gpu-model clean
+.PHONY: demo test tests test-other sweep fuzz fuzz-gpu bits lint array-api bench test-gpu bench-gpu gpu-model clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
 
-test: lint
+test: lint tests
+
+# What passes make is verified once: neither the way of a call nor the version of Python changes it.
+tests: $(READY)
 	rm -rf $(CACHE)
 	LUCID_CACHE_DIR=$(CACHE) LUCID_VERIFY=1 $(BIN)/pytest -n auto --dist worksteal
-	LUCID_CACHE_DIR=$(CACHE) LUCID_NATIVE=0 $(BIN)/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid
+	LUCID_CACHE_DIR=$(CACHE) LUCID_VERIFY=0 LUCID_NATIVE=0 $(BIN)/pytest -n auto --dist worksteal -m "not sweep and not table and not report" tests/lucid
 
 # What users and the native call path meet, on another Python: make test-other OTHER=python3.13
-test-other:
+test-other: .venv-other/ready
+	.venv-other/bin/python --version
+	LUCID_CACHE_DIR=$(CACHE) LUCID_VERIFY=0 .venv-other/bin/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid tests/runtime
+	rm -rf .venv-other
+
+.venv-other/ready:
 	$(OTHER) -m venv .venv-other
 	.venv-other/bin/python -m pip install --quiet 'pytest>=8.0' 'pytest-xdist>=3.5' 'hypothesis>=6.100' --editable .
-	.venv-other/bin/python --version
-	LUCID_CACHE_DIR=$(CACHE) .venv-other/bin/pytest -n auto --dist worksteal -m "not sweep and not table" tests/lucid tests/runtime
-	rm -rf .venv-other
+	@touch $@
 
 sweep: $(READY)
 	LUCID_TEST_RANDOM=1 LUCID_VERIFY=1 $(BIN)/pytest -m sweep

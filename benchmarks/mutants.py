@@ -137,6 +137,7 @@ def judged(tree: Path, name: str, programs: int, seed: int) -> str:
     """Who kills what the tree has become, and how: the tests, the fuzzer, or nobody."""
     with tempfile.TemporaryDirectory() as cache:
         env = {**os.environ, "PYTHONPATH": str(tree), "LUCID_CACHE_DIR": cache, "LUCID_VERIFY": "1"}
+        env["PYTHONDONTWRITEBYTECODE"] = "1"  # the next one may be of the same length, in the same second
         tests = ["-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests_of(name)]
         fuzz = ["-m", "benchmarks.faults", "--hunt", str(programs), "--seed", str(seed)]
         for command, who in ((tests, "tests"), (fuzz, "fuzzer")):

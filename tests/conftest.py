@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -41,6 +42,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the texts that the tests produce to tests/golden/, instead of comparing them",
     )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lasts long whatever the machine goes first, so that no worker ends alone with it."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Twenty thousand tests are not walked again by each collection (0.18 s each, when tests ask for one)."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

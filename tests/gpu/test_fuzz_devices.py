@@ -26,9 +26,10 @@ PROGRAM = Program(
 )
 
 
-def test_half_a_minute_of_a_fresh_seed(tmp_path: Path) -> None:
+@pytest.mark.early
+def test_a_minute_of_a_fresh_seed(tmp_path: Path) -> None:
     seed = secrets.randbelow(1 << 31)
-    outcome = campaign.run(30, seed, corpus=str(tmp_path), out=io.StringIO(), draws=2, device="ptx-sim")
+    outcome = campaign.run(60, seed, corpus=str(tmp_path), out=io.StringIO(), draws=2, device="ptx-sim")
     said = "\n".join(campaign.report(outcome, seed))
     print(said)
     assert not outcome.found, f"{said}\n\n{outcome.found[0].script}"

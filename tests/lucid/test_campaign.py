@@ -29,6 +29,8 @@ from lucid.testing.oracle import examine
 from lucid.testing.program import Program, difference, listing, minimise, shortened
 from lucid.testing.training import states_apart, taken
 
+pytestmark = pytest.mark.report
+
 X = (np.arange(60, dtype="float32").reshape(4, 15) + 1) / 7
 PROGRAM = Program(
     {"x0": X, "x1": X + 1},

@@ -22,6 +22,8 @@ from lucid.testing.span_sums import _node, _running, _tree, spans, two_product
 from lucid.testing.spans import Exact, Rounded, Span, down, up
 from lucid.testing.traced import traced
 
+pytestmark = pytest.mark.table
+
 FLOATS = ("float16", "float32", "float64")
 
 

@@ -21,6 +21,8 @@ from lucid.cli.table import COMMANDS
 from lucid.runtime.cache import DiskCache
 from lucid.runtime.load import OBJECT
 
+pytestmark = pytest.mark.report
+
 ROOT = Path(__file__).parents[2]
 
 

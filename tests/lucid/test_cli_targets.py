@@ -9,6 +9,8 @@ import pytest
 
 from .test_cli import code_of
 
+pytestmark = pytest.mark.report
+
 SCRIPT = """\
 import numpy as np
 import lucid

@@ -160,6 +160,7 @@ def test_casts() -> None:
 # --- arithmetic ----------------------------------------------------------------------------------
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("dtype", KINDS)
 def test_arithmetic_is_numpys(dtype: str) -> None:
     a, b = numbers((7, 3), dtype, 1), numbers((3,), dtype, 2)
@@ -222,6 +223,7 @@ def precise(name: str, z: Array) -> Array:
     return np.asarray(getattr(np, name)(z))
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("dtype", KINDS)
 def test_functions_are_numpys(dtype: str) -> None:
     """Within some ulp of the length of the result, near 0 and 1 and on all sides of the branch cuts."""
@@ -328,6 +330,7 @@ def test_views_pieces_and_indices() -> None:
     close(x.at[[0, 0]].add(1j).numpy()[0], a[0] + 2j, 4)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 2), -1])
 def test_reductions(axis: Any) -> None:
     a = numbers((3, 4, 5))
@@ -357,6 +360,7 @@ def test_reductions(axis: Any) -> None:
     np.testing.assert_allclose(lucid.linalg.norm(small).numpy(), np.linalg.norm(a) * 1e-30, rtol=1e-6)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("dtype", KINDS)
 def test_products(dtype: str) -> None:
     a, b, c = numbers((4, 5), dtype), numbers((5, 3), dtype, 1), numbers((6, 4, 5), dtype, 2)

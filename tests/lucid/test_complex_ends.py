@@ -11,6 +11,8 @@ import pytest
 import lucid
 from lucid import Tensor
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 INF, NAN = np.inf, np.nan
 

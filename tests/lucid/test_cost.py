@@ -10,6 +10,8 @@ import pytest
 
 import lucid
 
+pytestmark = pytest.mark.report
+
 N = 1000
 X = np.linspace(-1, 1, N, dtype="float32")
 M = np.ones((30, 40), "float32")

@@ -27,6 +27,8 @@ from lucid.runtime.settled import settled
 
 from ..compiler.test_lines import made
 
+pytestmark = pytest.mark.report
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="perf is a program of Linux")
 X, Y = np.linspace(0, 1, 50000, dtype="f").reshape(500, 100), np.linspace(-1, 1, 100, dtype="f")
 

@@ -20,6 +20,8 @@ from lucid.testing.expression import expression
 from lucid.testing.family import Family
 from lucid.testing.program import Program, with_inputs
 
+pytestmark = pytest.mark.report
+
 X = (np.arange(300, dtype="float32").reshape(3, 100) - 150) / 7
 PROGRAM = Program(
     {"x0": X, "x1": X + 1},

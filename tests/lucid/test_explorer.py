@@ -23,6 +23,8 @@ from lucid.compiler.text.kernel import kernel_lines
 from lucid.explorer import page as pages
 from tests.lucid.explorer_steps import perceptron
 
+pytestmark = pytest.mark.report
+
 Data = dict[str, Any]
 
 

@@ -14,6 +14,8 @@ import lucid
 from lucid import Tensor
 from lucid.nn import functional as F
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 HALF = np.float16
 

@@ -12,6 +12,8 @@ import pytest
 from benchmarks.faults import ROOT, caught, changed
 from benchmarks.planted import FAULTS, TESTED, Planted
 
+pytestmark = pytest.mark.table
+
 NAMES = {fault.name: fault for fault in FAULTS}
 # Found within few programs.
 QUICK = (

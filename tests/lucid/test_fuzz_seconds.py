@@ -47,6 +47,7 @@ def threads() -> Iterator[None]:
 LONG = [pytest.param(60, 11, marks=pytest.mark.table), pytest.param(30, None, marks=pytest.mark.table)]
 
 
+@pytest.mark.early
 @pytest.mark.parametrize("seconds, seed", [(4, 12), *LONG])
 def test_fuzz_for_some_seconds(seconds: float, seed: int | None, tmp_path: Path) -> None:
     seed = secrets.randbelow(1 << 31) if seed is None else seed

@@ -11,6 +11,8 @@ import pytest
 
 import lucid
 
+pytestmark = pytest.mark.table
+
 X = np.array([-2.3, -0.4, 0.1, 1.7, 9.0, 30.0])
 
 

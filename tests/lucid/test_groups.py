@@ -14,6 +14,8 @@ from lucid.runtime import execute, pool
 
 from .programs import random_program
 
+pytestmark = pytest.mark.table
+
 SHAPES = [(k % 7 + 1, 40 * k + 1) if k % 3 else (997 * k + 1,) for k in range(64)]
 
 

@@ -13,6 +13,8 @@ import pytest
 import lucid
 from lucid import Tensor, nn, optim
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 HALF = np.float16
 START = np.array([1.0, -0.5, 0.25, 2.0])

@@ -12,6 +12,8 @@ import lucid
 from lucid.compiler.cpu.schedule import schedule
 from lucid.compiler.text.kernel_parse import parse_kernel
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 
 

@@ -10,6 +10,8 @@ import pytest
 import lucid
 from lucid import tensor
 
+pytestmark = pytest.mark.table
+
 
 def sample(dtype: str, exponents: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """All of a range, and what is small."""

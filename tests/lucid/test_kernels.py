@@ -14,6 +14,8 @@ import lucid.nn.functional as F
 from lucid import nn
 from lucid.texts import apply
 
+pytestmark = pytest.mark.table
+
 
 def loss(x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
     return F.huber_loss(x, y, delta=1.35)

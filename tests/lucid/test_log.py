@@ -14,6 +14,8 @@ import pytest
 import lucid
 from lucid.logs import CATEGORIES
 
+pytestmark = pytest.mark.report
+
 ROOT = Path(__file__).parents[2]
 X = np.ones((4, 3), "f")
 

@@ -15,6 +15,8 @@ from lucid.compiler import ops
 from lucid.compiler.text.graph import parse_graph
 from lucid.compiler.text.lexer import IRSyntaxError
 
+pytestmark = pytest.mark.report
+
 A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], np.float32)
 B = np.array([2.0, 3.0, 1.0], np.float32)
 

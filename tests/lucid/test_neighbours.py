@@ -14,6 +14,8 @@ import pytest
 import lucid
 from lucid import Tensor
 
+pytestmark = pytest.mark.table
+
 SIZES = (1, 2, 5, 8, 16, 17, 33, 64, 65, 100, 130)
 
 

@@ -18,6 +18,8 @@ from lucid.nn import functional as F
 
 from .programs import made
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 Function = Callable[[Tensor], Tensor]
 

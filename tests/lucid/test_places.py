@@ -19,6 +19,8 @@ from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.verify.kernel import verify_kernel
 from lucid.errors import shown
 
+pytestmark = pytest.mark.report
+
 HERE = "test_places.py"
 
 

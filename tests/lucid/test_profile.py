@@ -17,6 +17,8 @@ from lucid.compiler.passes import chain
 from lucid.optim import Adam
 from lucid.runtime import counters, execute, peaks, timing, watch
 
+pytestmark = pytest.mark.report
+
 X = np.linspace(-1, 1, 64 * 48, dtype="f").reshape(64, 48)
 
 

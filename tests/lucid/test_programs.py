@@ -19,6 +19,8 @@ from lucid.compiler.text.graph import parse_graph
 from lucid.compiler.text.program import parse_whole, print_whole
 from lucid.texts import TextError, apply
 
+pytestmark = pytest.mark.report
+
 Array = np.ndarray[Any, Any]
 RUN = ("graph", "gradient", "simplified", "kernel", "loop")
 RNG = np.random.default_rng(0)

@@ -19,6 +19,8 @@ from . import programs
 from .programs import random_program
 from .test_fuzz import loss_function
 
+pytestmark = pytest.mark.table
+
 Array = np.ndarray[Any, Any]
 
 

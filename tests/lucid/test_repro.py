@@ -21,6 +21,8 @@ from lucid.testing import assert_same_bits, campaign
 from lucid.testing.campaign import draws_of
 from lucid.testing.text import parse_draw, print_draw
 
+pytestmark = pytest.mark.report
+
 GOOD = """lucid program 1
 # any words
 x0 = float32[2, 2] 1.0 -0.0 nan inf

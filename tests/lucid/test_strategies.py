@@ -17,6 +17,8 @@ from lucid.compiler.verify.graph import verify_graph
 from lucid.testing import check, graphs, models
 from lucid.testing.networks import random_model
 
+pytestmark = pytest.mark.report
+
 few = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -11,6 +11,8 @@ import pytest
 from lucid.cli.table import CommandError
 from lucid.cli.target import load
 
+pytestmark = pytest.mark.report
+
 SCRIPT = """\
 import lucid
 import numpy as np

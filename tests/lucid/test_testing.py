@@ -38,6 +38,8 @@ from lucid.testing.values import SPECIAL, alike, with_special
 from .documents import printed
 from .programs import random_program
 
+pytestmark = pytest.mark.report
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(7, 5)).astype("float32")
 Y = RNG.normal(size=(7, 5)).astype("float32")

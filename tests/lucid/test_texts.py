@@ -26,6 +26,8 @@ from lucid.testing.program import Program, coarsest, difference
 from lucid.testing.traced import Traced, traced
 from lucid.texts import TextError, apply
 
+pytestmark = pytest.mark.report
+
 Array = np.ndarray[Any, Any]
 
 HUBER = """graph huber(%x: f32[4], %y: f32[4], %delta: f32[]) -> (%loss) {

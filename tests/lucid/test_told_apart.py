@@ -12,6 +12,8 @@ import pytest
 import lucid
 from lucid.testing import CheckError, check
 
+pytestmark = pytest.mark.report
+
 RNG = np.random.default_rng(0)
 Q, K, V = RNG.normal(size=(3, 6, 8)).astype("float32")
 X = RNG.normal(size=200).astype("float32")

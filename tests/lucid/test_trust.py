@@ -27,6 +27,8 @@ from lucid.testing import (
     replay,
 )
 
+pytestmark = pytest.mark.report
+
 X = np.random.default_rng(0).normal(size=(7, 5)).astype("float32")
 
 

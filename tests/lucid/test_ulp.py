@@ -9,6 +9,8 @@ from lucid import ulp
 from lucid.cli.main import main
 from lucid.compiler.ops import REGISTRY
 
+pytestmark = pytest.mark.table
+
 inf, nan = np.inf, np.nan
 
 

@@ -18,6 +18,8 @@ from lucid.testing.oracle import examine
 from lucid.testing.program import Program
 from lucid.testing.text import parse_draw, print_draw
 
+pytestmark = pytest.mark.table
+
 X = (np.arange(12, dtype="float32").reshape(3, 4) - 5) / 7
 PLACES = np.array([2, 0, 2], "int64")
 
