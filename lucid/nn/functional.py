@@ -56,6 +56,7 @@ _LATER = {
         "instance_norm", "interpolate", "local_response_norm", "pixel_shuffle", "pixel_unshuffle",
         "unfold",
     ),
+    "sampling": ("affine_grid", "grid_sample"),
 }  # fmt: skip
 _HOMES = {name: home for home, names in _LATER.items() for name in names}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import like_torch
-from .like_torch import Program, add, numbers, optimised, scheduled
+from .like_torch import Program, add, numbers, optimised, scheduled, with_gradients
 
 BEFORE = set(like_torch.PROGRAMS)
 
@@ -75,6 +75,29 @@ add(
     "schedule CyclicLR by a function",
     scheduled(lambda s, o: s.CyclicLR(o, 0.1, 1.0, 2, scale_fn=lambda k: 0.8**k, cycle_momentum=False)),
 )
+
+# --- images at places --------------------------------------------------------------------------------
+
+
+def sampled(mode: str, padding: str, corners: bool) -> Program:
+    def f(t: Any, x: Any, theta: Any) -> Any:
+        functional = t.nn.functional
+        grid = functional.affine_grid(theta, (2, 3, 4, 3), align_corners=corners) * 1.4
+        return functional.grid_sample(x, grid, mode=mode, padding_mode=padding, align_corners=corners)
+
+    given = numbers(1, 2, 3, 5, 4), numbers(2, 2, 2, 3)
+    if mode == "nearest":  # the places have no gradient
+        return lambda t: f(t, *map(t.tensor, given))
+    return with_gradients(f, *given)
+
+
+for mode, padding, corners in (
+    ("bilinear", "zeros", False), ("bilinear", "border", True), ("bilinear", "reflection", False),
+    ("nearest", "reflection", True),
+):  # fmt: skip
+    add(f"grid_sample {mode} {padding} {corners}", sampled(mode, padding, corners))
+
+add("norm kept", lambda t: t.tensor(numbers(1, 3, 4)).norm(dim=1, keepdim=True))
 
 NAMES = set(like_torch.PROGRAMS) - BEFORE
 
