@@ -90,28 +90,6 @@ def test_comparisons(kind: str) -> None:
     np.testing.assert_array_equal(apply(f"setp.num.{kind} %o, %a, %b;", bool, a, b), ~unordered)
 
 
-def test_comparison_of_pairs() -> None:
-    one, two, nan = 0x3C00, 0x4000, 0x7E00
-    a = np.array([one | two << 16, nan | one << 16], np.uint32)
-    b = np.array([two | two << 16, one | two << 16], np.uint32)
-    got = apply("setp.lt.f16x2 %o|%q, %a, %b;", bool, a, b)
-    np.testing.assert_array_equal(got, [[True, False], [False, True]])
-
-
-@pytest.mark.parametrize("kind", ["f32", "f64"])
-def test_properties(kind: str) -> None:
-    a = bits(kind)
-    x = a.view(np.float32 if kind == "f32" else np.float64)
-    tiny = 2.0 ** (-126 if kind == "f32" else -1022)
-    tests = {
-        "finite": np.isfinite(x), "infinite": np.isinf(x), "notanumber": np.isnan(x), "number": ~np.isnan(x),
-        "subnormal": (x != 0) & (np.abs(x) < tiny),
-        "normal": np.isfinite(x) & ((np.abs(x) >= tiny) | (x == 0)),
-    }  # fmt: skip
-    for what, expected in tests.items():
-        np.testing.assert_array_equal(apply(f"testp.{what}.{kind} %o, %a;", bool, a), expected)
-
-
 NARROWER = [("f64", "f32"), ("f64", "f16"), ("f64", "bf16"), ("f32", "f16"), ("f32", "bf16")]
 
 
@@ -258,12 +236,3 @@ def test_saturating_conversions() -> None:
     np.testing.assert_array_equal(got.view(np.uint32), expected.view(np.uint32))
     got = apply("cvt.sat.f32.f32 %o, %a;", np.float32, a.astype(np.float32))
     np.testing.assert_array_equal(got.view(np.uint32), expected.view(np.uint32))
-
-
-def test_conversion_to_pairs() -> None:
-    """The first becomes the upper half."""
-    a, b = bits("f32", 7), bits("f32", 8)
-    for kind in ("f16", "bf16"):
-        got = apply(f"cvt.rn.{kind}x2.f32 %o, %a, %b;", np.uint32, a, b)
-        for half, source in ((got >> 16, a), (got & 0xFFFF, b)):
-            assert_same(half.astype(np.uint16), apply(f"cvt.rn.{kind}.f32 %o, %a;", np.uint16, source), kind)

@@ -95,20 +95,6 @@ def test_nested_loops_and_early_ends() -> None:
     np.testing.assert_array_equal(got, np.where(np.arange(32) > 20, 99, turns * (turns + 1) // 2))
 
 
-def test_table_of_branches() -> None:
-    body = """
-    and.b32 %r1, %r0, 3;
-    TABLE: .branchtargets A, B, C, A;
-    brx.idx %r1, TABLE;
-    A: mov.u32 %r9, 5; bra END;
-    B: mov.u32 %r9, 6; bra END;
-    C: mov.u32 %r9, 7;
-    END:
-    """
-    got, _ = run(body + KEEP)
-    np.testing.assert_array_equal(got, np.tile([5, 6, 7, 5], 8))
-
-
 def test_special_registers() -> None:
     body = """
     mov.u32 %r1, %laneid;

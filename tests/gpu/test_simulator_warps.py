@@ -1,4 +1,4 @@
-"""Shuffles, votes, matches and barriers of the simulator."""
+"""Shuffles, votes and barriers of the simulator."""
 
 from __future__ import annotations
 
@@ -90,27 +90,6 @@ def test_votes() -> None:
     half += "vote.sync.ballot.b32 %r9, 1, %r1;\n"
     got, _ = run(half + KEEP)
     np.testing.assert_array_equal(got, np.repeat([0xFFFF, 0xFFFF0000], 16))
-
-
-def test_matches_and_reductions() -> None:
-    lane = np.arange(32)
-    got, _ = run("and.b32 %r1, %r0, 3;\nmatch.any.sync.b32 %r9, %r1, -1;\n" + KEEP)
-    np.testing.assert_array_equal(got, 0x11111111 << lane % 4)
-    body = "and.b32 %r1, %r0, {};\nmatch.all.sync.b32 %r9|%p1, %r1, -1;\n@%p1 not.b32 %r9, %r9;\n"
-    assert not run(body.format(3) + KEEP)[0].any()
-    assert not run(body.format(0) + KEEP)[0].any()
-    for op, expected in (
-        ("add.s32", -496),
-        ("min.s32", -31),
-        ("max.s32", 0),
-        ("max.u32", -1),
-        ("and.b32", 0),
-        ("xor.b32", 0),
-    ):
-        got, _ = run(f"neg.s32 %r1, %r0;\nredux.sync.{op} %r9, %r1, -1;\n" + KEEP)
-        assert op == "xor.b32" or (got.view(np.int32) == expected).all()
-    got, _ = run("elect.sync %r1|%p1, -1;\nselp.b32 %r9, %r1, 77, %p1;\n" + KEEP)
-    np.testing.assert_array_equal(got, np.where(lane == 0, 0, 77))
 
 
 def test_barriers_that_not_all_reach() -> None:

@@ -29,7 +29,6 @@ def touch(
     kind: str,
     *,
     strong: bool = False,
-    counted: bool = True,
 ) -> Array:
     """Where the threads of a group access `size` bytes; all that may be wrong with it is an error.
 
@@ -62,8 +61,7 @@ def touch(
             first = int(np.broadcast_to(addresses, (group.size,))[race.lane])
             what = f"{size} bytes at {space.where(first)}"
             raise group.race(i, race, _VERBS[kind], what)
-    if counted:
-        batch.counts.note(i, space_name, addresses, size, group.warp, group.whole, group.warps)
+    batch.counts.note(i, space_name, addresses, size, group.warp, group.whole, group.warps)
     return at
 
 
@@ -274,17 +272,6 @@ def convert_address(i: Instruction) -> Step:
     return lambda env, group: keep(env, source(env, group) + window)
 
 
-def is_space(i: Instruction) -> Step:
-    source, keep, space = joined(i.sources[0]), split(i.dests[0]), space_of(i)
-    windows = [base >> 40 for base in WINDOWS.values()]
-
-    def step(env: Env, group: Group) -> None:
-        window = source(env, group).view(np.int64) >> 40
-        keep(env, ~np.isin(window, windows) if space == "global" else window == WINDOWS[space] >> 40)
-
-    return step
-
-
 def _number(i: Instruction, n: int) -> int:
     constant = i.sources[n].items[0]
     assert isinstance(constant, Const)
@@ -308,29 +295,13 @@ def copy(i: Instruction) -> Step:
         return lambda env, group: _arrive(group, pending)
     to, of = address(i.sources[0].items[0]), address(i.sources[1].items[0])
     size = _number(i, 2)
-    count = reader(i.sources[3].items[0], "u32") if len(i.sources) > 3 else None
 
     def start(env: Env, group: Group) -> None:
         batch = group.batch
         source = np.broadcast_to(of(env, group), (group.size,))
         target = np.broadcast_to(to(env, group), (group.size,))
-        wanted = (
-            np.full(group.size, size) if count is None else np.broadcast_to(count(env, group), (group.size,))
-        )
-        values = np.zeros((group.size, size), np.uint8)
-        for length in np.unique(wanted):  # the rest of the bytes is zero
-            chosen = np.flatnonzero(wanted == length)
-            if length > size:
-                raise group.error("bounds", i, int(chosen[0]), f"copies {length} of {size} bytes")
-            if length:
-                whole = length == size
-                step = size if whole else 1
-                for k in range(0, int(length), step):
-                    at = touch(
-                        i, group.part(chosen), "global", source[chosen] + k, step, "read", counted=whole
-                    )
-                    got = batch.spaces["global"].load(at, step)
-                    values[chosen, k : k + step] = np.ascontiguousarray(got).view(np.uint8).reshape(-1, step)
+        got = batch.spaces["global"].load(touch(i, group, "global", source, size, "read"), size)
+        values = np.ascontiguousarray(got).view(np.uint8).reshape(-1, size)
         place = touch(i, group, "shared", target, size, "write")
         shared = batch.spaces["shared"]
         shared.store(place, size, shared.load(place, size), THERE)

@@ -120,14 +120,3 @@ def _integer_to_integer(a: Array, to: str, sat: bool) -> Array:
     if high < source.max:
         a = np.minimum(a, a.dtype.type(high))
     return a.astype(target)
-
-
-def cvt_pair(modifiers: Modifiers) -> Function:
-    """Two float32 as a pair of halves; the first becomes the upper one."""
-    half, mode = modifiers["T"].removesuffix("x2"), modifiers["rnd"]
-
-    def one(a: Array) -> Array:
-        r = exact.narrow(a.astype(np.float64), half, mode)
-        return (canonical(r).view(np.uint16) if half == "f16" else r).astype(np.uint32)
-
-    return lambda a, b: one(a) << np.uint32(16) | one(b)

@@ -1,45 +1,22 @@
-"""Correctly rounded arithmetic: fused multiply-add, every rounding mode, every format.
+"""Correctly rounded arithmetic: fused multiply-add, and conversions in every rounding mode.
 
 NumPy rounds to nearest, and has no fused multiply-add. A wider float alone would round twice. So:
 - float32 is computed in float64 and *rounded to odd* there (where the result is inexact its last bit is 1,
   as a sticky bit): rounding that once more, to a format of at least two bits less, is rounding once (Boldo
   & Melquiond, Emulation of FMA and correctly rounded sums, 2008).
 - the fused multiply-add of float64 takes the product and the sums as exact pairs of floats, by the same
-  paper; where an exponent is so large or small that a pair might overflow or lose bits, and for directed
-  rounding, lane by lane with Python's integers.
+  paper; where an exponent is so large or small that a pair might overflow or lose bits, lane by lane with
+  Python's integers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from lucid.compiler.ir.data import data
-
 from .ptx import Array
-
-
-@data
-class Format:
-    """A binary format: bits of its significand (with the hidden one), its smallest exponent, its width."""
-
-    precision: int
-    least: int
-    width: int
-
-    @property
-    def most(self) -> int:
-        return 1 - self.least
-
-
-FORMATS = {
-    "f16": Format(11, -14, 16), "bf16": Format(8, -126, 16), "f32": Format(24, -126, 32),
-    "f64": Format(53, -1022, 64),
-}  # fmt: skip
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -142,11 +119,13 @@ def fma64(a: Array, b: Array, c: Array) -> Array:
     ordinary &= (addend > low) | (c == 0)
     if ordinary.all():
         return _ordinary_fma64(a, b, c)
-    r = native("fma", a, b, c)  # right where an operand is not finite, or the product is of a zero
+    # right where an operand is 0 or not finite; a product of finite numbers is finite, though it overflows
+    r = np.where(np.isinf(c) & np.isfinite(a) & np.isfinite(b), c, a * b + c)
     r[ordinary] = _ordinary_fma64(a[ordinary], b[ordinary], c[ordinary])
     hard = ~ordinary & (a != 0) & (b != 0) & np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
     if hard.any():
-        r[hard] = by_lane("fma", "f64", "rn", a[hard], b[hard], c[hard])
+        lanes = zip(a[hard].tolist(), b[hard].tolist(), c[hard].tolist(), strict=True)
+        r[hard] = [_hard_fma64(*lane) for lane in lanes]
     return r
 
 
@@ -166,94 +145,10 @@ def _ordinary_fma64(a: Array, b: Array, c: Array) -> Array:
     return r
 
 
-def round_fraction(value: Fraction, kind: str, mode: str) -> int:
-    """The bits of a number other than 0, rounded to a format."""
-    format = FORMATS[kind]
-    negative, num, den = value < 0, abs(value.numerator), value.denominator
-    exponent = num.bit_length() - den.bit_length()
-    if num << max(-exponent, 0) < den << max(exponent, 0):
-        exponent -= 1  # 2^exponent <= |value| < 2^(exponent + 1)
-    unit = max(exponent, format.least) - format.precision + 1
-    quotient, rest = divmod(num << max(-unit, 0), den << max(unit, 0))
-    twice = 2 * rest - (den << max(unit, 0))
-    away = mode == ("rm" if negative else "rp") and rest > 0
-    if mode == "rn":
-        away = twice > 0 or (twice == 0 and quotient & 1 == 1)
-    quotient += away
-    # as exponent and significand lie side by side, a carry moves on by itself, and up to infinity
-    hidden = 1 << format.precision - 1
-    biased = unit + format.precision - 1 - format.least
-    bits = (biased << format.precision - 1) + quotient
-    infinity = (2 * format.most + 1) << format.precision - 1
-    if bits >= infinity:
-        bits = infinity if mode == "rn" or mode == ("rm" if negative else "rp") else infinity - 1
-    assert quotient >= hidden or biased == 0
-    return bits | negative << format.width - 1
-
-
-def round_root(value: Fraction, kind: str, mode: str) -> int:
-    """The bits of the square root of a positive number."""
-    shift = 160  # enough quotient bits for all formats, and more are a sticky bit
-    while value * 4**shift < 4**140:
-        shift += 200
-    scaled = value * 4**shift
-    floor = math.isqrt(scaled.numerator // scaled.denominator)
-    exact = floor * floor == scaled
-    return round_fraction(Fraction(2 * floor + (not exact), 2 << shift), kind, mode)
-
-
-_EXACT: dict[str, Callable[..., Fraction]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "fma": lambda a, b, c: a * b + c,
-    "sqrt": lambda a: a,
-}
-
-
-def native(op: str, *args: Array) -> Array:
-    """As NumPy computes it, to nearest: right for what is not finite, and in the sign of a zero."""
-    a = args[0]
-    if op == "sqrt":
-        return np.sqrt(a)
-    if op == "fma":
-        product, c = a * args[1], args[2]
-        # a product of finite numbers is finite, though it may overflow here
-        return np.where(np.isinf(c) & np.isfinite(a) & np.isfinite(args[1]), c, product + c)
-    functions: dict[str, Any] = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
-    result: Array = functions[op](a, args[1])
-    return result
-
-
-def by_lane(op: str, kind: str, mode: str, *args: Array) -> Array:
-    """float32 or float64 operations in any rounding mode, by Python's integers: a few µs for each lane."""
-    args = tuple(np.broadcast_arrays(*args))
-    result = np.array(native(op, *args))
-    flat = result.reshape(-1).view(f"u{result.dtype.itemsize}")
-    sign = 1 << FORMATS[kind].width - 1
-    for n, lane in enumerate(zip(*(a.reshape(-1).tolist() for a in args), strict=True)):
-        if (
-            not all(map(math.isfinite, lane))
-            or (op == "div" and lane[1] == 0)
-            or (op == "sqrt" and lane[0] <= 0)
-        ):
-            continue
-        value = _EXACT[op](*map(Fraction, lane))
-        if value:
-            flat[n] = (round_root if op == "sqrt" else round_fraction)(value, kind, mode)
-        elif op in ("add", "sub", "fma"):
-            flat[n] = sign if _zero_is_negative(op, mode, lane) else 0
-    return result
-
-
-def _zero_is_negative(op: str, mode: str, lane: tuple[float, ...]) -> bool:
-    """The sign of a sum that is exactly 0: that of both its terms, else + (towards minus infinity -)."""
-    if op == "fma":
-        zero = lane[0] == 0 or lane[1] == 0
-        signs = [math.copysign(1, lane[0]) * math.copysign(1, lane[1]), math.copysign(1, lane[2])]
-        both = zero and lane[2] == 0
-    else:
-        signs = [math.copysign(1, lane[0]), math.copysign(1, lane[1]) * (-1 if op == "sub" else 1)]
-        both = lane[0] == 0 and lane[1] == 0
-    return signs[0] < 0 if both and signs[0] == signs[1] else mode == "rm"
+def _hard_fma64(a: float, b: float, c: float) -> float:
+    """Of numbers other than 0, by Python's integers: a few µs."""
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf

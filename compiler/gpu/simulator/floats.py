@@ -1,5 +1,4 @@
-"""Floating-point instructions on arrays of threads, of float32, float64, float16, bfloat16 and pairs of the
-latter.
+"""Floating-point instructions on arrays of threads, of float32, float64, float16 and bfloat16, to nearest.
 
 Halves are computed in float32 and rounded once more, which for + - * of 11 bits is rounding once (24 >= 2 *
 11 + 2). A NaN that arithmetic makes is the canonical one of devices, 0x7fffffff for float32 and 0x7fff for
@@ -17,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from . import exact
-from .integers import combined, flag
+from .integers import combined
 from .ptx import Array
 
 Modifiers = dict[str, str]
 Function = Callable[..., Any]
+HALVES = ("f16", "bf16")
 
 
 def widened(a: Array, kind: str) -> Array:
-    """Halves as float32; pairs of them as arrays of twice the length; float32 and float64 as they are."""
-    kind, a = kind.removesuffix("x2"), np.ascontiguousarray(a).view(np.uint16) if kind.endswith("x2") else a
+    """Halves as float32; float32 and float64 as they are."""
     if kind == "f16":
         return a.view(np.float16).astype(np.float32)
     if kind == "bf16":
@@ -51,55 +50,32 @@ def saturated(r: Array) -> Array:
     return np.where(r > 0, np.minimum(r, r.dtype.type(1)), r.dtype.type(0))
 
 
-def _finish(x: Array, kind: str, sat: bool, mode: str = "rn") -> Array:
+def _finish(x: Array, kind: str) -> Array:
     """A result in the format of the instruction, from float32, or from float64 that was rounded to odd."""
-    half = kind.removesuffix("x2")
-    if sat:
-        x = saturated(x)
-    if half in ("f16", "bf16"):
-        x = exact.narrow(x.astype(np.float64), half, mode)
-        x = canonical(x) if half == "f16" else x
-    elif kind == "f32":
-        x = canonical(x if x.dtype == np.float32 else exact.narrow(x, "f32", mode))
-    return x.view(np.uint32) if kind.endswith("x2") else x
+    if kind in HALVES:
+        x = exact.narrow(x.astype(np.float64), kind, "rn")
+    return x if kind == "bf16" else canonical(x)
 
 
-def _aligned(kind: str, *args: Array) -> list[Array]:
-    """Operands of pairs have one length, so that each half meets its own."""
-    if kind.endswith("x2"):
-        args = tuple(np.broadcast_arrays(*args))
-    return [widened(a, kind) for a in args]
+_BINARY: dict[str, Function] = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
 
 
 def binary(op: str) -> Callable[[Modifiers], Function]:
+    function = _BINARY[op]
+
     def build(modifiers: Modifiers) -> Function:
-        kind, mode, sat = modifiers["T"], modifiers["rnd"], bool(modifiers.get("sat"))
-
-        def compute(a: Array, b: Array) -> Array:
-            a, b = _aligned(kind, a, b)
-            # saturation comes after rounding in all modes: its bounds are numbers of every format
-            r = exact.native(op, a, b) if mode == "rn" else exact.by_lane(op, kind, mode, a, b)
-            return _finish(r, kind, sat)
-
-        return compute
+        kind = modifiers["T"]
+        return lambda a, b: _finish(function(widened(a, kind), widened(b, kind)), kind)
 
     return build
 
 
 def fma(modifiers: Modifiers) -> Function:
-    kind, mode, sat = modifiers["T"], modifiers["rnd"], bool(modifiers.get("sat"))
-
-    def compute(a: Array, b: Array, c: Array) -> Array:
-        if kind == "f64":
-            return exact.fma64(a, b, c) if mode == "rn" else exact.by_lane("fma", kind, mode, a, b, c)
-        a, b, c = _aligned(kind, a, b, c)
-        if kind == "f32" and mode == "rn":
-            return _finish(exact.fma32_nearest(a, b, c), kind, sat)
-        if kind == "f32" and mode == "rm":  # an exact 0 has another sign
-            return _finish(exact.by_lane("fma", kind, mode, a, b, c), kind, sat)
-        return _finish(exact.fma32(a, b, c), kind, sat, mode)
-
-    return compute
+    kind = modifiers["T"]
+    if kind == "f64":
+        return exact.fma64
+    function = exact.fma32_nearest if kind == "f32" else exact.fma32
+    return lambda *args: _finish(function(*(widened(a, kind) for a in args)), kind)
 
 
 def mixed(op: str) -> Callable[[Modifiers], Function]:
@@ -117,23 +93,11 @@ def reciprocal(modifiers: Modifiers) -> Function:
     return lambda a: divide(np.ones((1,), a.dtype), a)
 
 
-def square_root(modifiers: Modifiers) -> Function:
-    kind, mode = modifiers["T"], modifiers["rnd"]
-
-    def compute(a: Array) -> Array:
-        return canonical(np.sqrt(a) if mode == "rn" else exact.by_lane("sqrt", kind, mode, a))
-
-    return compute
+def square_root(a: Array) -> Array:
+    return canonical(np.sqrt(a))
 
 
-_SIGN = {
-    "f32": 0x80000000,
-    "f64": 1 << 63,
-    "f16": 0x8000,
-    "bf16": 0x8000,
-    "f16x2": 0x80008000,
-    "bf16x2": 0x80008000,
-}
+_SIGN = {"f32": 0x80000000, "f64": 1 << 63, "f16": 0x8000, "bf16": 0x8000}
 
 
 def _raw(a: Array) -> Array:
@@ -171,32 +135,14 @@ def extreme(least: bool) -> Callable[[Modifiers], Function]:
         kind, nan = modifiers["T"], bool(modifiers.get("NaN"))
 
         def compute(*args: Array) -> Array:
-            first, *rest = _aligned(kind, *args)
+            first, *rest = (widened(a, kind) for a in args)
             for other in rest:
                 first = _extreme(first, other, least, nan)
-            return _finish(first, kind, False)
+            return _finish(first, kind)
 
         return compute
 
     return build
-
-
-def testp(modifiers: Modifiers) -> Function:
-    what = modifiers["what"]
-
-    def test(a: Array) -> Array:
-        tiny = np.finfo(a.dtype).smallest_normal
-        if what == "normal":
-            return np.isfinite(a) & ((np.abs(a) >= tiny) | (a == 0))  # zeros count as normal
-        if what == "subnormal":
-            return (a != 0) & (np.abs(a) < tiny)
-        tests: dict[str, Function] = {"finite": np.isfinite, "infinite": np.isinf, "notanumber": np.isnan}
-        if what == "number":
-            return ~np.isnan(a)
-        result: Array = tests[what](a)
-        return result
-
-    return test
 
 
 _COMPARE: dict[str, Function] = {
@@ -222,19 +168,4 @@ def compare(cmp: str, a: Array, b: Array) -> Array:
 
 def setp(modifiers: Modifiers) -> Function:
     cmp, op, kind = modifiers["cmp"], modifiers.get("op", ""), modifiers["T"]
-    return lambda a, b, *third: combined(op, compare(cmp, *_aligned(kind, a, b)), third)
-
-
-def setp_pairs(modifiers: Modifiers) -> Function:
-    """One result for the lower halves, one for the upper."""
-    cmp, kind = modifiers["cmp"], modifiers["T"]
-
-    def compute(a: Array, b: Array) -> tuple[Array, Array]:
-        both = compare(cmp, *_aligned(kind, a, b)).reshape(-1, 2)
-        return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
-
-    return compute
-
-
-def set(modifiers: Modifiers) -> Function:
-    return lambda a, b: flag(modifiers["U"], compare(modifiers["cmp"], a, b))
+    return lambda a, b, *third: combined(op, compare(cmp, widened(a, kind), widened(b, kind)), third)

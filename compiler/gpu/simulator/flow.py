@@ -12,13 +12,13 @@ from lucid.compiler.ir.data import data
 
 from .ptx import Address, Entry, Instruction, Not, Operand, Reg
 
-CONTROL = ("bra", "brx", "ret", "exit", "trap")
+CONTROL = ("bra", "ret", "exit", "trap")
 
 
 @data(eq=False)
 class Block:
     """`code` runs from top to bottom. Then `kind`: *goto* `targets[0]`; *branch* to `targets[0]` if the
-    guard holds, else to `targets[1]`; *switch* to one of them; *exit*; *barrier*, then `targets[0]`.
+    guard holds, else to `targets[1]`; *exit*; *barrier*, then `targets[0]`.
 
     `needs` are the registers whose values come from outside, with the first instruction that reads each;
     `leaves` those that it writes and that are read after it.
@@ -67,8 +67,6 @@ def _cut(entry: Entry) -> list[Block]:
         goes = tuple(numbers[entry.labels[name]] for name in last.targets)
         if last.form.opcode == "bra":
             kind, goes = ("goto", goes) if last.guard is None else ("branch", (*goes, after))
-        elif last.form.opcode == "brx":
-            kind = "switch"
         elif last.form.opcode in CONTROL:
             kind = "exit"
         else:

@@ -3,8 +3,8 @@
 A form is written `opcode modifiers : results = operands`. Of the modifiers, `.word` must stand there,
 `.word?` may; `.K{a b}` is one of several and is called K afterwards (`T` and `U` are types), with `?` after
 it may be missing. Of the operands, a type stands for a value of that type, `T` and `U` for the types among
-the modifiers, `2T` for the type of double width; `~` allows a wider register, `*` a vector (of `.v2`,
-`.v4`, `.v8`), `+` its parts in braces, `?` that it is missing, `|` a second result after a bar. `mem` is an
+the modifiers, `2T` for the type of double width; `~` allows a wider register, `*` a vector (of `.v2` or
+`.v4`), `+` its parts in braces, `?` that it is missing, `|` a second result after a bar. `mem` is an
 address in brackets, `label` a place in the code, `number` a literal, after colons one of some.
 
 What computes registers from registers of one thread carries a builder, which makes of the modifiers a
@@ -77,8 +77,7 @@ def _same(function: Function) -> Callable[[Modifiers], Function]:
 
 _INT = "u16 u32 u64 s16 s32 s64"
 _BITS = "b16 b32 b64"
-_HALF = "f16 f16x2 bf16 bf16x2"
-_RND = ".rnd{rn rz rm rp}"
+_HALF = "f16 bf16"
 _COMPARED = {  # comparisons that each kind of integer knows
     "s16 s32 s64": "eq ne lt le gt ge",
     "u16 u32 u64": "eq ne lt le gt ge lo ls hi hs",
@@ -113,12 +112,10 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     (f"max .T{{{_INT}}} : T = T T", _same(np.maximum)),
     ("abs .T{s16 s32 s64} : T = T", _same(np.abs)),
     ("neg .T{s16 s32 s64} : T = T", _same(np.negative)),
-    (f"sad .T{{{_INT}}} : T = T T T", _same(integers.sad)),
     (f"and .T{{pred {_BITS}}} : T = T T", _same(np.bitwise_and)),
     (f"or .T{{pred {_BITS}}} : T = T T", _same(np.bitwise_or)),
     (f"xor .T{{pred {_BITS}}} : T = T T", _same(np.bitwise_xor)),
     (f"not .T{{pred {_BITS}}} : T = T", _same(np.invert)),
-    (f"cnot .T{{{_BITS}}} : T = T", _same(integers.cnot)),
     (f"shl .T{{{_BITS}}} : T = T u32", _same(integers.shl)),
     (f"shr .T{{{_BITS} {_INT}}} : T = T u32", _same(integers.shr)),
     ("shf .way{l r} .how{clamp wrap} .T{b32} : T = T T u32", integers.funnel),
@@ -127,14 +124,10 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     ("popc .T{b32 b64} : u32 = T", _same(integers.popc)),
     ("clz .T{b32 b64} : u32 = T", _same(integers.clz)),
     ("brev .T{b32 b64} : T = T", _same(integers.brev)),
-    ("bfind .shiftamt? .T{u32 u64 s32 s64} : u32 = T", integers.bfind),
     ("bfe .T{u32 u64 s32 s64} : T = T u32 u32", _same(integers.bfe)),
     ("bfi .T{b32 b64} : T = T T u32 u32", _same(integers.bfi)),
-    ("bmsk .how{clamp wrap} .T{b32} : T = T T", integers.bmsk),
-    ("szext .how{clamp wrap} .T{u32 s32} : T = T u32", integers.szext),
     # choices and comparisons
     (f"selp .T{{{_BITS} {_INT} f32 f64}} : T = T T pred", _same(integers.select)),
-    (f"slct .T{{{_BITS} {_INT} f32 f64}} .U{{s32 f32}} : T = T T U", _same(integers.slct)),
     *[
         (f"setp .cmp{{{cmp}}} {op}.T{{{kinds}}} : pred |pred? = T T{third}", integers.setp)
         for kinds, cmp in _COMPARED.items()
@@ -145,37 +138,18 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
         for kinds, results in (("f32 f64", "pred |pred?"), ("f16 bf16", "pred"))
         for op, third in (("", ""), (".op{and or xor} ", " pred"))
     ],
-    (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f16x2 bf16x2}} : pred |pred = T T", floats.setp_pairs),
-    *[
-        (f"set .cmp{{{cmp}}} .U{{u32 s32 f32}} .T{{{kinds}}} : U = T T", integers.set)
-        for kinds, cmp in _COMPARED.items()
-    ],
-    (f"set .cmp{{{_FLOAT_CMP}}} .U{{u32 s32 f32}} .T{{f32 f64}} : U = T T", floats.set),
     # floats
-    (f"add {_RND} .sat? .T{{f32}} : T = T T", floats.binary("add")),
-    (f"add {_RND} .T{{f64}} : T = T T", floats.binary("add")),
-    ("add .rnd{rn} .sat? .T{f16 f16x2} : T = T T", floats.binary("add")),
-    ("add .rnd{rn} .T{bf16 bf16x2} : T = T T", floats.binary("add")),
-    (f"sub {_RND} .sat? .T{{f32}} : T = T T", floats.binary("sub")),
-    (f"sub {_RND} .T{{f64}} : T = T T", floats.binary("sub")),
-    ("sub .rnd{rn} .sat? .T{f16 f16x2} : T = T T", floats.binary("sub")),
-    ("sub .rnd{rn} .T{bf16 bf16x2} : T = T T", floats.binary("sub")),
-    (f"mul {_RND} .sat? .T{{f32}} : T = T T", floats.binary("mul")),
-    (f"mul {_RND} .T{{f64}} : T = T T", floats.binary("mul")),
-    ("mul .rnd{rn} .sat? .T{f16 f16x2} : T = T T", floats.binary("mul")),
-    ("mul .rnd{rn} .T{bf16 bf16x2} : T = T T", floats.binary("mul")),
-    (f"fma {_RND} .sat? .T{{f32}} : T = T T T", floats.fma),
-    (f"mad {_RND} .sat? .T{{f32}} : T = T T T", floats.fma),
-    (f"fma {_RND} .T{{f64}} : T = T T T", floats.fma),
-    (f"mad {_RND} .T{{f64}} : T = T T T", floats.fma),
-    ("fma .rnd{rn} .sat? .T{f16 f16x2} : T = T T T", floats.fma),
-    ("fma .rnd{rn} .T{bf16 bf16x2} : T = T T T", floats.fma),
-    (f"add {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U T", floats.mixed("add")),
-    (f"sub {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U T", floats.mixed("sub")),
-    (f"fma {_RND} .sat? .T{{f32}} .U{{f16 bf16}} : T = U U T", floats.mixed("fma")),
-    (f"div {_RND} .T{{f32 f64}} : T = T T", floats.binary("div")),
-    (f"rcp {_RND} .T{{f32 f64}} : T = T", floats.reciprocal),
-    (f"sqrt {_RND} .T{{f32 f64}} : T = T", floats.square_root),
+    *[
+        (f"{op} .rnd{{rn}} .T{{f32 f64 {_HALF}}} : T = T T", floats.binary(op))
+        for op in ("add", "sub", "mul")
+    ],
+    (f"fma .rnd{{rn}} .T{{f32 f64 {_HALF}}} : T = T T T", floats.fma),
+    ("mad .rnd{rn} .T{f32 f64} : T = T T T", floats.fma),
+    *[(f"{op} .rnd{{rn}} .T{{f32}} .U{{{_HALF}}} : T = U T", floats.mixed(op)) for op in ("add", "sub")],
+    (f"fma .rnd{{rn}} .T{{f32}} .U{{{_HALF}}} : T = U U T", floats.mixed("fma")),
+    ("div .rnd{rn} .T{f32 f64} : T = T T", floats.binary("div")),
+    ("rcp .rnd{rn} .T{f32 f64} : T = T", floats.reciprocal),
+    ("sqrt .rnd{rn} .T{f32 f64} : T = T", _same(floats.square_root)),
     (f"neg .T{{f32 f64 {_HALF}}} : T = T", floats.negative),
     (f"abs .T{{f32 f64 {_HALF}}} : T = T", floats.absolute),
     ("min .NaN? .T{f32} : T = T T T?", floats.extreme(least=True)),
@@ -185,7 +159,6 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     ("min .T{f64} : T = T T", floats.extreme(least=True)),
     ("max .T{f64} : T = T T", floats.extreme(least=False)),
     ("copysign .T{f32 f64} : T = T T", _same(floats.copysign)),
-    ("testp .what{finite infinite number notanumber normal subnormal} .T{f32 f64} : pred = T", floats.testp),
     # conversions
     (
         "cvt .to_int{rni rzi rmi rpi}? .rnd{rn rz rm rp}? .sat?"
@@ -193,7 +166,6 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
         " .U{u8 u16 u32 u64 s8 s16 s32 s64 f16 bf16 f32 f64} : T~ = U~",
         convert.cvt,
     ),
-    ("cvt .rnd{rn rz} .T{f16x2 bf16x2} .U{f32} : T = U U", convert.cvt_pair),
 ]
 
 _ADD = (
@@ -206,7 +178,6 @@ _OTHERS = [
     f"mov .T{{{_REG}}} : T+ = T+",
     "cvta .space{global shared shared::cta local const param} .T{u64} : T = T",
     "cvta .to .space{global shared shared::cta local const param} .T{u64} : T = T",
-    "isspacep .space{global shared shared::cta local const param} : pred = u64",
     *[
         form
         for vec, space in (
@@ -214,7 +185,6 @@ _OTHERS = [
             (f".vec{{v2}} .T{{{_ANY}}}", _SPACE),
             (".vec{v4} .T{b8 b16 b32 u8 u16 u32 s8 s16 s32 f32}", _SPACE),
             (".vec{v4} .T{b64 u64 s64 f64}", ".space{global}?"),
-            (".vec{v8} .T{b32 u32 s32 f32}", ".space{global}?"),
         )
         for form in (
             f"ld .order{{weak volatile relaxed acquire}}? {_SCOPE} {space} .cop{{ca cg cs lu cv}}?"
@@ -231,7 +201,6 @@ _OTHERS = [
     "prefetch .space{global local}? .level{L1 L2} : = mem",
     "prefetchu .L1 : = mem",
     "bra .uni? : = label",
-    "brx .idx .uni? : = u32 label",
     "ret .uni? : = ",
     "exit : = ",
     "trap : = ",
@@ -243,14 +212,9 @@ _OTHERS = [
     "shfl .sync .mode{up down bfly idx} .T{b32} : T |pred? = T u32 u32 u32",
     "vote .sync .mode{all any uni} .T{pred} : pred = pred u32",
     "vote .sync .mode{ballot} .T{b32} : T = pred u32",
-    "match .any .sync .T{b32 b64} : u32 = T u32",
-    "match .all .sync .T{b32 b64} : u32 |pred? = T u32",
-    "redux .sync .op{add min max} .T{u32 s32} : T = T u32",
-    "redux .sync .op{and or xor} .T{b32} : T = T u32",
     "activemask .T{b32} : T =",
-    "elect .sync : u32 |pred = u32",
     *[
-        f"cp .async .{cop} .{shared} .global .l2s{{L2::64B L2::128B L2::256B}}? : = mem mem {sizes} u32?"
+        f"cp .async .{cop} .{shared} .global .l2s{{L2::64B L2::128B L2::256B}}? : = mem mem {sizes}"
         for cop, sizes in (("ca", "number:4:8:16"), ("cg", "number:16"))
         for shared in ("shared", "shared::cta")
     ],

@@ -70,14 +70,6 @@ def rem(a: Array, b: Array) -> Array:
     return np.where(b == 0, a, a - div(a, safe) * safe)
 
 
-def sad(a: Array, b: Array, c: Array) -> Array:
-    return c + np.where(a < b, b - a, a - b)
-
-
-def cnot(a: Array) -> Array:
-    return (a == 0).astype(a.dtype)
-
-
 def shl(a: Array, n: Array) -> Array:
     """Amounts beyond the width shift everything out."""
     width = bits(a)
@@ -152,19 +144,6 @@ def brev(a: Array) -> Array:
     return swapped
 
 
-def bfind(modifiers: dict[str, str]) -> Function:
-    """The place of the highest bit that is not a sign; all ones where there is none."""
-    shiftamt = bool(modifiers["shiftamt"])
-
-    def find(a: Array) -> Array:
-        magnitude = as_unsigned(np.where(a < 0, ~a, a) if a.dtype.kind == "i" else a)
-        zeros = clz(magnitude)
-        place = zeros if shiftamt else np.uint32(bits(a) - 1) - zeros
-        return np.where(magnitude == 0, np.uint32(0xFFFFFFFF), place)
-
-    return find
-
-
 def _low_mask(length: Array, width: int, dtype: Any) -> Array:
     """`length` ones from the bottom."""
     ones = ~np.zeros((), dtype)
@@ -195,36 +174,8 @@ def bfi(a: Array, b: Array, start: Array, length: Array) -> Array:
     return b & ~mask | a << place & mask
 
 
-def bmsk(modifiers: dict[str, str]) -> Function:
-    clamp = modifiers["how"] == "clamp"
-
-    def mask(start: Array, length: Array) -> Array:
-        if clamp:
-            start, length = np.minimum(start, 32), np.minimum(length, 32)
-        else:
-            start, length = start & 31, length & 31
-        return shl(_low_mask(length.astype(np.int64), 32, np.uint32), start)
-
-    return mask
-
-
-def szext(modifiers: dict[str, str]) -> Function:
-    """The lowest n bits, extended by zeros or by their sign."""
-    clamp = modifiers["how"] == "clamp"
-
-    def extend(a: Array, n: Array) -> Array:
-        n = np.minimum(n, 32) if clamp else n & 31
-        return bfe(a, np.zeros((1,), np.uint32), n)
-
-    return extend
-
-
 def select(a: Array, b: Array, p: Array) -> Array:
     return np.where(p, a, b)
-
-
-def slct(a: Array, b: Array, c: Array) -> Array:
-    return np.where(c >= 0, a, b)
 
 
 _COMPARE: dict[str, Function] = {
@@ -251,14 +202,3 @@ def combined(op: str, result: Array, third: tuple[Array, ...]) -> tuple[Array, A
 def setp(modifiers: dict[str, str]) -> Function:
     cmp, op = modifiers["cmp"], modifiers.get("op", "")
     return lambda a, b, *third: combined(op, compare(cmp, a, b), third)
-
-
-def flag(kind: str, result: Array) -> Array:
-    """A comparison as a number: 1.0, or all bits set."""
-    if kind == "f32":
-        return result.astype(np.float32)
-    return np.where(result, np.uint32(0xFFFFFFFF), np.uint32(0))
-
-
-def set(modifiers: dict[str, str]) -> Function:
-    return lambda a, b: flag(modifiers["U"], compare(modifiers["cmp"], a, b))

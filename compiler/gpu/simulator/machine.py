@@ -45,14 +45,10 @@ _EFFECTS: dict[str, Callable[[Instruction], Step]] = {
     "atom": access.atomic,
     "red": access.atomic,
     "cvta": access.convert_address,
-    "isspacep": access.is_space,
     "cp": access.copy,
     "shfl": warps.shuffle,
     "vote": warps.vote,
-    "match": warps.match,
-    "redux": warps.reduce,
     "activemask": warps.active_mask,
-    "elect": warps.elect,
     "bar": warps.synchronise,
     "membar": access.fence,
     "fence": access.fence,
@@ -339,14 +335,6 @@ class _Launch:
             else:
                 send(lanes[holds], block.targets[0])
                 send(lanes[~holds], block.targets[1])
-        elif kind == "switch":
-            assert block.end is not None
-            index = np.broadcast_to(joined(block.end.sources[0])(env, group), (group.size,))
-            if (index >= len(block.targets)).any():
-                n = int(np.flatnonzero(index >= len(block.targets))[0])
-                raise group.error("bounds", block.end, n, f"branches to entry {int(index[n])} of a table")
-            for n, target in enumerate(block.targets):
-                send(lanes[index == n], target)
         elif kind == "exit":
             if block.end is not None and _traps(block):
                 raise group.error("trap", block.end, 0, "traps")

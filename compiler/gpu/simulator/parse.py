@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import re
 
-from lucid.compiler.ir.data import data
+from lucid.compiler.ir.data import data, replace
 
 from . import convert, forms, ptx
 from .lexer import Cursor
@@ -18,7 +18,7 @@ SPECIALS = frozenset(
     + [f"lanemask_{name}" for name in ("eq", "le", "lt", "ge", "gt")]
 )
 _WIDER = {"u16": "u32", "u32": "u64", "s16": "s32", "s32": "s64"}
-_VECTOR = {"": 1, "v2": 2, "v4": 4, "v8": 8}
+_VECTOR = {"": 1, "v2": 2, "v4": 4}
 _LINKAGE = (".visible", ".extern", ".weak", ".common")
 
 
@@ -208,7 +208,6 @@ class _Body:
         self.variables: list[ptx.Variable] = []
         self.code: list[ptx.Instruction] = []
         self.labels: dict[str, int] = {}
-        self.tables: dict[str, tuple[str, ...]] = {}
         self.spaces = {v.name: v.space for v in parser.globals.values()}
         self.loc: ptx.Loc | None = None
 
@@ -235,14 +234,6 @@ class _Body:
                 p.next()
                 p.next()
                 p.expect(";")
-            elif token.text == ".branchtargets":
-                p.next()
-                names = [p.next().text]
-                while p.accept(","):
-                    names.append(p.next().text)
-                p.expect(";")
-                label = next(reversed(self.labels))
-                self.tables[label] = tuple(names)
             elif token.text == ".param":
                 raise p.error("form", "parameters of calls: functions are not simulated; inline them")
             elif token.kind == "word" and p.tokens[p.at + 1].text == ":":
@@ -461,15 +452,10 @@ class _Body:
     def linked(self, i: ptx.Instruction) -> ptx.Instruction:
         """With the labels that a branch may go to."""
         names = [operand.items[0].name for operand in i.sources if isinstance(operand.items[0], ptx.Label)]
-        if not names:
-            return i
-        targets = self.tables.get(names[0], ()) if i.form.opcode == "brx" else tuple(names)
-        for name in targets or names:
-            if name not in self.labels or not targets:
+        for name in names:
+            if name not in self.labels:
                 raise self.parser.error("form", f"label `{name}` is missing", i.line)
-        return ptx.Instruction(
-            i.opcode, i.form, i.modifiers, i.guard, i.dests, i.sources, i.line, i.loc, tuple(targets)
-        )
+        return replace(i, targets=tuple(names))
 
 
 _Pairs = list[tuple[str, Raw]]

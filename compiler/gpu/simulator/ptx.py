@@ -29,7 +29,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "u32": np.dtype(np.uint32), "s32": np.dtype(np.int32), "b32": np.dtype(np.uint32),
     "u64": np.dtype(np.uint64), "s64": np.dtype(np.int64), "b64": np.dtype(np.uint64),
     "f16": np.dtype(np.float16), "f32": np.dtype(np.float32), "f64": np.dtype(np.float64),
-    "bf16": np.dtype(np.uint16), "f16x2": np.dtype(np.uint32), "bf16x2": np.dtype(np.uint32),
+    "bf16": np.dtype(np.uint16),
 }  # fmt: skip
 BITS: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.uint8),

@@ -1,4 +1,4 @@
-"""Instructions that threads of a warp carry out together: shuffles, votes, matches, reductions.
+"""Instructions that threads of a warp carry out together: shuffles and votes.
 
 All of them name their members by a mask. Members that have not ended must take part in the same step: one
 that does not is an error, as it would be waited for, or read while it does something else.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .operands import joined, split
-from .ptx import DTYPES, Array, Instruction
+from .ptx import Array, Instruction
 from .state import Env, Group
 
 Step = Callable[[Env, Group], None]
@@ -114,72 +114,10 @@ def active_mask(i: Instruction) -> Step:
     )
 
 
-def elect(i: Instruction) -> Step:
-    """The lowest member is chosen, and all learn which it is."""
-    member, keep, flag = joined(i.sources[0]), split(i.dests[0]), split(i.dests[1])
-
-    def step(env: Env, group: Group) -> None:
-        mask = _members(i, group, member(env, group))
-        here: Array = _bits(group, np.ones(group.size, np.bool_))[group.warp] & mask
-        lowest = np.log2((here & -here).astype(np.float64)).astype(np.int64)
-        keep(env, lowest.astype(np.uint32))
-        flag(env, lowest == group.of(group.batch.lane))
-
-    return step
-
-
 def synchronise(i: Instruction) -> Step:
     member = joined(i.sources[0])
 
     def step(env: Env, group: Group) -> None:
         _members(i, group, member(env, group))
-
-    return step
-
-
-def _teams(group: Group, mask: Array) -> Array:
-    """A number for each thread that is the same for those that act together."""
-    teams: Array = np.unique(group.warp << 32 | mask, return_inverse=True)[1]
-    return teams.reshape(-1)
-
-
-def match(i: Instruction) -> Step:
-    value, member, keep = joined(i.sources[0]), joined(i.sources[1]), split(i.dests[0])
-    flag = split(i.dests[1]) if len(i.dests) > 1 else None
-
-    def step(env: Env, group: Group) -> None:
-        mask = _members(i, group, member(env, group))
-        a = np.unique(np.broadcast_to(value(env, group), (group.size,)), return_inverse=True)[1].reshape(-1)
-        team = _teams(group, mask)
-        both = np.unique(team * (int(a.max()) + 1) + a, return_inverse=True)[1].reshape(-1)
-        weight = 2.0 ** group.of(group.batch.lane)
-        equal = np.bincount(both, weight).astype(np.int64)[both]
-        if "any" in i.modifiers:
-            keep(env, equal.astype(np.uint32))
-            return
-        same = equal == np.bincount(team, weight).astype(np.int64)[team]
-        keep(env, np.where(same, equal, 0).astype(np.uint32))
-        if flag is not None:
-            flag(env, same)
-
-    return step
-
-
-_REDUCE = {
-    "add": np.add, "min": np.minimum, "max": np.maximum,
-    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
-}  # fmt: skip
-
-
-def reduce(i: Instruction) -> Step:
-    value, member, keep = joined(i.sources[0]), joined(i.sources[1]), split(i.dests[0])
-    function, dtype = _REDUCE[i.modifiers["op"]], DTYPES[i.modifiers["T"]]
-
-    def step(env: Env, group: Group) -> None:
-        team = _teams(group, _members(i, group, member(env, group)))
-        a = np.broadcast_to(value(env, group), (group.size,))
-        order = np.argsort(team, kind="stable")
-        starts = np.flatnonzero(np.diff(team[order], prepend=-1))
-        keep(env, function.reduceat(a[order], starts).astype(dtype)[team])
 
     return step
