@@ -144,27 +144,35 @@ def _elements(graph: Graph) -> int:
 
 
 def _inputs(graph: Graph) -> list[Data]:
-    """Subscripts lie inside: where one does not, results are not kept, whatever they are."""
+    """Subscripts lie inside, as far as smaller values of what they are made of bring that about: where one
+    does not, results are not kept, whatever they are."""
     values = [sample(n.type, seed) for seed, n in enumerate(graph.inputs)]
-    limits = _limits(graph)
-    return [
-        np.abs(v) % np.array(min(max(1, limits[n]), np.iinfo(v.dtype).max), v.dtype) if n in limits else v
-        for n, v in zip(graph.inputs, values, strict=True)
-    ]
+    places = _places(graph)
+    made_of = {n for n in toposort(places) if n.op is INPUT and n.type.dtype.kind in "iu"}
+    values = [np.abs(v) if n in made_of else v for n, v in zip(graph.inputs, values, strict=True)]
+    while not _inside(graph, places, values) and any(
+        v.any() for n, v in zip(graph.inputs, values, strict=True) if n in made_of
+    ):
+        values = [v // 2 if n in made_of else v for n, v in zip(graph.inputs, values, strict=True)]
+    return values
 
 
-def _limits(graph: Graph) -> dict[Node, int]:
-    """Inputs of which subscripts are made, with the least extent of what these are for."""
+def _places(graph: Graph) -> dict[Node, int]:
+    """Subscripts by value, with the least extent of what each is for."""
     found: dict[Node, int] = {}
     for node in toposort(graph.outputs):
-        if node.op not in (GATHER, *SCATTERS):
-            continue
-        shape = node.inputs[0].shape if node.op is GATHER else node.shape
-        for index, axis in zip(node.inputs[1:], node.attrs["axes"], strict=True):
-            for source in toposort([index]):
-                if source.op is INPUT and source.type.dtype.kind in "iu":
-                    found[source] = min(shape[axis], found.get(source, shape[axis]))
+        if node.op is GATHER or node.op in SCATTERS:
+            shape = node.inputs[0].shape if node.op is GATHER else node.shape
+            for index, axis in zip(node.inputs[1:], node.attrs["axes"], strict=True):
+                found[index] = min(shape[axis], found.get(index, shape[axis]))
     return found
+
+
+def _inside(graph: Graph, places: dict[Node, int], values: list[Data]) -> bool:
+    if not places:
+        return True
+    found = interpret_graph(Graph(graph.name, graph.inputs, tuple(places)), values)
+    return all(((x >= 0) & (x < n)).all() for x, n in zip(found, places.values(), strict=True))
 
 
 def _rounding(dtypes: Iterable[DType]) -> float:

@@ -11,11 +11,13 @@ import pytest
 
 import lucid
 from lucid import Tensor
-from lucid.compiler import check, pipeline
+from lucid.compiler import check, ops, pipeline
 from lucid.compiler.check import MiscompileError
 from lucid.compiler.cpu.lowering import lower
 from lucid.compiler.ir.data import replace
+from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.loop import Func, Let
+from lucid.compiler.ir.types import DTYPES
 
 
 @dataclass
@@ -107,3 +109,12 @@ def test_subscripts_that_are_compared_fit_their_dtype(monkeypatch: pytest.Monkey
     x, i = np.arange(218.0, dtype="f4"), np.array([3, -7], "i1")
     found = lucid.compile(lambda x, i: x[i] * 2)(Tensor(x), lucid.tensor(i)).numpy()
     np.testing.assert_array_equal(found, x[i] * 2)
+
+
+def test_subscripts_that_are_compared_lie_inside() -> None:
+    """Of a graph that was cut: what is added to them stays, extents shrink."""
+    x = ops.INPUT(name="x", dtype=DTYPES["f32"], shape=(6, 4))
+    i = ops.INPUT(name="i", dtype=DTYPES["i64"], shape=(50,))
+    index = ops.ADD(i, ops.fill(ops.CONST(value=3, dtype=DTYPES["i64"]), (50,)))
+    _, places = check._inputs(Graph("cut", (x, i), (ops.GATHER(x, index, axes=(0,)),)))
+    assert places.min() == 0 and 0 < places.max() <= 2
