@@ -291,7 +291,7 @@ def run(
             worker = workers.get(j)
             if worker is None and began[j] != done[j][0] and not stop.is_set():
                 began[j] = done[j][0]
-                given = (tasks[j], j, done[j], at, queue.put, partial(ended, stop))
+                given = (tasks[j], j, done[j], at, queue.put, partial(ended, stop, queue))
                 workers[j] = context.Process(target=work, args=given, daemon=True)
                 workers[j].start()
         dead = [j for j, w in workers.items() if not w.is_alive()]
@@ -311,10 +311,14 @@ def run(
             return state.outcome()
 
 
-def ended(stop: Event) -> bool:
-    """Whether a worker is to end: when it is told to, and when who asked for it is gone."""
+def ended(stop: Event, queue: Any) -> bool:
+    """Whether a worker is to end: when it is told to, and when who asked for it is gone, who will not read
+    what is still in the queue: a worker would wait for that for ever."""
     parent = multiprocessing.parent_process()
-    return stop.is_set() or (parent is not None and not parent.is_alive())
+    gone = parent is not None and not parent.is_alive()
+    if gone:
+        queue.cancel_join_thread()
+    return gone or stop.is_set()
 
 
 def _drain(queue: Any, wait: float) -> list[Told | Found]:

@@ -310,15 +310,17 @@ def test_the_command(
 
 
 def test_workers_end_with_who_began_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They went on for hours after a run that was killed."""
+    """They went on for hours after a run that was killed, or waited for it to read what they had told."""
     stop = multiprocessing.get_context("spawn").Event()
-    assert not campaign.ended(stop)
+    left: list[bool] = []
+    queue = SimpleNamespace(cancel_join_thread=lambda: left.append(True))
+    assert not campaign.ended(stop, queue) and not left
     gone = SimpleNamespace(is_alive=lambda: False)
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: gone)
-    assert campaign.ended(stop)
+    assert campaign.ended(stop, queue) and left
     monkeypatch.undo()
     stop.set()
-    assert campaign.ended(stop)
+    assert campaign.ended(stop, queue) and len(left) == 1
 
 
 def test_jobs_share_the_programs(tmp_path: Path) -> None:
