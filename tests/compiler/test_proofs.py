@@ -9,11 +9,11 @@ import pytest
 
 from lucid.compiler import ops
 from lucid.compiler.interpret.graph import interpret_graph
-from lucid.compiler.ir.graph import Graph
+from lucid.compiler.ir.graph import Graph, toposort
 from lucid.compiler.ir.size import Size
 from lucid.compiler.ir.types import DTYPES, f16, f32, i32
 from lucid.compiler.passes.rewrite import Rule
-from lucid.compiler.passes.simplify import RULES, _without_empties
+from lucid.compiler.passes.simplify import RULES, _without_empties, simplify
 from tests.compiler import proofs
 
 
@@ -144,3 +144,26 @@ def test_a_wrong_operation_on_sizes_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert proofs.sizes(z3, "+")[0] is False
     monkeypatch.setattr(Size, "__gt__", lambda self, other: self._at_least(other))
     assert proofs.sizes(z3, ">")[0] is False
+
+
+REGROUPED: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool], ...] = (
+    ((3, 1), (3, 4), (12,), False),
+    ((3, 1, 4), (3, 5, 4), (3, 20), False),
+    ((3, 1), (3, 4), (3, 2, 2), True),
+    ((1, 4), (6, 4), (2, 3, 4), True),
+    ((3, 4), (2, 3, 4), (2, 12), True),
+)
+
+
+@pytest.mark.parametrize(("source", "shape", "other", "moves"), REGROUPED)
+def test_a_broadcast_in_another_shape(
+    source: tuple[int, ...], shape: tuple[int, ...], other: tuple[int, ...], moves: bool
+) -> None:
+    """The reshape goes before it, unless axes that become others are stretched in part."""
+    x = ops.INPUT(name="x", dtype=f32, shape=source)
+    graph = Graph("g", (x,), (ops.reshape(ops.BROADCAST(x, shape=shape), other),))
+    found = simplify(graph)
+    last = [n.op for n in toposort(found.outputs)][-1]
+    assert last is (ops.BROADCAST if moves else ops.RESHAPE)
+    value = np.arange(x.type.size, dtype=np.float32).reshape(source)
+    np.testing.assert_array_equal(interpret_graph(found, [value])[0], interpret_graph(graph, [value])[0])
