@@ -96,18 +96,7 @@ if not TYPE_CHECKING:  # a checker knows both, and that there are no others
             return getattr(_import(_later[name], __name__), name)
         if name == "bfloat16":  # NumPy has it from a package that only this needs
             return _types.bf16.np
-        if name in (
-            "array_api",
-            "autograd",
-            "fft",
-            "func",
-            "linalg",
-            "nn",
-            "optim",
-            "random",
-            "special",
-            "testing",
-        ):
+        if name in _MODULES:
             return _import(f".{name}", __name__)
         if name in _published.__all__:  # of an op that was registered after the import
             return getattr(_published, name)

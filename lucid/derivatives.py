@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,20 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.passes.autodiff import pullback
 
 from .arguments import check_function, rebuild
-from .context import MODE, Mode
 from .creation import given as asarray
 from .errors import bounded, here, public
-from .gradients import fresh_arguments, name_of, nested, places_of, value_and_aux
+from .gradients import (
+    called_on_leaves,
+    name_of,
+    or_zeros,
+    places_of,
+    structured,
+    tensor_of,
+    value_and_aux,
+)
 from .mapping import vmap
 from .promote import cast
-from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
+from .tensor import Tensor, node_of
 
 __all__ = ["hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
 
@@ -41,17 +48,8 @@ class _Linear:
     ) -> None:
         self.name, self.places = name_of(f), places_of(f, argnums, len(args))
         self.one = not isinstance(argnums, Sequence)
-        call, fresh = fresh_arguments(f, self.places, args)
         self.given = [args[k] for k in self.places]
-        self.wrt = [node_of(t) for t in fresh]
-        before = MODE.get()
-        try:
-            MODE.set(Mode(before.trace, True))
-            value = f(*call, **kwargs)
-        finally:
-            MODE.set(before)
-            for n in self.wrt:  # private: only what the caller's own leaves reach stays differentiable
-                LEAVES.pop(n, None)
+        value, self.wrt = called_on_leaves(f, self.places, args, kwargs)
         self.value: Any = value
         self.aux: Any = None
         if has_aux:
@@ -61,31 +59,31 @@ class _Linear:
         self.outputs = [node_of(t) for t in found]
 
     def back(self, cotangents: Sequence[Node]) -> list[Node]:
-        parts = pullback(self.outputs, cotangents, self.wrt, first=True)
-        return [ops.zeros_like(n) if g is None else g for n, g in zip(self.wrt, parts, strict=True)]
+        return or_zeros(self.wrt, pullback(self.outputs, cotangents, self.wrt, first=True))
+
+    def forth(self, tangents: Sequence[Node]) -> list[Node]:
+        """Tangents of the results. What comes back of cotangents is linear in these: its derivative, with the
+        tangents as cotangents, is what goes forward."""
+        # Nodes of their own, whose value does not matter.
+        held = [ops.CAST(ops.zeros_like(n), dtype=n.type.dtype) for n in self.outputs]
+        return or_zeros(self.outputs, pullback(self.back(held), tangents, held, first=True))
 
     def results(self) -> Any:
         """As tensors of other nodes where no gradient flows: who reads one lets go of what is behind."""
         made = [tensor_of(n) for n in self.outputs]
-        kept = [t if t.requires_grad else Tensor._of(ops.STOP(t._node), False, t._trace) for t in made]
-        return rebuild(self.value, functools.partial(_next, iter(kept)))
+        return self.returned(
+            [t if t.requires_grad else Tensor._of(ops.STOP(t._node), False, t._trace) for t in made]
+        )
 
-    def arguments(self, parts: Sequence[Any]) -> Any:
-        """In the structure of the arguments."""
+    def returned(self, parts: Iterable[Any]) -> Any:
+        """In the structure of the results."""
         rest = iter(parts)
-        made = tuple([rebuild(v, lambda _: next(rest)) if nested(v) else next(rest) for v in self.given])
+        return rebuild(self.value, lambda _: next(rest))
+
+    def arguments(self, parts: Iterable[Any]) -> Any:
+        """In the structure of the arguments."""
+        made = structured(self.given, parts)
         return made[0] if self.one else made
-
-
-def _next(rest: Any, _: Any) -> Any:
-    return next(rest)
-
-
-def tensor_of(node: Node) -> Tensor:
-    """A tensor for a node that private leaves may have been behind."""
-    trace, grad = MODE.get()
-    flag = grad and node.type.dtype.is_inexact and bool(differentiable_leaves(node))
-    return Tensor._of(node if grad else ops.STOP(node), flag, trace)
 
 
 def _result(name: str, value: Any) -> Tensor:
@@ -139,7 +137,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     @bounded
     def back(*cotangents: Any) -> Any:
         given = cotangents[0] if len(cotangents) == 1 else cotangents
-        return at.arguments([tensor_of(n) for n in at.back(_same("vjp", at.value, at.outputs, given))])
+        return at.arguments(map(tensor_of, at.back(_same("vjp", at.value, at.outputs, given))))
 
     return (at.results(), back, at.aux) if has_aux else (at.results(), back)
 
@@ -158,18 +156,8 @@ def jvp(
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise TypeError("jvp: primals and tangents are tuples, of one entry for each argument")
     at = _Linear(f, tuple(range(len(primals))), tuple(primals), {}, has_aux)
-    along = _pushed(at, _same("jvp", list(primals), at.wrt, list(tangents)))
-    out = rebuild(at.value, functools.partial(_next, iter([tensor_of(n) for n in along])))
+    out = at.returned(map(tensor_of, at.forth(_same("jvp", list(primals), at.wrt, list(tangents)))))
     return (at.results(), out, at.aux) if has_aux else (at.results(), out)
-
-
-def _pushed(at: _Linear, tangents: Sequence[Node]) -> list[Node]:
-    """Tangents of the results. What comes back of cotangents is linear in these: its derivative, with the
-    tangents as cotangents, is what goes forward."""
-    # Nodes of their own, whose value does not matter.
-    held = [ops.CAST(ops.zeros_like(n), dtype=n.type.dtype) for n in at.outputs]
-    parts = pullback(at.back(held), tangents, held, first=True)
-    return [ops.zeros_like(n) if g is None else g for n, g in zip(at.outputs, parts, strict=True)]
 
 
 @public
@@ -181,18 +169,10 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
 
     @bounded
     def forward(*tangents: Any) -> Any:
-        along = _pushed(at, _same("linearize", list(primals), at.wrt, list(tangents)))
-        return rebuild(at.value, functools.partial(_next, iter([tensor_of(n) for n in along])))
+        given = _same("linearize", list(primals), at.wrt, list(tangents))
+        return at.returned(map(tensor_of, at.forth(given)))
 
     return at.results(), forward
-
-
-def _units(nodes: Sequence[Node], own: int) -> tuple[Tensor, list[Tensor]]:
-    """Unit vectors along all elements of node `own`; and, for each of the others, zeros."""
-    kind = nodes[own].type
-    size = math.prod(kind.shape)
-    eye = Tensor(np.eye(size, dtype=kind.dtype.np).reshape(size, *kind.shape))
-    return eye, [Tensor._of(ops.zeros_like(n), False, MODE.get().trace) for n in nodes]
 
 
 def _jacobian(name: str, f: Function, argnums: int | Sequence[int], has_aux: bool, forward: bool) -> Function:
@@ -206,40 +186,44 @@ def _jacobian(name: str, f: Function, argnums: int | Sequence[int], has_aux: boo
             if node.type.dtype.is_complex:
                 raise TypeError(here(f"{name}: {at.name} has complex arguments or results; use vjp"))
         table = _forward(at) if forward else _backward(at)
-        rows = iter([at.arguments(row) for row in table])
-        found = rebuild(at.value, lambda _: next(rows))
+        found = at.returned(map(at.arguments, table))
         return (found, at.aux) if has_aux else found
 
     return jacobian
 
 
+def _of_units(
+    nodes: Sequence[Node], linear: Callable[[Sequence[Node]], list[Node]], out_axes: int
+) -> list[list[Tensor]]:
+    """For each node what a linear function of all makes of unit vectors along its elements, with zeros for
+    the others."""
+    zeros = [ops.zeros_like(n) for n in nodes]
+
+    def one(k: int, unit: Tensor) -> list[Tensor]:
+        return [tensor_of(n) for n in linear([*zeros[:k], node_of(unit), *zeros[k + 1 :]])]
+
+    table = []
+    for k, node in enumerate(nodes):
+        size, dtype = math.prod(node.shape), node.type.dtype
+        eye = Tensor(np.eye(size, dtype=dtype.np).reshape(size, *node.shape))
+        table.append(vmap(functools.partial(one, k), out_axes=out_axes)(eye))
+    return table
+
+
 def _backward(at: _Linear) -> list[list[Tensor]]:
     """For each result the derivatives by all arguments: those that come back of unit vectors."""
-    table = []
-    for k, node in enumerate(at.outputs):
-        eye, zeros = _units(at.outputs, k)
-
-        def back(unit: Tensor, k: int = k, zeros: list[Tensor] = zeros) -> list[Tensor]:
-            cotangents = [node_of(unit if j == k else z) for j, z in enumerate(zeros)]
-            return [tensor_of(n) for n in at.back(cotangents)]
-
-        found = vmap(back)(eye)
-        table.append([x.reshape((*node.shape, *n.shape)) for x, n in zip(found, at.wrt, strict=True)])
-    return table
+    return [
+        [x.reshape((*node.shape, *n.shape)) for x, n in zip(found, at.wrt, strict=True)]
+        for node, found in zip(at.outputs, _of_units(at.outputs, at.back, 0), strict=True)
+    ]
 
 
 def _forward(at: _Linear) -> list[list[Tensor]]:
     """For each argument the derivatives of all results; turned, so that each result has its row."""
-    columns = []
-    for k, node in enumerate(at.wrt):
-        eye, zeros = _units(at.wrt, k)
-
-        def along(unit: Tensor, k: int = k, zeros: list[Tensor] = zeros) -> list[Tensor]:
-            tangents = [node_of(unit if j == k else z) for j, z in enumerate(zeros)]
-            return [tensor_of(n) for n in _pushed(at, tangents)]
-
-        found = vmap(along, out_axes=-1)(eye)
-        columns.append([x.reshape((*n.shape, *node.shape)) for x, n in zip(found, at.outputs, strict=True)])
+    columns = [
+        [x.reshape((*n.shape, *node.shape)) for x, n in zip(found, at.outputs, strict=True)]
+        for node, found in zip(at.wrt, _of_units(at.wrt, at.forth, -1), strict=True)
+    ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
-from types import MethodType
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
@@ -50,9 +49,6 @@ class Gradient(Decorated):
             return ((value, aux), parts) if self.value else (parts, aux)
         return (value, parts) if self.value else parts
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
-
     def _made_of(self) -> Parts:
         return Gradient, (self.__wrapped__, self.argnums, self.value, self.has_aux)
 
@@ -92,27 +88,50 @@ def _differentiated(
     kwargs: dict[str, Any],
 ) -> tuple[Tensor, Any, Any]:
     places = places_of(f, argnums, len(args))
-    call, fresh = fresh_arguments(f, places, args)
+    value, wrt = called_on_leaves(f, places, args, kwargs)
+    value, aux = value_and_aux(f, value) if has_aux else (value, None)
+    node = _scalar_node(f, value)
+    parts = or_zeros(wrt, gradients(node, ops.const(1, node), wrt, first=True))
+    trace, grad = MODE.get()
+    flag = grad and bool(differentiable_leaves(node))
+    result = [Tensor._of(n if grad else ops.STOP(n), flag, trace) for n in (node, *parts)]
+    of = structured([args[k] for k in places], result[1:])
+    return result[0], of if isinstance(argnums, Sequence) else of[0], aux
+
+
+def called_on_leaves(
+    f: Callable[..., Any], places: Sequence[int], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Any, list[Node]]:
+    """What `f` returns, with gradients of the arguments in these places; and the nodes of these. They are
+    private: afterwards only what the caller's own leaves reach stays differentiable."""
+    call, fresh = _fresh_arguments(f, places, args)
     wrt = [node_of(t) for t in fresh]
     before = MODE.get()
     try:
         MODE.set(Mode(before.trace, True))
-        value = f(*call, **kwargs)
+        return f(*call, **kwargs), wrt
     finally:
         MODE.set(before)
-    value, aux = value_and_aux(f, value) if has_aux else (value, None)
-    node = _scalar_node(f, value)
-    found = gradients(node, ops.const(1, node), wrt, first=True)
-    parts = [ops.zeros_like(n) if g is None else g for n, g in zip(wrt, found, strict=True)]
-    trace, grad = before
-    # The fresh leaves are private: only what the caller's own leaves reach stays differentiable.
-    for n in wrt:
-        LEAVES.pop(n, None)
-    flag = grad and bool(differentiable_leaves(node))
-    result = [Tensor._of(n if grad else ops.STOP(n), flag, trace) for n in (node, *parts)]
-    rest = iter(result[1:])
-    of = tuple(rebuild(args[k], lambda _: next(rest)) if nested(args[k]) else next(rest) for k in places)
-    return result[0], of if isinstance(argnums, Sequence) else of[0], aux
+        for n in wrt:
+            LEAVES.pop(n, None)
+
+
+def or_zeros(nodes: Sequence[Node], parts: Sequence[Node | None]) -> list[Node]:
+    """Cotangents of these nodes: zeros where nothing depends on one."""
+    return [ops.zeros_like(n) if g is None else g for n, g in zip(nodes, parts, strict=True)]
+
+
+def structured(values: Sequence[Any], parts: Iterable[Any]) -> tuple[Any, ...]:
+    """One part for each array of these values, in their structure."""
+    rest = iter(parts)
+    return tuple([rebuild(v, lambda _: next(rest)) if nested(v) else next(rest) for v in values])
+
+
+def tensor_of(node: Node) -> Tensor:
+    """A tensor for a result of a transform, which private leaves may have been behind."""
+    trace, grad = MODE.get()
+    flag = grad and node.type.dtype.is_inexact and bool(differentiable_leaves(node))
+    return Tensor._of(node if grad else ops.STOP(node), flag, trace)
 
 
 def value_and_aux(f: Callable[..., Any], value: Any) -> tuple[Any, Any]:
@@ -122,7 +141,7 @@ def value_and_aux(f: Callable[..., Any], value: Any) -> tuple[Any, Any]:
     return value
 
 
-def fresh_arguments(
+def _fresh_arguments(
     f: Callable[..., Any], places: Sequence[int], args: tuple[Any, ...]
 ) -> tuple[list[Any], list[Tensor]]:
     """The arguments, with tensors that collect gradients in these places; and all of these tensors."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from types import MethodType
 from typing import Any
 from weakref import ref
 
@@ -24,10 +23,11 @@ from .arguments import check_function, is_array, rebuild
 from .context import MODE
 from .creation import given as asarray
 from .errors import bounded, bounds, here
+from .gradients import name_of, tensor_of
 from .lanes import LANES, example, lane
 from .pickles import Decorated, Parts
 from .shapes import normal_axis
-from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
+from .tensor import LEAVES, Tensor, node_of
 
 Axes = Any  # an int, None, or a container of these
 
@@ -51,9 +51,6 @@ class Mapped(Decorated):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _mapped(self.__wrapped__, self.in_axes, self.out_axes, self.randomness, args, kwargs)
-
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
 
     def _made_of(self) -> Parts:
         return Mapped, (self.__wrapped__, self.in_axes, self.out_axes, self.randomness)
@@ -181,15 +178,12 @@ def _example(whole: Tensor, examples: dict[Node, Node]) -> Tensor:
 
 def _result(f: Callable[..., Any], value: Any) -> Tensor:
     if not (isinstance(value, Tensor | int | float | complex) or is_array(value)):
-        name = getattr(f, "__qualname__", type(f).__name__)
-        raise TypeError(
-            here(f"vmap: {name} returned {type(value).__name__}; expected tensors, or a structure of them")
-        )
+        told = f"{name_of(f)} returned {type(value).__name__}; expected tensors, or a structure of them"
+        raise TypeError(here(f"vmap: {told}"))
     return asarray(value)
 
 
 def _out(size: int, node: Node, batch: Node | None, found: Tensor, axis: int | None) -> Tensor:
-    trace, grad = MODE.get()
     if axis is None:
         if batch is not None:
             raise ValueError(here("vmap: out_axes=None for a result that differs from example to example"))
@@ -202,5 +196,4 @@ def _out(size: int, node: Node, batch: Node | None, found: Tensor, axis: int | N
         raise ValueError(
             here(f"vmap: out_axes={axis!r} for results of shape {node.shape}: {error}")
         ) from None
-    flag = grad and batch.type.dtype.is_inexact and bool(differentiable_leaves(batch))
-    return Tensor._of(batch if grad else ops.STOP(batch), flag, trace).moveaxis(0, at)
+    return tensor_of(batch).moveaxis(0, at)

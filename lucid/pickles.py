@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 Parts = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -23,6 +24,13 @@ class Decorated:
     def _made_of(self) -> Parts:
         """Who makes another one, and of what."""
         raise NotImplementedError
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """As a method, like a function."""
+        if instance is None:
+            return self
+        assert callable(self)
+        return MethodType(self, instance)
 
     @property
     def __carrier__(self) -> Callable[[], Parts]:

@@ -127,6 +127,11 @@ def _size(size: Any, *operands: Any) -> tuple[int, ...]:
     return np.broadcast_shapes(*(asarray(x).shape for x in operands))
 
 
+def _beside(*near: Any) -> Device:
+    """The device that the first of these lies on that lies on one."""
+    return next((d for d in map(device_of, near) if d), None)
+
+
 @public
 def uniform(
     low: Any = 0.0,
@@ -139,7 +144,7 @@ def uniform(
     """Uniform in [low, high); both may be tensors, through which gradients flow."""
     shape = _size(size, low, high)
     top = asarray(high, dtype if isinstance(high, int | float) else None)
-    device = device_of(low) or device_of(high)
+    device = _beside(low, high)
     drawn: Tensor = rand(*shape, dtype=dtype, device=device, generator=generator) * (top - low) + low
     return drawn
 
@@ -155,7 +160,7 @@ def normal(
 ) -> Tensor:
     """Normal with mean `loc` and standard deviation `scale`, through which gradients flow."""
     shape = _size(size, loc, scale)
-    device = device_of(loc) or device_of(scale)
+    device = _beside(loc, scale)
     drawn: Tensor = randn(*shape, dtype=dtype, device=device, generator=generator) * scale + loc
     return drawn
 
@@ -172,7 +177,7 @@ def exponential(
 def _between(shape: tuple[int, ...], dtype: object, generator: Generator | None, *near: Any) -> Tensor:
     """Uniform in (0, 1), where the first of `near` is that lies on a device."""
     kind = _float(dtype)
-    return _drawn(shape, kind, lambda b: _uniform(kind, b, centred=True), generator, device=_beside(near))
+    return _drawn(shape, kind, lambda b: _uniform(kind, b, centred=True), generator, device=_beside(*near))
 
 
 def _exponentials(shape: tuple[int, ...], dtype: object, generator: Generator | None, *near: Any) -> Tensor:
@@ -182,11 +187,12 @@ def _exponentials(shape: tuple[int, ...], dtype: object, generator: Generator | 
     def build(bits: list[Node]) -> Node:
         return ops.NEG(ops.LOG(_uniform(kind, bits, centred=True)))
 
-    return _drawn(shape, kind, build, generator, device=_beside(near))
+    return _drawn(shape, kind, build, generator, device=_beside(*near))
 
 
-def _beside(near: tuple[Any, ...]) -> Device:
-    return next((d for d in map(device_of, near) if d), None)
+def _known(value: Any) -> Any:
+    """The values of numbers and arrays; of a tensor, which is not looked at, none."""
+    return np.empty(0) if isinstance(value, Tensor) else np.asarray(value)
 
 
 @public
@@ -196,7 +202,7 @@ def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -
     chance = asarray(p)
     if not chance.is_floating_point():
         raise TypeError(here(f"bernoulli: probabilities are floats, not {chance.dtype}"))
-    given = np.empty(0) if isinstance(p, Tensor) else np.asarray(p)
+    given = _known(p)
     wrong = given[(given < 0) | (given > 1)]
     if wrong.size:
         raise ValueError(here(f"bernoulli: probabilities are from 0 to 1, not {wrong.flat[0]}"))
@@ -461,7 +467,7 @@ def triangular(
 
 def _positive(name: str, parameter: str, value: Any) -> Any:
     """ValueError for numbers and arrays that are not above 0; a tensor is not looked at."""
-    given = np.ones(1) if isinstance(value, Tensor) else np.asarray(value)
+    given = _known(value)
     wrong = given[~(given > 0)]
     if wrong.size:
         raise ValueError(here(f"{name}: {parameter} must be above 0, not {wrong.flat[0]}"))
