@@ -18,6 +18,7 @@ from .context import MODE
 from .conversions import Conversions
 from .engine import leaf
 from .errors import TraceError, bounded, bounds, here, no_attribute
+from .extents import Size, size_of
 from .in_place import InPlace
 from .promote import dtype_of
 from .residence import (
@@ -181,6 +182,11 @@ class Names(Alike, Borrowed, Conversions, InPlace):
     def dim(self) -> int:
         """Number of axes: `ndim`."""
         return len(self.shape)
+
+    @property
+    def size(self) -> Size:
+        """Number of elements. As a method, `size()` is the shape and `size(dim)` an extent."""
+        return size_of(self.shape)
 
     def numel(self) -> int:
         """Number of elements: `size`."""

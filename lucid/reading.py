@@ -15,6 +15,7 @@ from lucid.compiler.ir.types import b1, f32
 from .context import MODE
 from .engine import Array
 from .errors import bounded, bounds, here, user_frame, warn_user
+from .extents import Size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -73,7 +74,7 @@ class Reading:
         @property
         def ndim(self) -> int: ...
         @property
-        def size(self) -> int: ...
+        def size(self) -> Size: ...
         @property
         def is_leaf(self) -> bool: ...
 

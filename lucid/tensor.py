@@ -275,11 +275,6 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
         return len(self._node.type.shape)
 
     @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self._node.type.size
-
-    @property
     def nbytes(self) -> int:
         return self._node.type.nbytes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,19 @@ def test_methods_give_what_functions_give() -> None:
         IndexError, match=r"test_methods.py:\d+: narrow: 3 elements from 1 on, along an axis of 3"
     ):
         x.narrow(1, 1, 3)
+
+
+def test_size_is_a_number_and_when_called_the_shape() -> None:
+    x = lucid.ones(3, 4)
+    assert x.size == 12 and x.size() == (3, 4) and x.size(0) == 3 and x.size(dim=-1) == 4
+    assert type(x.size + 1) is int and lucid.zeros(x.size).shape == (12,) and json.dumps(x.size) == "12"
+    assert pickle.loads(pickle.dumps(x.size)) == 12 and np.mean(x / x.size).item() == np.float32(1 / 12)
+    with pytest.raises(IndexError, match=r"test_methods.py:\d+: axis 2 is out of bounds"):
+        x.size(2)
+    times = lucid.compile(lambda x, n: x.reshape(x.size(0), -1) * n)
+    for _ in range(3):
+        assert times(x, x.size).numpy()[0, 0] == 12
+    assert times.traces == 1 and times(x[:2], x[:2].size).numpy()[0, 0] == 8
 
 
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
