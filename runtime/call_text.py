@@ -92,11 +92,15 @@ names.compare:
   %same.names = call i1 @equal(ptr %first.name, ptr %keywords, i64 %n.keywords)
   br i1 %same.names, label %workers, label %no
 workers:
-  ; the pool: [state, threads, whether its workers are started]
-  %started = ldi %pool, 2
-  %is.started = icmp ne i64 %started, 0
+  ; the pool: [state, the most threads, how many there are]
+  %all.threads = ldi %pool, 1
+  %uncapped = icmp eq i64 %cap, 0
+  %fewer = call i64 @llvm.umin.i64(i64 %cap, i64 %all.threads)
+  %threads = select i1 %uncapped, i64 %all.threads, i64 %fewer
+  %there = ldi %pool, 2
+  %enough = icmp sge i64 %there, %threads
   %small = xor i1 %large, 1
-  %ready = or i1 %small, %is.started
+  %ready = or i1 %small, %enough
   br i1 %ready, label %prepare, label %no
 prepare:
   ; room for pointers: on the stack, which may be small, or on the heap
@@ -223,10 +227,6 @@ hold: each %h in %n.inputs from hold.arrays, hold.body else parallel
   br label %hold
 parallel:
   %state = ldp %pool, 0
-  %all.threads = ldi %pool, 1
-  %uncapped = icmp eq i64 %cap, 0
-  %fewer = call i64 @llvm.umin.i64(i64 %cap, i64 %all.threads)
-  %threads = select i1 %uncapped, i64 %all.threads, i64 %fewer
   ; What changes tensors keeps the lock: nobody may see them half written, nor change them from the same
   ; values at the same time.
   br i1 %pure, label %unlocked, label %locked

@@ -136,22 +136,22 @@ def regions() -> int:
 
 _POOL = Pool()
 _limit = 0
-# What the native call path reads: the pool's state, the number of threads, and whether the first
-# serves the second (if not, it leaves the call to Python, which starts the workers).
-CELL = forever(np.zeros(3, np.int64))
+# What the native call path reads: the pool's state, the most threads of a call, and how many there are, the
+# caller's among them (a call that may use more goes to Python, which starts them).
+CELL = forever(np.array([0, region.MAX_THREADS, 1]))
 
 
 def reach(threads: int) -> int:
     """The address of a state whose workers serve `threads` threads; 0 if all must run serially."""
     address = _POOL.reach(threads) if threads > 1 else 0
-    if not CELL[2]:
+    if CELL[2] < threads:
         _publish()
     return address
 
 
 def _publish() -> None:
-    served = _POOL.failed or _POOL.workers >= _limit - 1
-    CELL[:] = _POOL.address, max(_limit, 1), bool(_limit and served)
+    here = region.MAX_THREADS if _POOL.failed else _POOL.workers + 1
+    CELL[:] = _POOL.address, _limit or region.MAX_THREADS, here
 
 
 def get_num_threads() -> int:
@@ -159,6 +159,7 @@ def get_num_threads() -> int:
     global _limit
     if not _limit:
         _limit = min(thread_limit(), region.MAX_THREADS)
+        _publish()
     return _limit
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn, optim
-from lucid.runtime import call, memory
+from lucid.runtime import call, memory, pool
 
 pytestmark = pytest.mark.skipif(not call.available(), reason="no native call path here")
 Array = np.ndarray[Any, Any]
@@ -212,6 +212,23 @@ def test_a_view_of_an_output() -> None:
     warm(both, x)
     a, b = both(x)
     assert (a.shape, b.shape) == ((2, 3), (6,))
+
+
+def test_one_thread_needs_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "_POOL", pool.Pool())
+        pool._publish()
+        one = lucid.compile(lambda x: (x * 2).sum(), threads=1)
+        x = np.ones(100_000, np.float32)
+        warm(one, x)
+        assert natively(one, x).item() == 200_000
+        assert pool._POOL.workers == 0
+        if lucid.get_num_threads() > 1:
+            all_threads = lucid.compile(lambda x: (x * 3).sum())
+            warm(all_threads, x)
+            assert natively(all_threads, x).item() == 300_000
+            assert pool._POOL.workers == lucid.get_num_threads() - 1
+    pool._publish()
 
 
 def test_many_signatures() -> None:
