@@ -199,9 +199,10 @@ class Size:
             return Size(self.facts, self.value + other, self.offset + other, self.terms) if other else self
         if not isinstance(other, Size):
             return NotImplemented
-        return _size(
-            self.facts, self.value + other.value, self.offset + other.offset, (*self.terms, *other.terms)
-        )
+        table = dict(self.terms)
+        for product, factor in other.terms:
+            table[product] = table.get(product, 0) + factor
+        return _size(self.facts, self.value + other.value, self.offset + other.offset, table)
 
     __radd__ = __add__
 
@@ -209,9 +210,14 @@ class Size:
         return Size(self.facts, -self.value, -self.offset, tuple([(p, -c) for p, c in self.terms]))
 
     def __sub__(self, other: Any) -> Any:
-        if isinstance(other, Size) and other.terms == self.terms:
+        if not isinstance(other, Size):
+            return self + -other
+        if other.terms == self.terms:
             return self.offset - other.offset
-        return self + -other
+        table = dict(self.terms)
+        for product, factor in other.terms:
+            table[product] = table.get(product, 0) - factor
+        return _size(self.facts, self.value - other.value, self.offset - other.offset, table)
 
     def __rsub__(self, other: Any) -> Any:
         return -self + other
@@ -229,9 +235,13 @@ class Size:
             return Size(self.facts, self.value * other.value, 0, ((tuple(sorted(p + q)), c * d),))
         mine = (*self.terms, ((), self.offset)) if self.offset else self.terms
         theirs = (*other.terms, ((), other.offset)) if other.offset else other.terms
-        found = [(tuple(sorted(p + q)), c * d) for p, c in mine for q, d in theirs]
-        rest = [(p, c) for p, c in found if p]
-        return _size(self.facts, self.value * other.value, self.offset * other.offset, rest)
+        table: dict[tuple[int, ...], int] = {}
+        for p, c in mine:
+            for q, d in theirs:
+                product = tuple(sorted(p + q))
+                table[product] = table.get(product, 0) + c * d
+        table.pop((), None)
+        return _size(self.facts, self.value * other.value, self.offset * other.offset, table)
 
     __rmul__ = __mul__
 
@@ -327,12 +337,9 @@ class Size:
         return repr(self.value)
 
 
-def _size(facts: Facts, value: int, offset: int, terms: Sequence[tuple[tuple[int, ...], int]]) -> Size | int:
-    """With equal products added up, and none of coefficient 0."""
-    table: dict[tuple[int, ...], int] = {}
-    for product, factor in terms:
-        table[product] = table.get(product, 0) + factor
-    rest = tuple(sorted([(p, c) for p, c in table.items() if c]))
+def _size(facts: Facts, value: int, offset: int, table: dict[tuple[int, ...], int]) -> Size | int:
+    """Of factors by product, of which some may be 0."""
+    rest = tuple(sorted([term for term in table.items() if term[1]]))
     return Size(facts, value, offset, rest) if rest else offset
 
 

@@ -35,9 +35,7 @@ def shorten(order: Sequence[Node], roots: set[Node]) -> list[Node]:
     """Make every expression over `roots` and inputs short enough: new roots, added to `roots`. `order`:
     all nodes, inputs before users."""
     position = {n: k for k, n in enumerate(order)}
-    size: dict[
-        Node, tuple[int, int]
-    ] = {}  # at most: the cost of a node's expression, the arrays that it reads
+    met = _Met(order, roots)
     added: list[Node] = []
     readers = Counter(m for n in order for m in n.inputs)
     count: dict[Node, int] = {}  # of a single value: the longest chain of single values that it ends
@@ -45,36 +43,67 @@ def shorten(order: Sequence[Node], roots: set[Node]) -> list[Node]:
     def memory(node: Node) -> bool:
         return node in roots or node.op is ops.INPUT
 
-    def below(node: Node) -> tuple[list[Node], set[Node]]:
-        """What is computed for a node, itself included, and what is read."""
-        seen, read, stack = {node}, set(), [node]
+    def below(node: Node) -> list[Node]:
+        """What is computed for a node, itself included."""
+        seen, stack = {node}, [node]
         while stack:
-            for m in stack.pop().inputs:
-                if memory(m):
-                    read.add(m)
-                elif m not in seen:
-                    seen.add(m)
-                    stack.append(m)
-        return sorted(seen, key=position.__getitem__), read
+            fresh = [m for m in stack.pop().inputs if m not in seen and not memory(m)]
+            seen.update(fresh)
+            stack += fresh
+        return sorted(seen, key=position.__getitem__)
 
     for node in order:
-        sizes = [(0, 1) if memory(m) else size[m] for m in node.inputs]
-        total = node.op.flops + sum([cost for cost, _ in sizes]), sum([count for _, count in sizes])
-        while _fill(*total) > 1:
-            nodes, read = below(node)
-            total = sum([n.op.flops for n in nodes]), len(read)
-            cut = _cut(nodes, memory) if _fill(*total) > 1 else []
+        met.enter(node)
+        while met.fill(node) > 1:
+            nodes = below(node)
+            for n in nodes:
+                met.enter(n)
+            cut = _cut(nodes, memory) if met.fill(node) > 1 else []
             if not cut:
                 break
             roots.update(cut)
             added += cut
-        size[node] = total
+            met.store(cut)
         if node.inputs and not node.shape and not memory(node):
             count[node] = 1 + max([count.get(m, 0) for m in node.inputs if not memory(m)], default=0)
             if count[node] > SINGLES and readers[node] > 1 and node.op.kind == "elementwise":
                 roots.add(node)
                 added.append(node)
+                met.store([node])
     return added
+
+
+class _Met:
+    """What the expression of each node meets down to memory, as bits by position: counted without a walk,
+    however often nodes are shared."""
+
+    def __init__(self, order: Sequence[Node], roots: set[Node]) -> None:
+        self._bit = {n: 1 << k for k, n in enumerate(order)}
+        self._memory = 0
+        self._costs: dict[int, int] = {}  # the nodes of each cost
+        self._met: dict[Node, int] = {}
+        self.store([n for n in order if n in roots or n.op is ops.INPUT])
+        for n in order:
+            self._costs[n.op.flops] = self._costs.get(n.op.flops, 0) | self._bit[n]
+
+    def store(self, nodes: Sequence[Node]) -> None:
+        """These are memory: what met them meets nothing below, once it is entered again."""
+        for n in nodes:
+            self._memory |= self._bit[n]
+
+    def enter(self, node: Node) -> None:
+        found = 0
+        for m in node.inputs:
+            found |= self._bit[m]
+            if not self._bit[m] & self._memory:
+                found |= self._met[m]
+        self._met[node] = found
+
+    def fill(self, node: Node) -> float:
+        met = self._met[node]
+        computed = met & ~self._memory | self._bit[node]
+        cost = sum([cost * (computed & nodes).bit_count() for cost, nodes in self._costs.items()])
+        return _fill(cost, (met & self._memory).bit_count())
 
 
 def _fill(cost: int, arrays: int) -> float:
@@ -92,21 +121,22 @@ def _cut(nodes: list[Node], memory: Callable[[Node], bool]) -> list[Node]:
         read.update(m for m in n.inputs if memory(m))
         fills.append(_fill(cost, len(read)))
     alive: Counter[Node] = Counter()
+    nbytes = 0  # of what is alive: sums of symbols take long
     best: tuple[int, list[Node]] | None = None
     places = _places(nodes)
     for k, n in enumerate(nodes[:-1]):
         source = _padded(n, memory)
         if not memory(source) and source.inputs and source not in places:
+            nbytes += 0 if alive[source] else source.type.nbytes
             alive[source] += 1
             ends.setdefault(last[n], []).append(source)
         for gone in ends.pop(k, ()):
             alive[gone] -= 1
             if not alive[gone]:
+                nbytes -= gone.type.nbytes
                 del alive[gone]
-        if alive and 2 * fills[k] >= fills[-1]:
-            nbytes = sum(m.type.nbytes for m in alive)
-            if best is None or nbytes <= best[0]:
-                best = nbytes, list(alive)
+        if alive and 2 * fills[k] >= fills[-1] and (best is None or nbytes <= best[0]):
+            best = nbytes, list(alive)
     return [] if best is None else best[1]
 
 
