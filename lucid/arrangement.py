@@ -43,10 +43,29 @@ class Arrangement:
         return self._apply(shapes.reshape, self, shape=_listed((shape, *more)))
 
     def transpose(self, axes: Any = None, *more: Any) -> Tensor:
-        """Axis k of the result is axis `axes[k]`; without arguments all axes are reversed."""
-        return self._apply(shapes.transpose, self, axes=() if axes is None else _listed((axes, *more)))
+        """Axis k of the result is axis `axes[k]`; without arguments all axes are reversed. Two ints, as
+        PyTorch's dim0 and dim1, are exchanged. ValueError for `x.transpose(0, 1)` of a matrix, which NumPy
+        leaves as it is."""
+        if len(more) == 1:
+            return self._exchanged(axes, more[0])
+        return self.permute(() if axes is None else axes, *more)
 
-    permute = transpose
+    def permute(self, axes: Any = (), *more: Any, dims: Any = None) -> Tensor:
+        """Axis k of the result is axis `axes[k]`; `dims` is PyTorch's name for them."""
+        return self._apply(shapes.transpose, self, axes=_listed((axes, *more) if dims is None else (dims,)))
+
+    @public
+    def _exchanged(self, axis0: int, axis1: int) -> Tensor:
+        ndim = len(self.shape)
+        a, b = normal_axis(axis0, ndim), normal_axis(axis1, ndim)
+        if (a, b) == (0, 1) and ndim == 2:
+            raise ValueError(
+                f"transpose({axis0}, {axis1}) of a matrix: NumPy leaves it as it is, PyTorch exchanges them; "
+                f"write x.T, swapaxes({axis0}, {axis1}) or permute({axis0}, {axis1})"
+            )
+        order = list(range(ndim))
+        order[a], order[b] = b, a
+        return self.permute(tuple(order))
 
     def broadcast_to(self, shape: Any, *more: Any) -> Tensor:
         """The same elements along new axes, and along axes of extent 1. ValueError if that does not fit."""
@@ -156,6 +175,8 @@ class Arrangement:
     @public
     def flipud(self) -> Tensor:
         """Rows in reverse."""
+        if not self.shape:
+            raise ValueError("flipud: expected at least one axis, got a number")
         return self.flip(0)
 
     @public

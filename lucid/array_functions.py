@@ -412,13 +412,14 @@ addmm, baddbmm = _scaled_sum("addmm", 2), _scaled_sum("baddbmm", 3)
 @public
 def cov(
     m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
-    *, correction: int | None = None, dtype: Any = None,
+    fweights: Any = None, aweights: Any = None, *, correction: int | None = None, dtype: Any = None,
 ) -> Tensor:  # fmt: skip
-    """The covariances of the rows of m (of its columns, if not `rowvar`); in float64, as NumPy's."""
+    """The covariances of the rows of m (of its columns, if not `rowvar`); in float64, as NumPy's. A column
+    counts `fweights` times (integers), and as much as `aweights` says."""
     divisor = ddof if correction is None else correction
-    more = None if y is None else asarray(y)
+    given = [None if x is None else asarray(x) for x in (y, fweights, aweights)]
     return apply(
-        contractions.cov, asarray(m), more, rowvar=rowvar, bias=bias, ddof=divisor, dtype=maybe(dtype)
+        contractions.cov, asarray(m), *given, rowvar=rowvar, bias=bias, ddof=divisor, dtype=maybe(dtype)
     )
 
 

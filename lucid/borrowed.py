@@ -17,17 +17,18 @@ _NAMES = {
     ".assembly": "diag_embed narrow swapdims",
     ".choosing": "choose compress masked_scatter",
     ".elements": "argwhere bincount nonzero take_along_dim=take_along_axis",
-    ".functional": """absolute amax amin bitwise_and bitwise_left_shift bitwise_not bitwise_or
-        bitwise_right_shift bitwise_xor clamp_max clamp_min deg2rad divide fix float_power fmax fmin greater
-        greater_equal heaviside hypot isreal lerp less less_equal logaddexp logaddexp2 logical_and logical_not
-        logical_or logical_xor multiply nan_to_num negative nextafter not_equal outer positive rad2deg signbit
-        sinc subtract true_divide xlogy""",
+    ".functional": """absolute add amax amin bitwise_and bitwise_left_shift bitwise_not
+        bitwise_or bitwise_right_shift bitwise_xor clamp_max clamp_min deg2rad div divide fix
+        float_power fmax fmin greater greater_equal heaviside hypot isreal lerp less less_equal
+        logaddexp logaddexp2 logical_and logical_not logical_or logical_xor multiply nan_to_num
+        negative nextafter not_equal outer positive rad2deg signbit sinc sub subtract
+        true_divide xlogy""",
     ".linalg": "matrix_rank qr",
     ".nn.functional": "hardshrink log_softmax prelu",
     ".questions": "aminmax is_nonzero",
     ".random": "bernoulli multinomial",
     ".sequences": "argpartition partition unique unique_consecutive",
-    ".signals": "dist",
+    ".signals": "dist norm",
     ".whole_numbers": "addcdiv addcmul frac frexp gcd isneginf isposinf lcm ldexp",
 }
 

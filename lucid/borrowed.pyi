@@ -8,6 +8,9 @@ class Borrowed:
     def absolute(self) -> Tensor:
         """The absolute value of each element; its gradient is sign(x), 0 at 0."""
 
+    def add(self, b: Any, *, alpha: Any = ...) -> Tensor:
+        """a + alpha b."""
+
     def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Tensor:
         """x + value tensor1 / tensor2."""
 
@@ -85,8 +88,9 @@ Outside of compiled functions, or of a condition that is known."""
     def corrcoef(self, y: Any = ..., rowvar: bool = ..., *, dtype: Any = ...) -> Tensor:
         """Covariances over the products of standard deviations; in float64, as NumPy's."""
 
-    def cov(self, y: Any = ..., rowvar: bool = ..., bias: bool = ..., ddof: int | None = ..., *, correction: int | None = ..., dtype: Any = ...) -> Tensor:
-        """The covariances of the rows of m (of its columns, if not `rowvar`); in float64, as NumPy's."""
+    def cov(self, y: Any = ..., rowvar: bool = ..., bias: bool = ..., ddof: int | None = ..., fweights: Any = ..., aweights: Any = ..., *, correction: int | None = ..., dtype: Any = ...) -> Tensor:
+        """The covariances of the rows of m (of its columns, if not `rowvar`); in float64, as NumPy's. A column
+counts `fweights` times (integers), and as much as `aweights` says."""
 
     def cross(self, b: Any, axis: int = ..., *, dim: int | None = ...) -> Tensor:
         """The vector product of vectors of three elements."""
@@ -100,8 +104,13 @@ Outside of compiled functions, or of a condition that is known."""
     def dist(self, other: Any, p: float = ...) -> Tensor:
         """The p-norm of x - other, which broadcast; its gradient where they are equal is 0."""
 
-    def divide(self, b: Any) -> Tensor:
-        """a / b."""
+    def div(self, b: Any, *, rounding_mode: str | None = ...) -> Tensor:
+        """a / b; with `rounding_mode` "floor" a // b, with "trunc" the quotient without its fraction, which of
+integers is an integer."""
+
+    def divide(self, b: Any, *, rounding_mode: str | None = ...) -> Tensor:
+        """a / b; with `rounding_mode` "floor" a // b, with "trunc" the quotient without its fraction, which of
+integers is an integer."""
 
     def dsplit(self, indices_or_sections: Any) -> list[Tensor]:
         """`split` along the third axis."""
@@ -174,8 +183,8 @@ nothing, or to NaN with `equal_nan`. A number is one of the other's dtype."""
 kernels. TypeError for other dtypes."""
 
     def ldexp(self, n: Any) -> Tensor:
-        """x 2**n, of whole numbers n. (Results of float64 that are below the normal range may be rounded twice.)
-TypeError for an n that is no integer."""
+        """x 2**n. (Results of float64 that are below the normal range may be rounded twice.) Of an n that is no
+integer, as PyTorch's, the product of x and 2**n."""
 
     def lerp(self, end: Any, weight: Any) -> Tensor:
         """start + weight (end - start)."""
@@ -242,6 +251,11 @@ exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a re
     def nonzero(self) -> tuple[Tensor, ...]:
         """Where x is not 0: one tensor of indices for each axis. Outside of compiled functions."""
 
+    def norm(self, p: float | str | None = ..., axis: Any = ..., keepdims: bool = ..., *, dim: Any = ..., keepdim: bool = ..., dtype: Any = ...) -> Tensor:
+        """PyTorch's: the p-norm of all elements, or of those along axes, as one vector, a matrix's too; "fro" is
+that of p = 2, "nuc" the sum of the singular values of matrices. (NumPy's, for which p = 2 of a matrix is
+its greatest singular value, is `linalg.norm`.)"""
+
     def not_equal(self, b: Any) -> Tensor:
         """a != b, for each element."""
 
@@ -270,8 +284,11 @@ exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a re
     def sinc(self) -> Tensor:
         """sin(pi x) / (pi x); 1 at 0."""
 
-    def subtract(self, b: Any) -> Tensor:
-        """a - b."""
+    def sub(self, b: Any, *, alpha: Any = ...) -> Tensor:
+        """a - alpha b."""
+
+    def subtract(self, b: Any, *, alpha: Any = ...) -> Tensor:
+        """a - alpha b."""
 
     def swapdims(self, dim0: int, dim1: int) -> Tensor:
         """`swapaxes`."""
@@ -280,8 +297,9 @@ exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a re
         """Along `axis` the element that `indices`, an array of as many dimensions, says; the others
 broadcast."""
 
-    def true_divide(self, b: Any) -> Tensor:
-        """a / b."""
+    def true_divide(self, b: Any, *, rounding_mode: str | None = ...) -> Tensor:
+        """a / b; with `rounding_mode` "floor" a // b, with "trunc" the quotient without its fraction, which of
+integers is an integer."""
 
     def unique(self, return_index: bool = ..., return_inverse: bool = ..., return_counts: bool = ..., axis: int | None = ..., *, equal_nan: bool = ..., sorted: bool = ..., dim: int | None = ...) -> Any:
         """The different elements in ascending order, or the different parts along an axis; on request where each

@@ -11,7 +11,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1, f64, i64
 
-from .complexes import conj
+from .complexes import by_parts, conj, real
 from .elementwise import add, mul, sub
 from .joins import concatenate, diagonal, on_diagonal, roll
 from .promote import Value, cast, float_dtype, result_dtype, weak
@@ -239,18 +239,44 @@ def scaled_sum(x: Node, product: Node, beta: Value, alpha: Value) -> Node:
 
 
 def cov(
-    x: Node, y: Node | None = None, *,
-    rowvar: bool = True, bias: bool = False, ddof: int | None = None, dtype: DType | None = None,
+    x: Node, y: Node | None = None, fweights: Node | None = None, aweights: Node | None = None, *,
+    rowvar: bool = True, bias: bool = False, ddof: float | None = None, dtype: DType | None = None,
 ) -> Node:  # fmt: skip
-    """The covariances of the rows of x (of its columns, if not `rowvar`); in float64, as NumPy's."""
+    """The covariances of the rows of x (of its columns, if not `rowvar`); in float64, as NumPy's. A column
+    counts `fweights` times, and as much as `aweights` says."""
     given = [n for n in (x, y) if n is not None]
     kind = dtype or float_dtype(*given, ops.SCALAR(value=0.0, dtype=f64))
     m = concatenate([_variables(n, kind, rowvar) for n in given], axis=0)
-    count = m.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
-    off = ops.SUB(m, ops.fill(mean(m, axis=1, keepdims=True), m.shape))
-    total = ops.CONTRACT(off, conj(off), spec="ij,kj->ik")
-    result = ops.DIV(total, ops.fill(ops.SCALAR(value=float(max(count, 0)), dtype=kind), total.shape))
+    less = (0 if bias else 1) if ddof is None else ddof
+    times, share = (_weights(w, m, name) for w, name in ((fweights, "fweights"), (aweights, "aweights")))
+    weights = [w for w in (times, share) if w is not None]
+    if not weights:
+        off = ops.SUB(m, ops.fill(mean(m, axis=1, keepdims=True), m.shape))
+        scaled, divisor = off, ops.SCALAR(value=float(max(m.shape[1] - less, 0)), dtype=kind.part)
+    else:
+        w = weights[0] if len(weights) == 1 else ops.MUL(*weights)
+        count, each = sum_(w), cast(ops.fill(w, m.shape), kind)
+        centre = ops.DIV(sum_(ops.MUL(m, each), axis=1), cast(ops.fill(count, m.shape[:1]), kind))
+        off = ops.SUB(m, ops.fill(ops.reshape(centre, (m.shape[0], 1)), m.shape))
+        scaled = ops.MUL(off, each)
+        off_count = ops.SCALAR(value=float(less), dtype=kind.part)
+        if share is not None:
+            off_count = ops.MUL(off_count, ops.DIV(sum_(ops.MUL(w, share)), count))
+        divisor = ops.MAX(ops.SUB(count, off_count), ops.zeros_like(count))
+    total = ops.CONTRACT(scaled, conj(off), spec="ij,kj->ik")
+    result = ops.DIV(total, cast(ops.fill(divisor, total.shape), kind))
     return ops.reshape(result, tuple(n for n in result.shape if n != 1))
+
+
+def _weights(w: Node | None, m: Node, name: str) -> Node | None:
+    """Of the columns of m."""
+    if w is None:
+        return None
+    if w.shape != m.shape[1:]:
+        raise ValueError(f"cov: {name} of shape {w.shape} for {m.shape[1]} observations")
+    if name == "fweights" and w.type.dtype.kind not in "iu":
+        raise TypeError(f"cov: fweights must be integers, not {w.type.dtype.numpy}")
+    return cast(w, m.type.dtype.part)
 
 
 def _variables(x: Node, dtype: DType, rowvar: bool) -> Node:
@@ -263,15 +289,18 @@ def _variables(x: Node, dtype: DType, rowvar: bool) -> Node:
 
 
 def corrcoef(x: Node, y: Node | None = None, *, rowvar: bool = True, dtype: DType | None = None) -> Node:
-    """Covariances over the products of standard deviations, between -1 and 1."""
-    if any(n is not None and n.type.dtype.is_complex for n in (x, y)):
-        raise TypeError("corrcoef: not defined for complex numbers; divide lucid.cov by the deviations")
+    """Covariances over the products of standard deviations, between -1 and 1; so are both parts of complex
+    ones."""
     c = cov(x, y, rowvar=rowvar, dtype=dtype)
     if not c.type.ndim:
         return ops.DIV(c, c)
     n = c.shape[0]
-    spread = ops.SQRT(sum_(ops.WHERE(on_diagonal(c.shape, 0), c, ops.zeros_like(c)), axis=1))
-    c = ops.DIV(c, ops.fill(ops.reshape(spread, (n, 1)), c.shape))
-    c = ops.DIV(c, ops.fill(spread, c.shape))
+    spread = ops.SQRT(sum_(ops.WHERE(on_diagonal(c.shape, 0), real(c), ops.zeros_like(real(c))), axis=1))
+    for shape in ((n, 1), (1, n)):
+        c = ops.DIV(c, cast(ops.fill(ops.reshape(spread, shape), c.shape), c.type.dtype))
+    return by_parts(_bounded, c) if c.type.dtype.is_complex else _bounded(c)
+
+
+def _bounded(c: Node) -> Node:
     one = ops.const(1.0, c)
     return ops.WHERE(ops.OR(ops.LE(ops.ABS(c), one), ops.NE(c, c)), c, ops.SIGN(c))

@@ -362,9 +362,11 @@ def _steps(first: float, step: float, count: int, dtype: DType) -> Node:
 @public
 def arange(
     start: float, stop: float | None = None, step: float = 1, *,
-    dtype: object = None, requires_grad: bool = False, device: Device = None,
+    end: float | None = None, dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
-    """As NumPy's; int64 for integers, float32 for Python floats. ValueError for a step of 0."""
+    """As NumPy's (`end` is PyTorch's name for `stop`); int64 for integers, float32 for Python floats.
+    ValueError for a step of 0."""
+    stop = end if stop is None else stop
     first, last = (0, start) if stop is None else (start, stop)
     bounds = [number("arange", *v) for v in (("start", first), ("stop", last), ("step", step))]
     if bounds[2] == 0:
@@ -399,7 +401,9 @@ def _spaced(first: float, last: float, num: int, endpoint: bool) -> Node:
     return ops.WHERE(at_end, ops.fill(ops.SCALAR(value=last, dtype=f64), (num,)), made)
 
 
-def _ends(name: str, start: Any, stop: Any, num: int) -> tuple[float, float, int]:
+def _ends(name: str, start: Any, stop: Any, num: int, endpoint: Any) -> tuple[float, float, int]:
+    if not isinstance(endpoint, bool | np.bool_):  # PyTorch's fourth argument of logspace is the base
+        raise TypeError(f"{name}: endpoint must be True or False, not {endpoint!r}")
     first, last = (float(number(name, what, v)) for what, v in (("start", start), ("stop", stop)))
     (count,) = _shape((num,))
     return first, last, count
@@ -411,7 +415,7 @@ def linspace(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """`num` evenly spaced numbers; the last is `stop`, if `endpoint`."""
-    first, last, count = _ends("linspace", start, stop, num)
+    first, last, count = _ends("linspace", start, stop, num, endpoint)
     kind = dtype_of(dtype or np.float32)
 
     def build() -> Node:
@@ -427,7 +431,7 @@ def logspace(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """`num` numbers from base**start to base**stop, of which each is the last one times the same."""
-    first, last, count = _ends("logspace", start, stop, num)
+    first, last, count = _ends("logspace", start, stop, num, endpoint)
     root = float(number("logspace", "base", base))
 
     def build() -> Node:
@@ -445,7 +449,7 @@ def geomspace(
 ) -> Tensor:  # fmt: skip
     """`num` numbers from `start` to `stop`, each the last one times the same. ValueError where one of them is
     0, or their signs differ."""
-    first, last, count = _ends("geomspace", start, stop, num)
+    first, last, count = _ends("geomspace", start, stop, num, endpoint)
     if first * last <= 0:
         raise ValueError(f"geomspace: start and stop must be of one sign and not 0, got {first} and {last}")
 

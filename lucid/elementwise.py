@@ -80,6 +80,21 @@ shl = _binary(ops.SHL, np.left_shift)
 shr = _binary(ops.SHR, np.right_shift)
 
 
+def quotient(a: Value, b: Value, *, rounding_mode: str | None = None) -> Node:
+    """a / b, rounded as PyTorch's `div`."""
+    if rounding_mode is None:
+        return div(a, b)
+    if rounding_mode == "floor":
+        return floordiv(a, b)
+    if rounding_mode != "trunc":
+        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
+    dtype = loop_dtypes(np.floor_divide, weak(a), weak(b))[0]
+    x, y = joint("div", dtype, a, b)
+    if dtype.is_float:
+        return ops.TRUNC(ops.DIV(x, y))
+    return ops.FLOORDIV(ops.SUB(x, ops.FMOD(x, y)), y)
+
+
 def named(op: Op) -> Callable[..., Node]:
     """What the names of its record stand for; kernels that compute it are named after it."""
     assert op.named is not None

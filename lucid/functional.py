@@ -75,7 +75,6 @@ trunc = fix = unary(ew.trunc, "Each element without its fraction.")
 
 # --- of two --------------------------------------------------------------------------------------
 
-add = binary(ew.add, "a + b.")
 bitwise_and = binary(ew.and_, "a & b.")
 bitwise_or = binary(ew.or_, "a | b.")
 bitwise_xor = binary(ew.xor, "a ^ b.")
@@ -107,10 +106,44 @@ outer = binary(shapes.outer, "a[i] * b[j] for all elements.")
 power = pow = binary(ew.power, "a ** b.")
 remainder = mod = binary(ew.mod, "a % b, with the sign of b.")
 right_shift = bitwise_right_shift = binary(ew.shr, "a >> b.")
-subtract = sub = binary(ew.sub, "a - b.")
-true_divide = divide = div = binary(ew.div, "a / b.")
 polar = binary(complexes.polar, "The complex numbers of these lengths and angles.")
 xlogy = binary(composed.xlogy, "a log(b); 0 where a is 0.")
+
+
+@public
+def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
+    """a + alpha b."""
+    return apply(ew.add, operand(a), _times(operand(b), alpha))
+
+
+@public
+def subtract(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
+    """a - alpha b."""
+    return apply(ew.sub, operand(a), _times(operand(b), alpha))
+
+
+sub = subtract
+
+
+def _times(b: Any, alpha: Any) -> Any:
+    """Two numbers stay weak."""
+    if alpha == 1:
+        return b
+    return (
+        b * alpha
+        if isinstance(b, int | float) and isinstance(alpha, int | float)
+        else apply(ew.mul, b, alpha)
+    )
+
+
+@public
+def true_divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """a / b; with `rounding_mode` "floor" a // b, with "trunc" the quotient without its fraction, which of
+    integers is an integer."""
+    return apply(ew.quotient, operand(a), operand(b), rounding_mode=rounding_mode)
+
+
+divide = div = true_divide
 
 
 @public
@@ -202,7 +235,8 @@ ravel = as_function(Tensor.ravel)
 reshape = as_function(Tensor.reshape)
 squeeze = as_function(Tensor.squeeze)
 swapaxes = as_function(Tensor.swapaxes)
-transpose = permute = permute_dims = as_function(Tensor.transpose)
+permute = permute_dims = as_function(Tensor.permute)
+transpose = as_function(Tensor.transpose)
 unsqueeze = as_function(Tensor.unsqueeze)
 
 all = as_function(Tensor.all)

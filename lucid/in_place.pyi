@@ -11,7 +11,7 @@ class InPlace:
     def abs_(self) -> Self:
         """`abs`, in place."""
 
-    def add_(self, other: Any, *, alpha: Any = ...) -> Self:
+    def add_(self, b: Any, *, alpha: Any = ...) -> Self:
         """`add`, in place."""
 
     def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Self:
@@ -62,10 +62,10 @@ class InPlace:
     def detach_(self) -> Self:
         """The same value, as a constant of differentiation from here on."""
 
-    def div_(self, other: Any) -> Self:
+    def div_(self, b: Any, *, rounding_mode: str | None = ...) -> Self:
         """`div`, in place."""
 
-    def divide_(self, b: Any) -> Self:
+    def divide_(self, b: Any, *, rounding_mode: str | None = ...) -> Self:
         """`divide`, in place."""
 
     def exponential_(self, lambd: float = ..., *, generator: Any = ...) -> Self:
@@ -182,10 +182,10 @@ class InPlace:
     def square_(self) -> Self:
         """`square`, in place."""
 
-    def sub_(self, other: Any, *, alpha: Any = ...) -> Self:
+    def sub_(self, b: Any, *, alpha: Any = ...) -> Self:
         """`sub`, in place."""
 
-    def subtract_(self, b: Any) -> Self:
+    def subtract_(self, b: Any, *, alpha: Any = ...) -> Self:
         """`subtract`, in place."""
 
     def tril_(self, k: int = ..., *, diagonal: int = ...) -> Self:
@@ -194,7 +194,7 @@ class InPlace:
     def triu_(self, k: int = ..., *, diagonal: int = ...) -> Self:
         """`triu`, in place."""
 
-    def true_divide_(self, b: Any) -> Self:
+    def true_divide_(self, b: Any, *, rounding_mode: str | None = ...) -> Self:
         """`true_divide`, in place."""
 
     def trunc_(self) -> Self:

@@ -10,7 +10,7 @@ _NAMES = {
         ravel_multi_index select tril_indices_from triu_indices_from unravel_index""",
     ".derivatives": "hessian jacfwd jacrev jvp linearize vjp",
     ".dtypes": "can_cast finfo iinfo isdtype promote_types result_type",
-    ".linalg": """cholesky cond det eig inverse logdet lstsq matrix_power matrix_rank matrix_transpose norm
+    ".linalg": """cholesky cond det eig inverse logdet lstsq matrix_power matrix_rank matrix_transpose
         pinverse qr slogdet solve vecdot""",
     ".mapping": "vmap",
     ".nn.functional": """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm celu channel_shuffle
@@ -31,7 +31,7 @@ _NAMES = {
         quantile searchsorted setdiff1d setxor1d sort topk trapezoid trapz union1d unique unique_all
         unique_consecutive unique_counts unique_inverse unique_values""",
     ".signals": """bartlett bartlett_window blackman blackman_window cdist convolve correlate dist hamming
-        hamming_window hann_window hanning interp kaiser kaiser_window unwrap""",
+        hamming_window hann_window hanning interp kaiser kaiser_window norm unwrap""",
     ".testing.replaying": "replay",
     ".whole_numbers": """addcdiv addcmul bitwise_count divmod fabs frac frexp gcd isneginf isposinf lcm ldexp
         modf""",

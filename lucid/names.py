@@ -293,13 +293,6 @@ class Names(Alike, Borrowed, Conversions, InPlace):
     def is_floating_point(self) -> bool:
         return dtype_of(self.dtype).is_float
 
-    def norm(
-        self, ord: Any = None, axis: Any = None, keepdims: bool = False, *, dim: Any = None,
-        keepdim: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """`lucid.linalg.norm`."""
-        return self._linalg("norm", ord, axis, keepdims, dim=dim, keepdim=keepdim)  # type: ignore[no-any-return]
-
     def _linalg(self, name: str, *args: Any, **kwargs: Any) -> Any:
         from . import linalg
 

@@ -92,7 +92,7 @@ class Infix:
     __gt__ = infix(ew.gt, ">")
     __ge__ = infix(ew.ge, ">=")
 
-    mul, div, floor_divide, remainder, pow = __mul__, __truediv__, __floordiv__, __mod__, __pow__
+    mul, floor_divide, remainder, pow = __mul__, __floordiv__, __mod__, __pow__
     matmul = mm = __matmul__
     lt, le, gt, ge = __lt__, __le__, __gt__, __ge__
 
@@ -145,14 +145,6 @@ class Operators(Infix):
         return self._apply(ew.invert, self)
 
     # --- under names -----------------------------------------------------------------------------
-
-    def add(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """self + alpha * other."""
-        return self + (other if alpha == 1 else self._apply(ew.mul, other, alpha))
-
-    def sub(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """self - alpha * other."""
-        return self - (other if alpha == 1 else self._apply(ew.mul, other, alpha))
 
     neg = __neg__
 

@@ -84,22 +84,25 @@ class Ordering:
     # --- sorts -----------------------------------------------------------------------------------
 
     def sort(
-        self, axis: int | None = -1, kind: str | None = None, order: None = None, *,
+        self, axis: int | None = -1, kind: str | bool | None = None, order: None = None, *,
         stable: bool | None = None, descending: bool = False, dim: int | None = None,
     ) -> Tensor:  # fmt: skip
         """The elements along an axis in ascending order, NaN last (descending: NaN first). The result is a
-        new tensor, of the values alone; `argsort` says where they were. Always stable, whatever `kind`."""
+        new tensor, of the values alone; `argsort` says where they were. Always stable, whatever `kind`; True
+        in its place is PyTorch's `descending`."""
         _no_fields(order)
-        return self._apply(sorting.sort, self, axis=one_of(axis, dim, -1), descending=descending)
+        falling = descending or kind is True
+        return self._apply(sorting.sort, self, axis=one_of(axis, dim, -1), descending=falling)
 
     def argsort(
-        self, axis: int | None = -1, kind: str | None = None, order: None = None, *,
+        self, axis: int | None = -1, kind: str | bool | None = None, order: None = None, *,
         stable: bool | None = None, descending: bool = False, dim: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Where the elements along an axis are, in ascending order, NaN last. Equal ones stay in their order,
         descending, too."""
         _no_fields(order)
-        return self._apply(sorting.argsort, self, axis=one_of(axis, dim, -1), descending=descending)
+        falling = descending or kind is True
+        return self._apply(sorting.argsort, self, axis=one_of(axis, dim, -1), descending=falling)
 
     def topk(
         self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True, *, dim: int | None = None

@@ -9,6 +9,7 @@ from .array_functions import broadcast_shapes
 from .creation import given as asarray
 from .errors import here, public
 from .named import name_all
+from .reductions import divisor
 from .shapes import Axes
 from .tensor import Tensor
 from .tuples import MinMax, StdMean, VarMean
@@ -106,21 +107,25 @@ def aminmax(x: Any, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
 
 @public
 def std_mean(
-    x: Any, axis: Axes = None, *, dim: Axes = None, correction: float = 1, keepdim: bool = False
-) -> StdMean:
+    x: Any, axis: Axes = None, unbiased: bool | None = None, keepdim: bool = False,
+    *, dim: Axes = None, correction: float | None = None,
+) -> StdMean:  # fmt: skip
     """PyTorch's standard deviation (its divisor the count less `correction`, 1) and mean, by one kernel."""
     x = asarray(x)
-    spread = x.std(axis, dim=dim, correction=correction, keepdims=keepdim)
+    axis, less = divisor(axis, unbiased, 1, correction, None)
+    spread = x.std(axis, dim=dim, correction=less, keepdims=keepdim)
     return StdMean(spread, x.mean(axis, dim=dim, keepdims=keepdim))
 
 
 @public
 def var_mean(
-    x: Any, axis: Axes = None, *, dim: Axes = None, correction: float = 1, keepdim: bool = False
-) -> VarMean:
+    x: Any, axis: Axes = None, unbiased: bool | None = None, keepdim: bool = False,
+    *, dim: Axes = None, correction: float | None = None,
+) -> VarMean:  # fmt: skip
     """PyTorch's variance (its divisor the count less `correction`, 1) and mean, by one kernel."""
     x = asarray(x)
-    spread = x.var(axis, dim=dim, correction=correction, keepdims=keepdim)
+    axis, less = divisor(axis, unbiased, 1, correction, None)
+    spread = x.var(axis, dim=dim, correction=less, keepdims=keepdim)
     return VarMean(spread, x.mean(axis, dim=dim, keepdims=keepdim))
 
 

@@ -1,4 +1,5 @@
-"""The reductions of Tensor. `axis` and `keepdims` are NumPy's; `dim` and `keepdim` other names for them."""
+"""The reductions of Tensor. `axis` and `keepdims` are NumPy's; `dim` and `keepdim` other names for them. A
+bool behind the axis is PyTorch's `keepdim` (of `var` and `std` its `unbiased`): NumPy has no bool there."""
 
 from __future__ import annotations
 
@@ -37,10 +38,12 @@ class Reductions:
         def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
 
     def _reduced(
-        self, build: Callable[..., Node], axis: Axes, dim: Axes, keepdims: bool, out: None = None,
+        self, build: Callable[..., Node], axis: Axes, dim: Axes, keepdims: bool, out: bool | None = None,
         *operands: Any, **attrs: Any,
     ) -> Tensor:  # fmt: skip
         axis = one_of(axis, dim)
+        if isinstance(out, bool):  # PyTorch's place of keepdim
+            keepdims, out = keepdims or out, None
         if out is not None:
             raise TypeError(here("out: tensors are immutable; use the result"))
         return self._apply(build, self, *operands, axis=axis, keepdims=keepdims, **attrs)
@@ -51,7 +54,9 @@ class Reductions:
     ) -> Tensor:  # fmt: skip
         """Integers are summed as 64-bit ones, as in NumPy; only those `where` that holds."""
         mask, kind = None if where is True else where, maybe(dtype)
-        return self._reduced(shapes.sum_, axis, dim, keepdims or keepdim, out, mask, dtype=kind)
+        return self._reduced(
+            shapes.sum_, axis, dim, keepdims or keepdim or dtype is True, out, mask, dtype=kind
+        )
 
     def mean(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
@@ -59,25 +64,27 @@ class Reductions:
     ) -> Tensor:  # fmt: skip
         """Of integers in float64; of those `where` that holds. NaN for no elements."""
         mask, kind = None if where is True else where, maybe(dtype)
-        return self._reduced(shapes.mean, axis, dim, keepdims or keepdim, out, mask, dtype=kind)
+        return self._reduced(
+            shapes.mean, axis, dim, keepdims or keepdim or dtype is True, out, mask, dtype=kind
+        )
 
     def var(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
         keepdims: bool = False, *, correction: float | None = None,
-        dim: Axes = None, keepdim: bool = False,
+        dim: Axes = None, keepdim: bool = False, unbiased: bool | None = None,
     ) -> Tensor:  # fmt: skip
-        """Mean squared distance from the mean; the divisor is the count less `ddof` (or
-        `correction`), which is 0 as in NumPy."""
-        ddof = ddof if correction is None else correction
+        """Mean squared distance from the mean; the divisor is the count less `ddof` (or `correction`; 1 if
+        `unbiased`), which is 0 as in NumPy."""
+        axis, ddof = divisor(axis, dtype, ddof, correction, unbiased)
         return self._reduced(shapes.var, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype), ddof=ddof)
 
     def std(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
         keepdims: bool = False, *, correction: float | None = None,
-        dim: Axes = None, keepdim: bool = False,
+        dim: Axes = None, keepdim: bool = False, unbiased: bool | None = None,
     ) -> Tensor:  # fmt: skip
         """The square root of `var`; its gradient is 0 where all elements are equal."""
-        ddof = ddof if correction is None else correction
+        axis, ddof = divisor(axis, dtype, ddof, correction, unbiased)
         return self._reduced(shapes.std, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype), ddof=ddof)
 
     def max(
@@ -113,7 +120,9 @@ class Reductions:
         *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The product; of integers in 64 bits, as in NumPy. 1 for no elements."""
-        return self._reduced(totals.prod, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype))
+        return self._reduced(
+            totals.prod, axis, dim, keepdims or keepdim or dtype is True, out, dtype=maybe(dtype)
+        )
 
     def argmax(
         self, axis: int | None = None, out: None = None, keepdims: bool = False,
@@ -156,16 +165,33 @@ class Reductions:
         *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The sum of what is not NaN."""
-        return self._reduced(totals.nansum, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype))
+        return self._reduced(
+            totals.nansum, axis, dim, keepdims or keepdim or dtype is True, out, dtype=maybe(dtype)
+        )
 
     def nanmean(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
         *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The mean of what is not NaN; NaN where all is."""
-        return self._reduced(totals.nanmean, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype))
+        return self._reduced(
+            totals.nanmean, axis, dim, keepdims or keepdim or dtype is True, out, dtype=maybe(dtype)
+        )
+
+
+def divisor(
+    axis: Any, second: Any, ddof: float, correction: float | None, unbiased: bool | None
+) -> tuple[Any, float]:
+    """The axis, and what the divisor of a variance is less than the count. PyTorch's `unbiased` may stand in
+    the place of the axis, or of what follows."""
+    if isinstance(axis, bool):
+        axis, unbiased = None, axis
+    elif isinstance(second, bool):
+        unbiased = second
+    return axis, correction if correction is not None else ddof if unbiased is None else int(unbiased)
 
 
 @public
 def maybe(dtype: object) -> Any:
-    return None if dtype is None else dtype_of(dtype)
+    """The dtype, if one is given: a bool is PyTorch's argument in that place."""
+    return None if dtype is None or isinstance(dtype, bool) else dtype_of(dtype)

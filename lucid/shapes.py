@@ -26,7 +26,10 @@ ONE_WALK = 1 << 22
 
 
 def normal_axis(axis: int, ndim: int) -> int:
-    """`axis` counted from the front. NumPy's AxisError if there is no such axis."""
+    """`axis` counted from the front. NumPy's AxisError if there is no such axis; TypeError for a bool, which
+    is an argument at another place."""
+    if isinstance(axis, bool | np.bool_):
+        raise TypeError(f"axis must be an int, not {axis}")
     axis = whole("axis", axis)
     if not -ndim <= axis < ndim:
         raise np.exceptions.AxisError(f"axis {axis} is out of bounds for a tensor of {ndim} dimensions")
@@ -36,15 +39,15 @@ def normal_axis(axis: int, ndim: int) -> int:
 def normal_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     """Sorted axes from the front; None means all. ValueError if one is given twice. What is 0-d has an axis
     0, or -1, for reductions: as in PyTorch, and for NumPy's sum, max and min."""
-    if axes is None or (ndim == 0 and isinstance(axes, int) and axes in (0, -1)):
+    if axes is None:
         return tuple(range(ndim))
     if isinstance(axes, str | bytes | dict | set | frozenset):
         raise TypeError(f"axis must be an int, or several in a tuple, not {type(axes).__name__}")
     listed = [axes] if not isinstance(axes, Iterable) else list(axes)
-    normal = sorted(normal_axis(a, ndim) for a in listed)
+    normal = sorted(normal_axis(a, max(ndim, 1)) for a in listed)
     if len(set(normal)) != len(normal):
         raise ValueError(f"duplicate axis in {axes}")
-    return tuple(normal)
+    return tuple(normal) if ndim else ()
 
 
 def reshape(x: Node, shape: tuple[int, ...]) -> Node:

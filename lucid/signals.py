@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from . import linalg
 from .array_functions import concatenate, pad, sliding_window_view, tensordot
 from .creation import Device, constant, zeros
 from .creation import given as asarray
 from .errors import public
 from .functional import where
-from .linalg import norm
 from .named import name_all
 from .promote import whole
+from .reductions import one_of
 from .sequences import searchsorted
-from .shapes import normal_axis
+from .shapes import Axes, normal_axis
 from .tensor import Tensor
 
 __all__ = [
     "bartlett", "bartlett_window", "blackman", "blackman_window", "cdist", "convolve", "correlate", "dist",
-    "hamming", "hamming_window", "hann_window", "hanning", "interp", "kaiser", "kaiser_window", "unwrap",
+    "hamming", "hamming_window", "hann_window", "hanning", "interp", "kaiser", "kaiser_window", "norm",
+    "unwrap",
 ]  # fmt: skip
 
 
@@ -201,19 +203,35 @@ def kaiser_window(
 
 
 @public
-def dist(x: Any, other: Any, p: float = 2) -> Tensor:
-    """The p-norm of x - other, which broadcast; its gradient where they are equal is 0."""
-    return norm((asarray(x) - other).ravel(), p)
+def norm(
+    x: Any, p: float | str | None = "fro", axis: Axes = None, keepdims: bool = False,
+    *, dim: Axes = None, keepdim: bool = False, dtype: Any = None,
+) -> Tensor:  # fmt: skip
+    """PyTorch's: the p-norm of all elements, or of those along axes, as one vector, a matrix's too; "fro" is
+    that of p = 2, "nuc" the sum of the singular values of matrices. (NumPy's, for which p = 2 of a matrix is
+    its greatest singular value, is `linalg.norm`.)"""
+    x = asarray(x) if dtype is None else asarray(x).astype(dtype)
+    axes, keep = one_of(axis, dim), keepdims or keepdim
+    if p == "nuc":
+        return linalg.norm(x, p, axes, keep)
+    return linalg.vector_norm(x, 2 if p is None or p == "fro" else p, axes, keep)  # type: ignore[arg-type]
 
 
 @public
-def cdist(x1: Any, x2: Any, p: float = 2.0) -> Tensor:
+def dist(x: Any, other: Any, p: float = 2) -> Tensor:
+    """The p-norm of x - other, which broadcast; its gradient where they are equal is 0."""
+    return norm(asarray(x) - other, p)
+
+
+@public
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """The p-norms of the differences of each row of x1 (..., n, d) and each of x2 (..., m, d): (..., n, m).
-    No array of differences is stored; the gradient where two are equal is 0."""
+    No array of differences is stored; the gradient where two are equal is 0. Whatever the `compute_mode` of
+    PyTorch, nothing cancels."""
     x1, x2 = asarray(x1), asarray(x2)
     if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
         raise ValueError(f"cdist: expected rows of one length, got {x1.shape} and {x2.shape}")
-    return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, axis=-1)
+    return linalg.vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, axis=-1)
 
 
 name_all(globals(), __all__)

@@ -45,8 +45,9 @@ def argmin(x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
 
 def _position(name: str, op: Op, x: Node, axis: int | None, keepdims: bool) -> Node:
     some(name, x, axis)
+    axis = axis if x.type.ndim else None
     kept = (1,) * x.type.ndim if axis is None else ops.kept_dims(x.shape, (normal_axis(axis, x.type.ndim),))
-    if axis is None or not x.type.ndim:
+    if axis is None:
         x, axis = ops.reshape(x, (x.type.size,)), 0
     along = normal_axis(axis, x.type.ndim)
     x = cast(x, u8) if x.type.dtype is b1 else x

@@ -122,11 +122,11 @@ def frexp(x: Any) -> tuple[Tensor, Tensor]:
 
 @public
 def ldexp(x: Any, n: Any) -> Tensor:
-    """x 2**n, of whole numbers n. (Results of float64 that are below the normal range may be rounded twice.)
-    TypeError for an n that is no integer."""
+    """x 2**n. (Results of float64 that are below the normal range may be rounded twice.) Of an n that is no
+    integer, as PyTorch's, the product of x and 2**n."""
     x, n = _floats(x), asarray(n)
     if n.dtype.kind not in "iub":
-        raise TypeError(f"ldexp: expected integers for n, not {n.dtype}")
+        return x * 2**n  # type: ignore[no-any-return]
     wide = x.astype(np.float64) if x.dtype.itemsize < 8 else x
     n = n.clip(-3000, 3000) if n.dtype.itemsize > 1 else n.astype(np.int64)
     third = n // 3

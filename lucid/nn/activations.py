@@ -12,6 +12,7 @@ from lucid.compiler.ir.graph import Node
 
 from .. import composed, joins, shapes
 from .. import elementwise as ew
+from ..array_functions import broadcast_tensors
 from ..creation import given as asarray
 from ..errors import here, public
 from ..promote import cast, filled, float_dtype, joint
@@ -305,7 +306,7 @@ def normalize(x: Any, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The sum of products along an axis over the product of both norms, each of which counts as at least
     `eps`; shapes broadcast."""
-    a, b = asarray(x1), asarray(x2)
+    a, b = broadcast_tensors(x1, x2)
     least = _number("cosine_similarity", "eps", eps)
 
     def size(x: Tensor) -> Tensor:
@@ -321,6 +322,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     """The p-norm of x1 - x2 + eps along the last axis."""
     d = asarray(x1) - asarray(x2) + _number("pairwise_distance", "eps", eps)
     power = _number("pairwise_distance", "p", p)
+    d = d.abs() if d.is_complex() else d
     if math.isinf(power):
         greatest: Tensor = d.abs().max(-1, keepdims=keepdim)
         return greatest

@@ -308,7 +308,7 @@ def rms_norm(x: Any, normalized_shape: Sizes, weight: Any = None, eps: float | N
     x = asarray(x)
     count = len(normalized_shape) if isinstance(normalized_shape, tuple | list) else 1
     axes = tuple(range(-count, 0))
-    small = dtype_of(x.dtype).epsilon if eps is None else eps
+    small = dtype_of(x.dtype).part.epsilon if eps is None else eps
     found: Tensor = x / ((x * x).mean(axes, keepdims=True) + small).sqrt()
     return found if weight is None else found * weight
 

@@ -1,0 +1,129 @@
+"""Forms of calls that PyTorch's op database makes (tests/opdb) and that lucid once refused, or took for
+others: what they give, in NumPy's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+
+pytestmark = pytest.mark.table
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(3, 4))
+Y = RNG.normal(size=(3, 4))
+CUBE = RNG.normal(size=(2, 3, 4))
+Z = X + 1j * Y
+WHOLE = np.array([7, -7, 7, -7, 5, 0])
+BY = np.array([2, 2, -2, -2, 0, 0])
+TIMES, SHARE = np.array([1, 2, 3, 1]), np.array([0.5, 1.0, 0.25, 2.0])
+
+# What is called with tensors of the arrays, and what it shall give.
+FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
+    "add, alpha": (lambda x, y: lucid.add(x, y, alpha=3), (X, Y), X + 3 * Y),
+    "sub, alpha": (lambda x, y: lucid.sub(x, y, alpha=0.5), (X, Y), X - 0.5 * Y),
+    "add, alpha, a number": (lambda x: x.add(2, alpha=3), (X.astype("f"),), X.astype("f") + 6),
+    "sub_, alpha": (lambda x: (x + 0).sub_(1, alpha=2), (X,), X - 2),
+    "div, floor": (lambda x, y: x.div(y, rounding_mode="floor"), (X, Y), np.floor(X / Y)),
+    "div, trunc": (lambda x, y: lucid.div(x, y, rounding_mode="trunc"), (X, Y), np.trunc(X / Y)),
+    "div, trunc, of ints": (
+        lambda x, y: lucid.div(x, y, rounding_mode="trunc"), (WHOLE, BY), np.array([3, -3, -3, 3, 0, 0]),
+    ),
+    "arange, end": (lambda: lucid.arange(1, end=4), (), np.arange(1, 4)),
+    "ldexp of floats": (lambda x, y: lucid.ldexp(x, y), (X, Y), X * 2**Y),
+    "cov, fweights": (lambda x, w: lucid.cov(x, fweights=w), (X, TIMES), np.cov(X, fweights=TIMES)),
+    "cov, aweights": (lambda x, w: lucid.cov(x, aweights=w), (X, SHARE), np.cov(X, aweights=SHARE)),
+    "cov, both": (
+        lambda x, v, w: lucid.cov(x, fweights=v, aweights=w, ddof=0), (X, TIMES, SHARE),
+        np.cov(X, fweights=TIMES, aweights=SHARE, ddof=0),
+    ),
+    "cov of complex numbers": (lambda z, w: lucid.cov(z, aweights=w), (Z, SHARE), np.cov(Z, aweights=SHARE)),
+    "corrcoef of complex numbers": (lucid.corrcoef, (Z,), np.corrcoef(Z)),
+    "cdist, compute_mode": (
+        lambda x, y: lucid.cdist(x, y, 1.0, "use_mm_for_euclid_dist"), (X, Y),
+        np.abs(X[:, None] - Y[None]).sum(-1),
+    ),
+    "transpose of two axes": (lambda x: x.transpose(1, 2), (CUBE,), CUBE.swapaxes(1, 2)),
+    "transpose from the end": (lambda x: lucid.transpose(x, -1, 0), (CUBE,), CUBE.swapaxes(-1, 0)),
+    "transpose of a matrix": (lambda x: x.transpose(1, 0), (X,), X.T),
+    "sum, keepdim": (lambda x: x.sum(1, True), (X,), X.sum(1, keepdims=True)),
+    "mean, keepdim": (lambda x: lucid.mean(x, 0, True), (X,), X.mean(0, keepdims=True)),
+    "prod, no keepdim": (lambda x: x.prod(0, False), (X,), X.prod(0)),
+    "max, keepdim": (lambda x: x.amax(1, True), (X,), X.max(1, keepdims=True)),
+    "any, keepdim": (lambda x: (x > 1).any(1, True), (X,), (X > 1).any(1, keepdims=True)),
+    "argmax, keepdim": (lambda x: x.argmax(1, True), (X,), X.argmax(1, keepdims=True)),
+    "std, unbiased": (lambda x: x.std(True), (X,), X.std(ddof=1)),
+    "std, not unbiased": (lambda x: x.std(unbiased=False), (X,), X.std()),
+    "var, unbiased, of an axis": (lambda x: x.var(1, True), (X,), X.var(1, ddof=1)),
+    "var, unbiased, kept": (
+        lambda x: x.var(1, unbiased=True, keepdim=True), (X,), X.var(1, ddof=1, keepdims=True),
+    ),
+    "var_mean, not unbiased": (lambda x: lucid.var_mean(x, 0, False)[0], (X,), X.var(0)),
+    "var_mean, of all": (lambda x: lucid.var_mean(x, dim=None, correction=None)[0], (X,), X.var(ddof=1)),
+    "std_mean, unbiased": (lambda x: lucid.std_mean(x, dim=1, unbiased=True)[0], (X,), X.std(1, ddof=1)),
+    "std_mean, of all": (lambda x: lucid.std_mean(x, True)[0], (X,), X.std(ddof=1)),
+    "norm of a matrix": (lambda x: x.norm(2), (X,), np.sqrt((X * X).sum())),
+    "norm, p = 1, of a matrix": (lambda x: lucid.norm(x, 1), (X,), np.abs(X).sum()),
+    "norm, inf, of rows": (lambda x: x.norm(float("inf"), 1, True), (X,), np.abs(X).max(1, keepdims=True)),
+    "norm of two axes": (lambda x: x.norm(p=3, dim=(0, 1)), (X,), (np.abs(X) ** 3).sum() ** (1 / 3)),
+    "norm of several axes": (lambda x: x.norm(1), (CUBE,), np.abs(CUBE).sum()),
+    "norm, nuc": (lambda x: x.norm("nuc"), (X,), np.linalg.norm(X, "nuc")),
+    "sort, descending": (lambda x: x.sort(1, True), (X,), -np.sort(-X, 1)),
+    "argsort, descending": (lambda x: lucid.argsort(x, 0, True), (X,), np.argsort(-X, 0)),
+    "argsort, not descending": (lambda x: x.argsort(0, False), (X,), np.argsort(X, 0)),
+    "argmax of a number": (lambda x: x.argmax(-1), (np.array(3.0),), np.array(0)),
+    "logsumexp of a number": (lambda x: x.logsumexp((0,), True), (np.array(3.0),), np.array(3.0)),
+    "cosine_similarity, broadcast along it": (
+        lambda x, y: lucid.nn.functional.cosine_similarity(x, y, dim=0), (X[:1], Y),
+        (X[:1] * Y).sum(0) / np.sqrt(3 * X[0] ** 2 * (Y * Y).sum(0)),
+    ),
+    "pairwise_distance of complex numbers": (
+        lambda x, y: lucid.nn.functional.pairwise_distance(x, y, eps=0.0), (Z, Z[::-1]),
+        np.sqrt((np.abs(Z - Z[::-1]) ** 2).sum(-1)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_form(name: str) -> None:
+    call, arrays, wanted = FORMS[name]
+    for function in (call, lucid.compile(call)):
+        found = function(*(lucid.asarray(x) for x in arrays)).numpy()
+        assert found.shape == np.shape(wanted)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(
+            found, wanted, rtol=1e-6 if wanted.dtype == np.float32 else 1e-12, atol=1e-14
+        )
+
+
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "transpose, where NumPy and PyTorch differ": (lambda x: x.transpose(0, 1), "NumPy leaves it as it is"),
+    "a bool as an axis": (lambda x: x.sum(True), "axis must be an int, not True"),
+    "another rounding_mode": (lambda x: x.div(2, rounding_mode="up"), "'floor' or 'trunc', not 'up'"),
+    "PyTorch's base, where NumPy has endpoint": (
+        lambda x: lucid.logspace(0, 4, 2, x[0, 0]),
+        "endpoint must be",
+    ),
+    "fweights of floats": (lambda x: lucid.cov(x, fweights=x[0]), "fweights must be integers"),
+    "aweights of another length": (lambda x: lucid.cov(x, aweights=x[:, 0]), r"of shape \(3,\) for 4"),
+    "flipud of a number": (lambda x: lucid.flipud(x[0, 0]), "at least one axis"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    call, text = REFUSED[name]
+    with pytest.raises((TypeError, ValueError), match=text):
+        call(lucid.asarray(X))
+
+
+def test_gradient_of_rms_norm_of_complex_numbers() -> None:
+    """Its eps is that of the parts."""
+    z = lucid.tensor(Z[:, :1], requires_grad=True)
+    lucid.nn.functional.rms_norm(z, 1).real.sum().backward()
+    assert z.grad is not None
+    np.testing.assert_allclose(z.grad.numpy(), 0, atol=1e-13)
