@@ -28,7 +28,7 @@ from .ir.program import Call, Operand, Program
 from .ir.target import Target
 from .ir.types import DType, TensorType, from_numpy
 from .ops import GATHER, INPUT, SCATTERS
-from .passes.plan import grid, part_shape, row_size
+from .passes.plan import grid, part_shape, room
 from .passes.template import resized
 from .verify.graph import verify_graph
 from .verify.kernel import verify_kernel
@@ -291,7 +291,7 @@ def run_loops(call: Call, memory: Values, target: Target) -> None:
             blank = np.nan if dtype.is_float else 1  # what nobody wrote is found out
             flat[part_name(part)] = np.full(count, blank, dtype.np)
     for name, dtype in working(kernel).items():
-        flat[name] = np.full(blocks * row_size(call), 1, dtype.np)
+        flat[name] = np.full(blocks * room(call, plan), 1, dtype.np)
     wanted = {slot.name for slot in slots(kernel)}
     given = {name: v for name, v in values.items() if name in wanted}
     for number, func in enumerate(funcs):

@@ -18,7 +18,7 @@ from lucid.compiler.ir.layout import part_name, parted, slots, stride_name, work
 from lucid.compiler.ir.program import Call, scalar_bytes
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import DType
-from lucid.compiler.passes.plan import grid
+from lucid.compiler.passes.plan import grid, room
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import elf, image, llvm
 from lucid.runtime.host import host
@@ -64,7 +64,8 @@ def run_kernel(
     target = target or host()
     scalars = scalars or {}
     plan = schedule(kernel, target.vector_bytes)
-    block, blocks = grid(Call(kernel, {}, dict(symbols), dict(scalars), ()), plan)
+    call = Call(kernel, {}, dict(symbols), dict(scalars), ())
+    block, blocks = grid(call, plan)
 
     def extent(of: k.Extent) -> int:
         return symbols[of] if isinstance(of, str) else of
@@ -85,8 +86,7 @@ def run_kernel(
         for name, dtype in reduce.results:
             memory[part_name(name)] = Guarded(shape, dtype.np, front)
     for name, dtype in working(kernel).items():
-        longest = max(extents.values(), default=1)
-        memory[name] = Guarded((max(1, blocks), longest), dtype.np, front)
+        memory[name] = Guarded((max(1, blocks), room(call, plan)), dtype.np, front)
     before = {name: memory[name].array.copy() for name in arrays}
     values: dict[str, int] = {**symbols, "block": block, "blocks": blocks, "stream": int(stream)}
     for name in k.arrays(kernel):

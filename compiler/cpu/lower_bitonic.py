@@ -1,4 +1,4 @@
-"""Keys of one row in order, by a bitonic network of vectors: padded with the greatest key to whole pairs.
+"""A run of keys in order, by a bitonic network of vectors: padded with the greatest key to whole pairs.
 
     for %v in 0 .. %n step 32 serial            32 keys, in two vectors
     for %t ... serial                           sorted runs of %p = 32, 64, ... become one of 2 %p:
@@ -10,6 +10,10 @@
 The lesser one always goes to the front: so what is beyond the end would stay there, and is left out. Of the
 greater ones each vector is the wrong way round until the last step, which takes it as well.
 (Batcher, Sorting networks and their applications, 1968; Knuth, The Art of Computer Programming 3, 5.3.4.)
+
+Lanes of two vectors that are 8 apart meet where the halves of both are dealt out in turn, a lane of one and a
+lane of the other; those that are 4, 2, 1 apart if that is done again and again; and once more brings all back
+to their places. (Stone, Parallel processing with the perfect shuffle, 1971.)
 """
 
 from __future__ import annotations
@@ -19,85 +23,98 @@ from ..ir.types import DType, i32, i64
 from .lower import Lowering
 from .values import HERE
 
-LANES, BOTH = 16, 32
-MOST = 4096  # elements of a row
-ROW = "sort.row"
-ONE, STEP = Imm(1, i64), Imm(LANES, i64)
+ONE = Imm(1, i64)
 
 
 class Bitonic:
-    def __init__(self, x: Lowering, key: DType) -> None:
-        self.b, self.key = x.b, key
+    """`lanes` of a vector, at most half a pair. `row`: where the keys are."""
 
-    def memory(self) -> None:
+    def __init__(self, x: Lowering, key: DType, lanes: int) -> None:
+        self.b, self.key, self.lanes, self.row = x.b, key, lanes, ""
+        self.step, self.both = Imm(lanes, i64), Imm(2 * lanes, i64)
+
+    def constants(self) -> None:
         b = self.b
-        b.alloc(ROW, self.key, MOST)
-        lane = b.op("iota", dtype=i32, lanes=LANES)
-        zero = Imm(0, i32, LANES)
+        lane = b.op("iota", dtype=i32, lanes=self.lanes)
+        zero = Imm(0, i32, self.lanes)
         # which lanes have the greater one of two whose numbers differ in that bit
         self.greater = {
-            bit: b.op("ne", b.op("and", lane, Imm(bit, i32, LANES)), zero) for bit in (1, 2, 4, 8)
+            bit: b.op("ne", b.op("and", lane, Imm(bit, i32, self.lanes)), zero) for bit in self.bits()
         }
 
-    def padded(self, count: Operand) -> Value:
-        """A whole number of pairs of vectors; what is beyond `count` there has the greatest key."""
-        b = self.b
-        end = b.op("and", b.op("add", count, Imm(BOTH - 1, i64)), Imm(-BOTH, i64))
-        last = b.op("select", b.op("lt", HERE, end), b.op("sub", end, Imm(BOTH, i64)), HERE)
-        with b.loop(last, end, LANES, "serial") as turn:
-            b.emit(Store(ROW, turn.var, Imm((1 << self.key.bits) - 1, self.key, LANES)))
-        return end
+    def bits(self) -> list[int]:
+        """1, 2, 4, ...: of the numbers of lanes."""
+        return [1 << n for n in range(self.lanes.bit_length() - 1)]
 
-    def sort(self, end: Operand) -> None:
-        """The first `end` keys, which are padded."""
+    def rounds(self, begin: int, end: Operand) -> Operand:
+        """How often runs of `begin` keys must be doubled to have `end`."""
         b = self.b
-        with b.loop(HERE, end, BOTH, "serial") as turn:
+        with b.loop(HERE, Imm(62 - begin.bit_length(), i64), 1, "serial", (HERE,)) as turn:
+            more = b.op("lt", b.op("shl", Imm(begin, i64), turn.var), end)
+            turn.yields = (b.op("select", more, b.op("add", turn.var, ONE), turn.carried[0]),)
+        return turn.results[0]
+
+    def sort(self, row: str, end: Operand, rounds: Operand) -> None:
+        """The first `end` keys there, whole pairs; as many rounds as these need, or more."""
+        b, self.row = self.b, row
+        with b.loop(HERE, end, 2 * self.lanes, "serial") as turn:
             pair = self.run(self.load(turn.var)), self.reversed(self.run(self.load(self.next(turn.var))))
             self.finished(turn.var, *pair)
-        rounds = Imm((MOST // BOTH).bit_length() - 1, i64)
         with b.loop(HERE, rounds, 1, "serial") as number:
-            p = b.op("shl", Imm(BOTH, i64), number.var)
+            p = b.op("shl", self.both, number.var)
             some = b.op("lt", p, end)
             last = b.op("select", some, end, HERE)  # all is one run
             self.mirrored(p, last)
             with b.loop(HERE, b.op("select", some, number.var, HERE), 1, "serial") as turn:
                 self.apart(b.op("shr", p, b.op("add", turn.var, ONE)), last)
-            with b.loop(HERE, last, BOTH, "serial") as turn:
+            with b.loop(HERE, last, 2 * self.lanes, "serial") as turn:
                 self.finished(turn.var, self.load(turn.var), self.load(self.next(turn.var)))
 
     def next(self, at: Operand) -> Value:
-        return self.b.op("add", at, STEP)
+        return self.b.op("add", at, self.step)
 
     def load(self, at: Operand) -> Value:
-        return self.b.load(ROW, self.key, at, LANES)
+        return self.b.load(self.row, self.key, at, self.lanes)
 
     def in_order(self, x: Operand, y: Operand) -> tuple[Value, Value]:
         less = self.b.op("lt", x, y)
         return self.b.op("select", less, x, y), self.b.op("select", less, y, x)
 
     def reversed(self, v: Value) -> Value:
-        return self.b.op("shuffle", v, Imm(LANES - 1, i32), dtype=self.key)
+        return self.b.op("shuffle", v, Imm(self.lanes - 1, i32), dtype=self.key)
 
     def exchanged(self, v: Value, bits: int, bit: int) -> Value:
         """Each lane with the one whose number differs in these bits, the highest of which is `bit`."""
         low, high = self.in_order(v, self.b.op("shuffle", v, Imm(bits, i32), dtype=self.key))
         return self.b.op("select", self.greater[bit], high, low)
 
-    def halves(self, v: Value, step: int) -> Value:
-        while step:
-            v = self.exchanged(v, step, step)
-            step //= 2
-        return v
-
     def run(self, v: Value) -> Value:
         """One vector, sorted."""
-        for length in (1, 2, 4, 8):
-            v = self.halves(self.exchanged(v, 2 * length - 1, length), length // 2)
+        for length in self.bits():
+            v = self.exchanged(v, 2 * length - 1, length)
+            for step in reversed(self.bits()):
+                v = self.exchanged(v, step, step) if step < length else v
         return v
 
+    def dealt(self, x: Value, y: Value) -> tuple[Value, Value]:
+        """The first halves of both, a lane of x and a lane of y in turn; the second halves."""
+        b, two = self.b, Imm(2, i32)
+        found = []
+        for away in (0, self.lanes):
+            even = b.op("spread", x, x, two, Imm(away, i32), dtype=self.key)
+            found.append(b.op("spread", even, y, two, Imm(away - 1, i32), dtype=self.key))
+        return found[0], found[1]
+
+    def halves(self, x: Value, y: Value) -> tuple[Value, Value]:
+        """Two vectors, each sorted, of which each rises and then falls, or falls and then rises."""
+        for _ in self.bits():
+            x, y = self.in_order(*self.dealt(x, y))
+        return self.dealt(x, y)
+
     def finished(self, at: Operand, x: Value, y: Value) -> None:
-        for place, v in zip((at, self.next(at)), self.in_order(x, y), strict=True):
-            self.b.emit(Store(ROW, place, self.halves(v, LANES // 2)))
+        found = self.halves(*self.in_order(x, y))
+        for place, v in zip((at, self.next(at)), found, strict=True):
+            self.b.emit(Store(self.row, place, v))
 
     def pairs(self, p: Operand, end: Operand) -> Value:
         """How many elements of the first ones of 2 p have one that is p behind them and before `end`."""
@@ -115,20 +132,20 @@ class Bitonic:
 
     def mirrored(self, p: Operand, end: Operand) -> None:
         b = self.b
-        with b.loop(HERE, self.pairs(p, end), LANES, "serial") as turn:
+        with b.loop(HERE, self.pairs(p, end), self.lanes, "serial") as turn:
             begin, at = self.split(turn.var, p)
             middle = b.op("add", begin, p)
             left, right = b.op("sub", middle, self.next(at)), b.op("add", middle, at)
             low, high = self.in_order(self.load(left), self.reversed(self.load(right)))
-            b.emit(Store(ROW, left, low))
-            b.emit(Store(ROW, right, high))
+            b.emit(Store(self.row, left, low))
+            b.emit(Store(self.row, right, high))
 
     def apart(self, p: Operand, end: Operand) -> None:
         b = self.b
-        with b.loop(HERE, self.pairs(p, end), LANES, "serial") as turn:
+        with b.loop(HERE, self.pairs(p, end), self.lanes, "serial") as turn:
             begin, at = self.split(turn.var, p)
             left = b.op("add", begin, at)
             right = b.op("add", left, p)
             low, high = self.in_order(self.load(left), self.load(right))
-            b.emit(Store(ROW, left, low))
-            b.emit(Store(ROW, right, high))
+            b.emit(Store(self.row, left, low))
+            b.emit(Store(self.row, right, high))

@@ -9,6 +9,9 @@ for %r in ... serial                          rows of the block
   for %k in 0 .. %n serial                    keys and places to where they belong
   ...                                         the next digit; one that is the same in all is left out
 
+The elements themselves, of 4 bytes or more, are sorted by comparisons: runs by a network of vectors
+(`lower_bitonic.py`), which are merged (`lower_merge.py`); those of fewer bytes where they are few.
+
 Where few of many are asked for, segment after segment is looked through for what comes before the last one of
 those that are kept: a vector that has none costs a comparison.
 """
@@ -24,8 +27,11 @@ from ..ir.loop import BEGIN, END, Imm, Operand, Store, Window
 from ..ir.types import DTYPES, DType, b1, i64
 from ..ops.folds import Acc
 from .lower import Lowering
-from .lower_bitonic import MOST, ROW, Bitonic
+from .lower_bitonic import Bitonic
+from .lower_merge import Merge
 from .lower_network import Network
+from .schedule import SORTED as MOST
+from .schedule import SORTED_PAIR as PAIR
 from .values import HERE
 
 DIGITS = 256
@@ -35,6 +41,7 @@ COUNTS = "sort.counts"
 SEGMENT = 256
 TOGETHER = 128
 BLOCK_KEYS = "sort.block"
+ROW = "sort.row"  # of a few keys
 ONE = Imm(1, i64)
 
 
@@ -54,27 +61,33 @@ class SortLowering:
 
     def run(self) -> None:
         b, x, outer = self.b, self.x, self.x.kernel.outer
-        b.alloc(COUNTS, i64, DIGITS * self.key.size)
         x.hoist(self.stage, x.levels[0])
         values = self.statement.values and not x.schedule.threads
-        short = b.op("le", self.extent, Imm(MOST if values else SHORT, i64))
-        self.few, self.many = (
-            b.op("select", short, self.extent, HERE),
-            b.op("select", short, HERE, self.extent),
-        )
+        self.few: Operand
+        self.many: Operand
+        merged = values and self.key.size >= 4  # else digits are few
+        if merged:
+            self.few, self.many = self.extent, HERE
+        else:
+            b.alloc(COUNTS, i64, DIGITS * self.key.size)
+            short = b.op("le", self.extent, Imm(MOST if values else SHORT, i64))
+            self.few, self.many = (
+                b.op("select", short, self.extent, HERE),
+                b.op("select", short, HERE, self.extent),
+            )
         partly = self.statement.first is not None and self.key.size > 1 and not x.schedule.threads
         if partly:
             b.alloc(BLOCK_KEYS, self.key, TOGETHER)
+        room: Operand = self.extent
         network: Network | None = None
         if values:
-            self.bitonic = Bitonic(x, self.key)
-            self.bitonic.memory()
+            room = self.prepare_values()
         elif len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
             network = Network(x, self.statement, self.stage, self.key, self.key_of)
             network.memory(SHORT)
         with b.loop(BEGIN, END, 1, "parallel") as block:
             x.open(frozenset())
-            self.base = b.op("mul", block.var, self.extent)  # of the block's working memory
+            self.base = b.op("mul", block.var, room)  # of the block's working memory
             lo: Operand = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
             if network is not None:
@@ -85,16 +98,15 @@ class SortLowering:
                 x.at.update(x.point(row.var, outer))
                 x.hoist(self.stage, x.open(frozenset(x.at)))
                 if values:
-                    self.few_values()
-                    self.keys(self.many)
+                    self.values()
                 elif network is None:
                     self.keys(self.few if partly else self.extent)
                     self.ranks(self.few)
-                elif not partly:
-                    self.keys(self.many)
                 if partly:
                     self.select()
-                else:
+                elif not merged:
+                    if values or network is not None:
+                        self.keys(self.many)
                     self.passes(self.many, False)
                 x.levels.pop()
             x.at.clear()
@@ -119,12 +131,13 @@ class SortLowering:
             return plain.width
         return 2 * plain.width
 
-    def keys(self, count: Operand, into: str = "sort.keys0") -> None:
+    def keys(self, count: Operand, row: str = "") -> None:
+        """All keys, in working memory, or in that window on it."""
         b, x, over = self.b, self.x, self.statement.over
 
         def store(key: Operand) -> None:
-            place = x.at[over] if into == ROW else b.op("add", self.base, x.at[over])
-            b.emit(Store(into, place, key, None, x.mask, False, self.statement.loc))
+            place = x.at[over] if row else b.op("add", self.base, x.at[over])
+            b.emit(Store(row or "sort.keys0", place, key, None, x.mask, False, self.statement.loc))
 
         self.vector_of_keys(self.lanes(), HERE, count, store)
 
@@ -133,21 +146,57 @@ class SortLowering:
         first = self.statement.first
         return self.extent if first is None else self.x.extent(first)
 
-    def few_values(self) -> None:
+    def prepare_values(self) -> Operand:
+        """What is the same in all rows; keys in the working memory of a block."""
+        b, x, lanes = self.b, self.x, self.x.schedule.width if self.key.size >= 4 else PAIR // 2
+        b.alloc(ROW, self.key, MOST)
+        network = self.network = Bitonic(x, self.key, lanes)
+        network.constants()
+        self.merge = Merge(x, network)
+        self.end = b.op("and", b.op("add", self.few, Imm(PAIR - 1, i64)), Imm(-PAIR, i64))
+        self.runs = b.op("shr", b.op("add", self.end, Imm(MOST - 1, i64)), Imm(MOST.bit_length() - 1, i64))
+        rounds = network.rounds(2 * lanes, x.minimum(self.end, Imm(MOST, i64)))
+        self.rounds = rounds, network.rounds(MOST, self.end)
+        self.alone = b.op("select", b.op("le", self.extent, Imm(MOST, i64)), ONE, HERE)
+        room = b.op("and", b.op("add", self.extent, Imm(3 * PAIR - 1, i64)), Imm(-PAIR, i64))
+        return b.op("select", b.op("eq", self.alone, ONE), Imm(PAIR, i64), room)
+
+    def values(self) -> None:
+        """The elements themselves: runs of a few keys in the first cache, which are merged."""
+        b, x, lanes = self.b, self.x, self.network.lanes
+        names = self.window(ROW, HERE, self.alone, "sort.keys0"), self.window("sort.keys1", self.base)
+        last = b.op("select", b.op("lt", HERE, self.end), b.op("sub", self.end, Imm(PAIR, i64)), HERE)
+        with b.loop(last, self.end, lanes, "serial") as turn:
+            b.emit(Store(names[0], turn.var, Imm((1 << self.key.bits) - 1, self.key, lanes)))
+        self.keys(self.few, names[0])
+        with b.loop(HERE, self.end, MOST, "serial") as run:
+            end = x.minimum(b.op("sub", self.end, run.var), Imm(MOST, i64))
+            self.network.sort(self.window(names[0], run.var), end, self.rounds[0])
+
+        def bound(run: Operand) -> Operand:
+            return x.minimum(b.op("shl", run, Imm(MOST.bit_length() - 1, i64)), self.end)
+
+        self.write(self.merge.all(names, bound, self.runs, self.rounds[1]), self.few)
+
+    def window(self, array: str, at: Operand, choice: Operand | None = None, other: str = "") -> str:
+        """The keys there; if there is a choice, and it is 0, those of the block in the other array."""
+        name = self.b.fresh(self.key, 1, "keys").name
+        self.b.emit(Window(name, self.key, array, at, choice, other, self.base if other else HERE))
+        return name
+
+    def write(self, row: str, count: Operand) -> None:
+        """The first values of a sorted row."""
         b, x, over = self.b, self.x, self.statement.over
-        end = self.bitonic.padded(self.few)
-        self.keys(self.few, ROW)
-        self.bitonic.sort(end)
 
         def store(at: Operand, mask: Operand | None) -> None:
-            value = self.value_of(b.load(ROW, self.key, at, x.schedule.width, None, mask))
+            value = self.value_of(b.load(row, self.key, at, x.schedule.width, None, mask))
             x.at[over], x.vector = at, over
             place, stride, _ = x.address(self.array, self.statement.index)
             b.emit(Store(self.array.name, place, value, stride, mask, False, self.statement.loc))
             x.vector = None
             del x.at[over]
 
-        x.each(self.few, store)
+        x.each(count, store)
 
     def place(self, index: Operand, element: Operand, key: Operand) -> None:
         """This element, which has this key, is the one at `index` of the row."""

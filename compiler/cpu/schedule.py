@@ -37,6 +37,9 @@ SHORT_COST = 64
 # Of what reads rows from another place on, operations for each element from which on it is done so, too:
 # pairs of 20 operations took 0.29 of the time, two rows put side by side 1.6.
 SHORT_MOVED = 8
+# Values that are sorted: keys that a block has in the first cache, and of which a whole number are sorted.
+SORTED = 4096
+SORTED_PAIR = 32
 # Columns of a block, where totals for each of many columns are shared among threads.
 COLUMNS = 8192
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.

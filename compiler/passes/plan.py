@@ -9,6 +9,8 @@ from math import prod
 
 from ..cpu.schedule import (
     COLUMNS,
+    SORTED,
+    SORTED_PAIR,
     Schedule,
     product,
     product_blocks,
@@ -101,6 +103,14 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         least = schedule.width if schedule.mode == "groups" else 1
         block = max(least, schedule.block // max(1, row_size(call)))
     return block, -(-points // block)
+
+
+def room(call: Call, schedule: Schedule) -> int:
+    """Elements of the working memory of a block that sorts: behind the last pair of keys there is another."""
+    row, statement = row_size(call), k.alone(call.kernel)
+    if schedule.threads or not isinstance(statement, k.Sort) or not statement.values:
+        return row
+    return (row + 3 * SORTED_PAIR - 1) // SORTED_PAIR * SORTED_PAIR if row > SORTED else SORTED_PAIR
 
 
 def scatter_block(call: Call) -> tuple[int, int]:
@@ -404,7 +414,7 @@ def make_plan(
                     scratch[part_name(name)] = len(buffers)
                     buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             for name, dtype in own.working.items():
-                shape = (blocks, row_size(call))
+                shape = (blocks, room(call, schedule))
                 scratch[name] = len(buffers)
                 buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
             joins = number != group[0]

@@ -9,8 +9,8 @@ import pytest
 
 import lucid
 from lucid.compiler import ops
-from lucid.compiler.cpu.lower_bitonic import MOST
 from lucid.compiler.cpu.lower_network import network, pairs
+from lucid.compiler.cpu.schedule import SORTED as MOST
 from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.layout import face

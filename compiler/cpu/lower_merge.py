@@ -1,0 +1,99 @@
+"""Runs of keys in order, merged two at a time until all is one run: from one buffer to the other, a vector at
+each end of the two runs together, so that neither waits for the other's.
+
+    for %t in 0 .. %rounds serial               runs of 4096 keys, 8192, ...
+      for %q in 0 .. %runs step 2 << %t serial    two runs, side by side
+        for %i in 0 .. %half serial
+          %n = load x[%a or %b]                     of the run whose next key is less, a vector
+          ...                                       the lesser half of it and what waits; the rest waits
+          store y[%o]
+          ...                                     and the same from the end, with the greater half
+
+(Chhugani et al., Efficient implementation of sorting on multi-core SIMD CPU architecture, 2008.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir.loop import Imm, Operand, Store, Value, Window
+from ..ir.types import b1, i64
+from .lower import Lowering
+from .lower_bitonic import Bitonic
+from .values import HERE
+
+ONE = Imm(1, i64)
+Bound = Callable[[Operand], Operand]
+
+
+class Merge:
+    """From one buffer to the other, `names`, and back, by the vectors of `network`."""
+
+    def __init__(self, x: Lowering, network: Bitonic) -> None:
+        self.x, self.b, self.network = x, x.b, network
+
+    def buffer(self, names: tuple[str, str], second: Operand) -> str:
+        """The first one, or the second one, where that is 1."""
+        name = self.b.fresh(self.network.key, 1, "buffer").name
+        first = self.b.op("sub", ONE, second)
+        self.b.emit(Window(name, self.network.key, names[0], HERE, first, names[1], HERE))
+        return name
+
+    def all(self, names: tuple[str, str], bound: Bound, count: Operand, rounds: Operand) -> str:
+        """So many runs in the first buffer; run n begins at bound(n), and none has fewer keys than a pair of
+        vectors. Returns where they are as one."""
+        b = self.b
+        with b.loop(HERE, rounds, 1, "serial", (HERE,)) as turn:
+            (second,) = turn.carried
+            other = b.op("sub", ONE, second)
+            source, target = self.buffer(names, second), self.buffer(names, other)
+            some = b.op("shl", ONE, turn.var)
+            with b.loop(HERE, count, b.op("add", some, some), "serial") as pair:
+                middle = self.x.minimum(b.op("add", pair.var, some), count)
+                end = self.x.minimum(b.op("add", middle, some), count)
+                self.two(source, target, bound(pair.var), bound(middle), bound(end))
+            turn.yields = (other,)
+        return self.buffer(names, turn.results[0])
+
+    def two(self, source: str, target: str, begin: Operand, middle: Operand, end: Operand) -> None:
+        """The runs from `begin` to `middle` and from there to `end`; the second one may have no keys."""
+        b, n = self.b, self.network
+        step, key = n.step, n.key
+        n.row = source
+        final = b.op("sub", end, step)
+        left = b.op("sub", self.x.minimum(middle, final), step)  # where the first run's next vector begins
+        right = b.op("sub", final, step)
+        inits = (
+            n.reversed(n.load(begin)), b.op("add", begin, step), middle,
+            n.reversed(n.load(final)), left, right,
+        )  # fmt: skip
+        half = b.op("shr", b.op("sub", end, begin), ONE)
+        with b.loop(HERE, half, n.lanes, "serial", inits) as turn:
+            low, i, j, high, left, right = turn.carried
+            less = b.op("le", b.load(source, key, i), b.load(source, key, j))
+            first = b.op("or", b.op("ge", j, end), b.op("and", b.op("lt", i, middle), less))
+            done = b.op("lt", left, begin)
+            its = b.load(source, key, b.op("add", b.op("select", done, begin, left), Imm(n.lanes - 1, i64)))
+            less = b.op("le", its, b.load(source, key, b.op("add", right, Imm(n.lanes - 1, i64))))
+            second = b.op("or", done, b.op("and", b.op("ge", right, middle), less))
+            front = self.meet(low, n.load(b.op("select", first, i, j)))
+            back = self.meet(high, n.load(b.op("select", second, right, left)))
+            b.emit(Store(target, b.op("add", begin, turn.var), front[0]))
+            b.emit(Store(target, b.op("sub", final, turn.var), back[1]))
+            turn.yields = (
+                n.reversed(front[1]), self.on(first, i, step), self.on(self.no(first), j, step),
+                n.reversed(back[0]), self.back(self.no(second), left), self.back(second, right),
+            )  # fmt: skip
+
+    def meet(self, waiting: Operand, new: Value) -> tuple[Value, Value]:
+        """What waits, which falls, and a vector that rises: the lesser half of both, and the greater."""
+        return self.network.halves(*self.network.in_order(waiting, new))
+
+    def no(self, flag: Operand) -> Value:
+        return self.b.op("xor", flag, Imm(True, b1))
+
+    def on(self, flag: Operand, at: Operand, step: Operand) -> Value:
+        return self.b.op("select", flag, self.b.op("add", at, step), at)
+
+    def back(self, flag: Operand, at: Operand) -> Value:
+        return self.b.op("select", flag, self.b.op("sub", at, self.network.step), at)
