@@ -319,14 +319,20 @@ def scaled_dot_product_attention(
     key: Any,
     value: Any,
     attn_mask: Any = None,
+    dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """softmax(query keyᵀ scale + mask) value, over the last two axes (positions, features). `attn_mask`:
-    bools, true where a key may be seen, or numbers that are added. `scale`: by default 1 / sqrt(features)."""
-    from .functional import softmax
+    bools, true where a key may be seen, or numbers that are added; a query that sees no key gets zeros.
+    `dropout_p`: the share of weights that are dropped, whatever the mode of a module. `scale`: by default
+    1 / sqrt(features). `enable_gqa`: each head (axis -3) of key and value serves several of the query's."""
+    from .functional import dropped, softmax
 
     q, k, v = asarray(query), asarray(key), asarray(value)
+    if enable_gqa:
+        k, v = _for_heads(q, k), _for_heads(q, v)
     factor = q.shape[-1] ** -0.5 if scale is None else scale
     scores = (q @ k.swapaxes(-1, -2)) * factor
     if is_causal:
@@ -334,14 +340,25 @@ def scaled_dot_product_attention(
             apply(lambda x, axis=axis: ops.IOTA(shape=x.shape[-2:], axis=axis), scores) for axis in (0, 1)
         )
         scores = _seen(scores, rows >= columns)
+    sees = None
     if attn_mask is not None:
         mask = asarray(attn_mask)
         scores = _seen(scores, mask) if mask.dtype == np.bool_ else scores + mask
-    found: Tensor = softmax(scores, -1) @ v
-    return found
+        sees = (scores != -np.inf).any(-1, keepdims=True)
+        scores = _seen(scores, sees, 0.0)
+    weights = dropped("scaled_dot_product_attention", softmax(scores, -1), scores.shape, dropout_p, True)
+    return weights @ v if sees is None else _seen(weights @ v, sees, 0.0)
 
 
-def _seen(scores: Tensor, mask: Tensor) -> Tensor:
+def _for_heads(q: Tensor, x: Tensor) -> Tensor:
+    """As many heads as the query has."""
+    if min(q.ndim, x.ndim) < 3 or x.shape[-3] == 0 or q.shape[-3] % x.shape[-3]:
+        what = f"heads of the query, of shape {q.shape}, are a multiple of those of {x.shape}"
+        raise ValueError(here(f"scaled_dot_product_attention: with enable_gqa {what}"))
+    return x.repeat_interleave(q.shape[-3] // x.shape[-3], -3)
+
+
+def _seen(x: Tensor, mask: Tensor, otherwise: float = -np.inf) -> Tensor:
     from ..functional import where
 
-    return where(mask, scores, -np.inf)
+    return where(mask, x, otherwise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -203,6 +204,26 @@ def test_causal_attention_does_not_look_ahead() -> None:
         weights = np.exp(scores) * mask
         found = F.scaled_dot_product_attention(q, k, v, **arguments)
         np.testing.assert_allclose(found, weights / weights.sum(-1, keepdims=True) @ v, rtol=1e-9)
+
+
+def test_attention_with_dropout_groups_of_heads_and_queries_that_see_nothing() -> None:
+    q, k = _numbers(2, 4, 5, 3), _numbers(2, 2, 6, 3)
+    v = _numbers(2, 2, 6, 7)
+    seen = np.ones((5, 6), bool)
+    seen[2] = False
+    for mask in (seen, np.where(seen, 0.0, -np.inf)):
+        attend = functools.partial(
+            F.scaled_dot_product_attention, key=k, value=v, attn_mask=mask, enable_gqa=True
+        )
+        wide = F.scaled_dot_product_attention(q, k.repeat(2, 1), v.repeat(2, 1))
+        np.testing.assert_array_equal(attend(q), np.where(seen[:, :1], wide, 0))
+        gradient = lucid.grad(lambda q, attend=attend: attend(q).sum())(q).numpy()
+        assert np.isfinite(gradient).all() and not gradient[:, :, 2].any()
+    lucid.manual_seed(0)
+    half = F.scaled_dot_product_attention(lucid.zeros(64, 4), lucid.zeros(256, 4), np.eye(256), dropout_p=0.5)
+    assert {*half.numpy().ravel()} == {0, 2 / 256} and abs(half.mean().item() * 256 - 1) < 0.05
+    with pytest.raises(ValueError, match=r"test_images.py:\d+: .*attention: with enable_gqa heads"):
+        F.scaled_dot_product_attention(q, k[:, :0], v, enable_gqa=True)
 
 
 def test_a_small_network_of_convolutions_learns() -> None:
