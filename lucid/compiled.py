@@ -12,6 +12,8 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
+
 from lucid.compiler.ir.data import data, once
 from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
@@ -26,6 +28,7 @@ from .guards import Place, tensors_in
 from .lanes import values_known
 from .looked import Looked
 from .pickles import Decorated, Parts
+from .promote import dense, with_gaps
 from .recording import Recording
 from .residence import DEVICES, Device, device_named
 from .story import BY_NAME, Change, Story, Words, together
@@ -220,6 +223,8 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """The call in Python: traces where it must, and explains what is wrong."""
         try:
+            if self._native is not None and (gaps := self._with_gaps(args, kwargs)):
+                return self._call_dense(gaps, args, kwargs)
             try:
                 while (results := self._tried(*args, **kwargs)) is None:
                     pass  # another thread has changed what a fresh trace began with
@@ -231,6 +236,24 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             trim(error)
             raise
         return results[0]
+
+    def _with_gaps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[int, Any]:
+        """Array arguments, by identity, that native code does not take as they lie in memory."""
+        if not values_known() or ("out" in kwargs and not self._names_out):
+            return {}
+        given = (*args, *kwargs.values())
+        return {id(a): a for a in given if type(a) is np.ndarray and with_gaps(a)}
+
+    def _call_dense(self, gaps: dict[int, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The call with copies of these arrays: the rest of it needs no Python."""
+        copies = {k: dense(a) for k, a in gaps.items()}
+        named = {name: copies.get(id(a), a) for name, a in kwargs.items()}
+        result = self.__call__(*[copies.get(id(a), a) for a in args], **named)
+        recording = self._recent()
+        if recording is not None:
+            for array in gaps.values():
+                recording.note_copy(array)
+        return result
 
     def _tried(self, *args: Any, **kwargs: Any) -> tuple[Any] | None:
         out, all_kwargs = None, kwargs

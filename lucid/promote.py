@@ -110,12 +110,26 @@ def lying(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
     """The axes of `array` as they lie in memory, outermost first, where its elements lie one after another in
     another order than row-major: of a column-major one, from the last to the first. Else None."""
     flags = array.flags
-    if flags.c_contiguous or not flags.aligned or not array.dtype.isnative:
+    if flags.c_contiguous or array.ndim < 2 or not flags.aligned or not array.dtype.isnative:
         return None
     if flags.f_contiguous:
         return tuple(range(array.ndim))[::-1]
     order = tuple(sorted(range(array.ndim), key=lambda k: -array.strides[k]))
     return order if array.transpose(order).flags.c_contiguous else None
+
+
+def with_gaps(array: np.ndarray[Any, Any]) -> bool:
+    """Whether native code takes a copy of the array only: its elements do not lie one after another in any
+    order, or not as the processor reads them."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
+        return False
+    return lying(array) is None
+
+
+def dense(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A row-major copy, as the processor reads it."""
+    return array.copy() if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="), order="C")
 
 
 def seen_in(order: tuple[int, ...], x: Node) -> Node:

@@ -18,7 +18,7 @@ from . import arguments
 from .engine import Array, Executable, leaf, out_of_range
 from .guards import Guards, Place, short, tensors_in
 from .holders import holders
-from .promote import lying
+from .promote import dense, lying, with_gaps
 from .residence import USED, Device, brought, follows, lies, place_of
 from .results import Made, Owner, Same, Value, given_arrays, overlap
 from .story import Change
@@ -88,7 +88,8 @@ class Recording:
     judged: tuple[Node, ...]  # what the verdict on the indices is about; none if it has none
     # Calls since then that took the Python path, by how they are written; -1: all will.
     served: dict[object, int] = field(default_factory=dict)
-    copied: set[str] = field(default_factory=set)  # arrays that calls had to copy, in words
+    # Arrays that calls had to copy, by dtype, shape and strides.
+    copied: set[tuple[np.dtype[Any], tuple[int, ...], tuple[int, ...]]] = field(default_factory=set)
     compiled: Executable | Staged | None = None  # the executable before kernels of it were replaced by hand
 
     def numbers(self, given: list[Any]) -> list[Any] | None:
@@ -282,10 +283,14 @@ class Recording:
         """An array as it lies in memory; a copy, where its elements do not lie one after another."""
         if source.order is not None:
             return array.transpose(source.order)
-        if array.flags.c_contiguous and array.dtype.isnative:
+        if not with_gaps(array):
             return array
-        self.copied.add(f"{array_type(array)} of strides {array.strides}")
-        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+        self.note_copy(array)
+        return dense(array)
+
+    def note_copy(self, array: Array) -> None:
+        """A call has to copy this one."""
+        self.copied.add((array.dtype, array.shape, array.strides))
 
     def _reusable(self, nodes: list[Node | None], buffers: list[Array]) -> list[bool]:
         """Which buffers nobody else can see: those of captured tensors that this call re-assigns,

@@ -9,6 +9,7 @@ from lucid.compiler.ir import program as p
 from lucid.compiler.ir.artifact import Address, Launch
 from lucid.compiler.ir.artifact import Plan as Launches
 from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.types import TensorType, from_numpy
 from lucid.compiler.passes.plan import run_order
 from lucid.compiler.passes.refusal import Refusal
 from lucid.compiler.validate import summary
@@ -54,7 +55,8 @@ def explanation(
     if latest is None:
         note = f"{name} {GONE if traces else NOT_CALLED}"
         return Explanation(Report(name, earlier, traces, (), (note,)), sort_by, row_limit)
-    notes = [f"copied at each call, as there are gaps: {what}" for what in sorted(latest.copied)]
+    copied = sorted(f"{TensorType(from_numpy(a), b)} of strides {strides}" for a, b, strides in latest.copied)
+    notes = [f"copied at each call, as there are gaps: {what}" for what in copied]
     if latest.judged:
         notes.append(
             "indices are looked at in each call, before anything is kept (and exponents of ints): "

@@ -80,6 +80,31 @@ def test_gaps_are_copied_and_explain_says_so() -> None:
     assert "copied at each call, as there are gaps: f32[6, 4] of strides (32, 8)" in f.explain()
 
 
+def test_gaps_are_copied_before_native_code_and_explain_says_so() -> None:
+    f = lucid.compile(lambda x, y, k=1.0: (x * y).sum(axis=1) * k)
+    x = RNG.standard_normal((6, 8), dtype=np.float32)
+    for _ in range(3):
+        f(x[:, :4].copy(), x[:, 4:].copy())
+    assert "copied" not in f.explain()
+
+    def served() -> int:
+        return sum(sum(r.served.values()) for found in f._cache.values() for r in found)
+
+    before = served()
+    swapped = x[:, :4].astype(">f4")
+    odd = np.frombuffer(bytearray(4 * 24 + 1), np.float32, 24, offset=1).reshape(6, 4)
+    odd[:] = x[:, :4]
+    for a, b in ((x[:, ::2], x[:, 4:]), (x[:, 3::-1], swapped), (odd, x[:, 1:5]), (swapped, swapped)):
+        np.testing.assert_allclose(f(a, b).numpy(), (a * b).sum(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(f(a, y=b, k=2.0).numpy(), 2 * (a * b).sum(axis=1), rtol=1e-4)
+    assert "copied at each call, as there are gaps: f32[6, 4] of strides (32, 8)" in f.explain()
+    if call.available():
+        assert served() == before + 1  # the first of those with keywords
+    given = np.zeros((12, 1), np.float32)[::2, 0]
+    with pytest.raises(ValueError, match="row-major"):
+        f(x[:, :4], x[:, 4:], out=given)
+
+
 def test_arrays_that_a_function_refers_to() -> None:
     x = np.asfortranarray(RNG.standard_normal((5, 3), dtype=np.float32))
     f = lucid.compile(lambda y: (lucid.asarray(x) * y).sum(axis=0))
