@@ -17,7 +17,6 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.passes.autodiff import pullback
 
 from .arguments import check_function, rebuild
 from .creation import given as asarray
@@ -31,6 +30,7 @@ from .gradients import (
     tensor_of,
     value_and_aux,
 )
+from .hooks import pullback
 from .mapping import vmap
 from .promote import cast
 from .tensor import Tensor, node_of

@@ -12,12 +12,12 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.passes.autodiff import gradients
 
 from .arguments import check_function, rebuild
 from .context import MODE, Mode
 from .creation import given as asarray
 from .errors import bounded, bounds, here
+from .hooks import gradients
 from .pickles import Decorated, Parts
 from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
 

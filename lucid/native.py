@@ -205,7 +205,7 @@ class _Spec:
                 self.checks.append(checks.same(Argument(k), pinned[number]))
             elif elsewhere:
                 self.checks.append(checks.outside(k, elsewhere))
-        for tensor, flag in recording.flags:
+        for tensor, _, flag in recording.flags:  # the types of what is read are those of arrays
             self.checks.append(checks.slot(tensor, slot_offset(type(tensor), "_requires_grad"), flag))
         for owner, kind in recording.grads:
             tensor = self._owner(owner)

@@ -14,7 +14,7 @@ from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, Node, at, toposort
 from lucid.compiler.ir.types import TensorType
 
-from . import arguments, chance, watching
+from . import arguments, chance, hooks, watching
 from .context import MODE, Mode
 from .engine import build
 from .errors import TraceError, here
@@ -266,6 +266,8 @@ class _Finish:
         kept = rooted or indices  # nothing is overwritten
         aliases = [-1] * len(outputs) if kept else self._aliases(self._made(results, left), updates, position)
         outers = self.trace.outers.values()
+        if any(o.requires_grad for o in outers):
+            self.guards.items.append((hooks.LEAVES, "hooks", hooks.LEAVES["hooks"], "the hooks of tensors"))
         self.guards.release(set(self.trace.arrays))
         device = self._device(used)
         return Recording(
@@ -275,7 +277,7 @@ class _Finish:
             build(graph, aliases, self.threads, device, bool(indices), self.trace.hosted),
             results,
             updates,
-            [(o.tensor, o.requires_grad) for o in outers if o.home is None],
+            [(o.tensor, o.placeholder.type, o.requires_grad) for o in outers if o.home is None],
             [(_owner(o), _type(o.grad_placeholder)) for o in outers if o.grad_read],
             self._pinned(),
             rooted,

@@ -71,7 +71,7 @@ class Recording:
     executable: Executable | Staged
     results: Any  # what the function returned, with Made and Same for tensors
     updates: list[Update]
-    flags: list[tuple[Tensor, bool]]  # requires_grad of captured tensors
+    flags: list[tuple[Tensor, TensorType, bool]]  # types and requires_grad of captured tensors
     grads: list[tuple[Owner, TensorType | None]]  # which gradients there were before
     pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
     rooted: list[Node]  # nodes of differentiable results, in order
@@ -158,7 +158,10 @@ class Recording:
                     return Change(f"{_name(k, names)} is {elsewhere}")
         if self.held and not self._apart(arrays):
             return Change("a tensor in an attribute, item or variable is also an argument, or in another one")
-        for tensor, flag in self.flags:
+        for tensor, type_, flag in self.flags:
+            if tensor._node.type != type_:
+                what = f"the type of {self.guards.name_of(tensor) or 'a tensor'}"
+                return Change.of(what, str(type_), str(tensor._node.type))
             if tensor._requires_grad != flag:
                 what = f"requires_grad of {self.guards.name_of(tensor) or 'a tensor'}"
                 return Change.of(what, str(flag), str(tensor._requires_grad))

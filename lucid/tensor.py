@@ -19,7 +19,6 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node, at
 from lucid.compiler.ir.types import b1, c64, f32
-from lucid.compiler.passes.autodiff import gradients
 from lucid.runtime import memory
 from lucid.runtime.stored import Stored
 
@@ -29,6 +28,7 @@ from .complexes import Complexes
 from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
+from .hooks import Hooked, carry, gradients
 from .indexing import Indexed
 from .lists import holds, stacked, with_arrays
 from .methods import Methods
@@ -55,7 +55,7 @@ LEAVES: WeakKeyDictionary[Node, ref[Tensor]] = WeakKeyDictionary()
 _FREE: list[WeakSet[Node]] = [WeakSet()]
 
 
-def _collect(node: Node, tensor: Tensor) -> None:
+def collect(node: Node, tensor: Tensor) -> None:
     """`tensor` collects the gradient of `node` from here on."""
     LEAVES[node] = ref(tensor)
     _FREE[0] = WeakSet()
@@ -171,7 +171,9 @@ def _is_plain(data: object) -> bool:
 
 
 @bounds
-class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering):
+class Tensor(
+    Reading, Methods, Operators, Reductions, Names, Complexes, Indexed, Arrangement, Ordering, Hooked
+):
     """An array of one dtype, on the CPU or on another device.
 
     `data`: anything array-like. Python floats make float32, ints int64, bools bool, complex numbers
@@ -299,7 +301,7 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
             raise RuntimeError(here("requires_grad can only be set on a leaf; use detach()"))
         self._requires_grad = bool(value)
         if value:
-            _collect(self._node, self)
+            collect(self._node, self)
         else:
             LEAVES.pop(self._node, None)
 
@@ -425,7 +427,8 @@ class Tensor(Reading, Methods, Operators, Reductions, Names, Complexes, Indexed,
             owner = LEAVES.get(node)
             if node.inputs or (owner is not None and owner() is not self):
                 node = ops.STOP(node) if node.data is None else leaf(node.data)
-            _collect(node, self)
+            collect(node, self)
+            carry(self._node, node)
         trace = MODE.get().trace
         if trace is not self._trace:
             if trace is None:

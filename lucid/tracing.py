@@ -16,6 +16,7 @@ from lucid.compiler.ir.types import TensorType, from_numpy
 
 from .engine import Array
 from .guards import Item, Place
+from .hooks import carry
 from .places import Places
 from .promote import lying, seen_in
 from .residence import USED, follows, place, place_of
@@ -72,6 +73,7 @@ class Trace:
             owner = LEAVES.get(tensor._node)
             if owner is not None and owner() is tensor:
                 LEAVES[node] = owner
+                carry(tensor._node, node)
             elif flag:
                 self.histories.add(node)
         return found

@@ -44,6 +44,7 @@ from .codes import clocks, is_name, reads_files, text_of
 from .contents import content, reader
 from .errors import is_user_file
 from .guards import MISSING, PLAIN, ClassScope, Guards, held_by
+from .hooks import hooks_of
 from .tensor import Tensor
 from .watching import PURE, QUIET, home, own_name, watched
 
@@ -211,6 +212,8 @@ class _Walk:
     def _enter(self, value: Any, where: str) -> None:
         if isinstance(value, Tensor):
             self.guards.tensors.add(id(value))
+            for hook in hooks_of(value):
+                self.visit(hook, f"a hook of {where}")
             return
         exact = _EXACT.get(type(value))
         if exact is not None:

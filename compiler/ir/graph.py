@@ -212,9 +212,13 @@ def told(graph: Graph) -> Graph:
     return Graph(graph.name, graph.inputs, graph.outputs, called)
 
 
-def toposort(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
+def toposort(
+    outputs: Iterable[Node],
+    known: Container[Node] = (),
+    more: Callable[[Node], tuple[Node, ...]] | None = None,
+) -> list[Node]:
     """Every node that `outputs` reach, inputs before users, but for those in `known` and what only
-    they reach. Iterative: depth is unbounded."""
+    they reach. `more`: inputs that count beside those of a node. Iterative: depth is unbounded."""
     order: list[Node] = []
     done: set[Node] = set()
     stack: list[Node | None] = list(outputs)
@@ -227,9 +231,10 @@ def toposort(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]
             order.append(node)
         elif node not in done and node not in known:
             done.add(node)
-            if node.inputs:
+            inputs = (*node.inputs, *more(node)) if more else node.inputs
+            if inputs:
                 stack += (node, None)
-                stack += node.inputs[::-1]
+                stack += inputs[::-1]
             else:
                 order.append(node)
     return order

@@ -16,8 +16,8 @@ only where a derivative may be infinite or NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from .. import ops
 from ..ir.data import data
@@ -26,6 +26,18 @@ from ..ir.types import b1
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
 _Layer = tuple[Node, bool]
+
+
+class Tap(Protocol):
+    """Given the cotangents of its nodes, each at its number, says what they are from there on. `sources`:
+    what its nodes are made of, all of which come after all of them on the way back."""
+
+    sources: tuple[Node, ...]
+
+    def __call__(self, parts: list[Node | None]) -> Sequence[Node | None]: ...
+
+
+Taps = Mapping[Node, tuple[Tap, int]]
 
 
 class _Mask:
@@ -66,11 +78,17 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = 
 
 
 def pullback(
-    outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node], first: bool = False
+    outputs: Sequence[Node],
+    cotangents: Sequence[Node],
+    wrt: Sequence[Node],
+    first: bool = False,
+    taps: Taps | None = None,
 ) -> list[Node | None]:
-    """`gradients`, of several outputs at once: the sum of what comes back of all of them."""
-    order = toposort(outputs, set(wrt) if first else ())
-    sweep = _Sweep(_depends(order, wrt))
+    """`gradients`, of several outputs at once: the sum of what comes back of all of them. `taps`: what is
+    given the cotangents of some nodes, once they are complete, and says what goes on in their place."""
+    taps = taps or {}
+    order = toposort(outputs, set(wrt) if first else (), _behind(taps) if taps else None)
+    sweep = _Sweep(_depends(order, wrt), taps, order)
     found = sweep.found
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if cotangent.type != output.type:
@@ -79,18 +97,26 @@ def pullback(
     before = LOC.set(outputs[0].loc if outputs else None)
     try:
         with ops.shared_constants():
-            for node in reversed(order):
-                if node in found and node in sweep.active and node.op.vjp is not None:
-                    LOC.set(backward_of(node.loc, node.op.name))
-                    sweep.spread(node, sweep.total(node))
+            for last in reversed(order):
+                for node in sweep.complete(last) if taps else (last,):
+                    if node in found and node in sweep.active and node.op.vjp is not None:
+                        LOC.set(backward_of(node.loc, node.op.name))
+                        sweep.spread(node, sweep.total(node))
             totals: list[Node | None] = []
             for node in wrt:
+                if first and node in taps and node in found:  # not in the order
+                    found[node] = [n for n in taps[node][0]([sweep.total(node)]) if n is not None]
                 if node in found:  # their sum is where the last of them is, and of what that is
                     LOC.set(found[node][-1].loc)
                 totals.append(sweep.total(node) if node in found else None)
             return totals
     finally:
         LOC.reset(before)
+
+
+def _behind(taps: Taps) -> Callable[[Node], tuple[Node, ...]]:
+    """What comes after a node on the way back, beside its inputs."""
+    return lambda node: taps[node][0].sources if node in taps else ()
 
 
 def before(graph: Graph) -> Graph:
@@ -122,11 +148,36 @@ def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:
 class _Sweep:
     """One way back through a graph: the cotangents so far, and what is known of them."""
 
-    def __init__(self, active: set[Node]) -> None:
+    def __init__(self, active: set[Node], taps: Taps, order: list[Node]) -> None:
         self.active = active
+        self.taps = taps
+        self.tapped: dict[Tap, list[Node]] = {}  # the nodes of each, in order
+        for node in order if taps else ():
+            if node in taps:
+                self.tapped.setdefault(taps[node][0], []).append(node)
         self.found: dict[Node, list[Node]] = {}  # what is to be added for each node
         self.live: dict[Node, _Live] = {}  # of cotangents, without the layers that they show
         self.bounds: set[Node] = set()  # masks that only bound what they select
+
+    def complete(self, node: Node) -> Sequence[Node]:
+        """Whose cotangents are known once all behind `node` have given theirs: its own; with a tap those of
+        all nodes of that, which it has been given, or of none yet."""
+        if node not in self.taps:
+            return (node,)
+        tap = self.taps[node][0]
+        nodes = self.tapped[tap]
+        if nodes[0] is not node:
+            return ()
+        parts = {self.taps[n][1]: self.total(n) for n in nodes if n in self.found}
+        if parts:
+            made = tap([parts.get(k) for k in range(max(self.taps[n][1] for n in nodes) + 1)])
+            for n in nodes:
+                part = made[self.taps[n][1]]
+                if part is None:
+                    self.found.pop(n, None)
+                else:
+                    self.found[n] = [part]
+        return nodes
 
     def spread(self, node: Node, ct: Node) -> None:
         """The part of the cotangent of `node` that each operand gets."""

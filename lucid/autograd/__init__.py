@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lucid.compiler import ops
-from lucid.compiler.passes.autodiff import pullback
 
 from ..context import MODE, enable_grad, no_grad
 from ..errors import here, public
+from ..hooks import pullback
 from ..tensor import Tensor, node_of
 from . import functional
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from lucid.compiler.ir.types import bf16
+
 from ..context import MODE
 from ..creation import zeros_like
 from ..engine import leaf
-from ..errors import bounded, bounds, here, is_internal, public, refuse, trim
+from ..errors import TraceError, bounded, bounds, here, is_internal, public, refuse, trim
+from ..hooks import Handle, carry
 from ..names import on_device, settle_on
 from ..promote import dtype_of
 from ..residence import USED, device_named
-from ..tensor import Tensor, node_of, settle
+from ..tensor import Tensor, collect, node_of, settle
 from ..unread import PENDING
+from .hooks import Registered, hooked, register
 
 
 @bounds
@@ -54,6 +59,7 @@ class Module:
     training: bool = True  # here, too, for subclasses that do not call __init__
     _buffers: tuple[str, ...] = ()  # names of attributes that are buffers, in order
     _transient: tuple[str, ...] = ()  # those that state_dict leaves out
+    _hooks: tuple[Registered, ...] = ()  # what runs around `forward`, in order
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -72,12 +78,13 @@ class Module:
         trace = MODE.get().trace
         try:
             try:
+                run = partial(hooked, self) if self._hooks else self.forward
                 if trace is None:
-                    return self.forward(*args, **kwargs)
+                    return run(*args, **kwargs)
                 places = trace.places
                 before = places.enter(self)
                 try:
-                    return self.forward(*args, **kwargs)
+                    return run(*args, **kwargs)
                 finally:
                     places.module = before
             except Exception as error:
@@ -208,18 +215,30 @@ class Module:
 
     @public
     def to(self, device: object = None, dtype: object = None) -> Self:
-        """The module itself, with parameters, buffers and gradients on that device. ValueError for an unknown
-        one, and for another dtype than its parameters have: say that where layers are made."""
+        """The module itself, with parameters, buffers and gradients on that device, and those of floats in
+        that dtype. Who holds a parameter sees the new one; an optimiser is to be made after that. A tensor
+        stands for its device and dtype. ValueError for an unknown device, TypeError for a dtype that is not
+        one of floats.
+        """
+        if isinstance(device, Tensor):
+            dtype, device = device.dtype, device.device
         if dtype is None and not (device is None or isinstance(device, str)):
             device, dtype = None, device
         where = device_named(device)
-        wanted = None if dtype is None else dtype_of(dtype).np
-        for name, p in self._state().items():
-            if wanted is not None and p.is_floating_point() and p.dtype != wanted:
-                raise ValueError(
-                    f"to: {name} is {p.dtype}; for {wanted} make layers with dtype={wanted.name!r}"
+        if dtype is not None:
+            kind = dtype_of(dtype)
+            if not kind.is_inexact:
+                raise TypeError(
+                    f"to: expected a dtype of floats, not {kind.numpy}; integers stay as they are"
                 )
+            self._convert(kind.np, complex_too=True)
         self._lie_on(where)
+        return self
+
+    def _convert(self, dtype: np.dtype[Any], complex_too: bool = False) -> Self:
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.is_floating_point() or (complex_too and tensor.is_complex()):
+                _retype(tensor, dtype)
         return self
 
     @public
@@ -239,12 +258,57 @@ class Module:
         return self.to("cuda")
 
     def float(self) -> Self:
-        """`to(float32)`."""
-        return self.to(dtype=np.float32)
+        """All floats in float32."""
+        return self._convert(np.dtype(np.float32))
 
     def double(self) -> Self:
-        """`to(float64)`."""
-        return self.to(dtype=np.float64)
+        """All floats in float64."""
+        return self._convert(np.dtype(np.float64))
+
+    def half(self) -> Self:
+        """All floats in float16."""
+        return self._convert(np.dtype(np.float16))
+
+    def bfloat16(self) -> Self:
+        """All floats in bfloat16."""
+        return self._convert(bf16.np)
+
+    # --- hooks -----------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """`hook(module, args)` runs before `forward`: what it returns, a tuple or one value, takes the place
+        of the positional arguments; None leaves them. `with_kwargs`: `hook(module, args, kwargs)`, and a
+        pair of both comes back. `prepend`: before all other hooks. `remove()` of the result ends it.
+
+        In a compiled function hooks run while it is traced, as all of its code: what they do with tensors is
+        part of it, what they print is printed then; a hook that is registered or removed is a reason to
+        trace again.
+        """
+        return register(self, Registered("forward_pre", hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Handle:  # fmt: skip
+        """`hook(module, args, output)` runs after `forward`: what it returns, unless None, is the output in
+        its place. `with_kwargs`: `hook(module, args, kwargs, output)`. `always_call`: also where `forward`
+        or another hook has raised, with None as the output. Else as `register_forward_pre_hook`."""
+        return register(self, Registered("forward", hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """`hook(module, grad_output)` runs when the gradients of the outputs are found: a tuple, with None
+        for what has none. What it returns, unless None, goes on in their place. The gradients are lazy
+        tensors; in a compiled function hooks run while it is traced."""
+        return register(self, Registered("backward_pre", hook), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """`hook(module, grad_input, grad_output)` runs when the gradients of the positional arguments are
+        found: tuples, with None for what has none. What it returns, unless None, goes on in the place of
+        `grad_input`. If no argument requires grad, it runs when those of the outputs are found. The
+        gradients are lazy tensors; in a compiled function hooks run while it is traced."""
+        return register(self, Registered("backward", hook), prepend)
 
     # --- state -----------------------------------------------------------------------------------
 
@@ -265,24 +329,30 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Loaded:
         """Take over the values of `state` (tensors or arrays), converted to the own dtypes.
 
-        Raises KeyError naming the keys that are missing or unknown (if `strict`), ValueError naming
-        the shapes that differ; then nothing has changed.
+        Raises a RuntimeError that lists all keys that are missing or unknown (if `strict`), all shapes that
+        differ, and all values that are no floats where floats are expected, or the other way round; then
+        nothing has changed.
         """
         if not isinstance(state, Mapping):
             raise TypeError(here(f"load_state_dict: expected a dict, got {type(state).__name__}"))
         own = self._state()
         loaded = Loaded([k for k in own if k not in state], [k for k in state if k not in own])
-        if strict and (loaded.missing_keys or loaded.unexpected_keys):
-            shapes = {k: np.shape(state[k]) for k in own if k in state}
-            differ = [f"{k} {own[k].shape}, not {x}" for k, x in shapes.items() if x != own[k].shape]
-            more = f"expected other shapes: {', '.join(differ)}" if differ else "strict=False takes what fits"
-            raise KeyError(
-                here(
-                    f"load_state_dict of {type(self).__name__}: missing keys {loaded.missing_keys}, "
-                    f"unexpected keys {loaded.unexpected_keys}; {more}"
-                )
-            )
-        arrays = {k: _matching(k, state[k], own[k]) for k in own if k in state}
+        wrong: list[str] = []
+        if strict:
+            wrong += [f"unexpected keys: {', '.join(loaded.unexpected_keys)}"] * bool(loaded.unexpected_keys)
+            wrong += [f"missing keys: {', '.join(loaded.missing_keys)}"] * bool(loaded.missing_keys)
+            wrong += ["strict=False takes what fits"] * bool(wrong)
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        for name in own:
+            if name in state:
+                found = _matching(state[name], own[name])
+                if isinstance(found, str):
+                    wrong.append(f"{name} {found}")
+                else:
+                    arrays[name] = found
+        if wrong:
+            listed = "".join(f"\n  {what}" for what in wrong)
+            raise RuntimeError(here(f"load_state_dict of {type(self).__name__}: nothing is loaded:{listed}"))
         for name, array in arrays.items():
             device = device_named(own[name].device)
             own[name]._assign(on_device(leaf(array), device))
@@ -302,14 +372,29 @@ class Module:
         return f"{type(self).__name__}(\n  {inner}\n)"
 
 
-def _matching(name: str, value: Any, own: Tensor) -> np.ndarray[Any, Any]:
+def _retype(tensor: Tensor, dtype: np.dtype[Any]) -> None:
+    """The value in another dtype, for all who hold this leaf, and so its gradient."""
+    if tensor.dtype == dtype:
+        return
+    if MODE.get().trace is not None:
+        raise TraceError(here("a compiled function cannot change the dtype of a tensor; convert it before"))
+    before, tensor._node = tensor._node, leaf(tensor.detach().astype(dtype)._value("to()"))
+    if tensor._requires_grad:
+        collect(tensor._node, tensor)
+    carry(before, tensor._node)
+    if tensor._grad is not None:
+        tensor._grad = tensor._grad.detach().astype(dtype)
+
+
+def _matching(value: Any, own: Tensor) -> np.ndarray[Any, Any] | str:
+    """The array for a parameter or buffer; or what is wrong with it."""
     array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.shape != own.shape:
-        raise ValueError(here(f"load_state_dict: {name} has shape {array.shape}, expected {own.shape}"))
+        return f"has shape {array.shape}, expected {own.shape}"
     try:
         given = dtype_of(array.dtype)
     except TypeError as error:
-        raise TypeError(here(f"load_state_dict: {name}: {error}")) from None
-    if given.is_float != own.is_floating_point():
-        raise ValueError(here(f"load_state_dict: {name} is {array.dtype}, expected {own.dtype}"))
+        return f"is {array.dtype}: {error}"
+    if given.is_inexact != own._node.type.dtype.is_inexact or (given.is_complex and not own.is_complex()):
+        return f"is {array.dtype}, expected {own.dtype}"
     return np.array(array, dtype=own.dtype, order="C", copy=True)

@@ -153,6 +153,7 @@ class Optimizer:
             self._checked(group_of)
             self.param_groups.append(group_of)
         self.params = [p for group in self.param_groups for p in group.params]
+        self._dtypes = [p.dtype for p in self.params]
         self._groups = [group for group in self.param_groups for _ in group.params]
         if not self.params:
             raise ValueError(here(f"{kind}: no parameters to optimise"))
@@ -223,6 +224,8 @@ class Optimizer:
                 for k, p in enumerate(self.params):
                     g = p.grad
                     if g is not None:
+                        if p.dtype != self._dtypes[k]:
+                            raise self._converted(k, p)
                         value = self._value(k, p)
                         slope, group = cast(node_of(g), value.type.dtype), self._groups[k]
                         if "maximize" in self.hyper and group.maximize:
@@ -234,6 +237,10 @@ class Optimizer:
             if trace is not None:
                 trace.places.module = module
         return changes
+
+    def _converted(self, k: int, p: Tensor) -> TypeError:
+        was = f"{type(self).__name__}: parameter {k} was {self._dtypes[k]} when the optimiser was made"
+        return TypeError(here(f"{was}, and is {p.dtype}; make it after the model is converted"))
 
     def _value(self, k: int, p: Tensor) -> Node:
         """What a step starts from: the parameter, or what it was rounded from."""

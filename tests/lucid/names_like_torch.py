@@ -1,0 +1,128 @@
+"""Programs of what people who come from PyTorch look for, see `like_torch.py`: hooks and conversions of
+modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import like_torch, more_like_torch
+from .like_torch import add, numbers
+
+BEFORE = set(like_torch.PROGRAMS)
+assert BEFORE > more_like_torch.NAMES
+
+# --- hooks -----------------------------------------------------------------------------------------
+
+
+def linear(t: Any) -> Any:
+    layer = t.nn.Linear(3, 2).to(t.float64)
+    layer.load_state_dict({"weight": t.tensor(numbers(1, 2, 3)), "bias": t.tensor(numbers(2, 2))})
+    return layer
+
+
+def hooks_of_tensors(t: Any) -> Any:
+    x, w = (t.tensor(numbers(k, 3, 3), requires_grad=True) for k in (1, 2))
+    seen: list[Any] = []
+    h = x @ w
+    h.retain_grad()
+    h.register_hook(lambda g: g.clamp(-1, 1))
+    h.register_hook(seen.append)
+    ended = h.register_hook(lambda g: g * 100)
+    w.register_hook(lambda g: g + x.detach())
+    ended.remove()
+    (h.sin() * h).sum().backward(retain_graph=True)
+    (h * h).sum().backward()
+    return [x.grad, w.grad, h.grad, *seen, float(h.retains_grad), float(x.retains_grad)]
+
+
+def hooks_of_modules(t: Any) -> Any:
+    x = t.tensor(numbers(3, 4, 3), requires_grad=True)
+    net = t.nn.Sequential(linear(t), t.nn.Tanh())
+    seen: list[Any] = []
+    net[0].register_forward_pre_hook(lambda m, args: (args[0] * 2,))
+    net[0].register_forward_pre_hook(lambda m, args: args[0] + 1, prepend=True)
+    net[0].register_forward_hook(lambda m, args, out: seen.append(args[0] + 0))
+    net[1].register_forward_hook(lambda m, args, out: out * args[0])
+    net[0].register_full_backward_hook(lambda m, gi, go: (gi[0] * 3 + go[0].sum(),))
+    net[0].register_full_backward_hook(lambda m, gi, go: seen.extend([gi[0] + 0, go[0] + 0]))
+    net[0].register_full_backward_pre_hook(lambda m, go: (go[0] + 1,))
+    with net.register_forward_hook(lambda m, args, out: out * 5):
+        first = net(x)
+    net(x).sum().backward()
+    return [first.detach(), x.grad, net[0].weight.grad, *seen]
+
+
+def hooks_of_several(t: Any) -> Any:
+    class Two(t.nn.Module):  # type: ignore[misc]
+        def forward(self, a: Any, b: Any, scale: Any = 1.0) -> Any:
+            return a * b * scale, a + b.sin(), b.detach()
+
+    x, y = (t.tensor(numbers(k, 2, 3), requires_grad=True) for k in (1, 2))
+    two, seen = Two(), []
+
+    def words(m: Any, args: Any, kwargs: Any) -> Any:
+        return args, {"scale": kwargs["scale"] * 2}
+
+    two.register_forward_pre_hook(words, with_kwargs=True)
+    two.register_forward_hook(lambda m, args, kwargs, out: seen.append(kwargs["scale"]), with_kwargs=True)
+    two.register_full_backward_hook(lambda m, gi, go: seen.extend([*gi, *(g for g in go if g is not None)]))
+    two.register_full_backward_hook(lambda m, gi, go: (gi[0] * 2, gi[1] * go[0]))
+    a, b, c = two(x * 1, (x * 1).sin() + y, scale=1.5)
+    (a * b * c).sum().backward()
+    return [x.grad, y.grad, *seen]
+
+
+def always(t: Any) -> Any:
+    seen: list[float] = []
+    layer = linear(t)
+    layer.register_forward_hook(lambda m, args, out: seen.append(1.0))
+    layer.register_forward_hook(lambda m, args, out: seen.append(2.0), always_call=True)
+    try:
+        layer(t.tensor(numbers(1, 2, 2)))
+    except Exception:
+        seen.append(3.0)
+    return seen
+
+
+for program in (hooks_of_tensors, hooks_of_modules, hooks_of_several, always):
+    add(f"hooks {program.__name__}", program)
+
+
+def converted(t: Any) -> Any:
+    """In float64 after float32: what was rounded stays so; who holds a parameter sees its new dtype."""
+    net = t.nn.Sequential(linear(t), t.nn.BatchNorm1d(2))
+    held = net[0].weight
+    net.float().double()
+    assert held is net[0].weight and held.dtype == net[1].running_mean.dtype == t.float64
+    assert net[1].num_batches_tracked.dtype == t.int64
+    out = net(t.tensor(numbers(3, 4, 3)))
+    out.sum().backward()
+    net.half()
+    assert held.dtype == held.grad.dtype == t.float16
+    return [out.detach(), held.detach().double(), net[1].running_var.double()]
+
+
+add("modules converted", converted)
+
+
+def loaded(t: Any) -> Any:
+    net = linear(t)
+    found = net.load_state_dict({"bias": t.tensor(np.array([5.0, 6.0])), "more": t.tensor(1.0)}, strict=False)
+    wrong = {"weight": t.tensor(numbers(1, 3, 3)), "bias": t.tensor(np.zeros(2)), "more": t.tensor(1.0)}
+    raised = []
+    for strict in (True, False):
+        try:
+            net.load_state_dict(wrong, strict=strict)
+        except RuntimeError as error:
+            raised.append(float("weight" in str(error)) + float("more" in str(error)))
+    return [net.weight.detach(), len(found.missing_keys), len(found.unexpected_keys), raised]
+
+
+add("modules loaded", loaded)
+
+NAMES = set(like_torch.PROGRAMS) - BEFORE
+
+if __name__ == "__main__":
+    like_torch.write()
