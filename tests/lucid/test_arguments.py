@@ -56,7 +56,9 @@ I = Tensor([1, 2, 3])  # noqa: E741
 _BITS = ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "bitwise_left_shift",
          "bitwise_right_shift")  # fmt: skip
 _BINARY = [
-    n for n in lucid.functional.__all__ if list(inspect.signature(getattr(lucid, n)).parameters) == ["a", "b"]
+    n
+    for n in lucid.functional.__all__
+    if list(inspect.signature(getattr(lucid, n)).parameters)[:2] == ["a", "b"]
 ]
 _OTHERS: dict[str, Callable[[Any], Any]] = {
     "broadcast_to": lambda v: lucid.broadcast_to(W, v),
