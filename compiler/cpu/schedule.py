@@ -34,6 +34,10 @@ VECTOR_LEAST = 512
 # longer code takes LLVM longer.
 SHORT = 8
 SHORT_COST = 64
+# Several rows of a few registers are done at once as long as this is all there is to compute in them: code of
+# about 7,000 lines. Longer one takes LLVM up to four times as long (layer norm and gelu of 64 columns, three
+# times in one kernel, forward and back: 35,000 lines, 2 s), and gains 0.1 to 0.3 of the time by it.
+GROUPED = 1024
 # Of what reads rows from another place on, operations for each element from which on it is done so, too:
 # pairs of 20 operations took 0.29 of the time, two rows put side by side 1.6.
 SHORT_MOVED = 8
@@ -308,7 +312,7 @@ def schedule(kernel: k.Kernel, vector_bytes: int) -> Schedule:
         return Schedule("long", width, max(step, width))
     if columns(kernel):
         return Schedule("columns", width, max(step, width))
-    return Schedule("groups" if _grouped(kernel) else "rows", width, max(step, width))
+    return Schedule("groups" if _grouped(kernel, width) else "rows", width, max(step, width))
 
 
 def _lanes(vector_bytes: int, sizes: set[int], floats: bool) -> int:
@@ -411,14 +415,26 @@ def _short(kernel: k.Kernel, vector_bytes: int) -> int:
     return width if longest < width and moved * least <= cost <= SHORT_COST else 0
 
 
-def _grouped(kernel: k.Kernel) -> bool:
-    """Whether rows are a few registers, and something is to be gained by doing several at once:
-    a value for each row, or a total over rows."""
+def _grouped(kernel: k.Kernel, width: int) -> bool:
+    """Whether rows are a few registers, with little to compute in them, and something is to be gained by
+    doing several at once: a value for each row, or a total over rows."""
     inner = [s.axes for s in kernel.stages if s.axes]
     small = all(len(axes) == 1 and axes[0].extent in range(1, k.SMALL + 1) for axes in inner)
     reduces = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
     every = [e for stage in kernel.stages for e in k.expressions(stage)]
     guarded = any(k.positional(e) and not isinstance(e, k.At) for e in every)
+    if not small or not inner or _written(kernel, width) > GROUPED:
+        return False
     alone = len(kernel.outer) == 1  # with other axes before, a total's lanes would not be those of its order
     apart = bool(kernel.outer) and kernel.outer[-1].extent != 1 and all(s.of_row for s in reduces)
-    return (alone or apart) and bool(inner) and small and bool(reduces) and not guarded
+    return (alone or apart) and bool(reduces) and not guarded
+
+
+def _written(kernel: k.Kernel, width: int) -> int:
+    """What is computed in rows of a few registers, in the `flops` of ops, as often as it is written."""
+    found = 0
+    for stage in kernel.stages:
+        if stage.axes:
+            calls = dict.fromkeys(e for e in k.expressions(stage) if isinstance(e, k.Call))
+            found += sum(REGISTRY[e.op].flops for e in calls) * -(-int(stage.axes[-1].extent) // width)
+    return found
