@@ -17,6 +17,7 @@ from ..ir.program import Apart
 from ..ops import By, Guard, Ix, Subscript, Sum
 
 Access = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
+Spot = tuple[Node, tuple[int, ...]]  # memory, and what `spot` says of an access to it
 
 # --- roots ---------------------------------------------------------------------------------------
 
@@ -102,6 +103,15 @@ def walked(access: Access) -> set[str]:
         elif ix.axis is not None:
             found.add(ix.axis)
     return found
+
+
+def spot(node: Node, access: Access) -> tuple[int, ...]:
+    """What two accesses to the same memory have in common that may be one, but for labels: the shape, and the
+    kind, step and offset of each subscript."""
+    found = [*node.shape]
+    for ix in access[0]:
+        found += (ix.axis is not None, ix.step, ix.offset) if isinstance(ix, Ix) else (2, 0, 0)
+    return tuple(found)
 
 
 def view(node: Node, access: Access) -> Access | None:
@@ -221,7 +231,7 @@ class Draft:
     after: int = 0  # the numbers of drafts that run before, transitively, as bits
     reasons: list[str] = field(default_factory=list)
     apart: dict[Node, Apart] = field(default_factory=dict)  # by memory that other drafts make
-    reads: dict[Node, list[tuple[Node, Access]]] = field(default_factory=dict)  # what stages read, by memory
+    reads: dict[Spot, list[Access]] = field(default_factory=dict)  # what stages read
     load: Load = field(default_factory=Load)
     full: bool = False  # a root could not join for its load
     bit: int = field(init=False)

@@ -27,18 +27,21 @@ from .. import ops
 from ..ir.data import replace
 from ..ir.graph import Graph, Node, toposort
 from ..ir.program import Apart, Program
+from ..ir.size import note_distinct
 from ..ops import Ix, Subscript
 from . import refusal
 from .dear import costly
 from .draft import (
     ARRAYS,
     LENGTH,
+    Access,
     Draft,
     Labels,
     Load,
     Placed,
     Read,
     Reader,
+    Spot,
     breadth,
     computed,
     goes_along,
@@ -48,6 +51,7 @@ from .draft import (
     place,
     reduces,
     relabel,
+    spot,
     through_views,
     walked,
 )
@@ -84,7 +88,8 @@ class _Fuser:
         self.home: dict[Node, Draft] = {}
         self.readers: dict[Node, list[Node]] = {}  # by root: those that read it
         self.begun = 0  # drafts, also those that have become parts of others
-        self.touching: dict[Node, dict[Draft, None]] = {}  # by memory: the drafts whose stages read it
+        self.touching: dict[Spot, dict[Draft, None]] = {}  # the drafts whose stages read this memory so
+        self.spots: dict[Node, dict[tuple[int, ...], Spot]] = {}  # in which ways memory is read
         self.single: dict[Draft, None] = {}  # those of 0-d values alone
         # What did not join for a load (the first root of a draft, the root) does not in later rounds: kernels
         # end where the values are stored that the next one begins with.
@@ -161,11 +166,10 @@ class _Fuser:
         """Keep what can be asked of a draft: what its stages read, whether it has axes, how large it is."""
         if not final:
             for node, access in self.reader.reads(placed):
-                base = self.reader.storage.base(node)
-                assert base is not None
-                draft.reads.setdefault(base, []).append((node, access))
+                at = self._spot(node, access)
+                draft.reads.setdefault(at, []).append(access)
                 if not draft.full:
-                    self.touching.setdefault(base, {})[draft] = None
+                    self.touching.setdefault(at, {})[draft] = None
             if placed.domain:
                 self.single.pop(draft, None)
             elif len(draft.placed) == 1:
@@ -221,8 +225,8 @@ class _Fuser:
     def _hide(self, draft: Draft) -> None:
         """Nobody is compared with a draft any more, unless it reads its values."""
         self.single.pop(draft, None)
-        for base in draft.reads:
-            self.touching[base].pop(draft, None)
+        for at in draft.reads:
+            self.touching[at].pop(draft, None)
 
     def _store(self, nodes: list[Node], placed: Placed) -> None:
         for node in nodes:
@@ -265,6 +269,11 @@ class _Fuser:
         """The memory that a root reads."""
         return [self.reader.storage.base(n) for n, _ in self.reader.reads(placed)]
 
+    def _spot(self, node: Node, access: Access) -> Spot:
+        base, at = self.reader.storage.base(node), spot(node, access)
+        assert base is not None
+        return self.spots.setdefault(base, {}).setdefault(at, (base, at))
+
     def _homes(self, bases: Iterable[Node | None]) -> set[Draft]:
         """The drafts that make these roots, those of them that are made by now."""
         return {self.home[b] for b in bases if b is not None and b in self.home}
@@ -284,9 +293,9 @@ class _Fuser:
         found.sort(key=_number, reverse=True)
         single = set() if placed.domain else {*islice(reversed(self.single), ASKED)}
         common: dict[Draft, list[Node]] = {d: [] for d in single}
-        for base in bases:
-            for draft in islice(reversed(self.touching.get(base, {})), ASKED):
-                common.setdefault(draft, []).append(base)
+        for at in dict.fromkeys(self._spot(*read) for read in self.reader.reads(placed)):
+            for draft in islice(reversed(self.touching.get(at, {})), ASKED):
+                common.setdefault(draft, []).append(at[0])
         shared = [
             d
             for d in sorted(common, key=_number)
@@ -389,14 +398,9 @@ class _Fuser:
                 rows.add(home.node)
             else:
                 common.append(node.type.size)
-        theirs = draft.reads
         for node, access in sorted(reads, key=lambda r: -breadth(r[1])):
-            base = self.reader.storage.base(node)
-            assert base is not None
-            for other, spot in theirs.get(base, ()):
-                if other.shape == node.shape and match(access[0], spot[0]):
-                    common.append(node.type.size)
-                    break
+            if any(match(access[0], other[0]) for other in draft.reads.get(self._spot(node, access), ())):
+                common.append(node.type.size)
         return names, rows, common
 
     def _join_row(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
@@ -447,7 +451,7 @@ class _Fuser:
             return
         if lie_across(other, unified[1]) or walks_again(other, placed, unified[1]):
             return
-        if any(d.after & other.bit for d in self._homes(draft.reads) - {draft, other}):
+        if any(d.after & other.bit for d in self._homes(base for base, _ in draft.reads) - {draft, other}):
             return  # what runs between the two
         if any(p.form == "product" for p in other.placed) or draft.load.length + other.load.length > LENGTH:
             return
@@ -585,4 +589,6 @@ def fuse(graph: Graph) -> Program:
         if not more and stored == len(fuser.forced):
             break
         fuser.forced.update(more)
+    for ways in fuser.spots.values():
+        note_distinct([*ways])
     return Program(graph, tuple(calls(list(fuser.drafts), fuser.home, fuser.reader, set(graph.outputs))))
