@@ -1,53 +1,55 @@
-"""Matrix products: tiles of sums in registers, over packed panels of both operands.
+"""Matrix products: tiles of sums in registers, over panels of the columns' operand.
 
     for block of rows x columns (parallel):
       for part of the depth:
-        panels of left[rows, part] and right[part, columns]: for each C steps of the depth the rows,
-                                                             or columns, of one tile, each with its C steps
+        panels of right[part, columns]: for each step of the depth the columns of one tile
         for tile of columns, for tile of rows:
           chains[rows, columns, l mod C] += left[rows, l] * right[l, columns]   for l in part
           sums[rows, columns] += chains, halved
       epilogue, row after row, by vectors along the columns
 
-A vector of chains has C lanes for each of a few columns. An operand that runs along memory with the depth is
-packed by vectors as it lies, one that runs along the points is transposed in registers. Panels end with
-zeros, up to whole chains. What they hold beyond rows and columns does not matter: nobody reads those sums.
+A vector of sums has one chain for each of its columns, and each chain a vector of its own: so they are halved
+without a shuffle, and an element of the rows' operand is one for all lanes, wherever it lies. That is read
+where it is if its rows run along memory with the depth; else it is packed, too, row after row. What is packed
+is read as it lies, by vectors along the points or along the depth, and transposed in registers where panels
+lie otherwise. What they hold beyond rows and columns does not matter: nobody reads those sums.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Prefetch, Store
-from ..ir.types import i32, i64
+from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
+from ..ir.types import i64
+from ..ops.folds import Acc
 from ..order import chains, depth_part
 from .lower import Lowering
-from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS
+from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS, chains_at_once
 from .schedule import product as find_product
 from .values import HERE, LINE, ROW, View
 from .views import windows
 
-# Rows that are left over are done in tiles of so many times fewer.
-FEW = 3
 # Parts of the depth whose rows stay packed for all blocks of a batch that has the same.
 KEPT_PARTS = 4
 
 _Span = tuple[Operand, Operand]  # begin and end
-# The axes of the depth; whether the step is there, None if so; windows on what is walked along the points.
-_Step = tuple[dict[str, Operand], Operand | None, dict[View, str]]
+_Step = tuple[dict[str, Operand], dict[View, str]]  # the axes of the depth, and windows along the points
 
 
 @data
 class _Side:
     """An operand of the product: the working memory that it is packed into, the axes that it has beside
-    the depth, and how many points these have; of which `size` make a tile; and the most tiles of a block."""
+    the depth, and how many points these have; of which `size` make a tile. `walk`: whether vectors run along
+    "points", or "steps" or "lines" of the depth."""
 
     panels: str
     expr: k.Expr
     axes: tuple[str, ...]
     count: Operand
     size: int
-    most: int
+    walk: str
 
 
 class ProductLowering:
@@ -62,20 +64,42 @@ class ProductLowering:
         self.dtype = product.reduce.dtypes[0]
         self.width = base.schedule.width
         self.chains, self.part = chains(self.dtype), depth_part(self.dtype)
-        self.across = self.width // self.chains  # columns of a vector
         self.extents = {a.name: a.extent for a in base.kernel.outer}
         self.extents |= {a.name: a.extent for a in base.kernel.stages[0].axes}
         self.depth = self.count(product.depth)
-        most = PRODUCT_COLUMN_BYTES // self.dtype.size
-        self.line = most + LINE // self.dtype.size  # sums of a row of a block, and then some: tiles below
-        # each other would share few sets of the first cache
+        self.most = PRODUCT_COLUMN_BYTES // self.dtype.size
+        # Sums of a row of a block, and then some: else tiles below each other share few sets of a cache.
+        self.line = self.most + LINE // self.dtype.size
         left, right = product.reduce.args[product.left], product.reduce.args[1 - product.left]
-        columns = base.schedule.tile[1] * self.across
-        self.left = self.side("left", left, product.rows, base.schedule.tile[0], PRODUCT_ROWS)
-        self.right = self.side("right", right, (product.column,), columns, most)
+        rows, vectors = base.schedule.tile
+        walks = self.walk_of(left, product.rows), self.walk_of(right, (product.column,))
+        if walks[1] == "lines":  # of several axes; columns have one
+            walks = walks[0], "points"
+        self.left = _Side("left", left, product.rows, self.count(product.rows), rows, walks[0])
+        columns = vectors * self.width
+        across = self.count((product.column,))
+        self.right = _Side("right", right, (product.column,), across, columns, walks[1])
 
-    def side(self, panels: str, expr: k.Expr, axes: tuple[str, ...], size: int, most: int) -> _Side:
-        return _Side(panels, expr, axes, self.count(axes), size, most // size)
+    def walk_of(self, expr: k.Expr, axes: tuple[str, ...]) -> str:
+        lasts = [
+            e.index[-1].axis
+            for e in k.walk(expr)
+            if isinstance(e, k.Load) and e.index and self.x.arrays[e.array].unit
+        ]
+        along = self.p.depth[-1] in lasts and axes[0] not in lasts
+        if len(axes) == 1 and not along:
+            return "points"
+        return "steps" if len(self.p.depth) == 1 else "lines"
+
+    @property
+    def direct(self) -> k.Load | None:
+        """The rows' operand, if it is read where it lies: steps of the depth side by side."""
+        load, left = self.left.expr, self.left
+        if not isinstance(load, k.Load) or load.guards or load.dtype != self.dtype:
+            return None
+        axes = [ix.axis for ix in load.index]
+        plain = axes.count(self.p.depth[-1]) == 1 and not any(ix.shift for ix in load.index)
+        return load if plain and left.walk == "steps" and len(left.axes) == 1 else None
 
     def count(self, axes: tuple[str, ...]) -> Operand:
         total: Operand = Imm(1, i64)
@@ -99,8 +123,6 @@ class ProductLowering:
 
     def put(self, array: str, at: Operand, value: Operand) -> None:
         """Into working memory of the product."""
-        if array == self.left.panels:
-            at = self.x.plus(at, self.away)
         self.b.emit(Store(array, at, value, loc=self.p.reduce.loc))
 
     def run(self) -> None:
@@ -108,19 +130,19 @@ class ProductLowering:
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
         b.loc = self.p.reduce.loc
-        left, right = self.left, self.right
-        # A turn of `pack_rows` may fill more than the last tile.
-        room = [(side.most + self.tiles_of_turn(side) - 1) * side.size * self.part for side in (left, right)]
-        parts = KEPT_PARTS if self.p.kept else 1
-        b.emit(Alloc(left.panels, self.dtype, room[0] * parts))
-        b.emit(Alloc(right.panels, self.dtype, room[1]))
+        left, right, direct = self.left, self.right, self.direct
+        room = PRODUCT_ROWS * self.part
+        parts = KEPT_PARTS if self.p.kept and direct is None else 1
+        if direct is None:  # the end of a line may be behind the last row
+            b.emit(Alloc(left.panels, self.dtype, room * parts + self.width))
+        b.emit(Alloc(right.panels, self.dtype, self.most * self.part))
         b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))
         with b.loop(BEGIN, END, 1, "parallel") as block:
             down = x.slot("block")
             each = b.op("div", x.slot("blocks"), down)  # blocks that share rows
             across = b.op("div", each, self.count(self.p.batch))
             column = b.op("rem", block.var, across)
-            if parts > 1:
+            if self.p.kept:
                 number, line = b.op("rem", block.var, each), b.op("div", block.var, each)
                 x.at.update(self.place(self.p.batch, b.op("div", number, across)))
             else:  # strips are blocks side by side: those of one part of the batch
@@ -137,11 +159,12 @@ class ProductLowering:
                 count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
                 self.away: Operand = HERE
                 if parts > 1:
-                    away = b.op("mul", b.op("div", part.var, Imm(self.part, i64)), Imm(room[0], i64))
-                    self.away = b.op("select", fits, away, Imm(0, i64))
-                with b.loop(Imm(0, i64), packs, 1, "serial"):
-                    self.pack(left, rows, part.var, count)
-                self.pack(right, columns, part.var, count)
+                    away = b.op("mul", b.op("div", part.var, Imm(self.part, i64)), Imm(room, i64))
+                    self.away = b.op("select", fits, away, HERE)
+                if direct is None:
+                    with b.loop(HERE, packs, 1, "once"):
+                        self.pack(left, rows, part.var, count, self.away)
+                self.pack(right, columns, part.var, count, HERE)
                 self.tiles(rows, columns, part.var, count)
             self.epilogue(rows, columns)
             x.at.clear()
@@ -162,7 +185,7 @@ class ProductLowering:
         end = b.op("div", b.op("mul", tiles, self.plus(part, 1)), parts)
         return b.op("mul", begin, size), self.x.minimum(b.op("mul", end, size), side.count)
 
-    # -- vectors of chains
+    # -- packing
 
     def value(self, expr: k.Expr) -> Operand:
         """An operand at the current point, in the accumulator's dtype: one element, or a vector; 0 under a
@@ -179,97 +202,68 @@ class ProductLowering:
             return value
         return self.b.op("select", x.mask, value, Imm(0, self.dtype, value.lanes))
 
-    def pieces(self, vector: Operand, lanes: int) -> list[Operand]:
-        """A vector in parts of so many lanes."""
-        if vector.lanes == lanes:
-            return [vector]
-        halves = (self.b.op(op, vector, dtype=vector.dtype, lanes=vector.lanes // 2) for op in ("lo", "hi"))
-        return [piece for half in halves for piece in self.pieces(half, lanes)]
-
-    def fold(self, vectors: list[Operand]) -> list[Operand]:
-        """The sums of chains, column after column, in as many fewer vectors."""
-        size = self.chains
-        while size > 1:
-            size //= 2
-            n, pairs = Imm(size, i32), list(zip(vectors[::2], vectors[1::2], strict=True))
-            vectors = []
-            for a, c in pairs:
-                low, high = (
-                    self.b.op(op, a, c, n, dtype=a.dtype, lanes=a.lanes) for op in ("pack_lo", "pack_hi")
-                )
-                vectors.append(*self.x.merge("sum", (low,), (high,)))
-        return vectors
-
-    # -- packing
-
-    def tiles_of_turn(self, side: _Side) -> int:
-        """How many tiles one vector along the points fills."""
-        return max(1, self.width // side.size) if self.width % side.size == 0 else 1
-
-    def pack(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
+    def pack(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
         """The panels of a block, for `count` steps of the depth."""
         x = self.x
-        lasts = [
-            e.index[-1].axis
-            for e in k.walk(side.expr)
-            if isinstance(e, k.Load) and e.index and x.arrays[e.array].unit
-        ]
-        # a vector runs along one axis: of the points, or of the depth
-        along = self.p.depth[-1] in lasts and side.axes[0] not in lasts
-        if len(self.p.depth) == 1 and (len(side.axes) > 1 or along):
-            self.pack_depth(side, span, start, count)
-        elif len(side.axes) == 1:
-            self.pack_rows(side, span, start, count)
-        else:
-            self.pack_lines(side, span, start, count)
+        {"points": self.pack_points, "steps": self.pack_steps, "lines": self.pack_lines}[side.walk](
+            side, span, start, count, away
+        )
         x.vector, x.mask, x.views = None, None, {}
         for axis in (*self.p.depth, *side.axes):
             del x.at[axis]
 
-    def pack_rows(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
-        """Vectors along the points: the steps of all chains, transposed."""
-        b, c = self.b, self.chains
-        points = self.tiles_of_turn(side) * side.size
-        held = -(-points // self.width) * self.width  # of the vectors of a turn
-        whole = b.op("and", count, Imm(-c, i64))
-        few = b.op("lt", b.op("sub", span[1], span[0]), Imm(held, i64))
-        turns = b.op("div", b.op("sub", self.plus(span[1], points - held), span[0]), Imm(points, i64))
-        inside = b.op("add", span[0], b.op("mul", b.op("select", few, Imm(0, i64), turns), Imm(points, i64)))
+    def spans(self, lo: Operand, hi: Operand, masked: bool = False) -> list[tuple[Operand, Operand, bool]]:
+        """Whole vectors, then what is left, under a mask; or all of it, where long code is written once."""
+        if masked:
+            return [(lo, hi, True)]
+        b = self.b
+        whole = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
+        return [(lo, whole, False), (whole, hi, True)]
+
+    def home(self, side: _Side, point: Operand, away: Operand) -> Operand:
+        """Where in panels the first step of a point of the block is: rows lie one after the other, columns of
+        a tile side by side."""
+        b, size = self.b, self.right.size
+        if side is self.left:
+            return b.op("add", away, b.op("mul", point, Imm(self.part, i64)))
+        before = b.op("mul", b.op("and", point, Imm(-size, i64)), Imm(self.part, i64))
+        return b.op("add", before, b.op("and", point, Imm(size - 1, i64)))
+
+    def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
+        """Vectors along the points, of one step of the depth or, transposed, of as many as a vector has
+        lanes."""
+        b, x, width = self.b, self.x, self.width
+        (point,) = side.axes
+        turned = side is self.left
+        together, ahead = (width, 1) if turned else (1, side.size)
+        x.vector = point
+        spans = self.spans(*span, turned)
         first = self.place(self.p.depth, start)
         places = tuple(first[axis] for axis in self.p.depth)
-        for lo, hi, spans in (
-            (Imm(0, i64), whole, ((span[0], inside, False), (inside, span[1], True))),
-            (whole, count, ((span[0], span[1], True),)),
-        ):
-            with b.loop(lo, hi, c, "serial", places) as line:
-                at: tuple[Operand, ...] = (b.op("mul", line.var, Imm(side.size, i64)),)
-                ragged = count if lo is whole else None
-                steps, line.yields = self.next_steps(side, line.carried, line.var, ragged)
-                for begin, end, masked in spans:
-                    with b.loop(begin, end, points, "serial", at) as tile:
-                        self.pack_turn(side, tile.var, tile.carried[0], steps, span[1] if masked else None)
-                        ahead = points * self.part
-                        tile.yields = (self.plus(tile.carried[0], ahead),)
-                    at = tile.results
-            places = line.results
-
-    def next_steps(
-        self, side: _Side, at: tuple[Operand, ...], line: Operand, end: Operand | None
-    ) -> tuple[list[_Step], tuple[Operand, ...]]:
-        """The next steps of all chains, from the axes of the depth `at` on, and where it goes on.
-        From `end` on, if told, steps are not there: they stand for the last one."""
-        b, x, found = self.b, self.x, list[_Step]()
-        (point, *_) = side.axes
-        for n in range(self.chains):
-            place = dict(zip(self.p.depth, at, strict=True))
-            x.at.update(place)
-            there = None if end is None else b.op("lt", self.plus(line, n), end)
-            found.append((place, there, windows(x, side.expr, point)))
-            one: Operand = Imm(1, i64)
-            if end is not None:
-                one = b.op("select", b.op("lt", self.plus(line, n + 1), end), one, HERE)
-            at = self.further(at, one)
-        return found, at
+        with b.loop(HERE, count, together, "serial", places) as line:
+            steps, at = list[_Step](), line.carried
+            for n in range(together):
+                place = dict(zip(self.p.depth, at, strict=True))
+                x.at.update(place)
+                steps.append((place, windows(x, side.expr, point)))
+                one: Operand = Imm(1, i64)
+                if turned:  # beyond the depth the last step stands for others
+                    one = b.op("select", b.op("lt", self.plus(line.var, n + 1), count), one, HERE)
+                at = self.further(at, one)
+            line.yields = at
+            base = b.op("mul", line.var, Imm(ahead, i64))
+            for begin, end, masked in spans:
+                with b.loop(begin, end, width, "vector") as turn:
+                    x.at[point] = turn.var
+                    x.mask = x.first_lanes(b.op("sub", end, turn.var)) if masked else None
+                    vectors = list[Operand]()
+                    for place, x.views in steps:
+                        x.at.update(place)
+                        vectors.append(self.value(side.expr))
+                    spot = b.op("add", base, self.home(side, b.op("sub", turn.var, span[0]), away))
+                    for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
+                        self.put(side.panels, self.plus(spot, n * self.part), vector)
+                    x.mask = None
 
     def further(self, at: tuple[Operand, ...], carry: Operand) -> tuple[Operand, ...]:
         """The axes of the depth, one step on (or none)."""
@@ -281,168 +275,156 @@ class ProductLowering:
             carry = b.op("select", over, Imm(1, i64), HERE)
         return (self.x.plus(at[0], carry), *reversed(found))
 
-    def pack_turn(
-        self, side: _Side, first: Operand, base: Operand, steps: list[_Step], end: Operand | None
-    ) -> None:
-        """So many steps of the tiles of a turn; points from `end` on are not there."""
-        b, x, panel = self.b, self.x, side.size * self.part
-        (x.vector,) = side.axes
-        points = self.tiles_of_turn(side) * side.size
-        for v in range(0, points, self.width):
-            x.at[x.vector], vectors = self.plus(first, v), list[Operand]()
-            for place, there, x.views in steps:
-                x.at.update(place)
-                if end is not None:
-                    left: Operand = b.op("sub", end, x.at[x.vector])
-                    left = left if there is None else b.op("select", there, left, Imm(0, i64))
-                    x.mask = x.first_lanes(left)
-                vectors.append(self.value(side.expr))
-                x.mask = None
-            for n, vector in enumerate(x.transposed(vectors)):
-                at = v + n * self.across
-                if at < points:
-                    spot = at // side.size * panel + at % side.size * self.chains
-                    self.put(side.panels, self.plus(base, spot), vector)
-
-    def pack_depth(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
-        """Vectors along the depth, one point after the other."""
-        b, x = self.b, self.x
+    def pack_steps(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
+        """Vectors along the depth, of one point or, transposed, of as many as a vector has lanes."""
+        b, x, width = self.b, self.x, self.width
         (depth,) = self.p.depth
-        group = side.size * self.chains
-        with b.loop(*span, side.size, "serial", (Imm(0, i64),)) as tile:
-            left = x.minimum(b.op("sub", span[1], tile.var), Imm(side.size, i64))
-            with b.loop(Imm(0, i64), left, 1, "serial", tile.carried) as point:
-                x.at.update(self.place(side.axes, b.op("add", tile.var, point.var)))
-                whole = b.op("and", count, Imm(-self.width, i64))
-                at: tuple[Operand, ...] = point.carried
-                for lo, hi, masked in ((Imm(0, i64), whole, False), (whole, count, True)):
-                    with b.loop(lo, hi, self.width, "vector", at) as line:
-                        x.at[depth], x.vector = b.op("add", start, line.var), depth
-                        x.mask = x.first_lanes(b.op("sub", count, line.var)) if masked else None
-                        self.ask(side)
-                        for n, piece in enumerate(self.pieces(self.value(side.expr), self.chains)):
-                            self.put(side.panels, self.plus(line.carried[0], n * group), piece)
-                        line.yields = (self.plus(line.carried[0], self.across * group),)
-                    at = line.results
-                point.yields = (self.plus(point.carried[0], self.chains),)
-            tile.yields = (self.plus(tile.carried[0], side.size * self.part),)
+        x.vector = depth
+        last = self.plus(span[1], -1)
+        turned = side is self.right
+        together, ahead = (width, side.size) if turned else (1, 1)
+        with b.loop(*span, together, "serial") as point:
+            home = self.home(side, b.op("sub", point.var, span[0]), away)
+            numbers = [x.minimum(self.plus(point.var, n), last) if n else point.var for n in range(together)]
+            places = [self.place(side.axes, number) for number in numbers]
+            views = []
+            for place in places:
+                x.at.update(place)
+                views.append(windows(x, side.expr, depth))
+            for lo, hi, masked in self.spans(HERE, count, turned):
+                with b.loop(lo, hi, width, "vector") as line:
+                    x.at[depth] = b.op("add", start, line.var)
+                    x.mask = x.first_lanes(b.op("sub", count, line.var)) if masked else None
+                    vectors = list[Operand]()
+                    for place, x.views in zip(places, views, strict=True):
+                        x.at.update(place)
+                        vectors.append(self.value(side.expr))
+                    at = b.op("add", home, b.op("mul", line.var, Imm(ahead, i64)))
+                    for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
+                        self.put(side.panels, self.plus(at, n * ahead), vector)
 
-    def ask(self, side: _Side) -> None:
-        """For rows of the next block, while those of this one are packed: until then memory would idle."""
-        x = self.x
-        if side is not self.left or len(side.axes) > 1 or x.mask is not None:
-            return
-        (row,) = side.axes
-        for e in (e for e in k.walk(side.expr) if isinstance(e, k.Load) and x.arrays[e.array].unit):
-            axes = [ix.axis for ix in e.index]
-            if row in axes and axes[-1] == x.vector:
-                array = x.arrays[e.array]
-                away = x.times(Imm(PRODUCT_ROWS, i64), x.stride(array, axes.index(row)))
-                name, index, _, _ = x.element(array, e.index, away)
-                self.b.emit(Prefetch(name, index, far=True))
-
-    def pack_lines(self, side: _Side, span: _Span, start: Operand, count: Operand) -> None:
-        """Vectors along the last axis of the depth, line after line of it, one point after the other. Lines
-        of whole chains begin with chains; of others each step is put where it belongs."""
-        b, x, c = self.b, self.x, self.chains
+    def pack_lines(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
+        """Vectors along the last axis of the depth, line after line of it, one point after the other. What is
+        behind the end of a line is written before the next one."""
+        b, x = self.b, self.x
         *before, last = self.p.depth
         length = x.extent(self.extents[last])
-        whole = b.op("eq", b.op("and", length, Imm(c - 1, i64)), Imm(0, i64))
         first = b.op("div", start, length)
         end = self.plus(b.op("div", self.plus(b.op("add", start, count), -1), length), 1)
-        last_group = b.op("and", self.plus(count, c - 1), Imm(-c, i64))
-        with b.loop(*span, side.size, "serial", (Imm(0, i64),)) as tile:
-            left = x.minimum(b.op("sub", span[1], tile.var), Imm(side.size, i64))
-            with b.loop(Imm(0, i64), left, 1, "serial") as point:
-                x.at.update(self.place(side.axes, b.op("add", tile.var, point.var)))
-                base = b.op("add", tile.carried[0], b.op("mul", point.var, Imm(c, i64)))
-                with b.loop(first, end, 1, "serial") as line:
-                    x.at.update(self.place(tuple(before), line.var))
-                    ahead = b.op("sub", b.op("mul", line.var, length), start)  # of the line's first step
-                    below = b.op("lt", ahead, Imm(0, i64))
-                    lo = b.op("select", below, b.op("sub", Imm(0, i64), ahead), Imm(0, i64))
-                    hi = x.minimum(b.op("sub", count, ahead), length)
-                    vectors = b.op("select", whole, hi, lo)
-                    inside = b.op("add", lo, b.op("and", b.op("sub", vectors, lo), Imm(-self.width, i64)))
-                    for begin, stop, step in (
-                        (lo, inside, self.width),
-                        (inside, vectors, c),
-                        (vectors, hi, 1),
-                    ):
-                        with b.loop(begin, stop, step, "vector" if step > 1 else "serial") as turn:
-                            x.at[last], x.vector = turn.var, last if step > 1 else None
-                            if step == c:
-                                x.mask = x.first_lanes(b.op("sub", stop, turn.var))
-                            value = self.value(side.expr)
-                            x.mask = None
-                            pieces = self.pieces(value, c) if step > 1 else [value]
-                            spot = self.in_panel(side, b.op("add", ahead, turn.var))
-                            for n, piece in enumerate(pieces[: max(1, step // c)]):
-                                self.put(
-                                    side.panels, b.op("add", base, self.plus(spot, n * side.size * c)), piece
-                                )
+        with b.loop(*span, 1, "serial") as point:
+            home = self.home(side, b.op("sub", point.var, span[0]), away)
+            x.at.update(self.place(side.axes, point.var))
+            with b.loop(first, end, 1, "serial") as line:
+                x.at.update(self.place(tuple(before), line.var))
+                ahead = b.op("sub", b.op("mul", line.var, length), start)  # of the line's first step
+                lo = b.op("sub", HERE, x.minimum(ahead, HERE))
+                hi = x.minimum(b.op("sub", count, ahead), length)
+                at = b.op("add", home, ahead)
+                for begin, stop, masked in self.spans(lo, hi):
+                    with b.loop(begin, stop, self.width, "vector") as turn:
+                        x.at[last], x.vector = turn.var, last
+                        x.mask = x.first_lanes(b.op("sub", stop, turn.var)) if masked else None
+                        self.put(side.panels, b.op("add", at, turn.var), self.value(side.expr))
                 x.vector = None
-                with b.loop(count, last_group, 1, "serial") as rest:
-                    self.put(
-                        side.panels, b.op("add", base, self.in_panel(side, rest.var)), Imm(0, self.dtype)
-                    )
-            tile.yields = (self.plus(tile.carried[0], side.size * self.part),)
-
-    def in_panel(self, side: _Side, step: Operand) -> Operand:
-        """Where a step of the depth is in the panel of a tile, of its first point."""
-        b, c = self.b, self.chains
-        group = b.op("mul", b.op("and", step, Imm(-c, i64)), Imm(side.size, i64))
-        return b.op("add", group, b.op("and", step, Imm(c - 1, i64)))
 
     # -- sums
 
     def tiles(self, rows: _Span, columns: _Span, start: Operand, count: Operand) -> None:
-        """All sums of a block, `count` steps of the depth further. What is left of the rows takes as many
-        tiles of FEW as it needs."""
+        """All sums of a block, `count` steps of the depth further. What is left of the columns takes one
+        vector where that is enough, and what is left of the rows one after the other."""
         b, left, right = self.b, self.left, self.right
-        known = b.op("gt", start, Imm(0, i64))  # sums begin in the first part
-        steps = b.op("and", self.plus(count, self.chains - 1), Imm(-self.chains, i64))
-        end = b.op("mul", steps, Imm(right.size, i64))
-        ragged = b.op("rem", b.op("sub", rows[1], rows[0]), Imm(left.size, i64))
-        whole, few = b.op("sub", rows[1], ragged), left.size // FEW
-        with b.loop(*columns, right.size, "serial", (Imm(0, i64), Imm(0, i64))) as column:
-            panel, sums = column.carried
-            at: tuple[Operand, ...] = (self.away, sums)
-            for begin, stop, size in ((rows[0], whole, left.size), (whole, rows[1], few)):
-                ahead = left.size * self.part if size == left.size else few * self.chains
-                with b.loop(begin, stop, size, "serial", at) as row:
-                    self.tile(size, row.carried, panel, known, end)
-                    below = self.plus(row.carried[1], size * self.line)
-                    row.yields = (self.plus(row.carried[0], ahead), below)
-                at = row.results
-            column.yields = (self.plus(panel, right.size * self.part), self.plus(sums, right.size))
+        known = b.op("gt", start, HERE)  # sums begin in the first part
+        rest = b.op("rem", b.op("sub", columns[1], columns[0]), Imm(right.size, i64))
+        narrow = b.op("le", rest, Imm(self.width, i64))
+        inside = b.op("sub", columns[1], b.op("select", narrow, rest, HERE))
+        whole = b.op("sub", rows[1], b.op("rem", b.op("sub", rows[1], rows[0]), Imm(left.size, i64)))
+        at: tuple[Operand, ...] = (HERE, HERE)
+        for first, end, vectors in ((columns[0], inside, right.size // self.width), (inside, columns[1], 1)):
+            with b.loop(first, end, right.size, "serial", at) as column:
+                panel, sums = column.carried
+                here: tuple[Operand, ...] = (sums,)
+                for begin, stop, size in ((rows[0], whole, left.size), (whole, rows[1], 1)):
+                    with b.loop(begin, stop, size, "serial", here) as row:
+                        lines = [self.line_of(self.plus(row.var, m), rows[0], start) for m in range(size)]
+                        self.tile(lines, vectors, panel, count, row.carried[0], known)
+                        row.yields = (self.plus(row.carried[0], size * self.line),)
+                    here = row.results
+                column.yields = (self.plus(panel, right.size * self.part), self.plus(sums, right.size))
+            at = column.results
 
-    def tile(self, rows: int, at: tuple[Operand, ...], panel: Operand, known: Operand, end: Operand) -> None:
-        """The sums of one register tile, added to those in memory where these are `known`."""
-        b, x, width, size = self.b, self.x, self.width, self.right.size
-        inits = (Imm(0, self.dtype, width),) * (rows * size * self.chains // width)
-        with b.loop(Imm(0, i64), end, size * self.chains, "serial", (at[0], *inits)) as line:
-            here, *sums = line.carried
-            there = b.op("add", panel, line.var)
-            others = [
-                b.load("right", self.dtype, self.plus(there, v), width)
-                for v in range(0, size * self.chains, width)
-            ]
-            added: list[Operand] = []
-            for m in range(rows):
-                own = b.load("left", self.dtype, self.plus(here, m * self.chains), self.chains)
-                value = b.op("splat", own, dtype=self.dtype, lanes=width)
-                for other in others:
-                    pair = (value, other) if self.p.left == 0 else (other, value)
-                    added += x.step(self.p.reduce, (sums[len(added)],), pair)
-            line.yields = (self.plus(here, self.left.size * self.chains), *added)
-        found = [piece for v in self.fold(list(line.results[1:])) for piece in self.pieces(v, size)]
-        for m, part in enumerate(found):
-            spot = self.plus(at[1], m * self.line)
-            zero = Imm(0, self.dtype, size)  # and not -0: a product of many rows is as one of one
-            before = b.op("select", known, b.load("sums", self.dtype, spot, size), zero)
-            (total,) = x.merge("sum", (before,), (part,))
-            self.put("sums", spot, total)
+    def line_of(self, row: Operand, first: Operand, start: Operand) -> str:
+        """A window on a row of the rows' operand, from step `start` of the depth on."""
+        b, x, load = self.b, self.x, self.direct
+        name = b.fresh(self.dtype, 1, "row").name
+        if load is None:
+            at = self.home(self.left, b.op("sub", row, first), self.away)
+            b.emit(Window(name, self.dtype, self.left.panels, at))
+            return name
+        own = {self.p.rows[0]: row, self.p.depth[0]: start}
+        x.at.update(own)
+        at, _, _ = x.address(x.arrays[load.array], load.index)
+        for axis in own:
+            del x.at[axis]
+        b.emit(Window(name, self.dtype, load.array, at))
+        return name
+
+    def tile(
+        self, lines: list[str], vectors: int, panel: Operand, count: Operand, spot: Operand, known: Operand
+    ) -> None:
+        """The sums of one register tile, added to those in memory where these are `known`: as many chains at
+        once as there are registers for."""
+        b, x, c = self.b, self.x, self.chains
+        passes = c // chains_at_once(self.dtype, self.width, x.schedule.tile)
+        parts = [self.walked(lines, vectors, panel, count, range(n, c, passes)) for n in range(passes)]
+        for n, of in enumerate(zip(*parts, strict=True)):
+            at = self.plus(spot, n // vectors * self.line + n % vectors * self.width)
+            zero = Imm(0, self.dtype, self.width)  # and not -0: a product of many rows is as one of one
+            before = b.op("select", known, b.load("sums", self.dtype, at, self.width), zero)
+            (total,) = x.merge("sum", (before,), self.halved(of))
+            self.put("sums", at, total)
+
+    def halved(self, chains: Iterable[Operand]) -> Acc:
+        return self.x.halve_vectors("sum", [(v,) for v in chains])
+
+    def walked(
+        self, lines: list[str], vectors: int, panel: Operand, count: Operand, own: range
+    ) -> list[Operand]:
+        """Some chains of all sums of a tile, halved: those of each turn of C steps, then what is left."""
+        b, c, size = self.b, self.chains, self.right.size
+        whole, each = b.op("and", count, Imm(-c, i64)), len(lines) * vectors
+        zeros = (Imm(0, self.dtype, self.width),) * each
+        with b.loop(HERE, whole, c, "serial", (panel, *zeros * len(own))) as turn:
+            here, *held = turn.carried
+            found = list[Operand]()
+            for n, chain in enumerate(own):
+                at, there = self.plus(here, chain * size), self.plus(turn.var, chain)
+                found += self.add(lines, vectors, tuple(held[n * each : (n + 1) * each]), there, at)
+            turn.yields = (self.plus(here, c * size), *found)
+        here, *held = turn.results
+        ended = list[tuple[Operand, ...]]()
+        for n, chain in enumerate(own):
+            sums = tuple(held[n * each : (n + 1) * each])
+            if chain < c - 1:
+                some = b.op("lt", self.plus(whole, chain), count)
+                with b.loop(HERE, b.op("select", some, Imm(1, i64), HERE), 1, "once", sums) as rest:
+                    at, there = self.plus(here, chain * size), self.plus(whole, chain)
+                    rest.yields = tuple(self.add(lines, vectors, rest.carried, there, at))
+                sums = rest.results
+            ended.append(sums)
+        return [self.halved(of)[0] for of in zip(*ended, strict=True)]
+
+    def add(
+        self, lines: list[str], vectors: int, sums: tuple[Operand, ...], there: Operand, at: Operand
+    ) -> list[Operand]:
+        """One step of the depth to a chain of each sum."""
+        b, width, found = self.b, self.width, list[Operand]()
+        others = [b.load("right", self.dtype, self.plus(at, v * width), width) for v in range(vectors)]
+        for line in lines:
+            value = b.widen(b.load(line, self.dtype, there, 1), width)
+            for other in others:
+                pair = (value, other) if self.p.left == 0 else (other, value)
+                found += self.x.step(self.p.reduce, (sums[len(found)],), pair)
+        return found
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
         """What follows the sums. Whole vectors are stored without a mask, which costs some processors as much
@@ -454,10 +436,8 @@ class ProductLowering:
             level = x.open(frozenset(self.p.batch + self.p.rows))
             for stage in stages:
                 x.hoist(stage, level)
-            span = b.op("and", b.op("sub", columns[1], columns[0]), Imm(-self.width, i64))
-            whole = b.op("add", columns[0], span)
             at: tuple[Operand, ...] = row.carried
-            for begin, end, masked in ((columns[0], whole, False), (whole, columns[1], True)):
+            for begin, end, masked in self.spans(*columns):
                 with b.loop(begin, end, self.width, "vector", at) as tile:
                     x.open(frozenset(self.extents) | {ROW})
                     x.at[self.p.column], x.vector = tile.var, self.p.column

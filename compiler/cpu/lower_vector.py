@@ -15,7 +15,7 @@ from __future__ import annotations
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand
-from ..ir.types import i64
+from ..ir.types import i32, i64
 from ..ops.folds import Acc
 from .lower import Lowering
 from .lower_product import ProductLowering
@@ -37,6 +37,7 @@ class VectorLowering(ProductLowering):
         self.column = self.p.column
         self.walk_one = self.extents[self.column] == 1 and len(self.p.depth) == 1
         self.right = replace(self.right, size=self.width)
+        self.across = self.width // self.chains  # columns of a vector along the depth
 
     def run(self) -> None:
         b, x = self.b, self.x
@@ -138,6 +139,20 @@ class VectorLowering(ProductLowering):
         """Vectors along the depth, one a column: one for each C steps, with these steps of all columns."""
         for _ in range(self.across.bit_length() - 1):
             vectors = list(self.x.exchanged(vectors, self.chains))
+        return vectors
+
+    def fold(self, vectors: list[Operand]) -> list[Operand]:
+        """The sums of chains, column after column, in as many fewer vectors."""
+        size = self.chains
+        while size > 1:
+            size //= 2
+            n, pairs = Imm(size, i32), list(zip(vectors[::2], vectors[1::2], strict=True))
+            vectors = []
+            for a, c in pairs:
+                low, high = (
+                    self.b.op(op, a, c, n, dtype=a.dtype, lanes=a.lanes) for op in ("pack_lo", "pack_hi")
+                )
+                vectors.append(*self.x.merge("sum", (low,), (high,)))
         return vectors
 
     def down(self, lo: Operand, hi: Operand) -> None:

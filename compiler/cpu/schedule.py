@@ -12,7 +12,7 @@ from ..ir.layout import columns, long_rows
 from ..ir.loop import COMPARISONS
 from ..ir.types import DType, i64
 from ..ops import REGISTRY
-from ..order import BLOCK, ROW_LANES, lanes, most_lanes
+from ..order import BLOCK, ROW_LANES, chains, lanes, most_lanes
 
 # Bytes of working memory in which a value of a row waits if the output is stored around the cache.
 WAITING_BYTES = 16_384
@@ -191,6 +191,21 @@ def product_blocks(rows: int, columns: int, depth: int, size: int) -> tuple[int,
     return 2 * -(-rows // (2 * PRODUCT_ROWS)), across
 
 
+def _registers(dtype: DType, width: int) -> int:
+    """For sums of a product: 24 of 32, 12 of 16 (as AVX2 has)."""
+    return 12 if width * max(4, dtype.size) == 32 else 24
+
+
+def product_tile(dtype: DType, width: int) -> tuple[int, int]:
+    """Rows and vectors of a register tile: a step of the depth loads 2 vectors, and an element a row."""
+    return max(3, _registers(dtype, width) // (2 * chains(dtype))), 2
+
+
+def chains_at_once(dtype: DType, width: int, tile: tuple[int, int]) -> int:
+    """Of each sum of a register tile; the others take another walk along the depth."""
+    return min(chains(dtype), _registers(dtype, width) // (tile[0] * tile[1]))
+
+
 def vector_blocks(columns: int, depth: int) -> int:
     """In how many parts the columns of a product of one row are split. An even number where that gains
     something."""
@@ -287,8 +302,7 @@ def schedule(kernel: k.Kernel, vector_bytes: int) -> Schedule:
         width = max(2, vector_bytes // max(4, shape.reduce.dtypes[0].size))
         if all(axis.extent == 1 for axis in kernel.outer if axis.name in shape.rows):
             return Schedule("vector", width, width, (1, 1))
-        # 32 registers hold 12 x 2 sums, 2 columns and a broadcast; 16 hold 6 x 2
-        return Schedule("product", width, width, (6 if vector_bytes == 32 else 12, 2))
+        return Schedule("product", width, width, product_tile(shape.reduce.dtypes[0], width))
     every = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
     reduces = [lanes(*s.dtypes) for s in every]
     parts = [e for stage in kernel.stages for e in k.expressions(stage)]

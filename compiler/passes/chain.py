@@ -22,9 +22,9 @@ from ..ir.program import Call, Operand, Program
 
 # What lies between is worth a strip from so many bytes on: less is in a cache anyway.
 LEAST_BYTES = 4 << 20
-# A strip of each, and the fewest tiles of rows of one: operands of products are packed once a strip.
+# A strip of each, and the fewest rows of one: operands of products are packed once a strip.
 STRIP_BYTES = 512 << 10
-LEAST_TILES = 4
+LEAST_ROWS = 48
 # Of so many strips one has scratch memory at a time: threads that find none wait for one.
 STRIPS_OF_AREA = 4
 
@@ -224,7 +224,7 @@ def _sized(
         return None
     widest = rows.columns * max(node.type.dtype.size for node in between)
     tiles = min(STRIP_BYTES // widest // tile, PRODUCT_ROWS // tile)
-    if tiles < LEAST_TILES:
+    if tiles * tile < LEAST_ROWS:
         return None
     whole = -(-rows.rows // tile)
     parts = -(-whole // tiles)

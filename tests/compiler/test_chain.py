@@ -47,12 +47,12 @@ def perceptron(rows: int, width: int, depth: int) -> Graph:
     return Graph("perceptron", (x, a, b), (ops.CONTRACT(hidden, b, spec="xy,yz->xz"),))
 
 
-def plan(graph: Graph, least: int, monkeypatch: pytest.MonkeyPatch, tiles: int = 4) -> Plan:
+def plan(graph: Graph, least: int, monkeypatch: pytest.MonkeyPatch, rows: int = 48) -> Plan:
     """Compiled anew: a template that is kept has met another LEAST_BYTES."""
     from lucid.compiler import pipeline
 
     monkeypatch.setattr(chain, "LEAST_BYTES", least)
-    monkeypatch.setattr(chain, "LEAST_TILES", tiles)
+    monkeypatch.setattr(chain, "LEAST_ROWS", rows)
     pipeline._TEMPLATES.clear()
     found = compile_graph(graph, host()).plan
     pipeline._TEMPLATES.clear()

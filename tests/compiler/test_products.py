@@ -179,10 +179,20 @@ def test_one_row_or_column_cannot_be_interpreted(sizes: tuple[int, int, int], mo
         assert np.array_equal(made, np.einsum(spec, *arrays))
 
 
-def test_rows_of_the_next_block_are_asked_for_once_while_these_are_packed() -> None:
-    """Memory was idle while a block was computed."""
-    for spec, count in (("ij,jk->ik", 1), ("ij,kj->ik", 1), ("ji,jk->ik", 0)):
-        arrays = whole_numbers(spec, (37, 30, 49), "float32")
-        made = compiled(build(lambda x, y, spec=spec: ops.CONTRACT(x, y, spec=spec), arrays))
-        text = stage_text(made, "loop", host())
-        assert text.count("prefetch a0[") == count and text.count("prefetch") == count
+@pytest.mark.parametrize(
+    "spec, kind, packed",
+    [
+        ("ij,jk->ik", "float32", 0),
+        ("ij,kj->ik", "float64", 0),
+        ("bij,bjk->bik", "float32", 0),
+        ("ij,jk->ik", "float16", 1),
+        ("ji,jk->ik", "float32", 1),
+        ("aji,kj->aik", "float32", 1),
+    ],
+)
+def test_rows_are_read_where_they_lie(spec: str, kind: str, packed: int) -> None:
+    """Where they run along memory with the depth, in the dtype of the sums; else they are packed."""
+    arrays = whole_numbers(spec, (37, 30, 49), kind)
+    text = stage_text(compiled(build(lambda x, y: ops.CONTRACT(x, y, spec=spec), arrays)), "loop", host())
+    assert text.count("alloc left") == packed
+    assert text.count("alloc right") == 1

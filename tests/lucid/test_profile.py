@@ -137,7 +137,7 @@ def test_times_of_a_plan_come_with_its_results() -> None:
 
 def test_kernels_that_go_by_strips_are_one(afresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain, "LEAST_BYTES", 0)
-    monkeypatch.setattr(chain, "LEAST_TILES", 1)
+    monkeypatch.setattr(chain, "LEAST_ROWS", 12)
     x, w = np.ones((512, 48), "f"), np.ones((48, 64), "f")
     f = lucid.compile(lambda x, w: (x @ w).exp() @ w.T)
     found = f.profile(x, w)
