@@ -230,26 +230,24 @@ class ProductLowering:
         return b.op("add", before, b.op("and", point, Imm(size - 1, i64)))
 
     def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
-        """Vectors along the points, of one step of the depth or, transposed, of as many as a vector has
+        """Vectors along the points, of a few steps of the depth or, transposed, of as many as a vector has
         lanes."""
         b, x, width = self.b, self.x, self.width
         (point,) = side.axes
         turned = side is self.left
-        together, ahead = (width, 1) if turned else (1, side.size)
+        together = width if turned else self.chains
+        ahead, apart = (1, self.part) if turned else (side.size, side.size)
         x.vector = point
         spans = self.spans(*span, turned)
         first = self.place(self.p.depth, start)
         places = tuple(first[axis] for axis in self.p.depth)
         with b.loop(HERE, count, together, "serial", places) as line:
-            steps, at = list[_Step](), line.carried
+            steps, at = list[_Step](), tuple[Operand, ...](line.carried)
             for n in range(together):
-                place = dict(zip(self.p.depth, at, strict=True))
-                x.at.update(place)
-                steps.append((place, windows(x, side.expr, point)))
-                one: Operand = Imm(1, i64)
-                if turned:  # beyond the depth the last step stands for others
-                    one = b.op("select", b.op("lt", self.plus(line.var, n + 1), count), one, HERE)
-                at = self.further(at, one)
+                x.at.update(zip(self.p.depth, at, strict=True))
+                steps.append((dict(zip(self.p.depth, at, strict=True)), windows(x, side.expr, point)))
+                there = b.op("lt", self.plus(line.var, n + 1), count)  # else the last step stands for others
+                at = self.further(at, b.op("select", there, Imm(1, i64), HERE))
             line.yields = at
             base = b.op("mul", line.var, Imm(ahead, i64))
             for begin, end, masked in spans:
@@ -257,12 +255,12 @@ class ProductLowering:
                     x.at[point] = turn.var
                     x.mask = x.first_lanes(b.op("sub", end, turn.var)) if masked else None
                     vectors = list[Operand]()
-                    for place, x.views in steps:
-                        x.at.update(place)
+                    for step, x.views in steps:
+                        x.at.update(step)
                         vectors.append(self.value(side.expr))
                     spot = b.op("add", base, self.home(side, b.op("sub", turn.var, span[0]), away))
                     for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
-                        self.put(side.panels, self.plus(spot, n * self.part), vector)
+                        self.put(side.panels, self.plus(spot, n * apart), vector)
                     x.mask = None
 
     def further(self, at: tuple[Operand, ...], carry: Operand) -> tuple[Operand, ...]:
@@ -398,7 +396,7 @@ class ProductLowering:
             found = list[Operand]()
             for n, chain in enumerate(own):
                 at, there = self.plus(here, chain * size), self.plus(turn.var, chain)
-                found += self.add(lines, vectors, tuple(held[n * each : (n + 1) * each]), there, at)
+                found += self.stepped(lines, vectors, tuple(held[n * each : (n + 1) * each]), there, at)
             turn.yields = (self.plus(here, c * size), *found)
         here, *held = turn.results
         ended = list[tuple[Operand, ...]]()
@@ -408,12 +406,12 @@ class ProductLowering:
                 some = b.op("lt", self.plus(whole, chain), count)
                 with b.loop(HERE, b.op("select", some, Imm(1, i64), HERE), 1, "once", sums) as rest:
                     at, there = self.plus(here, chain * size), self.plus(whole, chain)
-                    rest.yields = tuple(self.add(lines, vectors, rest.carried, there, at))
+                    rest.yields = tuple(self.stepped(lines, vectors, rest.carried, there, at))
                 sums = rest.results
             ended.append(sums)
         return [self.halved(of)[0] for of in zip(*ended, strict=True)]
 
-    def add(
+    def stepped(
         self, lines: list[str], vectors: int, sums: tuple[Operand, ...], there: Operand, at: Operand
     ) -> list[Operand]:
         """One step of the depth to a chain of each sum."""
