@@ -37,6 +37,7 @@ class Writer:
         self.reads, self.writes = self._every_read(), self._every_write()
         self.tables = [dict(a.strides) for a in (*self.reads, *self.writes)]
         self.dims: dict[Read, list[tuple[str, int]]] = {}
+        self.columns = ""  # the last outer axis of a product
         self.firsts: dict[
             str, tuple[str, str]
         ] = {}  # by output of a sort that keeps some: the axis, how many
@@ -190,6 +191,8 @@ class Writer:
             self.axis[group[-1]] = axis
         outer = tuple(k.Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
         outer = self._rows_and_columns(outer, len(groups))
+        if any(p.form == "product" for p in self.draft.placed):
+            self.columns = outer[-1].name
         stages: list[k.Stage] = []
         for p in self.draft.placed:
             if p.reduced and p.form != "scatter":
@@ -252,6 +255,10 @@ class Writer:
         if found is None:
             dims = [(self.axis[x], s) for x, s in read.strides if self.axis[x] and s]
             found = self.dims[read] = sorted(dims, key=lambda d: (-abs(d[1]), d[0]))
+            for dim in found[:-1]:  # what a product walks by vectors, in steps that its code may know
+                if dim[0] == self.columns and 1 < dim[1] <= max(k.STEPS):
+                    found.remove(dim)
+                    found.append(dim)
         return found
 
     def _places(self, read: Read) -> list[tuple[str | By, int]]:
