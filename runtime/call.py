@@ -488,7 +488,7 @@ def missing() -> str | None:
 @functools.cache
 def _call_function() -> int:
     """Address of `call` of `call_text.py`. RuntimeError if this Python lacks what it needs."""
-    key = f"{layout.NUMBERS}{layout.TABLES}{call_text.SOURCE}"
+    key = f"{layout.NUMBERS}{layout.RECORDS}{call_text.SOURCE}"
     return native(call_text.text, ("call",), key=key)["call"]
 
 

@@ -15,108 +15,53 @@ from collections.abc import Sequence
 
 from lucid.compiler.ir.artifact import Address, Buffer, Launch
 
+from . import language
+
 # Words before `taken`, and before the slots of a launch.
 HEAD, RECORD = 8, 4
 
-TEXT = f"""
-define void @chain(ptr %words, i64 %begin, i64 %end) nounwind {{
-entry:
-  %taken = at %words, {HEAD}
-  %launches = load i64, ptr %words
-  %areas = ldi %words, 1
-  %bytes = ldi %words, 2
-  %base = ldi %words, 3
-  %rows = ldi %words, 4
-  %tile = ldi %words, 5
-  %parts = ldi %words, 6
-  %most = ldi %words, 7
-  %first.record = at %taken, %areas
-  %slots = alloca i64, i64 %most, align 64
-  %tile.less = sub i64 %tile, 1
-  %tiles.up = add i64 %rows, %tile.less
-  %tiles = udiv i64 %tiles.up, %tile
-  br label %look
-look:
-  ; there is one for each thread, or whoever has one gives it back soon
-  %a = phi i64 [ 0, %entry ], [ %a.next, %other ]
-  %flag = at %taken, %a
-  %swap = cmpxchg ptr %flag, i64 0, i64 1 acquire monotonic
-  %mine = extractvalue {{ i64, i1 }} %swap, 1
-  br i1 %mine, label %own, label %other
-other:
-  %a.more = add i64 %a, 1
-  %a.last = icmp uge i64 %a.more, %areas
-  %a.next = select i1 %a.last, i64 0, i64 %a.more
-  br label %look
-own:
-  %area.offset = mul i64 %a, %bytes
-  %area = add i64 %base, %area.offset
-  br label %strip
-strip:
-  %s = phi i64 [ %begin, %own ], [ %s.next, %strip.done ]
-  %batch = udiv i64 %s, %parts
-  %part = urem i64 %s, %parts
-  %part.next = add i64 %part, 1
-  %from.product = mul i64 %tiles, %part
-  %to.product = mul i64 %tiles, %part.next
-  %from.tile = udiv i64 %from.product, %parts
-  %to.tile = udiv i64 %to.product, %parts
-  %from.raw = mul i64 %from.tile, %tile
-  %to.raw = mul i64 %to.tile, %tile
-  %from.own = call i64 @llvm.umin.i64(i64 %from.raw, i64 %rows)
-  %to.own = call i64 @llvm.umin.i64(i64 %to.raw, i64 %rows)
-  %before = mul i64 %batch, %rows
-  %from = add i64 %before, %from.own
-  %to = add i64 %before, %to.own
-  br label %launch
-launch:
-  %k = phi i64 [ 0, %strip ], [ %k.next, %run ]
-  %record = phi ptr [ %first.record, %strip ], [ %at, %run ]
-  %template = at %record, {RECORD}
-  %fn = load ptr, ptr %record
-  %share = ldi %record, 1
-  %n = ldi %record, 2
-  %p = ldi %record, 3
-  %places = at %template, %n
-  %n.bytes = shl i64 %n, 3
-  call void @llvm.memcpy.p0.p0.i64(ptr align 8 %slots, ptr align 8 %template, i64 %n.bytes, i1 false)
-  br label %place
-place:
-  %j = phi i64 [ 0, %launch ], [ %j.next, %place.body ]
-  %at = phi ptr [ %places, %launch ], [ %at.next, %place.body ]
-  %placing = icmp ult i64 %j, %p
-  br i1 %placing, label %place.body, label %blocks
-place.body:
-  %slot = load i64, ptr %at
-  %offset = ldi %at, 1
-  %row = ldi %at, 2
-  %here = add i64 %area, %offset
-  %above = mul i64 %from, %row
-  %address = sub i64 %here, %above
-  sti %address, %slots, %slot
-  %j.next = add i64 %j, 1
-  %at.next = at %at, 3
-  br label %place
-blocks:
-  %by.rows = icmp eq i64 %share, 0
-  %shared.from = mul i64 %s, %share
-  %shared.to = add i64 %shared.from, %share
-  %run.from = select i1 %by.rows, i64 %from, i64 %shared.from
-  %run.to = select i1 %by.rows, i64 %to, i64 %shared.to
-  br label %run
-run:
-  call void %fn(ptr %slots, i64 %run.from, i64 %run.to)
-  %k.next = add i64 %k, 1
-  %more = icmp ult i64 %k.next, %launches
-  br i1 %more, label %launch, label %strip.done
-strip.done:
-  %s.next = add i64 %s, 1
-  %again = icmp ult i64 %s.next, %end
-  br i1 %again, label %strip, label %done
-done:
-  store atomic i64 0, ptr %flag release, align 8
-  ret void
-}}
+RECORDS = {
+    "CHAIN": language.record("launches areas bytes begin rows tile parts most"),
+    "LINK": language.record("run:ptr share n p"),
+    "SPOT": language.record("slot offset row"),
+}
+
+TEXT = """
+def chain(head: CHAIN, begin, end):
+    taken: many[i64] = head + 1
+    slots = room(i64, head.most, 64)
+    rows = head.rows
+    tile = head.tile
+    parts = head.parts
+    tiles = (rows + tile - 1) // tile
+    # there is one for each thread, or whoever has one gives it back soon
+    a = 0
+    while not set_if(taken + a, 0, 1, "acquire", "monotonic"):
+        a += 1
+        if a >= head.areas:
+            a = 0
+    area = head.begin + a * head.bytes
+    for s in range(begin, end):
+        part = s % parts
+        before = s // parts * rows
+        low = before + min(tiles * part // parts * tile, rows)
+        high = before + min(tiles * (part + 1) // parts * tile, rows)
+        link: LINK = taken + head.areas
+        for k in range(head.launches):
+            template: many[i64] = link + 1
+            copy(slots, template, link.n << 3, False)
+            spot: SPOT = template + link.n
+            for j in range(link.p):
+                slots[spot.slot] = area + spot.offset - low * spot.row
+                spot = spot + 1
+            run = link.run
+            share = link.share
+            if share == 0:
+                run(slots, low, high)
+            else:
+                run(slots, s * share, s * share + share)
+            link: LINK = spot
+    store(taken + a, 0, "release")
 """
 
 

@@ -1,4 +1,4 @@
-"""Where workers run, in LLVM text: not on the CPU of the thread that wakes them.
+"""Where workers run (`language.py`): not on the CPU of the thread that wakes them.
 
 A kernel that wakes a thread may put it on the CPU of the thread that woke it, though another is idle,
 and notice 3 to 10 ms later: schedulers that pack threads onto few CPUs do so often. Until then a region
@@ -11,76 +11,41 @@ Asking costs 3 us a worker. Where there are more than a few, others share what o
 
 from __future__ import annotations
 
-from .region import AWAY, CALLS, OWN, PLACE_WORDS, PLACES, STATE, THREAD, WORKERS
+NUMBERS = {
+    "MOST": 3,  # workers
+    "BITS": 1024,  # of a cpu_set_t
+}
 
-MOST = 3  # workers
-_BITS = 1024  # of a cpu_set_t
-_BYTES = _BITS // 8
+TEXT = """
+def apart(state: STATE):
+    now = room(i1024, 1, 64)
+    workers = load(address(state.workers), i64, "acquire")
+    ask = state.cpu
+    if ask == null or workers > MOST:
+        return
+    cpu: i32 = ask()
+    if cpu < 0 or cpu >= BITS:
+        return
+    get = state.get_affinity
+    set = state.set_affinity
+    but = i1024(1) << i1024(cpu) ^ -1
+    places: PLACE = address(state.places)
+    for k in range(workers):
+        place = places[k]
+        own = address(place.own)
+        if place.away == 0:
+            error: i32 = get(place.thread, BITS >> 3, own)
+            if error != 0:
+                continue
+        others = load(own, i1024) & but
+        if others != 0:
+            store(now, others)
+            place.away = 1
+            set(place.thread, BITS >> 3, now)
 
-TEXT = f"""
-define internal void @apart(ptr %state) nounwind {{
-entry:
-  %now = alloca i{_BITS}, align 64
-  %at.workers = at %state, {WORKERS}
-  %cpu.fn = ldp %state, {CALLS + 5}
-  %get = ldp %state, {CALLS + 6}
-  %set = ldp %state, {CALLS + 7}
-  %workers = load atomic i64, ptr %at.workers acquire, align 8
-  %unknown = icmp eq ptr %cpu.fn, null
-  %many = icmp ugt i64 %workers, {MOST}
-  %leave = or i1 %unknown, %many
-  br i1 %leave, label %done, label %ask
-ask:
-  %cpu = call i32 %cpu.fn()
-  %odd = icmp uge i32 %cpu, {_BITS}
-  br i1 %odd, label %done, label %turn
-turn:
-  %wide = zext i32 %cpu to i{_BITS}
-  %bit = shl i{_BITS} 1, %wide
-  %but = xor i{_BITS} %bit, -1
-  %places = at %state, {PLACES}
-worker: each %k in %workers from turn, next else done
-  %offset = mul i64 %k, {PLACE_WORDS}
-  %place = at %places, %offset
-  %own = at %place, {OWN}
-  %thread = ldp %place, {THREAD}
-  %away = ldi %place, {AWAY}
-  %asked = icmp ne i64 %away, 0
-  br i1 %asked, label %choose, label %look
-look:
-  %e1 = call i32 %get(ptr %thread, i64 {_BYTES}, ptr %own)
-  %known = icmp eq i32 %e1, 0
-  br i1 %known, label %choose, label %next
-choose:
-  %before = load i{_BITS}, ptr %own, align 64
-  %others = and i{_BITS} %before, %but
-  %nowhere = icmp eq i{_BITS} %others, 0
-  br i1 %nowhere, label %next, label %give
-give:
-  store i{_BITS} %others, ptr %now, align 64
-  sti 1, %place, {AWAY}
-  %e2 = call i32 %set(ptr %thread, i64 {_BYTES}, ptr %now)
-  br label %next
-next:
-  br label %worker
-done:
-  ret void
-}}
-
-define internal void @back(ptr %place) nounwind {{
-entry:
-  %away = ldi %place, {AWAY}
-  %taken = icmp ne i64 %away, 0
-  br i1 %taken, label %give, label %done
-give:
-  %at.own = at %place, {OWN}
-  %state = ldp %place, {STATE}
-  %thread = ldp %place, {THREAD}
-  %set = ldp %state, {CALLS + 7}
-  sti 0, %place, {AWAY}
-  %e1 = call i32 %set(ptr %thread, i64 {_BYTES}, ptr %at.own)
-  br label %done
-done:
-  ret void
-}}
+def back(place: PLACE):
+    if place.away != 0:
+        place.away = 0
+        set = place.state.set_affinity
+        set(place.thread, BITS >> 3, address(place.own))
 """

@@ -16,55 +16,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import words
+from .language import compiled
 from .load import native
 
 OWN = 3  # slots
 HEAD, ENTRY = 2, 3  # words
 ROOM = 4096  # entries: a launch has some dozens a thread, which take an eighth of what is left at a time
 
-_TEXT = f"""
-declare i64 @pthread_self()
-declare i32 @clock_gettime(i32, ptr)
-define internal i64 @now(ptr %time) nounwind {{
-  %e = call i32 @clock_gettime(i32 CLOCK, ptr %time)
-  %seconds = load i64, ptr %time
-  %rest = ldi %time, 1
-  %most = mul i64 %seconds, 1000000000
-  %all = add i64 %most, %rest
-  ret i64 %all
-}}
-define void @watched(ptr %slots, i64 %begin, i64 %end) nounwind {{
-entry:
-  %time = alloca [2 x i64], align 16
-  %own = at %slots, {OWN}
-  %fn = load ptr, ptr %slots
-  %log = ldp %slots, 2
-  %before = call i64 @now(ptr %time)
-  call void %fn(ptr %own, i64 %begin, i64 %end)
-  %after = call i64 @now(ptr %time)
-  %n = atomicrmw add ptr %log, i64 1 monotonic
-  %room = ldi %log, 1
-  %some = icmp ult i64 %n, %room
-  br i1 %some, label %put, label %done
-put:
-  %self = call i64 @pthread_self()
-  %word = mul i64 %n, {ENTRY}
-  %first = add i64 %word, {HEAD}
-  %at = at %log, %first
-  store i64 %self, ptr %at
-  sti %before, %at, 1
-  sti %after, %at, 2
-  br label %done
-done:
-  ret void
-}}
-define void @finished(ptr %slots, i64 %begin, i64 %end) nounwind {{
-  %own = at %slots, {OWN}
-  %fn = ldp %slots, 1
-  call void %fn(ptr %own, i64 %begin, i64 %end)
-  ret void
-}}
+_TEXT = """
+def pthread_self() -> i64: ...
+def clock_gettime(clock: i32, time: ptr) -> i32: ...
+
+def now(time: many[i64]) -> i64:
+    clock_gettime(CLOCK, time)
+    return time[0] * 1000000000 + time[1]
+
+def watched(slots: many[ptr], begin, end):
+    time = room(i64, 2)
+    run = slots[0]
+    log: many[i64] = slots[2]
+    before = now(time)
+    run(slots + OWN, begin, end)
+    after = now(time)
+    n = add_to(log, 1, "monotonic")
+    if n < log[1]:
+        entry = log + (n * ENTRY + HEAD)
+        entry[0] = pthread_self()
+        entry[1] = before
+        entry[2] = after
+
+def finished(slots: many[ptr], begin, end):
+    finish = slots[1]
+    finish(slots + OWN, begin, end)
 """
 
 
@@ -77,8 +60,9 @@ def available() -> bool:
 def _functions() -> dict[str, int]:
     import time
 
-    text = words.expand(_TEXT.replace("CLOCK", str(time.CLOCK_MONOTONIC)))
-    return native(text, ("watched", "finished"))
+    numbers = {"CLOCK": time.CLOCK_MONOTONIC, "OWN": OWN, "HEAD": HEAD, "ENTRY": ENTRY}
+    names = ("watched", "finished")
+    return native(compiled(_TEXT, names, {}, numbers), names)
 
 
 class Log:

@@ -16,8 +16,9 @@ from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.target import HASWELL, NEOVERSE_N1, ZNVER4, Target
 from lucid.compiler.pipeline import compile_graph, llvm_text
-from lucid.runtime import chain, llvm, words
+from lucid.runtime import chain, llvm
 from lucid.runtime.execute import filled, grouped
+from lucid.runtime.language import compiled
 
 Array = np.ndarray[Any, Any]
 THREADS = (1, 2, 3)
@@ -56,7 +57,7 @@ class Batch:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.texts: list[str] = [words.expand(chain.TEXT)]
+        self.texts: list[str] = [compiled(chain.TEXT, ("chain",), chain.RECORDS, {})]
         self.functions: list[str] = ["chain"]
         self.modes: list[tuple[str, ...]] = []
         self._known: dict[str, tuple[int, int]] = {}

@@ -14,6 +14,7 @@ import pytest
 import lucid
 from lucid.compiler.ir.target import NEOVERSE_N1, ZNVER4
 from lucid.runtime import floats, pool
+from lucid.runtime.language import compiled
 from lucid.runtime.load import native
 
 X86 = platform.machine() in ("x86_64", "AMD64")
@@ -97,10 +98,8 @@ def test_workers_of_a_flushing_thread_do_not_flush() -> None:
 def test_the_text_assembles(target: Any) -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    text = floats.text(target.arch)
-    body = "%a = call i64 @float.enter()\n  call void @float.leave(i64 %a)\n  ret void"
-    use = f"define void @f() {{\n  {body}\n}}\n"
-    module = llvm.parse_assembly(text + use)
+    use = "def f():\n    float_leave(float_enter())\n"
+    module = llvm.parse_assembly(compiled(floats.text(target.arch) + use, ("f",), {}, {}))
     module.verify()
     made = llvm.Target.from_triple(target.triple).create_target_machine(cpu=target.cpu)
     code = made.emit_assembly(module).lower()

@@ -8,25 +8,38 @@ from collections.abc import Callable
 
 import pytest
 
-from lucid.runtime import region, words
+from lucid.runtime import region
+from lucid.runtime.language import compiled
 
-from .interleaved import Fault, Machine, Run, parse, play
+from .interleaved import Fault, Function, Machine, Run, parse, play
 
 STATE, PLACE, SLOTS, CELLS = 0x10000, 0x90000, 0xA0000, 0xB0000
 CALLS = {0: "lock", 1: "unlock", 2: "wait", 3: "signal", 4: "rest"}
 TEXT = region.text("another")  # without a clock: all regions are shared
-FUNCTIONS = parse(words.expand(TEXT))
+# What belongs to the text, and does nothing here.
+REST = """
+def apart(state: STATE): ...
+def back(place: PLACE): ...
+def settle(state: STATE, own, theirs, start, begun, ended, now): ...
+"""
+
+
+def functions_of(text: str) -> dict[str, Function]:
+    return parse(compiled(text + REST, ("region", "worker"), region.RECORDS, {"LINE": region.LINE}))
+
+
+FUNCTIONS = functions_of(TEXT)
 
 
 def ready(text: str, regions: tuple[int, ...], workers: int, spins: int) -> tuple[Machine, dict[int, Run]]:
     """A caller (thread 0) of regions of so many blocks, one after the other, and workers that are there."""
-    functions = FUNCTIONS if text is TEXT else parse(words.expand(text))
+    functions = FUNCTIONS if text is TEXT else functions_of(text)
     machine = Machine(functions, workers + 1)
     machine.memory |= {STATE + 8 * region.WORKERS: workers, STATE + 8 * region.SPINS: spins}
     for k, name in CALLS.items():
         machine.memory[STATE + 8 * (region.CALLS + k)] = 100 + k
         machine.calls[100 + k] = getattr(machine, name)
-    for name in ("@float.enter", "@back", "@apart", "@settle"):
+    for name in ("@float_enter", "@back", "@apart", "@settle"):
         machine.calls[name] = _nothing
     done = {(r, k): 0 for r, blocks in enumerate(regions) for k in range(blocks)}
 
@@ -124,37 +137,40 @@ def test_blocks_run_once_in_many_orders(spins: int) -> None:
 
 
 FAULTS = {
-    "the caller does not wait": ("%ready = icmp sge i64 %done, %joined", "%ready = icmp sge i64 %done, 0"),
-    "the caller waits for those who never came": ("sub i64 %tickets, %unused", "sub i64 %tickets, 0"),
+    "the caller does not wait": ('"acquire") < joined:', '"acquire") < 0:'),
+    "the caller waits for those who never came": ("joined = tickets - unused", "joined = tickets"),
     "let go before the job is written": (
-        "  stp %fn, %state, 32\n",
-        "  %early = atomicrmw xchg ptr %state, i64 1 seq_cst\n  stp %fn, %state, 32\n",
+        "    state.run = run\n",
+        '    swap(address(state.gate), 1, "seq_cst")\n    state.run = run\n',
     ),
     "let go without what was written": (
-        "xchg ptr %state, i64 %tickets seq_cst",
-        "xchg ptr %state, i64 %tickets monotonic",
+        'swap(address(state.gate), tickets, "seq_cst")',
+        'swap(address(state.gate), tickets, "monotonic")',
     ),
-    "done without what was written": ("add ptr %left, i64 1 acq_rel", "add ptr %left, i64 1 monotonic"),
+    "done without what was written": (
+        'add_to(address(state.left), 1, "acq_rel")',
+        'add_to(address(state.left), 1, "monotonic")',
+    ),
     "seen without what was written": (
-        "load atomic i64, ptr %left acquire",
-        "load atomic i64, ptr %left monotonic",
+        'load(address(state.left), i64, "acquire")',
+        'load(address(state.left), i64, "monotonic")',
     ),
     "the gate stays open": (
-        "%unused = atomicrmw xchg ptr %state, i64 0 acq_rel",
-        "%unused = atomicrmw add ptr %state, i64 0 acq_rel",
+        'swap(address(state.gate), 0, "acq_rel")',
+        'add_to(address(state.gate), 0, "acq_rel")',
     ),
-    "who is done counts from the last region on": ("  store i64 0, ptr %left\n", ""),
-    "two take one ticket": ("%fewer = sub i64 %tickets, 1", "%fewer = sub i64 %tickets, 0"),
-    "a range ends early": (
-        "%end = call i64 @llvm.umin.i64(i64 %end.raw, i64 %hi)",
-        "%end = sub i64 %end.raw, 1",
-    ),
+    "who is done counts from the last region on": ("    state.left = 0\n", ""),
+    "two take one ticket": ("tickets - 1, ", "tickets, "),
+    "a range ends early": ("end = min(begin + step, high)", "end = begin + step - 1"),
     "a block is taken by two": (
-        "%begin = atomicrmw add ptr %cursor, i64 %step monotonic",
-        "%begin = atomicrmw add ptr %cursor, i64 0 monotonic",
+        'begin = add_to(cursor, step, "monotonic")',
+        'begin = add_to(cursor, 0, "monotonic")',
     ),
-    "a cursor is left where it was": ("  sti %lo, %cursors, %line\n", ""),
-    "the mutex is not given back": ("  %e3 = call i32 %unlock(ptr %mutex)\n", ""),
+    "a cursor is left where it was": ("cursors[r * LINE] = blocks * r // count", "pass"),
+    "the mutex is not given back": (
+        "        apart(state)\n        unlock(address(state.mutex))\n",
+        "        apart(state)\n",
+    ),
 }
 
 
