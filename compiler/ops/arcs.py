@@ -1,60 +1,34 @@
-"""arcsin, arccos, arctan and arctan2, as loop instructions.
+"""arcsin, arccos, arctan and arctan2, as loop instructions; of float32: `arcs_single.py`.
 
     arcsin(a) = s + s z P(z), z = s s, s = a up to 1/2; beyond, pi/2 - 2 arcsin(s), s = sqrt((1 - a) / 2)
     arctan(n/d) = q pi/4 + t + t z P(z), z = t t, for n <= d: t = n/d up to 1/2; beyond, (n - d) / (n + d)
 
-The largest terms are added with what rounding loses, and so is what is lost in s and t.
+The largest terms are added with what rounding loses, and so is what is lost in s and t, about.
 """
 
 from __future__ import annotations
 
 import math
 
-from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import f32, f64
+from . import arcs_single
 from . import steps as st
 
-
-@data
-class _Arc:
-    """What a format needs; lowest coefficients first."""
-
-    pi: tuple[float, float]  # rounded to the format, and the rest
-    asin: tuple[float, ...]  # (asin(s) / s - 1) / z in powers of z = s**2
-    atan: tuple[float, ...]  # (atan(t) / t - 1) / z
-    tiny: tuple[float, float]  # below, what a quotient loses may be too small: times this
-
-
-_ARC = {
-    f32: _Arc(
-        pi=(float.fromhex("0x1.921fb6p+1"), float.fromhex("-0x1.777a5cp-24")),
-        # s <= 1/2: 2**-31.7
-        asin=st.hexes("0x1.55554cp-3 0x1.3338acp-4 0x1.6ca758p-5 0x1.04d280p-5 0x1.d52fd0p-7 0x1.34bd46p-5"),
-        # |t| <= 1/2: 2**-31.7
-        atan=st.hexes(
-            "-0x1.555552p-2 0x1.999744p-3 -0x1.245030p-3 0x1.c07268p-4 -0x1.480d44p-4 0x1.3fd576p-5"
-        ),
-        tiny=(2.0**-90, 2.0**60),
-    ),
-    f64: _Arc(
-        pi=(float.fromhex("0x1.921fb54442d18p+1"), float.fromhex("0x1.1a62633145c07p-53")),
-        # s <= 1/2: 2**-59.9
-        asin=st.hexes(
-            "0x1.5555555555577p-3 0x1.333333332e136p-4 0x1.6db6db7212088p-5 0x1.f1c71a951f299p-6"
-            " 0x1.6e8bdedac9cd7p-6 0x1.1c49f0c578a3cp-6 0x1.ca1f834df3773p-7 0x1.7585ddbfd39abp-7"
-            " 0x1.613ab4aeed371p-7 0x1.e61125e1c7c7fp-9 0x1.63942b3aa736fp-6 -0x1.57f1fe9f1e367p-6"
-            " 0x1.0b433a58f2119p-5"
-        ),
-        # |t| <= 1/2: 2**-57.8
-        atan=st.hexes(
-            "-0x1.5555555555516p-2 0x1.999999999113cp-3 -0x1.249249215db83p-3 0x1.c71c7090d8c17p-4"
-            " -0x1.745cf4c98f362p-4 0x1.3b113da623138p-4 -0x1.10f31dfdc5113p-4 0x1.dfe9680d12343p-5"
-            " -0x1.a3981cf7b079cp-5 0x1.56f4f1472d7f3p-5 -0x1.c17d10278cbb9p-6 0x1.4b80156317782p-7"
-        ),
-        tiny=(2.0**-900, 2.0**200),
-    ),
-}
+_PI = (float.fromhex("0x1.921fb54442d18p+1"), float.fromhex("0x1.1a62633145c07p-53"))  # rounded, and the rest
+# (asin(s) / s - 1) / z in powers of z = s**2, s <= 1/2: 2**-59.9
+_ASIN = st.hexes(
+    "0x1.5555555555577p-3 0x1.333333332e136p-4 0x1.6db6db7212088p-5 0x1.f1c71a951f299p-6"
+    " 0x1.6e8bdedac9cd7p-6 0x1.1c49f0c578a3cp-6 0x1.ca1f834df3773p-7 0x1.7585ddbfd39abp-7"
+    " 0x1.613ab4aeed371p-7 0x1.e61125e1c7c7fp-9 0x1.63942b3aa736fp-6 -0x1.57f1fe9f1e367p-6"
+    " 0x1.0b433a58f2119p-5"
+)
+# (atan(t) / t - 1) / z, |t| <= 1/2: 2**-57.8
+_ATAN = st.hexes(
+    "-0x1.5555555555516p-2 0x1.999999999113cp-3 -0x1.249249215db83p-3 0x1.c71c7090d8c17p-4"
+    " -0x1.745cf4c98f362p-4 0x1.3b113da623138p-4 -0x1.10f31dfdc5113p-4 0x1.dfe9680d12343p-5"
+    " -0x1.a3981cf7b079cp-5 0x1.56f4f1472d7f3p-5 -0x1.c17d10278cbb9p-6 0x1.4b80156317782p-7"
+)
+_TINY = (2.0**-900, 2.0**200)  # below, what a quotient loses may be too small: times this
 
 
 def _plus(b: Builder, base: st.Pair, sign: Operand, x: Operand, rest: Operand) -> Value:
@@ -69,27 +43,27 @@ def _arcsine(b: Builder, a: Operand, form: st.Format) -> tuple[Value, Value, Val
     far = b.op("gt", a, half)
     z = b.op("select", far, b.op("fma", a, b.imm(-0.5, a), half), b.op("mul", a, a))
     root = b.op("sqrt", z)
-    twice = b.op("add", root, root)
-    least = b.imm(form.minimum, a)  # arcsin(1): nothing is left of 0
-    twice = b.op("select", b.op("lt", twice, least), least, twice)
-    left = b.op("div", b.op("fma", b.op("neg", root), root, z), twice)
+    left = b.op("fma", b.op("neg", root), root, z)
+    left = b.op("mul", left, st.about_inverse(b, b.op("add", root, root), form))
     s = b.op("select", far, root, a)
     left = b.op("select", far, left, b.imm(0.0, a))
-    return far, s, b.op("fma", b.op("mul", s, z), st.horner(b, z, _ARC[form.dtype].asin), left)
+    return far, s, b.op("fma", b.op("mul", s, z), st.horner(b, z, _ASIN), left)
 
 
-@st.odd(*st.HALF)
+@st.of_f32(arcs_single.arcsin)
+@st.odd(None, st.F64.half)
 @st.by_format
 def arcsin(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
     (x,) = args
     far, s, rest = _arcsine(b, x, form)
     zero = b.imm(0.0, x)
-    pi, pi_rest = (b.op("select", far, b.imm(p / 2, x), zero) for p in _ARC[form.dtype].pi)
+    pi, pi_rest = (b.op("select", far, b.imm(p / 2, x), zero) for p in _PI)
     sign = b.op("select", far, b.imm(-2.0, x), b.imm(1.0, x))
     return _plus(b, (pi, pi_rest), sign, s, rest)
 
 
+@st.of_f32(arcs_single.arccos)
 @st.by_format
 def arccos(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
@@ -98,8 +72,7 @@ def arccos(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     zero = b.imm(0.0, x)
     negative = b.op("lt", x, zero)
     pi, pi_rest = (
-        b.op("select", far, b.op("select", negative, b.imm(p, x), zero), b.imm(p / 2, x))
-        for p in _ARC[form.dtype].pi
+        b.op("select", far, b.op("select", negative, b.imm(p, x), zero), b.imm(p / 2, x)) for p in _PI
     )
     beyond = b.op("select", negative, b.imm(-2.0, x), b.imm(2.0, x))
     sign = b.op("select", negative, b.imm(1.0, x), b.imm(-1.0, x))
@@ -129,15 +102,17 @@ def _arctangent(
     minus = b.op("neg", s)
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
     z = b.op("mul", s, s)
-    rest = b.op("fma", b.op("mul", s, z), st.horner(b, z, _ARC[form.dtype].atan), b.op("div", left, d))
+    left = b.op("mul", left, st.about_inverse(b, d, form))
+    rest = b.op("fma", b.op("mul", s, z), st.horner(b, z, _ATAN), left)
     quarters = b.op("fma", sign, b.op("select", far, one, zero), start)
-    pi, pi_rest = _ARC[form.dtype].pi
+    pi, pi_rest = _PI
     base, base_rest = st.product(b, quarters, b.imm(pi / 4, n))
     base_rest = b.op("fma", quarters, b.imm(pi_rest / 4, n), base_rest)
     return _plus(b, (base, base_rest), sign, t, rest)
 
 
-@st.odd(*st.HALF)
+@st.of_f32(arcs_single.arctan)
+@st.odd(None, st.F64.half)
 @st.by_format
 def arctan(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
@@ -151,6 +126,7 @@ def arctan(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     return _arctangent(b, n, d, start, sign, form)
 
 
+@st.of_f32(arcs_single.arctan2)
 @st.by_format
 def arctan2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
@@ -165,7 +141,7 @@ def arctan2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
     d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
     # neither n + d nor what the quotient loses is out of range
-    least, times = _ARC[form.dtype].tiny
+    least, times = _TINY
     factor = b.op("select", b.op("lt", d, b.imm(least, x)), b.imm(times, x), one)
     factor = b.op("select", b.op("gt", d, b.imm(2.0 ** (form.bias - 2), x)), b.imm(0.25, x), factor)
     n, d = b.op("mul", n, factor), b.op("mul", d, factor)

@@ -8,7 +8,7 @@
     sinh(x)  = U (r + s) + V (1 + c)                        U, V = (2**k + 2**-k) / 2, (2**k - 2**-k) / 2
     cosh(x)  = U (1 + c) + V (r + s)                        of these three float32: `table_hyperbolic.py`
     tanh(x)  = m / (m + 2), m = expm1(2 |x|)                float32: `table_tanh.py`
-    sigmoid(x) = 1 / (1 + e), e = exp(-|x|), for x >= 0; e / (1 + e) below
+    sigmoid(x) = 1 / (1 + e), e = exp(-|x|), for x >= 0; e / (1 + e) below; and what is lost on the way
 
 The largest terms are added with what rounding loses.
 """
@@ -23,7 +23,7 @@ from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, f64
 from . import steps as st
 from . import table_hyperbolic, table_tanh
-from .table_exp import Power, e_in_parts, e_to, rounded_once, sum_of, two_to
+from .table_exp import Power, e_to, rounded_once, sum_of, two_to
 
 
 @data
@@ -62,6 +62,7 @@ _SINH = st.hexes(
     "0x1.5555555555559p-3 0x1.111111110f628p-7 0x1.a01a01b021b52p-13 0x1.71ddf7aaf62a7p-19"
     " 0x1.af5ffe7802f8cp-26"
 )
+_SIGMOID_USUAL = -60.0  # of float32: further away from 0 it is e**x, or 1
 _LEAST = -60.0  # below, expm1 is -1
 _SINH_RANGE = 710.6  # from here on, sinh and cosh are inf
 _TANH_RANGE = 20.0  # from here on, tanh is 1
@@ -180,6 +181,31 @@ def exp(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     return _single(b, x, e_to, 87.0, exp_range(form))
 
 
+def _sigmoid32(b: Builder, x: Operand) -> Operand:
+    below, one = b.op("lt", x, b.imm(0.0, x)), b.imm(1.0, x)
+    minus = b.op("neg", b.op("abs", x))
+    power = e_to(b, st.at_most(b, minus, -st.F32.least))
+    e = sum_of(b, power)
+    e_rest = b.op("fma", power.scale, power.q, b.op("sub", power.scale, e))
+    d, lost = st.fast_sum(b, one, e)
+    inverse = b.op("div", one, d)
+    top = b.op("select", below, e, one)
+    t = b.op("mul", top, inverse)
+    left = b.op("fma", b.op("neg", t), d, top)
+    left = b.op("fma", b.op("neg", t), b.op("add", lost, e_rest), left)
+    left = b.op("select", below, b.op("add", left, e_rest), left)
+    usual = b.op("fma", left, inverse, t)
+
+    def slowly() -> tuple[Operand]:
+        power = e_to(b, st.clamp(b, minus, exp_range(st.F32)[0], 0.0))
+        return (b.op("select", below, rounded_once(b, power), one),)
+
+    # e**x hides beside 1, and what is lost may be too small
+    (result,) = st.where_any(b, b.op("lt", minus, b.imm(_SIGMOID_USUAL, x)), (usual,), slowly)
+    return result
+
+
+@st.of_f32(_sigmoid32)
 @st.by_format
 def sigmoid(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
@@ -188,26 +214,7 @@ def sigmoid(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     # Above 0 all that is further away than 40 is 1: processors are slow where a result underflows.
     end = b.op("select", below, b.imm(exp_range(form)[0], x), b.imm(-40.0, x))
     minus = st.at_most(b, b.op("neg", b.op("abs", x)), -form.least)
-    minus = b.op("select", b.op("lt", minus, end), end, minus)
-    return (_sigmoid32 if form.dtype == f32 else _sigmoid64)(b, minus, below)
-
-
-def _sigmoid32(b: Builder, x: Value, below: Value) -> Operand:
-    (e, r, v), one = e_in_parts(b, x), b.imm(1.0, x)
-    d, lost = st.fast_sum(b, one, e.scale)
-    d, d_rest = st.fast_sum(b, d, b.op("fma", e.scale, e.q, lost))
-    inverse = b.op("div", one, d)
-    minus = b.op("neg", inverse)
-    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, one))
-    # 1 / d, which is `inverse` (1 + left), times 1 or S (1 + r + v)
-    total, rest = st.product(b, b.op("select", below, e.scale, one), inverse)
-    whole = b.op("select", below, b.op("fma", total, e.q, total), total)
-    rest = b.op("fma", whole, left, rest)
-    more = b.op("fma", total, r, b.op("fma", total, v, rest))
-    usual = b.op("add", total, b.op("select", below, more, rest))
-    rare = b.op("lt", x, b.imm(-64.0, x))  # e**x hides beside 1, and what is lost may be too small
-    (result,) = st.where_any(b, rare, (usual,), lambda: (b.op("select", below, rounded_once(b, e), one),))
-    return result
+    return _sigmoid64(b, b.op("select", b.op("lt", minus, end), end, minus), below)
 
 
 def _sigmoid64(b: Builder, x: Value, below: Value) -> Operand:

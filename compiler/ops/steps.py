@@ -92,6 +92,18 @@ def by_format(native: Callable[[Builder, tuple[Operand, ...], Format], Operand])
     return lower
 
 
+def of_f32(single: Callable[..., Operand]) -> Callable[[Lower], Lower]:
+    """float32 goes by a function of its own, float64 by what follows."""
+
+    def decorate(lower: Lower) -> Lower:
+        def run(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+            return single(b, *args) if dtype is f32 else lower(b, args, dtype)
+
+        return run
+
+    return decorate
+
+
 def in_f64(single: Lower, double: Lower) -> Lower:
     """float32 is computed inside of float64."""
 
@@ -200,6 +212,13 @@ def with_sign(b: Builder, magnitude: Operand, sign: Operand, form: Format) -> Va
     return as_float(b, b.op("or", as_bits(b, magnitude, form), sign), form)
 
 
+def copied_sign(b: Builder, magnitude: Operand, x: Operand, form: Format) -> Value:
+    """|magnitude| with the sign of x."""
+    bits = as_bits(b, magnitude, form)
+    kept = b.op("and", bits, b.imm(form.sign - 1, bits))
+    return as_float(b, b.op("or", kept, sign_of(b, x, form)), form)
+
+
 def power_of_two(b: Builder, k: Operand, form: Format, plus: int = 0) -> Value:
     """2**(k + plus) of a whole k; the result is normal."""
     bits = as_bits(b, b.op("add", k, b.imm(form.shifter + form.bias + plus, k)), form)
@@ -246,6 +265,14 @@ def at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
     odd = b.op("ge", bits, b.imm(infinite, bits))
     result = b.op("select", odd, b.op("fma", b.op("select", odd, x, inf), inf, inf), log)
     return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), result)
+
+
+def about_inverse(b: Builder, x: Operand, form: Format) -> Value:
+    """1 / x to an eighth of it, by one subtraction of bits: the exponent changes its sign, and 1 / m is about
+    a line in m. Something finite at 0."""
+    bits = as_bits(b, x, form)
+    start = (2 * form.bias << form.fraction) - (math.floor(math.ldexp(0.066, form.fraction)) & -2)
+    return as_float(b, b.op("sub", b.imm(start, bits), bits), form)
 
 
 # --- twice the precision -------------------------------------------------------------------------

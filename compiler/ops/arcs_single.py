@@ -1,0 +1,138 @@
+"""arcsin, arccos, arctan and arctan2 of float32, as loop instructions.
+
+    arctan(n/d) = t + t R(y), y = t**2 - 1/2, t = n/d, for n <= d; else pi/2 less that of d/n
+    arcsin(a) = t + t z P(z), t = a, z = t**2 up to 1/2; else pi/2 less that, t = 2 sqrt(z), z = (1 - a) / 2
+
+With a minus at pi/2, t is added in all cases; the sign is put right at the end. What rounding a sum of the
+two loses is added to the smaller terms. What a root or a quotient loses is a unit in its last place at most,
+so four bits of 1 / x are enough for it (`about_inverse`); a second division would take 10 of 20 cycles.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.loop import Builder, Operand, Value
+from . import steps as st
+
+_PI = st.hexes("0x1.921fb6p+1 -0x1.777a5cp-24")  # rounded, and the rest
+_HALF_PI = st.hexes("0x1.921fb6p+0 -0x1.777a5cp-25")
+# atan(t) / t - 1 in powers of y = t**2 - _MIDDLE, t <= 1: of atan 2**-28.3. With this middle the first of
+# them is exact, and arctan(1) is right.
+_MIDDLE = float.fromhex("0x1.000f2ap-1")
+_ATAN = st.hexes(
+    "-0x1.096dbap-3 -0x1.a13f30p-3 0x1.5593eap-4 -0x1.499dacp-5 0x1.58fa7ep-6 -0x1.7ae9a2p-7"
+    " 0x1.a38554p-8 -0x1.dfa488p-9 0x1.746ee8p-9 -0x1.d6303cp-10"
+)
+# (asin(s) / s - 1) / z in powers of z = s**2, s <= 1/2: of asin 2**-27.6
+_ASIN = st.hexes("0x1.5555c8p-3 0x1.330204p-4 0x1.747bbap-5 0x1.8c3e2ap-6 0x1.595c8cp-5")
+_TINY = (2.0**-90, 2.0**60)  # below, what a quotient loses may be too small: times this
+
+
+def _sum(b: Builder, base: Operand, x: Operand) -> tuple[Value, Value]:
+    """base + x, and what rounding it loses; |base| > |x|, or it is 0."""
+    total = b.op("add", base, x)
+    return total, b.op("sub", x, b.op("sub", total, base))
+
+
+def _beyond_linear(b: Builder, t: Operand, start: Operand) -> tuple[Value, Value]:
+    """(y, start + arctan(t) - t)."""
+    y = b.op("fma", t, t, b.imm(-_MIDDLE, t))
+    return y, b.op("fma", t, st.horner(b, y, _ATAN), start)
+
+
+def arctan(b: Builder, x: Operand) -> Value:
+    """-0 at -0, pi/2 at inf."""
+    zero, one = b.imm(0.0, x), b.imm(1.0, x)
+    a = st.at_most(b, b.op("abs", x), 2.0**60)
+    steep = b.op("gt", a, one)
+    # as an integer, since LLVM would divide by a, and by 1, in place of a division by the larger one
+    bits = st.as_bits(b, a, st.F32)
+    least = b.imm(st.F32.bias << st.F32.fraction, bits)
+    n, d = st.at_most(b, a, 1.0), st.as_float(b, b.op("select", b.op("lt", bits, least), least, bits), st.F32)
+    t = b.op("div", n, d)
+    pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
+    total, lost = _sum(b, b.op("select", steep, pi, zero), t)
+    lost = b.op("select", steep, b.op("add", lost, pi_rest), lost)
+    left = b.op("fma", b.op("neg", t), d, n)  # 0 if d is 1
+    lost = b.op("fma", left, b.imm(0.47, x), lost)  # times 1 / (d (1 + t**2)) where that counts
+    _, rest = _beyond_linear(b, st.settled(b, t, st.F32), lost)
+    return st.copied_sign(b, b.op("add", total, rest), x, st.F32)
+
+
+def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
+    """The angle of the point (x, y), with the special cases of C99 (annex F)."""
+    zero, one, inf = (b.imm(v, x) for v in (0.0, 1.0, math.inf))
+    bits = st.as_bits(b, x, st.F32)
+    left = b.op("ge", bits, b.imm(st.F32.sign, bits))
+    ax, ay = b.op("abs", x), b.op("abs", y)
+    steep = b.op("gt", ay, ax)
+    n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
+    # infinite: 1/1 or 0/1; both 0: 0/1
+    infinite = b.op("eq", d, inf)
+    n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
+    d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
+    # neither what the quotient loses nor the inverse of d is out of range
+    least, times = _TINY
+    factor = b.op("select", b.op("lt", d, b.imm(least, x)), b.imm(times, x), one)
+    factor = b.op("select", b.op("gt", d, b.imm(2.0 ** (st.F32.bias - 2), x)), b.imm(0.25, x), factor)
+    n, d = b.op("mul", n, factor), b.op("mul", d, factor)
+    t = b.op("div", n, d)
+    tiny = b.op("lt", n, b.op("mul", d, b.imm(st.F32.half * st.F32.least, x)))
+    n, s = b.op("select", tiny, zero, n), b.op("select", tiny, zero, t)
+    quarters = b.op(
+        "select",
+        steep,
+        b.op("select", left, one, b.imm(-1.0, x)),
+        b.op("select", left, b.imm(-2.0, x), zero),
+    )
+    pi, pi_rest = (b.op("mul", quarters, b.imm(part, x)) for part in _HALF_PI)
+    total, lost = _sum(b, pi, t)
+    z, rest = _beyond_linear(b, s, b.op("add", lost, pi_rest))
+    lack = b.op("mul", b.op("fma", b.op("neg", s), d, n), st.about_inverse(b, d, st.F32))
+    rest = b.op("fma", lack, b.op("fma", z, b.imm(-0.5, x), b.imm(0.7, x)), rest)  # 1 / (1 + t**2)
+    result = st.copied_sign(b, b.op("add", total, rest), y, st.F32)
+    unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
+    return b.op("select", unordered, b.imm(math.nan, x), result)
+
+
+def _root(b: Builder, a: Operand, far: Value) -> tuple[Value, Value]:
+    """(z, root): z as above, of which only the far one needs the root."""
+    half = b.imm(0.5, a)
+    z = b.op("select", far, b.op("fma", a, b.imm(-0.5, a), half), b.op("mul", a, a))
+    return z, b.op("sqrt", z)
+
+
+def arcsin(b: Builder, x: Operand) -> Value:
+    """-0 at -0, NaN beyond 1."""
+    a, zero = b.op("abs", x), b.imm(0.0, x)
+    far = b.op("gt", a, b.imm(0.5, a))
+    m = b.op("select", b.op("lt", a, b.imm(st.F32.half, a)), zero, a)  # squares of less would be denormal
+    z, root = _root(b, m, far)
+    t = b.op("select", far, b.op("add", root, root), a)
+    pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
+    total, lost = _sum(b, b.op("select", far, pi, zero), t)
+    left = b.op("fma", b.op("neg", root), root, z)
+    more = b.op("fma", left, st.about_inverse(b, root, st.F32), pi_rest)
+    lost = b.op("select", far, b.op("add", lost, more), lost)
+    rest = b.op("fma", b.op("mul", t, z), st.horner(b, z, _ASIN), lost)
+    return st.copied_sign(b, b.op("add", total, rest), x, st.F32)
+
+
+def arccos(b: Builder, x: Operand) -> Value:
+    """0 at 1, NaN beyond."""
+    zero = b.imm(0.0, x)
+    a, sign = st.at_least(b, b.op("abs", x), st.F32.least), st.sign_of(b, x, st.F32)
+    far = b.op("gt", a, b.imm(0.5, a))
+    z, root = _root(b, a, far)
+    root = st.with_sign(b, root, sign, st.F32)
+    t = b.op("select", far, b.op("mul", root, b.imm(-2.0, x)), st.with_sign(b, a, sign, st.F32))
+    negative = b.op("lt", x, zero)
+    pi, pi_rest = (
+        b.op("select", far, b.op("select", negative, b.imm(p, x), zero), b.imm(p / 2, x)) for p in _PI
+    )
+    total, lost = _sum(b, pi, b.op("neg", t))
+    left = b.op("select", far, b.op("fma", b.op("neg", root), root, z), zero)
+    lost = b.op("add", lost, b.op("fma", left, st.about_inverse(b, root, st.F32), pi_rest))
+    tz = b.op("mul", b.op("neg", t), z)
+    return b.op("add", total, b.op("fma", tz, st.horner(b, z, _ASIN), lost))
