@@ -106,7 +106,7 @@ class _Spec:
         self.shapes: dict[int, tuple[int, ...]] = {}
         self.answer: object = None
         self.positions: list[int] = []  # of the array arguments, among all
-        self.nodes: dict[int, Earlier] = {}  # the node made for each output of the graph
+        self.nodes: dict[int, Earlier] = {}  # the node made for each output of the plan
         self.rebound: set[int] = set()  # inputs whose node gets another array
         self.free: dict[
             int, int
@@ -348,6 +348,8 @@ class _Spec:
             if array is not None:
                 assert isinstance(result, results.Made)
                 output = self._array(result.output).number
+                if self.executable.compiled.picks.count(output) > 1:  # it is the caller's alone
+                    raise _CannotError
             self.gifts.append(Gift(place, tuple(steps), output))
 
     def _pick(self, output: int) -> int:
@@ -357,25 +359,24 @@ class _Spec:
         return pick
 
     def _array(self, output: int) -> Output:
-        """The array of an output of the graph. Each has a memory of its own."""
-        executable = self.executable
-        if executable.compiled.picks.count(self._pick(output)) > 1:
+        """The array of an output of the graph; of several that are one value, the same."""
+        pick, shape = self._pick(output), self.executable.types[output].shape
+        if self.shapes.setdefault(pick, shape) != shape:
             raise _CannotError
-        pick, shape = self._pick(output), executable.types[output].shape
-        self.shapes[pick] = shape
         return Output(pick)
 
     def _tensor(self, made: results.Made) -> Earlier:
-        """A new tensor, over one node for each output, however often it is used."""
-        node = self.nodes.get(made.output)
+        """A new tensor, over one node for each value, however often it is used."""
+        if made.output < 0 or made.requires_grad:
+            raise _CannotError
+        array = self._array(made.output)
+        node = self.nodes.get(array.number)
         if node is None:
-            if made.output < 0 or made.requires_grad:
-                raise _CannotError
             model = ops.INPUT(name="x", dtype=made.node.type.dtype, shape=made.node.type.shape)
             # Its number is older than that of any node that will read it.
             fields = {name: getattr(model, name) for name in _NODE_FIELDS}
-            node = self.nodes[made.output] = Earlier(len(self.made))
-            parts = (*fields.items(), ("data", self._array(made.output)))
+            node = self.nodes[array.number] = Earlier(len(self.made))
+            parts = (*fields.items(), ("data", array))
             self.made.append(Made(Node, parts, kept=True))
         self.made.append(
             Made(Tensor, (("_node", node), ("_grad", None), ("_requires_grad", False), ("_trace", None)))

@@ -214,6 +214,52 @@ def test_a_view_of_an_output() -> None:
     assert (a.shape, b.shape) == ((2, 3), (6,))
 
 
+def test_one_value_several_times() -> None:
+    """They share an array, as where Python serves the call."""
+    f = lucid.compile(lambda x: (x + 1, [x + 1, x * 2], x + 1))
+    x = numbers(6)
+    warm(f, x)
+    a, (b, other), c = natively(f, x)
+    for value in (a, b, c):
+        np.testing.assert_array_equal(value.numpy(), x + 1)
+    again, *_ = natively(f, x * 3)
+    np.testing.assert_array_equal(again.numpy(), x * 3 + 1)
+    np.testing.assert_array_equal(c.numpy(), x + 1)
+    np.testing.assert_array_equal(other.numpy(), x * 2)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_parameters_whose_gradients_are_one_value(momentum: float) -> None:
+    x, parameters = numbers(4), [nn.Parameter(np.full(4, k, np.float32)) for k in range(3)]
+    optimizer = optim.SGD(parameters, lr=0.5, momentum=momentum)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = sum((p * x).sum() for p in parameters)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = lucid.compile(step)
+    warm(f, x)
+    gradients = [p.grad for p in parameters]
+    for _ in range(3):
+        natively(f, x)
+    for gradient in gradients:
+        assert gradient is not None
+        np.testing.assert_array_equal(gradient.numpy(), x)
+    velocity, moved = np.zeros(4, np.float32), np.zeros(4, np.float32)
+    for _ in range(5):
+        velocity = np.float32(momentum) * velocity + x
+        moved = moved + np.float32(0.5) * velocity
+    for k, p in enumerate(parameters):
+        np.testing.assert_allclose(p.numpy(), k - moved, rtol=1e-5, atol=1e-6)
+    natively(f, x)
+    parameters[0].grad = None  # the others are what they were
+    assert parameters[1].grad is not None
+    np.testing.assert_array_equal(parameters[1].grad.numpy(), x)
+
+
 def test_one_thread_needs_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(pool, "_POOL", pool.Pool())
