@@ -8,6 +8,9 @@
           sums[rows, columns] += chains, halved
       epilogue, row after row, by vectors along the columns
 
+Short epilogues follow the sums of a tile while these are in registers: so results are stored while the next
+tile is computed.
+
 A vector of sums has one chain for each of its columns, and each chain a vector of its own: so they are halved
 without a shuffle, and an element of the rows' operand is one for all lanes, wherever it lies. That is read
 where it is if its rows run along memory with the depth; else it is packed, too, row after row. What is packed
@@ -23,6 +26,7 @@ from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
 from ..ir.types import i64
+from ..ops import REGISTRY
 from ..ops.folds import Acc
 from ..order import chains, depth_part
 from .lower import Lowering
@@ -31,6 +35,8 @@ from .schedule import product as find_product
 from .values import HERE, LINE, ROW, View
 from .views import windows
 
+# Operations of an epilogue that is written for each vector of a tile.
+SHORT_EPILOGUE = 8
 # Parts of the depth whose rows stay packed for all blocks of a batch that has the same.
 KEPT_PARTS = 4
 
@@ -101,6 +107,13 @@ class ProductLowering:
         plain = axes.count(self.p.depth[-1]) == 1 and not any(ix.shift for ix in load.index)
         return load if plain and left.walk == "steps" and len(left.axes) == 1 else None
 
+    @property
+    def short(self) -> bool:
+        """Whether what follows the sums is short."""
+        every = {e for stage in self.x.kernel.stages[1:] for e in k.expressions(stage)}
+        cost = sum(REGISTRY[e.op].flops for e in every if isinstance(e, k.Call))
+        return cost <= SHORT_EPILOGUE
+
     def count(self, axes: tuple[str, ...]) -> Operand:
         total: Operand = Imm(1, i64)
         for axis in axes:
@@ -165,8 +178,10 @@ class ProductLowering:
                     with b.loop(HERE, packs, 1, "once"):
                         self.pack(left, rows, part.var, count, self.away)
                 self.pack(right, columns, part.var, count, HERE)
-                self.tiles(rows, columns, part.var, count)
-            self.epilogue(rows, columns)
+                last = b.op("ge", self.plus(part.var, self.part), end)
+                self.tiles(rows, columns, part.var, count, last)
+            if not self.short:
+                self.epilogue(rows, columns)
             x.at.clear()
 
     def packs(self, block: Operand, number: Operand, fits: Operand) -> Operand:
@@ -327,28 +342,34 @@ class ProductLowering:
 
     # -- sums
 
-    def tiles(self, rows: _Span, columns: _Span, start: Operand, count: Operand) -> None:
+    def tiles(self, rows: _Span, columns: _Span, start: Operand, count: Operand, last: Operand) -> None:
         """All sums of a block, `count` steps of the depth further. What is left of the columns takes one
-        vector where that is enough, and what is left of the rows one after the other."""
-        b, left, right = self.b, self.left, self.right
+        vector after the other, what is left of the rows one row."""
+        b, left, right, width = self.b, self.left, self.right, self.width
         known = b.op("gt", start, HERE)  # sums begin in the first part
+        kept = b.op("select", last, HERE, Imm(1, i64)) if self.short else Imm(1, i64)
         rest = b.op("rem", b.op("sub", columns[1], columns[0]), Imm(right.size, i64))
-        narrow = b.op("le", rest, Imm(self.width, i64))
-        inside = b.op("sub", columns[1], b.op("select", narrow, rest, HERE))
+        inside = b.op("sub", columns[1], rest)
         whole = b.op("sub", rows[1], b.op("rem", b.op("sub", rows[1], rows[0]), Imm(left.size, i64)))
-        at: tuple[Operand, ...] = (HERE, HERE)
-        for first, end, vectors in ((columns[0], inside, right.size // self.width), (inside, columns[1], 1)):
-            with b.loop(first, end, right.size, "serial", at) as column:
-                panel, sums = column.carried
+        for first, end, step in ((columns[0], inside, right.size), (inside, columns[1], width)):
+            with b.loop(first, end, step, "serial") as column:
+                sums = b.op("sub", column.var, columns[0])
+                panel = self.home(right, sums, HERE)
+                mask = self.x.first_lanes(b.op("sub", end, column.var)) if step == width else None
                 here: tuple[Operand, ...] = (sums,)
                 for begin, stop, size in ((rows[0], whole, left.size), (whole, rows[1], 1)):
                     with b.loop(begin, stop, size, "serial", here) as row:
                         lines = [self.line_of(self.plus(row.var, m), rows[0], start) for m in range(size)]
-                        self.tile(lines, vectors, panel, count, row.carried[0], known)
+                        found = self.tile(lines, step // width, panel, count, row.carried[0], known)
+                        with b.loop(HERE, kept, 1, "once"):
+                            for at, total in found:
+                                self.put("sums", at, total)
+                        if self.short:
+                            with b.loop(HERE, b.op("sub", Imm(1, i64), kept), 1, "once"):
+                                totals = [total for _, total in found]
+                                self.finish_tile(row.var, column.var, mask, totals, size)
                         row.yields = (self.plus(row.carried[0], size * self.line),)
                     here = row.results
-                column.yields = (self.plus(panel, right.size * self.part), self.plus(sums, right.size))
-            at = column.results
 
     def line_of(self, row: Operand, first: Operand, start: Operand) -> str:
         """A window on a row of the rows' operand, from step `start` of the depth on."""
@@ -368,18 +389,20 @@ class ProductLowering:
 
     def tile(
         self, lines: list[str], vectors: int, panel: Operand, count: Operand, spot: Operand, known: Operand
-    ) -> None:
-        """The sums of one register tile, added to those in memory where these are `known`: as many chains at
-        once as there are registers for."""
+    ) -> list[tuple[Operand, Operand]]:
+        """The sums of one register tile, and where in memory these are; added to those there if they are
+        `known`. As many chains are computed at once as there are registers for."""
         b, x, c = self.b, self.x, self.chains
         passes = c // chains_at_once(self.dtype, self.width, x.schedule.tile)
         parts = [self.walked(lines, vectors, panel, count, range(n, c, passes)) for n in range(passes)]
+        found = list[tuple[Operand, Operand]]()
         for n, of in enumerate(zip(*parts, strict=True)):
             at = self.plus(spot, n // vectors * self.line + n % vectors * self.width)
             zero = Imm(0, self.dtype, self.width)  # and not -0: a product of many rows is as one of one
             before = b.op("select", known, b.load("sums", self.dtype, at, self.width), zero)
             (total,) = x.merge("sum", (before,), self.halved(of))
-            self.put("sums", at, total)
+            found.append((at, total))
+        return found
 
     def halved(self, chains: Iterable[Operand]) -> Acc:
         return self.x.halve_vectors("sum", [(v,) for v in chains])
@@ -424,28 +447,55 @@ class ProductLowering:
                 found += self.x.step(self.p.reduce, (sums[len(found)],), pair)
         return found
 
+    # -- what follows the sums
+
+    def finish_tile(
+        self, row: Operand, column: Operand, mask: Operand | None, sums: list[Operand], rows: int
+    ) -> None:
+        """Of a tile, while they are in registers."""
+        x, vectors = self.x, len(sums) // rows
+        for m in range(rows):
+            self.open_row(self.plus(row, m))
+            for v, total in enumerate(sums[m * vectors : (m + 1) * vectors]):
+                self.results(self.plus(column, v * self.width), mask, total)
+            x.levels.pop()
+        for axis in self.p.rows:
+            del x.at[axis]
+
     def epilogue(self, rows: _Span, columns: _Span) -> None:
-        """What follows the sums. Whole vectors are stored without a mask, which costs some processors as much
-        as a dozen stores."""
+        """Of a block. Whole vectors are stored without a mask, which costs some processors as much as a dozen
+        stores."""
         b, x = self.b, self.x
-        stages, b.loc = x.kernel.stages[1:], None
-        with b.loop(*rows, 1, "serial", (Imm(0, i64),)) as row:
-            x.at.update(self.place(self.p.rows, row.var))
-            level = x.open(frozenset(self.p.batch + self.p.rows))
-            for stage in stages:
-                x.hoist(stage, level)
+        with b.loop(*rows, 1, "serial", (HERE,)) as row:
+            self.open_row(row.var)
             at: tuple[Operand, ...] = row.carried
             for begin, end, masked in self.spans(*columns):
                 with b.loop(begin, end, self.width, "vector", at) as tile:
-                    x.open(frozenset(self.extents) | {ROW})
-                    x.at[self.p.column], x.vector = tile.var, self.p.column
-                    x.mask = x.first_lanes(b.op("sub", columns[1], tile.var)) if masked else None
-                    x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, tile.carried[0], self.width)
-                    for stage in stages:
-                        x.body(stage, 0, [], [])
-                    x.vector, x.mask = None, None
-                    x.levels.pop()
+                    mask = x.first_lanes(b.op("sub", columns[1], tile.var)) if masked else None
+                    total = b.load("sums", self.dtype, tile.carried[0], self.width)
+                    self.results(tile.var, mask, total)
                     tile.yields = (self.plus(tile.carried[0], self.width),)
                 at = tile.results
             x.levels.pop()
             row.yields = (self.plus(row.carried[0], self.line),)
+
+    def open_row(self, row: Operand) -> None:
+        x = self.x
+        x.at.update(self.place(self.p.rows, row))
+        level = x.open(frozenset(self.p.batch + self.p.rows))
+        with self.b.at(None):
+            for stage in x.kernel.stages[1:]:
+                x.hoist(stage, level)
+
+    def results(self, column: Operand, mask: Operand | None, total: Operand) -> None:
+        """One vector of them."""
+        x = self.x
+        x.open(frozenset(self.extents) | {ROW})
+        x.at[self.p.column], x.vector, x.mask = column, self.p.column, mask
+        x.rows[self.p.reduce.names[0]] = total
+        with self.b.at(None):
+            for stage in x.kernel.stages[1:]:
+                x.body(stage, 0, [], [])
+        x.vector, x.mask = None, None
+        x.levels.pop()
+        del x.at[self.p.column]
