@@ -250,9 +250,9 @@ class Arrangement:
         return self._apply(joins.diag, self, k=whole("k", k or diagonal))
 
     @public
-    def diagflat(self, k: int = 0) -> Tensor:
-        """A matrix with all elements on its k-th diagonal."""
-        return self.reshape(-1)._apply(joins.diag, self.reshape(-1), k=whole("k", k))
+    def diagflat(self, k: int = 0, *, offset: int = 0) -> Tensor:
+        """A matrix with all elements on its k-th diagonal (`offset` is PyTorch's name for k)."""
+        return self.reshape(-1)._apply(joins.diag, self.reshape(-1), k=whole("k", k or offset))
 
     @public
     def diagonal(

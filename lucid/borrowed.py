@@ -20,7 +20,7 @@ _NAMES = {
     ".functional": """absolute add amax amin bitwise_and bitwise_left_shift bitwise_not
         bitwise_or bitwise_right_shift bitwise_xor clamp_max clamp_min deg2rad div divide fix
         float_power fmax fmin greater greater_equal heaviside hypot isreal lerp less less_equal
-        logaddexp logaddexp2 logical_and logical_not logical_or logical_xor multiply nan_to_num
+        logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit multiply nan_to_num
         negative nextafter not_equal outer positive rad2deg signbit sinc sub subtract
         true_divide xlogy""",
     ".linalg": "matrix_rank qr",

@@ -195,7 +195,7 @@ integer, as PyTorch's, the product of x and 2**n."""
     def less_equal(self, b: Any) -> Tensor:
         """a <= b."""
 
-    def log_softmax(self, axis: int | None = ..., *, dim: int | None = ...) -> Tensor:
+    def log_softmax(self, axis: int | None = ..., *, dim: int | None = ..., dtype: Any = ...) -> Tensor:
         """log(softmax(x)), without the loss of precision."""
 
     def logaddexp(self, b: Any) -> Tensor:
@@ -216,13 +216,16 @@ integer, as PyTorch's, the product of x and 2**n."""
     def logical_xor(self, b: Any) -> Tensor:
         """Whether exactly one is not 0."""
 
-    def masked_scatter(self, mask: Any, source: Any) -> Tensor:
-        """x with the elements of `source`, row-major, one after the other where `mask` holds, which broadcasts.
-IndexError where there are too few."""
+    def logit(self, eps: float | None = ...) -> Tensor:
+        """log(x / (1 - x)), the inverse of sigmoid; with `eps` of x between eps and 1 - eps."""
 
-    def matrix_rank(self, tol: float | None = ..., hermitian: bool = ..., *, rtol: float | None = ...) -> Tensor:
-        """How many singular values are above `tol`, or `rtol` times the greatest one; by default the dtype's
-epsilon times the longer side."""
+    def masked_scatter(self, mask: Any, source: Any) -> Tensor:
+        """x with the elements of `source`, row-major, one after the other where `mask` holds; both broadcast.
+IndexError where there are too few; TypeError for a mask that is not of bools."""
+
+    def matrix_rank(self, tol: float | None = ..., hermitian: bool = ..., *, rtol: float | None = ..., atol: float | None = ...) -> Tensor:
+        """How many singular values are above `tol` (`atol`), or `rtol` times the greatest one; by default the
+dtype's epsilon times the longer side."""
 
     def multinomial(self, num_samples: int, replacement: bool = ..., *, generator: Any = ...) -> Tensor:
         """Places along the last axis of `input`, a vector or rows of weights: each as likely as its weight says,
@@ -248,8 +251,9 @@ exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a re
     def nextafter(self, b: Any) -> Tensor:
         """The number next to a on the way to b; its gradient is 0."""
 
-    def nonzero(self) -> tuple[Tensor, ...]:
-        """Where x is not 0: one tensor of indices for each axis. Outside of compiled functions."""
+    def nonzero(self, *, as_tuple: bool = ...) -> Any:
+        """Where x is not 0: one tensor of indices for each axis, or (`as_tuple=False`) `argwhere`, which is
+PyTorch's default. Outside of compiled functions."""
 
     def norm(self, p: float | str | None = ..., axis: Any = ..., keepdims: bool = ..., *, dim: Any = ..., keepdim: bool = ..., dtype: Any = ...) -> Tensor:
         """PyTorch's: the p-norm of all elements, or of those along axes, as one vector, a matrix's too; "fro" is

@@ -172,14 +172,17 @@ def _in_order(x: Tensor, mask: Tensor, values: Tensor, wrap: bool) -> Tensor:
 
 @public
 def masked_scatter(x: Any, mask: Any, source: Any) -> Tensor:
-    """x with the elements of `source`, row-major, one after the other where `mask` holds, which broadcasts.
-    IndexError where there are too few."""
-    x, source = asarray(x), asarray(source)
+    """x with the elements of `source`, row-major, one after the other where `mask` holds; both broadcast.
+    IndexError where there are too few; TypeError for a mask that is not of bools."""
+    mask, source = asarray(mask), asarray(source)
+    if mask.dtype != bool:
+        raise TypeError(f"masked_scatter: the mask must be bool, not {mask.dtype}; compare, or cast it")
+    x, mask = broadcast_tensors(x, mask)
     if not source.size:
-        if values_known() and bool(asarray(mask).any()):
+        if values_known() and bool(mask.any()):
             raise IndexError("masked_scatter: no values to assign")
         return x  # type: ignore[no-any-return]
-    return _in_order(x, asarray(mask).astype(bool).broadcast_to(x.shape), source.ravel(), wrap=False)
+    return _in_order(x, mask, source.ravel(), wrap=False)
 
 
 @public

@@ -12,11 +12,11 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import b1, f64
+from lucid.compiler.ir.types import b1, c128, f64
 
 from . import complexes
 from . import elementwise as ew
-from .promote import Value, cast, float_dtype, joint, loop_dtypes, scalar, weak
+from .promote import Value, cast, float_dtype, joint, loop_dtypes, result_dtype, scalar, weak
 
 Formula = Callable[..., Node]
 
@@ -101,8 +101,9 @@ def rsqrt(x: Node) -> Node:
 
 
 def float_power(a: Value, b: Value) -> Node:
-    """In float64, as NumPy's."""
-    return ew.power(cast(a, f64), cast(b, f64))
+    """In float64, as NumPy's, or complex128."""
+    wide = c128 if any(k is complex or result_dtype(k).is_complex for k in map(weak, (a, b))) else f64
+    return ew.power(cast(a, wide), cast(b, wide))
 
 
 def reciprocal(x: Node) -> Node:

@@ -65,8 +65,11 @@ def _put(x: Node, values: Any, index: Node, *, axis: int, sure: bool) -> Node:
 
 
 @public
-def nonzero(x: Any) -> tuple[Tensor, ...]:
-    """Where x is not 0: one tensor of indices for each axis. Outside of compiled functions."""
+def nonzero(x: Any, *, as_tuple: bool = True) -> Any:
+    """Where x is not 0: one tensor of indices for each axis, or (`as_tuple=False`) `argwhere`, which is
+    PyTorch's default. Outside of compiled functions."""
+    if not as_tuple:
+        return argwhere(x)
     found = np.nonzero(values_of("nonzero", x, "use lucid.where(mask, a, b)"))
     return tuple(Tensor(index, device=device_of(x)) for index in found)
 

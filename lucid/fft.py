@@ -11,7 +11,7 @@ not there, another `norm`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ __all__ = [
     "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn",
 ]  # fmt: skip
 
-Axes = Sequence[int] | None
+Axes = int | Sequence[int] | None
 Lengths = Sequence[int] | None
 
 
@@ -68,6 +68,7 @@ def _along(name: str, x: Tensor, s: Lengths, axes: Axes) -> tuple[tuple[int, ...
     """The axes, and the length of each, if it is given."""
     if axes is None:
         axes = range(x.ndim) if s is None else range(-len(s), 0)
+    axes = axes if isinstance(axes, Iterable) else (axes,)
     found = tuple(normal_axis(a, x.ndim) for a in axes)
     lengths = (None,) * len(found) if s is None else tuple(None if n == -1 else n for n in s)
     if len(lengths) != len(found):

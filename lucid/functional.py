@@ -61,7 +61,6 @@ isinf = unary(ew.isinf, "Whether each element is inf or -inf.")
 isnan = unary(ew.isnan, "Whether each element is NaN.")
 isreal = unary(complexes.isreal, "Whether the imaginary part of each element is 0.")
 logical_not = unary(ew.logical_not, "Whether each element is 0.")
-logit = unary(composed.logit, "log(x / (1 - x)), the inverse of sigmoid.")
 negative = neg = unary(ew.neg, "-x.")
 positive = unary(lambda x: x, "x itself.")
 rad2deg = degrees = unary(composed.rad2deg, "Radians as degrees.")
@@ -212,6 +211,13 @@ def polygamma(n: int, x: Any) -> Tensor:
     if op is None:
         raise ValueError(f"polygamma: expected n to be 0 or 1, not {n!r}; `grad` finds more derivatives")
     return apply(ew.named(op), asarray(x))
+
+
+@public
+def logit(x: Any, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), the inverse of sigmoid; with `eps` of x between eps and 1 - eps."""
+    x = asarray(x)
+    return apply(composed.logit, x if eps is None else x.clip(eps, 1 - eps))
 
 
 @public

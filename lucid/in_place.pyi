@@ -113,7 +113,7 @@ class InPlace:
     def lerp_(self, end: Any, weight: Any) -> Self:
         """`lerp`, in place."""
 
-    def logit_(self) -> Self:
+    def logit_(self, eps: float | None = ...) -> Self:
         """`logit`, in place."""
 
     def masked_fill_(self, mask: Any, value: Any) -> Self:
@@ -164,19 +164,19 @@ class InPlace:
     def rsqrt_(self) -> Self:
         """`rsqrt`, in place."""
 
-    def scatter_(self, dim: int, index: Any, src: Any) -> Self:
+    def scatter_(self, dim: int, index: Any, src: Any, *, reduce: str | None = ...) -> Self:
         """`scatter`, in place."""
 
     def scatter_add_(self, dim: int, index: Any, src: Any) -> Self:
         """`scatter_add`, in place."""
 
-    def scatter_reduce_(self, dim: int, index: Any, src: Any, reduce: str) -> Self:
+    def scatter_reduce_(self, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = ...) -> Self:
         """`scatter_reduce`, in place."""
 
     def sinc_(self) -> Self:
         """`sinc`, in place."""
 
-    def softmax_(self, axis: int | None = ..., *, dim: int | None = ...) -> Self:
+    def softmax_(self, axis: int | None = ..., *, dim: int | None = ..., dtype: Any = ...) -> Self:
         """`softmax`, in place."""
 
     def square_(self) -> Self:

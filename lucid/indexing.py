@@ -173,21 +173,35 @@ class Indexed:
         """The slices along `dim` that `index`, of one dimension, names."""
         return self.take(_one_dimension("index_select", index), dim)
 
-    def scatter(self, dim: int, index: Any, src: Any) -> Tensor:
+    def scatter(self, dim: int, index: Any, src: Any, *, reduce: str | None = None) -> Tensor:
         """A new tensor with the elements of `src` (a number: that) where `gather` reads; the last of several
-        wins."""
-        return self._scattered("scatter", dim, index, src, "set")
+        wins. With `reduce="add"` they are added. ValueError for another one."""
+        if reduce not in (None, "add"):
+            raise ValueError(f"scatter: reduce must be 'add' or None, not {reduce!r}")
+        return self._scattered("scatter", dim, index, src, reduce or "set")
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> Tensor:
         """A new tensor with the elements of `src` added where `gather` reads."""
         return self._scattered("scatter_add", dim, index, src, "add")
 
-    def scatter_reduce(self, dim: int, index: Any, src: Any, reduce: str) -> Tensor:
-        """As `scatter_add`; `reduce` is "sum", "amax" or "amin". ValueError for another one."""
-        how = {"sum": "add", "amax": "max", "amin": "min"}
+    def scatter_reduce(
+        self, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+    ) -> Tensor:
+        """As `scatter_add`; `reduce` is "sum", "mean", "amax" or "amin". Unless `include_self`, the elements
+        where something comes do not count. ValueError for another `reduce`."""
+        how = {"sum": "add", "mean": "add", "amax": "max", "amin": "min"}
         if reduce not in how:
             raise ValueError(f"scatter_reduce: reduce must be one of {', '.join(how)}, not {reduce!r}")
-        return self._scattered("scatter_reduce", dim, index, src, how[reduce])
+        if include_self and reduce != "mean":
+            return self._scattered("scatter_reduce", dim, index, src, how[reduce])
+        none = self._apply(ops.zeros_like, self).astype(np.int64)
+        many = none._scattered("scatter_reduce", dim, index, 1, "add")
+        x = self if include_self else self.masked_fill(many > 0, _start(how[reduce], self.dtype))
+        made = x._scattered("scatter_reduce", dim, index, src, how[reduce])
+        if reduce != "mean":
+            return made
+        count = many + 1 if include_self else many.clip(1)
+        return made // count if made.dtype.kind in "iu" else made / count.astype(made.dtype)
 
     def index_add(self, dim: int, index: Any, source: Any, alpha: Any = 1) -> Tensor:
         """A new tensor: `alpha` times slice k of `source` is added to the slice along `dim` that `index`
@@ -231,6 +245,15 @@ class Indexed:
 
 
 _parsed = public(subscripts.parse)
+
+
+def _start(how: str, dtype: np.dtype[Any]) -> Any:
+    """What a reduction of that kind begins with."""
+    if how == "add":
+        return 0
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).min if how == "max" else np.iinfo(dtype).max
+    return (-np.inf if how == "max" else np.inf) if dtype.kind != "b" else how == "min"
 
 
 def _one_dimension(name: str, index: Any) -> Any:

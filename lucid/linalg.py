@@ -126,8 +126,11 @@ def solve(a: Any, b: Any) -> Tensor:
 
 
 @public
-def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Tensor:
+def tensorsolve(
+    a: Any, b: Any, axes: Sequence[int] | None = None, *, dims: Sequence[int] | None = None
+) -> Tensor:
     """x with tensordot(a, x, x.ndim) = b."""
+    axes = one_of(axes, dims)
     x, y = asarray(a), asarray(b)
     if axes is not None:
         moved = shapes.normal_axes(tuple(axes), x.ndim)
@@ -161,11 +164,11 @@ def pinv(a: Any, rcond: float | None = None, hermitian: bool = False, *, rtol: f
 
 
 @public
-def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
+def lstsq(a: Any, b: Any, rcond: float | None = None, *, driver: str | None = None) -> LstsqResult:
     """The x of least |a @ x - b|, and of least |x| among them; the sums of squares of what is left of each
     column (empty where the rank is not full, or no row is left; in a compiled function, where nobody knows
     the rank, there whatever it is); the rank; the singular values. `b` is a vector or matrix, and for a stack
-    of matrices a stack of matrices."""
+    of matrices a stack of matrices. Whatever the `driver` of PyTorch, singular values are what it goes by."""
     x, y = _floats("linalg.lstsq", a, b)
     _matrices("linalg.lstsq", x)
     vector = y.ndim == 1
@@ -318,10 +321,12 @@ def svdvals(x: Any) -> Tensor:
 
 @public
 def matrix_rank(
-    A: Any, tol: float | None = None, hermitian: bool = False, *, rtol: float | None = None
-) -> Tensor:
-    """How many singular values are above `tol`, or `rtol` times the greatest one; by default the dtype's
-    epsilon times the longer side."""
+    A: Any, tol: float | None = None, hermitian: bool = False, *, rtol: float | None = None,
+    atol: float | None = None,
+) -> Tensor:  # fmt: skip
+    """How many singular values are above `tol` (`atol`), or `rtol` times the greatest one; by default the
+    dtype's epsilon times the longer side."""
+    tol = atol if tol is None else tol
     (x,) = _floats("linalg.matrix_rank", A)
     return results(lapack.RANK, x, tol=tol, hermitian=hermitian, rtol=rtol)[0]
 

@@ -332,10 +332,6 @@ class Names(Alike, Borrowed, Conversions, InPlace):
     def trunc(self) -> Tensor:
         return self._apply(ew.trunc, self)
 
-    def logit(self) -> Tensor:
-        """log(x / (1 - x))."""
-        return self._apply(composed.logit, self)
-
     def reciprocal(self) -> Tensor:
         return self._apply(composed.reciprocal, self)
 
@@ -352,11 +348,11 @@ class Names(Alike, Borrowed, Conversions, InPlace):
 
         return relu(self)
 
-    def softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
-        """exp(x) / sum(exp(x)) over one axis, the last one if none is given."""
+    def softmax(self, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Tensor:
+        """exp(x) / sum(exp(x)) over one axis, the last one if none is given, of x in `dtype`."""
         from .nn.functional import softmax
 
-        return softmax(self, axis, dim=dim)
+        return softmax(self, axis, dim=dim, dtype=dtype)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes in each other's place."""

@@ -156,11 +156,12 @@ def normal(
     size: Any = None,
     *,
     dtype: object = None,
+    device: Device = None,
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal with mean `loc` and standard deviation `scale`, through which gradients flow."""
     shape = _size(size, loc, scale)
-    device = _beside(loc, scale)
+    device = _beside(loc, scale) if device is None else device
     drawn: Tensor = randn(*shape, dtype=dtype, device=device, generator=generator) * scale + loc
     return drawn
 
@@ -212,16 +213,20 @@ def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -
 
 @public
 def randint(
-    low: int, high: int | None = None, size: Any = (), *, dtype: object = None, device: Device = None,
+    low: int, high: Any = None, size: Any = (), *, dtype: object = None, device: Device = None,
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
-    """Integers in [low, high), or [0, low) without `high`. ValueError if there are none, or where the dtype
-    (int64 by default) does not hold them."""
+    """Integers in [low, high), or [0, low) without `high`, in whose place a shape may stand: `randint(10, (2,
+    3))` is PyTorch's. ValueError if there are none, or where the dtype (int64 by default) does not hold
+    them."""
     kind = dtype_of(np.int64 if dtype is None else dtype)
     if isinstance(high, tuple | list):
-        raise TypeError("randint: high must be an int, not a shape; with one bound write size=...")
+        high, size = None, high
+    if kind.is_float:
+        drawn = randint(low, high, size, device=device, generator=generator)
+        return drawn.astype(kind.np)
     first, last = (0, whole("low", low)) if high is None else (whole("low", low), whole("high", high))
-    if kind.is_float or first >= last:
+    if first >= last:
         raise ValueError(here(f"randint: no {kind.numpy} in [{first}, {last})"))
     info = (0, 1) if kind.kind == "b" else (int(np.iinfo(kind.numpy).min), int(np.iinfo(kind.numpy).max))
     if first < info[0] or last - 1 > info[1]:
@@ -263,11 +268,13 @@ rand_like, randn_like = _like(rand), _like(randn)
 
 
 @public
-def randint_like(x: Any, low: int, high: int | None = None, *, dtype: object = None) -> Tensor:
+def randint_like(
+    x: Any, low: int, high: int | None = None, *, dtype: object = None, device: Device = None
+) -> Tensor:
     """`randint` of the shape and dtype of x."""
     like = asarray(x)
     kind = like.dtype if dtype is None else dtype
-    return randint(low, high, like.shape, dtype=kind, device=device_of(like))
+    return randint(low, high, like.shape, dtype=kind, device=device_of(like) if device is None else device)
 
 
 def _orders(count: int, generator: Generator | None, device: Device = None) -> Tensor:

@@ -185,19 +185,26 @@ nanpercentile = _percentile("nanpercentile", "The percentile of what is not NaN.
 
 
 @public
-def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, right: bool = False) -> Tensor:
+def searchsorted(
+    a: Any, v: Any, side: str | None = "left", sorter: Any = None,
+    *, right: bool = False, out_int32: bool = False,
+) -> Tensor:  # fmt: skip
     """Where each of v would have to be put into the ascending vector `a`: before its equals, or behind them
-    (side="right"; PyTorch's `right=True`). Rows of several axes are searched for values of the same rows."""
+    (side="right"; PyTorch's `right=True`). Rows of several axes are searched for values of the same rows.
+    Places are int64, or (`out_int32`) int32."""
+    side = "left" if side is None else side
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side must be 'left' or 'right', not {side!r}")
     places = None if sorter is None else asarray(sorter)
-    return apply(sorting.searchsorted, asarray(a), v, places, right=right or side == "right")
+    found = apply(sorting.searchsorted, asarray(a), v, places, right=right or side == "right")
+    return found.astype(np.int32) if out_int32 else found
 
 
 @public
-def bucketize(x: Any, boundaries: Any, *, right: bool = False) -> Tensor:
+def bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """`searchsorted` of x in the boundaries: how many are below each element, or (right) not above."""
-    return apply(sorting.searchsorted, asarray(boundaries), asarray(x), right=right, name="bucketize")
+    found = apply(sorting.searchsorted, asarray(boundaries), asarray(x), right=right, name="bucketize")
+    return found.astype(np.int32) if out_int32 else found
 
 
 @public

@@ -65,8 +65,8 @@ def _hardtanh(x: Node, *, low: float, high: float) -> Node:
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x between `min_val` and `max_val`, else the nearer of these. ValueError unless they are in order."""
     low, high = _number("hardtanh", "min_val", min_val), _number("hardtanh", "max_val", max_val)
-    if not low < high:
-        raise ValueError(f"hardtanh: min_val must be below max_val, not {min_val}, {max_val}")
+    if not low <= high:
+        raise ValueError(f"hardtanh: min_val must not be above max_val, not {min_val}, {max_val}")
     return apply(_hardtanh, asarray(x), low=low, high=high)
 
 
@@ -227,7 +227,8 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
 
 @_of_floats
 def _softsign(x: Node) -> Node:
-    return ops.DIV(x, ops.ADD(ops.const(1, x), ops.ABS(x)))
+    size = ops.ABS(x)
+    return ops.DIV(x, cast(ops.ADD(ops.const(1, size), size), x.type.dtype))
 
 
 @public
@@ -272,25 +273,30 @@ def _softmin(x: Node, *, axis: int) -> Node:
 
 
 @public
-def softmin(x: Any, dim: int = -1) -> Tensor:
-    """softmax(-x)."""
-    return apply(_softmin, asarray(x), axis=dim)
+def softmin(x: Any, dim: int = -1, *, dtype: Any = None) -> Tensor:
+    """softmax(-x), of x in `dtype`."""
+    given: Tensor = asarray(x)
+    return apply(_softmin, given if dtype is None else given.astype(dtype), axis=dim)
 
 
 @_of_floats
 def _normalize(x: Node, *, power: float, axes: tuple[int, ...], eps: float) -> Node:
     size = ew.absolute(x)
-    if power == 1:
+    if power == 0:
+        norm = shapes.sum_(cast(ew.ne(size, 0.0), size.type.dtype), axis=axes, keepdims=True)
+    elif power == 1:
         norm = shapes.sum_(size, axis=axes, keepdims=True)
     elif power == 2:
-        norm = ops.SQRT(shapes.sum_(ops.MUL(x, x), axis=axes, keepdims=True))
+        squares = ops.MUL(size, size) if x.type.dtype.is_complex else ops.MUL(x, x)
+        norm = ops.SQRT(shapes.sum_(squares, axis=axes, keepdims=True))
     elif math.isinf(power):
         norm = shapes.amax(size, axis=axes, keepdims=True)
     else:
         total = shapes.sum_(ew.power(size, power), axis=axes, keepdims=True)
         norm = ew.power(total, 1 / power)
     least = filled(eps, norm.type)
-    return ops.DIV(x, ops.fill(ops.WHERE(ops.GE(least, norm), least, norm), x.shape))
+    size = ops.fill(ops.WHERE(ops.GE(least, norm), least, norm), x.shape)
+    return ops.DIV(x, cast(size, x.type.dtype))
 
 
 @public

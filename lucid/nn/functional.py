@@ -141,15 +141,20 @@ def dropped(name: str, x: Tensor, drawn: tuple[int, ...], p: float, training: bo
 
 
 @public
-def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
-    """exp(x) / sum(exp(x)) over one axis (or `dim`, the last one if neither is given)."""
-    return apply(formulas.softmax, asarray(x), axis=_axis(axis, dim))
+def softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """exp(x) / sum(exp(x)) over one axis (or `dim`, the last one if neither is given), of x in `dtype`."""
+    return apply(formulas.softmax, _as(x, dtype), axis=_axis(axis, dim))
 
 
 @public
-def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
+def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Tensor:
     """log(softmax(x)), without the loss of precision."""
-    return apply(formulas.log_softmax, asarray(x), axis=_axis(axis, dim))
+    return apply(formulas.log_softmax, _as(x, dtype), axis=_axis(axis, dim))
+
+
+def _as(x: Any, dtype: Any) -> Tensor:
+    given: Tensor = asarray(x)
+    return given if dtype is None else given.astype(dtype)
 
 
 def _axis(axis: int | None, dim: int | None) -> int:

@@ -77,13 +77,15 @@ class MaxPool1d(Module):
     """`functional.max_pool1d`."""
 
     def __init__(
-        self, kernel_size: S.Sizes, stride: S.Sizes | None = None, padding: S.Sizes = 0, dilation: S.Sizes = 1
-    ) -> None:
+        self, kernel_size: S.Sizes, stride: S.Sizes | None = None, padding: S.Sizes = 0,
+        dilation: S.Sizes = 1, *, ceil_mode: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        self.ceil_mode = ceil_mode
 
     def forward(self, x: Any) -> Tensor:
-        return S.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+        return S.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -93,14 +95,14 @@ class MaxPool2d(MaxPool1d):
     """`functional.max_pool2d`."""
 
     def forward(self, x: Any) -> Tensor:
-        return S.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+        return S.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
 class MaxPool3d(MaxPool1d):
     """`functional.max_pool3d`."""
 
     def forward(self, x: Any) -> Tensor:
-        return S.max_pool3d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+        return S.max_pool3d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
 class AvgPool1d(Module):
@@ -108,14 +110,16 @@ class AvgPool1d(Module):
 
     def __init__(
         self, kernel_size: S.Sizes, stride: S.Sizes | None = None, padding: S.Sizes = 0,
-        count_include_pad: bool = True,
+        ceil_mode: bool = False, count_include_pad: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.count_include_pad = count_include_pad
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x: Any) -> Tensor:
-        return S.avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        return S.avg_pool1d(
+            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+        )
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -124,15 +128,28 @@ class AvgPool1d(Module):
 class AvgPool2d(AvgPool1d):
     """`functional.avg_pool2d`."""
 
+    def __init__(
+        self, kernel_size: S.Sizes, stride: S.Sizes | None = None, padding: S.Sizes = 0,
+        ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        self.divisor_override = divisor_override
+
     def forward(self, x: Any) -> Tensor:
-        return S.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        return S.avg_pool2d(
+            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            self.divisor_override,
+        )  # fmt: skip
 
 
-class AvgPool3d(AvgPool1d):
+class AvgPool3d(AvgPool2d):
     """`functional.avg_pool3d`."""
 
     def forward(self, x: Any) -> Tensor:
-        return S.avg_pool3d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        return S.avg_pool3d(
+            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            self.divisor_override,
+        )  # fmt: skip
 
 
 class BatchNorm1d(Module):

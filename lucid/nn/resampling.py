@@ -235,7 +235,7 @@ def pixel_shuffle(x: Any, upscale_factor: int) -> Tensor:
     if given.ndim < 3 or given.shape[-3] % (r * r):
         raise ValueError(f"pixel_shuffle: the channels of {given.shape} do not divide by {r}²")
     *batch, c, h, w = given.shape
-    parts = given.reshape(-1, c // (r * r), r, r, h, w).transpose(0, 1, 4, 2, 5, 3)
+    parts = given.reshape(math.prod(batch), c // (r * r), r, r, h, w).transpose(0, 1, 4, 2, 5, 3)
     return parts.reshape(*batch, c // (r * r), h * r, w * r)
 
 
@@ -247,7 +247,7 @@ def pixel_unshuffle(x: Any, downscale_factor: int) -> Tensor:
     if given.ndim < 3 or given.shape[-1] % r or given.shape[-2] % r:
         raise ValueError(f"pixel_unshuffle: the places of {given.shape} do not divide by {r}")
     *batch, c, h, w = given.shape
-    parts = given.reshape(-1, c, h // r, r, w // r, r).transpose(0, 1, 3, 5, 2, 4)
+    parts = given.reshape(math.prod(batch), c, h // r, r, w // r, r).transpose(0, 1, 3, 5, 2, 4)
     return parts.reshape(*batch, c * r * r, h // r, w // r)
 
 

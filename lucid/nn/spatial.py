@@ -137,36 +137,43 @@ def windows(x: Node, size: tuple[int, ...], step: tuple[int, ...], dilation: tup
     return x
 
 
-def _padded(x: Node, padding: tuple[int, ...], value: float) -> Node:
-    if not any(padding):
+def _padded(x: Node, lo: tuple[int, ...], hi: tuple[int, ...], value: float) -> Node:
+    if not any(lo + hi):
         return x
-    around = (0, 0, *padding)
-    padded = ops.PAD(x, lo=around, hi=around)
+    lo, hi = (0, 0, *lo), (0, 0, *hi)
+    padded = ops.PAD(x, lo=lo, hi=hi)
     if value == 0:
         return padded
     ones = ops.fill(ops.CONST(value=True, dtype=ops.EQ(x, x).type.dtype), x.shape)
-    return ops.WHERE(ops.PAD(ones, lo=around, hi=around), padded, ops.const(value, padded))
+    return ops.WHERE(ops.PAD(ones, lo=lo, hi=hi), padded, ops.const(value, padded))
 
 
-def _max_pool(x: Node, *, size: Any, step: Any, padding: Any, dilation: Any) -> Node:
+def _max_pool(x: Node, *, size: Any, step: Any, lo: Any, hi: Any, dilation: Any) -> Node:
     least: float = -np.inf if x.type.dtype.is_float else int(np.iinfo(x.type.dtype.numpy).min)
-    cut = windows(_padded(x, padding, least), size, step, dilation)
+    cut = windows(_padded(x, lo, hi, least), size, step, dilation)
     return ops.AMAX(cut, axes=tuple(range(x.type.ndim, cut.type.ndim)))
 
 
-def _avg_pool(x: Node, *, size: Any, step: Any, padding: Any, include: bool) -> Node:
+def _avg_pool(
+    x: Node, *, size: Any, step: Any, lo: Any, hi: Any, include: bool, divisor: int | None
+) -> Node:  # fmt: skip
+    """`lo` zeros are around each axis, which count if `include`; what `hi` has more does not."""
     dtype = x.type.dtype
     wide = dtype.computed
-    ones = (1,) * len(size)
+    once = (1,) * len(size)
 
-    def total(n: Node) -> Node:
-        cut = windows(_padded(n, padding, 0), size, step, ones)
+    def total(n: Node, lo: Any, hi: Any) -> Node:
+        cut = windows(_padded(n, lo, hi, 0), size, step, once)
         return ops.SUM(cut, axes=tuple(range(n.type.ndim, cut.type.ndim)))
 
-    found = total(cast(x, wide))
-    count = ops.const(prod(size), found)
-    if any(padding) and not include:
-        count = total(ops.const(1, cast(x, wide)))
+    found = total(cast(x, wide), lo, hi)
+    if divisor is not None or (lo == hi and (include or not any(lo))):
+        count = ops.const(prod(size) if divisor is None else divisor, found)
+    else:
+        around = lo if include else (0,) * len(lo)
+        places = tuple(n + 2 * p for n, p in zip(x.shape[2:], around, strict=True))
+        one = ops.fill(ops.CONST(value=1.0, dtype=wide), x.shape[:2] + places)
+        count = total(one, *(tuple(w - p for w, p in zip(side, around, strict=True)) for side in (lo, hi)))
     return cast(ops.DIV(found, count), dtype)
 
 
@@ -178,87 +185,94 @@ def _pool(
     size: Any,
     stride: Any,
     padding: Any,
+    ceil_mode: bool,
     **more: Any,
 ) -> Tensor:
     given, full = batched(name, asarray(x), axes)
     window = sizes(name, "kernel_size", size, axes, 1)
     step = window if stride is None else sizes(name, "stride", stride, axes, 1)
     around = sizes(name, "padding", padding, axes, 0)
+    if not isinstance(ceil_mode, bool | np.bool_):
+        raise TypeError(f"{name}: ceil_mode must be True or False, not {ceil_mode!r}")
     dilation = more.get("dilation", (1,) * axes)
-    for n, k, p, e in zip(given.shape[2:], window, around, dilation, strict=True):
-        if 2 * p > k or n + 2 * p <= e * (k - 1):
+    beyond = []
+    for n, k, p, s, e in zip(given.shape[2:], window, around, step, dilation, strict=True):
+        rest = n + 2 * p - e * (k - 1) - 1
+        if 2 * p > k or rest < 0:
             told = f"a window of {k} does not fit {n} elements with {p} around (at most half a window)"
             raise ValueError(here(f"{name}: {told}"))
-    found = apply(build, given, size=window, step=step, padding=around, **more)
+        last = -(-rest // s) * s  # where the last window begins, if it may end beyond
+        beyond.append(p + max(last - rest, 0) if ceil_mode and last < n + p else p)
+    found = apply(build, given, size=window, step=step, lo=around, hi=tuple(beyond), **more)
     return found if full else found.reshape(found.shape[1:])
 
 
 @public
 def max_pool1d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1
-) -> Tensor:
-    """The greatest of each window of the last axis; by default windows lie side by side."""
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False,
+) -> Tensor:  # fmt: skip
+    """The greatest of each window of the last axis; by default windows lie side by side. With `ceil_mode`
+    the last one may end beyond what there is."""
     apart = sizes("max_pool1d", "dilation", dilation, 1, 1)
-    return _pool("max_pool1d", 1, _max_pool, x, kernel_size, stride, padding, dilation=apart)
-
-
-@public
-def max_pool2d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1
-) -> Tensor:
-    """The greatest of each window of the last two axes; by default windows lie side by side."""
-    apart = sizes("max_pool2d", "dilation", dilation, 2, 1)
-    return _pool("max_pool2d", 2, _max_pool, x, kernel_size, stride, padding, dilation=apart)
+    return _pool("max_pool1d", 1, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
 
 
 @public
 def avg_pool1d(
-    x: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Tensor:
-    """The mean of each window of the last axis; zeros around count, unless `count_include_pad` is false."""
-    include = bool(count_include_pad)
-    return _pool("avg_pool1d", 1, _avg_pool, x, kernel_size, stride, padding, include=include)
+) -> Tensor:  # fmt: skip
+    """The mean of each window of the last axis; zeros around count, unless `count_include_pad` is
+    false. With `ceil_mode` the last window may end beyond these, of which nothing counts."""
+    more = {"include": bool(count_include_pad), "divisor": None}
+    return _pool("avg_pool1d", 1, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
+
+
+@public
+def max_pool2d(
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False,
+) -> Tensor:  # fmt: skip
+    """The greatest of each window of the last two axes; by default windows lie side by side. With `ceil_mode`
+    the last one may end beyond what there is."""
+    apart = sizes("max_pool2d", "dilation", dilation, 2, 1)
+    return _pool("max_pool2d", 2, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
 
 
 @public
 def avg_pool2d(
-    x: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    count_include_pad: bool = True,
-) -> Tensor:
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Tensor:  # fmt: skip
     """The mean of each window of the last two axes; zeros around count, unless `count_include_pad` is
-    false."""
-    include = bool(count_include_pad)
-    return _pool("avg_pool2d", 2, _avg_pool, x, kernel_size, stride, padding, include=include)
+    false. With `ceil_mode` the last window may end beyond these, of which nothing counts. The sum is divided
+    by `divisor_override`, if there is one."""
+    more = {"include": bool(count_include_pad), "divisor": divisor_override}
+    return _pool("avg_pool2d", 2, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
 
 
 @public
 def max_pool3d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1
-) -> Tensor:
-    """The greatest of each window of the last three axes; by default windows lie side by side."""
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False,
+) -> Tensor:  # fmt: skip
+    """The greatest of each window of the last three axes; by default windows lie side by side. With
+    `ceil_mode` the last one may end beyond what there is."""
     apart = sizes("max_pool3d", "dilation", dilation, 3, 1)
-    return _pool("max_pool3d", 3, _max_pool, x, kernel_size, stride, padding, dilation=apart)
+    return _pool("max_pool3d", 3, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
 
 
 @public
 def avg_pool3d(
-    x: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    count_include_pad: bool = True,
-) -> Tensor:
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Tensor:  # fmt: skip
     """The mean of each window of the last three axes; zeros around count, unless `count_include_pad` is
-    false."""
-    include = bool(count_include_pad)
-    return _pool("avg_pool3d", 3, _avg_pool, x, kernel_size, stride, padding, include=include)
+    false. With `ceil_mode` the last window may end beyond these, of which nothing counts. The sum is divided
+    by `divisor_override`, if there is one."""
+    more = {"include": bool(count_include_pad), "divisor": divisor_override}
+    return _pool("avg_pool3d", 3, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
 
 
 # --- norms and attention -----------------------------------------------------------------------------
@@ -291,7 +305,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     (groups,) = sizes("group_norm", "num_groups", num_groups, 1, 1)
     if x.ndim < 2 or x.shape[1] % groups:
         raise ValueError(here(f"group_norm: the channels of {x.shape} do not make {groups} groups"))
-    rows, axes = x.reshape(x.shape[0], groups, x.shape[1] // groups, -1), (2, 3)
+    rows, axes = x.reshape(x.shape[0], groups, x.shape[1] // groups, prod(x.shape[2:])), (2, 3)
     found: Tensor = (rows - rows.mean(axes, keepdims=True)) / (rows.var(axes, keepdims=True) + eps).sqrt()
     if weight is not None:
         found = found * asarray(weight).reshape(1, groups, -1, 1)
@@ -330,6 +344,8 @@ def scaled_dot_product_attention(
     1 / sqrt(features). `enable_gqa`: each head (axis -3) of key and value serves several of the query's."""
     from .functional import dropped, softmax
 
+    if isinstance(dropout_p, bool):
+        raise TypeError(here("scaled_dot_product_attention: dropout_p is a number; write is_causal=..."))
     q, k, v = asarray(query), asarray(key), asarray(value)
     if enable_gqa:
         k, v = _for_heads(q, k), _for_heads(q, v)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lucid
+from lucid.nn import functional as F
 
 pytestmark = pytest.mark.table
 
@@ -20,7 +21,26 @@ CUBE = RNG.normal(size=(2, 3, 4))
 Z = X + 1j * Y
 WHOLE = np.array([7, -7, 7, -7, 5, 0])
 BY = np.array([2, 2, -2, -2, 0, 0])
+X6 = RNG.normal(size=(2, 6))
+ROW = np.zeros((1, 4), int)
+SQUARE = RNG.normal(size=(4, 4))
 TIMES, SHARE = np.array([1, 2, 3, 1]), np.array([0.5, 1.0, 0.25, 2.0])
+
+
+def softmax(x: Any) -> Any:
+    e = np.exp(x - x.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def ends(x: Any, reduce: Callable[..., Any]) -> Any:
+    """Of rows of four: of the first three, and of the last two."""
+    return np.stack([reduce(x[:, :3], 1), reduce(x[:, 2:], 1)], 1)
+
+
+def scattered(x: Any, mask: Any, source: Any) -> Any:
+    x[mask] = source.ravel()[: mask.sum()]
+    return x
+
 
 # What is called with tensors of the arrays, and what it shall give.
 FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
@@ -31,20 +51,24 @@ FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
     "div, floor": (lambda x, y: x.div(y, rounding_mode="floor"), (X, Y), np.floor(X / Y)),
     "div, trunc": (lambda x, y: lucid.div(x, y, rounding_mode="trunc"), (X, Y), np.trunc(X / Y)),
     "div, trunc, of ints": (
-        lambda x, y: lucid.div(x, y, rounding_mode="trunc"), (WHOLE, BY), np.array([3, -3, -3, 3, 0, 0]),
+        lambda x, y: lucid.div(x, y, rounding_mode="trunc"),
+        (WHOLE, BY),
+        np.array([3, -3, -3, 3, 0, 0]),
     ),
     "arange, end": (lambda: lucid.arange(1, end=4), (), np.arange(1, 4)),
     "ldexp of floats": (lambda x, y: lucid.ldexp(x, y), (X, Y), X * 2**Y),
     "cov, fweights": (lambda x, w: lucid.cov(x, fweights=w), (X, TIMES), np.cov(X, fweights=TIMES)),
     "cov, aweights": (lambda x, w: lucid.cov(x, aweights=w), (X, SHARE), np.cov(X, aweights=SHARE)),
     "cov, both": (
-        lambda x, v, w: lucid.cov(x, fweights=v, aweights=w, ddof=0), (X, TIMES, SHARE),
+        lambda x, v, w: lucid.cov(x, fweights=v, aweights=w, ddof=0),
+        (X, TIMES, SHARE),
         np.cov(X, fweights=TIMES, aweights=SHARE, ddof=0),
     ),
     "cov of complex numbers": (lambda z, w: lucid.cov(z, aweights=w), (Z, SHARE), np.cov(Z, aweights=SHARE)),
     "corrcoef of complex numbers": (lucid.corrcoef, (Z,), np.corrcoef(Z)),
     "cdist, compute_mode": (
-        lambda x, y: lucid.cdist(x, y, 1.0, "use_mm_for_euclid_dist"), (X, Y),
+        lambda x, y: lucid.cdist(x, y, 1.0, "use_mm_for_euclid_dist"),
+        (X, Y),
         np.abs(X[:, None] - Y[None]).sum(-1),
     ),
     "transpose of two axes": (lambda x: x.transpose(1, 2), (CUBE,), CUBE.swapaxes(1, 2)),
@@ -60,7 +84,9 @@ FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
     "std, not unbiased": (lambda x: x.std(unbiased=False), (X,), X.std()),
     "var, unbiased, of an axis": (lambda x: x.var(1, True), (X,), X.var(1, ddof=1)),
     "var, unbiased, kept": (
-        lambda x: x.var(1, unbiased=True, keepdim=True), (X,), X.var(1, ddof=1, keepdims=True),
+        lambda x: x.var(1, unbiased=True, keepdim=True),
+        (X,),
+        X.var(1, ddof=1, keepdims=True),
     ),
     "var_mean, not unbiased": (lambda x: lucid.var_mean(x, 0, False)[0], (X,), X.var(0)),
     "var_mean, of all": (lambda x: lucid.var_mean(x, dim=None, correction=None)[0], (X,), X.var(ddof=1)),
@@ -78,14 +104,117 @@ FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
     "argmax of a number": (lambda x: x.argmax(-1), (np.array(3.0),), np.array(0)),
     "logsumexp of a number": (lambda x: x.logsumexp((0,), True), (np.array(3.0),), np.array(3.0)),
     "cosine_similarity, broadcast along it": (
-        lambda x, y: lucid.nn.functional.cosine_similarity(x, y, dim=0), (X[:1], Y),
+        lambda x, y: lucid.nn.functional.cosine_similarity(x, y, dim=0),
+        (X[:1], Y),
         (X[:1] * Y).sum(0) / np.sqrt(3 * X[0] ** 2 * (Y * Y).sum(0)),
     ),
     "pairwise_distance of complex numbers": (
-        lambda x, y: lucid.nn.functional.pairwise_distance(x, y, eps=0.0), (Z, Z[::-1]),
+        lambda x, y: lucid.nn.functional.pairwise_distance(x, y, eps=0.0),
+        (Z, Z[::-1]),
         np.sqrt((np.abs(Z - Z[::-1]) ** 2).sum(-1)),
     ),
-}  # fmt: skip
+    "softmax, dtype": (
+        lambda x: lucid.softmax(x, 1, dtype="float64"),
+        (X.astype("f"),),
+        softmax(X.astype("f").astype("d")),
+    ),
+    "log_softmax, dtype": (
+        lambda x: F.log_softmax(x, 1, dtype="float64"),
+        (WHOLE[None],),
+        np.log(softmax(WHOLE[None].astype("d"))),
+    ),
+    "softmin, dtype": (
+        lambda x: F.softmin(x, 1, dtype="float64"),
+        (-WHOLE[None],),
+        softmax(WHOLE[None] + 0.0),
+    ),
+    "max_pool1d, ceil_mode": (lambda x: F.max_pool1d(x, 3, 2, ceil_mode=True), (X,), ends(X, np.max)),
+    "avg_pool1d, ceil_mode": (lambda x: F.avg_pool1d(x, 3, 2, 0, True), (X,), ends(X, np.mean)),
+    "avg_pool1d, ceil_mode, zeros around": (  # of six numbers with a zero around: three windows of three
+        lambda x: F.avg_pool1d(x, 3, 3, 1, True),
+        (X6,),
+        np.stack([X6[:, :2].sum(1) / 3, X6[:, 2:5].mean(1), X6[:, 5:].sum(1) / 2], 1),
+    ),
+    "avg_pool1d, ceil_mode, without these": (
+        lambda x: F.avg_pool1d(x, 3, 3, 1, True, False),
+        (X6,),
+        np.stack([X6[:, :2].mean(1), X6[:, 2:5].mean(1), X6[:, 5]], 1),
+    ),
+    "avg_pool2d, a divisor": (
+        lambda x: F.avg_pool2d(x, 2, divisor_override=3),
+        (CUBE[:, :2],),
+        CUBE[:, :2].reshape(2, 1, 2, 2, 2).sum((2, 4)) / 3,
+    ),
+    "attention, is_causal behind dropout_p": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, None, 0.0, True)[:, 0],
+        (CUBE,),
+        CUBE[:, 0],
+    ),
+    "attention, fewer heads of keys": (
+        lambda q, k: F.scaled_dot_product_attention(q, k, k, enable_gqa=True),
+        (CUBE[:, :1, None], CUBE[:1, :1, None]),
+        np.broadcast_to(CUBE[:1, :1, None], (2, 1, 1, 4)),
+    ),
+    "scatter_reduce, mean": (
+        lambda x, i, y: x.scatter_reduce(0, i, y, "mean"),
+        (X, ROW, Y[:1]),
+        np.concatenate([(X[:1] + Y[:1]) / 2, X[1:]]),
+    ),
+    "scatter_reduce, amax, not of itself": (
+        lambda x, i, y: x.scatter_reduce(0, i, y, "amax", include_self=False),
+        (X, ROW, Y[:1]),
+        np.concatenate([Y[:1], X[1:]]),
+    ),
+    "scatter_reduce, amin, of ints": (
+        lambda x, i, y: x.scatter_reduce(0, i, y, "amin", include_self=False),
+        (WHOLE, np.array([0, 0]), BY[2:4]),
+        np.array([-2, -7, 7, -7, 5, 0]),
+    ),
+    "scatter, add": (
+        lambda x, i, y: x.scatter(0, i, y, reduce="add"),
+        (X, ROW, Y[:1]),
+        np.concatenate([X[:1] + Y[:1], X[1:]]),
+    ),
+    "masked_scatter, broadcast": (
+        lambda x, m, y: lucid.masked_scatter(x, m, y),
+        (X[:1], X > 0, Y),
+        scattered(np.repeat(X[:1], 3, 0), X > 0, Y),
+    ),
+    "normalize, p = 0": (lambda x: F.normalize(x, 0.0), (X,), X / 4),
+    "normalize, of complex numbers": (F.normalize, (Z,), Z / np.sqrt((np.abs(Z) ** 2).sum(1, keepdims=True))),
+    "softsign, of complex numbers": (F.softsign, (Z,), Z / (1 + np.abs(Z))),
+    "float_power, of complex numbers": (lambda z: lucid.float_power(z, 2), (Z,), Z**2),
+    "hardtanh to one number": (lambda x: F.hardtanh(x, 0.5, 0.5), (X,), np.full((3, 4), 0.5)),
+    "logit, eps": (
+        lambda x: x.logit(0.25),
+        (np.array([0.0, 0.5, 1.0]),),
+        np.array([-np.log(3), 0, np.log(3)]),
+    ),
+    "diagflat, offset": (lambda x: x.diagflat(offset=1), (WHOLE,), np.diagflat(WHOLE, 1)),
+    "bucketize, int32": (
+        lambda x: lucid.bucketize(x, lucid.asarray([0.0, 1.0]), out_int32=True),
+        (X,),
+        np.searchsorted([0.0, 1.0], X).astype("i"),
+    ),
+    "searchsorted, int32": (
+        lambda x: lucid.searchsorted(lucid.asarray([0.0, 1.0]), x, out_int32=True),
+        (X,),
+        np.searchsorted([0.0, 1.0], X).astype("i"),
+    ),
+    "pixel_shuffle of nothing": (
+        lambda x: F.pixel_shuffle(x, 1),
+        (np.zeros((1, 0, 1, 1)),),
+        np.zeros((1, 0, 1, 1)),
+    ),
+    "group_norm of nothing": (lambda x: F.group_norm(x, 1), (np.zeros((0, 2)),), np.zeros((0, 2))),
+    "fftn of one axis": (lambda x: lucid.fft.fftn(x, dim=-1), (X,), np.fft.fft(X)),
+    "matrix_rank, atol": (lambda x: lucid.linalg.matrix_rank(x, atol=100.0), (X,), np.array(0)),
+    "tensorsolve, dims": (
+        lambda a, b: lucid.linalg.tensorsolve(a, b, dims=(0,)),
+        (SQUARE, SQUARE[0]),
+        np.linalg.tensorsolve(SQUARE, SQUARE[0], (0,)),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -110,6 +239,16 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "fweights of floats": (lambda x: lucid.cov(x, fweights=x[0]), "fweights must be integers"),
     "aweights of another length": (lambda x: lucid.cov(x, aweights=x[:, 0]), r"of shape \(3,\) for 4"),
+    "a mask of floats": (lambda x: lucid.masked_scatter(x, x, x), "the mask must be bool, not float64"),
+    "count_include_pad, in PyTorch's place of ceil_mode": (
+        lambda x: F.avg_pool1d(x, 2, 1, 0, x),
+        "ceil_mode",
+    ),
+    "is_causal, in PyTorch's place of dropout_p": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, None, True),
+        "write is_causal",
+    ),
+    "another reduce": (lambda x: x.scatter(0, ROW, 1.0, reduce="multiply"), "'add' or None, not 'multiply'"),
     "flipud of a number": (lambda x: lucid.flipud(x[0, 0]), "at least one axis"),
 }
 
@@ -127,3 +266,15 @@ def test_gradient_of_rms_norm_of_complex_numbers() -> None:
     lucid.nn.functional.rms_norm(z, 1).real.sum().backward()
     assert z.grad is not None
     np.testing.assert_allclose(z.grad.numpy(), 0, atol=1e-13)
+
+
+def test_random_numbers_in_pytorchs_forms() -> None:
+    drawn = lucid.randint(10, (200,)).numpy()
+    assert drawn.shape == (200,) and drawn.min() >= 0 and drawn.max() == 9
+    like = lucid.randint_like(lucid.ones(200), 3, device="cpu").numpy()
+    assert like.dtype == np.float32 and set(like) == {0.0, 1.0, 2.0}
+    assert lucid.normal(0.0, 1.0, (2, 3), device="cpu").shape == (2, 3)
+
+
+def test_where_it_is_not_0_in_pytorchs_form() -> None:
+    np.testing.assert_array_equal(lucid.nonzero(X > 0, as_tuple=False), np.argwhere(X > 0))
