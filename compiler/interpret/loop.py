@@ -7,7 +7,6 @@ access outside of an array) raises here. So does nothing else: floats follow IEE
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,82 +15,11 @@ from ..ir import loop as lp
 from ..ir.rounding import Number, convert
 from ..ir.types import DType, b1, from_numpy
 from ..text.loop import statement_text
+from .exact import fma
 from .team import ALL, Race, Thread, Watch, run_team
 
 Array = np.ndarray[Any, Any]
 _Memory = tuple[Array, int]  # a flat array, and its element that a pointer points to
-
-
-# --- fused multiply-add --------------------------------------------------------------------------
-
-
-def fma(a: Array, b: Array, c: Array) -> Array:
-    """a * b + c, rounded once: float32 or float64 arrays of one dtype and shape."""
-    with np.errstate(all="ignore"):
-        if a.dtype == np.float64:
-            return _fma64(a, b, c)
-        # The product is exact in float64. The sum, rounded to odd there, keeps what the second
-        # rounding needs to know (Boldo and Melquiond, "Emulation of FMA and correctly rounded
-        # sums").
-        product = a.astype(np.float64) * b.astype(np.float64)
-        return _odd_sum(product, c.astype(np.float64)).astype(a.dtype)
-
-
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """s + e == a + b exactly, s rounded to nearest (Knuth)."""
-    s = a + b
-    t = s - a
-    return s, (a - (s - t)) + (b - t)
-
-
-def _odd_sum(a: Array, b: Array) -> Array:
-    """a + b, and where that is inexact the neighbour with an odd last bit."""
-    s, e = _two_sum(a, b)
-    bits = s.view(np.int64)
-    inexact = np.isfinite(s) & (e != 0) & ((bits & 1) == 0)
-    step = np.where((e > 0) == (s > 0), 1, -1)  # bits grow away from zero
-    return np.where(inexact, bits + step, bits).view(np.float64)
-
-
-def _two_product(a: Array, b: Array) -> tuple[Array, Array]:
-    """p + e == a * b exactly (Dekker, Veltkamp), away from overflow and underflow."""
-
-    def split(x: Array) -> tuple[Array, Array]:
-        big = 134217729.0 * x  # 2**27 + 1
-        high = big - (big - x)
-        return high, x - high
-
-    p = a * b
-    (ah, al), (bh, bl) = split(a), split(b)
-    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
-
-
-def _fma64(a: Array, b: Array, c: Array) -> Array:
-    plain = a * b + c
-    trivial = ~(np.isfinite(a) & np.isfinite(b) & np.isfinite(c)) | (a == 0) | (b == 0)
-    # Boldo and Melquiond: fma = vh + odd(tl + vl), where nothing overflows or underflows
-    uh, ul = _two_product(a, b)
-    th, tl = _two_sum(c, ul)
-    vh, vl = _two_sum(uh, th)
-    result = np.asarray(np.where(trivial, plain, vh + _odd_sum(tl, vl)))
-    size = np.abs(uh)
-    small = (np.abs(a) < 1e290) & (np.abs(b) < 1e290) & (np.abs(c) < 1e290)
-    safe = small & (size > 1e-270) & (size < 1e290)
-    for k in np.flatnonzero(~(trivial | safe)):
-        result.flat[k] = _fma_fraction(float(a.flat[k]), float(b.flat[k]), float(c.flat[k]))
-    return result
-
-
-def _fma_fraction(a: float, b: float, c: float) -> float:
-    exact = Fraction(a) * Fraction(b) + Fraction(c)
-    if exact == 0:
-        return 0.0  # a * b and c cancel
-    try:
-        # division of two ints is correctly rounded, also to a denormal; but it loses the sign of 0
-        value = exact.numerator / exact.denominator
-    except OverflowError:
-        value = float("inf")
-    return float(np.copysign(value, 1.0 if exact > 0 else -1.0))
 
 
 # --- instructions --------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops
+from lucid.compiler.interpret.exact import fma
 from lucid.compiler.interpret.graph import interpret_graph
 from lucid.compiler.interpret.kernel import interpret_kernel
-from lucid.compiler.interpret.loop import evaluate_instruction, fma, interpret_func
+from lucid.compiler.interpret.loop import evaluate_instruction, interpret_func
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.kernel import Kernel
 from lucid.compiler.ir.types import DTYPES, f32

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from . import exact
+from lucid.compiler.interpret import exact
+
 from .floats import canonical, saturated, widened
 from .ptx import DTYPES, Array
 

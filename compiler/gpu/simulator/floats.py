@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from . import exact
+from lucid.compiler.interpret import exact
+
 from .integers import combined
 from .ptx import Array
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from .ptx import Array
+Array = np.ndarray[Any, Any]
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -86,6 +87,12 @@ def _narrow_bfloat16(x: Array, mode: str) -> Array:
     elif mode in ("rm", "rp"):
         high = high + ((low != 0) & (negative == (mode == "rm"))).astype(np.uint32)
     return np.where(x != x, np.uint32(0x7FFF), high).astype(np.uint16)
+
+
+def fma(a: Array, b: Array, c: Array) -> Array:
+    """a * b + c, rounded once, to nearest: arrays of one dtype of floats."""
+    with np.errstate(all="ignore"):
+        return (fma64 if a.dtype == np.float64 else fma32)(a, b, c).astype(a.dtype, copy=False)
 
 
 def fma32(a: Array, b: Array, c: Array) -> Array:
