@@ -25,6 +25,7 @@ from .passes.arrange import arrange
 from .passes.fuse import fuse
 from .passes.pairs import labelled, pairs
 from .passes.plan import make_plan
+from .passes.runs import in_runs
 from .passes.simplify import simplify
 from .passes.template import Outline, Template, outline
 from .text.kernel import print_kernel
@@ -189,6 +190,8 @@ def run_passes(graph: Graph, target: Target, aliases: Sequence[int], audit: Modu
         audit.simplified(graph, simplified)
     core, picks = distinct(simplified)
     program = fuse(core)
+    if not target.is_gpu:
+        program = in_runs(program)
     clock.lap("fuse")
     if audit:
         audit.fused(core, program)

@@ -36,6 +36,8 @@ def whole(compiled: Compiled, loop: bool) -> Whole:
     text of the simplified graph."""
     simplified = compiled.stages.simplified
     names = node_names(simplified, toposort(simplified.outputs))
+    for node in [node for call in compiled.named.calls for node in call.writes]:
+        names.setdefault(node, str(len(names)))  # what lies between two kernels of one node
     steps = loop_steps(compiled, names, {*names.values()}) if loop else kernel_steps(compiled.named, names)
     binding = bound(compiled.written, names, simplified.inputs, found_in(compiled), steps)
     return Whole(() if loop else kernels_of(compiled.named), funcs_of(compiled) if loop else (), binding)

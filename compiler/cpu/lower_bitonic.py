@@ -19,7 +19,7 @@ to their places. (Stone, Parallel processing with the perfect shuffle, 1971.)
 from __future__ import annotations
 
 from ..ir.loop import Imm, Operand, Store, Value
-from ..ir.types import DType, i32, i64
+from ..ir.types import DType, f64, i32, i64
 from .lower import Lowering
 from .values import HERE
 
@@ -47,12 +47,12 @@ class Bitonic:
         return [1 << n for n in range(self.lanes.bit_length() - 1)]
 
     def rounds(self, begin: int, end: Operand) -> Operand:
-        """How often runs of `begin` keys must be doubled to have `end`."""
+        """How often runs of `begin` keys, a power of two, must be doubled to have `end`: the number of binary
+        digits of how many runs are behind the first one."""
         b = self.b
-        with b.loop(HERE, Imm(62 - begin.bit_length(), i64), 1, "serial", (HERE,)) as turn:
-            more = b.op("lt", b.op("shl", Imm(begin, i64), turn.var), end)
-            turn.yields = (b.op("select", more, b.op("add", turn.var, ONE), turn.carried[0]),)
-        return turn.results[0]
+        last = b.op("shr", b.op("sub", end, ONE), Imm(begin.bit_length() - 1, i64))
+        exponent = b.op("shr", b.op("bitcast", b.op("cast", last, dtype=f64), dtype=i64), Imm(52, i64))
+        return b.op("select", b.op("lt", HERE, last), b.op("sub", exponent, Imm(1022, i64)), HERE)
 
     def sort(self, row: str, end: Operand, rounds: Operand) -> None:
         """The first `end` keys there, whole pairs; as many rounds as these need, or more."""

@@ -27,9 +27,9 @@ from ..ir.loop import BEGIN, END, Imm, Operand, Store, Window
 from ..ir.types import DTYPES, DType, b1, i64
 from ..ops.folds import Acc
 from .lower import Lowering
-from .lower_bitonic import Bitonic
-from .lower_merge import Merge
 from .lower_network import Network
+from .lower_runs import RunMerge
+from .lower_sorted import ValueRows, padded
 from .schedule import SORTED as MOST
 from .schedule import SORTED_PAIR as PAIR
 from .values import HERE
@@ -41,7 +41,6 @@ COUNTS = "sort.counts"
 SEGMENT = 256
 TOGETHER = 128
 BLOCK_KEYS = "sort.block"
-ROW = "sort.row"  # of a few keys
 ONE = Imm(1, i64)
 
 
@@ -61,6 +60,10 @@ class SortLowering:
 
     def run(self) -> None:
         b, x, outer = self.b, self.x, self.x.kernel.outer
+        if self.statement.run is not None:
+            x.hoist(self.stage, x.levels[0])
+            self.in_runs(x.extent(self.statement.run))
+            return
         x.hoist(self.stage, x.levels[0])
         values = self.statement.values and not x.schedule.threads
         self.few: Operand
@@ -80,8 +83,10 @@ class SortLowering:
             b.alloc(BLOCK_KEYS, self.key, TOGETHER)
         room: Operand = self.extent
         network: Network | None = None
+        rows: ValueRows | None = None
         if values:
-            room = self.prepare_values()
+            rows = ValueRows(self, self.few)
+            room = b.op("select", b.op("eq", rows.alone, ONE), Imm(PAIR, i64), padded(b, self.extent))
         elif len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
             network = Network(x, self.statement, self.stage, self.key, self.key_of)
             network.memory(SHORT)
@@ -97,8 +102,8 @@ class SortLowering:
             with b.loop(lo, hi, 1, "serial") as row:
                 x.at.update(x.point(row.var, outer))
                 x.hoist(self.stage, x.open(frozenset(x.at)))
-                if values:
-                    self.values()
+                if rows is not None:
+                    rows.sort(self.base, HERE, self.few)
                 elif network is None:
                     self.keys(self.few if partly else self.extent)
                     self.ranks(self.few)
@@ -108,6 +113,37 @@ class SortLowering:
                     if values or network is not None:
                         self.keys(self.many)
                     self.passes(self.many, False)
+                x.levels.pop()
+            x.at.clear()
+            x.levels.pop()
+
+    def in_runs(self, length: Operand) -> None:
+        """Runs of so many elements, each by itself, or parts of a row as long, for which all runs of it are
+        merged."""
+        b, x, outer = self.b, self.x, self.x.kernel.outer
+        if x.schedule.threads:
+            raise ValueError("runs are sorted and merged on a CPU alone")
+        count = b.op("div", b.op("add", self.extent, b.op("sub", length, ONE)), length)
+        rows: RunMerge | ValueRows
+        if self.statement.merges:
+            rows = RunMerge(self, length, count)
+            room: Operand = padded(b, b.op("add", length, b.op("mul", count, Imm(PAIR, i64))))
+        else:
+            rows = ValueRows(self, length)
+            room = b.op("select", b.op("eq", rows.alone, ONE), Imm(PAIR, i64), padded(b, length))
+        with b.loop(BEGIN, END, 1, "parallel") as block:
+            x.open(frozenset())
+            base, lo = b.op("mul", block.var, room), b.op("mul", block.var, x.slot("block"))
+            every = b.op("mul", x.points(outer), count)
+            with b.loop(lo, x.minimum(b.op("add", lo, x.slot("block")), every), 1, "serial") as part:
+                x.at.update(x.point(b.op("div", part.var, count), outer))
+                x.hoist(self.stage, x.open(frozenset(x.at)))
+                begin = b.op("mul", b.op("rem", part.var, count), length)
+                if isinstance(
+                    rows, RunMerge
+                ):  # the part before ends where this one begins, but in another row
+                    rows.going = b.op("and", b.op("lt", lo, part.var), b.op("lt", HERE, begin))
+                rows.sort(base, begin, x.minimum(length, b.op("sub", self.extent, begin)))
                 x.levels.pop()
             x.at.clear()
             x.levels.pop()
@@ -131,13 +167,12 @@ class SortLowering:
             return plain.width
         return 2 * plain.width
 
-    def keys(self, count: Operand, row: str = "") -> None:
-        """All keys, in working memory, or in that window on it."""
+    def keys(self, count: Operand) -> None:
         b, x, over = self.b, self.x, self.statement.over
 
         def store(key: Operand) -> None:
-            place = x.at[over] if row else b.op("add", self.base, x.at[over])
-            b.emit(Store(row or "sort.keys0", place, key, None, x.mask, False, self.statement.loc))
+            place = b.op("add", self.base, x.at[over])
+            b.emit(Store("sort.keys0", place, key, None, x.mask, False, self.statement.loc))
 
         self.vector_of_keys(self.lanes(), HERE, count, store)
 
@@ -145,58 +180,6 @@ class SortLowering:
         """How many elements are asked for."""
         first = self.statement.first
         return self.extent if first is None else self.x.extent(first)
-
-    def prepare_values(self) -> Operand:
-        """What is the same in all rows; keys in the working memory of a block."""
-        b, x, lanes = self.b, self.x, self.x.schedule.width if self.key.size >= 4 else PAIR // 2
-        b.alloc(ROW, self.key, MOST)
-        network = self.network = Bitonic(x, self.key, lanes)
-        network.constants()
-        self.merge = Merge(x, network)
-        self.end = b.op("and", b.op("add", self.few, Imm(PAIR - 1, i64)), Imm(-PAIR, i64))
-        self.runs = b.op("shr", b.op("add", self.end, Imm(MOST - 1, i64)), Imm(MOST.bit_length() - 1, i64))
-        rounds = network.rounds(2 * lanes, x.minimum(self.end, Imm(MOST, i64)))
-        self.rounds = rounds, network.rounds(MOST, self.end)
-        self.alone = b.op("select", b.op("le", self.extent, Imm(MOST, i64)), ONE, HERE)
-        room = b.op("and", b.op("add", self.extent, Imm(3 * PAIR - 1, i64)), Imm(-PAIR, i64))
-        return b.op("select", b.op("eq", self.alone, ONE), Imm(PAIR, i64), room)
-
-    def values(self) -> None:
-        """The elements themselves: runs of a few keys in the first cache, which are merged."""
-        b, x, lanes = self.b, self.x, self.network.lanes
-        names = self.window(ROW, HERE, self.alone, "sort.keys0"), self.window("sort.keys1", self.base)
-        last = b.op("select", b.op("lt", HERE, self.end), b.op("sub", self.end, Imm(PAIR, i64)), HERE)
-        with b.loop(last, self.end, lanes, "serial") as turn:
-            b.emit(Store(names[0], turn.var, Imm((1 << self.key.bits) - 1, self.key, lanes)))
-        self.keys(self.few, names[0])
-        with b.loop(HERE, self.end, MOST, "serial") as run:
-            end = x.minimum(b.op("sub", self.end, run.var), Imm(MOST, i64))
-            self.network.sort(self.window(names[0], run.var), end, self.rounds[0])
-
-        def bound(run: Operand) -> Operand:
-            return x.minimum(b.op("shl", run, Imm(MOST.bit_length() - 1, i64)), self.end)
-
-        self.write(self.merge.all(names, bound, self.runs, self.rounds[1]), self.few)
-
-    def window(self, array: str, at: Operand, choice: Operand | None = None, other: str = "") -> str:
-        """The keys there; if there is a choice, and it is 0, those of the block in the other array."""
-        name = self.b.fresh(self.key, 1, "keys").name
-        self.b.emit(Window(name, self.key, array, at, choice, other, self.base if other else HERE))
-        return name
-
-    def write(self, row: str, count: Operand) -> None:
-        """The first values of a sorted row."""
-        b, x, over = self.b, self.x, self.statement.over
-
-        def store(at: Operand, mask: Operand | None) -> None:
-            value = self.value_of(b.load(row, self.key, at, x.schedule.width, None, mask))
-            x.at[over], x.vector = at, over
-            place, stride, _ = x.address(self.array, self.statement.index)
-            b.emit(Store(self.array.name, place, value, stride, mask, False, self.statement.loc))
-            x.vector = None
-            del x.at[over]
-
-        x.each(count, store)
 
     def place(self, index: Operand, element: Operand, key: Operand) -> None:
         """This element, which has this key, is the one at `index` of the row."""

@@ -44,6 +44,7 @@ SHORT_MOVED = 8
 # Values that are sorted: keys that a block has in the first cache, and of which a whole number are sorted.
 SORTED = 4096
 SORTED_PAIR = 32
+MERGED = 256  # runs, at most, that are merged by one kernel
 # Columns of a block, where totals for each of many columns are shared among threads.
 COLUMNS = 8192
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.

@@ -120,6 +120,15 @@ class _Run:
         away = signs * (chain(count) * dtype.computed.epsilon) * sizes
         return np.asarray(total + away).astype(total.dtype)
 
+    def sorted(self, stmt: k.Sort, value: Array) -> Array:
+        """What a sort makes of the elements along the last axis."""
+        if not stmt.values:
+            return order(value, -1, stmt.falling)
+        length = value.shape[-1]
+        step = length if stmt.run is None or stmt.merges else self._extent(stmt.run)
+        parts = [value[..., n : n + step] for n in range(0, length, max(1, step))]
+        return np.concatenate([ordered(part, -1, stmt.falling) for part in parts] or [value], axis=-1)
+
     def _extent(self, extent: k.Extent) -> int:
         return extent if isinstance(extent, int) else self.symbols[extent]
 
@@ -142,7 +151,7 @@ class _Run:
                     value = scanned
                 whole, cut = out, None
                 if isinstance(stmt, k.Sort):
-                    value = (ordered if stmt.values else order)(value, -1, stmt.falling)
+                    value = self.sorted(stmt, value)
                     cut = [ix.axis for ix in stmt.index].index(stmt.over) if stmt.first is not None else None
                 if cut is not None:
                     whole = np.empty((*out.shape[:cut], value.shape[-1], *out.shape[cut + 1 :]), out.dtype)

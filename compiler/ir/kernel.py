@@ -13,6 +13,8 @@
           o[i, j] = sort j (expr)     Sort: which elements along the inner axis, in order
           o[i, j] = sort j falling (expr) first k      ... in descending order, k of them
           o[i, j] = sort j values (expr)      ... the elements themselves
+          o[i, j] = sort j values (expr) runs k       ... each k of them by themselves
+          o[i, j] = sort j values (expr) merges k     ... each k of which are in order
       finally                         once, after the block results are combined
         stage j in d
           ...
@@ -243,7 +245,8 @@ class Sort:
     """array[index] = which elements of expr along the axis `over`, in ascending order (i64): equal ones as
     they stand, NaN last. `falling`: in descending order, NaN first. Otherwise as a scan. `first`: so many,
     and the array has as many along `over`; at least 1, and at most as many as there are. `values`: the
-    elements themselves, all of them; -0 before 0, and one NaN for another."""
+    elements themselves, all of them; -0 before 0, and one NaN for another. `run`: of values, each so many are
+    sorted by themselves, and the rest behind them; or, if it `merges`, are known to be in order."""
 
     array: str
     index: tuple[Index, ...]
@@ -252,6 +255,8 @@ class Sort:
     falling: bool = False
     first: Extent | None = None
     values: bool = False
+    run: Extent | None = None
+    merges: bool = False
     loc: Loc | None = field(default=None, compare=False)
 
 
@@ -329,6 +334,8 @@ def symbols(kernel: Kernel) -> tuple[str, ...]:
                 seen[extent] = None
     for stage in stages:
         for stmt in stage.body:
+            if isinstance(stmt, Sort) and isinstance(stmt.run, str):
+                seen[stmt.run] = None
             for expr in (e for operand in operands(stmt) for e in walk(operand)):
                 guards = expr.guards if isinstance(expr, Load) else ()
                 if isinstance(expr, Size):

@@ -116,6 +116,7 @@ class Face:
     keeps: bool  # whether a total has a value for each element of an axis
     scatters: bool
     firsts: tuple[tuple[k.Extent, k.Extent], ...]  # how many a sort keeps, of how many
+    runs: tuple[tuple[k.Extent, k.Extent], ...]  # elements of a run that is merged, of how many
     shifted: tuple[tuple[k.Load, Mapping[str, k.Extent]], ...]  # loads, and the extents of the axes there
 
 
@@ -143,6 +144,12 @@ def face(kernel: k.Kernel) -> Face:
             for stage in kernel.stages
             for s in stage.body
             if isinstance(s, k.Sort) and s.first is not None
+        ),
+        tuple(
+            (s.run, stage.axes[-1].extent)
+            for stage in kernel.stages
+            for s in stage.body
+            if isinstance(s, k.Sort) and s.run is not None
         ),
         tuple(shifted),
     )

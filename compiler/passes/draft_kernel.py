@@ -411,7 +411,7 @@ class Writer:
                     p.node.attrs.get("falling", False),
                     self._first(name, over, p),
                     p.node.op is ops.SORT,
-                    loc,
+                    loc=loc,
                 )
             )
             text.body.append(along)

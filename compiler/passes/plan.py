@@ -81,8 +81,10 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     if schedule.mode == "scan":
         return scan_block(call, schedule)
     if schedule.mode == "sort":
-        rows = prod(call.extent(a.extent) for a in call.kernel.outer)
-        block = max(row_block(row_size(call), False), -(-rows // SORT_BLOCKS))
+        row, rows = row_size(call), prod(call.extent(a.extent) for a in call.kernel.outer)
+        if (run := _run(call)) is not None:
+            row, rows = run, rows * -(-row // run)
+        block = max(row_block(row, False), -(-rows // SORT_BLOCKS))
         return block, -(-rows // block)
     points = prod(call.extent(a.extent) for a in call.kernel.outer)
     if schedule.mode == "long":
@@ -105,12 +107,25 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
     return block, -(-points // block)
 
 
+def _run(call: Call) -> int | None:
+    """Elements of a row that are sorted together, if not all."""
+    statement = k.alone(call.kernel)
+    run = statement.run if isinstance(statement, k.Sort) else None
+    return None if run is None else call.extent(run)
+
+
 def room(call: Call, schedule: Schedule) -> int:
-    """Elements of the working memory of a block that sorts: behind the last pair of keys there is another."""
-    row, statement = row_size(call), k.alone(call.kernel)
+    """Elements of the working memory of a block that sorts: behind the last pair of keys is another, and each
+    of the runs that are merged has one."""
+    row, run, statement = row_size(call), _run(call), k.alone(call.kernel)
     if schedule.threads or not isinstance(statement, k.Sort) or not statement.values:
         return row
-    return (row + 3 * SORTED_PAIR - 1) // SORTED_PAIR * SORTED_PAIR if row > SORTED else SORTED_PAIR
+    keys = row if run is None else run
+    if statement.merges:
+        keys += SORTED_PAIR * -(-row // keys)
+    elif keys <= SORTED:
+        return SORTED_PAIR
+    return (keys + 3 * SORTED_PAIR - 1) // SORTED_PAIR * SORTED_PAIR
 
 
 def scatter_block(call: Call) -> tuple[int, int]:

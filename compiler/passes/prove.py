@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NoReturn
 
+from ..cpu.schedule import MERGED
 from ..ir import kernel as k
 from ..ir.layout import Face
 from ..ir.program import Call, Operand, Program
@@ -50,6 +51,9 @@ def prove(program: Program, faces: Sequence[Face]) -> None:
         for first, extent in face.firsts:
             if not 1 <= call.extent(first) <= call.extent(extent):
                 _fail(call, f"a sort keeps {_text(call, first)} of {_text(call, extent)} elements")
+        for run, extent in face.runs:
+            if call.extent(run) < 1 or call.extent(extent) > MERGED * call.extent(run):
+                _fail(call, f"a row of {_text(call, extent)} elements in runs of {_text(call, run)}")
         for load, axes in face.shifted:
             _window(call, face.arrays.get(load.array), load, axes)
         for name in outputs:

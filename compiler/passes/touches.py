@@ -42,7 +42,8 @@ def touches(kernel: k.Kernel) -> Touches:
     for number, stage in enumerate(kernel.stages + kernel.final):
         for stmt in stage.body:
             if isinstance(stmt, k.Store | k.Scan | k.Sort):
-                stores[stmt.array] = number, stmt.index, False
+                merges = isinstance(stmt, k.Sort) and stmt.merges  # of which a part reads of all runs
+                stores[stmt.array] = number, stmt.index, merges
             elif isinstance(stmt, k.Scatter):
                 stores[stmt.array] = number, (), True
             for operand in k.operands(stmt):

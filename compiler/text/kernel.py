@@ -105,7 +105,8 @@ def statement_text(stmt: k.Stmt) -> str:
     if isinstance(stmt, k.Sort):
         over = stmt.over + " falling" * stmt.falling + " values" * stmt.values
         text = f"{_element(stmt.array, stmt.index)} = sort {over} ({expr_text(stmt.expr)})"
-        return text if stmt.first is None else f"{text} first {stmt.first}"
+        run = "" if stmt.run is None else f" {'merges' if stmt.merges else 'runs'} {stmt.run}"
+        return f"{text}{run}" if stmt.first is None else f"{text} first {stmt.first}{run}"
     values = _arguments(stmt.args, tuple(range(len(stmt.args))))
     of = FOLDS.get(stmt.op)  # errors show others, too
     taken = tuple(map(k.expr_dtype, stmt.args))

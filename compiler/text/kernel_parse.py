@@ -202,7 +202,10 @@ class _Parser:
                 over, falling, values = self.axis(), c.accept_word("falling"), c.accept_word("values")
                 (item,) = (self.close(e, None) for e in [self.expr(1)])
                 count = self.extent() if c.accept_word("first") else None
-                return k.Sort(name, index or (), over, item, falling, count, values, c.loc(c.token))
+                merges = c.accept_word("merges")
+                run = self.extent() if merges or c.accept_word("runs") else None
+                loc = c.loc(c.token)
+                return k.Sort(name, index or (), over, item, falling, count, values, run, merges, loc)
             expr = self.close(self.expr(), known.dtype if known else None)
             return k.Store(name, index or (), expr, c.loc(c.token))
         first: _Item | None = None

@@ -138,6 +138,10 @@ class _Check:
                     self.extent(stmt.first)
                     if stmt.values:
                         self.fail("values are sorted whole")
+                if stmt.run is not None:
+                    self.extent(stmt.run)
+                    if not stmt.values:
+                        self.fail("runs are of values")
                 dtype = self.expr(stmt.expr)
                 self.over(stmt, stage, dtype if stmt.values else i64)
             elif last:

@@ -17,6 +17,7 @@ from lucid.compiler.ir.layout import face
 from lucid.compiler.ir.program import Program
 from lucid.compiler.passes.fuse import fuse
 from lucid.compiler.passes.prove import prove
+from lucid.compiler.passes.runs import LONG, in_runs
 from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.text.kernel import print_kernel
 from lucid.compiler.text.kernel_parse import parse_kernel
@@ -164,6 +165,64 @@ def test_values(m: int, kind: str, falling: bool) -> None:
     for width in (64, 16):
         found = run_kernel(kernel, arrays, symbols, None, replace(host(), vector_bytes=width))["o"]
         assert_same_bits(found, want)
+
+
+@pytest.mark.parametrize("falling", [False, True])
+@pytest.mark.parametrize("kind", ["f32", "f64", "f16", "i64", "u32", "b1"])
+@pytest.mark.parametrize(("m", "run"), [(1, 1), (9, 1), (100, 33), (100, 100), (3000, 700), (10_000, 5000)])
+def test_runs(m: int, run: int, kind: str, falling: bool) -> None:
+    """Each by itself, and merged; in columns, and the last one shorter."""
+    over = "b falling values" if falling else "b values"
+    text = (
+        f"kernel t(x: {kind}[m, n]) -> (o: {kind}[m, n])\n"
+        f"  for a in n\n    stage b in m\n      o[b, a] = sort {over} (x[b, a])"
+    )
+    runs, merges = (parse_kernel(f"{text} {how} k\n") for how in ("runs", "merges"))
+    for kernel, how in ((runs, "runs"), (merges, "merges")):
+        verify_kernel(kernel)
+        assert print_kernel(kernel) == f"{text} {how} k\n"
+    with np.errstate(invalid="ignore"):
+        columns = [_values(way, 1, m)[0] for way in ("any", "equal ones", "rising", "all equal")]
+        if kind[0] == "f":
+            columns += [_values("not numbers", 1, m)[0], np.copysign(0.0, columns[0])]
+        x = np.stack(columns, axis=1).astype(runs.params[0].dtype.np)
+    symbols = {"n": len(columns), "m": m, "k": run}
+    parts = interpret_kernel(runs, {"x": x}, {}, symbols)["o"]
+    want = interpret_kernel(merges, {"x": parts}, {}, symbols)["o"]
+    step = -1 if falling else 1
+    for at in range(0, m, run):
+        np.testing.assert_array_equal(parts[at : at + run], np.sort(x[at : at + run], axis=0)[::step])
+    np.testing.assert_array_equal(want, np.sort(x, axis=0)[::step])
+    for width in (64, 16):
+        target = replace(host(), vector_bytes=width)
+        assert_same_bits(run_kernel(runs, {"x": x}, symbols, None, target)["o"], parts)
+        assert_same_bits(run_kernel(merges, {"x": parts}, symbols, None, target)["o"], want)
+
+
+@pytest.mark.parametrize("kind", ["float32", "int64"])
+def test_threads_share_a_long_row(kind: str) -> None:
+    """The same values, however many there are; a new size is no new code."""
+    alone = lucid.compile(lambda x: lucid.sort(x, axis=-1), threads=1)
+    shared = lucid.compile(lambda x: lucid.sort(x, axis=-1), threads=3)
+    for way in WAYS:
+        for n in (LONG, LONG + 1, 3 * LONG + 5):
+            with np.errstate(invalid="ignore"):
+                x = _values(way, 1, n)[0].astype(kind)
+            found = alone(x).numpy()
+            np.testing.assert_array_equal(found, np.sort(x))
+            assert_same_bits(shared(x).numpy(), found)
+    texts = [kernel.text for kernel in shared.kernels]
+    assert [sum(how in text for text in texts) for how in (") runs", ") merges")] == [1, 1]
+
+
+def test_a_row_has_not_too_many_runs() -> None:
+    graph = build(lambda x: ops.SORT(x, axis=0, falling=False), [np.zeros(LONG + 1)])
+    runs, merge = in_runs(fuse(simplify(graph))).calls
+    few = replace(merge, symbols={name: 1 if name == "n1" else n for name, n in merge.symbols.items()})
+    with pytest.raises(VerifyError, match="elements in runs of `n1` = 1"):
+        prove(Program(graph, (runs, few)), [face(runs.kernel), face(few.kernel)])
+    with pytest.raises(VerifyError, match="runs are of values"):
+        verify_kernel(parse_kernel(TEXT.format("f32", "").replace(" first k", " runs k")))
 
 
 @pytest.mark.parametrize("n", [17, 32, 100, 128, 200, 530])

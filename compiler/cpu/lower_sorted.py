@@ -1,0 +1,98 @@
+"""Values in order: keys in working memory, in runs that a network of vectors sorts while the first cache has
+them, and which are merged.
+
+    for %k in 0 .. %n vector                    keys, padded with the greatest one
+    for %v in 0 .. %n step 4096 serial          runs of them
+    ...                                         merged
+    for %k in 0 .. %n vector                    values
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..ir.loop import Builder, Imm, Operand, Store, Window
+from ..ir.types import i64
+from .lower_bitonic import Bitonic
+from .lower_merge import Merge
+from .schedule import SORTED, SORTED_PAIR
+from .values import HERE
+
+if TYPE_CHECKING:
+    from .lower_sort import SortLowering
+
+ROW = "sort.row"  # of a few keys
+ONE, PAIR = Imm(1, i64), Imm(-SORTED_PAIR, i64)
+
+
+def padded(b: Builder, count: Operand) -> Operand:
+    """Keys in the working memory of a block: whole pairs of vectors, and one behind them."""
+    return b.op("and", b.op("add", count, Imm(3 * SORTED_PAIR - 1, i64)), PAIR)
+
+
+class ValueRows:
+    """Rows of at most `most` elements. `alone`: 1 if these need no working memory of the plan."""
+
+    def __init__(self, sort: SortLowering, most: Operand) -> None:
+        self.s, self.x, self.b, self.key = sort, sort.x, sort.b, sort.key
+        b, x, limit = self.b, self.x, Imm(SORTED, i64)
+        lanes = x.schedule.width if self.key.size >= 4 else SORTED_PAIR // 2
+        b.alloc(ROW, self.key, SORTED)
+        self.network = Bitonic(x, self.key, lanes)
+        self.network.constants()
+        self.merge = Merge(x, self.network)
+        self.alone = b.op("select", b.op("le", most, limit), ONE, HERE)
+        rounds = self.network.rounds(2 * lanes, x.minimum(most, limit))
+        self.rounds = rounds, self.network.rounds(SORTED, most)
+
+    def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
+        """So many elements of the row, in working memory from `base` on."""
+        b, x, limit = self.b, self.x, Imm(SORTED, i64)
+        shift = Imm(SORTED.bit_length() - 1, i64)
+        end = b.op("and", b.op("add", count, Imm(SORTED_PAIR - 1, i64)), PAIR)
+        row, other = (b.fresh(self.key, 1, "keys").name for _ in range(2))
+        b.emit(Window(row, self.key, ROW, HERE, self.alone, "sort.keys0", base))
+        b.emit(Window(other, self.key, "sort.keys1", base))
+        self.fill(row, b.op("select", b.op("lt", HERE, end), b.op("add", end, PAIR), HERE), end)
+        self.read(row, HERE, begin, b.op("add", begin, count))
+        with b.loop(HERE, end, SORTED, "serial") as run:
+            part = b.fresh(self.key, 1, "run").name
+            b.emit(Window(part, self.key, row, run.var))
+            self.network.sort(part, x.minimum(b.op("sub", end, run.var), limit), self.rounds[0])
+
+        def bound(run: Operand) -> Operand:
+            return x.minimum(b.op("shl", run, shift), end)
+
+        runs = b.op("shr", b.op("add", end, Imm(SORTED - 1, i64)), shift)
+        self.write(self.merge.all((row, other), bound, runs, self.rounds[1]), begin, count)
+
+    def fill(self, row: str, lo: Operand, hi: Operand) -> None:
+        """The greatest key, there."""
+        lanes = self.network.lanes
+        with self.b.loop(lo, hi, lanes, "serial") as turn:
+            self.b.emit(Store(row, turn.var, Imm((1 << self.key.bits) - 1, self.key, lanes)))
+
+    def read(self, row: str, at: Operand, lo: Operand, hi: Operand) -> None:
+        """The keys of the elements from lo to hi, from `at` on."""
+        b, x, over = self.b, self.x, self.s.statement.over
+        away = b.op("sub", at, lo)
+
+        def store(key: Operand) -> None:
+            place = b.op("add", x.at[over], away)
+            b.emit(Store(row, place, key, None, x.mask, False, self.s.statement.loc))
+
+        self.s.vector_of_keys(self.s.lanes(), lo, hi, store)
+
+    def write(self, row: str, begin: Operand, count: Operand) -> None:
+        """The first values of sorted keys, from `begin` on."""
+        b, x, over, statement = self.b, self.x, self.s.statement.over, self.s.statement
+
+        def store(at: Operand, mask: Operand | None) -> None:
+            value = self.s.value_of(b.load(row, self.key, at, x.schedule.width, None, mask))
+            x.at[over], x.vector = b.op("add", begin, at), over
+            place, stride, _ = x.address(self.s.array, statement.index)
+            b.emit(Store(self.s.array.name, place, value, stride, mask, False, statement.loc))
+            x.vector = None
+            del x.at[over]
+
+        x.each(count, store)
