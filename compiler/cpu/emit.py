@@ -9,10 +9,11 @@ from ..ir.kernel import STEPS
 from ..ir.layout import Slot
 from ..ir.target import Target
 from ..ir.types import DTYPES, b1, f32, i8, i64
+from ..llvm import remainder
 from ..llvm.emitter import Emitter, literal
 from ..llvm.lines import Lines
 from ..llvm.writer import LETTERS, element_type
-from . import remainder, table
+from . import table
 
 # Working memory that a function has on the stack: with what a call needs beside it, this fits 128 KiB. (What
 # waits of a row, 32 KiB, is no reason to ask the heap at each call.)
@@ -123,8 +124,7 @@ class CpuEmitter(Emitter):
     # -- instructions
 
     def remainder(self, x: lp.Operand, y: lp.Operand) -> str:
-        kind, test = self.type_of(x), self.vector("i1", x.lanes)
-        return remainder.emit(self, x, y, kind, test, self.suffix(x))
+        return remainder.at_once(self, x, y)
 
     def arrange(self, stmt: lp.Let) -> str:
         op, args, result = stmt.op, stmt.args, stmt.result

@@ -40,9 +40,9 @@ from ..ir.loop import (
     Window,
 )
 from ..ir.types import DType, b1, i64
+from ..llvm import remainder
 from ..llvm.emitter import ARRANGED, literal
 from ..llvm.lines import Lines
-from . import remainder
 from .lanes import EVERY, LONG, Lanes, apart, neighbours, parts
 from .launch import ALIGNED, entry, is_after, room
 from .multiples import multiple, of_result
@@ -160,8 +160,7 @@ class PtxEmitter(Lanes):
         """A warp without a block leaves: what it would read may be overwritten. Where there is no block, the
         first one finishes."""
         works = self.let(f"icmp slt i64 {self.names['begin']}, {end}")
-        self.put(f"br i1 {works}, label %work, label %idle")
-        self.lines.append("idle:")
+        self.label("idle", f"br i1 {works}, label %work, label %idle")
         if self.finish is None:
             self.put("br label %out")
         else:
@@ -204,12 +203,6 @@ class PtxEmitter(Lanes):
         self.names = names
         text = f"{counters} = internal addrspace(1) global [{most + 1} x i32] zeroinitializer"
         self.shared += [text] if text not in self.shared else []
-
-    def label(self, name: str, branch: str) -> None:
-        """The end of a block of code, and the beginning of the next one."""
-        self.put(branch)
-        self.lines.append(f"{name}:")
-        self.block = name
 
     def arrive(self, counter: str, others: str) -> str:
         """Whether so many others have come before. What they have stored is seen then; the counter is 0
@@ -370,7 +363,7 @@ class PtxEmitter(Lanes):
     # -- instructions
 
     def remainder(self, x: Operand, y: Operand) -> str:
-        return remainder.emit(self, x, y)
+        return remainder.by_turns(self, x, y)
 
     # -- memory
 
@@ -405,12 +398,9 @@ class PtxEmitter(Lanes):
             return code()
         self.count += 1
         yes, done, before = f"yes{self.count}", f"done{self.count}", self.block
-        self.put(f"br i1 {test}, label %{yes}, label %{done}")
-        self.lines.append(f"{yes}:")
+        self.label(yes, f"br i1 {test}, label %{yes}, label %{done}")
         got = code()
-        self.put(f"br label %{done}")
-        self.lines.append(f"{done}:")
-        self.block = done
+        self.label(done, f"br label %{done}")
         if not kind:
             return ""
         zero = "zeroinitializer"

@@ -52,7 +52,6 @@ class Emitter(Casts, ABC):
         super().__init__()
         self.marks = marks
         self.pointers: dict[str, tuple[str, DType]] = {}
-        self.block = "entry"
 
     # -- what is the target's
 
@@ -119,9 +118,7 @@ class Emitter(Casts, ABC):
         self.count += 1
         body, done, before = f"body{self.count}", f"done{self.count}", self.block
         runs = self.let(f"icmp ne i64 {self.ref(stmt.hi)}, 0")
-        self.put(f"br i1 {runs}, label %{body}, label %{done}")
-        self.lines.append(f"{body}:")
-        self.block = body
+        self.label(body, f"br i1 {runs}, label %{body}, label %{done}")
         self.names[stmt.var.name] = "0"
         inits = [self.ref(v) for v in stmt.inits]
         for value, init in zip(stmt.carried, inits, strict=True):
@@ -131,9 +128,7 @@ class Emitter(Casts, ABC):
         if self.marks is not None:
             self.mark = self.marks.of(stmt)
         found = [f"{self.type_of(v)} [ {self.ref(v)}, %{self.block} ]" for v in stmt.yields]
-        self.put(f"br label %{done}")
-        self.lines.append(f"{done}:")
-        self.block = done
+        self.label(done, f"br label %{done}")
         for value, init, back in zip(stmt.results, inits, found, strict=True):
             self.names[value.name] = self.let(f"phi {back}, [ {init}, %{before} ]")
 
@@ -147,15 +142,12 @@ class Emitter(Casts, ABC):
         self.count += 1
         head, body, done = f"head{self.count}", f"body{self.count}", f"done{self.count}"
         before = self.block
-        self.put(f"br label %{head}")
-        self.lines.append(f"{head}:")
+        self.label(head, f"br label %{head}")
         var, step = self.fresh("i"), self.fresh("next")
         phis = [self.fresh("c") for _ in stmt.carried]
         mark = len(self.lines)  # phis are written when the values of the back edge are known
         more = self.let(f"icmp slt i64 {var}, {self.ref(stmt.hi)}")
-        self.put(f"br i1 {more}, label %{body}, label %{done}")
-        self.lines.append(f"{body}:")
-        self.block = body
+        self.label(body, f"br i1 {more}, label %{body}, label %{done}")
         self.names[stmt.var.name] = var
         for value, name in zip(stmt.carried, phis, strict=True):
             self.names[value.name] = name

@@ -42,6 +42,7 @@ class Writer:
         self.declared: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.count = 0
+        self.block = "entry"
         self.mark = ""  # what lines end in: the place that they come from, if somebody asked
 
     # -- types
@@ -71,6 +72,12 @@ class Writer:
 
     def put(self, line: str) -> None:
         self.lines.append(f"  {line}{self.mark}")
+
+    def label(self, name: str, branch: str) -> None:
+        """The end of a block of code, and the beginning of the next one."""
+        self.put(branch)
+        self.lines.append(f"{name}:")
+        self.block = name
 
     def let(self, text: str, hint: str = "x") -> str:
         name = self.fresh(hint)
