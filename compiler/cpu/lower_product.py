@@ -346,7 +346,8 @@ class ProductLowering:
         """All sums of a block, `count` steps of the depth further. What is left of the columns takes one
         vector after the other, what is left of the rows one row."""
         b, left, right, width = self.b, self.left, self.right, self.width
-        known = b.op("gt", start, HERE)  # sums begin in the first part
+        # sums begin in the first part
+        known = b.op("select", b.op("gt", start, HERE), Imm(1, i64), HERE)
         kept = b.op("select", last, HERE, Imm(1, i64)) if self.short else Imm(1, i64)
         rest = b.op("rem", b.op("sub", columns[1], columns[0]), Imm(right.size, i64))
         inside = b.op("sub", columns[1], rest)
@@ -395,14 +396,16 @@ class ProductLowering:
         b, x, c = self.b, self.x, self.chains
         passes = c // chains_at_once(self.dtype, self.width, x.schedule.tile)
         parts = [self.walked(lines, vectors, panel, count, range(n, c, passes)) for n in range(passes)]
-        found = list[tuple[Operand, Operand]]()
-        for n, of in enumerate(zip(*parts, strict=True)):
-            at = self.plus(spot, n // vectors * self.line + n % vectors * self.width)
-            zero = Imm(0, self.dtype, self.width)  # and not -0: a product of many rows is as one of one
-            before = b.op("select", known, b.load("sums", self.dtype, at, self.width), zero)
-            (total,) = x.merge("sum", (before,), self.halved(of))
-            found.append((at, total))
-        return found
+        zero = Imm(0, self.dtype, self.width)  # and not -0: a product of many rows is as one of one
+        sums = tuple([b.op("add", zero, self.halved(of)[0]) for of in zip(*parts, strict=True)])
+        places = [
+            self.plus(spot, n // vectors * self.line + n % vectors * self.width) for n in range(len(sums))
+        ]
+        with b.loop(HERE, known, 1, "once", sums) as more:  # memory that nobody has written is not touched
+            before = [b.load("sums", self.dtype, at, self.width) for at in places]
+            pairs = zip(before, more.carried, strict=True)
+            more.yields = tuple([x.merge("sum", (old,), (new,))[0] for old, new in pairs])
+        return list(zip(places, more.results, strict=True))
 
     def halved(self, chains: Iterable[Operand]) -> Acc:
         return self.x.halve_vectors("sum", [(v,) for v in chains])

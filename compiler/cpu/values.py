@@ -366,8 +366,9 @@ class Values:
         """As `address`, `ahead` of it, behind the name of the array or of a window on it."""
         window = self.views.get((array.name, index, ahead))
         if window is not None:
-            axis = index[-1].axis
-            return window, self.at[axis], None, axis == self.vector
+            axis, step = index[-1].axis, Imm(array.step or 1, i64)
+            apart = step if array.step else None
+            return window, self.times(step, self.at[axis]), apart, axis == self.vector
         first, stride, varies = self.address(array, index)
         return array.name, self.plus(ahead, first), stride, varies
 

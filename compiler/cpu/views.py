@@ -46,7 +46,7 @@ def windows(x: Lowering, expr: k.Expr, axis: str) -> dict[View, str]:
     for e in k.walk(expr):
         if isinstance(e, k.Load) and not any(ix.shift for ix in e.index):
             array, axes = x.arrays[e.array], [ix.axis for ix in e.index]
-            if array.unit and axis in axes and axes.index(axis) == len(axes) - 1:
+            if (array.unit or array.step) and axis in axes and axes.index(axis) == len(axes) - 1:
                 found[e.array, e.index, HERE] = window(x, array, e.array, start(x, array, e.index))
     return found
 

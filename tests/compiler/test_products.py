@@ -196,3 +196,18 @@ def test_rows_are_read_where_they_lie(spec: str, kind: str, packed: int) -> None
     text = stage_text(compiled(build(lambda x, y: ops.CONTRACT(x, y, spec=spec), arrays)), "loop", host())
     assert text.count("alloc left") == packed
     assert text.count("alloc right") == 1
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_columns_in_steps_are_read_by_whole_vectors(step: int) -> None:
+    """Of windows that lie apart the columns, not the places in a window, are the last axis of the kernel's
+    array: so its text has their step, and none is gathered."""
+    rng = np.random.default_rng(5)
+    x, w = (rng.integers(-4, 5, shape).astype("float32") for shape in ((2, 1, 3, 40 * step), (1, 20, 3, 5)))
+    graph = build(lambda x, w: ops.CONVOLVE(x, w, strides=(step,), dilations=(1,)), [x, w])
+    (found,) = run(graph, [x, w])
+    windows = np.lib.stride_tricks.sliding_window_view(x, 5, axis=3)[:, 0, :, ::step]
+    assert np.array_equal(found[:, 0], np.einsum("ncik,ock->noi", windows, w[0]))
+    text = stage_text(compiled(graph), "loop", host())
+    assert (f" : {step}]" in text) == (step > 1)
+    assert " : %" not in text
