@@ -62,6 +62,7 @@ _SINH = st.hexes(
     "0x1.5555555555559p-3 0x1.111111110f628p-7 0x1.a01a01b021b52p-13 0x1.71ddf7aaf62a7p-19"
     " 0x1.af5ffe7802f8cp-26"
 )
+_EXP_USUAL = 87.0  # nearer to 0, e**x of float32 is a normal number, and so is what it is made of
 _SIGMOID_USUAL = -60.0  # of float32: further away from 0 it is e**x, or 1
 _LEAST = -60.0  # below, expm1 is -1
 _SINH_RANGE = 710.6  # from here on, sinh and cosh are inf
@@ -178,7 +179,7 @@ def exp(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     (x,) = args
     if form.dtype == f64:
         return exp_term(b, args, form.dtype)
-    return _single(b, x, e_to, 87.0, exp_range(form))
+    return _single(b, x, e_to, _EXP_USUAL, exp_range(form))
 
 
 def _sigmoid32(b: Builder, x: Operand) -> Operand:
@@ -197,8 +198,10 @@ def _sigmoid32(b: Builder, x: Operand) -> Operand:
     usual = b.op("fma", left, inverse, t)
 
     def slowly() -> tuple[Operand]:
-        power = e_to(b, st.clamp(b, minus, exp_range(st.F32)[0], 0.0))
-        return (b.op("select", below, rounded_once(b, power), one),)
+        power = e_to(b, st.at_least(b, minus, exp_range(st.F32)[0]))
+        normal = b.op("gt", minus, b.imm(-_EXP_USUAL, x))
+        e = b.op("select", normal, sum_of(b, power), rounded_once(b, power))
+        return (b.op("select", below, e, one),)
 
     # e**x hides beside 1, and what is lost may be too small
     (result,) = st.where_any(b, b.op("lt", minus, b.imm(_SIGMOID_USUAL, x)), (usual,), slowly)
@@ -248,13 +251,12 @@ def exp2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     return b.op("scale", b.op("add", total, lost), k)
 
 
+@st.of_f32(table_hyperbolic.expm1)
 @st.near_zero(st.F64.least, linear=True)
 @st.by_format
 def expm1(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
     (x,) = args
-    if form.dtype == f32:
-        return table_hyperbolic.expm1(b, x)
     # half of it, so that 2**k does not overflow
     total, rest = _expm1_twice(b, st.clamp(b, x, _LEAST, exp_range(form)[1]), unit=0.5)
     half = b.op("add", total, rest)
@@ -279,14 +281,12 @@ def _hyperbolic(b: Builder, x: Operand, sine: bool) -> Value:
     return b.op("add", half, half)
 
 
-@st.odd(*st.HALF)
+@st.of_f32(table_hyperbolic.sinh)
+@st.odd(None, st.F64.half)
 @st.by_format
 def sinh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The hyperbolic sine. -0 at -0, inf at inf."""
-    (x,) = args
-    if form.dtype == f32:
-        return table_hyperbolic.sinh(b, x)
-    return _hyperbolic(b, x, sine=True)
+    return _hyperbolic(b, args[0], sine=True)
 
 
 @st.by_format

@@ -7,7 +7,7 @@ A polynomial in f would need twenty terms.
 
     log1p(x) = log(1 + x)
     asinh(x) = log(|x| + sqrt(x**2 + 1))                  acosh: x + sqrt(x**2 - 1)
-    atanh(x) = log((1 + |x|) / (1 - |x|)) / 2
+    atanh(x) = log((1 + |x|) / (1 - |x|)) / 2             of these three float32: `table_inverse.py`
 
 The arguments of these are sums of two numbers: log(y + rest) = log(y) + rest / y.
 """
@@ -19,7 +19,7 @@ import math
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32
 from . import steps as st
-from . import table_log
+from . import table_inverse, table_log
 
 # (2 atanh(s) - 2 s) / s**3 in powers of z = s**2, |s| <= 3 - sqrt(8): 2**-59.5
 _LOG = st.hexes(
@@ -65,10 +65,8 @@ def _natural(b: Builder, f: Operand, k: Operand, more: Operand | None = None) ->
     return total, b.op("fma", u, v, b.op("add", beyond, b.op("add", lost, less)))
 
 
-def _log_of_sum(b: Builder, y: st.Pair, form: st.Format, octaves: Operand | None = None) -> Value:
-    """log(2**octaves (y + rest)); y is no denormal number."""
-    if form.dtype == f32:
-        return table_log.log_of_sum(b, y, octaves)
+def _log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Value:
+    """log(2**octaves (y + rest)) of float64; y is no denormal number."""
     x, more = y
     f, k = st.split(b, x, st.F64, denormals=False)
     if octaves is not None:
@@ -140,41 +138,46 @@ def log10(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
 def log1p(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """log(1 + x). -inf at -1, NaN below, inf at inf, -0 at -0."""
     (x,) = args
-    result = _log_of_sum(b, st.whole_sum(b, x, b.imm(1.0, x)), form)
+    y = st.whole_sum(b, x, b.imm(1.0, x))
+    result = table_log.log_of_sum(b, y) if form.dtype == f32 else _log_of_sum(b, y)
     return b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
 
 
-def _inverse_hyperbolic(b: Builder, a: Operand, form: st.Format, plus: float) -> Value:
-    """log(a + sqrt(a**2 + plus)), plus 1 or -1."""
+def _inverse_hyperbolic(b: Builder, a: Operand, plus: float) -> Value:
+    """log(a + sqrt(a**2 + plus)) of float64, plus 1 or -1."""
     square, lost = st.product(b, a, a)
     t, t_rest = st.whole_sum(b, square, b.imm(plus, a))
     root = b.op("sqrt", t)
     left = b.op("add", b.op("fma", b.op("neg", root), root, t), b.op("add", t_rest, lost))
     twice = b.op("add", root, root)
-    least = b.imm(form.minimum, a)  # acosh(1): nothing is left of 0
+    least = b.imm(st.F64.minimum, a)  # acosh(1): nothing is left of 0
     twice = b.op("select", b.op("gt", twice, least), twice, least)
     larger, smaller = (root, a) if plus > 0 else (a, root)
     total, rest = st.fast_sum(b, larger, smaller)
     rest = b.op("add", rest, b.op("div", left, twice))
     # where the square of a hides 1, and may overflow: log(2 a)
-    large = b.op("gt", a, b.imm(1 / form.half, a))
+    large = b.op("gt", a, b.imm(1 / st.F64.half, a))
     zero, one = b.imm(0.0, a), b.imm(1.0, a)
     y = b.op("select", large, a, total), b.op("select", large, zero, rest)
-    return _log_of_sum(b, y, form, b.op("select", large, one, zero))
+    return _log_of_sum(b, y, b.op("select", large, one, zero))
 
 
 @st.odd(*st.HALF)
 @st.by_format
 def arcsinh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
-    return _inverse_hyperbolic(b, args[0], form, 1.0)
+    if form.dtype == f32:
+        return table_inverse.arcsinh(b, args[0])
+    return _inverse_hyperbolic(b, args[0], 1.0)
 
 
 @st.by_format
 def arccosh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
     (x,) = args
-    result = _inverse_hyperbolic(b, st.at_least(b, x, 0.5), form, -1.0)
+    if form.dtype == f32:
+        return table_inverse.arccosh(b, x)
+    result = _inverse_hyperbolic(b, st.at_least(b, x, 0.5), -1.0)
     return b.op("select", b.op("lt", x, b.imm(1.0, x)), b.imm(math.nan, x), result)
 
 
@@ -183,6 +186,8 @@ def arccosh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
 def arctanh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
     (a,) = args
+    if form.dtype == f32:
+        return table_inverse.arctanh(b, a)
     one = b.imm(1.0, a)
     ratio = st.quotient(b, st.fast_sum(b, one, a), st.fast_sum(b, one, b.op("neg", a)))
-    return b.op("mul", b.imm(0.5, a), _log_of_sum(b, ratio, form))
+    return b.op("mul", b.imm(0.5, a), _log_of_sum(b, ratio))

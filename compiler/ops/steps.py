@@ -156,11 +156,16 @@ def near_zero(double: float, linear: bool) -> Callable[[Lower], Lower]:
     return decorate
 
 
-def settled(b: Builder, x: Operand, form: Format) -> Value:
-    """x, or 0 where its square would be no normal number: by the exponent, in one test."""
+def below_squares(b: Builder, x: Operand, form: Format) -> Value:
+    """Whether the square of x is no normal number, or close to that: by the exponent, in one test."""
     bits = as_bits(b, x, form)
     exponent = b.op("and", bits, b.imm(3 << (form.dtype.bits - 3), bits))
-    return b.op("select", b.op("eq", exponent, b.imm(0, bits)), b.imm(0.0, x), x)
+    return b.op("eq", exponent, b.imm(0, bits))
+
+
+def settled(b: Builder, x: Operand, form: Format) -> Value:
+    """x, or 0 where its square would be no normal number."""
+    return b.op("select", below_squares(b, x, form), b.imm(0.0, x), x)
 
 
 def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Value:
@@ -267,11 +272,11 @@ def at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
     return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), result)
 
 
-def about_inverse(b: Builder, x: Operand, form: Format) -> Value:
-    """1 / x to an eighth of it, by one subtraction of bits: the exponent changes its sign, and 1 / m is about
-    a line in m. Something finite at 0."""
+def about_inverse(b: Builder, x: Operand, form: Format, less: float = 0.066) -> Value:
+    """1 / x to a twelfth of it, by one subtraction of bits: of x = 2**k m that is 2**-k (3 - less - m) / 2.
+    Something finite at 0."""
     bits = as_bits(b, x, form)
-    start = (2 * form.bias << form.fraction) - (math.floor(math.ldexp(0.066, form.fraction)) & -2)
+    start = (2 * form.bias << form.fraction) - round(math.ldexp(less, form.fraction))
     return as_float(b, b.op("sub", b.imm(start, bits), bits), form)
 
 

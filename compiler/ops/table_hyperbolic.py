@@ -1,112 +1,133 @@
-"""expm1, sinh and cosh of float32 by the table of powers, as loop instructions.
+"""expm1, sinh and cosh of float32 by tables of powers, as loop instructions.
 
-    e**x = S (1 + r + v), e**-x = T (1 - r + w): S and T from the table, r exact, v and w below 0.0003
-    expm1(x) = (S - 1) + S r + S v
-    2 cosh(x) = (S + T) + (S + T) (cosh r - 1) + (S - T) sinh r
-    2 sinh(x) = (S - T) + (S - T) (cosh r - 1) + (S + T) sinh r
+    x = k ln2 + r, k a multiple of 1/16, |r| <= ln2/32
+    expm1(x) = (S - 1) + S r + S v:  e**x = S (1 + r + v), S of 12 bits, so that S - 1 is exact
+    2 cosh(x) = S + (S (e**R - 1) + T e**-R):  e**x = S e**R, e**-x = T e**-R
+    2 sinh(x) = S + (S (e**R - 1) - T e**-R); up to 0.7 a polynomial
 
-What rounding the largest terms loses is added to the smallest.
+For the latter two the numbers S in the table are those near 2**(j/16) whose inverses T are float32 but for
+2**-34 of them (tables of such a kind are Gal's), so that one R = r + rest does for both.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TypeVar
-
 from ..ir.data import data
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import f32, i32, u32
+from ..ir.types import u32
 from . import steps as st
-from .table_exp import POWERS, RESTS, E, e_to, looked_up, reduced, rounded_once
+from .table_exp import E, apart, e_to, reduced, rounded_once
 
-_LARGE = 88.0  # from here on S is too large, and 1 or T hides beside it
+# 2**(j/16) in 12 bits, as bits, less j 2**19; and the logarithm of what that left out
+_SHORT = (
+    0x3F800000, 0x3F7DB000, 0x3F7B9000, 0x3F79C000, 0x3F783000, 0x3F76F000, 0x3F760000, 0x3F756000,
+    0x3F750000, 0x3F751000, 0x3F756000, 0x3F762000, 0x3F774000, 0x3F78D000, 0x3F7AC000, 0x3F7D2000,
+)  # fmt: skip
+_SHORT_RESTS = st.hexes(
+    "0 -0x1.40ea36p-13 0x1.51eb06p-13 0x1.ae102ap-14 0x1.ab4930p-13 0x1.0bd64ap-13"
+    " -0x1.ca8ce0p-16 -0x1.6e6bd0p-13 0x1.c00c40p-14 -0x1.3ef782p-13 0x1.295520p-13"
+    " 0x1.696bfcp-14 0x1.7b9c1cp-14 -0x1.c81dd6p-15 0x1.b1d1bap-17 0x1.6ed6bap-14"
+)
+# S and T, as bits, less and more j 2**19; R - r, if k ln2 is exact
+_UP = (
+    0x3F800000, 0x3F7DA9D3, 0x3F7B94BE, 0x3F79C9A7, 0x3F783D95, 0x3F76F160, 0x3F75FC31, 0x3F755AB0,
+    0x3F74FA95, 0x3F7505FA, 0x3F756A50, 0x3F762981, 0x3F7744F9, 0x3F78C733, 0x3F7AC27C, 0x3F7D2736,
+)  # fmt: skip
+_DOWN = (
+    0x3F800000, 0x3F7D2736, 0x3F7AC27C, 0x3F78C3E3, 0x3F773D02, 0x3F762981, 0x3F756A50, 0x3F7505FA,
+    0x3F750F52, 0x3F755AB0, 0x3F75FC31, 0x3F76F160, 0x3F7837F3, 0x3F79C781, 0x3F7B94BE, 0x3F7DA9D3,
+)  # fmt: skip
+_RESTS = st.hexes(
+    "0 0x1.cc6eb4p-16 0x1.dca5cep-16 -0x1.476a92p-13 -0x1.2faf54p-13 0x1.89ef6ep-14 0x1.05486cp-14"
+    " -0x1.cd8ee4p-15 0x1.d540f4p-13 0x1.cd8ee4p-15 -0x1.054878p-14 -0x1.89ef6ep-14 0x1.20a1ccp-22"
+    " 0x1.9d60ecp-14 -0x1.dca5dep-16 -0x1.cc6ea4p-16"
+)
+_EVEN = float.fromhex("0x1.00022ep-1")  # cosh R - 1 = z times this, z = R**2: of cosh 2**-29.2
+_ODD = float.fromhex("0x1.555714p-3")  # sinh R = R + R z times this: of sinh 2**-31.5
+# (sinh(x) / x - 1) / z in powers of z = x**2, x <= 0.7: of sinh 2**-29.2
+_SINH = st.hexes("0x1.55555ep-3 0x1.110a82p-7 0x1.a5b8aep-13")
+_EXACT = 16.0  # from here on, S - 1 may not be exact
+_USUAL = 86.0  # from here on, T / 2 may be a denormal number, and S overflow
 _HALF = 1 << st.F32.fraction
-_MOST, _MOST_K = 89.416, 129 - 1 / 16  # from here on, cosh is inf; so much less is S / 2
-_T = TypeVar("_T")
 
 
 def expm1(b: Builder, x: Operand) -> Value:
     """-1 at -inf, inf at inf, -0 at -0."""
-    shifted, k, r = reduced(b, st.at_least(b, x, -30.0))
-    s, rest, _ = looked_up(b, shifted)
-    rest = b.op("fma", k, b.imm(-st.F32.ln2_rest, x), rest)
-    rest = b.op("fma", rest, r, rest)  # that counts near 0, where S - 1 and S r cancel
-    small = st.settled(b, r, st.F32)
-    square = b.op("mul", small, small)
-    slope = b.op("fma", square, b.imm(E[3], x), b.op("fma", r, b.imm(E[2], x), b.imm(E[1], x)))
-    start, lost = st.whole_sum(b, s, b.imm(-1.0, x))
-    total, less = st.sum_of_product(b, s, r, start)
-    rest = b.op("fma", s, b.op("fma", square, slope, rest), b.op("add", less, lost))
-    usual = b.op("add", total, rest)
-    large = b.op("gt", x, b.imm(_LARGE, x))
-    (result,) = st.where_any(b, large, (usual,), lambda: (rounded_once(b, e_to(b, st.at_most(b, x, 89.0))),))
-    return st.with_sign(b, result, st.sign_of(b, x, st.F32), st.F32)
+    tiny = st.below_squares(b, x, st.F32)
+    shifted, k, r = reduced(b, st.at_least(b, b.op("select", tiny, b.imm(0.0, x), x), -30.0))
+    steps = st.as_bits(b, shifted, st.F32)
+    power = b.op("table", steps, *(Imm(bits, u32) for bits in _SHORT), dtype=u32)
+    s = st.as_float(b, b.op("add", power, b.op("shl", steps, b.imm(19, steps))), st.F32)
+    rest = b.op("fma", k, b.imm(-st.F32.ln2_rest, x), st.element(b, steps, _SHORT_RESTS))
+    whole = b.op("add", r, rest)
+    v = b.op("fma", b.op("mul", whole, whole), st.horner(b, whole, E[1:]), rest)
+    start = b.op("add", s, b.imm(-1.0, x))
+    total, lost = st.sum_of_product(b, s, r, start)
+    usual = b.op("add", total, b.op("fma", s, v, lost))
+
+    def slowly() -> tuple[Operand]:
+        power = e_to(b, st.at_most(b, x, 89.0))
+        beyond = b.op("fma", power.scale, power.q, b.imm(-1.0, x))
+        huge = b.op("gt", x, b.imm(_USUAL, x))
+        return (b.op("select", huge, rounded_once(b, power), b.op("add", power.scale, beyond)),)
+
+    (result,) = st.where_any(b, b.op("gt", x, b.imm(_EXACT, x)), (usual,), slowly)
+    return b.op("select", tiny, x, result)
 
 
 @data
 class _Powers:
-    """e**a = 2 s (1 + s_rest) e**(r - k ln2_rest),
-    e**-a = 2 t (1 + t_rest) e**-(r - k ln2_rest); t is 0 where
-    that is too small."""
+    """Half of S and T, e**R - 1 and e**-R - 1."""
 
     s: Value
-    s_rest: Value
     t: Value
-    t_rest: Value
-    r: Value
-    k: Value
+    up: Value
+    down: Value
 
 
-def _powers(b: Builder, x: Operand) -> _Powers:
-    """Of a = x, which is not negative, or where cosh overflows if that is less. There s does not yet."""
-    a = st.at_most(b, x, _MOST)
-    shifter = b.imm(st.F32.shifter / 16, x)
-    shifted = st.at_most(b, b.op("fma", a, b.imm(1 / math.log(2), x), shifter), st.F32.shifter / 16 + _MOST_K)
-    k = b.op("sub", shifted, shifter)
+def _powers(b: Builder, a: Operand) -> _Powers:
+    """Of 0 <= a <= _USUAL."""
+    shifted, k, r = reduced(b, a)
     steps = st.as_bits(b, shifted, st.F32)
     places = b.op("shl", steps, b.imm(19, steps))
     up, down = (
-        b.op("table", steps, *(Imm(bits - _HALF, u32) for bits in table), dtype=u32)
-        for table in (POWERS, _back(POWERS))
+        b.op("table", steps, *(Imm(bits - _HALF, u32) for bits in table), dtype=u32) for table in (_UP, _DOWN)
     )
-    low = b.op("bitcast", b.op("sub", down, places), dtype=i32)
-    low = b.op("select", b.op("lt", low, b.imm(0, low)), b.imm(0, low), low)
-    s, t = st.as_float(b, b.op("add", up, places), st.F32), b.op("bitcast", low, dtype=f32)
-    rests = st.element(b, steps, RESTS), st.element(b, steps, _back(RESTS))
-    return _Powers(s, rests[0], t, rests[1], b.op("fma", k, b.imm(-st.F32.ln2, x), a), k)
+    s, t = st.as_float(b, b.op("add", up, places), st.F32), st.as_float(b, b.op("sub", down, places), st.F32)
+    rest = b.op("fma", k, b.imm(-st.F32.ln2_rest, a), st.element(b, steps, _RESTS))
+    r = b.op("add", r, rest)
+    z = b.op("mul", r, r)
+    even = b.op("mul", z, b.imm(_EVEN, a))
+    odd = b.op("fma", b.op("mul", z, r), b.imm(_ODD, a), r)
+    return _Powers(s, t, b.op("add", even, odd), b.op("sub", even, odd))
 
 
-def _back(table: tuple[_T, ...]) -> tuple[_T, ...]:
-    """A table of 2**(j/16) / 2**(j/16) as one of 2**(-j/16) 2**(j/16)."""
-    return table[0], *reversed(table[1:])
+def _half_power(b: Builder, a: Operand) -> Value:
+    """e**a / 2, which e**-a does not count beside; inf from where it overflows."""
+    power = e_to(b, st.at_most(b, a, 91.0))
+    s, _, k = apart(b, power)
+    return b.op("scale", b.op("fma", s, power.q, s), b.op("sub", k, b.imm(1.0, a)))
 
 
-def _both(b: Builder, r: Operand, start: Operand) -> tuple[Value, Value]:
-    """cosh r - 1, sinh r - r + start."""
-    square = b.op("mul", r, r)
-    even = b.op("mul", square, b.op("fma", square, b.imm(1 / 24, r), b.imm(0.5, r)))
-    return even, b.op("fma", b.op("mul", square, r), b.imm(1 / 6, r), start)
-
-
-def cosh(b: Builder, x: Operand) -> Value:
+def cosh(b: Builder, a: Operand) -> Operand:
     """Of a number that is not negative; inf at inf."""
-    p = _powers(b, x)
-    r = b.op("fma", p.k, b.imm(-st.F32.ln2_rest, x), p.r)
-    even, odd = _both(b, r, r)
-    total, lost = st.fast_sum(b, p.s, p.t)
-    small = b.op("fma", p.s, p.s_rest, lost)  # that of t is below a quarter of a unit
-    small = b.op("fma", b.op("sub", p.s, p.t), odd, b.op("fma", total, even, small))
-    return b.op("add", total, small)
+    p = _powers(b, a)
+    other = b.op("fma", p.t, p.down, p.t)
+    usual = b.op("add", p.s, b.op("fma", p.s, p.up, other))
+    large = b.op("gt", a, b.imm(_USUAL, a))
+    (result,) = st.where_any(b, large, (usual,), lambda: (_half_power(b, a),))
+    return result
 
 
 def sinh(b: Builder, x: Operand) -> Value:
-    """Of a number that is not negative; inf at inf."""
-    p = _powers(b, x)
-    even, odd = _both(b, p.r, b.op("mul", p.k, b.imm(-st.F32.ln2_rest, x)))
-    less, plus = b.op("neg", p.t), b.op("add", p.s, p.t)
-    difference, lost = st.fast_sum(b, p.s, less)
-    total, more = st.sum_of_product(b, plus, p.r, difference)
-    small = b.op("fma", p.s, b.op("fma", p.s_rest, p.r, p.s_rest), b.op("add", lost, more))
-    rest = b.op("fma", b.op("neg", p.t_rest), p.r, p.t_rest)  # near 0 that counts, too
-    small = b.op("fma", less, rest, b.op("fma", difference, even, small))
-    return b.op("add", total, b.op("fma", plus, odd, small))
+    """-0 at -0, inf at inf."""
+    a = b.op("abs", x)
+    m = b.op("select", b.op("lt", a, b.imm(st.F32.half, a)), b.imm(0.0, a), a)  # no cube is a denormal number
+    p = _powers(b, m)
+    other = b.op("fma", p.t, p.down, p.t)
+    total = b.op("add", p.s, b.op("fma", p.s, p.up, b.op("neg", other)))
+    z = b.op("mul", m, m)
+    near = b.op("fma", b.op("mul", a, z), st.horner(b, z, _SINH), a)
+    usual = b.op("select", b.op("lt", a, b.imm(0.7, a)), near, total)
+    large = b.op("gt", a, b.imm(_USUAL, a))
+    (result,) = st.where_any(b, large, (usual,), lambda: (_half_power(b, a),))
+    return st.with_sign(b, result, st.sign_of(b, x, st.F32), st.F32)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.data import data
+from ..ir.data import data, replace
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import f32, i32
 from . import steps
@@ -120,6 +120,12 @@ def log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Value:
     (result,) = st.where_any(b, rare(b, y[0]), (usual,), lambda: (st.at_ends(b, y[0], usual, st.F32),))
     assert isinstance(result, Value)
     return result
+
+
+def log_of(b: Builder, x: Operand, more: Operand) -> Value:
+    """ln(x) + more of a positive normal number."""
+    terms = _terms(b, x, LN)
+    return _log(b, replace(terms, low=b.op("add", terms.low, more)), LN)
 
 
 def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None) -> st.Pair:

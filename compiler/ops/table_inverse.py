@@ -1,0 +1,84 @@
+"""arcsinh, arccosh and arctanh of float32 by the table of logarithms, as loop instructions.
+
+    log(y + rest) = log(y) + rest / y:  y = |x| + sqrt(x**2 + 1), x + sqrt(x**2 - 1), (1 + |x|) / (1 - |x|)
+
+`rest` is what rounding y loses, so 1 / y may be wrong by as much of it as the result is of 1: near 1 it is
+2 - y, elsewhere three or four bits are enough.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.loop import Builder, Operand, Value
+from . import steps as st
+from . import table_log
+
+_LESS = 0.2  # so what is between 1 and 1.5 is wrong by 1/25 at most
+_LARGE = 2.0**60  # from here on, it is log(2 x), and squares overflow
+
+
+def _inverse(b: Builder, x: Operand, beside: Operand) -> Value:
+    """About 1 / x of x >= 1, by 2 - x; that is the larger one near 1 alone."""
+    other = st.about_inverse(b, x, st.F32, _LESS)
+    return b.op("select", b.op("gt", beside, other), beside, other)
+
+
+def _from_one(b: Builder, x: Operand) -> Value:
+    return _inverse(b, x, b.op("sub", b.imm(2.0, x), x))
+
+
+def _twice(b: Builder, x: Operand) -> Operand:
+    """log(2 x) of large x; inf and NaN stay, and negative numbers become NaN."""
+    return table_log.log_of_sum(b, (x, b.imm(0.0, x)), b.imm(1.0, x))
+
+
+def arcsinh(b: Builder, a: Operand) -> Operand:
+    """Of a number that is not negative; inf at inf."""
+    one = b.imm(1.0, a)
+    root = b.op("sqrt", b.op("fma", a, a, one))
+    minus = b.op("neg", root)
+    left = b.op("fma", a, a, b.op("fma", minus, root, one))
+    y, rest = st.fast_sum(b, root, a)
+    half = b.op("mul", _from_one(b, root), b.imm(0.5, a))
+    rest = b.op("fma", left, half, rest)
+    usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
+    rare = b.op("not", b.op("le", a, b.imm(_LARGE, a)))
+    (result,) = st.where_any(b, rare, (usual,), lambda: (_twice(b, a),))
+    return result
+
+
+def arccosh(b: Builder, a: Operand) -> Operand:
+    """0 at 1, NaN below, inf at inf."""
+    one = b.imm(1.0, a)
+    beyond = b.op("sub", a, one)  # a**2 - 1 = beyond**2 + 2 beyond
+    twice = b.op("add", beyond, beyond)
+    root = b.op("sqrt", b.op("fma", beyond, beyond, twice))
+    left = b.op("fma", beyond, beyond, b.op("fma", b.op("neg", root), root, twice))
+    y, rest = st.fast_sum(b, a, root)
+    rest = b.op("fma", left, st.about_inverse(b, b.op("add", root, root), st.F32), rest)
+    usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
+    inside = b.op("and", b.op("ge", a, one), b.op("le", a, b.imm(_LARGE, a)))
+
+    def slowly() -> tuple[Operand]:
+        return (_twice(b, b.op("select", b.op("lt", a, one), b.imm(-1.0, a), a)),)
+
+    (result,) = st.where_any(b, b.op("not", inside), (usual,), slowly)
+    return result
+
+
+def arctanh(b: Builder, a: Operand) -> Operand:
+    """Of a number that is not negative; inf at 1, NaN beyond."""
+    one = b.imm(1.0, a)
+    (n, n_rest), (d, d_rest) = st.fast_sum(b, one, a), st.fast_sum(b, one, b.op("neg", a))
+    y = b.op("div", n, d)
+    minus = b.op("neg", y)
+    left = b.op("fma", minus, d_rest, b.op("add", b.op("fma", minus, d, n), n_rest))
+    log = table_log.log_of(b, y, b.op("mul", left, _inverse(b, n, d)))  # as d y = n
+    usual = b.op("mul", log, b.imm(0.5, a))
+
+    def slowly() -> tuple[Operand]:
+        return (b.op("select", b.op("eq", a, one), b.imm(math.inf, a), b.imm(math.nan, a)),)
+
+    (result,) = st.where_any(b, b.op("not", b.op("lt", a, one)), (usual,), slowly)
+    return result
