@@ -241,7 +241,7 @@ class CpuEmitter(Emitter):
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
         memory = lp.Value("", i8 if dtype is b1 else dtype, lanes)
         kind, index, align = self.vector(dtype.llvm, lanes), self.ref(stmt.index), str(dtype.size)
-        if lanes > 1 and stmt.mask is None and isinstance(stmt.stride, lp.Imm) and stmt.stride.value in STEPS:
+        if lanes > 1 and isinstance(stmt.stride, lp.Imm) and stmt.stride.value in STEPS:
             return self.from_memory(self.load_steps(stmt, literal(stmt.stride), memory, kind), dtype, lanes)
         if lanes > 1 and (stmt.stride is not None or stmt.index.lanes > 1):
             at = self.lane_pointers(stmt.array, stmt.index, stmt.stride, lanes)
@@ -251,9 +251,7 @@ class CpuEmitter(Emitter):
         elif stmt.mask is None:
             text = self.let(f"load {kind}, ptr {self.pointer(stmt.array, index)}, align {align}")
         elif lanes > 1:
-            args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
-            args += [self.mask(stmt.mask, lanes), (kind, "zeroinitializer")]
-            text = self.call(f"llvm.masked.load.{self.suffix(memory)}.p0", kind, args)
+            text = self.masked(self.pointer(stmt.array, index), memory, self.ref(stmt.mask))
         else:  # a vector of one lane, so that nothing is read where the mask is false
             one = f"<1 x {dtype.llvm}>"
             args = [("ptr", self.pointer(stmt.array, index)), ("i32", align)]
@@ -261,6 +259,13 @@ class CpuEmitter(Emitter):
             got = self.call(f"llvm.masked.load.v1{self.suffix(memory)}.p0", one, args)
             text = self.let(f"extractelement {one} {got}, i64 0")
         return self.from_memory(text, dtype, lanes)
+
+    def masked(self, at: str, memory: lp.Value, mask: str) -> str:
+        """A vector of memory, 0 where the mask is false."""
+        dtype, lanes = memory.dtype, memory.lanes
+        kind = self.vector(dtype.llvm, lanes)
+        args = [("ptr", at), ("i32", str(dtype.size)), (f"<{lanes} x i1>", mask), (kind, "zeroinitializer")]
+        return self.call(f"llvm.masked.load.{self.suffix(memory)}.p0", kind, args)
 
     def load_steps(self, stmt: lp.Load, step: int, memory: lp.Value, kind: str) -> str:
         """Lanes `step` elements apart: of vectors between the first lane and the last, none of which reads
@@ -270,11 +275,19 @@ class CpuEmitter(Emitter):
         found = "poison"
         for start in (*range(0, last, lanes), last) if step > 0 else (1 - lanes,):
             at = self.pointer(stmt.array, self.let(f"add i64 {index}, {start}"))
-            vector = self.let(f"load {kind}, ptr {at}, align {align}")
+            if stmt.mask is None:
+                vector = self.let(f"load {kind}, ptr {at}, align {align}")
+            else:  # what a lane asks for is read, and nothing else
+                asks = [divmod(start + m, step) for m in range(lanes)]
+                from_lanes = [n if not between and 0 <= n < lanes else lanes for n, between in asks]
+                picks = ", ".join(f"i32 {n}" for n in from_lanes)
+                flags = f"<{lanes} x i1>"
+                given = f"{flags} {self.ref(stmt.mask)}, {flags} zeroinitializer"
+                mask = self.let(f"shufflevector {given}, <{lanes} x i32> <{picks}>")
+                vector = self.masked(at, memory, mask)
             places = [step * n - start for n in range(lanes)]
-            picks = [f"i32 {lanes + m if 0 <= m < lanes else n}" for n, m in enumerate(places)]
-            mask = f"<{lanes} x i32> <{', '.join(picks)}>"
-            found = self.let(f"shufflevector {kind} {found}, {kind} {vector}, {mask}")
+            order = ", ".join(f"i32 {lanes + m if 0 <= m < lanes else n}" for n, m in enumerate(places))
+            found = self.let(f"shufflevector {kind} {found}, {kind} {vector}, <{lanes} x i32> <{order}>")
         return found
 
     def single(self, element: str, text: str) -> tuple[str, str]:

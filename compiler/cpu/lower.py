@@ -300,11 +300,14 @@ class Lowering(Values):
 
     def streams_rows(self) -> Operand | None:
         """The same for stages of rows: every row must begin where streaming stores can. None if no stage
-        stores whole vectors."""
+        stores whole vectors, or rows are known to begin elsewhere."""
         wide = [s for stage in self.kernel.stages if stage.axes for s in stage.body if isinstance(s, k.Store)]
         stores = [s for s in wide if self.arrays[s.array].unit]
         flag = self.aligned([s.array for s in stores])
         if flag is None or any(ix.shift for s in stores for ix in s.index):
+            return None
+        ends = [(self.arrays[s.array].dims[-1], self.arrays[s.array].dtype.size) for s in stores]
+        if any(isinstance(extent, int) and extent * size % LINE for extent, size in ends):
             return None
         return self.rows_begin(flag, [s.array for s in stores], LINE)
 
