@@ -4,6 +4,7 @@ PyTorch's."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import matmul
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ __all__ = [
     # comparisons
     "allclose", "isclose",
     # products
-    "addmm", "baddbmm", "bmm", "corrcoef", "cov", "cross", "einsum", "inner", "kron", "mv", "tensordot",
-    "vdot",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "corrcoef", "cov", "cross", "einsum", "inner",
+    "kron", "mv", "tensordot", "vdot",
 ]  # fmt: skip
 
 # --- reductions ----------------------------------------------------------------------------------
@@ -395,18 +396,24 @@ def _matrices(name: str, *ndims: int) -> Callable[[Any, Any], Tensor]:
 bmm, mv = _matrices("bmm", 3, 3), _matrices("mv", 2, 1)
 
 
-def _scaled_sum(name: str, ndim: int) -> Callable[..., Tensor]:
+def _scaled_sum(
+    name: str, ndims: tuple[int, int], product: Callable[[Tensor, Tensor], Tensor], words: str
+) -> Callable[..., Tensor]:
     def function(x: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
         x, a, b = map(asarray, (x, a, b))
-        if (a.ndim, b.ndim) != (ndim, ndim):
-            raise ValueError(f"{name}: expected {ndim} axes each, got {a.shape} and {b.shape}")
-        return apply(contractions.scaled_sum, x, a @ b, beta, alpha)
+        if (a.ndim, b.ndim) != ndims:
+            raise ValueError(f"{name}: expected {ndims[0]} and {ndims[1]} axes, got {a.shape} and {b.shape}")
+        return apply(contractions.scaled_sum, x, product(a, b), beta, alpha)
 
-    function.__doc__ = "beta x + alpha (a @ b); nothing of x if beta is 0."
+    function.__doc__ = f"beta x + alpha {words}; nothing of x if beta is 0."
     return public(function)
 
 
-addmm, baddbmm = _scaled_sum("addmm", 2), _scaled_sum("baddbmm", 3)
+addmm = _scaled_sum("addmm", (2, 2), matmul, "(a @ b)")
+addmv = _scaled_sum("addmv", (2, 1), matmul, "(a @ b)")
+baddbmm = _scaled_sum("baddbmm", (3, 3), matmul, "(a @ b)")
+addbmm = _scaled_sum("addbmm", (3, 3), lambda a, b: (a @ b).sum(0), "(the sum of a[k] @ b[k])")
+addr = _scaled_sum("addr", (1, 1), lambda a, b: a[:, None] * b, "(a[i] * b[j])")
 
 
 @public

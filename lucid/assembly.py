@@ -22,7 +22,8 @@ from .tensor import Tensor
 
 __all__ = [
     "append", "block", "block_diag", "cartesian_prod", "combinations", "delete", "diag_embed",
-    "insert", "ix_", "narrow", "resize", "rollaxis", "swapdims", "trim_zeros",
+    "diagonal_scatter", "insert", "ix_", "narrow", "resize", "rollaxis", "select_scatter", "slice_scatter",
+    "swapdims", "trim_zeros",
 ]  # fmt: skip
 
 
@@ -211,6 +212,45 @@ def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tenso
     rows = x.take(at, axis=-1).unsqueeze(-1)
     made = rows.broadcast_to((*rows.shape[:-1], size)).masked_fill(~mask, 0)
     return made.moveaxis((-2, -1), (first, second))  # type: ignore[no-any-return]
+
+
+@public
+def diagonal_scatter(x: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """x with `src` in the place of its `diagonal`."""
+    x, src = asarray(x), asarray(src)
+    wanted = x.diagonal(offset, dim1, dim2).shape
+    if src.shape != wanted:
+        raise ValueError(f"diagonal_scatter: expected src of shape {wanted}, got {src.shape}")
+    first, second = normal_axis(dim1, x.ndim), normal_axis(dim2, x.ndim)
+    k = whole("offset", offset)
+    at = np.arange(wanted[-1])
+    moved = x.moveaxis((first, second), (-2, -1))
+    made = moved.at[..., at + max(-k, 0), at + max(k, 0)].set(src)
+    return made.moveaxis((-2, -1), (first, second))  # type: ignore[no-any-return]
+
+
+@public
+def select_scatter(x: Any, src: Any, dim: int, index: int) -> Tensor:
+    """x with `src` in the place of slice `index` along an axis."""
+    x, src = asarray(x), asarray(src)
+    axis = normal_axis(dim, x.ndim)
+    wanted = x.shape[:axis] + x.shape[axis + 1 :]
+    if src.shape != wanted:
+        raise ValueError(f"select_scatter: expected src of shape {wanted}, got {src.shape}")
+    return x.at[(slice(None),) * axis + (whole("index", index),)].set(src)  # type: ignore[no-any-return]
+
+
+@public
+def slice_scatter(
+    x: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
+    """x with `src` in the place of the slice start:end:step along an axis."""
+    x, src = asarray(x), asarray(src)
+    axis = normal_axis(dim, x.ndim)
+    key = (slice(None),) * axis + (slice(start, end, step),)
+    if src.shape != x[key].shape:
+        raise ValueError(f"slice_scatter: expected src of shape {x[key].shape}, got {src.shape}")
+    return x.at[key].set(src)  # type: ignore[no-any-return]
 
 
 @public

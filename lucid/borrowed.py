@@ -12,9 +12,9 @@ from .errors import bounded
 
 # The name of the method: the module of the function, and its name there if that is another one.
 _NAMES = {
-    ".array_functions": """addmm allclose baddbmm bmm corrcoef cov cross dsplit hsplit inner isclose kron mv
-        vdot vsplit""",
-    ".assembly": "diag_embed narrow swapdims",
+    ".array_functions": """addbmm addmm addmv addr allclose baddbmm bmm corrcoef cov cross
+        dsplit hsplit inner isclose kron mv vdot vsplit""",
+    ".assembly": "diag_embed diagonal_scatter narrow select_scatter slice_scatter swapdims",
     ".choosing": "choose compress masked_scatter",
     ".elements": "argwhere bincount nonzero take_along_dim=take_along_axis",
     ".functional": """absolute add amax amin bitwise_and bitwise_left_shift bitwise_not

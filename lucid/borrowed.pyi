@@ -11,6 +11,9 @@ class Borrowed:
     def add(self, b: Any, *, alpha: Any = ...) -> Tensor:
         """a + alpha b."""
 
+    def addbmm(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Tensor:
+        """beta x + alpha (the sum of a[k] @ b[k]); nothing of x if beta is 0."""
+
     def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Tensor:
         """x + value tensor1 / tensor2."""
 
@@ -19,6 +22,12 @@ class Borrowed:
 
     def addmm(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Tensor:
         """beta x + alpha (a @ b); nothing of x if beta is 0."""
+
+    def addmv(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Tensor:
+        """beta x + alpha (a @ b); nothing of x if beta is 0."""
+
+    def addr(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Tensor:
+        """beta x + alpha (a[i] * b[j]); nothing of x if beta is 0."""
 
     def allclose(self, b: Any, rtol: float = ..., atol: float = ..., equal_nan: bool = ...) -> bool:
         """Whether all elements are close, as `isclose` says; TraceError in a compiled function."""
@@ -100,6 +109,9 @@ counts `fweights` times (integers), and as much as `aweights` says."""
 
     def diag_embed(self, offset: int = ..., dim1: int = ..., dim2: int = ...) -> Tensor:
         """The last axis of x as diagonals of matrices, whose axes are `dim1` and `dim2` of the result."""
+
+    def diagonal_scatter(self, src: Any, offset: int = ..., dim1: int = ..., dim2: int = ...) -> Tensor:
+        """x with `src` in the place of its `diagonal`."""
 
     def dist(self, other: Any, p: float = ...) -> Tensor:
         """The p-norm of x - other, which broadcast; its gradient where they are equal is 0."""
@@ -282,11 +294,17 @@ its greatest singular value, is `linalg.norm`.)"""
     def rad2deg(self) -> Tensor:
         """Radians as degrees."""
 
+    def select_scatter(self, src: Any, dim: int, index: int) -> Tensor:
+        """x with `src` in the place of slice `index` along an axis."""
+
     def signbit(self) -> Tensor:
         """Whether each element has the sign -, of -0.0 too."""
 
     def sinc(self) -> Tensor:
         """sin(pi x) / (pi x); 1 at 0."""
+
+    def slice_scatter(self, src: Any, dim: int = ..., start: int | None = ..., end: int | None = ..., step: int = ...) -> Tensor:
+        """x with `src` in the place of the slice start:end:step along an axis."""
 
     def sub(self, b: Any, *, alpha: Any = ...) -> Tensor:
         """a - alpha b."""

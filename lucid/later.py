@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 _NAMES = {
-    ".assembly": """append block block_diag cartesian_prod combinations delete diag_embed insert ix_ narrow
-        resize rollaxis swapdims trim_zeros""",
+    ".assembly": """append block block_diag cartesian_prod combinations delete diag_embed
+        diagonal_scatter insert ix_ narrow resize rollaxis select_scatter slice_scatter swapdims
+        trim_zeros""",
     ".choosing": """choose compress copyto diag_indices diag_indices_from extract fill_diagonal fromfunction
         indices lexsort masked_scatter nanargmax nanargmin nancumprod nancumsum piecewise place put putmask
         ravel_multi_index select tril_indices_from triu_indices_from unravel_index""",

@@ -209,6 +209,52 @@ FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
     "group_norm of nothing": (lambda x: F.group_norm(x, 1), (np.zeros((0, 2)),), np.zeros((0, 2))),
     "fftn of one axis": (lambda x: lucid.fft.fftn(x, dim=-1), (X,), np.fft.fft(X)),
     "matrix_rank, atol": (lambda x: lucid.linalg.matrix_rank(x, atol=100.0), (X,), np.array(0)),
+    "addmv": (
+        lambda x, m, v: x.addmv(m, v, beta=2, alpha=3),
+        (X[:, 0], X, Y[0]),
+        2 * X[:, 0] + 3 * (X @ Y[0]),
+    ),
+    "addr": (
+        lambda x, a, b: lucid.addr(x, a, b, alpha=2),
+        (X, X[:, 0], Y[0]),
+        X + 2 * np.outer(X[:, 0], Y[0]),
+    ),
+    "addbmm": (
+        lambda x, a, b: lucid.addbmm(x, a, b, beta=2),
+        (SQUARE[:3, :3], CUBE, CUBE.swapaxes(1, 2)),
+        2 * SQUARE[:3, :3] + np.einsum("kij,klj->il", CUBE, CUBE),
+    ),
+    "diagonal_scatter": (
+        lambda x, v: x.diagonal_scatter(v, 1),
+        (X, WHOLE[:3] + 0.0),
+        X + (np.eye(3, 4, 1) * (WHOLE[:3, None] - X)),
+    ),
+    "diagonal_scatter below": (
+        lambda x, v: lucid.diagonal_scatter(x, v, -1, 1, 0),
+        (X.T, WHOLE[:2] + 0.0),
+        X.T + (np.eye(4, 3, 1) * (np.array([[7.0], [-7], [0], [0]]) - X.T)),
+    ),
+    "select_scatter": (
+        lambda x, v: lucid.select_scatter(x, v, 1, -1),
+        (X, Y[:, 0]),
+        np.concatenate([X[:, :3], Y[:, :1]], 1),
+    ),
+    "slice_scatter": (
+        lambda x, v: x.slice_scatter(v, 1, 1, None, 2),
+        (X, Y[:, :2]),
+        np.stack([X[:, 0], Y[:, 0], X[:, 2], Y[:, 1]], 1),
+    ),
+    "xlog1py": (
+        lucid.special.xlog1py,
+        (np.array([0.0, 2.0, 0.0]), np.array([-1.0, 1.0, 2.0])),
+        np.array([0, 2 * np.log(2), 0]),
+    ),
+    "entr": (lucid.special.entr, (np.array([0.0, 0.5, -1.0]),), np.array([0, np.log(2) / 2, -np.inf])),
+    "ndtr": (
+        lucid.special.ndtr,
+        (np.array([0.0, -40.0, 40.0, 1.0]),),
+        np.array([0.5, 0.0, 1.0, 0.8413447460685429]),
+    ),
     "tensorsolve, dims": (
         lambda a, b: lucid.linalg.tensorsolve(a, b, dims=(0,)),
         (SQUARE, SQUARE[0]),
