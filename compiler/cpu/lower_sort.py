@@ -11,9 +11,6 @@ for %r in ... serial                          rows of the block
 
 The elements themselves, of 4 bytes or more, are sorted by comparisons: runs by a network of vectors
 (`lower_bitonic.py`), which are merged (`lower_merge.py`); those of fewer bytes where they are few.
-
-Where few of many are asked for, segment after segment is looked through for what comes before the last one of
-those that are kept: a vector that has none costs a comparison.
 """
 
 from __future__ import annotations
@@ -25,8 +22,8 @@ from ..ir.data import replace
 from ..ir.layout import working
 from ..ir.loop import BEGIN, END, Imm, Operand, Store, Window
 from ..ir.types import DTYPES, DType, b1, i64
-from ..ops.folds import Acc
 from .lower import Lowering
+from .lower_first import FirstOfMany
 from .lower_network import Network
 from .lower_runs import RunMerge
 from .lower_sorted import ValueRows, padded
@@ -37,10 +34,6 @@ from .values import HERE
 DIGITS = 256
 SHORT = 128  # elements: up to here counting all that come before is quicker than 256 counts a digit
 COUNTS = "sort.counts"
-# Of a long row of which few are asked for: elements of a segment, at least; those that are looked at at once.
-SEGMENT = 256
-TOGETHER = 128
-BLOCK_KEYS = "sort.block"
 ONE = Imm(1, i64)
 
 
@@ -79,8 +72,7 @@ class SortLowering:
                 b.op("select", short, HERE, self.extent),
             )
         partly = self.statement.first is not None and self.key.size > 1 and not x.schedule.threads
-        if partly:
-            b.alloc(BLOCK_KEYS, self.key, TOGETHER)
+        first = FirstOfMany(self) if partly else None
         room: Operand = self.extent
         network: Network | None = None
         rows: ValueRows | None = None
@@ -106,9 +98,9 @@ class SortLowering:
                     rows.sort(self.base, HERE, self.few)
                 elif network is None:
                     self.keys(self.few if partly else self.extent)
-                    self.ranks(self.few)
-                if partly:
-                    self.select()
+                    self.ranks(self.few, self.place)
+                if first is not None:
+                    first.select(self.base, self.many)
                 elif not merged:
                     if values or network is not None:
                         self.keys(self.many)
@@ -192,69 +184,9 @@ class SortLowering:
         b.emit(Store(self.array.name, at, element, None, inside, False, self.statement.loc))
         del x.at[over]
 
-    # -- some of many
-
-    def select(self) -> None:
-        """The first ones of a long row. Of each segment those wait that come before the last one that would
-        be kept so far; where many wait, they are sorted, and those that are kept stay."""
-        b, x = self.b, self.x
-        kept, ones = self.kept(), Imm((1 << self.key.bits) - 1, self.key)
-        segment = b.op("mul", kept, Imm(4, i64))
-        for least in (Imm(SEGMENT, i64), b.op("shr", self.many, Imm(6, i64))):
-            segment = b.op("select", b.op("lt", segment, least), least, segment)
-        room = b.op("add", kept, b.op("mul", segment, Imm(2, i64)))
-        segment = b.op("select", b.op("le", room, self.many), segment, b.op("add", self.many, ONE))
-        with b.loop(HERE, self.many, segment, "serial", (HERE, ones)) as part:
-            end = x.minimum(b.op("add", part.var, segment), self.many)
-            waiting = self.gather(part.var, end, *part.carried)
-            forced = b.op("or", b.op("eq", part.var, HERE), b.op("eq", end, self.many))
-            full = b.op("gt", waiting, b.op("add", kept, segment))
-            now = b.op("or", forced, full)
-            count = b.op("select", now, waiting, HERE)
-            self.passes(count, True)
-            waiting = b.op("select", now, x.minimum(waiting, kept), waiting)
-            last = b.load("sort.keys0", self.key, b.op("add", self.base, b.op("sub", waiting, ONE)))
-            zero = Imm(0, self.key)
-            least = b.op("select", b.op("eq", last, zero), zero, b.op("sub", last, Imm(1, self.key)))
-            enough = b.op("and", now, b.op("eq", waiting, kept))
-            part.yields = (waiting, b.op("select", enough, least, part.carried[1]))
-        with b.loop(HERE, b.op("select", b.op("lt", HERE, self.many), kept, HERE), 1, "serial") as turn:
-            place = b.op("add", self.base, turn.var)
-            key = b.load("sort.keys0", self.key, place)
-            self.place(turn.var, b.load("sort.at0", i64, place), key)
-
-    def gather(self, lo: Operand, hi: Operand, waiting: Operand, limit: Operand) -> Operand:
-        """What of the elements from lo to hi has no greater key than `limit`, behind those that wait: vectors
-        that have none are passed over."""
-        b, x, lanes, over = self.b, self.x, self.lanes(), self.statement.over
-        most = Imm((1 << self.key.bits) - 1, self.key, lanes)
-        with b.loop(lo, hi, TOGETHER, "serial", (waiting,)) as turn:
-            count = x.minimum(Imm(TOGETHER, i64), b.op("sub", hi, turn.var))
-            for n in range(0, TOGETHER, lanes):  # where a row ends, nothing comes
-                b.emit(Store(BLOCK_KEYS, Imm(n, i64), most))
-
-            def store(key: Operand) -> None:
-                b.emit(Store(BLOCK_KEYS, b.op("sub", x.at[over], turn.var), key, None, x.mask))
-
-            self.vector_of_keys(lanes, turn.var, b.op("add", turn.var, count), store)
-            found: list[Acc] = [
-                (b.load(BLOCK_KEYS, self.key, Imm(n, i64), lanes),) for n in range(0, TOGETHER, lanes)
-            ]
-            (least,) = x.halve("min", found)
-            some = b.op("select", b.op("le", least, limit), count, HERE)
-            with b.loop(HERE, some, 1, "serial", turn.carried) as one:
-                (at,) = one.carried
-                key = b.load(BLOCK_KEYS, self.key, one.var)
-                b.emit(Store("sort.keys0", b.op("add", self.base, at), key))
-                b.emit(Store("sort.at0", b.op("add", self.base, at), b.op("add", turn.var, one.var)))
-                more = b.op("select", b.op("le", key, limit), ONE, HERE)
-                one.yields = (b.op("add", at, more),)
-            turn.yields = one.results
-        return turn.results[0]
-
     # -- all of few, all of many
 
-    def ranks(self, count: Operand) -> None:
+    def ranks(self, count: Operand, place: Callable[[Operand, Operand, Operand], None]) -> None:
         """Each element stands behind those with a lesser key, and those with its own that came before."""
         b, x, plain = self.b, self.x, self.x.schedule
         lanes = plain.width if plain.threads else plain.width * 8 // self.key.size
@@ -274,13 +206,13 @@ class SortLowering:
                 return [b.op("add", carried[0], one)]
 
             (behind,) = x.vectors("others", HERE, count, (Imm(0, self.key, lanes),), chunk)
-            self.place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var, own)
+            place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var, own)
         x.schedule = plain
 
     def passes(self, count: Operand, waiting: bool) -> None:
         """So many elements, digit by digit, but for digits that are the same in all. What is `waiting` knows
         where its elements are, and is sorted in place, as far as it is kept; else places are written."""
-        b, x = self.b, self.x
+        b = self.b
         self.count_digits(count)
         turned: Operand = HERE  # 1: keys and places are in the second buffers
         moved: Operand = ONE if waiting else HERE  # 0: each element is where it came from
@@ -288,11 +220,15 @@ class SortLowering:
             last = number + 1 == self.key.size and not waiting
             turned, moved = self.turn(number, count, turned, moved, last)
         if waiting:
-            back = b.op("select", self.is_one(turned), x.minimum(count, self.kept()), HERE)
-            with b.loop(HERE, back, 1, "serial") as turn:
-                place = b.op("add", self.base, turn.var)
-                b.emit(Store("sort.keys0", place, b.load("sort.keys1", self.key, place)))
-                b.emit(Store("sort.at0", place, b.load("sort.at1", i64, place)))
+            self.back(b.op("select", self.is_one(turned), count, HERE))
+
+    def back(self, count: Operand) -> None:
+        """Those that are kept of so many, from the second buffers to the first ones."""
+        b = self.b
+        with b.loop(HERE, self.x.minimum(count, self.kept()), 1, "serial") as turn:
+            place = b.op("add", self.base, turn.var)
+            b.emit(Store("sort.keys0", place, b.load("sort.keys1", self.key, place)))
+            b.emit(Store("sort.at0", place, b.load("sort.at1", i64, place)))
 
     def is_one(self, flag: Operand) -> Operand:
         return self.b.op("ne", flag, HERE)
