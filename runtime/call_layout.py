@@ -77,7 +77,8 @@ PLAIN = READABLE | WRITEABLE
 FLOAT_VALUE = float.__basicsize__ // 8 - 1
 WEAK = 9  # of an array: its weak references
 DTYPE = 3  # of a plain dtype: all that it is, its byte order included
-STACK_BYTES = 16 << 10  # temporaries, and pointers, up to this size live on the stack
+STACK_BYTES = 16 << 10  # pointers up to this size live on the stack
+TEMP_BYTES = 32 << 10  # and temporaries: an array of them would take 2 microseconds
 
 # Any object, with the words of all types that are known.
 _OBJECT = {

@@ -88,7 +88,7 @@ def attempt(spec: SPEC, args: many[Object], nargs, kwnames: Object, result: many
         built = answer(spec, outs, made, args, values)
         if built == null:
             return True
-        if spec.temp_bytes > STACK_BYTES:
+        if spec.temp_bytes > TEMP_BYTES:
             holder = PyObject_Vectorcall(env.make_array, spec.temp_args, 2, null)
             if holder == null:
                 return True
