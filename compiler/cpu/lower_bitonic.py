@@ -21,6 +21,7 @@ from __future__ import annotations
 from ..ir.loop import Imm, Operand, Store, Value
 from ..ir.types import DType, f64, i32, i64
 from .lower import Lowering
+from .lower_network import network
 from .values import HERE
 
 ONE = Imm(1, i64)
@@ -30,7 +31,7 @@ class Bitonic:
     """`lanes` of a vector, at most half a pair. `row`: where the keys are."""
 
     def __init__(self, x: Lowering, key: DType, lanes: int) -> None:
-        self.b, self.key, self.lanes, self.row = x.b, key, lanes, ""
+        self.x, self.b, self.key, self.lanes, self.row = x, x.b, key, lanes, ""
         self.step, self.both = Imm(lanes, i64), Imm(2 * lanes, i64)
 
     def constants(self) -> None:
@@ -57,7 +58,10 @@ class Bitonic:
     def sort(self, row: str, end: Operand, rounds: Operand) -> None:
         """The first `end` keys there, whole pairs; as many rounds as these need, or more."""
         b, self.row = self.b, row
-        with b.loop(HERE, end, 2 * self.lanes, "serial") as turn:
+        square = b.op("and", end, Imm(-(self.lanes**2), i64))
+        with b.loop(HERE, square, self.lanes**2, "serial") as turn:
+            self.columns(turn.var)
+        with b.loop(square, end, 2 * self.lanes, "serial") as turn:
             pair = self.run(self.load(turn.var)), self.reversed(self.run(self.load(self.next(turn.var))))
             self.finished(turn.var, *pair)
         with b.loop(HERE, rounds, 1, "serial") as number:
@@ -80,7 +84,7 @@ class Bitonic:
         less = self.b.op("lt", x, y)
         return self.b.op("select", less, x, y), self.b.op("select", less, y, x)
 
-    def reversed(self, v: Value) -> Value:
+    def reversed(self, v: Operand) -> Value:
         return self.b.op("shuffle", v, Imm(self.lanes - 1, i32), dtype=self.key)
 
     def exchanged(self, v: Value, bits: int, bit: int) -> Value:
@@ -95,6 +99,19 @@ class Bitonic:
             for step in reversed(self.bits()):
                 v = self.exchanged(v, step, step) if step < length else v
         return v
+
+    def columns(self, at: Operand) -> None:
+        """As many vectors as they have lanes: what stands one below the other is put in order, and becomes a
+        vector, and two of these a run."""
+        places = [self.b.op("add", at, Imm(n * self.lanes, i64)) for n in range(self.lanes)]
+        vectors: list[Operand] = [self.load(place) for place in places]
+        for left, right in network(self.lanes):
+            vectors[left], vectors[right] = self.in_order(vectors[left], vectors[right])
+        turns = Imm(len(self.bits()), i64)
+        with self.b.loop(HERE, turns, 1, "serial", tuple(vectors)) as turn:  # rows to columns
+            turn.yields = self.x.exchanged(turn.carried)
+        for n in range(0, self.lanes, 2):
+            self.finished(places[n], turn.results[n], self.reversed(turn.results[n + 1]))
 
     def dealt(self, x: Value, y: Value) -> tuple[Value, Value]:
         """The first halves of both, a lane of x and a lane of y in turn; the second halves."""

@@ -1,11 +1,11 @@
 """The first ones of a long row: what may be among them is told by a limit, which sinks.
 
-    %limit = ...                                the least keys of 128 groups: the k-th of these
-    for %j in 0 .. %n step %segment serial
-      for %v in %j .. serial                    what has no greater key waits: a vector that has none of these
-                                                costs a comparison
-      ...                                       first, where many wait and last they are sorted; k stay,
-                                                and the last of these is the limit
+%limit = ...                                the least keys of 128 groups: the k-th of these
+for %j in 0 .. %n step %segment serial
+  for %v in %j .. serial                    what has no greater key waits: a vector that has none of these
+                                            costs a comparison
+  ...                                       first, where many wait and last they are sorted; k stay,
+                                            and the last of these is the limit
 """
 
 from __future__ import annotations
