@@ -162,7 +162,7 @@ class NativeCall:
             label = np.frombuffer(name.encode() + b"\0", np.uint8)
             method = np.array([label.ctypes.data, _call_function(), _FLAGS, 0], np.int64)
             own = (self.specs, fallback, self._latest, method, label)
-            self.function = _new_function(method.ctypes.data, own, None)
+            self.function = _new_function(method.ctypes.data, own)
 
     @property
     def latest(self) -> tuple[Any, ...] | None:
@@ -352,21 +352,22 @@ class NativeCall:
                 row = taken(Source(g.place), plan.buffers[i].dtype.np, shape, i)
             return *row, steps, len(g.path), g.output
 
-        given_rows = [gift(g) for g in gifts]
-        temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
-        program = built(answer)
-        words = {
+        tables: dict[str, Sequence[Row]] = {
+            "checks": facts,
+            "inputs": inputs,
+            "outputs": outputs,
+            "temps": [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"],
+            "made": objects,
+            "answer": built(answer),
+            "stores": assigned,
+            "gifts": [gift(g) for g in gifts],
+        }
+        words = {name: table(rows) for name, rows in tables.items()}
+        words |= {f"n_{name}": len(rows) for name, rows in tables.items()}
+        words |= {
             "nargs": arguments - len(keywords),
             "keywords": table([[held(sys.intern(name)) for name in keywords]]),
             "n_keywords": len(keywords),
-            "checks": table(facts),
-            "n_checks": len(facts),
-            "inputs": table(inputs),
-            "n_inputs": len(inputs),
-            "outputs": table(outputs),
-            "n_outputs": len(outputs),
-            "temps": table(temps),
-            "n_temps": len(temps),
             "temp_bytes": plan.temp_bytes,
             "temp_args": table([(held((plan.temp_bytes,)), held(np.dtype(np.uint8)))]),
             "program": executable.program.ctypes.data,
@@ -375,14 +376,6 @@ class NativeCall:
             "n_buffers": len(plan.buffers) + 1,
             "large": executable.large,
             "threads": threads,
-            "made": table(objects),
-            "n_made": len(objects),
-            "answer": table(program),
-            "n_answer": len(program),
-            "stores": table(assigned),
-            "n_stores": len(assigned),
-            "gifts": table(given_rows),
-            "n_gifts": len(given_rows),
             "changes": bool(assigned) or any(row[0] == layout.ALIAS for row in outputs),
             "verdict": verdict,
             "env": _environment().ctypes.data,
@@ -448,7 +441,7 @@ ASKED = "LUCID_NATIVE=0"
 _FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 
 
-def _new_function(method: int, self: object, module: str | None) -> Callable[..., Any]:
+def _new_function(method: int, self: object) -> Callable[..., Any]:
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype = ctypes.py_object
     make.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)

@@ -33,88 +33,38 @@ def _vector() -> tuple[str, int]:
     return f"<{nbytes // 4} x float>", nbytes
 
 
-def _fma_text() -> str:
-    """Each block: STEPS times CHAINS multiply-adds; the sum is stored, so that they are needed."""
+def _text(name: str, chains: int, start: str, turn: str, step: int, most: int, entry: str, block: str) -> str:
+    """Native code of one kind of blocks: in turns, `step` by `step` up to `most`, each of so many values %a0,
+    ... becomes %b0, ...; their sum is stored, so that they are needed. `entry` and `block` come before."""
     kind, nbytes = _vector()
-    chains = range(CHAINS)
-    phis = "\n".join(f"  %a{k} = phi {kind} [ %start, %block ], [ %b{k}, %loop ]" for k in chains)
-    steps = "\n".join(
-        f"  %b{k} = call {kind} @llvm.fma({kind} %a{k}, {kind} %f, {kind} %start)" for k in chains
-    )
-    sums = "\n".join(f"  %s{k + 1} = fadd {kind} %s{k}, %b{k}" for k in chains)
+    phis = "\n".join(f"  %a{k} = phi {kind} [ {start}, %block ], [ %b{k}, %loop ]" for k in range(chains))
+    sums = "\n".join(f"  %s{k + 1} = fadd {kind} %s{k}, %b{k}" for k in range(chains))
     return f"""
 declare {kind} @llvm.fma({kind}, {kind}, {kind})
-define void @peak_fma(ptr %slots, i64 %begin, i64 %end) {{
+define void @{name}(ptr %slots, i64 %begin, i64 %end) {{
 entry:
   %from = load ptr, ptr %slots
   %at.to = getelementptr i64, ptr %slots, i64 1
   %to = load ptr, ptr %at.to
-  %start = load {kind}, ptr %from, align 4
-  %at.f = getelementptr i8, ptr %from, i64 {nbytes}
-  %f = load {kind}, ptr %at.f, align 4
+{entry}
   br label %block
 block:
   %n = phi i64 [ %begin, %entry ], [ %n.next, %done ]
+{block}
   br label %loop
 loop:
   %i = phi i64 [ 0, %block ], [ %i.next, %loop ]
 {phis}
-{steps}
-  %i.next = add i64 %i, 1
-  %more = icmp ult i64 %i.next, {STEPS}
-  br i1 %more, label %loop, label %done
-done:
-  %s0 = fsub {kind} %start, %start
-{sums}
-  %byte = mul i64 %n, {nbytes}
-  %out = getelementptr i8, ptr %to, i64 %byte
-  store {kind} %s{CHAINS}, ptr %out, align 4
-  %n.next = add i64 %n, 1
-  %again = icmp ult i64 %n.next, %end
-  br i1 %again, label %block, label %end.all
-end.all:
-  ret void
-}}
-"""
-
-
-def _read_text() -> str:
-    """Each block: BLOCK_BYTES are read, eight vectors a turn; their sum is stored."""
-    kind, nbytes = _vector()
-    ways = range(8)
-    phis = "\n".join(f"  %a{k} = phi {kind} [ zeroinitializer, %block ], [ %b{k}, %loop ]" for k in ways)
-    loads = "\n".join(
-        f"  %p{k} = getelementptr i8, ptr %here, i64 {k * nbytes}\n"
-        f"  %v{k} = load {kind}, ptr %p{k}, align 4\n  %b{k} = fadd {kind} %a{k}, %v{k}"
-        for k in ways
-    )
-    sums = "\n".join(f"  %s{k + 1} = fadd {kind} %s{k}, %b{k}" for k in ways)
-    return f"""
-define void @peak_read(ptr %slots, i64 %begin, i64 %end) {{
-entry:
-  %from = load ptr, ptr %slots
-  %at.to = getelementptr i64, ptr %slots, i64 1
-  %to = load ptr, ptr %at.to
-  br label %block
-block:
-  %n = phi i64 [ %begin, %entry ], [ %n.next, %done ]
-  %first = mul i64 %n, {BLOCK_BYTES}
-  br label %loop
-loop:
-  %i = phi i64 [ 0, %block ], [ %i.next, %loop ]
-{phis}
-  %byte = add i64 %first, %i
-  %here = getelementptr i8, ptr %from, i64 %byte
-{loads}
-  %i.next = add i64 %i, {8 * nbytes}
-  %more = icmp ult i64 %i.next, {BLOCK_BYTES}
+{turn}
+  %i.next = add i64 %i, {step}
+  %more = icmp ult i64 %i.next, {most}
   br i1 %more, label %loop, label %done
 done:
   %s0 = fadd {kind} zeroinitializer, zeroinitializer
 {sums}
   %out.byte = mul i64 %n, {nbytes}
   %out = getelementptr i8, ptr %to, i64 %out.byte
-  store {kind} %s8, ptr %out, align 4
+  store {kind} %s{chains}, ptr %out, align 4
   %n.next = add i64 %n, 1
   %again = icmp ult i64 %n.next, %end
   br i1 %again, label %block, label %end.all
@@ -122,6 +72,30 @@ end.all:
   ret void
 }}
 """
+
+
+def _fma_text() -> str:
+    """Each block: STEPS times CHAINS multiply-adds."""
+    kind, nbytes = _vector()
+    entry = f"""  %start = load {kind}, ptr %from, align 4
+  %at.f = getelementptr i8, ptr %from, i64 {nbytes}
+  %f = load {kind}, ptr %at.f, align 4"""
+    call = f"call {kind} @llvm.fma({kind} %a{{0}}, {kind} %f, {kind} %start)"
+    turn = "\n".join(f"  %b{k} = {call.format(k)}" for k in range(CHAINS))
+    return _text("peak_fma", CHAINS, "%start", turn, 1, STEPS, entry, "")
+
+
+def _read_text() -> str:
+    """Each block: BLOCK_BYTES are read, eight vectors a turn."""
+    kind, nbytes = _vector()
+    loads = "\n".join(
+        f"  %p{k} = getelementptr i8, ptr %here, i64 {k * nbytes}\n"
+        f"  %v{k} = load {kind}, ptr %p{k}, align 4\n  %b{k} = fadd {kind} %a{k}, %v{k}"
+        for k in range(8)
+    )
+    here = "  %byte = add i64 %first, %i\n  %here = getelementptr i8, ptr %from, i64 %byte\n"
+    first = f"  %first = mul i64 %n, {BLOCK_BYTES}"
+    return _text("peak_read", 8, "zeroinitializer", here + loads, 8 * nbytes, BLOCK_BYTES, "", first)
 
 
 def _run(name: str, text: str, inputs: int, blocks: int, threads: int, repeats: int = 1) -> float:
