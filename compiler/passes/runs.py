@@ -7,11 +7,13 @@ itself, then of the parts of the result, for each of which all runs are merged.
 
 from __future__ import annotations
 
+from math import prod
+
 from ..cpu.schedule import MERGED
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.graph import Node
-from ..ir.program import Apart, Call, Program
+from ..ir.program import Apart, Call, Operand, Program
 
 # Elements from which on several threads are better than one, and parts that they have then, at least.
 LONG = 1 << 15
@@ -37,38 +39,30 @@ def _parts(call: Call) -> tuple[Call, ...]:
     most, run = SHARES * RUN_BYTES // output.dtype.size, _unused(kernel)
     shares = SHARES * (-(-count // most)) if count <= MERGED // SHARES * most else MERGED
     length = -(-count // shares)
-    node = call.arrays[output.name].node
-    between = Node(node.op, node.inputs, node.attrs, node.loc)
+    held = call.arrays[output.name]
+    between = Node(held.node.op, held.node.inputs, held.node.attrs, held.node.loc)
+    dims = sorted(zip(statement.index, output.dims, strict=True), key=lambda d: d[0].axis == statement.over)
+    index = tuple(ix for ix, _ in dims)  # rows lie along memory there
+    runs = k.Array(f"{output.name}_runs", output.dtype, tuple(n for _, n in dims))
+    strides = tuple(prod(call.extent(n) for _, n in dims[at + 1 :]) for at in range(len(dims)))
     first = k.Kernel(
         f"{kernel.name}_runs",
         kernel.params,
-        kernel.outputs,
+        (runs,),
         kernel.outer,
-        (k.Stage(stage.axes, (*stage.body[:-1], replace(statement, run=run))),),
+        (k.Stage(stage.axes, (*stage.body[:-1], replace(statement, array=runs.name, index=index, run=run))),),
     )
-    source = replace(output, name=f"{output.name}_runs")
-    load = k.Load(source.name, statement.index, output.dtype)
-    merge = replace(statement, expr=load, run=run, merges=True)
+    merge = replace(statement, expr=k.Load(runs.name, index, output.dtype), run=run, merges=True)
     then = k.Kernel(
-        f"{kernel.name}_merge", (source,), kernel.outputs, kernel.outer, (k.Stage(stage.axes, (merge,)),)
+        f"{kernel.name}_merge", (runs,), (output,), kernel.outer, (k.Stage(stage.axes, (merge,)),)
     )
-    held, symbols = call.arrays[output.name], {**call.symbols, run: length}
-    own = {name: symbols[name] for name in k.symbols(then)}
+    symbols = {**call.symbols, run: length}
+    given = {name: operand for name, operand in call.arrays.items() if name != output.name}
+    made = {runs.name: Operand(between, 0, strides)}
+    needed = {name: symbols[name] for name in k.symbols(then)}
     return (
-        replace(
-            call,
-            kernel=first,
-            arrays={**call.arrays, output.name: replace(held, node=between)},
-            symbols=symbols,
-        ),
-        Call(
-            then,
-            {source.name: replace(held, node=between), output.name: held},
-            own,
-            {},
-            (REASON,),
-            (Apart(between, REASON, ""),),
-        ),
+        replace(call, kernel=first, arrays=given | made, symbols=symbols),
+        Call(then, {**made, output.name: held}, needed, {}, (REASON,), (Apart(between, REASON, ""),)),
     )
 
 
