@@ -82,12 +82,11 @@ def space_of(i: Instruction) -> str:
     return i.modifiers["space"].removesuffix("::cta") if i.modifiers.get("space") else "generic"
 
 
-def by_space(group: Group, addresses: Array) -> list[tuple[str, Array | None, Array]]:
-    """Generic addresses by the space whose window they are in: its name, which threads, their addresses
-    there.
-
-    None stands for all threads.
-    """
+def by_space(space: str, addresses: Array) -> list[tuple[str, Array | None, Array]]:
+    """Addresses by space, generic ones by the space whose window they are in: its name, which threads, their
+    addresses there. None stands for all threads."""
+    if space != "generic":
+        return [(space, None, addresses)]
     found: list[tuple[str, Array | None, Array]] = []
     window = addresses >> 40
     for name, base in WINDOWS.items():
@@ -123,18 +122,14 @@ def load(i: Instruction) -> Step:
         return np.ascontiguousarray(raw).view(dtype).reshape(-1, vector)
 
     def step(env: Env, group: Group) -> None:
-        addresses = at(env, group)
-        if space != "generic":
-            got = fetch(group, space, addresses)
+        parts = by_space(space, at(env, group))
+        if len(parts) == 1:
+            got = fetch(group, parts[0][0], parts[0][2])
         else:
-            parts = by_space(group, addresses)
-            if len(parts) == 1 and parts[0][1] is None:
-                got = fetch(group, parts[0][0], parts[0][2])
-            else:
-                got = np.empty((group.size, vector) if vector > 1 else group.size, dtype)
-                for name, chosen, part in parts:
-                    assert chosen is not None
-                    got[chosen] = fetch(group.part(chosen), name, part)
+            got = np.empty((group.size, vector) if vector > 1 else group.size, dtype)
+            for name, chosen, part in parts:
+                assert chosen is not None
+                got[chosen] = fetch(group.part(chosen), name, part)
         if vector == 1:
             keep[0](env, got)
         else:
@@ -167,10 +162,7 @@ def store(i: Instruction) -> Step:
         else:
             got = np.stack(parts, axis=1).reshape(-1).view(BITS[total] if total <= 8 else np.uint64)
             got = got.reshape(-1, total // 8) if total > 8 else got
-        if space != "generic":
-            put(group, space, addresses, got)
-            return
-        for name, chosen, part in by_space(group, addresses):
+        for name, chosen, part in by_space(space, addresses):
             if chosen is None:
                 put(group, name, part, got)
             else:
@@ -239,13 +231,12 @@ def atomic(i: Instruction) -> Step:
     def step(env: Env, group: Group) -> None:
         addresses = np.broadcast_to(at(env, group), (group.size,))
         operands = [np.broadcast_to(a(env, group), (group.size,)) for a in args]
-        if space != "generic":
-            old = change(group, space, addresses, operands)
-        else:
-            old = np.empty(group.size, dtype)
-            for name, chosen, part in by_space(group, addresses):
-                who = np.arange(group.size) if chosen is None else chosen
-                old[who] = change(group.part(who), name, part, [o[who] for o in operands])
+        old = np.empty(group.size, dtype)
+        for name, chosen, part in by_space(space, addresses):
+            if chosen is None:
+                old = change(group, name, part, operands)
+            else:
+                old[chosen] = change(group.part(chosen), name, part, [o[chosen] for o in operands])
         if keep is not None:
             keep(env, old)
 
