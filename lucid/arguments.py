@@ -190,6 +190,14 @@ def is_array(value: Any) -> bool:
     return hasattr(type(value), "__array__") and not isinstance(value, Tensor)
 
 
+def inside(value: Any) -> list[Any] | None:
+    """What is in a container that `describe` goes into; None of another value."""
+    kind = type(value)
+    if kind is dict:
+        return list(value.values())
+    return list(value) if kind is tuple or kind is list or _is_named(value) else None
+
+
 def _is_named(value: Any) -> bool:
     return isinstance(value, tuple) and hasattr(value, "_fields")
 

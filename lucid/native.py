@@ -1,12 +1,11 @@
 """A recording as a native call: no Python code runs where all that it relies on is as it was.
 
-Where a recording needs more than native code does (results with a history, containers of arrays as
-arguments), it stays with Python.
+Where a recording needs more than native code does (results with a history), it stays with Python.
 """
 
 from __future__ import annotations
 
-from types import EllipsisType, FunctionType, MappingProxyType, NoneType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from lucid.runtime.call import (
     slot_offset,
 )
 from lucid.runtime.checks import MISSING, Argument, Bits, Check
+from lucid.runtime.containers import Container
 
 from . import arguments, results
 from .context import MODE
@@ -40,10 +40,9 @@ from .tensor import Tensor
 
 _NODE = Link(Node, "data")
 _NODE_FIELDS = tuple(name for name in Node.__match_args__ if name != "data")
-_CONSTANTS = (bool, int, str, bytes, complex, NoneType, EllipsisType, range, np.dtype)
 
 # Arguments that are described by what is in them.
-_OPEN = (np.ndarray, np.generic, list, dict, slice)
+_OPEN = (np.ndarray, np.generic, slice)
 
 
 class _CannotError(Exception):
@@ -73,13 +72,14 @@ def add(
             executable.native,
             spec.sources,
             spec.answer,
-            arguments=len(spec.args),
+            arguments=len(args) + len(kwargs),
             keywords=tuple(kwargs),
             checks=spec.checks,
             made=spec.made,
             stores=spec.stores,
             unused=spec.unused,
             gifts=spec.gifts,
+            containers=spec.containers,
             shapes=spec.shapes,
             verdict=spec.verdict,
             threads=threads or 0,
@@ -101,6 +101,7 @@ class _Spec:
         self.stores: list[Store] = []
         self.unused: list[Unused] = []
         self.gifts: list[Gift] = []
+        self.containers: list[Container] = []
         self.verdict = -1  # the output that is one
         self.out = out  # the argument that says where results go, or -1
         self.shapes: dict[int, tuple[int, ...]] = {}
@@ -124,6 +125,7 @@ class _Spec:
                 raise _CannotError
             self.verdict = self._pick(len(self.executable.types) - 1)
         self.numbers = numbers
+        bound = [leaf for k, value in bound for leaf in self._leaves(k, value)]
         self.free = self._free(bound)
         grad = MODE.get().grad
         self.checks.append(checks.context(MODE, (None, grad)))
@@ -137,6 +139,16 @@ class _Spec:
         if self.out >= 0:
             self._gifts()
         self.answer = arguments.rebuild(self.recording.results, self._result)
+
+    def _leaves(self, k: int, value: Any) -> list[tuple[int, Any]]:
+        """An argument, or in its place what is in it, each with its position: all containers are opened."""
+        inside = arguments.inside(value) if k >= 0 else None  # defaults are facts
+        if inside is None:
+            return [(k, value)]
+        begin, keys = len(self.args), tuple(value) if type(value) is dict else ()
+        self.args = (*self.args, *inside)
+        self.containers.append(Container(k, type(value), len(inside), keys))
+        return [leaf for n, part in enumerate(inside) for leaf in self._leaves(begin + n, part)]
 
     def _free(self, bound: list[tuple[int, Any]]) -> dict[int, int]:
         """Numbers of the tape, and the arguments that they are, of which nothing depends but elements of
@@ -179,11 +191,7 @@ class _Spec:
         elif kind is float:
             bits = int(np.array(value).view(np.int64))
             self.checks += [checks.of_type(place, kind), checks.slot(place, _FLOAT, Bits(bits))]
-        elif (
-            isinstance(value, _OPEN)
-            or arguments.is_array(value)
-            or (isinstance(value, tuple) and not _constant(value))
-        ):
+        elif isinstance(value, _OPEN) or arguments.is_array(value):
             raise _CannotError
         else:
             self.checks.append(checks.same(place, value))
@@ -390,15 +398,10 @@ class _Spec:
             return self._place(value.owner)
         if isinstance(value, results.Value):
             return self.numbers[value.number]
-        if isinstance(value, tuple):  # one with names: `rebuild` goes into all others
+        if isinstance(value, tuple):  # of a type that `rebuild` does not go into
             raise _CannotError
         return value
 
 
 # Bytes from a Python float to its value.
 _FLOAT = object.__basicsize__
-
-
-def _constant(value: Any) -> bool:
-    """A plain value that cannot change."""
-    return all(map(_constant, value)) if type(value) is tuple else isinstance(value, (*_CONSTANTS, float))

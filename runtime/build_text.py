@@ -137,6 +137,11 @@ def container(kind, count, parts: many[Object]) -> Object:
                 return null
         release(parts, 2 * count)
         return dict
+    if kind == NAMED:
+        made = PyObject_Vectorcall(parts[0], parts + 1, count, null)
+        if made != null:
+            release(parts, count + 1)
+        return made
     if kind == LIST:
         new = PyList_New(count)
     else:
@@ -165,6 +170,8 @@ def answer(
             parts = row.number
             if row.kind == DICT:
                 parts = 2 * parts
+            if row.kind == NAMED:
+                parts += 1
             depth -= parts
             new = container(row.kind, row.number, stack + depth)
             if new == null:

@@ -30,6 +30,7 @@ from . import call_layout as layout
 from . import call_text, memory, pool, runner, steps
 from .address import direct, word
 from .checks import MISSING, Argument, Bits, Check, Objects
+from .containers import Container, opened
 from .execute import SMALL_BYTES, Executable
 from .forever import forever
 from .load import native
@@ -187,6 +188,7 @@ class NativeCall:
         stores: Sequence[Store] = (),
         unused: Sequence[Unused] = (),
         gifts: Sequence[Gift] = (),
+        containers: Sequence[Container] = (),
         shapes: Mapping[int, tuple[int, ...]] | None = None,
         verdict: int = -1,
         threads: int = 0,
@@ -197,8 +199,9 @@ class NativeCall:
         `sources[k]` is where input k comes from, `arguments` the exact number of arguments (by
         default as many as the sources name), of which the last have these `keywords`; of arguments
         that no input takes, `unused` may say what they must be, and `gifts` which are outputs: arrays
-        that may be written to, and share no memory with inputs or each other. `checks` must hold, in
-        their order: a slot of an argument is looked at after its type.
+        that may be written to, and share no memory with inputs or each other. What is in arguments that are
+        `containers` counts as arguments, too, behind the others. `checks` must hold, in their order: a slot
+        of an argument is looked at after its type.
 
         The objects `made` are made, in order. `answer` says what the call returns: an Output, an
         Earlier object, an Argument, a tuple, list or dict of such, or a constant. An output whose
@@ -219,12 +222,13 @@ class NativeCall:
             arguments = max((p.number + 1 for p in places if isinstance(p, Argument)), default=0)
         table = functools.partial(_table, keep)
         held = functools.partial(_held, keep)
+        values = opened(containers, arguments)
 
         def place(thing: object) -> tuple[int, int]:
             if not isinstance(thing, Argument):
                 return 1, held(thing)
-            if not 0 <= thing.number < arguments:
-                raise ValueError(f"{arguments} arguments, but a use of number {thing.number}")
+            if not 0 <= thing.number < values:
+                raise ValueError(f"{values} arguments, but a use of number {thing.number}")
             return 0, thing.number
 
         def taken(source: Source, dtype: np.dtype[Any], shape: tuple[int, ...], buffer: int) -> Row:
@@ -298,6 +302,9 @@ class NativeCall:
             if type(thing) is tuple or type(thing) is list:
                 kind = layout.TUPLE if type(thing) is tuple else layout.LIST
                 return [row for part in thing for row in built(part)] + [(kind, len(thing))]
+            if isinstance(thing, tuple):  # one with names
+                parts = (row for part in thing for row in built(part))
+                return [(layout.CONSTANT, held(type(thing))), *parts, (layout.NAMED, len(thing))]
             if type(thing) is dict:
                 parts = (row for k, v in thing.items() for row in ((layout.CONSTANT, held(k)), *built(v)))
                 return [*parts, (layout.DICT, len(thing))]
@@ -352,16 +359,12 @@ class NativeCall:
                 row = taken(Source(g.place), plan.buffers[i].dtype.np, shape, i)
             return *row, steps, len(g.path), g.output
 
+        temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
         tables: dict[str, Sequence[Row]] = {
-            "checks": facts,
-            "inputs": inputs,
-            "outputs": outputs,
-            "temps": [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"],
-            "made": objects,
-            "answer": built(answer),
-            "stores": assigned,
-            "gifts": [gift(g) for g in gifts],
-        }
+            "checks": facts, "inputs": inputs, "outputs": outputs, "temps": temps, "made": objects,
+            "answer": built(answer), "stores": assigned, "gifts": [gift(g) for g in gifts],
+            "opens": [c.row(table, held) for c in containers],
+        }  # fmt: skip
         words = {name: table(rows) for name, rows in tables.items()}
         words |= {f"n_{name}": len(rows) for name, rows in tables.items()}
         words |= {
@@ -378,6 +381,7 @@ class NativeCall:
             "threads": threads,
             "changes": bool(assigned) or any(row[0] == layout.ALIAS for row in outputs),
             "verdict": verdict,
+            "n_values": values if containers else 0,
             "env": _environment().ctypes.data,
         }
         spec = np.array([words[name] for name in layout.SPEC], np.int64)
@@ -495,7 +499,7 @@ def _layouts_hold() -> bool:
     frozen.flags.writeable = False
     references = _half(array, 0)
     items = [array, frozen]
-    pair = (array, frozen)
+    pair, named = (array, frozen), {"one": 1, "two": 2}
     closed = _reads(pair).__closure__
     number = 2.5 + len(items)
     dims = (ctypes.c_int64 * 2).from_address(word(array, layout.DIMS))
@@ -516,7 +520,7 @@ def _layouts_hold() -> bool:
         and _half(array, layout.FLAGS) & layout.OWNED == layout.OWNED
         and np.ndarray.__weakrefoffset__ == 8 * layout.WEAK
         and _dtypes_hold()
-        and word(items, layout.SIZE_OF) == word(pair, layout.SIZE_OF) == 2
+        and word(items, layout.SIZE_OF) == word(pair, layout.SIZE_OF) == word(named, layout.SIZE_OF) == 2
         and first.value == id(frozen)
         and word(pair, layout.TUPLE_ITEMS + 1) == id(frozen)
         and closed is not None
@@ -588,5 +592,6 @@ def _environment() -> Words:
         "steps": steps.UNDER_WAY.ctypes.data,
         "float_type": id(float),
         "int_type": id(int),
+        "text_type": id(str),
     }
     return forever(np.array([words[name] for name in layout.ENV], np.int64))

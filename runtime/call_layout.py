@@ -12,12 +12,12 @@ SPEC = record(
     "nargs keywords:many[i64] n_keywords checks:CHECK n_checks inputs:INPUT n_inputs outputs:OUTPUT"
     " n_outputs temps:TEMP n_temps temp_bytes temp_args:ptr program:ptr launches scratch n_buffers large"
     " threads made:OBJECT n_made answer:VALUE n_answer stores:STORE n_stores gifts:GIFT n_gifts changes"
-    " verdict env:ENV"
+    " verdict opens:OPEN n_opens n_values env:ENV"
 )
 # Words that are the same for every spec.
 ENV = record(
     "array_type:ptr new_array:ptr make_array:ptr pool:POOL threshold run:ptr list_type:ptr none:Object"
-    " steps:many[i64] float_type:ptr int_type:ptr"
+    " steps:many[i64] float_type:ptr int_type:ptr text_type:ptr"
 )
 POOL = record("state:ptr most there")  # `pool.CELL`
 # Where something starts: argument `which`, or the object at that address. Other rows begin with it.
@@ -49,12 +49,15 @@ KEPT_BYTES = 1 << 20  # the largest array that such an object may have
 # None there, if `output` is negative.
 GIFT = record(f"{_INPUT} path:STEP n_path output")
 STEP = record("type:ptr size index")
+# An argument that is a container of `kind` TUPLE, LIST or DICT (`containers.py`).
+OPEN = record("argument type:ptr kind size keys:many[Object]")
 TEMP = record("buffer offset")
 # A value: an object, the array of an output, one of the objects made, an argument.
 VALUE = record("kind number|constant:Object")
 CONSTANT, ARRAY, EARLIER, ARGUMENT = 0, 1, 2, 3
-# The answer is built by a stack machine: values are pushed; a container takes `number` of them.
-TUPLE, LIST, DICT = 4, 5, 6
+# The answer is built by a stack machine: values are pushed; a container takes `number` of them, one with
+# names its type before them, which is called.
+TUPLE, LIST, DICT, NAMED = 4, 5, 6, 7
 # An object to make, and its slots.
 OBJECT = record("type:ptr fields:FIELD n_fields kept:Object")
 FIELD = record("offset kind number")
@@ -91,6 +94,6 @@ _OBJECT = {
 RECORDS = {
     "SPEC": SPEC, "ENV": ENV, "POOL": POOL, "INPUT": INPUT, "LINK": LINK, "OUTPUT": OUTPUT, "TEMP": TEMP,
     "VALUE": VALUE, "PLACE": PLACE, "OBJECT": OBJECT, "FIELD": FIELD, "STORE": STORE, "CHECK": CHECK,
-    "GIFT": GIFT, "STEP": STEP, "Object": _OBJECT,
+    "GIFT": GIFT, "STEP": STEP, "OPEN": OPEN, "Object": _OBJECT,
 }  # fmt: skip
 NUMBERS = {name: value for name, value in globals().items() if isinstance(value, int)}

@@ -11,7 +11,7 @@ fail comes before it.
 
 from __future__ import annotations
 
-from . import build_text, check_text, take_text
+from . import build_text, check_text, containers, take_text
 from .call_layout import NUMBERS, RECORDS
 from .language import compiled
 
@@ -31,7 +31,7 @@ def clear(objects: many[Object], n):
     for k in range(n):
         objects[k] = null
 
-def attempt(spec: SPEC, args: many[Object], nargs, kwnames: Object, result: many[Object]) -> i1:
+def attempt(spec: SPEC, given: many[Object], nargs, kwnames: Object, result: many[Object]) -> i1:
     """Whether the spec fits. If so, at `result` a new reference, or null with an exception set."""
     if spec.nargs != nargs:
         return False
@@ -56,7 +56,8 @@ def attempt(spec: SPEC, args: many[Object], nargs, kwnames: Object, result: many
     n_stores = spec.n_stores
     n_buffers = spec.n_buffers
     n_answer = spec.n_answer
-    n_room = n_inputs + n_buffers + n_objects + n_stores + n_stores + n_answer + n_inputs
+    n_values = spec.n_values
+    n_room = n_inputs + n_buffers + n_objects + n_stores + n_stores + n_answer + n_inputs + n_values
     heap: ptr = null
     if n_room << 3 > STACK_BYTES:
         heap = malloc(n_room << 3)
@@ -72,15 +73,19 @@ def attempt(spec: SPEC, args: many[Object], nargs, kwnames: Object, result: many
     olds = changed + n_stores
     values = olds + n_stores
     words: many[i64] = values + n_answer
-    if not gather(spec, args, arrays, buffers, words):
-        free(heap)
-        return False
-
     clear(outs, n_objects)
     built: Object = null
     holder: Object = null
     result[0] = null
+    args = given
+    n_given = nargs + n_keywords
+    if n_values > 0:
+        args: many[Object] = words + n_inputs
+        copy(args, given, n_given << 3, False)
+        clear(args + n_given, n_values - n_given)
     try:
+        if not opened(spec, args) or not gather(spec, args, arrays, buffers, words):
+            return False
         if not gifts(spec, args, arrays, outs, buffers) or not check(spec.checks, spec.n_checks, args):
             return False
         if not outputs(spec, outs, made, buffers) or not make(spec, outs, made, args):
@@ -102,7 +107,7 @@ def attempt(spec: SPEC, args: many[Object], nargs, kwnames: Object, result: many
 
         # Checks and making objects may have run other code (a garbage collection, another thread): look
         # again. From here to the run there is none.
-        if not gather(spec, args, arrays, buffers, words):
+        if not opened(spec, args) or not gather(spec, args, arrays, buffers, words):
             return False
         # a step in Python may have read what this call changes
         pure = spec.changes == 0
@@ -140,6 +145,8 @@ def attempt(spec: SPEC, args: many[Object], nargs, kwnames: Object, result: many
     finally:
         Py_DecRef(built)
         release(outs, n_objects)
+        if n_values > 0:
+            release(args + n_given, n_values - n_given)
         Py_DecRef(holder)
         free(heap)
 
@@ -162,7 +169,7 @@ def call(self: Object, args: many[Object], nargs, kwnames: Object) -> Object:
     return PyObject_Vectorcall(own[1], args, nargs, kwnames)
 '''
 
-SOURCE = "".join((_TEXT, check_text.TEXT, take_text.TEXT, build_text.TEXT))
+SOURCE = "".join((_TEXT, check_text.TEXT, containers.TEXT, take_text.TEXT, build_text.TEXT))
 
 
 def text() -> str:

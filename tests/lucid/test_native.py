@@ -174,13 +174,45 @@ def test_results(structure: Callable[[Any, Any], Any]) -> None:
     assert numpy(natively(f, x)) == numpy(plain(x))
 
 
+def test_results_with_names() -> None:
+    x = numbers(3)
+    for inner in (lambda x: Pair(x + 1, x * 2), lambda x: {"a": [Pair(x + 1, (x * 2, Pair(x * 3, "text")))]}):
+        named = lucid.compile(inner)
+        warm(named, x)
+        result, expected = natively(named, x), inner(x)
+        assert type(result) is type(expected)
+        result = result if isinstance(result, Pair) else result["a"][0]
+        assert type(result) is Pair
+        np.testing.assert_array_equal(result.first.numpy(), x + 1)
+        if isinstance(result.second, tuple):
+            assert type(result.second[1]) is Pair and result.second[1].second == "text"
+            np.testing.assert_array_equal(result.second[1].first.numpy(), x * 3)
+    for of in (lambda x: lucid.topk(x, 2), lambda x: lucid.linalg.slogdet(x * x[:, None] + np.eye(3))):
+        f = lucid.compile(of)
+        warm(f, x)
+        for a, b in zip(f(x), of(x), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5)
+
+    class Strict(NamedTuple("Strict", [("first", Any)])):
+        def __new__(cls, first: Any) -> Any:
+            if fails:
+                raise RuntimeError("not made")
+            return super().__new__(cls, first)
+
+    fails: list[int] = []
+    made = lucid.compile(lambda x: [x + 1, Strict(x * 2), x + 3])
+    warm(made, x)
+    natively(made, x)
+    before = sys.getrefcount(x)
+    fails.append(1)
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="not made"):
+            made(x)
+    assert sys.getrefcount(x) == before
+
+
 def test_results_that_need_python() -> None:
     x, w = numbers(3), Tensor(numbers(3), requires_grad=True)
-    named = lucid.compile(lambda x: Pair(x + 1, x))
-    warm(named, x)
-    result = named(x)
-    assert isinstance(result, Pair)
-    np.testing.assert_array_equal(result.first.numpy(), x + 1)
     rooted = lucid.compile(lambda x: (x * w).sum())
     warm(rooted, x)
     rooted(x).backward()
