@@ -44,7 +44,9 @@ def _beyond_linear(b: Builder, t: Operand, start: Operand) -> tuple[Value, Value
 def arctan(b: Builder, x: Operand) -> Value:
     """-0 at -0, pi/2 at inf."""
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
-    a = st.at_most(b, b.op("abs", x), 2.0**60)
+    whole = st.at_most(b, b.op("abs", x), 2.0**60)
+    tiny = st.below_squares(b, whole, st.F32)
+    a = b.op("select", tiny, zero, whole)
     steep = b.op("gt", a, one)
     # as an integer, since LLVM would divide by a, and by 1, in place of a division by the larger one
     bits = st.as_bits(b, a, st.F32)
@@ -56,8 +58,8 @@ def arctan(b: Builder, x: Operand) -> Value:
     lost = b.op("select", steep, b.op("add", lost, pi_rest), lost)
     left = b.op("fma", b.op("neg", t), d, n)  # 0 if d is 1
     lost = b.op("fma", left, b.imm(0.47, x), lost)  # times 1 / (d (1 + t**2)) where that counts
-    _, rest = _beyond_linear(b, st.settled(b, t, st.F32), lost)
-    return st.copied_sign(b, b.op("add", total, rest), x, st.F32)
+    _, rest = _beyond_linear(b, t, lost)
+    return st.copied_sign(b, b.op("select", tiny, whole, b.op("add", total, rest)), x, st.F32)
 
 
 def arctan2(b: Builder, y: Operand, x: Operand) -> Value:

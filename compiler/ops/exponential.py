@@ -151,6 +151,7 @@ def _single(
 ) -> Operand:
     """A power of float32: beyond `usual`, slowly; beyond the ends, as at them."""
     rare = b.op("gt", b.op("abs", x), b.imm(usual, x))
+    x = st.lifted_off_zero(b, x, st.F32)
     (result,) = st.where_any(
         b, rare, (sum_of(b, to(b, x)),), lambda: (rounded_once(b, to(b, st.clamp(b, x, *ends))),)
     )
@@ -178,7 +179,7 @@ def exp(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
     (x,) = args
     if form.dtype == f64:
-        return exp_term(b, args, form.dtype)
+        return exp_term(b, (st.lifted_off_zero(b, x, form),), form.dtype)
     return _single(b, x, e_to, _EXP_USUAL, exp_range(form))
 
 
@@ -239,7 +240,7 @@ def exp2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     ends = -(form.bias + form.fraction + 2.0), form.bias + 2.0
     if form.dtype == f32:
         return _single(b, x, two_to, 126.0, ends)
-    x = st.clamp(b, x, *ends)
+    x = st.clamp(b, st.lifted_off_zero(b, x, form), *ends)
     shifter = b.imm(form.shifter, x)
     k = b.op("sub", b.op("add", x, shifter), shifter)
     r = b.op("sub", x, k)

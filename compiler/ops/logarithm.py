@@ -138,9 +138,12 @@ def log10(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
 def log1p(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     """log(1 + x). -inf at -1, NaN below, inf at inf, -0 at -0."""
     (x,) = args
-    y = st.whole_sum(b, x, b.imm(1.0, x))
-    result = table_log.log_of_sum(b, y) if form.dtype == f32 else _log_of_sum(b, y)
-    return b.op("select", b.op("eq", x, b.imm(0.0, x)), x, result)
+    one = b.imm(1.0, x)
+    y, rest = st.whole_sum(b, x, one)
+    small = b.op("eq", y, one)  # as this is, so that no factor is a denormal number
+    sum_ = y, b.op("select", small, b.imm(0.0, x), rest)
+    result = table_log.log_of_sum(b, sum_) if form.dtype == f32 else _log_of_sum(b, sum_)
+    return b.op("select", small, x, result)
 
 
 def _inverse_hyperbolic(b: Builder, a: Operand, plus: float) -> Value:

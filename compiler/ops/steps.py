@@ -168,6 +168,12 @@ def settled(b: Builder, x: Operand, form: Format) -> Value:
     return b.op("select", below_squares(b, x, form), b.imm(0.0, x), x)
 
 
+def lifted_off_zero(b: Builder, x: Operand, form: Format) -> Value:
+    """x where it counts beside 1, else no denormal number: factors of products are slow, terms of sums are
+    not."""
+    return b.op("add", x, b.imm(math.ldexp(1.0, -form.lift + 2 * form.fraction), x))
+
+
 def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Value:
     """The polynomial, one fma a coefficient; lowest first."""
     *rest, last = coefficients
