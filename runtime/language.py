@@ -28,7 +28,7 @@ without a body is the system's.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from lucid.compiler.ir.data import data
@@ -153,6 +153,17 @@ def _unknown(node: ast.stmt | ast.expr) -> ValueError:
     return ValueError(f"line {node.lineno}: not of this language: {ast.unparse(node)}")
 
 
+def _assigned(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The variables that statements assign."""
+    for node in body:
+        for target in getattr(node, "targets", None) or [getattr(node, "target", None)]:
+            if isinstance(target, ast.Name):
+                yield target.id
+        for part in (node, *getattr(node, "cases", ())):
+            for field in ("body", "orelse", "finalbody"):
+                yield from _assigned(getattr(part, field, ()))
+
+
 class _Function:
     """One function, on the way to text: variables become values as it is read (after Braun et al., Simple and
     Efficient Construction of Static Single Assignment Form, CC 2013, with the ways known from the syntax)."""
@@ -255,8 +266,7 @@ class _Function:
 
     def loop(self, node: ast.While | ast.For, k: str = "", ends: Sequence[Value] = ()) -> None:
         """A loop: over `k` from one value to another one, or while its condition holds."""
-        stores = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-        names = dict.fromkeys(n.id for n in stores if n.id in self.env and n.id != k)
+        names = dict.fromkeys(name for name in _assigned(node.body) if name in self.env and name != k)
         head, inside, after = self.label("loop"), self.label("do"), self.label("after")
         before = self.block
         assert before is not None
@@ -299,8 +309,6 @@ class _Function:
 
     def statement(self, node: ast.stmt) -> None:
         match node:
-            case ast.Pass() | ast.Expr(ast.Constant()):
-                pass
             case ast.Assign([target], value):
                 self.assign(target, self.value(value))
             case ast.AnnAssign(target, annotation, ast.expr() as value):
@@ -339,6 +347,8 @@ class _Function:
                 self.start(self.last.pop())
                 self.statements(last)
                 self.give(None if self.result == _VOID else self.read("return "))
+            case ast.Pass() | ast.Expr(ast.Constant()):
+                pass
             case _:
                 raise _unknown(node)
 
