@@ -61,9 +61,10 @@ class Bitonic:
         square = b.op("and", end, Imm(-(self.lanes**2), i64))
         with b.loop(HERE, square, self.lanes**2, "serial") as turn:
             self.columns(turn.var)
-        with b.loop(square, end, 2 * self.lanes, "serial") as turn:
-            pair = self.run(self.load(turn.var)), self.reversed(self.run(self.load(self.next(turn.var))))
-            self.finished(turn.var, *pair)
+        with b.loop(square, end, self.lanes, "serial") as turn:
+            b.emit(Store(row, turn.var, self.run(self.load(turn.var))))
+        with b.loop(HERE, end, 2 * self.lanes, "serial") as turn:
+            self.finished(turn.var, self.load(turn.var), self.reversed(self.load(self.next(turn.var))))
         with b.loop(HERE, rounds, 1, "serial") as number:
             p = b.op("shl", self.both, number.var)
             some = b.op("lt", p, end)
@@ -102,7 +103,7 @@ class Bitonic:
 
     def columns(self, at: Operand) -> None:
         """As many vectors as they have lanes: what stands one below the other is put in order, and becomes a
-        vector, and two of these a run."""
+        vector."""
         places = [self.b.op("add", at, Imm(n * self.lanes, i64)) for n in range(self.lanes)]
         vectors: list[Operand] = [self.load(place) for place in places]
         for left, right in network(self.lanes):
@@ -110,8 +111,8 @@ class Bitonic:
         turns = Imm(len(self.bits()), i64)
         with self.b.loop(HERE, turns, 1, "serial", tuple(vectors)) as turn:  # rows to columns
             turn.yields = self.x.exchanged(turn.carried)
-        for n in range(0, self.lanes, 2):
-            self.finished(places[n], turn.results[n], self.reversed(turn.results[n + 1]))
+        for place, v in zip(places, turn.results, strict=True):
+            self.b.emit(Store(self.row, place, v))
 
     def dealt(self, x: Value, y: Value) -> tuple[Value, Value]:
         """The first halves of both, a lane of x and a lane of y in turn; the second halves."""
