@@ -12,48 +12,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loop import Imm, Operand, Store, Window
+from ..ir.loop import Imm, Operand, Store
 from ..ir.types import b1, f64, i64
-from .lower_sorted import ONE, PAIR, ValueRows
+from .lower_sorted import ONE, PAIR, Keys
 from .schedule import MERGED, SORTED_PAIR
 from .values import HERE
 
 if TYPE_CHECKING:
     from .lower_sort import SortLowering
 
-# Of each run: between which places its part ends, and one that is tried; where the part begins, and ends.
+# Of each run: between which places a part begins or ends, and one that is tried.
 LOWS, HIGHS, TRIED = "merge.lows", "merge.highs", "merge.tried"
-BEGINS, ENDS = "merge.begins", "merge.ends"
+PLACES = "merge.places"  # where the part begins; behind those of all runs, where it ends
 STARTS = "merge.starts"  # where its keys are
 # A guess is less than the whole way; what lies beside it is this far away.
 NEARLY, DEVIATIONS = 1 - 2**-20, 2.0
 
 
-class RunMerge(ValueRows):
+class RunMerge(Keys):
     """`count` runs of `length` elements, but for the last one."""
 
     def __init__(self, sort: SortLowering, length: Operand, count: Operand) -> None:
-        super().__init__(sort, length)
+        super().__init__(sort)
         self.length, self.count = length, count
         self.going: Operand = Imm(False, b1)  # whether the part before was the last one that was done
-        for name in (LOWS, HIGHS, TRIED, BEGINS, ENDS, STARTS):
+        for name in (LOWS, HIGHS, TRIED, STARTS):
             self.b.alloc(name, i64, MERGED + 1)
+        self.b.alloc(PLACES, i64, 2 * MERGED)
         self.levels = self.network.rounds(1, count)
 
     def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
         """So many elements of the result; one part after the other."""
         b = self.b
-        names = b.fresh(self.key, 1, "keys").name, b.fresh(self.key, 1, "keys").name
-        for name, array in zip(names, ("sort.keys0", "sort.keys1"), strict=True):
-            b.emit(Window(name, self.key, array, base))
+        names = self.window("sort.keys0", base), self.window("sort.keys1", base)
         again = b.op("select", self.going, self.count, HERE)
         with b.loop(HERE, again, 1, "serial") as run:
-            b.emit(Store(BEGINS, run.var, b.load(ENDS, i64, run.var)))
-        self.split(begin, BEGINS, b.op("sub", self.count, again))
-        self.split(b.op("add", begin, count), ENDS, self.count)
+            b.emit(Store(PLACES, run.var, b.load(PLACES, i64, b.op("add", run.var, self.count))))
+        with b.loop(b.op("select", self.going, ONE, HERE), Imm(2, i64), 1, "serial") as side:
+            self.split(b.op("add", begin, b.op("mul", side.var, count)), b.op("mul", side.var, self.count))
         with b.loop(HERE, self.count, 1, "serial", (HERE,)) as run:
             (at,) = run.carried
-            lo, hi = (b.load(name, i64, run.var) for name in (BEGINS, ENDS))
+            lo, hi = (b.load(PLACES, i64, place) for place in (run.var, b.op("add", run.var, self.count)))
             b.emit(Store(STARTS, run.var, at))
             end = b.op("add", at, b.op("add", b.op("and", b.op("sub", hi, lo), PAIR), Imm(SORTED_PAIR, i64)))
             self.fill(names[0], b.op("add", end, PAIR), end)
@@ -64,9 +63,9 @@ class RunMerge(ValueRows):
         found = self.merge.all(names, lambda run: b.load(STARTS, i64, run), self.count, self.levels)
         self.write(found, begin, count)
 
-    def split(self, rank: Operand, into: str, count: Operand) -> None:
+    def split(self, rank: Operand, into: Operand) -> None:
         """How many elements of each run stand before the one of this rank: of equal ones, the first runs'."""
-        b, x, key, runs = self.b, self.x, self.key, count
+        b, x, key = self.b, self.x, self.key
         zeros = Imm(0, i64, x.schedule.width)
 
         def whole(at: Operand, mask: Operand | None) -> None:
@@ -75,12 +74,12 @@ class RunMerge(ValueRows):
             b.emit(Store(LOWS, at, zeros, None, mask))
             b.emit(Store(HIGHS, at, b.op("select", less, rest, b.widen(self.length, rest.lanes)), None, mask))
 
-        x.each(count, whole)
+        x.each(self.count, whole)
         most = Imm((1 << key.bits) - 1, key)
         inits = (Imm(0, key), most, HERE, self.s.extent, self.length)
         with b.loop(HERE, Imm(3 * key.bits, i64), 1, "serial", inits) as turn:
             low, high, before, below, widest = turn.carried
-            count = b.op("select", b.op("lt", low, high), count, HERE)
+            count = b.op("select", b.op("lt", low, high), self.count, HERE)
             limit = self.between(low, high, rank, before, below, turn.var)
             total = self.less(limit, self.network.rounds(1, b.op("add", widest, ONE)), count)
             apart, open_ = self.narrow(b.op("le", total, rank), count), b.op("lt", HERE, count)
@@ -93,11 +92,11 @@ class RunMerge(ValueRows):
                 b.op("select", down, total, below),
                 b.op("select", open_, apart, widest),
             )
-        with b.loop(HERE, runs, 1, "serial", (b.op("sub", rank, turn.results[2]),)) as run:
+        with b.loop(HERE, self.count, 1, "serial", (b.op("sub", rank, turn.results[2]),)) as run:
             (rest,) = run.carried
             low, high = (b.load(name, i64, run.var) for name in (LOWS, HIGHS))
             taken = x.minimum(b.op("sub", high, low), rest)
-            b.emit(Store(into, run.var, b.op("add", low, taken)))
+            b.emit(Store(PLACES, b.op("add", into, run.var), b.op("add", low, taken)))
             run.yields = (b.op("sub", rest, taken),)
 
     def between(

@@ -30,41 +30,21 @@ def padded(b: Builder, count: Operand) -> Operand:
     return b.op("and", b.op("add", count, Imm(3 * SORTED_PAIR - 1, i64)), PAIR)
 
 
-class ValueRows:
-    """Rows of at most `most` elements. `alone`: 1 if these need no working memory of the plan."""
+class Keys:
+    """Those of the values of a row, and how they are sorted."""
 
-    def __init__(self, sort: SortLowering, most: Operand) -> None:
+    def __init__(self, sort: SortLowering) -> None:
         self.s, self.x, self.b, self.key = sort, sort.x, sort.b, sort.key
-        b, x, limit = self.b, self.x, Imm(SORTED, i64)
-        lanes = x.schedule.width if self.key.size >= 4 else SORTED_PAIR // 2
-        b.alloc(ROW, self.key, SORTED)
-        self.network = Bitonic(x, self.key, lanes)
+        lanes = self.x.schedule.width if self.key.size >= 4 else SORTED_PAIR // 2
+        self.network = Bitonic(self.x, self.key, lanes)
         self.network.constants()
-        self.merge = Merge(x, self.network)
-        self.alone = b.op("select", b.op("le", most, limit), ONE, HERE)
-        rounds = self.network.rounds(2 * lanes, x.minimum(most, limit))
-        self.rounds = rounds, self.network.rounds(SORTED, most)
+        self.merge = Merge(self.x, self.network)
 
-    def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
-        """So many elements of the row, in working memory from `base` on."""
-        b, x, limit = self.b, self.x, Imm(SORTED, i64)
-        shift = Imm(SORTED.bit_length() - 1, i64)
-        end = b.op("and", b.op("add", count, Imm(SORTED_PAIR - 1, i64)), PAIR)
-        row, other = (b.fresh(self.key, 1, "keys").name for _ in range(2))
-        b.emit(Window(row, self.key, ROW, HERE, self.alone, "sort.keys0", base))
-        b.emit(Window(other, self.key, "sort.keys1", base))
-        self.fill(row, b.op("select", b.op("lt", HERE, end), b.op("add", end, PAIR), HERE), end)
-        self.read(row, HERE, begin, b.op("add", begin, count))
-        with b.loop(HERE, end, SORTED, "serial") as run:
-            part = b.fresh(self.key, 1, "run").name
-            b.emit(Window(part, self.key, row, run.var))
-            self.network.sort(part, x.minimum(b.op("sub", end, run.var), limit), self.rounds[0])
-
-        def bound(run: Operand) -> Operand:
-            return x.minimum(b.op("shl", run, shift), end)
-
-        runs = b.op("shr", b.op("add", end, Imm(SORTED - 1, i64)), shift)
-        self.write(self.merge.all((row, other), bound, runs, self.rounds[1]), begin, count)
+    def window(self, array: str, at: Operand) -> str:
+        """The keys from there on."""
+        name = self.b.fresh(self.key, 1, "keys").name
+        self.b.emit(Window(name, self.key, array, at))
+        return name
 
     def fill(self, row: str, lo: Operand, hi: Operand) -> None:
         """The greatest key, there."""
@@ -96,3 +76,35 @@ class ValueRows:
             del x.at[over]
 
         x.each(count, store)
+
+
+class ValueRows(Keys):
+    """Rows of at most `most` elements. `alone`: 1 if these need no working memory of the plan."""
+
+    def __init__(self, sort: SortLowering, most: Operand) -> None:
+        super().__init__(sort)
+        b, limit = self.b, Imm(SORTED, i64)
+        b.alloc(ROW, self.key, SORTED)
+        self.alone = b.op("select", b.op("le", most, limit), ONE, HERE)
+        rounds = self.network.rounds(2 * self.network.lanes, self.x.minimum(most, limit))
+        self.rounds = rounds, self.network.rounds(SORTED, most)
+
+    def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
+        """So many elements of the row, in working memory from `base` on."""
+        b, x, limit = self.b, self.x, Imm(SORTED, i64)
+        shift = Imm(SORTED.bit_length() - 1, i64)
+        end = b.op("and", b.op("add", count, Imm(SORTED_PAIR - 1, i64)), PAIR)
+        row, other = b.fresh(self.key, 1, "keys").name, self.window("sort.keys1", base)
+        b.emit(Window(row, self.key, ROW, HERE, self.alone, "sort.keys0", base))
+        self.fill(row, b.op("select", b.op("lt", HERE, end), b.op("add", end, PAIR), HERE), end)
+        self.read(row, HERE, begin, b.op("add", begin, count))
+        with b.loop(HERE, end, SORTED, "serial") as run:
+            self.network.sort(
+                self.window(row, run.var), x.minimum(b.op("sub", end, run.var), limit), self.rounds[0]
+            )
+
+        def bound(run: Operand) -> Operand:
+            return x.minimum(b.op("shl", run, shift), end)
+
+        runs = b.op("shr", b.op("add", end, Imm(SORTED - 1, i64)), shift)
+        self.write(self.merge.all((row, other), bound, runs, self.rounds[1]), begin, count)
