@@ -213,9 +213,12 @@ class Arrangement:
         return self._apply(joins.tile, self, reps=tuple(whole("a number of copies", k) for k in listed))
 
     @public
-    def repeat(self, repeats: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
-        """NumPy's: each element so many times (for copies side by side: `tile`). A count for each element
-        must be known: no tensor of a compiled function."""
+    def repeat(self, repeats: Any, axis: int | None = None, *more: int, dim: int | None = None) -> Tensor:
+        """NumPy's: each element so many times (for copies side by side, PyTorch's `repeat`: `tile`). A count
+        for each element must be known: no tensor of a compiled function."""
+        if more:
+            counts = ", ".join(map(str, (repeats, axis, *more)))
+            raise TypeError(f"repeat: NumPy's takes one axis; PyTorch's copies side by side are tile({counts})")
         axis = dim if axis is None else axis
         x: Tensor = self.reshape(-1) if axis is None else self.reshape(self.shape)
         at = 0 if axis is None else normal_axis(axis, len(self.shape))

@@ -411,11 +411,11 @@ def _ends(name: str, start: Any, stop: Any, num: int, endpoint: Any) -> tuple[fl
 
 @public
 def linspace(
-    start: float, stop: float, num: int = 50, endpoint: bool = True, *,
+    start: float, stop: float, num: int = 50, endpoint: bool = True, *, steps: int | None = None,
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
-    """`num` evenly spaced numbers; the last is `stop`, if `endpoint`."""
-    first, last, count = _ends("linspace", start, stop, num, endpoint)
+    """`num` (or `steps`) evenly spaced numbers; the last is `stop`, if `endpoint`."""
+    first, last, count = _ends("linspace", start, stop, num if steps is None else steps, endpoint)
     kind = dtype_of(dtype or np.float32)
 
     def build() -> Node:
@@ -428,10 +428,11 @@ def linspace(
 @public
 def logspace(
     start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, *,
-    dtype: object = None, requires_grad: bool = False, device: Device = None,
+    steps: int | None = None, dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
-    """`num` numbers from base**start to base**stop, of which each is the last one times the same."""
-    first, last, count = _ends("logspace", start, stop, num, endpoint)
+    """`num` (or `steps`) numbers from base**start to base**stop, of which each is the last one times the
+    same."""
+    first, last, count = _ends("logspace", start, stop, num if steps is None else steps, endpoint)
     root = float(number("logspace", "base", base))
 
     def build() -> Node:

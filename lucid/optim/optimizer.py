@@ -146,6 +146,7 @@ class Optimizer:
         given: list[Any] = list(params)
         groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
         self.param_groups: list[Group] = []
+        self._defaults, self._master_weights = {**options}, master_weights
         for group in groups:
             own = self._options(group, options)
             members = group["params"]
@@ -167,6 +168,26 @@ class Optimizer:
             self._masters = {k: place for place, k in enumerate(halves)}
             if halves:
                 self.state["master"] = [self.params[k].detach().astype(np.float32) for k in halves]
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """One group more, with hyperparameters of its own or those that the optimiser was made with, and
+        state that begins now. ValueError for a parameter that is there, RuntimeError where it needs a kind of
+        state that there is none of; nothing has changed then."""
+        own = self._options(param_group, self._defaults)
+        alone = type(self)([{**own, "params": param_group["params"]}], master_weights=self._master_weights)
+        if {id(p) for p in self.params} & {id(p) for p in alone.params}:
+            raise ValueError(here(f"{type(self).__name__}: a parameter is listed twice"))
+        if more := sorted({*alone.state} - {*self.state, "master"}):
+            raise RuntimeError(here(f"{type(self).__name__}: no group has state of the kind {more[0]!r} yet"))
+        first, masters = len(self.params), len(self._masters)
+        for kind in {**self.state, **alone.state}:
+            begun = alone.state.get(kind) or (alone._counts() if kind == "steps" else alone._zeros())
+            if kind != "master" or alone._masters:
+                self.state[kind] = [*self.state.get(kind, []), *begun]
+        self._masters |= {first + k: masters + place for k, place in alone._masters.items()}
+        self.params, self._dtypes = [*self.params, *alone.params], [*self._dtypes, *alone._dtypes]
+        self._groups = [*self._groups, *alone._groups]
+        self.param_groups.extend(alone.param_groups)
 
     def _options(self, group: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         kind = type(self).__name__

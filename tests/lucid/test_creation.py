@@ -74,3 +74,10 @@ def test_a_size_that_is_a_bool_is_no_size_of_others() -> None:
     """Types are kept by equality: (True, 7919) came first, and was the shape of all that are (1, 7919)."""
     assert [type(n) for n in tensor_type(f32, (True, 7919)).shape] == [int, int]
     assert [type(n) for n in tensor_type(f32, (1, 7919)).shape] == [int, int]
+
+
+def test_steps_of_pytorch_and_a_repeat_that_is_a_tile() -> None:
+    np.testing.assert_array_equal(lucid.linspace(-1, 1, steps=5), lucid.linspace(-1, 1, 5))
+    np.testing.assert_array_equal(lucid.logspace(0, 2, steps=3), lucid.logspace(0, 2, 3))
+    with pytest.raises(TypeError, match=r"test_creation.py:\d+: repeat: .* tile\(2, 1, 1\)"):
+        lucid.ones(3).repeat(2, 1, 1)

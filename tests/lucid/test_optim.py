@@ -432,3 +432,52 @@ def test_lbfgs_goes_on_from_what_it_left() -> None:
         lucid.optim.lr_scheduler.CyclicLR(lucid.optim.SGD([w], 0.1), 0.1, 1.0)
     with pytest.raises(ValueError, match="no momentum to cycle"):
         lucid.optim.lr_scheduler.CyclicLR(lucid.optim.Adagrad([w]), 0.1, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD", "Rprop", "ASGD"])
+@LAZY_AND_COMPILED
+def test_a_group_that_comes_later_is_as_one_by_itself(kind: str, wrap: Wrap) -> None:
+    """Bits as of two optimisers, the second of which begins later; of float16 with its weights in float32."""
+    make = {"SGD": lambda p, **o: optim.SGD(p, momentum=0.9, **o)}.get(kind, getattr(optim, kind))
+    start = np.arange(1.0, 4.0)
+
+    def run(joined: bool) -> list[Any]:
+        p = lucid.tensor(start, requires_grad=True)
+        q = lucid.tensor(start.astype(np.float16), requires_grad=True)
+        opts = [make([p], lr=0.1)]
+
+        @wrap
+        def step() -> None:
+            for opt in opts:
+                opt.zero_grad()
+            ((p**2).sum() + (q**2).sum()).backward()
+            for opt in opts:
+                opt.step()
+
+        step()
+        if joined:
+            opts[0].add_param_group({"params": q, "lr": 0.25})
+            assert [len(group.params) for group in opts[0].param_groups] == [1, 1]
+            opts[0].load_state_dict(opts[0].state_dict())
+        else:
+            opts.append(make([q], lr=0.25))
+            q.grad = None
+        for _ in range(3):
+            step()
+        return [p.numpy(), q.numpy()]
+
+    for mine, apart in zip(run(True), run(False), strict=True):
+        np.testing.assert_array_equal(mine, apart)
+
+
+def test_groups_that_do_not_fit_change_nothing() -> None:
+    p, q = (lucid.ones(2, requires_grad=True) for _ in range(2))
+    opt = optim.SGD([p], lr=0.1)
+    for error, group in (
+        (ValueError, {"params": [p]}),
+        (TypeError, {"params": [q], "rate": 1}),
+        (RuntimeError, {"params": [q], "momentum": 0.9}),
+    ):
+        with pytest.raises(error, match=r"test_optim.py:\d+: SGD: "):
+            opt.add_param_group(group)
+    assert len(opt.param_groups) == len(opt.params) == 1 and not any(map(len, opt.state.values()))
