@@ -217,8 +217,8 @@ class Arrangement:
         """NumPy's: each element so many times (for copies side by side, PyTorch's `repeat`: `tile`). A count
         for each element must be known: no tensor of a compiled function."""
         if more:
-            counts = ", ".join(map(str, (repeats, axis, *more)))
-            raise TypeError(f"repeat: NumPy's takes one axis; PyTorch's copies side by side are tile({counts})")
+            listed = ", ".join(map(str, (repeats, axis, *more)))
+            raise TypeError(f"repeat: there is one axis, as in NumPy; PyTorch's repeat is tile({listed})")
         axis = dim if axis is None else axis
         x: Tensor = self.reshape(-1) if axis is None else self.reshape(self.shape)
         at = 0 if axis is None else normal_axis(axis, len(self.shape))

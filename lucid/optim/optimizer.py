@@ -174,7 +174,8 @@ class Optimizer:
         state that begins now. ValueError for a parameter that is there, RuntimeError where it needs a kind of
         state that there is none of; nothing has changed then."""
         own = self._options(param_group, self._defaults)
-        alone = type(self)([{**own, "params": param_group["params"]}], master_weights=self._master_weights)
+        make: Callable[..., Optimizer] = type(self)
+        alone = make([{**own, "params": param_group["params"]}], master_weights=self._master_weights)
         if {id(p) for p in self.params} & {id(p) for p in alone.params}:
             raise ValueError(here(f"{type(self).__name__}: a parameter is listed twice"))
         if more := sorted({*alone.state} - {*self.state, "master"}):
