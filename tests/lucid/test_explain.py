@@ -513,3 +513,14 @@ def test_what_the_documentation_prints_is_real(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert printed(code, tmp_path, monkeypatch, capsys) == output.rstrip()
+
+
+def test_results_with_a_history_are_told() -> None:
+    net = lucid.nn.Linear(4, 3)
+    f = lucid.compile(net)
+    x = np.ones((2, 4), np.float32)
+    with lucid.no_grad():
+        f(x)
+    assert "can be differentiated" not in f.explain()
+    f(x)
+    assert "results can be differentiated: calls are checked by Python" in f.explain()
