@@ -9,6 +9,7 @@
 #   make bits                kernels for AVX-512, AVX2 and AArch64, their bits compared: tables of docs/testing.md
 #   make lint                lint alone
 #   make array-api           the public test suite of the array API standard, fetched with git (docs/array_api.md)
+#   make opdb                ops of PyTorch's own database beside lucid's, some twenty minutes (docs/pytorch.md)
 #   make bench CASE=huber    one benchmark; without CASE, all
 #   make test-gpu            tests on the GPU of this machine; NVIDIA's driver is all that they need besides
 #   make bench-gpu           benchmarks on it, with the bits compared, beside PyTorch and JAX: benchmarks/results/gpu/
@@ -25,7 +26,7 @@ CASE ?=
 # Tests start some hundred processes, each of which imports lucid: 0.05 s of a processor from bytecode, 0.30 s without.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test tests test-other sweep fuzz fuzz-gpu bits lint array-api bench test-gpu bench-gpu gpu-model clean
+.PHONY: demo test tests test-other sweep fuzz fuzz-gpu bits lint array-api opdb bench test-gpu bench-gpu gpu-model clean
 
 demo: $(READY)
 	$(BIN)/python examples/huber_regression.py
@@ -83,6 +84,11 @@ array-api: $(READY) .array-api/ready
 	git clone --quiet --depth 1 --branch 2026.02.26 --recurse-submodules --shallow-submodules \
 		https://github.com/data-apis/array-api-tests .array-api
 	@touch $@
+
+# Every op with samples that PyTorch's own tests make; what differs by decision is in tests/opdb/known.py.
+opdb: $(VENV)/ready-bench
+	$(BIN)/python -m pip install --quiet expecttest
+	LUCID_VERIFY=0 $(BIN)/python -m tests.opdb
 
 bench: $(VENV)/ready-bench
 	$(BIN)/python -m benchmarks $(CASE)

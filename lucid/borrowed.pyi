@@ -242,8 +242,9 @@ dtype's epsilon times the longer side."""
     def multinomial(self, num_samples: int, replacement: bool = ..., *, generator: Any = ...) -> Tensor:
         """Places along the last axis of `input`, a vector or rows of weights: each as likely as its weight says,
 and, without `replacement`, no place twice. int64. ValueError for more than there are, and for weights
-that are known to be negative, or too few above 0. (Without replacement the greatest of the weights over
-exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.)"""
+that are known to be negative or not finite, or too few above 0. (Without replacement the greatest of the
+weights over exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a
+reservoir, 2006.)"""
 
     def multiply(self, b: Any) -> Tensor:
         """a * b."""

@@ -327,8 +327,9 @@ def multinomial(
 ) -> Tensor:
     """Places along the last axis of `input`, a vector or rows of weights: each as likely as its weight says,
     and, without `replacement`, no place twice. int64. ValueError for more than there are, and for weights
-    that are known to be negative, or too few above 0. (Without replacement the greatest of the weights over
-    exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.)"""
+    that are known to be negative or not finite, or too few above 0. (Without replacement the greatest of the
+    weights over exponential numbers: Efraimidis and Spirakis, Weighted random sampling with a
+    reservoir, 2006.)"""
     weights = asarray(input)
     count = whole("num_samples", num_samples)
     if weights.ndim not in (1, 2) or not weights.is_floating_point():
@@ -338,12 +339,13 @@ def multinomial(
     n = weights.shape[-1]
     if count < 1 or (not replacement and count > n) or not n:
         raise ValueError(here(f"multinomial: {count} of {n}"))
-    if not isinstance(input, Tensor):
-        given = np.asarray(input)
+    weights = weights.detach()
+    if weights._trace is None and weights._node.data is not None:
+        given = weights.numpy()
         positive = (given > 0).sum(-1)
-        if (given < 0).any() or (positive < (1 if replacement else count)).any():
-            raise ValueError(here("multinomial: a weight is negative, or too few are above 0"))
-    weights = weights.detach().astype(np.promote_types(weights.dtype, np.float32))
+        if not (np.isfinite(given) & (given >= 0)).all() or (positive < (1 if replacement else count)).any():
+            raise ValueError(here("multinomial: a weight is negative or not finite, or too few are above 0"))
+    weights = weights.astype(np.promote_types(weights.dtype, np.float32))
     if replacement:
         ends = weights.cumsum(-1)
         shape = (*weights.shape[:-1], count)

@@ -194,6 +194,8 @@ def _pool(
     around = sizes(name, "padding", padding, axes, 0)
     if not isinstance(ceil_mode, bool | np.bool_):
         raise TypeError(f"{name}: ceil_mode must be True or False, not {ceil_mode!r}")
+    if more.get("divisor") == 0:
+        raise ValueError(here(f"{name}: divisor_override must not be 0"))
     dilation = more.get("dilation", (1,) * axes)
     beyond = []
     for n, k, p, s, e in zip(given.shape[2:], window, around, step, dilation, strict=True):

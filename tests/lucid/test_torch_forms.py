@@ -294,6 +294,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: F.scaled_dot_product_attention(x, x, x, None, True),
         "write is_causal",
     ),
+    "a divisor of 0": (lambda x: F.avg_pool2d(x[None], 2, divisor_override=0), "must not be 0"),
     "another reduce": (lambda x: x.scatter(0, ROW, 1.0, reduce="multiply"), "'add' or None, not 'multiply'"),
     "flipud of a number": (lambda x: lucid.flipud(x[0, 0]), "at least one axis"),
 }
@@ -324,3 +325,10 @@ def test_random_numbers_in_pytorchs_forms() -> None:
 
 def test_where_it_is_not_0_in_pytorchs_form() -> None:
     np.testing.assert_array_equal(lucid.nonzero(X > 0, as_tuple=False), np.argwhere(X > 0))
+
+
+@pytest.mark.parametrize("wrong", [[-1.0, 2.0], [np.nan, 1.0], [np.inf, 1.0], [0.0, 0.0]])
+def test_weights_that_are_none(wrong: list[float]) -> None:
+    for weights in (wrong, lucid.asarray(wrong)):
+        with pytest.raises(ValueError, match="negative or not finite, or too few are above 0"):
+            lucid.multinomial(weights, 1, replacement=True)

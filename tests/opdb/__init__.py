@@ -1,0 +1,1 @@
+"""lucid beside PyTorch's own op database: see docs/opdb.md."""
