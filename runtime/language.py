@@ -28,6 +28,7 @@ without a body is the system's.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -102,35 +103,44 @@ def compiled(
     constants: Mapping[str, int],
     attributes: str = "nounwind",
 ) -> str:
-    """LLVM text of the functions in `source`. ValueError, with the line, for what the language has not."""
+    """LLVM text of the functions in `source`. ValueError, with the line of the function, for
+    what the language has not."""
     functions: dict[str, _Signature] = {}
     declared: dict[str, str] = {}
-    written = []
-    for node in ast.parse(_PRELUDE + source).body:
-        assert isinstance(node, ast.FunctionDef)
-        params = tuple(_kind(a.annotation, records) for a in node.args.args)
-        result = _kind(node.returns, records) if node.returns else _VOID
-        match node.body:
-            case [ast.Expr(ast.Constant(name))]:
-                symbol = name if isinstance(name, str) else node.name
-                kinds = ", ".join(p.llvm for p in params)
-                declared[symbol] = f"declare {result.llvm} @{symbol}({kinds})\n"
-            case _:
-                symbol = node.name
-                written.append(node)
-        functions[node.name] = _Signature(symbol, params, result)
+    written: dict[str, str] = {}
+    for part in re.split(r"^(?=def )", _PRELUDE + source, flags=re.M)[1:]:
+        head = re.match(r"def (\w+)\((.*?)\)(?: -> (\S+))?:\s", part, re.S)
+        if head is None:
+            raise ValueError(f"no head of a function: {part[:80]}")
+        pairs = (param.partition(":") for param in head[2].split(",") if param.strip())
+        params = tuple(_named(kind.strip() or "i64", records) for _, _, kind in pairs)
+        result, name, body = (
+            _named(head[3], records) if head[3] else _VOID,
+            head[1],
+            part[head.end() :].strip(),
+        )
+        foreign = re.fullmatch(r'"([\w.]+)"|\.\.\.', body)
+        symbol = foreign[1] or name if foreign else name
+        functions[name] = _Signature(symbol, params, result)
+        if foreign:
+            declared[symbol] = f"declare {result.llvm} @{symbol}({', '.join(p.llvm for p in params)})\n"
+        else:
+            written[name] = part
     called: set[str] = set()
     texts = []
-    for node in written:
+    for name, part in written.items():
+        # one at a time: trees of all of them would set off a collection of garbage
+        (node,) = ast.parse(part).body
+        assert isinstance(node, ast.FunctionDef)
         function = _Function(node, functions, records, constants, called)
-        linkage = "" if node.name in exported else "internal "
+        linkage = "" if name in exported else "internal "
         texts.append(f"define {linkage}{function.head} {attributes} {{\nentry:\n{function.text()}}}\n")
     return "".join((*(line for symbol, line in declared.items() if symbol in called), *texts))
 
 
-def _kind(node: ast.expr | None, records: Mapping[str, Fields]) -> Kind:
+def _kind(node: ast.expr, records: Mapping[str, Fields]) -> Kind:
     """The type that an annotation says."""
-    return _I64 if node is None else _named(_spelled(node), records)
+    return _named(_spelled(node), records)
 
 
 def _spelled(node: ast.expr) -> str:
