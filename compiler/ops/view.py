@@ -142,8 +142,7 @@ def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...
 
 
 def _d_pad(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    shape = node.inputs[0].shape
-    return (SLICE(ct, starts=node.attrs["lo"], steps=(1,) * len(shape), counts=shape),)
+    return (ops.part(ct, node.attrs["lo"], node.inputs[0].shape),)
 
 
 RESHAPE: Op = register(
