@@ -215,6 +215,14 @@ def test_threads_share_a_long_row(kind: str) -> None:
     assert [sum(how in text for text in texts) for how in (") runs", ") merges")] == [1, 1]
 
 
+@pytest.mark.parametrize(("rows", "kernels"), [(1, 2), (15, 2), (16, 1)])
+def test_many_rows_are_sorted_each_by_a_thread(rows: int, kernels: int) -> None:
+    found = lucid.compile(lambda x: lucid.sort(x, axis=1, descending=True))
+    x = _values("any", rows, LONG + 1).astype("float32")
+    np.testing.assert_array_equal(found(x).numpy(), -np.sort(-x, axis=1))
+    assert len(found.kernels) == kernels
+
+
 def test_a_row_has_not_too_many_runs() -> None:
     graph = build(lambda x: ops.SORT(x, axis=0, falling=False), [np.zeros(LONG + 1)])
     runs, merge = in_runs(fuse(simplify(graph))).calls
