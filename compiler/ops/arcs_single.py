@@ -35,10 +35,13 @@ def _sum(b: Builder, base: Operand, x: Operand) -> tuple[Value, Value]:
     return total, b.op("sub", x, b.op("sub", total, base))
 
 
-def _beyond_linear(b: Builder, t: Operand, start: Operand) -> tuple[Value, Value]:
-    """(y, start + arctan(t) - t)."""
-    y = b.op("fma", t, t, b.imm(-_MIDDLE, t))
-    return y, b.op("fma", t, st.horner(b, y, _ATAN), start)
+def _square(b: Builder, t: Operand) -> Value:
+    return b.op("fma", t, t, b.imm(-_MIDDLE, t))
+
+
+def _beyond_linear(b: Builder, t: Operand, y: Operand, start: Operand) -> Value:
+    """start + arctan(t) - t, of y = _square(t)."""
+    return b.op("fma", t, st.horner(b, y, _ATAN), start)
 
 
 def arctan(b: Builder, x: Operand) -> Value:
@@ -58,8 +61,30 @@ def arctan(b: Builder, x: Operand) -> Value:
     lost = b.op("select", steep, b.op("add", lost, pi_rest), lost)
     left = b.op("fma", b.op("neg", t), d, n)  # 0 if d is 1
     lost = b.op("fma", left, b.imm(0.47, x), lost)  # times 1 / (d (1 + t**2)) where that counts
-    _, rest = _beyond_linear(b, t, lost)
+    rest = _beyond_linear(b, t, _square(b, t), lost)
     return st.copied_sign(b, b.op("select", tiny, whole, b.op("add", total, rest)), x, st.F32)
+
+
+def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Value) -> Value:
+    """The size of the angle whose tangent is n/d, or d/n if it is `steep`, right of 0 or left; n <= d. A sum
+    with a minus where that of arctan has it."""
+    zero, one = b.imm(0.0, n), b.imm(1.0, n)
+    t = b.op("div", n, d)
+    tiny = b.op("lt", n, b.op("mul", d, b.imm(st.F32.half * st.F32.least, n)))
+    n, s = b.op("select", tiny, zero, n), b.op("select", tiny, zero, t)
+    quarters = b.op(
+        "select",
+        steep,
+        b.op("select", left, one, b.imm(-1.0, n)),
+        b.op("select", left, b.imm(-2.0, n), zero),
+    )
+    pi, pi_rest = (b.op("mul", quarters, b.imm(part, n)) for part in _HALF_PI)
+    total, lost = _sum(b, pi, t)
+    lack = b.op("mul", b.op("fma", b.op("neg", s), d, n), st.about_inverse(b, d, st.F32))
+    y = _square(b, s)
+    slope = b.op("fma", y, b.imm(-0.39, n), b.imm(0.69, n))  # about 1 / (1 + t**2)
+    rest = _beyond_linear(b, s, y, b.op("fma", lack, slope, b.op("add", lost, pi_rest)))
+    return b.op("add", total, rest)
 
 
 def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
@@ -70,32 +95,23 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
     ax, ay = b.op("abs", x), b.op("abs", y)
     steep = b.op("gt", ay, ax)
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
-    # infinite: 1/1 or 0/1; both 0: 0/1
-    infinite = b.op("eq", d, inf)
-    n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
-    d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
-    # neither what the quotient loses nor the inverse of d is out of range
-    least, times = _TINY
-    factor = b.op("select", b.op("lt", d, b.imm(least, x)), b.imm(times, x), one)
-    factor = b.op("select", b.op("gt", d, b.imm(2.0 ** (st.F32.bias - 2), x)), b.imm(0.25, x), factor)
-    n, d = b.op("mul", n, factor), b.op("mul", d, factor)
-    t = b.op("div", n, d)
-    tiny = b.op("lt", n, b.op("mul", d, b.imm(st.F32.half * st.F32.least, x)))
-    n, s = b.op("select", tiny, zero, n), b.op("select", tiny, zero, t)
-    quarters = b.op(
-        "select",
-        steep,
-        b.op("select", left, one, b.imm(-1.0, x)),
-        b.op("select", left, b.imm(-2.0, x), zero),
-    )
-    pi, pi_rest = (b.op("mul", quarters, b.imm(part, x)) for part in _HALF_PI)
-    total, lost = _sum(b, pi, t)
-    z, rest = _beyond_linear(b, s, b.op("add", lost, pi_rest))
-    lack = b.op("mul", b.op("fma", b.op("neg", s), d, n), st.about_inverse(b, d, st.F32))
-    rest = b.op("fma", lack, b.op("fma", z, b.imm(-0.5, x), b.imm(0.7, x)), rest)  # 1 / (1 + t**2)
-    result = st.copied_sign(b, b.op("add", total, rest), y, st.F32)
-    unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
-    return b.op("select", unordered, b.imm(math.nan, x), result)
+    (low, times), high = _TINY, 2.0 ** (st.F32.bias - 2)
+
+    def slowly() -> tuple[Operand]:
+        # infinite: 1/1 or 0/1; both 0: 0/1
+        infinite = b.op("eq", d, inf)
+        top = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
+        bottom = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
+        # neither what the quotient loses nor the inverse of the divisor is out of range
+        factor = b.op("select", b.op("lt", bottom, b.imm(low, x)), b.imm(times, x), one)
+        factor = b.op("select", b.op("gt", bottom, b.imm(high, x)), b.imm(0.25, x), factor)
+        top, bottom = b.op("mul", top, factor), b.op("mul", bottom, factor)
+        return (b.op("select", b.op("ne", y, y), y, _positive_angle(b, top, bottom, steep, left)),)
+
+    inside = b.op("and", b.op("ge", d, b.imm(low, x)), b.op("le", d, b.imm(high, x)))  # NaN is not
+    usual = _positive_angle(b, n, d, steep, left)
+    (result,) = st.where_any(b, b.op("not", inside), (usual,), slowly)
+    return st.copied_sign(b, result, y, st.F32)
 
 
 def _root(b: Builder, a: Operand, far: Value) -> tuple[Value, Value]:
