@@ -15,8 +15,8 @@ _NAMES = {
     ".array_functions": """addbmm addmm addmv addr allclose baddbmm bmm corrcoef cov cross
         dsplit hsplit inner isclose kron mv vdot vsplit""",
     ".assembly": "diag_embed diagonal_scatter narrow select_scatter slice_scatter swapdims",
-    ".choosing": "choose compress masked_scatter",
-    ".elements": "argwhere bincount nonzero take_along_dim=take_along_axis",
+    ".choosing": "choose compress masked_scatter take_along_dim",
+    ".elements": "argwhere bincount nonzero",
     ".functional": """absolute add amax amin bitwise_and bitwise_left_shift bitwise_not
         bitwise_or bitwise_right_shift bitwise_xor clamp_max clamp_min deg2rad div divide fix
         float_power fmax fmin greater greater_equal heaviside hypot isreal lerp less less_equal

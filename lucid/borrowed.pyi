@@ -316,9 +316,9 @@ its greatest singular value, is `linalg.norm`.)"""
     def swapdims(self, dim0: int, dim1: int) -> Tensor:
         """`swapaxes`."""
 
-    def take_along_dim(self, indices: Any, axis: int | None = ...) -> Tensor:
-        """Along `axis` the element that `indices`, an array of as many dimensions, says; the others
-broadcast."""
+    def take_along_dim(self, indices: Any, dim: int | None = ...) -> Tensor:
+        """The elements of `input` at `indices` along one axis, both of which broadcast along the others; None:
+of all elements in a row. IndexError for an index outside of the axis."""
 
     def true_divide(self, b: Any, *, rounding_mode: str | None = ...) -> Tensor:
         """a / b; with `rounding_mode` "floor" a // b, with "trunc" the quotient without its fraction, which of

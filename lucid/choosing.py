@@ -16,19 +16,34 @@ from .errors import public
 from .functional import where
 from .lanes import values_known
 from .named import name_all
-from .promote import whole
+from .promote import joint_shape, whole
 from .shapes import normal_axis
 from .tensor import Tensor, apply
 
 __all__ = [
     "choose", "compress", "copyto", "diag_indices", "diag_indices_from", "extract", "fill_diagonal",
     "fromfunction", "indices", "lexsort", "masked_scatter", "nanargmax", "nanargmin", "nancumprod",
-    "nancumsum", "piecewise", "place", "put", "putmask", "ravel_multi_index", "select", "tril_indices_from",
-    "triu_indices_from", "unravel_index",
+    "nancumsum", "piecewise", "place", "put", "putmask", "ravel_multi_index", "select",
+    "take_along_dim", "tril_indices_from", "triu_indices_from", "unravel_index",
 ]  # fmt: skip
 
 
 # --- choices -------------------------------------------------------------------------------------------
+
+
+@public
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
+    """The elements of `input` at `indices` along one axis, both of which broadcast along the others; None:
+    of all elements in a row. IndexError for an index outside of the axis."""
+    x, index = asarray(input), asarray(indices)
+    if dim is None:
+        return x.reshape(-1).take(index)
+    axis = normal_axis(dim, x.ndim)
+    if x.ndim != index.ndim:
+        raise ValueError(f"take_along_dim: {x.ndim} axes, and indices of {index.ndim}")
+    joint = joint_shape("take_along_dim", *(t.shape[:axis] + (1,) + t.shape[axis + 1 :] for t in (x, index)))
+    x, index = (t.broadcast_to((*joint[:axis], t.shape[axis], *joint[axis + 1 :])) for t in (x, index))
+    return x.take_along_axis(index, axis)
 
 
 @public

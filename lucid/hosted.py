@@ -42,12 +42,12 @@ FUNCTIONS: dict[str, Hosted] = {}
 
 def function_of(name: object) -> Hosted:
     """The one of this name. ValueError if there is none."""
-    from . import lapack, pocketfft  # they are made there
+    from . import alignment, lapack, pocketfft  # they are made there
 
     found = FUNCTIONS.get(str(name))
     if found is None:
         known = ", ".join(FUNCTIONS)
-        where = f"{lapack.__name__} and {pocketfft.__name__}"
+        where = ", ".join(m.__name__ for m in (alignment, lapack, pocketfft))
         raise ValueError(f"there is no function {name!r} in {where}; expected one of: {known}")
     return found
 

@@ -187,6 +187,43 @@ def _through_pinv(a: Node, p: Node, ct: Node) -> Node:
     return ew.add(ew.add(inner, _at(_at(left, ctt), _at(p, pt))), _at(_at(_at(pt, p), ctt), right))
 
 
+_PADE = [
+    math.factorial(26 - k)
+    * math.factorial(13)
+    / (math.factorial(26) * math.factorial(k) * math.factorial(13 - k))
+    for k in range(14)
+]
+
+
+def _exp(options: Options, a: Array) -> tuple[Array, ...]:
+    x = a.astype(np.result_type(a.dtype, np.float64))
+    size = np.abs(x).sum(-2, keepdims=True).max(-1, keepdims=True, initial=0.0)
+    halved = np.where(np.isfinite(size), np.ceil(np.log2(np.maximum(size / 5.371920351148152, 1.0))), 0.0)
+    x = x / 2.0**halved
+    square, one = x @ x, np.eye(x.shape[-1])
+    even, odd = np.zeros_like(x), np.zeros_like(x)
+    for k in range(6, -1, -1):  # by Horner's rule
+        even, odd = even @ square + _PADE[2 * k] * one, odd @ square + _PADE[2 * k + 1] * one
+    odd = x @ odd
+    known = np.isfinite(size) & np.ones(x.shape, bool)
+    found = np.linalg.solve(np.where(known, even - odd, one), even + odd)
+    for k in range(int(halved.max(initial=0.0))):
+        found = np.where(k < halved, found @ found, found)
+    return (np.where(known, found, np.nan).astype(a.dtype),)
+
+
+def _d_exp(call: Call, k: int, ct: Node, needs: Needs) -> Parts:
+    """What is beside the diagonal of the exponential of [[aᴴ, ct], [0, aᴴ]]."""
+    across = mh(call.inputs[0])
+    n, last = across.shape[-1], across.type.ndim - 1
+    stacked = ops.joined([(0, across), (n, ct)], last, 2 * n)
+    below = ops.joined([(n, across)], last, 2 * n)
+    both = called(EXP, ops.joined([(0, stacked), (n, below)], last - 1, 2 * n)).out(0)
+    return (ops.narrow(ops.narrow(both, last - 1, 0, n), last, n, n),)
+
+
+EXP = Hosted("linalg.matrix_exp", _exp, _like(0), _d_exp, calls="numpy.matmul and numpy.linalg.solve")
+
 PINV = Hosted("linalg.pinv", _pinv, lambda options, a: _matrices(a, a.shape[:-3:-1]), _d_pinv)
 
 

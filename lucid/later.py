@@ -8,17 +8,17 @@ _NAMES = {
         trim_zeros""",
     ".choosing": """choose compress copyto diag_indices diag_indices_from extract fill_diagonal fromfunction
         indices lexsort masked_scatter nanargmax nanargmin nancumprod nancumsum piecewise place put putmask
-        ravel_multi_index select tril_indices_from triu_indices_from unravel_index""",
+        ravel_multi_index select take_along_dim tril_indices_from triu_indices_from unravel_index""",
     ".derivatives": "hessian jacfwd jacrev jvp linearize vjp",
     ".dtypes": "can_cast finfo iinfo isdtype promote_types result_type",
-    ".linalg": """cholesky cond det eig inverse logdet lstsq matrix_power matrix_rank matrix_transpose
-        pinverse qr slogdet solve vecdot""",
+    ".linalg": """cholesky cholesky_inverse cholesky_solve cond det eig inverse logdet lstsq matrix_exp
+        matrix_power matrix_rank matrix_transpose pinverse qr slogdet solve vecdot""",
     ".mapping": "vmap",
-    ".nn.functional": """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm celu channel_shuffle
-        conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity dropout
-        embedding embedding_bag group_norm hardshrink instance_norm layer_norm log_softmax max_pool1d
-        max_pool2d max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle prelu relu rms_norm selu softmax
-        threshold""",
+    ".nn.functional": """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm bilinear celu
+        channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
+        cosine_similarity dropout embedding embedding_bag group_norm hardshrink instance_norm layer_norm
+        log_softmax max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle
+        prelu relu rms_norm selu softmax threshold""",
     ".polynomials": "polyadd polyder polyfit polyint polymul polysub polyval vander",
     ".questions": """aminmax array_equal array_equiv is_floating_point is_nonzero is_tensor iscomplexobj
         isrealobj ndim shape size std_mean var_mean""",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import c128, f32, f64
 
 from . import elementwise as ew
-from . import lapack, shapes
+from . import joins, lapack, shapes
 from .array_functions import cross, tensordot
 from .complexes import squared_size
 from .creation import device_of, eye
@@ -28,73 +28,29 @@ from .creation import given as asarray
 from .errors import public
 from .hosted import results
 from .lanes import values_known
+from .matrices import (
+    EighResult,
+    EigResult,
+    LinAlgError,
+    LstsqResult,
+    QRResult,
+    SlogdetResult,
+    SVDResult,
+    floats,
+    matrices,
+    square,
+)  # fmt: skip
 from .named import name_all
-from .promote import cast, float_dtype, joint_shape, result_dtype
+from .promote import cast, float_dtype, joint_shape
 from .reductions import one_of
 from .tensor import Tensor, apply
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv",
-    "logdet", "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose",
-    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot",
-    "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "logdet",
+    "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose",
+    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
+    "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
-
-LinAlgError = np.linalg.LinAlgError
-
-
-class EigResult(NamedTuple):
-    eigenvalues: Tensor
-    eigenvectors: Tensor
-
-
-class EighResult(NamedTuple):
-    eigenvalues: Tensor
-    eigenvectors: Tensor
-
-
-class QRResult(NamedTuple):
-    Q: Tensor
-    R: Tensor
-
-
-class SlogdetResult(NamedTuple):
-    sign: Tensor
-    logabsdet: Tensor
-
-
-class SVDResult(NamedTuple):
-    U: Tensor
-    S: Tensor
-    Vh: Tensor
-
-
-class LstsqResult(NamedTuple):
-    solution: Tensor
-    residuals: Tensor
-    rank: Any  # an int; a tensor for stacks
-    singular_values: Tensor
-
-
-def _floats(name: str, *values: Any) -> list[Tensor]:
-    """All in the dtype, float or complex, that LAPACK computes them in."""
-    tensors = [asarray(v) for v in values]
-    dtype = result_dtype(*[t._node.type.dtype.name for t in tensors])
-    if dtype.wide is not None:
-        raise TypeError(f"{name}: LAPACK has no {dtype.numpy}; convert by astype(lucid.float32)")
-    kind = dtype.np if dtype.is_inexact else np.dtype(np.float64)
-    return [t if t.dtype == kind else t.astype(kind) for t in tensors]
-
-
-def _square(name: str, x: Tensor) -> None:
-    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise LinAlgError(f"{name}: expected square matrices, not shape {x.shape}")
-
-
-def _matrices(name: str, x: Tensor) -> None:
-    if x.ndim < 2:
-        raise LinAlgError(f"{name}: expected matrices, not shape {x.shape}")
-
 
 # --- inverses and systems ------------------------------------------------------------------------
 
@@ -102,16 +58,16 @@ def _matrices(name: str, x: Tensor) -> None:
 @public
 def inv(a: Any) -> Tensor:
     """The inverse of each matrix. To solve a system use `solve`, which is faster and more precise."""
-    (x,) = _floats("linalg.inv", a)
-    _square("linalg.inv", x)
+    (x,) = floats("linalg.inv", a)
+    square("linalg.inv", x)
     return results(lapack.INV, x)[0]
 
 
 @public
 def solve(a: Any, b: Any) -> Tensor:
     """x with a @ x = b. `b` is a vector if it has one axis, else made of columns, as in NumPy 2."""
-    x, y = _floats("linalg.solve", a, b)
-    _square("linalg.solve", x)
+    x, y = floats("linalg.solve", a, b)
+    square("linalg.solve", x)
     vector = y.ndim == 1
     if vector:
         y = y.reshape((*y.shape, 1))
@@ -123,6 +79,52 @@ def solve(a: Any, b: Any) -> Tensor:
     x, y = (t.broadcast_to((*stack, *t.shape[-2:])) for t in (x, y))
     found = results(lapack.SOLVE, x, y)[0]
     return found.reshape(found.shape[:-1]) if vector else found
+
+
+@public
+def solve_triangular(
+    A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Tensor:
+    """X with A X = B, or with `left=False` X A = B, of which the triangle of A is read: the upper or the
+    lower one; `unitriangular`: its diagonal counts as 1. Its gradient is that triangle's. LinAlgError for a
+    0 in the diagonal."""
+    a, b = floats("linalg.solve_triangular", A, B)
+    square("linalg.solve_triangular", a)
+    matrices("linalg.solve_triangular", b)
+    own = -1 if not upper else 1
+    triangle = (joins.triu if upper else joins.tril, own if unitriangular else 0)
+    a = apply(triangle[0], a, k=triangle[1])
+    if unitriangular:
+        a = a + eye(a.shape[-1], dtype=a.dtype, device=device_of(a))
+    return solve(a, b) if left else solve(a.mT, b.mT).mT
+
+
+@public
+def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Tensor:
+    """X with L Lᴴ X = B, for a lower triangle L as of `cholesky`; `upper`: with Lᴴ L X = B for an upper
+    one."""
+    (factor,) = floats("cholesky_solve", L)
+    inner = solve_triangular(factor.mH if upper else factor, B, upper=False)
+    return solve_triangular(factor if upper else factor.mH, inner, upper=True)
+
+
+@public
+def cholesky_inverse(L: Any, upper: bool = False) -> Tensor:
+    """The inverse of L Lᴴ, for a lower triangle L as of `cholesky`; `upper`: that of Lᴴ L for an upper
+    one."""
+    (factor,) = floats("cholesky_inverse", L)
+    square("cholesky_inverse", factor)
+    one = eye(factor.shape[-1], dtype=factor.dtype, device=device_of(factor))
+    return cholesky_solve(one.broadcast_to(factor.shape), factor, upper)
+
+
+@public
+def matrix_exp(a: Any) -> Tensor:
+    """The sum of aⁿ / n! of each matrix: by a Padé approximant of degree 13, in float64, of a over a power
+    of 2, squared (Higham, SIAM J. Matrix Anal. Appl. 26, 2005)."""
+    (x,) = floats("linalg.matrix_exp", a)
+    square("linalg.matrix_exp", x)
+    return results(lapack.EXP, x)[0]
 
 
 @public
@@ -157,8 +159,8 @@ def pinv(a: Any, rcond: float | None = None, hermitian: bool = False, *, rtol: f
     default 1e-15, as in NumPy. Its gradient holds where the rank does not change."""
     if rcond is not None and rtol is not None:
         raise ValueError("linalg.pinv: rcond and rtol are one argument under two names; give one of them")
-    (x,) = _floats("linalg.pinv", a)
-    _matrices("linalg.pinv", x)
+    (x,) = floats("linalg.pinv", a)
+    matrices("linalg.pinv", x)
     cutoff = rcond if rtol is None else rtol
     return results(lapack.PINV, x, rcond=1e-15 if cutoff is None else cutoff, hermitian=hermitian)[0]
 
@@ -169,8 +171,8 @@ def lstsq(a: Any, b: Any, rcond: float | None = None, *, driver: str | None = No
     column (empty where the rank is not full, or no row is left; in a compiled function, where nobody knows
     the rank, there whatever it is); the rank; the singular values. `b` is a vector or matrix, and for a stack
     of matrices a stack of matrices. Whatever the `driver` of PyTorch, singular values are what it goes by."""
-    x, y = _floats("linalg.lstsq", a, b)
-    _matrices("linalg.lstsq", x)
+    x, y = floats("linalg.lstsq", a, b)
+    matrices("linalg.lstsq", x)
     vector = y.ndim == 1
     if vector:
         y = y.reshape((*y.shape, 1))
@@ -191,11 +193,11 @@ def lstsq(a: Any, b: Any, rcond: float | None = None, *, driver: str | None = No
 @public
 def cond(x: Any, p: float | str | None = None) -> Tensor:
     """The norm of each matrix times that of its inverse; by default of the norm 2. inf for singular ones."""
-    (a,) = _floats("linalg.cond", x)
+    (a,) = floats("linalg.cond", x)
     if p in (None, 2, -2):
         s = svdvals(a)
         return s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
-    _square("linalg.cond", a)
+    square("linalg.cond", a)
     inverse = results(lapack.INV_OR_NAN, a)[0]
     found = matrix_norm(a, ord=p) * matrix_norm(inverse, ord=p)
     endless = found.isnan() & ~a.isnan().any((-2, -1))
@@ -208,8 +210,8 @@ def cond(x: Any, p: float | str | None = None) -> Tensor:
 @public
 def det(a: Any) -> Tensor:
     """The determinant of each matrix; its gradient exists for singular ones, too."""
-    (x,) = _floats("linalg.det", a)
-    _square("linalg.det", x)
+    (x,) = floats("linalg.det", a)
+    square("linalg.det", x)
     return results(lapack.DET, x)[0]
 
 
@@ -217,8 +219,8 @@ def det(a: Any) -> Tensor:
 def slogdet(a: Any) -> SlogdetResult:
     """The sign of the determinant, whose gradient is 0 where it is real, and the logarithm of its absolute
     value."""
-    (x,) = _floats("linalg.slogdet", a)
-    _square("linalg.slogdet", x)
+    (x,) = floats("linalg.slogdet", a)
+    square("linalg.slogdet", x)
     is_complex = x._node.type.dtype.is_complex
     return SlogdetResult(*results(lapack.COMPLEX_SLOGDET if is_complex else lapack.SLOGDET, x))
 
@@ -239,8 +241,8 @@ def logdet(a: Any) -> Tensor:
 def cholesky(a: Any, *, upper: bool = False) -> Tensor:
     """The lower triangle l with a = l lᴴ, of which the lower triangle is read; or the upper ones, lᴴ of
     a's."""
-    (x,) = _floats("linalg.cholesky", a)
-    _square("linalg.cholesky", x)
+    (x,) = floats("linalg.cholesky", a)
+    square("linalg.cholesky", x)
     return results(lapack.CHOLESKY, x.mH)[0].mH if upper else results(lapack.CHOLESKY, x)[0]
 
 
@@ -250,8 +252,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     "r" (R alone). Where Q has more columns than a, there is no gradient: ValueError from `backward`."""
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"linalg.qr: mode must be 'reduced', 'complete' or 'r', not {mode!r}")
-    (x,) = _floats("linalg.qr", a)
-    _matrices("linalg.qr", x)
+    (x,) = floats("linalg.qr", a)
+    matrices("linalg.qr", x)
     q, r = results(lapack.QR, x, mode="complete" if mode == "complete" else "reduced")
     return r if mode == "r" else QRResult(q, r)
 
@@ -261,16 +263,16 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     """The eigenvalues of symmetric matrices, in order, and their eigenvectors as columns. The triangle `UPLO`
     ("L", "U") is read. Gradients of eigenvectors hold for what does not depend on their signs, and of equal
     eigenvalues on the space that they span alone."""
-    (x,) = _floats("linalg.eigh", a)
-    _square("linalg.eigh", x)
+    (x,) = floats("linalg.eigh", a)
+    square("linalg.eigh", x)
     return EighResult(*results(lapack.EIGH, x, uplo=_triangle("linalg.eigh", UPLO)))
 
 
 @public
 def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, in order. The triangle `UPLO` ("L", "U") is read."""
-    (x,) = _floats("linalg.eigvalsh", a)
-    _square("linalg.eigvalsh", x)
+    (x,) = floats("linalg.eigvalsh", a)
+    square("linalg.eigvalsh", x)
     return results(lapack.EIGVALSH, x, uplo=_triangle("linalg.eigvalsh", UPLO))[0]
 
 
@@ -284,16 +286,16 @@ def _triangle(name: str, uplo: str) -> str:
 def eig(a: Any) -> EigResult:
     """The eigenvalues of any square matrices, in no order, and their eigenvectors of length 1 as columns:
     always complex numbers. Gradients hold for what does not depend on the phases of vectors."""
-    (x,) = _floats("linalg.eig", a)
-    _square("linalg.eig", x)
+    (x,) = floats("linalg.eig", a)
+    square("linalg.eig", x)
     return EigResult(*results(lapack.EIG, x))
 
 
 @public
 def eigvals(a: Any) -> Tensor:
     """The eigenvalues of any square matrices, in no order: always complex numbers."""
-    (x,) = _floats("linalg.eigvals", a)
-    _square("linalg.eigvals", x)
+    (x,) = floats("linalg.eigvals", a)
+    square("linalg.eigvals", x)
     return results(lapack.EIGVALS, x)[0]
 
 
@@ -306,16 +308,16 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     `hermitian`: a is symmetric, which changes nothing here."""
     if not compute_uv:
         return svdvals(a)
-    (x,) = _floats("linalg.svd", a)
-    _matrices("linalg.svd", x)
+    (x,) = floats("linalg.svd", a)
+    matrices("linalg.svd", x)
     return SVDResult(*results(lapack.SVD, x, full_matrices=bool(full_matrices)))
 
 
 @public
 def svdvals(x: Any) -> Tensor:
     """The singular values of each matrix, in descending order."""
-    (a,) = _floats("linalg.svdvals", x)
-    _matrices("linalg.svdvals", a)
+    (a,) = floats("linalg.svdvals", x)
+    matrices("linalg.svdvals", a)
     return results(lapack.SVDVALS, a)[0]
 
 
@@ -327,7 +329,7 @@ def matrix_rank(
     """How many singular values are above `tol` (`atol`), or `rtol` times the greatest one; by default the
     dtype's epsilon times the longer side."""
     tol = atol if tol is None else tol
-    (x,) = _floats("linalg.matrix_rank", A)
+    (x,) = floats("linalg.matrix_rank", A)
     return results(lapack.RANK, x, tol=tol, hermitian=hermitian, rtol=rtol)[0]
 
 
@@ -344,7 +346,7 @@ def matmul(x1: Any, x2: Any) -> Tensor:
 def matrix_power(a: Any, n: int) -> Tensor:
     """a times itself, n times; the identity for n = 0, powers of the inverse below."""
     x = asarray(a)
-    _square("linalg.matrix_power", x)
+    square("linalg.matrix_power", x)
     if isinstance(n, bool) or not isinstance(n, int | np.integer):
         raise TypeError(f"linalg.matrix_power: the exponent must be an int, not {type(n).__name__}")
     if n == 0:
@@ -440,7 +442,7 @@ def diagonal(x: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tens
 def trace(x: Any, *, offset: int = 0, dtype: Any = None) -> Tensor:
     """The sum of the diagonal of each matrix, `offset` columns to the right."""
     a = asarray(x)
-    _matrices("linalg.trace", a)
+    matrices("linalg.trace", a)
     return a.diagonal(offset, -2, -1).sum(-1, dtype=dtype)
 
 
@@ -500,7 +502,7 @@ def matrix_norm(
 ) -> Tensor:  # fmt: skip
     """The norm of each matrix; see `norm`."""
     a = asarray(x)
-    _matrices("linalg.matrix_norm", a)
+    matrices("linalg.matrix_norm", a)
     axes = _pair(axis if dim is None else dim, a.ndim)
     if len(axes) != 2:
         raise ValueError(f"matrix_norm: expected two axes, not {axis if dim is None else dim}")

@@ -10,20 +10,22 @@ from typing import Any
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
-from .. import composed, joins, shapes
+from .. import composed, joins, linalg, random, shapes
 from .. import elementwise as ew
 from ..array_functions import broadcast_tensors
+from ..creation import arange, triu_indices
 from ..creation import given as asarray
 from ..errors import here, public
 from ..promote import cast, filled, float_dtype, joint
 from ..tape import is_traced
 from ..tensor import Tensor, apply
+from . import functional as F
 from .formulas import in_wide, softmax
 
 __all__ = [
-    "celu", "cosine_similarity", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "prelu", "relu6", "selu", "softmin",
-    "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    "bilinear", "celu", "cosine_similarity", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "pdist", "prelu",
+    "relu6", "selu", "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 Formula = Callable[..., Node]
@@ -335,3 +337,47 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     total = (d * d).sum(-1, keepdims=keepdim) if power == 2 else (d.abs() ** power).sum(-1, keepdims=keepdim)
     found: Tensor = total.sqrt() if power == 2 else total ** (1 / power)
     return found
+
+
+@public
+def gumbel_softmax(
+    logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """softmax((logits + g) / tau), g drawn anew from Gumbel's distribution (Jang, Gu and Poole,
+    arXiv:1611.01144). `hard`: 1 at the greatest and 0 elsewhere, with the gradient of the soft one. `eps` is
+    PyTorch's, and unused."""
+    x = asarray(logits)
+    noise = random.gumbel(size=x.shape, dtype=x.dtype if x.is_floating_point() else None)
+    soft = F.softmax((x + noise) / _number("gumbel_softmax", "tau", tau), dim)
+    if not hard:
+        return soft
+    axis = shapes.normal_axis(dim, soft.ndim)
+    places = arange(soft.shape[axis]).reshape(-1, *[1] * (soft.ndim - axis - 1))
+    chosen = soft.argmax(axis, keepdims=True) == places
+    found: Tensor = (chosen.astype(soft.dtype) - soft).detach() + soft
+    return found
+
+
+@public
+def bilinear(x1: Any, x2: Any, weight: Any, bias: Any = None) -> Tensor:
+    """x1ᵀ weight[k] x2 for each k, plus bias: x1 (..., n) and x2 (..., m) with weight (out, n, m) to (...,
+    out)."""
+    a, b, w = asarray(x1), asarray(x2), asarray(weight)
+    rows, columns = w.shape[1:2], w.shape[2:]
+    if w.ndim != 3 or a.shape[:-1] != b.shape[:-1] or (a.shape[-1:], b.shape[-1:]) != (rows, columns):
+        raise ValueError(here(f"bilinear: inputs of {a.shape} and {b.shape} do not fit weight of {w.shape}"))
+    out, n, m = w.shape
+    left = (a @ w.transpose((1, 0, 2)).reshape(n, out * m)).reshape(*a.shape[:-1], out, m)
+    found: Tensor = (left * b.unsqueeze(-2)).sum(-1)
+    return found if bias is None else found + asarray(bias)
+
+
+@public
+def pdist(input: Any, p: float = 2.0) -> Tensor:
+    """The p-norms of the differences of all pairs of rows of (n, d), (n (n - 1) / 2): those of row 0
+    first."""
+    x = asarray(input)
+    if x.ndim != 2:
+        raise ValueError(here(f"pdist: expected a matrix, not shape {x.shape}"))
+    first, second = triu_indices(x.shape[0], 1)
+    return linalg.vector_norm(x.take(first, 0) - x.take(second, 0), _number("pdist", "p", p), axis=-1)

@@ -27,19 +27,23 @@ from . import classes, formulas, spatial
 
 if TYPE_CHECKING:
     from .activations import *  # noqa: F403
+    from .alignments import *  # noqa: F403
     from .likelihoods import *  # noqa: F403
     from .margins import *  # noqa: F403
     from .resampling import *  # noqa: F403
+    from .unpooling import *  # noqa: F403
 
 Reduction = Literal["mean", "sum", "none"]
 
 # Functions of modules that are loaded when one is asked for.
 _LATER = {
     "activations": (
-        "celu", "cosine_similarity", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-        "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "prelu", "relu6", "selu",
+        "bilinear", "celu", "cosine_similarity", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid",
+        "hardswish", "hardtanh",
+        "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "pdist", "prelu", "relu6", "selu",
         "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
     ),
+    "alignments": ("ctc_loss",),
     "likelihoods": (
         "binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "kl_div",
         "poisson_nll_loss",
@@ -57,6 +61,9 @@ _LATER = {
         "unfold",
     ),
     "sampling": ("affine_grid", "grid_sample"),
+    "unpooling": (
+        "lp_pool1d", "lp_pool2d", "lp_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
+    ),
 }  # fmt: skip
 _HOMES = {name: home for home, names in _LATER.items() for name in names}
 

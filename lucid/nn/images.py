@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,14 +79,18 @@ class MaxPool1d(Module):
 
     def __init__(
         self, kernel_size: S.Sizes, stride: S.Sizes | None = None, padding: S.Sizes = 0,
-        dilation: S.Sizes = 1, *, ceil_mode: bool = False,
+        dilation: S.Sizes = 1, return_indices: bool = False, ceil_mode: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self.ceil_mode = ceil_mode
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
-    def forward(self, x: Any) -> Tensor:
-        return S.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def forward(self, x: Any) -> Any:
+        return self._pool(S.max_pool1d, x)
+
+    def _pool(self, pool: Callable[..., Any], x: Any) -> Any:
+        given = self.kernel_size, self.stride, self.padding, self.dilation
+        return pool(x, *given, self.ceil_mode, self.return_indices)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -94,15 +99,15 @@ class MaxPool1d(Module):
 class MaxPool2d(MaxPool1d):
     """`functional.max_pool2d`."""
 
-    def forward(self, x: Any) -> Tensor:
-        return S.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def forward(self, x: Any) -> Any:
+        return self._pool(S.max_pool2d, x)
 
 
 class MaxPool3d(MaxPool1d):
     """`functional.max_pool3d`."""
 
-    def forward(self, x: Any) -> Tensor:
-        return S.max_pool3d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def forward(self, x: Any) -> Any:
+        return self._pool(S.max_pool3d, x)
 
 
 class AvgPool1d(Module):

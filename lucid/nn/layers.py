@@ -32,8 +32,8 @@ class Linear(Module):
         in_features, out_features = as_shape((in_features, out_features))
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
-        self.weight = _uniform((out_features, in_features), bound, dtype)
-        self.bias = _uniform((out_features,), bound, dtype) if bias else None
+        self.weight = uniform_parameter((out_features, in_features), bound, dtype)
+        self.bias = uniform_parameter((out_features,), bound, dtype) if bias else None
         self._lie_on(device)
 
     def forward(self, x: Any) -> Tensor:
@@ -44,7 +44,7 @@ class Linear(Module):
 
 
 @public
-def _uniform(shape: tuple[int, ...], bound: float, dtype: object) -> Parameter:
+def uniform_parameter(shape: tuple[int, ...], bound: float, dtype: object) -> Parameter:
     return Parameter(random.uniform(-bound, bound, shape, dtype=_kind(dtype)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -119,6 +119,10 @@ class Module:
         for name, child in self.named_children():
             yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
 
+    def _own(self) -> Iterable[tuple[str, Any]]:
+        """The attributes among which parameters and buffers are."""
+        return vars(self).items()
+
     def modules(self) -> Iterator[Module]:
         return (m for _, m in self.named_modules())
 
@@ -126,7 +130,7 @@ class Module:
         """Parameters of this module and all below, each once, with dotted names."""
         seen: set[int] = set()
         for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
+            for name, value in module._own():
                 if isinstance(value, Parameter) and id(value) not in seen:
                     seen.add(id(value))
                     yield f"{prefix}.{name}" if prefix else name, value
@@ -316,7 +320,7 @@ class Module:
         """The tensors themselves."""
         state: dict[str, Tensor] = {}
         for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
+            for name, value in module._own():
                 buffer = name in module._buffers and name not in module._transient
                 if isinstance(value, Parameter) or (buffer and isinstance(value, Tensor)):
                     state[f"{prefix}.{name}" if prefix else name] = value

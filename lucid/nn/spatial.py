@@ -148,9 +148,14 @@ def _padded(x: Node, lo: tuple[int, ...], hi: tuple[int, ...], value: float) -> 
     return ops.WHERE(ops.PAD(ones, lo=lo, hi=hi), padded, ops.const(value, padded))
 
 
-def _max_pool(x: Node, *, size: Any, step: Any, lo: Any, hi: Any, dilation: Any) -> Node:
+def max_windows(x: Node, *, size: Any, step: Any, lo: Any, hi: Any, dilation: Any) -> Node:
+    """The windows of a pool of greatest elements: (batch, channels, ..., *size)."""
     least: float = -np.inf if x.type.dtype.is_float else int(np.iinfo(x.type.dtype.numpy).min)
-    cut = windows(_padded(x, lo, hi, least), size, step, dilation)
+    return windows(_padded(x, lo, hi, least), size, step, dilation)
+
+
+def _max_pool(x: Node, *, size: Any, step: Any, lo: Any, hi: Any, dilation: Any) -> Node:
+    cut = max_windows(x, size=size, step=step, lo=lo, hi=hi, dilation=dilation)
     return ops.AMAX(cut, axes=tuple(range(x.type.ndim, cut.type.ndim)))
 
 
@@ -177,7 +182,7 @@ def _avg_pool(
     return cast(ops.DIV(found, count), dtype)
 
 
-def _pool(
+def pool(
     name: str,
     axes: int,
     build: Callable[..., Node],
@@ -212,12 +217,18 @@ def _pool(
 @public
 def max_pool1d(
     x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
-    ceil_mode: bool = False,
-) -> Tensor:  # fmt: skip
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Any:  # fmt: skip
     """The greatest of each window of the last axis; by default windows lie side by side. With `ceil_mode`
-    the last one may end beyond what there is."""
+    the last one may end beyond what there is.
+    With `return_indices` also where each lies among all of its channel, for `max_unpool`."""
     apart = sizes("max_pool1d", "dilation", dilation, 1, 1)
-    return _pool("max_pool1d", 1, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
+    found = pool("max_pool1d", 1, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
+    if not return_indices:
+        return found
+    from .unpooling import positions  # few ask for them
+
+    return found, positions("max_pool1d", 1, x, kernel_size, stride, padding, ceil_mode, apart)
 
 
 @public
@@ -228,18 +239,24 @@ def avg_pool1d(
     """The mean of each window of the last axis; zeros around count, unless `count_include_pad` is
     false. With `ceil_mode` the last window may end beyond these, of which nothing counts."""
     more = {"include": bool(count_include_pad), "divisor": None}
-    return _pool("avg_pool1d", 1, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
+    return pool("avg_pool1d", 1, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
 
 
 @public
 def max_pool2d(
     x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
-    ceil_mode: bool = False,
-) -> Tensor:  # fmt: skip
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Any:  # fmt: skip
     """The greatest of each window of the last two axes; by default windows lie side by side. With `ceil_mode`
-    the last one may end beyond what there is."""
+    the last one may end beyond what there is.
+    With `return_indices` also where each lies among all of its channel, for `max_unpool`."""
     apart = sizes("max_pool2d", "dilation", dilation, 2, 1)
-    return _pool("max_pool2d", 2, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
+    found = pool("max_pool2d", 2, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
+    if not return_indices:
+        return found
+    from .unpooling import positions  # few ask for them
+
+    return found, positions("max_pool2d", 2, x, kernel_size, stride, padding, ceil_mode, apart)
 
 
 @public
@@ -251,18 +268,24 @@ def avg_pool2d(
     false. With `ceil_mode` the last window may end beyond these, of which nothing counts. The sum is divided
     by `divisor_override`, if there is one."""
     more = {"include": bool(count_include_pad), "divisor": divisor_override}
-    return _pool("avg_pool2d", 2, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
+    return pool("avg_pool2d", 2, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
 
 
 @public
 def max_pool3d(
     x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
-    ceil_mode: bool = False,
-) -> Tensor:  # fmt: skip
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Any:  # fmt: skip
     """The greatest of each window of the last three axes; by default windows lie side by side. With
-    `ceil_mode` the last one may end beyond what there is."""
+    `ceil_mode` the last one may end beyond what there is.
+    With `return_indices` also where each lies among all of its channel, for `max_unpool`."""
     apart = sizes("max_pool3d", "dilation", dilation, 3, 1)
-    return _pool("max_pool3d", 3, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
+    found = pool("max_pool3d", 3, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
+    if not return_indices:
+        return found
+    from .unpooling import positions  # few ask for them
+
+    return found, positions("max_pool3d", 3, x, kernel_size, stride, padding, ceil_mode, apart)
 
 
 @public
@@ -274,7 +297,7 @@ def avg_pool3d(
     false. With `ceil_mode` the last window may end beyond these, of which nothing counts. The sum is divided
     by `divisor_override`, if there is one."""
     more = {"include": bool(count_include_pad), "divisor": divisor_override}
-    return _pool("avg_pool3d", 3, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
+    return pool("avg_pool3d", 3, _avg_pool, x, kernel_size, stride, padding, ceil_mode, **more)
 
 
 # --- norms and attention -----------------------------------------------------------------------------

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..creation import as_shape
 from ..errors import bounds
 from ..tensor import Tensor
 from . import functional as F
+from .layers import uniform_parameter
 from .module import Module, Parameter
 
 
@@ -217,3 +220,26 @@ class PairwiseDistance(Module):
 
     def forward(self, x1: Any, x2: Any) -> Tensor:
         return F.pairwise_distance(x1, x2, self.p, self.eps, self.keepdim)
+
+
+class Bilinear(Module):
+    """`functional.bilinear` with weight (out, in1, in2) and bias (out), both uniform in ±1/sqrt(in1)."""
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
+        device: object = None, dtype: object = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        sides = as_shape((out_features, in1_features, in2_features))
+        self.out_features, self.in1_features, self.in2_features = sides
+        bound = 1 / math.sqrt(in1_features) if in1_features else 0.0
+        self.weight = uniform_parameter(sides, bound, dtype)
+        self.bias = uniform_parameter(sides[:1], bound, dtype) if bias else None
+        self._lie_on(device)
+
+    def forward(self, x1: Any, x2: Any) -> Tensor:
+        return F.bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        sides = f"{self.in1_features}, {self.in2_features}, {self.out_features}"
+        return f"{sides}, bias={self.bias is not None}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import like_torch, more_like_torch
-from .like_torch import add, numbers
+from .like_torch import add, numbers, with_gradients
 
 BEFORE = set(like_torch.PROGRAMS)
 assert BEFORE > more_like_torch.NAMES
@@ -121,6 +121,82 @@ def loaded(t: Any) -> Any:
 
 
 add("modules loaded", loaded)
+
+# --- choices, products of layers, pools ----------------------------------------------------------------
+
+A, B, ROWS = numbers(1, 2, 4, 4), numbers(2, 2, 4, 3), numbers(3, 2, 3, 6, 5)
+for name, f in {
+    "take_along_dim": lambda t, a: t.take_along_dim(a, t.tensor([[[0, 2, 2, 1]]]), 1),
+    "take_along_dim of all": lambda t, a: t.take_along_dim(a, t.tensor([[3, 0], [31, 5]])),
+    "bilinear": lambda t, a: t.nn.functional.bilinear(
+        a, a[..., 1:], t.tensor(numbers(4, 5, 4, 3)), t.tensor(numbers(5, 5))
+    ),
+    "pdist": lambda t, a: t.nn.functional.pdist(a[0]),
+    "pdist, p = 3": lambda t, a: t.pdist(a[0], 3.0),
+    "solve_triangular": lambda t, a: t.linalg.solve_triangular(a, t.tensor(B), upper=True),
+    "solve_triangular from the right": lambda t, a: t.linalg.solve_triangular(
+        a, t.tensor(B).mT, upper=False, left=False, unitriangular=True
+    ),
+    "cholesky_solve": lambda t, a: t.cholesky_solve(t.tensor(B) * a.sum(), t.tril(a)),
+    "cholesky_solve upper": lambda t, a: t.cholesky_solve(t.tensor(B), t.triu(a), upper=True),
+    "cholesky_inverse": lambda t, a: t.cholesky_inverse(t.tril(a)),
+    "cholesky_inverse upper": lambda t, a: t.cholesky_inverse(t.triu(a), upper=True),
+    "matrix_exp": lambda t, a: t.matrix_exp(a * t.tensor([[[0.01]], [[3.0]]])),
+}.items():
+    add(f"linear {name}", with_gradients(f, A))
+for name, f in {
+    "lp_pool1d": lambda t, x: t.nn.functional.lp_pool1d(x[0].abs(), 3.0, 2),
+    "LPPool2d": lambda t, x: t.nn.LPPool2d(2, (2, 3), stride=1)(x),
+    "lp_pool3d": lambda t, x: t.nn.functional.lp_pool3d(x, 2.0, 2),
+    "max_unpool1d": lambda t, x: t.nn.functional.max_unpool1d(
+        *t.nn.functional.max_pool1d(x[0], 2, return_indices=True), 2, output_size=(5,)
+    ),
+    "MaxUnpool2d": lambda t, x: t.nn.MaxUnpool2d((3, 2))(
+        *t.nn.MaxPool2d((3, 2), return_indices=True)(x), output_size=(2, 3, 6, 5)
+    ),
+    "MaxUnpool3d": lambda t, x: t.nn.MaxUnpool3d(2)(
+        *t.nn.MaxPool3d(2, return_indices=True)(x), output_size=(3, 6, 5)
+    ),
+    "CTCLoss": lambda t, x: t.nn.CTCLoss()(
+        x.reshape(6, 6, 5).log_softmax(-1), t.tensor([[1, 2, 2]] * 6),
+        t.tensor([6, 6, 5, 6, 4, 6]), t.tensor([3, 2, 1, 0, 2, 1]),
+    ),
+    "ctc_loss of targets in a row": lambda t, x: t.nn.functional.ctc_loss(
+        x.reshape(6, 6, 5).log_softmax(-1), t.tensor([1, 2, 3, 4, 4, 1, 3]), (6,) * 6, (2, 1, 0, 3, 0, 1),
+        blank=2 - 2, reduction="none", zero_infinity=True,
+    ),
+    "ctc_loss without an alignment": lambda t, x: t.nn.functional.ctc_loss(
+        x.reshape(6, 6, 5).log_softmax(-1), t.tensor([[3] * 4] * 6), t.tensor([6, 7 - 1, 6, 6, 5, 4]),
+        t.tensor([4, 3, 1, 2, 2, 2]), blank=4, reduction="sum", zero_infinity=True,
+    ),
+    "ctc_loss of one": lambda t, x: t.nn.functional.ctc_loss(
+        x[0, 0].log_softmax(-1), t.tensor([1, 1]), t.tensor(6), t.tensor(2)
+    ),
+}.items():  # fmt: skip
+    add(f"layers {name}", with_gradients(f, ROWS))
+
+
+def windows_overlap(t: Any) -> Any:
+    pools = t.nn.functional
+    found, where = pools.max_pool2d(t.tensor(ROWS), (3, 2), (2, 1), (1, 0), (1, 2), return_indices=True)
+    return [found, where, pools.max_unpool1d(t.tensor([[1.0, 2.0]]), t.tensor([[3, 1]]), 2)]
+
+
+add("layers max_pool2d with indices", windows_overlap)
+
+
+def lazily(t: Any) -> Any:
+    net = t.nn.Sequential(
+        t.nn.LazyConv2d(2, 3), t.nn.LazyBatchNorm2d(), t.nn.Flatten(), t.nn.LazyLinear(out_features=3)
+    ).train()
+    net(t.tensor(ROWS).to(t.float32))
+    shapes = [float(n) for p in net.parameters() for n in p.shape]
+    transposed = t.nn.LazyConvTranspose1d(4, 2)
+    transposed(t.tensor(ROWS[0, 0]).to(t.float32))
+    return [shapes, [float(n) for n in transposed.weight.shape], float(type(net[3]) is t.nn.Linear)]
+
+
+add("layers that are lazy", lazily)
 
 NAMES = set(like_torch.PROGRAMS) - BEFORE
 
