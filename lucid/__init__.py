@@ -64,7 +64,19 @@ from .settings import look as _look
 from .tensor import Tensor
 
 _MODULES = frozenset(
-    ("array_api", "autograd", "fft", "func", "linalg", "nn", "optim", "random", "special", "testing")
+    (
+        "array_api",
+        "autograd",
+        "distributions",
+        "fft",
+        "func",
+        "linalg",
+        "nn",
+        "optim",
+        "random",
+        "special",
+        "testing",
+    )
 )
 
 _look()
@@ -77,6 +89,7 @@ if TYPE_CHECKING:
     bfloat16: _np.dtype[_Any]
     from . import array_api as array_api
     from . import autograd as autograd
+    from . import distributions as distributions
     from . import fft as fft
     from . import func as func
     from . import linalg as linalg
@@ -127,6 +140,7 @@ __all__ = [
     "compile",
     "complex128",
     "complex64",
+    "distributions",
     "e",
     "empty",
     "empty_like",

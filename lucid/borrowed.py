@@ -28,6 +28,7 @@ _NAMES = {
     ".questions": "aminmax is_nonzero",
     ".random": "bernoulli multinomial",
     ".sequences": "argpartition partition unique unique_consecutive",
+    ".spectra": "istft stft",
     ".signals": "dist norm",
     ".whole_numbers": "addcdiv addcmul frac frexp gcd isneginf isposinf lcm ldexp",
 }

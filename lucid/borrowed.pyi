@@ -187,6 +187,12 @@ nothing, or to NaN with `equal_nan`. A number is one of the other's dtype."""
     def isreal(self) -> Tensor:
         """Whether the imaginary part of each element is 0."""
 
+    def istft(self, n_fft: int, hop_length: int | None = ..., win_length: int | None = ..., window: Any = ..., center: bool = ..., normalized: bool = ..., onesided: bool | None = ..., length: int | None = ..., return_complex: bool = ...) -> Tensor:
+        """The signal of which these are the spectra, by `stft` with the same arguments: of several that fit best
+in squares, where they overlap. `length`: that of the signal, which is cut or filled up with zeros.
+RuntimeError for a window that is 0 where no other piece lies (it is not looked at in compiled
+functions)."""
+
     def kron(self, b: Any) -> Tensor:
         """Each element of a times all of b."""
 
@@ -306,6 +312,15 @@ its greatest singular value, is `linalg.norm`.)"""
 
     def slice_scatter(self, src: Any, dim: int = ..., start: int | None = ..., end: int | None = ..., step: int = ...) -> Tensor:
         """x with `src` in the place of the slice start:end:step along an axis."""
+
+    def stft(self, n_fft: int, hop_length: int | None = ..., win_length: int | None = ..., window: Any = ..., center: bool = ..., pad_mode: str = ..., normalized: bool = ..., onesided: bool | None = ..., return_complex: bool | None = ...) -> Tensor:
+        """The Fourier transforms of pieces of n_fft samples, `hop_length` (a quarter) apart, times `window`: a
+signal (n) or (batch, n) to (..., frequencies, pieces).
+
+`center`: pieces lie around their places, and the signal is continued at both ends by `pad_mode`.
+`normalized`: over sqrt(n_fft). `onesided`: the first n_fft // 2 + 1 frequencies, by default of real
+signals. `return_complex=False`: an axis of real and imaginary parts; of real signals one of both must be
+said."""
 
     def sub(self, b: Any, *, alpha: Any = ...) -> Tensor:
         """a - alpha b."""

@@ -33,6 +33,7 @@ _NAMES = {
         unique_consecutive unique_counts unique_inverse unique_values""",
     ".signals": """bartlett bartlett_window blackman blackman_window cdist convolve correlate dist hamming
         hamming_window hann_window hanning interp kaiser kaiser_window norm unwrap""",
+    ".spectra": "istft stft",
     ".testing.replaying": "replay",
     ".whole_numbers": """addcdiv addcmul bitwise_count divmod fabs frac frexp gcd isneginf isposinf lcm ldexp
         modf""",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import like_torch, more_like_torch
-from .like_torch import add, numbers, with_gradients
+from .like_torch import Program, add, numbers, with_gradients
 
 BEFORE = set(like_torch.PROGRAMS)
 assert BEFORE > more_like_torch.NAMES
@@ -197,6 +197,106 @@ def lazily(t: Any) -> Any:
 
 
 add("layers that are lazy", lazily)
+
+# --- spectra -----------------------------------------------------------------------------------------
+
+SIGNALS = numbers(6, 2, 50)
+WINDOWS: list[dict[str, Any]] = [
+    {"n_fft": 16}, {"n_fft": 16, "hop_length": 5, "win_length": 12, "window": np.hanning(12)},
+    {"n_fft": 16, "normalized": True, "center": False},
+    {"n_fft": 16, "onesided": False, "pad_mode": "constant"},
+    {"n_fft": 15, "hop_length": 4, "pad_mode": "replicate"},
+]  # fmt: skip
+for number, given in enumerate(WINDOWS):
+
+    def spectra(t: Any, x: Any, given: dict[str, Any] = given) -> Any:
+        options = {k: t.tensor(v) if k == "window" else v for k, v in given.items()}
+        return t.view_as_real(t.stft(x, return_complex=True, **options))
+
+    def back(t: Any, x: Any, given: dict[str, Any] = given, length: Any = 55 if number % 2 else None) -> Any:
+        options = {k: t.tensor(v) if k == "window" else v for k, v in given.items()}
+        found = t.stft(x, return_complex=True, **options)
+        options.pop("pad_mode", None)
+        return t.istft(found * (0.5 + found.abs()), length=length, **options)
+
+    add(f"stft {number}", with_gradients(spectra, SIGNALS))
+    add(f"istft {number}", with_gradients(back, SIGNALS))
+
+
+def of_complex_signals(t: Any) -> Any:
+    x = t.complex(*(t.tensor(part) for part in SIGNALS))
+    found = t.stft(x, 8, window=t.hann_window(8, dtype=t.float64))
+    again = t.istft(found, 8, window=t.hann_window(8, dtype=t.float64), onesided=False, return_complex=True)
+    parts = t.stft(t.tensor(SIGNALS), 8, return_complex=False, center=False)
+    return [t.view_as_real(found), t.view_as_real(again), parts]
+
+
+add("stft of complex signals", of_complex_signals)
+
+# --- distributions -----------------------------------------------------------------------------------
+
+
+def above(seed: int, *shape: int) -> Any:
+    return np.random.default_rng(seed).uniform(0.3, 3, size=shape)
+
+
+_A, _B = numbers(7, 2, 3, 3), numbers(8, 3, 3)
+_C, _D = _A @ _A.swapaxes(-2, -1) + np.eye(3), _B @ _B.T + np.eye(3)
+# Parameters, other ones, and values.
+DISTRIBUTIONS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...], Any]] = {
+    "Normal": ((numbers(1, 3), above(1, 3)), (numbers(2, 3), above(2, 3)), numbers(3, 4, 3)),
+    "Laplace": ((numbers(1, 3), above(1, 3)), (numbers(2, 3), above(2, 3)), numbers(3, 4, 3)),
+    "Uniform": ((above(1, 3), above(2, 3) + 6), (above(1, 3) / 9, above(2, 3) + 7), above(3, 4, 3) + 3),
+    "Exponential": ((above(1, 3),), (above(2, 3),), above(3, 4, 3)),
+    "Gamma": ((above(1, 3), above(2, 3)), (above(3, 3), above(4, 3)), above(5, 4, 3)),
+    "Beta": ((above(1, 3), above(2, 3)), (above(3, 3), above(4, 3)), above(5, 4, 3) / 3.1),
+    "Dirichlet": ((above(1, 2, 3),), (above(2, 2, 3),), np.array([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]])),
+    "Bernoulli": ((above(1, 3) / 3.1,), (above(2, 3) / 3.1,), np.array([0.0, 1.0, 1.0])),
+    "Poisson": ((above(1, 3),), (above(2, 3),), np.array([0.0, 3.0, 8.0])),
+    "Categorical": ((above(1, 2, 4),), (above(2, 2, 4),), np.array([[0, 1], [2, 3]])),
+    "MultivariateNormal": ((numbers(1, 2, 3), _C), (numbers(2, 3), _D), numbers(3, 5, 2, 3)),
+}
+
+
+def distribution(name: str) -> Program:
+    def program(t: Any) -> Any:
+        given, other, value = DISTRIBUTIONS[name]
+        tensors = [t.tensor(x, requires_grad=True) for x in given]
+        x = t.tensor(value, requires_grad=name not in ("Bernoulli", "Poisson", "Categorical"))
+        make = getattr(t.distributions, name)
+        p, q = make(*tensors), make(*map(t.tensor, other))
+        found = [p.log_prob(x), t.distributions.kl_divergence(p, q)]
+        found += [] if name == "Poisson" else [p.entropy()]
+        found += [] if name == "Categorical" else [p.mean, p.variance, p.stddev]
+        sum(part.sum() for part in found).backward()
+        drawn = p.sample((5, 2))
+        shapes = [float(n) for n in (*drawn.shape, *p.batch_shape, *p.event_shape)]
+        slopes = [y.grad for y in tensors] + ([x.grad] if x.requires_grad else [])
+        return [*(part.detach() for part in found), *slopes, shapes, float(drawn.requires_grad)]
+
+    return program
+
+
+for name in DISTRIBUTIONS:
+    add(f"distributions {name}", distribution(name))
+
+
+def of_logits(t: Any) -> Any:
+    of, logits = t.distributions, t.tensor(numbers(1, 2, 3), requires_grad=True)
+    parts = [of.Bernoulli(logits=logits).log_prob(t.tensor(1.0)), of.Categorical(logits=logits).entropy()]
+    parts.append(of.Categorical(logits=logits).log_prob(t.tensor([[2, 0], [1, 1], [0, 2]])))
+    parts.append(of.Bernoulli(logits=logits * 100).entropy())
+    sum(p.sum() for p in parts).backward()
+    mean, precision = t.tensor(numbers(2, 3)), t.tensor(_D)
+    for options in ({"precision_matrix": precision}, {"scale_tril": t.linalg.cholesky(precision)}):
+        p = of.MultivariateNormal(mean, **options)
+        parts += [p.log_prob(mean * 2), p.covariance_matrix, p.precision_matrix]
+    parts.append(of.Normal(0.5, 2.0).cdf(t.tensor([-1.0, 0.5, 3.0])))
+    parts.append(of.Uniform(0.0, 1.0).entropy())
+    return [*(p.detach() for p in parts), logits.grad]
+
+
+add("distributions of logits and of matrices", of_logits)
 
 NAMES = set(like_torch.PROGRAMS) - BEFORE
 

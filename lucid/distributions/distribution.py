@@ -1,0 +1,124 @@
+"""What distributions share: parameters, shapes, and how a sample is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..array_functions import broadcast_tensors
+from ..context import MODE, no_grad
+from ..creation import given as asarray
+from ..errors import bounds, here, is_internal, public
+from ..tensor import Tensor
+
+Check = tuple[Callable[[Tensor], Tensor], str]
+POSITIVE: Check = (lambda x: x > 0, "above 0")
+NOT_NEGATIVE: Check = (lambda x: x >= 0, "at least 0")
+PROBABILITY: Check = (lambda x: (x >= 0) & (x <= 1), "between 0 and 1")
+
+
+@bounds
+class Distribution:
+    """A distribution, or one for each element of `batch_shape`; what is drawn has `event_shape` behind that.
+
+    `sample(sample_shape)` draws; `rsample` too, and gradients flow to the parameters where `has_rsample`. In
+    a compiled function each call draws anew. ValueError for parameters that are known to be none.
+    """
+
+    has_rsample = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, method in list(vars(cls).items()):
+            code = getattr(method, "__code__", None)
+            if code and is_internal(code.co_filename) and (name == "__init__" or not name.startswith("_")):
+                setattr(cls, name, public(method))
+
+    def __init__(self, batch_shape: tuple[int, ...] = (), event_shape: tuple[int, ...] = ()) -> None:
+        self.batch_shape, self.event_shape = batch_shape, event_shape
+
+    @property
+    def mean(self) -> Tensor:
+        raise NotImplementedError(here(f"{type(self).__name__} has no mean"))
+
+    @property
+    def variance(self) -> Tensor:
+        raise NotImplementedError(here(f"{type(self).__name__} has no variance"))
+
+    @property
+    def stddev(self) -> Tensor:
+        """The root of the variance."""
+        found: Tensor = self.variance.sqrt()
+        return found
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Drawn: (*sample_shape, *batch_shape, *event_shape), a constant of differentiation."""
+        with no_grad():
+            return self._draw(self._extended(sample_shape)).detach()
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """As `sample`, with gradients to the parameters. NotImplementedError where there is no such way."""
+        if not self.has_rsample:
+            raise NotImplementedError(
+                here(f"{type(self).__name__}: samples have no gradient here; use sample()")
+            )
+        return self._draw(self._extended(sample_shape))
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        raise NotImplementedError(here(f"{type(self).__name__} cannot be drawn"))
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density, or of the probability, at `value`."""
+        raise NotImplementedError(here(f"{type(self).__name__} has no log_prob"))
+
+    def entropy(self) -> Tensor:
+        """The mean of -log_prob."""
+        raise NotImplementedError(here(f"{type(self).__name__} has no entropy"))
+
+    def _extended(self, sample_shape: Sequence[int]) -> tuple[int, ...]:
+        return (*sample_shape, *self.batch_shape, *self.event_shape)
+
+    def __repr__(self) -> str:
+        shapes = f"batch_shape={self.batch_shape}, event_shape={self.event_shape}"
+        return f"{type(self).__name__}({shapes})"
+
+
+def known(*tensors: Tensor) -> bool:
+    """Whether these have values, which nobody needs to compute."""
+    return MODE.get().trace is None and all(x._node.data is not None for x in tensors)
+
+
+def checked(kind: str, name: str, x: Tensor, check: Check) -> None:
+    """ValueError for a value that is not what `check` asks for."""
+    fits = check[0](x.detach()).numpy()
+    if not fits.all():
+        raise ValueError(here(f"{kind}: {name} must be {check[1]}, not {x.detach().numpy()[~fits].flat[0]}"))
+
+
+def parameters(kind: str, *given: tuple[str, Any, Check | None]) -> list[Tensor]:
+    """All in one float dtype and one shape. ValueError for values that are known, and that `Check` does not
+    hold of."""
+    tensors = [_float(value) for _, value, _ in given]
+    for (name, _, check), x in zip(given, tensors, strict=True):
+        if check is not None and known(x):
+            checked(kind, name, x, check)
+    dtype = np.result_type(*[x.dtype for x in tensors if x.ndim] or [x.dtype for x in tensors])
+    return list(broadcast_tensors(*[x.astype(dtype) for x in tensors]))
+
+
+def _float(value: Any) -> Tensor:
+    x = asarray(value)
+    return x if x.is_floating_point() else x.astype(np.float32)
+
+
+def one_of(kind: str, probs: Any, logits: Any) -> bool:
+    """Whether it is `probs`. ValueError for both or none."""
+    if (probs is None) == (logits is None):
+        raise ValueError(here(f"{kind}: expected either probs or logits"))
+    return probs is not None
+
+
+LOG_2PI = math.log(2 * math.pi)
