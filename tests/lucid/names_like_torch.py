@@ -202,10 +202,11 @@ add("layers that are lazy", lazily)
 
 SIGNALS = numbers(6, 2, 50)
 WINDOWS: list[dict[str, Any]] = [
-    {"n_fft": 16}, {"n_fft": 16, "hop_length": 5, "win_length": 12, "window": np.hanning(12)},
-    {"n_fft": 16, "normalized": True, "center": False},
-    {"n_fft": 16, "onesided": False, "pad_mode": "constant"},
-    {"n_fft": 15, "hop_length": 4, "pad_mode": "replicate"},
+    {"n_fft": 16, "window": np.ones(16)},
+    {"n_fft": 16, "hop_length": 5, "win_length": 12, "window": np.hanning(12)},
+    {"n_fft": 16, "normalized": True, "center": False, "window": np.ones(16)},
+    {"n_fft": 16, "onesided": False, "pad_mode": "constant", "window": np.ones(16)},
+    {"n_fft": 15, "hop_length": 4, "pad_mode": "replicate", "window": np.ones(15)},
 ]  # fmt: skip
 for number, given in enumerate(WINDOWS):
 
