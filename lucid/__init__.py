@@ -120,6 +120,9 @@ float16, float32, float64 = _np.dtype("float16"), _np.dtype("float32"), _np.dtyp
 int8, int16, int32, int64 = (_np.dtype(f"int{n}") for n in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (_np.dtype(f"uint{n}") for n in (8, 16, 32, 64))
 bool = bool_ = _np.dtype("bool")
+# PyTorch's names for them; what `from lucid import *` brings hides none of Python's but bool.
+half, float, double = float16, float32, float64
+short, int, long = int16, int32, int64
 complex64, complex128 = _np.dtype("complex64"), _np.dtype("complex128")
 
 __version__ = "0.1.0"

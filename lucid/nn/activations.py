@@ -1,4 +1,5 @@
-"""Activations beside the common ones of `functional.py`, under PyTorch's names and with its formulas."""
+"""Activations beside the common ones of `functional.py`, under PyTorch's names and with its formulas.
+`inplace` is PyTorch's, and changes nothing: what is given keeps its value."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ def _hardtanh(x: Node, *, low: float, high: float) -> Node:
 
 
 @public
-def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x between `min_val` and `max_val`, else the nearer of these. ValueError unless they are in order."""
     low, high = _number("hardtanh", "min_val", min_val), _number("hardtanh", "max_val", max_val)
     if not low <= high:
@@ -73,7 +74,7 @@ def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
 
 @public
-def relu6(x: Any) -> Tensor:
+def relu6(x: Any, inplace: bool = False) -> Tensor:
     """x between 0 and 6, else the nearer of these."""
     return hardtanh(x, 0.0, 6.0)
 
@@ -84,7 +85,7 @@ def _leaky_relu(x: Node, *, slope: float) -> Node:
 
 
 @public
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope x."""
     return apply(_leaky_relu, asarray(x), slope=_number("leaky_relu", "negative_slope", negative_slope))
 
@@ -112,7 +113,7 @@ def _threshold(x: Node, *, limit: float, value: float) -> Node:
 
 
 @public
-def threshold(x: Any, threshold: float, value: float) -> Tensor:
+def threshold(x: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else `value`."""
     limit, other = _number("threshold", "threshold", threshold), _number("threshold", "value", value)
     return apply(_threshold, asarray(x), limit=limit, value=other)
@@ -127,7 +128,7 @@ def _hardsigmoid(x: Node) -> Node:
 
 
 @public
-def hardsigmoid(x: Any) -> Tensor:
+def hardsigmoid(x: Any, inplace: bool = False) -> Tensor:
     """0 up to -3, 1 from 3 on, (x + 3) / 6 between."""
     return apply(_hardsigmoid, asarray(x))
 
@@ -140,7 +141,7 @@ def _hardswish(x: Node) -> Node:
 
 
 @public
-def hardswish(x: Any) -> Tensor:
+def hardswish(x: Any, inplace: bool = False) -> Tensor:
     """x hardsigmoid(x): Howard and others, arXiv:1905.02244."""
     return apply(_hardswish, asarray(x))
 
@@ -185,7 +186,7 @@ def _celu(x: Node, *, alpha: float, scale: float, fall: float) -> Node:
 
 
 @public
-def celu(x: Any, alpha: float = 1.0) -> Tensor:
+def celu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """alpha (exp(x / alpha) - 1) where x <= 0, else x: Barron, arXiv:1704.07483. ValueError for alpha 0."""
     number = _number("celu", "alpha", alpha)
     if number == 0:
@@ -194,7 +195,7 @@ def celu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 @public
-def selu(x: Any) -> Tensor:
+def selu(x: Any, inplace: bool = False) -> Tensor:
     """s alpha (exp(x) - 1) where x <= 0, else s x, with s = 1.0507... and alpha = 1.6732...: Klambauer and
     others, arXiv:1706.02515."""
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946

@@ -128,7 +128,7 @@ class MultiheadAttention(Module):
 
 def _activation(activation: Activation) -> Callable[[Tensor], Tensor]:
     if isinstance(activation, str):
-        known = {"relu": F.relu, "gelu": F.gelu}
+        known: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
         if activation not in known:
             raise ValueError(here(f"activation must be relu, gelu or a function, not {activation!r}"))
         return known[activation]

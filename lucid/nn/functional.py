@@ -1,4 +1,5 @@
-"""Activations, layers and losses as functions. Losses follow docs of the classes in `lucid.nn`."""
+"""Activations, layers and losses as functions. Losses follow docs of the classes in `lucid.nn`. `inplace` is
+PyTorch's, and changes nothing: what is given keeps its value."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ def __dir__() -> list[str]:
 
 
 @public
-def relu(x: Any) -> Tensor:
+def relu(x: Any, inplace: bool = False) -> Tensor:
     """max(x, 0); its gradient at 0 is 0."""
     return apply(formulas.relu, asarray(x))
 
@@ -105,19 +106,19 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
 
 
 @public
-def silu(x: Any) -> Tensor:
+def silu(x: Any, inplace: bool = False) -> Tensor:
     """x sigmoid(x)."""
     return apply(formulas.silu, asarray(x))
 
 
 @public
-def mish(x: Any) -> Tensor:
+def mish(x: Any, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x))."""
     return apply(formulas.mish, asarray(x))
 
 
 @public
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
+def elu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """alpha (exp(x) - 1) where x <= 0, else x."""
     return apply(formulas.elu, asarray(x), alpha=checked_number("elu", "alpha", alpha, zero=True))
 
@@ -129,7 +130,7 @@ def checked_approximation(name: str, approximate: str) -> str:
 
 
 @public
-def dropout(x: Any, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element 0 with probability `p`, else divided by 1 - p; x itself unless `training`. In a compiled
     function each call draws anew. ValueError for a `p` outside of [0, 1]."""
     given: Tensor = asarray(x)
