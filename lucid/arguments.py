@@ -39,9 +39,10 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
         numbers.append(value)
         return (kind,)
     if kind is tuple or kind is list or _is_named(value):
-        return kind, *[describe(v, arrays, objects, numbers) for v in value]
+        return kind, *[describe(v, arrays, objects, numbers) for v in _items(value)]
     if kind is dict:
-        return kind, *[(k, describe(v, arrays, objects, numbers)) for k, v in value.items()]
+        # 1 and True are equal, and other keys
+        return kind, *[(type(k), k, describe(v, arrays, objects, numbers)) for k, v in value.items()]
     if kind is complex:  # signed zeros, and NaN
         return kind, repr(value)
     if kind in _VALUES or isinstance(value, np.dtype):
@@ -153,7 +154,7 @@ def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, 
     kind = type(value)
     if kind is tuple or kind is list or _is_named(value):
         yield label, f"{kind.__name__} of {len(value)}", ""
-        for k, v in enumerate(value):
+        for k, v in enumerate(_items(value)):
             yield from leaves(v, f"{label}[{k}]", seen)
     elif kind is dict:
         yield label, f"dict of {', '.join(map(str, value))}", ""
@@ -195,11 +196,28 @@ def inside(value: Any) -> list[Any] | None:
     kind = type(value)
     if kind is dict:
         return list(value.values())
-    return list(value) if kind is tuple or kind is list or _is_named(value) else None
+    return list(_items(value)) if kind is tuple or kind is list or _is_named(value) else None
+
+
+def still(value: Any) -> Any:
+    """An argument in containers of its own, which no other thread changes. Runs no code of their types."""
+    kind = type(value)
+    if kind is list:
+        return [still(v) for v in value]
+    if kind is dict:
+        return {k: still(v) for k, v in value.items()}
+    if kind is tuple or _is_named(value):
+        return tuple.__new__(kind, [still(v) for v in _items(value)])
+    return value
 
 
 def _is_named(value: Any) -> bool:
     return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
+def _items(value: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
+    """What is in a list or a tuple, whatever a class of named tuples makes of it."""
+    return tuple.__iter__(value) if isinstance(value, tuple) else iter(value)
 
 
 def _parts(value: slice) -> tuple[Any, Any, Any]:
@@ -212,7 +230,7 @@ def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
     if kind is tuple or kind is list:
         return kind([rebuild(v, leaf) for v in value])
     if _is_named(value):
-        return kind(*[rebuild(v, leaf) for v in value])
+        return kind(*[rebuild(v, leaf) for v in _items(value)])
     if kind is dict:
         return {k: rebuild(v, leaf) for k, v in value.items()}
     return leaf(value)

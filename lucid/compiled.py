@@ -18,7 +18,7 @@ from lucid.compiler.ir.data import data, once
 from lucid.runtime import pool, steps
 from lucid.runtime.locks import Lock
 
-from . import logs, recorder
+from . import arguments, logs, recorder
 from .arguments import Signature, as_bound, by_position, check_function, describe, exact, fits, leaves
 from .bound import bound
 from .context import MODE
@@ -270,8 +270,10 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             results = recording.run(asked.arrays, asked.numbers, out)
             if results is not None:
                 self._set_latest(recording)
-                self._go_native(recording, args, all_kwargs, given)
+                self._go_native(recording, asked, args, all_kwargs, given)
                 return results
+        # Nobody else changes these containers between this look at them and the trace.
+        asked = self._described(*arguments.still((args, kwargs)))
         return self._record(asked).run(asked.arrays, asked.numbers, out, fresh=True)
 
     def _described(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Asked:
@@ -423,10 +425,11 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         return reason or before.changed(asked.arrays, names.arrays) or self._story.differs(parts), moved
 
     def _go_native(
-        self, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any], out: str | None
-    ) -> None:
-        """Let native code serve calls like this one from now on. It comes back here where it sees an
-        object that it does not know, though that may be equal: then a new try may pay, seldom."""
+        self, recording: Recording, asked: _Asked, args: tuple[Any, ...], kwargs: dict[str, Any],
+        out: str | None,
+    ) -> None:  # fmt: skip
+        """Let native code serve calls like this one, `asked`, from now on. It comes back here where it sees
+        an object that it does not know, though that may be equal: then a new try may pay, seldom."""
         form = len(args), *kwargs, out is not None
         served = recording.served.get(form, 0)
         if served < 0 or recording.device != "cpu":
@@ -442,6 +445,10 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             recording.served[form] = -1
             _slower(str(call.missing()))
             return
+        args, kwargs = arguments.still((args, kwargs))
+        again = self._described(args, {name: v for name, v in kwargs.items() if name != out})
+        if self._key(again) != self._key(asked):
+            return  # containers that have changed since the call
         with self._lock():
             if self._native is None:
                 self._native = call.NativeCall(self._call, self._name())
@@ -449,7 +456,8 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             if not native.add(
                 self._native, recording, self.__wrapped__, args, kwargs, self.threads, out, form
             ):
-                recording.served[form] = -1
+                if recording.guards.changed() is None:  # else it was no longer as at the call
+                    recording.served[form] = -1
                 return
             new = self._native.specs[-1]
             others = [

@@ -134,6 +134,8 @@ class _Spec:
                 self._argument(k, value)
         self._tensors()
         self._guards(self.recording.guards)
+        if self.recording.guards.changed() is not None:  # by another thread, since the call
+            raise _CannotError
         self._updates()
         self._sources()
         if self.out >= 0:

@@ -206,3 +206,58 @@ def test_other_threads_change_the_container() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+class Sly(str):
+    """A key that does something once when it is hashed: what another thread may do then."""
+
+    action: Any = None
+    __eq__ = str.__eq__
+
+    def __hash__(self) -> int:
+        action, self.action = self.action, None
+        if action is not None:
+            action()
+        return str.__hash__(self)
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_container_that_changes_between_looks(calls: int) -> None:
+    """Before the trace, or before native code is made: never is one array taken for another."""
+    f = lucid.compile(lambda d, more: d["a"] - d["b"])
+    key = Sly("key")
+    d, more = {"a": numbers(3), "b": np.zeros(3, np.float32)}, {key: 1}
+    expected = numbers(3)
+
+    def turn() -> None:
+        d["a"] = d.pop("a")
+
+    for _ in range(calls):
+        np.testing.assert_array_equal(f(d, more).numpy(), expected)
+    key.action = turn
+    np.testing.assert_array_equal(f(d, more).numpy(), expected)
+    assert list(d) == ["b", "a"]
+    for _ in range(6):
+        turn()
+        np.testing.assert_array_equal(f(d, more).numpy(), expected)
+        turned = {"a": d["a"], "b": d["b"]}
+        np.testing.assert_array_equal(f(turned, more).numpy(), expected)
+    key.action = lambda: d.update(c=expected)  # one more
+    np.testing.assert_array_equal(f(d, more).numpy(), expected)
+
+
+def test_equal_keys_of_other_types_are_others() -> None:
+    f = lucid.compile(lambda d: {key: v * 2 for key, v in d.items()})
+    for key in (1, True, 1.0) * 3:
+        (found,) = f({key: numbers(3)})
+        assert type(found) is type(key)
+
+
+def test_a_named_tuple_that_iterates_in_another_way() -> None:
+    class Turned(NamedTuple("Turned", [("a", Any), ("b", Any)])):
+        def __iter__(self) -> Any:
+            return iter((self[1], self[0]))
+
+    f = lucid.compile(lambda pair: pair[0] - pair[1])
+    for k in range(6):
+        np.testing.assert_array_equal(f(Turned(np.ones(3), np.full(3, k))).numpy(), np.full(3, 1 - k))
