@@ -202,19 +202,21 @@ class _Spec:
         """Which tensors are which, and what is differentiated."""
         recording, pinned = self.recording, self.recording.pinned
         elsewhere = sorted(recording.guards.tensors)
-        tensors: list[tuple[Tensor, int]] = []
+        seen: set[int] = set()
+        apart: list[int] = []
         for number, k in enumerate(self.positions):
             value = self.args[k]
             if not isinstance(value, Tensor):
                 continue
-            if any(value is other for other, _ in tensors):
+            if id(value) in seen:
                 raise _CannotError
-            self.checks += [checks.differ(k, other) for _, other in tensors]
-            tensors.append((value, k))
-            if number in pinned:
+            seen.add(id(value))
+            if number in pinned:  # it is among those elsewhere
                 self.checks.append(checks.same(Argument(k), pinned[number]))
-            elif elsewhere:
-                self.checks.append(checks.outside(k, elsewhere))
+            else:
+                apart.append(k)
+        if apart and len(apart) + len(elsewhere) > 1:
+            self.checks.append(checks.distinct(apart, elsewhere))
         for tensor, _, flag in recording.flags:  # the types of what is read are those of arrays
             self.checks.append(checks.slot(tensor, slot_offset(type(tensor), "_requires_grad"), flag))
         for owner, kind in recording.grads:

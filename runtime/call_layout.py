@@ -66,7 +66,7 @@ FIELD = record("offset kind number")
 STORE = record(f"{_PLACE} hop offset kind number")
 # A fact that must hold, about what is at a place.
 CHECK = record(f"{_PLACE} kind key|name:Object want:Object|objects:many[Object]|words:many[i64]")
-IS, OF_TYPE, SLOT, DIFFERS, OUTSIDE, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEXT, VARIABLE = range(12)
+IS, OF_TYPE, SLOT, DISTINCT, ITEM, PAIRS, ITEMS, ATTRIBUTE, CALL, CONTEXT, VARIABLE = range(11)
 
 # Words of CPython's and NumPy's objects. `call.py` looks at live objects before it relies on them.
 TYPE, SIZE_OF, LIST_ITEMS, CELL = 1, 2, 3, 2

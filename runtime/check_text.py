@@ -28,6 +28,27 @@ def equal(a: many[i64], b: many[i64], n) -> i1:
             return False
     return True
 
+def distinct(words: many[i64], n, args: many[i64]) -> i1:
+    """Whether `n` arguments are objects of their own, and none is in a table (`checks.distinct`)."""
+    mask = words[0]
+    numbers = words + 1
+    places = numbers + n
+    table = places + n
+    found = 0
+    while found < n:
+        object = args[numbers[found]]
+        place = object >> 4 & mask
+        while table[place] != 0 and table[place] != object:
+            place = place + 1 & mask
+        if table[place] == object:
+            break
+        table[place] = object
+        places[found] = place
+        found += 1
+    for k in range(found):
+        table[places[k]] = 0
+    return found == n
+
 def check(checks: CHECK, n, args: many[Object]) -> i1:
     found = room(Object, 1)
     position = room(i64, 1)
@@ -44,14 +65,8 @@ def check(checks: CHECK, n, args: many[Object]) -> i1:
             case SLOT:
                 # `key` bytes into the object
                 ok = load(ptr(object) + row.key, ptr) == row.want
-            case DIFFERS:
-                # another object than argument `key`
-                ok = object != args[row.key]
-            case OUTSIDE:
-                # none of the `key` objects
-                for o in range(row.key):
-                    if row.objects[o] == object:
-                        return False
+            case DISTINCT:
+                ok = distinct(row.words, row.key, args)
             case ITEM:
                 # the dict has this value, or none
                 value = PyDict_GetItemWithError(object, row.name)

@@ -100,14 +100,20 @@ def _function_offset(name: str) -> int | None:
     return next((8 * k for k in words if word(probe, k) == id(getattr(probe, name))), None)
 
 
-def differ(a: int, b: int) -> Check:
-    """Arguments a and b are two objects."""
-    return Check(layout.DIFFERS, Argument(a), Bits(b), MISSING)
+def distinct(arguments: Sequence[int], ids: Sequence[int]) -> Check:
+    """These arguments are objects of their own, and none has one of these ids.
 
-
-def outside(argument: int, ids: Sequence[int]) -> Check:
-    """The argument is no object with one of these ids."""
-    return Check(layout.OUTSIDE, Argument(argument), Bits(len(ids)), Objects(tuple(map(Bits, ids))))
+    The words: a mask, the arguments, room for as many, and a table that is at most half full, in which the
+    ids stand. Native code looks the arguments up in it, and has each stand there until it is done."""
+    mask = (1 << (2 * (len(arguments) + len(ids)) - 1).bit_length()) - 1
+    table = [0] * (mask + 1)
+    for address in ids:
+        place = (address >> 4) & mask
+        while table[place]:
+            place = (place + 1) & mask
+        table[place] = address
+    words = (mask, *arguments, *[0] * len(arguments), *table)
+    return Check(layout.DISTINCT, None, Bits(len(arguments)), Objects(tuple(map(Bits, words))))
 
 
 def item(mapping: dict[Any, Any], key: object, thing: object) -> Check:

@@ -419,12 +419,10 @@ def test_facts_about_arguments() -> None:
     native, calls = adder(
         arguments=4,
         checks=[
-            checks.differ(0, 1),
             checks.same(Argument(2), mark),
             checks.of_type(Argument(3), float),
             checks.slot(Argument(3), object.__basicsize__, Bits(int(np.array(0.5).view(np.int64)))),
-            checks.outside(0, [id(known), id(mark)]),
-            checks.outside(1, [id(mark), id(KEPT)]),
+            checks.distinct([0, 1], [id(known), id(mark), id(KEPT)]),
         ],
     )
     native.function(x, y, mark, float("0.5"))
@@ -435,8 +433,12 @@ def test_facts_about_arguments() -> None:
         (x, y, mark, 0.25),
         (x, y, mark, 1),
         (y, KEPT, mark, 0.5),
+        (KEPT, y, mark, 0.5),
     ):
         assert native.function(*args) == "fallback"
+    seen = len(calls.seen)
+    native.function(y, x, mark, float("0.5"))
+    assert len(calls.seen) == seen
 
 
 def test_temporaries_and_scalar_results() -> None:
