@@ -12,7 +12,8 @@ to one, and many[T], a pointer to elements of 8 bytes. What says no type is i64.
 bytes: `p.field` is one of them, `p[k]` the record that is k further on; of many[T] `p[k]` is an element. `p +
 n` counts records, elements or bytes. `half` is a field of 4 bytes, read as an i64.
 
-Numbers compare as signed ones, and are divided and shifted to the right as unsigned ones. In conditions `and`
+Numbers compare as signed ones; they are divided and shifted to the right, and `min`, `max` and `less` (the
+difference, or 0) take them, as unsigned ones. In conditions `and`
 and `or` decide how to go on; `a if c else b` takes one of two values that are both computed. After `try`, all
 ways out lead through `finally`. Calls of what is no function are calls of an address; what they return is
 what the variable says that takes it. A function whose body is a string is that function of LLVM's, one
@@ -196,7 +197,8 @@ class _Function:
         self.count = 0
         self.ways: dict[str, list[tuple[str, dict[str, Value]]]] = {}  # to a block that is not begun
         self.heads: dict[str, list[tuple[str, _Phi]]] = {}  # of loops: from which variable a phi goes on
-        self.loops: list[tuple[str, str]] = []  # where `continue` and `break` go
+        # where `continue` and `break` go, what a loop runs over, and how many `finally` are around it
+        self.loops: list[tuple[str, str, str, int]] = []
         self.last: list[str] = []  # where `return` goes
         self.statements(node.body)
         if self.block is not None:
@@ -298,7 +300,7 @@ class _Function:
         else:
             assert isinstance(node, ast.While)
             self.condition(node.test, inside, after)
-        self.loops.append((head, after))
+        self.loops.append((head, after, k, len(self.last)))
         self.body(inside, node.body, head)
         self.loops.pop()
         self.start(after)
@@ -336,15 +338,16 @@ class _Function:
                 self.start(after)
             case ast.Match(subject, cases):
                 self.match(self.value(subject), cases)
-            case ast.While():
+            case ast.While(orelse=[]):
                 self.loop(node)
-            case ast.For(ast.Name(k), ast.Call(ast.Name("range"), [*first, end])):
+            case ast.For(ast.Name(k), ast.Call(ast.Name("range"), [*first, end], []), _, []) if all(
+                k != outer for _, _, outer, _ in self.loops
+            ):
                 start = self.value(first[0]) if first else Value("0", _I64)
                 self.loop(node, k, (start, self.value(end)))
-            case ast.Continue():
-                self.jump(self.loops[-1][0])
-            case ast.Break():
-                self.jump(self.loops[-1][1])
+            case ast.Continue() | ast.Break() if self.loops and self.loops[-1][3] == len(self.last):
+                head, after, *_ = self.loops[-1]
+                self.jump(head if isinstance(node, ast.Continue) else after)
             case ast.Return(None):
                 self.give(None)
             case ast.Return(ast.expr() as result):
@@ -384,8 +387,10 @@ class _Function:
         for label, case in zip(labels, cases, strict=True):
             options = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
             for option in options:
-                assert isinstance(option, ast.MatchAs)
-                table += f" i64 {self.constants[option.name or '']}, label %{label}"
+                name = option.name if isinstance(option, ast.MatchAs) and option.pattern is None else None
+                if name is None or name not in self.constants or case.guard is not None:
+                    raise ValueError(f"not a case of this language: {ast.unparse(case)}")
+                table += f" i64 {self.constants[name]}, label %{label}"
         self.leave(f"switch i64 {subject.text}, label %{after} [{table} ]", after, *labels)
         for label, case in zip(labels, cases, strict=True):
             self.body(label, case.body, after)
@@ -523,6 +528,8 @@ class _Function:
     def call(self, node: ast.Call, want: Kind) -> Value:
         """Of a function, of an address, or of what is built in. `want`: what an address returns."""
         name, args = _spelled(node.func), node.args
+        if node.keywords:
+            raise _unknown(node)
         if name in self.env:
             return self.invoke(self.read(name).text, [self.value(a) for a in args], want)
         if name in self.functions:

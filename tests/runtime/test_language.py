@@ -67,6 +67,10 @@ def numbers(x, small: i32) -> i64:
     wide = i1024(1) << i1024(small)
     return i64(wide >> 3) + (max(x, 4) if x != 2 else min(x, 1)) + (less(x, 3) << 10) + x % 4 * 100 - -1
 
+def halved(x) -> i64:
+    """Unsigned: a half, and the least of 3 and -1."""
+    return x // 2 + min(3, -1)
+
 def halves(words: many[i64]) -> i64:
     old = add_to(words, 5, "monotonic")
     if set_if(words, old + 5, 1, "acq_rel", "monotonic") and load(words, i64, "acquire") == 1:
@@ -81,7 +85,7 @@ def through(function: ptr, x) -> i64:
 
 @pytest.fixture(scope="module")
 def run() -> Callable[..., int]:
-    names = ("loops", "nested", "length", "kinds", "last", "numbers", "halves", "through")
+    names = ("loops", "nested", "length", "kinds", "last", "numbers", "halved", "halves", "through")
     addresses = native(compiled(SOURCE, names, RECORDS, NUMBERS), names)
 
     def call(name: str, *args: int) -> int:
@@ -93,6 +97,7 @@ def run() -> Callable[..., int]:
 def test_what_it_computes(run: Callable[..., int]) -> None:
     rows = np.array([[1, 10], [-1, 20], [0, 30], [2, 100], [3, 40]], np.int64)
     assert [run("loops", rows.ctypes.data, n) for n in range(6)] == [0, 10, 10, 40, 40, 40]
+    assert [run("halved", x) for x in (-8, 9)] == [(1 << 63) - 4 + 3, 4 + 3]
     assert run("nested", 7) == sum(i if i < 3 else i - 3 if i < 5 else i - 5 for i in range(7))
     nodes = np.zeros((3, 2), np.int64)
     nodes[:2, 0] = nodes.ctypes.data + 16, nodes.ctypes.data + 32
@@ -134,11 +139,19 @@ def test_addresses_are_called_with_addresses(run: Callable[..., int]) -> None:
         ("return p == x", "ptr where i64"),
         ("f(x, x)", "zip"),
         ("f(p)", "ptr where i64"),
+        ("f(x=x)", "not of this language"),
+        ("while x > 0:\n        x -= 1\n    else:\n        x = 2\n    return x", "not of this language"),
+        ("for k in range(x):\n        x = 1\n    else:\n        x = 2\n    return x", "not of this"),
+        ("for k in range(x):\n        for k in range(x):\n            x = 1\n    return x", "not of this"),
+        ("while 1 > 0:\n        try:\n            break\n        finally:\n            x = 1", "break"),
+        ("break", "not of this language"),
+        ("match x:\n        case _:\n            x = 1\n    return x", "not a case"),
+        ("match x:\n        case ONE if x > 0:\n            x = 1\n    return x", "not a case"),
     ],
 )
 def test_what_is_wrong_is_told(body: str, what: str) -> None:
     with pytest.raises(ValueError, match=what):
-        compiled(f"def f(x) -> i64: ...\ndef g(x, p: ptr) -> i64:\n    {body}\n", ("g",), {}, {})
+        compiled(f"def f(x) -> i64: ...\ndef g(x, p: ptr) -> i64:\n    {body}\n", ("g",), {}, {"ONE": 1})
 
 
 def test_what_nobody_reads_is_not_written() -> None:
