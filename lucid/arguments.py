@@ -225,12 +225,13 @@ def _parts(value: slice) -> tuple[Any, Any, Any]:
 
 
 def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    """The same containers, with `leaf` of each leaf, in the order of `describe`."""
+    """The same containers, with `leaf` of each leaf, in the order of `describe`. What made a named tuple has
+    run: leaves of ours are not for its `__new__`."""
     kind = type(value)
     if kind is tuple or kind is list:
         return kind([rebuild(v, leaf) for v in value])
     if _is_named(value):
-        return kind(*[rebuild(v, leaf) for v in _items(value)])
+        return tuple.__new__(kind, [rebuild(v, leaf) for v in _items(value)])
     if kind is dict:
         return {k: rebuild(v, leaf) for k, v in value.items()}
     return leaf(value)

@@ -401,7 +401,8 @@ class _Walk:
                 scope = vars(base)
                 self.guards.dicts.append((scope, list(scope), list(scope.values()), f"{base.__name__}."))
             for name, value in vars(base).items():
-                called = isinstance(value, FunctionType) and (
+                # `__new__` is kept as a staticmethod
+                called = isinstance(value, FunctionType | staticmethod | classmethod) and (
                     name in more
                     or (name.startswith("__") and name not in _CONSTRUCTORS)
                     or any(hasattr(b, name) for b in lucid)

@@ -137,7 +137,7 @@ def container(kind, count, parts: many[Object]) -> Object:
                 return null
         release(parts, 2 * count)
         return dict
-    if kind == NAMED:
+    if kind == CALLED:
         made = PyObject_Vectorcall(parts[0], parts + 1, count, null)
         if made != null:
             release(parts, count + 1)
@@ -170,7 +170,7 @@ def answer(
             parts = row.number
             if row.kind == DICT:
                 parts = 2 * parts
-            if row.kind == NAMED:
+            if row.kind == CALLED:
                 parts += 1
             depth -= parts
             new = container(row.kind, row.number, stack + depth)

@@ -302,9 +302,9 @@ class NativeCall:
             if type(thing) is tuple or type(thing) is list:
                 kind = layout.TUPLE if type(thing) is tuple else layout.LIST
                 return [row for part in thing for row in built(part)] + [(kind, len(thing))]
-            if isinstance(thing, tuple):  # one with names
-                parts = (row for part in thing for row in built(part))
-                return [(layout.CONSTANT, held(type(thing))), *parts, (layout.NAMED, len(thing))]
+            if isinstance(thing, tuple):  # one with names: tuple.__new__(type, parts)
+                make = [(layout.CONSTANT, held(x)) for x in (tuple.__new__, type(thing))]
+                return [*make, *built(tuple(tuple.__iter__(thing))), (layout.CALLED, 2)]
             if type(thing) is dict:
                 parts = (row for k, v in thing.items() for row in ((layout.CONSTANT, held(k)), *built(v)))
                 return [*parts, (layout.DICT, len(thing))]

@@ -55,9 +55,9 @@ TEMP = record("buffer offset")
 # A value: an object, the array of an output, one of the objects made, an argument.
 VALUE = record("kind number|constant:Object")
 CONSTANT, ARRAY, EARLIER, ARGUMENT = 0, 1, 2, 3
-# The answer is built by a stack machine: values are pushed; a container takes `number` of them, one with
-# names its type before them, which is called.
-TUPLE, LIST, DICT, NAMED = 4, 5, 6, 7
+# The answer is built by a stack machine: values are pushed; a container takes `number` of them, as does a
+# call of what stands before them.
+TUPLE, LIST, DICT, CALLED = 4, 5, 6, 7
 # An object to make, and its slots.
 OBJECT = record("type:ptr fields:FIELD n_fields kept:Object")
 FIELD = record("offset kind number")

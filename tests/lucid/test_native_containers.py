@@ -284,3 +284,49 @@ def test_each_of_many_tensors_is_one_of_its_own(monkeypatch: pytest.MonkeyPatch)
             in_python(f, changed)
         natively(f, values)
         natively(f, values[::-1])
+
+
+SCALE = [2.0]
+
+
+class Doubled(NamedTuple("Doubled", [("value", Any), ("twice", Any)])):
+    """A class with a constructor of its own, which takes tensors only, and runs once a trace."""
+
+    def __new__(cls, value: Any) -> Any:
+        assert isinstance(value, Tensor)
+        return super().__new__(cls, value, value * SCALE[0])
+
+
+def test_constructors_of_named_tuples_run_while_tracing() -> None:
+    f = lucid.compile(lambda given, x: [Doubled(given.value + x)])
+    given, x = Doubled(Tensor(numbers(3))), numbers(3)
+    given.twice.numpy()  # computed: nobody else reads it
+    try:
+        warm(f, given, x)
+        (found,) = natively(f, given, x)
+        assert type(found) is Doubled
+        np.testing.assert_array_equal(found.twice.numpy(), found.value.numpy() * 2)
+        SCALE[0] = 4.0  # what a constructor reads counts
+        (found,) = f(given, x)
+        np.testing.assert_array_equal(found.twice.numpy(), found.value.numpy() * 4)
+    finally:
+        SCALE[0] = 2.0
+
+
+class Scaled:
+    x: Any
+
+    def __new__(cls, x: Any) -> Any:
+        self = super().__new__(cls)
+        self.x = x * SCALE[0]
+        return self
+
+
+def test_what_new_reads_is_a_fact() -> None:
+    f = lucid.compile(lambda x: Scaled(x).x)
+    try:
+        for SCALE[0] in (2.0, 3.0, 4.0, 3.0):
+            for _ in range(2):
+                np.testing.assert_array_equal(f(numbers(3)).numpy(), numbers(3) * np.float32(SCALE[0]))
+    finally:
+        SCALE[0] = 2.0
