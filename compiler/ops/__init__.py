@@ -82,7 +82,7 @@ from .functions import (
     TRIGAMMA,
 )
 from .index import GATHER, IOTA, SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTERS
-from .joined import decided, joined, part
+from .joined import decided, joined
 from .leaves import CONST, INPUT, SCALAR, const, fill, once, shared_constants, zeros_like
 from .random import RANDOM_BITS
 from .record import (
@@ -120,7 +120,7 @@ __all__ = [
     "DIGAMMA", "ERF", "ERFC", "ERFINV", "EXP", "EXP2", "EXPM1", "EXP_TERM", "LGAMMA", "LOG", "LOG10", "LOG1P",
     "LOG2", "SIGMOID", "SIN", "SINH", "TAN", "TANH", "TRIGAMMA",
     "RESHAPE", "TRANSPOSE", "BROADCAST", "SLICE", "PAD", "reshape", "narrow", "flip", "pad_axis", "joined",
-    "decided", "part",
+    "decided",
     "kept_dims", "SUM", "PROD", "AMAX", "AMIN", "ARGMAX", "ARGMIN", "sum_", "any_",
     "ARGSORT", "ARGTOP", "SORT", "order", "ordered", "sorted_from",
     "CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "attained", "GATHER", "IOTA", "SCATTERS",

@@ -142,7 +142,8 @@ def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...
 
 
 def _d_pad(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return (ops.part(ct, node.attrs["lo"], node.inputs[0].shape),)
+    shape = node.inputs[0].shape
+    return (SLICE(ct, starts=node.attrs["lo"], steps=(1,) * len(shape), counts=shape),)
 
 
 RESHAPE: Op = register(

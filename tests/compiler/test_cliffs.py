@@ -50,20 +50,6 @@ def test_a_few_columns_are_one_kernel() -> None:
     assert "pick(" in one and "max= or(" in one
 
 
-def test_the_gradient_of_a_part_reads_that_part_alone() -> None:
-    """Each evaluated all that it was put side by side with: 2.7 ms of passes a node for 125 of them."""
-    parts = [numbers(3 + k % 2, 4) for k in range(70)]
-
-    def squares(*parts: Any) -> Any:
-        return lucid.grad(lambda p: (lucid.concatenate([*p]) ** 2 * 0.5).sum())(parts)
-
-    assert len(kernels(squares, *parts)) <= 8
-    scaled = compiled(lambda *p: [2 * g for g in squares(*p)], *parts)
-    assert "where" not in scaled.ir("kernel")
-    for part, found in zip(parts, scaled(*map(Tensor, parts)), strict=True):
-        np.testing.assert_array_equal(found.numpy(), 2 * part)
-
-
 def test_what_is_put_side_by_side_is_stored_once_and_reshaped() -> None:
     """The reshape moved to the places and to each part, which were stored: 60 times as long."""
     x = numbers(50, 6)
