@@ -140,10 +140,10 @@ def arctan2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     infinite = b.op("eq", d, inf)
     n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
     d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
-    # neither n + d nor what the quotient loses is out of range
+    # neither what the quotient loses nor the inverse of n + d, up to 2**(bias - 2), is out of range
     least, times = _TINY
     factor = b.op("select", b.op("lt", d, b.imm(least, x)), b.imm(times, x), one)
-    factor = b.op("select", b.op("gt", d, b.imm(2.0 ** (form.bias - 2), x)), b.imm(0.25, x), factor)
+    factor = b.op("select", b.op("gt", d, b.imm(2.0 ** (form.bias - 3), x)), b.imm(0.0625, x), factor)
     n, d = b.op("mul", n, factor), b.op("mul", d, factor)
     start = b.op("select", steep, b.imm(2.0, x), b.op("select", left, b.imm(4.0, x), zero))
     sign = b.op("select", b.op("xor", steep, left), b.imm(-1.0, x), one)
