@@ -288,7 +288,7 @@ class Maker:
         if kind == "T":
             self.add(f"{a}.T", a)
         elif kind == "perm":
-            self.add(f"{a}.transpose{tuple(rng.sample(range(len(shape)), len(shape)))}", a)
+            self.add(f"{a}.transpose({tuple(rng.sample(range(len(shape)), len(shape)))})", a)
         elif kind == "none":
             at = rng.randint(0, len(shape))
             keys = [":"] * len(shape)

@@ -133,7 +133,7 @@ def test_infinities_and_nans_of_losses() -> None:
 
 
 WRONG: list[tuple[type[Exception], str, Callable[[], Any]]] = [
-    (ValueError, "min_val must be below max_val", lambda: F.hardtanh([1.0], 2.0, 1.0)),
+    (ValueError, "min_val must not be above max_val", lambda: F.hardtanh([1.0], 2.0, 1.0)),
     (ValueError, "lambd must be at least 0", lambda: nn.Softshrink(-1.0)),
     (TypeError, "negative_slope must be a number, not str", lambda: nn.LeakyReLU("x")),
     (ValueError, "has no halves", lambda: F.glu(np.zeros((2, 3)))),

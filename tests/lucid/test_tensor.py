@@ -269,15 +269,18 @@ def test_divmod(dtype: str) -> None:
 
 @pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "std"])
 def test_reductions_of_a_number_along_its_axis(name: str) -> None:
-    """As PyTorch, and NumPy's sum, max and min: what is 0-d has one element along an axis 0."""
+    """As PyTorch, and NumPy's sum, max and min: what is 0-d has one element along an axis 0, which may stand
+    in a tuple, as in PyTorch."""
     x = Tensor(2.5)
-    for axis in (0, -1):
+    for axis in (0, -1, (0,), (-1,), ()):
         for found in (getattr(x, name)(axis=axis), getattr(lucid, name)(x, dim=axis, keepdim=True)):
             assert found.shape == ()
             assert found.item() == (0 if name in ("var", "std") else 2.5)
-    for wrong in (1, -2, (0,)):
+    for wrong in (1, -2, (1,)):
         with pytest.raises(IndexError, match=r"test_tensor.py:\d+: axis"):
             getattr(x, name)(axis=wrong)
+    with pytest.raises(ValueError, match=r"test_tensor.py:\d+: duplicate axis"):
+        getattr(x, name)(axis=(0, -1))
 
 
 def test_integers_out_of_range() -> None:
@@ -364,8 +367,14 @@ def test_reshape_and_transpose() -> None:
     for bad in ((5, 5), (-1, -1, 24), (7, -1), (-24,)):
         with pytest.raises(ValueError, match="reshape"):
             x.reshape(bad)
+    same(x.transpose(0, 1), a.swapaxes(0, 1))  # two ints, as PyTorch's dim0 and dim1
+    for order in ((0, 1), (1, 0)):  # a tuple is NumPy's
+        for found in (x[0].transpose(order), lucid.transpose(x[0], order)):
+            same(found, a[0].transpose(order))
+    with pytest.raises(ValueError, match=r"test_tensor.py:\d+: .* NumPy leaves it as it is"):
+        x[0].transpose(0, 1)
     with pytest.raises(ValueError, match="order of all 3 axes"):
-        x.transpose(0, 1)
+        x.transpose((0, 1))
     with pytest.raises(ValueError, match="order of all 3 axes"):
         x.transpose(0, 0, 1)
     with pytest.raises(ValueError, match=r"does not broadcast|do not broadcast"):

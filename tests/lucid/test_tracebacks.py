@@ -42,7 +42,7 @@ MISTAKES = {
     "kernels of what was not called": "lucid.compile(abs).kernels  # here",
     "a property": "x.mH  # here",
     "a name": "x.resahpe(3)  # here",
-    "PyTorch's transpose": "lucid.ones(2, 3, 4).transpose(1, 2)  # here",
+    "PyTorch's transpose": "lucid.ones(2, 3).transpose(0, 1)  # here",
     "if": COMPILED.format("if x.sum() > 0:  # here\n        return x\n    return -x"),
     "while": COMPILED.format("while x.max() < 8:  # here\n        x = x * 2\n    return x"),
     "item": COMPILED.format("return x * x.sum().item()  # here"),
