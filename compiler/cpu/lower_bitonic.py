@@ -56,7 +56,8 @@ class Bitonic:
         return b.op("select", b.op("lt", HERE, last), b.op("sub", exponent, Imm(1022, i64)), HERE)
 
     def sort(self, row: str, end: Operand, rounds: Operand) -> None:
-        """The first `end` keys there, whole pairs; as many rounds as these need, or more."""
+        """The first `end` keys there, whole pairs; as many rounds as these need, or more: padding counts,
+        as columns leave keys in all vectors of a square."""
         b, self.row = self.b, row
         square = b.op("and", end, Imm(-(self.lanes**2), i64))
         with b.loop(HERE, square, self.lanes**2, "serial") as turn:

@@ -93,10 +93,11 @@ class ValueRows(Keys):
         """So many elements of the row, in working memory from `base` on."""
         b, x, limit = self.b, self.x, Imm(SORTED, i64)
         shift = Imm(SORTED.bit_length() - 1, i64)
-        end = b.op("and", b.op("add", count, Imm(SORTED_PAIR - 1, i64)), PAIR)
+        pair = 2 * self.network.lanes
+        end = b.op("and", b.op("add", count, Imm(pair - 1, i64)), Imm(-pair, i64))
         row, other = b.fresh(self.key, 1, "keys").name, self.window("sort.keys1", base)
         b.emit(Window(row, self.key, ROW, HERE, self.alone, "sort.keys0", base))
-        self.fill(row, b.op("select", b.op("lt", HERE, end), b.op("add", end, PAIR), HERE), end)
+        self.fill(row, b.op("select", b.op("lt", HERE, end), b.op("add", end, Imm(-pair, i64)), HERE), end)
         self.read(row, HERE, begin, b.op("add", begin, count))
         with b.loop(HERE, end, SORTED, "serial") as run:
             self.network.sort(
