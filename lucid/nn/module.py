@@ -273,9 +273,14 @@ class Module:
         """All floats in float16."""
         return self._convert(np.dtype(np.float16))
 
+    @bounded
     def bfloat16(self) -> Self:
-        """All floats in bfloat16."""
-        return self._convert(bf16.np)
+        """All floats in bfloat16. ImportError without the package ml_dtypes."""
+        try:
+            dtype = bf16.np
+        except ImportError as error:
+            raise ImportError(here(str(error))) from None
+        return self._convert(dtype)
 
     # --- hooks -----------------------------------------------------------------------------------
 

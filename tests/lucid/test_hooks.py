@@ -184,6 +184,7 @@ class Last(nn.Module):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_models_in_half_precision(name: str) -> None:
+    pytest.importorskip("ml_dtypes")
     lucid.manual_seed(0)
     make, shape = MODELS[name]
     model = make()
