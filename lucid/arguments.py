@@ -199,18 +199,6 @@ def inside(value: Any) -> list[Any] | None:
     return list(_items(value)) if kind is tuple or kind is list or _is_named(value) else None
 
 
-def still(value: Any) -> Any:
-    """An argument in containers of its own, which no other thread changes. Runs no code of their types."""
-    kind = type(value)
-    if kind is list:
-        return [still(v) for v in value]
-    if kind is dict:
-        return {k: still(v) for k, v in value.items()}
-    if kind is tuple or _is_named(value):
-        return tuple.__new__(kind, [still(v) for v in _items(value)])
-    return value
-
-
 def _is_named(value: Any) -> bool:
     return isinstance(value, tuple) and hasattr(value, "_fields")
 
@@ -222,6 +210,11 @@ def _items(value: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
 
 def _parts(value: slice) -> tuple[Any, Any, Any]:
     return value.start, value.stop, value.step
+
+
+def still(value: Any) -> Any:
+    """An argument in containers of its own, which no other thread changes."""
+    return rebuild(value, lambda v: v)
 
 
 def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:

@@ -41,9 +41,6 @@ from .tensor import Tensor
 _NODE = Link(Node, "data")
 _NODE_FIELDS = tuple(name for name in Node.__match_args__ if name != "data")
 
-# Arguments that are described by what is in them.
-_OPEN = (np.ndarray, np.generic, slice)
-
 
 class _CannotError(Exception):
     """This recording stays with Python."""
@@ -193,7 +190,7 @@ class _Spec:
         elif kind is float:
             bits = int(np.array(value).view(np.int64))
             self.checks += [checks.of_type(place, kind), checks.slot(place, _FLOAT, Bits(bits))]
-        elif isinstance(value, _OPEN) or arguments.is_array(value):
+        elif kind is slice or arguments.is_array(value):  # described by what is in it
             raise _CannotError
         else:
             self.checks.append(checks.same(place, value))

@@ -45,7 +45,6 @@ def opened(containers: Sequence[Container], arguments: int) -> int:
 
 
 TEXT = '''
-def PyDict_Next(dict: Object, at: ptr, key: ptr, value: ptr) -> i32: ...
 def PyUnicode_Compare(one: Object, other: Object) -> i32: ...
 
 def same_key(key: Object, wanted: Object, text: ptr) -> i1:

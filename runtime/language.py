@@ -481,7 +481,7 @@ class _Function:
         return a, b
 
     def binary(self, op: ast.operator, left: ast.expr, right: ast.expr) -> Value:
-        a, b = self.value(left), None
+        a = self.value(left)
         if a.kind.llvm == "ptr":
             return self.further(a, self.value(right))
         b = self.value(right, a.kind)

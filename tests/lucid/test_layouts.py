@@ -14,6 +14,7 @@ from lucid import Tensor
 from lucid.runtime import call, execute
 
 from .programs import made
+from .test_native import served
 
 RNG = np.random.default_rng(0)
 ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -87,10 +88,7 @@ def test_gaps_are_copied_before_native_code_and_explain_says_so() -> None:
         f(x[:, :4].copy(), x[:, 4:].copy())
     assert "copied" not in f.explain()
 
-    def served() -> int:
-        return sum(sum(r.served.values()) for found in f._cache.values() for r in found)
-
-    before = served()
+    before = served(f)
     swapped = x[:, :4].astype(">f4")
     odd = np.frombuffer(bytearray(4 * 24 + 1), np.float32, 24, offset=1).reshape(6, 4)
     odd[:] = x[:, :4]
@@ -99,7 +97,7 @@ def test_gaps_are_copied_before_native_code_and_explain_says_so() -> None:
         np.testing.assert_allclose(f(a, y=b, k=2.0).numpy(), 2 * (a * b).sum(axis=1), rtol=1e-4)
     assert "copied at each call, as there are gaps: f32[6, 4] of strides (32, 8)" in f.explain()
     if call.available():
-        assert served() == before + 1  # the first of those with keywords
+        assert served(f) == before + 1  # the first of those with keywords
     given = np.zeros((12, 1), np.float32)[::2, 0]
     with pytest.raises(ValueError, match="row-major"):
         f(x[:, :4], x[:, 4:], out=given)
