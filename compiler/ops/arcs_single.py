@@ -29,12 +29,6 @@ _ASIN = st.hexes("0x1.5555c8p-3 0x1.330204p-4 0x1.747bbap-5 0x1.8c3e2ap-6 0x1.59
 _TINY = (2.0**-90, 2.0**60)  # below, what a quotient loses may be too small: times this
 
 
-def _sum(b: Builder, base: Operand, x: Operand) -> tuple[Value, Value]:
-    """base + x, and what rounding it loses; |base| > |x|, or it is 0."""
-    total = b.op("add", base, x)
-    return total, b.op("sub", x, b.op("sub", total, base))
-
-
 def _square(b: Builder, t: Operand) -> Value:
     return b.op("fma", t, t, b.imm(-_MIDDLE, t))
 
@@ -57,7 +51,7 @@ def arctan(b: Builder, x: Operand) -> Value:
     n, d = st.at_most(b, a, 1.0), st.as_float(b, b.op("select", b.op("lt", bits, least), least, bits), st.F32)
     t = b.op("div", n, d)
     pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
-    total, lost = _sum(b, b.op("select", steep, pi, zero), t)
+    total, lost = st.fast_sum(b, b.op("select", steep, pi, zero), t)
     lost = b.op("select", steep, b.op("add", lost, pi_rest), lost)
     left = b.op("fma", b.op("neg", t), d, n)  # 0 if d is 1
     lost = b.op("fma", left, b.imm(0.47, x), lost)  # times 1 / (d (1 + t**2)) where that counts
@@ -79,7 +73,7 @@ def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Valu
         b.op("select", left, b.imm(-2.0, n), zero),
     )
     pi, pi_rest = (b.op("mul", quarters, b.imm(part, n)) for part in _HALF_PI)
-    total, lost = _sum(b, pi, t)
+    total, lost = st.fast_sum(b, pi, t)
     lack = b.op("mul", b.op("fma", b.op("neg", s), d, n), st.about_inverse(b, d, st.F32))
     y = _square(b, s)
     slope = b.op("fma", y, b.imm(-0.39, n), b.imm(0.69, n))  # about 1 / (1 + t**2)
@@ -129,7 +123,7 @@ def arcsin(b: Builder, x: Operand) -> Value:
     z, root = _root(b, m, far)
     t = b.op("select", far, b.op("add", root, root), a)
     pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
-    total, lost = _sum(b, b.op("select", far, pi, zero), t)
+    total, lost = st.fast_sum(b, b.op("select", far, pi, zero), t)
     left = b.op("fma", b.op("neg", root), root, z)
     more = b.op("fma", left, st.about_inverse(b, root, st.F32), pi_rest)
     lost = b.op("select", far, b.op("add", lost, more), lost)
@@ -149,7 +143,7 @@ def arccos(b: Builder, x: Operand) -> Value:
     pi, pi_rest = (
         b.op("select", far, b.op("select", negative, b.imm(p, x), zero), b.imm(p / 2, x)) for p in _PI
     )
-    total, lost = _sum(b, pi, b.op("neg", t))
+    total, lost = st.fast_sum(b, pi, b.op("neg", t))
     left = b.op("select", far, b.op("fma", b.op("neg", root), root, z), zero)
     lost = b.op("add", lost, b.op("fma", left, st.about_inverse(b, root, st.F32), pi_rest))
     tz = b.op("mul", b.op("neg", t), z)
