@@ -102,7 +102,12 @@ def run_kernel(
             table[number] = _word(scalars[slot.name], slot.dtype)
     run, finish = _functions(print_kernel(kernel), kernel, target)
     for number in reversed(range(blocks)):
+        others = np.arange(blocks) != number
+        kept = {name: memory[name].array[others] for name in working(kernel)}
         run(table, number, number + 1)
+        for name, array in kept.items():
+            same = memory[name].array[others].tobytes() == array.tobytes()
+            assert same, f"{kernel.name}: block {number} writes to `{name}` of another"
     if finish is not None:
         finish(table, 0, 1)
     for name, held in memory.items():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..ir.loop import Imm, Operand, Store
 from ..ir.types import b1, f64, i64
-from .lower_sorted import ONE, PAIR, Keys
+from .lower_sorted import ONE, PAIR, Keys, padded
 from .schedule import MERGED, SORTED_PAIR
 from .values import HERE
 
@@ -40,6 +40,8 @@ class RunMerge(Keys):
             self.b.alloc(name, i64, MERGED + 1)
         self.b.alloc(PLACES, i64, 2 * MERGED)
         self.levels = self.network.rounds(1, count)
+        b = self.b
+        self.room = padded(b, b.op("add", length, b.op("mul", count, Imm(SORTED_PAIR, i64))))
 
     def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
         """So many elements of the result; one part after the other."""

@@ -26,9 +26,8 @@ from .lower import Lowering
 from .lower_first import FirstOfMany
 from .lower_network import Network
 from .lower_runs import RunMerge
-from .lower_sorted import ValueRows, padded
+from .lower_sorted import ValueRows
 from .schedule import SORTED as MOST
-from .schedule import SORTED_PAIR as PAIR
 from .values import HERE
 
 DIGITS = 256
@@ -77,8 +76,8 @@ class SortLowering:
         network: Network | None = None
         rows: ValueRows | None = None
         if values:
-            rows = ValueRows(self, self.few)
-            room = b.op("select", b.op("eq", rows.alone, ONE), Imm(PAIR, i64), padded(b, self.extent))
+            rows = ValueRows(self, self.extent)
+            room = rows.room
         elif len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
             network = Network(x, self.statement, self.stage, self.key, self.key_of)
             network.memory(SHORT)
@@ -116,16 +115,10 @@ class SortLowering:
         if x.schedule.threads:
             raise ValueError("runs are sorted and merged on a CPU alone")
         count = b.op("div", b.op("add", self.extent, b.op("sub", length, ONE)), length)
-        rows: RunMerge | ValueRows
-        if self.statement.merges:
-            rows = RunMerge(self, length, count)
-            room: Operand = padded(b, b.op("add", length, b.op("mul", count, Imm(PAIR, i64))))
-        else:
-            rows = ValueRows(self, length)
-            room = b.op("select", b.op("eq", rows.alone, ONE), Imm(PAIR, i64), padded(b, length))
+        rows = RunMerge(self, length, count) if self.statement.merges else ValueRows(self, length)
         with b.loop(BEGIN, END, 1, "parallel") as block:
             x.open(frozenset())
-            base, lo = b.op("mul", block.var, room), b.op("mul", block.var, x.slot("block"))
+            base, lo = b.op("mul", block.var, rows.room), b.op("mul", block.var, x.slot("block"))
             every = b.op("mul", x.points(outer), count)
             with b.loop(lo, x.minimum(b.op("add", lo, x.slot("block")), every), 1, "serial") as part:
                 x.at.update(x.point(b.op("div", part.var, count), outer))

@@ -79,7 +79,8 @@ class Keys:
 
 
 class ValueRows(Keys):
-    """Rows of at most `most` elements. `alone`: 1 if these need no working memory of the plan."""
+    """Rows of at most `most` elements, with so much `room` each in the working memory of the plan. `alone`: 1
+    if these need none of it."""
 
     def __init__(self, sort: SortLowering, most: Operand) -> None:
         super().__init__(sort)
@@ -88,6 +89,8 @@ class ValueRows(Keys):
         self.alone = b.op("select", b.op("le", most, limit), ONE, HERE)
         rounds = self.network.rounds(2 * self.network.lanes, self.x.minimum(most, limit))
         self.rounds = rounds, self.network.rounds(SORTED, most)
+        few = b.op("eq", self.alone, ONE)
+        self.room = b.op("select", few, Imm(SORTED_PAIR, i64), padded(b, most))
 
     def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
         """So many elements of the row, in working memory from `base` on."""
