@@ -345,21 +345,20 @@ class _Spec:
             self.stores.append(Store(place, (Link(kind, "_node"), _NODE), self._array(value.output)))
 
     def _gifts(self) -> None:
-        """Where results go: in arrays, tuples and lists of the caller's."""
-        place = Argument(self.out)
-        for result, array, path in results.paired(self.recording.results, self.args[self.out]):
-            steps = []
-            for container, index in path:
-                if type(container) is not tuple and type(container) is not list:
-                    raise _CannotError
-                steps.append((type(container), len(container), index))
+        """Where results go: arrays of the caller's, or such as are in containers."""
+        given = self.args[self.out]
+        places = iter([Argument(k) for k, _ in self._leaves(self.out, given)])
+        named = results.paired(self.recording.results, arguments.rebuild(given, lambda _: next(places)))
+        for (result, place), (_, array) in zip(
+            named, results.paired(self.recording.results, given), strict=True
+        ):
             output = -1
             if array is not None:
                 assert isinstance(result, results.Made)
                 output = self._array(result.output).number
                 if self.executable.compiled.picks.count(output) > 1:  # it is the caller's alone
                     raise _CannotError
-            self.gifts.append(Gift(place, tuple(steps), output))
+            self.gifts.append(Gift(place, output))
 
     def _pick(self, output: int) -> int:
         pick = self.executable.compiled.picks[output]

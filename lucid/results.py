@@ -46,7 +46,7 @@ class Same:
 def given_arrays(results: Any, out: Any) -> dict[int, Array]:
     """The caller's array for each output of the graph. TypeError or ValueError for what does not fit."""
     given: dict[int, Array] = {}
-    for result, array, _ in paired(results, out):
+    for result, array in paired(results, out):
         if array is None:
             continue
         if not isinstance(array, np.ndarray):
@@ -82,14 +82,13 @@ def overlap(array: Array, others: Iterable[Array]) -> Array | None:
     return next((other for other in others if np.may_share_memory(array, other)), None)
 
 
-def paired(results: Any, out: Any) -> list[tuple[Any, Any, tuple[tuple[Any, Any], ...]]]:
-    """Each leaf of `results` with what `out` has in its place, and the way there: containers of `out`,
-    and the index or key in each. ValueError if `out` has another structure."""
-    found: list[tuple[Any, Any, tuple[tuple[Any, Any], ...]]] = []
+def paired(results: Any, out: Any) -> list[tuple[Any, Any]]:
+    """Each leaf of `results` with what `out` has in its place. ValueError if `out` has another structure."""
+    found: list[tuple[Any, Any]] = []
 
-    def walk(result: Any, given: Any, path: tuple[tuple[Any, Any], ...]) -> None:
+    def walk(result: Any, given: Any) -> None:
         if not isinstance(result, tuple | list | dict):
-            found.append((result, given, path))
+            found.append((result, given))
             return
         keys = list(result) if isinstance(result, dict) else range(len(result))
         if type(given) is not type(result) or len(given) != len(result):
@@ -97,9 +96,9 @@ def paired(results: Any, out: Any) -> list[tuple[Any, Any, tuple[tuple[Any, Any]
         for key in keys:
             if isinstance(given, dict) and key not in given:
                 raise ValueError(here(f"out= has no {key!r}, as the result has"))
-            walk(result[key], given[key], (*path, (given, key)))
+            walk(result[key], given[key])
 
-    walk(results, out, ())
+    walk(results, out)
     return found
 
 

@@ -116,11 +116,9 @@ class Made:
 
 @data(eq=False)
 class Gift:
-    """The caller's array for output `output`: argument `place` itself, or what is found in it at
-    `path`, tuples and lists by their type, length, and index. Without an output, None must be there."""
+    """Argument `place` is the caller's array for output `output`; without an output, it must be None."""
 
     place: Argument
-    path: tuple[tuple[type, int, int], ...] = ()
     output: int = -1
 
 
@@ -350,14 +348,13 @@ class NativeCall:
         ]
 
         def gift(g: Gift) -> Row:
-            steps = table([(held(kind), size, index) for kind, size, index in g.path])
             if g.output < 0:
                 row = taken(Source(g.place), np.dtype(np.uint8), (), len(plan.buffers))
             else:
                 i = plan.outputs[g.output]
                 shape = (shapes or {}).get(g.output, plan.buffers[i].shape)
                 row = taken(Source(g.place), plan.buffers[i].dtype.np, shape, i)
-            return *row, steps, len(g.path), g.output
+            return *row, g.output
 
         temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
         tables: dict[str, Sequence[Row]] = {
@@ -587,7 +584,6 @@ def _environment() -> Words:
         "pool": pool.CELL.ctypes.data,
         "threshold": runner.PARALLEL_BYTES,
         "run": runner.functions()["run"],
-        "list_type": id(list),
         "none": id(None),
         "steps": steps.UNDER_WAY.ctypes.data,
         "float_type": id(float),

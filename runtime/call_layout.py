@@ -16,7 +16,7 @@ SPEC = record(
 )
 # Words that are the same for every spec.
 ENV = record(
-    "array_type:ptr new_array:ptr make_array:ptr pool:POOL threshold run:ptr list_type:ptr none:Object"
+    "array_type:ptr new_array:ptr make_array:ptr pool:POOL threshold run:ptr none:Object"
     " steps:many[i64] float_type:ptr int_type:ptr text_type:ptr"
 )
 POOL = record("state:ptr most there")  # `pool.CELL`
@@ -45,10 +45,8 @@ OUTPUT = record(
 NEW, LARGE, ALIAS, GIVEN = 0, 1, 2, 3
 KEPT = 2  # objects in such a list
 KEPT_BYTES = 1 << 20  # the largest array that such an object may have
-# An array of the caller's for output `output`: as an input, found through `n_path` containers; or
-# None there, if `output` is negative.
-GIFT = record(f"{_INPUT} path:STEP n_path output")
-STEP = record("type:ptr size index")
+# An array of the caller's for output `output`, as an input; or None there, if `output` is negative.
+GIFT = record(f"{_INPUT} output")
 # An argument that is a container of `kind` TUPLE, LIST or DICT (`containers.py`).
 OPEN = record("argument type:ptr kind size keys:many[Object]")
 TEMP = record("buffer offset")
@@ -94,6 +92,6 @@ _OBJECT = {
 RECORDS = {
     "SPEC": SPEC, "ENV": ENV, "POOL": POOL, "INPUT": INPUT, "LINK": LINK, "OUTPUT": OUTPUT, "TEMP": TEMP,
     "VALUE": VALUE, "PLACE": PLACE, "OBJECT": OBJECT, "FIELD": FIELD, "STORE": STORE, "CHECK": CHECK,
-    "GIFT": GIFT, "STEP": STEP, "OPEN": OPEN, "Object": _OBJECT,
+    "GIFT": GIFT, "OPEN": OPEN, "Object": _OBJECT,
 }  # fmt: skip
 NUMBERS = {name: value for name, value in globals().items() if isinstance(value, int)}

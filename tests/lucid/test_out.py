@@ -201,6 +201,21 @@ def test_native_code_writes_to_the_given_arrays(kind: type) -> None:
 
 
 @needs_path
+def test_native_code_writes_to_arrays_in_a_dict() -> None:
+    f = lucid.compile(lambda x: {"twice": x * 2, "none": x + 1, "more": x + 2})
+    x, _ = arrays()
+    for names in ("twice none more", "more twice none"):  # whatever its order
+        out: dict[str, Any] = {name: None if name == "none" else np.empty_like(x) for name in names.split()}
+        warm(f, x, out=out)
+        out["twice"][...], out["more"][...] = 0, 0
+        found = natively(f, x, out=out)
+        assert found["twice"]._node.data is out["twice"]
+        np.testing.assert_array_equal(out["twice"], x * 2)
+        np.testing.assert_array_equal(out["more"], x + 2)
+        np.testing.assert_array_equal(found["none"].numpy(), x + 1)
+
+
+@needs_path
 def test_native_calls_of_both_forms_stand_side_by_side() -> None:
     f = lucid.compile(lambda x, scale=1.0: x * scale)
     x, _ = arrays()

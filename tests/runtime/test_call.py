@@ -22,6 +22,7 @@ from lucid.runtime import call, checks, execute, memory, pool
 from lucid.runtime import call_layout as layout
 from lucid.runtime.call import Earlier, Gift, Link, Made, NativeCall, Output, Source, Store, Unused
 from lucid.runtime.checks import Argument, Bits, Check
+from lucid.runtime.containers import Container
 from lucid.runtime.execute import Executable
 
 from .handwritten import add_plan, sum_plan
@@ -548,8 +549,11 @@ def test_a_given_array_is_written_to() -> None:
 
 
 def test_given_arrays_in_containers() -> None:
-    path = ((tuple, 2, 1), (list, 3, 2))
-    native, _ = adder(arguments=3, gifts=[Gift(Argument(2), ((tuple, 2, 0),)), Gift(Argument(2), path, 0)])
+    native, _ = adder(
+        arguments=3,
+        containers=[Container(2, tuple, 2), Container(4, list, 3)],
+        gifts=[Gift(Argument(3)), Gift(Argument(7), 0)],
+    )
     x, out = numbers(10), np.zeros(10, np.float32)
     assert native.function(x, x, (None, [1, 2, out]))[0] is out
     np.testing.assert_array_equal(out, x + x)
@@ -565,7 +569,8 @@ def test_a_list_that_changes_during_the_call() -> None:
     box = [first]
     native, _ = adder(
         arguments=3,
-        gifts=[Gift(Argument(2), ((list, 1, 0),), 0)],
+        containers=[Container(2, list, 1)],
+        gifts=[Gift(Argument(3), 0)],
         checks=[checks.call(lambda: box.__setitem__(0, second))],
     )
     assert native.function(x, x, box) == "fallback"
@@ -721,7 +726,8 @@ import numpy as np
 from tests.runtime.test_call import *
 form = {form!r}
 options = {{"plain": {{"made": RECIPE}}, "kept": {{"made": KEPT_RECIPE}},
-            "given": {{"made": RECIPE, "arguments": 3, "gifts": [Gift(Argument(2), ((tuple, 1, 0),), 0)]}}}}
+            "given": {{"made": RECIPE, "arguments": 3, "containers": [Container(2, tuple, 1)],
+                       "gifts": [Gift(Argument(3), 0)]}}}}
 native, calls = adder(answer=Earlier(1), **options[form])
 x = np.ones(10, np.float32)
 args = (value(x), x, (np.ones(10, np.float32),))[:3 if form == "given" else 2]
