@@ -22,6 +22,7 @@ from ..ir.loop import Imm, Operand, Store, Value
 from ..ir.types import DType, f64, i32, i64
 from .lower import Lowering
 from .lower_network import network
+from .schedule import SORTED_PAIR
 from .values import HERE
 
 ONE = Imm(1, i64)
@@ -30,18 +31,13 @@ ONE = Imm(1, i64)
 class Bitonic:
     """`lanes` of a vector, at most half a pair. `row`: where the keys are."""
 
-    def __init__(self, x: Lowering, key: DType, lanes: int) -> None:
-        self.x, self.b, self.key, self.lanes, self.row = x, x.b, key, lanes, ""
+    def __init__(self, x: Lowering, key: DType) -> None:
+        b, lanes = x.b, x.schedule.width if key.size >= 4 else SORTED_PAIR // 2
+        self.x, self.b, self.key, self.lanes, self.row = x, b, key, lanes, ""
         self.step, self.both = Imm(lanes, i64), Imm(2 * lanes, i64)
-
-    def constants(self) -> None:
-        b = self.b
-        lane = b.op("iota", dtype=i32, lanes=self.lanes)
-        zero = Imm(0, i32, self.lanes)
+        lane, zero = b.op("iota", dtype=i32, lanes=lanes), Imm(0, i32, lanes)
         # which lanes have the greater one of two whose numbers differ in that bit
-        self.greater = {
-            bit: b.op("ne", b.op("and", lane, Imm(bit, i32, self.lanes)), zero) for bit in self.bits()
-        }
+        self.greater = {bit: b.op("ne", b.op("and", lane, Imm(bit, i32, lanes)), zero) for bit in self.bits()}
 
     def bits(self) -> list[int]:
         """1, 2, 4, ...: of the numbers of lanes."""

@@ -16,7 +16,6 @@ from ..ir.loop import Imm, Operand, Store
 from ..ir.types import b1, i64
 from ..ops.folds import Acc
 from .lower_bitonic import Bitonic
-from .schedule import SORTED_PAIR
 from .values import HERE
 
 if TYPE_CHECKING:
@@ -34,18 +33,15 @@ class FirstOfMany:
     """The elements of a row that are kept, written in their order."""
 
     def __init__(self, sort: SortLowering) -> None:
-        self.s, self.x, self.b, self.key, self.base = sort, sort.x, sort.b, sort.key, sort.extent
-        self.lanes, self.most = sort.lanes(), Imm((1 << sort.key.bits) - 1, sort.key)
+        self.s, self.x, self.b, self.key, self.lanes = sort, sort.x, sort.b, sort.key, sort.lanes()
         self.b.alloc(BLOCK, self.key, GROUPS)
         self.b.alloc(LEAST, self.key, GROUPS)
-        lanes = self.x.schedule.width if self.key.size >= 4 else SORTED_PAIR // 2
-        self.network = Bitonic(self.x, self.key, lanes)
-        self.network.constants()
+        self.network = Bitonic(self.x, self.key)
 
-    def select(self, base: Operand, many: Operand) -> None:
-        """Of so many elements, with working memory from `base` on."""
+    def select(self, many: Operand) -> None:
+        """Of so many elements."""
         b, x, kept = self.b, self.x, self.s.kept()
-        self.base, segment = base, b.op("mul", kept, Imm(4, i64))
+        segment = b.op("mul", kept, Imm(4, i64))
         for least in (Imm(SEGMENT, i64), b.op("shr", many, Imm(6, i64))):
             segment = b.op("select", b.op("lt", segment, least), least, segment)
         room = b.op("add", kept, b.op("mul", segment, Imm(2, i64)))
@@ -58,20 +54,20 @@ class FirstOfMany:
             now = b.op("or", forced, full)
             self.sort(b.op("select", now, waiting, HERE))
             waiting = b.op("select", now, x.minimum(waiting, kept), waiting)
-            last = b.load("sort.keys0", self.key, b.op("add", self.base, b.op("sub", waiting, ONE)))
+            last = b.load("sort.keys0", self.key, b.op("add", self.s.base, b.op("sub", waiting, ONE)))
             zero = Imm(0, self.key)
             least = b.op("select", b.op("eq", last, zero), zero, b.op("sub", last, Imm(1, self.key)))
             enough = b.op("and", now, b.op("eq", waiting, kept))
             part.yields = (waiting, b.op("select", enough, least, part.carried[1]))
         with b.loop(HERE, b.op("select", b.op("lt", HERE, many), kept, HERE), 1, "serial") as turn:
-            place = b.op("add", self.base, turn.var)
+            place = b.op("add", self.s.base, turn.var)
             key = b.load("sort.keys0", self.key, place)
             self.s.place(turn.var, b.load("sort.at0", i64, place), key)
 
     def limit(self, many: Operand, kept: Operand) -> Operand:
         """A key that is no less than those of as many elements as are kept."""
         b, n = self.b, self.lanes
-        inits = tuple(b.widen(self.most, n) for _ in range(0, GROUPS, n))
+        inits = tuple(b.widen(self.s.most, n) for _ in range(0, GROUPS, n))
         with b.loop(HERE, self.x.minimum(many, Imm(SAMPLED, i64)), GROUPS, "serial", inits) as turn:
             found = self.block(turn.var, self.x.minimum(b.op("add", turn.var, Imm(GROUPS, i64)), many))
             turn.yields = tuple(
@@ -84,13 +80,13 @@ class FirstOfMany:
         rounds = (GROUPS // (2 * self.network.lanes)).bit_length() - 1
         self.network.sort(LEAST, count, Imm(rounds, i64))
         last = b.op("select", few, b.op("sub", kept, ONE), HERE)
-        return b.op("select", few, b.load(LEAST, self.key, last), self.most)
+        return b.op("select", few, b.load(LEAST, self.key, last), self.s.most)
 
     def block(self, lo: Operand, hi: Operand) -> list[Acc]:
         """The keys of the elements from lo to hi, and behind these the greatest one."""
         b, x, lanes, over = self.b, self.x, self.lanes, self.s.statement.over
         for n in range(0, GROUPS, lanes):
-            b.emit(Store(BLOCK, Imm(n, i64), b.widen(self.most, lanes)))
+            b.emit(Store(BLOCK, Imm(n, i64), b.widen(self.s.most, lanes)))
 
         def store(key: Operand) -> None:
             b.emit(Store(BLOCK, b.op("sub", x.at[over], lo), key, None, x.mask))
@@ -112,7 +108,7 @@ class FirstOfMany:
                 with b.loop(HERE, rest, 1, "serial", part.carried) as one:
                     (at,) = one.carried
                     index = b.op("add", part.var, one.var)
-                    key, to = b.load(BLOCK, self.key, index), b.op("add", self.base, at)
+                    key, to = b.load(BLOCK, self.key, index), b.op("add", self.s.base, at)
                     b.emit(Store("sort.keys0", to, key))
                     b.emit(Store("sort.at0", to, b.op("add", turn.var, index)))
                     more = b.op("select", b.op("le", key, limit), ONE, HERE)
@@ -128,9 +124,9 @@ class FirstOfMany:
         some = b.op("select", few, count, HERE)
 
         def place(rank: Operand, index: Operand, key: Operand) -> None:
-            to = b.op("add", self.base, rank)
+            to = b.op("add", self.s.base, rank)
             b.emit(Store("sort.keys1", to, key))
-            b.emit(Store("sort.at1", to, b.load("sort.at0", i64, b.op("add", self.base, index))))
+            b.emit(Store("sort.at1", to, b.load("sort.at0", i64, b.op("add", self.s.base, index))))
 
         self.s.ranks(some, place)
         self.s.back(some)

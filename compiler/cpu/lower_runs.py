@@ -34,13 +34,12 @@ class RunMerge(Keys):
 
     def __init__(self, sort: SortLowering, length: Operand, count: Operand) -> None:
         super().__init__(sort)
-        self.length, self.count = length, count
+        b, self.length, self.count = self.b, length, count
         self.going: Operand = Imm(False, b1)  # whether the part before was the last one that was done
         for name in (LOWS, HIGHS, TRIED, STARTS):
-            self.b.alloc(name, i64, MERGED + 1)
-        self.b.alloc(PLACES, i64, 2 * MERGED)
+            b.alloc(name, i64, MERGED + 1)
+        b.alloc(PLACES, i64, 2 * MERGED)
         self.levels = self.network.rounds(1, count)
-        b = self.b
         self.room = padded(b, b.op("add", length, b.op("mul", count, Imm(SORTED_PAIR, i64))))
 
     def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
@@ -77,8 +76,7 @@ class RunMerge(Keys):
             b.emit(Store(HIGHS, at, b.op("select", less, rest, b.widen(self.length, rest.lanes)), None, mask))
 
         x.each(self.count, whole)
-        most = Imm((1 << key.bits) - 1, key)
-        inits = (Imm(0, key), most, HERE, self.s.extent, self.length)
+        inits = (Imm(0, key), self.s.most, HERE, self.s.extent, self.length)
         with b.loop(HERE, Imm(3 * key.bits, i64), 1, "serial", inits) as turn:
             low, high, before, below, widest = turn.carried
             count = b.op("select", b.op("lt", low, high), self.count, HERE)

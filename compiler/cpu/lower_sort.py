@@ -49,27 +49,22 @@ class SortLowering:
         self.array = base.arrays[statement.array]
         self.extent = base.extent(self.stage.axes[0].extent)
         self.key: DType = working(base.kernel)["sort.keys0"]
+        self.most = Imm((1 << self.key.bits) - 1, self.key)  # no key is greater
 
     def run(self) -> None:
         b, x, outer = self.b, self.x, self.x.kernel.outer
+        x.hoist(self.stage, x.levels[0])
         if self.statement.run is not None:
-            x.hoist(self.stage, x.levels[0])
             self.in_runs(x.extent(self.statement.run))
             return
-        x.hoist(self.stage, x.levels[0])
         values = self.statement.values and not x.schedule.threads
-        self.few: Operand
-        self.many: Operand
+        few: Operand = self.extent
+        many: Operand = HERE
         merged = values and self.key.size >= 4  # else digits are few
-        if merged:
-            self.few, self.many = self.extent, HERE
-        else:
+        if not merged:
             b.alloc(COUNTS, i64, DIGITS * self.key.size)
             short = b.op("le", self.extent, Imm(MOST if values else SHORT, i64))
-            self.few, self.many = (
-                b.op("select", short, self.extent, HERE),
-                b.op("select", short, HERE, self.extent),
-            )
+            few, many = b.op("select", short, self.extent, HERE), b.op("select", short, HERE, self.extent)
         partly = self.statement.first is not None and self.key.size > 1 and not x.schedule.threads
         first = FirstOfMany(self) if partly else None
         room: Operand = self.extent
@@ -88,22 +83,22 @@ class SortLowering:
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
             if network is not None:
                 left = b.op("select", short, hi, lo)
-                network.rows(lo, left, network.prepare(self.few), self.kept())
+                network.rows(lo, left, network.prepare(few), self.kept())
                 lo = left
             with b.loop(lo, hi, 1, "serial") as row:
                 x.at.update(x.point(row.var, outer))
                 x.hoist(self.stage, x.open(frozenset(x.at)))
                 if rows is not None:
-                    rows.sort(self.base, HERE, self.few)
+                    rows.sort(self.base, HERE, few)
                 elif network is None:
-                    self.keys(self.few if partly else self.extent)
-                    self.ranks(self.few, self.place)
+                    self.keys(few if partly else self.extent)
+                    self.ranks(few, self.place)
                 if first is not None:
-                    first.select(self.base, self.many)
+                    first.select(many)
                 elif not merged:
                     if values or network is not None:
-                        self.keys(self.many)
-                    self.passes(self.many, False)
+                        self.keys(many)
+                    self.passes(many, False)
                 x.levels.pop()
             x.at.clear()
             x.levels.pop()
@@ -124,9 +119,8 @@ class SortLowering:
                 x.at.update(x.point(b.op("div", part.var, count), outer))
                 x.hoist(self.stage, x.open(frozenset(x.at)))
                 begin = b.op("mul", b.op("rem", part.var, count), length)
-                if isinstance(
-                    rows, RunMerge
-                ):  # the part before ends where this one begins, but in another row
+                # The part before ends where this one begins, but in another row.
+                if isinstance(rows, RunMerge):
                     rows.going = b.op("and", b.op("lt", lo, part.var), b.op("lt", HERE, begin))
                 rows.sort(base, begin, x.minimum(length, b.op("sub", self.extent, begin)))
                 x.levels.pop()
@@ -307,8 +301,7 @@ class SortLowering:
     def key_of(self, value: Operand) -> Operand:
         """An unsigned number that is less where the value comes first."""
         key = self.rising(value)
-        most = Imm((1 << self.key.bits) - 1, self.key)
-        return self.b.op("xor", key, self.b.imm(most.value, key)) if self.statement.falling else key
+        return self.b.op("xor", key, self.b.widen(self.most, key.lanes)) if self.statement.falling else key
 
     def rising(self, value: Operand) -> Operand:
         b, dtype = self.b, value.dtype
@@ -336,7 +329,7 @@ class SortLowering:
         """The value that has this key."""
         b, dtype = self.b, k.expr_dtype(self.statement.expr)
         if self.statement.falling:
-            key = b.op("xor", key, b.imm((1 << self.key.bits) - 1, key))
+            key = b.op("xor", key, b.widen(self.most, key.lanes))
         if dtype.kind == "u":
             return key
         if dtype is b1:

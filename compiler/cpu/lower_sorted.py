@@ -35,9 +35,7 @@ class Keys:
 
     def __init__(self, sort: SortLowering) -> None:
         self.s, self.x, self.b, self.key = sort, sort.x, sort.b, sort.key
-        lanes = self.x.schedule.width if self.key.size >= 4 else SORTED_PAIR // 2
-        self.network = Bitonic(self.x, self.key, lanes)
-        self.network.constants()
+        self.network = Bitonic(self.x, self.key)
         self.merge = Merge(self.x, self.network)
 
     def window(self, array: str, at: Operand) -> str:
@@ -48,9 +46,9 @@ class Keys:
 
     def fill(self, row: str, lo: Operand, hi: Operand) -> None:
         """The greatest key, there."""
-        lanes = self.network.lanes
-        with self.b.loop(lo, hi, lanes, "serial") as turn:
-            self.b.emit(Store(row, turn.var, Imm((1 << self.key.bits) - 1, self.key, lanes)))
+        b, lanes = self.b, self.network.lanes
+        with b.loop(lo, hi, lanes, "serial") as turn:
+            b.emit(Store(row, turn.var, b.widen(self.s.most, lanes)))
 
     def read(self, row: str, at: Operand, lo: Operand, hi: Operand) -> None:
         """The keys of the elements from lo to hi, from `at` on."""
