@@ -86,12 +86,13 @@ class ProductLowering:
         across = self.count((product.column,))
         self.right = _Side("right", right, (product.column,), across, columns, walks[1])
 
+    def lasts(self, expr: k.Expr) -> set[str]:
+        """The axes that loads run along in memory."""
+        loads = [e for e in k.walk(expr) if isinstance(e, k.Load) and e.index]
+        return {e.index[-1].axis for e in loads if self.x.arrays[e.array].unit}
+
     def walk_of(self, expr: k.Expr, axes: tuple[str, ...]) -> str:
-        lasts = [
-            e.index[-1].axis
-            for e in k.walk(expr)
-            if isinstance(e, k.Load) and e.index and self.x.arrays[e.array].unit
-        ]
+        lasts = self.lasts(expr)
         along = self.p.depth[-1] in lasts and axes[0] not in lasts
         if len(axes) == 1 and not along:
             return "points"
@@ -133,6 +134,12 @@ class ProductLowering:
 
     def plus(self, a: Operand, n: int) -> Operand:
         return self.x.plus(a, Imm(n, i64)) if n else a
+
+    def added(self, total: Operand, own: Operand, other: Operand) -> Operand:
+        """A step of the depth more: of the rows' operand and of the columns'."""
+        pair = (own, other) if self.p.left == 0 else (other, own)
+        (new,) = self.x.step(self.p.reduce, (total,), tuple(self.b.widen(v, total.lanes) for v in pair))
+        return new
 
     def put(self, array: str, at: Operand, value: Operand) -> None:
         """Into working memory of the product."""
@@ -446,8 +453,7 @@ class ProductLowering:
         for line in lines:
             value = b.widen(b.load(line, self.dtype, there, 1), width)
             for other in others:
-                pair = (value, other) if self.p.left == 0 else (other, value)
-                found += self.x.step(self.p.reduce, (sums[len(found)],), pair)
+                found.append(self.added(sums[len(found)], value, other))
         return found
 
     # -- what follows the sums

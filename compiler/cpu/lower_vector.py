@@ -12,7 +12,6 @@ of a few columns, which stay in registers. The order is that of products of more
 
 from __future__ import annotations
 
-from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand
 from ..ir.types import i32, i64
@@ -37,6 +36,7 @@ class VectorLowering(ProductLowering):
         self.column = self.p.column
         self.walk_one = self.extents[self.column] == 1 and len(self.p.depth) == 1
         self.right = replace(self.right, size=self.width)
+        self.along_depth = self.right.walk == "steps"  # the matrix, in memory
         self.across = self.width // self.chains  # columns of a vector along the depth
 
     def run(self) -> None:
@@ -45,7 +45,7 @@ class VectorLowering(ProductLowering):
             x.hoist(stage, x.levels[0])
         b.emit(Alloc("sums", self.dtype, VECTOR_COLUMNS + AT_ONCE * self.width))
         b.loc = self.p.reduce.loc
-        if not self.walk_one and not self.along_depth():
+        if not self.walk_one and not self.along_depth:
             b.emit(Alloc("chains", self.dtype, self.chains * VECTOR_COLUMNS))
         with b.loop(BEGIN, END, 1, "parallel") as block:
             parts = x.slot("block")
@@ -58,7 +58,7 @@ class VectorLowering(ProductLowering):
             if self.walk_one:
                 self.one(self.single())
             else:
-                if self.along_depth():
+                if self.along_depth:
                     self.down(lo, hi)
                 else:
                     self.along(lo, hi)
@@ -68,17 +68,6 @@ class VectorLowering(ProductLowering):
                     self.columns(lo, hi)
             x.levels.pop()
             x.at.clear()
-
-    def along_depth(self) -> bool:
-        """Whether the matrix runs along memory with the depth."""
-        loads = [e for e in k.walk(self.right.expr) if isinstance(e, k.Load) and e.index]
-        lasts = [e.index[-1].axis for e in loads if self.x.arrays[e.array].unit]
-        return len(self.p.depth) == 1 and self.p.depth[0] in lasts and self.column not in lasts
-
-    def step(self, total: Operand, one: Operand, other: Operand) -> Operand:
-        pair = (one, other) if self.p.left == 0 else (other, one)
-        (new,) = self.x.step(self.p.reduce, (total,), tuple(self.b.widen(v, total.lanes) for v in pair))
-        return new
 
     # -- sums
 
@@ -127,7 +116,7 @@ class VectorLowering(ProductLowering):
             for n, (place, one) in enumerate(zip(places, ones, strict=True)):
                 x.at.update(place)
                 x.views = views[n]
-                totals[n % c] = self.step(totals[n % c], one, self.value(self.right.expr))
+                totals[n % c] = self.added(totals[n % c], one, self.value(self.right.expr))
             x.views = {}
             for at, total in zip(spots, totals, strict=True):
                 self.put("chains", at, total)
@@ -170,10 +159,8 @@ class VectorLowering(ProductLowering):
             sums: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * (count // self.chains)
             with b.loop(Imm(0, i64), self.depth, self.part, "serial", sums) as part:
                 end = x.minimum(b.op("add", part.var, Imm(self.part, i64)), self.depth)
-                span = b.op("and", b.op("sub", end, part.var), Imm(-self.width, i64))
-                whole = b.op("add", part.var, span)
                 chains: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * count
-                for begin, stop, masked in ((part.var, whole, False), (whole, end, True)):
+                for begin, stop, masked in self.spans(part.var, end):
                     with b.loop(begin, stop, self.width, "vector", chains) as line:
                         x.vector, x.at[depth] = depth, line.var
                         x.mask = x.first_lanes(b.op("sub", end, line.var)) if masked else None
@@ -186,7 +173,7 @@ class VectorLowering(ProductLowering):
                                 x.at[self.column], x.views = columns[n], views[n]
                                 others.append(self.value(self.right.expr))
                             for one, other in zip(ones, self.regroup(others), strict=True):
-                                now[t] = self.step(now[t], one, other)
+                                now[t] = self.added(now[t], one, other)
                         x.vector, x.mask, x.views = None, None, {}
                         line.yields = tuple(now)
                     chains = line.results
@@ -219,7 +206,7 @@ class VectorLowering(ProductLowering):
                         for n in range(parts):
                             x.at[depth] = self.plus(b.op("add", turn.var, line.var), n * self.part)
                             one, other = self.value(self.left.expr), self.value(self.right.expr)
-                            now[n] = self.step(now[n], one, other)
+                            now[n] = self.added(now[n], one, other)
                         x.vector, x.mask = None, None
                         line.yields = tuple(now)
                     chains = line.results

@@ -124,9 +124,8 @@ class WarpProductLowering(ProductLowering):
             x.at.update(spot)
             left = self.value(self.left.expr)
             for right in rights:
-                pair = (left, right) if self.p.left == 0 else (right, left)
-                old = (now[at],)
-                (now[at],) = x.wide(x.step(self.p.reduce, old, pair), old, mask)
+                new = self.added(now[at], left, right)
+                (now[at],) = x.wide((new,), (now[at],), mask)
                 at += self.chains
 
     def value(self, expr: k.Expr) -> Operand:

@@ -168,9 +168,7 @@ class TeamProductLowering(WarpProductLowering):
 
     def along_depth(self, expr: k.Expr, axes: tuple[str, ...]) -> bool:
         """Whether memory runs along the depth."""
-        table = self.x.arrays
-        loads = (e for e in k.walk(expr) if isinstance(e, k.Load) and e.index and table[e.array].unit)
-        lasts = {load.index[-1].axis for load in loads}
+        lasts = self.lasts(expr)
         return self.p.depth[-1] in lasts and axes[-1] not in lasts
 
     def fetch(self, panel: _Panel, start: Operand, count: Operand | None = None) -> list[Operand]:
@@ -240,7 +238,7 @@ class TeamProductLowering(WarpProductLowering):
 
     def steps_of_chains(self, now: list[Operand], at: Operand) -> list[Operand]:
         """One step of each chain. Bits of a sum's number: 32 rows on, 32 columns on, then row and column."""
-        b, x = self.b, self.x
+        b = self.b
         sides = [
             [
                 b.load(name, self.dtype, self.plus(b.op("add", at, reads), half * WARP + n), WARP)
@@ -253,8 +251,7 @@ class TeamProductLowering(WarpProductLowering):
         for number, chain in enumerate(now):
             high, odd, n = number >> 5, number >> 4 & 1, number & 15
             left, right = sides[0][SIDE * high + n // SIDE], sides[1][SIDE * odd + n % SIDE]
-            pair = (left, right) if self.p.left == 0 else (right, left)
-            found += x.step(self.p.reduce, (chain,), pair)
+            found.append(self.added(chain, left, right))
         return found
 
     def joined(self, values: list[Operand], bit: Operand, distance: int) -> list[Operand]:
