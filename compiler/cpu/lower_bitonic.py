@@ -105,10 +105,7 @@ class Bitonic:
         vectors: list[Operand] = [self.load(place) for place in places]
         for left, right in network(self.lanes):
             vectors[left], vectors[right] = self.in_order(vectors[left], vectors[right])
-        turns = Imm(len(self.bits()), i64)
-        with self.b.loop(HERE, turns, 1, "serial", tuple(vectors)) as turn:  # rows to columns
-            turn.yields = self.x.exchanged(turn.carried)
-        for place, v in zip(places, turn.results, strict=True):
+        for place, v in zip(places, self.x.transposed(vectors), strict=True):
             self.b.emit(Store(self.row, place, v))
 
     def dealt(self, x: Value, y: Value) -> tuple[Value, Value]:

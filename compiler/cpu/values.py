@@ -192,13 +192,8 @@ class Values:
 
     def transposed(self, vectors: list[Operand]) -> tuple[Operand, ...]:
         """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
-        all its turns are alike, and LLVM takes long over many shuffles. Of fewer vectors, lanes become theirs
-        in turn."""
-        rounds = self.schedule.width.bit_length() - 1  # each exchanges one bit of the numbers
-        if len(vectors) < self.schedule.width:
-            for _ in range(rounds):
-                vectors = list(self.exchanged(vectors))
-            return tuple(vectors)
+        all its turns are alike, and LLVM takes long over many shuffles."""
+        rounds = len(vectors).bit_length() - 1  # each exchanges one bit of the numbers
         with self.b.loop(Imm(0, i64), Imm(rounds, i64), 1, "serial", tuple(vectors)) as turn:
             turn.yields = self.exchanged(turn.carried)
         return turn.results
