@@ -124,6 +124,7 @@ def face(kernel: k.Kernel) -> Face:
     arrays, stages = k.arrays(kernel), kernel.stages + kernel.final
     axes = (*kernel.outer, *(a for s in stages for a in s.axes))
     dims = [d for array in arrays.values() for d in array.dims]
+    sorts = [(s, st.axes[-1].extent) for st in kernel.stages for s in st.body if isinstance(s, k.Sort)]
     shifted = []
     for stage in stages:
         here = {a.name: a.extent for a in (*kernel.outer, *stage.axes)}
@@ -139,17 +140,7 @@ def face(kernel: k.Kernel) -> Face:
         working(kernel),
         any(reduce.keep for reduce in totals(kernel)),
         isinstance(k.alone(kernel), k.Scatter),
-        tuple(
-            (s.first, stage.axes[-1].extent)
-            for stage in kernel.stages
-            for s in stage.body
-            if isinstance(s, k.Sort) and s.first is not None
-        ),
-        tuple(
-            (s.run, stage.axes[-1].extent)
-            for stage in kernel.stages
-            for s in stage.body
-            if isinstance(s, k.Sort) and s.run is not None
-        ),
+        tuple((s.first, count) for s, count in sorts if s.first is not None),
+        tuple((s.run, count) for s, count in sorts if s.run is not None),
         tuple(shifted),
     )
