@@ -129,8 +129,6 @@ class CpuEmitter(Emitter):
     def arrange(self, stmt: lp.Let) -> str:
         op, args, result = stmt.op, stmt.args, stmt.result
         kind = self.type_of(result)
-        if op == "splat" and args[0].lanes > 1:
-            return self.shuffle(args[0], None, [n % args[0].lanes for n in range(result.lanes)])
         if op == "splat":
             first = self.let(f"insertelement {kind} poison, {self.typed(args[0])}, i64 0")
             zeros = f"<{result.lanes} x i32> zeroinitializer"

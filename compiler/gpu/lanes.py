@@ -109,9 +109,7 @@ class Lanes(Emitter, ABC):
         if op == "table":
             return self.shuffle("idx", self.tables[args[1:]], self.ref(x))
         if op == "splat":
-            if count == 1:
-                return self.ref(x)
-            return self.shuffle("idx", x, self.let(f"and i32 {self.lane32}, {count - 1}"))
+            return self.ref(x)
         if op in ("lo", "hi"):
             half = count // 2 if op == "hi" else 0
             if result.lanes == 1:

@@ -83,7 +83,7 @@ _EVALUATE: dict[str, Callable[..., Array]] = {
 def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: int) -> Array:
     """One instruction of `loop.INSTRUCTIONS` on whole lanes.
 
-    `args` are arrays of shape (lanes,) of one dtype (`select`: bool first; `splat`: any part of the lanes;
+    `args` are arrays of shape (lanes,) of one dtype (`select`: bool first; `splat`: one lane;
     `lo`, `hi`: twice the lanes). Returns shape (lanes,) in `dtype`. Integers wrap. Raises
     ZeroDivisionError or OverflowError where the instruction has no result, KeyError for no
     instruction."""
@@ -94,7 +94,7 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
             case "bitcast":
                 return np.ascontiguousarray(args[0]).view(dtype.np)
             case "splat":
-                return np.tile(args[0], lanes // len(args[0]))
+                return np.tile(args[0], lanes)
             case "iota":
                 return np.arange(lanes).astype(dtype.np)
             case "lo":

@@ -212,7 +212,7 @@ INSTRUCTIONS: dict[str, int] = {
 # sign(x): -1, 0 or 1; NaN for NaN, 0.0 for -0.0.
 # min(x, y), max(x, y): x if it is NaN; y if that is, or if they are equal (as zeros of different sign are).
 # cast, bitcast: other dtype; a format for memory alone (`DType.wide`) from and to the wide one, and no
-# instruction computes with it. splat: the lanes again and again. iota: 0, 1, 2, ...
+# instruction computes with it. splat: in all lanes. iota: 0, 1, 2, ...
 # lo, hi: one half of the lanes.
 # pack_lo, pack_hi(x, y, n): the first, or last, n lanes of
 # every 2n lanes of x, then of y.

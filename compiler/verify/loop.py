@@ -198,7 +198,7 @@ class _Check:
             case "iota":
                 legal = result.dtype.kind in "iuf" and result.dtype.wide is None
             case "splat":
-                legal = not lanes % args[0].lanes and args[0].dtype == result.dtype
+                legal = args[0].lanes == 1 and args[0].dtype == result.dtype
             case "lo" | "hi":
                 legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
             case "pack_lo" | "pack_hi":

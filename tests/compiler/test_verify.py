@@ -257,6 +257,7 @@ FUNC = "func f(x: f32[], k: i64[], n: int, s: f32)\n"
         ("%a: f32 = lt %s, %s", "lt gives b1 here"),
         ("%a: f32 = select %n, %s, %s", "select needs a b1 first"),
         ("%a: f32x4 = splat %n", "splat cannot give f32x4 here"),
+        ("%a: f32x2 = splat %s\n%b: f32x4 = splat %a", "splat cannot give f32x4 here"),
         ("%a: f32x4 = cast %n", "cast cannot give f32x4 here"),
         ("%a: f32 = bitcast %n", "bitcast cannot give f32 here"),
         ("%a: f32 = lo %s", "lo cannot give f32 here"),
