@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -77,6 +76,8 @@ class Conv3d(_Conv):
 class MaxPool1d(Module):
     """`functional.max_pool1d`."""
 
+    function = "max_pool1d"
+
     def __init__(
         self, kernel_size: S.Sizes, stride: S.Sizes | None = None, padding: S.Sizes = 0,
         dilation: S.Sizes = 1, return_indices: bool = False, ceil_mode: bool = False,
@@ -86,11 +87,8 @@ class MaxPool1d(Module):
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, x: Any) -> Any:
-        return self._pool(S.max_pool1d, x)
-
-    def _pool(self, pool: Callable[..., Any], x: Any) -> Any:
         given = self.kernel_size, self.stride, self.padding, self.dilation
-        return pool(x, *given, self.ceil_mode, self.return_indices)
+        return getattr(S, self.function)(x, *given, self.ceil_mode, self.return_indices)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -99,15 +97,13 @@ class MaxPool1d(Module):
 class MaxPool2d(MaxPool1d):
     """`functional.max_pool2d`."""
 
-    def forward(self, x: Any) -> Any:
-        return self._pool(S.max_pool2d, x)
+    function = "max_pool2d"
 
 
 class MaxPool3d(MaxPool1d):
     """`functional.max_pool3d`."""
 
-    def forward(self, x: Any) -> Any:
-        return self._pool(S.max_pool3d, x)
+    function = "max_pool3d"
 
 
 class AvgPool1d(Module):
@@ -133,6 +129,8 @@ class AvgPool1d(Module):
 class AvgPool2d(AvgPool1d):
     """`functional.avg_pool2d`."""
 
+    function = "avg_pool2d"
+
     def __init__(
         self, kernel_size: S.Sizes, stride: S.Sizes | None = None, padding: S.Sizes = 0,
         ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
@@ -141,20 +139,15 @@ class AvgPool2d(AvgPool1d):
         self.divisor_override = divisor_override
 
     def forward(self, x: Any) -> Tensor:
-        return S.avg_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
-            self.divisor_override,
-        )  # fmt: skip
+        given = self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+        found: Tensor = getattr(S, self.function)(x, *given, self.divisor_override)
+        return found
 
 
 class AvgPool3d(AvgPool2d):
     """`functional.avg_pool3d`."""
 
-    def forward(self, x: Any) -> Tensor:
-        return S.avg_pool3d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
-            self.divisor_override,
-        )  # fmt: skip
+    function = "avg_pool3d"
 
 
 class BatchNorm1d(Module):

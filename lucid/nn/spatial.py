@@ -154,8 +154,8 @@ def max_windows(x: Node, *, size: Any, step: Any, lo: Any, hi: Any, dilation: An
     return windows(_padded(x, lo, hi, least), size, step, dilation)
 
 
-def _max_pool(x: Node, *, size: Any, step: Any, lo: Any, hi: Any, dilation: Any) -> Node:
-    cut = max_windows(x, size=size, step=step, lo=lo, hi=hi, dilation=dilation)
+def _max_pool(x: Node, **given: Any) -> Node:
+    cut = max_windows(x, **given)
     return ops.AMAX(cut, axes=tuple(range(x.type.ndim, cut.type.ndim)))
 
 
@@ -182,6 +182,15 @@ def _avg_pool(
     return cast(ops.DIV(found, count), dtype)
 
 
+def window_of(
+    name: str, axes: int, size: Any, stride: Any, padding: Any
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The window of a pool, its step (by default windows lie side by side), and what is around."""
+    window = sizes(name, "kernel_size", size, axes, 1)
+    step = window if stride is None else sizes(name, "stride", stride, axes, 1)
+    return window, step, sizes(name, "padding", padding, axes, 0)
+
+
 def pool(
     name: str,
     axes: int,
@@ -194,9 +203,7 @@ def pool(
     **more: Any,
 ) -> Tensor:
     given, full = batched(name, asarray(x), axes)
-    window = sizes(name, "kernel_size", size, axes, 1)
-    step = window if stride is None else sizes(name, "stride", stride, axes, 1)
-    around = sizes(name, "padding", padding, axes, 0)
+    window, step, around = window_of(name, axes, size, stride, padding)
     if not isinstance(ceil_mode, bool | np.bool_):
         raise TypeError(f"{name}: ceil_mode must be True or False, not {ceil_mode!r}")
     if more.get("divisor") == 0:
@@ -214,6 +221,19 @@ def pool(
     return found if full else found.reshape(found.shape[1:])
 
 
+def _greatest(
+    name: str, axes: int, x: Any, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+    return_indices: bool,
+) -> Any:  # fmt: skip
+    apart = sizes(name, "dilation", dilation, axes, 1)
+    found = pool(name, axes, _max_pool, x, size, stride, padding, ceil_mode, dilation=apart)
+    if not return_indices:
+        return found
+    from .unpooling import positions  # few ask for them
+
+    return found, positions(name, axes, x, size, stride, padding, ceil_mode, apart)
+
+
 @public
 def max_pool1d(
     x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
@@ -222,13 +242,8 @@ def max_pool1d(
     """The greatest of each window of the last axis; by default windows lie side by side. With `ceil_mode`
     the last one may end beyond what there is.
     With `return_indices` also where each lies among all of its channel, for `max_unpool`."""
-    apart = sizes("max_pool1d", "dilation", dilation, 1, 1)
-    found = pool("max_pool1d", 1, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
-    if not return_indices:
-        return found
-    from .unpooling import positions  # few ask for them
-
-    return found, positions("max_pool1d", 1, x, kernel_size, stride, padding, ceil_mode, apart)
+    given = kernel_size, stride, padding, dilation
+    return _greatest("max_pool1d", 1, x, *given, ceil_mode, return_indices)
 
 
 @public
@@ -250,13 +265,8 @@ def max_pool2d(
     """The greatest of each window of the last two axes; by default windows lie side by side. With `ceil_mode`
     the last one may end beyond what there is.
     With `return_indices` also where each lies among all of its channel, for `max_unpool`."""
-    apart = sizes("max_pool2d", "dilation", dilation, 2, 1)
-    found = pool("max_pool2d", 2, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
-    if not return_indices:
-        return found
-    from .unpooling import positions  # few ask for them
-
-    return found, positions("max_pool2d", 2, x, kernel_size, stride, padding, ceil_mode, apart)
+    given = kernel_size, stride, padding, dilation
+    return _greatest("max_pool2d", 2, x, *given, ceil_mode, return_indices)
 
 
 @public
@@ -279,13 +289,8 @@ def max_pool3d(
     """The greatest of each window of the last three axes; by default windows lie side by side. With
     `ceil_mode` the last one may end beyond what there is.
     With `return_indices` also where each lies among all of its channel, for `max_unpool`."""
-    apart = sizes("max_pool3d", "dilation", dilation, 3, 1)
-    found = pool("max_pool3d", 3, _max_pool, x, kernel_size, stride, padding, ceil_mode, dilation=apart)
-    if not return_indices:
-        return found
-    from .unpooling import positions  # few ask for them
-
-    return found, positions("max_pool3d", 3, x, kernel_size, stride, padding, ceil_mode, apart)
+    given = kernel_size, stride, padding, dilation
+    return _greatest("max_pool3d", 3, x, *given, ceil_mode, return_indices)
 
 
 @public

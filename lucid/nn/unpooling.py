@@ -14,6 +14,7 @@ from ..errors import here, public
 from ..functional import where
 from ..tensor import Tensor
 from ..totals import argmax
+from . import functional as F
 from . import spatial
 from .module import Module
 from .spatial import Sizes, sizes
@@ -35,9 +36,7 @@ def positions(
     first."""
     given = asarray(x).detach()
     within = spatial.pool(name, axes, _within, given, kernel_size, stride, padding, ceil_mode, dilation=apart)
-    size = sizes(name, "kernel_size", kernel_size, axes, 1)
-    step = size if stride is None else sizes(name, "stride", stride, axes, 1)
-    around = sizes(name, "padding", padding, axes, 0)
+    size, step, around = spatial.window_of(name, axes, kernel_size, stride, padding)
     extents, counts = given.shape[-axes:], within.shape[-axes:]
     place: Any = 0
     for d in range(axes):
@@ -56,9 +55,7 @@ def _unpooled(
         raise ValueError(here(f"{name}: values of shape {values.shape}, and indices of {places.shape}"))
     values, batched = spatial.batched(name, values, axes)
     places = places.reshape(values.shape)
-    size = sizes(name, "kernel_size", kernel_size, axes, 1)
-    step = size if stride is None else sizes(name, "stride", stride, axes, 1)
-    around = sizes(name, "padding", padding, axes, 0)
+    size, step, around = spatial.window_of(name, axes, kernel_size, stride, padding)
     wanted = [
         (n - 1) * s - 2 * p + k for n, k, s, p in zip(values.shape[2:], size, step, around, strict=True)
     ]
@@ -137,12 +134,16 @@ def lp_pool3d(x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None
 class MaxUnpool1d(Module):
     """`functional.max_unpool1d`."""
 
+    function = "max_unpool1d"
+
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
         super().__init__()
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def forward(self, x: Any, indices: Any, output_size: Any = None) -> Tensor:
-        return max_unpool1d(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+        given = self.kernel_size, self.stride, self.padding
+        found: Tensor = getattr(F, self.function)(x, indices, *given, output_size)
+        return found
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -151,26 +152,27 @@ class MaxUnpool1d(Module):
 class MaxUnpool2d(MaxUnpool1d):
     """`functional.max_unpool2d`."""
 
-    def forward(self, x: Any, indices: Any, output_size: Any = None) -> Tensor:
-        return max_unpool2d(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+    function = "max_unpool2d"
 
 
 class MaxUnpool3d(MaxUnpool1d):
     """`functional.max_unpool3d`."""
 
-    def forward(self, x: Any, indices: Any, output_size: Any = None) -> Tensor:
-        return max_unpool3d(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+    function = "max_unpool3d"
 
 
 class LPPool1d(Module):
     """`functional.lp_pool1d`."""
+
+    function = "lp_pool1d"
 
     def __init__(self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None) -> None:
         super().__init__()
         self.norm_type, self.kernel_size, self.stride = norm_type, kernel_size, stride
 
     def forward(self, x: Any) -> Tensor:
-        return lp_pool1d(x, self.norm_type, self.kernel_size, self.stride)
+        found: Tensor = getattr(F, self.function)(x, self.norm_type, self.kernel_size, self.stride)
+        return found
 
     def extra_repr(self) -> str:
         return f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -179,12 +181,10 @@ class LPPool1d(Module):
 class LPPool2d(LPPool1d):
     """`functional.lp_pool2d`."""
 
-    def forward(self, x: Any) -> Tensor:
-        return lp_pool2d(x, self.norm_type, self.kernel_size, self.stride)
+    function = "lp_pool2d"
 
 
 class LPPool3d(LPPool1d):
     """`functional.lp_pool3d`."""
 
-    def forward(self, x: Any) -> Tensor:
-        return lp_pool3d(x, self.norm_type, self.kernel_size, self.stride)
+    function = "lp_pool3d"
