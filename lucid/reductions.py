@@ -48,25 +48,29 @@ class Reductions:
             raise TypeError(here("out: tensors are immutable; use the result"))
         return self._apply(build, self, *operands, axis=axis, keepdims=keepdims, **attrs)
 
+    def _summed(
+        self, build: Callable[..., Node], axis: Axes, dim: Axes, dtype: Any, keepdims: bool, out: None,
+        *operands: Any,
+    ) -> Tensor:  # fmt: skip
+        """Of those that NumPy gives a `dtype` behind the axis: the other place of PyTorch's keepdim."""
+        kept = keepdims or dtype is True
+        return self._reduced(build, axis, dim, kept, out, *operands, dtype=_unless_bool(dtype))
+
     def sum(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
         *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """Integers are summed as 64-bit ones, as in NumPy; only those `where` that holds."""
-        mask, kind = None if where is True else where, maybe(dtype)
-        return self._reduced(
-            shapes.sum_, axis, dim, keepdims or keepdim or dtype is True, out, mask, dtype=kind
-        )
+        mask = None if where is True else where
+        return self._summed(shapes.sum_, axis, dim, dtype, keepdims or keepdim, out, mask)
 
     def mean(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
         *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """Of integers in float64; of those `where` that holds. NaN for no elements."""
-        mask, kind = None if where is True else where, maybe(dtype)
-        return self._reduced(
-            shapes.mean, axis, dim, keepdims or keepdim or dtype is True, out, mask, dtype=kind
-        )
+        mask = None if where is True else where
+        return self._summed(shapes.mean, axis, dim, dtype, keepdims or keepdim, out, mask)
 
     def var(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
@@ -76,7 +80,8 @@ class Reductions:
         """Mean squared distance from the mean; the divisor is the count less `ddof` (or `correction`; 1 if
         `unbiased`), which is 0 as in NumPy."""
         axis, ddof = divisor(axis, dtype, ddof, correction, unbiased)
-        return self._reduced(shapes.var, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype), ddof=ddof)
+        kind = _unless_bool(dtype)
+        return self._reduced(shapes.var, axis, dim, keepdims or keepdim, out, dtype=kind, ddof=ddof)
 
     def std(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
@@ -85,7 +90,8 @@ class Reductions:
     ) -> Tensor:  # fmt: skip
         """The square root of `var`; its gradient is 0 where all elements are equal."""
         axis, ddof = divisor(axis, dtype, ddof, correction, unbiased)
-        return self._reduced(shapes.std, axis, dim, keepdims or keepdim, out, dtype=maybe(dtype), ddof=ddof)
+        kind = _unless_bool(dtype)
+        return self._reduced(shapes.std, axis, dim, keepdims or keepdim, out, dtype=kind, ddof=ddof)
 
     def max(
         self, axis: Axes = None, out: None = None, keepdims: bool = False,
@@ -120,9 +126,7 @@ class Reductions:
         *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The product; of integers in 64 bits, as in NumPy. 1 for no elements."""
-        return self._reduced(
-            totals.prod, axis, dim, keepdims or keepdim or dtype is True, out, dtype=maybe(dtype)
-        )
+        return self._summed(totals.prod, axis, dim, dtype, keepdims or keepdim, out)
 
     def argmax(
         self, axis: int | None = None, out: None = None, keepdims: bool = False,
@@ -165,18 +169,14 @@ class Reductions:
         *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The sum of what is not NaN."""
-        return self._reduced(
-            totals.nansum, axis, dim, keepdims or keepdim or dtype is True, out, dtype=maybe(dtype)
-        )
+        return self._summed(totals.nansum, axis, dim, dtype, keepdims or keepdim, out)
 
     def nanmean(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
         *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The mean of what is not NaN; NaN where all is."""
-        return self._reduced(
-            totals.nanmean, axis, dim, keepdims or keepdim or dtype is True, out, dtype=maybe(dtype)
-        )
+        return self._summed(totals.nanmean, axis, dim, dtype, keepdims or keepdim, out)
 
 
 def divisor(
@@ -193,5 +193,9 @@ def divisor(
 
 @public
 def maybe(dtype: object) -> Any:
+    return None if dtype is None else dtype_of(dtype)
+
+
+def _unless_bool(dtype: object) -> Any:
     """The dtype, if one is given: a bool is PyTorch's argument in that place."""
-    return None if dtype is None or isinstance(dtype, bool) else dtype_of(dtype)
+    return None if isinstance(dtype, bool) else maybe(dtype)

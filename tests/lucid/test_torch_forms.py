@@ -278,6 +278,8 @@ def test_form(name: str) -> None:
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "transpose, where NumPy and PyTorch differ": (lambda x: x.transpose(0, 1), "NumPy leaves it as it is"),
     "a bool as an axis": (lambda x: x.sum(True), "axis must be an int, not True"),
+    "a bool as a dtype, where PyTorch has none": (lambda x: lucid.cumsum(x, 0, True), "unknown dtype True"),
+    "a bool as the dtype of a variance past NaN": (lambda x: lucid.nanvar(x, 0, True), "unknown dtype True"),
     "another rounding_mode": (lambda x: x.div(2, rounding_mode="up"), "'floor' or 'trunc', not 'up'"),
     "PyTorch's base, where NumPy has endpoint": (
         lambda x: lucid.logspace(0, 4, 2, x[0, 0]),
