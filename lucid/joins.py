@@ -154,6 +154,8 @@ def repeat(x: Node, *, count: int, axis: int) -> Node:
 # --- padding -------------------------------------------------------------------------------------
 
 Widths = Sequence[tuple[int, int]]
+# The modes under PyTorch's names.
+TORCH_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 def padded(x: Node, value: Value, *, widths: Widths, mode: str) -> Node:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from . import fft
 from .array_functions import pad as padded
 from .array_functions import sliding_window_view
 from .creation import arange, ones, zeros
 from .creation import given as asarray
 from .errors import here, public
+from .joins import TORCH_MODES
 from .lanes import values_known
 from .named import name_all
 from .promote import whole
@@ -31,8 +30,7 @@ def _window(
         raise ValueError(
             f"{name}: expected 0 < win_length <= n_fft and hop_length > 0, not {size}, {n_fft}, {hop}"
         )
-    kind = np.empty(0, like.dtype).real.dtype
-    found = ones(size, dtype=kind) if window is None else asarray(window)
+    found = ones(size, dtype=like._node.type.dtype.part.np) if window is None else asarray(window)
     if found.shape != (size,):
         raise ValueError(f"{name}: a window of shape {found.shape}, expected ({size},)")
     left = (n_fft - size) // 2
@@ -65,16 +63,13 @@ def stft(
     if onesided and not real:
         raise ValueError("stft: a complex signal or window has frequencies of both signs; leave out onesided")
     if center:
-        mode = {"reflect": "reflect", "constant": "constant", "replicate": "edge", "circular": "wrap"}.get(
-            pad_mode
-        )
-        if mode is None:
+        if pad_mode not in TORCH_MODES:
             raise ValueError(
                 f"stft: pad_mode must be reflect, constant, replicate or circular, not {pad_mode!r}"
             )
-        if mode == "reflect" and count // 2 >= x.shape[-1]:
+        if pad_mode == "reflect" and count // 2 >= x.shape[-1]:
             raise ValueError(f"stft: {x.shape[-1]} samples cannot be reflected by {count // 2}")
-        x = padded(x, [(0, 0)] * (x.ndim - 1) + [(count // 2, count // 2)], mode=mode)
+        x = padded(x, [(0, 0)] * (x.ndim - 1) + [(count // 2, count // 2)], mode=TORCH_MODES[pad_mode])
     if not 0 < count <= x.shape[-1]:
         raise ValueError(f"stft: n_fft {count} for {x.shape[-1]} samples")
     pieces = sliding_window_view(x, count, -1)[..., ::hop, :] * around
