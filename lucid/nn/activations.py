@@ -278,8 +278,7 @@ def _softmin(x: Node, *, axis: int) -> Node:
 @public
 def softmin(x: Any, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """softmax(-x), of x in `dtype`."""
-    given: Tensor = asarray(x)
-    return apply(_softmin, given if dtype is None else given.astype(dtype), axis=dim)
+    return apply(_softmin, F.in_dtype(x, dtype), axis=dim)
 
 
 @_of_floats

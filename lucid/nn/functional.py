@@ -151,16 +151,17 @@ def dropped(name: str, x: Tensor, drawn: tuple[int, ...], p: float, training: bo
 @public
 def softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) over one axis (or `dim`, the last one if neither is given), of x in `dtype`."""
-    return apply(formulas.softmax, _as(x, dtype), axis=_axis(axis, dim))
+    return apply(formulas.softmax, in_dtype(x, dtype), axis=_axis(axis, dim))
 
 
 @public
 def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Tensor:
     """log(softmax(x)), without the loss of precision."""
-    return apply(formulas.log_softmax, _as(x, dtype), axis=_axis(axis, dim))
+    return apply(formulas.log_softmax, in_dtype(x, dtype), axis=_axis(axis, dim))
 
 
-def _as(x: Any, dtype: Any) -> Tensor:
+def in_dtype(x: Any, dtype: Any) -> Tensor:
+    """In that dtype, if one is given."""
     given: Tensor = asarray(x)
     return given if dtype is None else given.astype(dtype)
 
@@ -415,11 +416,10 @@ def pad(x: Any, pad: Iterable[int], mode: str = "constant", value: float | None 
         raise ValueError(f"pad: expected pairs of widths for at most {x.ndim} axes, got {flat}")
     pairs = list(zip(flat[::2], flat[1::2], strict=True))[::-1]
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs
-    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    if mode not in modes:
+    if mode not in joins.TORCH_MODES:
         raise ValueError(f"pad: mode must be constant, reflect, replicate or circular, not {mode!r}")
     if any(w < 0 for pair in widths for w in pair):
         sides = zip(x.shape, widths, strict=True)
         x = x[tuple(slice(max(-lo, 0), max(n - max(-hi, 0), 0)) for n, (lo, hi) in sides)]
     wider = [(max(lo, 0), max(hi, 0)) for lo, hi in widths]
-    return apply(joins.padded, x, 0 if value is None else value, widths=wider, mode=modes[mode])
+    return apply(joins.padded, x, 0 if value is None else value, widths=wider, mode=joins.TORCH_MODES[mode])
