@@ -1,1 +1,1 @@
-"""lucid beside PyTorch's own op database: see docs/opdb.md."""
+"""lucid beside PyTorch's own op database: see docs/pytorch.md."""

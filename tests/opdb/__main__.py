@@ -33,13 +33,16 @@ def told(runs: Iterable[Run], whole: bool) -> int:
     wrong = []
     for _, outcomes in done.values():
         for o in outcomes:
+            if o.kind == "agrees":
+                kinds["agree"] += 1
+                continue
             known = next((k for k in (*DECIDED, *LACKING) if k.holds(o)), None)
-            kinds["agree" if o.kind == "agrees" else "differ by decision" if known in DECIDED else "lack"
-                  if known else "are wrong"] += 1  # fmt: skip
-            if known is not None:
-                reasons[known.reason] += 1
-            elif o.kind != "agrees":
+            if known is None:
+                kinds["are wrong"] += 1
                 wrong.append(f"{o.op}: {o.form} {o.dtype} {o.kind} | {o.sample} | {o.detail}")
+            else:
+                kinds["differ by decision" if known in DECIDED else "lack"] += 1
+                reasons[known.reason] += 1
     there = [name for name, (found, _) in done.items() if found]
     print(f"| ops of the database | {len(done)} |\n|---|---|")
     print(f"| that lucid has | {len(there)} |")
