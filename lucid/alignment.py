@@ -7,7 +7,7 @@ of Graves and others, "Connectionist temporal classification" (ICML 2006), throu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,7 @@ def _stacked(run: Any, arrays: tuple[Array, ...]) -> Array:
     if arrays[0].ndim == 3:
         found: Array = run(*arrays)
         return found
-    return np.stack([_stacked(run, parts) for parts in _rows(arrays)])
-
-
-def _rows(arrays: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
-    return zip(*arrays, strict=True)
+    return np.stack([_stacked(run, parts) for parts in zip(*arrays, strict=True)])
 
 
 def _total(alphas: Array, ends: Array) -> Array:
@@ -74,7 +70,7 @@ def _total(alphas: Array, ends: Array) -> Array:
 
 def _log_probability(logs: Array, states: Array, steps: Array, sizes: Array) -> Array:
     said = np.take_along_axis(logs, states[None], 2)
-    found = _total(_forward(said, _skips(states), steps), _ends(states, sizes)).astype(logs.dtype)
+    found = _total(_forward(said, _skips(states), steps), _ends(states, sizes))
     return np.where(steps == 0, np.where(sizes == 0, 0.0, -np.inf), found).astype(logs.dtype)
 
 

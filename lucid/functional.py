@@ -128,11 +128,9 @@ def _times(b: Any, alpha: Any) -> Any:
     """Two numbers stay weak."""
     if alpha == 1:
         return b
-    return (
-        b * alpha
-        if isinstance(b, int | float) and isinstance(alpha, int | float)
-        else apply(ew.mul, b, alpha)
-    )
+    if isinstance(b, int | float) and isinstance(alpha, int | float):
+        return b * alpha
+    return apply(ew.mul, b, alpha)
 
 
 @public

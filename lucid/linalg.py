@@ -20,7 +20,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import c128, f32, f64
 
 from . import elementwise as ew
-from . import joins, lapack, shapes
+from . import lapack, shapes
 from .array_functions import cross, tensordot
 from .complexes import squared_size
 from .creation import device_of, eye
@@ -91,9 +91,8 @@ def solve_triangular(
     a, b = floats("linalg.solve_triangular", A, B)
     square("linalg.solve_triangular", a)
     matrices("linalg.solve_triangular", b)
-    own = -1 if not upper else 1
-    triangle = (joins.triu if upper else joins.tril, own if unitriangular else 0)
-    a = apply(triangle[0], a, k=triangle[1])
+    beside = int(unitriangular)
+    a = a.triu(beside) if upper else a.tril(-beside)
     if unitriangular:
         a = a + eye(a.shape[-1], dtype=a.dtype, device=device_of(a))
     return solve(a, b) if left else solve(a.mT, b.mT).mT

@@ -115,8 +115,7 @@ class Poisson(Distribution):
         return found
 
     def log_prob(self, value: Any) -> Tensor:
-        x = asarray(value)
-        return xlogy(x, self.rate) - self.rate - lgamma(x + 1)
+        return _log_poisson(asarray(value), self.rate)
 
 
 def _log_poisson(k: Tensor, rate: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class _Back:
 
     def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         self.arguments = len(args)
-        given = _tapped(args, self._inputs_found)
+        given = _tapped(args, self._run)
         self.waits = any(a is not b for a, b in zip(args, given, strict=True))
         return given
 
@@ -122,10 +122,8 @@ class _Back:
             self._run([None] * self.arguments)
         return parts
 
-    def _inputs_found(self, parts: list[Node | None]) -> Sequence[Node | None]:
-        return self._run(parts)
-
-    def _run(self, parts: list[Node | None]) -> list[Node | None]:
+    def _run(self, parts: list[Node | None]) -> Sequence[Node | None]:
+        """The gradients of the inputs are found, or there are none to come."""
         for h in _of(self.module, "backward"):
             parts = _exchanged(h, parts, h.function(self.module, _gradients(parts), self.arrived))
         return parts
