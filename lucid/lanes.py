@@ -6,13 +6,16 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import TensorType, i64
 
 from .context import MODE
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 # A leaf that stands for one example. In no registry: it never comes into a graph that is compiled.
 EXAMPLE = ops.Op(
@@ -46,6 +49,11 @@ def example(kind: TensorType) -> Node:
 
 def lane(size: int, randomness: str) -> Lane:
     return Lane(size, example(TensorType(i64, ())), randomness)
+
+
+def at_hand(*tensors: Tensor) -> bool:
+    """Whether no function is traced, and all of these have values, which nobody needs to compute."""
+    return MODE.get().trace is None and all(x._node.data is not None for x in tensors)
 
 
 def values_known() -> bool:

@@ -23,6 +23,7 @@ from .functional import where
 from .generator import Generator, words_of
 from .generator import normal as _normal
 from .generator import uniform as _uniform
+from .lanes import at_hand
 from .promote import cast, dtype_of, whole
 from .tensor import Tensor, apply
 
@@ -340,7 +341,7 @@ def multinomial(
     if count < 1 or (not replacement and count > n) or not n:
         raise ValueError(here(f"multinomial: {count} of {n}"))
     weights = weights.detach()
-    if weights._trace is None and weights._node.data is not None:
+    if at_hand(weights):
         given = weights.numpy()
         positive = (given > 0).sum(-1)
         if not (np.isfinite(given) & (given >= 0)).all() or (positive < (1 if replacement else count)).any():

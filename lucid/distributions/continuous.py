@@ -8,9 +8,10 @@ from typing import Any
 from .. import random
 from ..creation import given as asarray
 from ..functional import where
+from ..lanes import at_hand
 from ..published import digamma, lgamma
 from ..tensor import Tensor
-from .distribution import LOG_2PI, POSITIVE, Distribution, checked, known, parameters
+from .distribution import LOG_2PI, POSITIVE, Distribution, checked, parameters
 
 
 class Normal(Distribution):
@@ -79,7 +80,7 @@ class Uniform(Distribution):
 
     def __init__(self, low: Any, high: Any) -> None:
         self.low, self.high = parameters("Uniform", ("low", low, None), ("high", high, None))
-        if known(*(x for x in (low, high) if isinstance(x, Tensor))):
+        if at_hand(*(x for x in (low, high) if isinstance(x, Tensor))):
             checked("Uniform", "high - low", self.high - self.low, POSITIVE)
         super().__init__(self.low.shape)
 

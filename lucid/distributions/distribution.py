@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..array_functions import broadcast_tensors
-from ..context import MODE, no_grad
+from ..context import no_grad
 from ..creation import given as asarray
 from ..errors import bounds, here, is_internal, public
+from ..lanes import at_hand
 from ..tensor import Tensor
 
 Check = tuple[Callable[[Tensor], Tensor], str]
@@ -86,11 +87,6 @@ class Distribution:
         return f"{type(self).__name__}({shapes})"
 
 
-def known(*tensors: Tensor) -> bool:
-    """Whether these have values, which nobody needs to compute."""
-    return MODE.get().trace is None and all(x._node.data is not None for x in tensors)
-
-
 def checked(kind: str, name: str, x: Tensor, check: Check) -> None:
     """ValueError for a value that is not what `check` asks for."""
     fits = check[0](x.detach()).numpy()
@@ -103,7 +99,7 @@ def parameters(kind: str, *given: tuple[str, Any, Check | None]) -> list[Tensor]
     hold of."""
     tensors = [_float(value) for _, value, _ in given]
     for (name, _, check), x in zip(given, tensors, strict=True):
-        if check is not None and known(x):
+        if check is not None and at_hand(x):
             checked(kind, name, x, check)
     dtype = np.result_type(*[x.dtype for x in tensors if x.ndim] or [x.dtype for x in tensors])
     return list(broadcast_tensors(*[x.astype(dtype) for x in tensors]))
