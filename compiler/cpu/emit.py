@@ -106,12 +106,9 @@ class CpuEmitter(Emitter):
             return None
         heap = self.call("malloc", "ptr", [("i64", str(size + 64))])
         none = self.let(f"icmp eq ptr {heap}, null")
-        self.put(f"br i1 {none}, label %on.stack, label %on.heap")
-        self.lines.append("on.stack:")
+        self.label("on.stack", f"br i1 {none}, label %on.stack, label %on.heap")
         stack = self.let(f"alloca [{size + 64} x i8], align 64")
-        self.put("br label %on.heap")
-        self.lines.append("on.heap:")
-        self.block = "on.heap"
+        self.label("on.heap", "br label %on.heap")
         base = self.let(f"phi ptr [ {heap}, %entry ], [ {stack}, %on.stack ]")
         number = self.let(f"ptrtoint ptr {base} to i64")
         away = self.let(f"and i64 {self.let(f'sub i64 0, {number}')}, 63")

@@ -161,16 +161,14 @@ class PtxEmitter(Lanes):
         first one finishes."""
         works = self.let(f"icmp slt i64 {self.names['begin']}, {end}")
         self.label("idle", f"br i1 {works}, label %work, label %idle")
-        if self.finish is None:
-            self.put("br label %out")
-        else:
+        leaves = "br label %out"
+        if self.finish is not None:
             none, first = (self.let(f"icmp eq i64 {self.names[n]}, 0") for n in ("blocks", "begin"))
             alone = self.let(f"and i1 {none}, {first}")
             if self.team > 1:
                 alone = self.let(f"and i1 {alone}, {self.let(f'icmp eq i32 {self.warp}, 0')}")
-            self.put(f"br i1 {alone}, label %finish, label %out")
-        self.lines.append("work:")
-        self.block = "work"
+            leaves = f"br i1 {alone}, label %finish, label %out"
+        self.label("work", leaves)
 
     # -- after the blocks
 

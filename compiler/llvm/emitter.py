@@ -157,7 +157,6 @@ class Emitter(Casts, ABC):
         if self.marks is not None:
             self.mark = self.marks.of(stmt)
         self.put(f"{step} = add i64 {var}, {self.ref(stmt.step)}")
-        self.put(f"br label %{head}")
         latch = self.block
         first = f"{var} = phi i64 [ {self.ref(stmt.lo)}, %{before} ], [ {step}, %{latch} ]"
         lines = [f"  {first}{self.mark}"]
@@ -165,8 +164,7 @@ class Emitter(Casts, ABC):
             kind, back_text = self.type_of(back), self.ref(back)
             lines.append(f"  {name} = phi {kind} [ {init}, %{before} ], [ {back_text}, %{latch} ]{self.mark}")
         self.lines[mark:mark] = lines
-        self.lines.append(f"{done}:")
-        self.block = done
+        self.label(done, f"br label %{head}")
         for value, name in zip(stmt.results, phis, strict=True):
             self.names[value.name] = name
 
