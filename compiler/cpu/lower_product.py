@@ -26,11 +26,10 @@ from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
 from ..ir.types import i64
-from ..ops import REGISTRY
 from ..ops.folds import Acc
 from ..order import chains, depth_part
 from .lower import Lowering
-from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS, chains_at_once
+from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS, chains_at_once, flops
 from .schedule import product as find_product
 from .values import HERE, LINE, ROW, View
 from .views import windows
@@ -111,9 +110,8 @@ class ProductLowering:
     @property
     def short(self) -> bool:
         """Whether what follows the sums is short."""
-        every = {e for stage in self.x.kernel.stages[1:] for e in k.expressions(stage)}
-        cost = sum(REGISTRY[e.op].flops for e in every if isinstance(e, k.Call))
-        return cost <= SHORT_EPILOGUE
+        every = (e for stage in self.x.kernel.stages[1:] for e in k.expressions(stage))
+        return flops(every) <= SHORT_EPILOGUE
 
     def count(self, axes: tuple[str, ...]) -> Operand:
         total: Operand = Imm(1, i64)

@@ -6,6 +6,8 @@ machine, and change no bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import columns, long_rows
@@ -420,8 +422,7 @@ def _short(kernel: k.Kernel, vector_bytes: int) -> int:
             return 0
         moved = moved or any(e.index != own or e.guards for e in along)
         least += SHORT_MOVED * int(axis.extent)
-        calls = dict.fromkeys(e for e in every if isinstance(e, k.Call))
-        cost += sum(REGISTRY[e.op].flops for e in calls) * int(axis.extent)
+        cost += flops(every) * int(axis.extent)
         wide = [e for e in every if row.name in numbers.axes[numbers(e)]]
         sizes |= {table[s.array].dtype.size for s in stores} | {k.expr_dtype(e).size for e in wide}
         floats = floats or any(k.expr_dtype(e).is_float for e in wide)
@@ -438,18 +439,18 @@ def _grouped(kernel: k.Kernel, width: int) -> bool:
     reduces = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
     every = [e for stage in kernel.stages for e in k.expressions(stage)]
     guarded = any(k.positional(e) and not isinstance(e, k.At) for e in every)
-    if not small or not inner or _written(kernel, width) > GROUPED:
-        return False
     alone = len(kernel.outer) == 1  # with other axes before, a total's lanes would not be those of its order
     apart = bool(kernel.outer) and kernel.outer[-1].extent != 1 and all(s.of_row for s in reduces)
-    return (alone or apart) and bool(reduces) and not guarded
+    fits = (alone or apart) and bool(inner) and small and bool(reduces) and not guarded
+    return fits and _written(kernel, width) <= GROUPED
 
 
 def _written(kernel: k.Kernel, width: int) -> int:
-    """What is computed in rows of a few registers, in the `flops` of ops, as often as it is written."""
-    found = 0
-    for stage in kernel.stages:
-        if stage.axes:
-            calls = dict.fromkeys(e for e in k.expressions(stage) if isinstance(e, k.Call))
-            found += sum(REGISTRY[e.op].flops for e in calls) * -(-int(stage.axes[-1].extent) // width)
-    return found
+    """What is computed in rows of a few registers, as often as it is written."""
+    stages = [stage for stage in kernel.stages if stage.axes]
+    return sum(flops(k.expressions(stage)) * -(-int(stage.axes[-1].extent) // width) for stage in stages)
+
+
+def flops(expressions: Iterable[k.Expr]) -> int:
+    """Of ops that are computed, each once."""
+    return sum(REGISTRY[e.op].flops for e in {e for e in expressions if isinstance(e, k.Call)})
