@@ -57,12 +57,6 @@ def _position(name: str, op: Op, x: Node, axis: int | None, keepdims: bool) -> N
     return ops.reshape(found, kept if keepdims else tuple(n for d, n in enumerate(x.shape) if d != along))
 
 
-def first_true(hit: Node, axis: int) -> Node:
-    """The first position along `axis` that is true; how many there are, if none is."""
-    place = ops.IOTA(shape=hit.shape, axis=axis)
-    return ops.AMIN(ops.WHERE(hit, place, ops.const(hit.shape[axis], place)), axes=(axis,))
-
-
 # --- sums of exponentials ------------------------------------------------------------------------
 
 
