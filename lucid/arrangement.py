@@ -33,6 +33,7 @@ class Arrangement:
         def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
         @property
         def shape(self) -> tuple[int, ...]: ...
+        def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
 
     # --- shapes ----------------------------------------------------------------------------------
 
@@ -57,15 +58,12 @@ class Arrangement:
     @public
     def _exchanged(self, axis0: int, axis1: int) -> Tensor:
         ndim = len(self.shape)
-        a, b = normal_axis(axis0, ndim), normal_axis(axis1, ndim)
-        if (a, b) == (0, 1) and ndim == 2:
+        if ndim == 2 and (normal_axis(axis0, 2), normal_axis(axis1, 2)) == (0, 1):
             raise ValueError(
                 f"transpose({axis0}, {axis1}) of a matrix: NumPy leaves it as it is, PyTorch exchanges them; "
                 f"write x.T, swapaxes({axis0}, {axis1}) or permute({axis0}, {axis1})"
             )
-        order = list(range(ndim))
-        order[a], order[b] = b, a
-        return self.permute(tuple(order))
+        return self.swapaxes(axis0, axis1)
 
     def broadcast_to(self, shape: Any, *more: Any) -> Tensor:
         """The same elements along new axes, and along axes of extent 1. ValueError if that does not fit."""
