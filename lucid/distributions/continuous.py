@@ -32,7 +32,7 @@ class Normal(Distribution):
         return self.scale.square()
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        return self.loc + random.normal(0.0, 1.0, shape, dtype=self.loc.dtype) * self.scale
+        return random.normal(self.loc, self.scale, shape, dtype=self.loc.dtype)
 
     def log_prob(self, value: Any) -> Tensor:
         z = (asarray(value) - self.loc) / self.scale
@@ -64,7 +64,7 @@ class Laplace(Distribution):
         return 2 * self.scale.square()
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        return self.loc + random.laplace(0.0, 1.0, shape, dtype=self.loc.dtype) * self.scale
+        return random.laplace(self.loc, self.scale, shape, dtype=self.loc.dtype)
 
     def log_prob(self, value: Any) -> Tensor:
         return -(asarray(value) - self.loc).abs() / self.scale - (2 * self.scale).log()
@@ -93,7 +93,7 @@ class Uniform(Distribution):
         return (self.high - self.low).square() / 12
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        return self.low + random.uniform(0.0, 1.0, shape, dtype=self.low.dtype) * (self.high - self.low)
+        return random.uniform(self.low, self.high, shape, dtype=self.low.dtype)
 
     def log_prob(self, value: Any) -> Tensor:
         """-inf outside."""

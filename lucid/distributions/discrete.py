@@ -39,8 +39,7 @@ class Bernoulli(Distribution):
         return self.probs * (1 - self.probs)
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        drawn = random.uniform(0.0, 1.0, shape, dtype=self.probs.dtype)
-        return (drawn < self.probs).astype(self.probs.dtype)
+        return random.bernoulli(self.probs, shape)
 
     def log_prob(self, value: Any) -> Tensor:
         x = asarray(value)
