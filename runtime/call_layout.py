@@ -6,7 +6,7 @@ has 8 bytes: a number, or the address of an object or of another table.
 
 from __future__ import annotations
 
-from .language import record
+from .records import record
 
 SPEC = record(
     "nargs keywords:many[i64] n_keywords checks:CHECK n_checks inputs:INPUT n_inputs outputs:OUTPUT"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from . import build_text, check_text, containers, take_text
 from .call_layout import NUMBERS, RECORDS
-from .language import compiled
 
 _TEXT = '''
 def Py_IncRef(object: Object): ...
@@ -174,6 +173,8 @@ SOURCE = "".join((_TEXT, check_text.TEXT, containers.TEXT, take_text.TEXT, build
 
 def text() -> str:
     """LLVM text of `call`."""
+    from .language import compiled  # where the cache has the code, nobody writes it
+
     # Instruction selection without its analyses makes code that is 3 % slower, in a quarter of the
     # time: 13 instead of 50 ms for all of this text.
     return compiled(SOURCE, ("call",), RECORDS, NUMBERS, "nounwind noinline optnone")

@@ -15,15 +15,15 @@ from collections.abc import Sequence
 
 from lucid.compiler.ir.artifact import Address, Buffer, Launch
 
-from . import language
+from . import records
 
 # Words before `taken`, and before the slots of a launch.
 HEAD, RECORD = 8, 4
 
 RECORDS = {
-    "CHAIN": language.record("launches areas bytes begin rows tile parts most"),
-    "LINK": language.record("run:ptr share n p"),
-    "SPOT": language.record("slot offset row"),
+    "CHAIN": records.record("launches areas bytes begin rows tile parts most"),
+    "LINK": records.record("run:ptr share n p"),
+    "SPOT": records.record("slot offset row"),
 }
 
 TEXT = """

@@ -35,6 +35,8 @@ from typing import NamedTuple
 
 from lucid.compiler.ir.data import data
 
+from .records import Fields
+
 _PRELUDE = """
 def min(a, b) -> i64: "llvm.umin.i64"
 def max(a, b) -> i64: "llvm.umax.i64"
@@ -75,7 +77,6 @@ class _Signature(NamedTuple):
     result: Kind
 
 
-Fields = dict[str, tuple[int, str]]  # of a record: the word of each, and its type
 _I64, _I1, _PTR, _VOID = Kind("i64"), Kind("i1"), Kind("ptr"), Kind("void")
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "udiv", ast.Mod: "urem", ast.LShift: "shl",
@@ -84,17 +85,6 @@ _BINARY: dict[type[ast.operator], str] = {
 _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "slt", ast.LtE: "sle", ast.Gt: "sgt", ast.GtE: "sge",
 }  # fmt: skip
-
-
-def record(text: str) -> Fields:
-    """The words of a record, in order, from `name name:type name|other:type ...`: other names for the same
-    word have types of their own."""
-    fields: Fields = {}
-    for word, names in enumerate(text.split()):
-        for one in names.split("|"):
-            name, _, kind = one.partition(":")
-            fields[name] = word, kind or "i64"
-    return fields
 
 
 def compiled(

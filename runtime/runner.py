@@ -23,8 +23,8 @@ from collections.abc import Callable
 
 from . import chain, placement, region, worth
 from .host import host
-from .language import compiled, record
 from .load import native
+from .records import record
 
 # Groups that move fewer bytes stay on the caller's thread: waking another costs more.
 PARALLEL_BYTES = 256 << 10
@@ -127,6 +127,8 @@ def run(program: GROUP, groups, scratch, buffers: many[ptr], pool: ptr, threads,
 
 def text(arch: str) -> str:
     """LLVM text of all that runs plans."""
+    from .language import compiled  # where the cache has the code, nobody writes it
+
     source = region.text(arch) + placement.TEXT + worth.TEXT + _TEXT + chain.TEXT
     numbers = placement.NUMBERS | worth.NUMBERS | {"LINE": region.LINE, "STACK_WORDS": STACK_WORDS}
     return compiled(source, _NAMES, region.RECORDS | _RECORDS | chain.RECORDS, numbers)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lucid.runtime.language import compiled, record
+from lucid.runtime.language import compiled
 from lucid.runtime.load import native
+from lucid.runtime.records import record
 
 RECORDS = {"PAIR": record("key value|wide:ptr"), "NODE": record("next:NODE number")}
 NUMBERS = {"EVEN": 0, "ODD": 1, "NONE": 7}
