@@ -107,7 +107,7 @@ def istft(
     weight = _added(around.abs().square().broadcast_to(pieces.shape[-2:]), hop, total)[begin:end]
     if values_known() and end > begin and float(weight.min()) < 1e-11:
         raise RuntimeError(here("istft: the window is 0 where no other piece lies; hop_length must be less"))
-    found = _added(pieces * around, hop, total)[..., begin:end] / weight
+    found = _added(pieces * around.conj(), hop, total)[..., begin:end] / weight
     missing = 0 if length is None else length - (end - begin)
     return padded(found, [(0, 0)] * (found.ndim - 1) + [(0, missing)]) if missing > 0 else found
 

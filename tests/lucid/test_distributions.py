@@ -139,3 +139,11 @@ def test_spectra_in_compiled_functions() -> None:
     slope = lucid.compile(lucid.grad(lambda x: (f(x, window) ** 2).sum()))(SIGNAL)
     np.testing.assert_allclose(slope, 2 * SIGNAL, atol=1e-10)
     assert lucid.stft(SIGNAL.astype("f"), 16, return_complex=True).dtype == np.complex64
+
+
+def test_windows_of_complex_numbers_are_undone() -> None:
+    rng = np.random.default_rng(5)
+    x, window = (rng.normal(size=n) + 1j * rng.normal(size=n) for n in (40, 8))
+    spectra = lucid.stft(x, 10, 3, 8, window=window, return_complex=True)
+    again = lucid.istft(spectra, 10, 3, 8, window=window, return_complex=True, length=40)
+    np.testing.assert_allclose(again.numpy(), x, atol=1e-13)
