@@ -278,7 +278,7 @@ def _softmin(x: Node, *, axis: int) -> Node:
 @public
 def softmin(x: Any, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """softmax(-x), of x in `dtype`."""
-    return apply(_softmin, F.in_dtype(x, dtype), axis=dim)
+    return apply(_softmin, asarray(x, dtype), axis=dim)
 
 
 @_of_floats

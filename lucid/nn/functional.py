@@ -151,19 +151,13 @@ def dropped(name: str, x: Tensor, drawn: tuple[int, ...], p: float, training: bo
 @public
 def softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) over one axis (or `dim`, the last one if neither is given), of x in `dtype`."""
-    return apply(formulas.softmax, in_dtype(x, dtype), axis=_axis(axis, dim))
+    return apply(formulas.softmax, asarray(x, dtype), axis=_axis(axis, dim))
 
 
 @public
 def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Tensor:
     """log(softmax(x)), without the loss of precision."""
-    return apply(formulas.log_softmax, in_dtype(x, dtype), axis=_axis(axis, dim))
-
-
-def in_dtype(x: Any, dtype: Any) -> Tensor:
-    """In that dtype, if one is given."""
-    given: Tensor = asarray(x)
-    return given if dtype is None else given.astype(dtype)
+    return apply(formulas.log_softmax, asarray(x, dtype), axis=_axis(axis, dim))
 
 
 def _axis(axis: int | None, dim: int | None) -> int:
