@@ -134,24 +134,23 @@ def test_vectors_and_widths() -> None:
 # other spaces
 
 
-def test_constants_parameters_and_local_memory() -> None:
-    before = ".const .align 4 .b8 table[8] = {1, 0, 0, 0, 5};\n.global .align 4 .u32 more[2] = {7, 9};\n"
+def test_global_variables_and_local_memory() -> None:
+    before = ".global .align 4 .b8 table[8] = {1, 0, 0, 0, 5};\n.global .align 4 .u32 more[2] = {7, 9};\n"
     body = """
     .local .align 8 .b8 own[24];
-    .reg .b64 %SP, %SPL;
+    .reg .b64 %SPL;
     mov.u64 %SPL, own;
-    cvta.local.u64 %SP, %SPL;
     and.b32 %r1, %r0, 1;
     mul.wide.u32 %l1, %r1, 4;
     mov.u64 %l2, table;
     add.u64 %l2, %l2, %l1;
-    ld.const.u32 %r2, [%l2];
+    ld.global.u32 %r2, [%l2];
     mov.u64 %l3, more;
     add.u64 %l3, %l3, %l1;
     ld.global.nc.u32 %r3, [%l3];
     st.local.u32 [%SPL+8], %r2;
-    st.u32 [%SP+12], %r3;
-    ld.v2.u32 {%r4, %r5}, [%SP+8];
+    st.local.u32 [%SPL+12], %r3;
+    ld.local.v2.u32 {%r4, %r5}, [%SPL+8];
     mad.lo.u32 %r9, %r4, 100, %r5;
     """
     got, _ = run(body + KEEP, before=before)
@@ -201,38 +200,6 @@ def test_parameters_by_value() -> None:
         with pytest.raises(PtxError) as error:
             launch(module, "k", 1, 1, args, memory)
         assert error.value.kind == "launch"
-
-
-def test_generic_addresses_find_their_space() -> None:
-    """Even threads read shared memory, odd ones global memory, through one instruction."""
-    body = (
-        SHARED
-        + """
-    add.u32 %r1, %r0, 100;
-    st.shared.u32 [%l3], %r1;
-    add.u64 %l4, %l0, %l2;
-    st.global.u32 [%l4], %r0;
-    bar.sync 0;
-    cvta.shared.u64 %l5, %l3;
-    and.b32 %r2, %r0, 1;
-    setp.eq.u32 %p1, %r2, 0;
-    selp.b64 %l6, %l5, %l4, %p1;
-    ld.u32 %r9, [%l6];
-    st.u32 [%l4], %r9;
-    """
-    )
-    got, _ = run(body)
-    lane = np.arange(32)
-    np.testing.assert_array_equal(got, np.where(lane % 2 == 0, 100 + lane, lane))
-    back = """
-    mov.u64 %l1, tile;
-    cvta.shared.u64 %l2, %l1;
-    cvta.to.shared.u64 %l3, %l2;
-    sub.u64 %l4, %l3, %l1;
-    cvt.u32.u64 %r9, %l4;
-    """
-    got, _ = run(".shared .align 4 .b8 tile[4];\n" + back + KEEP)
-    assert not got.any()
 
 
 def test_dynamic_shared_memory() -> None:
@@ -442,38 +409,3 @@ def test_what_is_read_as_constant_is_not_written() -> None:
         launch(parse(source), "k", 1, 32, [x], memory)
     launch(parse(source.replace(".nc", "")), "k", 1, 32, [x], memory)
     np.testing.assert_array_equal(memory.download(x, 32, np.uint32), 1)
-
-
-# asynchronous copies
-
-
-COPY = (
-    SHARED
-    + """
-add.u64 %l4, %l0, %l2;
-st.global.u32 [%l4], %r0;
-bar.sync 0;
-cp.async.ca.shared.global [%l3], [%l4], 4;
-cp.async.commit_group;
-"""
-)
-
-
-def test_copies_arrive_when_they_are_waited_for() -> None:
-    read = "ld.shared.u32 %r9, [%l3];\nadd.u32 %r9, %r9, 1;\nst.global.u32 [%l4], %r9;\n"
-    for wait in ("cp.async.wait_group 0;\n", "cp.async.wait_all;\n"):
-        got, _ = run(COPY + wait + read)
-        np.testing.assert_array_equal(got, np.arange(1, 33))
-    failure(COPY + read, "uninitialised", "byte 0 of `tile`")
-    failure(COPY + "cp.async.wait_group 1;\n" + read, "uninitialised", "byte 0 of `tile`")
-    # of two groups, the first has arrived when at most one is left
-    second = (
-        "cp.async.ca.shared.global [%l3+512], [%l4], 4;\ncp.async.commit_group;\ncp.async.wait_group 1;\n"
-    )
-    got, _ = run(COPY + second + read)
-    np.testing.assert_array_equal(got, np.arange(1, 33))
-    failure(COPY + second + "ld.shared.u32 %r9, [%l3+512];\n", "uninitialised", "byte 512 of `tile`")
-    others = (
-        "xor.b32 %r1, %r0, 1;\nmul.wide.u32 %l5, %r1, 4;\nadd.u64 %l5, %l1, %l5;\nld.shared.u32 %r9, [%l5];\n"
-    )
-    failure(COPY + "cp.async.wait_all;\n" + others, "race", "wrote without a barrier")

@@ -44,6 +44,7 @@ def test_what_flushes_or_may_be_contracted_is_refused() -> None:
     ("frobnicate.u32 %r1, %r2;", "unknown instruction `frobnicate`"),
     ("add.u31 %r1, %r2, %r3;", "is no form of `add`"),
     ("add.rn.sat.f64 %d1, %d2, %d3;", "is no form"),
+    ("ld.u32 %r1, [%l1];", "is no form of `ld`"),
     ("ld.global.L3::always.u32 %r1, [%l1];", "is no form of `ld`"),
     ("add.u32 %r1, %r2;", "with 2 operands is unknown"),
     ("add.u32 %r1, %r2, %r3, %r4;", "with 4 operands is unknown"),
@@ -71,9 +72,7 @@ def test_what_flushes_or_may_be_contracted_is_refused() -> None:
     ("mov.b64 %l1, nothing;", "`nothing` is not declared"),
     ("call.uni f, ();", "functions are not simulated"),
     ("shfl.bfly.b32 %r1, %r2, 1, 31;", "is no form of `shfl`"),
-    ("cp.async.ca.shared.global [%l1], [%l2], 12;", "`12` must be one of 4, 8, 16"),
     (".reg .b8 %x;", "registers of type .b8"),
-    ("lop3.b32 %r1, %r2, %r3, %r4, %r5;", "must be a number"),
 ])  # fmt: skip
 def test_what_is_unknown_is_refused(instruction: str, match: str) -> None:
     error = refused(instruction, "form", match)

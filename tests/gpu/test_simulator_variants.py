@@ -21,15 +21,6 @@ LOGIC = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
 FLOAT_ORDERS = ["eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan"]
 
 
-@pytest.mark.parametrize("kind", ["f32", "f64"])
-def test_multiply_add_is_fused(kind: str) -> None:
-    a, b = pairs(kind)
-    one, other = (
-        apply(f"{op}.rn.{kind} %o, %a, %b, %c;", a.dtype, a, b, np.roll(a, 7)) for op in ("mad", "fma")
-    )
-    np.testing.assert_array_equal(one, other)
-
-
 @pytest.mark.parametrize("kind", HALVES)
 def test_halves_beside_float32(kind: str) -> None:
     """They become float32 first, exactly."""
@@ -89,7 +80,7 @@ def accesses(opcode: str) -> dict[str, tuple[str, int]]:
                 words["order"] = "relaxed"
             if key == "order" and choice not in ("weak", "volatile"):
                 words["scope"] = "gpu"
-            if words.get("space") not in ("local", "const", "param"):
+            if words.get("space") not in ("local", "param"):
                 line = ".".join([opcode, *(words[k] for k in slots if k in words)])
                 found[line] = words["T"], int(words.get("vec", "v1")[1:])
     return found
@@ -184,18 +175,3 @@ def test_atomics_of_every_order_and_scope(space: str) -> None:
             """
             got, _ = run(body, 32, 1, 33, ROOM)
             assert sorted(got[:32].tolist()) == (list(range(32)) if op != "exch" else [0] + [5] * 31), order
-
-
-@pytest.mark.parametrize("space", ["shared", "shared::cta"])
-def test_asynchronous_copies(space: str) -> None:
-    for word, size in (("ca", 4), ("ca", 8), ("ca", 16), ("cg", 16)):
-        for hint in ("", ".L2::64B", ".L2::128B", ".L2::256B"):
-            code = ["mov.u64 %l4, room;", "add.u64 %l3, %l0, 16;"]
-            for k in range(4):
-                code += [f"mov.u32 %r2, {k + 7};\nst.global.u32 [%l3+{4 * k}], %r2;"]
-                code += [f"mov.u32 %r2, 0;\nst.shared.u32 [%l4+{4 * k}], %r2;"]
-            code += [f"cp.async.{word}.{space}.global{hint} [%l4], [%l3], {size};", "cp.async.wait_all;"]
-            for k in range(4):
-                code += [f"ld.shared.u32 %r2, [%l4+{4 * k}];\nst.global.u32 [%l0+{4 * k}], %r2;"]
-            got, _ = run("\n".join(code), 1, 1, 8, ROOM)
-            assert got[:4].tolist() == [k + 7 if 4 * k < size else 0 for k in range(4)]

@@ -1,4 +1,4 @@
-"""Instructions that touch memory: loads, stores, atomics, asynchronous copies, conversions of addresses."""
+"""Instructions that touch memory: loads, stores, atomics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from . import floats
 from .between import WIDE
-from .memory import LOCKED, THERE, WINDOWS, WRITTEN
-from .operands import address, joined, reader, split, writer
-from .ptx import BITS, DTYPES, Array, Const, Instruction
-from .state import Copy, Env, Group
+from .memory import LOCKED, THERE, WRITTEN
+from .operands import address, reader, writer
+from .ptx import BITS, DTYPES, Array, Instruction
+from .state import Env, Group
 
 Step = Callable[[Env, Group], None]
 
@@ -79,62 +79,22 @@ def _refused(
 
 
 def space_of(i: Instruction) -> str:
-    return i.modifiers["space"].removesuffix("::cta") if i.modifiers.get("space") else "generic"
-
-
-def by_space(space: str, addresses: Array) -> list[tuple[str, Array | None, Array]]:
-    """Addresses by space, generic ones by the space whose window they are in: its name, which threads, their
-    addresses there. None stands for all threads."""
-    if space != "generic":
-        return [(space, None, addresses)]
-    found: list[tuple[str, Array | None, Array]] = []
-    window = addresses >> 40
-    for name, base in WINDOWS.items():
-        chosen = window == base >> 40
-        if chosen.any():
-            everybody = bool(chosen.all())
-            part = addresses if everybody else addresses[chosen]
-            found.append((name, None if everybody else np.flatnonzero(chosen), part - base))
-    rest = ~np.isin(window, [base >> 40 for base in WINDOWS.values()])
-    if rest.any():
-        found.append(("global", None if rest.all() else np.flatnonzero(rest), addresses[rest]))
-    return found
+    return "global" if "nc" in i.modifiers else i.modifiers["space"].removesuffix("::cta")
 
 
 def load(i: Instruction) -> Step:
     at, space = address(i.sources[0].items[0]), space_of(i)
     target = i.dests[0]
-    kind, vector = target.type, len(target.items)
-    size = DTYPES[kind].itemsize
-    total = size * vector
-    strong, how = i.modifiers.get("order") in _STRONG, "read"
-    if "nc" in i.modifiers:
-        space, how = "global", "constant"
-    keep = [writer(operand, kind) for operand in target.items]
-    dtype = DTYPES[kind]
-
-    def fetch(group: Group, name: str, addresses: Array) -> Array:
-        memory = group.batch.spaces[name]
-        place = touch(i, group, name, addresses, total, how, strong=strong)
-        if vector == 1:
-            return memory.load(place, total).view(dtype)
-        raw = memory.load(place, total)
-        return np.ascontiguousarray(raw).view(dtype).reshape(-1, vector)
+    vector, dtype = len(target.items), DTYPES[target.type]
+    strong, how = i.modifiers.get("order") in _STRONG, "constant" if "nc" in i.modifiers else "read"
+    keep = [writer(operand, target.type) for operand in target.items]
+    total = dtype.itemsize * vector
 
     def step(env: Env, group: Group) -> None:
-        parts = by_space(space, at(env, group))
-        if len(parts) == 1:
-            got = fetch(group, parts[0][0], parts[0][2])
-        else:
-            got = np.empty((group.size, vector) if vector > 1 else group.size, dtype)
-            for name, chosen, part in parts:
-                assert chosen is not None
-                got[chosen] = fetch(group.part(chosen), name, part)
-        if vector == 1:
-            keep[0](env, got)
-        else:
-            for n, k in enumerate(keep):
-                k(env, np.ascontiguousarray(got[:, n]))
+        place = touch(i, group, space, at(env, group), total, how, strong=strong)
+        got = np.ascontiguousarray(group.batch.spaces[space].load(place, total)).view(dtype)
+        for n, k in enumerate(keep):
+            k(env, got if vector == 1 else np.ascontiguousarray(got.reshape(-1, vector)[:, n]))
 
     return step
 
@@ -147,13 +107,6 @@ def store(i: Instruction) -> Step:
     values = [reader(operand, source.type) for operand in source.items]
     raw_type, strong = BITS[size], i.modifiers.get("order") in _STRONG
 
-    def put(group: Group, name: str, addresses: Array, got: Array) -> None:
-        memory = group.batch.spaces[name]
-        if name in ("param", "const"):
-            raise group.error("read-only", i, 0, f"writes .{name} memory")
-        place = touch(i, group, name, addresses, total, "write", strong=strong)
-        memory.store(place, total, got)
-
     def step(env: Env, group: Group) -> None:
         addresses = np.broadcast_to(at(env, group), (group.size,))
         parts = [np.broadcast_to(v(env, group).view(raw_type), (group.size,)) for v in values]
@@ -162,11 +115,8 @@ def store(i: Instruction) -> Step:
         else:
             got = np.stack(parts, axis=1).reshape(-1).view(BITS[total] if total <= 8 else np.uint64)
             got = got.reshape(-1, total // 8) if total > 8 else got
-        for name, chosen, part in by_space(space, addresses):
-            if chosen is None:
-                put(group, name, part, got)
-            else:
-                put(group.part(chosen), name, part, got[chosen])
+        place = touch(i, group, space, addresses, total, "write", strong=strong)
+        group.batch.spaces[space].store(place, total, got)
 
     return step
 
@@ -210,12 +160,13 @@ def atomic(i: Instruction) -> Step:
     function = _ATOMIC[i.modifiers["op"]]
     keep = writer(i.dests[0].items[0], kind) if i.dests else None
 
-    def change(group: Group, name: str, addresses: Array, operands: list[Array]) -> Array:
-        batch = group.batch
-        memory = batch.spaces[name]
-        place = touch(i, group, name, addresses, dtype.itemsize, "atomic")
+    def step(env: Env, group: Group) -> None:
+        batch, memory = group.batch, group.batch.spaces[space]
+        addresses = np.broadcast_to(at(env, group), (group.size,))
+        operands = [np.broadcast_to(a(env, group), (group.size,)) for a in args]
+        place = touch(i, group, space, addresses, dtype.itemsize, "atomic")
         old = np.empty(group.size, dtype)
-        if batch.between is not None and name == "global":
+        if batch.between is not None and space == "global":
             batch.between.atomic(group.number, addresses)
         order = np.argsort(place, kind="stable")
         starts = np.flatnonzero(np.diff(place[order], prepend=-1))
@@ -226,17 +177,6 @@ def atomic(i: Instruction) -> Step:
             old[now] = before
             after = function(before, *(o[now] for o in operands)).astype(dtype)
             memory.store(place[now], dtype.itemsize, after.view(BITS[dtype.itemsize]))
-        return old
-
-    def step(env: Env, group: Group) -> None:
-        addresses = np.broadcast_to(at(env, group), (group.size,))
-        operands = [np.broadcast_to(a(env, group), (group.size,)) for a in args]
-        old = np.empty(group.size, dtype)
-        for name, chosen, part in by_space(space, addresses):
-            if chosen is None:
-                old = change(group, name, part, operands)
-            else:
-                old[chosen] = change(group.part(chosen), name, part, [o[chosen] for o in operands])
         if keep is not None:
             keep(env, old)
 
@@ -253,71 +193,3 @@ def fence(i: Instruction) -> Step:
             group.batch.between.fence(who.thread, who.clock, who.barrier)
 
     return step
-
-
-def convert_address(i: Instruction) -> Step:
-    source, keep = joined(i.sources[0]), split(i.dests[0])
-    window = np.uint64(WINDOWS.get(space_of(i), 0))
-    if "to" in i.modifiers:
-        return lambda env, group: keep(env, source(env, group) - window)
-    return lambda env, group: keep(env, source(env, group) + window)
-
-
-def _number(i: Instruction, n: int) -> int:
-    constant = i.sources[n].items[0]
-    assert isinstance(constant, Const)
-    return constant.bits
-
-
-def copy(i: Instruction) -> Step:
-    """`cp.async`. The bytes arrive when they are waited for; until then they must not be read, so they
-    count as unwritten.
-    """
-    if "commit_group" in i.modifiers:
-
-        def commit(env: Env, group: Group) -> None:
-            group.batch.copy_group[group.lanes] += 1
-
-        return commit
-    if "wait_all" in i.modifiers:
-        return lambda env, group: _arrive(group, -1)
-    if "wait_group" in i.modifiers:
-        pending = _number(i, 0)
-        return lambda env, group: _arrive(group, pending)
-    to, of = address(i.sources[0].items[0]), address(i.sources[1].items[0])
-    size = _number(i, 2)
-
-    def start(env: Env, group: Group) -> None:
-        batch = group.batch
-        source = np.broadcast_to(of(env, group), (group.size,))
-        target = np.broadcast_to(to(env, group), (group.size,))
-        got = batch.spaces["global"].load(touch(i, group, "global", source, size, "read"), size)
-        values = np.ascontiguousarray(got).view(np.uint8).reshape(-1, size)
-        place = touch(i, group, "shared", target, size, "write")
-        shared = batch.spaces["shared"]
-        shared.store(place, size, shared.load(place, size), THERE)
-        batch.copies.append(Copy(group.lanes, batch.copy_group[group.lanes], place, size, values))
-
-    return start
-
-
-def _arrive(group: Group, pending: int) -> None:
-    """All but the last `pending` groups of copies of each thread are there; with -1, those that are in no
-    group yet, too.
-    """
-    batch = group.batch
-    here = np.zeros(batch.size, np.bool_)
-    here[group.lanes] = True
-    limit = batch.copy_group - pending
-    left = []
-    for c in batch.copies:
-        done = here[c.lanes] & (c.group < limit[c.lanes])
-        if done.any():
-            raw = c.values[done].reshape(-1).view(BITS[min(c.size, 8)])
-            batch.spaces["shared"].store(
-                c.at[done], c.size, raw.reshape(-1, c.size // 8) if c.size > 8 else raw
-            )
-        if not done.all():
-            wait = ~done
-            left.append(Copy(c.lanes[wait], c.group[wait], c.at[wait], c.size, c.values[wait]))
-    batch.copies = left

@@ -121,27 +121,19 @@ def copysign(a: Array, b: Array) -> Array:
     return (_raw(a) & sign | _raw(b) & ~sign).view(a.dtype)
 
 
-def _extreme(a: Array, b: Array, least: bool, nan: bool) -> Array:
-    """-0 is less than +0. A NaN loses against a number, or wins."""
+def _extreme(a: Array, b: Array, least: bool) -> Array:
+    """-0 is less than +0. A NaN loses against a number."""
     r = np.fmin(a, b) if least else np.fmax(a, b)
     x, y = _raw(a), _raw(b)
-    r = np.where(a == b, (x | y if least else x & y).view(a.dtype), r)
-    return np.where((a != a) | (b != b), a.dtype.type(np.nan), r) if nan else r
+    return np.where(a == b, (x | y if least else x & y).view(a.dtype), r)
 
 
 def extreme(least: bool) -> Callable[[Modifiers], Function]:
-    """`min` or `max`, of two or three."""
+    """`min` or `max`."""
 
     def build(modifiers: Modifiers) -> Function:
-        kind, nan = modifiers["T"], bool(modifiers.get("NaN"))
-
-        def compute(*args: Array) -> Array:
-            first, *rest = (widened(a, kind) for a in args)
-            for other in rest:
-                first = _extreme(first, other, least, nan)
-            return _finish(first, kind)
-
-        return compute
+        kind = modifiers["T"]
+        return lambda a, b: _finish(_extreme(widened(a, kind), widened(b, kind), least), kind)
 
     return build
 

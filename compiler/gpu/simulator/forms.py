@@ -5,7 +5,7 @@ A form is written `opcode modifiers : results = operands`. Of the modifiers, `.w
 it may be missing. Of the operands, a type stands for a value of that type, `T` and `U` for the types among
 the modifiers, `2T` for the type of double width; `~` allows a wider register, `*` a vector (of `.v2` or
 `.v4`), `+` its parts in braces, `?` that it is missing, `|` a second result after a bar. `mem` is an
-address in brackets, `label` a place in the code, `number` a literal, after colons one of some.
+address in brackets, `label` a place in the code.
 
 What computes registers from registers of one thread carries a builder, which makes of the modifiers a
 function of arrays; the others are carried out by `access.py`, `warps.py` and `machine.py`, by their opcode.
@@ -84,9 +84,9 @@ _COMPARED = {  # comparisons that each kind of integer knows
     "b16 b32 b64": "eq ne",
 }
 _FLOAT_CMP = "eq ne lt le gt ge equ neu ltu leu gtu geu num nan"
-_SPACE = ".space{global shared shared::cta local param const}?"
+_SPACE = ".space{global shared shared::cta local param}"
 _SCOPE = ".scope{cta cluster gpu sys}?"
-_ATOMIC = f"{_SCOPE} .space{{global shared shared::cta}}?"
+_ATOMIC = f"{_SCOPE} .space{{global shared shared::cta}}"
 _ATOM = f"atom .order{{relaxed acquire release acq_rel}}? {_ATOMIC}"
 _RED = f"red .order{{relaxed release}}? {_ATOMIC}"
 _LEVEL = ".l1{L1::evict_normal L1::evict_unchanged L1::evict_first L1::evict_last L1::no_allocate}?"
@@ -97,9 +97,7 @@ _REG = "pred b16 b32 b64 u16 u32 u64 s16 s32 s64 f32 f64"
 _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     # integers
     (f"add .T{{{_INT}}} : T = T T", _same(np.add)),
-    ("add .sat .T{s32} : T = T T", _same(integers.add_sat)),
     (f"sub .T{{{_INT}}} : T = T T", _same(np.subtract)),
-    ("sub .sat .T{s32} : T = T T", _same(integers.sub_sat)),
     (f"mul .lo .T{{{_INT}}} : T = T T", _same(np.multiply)),
     (f"mul .hi .T{{{_INT}}} : T = T T", _same(integers.mul_hi)),
     ("mul .wide .T{u16 u32 s16 s32} : 2T = T T", _same(integers.mul_wide)),
@@ -119,13 +117,8 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     (f"shl .T{{{_BITS}}} : T = T u32", _same(integers.shl)),
     (f"shr .T{{{_BITS} {_INT}}} : T = T u32", _same(integers.shr)),
     ("shf .way{l r} .how{clamp wrap} .T{b32} : T = T T u32", integers.funnel),
-    ("lop3 .T{b32} : T = T T T number", _same(integers.lop3)),
     ("prmt .T{b32} : T = T T u32", _same(integers.prmt)),
-    ("popc .T{b32 b64} : u32 = T", _same(integers.popc)),
-    ("clz .T{b32 b64} : u32 = T", _same(integers.clz)),
-    ("brev .T{b32 b64} : T = T", _same(integers.brev)),
     ("bfe .T{u32 u64 s32 s64} : T = T u32 u32", _same(integers.bfe)),
-    ("bfi .T{b32 b64} : T = T T u32 u32", _same(integers.bfi)),
     # choices and comparisons
     (f"selp .T{{{_BITS} {_INT} f32 f64}} : T = T T pred", _same(integers.select)),
     *[
@@ -144,7 +137,6 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
         for op in ("add", "sub", "mul")
     ],
     (f"fma .rnd{{rn}} .T{{f32 f64 {_HALF}}} : T = T T T", floats.fma),
-    ("mad .rnd{rn} .T{f32 f64} : T = T T T", floats.fma),
     *[(f"{op} .rnd{{rn}} .T{{f32}} .U{{{_HALF}}} : T = U T", floats.mixed(op)) for op in ("add", "sub")],
     (f"fma .rnd{{rn}} .T{{f32}} .U{{{_HALF}}} : T = U U T", floats.mixed("fma")),
     ("div .rnd{rn} .T{f32 f64} : T = T T", floats.binary("div")),
@@ -152,12 +144,8 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     ("sqrt .rnd{rn} .T{f32 f64} : T = T", _same(floats.square_root)),
     (f"neg .T{{f32 f64 {_HALF}}} : T = T", floats.negative),
     (f"abs .T{{f32 f64 {_HALF}}} : T = T", floats.absolute),
-    ("min .NaN? .T{f32} : T = T T T?", floats.extreme(least=True)),
-    ("max .NaN? .T{f32} : T = T T T?", floats.extreme(least=False)),
-    (f"min .NaN? .T{{{_HALF}}} : T = T T", floats.extreme(least=True)),
-    (f"max .NaN? .T{{{_HALF}}} : T = T T", floats.extreme(least=False)),
-    ("min .T{f64} : T = T T", floats.extreme(least=True)),
-    ("max .T{f64} : T = T T", floats.extreme(least=False)),
+    (f"min .T{{f32 f64 {_HALF}}} : T = T T", floats.extreme(least=True)),
+    (f"max .T{{f32 f64 {_HALF}}} : T = T T", floats.extreme(least=False)),
     ("copysign .T{f32 f64} : T = T T", _same(floats.copysign)),
     # conversions
     (
@@ -176,21 +164,19 @@ _ADD = (
 )
 _OTHERS = [
     f"mov .T{{{_REG}}} : T+ = T+",
-    "cvta .space{global shared shared::cta local const param} .T{u64} : T = T",
-    "cvta .to .space{global shared shared::cta local const param} .T{u64} : T = T",
     *[
         form
         for vec, space in (
             (f".T{{{_ANY}}}", _SPACE),
             (f".vec{{v2}} .T{{{_ANY}}}", _SPACE),
             (".vec{v4} .T{b8 b16 b32 u8 u16 u32 s8 s16 s32 f32}", _SPACE),
-            (".vec{v4} .T{b64 u64 s64 f64}", ".space{global}?"),
+            (".vec{v4} .T{b64 u64 s64 f64}", ".space{global}"),
         )
         for form in (
             f"ld .order{{weak volatile relaxed acquire}}? {_SCOPE} {space} .cop{{ca cg cs lu cv}}?"
             f" {_LOADED} {vec} : T*~ = mem",
             f"ld .global .cop{{ca cg cs}}? .nc {_LOADED} {vec} : T*~ = mem",
-            f"st .order{{weak volatile relaxed release}}? {_SCOPE} {space.replace(' param const', '')}"
+            f"st .order{{weak volatile relaxed release}}? {_SCOPE} {space.replace(' param', '')}"
             f" .cop{{wb cg cs wt}}? {_LEVEL} {vec} : = mem T*~",
         )
     ],
@@ -198,8 +184,6 @@ _OTHERS = [
     *[f"{_RED} .op{{{op}}} .T{{{kinds}}} : = mem T" for op, kinds in _ADD],
     f"{_ATOM} .op{{exch}} .T{{b32 b64}} : T = mem T",
     f"{_ATOM} .op{{cas}} .T{{b16 b32 b64}} : T = mem T T",
-    "prefetch .space{global local}? .level{L1 L2} : = mem",
-    "prefetchu .L1 : = mem",
     "bra .uni? : = label",
     "ret .uni? : = ",
     "exit : = ",
@@ -213,14 +197,6 @@ _OTHERS = [
     "vote .sync .mode{all any uni} .T{pred} : pred = pred u32",
     "vote .sync .mode{ballot} .T{b32} : T = pred u32",
     "activemask .T{b32} : T =",
-    *[
-        f"cp .async .{cop} .{shared} .global .l2s{{L2::64B L2::128B L2::256B}}? : = mem mem {sizes}"
-        for cop, sizes in (("ca", "number:4:8:16"), ("cg", "number:16"))
-        for shared in ("shared", "shared::cta")
-    ],
-    "cp .async .commit_group : = ",
-    "cp .async .wait_group : = number",
-    "cp .async .wait_all : = ",
 ]
 
 APPROXIMATE = {"ex2", "lg2", "sin", "cos", "tanh", "rsqrt"}

@@ -23,18 +23,6 @@ def as_unsigned(a: Array) -> Array:
     return a.view(f"u{a.dtype.itemsize}")
 
 
-def _clamp32(wide: Array) -> Array:
-    return np.clip(wide, -(2**31), 2**31 - 1).astype(np.int32)
-
-
-def add_sat(a: Array, b: Array) -> Array:
-    return _clamp32(a.astype(np.int64) + b)
-
-
-def sub_sat(a: Array, b: Array) -> Array:
-    return _clamp32(a.astype(np.int64) - b)
-
-
 def mul_wide(a: Array, b: Array) -> Array:
     wide = f"{a.dtype.kind}{a.dtype.itemsize * 2}"
     return a.astype(wide) * b.astype(wide)
@@ -97,16 +85,6 @@ def funnel(modifiers: dict[str, str]) -> Function:
     return shift
 
 
-def lop3(a: Array, b: Array, c: Array, truth: Array) -> Array:
-    """Bit k of the truth table is the result for the bits a, b, c of k, a the highest."""
-    number = int(truth[0])
-    result = np.zeros(np.broadcast_shapes(a.shape, b.shape, c.shape), np.uint32)
-    for k in range(8):
-        if number >> k & 1:
-            result |= (a if k & 4 else ~a) & (b if k & 2 else ~b) & (c if k & 1 else ~c)
-    return result
-
-
 def prmt(a: Array, b: Array, selector: Array) -> Array:
     """Byte n of the result is the byte of `b:a` that nibble n names, or copies of its sign."""
     both = b.astype(np.uint64) << np.uint64(32) | a.astype(np.uint64)
@@ -117,31 +95,6 @@ def prmt(a: Array, b: Array, selector: Array) -> Array:
         byte = np.where(nibble & 8, np.where(byte & 128, np.uint32(255), np.uint32(0)), byte)
         result |= byte << np.uint32(8 * n)
     return result
-
-
-def popc(a: Array) -> Array:
-    return np.bitwise_count(a).astype(np.uint32)
-
-
-def _smear(a: Array) -> Array:
-    """All bits below the highest set one, set."""
-    shift = 1
-    while shift < bits(a):
-        a = a | a >> a.dtype.type(shift)
-        shift *= 2
-    return a
-
-
-def clz(a: Array) -> Array:
-    return np.uint32(bits(a)) - popc(_smear(a))
-
-
-def brev(a: Array) -> Array:
-    swapped = a.byteswap()
-    for shift, mask in ((4, 0x0F), (2, 0x33), (1, 0x55)):
-        n, m = a.dtype.type(shift), a.dtype.type(int.from_bytes(bytes([mask]) * a.dtype.itemsize, "little"))
-        swapped = (swapped & m) << n | swapped >> n & m
-    return swapped
 
 
 def _low_mask(length: Array, width: int, dtype: Any) -> Array:
@@ -163,15 +116,6 @@ def bfe(a: Array, start: Array, length: Array) -> Array:
     sign = (length > 0) & ((raw >> np.maximum(top, 0).astype(raw.dtype) & raw.dtype.type(1)) == 1)
     real = _low_mask(np.minimum(length, np.maximum(width - start, 0)), width, raw.dtype)
     return np.where(sign, field & mask | ~real, field & mask).view(a.dtype)
-
-
-def bfi(a: Array, b: Array, start: Array, length: Array) -> Array:
-    """`b` with the lowest bits of `a` from `start` on."""
-    width = bits(a)
-    start, length = (start & 255).astype(np.int64), (length & 255).astype(np.int64)
-    place = np.minimum(start, width - 1).astype(a.dtype)
-    mask = np.where(start >= width, a.dtype.type(0), _low_mask(length, width, a.dtype) << place)
-    return b & ~mask | a << place & mask
 
 
 def select(a: Array, b: Array, p: Array) -> Array:

@@ -44,8 +44,6 @@ _EFFECTS: dict[str, Callable[[Instruction], Step]] = {
     "st": access.store,
     "atom": access.atomic,
     "red": access.atomic,
-    "cvta": access.convert_address,
-    "cp": access.copy,
     "shfl": warps.shuffle,
     "vote": warps.vote,
     "activemask": warps.active_mask,
@@ -53,7 +51,6 @@ _EFFECTS: dict[str, Callable[[Instruction], Step]] = {
     "membar": access.fence,
     "fence": access.fence,
 }
-_NOTHING = ("prefetch", "prefetchu")
 
 
 @data(eq=False)
@@ -68,8 +65,6 @@ class Code:
 def _step(i: Instruction) -> Step:
     opcode = i.form.opcode
     if i.form.build is None:
-        if opcode in _NOTHING:
-            return lambda env, group: None
         if opcode == "mov":
             source, target = joined(i.sources[0]), split(i.dests[0])
             return lambda env, group: target(env, source(env, group))
@@ -191,10 +186,8 @@ class _Launch:
         for i in self.entry.code:
             if i.form.opcode in ("ld", "st", "atom", "red"):
                 at = (i.dests or i.sources[1:])[0]
-                if access.space_of(i) in (space, "generic") or "nc" in i.modifiers:
+                if access.space_of(i) == space:
                     sizes.append(DTYPES[at.type].itemsize * len(at.items))
-            elif i.form.opcode == "cp" and len(i.sources) > 2:
-                sizes.append(1 if len(i.sources) > 3 else 4)
         return min(sizes)
 
     def address(self, name: str, offset: int) -> None:
@@ -203,7 +196,7 @@ class _Launch:
     def place_parameters(self, args: Sequence[Argument]) -> None:
         parameters = self.entry.parameters
         offsets, end = layout([(p.name, 16, p.size) for p in parameters], 16)
-        space = fresh("param", offsets, {p.name: p.size for p in parameters}, end, 1, 0)
+        space = fresh("param", offsets, {p.name: p.size for p in parameters}, end, 1)
         for parameter, value in zip(parameters, args, strict=True):
             at = offsets[parameter.name]
             raw = np.frombuffer(argument(parameter, value), np.uint8)
@@ -216,8 +209,7 @@ class _Launch:
         """Of the module and the entry; shared and local ones get their bytes with each batch."""
         everything = (*self.module.variables, *self.entry.variables)
         named = {
-            space: [v for v in everything if v.space == space]
-            for space in ("const", "shared", "local", "global")
+            space: [v for v in everything if v.space == space] for space in ("shared", "local", "global")
         }
         known = self.memory.variables.setdefault(self.module, {})
         for variable in named["global"]:
@@ -231,7 +223,7 @@ class _Launch:
             asked = f"{static} bytes of shared memory and {self.dynamic} at launch"
             raise PtxError("launch", f"{asked}: there are {STATIC_SHARED}, and {most} in all")
         self.layouts: dict[str, tuple[dict[str, int], dict[str, int], int]] = {}
-        for space in ("const", "shared", "local"):
+        for space in ("shared", "local"):
             # what has no size is as large as the launch says; all such variables are one
             variables = sorted(named[space], key=lambda v: v.size == 0)
             sizes = {v.name: v.size or self.dynamic for v in variables}
@@ -245,14 +237,6 @@ class _Launch:
             self.layouts[space] = offsets, sizes, end
             for name, offset in offsets.items():
                 self.address(name, offset)
-        offsets, sizes, end = self.layouts["const"]
-        self.fixed["const"] = space_const = fresh("const", offsets, sizes, end, 1, 0)
-        for variable in named["const"]:
-            at = offsets[variable.name]
-            space_const.data[at : at + variable.size] = np.frombuffer(
-                variable.init or bytes(variable.size), np.uint8
-            )
-            space_const.state[at : at + variable.size] |= 2
 
     def run(self) -> Counts:
         total = self.grid[0] * self.grid[1] * self.grid[2]
@@ -281,7 +265,7 @@ class _Launch:
         shadows = {"global": self.shadow}
         for space, rows in (("shared", count), ("local", count * self.threads)):
             offsets, sizes, end = self.layouts[space]
-            spaces[space] = fresh(space, offsets, sizes, end, rows, 0)
+            spaces[space] = fresh(space, offsets, sizes, end, rows)
         shadows["shared"] = Shadow(spaces["shared"].data.size, self.granules["shared"])
         return Batch(
             self.module, self.entry, self.grid, self.block, first, count, spaces, shadows, self.addresses,

@@ -1,7 +1,7 @@
 """Memory: bytes, and of each byte whether it is there, was written, and may be written.
 
 `Memory` is the global memory of a device, which lives from launch to launch. A `Space` is what threads of
-one launch see of some memory: the same for global, constant, parameter, shared (one row a block) and local
+one launch see of some memory: the same for global, parameter, shared (one row a block) and local
 memory (one row a thread).
 """
 
@@ -17,15 +17,8 @@ from lucid.compiler.ir.data import data, field
 from .ptx import BITS, Array, Module, PtxError
 
 THERE, WRITTEN, LOCKED = 1, 2, 4
-# Addresses of global memory are beyond 32 bits, and so are the windows of the other spaces among generic
-# ones.
+# Addresses of global memory are beyond 32 bits.
 BASE = 0x7F00_0000_0000
-WINDOWS = {
-    "param": 0x1000_0000_0000,
-    "const": 0x1100_0000_0000,
-    "local": 0x1200_0000_0000,
-    "shared": 0x1300_0000_0000,
-}
 ALIGN = 256
 GUARD = 256
 
@@ -115,13 +108,13 @@ def layout(sizes: list[tuple[str, int, int]], apart: int) -> tuple[dict[str, int
     return offsets, -(-end // 256) * 256
 
 
-def fresh(name: str, offsets: dict[str, int], sizes: dict[str, int], end: int, rows: int, base: int) -> Space:
+def fresh(name: str, offsets: dict[str, int], sizes: dict[str, int], end: int, rows: int) -> Space:
     """A space whose bytes are there where variables lie, and were not written. Row after row."""
     row = np.zeros(end, np.uint8)
     for variable, offset in offsets.items():
         row[offset : offset + sizes[variable]] = THERE
-    names = {base + offset: (variable, sizes[variable]) for variable, offset in offsets.items()}
-    return Space(name, np.zeros(rows * end, np.uint8), np.tile(row, rows), base, end, end, names)
+    names = {offset: (variable, sizes[variable]) for variable, offset in offsets.items()}
+    return Space(name, np.zeros(rows * end, np.uint8), np.tile(row, rows), 0, end, end, names)
 
 
 class Memory:

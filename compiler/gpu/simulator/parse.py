@@ -42,7 +42,7 @@ def parse(text: str) -> ptx.Module:
     return _Parser(text).module()
 
 
-_OF_PARAMETERS = (".param", ".ptr", ".global", ".shared", ".const", ".local", ".space")
+_OF_PARAMETERS = (".param", ".ptr", ".global", ".shared", ".local", ".space")
 
 
 class _Parser(Cursor):
@@ -70,7 +70,7 @@ class _Parser(Cursor):
                 self.rest_of_line()
             elif word.text == ".section":
                 self.skip_section()
-            elif word.text in (".global", ".const", ".shared"):
+            elif word.text in (".global", ".shared"):
                 for variable in self.variables(self.next().text[1:]):
                     self.globals[variable.name] = variable
             elif word.text == ".entry":
@@ -104,7 +104,7 @@ class _Parser(Cursor):
                 raise self.error("form", f"unknown attribute `{word}` of a {what}")
             # behind `.ptr` comes what is known of what it points to, not of the parameter
             if word == ".ptr":
-                while self.token.text in (".global", ".shared", ".const", ".local"):
+                while self.token.text in (".global", ".shared", ".local"):
                     self.next()
                 if self.accept(".align"):
                     self.integer()
@@ -374,12 +374,6 @@ class _Body:
             kind = _WIDER[modifiers["T"]]
         elif kind in ("T", "U"):
             kind = modifiers[kind]
-        elif kind.startswith("number"):
-            allowed = kind.split(":")[1:]
-            if raw.kind != "number" or (allowed and raw.text not in allowed):
-                what = f"one of {', '.join(allowed)}" if allowed else "a number"
-                raise p.error("form", f"`{raw.text}` must be {what}", line)
-            kind = "u32"
         if raw.kind != "vector":
             if _VECTOR[modifiers.get("vec", "")] > 1 and "*" in spec:
                 raise p.error("form", "a vector in braces is missing", line)

@@ -155,7 +155,7 @@ class Instruction:
 
 @data(eq=False)
 class Variable:
-    """A `.global`, `.const`, `.shared` or `.local` variable; of size 0 where the launch decides."""
+    """A `.global`, `.shared` or `.local` variable; of size 0 where the launch decides."""
 
     space: str
     name: str

@@ -8,8 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from lucid.compiler.ir.data import data
-
 from .between import Between
 from .counts import Counts
 from .memory import Space
@@ -18,19 +16,6 @@ from .races import Race, Shadow, Who
 
 Dims = tuple[int, int, int]
 Env = list[Array | None]
-
-
-@data(eq=False)
-class Copy:
-    """An asynchronous copy to shared memory on its way: who waits for it, and in which group of copies it
-    is.
-    """
-
-    lanes: Array
-    group: Array
-    at: Array
-    size: int
-    values: Array
 
 
 class Batch:
@@ -64,8 +49,6 @@ class Batch:
         self.known: list[Array | bool] = [False] * len(entry.registers)
         self.waiting = np.full(size, -1, np.int64)  # at the barrier of this block of code
         self.barrier_number = np.zeros(size, np.int64)
-        self.copies: list[Copy] = []
-        self.copy_group = np.zeros(size, np.int64)
         self.everyone = np.arange(size)
         self._specials: dict[str, Array] = {}
 
@@ -154,10 +137,6 @@ class Group:
     def who(self) -> Who:
         batch = self.batch
         return Who(self.number, self.of(batch.clock), self.of(batch.barrier), batch.between)
-
-    def part(self, chosen: Array) -> Group:
-        """Those of the group for which a mask or an index holds."""
-        return Group(self.batch, self.lanes[chosen])
 
     def synchronised(self) -> None:
         """What the threads of a warp did before comes before what they do from now on."""
