@@ -13,6 +13,7 @@ Source of the formats: Linux, tools/perf/Documentation, jit-interface.txt and ji
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import linecache
 import mmap
@@ -26,12 +27,15 @@ from collections.abc import Sequence
 
 from lucid.compiler.ir.data import data
 
-from . import dwarf, elf, llvm
+from . import elf, llvm
 from .forever import forever
 from .host import host
 
 MAGIC, VERSION, HEADER = 0x4A695444, 1, 40
 LOAD, DEBUG_INFO = 0, 2
+_FILE = re.compile(r'\t\.file\t(\d+) (?:"(.*)" )?"(.*)"')
+_LOC = re.compile(r"\t\.loc\t(\d+) (\d+)")
+_INSTRUCTION = re.compile(r"\t[a-z]")
 
 # The dump of this process, and the next number of a function in it. A child of a fork has its own.
 _open: tuple[int, int] | None = None
@@ -58,10 +62,10 @@ def load(text: str, names: tuple[str, ...], told: Sequence[str]) -> dict[str, in
             if file not in _whole:
                 _whole.add(file)
                 tell_lines(file, f"lucid.lines.{len(_whole)}")
-    made = llvm.assemble(llvm.emit_assembly(text, host()), host())  # the instructions that run otherwise
-    addresses = llvm.link_object(made, names, host())
+    assembly = llvm.emit_assembly(text, host())
+    addresses = llvm.link_object(llvm.assemble(assembly, host()), names, host())  # as what runs otherwise
     if "perf" in told or "jitdump" in told:
-        functions = found(made, addresses)
+        functions = found(assembly, addresses)
         if "perf" in told:
             name(functions)
         if "jitdump" in told:
@@ -96,20 +100,41 @@ def lines_text(file: str, name: str, count: int) -> str:
     ])  # fmt: skip
 
 
-def found(made: bytes, addresses: dict[str, int]) -> list[Function]:
-    """What an ELF object defines, now that it lies at `addresses`."""
+def found(assembly: str, addresses: dict[str, int]) -> list[Function]:
+    """What is defined there, now that it lies at `addresses`."""
     if sys.platform != "linux":
         raise OSError("LUCID_DEBUG: perf is a program of Linux; expected gdb here")
-    functions = elf.functions(made)
-    lines = dwarf.lines(elf.section(made, ".debug_line"))
+    labelled, told = marked(assembly)
+    symbols = elf.symbols(llvm.assemble(labelled, host()))
+    places = {s.name: s.value for s in symbols if s.name in told}
+    lines = [(places[label], where) for label, where in told.items()]
     return [
         Function(
             f.name, addresses[f.name], f.size,
-            tuple((at - f.begin, n, file) for at, n, file in lines if f.begin <= at < f.begin + f.size),
+            tuple((at - f.value, *where) for at, where in lines if f.value <= at < f.value + f.size),
         )
-        for f in functions
-        if addresses.get(f.name)
+        for f in symbols
+        if f.is_function and addresses.get(f.name)
     ]  # fmt: skip
+
+
+def marked(assembly: str) -> tuple[str, dict[str, tuple[int, str]]]:
+    """The same assembly with a label where each line's code begins; line and file of each label."""
+    files: dict[str, str] = {}
+    told: dict[str, tuple[int, str]] = {}
+    made: list[str] = []
+    waiting = None  # for the next instruction
+    for text in assembly.splitlines():
+        if file := _FILE.match(text):
+            folder, name = (ast.literal_eval(f'b"{part or ""}"').decode() for part in file.groups()[1:])
+            files[file[1]] = os.path.join(folder, name)
+        elif (known := _LOC.match(text)) and known[2] != "0":
+            waiting = int(known[2]), files[known[1]]
+        elif waiting is not None and _INSTRUCTION.match(text):
+            made.append(f"line.{len(told)}:")
+            told[f"line.{len(told)}"], waiting = waiting, None
+        made.append(text)
+    return "\n".join(made) + "\n", told
 
 
 def name(functions: Sequence[Function]) -> None:

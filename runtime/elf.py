@@ -37,7 +37,6 @@ class Image:
 
 @data
 class _Section:
-    name: int
     kind: int
     flags: int
     offset: int
@@ -48,12 +47,16 @@ class _Section:
 
 
 @data
-class _Symbol:
+class Symbol:
     name: str
     info: int
     section: int
     value: int
     size: int
+
+    @property
+    def is_function(self) -> bool:
+        return self.info & 15 == _FUNC
 
 
 _PROGBITS, _SYMTAB, _RELA, _NOBITS, _REL = 1, 2, 4, 8, 9
@@ -61,7 +64,6 @@ _UNWIND = 0x70000001  # SHT_X86_64_UNWIND: nothing is thrown through a kernel
 _WRITE, _ALLOC, _TLS = 1, 2, 0x400
 _EM_X86_64 = 62
 _PC32, _PLT32, _PC64 = 2, 4, 24  # R_X86_64_*: S + A - P
-_ABSOLUTE = (1, 257)  # R_X86_64_64, R_AARCH64_ABS64: S + A
 _LOCAL, _FUNC = 0, 2
 _STUB = 16
 _GOT = "_GLOBAL_OFFSET_TABLE_"  # a loader makes it
@@ -82,7 +84,7 @@ def _link(data: bytes) -> Image:
     if (kind, machine) != (1, _EM_X86_64):
         raise Unsupported(f"ELF type {kind}, machine {machine}")
     sections = _sections(data)
-    symbols = _symbols(data, sections)
+    table = symbols(data)
     image = bytearray()
     places: dict[int, int] = {}
     for number, section in enumerate(sections):
@@ -101,13 +103,13 @@ def _link(data: bytes) -> Image:
         if section.kind == _REL and section.info in places:
             raise Unsupported("relocations without addends")
         if section.kind == _RELA and section.info in places:
-            _relocate(image, data, section, symbols, places, imports)
+            _relocate(image, data, section, table, places, imports)
     return Image(
         bytes(image),
         {
             s.name: places[s.section] + s.value
-            for s in symbols
-            if s.info >> 4 != _LOCAL and s.info & 15 == _FUNC and s.section in places
+            for s in table
+            if s.info >> 4 != _LOCAL and s.is_function and s.section in places
         },
         imports,
     )
@@ -117,45 +119,7 @@ def undefined(data: bytes) -> tuple[str, ...]:
     """What a 64-bit ELF object of any machine expects to find elsewhere; () if it is no ELF."""
     if data[:7] != b"\x7fELF\x02\x01\x01":
         return ()
-    symbols = _symbols(data, _sections(data))
-    return tuple(s.name for s in symbols if s.section == 0 and s.name and s.name != _GOT)
-
-
-@data
-class Function:
-    """What an object defines: `size` bytes of its code from `begin` on."""
-
-    name: str
-    begin: int
-    size: int
-
-
-def functions(data: bytes) -> list[Function]:
-    """The functions of an object for any machine."""
-    every = _symbols(data, _sections(data))
-    return [Function(s.name, s.value, s.size) for s in every if s.info & 15 == _FUNC]
-
-
-def section(data: bytes, name: str) -> bytes:
-    """A section that is not loaded, where addresses are those in the object's code; b"" if there is none."""
-    sections = _sections(data)
-    (number,) = struct.unpack_from("<H", data, 62)
-    names = _content(data, sections[number])
-    found = (n for n, s in enumerate(sections) if names[s.name : names.index(0, s.name)] == name.encode())
-    number = next(found, -1)
-    if number < 0:
-        return b""
-    content, symbols = bytearray(_content(data, sections[number])), _symbols(data, sections)
-    for table in (s for s in sections if s.kind == _RELA and s.info == number):
-        for at in range(table.offset, table.offset + table.size, 24):
-            offset, info, addend = struct.unpack_from("<QQq", data, at)
-            if info & 0xFFFFFFFF in _ABSOLUTE:
-                struct.pack_into("<q", content, offset, symbols[info >> 32].value + addend)
-    return bytes(content)
-
-
-def _content(data: bytes, section: _Section) -> bytes:
-    return data[section.offset : section.offset + section.size]
+    return tuple(s.name for s in symbols(data) if s.section == 0 and s.name and s.name != _GOT)
 
 
 def _sections(data: bytes) -> list[_Section]:
@@ -164,12 +128,14 @@ def _sections(data: bytes) -> list[_Section]:
     found = []
     for k in range(count):
         words = struct.unpack_from("<IIQQQQIIQQ", data, start + k * size)
-        name, kind, flags, _, offset, length, link_, info, align, _ = words
-        found.append(_Section(name, kind, flags, offset, length, link_, info, max(align, 1)))
+        _, kind, flags, _, offset, length, link_, info, align, _ = words
+        found.append(_Section(kind, flags, offset, length, link_, info, max(align, 1)))
     return found
 
 
-def _symbols(data: bytes, sections: list[_Section]) -> list[_Symbol]:
+def symbols(data: bytes) -> list[Symbol]:
+    """Those of a 64-bit ELF object of any machine."""
+    sections = _sections(data)
     tables = [s for s in sections if s.kind == _SYMTAB]
     if len(tables) != 1:
         raise Unsupported(f"{len(tables)} symbol tables")
@@ -179,7 +145,7 @@ def _symbols(data: bytes, sections: list[_Section]) -> list[_Symbol]:
     found = []
     for at in range(table.offset, table.offset + table.size, 24):
         name, info, _, section, value, size = struct.unpack_from("<IBBHQQ", data, at)
-        found.append(_Symbol(text[name : text.index(0, name)].decode(), info, section, value, size))
+        found.append(Symbol(text[name : text.index(0, name)].decode(), info, section, value, size))
     return found
 
 
@@ -187,7 +153,7 @@ def _relocate(
     image: bytearray,
     data: bytes,
     table: _Section,
-    symbols: list[_Symbol],
+    symbols: list[Symbol],
     places: dict[int, int],
     imports: dict[str, int],
 ) -> None:

@@ -21,7 +21,7 @@ from lucid import settings
 from lucid.compiler.ir.target import ZNVER4
 from lucid.compiler.pipeline import lined_codes
 from lucid.debugging import readers
-from lucid.runtime import debug, dwarf, elf, llvm
+from lucid.runtime import debug, elf, image, llvm
 from lucid.runtime.host import host
 from lucid.runtime.settled import settled
 
@@ -159,10 +159,12 @@ def test_what_llvm_adds_has_the_line_of_what_needs_it() -> None:
     raw = _raw(assembly)
     own = test_what_llvm_adds_has_the_line_of_what_needs_it.__code__.co_firstlineno + 2
     assert len(raw) > 500 and {line for _, line in raw} == {own}
-    made = llvm.assemble(assembly, host())
-    rows = dwarf.lines(elf.section(made, ".debug_line"))
-    assert {line for _, line, _ in rows} == {own} and rows[0][0] == 0
-    assert elf.section(made, ".text") == elf.section(llvm.emit_object(code.llvm, host(), True), ".text")
+    labelled, told = debug.marked(assembly)
+    made = llvm.assemble(labelled, host())
+    assert {line for line, _ in told.values()} == {own}
+    assert {s.value for s in elf.symbols(made) if s.name == "line.0"} == {0}
+    if image.supported():
+        assert elf.link(made).data == elf.link(llvm.emit_object(code.llvm, host(), True)).data
 
 
 def test_lines_that_are_settled() -> None:
@@ -210,29 +212,29 @@ def test_who_is_no_reader_is_told_nothing() -> None:
     )
 
 
-def test_lines_of_an_object() -> None:
-    """Those that another reader finds."""
+@linux
+def test_lines_of_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a reader of its debug information finds."""
     elffile = pytest.importorskip("elftools.elf.elffile")
     import io
 
+    monkeypatch.setattr(debug, "host", lambda: ZNVER4)
     _, _, code, _ = made("rows", ZNVER4)
-    data = llvm.emit_object(code.llvm, ZNVER4, True)
-    (function,) = elf.functions(data)
-    assert function.name == "t"
+    assembly = llvm.emit_assembly(code.llvm, ZNVER4)
+    data = llvm.assemble(assembly, ZNVER4)
+    (function,) = debug.found(assembly, {s.name: s.value + 4096 for s in elf.symbols(data) if s.is_function})
+    assert (function.name, function.address) == ("t", 4096)
     info = elffile.ELFFile(io.BytesIO(data)).get_dwarf_info()
     (unit,) = info.iter_CUs()
     states = [entry.state for entry in info.line_program_for_CU(unit).get_entries() if entry.state]
-    wanted = sorted((s.address, s.line) for s in states if s.line and not s.end_sequence)
-    found = dwarf.lines(elf.section(data, ".debug_line"))
-    assert [(address, line) for address, line, _ in found] == wanted
-    assert {file for _, _, file in found} <= {"/home/u/model.py", "/home/u/train.py"}
+    wanted = {s.address: s.line for s in states if s.line and not s.end_sequence}
+    assert [(address, line) for address, line, _ in function.lines] == sorted(wanted.items())
+    assert {file for _, _, file in function.lines} <= {"/home/u/model.py", "/home/u/train.py"}
 
 
-def test_what_is_no_line_program_raises() -> None:
-    assert dwarf.lines(b"") == []
-    for wrong in (b"\x04\0\0\0\x05\0\0\0", b"\xff\0\0\0\x04\0", b"\x01"):
-        with pytest.raises(ValueError, match="no line number program"):
-            dwarf.lines(wrong)
+def test_names_of_files_as_an_assembler_has_them() -> None:
+    given = '\t.file\t3 "/a b" "\\303\\274\\"x.py"\n\t.loc\t3 7 0\n\tnop\n\t.loc\t3 0 0\n\tnop\n'
+    assert debug.marked(given)[1] == {"line.0": (7, '/a b/\u00fc"x.py')}
 
 
 @pytest.mark.sweep
