@@ -18,7 +18,9 @@ import numpy as np
 from .. import ops  # at call time: families refer to each other
 from ..ir.graph import Node
 from ..ir.types import GRAPH_DTYPES, DType, TensorType, b1, tensor_type
-from .record import Array, Attrs, Inputs, Op, Types, fail, operands, register
+from .record import Array, Attrs, Inputs, Op, Types, define, fail, operands
+
+__all__ = ["COMPLEX", "IM", "RE", "side_by_side"]
 
 Rule = Callable[[Op, Inputs, Attrs], Node]
 
@@ -174,16 +176,12 @@ def _d_complex(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
     return RE(ct) if needs[0] else None, IM(ct) if needs[1] else None
 
 
-COMPLEX: Op = register(Op("complex", "pair", _infer_complex, _joined, _d_complex, None))
-RE: Op = register(
-    Op(
-        "re", "pair", _infer_part, lambda attrs, x: x.real.copy(),
-        lambda n, ct, _: (COMPLEX(ct, ops.zeros_like(ct)),), None, "c", of_complex=_one,
-    )
+COMPLEX: Op = define("complex", "pair", _infer_complex, _joined, _d_complex, None)
+RE: Op = define(
+    "re", "pair", _infer_part, lambda attrs, x: x.real.copy(),
+    lambda n, ct, _: (COMPLEX(ct, ops.zeros_like(ct)),), None, "c", of_complex=_one,
 )  # fmt: skip
-IM: Op = register(
-    Op(
-        "im", "pair", _infer_part, lambda attrs, x: x.imag.copy(),
-        lambda n, ct, _: (COMPLEX(ops.zeros_like(ct), ct),), None, "c", of_complex=_one,
-    )
+IM: Op = define(
+    "im", "pair", _infer_part, lambda attrs, x: x.imag.copy(),
+    lambda n, ct, _: (COMPLEX(ops.zeros_like(ct), ct),), None, "c", of_complex=_one,
 )  # fmt: skip

@@ -20,6 +20,8 @@ from ..ir.types import DType, b1, f32, f64
 from .complex import COMPLEX, IM, RE, Rule
 from .record import Attrs, Inputs, Op
 
+__all__ = ["hypot"]
+
 Pair = tuple[Node, Node]
 
 

@@ -11,7 +11,7 @@ from ..ir.rounding import computed
 from ..ir.types import TensorType, tensor_type
 from . import batch
 from .complex import bilinear
-from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
+from .record import Array, Attrs, Sample, Types, define, fail, operands
 
 
 @functools.cache
@@ -64,16 +64,14 @@ def _d_contract(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | N
 
 
 # Sum of products over the letters that the result lacks. Each letter stands in at least two parts.
-CONTRACT = register(
-    Op(
-        "contract", "contract", _infer_contract, _contract, _d_contract, "dot", "iuf",
-        attrs=("spec",), exact=False,
-        samples=(
-            Sample(((3, 4), (4, 5)), {"spec": "ij,jk->ik"}), Sample(((3, 4), (4,)), {"spec": "ij,j->i"}),
-            Sample(((3, 4), (5, 4)), {"spec": "ij,kj->ik"}), Sample(((7,), (7,)), {"spec": "i,i->"}),
-            Sample(((3,), (4,)), {"spec": "i,j->ij"}),
-            Sample(((2, 3, 4), (2, 4, 5)), {"spec": "bij,bjk->bik"}),
-        ),
-        of_complex=bilinear, batch=batch.contract,
-    )
+CONTRACT = define(
+    "contract", "contract", _infer_contract, _contract, _d_contract, "dot", "iuf",
+    attrs=("spec",), exact=False,
+    samples=(
+        Sample(((3, 4), (4, 5)), {"spec": "ij,jk->ik"}), Sample(((3, 4), (4,)), {"spec": "ij,j->i"}),
+        Sample(((3, 4), (5, 4)), {"spec": "ij,kj->ik"}), Sample(((7,), (7,)), {"spec": "i,i->"}),
+        Sample(((3,), (4,)), {"spec": "i,j->ij"}),
+        Sample(((2, 3, 4), (2, 4, 5)), {"spec": "bij,bjk->bik"}),
+    ),
+    of_complex=bilinear, batch=batch.contract,
 )  # fmt: skip

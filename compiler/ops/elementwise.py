@@ -14,7 +14,7 @@ from ..ir.types import DTYPES, DType, TensorType, b1, tensor_type
 from . import complex_functions as rules
 from .complex import bilinear, cast, compared, kept, linear
 from .leaves import const, zeros_like
-from .record import REGISTRY, Array, Attrs, Named, Op, Sample, Types, Vjp, dec, fail, operands, register
+from .record import Array, Attrs, Named, Op, Sample, Types, Vjp, dec, define, fail, operands
 
 
 def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[..., TensorType]:
@@ -53,7 +53,7 @@ def element(
     code = lower or dec.instruction(name)
     code = code if stored else dec.in_wide(code)
     samples = tuple(Sample((shape,) * arity) for shape in ((), (7,), (3, 5)))
-    return register(Op(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more))
+    return define(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more)
 
 
 def _d_add(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
@@ -106,7 +106,7 @@ def _d_select(better: str) -> Vjp:
         partner both get all of it."""
         a, b = node.inputs
         half = WHERE(EQ(a, b), MUL(const(0.5, ct), ct), ct)
-        wins, zero = REGISTRY[better], zeros_like(ct)
+        wins, zero = getattr(ops, better), zeros_like(ct)
         return WHERE(wins(b, a), zero, half), WHERE(wins(a, b), zero, half)
 
     return vjp
@@ -133,8 +133,8 @@ POW = element(
     "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, slope="any",
     of_complex=rules.power,
 )  # fmt: skip
-MAX = element("max", 2, np.maximum, _d_select("gt"), dec.maximum, "biuf", slope="constant", stored=True)
-MIN = element("min", 2, np.minimum, _d_select("lt"), dec.minimum, "biuf", slope="constant", stored=True)
+MAX = element("max", 2, np.maximum, _d_select("GT"), dec.maximum, "biuf", slope="constant", stored=True)
+MIN = element("min", 2, np.minimum, _d_select("LT"), dec.minimum, "biuf", slope="constant", stored=True)
 NEG: Op = element(
     "neg", 1, np.negative, lambda n, ct, _: (NEG(ct),), kinds="iuf", slope="constant", of_complex=linear
 )
@@ -227,27 +227,19 @@ def _d_cast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None,
     return (CAST(ct, dtype=source),)
 
 
-WHERE = register(
-    Op(
-        "where", "elementwise", _infer_where,
-        _where, _d_where, dec.instruction("select"), "biuf",
-        samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)), slope="constant",
-        of_complex=linear,
-    )
+WHERE = define(
+    "where", "elementwise", _infer_where,
+    _where, _d_where, dec.instruction("select"), "biuf",
+    samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)), slope="constant", of_complex=linear,
 )  # fmt: skip
-CAST = register(
-    Op(
-        "cast", "elementwise", _infer_cast, _cast, _d_cast, dec.cast, "biuf", attrs=("dtype",),
-        samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0, slope="constant",
-        of_complex=cast,
-    )
+CAST = define(
+    "cast", "elementwise", _infer_cast, _cast, _d_cast, dec.cast, "biuf", attrs=("dtype",),
+    samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0, slope="constant",
+    of_complex=cast,
 )  # fmt: skip
 # The identity, through which no gradient flows.
-STOP = register(
-    Op(
-        "stop_gradient", "elementwise", _same("stop_gradient", 1, "biufc", None),
-        lambda attrs, x: x, None, lambda b, args, dtype: args[0], "biuf",
-        samples=(Sample(((7,),)),), flops=0,
-        of_complex=kept,
-    )
+STOP = define(
+    "stop_gradient", "elementwise", _same("stop_gradient", 1, "biufc", None),
+    lambda attrs, x: x, None, lambda b, args, dtype: args[0], "biuf",
+    samples=(Sample(((7,),)),), flops=0, of_complex=kept,
 )  # fmt: skip

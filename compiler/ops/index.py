@@ -13,7 +13,7 @@ from ..ir.types import TensorType, from_numpy, i64, tensor_type
 from . import batch
 from .complex import linear
 from .folds import Fold, fold
-from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
+from .record import Array, Attrs, Op, Sample, Types, Vjp, define, fail, operands
 
 
 def _infer_iota(types: Types, attrs: Attrs) -> TensorType:
@@ -31,12 +31,10 @@ def _iota(attrs: Attrs) -> Array:
 
 
 # Where an element is along an axis: 0, 1, 2, ...
-IOTA = register(
-    Op(
-        "iota", "index", _infer_iota, _iota, None, None, "i",
-        attrs=("shape", "axis"), sizes=("shape",), flops=0,
-        samples=(Sample((), {"shape": (7,), "axis": 0}), Sample((), {"shape": (3, 5), "axis": 1})),
-    )
+IOTA = define(
+    "iota", "index", _infer_iota, _iota, None, None, "i",
+    attrs=("shape", "axis"), sizes=("shape",), flops=0,
+    samples=(Sample((), {"shape": (7,), "axis": 0}), Sample((), {"shape": (3, 5), "axis": 1})),
 )  # fmt: skip
 
 
@@ -136,35 +134,31 @@ def _d_scatter(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
 
 # gather(x, i, j, ..., axes): x[..., i, ..., j, ...], the indices at `axes`, the dimensions of the (equal)
 # shape of the indices first; 0 where an index is outside of its axis. Who must not read there asks, too.
-GATHER: Op = register(
-    Op(
-        "gather", "index", _infer_gather, _gather, _d_gather, None, "biuf", attrs=("axes",), flops=4,
-        samples=(
-            Sample(((9,), (5,)), {"axes": (0,)}, indices=(9,)),
-            Sample(((4, 6), (3, 2)), {"axes": (1,)}, indices=(6,)),
-            Sample(((6, 3), (4,)), {"axes": (0,)}, indices=(6,)),
-            Sample(((4, 2, 5), (7,), (7,)), {"axes": (2, 0)}, indices=(5, 4)),
-        ),
-        of_complex=linear, batch=batch.gather,
-    )
+GATHER: Op = define(
+    "gather", "index", _infer_gather, _gather, _d_gather, None, "biuf", attrs=("axes",), flops=4,
+    samples=(
+        Sample(((9,), (5,)), {"axes": (0,)}, indices=(9,)),
+        Sample(((4, 6), (3, 2)), {"axes": (1,)}, indices=(6,)),
+        Sample(((6, 3), (4,)), {"axes": (0,)}, indices=(6,)),
+        Sample(((4, 2, 5), (7,), (7,)), {"axes": (2, 0)}, indices=(5, 4)),
+    ),
+    of_complex=linear, batch=batch.gather,
 )  # fmt: skip
 
 
 def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
     """`rows` of the samples go to some five places."""
     kinds = of.states[0].kinds
-    return register(
-        Op(
-            name, "index", _infer_scatter(name, kinds), _scatter(of), vjp, of.name, kinds,
-            attrs=("shape", "axes"), sizes=("shape",), flops=4,
-            samples=(
-                Sample(((20,), (20,)), {"shape": (6,), "axes": (0,)}, indices=(6,)),
-                Sample(((rows, 3), (rows,)), {"shape": (4, 3), "axes": (0,)}, indices=(4,)),
-                Sample(((rows, 3), (rows,)), {"shape": (3, 4), "axes": (1,)}, indices=(4,)),
-                Sample(((rows, 2),) * 3, {"shape": (3, 4), "axes": (0, 1)}, indices=(3, 4)),
-            ),
-            batch=batch.scatter, **more,
-        )
+    return define(
+        name, "index", _infer_scatter(name, kinds), _scatter(of), vjp, of.name, kinds,
+        attrs=("shape", "axes"), sizes=("shape",), flops=4,
+        samples=(
+            Sample(((20,), (20,)), {"shape": (6,), "axes": (0,)}, indices=(6,)),
+            Sample(((rows, 3), (rows,)), {"shape": (4, 3), "axes": (0,)}, indices=(4,)),
+            Sample(((rows, 3), (rows,)), {"shape": (3, 4), "axes": (1,)}, indices=(4,)),
+            Sample(((rows, 2),) * 3, {"shape": (3, 4), "axes": (0, 1)}, indices=(3, 4)),
+        ),
+        batch=batch.scatter, **more,
     )  # fmt: skip
 
 

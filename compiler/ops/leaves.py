@@ -14,7 +14,7 @@ from ..ir.graph import Node
 from ..ir.rounding import convert
 from ..ir.types import TensorType, tensor_type
 from .complex import kept, literal
-from .record import Array, Attrs, Op, Types, operands, register
+from .record import Array, Attrs, Types, define, operands
 
 T = TypeVar("T")
 
@@ -33,25 +33,19 @@ def _literal(attrs: Attrs) -> Array:
     return convert(np.asarray(attrs["value"]), attrs["dtype"])
 
 
-INPUT = register(
-    Op(
-        "input", "leaf", _infer_input, None, None, None, "biufc",
-        attrs=("name", "dtype", "shape"), sizes=("shape",), of_complex=kept,
-    )
+INPUT = define(
+    "input", "leaf", _infer_input, None, None, None, "biufc",
+    attrs=("name", "dtype", "shape"), sizes=("shape",), of_complex=kept,
 )  # fmt: skip
 # A literal of a formula; part of the kernel's text.
-CONST = register(
-    Op(
-        "const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
-        of_complex=literal,
-    )
+CONST = define(
+    "const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
+    of_complex=literal,
 )  # fmt: skip
 # A number of the user's; an operand of the kernel, so that another value needs no other code.
-SCALAR = register(
-    Op(
-        "scalar", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
-        of_complex=literal,
-    )
+SCALAR = define(
+    "scalar", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
+    of_complex=literal,
 )  # fmt: skip
 
 

@@ -11,17 +11,17 @@ from typing import TypeVar
 import numpy as np
 
 from ..ir.types import TensorType, u32
-from .record import Array, Attrs, Op, Sample, Types, dec, fail, operands, register
+from .record import Array, Attrs, Sample, Types, dec, define, fail, operands
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 def threefry(
-    key: tuple[T, T], counter: tuple[T, T], add: Callable[[T, T], T], xor: Callable[[T, T], T],
-    rotate: Callable[[T, int], T], literal: Callable[[int], T],
-) -> T:  # fmt: skip
+    key: tuple[_T, _T], counter: tuple[_T, _T], add: Callable[[_T, _T], _T], xor: Callable[[_T, _T], _T],
+    rotate: Callable[[_T, int], _T], literal: Callable[[int], _T],
+) -> _T:  # fmt: skip
     """The first of the two words of a block."""
     keys = (*key, xor(xor(*key), literal(_PARITY)))
     a, b = add(counter[0], keys[0]), add(counter[1], keys[1])
@@ -52,9 +52,7 @@ def _evaluate(attrs: Attrs, *words: Array) -> Array:
 
 
 # random_bits(key, key, counter, counter): 32 bits, all of uint32.
-RANDOM_BITS = register(
-    Op(
-        "random_bits", "elementwise", _infer, _evaluate, None, dec.random_bits, "u", only=u32, flops=100,
-        samples=(Sample(((7,),) * 4), Sample(((3, 5),) * 4)),
-    )
+RANDOM_BITS = define(
+    "random_bits", "elementwise", _infer, _evaluate, None, dec.random_bits, "u", only=u32, flops=100,
+    samples=(Sample(((7,),) * 4), Sample(((3, 5),) * 4)),
 )  # fmt: skip

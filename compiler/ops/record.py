@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, ParamSpec
 
 import numpy as np
 
@@ -18,6 +18,7 @@ Types = tuple[TensorType, ...]
 Inputs = tuple[Node, ...]
 Mapped = tuple[bool, ...]
 Vjp = Callable[[Node, Node, tuple[bool, ...]], tuple[Node | None, ...]]
+Fields = ParamSpec("Fields")
 
 
 class Ix(NamedTuple):  # not a dataclass: fusion hashes thousands
@@ -179,6 +180,13 @@ def register(op: Op) -> Op:
     for tell in _told:
         tell(op)
     return op
+
+
+def _registered(make: Callable[Fields, Op]) -> Callable[Fields, Op]:
+    return lambda *args, **fields: register(make(*args, **fields))
+
+
+define = _registered(Op)  # one op: its fields
 
 
 def each(tell: Callable[[Op], None]) -> None:

@@ -12,7 +12,7 @@ from ..ir.types import TensorType, b1, i32, tensor_type
 from .complex import linear, product
 from .elementwise import CAST, DIV, EQ, MUL, NE, OR, SUB, WHERE
 from .leaves import CONST, const, fill, zeros_like
-from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
+from .record import Array, Attrs, Op, Sample, Types, define, fail, operands
 from .view import BROADCAST, PAD, reshape
 
 
@@ -90,33 +90,23 @@ _REDUCE_SAMPLES = (
     Sample(((3, 5),), {"axes": (0,)}), Sample(((3, 5),), {"axes": (0, 1)}),
     Sample(((2, 3, 4),), {"axes": (0, 2)}),
 )  # fmt: skip
-SUM = register(
-    Op(
-        "sum", "reduce", _reduction("sum", "iuf"), _total(np.add), _d_sum, "sum", "iuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
-        of_complex=linear,
-    )
+SUM = define(
+    "sum", "reduce", _reduction("sum", "iuf"), _total(np.add), _d_sum, "sum", "iuf",
+    attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False, of_complex=linear,
 )  # fmt: skip
-PROD: Op = register(
-    Op(
-        "prod", "reduce", _reduction("prod", "iuf"), _total(np.multiply), _d_prod, "prod", "iuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False,
-        of_complex=product,
-    )
+PROD: Op = define(
+    "prod", "reduce", _reduction("prod", "iuf"), _total(np.multiply), _d_prod, "prod", "iuf",
+    attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False, of_complex=product,
 )  # fmt: skip
-AMAX = register(
-    Op(
-        "amax", "reduce", _reduction("amax", "biuf"),
-        lambda attrs, x: np.asarray(np.max(x, axis=attrs["axes"])), _d_extreme, "max", "biuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES,
-    )
+AMAX = define(
+    "amax", "reduce", _reduction("amax", "biuf"),
+    lambda attrs, x: np.asarray(np.max(x, axis=attrs["axes"])), _d_extreme, "max", "biuf",
+    attrs=("axes",), samples=_REDUCE_SAMPLES,
 )  # fmt: skip
-AMIN = register(
-    Op(
-        "amin", "reduce", _reduction("amin", "biuf"),
-        lambda attrs, x: np.asarray(np.min(x, axis=attrs["axes"])), _d_extreme, "min", "biuf",
-        attrs=("axes",), samples=_REDUCE_SAMPLES,
-    )
+AMIN = define(
+    "amin", "reduce", _reduction("amin", "biuf"),
+    lambda attrs, x: np.asarray(np.min(x, axis=attrs["axes"])), _d_extreme, "min", "biuf",
+    attrs=("axes",), samples=_REDUCE_SAMPLES,
 )  # fmt: skip
 
 
@@ -144,11 +134,9 @@ def _position(name: str, best: np.ufunc) -> Op:
     """Of elements and their places, the least place of an element that is the extreme (any NaN, if there is
     one)."""
     samples = tuple(Sample(s.shapes * 2, s.attrs, indices=(1 << 20,)) for s in _REDUCE_SAMPLES)
-    return register(
-        Op(
-            name, "reduce", _infer_place(name), _place(best), None, name, "iuf", attrs=("axes",),
-            samples=samples,
-        )
+    return define(
+        name, "reduce", _infer_place(name), _place(best), None, name, "iuf", attrs=("axes",),
+        samples=samples,
     )  # fmt: skip
 
 

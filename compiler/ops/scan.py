@@ -10,7 +10,7 @@ from ..ir.types import TensorType, i64
 from .complex import Rule, linear, running_product
 from .folds import fold
 from .index import sums_at
-from .record import Array, Attrs, Op, Sample, Types, Vjp, fail, operands, register
+from .record import Array, Attrs, Op, Sample, Types, Vjp, define, fail, operands
 from .view import flip
 
 
@@ -27,11 +27,9 @@ def _scan(name: str, of: str, vjp: Vjp, kinds: str, of_complex: Rule | None = No
         return np.asarray(fold(of).evaluate.accumulate(x, axis=attrs["axis"], dtype=x.dtype))
 
     samples = (Sample(((9,),), {"axis": 0}), Sample(((3, 5),), {"axis": 0}), Sample(((3, 5),), {"axis": 1}))
-    return register(
-        Op(
-            name, "scan", infer, evaluate, vjp, of, kinds,
-            samples=samples, attrs=("axis",), of_complex=of_complex,
-        )
+    return define(
+        name, "scan", infer, evaluate, vjp, of, kinds,
+        samples=samples, attrs=("axis",), of_complex=of_complex,
     )  # fmt: skip
 
 

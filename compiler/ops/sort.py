@@ -7,7 +7,7 @@ import numpy as np
 from ..ir.graph import Node
 from ..ir.types import TensorType, from_numpy, i64, tensor_type
 from .index import IOTA, sums_at
-from .record import Array, Attrs, Op, Sample, Types, fail, operands, register
+from .record import Array, Attrs, Sample, Types, define, fail, operands
 
 
 def _operand(name: str, types: Types, attrs: Attrs) -> TensorType:
@@ -58,25 +58,21 @@ def _argtop(attrs: Attrs, x: Array) -> Array:
 
 
 # Positions along an axis in ascending order of what is there; equal ones in theirs, NaN last.
-ARGSORT = register(
-    Op(
-        "argsort", "sort", _infer, _argsort, None, None, "biuf", attrs=("axis",), flops=0,
-        samples=(
-            Sample(((9,),), {"axis": 0}), Sample(((3, 5),), {"axis": 0}), Sample(((3, 5),), {"axis": 1}),
-        ),
-    )
+ARGSORT = define(
+    "argsort", "sort", _infer, _argsort, None, None, "biuf", attrs=("axis",), flops=0,
+    samples=(
+        Sample(((9,),), {"axis": 0}), Sample(((3, 5),), {"axis": 0}), Sample(((3, 5),), {"axis": 1}),
+    ),
 )  # fmt: skip
 # The first `count` of them, at least 2, `falling` in descending order.
-ARGTOP = register(
-    Op(
-        "argtop", "sort", _infer_first, _argtop, None, None, "biuf", attrs=("axis", "count", "falling"),
-        sizes=("count",), flops=0,
-        samples=(
-            Sample(((9,),), {"axis": 0, "count": (4,), "falling": True}),
-            Sample(((3, 5),), {"axis": 0, "count": (2,), "falling": True}),
-            Sample(((3, 5),), {"axis": 1, "count": (3,), "falling": False}),
-        ),
-    )
+ARGTOP = define(
+    "argtop", "sort", _infer_first, _argtop, None, None, "biuf", attrs=("axis", "count", "falling"),
+    sizes=("count",), flops=0,
+    samples=(
+        Sample(((9,),), {"axis": 0, "count": (4,), "falling": True}),
+        Sample(((3, 5),), {"axis": 0, "count": (2,), "falling": True}),
+        Sample(((3, 5),), {"axis": 1, "count": (3,), "falling": False}),
+    ),
 )  # fmt: skip
 
 
@@ -98,13 +94,11 @@ def _d_sort(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None,
 
 
 # The elements along an axis in ascending order, NaN last, or `falling`, NaN first; -0 before 0.
-SORT = register(
-    Op(
-        "sorted", "sort", lambda types, attrs: _operand("sorted", types, attrs), _sort, _d_sort, None, "biuf",
-        attrs=("axis", "falling"), flops=0,
-        samples=(
-            Sample(((9,),), {"axis": 0, "falling": False}), Sample(((3, 5),), {"axis": 0, "falling": True}),
-            Sample(((3, 5),), {"axis": 1, "falling": False}),
-        ),
-    )
+SORT = define(
+    "sorted", "sort", lambda types, attrs: _operand("sorted", types, attrs), _sort, _d_sort, None, "biuf",
+    attrs=("axis", "falling"), flops=0,
+    samples=(
+        Sample(((9,),), {"axis": 0, "falling": False}), Sample(((3, 5),), {"axis": 0, "falling": True}),
+        Sample(((3, 5),), {"axis": 1, "falling": False}),
+    ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from ..ir.graph import Node
 from ..ir.types import TensorType, b1, tensor_type
 from . import batch
 from .complex import linear
-from .record import Array, Attrs, Guard, Ix, Op, Sample, Subscript, Types, View, fail, operands, register
+from .record import Array, Attrs, Guard, Ix, Op, Sample, Subscript, Types, View, define, fail, operands
 
 
 def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
@@ -146,64 +146,54 @@ def _d_pad(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, 
     return (SLICE(ct, starts=node.attrs["lo"], steps=(1,) * len(shape), counts=shape),)
 
 
-RESHAPE: Op = register(
-    Op(
-        "reshape", "view", _infer_reshape, lambda attrs, x: x.reshape(attrs["shape"]),
-        lambda n, ct, _: (RESHAPE(ct, shape=n.inputs[0].shape),), _index_reshape, "biuf",
-        attrs=("shape",), sizes=("shape",),
-        samples=(
-            Sample(((6,),), {"shape": (2, 3)}), Sample(((2, 3),), {"shape": (3, 2)}),
-            Sample(((2, 3),), {"shape": (2, 1, 3)}), Sample(((1,),), {"shape": ()}),
-        ),
-        of_complex=linear,
-    )
+RESHAPE: Op = define(
+    "reshape", "view", _infer_reshape, lambda attrs, x: x.reshape(attrs["shape"]),
+    lambda n, ct, _: (RESHAPE(ct, shape=n.inputs[0].shape),), _index_reshape, "biuf",
+    attrs=("shape",), sizes=("shape",),
+    samples=(
+        Sample(((6,),), {"shape": (2, 3)}), Sample(((2, 3),), {"shape": (3, 2)}),
+        Sample(((2, 3),), {"shape": (2, 1, 3)}), Sample(((1,),), {"shape": ()}),
+    ),
+    of_complex=linear,
 )  # fmt: skip
-TRANSPOSE: Op = register(
-    Op(
-        "transpose", "view", _infer_transpose, lambda attrs, x: x.transpose(attrs["perm"]),
-        lambda n, ct, _: (TRANSPOSE(ct, perm=_inverse(n.attrs["perm"])),), _index_transpose, "biuf",
-        attrs=("perm",),
-        samples=(Sample(((3, 5),), {"perm": (1, 0)}), Sample(((2, 3, 4),), {"perm": (2, 0, 1)})),
-        of_complex=linear,
-    )
+TRANSPOSE: Op = define(
+    "transpose", "view", _infer_transpose, lambda attrs, x: x.transpose(attrs["perm"]),
+    lambda n, ct, _: (TRANSPOSE(ct, perm=_inverse(n.attrs["perm"])),), _index_transpose, "biuf",
+    attrs=("perm",),
+    samples=(Sample(((3, 5),), {"perm": (1, 0)}), Sample(((2, 3, 4),), {"perm": (2, 0, 1)})),
+    of_complex=linear,
 )  # fmt: skip
-BROADCAST = register(
-    Op(
-        "broadcast", "view", _infer_broadcast,
-        lambda attrs, x: np.broadcast_to(x, attrs["shape"]), _d_broadcast, _index_broadcast, "biuf",
-        attrs=("shape",), sizes=("shape",),
-        samples=(
-            Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
-            Sample(((3, 1),), {"shape": (2, 3, 5)}),
-        ),
-        of_complex=linear, batch=batch.broadcast,
-    )
+BROADCAST = define(
+    "broadcast", "view", _infer_broadcast,
+    lambda attrs, x: np.broadcast_to(x, attrs["shape"]), _d_broadcast, _index_broadcast, "biuf",
+    attrs=("shape",), sizes=("shape",),
+    samples=(
+        Sample(((),), {"shape": (4,)}), Sample(((5,),), {"shape": (3, 5)}),
+        Sample(((3, 1),), {"shape": (2, 3, 5)}),
+    ),
+    of_complex=linear, batch=batch.broadcast,
 )  # fmt: skip
 # Element start + k * step of each axis, for k < count; steps may be negative.
-SLICE = register(
-    Op(
-        "slice", "view", _infer_slice, _slice, _d_slice, _index_slice, "biuf",
-        attrs=("starts", "steps", "counts"), sizes=("starts", "counts"),
-        samples=(
-            Sample(((9,),), {"starts": (2,), "steps": (1,), "counts": (5,)}),
-            Sample(((9,),), {"starts": (8,), "steps": (-3,), "counts": (3,)}),
-            Sample(((4, 9),), {"starts": (1, 0), "steps": (2, 4), "counts": (2, 3)}),
-        ),
-        of_complex=linear,
-    )
+SLICE = define(
+    "slice", "view", _infer_slice, _slice, _d_slice, _index_slice, "biuf",
+    attrs=("starts", "steps", "counts"), sizes=("starts", "counts"),
+    samples=(
+        Sample(((9,),), {"starts": (2,), "steps": (1,), "counts": (5,)}),
+        Sample(((9,),), {"starts": (8,), "steps": (-3,), "counts": (3,)}),
+        Sample(((4, 9),), {"starts": (1, 0), "steps": (2, 4), "counts": (2, 3)}),
+    ),
+    of_complex=linear,
 )  # fmt: skip
 # Zeros around.
-PAD = register(
-    Op(
-        "pad", "view", _infer_pad,
-        lambda attrs, x: np.pad(x, [*zip(attrs["lo"], attrs["hi"], strict=True)]) if x.ndim else x,
-        _d_pad, _index_pad, "biuf", attrs=("lo", "hi"), sizes=("lo", "hi"),
-        samples=(
-            Sample(((5,),), {"lo": (2,), "hi": (1,)}),
-            Sample(((3, 4),), {"lo": (0, 3), "hi": (2, 0)}),
-        ),
-        of_complex=linear,
-    )
+PAD = define(
+    "pad", "view", _infer_pad,
+    lambda attrs, x: np.pad(x, [*zip(attrs["lo"], attrs["hi"], strict=True)]) if x.ndim else x,
+    _d_pad, _index_pad, "biuf", attrs=("lo", "hi"), sizes=("lo", "hi"),
+    samples=(
+        Sample(((5,),), {"lo": (2,), "hi": (1,)}),
+        Sample(((3, 4),), {"lo": (0, 3), "hi": (2, 0)}),
+    ),
+    of_complex=linear,
 )  # fmt: skip
 
 

@@ -14,20 +14,7 @@ from . import batch
 from .complex import bilinear, linear
 from .index import sums_at
 from .joined import joined
-from .record import (
-    Array,
-    Attrs,
-    Ix,
-    Op,
-    Sample,
-    Subscript,
-    Sum,
-    Types,
-    View,
-    fail,
-    operands,
-    register,
-)
+from .record import Array, Attrs, Ix, Op, Sample, Subscript, Sum, Types, View, define, fail, operands
 from .view import flip, narrow, pad_axis, reshape, spaced
 
 # A gradient adds up so many slices in one expression; of larger windows it adds at places.
@@ -113,18 +100,16 @@ def _times(node: Node, number: int) -> Node:
 
 
 # window(x, axis, size, step, dilation): x[..., step * i + dilation * k, ...], windows i along it, k last.
-WINDOW: Op = register(
-    Op(
-        "window", "view", _infer_window, _window, _d_window, _index_window, "biuf",
-        attrs=("axis", "size", "step", "dilation"),
-        samples=(
-            Sample(((9,),), {"axis": 0, "size": 3, "step": 1, "dilation": 1}),
-            Sample(((4, 11),), {"axis": 1, "size": 3, "step": 2, "dilation": 2}),
-            Sample(((7, 3),), {"axis": 0, "size": 2, "step": 3, "dilation": 1}),
-            Sample(((40, 2),), {"axis": 0, "size": 20, "step": 2, "dilation": 1}),
-        ),
-        of_complex=linear,
-    )
+WINDOW: Op = define(
+    "window", "view", _infer_window, _window, _d_window, _index_window, "biuf",
+    attrs=("axis", "size", "step", "dilation"),
+    samples=(
+        Sample(((9,),), {"axis": 0, "size": 3, "step": 1, "dilation": 1}),
+        Sample(((4, 11),), {"axis": 1, "size": 3, "step": 2, "dilation": 2}),
+        Sample(((7, 3),), {"axis": 0, "size": 2, "step": 3, "dilation": 1}),
+        Sample(((40, 2),), {"axis": 0, "size": 20, "step": 2, "dilation": 1}),
+    ),
+    of_complex=linear,
 )  # fmt: skip
 
 
@@ -259,15 +244,13 @@ def _d_input(node: Node, ct: Node) -> Node:
 
 # convolve(x, w, strides, dilations): for each group g the sum over channels c and window places k of
 # x[n, g, c, strides * i + dilations * k] * w[g, o, c, k], without padding.
-CONVOLVE: Op = register(
-    Op(
-        "convolve", "composed", _infer_convolve, _convolve, _d_convolve, _contraction, "iuf",
-        attrs=("strides", "dilations"), exact=False,
-        samples=(
-            Sample(((2, 1, 3, 9), (1, 4, 3, 3)), {"strides": (1,), "dilations": (1,)}),
-            Sample(((2, 2, 2, 10), (2, 3, 2, 3)), {"strides": (2,), "dilations": (2,)}),
-            Sample(((2, 1, 3, 6, 7), (1, 4, 3, 3, 2)), {"strides": (1, 2), "dilations": (1, 1)}),
-        ),
-        of_complex=bilinear, batch=batch.convolve,
-    )
+CONVOLVE: Op = define(
+    "convolve", "composed", _infer_convolve, _convolve, _d_convolve, _contraction, "iuf",
+    attrs=("strides", "dilations"), exact=False,
+    samples=(
+        Sample(((2, 1, 3, 9), (1, 4, 3, 3)), {"strides": (1,), "dilations": (1,)}),
+        Sample(((2, 2, 2, 10), (2, 3, 2, 3)), {"strides": (2,), "dilations": (2,)}),
+        Sample(((2, 1, 3, 6, 7), (1, 4, 3, 3, 2)), {"strides": (1, 2), "dilations": (1, 1)}),
+    ),
+    of_complex=bilinear, batch=batch.convolve,
 )  # fmt: skip
