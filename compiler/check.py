@@ -227,10 +227,7 @@ def _strided(buffer: Data, call: Call, array: Array, operand: Operand) -> Data:
 
 
 def run_kernels(
-    program: Program,
-    inputs: list[Data],
-    moved: list[int] | None = None,
-    computed: Counter[str] | None = None,
+    program: Program, inputs: list[Data], moved: list[int] | None = None, computed: Counter[str] | None = None
 ) -> Values:
     """Every node that the program writes, by the interpreter of kernels. To `moved` goes, for each call, how
     many bytes it touched: every one that it read, and every one that it wrote, once; to `computed`, for how

@@ -89,10 +89,7 @@ def substitute(
 
 def difference(old: Kernel, new: Kernel) -> str | None:
     """In what a caller of `old` would have to know that it calls `new`; None if in nothing."""
-    for what, ours, theirs in (
-        ("operands", old.params, new.params),
-        ("results", old.outputs, new.outputs),
-    ):
+    for what, ours, theirs in (("operands", old.params, new.params), ("results", old.outputs, new.outputs)):
         if ours != theirs:
             want, found = (", ".join(map(param_text, x)) for x in (ours, theirs))
             return f"the {what} must stay ({want}), not ({found})"

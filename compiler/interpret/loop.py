@@ -161,10 +161,7 @@ def interpret_func(
     different barriers; ValueError where two lanes store to one element. Working memory starts as garbage
     (NaN for floats)."""
     arrays: dict[str, _Memory] = {}
-    values: dict[str, Array] = {
-        "begin": np.asarray([begin], np.int64),
-        "end": np.asarray([end], np.int64),
-    }
+    values: dict[str, Array] = {"begin": np.asarray([begin], np.int64), "end": np.asarray([end], np.int64)}
     for slot in func.slots:
         given = memory if slot.kind == "array" else slots
         if slot.name not in given:

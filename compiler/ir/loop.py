@@ -316,12 +316,7 @@ class Builder:
 
     @contextmanager
     def loop(
-        self,
-        lo: Operand,
-        hi: Operand,
-        step: int | Operand,
-        kind: str,
-        inits: tuple[Operand, ...] = (),
+        self, lo: Operand, hi: Operand, step: int | Operand, kind: str, inits: tuple[Operand, ...] = ()
     ) -> Iterator[Body]:
         """Open a For; the `with` block writes its body and sets `yields`; `results` are known
         after."""

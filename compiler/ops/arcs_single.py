@@ -67,10 +67,7 @@ def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Valu
     tiny = b.op("lt", n, b.op("mul", d, b.imm(st.F32.half * st.F32.least, n)))
     n, s = b.op("select", tiny, zero, n), b.op("select", tiny, zero, t)
     quarters = b.op(
-        "select",
-        steep,
-        b.op("select", left, one, b.imm(-1.0, n)),
-        b.op("select", left, b.imm(-2.0, n), zero),
+        "select", steep, b.op("select", left, one, b.imm(-1.0, n)), b.op("select", left, b.imm(-2.0, n), zero)
     )
     pi, pi_rest = (b.op("mul", quarters, b.imm(part, n)) for part in _HALF_PI)
     total, lost = st.fast_sum(b, pi, t)

@@ -349,10 +349,7 @@ def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
 
 
 def where_any(
-    b: Builder,
-    need: Value,
-    values: tuple[Operand, ...],
-    compute: Callable[[], tuple[Operand, ...]],
+    b: Builder, need: Value, values: tuple[Operand, ...], compute: Callable[[], tuple[Operand, ...]]
 ) -> tuple[Operand, ...]:
     """`values`, in the lanes that `need` it those that are computed: at once for all lanes, if any does. A
     loop of one turn, or none, is a branch."""

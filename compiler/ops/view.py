@@ -103,11 +103,7 @@ def _slice(attrs: Attrs, x: Array) -> Array:
 def _d_slice(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """The cotangent, spread over zeros: axis by axis, flip, space out by the step, pad."""
     for axis, (start, step, count, n) in enumerate(
-        zip(
-            *(node.attrs[k] for k in ("starts", "steps", "counts")),
-            node.inputs[0].shape,
-            strict=True,
-        )
+        zip(*(node.attrs[k] for k in ("starts", "steps", "counts")), node.inputs[0].shape, strict=True)
     ):
         if (start, step, count) == (0, 1, n):
             continue

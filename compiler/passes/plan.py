@@ -439,10 +439,7 @@ def make_plan(
                 names = [slot.name for slot in own.slots]
                 share = blocks // chain.strips if schedule.mode == "product" else 0
                 launch = replace(
-                    launch,
-                    strip=strip(chain, names, call, share, offsets),
-                    scratch=area,
-                    blocks=chain.strips,
+                    launch, strip=strip(chain, names, call, share, offsets), scratch=area, blocks=chain.strips
                 )
             launches.append(launch)
     return Plan(
