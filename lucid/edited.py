@@ -101,7 +101,7 @@ def _kernels_of(text: str, now: Mapping[str, Kernel]) -> tuple[Kernel, ...]:
     """The kernels of a text, each of which may stand in place of the one of its name."""
     head = Cursor(text)
     head.skip_lines()
-    if head.at_word("graph"):
+    if head.at("graph"):
         raise head.error("this is a graph, and kernels are replaced: change the function, or `lucid run` it")
     whole = parse_whole(text, bound=False)
     if whole.funcs:

@@ -93,7 +93,7 @@ def parse(text: str, file: str) -> GraphText | Whole:
     def work() -> GraphText | Whole:
         head = Cursor(text)
         head.skip_lines()
-        if not head.at_word("graph"):
+        if not head.at("graph"):
             whole = parse_whole(text, file)
             for kernel in whole.kernels:
                 verify_kernel(kernel)

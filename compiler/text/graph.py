@@ -20,7 +20,7 @@ import numpy as np
 from ..ir.graph import Graph, Node, at, toposort
 from ..ir.types import GRAPH_DTYPES, DType, TensorType, tensor_type
 from ..ops import INPUT, REGISTRY, Op
-from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, Token, is_name, joined, quoted
+from .lexer import MAX_DEPTH, RULE_ERRORS, Cursor, is_name, joined, quoted
 
 NO_OPS: Mapping[str, Op] = {}
 
@@ -140,7 +140,7 @@ def read_graph(
     the lines there. `more`: ops that are in no registry."""
     c = Cursor(text, file)
     c.skip_lines()
-    c.expect_word("graph")
+    c.expect("graph")
     name = c.name_or_string("the name of the graph")
     nodes: dict[str, Node] = {}
     inputs = _parse_inputs(c, nodes)
@@ -152,19 +152,17 @@ def read_graph(
         _parse_node(c, nodes, more)
     c.next()
     c.finish()
-    return Graph(name, inputs, tuple(_look_up(c, nodes, token) for token in results)), nodes
+    return Graph(name, inputs, tuple(c.look_up(token, nodes) for token in results)), nodes
 
 
 def _parse_inputs(c: Cursor, nodes: dict[str, Node]) -> tuple[Node, ...]:
     def one() -> Node:
         token = c.expect_kind("value", "an input (`%name: f32[n]`) or `)`")
-        given = c.string() if c.token.kind == "string" else token.text
+        given = c.given(token)
         c.expect(":")
         type_ = parse_type(c)
         with at(None):
-            node = INPUT(name=given, dtype=type_.dtype, shape=type_.shape)
-        _define(c, nodes, token, node)
-        return node
+            return c.define(token, nodes, INPUT(name=given, dtype=type_.dtype, shape=type_.shape))
 
     return tuple(c.several("(", ")", one))
 
@@ -189,11 +187,7 @@ def _parse_node(c: Cursor, nodes: dict[str, Node], more: Mapping[str, Op]) -> No
     op = REGISTRY.get(op_token.text) or more.get(op_token.text)
     if op is None:
         raise c.error(f"expected an op, found `{op_token.text}`", op_token)
-    operands: list[Node] = []
-    if c.token.kind == "value":
-        operands.append(_look_up(c, nodes, c.next()))
-        while c.accept(","):
-            operands.append(_look_up(c, nodes, c.value()))
+    operands = c.items(lambda: c.look_up(c.value(), nodes)) if c.token.kind == "value" else []
     attrs: dict[str, Any] = {}
     while c.token.kind == "name":
         key = c.next()
@@ -214,7 +208,7 @@ def _parse_node(c: Cursor, nodes: dict[str, Node], more: Mapping[str, Op]) -> No
             raise c.error(f"{op.name}: {error}", op_token) from error
     if node.type != written:
         raise c.error(f"the type of {op.name} here is {node.type}, not {written}", type_token)
-    _define(c, nodes, token, node)
+    c.define(token, nodes, node)
 
 
 def parse_attr(c: Cursor, depth: int = 0) -> Any:
@@ -225,7 +219,7 @@ def parse_attr(c: Cursor, depth: int = 0) -> Any:
         return tuple(c.several("(", ")", lambda: parse_attr(c, depth + 1)))
     if c.token.kind == "string":
         return c.string()
-    if c.accept_word("none"):
+    if c.accept("none"):
         return None
     if c.token.kind == "name" and c.token.text in GRAPH_DTYPES:
         dtype: DType = c.dtype(GRAPH_DTYPES)
@@ -233,15 +227,3 @@ def parse_attr(c: Cursor, depth: int = 0) -> Any:
     if c.at_number():
         return c.number()
     raise c.expected("a number, a string, a dtype or a tuple")
-
-
-def _look_up(c: Cursor, nodes: dict[str, Node], token: Token) -> Node:
-    if token.text not in nodes:
-        raise c.error(f"`%{token.text}` is not defined above", token)
-    return nodes[token.text]
-
-
-def _define(c: Cursor, nodes: dict[str, Node], token: Token, node: Node) -> None:
-    if token.text in nodes:
-        raise c.error(f"`%{token.text}` is defined twice", token)
-    nodes[token.text] = node

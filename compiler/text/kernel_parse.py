@@ -9,7 +9,7 @@ from ..ir.types import DTYPES, DType, TensorType, b1, i64
 from ..ops import REGISTRY
 from ..ops.folds import FOLDS, fold
 from .kernel import HEADS, INFIX, LEVEL, RESERVED
-from .lexer import MAX_DEPTH, Cursor, Token, fit
+from .lexer import MAX_DEPTH, Cursor, Token
 
 _OP_OF = {mark: op for op, mark in INFIX.items()}
 _NAMED = [f.name for f in FOLDS.values() if f.total == f"{f.name}="]  # r max= x
@@ -69,7 +69,7 @@ class _Parser:
 
     def kernel(self) -> k.Kernel:
         c = self.c
-        c.expect_word("kernel")
+        c.expect("kernel")
         name = c.name("the name of the kernel").text
         params = self.c.several("(", ")", self.param)
         c.skip_lines()
@@ -86,13 +86,13 @@ class _Parser:
         c.accept(":")
         c.end_line()
         outer: tuple[k.Axis, ...] = ()
-        if c.accept_word("for"):
+        if c.accept("for"):
             outer = self.some_axes()
             c.accept(":")
             c.end_line()
         stages = self.stages(outer)
         final: tuple[k.Stage, ...] = ()
-        if c.accept_word("finally"):
+        if c.accept("finally"):
             c.accept(":")
             c.skip_lines()
             final = self.stages(())
@@ -119,19 +119,19 @@ class _Parser:
         return self.c.natural("an extent (a name or a whole number)")
 
     def some_axes(self) -> tuple[k.Axis, ...]:
-        axes: list[k.Axis] = []
-        while not axes or self.c.accept(","):
-            name = self.c.name("an axis (`i in n`)").text
-            self.c.expect_word("in")
-            axes.append(k.Axis(name, self.extent(), self.c.accept_word("long")))
-        return tuple(axes)
+        return tuple(self.c.items(self.new_axis))
+
+    def new_axis(self) -> k.Axis:
+        name = self.c.name("an axis (`i in n`)").text
+        self.c.expect("in")
+        return k.Axis(name, self.extent(), self.c.accept("long"))
 
     def stages(self, outer: tuple[k.Axis, ...]) -> tuple[k.Stage, ...]:
         c = self.c
         stages: list[k.Stage] = []
         while not self.at_end("finally"):
             axes: tuple[k.Axis, ...] = ()
-            if c.accept_word("stage"):
+            if c.accept("stage"):
                 if c.token.kind == "name":
                     axes = self.some_axes()
                 if not c.accept(":"):
@@ -151,7 +151,7 @@ class _Parser:
 
     def at_end(self, *words: str) -> bool:
         """Whether nothing more of this kernel follows, or one of these words."""
-        return self.c.token.kind == "end" or self.c.at_word(*HEADS, *words)
+        return self.c.token.kind == "end" or self.c.at(*HEADS, *words)
 
     # --- statements -------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class _Parser:
         name, index = start.text, None
         if c.at("("):
             places = tuple(self.close(item, i64) for item in self.c.several("(", ")", lambda: self.expr(1)))
-            op = c.next().text if c.at_word(*_NAMED) else "sum"
+            op = c.next().text if c.at(*_NAMED) else "sum"
             c.expect("+=" if op == "sum" else "=")
             array = self.outputs.get(name)
             value = self.close(self.expr(), array.dtype if array else None)
@@ -180,7 +180,7 @@ class _Parser:
         if c.accept("+="):
             op = next((name for name in _CALLED if self.at_call(name)), "sum")
             return self.total(targets, index, op)
-        if c.at_word(*_NAMED):
+        if c.at(*_NAMED):
             op = c.next().text
             c.expect("=")
             return self.total(targets, index, op)
@@ -191,19 +191,19 @@ class _Parser:
             if dtype is not None:
                 raise c.error("a store has the dtype of its array", start)
             known = self.outputs.get(name)
-            if c.accept_word("scan"):
+            if c.accept("scan"):
                 over, call = self.axis(), c.name("a reduction")
                 args = self.c.several("(", ")", lambda: self.expr(1))
                 if call.text not in FOLDS or len(args) != 1:
                     raise c.error("a scan is that of a reduction with one argument", call)
                 item = self.close(args[0], known.dtype if known else None)
                 return k.Scan(name, index or (), call.text, over, item, c.loc(c.token))
-            if c.accept_word("sort"):
-                over, falling, values = self.axis(), c.accept_word("falling"), c.accept_word("values")
+            if c.accept("sort"):
+                over, falling, values = self.axis(), c.accept("falling"), c.accept("values")
                 (item,) = (self.close(e, None) for e in [self.expr(1)])
-                count = self.extent() if c.accept_word("first") else None
-                merges = c.accept_word("merges")
-                run = self.extent() if merges or c.accept_word("runs") else None
+                count = self.extent() if c.accept("first") else None
+                merges = c.accept("merges")
+                run = self.extent() if merges or c.accept("runs") else None
                 loc = c.loc(c.token)
                 return k.Sort(name, index or (), over, item, falling, count, values, run, merges, loc)
             expr = self.close(self.expr(), known.dtype if known else None)
@@ -260,7 +260,7 @@ class _Parser:
 
     def at_call(self, *names: str) -> bool:
         after = self.c.ahead()
-        return self.c.at_word(*names) and after.kind == "mark" and after.text == "("
+        return self.c.at(*names) and after.kind == "mark" and after.text == "("
 
     # --- expressions ------------------------------------------------------------------------------
 
@@ -442,10 +442,7 @@ class _Parser:
             raise self.c.error("the dtype of a literal is not known here; write `f32(0.5)`", item.token)
         if item.op:
             return self.typed(item.op, tuple(self.close(a, dtype) for a in item.args), item.token)
-        try:
-            return k.Const(fit(item.number, dtype), dtype)
-        except ValueError as error:
-            raise self.c.error(str(error), item.token) from None
+        return k.Const(self.c.fitted(item.number, dtype, item.token), dtype)
 
     def typed(self, name: str, args: tuple[k.Expr, ...], token: Token) -> k.Call:
         types = tuple(TensorType(k.expr_dtype(a), ()) for a in args)

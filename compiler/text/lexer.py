@@ -137,33 +137,19 @@ class Cursor:
     def expected(self, what: str) -> IRSyntaxError:
         return self.error(f"expected {what}, found {describe(self.token)}")
 
-    def at(self, *marks: str) -> bool:
-        """Whether the current token is one of these marks."""
-        return self.token.kind == "mark" and self.token.text in marks
+    def at(self, *texts: str) -> bool:
+        """Whether the current token is one of these marks or words."""
+        return self.token.kind in ("mark", "name") and self.token.text in texts
 
-    def at_word(self, *words: str) -> bool:
-        return self.token.kind == "name" and self.token.text in words
-
-    def accept(self, mark: str) -> bool:
-        if not self.at(mark):
+    def accept(self, text: str) -> bool:
+        if not self.at(text):
             return False
         self.next()
         return True
 
-    def accept_word(self, word: str) -> bool:
-        if not self.at_word(word):
-            return False
-        self.next()
-        return True
-
-    def expect(self, mark: str) -> Token:
-        if not self.at(mark):
-            raise self.expected(f"`{mark}`")
-        return self.next()
-
-    def expect_word(self, word: str) -> Token:
-        if not self.at_word(word):
-            raise self.expected(f"`{word}`")
+    def expect(self, text: str) -> Token:
+        if not self.at(text):
+            raise self.expected(f"`{text}`")
         return self.next()
 
     def expect_kind(self, kind: str, what: str) -> Token:
@@ -205,6 +191,28 @@ class Cursor:
 
     def value(self) -> Token:
         return self.expect_kind("value", "a value (`%name`)")
+
+    def given(self, token: Token) -> str:
+        """What callers call the value `token`: a string behind it, or its own name."""
+        return self.string() if self.token.kind == "string" else token.text
+
+    def look_up(self, token: Token, known: Mapping[str, T]) -> T:
+        if token.text not in known:
+            raise self.error(f"`%{token.text}` is not defined above", token)
+        return known[token.text]
+
+    def define(self, token: Token, known: dict[str, T], item: T) -> T:
+        if token.text in known:
+            raise self.error(f"`%{token.text}` is defined twice", token)
+        known[token.text] = item
+        return item
+
+    def fitted(self, value: Number, dtype: DType, token: Token) -> Number:
+        """`fit`, of what stands at `token`."""
+        try:
+            return fit(value, dtype)
+        except ValueError as error:
+            raise self.error(str(error), token) from None
 
     def dtype(self, known: Mapping[str, DType] = DTYPES) -> DType:
         if self.token.kind != "name" or self.token.text not in known:

@@ -28,7 +28,7 @@ from ..ir.layout import Slot
 from ..ir.rounding import Number
 from ..ir.types import DTYPES, DType, b1, i64
 from .kernel import HEADS
-from .lexer import MAX_DEPTH, Cursor, Line, Token, fit, format_number, joined
+from .lexer import MAX_DEPTH, Cursor, Line, Token, format_number, joined
 
 Type = tuple[DType, int]  # dtype, lanes
 _INDEX: Type = (i64, 1)
@@ -191,11 +191,11 @@ class _Parser:
 
     def func(self) -> lp.Func:
         c = self.c
-        c.expect_word("func")
+        c.expect("func")
         name = c.name("the name of the function").text
         slots = c.several("(", ")", self.slot)
-        team = c.natural("a number of threads") if c.accept_word("team") else 1
-        beyond = c.natural("a number of blocks") if c.accept_word("beyond") else 0
+        team = c.natural("a number of threads") if c.accept("team") else 1
+        beyond = c.natural("a number of blocks") if c.accept("beyond") else 0
         c.end_line()
         body = self.block(0)
         return lp.Func(name, tuple(slots), body, team, beyond)
@@ -204,7 +204,7 @@ class _Parser:
         c = self.c
         name = c.name("a slot (`x: f32[]`, `n: int`, `s: f32`)").text
         c.expect(":")
-        if c.accept_word("int"):
+        if c.accept("int"):
             slot = Slot(name, "int", i64)
         else:
             dtype = c.dtype()
@@ -223,7 +223,7 @@ class _Parser:
             raise c.error(f"loops are nested deeper than {MAX_DEPTH}")
         body: list[lp.Stmt] = []
         last = ("yield",) if depth else ("yield", *HEADS)
-        while c.token.kind != "end" and not c.at_word(*last):
+        while c.token.kind != "end" and not c.at(*last):
             body.append(self.statement(depth))
             c.end_line()
         return tuple(body)
@@ -237,20 +237,20 @@ class _Parser:
             while c.accept(","):
                 results.append(c.value())
             c.expect("=")
-            c.expect_word("for")
+            c.expect("for")
             return self.loop(results, depth)
-        if c.accept_word("for"):
+        if c.accept("for"):
             return self.loop([], depth)
-        if c.at_word("alloc", "shared"):
+        if c.at("alloc", "shared"):
             return self.alloc(c.next().text == "shared")
-        if c.accept_word("barrier"):
+        if c.accept("barrier"):
             return lp.Barrier()
-        if c.accept_word("window"):
+        if c.accept("window"):
             return self.window()
-        if c.accept_word("prefetch"):
+        if c.accept("prefetch"):
             array, index, _ = self.place()
-            return lp.Prefetch(array, index, c.accept_word("far"))
-        if not c.accept_word("store"):
+            return lp.Prefetch(array, index, c.accept("far"))
+        if not c.accept("store"):
             raise c.expected(
                 "a statement (`%v: f32 = ...`, `store`, `alloc`, `shared`, `barrier`, `for` or `yield`)"
             )
@@ -258,8 +258,8 @@ class _Parser:
         c.expect(",")
         value = self.operand(None)
         mask = self.mask(value.lanes)
-        stream = c.accept_word("stream")
-        aligned = c.accept_word("aligned")
+        stream = c.accept("stream")
+        aligned = c.accept("aligned")
         return lp.Store(array, index, value, stride, mask, stream, c.loc(c.token), aligned)
 
     def alloc(self, shared: bool) -> lp.Alloc:
@@ -283,10 +283,10 @@ class _Parser:
         dtype = c.dtype()
         c.expect("=")
         array, index, _ = self.place()
-        if not c.accept_word("if"):
+        if not c.accept("if"):
             return lp.Window(name, dtype, array, index)
         choice = self.operand(_INDEX)
-        c.expect_word("else")
+        c.expect("else")
         other, at, _ = self.place()
         return lp.Window(name, dtype, array, index, choice, other, at)
 
@@ -298,13 +298,13 @@ class _Parser:
         c.expect("=")
         result = lp.Value(name.text, *type_)
         stmt: lp.Let | lp.Load | lp.Aligned
-        if c.accept_word("aligned"):
+        if c.accept("aligned"):
             array = c.name("an array").text
-            stmt = lp.Aligned(result, array, c.natural("a number of bytes") if c.accept_word("to") else 64)
-        elif c.accept_word("load"):
+            stmt = lp.Aligned(result, array, c.natural("a number of bytes") if c.accept("to") else 64)
+        elif c.accept("load"):
             array, index, stride = self.place()
             mask = self.mask(result.lanes)
-            aligned = c.accept_word("aligned")
+            aligned = c.accept("aligned")
             stmt = lp.Load(result, array, index, stride, mask, c.loc(c.token), aligned)
         else:
             op = c.name("an instruction")
@@ -336,33 +336,28 @@ class _Parser:
         """From behind `for` on."""
         c = self.c
         var = lp.Value(c.expect_kind("value", "the loop's variable (`%i`)").text, i64)
-        c.expect_word("in")
+        c.expect("in")
         lo = self.operand(_INDEX)
         c.expect("..")
         hi = self.operand(_INDEX)
-        c.expect_word("step")
+        c.expect("step")
         step = self.operand(_INDEX)
-        if not c.at_word(*KINDS):
+        if not c.at(*KINDS):
             raise c.expected(f"a kind of loop ({', '.join(KINDS)})")
         kind = c.next().text
         carried: list[lp.Value] = []
         inits: list[lp.Operand] = []
         if names:
             c.expect("(")
-            while not carried or c.accept(","):
-                name = c.expect_kind("value", "a carried value (`%c: f32 = ...`)").text
-                c.expect(":")
-                type_ = self.type()
-                c.expect("=")
-                inits.append(self.operand(type_))
-                carried.append(lp.Value(name, *type_))
+            pairs = c.items(self.carried)
+            carried, inits = [value for value, _ in pairs], [init for _, init in pairs]
             c.expect(")")
         if len(carried) != len(names):
             raise c.error(f"{len(names)} results, but {len(carried)} carried values", names[0])
         self.values |= {v.name: v for v in (var, *carried)}
         c.end_line()
         body = self.block(depth + 1)
-        c.expect_word("yield")
+        c.expect("yield")
         yields: list[lp.Operand] = []
         for k, value in enumerate(carried):
             if k:
@@ -371,6 +366,14 @@ class _Parser:
         results = tuple(lp.Value(n.text, v.dtype, v.lanes) for n, v in zip(names, carried, strict=True))
         self.values |= {v.name: v for v in results}
         return lp.For(var, lo, hi, step, kind, tuple(carried), tuple(inits), body, tuple(yields), results)
+
+    def carried(self) -> tuple[lp.Value, lp.Operand]:
+        """A value, and what it starts as."""
+        name = self.c.expect_kind("value", "a carried value (`%c: f32 = ...`)").text
+        self.c.expect(":")
+        type_ = self.type()
+        self.c.expect("=")
+        return lp.Value(name, *type_), self.operand(type_)
 
     # --- operands ---------------------------------------------------------------------------------
 
@@ -389,10 +392,7 @@ class _Parser:
         c = self.c
         token = c.token
         if token.kind == "value":
-            c.next()
-            if token.text not in self.values:
-                raise c.error(f"`%{token.text}` is not defined above", token)
-            return self.values[token.text]
+            return c.look_up(c.next(), self.values)
         if c.at_number():
             return self.literal(c.number(), expected, token)
         if token.kind != "name":
@@ -406,10 +406,7 @@ class _Parser:
     def literal(self, number: Number, type_: Type | None, token: Token) -> lp.Imm:
         if type_ is None:
             raise self.c.error("a literal needs its type here, as in `f32x16(0.5)`", token)
-        try:
-            return lp.Imm(fit(number, type_[0]), *type_)
-        except ValueError as error:
-            raise self.c.error(str(error), token) from None
+        return lp.Imm(self.c.fitted(number, type_[0], token), *type_)
 
     def place(self) -> tuple[str, lp.Operand, lp.Operand | None]:
         """`x[%index]` or `x[%index : %stride]`"""
@@ -422,4 +419,4 @@ class _Parser:
         return array, index, stride
 
     def mask(self, lanes: int) -> lp.Operand | None:
-        return self.operand((b1, lanes)) if self.c.accept_word("mask") else None
+        return self.operand((b1, lanes)) if self.c.accept("mask") else None

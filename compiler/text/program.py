@@ -28,11 +28,8 @@ from ..ir.types import DType, TensorType, i64
 from .graph import attr_text, input_text, parse_attr, parse_type
 from .kernel import kernel_lines
 from .kernel_parse import read_kernel
-from .lexer import Cursor, Line, Token, fit, format_number, joined, quoted
+from .lexer import Cursor, Line, Token, format_number, joined, quoted
 from .loop import func_lines, read_func
-
-# Of what is called: the dtype of each number, None for an array.
-Operands = Mapping[str, DType | None]
 
 
 def operands_of(callee: Kernel | Func) -> dict[str, DType | None]:
@@ -103,9 +100,9 @@ def parse_whole(text: str, file: str | None = None, bound: bool = True) -> Whole
     c.skip_lines()
     kernels: dict[str, Kernel] = {}
     funcs: dict[str, Func] = {}
-    while c.at_word("kernel", "func"):
+    while c.at("kernel", "func"):
         start, name = c.token, c.ahead()
-        found = read_kernel(c) if c.at_word("kernel") else read_func(c)
+        found = read_kernel(c) if c.at("kernel") else read_func(c)
         if found.name in kernels or found.name in funcs:
             raise c.error(f"`{found.name}` is there twice", name)
         if isinstance(found, Kernel):
@@ -115,10 +112,10 @@ def parse_whole(text: str, file: str | None = None, bound: bool = True) -> Whole
         if kernels and funcs:
             raise c.error("a text is one of kernels, or one of loops", start)
         c.skip_lines()
-    if not kernels and not funcs and not c.at_word("program"):  # of which none may be needed
+    if not kernels and not funcs and not c.at("program"):  # of which none may be needed
         raise c.expected("`kernel`, `func`, `program` or `graph`")
     binding = None
-    if c.at_word("program"):
+    if c.at("program"):
         if not bound:
             return Whole(tuple(kernels.values()), tuple(funcs.values()), None)
         callees: dict[str, Kernel | Func] = {**kernels, **funcs}
@@ -134,7 +131,7 @@ class _Parser:
 
     def binding(self) -> Binding:
         c = self.c
-        c.expect_word("program")
+        c.expect("program")
         name = c.name_or_string("the name of the program")
         inputs = c.several("(", ")", self.input)
         c.skip_lines()
@@ -154,15 +151,14 @@ class _Parser:
 
     def input(self) -> Input:
         token = self.c.expect_kind("value", "an input (`%name: f32[4]`) or `)`")
-        given = self.c.string() if self.c.token.kind == "string" else token.text
-        return Input(token.text, given, self.typed(token))
+        return Input(token.text, self.c.given(token), self.typed(token))
 
     def result(self, called: list[str]) -> tuple[Token, Token, TensorType]:
         """The value, where its type is written, and that. What users call it goes to `called`."""
         c = self.c
         token = c.expect_kind("value", "a result (`%name: f32[4]`) or `)`")
         start = c.token
-        called.append(c.string() if start.kind == "string" else token.text)
+        called.append(c.given(token))
         if called[-1] in called[:-1] and start.kind == "string":
             raise c.error(f"two results are called {called[-1]!r}", start)
         c.expect(":")
@@ -171,20 +167,11 @@ class _Parser:
     def typed(self, token: Token) -> TensorType:
         """The type of what is defined at `token`, from the colon on."""
         self.c.expect(":")
-        kind = parse_type(self.c)
-        if token.text in self.known:
-            raise self.c.error(f"`%{token.text}` is defined twice", token)
-        self.known[token.text] = kind
-        return kind
-
-    def look_up(self, token: Token) -> str:
-        if token.text not in self.known:
-            raise self.c.error(f"`%{token.text}` is not defined above", token)
-        return token.text
+        return self.c.define(token, self.known, parse_type(self.c))
 
     def as_seen(self, token: Token, at: Token, kind: TensorType) -> tuple[str, TensorType]:
         """What is defined already, under a type that is written `at` there."""
-        own = self.known[self.look_up(token)]
+        own = self.c.look_up(token, self.known)
         if own.nbytes != kind.nbytes:
             what = f"`%{token.text}` is {own}, of {own.nbytes:,} bytes"
             raise self.c.error(f"{what}, not of {kind.nbytes:,}", at)
@@ -199,15 +186,17 @@ class _Parser:
         made: list[tuple[Token, TensorType, View]] = []
         before = dict(self.known)  # what a step defines it cannot read
         if c.token.kind == "value":
-            while not made or c.accept(","):
-                token = c.expect_kind("value", "a value (`%name: f32[4]`)")
-                kind = self.typed(token)
-                made.append((token, kind, self.place(token.text)))
+            made = c.items(self.one)
             c.expect("=")
         after, self.known = self.known, before
         found = self.made(made)
         self.known = after
         return found
+
+    def one(self) -> tuple[Token, TensorType, View]:
+        """One value that a step defines."""
+        token = self.c.expect_kind("value", "a value (`%name: f32[4]`)")
+        return token, self.typed(token), self.place(token.text)
 
     def made(self, made: list[tuple[Token, TensorType, View]]) -> Step | Memory | Library:
         """From behind the `=` on."""
@@ -238,7 +227,7 @@ class _Parser:
         if missing:
             raise c.error(f"`{token.text}` needs {', '.join(missing)}, too")
         c.expect(")")
-        over = c.natural("a number of blocks") if c.accept_word("over") else None
+        over = c.natural("a number of blocks") if c.accept("over") else None
         outputs = callee.outputs if isinstance(callee, Kernel) else ()
         if len(made) != len(outputs):
             raise c.error(f"`{token.text}` defines {len(outputs)} values, not {len(made)}", token)
@@ -250,11 +239,7 @@ class _Parser:
 
     def library(self, name: str, kind: TensorType) -> Library:
         c = self.c
-        operands: list[tuple[str, TensorType]] = []
-        while c.token.kind == "value":
-            operands.append(self.seen(c.next()))
-            if not c.accept(","):
-                break
+        operands = c.items(lambda: self.seen(c.value())) if c.token.kind == "value" else []
         attrs: dict[str, Any] = {}
         while c.token.kind == "name":
             key = c.next()
@@ -268,20 +253,18 @@ class _Parser:
         c = self.c
         token = c.token
         if dtype is None:
-            name = self.look_up(c.expect_kind("value", "an array (`%name`)"))
-            return self.place(name)
+            name = c.expect_kind("value", "an array (`%name`)")
+            c.look_up(name, self.known)
+            return self.place(name.text)
         if not c.at_number():
             raise c.expected(f"a number ({dtype})")
-        try:
-            return Const(fit(c.number(), dtype), dtype)
-        except ValueError as error:
-            raise c.error(str(error), token) from None
+        return Const(c.fitted(c.number(), dtype, token), dtype)
 
     def place(self, name: str) -> View:
         """How `name` lies, from behind it on."""
         c = self.c
-        offset = c.natural("an element") if c.accept_word("from") else 0
-        if not c.accept_word("by"):
+        offset = c.natural("an element") if c.accept("from") else 0
+        if not c.accept("by"):
             return View(name, offset)
         strides = c.several("(", ")", lambda: (-1 if c.accept("-") else 1) * c.natural("a stride"))
         return View(name, offset, tuple(strides))
