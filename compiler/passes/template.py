@@ -149,73 +149,35 @@ class _Numbers:
         return found
 
 
-class _Words:
-    """A sequence of which some are sizes: what stands there once these are known."""
-
-    def __init__(self, values: Sequence[Any], numbers: _Numbers) -> None:
-        self._values = tuple(values)
-        self.holes = tuple([(k, numbers.of(v)) for k, v in enumerate(values) if isinstance(v, Size)])
-
-    def fill(self, numbers: Sequence[int]) -> list[Any]:
-        found = list(self._values)
-        for k, n in self.holes:
-            found[k] = numbers[n]
-        return found
+# What a plan is made of.
+_RECORDS = (Plan, Buffer, Launch, Address, Strip, Scratch)
+Filler = Callable[[Sequence[int], Sequence[Node]], Any]
 
 
-class _Buffer:
-    def __init__(self, buffer: Buffer, numbers: _Numbers) -> None:
-        self._buffer = buffer
-        self._words = _Words((buffer.nbytes, *buffer.shape), numbers)
+def _filler(value: Any, numbers: _Numbers) -> Filler | None:
+    """What stands in the place of `value` once `numbers`, and the scalars, are known; None if it stays."""
+    if isinstance(value, Hole):
+        number, dtype = value
+        assert dtype is not None
+        return lambda known, scalars: scalar_bytes(scalars[number].attrs["value"], dtype)
+    record = isinstance(value, _RECORDS)
+    if not record and not isinstance(value, tuple):
+        return None
+    parts = [getattr(value, name) for name in value.__match_args__] if record else [*value]
+    sizes = [(k, numbers.of(part)) for k, part in enumerate(parts) if isinstance(part, Size)]
+    others = [(k, inner) for k, part in enumerate(parts) if (inner := _filler(part, numbers)) is not None]
+    if not sizes and not others:
+        return None
 
-    def fill(self, numbers: Sequence[int]) -> Buffer:
-        if not self._words.holes:
-            return self._buffer
-        nbytes, *shape = self._words.fill(numbers)
-        return Buffer(self._buffer.kind, self._buffer.dtype, tuple(shape), nbytes, 0, self._buffer.life)
+    def fill(known: Sequence[int], scalars: Sequence[Node]) -> Any:
+        found = parts.copy()
+        for k, n in sizes:
+            found[k] = known[n]
+        for k, inner in others:
+            found[k] = inner(known, scalars)
+        return type(value)(*found) if record else tuple(found)
 
-
-class _Strip:
-    def __init__(self, strip: Strip, numbers: _Numbers) -> None:
-        places = [n for place in strip.places for n in place]
-        self._words = _Words((strip.rows, strip.tile, strip.parts, strip.share, *places), numbers)
-
-    def fill(self, numbers: Sequence[int]) -> Strip:
-        rows, tile, parts, share, *places = self._words.fill(numbers)
-        each = iter(places)
-        return Strip(rows, tile, parts, share, tuple(zip(each, each, each, strict=True)))
-
-
-class _Scratch:
-    def __init__(self, scratch: Scratch, numbers: _Numbers) -> None:
-        self._words = _Words((scratch.buffer, scratch.areas, scratch.nbytes), numbers)
-
-    def fill(self, numbers: Sequence[int]) -> Scratch:
-        return Scratch(*self._words.fill(numbers))
-
-
-class _Launch:
-    def __init__(self, launch: Launch, numbers: _Numbers) -> None:
-        self._launch = launch
-        self._words = _Words((launch.blocks, launch.work, *launch.slots), numbers)
-        self._strip = None if launch.strip is None else _Strip(launch.strip, numbers)
-        self._scratch = None if launch.scratch is None else _Scratch(launch.scratch, numbers)
-        slots: list[tuple[int, Any]] = list(enumerate(launch.slots))
-        self._scalars = [(k, s.number, s.dtype) for k, s in slots if isinstance(s, Hole) and s.dtype]
-        offsets: list[tuple[int, int, Any]] = [
-            (k, s.buffer, s.offset) for k, s in slots if isinstance(s, Address)
-        ]
-        self._addresses = [(k, b, numbers.of(n)) for k, b, n in offsets if isinstance(n, Size)]
-
-    def fill(self, numbers: Sequence[int], scalars: Sequence[Node]) -> Launch:
-        blocks, work, *slots = self._words.fill(numbers)
-        for k, number, dtype in self._scalars:
-            slots[k] = scalar_bytes(scalars[number].attrs["value"], dtype)
-        for k, buffer, n in self._addresses:
-            slots[k] = Address(buffer, numbers[n])
-        strip = None if self._strip is None else self._strip.fill(numbers)
-        scratch = None if self._scratch is None else self._scratch.fill(numbers)
-        return Launch(self._launch.code, tuple(slots), blocks, work, self._launch.joins, strip, scratch)
+    return fill
 
 
 class Template:
@@ -237,10 +199,8 @@ class Template:
         self._free = _getter([*symbols])
         self._hold = facts.program()
         numbers = _Numbers()
-        self._buffers = [_Buffer(b, numbers) for b in plan.buffers]
-        self._launches = [_Launch(launch, numbers) for launch in plan.launches]
+        self._fill = _filler(plan, numbers) or (lambda known, scalars: plan)
         self._numbers = numbers.evaluators
-        self._plan = plan
 
     def fill(self, outlined: Outline) -> Plan | None:
         """The plan for a graph of the same key; None if the passes could take other steps for it."""
@@ -251,15 +211,7 @@ class Template:
         if values is None:
             return None
         numbers = [number(values) for number in self._numbers]
-        plan = Plan(
-            tuple([b.fill(numbers) for b in self._buffers]),
-            self._plan.inputs,
-            self._plan.outputs,
-            self._plan.aliases,
-            tuple([launch.fill(numbers, outlined.scalars) for launch in self._launches]),
-            0,
-        )
-        return arrange(plan)
+        return arrange(self._fill(numbers, outlined.scalars))
 
 
 def _getter(positions: Sequence[int]) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
