@@ -60,6 +60,7 @@ class OfTensor:
     """The hooks of one tensor, in order."""
 
     sources: tuple[Node, ...] = ()
+    onward = False
 
     def __init__(self) -> None:
         self.hooks: dict[int, Hook] = {}

@@ -10,12 +10,12 @@ is no loop. The result is a graph like any other: it can be differentiated, comp
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from weakref import ref
 
 from lucid.compiler import ops
-from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.graph import Node, toposort
 from lucid.compiler.ir.types import TensorType
 from lucid.compiler.passes.batch import in_batch
 
@@ -24,10 +24,11 @@ from .context import MODE
 from .creation import given as asarray
 from .errors import bounded, bounds, here
 from .gradients import name_of, tensor_of
+from .hooks import TAPS
 from .lanes import LANES, example, lane
 from .pickles import Decorated, Parts
 from .shapes import normal_axis
-from .tensor import LEAVES, Tensor, node_of
+from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
 
 Axes = Any  # an int, None, or a container of these
 
@@ -114,6 +115,7 @@ def _mapped(
         found: list[Tensor] = []
         rebuild(returned, lambda value: found.append(_result(f, value)))
         nodes = [node_of(t) for t in found]
+        _refuse_own(f, nodes, examples)
     finally:
         LANES.reset(token)
         for node in examples:
@@ -181,6 +183,21 @@ def _result(f: Callable[..., Any], value: Any) -> Tensor:
         told = f"{name_of(f)} returned {type(value).__name__}; expected tensors, or a structure of them"
         raise TypeError(here(f"vmap: {told}"))
     return asarray(value)
+
+
+def _refuse_own(f: Callable[..., Any], nodes: Sequence[Node], examples: Iterable[Node]) -> None:
+    """TypeError where gradients are to flow through what `f` has a derivative of its own for, of an example:
+    that one is written for one."""
+    if not any(tap.onward for tap, _ in TAPS.values()):
+        return
+    mapped = set(examples)
+    for node in toposort(nodes):
+        if mapped.isdisjoint(node.inputs):
+            continue
+        mapped.add(node)
+        if node in TAPS and TAPS[node][0].onward and differentiable_leaves(node):
+            told = "an autograd.Function in it has a gradient for one example; take the gradient inside"
+            raise TypeError(here(f"vmap of {name_of(f)}: {told}, as in vmap(grad(f))"))
 
 
 def _out(size: int, node: Node, batch: Node | None, found: Tensor, axis: int | None) -> Tensor:

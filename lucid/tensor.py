@@ -19,6 +19,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node, at
 from lucid.compiler.ir.types import b1, c64, f32
+from lucid.compiler.passes.autodiff import made_of
 from lucid.runtime import memory
 from lucid.runtime.stored import Stored
 
@@ -28,7 +29,7 @@ from .complexes import Complexes
 from .context import MODE, no_grad
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
-from .hooks import Hooked, carry, gradients
+from .hooks import TAPS, Hooked, carry, gradients
 from .indexing import Indexed
 from .lists import holds, stacked, with_arrays
 from .methods import Methods
@@ -589,7 +590,7 @@ def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
                 )
             )
         if node.op is not ops.STOP:
-            stack += [n for n in node.inputs if n not in done and n.type.dtype.is_inexact]
+            stack += [n for n in made_of(node, TAPS) if n not in done and n.type.dtype.is_inexact]
     if not found:
         free.update(done)
     return found

@@ -29,10 +29,12 @@ _Layer = tuple[Node, bool]
 
 
 class Tap(Protocol):
-    """Given the cotangents of its nodes, each at its number, says what they are from there on. `sources`:
-    what its nodes are made of, all of which come after all of them on the way back."""
+    """Given the cotangents of its nodes, each at its number, says what they are from there on; or, if it goes
+    `onward`, what those of its sources are: a derivative of somebody's own. `sources`: what its nodes are
+    made of, all of which come after all of them on the way back."""
 
     sources: tuple[Node, ...]
+    onward: bool
 
     def __call__(self, parts: list[Node | None]) -> Sequence[Node | None]: ...
 
@@ -88,7 +90,7 @@ def pullback(
     given the cotangents of some nodes, once they are complete, and says what goes on in their place."""
     taps = taps or {}
     order = toposort(outputs, set(wrt) if first else (), _behind(taps) if taps else None)
-    sweep = _Sweep(_depends(order, wrt), taps, order)
+    sweep = _Sweep(_depends(order, wrt, taps), taps, order)
     found = sweep.found
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if cotangent.type != output.type:
@@ -136,11 +138,20 @@ def before(graph: Graph) -> Graph:
     )
 
 
-def _depends(order: list[Node], wrt: Iterable[Node]) -> set[Node]:
+def made_of(node: Node, taps: Taps) -> tuple[Node, ...]:
+    """What the cotangent of a node goes to, if its op has a derivative: its inputs, or the sources of a tap
+    that goes onward."""
+    if node in taps and taps[node][0].onward:
+        return taps[node][0].sources
+    return node.inputs
+
+
+def _depends(order: list[Node], wrt: Iterable[Node], taps: Taps) -> set[Node]:
     """The floats and complex numbers among `wrt`, and all that is computed from them."""
     active = {n for n in wrt if n.type.dtype.is_inexact}
     for node in order:
-        if node.op.vjp is not None and node.type.dtype.is_inexact and not active.isdisjoint(node.inputs):
+        derived = node.op.vjp is not None and node.type.dtype.is_inexact
+        if derived and not active.isdisjoint(made_of(node, taps)):
             active.add(node)
     return active
 
@@ -171,6 +182,11 @@ class _Sweep:
         parts = {self.taps[n][1]: self.total(n) for n in nodes if n in self.found}
         if parts:
             made = tap([parts.get(k) for k in range(max(self.taps[n][1] for n in nodes) + 1)])
+            if tap.onward:
+                for n, part in zip(tap.sources, made, strict=True):
+                    if n in self.active and part is not None:
+                        self.found.setdefault(n, []).append(part)
+                return ()
             for n in nodes:
                 part = made[self.taps[n][1]]
                 if part is None:

@@ -13,8 +13,9 @@ from ..errors import here, public
 from ..hooks import pullback
 from ..tensor import Tensor, node_of
 from . import functional
+from .function import Function
 
-__all__ = ["backward", "enable_grad", "functional", "grad", "no_grad"]
+__all__ = ["Function", "backward", "enable_grad", "functional", "grad", "no_grad"]
 
 
 def _several(value: Any) -> tuple[Any, ...]:

@@ -130,6 +130,8 @@ class _Back:
 
 
 class _Tap:
+    onward = False
+
     def __init__(
         self, count: int, sources: tuple[Node, ...], run: Callable[..., Sequence[Node | None]]
     ) -> None:
