@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from .ir.artifact import Plan
 from .ir.graph import Graph, Node
 from .ir.kernel import Array, Extent, Kernel, symbols
-from .ir.program import Call, Number, Operand, Program
+from .ir.program import Call, Number, Operand, Program, row_major
 from .ir.target import Target
 from .ir.types import TensorType, tensor_type
 from .ops import BROADCAST, CONST, INPUT
@@ -52,10 +51,8 @@ def single(kernel: Kernel, bound: Mapping[str, int], scalars: Mapping[str, Numbe
         if array.dims:
             shape = (*shape[:-1], shape[-1] * abs(step))
         node = memory(array.name, tensor_type(array.dtype, shape), written=array in kernel.outputs)
-        strides = [prod(shape[d + 1 :]) for d in range(len(shape))]
-        if array.dims:
-            strides[-1] = step
-        arrays[array.name] = Operand(node, max(0, shape[-1] - 1) if step < 0 else 0, tuple(strides))
+        strides = (*row_major(shape)[:-1], step) if array.dims else ()
+        arrays[array.name] = Operand(node, max(0, shape[-1] - 1) if step < 0 else 0, strides)
     outputs = tuple(arrays[o.name].node for o in kernel.outputs)
     inputs = tuple(arrays[p.name].node for p in kernel.params if isinstance(p, Array))
     call = Call(kernel, arrays, dict(bound), dict(scalars), ())

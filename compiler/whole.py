@@ -6,20 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from .cpu.schedule import Schedule
 from .ir.artifact import Address, Code
-from .ir.binding import Binding, Input, Memory, Result, Step, View, Whole, row_major
+from .ir.binding import Binding, Input, Memory, Result, Step, View, Whole
 from .ir.data import replace
 from .ir.graph import Graph, Node, toposort
 from .ir.kernel import Array, Const, Kernel, symbols
 from .ir.layout import slots
 from .ir.loop import Func
-from .ir.program import Call, Operand, Program
+from .ir.program import Call, Operand, Program, row_major
 from .ir.types import TensorType, i64
 from .passes.plan import make_plan, run_order
 from .pipeline import Compiled, chosen, loops
@@ -101,8 +100,9 @@ def kernel_steps(program: Program, names: Names) -> list[Step]:
 
 
 def _view(call: Call, array: Array, names: Names) -> View:
-    operand = call.arrays[array.name]
-    plain = row_major(operand.strides, map(call.extent, array.dims))
+    operand, shape = call.arrays[array.name], call.shape(array)
+    every = zip(shape, operand.strides, row_major(shape), strict=True)
+    plain = all(n == 1 or stride == wanted for n, stride, wanted in every)
     return View(names[operand.node], operand.offset, None if plain else tuple(operand.strides))
 
 
@@ -209,9 +209,8 @@ def program_of(
 
 
 def _operand(array: Array, view: View, node: Node, sizes: Mapping[str, int]) -> Operand:
-    shape = shape_of(array, sizes)
-    strides = tuple(prod(shape[d + 1 :]) for d in range(len(shape)))
-    return Operand(node, view.offset, strides if view.strides is None else view.strides)
+    plain = row_major(shape_of(array, sizes))
+    return Operand(node, view.offset, plain if view.strides is None else view.strides)
 
 
 def paired(kind: TensorType) -> TensorType:

@@ -13,7 +13,6 @@ none are said. Results are memory, too, as it lies, under the type that callers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from .data import data, field
@@ -113,14 +112,3 @@ class Whole:
     kernels: tuple[Kernel, ...]
     funcs: tuple[Func, ...]
     binding: Binding | None
-
-
-def row_major(strides: Iterable[int], shape: Iterable[int]) -> bool:
-    """Whether elements of an array of this shape lie one after another; how those of a dimension of one
-    element follow does not matter."""
-    reach = 1
-    for stride, n in zip(reversed([*strides]), reversed([*shape]), strict=True):
-        if n != 1 and stride != reach:
-            return False
-        reach *= n
-    return True

@@ -323,29 +323,18 @@ def expressions(stage: Stage) -> list[Expr]:
 
 def symbols(kernel: Kernel) -> tuple[str, ...]:
     """Every integer operand: extents first, then bounds and sizes, in order of first appearance."""
-    seen: dict[str, None] = {}
     stages = kernel.stages + kernel.final
-    for axis in kernel.outer + tuple(a for s in stages for a in s.axes):
-        if isinstance(axis.extent, str):
-            seen[axis.extent] = None
-    for array in arrays(kernel).values():
-        for extent in array.dims:
-            if isinstance(extent, str):
-                seen[extent] = None
-    for stage in stages:
-        for stmt in stage.body:
-            if isinstance(stmt, Sort) and isinstance(stmt.run, str):
-                seen[stmt.run] = None
-            for expr in (e for operand in operands(stmt) for e in walk(operand)):
-                guards = expr.guards if isinstance(expr, Load) else ()
-                if isinstance(expr, Size):
-                    seen[expr.symbol] = None
-                if isinstance(expr, Within):
-                    guards = (expr,)
-                for guard in guards:
-                    seen[guard.lo] = None
-                    seen[guard.hi] = None
-    return tuple(seen)
+    found: list[Extent | None] = [a.extent for a in (*kernel.outer, *(a for s in stages for a in s.axes))]
+    found += [extent for array in arrays(kernel).values() for extent in array.dims]
+    for stmt in (stmt for stage in stages for stmt in stage.body):
+        if isinstance(stmt, Sort):
+            found.append(stmt.run)
+        for expr in (e for operand in operands(stmt) for e in walk(operand)):
+            if isinstance(expr, Size):
+                found.append(expr.symbol)
+            guards = expr.guards if isinstance(expr, Load) else (expr,) if isinstance(expr, Within) else ()
+            found += [bound for guard in guards for bound in (guard.lo, guard.hi)]
+    return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
 def expr_dtype(expr: Expr) -> DType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,14 @@ def _bytes(value: Number, dtype: DType) -> bytes:
 _known_bytes = functools.lru_cache(maxsize=1024, typed=True)(_bytes)
 
 
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of an array whose elements lie one after another."""
+    strides = [1] * bool(shape)
+    for n in shape[:0:-1]:
+        strides.append(n * strides[-1])
+    return tuple(strides[::-1])
+
+
 @data
 class Operand:
     """A kernel's array is the memory of `node`: element `offset`, then `strides` (in elements), one
@@ -78,6 +86,10 @@ class Call:
     def extent(self, extent: Extent) -> int:
         """An extent of the kernel in this call."""
         return self.symbols[extent] if isinstance(extent, str) else extent
+
+    def shape(self, array: Array) -> tuple[int, ...]:
+        """That of an array of the kernel."""
+        return tuple(map(self.extent, array.dims))
 
     @property
     def writes(self) -> tuple[Node, ...]:

@@ -18,7 +18,7 @@ from ..ir.artifact import Strip
 from ..ir.data import data
 from ..ir.graph import Node
 from ..ir.layout import Face, totals
-from ..ir.program import Call, Operand, Program
+from ..ir.program import Call, Operand, Program, row_major
 
 # What lies between is worth a strip from so many bytes on: less is in a cache anyway.
 LEAST_BYTES = 4 << 20
@@ -67,11 +67,9 @@ def _size(call: Call, axes: Sequence[k.Axis]) -> int:
 
 def _in_order(call: Call, array: k.Array, operand: Operand) -> bool:
     """Whether the array is all of its node, as it lies in memory."""
-    step, wanted = 1, list[int]()
-    for extent in map(call.extent, reversed(array.dims)):
-        wanted.insert(0, step)
-        step *= extent
-    return [operand.offset, *operand.strides] == [0, *wanted] and step == prod(operand.node.shape)
+    shape = call.shape(array)
+    lies = (operand.offset, *operand.strides) == (0, *row_major(shape))
+    return lies and prod(shape) == prod(operand.node.shape)
 
 
 def _loads(kernel: k.Kernel, name: str) -> list[tuple[k.Index, ...]] | None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .. import ops
 from ..ir.data import data, field, replace
 from ..ir.graph import Node
-from ..ir.program import Apart
+from ..ir.program import Apart, row_major
 from ..ops import By, Guard, Ix, Subscript, Sum
 
 Access = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
@@ -121,13 +121,6 @@ def view(node: Node, access: Access) -> Access | None:
 
 
 # --- storage -------------------------------------------------------------------------------------
-
-
-def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides = [1] * bool(shape)
-    for n in shape[:0:-1]:
-        strides.append(n * strides[-1])
-    return tuple(strides[::-1])
 
 
 class Storage:

@@ -10,7 +10,7 @@ from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.graph import Loc, Node
 from ..ir.layout import can_be_defined
-from ..ir.program import Call, Operand
+from ..ir.program import Call, Operand, row_major
 from ..ir.types import DType
 from ..ops import By, Guard, Ix
 from ..ops.folds import fold
@@ -211,7 +211,7 @@ class Writer:
         kernel = k.Kernel(self._name(), tuple(params), kernel_outputs, outer, tuple(stages), tuple(final))
         operands = {name: self._operand(read) for name, read, _ in (*self.arrays.values(), *self._out_list())}
         operands |= {
-            name: replace(operands[name], strides=self._row_major(array))
+            name: replace(operands[name], strides=self._in_order(array))
             for array, (name, p) in zip(kernel_outputs, self.outputs, strict=True)
             if p.form == "scatter"
         }
@@ -299,13 +299,10 @@ class Writer:
                 offset += self.symbols[guard.lo] * stride
         return Operand(read.base, offset, tuple(s for _, s in dims))
 
-    def _row_major(self, array: k.Array) -> tuple[int, ...]:
+    def _in_order(self, array: k.Array) -> tuple[int, ...]:
         """The strides of an array that has no gaps: what a dimension of extent 1 steps is told by none of the
         axes, which may be one in memory across it."""
-        found = [1]
-        for extent in reversed(array.dims[1:]):
-            found.append(found[-1] * (self.symbols[extent] if isinstance(extent, str) else extent))
-        return tuple(reversed(found))
+        return row_major([self.symbols[n] if isinstance(n, str) else n for n in array.dims])
 
     def _guard(self, guards: tuple[Guard, ...], axis: str) -> k.Within | None:
         """All guards on one axis, as one."""

@@ -5,6 +5,7 @@ each argument slot holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from graphlib import TopologicalSorter
 from math import prod
 
 from ..cpu.schedule import (
@@ -286,22 +287,14 @@ def _groups(program: Program, faces: Sequence[Face], aliases: Sequence[int]) -> 
         own.keeps or bool(own.working) or any(node not in given and node.shape for node in call.writes)
         for call, own in zip(program.calls, faces, strict=True)
     ]
-    after = _after(program, aliases)
-    followers: list[list[int]] = [[] for _ in after]
-    for number, before in enumerate(after):
-        for earlier in before:
-            followers[earlier].append(number)
-    waits = [len(before) for before in after]
-    ready = [number for number, count in enumerate(waits) if not count]
-    groups = []
-    while ready:
-        first, *others = sorted(ready)
+    sorter = TopologicalSorter(dict(enumerate(_after(program, aliases))))
+    sorter.prepare()
+    groups, others = [], list[int]()
+    while sorter.is_active():
+        first, *others = sorted((*others, *sorter.get_ready()))
         group = [first, *(number for number in others if not alone[number])]
-        ready = [number for number in others if alone[number]]
-        for follower in (f for number in group for f in followers[number]):
-            waits[follower] -= 1
-            if not waits[follower]:
-                ready.append(follower)
+        others = [number for number in others if alone[number]]
+        sorter.done(*group)
         groups.append(group)
     return groups
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 from ..cpu.schedule import MERGED
 from ..ir import kernel as k
 from ..ir.layout import Face
-from ..ir.program import Call, Operand, Program
+from ..ir.program import Call, Operand, Program, row_major
 from ..ir.size import Size
 from ..order import BLOCK
 from ..verify.error import VerifyError
@@ -44,7 +44,7 @@ def prove(program: Program, faces: Sequence[Face]) -> None:
             _inside(call, array, operand)
             if name in outputs:
                 _written_once(call, array, operand)
-                if face.scatters and not _row_major(call, array, operand):
+                if face.scatters and operand.strides != row_major(call.shape(array)):
                     _fail(call, f"`{name}`, which is added to, must lie in row-major order")
             elif operand.node not in known:
                 _fail(call, f"`{name}` is read before it is written")
@@ -140,21 +140,12 @@ def _inside(call: Call, array: k.Array, operand: Operand) -> None:
         _fail(call, f"the last dimension of `{name}` must go in steps of {array.step}, but {text}")
 
 
-def _row_major(call: Call, array: k.Array, operand: Operand) -> bool:
-    reach = 1
-    for extent, stride in zip(reversed(array.dims), reversed(operand.strides), strict=True):
-        if stride != reach:
-            return False
-        reach *= call.extent(extent)
-    return True
-
-
 def _written_once(call: Call, array: k.Array, operand: Operand) -> None:
-    sizes = [call.extent(extent) for extent in array.dims]
+    sizes = call.shape(array)
     if prod(sizes) != operand.node.type.size:
         told = ", ".join(_text(call, x) for x in array.dims)
         _fail(call, f"the output `{array.name}` is {operand.node.type}, but [{told}] is written")
-    if _row_major(call, array, operand):  # as fusion writes
+    if operand.strides == row_major(sizes):  # as fusion writes
         return
     reach = 0  # of the dimensions before, which step less
     for stride, n in sorted(zip(map(abs, operand.strides), sizes, strict=True)):

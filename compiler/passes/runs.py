@@ -13,7 +13,7 @@ from ..cpu.schedule import MERGED
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.graph import Node
-from ..ir.program import Apart, Call, Operand, Program
+from ..ir.program import Apart, Call, Operand, Program, row_major
 
 # Elements from which on several threads are better than one, and parts that they have then, at least.
 LONG = 1 << 15
@@ -50,7 +50,7 @@ def _parts(call: Call) -> tuple[Call, ...]:
     dims = sorted(zip(statement.index, output.dims, strict=True), key=lambda d: d[0].axis == statement.over)
     index = tuple(ix for ix, _ in dims)  # rows lie along memory there
     runs = k.Array(f"{output.name}_runs", output.dtype, tuple(n for _, n in dims))
-    strides = tuple(prod(call.extent(n) for _, n in dims[at + 1 :]) for at in range(len(dims)))
+    strides = row_major(call.shape(runs))
     first = k.Kernel(
         f"{kernel.name}_runs",
         kernel.params,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 
 from ..ir.graph import Node
@@ -16,8 +17,7 @@ def calls(
     drafts: Sequence[Draft], homes: Mapping[Node, Draft], reader: Reader, outputs: set[Node]
 ) -> Iterator[Call]:
     """The drafts as calls, each as early as what it needs allows, in the order in which they began."""
-    needs: dict[Draft, set[Draft]] = {d: set() for d in drafts}
-    followers: dict[Draft, list[Draft]] = {d: [] for d in drafts}
+    sorter = TopologicalSorter[Draft](dict.fromkeys(drafts, ()))
     stored = {n for n in homes if n in outputs}
     for draft in drafts:
         for p in draft.placed + draft.final:
@@ -26,16 +26,13 @@ def calls(
                 home = homes.get(base) if base is not None else None
                 if base is not None and home is not None and home is not draft:
                     stored.add(base)
-                    needs[draft].add(home)
-        for home in needs[draft]:
-            followers[home].append(draft)
-    waits = {d: len(before) for d, before in needs.items()}
+                    sorter.add(draft, home)
     numbered = {d.number: d for d in drafts}
-    ready = [d.number for d in drafts if not waits[d]]
-    while ready:
+    ready: list[int] = []
+    sorter.prepare()
+    while sorter.is_active():
+        for draft in sorter.get_ready():
+            heappush(ready, draft.number)
         draft = numbered[heappop(ready)]
         yield Writer(draft, outer_axes(draft) or (), reader, stored).write()
-        for follower in followers[draft]:
-            waits[follower] -= 1
-            if not waits[follower]:
-                heappush(ready, follower.number)
+        sorter.done(draft)
