@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
@@ -295,23 +295,23 @@ def entries(compiled: Compiled) -> dict[str, tuple[Entry, ...]]:
     """What the code of each kernel for a GPU defines, by its key."""
     from .gpu.launch import defined
 
-    return {key: defined(funcs) for key, _, funcs in _lowered(compiled)}
+    return {key: defined(funcs) for key, (_, funcs) in _lowered(compiled).items()}
 
 
 def entries_and_texts(compiled: Compiled, target: Target) -> dict[str, tuple[tuple[Entry, ...], str]]:
     """The same, and the LLVM level: each kernel is lowered once for both."""
     from .gpu.launch import defined
 
-    return {key: (defined(funcs), gpu_text(funcs, plan, target)) for key, plan, funcs in _lowered(compiled)}
+    every = _lowered(compiled).items()
+    return {key: (defined(funcs), gpu_text(funcs, plan, target)) for key, (plan, funcs) in every}
 
 
-def _lowered(compiled: Compiled) -> Iterator[tuple[str, Schedule, list[Func]]]:
+def _lowered(compiled: Compiled) -> dict[str, tuple[Schedule, list[Func]]]:
     """The kernels of a compile, each once, by the key of its code."""
-    inside, seen = compiled.stages, set[str]()
-    for call, plan, code in zip(inside.program.calls, inside.schedules, inside.codes, strict=True):
-        if code.key not in seen:
-            seen.add(code.key)
-            yield code.key, plan, loops(call.kernel, plan)
+    inside = compiled.stages
+    every = zip(inside.program.calls, inside.schedules, inside.codes, strict=True)
+    different = {code.key: (call.kernel, plan) for call, plan, code in every}
+    return {key: (plan, loops(kernel, plan)) for key, (kernel, plan) in different.items()}
 
 
 def lined_codes(

@@ -20,6 +20,7 @@ from .ir.layout import slots
 from .ir.loop import Func
 from .ir.program import Call, Operand, Program, row_major
 from .ir.types import TensorType, i64
+from .passes.name import fresh
 from .passes.plan import make_plan, run_order
 from .pipeline import Compiled, chosen, loops
 from .single import memory, shape_of
@@ -158,13 +159,8 @@ def tell_apart(parts: Sequence[Compiled]) -> None:
     for compiled in parts:
         calls = []
         for call in compiled.named.calls:
-            base = name = call.kernel.name
-            number = 1
-            while name in taken:
-                number += 1
-                name = f"{base.rstrip('_')}_{number}"
-            taken.add(name)
-            calls.append(call if name == base else replace(call, kernel=replace(call.kernel, name=name)))
+            name = fresh(call.kernel.name, taken)
+            calls.append(replace(call, kernel=replace(call.kernel, name=name)))
         compiled.__dict__["named"] = Program(compiled.named.graph, tuple(calls))
 
 

@@ -37,15 +37,14 @@ INPUT = define(
     "input", "leaf", _infer_input, None, None, None, "biufc",
     attrs=("name", "dtype", "shape"), sizes=("shape",), of_complex=kept,
 )  # fmt: skip
-# A literal of a formula; part of the kernel's text.
-CONST = define(
-    "const", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
-    of_complex=literal,
-)  # fmt: skip
-# A number of the user's; an operand of the kernel, so that another value needs no other code.
-SCALAR = define(
-    "scalar", "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
-    of_complex=literal,
+# A literal of a formula, part of the kernel's text; and a number of the user's, an operand of the kernel, so
+# that another value needs no other code.
+CONST, SCALAR = (
+    define(
+        name, "leaf", _infer_literal, _literal, None, None, "biuf", attrs=("value", "dtype"),
+        of_complex=literal,
+    )
+    for name in ("const", "scalar")
 )  # fmt: skip
 
 

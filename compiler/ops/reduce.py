@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from ..ir.rounding import computed
 from ..ir.types import TensorType, b1, i32, tensor_type
 from .complex import linear, product
 from .elementwise import CAST, DIV, EQ, MUL, NE, OR, SUB, WHERE
+from .folds import fold
 from .leaves import CONST, const, fill, zeros_like
-from .record import Array, Attrs, Op, Sample, Types, define, fail, operands
+from .record import Array, Attrs, Op, Sample, Types, Vjp, define, fail, operands
 from .view import BROADCAST, PAD, reshape
 
 
@@ -90,24 +92,21 @@ _REDUCE_SAMPLES = (
     Sample(((3, 5),), {"axes": (0,)}), Sample(((3, 5),), {"axes": (0, 1)}),
     Sample(((2, 3, 4),), {"axes": (0, 2)}),
 )  # fmt: skip
-SUM = define(
-    "sum", "reduce", _reduction("sum", "iuf"), _total(np.add), _d_sum, "sum", "iuf",
-    attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False, of_complex=linear,
-)  # fmt: skip
-PROD: Op = define(
-    "prod", "reduce", _reduction("prod", "iuf"), _total(np.multiply), _d_prod, "prod", "iuf",
-    attrs=("axes",), samples=_REDUCE_SAMPLES, exact=False, of_complex=product,
-)  # fmt: skip
-AMAX = define(
-    "amax", "reduce", _reduction("amax", "biuf"),
-    lambda attrs, x: np.asarray(np.max(x, axis=attrs["axes"])), _d_extreme, "max", "biuf",
-    attrs=("axes",), samples=_REDUCE_SAMPLES,
-)  # fmt: skip
-AMIN = define(
-    "amin", "reduce", _reduction("amin", "biuf"),
-    lambda attrs, x: np.asarray(np.min(x, axis=attrs["axes"])), _d_extreme, "min", "biuf",
-    attrs=("axes",), samples=_REDUCE_SAMPLES,
-)  # fmt: skip
+
+
+def _reduced(name: str, of: str, vjp: Vjp, **more: Any) -> Op:
+    """The reduction by a fold."""
+    kinds, evaluate = fold(of).states[0].kinds, _total(fold(of).evaluate)
+    return define(
+        name, "reduce", _reduction(name, kinds), evaluate, vjp, of, kinds, attrs=("axes",),
+        samples=_REDUCE_SAMPLES, **more,
+    )  # fmt: skip
+
+
+SUM = _reduced("sum", "sum", _d_sum, exact=False, of_complex=linear)
+PROD: Op = _reduced("prod", "prod", _d_prod, exact=False, of_complex=product)
+AMAX = _reduced("amax", "max", _d_extreme)
+AMIN = _reduced("amin", "min", _d_extreme)
 
 
 def _infer_place(name: str) -> Callable[..., TensorType]:

@@ -14,7 +14,9 @@ from .record import Array, Attrs, Op, Sample, Types, Vjp, define, fail, operands
 from .view import flip
 
 
-def _scan(name: str, of: str, vjp: Vjp, kinds: str, of_complex: Rule | None = None) -> Op:
+def _scan(name: str, of: str, vjp: Vjp, of_complex: Rule | None = None) -> Op:
+    kinds = fold(of).states[0].kinds
+
     def infer(types: Types, attrs: Attrs) -> TensorType:
         operands(name, types, 1)
         if not 0 <= attrs["axis"] < types[0].ndim:
@@ -79,7 +81,7 @@ def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
     return (sums_at(ct, *steps, shape=x.shape, axes=axes),)
 
 
-CUMSUM: Op = _scan("cumsum", "sum", _d_cumsum, "iuf", linear)
-CUMPROD: Op = _scan("cumprod", "prod", _d_cumprod, "iuf", running_product)
-CUMMAX: Op = _scan("cummax", "max", _d_extreme, "biuf")
-CUMMIN: Op = _scan("cummin", "min", _d_extreme, "biuf")
+CUMSUM: Op = _scan("cumsum", "sum", _d_cumsum, linear)
+CUMPROD: Op = _scan("cumprod", "prod", _d_cumprod, running_product)
+CUMMAX: Op = _scan("cummax", "max", _d_extreme)
+CUMMIN: Op = _scan("cummin", "min", _d_extreme)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 from .. import ops
@@ -193,15 +193,15 @@ class Writer:
         outer = self._rows_and_columns(outer, len(groups))
         if any(p.form == "product" for p in self.draft.placed):
             self.columns = outer[-1].name
-        stages: list[k.Stage] = []
         for p in self.draft.placed:
             if p.reduced and p.form != "scatter":
                 self.results[p.node] = f"r{len(self.results)}"
+        stages: list[k.Stage] = []
         ordered = [self.axis[g[-1]] for g in groups]
         for number, (inner, placed) in enumerate(self.stages):
             here = set(inner) | set(demote or ())
             axes = [a for a in ordered if a in {self.axis[x] for x in here if self.axis[x]}]
-            stages.append(self._stage(axes, placed, number))
+            stages.append(self._stage(axes, placed, f"t{number}"))
         final = self._final(ordered)
         kernel_outputs = tuple(self._output(name, read, dtype) for name, read, dtype in self._out_list())
         params: list[k.Array | k.Scalar] = [
@@ -351,8 +351,11 @@ class Writer:
                     guards.append(extra)
         return k.Load(name, tuple(index), dtype, tuple(guards))
 
-    def _stage(self, axes: list[str], items: list[tuple[Placed, bool]], number: int) -> k.Stage:
-        text = StageText(self, [p for p, compute in items if compute], f"t{number}")
+    def _stage(
+        self, axes: Sequence[str], items: list[tuple[Placed, bool]], prefix: str, last: bool = False
+    ) -> k.Stage:
+        """The stage that computes roots, or only stores them; `last`: of `finally`."""
+        text = StageText(self, [p for p, compute in items if compute], prefix)
         for p, compute in items:
             if not compute:
                 self._store(p, text.total(p, p.access), text)
@@ -371,7 +374,7 @@ class Writer:
             elif p.node in self.stored:
                 self._store(p, exprs[0], text)
         found = [k.Axis(a, self.symbol_of[a]) for a in axes]
-        if axes and not self.product and isinstance(self.symbol_of[axes[-1]], str):
+        if axes and not self.product and not last and isinstance(self.symbol_of[axes[-1]], str):
             found[-1] = replace(found[-1], long=self.size[axes[-1]] > BLOCK)
         return k.Stage(tuple(found), tuple(text.body))
 
@@ -426,20 +429,13 @@ class Writer:
 
     def _final(self, ordered: list[str]) -> list[k.Stage]:
         """Stores of totals, and maps over them."""
-        stages: list[k.Stage] = []
         table: dict[tuple[str, ...], list[tuple[Placed, bool]]] = {}
-        work = [(p, True) for p in self.draft.placed if p.reduced and p.reduced & set(self.outer)]
-        work = [(p, total) for p, total in work if p.node in self.stored]
-        work += [(p, False) for p in self.draft.final]
-        for p, total in work:
-            labels = p.kept if total else frozenset(p.domain)
+        totals = [p for p in self.draft.placed if p.reduced & set(self.outer) and p.node in self.stored]
+        for p, compute in (*((p, False) for p in totals), *((p, True) for p in self.draft.final)):
+            labels = frozenset(p.domain) if compute else p.kept
             axes = tuple(a for a in ordered if a in {self.axis[x] for x in labels if self.axis[x]})
-            table.setdefault(axes, []).append((p, total))
-        for number, (axes, items) in enumerate(table.items()):
-            text = StageText(self, [p for p, total in items if not total], f"f{number}")
-            for p, total in items:
-                expr = text.total(p, p.access) if total else text.expr(*p.operands[0])
-                if p.node in self.stored:
-                    self._store(p, expr, text)
-            stages.append(k.Stage(tuple(k.Axis(a, self.symbol_of[a]) for a in axes), tuple(text.body)))
-        return stages
+            table.setdefault(axes, []).append((p, compute))
+        return [
+            self._stage(axes, items, f"f{number}", last=True)
+            for number, (axes, items) in enumerate(table.items())
+        ]

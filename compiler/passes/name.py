@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import takewhile, zip_longest
+from itertools import chain, count, takewhile, zip_longest
 
 from .. import ops
 from ..ir.data import replace
@@ -40,13 +40,16 @@ def named(program: Program) -> Program:
     found: list[Call] = []
     taken: set[str] = set()
     for call, base in zip(program.calls, _bases(told), strict=True):
-        name, count = base, 1
-        while name in taken:
-            count += 1
-            name = f"{base.rstrip('_')}_{count}"
-        taken.add(name)
-        found.append(replace(call, kernel=replace(call.kernel, name=name)))
+        found.append(replace(call, kernel=replace(call.kernel, name=fresh(base, taken))))
     return Program(program.graph, tuple(found))
+
+
+def fresh(base: str, taken: set[str]) -> str:
+    """`base`, with a number where it is taken; then it is."""
+    numbered = (f"{base.rstrip('_')}_{n}" for n in count(2))
+    name = next(name for name in chain((base,), numbered) if name not in taken)
+    taken.add(name)
+    return name
 
 
 def _bases(told: list[tuple[Path, list[str]]]) -> list[str]:
