@@ -88,9 +88,15 @@ class Lowering(Values):
             number = self.b.op("div", number, extent) if axis is not axes[0] else number
         return found
 
-    def open(self, axes: frozenset[str]) -> Level:
-        self.levels.append(Level(axes))
-        return self.levels[-1]
+    @contextmanager
+    def scope(self, *axes: str, known: Level | None = None) -> Iterator[Level]:
+        """One more level, at which these axes are fixed, too; or one that is `known`. Behind it all is as
+        before: where axes are, what vectors run along, their mask, windows."""
+        outside = self.levels, self.at, self.vector, self.mask, self.views
+        level = known or Level(frozenset(axes).union(*(level.axes for level in self.levels)))
+        self.levels, self.at = [*self.levels, level], dict(self.at)
+        yield level
+        self.levels, self.at, self.vector, self.mask, self.views = outside
 
     def vectors(
         self,
@@ -135,27 +141,23 @@ class Lowering(Values):
     ) -> tuple[Operand, ...]:
         """One loop of `vectors`: `step` elements a turn. `rest`: under a mask of those before it. `whole`:
         vectors lie where they are stored around the cache, or moved at once."""
-        outside = self.vector, self.mask, self.schedule
+        outside = self.schedule
         self.streaming, self.at_once = whole and self.schedule.wide == 1, whole and self.schedule.wide > 1
         if self.at_once:
             self.schedule = replace(self.schedule, width=self.schedule.width * self.schedule.wide)
         b, width = self.b, self.together
-        fixed = frozenset().union(*(level.axes for level in self.levels))
         with b.loop(lo, hi, step, "vector", inits) as body:
             carried: list[Operand] = list(body.carried)
-            self.vector, first = axis, self.team.mine(body.var)
+            first = self.team.mine(body.var)
             with self.stores_last():
                 for u in range(step // width):
-                    self.open(fixed | {axis})
-                    base = b.op("add", first, Imm(u * width, i64)) if u else first
-                    self.at[axis] = base
-                    self.mask = None if rest is None else self.first_lanes(b.op("sub", rest, base))
-                    carried = chunk(u, carried)
-                    self.levels.pop()
+                    with self.scope(axis):
+                        base = b.op("add", first, Imm(u * width, i64)) if u else first
+                        self.vector, self.at[axis] = axis, base
+                        self.mask = None if rest is None else self.first_lanes(b.op("sub", rest, base))
+                        carried = chunk(u, carried)
             body.yields = tuple(carried)
-        self.vector, self.mask, self.schedule = outside
-        self.at_once = False
-        del self.at[axis]
+        self.schedule, self.at_once = outside, False
         return body.results
 
     @contextmanager
@@ -172,21 +174,12 @@ class Lowering(Values):
         self, axis: str, lo: int, hi: int, inits: tuple[Operand, ...], chunk: Chunk
     ) -> tuple[Operand, ...]:
         """As `vectors`, for a known number of elements: no loop, and a mask only where one is due."""
-        width = self.schedule.width
-        outside = self.vector, self.mask
-        fixed = frozenset().union(*(level.axes for level in self.levels))
-        carried = list(inits)
-        self.vector = axis
+        width, carried = self.schedule.width, list(inits)
         for u, base in enumerate(range(lo, hi, width)):
-            self.open(fixed | {axis})
-            self.at[axis] = Imm(base, i64)
-            self.mask = None
-            if base + width > hi:
-                self.mask = self.first_lanes(Imm(hi - base, i64))
-            carried = chunk(u, carried)
-            self.levels.pop()
-        self.vector, self.mask = outside
-        self.at.pop(axis, None)
+            with self.scope(axis):
+                self.vector, self.at[axis] = axis, Imm(base, i64)
+                self.mask = self.first_lanes(Imm(hi - base, i64)) if base + width > hi else None
+                carried = chunk(u, carried)
         return tuple(carried)
 
     def accumulators(self, reduces: list[k.Reduce]) -> tuple[Operand, ...]:

@@ -30,13 +30,10 @@ def nest(
             return inits
         return walk(x, axes[0], inits, reduces, lambda u, carried: x.body(stage, u, reduces, carried), stream)
     extent = x.extent(axes[0].extent)
-    with x.b.loop(Imm(0, i64), extent, 1, "serial", inits) as body:
-        x.open(x.levels[-1].axes | {axes[0].name})
+    with x.b.loop(Imm(0, i64), extent, 1, "serial", inits) as body, x.scope(axes[0].name) as level:
         x.at[axes[0].name] = body.var
-        x.hoist(stage, x.levels[-1])
+        x.hoist(stage, level)
         body.yields = nest(x, stage, axes[1:], body.carried, reduces, stream)
-        x.levels.pop()
-    del x.at[axes[0].name]
     return body.results
 
 

@@ -41,8 +41,7 @@ class ColumnLowering(RowLowering):
         self.stream = x.streams_rows()
         self.plan_prefetches()
         rows, extent = x.points(self.kernel.outer), x.extent(axis.extent)
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             shares = parts(x, extent, Imm(COLUMNS, i64))
             number = b.op("div", block.var, shares)
             left = b.op("mul", b.op("rem", block.var, shares), Imm(COLUMNS, i64))
@@ -64,7 +63,6 @@ class ColumnLowering(RowLowering):
                     x.reduces = {}
                     for each in self.kernel.final:
                         self.walk(each, left, right)
-            x.levels.pop()
 
     def walk(self, stage: k.Stage, left: Operand, right: Operand, stream: Operand | None = None) -> None:
         (axis,) = stage.axes

@@ -71,8 +71,7 @@ class FinishLowering:
         count: Operand = Imm(1, i64)
         for axis in x.kernel.outer:
             count = x.times(count, x.extent(axis.extent))
-        with b.loop(Imm(0, i64), count, 1, "serial") as turn:
-            x.open(frozenset())
+        with b.loop(Imm(0, i64), count, 1, "serial") as turn, x.scope():
             row, parts = rows.place(turn.var, range(0)), x.slot("block")
             lo = b.op("mul", turn.var, parts)
             every = totals(x.kernel)
@@ -89,7 +88,6 @@ class FinishLowering:
                 x.store_parts(
                     reduce, turn.var, among(reduce, now)
                 )  # where blocks of this row stood, or before
-            x.levels.pop()
         return count
 
     def fold_rows(self, reduce: k.Reduce, blocks: Operand) -> None:

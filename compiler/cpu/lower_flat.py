@@ -30,8 +30,7 @@ class FlatLowering:
         for stage in stages:
             x.hoist(stage, x.levels[0])
         stream = self.stream()
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             size = Imm(x.schedule.block, i64)
             lo = b.op("mul", block.var, size)
             hi = x.minimum(b.op("add", lo, size), x.extent(axis.extent))
@@ -43,14 +42,12 @@ class FlatLowering:
 
             x.number = 0
             if len(stages) == 1 and by_cases(x, stages[0], axis.name, lo, hi, stream):
-                x.levels.pop()
                 return
 
             ends = x.vectors(axis.name, lo, hi, x.accumulators(reduces), chunk, stream)
             for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
                 with b.at(reduce.loc):
                     x.store_parts(reduce, block.var, x.halve(reduce.op, group))
-            x.levels.pop()
 
     def stream(self) -> Operand | None:
         """Whether the outputs of the stages are stored around the cache. None if none is."""

@@ -234,24 +234,21 @@ class GroupLowering:
 
     def stages(self, group: Group, stream: Operand | None) -> None:
         x = self.x
-        level = x.open(x.outer | {ROW})
-        self.read(group)
-        for number, stage in enumerate(x.kernel.stages):
-            x.number = number
-            with self.rows(group):
-                found = x.hoist(stage, level)
-                if not stage.axes:
-                    self.row_stage(stage, group)
-                    continue
-            sums = self.inner(stage, group, found, stream)
-            with self.rows(group):
-                for reduce, folded in zip(self.reduces(stage), sums, strict=True):
-                    with self.b.at(reduce.loc):
-                        self.known(reduce, folded, group)
+        with x.scope(*x.outer, ROW) as level:
+            self.read(group)
+            for number, stage in enumerate(x.kernel.stages):
+                x.number = number
+                with self.rows(group):
+                    found = x.hoist(stage, level)
+                    if not stage.axes:
+                        self.row_stage(stage, group)
+                        continue
+                sums = self.inner(stage, group, found, stream)
+                with self.rows(group):
+                    for reduce, folded in zip(self.reduces(stage), sums, strict=True):
+                        with self.b.at(reduce.loc):
+                            self.known(reduce, folded, group)
         x.number = -1
-        x.levels.pop()
-        x.at.clear()
-        x.at.update(self.at_before)
 
     def read(self, group: Group) -> None:
         """What is done before the stages of a group."""
@@ -283,9 +280,9 @@ class GroupLowering:
     def rows(self, group: Group) -> Iterator[None]:
         """Vectors run along the rows of the group."""
         x = self.x
-        x.vector, x.mask, x.at[self.outer.name] = self.outer.name, group.live, group.base
-        yield
-        x.vector = x.mask = None
+        with x.scope(known=x.levels[-1]):
+            x.vector, x.mask, x.at[self.outer.name] = self.outer.name, group.live, group.base
+            yield
 
     def row_stage(self, stage: k.Stage, group: Group) -> None:
         """A stage without inner axes, on all rows of the group."""
@@ -379,14 +376,13 @@ class GroupLowering:
 
     def columns(self, stage: k.Stage, axis: k.Axis) -> list[Level]:
         """What is known of the columns alone, and of the axes before, for each vector of a row."""
-        x = self.x
-        outside, found = x.levels, []
+        x, found = self.x, list[Level]()
         for u in range(self.vectors(axis)):
-            found.append(Level(frozenset({axis.name, *self.at_before})))
-            x.levels = [outside[0], found[-1]]
-            self.place(axis, u)
-            x.hoist(stage, found[-1])
-        x.levels, x.vector, x.mask = outside, None, None
+            with x.scope():
+                found.append(Level(frozenset({axis.name, *self.at_before})))
+                x.levels = [x.levels[0], found[-1]]
+                self.place(axis, u)
+                x.hoist(stage, found[-1])
         return found
 
     def place(self, axis: k.Axis, u: int) -> None:

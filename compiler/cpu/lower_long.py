@@ -26,8 +26,7 @@ class LongLowering(RowLowering):
         x.hoist(stage, x.levels[0])
         self.stream = self.streams()
         reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             row = self.place(b.op("div", block.var, x.slot("block")), range(1))
             lo = b.op("mul", b.op("rem", block.var, x.slot("block")), Imm(BLOCK, i64))
             hi = x.minimum(b.op("add", lo, Imm(BLOCK, i64)), x.extent(axis.extent))
@@ -43,4 +42,3 @@ class LongLowering(RowLowering):
                 for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
                     with b.at(reduce.loc):
                         x.store_parts(reduce, block.var, x.halve(reduce.op, group))
-            x.levels.pop()

@@ -90,15 +90,13 @@ class Network:
     def rows(self, lo: Operand, hi: Operand, count: Operand, kept: Operand) -> None:
         """The places of the first `kept` elements of each row, by so many pairs."""
         b, x, lanes, over = self.b, self.x, self.x.schedule.width, self.statement.over
-        with b.loop(lo, hi, lanes, "vector") as group:
+        with b.loop(lo, hi, lanes, "vector") as group, x.scope(self.outer) as level:
             x.vector, x.at[self.outer] = self.outer, group.var
             x.mask = x.first_lanes(b.op("sub", hi, group.var))
-            x.hoist(self.stage, x.open(frozenset({self.outer})))
-            with b.loop(HERE, self.extent, 1, "serial") as turn:
+            x.hoist(self.stage, level)
+            with b.loop(HERE, self.extent, 1, "serial") as turn, x.scope(over):
                 x.at[over] = turn.var
-                x.open(x.levels[-1].axes | {over})
                 key = x.cast(self.key_of(b.widen(x.value(self.statement.expr), lanes)), self.both)
-                x.levels.pop()
                 where = b.widen(x.cast(turn.var, self.both), lanes)
                 both = b.op("or", b.op("shl", key, Imm(self.bits, self.both)), where)
                 b.emit(Store(ELEMENTS, b.op("mul", turn.var, Imm(lanes, i64)), both))
@@ -117,7 +115,3 @@ class Network:
                 place = x.cast(b.op("and", both, Imm((1 << self.bits) - 1, self.both)), i64)
                 at, stride, _ = x.address(self.array, self.statement.index)
                 b.emit(Store(self.array.name, at, place, stride, x.mask, False, self.statement.loc))
-            x.levels.pop()
-            x.vector = x.mask = None
-            del x.at[over]
-        x.at.clear()

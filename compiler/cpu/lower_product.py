@@ -20,7 +20,8 @@ lie otherwise. What they hold beyond rows and columns does not matter: nobody re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from ..ir import kernel as k
 from ..ir.data import data
@@ -155,7 +156,7 @@ class ProductLowering:
             b.emit(Alloc(left.panels, self.dtype, room * parts + self.width))
         b.emit(Alloc(right.panels, self.dtype, self.most * self.part))
         b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))
-        with b.loop(BEGIN, END, 1, "parallel") as block:
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             down = x.slot("block")
             each = b.op("div", x.slot("blocks"), down)  # blocks that share rows
             across = b.op("div", each, self.count(self.p.batch))
@@ -187,7 +188,6 @@ class ProductLowering:
                 self.tiles(rows, columns, part.var, count, last)
             if not self.short:
                 self.epilogue(rows, columns)
-            x.at.clear()
 
     def packs(self, block: Operand, number: Operand, fits: Operand) -> Operand:
         """How often the rows of a block are packed: never if those of the block before are still there. They
@@ -211,9 +211,8 @@ class ProductLowering:
         """An operand at the current point, in the accumulator's dtype: one element, or a vector; 0 under a
         mask."""
         x = self.x
-        x.open(frozenset(self.extents) | {ROW})
-        value = x.cast(x.value(expr), self.dtype)
-        x.levels.pop()
+        with x.scope(*self.extents, ROW):
+            value = x.cast(x.value(expr), self.dtype)
         while isinstance(expr, k.Call) and expr.op == "cast":
             (expr,) = expr.args
         zero = value.lanes > 1 and isinstance(expr, k.Load)  # as a load is
@@ -224,13 +223,9 @@ class ProductLowering:
 
     def pack(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
         """The panels of a block, for `count` steps of the depth."""
-        x = self.x
-        {"points": self.pack_points, "steps": self.pack_steps, "lines": self.pack_lines}[side.walk](
-            side, span, start, count, away
-        )
-        x.vector, x.mask, x.views = None, None, {}
-        for axis in (*self.p.depth, *side.axes):
-            del x.at[axis]
+        ways = {"points": self.pack_points, "steps": self.pack_steps, "lines": self.pack_lines}
+        with self.x.scope():
+            ways[side.walk](side, span, start, count, away)
 
     def spans(self, lo: Operand, hi: Operand, masked: bool = False) -> list[tuple[Operand, Operand, bool]]:
         """Whole vectors, then what is left, under a mask; or all of it, where long code is written once."""
@@ -281,7 +276,6 @@ class ProductLowering:
                     spot = b.op("add", base, self.home(side, b.op("sub", turn.var, span[0]), away))
                     for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
                         self.put(side.panels, self.plus(spot, n * apart), vector)
-                    x.mask = None
 
     def further(self, at: tuple[Operand, ...], carry: Operand) -> tuple[Operand, ...]:
         """The axes of the depth, one step on (or none)."""
@@ -343,7 +337,6 @@ class ProductLowering:
                         x.at[last], x.vector = turn.var, last
                         x.mask = x.first_lanes(b.op("sub", stop, turn.var)) if masked else None
                         self.put(side.panels, b.op("add", at, turn.var), self.value(side.expr))
-                x.vector = None
 
     # -- sums
 
@@ -385,11 +378,9 @@ class ProductLowering:
             at = self.home(self.left, b.op("sub", row, first), self.away)
             b.emit(Window(name, self.dtype, self.left.panels, at))
             return name
-        own = {self.p.rows[0]: row, self.p.depth[0]: start}
-        x.at.update(own)
-        at, _, _ = x.address(x.arrays[load.array], load.index)
-        for axis in own:
-            del x.at[axis]
+        with x.scope():
+            x.at.update({self.p.rows[0]: row, self.p.depth[0]: start})
+            at, _, _ = x.address(x.arrays[load.array], load.index)
         b.emit(Window(name, self.dtype, load.array, at))
         return name
 
@@ -460,21 +451,17 @@ class ProductLowering:
         self, row: Operand, column: Operand, mask: Operand | None, sums: list[Operand], rows: int
     ) -> None:
         """Of a tile, while they are in registers."""
-        x, vectors = self.x, len(sums) // rows
+        vectors = len(sums) // rows
         for m in range(rows):
-            self.open_row(self.plus(row, m))
-            for v, total in enumerate(sums[m * vectors : (m + 1) * vectors]):
-                self.results(self.plus(column, v * self.width), mask, total)
-            x.levels.pop()
-        for axis in self.p.rows:
-            del x.at[axis]
+            with self.at_row(self.plus(row, m)):
+                for v, total in enumerate(sums[m * vectors : (m + 1) * vectors]):
+                    self.results(self.plus(column, v * self.width), mask, total)
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
         """Of a block. Whole vectors are stored without a mask, which costs some processors as much as a dozen
         stores."""
         b, x = self.b, self.x
-        with b.loop(*rows, 1, "serial", (HERE,)) as row:
-            self.open_row(row.var)
+        with b.loop(*rows, 1, "serial", (HERE,)) as row, self.at_row(row.var):
             at: tuple[Operand, ...] = row.carried
             for begin, end, masked in self.spans(*columns):
                 with b.loop(begin, end, self.width, "vector", at) as tile:
@@ -483,26 +470,23 @@ class ProductLowering:
                     self.results(tile.var, mask, total)
                     tile.yields = (self.plus(tile.carried[0], self.width),)
                 at = tile.results
-            x.levels.pop()
             row.yields = (self.plus(row.carried[0], self.line),)
 
-    def open_row(self, row: Operand) -> None:
+    @contextmanager
+    def at_row(self, row: Operand) -> Iterator[None]:
         x = self.x
-        x.at.update(self.place(self.p.rows, row))
-        level = x.open(frozenset(self.p.batch + self.p.rows))
-        with self.b.at(None):
-            for stage in x.kernel.stages[1:]:
-                x.hoist(stage, level)
+        with x.scope(*self.p.batch, *self.p.rows) as level:
+            x.at.update(self.place(self.p.rows, row))
+            with self.b.at(None):
+                for stage in x.kernel.stages[1:]:
+                    x.hoist(stage, level)
+            yield
 
     def results(self, column: Operand, mask: Operand | None, total: Operand) -> None:
         """One vector of them."""
         x = self.x
-        x.open(frozenset(self.extents) | {ROW})
-        x.at[self.p.column], x.vector, x.mask = column, self.p.column, mask
-        x.rows[self.p.reduce.names[0]] = total
-        with self.b.at(None):
+        with x.scope(*self.extents, ROW), self.b.at(None):
+            x.at[self.p.column], x.vector, x.mask = column, self.p.column, mask
+            x.rows[self.p.reduce.names[0]] = total
             for stage in x.kernel.stages[1:]:
                 x.body(stage, 0, [], [])
-        x.vector, x.mask = None, None
-        x.levels.pop()
-        del x.at[self.p.column]

@@ -93,8 +93,7 @@ class RowLowering:
             self.alloc()
         self.plan_prefetches()
         rows = x.points(self.kernel.outer)
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             lo = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), rows)
             for reduce in every:
@@ -107,7 +106,6 @@ class RowLowering:
                 self.overlapped(lo, hi, now, self.beside)
             for reduce in scalar:
                 x.store_parts(reduce, block.var, among(reduce, now))
-            x.levels.pop()
 
     # -- rows of a block; `now` holds its running totals
 
@@ -236,14 +234,11 @@ class RowLowering:
         """Code of one row, for stage `number`."""
         x = self.x
         outside, x.number = x.number, number
-        x.at.update(row.at)
-        x.levels.append(row.level)
-        x.rows, x.windows, x.views = row.values, row.windows, row.views
-        yield
-        x.number, x.views = outside, {}
-        x.levels.pop()
-        for name in row.at:
-            del x.at[name]
+        with x.scope(known=row.level):
+            x.at.update(row.at)
+            x.rows, x.windows, x.views = row.values, row.windows, row.views
+            yield
+        x.number = outside
 
     def stage(self, number: int, row: _Row, now: dict[str, Operand], before: _Row | None = None) -> None:
         """One stage of one row; beside it, the last one of the row `before`."""
@@ -298,12 +293,8 @@ class RowLowering:
         self, number: int, row: _Row, u: int, reduces: list[k.Reduce], carried: list[Operand]
     ) -> list[Operand]:
         """One vector of one stage of a row, in a loop that other rows share."""
-        x, common = self.x, self.x.levels[-1]
-        with self.inside(row, number):
-            x.open(common.axes | row.level.axes)
-            found = x.body(self.kernel.stages[number], u, reduces, carried)
-            x.levels.pop()
-        return found
+        with self.inside(row, number), self.x.scope():
+            return self.x.body(self.kernel.stages[number], u, reduces, carried)
 
     # -- stores around the cache
 

@@ -131,14 +131,12 @@ class RunMerge(Keys):
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
             at, outside = x.at["runs"], x.mask
             ends = tuple(b.load(name, i64, at, lanes, None, outside) for name in (LOWS, HIGHS))
-            with b.loop(HERE, steps, 1, "serial", ends) as step:
+            with b.loop(HERE, steps, 1, "serial", ends) as step, x.scope(over):
                 low, high = step.carried
                 middle, x.mask = b.op("shr", b.op("add", low, high), one), b.op("lt", low, high)
                 x.at[over] = b.op("add", self.first(at), middle)
-                x.open(x.levels[-1].axes | {over})
                 key = self.s.key_of(b.widen(x.value(self.s.statement.expr), lanes))
                 less = b.op("lt", key, b.widen(limit, lanes))
-                x.levels.pop()
                 up, down = (
                     b.op("and", x.mask, less),
                     b.op("and", x.mask, b.op("xor", less, Imm(True, b1, lanes))),
@@ -146,8 +144,6 @@ class RunMerge(Keys):
                 step.yields = (
                     b.op("select", up, b.op("add", middle, one), low), b.op("select", down, middle, high)
                 )  # fmt: skip
-            x.mask = outside
-            del x.at[over]
             b.emit(Store(TRIED, at, step.results[0], None, outside))
             return [b.op("add", carried[0], step.results[0])]
 

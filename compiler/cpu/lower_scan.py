@@ -45,13 +45,11 @@ class ScanLowering:
         b, x, outer = self.b, self.x, self.x.kernel.outer
         x.hoist(self.stage, x.levels[0])
         across = self.statement.index[-1].axis != self.statement.over
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             if across:
                 self.columns(block.var, outer[:-1], outer[-1])
             else:
                 self.rows(block.var, outer)
-            x.levels.pop()
 
     def step(self, so_far: Operand, value: Operand) -> Operand:
         return self.x.merge(self.statement.op, (so_far,), (value,))[0]
@@ -73,23 +71,20 @@ class ScanLowering:
         spots = [x.point(number, outer) for number in numbers]
         known: list[Level] = []
         for spot in spots:
-            known.append(x.open(frozenset(spot)))
-            x.at.update(spot)
-            x.hoist(self.stage, known[-1])
-            x.levels.pop()
+            with x.scope(*spot) as level:
+                known.append(level)
+                x.at.update(spot)
+                x.hoist(self.stage, level)
         nothing = Imm(fold(self.statement.op).states[0].neutral(self.array.dtype), self.array.dtype)
         with b.loop(HERE, self.extent, 1, "serial", (nothing,) * len(spots)) as turn:
             totals: list[Operand] = []
             for spot, level, so_far in zip(spots, known, turn.carried, strict=True):
-                x.at.update(spot)
-                x.at[over] = turn.var
-                x.levels += [level, Level(level.axes | {over})]
-                totals.append(self.step(so_far, x.value(self.statement.expr)))
-                index, _, _ = x.address(self.array, self.statement.index)
-                b.emit(Store(self.array.name, index, totals[-1], None, None, False, self.statement.loc))
-                del x.levels[-2:]
+                with x.scope(known=level), x.scope(over):
+                    x.at.update({**spot, over: turn.var})
+                    totals.append(self.step(so_far, x.value(self.statement.expr)))
+                    index, _, _ = x.address(self.array, self.statement.index)
+                    b.emit(Store(self.array.name, index, totals[-1], None, None, False, self.statement.loc))
             turn.yields = tuple(totals)
-        x.at.clear()
 
     # -- across memory
 
@@ -100,15 +95,13 @@ class ScanLowering:
         left = b.op("mul", b.op("rem", block, strips), x.slot("block"))
         right = x.minimum(b.op("add", left, x.slot("block")), width)
         x.at.update(x.point(b.op("div", block, strips), batch))
-        x.hoist(self.stage, x.open(frozenset(x.at)))
-        for begin, end, first in ((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False)):
-            with b.loop(begin, end, 1, "serial") as turn:
-                x.at[over] = turn.var
-                x.hoist(self.stage, x.open(x.levels[-1].axes | {over}))
-                self.line(column.name, left, right, first)
-                x.levels.pop()
-        x.levels.pop()
-        x.at.clear()
+        with x.scope(*x.at) as level:
+            x.hoist(self.stage, level)
+            for begin, end, first in ((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False)):
+                with b.loop(begin, end, 1, "serial") as turn, x.scope(over) as row:
+                    x.at[over] = turn.var
+                    x.hoist(self.stage, row)
+                    self.line(column.name, left, right, first)
 
     def line(self, column: str, left: Operand, right: Operand, first: bool) -> None:
         b, x, statement, lanes = self.b, self.x, self.statement, self.x.schedule.width

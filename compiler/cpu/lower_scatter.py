@@ -60,14 +60,12 @@ class ScatterLowering:
         # A CPU is given blocks side by side: where each would walk all terms, they are as good as one.
         apart = x.schedule.threads or isinstance(self.statement.index[0], k.At)
         several = Imm(1, i64) if apart else b.op("sub", END, BEGIN)
-        with b.loop(BEGIN, END, several, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, several, "parallel") as block, x.scope():
             self.lo = b.op("mul", block.var, x.slot("block"))
             end = b.op("mul", b.op("add", block.var, several), x.slot("block"))
             self.hi = x.minimum(end, rows)
             self.clear()
             self.walk(self.stage.axes[: len(self.stage.axes) - self.wide])
-            x.levels.pop()
 
     def clear(self) -> None:
         b, x = self.b, self.x
@@ -93,13 +91,10 @@ class ScatterLowering:
         hi = x.extent(axes[0].extent)
         if first == k.At(axes[0].name):
             lo, hi = self.lo, x.minimum(self.hi, hi)
-        with b.loop(lo, hi, 1, "serial") as body:
-            x.open(x.levels[-1].axes | {axes[0].name})
+        with b.loop(lo, hi, 1, "serial") as body, x.scope(axes[0].name) as level:
             x.at[axes[0].name] = body.var
-            x.hoist(self.stage, x.levels[-1])
+            x.hoist(self.stage, level)
             self.walk(axes[1:])
-            x.levels.pop()
-        del x.at[axes[0].name]
 
     def place(self) -> None:
         """One place: whether it is the block's, and what is added there."""

@@ -104,33 +104,29 @@ class ShortLowering:
         return [(around, True), (self.b.op("sub", ONE, around), False)]
 
     def column(self, stage: k.Stage, axis: str, j: int) -> tuple[k.Stage, Level]:
-        x, outside, here = self.x, self.x.levels, at_column(stage, axis, j)
-        level = Level(frozenset({axis}))
-        x.hoist(here, outside[0])
-        x.levels = [*outside, level]
-        x.at[axis] = Imm(j, i64)
-        x.hoist(here, level)
-        x.levels = outside
+        x, here = self.x, at_column(stage, axis, j)
+        x.hoist(here, x.levels[0])
+        with x.scope(axis) as level:
+            x.at[axis] = Imm(j, i64)
+            x.hoist(here, level)
         return here, level
 
     def values(self, part: _Short, base: Operand, known: dict[k.Expr, list[Operand]]) -> list[list[Operand]]:
         """Of each store, its columns, for the rows from `base` on; `known` of what is read."""
-        x, outside = self.x, self.x.levels
-        x.vector, x.at[self.outer.name] = self.outer.name, base
-        shared = Level(x.outer)
+        x, shared = self.x, Level(self.x.outer)
         found: list[list[Operand]] = [[] for _ in part.stores]
         for j, (stage, level) in enumerate(part.columns):
-            x.at[part.axis] = Imm(j, i64)
-            here = {load: vectors[j] for load, vectors in known.items()}
-            x.levels = [*outside, level, shared, Level(x.outer | {part.axis}, here)]
-            rest = iter(found)
-            for stmt in stage.body:
-                self.b.loc = stmt.loc
-                for expr in k.operands(stmt):
-                    value = x.value(expr)
-                    if isinstance(stmt, k.Store):
-                        next(rest).append(self.b.widen(value, self.width))
-        x.levels, x.vector, self.b.loc = outside, None, None
+            with x.scope(known=level), x.scope(known=shared), x.scope() as here:
+                here.values |= {load: vectors[j] for load, vectors in known.items()}
+                x.vector, x.at[self.outer.name], x.at[part.axis] = self.outer.name, base, Imm(j, i64)
+                rest = iter(found)
+                for stmt in stage.body:
+                    self.b.loc = stmt.loc
+                    for expr in k.operands(stmt):
+                        value = x.value(expr)
+                        if isinstance(stmt, k.Store):
+                            next(rest).append(self.b.widen(value, self.width))
+        self.b.loc = None
         return found
 
     def dense(self, part: _Short, base: Operand, ways: list[tuple[Operand | None, bool]]) -> None:

@@ -15,7 +15,8 @@ The elements themselves, of 4 bytes or more, are sorted by comparisons: runs by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ..ir import kernel as k
 from ..ir.data import replace
@@ -76,8 +77,7 @@ class SortLowering:
         elif len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
             network = Network(x, self.statement, self.stage, self.key, self.key_of)
             network.memory(SHORT)
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             self.base = b.op("mul", block.var, room)  # of the block's working memory
             lo: Operand = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
@@ -85,9 +85,7 @@ class SortLowering:
                 left = b.op("select", short, hi, lo)
                 network.rows(lo, left, network.prepare(few), self.kept())
                 lo = left
-            with b.loop(lo, hi, 1, "serial") as row:
-                x.at.update(x.point(row.var, outer))
-                x.hoist(self.stage, x.open(frozenset(x.at)))
+            with b.loop(lo, hi, 1, "serial") as row, self.at_row(row.var):
                 if rows is not None:
                     rows.sort(self.base, HERE, few)
                 elif network is None:
@@ -99,9 +97,14 @@ class SortLowering:
                     if values or network is not None:
                         self.keys(many)
                     self.passes(many, False)
-                x.levels.pop()
-            x.at.clear()
-            x.levels.pop()
+
+    @contextmanager
+    def at_row(self, number: Operand) -> Iterator[None]:
+        x, outer = self.x, self.x.kernel.outer
+        with x.scope(*(axis.name for axis in outer)) as level:
+            x.at.update(x.point(number, outer))
+            x.hoist(self.stage, level)
+            yield
 
     def in_runs(self, length: Operand) -> None:
         """Runs of so many elements, each by itself, or parts of a row as long, for which all runs of it are
@@ -111,21 +114,16 @@ class SortLowering:
             raise ValueError("runs are sorted and merged on a CPU alone")
         count = b.op("div", b.op("add", self.extent, b.op("sub", length, ONE)), length)
         rows = RunMerge(self, length, count) if self.statement.merges else ValueRows(self, length)
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             base, lo = b.op("mul", block.var, rows.room), b.op("mul", block.var, x.slot("block"))
             every = b.op("mul", x.points(outer), count)
-            with b.loop(lo, x.minimum(b.op("add", lo, x.slot("block")), every), 1, "serial") as part:
-                x.at.update(x.point(b.op("div", part.var, count), outer))
-                x.hoist(self.stage, x.open(frozenset(x.at)))
+            end = x.minimum(b.op("add", lo, x.slot("block")), every)
+            with b.loop(lo, end, 1, "serial") as part, self.at_row(b.op("div", part.var, count)):
                 begin = b.op("mul", b.op("rem", part.var, count), length)
                 # The part before ends where this one begins, but in another row.
                 if isinstance(rows, RunMerge):
                     rows.going = b.op("and", b.op("lt", lo, part.var), b.op("lt", HERE, begin))
                 rows.sort(base, begin, x.minimum(length, b.op("sub", self.extent, begin)))
-                x.levels.pop()
-            x.at.clear()
-            x.levels.pop()
 
     def vector_of_keys(self, lanes: int, lo: Operand, hi: Operand, code: Callable[[Operand], None]) -> None:
         """Keys of the elements from lo to hi, a vector at a time, given to `code` with x.mask."""
@@ -165,11 +163,11 @@ class SortLowering:
         b, x, over = self.b, self.x, self.statement.over
         if self.statement.values:
             element = self.value_of(key)
-        x.at[over] = index
-        at, _, _ = x.address(self.array, self.statement.index)
+        with x.scope():
+            x.at[over] = index
+            at, _, _ = x.address(self.array, self.statement.index)
         inside = None if self.statement.first is None else b.op("lt", index, self.kept())
         b.emit(Store(self.array.name, at, element, None, inside, False, self.statement.loc))
-        del x.at[over]
 
     # -- all of few, all of many
 

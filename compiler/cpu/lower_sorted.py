@@ -67,11 +67,10 @@ class Keys:
 
         def store(at: Operand, mask: Operand | None) -> None:
             value = self.s.value_of(b.load(row, self.key, at, x.schedule.width, None, mask))
-            x.at[over], x.vector = b.op("add", begin, at), over
-            place, stride, _ = x.address(self.s.array, statement.index)
+            with x.scope():
+                x.at[over], x.vector = b.op("add", begin, at), over
+                place, stride, _ = x.address(self.s.array, statement.index)
             b.emit(Store(self.s.array.name, place, value, stride, mask, False, statement.loc))
-            x.vector = None
-            del x.at[over]
 
         x.each(count, store)
 

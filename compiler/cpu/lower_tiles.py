@@ -71,13 +71,12 @@ class TileLowering:
         stream = x.streams_rows() if fits else None
         rows, columns = self.extent(self.shape.row), self.extent(self.shape.column)
         down, along = self.count(rows, self.rows), self.count(columns, self.columns)
-        with b.loop(BEGIN, END, 1, "parallel") as block:
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*self.shape.batch) as level:
             strip = self.place(block.var, rows, columns, down, along)
+            x.hoist(self.stage, level)
             top = strip.top if stream is None else self.streamed(strip, stream)
             self.plain(strip, top)
             self.edges(strip)
-            x.levels.pop()
-            x.at.clear()
 
     # -- blocks
 
@@ -105,7 +104,6 @@ class TileLowering:
             extent = self.extent(name)
             x.at[name] = number if name == shape.batch[0] else b.op("rem", number, extent)
             number = b.op("div", number, extent)
-        x.hoist(self.stage, x.open(frozenset(shape.batch)))
         right = x.minimum(b.op("add", left, Imm(self.columns, i64)), columns)
         bottom = x.minimum(b.op("add", top, Imm(self.rows, i64)), rows)
         whole = self.whole(top, bottom, self.width), self.whole(left, right, self.width)
@@ -270,9 +268,8 @@ class TileLowering:
     def vector(self, i: Operand, j: Operand, values: dict[k.Expr, Operand], mask: Operand | None) -> None:
         """One vector along row i, from column j on, where `values` have been read across memory."""
         x = self.x
-        x.vector, x.mask = self.shape.column, mask
-        x.at[self.shape.row], x.at[self.shape.column] = i, j
-        x.open(x.outer | {self.shape.column}).values |= values
-        x.body(self.stage, 0, [], [])
-        x.levels.pop()
-        x.vector, x.mask = None, None
+        with x.scope(*x.outer, self.shape.column) as level:
+            level.values |= values
+            x.vector, x.mask = self.shape.column, mask
+            x.at[self.shape.row], x.at[self.shape.column] = i, j
+            x.body(self.stage, 0, [], [])

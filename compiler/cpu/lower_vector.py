@@ -47,12 +47,12 @@ class VectorLowering(ProductLowering):
         b.loc = self.p.reduce.loc
         if not self.walk_one and not self.along_depth:
             b.emit(Alloc("chains", self.dtype, self.chains * VECTOR_COLUMNS))
-        with b.loop(BEGIN, END, 1, "parallel") as block:
+        axes = (*self.p.batch, *self.p.rows)
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*axes) as level:
             parts = x.slot("block")
             x.at.update(self.place(self.p.batch, b.op("div", block.var, parts)))
             x.at.update(self.place(self.p.rows, Imm(0, i64)))
             lo, hi = self.share(self.right, b.op("rem", block.var, parts), parts)
-            level = x.open(frozenset(self.p.batch + self.p.rows))
             for stage in x.kernel.stages:
                 x.hoist(stage, level)
             if self.walk_one:
@@ -66,8 +66,6 @@ class VectorLowering(ProductLowering):
                     self.one(b.load("sums", self.dtype, Imm(0, i64)))
                 else:
                     self.columns(lo, hi)
-            x.levels.pop()
-            x.at.clear()
 
     # -- sums
 
@@ -104,9 +102,8 @@ class VectorLowering(ProductLowering):
         for place in places:
             x.at.update(place)
             views.append(windows(x, self.right.expr, self.column))
-            x.open(frozenset(self.extents) | {ROW})
-            ones.append(x.cast(x.value(self.left.expr), self.dtype))
-            x.levels.pop()
+            with x.scope(*self.extents, ROW):
+                ones.append(x.cast(x.value(self.left.expr), self.dtype))
         first = b.op("mul", b.op("and", line, Imm(c - 1, i64)), Imm(VECTOR_COLUMNS, i64))
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
@@ -221,12 +218,11 @@ class VectorLowering(ProductLowering):
     def one(self, total: Operand) -> None:
         """What follows the sum of one column."""
         x, self.b.loc = self.x, None
-        x.at[self.column] = Imm(0, i64)
-        x.rows[self.p.reduce.names[0]] = total
-        x.open(frozenset(self.extents) | {ROW})
-        for stage in x.kernel.stages[1:]:
-            x.scalar_stage(stage, {})
-        x.levels.pop()
+        with x.scope(*self.extents, ROW):
+            x.at[self.column] = Imm(0, i64)
+            x.rows[self.p.reduce.names[0]] = total
+            for stage in x.kernel.stages[1:]:
+                x.scalar_stage(stage, {})
 
     def columns(self, lo: Operand, hi: Operand) -> None:
         """What follows the sums."""

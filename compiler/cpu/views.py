@@ -33,11 +33,9 @@ def _is_row(x: Lowering, name: str, index: tuple[k.Index, ...]) -> bool:
 
 def start(x: Lowering, array: k.Array, index: tuple[k.Index, ...]) -> Operand:
     """The element with which a walk begins, in the current row."""
-    inner = index[-1].axis
-    x.at[inner] = HERE
-    first, _, _ = x.address(array, index)
-    del x.at[inner]
-    return first
+    with x.scope():
+        x.at[index[-1].axis] = HERE
+        return x.address(array, index)[0]
 
 
 def windows(x: Lowering, expr: k.Expr, axis: str) -> dict[View, str]:

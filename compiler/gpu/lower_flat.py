@@ -46,8 +46,7 @@ class TeamFlatLowering(FlatLowering):
             for name, dtype in reduce.results:
                 b.alloc(f"lanes.{name}", dtype, x.count(reduce) * WARP, shared=True)
         step = x.schedule.step
-        with b.loop(BEGIN, END, 1, "parallel") as block:
-            x.open(frozenset())
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             size = Imm(x.schedule.block, i64)
             lo = b.op("mul", block.var, size)
             hi = x.minimum(b.op("add", lo, size), x.extent(axis.extent))
@@ -64,7 +63,6 @@ class TeamFlatLowering(FlatLowering):
                 for reduce in self.reduces:
                     with b.at(reduce.loc):
                         x.store_parts(reduce, block.var, x.halve(reduce.op, self.lanes(reduce)))
-            x.levels.pop()
 
     def only(self, thread: Operand) -> AbstractContextManager[Body]:
         """What one warp alone does."""
@@ -90,20 +88,17 @@ class TeamFlatLowering(FlatLowering):
     ) -> list[list[tuple[k.Reduce, Acc, Operand | None]]]:
         """The terms of this warp, of so many vectors, under a mask of those before `end`."""
         b, x, found = self.b, self.x, list[list[tuple[k.Reduce, Acc, Operand | None]]]()
-        x.vector = axis.name
         with x.stores_last():
             for u in range(count):
-                x.open(frozenset({axis.name}))
-                x.at[axis.name] = base = x.plus(first, Imm(u * WARP, i64)) if u else first
-                x.mask = None if end is None else x.first_lanes(b.op("sub", end, base))
-                x.terms = []
-                for number, stage in enumerate(x.kernel.stages):
-                    x.number = number
-                    x.body(stage, u, [], [])
-                found.append(x.terms)
-                x.levels.pop()
-        x.vector = x.mask = x.terms = None
-        del x.at[axis.name]
+                with x.scope(axis.name):
+                    base = x.plus(first, Imm(u * WARP, i64)) if u else first
+                    x.vector, x.at[axis.name], x.terms = axis.name, base, []
+                    x.mask = None if end is None else x.first_lanes(b.op("sub", end, base))
+                    for number, stage in enumerate(x.kernel.stages):
+                        x.number = number
+                        x.body(stage, u, [], [])
+                    found.append(x.terms)
+        x.terms = None
         return found
 
     def add(self, terms: list[list[tuple[k.Reduce, Acc, Operand | None]]]) -> None:

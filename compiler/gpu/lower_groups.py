@@ -149,14 +149,14 @@ class WarpGroupLowering(GroupLowering):
 
     def columns_of(self, number: int, stage: k.Stage, axis: k.Axis) -> list[Level]:
         """What is known of each column."""
-        x, found, outside = self.x, list[Level](), self.x.levels
+        x, found = self.x, list[Level]()
         x.number = number
         for j in range(self.size(axis)):
-            found.append(Level(frozenset({axis.name})))
-            x.levels, x.at[axis.name] = [outside[0], found[-1]], Imm(j, i64)
-            x.hoist(stage, found[-1])
-        x.levels, x.number = outside, -1
-        del x.at[axis.name]
+            with x.scope(axis.name) as level:
+                x.at[axis.name] = Imm(j, i64)
+                x.hoist(stage, level)
+                found.append(level)
+        x.number = -1
         return found
 
     # -- a group

@@ -33,7 +33,7 @@ class WarpProductLowering(ProductLowering):
         for stage in x.kernel.stages:
             x.hoist(stage, x.levels[0])
         rows, columns = self.left.count, self.right.count
-        with b.loop(BEGIN, END, 1, "parallel") as block:
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             down = x.slot("block")
             strips = b.op("div", self.plus(columns, across - 1), Imm(across, i64))
             number, line = b.op("div", block.var, down), b.op("rem", block.var, down)
@@ -62,18 +62,15 @@ class WarpProductLowering(ProductLowering):
                 spot = b.op("mul", row.var, Imm(across, i64))
                 lanes = 1 if single else self.width
                 for u, (column, mask) in enumerate(self.vectors):
-                    x.at[self.p.column], x.mask = column, None if single else mask
-                    x.open(frozenset(self.extents) | {ROW})
-                    at = self.plus(spot, u * self.width)
-                    x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, at, lanes)
-                    for stage in x.kernel.stages[1:]:
-                        if single:
-                            x.scalar_stage(stage, {})
-                        else:
-                            x.body(stage, 0, [], [])
-                    x.levels.pop()
-            x.vector = x.mask = None
-            x.at.clear()
+                    with x.scope(*self.extents, ROW):
+                        x.at[self.p.column], x.mask = column, None if single else mask
+                        at = self.plus(spot, u * self.width)
+                        x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, at, lanes)
+                        for stage in x.kernel.stages[1:]:
+                            if single:
+                                x.scalar_stage(stage, {})
+                            else:
+                                x.body(stage, 0, [], [])
 
     def steps(self, start: Operand, line: Operand, count: Operand, ragged: bool) -> list[_Step]:
         """Where the next steps of all chains are; where the depth may end before, whether they are there."""
@@ -107,8 +104,6 @@ class WarpProductLowering(ProductLowering):
                 vectors: list[Acc] = [(chain,) for chain in chains[n * c : n * c + c]]
                 found += x.merge("sum", (total,), x.halve_vectors("sum", vectors))
             part.yields = tuple(found)
-        for axis in self.p.depth:
-            x.at.pop(axis, None)
         return part.results
 
     def step(self, now: list[Operand], n: int, there: Operand | None) -> None:
@@ -130,7 +125,5 @@ class WarpProductLowering(ProductLowering):
 
     def value(self, expr: k.Expr) -> Operand:
         """Of an operand; what lanes without a column have does not matter."""
-        self.x.open(frozenset(self.extents) | {ROW})
-        value = self.x.cast(self.x.value(expr), self.dtype)
-        self.x.levels.pop()
-        return self.b.widen(value, self.width)
+        with self.x.scope(*self.extents, ROW):
+            return self.b.widen(self.x.cast(self.x.value(expr), self.dtype), self.width)

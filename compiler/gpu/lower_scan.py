@@ -25,23 +25,19 @@ class WarpScanLowering(ScanLowering):
         *batch, rows = x.kernel.outer
         width, count = x.schedule.width, x.extent(rows.extent)
         x.hoist(self.stage, x.levels[0])
-        with b.loop(BEGIN, END, 1, "parallel") as block:
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*x.outer) as level:
             strips = b.op("div", x.plus(Imm(width - 1, i64), count), Imm(width, i64))
             first = b.op("mul", b.op("rem", block.var, strips), Imm(width, i64))
             x.at.update(x.point(b.op("div", block.var, strips), batch))
             x.at[rows.name], x.vector = first, rows.name
             x.mask = x.first_lanes(b.op("sub", count, first))
-            x.hoist(self.stage, x.open(x.outer))
+            x.hoist(self.stage, level)
             nothing = fold(self.statement.op).states[0].neutral(self.array.dtype)
-            with b.loop(HERE, self.extent, 1, "serial", (Imm(nothing, self.array.dtype, width),)) as turn:
+            start = Imm(nothing, self.array.dtype, width)
+            with b.loop(HERE, self.extent, 1, "serial", (start,)) as turn, x.scope(over):
                 x.at[over] = turn.var
-                x.open(x.outer | {over})
                 value = b.widen(x.value(self.statement.expr), width)
                 total = self.step(turn.carried[0], value)
                 index, stride, _ = x.address(self.array, self.statement.index)
                 b.emit(Store(self.array.name, index, total, stride, x.mask, False, self.statement.loc))
-                x.levels.pop()
                 turn.yields = (total,)
-            x.levels.pop()
-            x.vector = x.mask = None
-            x.at.clear()

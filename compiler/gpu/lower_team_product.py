@@ -20,7 +20,6 @@ order is that of `order.py`.
 from __future__ import annotations
 
 from ..cpu.schedule import COSTLY
-from ..cpu.values import ROW
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.loop import BEGIN, END, THREAD, Barrier, Imm, Operand, Store
@@ -75,7 +74,7 @@ class TeamProductLowering(WarpProductLowering):
         row = b.op("add", row, self.scaled(half_down, WARP))
         column = b.op("add", column, self.scaled(half_across, WARP))
         self.spot = b.op("add", self.row_of_sums(row), self.place_of_sum(column))
-        with b.loop(BEGIN, END, 1, "parallel") as block:
+        with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             tile = Imm(PRODUCT_TILE, i64)
             strips = b.op("div", self.plus(self.right.count, PRODUCT_TILE - 1), tile)
             number, line = b.op("div", block.var, x.slot("block")), b.op("rem", block.var, x.slot("block"))
@@ -106,7 +105,6 @@ class TeamProductLowering(WarpProductLowering):
             self.spread()
             b.loc = None
             self.finish(top, first)
-            x.at.clear()
 
     # -- small helpers
 
@@ -183,8 +181,6 @@ class TeamProductLowering(WarpProductLowering):
             if count is not None:
                 value = b.op("select", b.op("lt", step, count), value, Imm(0, self.dtype))
             found.append(value)
-        for axis in (*self.p.depth, *panel.axes):
-            x.at.pop(axis, None)
         return found
 
     def keep(self, panel: _Panel, values: list[Operand], buffer: Operand) -> None:
@@ -276,17 +272,11 @@ class TeamProductLowering(WarpProductLowering):
     def finish(self, top: Operand, first: Operand) -> None:
         b, x = self.b, self.x
         count = x.minimum(b.op("sub", self.left.count, top), Imm(PRODUCT_TILE, i64))
-        x.vector = self.p.column
         with b.loop(THREAD, count, PRODUCT_TEAM, "serial") as row:
             x.at.update(self.place(self.p.rows, b.op("add", top, row.var)))
             for half in range(PRODUCT_TILE // WARP):
                 column = self.plus(first, half * WARP)
-                x.at[self.p.column], x.mask = column, x.first_lanes(b.op("sub", self.right.count, column))
-                x.open(frozenset(self.extents) | {ROW})
+                mask = x.first_lanes(b.op("sub", self.right.count, column))
                 place = self.place_of_sum(self.plus(self.lane, half * WARP))
                 at = b.op("add", self.row_of_sums(row.var), place)
-                x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, at, WARP)
-                for stage in x.kernel.stages[1:]:
-                    x.body(stage, 0, [], [])
-                x.levels.pop()
-        x.vector = x.mask = None
+                self.results(column, mask, b.load("sums", self.dtype, at, WARP))
