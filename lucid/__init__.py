@@ -26,7 +26,7 @@ from . import functional as _functional
 from . import published as _published
 from .array_functions import *  # noqa: F403
 from .compiled import Compiled, compile, set_num_threads
-from .context import enable_grad, is_grad_enabled, no_grad
+from .context import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .creation import (
     arange,
     array,
@@ -52,6 +52,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .defaults import get_default_dtype, set_default_dtype
 from .elements import *  # noqa: F403
 from .errors import ContractError, TraceError
 from .errors import bounded as _bounded
@@ -161,10 +162,12 @@ __all__ = [
     "full",
     "full_like",
     "geomspace",
+    "get_default_dtype",
     "get_num_threads",
     "grad",
     "identity",
     "inf",
+    "inference_mode",
     "int16",
     "int32",
     "int64",
@@ -182,6 +185,8 @@ __all__ = [
     "optim",
     "pi",
     "random",
+    "set_default_dtype",
+    "set_grad_enabled",
     "set_num_threads",
     "special",
     "tensor",

@@ -281,7 +281,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         args, kwargs = as_bound(self.__wrapped__, args, kwargs)
         try:
             signature = (
-                MODE.get().grad,
+                MODE.get()[1:],
                 describe(args, arrays, objects, numbers),
                 describe(kwargs, arrays, objects, numbers) if kwargs else None,
                 _twins(arrays),
@@ -407,7 +407,9 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             for where, text, kind in leaves(value, label, seen):
                 parts[where] = text
                 lists[kind].append(where)
-        parts["whether gradients are on"] = str(asked.signature[0])
+        grad, looking = asked.signature[0]
+        parts["whether gradients are on"] = str(grad)
+        parts["whether anomalies are detected"] = str(bool(looking))
         parts[BY_NAME] = ", ".join(asked.kwargs) or "nothing"
         return parts, _Names(lists["array"], lists["number"], lists["object"])
 

@@ -1,5 +1,5 @@
-"""What surrounds an operation: whether gradients are wanted, and the trace that records it, if
-any."""
+"""What surrounds an operation: whether gradients are wanted, the trace that records it, if any, and whether
+results are looked at for NaN."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Mode(NamedTuple):
-    """`trace` is None outside of `lucid.compile`; `grad` is False under `no_grad`."""
+    """`trace` is None outside of `lucid.compile`; `grad` is False under `no_grad`; `looking` is "nan" under
+    `autograd.detect_anomaly`."""
 
     trace: Trace | None
     grad: bool
+    looking: str = ""
 
 
-# One variable for both: every operation reads it. Each thread and each task has its own.
+# One variable for all: every operation reads it. Each thread and each task has its own.
 MODE: ContextVar[Mode] = ContextVar("MODE", default=Mode(None, True))  # noqa: B039  # a Mode is immutable
 
 
@@ -42,7 +44,7 @@ class GradMode:
         def inside(*args: Any, **kwargs: Any) -> Any:
             before = MODE.get()
             try:
-                MODE.set(Mode(before.trace, self.grad))
+                MODE.set(Mode(before.trace, self.grad, before.looking))
                 return function(*args, **kwargs)
             finally:
                 MODE.set(before)
@@ -53,7 +55,7 @@ class GradMode:
         before = MODE.get()
         try:
             self._before.append(before)
-            MODE.set(Mode(before.trace, self.grad))
+            MODE.set(Mode(before.trace, self.grad, before.looking))
         except BaseException:
             MODE.set(before)
             raise
@@ -81,6 +83,41 @@ def no_grad(function: F | None = None) -> GradMode | F:
 def enable_grad() -> GradMode:
     """Results computed inside are differentiable, also within `no_grad`."""
     return GradMode(True)
+
+
+class set_grad_enabled(GradMode):  # PyTorch's name
+    """Whether gradients are wanted: from here on, or, as a context manager or a decorator, inside. TraceError
+    where a compiled function ends in another mode than it began in."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        self._old = MODE.get().grad
+        _want(self.grad)
+
+    def __call__(self, function: F) -> F:
+        _want(self._old)
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        _want(self.grad)
+
+    def __exit__(self, *error: object) -> None:
+        _want(self._old)
+
+
+def _want(grad: bool) -> None:
+    before = MODE.get()
+    MODE.set(Mode(before.trace, grad, before.looking))
+
+
+@overload
+def inference_mode(mode: bool = True) -> GradMode: ...
+@overload
+def inference_mode(mode: F) -> F: ...
+def inference_mode(mode: bool | F = True) -> GradMode | F:
+    """`no_grad`, under PyTorch's other name; `inference_mode(False)` is `enable_grad`. Tensors are immutable,
+    so that what is made inside is like any other that needs no gradient."""
+    return GradMode(not mode) if isinstance(mode, bool) else GradMode(False)(mode)
 
 
 def is_grad_enabled() -> bool:

@@ -1,8 +1,8 @@
 """Making tensors: constants, ranges, and arrays from elsewhere.
 
 Shapes are given as numbers or as one tuple: `zeros(2, 3)`, `zeros((2, 3))`. The default dtype is
-float32. TypeError for what is no shape, dtype or number; ValueError for a negative extent, and for a
-`device` that is no CPU.
+float32, or what `set_default_dtype` says. TypeError for what is no shape, dtype or number; ValueError for
+a negative extent, and for a `device` that is no CPU.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node
-from lucid.compiler.ir.types import DType, b1, c64, f32, f64, i64, tensor_type
+from lucid.compiler.ir.types import DType, b1, f64, i64, tensor_type
 from lucid.compiler.ops import Op
 
 from . import dlpack
 from .context import MODE
+from .defaults import default_complex, default_float, float_or_default
 from .engine import Array, leaf
 from .errors import TraceError, here, located, public, user_loc
 from .lists import holds, stacked
@@ -191,7 +192,7 @@ def _filled(value: Any, shape: tuple[Any, ...], dtype: object, requires_grad: bo
     """`value`: a literal of lucid's own."""
 
     def build() -> Node:
-        kind = dtype_of(dtype or np.float32)
+        kind = float_or_default(dtype)
         return ops.fill(ops.CONST(value=value, dtype=kind), _shape(shape))
 
     return _maybe_leaf(apply(build), requires_grad, device)
@@ -252,7 +253,9 @@ def full(
 def _default(value: object) -> DType:
     if isinstance(value, bool):
         return b1
-    return i64 if isinstance(value, int) else c64 if isinstance(value, complex) else f32
+    if isinstance(value, int):
+        return i64
+    return default_complex() if isinstance(value, complex) else default_float()
 
 
 @public
@@ -307,7 +310,7 @@ def _places(
     def build() -> Node:
         rows, columns = (ops.IOTA(shape=shape, axis=axis) for axis in (0, 1))
         moved = ops.ADD(rows, ops.fill(ops.SCALAR(value=k, dtype=i64), shape))
-        return cast(compare(columns, moved), dtype_of(dtype or np.float32))
+        return cast(compare(columns, moved), float_or_default(dtype))
 
     return _maybe_leaf(apply(build), requires_grad, device)
 
@@ -377,7 +380,7 @@ def arange(
     (count,) = _shape((max(math.ceil((bounds[1] - bounds[0]) / bounds[2]), 0),))
     kind = dtype_of(two.dtype)
     narrow = plain and kind is f64
-    result = dtype_of(dtype or (np.float32 if narrow else two.dtype))
+    result = default_float() if narrow and dtype is None else dtype_of(dtype or two.dtype)
     whole = not kind.is_float
     a, d = (int(v) if whole else float(v) for v in (two[0], two[1] - two[0]))
     return _maybe_leaf(apply(lambda: cast(_steps(a, d, count, kind), result)), requires_grad, device)
@@ -416,7 +419,7 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """`num` (or `steps`) evenly spaced numbers; the last is `stop`, if `endpoint`."""
     first, last, count = _ends("linspace", start, stop, num if steps is None else steps, endpoint)
-    kind = dtype_of(dtype or np.float32)
+    kind = float_or_default(dtype)
 
     def build() -> Node:
         made = _spaced(first, last, count, endpoint)
@@ -438,7 +441,7 @@ def logspace(
     def build() -> Node:
         exponents = _spaced(first, last, count, endpoint)
         bases = ops.fill(ops.SCALAR(value=root, dtype=f64), (count,))
-        return cast(ops.POW(bases, exponents), dtype_of(dtype or np.float32))
+        return cast(ops.POW(bases, exponents), float_or_default(dtype))
 
     return _maybe_leaf(apply(build), requires_grad, device)
 
@@ -461,6 +464,6 @@ def geomspace(
             k = ops.IOTA(shape=(count,), axis=0)
             at_end = ops.EQ(k, ops.fill(ops.SCALAR(value=count - 1, dtype=i64), (count,)))
             made = ops.WHERE(at_end, ops.fill(ops.SCALAR(value=last, dtype=f64), (count,)), made)
-        return cast(made, dtype_of(dtype or np.float32))
+        return cast(made, float_or_default(dtype))
 
     return _maybe_leaf(apply(build), requires_grad, device)

@@ -32,6 +32,7 @@ from lucid.runtime.load import assembly, loaded
 from lucid.runtime.stored import Stored
 
 from . import logs, settings
+from .context import MODE
 from .errors import TraceError, here, warn_user
 from .inside import indices_in, operands, outside, verdict
 from .lanes import EXAMPLE, ONE_OF_MANY
@@ -108,6 +109,8 @@ def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Execut
     # Code for a device is of the one that is open.
     parts: list[object] = [len(nodes)] if device == "cpu" else [home(device), len(nodes)]
     add, meet = parts.append, nodes.append
+    if looking := MODE.get().looking:
+        add(looking)
     leaves: list[Node] = []
     for node in nodes:  # it grows
         op, inputs, attrs = node.op, node.inputs, node.attrs
@@ -411,7 +414,7 @@ def build(
 def _built(
     graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool, hosted: bool
 ) -> Executable | Staged:
-    if looking := os.environ.get("LUCID_NAN"):
+    if looking := MODE.get().looking or os.environ.get("LUCID_NAN"):
         from .nans import watched, way  # few ask for it
 
         if wanted := way(looking):

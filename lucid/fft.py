@@ -22,6 +22,7 @@ from lucid.compiler.ir.graph import Node
 from . import array_functions, pocketfft
 from .complexes import conj
 from .creation import given as asarray
+from .defaults import float_or_default
 from .errors import public
 from .hosted import results
 from .named import name_all
@@ -210,13 +211,13 @@ irfft2 = _several("irfft2", _to_real, _TWO, "The inverse of `rfft2`.")
 @public
 def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The frequencies of the elements of an `fft` of n points at distances d; float32 by default."""
-    return asarray(np.fft.fftfreq(n, d), dtype=dtype or np.float32, device=device)
+    return asarray(np.fft.fftfreq(n, d), dtype=float_or_default(dtype).np, device=device)
 
 
 @public
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The frequencies of the elements of an `rfft`; float32 by default."""
-    return asarray(np.fft.rfftfreq(n, d), dtype=dtype or np.float32, device=device)
+    return asarray(np.fft.rfftfreq(n, d), dtype=float_or_default(dtype).np, device=device)
 
 
 def _shifted(x: Any, axes: Any, back: bool) -> Tensor:

@@ -92,7 +92,7 @@ def _differentiated(
     value, aux = value_and_aux(f, value) if has_aux else (value, None)
     node = _scalar_node(f, value)
     parts = or_zeros(wrt, gradients(node, ops.const(1, node), wrt, first=True))
-    trace, grad = MODE.get()
+    trace, grad, _ = MODE.get()
     flag = grad and bool(differentiable_leaves(node))
     result = [Tensor._of(n if grad else ops.STOP(n), flag, trace) for n in (node, *parts)]
     of = structured([args[k] for k in places], result[1:])
@@ -108,7 +108,7 @@ def called_on_leaves(
     wrt = [node_of(t) for t in fresh]
     before = MODE.get()
     try:
-        MODE.set(Mode(before.trace, True))
+        MODE.set(Mode(before.trace, True, before.looking))
         return f(*call, **kwargs), wrt
     finally:
         MODE.set(before)
@@ -129,7 +129,7 @@ def structured(values: Sequence[Any], parts: Iterable[Any]) -> tuple[Any, ...]:
 
 def tensor_of(node: Node) -> Tensor:
     """A tensor for a result of a transform, which private leaves may have been behind."""
-    trace, grad = MODE.get()
+    trace, grad, _ = MODE.get()
     flag = grad and node.type.dtype.is_inexact and bool(differentiable_leaves(node))
     return Tensor._of(node if grad else ops.STOP(node), flag, trace)
 

@@ -83,7 +83,7 @@ def as_gradient(part: Node) -> Tensor:
     """A cotangent as users see it."""
     from .tensor import Tensor
 
-    trace, grad = MODE.get()
+    trace, grad, _ = MODE.get()
     return Tensor._of(part if grad else ops.STOP(part), grad, trace)
 
 

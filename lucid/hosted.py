@@ -169,7 +169,7 @@ def constant(array: Array) -> Node:
 
 def results(function: Hosted, *operands: Tensor, **options: Any) -> tuple[Tensor, ...]:
     """The results as tensors."""
-    trace, grad = MODE.get()
+    trace, grad, _ = MODE.get()
     if trace is not None:
         trace.hosted = True
     if not values_known():

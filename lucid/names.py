@@ -113,7 +113,7 @@ class Names(Alike, Borrowed, Conversions, InPlace):
     def _moved(self, device: Device | None) -> Tensor:
         if not USED[0] or device is None or self.device == device:
             return self  # type: ignore[return-value]  # only Tensor inherits this
-        trace, grad = MODE.get()
+        trace, grad, _ = MODE.get()
         node = self._standing()
         if trace is not None:
             if place_of(node) is None:

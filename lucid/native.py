@@ -124,8 +124,7 @@ class _Spec:
         self.numbers = numbers
         bound = [leaf for k, value in bound for leaf in self._leaves(k, value)]
         self.free = self._free(bound)
-        grad = MODE.get().grad
-        self.checks.append(checks.context(MODE, (None, grad)))
+        self.checks.append(checks.context(MODE, (*MODE.get(),)))
         for k, value in bound:
             if k >= 0:  # defaults are facts
                 self._argument(k, value)

@@ -18,6 +18,7 @@ from lucid.compiler.ir.types import DType, i64, u64
 
 from .creation import Device, _shape, device_of
 from .creation import given as asarray
+from .defaults import float_or_default
 from .errors import here, public
 from .functional import where
 from .generator import Generator, words_of
@@ -61,7 +62,7 @@ def set_state(state: Any) -> None:
 
 
 def _float(dtype: object) -> DType:
-    kind = dtype_of(np.float32 if dtype is None else dtype)
+    kind = float_or_default(dtype)
     if not kind.is_float:
         raise TypeError(here(f"random floats need a float dtype, not {kind.numpy}"))
     return kind

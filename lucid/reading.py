@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.ir.types import b1, f32
+from lucid.compiler.ir.types import b1
 
 from .context import MODE
+from .defaults import default_float
 from .engine import Array
 from .errors import bounded, bounds, here, user_frame, warn_user
 from .extents import Size
@@ -183,7 +184,9 @@ class Reading:
         if self._trace is not None or MODE.get().trace is not None:
             return f"Tensor(<{self._node.type}, traced>)"
         parts = [self._text()]
-        if self._node.type.dtype is not f32 and (self._node.type.dtype is not b1 or not self.size):
+        if self._node.type.dtype is not default_float() and (
+            self._node.type.dtype is not b1 or not self.size
+        ):
             parts.append(f"dtype={self.dtype}")
         if self._requires_grad and self.is_leaf:
             parts.append("requires_grad=True")

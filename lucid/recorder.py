@@ -16,6 +16,7 @@ from lucid.compiler.ir.types import TensorType
 
 from . import arguments, chance, hooks, watching
 from .context import MODE, Mode
+from .defaults import DEFAULT
 from .engine import build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
@@ -152,9 +153,16 @@ def _traced(
             old.append(content)
             stand.append(number)
             place.set(number)
-        MODE.set(Mode(trace, mode.grad))
+        MODE.set(Mode(trace, mode.grad, mode.looking))
         with at(trace.places.start):
             returned = f(*traced_args, **traced_kwargs)
+        if MODE.get().grad is not mode.grad:
+            raise TraceError(
+                here(
+                    "set_grad_enabled: a compiled function leaves gradients as they were before the call; "
+                    "use it as a context manager, `with lucid.set_grad_enabled(...):`, or call it outside"
+                )
+            )
         MODE.set(mode)
         left = [place.get() for place in places]
         contents = [
@@ -268,6 +276,8 @@ class _Finish:
         outers = self.trace.outers.values()
         if any(o.requires_grad for o in outers):
             self.guards.items.append((hooks.LEAVES, "hooks", hooks.LEAVES["hooks"], "the hooks of tensors"))
+        if self.trace.default:
+            self.guards.items.append((DEFAULT, "float", DEFAULT["float"], "the default dtype"))
         self.guards.release(set(self.trace.arrays))
         device = self._device(used)
         return Recording(

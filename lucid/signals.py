@@ -12,6 +12,7 @@ from . import linalg
 from .array_functions import concatenate, pad, sliding_window_view, tensordot
 from .creation import Device, constant, zeros
 from .creation import given as asarray
+from .defaults import float_or_default
 from .errors import public
 from .functional import where
 from .named import name_all
@@ -160,7 +161,7 @@ def _sampled(
     if n < 0:
         raise ValueError(f"window_length must not be negative, got {n}")
     values = samples(n + 1)[:-1] if periodic and n > 1 else samples(n)
-    return asarray(values, dtype=np.float32 if dtype is None else dtype, device=device)
+    return asarray(values, dtype=float_or_default(dtype).np, device=device)
 
 
 def _periodic(theirs: Callable[[int], Any], doc: str) -> Callable[..., Tensor]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node, at
-from lucid.compiler.ir.types import b1, c64, f32
+from lucid.compiler.ir.types import b1
 from lucid.compiler.passes.autodiff import made_of
 from lucid.runtime import memory
 from lucid.runtime.stored import Stored
@@ -27,6 +27,7 @@ from . import shapes
 from .arrangement import Arrangement
 from .complexes import Complexes
 from .context import MODE, no_grad
+from .defaults import default_complex, default_float
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
 from .hooks import TAPS, Hooked, carry, gradients
@@ -69,7 +70,7 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
     gets them as they are; of numbers alone the first is a tensor. Errors of `build` come back with the
     user's line in front.
     """
-    trace, grad = MODE.get()
+    trace, grad, _ = MODE.get()
     loc = user_loc() if trace is None else trace.places.here(getattr(build, "__name__", ""))
     token = LOC.set(loc)
     tracked = weak = False
@@ -147,7 +148,7 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
     wanted = None if dtype is None else dtype_of(dtype)
     if wanted is None and not isinstance(data, np.ndarray) and _is_plain(data):
         found = as_array(data).dtype
-        wanted = _DEFAULTS.get(found) or dtype_of(found)
+        wanted = _DEFAULTS.get(found, lambda: dtype_of(found))()
     source = data
     if holds(data):
         source = with_arrays(data)
@@ -161,7 +162,7 @@ def data_node(data: object, trace: Trace | None, dtype: object = None) -> Node:
 
 
 # Of Python's floats and complex numbers, whose arrays have twice the bits.
-_DEFAULTS = {np.dtype(np.float64): f32, np.dtype(np.complex128): c64}
+_DEFAULTS = {np.dtype(np.float64): default_float, np.dtype(np.complex128): default_complex}
 
 
 def _is_plain(data: object) -> bool:
@@ -375,7 +376,7 @@ class Tensor(
         `retain_graph` and `create_graph` change nothing. RuntimeError for a tensor of more elements without
         `gradient`, or one that depends on no leaf; ValueError for a `gradient` of another shape.
         """
-        trace, grad = MODE.get()
+        trace, grad, _ = MODE.get()
         node = node_of(self)
         with at(called(trace)):
             cotangent = self._cotangent(gradient)
@@ -453,7 +454,7 @@ class Tensor(
                     "make a new one (x = x + y, nn.Parameter(value)), or convert by astype"
                 )
             )
-        trace, grad = MODE.get()
+        trace, grad, _ = MODE.get()
         if USED[0]:
             self._same_device(new)
         if self._requires_grad and self.is_leaf:

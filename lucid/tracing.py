@@ -55,6 +55,7 @@ class Trace:
     places: Places = field(default_factory=Places)  # where nodes come from
     tape: Tape = field(default_factory=Tape)  # what is done with Python's numbers
     histories: set[Node] = field(default_factory=set)  # placeholders of computed, differentiable ones
+    default: bool = False  # the default dtype was asked for
     hosted: bool = False  # a library computes some nodes
 
     def found(self, tensor: Tensor, home: int | Place | Item) -> None:

@@ -69,6 +69,17 @@ class Unread(threading.local):
             made[:] = [held for held in made if held() is not None]
             self._most = 256 + 2 * len(made)
 
+    def set_aside(self) -> list[ref[Tensor]]:
+        """None counts any more, until `give_back`."""
+        older, self._made = self._made, []
+        return older
+
+    def give_back(self, older: list[ref[Tensor]]) -> list[Tensor]:
+        """Those that were set aside count again; what has been made since."""
+        newer = self._made
+        self._made = older + newer
+        return _uncomputed(newer)
+
     def along(self, read: Sequence[Node]) -> list[Tensor]:
         """Those that are to be computed with `read`: what computing them later would do a second time.
 

@@ -8,14 +8,18 @@ from typing import Any
 
 from lucid.compiler import ops
 
-from ..context import MODE, enable_grad, no_grad
+from ..context import MODE, enable_grad, inference_mode, no_grad, set_grad_enabled
 from ..errors import here, public
 from ..hooks import pullback
 from ..tensor import Tensor, node_of
 from . import functional
+from .anomaly import detect_anomaly, set_detect_anomaly
 from .function import Function
 
-__all__ = ["Function", "backward", "enable_grad", "functional", "grad", "no_grad"]
+__all__ = [
+    "Function", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "inference_mode",
+    "no_grad", "set_detect_anomaly", "set_grad_enabled",
+]  # fmt: skip
 
 
 def _several(value: Any) -> tuple[Any, ...]:

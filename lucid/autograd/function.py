@@ -189,7 +189,7 @@ class Function:
         given = [node_of(x) if need else None for x, need in zip(args, needs, strict=True)]
         apart = cls.setup_context is not Function.setup_context
         try:
-            MODE.set(Mode(before.trace, False))
+            MODE.set(Mode(before.trace, False, before.looking))
             out = cls.forward(*args) if apart else cls.forward(ctx, *args)
             if apart:
                 cls.setup_context(ctx, args, out)
@@ -220,9 +220,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(backward)
     def once(ctx: Any, *gradients: Any) -> Any:
-        trace, grad = before = MODE.get()
+        trace, grad, looking = before = MODE.get()
         try:
-            MODE.set(Mode(trace, False))
+            MODE.set(Mode(trace, False, looking))
             found = backward(ctx, *gradients)
         finally:
             MODE.set(before)

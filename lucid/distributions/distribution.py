@@ -11,6 +11,7 @@ import numpy as np
 from ..array_functions import broadcast_tensors
 from ..context import no_grad
 from ..creation import given as asarray
+from ..defaults import default_float
 from ..errors import bounds, here, is_internal, public
 from ..lanes import at_hand
 from ..tensor import Tensor
@@ -107,7 +108,7 @@ def parameters(kind: str, *given: tuple[str, Any, Check | None]) -> list[Tensor]
 
 def _float(value: Any) -> Tensor:
     x = asarray(value)
-    return x if x.is_floating_point() else x.astype(np.float32)
+    return x if x.is_floating_point() else x.astype(default_float().np)
 
 
 def one_of(kind: str, probs: Any, logits: Any) -> bool:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..creation import as_shape, ones
 from ..creation import given as asarray
+from ..defaults import float_or_default
 from ..errors import bounds, here
 from ..functional import where
-from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -47,7 +47,7 @@ class MultiheadAttention(Module):
         self.dropout, self.batch_first = dropout, batch_first
         self.kdim, self.vdim = kdim or self.embed_dim, vdim or self.embed_dim
         size = self.embed_dim
-        kind = dtype_of(np.float32 if dtype is None else dtype).np
+        kind = float_or_default(dtype).np
 
         def weight(inner: int, rows: int) -> Parameter:
             made = Parameter(np.zeros((rows, inner), kind))
@@ -324,6 +324,6 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(size: int, device: object = None, dtype: object = None) -> Tensor:
         """(size, size): -inf above the diagonal, else 0, to be added to scores."""
-        kind: Any = np.float32 if dtype is None else dtype
+        kind: Any = float_or_default(dtype).np
         upper = Tensor(np.triu(np.full((size, size), -np.inf, np.float64), 1).astype(kind))
         return upper if device is None else upper.to(device)

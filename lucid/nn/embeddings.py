@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import random
 from ..creation import as_shape
+from ..defaults import float_or_default
 from ..errors import here, public
-from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module, Parameter
@@ -76,6 +74,6 @@ class EmbeddingBag(Module):
 
 @public
 def _table(rows: int, width: int, padding: int | None, dtype: object) -> Parameter:
-    kind = dtype_of(np.float32 if dtype is None else dtype).np
+    kind = float_or_default(dtype).np
     table = random.normal(0.0, 1.0, (rows, width), dtype=kind)
     return Parameter(table if padding is None else table.at[padding].set(0))

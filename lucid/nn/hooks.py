@@ -144,7 +144,7 @@ class _Tap:
 def _tapped(values: tuple[Any, ...], run: Callable[..., Sequence[Node | None]]) -> tuple[Any, ...]:
     """The same, with nodes of their own for those that gradients flow through. `run` is given the cotangents
     of all, None for what has none."""
-    trace, grad = MODE.get()
+    trace, grad, _ = MODE.get()
     flowing = [k for k, x in enumerate(values) if grad and isinstance(x, Tensor) and x.requires_grad]
     if not flowing:
         return values

@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import random
 from ..context import no_grad
+from ..defaults import float_or_default
 from ..errors import here
-from ..promote import dtype_of
 from ..tensor import Tensor
 from . import spatial as S
 from .module import Module, Parameter
@@ -38,7 +38,7 @@ class _Conv(Module):
         around = padding if isinstance(padding, str) else S.sizes(name, "padding", padding, self.axes, 0)
         self.padding = around
         bound = 1 / math.sqrt(inner // self.groups * math.prod(self.kernel_size))
-        kind = dtype_of(np.float32 if dtype is None else dtype).np
+        kind = float_or_default(dtype).np
         shape = (out, inner // self.groups, *self.kernel_size)
         self.weight = Parameter(random.uniform(-bound, bound, shape, dtype=kind))
         self.bias = Parameter(random.uniform(-bound, bound, (out,), dtype=kind)) if bias else None
@@ -165,7 +165,7 @@ class BatchNorm1d(Module):
     ) -> None:  # fmt: skip
         super().__init__()
         (count,) = S.sizes(type(self).__name__, "num_features", num_features, 1, 1)
-        kind = dtype_of(np.float32 if dtype is None else dtype).np
+        kind = float_or_default(dtype).np
         self.num_features, self.eps, self.momentum = count, eps, momentum
         self.weight = Parameter(np.ones(count, kind)) if affine else None
         self.bias = Parameter(np.zeros(count, kind)) if affine else None
@@ -228,7 +228,7 @@ class GroupNorm(Module):
     ) -> None:  # fmt: skip
         super().__init__()
         (count,) = S.sizes("GroupNorm", "num_channels", num_channels, 1, 1)
-        kind = dtype_of(np.float32 if dtype is None else dtype).np
+        kind = float_or_default(dtype).np
         self.num_groups, self.num_channels, self.eps = num_groups, count, eps
         self.weight = Parameter(np.ones(count, kind)) if affine else None
         self.bias = Parameter(np.zeros(count, kind)) if affine else None
@@ -251,7 +251,7 @@ class RMSNorm(Module):
         super().__init__()
         whole = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
         self.normalized_shape, self.eps = tuple(whole), eps
-        kind = dtype_of(np.float32 if dtype is None else dtype).np
+        kind = float_or_default(dtype).np
         self.weight = Parameter(np.ones(self.normalized_shape, kind)) if elementwise_affine else None
         self._lie_on(device)
 

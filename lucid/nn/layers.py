@@ -11,8 +11,8 @@ import numpy as np
 from .. import random
 from ..creation import as_shape
 from ..creation import given as asarray
+from ..defaults import float_or_default
 from ..errors import public
-from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module, Parameter
@@ -50,7 +50,7 @@ def uniform_parameter(shape: tuple[int, ...], bound: float, dtype: object) -> Pa
 
 @public
 def _kind(dtype: object) -> np.dtype[Any]:
-    return dtype_of(np.float32 if dtype is None else dtype).np
+    return float_or_default(dtype).np
 
 
 class ModuleList(Module):

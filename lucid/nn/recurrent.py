@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from .. import random
 from ..array_functions import concatenate, stack
 from ..creation import as_shape, zeros
 from ..creation import given as asarray
+from ..defaults import float_or_default
 from ..errors import bounds, here
-from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module, Parameter
@@ -63,7 +61,7 @@ class _Weights(Module):
     def _add(self, suffix: str, inner: int, bias: bool, dtype: object) -> None:
         hidden, gates = self.hidden_size, KINDS[self.kind][0]
         bound = 1 / math.sqrt(hidden) if hidden else 0.0
-        kind = dtype_of(np.float32 if dtype is None else dtype).np
+        kind = float_or_default(dtype).np
         shapes: dict[str, tuple[int, ...]] = {
             "weight_ih": (gates * hidden, inner),
             "weight_hh": (gates * hidden, hidden),

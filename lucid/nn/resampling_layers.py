@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import random
+from ..defaults import float_or_default
 from ..errors import bounds, here
-from ..promote import dtype_of
 from ..tensor import Tensor
 from . import functional as F
 from .images import BatchNorm1d
@@ -38,7 +36,7 @@ class _ConvTranspose(Module):
         self.kernel_size = sizes(name, "kernel_size", kernel_size, self.axes, 1)
         self.stride, self.padding = stride, padding
         self.output_padding, self.dilation = output_padding, dilation
-        kind = dtype_of(np.float32 if dtype is None else dtype).np
+        kind = float_or_default(dtype).np
         shape = (inner, out // self.groups, *self.kernel_size)
         bound = 1 / math.sqrt(shape[1] * math.prod(self.kernel_size))
         self.weight = Parameter(random.uniform(-bound, bound, shape, dtype=kind))

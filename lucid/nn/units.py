@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..creation import as_shape
+from ..defaults import float_or_default
 from ..errors import bounds
 from ..tensor import Tensor
 from . import functional as F
@@ -187,7 +188,7 @@ class PReLU(Module):
     ) -> None:
         super().__init__()
         self.num_parameters = num_parameters
-        kind: Any = np.float32 if dtype is None else dtype
+        kind: Any = float_or_default(dtype).np
         self.weight = Parameter(np.full(num_parameters, init), dtype=kind)
         self._lie_on(device)
 
