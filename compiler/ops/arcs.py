@@ -37,14 +37,14 @@ def _plus(b: Builder, base: st.Pair, sign: Operand, x: Operand, rest: Operand) -
     return b.op("add", total, b.op("add", lost, b.op("fma", sign, rest, base[1])))
 
 
-def _arcsine(b: Builder, a: Operand, form: st.Format) -> tuple[Value, Value, Value]:
+def _arcsine(b: Builder, a: Operand) -> tuple[Value, Value, Value]:
     """(far, s, rest): arcsin(a) is s + rest up to 1/2, and pi/2 - 2 (s + rest) beyond, where far is true."""
     half = b.imm(0.5, a)
     far = b.op("gt", a, half)
     z = b.op("select", far, b.op("fma", a, b.imm(-0.5, a), half), b.op("mul", a, a))
     root = b.op("sqrt", z)
     left = b.op("fma", b.op("neg", root), root, z)
-    left = b.op("mul", left, st.about_inverse(b, b.op("add", root, root), form))
+    left = b.op("mul", left, st.about_inverse(b, b.op("add", root, root), st.F64))
     s = b.op("select", far, root, a)
     left = b.op("select", far, left, b.imm(0.0, a))
     return far, s, b.op("fma", b.op("mul", s, z), st.horner(b, z, _ASIN), left)
@@ -52,11 +52,10 @@ def _arcsine(b: Builder, a: Operand, form: st.Format) -> tuple[Value, Value, Val
 
 @st.of_f32(arcs_single.arcsin)
 @st.odd(None, st.F64.half)
-@st.by_format
-def arcsin(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f64
+def arcsin(b: Builder, x: Operand) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
-    (x,) = args
-    far, s, rest = _arcsine(b, x, form)
+    far, s, rest = _arcsine(b, x)
     zero = b.imm(0.0, x)
     pi, pi_rest = (b.op("select", far, b.imm(p / 2, x), zero) for p in _PI)
     sign = b.op("select", far, b.imm(-2.0, x), b.imm(1.0, x))
@@ -64,11 +63,10 @@ def arcsin(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
 
 
 @st.of_f32(arcs_single.arccos)
-@st.by_format
-def arccos(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f64
+def arccos(b: Builder, x: Operand) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
-    (x,) = args
-    far, s, rest = _arcsine(b, st.at_least(b, b.op("abs", x), form.least), form)
+    far, s, rest = _arcsine(b, st.at_least(b, b.op("abs", x), st.F64.least))
     zero = b.imm(0.0, x)
     negative = b.op("lt", x, zero)
     pi, pi_rest = (
@@ -81,13 +79,7 @@ def arccos(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
 
 
 def _arctangent(
-    b: Builder,
-    n: Operand,
-    d: Operand,
-    start: Operand,
-    sign: Operand,
-    form: st.Format,
-    tiny: Value | None = None,
+    b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, tiny: Value | None = None
 ) -> Value:
     """start pi/4 + sign arctan(n/d), 0 <= n <= d; n/d itself where that is tiny."""
     zero, one = b.imm(0.0, n), b.imm(1.0, n)
@@ -102,7 +94,7 @@ def _arctangent(
     minus = b.op("neg", s)
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
     z = b.op("mul", s, s)
-    left = b.op("mul", left, st.about_inverse(b, d, form))
+    left = b.op("mul", left, st.about_inverse(b, d, st.F64))
     rest = b.op("fma", b.op("mul", s, z), st.horner(b, z, _ATAN), left)
     quarters = b.op("fma", sign, b.op("select", far, one, zero), start)
     pi, pi_rest = _PI
@@ -113,24 +105,23 @@ def _arctangent(
 
 @st.of_f32(arcs_single.arctan)
 @st.odd(None, st.F64.half)
-@st.by_format
-def arctan(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f64
+def arctan(b: Builder, x: Operand) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
-    (x,) = args
     one = b.imm(1.0, x)
     a = st.at_most(b, x, 2.0**60)
     steep = b.op("gt", a, one)
     n, d = b.op("select", steep, one, a), b.op("select", steep, a, one)
     start = b.op("select", steep, b.imm(2.0, x), b.imm(0.0, x))
     sign = b.op("select", steep, b.imm(-1.0, x), one)
-    return _arctangent(b, n, d, start, sign, form)
+    return _arctangent(b, n, d, start, sign)
 
 
 @st.of_f32(arcs_single.arctan2)
-@st.by_format
-def arctan2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f64
+def arctan2(b: Builder, y: Operand, x: Operand) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
-    y, x = args
+    form = st.F64
     zero, one, inf = (b.imm(v, x) for v in (0.0, 1.0, math.inf))
     left = b.op("ge", st.as_bits(b, x, form), b.imm(form.sign, st.as_bits(b, x, form)))
     ax, ay = b.op("abs", x), b.op("abs", y)
@@ -148,6 +139,6 @@ def arctan2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     start = b.op("select", steep, b.imm(2.0, x), b.op("select", left, b.imm(4.0, x), zero))
     sign = b.op("select", b.op("xor", steep, left), b.imm(-1.0, x), one)
     tiny = b.op("lt", n, b.op("mul", d, b.imm(form.half * form.least, x)))  # as `odd` does it
-    result = st.with_sign(b, _arctangent(b, n, d, start, sign, form, tiny), st.sign_of(b, y, form), form)
+    result = st.with_sign(b, _arctangent(b, n, d, start, sign, tiny), st.sign_of(b, y, form), form)
     unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
     return b.op("select", unordered, b.imm(math.nan, x), result)

@@ -174,13 +174,11 @@ def exp_term(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     return b.op("select", gone, zero, b.op("scale", exp_reduced(b, r, form), k))
 
 
-@st.by_format
-def exp(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(lambda b, x: _single(b, x, e_to, _EXP_USUAL, exp_range(st.F32)))
+@st.of_f64
+def exp(b: Builder, x: Operand) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
-    (x,) = args
-    if form.dtype == f64:
-        return exp_term(b, (st.lifted_off_zero(b, x, form),), form.dtype)
-    return _single(b, x, e_to, _EXP_USUAL, exp_range(form))
+    return exp_term(b, (st.lifted_off_zero(b, x, st.F64),), f64)
 
 
 def _sigmoid32(b: Builder, x: Operand) -> Operand:
@@ -210,20 +208,15 @@ def _sigmoid32(b: Builder, x: Operand) -> Operand:
 
 
 @st.of_f32(_sigmoid32)
-@st.by_format
-def sigmoid(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f64
+def sigmoid(b: Builder, x: Operand) -> Operand:
     """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
-    (x,) = args
-    below = b.op("lt", x, b.imm(0.0, x))
-    # Above 0 all that is further away than 40 is 1: processors are slow where a result underflows.
-    end = b.op("select", below, b.imm(exp_range(form)[0], x), b.imm(-40.0, x))
-    minus = st.at_most(b, b.op("neg", b.op("abs", x)), -form.least)
-    return _sigmoid64(b, b.op("select", b.op("lt", minus, end), end, minus), below)
-
-
-def _sigmoid64(b: Builder, x: Value, below: Value) -> Operand:
     one, zero = b.imm(1.0, x), b.imm(0.0, x)
-    s, small, k = exp_twice(b, x, zero)
+    below = b.op("lt", x, zero)
+    # Above 0 all that is further away than 40 is 1: processors are slow where a result underflows.
+    end = b.op("select", below, b.imm(exp_range(st.F64)[0], x), b.imm(-40.0, x))
+    minus = st.at_most(b, b.op("neg", b.op("abs", x)), -st.F64.least)
+    s, small, k = exp_twice(b, b.op("select", b.op("lt", minus, end), end, minus), zero)
     # where 2**k does not count beside 1, it need not be that small
     power = st.power_of_two(b, st.at_least(b, k, -4.0 * st.F64.fraction), st.F64)
     d = b.op("fma", s, power, one)
@@ -233,18 +226,15 @@ def _sigmoid64(b: Builder, x: Value, below: Value) -> Operand:
     return st.scaled_sum(b, q, rest, b.op("select", below, k, zero), st.F64)
 
 
-@st.by_format
-def exp2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(lambda b, x: _single(b, x, two_to, 126.0, (-152.0, 129.0)))
+@st.of_f64
+def exp2(b: Builder, x: Operand) -> Operand:
     """2**x. 0 at -inf, inf at inf."""
-    (x,) = args
-    ends = -(form.bias + form.fraction + 2.0), form.bias + 2.0
-    if form.dtype == f32:
-        return _single(b, x, two_to, 126.0, ends)
-    x = st.clamp(b, st.lifted_off_zero(b, x, form), *ends)
-    shifter = b.imm(form.shifter, x)
+    x = st.clamp(b, st.lifted_off_zero(b, x, st.F64), -1077.0, 1025.0)
+    shifter = b.imm(st.F64.shifter, x)
     k = b.op("sub", b.op("add", x, shifter), shifter)
     r = b.op("sub", x, k)
-    one, ln2 = b.imm(1.0, x), b.imm(form.ln2, x)
+    one, ln2 = b.imm(1.0, x), b.imm(st.F64.ln2, x)
     total = b.op("fma", r, ln2, one)
     lost = b.op("fma", r, ln2, b.op("sub", one, total))
     small = st.settled(b, r, st.F64)
@@ -254,12 +244,11 @@ def exp2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
 
 @st.of_f32(table_hyperbolic.expm1)
 @st.near_zero(st.F64.least, linear=True)
-@st.by_format
-def expm1(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f64
+def expm1(b: Builder, x: Operand) -> Operand:
     """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
-    (x,) = args
     # half of it, so that 2**k does not overflow
-    total, rest = _expm1_twice(b, st.clamp(b, x, _LEAST, exp_range(form)[1]), unit=0.5)
+    total, rest = _expm1_twice(b, st.clamp(b, x, _LEAST, exp_range(st.F64)[1]), unit=0.5)
     half = b.op("add", total, rest)
     return b.op("add", half, half)
 
@@ -284,10 +273,10 @@ def _hyperbolic(b: Builder, x: Operand, sine: bool) -> Value:
 
 @st.of_f32(table_hyperbolic.sinh)
 @st.odd(None, st.F64.half)
-@st.by_format
-def sinh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f64
+def sinh(b: Builder, x: Operand) -> Operand:
     """The hyperbolic sine. -0 at -0, inf at inf."""
-    return _hyperbolic(b, args[0], sine=True)
+    return _hyperbolic(b, x, sine=True)
 
 
 @st.by_format
@@ -300,12 +289,10 @@ def cosh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
 
 
 @st.odd(None, st.F64.half)
-@st.by_format
-def tanh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(table_tanh.tanh)
+@st.of_f64
+def tanh(b: Builder, x: Operand) -> Operand:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
-    (x,) = args
-    if form.dtype == f32:
-        return table_tanh.tanh(b, x)
     a = st.at_most(b, x, _TANH_RANGE)
     m, m_rest = st.fast_sum(b, *_expm1_twice(b, b.op("add", a, a), unit=1.0))
     d, lost = st.whole_sum(b, m, b.imm(2.0, x))

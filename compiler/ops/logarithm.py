@@ -92,12 +92,10 @@ def log2_of(b: Builder, x: Operand) -> Value:
 # --- the functions -------------------------------------------------------------------------------
 
 
-@st.by_format
-def log(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(lambda b, x: table_log.log(b, x, table_log.LN))
+@st.of_f64
+def log(b: Builder, x: Operand) -> Operand:
     """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
-    (x,) = args
-    if form.dtype == f32:
-        return table_log.log(b, x, table_log.LN)
     f, k = st.split(b, x, st.F64, denormals=True)
     return st.at_ends(b, x, b.op("add", *_natural(b, f, k)), st.F64)
 
@@ -118,20 +116,18 @@ def _other_base(b: Builder, x: Operand, e: tuple[float, ...], two: tuple[float, 
     return st.at_ends(b, x, b.op("add", total, rest), st.F64)
 
 
-@st.by_format
-def log2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(lambda b, x: table_log.log(b, x, table_log.LOG2))
+@st.of_f64
+def log2(b: Builder, x: Operand) -> Operand:
     """The logarithm to base 2, exact for powers of two. At its ends as `log`."""
-    if form.dtype == f32:
-        return table_log.log(b, args[0], table_log.LOG2)
-    return _other_base(b, args[0], _LOG2_E, (1.0, 0.0))
+    return _other_base(b, x, _LOG2_E, (1.0, 0.0))
 
 
-@st.by_format
-def log10(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(lambda b, x: table_log.log(b, x, table_log.LOG10))
+@st.of_f64
+def log10(b: Builder, x: Operand) -> Operand:
     """The logarithm to base 10. At its ends as `log`."""
-    if form.dtype == f32:
-        return table_log.log(b, args[0], table_log.LOG10)
-    return _other_base(b, args[0], _LOG10_E, _LOG10_2)
+    return _other_base(b, x, _LOG10_E, _LOG10_2)
 
 
 @st.by_format
@@ -166,31 +162,26 @@ def _inverse_hyperbolic(b: Builder, a: Operand, plus: float) -> Value:
 
 
 @st.odd(*st.HALF)
-@st.by_format
-def arcsinh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(table_inverse.arcsinh)
+@st.of_f64
+def arcsinh(b: Builder, x: Operand) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
-    if form.dtype == f32:
-        return table_inverse.arcsinh(b, args[0])
-    return _inverse_hyperbolic(b, args[0], 1.0)
+    return _inverse_hyperbolic(b, x, 1.0)
 
 
-@st.by_format
-def arccosh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(table_inverse.arccosh)
+@st.of_f64
+def arccosh(b: Builder, x: Operand) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
-    (x,) = args
-    if form.dtype == f32:
-        return table_inverse.arccosh(b, x)
     result = _inverse_hyperbolic(b, st.at_least(b, x, 0.5), -1.0)
     return b.op("select", b.op("lt", x, b.imm(1.0, x)), b.imm(math.nan, x), result)
 
 
 @st.odd(*st.HALF)
-@st.by_format
-def arctanh(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(table_inverse.arctanh)
+@st.of_f64
+def arctanh(b: Builder, a: Operand) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
-    (a,) = args
-    if form.dtype == f32:
-        return table_inverse.arctanh(b, a)
     one = b.imm(1.0, a)
     ratio = st.quotient(b, st.fast_sum(b, one, a), st.fast_sum(b, one, b.op("neg", a)))
     return b.op("mul", b.imm(0.5, a), _log_of_sum(b, ratio))

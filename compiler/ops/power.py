@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import f32, f64
 from . import steps as st
 from . import table_cbrt, table_power
 from .exponential import exp_range, exp_tail, reduced
@@ -22,15 +21,17 @@ _ATANH = st.hexes(
 )
 
 
-@st.by_format
-def power(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
-    """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
-    x, y = args
-    if form.dtype == f64:
-        return _any(b, x, y, st.F64, _power64)
+def _power32(b: Builder, x: Operand, y: Operand) -> Operand:
     usual, rare = table_power.usual(b, x, y)
     (result,) = st.where_any(b, rare, (usual,), lambda: (_any(b, x, y, st.F32, table_power.magnitude),))
     return result
+
+
+@st.of_f32(_power32)
+@st.of_f64
+def power(b: Builder, x: Operand, y: Operand) -> Operand:
+    """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
+    return _any(b, x, y, st.F64, _power64)
 
 
 def _any(b: Builder, x: Operand, y: Operand, form: st.Format, magnitude: Magnitude) -> Operand:
@@ -136,14 +137,12 @@ _START = st.hexes(
 _TERMS = (1 / 3, 2 / 9, 14 / 81)  # (1 - e)**(-1/3) - 1 in powers of e, from e on
 
 
-@st.by_format
-def cbrt(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+@st.of_f32(table_cbrt.cbrt)
+@st.of_f64
+def cbrt(b: Builder, x: Operand) -> Operand:
     """The cube root: x = 2**(3 q) c, y near c**(-1/3), t near c y**2, and t + (c - t**3) y**2 / 3. Zeros,
-    infinities and NaN stay. float32: `table_cbrt.py`."""
-    (x,) = args
-    if form.dtype == f32:
-        return table_cbrt.cbrt(b, x)
-    a = b.op("abs", x)
+    infinities and NaN stay."""
+    a, form = b.op("abs", x), st.F64
     f, k = st.split(b, a, form, denormals=True)
     shifter = b.imm(form.shifter, x)
     q = b.op("sub", b.op("fma", k, b.imm(1 / 3, x), shifter), shifter)

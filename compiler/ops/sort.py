@@ -17,10 +17,6 @@ def _operand(name: str, types: Types, attrs: Attrs) -> TensorType:
     return types[0]
 
 
-def _infer(types: Types, attrs: Attrs) -> TensorType:
-    return tensor_type(i64, _operand("argsort", types, attrs).shape)
-
-
 def order(x: Array, axis: int, falling: bool) -> Array:
     """Positions in ascending order, NaN last; in descending order, NaN first. Equal ones as they stand."""
     if not falling:
@@ -40,10 +36,6 @@ def ordered(x: Array, axis: int, falling: bool) -> Array:
     return np.flip(found, axis) if falling else found
 
 
-def _argsort(attrs: Attrs, x: Array) -> Array:
-    return order(x, attrs["axis"], False)
-
-
 def _infer_first(types: Types, attrs: Attrs) -> TensorType:
     axis, (count,) = attrs["axis"], attrs["count"]
     shape = _operand("argtop", types, attrs).shape
@@ -59,7 +51,8 @@ def _argtop(attrs: Attrs, x: Array) -> Array:
 
 # Positions along an axis in ascending order of what is there; equal ones in theirs, NaN last.
 ARGSORT = define(
-    "argsort", "sort", _infer, _argsort, None, None, "biuf", attrs=("axis",), flops=0,
+    "argsort", "sort", lambda types, attrs: tensor_type(i64, _operand("argsort", types, attrs).shape),
+    lambda attrs, x: order(x, attrs["axis"], False), None, None, "biuf", attrs=("axis",), flops=0,
     samples=(
         Sample(((9,),), {"axis": 0}), Sample(((3, 5),), {"axis": 0}), Sample(((3, 5),), {"axis": 1}),
     ),
@@ -74,10 +67,6 @@ ARGTOP = define(
         Sample(((3, 5),), {"axis": 1, "count": (3,), "falling": False}),
     ),
 )  # fmt: skip
-
-
-def _sort(attrs: Attrs, x: Array) -> Array:
-    return ordered(x, attrs["axis"], attrs["falling"])
 
 
 def sorted_from(node: Node) -> tuple[Node, ...]:
@@ -95,7 +84,8 @@ def _d_sort(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None,
 
 # The elements along an axis in ascending order, NaN last, or `falling`, NaN first; -0 before 0.
 SORT = define(
-    "sorted", "sort", lambda types, attrs: _operand("sorted", types, attrs), _sort, _d_sort, None, "biuf",
+    "sorted", "sort", lambda types, attrs: _operand("sorted", types, attrs),
+    lambda attrs, x: ordered(x, attrs["axis"], attrs["falling"]), _d_sort, None, "biuf",
     attrs=("axis", "falling"), flops=0,
     samples=(
         Sample(((9,),), {"axis": 0, "falling": False}), Sample(((3, 5),), {"axis": 0, "falling": True}),

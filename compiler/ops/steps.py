@@ -92,6 +92,11 @@ def by_format(native: Callable[[Builder, tuple[Operand, ...], Format], Operand])
     return lower
 
 
+def of_f64(double: Callable[..., Operand]) -> Lower:
+    """A function that is written for float64 alone."""
+    return lambda b, args, dtype: double(b, *args)
+
+
 def of_f32(single: Callable[..., Operand]) -> Callable[[Lower], Lower]:
     """float32 goes by a function of its own, float64 by what follows."""
 

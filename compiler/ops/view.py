@@ -93,11 +93,8 @@ def _index_slice(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, .
 
 
 def _slice(attrs: Attrs, x: Array) -> Array:
-    for axis, (start, step, count) in enumerate(
-        zip(attrs["starts"], attrs["steps"], attrs["counts"], strict=True)
-    ):
-        x = np.take(x, start + step * np.arange(count), axis=axis)
-    return x
+    every = zip(attrs["starts"], attrs["steps"], attrs["counts"], strict=True)
+    return np.asarray(x[np.ix_(*(start + step * np.arange(count) for start, step, count in every))])
 
 
 def _d_slice(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:

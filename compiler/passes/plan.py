@@ -25,7 +25,7 @@ from ..ir.data import replace
 from ..ir.graph import Graph, Node
 from ..ir.layout import Face, columns, face, part_name, stride_name, totals
 from ..ir.program import Call, Program, scalar_bytes
-from ..ir.types import u8
+from ..ir.types import DType, TensorType, u8
 from ..order import BLOCK, KEPT_ROWS, row_block
 from ..verify.error import VerifyError
 from .chain import Chain, chains, strip
@@ -367,13 +367,20 @@ def make_plan(
     graph: Graph = program.graph
     buffers: list[Buffer] = []
     where: dict[Node, int] = {}
+
+    def buffer(kind: str, of: TensorType, begin: int = 0, end: int = 0) -> int:
+        buffers.append(Buffer(kind, of.dtype, of.shape, of.nbytes, 0, (begin, end)))
+        return len(buffers) - 1
+
+    def own_memory(dtype: DType, shape: tuple[int, ...]) -> int:
+        """Of the group at hand."""
+        return buffer("temp", TensorType(dtype, shape), at, at)
+
     for node in graph.inputs:
-        where[node] = len(buffers)
-        buffers.append(Buffer("input", node.type.dtype, node.shape, node.type.nbytes))
+        where[node] = buffer("input", node.type)
     for node in graph.outputs:
         assert node not in where, "an output stands twice, or is an input"
-        where[node] = len(buffers)
-        buffers.append(Buffer("output", node.type.dtype, node.shape, node.type.nbytes))
+        where[node] = buffer("output", node.type)
     touched: dict[int, Touches] = {}
 
     def touched_by(number: int) -> Touches:
@@ -400,40 +407,30 @@ def make_plan(
             chain, area = chained.get(number), None
             if chain is not None and number == group[0]:
                 offsets, nbytes = _area(chain, reused)
-                area = Scratch(len(buffers), chain.areas, nbytes)
-                where |= dict.fromkeys(chain.between, len(buffers))
-                total = chain.areas * nbytes
-                buffers.append(Buffer("temp", u8, (total,), total, 0, (at, at)))
+                area = Scratch(own_memory(u8, (chain.areas * nbytes,)), chain.areas, nbytes)
+                where |= dict.fromkeys(chain.between, area.buffer)
             for operand in call.arrays.values():
                 node = operand.node
                 if node in where:
                     continue
                 if node in reused:  # written after what it is written over was read, so after this was placed
                     where[node] = where[reused[node]]
-                    continue
-                where[node] = len(buffers)
-                life = (at, last_use[node])
-                buffers.append(Buffer("temp", node.type.dtype, node.shape, node.type.nbytes, 0, life))
+                else:
+                    where[node] = buffer("temp", node.type, at, last_use[node])
             block, blocks = grid(call, schedule) if chain is None else _chain_grid(call, schedule, chain)
             scratch: dict[str, int] = {}
             for reduce in own.parted:
                 shape = part_shape(call, reduce, blocks)
-                for name, dtype in reduce.results:
-                    scratch[part_name(name)] = len(buffers)
-                    buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
+                scratch |= {part_name(name): own_memory(dtype, shape) for name, dtype in reduce.results}
             for name, dtype in own.working.items():
-                shape = (blocks, room(call, schedule))
-                scratch[name] = len(buffers)
-                buffers.append(Buffer("temp", dtype, shape, prod(shape) * dtype.size, 0, (at, at)))
+                scratch[name] = own_memory(dtype, (blocks, room(call, schedule)))
             joins = number != group[0]
-            code = codes[number]
-            launch = _launch(call, own, code, block, blocks, where, scratch, in_place, joins)
+            launch = _launch(call, own, codes[number], block, blocks, where, scratch, in_place, joins)
             if chain is not None:
                 names = [slot.name for slot in own.slots]
                 share = blocks // chain.strips if schedule.mode == "product" else 0
-                launch = replace(
-                    launch, strip=strip(chain, names, call, share, offsets), scratch=area, blocks=chain.strips
-                )
+                told = strip(chain, names, call, share, offsets)
+                launch = replace(launch, strip=told, scratch=area, blocks=chain.strips)
             launches.append(launch)
     return Plan(
         tuple(buffers),

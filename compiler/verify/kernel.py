@@ -153,9 +153,7 @@ class _Check:
     # --- statements -------------------------------------------------------------------------------
 
     def store(self, stmt: k.Store | k.Scan | k.Sort, dtype: DType) -> None:
-        array = self.outputs.get(stmt.array)
-        if array is None:
-            self.fail(f"`{stmt.array}` is not an output")
+        array = self.output(stmt.array)
         if dtype != array.dtype:
             self.fail(f"a {dtype} is stored into `{array.name}`, which is {array.dtype}")
         if array.name in self.stored:
@@ -170,6 +168,11 @@ class _Check:
         if sorted(used + missing) != sorted(self.axes):
             axes = ", ".join(self.axes) or "none"
             self.fail(f"a store needs each axis of its stage once as a subscript ({axes})")
+
+    def output(self, name: str) -> k.Array:
+        if name not in self.outputs:
+            self.fail(f"`{name}` is not an output")
+        return self.outputs[name]
 
     def alone(self) -> None:
         """The statement is the only effect of its kernel."""
@@ -192,19 +195,12 @@ class _Check:
             self.fail(f"`{stmt.op}` of {k.expr_dtype(stmt.expr)} is no scan")
 
     def scatter(self, stmt: k.Scatter) -> None:
-        kernel, dtype = self.kernel, self.expr(stmt.expr)
-        array = self.outputs.get(stmt.array)
-        if array is None:
-            self.fail(f"`{stmt.array}` is not an output")
-        of = FOLDS.get(stmt.op)
+        dtype, array, of = self.expr(stmt.expr), self.output(stmt.array), FOLDS.get(stmt.op)
         if of is None or dtype != array.dtype or not of.scans(dtype):
             self.fail(f"`{stmt.op}` of a {dtype} and `{array.name}`, which is {array.dtype}")
-        if len(stmt.index) != len(array.dims) or not stmt.index:
-            self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(stmt.index)}")
-        if any(self.expr(ix) != i64 for ix in stmt.index):
-            self.fail("a subscript by value must be i64")
+        self.places(array, stmt.index)
         self.alone()
-        if kernel.outer:
+        if self.kernel.outer:
             self.fail("who adds at places has no outer axes")
         if not array.unit:
             self.fail(f"`{array.name}` must lie element by element")
@@ -308,11 +304,14 @@ class _Check:
         array = self.read(pick)
         if array.name in self.totals:
             self.fail(f"`{array.name}` is a total: its subscripts are axes")
-        if len(pick.index) != len(array.dims) or not pick.index:
-            self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(pick.index)}")
-        for ix in pick.index:
-            if self.expr(ix) != i64:
-                self.fail("a subscript by value must be i64")
+        self.places(array, pick.index)
+
+    def places(self, array: k.Array, index: tuple[k.Expr, ...]) -> None:
+        """Subscripts by value."""
+        if len(index) != len(array.dims) or not index:
+            self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(index)}")
+        if any(self.expr(ix) != i64 for ix in index):
+            self.fail("a subscript by value must be i64")
 
     def read(self, load: k.Load | k.Pick) -> k.Array:
         """The array that is read."""
