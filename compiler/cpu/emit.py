@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from ..ir import loop as lp
 from ..ir.kernel import STEPS
@@ -13,7 +15,7 @@ from ..llvm import remainder
 from ..llvm.emitter import Emitter, literal
 from ..llvm.lines import Lines
 from ..llvm.writer import LETTERS, element_type
-from . import table
+from . import aside, table
 
 # Working memory that a function has on the stack: with what a call needs beside it, this fits 128 KiB. (What
 # waits of a row, 32 KiB, is no reason to ask the heap at each call.)
@@ -32,6 +34,8 @@ class CpuEmitter(Emitter):
         self.permuted = permuted  # by what instructions tables are looked up
         self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
         self.fixed: dict[str, lp.Let] = {}  # what literals alone decide: LLVM knows these, too
+        self.attributes, self.branches = "", 0  # of all functions; how many were looked at
+        self.asides: dict[str, tuple[str, str]] = {}  # functions of branches: name, text
 
     # -- functions
 
@@ -39,7 +43,7 @@ class CpuEmitter(Emitter):
         if func.team != 1:
             raise ValueError(f"func {func.name}: a team of {func.team} threads; here it is one")
         self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end", "thread": "0"}, {}, {}
-        self.block = "entry"
+        self.block, self.attributes = "entry", attributes
         if self.marks is not None:
             self.mark = self.marks.enter(func)
             attributes += self.marks.function
@@ -75,6 +79,50 @@ class CpuEmitter(Emitter):
         super().stmt(stmt)
         if isinstance(stmt, lp.Let) and all(isinstance(a, lp.Imm) or a.name in self.fixed for a in stmt.args):
             self.fixed[stmt.result.name] = stmt
+
+    def branch(self, stmt: lp.For) -> list[str]:
+        given = aside.branch(stmt)
+        if given is None:
+            return super().branch(stmt)
+        args = ", ".join([self.typed(v) for v in (*given, *stmt.inits)])
+        kinds = [self.type_of(v) for v in stmt.results]
+        kind = kinds[0] if len(kinds) == 1 else f"{{ {', '.join(kinds)} }}"
+        name, mark = self.aside(stmt, given, kind), self.mark
+        if self.marks is not None:
+            self.mark = self.marks.of(stmt)
+        found = self.let(f"call {kind} @{name}({args})")
+        if len(kinds) > 1:
+            every = [self.let(f"extractvalue {kind} {found}, {k}") for k in range(len(kinds))]
+        else:
+            every = [found]
+        self.mark = mark
+        return every
+
+    def aside(self, stmt: lp.For, given: Sequence[lp.Value], kind: str) -> str:
+        """The name of the function that a branch is."""
+        self.branches += 1
+        name, values = f"aside.{self.branches}", (*given, *stmt.carried)
+        kept = self.lines, self.names, self.count, self.block, self.mark
+        self.lines, self.count, self.block = [], 0, "entry"
+        self.names = {v.name: f"%a.{k}" for k, v in enumerate(values)} | {stmt.var.name: "0"}
+        with nullcontext("") if self.marks is None else self.marks.aside(stmt, name) as suffix:
+            for statement in stmt.body:
+                self.stmt(statement)
+            result, *more = [self.typed(v) for v in stmt.yields]
+            if more:
+                found = "poison"
+                for k, value in enumerate((result, *more)):
+                    found = self.let(f"insertvalue {kind} {found}, {value}, {k}")
+                result = f"{kind} {found}"
+            self.put(f"ret {result}")
+        body = "\n".join(self.lines)
+        self.lines, self.names, self.count, self.block, self.mark = kept
+        args = ", ".join([f"{self.type_of(v)} %a.{k}" for k, v in enumerate(values)])
+        head = f"({args}) noinline cold {self.attributes}{suffix} {{\nentry:\n{body}\n}}"
+        key = kind + re.sub(r", !dbg !\d+", "", f"{args}\n{body}")
+        if key not in self.asides:
+            self.asides[key] = name, f"define private {kind} @{name}{head}"
+        return self.asides[key][0]
 
     def other(self, stmt: lp.Stmt) -> None:
         if isinstance(stmt, lp.Prefetch):
@@ -360,5 +408,7 @@ def emit(funcs: Sequence[lp.Func], target: Target, marks: Lines | None = None) -
     for func in funcs:
         emitter.func(func, attributes)
     head = [f'target triple = "{target.triple}"', ""]
-    tail = ["", *emitter.declared.values(), "!0 = !{i32 1}", *(marks.tail() if marks is not None else ())]
+    asides = [text for _, text in emitter.asides.values()]
+    ends = marks.tail() if marks is not None else ()
+    tail = [*asides, "", *emitter.declared.values(), "!0 = !{i32 1}", *ends]
     return "\n".join([*head, *emitter.lines, *tail]) + "\n"

@@ -119,18 +119,25 @@ class Emitter(Casts, ABC):
         body, done, before = f"body{self.count}", f"done{self.count}", self.block
         runs = self.let(f"icmp ne i64 {self.ref(stmt.hi)}, 0")
         self.label(body, f"br i1 {runs}, label %{body}, label %{done}")
-        self.names[stmt.var.name] = "0"
         inits = [self.ref(v) for v in stmt.inits]
-        for value, init in zip(stmt.carried, inits, strict=True):
-            self.names[value.name] = init
-        for statement in stmt.body:
-            self.stmt(statement)
+        backs = self.branch(stmt)
         if self.marks is not None:
             self.mark = self.marks.of(stmt)
-        found = [f"{self.type_of(v)} [ {self.ref(v)}, %{self.block} ]" for v in stmt.yields]
+        found = [
+            f"{self.type_of(v)} [ {back}, %{self.block} ]" for v, back in zip(stmt.yields, backs, strict=True)
+        ]
         self.label(done, f"br label %{done}")
         for value, init, back in zip(stmt.results, inits, found, strict=True):
             self.names[value.name] = self.let(f"phi {back}, [ {init}, %{before} ]")
+
+    def branch(self, stmt: For) -> list[str]:
+        """What is inside; returns what it yields."""
+        self.names[stmt.var.name] = "0"
+        for value, init in zip(stmt.carried, stmt.inits, strict=True):
+            self.names[value.name] = self.ref(init)
+        for statement in stmt.body:
+            self.stmt(statement)
+        return [self.ref(v) for v in stmt.yields]
 
     def loop(self, stmt: For) -> None:
         if stmt.kind == "once":

@@ -13,6 +13,9 @@ column is the number of the place, by which all that is known of it is found aga
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..ir.data import replace
 from ..ir.graph import Loc
 from ..ir.loop import Func, Stmt
@@ -58,6 +61,15 @@ class Lines:
         """The function goes on with the statements of another one."""
         self._of |= places(func)
         self._kept.append(func)
+
+    @contextmanager
+    def aside(self, stmt: Stmt, name: str) -> Iterator[str]:
+        """What is written inside is a function for this statement; what its definition ends in."""
+        kept, place = (self._kernel, self._marks), self._of.get(id(stmt))
+        if place is not None:
+            self._kernel, self._marks = self._subprogram(name, place.stack[0]), {}
+        yield "" if place is None else f" !dbg !{self._kernel}"
+        self._kernel, self._marks = kept
 
     def of(self, stmt: Stmt) -> str:
         place = self._of.get(id(stmt))

@@ -268,3 +268,18 @@ def test_what_is_cut_computes_the_same(make: Callable[[int], Graph], monkeypatch
         made = compile_graph(graph, host())
         for result, expected in zip(Executable(made.plan)(values), wanted, strict=True):
             np.testing.assert_allclose(result, np.asarray(expected), rtol=2e-4, atol=1e-5)
+
+
+def test_what_huge_arguments_need_is_compiled_once() -> None:
+    """It stood in each loop of a kernel, as often as there are sines: 564 lines of LLVM for each."""
+
+    def text(count: int) -> str:
+        x = y = _input("x", 1000)
+        for _ in range(count):
+            y = ops.SIN(y)
+        (code,) = compile_graph(Graph("sines", (x,), (y,)), host()).codes
+        return code.llvm
+
+    one, four = text(1), text(4)
+    assert one.count("\ndefine private ") == four.count("\ndefine private ") == 1
+    assert four.count("\n") - one.count("\n") <= 3 * 150
