@@ -67,12 +67,7 @@ class DiskCache:
         """The payload of `key`, or None if there is none that can be trusted."""
         digest = sha256(key.encode()).digest()
         data = self._read(os.path.join(self.folder, digest.hex()))
-        if data is None or len(data) < HEADER or not data.startswith(MAGIC + digest):
-            return None
-        payload = data[HEADER:]
-        if sha256(payload).digest() != data[HEADER - 32 : HEADER]:
-            return None
-        return payload
+        return None if data is None or wrong(data, digest.hex()) else data[HEADER:]
 
     def put(self, key: str, payload: bytes) -> None:
         """Keep the payload of `key`, if the directory lets us."""
@@ -176,6 +171,17 @@ def _warn(message: str) -> None:
     while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(root):
         level, frame = level + 1, frame.f_back
     warnings.warn(f"lucid: {message}", RuntimeWarning, stacklevel=level)
+
+
+def wrong(content: bytes, name: str) -> str:
+    """What is wrong with an entry of this name; nothing if it can be believed."""
+    if len(content) < HEADER or not content.startswith(MAGIC):
+        return "it does not begin as an entry does"
+    if content[len(MAGIC) : len(MAGIC) + 32].hex() != name:
+        return "it lies under another name than its key's"
+    if sha256(content[HEADER:]).digest() != content[HEADER - 32 : HEADER]:
+        return "its content does not have its checksum"
+    return ""
 
 
 def ours(info: os.stat_result) -> bool:

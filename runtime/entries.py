@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from lucid.compiler.ir.data import data
 
 from . import image
-from .cache import HEADER, MAGIC, PRIVATE, ours
-from .digest import sha256
+from .cache import HEADER, PRIVATE, ours, wrong
 from .load import IMAGE, OBJECT
 
 
@@ -40,32 +39,21 @@ def entries(folder: str) -> list[Entry]:
 
 
 def _entry(path: str, info: os.stat_result) -> Entry:
-    wrong, payload = _payload(path, info)
-    kind, names = "damaged", tuple[str, ...]()
-    if wrong is None:
-        try:
-            kind, names = _inside(payload)
-        except ValueError as error:
-            wrong = str(error)
-    return Entry(path, info.st_size, info.st_mtime, kind, names, wrong)
-
-
-def _payload(path: str, info: os.stat_result) -> tuple[str | None, bytes]:
-    """What is wrong with a file, or its payload."""
+    kind, names, error = "damaged", tuple[str, ...](), ""
     if not stat.S_ISREG(info.st_mode):
-        return "no plain file", b""
-    if PRIVATE and not ours(info):
-        return "of another user, or others can write to it", b""
-    with open(path, "rb") as file:
-        content = file.read()
-    payload = content[HEADER:]
-    if len(content) < HEADER or not content.startswith(MAGIC):
-        return "it does not begin as an entry does", b""
-    if content[len(MAGIC) : len(MAGIC) + 32].hex() != os.path.basename(path):
-        return "it lies under another name than its key's", b""
-    if sha256(payload).digest() != content[HEADER - 32 : HEADER]:
-        return "its content does not have its checksum", b""
-    return None, payload
+        error = "no plain file"
+    elif PRIVATE and not ours(info):
+        error = "of another user, or others can write to it"
+    else:
+        with open(path, "rb") as file:
+            content = file.read()
+        error = wrong(content, os.path.basename(path))
+        if not error:
+            try:
+                kind, names = _inside(content[HEADER:])
+            except ValueError as no_image:
+                error = str(no_image)
+    return Entry(path, info.st_size, info.st_mtime, kind, names, error or None)
 
 
 def _inside(payload: bytes) -> tuple[str, tuple[str, ...]]:

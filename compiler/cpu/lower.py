@@ -8,6 +8,7 @@ that is read at the same subscripts.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -15,14 +16,7 @@ from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.graph import Loc
 from ..ir.layout import part_name
-from ..ir.loop import (
-    Aligned,
-    Body,
-    Imm,
-    Operand,
-    Prefetch,
-    Store,
-)
+from ..ir.loop import ONE, ZERO, Aligned, Body, Imm, Operand, Prefetch, Store
 from ..ir.types import i64
 from ..ops import REGISTRY
 from ..ops.folds import Acc
@@ -72,9 +66,23 @@ class Lowering(Values):
 
     # -- loops
 
+    def hoist_all(self) -> None:
+        """Compute before all loops what is known there."""
+        for stage in self.kernel.stages:
+            self.hoist(stage, self.levels[0])
+
+    def share(self, number: Operand, size: Operand, count: Operand) -> tuple[Operand, Operand]:
+        """Begin and end of share `number` of so many, each of this size but for the last."""
+        lo = self.b.op("mul", number, size)
+        return lo, self.minimum(self.b.op("add", lo, size), count)
+
+    def whole(self, lo: Operand, hi: Operand, step: int) -> Operand:
+        """The end of what is whole steps from lo to hi."""
+        return self.b.op("add", lo, self.b.op("and", self.b.op("sub", hi, lo), Imm(-step, i64)))
+
     def points(self, axes: Sequence[k.Axis]) -> Operand:
         """How many there are."""
-        count: Operand = Imm(1, i64)
+        count: Operand = ONE
         for axis in axes:
             count = self.times(count, self.extent(axis.extent))
         return count
@@ -115,11 +123,10 @@ class Lowering(Values):
         alone = self.team.size == 1
         if alone and isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
             return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
-        span = b.op("sub", hi, lo)
-        main = b.op("add", lo, b.op("and", span, Imm(-step, i64)))
+        main = self.whole(lo, hi, step)
         parts = [(lo, main, False, False), (main, hi, True, False)]
         if stream is not None:
-            turn = b.op("select", b.op("ne", stream, Imm(0, i64)), main, lo)
+            turn = b.op("select", b.op("ne", stream, ZERO), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
         for begin, end, masked, whole in parts:
             few = min(self.schedule.rest or step, step) if inits else width  # less code without lanes
@@ -318,8 +325,8 @@ class Lowering(Values):
         for array in (self.arrays[name] for name in names):
             for dim in range(len(array.dims) - 1):
                 away = self.times(self.stride(array, dim), Imm(array.dtype.size, i64))
-                wrong = b.op("ne", b.op("and", away, Imm(size - 1, i64)), Imm(0, i64))
-                flag = b.op("select", wrong, Imm(0, i64), flag)
+                wrong = b.op("ne", b.op("and", away, Imm(size - 1, i64)), ZERO)
+                flag = b.op("select", wrong, ZERO, flag)
         return flag
 
     def cost(self, number: int, kept: Container[tuple[int, k.Expr]]) -> int:
@@ -336,7 +343,7 @@ class Lowering(Values):
         return tuple(table[name] for name in reduce.keep)
 
     def kept_size(self, reduce: k.Reduce) -> Operand:
-        size: Operand = Imm(1, i64)
+        size: Operand = ONE
         for axis in self.kept_axes(reduce):
             extent = self.extent(axis.extent)
             size = self.times(size, extent)
@@ -352,7 +359,7 @@ class Lowering(Values):
 
         step = self.schedule
         self.schedule = replace(step, step=width)
-        self.vectors("each", Imm(0, i64), count, (), chunk)
+        self.vectors("each", ZERO, count, (), chunk)
         self.schedule = step
 
     def clear(self, reduce: k.Reduce, block: Body) -> None:
@@ -397,3 +404,13 @@ class Lowering(Values):
             b.loc = target.loc
             self.store(target, value)
         b.loc = None
+
+
+class Mode(ABC):
+    """One way to lower a kernel."""
+
+    def __init__(self, base: Lowering) -> None:
+        self.x, self.b, self.kernel = base, base.b, base.kernel
+
+    @abstractmethod
+    def run(self) -> None: ...

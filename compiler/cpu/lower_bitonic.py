@@ -18,14 +18,11 @@ to their places. (Stone, Parallel processing with the perfect shuffle, 1971.)
 
 from __future__ import annotations
 
-from ..ir.loop import Imm, Operand, Store, Value
+from ..ir.loop import ONE, ZERO, Imm, Operand, Store, Value
 from ..ir.types import DType, f64, i32, i64
 from .lower import Lowering
 from .lower_network import network
 from .schedule import SORTED_PAIR
-from .values import HERE
-
-ONE = Imm(1, i64)
 
 
 class Bitonic:
@@ -49,27 +46,27 @@ class Bitonic:
         b = self.b
         last = b.op("shr", b.op("sub", end, ONE), Imm(begin.bit_length() - 1, i64))
         exponent = b.op("shr", b.op("bitcast", b.op("cast", last, dtype=f64), dtype=i64), Imm(52, i64))
-        return b.op("select", b.op("lt", HERE, last), b.op("sub", exponent, Imm(1022, i64)), HERE)
+        return b.op("select", b.op("lt", ZERO, last), b.op("sub", exponent, Imm(1022, i64)), ZERO)
 
     def sort(self, row: str, end: Operand, rounds: Operand) -> None:
         """The first `end` keys there, whole pairs; as many rounds as these need, or more: padding counts,
         as columns leave keys in all vectors of a square."""
         b, self.row = self.b, row
         square = b.op("and", end, Imm(-(self.lanes**2), i64))
-        with b.loop(HERE, square, self.lanes**2, "serial") as turn:
+        with b.loop(ZERO, square, self.lanes**2, "serial") as turn:
             self.columns(turn.var)
         with b.loop(square, end, self.lanes, "serial") as turn:
             b.emit(Store(row, turn.var, self.run(self.load(turn.var))))
-        with b.loop(HERE, end, 2 * self.lanes, "serial") as turn:
+        with b.loop(ZERO, end, 2 * self.lanes, "serial") as turn:
             self.finished(turn.var, self.load(turn.var), self.reversed(self.load(self.next(turn.var))))
-        with b.loop(HERE, rounds, 1, "serial") as number:
+        with b.loop(ZERO, rounds, 1, "serial") as number:
             p = b.op("shl", self.both, number.var)
             some = b.op("lt", p, end)
-            last = b.op("select", some, end, HERE)  # all is one run
+            last = b.op("select", some, end, ZERO)  # all is one run
             self.mirrored(p, last)
-            with b.loop(HERE, b.op("select", some, number.var, HERE), 1, "serial") as turn:
+            with b.loop(ZERO, b.op("select", some, number.var, ZERO), 1, "serial") as turn:
                 self.apart(b.op("shr", p, b.op("add", turn.var, ONE)), last)
-            with b.loop(HERE, last, 2 * self.lanes, "serial") as turn:
+            with b.loop(ZERO, last, 2 * self.lanes, "serial") as turn:
                 self.finished(turn.var, self.load(turn.var), self.load(self.next(turn.var)))
 
     def next(self, at: Operand) -> Value:
@@ -133,8 +130,8 @@ class Bitonic:
         b = self.b
         twice = b.op("add", p, p)
         over = b.op("sub", b.op("and", end, b.op("sub", twice, ONE)), p)
-        more = b.op("select", b.op("lt", over, HERE), HERE, over)
-        return b.op("add", b.op("shr", b.op("and", end, b.op("sub", HERE, twice)), ONE), more)
+        more = b.op("select", b.op("lt", over, ZERO), ZERO, over)
+        return b.op("add", b.op("shr", b.op("and", end, b.op("sub", ZERO, twice)), ONE), more)
 
     def split(self, number: Operand, p: Operand) -> tuple[Value, Value]:
         """Where its 2 p elements begin, and where it is of these."""
@@ -144,7 +141,7 @@ class Bitonic:
 
     def mirrored(self, p: Operand, end: Operand) -> None:
         b = self.b
-        with b.loop(HERE, self.pairs(p, end), self.lanes, "serial") as turn:
+        with b.loop(ZERO, self.pairs(p, end), self.lanes, "serial") as turn:
             begin, at = self.split(turn.var, p)
             middle = b.op("add", begin, p)
             left, right = b.op("sub", middle, self.next(at)), b.op("add", middle, at)
@@ -154,7 +151,7 @@ class Bitonic:
 
     def apart(self, p: Operand, end: Operand) -> None:
         b = self.b
-        with b.loop(HERE, self.pairs(p, end), self.lanes, "serial") as turn:
+        with b.loop(ZERO, self.pairs(p, end), self.lanes, "serial") as turn:
             begin, at = self.split(turn.var, p)
             left = b.op("add", begin, at)
             right = b.op("add", left, p)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..ir import kernel as k
 from ..ir.data import replace
-from ..ir.loop import Imm, Operand, Store, Value
+from ..ir.loop import ZERO, Imm, Operand, Store, Value
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import BLOCK, lanes
@@ -26,11 +26,11 @@ def nest(
 ) -> tuple[Operand, ...]:
     """The loops over the inner axes of a stage; the lanes of its reductions."""
     if len(axes) == 1:
-        if by_cases(x, stage, axes[0].name, Imm(0, i64), x.extent(axes[0].extent), stream):
+        if by_cases(x, stage, axes[0].name, ZERO, x.extent(axes[0].extent), stream):
             return inits
         return walk(x, axes[0], inits, reduces, lambda u, carried: x.body(stage, u, reduces, carried), stream)
     extent = x.extent(axes[0].extent)
-    with x.b.loop(Imm(0, i64), extent, 1, "serial", inits) as body, x.scope(axes[0].name) as level:
+    with x.b.loop(ZERO, extent, 1, "serial", inits) as body, x.scope(axes[0].name) as level:
         x.at[axes[0].name] = body.var
         x.hoist(stage, level)
         body.yields = nest(x, stage, axes[1:], body.carried, reduces, stream)
@@ -48,7 +48,7 @@ def walk(
     """Along all of an axis; the lanes of the reductions, or of their blocks."""
     b, extent, width = x.b, x.extent(axis.extent), x.schedule.width
     if not axis.long or not reduces:
-        return x.vectors(axis.name, Imm(0, i64), extent, inits, chunk, stream)
+        return x.vectors(axis.name, ZERO, extent, inits, chunk, stream)
     places = [tuple(b.fresh(dtype, 1, "blocks") for dtype in r.dtypes) for r in reduces]
     for r, place, group in zip(reduces, places, x.split(reduces, inits), strict=True):
         for state in place:
@@ -56,7 +56,7 @@ def walk(
         with b.at(r.loc):
             for u, acc in enumerate(group):
                 put(x, place, Imm(u * width, i64), acc)
-    with b.loop(Imm(0, i64), extent, BLOCK, "serial") as block:
+    with b.loop(ZERO, extent, BLOCK, "serial") as block:
         hi = x.minimum(b.op("add", block.var, Imm(BLOCK, i64)), extent)
         ends = x.vectors(axis.name, block.var, hi, x.accumulators(reduces), chunk, stream)
         number = b.op("div", block.var, Imm(BLOCK, i64))
@@ -70,6 +70,32 @@ def walk(
         for u in range(x.count(r))
         for v in get(x, place, Imm(u * width, i64), width)
     )
+
+
+def block_of(
+    x: Lowering,
+    stages: tuple[k.Stage, ...],
+    axis: str,
+    lo: Operand,
+    hi: Operand,
+    reduces: list[k.Reduce],
+    number: Operand,
+    stream: Operand | None,
+) -> None:
+    """The first stages from lo to hi of an axis, and what block `number` has of their reductions."""
+
+    def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        for x.number, stage in enumerate(stages):
+            carried = x.body(stage, u, reduces, carried)
+        return carried
+
+    x.number = 0
+    if len(stages) == 1 and by_cases(x, stages[0], axis, lo, hi, stream):
+        return
+    ends = x.vectors(axis, lo, hi, x.accumulators(reduces), chunk, stream)
+    for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
+        with x.b.at(reduce.loc):
+            x.store_parts(reduce, number, x.halve(reduce.op, group))
 
 
 def put(x: Lowering, place: tuple[Value, ...], at: Operand, acc: Acc) -> None:

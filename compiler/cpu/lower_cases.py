@@ -21,14 +21,13 @@ from contextlib import contextmanager
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import Body, Imm, Operand
+from ..ir.loop import ONE, ZERO, Body, Imm, Operand
 from ..ir.types import i64
 from .cases import Along, Case, Choice, Cut, Fork, cases
 from .lower import Lowering
-from .values import HERE, Level, View
+from .values import Level, View
 from .views import start, window
 
-ONE = Imm(1, i64)
 # Bounds that a user gives are taken for these if they are beyond: places along an axis are not.
 FAR = 1 << 60
 # Cases times vectors of a short row below which all cases are asked for at each element. Measured: rows of 40
@@ -85,13 +84,13 @@ class _Walk:
     def run(self, found: Along | Choice) -> None:
         if isinstance(found, Choice):
             condition = self.x.value(found.condition)
-            for part, (then, other) in ((found.true, (ONE, HERE)), (found.false, (HERE, ONE))):
+            for part, (then, other) in ((found.true, (ONE, ZERO)), (found.false, (ZERO, ONE))):
                 with self.only(self.b.op("select", condition, then, other)):
                     self.run(part)
             return
         ranges = self.ranges(found.found, self.lo, self.hi)
         for one in ranges:
-            with self.only(self.b.op("select", self.b.op("lt", one.lo, one.hi), ONE, HERE)):
+            with self.only(self.b.op("select", self.b.op("lt", one.lo, one.hi), ONE, ZERO)):
                 self.inside(one)
         self.between(found.stage, ranges)
 
@@ -107,7 +106,7 @@ class _Walk:
     @contextmanager
     def only(self, times: Operand) -> Iterator[Body]:
         """So many times: once or never, mostly."""
-        with self.b.loop(HERE, times, 1, "serial") as body, self.apart():
+        with self.b.loop(ZERO, times, 1, "serial") as body, self.apart():
             yield body
 
     def hoist(self, stage: k.Stage) -> None:
@@ -155,7 +154,7 @@ class _Walk:
         if self.stream is not None:
             up = b.op("add", b.op("sub", lo, self.lo), Imm(x.schedule.width - 1, i64))
             whole = x.minimum(b.op("add", self.lo, b.op("and", up, Imm(-x.schedule.width, i64))), hi)
-            begin = b.op("select", b.op("ne", self.stream, HERE), whole, lo)
+            begin = b.op("select", b.op("ne", self.stream, ZERO), whole, lo)
         count = b.op("and", b.op("sub", hi, begin), Imm(-step, i64))
         return _Range(case, lo, begin, b.op("add", begin, count), hi)
 
@@ -168,14 +167,14 @@ class _Walk:
         x.views = x.views | self.shifted(stage)
         middle = one.begin
         if self.stream is not None:
-            middle = b.op("select", b.op("ne", self.stream, HERE), one.end, one.begin)
+            middle = b.op("select", b.op("ne", self.stream, ZERO), one.end, one.begin)
             self.turns(stage, one.begin, middle, True)
         self.turns(stage, middle, one.end, False)
         if self.stream is None:
             self.turns(stage, one.end, one.hi, False, one.hi)
             return
-        with b.loop(HERE, Imm(2, i64), 1, "serial") as side:
-            first = b.op("eq", side.var, HERE)
+        with b.loop(ZERO, Imm(2, i64), 1, "serial") as side:
+            first = b.op("eq", side.var, ZERO)
             left, right = b.op("select", first, one.lo, one.end), b.op("select", first, one.begin, one.hi)
             self.turns(stage, left, right, False, right)
 
@@ -187,7 +186,7 @@ class _Walk:
                 axes = [ix.axis for ix in e.index]
                 if axes[-1] == self.axis and axes.count(self.axis) == 1:
                     array = x.arrays[e.array]
-                    found[e.array, e.index, HERE] = window(x, array, e.array, start(x, array, e.index))
+                    found[e.array, e.index, ZERO] = window(x, array, e.array, start(x, array, e.index))
         return found
 
     def turns(
@@ -205,7 +204,7 @@ class _Walk:
         for one in ranges:
             lacking = b.op("sub", lacking, b.op("sub", one.hi, one.lo))
         self.hoist(stage)
-        with self.only(b.op("select", b.op("ne", lacking, HERE), Imm(len(ranges) + 1, i64), HERE)) as gap:
+        with self.only(b.op("select", b.op("ne", lacking, ZERO), Imm(len(ranges) + 1, i64), ZERO)) as gap:
             left: Operand = self.lo
             right: Operand = self.hi
             for number, one in enumerate(ranges):

@@ -11,7 +11,7 @@ What is added to one column, and in which order, is as in "rows".
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm, Operand
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand
 from ..ir.types import i64
 from .lower import Lowering
 from .lower_rows import RowLowering
@@ -24,7 +24,7 @@ def row_blocks(x: Lowering) -> Operand:
 
 
 def parts(x: Lowering, count: Operand, size: Operand) -> Operand:
-    return x.b.op("div", x.b.op("sub", x.b.op("add", count, size), Imm(1, i64)), size)
+    return x.b.op("div", x.b.op("sub", x.b.op("add", count, size), ONE), size)
 
 
 class ColumnLowering(RowLowering):
@@ -44,10 +44,8 @@ class ColumnLowering(RowLowering):
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             shares = parts(x, extent, Imm(COLUMNS, i64))
             number = b.op("div", block.var, shares)
-            left = b.op("mul", b.op("rem", block.var, shares), Imm(COLUMNS, i64))
-            right = x.minimum(b.op("add", left, Imm(COLUMNS, i64)), extent)
-            lo: Operand = b.op("mul", number, x.slot("block"))
-            hi = x.minimum(b.op("add", lo, x.slot("block")), rows)
+            left, right = x.share(b.op("rem", block.var, shares), Imm(COLUMNS, i64), extent)
+            lo, hi = x.share(number, x.slot("block"), rows)
             for reduce in reduces:
                 self.begin(reduce, b.op("mul", number, extent), left, right)
             if self.columns:
@@ -58,8 +56,8 @@ class ColumnLowering(RowLowering):
                     x.hoist(stage, row.level)
                     self.walk(stage, left, right, self.stream if self.stores(0) else None)
             if self.kernel.final:
-                once = b.op("select", b.op("eq", row_blocks(x), Imm(1, i64)), Imm(1, i64), Imm(0, i64))
-                with b.loop(Imm(0, i64), once, 1, "serial"):
+                once = b.op("select", b.op("eq", row_blocks(x), ONE), ONE, ZERO)
+                with b.loop(ZERO, once, 1, "serial"):
                     x.reduces = {}
                     for each in self.kernel.final:
                         self.walk(each, left, right)

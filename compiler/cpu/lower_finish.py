@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from ..ir import kernel as k
 from ..ir.layout import columns, long_rows, totals
-from ..ir.loop import Imm, Operand
+from ..ir.loop import ONE, ZERO, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
-from .lower import Lowering, among, named
+from .lower import Mode, among, named
 from .lower_blocks import fold, nest
 from .lower_columns import row_blocks
 from .lower_rows import RowLowering
 
 
-class FinishLowering:
+class FinishLowering(Mode):
     """Lowers what is left to do when all blocks of a kernel are done, in any mode."""
-
-    def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
 
     def run(self) -> None:
         blocks: Operand = self.x.slot("blocks")
@@ -37,15 +33,15 @@ class FinishLowering:
             if reduce.keep:
                 with self.b.at(reduce.loc):
                     self.fold_rows(reduce, self.left(reduce, blocks))
-                self.x.parts |= dict.fromkeys(reduce.names, (self.x.kept_axes(reduce), Imm(0, i64)))
+                self.x.parts |= dict.fromkeys(reduce.names, (self.x.kept_axes(reduce), ZERO))
             else:
                 self.x.rows |= named(reduce, self.fold(reduce, self.left(reduce, blocks)))
         self.x.reduces = {}
         for stage in self.x.kernel.final:
             self.x.hoist(stage, self.x.levels[0])
         if shared:  # one block of rows has done that
-            done = self.b.op("eq", blocks, Imm(1, i64))
-            with self.b.loop(Imm(0, i64), self.b.op("select", done, Imm(0, i64), Imm(1, i64)), 1, "serial"):
+            done = self.b.op("eq", blocks, ONE)
+            with self.b.loop(ZERO, self.b.op("select", done, ZERO, ONE), 1, "serial"):
                 self.finally_()
         else:
             self.finally_()
@@ -56,7 +52,7 @@ class FinishLowering:
 
     def fold(self, reduce: k.Reduce, blocks: Operand) -> Acc:
         """Block results of a total for all."""
-        return fold(self.x, reduce, Imm(0, i64), blocks)
+        return fold(self.x, reduce, ZERO, blocks)
 
     def finally_(self) -> None:
         for stage in self.x.kernel.final:
@@ -68,10 +64,10 @@ class FinishLowering:
     def long_rows(self) -> Operand:
         """What is known of long rows, row after row, and how many there are: each is a block of totals."""
         b, x, rows = self.b, self.x, RowLowering(self.x)
-        count: Operand = Imm(1, i64)
+        count: Operand = ONE
         for axis in x.kernel.outer:
             count = x.times(count, x.extent(axis.extent))
-        with b.loop(Imm(0, i64), count, 1, "serial") as turn, x.scope():
+        with b.loop(ZERO, count, 1, "serial") as turn, x.scope():
             row, parts = rows.place(turn.var, range(0)), x.slot("block")
             lo = b.op("mul", turn.var, parts)
             every = totals(x.kernel)
@@ -96,10 +92,10 @@ class FinishLowering:
         b = self.b
         x, size, width = self.x, self.x.kept_size(reduce), self.x.schedule.width
         count = lanes(*reduce.dtypes)
-        empty = b.op("eq", blocks, Imm(0, i64))
+        empty = b.op("eq", blocks, ZERO)
         fill = x.start(reduce, width)
         x.each(
-            b.op("select", empty, size, Imm(0, i64)),
+            b.op("select", empty, size, ZERO),
             lambda index, mask: x.store_parts(reduce, index, fill, mask),
         )
 
@@ -119,6 +115,6 @@ class FinishLowering:
         half = count // 2
         while half:
             beyond = b.op("sub", blocks, Imm(half, i64))
-            with b.loop(Imm(0, i64), x.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
+            with b.loop(ZERO, x.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
                 add(lane.var, b.op("add", lane.var, Imm(half, i64)))
             half //= 2

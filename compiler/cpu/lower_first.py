@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loop import Imm, Operand, Store
+from ..ir.loop import ONE, ZERO, Imm, Operand, Store
 from ..ir.types import b1, i64
 from ..ops.folds import Acc
 from .lower_bitonic import Bitonic
-from .values import HERE
 
 if TYPE_CHECKING:
     from .lower_sort import SortLowering
@@ -26,7 +25,6 @@ SAMPLED = 4096  # elements that are in groups
 SEGMENT = 4096  # elements, at least
 FEW = 64  # elements that wait: each is compared with all others
 BLOCK, LEAST = "sort.block", "sort.least"
-ONE = Imm(1, i64)
 
 
 class FirstOfMany:
@@ -46,20 +44,20 @@ class FirstOfMany:
             segment = b.op("select", b.op("lt", segment, least), least, segment)
         room = b.op("add", kept, b.op("mul", segment, Imm(2, i64)))
         segment = b.op("select", b.op("le", room, many), segment, b.op("add", many, ONE))
-        with b.loop(HERE, many, segment, "serial", (HERE, self.limit(many, kept))) as part:
+        with b.loop(ZERO, many, segment, "serial", (ZERO, self.limit(many, kept))) as part:
             end = x.minimum(b.op("add", part.var, segment), many)
             waiting = self.gather(part.var, end, *part.carried)
-            forced = b.op("or", b.op("eq", part.var, HERE), b.op("eq", end, many))
+            forced = b.op("or", b.op("eq", part.var, ZERO), b.op("eq", end, many))
             full = b.op("gt", waiting, b.op("add", kept, segment))
             now = b.op("or", forced, full)
-            self.sort(b.op("select", now, waiting, HERE))
+            self.sort(b.op("select", now, waiting, ZERO))
             waiting = b.op("select", now, x.minimum(waiting, kept), waiting)
             last = b.load("sort.keys0", self.key, b.op("add", self.s.base, b.op("sub", waiting, ONE)))
             zero = Imm(0, self.key)
             least = b.op("select", b.op("eq", last, zero), zero, b.op("sub", last, Imm(1, self.key)))
             enough = b.op("and", now, b.op("eq", waiting, kept))
             part.yields = (waiting, b.op("select", enough, least, part.carried[1]))
-        with b.loop(HERE, b.op("select", b.op("lt", HERE, many), kept, HERE), 1, "serial") as turn:
+        with b.loop(ZERO, b.op("select", b.op("lt", ZERO, many), kept, ZERO), 1, "serial") as turn:
             place = b.op("add", self.s.base, turn.var)
             key = b.load("sort.keys0", self.key, place)
             self.s.place(turn.var, b.load("sort.at0", i64, place), key)
@@ -68,18 +66,18 @@ class FirstOfMany:
         """A key that is no less than those of as many elements as are kept."""
         b, n = self.b, self.lanes
         inits = tuple(b.widen(self.s.most, n) for _ in range(0, GROUPS, n))
-        with b.loop(HERE, self.x.minimum(many, Imm(SAMPLED, i64)), GROUPS, "serial", inits) as turn:
+        with b.loop(ZERO, self.x.minimum(many, Imm(SAMPLED, i64)), GROUPS, "serial", inits) as turn:
             found = self.block(turn.var, self.x.minimum(b.op("add", turn.var, Imm(GROUPS, i64)), many))
             turn.yields = tuple(
                 self.network.in_order(v, least)[0] for v, (least,) in zip(turn.carried, found, strict=True)
             )
         for number, least in enumerate(turn.results):
             b.emit(Store(LEAST, Imm(number * n, i64), least))
-        few = b.op("and", b.op("lt", HERE, many), b.op("le", kept, Imm(GROUPS // 2, i64)))
-        count = b.op("select", few, Imm(GROUPS, i64), HERE)
+        few = b.op("and", b.op("lt", ZERO, many), b.op("le", kept, Imm(GROUPS // 2, i64)))
+        count = b.op("select", few, Imm(GROUPS, i64), ZERO)
         rounds = (GROUPS // (2 * self.network.lanes)).bit_length() - 1
         self.network.sort(LEAST, count, Imm(rounds, i64))
-        last = b.op("select", few, b.op("sub", kept, ONE), HERE)
+        last = b.op("select", few, b.op("sub", kept, ONE), ZERO)
         return b.op("select", few, b.load(LEAST, self.key, last), self.s.most)
 
     def block(self, lo: Operand, hi: Operand) -> list[Acc]:
@@ -100,18 +98,18 @@ class FirstOfMany:
         with b.loop(lo, hi, GROUPS, "serial", (waiting,)) as turn:
             end = x.minimum(b.op("add", turn.var, Imm(GROUPS, i64)), hi)
             (least,) = x.halve("min", self.block(turn.var, end))
-            some = b.op("select", b.op("le", least, limit), b.op("sub", end, turn.var), HERE)
-            with b.loop(HERE, some, lanes, "serial", turn.carried) as part:
+            some = b.op("select", b.op("le", least, limit), b.op("sub", end, turn.var), ZERO)
+            with b.loop(ZERO, some, lanes, "serial", turn.carried) as part:
                 found = b.op("le", b.load(BLOCK, self.key, part.var, lanes), b.widen(limit, lanes))
                 rest = x.minimum(b.op("sub", some, part.var), Imm(lanes, i64))
-                rest = b.op("select", b.op("any", found, dtype=b1, lanes=1), rest, HERE)
-                with b.loop(HERE, rest, 1, "serial", part.carried) as one:
+                rest = b.op("select", b.op("any", found, dtype=b1, lanes=1), rest, ZERO)
+                with b.loop(ZERO, rest, 1, "serial", part.carried) as one:
                     (at,) = one.carried
                     index = b.op("add", part.var, one.var)
                     key, to = b.load(BLOCK, self.key, index), b.op("add", self.s.base, at)
                     b.emit(Store("sort.keys0", to, key))
                     b.emit(Store("sort.at0", to, b.op("add", turn.var, index)))
-                    more = b.op("select", b.op("le", key, limit), ONE, HERE)
+                    more = b.op("select", b.op("le", key, limit), ONE, ZERO)
                     one.yields = (b.op("add", at, more),)
                 part.yields = one.results
             turn.yields = part.results
@@ -121,7 +119,7 @@ class FirstOfMany:
         """So many that wait."""
         b = self.b
         few = b.op("le", count, Imm(FEW, i64))
-        some = b.op("select", few, count, HERE)
+        some = b.op("select", few, count, ZERO)
 
         def place(rank: Operand, index: Operand, key: Operand) -> None:
             to = b.op("add", self.s.base, rank)
@@ -130,4 +128,4 @@ class FirstOfMany:
 
         self.s.ranks(some, place)
         self.s.back(some)
-        self.s.passes(b.op("select", few, HERE, count), True)
+        self.s.passes(b.op("select", few, ZERO, count), True)

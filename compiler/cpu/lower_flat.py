@@ -12,42 +12,21 @@ from ..ir import kernel as k
 from ..ir.layout import totals
 from ..ir.loop import BEGIN, END, Imm, Operand
 from ..ir.types import i64
-from .lower import Lowering
-from .lower_cases import by_cases
+from .lower import Mode
+from .lower_blocks import block_of
 
 
-class FlatLowering:
+class FlatLowering(Mode):
     """Lowers one kernel whose schedule says "flat"."""
-
-    def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
 
     def run(self) -> None:
         b, x = self.b, self.x
         (axis,) = x.kernel.outer
-        stages, reduces = x.kernel.stages, totals(x.kernel)
-        for stage in stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         stream = self.stream()
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            size = Imm(x.schedule.block, i64)
-            lo = b.op("mul", block.var, size)
-            hi = x.minimum(b.op("add", lo, size), x.extent(axis.extent))
-
-            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-                for x.number, stage in enumerate(stages):
-                    carried = x.body(stage, u, reduces, carried)
-                return carried
-
-            x.number = 0
-            if len(stages) == 1 and by_cases(x, stages[0], axis.name, lo, hi, stream):
-                return
-
-            ends = x.vectors(axis.name, lo, hi, x.accumulators(reduces), chunk, stream)
-            for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
-                with b.at(reduce.loc):
-                    x.store_parts(reduce, block.var, x.halve(reduce.op, group))
+            lo, hi = x.share(block.var, Imm(x.schedule.block, i64), x.extent(axis.extent))
+            block_of(x, x.kernel.stages, axis.name, lo, hi, totals(x.kernel), block.var, stream)
 
     def stream(self) -> Operand | None:
         """Whether the outputs of the stages are stored around the cache. None if none is."""

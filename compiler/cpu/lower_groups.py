@@ -22,13 +22,13 @@ from functools import partial
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, Body, Imm, Operand, Store, Value
+from ..ir.loop import BEGIN, END, ONE, ZERO, Body, Imm, Operand, Store, Value
 from ..ir.types import i32, i64
 from ..ops.folds import Acc
 from ..order import ROW_LANES
-from .lower import Lowering, named
+from .lower import Lowering, Mode, named
 from .schedule import RowCache
-from .values import HERE, PREFETCH_BYTES, ROW, Level, View
+from .values import PREFETCH_BYTES, ROW, Level, View
 from .views import start, walks, window
 
 TURN = 8
@@ -58,12 +58,11 @@ class Group:
     kept: dict[tuple[str, ...], list[Acc]]
 
 
-class GroupLowering:
+class GroupLowering(Mode):
     """Lowers one kernel whose schedule says "groups"."""
 
     def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
+        super().__init__(base)
         self.width = base.schedule.width
         *self.before, self.outer = base.kernel.outer
         self.at_before: dict[str, Operand] = {}  # the axes before
@@ -93,8 +92,7 @@ class GroupLowering:
 
     def run(self) -> None:
         b, x = self.b, self.x
-        for stage in x.kernel.stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         self.memory()
         stream = self.x.streams_rows()
         with b.loop(BEGIN, END, 1, "parallel") as block:
@@ -119,21 +117,20 @@ class GroupLowering:
     def lines(self, lo: Operand, hi: Operand, stream: Operand | None) -> None:
         """Rows from lo to hi, those along the last axis at a time."""
         b, x, size = self.b, self.x, self.x.extent(self.outer.extent)
-        end = b.op("add", b.op("div", x.plus(hi, Imm(-1, i64)), size), Imm(1, i64))
+        end = b.op("add", b.op("div", x.plus(hi, Imm(-1, i64)), size), ONE)
         with b.loop(b.op("div", lo, size), end, 1, "serial") as line:
             self.at_before = x.point(line.var, self.before)
             x.at.update(self.at_before)
             first = b.op("mul", line.var, size)
             begin = b.op("sub", lo, first)
-            begin = b.op("select", b.op("lt", begin, HERE), HERE, begin)
+            begin = b.op("select", b.op("lt", begin, ZERO), ZERO, begin)
             self.line(begin, x.minimum(b.op("sub", hi, first), size), (), stream)
 
     def line(
         self, lo: Operand, hi: Operand, kept: tuple[Operand, ...], stream: Operand | None
     ) -> tuple[Operand, ...]:
         """Rows from lo to hi, in groups."""
-        b = self.b
-        whole = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
+        whole = self.x.whole(lo, hi, self.width)
         kept = self.groups(lo, lo, whole, kept, stream)
         return self.groups(lo, whole, hi, kept, stream, True)
 
@@ -200,7 +197,7 @@ class GroupLowering:
                 if taken.issuperset(names):
                     continue
                 taken |= set(names)
-                with b.loop(Imm(0, i64), Imm(size, i64), self.width, "vector") as clear:
+                with b.loop(ZERO, Imm(size, i64), self.width, "vector") as clear:
                     self.put(SUMS, reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
         for number, found in self.computes.items():
             (axis,) = x.kernel.stages[number].axes
@@ -332,7 +329,7 @@ class GroupLowering:
             if value.lanes > 1 and expr not in spilled:
                 place = self.b.fresh(value.dtype, 1, "row")
                 self.b.alloc(place.name, value.dtype, self.width)
-                self.b.emit(Store(place.name, Imm(0, i64), value))
+                self.b.emit(Store(place.name, ZERO, value))
                 spilled[expr] = place
         return spilled
 
@@ -344,7 +341,7 @@ class GroupLowering:
         b, x = self.b, self.x
         (axis,) = stage.axes
         turn = 1 if group.live is not None else max(1, min(self.width, TURN // self.vectors(axis)))
-        zero = Imm(0, i64)
+        zero = ZERO
         parts: list[tuple[Operand, Operand, bool]] = [(zero, group.count, False)]
         if stream is not None and any(isinstance(s, k.Store) for s in stage.body):
             middle = b.op("select", b.op("ne", stream, zero), group.count, zero)
@@ -445,7 +442,7 @@ class GroupLowering:
             name, index, ahead = place
             if all(ix.axis != self.outer.name for ix in index):
                 continue
-            array, here = x.arrays[name], found.get((name, index, HERE))
+            array, here = x.arrays[name], found.get((name, index, ZERO))
             if here is not None:
                 found[place] = window(x, array, here, ahead)
             elif before:

@@ -8,10 +8,10 @@ for %blk in %begin .. %end parallel            block %blk mod P of row %blk div 
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm, Operand
+from ..ir.loop import BEGIN, END, Imm
 from ..ir.types import i64
 from ..order import BLOCK
-from .lower_cases import by_cases
+from .lower_blocks import block_of
 from .lower_rows import RowLowering
 
 
@@ -28,17 +28,9 @@ class LongLowering(RowLowering):
         reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             row = self.place(b.op("div", block.var, x.slot("block")), range(1))
-            lo = b.op("mul", b.op("rem", block.var, x.slot("block")), Imm(BLOCK, i64))
-            hi = x.minimum(b.op("add", lo, Imm(BLOCK, i64)), x.extent(axis.extent))
+            number = b.op("rem", block.var, x.slot("block"))
+            lo, hi = x.share(number, Imm(BLOCK, i64), x.extent(axis.extent))
             with self.inside(row, 0):
                 x.hoist(stage, row.level)
                 stream = self.stream if self.stores(0) else None
-                ends: tuple[Operand, ...] = ()
-                if not by_cases(x, stage, axis.name, lo, hi, stream):
-                    ends = x.vectors(
-                        axis.name, lo, hi, x.accumulators(reduces),
-                        lambda u, carried: x.body(stage, u, reduces, carried), stream,
-                    )  # fmt: skip
-                for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
-                    with b.at(reduce.loc):
-                        x.store_parts(reduce, block.var, x.halve(reduce.op, group))
+                block_of(x, (stage,), axis.name, lo, hi, reduces, block.var, stream)

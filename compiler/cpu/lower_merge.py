@@ -16,13 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.loop import Imm, Operand, Store, Value, Window
+from ..ir.loop import ONE, ZERO, Imm, Operand, Store, Value, Window
 from ..ir.types import b1, i64
 from .lower import Lowering
 from .lower_bitonic import Bitonic
-from .values import HERE
 
-ONE = Imm(1, i64)
 Bound = Callable[[Operand], Operand]
 
 
@@ -36,19 +34,19 @@ class Merge:
         """The first one, or the second one, where that is 1."""
         name = self.b.fresh(self.network.key, 1, "buffer").name
         first = self.b.op("sub", ONE, second)
-        self.b.emit(Window(name, self.network.key, names[0], HERE, first, names[1], HERE))
+        self.b.emit(Window(name, self.network.key, names[0], ZERO, first, names[1], ZERO))
         return name
 
     def all(self, names: tuple[str, str], bound: Bound, count: Operand, rounds: Operand) -> str:
         """So many runs in the first buffer; run n begins at bound(n), and none has fewer keys than a pair of
         vectors. Returns where they are as one."""
         b = self.b
-        with b.loop(HERE, rounds, 1, "serial", (HERE,)) as turn:
+        with b.loop(ZERO, rounds, 1, "serial", (ZERO,)) as turn:
             (second,) = turn.carried
             other = b.op("sub", ONE, second)
             source, target = self.buffer(names, second), self.buffer(names, other)
             some = b.op("shl", ONE, turn.var)
-            with b.loop(HERE, count, b.op("add", some, some), "serial") as pair:
+            with b.loop(ZERO, count, b.op("add", some, some), "serial") as pair:
                 middle = self.x.minimum(b.op("add", pair.var, some), count)
                 end = self.x.minimum(b.op("add", middle, some), count)
                 self.two(source, target, bound(pair.var), bound(middle), bound(end))
@@ -68,7 +66,7 @@ class Merge:
             n.reversed(n.load(final)), left, right,
         )  # fmt: skip
         half = b.op("shr", b.op("sub", end, begin), ONE)
-        with b.loop(HERE, half, n.lanes, "serial", inits) as turn:
+        with b.loop(ZERO, half, n.lanes, "serial", inits) as turn:
             low, i, j, high, left, right = turn.carried
             less = b.op("le", b.load(source, key, i), b.load(source, key, j))
             first = b.op("or", b.op("ge", j, end), b.op("and", b.op("lt", i, middle), less))

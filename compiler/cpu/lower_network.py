@@ -14,12 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import kernel as k
-from ..ir.loop import Imm, Operand, Store
+from ..ir.loop import ONE, ZERO, Imm, Operand, Store
 from ..ir.types import DType, i32, i64, u32, u64
 from .lower import Lowering
-from .values import HERE
 
-ONE = Imm(1, i64)
 ELEMENTS, LEFT, RIGHT = "sort.rows", "sort.left", "sort.right"
 
 
@@ -65,16 +63,16 @@ class Network:
     def prepare(self, n: Operand) -> Operand:
         """Which are compared, of n elements; how many pairs there are."""
         b, x = self.b, self.x
-        with b.loop(HERE, Imm(7, i64), 1, "serial", (HERE,)) as outer:
+        with b.loop(ZERO, Imm(7, i64), 1, "serial", (ZERO,)) as outer:
             p = b.op("shl", ONE, outer.var)
-            rounds = b.op("select", b.op("lt", p, n), b.op("add", outer.var, ONE), HERE)
-            with b.loop(HERE, rounds, 1, "serial", outer.carried) as inner:
+            rounds = b.op("select", b.op("lt", p, n), b.op("add", outer.var, ONE), ZERO)
+            with b.loop(ZERO, rounds, 1, "serial", outer.carried) as inner:
                 step = b.op("shr", p, inner.var)
                 twice = b.op("add", step, step)
                 first = b.op("and", step, b.op("sub", p, ONE))
                 with b.loop(first, b.op("sub", n, step), twice, "serial", inner.carried) as run:
                     beyond = b.op("and", b.op("add", run.var, step), b.op("sub", b.op("add", p, p), ONE))
-                    within = b.op("or", b.op("eq", step, p), b.op("ne", beyond, HERE))
+                    within = b.op("or", b.op("eq", step, p), b.op("ne", beyond, ZERO))
                     end = x.minimum(b.op("add", run.var, step), b.op("sub", n, step))
                     end = b.op("select", within, end, run.var)
                     with b.loop(run.var, end, 1, "serial", run.carried) as one:
@@ -94,13 +92,13 @@ class Network:
             x.vector, x.at[self.outer] = self.outer, group.var
             x.mask = x.first_lanes(b.op("sub", hi, group.var))
             x.hoist(self.stage, level)
-            with b.loop(HERE, self.extent, 1, "serial") as turn, x.scope(over):
+            with b.loop(ZERO, self.extent, 1, "serial") as turn, x.scope(over):
                 x.at[over] = turn.var
                 key = x.cast(self.key_of(b.widen(x.value(self.statement.expr), lanes)), self.both)
                 where = b.widen(x.cast(turn.var, self.both), lanes)
                 both = b.op("or", b.op("shl", key, Imm(self.bits, self.both)), where)
                 b.emit(Store(ELEMENTS, b.op("mul", turn.var, Imm(lanes, i64)), both))
-            with b.loop(HERE, count, 1, "serial") as turn:
+            with b.loop(ZERO, count, 1, "serial") as turn:
                 left, right = (
                     b.op("mul", x.cast(b.load(name, i32, turn.var), i64), Imm(lanes, i64))
                     for name in (LEFT, RIGHT)
@@ -109,7 +107,7 @@ class Network:
                 less = b.op("lt", first, second)
                 b.emit(Store(ELEMENTS, left, b.op("select", less, first, second)))
                 b.emit(Store(ELEMENTS, right, b.op("select", less, second, first)))
-            with b.loop(HERE, kept, 1, "serial") as turn:
+            with b.loop(ZERO, kept, 1, "serial") as turn:
                 x.at[over] = turn.var
                 both = b.load(ELEMENTS, self.both, b.op("mul", turn.var, Imm(lanes, i64)), lanes)
                 place = x.cast(b.op("and", both, Imm((1 << self.bits) - 1, self.both)), i64)

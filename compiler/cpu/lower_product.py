@@ -25,14 +25,14 @@ from contextlib import contextmanager
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, Alloc, Imm, Operand, Store, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand, Store, Window
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import chains, depth_part
-from .lower import Lowering
+from .lower import Lowering, Mode
 from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS, chains_at_once, flops
 from .schedule import product as find_product
-from .values import HERE, LINE, ROW, View
+from .values import LINE, ROW, View
 from .views import windows
 
 # Operations of an epilogue that is written for each vector of a tile.
@@ -58,14 +58,13 @@ class _Side:
     walk: str
 
 
-class ProductLowering:
+class ProductLowering(Mode):
     """Lowers one kernel that `schedule.product` recognised."""
 
     def __init__(self, base: Lowering) -> None:
+        super().__init__(base)
         product = find_product(base.kernel)
         assert product is not None
-        self.x = base
-        self.b = base.b
         self.p = product
         self.dtype = product.reduce.dtypes[0]
         self.width = base.schedule.width
@@ -115,7 +114,7 @@ class ProductLowering:
         return flops(every) <= SHORT_EPILOGUE
 
     def count(self, axes: tuple[str, ...]) -> Operand:
-        total: Operand = Imm(1, i64)
+        total: Operand = ONE
         for axis in axes:
             total = self.x.times(total, self.x.extent(self.extents[axis]))
         return total
@@ -126,7 +125,7 @@ class ProductLowering:
         for axis in reversed(axes[1:]):
             extent = self.x.extent(self.extents[axis])
             if axis in self.p.depth:  # which may be empty
-                extent = self.b.op("select", self.b.op("lt", extent, Imm(1, i64)), Imm(1, i64), extent)
+                extent = self.b.op("select", self.b.op("lt", extent, ONE), ONE, extent)
             found[axis] = self.b.op("rem", number, extent)
             number = self.b.op("div", number, extent)
         return found | dict.fromkeys(axes[:1], number)
@@ -146,8 +145,7 @@ class ProductLowering:
 
     def run(self) -> None:
         b, x = self.b, self.x
-        for stage in x.kernel.stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         b.loc = self.p.reduce.loc
         left, right, direct = self.left, self.right, self.direct
         room = PRODUCT_ROWS * self.part
@@ -171,19 +169,19 @@ class ProductLowering:
             rows = self.share(left, line, down)
             columns = self.share(right, column, across)
             fits = b.op("ge", Imm(parts * self.part, i64), self.depth)
-            packs = self.packs(block.var, number, fits) if parts > 1 else Imm(1, i64)
-            once = b.op("lt", self.depth, Imm(1, i64))  # a sum of nothing is 0
-            end = b.op("select", once, Imm(1, i64), self.depth)
-            with b.loop(Imm(0, i64), end, self.part, "serial") as part:
+            packs = self.packs(block.var, number, fits) if parts > 1 else ONE
+            once = b.op("lt", self.depth, ONE)  # a sum of nothing is 0
+            end = b.op("select", once, ONE, self.depth)
+            with b.loop(ZERO, end, self.part, "serial") as part:
                 count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
-                self.away: Operand = HERE
+                self.away: Operand = ZERO
                 if parts > 1:
                     away = b.op("mul", b.op("div", part.var, Imm(self.part, i64)), Imm(room, i64))
-                    self.away = b.op("select", fits, away, HERE)
+                    self.away = b.op("select", fits, away, ZERO)
                 if direct is None:
-                    with b.loop(HERE, packs, 1, "once"):
+                    with b.loop(ZERO, packs, 1, "once"):
                         self.pack(left, rows, part.var, count, self.away)
-                self.pack(right, columns, part.var, count, HERE)
+                self.pack(right, columns, part.var, count, ZERO)
                 last = b.op("ge", self.plus(part.var, self.part), end)
                 self.tiles(rows, columns, part.var, count, last)
             if not self.short:
@@ -192,8 +190,8 @@ class ProductLowering:
     def packs(self, block: Operand, number: Operand, fits: Operand) -> Operand:
         """How often the rows of a block are packed: never if those of the block before are still there. They
         are the same for all of the batch, and `number` counts its blocks."""
-        b, once = self.b, Imm(1, i64)
-        again = b.op("select", b.op("eq", number, HERE), once, HERE)
+        b, once = self.b, ONE
+        again = b.op("select", b.op("eq", number, ZERO), once, ZERO)
         again = b.op("select", b.op("eq", block, BEGIN), once, again)
         return b.op("select", fits, again, once)
 
@@ -231,8 +229,7 @@ class ProductLowering:
         """Whole vectors, then what is left, under a mask; or all of it, where long code is written once."""
         if masked:
             return [(lo, hi, True)]
-        b = self.b
-        whole = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
+        whole = self.x.whole(lo, hi, self.width)
         return [(lo, whole, False), (whole, hi, True)]
 
     def home(self, side: _Side, point: Operand, away: Operand) -> Operand:
@@ -256,13 +253,13 @@ class ProductLowering:
         spans = self.spans(*span, turned)
         first = self.place(self.p.depth, start)
         places = tuple(first[axis] for axis in self.p.depth)
-        with b.loop(HERE, count, together, "serial", places) as line:
+        with b.loop(ZERO, count, together, "serial", places) as line:
             steps, at = list[_Step](), tuple[Operand, ...](line.carried)
             for n in range(together):
                 x.at.update(zip(self.p.depth, at, strict=True))
                 steps.append((dict(zip(self.p.depth, at, strict=True)), windows(x, side.expr, point)))
                 there = b.op("lt", self.plus(line.var, n + 1), count)  # else the last step stands for others
-                at = self.further(at, b.op("select", there, Imm(1, i64), HERE))
+                at = self.further(at, b.op("select", there, ONE, ZERO))
             line.yields = at
             base = b.op("mul", line.var, Imm(ahead, i64))
             for begin, end, masked in spans:
@@ -283,8 +280,8 @@ class ProductLowering:
         for axis, here in zip(reversed(self.p.depth[1:]), reversed(at[1:]), strict=True):
             there = self.x.plus(here, carry)
             over = b.op("eq", there, self.x.extent(self.extents[axis]))
-            found.append(b.op("select", over, HERE, there))
-            carry = b.op("select", over, Imm(1, i64), HERE)
+            found.append(b.op("select", over, ZERO, there))
+            carry = b.op("select", over, ONE, ZERO)
         return (self.x.plus(at[0], carry), *reversed(found))
 
     def pack_steps(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
@@ -303,7 +300,7 @@ class ProductLowering:
             for place in places:
                 x.at.update(place)
                 views.append(windows(x, side.expr, depth))
-            for lo, hi, masked in self.spans(HERE, count, turned):
+            for lo, hi, masked in self.spans(ZERO, count, turned):
                 with b.loop(lo, hi, width, "vector") as line:
                     x.at[depth] = b.op("add", start, line.var)
                     x.mask = x.first_lanes(b.op("sub", count, line.var)) if masked else None
@@ -329,7 +326,7 @@ class ProductLowering:
             with b.loop(first, end, 1, "serial") as line:
                 x.at.update(self.place(tuple(before), line.var))
                 ahead = b.op("sub", b.op("mul", line.var, length), start)  # of the line's first step
-                lo = b.op("sub", HERE, x.minimum(ahead, HERE))
+                lo = b.op("sub", ZERO, x.minimum(ahead, ZERO))
                 hi = x.minimum(b.op("sub", count, ahead), length)
                 at = b.op("add", home, ahead)
                 for begin, stop, masked in self.spans(lo, hi):
@@ -345,26 +342,26 @@ class ProductLowering:
         vector after the other, what is left of the rows one row."""
         b, left, right, width = self.b, self.left, self.right, self.width
         # sums begin in the first part
-        known = b.op("select", b.op("gt", start, HERE), Imm(1, i64), HERE)
-        kept = b.op("select", last, HERE, Imm(1, i64)) if self.short else Imm(1, i64)
+        known = b.op("select", b.op("gt", start, ZERO), ONE, ZERO)
+        kept = b.op("select", last, ZERO, ONE) if self.short else ONE
         rest = b.op("rem", b.op("sub", columns[1], columns[0]), Imm(right.size, i64))
         inside = b.op("sub", columns[1], rest)
         whole = b.op("sub", rows[1], b.op("rem", b.op("sub", rows[1], rows[0]), Imm(left.size, i64)))
         for first, end, step in ((columns[0], inside, right.size), (inside, columns[1], width)):
             with b.loop(first, end, step, "serial") as column:
                 sums = b.op("sub", column.var, columns[0])
-                panel = self.home(right, sums, HERE)
+                panel = self.home(right, sums, ZERO)
                 mask = self.x.first_lanes(b.op("sub", end, column.var)) if step == width else None
                 here: tuple[Operand, ...] = (sums,)
                 for begin, stop, size in ((rows[0], whole, left.size), (whole, rows[1], 1)):
                     with b.loop(begin, stop, size, "serial", here) as row:
                         lines = [self.line_of(self.plus(row.var, m), rows[0], start) for m in range(size)]
                         found = self.tile(lines, step // width, panel, count, row.carried[0], known)
-                        with b.loop(HERE, kept, 1, "once"):
+                        with b.loop(ZERO, kept, 1, "once"):
                             for at, total in found:
                                 self.put("sums", at, total)
                         if self.short:
-                            with b.loop(HERE, b.op("sub", Imm(1, i64), kept), 1, "once"):
+                            with b.loop(ZERO, b.op("sub", ONE, kept), 1, "once"):
                                 totals = [total for _, total in found]
                                 self.finish_tile(row.var, column.var, mask, totals, size)
                         row.yields = (self.plus(row.carried[0], size * self.line),)
@@ -397,7 +394,7 @@ class ProductLowering:
         places = [
             self.plus(spot, n // vectors * self.line + n % vectors * self.width) for n in range(len(sums))
         ]
-        with b.loop(HERE, known, 1, "once", sums) as more:  # memory that nobody has written is not touched
+        with b.loop(ZERO, known, 1, "once", sums) as more:  # memory that nobody has written is not touched
             before = [b.load("sums", self.dtype, at, self.width) for at in places]
             pairs = zip(before, more.carried, strict=True)
             more.yields = tuple([x.merge("sum", (old,), (new,))[0] for old, new in pairs])
@@ -413,7 +410,7 @@ class ProductLowering:
         b, c, size = self.b, self.chains, self.right.size
         whole, each = b.op("and", count, Imm(-c, i64)), len(lines) * vectors
         zeros = (Imm(0, self.dtype, self.width),) * each
-        with b.loop(HERE, whole, c, "serial", (panel, *zeros * len(own))) as turn:
+        with b.loop(ZERO, whole, c, "serial", (panel, *zeros * len(own))) as turn:
             here, *held = turn.carried
             found = list[Operand]()
             for n, chain in enumerate(own):
@@ -426,7 +423,7 @@ class ProductLowering:
             sums = tuple(held[n * each : (n + 1) * each])
             if chain < c - 1:
                 some = b.op("lt", self.plus(whole, chain), count)
-                with b.loop(HERE, b.op("select", some, Imm(1, i64), HERE), 1, "once", sums) as rest:
+                with b.loop(ZERO, b.op("select", some, ONE, ZERO), 1, "once", sums) as rest:
                     at, there = self.plus(here, chain * size), self.plus(whole, chain)
                     rest.yields = tuple(self.stepped(lines, vectors, rest.carried, there, at))
                 sums = rest.results
@@ -461,7 +458,7 @@ class ProductLowering:
         """Of a block. Whole vectors are stored without a mask, which costs some processors as much as a dozen
         stores."""
         b, x = self.b, self.x
-        with b.loop(*rows, 1, "serial", (HERE,)) as row, self.at_row(row.var):
+        with b.loop(*rows, 1, "serial", (ZERO,)) as row, self.at_row(row.var):
             at: tuple[Operand, ...] = row.carried
             for begin, end, masked in self.spans(*columns):
                 with b.loop(begin, end, self.width, "vector", at) as tile:

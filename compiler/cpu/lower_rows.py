@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, Alloc, Imm, Operand
+from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand
 from ..ir.types import i64
-from .lower import Lowering, among, named
+from .lower import Lowering, Mode, among, named
 from .lower_blocks import nest, walk
 from .schedule import WAITING_BYTES, RowCache
 from .values import PREFETCH_BYTES, ROW, Level, View
@@ -46,13 +46,11 @@ class _Row:
     views: dict[View, str]
 
 
-class RowLowering:
+class RowLowering(Mode):
     """Lowers one kernel whose schedule says "rows"."""
 
     def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
-        self.kernel = base.kernel
+        super().__init__(base)
         self.caches = [cache for kept in base.kept_rows.values() for _, cache in kept]
         self.stream: Operand | None = None  # whether stages store around the cache
         self.waiting: dict[RowCache, str] = {}  # working memory
@@ -84,8 +82,7 @@ class RowLowering:
         b, x = self.b, self.x
         every = totals(self.kernel)
         scalar = [r for r in every if not r.keep]
-        for stage in self.kernel.stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         self.busy, self.columns = self.is_busy(), self.only_columns()
         self.beside = self.partner()
         self.stream = self.streams()
@@ -94,8 +91,7 @@ class RowLowering:
         self.plan_prefetches()
         rows = x.points(self.kernel.outer)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            lo = b.op("mul", block.var, x.slot("block"))
-            hi = x.minimum(b.op("add", lo, x.slot("block")), rows)
+            lo, hi = x.share(block.var, x.slot("block"), rows)
             for reduce in every:
                 if reduce.keep:
                     x.clear(reduce, block)
@@ -113,7 +109,7 @@ class RowLowering:
         stages = range(self.last + 1)
         if self.columns:
             (axis,) = self.kernel.stages[0].axes
-            lo = self.several(lo, hi, Imm(0, i64), self.x.extent(axis.extent))
+            lo = self.several(lo, hi, ZERO, self.x.extent(axis.extent))
         with self.b.loop(lo, hi, 1, "serial", tuple(now.values())) as turn:
             row = self.place(turn.var, stages)
             found: dict[str, Operand] = dict(zip(now, turn.carried, strict=True))
@@ -134,7 +130,7 @@ class RowLowering:
         """Several rows at a time, in their order: totals are read and written once for all of them, in strips
         of columns whose totals the first cache holds. Returns the first row of the rest."""
         b, x = self.b, self.x
-        end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
+        end = x.whole(lo, hi, TOGETHER)
         if isinstance(right, Imm):
             self.strip(lo, end, left, right)
             return end
@@ -169,7 +165,7 @@ class RowLowering:
     def overlapped(self, lo: Operand, hi: Operand, now: dict[str, Operand], beside: int) -> None:
         """The first row without its last stage; row by row, with the last stage of the row before;
         the last stage of the last row."""
-        b, one = self.b, Imm(1, i64)
+        b, one = self.b, ONE
         early, late = range(self.last), range(self.last, self.last + 1)
         row = self.place(lo, early)
         for number in early:
@@ -213,7 +209,7 @@ class RowLowering:
         """The outer axes of a row number; names for where its values wait, and for what `stages` walk
         along: so an address is one sum, and few registers hold all of them."""
         b, x = self.b, self.x
-        turn = b.op("and", number, Imm(1, i64))  # two rows wait at a time
+        turn = b.op("and", number, ONE)  # two rows wait at a time
         at = x.point(number, self.kernel.outer)
         row = _Row(at, Level(x.outer | {ROW}), {}, dict(self.kept), {})
         with self.inside(row):
@@ -308,7 +304,7 @@ class RowLowering:
         for cache in self.caches:
             (axis,) = self.kernel.stages[cache.last].axes
             most = Imm(WAITING_BYTES // x.arrays[cache.store.array].dtype.size, i64)
-            flag = b.op("select", b.op("gt", x.extent(axis.extent), most), Imm(0, i64), flag)
+            flag = b.op("select", b.op("gt", x.extent(axis.extent), most), ZERO, flag)
         return flag
 
     def in_a_row(self, cache: RowCache) -> bool:
@@ -377,4 +373,4 @@ class RowLowering:
         away = self.x.times(Imm(rows, i64), self.x.stride(array, dim))
         least, most = Imm(PREFETCH_BYTES // size, i64), Imm(rows * PREFETCH_ROW // size, i64)
         near = b.op("select", b.op("lt", away, least), least, away)
-        return b.op("select", b.op("le", away, most), near, Imm(0, i64))
+        return b.op("select", b.op("le", away, most), near, ZERO)

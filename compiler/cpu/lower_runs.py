@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loop import Imm, Operand, Store
+from ..ir.loop import ONE, ZERO, Imm, Operand, Store
 from ..ir.types import b1, f64, i64
-from .lower_sorted import ONE, PAIR, Keys, padded
+from .lower_sorted import PAIR, Keys, padded
 from .schedule import MERGED, SORTED_PAIR
-from .values import HERE
 
 if TYPE_CHECKING:
     from .lower_sort import SortLowering
@@ -46,12 +45,12 @@ class RunMerge(Keys):
         """So many elements of the result; one part after the other."""
         b = self.b
         names = self.window("sort.keys0", base), self.window("sort.keys1", base)
-        again = b.op("select", self.going, self.count, HERE)
-        with b.loop(HERE, again, 1, "serial") as run:
+        again = b.op("select", self.going, self.count, ZERO)
+        with b.loop(ZERO, again, 1, "serial") as run:
             b.emit(Store(PLACES, run.var, b.load(PLACES, i64, b.op("add", run.var, self.count))))
-        with b.loop(b.op("select", self.going, ONE, HERE), Imm(2, i64), 1, "serial") as side:
+        with b.loop(b.op("select", self.going, ONE, ZERO), Imm(2, i64), 1, "serial") as side:
             self.split(b.op("add", begin, b.op("mul", side.var, count)), b.op("mul", side.var, self.count))
-        with b.loop(HERE, self.count, 1, "serial", (HERE,)) as run:
+        with b.loop(ZERO, self.count, 1, "serial", (ZERO,)) as run:
             (at,) = run.carried
             lo, hi = (b.load(PLACES, i64, place) for place in (run.var, b.op("add", run.var, self.count)))
             b.emit(Store(STARTS, run.var, at))
@@ -76,13 +75,13 @@ class RunMerge(Keys):
             b.emit(Store(HIGHS, at, b.op("select", less, rest, b.widen(self.length, rest.lanes)), None, mask))
 
         x.each(self.count, whole)
-        inits = (Imm(0, key), self.s.most, HERE, self.s.extent, self.length)
-        with b.loop(HERE, Imm(3 * key.bits, i64), 1, "serial", inits) as turn:
+        inits = (Imm(0, key), self.s.most, ZERO, self.s.extent, self.length)
+        with b.loop(ZERO, Imm(3 * key.bits, i64), 1, "serial", inits) as turn:
             low, high, before, below, widest = turn.carried
-            count = b.op("select", b.op("lt", low, high), self.count, HERE)
+            count = b.op("select", b.op("lt", low, high), self.count, ZERO)
             limit = self.between(low, high, rank, before, below, turn.var)
             total = self.less(limit, self.network.rounds(1, b.op("add", widest, ONE)), count)
-            apart, open_ = self.narrow(b.op("le", total, rank), count), b.op("lt", HERE, count)
+            apart, open_ = self.narrow(b.op("le", total, rank), count), b.op("lt", ZERO, count)
             up = b.op("and", open_, b.op("le", total, rank))
             down = b.op("and", open_, b.op("lt", rank, total))
             turn.yields = (
@@ -92,7 +91,7 @@ class RunMerge(Keys):
                 b.op("select", down, total, below),
                 b.op("select", open_, apart, widest),
             )
-        with b.loop(HERE, self.count, 1, "serial", (b.op("sub", rank, turn.results[2]),)) as run:
+        with b.loop(ZERO, self.count, 1, "serial", (b.op("sub", rank, turn.results[2]),)) as run:
             (rest,) = run.carried
             low, high = (b.load(name, i64, run.var) for name in (LOWS, HIGHS))
             taken = x.minimum(b.op("sub", high, low), rest)
@@ -109,7 +108,7 @@ class RunMerge(Keys):
         elements = x.cast(b.op("sub", below, before), f64)
         away = b.op("mul", b.op("sqrt", elements), Imm(DEVIATIONS, f64))
         kind = b.op("rem", turn, Imm(3, i64))
-        away = b.op("select", b.op("eq", kind, HERE), b.op("neg", away), away)
+        away = b.op("select", b.op("eq", kind, ZERO), b.op("neg", away), away)
         part = b.op("div", b.op("add", x.cast(b.op("sub", rank, before), f64), away), elements)
         for op, bound in (("lt", Imm(NEARLY, f64)), ("gt", Imm(0.0, f64))):
             part = b.op("select", b.op(op, part, bound), part, bound)
@@ -131,7 +130,7 @@ class RunMerge(Keys):
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
             at, outside = x.at["runs"], x.mask
             ends = tuple(b.load(name, i64, at, lanes, None, outside) for name in (LOWS, HIGHS))
-            with b.loop(HERE, steps, 1, "serial", ends) as step, x.scope(over):
+            with b.loop(ZERO, steps, 1, "serial", ends) as step, x.scope(over):
                 low, high = step.carried
                 middle, x.mask = b.op("shr", b.op("add", low, high), one), b.op("lt", low, high)
                 x.at[over] = b.op("add", self.first(at), middle)
@@ -147,7 +146,7 @@ class RunMerge(Keys):
             b.emit(Store(TRIED, at, step.results[0], None, outside))
             return [b.op("add", carried[0], step.results[0])]
 
-        (total,) = x.vectors("runs", HERE, count, (Imm(0, i64, lanes),), chunk)
+        (total,) = x.vectors("runs", ZERO, count, (Imm(0, i64, lanes),), chunk)
         return x.halve("sum", [(total,)])[0]
 
     def narrow(self, some: Operand, count: Operand) -> Operand:
@@ -164,5 +163,5 @@ class RunMerge(Keys):
             apart = b.op("sub", high, low)
             return [b.op("select", b.op("lt", carried[0], apart), apart, carried[0])]
 
-        (widest,) = x.vectors("runs", HERE, count, (Imm(0, i64, lanes),), chunk)
+        (widest,) = x.vectors("runs", ZERO, count, (Imm(0, i64, lanes),), chunk)
         return x.halve("max", [(widest,)])[0]

@@ -17,23 +17,21 @@ for %i in 1 .. %n serial
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store
 from ..ir.types import i64
 from ..ops.folds import fold
-from .lower import Lowering
-from .values import HERE, Level
+from .lower import Lowering, Mode
+from .values import Level
 
-ONE = Imm(1, i64)
 # Rows whose sums are under way at once: an addition takes four times as long as until the next can begin.
 TOGETHER = 4
 
 
-class ScanLowering:
+class ScanLowering(Mode):
     """Lowers one kernel whose schedule says "scan"."""
 
     def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
+        super().__init__(base)
         statement = k.alone(base.kernel)
         assert isinstance(statement, k.Scan)
         self.statement = statement
@@ -60,7 +58,7 @@ class ScanLowering:
         b, x = self.b, self.x
         lo = b.op("mul", block, x.slot("block"))
         hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
-        main = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-TOGETHER, i64)))
+        main = x.whole(lo, hi, TOGETHER)
         for begin, end, several in ((lo, main, TOGETHER), (main, hi, 1)):
             with b.loop(begin, end, several, "serial") as turn:
                 self.together([x.plus(Imm(n, i64), turn.var) for n in range(several)], outer)
@@ -76,7 +74,7 @@ class ScanLowering:
                 x.at.update(spot)
                 x.hoist(self.stage, level)
         nothing = Imm(fold(self.statement.op).states[0].neutral(self.array.dtype), self.array.dtype)
-        with b.loop(HERE, self.extent, 1, "serial", (nothing,) * len(spots)) as turn:
+        with b.loop(ZERO, self.extent, 1, "serial", (nothing,) * len(spots)) as turn:
             totals: list[Operand] = []
             for spot, level, so_far in zip(spots, known, turn.carried, strict=True):
                 with x.scope(known=level), x.scope(over):
@@ -92,12 +90,11 @@ class ScanLowering:
         b, x, over = self.b, self.x, self.statement.over
         width = x.extent(column.extent)
         strips = b.op("div", x.plus(x.slot("block"), b.op("sub", width, ONE)), x.slot("block"))
-        left = b.op("mul", b.op("rem", block, strips), x.slot("block"))
-        right = x.minimum(b.op("add", left, x.slot("block")), width)
+        left, right = x.share(b.op("rem", block, strips), x.slot("block"), width)
         x.at.update(x.point(b.op("div", block, strips), batch))
         with x.scope(*x.at) as level:
             x.hoist(self.stage, level)
-            for begin, end, first in ((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False)):
+            for begin, end, first in ((ZERO, x.minimum(ONE, self.extent), True), (ONE, self.extent, False)):
                 with b.loop(begin, end, 1, "serial") as turn, x.scope(over) as row:
                     x.at[over] = turn.var
                     x.hoist(self.stage, row)

@@ -16,22 +16,20 @@ and a processor that guesses wrong takes as long as ten additions.
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm, Operand, Store, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store, Window
 from ..ir.types import i64
 from ..ops.folds import fold
-from .lower import Lowering
-from .values import HERE
+from .lower import Lowering, Mode
 
 # Elements that take what is not a block's own: the next one need not wait for the last.
 SPARE = 8
 
 
-class ScatterLowering:
+class ScatterLowering(Mode):
     """Lowers one kernel whose schedule says "scatter"."""
 
     def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
+        super().__init__(base)
         statement = k.alone(base.kernel)
         assert isinstance(statement, k.Scatter)
         self.statement = statement
@@ -55,11 +53,11 @@ class ScatterLowering:
         rows = x.extent(self.array.dims[0])
         if not self.wide and not x.schedule.threads:
             b.alloc("spare", self.array.dtype, SPARE)
-            with b.loop(HERE, Imm(SPARE, i64), 1, "serial") as each:
+            with b.loop(ZERO, Imm(SPARE, i64), 1, "serial") as each:
                 b.emit(Store("spare", each.var, Imm(0, self.array.dtype)))
         # A CPU is given blocks side by side: where each would walk all terms, they are as good as one.
         apart = x.schedule.threads or isinstance(self.statement.index[0], k.At)
-        several = Imm(1, i64) if apart else b.op("sub", END, BEGIN)
+        several = ONE if apart else b.op("sub", END, BEGIN)
         with b.loop(BEGIN, END, several, "parallel") as block, x.scope():
             self.lo = b.op("mul", block.var, x.slot("block"))
             end = b.op("mul", b.op("add", block.var, several), x.slot("block"))
@@ -87,7 +85,7 @@ class ScatterLowering:
             self.place()
             return
         first = self.statement.index[0]
-        lo: Operand = HERE
+        lo: Operand = ZERO
         hi = x.extent(axes[0].extent)
         if first == k.At(axes[0].name):
             lo, hi = self.lo, x.minimum(self.hi, hi)
@@ -100,11 +98,11 @@ class ScatterLowering:
         """One place: whether it is the block's, and what is added there."""
         b, x, array = self.b, self.x, self.array
         known = self.statement.index[:-1] if self.wide else self.statement.index
-        base: Operand = HERE
+        base: Operand = ZERO
         mine: Operand | None = None
         for dim, ix in enumerate(known):
             at = x.value(ix)
-            ends = (self.lo, self.hi) if dim == 0 else (HERE, x.extent(array.dims[dim]))
+            ends = (self.lo, self.hi) if dim == 0 else (ZERO, x.extent(array.dims[dim]))
             for test in (b.op("ge", at, ends[0]), b.op("lt", at, ends[1])):
                 mine = x.both(mine, test)
             base = x.plus(base, x.times(at, x.stride(array, dim)))
@@ -115,16 +113,16 @@ class ScatterLowering:
                 self.add(array.name, base, mine)
                 return
             turn = (
-                b.op("and", x.at[self.stage.axes[-1].name], Imm(SPARE - 1, i64)) if self.stage.axes else HERE
+                b.op("and", x.at[self.stage.axes[-1].name], Imm(SPARE - 1, i64)) if self.stage.axes else ZERO
             )
-            name, own = b.fresh(array.dtype, 1, "place").name, b.op("select", mine, Imm(1, i64), HERE)
+            name, own = b.fresh(array.dtype, 1, "place").name, b.op("select", mine, ONE, ZERO)
             b.emit(Window(name, array.dtype, array.name, base, own, "spare", turn))
-            self.add(name, HERE, None)
+            self.add(name, ZERO, None)
             return
         axis = self.stage.axes[-1]
         count = x.extent(axis.extent)
         if mine is not None:
-            count = b.op("select", mine, count, HERE)
+            count = b.op("select", mine, count, ZERO)
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
             width = x.schedule.width
@@ -134,7 +132,7 @@ class ScatterLowering:
             b.emit(Store(array.name, index, new, None, x.mask, False, self.statement.loc))
             return carried
 
-        x.vectors(axis.name, HERE, count, (), chunk)
+        x.vectors(axis.name, ZERO, count, (), chunk)
 
     def add(self, name: str, at: Operand, mask: Operand | None) -> None:
         """The value here, to one element."""

@@ -17,13 +17,11 @@ from contextlib import nullcontext
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store
 from ..ir.types import i32, i64
 from .cases import at_column
-from .lower import Lowering
-from .values import HERE, Level
-
-ONE = Imm(1, i64)
+from .lower import Lowering, Mode
+from .values import Level
 
 
 @data
@@ -39,12 +37,11 @@ class _Short:
     columns: tuple[tuple[k.Stage, Level], ...]
 
 
-class ShortLowering:
+class ShortLowering(Mode):
     """Lowers one kernel whose schedule says "short"."""
 
     def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
+        super().__init__(base)
         self.width = base.schedule.width
         *self.before, self.outer = base.kernel.outer
 
@@ -71,7 +68,7 @@ class ShortLowering:
         for part in parts:
             for name in dict.fromkeys((*(s.array for s in part.stores), *(e.array for e in part.rows))):
                 stride = x.stride(x.arrays[name], len(self.before))
-                dense = b.op("select", b.op("eq", stride, Imm(part.size, i64)), dense, HERE)
+                dense = b.op("select", b.op("eq", stride, Imm(part.size, i64)), dense, ZERO)
         # Where there are axes before the rows, these need not begin where streaming stores can.
         names = [s.array for part in parts for s in part.stores]
         ways = self.ways(None if self.before else x.aligned(names))
@@ -82,10 +79,9 @@ class ShortLowering:
                 shares = b.op("div", b.op("add", count, Imm(x.schedule.block - 1, i64)), size)
                 x.at.update(x.point(b.op("div", share, shares), self.before))
                 share = b.op("rem", share, shares)
-            lo = b.op("mul", share, size)
-            hi = x.minimum(b.op("add", lo, size), count)
-            end = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-self.width, i64)))
-            whole = b.op("select", b.op("ne", dense, HERE), end, lo)
+            lo, hi = x.share(share, size, count)
+            end = x.whole(lo, hi, self.width)
+            whole = b.op("select", b.op("ne", dense, ZERO), end, lo)
             with b.loop(lo, whole, self.width, "vector") as turn:
                 for part in parts:
                     self.dense(part, turn.var, ways)
@@ -100,7 +96,7 @@ class ShortLowering:
         for both: which one it is does not change on the way."""
         if stream is None:
             return [(None, False)]
-        around = self.b.op("select", self.b.op("ne", stream, HERE), ONE, HERE)
+        around = self.b.op("select", self.b.op("ne", stream, ZERO), ONE, ZERO)
         return [(around, True), (self.b.op("sub", ONE, around), False)]
 
     def column(self, stage: k.Stage, axis: str, j: int) -> tuple[k.Stage, Level]:
@@ -143,7 +139,7 @@ class ShortLowering:
             for q, at in enumerate(self.places(stmt.array, first, part.size))
         ]
         for times, streaming in ways:
-            with b.loop(HERE, times, 1, "serial") if times is not None else nullcontext():
+            with b.loop(ZERO, times, 1, "serial") if times is not None else nullcontext():
                 for stmt, at, vector in stores:
                     b.emit(Store(stmt.array, at, vector, None, None, streaming, stmt.loc))
 
@@ -155,7 +151,7 @@ class ShortLowering:
     def begins(self, name: str) -> Operand:
         """Where the rows of an array begin that stand at the axes before them."""
         x = self.x
-        found: Operand = HERE
+        found: Operand = ZERO
         for n, axis in enumerate(self.before):
             found = x.plus(self.b.op("mul", x.at[axis.name], x.stride(x.arrays[name], n)), found)
         return found

@@ -21,28 +21,25 @@ from contextlib import contextmanager
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.layout import working
-from ..ir.loop import BEGIN, END, Imm, Operand, Store, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store, Window
 from ..ir.types import DTYPES, DType, b1, i64
-from .lower import Lowering
+from .lower import Lowering, Mode
 from .lower_first import FirstOfMany
 from .lower_network import Network
 from .lower_runs import RunMerge
 from .lower_sorted import ValueRows
 from .schedule import SORTED as MOST
-from .values import HERE
 
 DIGITS = 256
 SHORT = 128  # elements: up to here counting all that come before is quicker than 256 counts a digit
 COUNTS = "sort.counts"
-ONE = Imm(1, i64)
 
 
-class SortLowering:
+class SortLowering(Mode):
     """Lowers one kernel whose schedule says "sort"."""
 
     def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
+        super().__init__(base)
         statement = k.alone(base.kernel)
         assert isinstance(statement, k.Sort)
         self.statement = statement
@@ -60,12 +57,12 @@ class SortLowering:
             return
         values = self.statement.values and not x.schedule.threads
         few: Operand = self.extent
-        many: Operand = HERE
+        many: Operand = ZERO
         merged = values and self.key.size >= 4  # else digits are few
         if not merged:
             b.alloc(COUNTS, i64, DIGITS * self.key.size)
             short = b.op("le", self.extent, Imm(MOST if values else SHORT, i64))
-            few, many = b.op("select", short, self.extent, HERE), b.op("select", short, HERE, self.extent)
+            few, many = b.op("select", short, self.extent, ZERO), b.op("select", short, ZERO, self.extent)
         partly = self.statement.first is not None and self.key.size > 1 and not x.schedule.threads
         first = FirstOfMany(self) if partly else None
         room: Operand = self.extent
@@ -87,7 +84,7 @@ class SortLowering:
                 lo = left
             with b.loop(lo, hi, 1, "serial") as row, self.at_row(row.var):
                 if rows is not None:
-                    rows.sort(self.base, HERE, few)
+                    rows.sort(self.base, ZERO, few)
                 elif network is None:
                     self.keys(few if partly else self.extent)
                     self.ranks(few, self.place)
@@ -122,7 +119,7 @@ class SortLowering:
                 begin = b.op("mul", b.op("rem", part.var, count), length)
                 # The part before ends where this one begins, but in another row.
                 if isinstance(rows, RunMerge):
-                    rows.going = b.op("and", b.op("lt", lo, part.var), b.op("lt", HERE, begin))
+                    rows.going = b.op("and", b.op("lt", lo, part.var), b.op("lt", ZERO, begin))
                 rows.sort(base, begin, x.minimum(length, b.op("sub", self.extent, begin)))
 
     def vector_of_keys(self, lanes: int, lo: Operand, hi: Operand, code: Callable[[Operand], None]) -> None:
@@ -151,7 +148,7 @@ class SortLowering:
             place = b.op("add", self.base, x.at[over])
             b.emit(Store("sort.keys0", place, key, None, x.mask, False, self.statement.loc))
 
-        self.vector_of_keys(self.lanes(), HERE, count, store)
+        self.vector_of_keys(self.lanes(), ZERO, count, store)
 
     def kept(self) -> Operand:
         """How many elements are asked for."""
@@ -176,7 +173,7 @@ class SortLowering:
         b, x, plain = self.b, self.x, self.x.schedule
         lanes = plain.width if plain.threads else plain.width * 8 // self.key.size
         x.schedule = replace(plain, width=lanes, step=lanes)
-        with b.loop(HERE, count, 1, "serial") as turn:
+        with b.loop(ZERO, count, 1, "serial") as turn:
             own = b.load("sort.keys0", self.key, b.op("add", self.base, turn.var))
             mine = b.widen(own, lanes)
 
@@ -190,7 +187,7 @@ class SortLowering:
                 one = b.op("select", first, Imm(1, self.key, lanes), Imm(0, self.key, lanes))
                 return [b.op("add", carried[0], one)]
 
-            (behind,) = x.vectors("others", HERE, count, (Imm(0, self.key, lanes),), chunk)
+            (behind,) = x.vectors("others", ZERO, count, (Imm(0, self.key, lanes),), chunk)
             place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var, own)
         x.schedule = plain
 
@@ -199,32 +196,32 @@ class SortLowering:
         where its elements are, and is sorted in place, as far as it is kept; else places are written."""
         b = self.b
         self.count_digits(count)
-        turned: Operand = HERE  # 1: keys and places are in the second buffers
-        moved: Operand = ONE if waiting else HERE  # 0: each element is where it came from
+        turned: Operand = ZERO  # 1: keys and places are in the second buffers
+        moved: Operand = ONE if waiting else ZERO  # 0: each element is where it came from
         for number in range(self.key.size):
             last = number + 1 == self.key.size and not waiting
             turned, moved = self.turn(number, count, turned, moved, last)
         if waiting:
-            self.back(b.op("select", self.is_one(turned), count, HERE))
+            self.back(b.op("select", self.is_one(turned), count, ZERO))
 
     def back(self, count: Operand) -> None:
         """Those that are kept of so many, from the second buffers to the first ones."""
         b = self.b
-        with b.loop(HERE, self.x.minimum(count, self.kept()), 1, "serial") as turn:
+        with b.loop(ZERO, self.x.minimum(count, self.kept()), 1, "serial") as turn:
             place = b.op("add", self.base, turn.var)
             b.emit(Store("sort.keys0", place, b.load("sort.keys1", self.key, place)))
             b.emit(Store("sort.at0", place, b.load("sort.at1", i64, place)))
 
     def is_one(self, flag: Operand) -> Operand:
-        return self.b.op("ne", flag, HERE)
+        return self.b.op("ne", flag, ZERO)
 
     def count_digits(self, count: Operand) -> None:
         """How many elements have each value of each digit."""
         b, x = self.b, self.x
         zeros = Imm(0, i64, x.schedule.width)
-        size = b.op("select", b.op("lt", HERE, count), Imm(DIGITS * self.key.size, i64), HERE)
+        size = b.op("select", b.op("lt", ZERO, count), Imm(DIGITS * self.key.size, i64), ZERO)
         x.each(size, lambda at, mask: b.emit(Store(COUNTS, at, zeros, None, mask)))
-        with b.loop(HERE, count, 1, "serial") as turn:
+        with b.loop(ZERO, count, 1, "serial") as turn:
             key = b.load("sort.keys0", self.key, b.op("add", self.base, turn.var))
             for number in range(self.key.size):
                 digit = self.digit(key, number)
@@ -236,7 +233,7 @@ class SortLowering:
             return f"{name}{second.value}", self.base
         found, first = self.b.fresh(dtype, 1, "buffer").name, self.b.op("sub", ONE, second)
         self.b.emit(Window(found, dtype, f"{name}0", self.base, first, f"{name}1", self.base))
-        return found, HERE
+        return found, ZERO
 
     def turn(
         self, number: int, count: Operand, turned: Operand, moved: Operand, last: bool
@@ -253,7 +250,7 @@ class SortLowering:
         keys_to, base_to = self.buffer("sort.keys", self.key, other)
 
         def element(index: Operand) -> Operand:
-            if moved == HERE or self.statement.values:
+            if moved == ZERO or self.statement.values:
                 return index
             known = b.load(places, i64, x.plus(base, index))
             return known if moved == ONE else b.op("select", self.is_one(moved), known, index)
@@ -261,15 +258,15 @@ class SortLowering:
         many: Operand = count
         if not x.schedule.threads:
             first = self.digit(b.load(keys, self.key, base), number)
-            many = b.op("select", b.op("eq", b.load(COUNTS, i64, first), count), HERE, count)
+            many = b.op("select", b.op("eq", b.load(COUNTS, i64, first), count), ZERO, count)
         begin = Imm(DIGITS * number, i64)
-        end = b.op("select", b.op("lt", HERE, many), Imm(DIGITS * (number + 1), i64), begin)
-        with b.loop(begin, end, 1, "serial", (HERE,)) as turn:
+        end = b.op("select", b.op("lt", ZERO, many), Imm(DIGITS * (number + 1), i64), begin)
+        with b.loop(begin, end, 1, "serial", (ZERO,)) as turn:
             (so_far,) = turn.carried
             found = b.load(COUNTS, i64, turn.var)
             b.emit(Store(COUNTS, turn.var, so_far))
             turn.yields = (b.op("add", so_far, found),)
-        with b.loop(HERE, many, 1, "serial") as turn:
+        with b.loop(ZERO, many, 1, "serial") as turn:
             key = b.load(keys, self.key, x.plus(base, turn.var))
             at, digit = element(turn.var), self.digit(key, number)
             target = b.load(COUNTS, i64, digit)
@@ -283,9 +280,9 @@ class SortLowering:
         if x.schedule.threads:
             return other, ONE
         if last:
-            with b.loop(HERE, b.op("sub", count, many), 1, "serial") as turn:
+            with b.loop(ZERO, b.op("sub", count, many), 1, "serial") as turn:
                 self.place(turn.var, element(turn.var), b.load(keys, self.key, x.plus(base, turn.var)))
-        some = b.op("lt", HERE, many)
+        some = b.op("lt", ZERO, many)
         return b.op("select", some, other, turned), b.op("select", some, ONE, moved)
 
     def digit(self, key: Operand, number: int) -> Operand:

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loop import Builder, Imm, Operand, Store, Window
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Store, Window
 from ..ir.types import i64
 from .lower_bitonic import Bitonic
 from .lower_merge import Merge
 from .schedule import SORTED, SORTED_PAIR
-from .values import HERE
 
 if TYPE_CHECKING:
     from .lower_sort import SortLowering
 
 ROW = "sort.row"  # of a few keys
-ONE, PAIR = Imm(1, i64), Imm(-SORTED_PAIR, i64)
+PAIR = Imm(-SORTED_PAIR, i64)
 
 
 def padded(b: Builder, count: Operand) -> Operand:
@@ -83,7 +82,7 @@ class ValueRows(Keys):
         super().__init__(sort)
         b, limit = self.b, Imm(SORTED, i64)
         b.alloc(ROW, self.key, SORTED)
-        self.alone = b.op("select", b.op("le", most, limit), ONE, HERE)
+        self.alone = b.op("select", b.op("le", most, limit), ONE, ZERO)
         rounds = self.network.rounds(2 * self.network.lanes, self.x.minimum(most, limit))
         self.rounds = rounds, self.network.rounds(SORTED, most)
         few = b.op("eq", self.alone, ONE)
@@ -96,10 +95,10 @@ class ValueRows(Keys):
         pair = 2 * self.network.lanes
         end = b.op("and", b.op("add", count, Imm(pair - 1, i64)), Imm(-pair, i64))
         row, other = b.fresh(self.key, 1, "keys").name, self.window("sort.keys1", base)
-        b.emit(Window(row, self.key, ROW, HERE, self.alone, "sort.keys0", base))
-        self.fill(row, b.op("select", b.op("lt", HERE, end), b.op("add", end, Imm(-pair, i64)), HERE), end)
-        self.read(row, HERE, begin, b.op("add", begin, count))
-        with b.loop(HERE, end, SORTED, "serial") as run:
+        b.emit(Window(row, self.key, ROW, ZERO, self.alone, "sort.keys0", base))
+        self.fill(row, b.op("select", b.op("lt", ZERO, end), b.op("add", end, Imm(-pair, i64)), ZERO), end)
+        self.read(row, ZERO, begin, b.op("add", begin, count))
+        with b.loop(ZERO, end, SORTED, "serial") as run:
             self.network.sort(
                 self.window(row, run.var), x.minimum(b.op("sub", end, run.var), limit), self.rounds[0]
             )

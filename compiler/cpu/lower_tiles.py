@@ -17,9 +17,9 @@ from collections.abc import Mapping
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, Imm, Operand, Prefetch, Store
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Prefetch, Store
 from ..ir.types import i64
-from .lower import Lowering
+from .lower import Lowering, Mode
 from .schedule import tiles
 from .values import LINE
 
@@ -29,8 +29,6 @@ AHEAD = 4
 VECTORS = 4
 # The most working memory of a block; kernels that need more store as they go.
 WAITING_BYTES = 65_536
-
-_ZERO, _ONE = Imm(0, i64), Imm(1, i64)
 
 
 @data
@@ -45,14 +43,13 @@ class _Strip:
     whole_right: Operand
 
 
-class TileLowering:
+class TileLowering(Mode):
     """Lowers one kernel whose schedule says "tiles"."""
 
     def __init__(self, base: Lowering) -> None:
+        super().__init__(base)
         shape = tiles(base.kernel)
         assert shape is not None
-        self.x = base
-        self.b = base.b
         self.width = base.schedule.width
         self.shape = shape
         self.rows, self.columns = base.schedule.tile
@@ -106,13 +103,8 @@ class TileLowering:
             number = b.op("div", number, extent)
         right = x.minimum(b.op("add", left, Imm(self.columns, i64)), columns)
         bottom = x.minimum(b.op("add", top, Imm(self.rows, i64)), rows)
-        whole = self.whole(top, bottom, self.width), self.whole(left, right, self.width)
+        whole = self.x.whole(top, bottom, self.width), self.x.whole(left, right, self.width)
         return _Strip(top, bottom, left, right, *whole)
-
-    def whole(self, lo: Operand, hi: Operand, step: int) -> Operand:
-        """The end of what is whole steps from lo to hi."""
-        b = self.b
-        return b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-step, i64)))
 
     # -- the ways of a block
 
@@ -122,24 +114,24 @@ class TileLowering:
         by tile, since memory is to read and to write at the same time."""
         b, x, step, columns = self.b, self.x, self.step, self.columns
         full = b.op("eq", b.op("sub", strip.right, strip.left), Imm(columns, i64))
-        wanted = b.op("and", full, b.op("ne", stream, _ZERO))
-        end = b.op("select", wanted, self.whole(strip.top, strip.bottom, step), strip.top)
+        wanted = b.op("and", full, b.op("ne", stream, ZERO))
+        end = b.op("select", wanted, self.x.whole(strip.top, strip.bottom, step), strip.top)
         some = b.op("lt", strip.top, end)
         last = b.op("select", some, b.op("add", end, Imm(step, i64)), end)
         share = max(1, step * self.width // columns)  # rows that are stored beside a tile of each row
         with b.loop(strip.top, last, step, "serial") as turn:
             i = turn.var
-            fill = b.op("select", b.op("lt", i, end), Imm(step, i64), _ZERO)
-            drain = b.op("select", b.op("lt", strip.top, i), Imm(step, i64), _ZERO)
+            fill = b.op("select", b.op("lt", i, end), Imm(step, i64), ZERO)
+            drain = b.op("select", b.op("lt", strip.top, i), Imm(step, i64), ZERO)
             before = b.op("sub", i, Imm(step, i64))
             half = Imm(step * columns, i64)
             here = b.op("mul", b.op("and", i, Imm(step, i64)), Imm(columns, i64))
             there = b.op("sub", half, here)
-            with b.loop(_ZERO, Imm(columns, i64), self.width, "serial") as column:
+            with b.loop(ZERO, Imm(columns, i64), self.width, "serial") as column:
                 c = column.var
                 j = b.op("add", strip.left, c)
                 self.prefetch(strip, i, j)
-                with b.loop(_ZERO, fill, self.width, "serial") as s:
+                with b.loop(ZERO, fill, self.width, "serial") as s:
                     at = b.op("add", here, b.op("add", b.op("mul", s.var, Imm(columns, i64)), c))
                     found = self.tile(b.op("add", i, s.var), j)
                     self.keep(found, at, columns)
@@ -149,7 +141,7 @@ class TileLowering:
                 with b.loop(first, until, 1, "serial") as r:
                     row = b.op("add", there, b.op("mul", r.var, Imm(columns, i64)))
                     later = self.later(strip, b.op("add", before, r.var), strip.left)
-                    with b.loop(_ZERO, Imm(columns, i64), VECTORS * self.width, "vector") as e:
+                    with b.loop(ZERO, Imm(columns, i64), VECTORS * self.width, "vector") as e:
                         for u in range(VECTORS):
                             away = b.op("add", e.var, Imm(u * self.width, i64))
                             values = self.kept(b.op("add", row, away))
@@ -177,19 +169,19 @@ class TileLowering:
     def edges(self, strip: _Strip) -> None:
         """What is right of the whole tiles, then what is below of them."""
         b, x, width = self.b, self.x, self.width
-        with b.loop(_ZERO, Imm(2, i64), 1, "serial") as part:
-            below = b.op("ne", part.var, _ZERO)
+        with b.loop(ZERO, Imm(2, i64), 1, "serial") as part:
+            below = b.op("ne", part.var, ZERO)
             top = b.op("select", below, strip.whole_bottom, strip.top)
             bottom = b.op("select", below, strip.bottom, strip.whole_bottom)
             left = b.op("select", below, strip.left, strip.whole_right)
             with b.loop(top, bottom, width, "serial") as i, b.loop(left, strip.right, width, "serial") as j:
                 x.mask = x.first_lanes(b.op("sub", bottom, i.var))
-                found = self.tile(i.var, j.var, b.op("sub", strip.right, _ONE))
+                found = self.tile(i.var, j.var, b.op("sub", strip.right, ONE))
                 x.mask = None
-                self.keep(found, _ZERO, width)
+                self.keep(found, ZERO, width)
                 mask = x.first_lanes(b.op("sub", strip.right, j.var))
                 count = x.minimum(b.op("sub", bottom, i.var), Imm(width, i64))
-                with b.loop(_ZERO, count, 1, "serial") as r:
+                with b.loop(ZERO, count, 1, "serial") as r:
                     values = self.kept(b.op("mul", r.var, Imm(width, i64)))
                     self.vector(b.op("add", i.var, r.var), j.var, values, mask)
 

@@ -13,7 +13,7 @@ of a few columns, which stay in registers. The order is that of products of more
 from __future__ import annotations
 
 from ..ir.data import replace
-from ..ir.loop import BEGIN, END, Alloc, Imm, Operand
+from ..ir.loop import BEGIN, END, ZERO, Alloc, Imm, Operand
 from ..ir.types import i32, i64
 from ..ops.folds import Acc
 from .lower import Lowering
@@ -41,8 +41,7 @@ class VectorLowering(ProductLowering):
 
     def run(self) -> None:
         b, x = self.b, self.x
-        for stage in x.kernel.stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         b.emit(Alloc("sums", self.dtype, VECTOR_COLUMNS + AT_ONCE * self.width))
         b.loc = self.p.reduce.loc
         if not self.walk_one and not self.along_depth:
@@ -51,7 +50,7 @@ class VectorLowering(ProductLowering):
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*axes) as level:
             parts = x.slot("block")
             x.at.update(self.place(self.p.batch, b.op("div", block.var, parts)))
-            x.at.update(self.place(self.p.rows, Imm(0, i64)))
+            x.at.update(self.place(self.p.rows, ZERO))
             lo, hi = self.share(self.right, b.op("rem", block.var, parts), parts)
             for stage in x.kernel.stages:
                 x.hoist(stage, level)
@@ -63,7 +62,7 @@ class VectorLowering(ProductLowering):
                 else:
                     self.along(lo, hi)
                 if self.extents[self.column] == 1:
-                    self.one(b.load("sums", self.dtype, Imm(0, i64)))
+                    self.one(b.load("sums", self.dtype, ZERO))
                 else:
                     self.columns(lo, hi)
 
@@ -73,18 +72,18 @@ class VectorLowering(ProductLowering):
         """Several steps of the depth at a time, vectors along the columns."""
         b, x, c = self.b, self.x, self.chains
         zero, size = Imm(0, self.dtype, self.width), b.op("sub", hi, lo)
-        with b.loop(Imm(0, i64), size, self.width, "vector") as clear:
+        with b.loop(ZERO, size, self.width, "vector") as clear:
             self.put("sums", clear.var, zero)
-        with b.loop(Imm(0, i64), self.depth, self.part, "serial") as part:
-            with b.loop(Imm(0, i64), size, self.width, "vector") as clear:
+        with b.loop(ZERO, self.depth, self.part, "serial") as part:
+            with b.loop(ZERO, size, self.width, "vector") as clear:
                 for n in range(c):
                     self.put("chains", self.plus(clear.var, n * VECTOR_COLUMNS), zero)
             count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
             whole = b.op("and", count, Imm(-TOGETHER, i64))
-            for begin, end, together in ((Imm(0, i64), whole, TOGETHER), (whole, count, 1)):
+            for begin, end, together in ((ZERO, whole, TOGETHER), (whole, count, 1)):
                 with b.loop(begin, end, together, "serial") as line:
                     self.walk(part.var, line.var, together, lo, hi)
-            with b.loop(Imm(0, i64), size, self.width, "vector") as add:
+            with b.loop(ZERO, size, self.width, "vector") as add:
                 every: list[Acc] = [
                     (b.load("chains", self.dtype, self.plus(add.var, n * VECTOR_COLUMNS), self.width),)
                     for n in range(c)
@@ -154,7 +153,7 @@ class VectorLowering(ProductLowering):
                 views.append(windows(x, self.right.expr, depth))
             own = windows(x, self.left.expr, depth)
             sums: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * (count // self.chains)
-            with b.loop(Imm(0, i64), self.depth, self.part, "serial", sums) as part:
+            with b.loop(ZERO, self.depth, self.part, "serial", sums) as part:
                 end = x.minimum(b.op("add", part.var, Imm(self.part, i64)), self.depth)
                 chains: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * count
                 for begin, stop, masked in self.spans(part.var, end):
@@ -183,18 +182,18 @@ class VectorLowering(ProductLowering):
         """The sum of one column: a vector of chains, for several parts at a time."""
         b, x = self.b, self.x
         (depth,) = self.p.depth
-        x.at[self.column] = Imm(0, i64)
+        x.at[self.column] = ZERO
         outside, x.schedule = x.schedule, Schedule("vector", self.chains, self.chains)
         most = AT_ONCE * self.part
         whole = b.op("and", self.depth, Imm(-most, i64))
         totals: tuple[Operand, ...] = (Imm(0, self.dtype),)
-        for begin, stop, parts in ((Imm(0, i64), whole, AT_ONCE), (whole, self.depth, 1)):
+        for begin, stop, parts in ((ZERO, whole, AT_ONCE), (whole, self.depth, 1)):
             with b.loop(begin, stop, parts * self.part, "serial", totals) as turn:
                 left = x.minimum(b.op("sub", self.depth, turn.var), Imm(self.part, i64))
                 full = b.op("and", left, Imm(-self.chains, i64))
-                spans: list[tuple[Operand, Operand, bool]] = [(Imm(0, i64), Imm(self.part, i64), False)]
+                spans: list[tuple[Operand, Operand, bool]] = [(ZERO, Imm(self.part, i64), False)]
                 if parts == 1:
-                    spans = [(Imm(0, i64), full, False), (full, left, True)]
+                    spans = [(ZERO, full, False), (full, left, True)]
                 chains: tuple[Operand, ...] = (Imm(0, self.dtype, self.chains),) * parts
                 for lo, hi, masked in spans:
                     with b.loop(lo, hi, self.chains, "vector", chains) as line:
@@ -219,7 +218,7 @@ class VectorLowering(ProductLowering):
         """What follows the sum of one column."""
         x, self.b.loc = self.x, None
         with x.scope(*self.extents, ROW):
-            x.at[self.column] = Imm(0, i64)
+            x.at[self.column] = ZERO
             x.rows[self.p.reduce.names[0]] = total
             for stage in x.kernel.stages[1:]:
                 x.scalar_stage(stage, {})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from ..ir.data import replace
 from ..ir.kernel import Kernel
 from ..ir.layout import parted, slots
 from ..ir.loop import Func
-from .lower import Lowering
+from .lower import Lowering, Mode
 from .lower_columns import ColumnLowering
 from .lower_finish import FinishLowering
 from .lower_flat import FlatLowering
@@ -25,12 +24,7 @@ from .lower_tiles import TileLowering
 from .lower_vector import VectorLowering
 from .schedule import Schedule
 
-
-class _Mode(Protocol):
-    def run(self) -> None: ...
-
-
-Modes = Mapping[str, Callable[[Lowering], _Mode]]
+Modes = Mapping[str, Callable[[Lowering], Mode]]
 MODES: Modes = {
     "flat": FlatLowering,
     "rows": RowLowering,
@@ -51,7 +45,7 @@ def lower(
     kernel: Kernel,
     schedule: Schedule,
     modes: Modes = MODES,
-    finish: Callable[[Lowering], _Mode] = FinishLowering,
+    finish: Callable[[Lowering], Mode] = FinishLowering,
 ) -> list[Func]:
     """The function over blocks, and the one that finishes, if the kernel has totals."""
     blocks = Lowering(kernel, schedule)

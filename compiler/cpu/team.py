@@ -8,7 +8,7 @@ store lanes[32 t], %acc;  barrier;  load lanes[0], lanes[32]
 from __future__ import annotations
 
 from ..ir.data import replace
-from ..ir.loop import THREAD, Barrier, Builder, Imm, Operand, Store
+from ..ir.loop import THREAD, ZERO, Barrier, Builder, Imm, Operand, Store
 from ..ir.types import i64
 from ..ops.folds import Acc
 from .schedule import Schedule
@@ -23,7 +23,7 @@ class Team:
         self.known: set[str] = set()
         if self.size > 1:
             self.away = b.op("mul", THREAD, Imm(self.lanes, i64))
-            self.first = b.op("eq", THREAD, Imm(0, i64))
+            self.first = b.op("eq", THREAD, ZERO)
 
     def mine(self, base: Operand) -> Operand:
         """The first element of this thread's vector, of those that begin at `base`."""

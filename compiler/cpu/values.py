@@ -9,14 +9,7 @@ from collections.abc import Sequence
 from ..ir import kernel as k
 from ..ir.data import data, field
 from ..ir.layout import part_name, stride_name
-from ..ir.loop import (
-    Builder,
-    Imm,
-    Operand,
-    Prefetch,
-    Store,
-    Value,
-)
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Prefetch, Store, Value
 from ..ir.types import DType, i32, i64
 from ..ops import REGISTRY
 from ..ops.folds import Acc, fold
@@ -30,7 +23,6 @@ ROW = "row"  # pseudo-axis: depends on a row reduction
 
 # An array, where it is read or written, and how many elements ahead of that.
 View = tuple[str, tuple[k.Index, ...], Operand]
-HERE = Imm(0, i64)
 
 
 @data(frozen=False)
@@ -194,7 +186,7 @@ class Values:
         """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
         all its turns are alike, and LLVM takes long over many shuffles."""
         rounds = len(vectors).bit_length() - 1  # each exchanges one bit of the numbers
-        with self.b.loop(Imm(0, i64), Imm(rounds, i64), 1, "serial", tuple(vectors)) as turn:
+        with self.b.loop(ZERO, Imm(rounds, i64), 1, "serial", tuple(vectors)) as turn:
             turn.yields = self.exchanged(turn.carried)
         return turn.results
 
@@ -340,7 +332,7 @@ class Values:
     def address(self, array: k.Array, index: tuple[k.Index, ...]) -> tuple[Operand, Operand | None, bool]:
         """First element; stride along the vector (None: 1); whether it varies along the vector."""
         b = self.b
-        total: Operand = Imm(0, i64)
+        total: Operand = ZERO
         step: Operand | None = None
         varies = False
         for dim, ix in enumerate(index):
@@ -351,12 +343,12 @@ class Values:
             if ix.axis == self.vector:
                 step = self.plus(step, stride) if varies and step else stride
                 varies = True
-            part = here if stride == Imm(1, i64) else self.times(here, stride)
+            part = here if stride == ONE else self.times(here, stride)
             total = self.plus(total, part)
-        return total, None if step == Imm(1, i64) else step, varies
+        return total, None if step == ONE else step, varies
 
     def element(
-        self, array: k.Array, index: tuple[k.Index, ...], ahead: Operand = HERE
+        self, array: k.Array, index: tuple[k.Index, ...], ahead: Operand = ZERO
     ) -> tuple[str, Operand, Operand | None, bool]:
         """As `address`, `ahead` of it, behind the name of the array or of a window on it."""
         window = self.views.get((array.name, index, ahead))
@@ -386,13 +378,13 @@ class Values:
         name, index, stride, varies = self.element(array, expr.index)
         varies = varies or index.lanes > 1  # each lane has a place of its own
         if not varies and guard is not None and guard.lanes > 1:
-            varies, stride = True, Imm(0, i64)  # one element, read under a mask of lanes
+            varies, stride = True, ZERO  # one element, read under a mask of lanes
         width = self.schedule.width if varies else 1
         mask = guard if guard is None else self.b.widen(guard, width)
         if width > 1:
             mask = self.both(mask, self.mask)
         if width > 1 and expr.guards and name == array.name:
-            index = self.b.op("select", self.meets(expr.guards), index, Imm(0, i64))
+            index = self.b.op("select", self.meets(expr.guards), index, ZERO)
         if width > 1 and stride is None and mask is None and self.ahead(expr):
             away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
             self.b.emit(Prefetch(name, self.b.op("add", index, away)))
@@ -426,7 +418,7 @@ class Values:
         axes = (*self.kernel.outer, *(a for s in (*self.kernel.stages, *self.kernel.final) for a in s.axes))
         extents = {a.name: a.extent for a in axes}
         apart = [self.vector in self.depends(ix) and not isinstance(ix, k.At) for ix in expr.index]
-        place: Operand = Imm(0, i64)
+        place: Operand = ZERO
         step: Operand | None = None
         inside: Operand | None = None
         for dim, ix in enumerate(expr.index):
@@ -439,11 +431,11 @@ class Values:
                 value, end = self.value(ix), self.extent(array.dims[dim])
                 for test in (b.op("ge", value, b.imm(0, value)), b.op("lt", value, end)):
                     inside = self.both(inside, test)
-            place = self.plus(place, at if stride == Imm(1, i64) else b.op("mul", at, stride))
+            place = self.plus(place, at if stride == ONE else b.op("mul", at, stride))
         width = place.lanes if step is None else self.schedule.width
         mask = self.both(inside, self.mask if width > 1 else None)
         mask = mask if mask is None else b.widen(mask, width)
-        step = None if step == Imm(1, i64) else step
+        step = None if step == ONE else step
         aligned = self.at_once and width > 1 and place.lanes == 1 and step is None
         return b.load(expr.array, array.dtype, place, width, step, mask, aligned)
 
@@ -458,15 +450,15 @@ class Values:
         """As `address`, of an element of a block's row of kept values, row-major over the axes of the total;
         `at` names the axes here that are its subscripts."""
         axes, base = self.parts[name]
-        index: Operand = Imm(0, i64)
-        step: Operand = Imm(0, i64)
+        index: Operand = ZERO
+        step: Operand = ZERO
         for n, (axis, here) in enumerate(zip(axes, at, strict=True)):
             one = Imm(int(here == self.vector), i64)
             index = self.at[here] if not n else self.b.op(
                 "add", self.times(index, self.extent(axis.extent)), self.at[here]
             )  # fmt: skip
-            step = one if step == HERE else self.plus(one, self.times(step, self.extent(axis.extent)))
-        return self.b.op("add", base, index), None if step == Imm(1, i64) else step, step != HERE
+            step = one if step == ZERO else self.plus(one, self.times(step, self.extent(axis.extent)))
+        return self.b.op("add", base, index), None if step == ONE else step, step != ZERO
 
     def load_part(self, name: str, dtype: DType, at: Sequence[str]) -> Value:
         index, stride, varies = self.part_index(name, at)

@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir import kernel as k
-from ..ir.loop import Operand, Window
+from ..ir.loop import ZERO, Operand, Window
 from .lower import Lowering
-from .values import HERE, View
+from .values import View
 
 
 def walks(x: Lowering, number: int) -> list[View]:
     """What a stage walks along in arrays, one element after the other, and what it asks for on the way."""
     stage, found = x.kernel.stages[number], dict[View, None]()
-    found |= {(e.array, e.index, HERE): None for e in k.expressions(stage) if isinstance(e, k.Load)}
-    found |= {(s.array, s.index, HERE): None for s in stage.body if isinstance(s, k.Store)}
+    found |= {(e.array, e.index, ZERO): None for e in k.expressions(stage) if isinstance(e, k.Load)}
+    found |= {(s.array, s.index, ZERO): None for s in stage.body if isinstance(s, k.Store)}
     found |= {(load.array, load.index, away): None for load, away in x.prefetches.get(number, ())}
     return [(name, index, ahead) for name, index, ahead in found if _is_row(x, name, index)]
 
@@ -34,7 +34,7 @@ def _is_row(x: Lowering, name: str, index: tuple[k.Index, ...]) -> bool:
 def start(x: Lowering, array: k.Array, index: tuple[k.Index, ...]) -> Operand:
     """The element with which a walk begins, in the current row."""
     with x.scope():
-        x.at[index[-1].axis] = HERE
+        x.at[index[-1].axis] = ZERO
         return x.address(array, index)[0]
 
 
@@ -45,7 +45,7 @@ def windows(x: Lowering, expr: k.Expr, axis: str) -> dict[View, str]:
         if isinstance(e, k.Load) and not any(ix.shift for ix in e.index):
             array, axes = x.arrays[e.array], [ix.axis for ix in e.index]
             if (array.unit or array.step) and axis in axes and axes.index(axis) == len(axes) - 1:
-                found[e.array, e.index, HERE] = window(x, array, e.array, start(x, array, e.index))
+                found[e.array, e.index, ZERO] = window(x, array, e.array, start(x, array, e.index))
     return found
 
 

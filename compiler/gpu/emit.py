@@ -21,24 +21,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
+from ..ir import loop as lp
 from ..ir.data import replace
 from ..ir.layout import Slot
-from ..ir.loop import (
-    BOUNDARY,
-    Aligned,
-    Alloc,
-    Barrier,
-    For,
-    Func,
-    Let,
-    Load,
-    Operand,
-    Prefetch,
-    Stmt,
-    Store,
-    Value,
-    Window,
-)
 from ..ir.types import DType, b1, i64
 from ..llvm import remainder
 from ..llvm.emitter import ARRANGED, literal
@@ -53,19 +38,19 @@ _FENCE = 'fence syncscope("device") acq_rel'
 ASKED = f"@asked = external addrspace(3) global [0 x i8], align {ALIGNED}"
 
 
-def groups(func: Func) -> int:
+def groups(func: lp.Func) -> int:
     """Of lanes: the turns of the parallel loop."""
-    (loop,) = (s for s in func.body if isinstance(s, For) and s.kind == "parallel")
+    (loop,) = (s for s in func.body if isinstance(s, lp.For) and s.kind == "parallel")
     return literal(loop.hi)
 
 
-def tables(body: Iterable[Stmt]) -> dict[tuple[Operand, ...], None]:
+def tables(body: Iterable[lp.Stmt]) -> dict[tuple[lp.Operand, ...], None]:
     """The tables that statements look up."""
-    found: dict[tuple[Operand, ...], None] = {}
+    found: dict[tuple[lp.Operand, ...], None] = {}
     for stmt in body:
-        if isinstance(stmt, For):
+        if isinstance(stmt, lp.For):
             found |= tables(stmt.body)
-        elif isinstance(stmt, Let) and stmt.op == "table":
+        elif isinstance(stmt, lp.Let) and stmt.op == "table":
             found[stmt.args[1:]] = None
     return found
 
@@ -75,11 +60,11 @@ class PtxEmitter(Lanes):
         super().__init__(marks)
         self.least = held
         self.shared: list[str] = []
-        self.tables: dict[tuple[Operand, ...], Value] = {}
+        self.tables: dict[tuple[lp.Operand, ...], lp.Value] = {}
 
     # -- functions
 
-    def func(self, func: Func, after: Sequence[Func] = ()) -> None:
+    def func(self, func: lp.Func, after: Sequence[lp.Func] = ()) -> None:
         """`after`: what comes after its blocks; the results of lanes, if there are many, and what
         finishes."""
         self.entry = entry(func, after)
@@ -92,7 +77,7 @@ class PtxEmitter(Lanes):
         self.spaces: dict[str, int] = {}
         self.pending: frozenset[Access] = frozenset()
         self.multiples: dict[str, int] = {}
-        self.common = {s.name for s in func.body if isinstance(s, Alloc) and s.shared}
+        self.common = {s.name for s in func.body if isinstance(s, lp.Alloc) and s.shared}
         self.turn: str | None = None
         self.prefix, self.warps = self.entry.name, self.entry.warps  # of working memory
         given = ", ".join(self.parameter(slot) for slot in func.slots)
@@ -121,11 +106,11 @@ class PtxEmitter(Lanes):
         self.names["end"] = self.names["blocks"]
         known = dict(self.names)
         for stmt in func.body:
-            if isinstance(stmt, For) and stmt.kind == "parallel":
+            if isinstance(stmt, lp.For) and stmt.kind == "parallel":
                 self.only_at_work(self.ref(stmt.hi))
         self.asked = "0"  # bytes from where on the next array lies that the launch asks for
         if self.entry.asked and self.entry.each > 1:  # each warp has its own
-            sizes = [self.bytes_of(self.ref(Value(name, i64)), size) for name, size in self.entry.asked]
+            sizes = [self.bytes_of(self.ref(lp.Value(name, i64)), size) for name, size in self.entry.asked]
             total = functools.reduce(lambda x, y: self.let(f"add i64 {x}, {y}"), sizes)
             self.asked = self.let(f"mul i64 {self.let(f'zext i32 {self.warp} to i64')}, {total}")
         outside = self.mark
@@ -139,18 +124,18 @@ class PtxEmitter(Lanes):
             self.put("br label %out")
         self.lines += ["out:", "  ret void", "}"]
 
-    def statements(self, func: Func) -> None:
+    def statements(self, func: lp.Func) -> None:
         for stmt in func.body:
-            if isinstance(stmt, Alloc):
+            if isinstance(stmt, lp.Alloc):
                 self.alloc(stmt)
         self.tables = {}
         self.one_by_one(func.body)
 
-    def one_by_one(self, body: Sequence[Stmt]) -> None:
+    def one_by_one(self, body: Sequence[lp.Stmt]) -> None:
         """Outside of loops. What a statement looks up is there from just before it on, not in all the
         others."""
         for stmt in body:
-            if not isinstance(stmt, For) or stmt.kind != "parallel":
+            if not isinstance(stmt, lp.For) or stmt.kind != "parallel":
                 for elements in tables((stmt,)):
                     if elements not in self.tables:
                         self.tables[elements] = self.table(elements)
@@ -220,7 +205,7 @@ class PtxEmitter(Lanes):
         self.meet()
         return self.let(f"icmp eq i32 {before}, {few}")
 
-    def more(self, func: Func, turn: str = "0") -> None:
+    def more(self, func: lp.Func, turn: str = "0") -> None:
         """The statements of another function of the kernel, for one warp; of its parallel loop this turn."""
         kept = self.team, self.common, self.prefix, self.warps, self.pending, self.tables
         self.team, self.common, self.warps, self.pending = 1, set[str](), 1, frozenset[Access]()
@@ -255,9 +240,9 @@ class PtxEmitter(Lanes):
     def address(self, array: str) -> str:
         return f"ptr addrspace({self.spaces[array]})"
 
-    def alloc(self, stmt: Alloc) -> None:
+    def alloc(self, stmt: lp.Alloc) -> None:
         """Working memory of the warp, or of all warps of the team."""
-        if isinstance(stmt.count, Value):
+        if isinstance(stmt.count, lp.Value):
             self.point(stmt.name, self.ask(stmt, self.ref(stmt.count)), stmt.dtype, 3)
             return
         name, size = f"@{self.prefix}.{stmt.name}", room(stmt)
@@ -268,7 +253,7 @@ class PtxEmitter(Lanes):
             name = self.let(f"getelementptr i8, ptr addrspace(3) {name}, i32 {at}")
         self.point(stmt.name, name, stmt.dtype, 3)
 
-    def ask(self, stmt: Alloc, count: str) -> str:
+    def ask(self, stmt: lp.Alloc, count: str) -> str:
         """The next part of what the launch asks for."""
         if ASKED not in self.shared:
             self.shared.append(ASKED)
@@ -283,32 +268,32 @@ class PtxEmitter(Lanes):
 
     # -- statements
 
-    def stmt(self, stmt: Stmt) -> None:
+    def stmt(self, stmt: lp.Stmt) -> None:
         many = neighbours(stmt)
-        if many > 1 and isinstance(stmt, Let) and stmt.op in ARRANGED:
+        if many > 1 and isinstance(stmt, lp.Let) and stmt.op in ARRANGED:
             if stmt.op not in LONG:
                 raise ValueError(f"`{stmt.op}` of vectors that are longer than a warp")
             many = stmt.result.lanes // WARP or 1
-        if isinstance(stmt, Load) and stmt.aligned:
+        if isinstance(stmt, lp.Load) and stmt.aligned:
             self.load_at_once(stmt, many)
-        elif isinstance(stmt, Store) and stmt.aligned:
+        elif isinstance(stmt, lp.Store) and stmt.aligned:
             self.store_at_once(stmt, many)
         else:
             for self.part in range(many):
                 super().stmt(stmt)
             self.part = 0
-        if isinstance(stmt, Let) and stmt.result.dtype is i64:
+        if isinstance(stmt, lp.Let) and stmt.result.dtype is i64:
             self.multiples[stmt.result.name] = of_result(stmt, self.multiples)
 
-    def other(self, stmt: Stmt) -> None:
-        if isinstance(stmt, Alloc):
+    def other(self, stmt: lp.Stmt) -> None:
+        if isinstance(stmt, lp.Alloc):
             if stmt.name not in self.pointers:
                 raise ValueError(f"`{stmt.name}` is allocated inside of a loop")
-        elif isinstance(stmt, Barrier):
+        elif isinstance(stmt, lp.Barrier):
             self.barrier()
-        elif isinstance(stmt, Aligned):
+        elif isinstance(stmt, lp.Aligned):
             self.names[stmt.result.name] = self.aligned(stmt)
-        elif not isinstance(stmt, Prefetch):
+        elif not isinstance(stmt, lp.Prefetch):
             raise TypeError(f"{stmt!r} is not a statement")
 
     def barrier(self) -> None:
@@ -319,13 +304,13 @@ class PtxEmitter(Lanes):
         self.call("llvm.nvvm.barrier.cta.sync.aligned.all", "void", [("i32", "0")])
         self.pending = frozenset()
 
-    def window(self, stmt: Window) -> None:
+    def window(self, stmt: lp.Window) -> None:
         if stmt.choice is not None:
             raise ValueError(f"`{stmt.name}`: a window on one of two arrays")
         text = self.pointer(stmt.array, self.ref(stmt.index))
         self.point(stmt.name, text, stmt.dtype, self.spaces[stmt.array], self.roots[stmt.array])
 
-    def loop(self, stmt: For) -> None:
+    def loop(self, stmt: lp.For) -> None:
         stmt = replace(
             stmt,
             carried=apart(stmt.carried),
@@ -347,7 +332,7 @@ class PtxEmitter(Lanes):
         super().loop(stmt)
         self.pending = far(before | inside)
 
-    def access(self, stmt: Load | Store) -> None:
+    def access(self, stmt: lp.Load | lp.Store) -> None:
         """The lanes wait for each other where one may need what another one has done."""
         new = accesses((stmt,), self.roots, self.spaces, self.common)
         if clash(self.pending, new):
@@ -360,12 +345,12 @@ class PtxEmitter(Lanes):
 
     # -- instructions
 
-    def remainder(self, x: Operand, y: Operand) -> str:
+    def remainder(self, x: lp.Operand, y: lp.Operand) -> str:
         return remainder.by_turns(self, x, y)
 
     # -- memory
 
-    def place(self, array: str, index: Operand, stride: Operand | None, lanes: int) -> str:
+    def place(self, array: str, index: lp.Operand, stride: lp.Operand | None, lanes: int) -> str:
         """Where a lane's element is."""
         at = self.ref(index)
         dtype, kind, many = self.pointers[array][1], self.address(array), max(1, lanes // WARP)
@@ -383,7 +368,9 @@ class PtxEmitter(Lanes):
         """How far the first element of a thread is from that of the first one, where each has so many."""
         return self.lane if many == 1 else self.let(f"mul i64 {self.lane}, {many}")
 
-    def under(self, lanes: int, mask: Operand | None, code: Callable[[], str], kind: str = "") -> str:
+    def under(
+        self, lanes: int, mask: lp.Operand | None, code: Callable[[], str | None], kind: str = ""
+    ) -> str:
         """`code()` where the mask holds, and 0 elsewhere; of a short vector, in the lanes that it has."""
         test = None if mask is None else self.ref(mask)
         if 1 < lanes < WARP:
@@ -391,9 +378,9 @@ class PtxEmitter(Lanes):
             test = few if test is None else self.let(f"and i1 {few}, {test}")
         return self.where(test, code, kind)
 
-    def where(self, test: str | None, code: Callable[[], str], kind: str) -> str:
+    def where(self, test: str | None, code: Callable[[], str | None], kind: str) -> str:
         if test is None:
-            return code()
+            return code() or ""
         self.count += 1
         yes, done, before = f"yes{self.count}", f"done{self.count}", self.block
         self.label(yes, f"br i1 {test}, label %{yes}, label %{done}")
@@ -404,7 +391,7 @@ class PtxEmitter(Lanes):
         zero = "zeroinitializer"
         return self.let(f"phi {kind} [ {got}, %{yes} ], [ {zero}, %{before} ]")
 
-    def load(self, stmt: Load) -> str:
+    def load(self, stmt: lp.Load) -> str:
         self.access(stmt)
         dtype, lanes = stmt.result.dtype, stmt.result.lanes
         kind, at = dtype.llvm, self.place(stmt.array, stmt.index, stmt.stride, lanes)
@@ -414,62 +401,52 @@ class PtxEmitter(Lanes):
         read = f"load {kind}, {self.address(stmt.array)} {at}, align {align}"
         return self.from_memory(self.under(lanes, stmt.mask, lambda: self.let(read), kind), dtype, lanes)
 
-    def store(self, stmt: Store) -> None:
+    def store(self, stmt: lp.Store) -> None:
         self.access(stmt)
         dtype, lanes = stmt.value.dtype, stmt.value.lanes
         text, at = self.ref(stmt.value), self.place(stmt.array, stmt.index, stmt.stride, lanes)
         if dtype is b1:
             text = self.let(f"zext i1 {text} to i8")
         write = f"store {dtype.llvm} {text}, {self.address(stmt.array)} {at}, align {dtype.size}"
-
-        def put() -> str:
-            self.put(write)
-            return ""
-
         if lanes > 1:
-            self.under(lanes, stmt.mask, put)
+            self.under(lanes, stmt.mask, lambda: self.put(write))
             return
         first = self.let(f"icmp eq i32 {self.lane32}, 0")
         test = first if stmt.mask is None else self.let(f"and i1 {first}, {self.ref(stmt.mask)}")
-        self.where(test, put, "")
+        self.where(test, lambda: self.put(write), "")
 
     # -- several elements of a thread at once
 
-    def load_at_once(self, stmt: Load, many: int) -> None:
+    def load_at_once(self, stmt: lp.Load, many: int) -> None:
         self.access(stmt)
         dtype, result = stmt.result.dtype, stmt.result
         at, kind = self.place(stmt.array, stmt.index, None, result.lanes), f"<{many} x {dtype.llvm}>"
-        read = f"load {kind}, {self.address(stmt.array)} {at}, align {min(BOUNDARY, many * dtype.size)}"
+        read = f"load {kind}, {self.address(stmt.array)} {at}, align {min(lp.BOUNDARY, many * dtype.size)}"
         whole = self.under(WARP, self.common_mask(stmt.mask, many), lambda: self.let(read), kind)
         for self.part in range(many):
             text = self.let(f"extractelement {kind} {whole}, i32 {self.part}")
             self.known(result, self.from_memory(text, dtype, 1))
         self.part = 0
 
-    def store_at_once(self, stmt: Store, many: int) -> None:
+    def store_at_once(self, stmt: lp.Store, many: int) -> None:
         self.access(stmt)
         dtype, at = stmt.value.dtype, self.place(stmt.array, stmt.index, None, stmt.value.lanes)
         kind, whole = f"<{many} x {dtype.llvm}>", "poison"
         for part, text in enumerate(self.each(stmt.value, many)):
             text = self.let(f"zext i1 {text} to i8") if dtype is b1 else text
             whole = self.let(f"insertelement {kind} {whole}, {dtype.llvm} {text}, i32 {part}")
-        size = min(BOUNDARY, many * dtype.size)
+        size = min(lp.BOUNDARY, many * dtype.size)
         write = f"store {kind} {whole}, {self.address(stmt.array)} {at}, align {size}"
+        self.under(WARP, self.common_mask(stmt.mask, many), lambda: self.put(write))
 
-        def put() -> str:
-            self.put(write)
-            return ""
-
-        self.under(WARP, self.common_mask(stmt.mask, many), put)
-
-    def common_mask(self, mask: Operand | None, many: int) -> Operand | None:
+    def common_mask(self, mask: lp.Operand | None, many: int) -> lp.Operand | None:
         """Of all elements of a thread."""
         if mask is not None and len(set(self.each(mask, many))) > 1:
             raise ValueError("what is moved at once has several masks")
         return mask
 
 
-def emit(funcs: Sequence[Func], marks: Lines | None = None, held: int = 0) -> str:
+def emit(funcs: Sequence[lp.Func], marks: Lines | None = None, held: int = 0) -> str:
     """LLVM text that defines `funcs`: a kernel, and what comes after its blocks. `marks` as for CPUs; `held`:
     warps that a processor shall hold at least, if there is a need to say so."""
     emitter = PtxEmitter(marks, held)

@@ -18,12 +18,11 @@ from ..cpu.team import Team
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, THREAD, Barrier, Body, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, ONE, THREAD, ZERO, Barrier, Body, Imm, Operand, Store
 from ..ir.types import i64
 from ..ops.folds import Acc
 from .target import WARP
 
-ZERO = Imm(0, i64)
 # Vectors of a warp in a turn under masks, of which a block has a few: less code.
 REST = 4
 
@@ -40,21 +39,18 @@ class TeamFlatLowering(FlatLowering):
     def run(self) -> None:
         b, x = self.b, self.x
         (axis,) = x.kernel.outer
-        for stage in x.kernel.stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         for reduce in self.reduces:
             for name, dtype in reduce.results:
                 b.alloc(f"lanes.{name}", dtype, x.count(reduce) * WARP, shared=True)
         step = x.schedule.step
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            size = Imm(x.schedule.block, i64)
-            lo = b.op("mul", block.var, size)
-            hi = x.minimum(b.op("add", lo, size), x.extent(axis.extent))
+            lo, hi = x.share(block.var, Imm(x.schedule.block, i64), x.extent(axis.extent))
             with self.only(ZERO):
                 for reduce in self.reduces:
                     for n in range(x.count(reduce)):
                         self.put(reduce, n, x.start(reduce, WARP))
-            main = b.op("add", lo, b.op("and", b.op("sub", hi, lo), Imm(-step * self.size, i64)))
+            main = x.whole(lo, hi, step * self.size)
             for begin, end, each, masked in ((lo, main, step, False), (main, hi, REST * WARP, True)):
                 with b.loop(begin, end, each * self.size, "serial") as turn:
                     first = b.op("add", turn.var, b.op("mul", THREAD, Imm(each, i64)))
@@ -67,7 +63,7 @@ class TeamFlatLowering(FlatLowering):
     def only(self, thread: Operand) -> AbstractContextManager[Body]:
         """What one warp alone does."""
         b = self.b
-        return b.loop(ZERO, b.op("select", b.op("eq", THREAD, thread), Imm(1, i64), ZERO), 1, "once")
+        return b.loop(ZERO, b.op("select", b.op("eq", THREAD, thread), ONE, ZERO), 1, "once")
 
     def lanes(self, reduce: k.Reduce) -> list[Acc]:
         """The accumulators, as vectors."""

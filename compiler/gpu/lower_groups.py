@@ -24,7 +24,6 @@ from ..order import lanes
 from .launch import WARPS
 from .target import SHARED, WARP
 
-ZERO = Imm(0, i64)
 # Vectors that are read at once.
 AT_ONCE = 16
 # Bytes of tiles at most, so that there is room for several warps; and of what is known of rows one by one.

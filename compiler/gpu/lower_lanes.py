@@ -11,11 +11,11 @@ total."""
 
 from __future__ import annotations
 
-from ..cpu.lower import Lowering
+from ..cpu.lower import Lowering, Mode
 from ..cpu.lower_finish import FinishLowering
 from ..ir import kernel as k
 from ..ir.layout import columns, long_rows, totals
-from ..ir.loop import BEGIN, Imm, Operand
+from ..ir.loop import BEGIN, ONE, ZERO, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
@@ -39,12 +39,8 @@ def few(kernel: k.Kernel) -> int:
     return groups(kernel) * (1 if any(reduce.keep for reduce in totals(kernel)) else FEW)
 
 
-class LaneLowering:
+class LaneLowering(Mode):
     """Lowers it for one kernel."""
-
-    def __init__(self, base: Lowering) -> None:
-        self.x = base
-        self.b = base.b
 
     def run(self) -> None:
         b, x, count = self.b, self.x, groups(self.x.kernel)
@@ -56,11 +52,11 @@ class LaneLowering:
 
     def lane(self, reduce: k.Reduce, lane: Operand) -> None:
         """All that there is of one lane."""
-        b, x, zero = self.b, self.x, Imm(0, i64)
+        b, x, zero = self.b, self.x, ZERO
         start = b.op("add", lane, Imm(lanes(*reduce.dtypes), i64))
         some = b.op("lt", start, x.slot("blocks"))
         if not reduce.keep:
-            with b.loop(zero, b.op("select", some, Imm(1, i64), zero), 1, "once"):
+            with b.loop(zero, b.op("select", some, ONE, zero), 1, "once"):
                 x.store_parts(reduce, lane, self.added(reduce, lane, start, zero, None))
             return
         size, width = x.kept_size(reduce), x.schedule.width
@@ -135,7 +131,7 @@ class WarpFinishLowering(FinishLowering):
             super().fold_rows(reduce, blocks)
             return
         b, x, count = self.b, self.x, lanes(*reduce.dtypes)
-        size, width, zero = x.kept_size(reduce), x.schedule.width, Imm(0, i64)
+        size, width, zero = x.kept_size(reduce), x.schedule.width, ZERO
         apart = max(1, count // AT_ONCE)
         with b.loop(zero, size, width, "serial") as strip:
             mask = x.first_lanes(b.op("sub", size, strip.var))

@@ -15,11 +15,10 @@ from __future__ import annotations
 from ..cpu.lower_product import ProductLowering
 from ..cpu.values import ROW
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm, Operand
+from ..ir.loop import BEGIN, END, ZERO, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 
-_ZERO = Imm(0, i64)
 _Step = tuple[dict[str, Operand], Operand | None]  # the axes of the depth; whether it is there, None if so
 
 
@@ -30,8 +29,7 @@ class WarpProductLowering(ProductLowering):
         b, x, (size, wide) = self.b, self.x, self.x.schedule.tile
         across = wide * self.width
         b.alloc("sums", self.dtype, size * across)
-        for stage in x.kernel.stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         rows, columns = self.left.count, self.right.count
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             down = x.slot("block")
@@ -57,7 +55,7 @@ class WarpProductLowering(ProductLowering):
             if single:
                 x.vector = None
             count = x.minimum(b.op("sub", rows, top), Imm(size, i64))
-            with b.loop(_ZERO, count, 1, "serial") as row:
+            with b.loop(ZERO, count, 1, "serial") as row:
                 x.at.update(self.place(self.p.rows, b.op("add", top, row.var)))
                 spot = b.op("mul", row.var, Imm(across, i64))
                 lanes = 1 if single else self.width
@@ -87,11 +85,11 @@ class WarpProductLowering(ProductLowering):
         """Of each row, its vectors one after the other."""
         b, x, c = self.b, self.x, self.chains
         zeros = (Imm(0, self.dtype, self.width),) * (len(self.spots) * len(self.vectors))
-        with b.loop(_ZERO, self.depth, self.part, "serial", zeros) as part:
+        with b.loop(ZERO, self.depth, self.part, "serial", zeros) as part:
             count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
             whole = b.op("and", count, Imm(-c, i64))
             chains: tuple[Operand, ...] = zeros * c
-            for lo, hi, ragged in ((_ZERO, whole, False), (whole, count, True)):
+            for lo, hi, ragged in ((ZERO, whole, False), (whole, count, True)):
                 with b.loop(lo, hi, c, "serial", chains) as line:
                     now = list[Operand](line.carried)
                     for n, (place, there) in enumerate(self.steps(part.var, line.var, count, ragged)):

@@ -8,8 +8,7 @@ for block of 32 rows (parallel):
 from __future__ import annotations
 
 from ..cpu.lower_scan import ScanLowering
-from ..cpu.values import HERE
-from ..ir.loop import BEGIN, END, Imm, Store
+from ..ir.loop import BEGIN, END, ZERO, Imm, Store
 from ..ir.types import i64
 from ..ops.folds import fold
 
@@ -34,7 +33,7 @@ class WarpScanLowering(ScanLowering):
             x.hoist(self.stage, level)
             nothing = fold(self.statement.op).states[0].neutral(self.array.dtype)
             start = Imm(nothing, self.array.dtype, width)
-            with b.loop(HERE, self.extent, 1, "serial", (start,)) as turn, x.scope(over):
+            with b.loop(ZERO, self.extent, 1, "serial", (start,)) as turn, x.scope(over):
                 x.at[over] = turn.var
                 value = b.widen(x.value(self.statement.expr), width)
                 total = self.step(turn.carried[0], value)

@@ -22,13 +22,12 @@ from __future__ import annotations
 from ..cpu.schedule import COSTLY
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, THREAD, Barrier, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, ONE, THREAD, ZERO, Barrier, Imm, Operand, Store
 from ..ir.types import i32, i64
 from .lower_product import WarpProductLowering
 from .schedule import PRODUCT_TEAM, PRODUCT_TILE, PRODUCT_WARPS_DOWN
 from .target import WARP
 
-ZERO = Imm(0, i64)
 DEPTH = 16  # steps of a panel
 PITCH = PRODUCT_TILE + 4
 PANEL = DEPTH * PITCH  # elements; there are two, and one that the depth ends in
@@ -57,8 +56,7 @@ class TeamProductLowering(WarpProductLowering):
         b, x = self.b, self.x
         for name, count in (("left", 3 * PANEL), ("right", 3 * PANEL), ("sums", PRODUCT_TILE * SUMS)):
             b.alloc(name, self.dtype, count, shared=True)
-        for stage in x.kernel.stages:
-            x.hoist(stage, x.levels[0])
+        x.hoist_all()
         b.loc = self.p.reduce.loc
         self.lane = b.op("iota", dtype=i64, lanes=WARP)
         chain, down, across = self.bits(0, 2), self.bits(2, 1), self.bits(3, 2)
@@ -69,7 +67,7 @@ class TeamProductLowering(WarpProductLowering):
         step = self.scaled(chain, PITCH)
         self.reads = b.op("add", step, row), b.op("add", step, column)
         self.own = self.scaled(THREAD, SIDE * SIDE * WARP)  # where the warp's sums wait
-        self.high, self.odd = (b.op("ne", b.op("and", self.lane, Imm(n, i64)), Imm(0, i64)) for n in (2, 1))
+        self.high, self.odd = (b.op("ne", b.op("and", self.lane, Imm(n, i64)), ZERO) for n in (2, 1))
         half_down, half_across = self.bits(1, 1), self.bits(0, 1)  # after the chains have been halved
         row = b.op("add", row, self.scaled(half_down, WARP))
         column = b.op("add", column, self.scaled(half_across, WARP))
@@ -89,7 +87,7 @@ class TeamProductLowering(WarpProductLowering):
             b.emit(Barrier())
             for n in range(SIDE * SIDE):
                 b.emit(Store("sums", self.plus(self.own, n * WARP), Imm(0, self.dtype, WARP)))
-            with b.loop(ZERO, x.minimum(self.whole, Imm(1, i64)), 1, "serial"):
+            with b.loop(ZERO, x.minimum(self.whole, ONE), 1, "serial"):
                 for panel in self.panels:
                     self.keep(panel, self.fetch(panel, ZERO), ZERO)
             with b.loop(self.whole, self.depth, DEPTH, "serial") as rest:
@@ -119,7 +117,7 @@ class TeamProductLowering(WarpProductLowering):
     def buffer(self, step: Operand) -> Operand:
         """Where the panel that begins with a step lies."""
         number = self.b.op("shr", step, Imm(DEPTH.bit_length() - 1, i64))
-        return self.scaled(self.b.op("and", number, Imm(1, i64)), PANEL)
+        return self.scaled(self.b.op("and", number, ONE), PANEL)
 
     def field(self, value: Operand, first: int, count: int, by: int) -> Operand:
         """Some bits of a number, times something."""

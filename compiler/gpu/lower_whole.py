@@ -14,8 +14,7 @@ from __future__ import annotations
 from ..cpu.lower import Lowering
 from ..cpu.lower_flat import FlatLowering
 from ..cpu.lower_long import LongLowering
-from ..ir.loop import BOUNDARY, Imm, Operand
-from ..ir.types import i64
+from ..ir.loop import BOUNDARY, ONE, Operand
 from .schedule import along
 
 
@@ -24,7 +23,7 @@ def at_once(x: Lowering) -> Operand | None:
     if x.schedule.wide == 1:
         return None
     names = list(along(x.kernel))
-    return x.rows_begin(x.all_begin(Imm(1, i64), names, BOUNDARY), names, BOUNDARY)
+    return x.rows_begin(x.all_begin(ONE, names, BOUNDARY), names, BOUNDARY)
 
 
 class WarpFlatLowering(FlatLowering):

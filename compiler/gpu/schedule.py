@@ -9,23 +9,8 @@ from math import prod
 
 from ..cpu.schedule import Numbers, Product, Schedule, product, row_caches, tiles
 from ..cpu.schedule import schedule as cpu_schedule
+from ..ir import kernel as k
 from ..ir.data import replace
-from ..ir.kernel import (
-    At,
-    Axis,
-    Kernel,
-    Load,
-    Pick,
-    Reduce,
-    Scan,
-    Scatter,
-    Sort,
-    Store,
-    Within,
-    arrays,
-    expressions,
-    positional,
-)
 from ..ir.layout import totals
 from ..ir.loop import BOUNDARY
 from ..order import BLOCK, lanes
@@ -55,7 +40,7 @@ KEPT = (SHARED - 1024) // BLOCK
 MOST_WIDE = 8
 
 
-def schedule(kernel: Kernel) -> Schedule:
+def schedule(kernel: k.Kernel) -> Schedule:
     """ValueError for a kernel that no mode can do."""
     plan = cpu_schedule(kernel, 4 * WARP)
     if plan.mode == "tiles" and tile_bytes(kernel) > SHARED:
@@ -82,29 +67,29 @@ def schedule(kernel: Kernel) -> Schedule:
     )
 
 
-def team(kernel: Kernel) -> int:
+def team(kernel: k.Kernel) -> int:
     """Warps that share each row that is walked more than once: so many as lanes of its reductions allow."""
     if kept_axis(kernel) is None or sum(bool(stage.axes) for stage in kernel.stages) < 2:
         return 1
-    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce) and not s.keep]
+    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce) and not s.keep]
     return min(TEAM, *(lanes(*s.dtypes) // WARP for s in every))
 
 
-def kept_axis(kernel: Kernel) -> Axis | None:
+def kept_axis(kernel: k.Kernel) -> k.Axis | None:
     """The one axis that rows run along, where they are reduced and none is longer than a block."""
     inner = {axes for stage in kernel.stages if (axes := stage.axes)}
-    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, Reduce)]
+    every = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
     if len(inner) != 1 or not any(s.of_row for s in every):
         return None
     (axes,) = inner
     if len(axes) != 1 or axes[0].long or not isinstance(axes[0].extent, str):
         return None
-    if any(positional(e) for stage in kernel.stages for e in expressions(stage)):
+    if any(k.positional(e) for stage in kernel.stages for e in k.expressions(stage)):
         return None
     return axes[0]
 
 
-def tile_bytes(kernel: Kernel) -> int:
+def tile_bytes(kernel: k.Kernel) -> int:
     """Shared memory of a warp that transposes tiles: one for each array, and one of each dtype on its way."""
     shape = tiles(kernel)
     assert shape is not None
@@ -113,11 +98,11 @@ def tile_bytes(kernel: Kernel) -> int:
     return WARP * (WARP * sum(sizes) + (WARP + 1) * sum(own.values()))
 
 
-def at_once(kernel: Kernel, mode: str) -> int:
+def at_once(kernel: k.Kernel, mode: str) -> int:
     """Vectors of each array in a turn of a loop, whose loads are under way at once: many of short kernels,
     and of those whose blocks the order makes large, so that few warps must keep memory busy. But rows may be
     no longer than a turn, and what is left of one is done under masks."""
-    length = sum(len(expressions(stage)) for stage in kernel.stages)
+    length = sum(len(k.expressions(stage)) for stage in kernel.stages)
     if length >= 64:
         return 1
     if mode in ("flat", "long"):
@@ -125,26 +110,26 @@ def at_once(kernel: Kernel, mode: str) -> int:
     return 4
 
 
-def along(kernel: Kernel) -> dict[str, int]:
+def along(kernel: k.Kernel) -> dict[str, int]:
     """The arrays that vectors walk along, one element after the other, and bytes of an element. Empty if a
     vector reads or writes otherwise, or if it matters in which lane an element is."""
     found: dict[str, int] = {}
     if kernel.final or row_caches(kernel):
         return {}
-    table, numbers = arrays(kernel), Numbers(kernel)
+    table, numbers = k.arrays(kernel), Numbers(kernel)
     rows = any(stage.axes for stage in kernel.stages)
     for stage in kernel.stages:
         axes = stage.axes if rows else kernel.outer
         vector = axes[-1].name if axes else ""
-        for e in (*expressions(stage), *stage.body):
-            if isinstance(e, Reduce | Scatter | Scan | Sort | Within):
+        for e in (*k.expressions(stage), *stage.body):
+            if isinstance(e, k.Reduce | k.Scatter | k.Scan | k.Sort | k.Within):
                 return {}
-            if isinstance(e, Load | Store):
+            if isinstance(e, k.Load | k.Store):
                 at = [ix.axis for ix in e.index]
                 shifted = any(ix.shift for ix in e.index)
-            elif isinstance(e, Pick):
+            elif isinstance(e, k.Pick):
                 varies = [ix for ix in e.index if vector in numbers.axes[numbers(ix)]]
-                if not any(isinstance(ix, At) for ix in varies):
+                if not any(isinstance(ix, k.At) for ix in varies):
                     continue  # of places that are values
                 at = [vector if ix in varies else "" for ix in e.index]
                 shifted = False
@@ -152,27 +137,27 @@ def along(kernel: Kernel) -> dict[str, int]:
                 continue
             if vector not in at:
                 continue
-            guarded = isinstance(e, Load) and e.guards
+            guarded = isinstance(e, k.Load) and e.guards
             if guarded or shifted or at.index(vector) != len(at) - 1 or not table[e.array].unit:
                 return {}
             found[e.array] = table[e.array].dtype.size
     return found
 
 
-def wide(kernel: Kernel) -> int:
+def wide(kernel: k.Kernel) -> int:
     """How many elements a thread moves at once: of the longest, 16 bytes."""
     sizes = along(kernel).values()
     return max(1, min(MOST_WIDE, BOUNDARY // max(sizes))) if sizes else 1
 
 
-def product_team(kernel: Kernel) -> int:
+def product_team(kernel: k.Kernel) -> int:
     """Warps that share a tile of a product, if its sums are float32 and not all columns fit in a vector."""
     shape = product(kernel)
     assert shape is not None
     return 1 if few_columns(kernel) or shape.reduce.dtypes[0].size > 4 else PRODUCT_TEAM
 
 
-def few_columns(kernel: Kernel) -> bool:
+def few_columns(kernel: k.Kernel) -> bool:
     """Whether the columns of a product are known to fit in a vector."""
     shape = product(kernel)
     assert shape is not None

@@ -193,6 +193,7 @@ class Func:
 BEGIN = Value("begin", i64)
 END = Value("end", i64)
 THREAD = Value("thread", i64)
+ZERO, ONE = Imm(0, i64), Imm(1, i64)
 
 # Instructions whose result is a bool vector.
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")

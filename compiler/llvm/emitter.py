@@ -221,17 +221,14 @@ class Emitter(Casts, ABC):
         ints = DTYPES[f"u{dtype.bits}"]
         integer = self.vector(ints.llvm, lanes)
 
-        def literal(value: float, like: DType) -> str:
-            return self.ref(Imm(value, like, lanes))
-
         # k + 2 bias in the low bits: the exponent fields of both powers add up to it
-        shifter = literal(1.5 * 2.0**fraction + 2 * bias, dtype)
+        shifter = self.number(1.5 * 2.0**fraction + 2 * bias, dtype, lanes)
         shifted = self.let(f"fadd {kind} {self.ref(k)}, {shifter}")
         whole = self.let(f"bitcast {kind} {shifted} to {integer}")
         exponents = ((1 << (dtype.bits - 1 - fraction)) - 1) << fraction
-        half = self.let(f"shl {integer} {whole}, {literal(fraction - 1, ints)}")
-        first = self.let(f"and {integer} {half}, {literal(exponents, ints)}")
-        both = self.let(f"shl {integer} {whole}, {literal(fraction, ints)}")
+        half = self.let(f"shl {integer} {whole}, {self.number(fraction - 1, ints, lanes)}")
+        first = self.let(f"and {integer} {half}, {self.number(exponents, ints, lanes)}")
+        both = self.let(f"shl {integer} {whole}, {self.number(fraction, ints, lanes)}")
         second = self.let(f"sub {integer} {both}, {first}")
         powers = [self.let(f"bitcast {integer} {n} to {kind}") for n in (first, second)]
         scaled = self.let(f"fmul {kind} {self.ref(x)}, {powers[0]}")
@@ -243,16 +240,13 @@ class Emitter(Casts, ABC):
         ints = DTYPES[f"i{dtype.bits}"]
         integer = self.vector(ints.llvm, lanes)
 
-        def literal(value: float, like: DType) -> str:
-            return self.ref(Imm(value, like, lanes))
-
         size = self.call(f"llvm.fabs.{self.suffix(x)}", kind, [(kind, self.ref(x))])
-        nonzero = self.let(f"fcmp ogt {kind} {size}, {literal(0, dtype)}")
+        nonzero = self.let(f"fcmp ogt {kind} {size}, {self.number(0, dtype, lanes)}")
         raw = self.let(f"bitcast {self.typed(x)} to {integer}")
-        top = self.let(f"and {integer} {raw}, {literal(-(1 << (dtype.bits - 1)), ints)}")
-        one = self.let(f"bitcast {kind} {literal(1, dtype)} to {integer}")
+        top = self.let(f"and {integer} {raw}, {self.number(-(1 << (dtype.bits - 1)), ints, lanes)}")
+        one = self.let(f"bitcast {kind} {self.number(1, dtype, lanes)} to {integer}")
         unit = self.let(f"bitcast {integer} {self.let(f'or {integer} {one}, {top}')} to {kind}")
-        rest = self.let(f"fadd {kind} {self.ref(x)}, {literal(0, dtype)}")  # NaN, and 0.0 for -0.0
+        rest = self.let(f"fadd {kind} {self.ref(x)}, {self.number(0, dtype, lanes)}")  # NaN, and 0.0 for -0.0
         return self.let(f"select {self.vector('i1', lanes)} {nonzero}, {kind} {unit}, {kind} {rest}")
 
     def extreme(self, better: str, x: Operand, y: Operand) -> str:
