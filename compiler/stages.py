@@ -37,7 +37,9 @@ def stage_text(compiled: Compiled, stage: str, target: Target, kernel: str | Non
         graph = graph_at(compiled, stage)
         if kernel is None:
             return print_graph(graph, locs=True)
-        part, names = part_at(compiled, stage, called(compiled, kernel))
+        ((found, _, _),) = chosen(compiled, kernel)
+        call = next(call for call in compiled.named.calls if call.kernel is found)
+        part, names = part_at(compiled, stage, call)
         return print_graph(part, True, names)
     if stage == "kernel":
         if kernel is None:
@@ -59,12 +61,6 @@ def graph_at(compiled: Compiled, stage: str) -> Graph:
     if stage == "graph":
         return before(compiled.written)
     return compiled.written if stage == "gradient" else compiled.stages.simplified
-
-
-def called(compiled: Compiled, kernel: str) -> Call:
-    """The call of the kernel of this name. ValueError if there is none."""
-    chosen(compiled, kernel)
-    return next(call for call in compiled.named.calls if call.kernel.name == kernel)
 
 
 # --- parts of graphs -----------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.rounding import to_odd
+
 Array = np.ndarray[Any, Any]
 
 
@@ -76,11 +78,7 @@ def narrow(x: Array, kind: str, mode: str) -> Array:
 
 
 def _narrow_bfloat16(x: Array, mode: str) -> Array:
-    r = x.astype(np.float32)
-    wide, bits = r.astype(np.float64), r.view(np.uint32)
-    # rounded to odd in float32: towards zero, then the last bit set where that was inexact
-    cut = np.where(np.abs(wide) > np.abs(x), bits - np.uint32(1), bits)
-    bits = np.where((wide != x) & (x == x), cut | np.uint32(1), bits)
+    bits = to_odd(x).view(np.uint32)
     high, low, negative = bits >> np.uint32(16), bits & np.uint32(0xFFFF), bits >> np.uint32(31) == 1
     if mode == "rn":
         high = (bits + np.uint32(0x7FFF) + (high & np.uint32(1))) >> np.uint32(16)

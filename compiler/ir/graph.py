@@ -240,16 +240,6 @@ def toposort(
     return order
 
 
-def users(order: Iterable[Node]) -> dict[Node, list[Node]]:
-    """For every node of `order`, the nodes that read it."""
-    table: dict[Node, list[Node]] = {}
-    for node in order:
-        table.setdefault(node, [])
-        for source in node.inputs:
-            table.setdefault(source, []).append(node)
-    return table
-
-
 def rebuild(node: Node, inputs: tuple[Node, ...]) -> Node:
     """`node` over other inputs; the same object where nothing changed."""
     if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):

@@ -115,8 +115,7 @@ class Face:
     working: Mapping[str, DType]
     keeps: bool  # whether a total has a value for each element of an axis
     scatters: bool
-    firsts: tuple[tuple[k.Extent, k.Extent], ...]  # how many a sort keeps, of how many
-    runs: tuple[tuple[k.Extent, k.Extent], ...]  # elements of a run that is merged, of how many
+    sorts: tuple[tuple[k.Sort, k.Extent], ...]  # with the number of elements
     shifted: tuple[tuple[k.Load, Mapping[str, k.Extent]], ...]  # loads, and the extents of the axes there
 
 
@@ -124,7 +123,6 @@ def face(kernel: k.Kernel) -> Face:
     arrays, stages = k.arrays(kernel), kernel.stages + kernel.final
     axes = (*kernel.outer, *(a for s in stages for a in s.axes))
     dims = [d for array in arrays.values() for d in array.dims]
-    sorts = [(s, st.axes[-1].extent) for st in kernel.stages for s in st.body if isinstance(s, k.Sort)]
     shifted = []
     for stage in stages:
         here = {a.name: a.extent for a in (*kernel.outer, *stage.axes)}
@@ -140,7 +138,6 @@ def face(kernel: k.Kernel) -> Face:
         working(kernel),
         any(reduce.keep for reduce in totals(kernel)),
         isinstance(k.alone(kernel), k.Scatter),
-        tuple((s.first, count) for s, count in sorts if s.first is not None),
-        tuple((s.run, count) for s, count in sorts if s.run is not None),
+        tuple((s, st.axes[-1].extent) for st in kernel.stages for s in st.body if isinstance(s, k.Sort)),
         tuple(shifted),
     )

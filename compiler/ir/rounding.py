@@ -22,11 +22,11 @@ def convert(array: Array, dtype: DType) -> Array:
     with np.errstate(all="ignore"):
         beyond = array.dtype.kind in "fiu" and array.dtype.itemsize > 2 and array.dtype != np.float32
         if dtype.package and beyond:
-            array = _to_odd(np.asarray(array, np.float64))
+            array = to_odd(np.asarray(array, np.float64))
         return np.asarray(array).astype(dtype.np, copy=False)
 
 
-def _to_odd(x: Array) -> Array:
+def to_odd(x: Array) -> Array:
     """float64 to float32, inexact results made odd: a second rounding is then right (Boldo and Melquiond)."""
     near = np.asarray(x.astype(np.float32))
     back, bits = near.astype(np.float64), near.view(np.int32)

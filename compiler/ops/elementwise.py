@@ -56,10 +56,6 @@ def element(
     return define(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more)
 
 
-def _d_add(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return ct, ct
-
-
 def _d_sub(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     return ct, NEG(ct) if needs[1] else None
 
@@ -96,8 +92,9 @@ def _d_sqrt(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None,
     return (slope if squares is None else WHERE(EQ(squares, const(0, ct)), const(0, ct), slope),)
 
 
-def _d_mod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return ct, NEG(MUL(ct, FLOORDIV(*node.inputs))) if needs[1] else None
+def _d_rest(whole: Callable[[Node, Node], Node]) -> Vjp:
+    """Of what a division leaves whose quotient is the whole number of `whole`."""
+    return lambda n, ct, needs: (ct, NEG(MUL(ct, whole(*n.inputs))) if needs[1] else None)
 
 
 def _d_select(better: str) -> Vjp:
@@ -117,7 +114,7 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
     return None, WHERE(mask, ct, zero) if needs[1] else None, WHERE(mask, zero, ct) if needs[2] else None
 
 
-ADD = element("add", 2, np.add, _d_add, kinds="iuf", slope="constant", of_complex=linear)
+ADD = element("add", 2, np.add, lambda n, ct, _: (ct, ct), kinds="iuf", slope="constant", of_complex=linear)
 SUB = element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant", of_complex=linear)
 MUL = element("mul", 2, np.multiply, _d_mul, kinds="iuf", of_complex=bilinear)
 DIV = element(
@@ -127,7 +124,8 @@ FLOORDIV = element(
     "floordiv", 2, np.floor_divide, None, dec.floordiv, "iuf", domain=(0.5, 4.0), flops=8, slow=True,
 )  # fmt: skip
 MOD = element(
-    "mod", 2, np.remainder, _d_mod, dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slow=True, slope="any",
+    "mod", 2, np.remainder, _d_rest(FLOORDIV), dec.mod, "iuf", domain=(0.5, 4.0), flops=8, slow=True,
+    slope="any",
 )  # fmt: skip
 POW = element(
     "pow", 2, np.power, _d_pow, dec.power, domain=(0.5, 3.0), exact=False, ulp=1, flops=40, slope="any",
@@ -159,10 +157,6 @@ RINT = element(
 )  # fmt: skip
 
 
-def _d_fmod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return ct, NEG(MUL(ct, TRUNC(DIV(*node.inputs)))) if needs[1] else None
-
-
 def _d_copysign(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """0 where the magnitude is 0."""
     x, y = node.inputs
@@ -170,7 +164,8 @@ def _d_copysign(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | N
 
 
 FMOD = element(
-    "fmod", 2, np.fmod, _d_fmod, dec.fmod, "iuf", domain=(0.5, 4.0), flops=8, slow=True, slope="any",
+    "fmod", 2, np.fmod, _d_rest(lambda x, y: TRUNC(DIV(x, y))), dec.fmod, "iuf", domain=(0.5, 4.0), flops=8,
+    slow=True, slope="any",
     named=Named(("fmod",), "What a / b towards 0 leaves, with the sign of a.", np.fmod),
 )  # fmt: skip
 COPYSIGN: Op = element(
@@ -207,33 +202,25 @@ def _infer_where(types: Types, attrs: Attrs) -> TensorType:
     return a
 
 
-def _where(attrs: Attrs, cond: Array, a: Array, b: Array) -> Array:
-    return np.asarray(np.where(cond, a, b))
-
-
 def _infer_cast(types: Types, attrs: Attrs) -> TensorType:
     operands("cast", types, 1)
     return tensor_type(attrs["dtype"], types[0].shape)
 
 
-def _cast(attrs: Attrs, x: Array) -> Array:
-    return convert(x, attrs["dtype"])
-
-
 def _d_cast(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     source = node.inputs[0].type.dtype
-    if not (source.is_inexact and node.type.dtype.is_inexact):
-        return (None,)
-    return (CAST(ct, dtype=source),)
+    flows = source.is_inexact and node.type.dtype.is_inexact
+    return (CAST(ct, dtype=source) if flows else None,)
 
 
 WHERE = define(
     "where", "elementwise", _infer_where,
-    _where, _d_where, dec.instruction("select"), "biuf",
+    lambda attrs, *args: np.asarray(np.where(*args)), _d_where, dec.instruction("select"), "biuf",
     samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)), slope="constant", of_complex=linear,
 )  # fmt: skip
 CAST = define(
-    "cast", "elementwise", _infer_cast, _cast, _d_cast, dec.cast, "biuf", attrs=("dtype",),
+    "cast", "elementwise", _infer_cast, lambda attrs, x: convert(x, attrs["dtype"]), _d_cast, dec.cast,
+    "biuf", attrs=("dtype",),
     samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0, slope="constant",
     of_complex=cast,
 )  # fmt: skip

@@ -36,14 +36,14 @@ class _Middle:
     """A function up to FAR: `first` + q P(q), q = (y - middle) / (y + middle); a sum of two, then P."""
 
     middle: float
-    first: tuple[float, float]
+    first: tuple[float, ...]
     rest: tuple[float, ...]
 
 
 # lgamma(y) / ((y - 1) (y - 2)), 0.8 <= y <= 2.5: 2**-59.2
 _LGAMMA = _Middle(
     1.4,
-    (float.fromhex("0x1.fe5932f528ea7p-2"), float.fromhex("0x1.0347e80ce303dp-56")),
+    st.hexes("0x1.fe5932f528ea7p-2 0x1.0347e80ce303dp-56"),
     st.hexes(
         "-0x1.c978e9ef4d8f7p-2 0x1.07d43989b9d5ep-3 -0x1.3ad98259a8cd6p-3 0x1.5f3a049ec4048p-4"
         " -0x1.83ab3b2d90bc9p-4 0x1.067341b4c9639p-4 -0x1.18b3902176fbep-4 0x1.a25a00c351e87p-5"
@@ -55,7 +55,7 @@ _LGAMMA = _Middle(
 # digamma(y) / (y - root) alike: 2**-59.7
 _DIGAMMA = _Middle(
     1.4,
-    (float.fromhex("0x1.fdf16ebfd484ap-1"), float.fromhex("-0x1.2bc36b3ffd6dcp-55")),
+    st.hexes("0x1.fdf16ebfd484ap-1 -0x1.2bc36b3ffd6dcp-55"),
     st.hexes(
         "-0x1.55a0c7dc6f3f9p+0 0x1.e6a59ee683c30p-1 -0x1.0336ead880df4p+0 0x1.ebce8d9b8404ap-1"
         " -0x1.fa8d5c78c9035p-1 0x1.f01a4c478eda3p-1 -0x1.f7abac867cb52p-1 0x1.f1e40d1928fbap-1"
@@ -68,7 +68,7 @@ _DIGAMMA = _Middle(
 # trigamma(y), 1 <= y <= 3.5, beside 1 / (y - 1)**2: 2**-59.5
 _TRIGAMMA = _Middle(
     2.25,
-    (float.fromhex("0x1.1d5a3f376e453p-1"), float.fromhex("0x1.2279742c925b4p-58")),
+    st.hexes("0x1.1d5a3f376e453p-1 0x1.2279742c925b4p-58"),
     st.hexes(
         "-0x1.5de88d6df2197p+0 0x1.eb4f4620052f4p+0 -0x1.4740e997d68b2p+1 0x1.a0dbf251e9f67p+1"
         " -0x1.ffb4bfb663ac6p+1 0x1.30d1e1b17111ep+2 -0x1.629dc4df3be80p+2 0x1.94d3cb98fc657p+2"
@@ -79,11 +79,8 @@ _TRIGAMMA = _Middle(
     ),
 )
 # root - 1 of digamma's positive root, and (log(2 pi) - 1) / 2: sums of two
-_ROOT: tuple[float, float] = (float.fromhex("0x1.d8b618d5af8fep-2"), float.fromhex("-0x1.1e563779a1f5bp-56"))
-_CONSTANT: tuple[float, float] = (
-    float.fromhex("0x1.acfe390c97d69p-2"),
-    float.fromhex("0x1.3494bc9001442p-56"),
-)
+_ROOT = st.hexes("0x1.d8b618d5af8fep-2 -0x1.1e563779a1f5bp-56")
+_CONSTANT = st.hexes("0x1.acfe390c97d69p-2 0x1.3494bc9001442p-56")
 # what the series of Stirling is beyond its first terms, in powers of 1/a**2, a >= 2.5, beside the function:
 # 2**-57.9, 2**-57.7, 2**-57.6
 _LGAMMA_FAR = st.hexes(
@@ -105,7 +102,7 @@ _TRIGAMMA_FAR = st.hexes(
 )
 # pi**2 / 6, and in powers of z = r**2, |r| <= 1/2: (sin(pi r) / (pi r) - 1 + z pi**2 / 6) / z**2,
 # (pi cot(pi r) - 1/r) / r + pi**2 / 3 over z, (pi / sin(pi r))**2 - 1/r**2: 2**-61.5, 2**-59.3, 2**-61.8
-_SIXTH: tuple[float, float] = (float.fromhex("0x1.a51a6625307d3p+0"), float.fromhex("0x1.1873d8912200cp-55"))
+_SIXTH = st.hexes("0x1.a51a6625307d3p+0 0x1.1873d8912200cp-55")
 _SINE = st.hexes(
     "0x1.9f9cb402bc445p-1 -0x1.86a8e4720b0d4p-3 0x1.ac6805cd02d92p-6 -0x1.338169b88d81ap-9"
     " 0x1.3746ab4ae65dcp-13 -0x1.d3e9a8aef9db6p-18 0x1.0773d8ba4854bp-22"
@@ -128,7 +125,7 @@ _COSECANT = st.hexes(
 # --- sums of two ---------------------------------------------------------------------------------
 
 
-def _both(b: Builder, x: Operand, values: tuple[float, float]) -> st.Pair:
+def _both(b: Builder, x: Operand, values: tuple[float, ...]) -> st.Pair:
     return b.imm(values[0], x), b.imm(values[1], x)
 
 

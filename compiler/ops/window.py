@@ -134,9 +134,9 @@ def _infer_convolve(types: Types, attrs: Attrs) -> TensorType:
     return tensor_type(x.dtype, (x.shape[0], groups, w.shape[1], *found))
 
 
-def _spec(ndim: int) -> str:
-    out, inner = "defhij"[: ndim - 3], "DEFHIJ"[: ndim - 3]
-    return f"ngc{out}{inner},goc{inner}->ngo{out}"
+def _letters(count: int) -> tuple[str, str]:
+    """Of the spatial axes of a result, and of a window."""
+    return "defhij"[:count], "DEFHIJ"[:count]
 
 
 def _places(attrs: Attrs, shape: tuple[int, ...]) -> list[Attrs]:
@@ -152,7 +152,7 @@ def _contraction(node: Node) -> Node:
     for place in _places(node.attrs, w.shape):
         x = WINDOW(x, **place)
     ndim = w.type.ndim
-    out, inner = "defhij"[: ndim - 3], "DEFHIJ"[: ndim - 3]
+    out, inner = _letters(ndim - 3)
     if prod(node.shape[3:]) < prod(w.shape[3:]):
         if node.shape[0] == node.shape[2] == 1:  # all are read once for a result: no matrices
             return _sums(x, w, node.shape)
@@ -173,11 +173,11 @@ def _sums(windows: Node, w: Node, shape: tuple[int, ...]) -> Node:
 
 
 def _convolve(attrs: Attrs, x: Array, w: Array) -> Array:
-    windows = x
     for place in _places(attrs, w.shape):
-        windows = _window(place, windows)
+        x = _window(place, x)
+    out, inner = _letters(w.ndim - 3)
     with np.errstate(all="ignore"):
-        return computed(lambda x, w: np.asarray(np.einsum(_spec(w.ndim), x, w)), windows, w)
+        return computed(lambda x, w: np.einsum(f"ngc{out}{inner},goc{inner}->ngo{out}", x, w), x, w)
 
 
 def _turned(node: Node, *first: int) -> Node:
@@ -223,7 +223,7 @@ def _d_input(node: Node, ct: Node) -> Node:
         ct = WINDOW(ct, axis=3 + d, size=w.shape[3 + 2 * d], step=1, dilation=apart[d])
     count = len(steps)
     ct = ops.TRANSPOSE(ct, perm=(0, 1, 2, *range(3 + count, 3 + 2 * count), *range(3, 3 + count)))
-    out, inner, rests = "def"[:count], "DEF"[:count], "rst"[:count]
+    (out, inner), rests = _letters(count), "rst"[:count]
     pairs = "".join(map("".join, zip(inner, rests, strict=True)))
     dx = ops.CONTRACT(w, ct, spec=f"goc{pairs},ngo{inner}{out}->ngc{rests}{out}")
     last = 2 + count  # the places along the last axis: columns of rows of a few elements

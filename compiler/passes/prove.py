@@ -48,11 +48,11 @@ def prove(program: Program, faces: Sequence[Face]) -> None:
                     _fail(call, f"`{name}`, which is added to, must lie in row-major order")
             elif operand.node not in known:
                 _fail(call, f"`{name}` is read before it is written")
-        for first, extent in face.firsts:
-            if not 1 <= call.extent(first) <= call.extent(extent):
+        for sort, extent in face.sorts:
+            first, run = sort.first, sort.run
+            if first is not None and not 1 <= call.extent(first) <= call.extent(extent):
                 _fail(call, f"a sort keeps {_text(call, first)} of {_text(call, extent)} elements")
-        for run, extent in face.runs:
-            if call.extent(run) < 1 or call.extent(extent) > MERGED * call.extent(run):
+            if run is not None and (call.extent(run) < 1 or call.extent(extent) > MERGED * call.extent(run)):
                 _fail(call, f"a row of {_text(call, extent)} elements in runs of {_text(call, run)}")
         for load, axes in face.shifted:
             _window(call, face.arrays.get(load.array), load, axes)
@@ -132,12 +132,11 @@ def _inside(call: Call, array: k.Array, operand: Operand) -> None:
     if not 0 <= low <= high < node.type.size:
         text = f"`{name}` is elements {low!r} to {high!r} of {node.type} ({', '.join(told) or 'one'})"
         _fail(call, text)
-    if array.unit and array.dims and operand.strides[-1] != 1 and call.extent(array.dims[-1]) > 1:
+    step = 1 if array.unit and array.dims else array.step
+    if step and operand.strides[-1] != step and call.extent(array.dims[-1]) > 1:
         text = f"{_text(call, array.dims[-1])} goes in steps of {operand.strides[-1]!r}"
-        _fail(call, f"the last dimension of `{name}` must lie element by element, but {text}")
-    if array.step and operand.strides[-1] != array.step and call.extent(array.dims[-1]) > 1:
-        text = f"{_text(call, array.dims[-1])} goes in steps of {operand.strides[-1]!r}"
-        _fail(call, f"the last dimension of `{name}` must go in steps of {array.step}, but {text}")
+        how = "lie element by element" if array.unit else f"go in steps of {step}"
+        _fail(call, f"the last dimension of `{name}` must {how}, but {text}")
 
 
 def _written_once(call: Call, array: k.Array, operand: Operand) -> None:

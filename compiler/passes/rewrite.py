@@ -57,15 +57,9 @@ def _apply(rules: Sequence[Rule], node: Node) -> Node | None:
 
 def _key(node: Node) -> object:
     """What nodes have in common that are equal, but for sizes."""
-    sizes = node.op.sizes
-    attrs = tuple(
-        [
-            (name, value if type(value) in _EXACT else repr(value))
-            for name, value in sorted(node.attrs.items())
-            if name not in sizes
-        ]
-    )
-    return (node.op.name, tuple(map(id, node.inputs)), attrs)
+    attrs = [(name, value) for name, value in sorted(node.attrs.items()) if name not in node.op.sizes]
+    exact = tuple([(name, value if type(value) in _EXACT else repr(value)) for name, value in attrs])
+    return (node.op.name, tuple(map(id, node.inputs)), exact)
 
 
 _EXACT = (tuple, str, DType)  # values whose equality means sameness; not so 0.0 and -0.0, 1 and True
