@@ -9,7 +9,7 @@ import numpy as np
 
 from .ir.artifact import Plan
 from .ir.graph import Graph, Node
-from .ir.kernel import Array, Extent, Kernel, symbols
+from .ir.kernel import Array, Extent, Kernel
 from .ir.program import Call, Number, Operand, Program, row_major
 from .ir.target import Target
 from .ir.types import TensorType, tensor_type
@@ -19,26 +19,6 @@ from .passes.plan import make_plan
 from .pipeline import compile_kernel
 
 Data = np.ndarray[Any, Any]
-
-
-def sizes(kernel: Kernel, shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, int]) -> dict[str, int]:
-    """All symbols of a kernel: `given`, and what the `shapes` of its array parameters say. ValueError where
-    these differ, and where nothing says one."""
-    found = dict(given)
-    for param in kernel.params:
-        if not isinstance(param, Array):
-            continue
-        shape = shapes[param.name]
-        if len(shape) != len(param.dims):
-            raise ValueError(f"`{param.name}` has {len(param.dims)} dimensions, not {len(shape)}")
-        for extent, n in zip(param.dims, shape, strict=True):
-            known = found.setdefault(extent, n) if isinstance(extent, str) else extent
-            if known != n:
-                raise ValueError(f"a dimension of `{param.name}` is {extent} = {known}, not {n}")
-    missing = [symbol for symbol in symbols(kernel) if symbol not in found]
-    if missing:
-        raise ValueError(f"nothing says what the size `{missing[0]}` is")
-    return found
 
 
 def single(kernel: Kernel, bound: Mapping[str, int], scalars: Mapping[str, Number], target: Target) -> Plan:

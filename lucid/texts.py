@@ -19,11 +19,11 @@ from lucid.compiler.ir.binding import Whole
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import Graph, Node, bind
 from lucid.compiler.ir.kernel import Array as Param
-from lucid.compiler.ir.kernel import Kernel, symbols
+from lucid.compiler.ir.kernel import Kernel, sizes, symbols
 from lucid.compiler.ir.loop import Func
 from lucid.compiler.ir.rounding import Number, convert
 from lucid.compiler.ir.types import DType, TensorType, i64
-from lucid.compiler.single import lay, lie, single, sizes
+from lucid.compiler.single import lay, lie, single
 from lucid.compiler.text.graph import read_graph
 from lucid.compiler.text.lexer import Cursor, IRSyntaxError, fit
 from lucid.compiler.text.program import parse_whole

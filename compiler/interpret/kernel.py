@@ -62,14 +62,9 @@ class _Run:
         self.kernel = kernel
         self.touched = touched
         self.computed, self.moved = computed, moved
-        self.symbols = dict(symbols)
-        self.arrays: dict[str, Array] = {}
-        for param in kernel.params:
-            if isinstance(param, k.Array):
-                self._bind(param, arrays)
-        missing = [s for s in k.symbols(kernel) if s not in self.symbols]
-        missing += [s for s in k.scalars(kernel) if s not in scalars]
-        if missing:
+        self.arrays = {p.name: self._bound(p, arrays) for p in kernel.params if isinstance(p, k.Array)}
+        self.symbols = k.sizes(kernel, {name: a.shape for name, a in self.arrays.items()}, symbols)
+        if missing := [s for s in k.scalars(kernel) if s not in scalars]:
             raise ValueError(f"{kernel.name}: no value for {', '.join(missing)}")
         self.names: dict[str, Array] = {}
         self.kept: dict[str, Array] = {}  # accumulators, by name
@@ -88,18 +83,14 @@ class _Run:
             for stage in kernel.final:
                 self._stage(stage, ())
 
-    def _bind(self, param: k.Array, arrays: Mapping[str, Array]) -> None:
+    def _bound(self, param: k.Array, arrays: Mapping[str, Array]) -> Array:
         if param.name not in arrays:
             raise ValueError(f"{self.kernel.name}: no array for {param.name}")
         array = arrays[param.name]
         if array.dtype != param.dtype.np or array.ndim != len(param.dims):
             expected = f"{param.dtype.numpy} of {len(param.dims)} dimensions"
             raise ValueError(f"{self.kernel.name}: {param.name} must be {expected}")
-        for extent, n in zip(param.dims, array.shape, strict=True):
-            known = self.symbols.setdefault(extent, n) if isinstance(extent, str) else extent
-            if known != n:
-                raise ValueError(f"{self.kernel.name}: {param.name} has {n} for {extent}, not {known}")
-        self.arrays[param.name] = array
+        return array
 
     def touch(self, name: str, places: Sequence[Array] | None = None, where: Array = _YES) -> None:
         """Elements of an array are read or written: those at `places`, `where` that is true; or all."""

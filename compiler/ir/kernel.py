@@ -29,6 +29,8 @@ canonical text is its cache key; `loc` is not part of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .data import data, field
 from .graph import Loc
 from .rounding import literal
@@ -335,6 +337,26 @@ def symbols(kernel: Kernel) -> tuple[str, ...]:
             guards = expr.guards if isinstance(expr, Load) else (expr,) if isinstance(expr, Within) else ()
             found += [bound for guard in guards for bound in (guard.lo, guard.hi)]
     return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
+
+
+def sizes(kernel: Kernel, shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, int]) -> dict[str, int]:
+    """All symbols of a kernel: `given`, and what the `shapes` of its array parameters say. ValueError where
+    these differ, and where nothing says one."""
+    found = dict(given)
+    for param in kernel.params:
+        if not isinstance(param, Array):
+            continue
+        shape = shapes[param.name]
+        if len(shape) != len(param.dims):
+            raise ValueError(f"`{param.name}` has {len(param.dims)} dimensions, not {len(shape)}")
+        for extent, n in zip(param.dims, shape, strict=True):
+            known = found.setdefault(extent, n) if isinstance(extent, str) else extent
+            if known != n:
+                raise ValueError(f"a dimension of `{param.name}` is {extent} = {known}, not {n}")
+    missing = [symbol for symbol in symbols(kernel) if symbol not in found]
+    if missing:
+        raise ValueError(f"nothing says what the size `{missing[0]}` is")
+    return found
 
 
 def expr_dtype(expr: Expr) -> DType:

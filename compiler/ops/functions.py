@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,9 @@ from ..ir.graph import Node
 from . import complex_functions as rules
 from .elementwise import ABS, ADD, DIV, EQ, LT, MAX, MUL, NEG, RINT, SQRT, SUB, WHERE, element
 from .leaves import const, zeros_like
-from .record import Array, Named, Op, Vjp, dec
+from .record import Named, Op, Vjp, dec, later
 
 Cotangents = tuple[Node | None, ...]
-
-
-def _evaluation(name: str) -> Callable[..., Array]:
-    """NumPy's function of that name; else ours, of references.py, whose tables are made where it is first
-    asked."""
-
-    def evaluate(*args: Array) -> Array:
-        found: Array = getattr(import_module(".references", __package__), name)(*args)
-        return found
-
-    return getattr(np, name, evaluate)
 
 
 def _slope(of: Callable[[Node, Node], Node]) -> Vjp:
@@ -42,7 +30,7 @@ def _inverse(of: Callable[[Node, Node], Node]) -> Vjp:
 def _function(name: str, doc: str, vjp: Vjp, flops: int, also: tuple[str, ...] = (), **more: Any) -> Op:
     """The record of a function. By its name are found its evaluation, its lowering in decompose.py, and what
     stands for it where a complex number is an operand, if it has a meaning there."""
-    evaluate = _evaluation(name)
+    evaluate = getattr(np, name, None) or later("references", name)
     like = evaluate if isinstance(evaluate, np.ufunc) else np.tanh
     return element(
         name, more.pop("arity", 1), evaluate, vjp, getattr(dec, name), exact=False, ulp=1, flops=flops,

@@ -142,15 +142,21 @@ REGISTRY: dict[str, Op] = {}
 _told: list[Callable[[Op], None]] = []
 
 
+def later(module: str, name: str) -> Callable[..., Any]:
+    """The function of that name of a module beside this one, which is imported when it is called first."""
+
+    def run(*args: Any) -> Any:
+        return getattr(import_module(f".{module}", __package__), name)(*args)
+
+    return run
+
+
 class _Decompose:
     """`dec.NAME` is the lowering of that name, imported when a kernel is lowered: a process that finds
     its machine code in the cache never lowers."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def lower(*args: Any) -> Any:
-            return getattr(import_module(".decompose", __package__), name)(*args)
-
-        return lower
+        return later("decompose", name)
 
     @staticmethod
     def in_wide(lower: Callable[..., Any]) -> Callable[..., Any]:

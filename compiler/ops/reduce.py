@@ -80,9 +80,8 @@ def _d_prod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None,
 def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """Equal shares to all elements that attain the extreme: where that is NaN, those that are NaN."""
     x, axes = node.inputs[0], node.attrs["axes"]
-    hit = OR(
-        EQ(x, _spread(node, x.shape, axes)), NE(x, x)
-    )  # one NaN among the elements makes the extreme NaN
+    # one NaN among the elements makes the extreme NaN
+    hit = OR(EQ(x, _spread(node, x.shape, axes)), NE(x, x))
     share = DIV(ct, SUM(CAST(hit, dtype=ct.type.dtype), axes=axes))
     return (WHERE(hit, _spread(share, x.shape, axes), zeros_like(x)),)
 

@@ -334,9 +334,8 @@ def scaled_sum(b: Builder, x: Operand, rest: Operand, k: Operand, form: Format) 
     Its last place is then that of the sum of x and what is added to it before it is rounded, and taken away
     after."""
     bits = as_bits(b, b.op("sub", b.imm(form.shifter + 1, k), k), form)
-    place = as_float(
-        b, b.op("shl", bits, b.imm(form.fraction, bits)), form
-    )  # 2**(1 - bias - k), negative above 1
+    # 2**(1 - bias - k), negative above 1
+    place = as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
     # beside it x has the last place of the result: 0 if that is below 2**(1 - bias)
     base = at_least(b, b.op("fma", place, b.imm(1.25, k), b.imm(-0.9375, k)), 0.0)
     total = b.op("add", x, base)

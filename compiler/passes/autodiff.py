@@ -251,11 +251,8 @@ class _Sweep:
             return self._contract(node, ct, needs)
         assert node.op.vjp is not None
         parts = node.op.vjp(node, ct, needs)
-        if node.op.kind in (
-            "composed",
-            "pair",
-            "host",
-        ):  # each element may depend on all: a mask rules out nothing
+        # each element may depend on all: a mask rules out nothing
+        if node.op.kind in ("composed", "pair", "host"):
             return parts
         known = self._known(ct)
         if node.op in (ops.SLICE, ops.GATHER, *ops.SCATTERS) and known.all is None:

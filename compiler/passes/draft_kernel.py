@@ -38,9 +38,8 @@ class Writer:
         self.tables = [dict(a.strides) for a in (*self.reads, *self.writes)]
         self.dims: dict[Read, list[tuple[str, int]]] = {}
         self.columns = ""  # the last outer axis of a product
-        self.firsts: dict[
-            str, tuple[str, str]
-        ] = {}  # by output of a sort that keeps some: the axis, how many
+        # by output of a sort that keeps some: the axis, how many
+        self.firsts: dict[str, tuple[str, str]] = {}
 
     def write(self) -> Call:
         for placed in self.draft.placed:

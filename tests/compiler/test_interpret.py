@@ -251,7 +251,7 @@ def test_kernel_operands_are_checked() -> None:
     scalars = {"delta": 1.0, "scale": 1.0}
     with pytest.raises(ValueError, match="no array for y"):
         interpret_kernel(kernel, {"x": x}, scalars)
-    with pytest.raises(ValueError, match="y has 4 for n, not 3"):
+    with pytest.raises(ValueError, match="a dimension of `y` is n = 3, not 4"):
         interpret_kernel(kernel, {"x": x, "y": np.zeros(4, np.float32)}, scalars)
     with pytest.raises(ValueError, match="y must be float32 of 1 dimensions"):
         interpret_kernel(kernel, {"x": x, "y": np.zeros(3)}, scalars)
