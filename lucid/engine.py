@@ -12,7 +12,7 @@ import copy
 import functools
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.gpu import target as gpu
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, rebuild, toposort
+from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, toposort
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
 from lucid.compiler.pipeline import Compiled, compile_graph, lined_codes
@@ -36,6 +36,7 @@ from .context import MODE
 from .errors import TraceError, here, warn_user
 from .inside import indices_in, operands, outside, verdict
 from .lanes import EXAMPLE, ONE_OF_MANY
+from .pieces import Structure, structure, written_out
 from .residence import USED, Device, apart, home, settle_moves
 
 if TYPE_CHECKING:
@@ -97,90 +98,49 @@ def _compute(wanted: Sequence[Node], device: Device) -> None:
 
 
 def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Executable | Staged]:
-    """The nodes with data that `wanted` are computed from, and what computes them.
-
-    The key is the structure: nodes are numbered as they are met, from `wanted` on, and each adds its
-    op, the numbers of its operands, its attributes. It does not depend on when a node was made, so
-    graphs may share nodes with older ones. It is made at every evaluation, so in few steps.
-    """
-    nodes = list(wanted)
-    number = {node: k for k, node in enumerate(nodes)}
-    known = number.get
-    # Code for a device is of the one that is open.
-    parts: list[object] = [len(nodes)] if device == "cpu" else [home(device), len(nodes)]
-    add, meet = parts.append, nodes.append
-    if looking := MODE.get().looking:
-        add(looking)
-    leaves: list[Node] = []
-    for node in nodes:  # it grows
-        op, inputs, attrs = node.op, node.inputs, node.attrs
-        if node.data is not None:  # looked at last: another thread may compute it meanwhile
-            leaves.append(node)
-            add(node.type)
-            continue
-        add(op.name)
-        for n in inputs:
-            k = known(n)
-            if k is None:
-                k = number[n] = len(nodes)
-                meet(n)
-            add(k)
-        if attrs:
-            parts += map(_hashable, attrs.values()) if op.kind == "leaf" else attrs.values()
+    """The nodes with data that `wanted` are computed from, and what computes them: known by the structure."""
+    found = structure(wanted)
+    for node in found.nodes:
         mark(node, True)
-    key = tuple(parts)
-    found = _plans.get(key)
-    if found is None:
-        graph = closed(wanted, leaves)
-        if graph is None:
-            return _planned(wanted, device)
+    # Code for a device is of the one that is open.
+    key = (MODE.get().looking, None if device == "cpu" else home(device), *found.key)
+    made = _plans.get(key)
+    if made is None:
+        graph = closed(wanted, found)
         judged = len(graph.outputs) > len(wanted)
-        found = _plans[key] = build(graph, device=device, judged=judged, hosted=_hosted(graph))
+        made = _plans[key] = build(graph, device=device, judged=judged, hosted=_hosted(graph))
         if len(_plans) > PLANS:
             _plans.popitem(last=False)
     else:
         with contextlib.suppress(KeyError):  # another thread has just dropped it
             _plans.move_to_end(key)
-    return leaves, found
+    return found.leaves, made
 
 
-def _hashable(value: object) -> object:
-    """A number as part of a key: 0.0 and -0.0, and NaN and itself, are told apart. (1 and 1.0 come
-    with the same dtype, and mean the same.)"""
-    return value if type(value) is not float or (value and value == value) else repr(value)
-
-
-def closed(wanted: Sequence[Node], leaves: list[Node]) -> Graph | None:
+def closed(wanted: Sequence[Node], found: Structure) -> Graph:
     """What `wanted` are computed by, as a graph of its own, over inputs without data; behind them the
-    verdict on its indices and exponents, if it has any. None if another thread has computed some of that
-    meanwhile."""
-    new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(leaves)}
-    inputs = tuple(new.values())
-    order = toposort(wanted, new)
-    for node in order:
-        op, sources, attrs = node.op, node.inputs, node.attrs
-        if node.data is not None:
-            return None
-        if op is EXAMPLE:
-            raise TraceError(here(ONE_OF_MANY))
-        new[node] = Node(op, tuple(new[n] for n in sources), attrs, node.loc)
+    verdict on its indices and exponents, if it has any."""
+    new = written_out(found, wanted)
     outputs = [new[n] for n in wanted]
-    indices = indices_in([new[n] for n in order])
+    order = toposort(outputs)
+    if any(n.op is EXAMPLE for n in order):
+        raise TraceError(here(ONE_OF_MANY))
+    indices = indices_in(order)
     if indices:
         outputs.append(verdict(indices))
-    return Graph("eager", inputs, tuple(outputs))
+    return Graph("eager", tuple(new[n] for n in found.leaves), tuple(outputs))
 
 
-def out_of_range(outputs: Iterable[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> Exception:
+def out_of_range(outputs: Sequence[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> Exception:
     """What to raise where the verdict on what `outputs` are computed by says so. `arrays`: the values of
-    `inputs`."""
-    new = {n: ops.INPUT(name=f"x{k}", dtype=n.type.dtype, shape=n.shape) for k, n in enumerate(inputs)}
-    found = []
-    for node in toposort(outputs, new):
-        new[node] = rebuild(node, tuple(new[n] for n in node.inputs))
-        found += indices_in([new[node]])
-    graph = Graph("indices", tuple(new[n] for n in inputs), tuple(operands(found)))
-    return outside(found, build(graph, hosted=_hosted(graph))([np.asarray(a) for a in arrays]))
+    `inputs`, the leaves of that."""
+    found = structure(outputs, set(inputs))
+    new = written_out(found, outputs)
+    judged = indices_in(toposort([new[n] for n in outputs]))
+    graph = Graph("indices", tuple(new[n] for n in found.leaves), tuple(operands(judged)))
+    value = dict(zip(inputs, arrays, strict=True))
+    given = [np.asarray(value[n]) for n in found.leaves]
+    return outside(judged, build(graph, hosted=_hosted(graph))(given))
 
 
 def _hosted(graph: Graph) -> bool:

@@ -20,6 +20,7 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.passes import autodiff
 
+from . import pieces, reuse
 from .context import MODE
 from .errors import bounds, here
 from .promote import cast
@@ -133,7 +134,12 @@ def gradients(output: Node, cotangent: Node, wrt: Sequence[Node], first: bool = 
 def pullback(
     outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node], first: bool = False
 ) -> list[Node | None]:
-    """As the pass of this name, with the hooks of tensors."""
+    """As the pass of this name, with the hooks of tensors; without any it is made once for a structure."""
+    if reuse.usable():
+        found = reuse.pullback(outputs, cotangents, wrt, first, TAPS)
+        if found is not None:
+            return found
+    pieces.open_up((*outputs, *cotangents), autodiff.behind(TAPS))
     return autodiff.pullback(outputs, cotangents, wrt, first, TAPS if TAPS else None)
 
 

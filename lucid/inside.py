@@ -24,9 +24,14 @@ from .errors import earlier
 Array = np.ndarray[Any, Any]
 
 
+def is_judged(node: Node) -> bool:
+    """Whether its value is to be looked at."""
+    return node.op.name in _WRONG and bool(node.type.size)
+
+
 def indices_in(order: Iterable[Node]) -> list[Node]:
     """Those of `order` that are to be looked at."""
-    return [n for n in order if n.op.name in _WRONG and n.type.size]
+    return [n for n in order if is_judged(n)]
 
 
 def verdict(found: Sequence[Node]) -> Node:

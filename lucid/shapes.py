@@ -16,6 +16,7 @@ from lucid.compiler.ir.types import DType, b1, f32, f64, i64, u64
 from .complexes import by_parts
 from .elementwise import mul
 from .promote import Value, cast, joint_shape, loop_dtypes, number, shape_of, whole
+from .reuse import formula
 
 Axes = int | Sequence[int] | None
 
@@ -158,6 +159,7 @@ def masked(x: Node, where: Value | None) -> Node:
     return ops.WHERE(ops.fill(cast(where, b1), x.shape), x, ops.zeros_like(x))
 
 
+@formula
 def sum_(
     x: Node, where: Value | None = None, *,
     axis: Axes = None, dtype: DType | None = None, keepdims: bool = False,
@@ -167,6 +169,7 @@ def sum_(
     return reduced(ops.SUM, x, normal_axes(axis, x.type.ndim), keepdims)
 
 
+@formula
 def mean(
     x: Node,
     where: Value | None = None,
@@ -198,6 +201,7 @@ def mean(
     return cast(ops.DIV(total, divisor), result)
 
 
+@formula
 def var(
     x: Node,
     *,
@@ -214,6 +218,7 @@ def var(
     return cast(_variance(x, result, axis, keepdims, ddof), result)
 
 
+@formula
 def std(
     x: Node,
     *,
@@ -287,6 +292,7 @@ def some(name: str, x: Node, axis: Axes) -> tuple[int, ...]:
 # --- products ------------------------------------------------------------------------------------
 
 
+@formula
 def matmul(a: Value, b: Value) -> Node:
     """NumPy's `@`: vectors, matrices, and stacks of them, which broadcast."""
     if not (isinstance(a, Node) and isinstance(b, Node) and a.type.ndim and b.type.ndim):

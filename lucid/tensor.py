@@ -37,11 +37,13 @@ from .methods import Methods
 from .names import Names, on_device
 from .operators import REFLECTED, Operators
 from .ordering import Ordering
+from .pieces import Part
 from .places import called
 from .promote import as_array, cast, check_numbers, check_plain, dtype_of
 from .reading import Reading, unreadable
 from .reductions import Reductions
 from .residence import USED, Device, device_named, meeting, place
+from .reuse import FORMULAS, built, usable
 from .tape import Traced
 from .unread import CHANGED, PENDING, UNREAD
 
@@ -102,7 +104,10 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
         if weak and not any(isinstance(n, Node) for n in nodes):
             nodes[0] = data_node(nodes[0], trace)
         device = meeting(operands, nodes, Tensor, trace is not None, leaf) if USED[0] else None
-        result = build(*nodes, **attrs)
+        if id(build) in FORMULAS and usable():
+            result = built(build, nodes, attrs, loc)
+        else:
+            result = build(*nodes, **attrs)
         if device is not None:
             place(result, device)
     except (TypeError, ValueError, IndexError, OverflowError) as error:
@@ -590,8 +595,11 @@ def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
                     "tensors with requires_grad; compute it inside, or pass it as x.detach()"
                 )
             )
+        made, attrs = made_of(node, TAPS), cast_type(Any, node.attrs)
+        if type(attrs) is Part and made is node.inputs:
+            made = tuple(attrs.flowing)
         if node.op is not ops.STOP:
-            stack += [n for n in made_of(node, TAPS) if n not in done and n.type.dtype.is_inexact]
+            stack += [n for n in made if n not in done and n.type.dtype.is_inexact]
     if not found:
         free.update(done)
     return found

@@ -168,6 +168,7 @@ class Node:
         return f"<{self.op.name} {self.type}>"
 
 
+_new = Node.__new__
 # What assigns the slots of a node, which is frozen otherwise.
 _set_op, _set_inputs, _set_attrs, _set_loc, _set_type, _set_data, mark = (
     getattr(Node, name).__set__ for name in ("op", "inputs", "attrs", "loc", "type", "data", "computed")
@@ -180,12 +181,32 @@ def bind(node: Node, data: object) -> None:
     _set_data(node, data)
 
 
-def forget(node: Node, op: Op, attrs: Mapping[str, Any]) -> None:
-    """Make `node`, which has its value, a leaf: what it was computed from is not needed any more. Who walks
-    over it in another thread sees that it has a value before it sees anything change."""
+def become(node: Node, op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> None:
+    """Give `node` another form, of the same meaning, for all who read it. Who reads attributes, inputs and op
+    in this order, in another thread, finds the old attributes or all of the new form."""
     _set_op(node, op)
-    _set_inputs(node, ())
+    _set_inputs(node, inputs)
     _set_attrs(node, attrs)
+
+
+def forget(node: Node, op: Op, attrs: Mapping[str, Any]) -> None:
+    """Make `node`, which has its value, a leaf: what it was computed from is not needed any more."""
+    become(node, op, (), attrs)
+
+
+def typed(
+    op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any], loc: Loc | None, kind: TensorType
+) -> Node:
+    """A node whose type is known, as there is one like it: its op is not asked."""
+    node = _new(Node)
+    _set_op(node, op)
+    _set_inputs(node, inputs)
+    _set_attrs(node, attrs)
+    _set_loc(node, loc)
+    _set_type(node, kind)
+    _set_data(node, None)
+    mark(node, False)
+    return node
 
 
 @data

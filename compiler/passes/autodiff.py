@@ -89,7 +89,7 @@ def pullback(
     """`gradients`, of several outputs at once: the sum of what comes back of all of them. `taps`: what is
     given the cotangents of some nodes, once they are complete, and says what goes on in their place."""
     taps = taps or {}
-    order = toposort(outputs, set(wrt) if first else (), _behind(taps) if taps else None)
+    order = toposort(outputs, set(wrt) if first else (), behind(taps) if taps else None)
     sweep = _Sweep(_depends(order, wrt, taps), taps, order)
     found = sweep.found
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -116,7 +116,7 @@ def pullback(
         LOC.reset(before)
 
 
-def _behind(taps: Taps) -> Callable[[Node], tuple[Node, ...]]:
+def behind(taps: Taps) -> Callable[[Node], tuple[Node, ...]]:
     """What comes after a node on the way back, beside its inputs."""
     return lambda node: taps[node][0].sources if node in taps else ()
 

@@ -13,6 +13,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import i64
 
 from ..promote import cast, filled, float_dtype
+from ..reuse import formula
 from ..shapes import mean, sum_, transpose
 from ..subscripts import gather, place
 from .formulas import shifted
@@ -47,6 +48,7 @@ def _wide(x: Node) -> Node:
     return cast(x, dtype.computed)
 
 
+@formula
 def nll_loss(x: Node, target: Node, weight: Node | None, *, ignore: int, reduction: str) -> Node:
     """Less the input at the target, times the weight of that class; a mean is over these weights."""
     _checked("nll_loss", x, target, weight)
@@ -56,6 +58,7 @@ def nll_loss(x: Node, target: Node, weight: Node | None, *, ignore: int, reducti
     return cast(loss, float_dtype(x))
 
 
+@formula
 def cross_entropy(
     x: Node, target: Node, weight: Node | None, *, ignore: int, reduction: str, smoothing: float
 ) -> Node:

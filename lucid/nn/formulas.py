@@ -15,7 +15,7 @@ from typing import Any
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
-from .. import composed
+from .. import composed, reuse
 from ..promote import cast, filled, float_dtype, joint, spread
 from ..shapes import amax, matmul, mean, normal_axis, sum_, transpose
 
@@ -33,7 +33,7 @@ def in_wide(formula: Formula) -> Formula:
         wide = [None if n is None else cast(n, result.computed) for n in operands]
         return cast(formula(*wide, **attrs), result)
 
-    return build
+    return reuse.formula(build)
 
 
 # --- losses --------------------------------------------------------------------------------------
@@ -118,6 +118,7 @@ def _float(x: Node) -> Node:
     return cast(x, float_dtype(x))
 
 
+@reuse.formula
 def relu(x: Node) -> Node:
     """0 where x <= 0, else x: NaN stays, the gradient at 0 is 0."""
     zero = ops.const(0, x)
@@ -221,6 +222,7 @@ def linear(x: Node, weight: Node, bias: Node | None) -> Node:
     return ops.ADD(*spread("linear", out, cast(bias, dtype)))
 
 
+@reuse.formula
 def layer_norm(
     x: Node, weight: Node | None, bias: Node | None, *, shape: tuple[int, ...], eps: float
 ) -> Node:

@@ -17,9 +17,11 @@ from ..creation import zeros_like
 from ..engine import evaluate, leaf
 from ..errors import bounds, here
 from ..names import on_device
+from ..pieces import exact
 from ..places import called
 from ..promote import cast, filled, scalar
 from ..residence import device_named, follow
+from ..reuse import made, usable
 from ..tape import is_traced
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
@@ -133,10 +135,12 @@ class Optimizer:
 
     hyper: ClassVar[tuple[str, ...]] = ("lr",)  # names of what each group has
     lr = Hyper()
+    _known: ClassVar[bool]  # whether a step depends on what is known here alone: not on a user's methods
 
     def __init_subclass__(cls) -> None:
         own = [name for name, value in vars(cls).items() if isinstance(value, Hyper)]
         cls.hyper = (*cls.hyper, *own)
+        cls._known = cls.__module__.startswith("lucid.")
 
     def __init__(self, params: Params, options: Mapping[str, Any], master_weights: bool = True) -> None:
         """`options`: the hyperparameters, for all parameters that have none of their own."""
@@ -228,13 +232,34 @@ class Optimizer:
         return None
 
     def _step(self) -> None:
-        changes = self._changes()
+        changes = self._reused() if self._known and usable() else self._changes()
         losses = PENDING.take()
         wanted = dict.fromkeys([*(node for _, node in changes), *(t._node for t in losses)])
         new = {node: leaf(array) for node, array in zip(wanted, evaluate([*wanted]), strict=True)}
         for tensor, node in changes:
             tensor._assign(new[node])
         settle(losses)
+
+    def _reused(self) -> Changes:
+        """The changes, made once for parameters, gradients and state of the same types, of which the same are
+        shared, and the same hyperparameters."""
+        tensors = [*self.params, *(t for kind in self.state.values() for t in kind)]
+        rates, grads = [group._lr for group in self.param_groups], [p.grad for p in self.params]
+        facts: list[object] = [type(self), *self._dtypes, *self._masters, *self.state]
+        for group in self.param_groups:
+            facts.append(len(group.params))
+            for name in self.hyper[1:]:
+                value = getattr(group, name)
+                facts += type(value), *(map(exact, value) if type(value) is tuple else (exact(value),))
+        nodes: list[Node | None] = [*map(node_of, tensors), *map(node_of, rates)]
+        nodes += [None if g is None else node_of(g) for g in grads]
+
+        def make() -> tuple[list[Node], list[int]]:
+            changes, number = self._changes(), {id(t): k for k, t in enumerate(tensors)}
+            return [node for _, node in changes], [number[id(t)] for t, _ in changes]
+
+        new, places = made(facts, nodes, make)
+        return [(tensors[k], node) for k, node in zip(places, new, strict=True)]
 
     def _changes(self) -> Changes:
         trace = MODE.get().trace

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid.compiler.ir.graph import Graph, toposort
+from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.rounding import convert
 
 try:
@@ -22,6 +22,7 @@ except ImportError as error:
 from ..engine import closed
 from ..errors import public
 from ..nn import Module
+from ..pieces import structure
 from ..promote import dtype_of
 from ..tensor import Tensor
 from .family import function
@@ -123,9 +124,7 @@ def graphs(*, smooth: bool = False, most: int = 14, more: bool = False) -> st.Se
 def _graph(program: Program) -> Graph:
     results = function(program)(*map(Tensor, program.inputs.values()))
     wanted = [r._node for r in results]
-    graph = closed(wanted, [n for n in toposort(wanted) if n.data is not None])
-    assert graph is not None
-    return graph
+    return closed(wanted, structure(wanted))
 
 
 def models(*, most: int = 6) -> st.SearchStrategy[tuple[Module, Tensor]]:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import lucid
 from lucid import Tensor, nn, optim
 from lucid.compiler.interpret.graph import interpret_graph
-from lucid.compiler.ir.graph import toposort
 from lucid.engine import closed
+from lucid.pieces import structure
 from lucid.runtime import call
 
 Array = np.ndarray[Any, Any]
@@ -27,11 +27,8 @@ M = X > 30
 
 def interpreted(t: Tensor) -> Array:
     """The value, by NumPy, without a compile."""
-    node = t._node
-    leaves = [n for n in toposort([node]) if n.data is not None]
-    graph = closed([node], leaves)
-    assert graph is not None
-    return interpret_graph(graph, [n.data for n in leaves])[0]
+    found = structure([t._node])
+    return interpret_graph(closed([t._node], found), [n.data for n in found.leaves])[0]
 
 
 def outcome(f: Callable[[], Any]) -> Any:

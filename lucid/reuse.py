@@ -1,0 +1,199 @@
+"""Pieces of graphs by what they are made of, so that a loop makes none twice: gradients, by the structure of
+what they are of; formulas, by their operands; steps of optimisers.
+
+    for x, y in batches:
+        loss = criterion(model(x), y)    # formulas: found by the types of their operands
+        loss.backward()                  # gradients: found by the structure of what loss is computed by
+        opt.step()                       # new values: by the types of parameters, gradients and state
+
+A key holds all that the piece depends on. What a piece cannot hold is made anew each time: hooks, which are
+called then; what lies on other devices; examples of `vmap`; under `detect_anomaly`, as lines are told. In a
+trace there is no piece, as it happens once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from lucid.compiler.ir.graph import Loc, Node
+from lucid.compiler.passes import autodiff
+from lucid.runtime.locks import Lock
+
+from .context import MODE
+from .lanes import values_known
+from .pieces import Piece, cut, exact, placeholder, structure, written_out
+from .residence import USED
+
+T = TypeVar("T")
+
+# Pieces of one kind that are kept, and their nodes together; the least recently used go first.
+PIECES, NODES = 1024, 1 << 17
+
+
+class Kept(Generic[T]):
+    """What was made, by key."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[object, tuple[T, int]] = OrderedDict()
+        self._nodes = 0
+        self._lock = Lock()
+
+    def get(self, key: object) -> T | None:
+        found = self._made.get(key)
+        if found is None:
+            return None
+        with contextlib.suppress(KeyError):  # another thread has just dropped it
+            self._made.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: object, made: T, nodes: int) -> T:
+        """`made`, or what another thread has made meanwhile. `nodes`: how many it has."""
+        with self._lock():
+            found, _ = self._made.setdefault(key, (made, nodes))
+            self._nodes += nodes if found is made else 0
+            while len(self._made) > PIECES or (self._nodes > NODES and len(self._made) > 1):
+                self._nodes -= self._made.popitem(last=False)[1][1]
+            return found
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def usable() -> bool:
+    """Whether pieces may stand for what is made here."""
+    return not USED[0] and values_known() and not MODE.get().looking
+
+
+# --- gradients -----------------------------------------------------------------------------------
+
+
+class Gradients(NamedTuple):
+    """A piece, the numbers of its inputs among the nodes of the structure, and which output the gradient of
+    each node is; None: it has none."""
+
+    piece: Piece
+    inputs: tuple[int, ...]
+    outputs: tuple[int | None, ...]
+
+
+_gradients: Kept[Gradients] = Kept()
+
+
+def pullback(
+    outputs: Sequence[Node],
+    cotangents: Sequence[Node],
+    wrt: Sequence[Node],
+    first: bool,
+    hooked: Mapping[Node, Any],
+) -> list[Node | None] | None:
+    """As the pass of this name. None where a node of the graph is in `hooked`."""
+    starts = [*outputs, *cotangents]
+    found = structure(starts, frozenset(wrt) if first else frozenset())
+    nodes = found.nodes
+    if hooked and any(n in hooked for n in (*nodes, *wrt)):
+        return None
+    number = {node: k for k, node in enumerate(nodes)}
+    key = (first, len(outputs), *[number.get(n, -1) for n in wrt], None, *found.key)
+    known = _gradients.get(key)
+    if known is None:
+        new = written_out(found, starts)
+        of = [new.get(n) or placeholder(0, n.type) for n in wrt]
+        parts = autodiff.pullback([new[n] for n in outputs], [new[n] for n in cotangents], of, first)
+        made = [n for n in parts if n is not None]
+        numbers = {new[n]: k for k, n in enumerate(nodes)}
+        ends = {n for n in numbers if n.op.kind != "leaf"}  # literals are part of the piece
+        piece, leaves = cut(made, ends)
+        places = tuple([None if n is None else made.index(n) for n in parts])
+        fresh = Gradients(piece, tuple([numbers[n] for n in leaves]), places)
+        known = _gradients.keep(key, fresh, len(piece.order))
+    results = known.piece.used(tuple([nodes[k] for k in known.inputs]), None)
+    return [None if k is None else results[k] for k in known.outputs]
+
+
+# --- formulas ------------------------------------------------------------------------------------
+
+# Functions of nodes whose result depends on types and attributes alone: they look at no value, at no op
+# that an operand is made by, at no setting, and do nothing beside.
+# By identity, as records of ops have a slow hash, or none.
+FORMULAS: dict[int, Callable[..., Node]] = {}
+F = TypeVar("F", bound=Callable[..., Node])
+_formulas: Kept[Piece] = Kept()
+
+
+def formula(build: F) -> F:
+    """`build` is one of these."""
+    FORMULAS[id(build)] = build
+    return build
+
+
+def built(
+    build: Callable[..., Node], operands: Sequence[Any], attrs: Mapping[str, Any], loc: Loc | None
+) -> Node:
+    """The result of a formula over nodes, numbers and None. (Of numbers there is no end, and what they make
+    with a tensor is known to `filled`.)"""
+    key: list[object] = [build]
+    inputs: list[Node] = []
+    for x in operands:
+        if x is None:
+            key.append(None)
+        elif type(x) is not Node or x.type.dtype.is_complex or x in inputs:
+            return build(*operands, **attrs)
+        else:
+            kind = x.type
+            key += kind.dtype, kind.shape
+            inputs.append(x)
+    for name, value in attrs.items():
+        key += name, type(value), exact(value)
+        if type(value) is tuple:
+            key.append(tuple(map(type, value)))
+    try:
+        found = _formulas.get(tuple(key))
+    except TypeError:  # something that cannot be part of a key
+        return build(*operands, **attrs)
+    if found is None:
+        stand = [placeholder(k, n.type) for k, n in enumerate(inputs)]
+        rest = iter(stand)
+        piece = Piece(stand, [build(*[None if x is None else next(rest) for x in operands], **attrs)])
+        found = _formulas.keep(tuple(key), piece, len(piece.order))
+    return found.used(tuple(inputs), loc)[0]
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+_made: Kept[tuple[Piece, tuple[int, ...], Any]] = Kept()
+
+
+def made(
+    facts: Sequence[object], nodes: Sequence[Node | None], make: Callable[[], tuple[Sequence[Node], T]]
+) -> tuple[Sequence[Node], T]:
+    """`make()`: nodes that are made of `nodes`, and something plain; both depend on nothing else but `facts`,
+    and on which of `nodes` are the same."""
+    number: dict[Node, int] = {}
+    key: list[object] = [*facts, None]
+    for node in nodes:
+        if node is None:
+            key.append(None)
+            continue
+        k = number.get(node)
+        if k is None:
+            k = number[node] = len(number)
+            kind = node.type
+            key += kind.dtype, kind.shape
+        key.append(k)
+    try:
+        found = _made.get(tuple(key))
+    except TypeError:  # something that cannot be part of a key
+        return make()
+    if found is None:
+        results, plain = make()
+        piece, leaves = cut(results, number)
+        if not all(n in number for n in leaves):  # of values that it has brought itself
+            return results, plain
+        places = tuple([number[n] for n in leaves])
+        found = _made.keep(tuple(key), (piece, places, plain), len(piece.order))
+    piece, places, plain = found
+    inputs = [*number]
+    return piece.used(tuple([inputs[k] for k in places]), None), plain
