@@ -8,6 +8,7 @@ the bits that Threefry makes of the key (the seed) and the counter (i, d).
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from lucid.runtime.locks import Lock
 
 from .context import MODE, no_grad
 from .engine import Array
-from .errors import bounds, here, public
+from .errors import bounds, here, no_attribute, public
 from .lanes import LANES, Lane
 from .names import on_device
 from .promote import cast, whole
@@ -37,9 +38,12 @@ LOW = 0xFFFFFFFF
 
 @bounds
 class Generator:
-    """`Generator(seed)`: what it draws is decided by the seed, a whole number; without one, by the system."""
+    """`Generator(seed)`: what it draws is decided by the seed, a whole number; without one, by the system.
+    Its state goes where it is needed, whatever `device` says. NumPy's methods (`normal`, `integers`, ...)
+    draw by it what the functions of `lucid.random` draw."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, *, device: object = None) -> None:
+        device_named(device)
         self._lock = Lock()
         self._state = Tensor(np.zeros(2, np.int64))
         follow(self._state)
@@ -51,6 +55,29 @@ class Generator:
         word = whole("seed", seed) & ((1 << 64) - 1)
         self.set_state(np.array([word, 0], np.uint64).view(np.int64))
         return self
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        from . import random
+
+        if name in random.METHODS:
+            return functools.partial(getattr(random, name), generator=self)
+        raise no_attribute(self, "a Generator", name)
+
+    def __dir__(self) -> list[str]:
+        from . import random
+
+        return sorted({*super().__dir__(), *random.METHODS})
+
+    @public
+    def seed(self) -> int:
+        """Begin again, with a seed of the system's: that seed."""
+        self.manual_seed(int.from_bytes(os.urandom(8), "little"))
+        return self.initial_seed()
+
+    @public
+    def initial_seed(self) -> int:
+        """The seed: a whole number of 64 bits."""
+        return int(self.get_state()[0]) & ((1 << 64) - 1)
 
     @public
     def get_state(self) -> Array:

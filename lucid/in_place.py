@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
+from lucid.compiler.ir.types import b1
+
 from .errors import bounds, public
+from .promote import dtype_of
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -85,6 +90,37 @@ class InPlace:
         from .random import exponential
 
         return self.copy_(exponential(1.0 / lambd, self.shape, dtype=self.dtype, generator=generator))
+
+    def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Self:
+        """Drawn from the Cauchy distribution."""
+        from .random import cauchy
+
+        return self.copy_(cauchy(median, sigma, self.shape, dtype=self.dtype, generator=generator))
+
+    def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Self:
+        """exp of numbers that are drawn from the normal distribution, of this mean and deviation."""
+        from .random import lognormal
+
+        return self.copy_(lognormal(mean, std, self.shape, dtype=self.dtype, generator=generator))
+
+    def geometric_(self, p: float, *, generator: Any = None) -> Self:
+        """How many trials of the probability `p` it takes until one succeeds."""
+        from .laws import geometric
+
+        return self.copy_(geometric(p, self.shape, generator=generator))
+
+    def random_(self, from_: int | None = None, to: int | None = None, *, generator: Any = None) -> Self:
+        """Whole numbers from `from_` (0) to `to`, which is not drawn; one number is `to`. Without one, up to
+        the greatest of the dtype, of floats up to where all whole numbers are."""
+        from .random import randint
+
+        kind = dtype_of(self.dtype)
+        first, end = (0, from_) if to is None else (from_, to)
+        if end is None:
+            most = 2 ** (kind.fraction + 1) if kind.is_float else 1 if kind is b1 else np.iinfo(kind.np).max
+            end = int(most) + 1
+        whole = np.int64 if kind.is_float else kind.np
+        return self.copy_(randint(first or 0, end, self.shape, dtype=whole, generator=generator))
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Self:
         """1 with the probability `p`, else 0."""

@@ -35,6 +35,9 @@ class InPlace:
     def bitwise_xor_(self, b: Any) -> Self:
         """`bitwise_xor`, in place."""
 
+    def cauchy_(self, median: float = ..., sigma: float = ..., *, generator: Any = ...) -> Self:
+        """Drawn from the Cauchy distribution."""
+
     def ceil_(self) -> Self:
         """`ceil`, in place."""
 
@@ -89,6 +92,9 @@ class InPlace:
     def frac_(self) -> Self:
         """`frac`, in place."""
 
+    def geometric_(self, p: float, *, generator: Any = ...) -> Self:
+        """How many trials of the probability `p` it takes until one succeeds."""
+
     def heaviside_(self, b: Any) -> Self:
         """`heaviside`, in place."""
 
@@ -112,6 +118,9 @@ class InPlace:
 
     def lerp_(self, end: Any, weight: Any) -> Self:
         """`lerp`, in place."""
+
+    def log_normal_(self, mean: float = ..., std: float = ..., *, generator: Any = ...) -> Self:
+        """exp of numbers that are drawn from the normal distribution, of this mean and deviation."""
 
     def logit_(self, eps: float | None = ...) -> Self:
         """`logit`, in place."""
@@ -148,6 +157,10 @@ class InPlace:
 
     def pow_(self, other: Any) -> Self:
         """`pow`, in place."""
+
+    def random_(self, from_: int | None = ..., to: int | None = ..., *, generator: Any = ...) -> Self:
+        """Whole numbers from `from_` (0) to `to`, which is not drawn; one number is `to`. Without one, up to
+the greatest of the dtype, of floats up to where all whole numbers are."""
 
     def reciprocal_(self) -> Self:
         """`reciprocal`, in place."""

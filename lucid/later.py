@@ -22,8 +22,8 @@ _NAMES = {
     ".polynomials": "polyadd polyder polyfit polyint polymul polysub polyval vander",
     ".questions": """aminmax array_equal array_equiv is_floating_point is_nonzero is_tensor iscomplexobj
         isrealobj ndim shape size std_mean var_mean""",
-    ".random": """bernoulli manual_seed multinomial normal rand rand_like randint randint_like randn
-        randn_like randperm""",
+    ".random": """Generator bernoulli default_generator get_rng_state initial_seed manual_seed multinomial
+        normal poisson rand rand_like randint randint_like randn randn_like randperm seed set_rng_state""",
     ".saving": "load save",
     ".sequences": """argpartition argsort bucketize cummax cummin cumprod cumsum cumulative_prod
         cumulative_sum cumulative_trapezoid diff digitize ediff1d gradient histogram histogram_bin_edges

@@ -1,14 +1,17 @@
 """Random tensors: in compiled functions, too, where each call draws anew.
 
-All are drawn by one generator (`generator=` names another one), which `manual_seed` sets.
+All are drawn by one generator (`generator=` names another one), which `manual_seed` sets. What NumPy has as
+methods of a generator a `Generator` has, too: `default_rng(7).normal(0, 1, 3)`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +22,7 @@ from lucid.compiler.ir.types import DType, i64, u64
 from .creation import Device, _shape, device_of
 from .creation import given as asarray
 from .defaults import float_or_default
-from .errors import here, public
+from .errors import here, no_attribute, public
 from .functional import where
 from .generator import Generator, words_of
 from .generator import normal as _normal
@@ -29,13 +32,34 @@ from .promote import cast, dtype_of, whole
 from .tensor import Tensor, apply
 
 __all__ = [
-    "Generator", "bernoulli", "choice", "default_generator", "exponential", "get_state", "gumbel", "laplace",
-    "logistic", "lognormal", "manual_seed", "multinomial", "normal", "pareto", "permutation", "power", "rand",
+    "Generator", "bernoulli", "beta", "binomial", "cauchy", "chisquare", "choice", "default_generator",
+    "default_rng", "dirichlet", "exponential", "f", "fork_rng", "gamma", "geometric", "get_rng_state",
+    "get_state", "gumbel", "initial_seed", "integers", "laplace", "logistic", "lognormal", "manual_seed",
+    "multinomial", "negative_binomial", "normal", "pareto", "permutation", "poisson", "power", "rand",
     "rand_like", "randint", "randint_like", "randn", "randn_like", "random", "randperm", "rayleigh", "seed",
-    "set_state", "standard_cauchy", "standard_exponential", "standard_normal", "triangular", "uniform",
-    "weibull",
+    "set_rng_state", "set_state", "standard_cauchy", "standard_exponential", "standard_gamma",
+    "standard_normal", "standard_t", "triangular", "uniform", "weibull",
 ]  # fmt: skip
+if TYPE_CHECKING:
+    from .laws import (
+        beta,
+        binomial,
+        chisquare,
+        dirichlet,
+        f,
+        gamma,
+        geometric,
+        negative_binomial,
+        poisson,
+        standard_gamma,
+        standard_t,
+    )
 
+# In laws.py, which is imported when one of them is asked for.
+_LAWS = frozenset((
+    "beta", "binomial", "chisquare", "dirichlet", "f", "gamma", "geometric", "negative_binomial", "poisson",
+    "standard_gamma", "standard_t",
+))  # fmt: skip
 # The module may be imported while a function is traced: its state is no tensor of that trace.
 default_generator = Context().run(Generator)
 
@@ -46,7 +70,22 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-seed = manual_seed
+@public
+def seed(seed: int | None = None) -> int:
+    """What is drawn from here on is decided by `seed`, or by the system; the seed."""
+    return default_generator.seed() if seed is None else default_generator.manual_seed(seed).initial_seed()
+
+
+@public
+def initial_seed() -> int:
+    """What has been drawn is decided by this seed."""
+    return default_generator.initial_seed()
+
+
+@public
+def default_rng(seed: int | None = None) -> Generator:
+    """`Generator(seed)`, under NumPy's name."""
+    return Generator(seed)
 
 
 @public
@@ -59,6 +98,21 @@ def get_state() -> Any:
 def set_state(state: Any) -> None:
     """Go on from what `get_state` returned."""
     default_generator.set_state(state)
+
+
+get_rng_state, set_rng_state = get_state, set_state
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """What is drawn inside changes nothing of what is drawn behind: the state is as before. The same for all
+    devices."""
+    before = default_generator.get_state() if enabled else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            default_generator.set_state(before)
 
 
 def _float(dtype: object) -> DType:
@@ -157,11 +211,15 @@ def normal(
     scale: Any = 1.0,
     size: Any = None,
     *,
+    mean: Any = None,
+    std: Any = None,
     dtype: object = None,
     device: Device = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal with mean `loc` and standard deviation `scale`, through which gradients flow."""
+    """Normal with mean `loc` and standard deviation `scale` (PyTorch: `mean`, `std`), through which gradients
+    flow."""
+    loc, scale = loc if mean is None else mean, scale if std is None else std
     shape = _size(size, loc, scale)
     device = _beside(loc, scale) if device is None else device
     drawn: Tensor = randn(*shape, dtype=dtype, device=device, generator=generator) * scale + loc
@@ -271,12 +329,24 @@ rand_like, randn_like = _like(rand), _like(randn)
 
 @public
 def randint_like(
-    x: Any, low: int, high: int | None = None, *, dtype: object = None, device: Device = None
-) -> Tensor:
+    x: Any, low: int, high: int | None = None, *, dtype: object = None, device: Device = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
     """`randint` of the shape and dtype of x."""
     like = asarray(x)
     kind = like.dtype if dtype is None else dtype
-    return randint(low, high, like.shape, dtype=kind, device=device_of(like) if device is None else device)
+    where = device_of(like) if device is None else device
+    return randint(low, high, like.shape, dtype=kind, device=where, generator=generator)
+
+
+@public
+def integers(
+    low: int, high: int | None = None, size: Any = (), dtype: object = None, endpoint: bool = False, *,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """`randint`, with the arguments of NumPy's generators: `endpoint` draws the last number, too."""
+    first, last = (0, low) if high is None else (low, high)
+    return randint(first, last + endpoint, size, dtype=dtype, generator=generator)
 
 
 def _orders(count: int, generator: Generator | None, device: Device = None) -> Tensor:
@@ -301,7 +371,13 @@ def permutation(x: Any, *, generator: Generator | None = None) -> Tensor:
     return apply(lambda n, i: ops.GATHER(n, i, axes=(0,)), rows, order)
 
 
-randperm = permutation
+@public
+def randperm(
+    n: int, *, dtype: object = None, device: Device = None, generator: Generator | None = None
+) -> Tensor:
+    """The numbers 0 to n - 1 in a random order; int64 by default."""
+    order = _orders(_shape((n,))[0], generator, device)
+    return order if dtype is None else order.astype(dtype)
 
 
 @public
@@ -381,6 +457,17 @@ def standard_cauchy(size: Any = (), *, dtype: object = None, generator: Generato
     """Cauchy: the quotient of two standard normal numbers has this law."""
     drawn = _between(_size(size), dtype, generator)
     found: Tensor = ((drawn - 0.5) * math.pi).tan()
+    return found
+
+
+@public
+def cauchy(
+    median: Any = 0.0, sigma: Any = 1.0, size: Any = None, *, dtype: object = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Cauchy around `median`: half of it is within `sigma`."""
+    drawn = standard_cauchy(_size(size, median, sigma), dtype=dtype, generator=generator)
+    found: Tensor = drawn * sigma + median
     return found
 
 
@@ -488,3 +575,19 @@ def _positive(name: str, parameter: str, value: Any) -> Any:
 def _weak(value: Any) -> Any:
     """A tensor, or a Python number, which takes the dtype of what it meets."""
     return value if isinstance(value, Tensor | int | float) else asarray(value)
+
+
+# What NumPy's generators have as methods.
+METHODS = frozenset((
+    "choice", "exponential", "gumbel", "integers", "laplace", "logistic", "lognormal", "normal", "pareto",
+    "permutation", "power", "random", "rayleigh", "standard_cauchy", "standard_exponential",
+    "standard_normal", "triangular", "uniform", "weibull", *_LAWS,
+))  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAWS:
+        from . import laws
+
+        return getattr(laws, name)
+    raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)

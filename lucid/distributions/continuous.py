@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import random
 from ..creation import given as asarray
 from ..functional import where
 from ..lanes import at_hand
+from ..laws import gammas
 from ..published import digamma, lgamma
 from ..tensor import Tensor
 from .distribution import LOG_2PI, POSITIVE, Distribution, checked, parameters
@@ -135,30 +138,10 @@ class Exponential(Distribution):
         return 1 - self.rate.log()
 
 
-# Proposals at once: all of them are refused once in 1e15.
-_PROPOSALS = 12
-
-
-def standard_gamma(concentration: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Drawn of density x ** (a - 1) exp(-x) / gamma(a): the first of some proposals that is accepted
-    (Marsaglia and Tsang, A simple method for generating gamma variables, 2000)."""
-    kind = concentration.dtype
-    raised = where(concentration < 1, concentration + 1, concentration)
-    d = raised - 1 / 3
-    x = random.normal(0.0, 1.0, (_PROPOSALS, *shape), dtype=kind)
-    v = (1 + x / (9 * d).sqrt()) ** 3
-    u = random.uniform(0.0, 1.0, (_PROPOSALS, *shape), dtype=kind)
-    fits = v > 0
-    known = where(fits, v, 1.0)
-    accepted = fits & ((1 - u).log() < 0.5 * x * x + d * (1 - known + known.log()))
-    chosen = known.take_along_axis(accepted.argmax(0, keepdims=True), 0)[0] * d
-    less = (1 - random.uniform(0.0, 1.0, shape, dtype=kind)) ** (1 / concentration)
-    found: Tensor = where(concentration < 1, chosen * less, chosen)
-    return found
-
-
 class Gamma(Distribution):
     """Of density rate ** a x ** (a - 1) exp(-rate x) / gamma(a), a the `concentration`."""
+
+    has_rsample = True
 
     def __init__(self, concentration: Any, rate: Any) -> None:
         self.concentration, self.rate = parameters(
@@ -175,7 +158,7 @@ class Gamma(Distribution):
         return self.concentration / self.rate.square()
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        return standard_gamma(self.concentration, shape) / self.rate
+        return gammas(self.concentration, shape) / self.rate
 
     def log_prob(self, value: Any) -> Tensor:
         x, a, rate = asarray(value), self.concentration, self.rate
@@ -189,6 +172,8 @@ class Gamma(Distribution):
 class Beta(Distribution):
     """Of density x ** (a - 1) (1 - x) ** (b - 1) / B(a, b): a and b are `concentration1` and
     `concentration0`."""
+
+    has_rsample = True
 
     def __init__(self, concentration1: Any, concentration0: Any) -> None:
         self.concentration1, self.concentration0 = parameters(
@@ -206,7 +191,7 @@ class Beta(Distribution):
         return self.concentration1 * self.concentration0 / (total.square() * (total + 1))
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        x, y = (standard_gamma(c, shape) for c in (self.concentration1, self.concentration0))
+        x, y = (gammas(c, shape) for c in (self.concentration1, self.concentration0))
         return x / (x + y)
 
     def _log_norm(self) -> Tensor:
@@ -224,3 +209,107 @@ class Beta(Distribution):
         a, b = self.concentration1, self.concentration0
         inner = (a - 1) * digamma(a) + (b - 1) * digamma(b) - (a + b - 2) * digamma(a + b)
         return self._log_norm() - inner
+
+
+class StudentT(Distribution):
+    """Student's t around `loc`, of `df` degrees of freedom."""
+
+    has_rsample = True
+
+    def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> None:
+        self.df, self.loc, self.scale = parameters(
+            "StudentT", ("df", df, POSITIVE), ("loc", loc, None), ("scale", scale, POSITIVE)
+        )
+        super().__init__(self.df.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        """NaN where df is at most 1."""
+        found: Tensor = where(self.df > 1, self.loc, math.nan)
+        return found
+
+    @property
+    def variance(self) -> Tensor:
+        """inf where df is at most 2, NaN at most 1."""
+        finite = self.scale.square() * self.df / (self.df - 2)
+        found: Tensor = where(self.df > 2, finite, where(self.df > 1, self.df + math.inf, math.nan))
+        return found
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        squares = gammas(self.df / 2, shape) / (self.df / 2)
+        normal = random.normal(0.0, 1.0, shape, dtype=self.df.dtype)
+        return self.loc + self.scale * normal / squares.sqrt()
+
+    def log_prob(self, value: Any) -> Tensor:
+        z = (asarray(value) - self.loc) / self.scale
+        return -0.5 * (self.df + 1) * (z * z / self.df).log1p() - self._log_norm()
+
+    def _log_norm(self) -> Tensor:
+        n = self.df
+        return (
+            self.scale.log() + 0.5 * (n.log() + math.log(math.pi)) + lgamma(0.5 * n) - lgamma(0.5 * (n + 1))
+        )
+
+    def entropy(self) -> Tensor:
+        n = self.df
+        return self._log_norm() + 0.5 * (n + 1) * (digamma(0.5 * (n + 1)) - digamma(0.5 * n))
+
+
+class Cauchy(Distribution):
+    """Cauchy's around `loc`, of which half is within `scale`: it has no mean."""
+
+    has_rsample = True
+
+    def __init__(self, loc: Any, scale: Any) -> None:
+        self.loc, self.scale = parameters("Cauchy", ("loc", loc, None), ("scale", scale, POSITIVE))
+        super().__init__(self.loc.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + math.nan
+
+    @property
+    def variance(self) -> Tensor:
+        return self.loc + math.nan
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        return random.cauchy(self.loc, self.scale, shape, dtype=self.loc.dtype)
+
+    def log_prob(self, value: Any) -> Tensor:
+        z = (asarray(value) - self.loc) / self.scale
+        return -math.log(math.pi) - self.scale.log() - (z * z).log1p()
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        return ((asarray(value) - self.loc) / self.scale).arctan() / math.pi + 0.5
+
+    def entropy(self) -> Tensor:
+        return math.log(4 * math.pi) + self.scale.log()
+
+
+class Gumbel(Distribution):
+    """Of the distribution function exp(-exp((loc - x) / scale))."""
+
+    has_rsample = True
+
+    def __init__(self, loc: Any, scale: Any) -> None:
+        self.loc, self.scale = parameters("Gumbel", ("loc", loc, None), ("scale", scale, POSITIVE))
+        super().__init__(self.loc.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + np.euler_gamma * self.scale
+
+    @property
+    def variance(self) -> Tensor:
+        return self.scale.square() * (math.pi**2 / 6)
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        return random.gumbel(self.loc, self.scale, shape, dtype=self.loc.dtype)
+
+    def log_prob(self, value: Any) -> Tensor:
+        y = (self.loc - asarray(value)) / self.scale
+        return y - y.exp() - self.scale.log()
+
+    def entropy(self) -> Tensor:
+        return self.scale.log() + (1 + np.euler_gamma)

@@ -9,11 +9,12 @@ import numpy as np
 from .. import random
 from ..creation import arange
 from ..creation import given as asarray
-from ..functional import where, xlogy
+from ..functional import xlogy
+from ..laws import binomial, geometric, log_poisson, negative_binomial, poissons
 from ..nn import functional as F
 from ..published import lgamma
 from ..tensor import Tensor
-from .distribution import NOT_NEGATIVE, PROBABILITY, Distribution, one_of, parameters
+from .distribution import NOT_NEGATIVE, POSITIVE, PROBABILITY, Distribution, one_of, parameters
 
 
 class Bernoulli(Distribution):
@@ -108,42 +109,116 @@ class Poisson(Distribution):
         return self.rate
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        rate = self.rate.broadcast_to(shape)
-        small = where(rate < 10, rate, 1.0)
-        found: Tensor = where(rate < 10, _counted(small), _refused(where(rate < 10, 10.0, rate)))
-        return found
+        return poissons(self.rate.broadcast_to(shape))
 
     def log_prob(self, value: Any) -> Tensor:
-        return _log_poisson(asarray(value), self.rate)
+        return log_poisson(asarray(value), self.rate)
 
 
-def _log_poisson(k: Tensor, rate: Tensor) -> Tensor:
-    found: Tensor = xlogy(k, rate) - rate - lgamma(k + 1)
-    return found
+class Geometric(Distribution):
+    """How many trials fail, of the probability `probs` or sigmoid(`logits`), before one succeeds."""
+
+    def __init__(self, probs: Any = None, logits: Any = None) -> None:
+        given = Bernoulli(probs, logits)
+        self.probs, self.logits = given.probs, given.logits
+        super().__init__(self.probs.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return 1 / self.probs - 1
+
+    @property
+    def variance(self) -> Tensor:
+        return (1 / self.probs - 1) / self.probs
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        return geometric(self.probs, shape) - 1
+
+    def log_prob(self, value: Any) -> Tensor:
+        found: Tensor = xlogy(asarray(value), 1 - self.probs) + self.probs.log()
+        return found
+
+    def entropy(self) -> Tensor:
+        return Bernoulli(self.probs).entropy() / self.probs
 
 
-def _counted(rate: Tensor) -> Tensor:
-    """Drawn by how many sums of probabilities lie below an even number; above 60 there is nothing of a rate
-    below 10."""
-    k = arange(60).reshape(-1, *[1] * rate.ndim).astype(rate.dtype)
-    below = _log_poisson(k, rate).exp().cumsum(0)
-    drawn = random.uniform(0.0, 1.0, rate.shape, dtype=rate.dtype)
-    return (drawn >= below).sum(0).astype(rate.dtype)
+class Binomial(Distribution):
+    """How many of `total_count` trials, a whole number for all, succeed, of the probability `probs` or
+    sigmoid(`logits`)."""
+
+    def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None) -> None:
+        given = Bernoulli(probs, logits)
+        self.total_count, self.probs, self.logits = total_count, given.probs, given.logits
+        super().__init__(self.probs.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total_count * self.probs
+
+    @property
+    def variance(self) -> Tensor:
+        return self.total_count * self.probs * (1 - self.probs)
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        return binomial(self.total_count, self.probs, shape)
+
+    def log_prob(self, value: Any) -> Tensor:
+        k, n = asarray(value), asarray(float(self.total_count), self.probs.dtype)
+        ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+        found: Tensor = ways + xlogy(k, self.probs) + xlogy(n - k, 1 - self.probs)
+        return found
 
 
-def _refused(rate: Tensor) -> Tensor:
-    """Drawn for rates of at least 10: the first of some proposals that is accepted (Hörmann, The transformed
-    rejection method for generating Poisson random variables, 1993: PTRS)."""
-    shape, kind = (16, *rate.shape), rate.dtype
-    b = 0.931 + 2.53 * rate.sqrt()
-    a = -0.059 + 0.02483 * b
-    inverse, least = 1.1239 + 1.1328 / (b - 3.4), 0.9277 - 3.6224 / (b - 2)
-    u = random.uniform(-0.5, 0.5, shape, dtype=kind)
-    v = 1 - random.uniform(0.0, 1.0, shape, dtype=kind)
-    us = (0.5 - u.abs()).maximum(1e-7)
-    k = ((2 * a / us + b) * u + rate + 0.43).floor()
-    held = k.maximum(0.0)
-    at_once = (us >= 0.07) & (v <= least)
-    in_the_end = v.log() + inverse.log() - (a / (us * us) + b).log() <= _log_poisson(held, rate)
-    fits = (k >= 0) & (at_once | (((us >= 0.013) | (v <= us)) & in_the_end))
-    return held.take_along_axis(fits.argmax(0, keepdims=True), 0)[0]
+class NegativeBinomial(Distribution):
+    """How many trials succeed, of the probability `probs` or sigmoid(`logits`), before `total_count` fail."""
+
+    def __init__(self, total_count: Any, probs: Any = None, logits: Any = None) -> None:
+        given = Bernoulli(probs, logits)
+        self.total_count, self.probs = parameters(
+            "NegativeBinomial", ("total_count", total_count, POSITIVE), ("probs", given.probs, None)
+        )
+        super().__init__(self.probs.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total_count * self.probs / (1 - self.probs)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.mean / (1 - self.probs)
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        return negative_binomial(self.total_count, 1 - self.probs, shape)
+
+    def log_prob(self, value: Any) -> Tensor:
+        k, n = asarray(value), self.total_count
+        ways = lgamma(n + k) - lgamma(k + 1) - lgamma(n)
+        found: Tensor = ways + xlogy(n, 1 - self.probs) + xlogy(k, self.probs)
+        return found
+
+
+class OneHotCategorical(Distribution):
+    """A `Categorical` whose place is a 1 among zeros, along the last axis."""
+
+    def __init__(self, probs: Any = None, logits: Any = None) -> None:
+        self._place = Categorical(probs, logits)
+        self.probs, self.logits = self._place.probs, self._place.logits
+        super().__init__(self.probs.shape[:-1], self.probs.shape[-1:])
+
+    @property
+    def mean(self) -> Tensor:
+        return self.probs
+
+    @property
+    def variance(self) -> Tensor:
+        return self.probs * (1 - self.probs)
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        places = self._place._draw(shape[:-1])
+        return (arange(shape[-1]) == places.unsqueeze(-1)).astype(self.probs.dtype)
+
+    def log_prob(self, value: Any) -> Tensor:
+        return self._place.log_prob(asarray(value).argmax(-1))
+
+    def entropy(self) -> Tensor:
+        return self._place.entropy()

@@ -7,15 +7,17 @@ from typing import Any
 from .. import linalg, random
 from ..creation import given as asarray
 from ..errors import here
+from ..laws import gammas
 from ..published import digamma, lgamma
 from ..tensor import Tensor
-from .continuous import standard_gamma
 from .distribution import LOG_2PI, POSITIVE, Distribution, parameters
 
 
 class Dirichlet(Distribution):
     """Of shares, which add up to 1: of density the product of x ** (a - 1), a the `concentration` along the
     last axis."""
+
+    has_rsample = True
 
     def __init__(self, concentration: Any) -> None:
         (self.concentration,) = parameters("Dirichlet", ("concentration", concentration, POSITIVE))
@@ -33,7 +35,7 @@ class Dirichlet(Distribution):
         return self.concentration * (total - self.concentration) / (total.square() * (total + 1))
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        drawn = standard_gamma(self.concentration, shape)
+        drawn = gammas(self.concentration, shape)
         return drawn / drawn.sum(-1, keepdims=True)
 
     def _log_norm(self) -> Tensor:

@@ -256,19 +256,37 @@ DISTRIBUTIONS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...], Any]] = {
     "Poisson": ((above(1, 3),), (above(2, 3),), np.array([0.0, 3.0, 8.0])),
     "Categorical": ((above(1, 2, 4),), (above(2, 2, 4),), np.array([[0, 1], [2, 3]])),
     "MultivariateNormal": ((numbers(1, 2, 3), _C), (numbers(2, 3), _D), numbers(3, 5, 2, 3)),
+    "StudentT": ((above(1, 3) + 5, numbers(2, 3), above(3, 3)), (above(2, 3),), numbers(3, 4, 3)),
+    "Cauchy": ((numbers(1, 3), above(1, 3)), (numbers(2, 3), above(2, 3)), numbers(3, 4, 3)),
+    "Gumbel": ((numbers(1, 3), above(1, 3)), (numbers(2, 3), above(2, 3)), numbers(3, 4, 3)),
+    "Chi2": ((above(1, 3),), (above(2, 3),), above(3, 4, 3)),
+    "InverseGamma": ((above(1, 3) + 5, above(2, 3)), (above(3, 3), above(4, 3)), above(5, 4, 3)),
+    "HalfNormal": ((above(1, 3),), (above(2, 3),), above(3, 4, 3)),
+    "HalfCauchy": ((above(1, 3),), (above(2, 3),), above(3, 4, 3)),
+    "LogNormal": ((numbers(1, 3), above(1, 3) / 4), (numbers(2, 3), above(2, 3)), above(3, 4, 3)),
+    "Pareto": ((above(1, 3), above(2, 3) + 6), (above(1, 3) / 9, above(2, 3)), above(3, 4, 3) + 3),
+    "Weibull": ((above(1, 3), above(2, 3)), (above(3, 3), above(4, 3)), above(5, 4, 3)),
+    "Geometric": ((above(1, 3) / 3.1,), (above(2, 3) / 3.1,), np.array([0.0, 1.0, 4.0])),
+    "NegativeBinomial": ((above(2, 3), above(1, 3) / 3.1), (above(1, 3),), np.array([0.0, 1.0, 4.0])),
+    "OneHotCategorical": ((above(1, 2, 3),), (above(2, 2, 3),), np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])),
 }
+NO_DIVERGENCE = {"StudentT", "Chi2", "InverseGamma", "HalfCauchy", "Weibull", "NegativeBinomial"}
+NO_MOMENTS = {"Categorical", "Cauchy", "HalfCauchy"}
+COUNTS = {"Bernoulli", "Poisson", "Categorical", "Geometric", "NegativeBinomial", "OneHotCategorical"}
 
 
 def distribution(name: str) -> Program:
     def program(t: Any) -> Any:
         given, other, value = DISTRIBUTIONS[name]
         tensors = [t.tensor(x, requires_grad=True) for x in given]
-        x = t.tensor(value, requires_grad=name not in ("Bernoulli", "Poisson", "Categorical"))
+        x = t.tensor(value, requires_grad=name not in COUNTS)
         make = getattr(t.distributions, name)
-        p, q = make(*tensors), make(*map(t.tensor, other))
-        found = [p.log_prob(x), t.distributions.kl_divergence(p, q)]
-        found += [] if name == "Poisson" else [p.entropy()]
-        found += [] if name == "Categorical" else [p.mean, p.variance, p.stddev]
+        p, found = make(*tensors), []
+        found.append(p.log_prob(x))
+        if name not in NO_DIVERGENCE:
+            found.append(t.distributions.kl_divergence(p, make(*map(t.tensor, other))))
+        found += [] if name in ("Poisson", "NegativeBinomial") else [p.entropy()]
+        found += [] if name in NO_MOMENTS else [p.mean, p.variance, p.stddev]
         sum(part.sum() for part in found).backward()
         drawn = p.sample((5, 2))
         shapes = [float(n) for n in (*drawn.shape, *p.batch_shape, *p.event_shape)]
