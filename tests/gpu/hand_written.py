@@ -35,7 +35,7 @@ def text(body: str, parameters: str = "", before: str = "", target: str = "sm_90
 def apply(instruction: str, result: Any, *operands: Array, size: int | None = None) -> Array:
     """`instruction` for each element, a thread each: it reads %a, %b, … (bool: a predicate) and writes %o.
 
-    `result` is a dtype, bool for a predicate; with `%q` in the text there are two results, side by side.
+    `result` is a dtype, bool for a predicate.
     """
     count = size or max(len(a) for a in operands)
     memory = Memory()
@@ -54,24 +54,21 @@ def apply(instruction: str, result: Any, *operands: Array, size: int | None = No
         if predicate:
             code.append(f"setp.ne.b16 %{letter}, %flag, 0;")
     code.append(instruction)
-    outputs = ["%o", "%q"] if "%q" in instruction else ["%o"]
     predicate = result is bool
     n = 1 if predicate else np.dtype(result).itemsize
-    where = memory.allocate(count * n * len(outputs), "o")
-    code += ["ld.param.u64 %base, [p_o];", f"mad.wide.u32 %at, %i, {n * len(outputs)}, %base;"]
-    for k, name in enumerate(outputs):
-        registers.append(f".reg .{'pred' if predicate else _REGISTER[n]} {name};")
-        if predicate:
-            code.append(f"selp.b16 %flag, 1, 0, {name};")
-        code.append(f"st.global.{_MEMORY[n]} [%at+{k * n}], {'%flag' if predicate else name};")
+    where = memory.allocate(count * n, "o")
+    code += ["ld.param.u64 %base, [p_o];", f"mad.wide.u32 %at, %i, {n}, %base;"]
+    registers.append(f".reg .{'pred' if predicate else _REGISTER[n]} %o;")
+    if predicate:
+        code.append("selp.b16 %flag, 1, 0, %o;")
+    code.append(f"st.global.{_MEMORY[n]} [%at], {'%flag' if predicate else '%o'};")
     parameters.append(".param .u64 p_o")
     code.append("ret;")
     body = "\n".join([*registers, *code])
     module = parse(f"{HEADER}.visible .entry k({', '.join(parameters)})\n{{\n{body}\n}}\n")
     launch(module, "k", -(-count // 256), 256, [*args, where], memory)
-    got = memory.download(where, count * len(outputs), np.uint8 if predicate else result)
-    got = got.astype(np.bool_) if predicate else got
-    return got if len(outputs) == 1 else got.reshape(-1, 2)
+    got = memory.download(where, count, np.uint8 if predicate else result)
+    return got.astype(np.bool_) if predicate else got
 
 
 def run(

@@ -143,8 +143,8 @@ class Writer:
                 self.lines.append(f"@%p bra {join};")
                 self.write(second, depth + 1)
                 self.test(again)
-                self.lines += [f"add.u32 %n{depth}, %n{depth}, 1;", f"setp.lt.and.u32 %p, %n{depth}, 5, %p;"]
-                self.lines += [f"@%p bra {head};", f"{join}:"]
+                self.lines += [f"add.u32 %n{depth}, %n{depth}, 1;", f"setp.lt.u32 %q, %n{depth}, 5;"]
+                self.lines += ["and.pred %p, %p, %q;", f"@%p bra {head};", f"{join}:"]
             if depth == 0 and not self.ends:
                 self.lines.append("vote.sync.ballot.b32 %t, 1, -1;")
 
@@ -163,7 +163,7 @@ def text(body: list[Statement]) -> str:
     ]
     end = [f"mad.wide.u32 %base, %i, {4 * REGISTERS}, %base;"]
     end += [f"st.global.u32 [%base+{4 * n}], %r{n};" for n in range(REGISTERS)]
-    registers = ".reg .b32 %r<6>, %n<6>, %i, %t; .reg .b64 %base; .reg .pred %p;"
+    registers = ".reg .b32 %r<6>, %n<6>, %i, %t; .reg .b64 %base; .reg .pred %p, %q;"
     lines = [registers, *start, *writer.lines, "STORE:", *end, "ret;"]
     return f"{HEADER}.visible .entry k(.param .u64 out)\n{{\n{chr(10).join(lines)}\n}}\n"
 

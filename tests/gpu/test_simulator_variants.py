@@ -14,7 +14,6 @@ from lucid.compiler.gpu.simulator import Memory, forms, launch, parse
 from .hand_written import KEEP, apply, run, text
 from .rounding import assert_same
 from .test_simulator_floats import pairs
-from .test_simulator_integers import values
 
 HALVES = ("f16", "bf16")
 LOGIC = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
@@ -32,34 +31,6 @@ def test_halves_beside_float32(kind: str) -> None:
         assert_same(got, apply(f"{op}.rn.f32 %o, %a, %b;", np.uint32, x, c), "f32")
     got = apply(f"fma.rn.f32.{kind} %o, %a, %b, %c;", np.uint32, a, b, c)
     assert_same(got, apply("fma.rn.f32 %o, %a, %b, %c;", np.uint32, x, y, c), "f32")
-
-
-def comparisons() -> list[tuple[str, str]]:
-    every = [(cmp, ("f32", "f64", *HALVES)[n % 4]) for n, cmp in enumerate(FLOAT_ORDERS)]
-    every += [("ltu", kind) for kind in ("f32", "f64", *HALVES)]
-    for kind in ("u16", "u32", "u64"):
-        every += [(cmp, kind) for cmp in ("lt", "lo", "ls", "hi", "hs")]
-    every += [(cmp, kind) for cmp in ("eq", "ne") for kind in ("b16", "b32", "b64")]
-    return every + [("ge", "s16"), ("gt", "s32"), ("le", "s64")]
-
-
-@pytest.mark.parametrize("cmp, kind", comparisons())
-def test_comparisons_that_are_combined(cmp: str, kind: str) -> None:
-    floats = kind[0] == "f" or kind in HALVES
-    a, b = pairs(kind) if floats else (values(kind.replace("b", "u"), n) for n in (0, 1))
-    b = np.where(np.arange(b.size) % 3 == 0, a, b)
-    c = np.arange(a.size) % 2 == 0
-    holds = apply(f"setp.{cmp}.{kind} %o, %a, %b;", bool, a, b)
-    if not floats:  # `lo` and the like are of numbers without a sign
-        plain = {"lo": "lt", "ls": "le", "hi": "gt", "hs": "ge"}.get(cmp, cmp)
-        x, y = (v.view(f"i{v.itemsize}") if kind[0] == "s" else v for v in (a, b))
-        np.testing.assert_array_equal(holds, getattr(operator, plain)(x, y))
-    for word, op in LOGIC.items():
-        got = apply(f"setp.{cmp}.{word}.{kind} %o, %a, %b, %c;", bool, a, b, c)
-        np.testing.assert_array_equal(got, op(holds, c))
-        if kind not in HALVES:
-            both = apply(f"setp.{cmp}.{word}.{kind} %o|%q, %a, %b, %c;", bool, a, b, c)
-            np.testing.assert_array_equal(both, np.stack([op(holds, c), op(~holds, c)], axis=1))
 
 
 # --- memory ---------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ import numpy as np
 
 from lucid.compiler.interpret import exact
 
-from .integers import combined
 from .ptx import Array
 
 Modifiers = dict[str, str]
@@ -160,5 +159,5 @@ def compare(cmp: str, a: Array, b: Array) -> Array:
 
 
 def setp(modifiers: Modifiers) -> Function:
-    cmp, op, kind = modifiers["cmp"], modifiers.get("op", ""), modifiers["T"]
-    return lambda a, b, *third: combined(op, compare(cmp, widened(a, kind), widened(b, kind)), third)
+    cmp, kind = modifiers["cmp"], modifiers["T"]
+    return lambda a, b: compare(cmp, widened(a, kind), widened(b, kind))

@@ -23,7 +23,7 @@ from lucid.compiler.ir.data import data
 from . import convert, floats, integers
 from .ptx import Array
 
-Function = Callable[..., "Array | tuple[Array, ...]"]
+Function = Callable[..., Array]
 Modifiers = dict[str, str]
 
 
@@ -78,11 +78,6 @@ def _same(function: Function) -> Callable[[Modifiers], Function]:
 _INT = "u16 u32 u64 s16 s32 s64"
 _BITS = "b16 b32 b64"
 _HALF = "f16 bf16"
-_COMPARED = {  # comparisons that each kind of integer knows
-    "s16 s32 s64": "eq ne lt le gt ge",
-    "u16 u32 u64": "eq ne lt le gt ge lo ls hi hs",
-    "b16 b32 b64": "eq ne",
-}
 _FLOAT_CMP = "eq ne lt le gt ge equ neu ltu leu gtu geu num nan"
 _SPACE = ".space{global shared shared::cta local param}"
 _SCOPE = ".scope{cta cluster gpu sys}?"
@@ -121,16 +116,9 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     ("bfe .T{u32 u64 s32 s64} : T = T u32 u32", _same(integers.bfe)),
     # choices and comparisons
     (f"selp .T{{{_BITS} {_INT} f32 f64}} : T = T T pred", _same(integers.select)),
-    *[
-        (f"setp .cmp{{{cmp}}} {op}.T{{{kinds}}} : pred |pred? = T T{third}", integers.setp)
-        for kinds, cmp in _COMPARED.items()
-        for op, third in (("", ""), (".op{and or xor} ", " pred"))
-    ],
-    *[
-        (f"setp .cmp{{{_FLOAT_CMP}}} {op}.T{{{kinds}}} : {results} = T T{third}", floats.setp)
-        for kinds, results in (("f32 f64", "pred |pred?"), ("f16 bf16", "pred"))
-        for op, third in (("", ""), (".op{and or xor} ", " pred"))
-    ],
+    (f"setp .cmp{{eq ne lt le gt ge}} .T{{{_INT}}} : pred = T T", integers.setp),
+    (f"setp .cmp{{eq ne}} .T{{{_BITS}}} : pred = T T", integers.setp),
+    (f"setp .cmp{{{_FLOAT_CMP}}} .T{{f32 f64 {_HALF}}} : pred = T T", floats.setp),
     # floats
     *[
         (f"{op} .rnd{{rn}} .T{{f32 f64 {_HALF}}} : T = T T", floats.binary(op))
@@ -196,7 +184,6 @@ _OTHERS = [
     "shfl .sync .mode{up down bfly idx} .T{b32} : T |pred? = T u32 u32 u32",
     "vote .sync .mode{all any uni} .T{pred} : pred = pred u32",
     "vote .sync .mode{ballot} .T{b32} : T = pred u32",
-    "activemask .T{b32} : T =",
 ]
 
 APPROXIMATE = {"ex2", "lg2", "sin", "cos", "tanh", "rsqrt"}

@@ -124,25 +124,9 @@ def select(a: Array, b: Array, p: Array) -> Array:
 
 _COMPARE: dict[str, Function] = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-    "ge": np.greater_equal, "lo": np.less, "ls": np.less_equal, "hi": np.greater, "hs": np.greater_equal,
+    "ge": np.greater_equal,
 }  # fmt: skip
 
 
-def compare(cmp: str, a: Array, b: Array) -> Array:
-    if cmp in ("lo", "ls", "hi", "hs"):
-        a, b = as_unsigned(a), as_unsigned(b)
-    result: Array = _COMPARE[cmp](a, b)
-    return result
-
-
-def combined(op: str, result: Array, third: tuple[Array, ...]) -> tuple[Array, Array]:
-    """Both results of `setp`: of the comparison, and of its opposite, each combined with a predicate."""
-    if not op:
-        return result, ~result
-    function = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}[op]
-    return function(result, third[0]), function(~result, third[0])
-
-
 def setp(modifiers: dict[str, str]) -> Function:
-    cmp, op = modifiers["cmp"], modifiers.get("op", "")
-    return lambda a, b, *third: combined(op, compare(cmp, a, b), third)
+    return _COMPARE[modifiers["cmp"]]

@@ -7,7 +7,6 @@ import heapq
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -46,7 +45,6 @@ _EFFECTS: dict[str, Callable[[Instruction], Step]] = {
     "red": access.atomic,
     "shfl": warps.shuffle,
     "vote": warps.vote,
-    "activemask": warps.active_mask,
     "bar": warps.synchronise,
     "membar": access.fence,
     "fence": access.fence,
@@ -70,17 +68,8 @@ def _step(i: Instruction) -> Step:
             return lambda env, group: target(env, source(env, group))
         return _EFFECTS[opcode](i)
     function = i.form.build(i.modifiers)
-    sources = [joined(source) for source in i.sources]
-    targets = [split(dest) for dest in i.dests]
-    if len(targets) == 1 and not opcode.startswith("setp"):
-        keep, single = targets[0], cast("Callable[..., Array]", function)
-        return lambda env, group: keep(env, single(*[s(env, group) for s in sources]))
-
-    def several(env: Env, group: Group) -> None:
-        for target, result in zip(targets, function(*[s(env, group) for s in sources]), strict=False):
-            target(env, result)
-
-    return several
+    sources, keep = [joined(source) for source in i.sources], split(i.dests[0])
+    return lambda env, group: keep(env, function(*[s(env, group) for s in sources]))
 
 
 @functools.lru_cache(maxsize=256)
@@ -269,7 +258,7 @@ class _Launch:
         shadows["shared"] = Shadow(spaces["shared"].data.size, self.granules["shared"])
         return Batch(
             self.module, self.entry, self.grid, self.block, first, count, spaces, shadows, self.addresses,
-            self.dynamic, self.counts, self.between, self.now,
+            self.counts, self.between, self.now,
         )  # fmt: skip
 
     # one batch

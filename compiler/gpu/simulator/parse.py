@@ -12,11 +12,7 @@ from lucid.compiler.ir.data import data, replace
 from . import convert, forms, ptx
 from .lexer import Cursor
 
-SPECIALS = frozenset(
-    [f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"]
-    + ["laneid", "warpid", "nwarpid", "dynamic_smem_size"]
-    + [f"lanemask_{name}" for name in ("eq", "le", "lt", "ge", "gt")]
-)
+SPECIALS = frozenset(f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz")
 _WIDER = {"u16": "u32", "u32": "u64", "s16": "s32", "s32": "s64"}
 _VECTOR = {"": 1, "v2": 2, "v4": 4}
 _LINKAGE = (".visible", ".extern", ".weak", ".common")

@@ -25,13 +25,12 @@ class Batch:
 
     def __init__(
         self, module: Module, entry: Entry, grid: Dims, block: Dims, first: int, blocks: int,
-        spaces: dict[str, Space], shadows: dict[str, Shadow], addresses: dict[str, Array], dynamic: int,
+        spaces: dict[str, Space], shadows: dict[str, Shadow], addresses: dict[str, Array],
         counts: Counts, between: Between | None, now: int,
     ) -> None:  # fmt: skip
         self.module, self.entry, self.grid, self.block_dims = module, entry, grid, block
         self.first, self.blocks = first, blocks
         self.spaces, self.shadows, self.addresses, self.counts = spaces, shadows, addresses, counts
-        self.dynamic = dynamic
         self.threads = block[0] * block[1] * block[2]
         self.size = size = blocks * self.threads
         self.warps_of_block = -(-self.threads // 32)
@@ -60,31 +59,11 @@ class Batch:
 
     def _special(self, name: str) -> Array | int:
         head, _, axis = name.partition(".")
-        if axis:
-            n = "xyz".index(axis)
-            dims = self.block_dims if head in ("tid", "ntid") else self.grid
-            if head in ("ntid", "nctaid"):
-                return dims[n]
-            index = self.thread if head == "tid" else self.block + self.first
-            return (index // int(np.prod(dims[:n]))) % dims[n]
-        if head.startswith("lanemask"):
-            bit = np.uint64(1) << self.lane.astype(np.uint64)
-            below, all_bits = bit - np.uint64(1), np.uint64(0xFFFFFFFF)
-            masks = {
-                "eq": bit,
-                "lt": below,
-                "le": below | bit,
-                "gt": all_bits ^ (below | bit),
-                "ge": all_bits ^ below,
-            }
-            return masks[head.removeprefix("lanemask_")]
-        values: dict[str, Array | int] = {
-            "laneid": self.lane,
-            "warpid": self.thread >> 5,
-            "nwarpid": self.warps_of_block,
-            "dynamic_smem_size": self.dynamic,
-        }
-        return values[head]
+        n, dims = "xyz".index(axis), self.block_dims if head in ("tid", "ntid") else self.grid
+        if head in ("ntid", "nctaid"):
+            return dims[n]
+        index = self.thread if head == "tid" else self.block + self.first
+        return (index // int(np.prod(dims[:n]))) % dims[n]
 
     def who(self, lane: int) -> str:
         """A thread, in words."""

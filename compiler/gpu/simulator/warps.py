@@ -107,13 +107,6 @@ def vote(i: Instruction) -> Step:
     return step
 
 
-def active_mask(i: Instruction) -> Step:
-    keep = split(i.dests[0])
-    return lambda env, group: keep(
-        env, _bits(group, np.ones(group.size, np.bool_))[group.warp].astype(np.uint32)
-    )
-
-
 def synchronise(i: Instruction) -> Step:
     member = joined(i.sources[0])
 
