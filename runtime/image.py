@@ -49,31 +49,23 @@ def place(image: Image) -> dict[str, int]:
 
 def pack(image: Image) -> bytes:
     """The image as bytes; `unpack` gives it back."""
-    parts = [struct.pack("<III", len(image.data), len(image.symbols), len(image.imports))]
-    for table in (image.symbols, image.imports):
-        for name, offset in table.items():
-            text = name.encode()
-            parts.append(struct.pack("<II", len(text), offset) + text)
-    return b"".join(parts) + image.data
+    tables = ["\n".join(f"{at} {name}" for name, at in t.items()) for t in (image.symbols, image.imports)]
+    return "\0".join([str(len(image.data)), *tables, ""]).encode() + image.data
 
 
 def unpack(data: bytes) -> Image:
     """The image that `pack` wrote. ValueError if these bytes are not one."""
     try:
-        size, *counts = struct.unpack_from("<III", data, 0)
-        at = 12
-        tables: list[dict[str, int]] = []
-        for count in counts:
-            table: dict[str, int] = {}
-            for _ in range(count):
-                length, offset = struct.unpack_from("<II", data, at)
-                table[data[at + 8 : at + 8 + length].decode()] = offset
-                at += 8 + length
-                if offset + 8 * len(tables) > size:
-                    raise ValueError("an offset outside of the image")
-            tables.append(table)
-    except (struct.error, UnicodeDecodeError) as error:
+        size, *tables, code = data.split(b"\0", 3)
+        rows = ([row.partition(" ") for row in t.decode().split("\n") if row] for t in tables)
+        symbols, imports = ({name: int(at) for at, _, name in table} for table in rows)
+        whole = len(code) == int(size)
+    except ValueError as error:
         raise ValueError(f"not an image: {error}") from None
-    if len(data) != at + size:
+    if not whole:
         raise ValueError("not an image: wrong length")
-    return Image(data[at:], tables[0], tables[1])
+    if any(
+        not 0 <= at <= len(code) - 8 * slot for slot, t in enumerate((symbols, imports)) for at in t.values()
+    ):
+        raise ValueError("an offset outside of the image")
+    return Image(code, symbols, imports)

@@ -200,24 +200,17 @@ class Device:
                     with suppress(CudaError), self.held():
                         pass
 
-    def hand_over(self, stream: int) -> None:
-        """`stream`, which is another library's, waits for what has been begun."""
+    def order(self, first: int, then: int) -> None:
+        """What begins in stream `then` from now on waits for what has been begun in `first`. One of them may
+        be another library's."""
         with self.held():
-            self._order(self.stream, stream)
-
-    def wait_for(self, stream: int) -> None:
-        """What begins from now on waits for `stream`, which is another library's."""
-        with self.held():
-            self._order(stream, self.stream)
-
-    def _order(self, first: int, then: int) -> None:
-        event = self.driver.make("cuEventCreate", _NO_TIMING)
-        try:
-            self.driver("cuEventRecord", event, first)
-            self.driver("cuStreamWaitEvent", then, event, 0)
-        finally:
-            with suppress(CudaError):
-                self.driver("cuEventDestroy_v2", event)
+            event = self.driver.make("cuEventCreate", _NO_TIMING)
+            try:
+                self.driver("cuEventRecord", event, first)
+                self.driver("cuStreamWaitEvent", then, event, 0)
+            finally:
+                with suppress(CudaError):
+                    self.driver("cuEventDestroy_v2", event)
 
     def returned(self, block: Block, stream: int | None) -> None:
         """A library that worked on a block by that stream (None: by some) does not need it any more."""
@@ -303,7 +296,7 @@ class Device:
             block, stream = self._back.pop()
             with suppress(CudaError):
                 if stream == LEGACY:
-                    self._order(LEGACY, self.stream)
+                    self.order(LEGACY, self.stream)
                 else:  # its stream may be gone by now
                     self.driver("cuCtxSynchronize")
             del block

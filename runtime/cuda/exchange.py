@@ -113,7 +113,7 @@ def exported(stored: Stored, stream: Any, versioned: bool, copied: bool) -> Any:
         address, CUDA, device.ordinal, len(stored.shape), code, 8 * dtype.itemsize, 1, shape, None, 0
     )
     if waiting is not None:
-        device.hand_over(waiting)
+        device.order(device.stream, waiting)
     record: Any
     if versioned:
         flags = COPIED if copied else READ_ONLY
@@ -125,16 +125,14 @@ def exported(stored: Stored, stream: Any, versioned: bool, copied: bool) -> Any:
     return _new(place, next(known for known in _KINDS if known == name), ctypes.cast(_destructor, c_void_p))
 
 
-class _Taken:
-    """Content of a capsule that is ours now."""
+class _Keeper:
+    """Of what another library has given: its memory is told that it is not needed when the keeper goes."""
 
-    def __init__(self, record: _Managed | _Versioned, address: int, device: Device) -> None:
-        self._record, self._address, self._device = record, address, device
+    def __init__(self, device: Device, tell: Callable[[], Any]) -> None:
+        self._device, self._tell = device, tell
 
     def __del__(self) -> None:
-        deleter, address = self._record.deleter, self._address
-        if deleter:
-            self._device.let_go(lambda: deleter(address))
+        self._device.let_go(self._tell)
 
 
 def imported(x: Any, device: Device) -> Stored:
@@ -159,7 +157,7 @@ def imported(x: Any, device: Device) -> Stored:
     strides = [tensor.strides[k] for k in range(tensor.ndim)] if tensor.strides else None
     _check_rows(shape, strides)
     _rename(capsule, next(used for known, used in _USED.items() if known == name))
-    keeper = _Taken(record, address, device)
+    keeper = _Keeper(device, lambda: record.deleter(address) if record.deleter else None)
     return _placed(device, (tensor.data or 0) + tensor.byte_offset, dtype, shape, keeper)
 
 
@@ -205,16 +203,6 @@ def interface(stored: Stored) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class _Held:
-    """The owner of an array that was given by the CUDA array interface."""
-
-    def __init__(self, owner: Any, device: Device) -> None:
-        self._owner, self._device = [owner], device
-
-    def __del__(self) -> None:
-        self._device.let_go(self._owner.clear)
-
-
 def of_interface(x: Any, device: Device) -> Stored:
     """What an object has by `__cuda_array_interface__`, on the same memory. BufferError for other dtypes and
     layouts."""
@@ -229,5 +217,5 @@ def of_interface(x: Any, device: Device) -> Stored:
     _check_rows(shape, None if strides is None else [s // dtype.itemsize for s in strides])
     stream = found.get("stream")
     if stream is not None:
-        device.wait_for(stream_of(stream) or LEGACY)
-    return _placed(device, found["data"][0] or 0, dtype, shape, _Held(x, device))
+        device.order(stream_of(stream) or LEGACY, device.stream)
+    return _placed(device, found["data"][0] or 0, dtype, shape, _Keeper(device, [x].clear))

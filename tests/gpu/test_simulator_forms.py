@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from lucid.compiler.gpu.simulator import convert, forms, parse
+from lucid.compiler.gpu.simulator import forms, parse
 from tests.compiler.test_ptx import ptxas
 
 HEADER = ".version 9.0\n.target sm_100\n.address_size 64\n"  # where there is most
@@ -28,7 +28,7 @@ def register(kind: str, number: int) -> str:
 
 
 def operand(form: forms.Form, spec: str, modifiers: dict[str, str], number: int) -> str:
-    kind = spec.strip("|?~*+")
+    kind = spec.strip("~*+")
     fixed = {"mem": "[%l9]", "label": "END", "number": "3"}
     if kind in fixed:
         return fixed[kind]
@@ -45,9 +45,7 @@ def instruction(form: forms.Form, modifiers: dict[str, str]) -> str:
     words = [form.opcode, *(modifiers[slot.key] for slot in form.slots if modifiers[slot.key])]
     text = ""
     for number, spec in enumerate((*form.dests, *form.sources), 1):
-        text += ("|" if spec.startswith("|") else ", " if text else "") + operand(
-            form, spec, modifiers, number
-        )
+        text += (", " if text else "") + operand(form, spec, modifiers, number)
     guard = "@%p9 " if form.opcode in ("bra", "ret", "exit", "trap") else ""
     return f"{guard}{'.'.join(words)} {text};"
 
@@ -61,11 +59,7 @@ def choices(form: forms.Form) -> Iterator[dict[str, str]]:
             for choice in every[n]:
                 words = [*usual[:n], choice, *usual[n + 1 :]]
                 modifiers = {slot.key: word for slot, word in zip(form.slots, words, strict=True)}
-                if form.opcode in ("ld", "st") and "order" in modifiers:  # one with the other
-                    strong = modifiers["order"] not in ("", "weak", "volatile")
-                    modifiers["scope"] = (modifiers["scope"] or "gpu") if strong else ""
-                if "to_int" not in modifiers or not convert.problem(modifiers):
-                    yield modifiers
+                yield modifiers
     if not every:
         yield {}
 
@@ -73,7 +67,7 @@ def choices(form: forms.Form) -> Iterator[dict[str, str]]:
 def test_ptxas_knows_every_form(tmp_path: Path) -> None:
     every = [form for same in forms.table().values() for form in same]
     lines = dict.fromkeys(instruction(form, modifiers) for form in every for modifiers in choices(form))
-    assert len(lines) > 1000
+    assert len(lines) > 600
     text = f"{HEADER}.visible .entry k()\n{{\n{REGISTERS}{chr(10).join(lines)}\nEND: ret;\n}}\n"
     module = parse(text)
     assert {i.form for i in module.entries["k"].code} == {*every}

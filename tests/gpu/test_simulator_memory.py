@@ -307,16 +307,6 @@ def test_blocks_count_together() -> None:
     assert memory.download(out, 1, np.uint32)[0] == 1280
 
 
-def test_accesses_that_synchronise_race_with_plain_ones_alone() -> None:
-    """Each thread of two blocks sets a flag, and reads it."""
-    start = "mov.u32 %r1, 1;\n"
-    strong = "st.release.gpu.global.u32 [%l0], %r1;\nld.acquire.gpu.global.u32 %r2, [%l0];\n"
-    got, _ = run(f"{start}{strong}atom.global.max.u32 %r3, [%l0], %r2;\n", blocks=2, words=1)
-    assert got[0] == 1
-    failure(start + "st.global.u32 [%l0], %r1;\n", "race", "wrote", words=1)
-    failure(f"{start}{strong}ld.volatile.global.u32 %r2, [%l0];\n", "race", "changed atomically", words=1)
-
-
 # races
 
 

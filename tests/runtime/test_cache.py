@@ -279,7 +279,7 @@ def test_a_damaged_entry_is_compiled_again(fresh: DiskCache, monkeypatch: pytest
     (path,) = entries(fresh)
     good = path.read_bytes()
     assert not compiled_again(kernel(7), 7, monkeypatch)
-    for bad in (b"", good[:100], good[:-1], good[:-20] + bytes(20), b"\0" + good[1:]):
+    for bad in (b"", good[: len(good) // 2], good[:-1], good[:-20] + bytes(20), b"\0" + good[1:]):
         path.write_bytes(bad)
         assert compiled_again(kernel(7), 7, monkeypatch)
         assert path.read_bytes() == good

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from . import floats
-from .between import WIDE
 from .memory import LOCKED, THERE, WRITTEN
 from .operands import address, reader, writer
 from .ptx import BITS, DTYPES, Array, Instruction
@@ -16,24 +15,13 @@ from .state import Env, Group
 Step = Callable[[Env, Group], None]
 
 _VERBS = {"read": "reads", "write": "writes", "atomic": "changes", "constant": "reads"}
-# Accesses that take part in synchronisation: they race with plain ones alone, as atomics do.
-_STRONG = ("relaxed", "acquire", "release")
 
 
-def touch(
-    i: Instruction,
-    group: Group,
-    space_name: str,
-    addresses: Array,
-    size: int,
-    kind: str,
-    *,
-    strong: bool = False,
-) -> Array:
+def touch(i: Instruction, group: Group, space_name: str, addresses: Array, size: int, kind: str) -> Array:
     """Where the threads of a group access `size` bytes; all that may be wrong with it is an error.
 
     `kind` is read, write, atomic or constant, as in `races.py`. One address for all threads gives one
-    place, unless they write. `strong` accesses race with plain ones alone.
+    place, unless they write.
     """
     batch = group.batch
     space, rows = batch.spaces[space_name], group.rows(space_name)
@@ -54,7 +42,7 @@ def touch(
     if shadow is not None and not locked:
         places = at if at.size == group.size else np.broadcast_to(at, (group.size,))
         who = group.who()
-        race = shadow.access("atomic" if strong else kind, places, size, who)
+        race = shadow.access(kind, places, size, who)
         if who.between is not None and space_name == "global" and kind != "atomic":
             who.between.note(who.thread, who.clock)
         if race is not None:
@@ -79,19 +67,19 @@ def _refused(
 
 
 def space_of(i: Instruction) -> str:
-    return "global" if "nc" in i.modifiers else i.modifiers["space"].removesuffix("::cta")
+    return "global" if "nc" in i.modifiers else i.modifiers["space"]
 
 
 def load(i: Instruction) -> Step:
     at, space = address(i.sources[0].items[0]), space_of(i)
     target = i.dests[0]
     vector, dtype = len(target.items), DTYPES[target.type]
-    strong, how = i.modifiers.get("order") in _STRONG, "constant" if "nc" in i.modifiers else "read"
+    how = "constant" if "nc" in i.modifiers else "read"
     keep = [writer(operand, target.type) for operand in target.items]
     total = dtype.itemsize * vector
 
     def step(env: Env, group: Group) -> None:
-        place = touch(i, group, space, at(env, group), total, how, strong=strong)
+        place = touch(i, group, space, at(env, group), total, how)
         got = np.ascontiguousarray(group.batch.spaces[space].load(place, total)).view(dtype)
         for n, k in enumerate(keep):
             k(env, got if vector == 1 else np.ascontiguousarray(got.reshape(-1, vector)[:, n]))
@@ -105,7 +93,7 @@ def store(i: Instruction) -> Step:
     vector, size = len(source.items), DTYPES[source.type].itemsize
     total = size * vector
     values = [reader(operand, source.type) for operand in source.items]
-    raw_type, strong = BITS[size], i.modifiers.get("order") in _STRONG
+    raw_type = BITS[size]
 
     def step(env: Env, group: Group) -> None:
         addresses = np.broadcast_to(at(env, group), (group.size,))
@@ -115,7 +103,7 @@ def store(i: Instruction) -> Step:
         else:
             got = np.stack(parts, axis=1).reshape(-1).view(BITS[total] if total <= 8 else np.uint64)
             got = got.reshape(-1, total // 8) if total > 8 else got
-        place = touch(i, group, space, addresses, total, "write", strong=strong)
+        place = touch(i, group, space, addresses, total, "write")
         group.batch.spaces[space].store(place, total, got)
 
     return step
@@ -185,7 +173,7 @@ def atomic(i: Instruction) -> Step:
 
 def fence(i: Instruction) -> Step:
     """Blocks of a batch go in step, and memory is coherent at once: what is left is who may rely on it."""
-    wide = i.modifiers.get("scope") in WIDE
+    wide = i.modifiers["scope"] == "gpu"
 
     def step(env: Env, group: Group) -> None:
         if wide and group.batch.between is not None:

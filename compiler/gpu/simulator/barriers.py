@@ -16,20 +16,14 @@ def arrive(batch: Batch, group: Group, env: Env, block: Block, number: int) -> l
     end = block.end
     assert end is not None
     barrier = joined(end.sources[0])(env, group)
-    if len(end.sources) > 1:
-        wanted = joined(end.sources[1])(env, group).astype(np.int64)
-    else:
-        wanted = np.array([batch.threads])
-    if not group.all and (end.form.opcode == "bar" or end.modifiers.get("aligned")):
+    if not group.all:
         _together(batch, group, end)
     batch.waiting[group.lanes] = number
     batch.barrier_number[group.lanes] = barrier
     freed = []
     for which in np.unique(barrier):
         there = (batch.waiting >= 0) & (batch.barrier_number == which)
-        need = np.full(batch.blocks, np.iinfo(np.int64).max)  # of blocks that nobody of has come now
-        need[group.of(batch.block)] = wanted
-        full = np.bincount(batch.block, there, minlength=batch.blocks) >= need
+        full = np.bincount(batch.block, there, minlength=batch.blocks) >= batch.threads
         free = np.flatnonzero(there & full[batch.block])
         if free.size:
             batch.now += 1

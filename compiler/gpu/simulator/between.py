@@ -13,7 +13,6 @@ import numpy as np
 
 from .ptx import Array
 
-WIDE = ("gpu", "sys", "gl")  # scopes of fences beyond the block
 _WARPS = 32  # of a block, in the number of a warp
 
 

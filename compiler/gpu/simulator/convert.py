@@ -17,35 +17,11 @@ Function = Callable[..., Any]
 
 _ROUND: dict[str, Function] = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
 _FLOATS = ("f16", "bf16", "f32", "f64")
-_PRECISION = {"f16": 11, "bf16": 8, "f32": 24, "f64": 53}
-
-
-def problem(modifiers: Modifiers) -> str:
-    """What is wrong with the roundings of a `cvt`, or nothing."""
-    to, of, rnd, to_int = (modifiers[k] for k in ("T", "U", "rnd", "to_int"))
-    if to in _FLOATS and of in _FLOATS:
-        inexact = _PRECISION[to] < _PRECISION[of] or {to, of} == {"f16", "bf16"}
-        if inexact and not rnd:
-            return "a conversion that may be inexact needs a rounding"
-        if rnd and not inexact:
-            return "this conversion is exact and takes no rounding"
-        if to_int and to != of:
-            return "rounding to an integer keeps the type"
-    elif to in _FLOATS and not rnd:
-        return "integers become floats by a rounding"
-    elif of in _FLOATS and not to_int:
-        return "floats become integers by a rounding to an integer"
-    elif to not in _FLOATS and of not in _FLOATS:
-        if rnd or to_int:
-            return "integers are not rounded"
-        if to == of and modifiers["sat"]:
-            return "there is nothing to saturate"
-    return ""
 
 
 def cvt(modifiers: Modifiers) -> Function:
     to, of = modifiers["T"], modifiers["U"]
-    sat, mode = bool(modifiers["sat"]), modifiers["rnd"] or "rn"
+    sat, mode = bool(modifiers.get("sat")), modifiers.get("rnd", "rn")
     if of not in _FLOATS:
         if to not in _FLOATS:
             return lambda a: _integer_to_integer(a, to, sat)
@@ -55,7 +31,7 @@ def cvt(modifiers: Modifiers) -> Function:
 
     def compute(a: Array) -> Array:
         x = widened(a, of)
-        if modifiers["to_int"]:
+        if "to_int" in modifiers:
             x = _ROUND[modifiers["to_int"]](x)
         return _limited(_float_to_float(x, to, mode), to, sat)
 
@@ -63,10 +39,8 @@ def cvt(modifiers: Modifiers) -> Function:
 
 
 def _limited(r: Array, kind: str, sat: bool) -> Array:
-    if kind == "bf16":  # as bits
-        if not sat:
-            return r
-        return (saturated(widened(r, kind)).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    if kind == "bf16":  # as bits, and nothing saturates
+        return r
     return canonical(saturated(r) if sat else r)
 
 

@@ -34,7 +34,7 @@ class Block:
 
 
 def is_barrier(i: Instruction) -> bool:
-    return i.form.opcode in ("bar", "barrier") and "warp" not in i.modifiers
+    return i.form.opcode == "bar" and "warp" not in i.modifiers
 
 
 def blocks(entry: Entry) -> list[Block]:

@@ -4,8 +4,7 @@ A form is written `opcode modifiers : results = operands`. Of the modifiers, `.w
 `.word?` may; `.K{a b}` is one of several and is called K afterwards (`T` and `U` are types), with `?` after
 it may be missing. Of the operands, a type stands for a value of that type, `T` and `U` for the types among
 the modifiers, `2T` for the type of double width; `~` allows a wider register, `*` a vector (of `.v2` or
-`.v4`), `+` its parts in braces, `?` that it is missing, `|` a second result after a bar. `mem` is an
-address in brackets, `label` a place in the code.
+`.v4`), `+` its parts in braces. `mem` is an address in brackets, `label` a place in the code.
 
 What computes registers from registers of one thread carries a builder, which makes of the modifiers a
 function of arrays; the others are carried out by `access.py`, `warps.py` and `machine.py`, by their opcode.
@@ -21,7 +20,7 @@ import numpy as np
 from lucid.compiler.ir.data import data
 
 from . import convert, floats, integers
-from .ptx import Array
+from .ptx import DTYPES, Array
 
 Function = Callable[..., Array]
 Modifiers = dict[str, str]
@@ -76,18 +75,31 @@ def _same(function: Function) -> Callable[[Modifiers], Function]:
 
 
 _INT = "u16 u32 u64 s16 s32 s64"
+_WHOLE = f"u8 s8 {_INT}"
 _BITS = "b16 b32 b64"
 _HALF = "f16 bf16"
 _FLOAT_CMP = "eq ne lt le gt ge equ neu ltu leu gtu geu num nan"
-_SPACE = ".space{global shared shared::cta local param}"
-_SCOPE = ".scope{cta cluster gpu sys}?"
-_ATOMIC = f"{_SCOPE} .space{{global shared shared::cta}}"
-_ATOM = f"atom .order{{relaxed acquire release acq_rel}}? {_ATOMIC}"
-_RED = f"red .order{{relaxed release}}? {_ATOMIC}"
-_LEVEL = ".l1{L1::evict_normal L1::evict_unchanged L1::evict_first L1::evict_last L1::no_allocate}?"
-_LOADED = f"{_LEVEL} .l2{{L2::64B L2::128B L2::256B}}?"
+_SPACE = ".space{global shared local param}"
 _ANY = "b8 b16 b32 b64 u8 u16 u32 u64 s8 s16 s32 s64 f32 f64"
 _REG = "pred b16 b32 b64 u16 u32 u64 s16 s32 s64 f32 f64"
+
+# Modifiers, to and of which types: what may be inexact is rounded, and nothing else.
+_CONVERSIONS = [
+    ("", _WHOLE, _WHOLE),
+    *[
+        (".sat ", to, " ".join(of for of in _WHOLE.split() if not np.can_cast(DTYPES[of], DTYPES[to])))
+        for to in _WHOLE.split()
+    ],
+    (".rnd{rn rz rm rp} .sat? ", "f16 f32 f64", _WHOLE),
+    (".rnd{rn rz rm rp} ", "bf16", f"{_INT} f16 f32 f64"),
+    (".to_int{rni rzi rmi rpi} .sat? ", _WHOLE, "f16 f32 f64"),
+    (".to_int{rni rzi rmi rpi} ", _INT, "bf16"),
+    *[(".to_int{rni rzi rmi rpi} .sat? ", kind, kind) for kind in ("f16", "f32", "f64")],
+    *[(".sat? ", to, of) for to, of in (("f16", "f16"), ("f32", "f16 f32"), ("f64", "f16 f32 f64"))],
+    ("", "bf16 f32 f64", "bf16"),
+    *[(".rnd{rn rz rm rp} .sat? ", to, of) for to, of in (("f16", "f32 f64"), ("f32", "f64"))],
+    (".rnd{rn rz rm rp} ", "f16", "bf16"),
+]
 
 _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     # integers
@@ -136,19 +148,15 @@ _PURE: list[tuple[str, Callable[[Modifiers], Function]]] = [
     (f"max .T{{f32 f64 {_HALF}}} : T = T T", floats.extreme(least=False)),
     ("copysign .T{f32 f64} : T = T T", _same(floats.copysign)),
     # conversions
-    (
-        "cvt .to_int{rni rzi rmi rpi}? .rnd{rn rz rm rp}? .sat?"
-        " .T{u8 u16 u32 u64 s8 s16 s32 s64 f16 bf16 f32 f64}"
-        " .U{u8 u16 u32 u64 s8 s16 s32 s64 f16 bf16 f32 f64} : T~ = U~",
-        convert.cvt,
-    ),
+    *[(f"cvt {how}.T{{{to}}} .U{{{of}}} : T~ = U~", convert.cvt) for how, to, of in _CONVERSIONS],
 ]
 
-_ADD = (
+_ATOMIC = (
     ("add", "u32 s32 u64 f32 f64"),
     ("min max", "u32 s32 u64 s64"),
     ("inc dec", "u32"),
     ("and or xor", "b32 b64"),
+    ("exch", "b32 b64"),
 )
 _OTHERS = [
     f"mov .T{{{_REG}}} : T+ = T+",
@@ -161,27 +169,22 @@ _OTHERS = [
             (".vec{v4} .T{b64 u64 s64 f64}", ".space{global}"),
         )
         for form in (
-            f"ld .order{{weak volatile relaxed acquire}}? {_SCOPE} {space} .cop{{ca cg cs lu cv}}?"
-            f" {_LOADED} {vec} : T*~ = mem",
-            f"ld .global .cop{{ca cg cs}}? .nc {_LOADED} {vec} : T*~ = mem",
-            f"st .order{{weak volatile relaxed release}}? {_SCOPE} {space.replace(' param', '')}"
-            f" .cop{{wb cg cs wt}}? {_LEVEL} {vec} : = mem T*~",
+            f"ld {space} {vec} : T*~ = mem",
+            f"ld .global .nc {vec} : T*~ = mem",
+            f"st {space.replace(' param', '')} {vec} : = mem T*~",
         )
     ],
-    *[f"{_ATOM} .op{{{op}}} .T{{{kinds}}} : T = mem T" for op, kinds in _ADD],
-    *[f"{_RED} .op{{{op}}} .T{{{kinds}}} : = mem T" for op, kinds in _ADD],
-    f"{_ATOM} .op{{exch}} .T{{b32 b64}} : T = mem T",
-    f"{_ATOM} .op{{cas}} .T{{b16 b32 b64}} : T = mem T T",
+    *[f"atom .space{{global shared}} .op{{{op}}} .T{{{kinds}}} : T = mem T" for op, kinds in _ATOMIC],
+    *[f"red .space{{global shared}} .op{{{op}}} .T{{{kinds}}} : = mem T" for op, kinds in _ATOMIC[:-1]],
+    "atom .space{global shared} .op{cas} .T{b16 b32 b64} : T = mem T T",
     "bra .uni? : = label",
     "ret .uni? : = ",
     "exit : = ",
     "trap : = ",
-    "bar .cta? .sync : = u32 u32?",
-    "barrier .cta? .sync .aligned? : = u32 u32?",
+    "bar .sync : = u32",
     "bar .warp .sync : = u32",
-    "membar .scope{cta gl sys} : = ",
-    "fence .order{sc acq_rel}? .scope{cta cluster gpu sys} : = ",
-    "shfl .sync .mode{up down bfly idx} .T{b32} : T |pred? = T u32 u32 u32",
+    "fence .acq_rel .scope{cta gpu} : = ",
+    "shfl .sync .mode{down bfly idx} .T{b32} : T = T u32 u32 u32",
     "vote .sync .mode{all any uni} .T{pred} : pred = pred u32",
     "vote .sync .mode{ballot} .T{b32} : T = pred u32",
 ]

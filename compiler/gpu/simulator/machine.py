@@ -46,7 +46,6 @@ _EFFECTS: dict[str, Callable[[Instruction], Step]] = {
     "shfl": warps.shuffle,
     "vote": warps.vote,
     "bar": warps.synchronise,
-    "membar": access.fence,
     "fence": access.fence,
 }
 
@@ -165,7 +164,7 @@ class _Launch:
         self.granules = {space: self.granule(space) for space in ("global", "shared")}
         self.shadow = Shadow(memory.space.size, self.granules["global"])
         opcodes = {i.form.opcode for i in entry.code}
-        hands_on = bool(opcodes & {"membar", "fence"}) and bool(opcodes & {"atom", "red"})
+        hands_on = "fence" in opcodes and bool(opcodes & {"atom", "red"})
         self.between = Between(grid[0] * grid[1] * grid[2]) if hands_on else None
         self.now = 1
 

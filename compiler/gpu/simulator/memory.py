@@ -125,18 +125,14 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._space = Space("global", np.zeros(1 << 16, np.uint8), np.zeros(1 << 16, np.uint8), BASE, 1 << 16)
+        self.space = Space("global", np.zeros(1 << 16, np.uint8), np.zeros(1 << 16, np.uint8), BASE, 1 << 16)
         self._end = GUARD
         # Addresses of the global variables of modules that were launched.
         self.variables: dict[Module, dict[str, int]] = {}
 
-    @property
-    def space(self) -> Space:
-        return self._space
-
     def allocate(self, size: int, name: str = "") -> int:
         """The address of so many new bytes."""
-        space, start = self._space, self._end
+        space, start = self.space, self._end
         self._end = -(-(start + size + GUARD) // ALIGN) * ALIGN
         if self._end > space.size:
             capacity = max(2 * space.size, 1 << (self._end - 1).bit_length())
@@ -152,34 +148,34 @@ class Memory:
 
     def free(self, address: int) -> None:
         """Nobody may touch these bytes again."""
-        if address not in self._space.names:
+        if address not in self.space.names:
             raise PtxError("bounds", f"{address:#x} is the beginning of no allocation")
-        _, size = self._space.names.pop(address)
+        _, size = self.space.names.pop(address)
         at = address - BASE
-        self._space.state[at : at + size] = 0
+        self.space.state[at : at + size] = 0
 
     def _range(self, address: int, size: int, what: str) -> slice:
         at = address - BASE
-        inside = at >= 0 and at + size <= self._space.size
-        if not inside or not (self._space.state[at : at + size] & THERE).all():
-            raise PtxError("bounds", f"{what} of {size} bytes at {self._space.where(address)}")
+        inside = at >= 0 and at + size <= self.space.size
+        if not inside or not (self.space.state[at : at + size] & THERE).all():
+            raise PtxError("bounds", f"{what} of {size} bytes at {self.space.where(address)}")
         return slice(at, at + size)
 
     def write(self, address: int, content: bytes | memoryview | Array) -> None:
         """Copies bytes from the host."""
         source = np.frombuffer(np.ascontiguousarray(content), np.uint8)
         part = self._range(address, source.size, "a copy")
-        self._space.data[part] = source
-        self._space.state[part] |= WRITTEN
+        self.space.data[part] = source
+        self.space.state[part] |= WRITTEN
 
     def read(self, address: int, size: int) -> bytes:
         """Copies bytes to the host, all of which must have been written."""
         part = self._range(address, size, "a copy")
-        missing = np.flatnonzero(self._space.state[part] & WRITTEN == 0)
+        missing = np.flatnonzero(self.space.state[part] & WRITTEN == 0)
         if missing.size:
-            first = self._space.where(address + int(missing[0]))
+            first = self.space.where(address + int(missing[0]))
             raise PtxError("uninitialised", f"{missing.size} bytes were never written, the first is {first}")
-        return self._space.data[part].tobytes()
+        return self.space.data[part].tobytes()
 
     def upload(self, array: Array, name: str = "", writable: bool = True) -> int:
         """The address of a copy of an array; threads may write it only if it is `writable`."""
@@ -188,7 +184,7 @@ class Memory:
             self.write(address, np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         if not writable:
             at = address - BASE
-            self._space.state[at : at + array.nbytes] |= LOCKED
+            self.space.state[at : at + array.nbytes] |= LOCKED
         return address
 
     def download(self, address: int, shape: int | tuple[int, ...], dtype: Any) -> Array:

@@ -9,7 +9,7 @@ import re
 
 from lucid.compiler.ir.data import data, replace
 
-from . import convert, forms, ptx
+from . import forms, ptx
 from .lexer import Cursor
 
 SPECIALS = frozenset(f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz")
@@ -26,7 +26,6 @@ class Raw:
     text: str = ""
     items: tuple[Raw, ...] = ()
     offset: int = 0
-    bar: bool = False  # it stands after a bar
 
 
 @functools.lru_cache(maxsize=64)
@@ -290,11 +289,8 @@ class _Body:
             raise p.error("form", "functions are not simulated; inline them", token.line)
         raws: list[Raw] = []
         while not p.accept(";"):
-            bar = p.accept("|")
-            raw = self.operand()
-            raw.bar = bar
-            raws.append(raw)
-            if p.token.text not in ("|", ";"):
+            raws.append(self.operand())
+            if p.token.text != ";":
                 p.expect(",")
         self.code.append(self.instruction(token.text, opcode, words, raws, guard, token.line))
 
@@ -340,28 +336,21 @@ class _Body:
         candidates = forms.find(opcode, words)
         if not candidates:
             raise p.error(*forms.refusal(opcode, words), line)
-        if opcode == "cvt" and "to_int" in candidates[0][1]:
-            problem = convert.problem(candidates[0][1])
-            if problem:
-                raise p.error("form", f"`{text}`: {problem}", line)
-        fitting = [
-            (form, modifiers, chosen)
-            for form, modifiers in candidates
-            if (chosen := _spread(form.dests, form.sources, raws)) is not None
-        ]
+        fitting = [found for found in candidates if len(found[0].dests + found[0].sources) == len(raws)]
         if not fitting:
             raise p.error("form", f"`{text}` with {len(raws)} operands is unknown", line)
-        form, modifiers, chosen = fitting[0]
+        form, modifiers = fitting[0]
+        count = len(form.dests)
         dests, sources = (
-            tuple(self.typed(spec, raw, modifiers, line, result) for spec, raw in part)
-            for part, result in zip(chosen, (True, False), strict=True)
+            tuple(self.typed(*pair, modifiers, line, result) for pair in zip(specs, some, strict=True))
+            for specs, some, result in ((form.dests, raws[:count], True), (form.sources, raws[count:], False))
         )
         return ptx.Instruction(text, form, modifiers, guard, dests, sources, line, self.loc)
 
     def typed(self, spec: str, raw: Raw, modifiers: dict[str, str], line: int, result: bool) -> ptx.Typed:
         """An operand as the form wants it."""
         p = self.parser
-        kind = spec.strip("|?~*+")
+        kind = spec.strip("~*+")
         if kind == "mem":
             return ptx.Typed("mem", (self.address(raw, line),))
         if kind == "label":
@@ -446,22 +435,3 @@ class _Body:
             if name not in self.labels:
                 raise self.parser.error("form", f"label `{name}` is missing", i.line)
         return replace(i, targets=tuple(names))
-
-
-_Pairs = list[tuple[str, Raw]]
-
-
-def _spread(
-    dests: tuple[str, ...], sources: tuple[str, ...], raws: list[Raw]
-) -> tuple[_Pairs, _Pairs] | None:
-    """Operands to places of a form; None where they do not fit."""
-    rest = list(raws)
-    found: tuple[_Pairs, _Pairs] = ([], [])
-    for specs, part in zip((dests, sources), found, strict=True):
-        for spec in specs:
-            fits = bool(rest) and rest[0].bar == spec.startswith("|")
-            if fits:
-                part.append((spec, rest.pop(0)))
-            elif not spec.endswith("?"):
-                return None
-    return None if rest else found

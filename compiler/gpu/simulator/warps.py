@@ -53,7 +53,6 @@ def _members(i: Instruction, group: Group, mask: Array) -> Array:
 def shuffle(i: Instruction) -> Step:
     value, amount, clamp, member = (joined(source) for source in i.sources)
     keep = split(i.dests[0])
-    flag = split(i.dests[1]) if len(i.dests) > 1 else None
     mode = i.modifiers["mode"]
 
     def step(env: Env, group: Group) -> None:
@@ -63,16 +62,11 @@ def shuffle(i: Instruction) -> Step:
         b, c = amount(env, group).astype(np.int64) & 31, clamp(env, group).astype(np.int64)
         segment, bound = c >> 8 & 31, c & 31
         most = lane & segment | bound & ~segment
-        if mode == "up":
-            source = lane - b
-            valid = source >= most
+        if mode == "idx":
+            source = lane & segment | b & ~segment
         else:
-            if mode == "idx":
-                source = lane & segment | b & ~segment
-            else:
-                source = lane + b if mode == "down" else lane ^ b
-            valid = source <= most
-        source = np.where(valid, source, lane)
+            source = lane + b if mode == "down" else lane ^ b
+        source = np.where(source <= most, source, lane)
         if group.whole:
             place = (np.arange(group.size) & ~31) + source
         else:
@@ -86,8 +80,6 @@ def shuffle(i: Instruction) -> Step:
             raise group.error("mask", i, n, f"reads lane {int(source[n])}, which does not take part")
         a = value(env, group)
         keep(env, a if a.size == 1 else a[place])
-        if flag is not None:
-            flag(env, valid)
 
     return step
 
