@@ -12,6 +12,8 @@ import struct
 import sys
 from collections.abc import Mapping, Sequence
 
+from .limits import read
+
 HARDWARE, SOFTWARE = 0, 1
 # What is counted, by name: type and number.
 EVENTS: Mapping[str, tuple[int, int]] = {
@@ -73,18 +75,12 @@ def _opened(number: int, event: tuple[int, int], thread: int) -> int:
         return int(file)
     code = ctypes.get_errno()
     if code in (errno.EACCES, errno.EPERM):
-        raise Unavailable(f"this process may not read them ({PARANOID} is {_paranoid()})")
+        raise Unavailable(
+            f"this process may not read them ({PARANOID} is {read(PARANOID).strip() or 'not to be read'})"
+        )
     if code in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV):
         raise Unavailable("this machine has none for its programs (a virtual one may lack them)")
     raise Unavailable(f"perf_event_open: {os.strerror(code)}")
-
-
-def _paranoid() -> str:
-    try:
-        with open(PARANOID) as file:
-            return file.read().strip()
-    except OSError:
-        return "not to be read"
 
 
 def _value(file: int) -> float:

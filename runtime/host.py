@@ -9,6 +9,7 @@ from lucid.compiler.ir.data import as_dict
 from lucid.compiler.ir.target import Target, vector_bytes
 
 from .cache import disk, stamp
+from .limits import read, whole_number
 
 
 @functools.cache
@@ -82,15 +83,7 @@ def cache_bytes(level: int, default: int) -> int:
     """Size of a data cache of one core from Linux's sysfs; `default` where it does not say."""
     for index in range(4):
         folder = f"/sys/devices/system/cpu/cpu0/cache/index{index}"
-        try:
-            found, kind, size = (_line(f"{folder}/{name}") for name in ("level", "type", "size"))
-            if found == str(level) and kind in ("Data", "Unified") and size.endswith("K"):
-                return int(size[:-1]) << 10
-        except (OSError, ValueError):
-            break
+        found, kind, size = (read(f"{folder}/{name}").strip() for name in ("level", "type", "size"))
+        if found == str(level) and kind in ("Data", "Unified") and size.endswith("K"):
+            return whole_number(size[:-1], default >> 10) << 10
     return default
-
-
-def _line(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.readline().strip()

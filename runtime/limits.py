@@ -39,7 +39,7 @@ def _variables(environ: Mapping[str, str]) -> list[int]:
 def _quotas(root: str) -> list[int]:
     """CPUs that each cgroup from this process' own up to the top one may use, rounded up."""
     found = []
-    for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
+    for line in read(os.path.join(root, "proc/self/cgroup")).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controllers == "":
@@ -56,9 +56,9 @@ def _quotas(root: str) -> list[int]:
 
 
 def _quota(folder: str) -> list[int]:
-    words = _read(os.path.join(folder, "cpu.max")).split()
+    words = read(os.path.join(folder, "cpu.max")).split()
     if not words:
-        words = " ".join(_read(os.path.join(folder, f"cpu.cfs_{x}_us")) for x in ("quota", "period")).split()
+        words = " ".join(read(os.path.join(folder, f"cpu.cfs_{x}_us")) for x in ("quota", "period")).split()
     try:
         quota, period = (int(w) for w in words)
     except ValueError:  # "max", or no such file
@@ -66,7 +66,8 @@ def _quota(folder: str) -> list[int]:
     return [math.ceil(quota / period)] if quota > 0 and period > 0 else []
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The text of a small file of the system's; nothing where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()

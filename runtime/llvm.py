@@ -110,9 +110,8 @@ def emit_object(text: str, target: Target, flat: bool = False, level: int = OPT_
     thread at a time.
     """
     machine = _machine(target, flat, level)
-    module = _module(text, target, machine)
     with _without_search(target):
-        data: bytes = machine.emit_object(module)
+        data: bytes = machine.emit_object(_module(text, target, machine))
     return data
 
 
@@ -120,9 +119,8 @@ def emit_assembly(text: str, target: Target) -> str:
     """Assembly of LLVM `text` for `target`; else as `emit_object`, with `flat`. Where there is debug
     information, every instruction has a line."""
     machine = _machine(target, True, OPT_LEVEL)
-    module = _module(text, target, machine)
     with _without_search(target):
-        listing: str = machine.emit_assembly(module)
+        listing: str = machine.emit_assembly(_module(text, target, machine))
     from .settled import settled  # few look at assembly
 
     return settled(listing)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,19 @@ class Times:
     parts: list[tuple[int, int, float, float]]
 
 
+def _passes(least: int, most: int) -> Iterator[float]:
+    """When the first pass has begun, for each pass."""
+    first = time.perf_counter()
+    for number in range(most):
+        if number >= least and time.perf_counter() - first > SECONDS:
+            return
+        yield first
+
+
 def of_call(work: Callable[[], object]) -> Times:
     """Times of a function, as those of a plan with one launch: what it does is its own."""
     found: list[list[tuple[float, float]]] = []
-    first = time.perf_counter()
-    while len(found) < LEAST_PASSES or (len(found) < MOST_PASSES and time.perf_counter() - first < SECONDS):
+    for first in _passes(LEAST_PASSES, MOST_PASSES):
         began = time.perf_counter()
         work()
         found.append([(began - first, time.perf_counter() - began)])
@@ -83,8 +91,7 @@ def times(plan: Executable, inputs: Sequence[Array], threads: int | None = None)
     nothing = min(call(plan.program, 0, 0, 0)[1] for _ in range(20))
     found: list[list[tuple[float, float]]] = []
     whole: list[float] = []
-    first = time.perf_counter()
-    while len(found) < LEAST_PASSES or (len(found) < MOST_PASSES and time.perf_counter() - first < SECONDS):
+    for first in _passes(LEAST_PASSES, MOST_PASSES):
         one = [call(*program) for _, program in units]
         found.append([(began - first, max(0.0, seconds - nothing)) for began, seconds in one])
         whole.append(max(0.0, call(plan.program, plan.groups, plan.scratch, plan.parallel)[1] - nothing))
@@ -112,10 +119,7 @@ def _watched(
     busy: list[list[tuple[float, ...]]] = [[] for _ in seen]
     counted: list[list[list[float]]] = [[] for _ in seen]
     last: list[tuple[int, int, float, float]] = []
-    first = time.perf_counter()
-    for number in range(MOST_WATCHED):
-        if number >= LEAST_WATCHED and time.perf_counter() - first > SECONDS:
-            break
+    for _ in _passes(LEAST_WATCHED, MOST_WATCHED):
         last = []
         for k, program in enumerate(seen):
             log.begin()

@@ -78,16 +78,12 @@ class Values:
     def find_row_caches(self) -> None:
         equal = Numbers(self.kernel)
         for cache in row_caches(self.kernel, equal):
-            for number in (cache.first, cache.last):
-                for stmt in self.kernel.stages[number].body:
-                    for e in (e for o in k.operands(stmt) for e in k.walk(o)):
-                        if isinstance(e, k.Call) and equal(e) == cache.value:
-                            if number == cache.last:
-                                self.cached[number, e] = cache
-                            elif number not in self.kept_rows:
-                                self.kept_rows[number] = [(e, cache)]
-                            elif all(c is not cache for _, c in self.kept_rows[number]):
-                                self.kept_rows[number].append((e, cache))
+            first, last = (
+                [e for e in k.expressions(stage) if isinstance(e, k.Call) and equal(e) == cache.value]
+                for stage in (self.kernel.stages[cache.first], self.kernel.stages[cache.last])
+            )
+            self.kept_rows.setdefault(cache.first, []).append((first[0], cache))
+            self.cached |= {(cache.last, e): cache for e in last}
 
     def keep_rows(self) -> list[tuple[RowCache, Operand]]:
         """What a later stage will read again."""
