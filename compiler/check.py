@@ -62,14 +62,14 @@ graph = verify_graph
 def simplified(old: Graph, new: Graph) -> None:
     verify_graph(new)
     if comparing():
-        graphs("simplify", old, new)
+        graphs("simplify", old, functools.partial(interpret_graph, new))
 
 
 def fused(old: Graph, new: Program) -> None:
     for call in new.calls:
         verify_kernel(call.kernel)
     if comparing():
-        program("fuse", old, new)
+        graphs("fuse", old, functools.partial(results, new))
 
 
 def lowered(new: Program, target: Target) -> None:
@@ -206,11 +206,12 @@ def compare(what: str, old: Data, new: Data, eps: float) -> None:
         raise MiscompileError(f"{what}: the values changed\nbefore:\n{old}\nafter:\n{new}")
 
 
-def graphs(name: str, old: Graph, new: Graph) -> None:
+def graphs(name: str, old: Graph, run: Callable[[list[Data]], list[Data]]) -> None:
+    """A graph against what runs in its place."""
     if not _small(old):
         return  # see on_a_cut
     values = _inputs(old)
-    for n, (a, b) in enumerate(zip(interpret_graph(old, values), interpret_graph(new, values), strict=True)):
+    for n, (a, b) in enumerate(zip(interpret_graph(old, values), run(values), strict=True)):
         compare(f"{name}, output {n}", a, b, _graph_rounding(old))
 
 
@@ -258,13 +259,10 @@ def run_kernels(
     return memory
 
 
-def program(name: str, old: Graph, new: Program) -> None:
-    if not _small(old):
-        return  # see on_a_cut
-    values = _inputs(old)
-    memory = run_kernels(new, values)
-    for n, (node, want) in enumerate(zip(new.graph.outputs, interpret_graph(old, values), strict=True)):
-        compare(f"{name}, output {n}", want, memory[node], _graph_rounding(old))
+def results(program: Program, inputs: list[Data]) -> list[Data]:
+    """Its outputs, by the interpreter of kernels."""
+    memory = run_kernels(program, inputs)
+    return [memory[node] for node in program.graph.outputs]
 
 
 def run_loops(call: Call, memory: Values, target: Target) -> None:

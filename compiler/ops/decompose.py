@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
@@ -258,11 +259,6 @@ def random_bits(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     def rotate(x: Operand, places: int) -> Operand:
         return b.op("or", b.op("shl", x, b.imm(places, x)), b.op("shr", x, b.imm(32 - places, x)))
 
-    def add(x: Operand, y: Operand) -> Operand:
-        return b.op("add", x, y)
-
-    def xor(x: Operand, y: Operand) -> Operand:
-        return b.op("xor", x, y)
-
     k0, k1, c0, c1 = args
+    add, xor = partial(b.op, "add"), partial(b.op, "xor")
     return threefry((k0, k1), (c0, c1), add, xor, rotate, lambda value: b.imm(value, k0))

@@ -32,6 +32,9 @@ from .chain import Chain, chains, strip
 from .prove import prove
 from .touches import Touches, touches
 
+Slot = Address | int | bytes
+Slots = dict[str, Slot]
+
 # Outputs of this size do not stay in the cache until somebody reads them: they are stored around it,
 # unless they overwrite an input, whose lines are in the cache anyway.
 STREAM_BYTES = 8 << 20
@@ -372,9 +375,9 @@ def make_plan(
         buffers.append(Buffer(kind, of.dtype, of.shape, of.nbytes, 0, (begin, end)))
         return len(buffers) - 1
 
-    def own_memory(dtype: DType, shape: tuple[int, ...]) -> int:
+    def own_memory(dtype: DType, shape: tuple[int, ...]) -> Address:
         """Of the group at hand."""
-        return buffer("temp", TensorType(dtype, shape), at, at)
+        return Address(buffer("temp", TensorType(dtype, shape), at, at))
 
     for node in graph.inputs:
         where[node] = buffer("input", node.type)
@@ -407,7 +410,7 @@ def make_plan(
             chain, area = chained.get(number), None
             if chain is not None and number == group[0]:
                 offsets, nbytes = _area(chain, reused)
-                area = Scratch(own_memory(u8, (chain.areas * nbytes,)), chain.areas, nbytes)
+                area = Scratch(own_memory(u8, (chain.areas * nbytes,)).buffer, chain.areas, nbytes)
                 where |= dict.fromkeys(chain.between, area.buffer)
             for operand in call.arrays.values():
                 node = operand.node
@@ -418,14 +421,16 @@ def make_plan(
                 else:
                     where[node] = buffer("temp", node.type, at, last_use[node])
             block, blocks = grid(call, schedule) if chain is None else _chain_grid(call, schedule, chain)
-            scratch: dict[str, int] = {}
+            streams = sum(n.type.nbytes for n in call.writes) >= STREAM_BYTES
+            streams = streams and in_place.isdisjoint(call.writes)
+            values: Slots = {"block": block, "blocks": blocks, "stream": int(streams)}
             for reduce in own.parted:
                 shape = part_shape(call, reduce, blocks)
-                scratch |= {part_name(name): own_memory(dtype, shape) for name, dtype in reduce.results}
+                values |= {part_name(name): own_memory(dtype, shape) for name, dtype in reduce.results}
             for name, dtype in own.working.items():
-                scratch[name] = own_memory(dtype, (blocks, room(call, schedule)))
-            joins = number != group[0]
-            launch = _launch(call, own, codes[number], block, blocks, where, scratch, in_place, joins)
+                values[name] = own_memory(dtype, (blocks, room(call, schedule)))
+            table = _slots(call, own, where, values)
+            launch = Launch(codes[number], table, blocks, _work(call), number != group[0])
             if chain is not None:
                 names = [slot.name for slot in own.slots]
                 share = blocks // chain.strips if schedule.mode == "product" else 0
@@ -450,30 +455,16 @@ def _work(call: Call) -> int:
     return call.streams + prod(call.extent(a.extent) for a in axes) // STEPS_OF_BYTE
 
 
-def _launch(
-    call: Call,
-    own: Face,
-    code: Code,
-    block: int,
-    blocks: int,
-    where: Mapping[Node, int],
-    scratch: Mapping[str, int],
-    in_place: Set[Node],
-    joins: bool,
-) -> Launch:
-    kernel = call.kernel
-    written = sum(n.type.nbytes for n in call.writes)
-    values: dict[str, Address | int | bytes] = {"block": block, "blocks": blocks}
-    values["stream"] = int(written >= STREAM_BYTES and in_place.isdisjoint(call.writes))
-    values |= {name: Address(buffer) for name, buffer in scratch.items()}
+def _slots(call: Call, own: Face, where: Mapping[Node, int], values: Slots) -> tuple[Slot, ...]:
+    """What each slot of a launch holds, of which `values` tells those that are no operands of the call."""
     for name in own.symbols:
         values[name] = call.symbols[name]
     for name, array in own.arrays.items():
         operand = call.arrays[name]
         size = array.dtype.size
-        extents = [call.extent(d) for d in array.dims]
         # of a window without elements nothing is read, wherever it would begin
-        offset = 0 if operand.node.type.size < 1 or any(n < 1 for n in extents) else operand.offset
+        empty = operand.node.type.size < 1 or any(n < 1 for n in call.shape(array))
+        offset = 0 if empty else operand.offset
         values[name] = Address(where[operand.node], offset * size)
         for dim, stride in enumerate(operand.strides):
             values[stride_name(name, dim)] = stride
@@ -482,5 +473,5 @@ def _launch(
     table = tuple([values[slot.name] for slot in own.slots])
     for slot, value in zip(own.slots, table, strict=True):
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-            raise VerifyError(f"kernel {kernel.name}: `{slot.name}` = {value} takes more than 64 bits")
-    return Launch(code, table, blocks, _work(call), joins)
+            raise VerifyError(f"kernel {call.kernel.name}: `{slot.name}` = {value} takes more than 64 bits")
+    return table

@@ -213,7 +213,7 @@ class _Parser:
             call = c.next()
             args = self.c.several("(", ")", lambda: self.expr(1))
             if not _elementwise(call.text) or len(args) == 1:
-                return self.reduced(targets, call.text, call, args, self.values)
+                return self.reduced(targets, call.text, call, args)
             first = self.apply(call.text, tuple(args), call)
         if dtype is not None or len(names) > 1:
             raise c.error("only a reduction is given a dtype; a let has that of its expression", start)
@@ -232,20 +232,12 @@ class _Parser:
             c.next()
         several = fold(op).arguments > 1
         args = self.c.several("(", ")", lambda: self.expr(1)) if several else [self.expr()]
-        known = self.kept if keep else self.values
-        return self.reduced(targets, op, token, args, known, "all", keep)
+        return self.reduced(targets, op, token, args, keep)
 
     def reduced(
-        self,
-        targets: _Targets,
-        op: str,
-        token: Token,
-        args: list[_Item],
-        known: dict[str, DType],
-        scope: str = "row",
-        keep: tuple[str, ...] = (),
+        self, targets: _Targets, op: str, token: Token, args: list[_Item], keep: tuple[str, ...] | None = None
     ) -> k.Reduce:
-        """A reduction with these arguments, whose results are `known` from here on."""
+        """A reduction with these arguments: of rows, or over all axes but those in `keep`."""
         of, (_, names, given) = fold(op), targets
         if len(args) != of.arguments:
             raise self.c.error(f"{op} takes {of.takes}, found {len(args)}", token)
@@ -255,8 +247,10 @@ class _Parser:
         exprs = tuple(self.close(a, told) for a in args)
         own = of.own(tuple(map(k.expr_dtype, exprs)))
         dtypes = tuple(a or b for a, b in zip(given, own, strict=True))
+        known = self.kept if keep else self.values
         known.update(zip(names, dtypes, strict=True))
-        return k.Reduce(names, op, exprs, dtypes, scope, keep, self.c.loc(self.c.token))
+        scope = "row" if keep is None else "all"
+        return k.Reduce(names, op, exprs, dtypes, scope, keep or (), self.c.loc(self.c.token))
 
     def at_call(self, *names: str) -> bool:
         after = self.c.ahead()
