@@ -21,7 +21,7 @@ from .interpret.loop import interpret_func
 from .ir.artifact import Plan
 from .ir.data import replace
 from .ir.graph import Graph, Node, toposort
-from .ir.kernel import Array, Kernel, Reduce, arrays, expr_dtype, operands, walk
+from .ir.kernel import Array, Kernel, Reduce, arrays, expr_dtype, expressions
 from .ir.layout import part_name, parted, slots, stride_name, working
 from .ir.loop import Func
 from .ir.program import Call, Operand, Program
@@ -185,7 +185,7 @@ def _graph_rounding(graph: Graph) -> float:
 
 def _kernel_rounding(kernel: Kernel) -> float:
     stmts = [stmt for stage in kernel.stages + kernel.final for stmt in stage.body]
-    exprs = [e for stmt in stmts for operand in operands(stmt) for e in walk(operand)]
+    exprs = [e for stage in kernel.stages + kernel.final for e in expressions(stage)]
     sums = [dtype for stmt in stmts if isinstance(stmt, Reduce) for dtype in stmt.dtypes]
     return _rounding([*sums, *map(expr_dtype, exprs), *(a.dtype for a in arrays(kernel).values())])
 

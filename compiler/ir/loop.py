@@ -66,9 +66,7 @@ class Imm:
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
-        value, dtype = self.value, self.dtype
-        plain = type(value) is int and dtype.kind in "iu"
-        object.__setattr__(self, "text", repr(value) if plain else literal(value, dtype))
+        object.__setattr__(self, "text", literal(self.value, self.dtype))
 
 
 Operand = Value | Imm

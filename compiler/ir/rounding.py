@@ -47,6 +47,8 @@ def literal(value: Number, dtype: DType) -> str:
     """What two literals of `dtype` have in common that mean the same: 0.1 and the float32 nearest to it, 1
     and 1.0, 0 and False; not 0.0 and -0.0. NaN is itself. A value that does not fit is itself, too."""
     text = repr(value)
+    if type(value) is int and dtype.kind in "iu":
+        return text
     if dtype.kind == "b":
         return repr(bool(value)) if value in (0, 1) else text
     if type(value) not in (int, float):

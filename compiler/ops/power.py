@@ -55,9 +55,8 @@ def _any(b: Builder, x: Operand, y: Operand, form: st.Format, magnitude: Magnitu
 def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     """float64 x**y for x >= 0 and finite y: e**(w + rest), where w + rest is y log x."""
     log, log_rest = _log_twice(b, x)
-    w = b.op("mul", y, log)
-    rest = b.op("fma", y, log, b.op("neg", w))
-    rest = b.op("fma", y, log_rest, rest)
+    _, lost = st.product(b, y, log)
+    rest = b.op("fma", y, log_rest, lost)
     w = b.op("mul", y, _at_ends(b, x, log))
     # outside of the range of exp, `rest` may be large and means nothing
     inside = b.op("lt", b.op("abs", w), b.imm(-exp_range(st.F64)[0], w))
@@ -90,25 +89,19 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     """
     f, k = st.split(b, x, st.F64, denormals=True)
     two = b.imm(2.0, f)
-
-    def minus(p: Operand) -> Value:
-        return b.op("neg", p)
-
     # s + s_rest = f / (d + d_rest), d + d_rest = 2 + f
     d = b.op("add", two, f)
     d_rest = b.op("sub", f, b.op("sub", d, two))
     inverse = b.op("div", b.imm(1.0, f), d)
     s = b.op("mul", f, inverse)
-    left = b.op("fma", minus(s), d_rest, b.op("fma", minus(s), d, f))
+    minus = b.op("neg", s)
+    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, f))
     s_rest = b.op("mul", left, inverse)
 
-    z = b.op("mul", s, s)
-    z_rest = b.op("fma", s, s, minus(z))
-    z_rest = b.op("fma", b.op("add", s, s), s_rest, z_rest)
-
-    cube = b.op("mul", s, z)
-    cube_rest = b.op("fma", s, z, minus(cube))
-    cube_rest = b.op("fma", s, z_rest, b.op("fma", s_rest, z, cube_rest))
+    z, lost = st.product(b, s, s)
+    z_rest = b.op("fma", b.op("add", s, s), s_rest, lost)
+    cube, lost = st.product(b, s, z)
+    cube_rest = b.op("fma", s, z_rest, b.op("fma", s_rest, z, lost))
 
     third = b.imm(2 / 3, f)
     tail = b.op("mul", z, st.horner(b, z, _ATANH))
@@ -117,14 +110,11 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     c_rest = b.op("add", c_rest, b.imm(float.fromhex("0x1.5555555555555p-55"), f))
     c_rest = b.op("fma", z_rest, b.imm(_ATANH[0], f), c_rest)
 
-    term = b.op("mul", cube, c)
-    term_rest = b.op("fma", cube, c, minus(term))
-    term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, term_rest))
-
+    term, lost = st.product(b, cube, c)
+    term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, lost))
     total, rest = add_multiple(b, k, b.op("add", s, s))
     rest = b.op("fma", k, b.imm(st.F64.ln2_rest, k), rest)
-    rest = b.op("fma", two, s_rest, rest)
-    rest = b.op("add", rest, term_rest)
+    rest = b.op("add", b.op("fma", two, s_rest, rest), term_rest)
     result = b.op("add", total, term)
     return result, b.op("add", rest, b.op("sub", term, b.op("sub", result, total)))
 

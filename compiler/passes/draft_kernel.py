@@ -102,7 +102,7 @@ class Writer:
         for label in self.draft.extents:
             weight[label] = tuple([abs(t.get(label, 0)) for t in tables])
 
-        used = self._used()
+        used = {x for p in self.draft.placed + self.draft.final for x in p.domain}
         order = [x for x in self.draft.extents if x in used]
 
         def before(x: str, y: str) -> bool:
@@ -123,9 +123,6 @@ class Writer:
                 summed = iter(x for x in p.domain if x in p.reduced)
                 order = [next(summed) if x in p.reduced else x for x in order]
         return order
-
-    def _used(self) -> set[str]:
-        return {x for p in self.draft.placed + self.draft.final for x in p.domain}
 
     def _signature(self, label: str) -> tuple[object, ...]:
         """Labels collapse only if they play the same part everywhere."""
@@ -272,8 +269,8 @@ class Writer:
             if isinstance(place, By):
                 extents.append(self.size_of(place.extent).symbol)
                 continue
-            guard = self._guard(read.guards, place)
-            extents.append(self.symbol_of[place] if guard is None else self._range(guard))
+            guard = self._guard(read.guards, place)  # and what lies inside
+            extents.append(self.symbol_of[place] if guard is None else f"g{guard.lo.removeprefix('lo')}")
         unit = not dims or dims[-1][1] == 1
         step = 0
         if not unit and -2 < dims[-1][1] <= max(k.STEPS):  # else it is asked no more
@@ -315,10 +312,6 @@ class Writer:
             self.symbols |= {f"lo{n}": lo, f"hi{n}": hi, f"g{n}": hi - lo}
             self.guards[axis, lo, hi] = k.Within(axis, f"lo{n}", f"hi{n}")
         return self.guards[axis, lo, hi]
-
-    def _range(self, guard: k.Within) -> str:
-        """The extent of what lies inside a guard."""
-        return f"g{guard.lo.removeprefix('lo')}"
 
     def size_of(self, value: int) -> k.Size:
         """A whole number that may differ from call to call: a symbol each time, as equal ones may be so by

@@ -425,7 +425,8 @@ class _Fuser:
         outer = outer_axes(trial)
         if outer is None:
             apart = refusal.NESTED if rows else refusal.NO_AXES
-            return self._refuses(refusal.TOTAL if self._waits(draft, rows) else apart)
+            late = any(p.form in ("full", "column") for p in draft.placed if p.node in rows)
+            return self._refuses(refusal.TOTAL if late else apart)  # known once all blocks are done
         if not rows and turned(trial, outer):
             return self._refuses(refusal.ACROSS_MEMORY)
         if not self._room(draft, placed):
@@ -501,8 +502,7 @@ class _Fuser:
             return self._refuses(refusal.TOTAL if reads & maps else refusal.LARGE_END)
         if not all(h is not None and set(moved.domain) <= h.kept for h in homes):
             return False
-        finals = {p.node for p in draft.final}
-        if reads & finals and not all(self._same_domain(draft, f, moved) for f in reads & finals):
+        if not all(set(p.domain) <= set(moved.domain) for p in draft.final if p.node in reads):
             return False
         trial = replace(draft, final=[*draft.final, moved], totals=draft.totals | totals)
         if outer_axes(trial) is None or not self._room(draft, placed):
@@ -511,13 +511,9 @@ class _Fuser:
         self._joined(draft, placed, moved, "needs only its totals", final=True)
         return True
 
-    def _same_domain(self, draft: Draft, node: Node | None, moved: Placed) -> bool:
-        other = next(p for p in draft.final if p.node is node)
-        return set(other.domain) <= set(moved.domain)
-
     def _join_epilogue(self, draft: Draft, placed: Placed, extents: dict[str, int]) -> bool:
         """Onto a matrix product: only maps over its result."""
-        if placed.reduced or not self._consumes(draft, placed):
+        if placed.reduced or not any(self.home.get(n) is draft for n, _ in self.reader.reads(placed)):
             return self._refuses(refusal.NO_EPILOGUE)
         unified = self._unify(draft, placed, extents)
         if unified is None:
@@ -531,13 +527,6 @@ class _Fuser:
         draft.rows |= unified[1]
         self._joined(draft, placed, moved, "epilogue of the product")
         return True
-
-    def _waits(self, draft: Draft, rows: set[Node]) -> bool:
-        """Whether some of these reductions are known only once all blocks of the draft are done."""
-        return any(p.form in ("full", "column") for p in draft.placed if p.node in rows)
-
-    def _consumes(self, draft: Draft, placed: Placed) -> bool:
-        return any(self.home.get(n) is draft for n, _ in self.reader.reads(placed))
 
     def _joined(self, draft: Draft, placed: Placed, moved: Placed, why: str, final: bool = False) -> None:
         self._at_home(draft, placed)

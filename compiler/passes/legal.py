@@ -29,13 +29,10 @@ def outer_axes(draft: Draft) -> tuple[str, ...] | None:
         return None
     exact: set[frozenset[str]] = set()
     for p in draft.placed:
-        if p.form == "product":
-            exact.add(p.kept)
-        elif p.node in draft.rows:
-            if p.form == "full":
-                return None  # a full reduction is known only after the last block
-            exact.add(p.kept)
-        elif p.form == "row" and p.node not in draft.totals:
+        of_row = p.form == "product" or p.node in draft.rows
+        if of_row and p.form == "full":
+            return None  # a full reduction is known only after the last block
+        if of_row or (p.form == "row" and p.node not in draft.totals):
             exact.add(p.kept)
         elif p.form in ("row", "column"):
             exact.add(p.reduced)
