@@ -172,11 +172,10 @@ def side_by_side(re: Node, im: Node) -> Node:
 # --- the three ops ---------------------------------------------------------------------------------
 
 
-def _d_complex(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return RE(ct) if needs[0] else None, IM(ct) if needs[1] else None
-
-
-COMPLEX: Op = define("complex", "pair", _infer_complex, _joined, _d_complex, None)
+COMPLEX: Op = define(
+    "complex", "pair", _infer_complex, _joined,
+    lambda n, ct, needs: (RE(ct) if needs[0] else None, IM(ct) if needs[1] else None), None,
+)  # fmt: skip
 RE: Op = define(
     "re", "pair", _infer_part, lambda attrs, x: x.real.copy(),
     lambda n, ct, _: (COMPLEX(ct, ops.zeros_like(ct)),), None, "c", of_complex=_one,

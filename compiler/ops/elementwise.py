@@ -56,10 +56,6 @@ def element(
     return define(name, "elementwise", infer, run, vjp, code, kinds, samples=samples, **more)
 
 
-def _d_sub(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return ct, NEG(ct) if needs[1] else None
-
-
 def _d_mul(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     a, b = node.inputs
     if a is b:
@@ -115,7 +111,10 @@ def _d_where(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None
 
 
 ADD = element("add", 2, np.add, lambda n, ct, _: (ct, ct), kinds="iuf", slope="constant", of_complex=linear)
-SUB = element("sub", 2, np.subtract, _d_sub, kinds="iuf", slope="constant", of_complex=linear)
+SUB = element(
+    "sub", 2, np.subtract, lambda n, ct, needs: (ct, NEG(ct) if needs[1] else None), kinds="iuf",
+    slope="constant", of_complex=linear,
+)  # fmt: skip
 MUL = element("mul", 2, np.multiply, _d_mul, kinds="iuf", of_complex=bilinear)
 DIV = element(
     "div", 2, np.true_divide, _d_div, domain=(0.5, 4.0), slow=True, slope="any", of_complex=rules.quotient,

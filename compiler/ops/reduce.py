@@ -58,10 +58,6 @@ def _spread(node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
     return kept if kept.shape == shape else BROADCAST(kept, shape=shape)
 
 
-def _d_sum(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return (_spread(ct, node.inputs[0].shape, node.attrs["axes"]),)
-
-
 def _d_prod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """The product of all others: that of those that are not 0, over x where it is not 0 itself; where one
     other is 0, times that one, so that the second derivative is right, too; where more are, 0."""
@@ -102,7 +98,10 @@ def _reduced(name: str, of: str, vjp: Vjp, **more: Any) -> Op:
     )  # fmt: skip
 
 
-SUM = _reduced("sum", "sum", _d_sum, exact=False, of_complex=linear)
+SUM = _reduced(
+    "sum", "sum", lambda n, ct, _: (_spread(ct, n.inputs[0].shape, n.attrs["axes"]),),
+    exact=False, of_complex=linear,
+)  # fmt: skip
 PROD: Op = _reduced("prod", "prod", _d_prod, exact=False, of_complex=product)
 AMAX = _reduced("amax", "max", _d_extreme)
 AMIN = _reduced("amin", "min", _d_extreme)

@@ -40,10 +40,6 @@ def _back(ct: Node, axis: int) -> Node:
     return flip(CUMSUM(flip(ct, axis), axis=axis), axis)
 
 
-def _d_cumsum(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    return (_back(ct, node.attrs["axis"]),)
-
-
 def _d_cumprod(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     """The products up to i of all but x[j], for j <= i: those of what is not 0, over x[j] if it is not; times
     the one other 0 where there is one, so that the second derivative is right, too; 0 where more are."""
@@ -81,7 +77,7 @@ def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
     return (sums_at(ct, *steps, shape=x.shape, axes=axes),)
 
 
-CUMSUM: Op = _scan("cumsum", "sum", _d_cumsum, linear)
+CUMSUM: Op = _scan("cumsum", "sum", lambda n, ct, _: (_back(ct, n.attrs["axis"]),), linear)
 CUMPROD: Op = _scan("cumprod", "prod", _d_cumprod, running_product)
 CUMMAX: Op = _scan("cummax", "max", _d_extreme)
 CUMMIN: Op = _scan("cummin", "min", _d_extreme)

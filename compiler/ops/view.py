@@ -134,11 +134,6 @@ def _index_pad(attrs: Attrs, shape: tuple[int, ...], index: tuple[Subscript, ...
     return tuple(source), tuple(guards)
 
 
-def _d_pad(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    shape = node.inputs[0].shape
-    return (SLICE(ct, starts=node.attrs["lo"], steps=(1,) * len(shape), counts=shape),)
-
-
 RESHAPE: Op = define(
     "reshape", "view", _infer_reshape, lambda attrs, x: x.reshape(attrs["shape"]),
     lambda n, ct, _: (RESHAPE(ct, shape=n.inputs[0].shape),), _index_reshape, "biuf",
@@ -181,7 +176,8 @@ SLICE = define(
 PAD = define(
     "pad", "view", _infer_pad,
     lambda attrs, x: np.pad(x, [*zip(attrs["lo"], attrs["hi"], strict=True)]) if x.ndim else x,
-    _d_pad, _index_pad, "biuf", attrs=("lo", "hi"), sizes=("lo", "hi"),
+    lambda n, ct, _: (SLICE(ct, starts=n.attrs["lo"], steps=(1,) * ct.type.ndim, counts=n.inputs[0].shape),),
+    _index_pad, "biuf", attrs=("lo", "hi"), sizes=("lo", "hi"),
     samples=(
         Sample(((5,),), {"lo": (2,), "hi": (1,)}),
         Sample(((3, 4),), {"lo": (0, 3), "hi": (2, 0)}),
