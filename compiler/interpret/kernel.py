@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import kernel as k
+from ..ir.data import data, field
 from ..ir.rounding import Number, convert
 from ..ir.types import from_numpy
 from ..ops import REGISTRY, order, ordered
@@ -42,55 +43,50 @@ def interpret_kernel(
     the kernel's.
     The maximum of nothing is the least value. Raises ValueError for a missing or unfitting
     operand, IndexError for an unguarded access outside of an array."""
-    counts = Counter[str]() if computed is None else computed
-    return _Run(kernel, arrays, scalars or {}, symbols or {}, touched or {}, counts, moved).outputs
+    given = {p.name: _bound(kernel, p, arrays) for p in kernel.params if isinstance(p, k.Array)}
+    sizes = k.sizes(kernel, {name: array.shape for name, array in given.items()}, symbols or {})
+    numbers = k.scalars(kernel)
+    if missing := [name for name in numbers if name not in (scalars or {})]:
+        raise ValueError(f"{kernel.name}: no value for {', '.join(missing)}")
+    with np.errstate(all="ignore"):
+        own = {name: _number((scalars or {})[name], scalar) for name, scalar in numbers.items()}
+        counts = Counter[str]() if computed is None else computed
+        run = _Run(kernel, given, sizes, touched or {}, counts, moved, {**own})
+        for stage in kernel.stages:
+            run.stage(stage, kernel.outer)
+        run.names = own | {name: total for name, total in run.kept.items() if total.ndim == 0}
+        for stage in kernel.final:
+            run.stage(stage, ())
+    return run.outputs
 
 
+def _bound(kernel: k.Kernel, param: k.Array, arrays: Mapping[str, Array]) -> Array:
+    if param.name not in arrays:
+        raise ValueError(f"{kernel.name}: no array for {param.name}")
+    array = arrays[param.name]
+    if array.dtype != param.dtype.np or array.ndim != len(param.dims):
+        expected = f"{param.dtype.numpy} of {len(param.dims)} dimensions"
+        raise ValueError(f"{kernel.name}: {param.name} must be {expected}")
+    return array
+
+
+@data(frozen=False, eq=False)
 class _Run:
-    """One evaluation. `names` holds values of the shape of the outer axes, or 0-d."""
+    """One evaluation. `names` holds values of the shape of the outer axes, or 0-d; `kept` accumulators."""
 
-    def __init__(
-        self,
-        kernel: k.Kernel,
-        arrays: Mapping[str, Array],
-        scalars: Mapping[str, Number],
-        symbols: Mapping[str, int],
-        touched: Mapping[str, Array],
-        computed: Counter[str],
-        moved: np.random.Generator | None,
-    ) -> None:
-        self.kernel = kernel
-        self.touched = touched
-        self.computed, self.moved = computed, moved
-        self.arrays = {p.name: self._bound(p, arrays) for p in kernel.params if isinstance(p, k.Array)}
-        self.symbols = k.sizes(kernel, {name: a.shape for name, a in self.arrays.items()}, symbols)
-        if missing := [s for s in k.scalars(kernel) if s not in scalars]:
-            raise ValueError(f"{kernel.name}: no value for {', '.join(missing)}")
-        self.names: dict[str, Array] = {}
-        self.kept: dict[str, Array] = {}  # accumulators, by name
-        self.outputs = {
-            o.name: np.zeros(tuple(map(self._extent, o.dims)), o.dtype.np) for o in kernel.outputs
-        }
-        with np.errstate(all="ignore"):
-            for name, scalar in k.scalars(kernel).items():
-                self.names[name] = _number(scalars[name], scalar)
-            for stage in kernel.stages:
-                self._stage(stage, kernel.outer)
-            self.names = {x: v for x, v in self.names.items() if x in k.scalars(kernel)}
-            for name, value in self.kept.items():
-                if value.ndim == 0:
-                    self.names[name] = value
-            for stage in kernel.final:
-                self._stage(stage, ())
+    kernel: k.Kernel
+    arrays: Mapping[str, Array]
+    symbols: Mapping[str, int]
+    touched: Mapping[str, Array]
+    computed: Counter[str]
+    moved: np.random.Generator | None
+    names: dict[str, Array]
+    kept: dict[str, Array] = field(default_factory=dict)
+    outputs: dict[str, Array] = field(init=False)
 
-    def _bound(self, param: k.Array, arrays: Mapping[str, Array]) -> Array:
-        if param.name not in arrays:
-            raise ValueError(f"{self.kernel.name}: no array for {param.name}")
-        array = arrays[param.name]
-        if array.dtype != param.dtype.np or array.ndim != len(param.dims):
-            expected = f"{param.dtype.numpy} of {len(param.dims)} dimensions"
-            raise ValueError(f"{self.kernel.name}: {param.name} must be {expected}")
-        return array
+    def __post_init__(self) -> None:
+        every = ((o, tuple(map(self._extent, o.dims))) for o in self.kernel.outputs)
+        self.outputs = {o.name: np.zeros(shape, o.dtype.np) for o, shape in every}
 
     def touch(self, name: str, places: Sequence[Array] | None = None, where: Array = _YES) -> None:
         """Elements of an array are read or written: those at `places`, `where` that is true; or all."""
@@ -123,7 +119,7 @@ class _Run:
     def _extent(self, extent: k.Extent) -> int:
         return extent if isinstance(extent, int) else self.symbols[extent]
 
-    def _stage(self, stage: k.Stage, outer: tuple[k.Axis, ...]) -> None:
+    def stage(self, stage: k.Stage, outer: tuple[k.Axis, ...]) -> None:
         axes = outer + stage.axes
         point = _Point(self, axes, len(stage.axes))
         rows: dict[str, Array] = {}

@@ -8,7 +8,7 @@ block of a kernel knows of another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import islice
 from math import prod
 
@@ -164,53 +164,39 @@ def chains(
     for number, call in enumerate(program.calls):
         for node in call.reads:
             readers.setdefault(node, set()).add(number)
-    found: list[Chain] = []
-    at = 0
-    while at < len(groups):
-        chain = None
-        if _is_product(groups[at], schedules):
-            chain = _chain(program, islice(groups, at, None), schedules, faces, given, readers)
-        if chain is not None:
-            found.append(chain)
-        at += len(chain.calls) if chain is not None else 1
-    return found
 
-
-def _is_product(group: Sequence[int], schedules: Sequence[Schedule]) -> bool:
-    how = schedules[group[0]]
-    return len(group) == 1 and how.mode == "product" and not how.threads
-
-
-def _chain(
-    program: Program,
-    groups: Iterator[Sequence[int]],
-    schedules: Sequence[Schedule],
-    faces: Sequence[Face],
-    given: Set[Node],
-    readers: Mapping[Node, set[int]],
-) -> Chain | None:
-    """That which begins with the first group, a product alone."""
-    (first,) = next(groups)
-    calls, between, head = [first], list[Node](), None
-    for group in groups:
-        number = calls[-1]
-        call = program.calls[number]
-        target = call.writes[0]
-        if target in given or readers.get(target) != {group[0]} or len(group) != 1:
+    def chain(at: int) -> Chain | None:
+        """That which begins with this group, a product alone."""
+        first = groups[at][0]
+        if len(groups[at]) != 1 or schedules[first].mode != "product" or schedules[first].threads:
             return None
-        if head is None:
-            head = _head(call)
-            if head is None:
+        calls, between, head = [first], list[Node](), None
+        for group in islice(groups, at + 1, None):
+            number = calls[-1]
+            call = program.calls[number]
+            target = call.writes[0]
+            if target in given or readers.get(target) != {group[0]} or len(group) != 1:
                 return None
-        elif _middle(call, schedules[number], faces[number], between[-1]) != head.batches * head.rows:
-            return None
-        between.append(target)
-        calls.append(group[0])
-        if schedules[group[0]].mode == "product":
-            tail = _tail(program.calls[group[0]], target)
-            same = tail is not None and (tail.batches, tail.rows) == (head.batches, head.rows)
-            return _sized(calls, between, head, schedules) if same else None
-    return None
+            if head is None:
+                head = _head(call)
+                if head is None:
+                    return None
+            elif _middle(call, schedules[number], faces[number], between[-1]) != head.batches * head.rows:
+                return None
+            between.append(target)
+            calls.append(group[0])
+            if schedules[group[0]].mode == "product":
+                tail = _tail(program.calls[group[0]], target)
+                same = tail is not None and (tail.batches, tail.rows) == (head.batches, head.rows)
+                return _sized(calls, between, head, schedules) if same else None
+        return None
+
+    found, at = list[Chain](), 0
+    while at < len(groups):
+        one = chain(at)
+        found += [one] if one is not None else []
+        at += len(one.calls) if one is not None else 1
+    return found
 
 
 def _sized(
