@@ -44,7 +44,7 @@ from contextlib import contextmanager
 from .data import data, field
 from .graph import Loc
 from .layout import Slot
-from .rounding import literal
+from .rounding import literal, rounded
 from .types import DType, b1, i64
 
 
@@ -295,6 +295,14 @@ class Builder:
         if isinstance(value, Imm):
             return Imm(value.value, value.dtype, lanes)
         return self.op("splat", value, dtype=value.dtype, lanes=lanes)
+
+    def widened(self, x: Operand) -> Operand:
+        """x in the format in which it is computed (`DType.wide`)."""
+        if x.dtype.wide is None:
+            return x
+        if isinstance(x, Imm):
+            return Imm(rounded(x.value, x.dtype), x.dtype.wide, x.lanes)
+        return self.op("cast", x, dtype=x.dtype.wide)
 
     def imm(self, value: float | int | bool, like: Operand) -> Imm:
         return Imm(value, like.dtype, like.lanes)

@@ -122,20 +122,12 @@ def arctan(b: Builder, x: Operand) -> Operand:
 def arctan2(b: Builder, y: Operand, x: Operand) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
     form = st.F64
-    zero, one, inf = (b.imm(v, x) for v in (0.0, 1.0, math.inf))
+    zero, one = b.imm(0.0, x), b.imm(1.0, x)
     left = b.op("ge", st.as_bits(b, x, form), b.imm(form.sign, st.as_bits(b, x, form)))
     ax, ay = b.op("abs", x), b.op("abs", y)
     steep = b.op("gt", ay, ax)
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
-    # infinite: 1/1 or 0/1; both 0: 0/1
-    infinite = b.op("eq", d, inf)
-    n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
-    d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
-    # neither what the quotient loses nor the inverse of n + d, up to 2**(bias - 2), is out of range
-    least, times = _TINY
-    factor = b.op("select", b.op("lt", d, b.imm(least, x)), b.imm(times, x), one)
-    factor = b.op("select", b.op("gt", d, b.imm(2.0 ** (form.bias - 3), x)), b.imm(0.0625, x), factor)
-    n, d = b.op("mul", n, factor), b.op("mul", d, factor)
+    n, d = arcs_single.in_range(b, n, d, _TINY, (2.0 ** (form.bias - 3), 0.0625))  # the divisor may be n + d
     start = b.op("select", steep, b.imm(2.0, x), b.op("select", left, b.imm(4.0, x), zero))
     sign = b.op("select", b.op("xor", steep, left), b.imm(-1.0, x), one)
     tiny = b.op("lt", n, b.op("mul", d, b.imm(form.half * form.least, x)))  # as `odd` does it

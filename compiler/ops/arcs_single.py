@@ -15,6 +15,7 @@ import math
 from ..ir.loop import Builder, Operand, Value
 from . import steps as st
 
+Bound = tuple[float, float]
 _PI = st.hexes("0x1.921fb6p+1 -0x1.777a5cp-24")  # rounded, and the rest
 _HALF_PI = st.hexes("0x1.921fb6p+0 -0x1.777a5cp-25")
 # atan(t) / t - 1 in powers of y = t**2 - _MIDDLE, t <= 1: of atan 2**-28.3. With this middle the first of
@@ -78,28 +79,34 @@ def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Valu
     return b.op("add", total, rest)
 
 
+def in_range(b: Builder, n: Operand, d: Operand, low: Bound, high: Bound) -> tuple[Value, Value]:
+    """n and d, 0 <= n <= d, as numbers with the same angle, so that neither what the quotient loses nor the
+    inverse of the divisor is out of range: times the second number of `low` where d is below the first one;
+    of `high`, where it is above."""
+    zero, one, inf = (b.imm(v, d) for v in (0.0, 1.0, math.inf))
+    # infinite: 1/1 or 0/1; both 0: 0/1
+    infinite = b.op("eq", d, inf)
+    n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
+    d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
+    factor = b.op("select", b.op("lt", d, b.imm(low[0], d)), b.imm(low[1], d), one)
+    factor = b.op("select", b.op("gt", d, b.imm(high[0], d)), b.imm(high[1], d), factor)
+    return b.op("mul", n, factor), b.op("mul", d, factor)
+
+
 def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
     """The angle of the point (x, y), with the special cases of C99 (annex F)."""
-    zero, one, inf = (b.imm(v, x) for v in (0.0, 1.0, math.inf))
     bits = st.as_bits(b, x, st.F32)
     left = b.op("ge", bits, b.imm(st.F32.sign, bits))
     ax, ay = b.op("abs", x), b.op("abs", y)
     steep = b.op("gt", ay, ax)
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
-    (low, times), high = _TINY, 2.0 ** (st.F32.bias - 2)
+    high = 2.0 ** (st.F32.bias - 2)
 
     def slowly() -> tuple[Operand]:
-        # infinite: 1/1 or 0/1; both 0: 0/1
-        infinite = b.op("eq", d, inf)
-        top = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
-        bottom = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
-        # neither what the quotient loses nor the inverse of the divisor is out of range
-        factor = b.op("select", b.op("lt", bottom, b.imm(low, x)), b.imm(times, x), one)
-        factor = b.op("select", b.op("gt", bottom, b.imm(high, x)), b.imm(0.25, x), factor)
-        top, bottom = b.op("mul", top, factor), b.op("mul", bottom, factor)
+        top, bottom = in_range(b, n, d, _TINY, (high, 0.25))
         return (b.op("select", b.op("ne", y, y), y, _positive_angle(b, top, bottom, steep, left)),)
 
-    inside = b.op("and", b.op("ge", d, b.imm(low, x)), b.op("le", d, b.imm(high, x)))  # NaN is not
+    inside = b.op("and", b.op("ge", d, b.imm(_TINY[0], x)), b.op("le", d, b.imm(high, x)))  # NaN is not
     usual = _positive_angle(b, n, d, steep, left)
     (result,) = st.where_any(b, b.op("not", inside), (usual,), slowly)
     return st.copied_sign(b, result, y, st.F32)

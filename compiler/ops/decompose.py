@@ -20,7 +20,6 @@ from .gamma import digamma, lgamma, trigamma
 from .logarithm import arccosh, arcsinh, arctanh, log, log1p, log2, log10
 from .power import cbrt, power
 from .random import threefry
-from .stored import widened
 from .trigonometric import cos, sin, tan
 
 __all__ = [
@@ -37,7 +36,7 @@ def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     (x,) = args
     if x.dtype == dtype:
         return x
-    x = widened(b, x)
+    x = b.widened(x)
     if dtype is b1:
         return b.op("ne", x, b.imm(0, x))
     if dtype.wide is None:
@@ -105,7 +104,7 @@ def _extreme(better: str) -> Lower:
             return b.op("max" if better == "gt" else "min", x, y)
         if dtype.wide is None and dtype.is_float:
             raise TypeError(f"no order is known for {dtype}")
-        p, q = widened(b, x), widened(b, y)
+        p, q = b.widened(x), b.widened(y)
         test = f"{better[0]}e" if dtype is f16 else better
         best = b.op("select", b.op(test, p, q), x, y)
         return b.op("select", b.op("ne", p, p), x, best) if dtype.is_float else best

@@ -16,7 +16,6 @@ from ..ir.data import data
 from ..ir.loop import Builder, Operand
 from ..ir.types import DType
 from .record import REGISTRY
-from .stored import widened
 
 Number = float | int | bool
 Acc = tuple[Operand, ...]
@@ -125,7 +124,7 @@ def _first(better: str) -> Callable[[Builder, Acc, Acc], Acc]:
 
     def merge(b: Builder, acc: Acc, other: Acc) -> Acc:
         (v, p), (w, q) = acc, other
-        x, y = widened(b, v), widened(b, w)
+        x, y = b.widened(v), b.widened(w)
         before = b.op("lt", q, p)
         take = b.op("or", b.op(better, y, x), b.op("and", b.op("eq", y, x), before))
         if v.dtype.is_float:
@@ -141,7 +140,7 @@ def _later(better: str, worse: str) -> Callable[[Builder, Acc, Acc], Acc]:
 
     def step(b: Builder, acc: Acc, args: Acc) -> Acc:
         (v, p), (w, q) = acc, args
-        x, y = widened(b, v), widened(b, w)
+        x, y = b.widened(v), b.widened(w)
         take = b.op(better, y, x)
         if v.dtype.is_float:
             take = b.op("and", b.op("not", b.op(worse, y, x)), b.op("eq", x, x))

@@ -160,14 +160,13 @@ class _Decompose:
 
     @staticmethod
     def in_wide(lower: Callable[..., Any]) -> Callable[..., Any]:
-        """`lower`, for operands that are widened first, too."""
+        """`lower`, for formats that are for memory alone, too: widened, computed, rounded once."""
 
         def run(b: Any, args: Any, dtype: DType) -> Any:
             if args[0].dtype.wide is None:
                 return lower(b, args, dtype)
-            from .stored import narrowed, widened
-
-            return narrowed(b, lower(b, tuple([widened(b, a) for a in args]), dtype.computed), dtype)
+            found = lower(b, tuple([b.widened(a) for a in args]), dtype.computed)
+            return found if dtype.wide is None else b.op("cast", found, dtype=dtype)
 
         return run
 
