@@ -1,8 +1,10 @@
-"""Drafts to kernels: collapsed axes, canonical names, stages, expressions."""
+"""Drafts to kernels: collapsed axes, canonical names, stages, expressions; in the order in which they run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from math import prod
 
 from .. import ops
@@ -17,6 +19,7 @@ from ..ops.folds import fold
 from ..order import BLOCK
 from .draft import Draft, Placed, Read, Reader, walked
 from .draft_text import StageText
+from .legal import outer_axes
 
 
 class Writer:
@@ -431,3 +434,28 @@ class Writer:
             self._stage(axes, items, f"f{number}", last=True)
             for number, (axes, items) in enumerate(table.items())
         ]
+
+
+def calls(
+    drafts: Sequence[Draft], homes: Mapping[Node, Draft], reader: Reader, outputs: set[Node]
+) -> Iterator[Call]:
+    """The drafts as calls, each as early as what it needs allows, in the order in which they began."""
+    sorter = TopologicalSorter[Draft](dict.fromkeys(drafts, ()))
+    stored = {n for n in homes if n in outputs}
+    for draft in drafts:
+        for p in draft.placed + draft.final:
+            for node, _ in reader.reads(p):
+                base = reader.storage.base(node)
+                home = homes.get(base) if base is not None else None
+                if base is not None and home is not None and home is not draft:
+                    stored.add(base)
+                    sorter.add(draft, home)
+    numbered = {d.number: d for d in drafts}
+    ready: list[int] = []
+    sorter.prepare()
+    while sorter.is_active():
+        for draft in sorter.get_ready():
+            heappush(ready, draft.number)
+        draft = numbered[heappop(ready)]
+        yield Writer(draft, outer_axes(draft) or (), reader, stored).write()
+        sorter.done(draft)

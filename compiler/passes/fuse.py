@@ -55,8 +55,8 @@ from .draft import (
     through_views,
     walked,
 )
+from .draft_kernel import calls
 from .legal import lie_across, outer_axes, stores_across, turned, walks_again
-from .sequence import calls
 from .shorten import shorten, stencils, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
