@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..ir.graph import LOC, Node, toposort
+from ..ir.graph import Node, at, toposort
 from ..ops.batch import batched
 
 
@@ -30,14 +30,10 @@ def in_batch(outputs: Sequence[Node], examples: Mapping[Node, Node], size: int) 
     """What `outputs` are for `size` examples, along their first axis; None for what is the same for all.
     `examples`: what stands for all of them, in the same way, for each node that stands for one."""
     new = dict(examples)
-    before = LOC.get()
-    try:
-        for node in toposort(outputs, _Computed()):
-            mapped = tuple([n in new for n in node.inputs])
-            if True in mapped and node not in new:
-                LOC.set(node.loc)
+    for node in toposort(outputs, _Computed()):
+        mapped = tuple([n in new for n in node.inputs])
+        if True in mapped and node not in new:
+            with at(node.loc):
                 inputs = tuple([new.get(n, n) for n in node.inputs])
                 new[node] = batched(node.op, inputs, mapped, size, node.attrs)
-    finally:
-        LOC.set(before)
     return [new.get(n) for n in outputs]

@@ -37,6 +37,7 @@ class Writer:
         self.stages: list[tuple[frozenset[str], list[tuple[Placed, bool]]]] = []
         self.level: dict[Node, int] = {}
         self.home = {p.node: p for p in (*draft.final, *draft.placed)}
+        self.forms = {p.form for p in draft.placed}
         self.reads, self.writes = self._every_read(), self._every_write()
         self.tables = [dict(a.strides) for a in (*self.reads, *self.writes)]
         self.dims: dict[Read, list[tuple[str, int]]] = {}
@@ -51,13 +52,11 @@ class Writer:
             known = placed.form != "scatter" and placed.reduced and not placed.reduced & set(self.outer)
             if known and placed.node in self.stored:
                 self._enter(frozenset(), self.level[placed.node] + 1, placed, False)
-        product = any(p.form == "product" for p in self.draft.placed)
-        order = self._label_order()
-        groups = self._collapse(order)
+        groups = self._collapse(self._label_order())
         demote = None
         flat = [g for g in groups if set(g) & set(self.outer)]
         inner = [g for g in groups if not set(g) & set(self.outer)]
-        if len(flat) > 1 and not inner and not self.draft.rows and not product:
+        if len(flat) > 1 and not inner and not self.draft.rows and "product" not in self.forms:
             demote = flat[-1]
         return self._emit(groups, demote)
 
@@ -173,9 +172,7 @@ class Writer:
         self.symbol_of: dict[str, k.Extent] = {}
         self.guards: dict[tuple[str, int, int], k.Within] = {}
         self.sizes = 0
-        self.product = product = any(
-            p.form in ("product", "scatter", "scan", "sort") for p in self.draft.placed
-        )
+        self.product = product = not self.forms.isdisjoint(("product", "scatter", "scan", "sort"))
         for n, group in enumerate(groups):
             axis, symbol = f"i{n}", f"n{n}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
@@ -190,7 +187,7 @@ class Writer:
             self.axis[group[-1]] = axis
         outer = tuple(k.Axis(self.axis[g[-1]], self.symbol_of[self.axis[g[-1]]]) for g in outer_groups)
         outer = self._rows_and_columns(outer, len(groups))
-        if any(p.form == "product" for p in self.draft.placed):
+        if "product" in self.forms:
             self.columns = outer[-1].name
         for p in self.draft.placed:
             if p.reduced and p.form != "scatter":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
-from ..ir.graph import LOC, Graph, Node, rebuild, toposort
+from ..ir.graph import LOC, Graph, Node, at, rebuild, toposort
 from ..ir.size import note_distinct
 from ..ir.types import DType
 
@@ -95,11 +95,8 @@ def rewrite(graph: Graph, rules: Sequence[Rule], new: dict[Node, Node]) -> Graph
             new.setdefault(settled, settled)
         return new[root]
 
-    before = LOC.set(None)
-    try:
+    with at(None):
         outputs = tuple([visit(n) for n in graph.outputs])
-    finally:
-        LOC.reset(before)
     for known in merged.values():
         note_distinct([sum(sizes, ()) for sizes in known])
     return Graph(graph.name, graph.inputs, outputs)
