@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from .. import ops
 from ..ir.data import data
-from ..ir.graph import LOC, Graph, Node, backward_of, rebuild, toposort
+from ..ir.graph import LOC, Graph, Node, at, backward_of, rebuild, toposort
 from ..ir.types import b1
 
 # One layer of masking: the mask, and whether the cotangent stands where the mask is true.
@@ -96,24 +96,20 @@ def pullback(
         if cotangent.type != output.type:
             raise TypeError(f"the cotangent is {cotangent.type}, the output {output.type}")
         found.setdefault(output, []).append(cotangent)
-    before = LOC.set(outputs[0].loc if outputs else None)
-    try:
-        with ops.shared_constants():
-            for last in reversed(order):
-                for node in sweep.complete(last) if taps else (last,):
-                    if node in found and node in sweep.active and node.op.vjp is not None:
-                        LOC.set(backward_of(node.loc, node.op.name))
-                        sweep.spread(node, sweep.total(node))
-            totals: list[Node | None] = []
-            for node in wrt:
-                if first and node in taps and node in found:  # not in the order
-                    found[node] = [n for n in taps[node][0]([sweep.total(node)]) if n is not None]
-                if node in found:  # their sum is where the last of them is, and of what that is
-                    LOC.set(found[node][-1].loc)
-                totals.append(sweep.total(node) if node in found else None)
-            return totals
-    finally:
-        LOC.reset(before)
+    with at(outputs[0].loc if outputs else None), ops.shared_constants():
+        for last in reversed(order):
+            for node in sweep.complete(last) if taps else (last,):
+                if node in found and node in sweep.active and node.op.vjp is not None:
+                    LOC.set(backward_of(node.loc, node.op.name))
+                    sweep.spread(node, sweep.total(node))
+        totals: list[Node | None] = []
+        for node in wrt:
+            if first and node in taps and node in found:  # not in the order
+                found[node] = [n for n in taps[node][0]([sweep.total(node)]) if n is not None]
+            if node in found:  # their sum is where the last of them is, and of what that is
+                LOC.set(found[node][-1].loc)
+            totals.append(sweep.total(node) if node in found else None)
+        return totals
 
 
 def behind(taps: Taps) -> Callable[[Node], tuple[Node, ...]]:
