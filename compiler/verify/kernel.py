@@ -15,6 +15,7 @@ from .error import VerifyError
 
 # Names that the compiled function's own operands have.
 _TAKEN = frozenset(("begin", "end", *OWN))
+Extents = dict[str, k.Extent]  # of axes
 
 
 def verify_kernel(kernel: k.Kernel) -> None:
@@ -37,7 +38,7 @@ class _Check:
     def __init__(self, kernel: k.Kernel) -> None:
         self.kernel = kernel
         self.names: set[str] = set()  # everything that is defined
-        self.extents: dict[str, k.Extent] = {}  # of every axis met so far
+        self.extents: Extents = {}  # of every axis met so far
         self.inputs = {p.name: p for p in kernel.params if isinstance(p, k.Array)}
         self.outputs = {o.name: o for o in kernel.outputs}
         # what a Ref may name here
@@ -45,7 +46,7 @@ class _Check:
         self.totals: dict[str, k.Array] = {}  # kept accumulators, as arrays
         self.ends: dict[str, DType] = {}  # totals without kept axes
         self.stored: set[str] = set()
-        self.axes: dict[str, k.Extent] = {}  # in scope
+        self.axes: Extents = {}  # in scope
         self.stmt: k.Stmt | None = None
 
     def fail(self, message: str) -> NoReturn:
@@ -161,8 +162,10 @@ class _Check:
         self.stored.add(array.name)
         if any(ix.shift is not None for ix in stmt.index):
             self.fail("the subscripts of a store cannot be shifted")
-        first = (stmt.over, stmt.first) if isinstance(stmt, k.Sort) and stmt.first is not None else None
-        self.subscripts(array, stmt.index, (), first)
+        runs = dict(self.axes)
+        if isinstance(stmt, k.Sort) and stmt.first is not None and stmt.over in runs:
+            runs[stmt.over] = stmt.first  # so many points are stored
+        self.subscripts(array, stmt.index, (), runs)
         used = [ix.axis for ix in stmt.index]
         missing = [axis for axis in self.axes if axis not in used and self.axes[axis] == 1]
         if sorted(used + missing) != sorted(self.axes):
@@ -230,9 +233,7 @@ class _Check:
             if name in self.outputs:
                 self.fail(f"`{name}` is an output: reduce under another name, store in `finally`")
             self.define(name)
-        if len({(k.expr_dtype(arg), wide) for arg, wide in zip(stmt.args, taken, strict=True)}) > len(
-            set(taken)
-        ):
+        if len(set(zip(map(k.expr_dtype, stmt.args), taken, strict=True))) > len(set(taken)):
             self.fail("the arguments differ in dtype")
         inner = {axis.name: axis.extent for axis in stage.axes}
         if stmt.scope not in ("row", "all"):
@@ -298,7 +299,7 @@ class _Check:
         array = self.read(load)
         for guard in load.guards:
             self.guard(guard)
-        self.subscripts(array, load.index, load.guards)
+        self.subscripts(array, load.index, load.guards, self.axes)
 
     def pick(self, pick: k.Pick) -> None:
         array = self.read(pick)
@@ -329,13 +330,9 @@ class _Check:
             self.fail(f"the axis `{guard.axis}` is not known here")
 
     def subscripts(
-        self,
-        array: k.Array,
-        index: tuple[k.Index, ...],
-        guards: tuple[k.Within, ...],
-        first: tuple[str, k.Extent] | None = None,
+        self, array: k.Array, index: tuple[k.Index, ...], guards: tuple[k.Within, ...], runs: Extents
     ) -> None:
-        """`first`: an axis of which so many points are stored."""
+        """`runs`: how far each axis does."""
         if len(index) != len(array.dims):
             self.fail(f"`{array.name}` has {len(array.dims)} dimensions, not {len(index)}")
         for ix, extent in zip(index, array.dims, strict=True):
@@ -343,9 +340,8 @@ class _Check:
                 self.fail(f"the axis `{ix.axis}` is not known here")
             if ix.shift is not None and all((g.axis, g.lo) != (ix.axis, ix.shift) for g in guards):
                 self.fail(f"no guard allows the subscript {ix.axis} - {ix.shift}")
-            runs = self.axes[ix.axis] if first is None or first[0] != ix.axis else first[1]
-            if ix.shift is None and runs != extent:
-                here = f"{ix.axis} runs to {runs}"
+            if ix.shift is None and runs[ix.axis] != extent:
+                here = f"{ix.axis} runs to {runs[ix.axis]}"
                 self.fail(f"a dimension of `{array.name}` is {extent}, but {here}")
 
     def call(self, call: k.Call) -> None:
