@@ -36,8 +36,8 @@ __all__ = [
     # comparisons
     "allclose", "isclose",
     # products
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "corrcoef", "cov", "cross", "einsum", "inner",
-    "kron", "mv", "tensordot", "vdot",
+    "addbmm", "addmm", "addmv", "addr", "adjoint", "baddbmm", "bmm", "corrcoef", "cov", "cross", "einsum",
+    "inner", "kron", "matvec", "mv", "tensordot", "vdot", "vecmat",
 ]  # fmt: skip
 
 # --- reductions ----------------------------------------------------------------------------------
@@ -359,6 +359,24 @@ def _pair(build: Callable[[Node, Node], Node], doc: str) -> Callable[[Any, Any],
 inner = _pair(contractions.inner, "Sums of products over the last axes.")
 kron = _pair(contractions.kron, "Each element of a times all of b.")
 vdot = _pair(contractions.vdot, "The sum of products of all elements.")
+
+
+@public
+def matvec(a: Any, b: Any) -> Tensor:
+    """Matrices times vectors, along the last axes of both."""
+    return (asarray(a) @ asarray(b).unsqueeze(-1))[..., 0]
+
+
+@public
+def vecmat(a: Any, b: Any) -> Tensor:
+    """Vectors, conjugated, times matrices, along the last axes of both."""
+    return (asarray(a).conj().unsqueeze(-2) @ asarray(b))[..., 0, :]
+
+
+@public
+def adjoint(x: Any) -> Tensor:
+    """The conjugate of each matrix, with its rows and columns in each other's place."""
+    return asarray(x).mT.conj()
 
 
 @public

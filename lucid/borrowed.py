@@ -13,9 +13,10 @@ from .errors import bounded
 # The name of the method: the module of the function, and its name there if that is another one.
 _NAMES = {
     ".array_functions": """addbmm addmm addmv addr allclose baddbmm bmm corrcoef cov cross
-        dsplit hsplit inner isclose kron mv vdot vsplit""",
+        adjoint dsplit hsplit inner isclose kron mv vdot vsplit""",
     ".assembly": "diag_embed diagonal_scatter narrow select_scatter slice_scatter swapdims",
     ".choosing": "choose compress masked_scatter take_along_dim",
+    ".histograms": "histc",
     ".elements": "argwhere bincount nonzero",
     ".functional": """absolute add amax amin bitwise_and bitwise_left_shift bitwise_not
         bitwise_or bitwise_right_shift bitwise_xor clamp_max clamp_min deg2rad div divide fix
@@ -23,13 +24,13 @@ _NAMES = {
         logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit multiply nan_to_num
         negative nextafter not_equal outer positive rad2deg signbit sinc sub subtract
         true_divide xlogy""",
-    ".linalg": "matrix_rank qr",
+    ".linalg": "cholesky_inverse cholesky_solve lstsq matrix_exp matrix_rank qr",
     ".nn.functional": "hardshrink log_softmax prelu",
     ".questions": "aminmax is_nonzero",
     ".random": "bernoulli multinomial",
-    ".sequences": "argpartition partition unique unique_consecutive",
+    ".sequences": "argpartition histogram partition unique unique_consecutive",
     ".spectra": "istft stft",
-    ".signals": "dist norm",
+    ".signals": "dist norm renorm",
     ".whole_numbers": "addcdiv addcmul frac frexp gcd isneginf isposinf lcm ldexp",
 }
 

@@ -29,6 +29,9 @@ class Borrowed:
     def addr(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Tensor:
         """beta x + alpha (a[i] * b[j]); nothing of x if beta is 0."""
 
+    def adjoint(self) -> Tensor:
+        """The conjugate of each matrix, with its rows and columns in each other's place."""
+
     def allclose(self, b: Any, rtol: float = ..., atol: float = ..., equal_nan: bool = ...) -> bool:
         """Whether all elements are close, as `isclose` says; TraceError in a compiled function."""
 
@@ -79,6 +82,14 @@ value that is not below is an IndexError. ValueError for one that is negative an
 
     def bmm(self, b: Any) -> Tensor:
         """a @ b, of 3 and 3 axes."""
+
+    def cholesky_inverse(self, upper: bool = ...) -> Tensor:
+        """The inverse of L Lᴴ, for a lower triangle L as of `cholesky`; `upper`: that of Lᴴ L for an upper
+one."""
+
+    def cholesky_solve(self, L: Any, upper: bool = ...) -> Tensor:
+        """X with L Lᴴ X = B, for a lower triangle L as of `cholesky`; `upper`: with Lᴴ L X = B for an upper
+one."""
 
     def choose(self, choices: Any, mode: str = ...) -> Tensor:
         """At each place the element of that choice which x names, from 0 on; all broadcast. IndexError for one
@@ -162,6 +173,17 @@ function as a step between kernels. TypeError for other dtypes."""
     def heaviside(self, b: Any) -> Tensor:
         """0 where a < 0, b at 0, 1 above."""
 
+    def histc(self, bins: int = ..., min: float = ..., max: float = ...) -> Tensor:
+        """How many elements are in each of so many equal bins from `min` to `max`, both included, in the dtype of
+x; by default from the least to the greatest, and 1 around these if they are equal. ValueError for
+`min` above `max`, TypeError for what is no float."""
+
+    def histogram(self, bins: Any = ..., range: Any = ..., density: bool | None = ..., weights: Any = ..., *, weight: Any = ...) -> tuple[Tensor, Tensor]:
+        """How many elements are in each bin (or the sums of their weights; density: over their sum and the widths
+of the bins), and the ends of the bins: of `bins` equal ones over `range`, or over what there is; or those
+given. A bin has its lower end, the last one both. NaN and what is outside is left out. ValueError where
+the range of what there is is not finite; in a trace, which does not know it, the ends are NaN."""
+
     def hsplit(self, indices_or_sections: Any) -> list[Tensor]:
         """`split` along the second axis; of vectors along the first."""
 
@@ -237,9 +259,19 @@ integer, as PyTorch's, the product of x and 2**n."""
     def logit(self, eps: float | None = ...) -> Tensor:
         """log(x / (1 - x)), the inverse of sigmoid; with `eps` of x between eps and 1 - eps."""
 
+    def lstsq(self, b: Any, rcond: float | None = ..., *, driver: str | None = ...) -> Any:
+        """The x of least |a @ x - b|, and of least |x| among them; the sums of squares of what is left of each
+column (empty where the rank is not full, or no row is left; in a compiled function, where nobody knows
+the rank, there whatever it is); the rank; the singular values. `b` is a vector or matrix, and for a stack
+of matrices a stack of matrices. Whatever the `driver` of PyTorch, singular values are what it goes by."""
+
     def masked_scatter(self, mask: Any, source: Any) -> Tensor:
         """x with the elements of `source`, row-major, one after the other where `mask` holds; both broadcast.
 IndexError where there are too few; TypeError for a mask that is not of bools."""
+
+    def matrix_exp(self) -> Tensor:
+        """The sum of aⁿ / n! of each matrix: by a Padé approximant of degree 13, in float64, of a over a power
+of 2, squared (Higham, SIAM J. Matrix Anal. Appl. 26, 2005)."""
 
     def matrix_rank(self, tol: float | None = ..., hermitian: bool = ..., *, rtol: float | None = ..., atol: float | None = ...) -> Tensor:
         """How many singular values are above `tol` (`atol`), or `rtol` times the greatest one; by default the
@@ -300,6 +332,9 @@ its greatest singular value, is `linalg.norm`.)"""
 
     def rad2deg(self) -> Tensor:
         """Radians as degrees."""
+
+    def renorm(self, p: float, dim: int, maxnorm: float) -> Tensor:
+        """x with each slice along `dim` whose p-norm is above `maxnorm` scaled down to that."""
 
     def select_scatter(self, src: Any, dim: int, index: int) -> Tensor:
         """x with `src` in the place of slice `index` along an axis."""

@@ -56,10 +56,31 @@ def _distance(a: Node, b: Node) -> tuple[Node, Node]:
     return high, ops.WHERE(same, ops.const(0, a), ops.SUB(low, high))
 
 
+def any_complex(*operands: Value) -> bool:
+    return any(k is complex or result_dtype(k).is_complex for k in map(weak, operands))
+
+
+def _joint_complex(name: str, *operands: Value) -> list[Node]:
+    kinds = [weak(v) for v in operands]
+    return list(joint(name, result_dtype("c64", *[k for k in kinds if k is not complex]), *operands))
+
+
 @_of_floats(np.logaddexp)
-def logaddexp(a: Node, b: Node) -> Node:
+def _logaddexp(a: Node, b: Node) -> Node:
     high, away = _distance(a, b)
     return ops.ADD(high, ops.LOG1P(ops.EXP(away)))
+
+
+def logaddexp(a: Value, b: Value) -> Node:
+    """Of complex numbers the greater real part is taken out."""
+    if not any_complex(a, b):
+        return _logaddexp(a, b)
+    x, y = map(complexes.taken_apart, _joint_complex("logaddexp", a, b))
+    top = ops.STOP(ops.MAX(ops.RE(x), ops.RE(y)))
+    top = ops.WHERE(ops.EQ(ops.ABS(top), ops.const(math.inf, top)), ops.zeros_like(top), top)
+    out = ops.COMPLEX(top, ops.zeros_like(top))
+    total = ops.ADD(ops.EXP(ops.SUB(x, out)), ops.EXP(ops.SUB(y, out)))
+    return ops.ADD(ops.LOG(total), out)
 
 
 @_of_floats(np.logaddexp2)
@@ -239,9 +260,65 @@ def nan_to_num(
 
 def lerp(start: Value, end: Value, weight: Value) -> Node:
     """start + weight (end - start), from the nearer of the two."""
+    if any_complex(start, end, weight):
+        a, b, w = _joint_complex("lerp", start, end, weight)
+        near = ops.LT(ops.ABS(w), ops.const(0.5, ops.RE(w)))
+        way = ops.SUB(b, a)
+        back = ops.SUB(b, ops.MUL(way, ops.SUB(ops.const(1, w), w)))
+        return ops.WHERE(near, ops.ADD(a, ops.MUL(w, way)), back)
     dtype = float_dtype(start, end, weight)
     a, b, w = joint("lerp", dtype.computed, start, end, weight)
     way = ops.SUB(b, a)
     near = ops.LT(w, ops.const(0.5, w))
     back = ops.SUB(b, ops.MUL(way, ops.SUB(ops.const(1, w), w)))
     return cast(ops.WHERE(near, ops.ADD(a, ops.MUL(w, way)), back), dtype)
+
+
+# --- derivatives of digamma ------------------------------------------------------------------------
+
+# B(2), B(4), ... over 2!, 4!, ...
+_BERNOULLI = [
+    b / math.factorial(2 * k)
+    for k, b in enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510), 1)
+]
+
+
+def polygamma(x: Node, *, n: int) -> Node:
+    """The nth derivative of digamma, n >= 2: (-1)**(n + 1) n! times the sum of (x + k)**-(n + 1), of which
+    the first terms are added and the others are Euler's and Maclaurin's (Abramowitz, 6.4.10); below 0 by
+    reflection (6.4.7), as polynomials of a cotangent. In float64."""
+    dtype = loop_dtypes(np.tanh, weak(x))[0]
+    x = cast(x, f64)
+    below = ops.LT(x, ops.zeros_like(x))
+    y = ops.WHERE(below, ops.SUB(ops.const(1, x), x), x)
+    total, order = ops.zeros_like(x), ops.const(-(n + 1), x)
+    for _ in range(12 + n):
+        total = ops.ADD(total, ops.POW(y, order))
+        y = ops.ADD(y, ops.const(1, x))
+    rest, square = ops.const(0, x), ops.DIV(ops.const(1, x), ops.MUL(y, y))
+    for k, b in reversed([*enumerate(_BERNOULLI, 1)]):
+        rising = math.prod(range(n + 1, n + 2 * k))
+        rest = ops.MUL(square, ops.ADD(ops.const(b * rising, x), rest))
+    inside = ops.ADD(ops.ADD(_times(y, 1 / n), ops.const(0.5, x)), ops.MUL(rest, y))
+    total = ops.ADD(total, ops.MUL(ops.POW(y, order), inside))
+    sign = (-1.0) ** (n + 1) * math.factorial(n)
+    angle = _times(ops.SUB(x, ops.RINT(x)), math.pi)
+    cotangent = ops.DIV(ops.COS(angle), ops.SIN(angle))
+    turned = ops.const(0, x)
+    for c in reversed(_of_cotangent(n)):
+        turned = ops.ADD(ops.MUL(turned, cotangent), ops.const(c * math.pi ** (n + 1), x))
+    above = _times(total, sign)
+    found = ops.WHERE(below, ops.SUB(_times(above, (-1.0) ** n), turned), above)
+    return cast(found, dtype)
+
+
+def _of_cotangent(n: int) -> list[int]:
+    """Coefficients, from the constant on, of the nth derivative of a cotangent c: c' = -(1 + c**2)."""
+    found = [0, 1]
+    for _ in range(n):
+        slope = [k * v for k, v in enumerate(found)][1:]
+        found = [0] * (len(slope) + 2)
+        for k, v in enumerate(slope):
+            found[k] -= v
+            found[k + 2] -= v
+    return found

@@ -259,6 +259,14 @@ def _default(value: object) -> DType:
 
 
 @public
+def scalar_tensor(
+    s: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
+    """One number without axes, of the default dtype."""
+    return full((), s, dtype=float_or_default(dtype).np, requires_grad=requires_grad, device=device)
+
+
+@public
 def zeros_like(x: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
     like = asarray(x)
     return _filled(0, like.shape, dtype or like.dtype, requires_grad, device or device_of(like))

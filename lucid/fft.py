@@ -32,8 +32,9 @@ from .shapes import normal_axis
 from .tensor import Tensor, apply
 
 __all__ = [
-    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft",
-    "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn",
+    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2", "ifftn",
+    "ifftshift", "ihfft", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq",
+    "rfftn",
 ]  # fmt: skip
 
 Axes = int | Sequence[int] | None
@@ -204,6 +205,20 @@ fft2 = _several("fft2", _forward, _TWO, "`fft` along two axes, the last ones by 
 ifft2 = _several("ifft2", _backward, _TWO, "The inverse of `fft2`.")
 rfft2 = _several("rfft2", _of_real, _TWO, "`rfft` along the last of two axes, then `fft` along the other.")
 irfft2 = _several("irfft2", _to_real, _TWO, "The inverse of `rfft2`.")
+
+
+def _hermitian(name: str, a: Any, s: Lengths, axes: Axes, norm: Any) -> Tensor:
+    return _to_real(name, apply(conj, asarray(a)), s, axes, pocketfft.ADJOINT[_norm(norm)])
+
+
+def _to_hermitian(name: str, a: Any, s: Lengths, axes: Axes, norm: Any) -> Tensor:
+    return apply(conj, _of_real(name, a, s, axes, pocketfft.ADJOINT[_norm(norm)]))
+
+
+hfftn = _several("hfftn", _hermitian, None, "`fft` along several axes, `hfft` along the last of them.")
+ihfftn = _several("ihfftn", _to_hermitian, None, "The inverse of `hfftn`.")
+hfft2 = _several("hfft2", _hermitian, _TWO, "`fft` along the first of two axes, `hfft` along the last.")
+ihfft2 = _several("ihfft2", _to_hermitian, _TWO, "The inverse of `hfft2`.")
 
 # --- frequencies ---------------------------------------------------------------------------------
 

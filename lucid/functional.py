@@ -13,9 +13,11 @@ from lucid.compiler import ops
 
 from . import complexes, composed, shapes
 from . import elementwise as ew
+from .creation import full_like
 from .creation import given as asarray
 from .errors import public
 from .named import as_function, binary, name_all, operand, unary
+from .promote import whole
 from .tensor import Tensor, apply
 
 __all__ = [
@@ -26,11 +28,11 @@ __all__ = [
     "rsqrt", "signbit", "sinc", "softplus", "square", "trunc",
     # of two
     "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
-    "divide", "dot", "eq", "equal", "float_power", "floor_divide", "fmax", "fmin", "ge", "greater",
+    "divide", "dot", "eq", "equal", "fill", "float_power", "floor_divide", "fmax", "fmin", "ge", "greater",
     "greater_equal", "gt", "heaviside", "hypot", "le", "left_shift", "less", "less_equal", "logaddexp",
     "logaddexp2", "logical_and", "logical_or", "logical_xor", "lt", "matmul", "maximum", "minimum", "mm",
     "mod", "mul", "multiply", "ne", "nextafter", "not_equal", "outer", "pow", "power", "remainder",
-    "right_shift", "sub", "subtract", "true_divide", "xlogy",
+    "right_shift", "rsub", "sub", "subtract", "true_divide", "xlogy",
     # choices
     "clamp", "clamp_max", "clamp_min", "clip", "lerp", "where",
     # shapes
@@ -124,6 +126,18 @@ def subtract(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
 sub = subtract
 
 
+@public
+def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
+    """b - alpha a."""
+    return subtract(b, a, alpha=alpha)
+
+
+@public
+def fill(x: Any, value: Any) -> Tensor:
+    """`value`, a number or a tensor of one, everywhere, in the shape and dtype of x."""
+    return full_like(x, value)
+
+
 def _times(b: Any, alpha: Any) -> Any:
     """Two numbers stay weak."""
     if alpha == 1:
@@ -203,11 +217,14 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 @public
 def polygamma(n: int, x: Any) -> Tensor:
-    """The nth derivative of digamma, of n 0 or 1; that of order 1 is inf at 0, at whole numbers
-    below and at -inf. ValueError for other n."""
-    op = {0: ops.DIGAMMA, 1: ops.TRIGAMMA}.get(n)
+    """The nth derivative of digamma; that of order 1 is inf at 0, at whole numbers below and at -inf.
+    ValueError unless n is from 0 to 100."""
+    order = whole("n", n)
+    if not 0 <= order <= 100:
+        raise ValueError(f"polygamma: expected n from 0 to 100, not {n!r}")
+    op = {0: ops.DIGAMMA, 1: ops.TRIGAMMA}.get(order)
     if op is None:
-        raise ValueError(f"polygamma: expected n to be 0 or 1, not {n!r}; `grad` finds more derivatives")
+        return apply(composed.polygamma, asarray(x), n=order)
     return apply(ew.named(op), asarray(x))
 
 

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 # Methods, apart from those of records of ops, that give a tensor of the same shape.
 METHODS = [
-    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil",
-    "clamp", "clamp_max", "clamp_min", "clip", "cumprod", "cumsum", "div", "divide", "fix", "float_power",
-    "floor", "floor_divide", "frac", "heaviside", "hypot", "index_add", "index_copy", "index_fill",
-    "index_put", "ldexp", "lerp", "logit", "masked_fill", "masked_scatter", "maximum", "minimum", "mul",
-    "multiply", "nan_to_num", "neg", "negative", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt",
-    "scatter", "scatter_add", "scatter_reduce", "sinc", "softmax", "square", "sub", "subtract", "tril",
-    "triu", "true_divide", "trunc", "xlogy",
+    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
+    "ceil", "clamp", "clamp_max", "clamp_min", "clip", "cumprod", "cumsum", "div", "divide", "fix",
+    "float_power", "floor", "floor_divide", "frac", "heaviside", "hypot", "index_add", "index_copy",
+    "index_fill", "index_put", "index_reduce", "ldexp", "lerp", "logit", "masked_fill",
+    "masked_scatter", "maximum", "minimum", "mul", "multiply", "nan_to_num", "neg", "negative", "pow",
+    "reciprocal", "relu", "remainder", "renorm", "round", "rsqrt", "scatter", "scatter_add",
+    "scatter_reduce", "sinc", "softmax", "square", "sub", "subtract", "tril", "triu", "true_divide",
+    "trunc", "xlogy",
 ]  # fmt: skip
 
 

@@ -113,6 +113,9 @@ class InPlace:
     def index_put_(self, indices: Any, values: Any, accumulate: bool = ...) -> Self:
         """`index_put`, in place."""
 
+    def index_reduce_(self, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = ...) -> Self:
+        """`index_reduce`, in place."""
+
     def ldexp_(self, n: Any) -> Self:
         """`ldexp`, in place."""
 
@@ -170,6 +173,9 @@ the greatest of the dtype, of floats up to where all whole numbers are."""
 
     def remainder_(self, other: Any) -> Self:
         """`remainder`, in place."""
+
+    def renorm_(self, p: float, dim: int, maxnorm: float) -> Self:
+        """`renorm`, in place."""
 
     def round_(self, decimals: int = ...) -> Self:
         """`round`, in place."""

@@ -6,6 +6,7 @@ result; nothing of that is kept then. Negative indices count from the end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -53,7 +54,7 @@ class Place:
         return self._changed(value, "add")
 
     def multiply(self, value: Any) -> Tensor:
-        """Times `value`. ValueError for indices in arrays, where an element may come twice."""
+        """Times `value`; all that come to one element multiply it, in the order of the indices."""
         return self._changed(value, "multiply")
 
     def max(self, value: Any) -> Tensor:
@@ -175,9 +176,9 @@ class Indexed:
 
     def scatter(self, dim: int, index: Any, src: Any, *, reduce: str | None = None) -> Tensor:
         """A new tensor with the elements of `src` (a number: that) where `gather` reads; the last of several
-        wins. With `reduce="add"` they are added. ValueError for another one."""
-        if reduce not in (None, "add"):
-            raise ValueError(f"scatter: reduce must be 'add' or None, not {reduce!r}")
+        wins. With `reduce="add"` they are added, with "multiply" multiplied. ValueError for another one."""
+        if reduce not in (None, "add", "multiply"):
+            raise ValueError(f"scatter: reduce must be 'add', 'multiply' or None, not {reduce!r}")
         return self._scattered("scatter", dim, index, src, reduce or "set")
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> Tensor:
@@ -187,17 +188,42 @@ class Indexed:
     def scatter_reduce(
         self, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
     ) -> Tensor:
-        """As `scatter_add`; `reduce` is "sum", "mean", "amax" or "amin". Unless `include_self`, the elements
+        """As `scatter_add`; `reduce` is "sum", "prod", "mean", "amax" or "amin". Unless `include_self`, the
+        elements where something comes do not count. ValueError for another `reduce`."""
+
+        def scattered(x: Any, values: Any, how: str) -> Tensor:
+            return x._scattered("scatter_reduce", dim, index, values, how)  # type: ignore[no-any-return]
+
+        return self._gathered("scatter_reduce", src, reduce, include_self, scattered)
+
+    def index_reduce(
+        self, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
+    ) -> Tensor:
+        """As `index_add`; `reduce` is "prod", "mean", "amax" or "amin". Unless `include_self`, the slices
         where something comes do not count. ValueError for another `reduce`."""
-        how = {"sum": "add", "mean": "add", "amax": "max", "amin": "min"}
+
+        def scattered(x: Any, values: Any, how: str) -> Tensor:
+            return x._at_slices("index_reduce", dim, index)._changed(values, how)  # type: ignore[no-any-return]
+
+        return self._gathered("index_reduce", source, reduce, include_self, scattered)
+
+    def _gathered(
+        self,
+        name: str,
+        src: Any,
+        reduce: str,
+        include_self: bool,
+        scattered: Callable[[Any, Any, str], Tensor],
+    ) -> Tensor:
+        how = {"sum": "add", "prod": "multiply", "mean": "add", "amax": "max", "amin": "min"}
         if reduce not in how:
-            raise ValueError(f"scatter_reduce: reduce must be one of {', '.join(how)}, not {reduce!r}")
+            raise ValueError(f"{name}: reduce must be one of {', '.join(how)}, not {reduce!r}")
         if include_self and reduce != "mean":
-            return self._scattered("scatter_reduce", dim, index, src, how[reduce])
+            return scattered(self, src, how[reduce])
         none = self._apply(ops.zeros_like, self).astype(np.int64)
-        many = none._scattered("scatter_reduce", dim, index, 1, "add")
+        many = scattered(none, 1, "add")
         x = self if include_self else self.masked_fill(many > 0, _start(how[reduce], self.dtype))
-        made = x._scattered("scatter_reduce", dim, index, src, how[reduce])
+        made = scattered(x, src, how[reduce])
         if reduce != "mean":
             return made
         count = many + 1 if include_self else many.clip(1)
@@ -249,8 +275,8 @@ _parsed = public(subscripts.parse)
 
 def _start(how: str, dtype: np.dtype[Any]) -> Any:
     """What a reduction of that kind begins with."""
-    if how == "add":
-        return 0
+    if how in ("add", "multiply"):
+        return int(how == "multiply")
     if dtype.kind in "iu":
         return np.iinfo(dtype).min if how == "max" else np.iinfo(dtype).max
     return (-np.inf if how == "max" else np.inf) if dtype.kind != "b" else how == "min"

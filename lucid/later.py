@@ -11,6 +11,7 @@ _NAMES = {
         ravel_multi_index select take_along_dim tril_indices_from triu_indices_from unravel_index""",
     ".derivatives": "hessian jacfwd jacrev jvp linearize vjp",
     ".dtypes": "can_cast finfo iinfo isdtype promote_types result_type",
+    ".histograms": "histc histogram2d histogramdd",
     ".linalg": """cholesky cholesky_inverse cholesky_solve cond det eig inverse logdet lstsq matrix_exp
         matrix_power matrix_rank matrix_transpose pinverse qr slogdet solve vecdot""",
     ".mapping": "vmap",
@@ -19,9 +20,9 @@ _NAMES = {
         cosine_similarity dropout embedding embedding_bag group_norm hardshrink instance_norm layer_norm
         log_softmax max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle
         prelu relu rms_norm selu softmax threshold""",
-    ".polynomials": "polyadd polyder polyfit polyint polymul polysub polyval vander",
+    ".polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots vander",
     ".questions": """aminmax array_equal array_equiv is_floating_point is_nonzero is_tensor iscomplexobj
-        isrealobj ndim shape size std_mean var_mean""",
+        is_same_size is_signed isrealobj isscalar ndim shape size std_mean var_mean""",
     ".random": """Generator bernoulli default_generator get_rng_state initial_seed manual_seed multinomial
         normal poisson rand rand_like randint randint_like randn randn_like randperm seed set_rng_state""",
     ".saving": "load save",
@@ -32,7 +33,7 @@ _NAMES = {
         quantile searchsorted setdiff1d setxor1d sort topk trapezoid trapz union1d unique unique_all
         unique_consecutive unique_counts unique_inverse unique_values""",
     ".signals": """bartlett bartlett_window blackman blackman_window cdist convolve correlate dist hamming
-        hamming_window hann_window hanning interp kaiser kaiser_window norm unwrap""",
+        hamming_window hann_window hanning interp kaiser kaiser_window norm renorm unwrap""",
     ".spectra": "istft stft",
     ".testing.replaying": "replay",
     ".whole_numbers": """addcdiv addcmul bitwise_count divmod fabs frac frexp gcd isneginf isposinf lcm ldexp

@@ -21,9 +21,9 @@ from lucid.compiler.ir.types import c128, f32, f64
 
 from . import elementwise as ew
 from . import lapack, shapes
-from .array_functions import cross, tensordot
+from .array_functions import concatenate, cross, tensordot
 from .complexes import squared_size
-from .creation import device_of, eye
+from .creation import device_of, eye, ones
 from .creation import given as asarray
 from .errors import public
 from .hosted import results
@@ -49,7 +49,7 @@ __all__ = [
     "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "logdet",
     "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose",
     "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
-    "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
+    "tensordot", "tensorinv", "tensorsolve", "trace", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 # --- inverses and systems ------------------------------------------------------------------------
@@ -574,4 +574,20 @@ def _greatest_sum(x: Node, *, ord: float, axes: tuple[int, ...], keepdims: bool)
 
 
 name_all(globals(), __all__)
+
+
+@public
+def vander(x: Any, N: int | None = None) -> Tensor:
+    """PyTorch's: the powers 0, 1, ..., N - 1 of each element, along a new axis; as many as there are along
+    the last one by default. (NumPy's `vander` begins with the highest.)"""
+    t = asarray(x)
+    count = t.shape[-1] if N is None and t.ndim else N
+    if not t.ndim or count is None or count < 2 - (N is None):
+        raise ValueError(f"linalg.vander: {N} powers of shape {t.shape}; expected at least 2 of a vector")
+    kind = np.promote_types(t.dtype, np.int64) if t.dtype.kind in "iub" else t.dtype
+    base = t.astype(kind).unsqueeze(-1).broadcast_to((*t.shape, count - 1))
+    first = ones((*t.shape, 1), dtype=kind, device=device_of(t))
+    return concatenate([first, base.cumprod(-1)], -1)
+
+
 inverse, pinverse = inv, pinv  # lucid's own, and PyTorch's, names

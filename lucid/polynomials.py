@@ -8,7 +8,7 @@ import numpy as np
 
 from . import linalg
 from .array_functions import concatenate, stack
-from .creation import arange, constant, device_of, full, ones, zeros
+from .creation import arange, constant, device_of, eye, full, ones, values_of, zeros
 from .creation import given as asarray
 from .errors import public
 from .named import name_all
@@ -16,7 +16,10 @@ from .promote import whole
 from .signals import convolve
 from .tensor import Tensor
 
-__all__ = ["polyadd", "polyder", "polyfit", "polyint", "polymul", "polysub", "polyval", "vander"]
+__all__ = [
+    "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval", "roots",
+    "vander",
+]  # fmt: skip
 
 
 def _coefficients(name: str, p: Any) -> Tensor:
@@ -55,6 +58,56 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
     if not columns:
         return zeros((len(x), 0), dtype=kind, device=device_of(x))
     return stack(columns if increasing else columns[::-1], axis=-1)
+
+
+@public
+def poly(seq_of_zeros: Any) -> Tensor:
+    """The coefficients of the polynomial with these zeros, or of the characteristic one of a matrix."""
+    x = asarray(seq_of_zeros)
+    if x.ndim == 2:
+        x = linalg.eigvals(x)
+    if x.ndim != 1:
+        raise ValueError(f"poly: expected a vector of zeros or a matrix, got shape {x.shape}")
+    kind = np.result_type(x.dtype, np.float64) if x.dtype.kind in "iub" else x.dtype
+    made = ones(1, dtype=kind, device=device_of(x))
+    for k in range(len(x)):
+        made = convolve(made, stack([ones((), dtype=kind, device=device_of(x)), -x[k].astype(kind)]))
+    return made
+
+
+@public
+def roots(p: Any) -> Tensor:
+    """The zeros of a polynomial: eigenvalues of its companion matrix, complex, and 0 for each coefficient at
+    the end that is 0. Outside of compiled functions."""
+    given = _coefficients("roots", p)
+    known = np.flatnonzero(values_of("roots", given, "use linalg.eigvals of the companion matrix"))
+    if not known.size:
+        return zeros(0, dtype=np.float64)
+    inner = given[int(known[0]) : int(known[-1]) + 1]
+    behind = len(given) - 1 - int(known[-1])
+    if len(inner) == 1:
+        return zeros(behind, dtype=inner.dtype)
+    row = (-inner[1:] / inner[0]).reshape(1, -1)
+    below = eye(len(inner) - 2, len(inner) - 1, dtype=row.dtype, device=device_of(row))
+    found = linalg.eigvals(concatenate([row, below]))
+    return concatenate([found, zeros(behind, dtype=found.dtype)]) if behind else found
+
+
+@public
+def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
+    """The quotient and the remainder of two polynomials, the first coefficient of v not 0. The remainder has
+    the length that its degree may need; NumPy leaves zeros at its front out."""
+    u, v = _coefficients("polydiv", u), _coefficients("polydiv", v)
+    kind = np.result_type(u.dtype, v.dtype, np.float32 if u.dtype == v.dtype == np.float32 else np.float64)
+    rest, by = u.astype(kind), v.astype(kind)
+    steps, quotient = len(rest) - len(by) + 1, list[Tensor]()
+    if steps < 1:
+        return zeros(1, dtype=kind), rest
+    for _ in range(steps):
+        factor = rest[0] / by[0]
+        quotient.append(factor)
+        rest = concatenate([rest[1 : len(by)] - factor * by[1:], rest[len(by) :]])
+    return stack(quotient), rest if len(rest) else zeros(1, dtype=kind)
 
 
 def _aligned(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .array_functions import broadcast_shapes
 from .creation import given as asarray
 from .errors import here, public
@@ -15,9 +17,28 @@ from .tensor import Tensor
 from .tuples import MinMax, StdMean, VarMean
 
 __all__ = [
-    "aminmax", "array_equal", "array_equiv", "is_floating_point", "is_nonzero", "is_tensor", "iscomplexobj",
-    "isrealobj", "ndim", "shape", "size", "std_mean", "var_mean",
+    "aminmax", "array_equal", "array_equiv", "is_floating_point", "is_nonzero", "is_same_size",
+    "is_signed", "is_tensor", "iscomplexobj", "isrealobj", "isscalar", "ndim", "shape", "size",
+    "std_mean", "var_mean",
 ]  # fmt: skip
+
+
+@public
+def is_signed(x: Any) -> bool:
+    """Whether the dtype has numbers below 0."""
+    return asarray(x).dtype.kind not in "ub"
+
+
+@public
+def is_same_size(x: Any, y: Any) -> bool:
+    """Whether both have the same shape."""
+    return asarray(x).shape == asarray(y).shape
+
+
+@public
+def isscalar(x: Any) -> bool:
+    """Whether it is a number, no tensor: NumPy's."""
+    return not isinstance(x, Tensor) and bool(np.isscalar(x))
 
 
 @public

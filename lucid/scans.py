@@ -106,15 +106,18 @@ def attained(x: Node, extreme: Node, *, axis: int) -> Node:
 
 def logcumsumexp(x: Node, *, axis: int) -> Node:
     """log(cumsum(exp(x))): sums of 1, 2, 4, ... elements, each with its greatest element taken out."""
-    result = float_dtype(x)
+    result = x.type.dtype if x.type.dtype.is_complex else float_dtype(x)
     y, along = line(cast(x, result.computed), axis)
+    least = ops.const(-math.inf, ops.RE(y) if result.is_complex else y)
+    if result.is_complex:
+        least = ops.COMPLEX(least, ops.zeros_like(least))
     step = 1
     while step < y.shape[along]:
         lo = tuple(step if k == along else 0 for k in range(y.type.ndim))
         back = ops.PAD(part(y, along, 0, -step), lo=lo, hi=(0,) * y.type.ndim)
         at = ops.IOTA(shape=y.shape, axis=along)  # all steps are one kernel, called with another step
         there = ops.GE(at, ops.fill(ops.SCALAR(value=step, dtype=at.type.dtype), y.shape))
-        y = logaddexp(y, ops.WHERE(there, back, ops.const(-math.inf, y)))
+        y = logaddexp(y, ops.WHERE(there, back, least))
         step *= 2
     return ops.reshape(cast(y, result), x.shape)
 

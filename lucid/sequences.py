@@ -270,14 +270,16 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
 
 @public
 def histogram(
-    x: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None
-) -> tuple[Tensor, Tensor]:
+    x: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None,
+    *, weight: Any = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """How many elements are in each bin (or the sums of their weights; density: over their sum and the widths
     of the bins), and the ends of the bins: of `bins` equal ones over `range`, or over what there is; or those
     given. A bin has its lower end, the last one both. NaN and what is outside is left out. ValueError where
     the range of what there is is not finite; in a trace, which does not know it, the ends are NaN."""
     x = asarray(x)
     ends = _bins(x, bins, range)
+    weights = weights if weight is None else weight
     counts = apply(sorting.histogram, x, ends, None if weights is None else asarray(weights))
     if density:
         return counts / ends.diff() / counts.sum(), ends

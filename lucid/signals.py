@@ -23,9 +23,9 @@ from .shapes import Axes, normal_axis
 from .tensor import Tensor
 
 __all__ = [
-    "bartlett", "bartlett_window", "blackman", "blackman_window", "cdist", "convolve", "correlate", "dist",
-    "hamming", "hamming_window", "hann_window", "hanning", "interp", "kaiser", "kaiser_window", "norm",
-    "unwrap",
+    "bartlett", "bartlett_window", "blackman", "blackman_window", "cdist", "convolve", "correlate",
+    "dist", "hamming", "hamming_window", "hann_window", "hanning", "interp", "kaiser", "kaiser_window",
+    "norm", "renorm", "unwrap",
 ]  # fmt: skip
 
 
@@ -201,6 +201,19 @@ def kaiser_window(
 
 
 # --- distances -----------------------------------------------------------------------------------------
+
+
+@public
+def renorm(x: Any, p: float, dim: int, maxnorm: float) -> Tensor:
+    """x with each slice along `dim` whose p-norm is above `maxnorm` scaled down to that."""
+    t = asarray(x)
+    if t.ndim < 2:
+        raise ValueError(f"renorm: expected at least two axes, got shape {t.shape}")
+    if not p > 0 or maxnorm < 0:
+        raise ValueError(f"renorm: expected p above 0 and maxnorm of at least 0, got {p} and {maxnorm}")
+    axis = normal_axis(dim, t.ndim)
+    sizes = linalg.vector_norm(t, p, tuple(k for k in range(t.ndim) if k != axis), True)
+    return t * where(sizes > maxnorm, maxnorm / (sizes + 1e-7), 1.0).astype(t.dtype)
 
 
 @public

@@ -10,6 +10,7 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import DType, b1, f64, i32, i64, u8
 from lucid.compiler.ops import Op
 
+from . import complexes
 from .promote import Value, cast, float_dtype
 from .shapes import Axes, mean, normal_axes, normal_axis, reduced, some, sum_, sum_dtype
 
@@ -63,6 +64,8 @@ def _position(name: str, op: Op, x: Node, axis: int | None, keepdims: bool) -> N
 def logsumexp(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """log(sum(exp(x))), the greatest element taken out first. Of no elements, or of -inf alone: -inf, with
     the gradient 0."""
+    if x.type.dtype.is_complex:
+        return _complex_logsumexp(x, axis, keepdims)
     result = float_dtype(x)
     x = cast(x, result.computed)
     axes = normal_axes(axis, x.type.ndim)
@@ -79,6 +82,18 @@ def logsumexp(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
     if not keepdims:
         found = ops.reshape(found, tuple(n for k, n in enumerate(x.shape) if k not in axes))
     return cast(found, result)
+
+
+def _complex_logsumexp(x: Node, axis: Axes, keepdims: bool) -> Node:
+    """The greatest real part taken out."""
+    x = complexes.taken_apart(x)
+    axes = normal_axes(axis, x.type.ndim)
+    top = ops.STOP(reduced(ops.AMAX, ops.RE(x), axes, True))
+    top = ops.WHERE(ops.EQ(ops.ABS(top), ops.const(math.inf, top)), ops.zeros_like(top), top)
+    out = ops.COMPLEX(top, ops.zeros_like(top))
+    total = sum_(ops.EXP(ops.SUB(x, _spread(out, x))), axis=axes, keepdims=True)
+    found = ops.ADD(ops.LOG(total), out)
+    return found if keepdims else ops.reshape(found, tuple(n for k, n in enumerate(x.shape) if k not in axes))
 
 
 # --- counts, and what leaves NaN out -------------------------------------------------------------

@@ -3,7 +3,7 @@
 set      the last of several values for one element wins, in the order of the values: a scatter of their
          numbers by `max` says which, and a gather brings them. No value is moved but those
 add      x plus the sum of what comes to each element, in the order of the values
-multiply x times what comes, of one place in arrays: one of several might come twice
+multiply x times the product of what comes to each element, in that order
 max min  the extreme of x and of what comes
 """
 
@@ -78,17 +78,16 @@ def scattered(x: Node, v: Node, places: list[Node], axes: tuple[int, ...], how: 
         return x
     if how == "set":
         return _last(x, v, places, axes)
-    if x.type.dtype is b1 and how in ("add", "max"):
-        how = "max"
+    if x.type.dtype is b1:
+        how = {"add": "max", "multiply": "min"}.get(how, how)
     if how == "add":
         wide = x.type.dtype.computed
         total = ops.SCATTER_ADD(cast(v, wide), *places, shape=x.shape, axes=axes)
         return cast(ops.ADD(cast(x, wide), total), x.type.dtype)
     if how == "multiply":
-        if places[0].type.size == 1:
-            old = ops.GATHER(x, *places, axes=axes)
-            return _last(x, cast(ew.mul(old, v), x.type.dtype), places, axes)
-        raise ValueError("multiply at indices in arrays: one element may come twice; use x * factors, or set")
+        wide = x.type.dtype.computed
+        product = ops.SCATTER_PROD(cast(v, wide), *places, shape=x.shape, axes=axes)
+        return cast(ops.MUL(cast(x, wide), product), x.type.dtype)
     op, join = (ops.SCATTER_MAX, ew.maximum) if how == "max" else (ops.SCATTER_MIN, ew.minimum)
     return join(x, op(v, *places, shape=x.shape, axes=axes))
 

@@ -270,6 +270,14 @@ def power(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
     return ops.WHERE(none, at_none, found)
 
 
+def sigmoid(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
+    """1 / (1 + exp(-z)), of the half where exp does not overflow."""
+    (z,) = inputs
+    right = ops.GE(RE(z), ops.zeros_like(RE(z)))
+    end, one = ops.EXP(ops.WHERE(right, ops.NEG(z), z)), ops.const(1, z)
+    return ops.DIV(ops.WHERE(right, one, end), ops.ADD(one, end))
+
+
 # --- angles and hyperbolic functions -------------------------------------------------------------
 
 

@@ -127,6 +127,20 @@ def _d_extreme(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | No
     return ops.WHERE(hit, at(share), ops.zeros_like(x)), *(None for _ in indices)
 
 
+def _d_product(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """The product of what else comes to the place: of all but 0, over x, where no other one is 0."""
+    x, *indices = node.inputs
+    axes, shape = node.attrs["axes"], node.shape
+    zero = ops.EQ(x, ops.zeros_like(x))
+    one = ops.const(1, x)
+    rest = SCATTER_PROD(ops.WHERE(zero, one, x), *indices, shape=shape, axes=axes)
+    zeros = SCATTER_ADD(ops.CAST(zero, dtype=x.type.dtype.computed), *indices, shape=shape, axes=axes)
+    own = ops.CAST(zero, dtype=zeros.type.dtype)
+    alone = ops.EQ(GATHER(zeros, *indices, axes=axes), own)
+    part = ops.DIV(GATHER(ops.MUL(ct, rest), *indices, axes=axes), ops.WHERE(zero, one, x))
+    return ops.WHERE(alone, part, ops.zeros_like(x)), *(None for _ in indices)
+
+
 def _d_scatter(node: Node, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
     indices = node.inputs[1:]
     return GATHER(ct, *indices, axes=node.attrs["axes"]), *(None for _ in indices)
@@ -164,8 +178,10 @@ def _scattered(name: str, of: Fold, vjp: Vjp, rows: int, **more: Any) -> Op:
 
 # scatter_add(s, i, j, ..., shape, axes): zeros of `shape`, to which s is added at the indices, as gather
 # reads there: term after term in row-major order of s. What is outside is left out. scatter_max, scatter_min:
-# the extreme of what comes to a place; the least, or greatest, value where nothing does.
+# the extreme of what comes to a place; the least, or greatest, value where nothing does. scatter_prod: the
+# product, in this order; 1 where nothing comes.
 SCATTER_ADD: Op = _scattered("scatter_add", fold("sum"), _d_scatter, 5, exact=False, of_complex=linear)
 SCATTER_MAX: Op = _scattered("scatter_max", fold("max"), _d_extreme, 30)
 SCATTER_MIN: Op = _scattered("scatter_min", fold("min"), _d_extreme, 30)
-SCATTERS = (SCATTER_ADD, SCATTER_MAX, SCATTER_MIN)
+SCATTER_PROD: Op = _scattered("scatter_prod", fold("prod"), _d_product, 5, exact=False)
+SCATTERS = (SCATTER_ADD, SCATTER_MAX, SCATTER_MIN, SCATTER_PROD)

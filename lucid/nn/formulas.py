@@ -148,7 +148,7 @@ def gelu_tanh(x: Node) -> Node:
 @in_wide
 def silu(x: Node) -> Node:
     """x sigmoid(x): Elfwing, Uchibe and Doya, arXiv:1702.03118."""
-    x = _float(x)
+    x = x if x.type.dtype.is_complex else _float(x)
     return ops.MUL(x, ops.SIGMOID(x))
 
 
