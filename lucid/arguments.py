@@ -6,6 +6,7 @@ f((x, {"w": w}), 0.5)    arrays: [x, w]    numbers: [0.5]
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from types import EllipsisType, FunctionType, MethodType, NoneType
 from typing import Any
@@ -18,6 +19,8 @@ from .residence import USED, elsewhere
 from .tensor import Tensor
 
 Signature = tuple[Any, ...]
+# Of which only dict itself is opened by native code.
+DICTS = (dict, OrderedDict, defaultdict)
 _VALUES = (bool, str, bytes, NoneType, EllipsisType, range)
 _FILLED = frozenset((bool, str, bytes, NoneType, int, float))  # of defaults
 
@@ -40,9 +43,12 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
         return (kind,)
     if kind is tuple or kind is list or _is_named(value):
         return kind, *[describe(v, arrays, objects, numbers) for v in _items(value)]
-    if kind is dict:
+    if kind in DICTS:
         # 1 and True are equal, and other keys
-        return kind, *[(type(k), k, describe(v, arrays, objects, numbers)) for k, v in value.items()]
+        own = [(type(k), k, describe(v, arrays, objects, numbers)) for k, v in value.items()]
+        if kind is defaultdict:
+            own.append(describe(value.default_factory, arrays, objects, numbers))
+        return kind, *own
     if kind is complex:  # signed zeros, and NaN
         return kind, repr(value)
     if kind in _VALUES or isinstance(value, np.dtype):
@@ -156,10 +162,12 @@ def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, 
         yield label, f"{kind.__name__} of {len(value)}", ""
         for k, v in enumerate(_items(value)):
             yield from leaves(v, f"{label}[{k}]", seen)
-    elif kind is dict:
-        yield label, f"dict of {', '.join(map(str, value))}", ""
+    elif kind in DICTS:
+        yield label, f"{kind.__name__} of {', '.join(map(str, value))}", ""
         for k, v in value.items():
             yield from leaves(v, f"{label}[{k!r}]", seen)
+        if kind is defaultdict:
+            yield from leaves(value.default_factory, f"{label}.default_factory", seen)
     elif isinstance(value, Tensor) or is_array(value):
         what = "an array" if not isinstance(value, Tensor) else f"a {kind.__name__}"
         grad = ", differentiable" if isinstance(value, Tensor) and value._requires_grad else ""
@@ -194,7 +202,7 @@ def is_array(value: Any) -> bool:
 def inside(value: Any) -> list[Any] | None:
     """What is in a container that `describe` goes into; None of another value."""
     kind = type(value)
-    if kind is dict:
+    if kind in DICTS:
         return list(value.values())
     return list(_items(value)) if kind is tuple or kind is list or _is_named(value) else None
 
@@ -225,6 +233,25 @@ def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return kind([rebuild(v, leaf) for v in value])
     if _is_named(value):
         return tuple.__new__(kind, [rebuild(v, leaf) for v in _items(value)])
-    if kind is dict:
-        return {k: rebuild(v, leaf) for k, v in value.items()}
+    if kind in DICTS:
+        items = [(k, rebuild(v, leaf)) for k, v in value.items()]
+        make: Any = kind
+        return make(value.default_factory, items) if kind is defaultdict else make(items)
     return leaf(value)
+
+
+def written(given: Any, now: Any, label: str) -> str | None:
+    """Where a list or a dict of an argument holds something else than what was `given`, in words."""
+    kind = type(given)
+    if kind is not type(now) or not (kind is tuple or kind is list or kind in DICTS or _is_named(given)):
+        return None if given is now else label
+    if kind in DICTS:
+        if list(given) != list(now):
+            return label
+        pairs = [(v, now[k], f"{label}[{k!r}]") for k, v in given.items()]
+    else:
+        before, after = list(_items(given)), list(_items(now))
+        if len(before) != len(after):
+            return label
+        pairs = [(v, w, f"{label}[{k}]") for k, (v, w) in enumerate(zip(before, after, strict=True))]
+    return next(filter(None, (written(*pair) for pair in pairs)), None)

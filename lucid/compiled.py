@@ -82,7 +82,9 @@ def compile(
             return loss
 
     Arguments: tensors and arrays (by dtype and shape), Python numbers (by type; by value where Python code
-    needs it), strings (by value), lists, tuples and dicts of them, and any other object (by identity).
+    needs it), strings (by value), lists, tuples and dicts of them (OrderedDict and defaultdict, too), and any
+    other object (by identity). TraceError where the function changes such a list or dict: the caller would
+    not see it.
     Results: tensors, plain values, and lists, tuples and dicts of them; arrays are tensors inside.
 
     The function is traced once for each signature, and again whenever something else that it reads

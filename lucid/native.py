@@ -136,6 +136,8 @@ class _Spec:
         self._sources()
         if self.out >= 0:
             self._gifts()
+        if _holds(self.recording.results, arguments.DICTS[1:]):
+            raise _CannotError
         self.answer = arguments.rebuild(self.recording.results, self._result)
 
     def _leaves(self, k: int, value: Any) -> list[tuple[int, Any]]:
@@ -143,6 +145,8 @@ class _Spec:
         inside = arguments.inside(value) if k >= 0 else None  # defaults are facts
         if inside is None:
             return [(k, value)]
+        if type(value) in arguments.DICTS[1:]:
+            raise _CannotError
         begin, keys = len(self.args), tuple(value) if type(value) is dict else ()
         self.args = (*self.args, *inside)
         self.containers.append(Container(k, type(value), len(inside), keys))
@@ -400,6 +404,12 @@ class _Spec:
         if isinstance(value, tuple):  # of a type that `rebuild` does not go into
             raise _CannotError
         return value
+
+
+def _holds(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a container of these kinds is in it."""
+    inside = arguments.inside(value)
+    return inside is not None and (type(value) in kinds or any(_holds(v, kinds) for v in inside))
 
 
 # Bytes from a Python float to its value.

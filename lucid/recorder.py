@@ -143,6 +143,10 @@ def _traced(
 
     traced_args = arguments.rebuild(args, substitute)
     traced_kwargs = arguments.rebuild(kwargs, substitute)
+    names = arguments.by_position(f) or ()
+    held = [(f"argument {names[k] if k < len(names) else k}", v) for k, v in enumerate(traced_args)]
+    held += [(f"argument {name}", v) for name, v in traced_kwargs.items()]
+    called = [(name, arguments.still(v), v) for name, v in held if arguments.inside(v) is not None]
     mode = MODE.get()
     old: list[Any] = []
     stand: list[Any] = []
@@ -156,6 +160,14 @@ def _traced(
         MODE.set(Mode(trace, mode.grad, mode.looking))
         with at(trace.places.start):
             returned = f(*traced_args, **traced_kwargs)
+        changed = [arguments.written(v, now, name) for name, v, now in called]
+        if any(changed):
+            raise TraceError(
+                here(
+                    f"a compiled function changes {next(filter(None, changed))}, which the caller would "
+                    "not see: take a copy first (dict(...), list(...)), or return what is new"
+                )
+            )
         if MODE.get().grad is not mode.grad:
             raise TraceError(
                 here(

@@ -428,9 +428,9 @@ def test_one_place_in_arrays_is_multiplied(key: Any) -> None:
     np.testing.assert_array_equal(slope.numpy(), expected)
 
 
-def test_multiply_at_several_places_is_refused() -> None:
-    with pytest.raises(ValueError, match="one element may come twice"):
-        Tensor([1.0, 2.0]).at[np.array([0, 0])].multiply(2.0)
+def test_all_that_multiply_one_place_do() -> None:
+    found = Tensor([1.0, 2.0]).at[np.array([0, 0, 1])].multiply(Tensor([2.0, 3.0, 0.5]))
+    assert found.tolist() == [6, 1]
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5])
