@@ -21,7 +21,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.gpu import target as gpu
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import Graph, Node, bind, forget, mark, toposort
+from lucid.compiler.ir.graph import LOC, Graph, Node, bind, forget, mark, toposort, typed
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
 from lucid.compiler.pipeline import Compiled, compile_graph, lined_codes
@@ -56,20 +56,22 @@ _plans: OrderedDict[object, Executable | Staged] = OrderedDict()
 def leaf(array: Array | Stored) -> Node:
     """An input node whose value is `array`, which nobody changes from here on (or whoever does,
     by `from_numpy`, wants to). TypeError for an unsupported dtype."""
-    node = Node(ops.INPUT, (), _leaf_attrs(array.dtype, array.shape))
+    attrs, kind = _leaf(array.dtype, array.shape)
+    node = typed(ops.INPUT, (), attrs, LOC.get(), kind)
     bind(node, array)
     return node
 
 
 @functools.lru_cache(maxsize=4096)
-def _leaf_attrs(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Mapping[str, Any]:
-    """The attributes of a leaf, the same for all of this kind: an optimiser's step makes many."""
-    return MappingProxyType({"name": "x", "dtype": from_numpy(dtype), "shape": shape})
+def _leaf(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[Mapping[str, Any], TensorType]:
+    """Attributes and type of a leaf, the same for all of this kind: an optimiser's step makes many."""
+    attrs = MappingProxyType({"name": "x", "dtype": from_numpy(dtype), "shape": shape})
+    return attrs, ops.INPUT.infer((), attrs)
 
 
 def become_leaf(node: Node) -> None:
     """Let go of what `node`, which has its value, was computed from: for all who read it."""
-    forget(node, ops.INPUT, _leaf_attrs(node.data.dtype, node.data.shape))
+    forget(node, ops.INPUT, _leaf(node.data.dtype, node.data.shape)[0])
 
 
 def evaluate(nodes: Sequence[Node]) -> list[Any]:
@@ -175,6 +177,13 @@ class Executable:
         self.native = self._runner(self.compiled)
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
+        plan = self.compiled.plan
+        made = [TensorType(b.dtype, b.shape) for b in (plan.buffers[i] for i in plan.outputs)]
+        # Of each output: where it comes from, its type, and whether it comes as that.
+        self._picks = [
+            (pick, kind, pick >= 0 and made[pick] == kind)
+            for pick, kind in zip(self.compiled.picks, self.types, strict=True)
+        ]
         logs.compiled(self, graph.name)
 
     def __call__(
@@ -201,8 +210,12 @@ class Executable:
                     out[picks[k]] = seen(array, TensorType(buffer.dtype, buffer.shape))
         results = self.native(arrays, out, self.threads)
         outputs = [
-            _as_given(arrays[-1 - pick], kind) if pick < 0 else seen(results[pick], kind)
-            for pick, kind in zip(picks, self.types, strict=True)
+            results[pick]
+            if plain
+            else _as_given(arrays[-1 - pick], kind)
+            if pick < 0
+            else seen(results[pick], kind)
+            for pick, kind, plain in self._picks
         ]
         for k, array in given.items():
             if not np.shares_memory(array, outputs[k]):  # an input, or what another output is, too

@@ -115,7 +115,7 @@ class _Spec:
         given: list[Any] = []
         arguments.describe(tuple([value for _, value in bound]), [], [], given)
         numbers = self.recording.numbers(given)
-        if self.recording.rooted or self.recording.writes or self.recording.held or numbers is None:
+        if self.recording.rooted.outputs or self.recording.writes or self.recording.held or numbers is None:
             raise _CannotError
         if self.recording.judged:  # nothing is written where the caller sees it before the verdict
             if self.out >= 0:

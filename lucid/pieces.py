@@ -119,17 +119,13 @@ Step = tuple[ops.Op, tuple[Node, ...], Any] | None
 
 
 class Structure(NamedTuple):
-    """What nodes are computed by: `nodes`, those themselves first; their steps; and all that tells this from
-    another structure."""
+    """What nodes are computed by: `nodes`, those themselves first; their steps; the leaves; and all that
+    tells this from another structure. (A node that is asked for twice comes twice.)"""
 
     nodes: list[Node]
     steps: list[Step]
+    leaves: list[Node]  # those below which nothing counts
     key: list[object]
-
-    @property
-    def leaves(self) -> list[Node]:
-        """Those below which nothing counts, each once, in the order of nodes."""
-        return [*dict.fromkeys([n for n, step in zip(self.nodes, self.steps, strict=True) if step is None])]
 
 
 def structure(starts: Sequence[Node], ends: Container[Node] | None = None) -> Structure:
@@ -143,6 +139,7 @@ def structure(starts: Sequence[Node], ends: Container[Node] | None = None) -> St
     nodes = list(starts)
     number: dict[object, int] = {node: k for k, node in enumerate(nodes)}
     steps: list[Step] = []
+    leaves: list[Node] = []
     key: list[object] = [len(nodes)]
     known, meet, add, note = number.get, nodes.append, key.append, steps.append
     uses = 0
@@ -151,6 +148,7 @@ def structure(starts: Sequence[Node], ends: Container[Node] | None = None) -> St
         inputs, op = node.inputs, node.op
         if (node.data is not None) if ends is None else (op is ops.INPUT or node in ends):
             note(None)
+            leaves.append(node)
             kind = node.type
             add(kind.dtype)
             add(kind.shape)
@@ -180,7 +178,7 @@ def structure(starts: Sequence[Node], ends: Container[Node] | None = None) -> St
                 k = number[n] = len(nodes)
                 meet(n)
             add(k)
-    return Structure(nodes, steps, key)
+    return Structure(nodes, steps, leaves, key)
 
 
 def exact(value: object) -> object:

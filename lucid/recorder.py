@@ -23,6 +23,7 @@ from .guards import MISSING, Guards, Item, Place, tensors_in
 from .inputs import names
 from .inside import indices_in, verdict
 from .lanes import EXAMPLE, ONE_OF_MANY
+from .pieces import Piece
 from .places import Places
 from .promote import lying
 from .recording import Recording, Source, Update, Write, tensor_of
@@ -270,7 +271,7 @@ class _Finish:
             else w
             for w in left
         ]
-        rooted = toposort([m.node for m in self._made(results, left) if m.requires_grad])
+        rooted = [*dict.fromkeys([m.node for m in self._made(results, left) if m.requires_grad])]
         if any(n.op is EXAMPLE for n in used):
             raise TraceError(here(ONE_OF_MANY))
         indices = indices_in(used)
@@ -302,7 +303,7 @@ class _Finish:
             [(o.tensor, o.placeholder.type, o.requires_grad) for o in outers if o.home is None],
             [(_owner(o), _type(o.grad_placeholder)) for o in outers if o.grad_read],
             self._pinned(),
-            rooted,
+            Piece([s.node for s in sources], rooted),
             sorted({j for j in aliases if j >= 0}),
             opened,
             widths,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lucid.compiler.ir.data import data, field
-from lucid.compiler.ir.graph import Node, bind, rebuild
+from lucid.compiler.ir.graph import Node, bind
 from lucid.compiler.ir.types import TensorType
 from lucid.runtime import memory, steps
 from lucid.runtime.stored import Stored
@@ -18,6 +18,7 @@ from . import arguments
 from .engine import Array, Executable, leaf, out_of_range
 from .guards import Guards, Place, short, tensors_in
 from .holders import holders
+from .pieces import Piece
 from .promote import dense, lying, with_gaps
 from .residence import USED, Device, brought, follows, lies, place_of
 from .results import Made, Owner, Same, Value, given_arrays, overlap
@@ -74,7 +75,7 @@ class Recording:
     flags: list[tuple[Tensor, TensorType, bool]]  # types and requires_grad of captured tensors
     grads: list[tuple[Owner, TensorType | None]]  # which gradients there were before
     pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
-    rooted: list[Node]  # nodes of differentiable results, in order
+    rooted: Piece  # what differentiable results are made by, over the sources
     replaced: list[int]  # inputs whose memory an output may take over
     opened: list[int]  # number arguments that are no facts, in the order of the tape
     widths: list[int]  # how many numbers there are in each of the places
@@ -345,7 +346,7 @@ class Recording:
                 actual[made.output, apart] = found
             return found
 
-        roots = self._roots(nodes, buffers) if self.rooted else {}
+        roots = self._roots(nodes, buffers) if self.rooted.outputs else {}
 
         def result(value: Any, returned: bool = False) -> Any:
             if isinstance(value, Made):
@@ -386,15 +387,9 @@ class Recording:
         return results
 
     def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
-        """The traced nodes of differentiable results, over the actual inputs: `backward` finds
-        them."""
-        table: dict[Node, Node] = {}
-        for source, node, buffer in zip(self.sources, nodes, buffers, strict=True):
-            table[source.node] = self._leaf(buffer) if node is None else node
-        for node in self.rooted:
-            if node not in table:
-                table[node] = rebuild(node, tuple(table[n] for n in node.inputs))
-        return table
+        """What differentiable results are made by, over the actual inputs: `backward` finds these."""
+        inputs = [self._leaf(b) if n is None else n for n, b in zip(nodes, buffers, strict=True)]
+        return dict(zip(self.rooted.outputs, self.rooted.used(tuple(inputs), None), strict=True))
 
 
 def _name(k: int, names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from lucid.compiler.passes import autodiff
 from lucid.runtime.locks import Lock
 
 from .context import MODE
-from .lanes import values_known
+from .lanes import LANES
 from .pieces import Piece, cut, exact, placeholder, structure, written_out
 from .residence import USED
 
@@ -64,7 +64,8 @@ class Kept(Generic[T]):
 
 def usable() -> bool:
     """Whether pieces may stand for what is made here."""
-    return not USED[0] and values_known() and not MODE.get().looking
+    trace, _, looking = MODE.get()
+    return trace is None and not looking and not USED[0] and not LANES.get()
 
 
 # --- gradients -----------------------------------------------------------------------------------

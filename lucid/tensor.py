@@ -62,7 +62,8 @@ _FREE: list[WeakSet[Node]] = [WeakSet()]
 def collect(node: Node, tensor: Tensor) -> None:
     """`tensor` collects the gradient of `node` from here on."""
     LEAVES[node] = ref(tensor)
-    _FREE[0] = WeakSet()
+    if len(_FREE[0]):
+        _FREE[0] = WeakSet()
 
 
 def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
@@ -104,7 +105,7 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
         if weak and not any(isinstance(n, Node) for n in nodes):
             nodes[0] = data_node(nodes[0], trace)
         device = meeting(operands, nodes, Tensor, trace is not None, leaf) if USED[0] else None
-        if id(build) in FORMULAS and usable():
+        if trace is None and id(build) in FORMULAS and usable():
             result = built(build, nodes, attrs, loc)
         else:
             result = build(*nodes, **attrs)
@@ -428,7 +429,7 @@ class Tensor(
 
         dtype and shape must stay. In a trace the change is recorded, not made.
         """
-        if node.type != self._node.type:
+        if node.type is not self._node.type and node.type != self._node.type:
             raise ValueError(here(f"a tensor of type {self._node.type} cannot become {node.type}"))
         if self._requires_grad:  # a leaf has a node of its own, and no history
             owner = LEAVES.get(node)

@@ -251,8 +251,8 @@ class Optimizer:
             for name in self.hyper[1:]:
                 value = getattr(group, name)
                 facts += type(value), *(map(exact, value) if type(value) is tuple else (exact(value),))
-        nodes: list[Node | None] = [*map(node_of, tensors), *map(node_of, rates)]
-        nodes += [None if g is None else node_of(g) for g in grads]
+        nodes: list[Node | None] = [*map(_node, tensors), *map(_node, rates)]
+        nodes += [None if g is None else _node(g) for g in grads]
 
         def make() -> tuple[list[Node], list[int]]:
             changes, number = self._changes(), {id(t): k for k, t in enumerate(tensors)}
@@ -398,6 +398,11 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'; '.join(map(repr, self.param_groups))})"
+
+
+def _node(tensor: Tensor) -> Node:
+    """That of a tensor from outside of any trace, in fewer steps."""
+    return tensor._node if tensor._trace is None else node_of(tensor)
 
 
 def _shape(group: Any) -> tuple[list[str], int]:

@@ -62,7 +62,7 @@ def explanation(
             "indices are looked at in each call, before anything is kept (and exponents of ints): "
             "nothing is updated in place"
         )
-    if latest.rooted:
+    if latest.rooted.outputs:
         notes.append(
             "results can be differentiated: calls are checked by Python, some 10 us each, and what comes "
             "after them is eager; backward() and the optimizer's step can be in the function, or no_grad() "

@@ -261,6 +261,44 @@ def test_other_shapes_dtypes_and_flags_from_step_to_step(monkeypatch: pytest.Mon
     twice(monkeypatch, run)
 
 
+def test_a_compiled_module_with_training_outside(
+    counted: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it returns has its history as one node."""
+
+    def run() -> list[Any]:
+        net = network()
+        compiled = lucid.compile(net)
+        opt = optim.SGD(net.parameters(), lr=0.01)
+        for k in range(4):
+            if k == 2:
+                before = dict(counted)
+            h = compiled(X)
+            F.cross_entropy(h, Y).backward()
+            opt.step()
+            opt.zero_grad()
+        if reuse.usable():
+            assert counted == before and h._node.op is pieces.PIECE
+        return [h, *net.parameters()]
+
+    twice(monkeypatch, run)
+
+
+def test_hooks_on_results_of_compiled_functions() -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    f = lucid.compile(lambda: (w * w, w * 3.0))
+    for factor in (1.0, 5.0):
+        w.zero_grad()
+        a, b = f()
+        if factor > 1:
+            a.register_hook(lambda g: g * 5.0)
+            b.retain_grad()
+        (a * b).sum().backward()
+        assert w.grad is not None
+        np.testing.assert_array_equal(w.grad.numpy(), [6.0 * factor + 3.0, 24.0 * factor + 12.0])
+    assert b.grad is not None and b.grad.tolist() == [1.0, 4.0]
+
+
 def test_an_index_out_of_range_names_its_own_line_and_changes_nothing() -> None:
     net = network()
     opt = optim.SGD(net.parameters(), lr=0.01)
