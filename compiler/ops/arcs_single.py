@@ -43,8 +43,8 @@ def arctan(b: Builder, x: Operand) -> Value:
     """-0 at -0, pi/2 at inf."""
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
     whole = st.at_most(b, b.op("abs", x), 2.0**60)
-    tiny = st.below_squares(b, whole, st.F32)
-    a = b.op("select", tiny, zero, whole)
+    counts = st.has_square(b, whole, st.F32)
+    a = b.op("select", counts, whole, zero)
     steep = b.op("gt", a, one)
     # as an integer, since LLVM would divide by a, and by 1, in place of a division by the larger one
     bits = st.as_bits(b, a, st.F32)
@@ -57,7 +57,7 @@ def arctan(b: Builder, x: Operand) -> Value:
     left = b.op("fma", b.op("neg", t), d, n)  # 0 if d is 1
     lost = b.op("fma", left, b.imm(0.47, x), lost)  # times 1 / (d (1 + t**2)) where that counts
     rest = _beyond_linear(b, t, _square(b, t), lost)
-    return st.copied_sign(b, b.op("select", tiny, whole, b.op("add", total, rest)), x, st.F32)
+    return st.copied_sign(b, b.op("select", counts, b.op("add", total, rest), whole), x, st.F32)
 
 
 def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Value) -> Value:
@@ -65,8 +65,8 @@ def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Valu
     with a minus where that of arctan has it."""
     zero, one = b.imm(0.0, n), b.imm(1.0, n)
     t = b.op("div", n, d)
-    tiny = b.op("lt", n, b.op("mul", d, b.imm(st.F32.half * st.F32.least, n)))
-    n, s = b.op("select", tiny, zero, n), b.op("select", tiny, zero, t)
+    counts = b.op("ge", n, b.op("mul", d, b.imm(st.F32.half * st.F32.least, n)))
+    n, s = b.op("select", counts, n, zero), b.op("select", counts, t, zero)
     quarters = b.op(
         "select", steep, b.op("select", left, one, b.imm(-1.0, n)), b.op("select", left, b.imm(-2.0, n), zero)
     )

@@ -3,21 +3,21 @@
 erf(x)  = x + x P(x**2) below 1; above 1 - e**(t Q(t) - t), t = |x|
 erfc(x) = e**(-x**2) (1 + R(q)) / (1 + 2 x), q = (x - K) / (x + K), for x >= 0 (after Norbert Juffa);
           2 - erfc(-x) below; of float32: `table_erfc.py`
-erfinv(x) = x + x P(x**2) up to 0.6; beyond t + R(q), t = sqrt(-log(1 - |x|)), q = (t - K) / (t + K)
+erfinv(x) = x + x P(x**2) up to 0.6; beyond t + R(q), t = sqrt(-log(1 - |x|)), q = (t - K) / (t + K);
+          of float32: `table_erfinv.py`
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from ..ir.data import data
 from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
 from . import steps as st
-from . import table_erfc
+from . import table_erfc, table_erfinv
 from .exponential import exp_of_sum, exp_twice
-from .logarithm import log2_of, log_twice
+from .logarithm import log_twice
 
 
 @data
@@ -122,84 +122,43 @@ def erfc(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     return b.op("select", b.op("lt", a, b.imm(0.68, x)), near, result)
 
 
-@data
-class _Inverse:
-    """What a format needs; lowest coefficients first."""
-
-    erfinv: tuple[float, ...]  # erfinv(x) / x - 1 in powers of x**2, up to 0.6
-    middle: float  # K
-    tail: tuple[float, ...]  # erfinv(x) - t in powers of q
-
-
-_INVERSE = {
-    f32: _Inverse(  # 2**-32.5
-        erfinv=st.hexes(
-            "-0x1.d203b71be7fd7p-4 0x1.db29f2fe1f8a6p-3 0x1.053e75e02207cp-3 0x1.62073ef4e4bffp-4"
-            " 0x1.10b7f765170cdp-4 0x1.43edf21acfab8p-5 0x1.86177ea724b88p-4 -0x1.68a9be7c17e09p-4"
-            " 0x1.5d79cdefb99f5p-3"
-        ),
-        middle=1.75,
-        # t <= 4.08: 2**-32.3
-        tail=st.hexes(
-            "-0x1.6043e8d48c985p-2 0x1.539da48df59fdp-3 0x1.171f5c4f05983p-2 -0x1.f2f937928e2d5p-3"
-            " 0x1.2a419875a54e2p-3 0x1.e2143c477c40ep-7 -0x1.76c9f35ab36fap-4 0x1.99dc314655b29p-4"
-            " -0x1.057c20f39fc53p-5 -0x1.3d9f340936b6ep-5 0x1.9b1cd55229637p-5"
-        ),
-    ),
-    f64: _Inverse(  # 2**-57.9
-        erfinv=st.hexes(
-            "-0x1.d203b725884abp-4 0x1.db29fb2fee62bp-3 0x1.053c2c0ab7d2dp-3 0x1.62847c476c899p-4"
-            " 0x1.0a1318e8b9452p-4 0x1.a7c83f6ff9aa2p-5 0x1.5eee2c6516bf0p-5 0x1.2a85bf931e6b0p-5"
-            " 0x1.060c6dcea16d6p-5 0x1.a0e1fd09c3b3bp-6 0x1.4cecc938a31b4p-5 -0x1.86ebba9603ae0p-5"
-            " 0x1.00c6661ece0fcp-2 -0x1.08aa9fed63428p-1 0x1.bb89421c758d0p-1 -0x1.a289ae32c0f57p-1"
-            " 0x1.a9867c2bceff6p-2"
-        ),
-        middle=2.0,
-        # t <= 6.07: 2**-57.4
-        tail=st.hexes(
-            "-0x1.53c6712bd6790p-2 0x1.95f038be00a4ap-3 0x1.b33e45697bd1ap-3 -0x1.d959385d7e3aep-3"
-            " 0x1.7d56d386c1ef8p-3 -0x1.cf7bea81afe60p-5 -0x1.315bab0051fb7p-5 0x1.7ccb5429f9d48p-4"
-            " -0x1.46444aabb3f2dp-4 0x1.2211cbee7996bp-5 0x1.65a810f7b75a8p-6 -0x1.ab427cfc3f6abp-5"
-            " 0x1.add373c77dbf1p-5 -0x1.696aa0d658fe7p-6 -0x1.a79b4d950b2c4p-7 0x1.34cc9e153209fp-5"
-            " -0x1.2fca63852becep-5 0x1.265caa082152ap-6 0x1.85314235d0f3ap-7 -0x1.0527fa501e5fdp-5"
-            " 0x1.c80a2c7071aedp-6 -0x1.492e7fb91c152p-10 -0x1.f80e4982cd172p-7 0x1.4257b870b837ep-7"
-        ),
-    ),
-}
+# erfinv(x) / x - 1 in powers of x**2, up to 0.6: 2**-57.9
+_INVERSE = st.hexes(
+    "-0x1.d203b725884abp-4 0x1.db29fb2fee62bp-3 0x1.053c2c0ab7d2dp-3 0x1.62847c476c899p-4"
+    " 0x1.0a1318e8b9452p-4 0x1.a7c83f6ff9aa2p-5 0x1.5eee2c6516bf0p-5 0x1.2a85bf931e6b0p-5"
+    " 0x1.060c6dcea16d6p-5 0x1.a0e1fd09c3b3bp-6 0x1.4cecc938a31b4p-5 -0x1.86ebba9603ae0p-5"
+    " 0x1.00c6661ece0fcp-2 -0x1.08aa9fed63428p-1 0x1.bb89421c758d0p-1 -0x1.a289ae32c0f57p-1"
+    " 0x1.a9867c2bceff6p-2"
+)
+# erfinv(x) - t in powers of q, t <= 6.07: 2**-57.4
+_INVERSE_TAIL = st.hexes(
+    "-0x1.53c6712bd6790p-2 0x1.95f038be00a4ap-3 0x1.b33e45697bd1ap-3 -0x1.d959385d7e3aep-3"
+    " 0x1.7d56d386c1ef8p-3 -0x1.cf7bea81afe60p-5 -0x1.315bab0051fb7p-5 0x1.7ccb5429f9d48p-4"
+    " -0x1.46444aabb3f2dp-4 0x1.2211cbee7996bp-5 0x1.65a810f7b75a8p-6 -0x1.ab427cfc3f6abp-5"
+    " 0x1.add373c77dbf1p-5 -0x1.696aa0d658fe7p-6 -0x1.a79b4d950b2c4p-7 0x1.34cc9e153209fp-5"
+    " -0x1.2fca63852becep-5 0x1.265caa082152ap-6 0x1.85314235d0f3ap-7 -0x1.0527fa501e5fdp-5"
+    " 0x1.c80a2c7071aedp-6 -0x1.492e7fb91c152p-10 -0x1.f80e4982cd172p-7 0x1.4257b870b837ep-7"
+)
+_INVERSE_MIDDLE = 2.0  # K
 
 
-def _erfinv(constants: _Inverse, minus_log: Callable[[Builder, Operand], st.Pair]) -> st.Lower:
-    @st.odd(None, None)
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        (a,) = args
-        one = b.imm(1.0, a)
-        t = st.at_least(b, a, st.F64.half)
-        small = b.op("fma", a, st.horner(b, b.op("mul", t, t), constants.erfinv), a)
-        w, w_rest = minus_log(b, b.op("sub", one, a))
-        t = b.op("sqrt", w)
-        left = b.op("add", b.op("fma", b.op("neg", t), t, w), w_rest)
-        left = b.op("div", left, b.op("add", t, t))
-        middle = b.imm(constants.middle, a)
-        q = b.op("div", b.op("sub", t, middle), b.op("add", t, middle))
-        beyond = b.op("mul", q, st.horner(b, q, constants.tail[1:]))
-        tail, lost = st.fast_sum(b, t, b.imm(constants.tail[0], a))
-        tail = b.op("add", tail, b.op("add", b.op("add", lost, left), beyond))
-        tail = b.op("select", b.op("eq", a, one), b.imm(math.inf, a), tail)
-        return b.op("select", b.op("lt", a, b.imm(0.6, a)), small, tail)
-
-    return lower
-
-
-def _minus_log32(b: Builder, x: Operand) -> st.Pair:
-    undefined = b.op("lt", x, b.imm(0.0, x))
-    log2 = b.op("select", undefined, b.imm(math.nan, x), log2_of(b, x))
-    return b.op("mul", log2, b.imm(-math.log(2), x)), b.imm(0.0, x)
-
-
-def _minus_log64(b: Builder, x: Operand) -> st.Pair:
-    log, rest = log_twice(b, (x, b.imm(0.0, x)))
-    return b.op("neg", log), b.op("neg", rest)
-
-
-# -0 at -0, inf at 1, -inf at -1, NaN beyond
-erfinv = st.in_f64(_erfinv(_INVERSE[f32], _minus_log32), _erfinv(_INVERSE[f64], _minus_log64))
+@st.odd(None, None)
+@st.of_f32(table_erfinv.erfinv)
+def erfinv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    """The inverse of erf. -0 at -0, inf at 1, -inf at -1, NaN beyond."""
+    (a,) = args
+    one = b.imm(1.0, a)
+    t = st.at_least(b, a, st.F64.half)
+    small = b.op("fma", a, st.horner(b, b.op("mul", t, t), _INVERSE), a)
+    minus_w, minus_rest = log_twice(b, (b.op("sub", one, a), b.imm(0.0, a)))
+    w, w_rest = b.op("neg", minus_w), b.op("neg", minus_rest)
+    t = b.op("sqrt", w)
+    left = b.op("add", b.op("fma", b.op("neg", t), t, w), w_rest)
+    left = b.op("div", left, b.op("add", t, t))
+    middle = b.imm(_INVERSE_MIDDLE, a)
+    q = b.op("div", b.op("sub", t, middle), b.op("add", t, middle))
+    beyond = b.op("mul", q, st.horner(b, q, _INVERSE_TAIL[1:]))
+    tail, lost = st.fast_sum(b, t, b.imm(_INVERSE_TAIL[0], a))
+    tail = b.op("add", tail, b.op("add", b.op("add", lost, left), beyond))
+    tail = b.op("select", b.op("eq", a, one), b.imm(math.inf, a), tail)
+    return b.op("select", b.op("lt", a, b.imm(0.6, a)), small, tail)

@@ -26,10 +26,6 @@ _LOG = st.hexes(
     "0x1.5555555555592p-1 0x1.999999997ff1ap-2 0x1.24924941e13e3p-2 0x1.c71c521469cb0p-3"
     " 0x1.74663ce7751cdp-3 0x1.39a1e974746e6p-3 0x1.2f03b2e20669cp-3"
 )
-# log2(m) / s in powers of z = s**2, s = (m - 1) / (m + 1), sqrt(1/2) <= m <= sqrt(2): 2**-37.8
-_LOG2 = st.hexes(
-    "0x1.71547652bee6dp+1 0x1.ec709d124ffdfp-1 0x1.2777803b0a766p-1 0x1.a58d66a78d4fbp-2 0x1.5cea888ae149bp-2"
-)
 _LOG2_E = st.hexes("0x1.71547652b82fep+0 0x1.777d0ffda0d24p-56")  # rounded, and the rest
 _LOG10_E = st.hexes("0x1.bcb7b1526e50ep-2 0x1.95355baaafad3p-57")
 _LOG10_2 = st.hexes("0x1.34413509f8000p-2 -0x1.80433b83b532ap-44")  # multiples of the first are exact
@@ -82,13 +78,6 @@ def log_twice(b: Builder, y: st.Pair) -> st.Pair:
     return st.at_ends(b, x, total, st.F64), rest
 
 
-def log2_of(b: Builder, x: Operand) -> Value:
-    """log2 of a positive float64, finite and not denormal (float32 has no denormals there), to 2**-37."""
-    f, k = st.split(b, x, st.F64, denormals=False)
-    s = b.op("div", f, b.op("add", f, b.imm(2.0, f)))
-    return b.op("fma", s, st.horner(b, b.op("mul", s, s), _LOG2), k)
-
-
 # --- the functions -------------------------------------------------------------------------------
 
 
@@ -136,10 +125,10 @@ def log1p(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     (x,) = args
     one = b.imm(1.0, x)
     y, rest = st.whole_sum(b, x, one)
-    small = b.op("eq", y, one)  # as this is, so that no factor is a denormal number
-    sum_ = y, b.op("select", small, b.imm(0.0, x), rest)
+    counts = b.op("ne", y, one)  # else x, so that no factor is a denormal number
+    sum_ = y, b.op("select", counts, rest, b.imm(0.0, x))
     result = table_log.log_of_sum(b, sum_) if form.dtype == f32 else _log_of_sum(b, sum_)
-    return b.op("select", small, x, result)
+    return b.op("select", counts, result, x)
 
 
 def _inverse_hyperbolic(b: Builder, a: Operand, plus: float) -> Value:

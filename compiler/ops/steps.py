@@ -161,16 +161,17 @@ def near_zero(double: float, linear: bool) -> Callable[[Lower], Lower]:
     return decorate
 
 
-def below_squares(b: Builder, x: Operand, form: Format) -> Value:
-    """Whether the square of x is no normal number, or close to that: by the exponent, in one test."""
+def has_square(b: Builder, x: Operand, form: Format) -> Value:
+    """Whether the square of x is a normal number, and not close to the least: by the exponent, in one test.
+    An operation whose result is chosen by it takes the mask on AVX-512; of its opposite LLVM makes two."""
     bits = as_bits(b, x, form)
     exponent = b.op("and", bits, b.imm(3 << (form.dtype.bits - 3), bits))
-    return b.op("eq", exponent, b.imm(0, bits))
+    return b.op("ne", exponent, b.imm(0, bits))
 
 
 def settled(b: Builder, x: Operand, form: Format) -> Value:
     """x, or 0 where its square would be no normal number."""
-    return b.op("select", below_squares(b, x, form), b.imm(0.0, x), x)
+    return b.op("select", has_square(b, x, form), x, b.imm(0.0, x))
 
 
 def lifted_off_zero(b: Builder, x: Operand, form: Format) -> Value:

@@ -50,10 +50,10 @@ _USUAL = 86.0  # from here on, T / 2 may be a denormal number, and S overflow
 _HALF = 1 << st.F32.fraction
 
 
-def expm1(b: Builder, x: Operand) -> Value:
+def expm1(b: Builder, x: Operand) -> Operand:
     """-1 at -inf, inf at inf, -0 at -0."""
-    tiny = st.below_squares(b, x, st.F32)
-    shifted, k, r = reduced(b, st.at_least(b, b.op("select", tiny, b.imm(0.0, x), x), -30.0))
+    counts = st.has_square(b, x, st.F32)
+    shifted, k, r = reduced(b, b.op("select", counts, st.at_least(b, x, -30.0), b.imm(0.0, x)))
     steps = st.as_bits(b, shifted, st.F32)
     power = b.op("table", steps, *(Imm(bits, u32) for bits in _SHORT), dtype=u32)
     s = st.as_float(b, b.op("add", power, b.op("shl", steps, b.imm(19, steps))), st.F32)
@@ -62,7 +62,7 @@ def expm1(b: Builder, x: Operand) -> Value:
     v = b.op("fma", b.op("mul", whole, whole), st.horner(b, whole, E[1:]), rest)
     start = b.op("add", s, b.imm(-1.0, x))
     total, lost = st.sum_of_product(b, s, r, start)
-    usual = b.op("add", total, b.op("fma", s, v, lost))
+    usual = b.op("select", counts, b.op("add", total, b.op("fma", s, v, lost)), x)
 
     def slowly() -> tuple[Operand]:
         power = e_to(b, st.at_most(b, x, 89.0))
@@ -71,7 +71,7 @@ def expm1(b: Builder, x: Operand) -> Value:
         return (b.op("select", huge, rounded_once(b, power), b.op("add", power.scale, beyond)),)
 
     (result,) = st.where_any(b, b.op("gt", x, b.imm(_EXACT, x)), (usual,), slowly)
-    return b.op("select", tiny, x, result)
+    return result
 
 
 @data

@@ -6,7 +6,9 @@
 c is 1 / ln(b) for the base b, to so few bits that r is exact where it matters, as d has few, too: so the
 last term is r + r Q(r), Q small. Where x is near 1 it stands alone: d = c there, or c/2 and k = -1. The other
 terms are sums of two numbers, whose first ones have so few bits that their sum is exact. In the tables they
-are less by 127 log(2), as k + 127 is what stands in the bits of x.
+are less by 127 log(2), as k + 127 is what stands in the bits of x. One shift fewer is needed if what is
+looked up by, 16 (k + 127) + j in the j-th sixteenth, tells k, too, and the tables are less by that many
+sixteenths of log(2): that of ln(2) has too many bits.
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ class Logs:
 
     c: float
     d: tuple[float, ...]
-    high: tuple[float, ...]  # log(c / d) - 127 log(2): multiples of 2**-15, in base 10 of 2**-16
+    high: tuple[float, ...]  # log(c / d), less what steps add; multiples of 2**-15, in base 10 of 2**-18
     low: tuple[float, ...]
-    two: tuple[float, float]  # log(2) likewise
+    step: tuple[float, float]  # log(2), or a sixteenth of it, likewise
     q: tuple[float, ...]  # lowest coefficients first
     plain: bool = False  # whether what rounding a sum loses is left out: that is a quarter of a unit
+    sixteenths: bool = True  # whether the bits are counted by sixteenths of octaves, as the tables are
 
 
 # log(1 + f) = f + f Q(f), -1/32 <= f <= 1/16: of it 2**-33.5
@@ -49,24 +52,25 @@ LN = Logs(
         " -0x1.657a6ap-13 -0x1.7f601ap-13 -0x1.67d4e2p-13 -0x1.7770f2p-13 -0x1.902648p-13 -0x1.8e3d14p-13"
         " -0x1.9a6cd2p-13 -0x1.93d068p-13 -0x1.5c8b0cp-13 -0x1.797f0cp-13"
     ),
-    two=(float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7dp-20")),
+    step=(float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7dp-20")),
     q=st.hexes("0 -0x1p-1 0x1.55555cp-2 -0x1.0002ecp-2 0x1.9983d2p-3 -0x1.3dca86p-3"),
+    sixteenths=False,
 )
 # log2(1 + r/c) = r + r Q(r): 2**-32.0
 LOG2 = Logs(
     c=23 / 16,
     d=tuple(n / 32 for n in (46, 42, 40, 38, 36, 34, 33, 31, 30, 29, 28, 27, 26, 25, 24, 23)),
     high=st.hexes(
-        "-0x1.fc0000p+6 -0x1.fb7998p+6 -0x1.fb3188p+6 -0x1.fae5c0p+6 -0x1.fa95e0p+6 -0x1.fa4170p+6"
-        " -0x1.fa1558p+6 -0x1.f9b8f8p+6 -0x1.f98888p+6 -0x1.f95670p+6 -0x1.f92298p+6 -0x1.f8ece0p+6"
-        " -0x1.f8b520p+6 -0x1.f87b30p+6 -0x1.f83ee0p+6 -0x1.f80000p+6"
+        "-0x1.fc0000p+6 -0x1.fbb998p+6 -0x1.fbb188p+6 -0x1.fba5c0p+6 -0x1.fb95e0p+6 -0x1.fb8170p+6"
+        " -0x1.fb9558p+6 -0x1.fb78f8p+6 -0x1.fb8888p+6 -0x1.fb9670p+6 -0x1.fba298p+6 -0x1.fbace0p+6"
+        " -0x1.fbb520p+6 -0x1.fbbb30p+6 -0x1.fbbee0p+6 -0x1.fbc000p+6"
     ),
     low=st.hexes(
         "0 -0x1.843b96p-17 0x1.1b5df6p-18 -0x1.5ad4bep-22 -0x1.8da8bap-21 0x1.885f46p-19 0x1.7c97d4p-17"
         " -0x1.b28c30p-21 0x1.64ec0cp-19 -0x1.f1cfe0p-18 -0x1.4fc79ep-17 -0x1.353a0ep-19 0x1.1ca3acp-19"
         " 0x1.96a124p-18 0x1.b996c0p-21 0"
     ),
-    two=(1.0, 0.0),
+    step=(1 / 16, 0.0),
     q=st.hexes("0x1.d9afc0p-9 -0x1.65760ap-2 0x1.4b8f08p-3 -0x1.5a07c4p-4 0x1.80c2bep-5 -0x1.8dafcap-6"),
 )
 # log10(1 + r/c) likewise: 2**-28.7
@@ -74,16 +78,17 @@ LOG10 = Logs(
     c=7 / 16,
     d=tuple(n / 128 for n in (56, 52, 50, 46, 44, 42, 40, 38, 37, 35, 34, 33, 31, 30, 29, 28)),
     high=st.hexes(
-        "-0x1.31d780p+5 -0x1.319598p+5 -0x1.3172b0p+5 -0x1.312888p+5 -0x1.310100p+5 -0x1.30d7a0p+5"
-        " -0x1.30ac38p+5 -0x1.307e98p+5 -0x1.3066e0p+5 -0x1.303578p+5 -0x1.301bb0p+5 -0x1.300120p+5"
-        " -0x1.2fc988p+5 -0x1.2fac58p+5 -0x1.2f8e30p+5 -0x1.2f6f00p+5"
+        "-0x1.31d780p+5 -0x1.31bc1ep+5 -0x1.31bfc4p+5 -0x1.319c22p+5 -0x1.319b20p+5 -0x1.319848p+5"
+        " -0x1.31936ap+5 -0x1.318c54p+5 -0x1.319b26p+5 -0x1.319040p+5 -0x1.319d00p+5 -0x1.31a8fcp+5"
+        " -0x1.3197e8p+5 -0x1.31a146p+5 -0x1.31a9a6p+5 -0x1.31b0f8p+5"
     ),
     low=st.hexes(
-        "-0x1.329fecp-11 -0x1.3094d8p-11 -0x1.3634bep-11 -0x1.349934p-11 -0x1.332322p-11 -0x1.32be8ep-11"
-        " -0x1.3572fap-11 -0x1.3633e4p-11 -0x1.35f746p-11 -0x1.30f79cp-11 -0x1.30a38cp-11 -0x1.3341c4p-11"
-        " -0x1.2fa8fep-11 -0x1.35919cp-11 -0x1.365788p-11 -0x1.3035d8p-11"
+        "-0x1.32a5e0p-11 -0x1.32c16ep-11 -0x1.3287f6p-11 -0x1.33130ep-11 -0x1.33c39ep-11"
+        " -0x1.3385acp-11 -0x1.3460bap-11 -0x1.334846p-11 -0x1.31323ep-11 -0x1.325936p-11"
+        " -0x1.322bc8p-11 -0x1.30f0a2p-11 -0x1.317e7ep-11 -0x1.318dbep-11 -0x1.327a4cp-11"
+        " -0x1.327f3ep-11"
     ),
-    two=(float.fromhex("0x1.344p-2"), float.fromhex("0x1.350ap-18")),
+    step=(float.fromhex("0x1.344p-6"), float.fromhex("0x1.351p-22")),
     q=st.hexes("-0x1.e02cfep-8 -0x1.226d84p+0 0x1.ba932ap+0 -0x1.7b7222p+1 0x1.46331ep+2"),
     plain=True,
 )
@@ -157,19 +162,19 @@ class _Terms:
 def _terms(b: Builder, x: Operand, base: Logs, octaves: Operand | None = None) -> _Terms:
     """Of 2**octaves x, if x is positive and normal."""
     bits = st.as_bits(b, x, st.F32)
-    signed = b.op("bitcast", bits, dtype=i32)
-    k: Operand = b.op("cast", b.op("shr", signed, b.imm(st.F32.fraction, signed)), dtype=f32)
+    number = b.op("shr", bits, b.imm(st.F32.fraction - 4, bits))
+    count = number if base.sixteenths else b.op("shr", bits, b.imm(st.F32.fraction, bits))
+    k: Operand = b.op("cast", b.op("bitcast", count, dtype=i32), dtype=f32)
     if octaves is not None:
-        k = b.op("add", k, octaves)
+        k = b.op("fma", octaves, b.imm(16.0, k), k) if base.sixteenths else b.op("add", k, octaves)
     fraction = b.op("and", bits, b.imm((1 << st.F32.fraction) - 1, bits))
     m = st.as_float(b, b.op("or", fraction, b.imm(st.F32.bias << st.F32.fraction, bits)), st.F32)
-    number = b.op("shr", bits, b.imm(st.F32.fraction - 4, bits))
     d = st.element(b, number, base.d)
     r = b.op("fma", m, d, b.imm(-base.c, x))
-    high = b.op("fma", k, b.imm(base.two[0], x), st.element(b, number, base.high))
+    high = b.op("fma", k, b.imm(base.step[0], x), st.element(b, number, base.high))
     low: Operand = st.element(b, number, base.low)
-    if base.two[1]:
-        low = b.op("fma", k, b.imm(base.two[1], x), low)
+    if base.step[1]:
+        low = b.op("fma", k, b.imm(base.step[1], x), low)
 
     def power() -> Value:
         exponent = b.op("sub", bits, fraction)

@@ -72,9 +72,12 @@ def tanh(b: Builder, a: Operand) -> Value:
     bits = st.as_bits(b, b.op("add", a, b.imm(_START, a)), st.F32)
     number = b.op("shr", bits, b.imm(st.F32.fraction - 2, bits))
     r = b.op("sub", a, st.element(b, number, _CENTRES))
-    # where powers of r would be denormal, P does not count
-    r = b.op("select", b.op("lt", a, b.imm(st.F32.half, a)), b.imm(0.0, a), r)
+    # Where powers of r would be denormal, P does not count: r and A are 0 there, and what is added is a, as a
+    # product with a denormal number takes a hundred times as long.
+    usual, zero = b.op("ge", a, b.imm(st.F32.half, a)), b.imm(0.0, a)
+    r = b.op("select", usual, r, zero)
     p = st.element(b, number, _TANH[-1])
-    for coefficients in reversed(_TANH[:-1]):
+    for coefficients in reversed(_TANH[1:-1]):
         p = b.op("fma", p, r, st.element(b, number, coefficients))
-    return b.op("fma", st.element(b, number, _FACTORS), a, p)
+    p = b.op("fma", p, r, b.op("select", usual, st.element(b, number, _TANH[0]), a))
+    return b.op("fma", b.op("select", usual, st.element(b, number, _FACTORS), zero), a, p)

@@ -11,6 +11,7 @@ tan of float32 up to 2**13 is computed in float32: most of it is one division, o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from ..ir.loop import Builder, Imm, Operand, Value
@@ -42,11 +43,8 @@ _TWO_OVER_PI = (
     0x1F8D5D0856033046,
     0xFC7B6BABF0CFBC20,
 )
-# sin(r) / r in powers of z = r**2, |r| <= pi/2: 2**-35.3
-_SIN32 = st.hexes(
-    "1 -0x1.5555554757aa7p-3 0x1.11110c450ba7cp-7 -0x1.a017d7ed5bf28p-13 0x1.71704642f278bp-19"
-    " -0x1.9a63475e8ff15p-26"
-)
+# sin(r) / r in powers of z = r**2, |r| <= pi/2: 2**-27.3
+_SIN32 = st.hexes("1 -0x1.55554bc83d6d5p-3 0x1.110ed3813e3aep-7 -0x1.9f6fff0f0b07ap-13 0x1.5dbdf2a01fde3p-19")
 # tan(r) / r alike, |r| <= pi/4: 2**-29.6
 _TAN32 = st.hexes(
     "1 0x1.555560606b754p-2 0x1.110d8c2cf2605p-3 0x1.badc27b612e72p-5 0x1.5cace8cf4145dp-6"
@@ -170,16 +168,18 @@ def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tu
 
 def _reduced32(b: Builder, x: Operand, turn: int, offset: int) -> tuple[Operand, Operand]:
     """(r, k): x = (k + offset/2) u + r as above, of a float32 in float64. k is an integer in its low bits."""
+    large = b.op("gt", b.op("abs", x), b.imm(2.0**40, x))
+    x = b.op("cast", x, dtype=f64)
     unit = 2.0 ** (2 - turn)
-    shifter = b.imm(st.F64.shifter, x)
-    turns = b.op("fma", x, b.imm(1 / (unit * _HALF_PI[0]), x), b.imm(-offset / 2, x))
-    shifted = b.op("add", turns, shifter)
-    k = b.op("sub", shifted, shifter)
+    turns, shifter = b.imm(1 / (unit * _HALF_PI[0]), x), b.imm(st.F64.shifter, x)
     if offset:
-        k = b.op("add", k, b.imm(offset / 2, x))
+        shifted = b.op("add", b.op("fma", x, turns, b.imm(-offset / 2, x)), shifter)
+        k = b.op("add", b.op("sub", shifted, shifter), b.imm(offset / 2, x))
+    else:
+        shifted = b.op("fma", x, turns, shifter)
+        k = b.op("sub", shifted, shifter)
     r = b.op("fma", k, b.imm(-unit * _HALF_PI[0], x), x)
     r = b.op("fma", k, b.imm(-unit * _HALF_PI[1], x), r)
-    large = b.op("gt", b.op("abs", x), b.imm(2.0**40, x))
 
     def compute() -> tuple[Value, ...]:
         r, _, k = _by_integers(b, x, 128, turn, offset)
@@ -217,13 +217,15 @@ def _polynomial(b: Builder, r: Operand, coefficients: tuple[float, ...]) -> Valu
     return b.op("mul", r, st.horner(b, b.op("mul", r, r), coefficients))
 
 
-def _sine32(offset: int) -> st.Lower:
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        r, k = _reduced32(b, args[0], turn=1, offset=offset)
+def _sine32(offset: int) -> Callable[[Builder, Operand], Operand]:
+    def single(b: Builder, x: Operand) -> Operand:
+        r, k = _reduced32(b, x, turn=1, offset=offset)
         result = _negated(b, _polynomial(b, r, _SIN32), k, 0)
-        return b.op("neg", result) if offset else result  # cos(x) = -sin(x - pi/2)
+        if offset:  # cos(x) = -sin(x - pi/2)
+            result = b.op("neg", result)
+        return b.op("cast", result, dtype=f32)
 
-    return lower
+    return single
 
 
 def _both64(b: Builder, r: Operand, rest: Operand) -> tuple[tuple[Operand, Operand], tuple[Operand, Operand]]:
@@ -280,7 +282,7 @@ def _tan32(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     usual = b.op("select", odd, b.op("fma", minus, left, minus), t)
 
     def slowly() -> tuple[Operand]:
-        return (b.op("cast", _tan32_large(b, b.op("cast", x, dtype=f64)), dtype=f32),)
+        return (_tan32_large(b, x),)
 
     (result,) = st.where_any(b, b.op("gt", b.op("abs", x), b.imm(_LARGE32, x)), (usual,), slowly)
     return result
@@ -290,7 +292,8 @@ def _tan32_large(b: Builder, x: Operand) -> Operand:
     r, k = _reduced32(b, x, turn=2, offset=0)
     t = _polynomial(b, r, _TAN32)
     odd, one = _odd(b, k), b.imm(1.0, r)
-    return b.op("div", b.op("select", odd, b.imm(-1.0, r), t), b.op("select", odd, t, one))
+    quotient = b.op("div", b.op("select", odd, b.imm(-1.0, r), t), b.op("select", odd, t, one))
+    return b.op("cast", quotient, dtype=f32)
 
 
 def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
@@ -304,8 +307,8 @@ def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return _negated(b, b.op("add", q, q_rest), k, 0)
 
 
-sin = st.near_zero(st.F64.half, linear=True)(st.in_f64(_sine32(0), _sine64(0)))
-cos = st.near_zero(st.F64.half, linear=False)(st.in_f64(_sine32(1), _sine64(1)))
+sin = st.of_f32(_sine32(0))(st.near_zero(st.F64.half, linear=True)(_sine64(0)))
+cos = st.of_f32(_sine32(1))(st.near_zero(st.F64.half, linear=False)(_sine64(1)))
 
 
 @st.near_zero(st.F64.half, linear=True)

@@ -101,10 +101,10 @@ FOUND: dict[str, dict[str, float]] = {
     },
     "float32": {
         "cbrt": 0.530, "exp": 0.548, "exp2": 0.532, "expm1": 1.000, "log": 0.543, "log2": 0.544,
-        "log10": 0.770, "log1p": 0.661, "sin": 0.501, "cos": 0.501, "tan": 0.920, "arcsin": 0.700,
+        "log10": 0.770, "log1p": 0.661, "sin": 0.602, "cos": 0.602, "tan": 0.920, "arcsin": 0.700,
         "arccos": 0.680, "arctan": 0.880, "sinh": 0.913, "cosh": 0.886, "tanh": 0.550, "arcsinh": 0.870,
         "arccosh": 0.650, "arctanh": 0.640, "erf": 1.000, "erfc": 0.930, "arctan2": 0.890, "pow": 0.850,
-        "erfinv": 0.510, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501, "sigmoid": 0.545,
+        "erfinv": 0.723, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501, "sigmoid": 0.545,
     },
     "float64": {
         "cbrt": 0.510, "exp": 0.930, "exp2": 0.810, "expm1": 0.830, "log": 0.680, "log2": 0.710,
@@ -401,7 +401,7 @@ def test_no_step_of_small_numbers_is_denormal(name: str, dtype: str, monkeypatch
 
 
 SLOW_DENORMALS = {  # what is left: docs/numerics.md
-    "float32": ("erf", "tan", "tanh"),
+    "float32": ("erf", "tan"),
     "float64": ("erf", "erfinv"),
 }
 
