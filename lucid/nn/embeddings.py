@@ -15,13 +15,17 @@ from .module import Module, Parameter
 
 class Embedding(Module):
     """Row i of a table for each index i: (...) to (..., embedding_dim). The rows start normal(0, 1), row
-    `padding_idx` as zeros, and it gets no gradient. IndexError for an index without a row."""
+    `padding_idx` as zeros, and it gets no gradient. `max_norm`: rows that are read are scaled to at most that
+    norm, of order `norm_type`. `sparse` is PyTorch's, and changes nothing. IndexError for an index without a
+    row."""
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
+        max_norm: float | None = None, norm_type: float = 2.0, *, sparse: bool = False,
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.max_norm, self.norm_type = max_norm, norm_type
         self.num_embeddings, self.embedding_dim = as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
@@ -29,20 +33,21 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
-    ) -> Embedding:
+        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None,
+        max_norm: float | None = None, norm_type: float = 2.0,
+    ) -> Embedding:  # fmt: skip
         """A layer with this table; `freeze`: it is not trained."""
         table = Parameter(embeddings, requires_grad=not freeze)
         if table.ndim != 2:
             raise ValueError(here(f"from_pretrained: expected a table of two dimensions, not {table.ndim}"))
-        layer = cls(1, 1)
+        layer = cls(1, 1, None, max_norm, norm_type)
         layer.num_embeddings, layer.embedding_dim = table.shape
         layer.padding_idx = F.checked_padding(padding_idx, layer.num_embeddings)
         layer.weight = table
         return layer
 
     def forward(self, input: Any) -> Tensor:
-        return F.embedding(input, self.weight, self.padding_idx)
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
@@ -55,9 +60,11 @@ class EmbeddingBag(Module):
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, mode: str = "mean", padding_idx: int | None = None,
-        device: object = None, dtype: object = None,
+        *, max_norm: float | None = None, norm_type: float = 2.0, sparse: bool = False,
+        include_last_offset: bool = False, device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.max_norm, self.norm_type, self.include_last_offset = max_norm, norm_type, include_last_offset
         self.num_embeddings, self.embedding_dim = as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.mode = F.checked_mode(mode)
@@ -65,7 +72,10 @@ class EmbeddingBag(Module):
         self._lie_on(device)
 
     def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Tensor:
-        return F.embedding_bag(input, self.weight, offsets, self.mode, per_sample_weights, self.padding_idx)
+        return F.embedding_bag(
+            input, self.weight, offsets, self.mode, per_sample_weights, self.padding_idx,
+            max_norm=self.max_norm, norm_type=self.norm_type, include_last_offset=self.include_last_offset,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

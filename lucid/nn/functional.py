@@ -3,6 +3,7 @@ PyTorch's, and changes nothing: what is given keeps its value."""
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 import sys
@@ -15,7 +16,8 @@ import numpy as np
 from lucid.compiler.ir.graph import Node
 
 from .. import joins, published, subscripts, updates
-from ..creation import as_shape, device_of
+from ..context import no_grad
+from ..creation import as_shape, device_of, zeros
 from ..creation import given as asarray
 from ..errors import bounded, here, no_attribute, public, warn_user
 from ..functional import where
@@ -29,8 +31,11 @@ from . import classes, formulas, spatial
 if TYPE_CHECKING:
     from .activations import *  # noqa: F403
     from .alignments import *  # noqa: F403
+    from .fractional import *  # noqa: F403
+    from .interpolation import *  # noqa: F403
     from .likelihoods import *  # noqa: F403
     from .margins import *  # noqa: F403
+    from .noise import *  # noqa: F403
     from .resampling import *  # noqa: F403
     from .unpooling import *  # noqa: F403
 
@@ -45,20 +50,26 @@ _LATER = {
         "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
     ),
     "alignments": ("ctc_loss",),
+    "fractional": (
+        "fractional_max_pool2d", "fractional_max_pool2d_with_indices", "fractional_max_pool3d",
+        "fractional_max_pool3d_with_indices",
+    ),
+    "interpolation": ("interpolate", "upsample", "upsample_bilinear", "upsample_nearest"),
     "likelihoods": (
         "binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "kl_div",
         "poisson_nll_loss",
     ),
     "margins": (
         "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss",
-        "multilabel_soft_margin_loss", "soft_margin_loss", "triplet_margin_loss",
+        "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss", "triplet_margin_loss",
         "triplet_margin_with_distance_loss",
     ),
+    "noise": ("alpha_dropout", "feature_alpha_dropout", "rrelu"),
     "resampling": (
         "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
         "adaptive_max_pool2d", "adaptive_max_pool3d", "channel_shuffle", "conv_transpose1d",
         "conv_transpose2d", "conv_transpose3d", "dropout1d", "dropout2d", "dropout3d", "fold",
-        "instance_norm", "interpolate", "local_response_norm", "pixel_shuffle", "pixel_unshuffle",
+        "instance_norm", "local_response_norm", "pixel_shuffle", "pixel_unshuffle",
         "unfold",
     ),
     "sampling": ("affine_grid", "grid_sample"),
@@ -198,12 +209,32 @@ def layer_norm(
 
 
 @public
-def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
-    """Row i of `weight` for each index i in `input`; row `padding_idx` gets no gradient. IndexError for an
-    index without a row, and for a negative one."""
-    table = asarray(weight)
+def embedding(
+    input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
+    norm_type: float = 2.0, sparse: bool = False,
+) -> Tensor:  # fmt: skip
+    """Row i of `weight` for each index i in `input`; row `padding_idx` gets no gradient. With `max_norm` rows
+    that are read and have a greater norm, of order `norm_type`, are scaled to it first, in `weight` itself.
+    `sparse` is PyTorch's, and changes nothing. IndexError for an index without a row, and for a negative
+    one."""
+    index, table = asarray(input), asarray(weight)
     padding = checked_padding(padding_idx, table.shape[0] if table.ndim else 0)
-    return apply(classes.embedding, asarray(input), table, padding=padding)
+    if max_norm is not None:
+        table = _bounded_rows("embedding", index, table, max_norm, norm_type)
+    return apply(classes.embedding, index, table, padding=padding)
+
+
+@no_grad
+def _bounded_rows(name: str, index: Tensor, table: Tensor, max_norm: float, norm_type: float) -> Tensor:
+    """The table, in which rows that `index` names are scaled to at most that norm."""
+    most = checked_number(name, "max_norm", max_norm, zero=False)
+    power = checked_number(name, "norm_type", norm_type, zero=False)
+    size = table.abs()
+    norm = size.max(1) if math.isinf(power) else (size**power).sum(1) ** (1 / power)
+    read = zeros(table.shape[:1], dtype=np.bool_).index_fill(0, index.reshape(-1), True)
+    factor = where(read & (norm > most), most / (norm + 1e-7), 1.0)
+    table.data = table * factor.unsqueeze(1).astype(table.dtype)
+    return table
 
 
 @public
@@ -227,12 +258,18 @@ def checked_mode(mode: str) -> str:
 @public
 def embedding_bag(
     input: Any, weight: Any, offsets: Any = None, mode: str = "mean", per_sample_weights: Any = None,
-    padding_idx: int | None = None,
+    padding_idx: int | None = None, *, max_norm: float | None = None, norm_type: float = 2.0,
+    sparse: bool = False, include_last_offset: bool = False,
 ) -> Tensor:  # fmt: skip
     """Sum, mean or maximum of the rows of `weight` that a bag names: a row of a 2-D `input`, or what lies
     between two of the `offsets` in a 1-D one. `per_sample_weights` are factors of a sum. An empty bag
-    gives 0."""
+    gives 0. `max_norm`, `norm_type` and `sparse`: see `embedding`. `include_last_offset`: the last of the
+    offsets is where the last bag ends."""
     index, table = asarray(input), asarray(weight)
+    if max_norm is not None:
+        table = _bounded_rows("embedding_bag", index, table, max_norm, norm_type)
+    if include_last_offset and offsets is not None:
+        offsets = asarray(offsets)[:-1]
     padding = checked_padding(padding_idx, table.shape[0] if table.ndim else 0)
     if per_sample_weights is not None and checked_mode(mode) != "sum":
         raise ValueError("embedding_bag: per_sample_weights need mode='sum'")
@@ -361,6 +398,16 @@ def cross_entropy(
         classes.cross_entropy, x, y, w, ignore=whole("ignore_index", ignore_index), reduction=how,
         smoothing=smoothing,
     )  # fmt: skip
+
+
+@public
+def linear_cross_entropy(
+    input: Any, linear_weight: Any, target: Any, *, linear_bias: Any = None, weight: Any = None,
+    reduction: Reduction | None = "mean", ignore_index: int = -100, label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """`cross_entropy` of `linear(input, linear_weight, linear_bias)`."""
+    scores = linear(input, linear_weight, linear_bias)
+    return cross_entropy(scores, target, weight, ignore_index, reduction, label_smoothing)
 
 
 def checked_reduction(name: str, reduction: Reduction | None) -> Reduction:

@@ -219,6 +219,15 @@ class BatchNorm3d(BatchNorm1d):
     """The same, of (batch, channels, depth, height, width)."""
 
 
+class SyncBatchNorm(BatchNorm1d):
+    """The same, of any number of axes. There is one process, so there is nothing to agree with."""
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: object = None) -> Module:
+        """The module itself."""
+        return module
+
+
 class GroupNorm(Module):
     """`functional.group_norm` with weight (ones at first) and bias (zeros) for each channel."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..creation import arange
 from ..creation import given as asarray
 from ..elements import take_along_axis
 from ..errors import bounds, here, public
@@ -17,7 +18,7 @@ from .losses import Loss
 
 __all__ = [
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss",
-    "multilabel_soft_margin_loss", "soft_margin_loss", "triplet_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss", "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]  # fmt: skip
 
@@ -133,6 +134,25 @@ def multi_margin_loss(
     return reduced("multi_margin_loss", where(own, 0.0, over).sum(1) / x.shape[1], reduction)
 
 
+@public
+def multilabel_margin_loss(input: Any, target: Any, reduction: Reduction | None = "mean") -> Tensor:
+    """The sum of max(0, 1 - x[y] + x[i]) over the classes y that `target` lists and all i that it does not,
+    over the number of classes. x is (n, classes) or (classes), and so is `target`: classes up to the first
+    that is negative."""
+    x, y = asarray(input), asarray(target)
+    same_shape("multilabel_margin_loss", x, y)
+    if x.ndim not in (1, 2) or y.dtype.kind not in "iu":
+        told = f"(n, classes) or (classes), and whole numbers, not {x.shape} and {y.dtype}"
+        raise ValueError(here(f"multilabel_margin_loss: expected {told}"))
+    listed = (y < 0).long().cumsum(-1) == 0
+    own = where(listed, y, 0)
+    over = _above(1 - take_along_axis(x, own, -1).unsqueeze(-1) + x.unsqueeze(-2))
+    each = listed.unsqueeze(-1)
+    wanted = (each & (own.unsqueeze(-1) == arange(x.shape[-1]))).any(-2, keepdims=True)
+    total = where(each & ~wanted, over, 0.0).sum((-2, -1)) / x.shape[-1]
+    return reduced("multilabel_margin_loss", total, reduction)
+
+
 # --- as modules ------------------------------------------------------------------------------------
 
 
@@ -216,6 +236,13 @@ class SoftMarginLoss(Loss):
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return soft_margin_loss(input, target, self.reduction)
+
+
+class MultiLabelMarginLoss(Loss):
+    """`functional.multilabel_margin_loss`."""
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return multilabel_margin_loss(input, target, self.reduction)
 
 
 @bounds

@@ -2,7 +2,7 @@
 
 A layer is a loop over the steps of its input, which a compiled function holds unrolled: compile time grows
 with their number, and another number is another trace. Products with the input are made for all of them
-at once.
+at once. Of packed sequences (utils/rnn.py) those that are at their end keep their state.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import random
 from ..array_functions import concatenate, stack
 from ..creation import as_shape, zeros
 from ..creation import given as asarray
 from ..defaults import float_or_default
 from ..errors import bounds, here
+from ..functional import where
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module, Parameter
@@ -90,7 +93,9 @@ def _nonlinearity(kind: str, nonlinearity: str) -> bool:
 
 
 @bounds
-class _Cell(_Weights):
+class RNNCellBase(_Weights):
+    """What cells share: `RNNCell`, `GRUCell`, `LSTMCell`."""
+
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device: object = None,
         dtype: object = None,
@@ -118,7 +123,7 @@ class _Cell(_Weights):
 
 
 @bounds
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """One step: h' = tanh(x w_ihᵀ + b_ih + h w_hhᵀ + b_hh), or relu. x is (n, input_size) or (input_size)."""
 
     kind = "RNN"
@@ -135,7 +140,7 @@ class RNNCell(_Cell):
 
 
 @bounds
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of a GRU: h' of x and h."""
 
     kind = "GRU"
@@ -145,7 +150,7 @@ class GRUCell(_Cell):
 
 
 @bounds
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of an LSTM: (h', c') of x and (h, c)."""
 
     kind = "LSTM"
@@ -156,7 +161,9 @@ class LSTMCell(_Cell):
 
 
 @bounds
-class _Recurrent(_Weights):
+class RNNBase(_Weights):
+    """What recurrent layers share: `RNN`, `GRU`, `LSTM`."""
+
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
@@ -193,7 +200,11 @@ class _Recurrent(_Weights):
             raise ValueError(here(f"{type(self).__name__}: {told}, not {[s.shape for s in given]}"))
         return [tuple(s[k] for s in given) for k in range(count)]
 
-    def _run(self, input: Any, hx: Any) -> tuple[Tensor, State]:
+    def _run(self, input: Any, hx: Any) -> tuple[Any, State]:
+        from .utils.rnn import PackedSequence  # few have those
+
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx)
         x = asarray(input)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             told = f"expected (steps, n, {self.input_size}) or (steps, {self.input_size}), not {x.shape}"
@@ -203,6 +214,32 @@ class _Recurrent(_Weights):
             x = x.reshape(x.shape[0], 1, -1)
         elif self.batch_first:
             x = x.transpose(1, 0, 2)
+        x, ends = self._layers(x, hx, None)
+        if not batched:
+            return x[:, 0], tuple(end[:, 0] for end in ends)
+        return (x.transpose(1, 0, 2) if self.batch_first else x), ends
+
+    def _packed(self, input: Any, hx: Any) -> tuple[Any, State]:
+        """The same of packed sequences, of which the result is one, too."""
+        if input.data.ndim != 2 or input.data.shape[1] != self.input_size:
+            told = f"expected packed rows of {self.input_size}, not {input.data.shape}"
+            raise ValueError(here(f"{type(self).__name__}: {told}"))
+        order, back = input.sorted_indices, input.unsorted_indices
+        if hx is not None and order is not None:
+            parts = hx if isinstance(hx, tuple | list) else [hx]
+            hx = [asarray(s).take(order, 1) for s in parts]
+        places = input.places()
+        rows = np.arange(places.shape[1])
+        inside = rows < np.asarray(input.batch_sizes)[:, None]
+        found, ends = self._layers(input.data.take(places, 0), hx, inside)
+        if back is not None:
+            ends = tuple([end.take(back, 1) for end in ends])
+        steps, which = np.nonzero(inside)
+        flat = found.reshape(-1, found.shape[-1]).take(steps * len(rows) + which, 0)
+        return input._replace(data=flat), ends
+
+    def _layers(self, x: Tensor, hx: Any, inside: Any) -> tuple[Tensor, State]:
+        """All layers of (steps, n, inputs). `inside`: for each step which of n are not at their end."""
         states = self._states(x, hx)
         last: list[State] = []
         for layer in range(self.num_layers):
@@ -210,21 +247,22 @@ class _Recurrent(_Weights):
                 x = F.dropout(x, self.dropout, self.training)
             made = []
             for way in self._ways():
-                found, state = self._layer(x, states[len(last)], f"_l{layer}{way}", bool(way))
+                found, state = self._layer(x, states[len(last)], f"_l{layer}{way}", bool(way), inside)
                 made.append(found)
                 last.append(state)
             x = made[0] if len(made) == 1 else concatenate(made, -1)
-        ends = tuple(stack(parts) for parts in zip(*last, strict=True))
-        if not batched:
-            return x[:, 0], tuple(end[:, 0] for end in ends)
-        return (x.transpose(1, 0, 2) if self.batch_first else x), ends
+        return x, tuple(stack(parts) for parts in zip(*last, strict=True))
 
-    def _layer(self, x: Tensor, state: State, suffix: str, back: bool) -> tuple[Tensor, State]:
+    def _layer(self, x: Tensor, state: State, suffix: str, back: bool, inside: Any) -> tuple[Tensor, State]:
         given = self._given(x, suffix)
         steps = range(x.shape[0])
         found = []
         for k in reversed(steps) if back else steps:
-            state = self._step(given[k], state, suffix)
+            after = self._step(given[k], state, suffix)
+            if inside is not None and not inside[k].all():
+                kept = inside[k][:, None]
+                after = tuple([where(kept, new, old) for new, old in zip(after, state, strict=True)])
+            state = after
             found.append(state[0])
         if not found:
             return zeros((0, *state[0].shape), dtype=x.dtype, device=x.device), state
@@ -236,11 +274,12 @@ class _Recurrent(_Weights):
 
 
 @bounds
-class RNN(_Recurrent):
+class RNN(RNNBase):
     """`RNNCell` along the first axis of x, (steps, n, input_size), or with `batch_first` along the second.
 
     Returns the outputs of the last layer, (steps, n, hidden_size), twice as wide if `bidirectional`, and the
-    last states, (layers, n, hidden_size). Without a batch, x is (steps, input_size)."""
+    last states, (layers, n, hidden_size). Without a batch, x is (steps, input_size). Of a packed sequence the
+    outputs are one, and the last states those at the ends."""
 
     kind = "RNN"
 
@@ -254,28 +293,28 @@ class RNN(_Recurrent):
         )
         self.relu = _nonlinearity("RNN", nonlinearity)
 
-    def forward(self, input: Any, hx: Any = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Tensor]:
         found, (h,) = self._run(input, hx)
         return found, h
 
 
 @bounds
-class GRU(_Recurrent):
+class GRU(RNNBase):
     """`GRUCell` along an axis; arguments and results as `RNN`."""
 
     kind = "GRU"
 
-    def forward(self, input: Any, hx: Any = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Tensor]:
         found, (h,) = self._run(input, hx)
         return found, h
 
 
 @bounds
-class LSTM(_Recurrent):
+class LSTM(RNNBase):
     """`LSTMCell` along an axis; arguments as `RNN`, the state is (h, c)."""
 
     kind = "LSTM"
 
-    def forward(self, input: Any, hx: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, tuple[Tensor, Tensor]]:
         found, (h, c) = self._run(input, hx)
         return found, (h, c)

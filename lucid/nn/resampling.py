@@ -1,18 +1,17 @@
 """Functions that change how many places a signal or an image has: transposed convolutions, pools to a size,
-interpolation, shuffles of channels and places, windows as columns; and norms and dropout of channels."""
+shuffles of channels and places, windows as columns; and norms and dropout of channels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..array_functions import stack, tile
+from ..creation import arange, zeros_like
 from ..creation import given as asarray
-from ..creation import zeros_like
-from ..elements import take
+from ..elements import take_along_axis
 from ..errors import here, public
 from ..tensor import Tensor, apply
 from . import functional as F
@@ -23,7 +22,7 @@ __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool2d", "adaptive_max_pool3d", "channel_shuffle", "conv_transpose1d",
     "conv_transpose2d", "conv_transpose3d", "dropout1d", "dropout2d", "dropout3d", "fold",
-    "instance_norm", "interpolate", "local_response_norm", "pixel_shuffle", "pixel_unshuffle",
+    "instance_norm", "local_response_norm", "pixel_shuffle", "pixel_unshuffle",
     "unfold",
 ]  # fmt: skip
 
@@ -109,119 +108,84 @@ def conv_transpose3d(
 # --- pools to a size -------------------------------------------------------------------------------
 
 
-def _adaptive(name: str, axes: int, x: Any, output_size: Any, how: str) -> Tensor:
+def adaptive(name: str, axes: int, x: Any, output_size: Any, how: str, places: bool = False) -> Any:
+    """Windows of each axis in turn, the last one first: of equal elements the first one is found. `places`:
+    also where in its channel each is."""
     given, batched = spatial.batched(name, asarray(x), axes)
     wanted = output_size if isinstance(output_size, tuple | list) else (output_size,) * axes
     if len(wanted) != axes:
         raise ValueError(here(f"{name}: output_size has {axes} numbers or one, not {output_size!r}"))
-    for d, out in enumerate(wanted):
+    at = None
+    if places:
+        shape = given.shape[2:]
+        at = arange(math.prod(shape)).reshape(shape).expand(given.shape)
+    for d, out in reversed([*enumerate(wanted)]):
         if out is not None:
             (count,) = sizes(name, "output_size", out, 1, 1)
-            given = _pooled(given, 2 + d, count, how)
-    return given if batched else given[0]
+            given, at = _pooled(given, 2 + d, count, how, at)
+    found = given if batched else given[0]
+    return found if at is None else (found, at if batched else at[0])
 
 
-def _pooled(x: Tensor, axis: int, count: int, how: str) -> Tensor:
+def _pooled(x: Tensor, axis: int, count: int, how: str, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Windows from floor(k n / count) to ceil((k + 1) n / count)."""
-    n, shape = x.shape[axis], x.shape
+    n = x.shape[axis]
+
+    def reduced(x: Tensor, at: Tensor | None, axis: int) -> tuple[Tensor, Tensor | None]:
+        found: Tensor = getattr(x, how)(axis)
+        if at is None:
+            return found, None
+        first = x.detach().argmax(axis, keepdims=True)
+        return found, take_along_axis(at, first, axis).squeeze(axis)
+
     if n % count == 0:
-        rows = x.reshape(*shape[:axis], count, n // count, *shape[axis + 1 :])
-        found: Tensor = getattr(rows, how)(axis + 1)
-        return found
+        shape = (*x.shape[:axis], count, n // count, *x.shape[axis + 1 :])
+        return reduced(x.reshape(shape), None if at is None else at.reshape(shape), axis + 1)
     before = (slice(None),) * axis
-    cuts = [(k * n // count, -(-(k + 1) * n // count)) for k in range(count)]
-    return stack([getattr(x[(*before, slice(lo, hi))], how)(axis) for lo, hi in cuts], axis)
+    cuts = [(*before, slice(k * n // count, -(-(k + 1) * n // count))) for k in range(count)]
+    parts = [reduced(x[cut], None if at is None else at[cut], axis) for cut in cuts]
+    places = None if at is None else stack([p for _, p in parts if p is not None], axis)
+    return stack([v for v, _ in parts], axis), places
 
 
 @public
 def adaptive_avg_pool1d(x: Any, output_size: Any) -> Tensor:
     """Means over windows such that so many are left; windows overlap where sizes do not divide."""
-    return _adaptive("adaptive_avg_pool1d", 1, x, output_size, "mean")
+    found: Tensor = adaptive("adaptive_avg_pool1d", 1, x, output_size, "mean")
+    return found
 
 
 @public
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> Tensor:
     """As `adaptive_avg_pool1d`, over two axes; None keeps one as it is."""
-    return _adaptive("adaptive_avg_pool2d", 2, x, output_size, "mean")
+    found: Tensor = adaptive("adaptive_avg_pool2d", 2, x, output_size, "mean")
+    return found
 
 
 @public
 def adaptive_avg_pool3d(x: Any, output_size: Any) -> Tensor:
     """As `adaptive_avg_pool1d`, over three axes; None keeps one as it is."""
-    return _adaptive("adaptive_avg_pool3d", 3, x, output_size, "mean")
+    found: Tensor = adaptive("adaptive_avg_pool3d", 3, x, output_size, "mean")
+    return found
 
 
 @public
-def adaptive_max_pool1d(x: Any, output_size: Any) -> Tensor:
-    """The greatest of windows such that so many are left; windows overlap where sizes do not divide."""
-    return _adaptive("adaptive_max_pool1d", 1, x, output_size, "max")
+def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The greatest of windows such that so many are left; windows overlap where sizes do not divide. With
+    `return_indices` also where each lies among all of its channel."""
+    return adaptive("adaptive_max_pool1d", 1, x, output_size, "max", return_indices)
 
 
 @public
-def adaptive_max_pool2d(x: Any, output_size: Any) -> Tensor:
+def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
     """As `adaptive_max_pool1d`, over two axes; None keeps one as it is."""
-    return _adaptive("adaptive_max_pool2d", 2, x, output_size, "max")
+    return adaptive("adaptive_max_pool2d", 2, x, output_size, "max", return_indices)
 
 
 @public
-def adaptive_max_pool3d(x: Any, output_size: Any) -> Tensor:
+def adaptive_max_pool3d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
     """As `adaptive_max_pool1d`, over three axes; None keeps one as it is."""
-    return _adaptive("adaptive_max_pool3d", 3, x, output_size, "max")
-
-
-# --- interpolation ---------------------------------------------------------------------------------
-
-MODES = {"nearest": 0, "nearest-exact": 0, "area": 0, "linear": 1, "bilinear": 2, "trilinear": 3}
-
-
-@public
-def interpolate(
-    x: Any, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None,
-    mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """x (batch, channels, ...) at more or fewer places, of `size` or `scale_factor` times as many. `mode`:
-    "nearest", "nearest-exact", "area" (means), "linear", "bilinear" and "trilinear" of 1 to 3 axes. With
-    `align_corners` the first and last places stay where they are; else the edges of the places do."""
-    given = asarray(x)
-    axes = given.ndim - 2
-    if mode not in MODES or axes not in (1, 2, 3) or MODES[mode] not in (0, axes):
-        names = ", ".join(MODES)
-        raise ValueError(f"interpolate: mode must be of {names}, and fit {axes} axes, not {mode!r}")
-    if (size is None) == (scale_factor is None):
-        raise ValueError("interpolate: expected size or scale_factor")
-    if align_corners is not None and not MODES[mode]:
-        raise ValueError(f"interpolate: align_corners has no meaning for mode {mode!r}")
-    extents = given.shape[2:]
-    factors: list[float | None] = [None] * axes
-    if size is not None:
-        wanted = sizes("interpolate", "size", size, axes, 1)
-    else:
-        each: Any = scale_factor if isinstance(scale_factor, tuple | list) else [scale_factor] * axes
-        wanted = tuple(math.floor(n * f) for n, f in zip(extents, each, strict=True))
-        if not recompute_scale_factor:
-            factors = list(each)
-    if mode == "area":
-        return _adaptive("interpolate", axes, given, wanted, "mean")
-    for d, (n, out, factor) in enumerate(zip(extents, wanted, factors, strict=True)):
-        step = 1 / factor if factor else n / out
-        given = _resampled(given, 2 + d, n, out, step, mode, bool(align_corners))
-    return given
-
-
-def _resampled(x: Tensor, axis: int, n: int, out: int, step: float, mode: str, corners: bool) -> Tensor:
-    places = np.arange(out)
-    if not MODES[mode]:
-        at = places * step if mode == "nearest" else (places + 0.5) * step
-        return take(x, np.minimum(np.floor(at).astype(np.int64), n - 1), axis)
-    if corners:
-        at = places * ((n - 1) / (out - 1)) if out > 1 else places * 0.0
-    else:
-        at = np.maximum((places + 0.5) * step - 0.5, 0)
-    low = np.minimum(np.floor(at).astype(np.int64), n - 1)
-    shape = (out, *(1 for _ in x.shape[axis + 1 :]))
-    share = asarray((at - low).reshape(shape)).astype(x.dtype)
-    below, above = take(x, low, axis), take(x, np.minimum(low + 1, n - 1), axis)
-    return below * (1 - share) + above * share
+    return adaptive("adaptive_max_pool3d", 3, x, output_size, "max", return_indices)
 
 
 # --- channels and places ---------------------------------------------------------------------------

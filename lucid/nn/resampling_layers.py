@@ -83,9 +83,8 @@ class _Adaptive(Module):
         super().__init__()
         self.output_size = output_size
 
-    def forward(self, x: Any) -> Tensor:
-        found: Tensor = getattr(F, self.function)(x, self.output_size)
-        return found
+    def forward(self, x: Any) -> Any:
+        return getattr(F, self.function)(x, self.output_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
@@ -109,19 +108,27 @@ class AdaptiveAvgPool3d(_Adaptive):
     function = "adaptive_avg_pool3d"
 
 
+@bounds
 class AdaptiveMaxPool1d(_Adaptive):
     """`functional.adaptive_max_pool1d`."""
 
     function = "adaptive_max_pool1d"
 
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
 
-class AdaptiveMaxPool2d(_Adaptive):
+    def forward(self, x: Any) -> Any:
+        return getattr(F, self.function)(x, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool2d(AdaptiveMaxPool1d):
     """`functional.adaptive_max_pool2d`."""
 
     function = "adaptive_max_pool2d"
 
 
-class AdaptiveMaxPool3d(_Adaptive):
+class AdaptiveMaxPool3d(AdaptiveMaxPool1d):
     """`functional.adaptive_max_pool3d`."""
 
     function = "adaptive_max_pool3d"
@@ -147,6 +154,25 @@ class Upsample(Module):
 
     def extra_repr(self) -> str:
         return f"size={self.size}, scale_factor={self.scale_factor}, mode={self.mode!r}"
+
+
+@bounds
+class UpsamplingNearest2d(Upsample):
+    """`functional.interpolate` with mode "nearest"."""
+
+    def __init__(
+        self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor)
+
+
+class UpsamplingBilinear2d(Upsample):
+    """`functional.interpolate` with mode "bilinear" and `align_corners`."""
+
+    def __init__(
+        self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor, "bilinear", True)
 
 
 @bounds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 from ..array_functions import stack
@@ -11,6 +13,7 @@ from ..errors import public
 from ..functional import floor, round, where
 from ..published import fmod
 from ..tensor import Tensor
+from .interpolation import cubic
 
 __all__ = ["affine_grid", "grid_sample"]
 
@@ -19,23 +22,26 @@ __all__ = ["affine_grid", "grid_sample"]
 def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Tensor:
     """For each affine map of `theta` (n, 2, 3) the places (n, height, width, 2), x first, that the pixels of
     an image of `size` (n, c, height, width) come from, for `grid_sample`: -1 and 1 are the edges of the
-    image, or with `align_corners` the middles of its outermost pixels. ValueError for other shapes."""
+    image, or with `align_corners` the middles of its outermost pixels. Of three axes: theta (n, 3, 4), size
+    (n, c, depth, height, width). ValueError for other shapes."""
     maps = asarray(theta)
-    if maps.ndim != 3 or maps.shape[1:] != (2, 3) or len(size) != 4 or size[0] != maps.shape[0]:
+    axes = len(size) - 2
+    if axes not in (2, 3) or maps.ndim != 3 or maps.shape != (size[0], axes, axes + 1):
         raise ValueError(
-            f"affine_grid: expected theta (n, 2, 3) and size (n, c, h, w), not {maps.shape}, {size}"
+            "affine_grid: expected theta (n, 2, 3) and size (n, c, h, w), or (n, 3, 4) and (n, c, d, h, w), "
+            f"not {maps.shape}, {size}"
         )
 
-    def along(count: int) -> Tensor:
-        steps: Tensor = arange(count, dtype=maps.dtype)
+    def along(d: int, count: int) -> Tensor:
+        steps: Tensor = arange(count, dtype=maps.dtype).reshape(count, *[1] * (axes - d))
         if align_corners:
             return steps * (2 / (count - 1)) - 1 if count > 1 else steps * 0
         return (2 * steps + 1) / count - 1
 
-    height, width = size[2:]
-    x, y = along(width).reshape(1, 1, width, 1), along(height).reshape(1, height, 1, 1)
-    a, b, c = (maps[:, :, k].reshape(-1, 1, 1, 2) for k in range(3))
-    return a * x + b * y + c
+    ways = [along(d, count) for d, count in enumerate(size[2:])][::-1]  # x first
+    *slopes, offset = (maps[:, :, k].reshape(-1, *[1] * axes, axes) for k in range(axes + 1))
+    first, *others = (slope * way for slope, way in zip(slopes, ways, strict=True))
+    return sum(others, first) + offset
 
 
 def _reflected(at: Tensor, low: float, high: float) -> Tensor:
@@ -49,13 +55,15 @@ def _reflected(at: Tensor, low: float, high: float) -> Tensor:
     return found
 
 
-def _pixels(at: Tensor, count: int, padding_mode: str, align_corners: bool) -> Tensor:
-    """Where places of -1 to 1 lie along an axis, in pixels."""
-    found = (at + 1) * ((count - 1) / 2) if align_corners else ((at + 1) * count - 1) / 2
+def _held(found: Tensor, count: int, padding_mode: str, align_corners: bool) -> Tensor:
+    """Inside of an axis, as far as the padding says so."""
     if padding_mode == "reflection":
         ends = (0.0, count - 1.0) if align_corners else (-0.5, count - 0.5)
         found = _reflected(found, *ends)
     return found if padding_mode == "zeros" else found.clip(0, count - 1)
+
+
+_MODES, _PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 
 
 @public
@@ -64,38 +72,58 @@ def grid_sample(
     align_corners: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """Images (n, c, h, w) at the places `grid` (n, rows, columns, 2), x first, of -1 to 1, see `affine_grid`:
-    a tensor (n, c, rows, columns). `mode`: "bilinear", between the four pixels around, or "nearest".
-    `padding_mode`, for places outside: "zeros", "border", the nearest pixel of the edge, or "reflection".
-    ValueError for another mode, and for other shapes."""
+    a tensor (n, c, rows, columns). Of three axes: (n, c, d, h, w) at (n, planes, rows, columns, 3). `mode`:
+    "bilinear", between the pixels around, "nearest", or "bicubic", of two axes. `padding_mode`, for places
+    outside: "zeros", "border", the nearest pixel of the edge, or "reflection". ValueError for another mode,
+    and for other shapes."""
     images, places = asarray(input), asarray(grid)
-    if mode not in ("bilinear", "nearest") or padding_mode not in ("zeros", "border", "reflection"):
+    axes = images.ndim - 2
+    if mode not in _MODES or padding_mode not in _PADDINGS or (mode == "bicubic" and axes != 2):
         raise ValueError(
-            "grid_sample: expected mode bilinear or nearest, and padding_mode zeros, border or reflection, "
-            f"not {mode!r}, {padding_mode!r}"
+            f"grid_sample: expected a mode of {_MODES}, the last for two axes, and padding_mode of "
+            f"{_PADDINGS}, not {mode!r}, {padding_mode!r}"
         )
-    if images.ndim != 4 or places.ndim != 4 or places.shape[::3] != (images.shape[0], 2):
+    fits = places.ndim == images.ndim and (places.shape[0], places.shape[-1]) == (images.shape[0], axes)
+    if axes not in (2, 3) or not fits:
         raise ValueError(
-            f"grid_sample: expected input (n, c, h, w) and grid (n, rows, columns, 2), not {images.shape}, "
-            f"{places.shape}"
+            "grid_sample: expected input (n, c, h, w) and grid (n, rows, columns, 2), or one axis more of "
+            f"both, not {images.shape}, {places.shape}"
         )
-    count, _, height, width = images.shape
-    last = images.permute(0, 2, 3, 1)
-    own = arange(count).reshape(count, 1, 1)
-    x, y = (
-        _pixels(places[..., k], n, padding_mode, bool(align_corners)) for k, n in ((0, width), (1, height))
-    )
+    count, _, *extents = images.shape
+    last = images.moveaxis(1, -1)
+    own = arange(count).reshape(count, *[1] * axes)
 
-    def at(row: Tensor, column: Tensor) -> Tensor:
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        rows, columns = row.clip(0, height - 1).long(), column.clip(0, width - 1).long()
-        found: Tensor = where(stack([inside], -1), last[own, rows, columns], 0.0)
+    def pixels(d: int) -> Tensor:
+        at, n = places[..., axes - 1 - d], extents[d]
+        return (at + 1) * ((n - 1) / 2) if align_corners else ((at + 1) * n - 1) / 2
+
+    def held(at: Tensor, d: int) -> Tensor:
+        return _held(at, extents[d], padding_mode, bool(align_corners))
+
+    def at(place: list[Tensor]) -> Tensor:
+        first, *others = ((x >= 0) & (x < n) for x, n in zip(place, extents, strict=True))
+        inside = functools.reduce(operator.and_, others, first)
+        index = [x.clip(0, n - 1).long() for x, n in zip(place, extents, strict=True)]
+        found: Tensor = where(stack([inside], -1), last[(own, *index)], 0.0)
         return found
 
+    def between(before: list[Tensor]) -> Any:
+        """Of pixels along the axes that are left; those `before` are chosen."""
+        d = len(before)
+        if d == axes:
+            return at(before)
+        low, share = lows[d], ways[d]
+        if mode == "bicubic":
+            parts = [
+                between([*before, held(low + (k - 1), d)]) * weight for k, weight in enumerate(cubic(share))
+            ]
+            return sum(parts[1:], parts[0])
+        return between([*before, low]) * (1 - share) + between([*before, low + 1]) * share
+
+    points = [pixels(d) if mode == "bicubic" else held(pixels(d), d) for d in range(axes)]
     if mode == "nearest":
-        return at(round(y.detach()), round(x.detach())).permute(0, 3, 1, 2)
-    left, top = floor(x.detach()), floor(y.detach())
-    right, below = (x - left).unsqueeze(-1), (y - top).unsqueeze(-1)
-    upper = at(top, left) * (1 - right) + at(top, left + 1) * right
-    lower = at(top + 1, left) * (1 - right) + at(top + 1, left + 1) * right
-    found: Tensor = upper * (1 - below) + lower * below
-    return found.permute(0, 3, 1, 2)
+        return at([round(x.detach()) for x in points]).moveaxis(-1, 1)
+    lows = [floor(x.detach()) for x in points]
+    ways = [(x - low).unsqueeze(-1) for x, low in zip(points, lows, strict=True)]
+    made: Tensor = between([]).moveaxis(-1, 1)
+    return made

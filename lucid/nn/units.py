@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..creation import as_shape
+from ..creation import given as asarray
 from ..defaults import float_or_default
-from ..errors import bounds
+from ..errors import bounds, here
 from ..tensor import Tensor
 from . import functional as F
 from .layers import uniform_parameter
@@ -170,6 +171,16 @@ class LogSoftmax(Activation):
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__(F.log_softmax, dim=dim)
+
+
+class Softmax2d(Module):
+    """softmax over the channels of (batch, channels, h, w) or (channels, h, w)."""
+
+    def forward(self, x: Any) -> Tensor:
+        given: Tensor = asarray(x)
+        if given.ndim not in (3, 4):
+            raise ValueError(here(f"Softmax2d: expected (batch, channels, h, w), not {given.shape}"))
+        return F.softmax(given, -3)
 
 
 class Softmin(Activation):

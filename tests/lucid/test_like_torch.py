@@ -10,7 +10,7 @@ import pytest
 
 import lucid
 
-from . import like_torch, names_like_torch
+from . import layers_like_torch, like_torch
 
 # Once is enough: that calls of all kinds give the same is tested elsewhere.
 pytestmark = pytest.mark.table
@@ -19,7 +19,7 @@ KNOWN: dict[str, list[float]] = json.loads(like_torch.VALUES.read_text())
 
 
 def test_all_programs_are_on_record() -> None:
-    assert set(KNOWN) == set(like_torch.PROGRAMS) > names_like_torch.NAMES
+    assert set(KNOWN) == set(like_torch.PROGRAMS) > layers_like_torch.NAMES
 
 
 @pytest.mark.parametrize("name", like_torch.PROGRAMS)
@@ -34,3 +34,14 @@ def test_the_record_is_of_pytorch(name: str) -> None:
     torch: Any = pytest.importorskip("torch")
     found = like_torch.digest(like_torch.PROGRAMS[name](torch))
     np.testing.assert_allclose(found, KNOWN[name], rtol=2e-7, atol=1e-8, err_msg=name)
+
+
+# The first of each kind.
+COMPILED = {name.split()[0]: name for name in reversed(layers_like_torch.FUNCTIONS)}
+
+
+@pytest.mark.parametrize("name", COMPILED.values())
+def test_compiled_functions_are_as_eager_ones(name: str) -> None:
+    f, inputs = layers_like_torch.FUNCTIONS[name]
+    found = lucid.compile(lambda *x: f(lucid, *x))(*inputs)
+    np.testing.assert_allclose(found.numpy(), f(lucid, *inputs).numpy(), rtol=1e-12, atol=1e-12)

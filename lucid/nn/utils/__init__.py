@@ -1,23 +1,62 @@
-"""What training loops ask of parameters and gradients, under PyTorch's names."""
+"""What training loops ask of parameters and gradients, and what changes how layers have their weights, under
+PyTorch's names. The latter is loaded when it is asked for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..array_functions import concatenate, stack
-from ..creation import given as asarray
-from ..errors import public
-from ..functional import where
-from ..tensor import Tensor
-from .functional import checked_number
+from ...array_functions import concatenate, stack
+from ...creation import given as asarray
+from ...creation import zeros
+from ...errors import bounded, no_attribute, public
+from ...functional import where
+from ...random import get_state, set_state
+from ...tensor import Tensor
+from ..functional import checked_number
+from ..module import Module
+
+if TYPE_CHECKING:
+    from . import fusion, norms, parametrizations, parametrize, rnn
+    from .fusion import (
+        fuse_conv_bn_eval,
+        fuse_conv_bn_weights,
+        fuse_linear_bn_eval,
+        fuse_linear_bn_weights,
+    )
+    from .norms import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
-    "clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters",
+    "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "fuse_conv_bn_eval",
+    "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights", "fusion", "get_total_norm",
+    "norms", "parameters_to_vector", "parametrizations", "parametrize", "remove_spectral_norm",
+    "remove_weight_norm", "rnn", "skip_init", "spectral_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
+
+_LATER = {
+    "fusion": ("fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"),
+    "norms": ("remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"),
+    "parametrizations": (), "parametrize": (), "rnn": (),
+}  # fmt: skip
+_HOMES = {name: home for home, names in _LATER.items() for name in names}
+
+
+@bounded
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return import_module(f".{name}", __name__)
+    if name not in _HOMES:
+        raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -54,12 +93,23 @@ def clip_grad_norm_(
     norm = get_total_norm([p.grad for p in held if p.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(norm.item()):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm.item()}")
+    _scale(held, most, norm)
+    return norm.detach()
+
+
+def _scale(held: Iterable[Tensor], most: float, norm: Tensor) -> None:
     factor = most / (norm + 1e-6)
     factor = where(factor < 1, factor, 1.0)
     for p in held:
         assert p.grad is not None
         p.grad = (p.grad * factor.astype(p.grad.dtype)).detach()
-    return norm.detach()
+
+
+@public
+def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Any) -> None:
+    """The scaling of `clip_grad_norm_`, by a norm that is known."""
+    most = checked_number("clip_grads_with_norm_", "max_norm", max_norm, zero=True)
+    _scale(_gradients(parameters), most, asarray(total_norm))
 
 
 @public
@@ -91,3 +141,14 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
     ends = np.cumsum(sizes)
     for p, size, end in zip(given, sizes, ends, strict=True):
         p.data = vector[int(end) - size : int(end)].reshape(p.shape).astype(p.dtype)
+
+
+@public
+def skip_init(module_cls: Callable[..., Module], *args: Any, **kwargs: Any) -> Any:
+    """`module_cls(*args, **kwargs)` with zeros in the place of initial values, of which none is drawn."""
+    state = get_state()
+    module = module_cls(*args, **kwargs)
+    set_state(state)
+    for p in module.parameters():
+        p.data = zeros(p.shape, dtype=p.dtype, device=p.device)
+    return module
