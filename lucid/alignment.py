@@ -74,25 +74,82 @@ def _log_probability(logs: Array, states: Array, steps: Array, sizes: Array) -> 
     return np.where(steps == 0, np.where(sizes == 0, 0.0, -np.inf), found).astype(logs.dtype)
 
 
-def _slope(logs: Array, states: Array, steps: Array, sizes: Array) -> Array:
-    """How often each class is said at each step, in the mean over the alignments; 0 where there is none."""
-    said, skips, ends = np.take_along_axis(logs, states[None], 2), _skips(states), _ends(states, sizes)
-    alphas = _forward(said, skips, steps)
+def _after(skips: Array) -> Array:
+    """Back from a state by two: where the one two on may be skipped to."""
+    found = np.zeros_like(skips)
+    found[:, :-2] = skips[:, 2:]
+    return found
+
+
+def _backward(said: Array, skips: Array, ends: Array, steps: Array) -> Array:
+    """(time, batch, states)"""
+    betas = np.full(said.shape, -np.inf, said.dtype)
+    after = _after(skips)[:, ::-1]
+    for t in range(len(said) - 1, -1, -1):
+        if t + 1 < len(said):
+            back = (betas[t + 1] + said[t + 1])[:, ::-1]
+            betas[t] = _onward(back, after)[:, ::-1]
+        betas[t] = np.where(steps[:, None] == t + 1, ends, betas[t])
+    return betas
+
+
+def _shares(said: Array, states: Array, steps: Array, sizes: Array) -> tuple[Array, Array, Array, Array]:
+    """How often each state is passed at each step, in the mean over the alignments; 0 where there is none.
+    And alphas, betas, and the total."""
+    skips, ends = _skips(states), _ends(states, sizes)
+    alphas, betas = _forward(said, skips, steps), _backward(said, skips, ends, steps)
     total = _total(alphas, ends)[:, None]
     possible = np.isfinite(total) & (steps[:, None] > 0)
+    inside = possible & (steps[:, None] > np.arange(len(said))[:, None, None])
+    return np.exp(np.where(inside, alphas + betas - total, -np.inf)), alphas, betas, total
+
+
+def _to_classes(shares: Array, logs: Array, states: Array) -> Array:
     found = np.zeros_like(logs)
-    after = np.zeros(states.shape, bool)  # back from a state by two: where the one two on may be skipped to
-    after[:, :-2] = skips[:, 2:]
-    betas = np.full(states.shape, -np.inf, logs.dtype)
     rows = np.arange(len(states))[:, None]
-    for t in range(len(logs) - 1, -1, -1):
-        if t + 1 < len(logs):
-            back = (betas + said[t + 1])[:, ::-1]
-            betas = _onward(back, after[:, ::-1])[:, ::-1]
-        betas = np.where(steps[:, None] == t + 1, ends, betas)
-        share = np.exp(np.where(possible & (steps[:, None] > t), alphas[t] + betas - total, -np.inf))
+    for t, share in enumerate(shares):
         np.add.at(found[t], (rows, states), share.astype(logs.dtype))
     return found
+
+
+def _slope(logs: Array, states: Array, steps: Array, sizes: Array) -> Array:
+    """How often each class is said at each step, in the mean over the alignments; 0 where there is none."""
+    said = np.take_along_axis(logs, states[None], 2)
+    return _to_classes(_shares(said, states, steps, sizes)[0], logs, states)
+
+
+def _onward_along(values: Array, along: Array, skips: Array) -> Array:
+    """The derivative of `_onward` along a direction: the mean of what comes, by how likely it is."""
+    found = _onward(values, skips)
+
+    def part(back: int, where: Any) -> Array:
+        from_ = np.pad(values, ((0, 0), (back, 0)), constant_values=-np.inf)[:, : values.shape[1]]
+        way = np.pad(along, ((0, 0), (back, 0)))[:, : values.shape[1]]
+        share = np.exp(np.where(np.isfinite(from_) & where, from_ - found, -np.inf))
+        made: Array = share * way
+        return made
+
+    return part(0, True) + part(1, True) + part(2, skips)
+
+
+def _curve(logs: Array, states: Array, steps: Array, sizes: Array, along: Array) -> Array:
+    """The derivative of `_slope` along a direction."""
+    said, to = (np.take_along_axis(x, states[None], 2) for x in (logs, along))
+    skips, ends = _skips(states), _ends(states, sizes)
+    after = _after(skips)[:, ::-1]
+    shares, alphas, betas, total = _shares(said, states, steps, sizes)
+    forth, back = np.zeros_like(alphas), np.zeros_like(betas)
+    forth[0, :, :2] = to[0, :, :2]
+    for t in range(1, len(said)):
+        on = _onward_along(alphas[t - 1], forth[t - 1], skips) + to[t]
+        forth[t] = np.where(steps[:, None] > t, on, forth[t - 1])
+    for t in range(len(said) - 2, -1, -1):
+        behind, way = ((x[t + 1] + y[t + 1])[:, ::-1] for x, y in ((betas, said), (back, to)))
+        found = _onward_along(behind, way, after)[:, ::-1]
+        back[t] = np.where(steps[:, None] == t + 1, 0, found)
+    last = np.exp(np.where(np.isfinite(total), alphas[-1] + ends - total, -np.inf))
+    change = forth + back - (last * forth[-1]).sum(1, keepdims=True)
+    return _to_classes(shares * change, logs, states)
 
 
 def _types(options: Options, logs: TensorType, *rest: TensorType) -> tuple[TensorType, ...]:
@@ -107,7 +164,15 @@ def _d_ctc(call: Call, k: int, ct: Node, needs: tuple[bool, ...]) -> tuple[Node 
 
 
 def _d_slope(call: Call, k: int, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
-    raise ValueError("ctc_loss: no second derivative; PyTorch has none either")
+    return (called(CURVE, *call.inputs, ct).out(0), *(None for _ in call.inputs[1:]))
+
+
+def _d_curve(call: Call, k: int, ct: Node, needs: tuple[bool, ...]) -> tuple[Node | None, ...]:
+    """Linear in its direction, by a symmetric matrix."""
+    *others, _ = call.inputs
+    if needs[0]:
+        raise ValueError("ctc_loss: no third derivative")
+    return (*(None for _ in others), called(CURVE, *others, ct).out(0))
 
 
 # log of the probability of each example's states, of logs (time, batch, classes), states (batch, states),
@@ -119,5 +184,10 @@ CTC = Hosted(
 SLOPE = Hosted(
     "log_probability, derivative",
     lambda options, *arrays: (_stacked(_slope, arrays),), lambda options, logs, *rest: (logs,), _d_slope,
+    calls="numpy.logaddexp",
+)  # fmt: skip
+CURVE = Hosted(
+    "log_probability, second derivative",
+    lambda options, *arrays: (_stacked(_curve, arrays),), lambda options, logs, *rest: (logs,), _d_curve,
     calls="numpy.logaddexp",
 )  # fmt: skip

@@ -66,7 +66,8 @@ def ctc_loss(
     each loss by the length of its target, and then by the batch.
 
     A target that is too long for its input has the loss inf, `zero_infinity`: 0, without a gradient in both
-    cases. NumPy computes it, in a compiled function as a step between kernels; there is no second derivative.
+    cases. NumPy computes it and its derivatives, the first and the second, in a compiled function as steps
+    between kernels.
     """
     logs: Tensor = asarray(log_probs)
     if logs.ndim not in (2, 3) or not logs.is_floating_point():

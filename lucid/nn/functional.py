@@ -400,16 +400,6 @@ def cross_entropy(
     )  # fmt: skip
 
 
-@public
-def linear_cross_entropy(
-    input: Any, linear_weight: Any, target: Any, *, linear_bias: Any = None, weight: Any = None,
-    reduction: Reduction | None = "mean", ignore_index: int = -100, label_smoothing: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """`cross_entropy` of `linear(input, linear_weight, linear_bias)`."""
-    scores = linear(input, linear_weight, linear_bias)
-    return cross_entropy(scores, target, weight, ignore_index, reduction, label_smoothing)
-
-
 def checked_reduction(name: str, reduction: Reduction | None) -> Reduction:
     how: Reduction = "none" if reduction is None else reduction
     if not isinstance(how, str) or how not in get_args(Reduction):

@@ -141,6 +141,8 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: Reduction | None 
     that is negative."""
     x, y = asarray(input), asarray(target)
     same_shape("multilabel_margin_loss", x, y)
+    if not x.ndim:
+        x, y = x.reshape(1), y.reshape(1)
     if x.ndim not in (1, 2) or y.dtype.kind not in "iu":
         told = f"(n, classes) or (classes), and whole numbers, not {x.shape} and {y.dtype}"
         raise ValueError(here(f"multilabel_margin_loss: expected {told}"))

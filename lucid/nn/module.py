@@ -126,28 +126,66 @@ class Module:
     def modules(self) -> Iterator[Module]:
         return (m for _, m in self.named_modules())
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Parameters of this module and all below, each once, with dotted names."""
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Parameters of this module and, if `recurse`, all below, each once unless told otherwise, with
+        dotted names that begin with `prefix`."""
         seen: set[int] = set()
-        for prefix, module in self.named_modules():
+        for path, module in self.named_modules(prefix) if recurse else ((prefix, self),):
             for name, value in module._own():
-                if isinstance(value, Parameter) and id(value) not in seen:
+                if isinstance(value, Parameter) and not (remove_duplicate and id(value) in seen):
                     seen.add(id(value))
-                    yield f"{prefix}.{name}" if prefix else name, value
+                    yield f"{path}.{name}" if path else name, value
 
-    def parameters(self) -> Iterator[Parameter]:
-        return (p for _, p in self.named_parameters())
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """Tensors that are state but no parameters, with dotted names."""
-        for prefix, module in self.named_modules():
+        for path, module in self.named_modules(prefix) if recurse else ((prefix, self),):
             for name in module._buffers:
                 value = getattr(module, name)
                 if value is not None:
-                    yield f"{prefix}.{name}" if prefix else name, value
+                    yield f"{path}.{name}" if path else name, value
 
-    def buffers(self) -> Iterator[Tensor]:
-        return (b for _, b in self.named_buffers())
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module of this dotted name, this one for "". AttributeError if there is none."""
+        module = self
+        for name in target.split(".") if target else ():
+            module = getattr(module, name, None)  # type: ignore[assignment]
+            if not isinstance(module, Module):
+                raise AttributeError(here(f"{type(self).__name__} has no module {target!r}"))
+        return module
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Another module of this dotted name."""
+        path, _, name = target.rpartition(".")
+        if not name or not isinstance(module, Module):
+            raise ValueError(here(f"set_submodule: expected a name and a module, not {target!r}, {module!r}"))
+        setattr(self.get_submodule(path), name, module)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of this dotted name. AttributeError if there is none."""
+        found = self._named(target)
+        if not isinstance(found, Parameter):
+            raise AttributeError(here(f"{type(self).__name__} has no parameter {target!r}"))
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of this dotted name. AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        if name not in self.get_submodule(path)._buffers:
+            raise AttributeError(here(f"{type(self).__name__} has no buffer {target!r}"))
+        found: Tensor = self._named(target)
+        return found
+
+    def _named(self, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        return dict(self.get_submodule(path)._own()).get(name)
 
     def register_buffer(self, name: str, value: Any, persistent: bool = True) -> None:
         """Make `value` (a tensor, what makes one, or None) state of the module. Assigning a tensor
@@ -187,6 +225,8 @@ class Module:
 
     def add_module(self, name: str, module: Module) -> None:
         setattr(self, name, module)
+
+    register_module = add_module
 
     # --- modes -----------------------------------------------------------------------------------
 

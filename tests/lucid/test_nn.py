@@ -49,6 +49,24 @@ def test_tree() -> None:
     assert all(isinstance(b, Tensor) for b in net.buffers())
 
 
+def test_parts_by_their_names() -> None:
+    net = Net()
+    assert net.get_submodule("hidden") is net.hidden and net.get_submodule("") is net
+    assert net.get_parameter("hidden.weight") is net.hidden.weight and net.get_buffer("seen") is net.seen
+    assert [n for n, _ in net.named_parameters("net", recurse=False)] == ["net.scale"]
+    assert [n for n, _ in net.hidden.named_parameters("h")] == ["h.weight", "h.bias"]
+    assert list(net.parameters(recurse=False)) == [net.scale] and not [*net.hidden.buffers(recurse=False)]
+    twice = nn.Sequential(net.hidden, nn.ReLU())
+    twice.register_module("again", nn.ReLU())
+    twice.set_submodule("again", net)
+    assert twice.get_submodule("again.out") is net.out
+    for missing in (lambda: net.get_submodule("hidden.weight"), lambda: net.get_parameter("hidden.none")):
+        with pytest.raises(AttributeError, match="has no"):
+            missing()
+    with pytest.raises(AttributeError, match="no buffer 'scale'"):
+        net.get_buffer("scale")
+
+
 def test_shared_parts_count_once() -> None:
     a = nn.Linear(2, 2)
     both = nn.Sequential(a, nn.ReLU(), a)

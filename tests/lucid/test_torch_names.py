@@ -45,7 +45,7 @@ CTC: Callable[..., Any] = F.ctc_loss
         (IndexError, "3", lambda: CTC(LOGS, [[1], [3]], [4, 4], [1, 1])),
         (ValueError, "of floats, not int64", lambda: CTC(np.ones((2, 2), int), [[1]], [1], [1])),
         (ValueError, "where targets in a row end", lambda: lucid.compile(CTC)(LOGS, TWO, [4, 4], [1, 1])),
-        (ValueError, "no second derivative", lambda: second(lambda x: CTC(x, [[1], [2]], [4, 4], [1, 1]))),
+        (ValueError, "no third derivative", lambda: third(lambda x: CTC(x, [[1], [2]], [4, 4], [1, 1]))),
     ],
 )  # fmt: skip
 def test_errors(error: type[Exception], message: str, call: Callable[[], Any]) -> None:
@@ -53,8 +53,27 @@ def test_errors(error: type[Exception], message: str, call: Callable[[], Any]) -
         np.asarray(call())
 
 
-def second(f: Callable[[Any], Any]) -> Any:
-    return lucid.grad(lambda x: (lucid.grad(f)(x) ** 2).sum())(LOGS)
+def squares(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Of the gradient."""
+    return lambda x: (lucid.grad(f)(x) ** 2).sum()
+
+
+def third(f: Callable[[Any], Any]) -> Any:
+    return lucid.grad(squares(squares(f)))(LOGS)
+
+
+def test_the_second_derivative_of_ctc_loss_is_that_of_differences() -> None:
+    logs = np.random.default_rng(0).normal(size=(5, 3, 4))
+    texts, steps, sizes = [[1, 1, 2], [2, 3, 0], [3, 0, 0]], [5, 5, 3], [3, 2, 1]
+    f = squares(lambda x: CTC(x, texts, steps, sizes, zero_infinity=True))
+    found = [lucid.grad(f)(logs).numpy(), lucid.compile(lucid.grad(f))(logs).numpy()]
+    for place in ((0, 0, 1), (2, 1, 0), (4, 1, 3), (1, 2, 3), (4, 2, 1)):
+        step = np.zeros_like(logs)
+        step[place] = 1e-5
+        wanted = (f(logs + step).item() - f(logs - step).item()) / 2e-5
+        for x in found:
+            assert abs(x[place] - wanted) < 1e-9, place
+    assert (found[0][4, 2] == 0).all()  # beyond the last step
 
 
 def test_compiled_and_in_half_precision() -> None:

@@ -62,7 +62,7 @@ DECIDED = [
     Known("what is not read has no gradient: the other triangle", "value", "cholesky_inverse cholesky_solve", r"np\.\w+\((0\.0|0j)\), PyTorch"),
     Known("of several that go to one place the last one has the gradient", "value", "nn.functional.max_unpool1d nn.functional.max_unpool2d nn.functional.max_unpool3d", r"np\.float64\(0\.0\), PyTorch"),
     Known("spectra that no signal has: lucid's signal fits best in squares", "value", "istft"),
-    Known("drawn at random", "value", "nn.functional.scaled_dot_product_attention"),
+    Known("drawn at random", "value", "nn.functional.scaled_dot_product_attention nn.functional.rrelu nn.functional.alpha_dropout nn.functional.feature_alpha_dropout nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d"),
     Known("an empty batch norm has its batch axis", "shape", "nn.functional.batch_norm"),
     Known("other solutions where the rank is not full: lucid's are least, NumPy's", "value", "linalg.lstsq"),
     Known("NumPy's four results", "shape", "linalg.lstsq"),
@@ -80,13 +80,10 @@ DECIDED = [
 ]  # fmt: skip
 
 LACKING = [
-    Known("positions of adaptive and plain max pools", "raises", "nn.functional.adaptive_max_pool1d nn.functional.adaptive_max_pool2d nn.functional.adaptive_max_pool3d nn.functional.max_pool1d nn.functional.max_pool2d nn.functional.max_pool3d"),
-    Known("bicubic interpolation, images of three axes at places", "raises", "nn.functional.interpolate nn.functional.grid_sample"),
     Known("functions of complex numbers", "raises", "logaddexp logsumexp logcumsumexp sigmoid nn.functional.silu lerp"),
     Known("polygamma beyond 1", "raises", "polygamma special.polygamma"),
     Known("numbers as vectors of one element", "raises", "index_fill index_copy index_select index_add scatter unfold transpose gather nn.functional.multi_margin_loss"),
     Known("products of what is scattered", "raises", "scatter scatter_reduce"),
-    Known("max_norm of embeddings, which changes the table", "raises", "nn.functional.embedding nn.functional.embedding_bag"),
     Known("arguments of counts", "raises", "histogram repeat_interleave tensor_split"),
 ]  # fmt: skip
 
