@@ -3,23 +3,35 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from lucid.compiler import ops
 
 from ..context import MODE, enable_grad, inference_mode, no_grad, set_grad_enabled
-from ..errors import here, public
+from ..errors import bounded, here, no_attribute, public
 from ..hooks import pullback
 from ..tensor import Tensor, node_of
 from . import functional
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .function import Function
 
+if TYPE_CHECKING:
+    from ..testing import gradcheck, gradgradcheck
+
 __all__ = [
     "Function", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "inference_mode",
-    "no_grad", "set_detect_anomaly", "set_grad_enabled",
+    "gradcheck", "gradgradcheck", "no_grad", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
+
+
+@bounded
+def __getattr__(name: str) -> Any:
+    if name in ("gradcheck", "gradgradcheck"):  # few programs test
+        return getattr(import_module("lucid.testing"), name)
+    raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
 
 
 def _several(value: Any) -> tuple[Any, ...]:

@@ -24,9 +24,10 @@ from . import functional as F
 from .formulas import in_wide, softmax
 
 __all__ = [
-    "bilinear", "celu", "cosine_similarity", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid",
-    "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "pdist", "prelu",
-    "relu6", "selu", "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    "bilinear", "celu", "celu_", "cosine_similarity", "elu_", "glu", "gumbel_softmax", "hardshrink",
+    "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "logsigmoid",
+    "normalize", "pairwise_distance", "pdist", "prelu", "relu6", "relu_", "selu", "selu_", "softmin",
+    "softplus", "softshrink", "softsign", "tanhshrink", "threshold", "threshold_",
 ]  # fmt: skip
 
 Formula = Callable[..., Node]
@@ -381,3 +382,22 @@ def pdist(input: Any, p: float = 2.0) -> Tensor:
         raise ValueError(here(f"pdist: expected a matrix, not shape {x.shape}"))
     first, second = triu_indices(x.shape[0], 1)
     return linalg.vector_norm(x.take(first, 0) - x.take(second, 0), _number("pdist", "p", p), axis=-1)
+
+
+# --- of PyTorch's names in place ---------------------------------------------------------------------
+
+
+def _changing(function: Any) -> Callable[..., Tensor]:
+    """`function`, whose result the tensor becomes."""
+
+    def change(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return x._become(function(x, *args, **kwargs))
+
+    change.__name__ = change.__qualname__ = f"{function.__name__}_"
+    change.__doc__ = f"`{function.__name__}`, in place."
+    return public(change)
+
+
+celu_, elu_, hardtanh_ = _changing(celu), _changing(F.elu), _changing(hardtanh)
+leaky_relu_, relu_ = _changing(leaky_relu), _changing(F.relu)
+selu_, threshold_ = _changing(selu), _changing(threshold)

@@ -16,16 +16,16 @@ from .module import Module, Parameter
 class Embedding(Module):
     """Row i of a table for each index i: (...) to (..., embedding_dim). The rows start normal(0, 1), row
     `padding_idx` as zeros, and it gets no gradient. `max_norm`: rows that are read are scaled to at most that
-    norm, of order `norm_type`. `sparse` is PyTorch's, and changes nothing. IndexError for an index without a
-    row."""
+    norm, of order `norm_type`. `scale_grad_by_freq`: see `functional.embedding`. `sparse` is PyTorch's, and
+    changes nothing. IndexError for an index without a row."""
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
-        max_norm: float | None = None, norm_type: float = 2.0, *, sparse: bool = False,
-        device: object = None, dtype: object = None,
+        max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
+        sparse: bool = False, *, device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.max_norm, self.norm_type = max_norm, norm_type
+        self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         self.num_embeddings, self.embedding_dim = as_shape((num_embeddings, embedding_dim))
         self.padding_idx = F.checked_padding(padding_idx, self.num_embeddings)
         self.weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, dtype)
@@ -47,7 +47,8 @@ class Embedding(Module):
         return layer
 
     def forward(self, input: Any) -> Tensor:
-        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type)
+        given = self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq
+        return F.embedding(input, self.weight, *given)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -17,7 +17,7 @@ from lucid.compiler.ir.graph import Node
 
 from .. import joins, published, subscripts, updates
 from ..context import no_grad
-from ..creation import as_shape, device_of, zeros
+from ..creation import as_shape, device_of, ones, zeros
 from ..creation import given as asarray
 from ..errors import bounded, here, no_attribute, public, warn_user
 from ..functional import where
@@ -44,10 +44,10 @@ Reduction = Literal["mean", "sum", "none"]
 # Functions of modules that are loaded when one is asked for.
 _LATER = {
     "activations": (
-        "bilinear", "celu", "cosine_similarity", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid",
-        "hardswish", "hardtanh",
-        "leaky_relu", "logsigmoid", "normalize", "pairwise_distance", "pdist", "prelu", "relu6", "selu",
-        "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+        "bilinear", "celu", "celu_", "cosine_similarity", "elu_", "glu", "gumbel_softmax", "hardshrink",
+        "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "logsigmoid",
+        "normalize", "pairwise_distance", "pdist", "prelu", "relu6", "relu_", "selu", "selu_", "softmin",
+        "softplus", "softshrink", "softsign", "tanhshrink", "threshold", "threshold_",
     ),
     "alignments": ("ctc_loss",),
     "fractional": (
@@ -211,17 +211,25 @@ def layer_norm(
 @public
 def embedding(
     input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
-    norm_type: float = 2.0, sparse: bool = False,
+    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
 ) -> Tensor:  # fmt: skip
     """Row i of `weight` for each index i in `input`; row `padding_idx` gets no gradient. With `max_norm` rows
     that are read and have a greater norm, of order `norm_type`, are scaled to it first, in `weight` itself.
-    `sparse` is PyTorch's, and changes nothing. IndexError for an index without a row, and for a negative
-    one."""
+    `scale_grad_by_freq`: the gradient of a row is divided by how often it is read. `sparse` is PyTorch's, and
+    changes nothing. IndexError for an index without a row, and for a negative one."""
     index, table = asarray(input), asarray(weight)
     padding = checked_padding(padding_idx, table.shape[0] if table.ndim else 0)
     if max_norm is not None:
         table = _bounded_rows("embedding", index, table, max_norm, norm_type)
-    return apply(classes.embedding, index, table, padding=padding)
+    rows = apply(classes.embedding, index, table, padding=padding)
+    if not scale_grad_by_freq:
+        return rows
+    from .noise import Scaled  # few ask for it
+
+    flat = index.reshape(-1)
+    often = zeros(table.shape[:1], dtype=table.dtype).index_add(0, flat, ones(flat.shape, dtype=table.dtype))
+    found: Tensor = Scaled.apply(rows, 1 / often.take(index).unsqueeze(-1))
+    return found
 
 
 @no_grad

@@ -14,12 +14,14 @@ import numpy as np
 from .. import linalg, random
 from ..context import no_grad
 from ..errors import here, public
+from ..functional import where
 from ..special import erfinv
 from ..tensor import Tensor
 
 __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_",
-    "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "ones_", "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_",
+    "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
 
@@ -160,6 +162,17 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
     q, r = linalg.qr(tall)
     q = q * r.diagonal().sign()
     return _become(tensor, (q if rows >= columns else q.T).reshape(tensor.shape) * gain)
+
+
+@public
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
+    """A matrix, normal with deviation `std`, of which that share of each column is 0 (Martens, 2010)."""
+    if tensor.ndim != 2 or not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: expected a matrix and a share, not shape {tensor.shape}, {sparsity}")
+    rows = tensor.shape[0]
+    order = random.random(tensor.shape, generator=generator).argsort(0).argsort(0)
+    drawn = random.normal(0.0, std, tensor.shape, dtype=_drawn(tensor), generator=generator)
+    return _become(tensor, where(order < math.ceil(sparsity * rows), 0.0, drawn))
 
 
 def _deviation(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:

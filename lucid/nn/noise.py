@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..autograd.function import Function
 from ..creation import device_of
 from ..creation import given as asarray
 from ..errors import bounds, here, public
@@ -65,6 +66,19 @@ def rrelu(
     slope = rand(*given.shape, dtype=kind, device=device_of(given)) * (upper - lower) + lower
     found: Tensor = where(given >= 0, given, given * slope)
     return found
+
+
+class Scaled(Function):
+    """x, whose gradient is multiplied by `factor`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, factor: Any) -> Any:
+        ctx.save_for_backward(factor)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0] * ctx.saved_tensors[0], None
 
 
 @bounds

@@ -162,12 +162,27 @@ def rows_of_a_norm(t: Any) -> Any:
         rows = t.nn.functional.embedding(index, table, max_norm=1.0, norm_type=norm)
         (rows * rows).sum().backward()
         found += [rows, table, table.grad]
+    table = t.tensor(numbers(12, 6, 4), requires_grad=True)
+    rows = t.nn.functional.embedding(t.tensor([[0, 2], [2, 3]]), table, 3, scale_grad_by_freq=True)
+    (rows * rows).sum().backward()
+    found += [rows, table.grad]
     layer = t.nn.EmbeddingBag(6, 4, max_norm=0.5, mode="sum", include_last_offset=True).to(t.float64)
     layer.load_state_dict({"weight": t.tensor(numbers(11, 6, 4))})
     return [*found, layer(t.tensor([0, 1, 5, 4]), t.tensor([0, 3, 4])), layer.weight]
 
 
 add("layers embedding max_norm", rows_of_a_norm)
+
+
+def in_place(t: Any) -> Any:
+    of = t.nn.functional
+    found = [t.tensor(numbers(k, 3, 4)) for k in range(7)]
+    changed = [of.celu_(found[0], 0.5), of.elu_(found[1], 0.3), of.hardtanh_(found[2]), of.relu_(found[3])]
+    changed += [of.leaky_relu_(found[4], 0.2), of.selu_(found[5]), of.threshold_(found[6], 0.1, 7.0)]
+    return [*found, *changed]
+
+
+add("layers activations in place", in_place)
 
 NAMES = set(like_torch.PROGRAMS) - BEFORE
 
