@@ -7,8 +7,8 @@ here raises LOWERING in `pipeline.py`.
 
     lanes:    lane l of L takes elements l, l + L, l + 2 L, ... in order; then lane l is joined with lane
               l + L / 2, then with l + L / 4, ...: halving
-    blocks:   of BLOCK elements (flat) or `row_block` rows, each by lanes; block b goes to lane b mod L, in
-              order, then halving
+    blocks:   of BLOCK elements (flat) or `row_block` rows, each by lanes (ROW_LANES of rows; none where a
+              total keeps an axis); block b goes to lane b mod L, in order, then halving
     products: in parts of the depth; within a part C chains, one fma a step: chain c takes steps c, c + C,
               ...; chains are halved, and added to the sum of the parts before
 """
@@ -27,7 +27,7 @@ ROWS = 512
 # Rows of a block where totals keep an axis, however long that is: each block writes a whole row of totals,
 # which is read again in the end.
 KEPT_ROWS = 256
-# Lanes of a total over the rows of a block, where all inner extents are small and fixed.
+# Lanes of a total over the rows of a block that keeps no axis.
 ROW_LANES = 32
 # Bytes of the chains of a product's sums, and of a part of its depth. Chains fill the shortest vector: so
 # sums run as well along a matrix that lies along the depth as along one that does not.

@@ -7,6 +7,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from .passes.pairs import labelled, pairs
 from .passes.plan import make_plan
 from .passes.runs import in_runs
 from .passes.simplify import simplify
-from .passes.template import Outline, Template, outline
+from .passes.template import LITERALS, Outline, Template, general, outline, settled, varying
 from .text.kernel import print_kernel
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Compiled:
         return named(self.stages.program)
 
 
-# From a graph, and what verifies and compares, to what the passes make of it.
+# From a graph over plain sizes, and what verifies and compares, to what the passes make of it.
 Passes = Callable[[Graph, ModuleType | None], Stages]
 
 
@@ -121,8 +122,12 @@ STRUCTURES = 1024
 TEMPLATES = 8
 
 
-def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> Compiled:
-    """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1.
+def compile_graph(
+    graph: Graph, target: Target, aliases: Sequence[int] = (), literals: int = LITERALS
+) -> Compiled:
+    """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1. `literals`:
+    how many values of a size may be literals in texts of kernels, before it is a symbol there; it changes no
+    bit.
 
     The passes run over symbols in place of sizes; graphs of the same structure that differ in sizes
     alone share what they make (`template.py`).
@@ -134,7 +139,7 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
     order = toposort(graph.outputs, set(graph.inputs))
     written, graph = graph, pairs(graph, order)
     outlined = outline(graph, order if graph is written else None)
-    key = (outlined.key, tuple(aliases), target.key)
+    key = (outlined.key, tuple(aliases), target.key, literals)
     known = _TEMPLATES.get(key, [])
     for made in known:
         plan = made.template.fill(outlined)
@@ -143,14 +148,21 @@ def compile_graph(graph: Graph, target: Target, aliases: Sequence[int] = ()) -> 
                 _TEMPLATES.move_to_end(key)
             clock.lap("fill")
             return _audited(Compiled(written, graph, made, plan, tuple(clock.laps)))
-    made, plan = _generalise(graph, outlined, lambda g, audit: run_passes(g, target, aliases, audit))
+    vary = varying([made.template for made in known], outlined, literals)
+
+    def passes(given: Graph, audit: ModuleType | None, vary: frozenset[int] = frozenset()) -> Stages:
+        return run_passes(given, target, aliases, audit, vary)
+
+    made, plan = _generalise(graph, outlined, vary, passes)
     _TEMPLATES[key] = [made, *known][:TEMPLATES]
     while len(_TEMPLATES) > STRUCTURES:
         _TEMPLATES.popitem(last=False)
     return _audited(Compiled(written, graph, made, plan, made.times))
 
 
-def _generalise(graph: Graph, outlined: Outline, passes: Passes) -> tuple[_Made, Plan]:
+def _generalise(
+    graph: Graph, outlined: Outline, vary: frozenset[int], passes: Callable[..., Stages]
+) -> tuple[_Made, Plan]:
     """The template that `graph` is the first example of, and its own plan."""
     found: list[Stages] = []
 
@@ -158,14 +170,15 @@ def _generalise(graph: Graph, outlined: Outline, passes: Passes) -> tuple[_Made,
         found.append(passes(general, None))
         return found[0].plan
 
-    template = Template(graph, outlined, run)
+    template = Template(graph, outlined, vary, run)
     plan = template.fill(outlined)
     assert plan is not None, "the passes took other steps than they noted"
     (stages,) = found
     validation = None
     if os.environ.get("LUCID_VALIDATE", "").strip() == "1":
         validation = import_module(".validate", __package__).validate(stages.program)
-    return _Made(template, stages.picks, stages.codes, passes, stages.times, validation), plan
+    plain = partial(passes, vary=vary)
+    return _Made(template, stages.picks, stages.codes, plain, stages.times, validation), plan
 
 
 def _audited(compiled: Compiled) -> Compiled:
@@ -179,22 +192,30 @@ def _audited(compiled: Compiled) -> Compiled:
     return compiled
 
 
-def run_passes(graph: Graph, target: Target, aliases: Sequence[int], audit: ModuleType | None) -> Stages:
-    """The passes, in order; `audit` looks at what each has made, of a graph with plain sizes."""
+def run_passes(
+    graph: Graph,
+    target: Target,
+    aliases: Sequence[int],
+    audit: ModuleType | None,
+    vary: frozenset[int] = frozenset(),
+) -> Stages:
+    """The passes, in order; `audit` looks at what each has made, of a graph with plain sizes. `vary`: the
+    places of those among its sizes that are symbols in texts of kernels, whatever they are."""
     clock = _Clock()
     if audit:
         audit.graph(graph)
-    simplified = simplify(graph)
+    simplified = simplify(general(graph, outline(graph), vary, False)[0] if vary else graph)
     clock.lap("simplify")
-    if audit:
-        audit.simplified(graph, simplified)
     core, picks = distinct(simplified)
     program = fuse(core)
     if not target.is_gpu:
         program = in_runs(program)
+    if vary:
+        simplified, program = settled(graph, simplified, program)
     clock.lap("fuse")
     if audit:
-        audit.fused(core, program)
+        audit.simplified(graph, simplified)
+        audit.fused(program.graph, program)
     made = [compile_kernel(c.kernel, target) for c in program.calls]
     schedules, codes = [s for s, _ in made], [c for _, c in made]
     clock.lap("schedule")

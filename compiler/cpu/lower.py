@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from ..ir import kernel as k
 from ..ir.data import replace
@@ -27,6 +28,9 @@ from .values import LINE, Level, Values
 
 Chunk = Callable[[int, list[Operand]], list[Operand]]
 _Each = Callable[[Operand, Operand | None], None]
+# A term of a total: what makes of its accumulator the next one.
+Join = Callable[[Acc], Acc]
+Add = Callable[[k.Reduce, Join], None]
 
 UNROLLED = k.SMALL**2  # elements; a total that keeps two small axes
 
@@ -198,7 +202,8 @@ class Lowering(Values):
         return max(1, lanes(*reduce.dtypes) // self.together)
 
     def halve(self, op: str, vectors: list[Acc]) -> Acc:
-        return super().halve(op, self.team.exchanged(vectors))
+        """Those of all threads."""
+        return self.halved(op, self.team.exchanged(vectors))
 
     def split(self, reduces: list[k.Reduce], values: tuple[Operand, ...]) -> list[list[Acc]]:
         rest = iter(values)
@@ -387,7 +392,14 @@ class Lowering(Values):
 
     # -- stages of a row
 
-    def scalar_stage(self, stage: k.Stage, now: dict[str, Operand]) -> None:
+    def stepped(self, reduce: k.Reduce, args: Acc, acc: Acc) -> Acc:
+        return self.step(reduce, acc, args)
+
+    def merged(self, reduce: k.Reduce, other: Acc, acc: Acc) -> Acc:
+        return self.merge(reduce.op, acc, other)
+
+    def scalar_stage(self, stage: k.Stage, add: Add | None = None) -> None:
+        """One without inner axes, of a row or of a vector of rows; `add` takes terms of totals."""
         b = self.b
         stores: list[tuple[k.Store, Operand]] = []
         for stmt in stage.body:
@@ -399,7 +411,8 @@ class Lowering(Values):
                 if stmt.of_row:  # no inner axes: a sum of one term
                     self.rows |= named(stmt, self.step(stmt, self.start(stmt), args))
                 else:
-                    now |= named(stmt, self.step(stmt, among(stmt, now), args))
+                    assert add is not None
+                    add(stmt, partial(self.stepped, stmt, args))
         for target, value in stores:
             b.loc = target.loc
             self.store(target, value)

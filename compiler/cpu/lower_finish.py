@@ -7,13 +7,15 @@ NAME.finish:  for row of long ones: what is known of it
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..ir import kernel as k
 from ..ir.layout import columns, long_rows, totals
 from ..ir.loop import ONE, ZERO, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
-from .lower import Mode, among, named
+from .lower import Join, Mode, among, named
 from .lower_blocks import fold, nest
 from .lower_columns import row_blocks
 from .lower_rows import RowLowering
@@ -59,7 +61,7 @@ class FinishLowering(Mode):
             if stage.axes:
                 nest(self.x, stage, stage.axes, (), [])
             else:
-                self.x.scalar_stage(stage, {})
+                self.x.scalar_stage(stage)
 
     def long_rows(self) -> Operand:
         """What is known of long rows, row after row, and how many there are: each is a block of totals."""
@@ -72,14 +74,18 @@ class FinishLowering(Mode):
             lo = b.op("mul", turn.var, parts)
             every = totals(x.kernel)
             now = {name: v for r in every for name, v in named(r, x.start(r)).items()}
+
+            def add(reduce: k.Reduce, join: Join) -> None:
+                now.update(named(reduce, join(among(reduce, now))))
+
             for reduce in (s for s in x.kernel.stages[0].body if isinstance(s, k.Reduce)):
                 total = fold(x, reduce, lo, b.op("add", lo, parts))
                 if reduce.of_row:
                     row.values.update(named(reduce, total))
                 else:
-                    now |= named(reduce, x.merge(reduce.op, among(reduce, now), total))
+                    add(reduce, partial(x.merged, reduce, total))
             for number in range(1, len(x.kernel.stages)):
-                rows.stage(number, row, now)
+                rows.stage(number, row, add=add)
             for reduce in every:
                 x.store_parts(
                     reduce, turn.var, among(reduce, now)

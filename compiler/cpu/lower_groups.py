@@ -15,7 +15,7 @@ then has rows along the last one, and what varies with the others alone is in re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -25,15 +25,15 @@ from ..ir.layout import totals
 from ..ir.loop import BEGIN, END, ONE, ZERO, Body, Imm, Operand, Store, Value
 from ..ir.types import i32, i64
 from ..ops.folds import Acc
-from ..order import ROW_LANES
-from .lower import Lowering, Mode, named
+from .lower import Join, Lowering, Mode, named
+from .lower_totals import RowTotals
 from .schedule import RowCache
 from .values import PREFETCH_BYTES, ROW, Level, View
 from .views import start, walks, window
 
 TURN = 8
-# Working memory: lanes of a reduction, for the rows of a group; of a total, for the rows of a block.
-SUMS, TOTAL = "lanes.", "total."
+# Working memory: lanes of a reduction, for the rows of a group.
+SUMS = "lanes."
 
 
 @data
@@ -66,7 +66,6 @@ class GroupLowering(Mode):
         self.width = base.schedule.width
         *self.before, self.outer = base.kernel.outer
         self.at_before: dict[str, Operand] = {}  # the axes before
-        self.scalar = [r for r in totals(base.kernel) if not r.keep]
         self.kept = [self.registers(r) for r in totals(base.kernel) if r.keep]
         # costly values wait in working memory, not in an output, which may be stored around the cache
         self.computes, base.kept_rows = base.kept_rows, {}
@@ -98,19 +97,14 @@ class GroupLowering(Mode):
         with b.loop(BEGIN, END, 1, "parallel") as block:
             lo = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(x.kernel.outer))
-            for reduce in self.scalar:
-                for at in range(0, ROW_LANES, self.width):
-                    self.put(TOTAL, reduce, Imm(at, i64), x.start(reduce, self.width))
+            self.totals.begin()
             starts = [x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)]
             kept = tuple(v for start in starts for v in start)
             if self.before:
                 self.lines(lo, hi, stream)
             else:
                 kept = self.line(lo, hi, kept, stream)
-            for reduce in self.scalar:
-                lanes = [self.get(TOTAL, reduce, Imm(at, i64)) for at in range(0, ROW_LANES, self.width)]
-                with b.at(reduce.loc):
-                    x.store_parts(reduce, block.var, x.halve(reduce.op, lanes))
+            self.totals.end(block)
             for total, vectors in zip(self.kept, self.split(kept, self.kept).values(), strict=True):
                 self.store_kept(total, vectors, block)
 
@@ -183,14 +177,12 @@ class GroupLowering(Mode):
     def memory(self) -> None:
         """Working memory, and something in it: lanes beyond the rows of a group compute on that."""
         b, x = self.b, self.x
-        for reduce in self.scalar:
-            for name, dtype in reduce.results:
-                b.alloc(TOTAL + name, dtype, ROW_LANES)
+        self.totals = RowTotals(x, [r for r in totals(x.kernel) if not r.keep])
         taken = set[str]()
         for number, stage in enumerate(x.kernel.stages):
             for reduce in self.folded(number, stage):
                 size = self.width * self.width
-                names = self.names(SUMS, reduce)
+                names = self.names(reduce)
                 for name, dtype in zip(names, reduce.dtypes, strict=True):
                     if name not in taken:
                         b.alloc(name, dtype, size)
@@ -198,7 +190,7 @@ class GroupLowering(Mode):
                     continue
                 taken |= set(names)
                 with b.loop(ZERO, Imm(size, i64), self.width, "vector") as clear:
-                    self.put(SUMS, reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
+                    self.put(reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
         for number, found in self.computes.items():
             (axis,) = x.kernel.stages[number].axes
             for expr, cache in found:
@@ -238,7 +230,7 @@ class GroupLowering(Mode):
                 with self.rows(group):
                     found = x.hoist(stage, level)
                     if not stage.axes:
-                        self.row_stage(stage, group)
+                        x.scalar_stage(stage, partial(self.add, group))
                         continue
                 sums = self.inner(stage, group, found, stream)
                 with self.rows(group):
@@ -271,7 +263,7 @@ class GroupLowering(Mode):
         if reduce.of_row:
             x.rows |= named(reduce, folded)
         else:
-            self.add(reduce, group, partial(x.merge, reduce.op), folded)
+            self.add(group, reduce, partial(x.merged, reduce, folded))
 
     @contextmanager
     def rows(self, group: Group) -> Iterator[None]:
@@ -281,44 +273,23 @@ class GroupLowering(Mode):
             x.vector, x.mask, x.at[self.outer.name] = self.outer.name, group.live, group.base
             yield
 
-    def row_stage(self, stage: k.Stage, group: Group) -> None:
-        """A stage without inner axes, on all rows of the group."""
-        x = self.x
-        stores: list[tuple[k.Store, Operand]] = []
-        for stmt in stage.body:
-            self.b.loc = stmt.loc
-            if isinstance(stmt, k.Store):
-                stores.append((stmt, x.value(stmt.expr)))
-            elif isinstance(stmt, k.Reduce):
-                args = x.args(stmt)
-                if stmt.of_row:  # a sum of one term
-                    x.rows |= named(stmt, x.step(stmt, x.start(stmt), args))
-                else:
-                    self.add(stmt, group, partial(x.step, stmt), args)
-        for target, value in stores:
-            self.b.loc = target.loc
-            x.store(target, value)
-        self.b.loc = None
-
-    def add(self, reduce: k.Reduce, group: Group, join: Callable[[Acc, Acc], Acc], term: Acc) -> None:
+    def add(self, group: Group, reduce: k.Reduce, join: Join) -> None:
         """A term of each row to its lane of a total."""
-        at = self.b.op("and", group.number, Imm(ROW_LANES - 1, i64))
-        old = self.get(TOTAL, reduce, at)
-        self.put(TOTAL, reduce, at, self.x.wide(join(old, term), old, group.live))
+        self.totals.add(reduce, group.number, self.width, lambda old: self.x.wide(join(old), old, group.live))
 
-    def put(self, kind: str, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
-        """Accumulators, as vectors, into working memory of this kind."""
-        for name, value in zip(self.names(kind, reduce), acc, strict=True):
+    def put(self, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
+        """Lanes of a reduction, as vectors, into working memory."""
+        for name, value in zip(self.names(reduce), acc, strict=True):
             self.b.emit(Store(name, at, value, None, None, False, reduce.loc))
 
-    def get(self, kind: str, reduce: k.Reduce, at: Operand) -> Acc:
+    def get(self, reduce: k.Reduce, at: Operand) -> Acc:
         with self.b.at(reduce.loc):
-            every = zip(self.names(kind, reduce), reduce.dtypes, strict=True)
+            every = zip(self.names(reduce), reduce.dtypes, strict=True)
             return tuple([self.b.load(name, dtype, at, self.width) for name, dtype in every])
 
-    def names(self, kind: str, reduce: k.Reduce) -> list[str]:
-        """Working memory of this kind, of each state."""
-        return [kind + name for name in reduce.names]
+    def names(self, reduce: k.Reduce) -> list[str]:
+        """Working memory of each state."""
+        return [SUMS + name for name in reduce.names]
 
     def spill(self, found: list[k.Expr]) -> dict[k.Expr, Value]:
         """What is known of the rows, to working memory, from where each row takes its own. The results
@@ -359,15 +330,12 @@ class GroupLowering(Mode):
                     with b.at(reduce.loc):
                         folded = self.fold(reduce, [row[number] for row in found], turn)
                         at = b.op("mul", loop.var, Imm(self.width // turn, i64))
-                        self.put(SUMS, reduce, at, folded)
+                        self.put(reduce, at, folded)
                 loop.yields = self.flat(kept, own)
             group.kept |= self.split(loop.results, own)
         x.streaming, x.views = False, {}
         return [
-            [
-                self.get(SUMS, reduce, Imm(at, i64))
-                for at in range(0, self.width * self.width // turn, self.width)
-            ]
+            [self.get(reduce, Imm(at, i64)) for at in range(0, self.width * self.width // turn, self.width)]
             for reduce in reduces
         ]
 

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import totals
 from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand
 from ..ir.types import i64
-from .lower import Lowering, Mode, among, named
+from .lower import Add, Join, Lowering, Mode, named
 from .lower_blocks import nest, walk
+from .lower_totals import RowTotals
 from .schedule import WAITING_BYTES, RowCache
 from .values import PREFETCH_BYTES, ROW, Level, View
 from .views import start, walks, window
@@ -39,6 +41,7 @@ STRIP = 4096
 class _Row:
     """What belongs to one row."""
 
+    number: Operand
     at: dict[str, Operand]
     level: Level
     values: dict[str, Operand]  # its reductions
@@ -57,6 +60,7 @@ class RowLowering(Mode):
         self.kept: dict[RowCache, str] = {}  # what waits in shared memory
         self.last = len(base.kernel.stages) - 1
         self.busy = self.columns = False
+        self.first: Operand = ZERO  # row of a block
         self.beside: int | None = None  # the stage beside which the last one is done
 
     def partner(self) -> int | None:
@@ -81,13 +85,13 @@ class RowLowering(Mode):
     def run(self) -> None:
         b, x = self.b, self.x
         every = totals(self.kernel)
-        scalar = [r for r in every if not r.keep]
         x.hoist_all()
         self.busy, self.columns = self.is_busy(), self.only_columns()
         self.beside = self.partner()
         self.stream = self.streams()
         if self.stream is not None:
             self.alloc()
+        self.totals = RowTotals(x, [r for r in every if not r.keep])
         self.plan_prefetches()
         rows = x.points(self.kernel.outer)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
@@ -95,28 +99,25 @@ class RowLowering(Mode):
             for reduce in every:
                 if reduce.keep:
                     x.clear(reduce, block)
-            now = {name: v for r in scalar for name, v in named(r, x.start(r)).items()}
+            self.first = lo
+            self.totals.begin()
             if self.beside is None:
-                self.one_by_one(lo, hi, now)
+                self.one_by_one(lo, hi)
             else:
-                self.overlapped(lo, hi, now, self.beside)
-            for reduce in scalar:
-                x.store_parts(reduce, block.var, among(reduce, now))
+                self.overlapped(lo, hi, self.beside)
+            self.totals.end(block)
 
-    # -- rows of a block; `now` holds its running totals
+    # -- rows of a block
 
-    def one_by_one(self, lo: Operand, hi: Operand, now: dict[str, Operand]) -> None:
+    def one_by_one(self, lo: Operand, hi: Operand) -> None:
         stages = range(self.last + 1)
         if self.columns:
             (axis,) = self.kernel.stages[0].axes
             lo = self.several(lo, hi, ZERO, self.x.extent(axis.extent))
-        with self.b.loop(lo, hi, 1, "serial", tuple(now.values())) as turn:
+        with self.b.loop(lo, hi, 1, "serial") as turn:
             row = self.place(turn.var, stages)
-            found: dict[str, Operand] = dict(zip(now, turn.carried, strict=True))
             for number in stages:
-                self.stage(number, row, found)
-            turn.yields = tuple(found.values())
-        now.update(zip(now, turn.results, strict=True))
+                self.stage(number, row)
 
     def only_columns(self) -> bool:
         """Whether all that is done is to add to totals for each column, in one walk along a row."""
@@ -162,27 +163,25 @@ class RowLowering(Mode):
 
             x.vectors(axis.name, left, right, (), chunk)
 
-    def overlapped(self, lo: Operand, hi: Operand, now: dict[str, Operand], beside: int) -> None:
+    def overlapped(self, lo: Operand, hi: Operand, beside: int) -> None:
         """The first row without its last stage; row by row, with the last stage of the row before;
         the last stage of the last row."""
         b, one = self.b, ONE
         early, late = range(self.last), range(self.last, self.last + 1)
         row = self.place(lo, early)
         for number in early:
-            self.stage(number, row, now)
+            self.stage(number, row)
         wanted = self.wanted()
-        inits = (*now.values(), *(row.values[name] for name in wanted))
+        inits = tuple(row.values[name] for name in wanted)
         with b.loop(b.op("add", lo, one), hi, 1, "serial", inits) as turn:
             row, before = self.place(turn.var, early), self.place(b.op("sub", turn.var, one), late)
-            found: dict[str, Operand] = dict(zip(now, turn.carried, strict=False))
-            before.values.update(zip(wanted, turn.carried[len(now) :], strict=True))
+            before.values.update(zip(wanted, turn.carried, strict=True))
             for number in early:
-                self.stage(number, row, found, before if number == beside else None)
-            turn.yields = (*found.values(), *(row.values[name] for name in wanted))
-        now.update(zip(now, turn.results, strict=False))
+                self.stage(number, row, before if number == beside else None)
+            turn.yields = tuple(row.values[name] for name in wanted)
         row = self.place(b.op("sub", hi, one), late)
-        row.values.update(zip(wanted, turn.results[len(now) :], strict=True))
-        self.stage(self.last, row, now)
+        row.values.update(zip(wanted, turn.results, strict=True))
+        self.stage(self.last, row)
 
     def wanted(self) -> list[str]:
         """The reductions of a row that its last stage reads."""
@@ -211,7 +210,7 @@ class RowLowering(Mode):
         b, x = self.b, self.x
         turn = b.op("and", number, ONE)  # two rows wait at a time
         at = x.point(number, self.kernel.outer)
-        row = _Row(at, Level(x.outer | {ROW}), {}, dict(self.kept), {})
+        row = _Row(number, at, Level(x.outer | {ROW}), {}, dict(self.kept), {})
         with self.inside(row):
             if self.stream is not None:
                 for cache, wait in self.waiting.items():
@@ -236,8 +235,13 @@ class RowLowering(Mode):
             yield
         x.number = outside
 
-    def stage(self, number: int, row: _Row, now: dict[str, Operand], before: _Row | None = None) -> None:
-        """One stage of one row; beside it, the last one of the row `before`."""
+    def add(self, row: _Row, reduce: k.Reduce, join: Join) -> None:
+        """A term of a row to its lane of a total."""
+        self.totals.add(reduce, self.b.op("sub", row.number, self.first), 1, join)
+
+    def stage(self, number: int, row: _Row, before: _Row | None = None, add: Add | None = None) -> None:
+        """One stage of one row; beside it, the last one of the row `before`. Terms of totals go to their
+        lanes, unless `add` takes them."""
         x, stages = self.x, self.kernel.stages
         jobs = [(number, row)] if before is None else [(number, row), (self.last, before)]
         for n, r in jobs:
@@ -245,7 +249,7 @@ class RowLowering(Mode):
                 x.hoist(stages[n], r.level)
         if not stages[number].axes:
             with self.inside(row, number):
-                x.scalar_stage(stages[number], now)
+                x.scalar_stage(stages[number], add or partial(self.add, row))
             return
         reduces = [[s for s in stages[n].body if isinstance(s, k.Reduce) and not s.keep] for n, _ in jobs]
         stores = any(isinstance(s, k.Store) for n, _ in jobs for s in stages[n].body)
@@ -263,7 +267,7 @@ class RowLowering(Mode):
                     if reduce.of_row:
                         r.values.update(named(reduce, total))
                     else:
-                        now |= named(reduce, x.merge(reduce.op, among(reduce, now), total))
+                        (add or partial(self.add, r))(reduce, partial(x.merged, reduce, total))
             ends = ends[len(x.accumulators(own)) :]
 
     def both(

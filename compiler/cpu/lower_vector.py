@@ -221,7 +221,7 @@ class VectorLowering(ProductLowering):
             x.at[self.column] = ZERO
             x.rows[self.p.reduce.names[0]] = total
             for stage in x.kernel.stages[1:]:
-                x.scalar_stage(stage, {})
+                x.scalar_stage(stage)
 
     def columns(self, lo: Operand, hi: Operand) -> None:
         """What follows the sums."""

@@ -161,13 +161,13 @@ class Values:
         return tuple(self.cast(self.value(a), d) for a, d in zip(reduce.args, taken, strict=True))
 
     def halve_vectors(self, op: str, vectors: list[Acc]) -> Acc:
-        """The first part of `halve`: down to one vector."""
+        """The first part of `halved`: down to one vector."""
         while len(vectors) > 1:
             half = len(vectors) // 2
             vectors = [self.merge(op, vectors[n], vectors[n + half]) for n in range(half)]
         return vectors[0]
 
-    def halve(self, op: str, vectors: list[Acc]) -> Acc:
+    def halved(self, op: str, vectors: list[Acc]) -> Acc:
         """All lanes of all vectors to one: lane l with lane l + half, again and again."""
         acc = self.halve_vectors(op, vectors)
         while acc[0].lanes > 1:

@@ -117,15 +117,13 @@ class WarpGroupLowering(GroupLowering):
                 return False
         return True
 
-    def names(self, kind: str, reduce: k.Reduce) -> list[str]:
+    def names(self, reduce: k.Reduce) -> list[str]:
         """Lanes that are folded at the end of their stage: stages have the same memory, one after the
         other."""
-        if kind != SUMS:
-            return super().names(kind, reduce)
         (stage,) = (s for s in self.x.kernel.stages if reduce in s.body)
         every = self.reduces(stage)
         first = sum(len(r.names) for r in every[: every.index(reduce)])
-        return [f"{kind}{first + n}.{dtype}" for n, dtype in enumerate(reduce.dtypes)]
+        return [f"{SUMS}{first + n}.{dtype}" for n, dtype in enumerate(reduce.dtypes)]
 
     def folded(self, number: int, stage: k.Stage) -> list[k.Reduce]:
         return [] if number in self.across else super().folded(number, stage)

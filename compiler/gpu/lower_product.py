@@ -66,7 +66,7 @@ class WarpProductLowering(ProductLowering):
                         x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, at, lanes)
                         for stage in x.kernel.stages[1:]:
                             if single:
-                                x.scalar_stage(stage, {})
+                                x.scalar_stage(stage)
                             else:
                                 x.body(stage, 0, [], [])
 

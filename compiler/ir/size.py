@@ -25,7 +25,8 @@ class Facts:
     """The symbols of one run, and what it found out about them.
 
     Symbols are numbered. The first are free; the others, made by division, are computed from those
-    before them. `unions`, if asked for: the pairs of free symbols that were found equal.
+    before them. `unions`, if asked for: the pairs of free symbols that were found equal. `varying`: free
+    symbols that texts of kernels do not have as literals; `taken`: those that they have so.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,8 @@ class Facts:
         self.divisions: list[tuple[Size | int, Size | int]] = []  # the quotients after the free symbols
         self.recording = True
         self.unions: list[tuple[int, int]] | None = None
+        self.varying: frozenset[int] = frozenset()
+        self.taken: set[int] = set()
         self._known: dict[tuple[int, Terms, int, Terms], Size] = {}
         self.least: dict[Terms, int] = {}
         self.greatest: dict[Terms, int] = {}
@@ -56,6 +59,17 @@ class Facts:
             value = int(_value(a) // _value(b))
             self.values.append(value)
             found = self._known[key] = Size(self, value, 0, (((len(self.values) - 1,), 1),))
+        return found
+
+    def free_in(self, terms: Terms) -> set[int]:
+        """The free symbols that a polynomial is made of."""
+        found = set[int]()
+        for k in {k for product, _ in terms for k in product}:
+            if k < self.free:
+                found.add(k)
+            else:
+                for side in self.divisions[k - self.free]:
+                    found |= self.free_in(_parts(side)[1])
         return found
 
     # --- what was found out ----------------------------------------------------------------------
@@ -148,6 +162,18 @@ class Facts:
             return values
 
         return hold
+
+
+def varies(size: Size | int) -> bool:
+    """Whether it is a symbol in texts where others of its kind are literals."""
+    return isinstance(size, Size) and not size.facts.varying.isdisjoint(size.facts.free_in(size.terms))
+
+
+def taken(size: Size | int) -> int:
+    """As a literal of a text; noted."""
+    if isinstance(size, Size):
+        size.facts.taken |= size.facts.free_in(size.terms)
+    return int(size)
 
 
 def note_distinct(found: Sequence[tuple[Size | int, ...]]) -> None:

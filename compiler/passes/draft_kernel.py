@@ -13,6 +13,7 @@ from ..ir.data import replace
 from ..ir.graph import Loc, Node
 from ..ir.layout import can_be_defined
 from ..ir.program import Call, Operand, row_major
+from ..ir.size import taken, varies
 from ..ir.types import DType
 from ..ops import By, Guard, Ix
 from ..ops.folds import fold
@@ -20,6 +21,11 @@ from ..order import BLOCK
 from .draft import Draft, Placed, Read, Reader, walked
 from .draft_text import StageText
 from .legal import outer_axes
+
+# An inner extent that varies is a literal all the same if it is so short, and there are so many elements:
+# softmax over 3 to 16 elements takes six times as long by the code for longer rows (over 33 2.4 times, over
+# 64 1.6), so what a compile takes is back after some 200 calls.
+NARROW, WORTH = 16, 1 << 17
 
 
 class Writer:
@@ -164,6 +170,12 @@ class Writer:
         not, so that another size of batch needs no other code."""
         return all(abs(t.get(label, 1)) == 1 for t in self.tables)
 
+    def _literal(self, size: int, rows: int) -> bool:
+        """Of an inner extent."""
+        if varies(size):
+            return size == 1 or (size <= NARROW and rows * size >= WORTH)
+        return size <= k.SMALL
+
     def _emit(self, groups: list[tuple[str, ...]], demote: tuple[str, ...] | None) -> Call:
         outer_groups = [g for g in groups if g[0] in self.outer and g is not demote]
         self.axis: dict[str, str] = {}
@@ -173,12 +185,13 @@ class Writer:
         self.guards: dict[tuple[str, int, int], k.Within] = {}
         self.sizes = 0
         self.product = product = not self.forms.isdisjoint(("product", "scatter", "scan", "sort"))
+        rows = prod(self.draft.extents[x] for group in outer_groups for x in group)
         for n, group in enumerate(groups):
             axis, symbol = f"i{n}", f"n{n}"
             self.size[axis] = prod(self.draft.extents[x] for x in group)
             fixed = (group is demote or group[0] not in self.outer) and self._dense(group[-1])
-            if fixed and not product and self.size[axis] <= k.SMALL:
-                self.symbol_of[axis] = int(self.size[axis])
+            if fixed and not product and self._literal(self.size[axis], rows):
+                self.symbol_of[axis] = taken(self.size[axis])
             else:
                 self.symbols[symbol] = self.size[axis]
                 self.symbol_of[axis] = symbol

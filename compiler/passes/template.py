@@ -7,20 +7,22 @@ symbols (`size.py`); for other sizes of which the same facts hold, only numbers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
 from .. import ops
 from ..ir.artifact import Address, Buffer, Launch, Plan, Scratch, Strip
-from ..ir.data import data
+from ..ir.data import data, replace
 from ..ir.graph import Graph, Node, toposort
-from ..ir.program import Hole, scalar_bytes
+from ..ir.program import Hole, Operand, Program, scalar_bytes
 from ..ir.size import Facts, Size, evaluator
 from .arrange import arrange
 
 # Sizes that the passes treat apart wherever they look: they stay literal.
 _LITERAL = (0, 1)
+# Values of a size that become literals of texts, each in code of its own, before it is one that varies.
+LITERALS = 3
 
 
 @data
@@ -71,8 +73,8 @@ def outline(graph: Graph, order: list[Node] | None = None) -> Outline:
     return Outline(key, tuple(sizes), tuple(scalars), order)
 
 
-def _with(graph: Graph, outlined: Outline, sizes: Sequence[Size | int], general: bool = True) -> Graph:
-    """The graph with other sizes, and (if `general`) holes in place of scalars' values. The types of nodes
+def _with(graph: Graph, outlined: Outline, sizes: Sequence[Size | int], holes: bool = True) -> Graph:
+    """The graph with other sizes, and (if asked for) holes in place of scalars' values. The types of nodes
     follow."""
     rest = iter(sizes)
 
@@ -82,12 +84,12 @@ def _with(graph: Graph, outlined: Outline, sizes: Sequence[Size | int], general:
     new: dict[Node, Node] = {}
     for node in graph.inputs:
         new[node] = Node(node.op, (), {**node.attrs, "shape": take(node.type.ndim)}, node.loc)
-    holes = 0
+    number = 0
     for node in outlined.order:
         attrs = node.attrs
-        if node.op is ops.SCALAR and general:
-            attrs = {**attrs, "value": Hole(holes)}
-            holes += 1
+        if node.op is ops.SCALAR and holes:
+            attrs = {**attrs, "value": Hole(number)}
+            number += 1
         elif node.op.sizes:
             attrs = {k: take(len(v)) if k in node.op.sizes else v for k, v in attrs.items()}
         new[node] = Node(node.op, tuple([new[n] for n in node.inputs]), attrs, node.loc)
@@ -130,7 +132,74 @@ def resized(graph: Graph, change: Callable[[int], int]) -> Graph:
         values[follower] = evaluator(size)(values)
     found = dict(zip(symbols, values, strict=True))
     sizes = [found.get(k, n) for k, n in zip(owners, outlined.sizes, strict=True)]
-    return _with(graph, outlined, sizes, general=False)
+    return _with(graph, outlined, sizes, holes=False)
+
+
+def general(
+    graph: Graph, outlined: Outline, varying: frozenset[int], holes: bool
+) -> tuple[Graph, Facts, list[int], list[int]]:
+    """The graph over symbols (and `holes`), of which those that stand in one of the places `varying` are
+    never literals in texts; their facts; the symbol in each place, or -1, and the first place of each."""
+    sizes, owners = outlined.sizes, _symbols(graph, outlined)
+    firsts = [*dict.fromkeys(owner for owner in owners if owner >= 0)]
+    facts = Facts()
+    symbols = {owner: facts.symbol(sizes[owner]) for owner in firsts}
+    numbers = {owner: n for n, owner in enumerate(firsts)} | {-1: -1}
+    places = [numbers[owner] for owner in owners]
+    facts.varying = frozenset([places[n] for n in varying if places[n] >= 0])
+    facts.recording = False  # what the types of nodes demand holds for every graph
+    made = _with(graph, outlined, [symbols.get(k, n) for k, n in zip(owners, sizes, strict=True)], holes)
+    return made, facts, places, firsts
+
+
+def varying(known: Iterable[Template], outlined: Outline, literals: int) -> frozenset[int]:
+    """The places of sizes that are never literals in a template for this graph: those of which more than
+    `literals` values would be literals, with those of the templates that there are."""
+    if not literals:
+        return frozenset(range(len(outlined.sizes)))
+    found, values = set[int](), dict[int, set[int]]()
+    for template in known:
+        found |= template.varying
+        for n, size in template.taken.items():
+            values.setdefault(n, {outlined.sizes[n]}).add(size)
+    return frozenset(found | {n for n, sizes in values.items() if len(sizes) > literals})
+
+
+def settled(graph: Graph, simplified: Graph, program: Program) -> tuple[Graph, Program]:
+    """What the passes have made of `graph` over symbols, over plain sizes, as `graph` is."""
+    new = dict(zip(simplified.inputs, graph.inputs, strict=True))
+    calls = program.calls
+    nodes = [operand.node for call in calls for operand in call.arrays.values()]
+    nodes += [apart.node for call in calls for apart in call.apart]
+    for node in toposort([*simplified.outputs, *program.graph.outputs, *nodes]):
+        if node not in new:
+            attrs = {name: _plain(value) for name, value in node.attrs.items()}
+            new[node] = Node(node.op, tuple([new[n] for n in node.inputs]), attrs, node.loc)
+
+    def through(old: Graph) -> Graph:
+        return replace(
+            old, inputs=tuple([new[n] for n in old.inputs]), outputs=tuple([new[n] for n in old.outputs])
+        )
+
+    def operand(old: Operand) -> Operand:
+        return Operand(new[old.node], _plain(old.offset), _plain(old.strides))
+
+    plain = [
+        replace(
+            call,
+            arrays={name: operand(old) for name, old in call.arrays.items()},
+            symbols={name: _plain(size) for name, size in call.symbols.items()},
+            apart=tuple([replace(a, node=new[a.node]) for a in call.apart]),
+        )
+        for call in calls
+    ]
+    return through(simplified), replace(program, graph=through(program.graph), calls=tuple(plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple([_plain(v) for v in value])
+    return int(value) if isinstance(value, Size) else value
 
 
 class _Numbers:
@@ -181,22 +250,23 @@ def _filler(value: Any, numbers: _Numbers) -> Filler | None:
 
 
 class Template:
-    """What `outlined` and its like are compiled to. `run` is the passes: from a graph to a plan."""
+    """What `outlined` and its like are compiled to. `run` is the passes: from a graph to a plan. `varying`:
+    places of sizes that are no literals in texts; `taken`: the sizes that are, by their places."""
 
-    def __init__(self, graph: Graph, outlined: Outline, run: Callable[[Graph], Plan]) -> None:
+    def __init__(
+        self, graph: Graph, outlined: Outline, varying: frozenset[int], run: Callable[[Graph], Plan]
+    ) -> None:
         sizes = outlined.sizes
-        owners = _symbols(graph, outlined)
-        facts = Facts()
-        symbols = {owner: facts.symbol(sizes[owner]) for owner in dict.fromkeys(owners) if owner >= 0}
-        facts.recording = False  # what the types of nodes demand holds for every graph
-        general = _with(graph, outlined, [symbols.get(k, n) for k, n in zip(owners, sizes, strict=True)])
+        made, facts, symbols, firsts = general(graph, outlined, varying, True)
         facts.recording = True
-        plan = run(general)
-        self._literal = _getter([n for n, owner in enumerate(owners) if owner < 0])
+        plan = run(made)
+        self.varying = varying
+        self.taken = {n: sizes[n] for n, symbol in enumerate(symbols) if symbol in facts.taken}
+        self._literal = _getter([n for n, symbol in enumerate(symbols) if symbol < 0])
         self._literals = self._literal(sizes)
-        self._each = _getter([n for n, owner in enumerate(owners) if owner >= 0])
-        self._owner = _getter([owner for owner in owners if owner >= 0])
-        self._free = _getter([*symbols])
+        self._each = _getter([n for n, symbol in enumerate(symbols) if symbol >= 0])
+        self._owner = _getter([firsts[symbol] for symbol in symbols if symbol >= 0])
+        self._free = _getter(firsts)
         self._hold = facts.program()
         numbers = _Numbers()
         self._fill = _filler(plan, numbers) or (lambda known, scalars: plan)

@@ -73,7 +73,7 @@ def _reduce(call: Call, schedule: Schedule, stage: k.Stage, stmt: k.Reduce) -> t
         return count, Chain(_row([points], lanes), _walk([points], lanes))
     rows = order.row_block(row_size(call), bool(stmt.keep))
     within = min(rows, points)
-    if schedule.mode == "groups" and not stmt.keep:  # rows have lanes, too
+    if not stmt.keep:  # rows have lanes, too
         within = ceil(within / order.ROW_LANES) + _halved(order.ROW_LANES)
     outer = within + _joined(ceil(points / rows), lanes)
     parts = _joined(points * max(1, ceil(row_size(call) / order.BLOCK)), lanes)  # blocks of long rows

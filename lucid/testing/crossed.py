@@ -1,5 +1,6 @@
-"""The same graph compiled in another way: for registers of another width, with its rules left out, op by op,
-for a GPU. Results are promised to have the same bits, or lie within the error bounds of the graph."""
+"""The same graph compiled in another way: for registers of another width, with symbols for small extents,
+with its rules left out, op by op, for a GPU. Results are promised to have the same bits, or lie within the
+error bounds of the graph."""
 
 from __future__ import annotations
 
@@ -56,6 +57,14 @@ def of_width(executable: Executable, inputs: Sequence[Array], target: Target) ->
     """The results of code for `target`, which this CPU must be able to run."""
     other = copy.copy(executable)
     other.compiled = compile_graph(executable.compiled.written, target)
+    other.native = execute.Executable(other.compiled.plan, parallel=1)
+    return other(list(inputs))
+
+
+def unsettled(executable: Executable, inputs: Sequence[Array]) -> list[Array]:
+    """The results of code that has no extent as a literal, but 1."""
+    other = copy.copy(executable)
+    other.compiled = compile_graph(executable.compiled.written, host(), literals=0)
     other.native = execute.Executable(other.compiled.plan, parallel=1)
     return other(list(inputs))
 
@@ -142,6 +151,8 @@ def ways(executable: Executable, inputs: Sequence[Array], number: int) -> dict[s
     if targets:
         target = targets[number % len(targets)]
         found[f"{target.vector_bytes} bytes"] = lambda: of_width(executable, inputs, target)
+    if number % 2 == 0:
+        found["without literals"] = lambda: unsettled(executable, inputs)
     found["unsimplified"] = lambda: unsimplified(graph, inputs)
     if number % 2 == 1:
         found["unfused"] = lambda: unfused(graph, inputs)

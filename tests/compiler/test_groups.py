@@ -1,4 +1,5 @@
-"""Mode "groups": the order of its reductions, its stores around the cache, groups that are not whole."""
+"""Mode "groups": the order of its reductions, which is that of "rows", its stores around the cache, groups
+that are not whole."""
 
 from __future__ import annotations
 
@@ -22,12 +23,13 @@ from lucid.runtime.host import host
 from tests.native import Array, build
 
 WIDTHS = (64, 32, 16)
+LITERALS = 1000  # however many lengths a test has
 
 
 def _compile(function: Callable[..., tuple[Node, ...]], arrays: list[Array], width: int) -> Compiled:
     graph = build(function, arrays)
     assert [schedule(call.kernel, width).mode for call in fuse(simplify(graph)).calls] == ["groups"]
-    return compile_graph(graph, replace(host(), vector_bytes=width))
+    return compile_graph(graph, replace(host(), vector_bytes=width), literals=LITERALS)
 
 
 def _column(x: Node, like: Node) -> Node:
@@ -55,14 +57,18 @@ def sums(x: Node, y: Node) -> tuple[Node, ...]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(2, 3), (15, 64), (16, 5), (1100, 50), (2053, 16)])
+@pytest.mark.parametrize("shape", [(2, 3), (15, 64), (16, 5), (1100, 50), (2053, 16), (700, 90)])
 def test_order(width: int, dtype: type[np.floating[Any]], shape: tuple[int, int]) -> None:
-    """Bit for bit what docs/architecture.md says."""
+    """Bit for bit what docs/architecture.md says, with literals in the text and without."""
     m, d = shape
     rng = np.random.default_rng(m)
     x, y = rng.normal(size=shape).astype(dtype), rng.normal(size=m).astype(dtype)
     lanes, block = LANES[x.itemsize], row_block(d, kept=True)
-    found = Executable(_compile(sums, [x, y], width).plan)([x, y])
+    graph, target = build(sums, [x, y]), replace(host(), vector_bytes=width)
+    mode = "groups" if d <= 64 else "rows"
+    assert [schedule(call.kernel, width).mode for call in fuse(simplify(graph)).calls] == [mode]
+    made = [compile_graph(graph, target, literals=literals) for literals in (LITERALS, 0)]
+    assert [s.mode for s in made[1].stages.schedules] == ["rows"]
 
     by_lane = np.zeros((lanes, m), dtype)
     for j in range(d):
@@ -78,8 +84,9 @@ def test_order(width: int, dtype: type[np.floating[Any]], shape: tuple[int, int]
         totals.append(_halve(part))
         columns.append(column)
     expected = rows, _over_blocks(totals, lanes), _over_blocks(columns, lanes)
-    for a, e in zip(found, expected, strict=True):
-        assert a.tobytes() == np.asarray(e, dtype).tobytes()
+    for one in made:
+        for a, e in zip(Executable(one.plan)([x, y]), expected, strict=True):
+            assert a.tobytes() == np.asarray(e, dtype).tobytes()
 
 
 def signs(x: Node, w: Node) -> tuple[Node, ...]:

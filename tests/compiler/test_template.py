@@ -12,7 +12,9 @@ import pytest
 from lucid.compiler import ops, pipeline
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
-from lucid.compiler.pipeline import Compiled
+from lucid.compiler.pipeline import Compiled, compile_graph
+from lucid.runtime.execute import Executable
+from lucid.runtime.host import host
 
 from ..native import build, compiled, run
 
@@ -149,6 +151,62 @@ def test_features_that_are_part_of_the_text() -> None:
     assert not filled(compiled(build(total, arrays((50, 9)))))
     assert not filled(compiled(build(total, arrays((50, 100)))))
     assert filled(compiled(build(total, arrays((40, 120)))))
+
+
+def scores(q: Node, k: Node, v: Node) -> Node:
+    """Attention of some queries, and the position of the greatest weight of each."""
+    weights = softmax(ops.CONTRACT(q, k, spec="id,jd->ij"))
+    return ops.CONTRACT(weights, v, spec="ij,jd->id")
+
+
+def masked(x: Node, mask: Node) -> tuple[Node, ...]:
+    """A mean of a batch of texts, with its gradient: a total over rows, and one for each place."""
+    chosen = ops.MUL(ops.EXP(x), ops.BROADCAST(mask, shape=x.shape))
+    return ops.SUM(ops.SUM(chosen, axes=(1,)), axes=(0,)), chosen, ops.SUM(chosen, axes=(0,))
+
+
+def places(x: Node) -> tuple[Node, ...]:
+    return ops.AMAX(x, axes=(1,)), ops.SUM(ops.MUL(x, x), axes=(1,)), ops.flip(x, 1)
+
+
+LENGTHS: list[tuple[Make, Callable[[int], list[tuple[int, ...]]], int]] = [
+    (softmax, lambda n: [(5, n)], 4),
+    (scores, lambda n: [(3, 8), (n, 8), (n, 8)], 6),
+    (masked, lambda n: [(40, n), (n,)], 4),
+    (places, lambda n: [(6, n)], 8),
+]
+
+
+@pytest.mark.parametrize(("function", "shapes", "most"), LENGTHS, ids=[f.__name__ for f, _, _ in LENGTHS])
+def test_a_length_that_varies_is_a_symbol(function: Make, shapes: Any, most: int) -> None:
+    """Three lengths are literals; the fourth is compiled for all. The bits are those of literals."""
+    seen = set[str]()
+    for n in (12, 3, 7, 2, 30, 8, 64, 5, 40, 3, 6, 90):
+        given = arrays(*shapes(n))
+        given[0][0, -1] = -0.0
+        graph = build(function, given)
+        made = compiled(graph)
+        assert made.plan == made.stages.plan
+        fixed = compile_graph(graph, host(), literals=1000)
+        assert made.picks == fixed.picks
+        seen |= {code.key for code in made.codes}
+        for a, b in zip(Executable(made.plan)(given), Executable(fixed.plan)(given), strict=True):
+            assert a.tobytes() == b.tobytes(), n
+    assert len(seen) <= most, len(seen)
+
+
+def test_what_does_not_vary_stays_a_literal() -> None:
+    def both(x: Node, y: Node) -> Node:
+        return ops.ADD(ops.SUM(x, axes=(1,)), ops.SUM(y, axes=(1,)))
+
+    for n in (2, 3, 4, 5, 6):
+        (code,) = compiled(build(both, arrays((4, n), (4, 9)))).codes
+        assert "in 9" in code.key and (f"in {n}" in code.key) == (n < 5)
+    texts = {n: compiled(build(softmax, arrays((4, n)))).codes[0].key for n in (2, 3, 4, 5, 9)}
+    assert [f"in {n}" in text for n, text in texts.items()] == [True, True, True, False, False]
+    assert texts[5] == texts[9]
+    for n in (5, 16, 17):  # worth code of its own
+        assert (f"in {n}" in compiled(build(softmax, arrays((40_000, n)))).codes[0].key) == (n <= 16)
 
 
 def test_scalars_are_those_of_the_graph() -> None:

@@ -1,0 +1,139 @@
+"""Sequences that grow, batches and images of many sizes: how often LLVM is asked, and that no bit depends on
+what was compiled before."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn
+from lucid.compiler import pipeline
+from lucid.runtime import load
+
+Array = np.ndarray[Any, Any]
+Step = Callable[..., tuple[lucid.Tensor, lucid.Tensor, lucid.Tensor]]
+
+
+@pytest.fixture(autouse=True)
+def no_templates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(pipeline, "_TEMPLATES", type(pipeline._TEMPLATES)())
+    yield
+
+
+def normal(*shape: int) -> Array:
+    return np.random.default_rng(shape).standard_normal(shape, np.float32)
+
+
+def attend(x: lucid.Tensor, w: lucid.Tensor, keys: lucid.Tensor, values: lucid.Tensor) -> Any:
+    """A token more: two heads of eight, over all keys that there are."""
+    q, k, v = lucid.split(x @ w, 3, axis=-1)
+    keys, values = lucid.concatenate([keys, k], axis=1), lucid.concatenate([values, v], axis=1)
+    heads = [t.reshape(t.shape[0], t.shape[1], 2, 8).transpose(0, 2, 1, 3) for t in (q, keys, values)]
+    weights = lucid.softmax(heads[0] @ heads[1].transpose(0, 1, 3, 2), axis=-1)
+    out = (weights @ heads[2]).transpose(0, 2, 1, 3).reshape(x.shape[0], 1, 16)
+    return x + out, keys, values
+
+
+def generate(step: Step, tokens: int) -> tuple[list[Array], list[int]]:
+    """What comes of each, and the compiles until then."""
+    w, x = lucid.tensor(normal(16, 48) / 4), lucid.tensor(normal(2, 1, 16))
+    keys = values = lucid.zeros((2, 1, 16))
+    results, counts, before = [], [], load.compiles()
+    for _ in range(tokens):
+        x, keys, values = step(x, w, keys, values)
+        results.append(x.numpy())
+        counts.append(load.compiles() - before)
+    return results, counts
+
+
+def test_generation_with_a_growing_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    results, counts = generate(lucid.compile(attend), 70)
+    assert counts[-1] == counts[6] <= 14, counts
+    eager, counts = generate(attend, 40)
+    assert counts[-1] == counts[12] <= 12, counts
+    pipeline._TEMPLATES.clear()
+    monkeypatch.setattr(pipeline, "TEMPLATES", 0)  # nothing varies: literals for each length
+    fixed, counts = generate(lucid.compile(attend), 20)
+    assert counts[-1] > 8, counts
+    for found in (eager, fixed):
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(found, results, strict=False))
+
+
+def test_batches_of_many_sizes() -> None:
+    """A step of training; where the batch runs along memory it would be a literal."""
+    w, v = lucid.tensor(normal(6, 16)), lucid.tensor(normal(16, 5))
+
+    def loss(w: lucid.Tensor, v: lucid.Tensor, x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+        return nn.functional.cross_entropy(lucid.maximum(x @ w, 0) @ v, y)
+
+    slopes: Callable[..., Any] = lucid.compile(lucid.value_and_grad(loss, argnums=(0, 1)))
+    counts, before = list[int](), load.compiles()
+    for n in (*range(1, 14), 64, 16, 20, 33, 47):
+        value, _ = slopes(w, v, normal(n, 6), np.arange(n) % 5)
+        assert np.isfinite(value.numpy())
+        counts.append(load.compiles() - before)
+    assert counts[-1] <= counts[4] + 2, counts  # a batch of 16 is as long as what is hidden
+
+
+def test_images_of_many_sizes() -> None:
+    kernel, counts, before = lucid.tensor(normal(4, 3, 3, 3)), list[int](), load.compiles()
+    conv = nn.functional.conv2d
+    layer = lucid.compile(lambda x: lucid.maximum(conv(x, kernel, padding=1), 0).mean((2, 3)))
+    for n in (*range(1, 14), 64, 20, 33):
+        assert layer(normal(2, 3, n, n)).shape == (2, 4)
+        counts.append(load.compiles() - before)
+    assert counts[-1] == counts[7], counts
+
+
+def test_threads_that_meet_different_lengths() -> None:
+    softmax = lucid.compile(lambda x: lucid.softmax(x * 3, axis=-1))
+    found: dict[int, bytes] = {}
+
+    def run(first: int) -> None:
+        for n in range(first, 60, 4):
+            found[n] = softmax(normal(3, n)).numpy().tobytes()
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in (2, 3, 4, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for n in (2, 5, 9, 40, 59):
+        x = lucid.tensor(normal(3, n))
+        assert lucid.softmax(x * 3, axis=-1).numpy().tobytes() == found[n]
+
+
+_PROCESS = """
+import sys, zlib
+import numpy as np
+import lucid
+from lucid.runtime import load
+f = lucid.compile(lambda x: lucid.softmax(x, axis=-1) * 2)
+found = {}
+for n in map(int, sys.argv[1].split(",")):
+    x = np.random.default_rng(n).standard_normal((3, n), np.float32)
+    found[n] = zlib.crc32(f(x).numpy().tobytes())
+print(load.compiles(), *[found[n] for n in sorted(found)])
+"""
+
+
+def test_another_process_meets_lengths_in_another_order(tmp_path: Path) -> None:
+    """Kernels of the first are found on disk; which lengths are literals there is another question."""
+
+    def run(lengths: list[int]) -> list[str]:
+        given = [sys.executable, "-c", _PROCESS, ",".join(map(str, lengths))]
+        env = os.environ | {"LUCID_CACHE_DIR": str(tmp_path), "LUCID_CACHE": "1"}
+        return subprocess.run(given, capture_output=True, text=True, check=True, env=env).stdout.split()
+
+    up, down, again = run([*range(1, 65, 3)]), run([*range(64, 0, -3)]), run([*range(1, 65, 3)])
+    assert up[1:] == down[1:] == again[1:]
+    assert int(up[0]) <= 5 and int(down[0]) <= 3 and int(again[0]) == 0
