@@ -96,9 +96,9 @@ def _powers(b: Builder, a: Operand) -> _Powers:
     rest = b.op("fma", k, b.imm(-st.F32.ln2_rest, a), st.element(b, steps, _RESTS))
     r = b.op("add", r, rest)
     z = b.op("mul", r, r)
-    even = b.op("mul", z, b.imm(_EVEN, a))
-    odd = b.op("fma", b.op("mul", z, r), b.imm(_ODD, a), r)
-    return _Powers(s, t, b.op("add", even, odd), b.op("sub", even, odd))
+    minus, even, odd = b.op("neg", r), b.imm(_EVEN, a), b.imm(_ODD, a)
+    up, down = (b.op("fma", z, b.op("fma", n, odd, even), n) for n in (r, minus))
+    return _Powers(s, t, up, down)
 
 
 def _half_power(b: Builder, a: Operand) -> Value:

@@ -102,7 +102,7 @@ FOUND: dict[str, dict[str, float]] = {
     "float32": {
         "cbrt": 0.530, "exp": 0.548, "exp2": 0.532, "expm1": 1.000, "log": 0.543, "log2": 0.544,
         "log10": 0.770, "log1p": 0.661, "sin": 0.602, "cos": 0.602, "tan": 0.920, "arcsin": 0.700,
-        "arccos": 0.680, "arctan": 0.880, "sinh": 0.913, "cosh": 0.886, "tanh": 0.550, "arcsinh": 0.870,
+        "arccos": 0.680, "arctan": 0.880, "sinh": 0.908, "cosh": 0.888, "tanh": 0.550, "arcsinh": 0.870,
         "arccosh": 0.650, "arctanh": 0.640, "erf": 1.000, "erfc": 0.930, "arctan2": 0.890, "pow": 0.850,
         "erfinv": 0.723, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501, "sigmoid": 0.545,
     },
