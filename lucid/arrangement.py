@@ -138,7 +138,9 @@ class Arrangement:
         """So many parts, the first ones one element longer, or parts between the places given: NumPy's
         `array_split`."""
         at = normal_axis(dim, len(self.shape))
-        bounds = joins.sections("array_split", self.shape[at], indices_or_sections, even=False)
+        given = _known("tensor_split", indices_or_sections)
+        given = given.tolist() if isinstance(given, np.ndarray) else given
+        bounds = joins.sections("array_split", self.shape[at], given, even=False)
         return self._parts(bounds, at)
 
     @public
@@ -211,15 +213,23 @@ class Arrangement:
         return self._apply(joins.tile, self, reps=tuple(whole("a number of copies", k) for k in listed))
 
     @public
-    def repeat(self, repeats: Any, axis: int | None = None, *more: int, dim: int | None = None) -> Tensor:
+    def repeat(
+        self, repeats: Any, axis: int | None = None, *more: int, dim: int | None = None,
+        output_size: int | None = None,
+    ) -> Tensor:  # fmt: skip
         """NumPy's: each element so many times (for copies side by side, PyTorch's `repeat`: `tile`). A count
-        for each element must be known: no tensor of a compiled function."""
+        for each element must be known, unless `output_size`, the sum of the counts, is given: in a compiled
+        function they may be a tensor then."""
         if more:
             listed = ", ".join(map(str, (repeats, axis, *more)))
             raise TypeError(f"repeat: there is one axis, as in NumPy; PyTorch's repeat is tile({listed})")
         axis = dim if axis is None else axis
         x: Tensor = self.reshape(-1) if axis is None else self.reshape(self.shape)
         at = 0 if axis is None else normal_axis(axis, len(self.shape))
+        if output_size is not None and hasattr(repeats, "_trace") and repeats.ndim:
+            ends = repeats.broadcast_to((x.shape[at],)).cumsum(0)
+            places = ends.searchsorted(np.arange(output_size), side="right")
+            return x[(slice(None),) * at + (places,)]
         counts = np.asarray(_known("repeat", repeats))
         if counts.dtype.kind not in "iu":
             raise TypeError(f"repeat: counts must be integers, not {counts.dtype}")

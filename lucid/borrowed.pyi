@@ -175,7 +175,8 @@ function as a step between kernels. TypeError for other dtypes."""
 
     def histc(self, bins: int = ..., min: float = ..., max: float = ...) -> Tensor:
         """How many elements are in each of so many equal bins from `min` to `max`, both included, in the dtype of
-x; by default from the least to the greatest, and 1 around these if they are equal. ValueError for
+x; if these are equal, from the least to
+the greatest, and 1 around if they are equal, too. ValueError for
 `min` above `max`, TypeError for what is no float."""
 
     def histogram(self, bins: Any = ..., range: Any = ..., density: bool | None = ..., weights: Any = ..., *, weight: Any = ...) -> tuple[Tensor, Tensor]:

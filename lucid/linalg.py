@@ -581,9 +581,9 @@ def vander(x: Any, N: int | None = None) -> Tensor:
     """PyTorch's: the powers 0, 1, ..., N - 1 of each element, along a new axis; as many as there are along
     the last one by default. (NumPy's `vander` begins with the highest.)"""
     t = asarray(x)
-    count = t.shape[-1] if N is None and t.ndim else N
-    if not t.ndim or count is None or count < 2 - (N is None):
-        raise ValueError(f"linalg.vander: {N} powers of shape {t.shape}; expected at least 2 of a vector")
+    count = (t.shape[-1] if t.ndim else 1) if N is None else N
+    if N is not None and N < 2:
+        raise ValueError(f"linalg.vander: expected N of at least 2, not {N}")
     kind = np.promote_types(t.dtype, np.int64) if t.dtype.kind in "iub" else t.dtype
     base = t.astype(kind).unsqueeze(-1).broadcast_to((*t.shape, count - 1))
     first = ones((*t.shape, 1), dtype=kind, device=device_of(t))

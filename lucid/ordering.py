@@ -11,6 +11,7 @@ from lucid.compiler.ir.graph import Node
 
 from . import scans, sorting
 from .errors import bounds, here, public
+from .lanes import at_hand
 from .reductions import maybe, one_of
 from .shapes import Axes
 
@@ -190,7 +191,7 @@ class Ordering:
         _no_out(out)
         weak = type(q) in (int, float)
         part = asarray(_float64(q, whole)) if not hasattr(q, "_node") else q if whole == 1 else q / whole
-        if part._trace is None and part._node.data is not None and part.size:
+        if at_hand(part) and part.size:
             data = part.numpy()
             if not (data.min() >= 0 and data.max() <= 1):
                 raise ValueError(here(f"{name}: q must be between 0 and {whole}, got {q}"))

@@ -7,8 +7,8 @@ what they are of; formulas, by their operands; steps of optimisers.
         opt.step()                       # new values: by the types of parameters, gradients and state
 
 A key holds all that the piece depends on. What a piece cannot hold is made anew each time: hooks, which are
-called then; what lies on other devices; examples of `vmap`; under `detect_anomaly`, as lines are told. In a
-trace there is no piece, as it happens once.
+called then; derivatives that libraries compute; what lies on other devices; examples of `vmap`; under
+`detect_anomaly`, as lines are told. In a trace there is no piece, as it happens once.
 """
 
 from __future__ import annotations
@@ -90,11 +90,12 @@ def pullback(
     first: bool,
     hooked: Mapping[Node, Any],
 ) -> list[Node | None] | None:
-    """As the pass of this name. None where a node of the graph is in `hooked`."""
+    """As the pass of this name. None where a node of the graph is in `hooked`, or is a library's, whose
+    derivative may be a call of it with values."""
     starts = [*outputs, *cotangents]
     found = structure(starts, frozenset(wrt) if first else frozenset())
     nodes = found.nodes
-    if hooked and any(n in hooked for n in (*nodes, *wrt)):
+    if any(n.op.kind == "host" for n in nodes) or (hooked and any(n in hooked for n in (*nodes, *wrt))):
         return None
     number = {node: k for k, node in enumerate(nodes)}
     key = (first, len(outputs), *[number.get(n, -1) for n in wrt], None, *found.key)

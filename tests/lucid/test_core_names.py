@@ -189,3 +189,24 @@ def test_polygamma_of_any_order() -> None:
         near(t.grad, np.array([float(mpmath.psi(n + 1, v)) for v in x]), 1e-9)
     with pytest.raises(ValueError, match="n from 0 to 100"):
         lucid.polygamma(-1, 1.0)
+
+
+def test_counts_and_places_may_be_tensors() -> None:
+    counts = np.array([2, 0, 3, 1, 0, 0])
+    for repeat in (lucid.repeat_interleave, lucid.compile(lucid.repeat_interleave)):
+        found = repeat(Tensor(X), Tensor(counts), dim=0, output_size=6)
+        np.testing.assert_array_equal(found, np.repeat(X, counts, 0))
+    for places in ([1, 4], 4):
+        near(lucid.tensor_split(X, Tensor(places)), np.array_split(X, places))
+    part = lucid.compile(lambda x, q: lucid.quantile(x, q, 1))
+    near(part(X, Tensor([0.25, 0.6], dtype="float64")), np.quantile(X, [0.25, 0.6], 1))
+
+
+def test_gradients_of_what_libraries_compute_are_made_of_values() -> None:
+    for k in range(3):  # the second time by structure
+        x = Tensor(X + k, requires_grad=True)
+        y = lucid.fft.rfft(x)
+        (y * y.conj()).real.sum().backward()
+        basis = np.exp(-2j * np.pi * np.outer(np.arange(3), np.arange(4)) / 4)
+        assert x.grad is not None
+        near(x.grad, 2 * ((X + k) @ basis.T @ basis.conj()).real, 1e-10)

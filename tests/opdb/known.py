@@ -72,6 +72,7 @@ DECIDED = [
     Known("eps is not negative, pads are not beyond", "raises", "nn.functional.layer_norm nn.functional.pad"),
     Known("what has no gradient says so", "raises", "nextafter zero_ special.xlog1py"),
     Known("a count of more than minlength needs it in a compiled function", "raises", "bincount"),
+    Known("counts are ints, as NumPy's", "dtype", "histogram"),
     Known("a mean pool is of floats", "raises", "nn.functional.avg_pool1d nn.functional.avg_pool2d nn.functional.avg_pool3d"),
     Known("random numbers are real", "raises", "randn rand_like randn_like normal"),
     Known("values decide a shape or an int: not in a compiled function", "outside"),
@@ -80,10 +81,7 @@ DECIDED = [
 ]  # fmt: skip
 
 LACKING = [
-    Known("functions of complex numbers", "raises", "logaddexp logsumexp logcumsumexp sigmoid nn.functional.silu lerp"),
-    Known("polygamma beyond 1", "raises", "polygamma special.polygamma"),
     Known("numbers as vectors of one element", "raises", "index_fill index_copy index_select index_add scatter unfold transpose gather nn.functional.multi_margin_loss"),
-    Known("products of what is scattered", "raises", "scatter scatter_reduce"),
     Known("arguments of counts", "raises", "histogram repeat_interleave tensor_split"),
 ]  # fmt: skip
 
@@ -97,6 +95,7 @@ LEFT_OUT = {
         jiterator_unary jiterator_binary jiterator_4inputs_with_extra_args jiterator_binary_return_by_ref
         jiterator_2inputs_2outputs unsafe_chunk unsafe_split resolve_neg nonzero_static
         nn.functional.linear_cross_entropy nn.functional.multi_head_attention_forward""",
+    "methods that draw at random, which samples do not show": "cauchy exponential geometric log_normal uniform",
     "copies under another name: no memory is shared anyway": """expand_copy diagonal_copy alias_copy as_strided_copy
         narrow_copy view_copy permute_copy split_with_sizes_copy unbind_copy unfold_copy squeeze_copy unsqueeze_copy
         transpose_copy t_copy""",
