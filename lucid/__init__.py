@@ -72,6 +72,7 @@ _MODULES = frozenset(
         "distributions",
         "fft",
         "func",
+        "lax",
         "linalg",
         "nn",
         "optim",
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from . import distributions as distributions
     from . import fft as fft
     from . import func as func
+    from . import lax as lax
     from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
@@ -174,6 +176,7 @@ __all__ = [
     "int64",
     "int8",
     "is_grad_enabled",
+    "lax",
     "linalg",
     "linspace",
     "logspace",

@@ -1,0 +1,59 @@
+"""Control flow under JAX's names: what Python decides, and `where` and loops in compiled functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, lax
+
+X = np.arange(6.0).reshape(3, 2)
+
+
+def test_branches() -> None:
+    def f(p: Any, x: Any) -> Any:
+        return lax.cond(p, lambda x: {"y": x.log()}, lambda x: {"y": -x}, x)["y"]
+
+    compiled = lucid.compile(f)
+    for x, p in ((Tensor([1.0, 2.0]), Tensor(True)), (Tensor([0.0, -2.0]), Tensor(False))):
+        want = np.log(x.numpy()) if p.item() else -x.numpy()
+        assert np.allclose(f(p, x), want) and np.allclose(compiled(p, x), want)
+    slope = lucid.compile(lucid.grad(lambda x: f((x > 0).all(), x).sum()))
+    assert slope(Tensor([0.0, -2.0])).tolist() == [-1, -1]  # no NaN of the other branch
+    mapped = lucid.vmap(lambda x: lax.cond(x > 0, lambda x: x * 2, lambda x: x * 0, x))
+    assert mapped(Tensor([1.0, -1.0])).tolist() == [2, 0]
+    with pytest.raises(TypeError, match="same structure"):
+        lucid.compile(lambda p: lax.cond(p, lambda: 1.0, lambda: [1.0]))(Tensor(True))
+
+
+@pytest.mark.parametrize("index", [-1, 0, 1, 2, 7])
+def test_one_of_several(index: int) -> None:
+    def f(k: Any, x: Any) -> Any:
+        return lax.switch(k, [lambda x: x + 1, lambda x: x * 10, lambda x: -x], x)
+
+    want = [4, 30, -3][min(max(index, 0), 2)]
+    assert f(index, Tensor(3.0)) == want and lucid.compile(f)(Tensor(index), Tensor(3.0)) == want
+
+
+def test_loops() -> None:
+    def scanned(x: Any) -> Any:
+        return lax.scan(lambda c, v: (c * 0.5 + v, {"c": c, "v": v * 2}), lucid.zeros(2, dtype="float64"), x)
+
+    for run in (scanned, lucid.compile(scanned)):
+        carry, parts = run(Tensor(X))
+        assert carry.tolist() == [5, 6.75] and parts["c"].tolist() == [[0, 0], [0, 1], [2, 3.5]]
+        assert parts["v"].tolist() == (2 * X).tolist()
+    assert lax.scan(lambda c, _: (c + 1, c), 0, length=3)[1].tolist() == [0, 1, 2]
+    back = lax.scan(lambda c, v: (v, c), Tensor(0.0), Tensor([1.0, 2.0]), reverse=True)
+    assert back[0].item() == 1 and back[1].tolist() == [2, 0]
+    assert lucid.compile(lambda x: lax.fori_loop(1, 4, lambda k, v: v * k, x))(Tensor(2.0)).item() == 12
+    found = lax.while_loop(lambda v: v[0] < 100, lambda v: (v[0] * 2, v[1] + 1), (Tensor(3.0), 0))
+    assert found[0].item() == 192 and found[1] == 6
+    with pytest.raises(lucid.TraceError, match="fori_loop"):
+        lucid.compile(lambda x: lax.while_loop(lambda v: v < 9, lambda v: v * 2, x))(Tensor(2.0))
+    assert lax.map(lambda v: v.sum(), Tensor(X)).tolist() == [1, 5, 9]
+    with pytest.raises(ValueError, match="one length"):
+        lax.scan(lambda c, v: (c, c), 0.0, [X, X[:2]])
