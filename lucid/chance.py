@@ -28,8 +28,8 @@ def is_generator(value: object) -> bool:
     python = sys.modules.get("random")
     if python is not None and isinstance(value, python.Random):
         return not isinstance(value, python.SystemRandom)
-    if hasattr(type(value), "initial_seed") and hasattr(type(value), "get_state"):  # PyTorch's
-        return True
+    if hasattr(type(value), "initial_seed") and hasattr(type(value), "get_state"):
+        return not type(value).__module__.startswith("lucid.")  # PyTorch's: the state of ours is a tensor
     return type(value).__module__.startswith("numpy.random") and (
         hasattr(value, "bit_generator") or hasattr(value, "get_state") or hasattr(value, "state")
     )
