@@ -57,7 +57,7 @@ from .draft import (
 )
 from .draft_kernel import calls
 from .legal import lie_across, outer_axes, stores_across, turned, walks_again
-from .shorten import shorten, stencils, tops
+from .shorten import apart, shorten, stencils, tops
 
 # A `finally` runs on one thread: larger results get a kernel of their own.
 FINAL_ELEMENTS = 65_536
@@ -113,6 +113,9 @@ class _Fuser:
                         self.blocked.setdefault(source, (why, refusal.PACKED))
         for node in shorten(self.order, roots):
             self.forced[node] = f"{label(node)}: stored, for one expression would be too long"
+        for node in apart(self.order, roots):
+            self.forced[node] = f"{label(node)}: stored, or many kernels would compute it"
+            roots.add(node)
         # whatever a root cannot reach by views must stand in memory first, and what neighbours would compute
         self.reader.renew(roots)
         for node in reversed(self.order):

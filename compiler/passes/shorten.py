@@ -15,7 +15,7 @@ from heapq import heapify, heappop, heappush
 
 from .. import ops
 from ..ir.graph import Node
-from .draft import ARRAYS, LENGTH, Access, Draft, Placed, Reader, through_views
+from .draft import ARRAYS, LENGTH, Access, Draft, Placed, Reader, goes_along, reduces, through_views
 
 # What so many kernels recompute is stored, if it is no larger than what they read for it. A chain in which
 # each kernel repeats one operation more than the last one would need another machine code for each.
@@ -71,6 +71,29 @@ def shorten(order: Sequence[Node], roots: set[Node]) -> list[Node]:
                 added.append(node)
                 met.store([node])
     return added
+
+
+def apart(order: Sequence[Node], roots: set[Node]) -> list[Node]:
+    """What is put together of several arrays, and of which REPEATED maps read parts: each would compute the
+    choice among all of these arrays. Not what reductions come of: how they read decides their order."""
+    joins: set[Node] = set()
+    for n in order:
+        if n.op is ops.PAD or any(m in joins and m not in roots for m in n.inputs):
+            joins.add(n)
+    bit = {n: 1 << k for k, n in enumerate(roots)}
+    readers: dict[Node, int] = {}  # roots, as bits
+    summed: set[Node] = set()
+    parts: set[Node] = set()  # what slices are of
+    for n in reversed(order):
+        reached = bit.get(n) or readers.get(n, 0)
+        if reduces(n) or goes_along(n) or n in summed:
+            summed.update(n.inputs)
+        for m in n.inputs:
+            readers[m] = readers.get(m, 0) | reached
+        if n.op is ops.SLICE:
+            parts.add(n.inputs[0])
+    found = [n for n in order if n in parts and n in joins and n not in roots and n not in summed]
+    return [n for n in found if n.op.kind == "elementwise" and readers[n].bit_count() >= REPEATED]
 
 
 class _Met:

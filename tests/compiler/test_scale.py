@@ -15,6 +15,7 @@ from lucid.compiler.ir import size
 from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.kernel import Call, arrays, operands, walk
 from lucid.compiler.ir.types import f32
+from lucid.compiler.ops.joined import joined
 from lucid.compiler.passes import draft, fuse, rewrite, shorten
 from lucid.compiler.passes.autodiff import gradients
 from lucid.compiler.passes.simplify import simplify
@@ -122,6 +123,15 @@ def steps(count: int) -> Graph:
     return Graph("steps", tuple(inputs), (loss, *(g for g in found if g is not None)))
 
 
+def side_by_side(count: int) -> Graph:
+    """Arrays put side by side, and their gradients: parts of what is computed of all."""
+    inputs = [_input(f"x{k}", 8) for k in range(count)]
+    whole = joined([(8 * k, ops.MUL(x, _const(2.0, x))) for k, x in enumerate(inputs)], 0, 8 * count)
+    loss = ops.SUM(ops.MUL(whole, whole), axes=(0,))
+    found = gradients(loss, ops.const(1, loss), inputs)
+    return Graph("side_by_side", tuple(inputs), tuple(g for g in found if g is not None))
+
+
 def counted(count: int) -> Graph:
     """Three arrays, whose steps depend on how many there were: each kernel would count from the beginning."""
     inputs = t, *arrays = [_input(name, 9, 9) for name in ("t", "a", "b", "c")]
@@ -151,6 +161,7 @@ def slices(count: int) -> Graph:
 GRAPHS: tuple[tuple[Callable[[int], Graph], int], ...] = (
     (chain, 512), (means, 64), (row_means, 64), (softmaxes, 64), (pairs, 128), (many_sums, 64),
     (equal_parameters, 64), (layers, 64), (steps, 32), (counted, 64),
+    (side_by_side, 64),
 )  # fmt: skip
 
 
