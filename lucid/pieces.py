@@ -30,6 +30,7 @@ class Piece:
         known = set(self.inputs)
         self.order = [n for n in toposort(outputs, known) if n not in known]
         self.judged = any(map(is_judged, self.order))  # an error may name a line
+        self.hosted = any(n.op.kind == "host" for n in self.order)  # a library computes some of it
         first = {node: k for k, node in reversed([*enumerate(self.outputs)])}
         place = {node: k for k, node in enumerate(self.inputs)}
         # Of each output: the input that it is, or -1; the first output that it is; its type.
@@ -179,6 +180,14 @@ def structure(starts: Sequence[Node], ends: Container[Node] | None = None) -> St
                 meet(n)
             add(k)
     return Structure(nodes, steps, leaves, key)
+
+
+def of_library(step: Step) -> bool:
+    """Whether a library computes what a node was, or some of it."""
+    if step is None:
+        return False
+    op, _, attrs = step
+    return op.kind == "host" or (type(attrs) is Part and attrs.use.piece.hosted)
 
 
 def exact(value: object) -> object:

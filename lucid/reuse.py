@@ -24,7 +24,7 @@ from lucid.runtime.locks import Lock
 
 from .context import MODE
 from .lanes import LANES
-from .pieces import Piece, cut, exact, placeholder, structure, written_out
+from .pieces import Piece, cut, exact, of_library, placeholder, structure, written_out
 from .residence import USED
 
 T = TypeVar("T")
@@ -90,12 +90,12 @@ def pullback(
     first: bool,
     hooked: Mapping[Node, Any],
 ) -> list[Node | None] | None:
-    """As the pass of this name. None where a node of the graph is in `hooked`, or is a library's, whose
-    derivative may be a call of it with values."""
+    """As the pass of this name. None where a node of the graph is in `hooked`, or is a library's in all or in
+    part, whose derivative may be a call of it with values."""
     starts = [*outputs, *cotangents]
     found = structure(starts, frozenset(wrt) if first else frozenset())
     nodes = found.nodes
-    if any(n.op.kind == "host" for n in nodes) or (hooked and any(n in hooked for n in (*nodes, *wrt))):
+    if any(map(of_library, found.steps)) or (hooked and any(n in hooked for n in (*nodes, *wrt))):
         return None
     number = {node: k for k, node in enumerate(nodes)}
     key = (first, len(outputs), *[number.get(n, -1) for n in wrt], None, *found.key)

@@ -434,3 +434,19 @@ def test_nobody_hooks_a_tensor_for_all(counted: dict[str, int]) -> None:
         w = Tensor([1.0], requires_grad=True)
         (w * w).sum().backward()
     assert counted["gradients"] == 1
+
+
+def test_what_a_library_computes_in_a_compiled_function_is_differentiated_outside() -> None:
+    """The result of such a function is a piece, in which a step is the library's."""
+    a = Tensor(np.diag([1.0, 2.0, 4.0]) + 0.1, requires_grad=True)
+
+    def f(a: Any) -> Any:
+        return (lucid.linalg.solve(a, np.ones(3)) ** 2).sum()
+
+    run = lucid.compile(f)
+    (wanted,) = lucid.autograd.grad(f(a) * 2, a)
+    assert wanted is not None
+    for _ in range(3):
+        (found,) = lucid.autograd.grad(run(a) * 2, a)
+        assert found is not None
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-12)
