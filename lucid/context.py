@@ -4,7 +4,8 @@ results are looked at for NaN."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -40,6 +41,15 @@ class GradMode:
         self._before: list[Mode] = []
 
     def __call__(self, function: F) -> F:
+        """`function` in this mode; a generator in each of its steps, and who asks for these in their own."""
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generating(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                return (yield from _steps(GradMode(self.grad), function(*args, **kwargs)))
+
+            return generating  # type: ignore[return-value]
+
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
             before = MODE.get()
@@ -62,6 +72,23 @@ class GradMode:
 
     def __exit__(self, *error: object) -> None:
         MODE.set(self._before.pop())
+
+
+def _steps(mode: GradMode, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    step: Callable[..., Any] = inner.send
+    given: Any = None
+    while True:
+        try:
+            made = mode(step)(given)
+        except StopIteration as end:
+            return end.value
+        try:
+            step, given = inner.send, (yield made)
+        except GeneratorExit:
+            mode(inner.close)()
+            raise
+        except BaseException as error:
+            step, given = inner.throw, error
 
 
 @overload

@@ -54,7 +54,8 @@ def _kind(dtype: object) -> np.dtype[Any]:
 
 
 class ModuleList(Module):
-    """Modules in a list, whose parameters are those of who has it. They are attributes "0", "1", ..."""
+    """Modules in a list, whose parameters are those of who has it. They are attributes "0", "1", ..., and are
+    numbered anew where one is put in between or taken out."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
@@ -73,11 +74,39 @@ class ModuleList(Module):
             self._add(str(len(self)), module)
         return self
 
+    @public
+    def insert(self, index: int, module: Module) -> Self:
+        """One more before number `index`."""
+        modules = list(self)
+        modules.insert(index, module)
+        return self._become(modules)
+
+    @public
+    def pop(self, index: int = -1) -> Module:
+        """Number `index`, taken out."""
+        found = list(self)[index]
+        del self[index]
+        return found
+
+    def _become(self, modules: list[Module]) -> Self:
+        """These, under the numbers that they have now."""
+        self._checked(*modules)
+        for name in self._names():
+            delattr(self, name)
+        return self.extend(modules)
+
+    def _names(self) -> list[str]:
+        return [name for name, m in vars(self).items() if isinstance(m, Module)]
+
     def _add(self, name: str, module: Any) -> None:
-        if not isinstance(module, Module):
-            kind = type(self).__name__
-            raise TypeError(f"{kind}: {module!r} is no Module; expected nn.ReLU() and the like")
+        self._checked(module)
         self.add_module(name, module)
+
+    def _checked(self, *modules: Any) -> None:
+        for module in modules:
+            if not isinstance(module, Module):
+                kind = type(self).__name__
+                raise TypeError(f"{kind}: {module!r} is no Module; expected nn.ReLU() and the like")
 
     def __iter__(self) -> Iterator[Module]:
         return (m for m in vars(self).values() if isinstance(m, Module))
@@ -93,6 +122,24 @@ class ModuleList(Module):
     def __getitem__(self, index: int | slice) -> Module:
         found = list(self)[index]
         return self._of(found) if isinstance(found, list) else found
+
+    @public
+    def __setitem__(self, index: int, module: Module) -> None:
+        self._add(self._names()[index], module)
+
+    @public
+    def __delitem__(self, index: int | slice) -> None:
+        modules = list(self)
+        del modules[index]
+        self._become(modules)
+
+    @public
+    def __iadd__(self, modules: Iterable[Module]) -> Self:
+        return self.extend(modules)
+
+    @public
+    def __add__(self, modules: Iterable[Module]) -> Self:
+        return self._of([*self, *modules])
 
     @classmethod
     def _of(cls, modules: list[Module]) -> Self:

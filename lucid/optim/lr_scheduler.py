@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import bounds, here
 from .optimizer import Group, Optimizer, checked
@@ -23,7 +23,10 @@ __all__ = [
 
 @bounds
 class LRScheduler:
-    """`last_epoch`: how many steps were made. `base_lrs`: the rates that the groups had at first."""
+    """`last_epoch`: how many steps were made. `base_lrs`: the rates that the groups had at first. A group that
+    the optimiser is given later begins with the rate that it has then."""
+
+    _listed: ClassVar[str] = ""  # what the user gives for each group, of which a later one has none
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         given: Any = optimizer
@@ -44,8 +47,18 @@ class LRScheduler:
         """The rates after so many steps, one for each group."""
         return [
             self._rate(base, group, k)
-            for k, (base, group) in enumerate(zip(self.base_lrs, self.optimizer.param_groups, strict=True))
+            for k, (base, group) in enumerate(zip(self._bases(), self.optimizer.param_groups, strict=True))
         ]
+
+    def _bases(self) -> list[float]:
+        """The first rates, with those of groups that came since. ValueError where these are not enough."""
+        known, now = len(self.base_lrs), len(self.optimizer.param_groups)
+        if known < now:
+            if self._listed:
+                told = f"{known} groups have a {self._listed}, and the optimiser has {now} by now"
+                raise ValueError(here(f"{type(self).__name__}: {told}; make it after add_param_group"))
+            self.base_lrs = [*self.base_lrs, *_initial(self.optimizer)[known:]]
+        return self.base_lrs
 
     def _rate(self, base: float, group: Group, k: int) -> float:
         """The rate of group number `k`, by the one that it has and the one that it had at first."""
@@ -81,6 +94,8 @@ def _plain(value: Any) -> bool:
 @bounds
 class LambdaLR(LRScheduler):
     """The first rate times `lr_lambda(epoch)`, a function or one for each group."""
+
+    _listed = "lr_lambda"
 
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
@@ -248,6 +263,8 @@ class OneCycleLR(LRScheduler):
     and the like beta1) goes the other way, from `max_momentum` to `base_momentum` and back. ValueError where
     the optimiser has none."""
 
+    _listed = "max_lr"
+
     def __init__(
         self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
         epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
@@ -331,6 +348,8 @@ class CyclicLR(LRScheduler):
     `scale_mode="iterations"`, of the step. With `cycle_momentum` the momentum (of Adam and the like beta1)
     goes the other way, between `max_momentum` and `base_momentum`. ValueError where the optimiser has
     none."""
+
+    _listed = "max_lr"
 
     def __init__(
         self, optimizer: Optimizer, base_lr: float | Sequence[float], max_lr: float | Sequence[float],
@@ -418,7 +437,7 @@ class SequentialLR(_Several):
         at = bisect_right(self.milestones, self.last_epoch)
         scheduler = self.schedulers[at]
         if at > 0 and self.milestones[at - 1] == self.last_epoch:
-            for group, lr in zip(self.optimizer.param_groups, scheduler.base_lrs, strict=True):
+            for group, lr in zip(self.optimizer.param_groups, scheduler._bases(), strict=True):
                 group.lr = lr
             scheduler.last_epoch = -1
         scheduler.step()
@@ -463,7 +482,8 @@ class ReduceLROnPlateau(LRScheduler):
             raise ValueError(here(f"ReduceLROnPlateau: factor must be below 1, not {factor}"))
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
-        self.min_lrs, self.eps = [*_each(optimizer, "min_lr", min_lr)], eps
+        self._min_lr, self.eps = min_lr, eps
+        _each(optimizer, "min_lr", min_lr)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
         self.optimizer, self.last_epoch = optimizer, 0
@@ -484,7 +504,8 @@ class ReduceLROnPlateau(LRScheduler):
             self.cooldown_counter, self.num_bad_epochs = self.cooldown_counter - 1, 0
         if self.num_bad_epochs > self.patience:
             now = [float(group.lr) for group in self.optimizer.param_groups]
-            lower = [max(lr * self.factor, least) for lr, least in zip(now, self.min_lrs, strict=True)]
+            least = _each(self.optimizer, "min_lr", self._min_lr)
+            lower = [max(lr * self.factor, end) for lr, end in zip(now, least, strict=True)]
             self._set([b if a - b > self.eps else a for a, b in zip(now, lower, strict=True)])
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
 

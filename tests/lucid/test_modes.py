@@ -174,3 +174,38 @@ def test_compiled_functions_are_compiled_again_to_detect_anomalies() -> None:
 
     with pytest.raises(TraceError, match="around"):
         inside(x)
+
+
+@pytest.mark.parametrize("off", [lucid.no_grad, lucid.inference_mode, lambda f: lucid.set_grad_enabled(False)(f)])
+def test_a_generator_is_in_its_mode_and_who_asks_is_not(off: Any) -> None:
+    x = lucid.ones(3, requires_grad=True)
+    seen: list[Any] = []
+
+    @off
+    def steps(n: int) -> Any:
+        try:
+            for _ in range(n):
+                seen.append((yield tracked(x)))
+                assert not tracked(x)
+        except KeyError:
+            assert not tracked(x)
+            yield "caught"
+        finally:
+            seen.append(tracked(x))
+        return n
+
+    made = steps(2)
+    assert next(made) is False
+    assert tracked(x)
+    assert made.send("given") is False
+    assert tracked(x)
+    with pytest.raises(StopIteration) as end:
+        next(made)
+    assert end.value.value == 2
+    assert seen == ["given", None, False]
+    made = steps(2)
+    next(made)
+    assert made.throw(KeyError()) == "caught"
+    made.close()
+    assert seen[3:] == [False]
+    assert tracked(x)

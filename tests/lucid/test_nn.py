@@ -194,6 +194,42 @@ def test_sequential() -> None:
         nn.Module()(1)
 
 
+@pytest.mark.parametrize("of", [nn.ModuleList, lambda modules: nn.Sequential(*modules)])
+def test_modules_are_put_in_and_taken_out(of: Any) -> None:
+    a, b, c, d = nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1), nn.ReLU()
+    found = of([a, b])
+    found.insert(1, d)
+    found += [c]
+    assert list(found) == [a, d, b, c] and [n for n, _ in found.named_children()] == ["0", "1", "2", "3"]
+    found[-2] = d
+    del found[1]
+    assert list(found) == [a, d, c] and sorted(found.state_dict())[-2:] == ["2.bias", "2.weight"]
+    assert found.pop() is c and list(found) == [a, d]
+    both = found + of([c])
+    assert type(both) is type(found) and list(both) == [a, d, c] and len(found) == 2
+    del both[:2]
+    assert list(both) == [c] and "0.weight" in both.state_dict()
+    with pytest.raises(TypeError, match=r"test_nn.py:\d+: .* is no Module"):
+        found.insert(0, lucid.tanh)
+    with pytest.raises(IndexError):
+        found[5] = a
+    assert list(found) == [a, d]
+
+
+def test_a_compiled_function_follows_the_modules_of_a_sequence() -> None:
+    net = nn.Sequential(nn.Tanh(), nn.ReLU())
+    f = lucid.compile(net)
+    x = np.float32([-1.0, 2.0])
+    for change in (
+        lambda: None,
+        lambda: net.__setitem__(1, nn.Sigmoid()),
+        lambda: net.insert(0, nn.ReLU()),
+        lambda: net.pop(0),
+    ):
+        change()
+        np.testing.assert_array_equal(f(x), net(x))
+
+
 def test_lists_of_modules() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:

@@ -470,6 +470,45 @@ def test_a_group_that_comes_later_is_as_one_by_itself(kind: str, wrap: Wrap) -> 
         np.testing.assert_array_equal(mine, apart)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s, o: s.StepLR(o, 2, 0.5),
+        lambda s, o: s.CosineAnnealingLR(o, 6),
+        lambda s, o: s.SequentialLR(o, [s.ConstantLR(o, 0.5, 1), s.StepLR(o, 1, 0.5)], [2]),
+        lambda s, o: s.ReduceLROnPlateau(o, patience=0),
+    ],
+)
+def test_schedules_know_groups_that_come_later(make: Callable[[Any, Any], Any]) -> None:
+    p, q = (lucid.ones(2, requires_grad=True) for _ in range(2))
+    opt = optim.SGD([p], lr=0.1)
+    schedule = make(optim.lr_scheduler, opt)
+    told = (1.0,) if isinstance(schedule, optim.lr_scheduler.ReduceLROnPlateau) else ()
+    schedule.step(*told)
+    opt.add_param_group({"params": [q], "lr": 0.2})
+    ratios = []
+    for _ in range(4):
+        before = [group.lr for group in opt.param_groups]
+        schedule.step(*told)
+        ratios.append([group.lr / old for group, old in zip(opt.param_groups, before, strict=True)])
+    assert min(ratio for ratio, _ in ratios) < 1
+    same = not isinstance(schedule, optim.lr_scheduler.SequentialLR)  # it begins anew from the first rates
+    assert all(a == pytest.approx(b) for a, b in ratios) if same else ratios[-1][0] == ratios[-1][1]
+
+
+def test_schedules_with_a_list_do_not_know_groups_that_come_later() -> None:
+    p, q = (lucid.ones(2, requires_grad=True) for _ in range(2))
+    opt = optim.SGD([p], lr=0.1)
+    schedules = [
+        optim.lr_scheduler.LambdaLR(opt, lambda k: 0.5**k),
+        optim.lr_scheduler.OneCycleLR(opt, 0.5, 10, cycle_momentum=False),
+    ]
+    opt.add_param_group({"params": [q], "lr": 0.2})
+    for schedule in schedules:
+        with pytest.raises(ValueError, match=r"test_optim.py:\d+: .*make it after add_param_group"):
+            schedule.step()
+
+
 def test_groups_that_do_not_fit_change_nothing() -> None:
     p, q = (lucid.ones(2, requires_grad=True) for _ in range(2))
     opt = optim.SGD([p], lr=0.1)
