@@ -59,7 +59,8 @@ def _square(node: Node) -> Node | None:
         if twin is not None:
             others.remove(twin)
             return node if all(map(_at_least_0, others)) else ABS(f)  # its square might underflow
-        inner = f if f.op is MUL else squares_in(f) if f.op in (SUM, ADD, CAST, CONTRACT, BROADCAST) else None
+        sums = f.op in (SUM, ADD, CAST, CONTRACT) or f.op.kind == "view"
+        inner = f if f.op is MUL else squares_in(f) if sums else None
         if inner is not None:
             return node if inner is f and all(map(_at_least_0, others)) else inner
     return None

@@ -23,8 +23,8 @@ __all__ = [
 
 @bounds
 class LRScheduler:
-    """`last_epoch`: how many steps were made. `base_lrs`: the rates that the groups had at first. A group that
-    the optimiser is given later begins with the rate that it has then."""
+    """`last_epoch`: how many steps were made. `base_lrs`: the rates that the groups had at first. A group
+    that the optimiser is given later begins with the rate that it has then."""
 
     _listed: ClassVar[str] = ""  # what the user gives for each group, of which a later one has none
 

@@ -58,6 +58,12 @@ TABLE: dict[str, tuple[Callable[[Any], Tensor], Any, Any]] = {
     "hypot of large": (lambda x: lucid.hypot(x, x), 1e300, 2**0.5),
     "hypot of small": (lambda x: lucid.hypot(x, x), 1e-300, 2**0.5),
     "std of equal": (lambda x: x.std(1).sum(), [[2.0, 2.0], [1.0, 3.0]], [[0, 0], [-0.5, 0.5]]),
+    "std of equal, axes kept": (
+        lambda x: (x.std(1, keepdims=True) * 1).sum(), [[2.0, 2.0], [1.0, 3.0]], [[0, 0], [-0.5, 0.5]],
+    ),
+    "over a root of a mean square": (
+        lambda x: (x[:, 0] / ((x * x).mean(1, keepdims=True).sqrt()[:, 0] + 1)).sum(), [[0.0, 0.0]], [[1, 0]],
+    ),
     "var of equal": (lambda x: x.var(1).sum(), [[2.0, 2.0]], [[0, 0]]),
     "abs": (lambda x: abs(x).sum(), [0.0, -0.0, 1.0], [0, 0, 1]),
     "relu": (lambda x: F.relu(x).sum(), [0.0, -0.0, 1.0], [0, 0, 1]),
