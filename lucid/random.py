@@ -103,6 +103,7 @@ def set_state(state: Any) -> None:
 get_rng_state, set_rng_state = get_state, set_state
 
 
+@public
 @contextlib.contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
     """What is drawn inside changes nothing of what is drawn behind: the state is as before. The same for all

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, overload
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 
@@ -178,19 +178,29 @@ class Identity(Module):
         return x
 
 
-class Dropout(Module):
-    """While `training`: each element 0 with probability `p`, else divided by 1 - p."""
+class Drops(Module):
+    """What drops with probability `p` while `training`, by `functional`'s `function`. `inplace` is PyTorch's,
+    and changes nothing: what is given keeps its value."""
 
-    def __init__(self, p: float = 0.5) -> None:
+    function: ClassVar[str]
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         F.dropout(0.0, p)  # ValueError for what is no probability
         self.p = p
 
     def forward(self, x: Any) -> Tensor:
-        return F.dropout(x, self.p, self.training)
+        found: Tensor = getattr(F, self.function)(x, self.p, self.training)
+        return found
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+class Dropout(Drops):
+    """While `training`: each element 0 with probability `p`, else divided by 1 - p."""
+
+    function = "dropout"
 
 
 class Flatten(Module):

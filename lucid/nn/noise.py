@@ -14,6 +14,7 @@ from ..functional import where
 from ..random import rand
 from ..tensor import Tensor
 from . import functional as F
+from .layers import Drops
 from .module import Module
 
 __all__ = ["alpha_dropout", "feature_alpha_dropout", "rrelu"]
@@ -81,26 +82,13 @@ class Scaled(Function):
         return gradients[0] * ctx.saved_tensors[0], None
 
 
-@bounds
-class AlphaDropout(Module):
+class AlphaDropout(Drops):
     """`functional.alpha_dropout`, while `training`."""
 
     function = "alpha_dropout"
 
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
-        F.dropout(0.0, p)  # ValueError for what is no probability
-        self.p = p
 
-    def forward(self, x: Any) -> Tensor:
-        found: Tensor = getattr(F, self.function)(x, self.p, self.training)
-        return found
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-class FeatureAlphaDropout(AlphaDropout):
+class FeatureAlphaDropout(Drops):
     """`functional.feature_alpha_dropout`, while `training`."""
 
     function = "feature_alpha_dropout"

@@ -12,6 +12,7 @@ from ..errors import bounds, here
 from ..tensor import Tensor
 from . import functional as F
 from .images import BatchNorm1d
+from .layers import Drops
 from .module import Module, Parameter
 from .spatial import Sizes, sizes
 
@@ -287,32 +288,19 @@ class LocalResponseNorm(Module):
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
 
 
-@bounds
-class Dropout1d(Module):
+class Dropout1d(Drops):
     """While `training`: each channel 0 with probability `p`, else divided by 1 - p."""
 
     function = "dropout1d"
 
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
-        F.dropout(0.0, p)  # ValueError for what is no probability
-        self.p = p
 
-    def forward(self, x: Any) -> Tensor:
-        found: Tensor = getattr(F, self.function)(x, self.p, self.training)
-        return found
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-class Dropout2d(Dropout1d):
+class Dropout2d(Drops):
     """The same, of channels of two axes."""
 
     function = "dropout2d"
 
 
-class Dropout3d(Dropout1d):
+class Dropout3d(Drops):
     """The same, of channels of three axes."""
 
     function = "dropout3d"

@@ -169,6 +169,7 @@ def _assign(module: Any, name: str, value: Any) -> None:
     module.parametrizations[name].right_inverse(value)
 
 
+@public
 @contextmanager
 def cached() -> Iterator[None]:
     """Inside, each parametrized tensor is computed where it is first read, and not again."""
