@@ -11,13 +11,13 @@ the hook does with tensors is part of the graph; what else it does happens once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary, ref
 
 from lucid.compiler import ops
-from lucid.compiler.ir.graph import Node
+from lucid.compiler.ir.graph import Node, toposort
 from lucid.compiler.passes import autodiff
 
 from . import pieces, reuse
@@ -78,6 +78,43 @@ class OfTensor:
             new, old = as_gradient(part), tensor.grad
             tensor.grad = new if old is None else old + new
         return (part,)
+
+
+class Inside:
+    """Where `backward` from outside comes back to what a compiled function returned, and would have to call
+    hooks or derivatives that are the user's: these were called while the function was traced, on tensors that
+    there are no more."""
+
+    onward = True
+
+    def __init__(self, sources: tuple[Node, ...]) -> None:
+        self.sources = sources
+
+    def __call__(self, parts: list[Node | None]) -> Sequence[Node | None]:
+        raise RuntimeError(
+            here(
+                "backward() goes through a compiled function that has a hook or an autograd.Function inside, "
+                "which run while it is traced; call backward() inside of the compiled function, or call the "
+                "function without lucid.compile"
+            )
+        )
+
+    @classmethod
+    def mark(cls, results: Sequence[Node], inputs: Sequence[Node]) -> None:
+        """`results` are of such a function, made of `inputs`."""
+        tap = cls(tuple([n for n in inputs if n.type.dtype.is_inexact]))
+        for k, node in enumerate(results):
+            if node not in inputs:
+                TAPS[node] = tap, k
+
+
+def on_the_way(outputs: Sequence[Node], sources: Container[Node]) -> bool:
+    """Whether hooks, or derivatives of the user's, are on the way back from `outputs` to `sources`."""
+    if not TAPS:
+        return False
+    between = toposort(outputs, sources, autodiff.behind(TAPS))
+    found = [TAPS[n][0] for n in between if n in TAPS]
+    return any(not isinstance(tap, OfTensor) or tap.hooks for tap in found)
 
 
 def as_gradient(part: Node) -> Tensor:

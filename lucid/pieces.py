@@ -129,11 +129,14 @@ class Structure(NamedTuple):
     key: list[object]
 
 
-def structure(starts: Sequence[Node], ends: Container[Node] | None = None) -> Structure:
+def structure(
+    starts: Sequence[Node], ends: Container[Node] | None = None, flowing: bool = False
+) -> Structure:
     """The structure of `starts`: nodes are numbered as they are met, and each adds its op, the numbers of its
     operands, its attributes. It does not depend on when a node was made, so graphs may share nodes with older
-    ones. What has a value is a leaf; or, with `ends`, only these and inputs are. It is made at every
-    evaluation, so in few steps.
+    ones. What has a value is a leaf; or, with `ends`, only these and inputs are, and, if `flowing`, what no
+    gradient flows through: the steps behind a parameter that was updated. It is made at every evaluation, so
+    in few steps.
 
     Of a node that another thread gives another form (`become`) the old form is read, or the new one.
     """
@@ -147,7 +150,11 @@ def structure(starts: Sequence[Node], ends: Container[Node] | None = None) -> St
     for node in nodes:  # it grows
         attrs: Any = node.attrs  # before the others
         inputs, op = node.inputs, node.op
-        if (node.data is not None) if ends is None else (op is ops.INPUT or node in ends):
+        if (
+            node.data is not None
+            if ends is None
+            else op is ops.INPUT or (flowing and op is ops.STOP) or node in ends
+        ):
             note(None)
             leaves.append(node)
             kind = node.type

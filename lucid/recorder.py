@@ -304,6 +304,7 @@ class _Finish:
             [(_owner(o), _type(o.grad_placeholder)) for o in outers if o.grad_read],
             self._pinned(),
             Piece([s.node for s in sources], rooted),
+            hooks.on_the_way(rooted, position),
             sorted({j for j in aliases if j >= 0}),
             opened,
             widths,

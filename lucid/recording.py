@@ -14,7 +14,7 @@ from lucid.compiler.ir.types import TensorType
 from lucid.runtime import memory, steps
 from lucid.runtime.stored import Stored
 
-from . import arguments
+from . import arguments, hooks
 from .engine import Array, Executable, leaf, out_of_range
 from .guards import Guards, Place, short, tensors_in
 from .holders import holders
@@ -76,6 +76,7 @@ class Recording:
     grads: list[tuple[Owner, TensorType | None]]  # which gradients there were before
     pinned: dict[int, Tensor]  # arguments that the function also reaches in another way
     rooted: Piece  # what differentiable results are made by, over the sources
+    tapped: bool  # what comes back to them goes through hooks or derivatives of the user's
     replaced: list[int]  # inputs whose memory an output may take over
     opened: list[int]  # number arguments that are no facts, in the order of the tape
     widths: list[int]  # how many numbers there are in each of the places
@@ -389,7 +390,10 @@ class Recording:
     def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
         """What differentiable results are made by, over the actual inputs: `backward` finds these."""
         inputs = [self._leaf(b) if n is None else n for n, b in zip(nodes, buffers, strict=True)]
-        return dict(zip(self.rooted.outputs, self.rooted.used(tuple(inputs), None), strict=True))
+        made = self.rooted.used(tuple(inputs), None)
+        if self.tapped:
+            hooks.Inside.mark(made, inputs)
+        return dict(zip(self.rooted.outputs, made, strict=True))
 
 
 def _name(k: int, names: Sequence[str]) -> str:

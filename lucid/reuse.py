@@ -93,7 +93,7 @@ def pullback(
     """As the pass of this name. None where a node of the graph is in `hooked`, or is a library's in all or in
     part, whose derivative may be a call of it with values."""
     starts = [*outputs, *cotangents]
-    found = structure(starts, frozenset(wrt) if first else frozenset())
+    found = structure(starts, frozenset(wrt) if first else frozenset(), flowing=True)
     nodes = found.nodes
     if any(map(of_library, found.steps)) or (hooked and any(n in hooked for n in (*nodes, *wrt))):
         return None

@@ -212,3 +212,27 @@ def test_what_is_gone_is_forgotten() -> None:
     del y
     gc.collect()
     assert node() is None and len(TAPS) <= before
+
+
+@pytest.mark.parametrize("other", [0.0, 1.0])  # a way back beside it
+def test_backward_from_outside_of_a_compiled_function_is_refused(other: float) -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+
+    def hooked(x: Tensor) -> Tensor:
+        h = x * 2.0
+        h.register_hook(lambda g: g * 10.0)
+        return (h + x * other).sum()
+
+    def own(x: Tensor) -> Tensor:
+        return (functions(lucid)[0].apply(x) + x * other).sum()
+
+    for f in (hooked, own):
+        compiled = lucid.compile(f)
+        for _ in range(3):
+            assert compiled(x).item() == f(x).item()
+            with pytest.raises(RuntimeError, match=r"hook or an autograd\.Function inside, which run"):
+                compiled(x).backward()
+            assert x.grad is None
+    x.register_hook(lambda g: g * 100.0)  # of what is not inside
+    lucid.compile(lambda x: (x * 3.0).sum())(x).backward()
+    np.testing.assert_array_equal(x.grad, [300.0, 300.0])
