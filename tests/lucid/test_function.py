@@ -223,7 +223,7 @@ def test_backward_from_outside_of_a_compiled_function_is_refused(other: float) -
         h.register_hook(lambda g: g * 10.0)
         return (h + x * other).sum()
 
-    def own(x: Tensor) -> Tensor:
+    def own(x: Tensor) -> Any:
         return (functions(lucid)[0].apply(x) + x * other).sum()
 
     for f in (hooked, own):

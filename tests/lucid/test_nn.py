@@ -219,7 +219,7 @@ def test_modules_are_put_in_and_taken_out(of: Any) -> None:
 def test_a_compiled_function_follows_the_modules_of_a_sequence() -> None:
     net = nn.Sequential(nn.Tanh(), nn.ReLU())
     f = lucid.compile(net)
-    x = np.float32([-1.0, 2.0])
+    x = np.array([-1.0, 2.0], "f")
     for change in (
         lambda: None,
         lambda: net.__setitem__(1, nn.Sigmoid()),

@@ -105,7 +105,7 @@ class ParametrizationList(ModuleList):
             start = _inverse(modules[0], original)
         self.is_tensor = isinstance(start, Tensor)
         parts = [start] if self.is_tensor else list(start)
-        for name, part in zip(self._names(len(parts)), parts, strict=True):
+        for name, part in zip(self._originals(len(parts)), parts, strict=True):
             if not isinstance(part, Tensor):
                 raise ValueError(here(f"right_inverse gives tensors, not {type(part).__name__}"))
             if buffer:
@@ -117,13 +117,13 @@ class ParametrizationList(ModuleList):
                 setattr(self, name, Parameter(part.detach(), requires_grad=flag))
         self.count = len(parts)
 
-    def _names(self, count: int) -> list[str]:
+    def _originals(self, count: int) -> list[str]:
         return ["original"] if self.is_tensor else [f"original{k}" for k in range(count)]
 
     def forward(self) -> Any:
         """The parameter."""
         first, *others = self
-        found = first(*[getattr(self, name) for name in self._names(self.count)])
+        found = first(*[getattr(self, name) for name in self._originals(self.count)])
         for module in others:
             found = module(found)
         return found
@@ -138,7 +138,7 @@ class ParametrizationList(ModuleList):
                     raise RuntimeError(here(f"{type(module).__name__} {told}"))
                 value = module.right_inverse(value)
             parts = [value] if self.is_tensor else list(value)
-            for name, part in zip(self._names(self.count), parts, strict=True):
+            for name, part in zip(self._originals(self.count), parts, strict=True):
                 own = getattr(self, name)
                 own.data = part.detach().astype(own.dtype)
 
@@ -238,7 +238,7 @@ def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: b
     held = module.parametrizations[tensor_name]
     if not leave_parametrized and not held.is_tensor:
         raise ValueError(here("remove_parametrizations: there are several originals; none is left as it is"))
-    first = getattr(held, held._names(held.count)[0])
+    first = getattr(held, held._originals(held.count)[0])
     with no_grad():
         value = held().detach() if leave_parametrized else held.original
     del module.parametrizations[tensor_name]
