@@ -139,7 +139,10 @@ def fill(x: Any, value: Any) -> Tensor:
 
 
 def _times(b: Any, alpha: Any) -> Any:
-    """Two numbers stay weak."""
+    """Two numbers stay weak. A tensor without axes stands for a number, as a rate does in a compiled step."""
+    if isinstance(alpha, Tensor):
+        number = alpha.ndim == 0 and isinstance(b, Tensor) and b.is_floating_point()
+        return apply(ew.mul, b, alpha.astype(b.dtype) if number else alpha)
     if alpha == 1:
         return b
     if isinstance(b, int | float) and isinstance(alpha, int | float):

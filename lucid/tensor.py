@@ -374,8 +374,9 @@ class Tensor(
     def backward(
         self, gradient: Tensor | npt.ArrayLike | None = None,
         retain_graph: bool | None = None, create_graph: bool | None = None,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:  # fmt: skip
-        """Add the gradient of this tensor to `grad` of every leaf that it depends on.
+        """Add the gradient of this tensor to `grad` of every leaf that it depends on, or of `inputs` alone.
 
         `gradient`: the cotangent, of this tensor's shape; 1 for a tensor of one element. Nothing is
         computed yet: the gradients are lazy. A graph is always kept, and gradients are graphs, so
@@ -386,14 +387,13 @@ class Tensor(
         node = node_of(self)
         with at(called(trace)):
             cotangent = self._cotangent(gradient)
-        leaves = differentiable_leaves(node)
-        if not leaves:
-            raise RuntimeError(
-                here(
-                    "backward(): this tensor depends on no tensor with requires_grad=True; "
-                    "set it on the inputs or parameters before computing the result"
-                )
-            )
+        given = [inputs] if isinstance(inputs, Tensor) else inputs
+        leaves = differentiable_leaves(node) if given is None else [(node_of(x), x) for x in given]
+        if not leaves or not all(owner.requires_grad for _, owner in leaves):
+            none = "this tensor depends on no tensor with requires_grad=True; set it on the inputs or"
+            none = f"{none} parameters before computing the result"
+            told = "an input does not require grad; set that before it is used" if leaves else none
+            raise RuntimeError(here(f"backward(): {told}"))
         for (_, owner), part in zip(leaves, gradients(node, cotangent, [n for n, _ in leaves]), strict=True):
             if part is not None:
                 new = Tensor._of(part if grad else ops.STOP(part), grad, trace)

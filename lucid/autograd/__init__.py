@@ -105,13 +105,6 @@ def backward(
     """Add the sum of the gradients of `tensors` to `grad` of every leaf that they depend on, or of `inputs`
     alone: `backward` of each. `retain_graph` and `create_graph` change nothing."""
     outputs = _several(tensors)
-    if inputs is not None:
-        wrt = _several(inputs)
-        parts = grad(outputs, wrt, grad_tensors, create_graph=True, allow_unused=True)
-        for x, part in zip(wrt, parts, strict=True):
-            if part is not None:
-                x.grad = part if x.grad is None else x.grad + part
-        return
     given = _several(grad_tensors) if grad_tensors is not None else (None,) * len(outputs)
     for x, part in zip(outputs, given, strict=True):
-        x.backward(part)
+        x.backward(part, inputs=inputs)

@@ -188,15 +188,13 @@ class BatchNorm1d(Module):
         tracked = self.track_running_stats
         if self.training and tracked:
             self._track(x)
-        mean, var = (self.running_mean, self.running_var) if tracked else (None, None)
         training = self.training or not tracked
+        mean, var = (None, None) if training else (self.running_mean, self.running_var)
         return S.batch_norm(x, mean, var, self.weight, self.bias, training, 0.0, self.eps)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is kept of a batch: means, and variances, unbiased as PyTorch keeps them."""
-        axes = (0, *range(2, x.ndim))
-        count = x.size // self.num_features
-        return x.mean(axes), x.var(axes) * (count / max(1, count - 1))
+        return S.batch_statistics(x)
 
     @no_grad
     def _track(self, x: Tensor) -> None:

@@ -16,7 +16,7 @@ from ..errors import here, public
 from ..tensor import Tensor, apply
 from . import functional as F
 from . import spatial
-from .spatial import Sizes, sizes
+from .spatial import Sizes, follow, sizes
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
@@ -294,15 +294,23 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
     return found
 
 
+def instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """What is kept of a batch: the means of those of its samples."""
+    axes, count = tuple(range(2, x.ndim)), math.prod(x.shape[2:])
+    return x.mean(axes).mean(0), x.var(axes).mean(0) * (count / max(1, count - 1))
+
+
 @public
 def instance_norm(
     x: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
     use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """Each channel of each sample with mean 0 and variance 1, or, unless `use_input_stats`, by the running
-    statistics; then times weight plus bias."""
+    statistics; then times weight plus bias. With `use_input_stats` these, if they are tensors, go on by
+    `momentum` to those of the batch, as in PyTorch."""
     given = asarray(x)
     if use_input_stats:
+        follow(running_mean, running_var, instance_statistics(given), momentum)
         return F.group_norm(given, given.shape[1], weight, bias, eps)
     return F.batch_norm(given, running_mean, running_var, weight, bias, False, momentum, eps)
 

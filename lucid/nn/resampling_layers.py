@@ -14,6 +14,7 @@ from . import functional as F
 from .images import BatchNorm1d
 from .layers import Drops
 from .module import Module, Parameter
+from .resampling import instance_statistics
 from .spatial import Sizes, sizes
 
 
@@ -264,8 +265,7 @@ class InstanceNorm1d(BatchNorm1d):
         return F.instance_norm(given, mean, var, self.weight, self.bias, own, 0.0, self.eps)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        axes, count = tuple(range(2, x.ndim)), math.prod(x.shape[2:])
-        return x.mean(axes).mean(0), x.var(axes).mean(0) * (count / max(1, count - 1))
+        return instance_statistics(x)
 
 
 class InstanceNorm2d(InstanceNorm1d):

@@ -12,6 +12,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
+from ..context import no_grad
 from ..creation import given as asarray
 from ..errors import here, public
 from ..promote import cast, dtype_of, result_dtype, weak
@@ -212,11 +213,13 @@ def pool(
     beyond = []
     for n, k, p, s, e in zip(given.shape[2:], window, around, step, dilation, strict=True):
         rest = n + 2 * p - e * (k - 1) - 1
-        if 2 * p > k or rest < 0:
+        last = (-(-rest // s) if ceil_mode else rest // s) * s  # where the last window begins
+        if ceil_mode and last >= n + p:  # it would see nothing
+            last -= s
+        if 2 * p > k or last < 0:
             told = f"a window of {k} does not fit {n} elements with {p} around (at most half a window)"
             raise ValueError(here(f"{name}: {told}"))
-        last = -(-rest // s) * s  # where the last window begins, if it may end beyond
-        beyond.append(p + max(last - rest, 0) if ceil_mode and last < n + p else p)
+        beyond.append(p + max(last - rest, 0))
     found = apply(build, given, size=window, step=step, lo=around, hi=tuple(beyond), **more)
     return found if full else found.reshape(found.shape[1:])
 
@@ -308,14 +311,31 @@ def avg_pool3d(
 # --- norms and attention -----------------------------------------------------------------------------
 
 
+def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """What is kept of a batch: means of channels, and variances, unbiased as PyTorch keeps them."""
+    axes, count = (0, *range(2, x.ndim)), x.size // max(1, x.shape[1])
+    return x.mean(axes), x.var(axes) * (count / max(1, count - 1))
+
+
+@no_grad
+def follow(mean: Any, var: Any, batch: tuple[Tensor, Tensor], momentum: float) -> None:
+    """Running statistics go on to those of a batch."""
+    for running, new in zip((mean, var), batch, strict=True):
+        if isinstance(running, Tensor):
+            running.copy_(running * (1 - momentum) + new * momentum)
+
+
 @public
 def batch_norm(
     x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
     momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """Each channel (axis 1) with mean 0 and variance 1, then times weight plus bias: of this batch while
-    `training`, else by the running statistics. (`nn.BatchNorm1d` and so on keep those.)"""
+    `training`, else by the running statistics. While `training` these, if they are tensors, go on by
+    `momentum` to those of the batch, as in PyTorch."""
     x = asarray(x)
+    if training:
+        follow(running_mean, running_var, batch_statistics(x), momentum)
     shape = (1, -1, *(1 for _ in x.shape[2:]))
     axes = (0, *range(2, x.ndim))
     if training or running_mean is None:

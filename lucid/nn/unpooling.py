@@ -100,35 +100,44 @@ def max_unpool3d(
     return _unpooled("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)
 
 
-def _lp_pool(name: str, axes: int, x: Any, norm_type: Any, kernel_size: Any, stride: Any) -> Tensor:
+def _lp_pool(
+    name: str, axes: int, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: bool
+) -> Tensor:  # fmt: skip
     power = float(norm_type)
     if math.isinf(power):
         raise ValueError(here(f"{name}: norm_type must be finite; max_pool is the pool of an infinite one"))
     size = sizes(name, "kernel_size", kernel_size, axes, 1)
     pool = (spatial.avg_pool1d, spatial.avg_pool2d, spatial.avg_pool3d)[axes - 1]
-    total = pool(asarray(x) ** power, size, stride) * math.prod(size)
+    total = pool(asarray(x) ** power, size, stride, ceil_mode=ceil_mode) * math.prod(size)
     none = total <= 0  # whose root has no gradient
     found: Tensor = where(none, 0.0, where(none, 1.0, total) ** (1 / power))
     return found
 
 
 @public
-def lp_pool1d(x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None) -> Tensor:
+def lp_pool1d(
+    x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+) -> Tensor:  # fmt: skip
     """The root of the sum of x ** norm_type over each window of the last axis; 0 where that sum is negative,
-    as in PyTorch, which takes no absolute values. The gradient is 0 there."""
-    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride)
+    as in PyTorch, which takes no absolute values. The gradient is 0 there. Of a window that ends beyond, with
+    `ceil_mode`, the mean counts for all of it."""
+    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode)
 
 
 @public
-def lp_pool2d(x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None) -> Tensor:
+def lp_pool2d(
+    x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+) -> Tensor:  # fmt: skip
     """`lp_pool1d`, over two axes."""
-    return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride)
+    return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode)
 
 
 @public
-def lp_pool3d(x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None) -> Tensor:
+def lp_pool3d(
+    x: Any, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+) -> Tensor:  # fmt: skip
     """`lp_pool1d`, over three axes."""
-    return _lp_pool("lp_pool3d", 3, x, norm_type, kernel_size, stride)
+    return _lp_pool("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode)
 
 
 class MaxUnpool1d(Module):
@@ -166,16 +175,21 @@ class LPPool1d(Module):
 
     function = "lp_pool1d"
 
-    def __init__(self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None) -> None:
+    def __init__(
+        self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.norm_type, self.kernel_size, self.stride = norm_type, kernel_size, stride
+        self.norm_type, self.kernel_size = norm_type, kernel_size
+        self.stride, self.ceil_mode = stride, ceil_mode
 
     def forward(self, x: Any) -> Tensor:
-        found: Tensor = getattr(F, self.function)(x, self.norm_type, self.kernel_size, self.stride)
+        pool: Any = getattr(F, self.function)
+        found: Tensor = pool(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
         return found
 
     def extra_repr(self) -> str:
-        return f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}"
+        given = f"norm_type={self.norm_type}, kernel_size={self.kernel_size}"
+        return f"{given}, stride={self.stride}, ceil_mode={self.ceil_mode}"
 
 
 class LPPool2d(LPPool1d):

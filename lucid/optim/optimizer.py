@@ -115,6 +115,16 @@ class Hyper:
             setattr(group, self.name, value)
 
 
+class ByParameter(dict[Any, Any]):
+    """The state of a user's optimiser: `state[p]` is a dict of what it keeps of a parameter, empty at first,
+    as in PyTorch."""
+
+    def __missing__(self, key: object) -> Any:
+        if isinstance(key, Tensor):
+            return self.setdefault(key, {})
+        raise KeyError(key)
+
+
 @bounds
 class Optimizer:
     """Changes parameters by their gradients.
@@ -123,7 +133,10 @@ class Optimizer:
     one of `param_groups`: `[{"params": weights, "weight_decay": 0.1}, {"params": biases}]`. Hyperparameters
     are attributes of the optimiser, too, that stand for those of all groups.
 
-    All state exists from the start, as tensors that a step re-assigns; so a compiled training step
+    A user's own, as in PyTorch, gives its defaults to `__init__`, goes through `param_groups` in `step`, and
+    keeps what it likes in `state[p]`. Of a compiled step that state is an input: one step comes before it.
+
+    All other state exists from the start, as tensors that a step re-assigns; so a compiled training step
     has it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it
     reads as a 0-d float64 Tensor.
 
@@ -164,7 +177,7 @@ class Optimizer:
             raise ValueError(here(f"{kind}: no parameters to optimise"))
         if len({id(p) for p in self.params}) != len(self.params):
             raise ValueError(here(f"{kind}: a parameter is listed twice"))
-        self.state: dict[str, list[Tensor]] = {}
+        self.state: dict[Any, Any] = {} if self._known else ByParameter()
         # The place in state["master"] of parameter number k.
         self._masters: dict[int, int] = {}
         if master_weights:
@@ -179,13 +192,14 @@ class Optimizer:
         state that there is none of; nothing has changed then."""
         own = self._options(param_group, self._defaults)
         make: Callable[..., Optimizer] = type(self)
-        alone = make([{**own, "params": param_group["params"]}], master_weights=self._master_weights)
+        more_of_ours = {"master_weights": self._master_weights} if self._known else {}
+        alone = make([{**own, "params": param_group["params"]}], **more_of_ours)
         if {id(p) for p in self.params} & {id(p) for p in alone.params}:
             raise ValueError(here(f"{type(self).__name__}: a parameter is listed twice"))
-        if more := sorted({*alone.state} - {*self.state, "master"}):
+        if more := sorted({*alone._kinds()} - {*self.state, "master"}):
             raise RuntimeError(here(f"{type(self).__name__}: no group has state of the kind {more[0]!r} yet"))
         first, masters = len(self.params), len(self._masters)
-        for kind in {**self.state, **alone.state}:
+        for kind in {**self._kinds(), **alone._kinds()}:
             begun = alone.state.get(kind) or (alone._counts() if kind == "steps" else alone._zeros())
             if kind != "master" or alone._masters:
                 self.state[kind] = [*self.state.get(kind, []), *begun]
@@ -312,7 +326,8 @@ class Optimizer:
     def _kept(self, kind: str, option: str) -> list[Tensor]:
         if kind not in self.state:
             raise RuntimeError(here(f"{type(self).__name__}: {option} cannot be switched on later"))
-        return self.state[kind]
+        found: list[Tensor] = self.state[kind]
+        return found
 
     def _count(self, k: int) -> Node:
         """How many steps parameter number k has made with this one: `state["steps"]` and one."""
@@ -347,14 +362,22 @@ class Optimizer:
 
     # --- state -----------------------------------------------------------------------------------
 
+    def _kinds(self) -> dict[str, list[Tensor]]:
+        """The state that is a list of tensors, of a kind."""
+        return {name: tensors for name, tensors in self.state.items() if not isinstance(name, Tensor)}
+
     def state_dict(self) -> dict[str, Any]:
-        """Under "state" a list of tensors for each kind of state; under "param_groups" the hyperparameters of
-        each group, with the numbers of its parameters under "params"."""
-        state = {name: [t.detach() for t in tensors] for name, tensors in self.state.items()}
+        """Under "state" a list of tensors for each kind of state, and what a user's optimiser keeps of single
+        parameters under the numbers of these; under "param_groups" the hyperparameters of each group, with
+        the numbers of its parameters under "params"."""
+        state: dict[Any, Any] = {name: [t.detach() for t in ts] for name, ts in self._kinds().items()}
+        for k, p in enumerate(self.params):
+            if p in self.state:
+                state[k] = {name: _kept(value) for name, value in self.state[p].items()}
         groups, first = [], 0
         for group in self.param_groups:
             numbers = list(range(first, first + len(group.params)))
-            groups.append({**{name: group[name] for name in self.hyper}, "params": numbers})
+            groups.append({**{name: group[name] for name in self._hyper(group)}, "params": numbers})
             first += len(numbers)
         return {"state": state, "param_groups": groups}
 
@@ -367,12 +390,13 @@ class Optimizer:
             raise TypeError(
                 here(f"load_state_dict: expected what state_dict() gave, not a {type(got).__name__}")
             )
-        own = self.state_dict()
-        if set(state) != set(own) or set(inner) != set(self.state):
+        own, kinds = self.state_dict(), self._kinds()
+        single = {k: kept for k, kept in inner.items() if isinstance(k, int) and not self._known}
+        if set(state) != set(own) or set(inner) - set(single) != set(kinds):
             raise KeyError(
                 here(
                     f"load_state_dict of {type(self).__name__}: expected the keys {sorted(own)} with "
-                    f"state {sorted(self.state)}, got {sorted(state)} with {sorted(inner)}"
+                    f"state {sorted(kinds)}, got {sorted(state)} with {sorted(inner, key=str)}"
                 )
             )
         groups = state["param_groups"]
@@ -384,7 +408,7 @@ class Optimizer:
                 )
             )
         changes: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
-        for name, tensors in self.state.items():
+        for name, tensors in kinds.items():
             given = [np.asarray(t) for t in inner[name]]
             shapes, wanted = [a.shape for a in given], [t.shape for t in tensors]
             if shapes != wanted:
@@ -393,8 +417,13 @@ class Optimizer:
         for tensor, array in changes:
             tensor._assign(on_device(leaf(array), device_named(tensor.device)))
         for group, values in zip(self.param_groups, groups, strict=True):
-            for name in self.hyper:
+            for name in self._hyper(group):
                 group[name] = values[name]
+        for k, kept in single.items():
+            self.state[self.params[k]] = {name: _kept(value) for name, value in kept.items()}
+
+    def _hyper(self, group: Group) -> list[str]:
+        return [*dict.fromkeys((*self.hyper, *group._names))]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'; '.join(map(repr, self.param_groups))})"
@@ -403,6 +432,10 @@ class Optimizer:
 def _node(tensor: Tensor) -> Node:
     """That of a tensor from outside of any trace, in fewer steps."""
     return tensor._node if tensor._trace is None else node_of(tensor)
+
+
+def _kept(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _shape(group: Any) -> tuple[list[str], int]:

@@ -385,3 +385,17 @@ def test_the_gradient_of_what_is_no_function() -> None:
     for make in (lucid.grad, lucid.value_and_grad):
         with pytest.raises(TypeError, match=r"test_grad.py:\d+: .*not callable"):
             make(5)  # type: ignore[arg-type]
+
+
+def test_backward_by_inputs_alone() -> None:
+    w, x = (lucid.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    h = w * x
+    for inputs in (w, [w], (w, h)):
+        (h * h).sum().backward(inputs=inputs)
+    assert x.grad is None
+    np.testing.assert_array_equal(w.grad, [6.0, 48.0])
+    np.testing.assert_array_equal(h.grad, [2.0, 8.0])
+    with pytest.raises(RuntimeError, match=r"test_grad.py:\d+: backward\(\): an input does not require grad"):
+        h.sum().backward(inputs=[lucid.ones(2)])
+    lucid.autograd.backward(h.sum(), inputs=[x])
+    np.testing.assert_array_equal(x.grad, [1.0, 2.0])

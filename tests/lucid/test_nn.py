@@ -230,6 +230,26 @@ def test_a_compiled_function_follows_the_modules_of_a_sequence() -> None:
         np.testing.assert_array_equal(f(x), net(x))
 
 
+@pytest.mark.parametrize("kind", ["batch_norm", "instance_norm"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_statistics_go_on_in_the_function_as_in_the_module(kind: str, compiled: bool) -> None:
+    layer = nn.BatchNorm1d(3) if kind == "batch_norm" else nn.InstanceNorm1d(3, track_running_stats=True)
+    mean, var = lucid.zeros(3), lucid.ones(3)
+
+    def by_function(x: Any) -> Any:
+        return getattr(nn.functional, kind)(x, mean, var, None, None, True)
+
+    f = lucid.compile(by_function) if compiled else by_function
+    for scale in (1.0, 2.0):
+        x = lucid.tensor(np.random.default_rng(0).standard_normal((4, 3, 5)) * scale, dtype="float32")
+        np.testing.assert_allclose(f(x), layer(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mean, layer.running_mean, rtol=1e-5)
+    np.testing.assert_allclose(var, layer.running_var, rtol=1e-5)
+    given = np.zeros(3, np.float32)  # an array stays
+    getattr(nn.functional, kind)(x, given, given, None, None, True)
+    assert not given.any()
+
+
 def test_lists_of_modules() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:

@@ -470,6 +470,75 @@ def test_a_group_that_comes_later_is_as_one_by_itself(kind: str, wrap: Wrap) -> 
         np.testing.assert_array_equal(mine, apart)
 
 
+class Heavy(optim.Optimizer):
+    """As PyTorch's users write one."""
+
+    def __init__(self, params: Any, lr: float = 0.1, momentum: float = 0.5) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @lucid.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if len(state) == 0:
+                    state["steps"], state["velocity"] = 0, lucid.zeros_like(p)
+                state["steps"] += 1
+                state["velocity"].mul_(group["momentum"]).add_(p.grad)
+                p.add_(state["velocity"], alpha=-group["lr"])
+
+
+def test_optimisers_of_users_keep_state_by_parameter() -> None:
+    def pair() -> list[Tensor]:
+        return [lucid.tensor([1.0, 2.0], requires_grad=True) for _ in range(2)]
+
+    def trained(opt: Any, steps: int) -> None:
+        for _ in range(steps):
+            opt.zero_grad()
+            sum((p**2).sum() for p in opt.params).backward()
+            opt.step()
+
+    mine, same = pair(), pair()
+    opt, right = Heavy(mine[:1]), optim.SGD(same, lr=0.1, momentum=0.5)
+    opt.add_param_group({"params": mine[1], "momentum": 0.5})
+    trained(opt, 3)
+    trained(right, 3)
+    np.testing.assert_allclose(mine[1], same[1], rtol=1e-6)
+    saved = opt.state_dict()
+    assert saved["state"][1]["steps"] == 3 and saved["param_groups"][0]["momentum"] == 0.5
+    values = [p.numpy() for p in mine]
+    trained(opt, 2)
+    again = [lucid.tensor(v, requires_grad=True) for v in values]
+    other = Heavy([{"params": p} for p in again])
+    other.load_state_dict(saved)
+    trained(other, 2)
+    np.testing.assert_array_equal(again[0], mine[0])
+    assert other.state[again[0]]["steps"] == 5 and saved["state"][0]["steps"] == 3
+    with pytest.raises(KeyError):
+        opt.state["mean"]
+
+
+def test_a_compiled_step_of_an_optimiser_of_users() -> None:
+    p, q = (lucid.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    opt, eager = Heavy([p]), Heavy([q])
+
+    def step(p: Tensor, opt: Heavy) -> None:
+        opt.zero_grad()
+        (p**2).sum().backward()
+        opt.step()
+
+    step(p, opt)  # from now on there is state
+    compiled = lucid.compile(lambda: step(p, opt))
+    step(q, eager)
+    for k in range(4):
+        opt.lr = eager.lr = 0.1 / (k + 1)
+        compiled()
+        step(q, eager)
+    np.testing.assert_allclose(p, q, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "make",
     [

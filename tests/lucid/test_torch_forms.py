@@ -129,6 +129,21 @@ FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
         softmax(WHOLE[None] + 0.0),
     ),
     "max_pool1d, ceil_mode": (lambda x: F.max_pool1d(x, 3, 2, ceil_mode=True), (X,), ends(X, np.max)),
+    "max_pool2d, ceil_mode, of less than a window": (
+        lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+        (np.arange(4.0).reshape(1, 2, 2),),
+        np.array([[[3.0]]]),
+    ),
+    "avg_pool1d, ceil_mode, of less than a window": (
+        lambda x: F.avg_pool1d(x, 3, 2, ceil_mode=True),
+        (np.array([[1.0, 3.0]]),),
+        np.array([[2.0]]),
+    ),
+    "lp_pool1d, ceil_mode": (  # the mean square of two, for three
+        lambda x: F.lp_pool1d(x, 2, 3, 2, True),
+        (np.array([[1.0, 3.0]]),),
+        np.array([[15.0**0.5]]),
+    ),
     "avg_pool1d, ceil_mode": (lambda x: F.avg_pool1d(x, 3, 2, 0, True), (X,), ends(X, np.mean)),
     "avg_pool1d, ceil_mode, zeros around": (  # of six numbers with a zero around: three windows of three
         lambda x: F.avg_pool1d(x, 3, 3, 1, True),
@@ -297,7 +312,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         "write is_causal",
     ),
     "a divisor of 0": (lambda x: F.avg_pool2d(x[None], 2, divisor_override=0), "must not be 0"),
-    "another reduce": (lambda x: x.scatter(0, ROW, 1.0, reduce="multiply"), "'add' or None, not 'multiply'"),
+    "another reduce": (lambda x: x.scatter(0, ROW, 1.0, reduce="times"), "'multiply' or None, not 'times'"),
     "flipud of a number": (lambda x: lucid.flipud(x[0, 0]), "at least one axis"),
 }
 
