@@ -223,7 +223,8 @@ def normal(
     loc, scale = loc if mean is None else mean, scale if std is None else std
     shape = _size(size, loc, scale)
     device = _beside(loc, scale) if device is None else device
-    drawn: Tensor = randn(*shape, dtype=dtype, device=device, generator=generator) * scale + loc
+    spread = _positive("normal", "scale", scale, True)
+    drawn: Tensor = randn(*shape, dtype=dtype, device=device, generator=generator) * spread + loc
     return drawn
 
 
@@ -232,7 +233,8 @@ def exponential(
     scale: Any = 1.0, size: Any = None, *, dtype: object = None, generator: Generator | None = None
 ) -> Tensor:
     """Exponential with mean `scale`."""
-    drawn: Tensor = _exponentials(_size(size, scale), dtype, generator, scale) * scale
+    mean = _positive("exponential", "scale", scale, True)
+    drawn: Tensor = _exponentials(_size(size, scale), dtype, generator, scale) * mean
     return drawn
 
 
@@ -468,7 +470,7 @@ def cauchy(
 ) -> Tensor:  # fmt: skip
     """Cauchy around `median`: half of it is within `sigma`."""
     drawn = standard_cauchy(_size(size, median, sigma), dtype=dtype, generator=generator)
-    found: Tensor = drawn * sigma + median
+    found: Tensor = drawn * _positive("cauchy", "sigma", sigma, True) + median
     return found
 
 
@@ -480,7 +482,7 @@ def laplace(
     """Laplace, of density exp(-|x - loc| / scale) / (2 scale): the difference of two exponential numbers."""
     shape = _size(size, loc, scale)
     one, other = (_exponentials(shape, dtype, generator, loc, scale) for _ in range(2))
-    found: Tensor = (one - other) * scale + loc
+    found: Tensor = (one - other) * _positive("laplace", "scale", scale, True) + loc
     return found
 
 
@@ -491,7 +493,7 @@ def logistic(
 ) -> Tensor:  # fmt: skip
     """Logistic, of the distribution function 1 / (1 + exp((loc - x) / scale))."""
     drawn = _between(_size(size, loc, scale), dtype, generator, loc, scale)
-    found: Tensor = (drawn.log() - (-drawn).log1p()) * scale + loc
+    found: Tensor = (drawn.log() - (-drawn).log1p()) * _positive("logistic", "scale", scale, True) + loc
     return found
 
 
@@ -502,7 +504,7 @@ def gumbel(
 ) -> Tensor:  # fmt: skip
     """Gumbel, of the distribution function exp(-exp((loc - x) / scale))."""
     drawn = _exponentials(_size(size, loc, scale), dtype, generator, loc, scale)
-    found: Tensor = loc - drawn.log() * scale
+    found: Tensor = loc - drawn.log() * _positive("gumbel", "scale", scale, True)
     return found
 
 
@@ -535,7 +537,8 @@ def rayleigh(
     scale: Any = 1.0, size: Any = None, *, dtype: object = None, generator: Generator | None = None
 ) -> Tensor:
     """Rayleigh: the length of a vector of two normal numbers, each of the standard deviation `scale`."""
-    found: Tensor = (_exponentials(_size(size, scale), dtype, generator, scale) * 2).sqrt() * scale
+    spread = _positive("rayleigh", "scale", scale, True)
+    found: Tensor = (_exponentials(_size(size, scale), dtype, generator, scale) * 2).sqrt() * spread
     return found
 
 
@@ -564,12 +567,14 @@ def triangular(
     return found
 
 
-def _positive(name: str, parameter: str, value: Any) -> Any:
-    """ValueError for numbers and arrays that are not above 0; a tensor is not looked at."""
-    given = _known(value)
-    wrong = given[~(given > 0)]
-    if wrong.size:
-        raise ValueError(here(f"{name}: {parameter} must be above 0, not {wrong.flat[0]}"))
+def _positive(name: str, parameter: str, value: Any, zero: bool = False) -> Any:
+    """ValueError for numbers and arrays that are not above 0, or, with `zero`, below; a tensor is not looked
+    at, and what stands for a number is compared, not read."""
+    given = value if isinstance(value, int | float) else _known(value)
+    wrong = given < 0 if zero else np.logical_not(given > 0)
+    if np.any(wrong):
+        told, first = "at least 0" if zero else "above 0", np.asarray(given)[np.asarray(wrong)].flat[0]
+        raise ValueError(here(f"{name}: {parameter} must be {told}, not {first}"))
     return _weak(value)
 
 

@@ -172,11 +172,24 @@ def test_what_is_drawn_has_the_law_of_its_name(name: str) -> None:
     assert away < 1.95 / n**0.5
 
 
+def test_a_deviation_of_a_compiled_function_is_no_fact() -> None:
+    f = lucid.compile(lambda scale: random.normal(0.0, scale, 3))
+    f(1.0), f(2.0)
+    known = f.traces
+    f(3.0), f(0.5)
+    assert f.traces == known
+    with pytest.raises(ValueError, match="at least 0, not -1"):
+        f(-1.0)
+
+
 def test_parameters_of_laws() -> None:
     wrong: dict[str, Callable[[], Any]] = {
         "pareto: a must be above 0, not 0": lambda: random.pareto(0, 3),
         "weibull: a must be above 0, not -1.0": lambda: random.weibull(np.array([2.0, -1.0])),
         "power: a must be above 0, not nan": lambda: random.power(math.nan, 3),
+        "normal: scale must be at least 0, not -1": lambda: random.normal(0, -1, 3),
+        "exponential: scale must be at least 0, not -2.0": lambda: lucid.zeros(3).exponential_(-0.5),
+        "laplace: scale must be at least 0, not -1": lambda: random.laplace(0, [1, -1]),
         "triangular: expected left <= mode <= right, got 1, 0, 2": lambda: random.triangular(1, 0, 2, 3),
     }
     for name, draw in wrong.items():
