@@ -12,7 +12,7 @@ import numpy as np
 
 from lucid.compiler.ir.types import b1
 
-from .errors import bounds, public
+from .errors import bounds, here, public
 from .promote import dtype_of
 
 if TYPE_CHECKING:
@@ -75,9 +75,11 @@ class InPlace:
         return self.copy_(0)
 
     def uniform_(self, from_: float = 0.0, to: float = 1.0, *, generator: Any = None) -> Self:
-        """Drawn evenly from `from_` to `to`, which is not drawn."""
+        """Drawn evenly from `from_` to `to`, which is not drawn. ValueError where `to` is less."""
         from .random import uniform
 
+        if from_ > to:
+            raise ValueError(here(f"uniform_: expected from_ <= to, got {from_} and {to}"))
         return self.copy_(uniform(from_, to, self.shape, dtype=self.dtype, generator=generator))
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:

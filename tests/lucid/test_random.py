@@ -189,6 +189,7 @@ def test_parameters_of_laws() -> None:
         "power: a must be above 0, not nan": lambda: random.power(math.nan, 3),
         "normal: scale must be at least 0, not -1": lambda: random.normal(0, -1, 3),
         "exponential: scale must be at least 0, not -2.0": lambda: lucid.zeros(3).exponential_(-0.5),
+        "uniform_: expected from_ <= to, got 1 and 0": lambda: lucid.zeros(3).uniform_(1, 0),
         "laplace: scale must be at least 0, not -1": lambda: random.laplace(0, [1, -1]),
         "triangular: expected left <= mode <= right, got 1, 0, 2": lambda: random.triangular(1, 0, 2, 3),
     }
