@@ -14,12 +14,13 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node
 
 from .arguments import check_function, rebuild
+from .collecting import LEAVES, differentiable_leaves
 from .context import MODE, Mode
 from .creation import given as asarray
 from .errors import bounded, bounds, here
 from .hooks import gradients
 from .pickles import Decorated, Parts
-from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
+from .tensor import Tensor, node_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

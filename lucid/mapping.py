@@ -20,6 +20,7 @@ from lucid.compiler.ir.types import TensorType
 from lucid.compiler.passes.batch import in_batch
 
 from .arguments import check_function, is_array, rebuild
+from .collecting import LEAVES, differentiable_leaves
 from .context import MODE
 from .creation import given as asarray
 from .errors import bounded, bounds, here
@@ -28,7 +29,7 @@ from .hooks import TAPS
 from .lanes import LANES, example, lane
 from .pickles import Decorated, Parts
 from .shapes import normal_axis
-from .tensor import LEAVES, Tensor, differentiable_leaves, node_of
+from .tensor import Tensor, node_of
 
 Axes = Any  # an int, None, or a container of these
 

@@ -12,32 +12,30 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from typing import cast as cast_type
-from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
 
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node, at
 from lucid.compiler.ir.types import b1
-from lucid.compiler.passes.autodiff import made_of
 from lucid.runtime import memory
 from lucid.runtime.stored import Stored
 
 from . import shapes
 from .arrangement import Arrangement
+from .collecting import LEAVES, collect, differentiable_leaves
 from .complexes import Complexes
 from .context import MODE, no_grad
 from .defaults import default_complex, default_float
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
-from .hooks import TAPS, Hooked, carry, gradients
+from .hooks import Hooked, carry, gradients
 from .indexing import Indexed
 from .lists import holds, stacked, with_arrays
 from .methods import Methods
 from .names import Names, on_device
 from .operators import REFLECTED, Operators
 from .ordering import Ordering
-from .pieces import Part
 from .places import called
 from .promote import as_array, cast, check_numbers, check_plain, dtype_of
 from .reading import Reading, unreadable
@@ -51,19 +49,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .tracing import Trace
-
-# The tensor that collects the gradient of a node.
-LEAVES: WeakKeyDictionary[Node, ref[Tensor]] = WeakKeyDictionary()
-# Nodes that were found to depend on no such tensor, so that a loop does not walk its history at every step.
-# Replaced, not changed, where a node that others may depend on begins to collect.
-_FREE: list[WeakSet[Node]] = [WeakSet()]
-
-
-def collect(node: Node, tensor: Tensor) -> None:
-    """`tensor` collects the gradient of `node` from here on."""
-    LEAVES[node] = ref(tensor)
-    if len(_FREE[0]):
-        _FREE[0] = WeakSet()
 
 
 def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
@@ -572,35 +557,3 @@ def _astype(x: Node, dtype: object) -> Node:
 
 def _restore(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
     return kind(array, requires_grad=requires_grad)
-
-
-def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
-    """The nodes with a collecting tensor that `output` depends on, not counting what is stopped."""
-    trace, free = MODE.get().trace, _FREE[0]
-    found: list[tuple[Node, Tensor]] = []
-    done: set[Node] = set()
-    stack = [output]
-    while stack:
-        node = stack.pop()
-        if node in done or node in free:
-            continue
-        done.add(node)
-        owner = LEAVES.get(node)
-        tensor = None if owner is None else owner()
-        if tensor is not None and tensor._requires_grad:
-            found.append((node, tensor))
-        if trace is not None and node in trace.histories:
-            raise TraceError(
-                here(
-                    "backward() in a compiled function reaches a tensor that was computed outside from "
-                    "tensors with requires_grad; compute it inside, or pass it as x.detach()"
-                )
-            )
-        made, attrs = made_of(node, TAPS), cast_type(Any, node.attrs)
-        if type(attrs) is Part and made is node.inputs:
-            made = tuple(attrs.flowing)
-        if node.op is not ops.STOP:
-            stack += [n for n in made if n not in done and n.type.dtype.is_inexact]
-    if not found:
-        free.update(done)
-    return found

@@ -14,6 +14,7 @@ from lucid.compiler.ir.data import data, field
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.types import TensorType, from_numpy
 
+from .collecting import LEAVES
 from .engine import Array
 from .guards import Item, Place
 from .hooks import carry
@@ -21,7 +22,7 @@ from .places import Places
 from .promote import lying, seen_in
 from .residence import USED, follows, place, place_of
 from .tape import Tape
-from .tensor import LEAVES, Tensor
+from .tensor import Tensor
 
 
 @data(frozen=False, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from lucid.compiler.ir.types import bf16
 
+from ..collecting import collect
 from ..context import MODE
 from ..creation import zeros_like
 from ..engine import leaf
@@ -18,7 +19,7 @@ from ..hooks import Handle, carry
 from ..names import on_device, settle_on
 from ..promote import dtype_of
 from ..residence import USED, device_named
-from ..tensor import Tensor, collect, node_of, settle
+from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
 from .hooks import Registered, hooked, register
 
