@@ -88,7 +88,7 @@ FAULTS = (
     ),
     Planted(
         "the gradient of a padding begins at the padding", "gradients", "compiler/ops/view.py",
-        'return (SLICE(ct, starts=node.attrs["lo"]', 'return (SLICE(ct, starts=node.attrs["hi"]',
+        '(SLICE(ct, starts=n.attrs["lo"]', '(SLICE(ct, starts=n.attrs["hi"]',
         needs=r"smooth$",
     ),
     Planted(
@@ -126,8 +126,8 @@ FAULTS = (
     # --- fusion
     Planted(
         "a small inner extent becomes part of the text, and is one less", "fusion",
-        "compiler/passes/draft_kernel.py", "self.symbol_of[axis] = int(self.size[axis])",
-        "self.symbol_of[axis] = max(1, int(self.size[axis]) - 1)",
+        "compiler/passes/draft_kernel.py", "self.symbol_of[axis] = taken(self.size[axis])",
+        "self.symbol_of[axis] = max(1, taken(self.size[axis]) - 1)",
     ),
     # --- plans
     Planted(
@@ -197,8 +197,8 @@ FAULTS = (
     ),
     Planted(
         "a scan across memory begins with the second row twice", "loops", "compiler/cpu/lower_scan.py",
-        "((HERE, x.minimum(ONE, self.extent), True), (ONE, self.extent, False))",
-        "((HERE, x.minimum(ONE, self.extent), True), (HERE, self.extent, False))",
+        "((ZERO, x.minimum(ONE, self.extent), True), (ONE, self.extent, False))",
+        "((ZERO, x.minimum(ONE, self.extent), True), (ZERO, self.extent, False))",
         needs=r"cumsum|cumprod|smooth$",
     ),
     Planted(
@@ -301,8 +301,8 @@ TESTED = (
     ),
     Planted(
         "what needs a whole total joins the kernel of the total", "fusion", "compiler/passes/legal.py",
-        "                return None  # a full reduction is known only after the last block",
-        "                pass",
+        "            return None  # a full reduction is known only after the last block",
+        "            pass",
         by="tests/compiler/test_golden.py",
     ),
     Planted(

@@ -395,12 +395,12 @@ def test_what_has_no_complex_meaning_raises_at_the_users_line() -> None:
         lambda: lucid.floor(z), lambda: lucid.trunc(z), lambda: lucid.clip(z, 0, 1), lambda: lucid.erf(z),
         lambda: lucid.arctan2(z, z), lambda: ~z, lambda: z & z,
         lambda: lucid.hypot(z, z), lambda: lucid.cbrt(z), lambda: lucid.nn.functional.relu(z),
-        lambda: lucid.median(z), lambda: lucid.cummax(z, 0), lambda: lucid.logsumexp(z),
+        lambda: lucid.median(z), lambda: lucid.cummax(z, 0),
         lambda: lucid.copysign(z, z), lambda: lucid.isin(z, z), lambda: lucid.nanmax(z),
         lambda: lucid.searchsorted(z, z), lambda: lucid.fmax(z, z), lambda: lucid.complex(z, z),
         lambda: line.at[0].set(1j), lambda: lucid.signbit(z), lambda: lucid.heaviside(z, z),
         lambda: lucid.deg2rad(z), lambda: lucid.nanvar(z),
-        lambda: lucid.logaddexp(z, z), lambda: line.masked_fill(Tensor([True]), 1j),
+        lambda: line.masked_fill(Tensor([True]), 1j),
     ]  # fmt: skip
     for run in calls:
         with pytest.raises((TypeError, ValueError)) as caught:

@@ -90,7 +90,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "scatter_reduce": (0, np.array([[1, 0, 1]]), X[:1], "sum"),
     "ldexp": (np.array([1, 2, 3]),), "softmax": (-1,), "scatter": (0, np.array([[1, 0, 1]]), X[:1]),
     "scatter_add": (0, np.array([[1, 0, 1]]), X[:1]), "index_add": (0, [1, 0], X),
-    "index_copy": (0, [1], X[:1]),
+    "index_copy": (0, [1], X[:1]), "index_reduce": (0, [1, 0], X, "amax"), "renorm": (2, 0, 1.0),
     "index_fill": (1, [0, 2], 4.0), "masked_fill": (X > 0, 7.0),
 }  # fmt: skip
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, engine, hooks, nn, optim, pieces, reuse
+from lucid import Tensor, engine, hooks, nn, optim, pieces, residence, reuse
 from lucid.compiler.ir.graph import typed
 from lucid.compiler.passes import autodiff
 from lucid.nn import functional as F
@@ -21,6 +21,14 @@ from lucid.optim import optimizer
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(5)
 X, Y = RNG.standard_normal((8, 6)).astype(np.float32), RNG.integers(0, 4, 8)
+
+
+@pytest.fixture(autouse=True)
+def no_device() -> Iterator[None]:
+    """As in a process that has used none: with devices nothing is kept."""
+    used, residence.USED[0] = residence.USED[0], False
+    yield
+    residence.USED[0] = used
 
 
 @pytest.fixture

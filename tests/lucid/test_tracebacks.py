@@ -32,7 +32,7 @@ MISTAKES = {
     "dtype": "x.astype('float31')  # here",
     "text": "x + 'a'  # here",
     "bits of floats": "x & 1  # here",
-    "numpy has it": "np.roots(x)  # here",
+    "numpy has it": "np.sort_complex(x)  # here",
     "in place": "w = nn.Parameter(a)\nw += 1  # here",
     "backward of many": "w = nn.Parameter(a)\n(w * w).backward()  # here",
     "backward of nothing": "x.sum().backward()  # here",
