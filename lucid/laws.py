@@ -58,7 +58,7 @@ def _by_concentration(a: Tensor, x: Tensor) -> Tensor:
     dF/da is the integral of (log t - digamma(a)) p(t) up to x, or less that beyond x, whichever is the
     shorter tail: t = x exp(-s), or x exp(s), and Gauss's points for s = L q**2, where p is below
     p(x) exp(-40) at L. Relative errors are below 1e-7 (float64: 1e-10), measured beside 40 digits for a from
-    1 to 1e5.
+    1 to 1000, and for 1e5 beside 200 points.
     """
     places, weights = np.polynomial.legendre.leggauss(48 if x.dtype == np.float64 else 32)
     q, kind = (places + 1) / 2, x.dtype
