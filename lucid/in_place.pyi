@@ -220,7 +220,7 @@ the greatest of the dtype, of floats up to where all whole numbers are."""
         """`trunc`, in place."""
 
     def uniform_(self, from_: float = ..., to: float = ..., *, generator: Any = ...) -> Self:
-        """Drawn evenly from `from_` to `to`, which is not drawn."""
+        """Drawn evenly from `from_` to `to`, which is not drawn. ValueError where `to` is less."""
 
     def xlogy_(self, b: Any) -> Self:
         """`xlogy`, in place."""
