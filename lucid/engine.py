@@ -7,11 +7,9 @@ are planned once.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -35,6 +33,7 @@ from . import logs, settings
 from .context import MODE
 from .errors import TraceError, here, warn_user
 from .inside import indices_in, operands, outside, verdict
+from .kept import Kept
 from .lanes import EXAMPLE, ONE_OF_MANY
 from .pieces import Structure, structure, written_out
 from .residence import USED, Device, apart, home, settle_moves
@@ -48,9 +47,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-# Structures whose plan is kept; the least recently used goes first.
-PLANS = 1024
-_plans: OrderedDict[object, Executable | Staged] = OrderedDict()
+# By structure.
+_plans: Kept[Executable | Staged] = Kept()
 
 
 def leaf(array: Array | Stored) -> Node:
@@ -110,12 +108,7 @@ def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Execut
     if made is None:
         graph = closed(wanted, found)
         judged = len(graph.outputs) > len(wanted)
-        made = _plans[key] = build(graph, device=device, judged=judged, hosted=_hosted(graph))
-        if len(_plans) > PLANS:
-            _plans.popitem(last=False)
-    else:
-        with contextlib.suppress(KeyError):  # another thread has just dropped it
-            _plans.move_to_end(key)
+        made = _plans.keep(key, build(graph, device=device, judged=judged, hosted=_hosted(graph)))
     return found.leaves, made
 
 

@@ -13,53 +13,19 @@ called then; derivatives that libraries compute; what lies on other devices; exa
 
 from __future__ import annotations
 
-import contextlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lucid.compiler.ir.graph import Loc, Node
 from lucid.compiler.passes import autodiff
-from lucid.runtime.locks import Lock
 
 from .context import MODE
+from .kept import Kept
 from .lanes import LANES
 from .pieces import Piece, cut, exact, of_library, placeholder, structure, written_out
 from .residence import USED
 
 T = TypeVar("T")
-
-# Pieces of one kind that are kept, and their nodes together; the least recently used go first.
-PIECES, NODES = 1024, 1 << 17
-
-
-class Kept(Generic[T]):
-    """What was made, by key."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[object, tuple[T, int]] = OrderedDict()
-        self._nodes = 0
-        self._lock = Lock()
-
-    def get(self, key: object) -> T | None:
-        found = self._made.get(key)
-        if found is None:
-            return None
-        with contextlib.suppress(KeyError):  # another thread has just dropped it
-            self._made.move_to_end(key)
-        return found[0]
-
-    def keep(self, key: object, made: T, nodes: int) -> T:
-        """`made`, or what another thread has made meanwhile. `nodes`: how many it has."""
-        with self._lock():
-            found, _ = self._made.setdefault(key, (made, nodes))
-            self._nodes += nodes if found is made else 0
-            while len(self._made) > PIECES or (self._nodes > NODES and len(self._made) > 1):
-                self._nodes -= self._made.popitem(last=False)[1][1]
-            return found
-
-    def __len__(self) -> int:
-        return len(self._made)
 
 
 def usable() -> bool:

@@ -79,10 +79,11 @@ def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A compiler that has met no kernel, and of which nobody will meet any."""
     from lucid import engine
     from lucid.compiler import pipeline
+    from lucid.kept import Kept
     from lucid.runtime import load
 
     monkeypatch.setattr(load, "disk", lambda: None)
     monkeypatch.setattr(load, "_LOADED", {})
     monkeypatch.setattr(pipeline, "_KERNELS", {})
     monkeypatch.setattr(pipeline, "_TEMPLATES", OrderedDict())
-    monkeypatch.setattr(engine, "_plans", OrderedDict())
+    monkeypatch.setattr(engine, "_plans", Kept())

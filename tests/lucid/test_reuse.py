@@ -13,8 +13,10 @@ import pytest
 
 import lucid
 from lucid import Tensor, engine, hooks, nn, optim, pieces, residence, reuse
+from lucid import kept as kept_
 from lucid.compiler.ir.graph import typed
 from lucid.compiler.passes import autodiff
+from lucid.kept import Kept
 from lucid.nn import functional as F
 from lucid.optim import optimizer
 
@@ -35,7 +37,7 @@ def no_device() -> Iterator[None]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often something was differentiated, written out as a graph, and built for a step."""
     for name in ("_gradients", "_formulas", "_made"):
-        monkeypatch.setattr(reuse, name, reuse.Kept())
+        monkeypatch.setattr(reuse, name, Kept())
     counts = {"gradients": 0, "plans": 0, "updates": 0}
 
     def count(what: str, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -389,14 +391,14 @@ def test_inside_of_vmap_and_of_a_trace() -> None:
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reuse, "PIECES", 3)
-    kept: reuse.Kept[int] = reuse.Kept()
+    monkeypatch.setattr(kept_, "RESULTS", 3)
+    kept: Kept[int] = Kept()
     for k in range(5):
         assert kept.keep(k, 10 * k, 1) == 10 * k
         kept.get(0)
     assert len(kept) == 3 and kept.get(0) == 0 and kept.get(1) is None and kept.get(4) == 40
     assert kept.keep(4, 7, 1) == 40  # what is there stays
-    monkeypatch.setattr(reuse, "NODES", 10)
+    monkeypatch.setattr(kept_, "NODES", 10)
     kept.keep(9, 90, 100)
     assert len(kept) == 1 and kept.get(9) == 90
 
