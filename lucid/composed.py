@@ -262,14 +262,13 @@ def lerp(start: Value, end: Value, weight: Value) -> Node:
     """start + weight (end - start), from the nearer of the two."""
     if any_complex(start, end, weight):
         a, b, w = _joint_complex("lerp", start, end, weight)
-        near = ops.LT(ops.ABS(w), ops.const(0.5, ops.RE(w)))
-        way = ops.SUB(b, a)
-        back = ops.SUB(b, ops.MUL(way, ops.SUB(ops.const(1, w), w)))
-        return ops.WHERE(near, ops.ADD(a, ops.MUL(w, way)), back)
-    dtype = float_dtype(start, end, weight)
-    a, b, w = joint("lerp", dtype.computed, start, end, weight)
+        dtype, size = a.type.dtype, ops.ABS(w)
+    else:
+        dtype = float_dtype(start, end, weight)
+        a, b, w = joint("lerp", dtype.computed, start, end, weight)
+        size = w
     way = ops.SUB(b, a)
-    near = ops.LT(w, ops.const(0.5, w))
+    near = ops.LT(size, ops.const(0.5, size))
     back = ops.SUB(b, ops.MUL(way, ops.SUB(ops.const(1, w), w)))
     return cast(ops.WHERE(near, ops.ADD(a, ops.MUL(w, way)), back), dtype)
 

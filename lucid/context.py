@@ -54,7 +54,7 @@ class GradMode:
         def inside(*args: Any, **kwargs: Any) -> Any:
             before = MODE.get()
             try:
-                MODE.set(Mode(before.trace, self.grad, before.looking))
+                _want(self.grad)
                 return function(*args, **kwargs)
             finally:
                 MODE.set(before)
@@ -65,7 +65,7 @@ class GradMode:
         before = MODE.get()
         try:
             self._before.append(before)
-            MODE.set(Mode(before.trace, self.grad, before.looking))
+            _want(self.grad)
         except BaseException:
             MODE.set(before)
             raise

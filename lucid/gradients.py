@@ -15,7 +15,7 @@ from lucid.compiler.ir.graph import Node
 
 from .arguments import check_function, rebuild
 from .collecting import LEAVES, differentiable_leaves
-from .context import MODE, Mode
+from .context import MODE, enable_grad
 from .creation import given as asarray
 from .errors import bounded, bounds, here
 from .hooks import gradients
@@ -107,12 +107,10 @@ def called_on_leaves(
     private: afterwards only what the caller's own leaves reach stays differentiable."""
     call, fresh = _fresh_arguments(f, places, args)
     wrt = [node_of(t) for t in fresh]
-    before = MODE.get()
     try:
-        MODE.set(Mode(before.trace, True, before.looking))
-        return f(*call, **kwargs), wrt
+        with enable_grad():
+            return f(*call, **kwargs), wrt
     finally:
-        MODE.set(before)
         for n in wrt:
             LEAVES.pop(n, None)
 

@@ -30,7 +30,7 @@ from weakref import ref
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import Node, at
 
-from ..context import MODE, Mode
+from ..context import MODE, no_grad
 from ..creation import zeros
 from ..errors import bounded, here
 from ..hooks import TAPS, as_gradient
@@ -183,18 +183,15 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """What `forward` returns, a tensor or a tuple, as results whose gradients are `backward`'s. Gradients
         flow to arguments that are tensors; TypeError in a `vmap` that is differentiated."""
-        before = MODE.get()
-        needs = tuple([before.grad and isinstance(x, Tensor) and x.requires_grad for x in args])
+        grad = MODE.get().grad
+        needs = tuple([grad and isinstance(x, Tensor) and x.requires_grad for x in args])
         ctx = FunctionCtx(needs)
         given = [node_of(x) if need else None for x, need in zip(args, needs, strict=True)]
         apart = cls.setup_context is not Function.setup_context
-        try:
-            MODE.set(Mode(before.trace, False, before.looking))
+        with no_grad():
             out = cls.forward(*args) if apart else cls.forward(ctx, *args)
             if apart:
                 cls.setup_context(ctx, args, out)
-        finally:
-            MODE.set(before)
         if True not in needs:
             return out
         several = type(out) is tuple
@@ -220,12 +217,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(backward)
     def once(ctx: Any, *gradients: Any) -> Any:
-        trace, grad, looking = before = MODE.get()
-        try:
-            MODE.set(Mode(trace, False, looking))
+        trace, grad, _ = MODE.get()
+        with no_grad():
             found = backward(ctx, *gradients)
-        finally:
-            MODE.set(before)
         flowing = (*gradients, *ctx.saved_tensors)
         sources = tuple([node_of(x) for x in flowing if isinstance(x, Tensor) and x.requires_grad])
         if not grad or not sources:

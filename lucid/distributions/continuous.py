@@ -11,10 +11,10 @@ from .. import random
 from ..creation import given as asarray
 from ..functional import where
 from ..lanes import at_hand
-from ..laws import gammas
+from ..laws import beta, gammas
 from ..published import digamma, lgamma
 from ..tensor import Tensor
-from .distribution import LOG_2PI, POSITIVE, Distribution, checked, parameters
+from .distribution import LOG_2PI, POSITIVE, Distribution, checked, parameters, within
 
 
 class Normal(Distribution):
@@ -101,8 +101,7 @@ class Uniform(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         """-inf outside."""
         x = asarray(value)
-        found: Tensor = where((x >= self.low) & (x < self.high), -(self.high - self.low).log(), -math.inf)
-        return found
+        return within((x >= self.low) & (x < self.high), -(self.high - self.low).log())
 
     def entropy(self) -> Tensor:
         return (self.high - self.low).log()
@@ -131,8 +130,7 @@ class Exponential(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         """-inf below 0."""
         x = asarray(value)
-        found: Tensor = where(x >= 0, self.rate.log() - self.rate * x, -math.inf)
-        return found
+        return within(x >= 0, self.rate.log() - self.rate * x)
 
     def entropy(self) -> Tensor:
         return 1 - self.rate.log()
@@ -191,8 +189,7 @@ class Beta(Distribution):
         return self.concentration1 * self.concentration0 / (total.square() * (total + 1))
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        x, y = (gammas(c, shape) for c in (self.concentration1, self.concentration0))
-        return x / (x + y)
+        return beta(self.concentration1, self.concentration0, shape)
 
     def _log_norm(self) -> Tensor:
         a, b = self.concentration1, self.concentration0

@@ -10,7 +10,7 @@ from .. import random
 from ..creation import arange
 from ..creation import given as asarray
 from ..functional import xlogy
-from ..laws import binomial, geometric, log_poisson, negative_binomial, poissons
+from ..laws import binomial, geometric, log_poisson, negative_binomial, poisson
 from ..nn import functional as F
 from ..published import lgamma
 from ..tensor import Tensor
@@ -109,7 +109,7 @@ class Poisson(Distribution):
         return self.rate
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        return poissons(self.rate.broadcast_to(shape))
+        return poisson(self.rate, shape)
 
     def log_prob(self, value: Any) -> Tensor:
         return log_poisson(asarray(value), self.rate)

@@ -13,6 +13,7 @@ from ..context import no_grad
 from ..creation import given as asarray
 from ..defaults import default_float
 from ..errors import bounds, here, is_internal, public
+from ..functional import where
 from ..lanes import at_hand
 from ..tensor import Tensor
 
@@ -119,3 +120,9 @@ def one_of(kind: str, probs: Any, logits: Any) -> bool:
 
 
 LOG_2PI = math.log(2 * math.pi)
+
+
+def within(inside: Tensor, found: Any) -> Tensor:
+    """The logarithm of a density: -inf where nothing is drawn."""
+    chosen: Tensor = where(inside, found, -math.inf)
+    return chosen

@@ -10,16 +10,10 @@ import numpy as np
 from .. import random
 from ..creation import given as asarray
 from ..functional import where
-from ..laws import gammas
+from ..laws import chisquare, gammas
 from ..published import digamma, lgamma
 from ..tensor import Tensor
-from .distribution import LOG_2PI, POSITIVE, Distribution, parameters
-
-
-def within(inside: Tensor, found: Any) -> Tensor:
-    """-inf where nothing is drawn."""
-    chosen: Tensor = where(inside, found, -math.inf)
-    return chosen
+from .distribution import LOG_2PI, POSITIVE, Distribution, parameters, within
 
 
 class Chi2(Distribution):
@@ -40,7 +34,7 @@ class Chi2(Distribution):
         return 2 * self.df
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        return 2 * gammas(self.df / 2, shape)
+        return chisquare(self.df, shape)
 
     def log_prob(self, value: Any) -> Tensor:
         x, a = asarray(value), self.df / 2
