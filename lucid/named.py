@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Container, Mapping
+from importlib import import_module
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from lucid.compiler.ir.graph import Node
 
 from .creation import given as asarray
-from .errors import public
+from .errors import no_attribute, public
 from .tensor import Tensor, apply
 
 Unary = Callable[[Any], Tensor]
 Binary = Callable[[Any, Any], Tensor]
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def of_home(module: str, homes: Mapping[str, str], name: str, parts: Container[str] = ()) -> Any:
+    """What `module` leaves for its first use: one of the modules `parts` in it, or what the module that
+    `homes` says, of the same package, has by this name. AttributeError for any other."""
+    of = sys.modules[module]
+    if name in parts:
+        return import_module(f".{name}", module)
+    if name not in homes:
+        raise no_attribute(of, f"module {module!r}", name)
+    return getattr(import_module(f".{homes[name]}", of.__package__), name)
 
 
 def unary(build: Callable[[Node], Node], doc: str) -> Unary:

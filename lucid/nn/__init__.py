@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..errors import bounded, no_attribute
+from ..errors import bounded
+from ..named import of_home
 from . import functional
 from .layers import (
     GELU,
@@ -295,11 +294,7 @@ __all__ = [
 
 @bounded
 def __getattr__(name: str) -> Any:
-    if name in ("init", "utils"):
-        return import_module(f".{name}", __name__)
-    if name not in _HOMES:
-        raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return of_home(__name__, _HOMES, name, ("init", "utils"))
 
 
 def __dir__() -> list[str]:

@@ -6,9 +6,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-import sys
 from collections.abc import Iterable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -19,8 +17,9 @@ from .. import joins, published, subscripts, updates
 from ..context import no_grad
 from ..creation import as_shape, device_of, ones, zeros
 from ..creation import given as asarray
-from ..errors import bounded, here, no_attribute, public, warn_user
+from ..errors import bounded, here, public, warn_user
 from ..functional import where
+from ..named import of_home
 from ..promote import whole
 from ..random import rand
 from ..sequences import searchsorted
@@ -82,9 +81,7 @@ _HOMES = {name: home for home, names in _LATER.items() for name in names}
 
 @bounded
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
-    return getattr(import_module(f".{_HOMES[name]}", __package__), name)
+    return of_home(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

@@ -4,9 +4,7 @@ PyTorch's names. The latter is loaded when it is asked for."""
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +12,9 @@ import numpy as np
 from ...array_functions import concatenate, stack
 from ...creation import given as asarray
 from ...creation import zeros
-from ...errors import bounded, no_attribute, public
+from ...errors import bounded, public
 from ...functional import where
+from ...named import of_home
 from ...random import get_state, set_state
 from ...tensor import Tensor
 from ..functional import checked_number
@@ -48,11 +47,7 @@ _HOMES = {name: home for home, names in _LATER.items() for name in names}
 
 @bounded
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return import_module(f".{name}", __name__)
-    if name not in _HOMES:
-        raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return of_home(__name__, _HOMES, name, _LATER)
 
 
 def __dir__() -> list[str]:
