@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,8 @@ Array = np.ndarray[Any, Any]
 Step = Callable[..., tuple[lucid.Tensor, lucid.Tensor, lucid.Tensor]]
 
 
-@pytest.fixture(autouse=True)
-def no_templates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(pipeline, "_TEMPLATES", type(pipeline._TEMPLATES)())
-    yield
+# Compiles are counted: kernels that others have left, here or on disk, would be none.
+pytestmark = pytest.mark.usefixtures("afresh")
 
 
 def normal(*shape: int) -> Array:
