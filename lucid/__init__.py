@@ -26,7 +26,14 @@ from . import functional as _functional
 from . import published as _published
 from .array_functions import *  # noqa: F403
 from .compiled import Compiled, compile, set_num_threads
-from .context import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .context import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .creation import (
     arange,
     array,
@@ -176,6 +183,7 @@ __all__ = [
     "int64",
     "int8",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "lax",
     "linalg",
     "linspace",

@@ -150,3 +150,8 @@ def inference_mode(mode: bool | F = True) -> GradMode | F:
 def is_grad_enabled() -> bool:
     """False within `no_grad`."""
     return MODE.get().grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """True within `inference_mode`, which is `no_grad`."""
+    return not MODE.get().grad

@@ -57,6 +57,23 @@ class Handle:
         self.remove()
 
 
+class Step:
+    """What made a tensor, for those who look: an operation of a graph, under PyTorch's kind of name."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def name(self) -> str:
+        """`MulBackward0`: of the op whose result it is, of a formula of its last one."""
+        part: Any = self._node.attrs
+        made = part.use.piece.outputs[part.output] if isinstance(part, pieces.Part) else self._node
+        of = made.op.name
+        return f"{''.join(part.capitalize() for part in of.split('_'))}Backward0"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} of {self._node.loc}>"
+
+
 class OfTensor:
     """The hooks of one tensor, in order."""
 
@@ -65,6 +82,7 @@ class OfTensor:
 
     def __init__(self) -> None:
         self.hooks: dict[int, Hook] = {}
+        self.after: dict[int, Hook] = {}  # of the tensor, once its `grad` is set
         self.retained: ref[Tensor] | None = None
 
     def __call__(self, parts: list[Node | None]) -> Sequence[Node | None]:
@@ -153,7 +171,15 @@ def of(tensor: Tensor, make: bool = False) -> OfTensor | None:
 
 def hooks_of(tensor: Tensor) -> Iterator[Hook]:
     found = of(tensor)
-    return iter(()) if found is None else iter(found.hooks.values())
+    return iter(()) if found is None else iter([*found.hooks.values(), *found.after.values()])
+
+
+def accumulated(tensor: Tensor) -> None:
+    """`backward` has added to `grad`."""
+    found = of(tensor)
+    if found is not None:
+        for hook in [*found.after.values()]:
+            hook(tensor)
 
 
 def carry(old: Node, new: Node) -> None:
@@ -204,23 +230,37 @@ class Hooked:
         Hooks run in the order in which they were registered. `remove()` of the result ends this one.
         RuntimeError for a tensor that does not require grad, and in a compiled function for one from outside.
         """
+        return self._registered("register_hook", hook, lambda found: found.hooks)
+
+    def register_post_accumulate_grad_hook(self, hook: Hook) -> Handle:
+        """`hook(tensor)` runs once `backward` has added to `grad` of this leaf; what it returns means
+        nothing. In a compiled function it runs while that is traced. RuntimeError for what is no leaf that
+        requires grad."""
+        name = "register_post_accumulate_grad_hook"
+        if not self.is_leaf:
+            raise RuntimeError(here(f"{name}: the tensor is the result of an operation; expected a leaf"))
+        return self._registered(name, hook, lambda found: found.after)
+
+    def _registered(self, name: str, hook: Hook, of: Callable[[OfTensor], dict[int, Hook]]) -> Handle:
         if not callable(hook):
-            raise TypeError(
-                here(f"register_hook: expected a function of the gradient, not {type(hook).__name__}")
-            )
-        found = self._hooked("register_hook")
-        number = next(_numbers)
-        found.hooks[number] = hook
+            raise TypeError(here(f"{name}: expected a function, not {type(hook).__name__}"))
+        hooks, number = of(self._hooked(name)), next(_numbers)
+        hooks[number] = hook
         told = self.is_leaf and self._trace is None
         if told:
             LEAVES["hooks"] = object()
 
         def remove() -> None:
-            found.hooks.pop(number, None)
+            hooks.pop(number, None)
             if told:
                 LEAVES["hooks"] = object()
 
         return Handle(remove)
+
+    @property
+    def grad_fn(self) -> Step | None:
+        """What made this tensor, where gradients flow back through it; None for leaves and constants."""
+        return None if self.is_leaf else Step(self._node)
 
     def retain_grad(self) -> None:
         """`backward` adds to `grad` here as it does for leaves, after the hooks. RuntimeError for a tensor

@@ -1,7 +1,9 @@
 """PyTorch's methods that end in `_`: they give this tensor a new value, for all who hold it, and return it.
 Other tensors keep theirs, `detach()`, views and arrays of `numpy()` included: memory is never shared with
-what changes. dtype and shape stay: TypeError or ValueError where the result has others. A leaf that requires
-grad can change under `no_grad()` only."""
+what changes. dtype and shape stay: TypeError or ValueError where the result has others. What is true or false
+becomes 1 or 0, as PyTorch has it, and methods of SHAPED give a tensor of another shape, which no leaf that
+requires grad and no tensor from outside of a compiled function takes. A leaf that requires grad can change
+under `no_grad()` only."""
 
 from __future__ import annotations
 
@@ -19,23 +21,27 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 # Methods, apart from those of records of ops, that give a tensor of the same shape.
-METHODS = [
-    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "ceil", "clamp", "clamp_max", "clamp_min", "clip", "cumprod", "cumsum", "div", "divide", "fix",
-    "float_power", "floor", "floor_divide", "frac", "heaviside", "hypot", "index_add", "index_copy",
-    "index_fill", "index_put", "index_reduce", "ldexp", "lerp", "logit", "masked_fill",
-    "masked_scatter", "maximum", "minimum", "mul", "multiply", "nan_to_num", "neg", "negative", "pow",
-    "reciprocal", "relu", "remainder", "renorm", "round", "rsqrt", "scatter", "scatter_add",
-    "scatter_reduce", "sinc", "softmax", "square", "sub", "subtract", "tril", "triu", "true_divide",
-    "trunc", "xlogy",
-]  # fmt: skip
+_NAMES = """abs absolute add addbmm addcdiv addcmul addmm addmv addr baddbmm bitwise_and bitwise_left_shift
+    bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj_physical
+    cumprod cumsum deg2rad div divide eq fix float_power floor floor_divide frac gcd ge greater greater_equal
+    gt heaviside hypot index_add index_copy index_fill index_put index_reduce lcm ldexp le lerp less
+    less_equal logical_and logical_not logical_or logical_xor logit lt masked_fill masked_scatter maximum
+    minimum mul multiply nan_to_num ne neg negative nextafter not_equal polygamma pow rad2deg reciprocal relu
+    remainder renorm round rsqrt scatter scatter_add scatter_reduce sinc softmax square sub subtract tril
+    triu true_divide trunc xlogy"""
+METHODS = _NAMES.split()
+# Those that give another shape. (PyTorch's `transpose` exchanges two axes, NumPy's takes all.)
+SHAPED = {"transpose": "swapaxes", **{n: n for n in ("squeeze", "swapaxes", "swapdims", "t", "unsqueeze")}}
 
 
-def in_place(name: str) -> Callable[..., Any]:
+def in_place(name: str, shaped: bool = False) -> Callable[..., Any]:
     """The method called `name`, in place."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._become(getattr(self, name)(*args, **kwargs))
+        found = getattr(self, name)(*args, **kwargs)
+        if getattr(found, "dtype", None) == np.bool_:
+            found = found.astype(self.dtype)
+        return self._become(found, shaped)
 
     method.__name__, method.__doc__ = f"{name}_", f"`{name}`, in place."
     method.__qualname__ = f"Tensor.{name}_"
@@ -56,8 +62,9 @@ class InPlace:
         def dtype(self) -> Any: ...
         @property
         def device(self) -> str: ...
-        def _become(self, new: Any) -> Self: ...
+        def _become(self, new: Any, shaped: bool = False) -> Self: ...
         def detach(self) -> Tensor: ...
+        def ravel(self) -> Tensor: ...
 
     def copy_(self, src: Any, non_blocking: bool = False) -> Self:
         """The values of `src`, which broadcast, converted to this dtype and brought to this device."""
@@ -131,6 +138,18 @@ class InPlace:
 
         return self.copy_(bernoulli(p, self.shape, generator=generator))
 
+    def fill_diagonal_(self, fill_value: Any, wrap: bool = False) -> Self:
+        """The value in the places of the diagonal; with `wrap` of a tall matrix again below its end."""
+        from .choosing import fill_diagonal
+
+        fill_diagonal(self, fill_value, wrap)
+        return self
+
+    def put_(self, index: Any, source: Any, accumulate: bool = False) -> Self:
+        """The elements of `source` in these places of all elements in a row; with `accumulate` added."""
+        flat = self.ravel().at[index]
+        return self._become((flat.add(source) if accumulate else flat.set(source)).reshape(self.shape))
+
     def detach_(self) -> Self:
         """The same value, as a constant of differentiation from here on."""
         return self._become(self.detach())
@@ -138,3 +157,5 @@ class InPlace:
 
 for _name in METHODS:
     setattr(InPlace, f"{_name}_", in_place(_name))
+for _name, _of in SHAPED.items():
+    setattr(InPlace, f"{_name}_", in_place(_of, shaped=True))

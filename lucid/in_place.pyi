@@ -4,15 +4,22 @@ from collections.abc import Callable
 from typing import Any, Self
 
 METHODS: list[str]
+SHAPED: dict[str, str]
 
-def in_place(name: str) -> Callable[..., Any]: ...
+def in_place(name: str, shaped: bool = ...) -> Callable[..., Any]: ...
 
 class InPlace:
     def abs_(self) -> Self:
         """`abs`, in place."""
 
+    def absolute_(self) -> Self:
+        """`absolute`, in place."""
+
     def add_(self, b: Any, *, alpha: Any = ...) -> Self:
         """`add`, in place."""
+
+    def addbmm_(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Self:
+        """`addbmm`, in place."""
 
     def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Self:
         """`addcdiv`, in place."""
@@ -20,17 +27,35 @@ class InPlace:
     def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = ...) -> Self:
         """`addcmul`, in place."""
 
+    def addmm_(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Self:
+        """`addmm`, in place."""
+
+    def addmv_(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Self:
+        """`addmv`, in place."""
+
+    def addr_(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Self:
+        """`addr`, in place."""
+
+    def baddbmm_(self, a: Any, b: Any, *, beta: float = ..., alpha: float = ...) -> Self:
+        """`baddbmm`, in place."""
+
     def bernoulli_(self, p: Any = ..., *, generator: Any = ...) -> Self:
         """1 with the probability `p`, else 0."""
 
     def bitwise_and_(self, b: Any) -> Self:
         """`bitwise_and`, in place."""
 
+    def bitwise_left_shift_(self, b: Any) -> Self:
+        """`bitwise_left_shift`, in place."""
+
     def bitwise_not_(self) -> Self:
         """`bitwise_not`, in place."""
 
     def bitwise_or_(self, b: Any) -> Self:
         """`bitwise_or`, in place."""
+
+    def bitwise_right_shift_(self, b: Any) -> Self:
+        """`bitwise_right_shift`, in place."""
 
     def bitwise_xor_(self, b: Any) -> Self:
         """`bitwise_xor`, in place."""
@@ -53,6 +78,9 @@ class InPlace:
     def clip_(self, min: Any = ..., max: Any = ...) -> Self:
         """`clip`, in place."""
 
+    def conj_physical_(self) -> Self:
+        """`conj_physical`, in place."""
+
     def copy_(self, src: Any, non_blocking: bool = ...) -> Self:
         """The values of `src`, which broadcast, converted to this dtype and brought to this device."""
 
@@ -61,6 +89,9 @@ class InPlace:
 
     def cumsum_(self, axis: int | None = ..., dtype: Any = ..., out: None = ..., *, dim: int | None = ...) -> Self:
         """`cumsum`, in place."""
+
+    def deg2rad_(self) -> Self:
+        """`deg2rad`, in place."""
 
     def detach_(self) -> Self:
         """The same value, as a constant of differentiation from here on."""
@@ -71,11 +102,17 @@ class InPlace:
     def divide_(self, b: Any, *, rounding_mode: str | None = ...) -> Self:
         """`divide`, in place."""
 
+    def eq_(self, other: Any) -> Self:
+        """`eq`, in place."""
+
     def exponential_(self, lambd: float = ..., *, generator: Any = ...) -> Self:
         """Drawn from the exponential distribution, of the mean 1 / lambd."""
 
     def fill_(self, value: Any) -> Self:
         """`value` everywhere."""
+
+    def fill_diagonal_(self, fill_value: Any, wrap: bool = ...) -> Self:
+        """The value in the places of the diagonal; with `wrap` of a tall matrix again below its end."""
 
     def fix_(self) -> Self:
         """`fix`, in place."""
@@ -92,8 +129,23 @@ class InPlace:
     def frac_(self) -> Self:
         """`frac`, in place."""
 
+    def gcd_(self, b: Any) -> Self:
+        """`gcd`, in place."""
+
+    def ge_(self, other: Any) -> Self:
+        """`ge`, in place."""
+
     def geometric_(self, p: float, *, generator: Any = ...) -> Self:
         """How many trials of the probability `p` it takes until one succeeds."""
+
+    def greater_(self, b: Any) -> Self:
+        """`greater`, in place."""
+
+    def greater_equal_(self, b: Any) -> Self:
+        """`greater_equal`, in place."""
+
+    def gt_(self, other: Any) -> Self:
+        """`gt`, in place."""
 
     def heaviside_(self, b: Any) -> Self:
         """`heaviside`, in place."""
@@ -116,17 +168,44 @@ class InPlace:
     def index_reduce_(self, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = ...) -> Self:
         """`index_reduce`, in place."""
 
+    def lcm_(self, b: Any) -> Self:
+        """`lcm`, in place."""
+
     def ldexp_(self, n: Any) -> Self:
         """`ldexp`, in place."""
+
+    def le_(self, other: Any) -> Self:
+        """`le`, in place."""
 
     def lerp_(self, end: Any, weight: Any) -> Self:
         """`lerp`, in place."""
 
+    def less_(self, b: Any) -> Self:
+        """`less`, in place."""
+
+    def less_equal_(self, b: Any) -> Self:
+        """`less_equal`, in place."""
+
     def log_normal_(self, mean: float = ..., std: float = ..., *, generator: Any = ...) -> Self:
         """exp of numbers that are drawn from the normal distribution, of this mean and deviation."""
 
+    def logical_and_(self, b: Any) -> Self:
+        """`logical_and`, in place."""
+
+    def logical_not_(self) -> Self:
+        """`logical_not`, in place."""
+
+    def logical_or_(self, b: Any) -> Self:
+        """`logical_or`, in place."""
+
+    def logical_xor_(self, b: Any) -> Self:
+        """`logical_xor`, in place."""
+
     def logit_(self, eps: float | None = ...) -> Self:
         """`logit`, in place."""
+
+    def lt_(self, other: Any) -> Self:
+        """`lt`, in place."""
 
     def masked_fill_(self, mask: Any, value: Any) -> Self:
         """`masked_fill`, in place."""
@@ -149,17 +228,35 @@ class InPlace:
     def nan_to_num_(self, nan: float = ..., posinf: float | None = ..., neginf: float | None = ...) -> Self:
         """`nan_to_num`, in place."""
 
+    def ne_(self, other: Any) -> Self:
+        """`ne`, in place."""
+
     def neg_(self) -> Self:
         """`neg`, in place."""
 
     def negative_(self) -> Self:
         """`negative`, in place."""
 
+    def nextafter_(self, b: Any) -> Self:
+        """`nextafter`, in place."""
+
     def normal_(self, mean: float = ..., std: float = ..., *, generator: Any = ...) -> Self:
         """Drawn from the normal distribution."""
 
+    def not_equal_(self, b: Any) -> Self:
+        """`not_equal`, in place."""
+
+    def polygamma_(self, n: int) -> Self:
+        """`polygamma`, in place."""
+
     def pow_(self, other: Any) -> Self:
         """`pow`, in place."""
+
+    def put_(self, index: Any, source: Any, accumulate: bool = ...) -> Self:
+        """The elements of `source` in these places of all elements in a row; with `accumulate` added."""
+
+    def rad2deg_(self) -> Self:
+        """`rad2deg`, in place."""
 
     def random_(self, from_: int | None = ..., to: int | None = ..., *, generator: Any = ...) -> Self:
         """Whole numbers from `from_` (0) to `to`, which is not drawn; one number is `to`. Without one, up to
@@ -201,11 +298,26 @@ the greatest of the dtype, of floats up to where all whole numbers are."""
     def square_(self) -> Self:
         """`square`, in place."""
 
+    def squeeze_(self, axis: Any = ..., *, dim: Any = ...) -> Self:
+        """`squeeze`, in place."""
+
     def sub_(self, b: Any, *, alpha: Any = ...) -> Self:
         """`sub`, in place."""
 
     def subtract_(self, b: Any, *, alpha: Any = ...) -> Self:
         """`subtract`, in place."""
+
+    def swapaxes_(self, axis1: int, axis2: int) -> Self:
+        """`swapaxes`, in place."""
+
+    def swapdims_(self, dim0: int, dim1: int) -> Self:
+        """`swapdims`, in place."""
+
+    def t_(self) -> Self:
+        """`t`, in place."""
+
+    def transpose_(self, axes: Any = ..., *more: Any) -> Self:
+        """`swapaxes`, in place."""
 
     def tril_(self, k: int = ..., *, diagonal: int = ...) -> Self:
         """`tril`, in place."""
@@ -221,6 +333,9 @@ the greatest of the dtype, of floats up to where all whole numbers are."""
 
     def uniform_(self, from_: float = ..., to: float = ..., *, generator: Any = ...) -> Self:
         """Drawn evenly from `from_` to `to`, which is not drawn. ValueError where `to` is less."""
+
+    def unsqueeze_(self, dim: int) -> Self:
+        """`unsqueeze`, in place."""
 
     def xlogy_(self, b: Any) -> Self:
         """`xlogy`, in place."""

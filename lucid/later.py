@@ -15,11 +15,13 @@ _NAMES = {
     ".linalg": """cholesky cholesky_inverse cholesky_solve cond det eig inverse logdet lstsq matrix_exp
         matrix_power matrix_rank matrix_transpose pinverse qr slogdet solve vecdot""",
     ".mapping": "vmap",
-    ".nn.functional": """adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d batch_norm bilinear celu
-        channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
-        cosine_similarity dropout embedding embedding_bag group_norm hardshrink instance_norm layer_norm
-        log_softmax max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle
-        prelu relu rms_norm selu softmax threshold""",
+    ".nn.functional": """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear
+        binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d conv3d
+        conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity
+        ctc_loss dropout embedding embedding_bag feature_alpha_dropout group_norm hardshrink
+        hinge_embedding_loss instance_norm kl_div layer_norm log_softmax margin_ranking_loss
+        max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle
+        poisson_nll_loss prelu relu rms_norm rrelu selu softmax threshold triplet_margin_loss""",
     ".polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots vander",
     ".questions": """aminmax array_equal array_equiv is_floating_point is_nonzero is_tensor iscomplexobj
         is_same_size is_signed isrealobj isscalar ndim shape size std_mean var_mean""",

@@ -29,7 +29,7 @@ from .context import MODE, no_grad
 from .defaults import default_complex, default_float
 from .engine import Array, become_leaf, evaluate, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
-from .hooks import Hooked, carry, gradients
+from .hooks import Hooked, accumulated, carry, gradients
 from .indexing import Indexed
 from .lists import holds, stacked, with_arrays
 from .methods import Methods
@@ -384,6 +384,7 @@ class Tensor(
                 new = Tensor._of(part if grad else ops.STOP(part), grad, trace)
                 old = owner.grad
                 owner.grad = new if old is None else old + new
+                accumulated(owner)
         if trace is None:
             PENDING.add(self)
 
@@ -433,11 +434,14 @@ class Tensor(
             if trace is None and node.data is None:
                 UNREAD.add(self)
 
-    def _become(self, new: Any) -> Self:
-        """The value of `new`, in place. A leaf that requires grad can change under `no_grad` only."""
+    def _become(self, new: Any, shaped: bool = False) -> Self:
+        """The value of `new`, in place, and its shape if `shaped`. A leaf that requires grad can change under
+        `no_grad` only, and keeps its shape."""
         if not isinstance(new, Tensor):  # the answer of an object that knows better
             return cast_type(Self, new)
-        if new._node.type != self._node.type:
+        trace, grad, _ = MODE.get()
+        free = shaped and self._trace is trace and not (self._requires_grad and self.is_leaf)
+        if new._node.type != self._node.type and not free:
             kind = ValueError if new.dtype == self.dtype else TypeError
             raise kind(
                 here(
@@ -445,7 +449,6 @@ class Tensor(
                     "make a new one (x = x + y, nn.Parameter(value)), or convert by astype"
                 )
             )
-        trace, grad, _ = MODE.get()
         if USED[0]:
             self._same_device(new)
         if self._requires_grad and self.is_leaf:

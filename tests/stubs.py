@@ -28,8 +28,9 @@ from collections.abc import Callable
 from typing import Any, Self
 
 METHODS: list[str]
+SHAPED: dict[str, str]
 
-def in_place(name: str) -> Callable[..., Any]: ...
+def in_place(name: str, shaped: bool = ...) -> Callable[..., Any]: ...
 """
 # What annotations may say in a stub; others are Any.
 _PLAIN = {"Any", "Tensor", "Self", "bool", "bytes", "float", "int", "list", "None", "str", "tuple"}

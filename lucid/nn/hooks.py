@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 class Registered(NamedTuple):
-    """A hook, in what compiled functions look into: `when` is "forward_pre", "forward", "backward_pre" or
-    "backward"."""
+    """A hook, in what compiled functions look into: `when` is "forward_pre", "forward", "backward_pre",
+    "backward", "state_dict_pre", "state_dict_post", "load_state_dict_pre" or "load_state_dict_post"."""
 
     when: str
     function: Callable[..., Any]
@@ -32,7 +32,7 @@ class Registered(NamedTuple):
     always: bool = False
 
 
-def register(module: Module, hook: Registered, prepend: bool) -> Handle:
+def register(module: Module, hook: Registered, prepend: bool = False) -> Handle:
     function: object = hook.function
     if not callable(function):
         kind = type(function).__name__

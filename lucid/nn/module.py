@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,12 +16,13 @@ from ..creation import zeros_like
 from ..engine import leaf
 from ..errors import TraceError, bounded, bounds, here, is_internal, public, refuse, trim
 from ..hooks import Handle, carry
-from ..names import on_device, settle_on
+from ..names import settle_on
 from ..promote import dtype_of
 from ..residence import USED, device_named
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
 from .hooks import Registered, hooked, register
+from .state import Loaded, load, state_of
 
 
 @bounds
@@ -34,11 +35,15 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad, dtype)
 
 
-class Loaded(NamedTuple):
-    """What `load_state_dict` did not match."""
+@bounds
+class Buffer(Tensor):
+    """A Tensor that becomes a buffer of the Module that it is an attribute of, as by `register_buffer`."""
 
-    missing_keys: list[str]
-    unexpected_keys: list[str]
+    __slots__ = ("persistent",)
+
+    def __init__(self, data: object, *, persistent: bool = True) -> None:
+        super().__init__(data)
+        self.persistent = persistent
 
 
 @bounds
@@ -211,6 +216,9 @@ class Module:
                     f"{name} is a parameter, which a plain tensor would end; use nn.Parameter, or {name}.data"
                 )
             )
+        if isinstance(value, Buffer) and name not in self._buffers:
+            self.register_buffer(name, value, value.persistent)
+            return
         old = now if name in self._buffers else None
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old is not value:
             if MODE.get().trace is None:
@@ -362,51 +370,59 @@ class Module:
 
     # --- state -----------------------------------------------------------------------------------
 
-    def _state(self) -> dict[str, Tensor]:
-        """The tensors themselves."""
-        state: dict[str, Tensor] = {}
-        for prefix, module in self.named_modules():
-            for name, value in module._own():
-                buffer = name in module._buffers and name not in module._transient
-                if isinstance(value, Parameter) or (buffer and isinstance(value, Tensor)):
-                    state[f"{prefix}.{name}" if prefix else name] = value
-        return state
+    def _kept(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors of this module that are state, by name."""
+        for name, value in self._own():
+            buffer = name in self._buffers and name not in self._transient
+            if isinstance(value, Parameter) or (buffer and isinstance(value, Tensor)):
+                yield name, value
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters and buffers by dotted name, as they are now: later changes do not show."""
-        return {name: t.detach() for name, t in self._state().items()}
+    def get_extra_state(self) -> Any:
+        """What else is state: a class that has some defines this and `set_extra_state`. It stands in
+        `state_dict` under the name `_extra_state`."""
+        raise RuntimeError(here(f"{type(self).__name__} has no get_extra_state"))
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over what `get_extra_state` gave."""
+        raise RuntimeError(here(f"{type(self).__name__} has no set_extra_state"))
+
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
+        """Parameters and buffers by dotted name, which begins with `prefix`, as they are now: later changes
+        do not show. With `keep_vars` the tensors themselves."""
+        return state_of(self, prefix, keep_vars)
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Loaded:
         """Take over the values of `state` (tensors or arrays), converted to the own dtypes.
 
         Raises a RuntimeError that lists all keys that are missing or unknown (if `strict`), all shapes that
         differ, and all values that are no floats where floats are expected, or the other way round; then
-        nothing has changed.
+        nothing has changed. (Where hooks come after, keys are judged when these have run.)
         """
         if not isinstance(state, Mapping):
             raise TypeError(here(f"load_state_dict: expected a dict, got {type(state).__name__}"))
-        own = self._state()
-        loaded = Loaded([k for k in own if k not in state], [k for k in state if k not in own])
-        wrong: list[str] = []
-        if strict:
-            wrong += [f"unexpected keys: {', '.join(loaded.unexpected_keys)}"] * bool(loaded.unexpected_keys)
-            wrong += [f"missing keys: {', '.join(loaded.missing_keys)}"] * bool(loaded.missing_keys)
-            wrong += ["strict=False takes what fits"] * bool(wrong)
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
-        for name in own:
-            if name in state:
-                found = _matching(state[name], own[name])
-                if isinstance(found, str):
-                    wrong.append(f"{name} {found}")
-                else:
-                    arrays[name] = found
-        if wrong:
-            listed = "".join(f"\n  {what}" for what in wrong)
-            raise RuntimeError(here(f"load_state_dict of {type(self).__name__}: nothing is loaded:{listed}"))
-        for name, array in arrays.items():
-            device = device_named(own[name].device)
-            own[name]._assign(on_device(leaf(array), device))
-        return loaded
+        return load(self, state, strict)
+
+    def _hooks_at(self, when: str) -> Iterator[Callable[..., Any]]:
+        return (h.function for h in self._hooks if h.when == when)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """`hook(module, prefix, keep_vars)` runs before `state_dict` of this module or one above it."""
+        return register(self, Registered("state_dict_pre", hook))
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """`hook(module, state, prefix, {})` runs after `state_dict`: it changes `state`, of which the keys of
+        this module begin with `prefix`, in place."""
+        return register(self, Registered("state_dict_post", hook))
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """`hook(module, state, prefix, {}, strict, missing_keys, unexpected_keys, error_msgs)` runs before
+        `load_state_dict`: it changes `state`, a copy, and the lists in place."""
+        return register(self, Registered("load_state_dict_pre", hook))
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """`hook(module, keys)` runs after `load_state_dict`; of `keys.missing_keys` and
+        `keys.unexpected_keys` it may take out, in place, what is no error."""
+        return register(self, Registered("load_state_dict_post", hook))
 
     # --- text ------------------------------------------------------------------------------------
 
@@ -434,17 +450,3 @@ def _retype(tensor: Tensor, dtype: np.dtype[Any]) -> None:
     carry(before, tensor._node)
     if tensor._grad is not None:
         tensor._grad = tensor._grad.detach().astype(dtype)
-
-
-def _matching(value: Any, own: Tensor) -> np.ndarray[Any, Any] | str:
-    """The array for a parameter or buffer; or what is wrong with it."""
-    array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
-    if array.shape != own.shape:
-        return f"has shape {array.shape}, expected {own.shape}"
-    try:
-        given = dtype_of(array.dtype)
-    except TypeError as error:
-        return f"is {array.dtype}: {error}"
-    if given.is_inexact != own._node.type.dtype.is_inexact or (given.is_complex and not own.is_complex()):
-        return f"is {array.dtype}, expected {own.dtype}"
-    return np.array(array, dtype=own.dtype, order="C", copy=True)

@@ -83,7 +83,10 @@ def test_size_is_a_number_and_when_called_the_shape() -> None:
 
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "addcdiv": (X, X + 9), "addcmul": (X, X), "bitwise_and": (3,), "bitwise_not": (), "bitwise_or": (3,),
-    "bitwise_xor": (3,),
+    "bitwise_xor": (3,), "bitwise_left_shift": (1,), "bitwise_right_shift": (1,), "gcd": (4,), "lcm": (4,),
+    "addmm": (np.ones((2, 2)), X), "addmv": (np.ones((3, 3)), X[0]), "addr": (X[0, :2], X[0]), "addbmm":
+    (np.ones((4, 2, 2), "f"), np.ones((4, 2, 3), "f")), "baddbmm": (np.ones((4, 2, 2)), np.ones((4, 2, 3))),
+    "polygamma": (1,),
     "clamp": (-1, 1), "clamp_max": (1,), "clamp_min": (0,), "clip": (0, None), "cumprod": (1,),
     "cumsum": (0,),
     "index_put": (([0, 1], [1, 1]), 5.0), "lerp": (X * 2, 0.25), "masked_scatter": (X > 0, X * 2),
@@ -102,7 +105,8 @@ def test_in_place(name: str) -> None:
     made = name in {f"{n}_" for n in in_place.METHODS} or name in dir(lucid.methods.Methods)
     if not made:
         return
-    array = np.array([[6, 5, 3], [2, 1, 9]]) if base.startswith("bitwise") else np.abs(X) + 0.25
+    whole = base.startswith("bitwise") or base in ("gcd", "lcm")
+    array = np.array([[6, 5, 3], [2, 1, 9]]) if whole else np.abs(X) + 0.25
     array = (
         array * 0.2
         if base in ("arccos", "acos", "arcsin", "asin", "arctanh", "atanh", "erfinv", "logit")
@@ -114,6 +118,7 @@ def test_in_place(name: str) -> None:
     x = Tensor(array)
     before, view = x.detach(), x.numpy()
     right = getattr(Tensor(array), base)(*needed).numpy()
+    right = right.astype(array.dtype) if right.dtype == np.bool_ else right
     if right.dtype != array.dtype:
         with pytest.raises(TypeError, match=r"test_methods.py:\d+: in place"):
             getattr(x, name)(*needed)
